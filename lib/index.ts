@@ -1,8 +1,13 @@
+import type { JobArguments } from './job/definition/job-class';
+import type * as enqueue from './job/enqueue/enqueue';
+import type * as job from './job/job';
+import type * as mailer from './mailer/mailer';
 import type * as model from './model/model';
+import type * as transactions from './model/transaction';
 
 /**
- * The public API: everything an app needs, and all that our sample app imports. `Model` is loaded on first access, so
- * that the primary, which imports the app's manifest through this module, never loads the ORM.
+ * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers is
+ * loaded on first access: the primary imports the app's manifest through this module, and needs none of it.
  */
 
 export { boot } from './boot';
@@ -31,8 +36,7 @@ export type {
   JobSetup,
   PerformMiddleware,
 } from './job/definition/setup';
-export { CancelEnqueue } from './job/enqueue/enqueue';
-export { type ConfiguredJob, Job, performAllLater } from './job/job';
+export type { ConfiguredJob } from './job/job';
 export type { Cursor } from './job/perform/checkpoint';
 export type { DeliveryMethod, Mail } from './mailer/compose/mail';
 export {
@@ -72,9 +76,8 @@ export type {
   MailOrigin,
   MailSetup,
 } from './mailer/definition/setup';
-export { Mailer, MailerPreview, type NoParams } from './mailer/mailer';
+export type { NoParams } from './mailer/mailer';
 export type { DeliveryResult, MailMessage } from './mailer/message';
-export { currentTransaction, transaction } from './model/transaction';
 export type { Hooks } from './role/app-definition';
 export {
   type AppDefinition,
@@ -83,15 +86,59 @@ export {
   type RouteEnvironment,
   type Routes,
 } from './role/app-definition';
-export { clientNetwork } from './support/client-network';
 export type { Duration, Rate } from './support/duration';
+export { clientNetwork } from './support/text';
 export { ProblemError } from './web/problem';
 export type { RateLimit } from './web/rate-limit';
 
+export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
+export type CancelEnqueue = enqueue.CancelEnqueue;
+export declare const Job: typeof job.Job;
+export type Job<A extends JobArguments = []> = job.Job<A>;
+export declare const performAllLater: typeof job.performAllLater;
+export declare const Mailer: typeof mailer.Mailer;
+export type Mailer<P extends object = mailer.NoParams> = mailer.Mailer<P>;
+export declare const MailerPreview: typeof mailer.MailerPreview;
+export type MailerPreview = mailer.MailerPreview;
 export declare const Model: typeof model.Model;
 export type Model = model.Model;
+export declare const currentTransaction: typeof transactions.currentTransaction;
+export declare const transaction: typeof transactions.transaction;
 
-Object.defineProperty(module.exports, 'Model', {
-  enumerable: true,
-  get: () => (require('./model/model') as typeof model).Model,
-});
+const onAccess = {
+  get CancelEnqueue() {
+    return (require('./job/enqueue/enqueue') as typeof enqueue).CancelEnqueue;
+  },
+  get Job() {
+    return (require('./job/job') as typeof job).Job;
+  },
+  get performAllLater() {
+    return (require('./job/job') as typeof job).performAllLater;
+  },
+  get Mailer() {
+    return (require('./mailer/mailer') as typeof mailer).Mailer;
+  },
+  get MailerPreview() {
+    return (require('./mailer/mailer') as typeof mailer).MailerPreview;
+  },
+  get Model() {
+    return (require('./model/model') as typeof model).Model;
+  },
+  get currentTransaction() {
+    return (require('./model/transaction') as typeof transactions).currentTransaction;
+  },
+  get transaction() {
+    return (require('./model/transaction') as typeof transactions).transaction;
+  },
+};
+
+// Assigned by name, so that Node finds the names when an ES module imports them.
+module.exports.CancelEnqueue = undefined;
+module.exports.Job = undefined;
+module.exports.performAllLater = undefined;
+module.exports.Mailer = undefined;
+module.exports.MailerPreview = undefined;
+module.exports.Model = undefined;
+module.exports.currentTransaction = undefined;
+module.exports.transaction = undefined;
+Object.defineProperties(module.exports, Object.getOwnPropertyDescriptors(onAccess));

@@ -67,6 +67,8 @@ export const RETIRED: Readonly<Record<string, string>> = {
   lastBegun: 'lastRequest',
   OperationsByIpc: 'PrimaryClient',
   answerAsked: 'answerRequest',
+  DeathNotes: 'ChildHandle',
+  Respawn: 'RestartPolicy',
 
   // job
   planOf: 'compileOptions',
@@ -126,6 +128,17 @@ export const RETIRED: Readonly<Record<string, string>> = {
   JobDesk: 'JobAdmin',
   ActName: 'JobAction',
   SetMove: 'Transition',
+  isProcessOrder: 'isProcessorCommand',
+  ordersKey: 'commandsKey',
+  UNPEEKED_KEY: 'UNWATCHED_KEY',
+  RouteEndMarkers: 'RouteMarkers',
+  leaveTrace: 'leaveMarkers',
+  FUSED_SCRIPT: 'FETCH_SCRIPT',
+  MemoryNoteStore: 'MemoryCheckpointStore',
+  RedisNoteStore: 'RedisCheckpointStore',
+  overdueByQueue: 'dueByQueue',
+  gist: 'SQL over job_dead',
+  Sighting: 'JobLocation',
   ShownJob: 'JobJson',
 
   // mailer
@@ -139,6 +152,8 @@ export const RETIRED: Readonly<Record<string, string>> = {
   PreviewOrder: 'PreviewRequest',
   PreviewReply: 'PreviewResponse',
   PreviewFault: 'PreviewError',
+  skeletonOf: 'shapeOf',
+  fillingOf: 'refillOf',
 
   // tree, web, role
   TreeList: 'TreeDirectory',
@@ -148,6 +163,10 @@ export const RETIRED: Readonly<Record<string, string>> = {
   KeptStep: 'StoredBucket',
   'catamount:figures': 'catamount:rollups',
   OperatorActs: 'OperatorActions',
+  readActs: 'readActions',
+  pictureKey: 'treeStatusKey',
+  pictureOf: 'treeStatusOf',
+  sightingOf: 'systemStatusOf',
   RequestLimit: 'ConcurrencyLimiter',
   RequestTally: 'RequestMetrics',
   QueueTimes: 'QueueTimeMetrics',
@@ -177,6 +196,8 @@ export const RETIRED: Readonly<Record<string, string>> = {
   answerFrame: 'renderFrame',
   OpenedMail: 'ParsedMail',
   PreviewChild: 'PreviewProcess',
+  Readings: 'Scrape',
+  readings: 'scrape',
   http_requests_refused_total: 'http_requests_shed_total',
   http_requests_waiting: 'http_requests_queued',
   http_slots: 'http_concurrency_limit',

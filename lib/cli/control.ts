@@ -63,14 +63,14 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
 /** Prints one line that says the tree runs, then the same judgement of its health as the overview page. */
 async function tellStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const { StoreReader, judgementLines, judgementOf } = await import('./top/stores');
-  const picture = treeOf({ ...summary });
-  const reader = new StoreReader(tree.cwd, async () => picture);
-  const { sighting, trouble } = await reader.read();
+  const treeStatus = treeOf({ ...summary });
+  const reader = new StoreReader(tree.cwd, async () => treeStatus);
+  const { systemStatus, trouble } = await reader.read();
   await reader.stop();
-  const judgement = judgementOf(sighting, picture);
+  const judgement = judgementOf(systemStatus, treeStatus);
   const lines = [
     statusLine(summary),
-    ...judgementLines(sighting, picture, new Date()).map(({ text }) => text),
+    ...judgementLines(systemStatus, treeStatus, new Date()).map(({ text }) => text),
     ...(trouble === undefined ? [] : [trouble]),
   ];
   const text = json ? JSON.stringify({ ...summary, ...judgementJson(judgement) }, null, 2) : lines.join('\n');

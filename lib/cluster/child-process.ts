@@ -54,10 +54,10 @@ export function runEntry(role: string, events: Events): Promise<number> {
 const LAST_LINES = 5;
 
 /**
- * Reports what the child prints past its log (a `console.log`, a crash's stack), line by line, down to the last.
- * @returns the last lines it wrote to standard error, as they are when asked.
+ * Emits `child.output` for each line that the child prints outside its log: a `console.log`, the stack of a crash.
+ * @returns the last non-empty lines of its standard error, a list that is kept up to date.
  */
-export function reportOutput(child: ChildProcess, name: string, events: Events): () => readonly string[] {
+export function reportOutput(child: ChildProcess, name: string, events: Events): readonly string[] {
   const errors: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     if (!stream) continue;
@@ -68,5 +68,5 @@ export function reportOutput(child: ChildProcess, name: string, events: Events):
       if (errors.length > LAST_LINES) errors.shift();
     });
   }
-  return () => errors;
+  return errors;
 }

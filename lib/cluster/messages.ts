@@ -1,15 +1,7 @@
 import { UserError } from '../core/errors';
+import type { RecentEvent } from '../core/notable-events';
 import { type Deferred, deferred, toError } from '../support/async';
-import type {
-  Operations,
-  ProcessorStatus,
-  RecentEvent,
-  Rollup,
-  TreeStats,
-  TreeStatus,
-  Work,
-  WorkerStatus,
-} from './status';
+import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
 /**
  * Messages between the primary and its children over IPC. Deadlines are sent as remaining milliseconds, since each
@@ -60,9 +52,9 @@ export type FromWorker =
   | { readonly catamount: 'full'; readonly full: boolean }
   /** Carries an idle connection for another worker. */
   | { readonly catamount: 'pass-on' }
-  /** Everything is answered; `cut`: requests that the deadline left unanswered. */
-  | { readonly catamount: 'closed'; readonly cut: number }
-  /** Somebody signalled this worker alone, or it no longer trusts itself: please replace me. */
+  /** The drain is over. `cut`: requests left unanswered at the deadline. `status`: null if it never served. */
+  | { readonly catamount: 'closed'; readonly cut: number; readonly status: WorkerStatus | null }
+  /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
   | { readonly catamount: 'leave'; readonly reason: string }
   | AskMessage
   | BootFailure;

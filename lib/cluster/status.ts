@@ -1,4 +1,4 @@
-import type { EventName } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 
@@ -223,15 +223,6 @@ export interface TreeStatus {
   readonly embedded: readonly ('postgres' | 'redis')[];
   readonly phasedRestart: boolean;
   readonly stopping: boolean;
-}
-
-/** A notable event of the tree. */
-export interface RecentEvent {
-  /** ISO 8601. */
-  readonly at: string;
-  readonly name: EventName;
-  /** The payload's strings, numbers, booleans and nulls. */
-  readonly about: Readonly<Record<string, string | number | boolean | null>>;
 }
 
 /** Counters summed over one interval. */

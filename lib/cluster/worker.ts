@@ -166,11 +166,10 @@ export class Worker {
     this.leaving = true;
     const pass: HandOff = (connection, done) => this.handOff(connection, done);
     this.cut = (await this.server?.drain(deadline, handOff ? pass : undefined)) ?? 0;
-    // What was answered since the last one counts, too.
-    this.beat();
-    // Only the primary's `bye` tells that it has seen all that was given back before.
+    // With a primary, wait for its `bye`: only then has it received every connection handed off.
     if (!process.connected) process.exit(0);
-    this.tell({ catamount: 'closed', cut: this.cut });
+    // The status counts the requests answered since the last heartbeat.
+    this.tell({ catamount: 'closed', cut: this.cut, status: this.server?.status() ?? null });
   }
 
   private handOff(connection: ConnectionHandle, done: () => void): void {

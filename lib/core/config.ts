@@ -16,60 +16,60 @@ export type ListenAddress =
 
 export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
 
-/** Whose word on a request's caller, scheme and age is believed: of so many proxies in front, or of these addresses. */
+/** The proxies whose headers on a request's caller, scheme and age are trusted: a number of hops, or addresses. */
 export type TrustedProxies = { readonly hops: number } | { readonly addresses: readonly string[] };
 
-/** Everything the environment decides, validated whole and frozen. Read once by the primary, handed on to each child. */
+/** All settings, validated and frozen. The primary reads them once and passes them to each child. */
 export interface Config {
   readonly environment: 'production' | 'development' | 'test';
   /** Folder of local state (`.catamount/`): data of the embedded servers, mails, control socket. */
   readonly stateDir: string;
   readonly onHeroku: boolean;
   readonly trustProxy: TrustedProxies;
-  /** Where this tree runs, for people (the dyno, or the host) and for its history (the same after a restart). */
+  /** The tree's name for people (the dyno, or the host), and the key of its history, the same after a restart. */
   readonly tree: { readonly name: string; readonly place: string };
   readonly listen: ListenAddress;
   readonly web: {
     readonly enabled: boolean;
     /** Number of forked workers; 0 = the primary serves the web itself. */
     readonly concurrency: number;
-    /** How `auto` came to that number; null when it was given. */
+    /** The calculation of that number for `auto`; null when it was given. */
     readonly sizing: string | null;
-    /** Requests in flight per worker. */
+    /** Maximum number of requests in flight per worker. */
     readonly maxThreads: number;
-    /** Requests waiting per worker. */
+    /** Maximum number of waiting requests per worker. */
     readonly backlog: number;
     readonly queueTimeoutMs: number;
-    /** A caller who takes nothing of an answer for this long is cut off. */
+    /** A caller who reads nothing of a response for this long is disconnected. */
     readonly writeTimeoutMs: number;
     readonly workerTimeoutMs: number;
     readonly bootTimeoutMs: number;
   };
   readonly shutdownTimeoutMs: number;
   readonly memoryLimitMb: number | null;
-  /** null without a limit. */
+  /** null without a memory limit. */
   readonly heapCaps: HeapCaps | null;
   readonly jobs: {
     readonly enabled: boolean;
-    /** Jobs running at once, over all queues. */
+    /** Maximum number of running jobs, over all queues. */
     readonly concurrency: number;
     readonly queues: readonly QueueSetting[];
     /** false: strict order, the first queue always goes first. */
     readonly weighted: boolean;
-    /** A queue whose oldest job has waited for longer is warned of, ms. 0: never. */
+    /** Latency of a queue above which a warning is logged, ms. 0: never. */
     readonly latencyWarningMs: number;
   };
-  /** null = start an embedded server (never in production). */
+  /** null: an embedded server is started (never in production). */
   readonly databaseUrl: string | null;
   readonly redisUrl: string | null;
   readonly mail: {
     readonly delivery: MailDelivery;
     readonly smtpUrl: string | null;
     readonly from: string;
-    /** Where `file` delivery writes. */
+    /** The folder that `file` delivery writes to. */
     readonly dir: string;
   };
-  /** How many may sign up from one address, with mailboxes of one domain, and with one mailbox; null: as many as like. */
+  /** Rate limits of sign-ups from one address, for mailboxes of one domain, and for one mailbox; null: no limit. */
   readonly signUps: {
     readonly perAddress: Rate | null;
     readonly perDomain: Rate | null;
@@ -77,18 +77,20 @@ export interface Config {
   };
   readonly appUrl: string;
   readonly defaultLocale: Locale;
-  /** Who may see the operator's pages; null: in production nobody, elsewhere who has `opsToken` and is at this machine. */
+  /** Access to the operator's pages. null: in production nobody, elsewhere holders of `opsToken` on this machine. */
   readonly ops: {
     readonly user: string;
     readonly password: string;
-    /** Lets in a viewer, who sees no arguments and no addresses and changes nothing. */
+    /** Password of viewers, who see no arguments and no addresses and change nothing; null: there are none. */
     readonly viewerPassword: string | null;
-    /** Signs sessions; null: a random key that is kept in Postgres does. */
+    /** Key that signs sessions; null: a random key that is kept in Postgres. */
     readonly secret: string | null;
   } | null;
-  /** Opens the operator's pages where nobody signs in; the log of the start tells it. null: somebody does, or nobody may. */
+  /**
+   * Opens the operator's pages without signing in; the log shows it at the start. null: signing in is required or off.
+   */
   readonly opsToken: string | null;
-  /** Who may read /ops/metrics; null: in production nobody, elsewhere whoever is at this machine. */
+  /** Bearer token for /ops/metrics; null: in production nobody may read it, elsewhere anybody on this machine. */
   readonly metricsToken: string | null;
   readonly control: { readonly socket: string; readonly stateFile: string };
   readonly log: {
@@ -97,33 +99,33 @@ export interface Config {
     /** The file that standard output was redirected to. */
     readonly file: string | null;
   };
-  /** Odd but legal settings, each a sentence for the log. */
+  /** Doubtful but valid settings, each a sentence for the log. */
   readonly warnings: readonly string[];
 }
 
-/** Carries the validated config from the primary to its children, so that it is read and checked once. */
+/** The variable that carries the validated config to children, so that it is read and checked once. */
 const HANDED_ON = 'CATAMOUNT_CONFIG';
 
-/** The one place that touches `process.env`. */
+/** @returns the environment; other code reads `process.env` only through this function. */
 export function environment(): Environment {
   return process.env;
 }
 
-/** Children forked from now on find this config instead of validating the environment again, and keep their memory small. */
+/** Passes this config to children forked from now on, with settings of glibc that keep their memory small. */
 export function passConfigToChildren(config: Config): void {
   process.env[HANDED_ON] = JSON.stringify(config);
-  // glibc would give each of a process's threads an arena of its own, and after the first large block would keep more and
-  // more of what is freed: 5 MB a process that nobody uses. The threshold is the one that it begins with.
+  // By default glibc gives each thread an arena of its own, and raises its trim threshold after the first large block
+  // that is freed, which wastes 5 MB per process. The value here is the initial threshold, which then stays fixed.
   process.env.MALLOC_ARENA_MAX ??= '2';
   process.env.MALLOC_TRIM_THRESHOLD_ ??= '131072';
 }
 
-/** Whether a primary started this process. */
+/** @returns true when a primary started this process. */
 export function hasInheritedConfig(): boolean {
   return process.env[HANDED_ON] !== undefined;
 }
 
-/** The config the primary handed on, frozen. */
+/** @returns the primary's config, frozen. @throws Error when no primary started this process. */
 export function inheritedConfig(): Config {
   const json = process.env[HANDED_ON];
   if (json === undefined) throw new Error(`${HANDED_ON} is missing: this process must be started by the primary`);
@@ -138,7 +140,7 @@ export function deepFreeze<T>(value: T): T {
   return value;
 }
 
-/** The version in Catamount's own package.json, found from source and from the build alike. */
+/** @returns the version in Catamount's own package.json, which is found from source and from the build alike. */
 export function version(): string {
   for (let folder = __dirname; ; folder = path.dirname(folder)) {
     const file = path.join(folder, 'package.json');
@@ -150,7 +152,7 @@ export function version(): string {
   }
 }
 
-/** The locales that ship. */
+/** The locales that Catamount ships. */
 export const LOCALES = ['en', 'ko'] as const;
 export type Locale = (typeof LOCALES)[number];
 
@@ -158,7 +160,7 @@ export function isLocale(value: unknown): value is Locale {
   return LOCALES.some((locale) => locale === value);
 }
 
-/** The URLs that every role but the primary may rely on: given in the environment, or of the embedded servers. */
+/** @returns the URLs of the given or embedded servers. @throws Error in a primary that has not settled them yet. */
 export function serverUrls(config: Config): { readonly database: string; readonly redis: string } {
   if (config.databaseUrl === null || config.redisUrl === null) {
     throw new Error('the primary must settle the database and Redis URLs before it starts its children');

@@ -1,7 +1,7 @@
-/** Exit codes of the process tree, after sysexits(3) where it has one. */
+/** Exit codes of the process tree, from sysexits(3) where that has one. */
 export const EXIT = { ok: 0, failed: 1, usage: 64, unavailable: 69, config: 78 } as const;
 
-/** An error meant for the person at the terminal: printed as its message, without a stack. */
+/** An error for the person at the terminal; its message is printed without a stack. */
 export class UserError extends Error {
   override readonly name: string = 'UserError';
 
@@ -13,29 +13,30 @@ export class UserError extends Error {
   }
 }
 
-/** Something a caller did not set up before use (a job enqueued before `boot`, say). */
+/** A caller uses something that is not set up yet, such as a job enqueued before `boot`. */
 export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
-/** What a person can look up: an error code where there is one. */
+/** @returns a text that a person can look up: the error's code, or else its message, shortened. */
 export function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
   return error.message === '' ? error.constructor.name : error.message.slice(0, 60);
 }
 
-/** A text has a `{{name}}` that it is given no value for. */
+/** A text is given no value for one of its `{{name}}` placeholders. */
 export class MissingValueError extends Error {
   override readonly name = 'MissingValueError';
 }
 
-/** What each part of a setup has to be; typed so that none is forgotten. */
+/** The requirements on each part of a setup; the type makes sure that none is forgotten. */
 export type SetupParts<T> = {
   readonly [K in keyof Required<T>]: readonly [what: string, is: (value: unknown) => boolean];
 };
 
 /**
- * @param where the setup comes from, named in errors; `kind` what it is, such as `a job setup`.
+ * Checks the parts of a setup.
+ * @param where the file of the setup, for errors. @param kind its kind, such as `a job setup`.
  * @throws UserError that names the part, and says what it should be.
  */
 export function checkSetup<T extends object>(value: unknown, where: string, kind: string, parts: SetupParts<T>): T {

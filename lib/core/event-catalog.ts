@@ -7,13 +7,13 @@ import { isNotable, type NotableEvent } from './notable-events';
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A remembered event has kept its plain values only, so its sentence is made of these. */
+/** The values of an event that is kept, which are plain ones only, so its sentence is made of these. */
 type PlainValues<P> = { readonly [K in keyof P as P[K] extends string | number | boolean | null ? K : never]: P[K] };
 
 interface LogPart<P> {
-  /** Written behind the sentence, in the log only. */
+  /** Text after the sentence, in the log only. */
   readonly detail?: (event: P) => string;
-  /** Attributes of the log line; made only when it is written. */
+  /** Fields of the log line, made only when it is written. */
   readonly fields?: (event: P) => Fields;
 }
 
@@ -34,7 +34,7 @@ const [debug, info, warn, error] = [at('debug'), at('info'), at('warn'), at('err
 
 const SERVICES = { redis: 'Redis', postgres: 'Postgres' } as const;
 
-/** The past of what an operator has done. */
+/** Past tense of the operators' actions. */
 const DONE: Readonly<Record<string, string>> = {
   pause: 'paused',
   resume: 'resumed',
@@ -48,7 +48,7 @@ const DONE: Readonly<Record<string, string>> = {
   delete: 'deleted',
 };
 
-/** Why a worker was replaced, or restarted. */
+/** Texts for the reasons why a worker was replaced or restarted. */
 const REASONS: Readonly<Record<string, string>> = {
   phase: 'phased restart',
   memory: 'memory',
@@ -63,8 +63,8 @@ export function reasonText(reason: string): string {
 }
 
 /**
- * Each event in English, written here once: the log, `catamount top` and the pages say the same. An event that is not
- * listed writes no line.
+ * The English sentence of each event, shared by the log, `catamount top` and the pages. An event that is not listed is
+ * not logged.
  */
 const CATALOG: Catalog = {
   'process.warning': warn((e) => e.message),
@@ -78,7 +78,7 @@ const CATALOG: Catalog = {
   'redis.ready': debug(() => 'connected to Redis'),
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
   'service.lost': {
-    // Each process has logged for itself that Redis is away.
+    // Each process logs for itself that Redis is away.
     level: (e) => (e.service === 'redis' ? 'debug' : 'warn'),
     sentence: (e) => `${SERVICES[e.service]} does not answer: ${e.cause}`,
   },
@@ -183,7 +183,7 @@ const CATALOG: Catalog = {
       status,
       durationMs: Math.round(durationMs),
       queuedMs: Math.round(queuedMs),
-      // What is undefined is not written.
+      // Undefined fields are not written.
       shedReason: shedReason ?? undefined,
       requestId,
       remoteAddress,
@@ -293,7 +293,7 @@ const CATALOG: Catalog = {
   'mail.failed': warn((e) => `mail ${e.mailer}#${e.action} failed: ${e.error.message}`),
 };
 
-/** @param values may come from a tree of another version. @returns undefined for an event that is not known here. */
+/** @param values may come from a tree of another version. @returns undefined for an unknown event. */
 export function sentenceOf(name: string, values: Readonly<Record<string, unknown>>): string | undefined {
   if (!isNotable(name)) return undefined;
   const { sentence } = CATALOG[name] as unknown as Entry<never, typeof values>;
@@ -329,7 +329,7 @@ function jobsOf(set: string, count: number): string {
   return set === 'retry' ? `${pluralize(count, 'job')} waiting for a retry` : pluralize(count, `${set} job`);
 }
 
-/** `pause queue mailer`, `retry 3 dead jobs`. */
+/** Describes a failed action: `pause queue mailer`, `retry 3 dead jobs`. */
 function actionText({ command, of, count }: PlainValues<EventMap['operator.failed']>): string {
   const [action] = command.split(' ');
   return command.endsWith(' jobs') ? `${action} ${jobsOf(of, count)}` : `${command} ${of}`;
@@ -351,7 +351,7 @@ function failureFields(run: Pick<EventMap['job.dead'], 'id' | 'requestId' | 'arg
   return { ...runFields(run), err: run.error };
 }
 
-/** The only writer of log lines. @returns a function that ends it. */
+/** Logs all events; this is the only writer of log lines. @returns a function that ends it. */
 export function logEvents(events: Events, logger: Logger): () => void {
   return events.onAny((name, payload) => {
     const entry = CATALOG[name] as Entry<typeof payload, typeof payload> | undefined;

@@ -10,10 +10,12 @@ interface Registered {
   readonly listener: EveryListener;
 }
 
-/** A typed emitter. A listener that throws is reported as `process.error` and disturbs nobody. */
+/**
+ * A typed emitter. An error of a listener is emitted as `process.error`; the other listeners are called all the same.
+ */
 export class Events {
   private readonly registered = new Set<Registered>();
-  /** Who hears what, put together when first emitted after a change: some events come thousands of times a second. */
+  /** Cache of the listeners by event, cleared by each change, since some events come thousands of times a second. */
   private readonly hearing = new Map<EventName, readonly EveryListener[]>();
 
   emit<E extends EventName>(name: E, payload: EventMap[E]): void {
@@ -27,17 +29,17 @@ export class Events {
     }
   }
 
-  /** Hears every event. @returns a function that removes the listener. */
+  /** Listens to all events. @returns a function that removes the listener. */
   onAny(listener: EveryListener): () => void {
     return this.register({ name: undefined, listener });
   }
 
-  /** Hears one kind of event. @returns a function that removes the listener. */
+  /** Listens to one event. @returns a function that removes the listener. */
   on<E extends EventName>(name: E, listener: Listener<E>): () => void {
     return this.register({ name, listener: (_name, payload) => listener(payload as EventMap[E]) });
   }
 
-  /** Resolves with the next such event. */
+  /** Resolves with the payload of the next such event. */
   next<E extends EventName>(name: E): Promise<EventMap[E]> {
     return new Promise((resolve) => {
       const off = this.on(name, (payload) => {
@@ -65,25 +67,25 @@ export class Events {
 }
 
 /**
- * Everything that happens worth knowing, by name. Code emits; the log subscriber writes the lines, and statistics,
- * hooks and tests listen to the same events. Payloads are plain data. Times are milliseconds unless named otherwise.
+ * The payloads of all events, by name. Code emits events; one subscriber logs them, and statistics, hooks and tests
+ * listen to the same ones. Payloads are plain data. Durations are in ms.
  */
 export interface EventMap {
   // The process at hand
   'process.warning': { readonly message: string };
-  /** No file can be opened, and no connection accepted. Told again as long as it lasts. */
+  /** No file can be opened, and no connection accepted. Repeated while it lasts. */
   'descriptors.exhausted': { readonly code: string };
   'descriptors.freed': Record<string, never>;
   'process.error': { readonly error: Error; readonly during: string };
-  /** The app's job setup is here, with the keys whose values it wants hidden. */
+  /** The app's job setup was loaded, with the keys whose values are to be redacted. */
   'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
 
   // Postgres and Redis, as this process sees them
   'redis.ready': Record<string, never>;
   'redis.lost': { readonly error: Error };
-  /** It has not answered for a moment, seen by the one process of the tree that looks after this. */
+  /** The service has not answered for a moment; emitted by the one process of the tree that checks this. */
   'service.lost': { readonly service: Service; readonly cause: string };
-  /** It answers again. */
+  /** The service answers again. */
   'service.restored': { readonly service: Service; readonly outageMs: number };
   'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
   'database.error': { readonly error: Error };
@@ -96,7 +98,7 @@ export interface EventMap {
     readonly durationMs: number;
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
-  /** It ended by itself and is started again. */
+  /** The server ended by itself and is started again. */
   'embedded.exited': { readonly server: 'postgres' | 'redis'; readonly pid: number };
 
   // The primary
@@ -110,13 +112,13 @@ export interface EventMap {
     readonly expected: boolean;
   };
   'worker.restart-scheduled': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
-  /** Its heartbeats have ceased; what it did by the last of them. */
+  /** The worker has sent no heartbeats; the requests are those of the last one. */
   'worker.unresponsive': {
     readonly slot: number;
     readonly pid: number;
     readonly heartbeatAgeMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
-    /** Finished or not. */
+    /** The latest request that it began, finished or not. */
     readonly lastRequest: { readonly what: string; readonly id: string; readonly ageMs: number } | null;
   };
   'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
@@ -133,78 +135,78 @@ export interface EventMap {
     readonly heartbeatAgeMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
-  /** Its successor could not boot. */
+  /** The processor goes on, since its successor could not boot. */
   'processor.kept': { readonly pid: number; readonly reason: string };
-  /** It crashed so often that it is now restarted only rarely. */
+  /** The processor crashed so often that it is restarted only rarely now. */
   'processor.crash-loop': { readonly crashes: number };
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
-  /** On command, and not started again until `resume`. */
+  /** The processor was stopped by a command, and is not started again until `resume`. */
   'processor.stopped': Record<string, never>;
   'phase.started': { readonly phase: number };
   'phase.completed': { readonly phase: number; readonly durationMs: number };
   'phase.aborted': { readonly phase: number; readonly reason: string };
-  /** How WEB_CONCURRENCY=auto came to its number. */
+  /** The calculation for WEB_CONCURRENCY=auto. */
   'workers.auto-sized': { readonly calculation: string };
-  /** How the limit is divided, at the start. */
+  /** The division of the memory limit, at the start. */
   'memory.planned': {
     readonly limitMb: number;
     readonly workers: number;
     readonly workerMb: number;
     readonly jobsMb: number | null;
   };
-  /** The tree takes more memory than it should. */
+  /** The tree takes more memory than planned, so its largest worker is recycled. */
   'memory.high': {
     readonly totalMb: number;
     readonly limitMb: number;
     readonly slot: number;
     readonly workerMb: number;
   };
-  /** Somebody asked for it, by the socket or a signal. */
+  /** An operator sent a command, by the control socket, a signal or Redis. */
   'operator.command': { readonly command: string; readonly via: string };
-  /** The command could not be carried out. */
+  /** The command could not be executed. */
   'operator.rejected': { readonly command: string; readonly via: string; readonly reason: string };
-  /** Redis or Postgres did not answer when somebody asked for it at the pages. */
+  /** An action on the pages failed, since Redis or Postgres did not answer. */
   'operator.failed': {
     readonly command: OperatorAction;
-    /** A queue, a recurring job; of jobs their set. */
+    /** The queue or the recurring job; for jobs their set. */
     readonly of: string;
     readonly count: number;
     readonly service: 'redis' | 'postgres';
     readonly via: string;
   };
-  /** Somebody paused, resumed or emptied a queue. */
+  /** An operator paused, resumed or cleared a queue. */
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
     readonly queue: string;
-    /** Deleted by a clear. */
+    /** Number of jobs that a clear deleted; else 0. */
     readonly jobs: number;
     readonly via: string;
   };
-  /** Somebody steered a recurring job. */
+  /** An operator triggered, paused, resumed or forgot a recurring job. */
   'operator.cron': {
     readonly action: 'trigger' | 'pause' | 'resume' | 'forget';
     readonly name: string;
     readonly via: string;
   };
-  /** Somebody said that the jobs of a database that was copied are to run here. */
+  /** An operator adopted the jobs of a database that was copied from another installation. */
   'operator.adopted': { readonly via: string };
-  /** Somebody left a command for one job processor, wherever it runs. */
+  /** An operator sent a command to one job processor, wherever it runs. */
   'operator.processor': {
     readonly command: 'quiet' | 'resume' | 'stop';
-    /** Its identity. */
+    /** The processor's identity. */
     readonly processor: string;
     readonly via: string;
   };
-  /** Somebody deleted mails that `file` delivery had written, or sent a preview as a test. */
+  /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
   'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: string };
-  /** Somebody tried to sign in to the operator's pages; `role` is null for a wrong name or password. */
+  /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
   'operator.sign-in': {
     readonly role: 'operator' | 'viewer' | null;
     readonly address: string;
-    /** Too many wrong ones came from that address: it must wait. */
+    /** true: that address is locked for a while after too many wrong attempts. */
     readonly locked: boolean;
   };
-  /** Somebody moved jobs by hand. */
+  /** An operator performed an action on jobs. */
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: string };
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
@@ -212,7 +214,7 @@ export interface EventMap {
   'primary.listening': {
     readonly address: string;
     readonly durationMs: number;
-    /** What a browser on this machine opens. */
+    /** URLs for a browser on this machine. */
     readonly pages?: readonly string[];
   };
   'primary.stopping': { readonly reason: string; readonly timeoutMs: number };
@@ -223,18 +225,18 @@ export interface EventMap {
     readonly method: string;
     readonly path: string;
     readonly status: number;
-    /** To the hundredth. */
+    /** Rounded to hundredths. */
     readonly durationMs: number;
-    /** Time spent waiting for a slot, to the hundredth. */
+    /** Time spent waiting for a slot, rounded to hundredths. */
     readonly queuedMs: number;
     /** Answered by Catamount itself: health checks, the operator's pages. */
     readonly internal: boolean;
-    /** Why it was turned away before the app saw it; null when it was not. */
+    /** The reason why it was shed before the app saw it; null when it was not. */
     readonly shedReason: ShedReason | null;
     readonly requestId: string;
     readonly remoteAddress: string;
   };
-  /** The deadline came before its answer. */
+  /** The stop's deadline came before the response. */
   'request.aborted': { readonly request: string; readonly requestId: string; readonly ageMs: number };
   'request.error': {
     readonly error: Error;
@@ -250,69 +252,69 @@ export interface EventMap {
     readonly queue: string;
     readonly via: 'outbox' | 'redis';
   };
-  /** A unique job was not enqueued, for the job `id` holds its claim. */
+  /** A unique job was not enqueued, since the job `id` holds its claim. */
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
-  /** A callback or a middleware kept it from being enqueued. */
+  /** A callback or a middleware prevented the enqueue. */
   'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
-  /** `waitedMs`: since it could have run. */
+  /** `waitedMs` counts from the time at which the job was ready. */
   'job.started': AboutJob & { readonly waitedMs: number };
   'job.succeeded': Omit<AboutJob, 'attempt' | 'args'> & { readonly durationMs: number };
   'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
   'job.discarded': AboutJob & { readonly error: Error };
-  /** Its timeout was up long ago, and its handler goes on all the same. Once a run. */
+  /** The job's timeout expired long ago, and its handler goes on all the same. Emitted once per run. */
   'job.timeout-ignored': {
     readonly id: string;
     readonly class: string;
     readonly queue: string;
     readonly ageMs: number;
   };
-  /** Its process stops: it is at the head of its queue again, as if it had not been started. */
+  /** The job's process stops: the job is at the head of its queue again, as if it had not been started. */
   'job.released': { readonly id: string; readonly class: string; readonly queue: string };
-  /** Its outcome came too late: it had been given to another process. */
+  /** The job's outcome came too late, since it had been delivered to another process. */
   'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
-  /** Taken back from a process that died or stalled. */
+  /** The job was taken back from a process that died or stalled. */
   'job.rescued': { readonly id: string; readonly queue: string };
-  /** Another process's heartbeats have ceased: its jobs return to their queues. */
+  /** Another processor was unresponsive, so its jobs were returned to their queues. */
   'processor.rescued': {
     readonly identity: string;
     readonly host: string;
     readonly pid: number;
-    /** At least so long. */
+    /** A lower bound. */
     readonly heartbeatAgeMs: number;
     readonly jobs: number;
   };
-  /** Redis has lost its data: whatever was not in the outbox as well. */
+  /** Redis has lost its data: jobs that are not in the outbox are lost, too. */
   'redis.emptied': Record<string, never>;
-  /** Work that `transaction()` did not wait for has enqueued one behind its commit. Once for a class in each process. */
+  /** A job was enqueued after COMMIT by work that `transaction()` did not await. Once per class and process. */
   'job.left-transaction': { readonly class: string };
-  /** A model's query came behind the COMMIT of the transaction that it was begun in; once for a model. */
+  /** A model's query ran after the COMMIT of the transaction in which it was begun. Once per model. */
   'query.left-transaction': { readonly model: string };
-  /** Jobs that Redis had lost are taken from the outbox again. */
+  /** Jobs that Redis had lost are dispatched from the outbox again. */
   'outbox.redispatched': { readonly count: number };
   /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
   'installation.foreign': { readonly database: string; readonly redis: string };
-  /** Dead jobs are gone for good: their queue's set was full, or they had been in it for 180 days. */
+  /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
-  /** Redis had the records of these jobs, but no list that they were on: they are back where they belong. */
+  /** Redis had these jobs' records, but they were on no list; they were put back. */
   'queue.restored': { readonly queue: string; readonly count: number };
-  /** Queues or outbox could not be worked on; tried again without end. The first failure in a row only. */
+  /** Work on queues or the outbox failed; it is repeated without end. Emitted for the first failure in a row only. */
   'queue.error': { readonly error: Error; readonly during: string };
-  /** A recurring job's time has come, or somebody asked for it. */
+  /** A recurring job was enqueued, at its time or by an operator's trigger. */
   'cron.enqueued': {
     readonly name: string;
     readonly class: string;
     readonly id: string;
     readonly scheduledFor: Date;
   };
-  /** It has come, but the job's own rules (uniqueness, middleware) want no other run. */
+  /** A recurring job was due but not enqueued, by the job's own rules (uniqueness, middleware). */
   'cron.skipped': {
     readonly name: string;
     readonly class: string;
     readonly scheduledFor: Date;
     readonly reason: string;
   };
-  /** Nobody was there at its times; `caughtUp` of these are enqueued now. `limited`: there were more, uncounted. */
+  /** No processor ran at some times; `caughtUp` of these are enqueued now. `limited`: there were more, uncounted. */
   'cron.missed': {
     readonly name: string;
     readonly class: string;
@@ -321,19 +323,22 @@ export interface EventMap {
     readonly caughtUp: number;
     readonly limited: boolean;
   };
-  /** Recurring jobs, or one of them by name, could not be enqueued; tried again without end. The first failure in a row only. */
+  /**
+   * Recurring jobs, or the one named, could not be enqueued; that is repeated without end. Emitted for the first
+   * failure in a row only.
+   */
   'cron.error': { readonly error: Error; readonly name?: string };
 
-  /** Its oldest job has waited for longer than JOB_LATENCY_WARNING. Once, until it has caught up. */
+  /** A queue's oldest job has waited for longer than JOB_LATENCY_WARNING. Emitted once until that is normal again. */
   'queue.latency-high': {
     readonly queue: string;
     readonly latencyMs: number;
     readonly size: number;
-    /** false: by no process that is known. */
+    /** false: no known processor serves the queue. */
     readonly served: boolean;
   };
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
-  /** The same of jobs that are due in the outbox and not yet on their queues. */
+  /** The same for jobs that are due in the outbox and not yet on their queues. */
   'outbox.latency-high': { readonly latencyMs: number; readonly size: number };
   'outbox.latency-normal': { readonly latencyMs: number; readonly size: number };
 
@@ -346,7 +351,7 @@ export interface EventMap {
     readonly messageId: string;
     readonly durationMs: number;
   };
-  /** `log` delivery: the mail itself. */
+  /** The mail itself, for `log` delivery. */
   'mail.logged': {
     readonly to: readonly string[];
     readonly subject: string;
@@ -357,7 +362,7 @@ export interface EventMap {
   'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
 }
 
-/** What every tree leans on. */
+/** A server that every tree depends on. */
 type Service = 'redis' | 'postgres';
 
 /** A run of a job. */
@@ -367,9 +372,9 @@ interface AboutJob {
   readonly queue: string;
   /** 1 for the first run. */
   readonly attempt: number;
-  /** Of the request that led to it. */
+  /** Id of the request that enqueued the job, if any. */
   readonly requestId?: string | undefined;
-  /** Its arguments, fit to be shown; undefined where none are to be. Asked only by those who show them. */
+  /** Makes the redacted arguments, only for listeners that show them; undefined when none may be shown. */
   readonly args?: () => readonly JsonValue[] | undefined;
 }
 

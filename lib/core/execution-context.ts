@@ -1,9 +1,9 @@
 import { AsyncLocalStorage } from 'node:async_hooks';
 
-/** What the app says of the work at hand: a tenant, a plan, a trace. */
+/** The app's own attributes of a request or job, such as a tenant, a plan or a trace. */
 export type Attributes = { readonly [name: string]: JsonValue };
 
-/** What the code at hand is being run for. Follows every await; written into log lines and into enqueued jobs. */
+/** The request or job that code runs for. It follows every await, and goes into log lines and enqueued jobs. */
 export interface ExecutionContext {
   readonly requestId?: string;
   readonly jobId?: string;
@@ -17,24 +17,24 @@ export interface ExecutionContext {
 
 const storage = new AsyncLocalStorage<ExecutionContext>();
 
-/** The context of the running request or job; empty outside one. */
+/** @returns the context of the running request or job; empty outside of one. */
 export function currentContext(): ExecutionContext {
   return storage.getStore() ?? {};
 }
 
-/** Runs `work` with `context` laid over the current one. */
+/** Runs `work` with the current context, overridden by `context`. */
 export function runInContext<T>(context: ExecutionContext, work: () => T): T {
-  // Once a job and a request: two spreads would cost a hidden class each time.
+  // Object.assign, since two spreads would make a hidden class for each job and request.
   return storage.run(Object.assign({}, currentContext(), context), work);
 }
 
 /**
- * Runs `work` with these attributes beside those there are: `currentContext().attributes` has them, log lines show them,
- * and jobs enqueued meanwhile run with them, as do the jobs that those enqueue. They must be JSON.
+ * Runs `work` with these attributes added to the current ones: `currentContext().attributes` has them, log lines show
+ * them, and jobs enqueued by `work` run with them, as do the jobs that those enqueue. They must be JSON.
  */
 export function withAttributes<T>(attributes: Attributes, work: () => T): T {
   return runInContext({ attributes: { ...currentContext().attributes, ...attributes } }, work);
 }
 
-/** What JSON carries without loss. */
+/** A value that JSON carries without loss. */
 export type JsonValue = string | number | boolean | null | readonly JsonValue[] | { readonly [key: string]: JsonValue };

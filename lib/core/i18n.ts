@@ -4,22 +4,22 @@ import i18next from 'i18next';
 import { toError } from '../support/async';
 import { MissingValueError, UserError } from './errors';
 
-/** Looks a key up in one locale; `{{name}}` in the text is replaced from `values`, never HTML-escaped. */
+/** Looks up a key in one locale; `{{name}}` in the text is replaced from `values`, without HTML escaping. */
 export type Translate = (key: string, values?: Readonly<Record<string, unknown>>) => string;
 
 export interface I18n {
-  /** A translator bound to one locale: no shared state, so concurrent jobs cannot disturb each other. */
+  /** @returns a translator for one locale, without shared state, so concurrent jobs do not affect each other. */
   in(locale: string): Translate;
-  /** Whether the key has a text in that locale or in the default one. */
+  /** @returns true when the key has a text in that locale or in the default one. */
   has(key: string, locale: string): boolean;
 }
 
 /**
- * Reads `<folder>/<locale>.json` of each folder once (later folders win) and never writes to them. A folder that is
- * missing holds none.
- * A key that a locale lacks falls back to the default locale, then to the key itself.
+ * Reads `<folder>/<locale>.json` of each folder once; later folders win, and missing ones count as empty. A key that a
+ * locale lacks falls back to the default locale, then to the key itself.
+ * @param options.strict true: a text without one of its values throws a MissingValueError. Default: `{{name}}` is
+ * shown.
  * @throws UserError that names a file that is no JSON object.
- * @param options.strict a text that misses a value is a MissingValueError. Default: it shows its `{{name}}`.
  */
 export async function loadI18n(
   folders: readonly string[],
@@ -43,7 +43,7 @@ export async function loadI18n(
       );
     }
   }
-  // A text without values is the same every time. Only what is in a file is kept.
+  // Texts without values are cached, since they never change. Missing keys are not, since there may be any number.
   const plain = new Map(Object.keys(instance.store.data).map((locale) => [locale, new Map<string, string>()]));
   return {
     in(locale) {
@@ -70,11 +70,11 @@ function read(file: string): object {
   throw new UserError(`${file}: it should hold an object of texts`);
 }
 
-/** @param match placeholder and name. @param options as given to i18next, values under `replace`. */
+/** @param match placeholder and name. @param options those of i18next, with the values under `replace`. */
 function refuse(text: string, match: readonly string[], options: object): string {
   const [placeholder = '', name = ''] = match;
   const values: unknown = 'replace' in options ? options.replace : undefined;
-  // null is a value: nothing is shown.
+  // null is a value and shows nothing.
   if (typeof values === 'object' && values !== null && Reflect.get(values, name) === null) return '';
   throw new MissingValueError(`the text ${JSON.stringify(text)} is given no value for ${placeholder}`);
 }

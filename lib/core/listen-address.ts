@@ -4,8 +4,7 @@ import type { ListenAddress } from './config';
 import { EXIT, UserError } from './errors';
 
 /**
- * Fails early when the address cannot be had, before anything is started for nothing. A socket file that nobody
- * listens on any more is removed.
+ * Checks that the address is free, before anything else is started. A socket file that nobody listens on is removed.
  * @throws UserError that names the address and what to do.
  */
 export async function ensureFree(address: ListenAddress): Promise<void> {
@@ -19,7 +18,7 @@ export async function ensureFree(address: ListenAddress): Promise<void> {
   });
 }
 
-/** @returns what a listening server is reached by, such as `http://127.0.0.1:3000`. */
+/** @returns the URL of a listening server, such as `http://127.0.0.1:3000`, or `unix:` and its path. */
 export function addressInUse(server: net.Server, address: ListenAddress): string {
   if (address.kind === 'unix') return `unix:${address.path}`;
   const { port } = server.address() as AddressInfo;
@@ -27,7 +26,7 @@ export function addressInUse(server: net.Server, address: ListenAddress): string
   return `http://${host}:${port}`;
 }
 
-/** What a person should read when listening failed. Errors that are no mistake of theirs come back as they are. */
+/** @returns a UserError with advice when listening failed because of a setting; other errors unchanged. */
 export function listenError(error: NodeJS.ErrnoException, address: ListenAddress): Error {
   const [where, variable] =
     address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, 'PORT'];

@@ -7,21 +7,21 @@ import { UserError } from './errors';
 export interface ClassFolder<C> {
   readonly isOne: (value: unknown) => value is C;
   /**
-   * Takes what one file holds.
-   * @param classes those that it exports, each once. @param name of the file, without its folder.
+   * Receives the classes of one file.
+   * @param classes each exported class once. @param name the file's name, relative to the folder.
    * @throws Error that says what is wrong with the file.
    */
   readonly take: (classes: readonly C[], name: string, exported: unknown) => void;
   /**
-   * Whether folders below it count, and index files. Where each file holds one class they do not: an index can only
-   * repeat what the others hold, and folders below are for what the classes share.
+   * true: subfolders and index files are loaded, too. Default false, for folders where each file holds one class: there
+   * an index can only repeat the others, and subfolders are for shared code.
    */
   readonly recursive?: boolean;
 }
 
 /**
- * Loads the files of a folder in the order of their names. Tests and declarations of types are passed over. A folder that
- * is missing holds nothing.
+ * Loads the files of a folder in the order of their names, without tests and type declarations. A missing folder counts
+ * as empty.
  * @throws UserError that names the file and the reason.
  */
 export function loadClasses<C>(folder: string, { isOne, take, recursive = false }: ClassFolder<C>): void {
@@ -42,7 +42,7 @@ export function loadClasses<C>(folder: string, { isOne, take, recursive = false 
   }
 }
 
-/** The values that a module exports: the class itself where that is the module. */
+/** @returns the values that a module exports, or the module itself when it is a class. */
 export function exportsOf(exported: unknown): readonly unknown[] {
   return typeof exported === 'object' && exported !== null ? Object.values(exported) : [exported];
 }

@@ -3,12 +3,12 @@ import type { Events } from './events';
 import type { Attributes, JsonValue } from './execution-context';
 import { REDACTED, Redactor } from './redact';
 
-/** Of an error's own fields: levels, parts of an object or a list, and values in all. */
+/** Bounds of an error's own fields: levels, parts of an object or a list, and values in total. */
 const MOST = { levels: 5, parts: 50, values: 500 };
 
 /**
- * Makes attributes and errors fit for the log, by the rule for arguments (redact.ts): the values of telling keys are
- * hidden. What the app's job setup adds to these is known from `setup.loaded` on.
+ * Redacts attributes and errors for the log by the rules for arguments (redact.ts): values of sensitive keys are
+ * hidden. Keys of the app's job setup are added at `setup.loaded`.
  */
 export class LogFilter {
   private filter = new Redactor();
@@ -23,7 +23,7 @@ export class LogFilter {
     return this.shown(attributes);
   }
 
-  /** As pino tells errors, with fields that are filtered. */
+  /** Serializes an error as pino does, with redacted fields. */
   error(error: Error): Record<string, unknown> {
     return this.errorAt(error, { left: MOST.values, above: [] });
   }
@@ -37,7 +37,7 @@ export class LogFilter {
         .map((each: Serialized) => this.errorAt(each.raw, walk));
     const own = isOfPostgres(fields) ? withoutData(fields) : fields;
     for (const [key, value] of Object.entries(own)) {
-      // pino has serialized the errors among them, unfiltered.
+      // pino has serialized nested errors already, but without redaction.
       if (isSerialized(value)) told[key] = this.errorAt(value.raw, walk);
       else {
         const shown = this.shown({ [key]: plain(value, walk) }) as Readonly<Record<string, JsonValue>>;
@@ -52,13 +52,13 @@ export class LogFilter {
   }
 }
 
-/** How many values may still be told, and the objects that this one is a part of. */
+/** The number of values that may still be written, and the objects that contain the current one. */
 interface Walk {
   left: number;
   readonly above: readonly object[];
 }
 
-/** Anything as JSON, in bounds: errors of clients carry sockets, requests and themselves. */
+/** Converts any value to bounded JSON, since errors of clients contain sockets, requests and circles. */
 function plain(value: unknown, walk: Walk): JsonValue {
   if (walk.left-- <= 0) return '…';
   if (value === null || value === undefined || typeof value === 'function') return null;
@@ -99,7 +99,7 @@ function isOfPostgres(fields: Fields): boolean {
   return typeof fields.severity === 'string' && typeof fields.code === 'string' && /^[0-9A-Z]{5}$/.test(fields.code);
 }
 
-/** What Postgres says of the rows and statements that it was given is hidden; where it stood is not. */
+/** Hides data of rows and statements in Postgres's fields, but not the place of the error. */
 function withoutData(fields: Fields): Fields {
   const { detail, where, internalQuery, ...others } = fields;
   return {

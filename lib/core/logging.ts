@@ -4,17 +4,17 @@ import pino, { type DestinationStream, type Logger } from 'pino';
 import { toError } from '../support/async';
 import { pluralize } from '../support/text';
 import type { Config } from './config';
-import { DescriptorWatch } from './descriptor-watch';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
 import { currentContext } from './execution-context';
 import { LogFilter } from './log-filter';
+import { DescriptorWatch } from './process-metrics';
 
 export type { Logger };
 
 /**
- * The logger of one process; each line names it (`web.0`, `jobs`, `primary`) and carries the running request or job.
- * @param filter hides what attributes and errors have of secrets and of people's data.
+ * Makes the logger of a process; each line has its name (`web.0`, `jobs`, `primary`) and the running request or job.
+ * @param filter redacts attributes and errors.
  */
 export function createLogger(
   config: Pick<Config, 'log'>,
@@ -38,7 +38,7 @@ export function createLogger(
   );
 }
 
-/** As pino's own, down to the millisecond, for a fraction of its price: a line's date and minute are those of the last one. */
+/** Formats the time of a line as pino's `isoTime` does; it is much cheaper, since it formats each minute only once. */
 export function isoTime(now: () => number = Date.now): () => string {
   const MINUTE = 60_000;
   let minute = Number.NaN;
@@ -50,15 +50,15 @@ export function isoTime(now: () => number = Date.now): () => string {
       minute = ms - since;
       begun = new Date(ms).toISOString().slice(0, 'yyyy-mm-ddThh:mm:'.length);
     }
-    // 1SSmmm: the 1 keeps the zeros.
+    // The leading 1 of 1SSmmm keeps the zeros.
     const digits = String(100_000 + since);
     return `,"time":"${begun}${digits.slice(1, 3)}.${digits.slice(3)}Z"`;
   };
 }
 
 /**
- * The file that standard output was redirected to, or null. Its name is learnt at the start: once a log rotation has
- * moved it, the system only tells the new one.
+ * @returns the file that standard output was redirected to, or null. Call it at the start: once a log rotation has
+ * moved the file, the system only reports its new name.
  */
 export function fileBehindStdout(): string | null {
   try {
@@ -69,20 +69,22 @@ export function fileBehindStdout(): string | null {
 }
 
 export interface LogDestination extends DestinationStream {
-  /** After a rotation: goes on in a new file of the old name. Without a file there is nothing to do. */
+  /** Opens a new file of the same name, after a log rotation. It does nothing without a file. */
   reopen(): void;
-  /** Calls the listener when lines were dropped because nobody read them, once they are read again. */
+  /**
+   * Calls the listener with the number of lines that were dropped while nobody read them, once lines are read again.
+   */
   onDropped(listener: (count: number) => void): void;
 }
 
 /**
- * Lines go out at once, so that a crash loses none; but a pipe that nobody reads, or a terminal that was stopped, holds
- * nothing up.
- * @param fd where standard output is in this process.
+ * Opens the destination of the log. Lines are written at once, so that a crash loses none, but a pipe that nobody
+ * reads, or a stopped terminal, blocks nothing.
+ * @param fd the descriptor of standard output; a JSON log with a file opens that file instead.
  */
 export function openLogDestination({ format, file }: Config['log'], fd: number): LogDestination {
   if (format === 'pretty') {
-    // Loaded only where a person reads: JSON logs do without its 2 MiB.
+    // It takes 2 MiB, so it is loaded only for logs that a person reads.
     const pretty = require('pino-pretty') as typeof import('pino-pretty');
     const writer = new NonBlockingWriter(fd);
     const stream = pretty({
@@ -95,7 +97,7 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
       }),
       colorize: process.stdout.isTTY === true || fs.fstatSync(fd).isCharacterDevice(),
       translateTime: 'SYS:HH:MM:ss.l',
-      // The message says it already, or it is for machines.
+      // These fields are in the message already, or are for machines.
       ignore:
         'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
       messageFormat: '[{process}] {if child}{child}: {end}{msg}{if requestId} ({requestId}){end}',
@@ -107,7 +109,7 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
     const writer = new NonBlockingWriter(fd);
     return { write: (text) => writer.write(text), reopen: () => undefined, onDropped: dropsOf(writer) };
   }
-  // A descriptor of its own: closing standard output itself would give its number to the next file that is opened.
+  // The log has its own descriptor: if standard output were closed, the next file opened would get its number.
   const destination = pino.destination({ dest: file, append: true, sync: true });
   const reopen = destination.reopen.bind(destination);
   return Object.assign(destination, { reopen: () => reopen(), onDropped: () => undefined });
@@ -119,19 +121,19 @@ function dropsOf(writer: NonBlockingWriter): LogDestination['onDropped'] {
   };
 }
 
-/** In a child, standard output is a pipe to the primary for stray lines; the log goes past it. */
+/** The descriptor of the log in a child, whose standard output is a pipe to the primary for stray lines. */
 export const CHILD_LOG_FD = 4;
 
 export interface ProcessLog {
   readonly events: Events;
-  /** Goes on in a new file after a log rotation. */
+  /** Opens a new file of the same name, after a log rotation. */
   readonly reopen: () => void;
 }
 
 /**
- * The events of this process, with the one subscriber that logs them, and a watch over its file descriptors.
- * @param name how log lines call the process.
- * @param fd where the log goes: 1, or CHILD_LOG_FD in a child.
+ * Makes the events of this process, with the one subscriber that logs them, and a watch over its file descriptors.
+ * @param name the name of the process in log lines.
+ * @param fd the descriptor of the log: 1, or CHILD_LOG_FD in a child.
  */
 export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
@@ -142,22 +144,22 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
       message: `dropped ${pluralize(count, 'log line')}: nobody read what this process wrote. See what standard output goes to.`,
     }),
   );
-  // The pipe breaks when the primary dies: a stray line is no reason to die as well.
+  // The pipe breaks when the primary dies; a stray line must not kill the child then.
   if (fd !== 1) for (const stream of [process.stdout, process.stderr]) stream.on('error', () => undefined);
   new DescriptorWatch(events).start();
   return { events, reopen: () => destination.reopen() };
 }
 
 export interface UncaughtRules {
-  /** true: the error is known to be the fault of one piece of work, which has been made to answer for it. */
+  /** @returns true when the error belongs to one piece of work, which was made to fail with it. Default: never. */
   readonly contain?: (error: Error) => boolean;
-  /** Whether the process may go on after this rejection, which was logged. */
+  /** @returns true when the process may go on after a rejection, which was logged. Default: never. */
   readonly outlives?: () => boolean;
 }
 
 /**
- * An error that nobody caught leaves the process in an unknown state: it is logged, and `leave` winds the process up
- * as gently as it still can. A second one ends it at once.
+ * Handles uncaught errors. One leaves the process in an unknown state, so it is logged, and `leave` ends the process as
+ * gracefully as possible. A second one ends it at once.
  */
 export function onUncaught(
   events: Events,
@@ -179,17 +181,17 @@ export function onUncaught(
   });
 }
 
-/** What is kept while nobody reads, characters. */
+/** Maximum size of the buffer while nobody reads, bytes. */
 const MAX_UNREAD = 1_000_000;
-/** How often it is tried again meanwhile, ms. */
+/** Interval of attempts to write meanwhile, ms. */
 const WRITE_RETRY_MS = 100;
 
 /**
- * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never waits: what cannot be written is kept up
- * to a bound and goes out when it flows again, and what is beyond the bound is dropped and counted.
+ * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never blocks: text that cannot be written
+ * is buffered up to a bound and written later; beyond the bound it is dropped and counted.
  */
 export class NonBlockingWriter {
-  /** Told, once it flows again, how many texts were dropped. */
+  /** Called with the number of dropped texts once writing works again. */
   onDropped: (count: number) => void = () => undefined;
   private readonly fd: number;
   private kept: Buffer[] = [];
@@ -199,7 +201,7 @@ export class NonBlockingWriter {
 
   constructor(fd: number) {
     this.fd = reopenNonBlocking(fd);
-    // One last try: what a stop has said.
+    // A last attempt writes the lines of the stop.
     process.once('exit', () => this.flush());
   }
 
@@ -228,7 +230,7 @@ export class NonBlockingWriter {
     } catch (thrown) {
       const { code } = thrown as NodeJS.ErrnoException;
       if (code !== 'EAGAIN') {
-        // Whoever read it is gone for good: nothing is left to be written to.
+        // The reader is gone for good, so nothing can be written any more.
         this.kept = [];
         this.size = 0;
         return;
@@ -245,8 +247,9 @@ export class NonBlockingWriter {
 }
 
 /**
- * The same pipe or terminal, opened anew: the descriptor itself is shared with others, for whom it should go on to wait.
- * Where that is not possible it stays as it is; Node has mostly set it not to wait, too, when it looked at process.stdout.
+ * Opens the same pipe or terminal again as non-blocking, since the descriptor itself is shared with other processes,
+ * for which it must stay blocking. If that fails the descriptor is used as it is; mostly Node has made it non-blocking
+ * anyway.
  */
 function reopenNonBlocking(fd: number): number {
   const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;

@@ -3,7 +3,7 @@ import os from 'node:os';
 
 const CGROUP_LIMITS = ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes'];
 
-/** The cgroup's memory limit in MB, or null when there is none below the machine's own memory. */
+/** @returns the cgroup's memory limit in MB, or null when there is none below the machine's memory. */
 export function detectMemoryLimitMb(
   files: readonly string[] = CGROUP_LIMITS,
   totalBytes: number = os.totalmem(),
@@ -13,20 +13,20 @@ export function detectMemoryLimitMb(
       const bytes = Number(fs.readFileSync(file, 'utf8').trim());
       if (bytes > 0 && bytes < totalBytes) return Math.floor(bytes / 1048576);
     } catch {
-      // Not this version of cgroups.
+      // The file belongs to the other version of cgroups.
     }
   }
   return null;
 }
 
-/** What the primary and the job processor may grow to together, MB of proportional set size. */
+/** Planned memory of the primary and the job processor together, MB of proportional set size. */
 const BASE_MB = 200;
-/** What one web worker may grow to, MB. */
+/** Planned memory of one web worker, MB. */
 const WORKER_MB = 120;
 
 /**
- * Web workers for `WEB_CONCURRENCY=auto`: one per core, as far as memory allows, at least one.
- * @returns their number, and the sums that led to it, for the log.
+ * Computes the number of web workers for `WEB_CONCURRENCY=auto`: one per core, as far as memory allows, at least one.
+ * @returns their number, and the calculation as text for the log.
  */
 export function autoConcurrency(
   memoryLimitMb: number | null,
@@ -41,22 +41,22 @@ export function autoConcurrency(
 
 /** Share of the limit that the tree is planned to fill; above it workers are recycled. */
 export const RECYCLE_THRESHOLD = 0.85;
-/** What the primary takes, and what no heap holds: code, stacks, buffers. MB. */
+/** Memory of the primary, and memory outside of heaps such as code, stacks and buffers, MB. */
 const BESIDE_HEAPS_MB = 60;
-/** The job processor also renders mail. */
+/** The job processor's share relative to a worker's; it is larger since it also renders mail. */
 const JOBS_SHARE = 1.25;
-/** Below this nothing of ours boots, MB. */
+/** Minimum heap, MB; with less no process boots. */
 const LEAST_HEAP_MB = 64;
 
-/** How large each process's heap may grow, MB. */
+/** Maximum heap sizes, MB. */
 export interface HeapCaps {
   readonly workerMb: number;
   readonly jobsMb: number;
 }
 
 /**
- * Divides what is planned for heaps: a share for each worker, 1.25 for the job processor. A process that outgrows its
- * share collects harder, and at last dies alone, instead of taking the whole tree over the limit.
+ * Divides the memory planned for heaps: one share for each worker, 1.25 for the job processor. A process that outgrows
+ * its share collects garbage more often, and in the end dies alone, instead of taking the whole tree over the limit.
  */
 export function heapCaps(limitMb: number, workers: number, jobs: boolean): HeapCaps {
   const shares = Math.max(1, workers + (jobs ? JOBS_SHARE : 0));

@@ -1,6 +1,6 @@
-import type { EventName } from './events';
+import type { EventMap, EventName, Events } from './events';
 
-/** Which process remembers an event for operators: `primary` and `processor` in memory, `redis` for all trees. */
+/** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. */
 type Keeper = 'primary' | 'processor' | 'redis' | 'whoever saw it';
 
 /** The events that `catamount top` and the pages list. */
@@ -44,9 +44,64 @@ export function isNotable(name: string): name is NotableEvent {
   return Object.hasOwn(NOTABLE, name);
 }
 
-/** undefined for an event that nobody remembers. */
+/** @returns undefined for an event that is not kept. */
 export function keeperOf(name: EventName): Keeper | undefined {
   return isNotable(name) ? NOTABLE[name] : undefined;
 }
 
 export const NOTABLE_EVENTS = Object.keys(NOTABLE) as NotableEvent[];
+
+/** A notable event of the tree, as it is kept. */
+export interface RecentEvent {
+  /** Time of the event, ISO 8601. */
+  readonly at: string;
+  readonly name: EventName;
+  /** The plain values of its payload. */
+  readonly about: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+const MAX_KEPT = 30;
+/** Maximum length of a text, characters; longer ones are cut. */
+const MAX_TEXT_LENGTH = 300;
+
+/** The latest notable events that the primary keeps, its own and those it is given, newest first. */
+export class EventBuffer {
+  private readonly kept: RecentEvent[] = [];
+
+  constructor(events: Events) {
+    events.onAny((name, payload) => {
+      if (keeperOf(name) !== 'primary') return;
+      // Expected exits are left out, since the command that caused them is an event itself.
+      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
+    });
+  }
+
+  list(): readonly RecentEvent[] {
+    return [...this.kept];
+  }
+
+  add(event: RecentEvent): void {
+    this.kept.unshift(event);
+    this.kept.length = Math.min(this.kept.length, MAX_KEPT);
+  }
+}
+
+/** Calls `tell` with the notable events of the job processor's own process. */
+export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
+  events.onAny((name, payload) => {
+    if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
+  });
+}
+
+export function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
+  const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
+  return { at: new Date().toISOString(), name, about };
+}
+
+type Plain = string | number | boolean | null;
+
+function plain(key: string, value: unknown): [string, Plain][] {
+  if (typeof value === 'string') return [[key, value.slice(0, MAX_TEXT_LENGTH)]];
+  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return [[key, value]];
+  return [];
+}

@@ -1,7 +1,9 @@
+import fs from 'node:fs';
+import os from 'node:os';
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from 'node:perf_hooks';
-import { isShortage } from './descriptor-watch';
+import type { Events } from './events';
 
-/** How a process feels, since the last time it was asked. */
+/** Metrics of a process; those of the event loop cover the time since the previous reading. */
 export interface ProcessMetrics {
   /** 99th percentile of the event loop's delay, ms. */
   readonly lagP99Ms: number;
@@ -12,7 +14,7 @@ export interface ProcessMetrics {
   readonly cpuSeconds: number;
 }
 
-/** How often the loop is sampled, ms: rarely enough to cost nothing in an idle process. */
+/** Interval of samples of the event loop's delay, ms; long enough to cost nothing in an idle process. */
 const RESOLUTION_MS = 20;
 
 export class ProcessMetricsSampler {
@@ -28,7 +30,7 @@ export class ProcessMetricsSampler {
     const now = performance.eventLoopUtilization();
     const { utilization } = performance.eventLoopUtilization(now, this.since);
     this.since = now;
-    // What is sampled is a timer's whole interval.
+    // A sample is the whole interval of a timer, so the resolution is subtracted.
     const lagP99Ms = Math.max(0, this.delay.percentile(99) / 1e6 - RESOLUTION_MS);
     this.delay.reset();
     const { user, system } = process.cpuUsage();
@@ -40,7 +42,7 @@ export class ProcessMetricsSampler {
     };
   }
 
-  /** Linux tells it in a file. Where no descriptor is left to open that, it is what it was. */
+  /** Linux reports the RSS in a file. When no descriptor is left to open it, the previous value stands. */
   private readRss(): number {
     try {
       this.rssMb = round(process.memoryUsage.rss() / 1048576, 1);
@@ -59,11 +61,60 @@ function round(value: number, digits: number): number {
   return Number(value.toFixed(digits));
 }
 
-/** How a process's pool of connections stands. */
+/** The state of a process's pool of connections. */
 export interface PoolStats {
   readonly used: number;
   readonly idle: number;
-  /** Whoever asked for one and has none yet. */
+  /** Number of requests for a connection that wait. */
   readonly waiting: number;
   readonly max: number;
+}
+
+/** Interval of attempts to open a file, ms. */
+const DESCRIPTOR_CHECK_INTERVAL_MS = 1000;
+/** Interval of reports while no file can be opened, ms. */
+const DESCRIPTOR_REPORT_INTERVAL_MS = 60_000;
+
+/**
+ * Reports that the process has no file descriptor left. Nothing else would show it: libuv then drops new connections to
+ * keep the event loop from spinning, and does not tell Node.
+ */
+export class DescriptorWatch {
+  private toldAt = Number.NEGATIVE_INFINITY;
+  private isExhausted = false;
+
+  /** @param now a monotonic clock, ms. */
+  constructor(
+    private readonly events: Events,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  /** Checks until the process ends, without keeping it alive. */
+  start(): void {
+    setInterval(() => this.check(), DESCRIPTOR_CHECK_INTERVAL_MS).unref();
+  }
+
+  check(): void {
+    const code = shortage();
+    if (code !== undefined && this.now() - this.toldAt >= DESCRIPTOR_REPORT_INTERVAL_MS) {
+      this.toldAt = this.now();
+      this.events.emit('descriptors.exhausted', { code });
+    }
+    if (code === undefined && this.isExhausted) this.events.emit('descriptors.freed', {});
+    this.isExhausted = code !== undefined;
+  }
+}
+
+/** EMFILE: this process has no descriptor left; ENFILE: the whole machine has none. */
+export function isShortage(error: unknown): error is NodeJS.ErrnoException & { readonly code: 'EMFILE' | 'ENFILE' } {
+  return error instanceof Error && 'code' in error && (error.code === 'EMFILE' || error.code === 'ENFILE');
+}
+
+function shortage(): string | undefined {
+  try {
+    fs.closeSync(fs.openSync(os.devNull, 'r'));
+    return undefined;
+  } catch (error) {
+    return isShortage(error) ? error.code : undefined;
+  }
 }

@@ -1,8 +1,8 @@
 import type { JsonValue } from './execution-context';
 
-/** Stands where a value is hidden. */
+/** Replaces a hidden value. */
 export const REDACTED = '[FILTERED]';
-/** Texts, arrays and objects are shown up to these lengths, and nothing below so many levels. */
+/** Maximum lengths of texts, arrays and objects that are shown, and the number of levels. */
 export interface ShownLengths {
   readonly text: number;
   readonly items: number;
@@ -10,14 +10,16 @@ export interface ShownLengths {
   readonly depth: number;
 }
 
-/** For log lines, error reports and lists. */
+/** Limits for log lines, error reports and lists. */
 const SHORT: ShownLengths = { text: 200, items: 20, keys: 50, depth: 8 };
-/** For whoever looks at one job: all of it, but for what would be no page any more. */
+/** Limits for the page of one job, which shows everything that a page can hold. */
 export const WHOLE: ShownLengths = { text: 100_000, items: 10_000, keys: 10_000, depth: 100 };
-/** Keys whose answer is remembered. */
+/** Maximum number of keys in the cache. */
 const MAX_REMEMBERED = 1000;
 
-/** As parts of a key: `accessToken`, `access_token` and `ACCESS-TOKEN` have the part token, `tokenizer` has not. */
+/**
+ * Sensitive parts of keys: `accessToken`, `access_token` and `ACCESS-TOKEN` have the part token, `tokenizer` has not.
+ */
 const USUAL_NAMES = [
   'password',
   'passwd',
@@ -35,40 +37,40 @@ const USUAL_NAMES = [
   'otp',
 ];
 
-/** The classes whose arguments are shown, as far as showing goes. */
+/** The property of a class that says whether its arguments may be shown. */
 interface Showable {
   readonly logArguments?: boolean;
 }
 
 /**
- * Makes arguments fit to be seen, in log lines, error reports and the operator's pages: hides the values of telling keys
- * at any depth, and cuts what is long. What has no key, such as an address given as an argument of its own, is shown: a
- * class that is given such things says `static logArguments = false`.
+ * Redacts arguments for log lines, error reports and the operator's pages: it hides values of sensitive keys at any
+ * depth, and shortens long values. A value without a key, such as an address that is an argument of its own, is shown;
+ * a class with such arguments sets `static logArguments = false`.
  */
 export class Redactor {
   private readonly usual: RegExp;
   private readonly patterns: readonly RegExp[];
   private readonly remembered = new Map<string, boolean>();
 
-  /** @param more names, matched as the usual ones are, or patterns for the key as it is. */
+  /** @param more names, matched like the usual ones, or patterns for the whole key. */
   constructor(more: readonly (string | RegExp)[] = []) {
     const names = [...USUAL_NAMES, ...more.filter((item) => typeof item === 'string')];
-    // A part may be in the plural, and `apikey` is `api_key`.
+    // A part may be plural, and `apikey` equals `api_key`.
     const alternatives = names.map((name) => words(name).join('_?')).filter((name) => name !== '');
     this.usual = new RegExp(`_(?:${alternatives.join('|')})s?_`);
-    // Without g and y, whose matches depend on the one before.
+    // Flags g and y are removed, since with them a match depends on the previous one.
     this.patterns = more
       .filter((item) => item instanceof RegExp)
       .map((pattern) => new RegExp(pattern.source, pattern.flags.replace(/[gy]/g, '')));
   }
 
-  /** @returns undefined for a class that shows none, and for one that is not known. */
+  /** @returns the redacted arguments; undefined for a class that shows none, and for an unknown one. */
   show(jobClass: Showable | undefined, args: readonly JsonValue[]): readonly JsonValue[] | undefined {
     if (!jobClass || jobClass.logArguments === false) return undefined;
     return this.filter(args);
   }
 
-  /** @param lengths how much of each value is shown. Default: as much as belongs into a line. */
+  /** Redacts values. @param lengths limits of what is shown. Default: those for a line. */
   filter(args: readonly JsonValue[], lengths: ShownLengths = SHORT): readonly JsonValue[] {
     return this.array(args, 0, lengths);
   }
@@ -107,7 +109,7 @@ export class Redactor {
   }
 }
 
-/** `APIKey2` and `api_key_2` are `api`, `key`, `2`. */
+/** Splits a key into words: `APIKey2` and `api_key_2` are `api`, `key`, `2`. */
 function words(name: string): string[] {
   return name
     .replace(/(\p{Ll}|\d)(\p{Lu})/gu, '$1 $2')

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { isNoScript } from '../internals/redis-errors';
 import type { RedisClient } from './redis';
 
-/** How long a script may take to answer before its caller goes on without it, ms. */
+/** Default timeout of a script's reply, ms. */
 const ANSWER_MS = 5000;
 
-/** A Lua script run through the shared redis 6 client. A Redis that has forgotten it (restart, SCRIPT FLUSH) is told again. */
+/** A Lua script for the shared redis 6 client, sent again when Redis no longer has it (restart, SCRIPT FLUSH). */
 export class RedisScript {
   private readonly sha: string;
 
@@ -14,8 +14,9 @@ export class RedisScript {
   }
 
   /**
-   * @param onLate is given an answer that comes when nobody waits for it any more.
-   * @throws Error when there is no answer within `limitMs`; the script may run all the same, then or later.
+   * @param limitMs timeout of the reply, ms. Default 5,000.
+   * @param onLate called with a reply that comes after the timeout.
+   * @throws RedisTimeoutError when there is no reply within `limitMs`; the script may run all the same, even later.
    */
   run(
     client: RedisClient,
@@ -37,7 +38,7 @@ export class RedisScript {
   }
 }
 
-/** Redis has not answered yet; it may still do what it was asked for. */
+/** Redis has not replied in time; it may still execute the command. */
 export class RedisTimeoutError extends Error {
   override readonly name = 'RedisTimeoutError';
 
@@ -47,7 +48,9 @@ export class RedisTimeoutError extends Error {
 }
 
 /**
- * The client's own time limit ends when a command has been written; a Redis that takes it and never answers needs this.
+ * Limits the wait for a reply. The client's own timeout does not cover a Redis that takes a command and never replies.
+ * @param onLate called with a reply that comes after the timeout.
+ * @throws RedisTimeoutError.
  */
 export async function answerWithin<T>(limitMs: number, answer: Promise<T>, onLate?: (answer: T) => void): Promise<T> {
   let timer: NodeJS.Timeout | undefined;

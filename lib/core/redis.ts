@@ -4,7 +4,7 @@ import type { Service } from '../support/service';
 import type { Events } from './events';
 import { redisTlsMode, withTlsAdvice } from './tls';
 
-/** Of the modules nothing is loaded (internals/redis-client.ts). */
+/** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
 export type RedisClient = Omit<
   ReturnType<typeof createRedis>,
   'bf' | 'cf' | 'cms' | 'ft' | 'json' | 'tDigest' | 'topK' | 'ts'
@@ -18,17 +18,17 @@ function createRedis(url: string) {
       reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000),
       ...redisTls(url),
     },
-    // Idle connections are cut by managed servers after 300 s.
+    // Managed servers close connections that are idle for 300 s.
     pingInterval: 60_000,
-    // While Redis is away a command fails at once instead of waiting for it to come back.
+    // While Redis is away commands fail at once instead of waiting for it.
     disableOfflineQueue: true,
-    // The client's own limit ends when a command has been written, and costs each a signal and an error, 5 s later. Who
-    // cannot wait for an answer brings a limit of his own (core/redis-script.ts).
+    // The client's own timeout covers only the time until a command is written, and costs each a signal and an error.
+    // Timeouts of replies are in core/redis-script.ts.
     commandOptions: { timeout: 0 },
   });
 }
 
-/** What both clients are told of TLS (tls.ts). Empty for redis://. */
+/** @returns the TLS options for both Redis clients (tls.ts); empty for redis://. */
 export function redisTls(
   url: string,
 ): { readonly tls: true; readonly rejectUnauthorized: boolean } | Record<string, never> {
@@ -36,14 +36,14 @@ export function redisTls(
   return mode === 'off' ? {} : { tls: true, rejectUnauthorized: mode === 'checked' };
 }
 
-/** The URL without our `sslmode`, which Redis clients do not know. */
+/** @returns the URL without our `sslmode`, which Redis clients do not know. */
 export function withoutTlsMode(url: string): string {
   const parsed = new URL(url);
   parsed.searchParams.delete('sslmode');
   return parsed.toString();
 }
 
-/** This process's one shared connection (redis 6). Never give it a blocking command. */
+/** The process's one shared connection (redis 6). It must not be given a blocking command. */
 export class Redis implements Service {
   readonly name = 'redis';
   readonly client: RedisClient;
@@ -66,12 +66,12 @@ export class Redis implements Service {
     });
   }
 
-  /** Returns at once: a process must come up, and take sign-ups, while Redis is away. */
+  /** Does not wait for the connection, since a process must start, and take sign-ups, while Redis is away. */
   async start(): Promise<void> {
     this.connecting ??= this.client.connect().catch(() => undefined);
   }
 
-  /** Waits until the first attempt to connect has ended, well or not, but no longer than `ms`. */
+  /** Waits for the first attempt to connect, successful or not, for at most `ms`. */
   async firstAttempt(ms: number): Promise<void> {
     await Deadline.after(ms).wait(this.attempted.promise);
   }

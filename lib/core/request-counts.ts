@@ -1,31 +1,31 @@
 import { BOUNDS_MS } from '../support/histogram';
 
-/** Lengths of time by bucket: those that are at most its bound and above the one before. */
+/** Durations by the buckets of BOUNDS_MS: a bucket holds those up to its bound and above the previous one. */
 export interface Buckets {
   readonly counts: readonly number[];
   readonly sumMs: number;
 }
 
-/** Why a request was turned away with 503 before the app saw it. `stale`: whoever sent it had given up already. */
+/** The reasons why a request is shed with 503 before the app sees it. `stale`: its caller has given up already. */
 export const SHED_REASONS = ['full', 'timeout', 'stale'] as const;
 export type ShedReason = (typeof SHED_REASONS)[number];
 
 /**
- * The app's requests that came to an end, in one process or many, since the start: grows only. Health checks and the
- * operator's pages are none of them.
+ * Counters of the app's finished requests in one process or many, since the start; they only grow. Health checks and
+ * the operator's pages are not counted.
  */
 export interface RequestCounts {
   /** By method and class of status: `GET 2xx`. */
   readonly answered: Readonly<Record<string, number>>;
-  /** Of those answered. */
+  /** Those of the answered requests that were shed, by reason. */
   readonly shed: Readonly<Record<ShedReason, number>>;
-  /** From arrival to end, streams and long polls included. */
+  /** Time from arrival to end, streams and long polls included. */
   readonly duration: Buckets;
-  /** Waits for a slot. */
+  /** Time spent waiting for a slot. */
   readonly queued: Buckets;
 }
 
-/** The greatest of some requests, ms; 0 where there were none. No percentile of theirs is above it. */
+/** The greatest durations of some requests, ms; 0 when there were none. They bound the percentiles. */
 export interface Slowest {
   readonly durationMs: number;
   readonly queuedMs: number;
@@ -37,7 +37,7 @@ export function slowerOf(a: Slowest, b: Slowest): Slowest {
   return { durationMs: Math.max(a.durationMs, b.durationMs), queuedMs: Math.max(a.queuedMs, b.queuedMs) };
 }
 
-/** Sums up; nothing of nothing. */
+/** @returns the sums; zeros for no parts. */
 export function sumRequests(parts: readonly RequestCounts[]): RequestCounts {
   return {
     answered: sumByKey(parts.map((part) => part.answered)),

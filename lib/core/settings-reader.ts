@@ -1,4 +1,6 @@
-import type { z } from 'zod';
+import { z } from 'zod';
+import { parseRate, type Rate } from '../support/duration';
+import type { Config } from './config';
 import { EXIT, UserError } from './errors';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -10,7 +12,7 @@ export interface Complaint {
   readonly allowed: string;
 }
 
-/** Every wrong setting in one message. Exit code 78. */
+/** All wrong settings in one message. Exit code 78. */
 export class ConfigError extends UserError {
   override readonly name = 'ConfigError';
 
@@ -25,7 +27,7 @@ export class ConfigError extends UserError {
   }
 }
 
-/** Reads variables one by one and keeps every complaint until the end. An empty variable counts as unset. */
+/** Reads variables one by one and collects complaints, to report all of them together. An empty variable is unset. */
 export class SettingsReader {
   private readonly complaints: Complaint[] = [];
 
@@ -35,13 +37,13 @@ export class SettingsReader {
     return this.raw(variable) !== undefined;
   }
 
-  /** The text of a variable, trimmed; undefined when unset or empty. */
+  /** @returns the text of a variable, trimmed; undefined when it is unset or empty. */
   raw(variable: string): string | undefined {
-    // REDIS_PROVIDER may name anything, such as `toString`, which every object has.
+    // REDIS_PROVIDER may name anything, also `toString`, which every object inherits.
     return Object.hasOwn(this.env, variable) ? this.env[variable]?.trim() || undefined : undefined;
   }
 
-  /** @returns the parsed value, or `fallback` when the variable is unset, or wrong (which is noted). */
+  /** @returns the parsed value, or `fallback` when the variable is unset, or is wrong, which adds a complaint. */
   get<T, F>(variable: string, schema: z.ZodType<T>, allowed: string, fallback: F, secret?: 'secret'): T | F {
     const text = this.raw(variable);
     if (text === undefined) return fallback;
@@ -52,7 +54,7 @@ export class SettingsReader {
   }
 
   require(variable: string, allowed: string): void {
-    // A wrong value has been complained of already.
+    // A wrong value has a complaint already.
     if (!this.has(variable)) this.complaints.push({ variable, value: null, allowed });
   }
 
@@ -66,10 +68,29 @@ export class SettingsReader {
 }
 
 /**
- * Shows enough of a secret to recognise the mistake: the scheme of a URL, else only its length. What a parser takes for
- * the host may be a part of the password, where that has a character that should have been escaped.
+ * Shows just enough of a secret to recognise the mistake: the scheme of a URL, else its length. Not the host, since
+ * that may be a part of a password with an unescaped character.
  */
 function hideSecret(text: string): string {
   if (!URL.canParse(text)) return `<${text.length} characters>`;
   return `${new URL(text).protocol}//…`;
+}
+
+const rate = z.union([
+  z.literal('off').transform(() => null),
+  z
+    .string()
+    .transform((text) => parseRate(text))
+    .refine((parsed) => parsed !== undefined),
+]);
+
+/** Reads the rate limits of sign-ups. The defaults suffice for an office behind one address, and stop a flood. */
+export function readSignUps(read: SettingsReader): Config['signUps'] {
+  const get = (variable: string, fallback: Rate) =>
+    read.get(variable, rate, 'a number per time, such as 60/1h, of 1s to 1d; or off', fallback) ?? null;
+  return {
+    perAddress: get('SIGN_UPS_PER_ADDRESS', { count: 60, seconds: 3600 }),
+    perDomain: get('SIGN_UPS_PER_DOMAIN', { count: 600, seconds: 3600 }),
+    perMailbox: get('SIGN_UPS_PER_MAILBOX', { count: 5, seconds: 86_400 }),
+  };
 }

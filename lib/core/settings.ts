@@ -15,8 +15,7 @@ import {
   type TrustedProxies,
 } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
-import { type Environment, SettingsReader } from './settings-reader';
-import { readSignUps } from './sign-up-settings';
+import { type Environment, readSignUps, SettingsReader } from './settings-reader';
 import { asOnHeroku } from './tls';
 
 export interface SettingsInput {
@@ -28,7 +27,7 @@ export interface SettingsInput {
   readonly isTty?: boolean;
   /** The file that standard output was redirected to. */
   readonly logFile?: string | null;
-  /** Stands in for the machine's own limit, in tests. */
+  /** Replaces the machine's own values, in tests. */
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
 
@@ -61,7 +60,7 @@ const queueList = z
   )
   .refine((queues) => new Set(queues.map((queue) => queue.name)).size === queues.length);
 
-/** PORT, and the port of links in mails where the tree listens on none. */
+/** Default of PORT, and the port of links in mails when the tree does not listen on one. */
 const DEFAULT_PORT = 3000;
 
 /**
@@ -81,7 +80,7 @@ export function readSettings(input: SettingsInput): Config {
   const production = environment === 'production';
   const onHeroku = read.has('DYNO');
   const stateDir = path.join(cwd, '.catamount');
-  // Two halves of an app may run in one folder.
+  // Both halves of an app (`--only web`, `--only jobs`) may run in one folder, so their files differ in name.
   const half = only === undefined ? '' : `-${only}`;
 
   if (only !== undefined && only !== 'web' && only !== 'jobs') read.complain('--only', only, 'web or jobs');
@@ -145,7 +144,7 @@ export function readSettings(input: SettingsInput): Config {
     read.require('SMTP_URL', 'an smtp:// or smtps:// URL, since MAIL_DELIVERY is smtp');
   if (production && !read.has('MAIL_DELIVERY') && smtpUrl === null)
     read.require('SMTP_URL', 'an smtp:// or smtps:// URL; or set MAIL_DELIVERY=log to send none');
-  // With PORT=0 the primary fills in the port, once it listens on one.
+  // With PORT=0 the primary replaces the port once it listens.
   const listensOnPort = only !== 'jobs' && listen.kind === 'tcp';
   const linkedPort = port === 0 && !listensOnPort ? DEFAULT_PORT : port;
   const appUrl = read
@@ -323,21 +322,21 @@ function isNetwork(text: string): boolean {
   return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32);
 }
 
-/** With a name before it or without. In a name, what could end it or begin another address stands in quotes only. */
+/** @returns true for an address with or without a name; characters that could end the name must be quoted. */
 function isSender(text: string): boolean {
   const [, address = text] = /^(?:[^\p{C}<>",:;@()[\]\\]*|"[^\p{C}"\\]*" *)<([^<>]+)>$/u.exec(text) ?? [];
   return isAddress(address);
 }
 
-/** The host, unless that is a number, which no mail comes from. */
+/** @returns the host for mail addresses, or `localhost` when it is an IP address, which mail cannot come from. */
 function mailDomain(appUrl: string): string {
   const { hostname } = new URL(appUrl);
   return isDomain(hostname) ? hostname : 'localhost';
 }
 
 /**
- * A dyno keeps its name from restart to restart, elsewhere a host does; and the control socket is one that a single living
- * tree has. Trees that run side by side from one folder so have places, and histories, of their own.
+ * Names a tree by its dyno or host, which stay the same after a restart, and its control socket, which only one running
+ * tree can have. Trees that run side by side from one folder therefore have separate histories.
  */
 function treeOf(dyno: string | undefined, controlSocket: string): Config['tree'] {
   const name = dyno ?? os.hostname();
@@ -351,8 +350,8 @@ function treeOf(dyno: string | undefined, controlSocket: string): Config['tree']
 const ALLOWED = 'a redis:// or rediss:// URL';
 
 /**
- * REDIS_PROVIDER *names* the variable that holds the URL (as Sidekiq defines it); without it the first of
- * REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL that is set.
+ * Reads the Redis URL. REDIS_PROVIDER *names* the variable that holds it, as with Sidekiq; without it the first of
+ * REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL that is set counts. @returns null when none is.
  */
 export function readRedisUrl(read: SettingsReader, schema: z.ZodType<string>): string | null {
   const provider = read.raw('REDIS_PROVIDER');

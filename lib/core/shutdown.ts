@@ -1,71 +1,71 @@
 import { Deadline } from '../support/async';
 
-/** How much of what is left of a stop one of its phases may take. */
+/** The part of a stop's remaining time that a phase may take. */
 interface StopPhase {
-  /** No longer than this, ms. */
+  /** Maximum duration, ms. */
   readonly maxMs?: number;
-  /** No more than this part of what is left, so that a stop that is nearly over still reaches every phase. */
+  /** Maximum share of the remaining time, so that a stop that is nearly over still reaches every phase. */
   readonly share?: number;
-  /** It ends this much before the deadline, ms: the time belongs to the phases that follow. */
+  /** The phase ends this much before the deadline, ms; that time is for the phases after it. */
   readonly reserveMs?: number;
-  /** Of what is left, no more than this part is reserved. */
+  /** Maximum share of the remaining time that is reserved. Default 1. */
   readonly reserveShare?: number;
-  /** It has this long even when the stop's time is over, ms. */
+  /** Minimum duration, ms, even when the stop's time is over. */
   readonly minMs?: number;
 }
 
 /**
- * How a stop divides its one deadline (SHUTDOWN_TIMEOUT from the first signal; nothing at all for `halt`), in the order in
- * which the phases begin. Each is given to `stopPhase` together with the deadline of the whole stop. A process that is asked
- * to stop is told how many milliseconds remain, and divides these by the same table.
+ * The division of a stop's one deadline (SHUTDOWN_TIMEOUT after the first signal; for `halt` it has passed at once), in
+ * the order in which the phases begin. `stopPhase` applies a phase to the deadline of the whole stop. A process that is
+ * asked to stop is sent the remaining milliseconds, and divides these by the same table.
  */
 const STOP_PHASES = {
-  // The primary, and in single mode the web that it serves itself.
-  /** The tree still accepts, until the router in front has stopped sending. */
+  // The primary, and in single mode the web server in it.
+  /** The tree still accepts connections, until the router in front has stopped sending them. */
   lameDuck: { maxMs: 1500, share: 1 / 4 },
-  /** A moment is awaited in which nobody comes, to close the listening socket in. */
+  /** The listening socket is closed in a moment without new connections. */
   quietGap: { maxMs: 250, share: 1 / 4 },
-  /** Everybody who was accepted reaches a worker. */
+  /** All accepted connections are handed off to workers. */
   handOut: { maxMs: 1000, share: 1 / 4 },
-  /** Requests, and the whole of the job processor, finish: who does it late has time to say so before it is killed. */
+  /** Requests and the job processor finish; the reserve lets late ones report that before they are killed. */
   drain: { reserveMs: 1000, reserveShare: 1 / 2 },
-  /** All workers but the last are gone, by force if need be: that one still has to let go of their idle connections. */
+  /** All workers but the last end, by force if need be; the last one still closes their idle connections. */
   handOff: { reserveMs: 500, reserveShare: 1 / 2 },
-  /** Answers of the control socket that are still due, the one to `catamount stop` among them. */
+  /** The control socket sends its last answers, among them that to `catamount stop`. */
   lastAnswers: { maxMs: 1000, minMs: 1000 },
-  /** Embedded servers hold the data: even a stop whose time is over lets them close their files. */
+  /** Embedded servers hold data, so even a stop whose time is over lets them close their files. */
   embeddedServers: { minMs: 2000 },
-  /** They end in order, before they are killed and their keeper and claim are let go. */
+  /** Embedded servers shut down in order; the reserve is for killing them and releasing their keeper and claim. */
   embeddedOrderly: { reserveMs: 250 },
 
-  // The job processor, and in every process what closes its connections.
-  /** Even a stop whose time is over tries to hand jobs back. */
+  // The job processor, and the closing of connections in every process.
+  /** Even a stop whose time is over tries to return jobs to their queues. */
   processor: { minMs: 500 },
-  /** Running jobs go on, until it is time to hand them back. */
+  /** Running jobs go on until they must be returned. */
   runningJobs: { reserveMs: 3000, reserveShare: 1 / 2 },
-  /** Handlers heed their aborted signal. */
+  /** Handlers react to their aborted signal. */
   abortedJobs: { maxMs: 300, share: 1 / 2 },
   /** The last outcomes reach Redis. */
   outcomes: { maxMs: 2000, share: 1 / 2 },
-  /** The history and the list of processes hear of the end. */
+  /** Statistics are flushed, and the processor leaves the list of processes. */
   deregistration: { maxMs: 1000, share: 1 / 2 },
-  /** Mails that are on their way finish; what is cut off is still to be recorded as failed. */
+  /** Mails in flight finish; the reserve is for recording interrupted ones as failed. */
   mails: { reserveMs: 500 },
-  /** Records of mails that are out are tried again while Postgres is away. */
+  /** Records of sent mails are retried while Postgres is away. */
   mailRecords: { reserveMs: 2000 },
-  /** The tree's last status goes to Redis, and its place there is given up. */
+  /** The tree's last status goes to Redis, and its place there is released. */
   treeStatus: { maxMs: 1000 },
 } as const satisfies Readonly<Record<string, StopPhase>>;
 
-/** throng ends the primary this long after the deadline, ms, should nothing else have. */
+/** Time after the deadline at which throng ends the primary, ms, if it has not ended before. */
 export const FORCED_EXIT_MS = 5000;
-/** `catamount stop` says that a tree is still there this long after its deadline, ms. */
+/** Time after the deadline at which `catamount stop` reports that the tree is still running, ms. */
 export const OVERDUE_EXIT_MS = 10_000;
 
 /**
  * @param deadline of the whole stop.
- * @param override what a test sets in the place of the table's.
- * @returns until when the phase may last that begins now.
+ * @param override values that replace the table's, for tests.
+ * @returns the deadline of the phase, which begins now.
  */
 export function stopPhase(deadline: Deadline, name: keyof typeof STOP_PHASES, override: StopPhase = {}): Deadline {
   const phase: StopPhase = { ...STOP_PHASES[name], ...override };
@@ -75,11 +75,11 @@ export function stopPhase(deadline: Deadline, name: keyof typeof STOP_PHASES, ov
   return Deadline.after(Math.max(mostMs, phase.minMs ?? 0));
 }
 
-/** How the processes of a tree have ended. */
+/** The ends of a tree's processes. */
 export interface StopOutcome {
-  /** The stop's deadline found them alive, and we killed them. */
+  /** Processes that were killed at the stop's deadline. */
   readonly killed: number;
-  /** They ended by themselves, with requests that they had to cut off, or with an error. */
+  /** Processes that ended by themselves, but aborted requests or failed with an error. */
   readonly failed: number;
 }
 

@@ -1,4 +1,4 @@
-/** How the settings of each server say it. */
+/** The settings of each server that turn off the check of its certificate, or TLS altogether. */
 const WORDS = {
   Postgres: {
     unchecked: 'use ?sslmode=require in DATABASE_URL',
@@ -16,7 +16,7 @@ const WORDS = {
 
 type Server = keyof typeof WORDS;
 
-/** By message: on their way through the clients errors lose their codes. */
+/** Advice by error message, since errors lose their codes on their way through the clients. */
 const ADVICE: readonly (readonly [RegExp, (server: Server) => string])[] = [
   [
     /self-signed certificate|unable to (verify the first|get (local )?issuer) certificate/,
@@ -36,12 +36,12 @@ const ADVICE: readonly (readonly [RegExp, (server: Server) => string])[] = [
   [/no encryption$|SSL off$/, () => 'it insists on TLS; use ?sslmode=require in DATABASE_URL'],
 ];
 
-/** Whether a server was not reached because of TLS. */
+/** @returns true when a server was not reached because of TLS. */
 export function isTlsFailure(error: Error): boolean {
   return ADVICE.some(([pattern]) => pattern.test(error.message.trim().replace(/: .*$/, '')));
 }
 
-/** The error, and what to do about it when TLS is why a server was not reached. */
+/** @returns the error, with advice in its message when TLS was its cause. */
 export function withTlsAdvice(error: Error, server: Server): Error {
   const found = ADVICE.find(([pattern]) => pattern.test(error.message.trim()));
   if (!found) return error;
@@ -49,13 +49,13 @@ export function withTlsAdvice(error: Error, server: Server): Error {
   return new Error(`${error.message.trim()}: ${advise(server)}`, { cause: error });
 }
 
-/** How a connection to a server is protected. */
+/** The protection of a connection: no TLS, TLS without a check of the certificate, or with it. */
 export type TlsMode = 'off' | 'unchecked' | 'checked';
 
 /**
- * Of Postgres, by `sslmode` as libpq means it: `require` encrypts without checking the certificate, `verify-ca` and
- * `verify-full` check it, `disable` does without TLS. Without one: checked in production, except on this machine, and no TLS
- * elsewhere.
+ * @returns the mode of a connection to Postgres, by `sslmode` with libpq's meaning: `require` encrypts without checking
+ * the certificate, `verify-ca` and `verify-full` check it, `disable`, `allow` and `prefer` use no TLS. Default: checked
+ * in production, except on this machine; no TLS elsewhere.
  */
 export function postgresTls(url: string, production: boolean): TlsMode {
   const { searchParams, hostname } = new URL(url);
@@ -64,20 +64,22 @@ export function postgresTls(url: string, production: boolean): TlsMode {
   return mode.startsWith('verify') ? 'checked' : 'unchecked';
 }
 
-/** Of Redis: rediss:// is TLS, and its certificate is checked unless `?sslmode=require` (or `no-verify`) says not to. */
+/**
+ * @returns the mode of a connection to Redis: rediss:// is TLS, checked unless `?sslmode=` is `require` or `no-verify`.
+ */
 export function redisTlsMode(url: string): TlsMode {
   const { protocol, searchParams } = new URL(url);
   if (protocol !== 'rediss:') return 'off';
   return ['require', 'no-verify'].includes(searchParams.get('sslmode') ?? '') ? 'unchecked' : 'checked';
 }
 
-/** Whether SMTP is to insist on STARTTLS without being told so: a password goes to another machine. */
+/** @returns true when SMTP must use STARTTLS although its URL does not say so, since a password leaves this machine. */
 export function mustUpgrade(url: string): boolean {
   const { protocol, username, hostname, searchParams } = new URL(url);
   return protocol === 'smtp:' && username !== '' && !isThisMachine(hostname) && !searchParams.has('requireTLS');
 }
 
-/** The certificates of Heroku's servers are signed by no authority. A URL that says what it wants is left as it is. */
+/** Turns off the check of certificates, since those of Heroku's servers are self-signed, unless the URL has a mode. */
 export function asOnHeroku(url: string, server: 'Postgres' | 'Redis'): string {
   const parsed = new URL(url);
   const mode = server === 'Redis' ? redisTlsMode(url) : postgresTls(url, true);
@@ -86,14 +88,14 @@ export function asOnHeroku(url: string, server: 'Postgres' | 'Redis'): string {
   return parsed.toString();
 }
 
-/** What the start tells of a connection to Postgres or Redis; empty for one to this machine that is not encrypted. */
+/** @returns a note for the banner about a connection to Postgres or Redis; '' for one to this machine without TLS. */
 export function tlsWords(url: string, mode: TlsMode): string {
   if (mode === 'off') return isThisMachine(new URL(url).hostname) ? '' : ' (no TLS)';
   const unchecked = 'certificate not checked: ?sslmode=verify-full checks it';
   return ` (TLS, ${mode === 'checked' ? 'certificate checked' : unchecked})`;
 }
 
-/** The same of SMTP, by the options of nodemailer in its URL. */
+/** @returns the same note for SMTP, by nodemailer's options in its URL. */
 export function smtpTlsWords(url: string): string {
   const { protocol, hostname, searchParams } = new URL(url);
   const is = (option: string, value: string) => searchParams.get(option) === value;
@@ -104,7 +106,7 @@ export function smtpTlsWords(url: string): string {
   return ` (${how}, certificate ${unchecked ? 'not checked: tls.rejectUnauthorized=false stands in SMTP_URL' : 'checked'})`;
 }
 
-/** A socket file, too. */
+/** @returns true for this machine's host names and addresses, and for socket files. */
 function isThisMachine(hostname: string): boolean {
   return (
     hostname === '' ||

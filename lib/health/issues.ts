@@ -118,15 +118,15 @@ export const FULL_SHARE = 0.9;
 const MAIL_FAILURES = 3;
 
 /** Issues of the services that all trees share: Postgres, Redis, queues, jobs, mail. @param warningMs 0: never late. */
-export function serviceIssues(sighting: SystemStatus, warningMs: number, trees: readonly KnownTree[]): Issue[] {
-  const { queues } = sighting;
+export function serviceIssues(systemStatus: SystemStatus, warningMs: number, trees: readonly KnownTree[]): Issue[] {
+  const { queues } = systemStatus;
   return [
-    ...awayIssues(sighting),
-    ...foreignIssues(sighting),
+    ...awayIssues(systemStatus),
+    ...foreignIssues(systemStatus),
     ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees)) : []),
-    ...failureIssues(sighting),
-    ...limitIssues(sighting),
-    ...mailIssues(sighting),
+    ...failureIssues(systemStatus),
+    ...limitIssues(systemStatus),
+    ...mailIssues(systemStatus),
   ];
 }
 
@@ -164,7 +164,7 @@ function queueIssues(
   if (paused) return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count } }];
   if (!isLate(latencyMs, warningMs)) return [];
   const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };
-  const serving = trees.filter(({ heartbeatAgeMs, picture: { limits } }) => {
+  const serving = trees.filter(({ heartbeatAgeMs, treeStatus: { limits } }) => {
     return heartbeatAgeMs === null && limits.jobConcurrency > 0 && limits.queues.includes(name);
   });
   if (serving.length === 0) return [{ ...about, level: 'bad', code: 'unserved', figures }];
@@ -175,7 +175,7 @@ function queueIssues(
 
 function holdersIn(trees: readonly KnownTree[]): Holder[] {
   return slotHolders(
-    trees.map(({ picture: { limits, stats } }) => ({
+    trees.map(({ treeStatus: { limits, stats } }) => ({
       concurrency: limits.jobConcurrency,
       running: (reported(stats.jobProcessor.lastStatus)?.inFlight ?? []).map(({ what, ageMs }) => {
         return { class: what.replace(/ on .*/, ''), ageMs };
@@ -235,29 +235,29 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
 const EMPTIED_MS = 15 * 60_000;
 
 /** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
-export function treeIssues(picture: TreeStatus): Issue[] {
-  const now = new Date(picture.at);
+export function treeIssues(treeStatus: TreeStatus): Issue[] {
+  const now = new Date(treeStatus.at);
   return [
-    ...workerIssues(picture, now),
-    ...jobsIssues(picture, now),
-    ...trafficIssues(picture),
-    ...memoryIssues(picture),
-    ...phaseIssues(picture),
-    ...lossIssues(picture, now),
+    ...workerIssues(treeStatus, now),
+    ...jobsIssues(treeStatus, now),
+    ...trafficIssues(treeStatus),
+    ...memoryIssues(treeStatus),
+    ...phaseIssues(treeStatus),
+    ...lossIssues(treeStatus, now),
   ];
 }
 
-function workerIssues(picture: TreeStatus, now: Date): Issue[] {
-  const { slots, stats, stopping } = picture;
-  const nobody = stats.workers > 0 && readyWorkers(picture) === 0 && !stopping;
+function workerIssues(treeStatus: TreeStatus, now: Date): Issue[] {
+  const { slots, stats, stopping } = treeStatus;
+  const nobody = stats.workers > 0 && readyWorkers(treeStatus) === 0 && !stopping;
   return [
     ...(nobody ? [{ level: 'bad', code: 'nobodyServes', figures: { count: stats.workers } } as const] : []),
-    ...slots.flatMap((slot) => slotIssue(picture, slot, now)),
+    ...slots.flatMap((slot) => slotIssue(treeStatus, slot, now)),
   ];
 }
 
-function slotIssue(picture: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
-  const here = inSlot(picture, slot);
+function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
+  const here = inSlot(treeStatus, slot);
   const { current, outgoing } = here;
   const about = { subject: String(slot.index) };
   if (isRestarting(slot, here)) {
@@ -272,7 +272,7 @@ function slotIssue(picture: TreeStatus, slot: SlotStatus, now: Date): Issue[] {
     return [{ ...about, level: 'warn', code: 'silent', figures, detail: status?.inFlight[0]?.what ?? '' }];
   }
   const mb = current.pssMb ?? status?.rssMb;
-  const factor = hotFactor(picture, slot.index, mb);
+  const factor = hotFactor(treeStatus, slot.index, mb);
   if (factor === null || outgoing) return [];
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
 }

@@ -27,15 +27,15 @@ export interface Judgement {
  * Judges one tree, the services that it uses, and, in one issue each, the other trees.
  * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING in ms; 0: never late.
  */
-export function judge(sighting: SystemStatus, chosen: string | null, warningMs: number): Judgement {
-  const trees = knownTrees(sighting).flatMap((tree) => judged(tree));
-  const shown = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
+export function judge(systemStatus: SystemStatus, chosen: string | null, warningMs: number): Judgement {
+  const trees = knownTrees(systemStatus).flatMap((tree) => judged(tree));
+  const shown = trees.find(({ own, treeStatus }) => (chosen === null ? own : treeStatus.id === chosen));
   const issues = bySeverity([
     ...(shown ? (shown.heartbeatAgeMs === null ? shown.issues : []) : [NO_PRIMARY]),
     ...trees.flatMap((tree) => (tree === shown && tree.heartbeatAgeMs === null ? [] : fromAfar(tree))),
-    ...serviceIssues(sighting, warningMs, trees),
+    ...serviceIssues(systemStatus, warningMs, trees),
   ]);
-  const transit = shown && shown.heartbeatAgeMs === null ? transitOf(shown.picture, sighting) : null;
+  const transit = shown && shown.heartbeatAgeMs === null ? transitOf(shown.treeStatus, systemStatus) : null;
   return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
 
@@ -51,7 +51,7 @@ const NO_PRIMARY: Issue = { level: 'bad', code: 'noPrimary', figures: {} };
 
 function judged(tree: KnownTree): JudgedTree[] {
   try {
-    return [{ ...tree, issues: tree.heartbeatAgeMs === null ? treeIssues(tree.picture) : [] }];
+    return [{ ...tree, issues: tree.heartbeatAgeMs === null ? treeIssues(tree.treeStatus) : [] }];
   } catch (thrown) {
     // A tree of another version may report a status of another shape: it is left out.
     if (tree.own) throw thrown;
@@ -60,7 +60,7 @@ function judged(tree: KnownTree): JudgedTree[] {
 }
 
 /** A single issue for another tree: that it is unresponsive, or how many issues it has and the worst level. */
-function fromAfar({ picture: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
+function fromAfar({ treeStatus: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
   if (heartbeatAgeMs !== null)
     return [{ level: 'bad', code: 'treeSilent', subject: id, figures: { name, spanMs: heartbeatAgeMs } }];
   const [worst] = bySeverity(issues);
@@ -68,13 +68,13 @@ function fromAfar({ picture: { id, name }, heartbeatAgeMs, issues }: JudgedTree)
   return [{ level: worst.level, code: 'otherTree', subject: id, figures: { name, count: issues.length } }];
 }
 
-/** @param sighting undefined when nothing beyond the tree's own status could be read. */
-export function transitOf(picture: TreeStatus, sighting: SystemStatus | undefined): Transit | null {
-  const { stats, stopping, phasedRestart } = picture;
+/** @param systemStatus undefined when nothing beyond the tree's own status could be read. */
+export function transitOf(treeStatus: TreeStatus, systemStatus: SystemStatus | undefined): Transit | null {
+  const { stats, stopping, phasedRestart } = treeStatus;
   if (stopping) return 'stopping';
   if (phasedRestart) return 'phasedRestart';
-  if (readyWorkers(picture) < stats.workers) return 'starting';
-  if (!sighting) return 'notAllKnown';
-  const { queues, failures, mail, trees } = sighting;
+  if (readyWorkers(treeStatus) < stats.workers) return 'starting';
+  if (!systemStatus) return 'notAllKnown';
+  const { queues, failures, mail, trees } = systemStatus;
   return [queues, failures, mail, trees].every(({ ok }) => ok) ? null : 'notAllKnown';
 }

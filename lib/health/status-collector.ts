@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
-import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
+import type { Operations, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { RedisClient } from '../core/redis';
 import { isForeign } from '../job/outbox/installation';
 import { dueByQueue } from '../job/outbox/table';
@@ -214,7 +215,7 @@ const SILENT_MS = 5000;
 
 /** A tree whose status is known. */
 export interface KnownTree {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   /** True for the tree of this process. */
   readonly own: boolean;
   /** Age of its last heartbeat, ms, when the tree is unresponsive; null otherwise. */
@@ -222,24 +223,24 @@ export interface KnownTree {
 }
 
 /** The own tree, even if Redis does not list it, and all others, by name. Equal names get the pid appended. */
-export function knownTrees(sighting: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
-  const own = valueIn(sighting.own);
-  const others = (valueIn(sighting.trees) ?? []).filter(({ picture }) => picture.id !== own?.id);
+export function knownTrees(systemStatus: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
+  const own = valueIn(systemStatus.own);
+  const others = (valueIn(systemStatus.trees) ?? []).filter(({ treeStatus }) => treeStatus.id !== own?.id);
   const all: KnownTree[] = [
-    ...(own ? [{ picture: own, own: true, heartbeatAgeMs: null }] : []),
-    ...others.map(({ picture, heartbeatAgeMs }) => ({
-      picture,
+    ...(own ? [{ treeStatus: own, own: true, heartbeatAgeMs: null }] : []),
+    ...others.map(({ treeStatus, heartbeatAgeMs }) => ({
+      treeStatus,
       own: false,
       heartbeatAgeMs: heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null,
     })),
   ];
-  const names = all.map(({ picture }) => picture.name);
+  const names = all.map(({ treeStatus }) => treeStatus.name);
   return all
     .map((tree) => {
-      const { picture } = tree;
-      const alone = names.filter((name) => name === picture.name).length === 1;
+      const { treeStatus } = tree;
+      const alone = names.filter((name) => name === treeStatus.name).length === 1;
       if (alone) return tree;
-      return { ...tree, picture: { ...picture, name: `${picture.name} (pid ${picture.stats?.pid})` } };
+      return { ...tree, treeStatus: { ...treeStatus, name: `${treeStatus.name} (pid ${treeStatus.stats?.pid})` } };
     })
-    .sort((a, b) => byTextAndNumber(a.picture.name, b.picture.name));
+    .sort((a, b) => byTextAndNumber(a.treeStatus.name, b.treeStatus.name));
 }

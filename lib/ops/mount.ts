@@ -10,12 +10,12 @@ import { accessMode } from './ui/context';
 
 const INBOX_PATH = '/ops/mail/inbox';
 /**
- * A limit of their own: the pages take no slot from the app, and answer when all of the app's are taken, which is when
- * they are asked for.
+ * The pages have a concurrency limit of their own: they take no slot from the app, and still answer when all of its
+ * slots are taken, which is when operators need them.
  */
 const LIMIT = { maxThreads: 3, backlog: 32, queueTimeoutMs: 10_000 };
 
-/** Serves /ops. What the pages are made of is loaded when the first of them is asked for. */
+/** Serves /ops. The modules of the pages are loaded with the first request for one, which saves memory until then. */
 export function opsPages(options: OpsOptions): Koa.Middleware {
   const metrics = metricsEndpoint(options);
   const { config } = options;
@@ -37,12 +37,12 @@ export function opsPages(options: OpsOptions): Koa.Middleware {
 
 export const METRICS_PATH = '/ops/metrics';
 
-/** The text format that every Prometheus reads. */
+/** Content type of the text format, which every version of Prometheus reads. */
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
- * Prometheus's text at /ops/metrics, for whoever has METRICS_TOKEN. Without such a setting it is not there in production,
- * and elsewhere open to this machine. What makes the text is loaded with the first scrape.
+ * Serves Prometheus metrics at /ops/metrics to requests with METRICS_TOKEN. Without that setting the endpoint does not
+ * exist in production, and outside of it answers this machine only. Its modules are loaded with the first scrape.
  */
 export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
   const { metricsToken, environment } = options.config;

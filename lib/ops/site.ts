@@ -15,7 +15,7 @@ import { Layout } from './ui/layout';
 import { errorPages, pageHeaders, preferences } from './ui/shell';
 import { pageTexts, TEXTS } from './ui/texts';
 
-/** What is asked for on every page. Each folder of pages comes with the first of its pages. */
+/** The middleware of all pages. It loads what every page needs; each folder of pages loads with its first request. */
 export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const { redis, events, tree } = options;
   new OperatorActions(redis, events, (event) => tree.recordEvent(event)).listen();
@@ -38,12 +38,12 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);
 }
 
-/** The sign-in page needs its style sheet; there is nothing to hide in it. */
+/** Lets requests for assets pass the guard: the sign-in page needs its style sheet, and assets hold no secrets. */
 function assetsAreOpen(guard: OpsMiddleware): OpsMiddleware {
   return (ctx, next) => (ctx.path.startsWith('/ops/assets/') ? next() : guard(ctx, next));
 }
 
-/** One middleware of several, in order. What is not answered by any of them stays so. */
+/** Composes middleware in order. A request that none of them answers stays unanswered. */
 function chain(links: readonly OpsMiddleware[]): Koa.Middleware {
   const run = async (ctx: OpsContext, index: number): Promise<void> => {
     await links[index]?.(ctx, () => run(ctx, index + 1));
@@ -51,14 +51,14 @@ function chain(links: readonly OpsMiddleware[]): Koa.Middleware {
   return (ctx) => run(ctx as unknown as OpsContext, 0);
 }
 
-/** Pages that are loaded together, when the first of them is asked for. */
+/** Pages whose modules are loaded together with the first request for one of them. */
 interface PageFolder {
-  /** Its paths are these, and what is below them. The first folder that fits has them. */
+  /** Path prefixes. The first folder with a matching prefix serves the request. */
   readonly paths: readonly string[];
   readonly load: () => Promise<AuthGroup>;
 }
 
-/** A page group that may ask for the sessions, too. */
+/** A page group that may also use the sessions. */
 type AuthGroup = (site: AuthParts & PageContext) => void | Promise<void>;
 
 const door: AuthGroup = (site) => {
@@ -74,14 +74,14 @@ const FOLDERS: readonly PageFolder[] = [
   { paths: ['/ops'], load: async () => (await import('./overview/overview-page')).overviewRoutes },
 ];
 
-/** All pages, each answered by the folder that it is in. */
+/** Routes each request to the folder that contains its page. */
 export function pageGroups(site: AuthParts): OpsMiddleware {
   const folders = FOLDERS.map(({ paths, load }) => ({
     paths,
     routes: lazy(async () => routesOf(await load(), site)),
   }));
   return async (ctx, next) => {
-    // Routes do not look at the case either.
+    // Lower case, since the router ignores case as well.
     const asked = `${ctx.path.toLowerCase()}/`;
     const found = folders.find(({ paths }) => paths.some((path) => asked.startsWith(`${path}/`)));
     await (await found?.routes())?.(ctx, next);

@@ -7,13 +7,13 @@ import {
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
-import { onJobEvents } from '../cluster/primary/tree-monitor';
 import type { Operations, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { loadI18n } from '../core/i18n';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
+import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
@@ -21,7 +21,6 @@ import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { ErrorReporter } from '../job/perform/error-reporter';
 import { JobProcessor, type Lineage } from '../job/processor';
-import { livingJobs } from '../job/sets/find-job';
 import { WorkCounter } from '../job/stats/collector';
 import { MailDelivery } from '../mailer/delivery/delivery';
 import { DeliveryRecord } from '../mailer/delivery/delivery-record';
@@ -149,7 +148,11 @@ export class JobProcessorRole {
     const mail = new MailDelivery({
       config,
       record: new DeliveryRecord(database.knex, {
-        livingJobs: (ids) => livingJobs({ redis: redis.client, knex: database.knex, queues }, ids),
+        // Imported on demand: only a check of old records needs it, and it loads all job sets.
+        livingJobs: async (ids) => {
+          const { livingJobs } = await import('../job/sets/find-job');
+          return livingJobs({ redis: redis.client, knex: database.knex, queues }, ids);
+        },
       }),
       i18n,
       templatesDir: app.templatesDir,
@@ -183,7 +186,7 @@ export class JobProcessorRole {
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
-    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs]);
+    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs, this.reporter]);
     await this.services.start();
     if (production) void this.warnOfPendingMigrations(database);
   }
@@ -234,7 +237,6 @@ export class JobProcessorRole {
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
   async stop(deadline: Deadline): Promise<void> {
-    await this.reporter?.stop(deadline);
     await this.services?.stop(deadline);
   }
 

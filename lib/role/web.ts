@@ -20,6 +20,7 @@ import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import { Deadline, toError } from '../support/async';
+import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
@@ -75,6 +76,7 @@ export class WebRole implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
   private readonly reporter: TreeReporter;
+  private readonly services: ServiceGroup;
   private readonly limit: ConcurrencyLimiter;
   private readonly queueTimes = new QueueTimeMetrics();
   private readonly tally = new RequestMetrics();
@@ -96,6 +98,7 @@ export class WebRole implements DrainableServer {
     this.database = new Database(urls.database, { production: config.environment === 'production', events });
     this.redis = new Redis(urls.redis, events);
     this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
+    this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
     this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
       freshMs: FOREIGN_FRESH_MS,
     });
@@ -113,7 +116,7 @@ export class WebRole implements DrainableServer {
   /** Connects, builds the app, and returns a server that does not listen yet. */
   private async build(): Promise<WebServer> {
     const { app, config, events, database, redis } = this;
-    await redis.start();
+    await this.services.start();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     const models = new ModelFolder(app.modelsDir);
@@ -211,8 +214,9 @@ export class WebRole implements DrainableServer {
       for (const { what, id, ageMs } of this.inFlight())
         this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
     }
-    await this.reporter.stop(deadline);
-    await Promise.allSettled([this.database.stop(deadline), this.redis.stop(deadline)]);
+    await this.services.stop(deadline).catch((thrown: unknown) => {
+      this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
+    });
     this.vitals.stop();
     return cut;
   }

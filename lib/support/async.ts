@@ -1,8 +1,8 @@
 import { inspect, types } from 'node:util';
 
 /**
- * One moment in the future, on the monotonic clock, passed down so that nested waits share it.
- * Never sent to another process as a time (clocks differ): send `remaining()` and make a new one there.
+ * A moment in the future on the monotonic clock, passed down so that nested waits share it. Clocks of processes differ,
+ * so send another process the value of `remaining()` and make a new deadline there.
  */
 export class Deadline {
   private constructor(private readonly at: number) {}
@@ -33,8 +33,8 @@ export class Deadline {
 const LATE = Symbol('late');
 
 /**
- * @returns LATE when `work` has not settled after `ms`. A process that was held up itself, by its own work or by the
- * machine, first reads what has come for it meanwhile, and calls nobody late whose answer is there.
+ * @returns LATE when `work` has not settled after `ms`. A process that was blocked itself, by its own work or by the
+ * machine, first reads what has arrived meanwhile, so that an answer that is there does not count as late.
  */
 async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof LATE> {
   let timer: NodeJS.Timeout | undefined;
@@ -52,7 +52,7 @@ async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof L
   }
 }
 
-/** A promise with its ends in hand. Stands in for `Promise.withResolvers`, which Node 20 lacks. */
+/** A promise with its resolve functions; it replaces `Promise.withResolvers`, which Node 20 lacks. */
 export interface Deferred<T = void> {
   readonly promise: Promise<T>;
   resolve(value: T): void;
@@ -69,7 +69,7 @@ export function deferred<T = void>(): Deferred<T> {
   return { promise, resolve, reject };
 }
 
-/** @returns what `make` makes, made when it is first asked for; after a failure, anew. */
+/** @returns a function that calls `make` once, at its first call, and again after a failure. */
 export function lazy<T>(make: () => Promise<T>): () => Promise<T> {
   let made: Promise<T> | undefined;
   return () => {
@@ -90,13 +90,13 @@ interface BackoffOptions {
   readonly factor?: number;
 }
 
-/** Exponential waits: `base * factor^n`, capped at `max`; `reset()` starts again. */
+/** Exponential backoff: waits of `base * factor^n` ms, at most `max`; `reset()` starts again. */
 export class Backoff {
   private step = 0;
 
   constructor(private readonly options: BackoffOptions) {}
 
-  /** How many waits were handed out since the last reset. */
+  /** Number of waits since the last reset. */
   get attempts(): number {
     return this.step;
   }
@@ -112,7 +112,7 @@ export class Backoff {
   }
 }
 
-/** Anything can be thrown, even what has no text, or cannot be read at all: the latter is told by an error of our own. */
+/** Makes an Error of anything that was thrown; a value that cannot even be read becomes an error that says so. */
 export function toError(thrown: unknown): Error {
   try {
     if (thrown instanceof Error) return readable(thrown);
@@ -122,7 +122,7 @@ export function toError(thrown: unknown): Error {
   }
 }
 
-/** @throws what one of the properties does that everybody reads. */
+/** Reads the properties that everybody reads. @throws the error of a getter that throws. */
 function readable(error: Error): Error {
   for (const part of [error.name, error.message, error.stack]) `${String(part)}`;
   if (error.cause instanceof Error) readable(error.cause);

@@ -4,7 +4,7 @@ type Unit = keyof typeof UNITS;
 /** A length of time: milliseconds as a number, or text such as `500ms`, `10s`, `5m`, `2h`, `7d`. */
 export type Duration = number | `${number}${Unit}` | `${number} ${Unit}`;
 
-/** A hundred years: what is longer is a mistake, and more than Postgres can add to a time. */
+/** A hundred years; longer durations are mistakes, and Postgres cannot add them to a time. */
 const LONGEST_MS = 36_525 * UNITS.d;
 
 /**
@@ -26,25 +26,28 @@ const SHORT_UNITS = [
   ['s', 1000],
 ] as const;
 
-/** In one unit; above a second of one of which there are two at least: `12 ms`, `90 s`, `5 min`, `30 h`, `12 d`. */
+/**
+ * Formats a duration in one unit, above seconds in one of which there are at least two: `12 ms`, `90 s`, `30 h`, `12
+ * d`.
+ */
 export function formatDuration(ms: number): string {
   const [unit, length] = SHORT_UNITS.find(([, unitMs]) => ms >= (unitMs === 1000 ? 1 : 1.99) * unitMs) ?? ['ms', 1];
   return `${Math.round(Math.max(0, ms) / length)} ${unit}`;
 }
 
-/** For what was measured: `4 ms`, `1.2 s`. */
+/** Formats a measured duration: `4 ms`, `1.2 s`. */
 export function formatElapsed(ms: number): string {
   return ms < 1000 ? `${Math.round(ms)} ms` : `${(ms / 1000).toFixed(1)} s`;
 }
 
-/** `3 s ago`, `in 5 min`, or `now`. */
+/** Formats a time relative to now: `3 s ago`, `in 5 min`, or `now`. */
 export function fromNow(at: Date, now: number = Date.now()): string {
   const ms = at.getTime() - now;
   if (Math.abs(ms) < 1000) return 'now';
   return ms > 0 ? `in ${formatDuration(ms)}` : `${formatDuration(-ms)} ago`;
 }
 
-/** In its two greatest units: `3 h 12 min`. */
+/** Formats a duration in its two greatest units: `3 h 12 min`. */
 export function formatSpan(ms: number): string {
   const first = SHORT_UNITS.findIndex(([, unitMs]) => ms >= unitMs);
   if (first === -1) return '0 s';
@@ -57,13 +60,13 @@ export function formatSpan(ms: number): string {
   return parts.join(' ');
 }
 
-/** So many in so long. */
+/** A number of events per time. */
 export interface Rate {
   readonly count: number;
   readonly seconds: number;
 }
 
-/** @returns undefined for what is no rate such as `60/1h`, of a second to a day. */
+/** Parses a rate such as `60/1h`. @returns undefined when it is none, or its time is not from a second to a day. */
 export function parseRate(text: string): Rate | undefined {
   const [, count, per = ''] = /^([1-9]\d{0,8})\s*\/\s*(\S.*)$/.exec(text.trim()) ?? [];
   const seconds = (parseDuration(per, 's') ?? 0) / 1000;

@@ -1,14 +1,14 @@
 import { domainToASCII } from 'node:url';
 
-/** Spaces, lists and quoting do not belong into one address, so none can be smuggled into it. */
+/** Spaces, separators of lists and quotes are excluded, so that no second address can be smuggled in. */
 const ATOM = String.raw`[^\s@<>(),;:"\\[\].\p{Cc}\p{Cs}]+`;
 const LOCAL = new RegExp(String.raw`^${ATOM}(\.${ATOM})*$`, 'u');
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
-/** One label is enough, for `root@localhost`; the last one is never a number. */
+/** One label is enough, for `root@localhost`; the last one must not be a number. */
 const DOMAIN = new RegExp(String.raw`^(?=.{1,253}$)(${LABEL}\.)*(?!\d+$)${LABEL}$`, 'i');
 const LONGEST_LOCAL = 64;
 
-/** Whether it is an address as mail servers take them: a dot-atom of at most 64 bytes at a domain name. */
+/** @returns true for an address that mail servers accept: a dot-atom of at most 64 bytes at a domain name. */
 export function isAddress(address: string): boolean {
   const at = address.lastIndexOf('@');
   const local = address.slice(0, Math.max(at, 0));
@@ -16,23 +16,23 @@ export function isAddress(address: string): boolean {
   return isDomain(address.slice(at + 1));
 }
 
-/** Whether mail can be addressed to it: a name, not a number. */
+/** @returns true for a domain that mail can be sent to: a name, not a number. */
 export function isDomain(domain: string): boolean {
   return DOMAIN.test(asciiOf(domain));
 }
 
-/** The same for two ways to write one address: of the domain, the case and the script count for nothing. */
+/** @returns a key that is equal for all spellings of an address: case and script of the domain do not matter. */
 export function addressKey(address: string): string {
   return address.slice(0, address.lastIndexOf('@') + 1) + domainOf(address).toLowerCase();
 }
 
-/** The domain in ASCII, where it has such a form. */
+/** @returns the domain in ASCII, or as it is when it has no such form. */
 export function domainOf(address: string): string {
   const domain = address.slice(address.lastIndexOf('@') + 1);
   return asciiOf(domain) || domain;
 }
 
-/** Empty for what is no domain name. `domainToASCII` alone takes ports, escapes and numbers for one, too. */
+/** @returns '' for an invalid name. `domainToASCII` alone would also accept ports, escapes and numbers. */
 function asciiOf(domain: string): string {
   if (/^[a-z0-9.-]*$/i.test(domain)) return domain;
   return /^[\p{L}\p{N}\p{M}.-]+$/u.test(domain) ? domainToASCII(domain) : '';

@@ -1,4 +1,4 @@
-/** Stands for what is not known, which is not 0. */
+/** Stands for an unknown value, as distinct from 0. */
 export const UNKNOWN = '–';
 
 type Figure = number | null | undefined;
@@ -7,7 +7,7 @@ function known(figure: Figure): figure is number {
   return figure !== null && figure !== undefined && !Number.isNaN(figure);
 }
 
-/** `72 MB` */
+/** Formats a size: `72 MB`. */
 export function megabytes(mb: Figure): string {
   return known(mb) ? `${Math.round(mb)} MB` : UNKNOWN;
 }

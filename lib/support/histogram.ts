@@ -1,21 +1,21 @@
-/** Upper bounds of the buckets of lengths of time, ms. The last bucket has none. */
+/** Upper bounds of buckets of durations, ms. The last bucket has none. */
 export const BOUNDS_MS: readonly number[] = [1, 2.5, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000];
 
-/** Each bucket is this much wider than the one before it: what is read from one is off by a fifth or so. */
+/** Ratio of the bounds of successive buckets; a value read from a bucket is off by about a fifth. */
 const GROWTH = 1.5;
-/** The last one begins at some two days. */
+/** Number of buckets; the last one begins at some two days. */
 export const BUCKETS = 48;
 const LOG_GROWTH = Math.log(GROWTH);
 
-/** By bucket. */
+/** Counts by bucket, without empty buckets. */
 export type SparseCounts = Readonly<Record<string, number>>;
 
-/** Lengths of time by their order of magnitude, so that many can be summed up and their percentiles still be told. */
+/** Durations in exponential buckets, so that histograms can be merged and percentiles still be estimated. */
 export class Histogram {
-  /** Bucket 0 holds what is below 1.5 ms, bucket n what is from 1.5^n ms up. */
+  /** Bucket 0 holds values below 1.5 ms, bucket n values from 1.5^n to below 1.5^(n+1) ms. */
   readonly counts: number[] = new Array<number>(BUCKETS).fill(0);
   sumMs = 0;
-  /** The greatest. */
+  /** The greatest value, ms. */
   maxMs = 0;
 
   add(ms: number): void {
@@ -31,19 +31,18 @@ export class Histogram {
     this.maxMs = Math.max(this.maxMs, other.maxMs);
   }
 
-  /** Starts anew. */
   reset(): void {
     this.counts.fill(0);
     this.sumMs = 0;
     this.maxMs = 0;
   }
 
-  /** The counts of the buckets that hold any: short, to be sent and kept. */
+  /** @returns the counts without empty buckets, which is short to send and to store. */
   toSparse(): SparseCounts {
     return Object.fromEntries([...this.counts.entries()].filter(([, count]) => count > 0));
   }
 
-  /** Adds what such a one tells; what is no bucket of ours is passed over. */
+  /** Adds such counts; unknown buckets are ignored. */
   addSparse(counts: SparseCounts): void {
     for (const [bucket, count] of Object.entries(counts)) {
       const known = this.counts[Number(bucket)];
@@ -55,14 +54,14 @@ export class Histogram {
     return this.counts.reduce((sum, count) => sum + count, 0);
   }
 
-  /** ms; null of nothing. */
+  /** The arithmetic mean, ms; null when there are no values. */
   get meanMs(): number | null {
     const { count } = this;
     return count === 0 ? null : this.sumMs / count;
   }
 
   /**
-   * What a share of them does not exceed, ms, to within their bucket, and never above the greatest; null of nothing.
+   * Estimates a percentile, ms, to within its bucket and never above the greatest value; null when there are no values.
    * @param share 0 to 1: 0.99 for the 99th percentile.
    */
   percentile(share: number): number | null {
@@ -70,9 +69,9 @@ export class Histogram {
   }
 }
 
-/** @returns its number; what is no length of time counts as none. */
+/** @returns the number of the bucket; an invalid duration counts as 0 ms. */
 export function bucketOf(ms: number): number {
-  // Most are small and whole, and every job asks twice.
+  // Most values are small and whole, and every job asks twice, so these are looked up.
   return SMALL[ms] ?? computeBucket(ms);
 }
 
@@ -81,19 +80,19 @@ function computeBucket(ms: number): number {
   return Math.min(BUCKETS - 1, Math.floor(Math.log(ms) / LOG_GROWTH));
 }
 
-/** The buckets of 0 to 1023 ms. */
+/** The buckets of the whole values from 0 to 1023 ms. */
 const SMALL = Uint8Array.from({ length: 1024 }, (_, ms) => computeBucket(ms));
 
-/** Where a bucket begins, ms. */
+/** @returns the lower bound of a bucket, ms. */
 export function lowerBound(bucket: number): number {
   return bucket === 0 ? 0 : GROWTH ** bucket;
 }
 
 /**
- * What a share of some values does not exceed, to within their bucket; null of nothing. The greatest of them is known as it
- * is, so that no percentile is above it.
- * @param counts by bucket. @param lowerBound where a bucket begins. @param share 0 to 1.
- * @param greatest of the values; one that cannot be, since its bucket is empty, is passed over.
+ * Estimates a percentile by linear interpolation within its bucket; null when there are no values. The greatest value
+ * is known exactly, so no percentile is above it.
+ * @param counts by bucket. @param lowerBound of a bucket. @param share 0 to 1.
+ * @param greatest the greatest value; it is ignored when it is below the percentile's bucket.
  */
 export function percentileOf(
   counts: readonly number[],
@@ -116,12 +115,13 @@ export function percentileOf(
   return null;
 }
 
-/** Where the last bucket, which has no bound, is taken to end: as much beyond the last bound as that is, ms. */
+/** Assumed end of the last bucket, which has no bound, ms: twice the last bound. */
 const BEYOND_MS = 2 * (BOUNDS_MS.at(-1) ?? 0);
 
 /**
- * What a share of the times does not exceed, ms, to within their bucket, and never above the slowest; null of none.
- * @param counts by the buckets of `RequestCounts`. @param share 0 to 1. @param slowestMs undefined: nobody has told.
+ * Estimates a percentile, ms, to within its bucket and never above the slowest; null when there are no values.
+ * @param counts by the buckets of BOUNDS_MS. @param share 0 to 1.
+ * @param slowestMs the greatest value, ms. Default: unknown.
  */
 export function percentile(
   counts: readonly number[],

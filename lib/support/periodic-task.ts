@@ -3,13 +3,13 @@ import { Backoff, toError } from './async';
 interface RecurringOptions {
   /** Longest pause between two passes, ms. */
   readonly everyMs: number;
-  /** One pass. @returns ms until the next one is wanted, if sooner. */
+  /** One pass. @returns ms until the next one, when it is wanted before `everyMs` is over. */
   readonly work: () => Promise<number | undefined>;
-  /** Told of the first failure in a row only. */
+  /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
 
-/** A task that runs at intervals and when nudged, never twice at once, and goes on after failures of any kind. */
+/** A task that runs at intervals and when triggered, never twice at once; after failures it goes on with a backoff. */
 export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
   private pass: Promise<void> | undefined;
@@ -34,7 +34,7 @@ export class PeriodicTask {
     this.pass = this.run();
   }
 
-  /** No pass begins any more. @returns when the running one has ended. */
+  /** Starts no further pass; resolves when the running one has ended. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);

@@ -2,8 +2,8 @@ import type { Deadline } from './async';
 import { pluralize } from './text';
 
 /**
- * Something that runs. `start` and `stop` are idempotent; `stop` is safe before `start` and must settle by the
- * deadline, with whatever it could not finish left in a state that the next start recovers.
+ * A part of a process that is started and stopped. `start` and `stop` are idempotent; `stop` is safe before `start` and
+ * must settle by the deadline, leaving unfinished work in a state from which the next start recovers.
  */
 export interface Service {
   readonly name: string;
@@ -27,7 +27,7 @@ export class ServiceGroup implements Service {
     return this.starting;
   }
 
-  /** Stops every started service even when one fails, then throws what failed as one `AggregateError`. */
+  /** Stops every started service, even when one fails. @throws AggregateError of all failures. */
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.stopAll(deadline);
     return this.stopping;

@@ -1,4 +1,4 @@
-/** A value as operators' JSON has it: `lagP99Ms` is `lag_p99_ms`, a moment is in ISO 8601. */
+/** The type of a value in operators' JSON: `lagP99Ms` is `lag_p99_ms`, a Date is ISO 8601 text. */
 export type SnakeCased<T> = T extends Date
   ? string
   : T extends readonly (infer E)[]
@@ -14,14 +14,14 @@ type SnakeKey<K extends string> = K extends `${infer First}${infer Rest}`
   : K;
 
 /**
- * The same value with keys as operators' JSON has them. Keys that are no names, such as `GET 2xx` or `web.0`, stay; values
- * that users have named the keys of do not belong in here.
+ * Converts keys to those of operators' JSON. Keys that are no identifiers, such as `GET 2xx` or `web.0`, stay. Do not
+ * pass values whose keys users have named, since they would be renamed.
  */
 export function snakeCase<T>(value: T): SnakeCased<T> {
   return withKeys(value, snakeKey) as SnakeCased<T>;
 }
 
-/** What `snakeCase` was given, for those of our own programs that read operators' JSON. Moments stay text. */
+/** Undoes `snakeCase`, for our own programs that read operators' JSON. Times stay text. */
 export function camelCase(json: unknown): unknown {
   return withKeys(json, camelKey);
 }

@@ -1,19 +1,20 @@
 const IS_NUMBER = /^(in )?[\d.,/]+( (ms|s|min|h|d|MB|%))?( ago)?$|^(–|now)?$/;
-/** Letters of East Asia and pictures, which take two columns of a terminal. */
+/** East Asian characters and emoji, which take two columns of a terminal. */
 const WIDE =
   /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff00-\uff60\uffe0-\uffe6]|\p{Emoji_Presentation}/u;
-/** Accents that sit on the letter before, joiners and the like, which take none. */
+/** Combining marks, joiners and the like, which take none. */
 const NARROW = /\p{Mn}|\p{Me}|\p{Cf}/u;
-/** The last column of a table is cut no shorter than this. */
+/** Minimum width of the last column of a table. */
 const LEAST = 20;
-/** Those before it, when they must be. */
+/** Minimum width of other columns when they must be cut. */
 const LEAST_CUT = 8;
-/** Cells of a pipe are padded to at most so many. */
+/** Maximum width to which cells are padded when the output is a pipe. */
 const MOST_PADDED = 40;
 
 /**
- * Lines of columns as wide as their widest cell; numbers to the right. The first row is the heading.
- * @param columns how many the terminal has: the last cell of a line is cut to fit. Default: as wide as it comes.
+ * Formats rows as lines, with columns as wide as their widest cell and numbers aligned to the right. The first row is
+ * the heading.
+ * @param columns width of the terminal; cells are cut to fit. Default: nothing is cut.
  */
 export function table(rows: readonly (readonly string[])[], columns = Number.POSITIVE_INFINITY): string[] {
   const [heading = [], ...body] = rows;
@@ -38,8 +39,8 @@ export function table(rows: readonly (readonly string[])[], columns = Number.POS
 }
 
 /**
- * Columns before the last one give way where there is not room for all: the widest first, but neither numbers nor the
- * first, which is what one copies. Into a pipe nothing is cut, and nothing is padded to the width of a rare long cell.
+ * Narrows columns before the last one when there is not enough room: the widest first, but neither numbers nor the
+ * first column, which people copy. For a pipe nothing is cut, and a rare long cell does not widen its column.
  */
 function narrow(widths: number[], right: readonly boolean[], columns: number): void {
   if (columns === Number.POSITIVE_INFINITY) {
@@ -57,7 +58,7 @@ function narrow(widths: number[], right: readonly boolean[], columns: number): v
   }
 }
 
-/** The text, cut with an ellipsis where it takes more columns of a terminal. */
+/** @returns the text, cut with an ellipsis when it takes more columns of a terminal. */
 export function fit(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let cut = '';
@@ -70,7 +71,7 @@ export function fit(text: string, columns: number): string {
   return `${cut}…`;
 }
 
-/** Columns of a terminal that a text takes. */
+/** @returns the number of columns of a terminal that a text takes. */
 export function width(text: string): number {
   let sum = 0;
   for (const character of text) sum += widthOf(character);
@@ -82,7 +83,7 @@ function widthOf(character: string): number {
   return WIDE.test(character) ? 2 : NARROW.test(character) ? 0 : 1;
 }
 
-/** The words on lines of at most so many columns; a longer word has a line of its own. */
+/** Wraps a text into lines of at most `columns`; a longer word gets a line of its own. */
 export function wrap(text: string, columns: number): string[] {
   const lines: string[] = [];
   for (const word of text.split(' ')) {

@@ -1,10 +1,11 @@
 import { createHmac, timingSafeEqual } from 'node:crypto';
+import net from 'node:net';
 
-/** Fewer letters begin too much. */
+/** Minimum length of a prefix; a shorter one would match too many words. */
 const BEGINNING = 3;
 
 /**
- * The one of the known words that a mistyped one was probably meant to be, or that it begins; undefined when none is near.
+ * @returns the known word that a mistyped one probably means, or that begins with it; undefined when there is none.
  */
 export function didYouMean(word: string, known: Iterable<string>): string | undefined {
   const most = Math.max(1, Math.floor(word.length / 3));
@@ -18,7 +19,7 @@ export function didYouMean(word: string, known: Iterable<string>): string | unde
   return words.find((candidate) => candidate.toLowerCase().startsWith(word.toLowerCase()));
 }
 
-/** How many letters must be put in, left out, changed or swapped with their neighbour. */
+/** Edit distance: letters inserted, deleted, changed or swapped with their neighbour (optimal string alignment). */
 function distance(from: string, to: string): number {
   let before: number[] = [];
   let row = Array.from({ length: to.length + 1 }, (_, j) => j);
@@ -37,21 +38,21 @@ function distance(from: string, to: string): number {
   return row[to.length] ?? 0;
 }
 
-/** `1,204`: what `Intl` would write, without its tables. */
+/** Formats a number as `1,204`; `Intl` would load its tables for the same. */
 export function countText(count: number): string {
   return String(count).replace(/\B(?=(\d{3})+$)/g, ',');
 }
 
-/** `1 job`, `1,204 jobs`. */
+/** Formats a count with its noun: `1 job`, `1,204 jobs`. */
 export function pluralize(count: number, thing: string): string {
   return `${countText(count)} ${thing}${count === 1 ? '' : 's'}`;
 }
 
-/** What a terminal would execute instead of showing: control codes, ends of lines, and what turns the writing around. */
+/** Characters that a terminal executes instead of showing: control codes, line ends, and marks of text direction. */
 const CONTROLS = /[\p{Cc}\u061c\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu;
 const NAMED: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-/** One line that does nothing to a terminal: `\x1b` is shown as these four characters. */
+/** Escapes a text to one line that is safe for a terminal: the escape character becomes the four characters `\x1b`. */
 export function escapeControls(text: string): string {
   return text.replace(CONTROLS, (character) => {
     const code = character.charCodeAt(0);
@@ -60,31 +61,43 @@ export function escapeControls(text: string): string {
   });
 }
 
-/** The same of text that may have several lines. */
+/** Escapes each line of a text. */
 export function printableLines(text: string): string[] {
   return text.split(/\r?\n/).map(escapeControls);
 }
 
-/** The order of code units. `localeCompare` has the tables of every language read: 3 MB for each process that uses it. */
+/** Compares by code units, since `localeCompare` loads the tables of every language: 3 MB per process. */
 export function compareText(a: string, b: string): number {
   if (a === b) return 0;
   return a < b ? -1 : 1;
 }
 
-/** The same, but numbers in the texts by their size: `web.2` comes before `web.10`. */
+/** Compares texts, with the numbers in them by value: `web.2` comes before `web.10`. */
 export function byTextAndNumber(a: string, b: string): number {
   const [one, other] = [a, b].map((text) => text.split(/(\d+)/)) as [string[], string[]];
   for (const [i, part] of one.entries()) {
     const its = other[i] ?? '';
-    // Every second part is a number.
+    // Parts at odd indexes are numbers.
     const order = (i % 2 === 1 && Number(part) - Number(its)) || compareText(part, its);
     if (order !== 0) return order;
   }
   return one.length - other.length;
 }
 
-/** Takes as long for a near miss as for any other. */
+/** Compares secrets in constant time. */
 export function sameText(a: string, b: string): boolean {
   const digest = (text: string) => createHmac('sha256', 'compare').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));
+}
+
+/** @returns the key by which calls of an address are counted: for IPv6 its /64, since one subscriber has all of it. */
+export function clientNetwork(ip: string): string {
+  const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
+  if (!net.isIPv6(plain)) return plain;
+  const [head = '', tail] = plain.split('::');
+  const left = head === '' ? [] : head.split(':');
+  const right = tail === undefined || tail === '' ? [] : tail.split(':');
+  const zeros = tail === undefined ? [] : new Array<string>(8 - left.length - right.length).fill('0');
+  const groups = [...left, ...zeros, ...right].slice(0, 4);
+  return `${groups.map((group) => Number.parseInt(group, 16).toString(16)).join(':')}::/64`;
 }

@@ -1,7 +1,7 @@
-/** Later than any date. */
+/** The latest time that a Date can hold, ms since 1970. */
 const LAST_MS = 8.64e15;
 
-/** What whoever can write to Redis may have written: told by its kind before it is believed. */
+// Guards for values read from Redis, which anybody with access may have written.
 
 export function isText(value: unknown): value is string {
   return typeof value === 'string';
@@ -11,7 +11,7 @@ export function isTexts(value: unknown): value is readonly string[] {
   return Array.isArray(value) && value.every(isText);
 }
 
-/** ms since 1970, of which there is a date. */
+/** @returns true for ms since 1970 that a Date can hold. */
 export function isTime(value: unknown): value is number {
   return typeof value === 'number' && value >= 0 && value <= LAST_MS;
 }

@@ -1,7 +1,5 @@
-import { recentEvent } from '../cluster/primary/tree-monitor';
-import type { RecentEvent } from '../cluster/status';
 import type { EventMap, EventName, Events } from '../core/events';
-import { keeperOf } from '../core/notable-events';
+import { keeperOf, type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';

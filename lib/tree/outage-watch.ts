@@ -1,7 +1,6 @@
-import { recentEvent } from '../cluster/primary/tree-monitor';
-import type { RecentEvent } from '../cluster/status';
 import { codeOf } from '../core/errors';
 import type { EventMap, Events } from '../core/events';
+import { type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import type { RegistryKeys } from '../core/heartbeat-registry';
 import { escapeControls } from '../support/text';
 
 /** Redis zset of tree id by the time of its last heartbeat (ms, Redis's clock): every tree on this Redis. */
@@ -13,7 +14,7 @@ export const ACTIONS_KEY = 'catamount:acts';
 export const TREE_PREFIX = 'catamount:tree:';
 
 /** Redis string: the tree's last status, as JSON. */
-export function pictureKey(id: string): string {
+export function treeStatusKey(id: string): string {
   return TREE_PREFIX + id;
 }
 
@@ -21,6 +22,14 @@ export function pictureKey(id: string): string {
 export function treeCommandsKey(id: string): string {
   return `${TREE_PREFIX}${id}:commands`;
 }
+
+/** Every tree on this Redis. */
+export const TREE_KEYS: RegistryKeys = {
+  members: TREES,
+  infoPrefix: TREE_PREFIX,
+  commands: treeCommandsKey,
+  watched: WATCHED,
+};
 
 /** Redis string: the number of the tree's last rollup that was written. */
 export function writtenKey(id: string): string {

@@ -1,18 +1,22 @@
-import type { Operations, RecentEvent, TreeStatus } from '../cluster/status';
+import type { Operations, TreeStatus } from '../cluster/status';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { HeartbeatRegistry } from '../core/heartbeat-registry';
+import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
 import { queueNames, readQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import type { Deadline } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
-import { leaveTrees, sendTreeHeartbeat } from './heartbeat-script';
+import type { Service } from '../support/service';
 import { OutageWatch } from './outage-watch';
 import { writePart } from './time-series';
-import { readCommand, treeCommandsKey } from './tree-commands';
+import { readCommand, TREE_KEYS } from './tree-commands';
 
 const HEARTBEAT_MS = 1000;
+/** Time for which a tree's status is kept after its last heartbeat, s. */
+const STATUS_TTL_S = 60;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
@@ -32,12 +36,14 @@ export interface TreeReporterOptions {
  * Keeps the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that were
  * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
  */
-export class TreeReporter {
+export class TreeReporter implements Service {
+  readonly name = 'tree reporter';
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
+  private readonly registry: HeartbeatRegistry;
   private readonly outages: OutageWatch | undefined;
   private on = false;
-  private picture: TreeStatus | undefined;
+  private treeStatus: TreeStatus | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   private written = 0;
@@ -45,6 +51,7 @@ export class TreeReporter {
   constructor(private readonly options: TreeReporterOptions) {
     const { redis, database, tree, events, heartbeatMs = HEARTBEAT_MS } = options;
     this.heartbeatMs = heartbeatMs;
+    this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
     if (database) {
       const tell = (event: RecentEvent) => tree.recordEvent(event);
       this.outages = new OutageWatch({ redis, database, events, tell, everyMs: heartbeatMs });
@@ -72,6 +79,9 @@ export class TreeReporter {
     }
   }
 
+  /** It reports nothing before it is appointed. */
+  async start(): Promise<void> {}
+
   /** Writes the last rollups; removes the tree's entry, too, if the whole tree stops. */
   async stop(deadline: Deadline): Promise<void> {
     if (!this.on) return;
@@ -80,9 +90,9 @@ export class TreeReporter {
     const farewell = async () => {
       await Promise.all([this.task.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
-      const picture = await tree.status();
-      await this.writeFigures(picture);
-      if (picture.stopping) await leaveTrees(redis.client, picture.id);
+      const treeStatus = await tree.status();
+      await this.writeFigures(treeStatus);
+      if (treeStatus.stopping) await this.registry.deregister(treeStatus.id);
     };
     await stopPhase(deadline, 'treeStatus')
       .wait(farewell())
@@ -93,21 +103,24 @@ export class TreeReporter {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
     const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
-    if (due || !this.picture) this.picture = await tree.status();
-    const { picture } = this;
-    const { looked, commands } = await sendTreeHeartbeat(redis.client, picture.id, due ? JSON.stringify(picture) : '');
+    if (due || !this.treeStatus) this.treeStatus = await tree.status();
+    const { treeStatus } = this;
+    const { watched, commands } = await this.registry.heartbeat(treeStatus.id, {
+      info: due ? JSON.stringify(treeStatus) : undefined,
+      ttlS: STATUS_TTL_S,
+    });
     if (due) this.toldAt = performance.now();
-    this.watched = looked;
-    if (due) await this.writeFigures(picture);
-    await this.execute(picture.id, commands);
+    this.watched = watched;
+    if (due) await this.writeFigures(treeStatus);
+    await this.execute(treeStatus.id, commands);
   }
 
-  private async writeFigures(picture: TreeStatus): Promise<void> {
+  private async writeFigures(treeStatus: TreeStatus): Promise<void> {
     const { redis, tree } = this.options;
     const parts = await tree.rollups(this.written);
     const latencies = parts.length > 0 ? await this.latencies() : {};
     for (const [index, part] of parts.entries()) {
-      await writePart(redis.client, picture, part, index === parts.length - 1 ? latencies : {});
+      await writePart(redis.client, treeStatus, part, index === parts.length - 1 ? latencies : {});
       this.written = part.number;
     }
   }
@@ -125,7 +138,7 @@ export class TreeReporter {
    */
   private async execute(id: string, texts: readonly string[]): Promise<void> {
     for (const text of texts) {
-      const mine = (await this.options.redis.client.lRem(treeCommandsKey(id), 0, text)) > 0;
+      const mine = await this.registry.take(id, text);
       const command = readCommand(text);
       if (!mine || !command) continue;
       try {

@@ -5,8 +5,8 @@ import createKnex from 'knex';
 import Koa from 'koa';
 
 /**
- * `node boot-bare.js [workers]`: what an app would start with without Catamount. One file serves and performs jobs, in one
- * process or, by node:cluster, in several. Nothing is checked, logged or watched.
+ * `node boot-bare.js [workers]`: a minimal app without Catamount. One file serves requests and performs jobs, in one
+ * process or with node:cluster in several, without checks, logs or supervision.
  */
 const workers = Number(process.argv[2] ?? 0);
 

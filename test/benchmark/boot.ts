@@ -4,14 +4,14 @@ import { interleave, judged, median, middleHalf, pairedRatios, short, spread, ta
 import { cpuMs, type Env, MeasuredServer, startTree } from './harness/measured-server';
 
 const BARE = path.join(__dirname, 'boot-bare.js');
-/** A start is short, and another program of the machine can double its time. */
+/** Several starts per round, since a start is short and any other load of the machine can double its time. */
 const STARTS_A_ROUND = 4;
 const GOAL = { atMost: 1.3 };
 
 const startBare = (env: Env, ...args: string[]) =>
   MeasuredServer.start({ args: [BARE, ...args], env, readyPath: '/ready' });
 
-/** Each is up once it answers that Postgres and Redis have answered it. */
+/** A server counts as up once `/ready` answers 200, which needs answers from Postgres and Redis. */
 const STARTS = {
   /** A primary, two workers, a job processor. */
   catamount: (env) => startTree(env),
@@ -23,11 +23,11 @@ const STARTS = {
 
 interface Boot {
   readonly ms: number;
-  /** Of all its processes until the first 200. */
+  /** CPU time of all its processes until the first 200, ms. */
   readonly cpuMs: number;
 }
 
-/** From exec to the first 200 of `/ready`, with a migrated Postgres and a Redis that are there already. */
+/** Time from exec to the first 200 of `/ready`, with a migrated Postgres and a Redis that already run. */
 export const boot: Benchmark = {
   about: 'ms from exec to the first 200, external Postgres and Redis: against a bare Koa + knex + bee-queue process',
   peers: false,
@@ -43,7 +43,7 @@ export const boot: Benchmark = {
       await server.stop();
       return boot;
     };
-    // The very first start reads every file from the disk.
+    // The first start of each is not counted, since it reads all files from the disk.
     await interleave(names, 1, measure);
     const boots = await interleave(names, bench.rounds * STARTS_A_ROUND, measure);
     const msOf = (name: keyof typeof starts) => boots[name].map(({ ms }) => ms);

@@ -4,7 +4,7 @@ import { interleave, median, pairedRatio, type Spread, short, shortSpread, sprea
 
 const SECTIONS = [
   { title: 'into Redis', own: ['catamount', 'bee-queue', 'bullmq'], nearShare: 1 },
-  // A transaction costs more than a command: as many of them would take too long.
+  // A transaction costs more than a command, so equally many would take too long.
   { title: 'into Postgres', own: ['catamount, outbox', 'graphile-worker'], nearShare: 1 / 4 },
 ] as const;
 const FAR_MS = 2.5;
@@ -24,7 +24,7 @@ const ROWS: readonly Row[] = [
   { mode: 'bulk', rttMs: FAR_MS, count: 50_000 },
 ];
 
-/** Jobs are enqueued one after the other, 50 at once, and in batches of a thousand; into Postgres each in a transaction. */
+/** Enqueues jobs one by one, 50 at once and in batches of 1000; into Postgres with one transaction each. */
 export const enqueue: Benchmark = {
   about: 'jobs enqueued a second: one by one, 50 at once, in batches of 1000; in Redis and in Postgres',
   peers: true,
@@ -41,7 +41,7 @@ export const enqueue: Benchmark = {
         const count = Math.ceil((full / (bench.options.quick ? 2 : 1)) * (rttMs === 0 ? nearShare : 1));
         const runs = await interleave(contenders, bench.rounds, async (contender) => {
           await stores.clear();
-          // Its first process creates its tables.
+          // Its first process creates its tables, which must not be measured.
           if (contender === 'graphile-worker') await bench.run(contender, 0, { kind: 'fill', count: 0 });
           return bench.run<EnqueueResult>(contender, rttMs, { kind: 'enqueue', mode, count });
         });

@@ -7,19 +7,19 @@ import { startTree } from './harness/measured-server';
 import { person } from './harness/product';
 
 const SIGN_UPS = 100;
-/** Of each tree: its first mails load modules, which those of a tree that has been up for a while do not. */
+/** Sign-ups of each tree that are not measured, since its first mails load modules. */
 const WARM_UP = 20;
 const ARRIVES_MS = 30_000;
 
-/** From the sending of each sign-up, ms. */
+/** Durations from the sending of each sign-up, ms. */
 interface Times {
-  /** Until the sign-up was answered. */
+  /** Time until the sign-up was answered. */
   readonly answered: number[];
-  /** Until the SMTP server had the whole mail and accepted it. */
+  /** Time until the SMTP server accepted the mail. */
   readonly mailed: number[];
 }
 
-/** The whole tree with nothing else to do: somebody signs up, the mail arrives, and only then does the next one sign up. */
+/** An idle tree: a user signs up, the mail arrives, and only then the next user signs up. */
 export const firstMail: Benchmark = {
   about: 'ms from sending a sign-up to its mail being accepted by a real SMTP server, of an idle tree',
   peers: false,
@@ -64,7 +64,7 @@ async function signUpInTurn(url: string, ledger: MailLedger, count: number, pref
   const times: Times = { answered: [], mailed: [] };
   try {
     for (let n = 0; n < count; n++) {
-      // Long enough for every process to be idle again, and random, so that it is in step with no timer.
+      // Long enough for every process to be idle again, and random, so as not to be in step with any timer.
       await wait(20 + Math.random() * 30);
       const user = { ...person(n), email: `${prefix}-${n}@example.com` };
       const { sentAt, answeredAt } = await signUp(url, agent, user);
@@ -77,7 +77,7 @@ async function signUpInTurn(url: string, ledger: MailLedger, count: number, pref
   return times;
 }
 
-/** Sends a sign-up as the script of a page does. @returns times as `performance.now()`. @throws unless it is answered with 201. */
+/** Sends a sign-up as JSON. @returns times as `performance.now()`. @throws Error unless the answer is 201. */
 function signUp(url: string, agent: http.Agent, user: object): Promise<{ sentAt: number; answeredAt: number }> {
   const body = JSON.stringify(user);
   const headers = { 'Content-Type': 'application/json', 'Content-Length': Buffer.byteLength(body) };
@@ -96,7 +96,7 @@ function signUp(url: string, agent: http.Agent, user: object): Promise<{ sentAt:
   });
 }
 
-/** When the server accepted the mail, by its own clock, so that the time between two looks does not matter. */
+/** Time at which the server accepted the mail, as it recorded it, so that the polling interval does not matter. */
 async function arrival(ledger: MailLedger, to: string): Promise<number> {
   const late = performance.now() + ARRIVES_MS;
   for (;;) {

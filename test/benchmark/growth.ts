@@ -7,15 +7,15 @@ import { type BurstsResult, loadInRounds } from './harness/load';
 import { startTree } from './harness/measured-server';
 import { createDurableDatabase } from './harness/stores';
 
-/** What one level costs in one round, by figure. */
+/** The costs at one level in one round, by figure. */
 type Costs = Readonly<Record<string, number>>;
-/** By level, whose name is `10^3` for 1000. */
+/** Amounts by the name of their level, such as `10^3` for 1000. */
 type Levels = ReadonlyMap<string, number>;
 
-/** A cost of at most this ratio to the first level's counts as flat: a busy machine is no steadier. */
+/** A cost up to this ratio to the first level's counts as flat, since a busy machine is no steadier. */
 const FLAT = { atMost: 1.25 };
 
-/** The levels take turns, so that what slows down the machine slows down all of them. */
+/** Measures costs at growing levels. The levels take turns, so that other load on the machine affects all equally. */
 export const growth: Benchmark = {
   about: 'what a job and a sign-up cost with 10^3 to 10^6 jobs queued, jobs died, users there (--quick: to 10^5)',
   peers: true,
@@ -29,7 +29,7 @@ function levelsOf(bench: Bench, highest = 6): Levels {
   return new Map(exponents.map((exponent) => [`10^${exponent}`, 10 ** exponent]));
 }
 
-/** Prints a line for each level: the median of each figure, and its ratio to the first level's of the same round. */
+/** Prints one line per level: the median of each figure and its ratio to the first level's in the same round. */
 function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, readonly Costs[]>>): void {
   const levels = Object.keys(costs);
   const [first = ''] = levels;
@@ -45,7 +45,7 @@ function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, r
   bench.say(`\n${table([title, ...figures.flatMap((figure) => [figure, `÷ ${first}`])], lines)}`);
 }
 
-/** Runs `count` jobs that are enqueued already. */
+/** Runs `count` jobs that are already enqueued. */
 async function drain(bench: Bench, contender: ContenderName, count: number, warmUp: number, more: boolean) {
   const stores = await bench.stores();
   const before = await stores.redisCpuUs();
@@ -57,11 +57,11 @@ async function drain(bench: Bench, contender: ContenderName, count: number, warm
 interface Queue {
   readonly title: string;
   readonly contender: 'catamount' | 'catamount, outbox';
-  /** How many jobs are enqueued while all the others are there. */
+  /** Number of jobs enqueued on top of the level's. */
   readonly enqueued: number;
-  /** How many further jobs the relay copies to Redis ahead of time. They are not among those that wait. */
+  /** Number of further jobs that the relay copies to Redis ahead of time. They do not count as waiting. */
   readonly ahead: number;
-  /** How many jobs are performed. Those before `warmUp` are not measured: meanwhile the relay copies ahead. */
+  /** Number of jobs performed. The first `warmUp` are not measured, as the relay copies ahead meanwhile. */
   readonly performed: number;
   readonly warmUp: number;
 }
@@ -78,7 +78,7 @@ const QUEUES: readonly Queue[] = [
   },
 ];
 
-/** What a job costs while many others wait behind it. */
+/** The cost of a job while many others wait behind it. */
 async function queued(bench: Bench): Promise<object> {
   const results: Record<string, Record<string, readonly Costs[]>> = {};
   for (const queue of QUEUES.filter(({ title }) => bench.wants(title))) {
@@ -96,7 +96,7 @@ async function costOfQueued(bench: Bench, queue: Queue, amount: number): Promise
   const { contender, enqueued, ahead, performed, warmUp } = queue;
   const stores = await bench.stores();
   await stores.clear();
-  // As many as are performed come on top, so that `amount` are still there at the end.
+  // Jobs that are performed come on top, so that `amount` still wait at the end.
   await bench.run(contender, 0, { kind: 'fill', count: amount + ahead + performed - enqueued });
   await stores.database.query('vacuum analyze job_outbox');
   const put = await bench.run<EnqueueResult>(contender, 0, { kind: 'enqueue', mode: 'concurrent', count: enqueued });
@@ -113,10 +113,10 @@ async function costOfQueued(bench: Bench, queue: Queue, amount: number): Promise
 const DIED = 3000;
 const PERFORMED = 6000;
 const WARM_UP = 1000;
-/** 10^5. The set keeps 10,000: of the highest level it has deleted nine in ten. */
+/** Highest level, 10^5. The dead set keeps 10,000, so nine in ten of these were deleted. */
 const MOST_DEAD = 5;
 
-/** What it costs when one more job dies, and to perform one that does nothing, when many have died. */
+/** The cost of one more death, and of performing a no-op job, when many jobs have died. */
 async function dead(bench: Bench): Promise<object> {
   if (!bench.wants('died')) return {};
   const levels = levelsOf(bench, MOST_DEAD);
@@ -128,7 +128,7 @@ async function dead(bench: Bench): Promise<object> {
     const stores = await bench.stores();
     await stores.clear();
     await run('catamount, dying', levels.get(level) ?? 0, 0);
-    // The ids of deleted jobs, which the next processor would remove at the expense of what is measured.
+    // Holds the ids of deleted jobs. The next processor would remove them during the measurement.
     await stores.client.del('bq:default:finished');
     const died = await run('catamount, dying', DIED, WARM_UP);
     const performed = await run('catamount', PERFORMED, WARM_UP);
@@ -147,7 +147,7 @@ async function dead(bench: Bench): Promise<object> {
 const CONNECTIONS = 5;
 const BURST = 200;
 
-/** What a sign-up costs where there are many users. Each level has a database and a tree of its own, side by side. */
+/** The cost of a sign-up with many users. Each level has its own database and tree, which run side by side. */
 async function users(bench: Bench): Promise<object> {
   if (!bench.wants('users')) return {};
   const { env } = await bench.stores();
@@ -155,7 +155,7 @@ async function users(bench: Bench): Promise<object> {
   try {
     for (const [level, amount] of levelsOf(bench)) databases.set(level, await databaseWith(amount));
     const levels = [...databases.keys()];
-    // Nothing is performed: what jobs cost is measured elsewhere.
+    // No job is performed, since other benchmarks measure that.
     const start = (level: string) =>
       startTree({ ...env, DATABASE_URL: databases.get(level)?.url ?? '', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' });
     let burst = 0;

@@ -9,7 +9,7 @@ interface Cell {
   readonly count: number;
 }
 
-/** By contender. */
+/** The figures of a cell by contender. */
 interface CellResult extends Cell {
   readonly jobsPerSecond: Readonly<Record<string, Spread>>;
   readonly cpuUs: Readonly<Record<string, number>>;
@@ -20,12 +20,12 @@ interface CellResult extends Cell {
 const FAR_MS = 2.5;
 const IN_REDIS = ['catamount', 'bee-queue', 'bullmq'] as const;
 const IN_POSTGRES = ['catamount, outbox', 'graphile-worker'] as const;
-/** The first is the one that is judged: it should have at least 0.97 of the other's speed. */
+/** The first is judged: it should reach at least 0.97 of the other's speed. */
 const BY_HISTORY = ['catamount', 'catamount, no history'] as const;
 
 /**
- * The slowest takes a second or two, after about half as much that is not measured: a processor runs for weeks, so that its
- * code is hot.
+ * The slowest contender takes a second or two, after a warm-up of about half as many jobs that is not measured, since a
+ * processor runs for weeks and its code is hot.
  */
 const CELLS: readonly Cell[] = [
   { rttMs: 0, concurrency: 1, count: 60_000 },
@@ -38,7 +38,7 @@ const CELLS: readonly Cell[] = [
   { rttMs: FAR_MS, concurrency: 50, count: 40_000 },
 ];
 
-/** Jobs that do nothing and wait in their queues are run through the whole job layer. */
+/** Runs no-op jobs that already wait in their queues through the whole job layer. */
 export const jobs: Benchmark = {
   about: 'no-op jobs a second, by concurrency and round trip, against bee-queue and BullMQ; by the outbox, too',
   peers: true,
@@ -50,7 +50,7 @@ export const jobs: Benchmark = {
   },
 };
 
-/** What the history costs jobs that cost next to nothing else. */
+/** The cost of the history, measured with jobs that cost next to nothing else. */
 export const history: Benchmark = {
   about: 'no-op jobs a second with their history, and without',
   peers: false,
@@ -65,7 +65,7 @@ function sayHow(bench: Bench): void {
   bench.say(`jobs a second: median of ${bench.rounds} interleaved rounds (lowest–highest)\n`);
 }
 
-/** Only the cells that `--only` asks for. */
+/** Measures the cells that `--only` selects and prints a table. */
 async function section(bench: Bench, title: string, cells: readonly Cell[], own: readonly ContenderName[]) {
   const contenders = bench.choose(own);
   const [ours, ...theirs] = contenders;

@@ -15,12 +15,12 @@ import { MemoryDeliveryRecords } from '../../lib/testing/test-mail';
 import { type Person, peer, person, ROOT } from './harness/product';
 import { runTask } from './harness/task-process';
 
-/** Of the sample app: all senders render the same mail from these files. */
+/** Files of the sample app, from which all senders render the same mail. */
 const TEMPLATES = path.join(ROOT, 'lib/app/mailers/templates');
 const LOCALES = path.join(ROOT, 'lib/app/locales');
 const APP_URL = 'https://shop.example';
 const FROM = 'Shop <hello@shop.example>';
-/** As many mails as a job processor sends at once by default. */
+/** Mails sent at once, the default of a job processor. */
 const AT_ONCE = 2;
 const CLOSE_MS = 5000;
 
@@ -28,15 +28,15 @@ export interface MailTask {
   readonly sender: SenderName;
   readonly stores: MailStores;
   readonly count: number;
-  /** How many are sent beforehand and not measured. */
+  /** Number of mails sent beforehand that are not measured. */
   readonly warmUp: number;
 }
 
 export interface MailResult {
   readonly mailsPerSecond: number;
-  /** Of the process, user and system, per mail. */
+  /** CPU time of the process, user and system, ms per mail. */
   readonly cpuMs: number;
-  /** Fifty times, evenly over the mails. */
+  /** Fifty samples, evenly distributed over the mails. */
   readonly rssMb: readonly number[];
 }
 
@@ -47,7 +47,7 @@ interface MailStores {
 
 /** One way to send welcome mails. */
 interface MailSender {
-  /** @param n differs from mail to mail. */
+  /** @param n unique number of the mail. */
   send(person: Person, n: number): Promise<unknown>;
   close(): Promise<void>;
 }
@@ -61,7 +61,7 @@ const SENDERS = {
 
 export type SenderName = keyof typeof SENDERS;
 
-/** The product's mailer, which sends each mail as if from a job of its own. */
+/** The product's mailer. It sends each mail in the context of a job of its own. */
 class CatamountSender implements MailSender {
   private constructor(
     private readonly delivery: MailDelivery,
@@ -69,7 +69,7 @@ class CatamountSender implements MailSender {
     private readonly events: Events,
   ) {}
 
-  /** @param recorded false: the delivery records are in memory, to compare rendering alone. */
+  /** @param recorded false keeps delivery records in memory, to compare rendering alone. */
   static async open({ smtpUrl, databaseUrl }: MailStores, recorded: boolean): Promise<CatamountSender> {
     const events = new Events();
     const database = new Database(databaseUrl, { production: false, events, poolMax: 2 });
@@ -92,7 +92,7 @@ class CatamountSender implements MailSender {
   async send(to: Person, n: number): Promise<void> {
     const id = `bench-${process.pid}-${n}`;
     await runInContext({ jobId: id, attempt: 1 }, () => this.delivery.deliver(UserMailer.welcome(to)));
-    // The processor's event for the end of a job: what the mailer remembers of the job, for keys of its mails, is deleted.
+    // The processor emits this at the end of a job; the mailer then drops its state for the keys of the job's mails.
     this.events.emit('job.succeeded', { id, class: 'Bench', queue: 'mailer', requestId: undefined, durationMs: 0 });
   }
 
@@ -103,7 +103,7 @@ class CatamountSender implements MailSender {
   }
 }
 
-/** Templates by EJS, CSS by juice, texts by i18next, all of it compiled once. */
+/** Renders with EJS for templates, juice for CSS and i18next for texts, each compiled once. */
 class HandRenderer {
   private readonly juice = peer<(html: string, options: object) => string>('juice');
   private readonly templates = new Map<string, TemplateFunction>();
@@ -147,10 +147,10 @@ class HandRenderer {
   }
 }
 
-/** nodemailer and rendering by hand: no records, no defaults, no checks. */
+/** nodemailer with hand-written rendering, without records, defaults or checks. */
 class RenderingSender implements MailSender {
   protected readonly renderer = new HandRenderer();
-  /** With the product's own settings. */
+  /** A transport with the same settings as the product's. */
   private readonly pool;
 
   constructor(url: string) {
@@ -170,7 +170,7 @@ class RenderingSender implements MailSender {
   }
 }
 
-/** Only sends: mails of the same size that were rendered beforehand. */
+/** Only sends mails of the same size, which were rendered beforehand. */
 class PlainSender extends RenderingSender {
   private readonly parts = {
     en: this.renderer.render({ email: 'user1000@example.com', name: `O'Brien <b> 1000`, locale: 'en' }),

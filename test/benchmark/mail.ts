@@ -10,10 +10,10 @@ const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 const SENDERS = ['nodemailer', 'catamount', 'catamount, no records', 'ejs + juice'] as const;
 const COUNT = 1000;
 const WARM_UP = 200;
-/** Enough to see whether memory grows. */
+/** Number of mails that shows any growth of memory. */
 const MANY = 20_000;
 
-/** Welcome mails of the sample app, half of them Korean, through a real SMTP server, two at a time. */
+/** Sends welcome mails of the sample app, half of them Korean, to a real SMTP server, two at a time. */
 export const mail: Benchmark = {
   about: 'CPU a mail over plain nodemailer, beside EJS and juice by hand, and memory over many mails',
   peers: true,

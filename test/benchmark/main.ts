@@ -20,7 +20,7 @@ import { sets } from './sets';
 import { signUp } from './sign-up';
 import { limit, web } from './web';
 
-/** By the names that `npm run bench -- <name>` takes. */
+/** The benchmarks by the names that `npm run bench -- <name>` takes. */
 const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   web,
   limit,
@@ -40,7 +40,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
 const MOST_MINUTES = 120;
 const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;
 
-/** Without names it runs all of them. */
+/** Runs the named benchmarks, or all of them without names. */
 async function main(): Promise<void> {
   endOnSignals();
   const { values, positionals } = parseArgs({
@@ -98,7 +98,7 @@ function isContender(name: string): name is ContenderName {
   return Object.hasOwn(CONTENDERS, name);
 }
 
-/** Installs the packages that the product is compared with, from their own lock, unless they are there. */
+/** Installs the packages that the product is compared with from their lock file, unless they are up to date. */
 function installPeers(): void {
   const read = (file: string) => fs.readFileSync(path.join(PEERS, file), 'utf8');
   const stamp = path.join(PEERS, 'node_modules/.lock-installed');
@@ -107,7 +107,7 @@ function installPeers(): void {
   fs.writeFileSync(stamp, read('package-lock.json'));
 }
 
-/** Writes down what was measured, and on what machine. @returns the file. */
+/** Writes the results, with a description of the machine, to a file below RESULTS. @returns its path. */
 function keep(name: string, results: object): string {
   fs.mkdirSync(RESULTS, { recursive: true });
   const at = new Date();
@@ -132,6 +132,6 @@ function commit(): string {
 
 main().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : error}\n`);
-  // Otherwise clients would try forever to reconnect to servers that were ended above.
+  // Without this, clients would reconnect forever to servers that were ended above.
   process.exit(1);
 });

@@ -17,17 +17,17 @@ const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 const JOBS = 100_000;
 const MINUTES = 2;
 const QUICK_MINUTES = 0.5;
-/** After a start, and after work: meanwhile garbage is collected, and connections of callers close. */
+/** Pause after a start and after work, ms, in which garbage is collected and connections of callers close. */
 const REST_MS = 10_000;
 const LOOK_MS = 5000;
 const LOOK_EVERY_MS = 500;
 const DONE_MS = 600_000;
-/** One turn of the load: reads of the landing page, then sign-ups that are mailed. */
+/** One turn of the load: reads of the landing page, then sign-ups with their mails. */
 const TURN = { reads: 2000, signUps: 100, connections: 10 };
 const RSS = { atMost: 330 };
 const PSS = { atMost: 180 };
 
-/** The tree that `npm start` gives, with external Postgres and Redis, whose memory is not counted. */
+/** The memory of the tree of `npm start` with external Postgres and Redis, which are not counted. */
 export const memory: Benchmark = {
   about: 'MiB of the default tree, all its processes: idle, after --minutes of load (default 2), after 100,000 jobs',
   peers: true,
@@ -83,7 +83,7 @@ async function measure(bench: Bench, stores: Stores, tree: MeasuredServer, loade
   return { minutes, jobs, looks, underLoad };
 }
 
-/** @returns the tree's memory after each turn. */
+/** Loads the tree for a time, in turns. @returns its memory after each turn. */
 async function load(tree: MeasuredServer, loader: Loader, minutes: number): Promise<Memory[]> {
   const taken: Memory[] = [];
   const end = performance.now() + minutes * 60_000;
@@ -97,7 +97,7 @@ async function load(tree: MeasuredServer, loader: Loader, minutes: number): Prom
   return taken;
 }
 
-/** The median over a while: a single look may come in the middle of a garbage collection. */
+/** The median over `ms`, since a single sample may fall into a garbage collection. */
 async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
   const looks: Memory[] = [];
   const end = performance.now() + ms;
@@ -112,7 +112,7 @@ function summedUp(looks: readonly Memory[], sum: (values: readonly number[]) => 
   return { rssMb: sum(looks.map(({ rssMb }) => rssMb)), pssMb: sum(looks.map(({ pssMb }) => pssMb)) };
 }
 
-/** Resolves when every job is done: those of the outbox, and those that are in Redis alone. */
+/** Resolves when all jobs are done, those in the outbox and those in Redis alone. */
 async function settled(stores: Stores): Promise<void> {
   const end = performance.now() + DONE_MS;
   const lists = ['default', 'mailer'].flatMap((queue) => [`bq:${queue}:waiting`, `bq:${queue}:active`]);
@@ -131,10 +131,10 @@ interface EnqueueTask {
 }
 
 const BATCH = 1000;
-/** No user has this id, so that nobody is mailed. */
+/** No user has this id, so no mail is sent. */
 const NOBODY = '9000000000000000000';
 
-/** The tree has a job of the same name, which looks for its user in Postgres. */
+/** Enqueues for the tree's job of the same name, which looks up its user in Postgres. */
 class WelcomeEmailJob extends Job<[userId: string]> {
   static override readonly queue = 'mailer';
 
@@ -143,7 +143,7 @@ class WelcomeEmailJob extends Job<[userId: string]> {
   }
 }
 
-/** Enqueues welcome mails for nobody straight into Redis, in a process of its own. */
+/** Enqueues welcome mails without a recipient straight into Redis, in a process of its own. */
 async function enqueueWelcomes({ stores, count }: EnqueueTask): Promise<number> {
   const events = new Events();
   const { end, ...connections } = await connectStores(stores, events, 1);

@@ -5,12 +5,12 @@ import type { Stores } from './harness/stores';
 
 const MILLION = 1_000_000;
 const QUICK = 100_000;
-/** The share of the jobs during which the processor's memory may still grow. */
+/** Share of the jobs during which the processor's memory may still grow. */
 const WARM_UP = 0.1;
-/** What may be left once every job is done: history, dead jobs, and bee-queue's keys of a queue that is empty. */
+/** Keys that may remain once every job is done: history, dead jobs, and bee-queue's keys of an empty queue. */
 const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent|stallBlock)$)/;
 
-/** A million jobs that do nothing, enqueued in bulk and run: does the processor grow, and what is left in Redis? */
+/** Runs a million no-op jobs, enqueued in bulk, to see whether the processor grows and which keys remain in Redis. */
 export const million: Benchmark = {
   about: 'a million no-op jobs: memory of the processor while it runs them, and what Redis holds after',
   peers: false,
@@ -65,7 +65,7 @@ async function whatIsLeft({ client }: Stores): Promise<{ readonly key: string; r
   return found.sort((a, b) => a.key.localeCompare(b.key));
 }
 
-/** How many elements it has. */
+/** Number of elements of a key of any type. */
 async function sizeOf(client: Stores['client'], key: string): Promise<number> {
   switch (await client.type(key)) {
     case 'hash':

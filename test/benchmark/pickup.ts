@@ -19,7 +19,7 @@ const ROWS: readonly Row[] = [
   { name: 'delayed 1–2 s, rtt 0 ms', rttMs: 0, count: 100, laterMs: 1000 },
 ];
 
-/** From the call that enqueues, in one process, to `perform` in another one, which has nothing else to do. */
+/** Time from the call that enqueues in one process to `perform` in another, idle one. */
 export const pickup: Benchmark = {
   about: 'ms from enqueue to perform of an idle worker, and how late delayed jobs are',
   peers: true,
@@ -47,7 +47,7 @@ async function measure(bench: Bench, contender: ContenderName, row: Row): Promis
   const { rttMs, laterMs } = row;
   const count = bench.options.quick ? Math.ceil(row.count / 2) : row.count;
   await (await bench.stores()).clear();
-  // Its first process creates its tables.
+  // Its first process creates its tables, which must not be measured.
   if (contender === 'graphile-worker') await bench.run(contender, 0, { kind: 'fill', count: 0 });
   const receiver = await bench.fork(contender, rttMs, { kind: 'receive', concurrency: 2, count });
   try {

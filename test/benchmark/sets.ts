@@ -10,13 +10,13 @@ import type { Benchmark } from './harness/bench';
 import { interleave, short, spread, table } from './harness/figures';
 
 const QUEUES = ['critical', 'default', 'imports', 'mailer', 'slow'] as const;
-/** The sets are full. */
+/** Number of jobs in full dead sets. */
 const DEAD = QUEUES.length * DEAD_LIMIT;
 const PER_PAGE = 50;
-/** Of what indexes answer; and of what is looked for in the texts of all. */
+/** Limits for queries that an index answers, and for searches in the texts of all jobs, ms. */
 const GOALS_MS = { list: 20, text: 300 } as const;
 
-/** What an operator looks for among dead jobs: from texts that no job has to texts that all have. */
+/** Queries of an operator for dead jobs, from texts that match none to texts that match all. */
 const QUESTIONS: Readonly<Record<string, PageRequest>> = {
   list: {},
   'list, in the middle': { offset: 25_000 },
@@ -52,7 +52,7 @@ interface Answer {
   readonly total: number;
 }
 
-/** An operator looks through full dead sets: a page and how many there are, from the call to the entries. */
+/** Queries full dead sets as an operator does: the time from the call to a page of entries and their count. */
 export const sets: Benchmark = {
   about: `a page of ${DEAD} dead jobs, listed and filtered: ms of the call`,
   peers: false,
@@ -66,7 +66,7 @@ export const sets: Benchmark = {
       const dead = new DeadSet(sources);
       const filledMs = await fillDeadSets(database);
       await stores.database.query('vacuum analyze job_dead');
-      // The first call opens the connection.
+      // The first call opens the connection, which must not be measured.
       await answer(dead, 'list');
       const asked = Object.keys(QUESTIONS).filter((name) => bench.wants(name));
       const results = await interleave(asked, bench.rounds, (name) => answer(dead, name));
@@ -131,7 +131,7 @@ const FRAMES = [
 const BATCH = 500;
 const ATTEMPTS = 3;
 
-/** Full dead sets, as a processor leaves them: each job has failed three times, and has its newest stack and its cause's. */
+/** Fills the dead sets as a processor does: each job has three errors, the newest with its stack and its cause's. */
 async function fillDeadSets(database: Database): Promise<number> {
   let ms = 0;
   for (let from = 0; from < DEAD; from += BATCH) {

@@ -3,7 +3,7 @@ import type { RouterContext } from '@koa/router';
 import type { Routes } from '../../lib';
 import { product, ROOT } from './harness/product';
 
-/** Where the new user's job is enqueued: within the transaction, or after its commit. */
+/** Enqueues the new user's job within the transaction, or after its commit. */
 interface Enqueuing {
   readonly within?: (userId: string) => Promise<unknown>;
   readonly after?: (userId: string) => Promise<unknown>;
@@ -11,7 +11,7 @@ interface Enqueuing {
 
 const { boot, defineApp, transaction } = product<typeof import('../../lib')>('lib');
 
-/** Called in the workers alone, so that no other process loads what it requires. */
+/** Only called in web workers, so that no other process loads the modules required here. */
 const routes: Routes = (router) => {
   const { default: WelcomeEmailJob } = product<typeof import('../../jobs/welcome-email')>('jobs/welcome-email');
   const BeeQueue = require('bee-queue') as typeof import('bee-queue');
@@ -46,7 +46,7 @@ function signUp({ within, after }: Enqueuing) {
   };
 }
 
-/** The sample app's models, jobs and mailers, and three routes that differ in what becomes of the welcome mail's job. */
+/** The sample app's models, jobs and mailers, with three routes that enqueue the welcome mail differently or not. */
 void boot(
   defineApp({
     name: 'bench',

@@ -8,18 +8,18 @@ const PATHS = { outbox: '/outbox', 'no job': '/no-job', 'bee-queue after commit'
 type Way = keyof typeof PATHS;
 const WAYS = Object.keys(PATHS) as Way[];
 
-/** As many as the tree serves at once: two workers with five slots each. */
+/** The number of requests that the tree serves at once: two workers with five slots each. */
 const CONNECTIONS = 10;
 const BURST = 300;
 const GOALS = { 'no job': { speed: { atLeast: 0.8 }, p99: { atMost: 1.3 } } };
 
-/** What runs beside the workers. No job is performed: that is measured elsewhere. */
+/** Environments that decide what runs beside the workers. No job is performed, as other benchmarks measure that. */
 const CELLS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'workers alone': { JOB_PROCESSOR: '0' },
   'the relay copying to Redis': { JOB_QUEUES: 'default' },
 };
 
-/** The same tree has a route for each way to enqueue, so that nothing else differs. */
+/** Sign-ups a second for each way to enqueue. One tree has a route for each, so that nothing else differs. */
 export const signUp: Benchmark = {
   about: 'sign-ups a second, and their p99: with the job in the outbox, without a job, with bee-queue after the commit',
   peers: true,

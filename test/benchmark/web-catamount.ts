@@ -1,6 +1,6 @@
 import { product } from './harness/product';
 
-/** The product around one route. It has no models, jobs or mailers. */
+/** An app of one route, without models, jobs or mailers. */
 const { boot, defineApp } = product<typeof import('../../lib')>('lib');
 
 void boot(
@@ -10,7 +10,7 @@ void boot(
     routes: async () => ({
       default: (router) =>
         router.get('/answer', (ctx) => {
-          // The same as the peers answer (web-peer.ts).
+          // The same answer as the peers' (web-peer.ts).
           ctx.body = { status: 'ok', app: 'bench' };
         }),
     }),

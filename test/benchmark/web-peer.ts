@@ -9,15 +9,15 @@ import pino from 'pino';
 import throng from 'throng';
 import { product } from './harness/product';
 
-// `node web-peer.js <supervisor> <application>`: one server on PORT, with another supervisor than the product's.
-// pm2 puts arguments of its own before these two.
+// `node web-peer.js <supervisor> <application>`: a server on PORT under another supervisor than the product's.
+// pm2 puts its own arguments before these two.
 const [supervisor, application] = process.argv.slice(-2);
 const WORKERS = 2;
-/** What every server answers, as the product answers `/health`. */
+/** The answer of every server, the same as the product's to `/health`. */
 const ANSWER = { status: 'ok', app: 'bench' };
-/** Logs are JSON and written at once, as the product's are, but not to standard output, which pm2 reads at a cost. */
+/** Logs are JSON and written synchronously, as the product's, but not to stdout, which pm2 reads at a cost. */
 const LOG = '/dev/null';
-/** The product's defaults. */
+/** The product's default settings. */
 const WEB = {
   enabled: true,
   concurrency: 2,
@@ -35,7 +35,7 @@ type Events = typeof import('../../lib/core/events');
 type Subscriber = typeof import('../../lib/core/event-catalog');
 type Loggers = typeof import('../../lib/core/logging');
 
-/** The product's own middleware and log lines around the app's routes. */
+/** The product's middleware and log lines around the app's routes. */
 function ours(): Koa {
   const events = new (product<Events>('lib/core/events').Events)();
   const log = { level: 'info', format: 'json', file: null } as const;
@@ -55,7 +55,7 @@ function ours(): Koa {
   });
 }
 
-/** The same without the limit of requests that are served at once. */
+/** The same without the limit of concurrent requests. */
 function unlimited(): Koa {
   const app = ours();
   const { middleware } = app;
@@ -65,7 +65,7 @@ function unlimited(): Koa {
   return app;
 }
 
-/** The same features written by hand with existing packages: an id and a context, log lines, errors as JSON, helmet. */
+/** The same features by hand with existing packages: request id, context, log lines, errors as JSON, helmet. */
 function byHand(): Koa {
   const context = new AsyncLocalStorage<{ readonly requestId: string }>();
   const logger = pino({ mixin: () => ({ ...context.getStore() }) }, pino.destination({ dest: LOG, sync: true }));
@@ -101,7 +101,7 @@ function byHand(): Koa {
   return app;
 }
 
-/** Without any package. */
+/** Bare node:http without any package. */
 function raw(): RequestListener {
   const body = JSON.stringify(ANSWER);
   const headers = { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) };
@@ -125,7 +125,7 @@ function serve(): void {
 
 const START: Readonly<Record<string, () => void>> = {
   single: serve,
-  // pm2 forks this file by itself.
+  // pm2 forks this file itself.
   pm2: serve,
   cluster: () => {
     if (!cluster.isPrimary) return serve();

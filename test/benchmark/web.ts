@@ -11,7 +11,7 @@ const PEER = path.join(__dirname, 'web-peer.js');
 const PM2 = path.join(PEERS, 'node_modules/pm2/bin/pm2-runtime');
 const BURST = 2000;
 
-/** Two workers each. @param env what the whole tree needs. */
+/** Servers with two workers each. @param env environment of the tree's stores, which only the whole tree needs. */
 const CONTENDERS = {
   catamount: (env) => MeasuredServer.start({ args: [CATAMOUNT], env }),
   'cluster + ours': () => startPeer('cluster', 'ours'),
@@ -29,7 +29,7 @@ const GOALS = {
   'pm2 + ours': { speed: { atLeast: 1 } },
 };
 
-/** One route that answers at once, in two workers, through everything that is around it. */
+/** Requests a second of one trivial route in two workers, through the whole stack around it. */
 export const web: Benchmark = {
   about: 'requests a second of the whole stack, two workers: against node:cluster, throng, pm2, bare node:http',
   peers: true,
@@ -50,11 +50,11 @@ export const web: Benchmark = {
   },
 };
 
-/** All of them have a request in flight. Of 32, most wait for a slot. */
+/** Connections with a request in flight each. Of 32, most wait for a slot. */
 const LIMIT_CONNECTIONS = [4, 32];
 const LIMIT_GOALS = { unlimited: { speed: { atLeast: 0.98 } } };
 
-/** One process that answers at once, with MAX_THREADS slots, and the same one without the limit. */
+/** The cost of the concurrency limit: one process with MAX_THREADS slots against the same one without the limit. */
 export const limit: Benchmark = {
   about: 'what it costs that requests take turns: the same app with and without the limit',
   peers: true,
@@ -83,7 +83,7 @@ function startPeer(supervisor: string, application: string): Promise<MeasuredSer
   return MeasuredServer.start({ args: [PEER, supervisor, application] });
 }
 
-/** In the foreground, as in a container, so that no daemon stays behind. */
+/** Starts pm2 in the foreground, as in a container, so that no daemon remains. */
 function startPm2(): Promise<MeasuredServer> {
   const home = tempFolder('pm2');
   const file = path.join(home, 'ecosystem.config.json');

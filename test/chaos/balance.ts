@@ -4,27 +4,27 @@ import { type AcceptedChore, isTakenBack } from './ledger';
 import { checkNotes, isOfNote, mailsByName } from './note-balance';
 import { asOperator, type Environment, type Incident, type Operator, QUEUES } from './scene/environment';
 
-/** A job that only Redis had may be gone with its data for this long after it was accepted: counted, and not a loss. */
+/** A job that only Redis held may be lost with its data for this long after acceptance, ms: counted, but no loss. */
 const NOT_YET_RUN_MS = 30_000;
 
 export interface Balance {
-  /** Broken promises. */
+  /** One sentence per broken promise; empty when the run lost nothing. */
   readonly losses: readonly string[];
   readonly signedUp: number;
   readonly mails: number;
-  /** Mails that one job sends to one reader, told apart by their arguments. */
+  /** Mails that one job sends to one reader, distinguished by their arguments. */
   readonly notes: number;
   readonly noteMails: number;
   readonly chores: number;
   readonly ticks: number;
-  /** Jobs that were in Redis only when it lost its data: they had been enqueued straight there, as the app asked for. */
+  /** Jobs lost because only Redis held them when it lost its data: the app enqueues them without the outbox. */
   readonly goneWithRedis: number;
-  /** Runs of jobs beyond the first. */
+  /** Runs of jobs after their first one. */
   readonly ranAgain: number;
   readonly duplicates: readonly Duplicate[];
 }
 
-/** Waits until every job has ended, and compares what was promised with what has happened. */
+/** Waits until every job has ended, then compares what clients were promised with what happened. */
 export async function balance(environment: Environment): Promise<Balance> {
   const { ledger, mails, incidents } = environment;
   const { dead, left } = await settle(environment);
@@ -100,13 +100,13 @@ function checkChores({ ledger, jobLedger, incidents }: Environment) {
   };
 }
 
-/** A step may be repeated when a process dies right after it. None may be left out. */
+/** A step may repeat when a process dies right after it, but none may be skipped. */
 function brokenWalk(id: number, steps: readonly number[]): string[] {
   const leaps = steps.filter((step, index) => step > (steps[index - 1] ?? -1) + 1);
   return leaps.length > 0 ? [`job ${id} left out a step: ${steps.join(' ')}`] : [];
 }
 
-/** There must be one every other second from the first to the last. */
+/** The recurring job must have a tick every 2 s from the first to the last. */
 function missedTicks(ticks: readonly string[]): string[] {
   const times = ticks.map((tick) => Date.parse(tick)).sort((a, b) => a - b);
   return times.flatMap((time, index) => {
@@ -121,20 +121,20 @@ function ranAgain(counts: ReadonlyMap<unknown, number>): number {
   return [...counts.values()].reduce((sum, count) => sum + count - 1, 0);
 }
 
-/** How long before the death of its processor a mail may have been accepted and not yet recorded. */
+/** A mail accepted within this time before its processor's death may not have been recorded yet, ms. */
 const UNRECORDED_MS = 3000;
-/** A mail is noted a little before the client gets the answer, and a kill a little after it happens. */
+/** Tolerance between the clocks, ms: a mail is logged before its answer is sent, and a kill after it happened. */
 const CLOCK_MS = 10;
 
 export interface Duplicate {
   readonly to: string;
-  /** undefined: no incident explains it. */
+  /** The incident that explains it; undefined when there is none, which counts as a loss. */
   readonly reason: string | undefined;
 }
 
 /**
- * Mails that arrived again. SMTP leaves one gap: the server has accepted the mail, and its sender dies before
- * it has recorded that, or never gets the answer.
+ * Mails that arrived more than once. SMTP cannot rule that out: the server accepts a mail and its sender dies before
+ * it has recorded that, or the answer is lost.
  */
 export function duplicatesOf(
   mails: ReadonlyMap<string, readonly LoggedJob[]>,
@@ -153,7 +153,7 @@ function explained(first: LoggedJob, second: LoggedJob, incidents: readonly Inci
   if (between.some(({ kind, at }) => kind === 'processor died' && at - first.at < UNRECORDED_MS)) {
     return 'the job processor was killed between the server’s yes and its record';
   }
-  // That incident is noted when it begins and when it ends.
+  // This incident is recorded at its begin and at its end.
   return between.some(({ kind }) => kind === 'answer of SMTP lost')
     ? 'the server’s yes was lost on its way'
     : undefined;
@@ -161,17 +161,16 @@ function explained(first: LoggedJob, second: LoggedJob, incidents: readonly Inci
 
 const SETTLE_MS = 180_000;
 
-/** What became of the jobs. */
 export interface Settled {
-  /** Jobs that were given up: none should be. */
+  /** Dead jobs: there should be none. */
   readonly dead: readonly string[];
-  /** What has not ended after three minutes; empty when every job has. */
+  /** Unfinished jobs after SETTLE_MS, in words; empty when all have ended. */
   readonly left: string;
 }
 
 /**
- * Waits until every job has ended. Retries are promoted, as an operator does after an outage: otherwise the first
- * comes after some 20 s, and the fourth after two minutes.
+ * Waits until every job has ended. Retries are promoted, as an operator does after an outage: by backoff the first
+ * one would come after some 20 s and the fourth after two minutes.
  */
 export function settle(environment: Environment): Promise<Settled> {
   return asOperator(environment, async (operator) => {
@@ -190,7 +189,7 @@ export function settle(environment: Environment): Promise<Settled> {
   });
 }
 
-/** @returns in words what has not ended. Ticks come every other second, and count only when they pile up. */
+/** @returns the unfinished jobs in words. Ticks come every 2 s, so they only count when they pile up. */
 async function leftOver({ admin, knex }: Operator): Promise<string> {
   const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
   const waiting = await Promise.all(QUEUES.map((queue) => admin.waiting(queue).count()));

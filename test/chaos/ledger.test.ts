@@ -5,7 +5,7 @@ import { Ledger } from './ledger';
 import { mailsByName } from './note-balance';
 import { FaultSchedule, type Injection, lostRequests } from './run';
 
-/** That a run finds nothing wrong is worth something only if it would find it. */
+/** A chaos run that reports no loss only means something if it would detect one. */
 describe('the ledger of a chaos run', () => {
   const mail = (at: number, messageId = '<1>') => ({ to: 'a@b.co', messageId, at });
   const reasonFor = (mails: readonly ReturnType<typeof mail>[], incidents: Parameters<typeof duplicatesOf>[1]) =>
@@ -41,7 +41,7 @@ describe('the ledger of a chaos run', () => {
     });
     const ledger = new Ledger();
     const now = performance.now();
-    // Late enough, however slowly the requests are recorded.
+    // Late enough however slowly the requests are recorded.
     const later = now + 3_600_000;
     const busy = { status: 503, body: '', retryAfter: '2' };
     const limited = { status: 429, body: '', retryAfter: '60' };

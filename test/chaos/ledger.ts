@@ -1,23 +1,26 @@
 import fs from 'node:fs';
 import type { Outcome } from './traffic';
 
-/** The ways to enqueue a chore (test/fixtures/chaos-app), each of which is used all the time. */
+/** The ways to enqueue a chore (test/fixtures/chaos-app) that clients use all the time. */
 export const CHORES = [
   ...(['straight', 'outbox', 'durable', 'later', 'stubborn', 'walk', 'held', 'notes'] as const),
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
-/** Some are enqueued by faults only. */
+/** All kinds of chores; the additional ones are only enqueued by faults. */
 export type ChoreKind = (typeof CHORES)[number] | 'long' | 'patient' | 'sole';
 
-/** Its transaction is taken back: it must never run. */
+/** True when the chore's transaction is rolled back, so that it must never run. */
 export function isTakenBack(kind: ChoreKind): boolean {
   return kind === 'rolled-back' || kind === 'late-rolled-back';
 }
 
-/** How badly a request can end: refused with Retry-After (503, 429), answered wrongly, which nothing excuses, or without an answer. */
+/**
+ * The way a request failed: refused with Retry-After (503, 429), answered wrongly, which no fault excuses, or left
+ * without an answer.
+ */
 export type Damage = 'turned away' | 'failed' | 'cut';
 
-/** A request that did not get what it asked for. Times as `performance.now()`. */
+/** A request that failed. Times as `performance.now()`. */
 export interface Mishap {
   readonly what: string;
   readonly outcome: Outcome;
@@ -34,25 +37,25 @@ export interface SignedUp {
 export interface AcceptedChore {
   readonly id: number;
   readonly kind: ChoreKind;
-  /** When it was answered, as `performance.now()`. */
+  /** Time of the answer, as `performance.now()`. */
   readonly at: number;
 }
 
-/** What the clients were promised, and which of their requests went wrong. */
+/** Records what clients were promised by the answers they got, and their failed requests. */
 export class Ledger {
   readonly users: SignedUp[] = [];
   readonly chores: AcceptedChore[] = [];
   readonly mishaps: Mishap[] = [];
-  /** Addresses whose sign-up was cut off: it may have been committed or not. */
+  /** Addresses whose sign-up got no answer: it may or may not have been committed. */
   readonly unsure = new Set<string>();
-  /** The same for chores. */
+  /** Chores that got no answer, likewise. */
   readonly unsureChores = new Set<number>();
-  /** Broken promises that are seen during the run. */
+  /** Broken promises detected during the run. */
   readonly broken: string[] = [];
-  /** How many requests were answered with a status below 400. */
+  /** Number of requests answered with a status below 400. */
   served = 0;
 
-  /** @param from when it was sent, as `performance.now()`. */
+  /** @param from time of sending, as `performance.now()`. */
   record(what: string, outcome: Outcome, from: number): void {
     if ('status' in outcome && outcome.status < 400) this.served++;
     else this.mishaps.push({ what, outcome, damage: damageOf(outcome), from, to: performance.now() });
@@ -74,13 +77,13 @@ interface Line {
   readonly killedAt?: number;
 }
 
-/** What the jobs of test/fixtures/chaos-app have recorded in a file. */
+/** Reads the file in which the jobs of test/fixtures/chaos-app record their runs, one JSON object per line. */
 export class JobLedger {
   constructor(readonly file: string) {
     fs.writeFileSync(file, '');
   }
 
-  /** How often each chore ran. */
+  /** Number of runs by chore. */
   chores(): Map<number, number> {
     return counts(this.lines().flatMap(({ chore }) => chore ?? []));
   }
@@ -89,13 +92,13 @@ export class JobLedger {
     return counts(this.lines().flatMap(({ tick }) => tick ?? []));
   }
 
-  /** When job `id` was about to kill its process, as `performance.now()` of this one. */
+  /** Times at which job `id` was about to kill its process, on the scale of this process's `performance.now()`. */
   killsBy(id: number): number[] {
     const own = this.lines().filter(({ poison }) => poison === id);
     return own.map(({ killedAt = 0 }) => killedAt - performance.timeOrigin);
   }
 
-  /** The steps of walks, in the order they were taken. */
+  /** The steps of each walk in the order in which they ran. */
   walks(): Map<number, number[]> {
     const walks = new Map<number, number[]>();
     for (const { walk, step } of this.lines()) {

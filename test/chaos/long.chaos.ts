@@ -7,9 +7,9 @@ import { deathStorm } from '../job/death-storm';
 import { noteStorm } from '../mailer/note-storm';
 import { signUpStorm } from '../process/sign-up-storm';
 
-/** Another seed for the sign-ups and the mails: `npm run chaos -- long --only sign-ups --seed 5`. */
+/** Seed of the sign-ups and the mails, set by `npm run chaos -- long --only sign-ups --seed 5`. */
 const seed = Number(process.env.CHAOS_SEED ?? 1);
-/** How long jobs die under `kill -9`: `npm run chaos -- long --only die --minutes 2`. */
+/** Duration of the storm of `kill -9`, minutes, set by `npm run chaos -- long --only die --minutes 2`. */
 const stormMinutes = Number(process.env.CHAOS_MINUTES ?? 10);
 
 randomKills(60_000, 1);

@@ -10,14 +10,14 @@ import type { Outcome } from './traffic';
 
 const ROOT = path.resolve(__dirname, '../..');
 const FOLDER = path.join(ROOT, '.catamount/chaos');
-/** How many losses are printed. */
+/** Most losses that are printed. */
 const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
 npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases, and all other properties with another seed
 npm run chaos -- long [--seed n] [--only words] [--minutes n] the long forms of tests in test/process and test/cluster/primary
 npm run chaos -- faults                                       what --only takes`;
 const MOST_MINUTES = 120;
-/** For the jobs under way, and for the end. A run that takes longer hangs, and is ended. */
+/** Time after the faults for jobs in progress and for the shutdown, ms. A longer run hangs and is ended. */
 const EXTRA_MS = 10 * 60_000;
 
 const say = (line: string) => void process.stdout.write(`${line}\n`);
@@ -76,7 +76,7 @@ async function run(minutes: number, seed: number, faults: readonly Fault[]): Pro
   return isGood(result) && left.length === 0 ? 0 : 1;
 }
 
-/** Whether nothing was lost, and the tree recovered from every fault. */
+/** True when nothing was lost, the tree recovered from every fault, and it exited with code 0. */
 function isGood({ injections, balance, lostRequests, exitCode }: ChaosResult): boolean {
   const survived = injections.every(({ error }) => !error);
   return survived && balance.losses.length === 0 && lostRequests.length === 0 && exitCode === 0;
@@ -118,7 +118,7 @@ function ending(outcome: Outcome): string {
   return `${status}${status === 503 && retryAfter === undefined ? ' without Retry-After' : ''} (${body.slice(0, 200)})`;
 }
 
-/** Writes down the whole result, to find out why something failed. @returns the file. */
+/** Writes the whole result to a file, for diagnosis. @returns its path. */
 function keep({ seed, ms, faults }: ChaosOptions, result: ChaosResult): string {
   fs.mkdirSync(FOLDER, { recursive: true });
   const file = path.join(FOLDER, `run-${seed}.json`);
@@ -132,7 +132,7 @@ function keep({ seed, ms, faults }: ChaosOptions, result: ChaosResult): string {
   return file;
 }
 
-/** The fuzzers, and every other file that tests properties: the tiers try one seed only. */
+/** The fuzzers and all other files with property tests, which the tiers only run with one seed. */
 function propertyFiles(): string[] {
   const all = fs.readdirSync(path.join(ROOT, 'test'), { recursive: true, encoding: 'utf8' });
   return all
@@ -146,7 +146,7 @@ function read(file: string): string {
   return fs.readFileSync(path.join(ROOT, file), 'utf8');
 }
 
-/** @param only words of the titles to run. */
+/** Runs Mocha on the files. @param only a pattern of test titles. @returns its exit code. */
 function mocha(files: readonly string[], only: string | undefined, env: Readonly<Record<string, string>>): number {
   const program = path.join(ROOT, 'node_modules/mocha/bin/mocha.js');
   const options = [

@@ -7,7 +7,7 @@ export function isOfNote({ to }: LoggedJob): boolean {
   return to.endsWith(DOMAIN);
 }
 
-/** Mails that are the same one. A user gets one welcome; what a reader gets is told apart by its subject. */
+/** Groups copies of the same mail. A user gets one welcome mail; notes to one reader differ by their subject. */
 export function mailsByName(entries: readonly LoggedJob[]): Map<string, LoggedJob[]> {
   const mails = new Map<string, LoggedJob[]>();
   for (const entry of entries) {
@@ -24,7 +24,7 @@ interface NoteRow {
   readonly sent: boolean;
 }
 
-/** Whether every note that was committed has been sent, and is known to be, under its own name. */
+/** Checks that every committed note was sent, marked as sent, and has a delivery record of its own. */
 export async function checkNotes({ ledger, mails, postgres }: Environment) {
   const notes = await postgres.administer<NoteRow>('select id, chore, text, sent from notes order by id');
   const records = await postgres.administer<{ name: string; count: number; sent: number }>(

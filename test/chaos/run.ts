@@ -9,7 +9,7 @@ import { Environment } from './scene/environment';
 
 export interface ChaosOptions {
   readonly seed: number;
-  /** How long faults are injected. Then the run waits for what is under way. */
+  /** Time during which faults are injected, ms. The run then waits for requests and jobs in progress. */
   readonly ms: number;
   readonly faults: readonly Fault[];
   readonly say: (line: string) => void;
@@ -19,44 +19,44 @@ export interface ChaosResult {
   readonly injections: readonly Injection[];
   readonly balance: Balance;
   readonly lostRequests: readonly Mishap[];
-  /** Answered as they should be. */
+  /** Requests that succeeded. */
   readonly served: number;
   readonly shed: number;
   readonly failed: number;
   readonly cut: number;
-  /** Trees that the platform had to start. */
+  /** Number of trees that the platform started. */
   readonly starts: number;
-  /** Of the last tree. */
+  /** Exit code of the last tree. */
   readonly exitCode: number | null;
-  /** The last lines of its log. */
+  /** Last lines of that tree's log. */
   readonly log: readonly string[];
 }
 
-/** A fault that was injected. Times as `performance.now()`. */
+/** An injected fault. Times as `performance.now()`. */
 export interface Injection {
   readonly fault: Fault;
   readonly from: number;
-  /** When the tree had recovered. undefined: it never did. */
+  /** Time of recovery; undefined when the tree did not recover. */
   readonly to: number | undefined;
-  /** How long that took after the end of the fault itself. */
+  /** Duration of each step of the recovery after the fault ended. */
   readonly recovery: Recovery | undefined;
-  /** Why it did not recover. */
+  /** The reason why it did not recover. */
   readonly error: Error | undefined;
 }
 
-/** How long each thing took that shows that the tree works again, ms. */
+/** Durations of the checks that show that the tree works again, ms. */
 type Recovery = Readonly<Record<'ready' | 'a sign-up' | 'a job' | 'its mail', number>>;
 
-/** Log lines of jobs that are meant to fail. */
+/** Log lines of jobs that fail on purpose. */
 const EXPECTED = /(Stubborn|Patient|Notes)Job failed/;
 const LOG_KEPT = 5000;
 const RECOVERY_LIMIT_MS = 90_000;
-/** Of a recovery that took longer, the slowest step is printed. */
+/** The slowest step of a recovery is printed when it took longer than this, ms. */
 const SLOW_MS = 5000;
-/** A fault may affect a request that was under way for this much longer. */
+/** A fault still excuses a request that began up to this long after its end, ms. */
 const AFTER_MS = 1000;
 
-/** One run: clients use the tree, faults are injected one after the other, and in the end the ledger must balance. */
+/** One run: clients use the tree, faults are injected one after the other, and at the end the ledger must balance. */
 export async function chaosRun({ seed, ms, faults, say }: ChaosOptions): Promise<ChaosResult> {
   const environment = await Environment.start();
   try {
@@ -96,9 +96,9 @@ export async function chaosRun({ seed, ms, faults, say }: ChaosOptions): Promise
   }
 }
 
-/** The order of faults, the same for the same seed: each once, then each once during a phased restart, and so on. */
+/** The order of faults for a seed: all once, then all once during a phased restart, and so on. */
 export class FaultSchedule {
-  /** For the faults' own random choices. */
+  /** Random numbers for the faults' own choices. */
   readonly roll: Roll;
   private left: Fault[] = [];
   private rounds = 0;
@@ -131,7 +131,7 @@ export class FaultSchedule {
   }
 }
 
-/** Never rejects. */
+/** Injects a fault and waits for the recovery. Never rejects: the result holds the error. */
 async function inject(fault: Fault, environment: Environment, roll: Roll): Promise<Injection> {
   const from = performance.now();
   try {
@@ -143,7 +143,7 @@ async function inject(fault: Fault, environment: Environment, roll: Roll): Promi
   }
 }
 
-/** Resolves once a new user has signed up and got a mail, and a job has run. @throws Error after a minute and a half. */
+/** Resolves once a new user has signed up and got a mail, and a job ran. @throws Error after RECOVERY_LIMIT_MS. */
 async function recovered({ platform, traffic, jobLedger, mails }: Environment): Promise<Recovery> {
   const limit = { timeoutMs: RECOVERY_LIMIT_MS, everyMs: 200 };
   const times = [performance.now()];
@@ -161,7 +161,7 @@ async function recovered({ platform, traffic, jobLedger, mails }: Environment): 
   return { ready, 'a sign-up': signUp, 'a job': job, 'its mail': mail };
 }
 
-/** Requests that came to more harm than the faults of their time explain. */
+/** Failed requests that no fault at their time excuses. */
 export function lostRequests(mishaps: readonly Mishap[], injections: readonly Injection[]): Mishap[] {
   return mishaps.filter((mishap) => !injections.some((injection) => explains(injection, mishap)));
 }

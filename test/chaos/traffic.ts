@@ -4,10 +4,10 @@ import { CHORES, type ChoreKind, isTakenBack, type Ledger } from './ledger';
 
 export type Outcome =
   | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
-  /** No answer: the code of the error, or `hang`, and what else is known, to find out why. */
+  /** No answer: the error's code, or `hang`, with details for diagnosis. */
   | { readonly error: string; readonly detail?: string };
 
-/** Longer than any request can take: it may wait for a slot, for a connection, for a frozen process. */
+/** Longer than any request can take, ms, which may wait for a slot, a connection and a frozen process. */
 const HANG_MS = 45_000;
 
 interface Sent {
@@ -17,7 +17,7 @@ interface Sent {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Sends one request. @returns how it ended: there is no retry that could hide a failure. */
+/** Sends one request, without a retry that could hide a failure. Never rejects. @returns its outcome. */
 export function exchange(agent: http.Agent, { method, url, json, headers = {} }: Sent): Promise<Outcome> {
   const body = json === undefined ? undefined : JSON.stringify(json);
   const type = body === undefined ? {} : { 'content-type': 'application/json' };
@@ -50,10 +50,10 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
 }
 
 const REFUSED_MS = 100;
-/** Between two requests of a client: a load that leaves a small machine room for the faults. */
+/** Pause between two requests of a client, ms: the load leaves a small machine room for the faults. */
 const PAUSE_MS = 400;
 
-/** Sends one request after the other, and records each in the ledger. */
+/** Sends one request after the other and records each in the ledger. */
 abstract class Client {
   private readonly agent: http.Agent;
   private stopping = false;
@@ -71,18 +71,18 @@ abstract class Client {
     this.loop = this.run();
   }
 
-  /** Resolves when its last request has ended. */
+  /** Starts no new request; resolves when the last one has ended. */
   async stop(): Promise<void> {
     this.stopping = true;
     await this.loop;
     this.agent.destroy();
   }
 
-  /** Sends its kind of request, once. */
+  /** Sends one request of the client's kind. */
   protected abstract ask(): Promise<void>;
 
   /**
-   * Tries again only when the connection is refused, as nothing was sent then.
+   * Sends a request. It is repeated only when the connection is refused, since nothing was sent then.
    * @returns undefined when the client stops before a connection is accepted.
    */
   protected async send(what: string, path: string, sent: Omit<Sent, 'url'>): Promise<Outcome | undefined> {
@@ -111,9 +111,9 @@ abstract class Client {
 let people = 0;
 let chores = 0;
 
-/** Signs up users, whose tokens must work from the moment of the answer. */
+/** Signs up users, whose tokens must work as soon as they are answered. */
 class SignUpClient extends Client {
-  /** @returns the address, if it was answered 201. */
+  /** @returns the address when the answer was 201. */
   async signUp(): Promise<string | undefined> {
     const { ledger } = this;
     const n = ++people;
@@ -126,7 +126,7 @@ class SignUpClient extends Client {
       ledger.users.push({ email, token: accessToken });
       return email;
     }
-    // It may have been committed, and the answer lost on its way here, or to the worker.
+    // It may have been committed although the answer of the worker, or of Postgres to it, was lost.
     ledger.unsure.add(email);
     return undefined;
   }
@@ -136,7 +136,7 @@ class SignUpClient extends Client {
   }
 }
 
-/** Checks that users who signed up are still there. */
+/** Checks that users who signed up still exist. */
 class ReaderClient extends Client {
   private next = 0;
 
@@ -152,18 +152,18 @@ class ReaderClient extends Client {
   }
 }
 
-/** Has a slow request under way nearly all the time. */
+/** Has a slow request in flight nearly all the time. */
 class SlowClient extends Client {
   protected override async ask(): Promise<void> {
     await this.send('GET /work', '/work?ms=400', { method: 'GET' });
   }
 }
 
-/** Enqueues jobs in every way. */
+/** Enqueues jobs in all the ways of CHORES. */
 class ChoreClient extends Client {
   private next = 0;
 
-  /** @returns its number, if it was accepted. */
+  /** @returns the chore's id when it was accepted. */
   async enqueue(kind: ChoreKind): Promise<number | undefined> {
     const { ledger } = this;
     const id = ++chores;
@@ -179,8 +179,8 @@ class ChoreClient extends Client {
   }
 
   /**
-   * Enqueues one that the ledger expects nothing of.
-   * @returns its number, and what it was answered. @throws Error when it was not accepted.
+   * Enqueues a chore that the ledger does not expect to run.
+   * @returns its id and the body of the answer. @throws Error when it was not accepted.
    */
   async order(
     kind: 'poison' | 'doomed' | 'sole',
@@ -200,16 +200,16 @@ function status(outcome: Outcome): number | undefined {
   return 'status' in outcome ? outcome.status : undefined;
 }
 
-/** Clients that use the tree all the time, whatever happens to it. */
+/** Clients that use the tree for the whole run, whatever happens to it. */
 export class Traffic {
   private readonly clients: readonly Client[];
-  /** These two ask when they are told to. */
+  /** These two only send requests on demand, for faults and recovery checks. */
   readonly signUps: SignUpClient;
   readonly chores: ChoreClient;
 
   constructor(baseUrl: string, ledger: Ledger) {
     const some = <C extends Client>(many: number, Kind: new (...args: [string, Ledger, boolean]) => C) =>
-      // Half of the connections are kept alive, and half are new for each request.
+      // Half of the clients keep their connection alive, half open one for each request.
       Array.from({ length: many }, (_, n) => new Kind(baseUrl, ledger, n % 2 === 0));
     this.clients = [
       ...some(4, SignUpClient),

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { EventBuffer, onJobEvents } from '../../lib/cluster/primary/tree-monitor';
 import { Events } from '../../lib/core/events';
+import { EventBuffer, onJobEvents } from '../../lib/core/notable-events';
 
 describe('what has happened in the tree', () => {
   it('is kept newest first, its plain values only, and no more of it than can be read', () => {

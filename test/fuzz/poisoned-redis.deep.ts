@@ -5,13 +5,13 @@ import type { SystemStatus } from '../../lib/health/status-collector';
 import { overviewView } from '../../lib/ops/overview/overview-view';
 import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
-import { pictureKey, TREES } from '../../lib/tree/tree-commands';
+import { TREES, treeStatusKey } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { seed } from '../ops/jobs/shop-seeds';
 import { ShopStage } from '../ops/jobs/shop-stage';
 import { OPERATOR, Visitor } from '../ops/jobs/visitor';
 import { SIGNED } from '../ops/ops-web';
-import { NOW, pictureOf } from '../ops/overview/pictures';
+import { NOW, treeStatusOf } from '../ops/overview/tree-statuses';
 import { cases, SEED } from './campaign';
 import { Mutator } from './mutator';
 
@@ -41,7 +41,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
     stage = await ShopStage.start({ ...SIGNED, METRICS_TOKEN });
     client = stage.redis.client;
     await seed(stage);
-    await client.set(pictureKey('other'), JSON.stringify(pictureOf({ id: 'other' })));
+    await client.set(treeStatusKey('other'), JSON.stringify(treeStatusOf({ id: 'other' })));
     await client.zAdd(TREES, { score: Date.now() + 3_600_000, value: 'other' });
     for (const key of (await client.keys('*')).sort()) kept.push(await read(key));
     await stage.stopProcessors();
@@ -100,15 +100,15 @@ describe("the operator's pages, with nonsense in Redis", () => {
     }
   });
 
-  it('pictures of other trees', async () => {
+  it('statuses of other trees', async () => {
     const mutator = new Mutator(SEED, WORDS);
     const words = new Formatter(pageTexts(TEXTS).in('en'), new Date(NOW), false);
-    const text = JSON.stringify(pictureOf({ id: 'other' }));
+    const text = JSON.stringify(treeStatusOf({ id: 'other' }));
     const away = { ok: false, error: new Error('away'), since: new Date(NOW) } as const;
     const seen = <T>(value: T) => ({ ok: true, value, tookMs: 1 }) as const;
     let shown = 0;
     for (let n = cases(400); n > 0; n--) {
-      await client.set(pictureKey('other'), mutator.mutate([text]).toString('utf8'));
+      await client.set(treeStatusKey('other'), mutator.mutate([text]).toString('utf8'));
       const trees = seen(await new TreeDirectory(client).list());
       const all = {
         queues: seen([]),
@@ -120,8 +120,14 @@ describe("the operator's pages, with nonsense in Redis", () => {
         acts: away,
       };
       const more = { failures: away, cron: away, redisLost: null };
-      const sighting: SystemStatus = { at: new Date(NOW), own: seen(pictureOf({ id: 'own' })), trees, ...all, ...more };
-      for (const tree of [null, 'other']) if (overviewView(sighting, tree, CONFIG, words) && tree) shown++;
+      const systemStatus: SystemStatus = {
+        at: new Date(NOW),
+        own: seen(treeStatusOf({ id: 'own' })),
+        trees,
+        ...all,
+        ...more,
+      };
+      for (const tree of [null, 'other']) if (overviewView(systemStatus, tree, CONFIG, words) && tree) shown++;
     }
     assert.ok(shown > 0);
   });

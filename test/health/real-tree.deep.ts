@@ -20,7 +20,7 @@ interface Told {
   readonly lines: readonly string[];
 }
 
-/** What `told-alike.test.ts` shows of every state by pictures of it, for some states of a real tree. */
+/** What `told-alike.test.ts` shows of every state by statuses of it, for some states of a real tree. */
 describe('how a real tree is', () => {
   let stage: Stage;
   let tree: Tree;
@@ -122,8 +122,8 @@ describe('how a real tree is', () => {
     await client.connect();
     await client.sendCommand(['FLUSHALL']);
     client.destroy();
-    // The pause is kept in Postgres; the dead jobs are gone with Redis.
-    await assertTold(['redisEmptied', 'paused']);
+    // The pause and the dead jobs are kept in Postgres.
+    await assertTold(['redisEmptied', 'paused', 'deaths']);
   });
 });
 

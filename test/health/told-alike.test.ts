@@ -11,8 +11,16 @@ import { TREE } from '../../lib/ops/metrics/tree-families';
 import { overviewView } from '../../lib/ops/overview/overview-view';
 import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
-import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from '../ops/overview/pictures';
-import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, sightingOf } from './sightings';
+import {
+  before as ago,
+  NOW,
+  processorOf,
+  slotOf,
+  statusOf,
+  treeStatusOf,
+  workerOf,
+} from '../ops/overview/tree-statuses';
+import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, systemStatusOf } from './system-statuses';
 
 const DEATH: Termination = {
   at: ago(6),
@@ -35,196 +43,214 @@ const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =
     },
   });
 const processor = (state: ReturnType<typeof processorOf>['state'], nextTry: typeof NEXT | null = null) =>
-  pictureOf({ jobs: processorOf({ state }), processor: { death: nextTry && DEATH, nextTry } });
+  treeStatusOf({ jobs: processorOf({ state }), processor: { death: nextTry && DEATH, nextTry } });
 const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
 const refused = (failedSince: number, error = '550 no') =>
   known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error } });
 const GREYLISTED = '450 4.2.0 greylisted, come again in 5 min';
 const failing = (failed: number, runs: number) =>
   known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
-const other = (picture: TreeStatus, heartbeatAgeMs = 0) => known([{ picture, heartbeatAgeMs }]);
+const other = (treeStatus: TreeStatus, heartbeatAgeMs = 0) => known([{ treeStatus, heartbeatAgeMs }]);
 
 /** [how all is, what is to be told of it, parts of the words] */
 const STATES: readonly (readonly [
   state: string,
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   codes: readonly string[],
   ...words: RegExp[],
 ])[] = [
-  ['all is well', sightingOf(), [], /^All is well/],
-  ['a dead worker', sightingOf(pictureOf(dead)), ['restarts'], /Worker 0 restarts, try 2\. Loop blocked for 10 s/],
+  ['all is well', systemStatusOf(), [], /^All is well/],
+  [
+    'a dead worker',
+    systemStatusOf(treeStatusOf(dead)),
+    ['restarts'],
+    /Worker 0 restarts, try 2\. Loop blocked for 10 s/,
+  ],
   [
     'nobody serves',
-    sightingOf(pictureOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
+    systemStatusOf(treeStatusOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
     ['nobodyServes'],
     /none of 2 workers/,
   ],
   [
     'a silent worker',
-    sightingOf(pictureOf({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] })),
+    systemStatusOf(treeStatusOf({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] })),
     ['silent'],
     /Not heard of for 8\.0 s/,
   ],
   [
     'a worker that is far larger than the other',
-    sightingOf(pictureOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] })),
+    systemStatusOf(treeStatusOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] })),
     ['hot'],
     /171 MB/,
   ],
-  ['a dead job processor', sightingOf(processor('waiting', NEXT)), ['jobsRestart'], /job processor restarts, try 2/],
-  ['its successor that starts', sightingOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
-  ['an open circuit', sightingOf(processor('circuit open', { ...NEXT, attempt: 6 })), ['circuit'], /6 times in a row/],
-  ['a stopped job processor', sightingOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
-  ['a quiet job processor', sightingOf(processor('quiet')), ['jobsQuiet'], /quiet/],
+  [
+    'a dead job processor',
+    systemStatusOf(processor('waiting', NEXT)),
+    ['jobsRestart'],
+    /job processor restarts, try 2/,
+  ],
+  ['its successor that starts', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
+  [
+    'an open circuit',
+    systemStatusOf(processor('circuit open', { ...NEXT, attempt: 6 })),
+    ['circuit'],
+    /6 times in a row/,
+  ],
+  ['a stopped job processor', systemStatusOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
+  ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'a silent job processor',
-    sightingOf(pictureOf({ jobs: processorOf({ lastCheckin: ago(9) }) })),
+    systemStatusOf(treeStatusOf({ jobs: processorOf({ lastCheckin: ago(9) }) })),
     ['jobsSilent'],
     /Not heard of for 9\.0 s/,
   ],
   [
     'requests that are turned away, and errors',
-    sightingOf(pictureOf({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } })),
+    systemStatusOf(treeStatusOf({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } })),
     ['shed', 'serverErrors'],
     /4 requests were turned away/,
     /2 answers were errors/,
   ],
   [
     'memory that runs short',
-    sightingOf(pictureOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } })),
+    systemStatusOf(treeStatusOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } })),
     ['memory'],
     /Memory at 88 %\. 450 of 512 MB/,
   ],
   [
     'a restart that was given up',
-    sightingOf(pictureOf({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } })),
+    systemStatusOf(treeStatusOf({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } })),
     ['phase'],
     /no such module/,
   ],
   [
     'another tree that is silent',
-    sightingOf(pictureOf(), { trees: other(pictureOf({ id: 'b', name: 'web.2' }), 12_000) }),
+    systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) }),
     ['treeSilent'],
     /Tree web\.2 is silent for 12 s/,
   ],
   [
     'another tree in need',
-    sightingOf(pictureOf(), { trees: other(pictureOf({ ...dead, id: 'b', name: 'web.2' })) }),
+    systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ ...dead, id: 'b', name: 'web.2' })) }),
     ['otherTree'],
     /Tree web\.2: one thing/,
   ],
   [
     'Redis that does not answer',
-    sightingOf(pictureOf(), { redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
+    systemStatusOf(treeStatusOf(), { redis: away('ECONNREFUSED', 12), queues: away('ECONNREFUSED', 12) }),
     ['redisAway'],
     /Redis does not answer/,
     /for 12 s: ECONNREFUSED/,
   ],
-  ['Postgres that does not', sightingOf(pictureOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+  ['Postgres that does not', systemStatusOf(treeStatusOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
   [
     'neither',
-    sightingOf(pictureOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
+    systemStatusOf(treeStatusOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
     ['redisAway', 'postgresAway'],
     /Neither Redis nor Postgres answers/,
   ],
   [
     'a database that was copied from another installation',
-    sightingOf(pictureOf(), { foreign: known(true) }),
+    systemStatusOf(treeStatusOf(), { foreign: known(true) }),
     ['foreign'],
     /copied from another installation/,
     /catamount jobs adopt/,
   ],
   [
     'a Redis that was emptied a minute ago',
-    sightingOf(pictureOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
+    systemStatusOf(treeStatusOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
     ['redisEmptied'],
     /Redis was emptied 1 min ago/,
   ],
   [
     'one that was emptied long ago',
-    sightingOf(pictureOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
+    systemStatusOf(treeStatusOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
     [],
   ],
   [
     'a paused queue',
-    sightingOf(pictureOf(), {
+    systemStatusOf(treeStatusOf(), {
       queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
     }),
     ['paused'],
     /Queue mailer is paused\. 31 jobs wait/,
   ],
-  ['a queue that is late', sightingOf(pictureOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
+  ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
     'slots that long jobs hold',
-    sightingOf(pictureOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }), {
-      queues: late,
-    }),
+    systemStatusOf(
+      treeStatusOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }),
+      {
+        queues: late,
+      },
+    ),
     ['slotsHeld'],
     /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
   ],
   [
     'slots that short jobs come and go in',
-    sightingOf(pictureOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
+    systemStatusOf(treeStatusOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
       queues: late,
     }),
     ['late'],
   ],
   [
     'a queue that nobody serves',
-    sightingOf(pictureOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
+    systemStatusOf(treeStatusOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
     ['unserved'],
     /Nobody serves queue odd/,
   ],
   [
     'failures of a class',
-    sightingOf(pictureOf(), { failures: failing(139, 200) }),
+    systemStatusOf(treeStatusOf(), { failures: failing(139, 200) }),
     ['failing'],
     /ImportJob fails: 139 of 200 runs \(70 %\) in the last 5 min/,
   ],
   [
     'deaths',
-    sightingOf(pictureOf(), { failures: known({ ...NO_FAILURES, dead: 315 }) }),
+    systemStatusOf(treeStatusOf(), { failures: known({ ...NO_FAILURES, dead: 315 }) }),
     ['deaths'],
     /315 jobs died within 1 d/,
   ],
   [
     'a recurring job whose latest run failed',
-    sightingOf(pictureOf(), { cron: known([{ name: 'nightly', place: 'dead' }]) }),
+    systemStatusOf(treeStatusOf(), { cron: known([{ name: 'nightly', place: 'dead' }]) }),
     ['cronFails'],
     /Recurring job nightly failed: its latest run is dead/,
   ],
   [
     'connections that run short',
-    sightingOf(pictureOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
+    systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
     ['connections'],
     /19 of 20/,
   ],
   [
     'a Redis that is nearly full, and drops keys',
-    sightingOf(pictureOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
+    systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
     ['redisFull', 'eviction'],
     /96 %/,
     /allkeys-lru/,
   ],
-  ['one refused mail', sightingOf(pictureOf(), { mail: refused(1) }), [], /^All is well/],
+  ['one refused mail', systemStatusOf(treeStatusOf(), { mail: refused(1) }), [], /^All is well/],
   [
     'nothing but refused mails',
-    sightingOf(pictureOf(), { mail: refused(3) }),
+    systemStatusOf(treeStatusOf(), { mail: refused(3) }),
     ['mailFails'],
     /last 3 mails failed/,
     /550 no/,
   ],
-  ['a mail that is greylisted', sightingOf(pictureOf(), { mail: refused(1, GREYLISTED) }), [], /^All is well/],
+  ['a mail that is greylisted', systemStatusOf(treeStatusOf(), { mail: refused(1, GREYLISTED) }), [], /^All is well/],
   [
     'nothing but greylisted mails',
-    sightingOf(pictureOf(), { mail: refused(8, GREYLISTED) }),
+    systemStatusOf(treeStatusOf(), { mail: refused(8, GREYLISTED) }),
     ['mailFails'],
     /last 8 mails failed/,
     /450 4\.2\.0 greylisted/,
   ],
   [
     'a bad day',
-    sightingOf(pictureOf({ ...dead, events: [{ at: ago(60), name: 'redis.emptied', about: {} }] }), {
+    systemStatusOf(treeStatusOf({ ...dead, events: [{ at: ago(60), name: 'redis.emptied', about: {} }] }), {
       queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
       failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
       mail: refused(1),
@@ -232,15 +258,15 @@ const STATES: readonly (readonly [
     ['restarts', 'redisEmptied', 'paused', 'failing', 'deaths'],
     /5 things need you/,
   ],
-  ['a tree that stops', sightingOf(pictureOf({ stopping: true })), [], /^The tree is stopping/],
-  ['a phased restart', sightingOf(pictureOf({ phasedRestart: true })), [], /^A phased restart is under way/],
+  ['a tree that stops', systemStatusOf(treeStatusOf({ stopping: true })), [], /^The tree is stopping/],
+  ['a phased restart', systemStatusOf(treeStatusOf({ phasedRestart: true })), [], /^A phased restart is under way/],
   [
     'a worker that starts',
-    sightingOf(pictureOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] })),
+    systemStatusOf(treeStatusOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] })),
     [],
     /^Workers are starting/,
   ],
-  ['what could not be read', sightingOf(pictureOf(), { failures: away('E', 1) }), [], /^Not all is known/],
+  ['what could not be read', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not all is known/],
 ];
 
 /** Head and rest of an issue as they stand in a row. */
@@ -257,43 +283,43 @@ describe('how all is', () => {
   const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
   const wordsIn = (locale: 'en' | 'ko') => new Formatter(pageTexts(TEXTS).in(locale), new Date(NOW), false);
 
-  const onThePage = (sighting: SystemStatus, locale: 'en' | 'ko' = 'en') =>
-    overviewView(sighting, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
-  const inTop = (sighting: SystemStatus) => {
-    const picture = sighting.own.ok ? sighting.own.value : assert.fail();
-    const stores = { ...NO_STORES, sighting };
-    const shown = { picture, stores, rates: NO_RATES, silence: undefined, selected: 0 };
+  const onThePage = (systemStatus: SystemStatus, locale: 'en' | 'ko' = 'en') =>
+    overviewView(systemStatus, null, { jobs, mail }, wordsIn(locale)) ?? assert.fail();
+  const inTop = (systemStatus: SystemStatus) => {
+    const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
+    const stores = { ...NO_STORES, systemStatus };
+    const shown = { treeStatus, stores, rates: NO_RATES, silence: undefined, selected: 0 };
     const lines = summary({ ...shown, message: undefined, question: undefined, help: false }, Date.parse(NOW), 99);
     return lines.slice(1, -2).map(({ text }) => text);
   };
-  const inMetrics = (sighting: SystemStatus) => {
+  const inMetrics = (systemStatus: SystemStatus) => {
     const family = TREE.find(({ name }) => name === 'catamount_issues');
     assert.ok(family && family.type !== 'histogram');
-    const { issues } = judge(sighting, null, jobs.latencyWarningMs);
+    const { issues } = judge(systemStatus, null, jobs.latencyWarningMs);
     const samples = family.read({ issues } as unknown as Scrape);
     return samples.flatMap(({ labels, value }) => (value > 0 ? [labels?.code] : [])).sort();
   };
 
-  for (const [state, sighting, codes, ...told] of STATES) {
+  for (const [state, systemStatus, codes, ...told] of STATES) {
     it(`is told alike on the overview, in top, by status and in metrics: ${state}`, () => {
-      const { verdict } = onThePage(sighting);
+      const { verdict } = onThePage(systemStatus);
       const lines = verdict.issues.map(({ head, rest }) => `${head} ${rest}`.trim());
       assert.deepEqual(
         verdict.issues.map(({ id }) => id.split('-')[0]),
         codes,
       );
-      const [title = '', ...below] = inTop(sighting);
+      const [title = '', ...below] = inTop(systemStatus);
       assert.equal(title.replace(/^[!~] /, '').replace(/[.:]$/, ''), verdict.title);
       assert.deepEqual(
         below.map((text) => text.trim()),
         lines,
       );
-      const picture = sighting.own.ok ? sighting.own.value : assert.fail();
-      const status = judgementOf(sighting, picture);
+      const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
+      const status = judgementOf(systemStatus, treeStatus);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
-      const byStatus = judgementLines(sighting, picture, new Date(NOW)).map(({ text }) => text);
+      const byStatus = judgementLines(systemStatus, treeStatus, new Date(NOW)).map(({ text }) => text);
       assert.deepEqual(byStatus, [title, ...below]);
-      assert.deepEqual(inMetrics(sighting), [...codes].sort());
+      assert.deepEqual(inMetrics(systemStatus), [...codes].sort());
       const text = [verdict.title, ...lines].join('\n').replaceAll('\u00a0', ' ');
       for (const part of told) assert.match(text, part);
       assert.doesNotMatch(text, /\{\{|undefined|overview\./);
@@ -301,16 +327,16 @@ describe('how all is', () => {
     });
   }
 
-  for (const [state, sighting, codes] of STATES) {
+  for (const [state, systemStatus, codes] of STATES) {
     it(`is told in Korean with the same figures and names: ${state}`, () => {
-      const { verdict } = onThePage(sighting);
-      const { verdict: korean } = onThePage(sighting, 'ko');
+      const { verdict } = onThePage(systemStatus);
+      const { verdict: korean } = onThePage(systemStatus, 'ko');
       assert.deepEqual([korean.tone, korean.icon], [verdict.tone, verdict.icon]);
       assert.deepEqual(
         korean.issues.map(({ id, tone, href }) => ({ id, tone, href })),
         verdict.issues.map(({ id, tone, href }) => ({ id, tone, href })),
       );
-      const { issues } = judge(sighting, null, jobs.latencyWarningMs);
+      const { issues } = judge(systemStatus, null, jobs.latencyWarningMs);
       assert.deepEqual(
         issues.map(({ code }) => code),
         codes,
@@ -335,12 +361,12 @@ describe('how all is', () => {
   }
 
   it('leads to each cause', () => {
-    for (const [state, sighting] of STATES)
-      for (const { href } of onThePage(sighting).verdict.issues) assert.match(href, /^(\/ops|#)/, state);
+    for (const [state, systemStatus] of STATES)
+      for (const { href } of onThePage(systemStatus).verdict.issues) assert.match(href, /^(\/ops|#)/, state);
   });
 
   it('says that jobs wait wherever some do, and that none does where none does', () => {
-    const line = (queues: SystemStatus['queues']) => onThePage(sightingOf(pictureOf(), { queues })).verdict.line;
+    const line = (queues: SystemStatus['queues']) => onThePage(systemStatusOf(treeStatusOf(), { queues })).verdict.line;
     const paused = { since: new Date(NOW), by: 'ada' };
     assert.match(line(known([queueOf('mailer', { waiting: 31, latencyMs: 5000, paused })])), /31 jobs wait/);
     assert.match(line(known([queueOf('mailer', { blocked: 1 })])), /1 job waits/);

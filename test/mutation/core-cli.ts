@@ -133,6 +133,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [LIFETIME],
   },
   {
+    promise: 'one tree at a time removes what a dead one has left, never the new socket of another',
+    file: 'lib/cluster/control/state-file.ts',
+    find: 'while (!takeLock(lock)) await wait(LOCK_POLL_MS);',
+    replace: 'if (!takeLock(lock)) await wait(LOCK_POLL_MS);',
+    killedBy: ['test/cluster/control/lifetime.test.ts'],
+  },
+  {
     promise: 'a pid that another program has by now is not taken for a tree',
     file: 'lib/cluster/control/state-file.ts',
     find: "? 'alive' : 'another program';\n  } catch",
@@ -197,7 +204,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the primary remembers what the catalogue says that it remembers, and nothing else',
-    file: 'lib/cluster/primary/tree-monitor.ts',
+    file: 'lib/core/notable-events.ts',
     find: "if (keeperOf(name) !== 'primary') return;",
     replace: "if (keeperOf(name) === 'redis') return;",
     killedBy: ['test/cluster/recent-events.test.ts'],
@@ -254,8 +261,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'top does not compare one primary with another',
     file: 'lib/cli/top/view.ts',
-    find: 'id === picture.id && ',
-    replace: '(id === picture.id || at < picture.at) && ',
+    find: 'id === treeStatus.id && ',
+    replace: '(id === treeStatus.id || at < treeStatus.at) && ',
     killedBy: [RATES],
   },
   {

@@ -5,7 +5,7 @@ const LIMITS = 'lib/job/fetch/fetch-script.ts';
 const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
 const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
 const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
-const PULSE = 'lib/job/processes/heartbeat-script.ts';
+const REGISTRY = 'lib/core/heartbeat-registry.ts';
 const TAKE_OVER_TEST = ['test/job/processes/rescue.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
@@ -131,17 +131,38 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the living are not robbed: who was itself away does not judge',
-    file: PULSE,
+    file: REGISTRY,
     find: `or now - last > tonumber(ARGV[6]) then`,
     replace: `then`,
     killedBy: TAKE_OVER_TEST,
   },
   {
     promise: 'the living are not robbed: who has not been here for long does not judge',
-    file: PULSE,
-    find: `if now - since > tonumber(ARGV[7]) then`,
+    file: REGISTRY,
+    find: `if limit >= 0 and now - since > limit then`,
     replace: `if last > 0 then`,
     killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'what executes no command of a tree twice is that it takes it off the list first',
+    file: 'lib/tree/tree-reporter.ts',
+    find: 'const mine = await this.registry.take(id, text);',
+    replace: 'const mine = true;',
+    killedBy: ['test/tree/tree-reporter.test.ts'],
+  },
+  {
+    promise: 'a command that was executed does not come again',
+    file: REGISTRY,
+    find: `for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end`,
+    replace: '',
+    killedBy: ['test/job/processes/process-list.test.ts'],
+  },
+  {
+    promise: 'who lists the trees is noticed by them',
+    file: REGISTRY,
+    find: `if KEYS[2] then call('set', KEYS[2], 1, 'EX', ARGV[4]) end`,
+    replace: '',
+    killedBy: ['test/tree/tree-reporter.test.ts'],
   },
   {
     promise: 'a job that killed three processes is dead: a rescued delivery stays counted',

@@ -18,6 +18,8 @@ const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
 const TABLES = [
   'entries',
   'job_cron',
+  'job_dead',
+  'job_handovers',
   'job_installation',
   'job_outbox',
   'job_pauses',

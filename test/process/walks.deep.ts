@@ -13,11 +13,11 @@ import { filesOf, type Role, WalkRecorder } from './walk';
  * for a retry and for SIGTERM; until they are reached, no act may enter more than it does.
  */
 const MAX_FILES = { 'POST /users': 22, 'a job': 25, 'a retry': 41, SIGTERM: 40 } as const;
-/** What each role may have loaded of ours. Wanted are 62 files of 8,400 lines, 88 of 9,900 and 110 of 15,200. */
+/** What each role may have loaded of ours. The primary is below what was wanted; of web and jobs, 88 files of 9,900 lines and 110 of 15,200 are. */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
-  primary: { files: 70, lines: 10_100 },
-  web: { files: 109, lines: 13_600 },
-  jobs: { files: 131, lines: 18_900 },
+  primary: { files: 60, lines: 8_250 },
+  web: { files: 105, lines: 13_500 },
+  jobs: { files: 121, lines: 18_000 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;

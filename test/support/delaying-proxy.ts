@@ -3,22 +3,22 @@ import net, { type AddressInfo } from 'node:net';
 interface Packet {
   readonly dueAt: number;
   readonly to: net.Socket;
-  /** undefined: the end of the stream. */
+  /** undefined marks the end of the stream. */
   readonly bytes: Buffer | undefined;
 }
 
-/** Waits above this are left to a timer, which is precise to about as much, ms. */
+/** Waits longer than this, ms, use a timer, which is about as precise; shorter ones turn the event loop. */
 const TIMER_MS = 1.15;
 
-/** Stands for a network: passes TCP on to a port of this machine, all bytes late by the same time and in order. */
+/** Simulates network latency: forwards TCP to a local port, all bytes in order and late by the same time. */
 export class DelayingProxy {
-  // All packets wait for the same time, so that one queue for all connections is in order.
+  // Every packet waits equally long, so one queue for all connections is ordered by due time.
   private readonly queue: Packet[] = [];
   private pumping = false;
   private readonly sockets = new Set<net.Socket>();
   private readonly server: net.Server;
 
-  /** @param delayMs each way. */
+  /** @param delayMs latency in each direction, ms; a round trip takes twice as long. */
   constructor(
     targetPort: number,
     private readonly delayMs: number,
@@ -30,13 +30,13 @@ export class DelayingProxy {
     });
   }
 
-  /** @returns its port. */
+  /** @returns the port it listens on, chosen by the system. */
   async start(): Promise<number> {
     await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** Cuts off whoever is connected. */
+  /** Stops listening and closes all connections. */
   async stop(): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
     for (const socket of this.sockets) socket.destroy();
@@ -74,7 +74,7 @@ export class DelayingProxy {
     if (next) this.waitFor(next.dueAt - now);
   }
 
-  /** Timers know whole milliseconds only; the rest is waited for by turning the event loop. */
+  /** Timers only take whole milliseconds; the rest of the wait is spent turning the event loop. */
   private waitFor(ms: number): void {
     if (ms > TIMER_MS) setTimeout(() => this.pump(), Math.floor(ms));
     else setImmediate(() => this.pump());

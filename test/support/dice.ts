@@ -1,4 +1,4 @@
-/** Small, seeded, so that a run that fails can be had again. @returns a throw of 0 to `sides` - 1. */
+/** A seeded linear congruential generator, so that a failed run is repeatable. @returns throws of 0 to `sides` - 1. */
 export function dice(seed: number): (sides: number) => number {
   let state = seed;
   return (sides) => {

@@ -12,14 +12,16 @@ interface Failure {
   readonly text: string;
 }
 
-/** What has become of a file so far. */
 interface FileReport {
   passed: number;
   pending: number;
   readonly failures: Failure[];
 }
 
-/** A line for each file as it ends, its failures under it; at the end they are told again, with how to run each alone. */
+/**
+ * Mocha reporter: prints one line per file as it ends, with its failures below; the end of the run repeats all failures
+ * with the command that runs each file alone.
+ */
 export default class FileReporter {
   private readonly files = new Map<string, FileReport>();
   private readonly begun = performance.now();
@@ -40,7 +42,7 @@ export default class FileReporter {
       this.heard(test);
       this.current.failures.push({ title: titleOf(test), text: textOf(error) });
     });
-    // Mocha's types do not know it.
+    // Mocha's types lack this method.
     const { isParallelMode } = runner as Runner & { isParallelMode?(): boolean };
     if (!isParallelMode?.call(runner)) this.divideByFiles(runner);
     runner.on(EVENT_SUITE_END, (suite) => {
@@ -50,7 +52,7 @@ export default class FileReporter {
     runner.once(EVENT_RUN_END, () => this.end());
   }
 
-  /** In one lane Mocha runs all files in its own process, as one suite: the files are told by their suites then. */
+  /** With one lane Mocha runs all files in its own process as one root suite, so a file ends where its suites do. */
   private divideByFiles(runner: Runner): void {
     runner.on(EVENT_SUITE_BEGIN, (suite) => {
       if (!suite.parent?.root || suite.file === undefined) return;
@@ -80,7 +82,7 @@ export default class FileReporter {
   }
 
   private end(): void {
-    // A lane that died takes its file with it: Mocha tells of that only now, outside any file.
+    // A crashed lane never ends its file; Mocha reports that failure only now, outside any file.
     if (this.current.failures.length > 0) this.endOfFile();
     const all = [...this.files.values()];
     const failed = all.reduce((sum, { failures }) => sum + failures.length, 0);
@@ -108,7 +110,7 @@ function textOf(error: unknown): string {
   return typeof stack === 'string' ? stack : String(message ?? JSON.stringify(error));
 }
 
-/** As its lane has noted it. */
+/** Duration of a file, s, as recorded by its lane in the run folder's `times`. */
 function secondsOf(file: string): number | undefined {
   const times = path.join(RUN_FOLDER, 'times');
   const lines = fs.existsSync(times) ? fs.readFileSync(times, 'utf8').trim().split('\n') : [];

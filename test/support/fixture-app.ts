@@ -9,8 +9,8 @@ const ROOT = path.resolve(__dirname, '../..');
 const building = new Map<string, Promise<string>>();
 
 /**
- * An app of `test/fixtures`, compiled into a folder of its own that has the built package in node_modules, as a stranger's
- * has. @returns its entry.
+ * Compiles an app of `test/fixtures` into its own folder, with the built package in node_modules as in any user's app.
+ * Each app is built once per lane. @returns the path of its entry file.
  */
 export function buildFixtureApp(name: string): Promise<string> {
   const made = building.get(name) ?? build(name);

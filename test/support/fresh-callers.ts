@@ -1,17 +1,17 @@
 import { request } from './http';
 
 /**
- * Callers each of whom opens a new connection for every request, and who stop calling where nobody listens any more: their
- * connections are always somewhere between the kernel, the primary and a worker.
+ * Callers that open a new connection for every request, so that at any moment some connections are still queued in the
+ * kernel or between the primary and a worker. A caller ends when its connection is refused.
  */
 export class FreshCallers {
   answered = 0;
-  /** How often each kind of failure was seen, `ECONNREFUSED` left out. */
+  /** Failures by error code or status; `ECONNREFUSED` is not counted. */
   readonly lost: Record<string, number> = {};
   private readonly loops: Promise<void>[];
   private over = false;
 
-  /** @param pathOf gives the path for the n-th request. */
+  /** @param pathOf returns the path of a caller's n-th request, counted from 0. */
   constructor(
     private readonly address: string,
     count: number,
@@ -20,12 +20,12 @@ export class FreshCallers {
     this.loops = Array.from({ length: count }, () => this.call());
   }
 
-  /** Resolves when each of them has found nobody who listens, or was told to stop. */
+  /** Resolves when every caller was refused a connection or was told to stop. */
   async end(): Promise<void> {
     await Promise.all(this.loops);
   }
 
-  /** No new requests. */
+  /** Starts no new requests; resolves when the last ones have ended. */
   stop(): Promise<void> {
     this.over = true;
     return this.end();

@@ -9,14 +9,14 @@ import { LANE, RUN_FOLDER } from './temp-folder';
 import { until } from './until';
 
 markProcesses();
-// The same inputs in every run: a tier is not red by chance. `npm run fuzz` tries others.
+// A fixed seed gives the same inputs in every run, so that no tier fails by chance. `npm run fuzz` uses others.
 fc.configureGlobal({ seed: Number(process.env.FUZZ_SEED ?? 20261126) });
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Handles that Mocha and Node open and close as they like. */
+/** Mocha and Node open and close these handles themselves, so they are no leak of a file. */
 const UNTOLD = new Set(['Timeout', 'Immediate', 'FSReqCallback', 'FSReqPromise', 'TTYWrap']);
 
-/** Once for a run, before there are lanes. */
+/** Runs once per run, in the main process, before the lanes are forked. */
 export async function mochaGlobalSetup(): Promise<void> {
   await startSharedServers();
 }
@@ -28,7 +28,7 @@ export async function mochaGlobalTeardown(): Promise<void> {
 let begun = 0;
 let before: { readonly pids: ReadonlySet<number>; readonly handles: readonly string[] };
 
-/** Around every file, or, in one lane, around all of them: whoever leaves something behind is named. */
+/** Runs around every file, or with one lane around all of them, and fails a file that leaks processes or handles. */
 export const mochaHooks: RootHookObject = {
   beforeAll() {
     before = { pids: new Set(processesOfRun().map(({ pid }) => pid)), handles: handles() };
@@ -60,7 +60,7 @@ function leftovers(): string[] {
 }
 
 function newProcesses() {
-  // With one lane, which then runs in Mocha's own process, the shared Postgres is ours, and has new parts now and then.
+  // A single lane runs in Mocha's own process and is the parent of the shared Postgres, which forks as it needs.
   const isPartOfKnown = (ppid: number, command: string) => before.pids.has(ppid) && command.startsWith('postgres: ');
   return processesOfRun().filter(({ pid, ppid, command }) => !before.pids.has(pid) && !isPartOfKnown(ppid, command));
 }
@@ -69,7 +69,7 @@ function kill(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It has ended by itself meanwhile.
+    // It has ended by itself.
   }
 }
 
@@ -77,7 +77,7 @@ function handles(): string[] {
   return process.getActiveResourcesInfo().filter((handle) => !UNTOLD.has(handle));
 }
 
-/** How long a file took, loading it included: since the end of the one before. */
+/** Appends how long a file took, s, measured since the end of the previous one so that loading is included. */
 function note(file: string): void {
   const end = performance.now();
   const seconds = Math.round((end - begun) / 100) / 10;

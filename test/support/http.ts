@@ -3,12 +3,12 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface RequestOptions {
   readonly method?: string;
-  /** Sent as application/json. */
+  /** A body sent as application/json, in place of `body`. */
   readonly json?: unknown;
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
-  /** Of this machine's, such as 127.0.0.2: to ask as somebody else. */
+  /** A loopback address to send from, such as 127.0.0.2, so as to be another client to the server. */
   readonly localAddress?: string;
 }
 
@@ -19,7 +19,7 @@ export interface Answer {
   json<T = Record<string, unknown>>(): T;
 }
 
-/** One request on a connection of its own, so that nothing is kept open and no retry hides a failure. */
+/** Sends one request on its own connection, so that nothing is kept alive and no retry hides a failure. */
 export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
   const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS, localAddress } = options;
   const body = json === undefined ? options.body : JSON.stringify(json);

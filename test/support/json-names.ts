@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 
-/** Keys below these are named by users: arguments of jobs and mails. */
+/** Users name the keys below these: arguments of jobs and mails. */
 const OF_USERS = new Set(['arguments', 'args', 'checkpoint']);
 
-/** Operators' JSON has one form, wherever it is read. */
+/** Asserts that every key of JSON for operators is in snake_case, the one form used by all of its endpoints. */
 export function assertSnakeCase(json: unknown, path = ''): void {
   if (Array.isArray(json)) for (const [index, each] of json.entries()) assertSnakeCase(each, `${path}[${index}]`);
   else if (typeof json === 'object' && json !== null) {

@@ -3,7 +3,7 @@ import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface LoadResult {
   requests: number;
-  /** How often each kind of failure was seen: `ECONNRESET fresh`, `503`, `hang`. Empty when all went well. */
+  /** Failures by kind, such as `ECONNRESET fresh`, `503`, `hang`. Empty when all requests were answered. */
   failures: Record<string, number>;
 }
 
@@ -11,16 +11,16 @@ export interface Load {
   readonly result: LoadResult;
   /** Resolves when at least `count` more requests have been answered. */
   answered(count: number): Promise<void>;
-  /** No new requests; resolves when the last has ended. */
+  /** Starts no new requests; resolves when the last one has ended. */
   stop(): Promise<LoadResult>;
 }
 
-/** No test's load may go on longer. */
+/** Upper limit of any load, ms, so that a test that forgets to stop one ends. */
 const LONGEST_MS = 4 * WAIT_LIMIT_MS;
 
 /**
- * Loads an address of this machine from `connections` at once, half of them keep-alive, half fresh for each request.
- * @param pathOf gives the path for the n-th request.
+ * Requests paths from `connections` loops at once: half keep one connection alive, half open one for each request.
+ * @param pathOf returns the path of the n-th request overall, counted from 0.
  */
 export function startLoad(baseUrl: string, connections: number, pathOf: (n: number) => string): Load {
   const result: LoadResult = { requests: 0, failures: {} };

@@ -12,7 +12,7 @@ export interface Line {
 
 export type LineMatch = RegExp | ((line: Line) => boolean);
 
-/** What a process has written, line by line. */
+/** Collects the lines that a process writes to stdout and stderr. */
 export class Output {
   readonly lines: Line[] = [];
 
@@ -31,7 +31,8 @@ export class Output {
   /**
    * Resolves with the first line that matches, written before or after the call.
    * @param options.from skips that many lines: `output.lines.length` for new ones only.
-   * @param options.ended tells that no more lines will come.
+   * @param options.ended returns true once no more lines will come.
+   * @throws Error with the last lines when none matches before the process ended or WAIT_LIMIT_MS passed.
    */
   async waitFor(
     match: LineMatch,
@@ -39,7 +40,7 @@ export class Output {
   ): Promise<Line> {
     const { from = 0, ended = () => false } = options;
     const found = () => {
-      // Asked first, so that the last lines of an ended process are looked at once more.
+      // `ended` is asked first, so that the last lines of an ended process are still searched once.
       const over = ended();
       return this.matching(match, from)[0] ?? (over ? 'ended' : undefined);
     };

@@ -7,29 +7,29 @@ import { sharedPostgres } from './shared-servers';
 import { LANE } from './temp-folder';
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Where the product and its app keep migrations. */
+/** The folders with migrations of the product and of its app. */
 const ALL_FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
 
 export interface TestDatabase {
   readonly url: string;
-  /** Rows of one statement, for setting up and looking. */
+  /** Runs one statement on a connection of its own and returns its rows. */
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
-  /** Cuts all its connections and removes it. */
+  /** Closes all connections to the database and drops it. */
   drop(): Promise<void>;
 }
 
 export interface DatabaseOptions {
-  /** true: with all migrations; or the folders whose migrations to run, relative to the checkout. Missing ones are skipped. */
+  /** true runs all migrations; an array names the folders to run, relative to the root. Missing ones are skipped. */
   readonly migrated?: boolean | readonly string[];
 }
 
-/** A lane's databases are its own: it makes, clones and drops them while others do the same. */
+/** The lane is part of the name, since other lanes create and drop databases on the same server. */
 const PREFIX = `lane_${LANE}_`;
 const templates = new Map<string, Promise<string>>();
 const made = new Set<string>();
 let count = 0;
 
-/** A database of one's own on the run's shared Postgres. Cloned from a template, so cheap: one per suite or test. */
+/** Creates a database on the run's shared Postgres. It is cloned from a template, so cheap enough for every test. */
 export async function createDatabase({ migrated = false }: DatabaseOptions = {}): Promise<TestDatabase> {
   const folders = migrated === true ? ALL_FOLDERS : migrated === false ? [] : migrated;
   const template = folders.length === 0 ? 'template1' : await migratedTemplate(folders);
@@ -47,7 +47,7 @@ export async function createDatabase({ migrated = false }: DatabaseOptions = {})
   };
 }
 
-/** Those of this lane that nobody has dropped. */
+/** Databases of this lane that were not dropped. */
 export function leftoverDatabases(): readonly string[] {
   return [...made];
 }

@@ -7,7 +7,7 @@ import { freePort, redisAnswers } from '../../lib/embedded/server-process';
 import { removeFolder, tempFolder } from './temp-folder';
 import { until } from './until';
 
-/** A Redis of one's own, to be stopped, killed, frozen and wiped. Its address stays the same. */
+/** A Redis server that a test may stop, kill, freeze and wipe. Its port stays the same throughout. */
 export class TestRedis {
   private child: ChildProcess | undefined;
 
@@ -44,7 +44,7 @@ export class TestRedis {
     }
   }
 
-  /** Stops it in order. Its data stays for `restart()`. */
+  /** Shuts it down gracefully. Its data stays for `restart()`. */
   async stop(): Promise<void> {
     await this.end('SIGTERM');
   }
@@ -53,14 +53,14 @@ export class TestRedis {
     await this.end('SIGKILL');
   }
 
-  /** @param options.wipe begin with no data, as the smallest managed plans do after every restart. */
+  /** @param options.wipe starts without data, as the smallest managed plans do after every restart. */
   async restart(options: { readonly wipe?: boolean } = {}): Promise<void> {
     await this.end(options.wipe ? 'SIGKILL' : 'SIGTERM');
     if (options.wipe) fs.rmSync(path.join(this.folder, 'appendonlydir'), { recursive: true, force: true });
     await this.start();
   }
 
-  /** Connections stay open but nothing answers, as when a network swallows packets. */
+  /** Freezes the server: connections stay open but nothing answers, as when a network drops packets. */
   pause(): void {
     process.kill(this.pid, 'SIGSTOP');
   }
@@ -69,7 +69,7 @@ export class TestRedis {
     process.kill(this.pid, 'SIGCONT');
   }
 
-  /** Ends it and removes its data. */
+  /** Kills it and removes its data. */
   async remove(): Promise<void> {
     await this.end('SIGKILL');
     removeFolder(this.folder);
@@ -86,7 +86,7 @@ export class TestRedis {
   }
 }
 
-/** @param settings more of redis-server's command line, such as `'--maxmemory', '1mb'`. */
+/** @param settings additional arguments of redis-server, such as `'--maxmemory', '1mb'`. */
 export async function startTestRedis(...settings: string[]): Promise<TestRedis> {
   const redis = new TestRedis(await redisBinary(), tempFolder('redis'), await freePort(), settings);
   await redis.start();

@@ -4,23 +4,23 @@ import { LANE_FOLDER, RUN_FOLDER } from './temp-folder';
 
 const MARK = 'CATAMOUNT_TEST_RUN';
 
-/** Every process that this one starts from now on can be told from all others, however far it gets from us. */
+/** Marks the environment, so that all processes started from now on are recognisable even when reparented. */
 export function markProcesses(): void {
   process.env[MARK] = LANE_FOLDER;
 }
 
-/** What this lane has started and what is alive of it: by descent, by the mark it inherited, or by working in our folder. */
+/** Live processes that this lane started: its descendants, and those that have its mark or its folder's path. */
 export function processesOfRun(): ProcessRow[] {
   const rows = processes();
   const kin = new Set(descendants(process.pid, rows).map((row) => row.pid));
-  // Of a single lane we are the parent of the run's Postgres, which starts processes of its own whenever it likes.
+  // A single lane is the parent of the run's Postgres, which starts processes of its own at any time.
   const shared = rows.filter(({ command }) => command.includes(path.join(RUN_FOLDER, 'shared')));
   const others = new Set(shared.flatMap(({ pid }) => [pid, ...descendants(pid, rows).map((row) => row.pid)]));
   return rows.filter(
     ({ pid, command }) =>
       pid !== process.pid &&
       !others.has(pid) &&
-      // The compiler behind tsx lives as long as we do.
+      // The compiler behind tsx lives as long as this process.
       !command.includes('esbuild') &&
       (kin.has(pid) || command.includes(`${LANE_FOLDER}/`) || hasVariable(pid, `${MARK}=${LANE_FOLDER}`)),
   );

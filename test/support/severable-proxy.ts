@@ -2,8 +2,8 @@ import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 
 /**
- * Stands between a client and a server; can be away, as the server would be: connections cut, new ones refused. Or silent:
- * it takes connections and what they say, and no answer comes.
+ * A TCP proxy between a client and a server that a test can sever (connections cut, new ones refused, as if the server
+ * were down) or silence (connections and bytes are accepted, no answer comes).
  */
 export class SeverableProxy {
   private readonly sockets = new Set<net.Socket>();
@@ -11,7 +11,7 @@ export class SeverableProxy {
   private silent = false;
   private readonly server: net.Server;
 
-  /** @param certificate in PEM: it takes TLS connections only then, and hands on what they say in the clear. */
+  /** @param certificate in PEM. With it the proxy accepts only TLS and forwards the plain text to the target. */
   constructor(
     target: { readonly host: string; readonly port: number },
     certificate?: { readonly cert: string; readonly key: string },
@@ -34,13 +34,13 @@ export class SeverableProxy {
     };
     if (certificate === undefined) this.server = net.createServer(onConnection);
     else {
-      // Clients that do not trust the certificate, or speak no TLS, are what some tests are about.
+      // Some tests connect clients that do not trust the certificate or do not speak TLS.
       const secure = tls.createServer(certificate, onConnection);
       this.server = secure.on('tlsClientError', (_error, socket) => socket.destroy());
     }
   }
 
-  /** @returns the port, the same each time. */
+  /** Listens, also again after `sever()`. @returns the port, the same each time. */
   async open(): Promise<number> {
     await new Promise<void>((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;

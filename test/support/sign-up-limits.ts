@@ -1,4 +1,4 @@
-/** For those who sign up by the hundred from one address, which is not what they are about. The limits are there, and counted. */
+/** For tests that sign up hundreds of users from one address: sign-ups are counted, but no limit is ever reached. */
 export const UNLIMITED = {
   SIGN_UPS_PER_ADDRESS: '100000000/1h',
   SIGN_UPS_PER_DOMAIN: '100000000/1h',

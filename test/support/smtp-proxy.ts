@@ -1,15 +1,15 @@
 import net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** Where in an SMTP conversation. `message` is what follows DATA, up to its answer. */
+/** A step of an SMTP conversation. `message` is the content after DATA, up to its answer. */
 export type SmtpStep = 'greeting' | 'EHLO' | 'MAIL' | 'RCPT' | 'DATA' | 'message';
 
 export type SmtpFault =
-  /** In place of the server's own answer; the server does not hear of it. */
+  /** The client gets this answer; the server does not see the command. */
   | { readonly answer: `${number} ${string}` }
-  /** The connection breaks before the server has heard it all. */
+  /** The connection breaks when the server has received half of the bytes. */
   | 'drop'
-  /** The server has taken the message, and its answer never arrives. */
+  /** The server accepts the command, but the connection breaks before its answer arrives. */
   | 'lose the answer'
   | { readonly delayMs: number };
 
@@ -18,7 +18,7 @@ interface Planned {
   readonly fault: SmtpFault;
 }
 
-/** Stands between a client and a real SMTP server, and breaks what it is told to, once each. */
+/** A proxy between a client and a real SMTP server that injects each planned fault once. */
 export class SmtpProxy {
   readonly plan: Planned[] = [];
   private readonly sockets = new Set<net.Socket>();
@@ -37,7 +37,7 @@ export class SmtpProxy {
     return `smtp://127.0.0.1:${this.port}`;
   }
 
-  /** Listens again, at the same port. */
+  /** Listens; after `down()` on the same port as before. */
   async up(): Promise<void> {
     const server = net.createServer((client) => new Conversation(this, client, this.keep(net.connect(this.target))));
     server.on('connection', (client) => this.keep(client));
@@ -46,12 +46,12 @@ export class SmtpProxy {
     this.server = server;
   }
 
-  /** Cuts what is connected. */
+  /** Destroys all connections but keeps listening. */
   hangUp(): void {
     for (const socket of this.sockets) socket.destroy();
   }
 
-  /** Listens no more, and cuts what is connected. */
+  /** Stops listening and destroys all connections. */
   async down(): Promise<void> {
     const { server } = this;
     this.server = undefined;
@@ -59,7 +59,7 @@ export class SmtpProxy {
     if (server) await new Promise((resolve) => server.close(resolve));
   }
 
-  /** @returns the first thing that is to happen here. It happens once. */
+  /** Removes the first planned fault of a step from the plan and returns it. */
   take(step: string): SmtpFault | undefined {
     const index = this.plan.findIndex((planned) => planned.step === step);
     return index < 0 ? undefined : this.plan.splice(index, 1)[0]?.fault;
@@ -71,7 +71,7 @@ export class SmtpProxy {
   }
 }
 
-/** One connection. What the client says is answered one by one, as it may say several things at once. */
+/** One connection. Commands are handled one by one, since a client may pipeline several. */
 class Conversation {
   private said = '';
   private answered = '';
@@ -125,10 +125,10 @@ class Conversation {
     }
     if (typeof fault === 'object' && 'answer' in fault) {
       this.inMessage = false;
-      // It has been told DATA, and is to forget about it.
+      // The server has already accepted DATA and must not keep a partial message.
       if (isMessage) this.server.destroy();
       this.client.write(`${fault.answer}\r\n`);
-      // Whoever says 421 leaves.
+      // A server closes the connection after 421 (RFC 5321, section 3.8).
       if (isMessage || fault.answer.startsWith('421')) this.client.end();
       return;
     }
@@ -140,7 +140,7 @@ class Conversation {
     else if (!this.client.destroyed) this.client.write(answer, 'latin1');
   }
 
-  /** Of any number of lines; the last one has a space behind its code. */
+  /** The server's next whole answer. It may have several lines; the last one has a space after its code. */
   private async nextAnswer(): Promise<string> {
     for (;;) {
       const whole = /^(?:\d{3}-.*\r\n)*\d{3}(?: .*)?\r\n/.exec(this.answered)?.[0];

@@ -4,15 +4,15 @@ import { type ParsedMail, simpleParser } from 'mailparser';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { until } from './until';
 
-/** `drop` cuts the connection in the middle of DATA. */
+/** The SMTP step that fails. `drop` destroys the connection in the middle of DATA. */
 export type FailureStage = 'connect' | 'mail' | 'rcpt' | 'data' | 'drop';
 
-/** A received mail: parsed, with how it came. */
+/** A received mail: the parsed message with its envelope and transport. */
 export type ReceivedMail = ParsedMail & {
-  /** As it came over the wire, byte by byte. */
+  /** The bytes as received, one latin1 character each. */
   readonly raw: string;
   readonly envelope: { readonly from: string; readonly to: string[] };
-  /** Whether it came by TLS. */
+  /** True when it arrived over TLS. */
   readonly secure: boolean;
 };
 
@@ -27,7 +27,7 @@ interface Failure {
   readonly stage: FailureStage;
 }
 
-/** A real SMTP server that keeps what it receives, and fails when told to. */
+/** A real SMTP server that keeps the mails it receives and fails on request. */
 export class SmtpSink {
   readonly messages: ReceivedMail[] = [];
   private readonly failures: Failure[] = [];
@@ -54,7 +54,7 @@ export class SmtpSink {
         this.receive(stream, session).then(() => done(), done);
       },
     });
-    // A client that breaks off is what some tests are about.
+    // Some tests break the client's connection on purpose.
     this.server.on('error', () => undefined);
     this.server.server.on('connection', (socket: Socket) => {
       this.sockets.add(socket);
@@ -77,17 +77,17 @@ export class SmtpSink {
     return `${this.options.tls?.kind === 'implicit' ? 'smtps' : 'smtp'}://127.0.0.1:${this.port}`;
   }
 
-  /** Mails whose DATA has arrived, but is not answered yet since `hold()`. */
+  /** Number of mails whose DATA has arrived and is unanswered because of `hold()`. */
   get waiting(): number {
     return this.held.length;
   }
 
-  /** Refuses the next attempt at `stage`. Several calls queue up. */
+  /** Refuses the next attempt at `stage`. Several calls queue up, one failure each. */
   failNext(code: number, message: string, stage: FailureStage = 'data'): void {
     this.failures.push({ code, message, stage });
   }
 
-  /** From now on mails are taken in, but neither kept nor answered until `release()`. */
+  /** From now on mails are received, but neither kept nor answered until `release()` or `discard()`. */
   hold(): void {
     this.holding = true;
   }
@@ -97,13 +97,13 @@ export class SmtpSink {
     for (const go of this.held.splice(0)) go(true);
   }
 
-  /** Ends `hold()` without keeping what is held: for mails whose clients have gone before they were answered. */
+  /** Ends `hold()` without keeping the held mails, whose clients have gone before they were answered. */
   discard(): void {
     this.holding = false;
     for (const go of this.held.splice(0)) go(false);
   }
 
-  /** Resolves with all messages once there are `wanted` of them, or with those that match once there is one. */
+  /** Resolves with all mails once there are `wanted` of them, or with the matching ones once there is one. */
   async waitFor(wanted: number | ((mail: ReceivedMail) => boolean)): Promise<ReceivedMail[]> {
     const what = typeof wanted === 'number' ? `mails: ${wanted}` : 'a matching mail';
     const seen = () => this.messages.map((mail) => `${mail.subject} to ${mail.envelope.to}`);

@@ -4,20 +4,18 @@ import path from 'node:path';
 
 const FOLDER = 'CATAMOUNT_TEST_FOLDER';
 
-/** Everything that a run of the tests writes lies below this folder. Its maker removes it, whatever becomes of the run. */
+/** All files of a test run lie below this folder. The process that made it removes it, however the run ends. */
 export const RUN_FOLDER = process.env[FOLDER] ?? makeRunFolder();
 
-/**
- * What this lane writes lies below this folder, so that a process whose command line names it is of this lane.
- * Short: a unix socket's path may have 107 characters.
- */
+/** Short, since it is part of unix socket paths, which may have 107 bytes. */
 export const LANE = process.env.MOCHA_WORKER_ID ?? 'm';
+/** All files of this lane lie below this folder, so a process with the folder on its command line is of this lane. */
 export const LANE_FOLDER = path.join(RUN_FOLDER, LANE);
 fs.mkdirSync(LANE_FOLDER, { recursive: true });
-// Other users' processes, which some tests start, must get through to theirs.
+// Some tests start processes as other users, which must be able to reach their folders below this one.
 fs.chmodSync(LANE_FOLDER, 0o711);
 
-/** A fresh folder, removed at the end of the run at the latest. */
+/** Makes an empty folder below the lane's. It is removed at the end of the run at the latest. */
 export function tempFolder(name = 'test'): string {
   return fs.mkdtempSync(path.join(LANE_FOLDER, `${name}-`));
 }
@@ -26,7 +24,7 @@ export function removeFolder(folder: string): void {
   fs.rmSync(folder, { recursive: true, force: true, maxRetries: 5 });
 }
 
-/** For a mocha that was started by hand, without the runner. */
+/** Makes the run's folder when mocha was started directly, without the runner that otherwise provides one. */
 function makeRunFolder(): string {
   const folder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
   fs.chmodSync(folder, 0o711);

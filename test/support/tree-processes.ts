@@ -1,9 +1,9 @@
 import type { ProcessRow } from './processes';
 
-/** The pids of a tree by what they are. */
+/** The pids of a tree by role. */
 export interface TreeProcesses {
   readonly primary: number | undefined;
-  /** By slot; of a slot that is being replaced, the one started last. */
+  /** By slot. While a slot is replaced it has two processes; the last one in the listing, the newer, is given. */
   readonly web: ReadonlyMap<number, number>;
   readonly webPids: readonly number[];
   readonly jobs: number | undefined;

@@ -11,22 +11,22 @@ import { until } from './until';
 import { WAIT_LIMIT_MS } from './wait-limit';
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Tells a tree's processes from all others, wherever they end up. */
+/** Environment variable that identifies a tree's processes even when they are reparented. */
 const MARK = 'CATAMOUNT_TEST_TREE';
 
 export interface TreeOptions {
-  /** Over the defaults; undefined takes a default away. */
+  /** Overrides the defaults; undefined removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Default: a fresh folder, so that the tree has a `.catamount` of its own. It is removed by `cleanup()`. */
+  /** Default: a new folder, so that the tree has its own `.catamount`; `cleanup()` removes it. */
   readonly cwd?: string;
   readonly args?: readonly string[];
-  /** How it is started. Default `node`, as the Procfile does. */
+  /** The program that starts it. Default: `node`, as in the Procfile. */
   readonly via?: 'node' | 'npm';
-  /** What each `request` brings along. */
+  /** Headers of every `request`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Run as this user; only root can. */
+  /** User to run as; needs root. */
   readonly uid?: number;
-  /** The node to run it with. Default: this process's. */
+  /** Path of the node binary. Default: that of this process. */
   readonly node?: string;
   /** Default: the build's `dist/server.js`. */
   readonly entry?: string;
@@ -40,7 +40,7 @@ export interface TreeEnd {
 
 let count = 0;
 
-/** A whole tree of the built product, started as a user starts it. */
+/** A process tree of the built product, started as a user starts it. */
 export class Tree {
   readonly cwd: string;
   readonly exited: Promise<Omit<TreeEnd, 'durationMs'>>;
@@ -71,7 +71,7 @@ export class Tree {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: {
         ...environmentOf(options.env),
-        // npm keeps its own files there.
+        // npm writes its files to HOME, which has to belong to the user.
         ...(uid === undefined ? {} : { HOME: this.cwd }),
         [MARK]: this.mark,
       },
@@ -84,7 +84,7 @@ export class Tree {
     });
   }
 
-  /** The process that was started: the primary, or npm before it. */
+  /** Pid of the started process: the primary, or npm above it. */
   get pid(): number {
     return this.child.pid ?? 0;
   }
@@ -102,7 +102,7 @@ export class Tree {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Resolves when it listens. Rejects with its last lines when it ends before. */
+  /** Resolves when it listens. Rejects with its last lines when it exits first. */
   async ready(): Promise<this> {
     const pattern = /Listening on (https?:\/\/[^\s,"]+)/;
     const line = await this.waitForLine(pattern);
@@ -118,7 +118,7 @@ export class Tree {
     });
   }
 
-  /** From now on nobody reads what it writes, until the result is called. */
+  /** Stops reading its stdout, so that the pipe fills up, until the returned function is called. */
   stopReading(): () => void {
     this.child.stdout?.pause();
     return () => void this.child.stdout?.resume();
@@ -137,14 +137,14 @@ export class Tree {
     return request(new URL(target, this.baseUrl).href, { ...options, headers, method });
   }
 
-  /** Sends a signal to the process that was started and waits for its end. */
+  /** Sends a signal to the started process and waits until it exits. */
   async stop(signal: NodeJS.Signals = 'SIGTERM'): Promise<TreeEnd> {
     const begun = performance.now();
     this.child.kill(signal);
     return { ...(await this.end()), durationMs: Math.round(performance.now() - begun) };
   }
 
-  /** Waits for an end that something else brings about. */
+  /** Waits until the started process exits, whatever the cause. */
   async end(): Promise<Omit<TreeEnd, 'durationMs'>> {
     await until('the tree has exited', () => this.hasExited).catch(() => {
       throw new Error(
@@ -154,16 +154,16 @@ export class Tree {
     return { code: this.child.exitCode, signal: this.child.signalCode };
   }
 
-  /** Ends the primary as nothing can prepare for. Its servers are left to the keeper. */
+  /** Kills the primary with SIGKILL, which leaves its servers to the keeper. */
   async kill9(): Promise<void> {
     process.kill(this.processes().primary ?? this.pid, 'SIGKILL');
     await this.end();
   }
 
-  /** Everything alive that belongs to the tree: by descent, by the mark it inherited, or by serving its folder. */
+  /** Live processes of the tree: its descendants, and those with its mark or its state folder on the command line. */
   leftovers(): ProcessRow[] {
     const rows = processes();
-    // Once it is dead its pid may be anybody's.
+    // After its exit the system may have reused the pid.
     const family = this.hasExited ? [] : [this.pid, ...descendants(this.pid, rows).map((row) => row.pid)];
     const kin = new Set(family);
     const state = path.join(this.cwd, '.catamount');
@@ -172,7 +172,7 @@ export class Tree {
     );
   }
 
-  /** Resolves when nothing of the tree is alive. */
+  /** Resolves when no process of the tree is alive. */
   async allGone(): Promise<void> {
     const none = () => this.leftovers().length === 0;
     await until('nothing of the tree is alive', none).catch(() => {
@@ -181,10 +181,10 @@ export class Tree {
     });
   }
 
-  /** Ends whatever is left and removes the folder that was made for it. Safe to call in any state, and twice. */
+  /** Kills all processes that are left and removes the tree's own folder. Safe in any state, and to call twice. */
   async cleanup(): Promise<void> {
     for (const row of this.leftovers()) {
-      // Postgres must take its other processes along, in order or not; KILL would leave them to find out.
+      // On SIGQUIT Postgres ends its child processes at once; SIGKILL would orphan them.
       end(row.pid, /\/postgres -D /.test(row.command) ? 'SIGQUIT' : 'SIGKILL');
     }
     await this.allGone();
@@ -192,12 +192,12 @@ export class Tree {
   }
 }
 
-/** Starts a tree without waiting: for starts that fail. */
+/** Starts a tree without waiting until it serves, for starts that fail. */
 export function spawnTree(options: TreeOptions = {}): Tree {
   return new Tree(options);
 }
 
-/** Starts a tree and waits until it serves. When it does not come up, it is cleaned up before this rejects. */
+/** Starts a tree and waits until it serves. A tree that does not start is cleaned up before this rejects. */
 export async function startTree(options: TreeOptions = {}): Promise<Tree> {
   const tree = new Tree(options);
   try {
@@ -208,7 +208,7 @@ export async function startTree(options: TreeOptions = {}): Promise<Tree> {
   }
 }
 
-/** Nothing of this run's environment but what programs need to run at all. */
+/** The given variables and defaults, with only those of this process's environment that any program needs. */
 function environmentOf(given: TreeOptions['env'] = {}): Record<string, string> {
   const inherited = ['PATH', 'HOME', 'TMPDIR', 'NODE_V8_COVERAGE', 'CATAMOUNT_TEST_RUN'];
   const own = inherited.map((name) => [name, process.env[name]] as const);
@@ -217,7 +217,7 @@ function environmentOf(given: TreeOptions['env'] = {}): Record<string, string> {
   return Object.fromEntries(entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
-/** A package whose `npm start` is ours, but for the folder it runs in. */
+/** Writes a package.json whose `npm start` is the product's, with an absolute entry as it runs in another folder. */
 function writePackage(folder: string, entry: string): void {
   const { scripts } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
     readonly scripts: { readonly start: string };
@@ -233,6 +233,6 @@ function end(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // It went by itself.
+    // It has ended by itself.
   }
 }

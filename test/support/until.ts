@@ -3,7 +3,7 @@ import { inspect } from 'node:util';
 import { WAIT_LIMIT_MS } from './wait-limit';
 
 export interface UntilOptions {
-  /** For runs whose length is given, such as chaos. Tests leave it at WAIT_LIMIT_MS: none depends on how fast the machine is. */
+  /** For runs of a given length, such as chaos. Tests keep WAIT_LIMIT_MS, so none depends on the machine's speed. */
   readonly timeoutMs?: number;
   readonly everyMs?: number;
 }
@@ -11,8 +11,9 @@ export interface UntilOptions {
 type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 
 /**
- * Waits until `predicate` gives something truthy, and resolves with it. An exception counts as "not yet".
- * @param description completes "until …", such as "both workers are ready".
+ * Polls `predicate` until it returns something truthy, and resolves with it. An exception counts as "not yet".
+ * @param description completes "until …" in the error message, such as "both workers are ready".
+ * @throws Error with the last value or exception when the time is up.
  */
 export async function until<T>(
   description: string,

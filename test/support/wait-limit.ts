@@ -1,5 +1,5 @@
 /**
- * How long a test waits for a condition before it fails, ms: far longer than any takes, and longer yet where processes start
- * slowly, which the runner has measured. One limit for all, so that no test says how fast the machine has to be.
+ * Time after which a test stops waiting for a condition and fails, ms. Far longer than any condition takes; the runner
+ * raises it where it measured slow process starts. One limit for all tests, so that none prescribes a machine's speed.
  */
 export const WAIT_LIMIT_MS = Number(process.env.CATAMOUNT_TEST_LIMIT_MS ?? 60_000);

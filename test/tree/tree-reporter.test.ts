@@ -49,15 +49,15 @@ describe("a tree's place in Redis", () => {
   const listed = async () => (await list.list())[0];
 
   it('shows who it is, how it looks, and that it lives', async () => {
-    const { picture } = (await listed()) ?? assert.fail();
-    assert.deepEqual([picture.name, picture.app, picture.stats.pid], ['web.7', 'catamount', process.pid]);
+    const { treeStatus } = (await listed()) ?? assert.fail();
+    assert.deepEqual([treeStatus.name, treeStatus.app, treeStatus.stats.pid], ['web.7', 'catamount', process.pid]);
     const first = await redis.client.zScore(TREES, 'test');
     await until('it has shown again that it lives', async () => (await redis.client.zScore(TREES, 'test')) !== first);
   });
 
   it('is told more often while somebody looks', async () => {
-    const first = (await listed())?.picture.at;
-    await until('it has told again', async () => (await listed())?.picture.at !== first);
+    const first = (await listed())?.treeStatus.at;
+    await until('it has told again', async () => (await listed())?.treeStatus.at !== first);
   });
 
   it('takes orders, each once, and says who has asked', async () => {

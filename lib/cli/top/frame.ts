@@ -69,18 +69,18 @@ function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
  * @param most the number of lines that may list problems.
  */
 export function summary(view: View, now: number, most: number): Line[] {
-  const { picture, silence } = view;
+  const { treeStatus, silence } = view;
   const clock = new Date(now).toTimeString().slice(0, 8);
-  if (!picture)
+  if (!treeStatus)
     return [line(`catamount top  ${clock}`, 'strong'), line(silence ?? 'Asking the tree …', silence ? 'bad' : 'faint')];
-  const { app, name, stats } = picture;
+  const { app, name, stats } = treeStatus;
   const up = formatSpan(now - Date.parse(stats.startedAt));
   const title = `${app} on ${name}, pid ${stats.pid}, up ${up}, phase ${stats.phase}  ${clock}`;
   const state =
     silence === undefined
-      ? judgementLines(view.stores.sighting, picture, new Date(now), most)
+      ? judgementLines(view.stores.systemStatus, treeStatus, new Date(now), most)
       : [line(`! What follows is old, the tree is asked again: ${silence}`, 'bad')];
-  return [line(title, 'strong'), ...state, requestsLine(view, picture), memoryLine(picture)];
+  return [line(title, 'strong'), ...state, requestsLine(view, treeStatus), memoryLine(treeStatus)];
 }
 
 function requestsLine({ rates }: View, { rates: told }: TreeStatus): Line {

@@ -1,6 +1,5 @@
-import type { RecentEvent } from '../../cluster/status';
+import { endingOf } from '../../cluster/primary/child-handle';
 import {
-  endingOf,
   type ProcessorStats,
   processorsOf,
   reported,
@@ -11,6 +10,7 @@ import {
   type WorkInFlight,
 } from '../../cluster/status';
 import { sentenceOf } from '../../core/event-catalog';
+import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';
@@ -34,12 +34,14 @@ export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
 
 /** One line for each process, at most `most` lines; where there are more, those around the selected worker. */
 export function processes(view: View, columns: number, most: number, now: number): Line[] {
-  const { picture } = view;
-  if (!picture) return [];
-  const chosen = chosenFrom(picture)[view.selected];
-  const workers = picture.stats.workerStatus.map((worker) => workerRow(view, worker, picture, worker === chosen, now));
-  const others = [...processorRows(view, picture, now), primaryRow(view, picture)];
-  const at = chosen ? picture.stats.workerStatus.indexOf(chosen) : 0;
+  const { treeStatus } = view;
+  if (!treeStatus) return [];
+  const chosen = chosenFrom(treeStatus)[view.selected];
+  const workers = treeStatus.stats.workerStatus.map((worker) =>
+    workerRow(view, worker, treeStatus, worker === chosen, now),
+  );
+  const others = [...processorRows(view, treeStatus, now), primaryRow(view, treeStatus)];
+  const at = chosen ? treeStatus.stats.workerStatus.indexOf(chosen) : 0;
   const { shown, hidden } = around(workers, at, most - others.length - 1);
   const rows = [...shown, ...others];
   const [heading = '', ...texts] = table([PROCESS_HEADING, ...rows.map((row) => row.cells)], columns);
@@ -56,13 +58,13 @@ function around(rows: readonly Row[], index: number, room: number): { shown: rea
   return { shown: rows.slice(from, from + shown), hidden: rows.length - shown };
 }
 
-function workerRow(view: View, worker: WorkerStats, picture: TreeStatus, chosen: boolean, now: number): Row {
+function workerRow(view: View, worker: WorkerStats, treeStatus: TreeStatus, chosen: boolean, now: number): Row {
   const { index, pid, lastStatus, pssMb, restarts } = worker;
   const status = reported(lastStatus);
   const rates = view.rates.byPid.get(pid);
   const state = workerState(
     worker,
-    picture.slots.find((slot) => slot.index === index),
+    treeStatus.slots.find((slot) => slot.index === index),
     now,
   );
   const cells = [
@@ -97,10 +99,10 @@ function workerState({ state, pid }: WorkerStats, slot: SlotStatus | undefined, 
   return state;
 }
 
-function processorRows(view: View, picture: TreeStatus, now: number): Row[] {
-  const { stats, limits } = picture;
+function processorRows(view: View, treeStatus: TreeStatus, now: number): Row[] {
+  const { stats, limits } = treeStatus;
   if (stats.jobProcessor.state === 'off' && limits.jobConcurrency === 0) return [];
-  return processorsOf(stats).map((jobs) => processorRow(view, jobs, picture, now));
+  return processorsOf(stats).map((jobs) => processorRow(view, jobs, treeStatus, now));
 }
 
 function processorRow(
@@ -159,7 +161,7 @@ const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'la
 /**
  * At most `most` lines of queues, then the sizes of the job sets. Without room for all, the slowest queues come first.
  */
-export function queues({ stores, picture }: View, columns: number, most: number): Line[] {
+export function queues({ stores, treeStatus }: View, columns: number, most: number): Line[] {
   const { queues: listed, retry, scheduled, dead, trouble } = stores;
   if (!listed) {
     const tone = trouble === undefined ? 'faint' : 'warn';
@@ -167,7 +169,7 @@ export function queues({ stores, picture }: View, columns: number, most: number)
       .slice(0, most)
       .map((text) => line(text, tone));
   }
-  const slowMs = picture?.limits.latencyWarningMs || Number.POSITIVE_INFINITY;
+  const slowMs = treeStatus?.limits.latencyWarningMs || Number.POSITIVE_INFINITY;
   const sets = [`Retry ${count(retry)}`, `scheduled ${count(scheduled)}`, `dead ${count(dead)}`];
   const room = most - 2;
   const worst =
@@ -199,16 +201,16 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
 }
 
 /** Work in flight in the selected worker and in the job processor, the longest running first. */
-export function inFlight({ picture, selected }: View, most: number): Line[] {
-  if (!picture) return [];
-  const { single } = picture.stats;
-  const chosen = chosenFrom(picture)[selected];
+export function inFlight({ treeStatus, selected }: View, most: number): Line[] {
+  if (!treeStatus) return [];
+  const { single } = treeStatus.stats;
+  const chosen = chosenFrom(treeStatus)[selected];
   const web = chosen ? reported(chosen.lastStatus) : single;
   const lines = [
     ...works(chosen ? `web ${chosen.index}` : 'primary', web?.inFlight ?? []),
     ...works(
       'jobs',
-      processorsOf(picture.stats).flatMap(({ lastStatus }) => reported(lastStatus)?.inFlight ?? []),
+      processorsOf(treeStatus.stats).flatMap(({ lastStatus }) => reported(lastStatus)?.inFlight ?? []),
     ),
   ];
   return lines.length === 0 ? [] : [line('  in flight', 'faint'), ...lines.slice(0, most - 1)];
@@ -221,14 +223,14 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
 }
 
 /** Exit messages of processes that have died and are not restarted yet, then the recent events, newest first. */
-export function events({ picture, stores }: View, most: number): Line[] {
-  if (!picture) return [];
+export function events({ treeStatus, stores }: View, most: number): Line[] {
+  if (!treeStatus) return [];
   const dead = [
-    ...picture.slots.map(({ index, death, nextTry }) => ({ who: `worker ${index}`, death, nextTry })),
-    { who: 'the job processor', ...picture.processor },
+    ...treeStatus.slots.map(({ index, death, nextTry }) => ({ who: `worker ${index}`, death, nextTry })),
+    { who: 'the job processor', ...treeStatus.processor },
   ];
-  const acts = (stores.sighting && valueIn(stores.sighting.acts)) ?? [];
-  const events = [...picture.events, ...acts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const acts = (stores.systemStatus && valueIn(stores.systemStatus.acts)) ?? [];
+  const events = [...treeStatus.events, ...acts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   const lines = [
     ...dead.flatMap(({ who, death, nextTry }) => (death && nextTry ? [exitMessage(who, death, nextTry.attempt)] : [])),
     ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),

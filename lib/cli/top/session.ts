@@ -15,7 +15,7 @@ export class Session {
   private tree: RunningTree;
   private readonly stores: StoreReader;
   private readonly meter = new RateMeter();
-  private picture: TreeStatus | undefined;
+  private treeStatus: TreeStatus | undefined;
   private rates = NO_RATES;
   private told: Stores = NO_STORES;
   private silence: string | undefined;
@@ -37,15 +37,15 @@ export class Session {
   ) {
     this.tree = RunningTree.find(flags);
     this.stores = new StoreReader(this.tree.cwd, async () => {
-      if (!this.picture) throw new Error('the tree has not answered yet');
-      return this.picture;
+      if (!this.treeStatus) throw new Error('the tree has not answered yet');
+      return this.treeStatus;
     });
   }
 
   view(now = Date.now()): View {
-    const { picture, rates, told: stores, silence, selected, pending, help } = this;
+    const { treeStatus, rates, told: stores, silence, selected, pending, help } = this;
     const message = now < this.messageUntil ? this.message : undefined;
-    return { picture, rates, stores, silence, selected, question: pending?.question, message, help };
+    return { treeStatus, rates, stores, silence, selected, question: pending?.question, message, help };
   }
 
   /**
@@ -53,14 +53,14 @@ export class Session {
    */
   async lookAtTree(): Promise<void> {
     try {
-      const picture = treeOf(await ask(this.tree.address, command('status'), 0, this.answerMs));
-      this.picture = picture;
-      this.rates = this.meter.add(picture);
+      const treeStatus = treeOf(await ask(this.tree.address, command('status'), 0, this.answerMs));
+      this.treeStatus = treeStatus;
+      this.rates = this.meter.add(treeStatus);
       this.silence = undefined;
       this.select(0);
     } catch (thrown) {
       const reason = this.tree.explain(thrown);
-      if (!this.picture) throw reason;
+      if (!this.treeStatus) throw reason;
       this.silence = toError(reason).message;
       this.findAgain();
     }
@@ -108,7 +108,7 @@ export class Session {
   };
 
   private recycleChosen(): void {
-    const worker = this.picture && chosenFrom(this.picture)[this.selected];
+    const worker = this.treeStatus && chosenFrom(this.treeStatus)[this.selected];
     if (worker) this.prepare(recycle(worker.index));
     else this.say(line('There is no web worker to recycle.', 'warn'));
   }
@@ -140,13 +140,13 @@ export class Session {
 
   /** Moves the selection, from the last worker to the first one and back; 0 only keeps it within the list. */
   private select(by: number): void {
-    const count = this.picture ? chosenFrom(this.picture).length : 0;
+    const count = this.treeStatus ? chosenFrom(this.treeStatus).length : 0;
     this.selected =
       count === 0 ? 0 : by === 0 ? Math.min(this.selected, count - 1) : (this.selected + by + count) % count;
   }
 
   private jobsArePaused(): boolean {
-    const state = this.picture?.stats.jobProcessor.state;
+    const state = this.treeStatus?.stats.jobProcessor.state;
     return state === 'quiet' || state === 'stopped';
   }
 

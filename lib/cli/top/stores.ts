@@ -23,7 +23,7 @@ export interface Stores {
   readonly scheduled: number | undefined;
   readonly dead: number | undefined;
   /** undefined if neither Redis nor Postgres could be reached. */
-  readonly sighting: SystemStatus | undefined;
+  readonly systemStatus: SystemStatus | undefined;
   /** The reason why values are missing. */
   readonly trouble: string | undefined;
 }
@@ -33,7 +33,7 @@ export const NO_STORES: Stores = {
   retry: undefined,
   scheduled: undefined,
   dead: undefined,
-  sighting: undefined,
+  systemStatus: undefined,
   trouble: undefined,
 };
 
@@ -102,31 +102,38 @@ async function readAll({
   queues,
   statusCollector,
 }: Connections): Promise<Stores> {
-  const sighting = await statusCollector.collect();
-  if (!client.isReady) return { ...NO_STORES, sighting, trouble: 'Redis does not answer' };
+  const systemStatus = await statusCollector.collect();
+  if (!client.isReady) return { ...NO_STORES, systemStatus, trouble: 'Redis does not answer' };
   const admin = new JobAdmin({ redis: client, knex, events, queues, via: 'top' });
   const unknown = () => undefined;
   const [listed, retry, scheduled, dead] = await Promise.all([
     admin.queues.list().catch(unknown),
     ...(['retry', 'scheduled', 'dead'] as const).map((name) => admin.size(name).catch(unknown)),
   ]);
-  return { queues: listed, retry, scheduled, dead, sighting, trouble: listed ? undefined : 'Redis does not answer' };
+  return {
+    queues: listed,
+    retry,
+    scheduled,
+    dead,
+    systemStatus,
+    trouble: listed ? undefined : 'Redis does not answer',
+  };
 }
 
 const texts = pageTexts(TEXTS).in('en');
 
 /**
  * The health of the tree in lines, by the same judgement and with the same format as the overview page.
- * @param sighting undefined if Redis and Postgres could not be reached. @param most the number of lines about problems.
+ * @param systemStatus undefined if Redis and Postgres could not be reached. @param most the number of lines about problems.
  */
 export function judgementLines(
-  sighting: SystemStatus | undefined,
-  picture: TreeStatus,
+  systemStatus: SystemStatus | undefined,
+  treeStatus: TreeStatus,
   now: Date,
   most = Number.POSITIVE_INFINITY,
 ): Line[] {
   const format = new Formatter(texts, now, false);
-  const judgement = judgementOf(sighting, picture);
+  const judgement = judgementOf(systemStatus, treeStatus);
   const { level, issues, transit } = judgement;
   const title = judgementTitle(judgement, format);
   if (issues.length === 0) return [line(transit ? `~ ${title}.` : `${title}.`, transit ? 'warn' : 'faint')];
@@ -139,15 +146,15 @@ export function judgementLines(
   ];
 }
 
-/** Judges the given tree status, which may be newer than the one in `sighting`. */
+/** Judges the given tree status, which may be newer than the one in `systemStatus`. */
 export function judgementOf(
-  sighting: SystemStatus | undefined,
-  picture: TreeStatus,
+  systemStatus: SystemStatus | undefined,
+  treeStatus: TreeStatus,
 ): Pick<Judgement, 'level' | 'issues' | 'transit'> {
-  if (sighting) {
-    const own = { ok: true, value: picture, tookMs: 0 } as const;
-    return judge({ ...sighting, own }, null, picture.limits.latencyWarningMs);
+  if (systemStatus) {
+    const own = { ok: true, value: treeStatus, tookMs: 0 } as const;
+    return judge({ ...systemStatus, own }, null, treeStatus.limits.latencyWarningMs);
   }
-  const issues = bySeverity(treeIssues(picture));
-  return { level: issues[0]?.level ?? 'busy', issues, transit: transitOf(picture, undefined) };
+  const issues = bySeverity(treeIssues(treeStatus));
+  return { level: issues[0]?.level ?? 'busy', issues, transit: transitOf(treeStatus, undefined) };
 }

@@ -22,7 +22,7 @@ export function line(text = '', tone: Tone = 'plain'): Line {
 /** Everything that a frame is drawn from. */
 export interface View {
   /** undefined until the tree has answered for the first time. */
-  readonly picture: TreeStatus | undefined;
+  readonly treeStatus: TreeStatus | undefined;
   readonly rates: Rates;
   readonly stores: Stores;
   /** The reason why the tree does not answer; undefined while it answers. */
@@ -87,15 +87,17 @@ export const NO_RATES: Rates = {
 
 /** Keeps the last statuses of a tree and computes rates from them. */
 export class RateMeter {
-  private pictures: TreeStatus[] = [];
+  private treeStatuses: TreeStatus[] = [];
 
-  add(picture: TreeStatus): Rates {
+  add(treeStatus: TreeStatus): Rates {
     // A restarted primary counts from 0 again, so statuses of the earlier one are dropped.
-    const kept = this.pictures.filter(({ id, at }) => id === picture.id && timeOf(picture) - Date.parse(at) <= SPAN_MS);
-    this.pictures = [...kept, picture];
-    const [before] = this.pictures;
-    const seconds = before ? (timeOf(picture) - timeOf(before)) / 1000 : 0;
-    return before && seconds > 0 ? between(before, picture, seconds) : NO_RATES;
+    const kept = this.treeStatuses.filter(
+      ({ id, at }) => id === treeStatus.id && timeOf(treeStatus) - Date.parse(at) <= SPAN_MS,
+    );
+    this.treeStatuses = [...kept, treeStatus];
+    const [before] = this.treeStatuses;
+    const seconds = before ? (timeOf(treeStatus) - timeOf(before)) / 1000 : 0;
+    return before && seconds > 0 ? between(before, treeStatus, seconds) : NO_RATES;
   }
 }
 

@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { EXIT, UserError } from '../../core/errors';
 
 /** The data by which a command finds a running tree. Whoever can read it controls the tree. */
@@ -77,9 +78,7 @@ function isState(value: unknown): value is TreeState {
 
 /** Maximum length of a socket path, bytes: `sun_path` without its final zero. */
 const LONGEST = process.platform === 'linux' ? 107 : 103;
-/**
- * Time limit for a listener to accept, ms. The kernel accepts even if the process is blocked, so it is never reached.
- */
+/** Time limit for a listener to accept, ms. The kernel accepts even if the process is blocked. */
 const PROBE_MS = 2000;
 
 /**
@@ -123,9 +122,32 @@ export async function clearSocketPath(file: string): Promise<void> {
   if (!found.isSocket())
     throw new UserError(`${file} is no socket. Remove it, or set CONTROL_SOCKET to another path.`, EXIT.config);
   if (await isListening(file)) throw takenError(file);
-  // Removed only if it is still the same file.
-  const now = fs.lstatSync(file, { throwIfNoEntry: false });
-  if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) fs.rmSync(file, { force: true });
+  // Of several trees that start at once one removes the dead file: another one would remove the new socket of the first.
+  const lock = `${file}.lock`;
+  while (!takeLock(lock)) await wait(LOCK_POLL_MS);
+  try {
+    const now = fs.lstatSync(file, { throwIfNoEntry: false });
+    if (now?.ino === found.ino && now.ctimeMs === found.ctimeMs) fs.rmSync(file, { force: true });
+  } finally {
+    fs.rmSync(lock, { recursive: true, force: true });
+  }
+}
+
+/** The lock is held for a few calls to the file system, without a pause: an older one is of a process that died in them, ms. */
+const LOCK_STALE_MS = 10_000;
+const LOCK_POLL_MS = 10;
+
+/** Takes the lock if it is free or stale. A directory is made by one process only. */
+function takeLock(lock: string): boolean {
+  try {
+    fs.mkdirSync(lock);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const held = fs.statSync(lock, { throwIfNoEntry: false });
+    if (held && Date.now() - held.mtimeMs > LOCK_STALE_MS) fs.rmSync(lock, { recursive: true, force: true });
+    return false;
+  }
 }
 
 export function takenError(file: string): UserError {

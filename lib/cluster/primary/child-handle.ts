@@ -5,7 +5,7 @@ import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
-import { endingOf, type NextTry, type RestartReason, type Termination } from '../status';
+import type { NextTry, RestartReason, Termination } from '../status';
 import type { ReporterCandidate } from './reporter-election';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
@@ -58,7 +58,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   /** True when it was killed because it was unresponsive, or not ready in time. */
   private timedOut = false;
   private blocked: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };
-  private readonly recentStderr: () => readonly string[];
+  private readonly recentStderr: readonly string[];
 
   /** @param name in the log: `worker 0`. @param output prefix of its stray output: `web.0`. */
   constructor(
@@ -202,7 +202,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private exit(code: number | null, signal: string | null): void {
     this.lifecycle = 'exited';
-    const words = this.failure?.message ?? (this.recentStderr().join(' / ') || null);
+    const words = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
     this.death = { at: new Date().toISOString(), reason: this.deathReason, words, code, signal, ...this.blocked };
     this.left({ code, signal });
     this.exited.resolve({ code, signal });
@@ -275,7 +275,7 @@ export class RestartPolicy {
   }
 
   /**
-   * Counts the death of a child that was never ready.
+   * Counts the death if the child was never ready.
    * @param mostDeaths in a row after which another try is useless, if no child of its kind was ever ready.
    * @returns the error that keeps the tree from starting; undefined while another try may help.
    */
@@ -285,4 +285,9 @@ export class RestartPolicy {
     if (refusal || this.bootDeaths < mostDeaths) return refusal;
     return new UserError(`Catamount cannot start: ${name} died ${this.bootDeaths} times at boot: ${exitMessage}`);
   }
+}
+
+/** The end of a process in the words of the log. */
+export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
+  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }

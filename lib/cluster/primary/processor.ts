@@ -1,10 +1,11 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { answerRequest, type FromProcessor, type ProcessorCommand } from '../messages';
-import type { Operations, ProcessorStats, RecentEvent, Work } from '../status';
+import type { Operations, ProcessorStats, Work } from '../status';
 import {
   type ChildExit,
   CRASH_LOOP_DEATHS,

@@ -1,17 +1,17 @@
 import os from 'node:os';
 import type { Config } from '../../core/config';
-import type { EventMap, EventName, Events } from '../../core/events';
+import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
-import { keeperOf } from '../../core/notable-events';
+import { EventBuffer, type RecentEvent } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
 import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, sumRequests } from '../../core/request-counts';
-import type { RecentEvent, Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
+import type { Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
 import type { MemoryWatch } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
 import type { WorkerPool } from './worker-pool';
 
-/** Minimum interval between readings of the primary's own metrics, ms: each reading resets their percentiles. */
+/** Minimum interval between two reads of the primary's own metrics, ms: each read resets their percentiles. */
 const VITALS_MS = 1000;
 
 export interface SightsOptions {
@@ -100,7 +100,7 @@ export class TreeMonitor {
       host: os.hostname(),
       address: this.address,
       stats,
-      slots: workers.slots.map((slot) => slot.picture()),
+      slots: workers.slots.map((slot) => slot.treeStatus()),
       processor: { death: processor?.policy.last ?? null, nextTry: processor?.policy.next ?? null },
       vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
       limits: {
@@ -151,52 +151,6 @@ export class TreeMonitor {
     }
     return sizes;
   }
-}
-
-const KEPT = 30;
-/** Longer texts are cut, characters. */
-const LONGEST = 300;
-
-/** The latest notable events of this process, newest first. */
-export class EventBuffer {
-  private readonly kept: RecentEvent[] = [];
-
-  constructor(events: Events) {
-    events.onAny((name, payload) => {
-      if (keeperOf(name) !== 'primary') return;
-      // An expected exit is already reported by the event that caused it.
-      if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
-    });
-  }
-
-  list(): readonly RecentEvent[] {
-    return [...this.kept];
-  }
-
-  add(event: RecentEvent): void {
-    this.kept.unshift(event);
-    this.kept.length = Math.min(this.kept.length, KEPT);
-  }
-}
-
-/** Calls `tell` with the notable events of the job processor's own process. */
-export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
-  events.onAny((name, payload) => {
-    if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
-  });
-}
-
-export function recentEvent(name: EventName, payload: EventMap[EventName]): RecentEvent {
-  const about = Object.fromEntries(Object.entries(payload).flatMap(([key, value]) => plain(key, value)));
-  return { at: new Date().toISOString(), name, about };
-}
-
-type Plain = string | number | boolean | null;
-
-function plain(key: string, value: unknown): [string, Plain][] {
-  if (typeof value === 'string') return [[key, value.slice(0, LONGEST)]];
-  if (typeof value === 'number' || typeof value === 'boolean' || value === null) return [[key, value]];
-  return [];
 }
 
 const EVERY_MS = 2000;

@@ -139,6 +139,12 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     return this.snapshot.promise;
   }
 
+  private checkIn(status: WorkerStatus): void {
+    this.lastCheckin = new Date();
+    this.status = status;
+    this.pool.reported(status);
+  }
+
   protected askToStop(remainingMs: number): void {
     this.send({ catamount: 'drain', remainingMs, handOff: this.handsOff });
   }
@@ -192,9 +198,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.ready.resolve();
         break;
       case 'heartbeat':
-        this.lastCheckin = new Date();
-        this.status = message.status;
-        this.pool.reported(message.status);
+        this.checkIn(message.status);
         break;
       case 'heap-snapshot':
         this.snapshot?.resolve(message.file);
@@ -203,7 +207,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.calm.resolve();
         break;
       case 'closed':
-        // IPC keeps order: every connection that it gave back is here by now.
+        if (message.status) this.checkIn(message.status);
+        // IPC keeps the order: every connection that it handed off has arrived by now.
         this.send({ catamount: 'bye' });
         break;
       case 'leave':

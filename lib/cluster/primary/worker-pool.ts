@@ -291,7 +291,7 @@ export class Slot {
     this.restarts[reason] = (this.restarts[reason] ?? 0) + 1;
   }
 
-  picture(): SlotStatus {
+  treeStatus(): SlotStatus {
     const drains = this.handles.find((handle) => handle.state === 'draining');
     return {
       index: this.index,

@@ -20,7 +20,7 @@ import { WaitingList } from '../sets/waiting-set';
 import { History } from '../stats/history';
 import { Queues } from './queues';
 
-/** THE table of what can be done to jobs, and to those of which sets: the commands and the pages are made from it. */
+/** The sets that each action applies to; the commands and the pages are both made from this table. */
 export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   retry: ['retry', 'dead'],
   promote: ['scheduled'],
@@ -29,7 +29,7 @@ export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   delete: ['retry', 'scheduled', 'dead', 'waiting'],
 };
 
-/** In the order in which they are offered: what one mostly wants is the first. */
+/** @returns the actions that apply to a set, in the order in which they are offered: the most frequent first. */
 export function actionsOn(set: string): JobAction[] {
   const actions = Object.keys(SETS_BY_ACTION) as JobAction[];
   return actions.filter((action) => SETS_BY_ACTION[action].some((name) => name === set));
@@ -41,18 +41,18 @@ const SETS = { retry: RetrySet, scheduled: ScheduledSet, dead: DeadSet } as cons
 export type ListedSet = keyof typeof SETS;
 
 interface ActionOptions extends BulkOptions {
-  /** Of `reschedule`. */
+  /** The new time, for `reschedule`. Default: now. */
   readonly at?: Date | undefined;
 }
 
 /**
- * All that operators can see of jobs and do with them, from any process: the commands, the pages and `top` have it in
- * common. Each use makes one of its own: it reads once which queues there are, and makes what it is asked for.
+ * Gives operators access to jobs, from any process; the commands, the pages and `top` share it. Make an instance for
+ * each use: it reads the names of the queues only once.
  */
 export class JobAdmin {
   private known: Promise<string[]> | undefined;
 
-  /** @param sources `queues`: those that are configured, or that classes name. */
+  /** @param sources its `queues` are those that are configured or that classes name. */
   constructor(private readonly sources: SetSources) {}
 
   get queues(): Queues {
@@ -71,25 +71,25 @@ export class JobAdmin {
     return new History(this.sources.redis);
   }
 
-  /** Those of the sources, and whatever else exists. @throws when Redis does not answer. */
+  /** @returns the queues of the sources, and all others that exist. @throws when Redis does not answer. */
   queueNames(): Promise<string[]> {
     this.known ??= this.queues.names();
     return this.known;
   }
 
-  /** @throws when Redis does not answer; the dead set needs none, so that dead jobs can be retried meanwhile. */
+  /** @throws when Redis does not answer. The dead set needs no Redis, so dead jobs can be retried meanwhile. */
   async set<Name extends ListedSet>(name: Name): Promise<InstanceType<(typeof SETS)[Name]>> {
     const sources = name === 'dead' ? this.sources : { ...this.sources, queues: await this.queueNames() };
     return new SETS[name](sources) as InstanceType<(typeof SETS)[Name]>;
   }
 
-  /** What waits in a queue. @throws InvalidRequestError for what cannot be a queue's name. */
+  /** @returns the jobs that wait in a queue. @throws InvalidRequestError for an invalid queue name. */
   waiting(queue: string): WaitingList {
     checkQueue(queue);
     return new WaitingList(this.sources, queue);
   }
 
-  /** Where is this job now? @throws InvalidRequestError. */
+  /** Finds a job in any place. @throws InvalidRequestError. */
   async find(ref: JobRef): Promise<FoundPlace> {
     return findJob({ ...this.sources, queues: () => this.queueNames() }, ref);
   }
@@ -104,9 +104,9 @@ export class JobAdmin {
   }
 
   /**
-   * Does something to one job of a set, or to many; in a queue only to one, whose reference names the queue.
-   * @returns how many it was done to: those that have left the set meanwhile are not among them.
-   * @throws InvalidRequestError for what the set does not offer, and for what makes no sense.
+   * Performs an action on jobs of a set. Waiting jobs are given by references that name their queues.
+   * @returns how many jobs were changed, without those that have left the set meanwhile.
+   * @throws InvalidRequestError for an action that does not apply to the set, and for invalid arguments.
    */
   async act(
     action: JobAction,

@@ -9,13 +9,13 @@ import type { ListedQueue } from './queues';
 
 /** An error of a job. */
 export interface JobErrorJson {
-  /** Such as `TypeError`; '' where it has none. */
+  /** The error's name, such as `TypeError`; '' when it has none. */
   readonly name: string;
-  /** Its name, what it says, and what its causes say. null: not for viewers. */
+  /** The error's name and message, and those of its causes; null for viewers. */
   readonly message: string | null;
-  /** null: not for viewers. */
+  /** Message and frames; null for viewers. */
   readonly stack: string | null;
-  /** The run that failed with it; null where nobody noted that. */
+  /** The run that failed with it; null when that was not recorded. */
   readonly run: {
     readonly at: string;
     readonly attempt: number;
@@ -25,27 +25,29 @@ export interface JobErrorJson {
   } | null;
 }
 
-/** Why arguments are redacted: for viewers; by the class's `logArguments`; because nobody knows the class, or can read the record. */
+/**
+ * The reason why arguments are redacted: a viewer, the class's `logArguments`, an unknown class, or no readable record.
+ */
 export type WhyRedacted = 'viewer' | 'class' | 'unknown' | 'unreadable';
 
-/** A job as programs read it, from the commands and from the pages. Times are ISO 8601; what is redacted is null. */
+/** The JSON of a job, for the commands and the pages. Times are ISO 8601; redacted values are null. */
 export interface JobJson {
   readonly id: string;
-  /** null where the record does not tell. */
+  /** The job name; null when the record has none. */
   readonly class: string | null;
   readonly queue: string;
   readonly set: SetName;
-  /** When it will run, died, or was put on its queue. */
+  /** Time of the next run, of death, or of enqueueing. */
   readonly at: string | null;
   readonly enqueued_at: string | null;
-  /** Runs that have failed. */
+  /** Number of failed runs. */
   readonly attempts: number;
   readonly args: readonly JsonValue[] | null;
-  /** Why `args` is null. */
+  /** The reason why `args` is null; else null. */
   readonly args_redacted: WhyRedacted | null;
-  /** Why it is dead. */
+  /** The reason of its death. */
   readonly reason: string | null;
-  /** Newest first. */
+  /** The latest errors, newest first. */
   readonly errors: readonly JobErrorJson[];
   readonly tags: readonly string[];
   readonly request_id: string | null;
@@ -55,16 +57,16 @@ export interface JobJson {
   readonly unreadable: string | null;
 }
 
-/** What may be seen of jobs. */
+/** The rules for redaction. */
 export interface JobJsonRules {
-  /** false, for viewers: nothing that may name people. */
+  /** false, for viewers: nothing is shown that may contain personal data. */
   readonly everything: boolean;
-  /** Classes say whether their arguments may be seen. */
+  /** The job classes, whose `logArguments` may forbid showing arguments. */
   readonly jobs: JobLookup;
   readonly redactor: Redactor;
 }
 
-/** @param lengths how much of each value is shown. Default: as much as belongs into a line. */
+/** @param lengths limits of what is shown of each value. Default: those for a line. */
 export function jobJson(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLengths): JobJson {
   const { requestId, locale, attributes } = entry.context;
   const { everything, redactor } = rules;
@@ -113,24 +115,24 @@ function runJson({ at, attempt, ms, ...process }: NonNullable<JobError['run']>):
   return { at: new Date(at).toISOString(), attempt, duration_ms: ms ?? null, process: processName(process) };
 }
 
-/** What the messages of an error's causes begin with. */
+/** Prefix of the messages of an error's causes. */
 export const CAUSE = 'Caused by: ';
 const NAMED = /^([A-Za-z_$][\w$.]*)(?:: |$)/;
 
-/** @param text of the error without its frames; what its causes say is left out. */
+/** @param text the error without its frames; the messages of its causes are left out. */
 export function nameAndMessage(text: string): { readonly name: string; readonly message: string } {
   const own = text.split(`\n${CAUSE}`, 1)[0] ?? '';
   const name = NAMED.exec(own)?.[1] ?? '';
   return { name, message: name === '' ? own : own.slice(name.length).replace(/^: /, '') };
 }
 
-/** A job that runs now, as its job processor tells of it: its record is not looked at. */
+/** The JSON of a running job, from its processor's status; its record is not read. */
 export interface BusyJobJson {
   readonly id: string;
   readonly class: string;
   readonly queue: string;
   readonly set: 'active';
-  /** Of the run, from 1. */
+  /** Number of the run, from 1. */
   readonly attempt: number;
   readonly started_at: string;
   /** Host and pid. */
@@ -145,7 +147,7 @@ export function busyJobJson(
   return { id, class: name, queue, set: 'active', attempt, started_at, process: processName(process) };
 }
 
-/** A job processor; its jobs are told by themselves (`busyJobJson`). */
+/** @returns the JSON of a job processor; its jobs are listed separately (`busyJobJson`). */
 export function processJson({ busy: _, busyCount, startedAt, heartbeatAgeMs, ...process }: ListedProcess): object {
   return {
     process: processName(process),

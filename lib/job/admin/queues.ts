@@ -11,27 +11,30 @@ const ANSWER_MS = 5000;
 
 export interface ListedQueue extends QueueStatus {
   /**
-   * Jobs that are due and still in the outbox: the relay has not come to them, or leaves them there while the queue is
-   * full. At most 10,000 are counted; undefined when Postgres does not answer.
+   * Jobs that are due and still in the outbox, since the relay has not come to them yet or the queue is full. At most
+   * 10,000 are counted; undefined when Postgres does not answer.
    */
   readonly inOutbox: number | undefined;
-  /** undefined when Postgres does not answer. */
+  /** Number of dead jobs; undefined when Postgres does not answer. */
   readonly dead: number | undefined;
 }
 
 /**
- * What operators see of queues and do with them, from any process. Pauses are in Redis, and kept in Postgres: when Redis
- * has lost its data the job processors pause these queues again, within seconds.
+ * Lists, pauses, resumes and clears queues for operators, from any process. Pauses are in Redis and also in Postgres:
+ * when Redis has lost its data the job processors pause these queues again within seconds.
  */
 export class Queues {
   constructor(private readonly sources: SetSources) {}
 
-  /** Those the sources name, in their order, then all others that exist, by name. @throws when Redis does not answer. */
+  /**
+   * @returns the queues of the sources, in their order, then all others, by name.
+   * @throws when Redis does not answer.
+   */
   async names(): Promise<string[]> {
     return knownQueues(this.sources.redis, this.sources.queues);
   }
 
-  /** @param names Default: all. @throws when Redis does not answer. */
+  /** Reads the status of queues. @param names Default: all. @throws when Redis does not answer. */
   async list(names?: readonly string[]): Promise<ListedQueue[]> {
     const { redis, knex } = this.sources;
     const wanted = names ?? (await this.names());
@@ -46,14 +49,14 @@ export class Queues {
     }));
   }
 
-  /** Jobs that wait in Redis, blocked ones too. @throws when Redis does not answer. */
+  /** Counts the jobs that wait in Redis, blocked ones included. @throws when Redis does not answer. */
   async size(name: string): Promise<number> {
     const [status] = await readQueues(this.sources.redis, [name]);
     return (status?.waiting ?? 0) + (status?.blocked ?? 0);
   }
 
   /**
-   * No job of it begins any more, in any process; what runs goes on, and jobs may still be enqueued.
+   * Pauses a queue: no process starts jobs of it; running jobs go on, and jobs can still be enqueued.
    * @returns false when it is paused already. @throws InvalidRequestError for a queue that does not exist.
    */
   async pause(name: string): Promise<boolean> {
@@ -68,7 +71,7 @@ export class Queues {
   }
 
   /**
-   * Processors that are idle hear of it at once, and should they not, within a second.
+   * Resumes a queue. Idle processors are woken at once; one that misses that polls within a second.
    * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
    */
   async resume(name: string): Promise<boolean> {
@@ -83,16 +86,18 @@ export class Queues {
   }
 
   /**
-   * Deletes what waits now, in Redis and, being due, in the outbox. What runs, retries, scheduled and dead jobs stay.
-   * @returns how many jobs. @throws InvalidRequestError for a queue that does not exist; what Redis or Postgres throw: a
-   * part may be deleted then.
+   * Deletes the waiting jobs of a queue, in Redis and, if due, in the outbox. Running, retry, scheduled and dead jobs
+   * stay.
+   * @returns how many jobs were deleted.
+   * @throws InvalidRequestError for a queue that does not exist, and errors of Redis or Postgres; some jobs may be
+   * deleted then.
    */
   async clear(name: string): Promise<number> {
     const { redis, knex } = this.sources;
     await this.check(name);
     let jobs = 0;
     try {
-      // The outbox first: what a relay takes out of it meanwhile is in Redis afterwards.
+      // The outbox is cleared first, since rows that a relay dispatches meanwhile are in Redis afterwards.
       await deleteDue(knex, name, (count) => {
         jobs += count;
       });
@@ -108,7 +113,7 @@ export class Queues {
     return jobs;
   }
 
-  /** What Redis does counts; Postgres is for a Redis that loses its data. */
+  /** Reports a failure of Postgres instead of throwing it: Redis decides, Postgres only keeps the pause for it. */
   private async orReport(kept: Promise<void>, during: string): Promise<void> {
     await kept.catch((error: unknown) => {
       this.sources.events.emit('process.error', { error: toError(error), during });
@@ -128,12 +133,12 @@ export class Queues {
   }
 }
 
-/** Jobs per call: it takes Redis some milliseconds. */
+/** Jobs per call, which takes Redis some milliseconds. */
 const CHUNK = 500;
 
 // Deletes the jobs at the head of a list.
 // KEYS  1 queue prefix
-// ARGV  1 now (ms)  2 list, such as waiting  3 how many at most
+// ARGV  1 now (ms)  2 list, such as waiting  3 maximum number of jobs
 // reply how many ids were taken, how many of these had a job, then the ids of those that may have a row in the outbox
 const SCRIPT = new RedisScript(`
 local call, now, p = redis.call, ARGV[1], KEYS[1]
@@ -158,8 +163,8 @@ table.insert(out, 1, #ids); table.insert(out, 2, jobs)
 return out`);
 
 /**
- * Deletes what waits in a queue now, blocked jobs too, a chunk at a time; what comes meanwhile stays.
- * @param onCleared told after each chunk of the jobs that may have rows in the outbox.
+ * Deletes the jobs that wait in a queue now, blocked ones included, in chunks; jobs that are enqueued meanwhile stay.
+ * @param onCleared called after each chunk with the ids of jobs that may have rows in the outbox.
  * @returns how many jobs were deleted.
  */
 export async function clearQueue(
@@ -182,7 +187,7 @@ export async function clearQueue(
   return deleted;
 }
 
-/** Such as `blocked:ReportJob`. */
+/** @returns the names of the queue's lists of blocked jobs, such as `blocked:ReportJob`. */
 async function heldLists(client: RedisClient, prefix: string): Promise<string[]> {
   const keys = await answerWithin(ANSWER_MS, client.sMembers(BLOCKED_KEY));
   return keys.filter((key) => key.startsWith(`${prefix}blocked:`)).map((key) => key.slice(prefix.length));

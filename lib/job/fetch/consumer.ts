@@ -6,16 +6,16 @@ import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/key
 import type { ClassLimits, Delivery } from './fetch-call';
 import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fetcher';
 
-/** The poll that stands in for missed wakes, ms. */
+/** Interval of the poll that makes up for missed wakes, ms. */
 const POLL_MS = 1000;
-/** The same while there are queues without a peek: of retries that fall due there, nothing tells. */
+/** The same while there are queues without a peek, since nothing announces retries that become due there, ms. */
 const UNWATCHED_POLL_MS = 250;
-/** Small plans allow 20 connections in all: no more than these wait for a job each, of the queues that come first. */
+/** Queues, from the first on, that a blocking connection waits for; small Redis plans allow 20 connections in all. */
 const MOST_PEEKS = 4;
-/** So often in a stall interval it tells that its jobs live: one that blocks the event loop for 20 of 30 s misses none. */
+/** Heartbeats of jobs per stall interval: a job that blocks the event loop for 20 of 30 s does not count as stalled. */
 const BEATS = 6;
 const COMMAND_PATIENCE_MS = 10_000;
-/** More than a blocking peek takes. */
+/** Longer than a blocking peek, ms. */
 const BLOCKING_PATIENCE_MS = 20_000;
 
 export interface QueueWorkerOptions {
@@ -25,19 +25,19 @@ export interface QueueWorkerOptions {
   readonly budget: number;
   readonly limits: ClassLimits;
   readonly identity?: string | undefined;
-  /** ms. */
+  /** Time after which a job without a heartbeat is stalled, ms. */
   readonly stallInterval: number;
-  /** The poll that stands in for missed wakes, ms. Default 1000, or 250 while there are queues without a peek. */
+  /** Interval of the poll that makes up for missed wakes, ms. Default 1000, or 250 with queues that have no peek. */
   readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
-  /** A job came back from a process that died or stalled. */
+  /** Called when a job was taken back from a process that died or stalled. */
   readonly onStalled: (id: string, queue: string) => void;
   readonly onError: (error: Error, during: string) => void;
 }
 
 /**
- * bee-queue's side of the processor: the queues, their connections (one for commands, one for subscriptions, one blocking
- * for each of the first four queues) and the fetcher over them all. Starts whenever Redis lets it.
+ * The processor's connection to bee-queue: the queues, their connections (one for commands, one for subscriptions, one
+ * blocking for each of the first four queues) and the fetcher over all of them. It starts as soon as Redis is there.
  */
 export class Consumer {
   readonly fetcher: Fetcher;
@@ -128,7 +128,7 @@ export class Consumer {
     ]);
   }
 
-  /** That these queues are served, and which of them nobody here waits for. */
+  /** Announces that these queues are served, and those of them that no connection here waits for. */
   private announce(): Promise<unknown>[] {
     const { command, queues, unwatched } = this;
     const names = queues.flatMap((queue) => [Date.now(), queue.name]);
@@ -148,16 +148,16 @@ const LONGEST_RETRY_MS = 2000;
 
 export interface BeeConnectionOptions {
   readonly url: string;
-  /** A reply that takes longer than this means that the connection is dead, ms. */
+  /** A connection without a reply for longer than this counts as dead, ms. */
   readonly patienceMs: number;
-  /** Connected, for the first time or again. */
+  /** Called at each connection, the first one or a later one. */
   readonly onReady: () => void;
   readonly onError: (error: Error) => void;
 }
 
 /**
- * One connection through bee-queue's node_redis 3 that never gives up: it waits quietly for a Redis that is away, at
- * boot too, and cuts itself off from one that takes commands and does not answer.
+ * One connection through bee-queue's node_redis 3 that always reconnects: it waits for a Redis that is away, also at
+ * boot, and closes a connection to one that takes commands and does not reply.
  */
 export class BeeConnection {
   readonly client: BeeClient;
@@ -182,7 +182,7 @@ export class BeeConnection {
       },
     });
     this.client = client;
-    // Each queue listens.
+    // Each queue adds listeners, so Node's warning of a leak would be false.
     client.setMaxListeners(0);
     client.on('error', (error: Error) => onError(withTlsAdvice(error, 'Redis')));
     client.on('connect', () => {
@@ -212,7 +212,7 @@ export class BeeConnection {
     });
   }
 
-  /** Hears a channel from now on, through reconnections. Makes this a connection for subscriptions only. */
+  /** Subscribes to a channel, also after reconnections. The connection can then be used for subscriptions only. */
   subscribe(channel: string, onMessage: (message: string) => void): void {
     const { client, options } = this;
     client.on('message', (heard: string, message: string) => {
@@ -221,14 +221,14 @@ export class BeeConnection {
     const ask = () =>
       client.subscribe(channel, (error) => {
         if (!error || client.closing) return;
-        // Redis was lost before it had this, and node_redis repeats only what Redis has had.
+        // The connection was lost before Redis replied, and node_redis repeats only acknowledged subscriptions.
         client.once('ready', ask);
         if (error.name !== 'AbortError') options.onError(error);
       });
     ask();
   }
 
-  /** Cuts a connection that has been silent for too long; node_redis makes a new one. To be called now and then. */
+  /** Closes a connection that owes a reply for too long; node_redis makes a new one. Call it periodically. */
   checkLiveness(): void {
     const { client } = this;
     const expecting = client.ready ? this.pending > 0 : client.connected;

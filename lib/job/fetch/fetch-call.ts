@@ -6,24 +6,24 @@ import { jobNameOf } from '../definition/options';
 import type { BeeConnection } from './consumer';
 import { FETCH_SCRIPT } from './fetch-script';
 
-/** A job handed to this process. */
+/** A job delivered to this process. */
 export interface Delivery {
   readonly id: string;
   readonly queue: string;
   /** The record's text, which may be unreadable. */
   readonly record: string;
-  /** Deliveries without an outcome, this one included: above 1 a process died, or stalled, with the job. */
+  /** Deliveries without an outcome, this one included; above 1 a process died or stalled while it ran the job. */
   readonly deliveries: number;
-  /** Names this delivery among all of the job's. */
+  /** Identifies this delivery among all of the job's. */
   readonly fence: string;
-  /** Name of its class, if that has a limit. */
+  /** Name of its class, if that has a concurrency limit. */
   readonly limitedClass?: string | undefined;
 }
 
-/** What a final outcome leaves behind in Redis (fetch-script.ts). */
+/** The markers of what a final outcome leaves in Redis (fetch-script.ts). */
 export type EndMarkers = `${'' | 'f' | 'r' | 'fr'}${'' | 'c'}`;
 
-/** How one delivery ended. */
+/** The outcome of one delivery, with the operation that the script performs for it. */
 export type Outcome =
   | { readonly op: 'complete'; readonly markers: EndMarkers }
   | { readonly op: 'discard'; readonly markers: EndMarkers }
@@ -32,38 +32,38 @@ export type Outcome =
   | { readonly op: 'release' | 'lost' };
 
 interface FetchRequest {
-  /** Key prefixes of all queues; numbers of queues below are indexes of this. */
+  /** Key prefixes of all queues; the queue numbers below are indexes of this array. */
   readonly prefixes: readonly string[];
   readonly token: string;
   readonly wanted: number;
-  /** Queues to fetch from, in order; once, or once per wanted job. */
+  /** Queues to fetch from, in order: one order for all, or one per wanted job. */
   readonly queueOrders: readonly (readonly number[])[];
   readonly lostTokens: readonly string[];
-  /** As `ClassLimits` writes them; '' only when nothing that is blocked need be looked at. */
+  /** The text of `ClassLimits.written`; '' when blocked jobs need not be checked. */
   readonly limits: string;
-  /** Jobs are running here, or may be on their way: none that must run alone is handed out. */
+  /** true: jobs are running here or may be on their way, so no job that must run alone is delivered. */
   readonly busy: boolean;
   readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
 }
 
 export interface FetchReply {
-  /** Queues found paused. */
+  /** Numbers of the queues that were found paused. */
   readonly paused: ReadonlySet<number>;
-  /** For each outcome whether it counted. */
+  /** One value per outcome; false: it was void. */
   readonly applied: readonly boolean[];
-  /** Whether jobs are blocked because of their class's limit, in any queue. Unknown (false) where `limits` was ''. */
+  /** true: jobs of some queue are blocked by their class's limit. Always false when `limits` was ''. */
   readonly anyBlocked: boolean;
-  /** A job that must run alone is next, and was not handed out. */
+  /** true: a job that must run alone is next and was not delivered. */
   readonly isolationDue: boolean;
   readonly fetched: readonly (Omit<Delivery, 'queue'> & { readonly queue: number })[];
 }
 
 const SHA = createHash('sha1').update(FETCH_SCRIPT).digest('hex');
 
-/** @throws when the reply is lost; the script may have run. */
+/** Sends outcomes and fetches jobs in one script call. @throws when the reply is lost; the script may have run. */
 export async function fetchAndComplete(connection: BeeConnection, request: FetchRequest): Promise<FetchReply> {
   const args = encode(request);
-  // NOSCRIPT ran nothing: send again, with the script.
+  // NOSCRIPT means that nothing ran, so the call is repeated with the script's text.
   const reply = await connection.send('evalsha', [SHA, ...args]).catch((error: unknown) => {
     if (!isNoScript(error)) throw error;
     return connection.send('eval', [FETCH_SCRIPT, ...args]);
@@ -105,7 +105,7 @@ function encode({
   return args;
 }
 
-/** A queue's number as the script reads it: two digits to the base of 64, from '0' on. */
+/** Encodes a queue's number for the script: two digits in base 64, from '0' on. */
 function twoCharacters(queue: number): string {
   return String.fromCharCode(48 + (queue >> 6), 48 + (queue & 63));
 }
@@ -137,14 +137,14 @@ function decode(reply: readonly (string | number)[]): FetchReply {
   };
 }
 
-/** How a record begins, down to its class: as the fetching script reads it. */
+/** Matches the beginning of a record up to its class, as the fetch script does. */
 const CLASS = /^\{"data":\{[^{}[\]]*?"class":"([^"\\]+)"/;
 
-/** How many jobs of a class may run at once, over all processes: `static concurrency` of the classes that have one. */
+/** The concurrency limits of classes over all processes, from `static concurrency`. */
 export class ClassLimits {
   private readonly limits = new Map<string, number>();
 
-  /** @throws UserError for a limit that is no whole number of at least 1, or a name that the script could not read. */
+  /** @throws UserError for a limit that is no whole number from 1, or a name that the script could not match. */
   constructor(classes: Iterable<Pick<JobClass, 'name' | 'jobName' | 'concurrency'>> = []) {
     for (const jobClass of classes) {
       const { concurrency } = jobClass;
@@ -168,7 +168,7 @@ export class ClassLimits {
     return this.limits.size === 0;
   }
 
-  /** The class of a record's text, if it has a limit. What a plain producer wrote has one only if it begins as ours do. */
+  /** @returns the class of a record, if it has a limit; a plain producer's record must begin as ours do for that. */
   classOf(record: string): string | undefined {
     if (this.none) return undefined;
     const name = CLASS.exec(record)?.[1];
@@ -176,8 +176,9 @@ export class ClassLimits {
   }
 
   /**
-   * For the script: each class with its limit and how many run here, which Redis may have forgotten.
-   * @param upkeep it cleans up after the dead, too, and looks at what is blocked although nothing here has a limit.
+   * Writes the limits for the script: each class with its limit and the number running here, which Redis may have lost.
+   * @param upkeep true: the script also frees permits of dead processes, and checks blocked jobs even without any
+   * limit.
    */
   written(running: Iterable<Delivery>, upkeep: boolean): string {
     if (this.none) return upkeep ? '\n' : '';

@@ -1,17 +1,17 @@
 import { BLOCKED_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/keys';
 
-// The part of the fused script that keeps the limits of classes.
+// The part of the fetch script that keeps the concurrency limits of classes.
 //
-// A class with a limit has a set of permits that are taken, `catamount:limit:<class>`, each "<prefix><id>". When that is
-// full, its next job moves from the queue to the list `blocked:<class>` beside it, and the walk goes on. As soon as there
-// is a permit, here or in another process (which is woken then), blocked jobs come before what waits in their queue. Nothing
-// but a fetch moves them, so nobody can forget them: those of a class that has no limit any more flow at once.
-// A permit counts only while its job is in `active`: whatever else takes a job away from its process (a rescue, a
-// lost reply, a hand) frees it by that. `catamount:blocked` has the keys of the lists that may hold something.
+// A class with a limit has a set of taken permits, `catamount:limit:<class>`, each "<prefix><id>". When that is full,
+// its next job moves from the queue to the list `blocked:<class>` beside it, and the scan goes on. As soon as a permit
+// is free, here or in another process (which is woken then), blocked jobs come before those that wait in their queue.
+// Only a fetch moves them, so none can be forgotten: jobs of a class that no longer has a limit are fetched at once. A
+// permit counts only while its job is in `active`, so anything else that takes a job away from its process (a rescue, a
+// lost reply, an operator) frees its permit. `catamount:blocked` has the keys of the lists that may hold jobs.
 
 const PLACES = `'${semaphoreKey('')}'`;
 
-/** Defines what follows, where limits are given. Needs `call`, `limits`, `out`. */
+/** Lua that defines the functions for limits when limits are given. Expects `call`, `limits` and `out`. */
 export const LIMITS = `
 local freePermits, limitedClass, popBlocked, block, acquire, release, wakeOthers
 if limits ~= '' then
@@ -91,32 +91,33 @@ if limits ~= '' then
 end
 `;
 
-/** A job that was delivered so often without an outcome is not run again. */
+/** Maximum number of deliveries without an outcome; after that the job is not run again. */
 export const MAX_DELIVERIES = 3;
 
 // One script records the outcomes of finished jobs and fetches the next ones: a round trip a job, or less.
 //
 // KEYS  queue prefixes ("bq:default:")
 // ARGV  1 now (ms)  2 token of this call  3 jobs wanted  4 queues per order
-//       5 order(s), two chars per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one order; weighted: one per wanted job
+//       5 orders, two characters per queue, '00' = KEYS[1], '01' = KEYS[2]; strict: one; weighted: one per wanted job
 //       6 tokens of calls whose reply was lost, "|t1|t2|" or ""
-//       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", after "upkeep" now and then; "\n": none, but
-//         look at what is blocked; "": none, and do not look
-//       8 "1": the process has jobs in hand, so it cannot have one that must run alone
+//       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", sometimes after "upkeep"; "\n": none, but
+//         check blocked jobs; "": none, and do not check
+//       8 "1": the process has jobs running, so it gets none that must run alone
 //       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
-// op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but counted)
-// mark  what a final outcome leaves behind: f an id in `finished` (its outbox row is to be deleted), r one in `recent`;
-//       c takes its cursor and progress away
-// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then queue
-//         number, id, fence, record for each job fetched }
+// op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but
+//       counted)
+// mark  what a final outcome leaves: f the id in `finished` (its outbox row is to be deleted), r the id in `recent`;
+//       c deletes its cursor and progress
+// reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then
+//         queue number, id, fence, record for each job fetched }
 //
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
-// speak: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or pushed back. But
-// a success is one, whatever the job is doing by then: where the id is ours, and so never another job's.
-// A job whose deliveries but the last one all had no outcome may be what kills its processes, or an innocent neighbour of
-// that: its last one is handed out alone, to a process that has nothing else in hand, which is how to tell which of them it
-// is. Not the ones before: after a plain kill -9 a long job would keep everything else waiting.
-// Records are never rewritten here: cjson would turn [] into {}.
+// report an outcome: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or
+// returned. A success counts all the same when the id is ours, and so never another job's, whatever the job is doing by
+// then. A job that has one delivery left may be the one that kills its processes, or it only ran beside that one. Its
+// last delivery goes alone to a process that has no other jobs, which shows which of them it is. Earlier deliveries do
+// not: else, after a plain kill -9, a long job would keep everything else waiting. Records are never rewritten here,
+// since cjson would turn [] into {}.
 export const FETCH_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]

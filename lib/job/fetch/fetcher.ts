@@ -5,15 +5,15 @@ import type { BeeConnection } from './consumer';
 import { type ClassLimits, type Delivery, type FetchReply, fetchAndComplete, type Outcome } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
 
-/** Outcomes, and jobs, in one call at most. */
+/** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
-/** Jobs of one reply that begin in one turn of the event loop. By measurement: 3 to 4 are best from 10 slots on. */
+/** Jobs of one reply that start in one turn of the event loop. Measured: 3 to 4 are best from a budget of 10 on. */
 const MOST_IN_A_TURN = 4;
 
-/** What came of one delivered job. */
+/** The result of one delivered job. */
 export interface ExecutionResult {
   readonly outcome: Outcome;
-  /** Told once Redis has the outcome; false: it was void, the job is another delivery's by now. */
+  /** Called once Redis has the outcome; false: it was void, since the job belongs to another delivery by now. */
   readonly recorded: (applied: boolean) => void;
 }
 
@@ -24,11 +24,11 @@ export interface FetcherOptions {
   readonly budget: number;
   readonly order: FetchOrder;
   readonly limits: ClassLimits;
-  /** What its tokens begin with: unlike any other fetcher's, ever. Default: random. */
+  /** Prefix of its tokens, unique among all fetchers ever. Default: random. */
   readonly identity?: string | undefined;
-  /** Runs one delivered job. Never rejects. */
+  /** Runs one delivered job. It must never reject. */
   readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
-  /** Told of the first lost call in a row only. */
+  /** Called for the first lost call in a row only. */
   readonly onError: (error: Error) => void;
 }
 
@@ -37,13 +37,13 @@ interface Ending extends ExecutionResult {
 }
 
 /**
- * One budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no job waits here
- * that another process could run. What ended in one tick travels in one call, with a request for exactly the free
- * permits. After a lost reply the outcomes are sent again (they are fenced), with the token of the lost call, whose
- * jobs go back to their queues at once.
+ * Fetches jobs with one budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no
+ * job waits here that another process could run. All outcomes of one tick travel in one call, with a request for
+ * exactly the free permits. After a lost reply the outcomes are sent again, which is safe since they are fenced,
+ * together with the token of the lost call, whose jobs return to their queues at once.
  *
- * The last delivery that a job may have runs alone: its processes may have died of it. When one is next,
- * nothing is fetched until what runs has ended; then it comes, and nothing else until it has ended.
+ * The last permitted delivery of a job runs alone, since the job may have killed its processes. When one is next,
+ * nothing is fetched until all running jobs have ended; then it is fetched, and nothing else until it has ended.
  */
 export class Fetcher {
   private free: number;
@@ -53,26 +53,28 @@ export class Fetcher {
   private closed = false;
   private calls = 0;
   private inFlight = 0;
-  /** A wake came while calls under way had every permit: what it told of may have come too late for their scripts. */
+  /**
+   * true: a wake came while calls in flight held every permit, and its job may have come too late for their scripts.
+   */
   private missedWake = false;
-  /** Of these, how many may bring jobs. */
+  /** Number of calls in flight that may deliver jobs. */
   private fetches = 0;
-  /** A job that must run isolated, without any other beside it, is next. */
+  /** true: a job that must run alone is next. */
   private isolationDue = false;
   private isolated: Delivery | undefined;
-  /** The next call that fetches does the upkeep of limits, too. */
+  /** true: the next call that fetches does the upkeep of limits, too. */
   private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
   private readonly ended: Ending[] = [];
   private readonly lostTokens: string[] = [];
   private readonly running = new Map<string, Delivery>();
-  /** Among these, those whose turn is still to come, in the order in which they were fetched. */
+  /** Running deliveries that have not started yet, in the order in which they were fetched. */
   private readonly unbegun: Delivery[] = [];
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
   private readonly peeks: readonly BlockingPeek[];
   private readonly prefixes: readonly string[];
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
-  /** Unique among all processes, ever. */
+  /** Unique among all processes ever, since the fence of a delivery contains it. */
   private readonly tokenPrefix: string;
 
   constructor(private readonly options: FetcherOptions) {
@@ -91,56 +93,60 @@ export class Fetcher {
     return this.running.has(id);
   }
 
-  /** Begins to fetch. Only when every queue is ready: else the later ones would leak past the first. */
+  /**
+   * Starts fetching. Call it when every queue is ready: else jobs of later queues would overtake those of the first.
+   */
   start(): void {
     if (this.started) return;
     this.started = true;
     this.wake();
   }
 
-  /** Fetches no more, or not yet when it has not begun. What is on the wire goes back, uncounted. */
+  /**
+   * Stops fetching, also before `start`. Jobs that arrive afterwards are returned, and their delivery is not counted.
+   */
   quiet(): void {
     this.isQuiet = true;
   }
 
-  /** Takes `quiet` back. */
+  /** Undoes `quiet`. */
   resume(): void {
     this.isQuiet = false;
     this.wake();
   }
 
-  /** There may be something to fetch or to send. One call per tick. */
+  /** Call when there may be something to fetch or to send; it makes one call per tick. */
   wake(): void {
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => this.flush());
   }
 
-  /** To be called now and then: wakes, and has jobs looked for that are blocked by limits that nobody knows any more. */
+  /** Wakes, frees permits of dead processes, and fetches jobs blocked by limits of the past. Call it periodically. */
   upkeep(): void {
     this.upkeepDue = true;
     this.wake();
   }
 
-  /** Resolves when no handler runs any more. */
+  /** Resolves when no handler is running. */
   handlersEnded(): Promise<void> {
     return this.when(() => this.running.size === 0);
   }
 
-  /** Resolves when, besides, Redis has every outcome. */
+  /** Resolves when no handler is running and Redis has every outcome. */
   idle(): Promise<void> {
     return this.when(() => this.isIdle());
   }
 
-  /** After the connections have ended: sends nothing any more. */
+  /** Stops sending. Call it when the connections are closed. */
   close(): void {
     this.closed = true;
     clearTimeout(this.retryTimer);
   }
 
   /**
-   * Gives what still runs back to the head of its queue. What the handlers still report is dropped.
-   * @param counted the delivery of what has begun stays counted.
+   * Returns running jobs to the heads of their queues. Outcomes that their handlers report later are dropped.
+   * @param counted true: deliveries that have started stay counted. Default false.
    */
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     for (const delivery of [...this.running.values()]) {
@@ -224,7 +230,7 @@ export class Fetcher {
 
   private take(reply: FetchReply, wanted: number): void {
     const { queues, limits } = this.options;
-    // Where nothing has a limit, blocked jobs are a rest to be worked off: every call looks at them.
+    // Without limits here, blocked jobs are left over from limits that were removed: every call fetches some.
     if (reply.anyBlocked && limits.none) this.upkeepDue = true;
     const deliveries = reply.fetched.map((fetched) => {
       const limitedClass = limits.classOf(fetched.record);
@@ -239,7 +245,7 @@ export class Fetcher {
     if (lookAgain) this.missedWake = false;
     if (lookAgain || this.isolationDue || this.isolated) this.wake();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
-    // There may be more, for a budget that is larger than one call.
+    // A budget larger than one call may find more jobs.
     else if (wanted > 0 && this.free > 0) this.wake();
     if (this.waiters.size > 0) this.wake();
   }
@@ -251,13 +257,14 @@ export class Fetcher {
   }
 
   /**
-   * Short jobs that all began at once would end at once, too, and Redis and this process would wait for each other by
-   * turns. With several calls on their way, Redis records and fetches some while this process runs others.
+   * Starts jobs in several turns. Short jobs that all start together would end together, too, and Redis and this
+   * process would wait for each other. With several calls in flight Redis records and fetches some while this process
+   * runs others.
    */
   private runInTurns(deliveries: readonly Delivery[]): void {
     const isUnderWay = this.unbegun.length > 0;
     this.unbegun.push(...deliveries);
-    // A later reply may come between two turns: its jobs begin behind those that are left.
+    // Jobs of a reply that comes between two turns start after those that are left.
     if (isUnderWay) return;
     const most = this.inFlight > 0 ? deliveries.length : Math.ceil(deliveries.length / 2);
     this.runTurn(Math.min(most, MOST_IN_A_TURN));
@@ -265,7 +272,7 @@ export class Fetcher {
 
   private runTurn(size: number): void {
     for (const delivery of this.unbegun.splice(0, size)) this.run(delivery);
-    // The outer one is that of the flush of what ends in this turn.
+    // The outer immediate lets the flush of outcomes of this turn go first.
     if (this.unbegun.length > 0) setImmediate(() => setImmediate(() => this.runTurn(MOST_IN_A_TURN)));
   }
 
@@ -282,7 +289,7 @@ export class Fetcher {
     this.free++;
     if (this.isolated === delivery) this.isolated = undefined;
     this.wake();
-    // Else it has been given back already.
+    // A delivery that is no longer in `running` was returned already.
     if (this.running.get(delivery.id) !== delivery) return;
     this.running.delete(delivery.id);
     this.ended.push({ delivery, ...performed });
@@ -305,11 +312,11 @@ export class Fetcher {
 /** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
 export type FetchOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
 
-/** A queue is looked at only when those before it are empty. */
+/** A queue is fetched from only when those before it are empty. */
 export const strictOrder: FetchOrder = (queues) => [queues];
 
 /**
- * A queue goes first as often as its weight says, as with Sidekiq; every queue is tried for each job.
+ * A queue goes first in proportion to its weight, as with Sidekiq; every queue is tried for each job.
  * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
  */
 export function weightedOrder(weights: readonly number[], random: () => number = Math.random): FetchOrder {
@@ -321,13 +328,13 @@ export function weightedOrder(weights: readonly number[], random: () => number =
   return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
 }
 
-/** How long one peek blocks, s. Needs less than a connection's patience. */
+/** Time for which one peek blocks, s; less than the timeout of its connection. */
 const BLOCK_S = 10;
 
 /**
  * Waits for a job without taking it: moving the tail of the list onto itself changes nothing, but blocks until there is
- * one. So whatever fills the list wakes us: plain producers, raised delayed jobs, rescues. Needs Redis 6.2.
- * Never to be armed on a paused queue: it would return at once, for ever.
+ * one. Every job wakes it, also one of a plain producer, a raised delayed job, or a rescue. Needs Redis 6.2.
+ * It must not be armed on a paused queue, where it would return at once without end.
  */
 export class BlockingPeek {
   private armed = false;
@@ -348,7 +355,7 @@ export class BlockingPeek {
         if (id !== null) this.onJob();
       },
       () => {
-        // The connection was lost. The poll arms it again.
+        // The connection was lost; the poll arms the peek again.
         this.armed = false;
       },
     );

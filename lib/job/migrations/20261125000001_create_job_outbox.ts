@@ -1,9 +1,9 @@
 import type { Knex } from 'knex';
 
 /**
- * Jobs that are promised, from COMMIT to their outcome. Every row is updated once and deleted soon, so what is looked
- * up has an index of its own that holds only that, and dead rows are cleared by the thousand instead of by the share.
- * `run_at` is by the wall clock, not the transaction's: jobs of one transaction keep their order.
+ * Creates the outbox: jobs from their COMMIT to their outcome. Every row is updated once and soon deleted, so each
+ * look-up has a partial index of its own, and autovacuum runs by the number of dead rows instead of by their share.
+ * `run_at` uses the wall clock instead of the transaction's start, so jobs of one transaction keep their order.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`

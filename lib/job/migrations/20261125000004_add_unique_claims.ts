@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 
 /**
- * A unique job's row holds its key until the job's end, or until the claim is over. Most jobs have none: the index
- * holds only those that do, and the columns take no room in the others.
+ * Adds the claims of unique jobs: a row holds its key until the job's end, or until the claim expires. Most jobs have
+ * none, so the index is partial; nulls take no room in the rows.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw('alter table job_outbox add column unique_key text, add column unique_until timestamptz');

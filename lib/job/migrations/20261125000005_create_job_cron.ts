@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 
 /**
- * One row for each recurring job. `settled_until` decides: a tick up to then was enqueued or given up, in the very
- * transaction that moved it, so that any number of processors enqueue each tick once.
+ * Creates a table with a row for each recurring job. Ticks up to `settled_until` were enqueued or given up in the same
+ * transaction that moved it, so any number of processors enqueue each tick once.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`

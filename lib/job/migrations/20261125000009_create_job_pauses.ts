@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 
-/** Queues that operators have paused: Redis is what processors ask, but it may lose its data. */
+/** Keeps the queues that operators have paused. Processors read pauses from Redis, but Redis may lose its data. */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`
     create table job_pauses (

@@ -1,6 +1,9 @@
 import type { Knex } from 'knex';
 
-/** The installation that this database's jobs belong to: one row, once a job processor has seen it. A copy has it, too. */
+/**
+ * Creates the table of the installation id that this database's jobs belong to: one row, written by the first job
+ * processor. A copy of the database has the same id, which shows that it is a copy.
+ */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`
     create table job_installation (

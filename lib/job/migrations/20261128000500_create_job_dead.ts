@@ -1,15 +1,16 @@
 import type { Knex } from 'knex';
 
 /**
- * Dead jobs, which are read and searched here, apart from `job_outbox`, whose settings are for rows that live for
- * seconds. A plain bee-queue producer has ids that repeat over queues, so `id` is a text, and the queue belongs to the key.
- * Each look at them counts the rows that match, by an index alone wherever it can: that needs a visibility map that is
- * kept up to date while rows are only inserted, too. Jobs of a rare tag are found by the index on tags, and those of one
- * that many have are counted in the index by time, which has the tags as well. `search` and `messages` stay in the row,
- * since to look for a word would else fetch each of them from another table.
+ * Creates the table of dead jobs, apart from `job_outbox`, whose settings suit rows that live for seconds. Ids of plain
+ * bee-queue producers repeat over queues, so `id` is a text and the queue belongs to the key. Each page counts the
+ * matching rows, if possible by an index-only scan, which needs a current visibility map; hence autovacuum also runs
+ * after inserts. Jobs with a rare tag are found by the index on tags; those with a frequent one are counted in the
+ * index by time, which includes the tags. `search` and `messages` are stored in the row itself, since a search for a
+ * word would else fetch each of them from the TOAST table.
  *
- * `job_handovers` remembers for a while which deaths have come here from Redis. What Redis still has of one, after a crash
- * or from an older copy of its data, is not taken for another death, though the job may have been retried or deleted since.
+ * `job_handovers` records for a while the deaths that were handed over from Redis. When Redis still has one of them,
+ * after a crash or from an older copy of its data, it does not count as another death, although the job may have been
+ * retried or deleted since.
  */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`
@@ -48,7 +49,7 @@ export async function up(knex: Knex): Promise<void> {
       primary key (id, queue, died_at)
     )`);
   await knex.raw('create index job_handovers_by_time on job_handovers (handed_over_at)');
-  // Both are of jobs only that were dead and have been retried: what their records had, and when they died.
+  // Only jobs that were dead and have been retried have these: the other part of their record, and their time of death.
   await knex.raw('alter table job_outbox add column options text, add column died_at timestamptz');
 }
 

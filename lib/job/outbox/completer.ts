@@ -6,26 +6,26 @@ import { queueKey, RECENT_MS } from '../queue/keys';
 import { forgetIdleQueues, queueNames, takeDropped } from '../queue/queue-status';
 import { type DroppedJobs, deleteEnded, forgetHandovers, handOver, pruneDead } from './dead-jobs';
 
-/** Rows per DELETE. */
+/** Rows per DELETE statement. */
 const BATCH = 1000;
-/** How long ids are gathered before they are dealt with together, ms. */
+/** Time for which ids are gathered into one batch, ms. */
 const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
 const ANSWER_MS = 5000;
-/** Deaths that are remembered until they can be handed over. */
+/** Maximum number of deaths kept in memory until they are handed over; a sweep finds the rest. */
 const MAX_DIED = 10_000;
 const PRUNE_INTERVAL_MS = 3_600_000;
-/** A thousand deaths are reason enough to look whether there is room for them. */
+/** After this many deaths the limits of the dead set are checked before the interval is over. */
 const PRUNE_AFTER = 1000;
 
 export interface CompleterOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
-  /** Served here. */
+  /** The queues that this process serves. */
   readonly queues: readonly string[];
   readonly onDropped: (dropped: DroppedJobs) => void;
   readonly onError: (error: Error) => void;
-  /** How often the ids that other processes left behind are looked for, ms. Default 10,000. */
+  /** Interval of the sweep for ids that other processes left behind, ms. Default 10,000. */
   readonly sweepMs?: number | undefined;
 }
 
@@ -35,10 +35,10 @@ interface Ended {
 }
 
 /**
- * Deletes the outbox rows of jobs that have an outcome. Redis has written each id ahead into `finished`; it leaves that
- * set only after its row is gone, so whatever a crashed process left is swept up by the next. The ids are also kept
- * here, so that even a Redis emptied at that moment repeats no job. Jobs that have died it hands over to Postgres, where
- * they stay until there is no room for them any more.
+ * Deletes the outbox rows of jobs that have an outcome. Redis has each id in `finished` first, and keeps it there until
+ * the row is deleted, so a sweep of the next process finds what a crashed one left. The ids are also kept here, so that
+ * no job runs twice even when Redis is emptied at that moment. Jobs that have died are handed over to Postgres, where
+ * they stay until the limits of the dead set remove them.
  */
 export class Completer {
   private finished: Ended[] = [];
@@ -59,15 +59,15 @@ export class Completer {
     this.task.start();
   }
 
-  /** A job from the outbox has its outcome. */
+  /** Call when a job from the outbox has its outcome. */
   add(queue: string, id: string): void {
     this.finished.push({ queue, id });
     this.gather();
   }
 
-  /** A job has died: Redis has it in `dead`. */
+  /** Call when a job has died: Redis has it in `dead`. */
   addDead(queue: string, id: string): void {
-    // What is more than that is swept up: Postgres has been away for long.
+    // More come up only while Postgres is away for long; the sweep finds the rest.
     if (this.died.length < MAX_DIED) this.died.push({ queue, id });
     this.gather();
   }
@@ -79,7 +79,7 @@ export class Completer {
     }, GATHER_MS);
   }
 
-  /** Ends after the running batch and one more with what is left; what that misses stays in `finished`. */
+  /** Ends after the running batch and one more for the rest; ids that these miss stay in `finished`. */
   async stop(): Promise<void> {
     clearTimeout(this.gathering);
     await this.task.stop();
@@ -94,7 +94,7 @@ export class Completer {
     const now = performance.now();
     if (now - this.sweptAt < this.sweepMs || !this.options.redis.isReady) return undefined;
     const { redis, queues } = this.options;
-    // Those that nobody serves, too: operators end jobs there.
+    // Queues that nobody serves are swept as well, since operators end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
     for (const queue of [...queues, ...others]) await this.sweep(queue);
     await forgetHandovers(this.options.knex);
@@ -104,7 +104,7 @@ export class Completer {
   }
 
   private async settleOwn(): Promise<void> {
-    // Those that come meanwhile are gathered for a later pass.
+    // Ids that arrive meanwhile are left for a later pass.
     const until = this.finished.length;
     for (let settled = 0; settled < until; settled += BATCH) {
       const batch = this.finished.slice(0, BATCH);
@@ -114,7 +114,7 @@ export class Completer {
     }
   }
 
-  /** Should Postgres be away, a sweep hands them over later. */
+  /** Hands over the deaths of this process. While Postgres is away it fails, and a sweep hands them over later. */
   private async handOverOwn(): Promise<void> {
     const { options } = this;
     const died = this.died.splice(0);
@@ -153,7 +153,7 @@ export class Completer {
     await answerWithin(ANSWER_MS, redis.zRemRangeByScore(recent, '-inf', Date.now() - RECENT_MS));
   }
 
-  /** The rows are gone. Should Redis be away, a sweep forgets the ids later. */
+  /** Removes ids whose rows are deleted from `finished`. While Redis is away, a sweep does so later. */
   private async forget(batch: readonly { readonly queue: string; readonly id: string }[]): Promise<void> {
     const { redis } = this.options;
     if (!redis.isReady) return;

@@ -6,42 +6,42 @@ import { keyPrefix } from '../queue/keys';
 import { type JobRecord, messageOf, type Payload, readPayload, readRecord } from '../record/record';
 import { isUuid } from './table';
 
-/** A job that died, as Redis has it. */
+/** A job that died, by its data in Redis. */
 export interface Death {
   readonly id: string;
   readonly queue: string;
   /** The record's text; undefined when there is none. */
   readonly record: string | undefined;
-  /** JSON texts that its runs have left beside the record. */
+  /** JSON that its runs have stored beside the record. */
   readonly cursor?: string | undefined;
   readonly progress?: string | undefined;
   /** ms since 1970. Default: now, by the database's clock. */
   readonly diedAt?: number | undefined;
 }
 
-/** Postgres holds no later time, while whoever can write to Redis can write any score. */
+/** Bounds of a time of death: Redis may hold any score, Postgres no later time. */
 const EARLIEST_MS = 0;
 const LATEST_MS = Date.UTC(9999, 11);
-/** Characters of each of the two texts that are searched. */
+/** Maximum length of each of the two texts that are searched, characters. */
 const SEARCHED = 2000;
-/** Characters of an id and of a class; bytes of all tags. An index takes no more. */
+/** Maximum length of an id and of a class, characters, and of all tags together, bytes; an index takes no more. */
 const MAX_NAME = 200;
 const MAX_TAGS = 1000;
 
 /** A row of `job_dead`. */
 interface DeadRow {
   readonly class: string;
-  /** The same as in `job_outbox`; the whole record where that cannot be read; null where there is none. */
+  /** The same as in `job_outbox`; the whole record when it cannot be read; null when there is none. */
   readonly payload: string | null;
-  /** The other part of the record; null where it cannot be read. */
+  /** The other part of the record; null when the record cannot be read. */
   readonly options: string | null;
   /** Name of the latest error. */
   readonly error: string;
   readonly attempts: number;
   readonly tags: readonly string[];
-  /** The messages of its errors and the reason, in small letters. */
+  /** The messages of its errors and the reason, in lower case. */
   readonly messages: string;
-  /** Everything else that one may look for, in small letters. */
+  /** Everything else that a search covers, in lower case. */
   readonly search: string;
 }
 
@@ -54,7 +54,7 @@ function rowOf({ id, record: text, cursor, progress }: Death): DeadRow {
       ...(cursor !== undefined && { cursor: record.options.cursor ?? cursor }),
       ...progressOf(record, progress),
     };
-    // Nested too deep, one can be read and not be written.
+    // JSON that is nested too deep can be parsed and yet not be written; then this throws, too.
     const written = { payload: JSON.stringify(record.data), options: JSON.stringify(options) };
     return { ...written, ...searched(id, record, payload) };
   } catch {
@@ -97,7 +97,7 @@ function lower(texts: readonly string[]): string {
   return texts.join('\n').toLowerCase().slice(0, SEARCHED);
 }
 
-/** Keeps the tags that there is room for. */
+/** Keeps the tags that fit into the index. */
 function indexed(tags: readonly string[]): readonly string[] {
   let bytes = 0;
   return tags.filter((tag) => {
@@ -106,7 +106,7 @@ function indexed(tags: readonly string[]): readonly string[] {
   });
 }
 
-/** Ids of ours are UUIDs; others may be of any length. */
+/** Our ids are UUIDs; others may have any length, so a long one is shortened with a hash that keeps it unique. */
 function idOf({ id }: Death): string {
   return id.length <= MAX_NAME ? id : id.slice(0, MAX_NAME / 2) + createHash('sha1').update(id).digest('hex');
 }
@@ -136,13 +136,13 @@ const INSERT = `
   from died`;
 
 /**
- * Makes dead jobs of these, and takes them out of the outbox. A death that has come here before is passed over, whatever
- * has become of the job since. COMMIT waits for the disk even where it need not for other work: afterwards Redis has
- * nothing of them any more.
+ * Inserts dead jobs and deletes their outbox rows. A death that was handed over before is skipped, whatever has become
+ * of the job since. COMMIT waits for the disk even if `synchronous_commit` is off, since Redis deletes its copy
+ * afterwards.
  * @returns how many deaths were new.
  */
 export async function insertDeaths(knex: Knex, deaths: readonly Death[]): Promise<number> {
-  // Of one job one death: Postgres updates no row twice in one statement.
+  // One death per job, since Postgres refuses to update a row twice in one statement.
   const jobs = [...new Map(deaths.map((death) => [`${death.queue}:${death.id}`, death])).values()];
   if (jobs.length === 0) return 0;
   const rows = jobs.map(rowOf);
@@ -164,7 +164,7 @@ export async function insertDeaths(knex: Knex, deaths: readonly Death[]): Promis
   return counted[0]?.died ?? 0;
 }
 
-/** Postgres keeps no NUL, and no half of a surrogate pair. */
+/** Replaces NUL and halves of surrogate pairs, which Postgres cannot store. */
 function storable(text: string | null): string | null {
   return text?.replace(/[\0\p{Surrogate}]/gu, '\ufffd') ?? null;
 }
@@ -190,8 +190,8 @@ for _, id in ipairs(ids) do
 end
 return out`);
 
-// Takes away what Redis has of deaths that Postgres has now. One that has another time by now is another death. Older
-// versions have put dead jobs into `failed`, too, and what they were searched by into `gists`.
+// Deletes what Redis has of deaths that Postgres has now. An id with another time by now is another death, which stays.
+// Older versions also put dead jobs into `failed`, and their searched text into `gists`.
 // KEYS  1 queue prefix
 // ARGV  id, time of death for each
 const TAKE_OUT_SCRIPT = new RedisScript(`
@@ -204,7 +204,7 @@ for a = 1, #ARGV, 2 do
   end
 end`);
 
-/** Deaths per call. */
+/** Deaths per script call. */
 const BATCH = 100;
 
 interface HandOverStores {
@@ -213,9 +213,9 @@ interface HandOverStores {
 }
 
 /**
- * Moves jobs of a queue that have died from Redis to Postgres. Whatever is cut off in between is done again by a sweep, to
- * the same end.
- * @param ids Default: all that are dead.
+ * Moves jobs of a queue that have died from Redis to Postgres. When that is interrupted a sweep repeats it, with the
+ * same result.
+ * @param ids Default: all in `dead`.
  * @returns how many deaths were new.
  */
 export async function handOver(stores: HandOverStores, queue: string, ids?: readonly string[]): Promise<number> {
@@ -256,20 +256,20 @@ async function handOverBatch({ knex, redis }: HandOverStores, queue: string, arg
   return { died, found: deaths.length };
 }
 
-/** The oldest dead jobs make room, and none stays longer than this, as with Sidekiq. */
+/** Maximum number of dead jobs per queue, and days for which they stay; both are Sidekiq's. The oldest are deleted. */
 export const DEAD_LIMIT = 10_000;
 const DEAD_DAYS = 180;
-/** A death is remembered for so long, since Redis may come back with a copy of its data that is as old. */
+/** Time for which a handover is remembered: Redis may come back with a copy of its data that is as old as this. */
 const REMEMBERED = '1 hour';
 
-/** Dead jobs that are gone for good, since their queue has more than 10,000 or since they had been dead for 180 days. */
+/** Dead jobs that were deleted, because their queue had more than 10,000 or they had been dead for 180 days. */
 export interface DroppedJobs {
   readonly queue: string;
   readonly count: number;
   readonly reason: 'limit' | 'age';
 }
 
-/** Deletes dead jobs for which there is no room, and those that are too old by the database's clock. */
+/** Deletes dead jobs beyond the limit of their queue, and those that are too old by the database's clock. */
 export async function pruneDead(knex: Knex): Promise<readonly DroppedJobs[]> {
   const { rows } = await knex.raw<{ rows: DroppedJobs[] }>(
     `with ranked as (
@@ -288,12 +288,14 @@ export async function pruneDead(knex: Knex): Promise<readonly DroppedJobs[]> {
   return rows;
 }
 
-/** Forgets deaths whose jobs are in Redis no more: to be called when nothing was left there to be handed over. */
+/** Forgets old handovers. Call it only when Redis has nothing left to hand over. */
 export async function forgetHandovers(knex: Knex): Promise<void> {
   await knex.raw('delete from job_handovers where handed_over_at < clock_timestamp() - ?::interval', [REMEMBERED]);
 }
 
-/** Deletes what Postgres has of jobs that have ended: their rows, and those that another process has had die meanwhile. */
+/**
+ * Deletes the outbox rows of jobs that have ended, and their dead jobs, if another process recorded a death meanwhile.
+ */
 export async function deleteEnded(
   knex: Knex,
   jobs: readonly { readonly id: string; readonly queue: string }[],

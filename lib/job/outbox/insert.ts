@@ -6,19 +6,19 @@ import type { RunAt } from '../definition/options';
 import { chunks } from '../queue/dispatch';
 import { CHANNEL, type OutboxRow } from './table';
 
-/** Of one statement. */
+/** Limits of one statement. */
 const LIMITS = { bytes: 4_000_000, count: 1000 };
 
 export interface NewOutboxRow extends OutboxRow {
   readonly class: string;
-  /** undefined: at once. */
+  /** undefined: the job is due at once. */
   readonly runAt: RunAt | undefined;
   readonly unique?: UniqueClaim | undefined;
 }
 
 /**
- * Inserts in one round trip for a thousand. Without a transaction around it, what needs several statements gets one.
- * @returns for each row the id of the job that is on its way now: its own, or of a duplicate that of the claim's holder.
+ * Inserts rows, a thousand per round trip. Several statements outside a transaction are run in one.
+ * @returns for each row the id of its job; for a duplicate of a unique job, that of the job that holds the claim.
  */
 export async function insertIntoOutbox(knex: Knex, rows: readonly NewOutboxRow[]): Promise<string[]> {
   const [only] = rows;
@@ -55,7 +55,7 @@ async function insertOne(knex: Knex, row: NewOutboxRow): Promise<void> {
   );
 }
 
-// A row's moment is a microsecond after the one before it: that keeps their order.
+// Each row is due a microsecond after the one before it, which keeps their order.
 const RUN_AT = `coalesce(nullif(at, '')::timestamptz, statement_timestamp() + in_ms * interval '1 millisecond') + n * interval '1 microsecond'`;
 
 async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<void> {
@@ -68,9 +68,9 @@ async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<vo
   );
 }
 
-/** @returns the ids of the rows whose keys nobody held. Waits for a transaction that is about to take one. */
+/** @returns the ids of the rows whose keys nobody held. Waits for an open transaction that has inserted one. */
 async function insertUnclaimed(knex: Knex, rows: readonly NewOutboxRow[]): Promise<readonly string[]> {
-  // In the order of their keys, so that two bulks that want the same ones wait for each other, not both for ever.
+  // Rows are inserted in the order of their keys, so that two bulks that want the same keys do not deadlock.
   const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
     `insert into job_outbox (id, queue, class, payload, run_at, unique_key, unique_until)
      select id, queue, class, payload, ${RUN_AT}, key, ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
@@ -106,23 +106,25 @@ function due({ runAt }: NewOutboxRow): { readonly inMs: number; readonly at: str
   return 'at' in runAt ? { inMs: 0, at: runAt.at.toISOString() } : { inMs: runAt.inMs, at: null };
 }
 
-/** A holder that is found gone is tried again so often: each time another job was quicker. */
+/** Attempts to claim a key whose holder was gone when it was looked up. */
 const TRIES = 10;
 
 /** Inserts rows whose keys nobody holds. @returns their ids. */
 type InsertUnclaimed = (knex: Knex, rows: readonly NewOutboxRow[]) => Promise<readonly string[]>;
 
 /**
- * Inserts unique jobs, each unless another holds its key. A key belongs to a row until that is deleted or gives it up,
- * so a transaction that rolls back frees it, and nothing but Postgres is asked.
- * @returns id → id of the holder, for the duplicates.
+ * Inserts unique jobs, each unless another holds its key. A key belongs to a row until the row is deleted or gives it
+ * up, so a rollback frees it, and Postgres alone decides.
+ * @returns for each row its id → the id of the key's holder; of several rows of one key the first may become the
+ * holder.
+ * @throws Error when a claim changes hands ten times meanwhile.
  */
 export async function claimKeys(
   knex: Knex,
   rows: readonly NewOutboxRow[],
   insert: InsertUnclaimed,
 ): Promise<ReadonlyMap<string, string>> {
-  /** By key: of several in one bulk the first makes the claim. */
+  /** The claimant of each key: of several rows in one bulk, the first. */
   const claimants = new Map<string, NewOutboxRow>();
   for (const row of rows) if (!claimants.has(keyOf(row))) claimants.set(keyOf(row), row);
   const holders = new Map([...claimants].map(([key, row]) => [key, row.id]));
@@ -133,15 +135,15 @@ export async function claimKeys(
     const refused = wanted.filter((row) => !inserted.has(row.id));
     const held = refused.length > 0 ? await holdersOf(knex, refused.map(keyOf)) : new Map<string, string>();
     for (const [key, holder] of held) holders.set(key, holder);
-    // Gone, or over: the key is free by now.
+    // The holder's row is gone, or its claim has expired: the key is free by now.
     wanted = refused.filter((row) => !held.has(keyOf(row)));
   }
   return new Map(rows.map((row) => [row.id, holders.get(keyOf(row)) ?? row.id]));
 }
 
 /**
- * Ends the claim of a unique job, so that the next of its kind may be enqueued; a job without one is left alone. Its
- * row would end it too, but that is deleted a little after the outcome.
+ * Ends the claim of a unique job, so that the next of its kind may be enqueued; a job without a claim is left alone.
+ * Deleting the row would end it too, but that happens a little after the outcome.
  */
 export async function releaseUnique(knex: Knex, id: string): Promise<void> {
   await knex.raw(
@@ -150,7 +152,7 @@ export async function releaseUnique(knex: Knex, id: string): Promise<void> {
   );
 }
 
-/** Claims that are over are released. @returns who holds the others, by key. */
+/** Releases expired claims. @returns the ids of the jobs that hold the others, by key. */
 async function holdersOf(knex: Knex, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly key: string; readonly over: boolean }[] }>(
     `select id, unique_key as key, unique_until <= clock_timestamp() as over
@@ -172,14 +174,13 @@ function keyOf(row: NewOutboxRow): string {
   return row.unique?.key ?? '';
 }
 
-/** After a note the next one waits for this long, ms. Relays gather rows as well. */
+/** Pause between two notifications, ms; relays gather rows for longer anyway. */
 const GATHER_MS = 10;
 
 /**
- * Tells the relays of new rows once they are committed. A note within the transaction would be one round trip less, but
- * Postgres lets transactions with a note commit one at a time only, however long its disk takes for each. So it is sent
- * by itself, at once where it is quiet, and one for many where it is not. A note that is lost with this process costs a
- * relay's poll.
+ * Notifies the relays of new rows once they are committed. NOTIFY within the transaction would save a round trip, but
+ * Postgres commits transactions that notify one at a time, each with its own wait for the disk. A separate notification
+ * is sent at once, or under load one for many rows. When one is lost with this process, a relay's poll finds the rows.
  */
 export class OutboxNotifier {
   private sending = false;
@@ -187,7 +188,7 @@ export class OutboxNotifier {
 
   constructor(private readonly knex: Knex) {}
 
-  /** @param knex what the rows were inserted by: a transaction is waited for. */
+  /** @param knex the connection or transaction that inserted the rows; a transaction's COMMIT is awaited. */
   inserted(knex: Knex): void {
     if (knex.isTransaction) onOutcome(knex as Knex.Transaction, (committed) => void (committed && this.note()));
     else this.note();
@@ -202,7 +203,7 @@ export class OutboxNotifier {
     this.sending = true;
     while (this.again) {
       this.again = false;
-      // Without Postgres there is nothing to copy either; the relay looks when it is back.
+      // Without Postgres there is nothing to dispatch either; the relay polls when it is back.
       await this.knex.raw("select pg_notify(?, '')", [CHANNEL]).catch(() => undefined);
       await wait(GATHER_MS);
     }

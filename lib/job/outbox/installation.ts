@@ -3,7 +3,7 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 
-/** Holds the id of the installation that this Redis belongs to. */
+/** The Redis key of the id of the installation that this Redis belongs to. */
 const KEY = 'catamount:installation';
 const ANSWER_MS = 5000;
 
@@ -14,8 +14,8 @@ export interface Installation {
 }
 
 /**
- * A database that was copied from another installation, with its jobs, has that one's id. Where either side has none yet,
- * or has lost it, it gets that of the other; both, a new one.
+ * Reads both ids. A database that was copied from another installation has that one's id. A side that has none, or has
+ * lost it, gets the other's; when both have none they get a new one. @throws when Postgres or Redis does not answer.
  */
 export async function readInstallation(knex: Knex, client: RedisClient): Promise<Installation> {
   const known = await answerWithin(ANSWER_MS, client.get(KEY));
@@ -25,7 +25,7 @@ export async function readInstallation(knex: Knex, client: RedisClient): Promise
   return { database, redis: (await answerWithin(ANSWER_MS, client.get(KEY))) ?? database };
 }
 
-/** From now on the jobs in this database belong to the installation that Redis belongs to. @returns whether they did not. */
+/** Makes the jobs in this database belong to the installation of this Redis. @returns false when they did already. */
 export async function adoptDatabase(knex: Knex, client: RedisClient): Promise<boolean> {
   const { database, redis } = await readInstallation(knex, client);
   if (database === redis) return false;
@@ -39,7 +39,8 @@ export async function idInDatabase(knex: Knex): Promise<string | undefined> {
 }
 
 /**
- * Whether the jobs of this database belong to another installation; read only. false where that is not known.
+ * Compares both ids without writing any.
+ * @returns true when the jobs of this database belong to another installation; false also when either id is missing.
  * @throws when Postgres or Redis does not answer.
  */
 export async function isForeign(knex: Knex, client: RedisClient): Promise<boolean> {
@@ -47,56 +48,58 @@ export async function isForeign(knex: Knex, client: RedisClient): Promise<boolea
   return database !== undefined && redis !== null && database !== redis;
 }
 
-/** Of several that come at once the first decides. */
+/** Sets the database's id unless another process was first. @returns the id that it has now. */
 async function settle(knex: Knex, id: string): Promise<string> {
   await knex.raw('insert into job_installation (id) values (?::uuid) on conflict do nothing', [id]);
   return (await idInDatabase(knex)) ?? id;
 }
 
-/** How long an answer stands, ms; less where a connection was lost meanwhile. */
+/** Time for which a positive answer is reused, ms, unless a connection was lost meanwhile. */
 const STANDS_MS = 2000;
 
 export interface InstallationGateOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
-  /** The database was copied from another installation. Told once, until it is adopted. */
+  /** Called once, until it is adopted, when the database was copied from another installation. */
   readonly onForeign: (installation: Installation) => void;
 }
 
-/** Keeps the jobs of a database that was copied from another installation where they are, until somebody adopts them. */
+/**
+ * Prevents the dispatch of jobs in a database that was copied from another installation, until somebody adopts them.
+ */
 export class InstallationGate {
   private readAt = Number.NEGATIVE_INFINITY;
   private isOpen = false;
   private foreign = false;
-  /** Of the database, by the last look. */
+  /** The database's installation id when it was last read. */
   private id: string | null = null;
 
   constructor(private readonly options: InstallationGateOptions) {}
 
-  /** By the last look; false before the first. */
+  /** The latest answer of `opens`, without asking again; false before the first. */
   get wasOpen(): boolean {
     return this.isOpen;
   }
 
   /**
-   * Whether rows of a database that says to have this id may be dispatched: it may have been restored from another's dump
-   * since the last look.
+   * @param id the installation id that was read together with the rows.
+   * @returns true when the rows may be dispatched; false when the database was restored from another dump meanwhile.
    */
   owns(id: string | null): boolean {
     return this.isOpen && id === this.id;
   }
 
-  /** The same, asked in a transaction. */
+  /** The same as `owns`, with the id read in this transaction. */
   async ownsRowsIn(trx: Knex.Transaction): Promise<boolean> {
     return this.owns((await idInDatabase(trx)) ?? null);
   }
 
-  /** Postgres or Redis may be another one by now. */
+  /** Makes `opens` read both ids again, since Postgres or Redis may be another one by now. */
   forget(): void {
     this.readAt = Number.NEGATIVE_INFINITY;
   }
 
-  /** Whether jobs of this database may be dispatched. @throws when Postgres or Redis does not answer. */
+  /** @returns true when jobs of this database may be dispatched. @throws when Postgres or Redis does not answer. */
   async opens(): Promise<boolean> {
     const now = performance.now();
     if (now - this.readAt < STANDS_MS && this.isOpen) return true;

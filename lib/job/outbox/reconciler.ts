@@ -8,21 +8,21 @@ import { queueNames } from '../queue/queue-status';
 import { StrayJobs } from '../queue/stray-jobs';
 import { type Cursor, deleteRows, dispatchedAfter, redispatch } from './table';
 
-/** How often Redis is asked whether it has lost its data, ms. */
+/** Interval of the check for a Redis that has lost its data, ms. */
 const EVERY_MS = 2000;
-/** How often a stretch is compared although it has not, ms. */
+/** Interval of routine comparisons of a part of the outbox, ms. */
 const ROUTINE_MS = 10_000;
 /** Rows per look-up. */
 const PAGE = 1000;
-/** Pages of a routine walk; the next one goes on from there. */
+/** Pages of a routine comparison; the next one continues from there. */
 const ROUTINE_PAGES = 5;
-/** A new life is compared whole twice, since a relay may have been between Redis and COMMIT the first time. */
+/** A new run is compared in full twice, since a relay may have been between its dispatch and COMMIT the first time. */
 const WHOLE_WALKS = 2;
 
 export interface ReconcilerTuning {
-  /** How often Redis is asked whether it has lost its data, ms. Default 2,000. */
+  /** Interval of the check for a Redis that has lost its data, ms. Default 2,000. */
   readonly compareMs?: number;
-  /** How often a stretch is compared although it has not, ms. Default 10,000. */
+  /** Interval of routine comparisons of a part of the outbox, ms. Default 10,000. */
   readonly routineMs?: number;
   /** Rows per look-up. Default 1,000. */
   readonly page?: number;
@@ -31,34 +31,34 @@ export interface ReconcilerTuning {
 export interface ReconcilerOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
-  /** Whether this process is running the job: Redis need not know that. */
+  /** @returns true when this process is running the job, which then is not lost even if Redis has lost it. */
   readonly isRunning: (id: string) => boolean;
-  /** Whether rows may be dispatched at all. */
+  /** @returns true when rows may be dispatched at all. */
   readonly mayDispatch: () => Promise<boolean>;
-  /** Redis may have lost its data: called before rows are offered to the relay again. */
+  /** Called when Redis may have lost its data, before rows are returned to the relay. */
   readonly onNewLife: () => Promise<void>;
-  /** Redis has lost all that it had. */
+  /** Called when Redis has lost all its data. */
   readonly onEmptied: () => void;
-  /** Rows were offered to the relay again. */
+  /** Called when rows were returned to the relay. */
   readonly onLost: (count: number) => void;
-  /** Jobs that were on no list are on one again. */
+  /** Called when jobs that were on no list were put back on one. */
   readonly onRestored: (queue: string, count: number) => void;
-  /** Served here. */
+  /** The queues that this process serves. */
   readonly queues: readonly string[];
   readonly onError: (error: Error) => void;
   readonly tuning?: ReconcilerTuning | undefined;
 }
 
 /**
- * Finds dispatched rows that Redis no longer knows, and gives them back to the relay: the whole outbox when Redis has
- * lost its data or may have, else a stretch at a time, for what went missing in ways nobody thought of. What Redis knows
- * by its record alone, but has on no list, is put back there.
+ * Finds dispatched rows whose jobs Redis no longer has, and returns them to the relay. It compares the whole outbox
+ * when Redis may have lost its data, else a part at a time, as a safety net against unforeseen losses. Jobs that Redis
+ * has a record of, but on no list, are put back on theirs.
  */
 export class Reconciler {
   private cursor: Cursor | undefined;
-  /** Walks over the whole outbox in one life of Redis. */
+  /** Full comparisons in the current run of Redis. */
   private wholeWalks = { life: '', count: 0 };
-  /** This process has seen a life that was compared: a Redis that knows of none after that has been emptied. */
+  /** true: this process has seen a compared run, so a Redis that has none afterwards was emptied. */
   private hasSeenCompared = false;
   private readonly strays: StrayJobs;
   private routineAt = performance.now();
@@ -78,7 +78,7 @@ export class Reconciler {
     this.task.start();
   }
 
-  /** Redis is back, perhaps without its data. */
+  /** Call when Redis is back, since it may have lost its data. */
   trigger(): void {
     this.task.trigger();
   }
@@ -140,7 +140,10 @@ export class Reconciler {
   }
 }
 
-/** What Redis knows of an id: it has the job, or its end that the completer will deal with; its end alone; nothing. */
+/**
+ * `known`: Redis has the job, or its end in `finished`, which the completer handles; `ended`: Redis has only its end in
+ * `recent`; `unknown`: Redis has no trace of it.
+ */
 export type KnownState = 'known' | 'ended' | 'unknown';
 
 // KEYS  queue prefixes
@@ -158,7 +161,7 @@ return table.concat(out)`);
 
 const STATES: Readonly<Record<string, KnownState>> = { k: 'known', e: 'ended', u: 'unknown' };
 
-/** One script call for a page of outbox rows. @returns a state for each. */
+/** Reads the states of a page of outbox rows in one script call. @returns a state for each, in order. */
 export async function whatRedisKnows(
   client: RedisClient,
   rows: readonly { readonly id: string; readonly queue: string }[],
@@ -169,26 +172,30 @@ export async function whatRedisKnows(
   return Array.from(String(reply), (letter) => STATES[letter] ?? 'known');
 }
 
-/** Holds the run id of the Redis process whose data has been compared with the outbox. */
+/** The Redis key of the run id of the Redis process whose data has been compared with the outbox. */
 const KEY = 'catamount:reconciled-run';
-/** Holds a random id as long as its data has not been compared: one that is emptied meanwhile has another afterwards. */
+/**
+ * The Redis key of a random id that exists until the data was compared; after a FLUSHALL meanwhile it is another one.
+ */
 const BEGUN_KEY = 'catamount:reconciled-run:begun';
 const ANSWER_MS = 5000;
 
-/** The life of a Redis: one process with its data. Over when it restarts, perhaps from an older copy, or is emptied. */
+/**
+ * A run of Redis: one process with its data. It ends when Redis restarts, perhaps from an older copy, or is emptied.
+ */
 export interface RedisRun {
   readonly runId: string;
-  /** Of this life alone, until it has been compared. */
+  /** Random id of this run; '' once it has been compared. */
   readonly id: string;
-  /** Whether this life has been compared already, by any process. */
+  /** true: a process has compared this run already. */
   readonly compared: boolean;
-  /** Whether this Redis knows of no earlier life: it is new, or has been emptied. */
+  /** true: Redis has no trace of an earlier run, so it is new or was emptied. */
   readonly first: boolean;
 }
 
-// KEYS  1 the compared one, 2 the begun one
+// KEYS  1 the compared run, 2 the begun run
 // ARGV  1 run id, 2 a random id
-// reply "" when it has been compared, or its id; 1 when no life was compared before
+// reply { "" when this run has been compared, else its id; 1 when no run was compared before }
 const LOOK = new RedisScript(`
 local call = redis.call
 local compared = call('get', KEYS[1])
@@ -198,7 +205,7 @@ return {call('get', KEYS[2]), compared and 0 or 1}`);
 
 // KEYS  as above
 // ARGV  1 run id, 2 its id
-// reply 1 when it still is the same life
+// reply 1 when it still is the same run
 const MARK = new RedisScript(`
 local call = redis.call
 if call('get', KEYS[2]) ~= ARGV[2] then return 0 end
@@ -213,7 +220,7 @@ export async function currentRun(client: RedisClient): Promise<RedisRun> {
   return { runId, id: begun, compared: begun === '', first: first === 1 };
 }
 
-/** @returns false, with nothing done, when Redis has been emptied since its life was looked at, or another was first. */
+/** @returns false, with nothing changed, when Redis was emptied since `currentRun`, or another process was first. */
 export async function markCompared(client: RedisClient, { runId, id }: RedisRun): Promise<boolean> {
   return (await MARK.run(client, [KEY, BEGUN_KEY], [runId, id])) === 1;
 }

@@ -11,36 +11,38 @@ import { claimDue, deleteRows, msUntilDue } from './table';
 
 /** Rows per transaction and script call. */
 const BATCH = 500;
-/** The same while Redis is short of memory. */
+/** Rows per transaction while Redis is short of memory. */
 const SMALL_BATCH = 50;
 const POLL_MS = 1000;
-/** Where several come at once, more are gathered for this long: a pass costs about the same for one row as for twenty, ms. */
+/**
+ * While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20.
+ */
 const GATHER_MS = 25;
-/** How often it looks whether a full queue has room again, ms. */
+/** Interval of checks for room in a full queue, ms. */
 const REFILL_MS = 100;
 
 export interface RelayOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
-  /** Whether rows may be copied at all. Default: always. */
+  /** Decides whether rows may be dispatched. Default: always. */
   readonly gate?: Pick<InstallationGate, 'opens' | 'owns' | 'forget'>;
   readonly onError: (error: Error) => void;
-  /** How many jobs may wait on a queue before the rest stays in the outbox. Default 10,000. */
+  /** Jobs that may wait on a queue; the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
-  /** Longest pause between two looks at the outbox, which stand in for lost notices, ms. Default 1,000. */
+  /** Longest pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000. */
   readonly pollMs?: number | undefined;
 }
 
-/** Another database has taken the place of the one that was looked at. */
+/** The rows belong to another installation than the gate has checked, as after a restore. */
 class ForeignRows extends Error {}
 
 /**
- * Copies outbox rows that are due to their queues, with the row's id as the job's, as long as there is room. A crash
- * between Redis and COMMIT makes it copy a row again, which the dispatch script sees.
+ * Copies outbox rows that are due to their queues, under the row's id, as long as there is room. After a crash between
+ * the dispatch and COMMIT a row is dispatched again, which the dispatch script recognises.
  */
 export class Relay {
   private noticed = false;
-  /** Rows copied since the gauge was looked at. */
+  /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
   private readonly gauge: QueueCapacity;
@@ -61,7 +63,7 @@ export class Relay {
     return this.gauge.saturated;
   }
 
-  /** There may be rows to copy. */
+  /** Call when there may be rows to dispatch. */
   trigger(): void {
     this.noticed = true;
     this.task.trigger();
@@ -71,10 +73,10 @@ export class Relay {
     return this.task.stop();
   }
 
-  /** @returns ms until the next row is due, or a full queue is looked at again. */
+  /** @returns ms until the next row is due, or until a full queue is checked again. */
   private async pass(): Promise<number | undefined> {
     const { gauge } = this;
-    // Its `ready` nudges.
+    // The `redis.ready` event triggers the next pass.
     if (!this.options.redis.isReady) return undefined;
     const { gate } = this.options;
     if (gate && !(await gate.opens())) return undefined;
@@ -101,7 +103,7 @@ export class Relay {
     return full.length > 0 ? Math.min(REFILL_MS, ms ?? REFILL_MS) : ms;
   }
 
-  /** @returns whether there is more. */
+  /** @returns true when more rows may be due. */
   private async copyBatch(): Promise<boolean> {
     const { gauge } = this;
     const { knex, redis, gate } = this.options;
@@ -119,7 +121,7 @@ export class Relay {
       });
       const states = await dispatch(redis, jobs);
       this.unseen += rows.length;
-      // Meanwhile Postgres commits. Should it fail, so will the next dispatch.
+      // Postgres commits while the queues are read. A failure to read them is ignored: the next dispatch reports it.
       if (this.unseen > BATCH / 2 || gauge.isLowOnMemory)
         looked = gauge.refresh(rows.map((row) => row.queue)).catch(() => undefined);
       const ended = rows.filter((_, index) => states[index] === 'finished').map((row) => row.id);
@@ -135,16 +137,16 @@ export class Relay {
 }
 
 const ANSWER_MS = 5000;
-/** More jobs of one queue than processors take in the time that a refill needs. */
+/** More jobs than processors fetch from one queue in the time that a refill takes. */
 const MOST_WAITING = 10_000;
-/** Times as many may be blocked for the limits of their classes, so that a slow class does not keep others of its queue away. */
+/** Factor for blocked jobs, so that a class at its limit does not keep the other classes out of its queue. */
 const BLOCKED_FACTOR = 10;
-/** Waiting and blocked together, while Redis is short of memory. */
+/** Limit for waiting and blocked jobs together while Redis is short of memory. */
 const FEW = 200;
-/** Part of Redis's `maxmemory` that may be in use before it counts as short. */
+/** Share of Redis's `maxmemory` above which it counts as short of memory. */
 const MEMORY_SHARE = 0.7;
 
-/** Which queues are full: what more there is for them waits in the outbox, so that Redis's memory stays bounded. */
+/** Keeps track of full queues: their further rows stay in the outbox, so that Redis's memory stays bounded. */
 export class QueueCapacity {
   private readonly fullQueues = new Set<string>();
   private short = false;
@@ -158,16 +160,16 @@ export class QueueCapacity {
     return [...this.fullQueues];
   }
 
-  /** Redis is short of memory: little more should be copied at once. */
+  /** true: Redis is short of memory, so rows should be dispatched in small batches. */
   get isLowOnMemory(): boolean {
     return this.short;
   }
 
-  /** Looks at these queues, and at those that were full. @returns whether one of them is not full any more. */
+  /** Reads these queues, and those that were full. @returns true when one of them is no longer full. */
   async refresh(queues: Iterable<string> = []): Promise<boolean> {
     const looked = [...new Set([...this.fullQueues, ...queues])];
     if (looked.length === 0) return false;
-    // Some managed plans let nobody ask; then only the numbers count.
+    // Some managed plans do not allow INFO; then only the numbers of jobs count.
     const memory = this.redis.info('memory').catch(() => '');
     const [info, statuses] = await answerWithin(ANSWER_MS, Promise.all([memory, readQueues(this.redis, looked)]));
     this.short = isLowOnMemory(info);

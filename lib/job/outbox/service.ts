@@ -13,9 +13,9 @@ import { Relay } from './relay';
 import { CHANNEL, CRON_NOTICE } from './table';
 
 export interface OutboxTuning extends ReconcilerTuning {
-  /** Longest pause of the relay between two looks, which stand in for lost notices, ms. Default 1,000. */
+  /** Longest pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000. */
   readonly pollMs?: number;
-  /** How often the ends that other processes left behind are looked for, ms. Default 10,000. */
+  /** Interval of the completer's sweep for ids that other processes left behind, ms. Default 10,000. */
   readonly sweepMs?: number;
 }
 
@@ -23,22 +23,24 @@ interface OutboxServiceOptions {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
-  /** As `Database` takes it: whether TLS is the rule. */
+  /** true: TLS is the default for connections to Postgres, as in `Database`. */
   readonly production: boolean;
   readonly queues: readonly string[];
   readonly isRunning: (id: string) => boolean;
-  /** Recurring jobs may have been paused, resumed or asked for. */
+  /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice?: () => void;
   readonly tuning?: OutboxTuning | undefined;
 }
 
-/** The processor's work on the outbox: rows out to Redis, rows of finished jobs away, lost rows out again. */
+/**
+ * The processor's work on the outbox: it dispatches rows, deletes those of finished jobs, and redispatches lost ones.
+ */
 export class OutboxService {
   private readonly relay: Relay;
   private readonly listener: OutboxListener;
   private readonly completer: Completer;
   private readonly reconciler: Reconciler;
-  /** Closed where this database was copied from another installation, and nobody has adopted its jobs. */
+  /** Closed while this database is a copy of another installation's whose jobs nobody has adopted. */
   readonly gate: InstallationGate;
   private unsubscribe: (() => void) | undefined;
 
@@ -108,22 +110,22 @@ export class OutboxService {
     this.reconciler.start();
   }
 
-  /** Queues whose rows stay here until there is room in Redis. */
+  /** Queues whose rows stay in the outbox until Redis has room. */
   get fullQueues(): readonly string[] {
     return this.relay.fullQueues;
   }
 
-  /** A job whose row may be here has its final outcome. */
+  /** Call when a job that may have a row has its final outcome. */
   finished(queue: string, id: string): void {
     this.completer.add(queue, id);
   }
 
-  /** A job has died, and is to be dead in Postgres. */
+  /** Call when a job has died, so that it is handed over to Postgres. */
   died(queue: string, id: string): void {
     this.completer.addDead(queue, id);
   }
 
-  /** Copies and compares no more; still settles. */
+  /** Stops dispatching and comparing; the completer goes on. */
   async quiet(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
@@ -143,19 +145,21 @@ export class OutboxService {
   }
 }
 
-/** How often an idle connection is asked whether it still lives, ms: a lost one says nothing by itself. */
+/** Interval of the queries that keep an idle connection checked, ms: a lost one raises no error by itself. */
 const KEEP_ALIVE_MS = 30_000;
 
 interface ListenerOptions {
   readonly url: string;
   readonly production: boolean;
-  /** A row was committed, or may have been while there was no connection; `notice` is what the note says, if it came. */
+  /**
+   * Called with a notification's payload, and without one after each connection: rows may have been committed before.
+   */
   readonly onNotice: (notice?: string) => void;
-  /** Told of the first failure in a row only. */
+  /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
 
-/** LISTENs on a connection of its own, for as long as it is started, through any number of lost ones. */
+/** LISTENs on a connection of its own, and connects again whenever that is lost. */
 class OutboxListener {
   private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -184,7 +188,7 @@ class OutboxListener {
   private async connect(): Promise<void> {
     const client = new pg.Client({ ...this.settings, query_timeout: 5000 });
     this.client = client;
-    // Both may come, and after the other: `lost` counts the first only.
+    // Both events may come, in either order; `lost` handles the first only.
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
     client.on('notification', ({ payload }) => this.options.onNotice(payload));

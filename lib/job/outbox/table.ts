@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 
-/** The channel that tells relays of new rows. */
+/** The NOTIFY channel for new rows. */
 export const CHANNEL = 'job_outbox';
-/** What a note on it says that is not of new rows ('') but of recurring jobs. */
+/** The payload of a notification about recurring jobs; that about new rows has an empty one. */
 export const CRON_NOTICE = 'cron';
 
 export interface OutboxRow {
@@ -13,7 +13,7 @@ export interface OutboxRow {
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** Only such ids are in the outbox: plain bee-queue producers have others. */
+/** @returns true for ids of ours: only they can be in the outbox, since plain bee-queue producers have other ids. */
 export function isUuid(id: string): boolean {
   return UUID.test(id);
 }
@@ -23,12 +23,12 @@ export async function deleteRows(knex: Knex, ids: readonly string[]): Promise<vo
   await knex.raw('delete from job_outbox where id = any(?::uuid[])', [[...ids]]);
 }
 
-/** Deletes rows that Redis need not be given: it has their jobs by another way. */
+/** Deletes rows that need no dispatch, since their jobs have reached Redis directly. */
 export async function deleteUndispatched(knex: Knex, ids: readonly string[]): Promise<void> {
   await knex.raw('delete from job_outbox where id = any(?::uuid[]) and dispatched_at is null', [[...ids]]);
 }
 
-/** Where a walk over the dispatched rows has come to. */
+/** A position in a scan of the dispatched rows. */
 export interface Cursor {
   readonly dispatchedAt: string;
   readonly id: string;
@@ -40,7 +40,7 @@ interface DispatchedRow {
   readonly dispatched_at: string;
 }
 
-/** The next page of rows that Redis should know, in the order of their dispatch. */
+/** Reads the next page of dispatched rows, in the order of their dispatch. */
 export async function dispatchedAfter(
   knex: Knex,
   cursor: Cursor | undefined,
@@ -55,7 +55,7 @@ export async function dispatchedAfter(
   return rows;
 }
 
-/** Offers rows to the relay again. @returns how many still stood as dispatched. */
+/** Returns rows to the relay. @returns how many were still marked as dispatched. */
 export async function redispatch(knex: Knex, ids: readonly string[]): Promise<number> {
   const result = await knex.raw<{ rowCount: number }>(
     'update job_outbox set dispatched_at = null where id = any(?::uuid[]) and dispatched_at is not null',
@@ -64,12 +64,12 @@ export async function redispatch(knex: Knex, ids: readonly string[]): Promise<nu
   return result.rowCount;
 }
 
-/** The count ends here, lest it take long. */
+/** Counts end here, so that they stay fast. */
 const MOST_COUNTED = 10_000;
-/** Rows per DELETE. */
+/** Rows per DELETE statement. */
 const CHUNK = 1000;
 
-/** How many rows are due and not yet on their queues, but for those of some queues; at most 10,000 are counted. */
+/** Counts rows that are due and not yet dispatched, up to 10,000. @param except queues that are left out. */
 export async function countDue(knex: Knex, except: readonly string[] = []): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly size: number }[] }>(
     `select count(*)::int as size from (
@@ -81,7 +81,7 @@ export async function countDue(knex: Knex, except: readonly string[] = []): Prom
   return rows[0]?.size ?? 0;
 }
 
-/** Of these queues how many rows are due and not yet copied; at most 10,000 each are counted. */
+/** Counts rows that are due and not yet dispatched for each of these queues, up to 10,000 each. */
 export async function dueByQueue(knex: Knex, queues: readonly string[]): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
     `select q.queue, (
@@ -106,7 +106,7 @@ export async function deadByQueue(knex: Knex, since = 0): Promise<ReadonlyMap<st
   return new Map(rows.map(({ queue, size }) => [queue, size]));
 }
 
-/** Deletes the rows of a queue that are due by now and not yet copied; waits for relays that have some in hand. */
+/** Deletes the rows of a queue that are due by now and not yet dispatched; waits for rows that a relay has locked. */
 export async function deleteDue(knex: Knex, queue: string, onDeleted: (count: number) => void): Promise<void> {
   const { rows: times } = await knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
   for (let deleted = CHUNK; deleted === CHUNK; ) {
@@ -123,7 +123,7 @@ export async function deleteDue(knex: Knex, queue: string, onDeleted: (count: nu
   }
 }
 
-/** The same of one row. @returns false when there is none, or a relay has copied it meanwhile. */
+/** Deletes one row that is due. @returns false when there is none, or a relay has dispatched it meanwhile. */
 export async function deleteDueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `delete from job_outbox
@@ -134,23 +134,23 @@ export async function deleteDueRow(knex: Knex, queue: string, id: string): Promi
 }
 
 interface ClaimedRow extends OutboxRow {
-  /** Since when it is due, ms since 1970. */
+  /** The time at which it became due, ms since 1970. */
   readonly dueAt: number;
-  /** The other part of the record of a job that was dead and has been retried, and its time of death, ms since 1970. */
+  /** The other part of the record, and the time of death (ms since 1970), of a retried dead job. */
   readonly options: string | null;
   readonly diedAt: number | undefined;
 }
 
 interface Claim {
-  /** Of each queue the oldest first. */
+  /** Sorted by due time, oldest first. */
   readonly rows: readonly ClaimedRow[];
-  /** There may be more. */
+  /** true: more rows may be due. */
   readonly more: boolean;
-  /** Of the database that they come from. */
+  /** Installation id of the database, read in the same statement; null when there is none or no row was due. */
   readonly installation: string | null;
 }
 
-// The queues of rows that are to be dispatched, one step in the index each, however many rows they have.
+// The queues with rows that are not dispatched: one step in the index for each queue, however many rows it has.
 const QUEUES = `queues (queue) as (
   (select queue from job_outbox where dispatched_at is null order by queue limit 1)
   union all
@@ -160,12 +160,12 @@ const QUEUES = `queues (queue) as (
 
 const DUE = 'dispatched_at is null and run_at <= (select clock_timestamp())';
 
-/** All queues by age: one look into one index. */
+/** Claims from all queues by age, with one scan of one index. */
 const OF_ALL = `with due as (
   select id, ?::int as share from job_outbox where ${DUE} order by run_at limit ? for update skip locked
 )`;
 
-/** The same share for each queue: the rows of those that get nothing are not even looked at. */
+/** Claims an equal share from each queue, without reading rows of the queues that are left out. */
 const OF_OTHERS = `with recursive ${QUEUES}, others as (
   select queue from queues where queue <> all(?::text[])
 ), share as (
@@ -186,9 +186,9 @@ interface FoundRow extends OutboxRow {
 }
 
 /**
- * Takes what is due and marks it dispatched: the caller dispatches before it commits, or rolls back. Rows that another
- * relay has in hand are passed over.
- * @param except queues that get nothing.
+ * Claims rows that are due and marks them dispatched: the caller dispatches before it commits, or rolls back. Rows that
+ * another relay has locked are skipped.
+ * @param except queues that are left out.
  */
 export async function claimDue(trx: Knex.Transaction, limit: number, except: readonly string[] = []): Promise<Claim> {
   const { rows: found } = await trx.raw<{ rows: FoundRow[] }>(
@@ -206,7 +206,7 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
     return { id, queue, payload, options, dueAt: Number(due) / 1000, diedAt: died ?? undefined };
   });
   return {
-    // UPDATE … RETURNING promises no order.
+    // UPDATE … RETURNING guarantees no order.
     rows: rows.sort((a, b) => a.dueAt - b.dueAt),
     installation: found[0]?.installation ?? null,
     more: rows.length >= share && (except.length === 0 || Math.max(...counts.values()) >= share),
@@ -214,7 +214,7 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
 }
 
 /**
- * @param except queues that do not count.
+ * @param except queues that are left out.
  * @returns ms until the next row is due (0 or less: now), by the database's clock; undefined when none waits.
  */
 export async function msUntilDue(knex: Knex, except: readonly string[] = []): Promise<number | undefined> {

@@ -1,25 +1,31 @@
 import type { Events } from '../../core/events';
+import { HeartbeatRegistry, type HeartbeatReply } from '../../core/heartbeat-registry';
 import type { Redis, RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { commandsKey, keyPrefix, PROCESSES, processKey } from '../queue/keys';
-import { type HeartbeatReply, leaveList, sendHeartbeat } from './heartbeat-script';
-import { isProcessorCommand, type ProcessInfo, type ProcessorCommand, readProcessInfo } from './process-list';
+import {
+  isProcessorCommand,
+  PROCESS_KEYS,
+  type ProcessInfo,
+  type ProcessorCommand,
+  readProcessInfo,
+} from './process-list';
 
 export const INFO_INTERVAL_MS = 5000;
-/** How long what a processor told of itself stands after its last heartbeat, s. */
+/** TTL of a processor's status after its last heartbeat, s. */
 const TTL_S = 30;
-/** A judge that has missed more heartbeats in a row than this cannot tell whether Redis was away. */
+/** After more missed heartbeats of its own a processor cannot judge others, since Redis may have been away. */
 const MAX_MISSED_HEARTBEATS = 3;
 
 export interface HeartbeatTuning {
-  /** How often a processor shows that it lives and looks for commands, ms. Default 1000. */
+  /** Interval of heartbeats, which also fetch commands, ms. Default 1000. */
   readonly heartbeatMs?: number | undefined;
-  /** How often it tells of itself, looks after its queues and hands over its history, ms. Default 5000. */
+  /** Interval at which it reports its status, checks its queues and flushes its statistics, ms. Default 5000. */
   readonly infoMs?: number | undefined;
-  /** A processor that has been unresponsive for this long is dead, ms. Default 25,000. */
+  /** Time without heartbeats after which a processor's jobs are rescued, ms. Default 25,000. */
   readonly unresponsiveMs?: number | undefined;
 }
 
@@ -29,17 +35,17 @@ export interface HeartbeatOptions extends HeartbeatTuning {
   readonly identity: string;
   /** The queues that it serves. */
   readonly queues: readonly string[];
-  /** Processors whose end is known. */
+  /** Identities of processors that are known to have ended. */
   readonly dead: readonly string[];
-  /** @param redisMs what the last round trip took. */
+  /** @param redisMs duration of the last round trip, ms; null before the first. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
   readonly onCommand: (command: ProcessorCommand) => void;
 }
 
 /**
- * A processor's place on the list of processes. A heartbeat a second shows that it lives and brings its commands; every few
- * seconds it tells of itself as well. In turn it rescues the jobs of those that are unresponsive. Since heartbeats come
- * from the event loop, a job that blocks it for as long as `unresponsiveMs` runs a second time elsewhere.
+ * Keeps a processor on the list of processes. Each second it sends a heartbeat and receives commands, every few seconds
+ * it also reports its status, and it rescues the jobs of unresponsive processors. Heartbeats come from the event loop,
+ * so a job that blocks it for `unresponsiveMs` runs a second time elsewhere.
  */
 export class Heartbeat {
   private readonly task: PeriodicTask;
@@ -48,19 +54,21 @@ export class Heartbeat {
   private last: HeartbeatReply | undefined;
   private redisMs: number | null = null;
   private dead: readonly string[];
-  /** Orders that were carried out, until Redis has been told so. */
+  /** Executed commands that Redis has not acknowledged yet. */
   private executed: readonly string[] = [];
   private unsubscribe: (() => void) | undefined;
+  private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
     const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS, dead } = options;
     this.dead = dead;
+    this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
     this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
       work: () => this.pass(),
       onError: (error) => {
-        // A Redis that is away is told of by its connection.
+        // While Redis is away its connection reports that.
         if (redis.client.isReady) events.emit('queue.error', { error, during: 'the heartbeat of the job processor' });
       },
     });
@@ -71,41 +79,38 @@ export class Heartbeat {
     this.task.start();
   }
 
-  /** Tells of itself at once: something has changed that others should know. */
+  /** Reports the status at once, since it has changed. */
   trigger(): void {
     this.heartbeats = 0;
     this.task.trigger();
   }
 
-  /** That one's end is known: its jobs are rescued at once. */
+  /** Rescues the jobs of a processor that is known to have ended. */
   rescueOrphans(identity: string): void {
     this.dead = [...this.dead, identity];
     this.task.trigger();
   }
 
-  /** Leaves the list. To be called when nothing is in hand any more. */
+  /** Leaves the list. Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();
     await deadline.wait(this.task.stop());
     const { client } = this.options.redis;
-    if (client.isReady) await deadline.wait(leaveList(client, this.options.identity)).catch(() => undefined);
+    if (client.isReady) await deadline.wait(this.registry.deregister(this.options.identity)).catch(() => undefined);
   }
 
   private async pass(): Promise<number | undefined> {
     const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = 25_000 } = this.options;
     if (!redis.client.isReady) return undefined;
-    // Before it shows itself, so that nobody sees both. It lives all the same when that fails.
+    // Rescues come before the heartbeat, so that nobody sees both processes. The heartbeat is sent even if they fail.
     const failure = await this.rescueFromDead().then(() => undefined, toError);
     const report = this.heartbeats % this.infoEvery === 0;
     const begun = performance.now();
-    const reply = await sendHeartbeat(redis.client, {
-      identity,
+    const reply = await this.registry.heartbeat(identity, {
       info: report ? JSON.stringify(describe(this.redisMs)) : undefined,
       ttlS: TTL_S,
-      last: this.last,
-      gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs,
-      unresponsiveMs,
       executed: this.executed,
+      judging: { last: this.last, gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs, unresponsiveMs },
     });
     const tookMs = performance.now() - begun;
     this.redisMs = Math.round(tookMs * 10) / 10;
@@ -114,11 +119,11 @@ export class Heartbeat {
     this.execute(reply.commands);
     if (failure) throw failure;
     for (const other of reply.unresponsive) await this.rescueFromUnresponsive(other, unresponsiveMs);
-    // Between jobs that block the event loop there may be a moment only, in which the last reply is read as well.
+    // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
     return Math.max(0, heartbeatMs - tookMs);
   }
 
-  /** A command stays in its list until it was carried out, and comes again until Redis knows that it was. */
+  /** Executes new commands. A command stays in its list, and comes again, until Redis knows that it was executed. */
   private execute(commands: readonly string[]): void {
     const { events, onCommand } = this.options;
     const fresh = commands.filter((text) => !this.executed.includes(text));
@@ -153,10 +158,10 @@ export class Heartbeat {
 }
 
 // KEYS  1 processes, 2 the dead process, 3 its commands, 4… queue prefixes ("bq:default:")
-// ARGV  1 its identity  2 0, or how long it must have been unresponsive, ms: then who comes second takes nothing
-// reply false, or queue number, id for each job given back
-// The delivery stays counted, since it may be what killed the process; and its fence stays, in case that was blocked only
-// and its outcome comes before the next delivery.
+// ARGV  1 its identity  2 0, or the time for which it must have been unresponsive, ms; then only the first call rescues
+// reply false, or queue number, id for each job that was returned
+// The delivery stays counted, since the job may have killed the process. Its fence stays, too: the process may only
+// have been blocked, and its outcome counts if it comes before the next delivery.
 const SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
 local tokens, limit = ':'..ARGV[1]..'.', tonumber(ARGV[2])
@@ -184,10 +189,10 @@ export interface TakenJob {
 }
 
 /**
- * Gives what a dead process had in hand back to the head of its queue at once, where the stall check would wait for
- * its interval, and takes the process off the list.
- * @param unresponsiveMs take over only what has been unresponsive for this long; 0 for a process that is known to be dead.
- * @returns the jobs given back; undefined when it is not unresponsive, or another process has rescued them.
+ * Returns the jobs of a dead process to the heads of their queues at once, while the stall check would wait for its
+ * interval, and removes the process from the list.
+ * @param unresponsiveMs ms without heartbeats that the rescue requires; 0 for a process that is known to be dead.
+ * @returns the rescued jobs; undefined when it is not unresponsive, or another process has rescued them.
  */
 export async function rescueOrphans(
   client: RedisClient,

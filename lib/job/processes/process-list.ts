@@ -1,69 +1,48 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from '../../core/errors';
+import { HeartbeatRegistry, type RegistryKeys } from '../../core/heartbeat-registry';
 import type { RedisClient } from '../../core/redis';
-import { RedisScript } from '../../core/redis-script';
 import { compareText } from '../../support/text';
 import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
 import { commandsKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
 import type { Auditor } from '../sets/query';
 
-/** Who has been silent for this long is not listed, ms. */
-const LISTED_MS = 30_000;
-/** Until then a silent one stays in Redis, so that others can take its jobs over, ms. */
-const KEPT_MS = 600_000;
-/** How long a command waits for its processor, s. */
-const COMMAND_TTL_S = 60;
+/** The Redis keys of the job processors. */
+export const PROCESS_KEYS: RegistryKeys = {
+  members: PROCESSES,
+  infoPrefix: PROCESS_PREFIX,
+  commands: commandsKey,
+};
 
-/** A job processor, as it was at its last report. */
+/** A job processor, by its latest status. */
 export interface ListedProcess extends ProcessInfo {
-  /** How long ago it last showed that it lives, ms. Above some 2000 it is blocked, cut off or dead. */
+  /** Age of its last heartbeat, ms. Above some 2000 the processor is blocked, disconnected or dead. */
   readonly heartbeatAgeMs: number;
 }
 
-// KEYS  1 processes
-// ARGV  1 prefix of their keys, 2 who was silent for this long is not listed, 3 nor kept (ms)
-// reply silence (ms), what it told of itself, for each
-const LIST = new RedisScript(`
-local time = redis.call('time')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
-local out, found = {}, redis.call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
-for i = 1, #found, 2 do
-  local info = redis.call('get', ARGV[1]..found[i])
-  if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
-end
-return out`);
-
-// KEYS  1 processes, 2 the commands of one   ARGV 1 its identity, 2 the command, 3 how long it waits, s
-const TELL = new RedisScript(`
-if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
-redis.call('rpush', KEYS[2], ARGV[2])
-return redis.call('expire', KEYS[2], ARGV[3])`);
-
-/** Every job processor of every tree that shares this Redis. For any process: it only reads, and leaves commands. */
+/** Lists the job processors of all trees on this Redis, and sends commands to them. Usable from any process. */
 export class ProcessList {
-  /** @param audit where its commands are told. Default: nowhere. */
-  constructor(
-    private readonly redis: RedisClient,
-    private readonly audit?: Auditor,
-  ) {}
+  private readonly registry: HeartbeatRegistry;
 
-  /** By tree, then by age. @throws when Redis does not answer. */
+  /** @param audit the events by which commands are reported. Default: none. */
+  constructor(
+    redis: RedisClient,
+    private readonly audit?: Auditor,
+  ) {
+    this.registry = new HeartbeatRegistry(redis, PROCESS_KEYS);
+  }
+
+  /** @returns the processors by tree, then by age, the oldest first. @throws when Redis does not answer. */
   async list(): Promise<ListedProcess[]> {
-    const args = [PROCESS_PREFIX, String(LISTED_MS), String(KEPT_MS)];
-    const reply = (await LIST.run(this.redis, [PROCESSES], args)) as (number | string)[];
-    const listed: ListedProcess[] = [];
-    for (let i = 0; i < reply.length; i += 2) {
-      const info = readProcessInfo(String(reply[i + 1]));
-      if (info) listed.push({ ...info, heartbeatAgeMs: Number(reply[i]) });
-    }
+    const found = await this.registry.list(readProcessInfo);
+    const listed = found.map(({ info, heartbeatAgeMs }) => ({ ...info, heartbeatAgeMs }));
     return listed.sort((a, b) => compareText(a.tree, b.tree) || a.startedAt - b.startedAt);
   }
 
   /**
-   * Leaves a command for one processor, which looks for them every second: `quiet` (take no more jobs), `resume` (take
-   * jobs again) or `stop` (finish, end, and stay away until it is resumed or restarted on its own machine). A command that
-   * is not fetched within a minute is void.
+   * Sends a command to one processor, which fetches it within a second: `quiet` (fetch no more jobs), `resume` (fetch
+   * jobs again) or `stop` (drain, end, and stay stopped until it is resumed or restarted on its own machine). A command
+   * that is not fetched within a minute is void.
    * @returns false when no such processor is listed.
    * @throws UserError for another command; Error when Redis does not answer.
    */
@@ -72,18 +51,13 @@ export class ProcessList {
       throw new UserError(`"${command}" is no command for a job processor; use ${PROCESSOR_COMMANDS.join(', ')}.`);
     }
     const text = `${command} ${randomBytes(6).toString('hex')}`;
-    const told = await TELL.run(
-      this.redis,
-      [PROCESSES, commandsKey(identity)],
-      [identity, text, String(COMMAND_TTL_S)],
-    );
-    if (told !== 1) return false;
+    if (!(await this.registry.send(identity, text))) return false;
     this.audit?.events.emit('operator.processor', { command, processor: identity, via: this.audit.via });
     return true;
   }
 }
 
-/** A job in hand. */
+/** A running job. */
 export interface BusyJob {
   readonly id: string;
   readonly class: string;
@@ -94,14 +68,14 @@ export interface BusyJob {
   readonly startedAt: number;
 }
 
-/** What a job processor tells of itself with every report. */
+/** The status that a job processor reports. */
 export interface ProcessInfo {
-  /** Unlike any other's, ever; what the tokens of its deliveries begin with. */
+  /** Unique among all processors ever; the tokens of its deliveries begin with it. */
   readonly identity: string;
-  /** The same for all processors that one primary has started, one after the other. */
+  /** Identity of its tree, the same for all processors that one primary starts one after the other. */
   readonly tree: string;
   readonly app: string;
-  /** Catamount's. */
+  /** Version of Catamount. */
   readonly version: string;
   readonly host: string;
   readonly pid: number;
@@ -109,26 +83,26 @@ export interface ProcessInfo {
   readonly startedAt: number;
   readonly queues: readonly string[];
   readonly concurrency: number;
-  /** Takes no more jobs, until it is resumed. */
+  /** true: it fetches no more jobs until it is resumed. */
   readonly quiet: boolean;
-  /** Finishes what it has, and ends. */
+  /** true: it drains and then ends. */
   readonly stopping: boolean;
-  /** Jobs in hand; `busy` shows the first of them. */
+  /** Number of running jobs; `busy` has the first of them. */
   readonly busyCount: number;
   readonly busy: readonly BusyJob[];
   readonly rssMb: number;
-  /** 99th percentile of the event loop's delay since the report before, ms. */
+  /** 99th percentile of the event loop's delay since the previous report, ms. */
   readonly lagP99Ms: number;
-  /** Event-loop utilisation since the report before, 0 to 1. */
+  /** Event-loop utilisation since the previous report, 0 to 1. */
   readonly utilization: number;
-  /** What the last round trip to Redis took, ms; null before the first. */
+  /** Duration of the last round trip to Redis, ms; null before the first. */
   readonly redisMs: number | null;
 }
 
-/** How many jobs a processor shows. */
+/** Maximum number of jobs in `busy`. */
 export const BUSY_SHOWN = 50;
 
-/** What can be asked of a processor: take no more jobs, take jobs again, or end for good. */
+/** A command for a processor: fetch no more jobs, fetch jobs again, or end for good. */
 export type ProcessorCommand = (typeof PROCESSOR_COMMANDS)[number];
 const PROCESSOR_COMMANDS = ['quiet', 'resume', 'stop'] as const;
 
@@ -136,7 +110,7 @@ export function isProcessorCommand(text: string): text is ProcessorCommand {
   return (PROCESSOR_COMMANDS as readonly string[]).includes(text);
 }
 
-/** @returns undefined for what no processor of this version or a near one has written. */
+/** @returns undefined for a text that no processor of this version or a near one has written. */
 export function readProcessInfo(text: string | null): ProcessInfo | undefined {
   if (text === null) return undefined;
   try {
@@ -149,7 +123,7 @@ export function readProcessInfo(text: string | null): ProcessInfo | undefined {
   }
 }
 
-/** Stands in for what an older version does not tell. */
+/** Defaults for fields that another version does not report. */
 const UNKNOWN: Omit<ProcessInfo, 'identity' | 'queues'> = {
   tree: '',
   app: '',
@@ -197,7 +171,7 @@ function isBusyJob(value: unknown): value is BusyJob {
   return isText(id) && isText(name) && isText(queue) && isCount(attempt) && isTime(startedAt);
 }
 
-/** Host and pid. */
+/** @returns host and pid, such as `web-1:4711`. */
 export function processName({ host, pid }: Pick<ListedProcess, 'host' | 'pid'>): string {
   return `${host}:${pid}`;
 }

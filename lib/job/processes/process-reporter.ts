@@ -23,19 +23,19 @@ export interface PresenceOptions {
   readonly events: Events;
   readonly app: string;
   readonly identity: string;
-  /** Processors whose end is known. */
+  /** Identities of processors that are known to have ended. */
   readonly dead: readonly string[];
   readonly tuning: HeartbeatTuning;
-  /** Whether to count what becomes of jobs and mails. */
+  /** true: it counts the outcomes of jobs and mails. */
   readonly history: boolean;
   readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onCommand: (command: ProcessorCommand) => void;
-  /** Whether the app has a job class of that name. */
+  /** @returns true when the app has a job class of that name. */
   readonly knowsClass: (className: string) => boolean;
 }
 
-/** What a processor tells the world of itself and its queues while it runs. */
+/** Reports a processor while it runs: heartbeats and status, the latency of its queues, and statistics. */
 export class ProcessReporter {
   private readonly heartbeat: Heartbeat;
   private readonly latency: LatencyMonitor;
@@ -89,23 +89,23 @@ export class ProcessReporter {
     };
   }
 
-  /** What it told is no longer true. */
+  /** Call when the status has changed; it is reported at once. */
   changed(): void {
     this.heartbeat.trigger();
   }
 
-  /** That one has ended without giving its jobs back. */
+  /** Rescues the jobs of a processor that has ended without returning them. */
   rescueOrphans(identity: string): void {
     this.heartbeat.rescueOrphans(identity);
   }
 
-  /** It drains: still here, but not for long. */
+  /** Call when the processor drains; its status shows `stopping` at once. */
   drains(): void {
     this.stopping = true;
     this.heartbeat.trigger();
   }
 
-  /** To be called when nothing is in hand any more. */
+  /** Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.endTally?.();
     await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
@@ -114,7 +114,7 @@ export class ProcessReporter {
     this.vitals?.stop();
   }
 
-  /** While Redis is away the accounts stay here. */
+  /** Flushes the statistics; while Redis is away they are kept in memory. */
   private async account(): Promise<undefined> {
     const { client } = this.options.redis;
     if (client.isReady) await this.handover.send(client);
@@ -159,19 +159,19 @@ export interface LatencyWatchOptions {
   readonly redis: RedisClient;
   readonly knex: Knex;
   readonly events: Events;
-  /** Those that this processor serves. */
+  /** The queues that this processor serves. */
   readonly queues: readonly string[];
-  /** Of these the outbox keeps what Redis should not hold yet. */
+  /** @returns full queues; their rows wait in the outbox on purpose. */
   readonly fullQueues: () => readonly string[];
-  /** A queue whose oldest job has waited for longer is behind, ms. 0: never. */
+  /** Latency above which a queue is reported, ms. 0: never. */
   readonly warningMs: number;
-  /** How often it looks, ms. */
+  /** Interval of the checks, ms. */
   readonly everyMs: number;
 }
 
 /**
- * Notices when jobs wait for too long, on a queue that is served here or nowhere, or in the outbox before it: once when
- * it begins, and once when they wait for less than half of that again.
+ * Reports when jobs wait for too long on a queue that is served here or nowhere, or in the outbox: once when the
+ * latency exceeds the limit, and once when it is back to half of it.
  */
 export class LatencyMonitor {
   private readonly behind = new Set<string>();
@@ -181,7 +181,7 @@ export class LatencyMonitor {
 
   constructor(private readonly options: LatencyWatchOptions) {
     this.processes = new ProcessList(options.redis);
-    // Stores that do not answer are told of by those who work with them.
+    // Failures of the stores are reported by the code that works with them.
     this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });
   }
 
@@ -214,7 +214,7 @@ export class LatencyMonitor {
 
   private judgeQueue({ name, waiting, paused, latencyMs }: QueueStatus, served: boolean): void {
     const before = this.behind.has(name);
-    // A paused queue waits because somebody wants it to.
+    // The latency of a paused queue is intended.
     const behind = !paused && this.isBehind(latencyMs, before);
     if (behind === before) return;
     const state = { queue: name, latencyMs, size: waiting };

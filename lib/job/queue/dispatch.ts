@@ -3,10 +3,13 @@ import { RedisScript } from '../../core/redis-script';
 import { keyPrefix } from './keys';
 import { WAKE_LUA } from './queue-status';
 
-/** A script call carries at most so many bytes of records and so many jobs, so that it never holds Redis up. */
+/** Limits of one script call, in bytes of records and in jobs, so that it never blocks Redis for long. */
 const LIMITS = { bytes: 1_000_000, count: 1000 };
 
-/** What Redis made of a job: put it on the queue, knew it already, knew its end already, or came to it too late. */
+/**
+ * The result of a dispatch. `queued`: the job is on its queue now; `known`: Redis had it already; `finished`: it has
+ * ended already; `expired`: the call came after `notAfter`.
+ */
 export type Dispatched = 'queued' | 'known' | 'finished' | 'expired';
 
 export interface DispatchedJob {
@@ -17,7 +20,7 @@ export interface DispatchedJob {
   readonly diedAt?: number | undefined;
 }
 
-// What bee-queue's addJob.lua does, for many jobs, and never twice for one id.
+// Does the work of bee-queue's addJob.lua for many jobs, and never twice for one id.
 // KEYS  queue prefixes ("bq:default:")
 // ARGV  1 not after (ms, by Redis's clock), or 0 of rows in the outbox, then id, number of its queue, record, and when it
 //       died or "", for each job
@@ -48,16 +51,16 @@ return table.concat(out)`);
 const STATES: Readonly<Record<string, Dispatched>> = { q: 'queued', k: 'known', f: 'finished', e: 'expired' };
 
 export interface DispatchOptions {
-  /** Redis refuses what reaches it later than this, ms since 1970. */
+  /** Redis rejects jobs that reach it later than this, ms since 1970. Default: none. */
   readonly notAfter?: number;
-  /** How long to wait for each answer, ms. */
+  /** Timeout of each reply, ms. */
   readonly limitMs?: number;
-  /** Given the ids that Redis has taken when it says so too late for whoever waited. */
+  /** Called with the ids that Redis has queued when its reply comes after the timeout. */
   readonly onLate?: (ids: readonly string[]) => void;
 }
 
 /**
- * Puts jobs on their queues in the order given; one that is there already, or has ended already, is left alone.
+ * Puts jobs on their queues in the order given; a job that is there already, or has ended already, is left alone.
  * @returns a state for each job. @throws when Redis does not answer: some of them may be queued then.
  */
 export async function dispatch(
@@ -70,12 +73,12 @@ export async function dispatch(
   return states;
 }
 
-/** In the sizes that `dispatchChunk` takes. */
+/** Splits jobs into chunks for `dispatchChunk`. */
 export function dispatchChunks(jobs: readonly DispatchedJob[]): Iterable<readonly DispatchedJob[]> {
   return chunks(jobs, (job) => job.record.length, LIMITS);
 }
 
-/** All of them in one call, which Redis carries out whole or not at all. */
+/** Dispatches all of them in one script call, which Redis executes whole or not at all. */
 export async function dispatchChunk(
   client: RedisClient,
   jobs: readonly DispatchedJob[],
@@ -105,7 +108,7 @@ export interface ChunkLimits {
   readonly count: number;
 }
 
-/** Cuts a list into parts of at most so many items and about so many bytes. One item alone may be larger. */
+/** Splits a list into chunks within the limits of bytes and items. A single item may be larger. */
 export function* chunks<T>(
   items: readonly T[],
   sizeOf: (item: T) => number,

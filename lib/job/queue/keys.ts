@@ -1,15 +1,15 @@
 /** zset, identity by its last heartbeat (ms, Redis's clock): every job processor of every tree on this Redis. */
 export const PROCESSES = 'catamount:processes';
 
-/** What every key of one process begins with. */
+/** Prefix of the keys of each process. */
 export const PROCESS_PREFIX = 'catamount:process:';
 
-/** string: what a processor last told of itself, as JSON. */
+/** string: the latest status of a processor, as JSON. */
 export function processKey(identity: string): string {
   return PROCESS_PREFIX + identity;
 }
 
-/** list: commands that it has not executed yet. */
+/** list: commands that the processor has not executed yet. */
 export function commandsKey(identity: string): string {
   return `${PROCESS_PREFIX}${identity}:commands`;
 }
@@ -17,7 +17,7 @@ export function commandsKey(identity: string): string {
 /** bee-queue's own prefix, so that its plain producers and readers work on the same keys. */
 const PREFIX = 'bq';
 
-/** What every key of a queue begins with: `bq:mailer:`. */
+/** @returns the prefix of every key of a queue, such as `bq:mailer:`. */
 export function keyPrefix(queue: string): string {
   return `${PREFIX}:${queue}:`;
 }
@@ -26,9 +26,9 @@ export function keyPrefix(queue: string): string {
 type OwnKey =
   /** hash, id → `n:token`: deliveries without an outcome, and the fence of the latest. */
   | 'deliveries'
-  /** zset by time of death: jobs that have died, for the moment until they are in Postgres (outbox/dead-jobs.ts). */
+  /** zset by time of death: jobs that have died, until they are handed over to Postgres (outbox/dead-jobs.ts). */
   | 'dead'
-  /** string: how many of these had to make room while Postgres was away, until a processor has told of them. */
+  /** string: number of these that were dropped for space while Postgres was away and are not reported yet. */
   | 'dropped'
   /** string: exists while the queue is paused. */
   | 'paused'
@@ -36,23 +36,23 @@ type OwnKey =
   | 'finished'
   /** zset by time: jobs that went straight to Redis and have an outcome, for a minute. */
   | 'recent'
-  /** set: jobs that went straight to Redis after all, though their rows are in the outbox, too: their ends are of both. */
+  /** set: jobs that went straight to Redis although they also have rows in the outbox, which their ends must delete. */
   | 'twins'
-  /** hash, id → JSON: where a job that checkpoints has come to, until its final outcome. */
+  /** hash, id → JSON: the latest checkpoint of a job, until its final outcome. */
   | 'cursor'
-  /** hash, id → JSON: what a job last said of its progress, until its final outcome. */
+  /** hash, id → JSON: the latest progress of a job, until its final outcome. */
   | 'progress';
 
-/** zset of queues by when they were last served or began to fill, ms; those that are long empty leave it. */
+/** zset of queues by the time at which they were last served or began to fill, ms; idle ones are removed. */
 export const QUEUES_KEY = 'catamount:queues';
 /** set of the keys of lists of blocked jobs, `bq:mailer:blocked:ReportJob`; some may be empty. */
 export const BLOCKED_KEY = 'catamount:blocked';
-/** set of the key prefixes of queues that some processor does not peek at: who fills one wakes it. */
+/** set of the key prefixes of queues that some processor does not peek at; filling one publishes a wake-up. */
 export const UNWATCHED_KEY = 'catamount:unwatched';
-/** channel: the queue of this key prefix may have work for processors that found none. */
+/** channel: its messages are the key prefixes of queues that may have work for idle processors. */
 export const WAKE_CHANNEL = 'catamount:wake';
 
-/** set of the places of a class that are taken, key prefix of the queue and id. */
+/** set: the permits of a class's limit that are taken, each as the key prefix of the queue and the job's id. */
 export function semaphoreKey(jobName: string): string {
   return `catamount:limit:${jobName}`;
 }
@@ -61,21 +61,21 @@ export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'acti
   return keyPrefix(queue) + key;
 }
 
-/** How long the end of a job that went straight to Redis is remembered, ms: see JobEnqueuer. */
+/** Time for which the end of a job that went straight to Redis is remembered, ms (see JobEnqueuer). */
 export const RECENT_MS = 60_000;
-/** From so many ends per queue on, those that are older are not left to the sweep. */
+/** Above this many ends per queue, expired ones are deleted at once instead of by the sweep. */
 const RECENT_LIMIT = 20_000;
-/** And so many are remembered at most: some 10 MB. */
+/** Maximum number of ends per queue: some 10 MB. */
 const RECENT_MOST = 100_000;
 
-/** While Postgres is away so many dead jobs of a queue wait for it at most: some 80 MB. Then the oldest make room. */
+/** Maximum number of dead jobs per queue that wait for Postgres: some 80 MB. Beyond it the oldest are dropped. */
 export const DYING_LIMIT = 10_000;
 
 /**
- * Lua for scripts that end jobs: `die(p, id, markers)`, whose record is written already, and `leaveMarkers(p, id, markers)`;
- * expects `call` and `now` (ms).
- * Whatever makes a job vanish leaves its id in `finished`: there may be a row in the outbox, and without that trace it
- * would be taken for lost and be dispatched again. A death leaves none: its row goes when it is dead in Postgres.
+ * Lua for scripts that end jobs: `leaveMarkers(p, id, markers)`, and `die(p, id, markers)` for a job whose record is
+ * written already; expects `call` and `now` (ms).
+ * Whatever removes a job leaves its id in `finished`: the job may have a row in the outbox, which would else be taken
+ * for lost and dispatched again. A death leaves no such marker: the row is deleted when the job is dead in Postgres.
  */
 export const OUTCOME_LUA = `
 local function leaveMarkers(p, id, markers)

@@ -5,12 +5,12 @@ import { readPayload, readRecord, readyAt } from '../record/record';
 import { BLOCKED_KEY, keyPrefix, QUEUES_KEY, queueKey, UNWATCHED_KEY, WAKE_CHANNEL } from './keys';
 
 const ANSWER_MS = 5000;
-/** An empty queue that nobody has served for this long is forgotten, ms. */
+/** An empty queue that nobody has served for this long is removed from the list, ms. */
 const FORGOTTEN_AFTER_MS = 10 * 60_000;
 
 /**
- * Lua: `beginsToFill(p, now)`, for the key prefix of a queue that was empty, puts it on the list of those that exist and
- * wakes processors that do not wait for its jobs; expects `call`.
+ * Lua for `beginsToFill(p, now)`, to be called with the key prefix of a queue that was empty: it lists the queue and
+ * wakes processors that do not peek at it. Expects `call`.
  */
 export const WAKE_LUA = `
 local function beginsToFill(p, now)
@@ -19,19 +19,19 @@ local function beginsToFill(p, now)
 end
 `;
 
-/** Queues that have jobs, are served, or were so a few minutes ago, by name: whoever enqueued, whoever serves them. */
+/** @returns the names, sorted, of queues that have jobs or are served, or were so within the last ten minutes. */
 export async function queueNames(client: RedisClient): Promise<string[]> {
   const names = await answerWithin(ANSWER_MS, client.zRange(QUEUES_KEY, 0, -1));
   return names.sort();
 }
 
-/** Those that are configured, in their order, then all others that exist, by name. @throws when Redis does not answer. */
+/** @returns the configured queues, in their order, then all others, by name. @throws when Redis does not answer. */
 export async function knownQueues(client: RedisClient, configured: readonly string[]): Promise<string[]> {
   return [...new Set([...configured, ...(await queueNames(client))])];
 }
 
 // KEYS  1 queues, then queue prefixes
-// ARGV  1 forget those noted before (ms), then their names
+// ARGV  1 remove those last served before (ms), then their names
 const FORGET = new RedisScript(`
 local call = redis.call
 for n = 2, #ARGV do
@@ -41,34 +41,34 @@ for n = 2, #ARGV do
   end
 end`);
 
-/** Takes queues off the list that have been empty, and not served, for minutes. */
+/** Removes queues from the list that are empty and have not been served for ten minutes. */
 export async function forgetIdleQueues(client: RedisClient, names: readonly string[]): Promise<void> {
   if (names.length === 0) return;
   const before = String(Date.now() - FORGOTTEN_AFTER_MS);
   await FORGET.run(client, [QUEUES_KEY, ...names.map(keyPrefix)], [before, ...names]);
 }
 
-/** What Redis tells of a queue. */
+/** The status of a queue in Redis. */
 export interface QueueStatus {
   readonly name: string;
   /** Jobs that wait to be fetched. */
   readonly waiting: number;
   readonly active: number;
-  /** Jobs set aside while as many of their class run as may; they go first when there is a place. */
+  /** Jobs set aside while their class is at its limit; they go first when it has a free permit. */
   readonly blocked: number;
-  /** Retries that are not due yet, and what plain producers delayed. */
+  /** Retries that are not due yet, and jobs that plain producers delayed. */
   readonly delayed: number;
-  /** How long the job that is next has waited since it could have run, ms; 0 when none waits or its record is unreadable. */
+  /** Time that the next job has waited since it became ready, ms; 0 when none waits or its record is unreadable. */
   readonly latencyMs: number;
-  /** Class of the job that is next; undefined when none waits or its record is unreadable. */
+  /** Class of the next job; undefined when none waits or its record is unreadable. */
   readonly next: string | undefined;
-  /** undefined: it is not paused. */
+  /** undefined when the queue is not paused. */
   readonly paused: Pause | undefined;
 }
 
 // KEYS  queue prefixes
-// reply for each: waiting, active, blocked, delayed, what `paused` holds or "", the record of the one that is next or
-//       ""; then the time, ms
+// reply for each: waiting, active, blocked, delayed, the value of `paused` or "", the record of the next job or "";
+//       then the time, ms
 const SCRIPT = new RedisScript(`
 local call, out, blocked = redis.call, {}, {}
 for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
@@ -88,7 +88,7 @@ return out`);
 
 const FIELDS = 6;
 
-/** One script call for all of them. */
+/** Reads the status of all these queues in one script call. @throws when Redis does not answer. */
 export async function readQueues(client: RedisClient, names: readonly string[]): Promise<QueueStatus[]> {
   if (names.length === 0) return [];
   const reply = (await SCRIPT.run(client, names.map(keyPrefix), [])) as (number | string)[];
@@ -126,18 +126,18 @@ function latencyOf(text: string, now: number): number {
   }
 }
 
-/** Since when a queue is paused, and by whom. */
+/** The time at which a queue was paused, and the operator who paused it. */
 export interface Pause {
   readonly since: Date;
   readonly by: string;
 }
 
-/** What Redis holds in `paused` of a queue. */
+/** @returns the text that Redis holds in `paused` of a queue. */
 export function writePause({ since, by }: Pause): string {
   return `${since.getTime()} ${by}`;
 }
 
-/** @param now stands in for a time that somebody else's note does not tell, ms since 1970. */
+/** @param now ms since 1970; used when the text, which others may have written, holds no time. */
 export function readPause(note: string, now: number): Pause {
   const [, since, by] = /^(\d{1,15}) (.+)$/s.exec(note) ?? [];
   return { since: new Date(Number(since ?? now)), by: by ?? 'unknown' };
@@ -155,20 +155,20 @@ export async function forgetPause(knex: Knex, queue: string): Promise<void> {
   await knex.raw('delete from job_pauses where queue = ?', [queue]);
 }
 
-/** How many dead jobs of a queue had to make room while Postgres was away, since it was last asked for, by whomever. */
+/** @returns how many dead jobs of a queue were dropped while Postgres was away, and resets that counter. */
 export async function takeDropped(client: RedisClient, queue: string): Promise<number> {
   return Number((await answerWithin(ANSWER_MS, client.getDel(queueKey(queue, 'dropped')))) ?? 0);
 }
 
-// KEYS 1 `paused` of a queue   ARGV 1 the note that is to go
+// KEYS 1 `paused` of a queue   ARGV 1 the text that is to be deleted
 const TAKE_BACK = new RedisScript(`
 if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) end
 return 0`);
 
 /**
- * Pauses queues again that Redis has lost the pauses of. Who resumes one meanwhile has deleted its row before: then the
- * pause is taken back.
- * @returns their names.
+ * Pauses queues again whose pauses Redis has lost. An operator who resumes one meanwhile deletes its row first; then
+ * the pause is undone.
+ * @returns the names of the queues that were paused again.
  */
 export async function restorePauses(knex: Knex, redis: RedisClient): Promise<readonly string[]> {
   const restored: { readonly key: string; readonly note: string; readonly queue: string }[] = [];

@@ -3,10 +3,10 @@ import { answerWithin, RedisScript } from '../../core/redis-script';
 import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
 import { WAKE_LUA } from './queue-status';
 
-// Every record of a queue is on one of these: `waiting`, `active`, `blocked:…`, `delayed`, `dead` (for a moment),
-// or `succeeded` (of plain bee-queue workers). One that is on none of them would stay for ever without running.
+// Every record of a queue is in one of these: `waiting`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
+// over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
 
-/** Lua: `blockedKeys()`, by key prefix the keys of the lists of blocked jobs. Expects `call`. */
+/** Lua for `blockedKeys()`: the keys of the lists of blocked jobs, by key prefix. Expects `call`. */
 const BLOCKED_LUA = `
 local function blockedKeys()
   local blocked = {}
@@ -19,8 +19,9 @@ end
 `;
 
 /**
+ * Compares the number of records of each queue with the number of entries in its lists and sets.
  * KEYS  queue prefixes
- * reply for each "1" where the number of records is not that of the places they are in
+ * reply "1" for each queue where they differ, else "0"
  */
 export const COUNT_SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
@@ -34,8 +35,8 @@ end
 return table.concat(out)`);
 
 /**
- * The next records that are in no set; most of them are on a list. What a plain bee-queue worker has put into `failed`
- * is in none: it is to be dead.
+ * Reads the next records that are in no set; most of them are on a list. A job that a plain bee-queue worker has put
+ * into `failed` counts as in none, since it should be dead.
  * KEYS  1 queue prefix
  * ARGV  1 cursor of HSCAN
  * reply the next cursor, the keys of the lists of blocked jobs, then id and when it was enqueued (ms) for each
@@ -54,19 +55,19 @@ for i = 1, #scanned[2], 2 do
 end
 return out`);
 
-/** Elements of lists that one call may look at one by one; that takes Redis 3 ms. */
+/** List elements that one call may compare one by one, which takes Redis 3 ms. */
 const MOST_COMPARED = 250_000;
-/** Elements that one call may read into a table of Lua's, in which it then finds any number of ids; 5 ms. */
+/** List elements that one call may read into a Lua table to look up any number of ids, which takes 5 ms. */
 const MOST_READ = 10_000;
 
 /**
- * Looks once more, and puts those that really are nowhere where their records say that they belong: the dead set, the
- * retry set, else the end of the waiting list. What a listed process has in hand is left to it, and what an unlisted one
- * has, unless the caller is sure that it is gone.
+ * Checks again, and puts jobs that are on no list where their records say that they belong: into the dead set,
+ * `delayed`, or else `waiting`. Jobs that a listed process holds are left to it, and those that an unlisted one holds,
+ * too, unless the caller is sure that it is gone.
  * KEYS  1 queue prefix
  * ARGV  id, "1" = sure, for each
- * reply a letter for each that was looked at, which may not be all: p put back, h in hand, u in the hand of a process
- *       that is not listed, o somewhere or gone
+ * reply a letter for each that was checked, which may not be all: p put back, h held by a process, u held by a process
+ *       that is not listed, o in a list or set, or gone
  */
 export const PUT_BACK_SCRIPT = new RedisScript(`
 local call, p, out = redis.call, KEYS[1], {}
@@ -134,27 +135,29 @@ end
 return table.concat(out)`);
 
 const ANSWER_MS = 5000;
-/** Elements of a list, or candidates, per call. */
+/** List elements, or candidates, per call. */
 const PAGE = 500;
-/** A walk may take this part of the time at most, should a mismatch last that it cannot mend. */
+/** Maximum share of the time that scans may take while a mismatch lasts that they cannot repair. */
 const WALK_SHARE = 0.05;
-/** A process that is not listed shows itself once a second if it lives, ms. */
+/**
+ * After this many ms without being listed a process counts as gone, since a living one sends a heartbeat each second.
+ */
 const UNLISTED_MS = 5000;
 
 export interface StrayJobsOptions {
   readonly redis: RedisClient;
-  /** Whether this process is running the job. */
+  /** @returns true when this process is running the job. */
   readonly isRunning: (id: string) => boolean;
   readonly onRestored: (queue: string, count: number) => void;
 }
 
 /**
- * Finds jobs whose records Redis has but which are on no list, after a part of its data was lost, and puts them back. As a
- * rule that is one call that compares numbers; only where these differ are the records walked, in calls of a few ms.
+ * Finds jobs that have a record but are on no list, since Redis lost a part of its data, and puts them back. Mostly
+ * that takes one call that compares counts; only when these differ are the records scanned, in calls of a few ms.
  */
 export class StrayJobs {
   private readonly notBefore = new Map<string, number>();
-  /** By id: since when it has been seen in the hand of a process that is not listed. */
+  /** By job id: the time since which it has been held by a process that is not listed. */
   private unlistedSince = new Map<string, number>();
 
   constructor(private readonly options: StrayJobsOptions) {}
@@ -176,7 +179,7 @@ export class StrayJobs {
   /** @returns how many were put back. */
   private async walk(queue: string): Promise<number> {
     const { enqueuedAt, blockedKeys } = await this.scan(queue);
-    // Behind the records, so that what moves on meanwhile is not taken for lost; the script looks once more anyway.
+    // Lists are read after the records, so that few moving jobs look lost; the script checks each again anyway.
     for (const key of [...blockedKeys, queueKey(queue, 'waiting'), queueKey(queue, 'active')]) {
       for await (const id of this.elements(key)) enqueuedAt.delete(id);
     }

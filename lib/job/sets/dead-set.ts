@@ -32,12 +32,12 @@ const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 millisecond'`;
 const BY_TIME = 'died_at desc, queue, id';
 const NEWEST_FIRST = [BY_TIME, 'died_at, queue desc, id desc'] as const;
 const OLDEST_FIRST = ['died_at, queue desc, id desc', BY_TIME] as const;
-/** Jobs that an outbox can hold: the others are known by ids that are no UUIDs, or have records that cannot be read. */
+/** Jobs that the outbox can hold: their ids are UUIDs and their records can be read. */
 const DURABLE = `options is not null and id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$'`;
 
 /**
- * Jobs that will not run again by themselves. Newest first; at most 10,000 a queue, for at most 180 days. They are in
- * Postgres: but for jobs of plain bee-queue producers no method needs Redis.
+ * Jobs that will not run again by themselves, newest first; at most 10,000 per queue, for at most 180 days. They are in
+ * Postgres: no method needs Redis, except to retry jobs of plain bee-queue producers.
  */
 export class DeadSet extends JobSet {
   readonly name = 'dead';
@@ -69,7 +69,10 @@ export class DeadSet extends JobSet {
     return countDead(this.sources.knex, deadCondition(checkFilter({})));
   }
 
-  /** To the tails of their queues, with all attempts anew, and durable: they are in the outbox until their next end. */
+  /**
+   * Puts jobs on the tails of their queues with all attempts anew. They are durable: their rows stay in the outbox
+   * until their next outcome.
+   */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(RETRY, selection, options);
   }
@@ -101,7 +104,7 @@ export class DeadSet extends JobSet {
 
   protected async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     const { knex } = this.sources;
-    // Those that die while this runs are left alone, whatever clock says so.
+    // Jobs that die while this runs are left alone; the newest death bounds the move, so no clock matters.
     const { rows } = await knex.raw<{ rows: { readonly at: number | null }[] }>(
       `select ${MILLISECONDS} as at from job_dead order by died_at desc limit 1`,
     );
@@ -132,7 +135,10 @@ export class DeadSet extends JobSet {
     return { moved: durable + others.moved, chosen: durable + others.chosen };
   }
 
-  /** They are in Redis before their rows are gone. Once more after a crash between the two, Redis knows them. */
+  /**
+   * Retries jobs that the outbox cannot hold. They are dispatched before their rows are deleted; after a crash between
+   * the two, Redis recognises the second dispatch.
+   */
   private retryOthers({ condition, limit, locked }: DeadChoice): Promise<Moved> {
     const { knex, redis } = this.sources;
     return knex.transaction(async (trx: Knex.Transaction) => {
@@ -159,7 +165,7 @@ export class DeadSet extends JobSet {
 interface DeadChoice {
   readonly condition: RowCondition;
   readonly limit: number;
-  /** Rows that another operator has in hand: wait for them, or pass them over. */
+  /** Rows that another transaction has locked are waited for, or passed over. */
   readonly locked: 'for update' | 'for update skip locked';
 }
 
@@ -176,7 +182,7 @@ function gone({ condition, locked }: DeadChoice, also = 'true'): string {
   )`;
 }
 
-/** In one statement, which needs no Redis. The relay's dispatch puts an end to what Redis may still have of the death. */
+/** Moves rows to the outbox in one statement, without Redis. The relay's dispatch removes what Redis may still hold. */
 async function retryDurable(knex: Knex, choice: DeadChoice): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly moved: number }[] }>(
     `with ${gone(choice, DURABLE)}, moved as (
@@ -201,7 +207,7 @@ interface DeadJobRow {
   readonly queue: string;
   readonly payload: string | null;
   readonly options: string | null;
-  /** When it died, ms since 1970. */
+  /** Time of death, ms since 1970. */
   readonly score: number;
 }
 
@@ -222,9 +228,9 @@ function describe({ id, queue, payload, options, score }: DeadJobRow): JobEntry 
 interface AskedPage {
   readonly filter: CheckedFilter;
   readonly order: string;
-  /** The other way round, from where what is nearer to the end is read; undefined: it is never. */
+  /** The reverse order, by which a page in the second half is read from the end; undefined: it never is. */
   readonly reverse?: string;
-  /** Goes on behind it. */
+  /** The page begins after this position. */
   readonly after?: ScanPosition | undefined;
   readonly offset: number;
   readonly limit: number;
@@ -262,7 +268,7 @@ function behind({ sql, values }: RowCondition, order: string, { score, queue, id
   };
 }
 
-/** Only ids are passed over, which an index holds. */
+/** The offset skips ids only, which an index holds, instead of whole rows. */
 async function readRows(
   knex: Knex,
   { sql, values }: RowCondition,
@@ -279,12 +285,12 @@ async function readRows(
   return rows;
 }
 
-/** Jobs of one search that are ordered as they are found. Of more the first ones are soon met in the index by time. */
+/** Matches of a search up to which they are sorted as found; the first of more are found fast in the index by time. */
 const MAX_FOUND = 5000;
 
 /**
- * Finds and counts in one pass: no index knows of words, and all rows are looked at.
- * @returns undefined when there are too many.
+ * Reads a page and counts all matches in one pass over all rows, since no index serves a search for words.
+ * @returns undefined when more than MAX_FOUND match.
  */
 async function searchRows(
   knex: Knex,
@@ -309,7 +315,7 @@ async function searchRows(
   return total > MAX_FOUND ? undefined : { rows: rows.filter(({ id }) => id !== null), total };
 }
 
-/** Those with nothing to go by come last. */
+/** @returns the SQL order; rows that lack the key come last. */
 function sortedBy({ by, descending }: Sort): string {
   const key = by === 'attempts' || by === 'queue' ? by : `nullif(${by}, '')`;
   return `${key} ${descending ? 'desc' : 'asc'} nulls last, died_at desc, id`;
@@ -356,7 +362,7 @@ function theseDead(refs: readonly { readonly id: string; readonly queue: string 
   };
 }
 
-/** Of these jobs those that are dead. */
+/** @returns those of these jobs that are dead. @throws InvalidRequestError for an ambiguous id. */
 export async function findDead(knex: Knex, refs: readonly CheckedRef[]): Promise<JobEntry[]> {
   if (refs.length === 0) return [];
   await refuseAmbiguous(knex, refs);
@@ -365,7 +371,7 @@ export async function findDead(knex: Knex, refs: readonly CheckedRef[]): Promise
   return rows.map(describe);
 }
 
-/** @throws InvalidRequestError when an id without a queue is of dead jobs of several queues. */
+/** @throws InvalidRequestError when an id without a queue belongs to dead jobs of several queues. */
 async function refuseAmbiguous(knex: Knex, refs: readonly CheckedRef[]): Promise<void> {
   const ids = refs.filter(({ id, queue }) => queue === undefined && !isUuid(id)).map(({ id }) => id);
   if (ids.length === 0) return;

@@ -11,15 +11,15 @@ import {
   routeMarkers,
 } from '../record/record';
 
-/** Where a job may be. `blocked`: it waits for its class's limit. */
+/** The places that a job may be in. `blocked`: it waits for its class's concurrency limit. */
 export type SetName = 'waiting' | 'active' | 'blocked' | 'retry' | 'scheduled' | 'dead';
 
 export interface JobError {
-  /** With the error's name, and the messages of what caused it. */
+  /** The error's name and message, and those of its causes. */
   readonly message: string;
-  /** Message and frames, as far as they were kept: of errors that repeat themselves the newest has them. */
+  /** Message and frames; of repeated errors only the newest keeps its frames. */
   readonly stack: string;
-  /** Of the run that failed with it; undefined where nobody noted that. */
+  /** The run that failed with it; undefined when that was not recorded. */
   readonly run: FailedRun | undefined;
 }
 
@@ -28,27 +28,27 @@ export interface JobEntry {
   readonly id: string;
   readonly queue: string;
   readonly set: SetName;
-  /** The job name; undefined when the record does not tell. */
+  /** The job name; undefined when the record has none. */
   readonly class: string | undefined;
-  /** As they travel: dates, models and the like in their tagged form. */
+  /** Serialized arguments: dates, models and the like are in their tagged form. */
   readonly args: readonly JsonValue[];
-  /** When it will run (retry, scheduled), died (dead), or was put on its queue; undefined when nobody noted that. */
+  /** Time of the next run (retry, scheduled), of death (dead), or of enqueueing; undefined when it is not recorded. */
   readonly at: Date | undefined;
   readonly enqueuedAt: Date | undefined;
-  /** Runs that have failed. */
+  /** Number of failed runs. */
   readonly attempts: number;
-  /** Newest first, the latest five. */
+  /** The latest five errors, newest first. */
   readonly errors: readonly JobError[];
-  /** Why it is dead. */
+  /** The reason of its death. */
   readonly reason: string | undefined;
   readonly tags: readonly string[];
-  /** Of the code that enqueued it. */
+  /** Context of the code that enqueued it. */
   readonly context: CarriedContext;
-  /** What its run noted last with `progress()`. */
+  /** The value that its run last passed to `progress()`. */
   readonly progress: unknown;
-  /** Why the record cannot be read, in whole or in part; undefined when it can. */
+  /** The reason why the record cannot be read, in whole or in part; undefined when it can. */
   readonly unreadable: string | undefined;
-  /** The record's text, when it is unreadable. */
+  /** The record's text; undefined when it is readable or missing. */
   readonly raw: string | undefined;
 }
 
@@ -59,14 +59,14 @@ interface EntrySource {
   readonly at: Date | undefined;
   /** The record's text; undefined when there is none. */
   readonly text: string | undefined;
-  /** JSON, as a run noted it. */
+  /** The run's progress, as JSON. */
   readonly progress?: string | undefined;
 }
 
-/** Never throws: what cannot be read is `unreadable`. */
+/** Describes a job by its record. Never throws: a record that cannot be read gives an entry with `unreadable`. */
 export function describeJob(source: EntrySource): JobEntry {
   const { id, queue, set, text } = source;
-  // Of a score that is no time there is none.
+  // A score may be no valid time, since plain producers can write anything.
   const at = Number.isNaN(source.at?.getTime()) ? undefined : source.at;
   const known = { id, queue, set, at, progress: parsed(source.progress) };
   if (text === undefined) return { ...known, ...NOTHING, unreadable: 'the job has no record' };
@@ -94,7 +94,7 @@ export function describeJob(source: EntrySource): JobEntry {
   }
 }
 
-/** A row of the outbox that Redis does not know yet. Never throws. */
+/** Describes a row of the outbox that was not dispatched yet. Never throws. */
 export function describeRow(row: Omit<EntrySource, 'text' | 'progress'> & { readonly payload: string }): JobEntry {
   const { payload, ...known } = row;
   try {
@@ -156,7 +156,7 @@ export const KILLED = 'killed by an operator';
 
 type Rewrite = (record: JobRecord) => JobRecord;
 
-/** @returns the record's new text; undefined when it cannot be read: it stays as it is then. */
+/** @returns the record's new text; undefined when it cannot be read, and so stays as it is. */
 export function rewritten(text: string | undefined, rewrite: Rewrite | undefined): string | undefined {
   if (text === undefined || !rewrite) return undefined;
   try {
@@ -166,13 +166,13 @@ export function rewritten(text: string | undefined, rewrite: Rewrite | undefined
   }
 }
 
-/** Of a job that is put on its queue now: how long it waits there is counted from here. */
+/** @returns the record of a job that is put on its queue now; its latency is measured from `now` (ms since 1970). */
 export function queuedRecord(record: JobRecord, now = Date.now()): JobRecord {
   const { dueAt: _, ...options } = record.options;
   return { ...record, options: { ...options, timestamp: now } };
 }
 
-/** Of a job that is to run at another time: how long it waits is counted from then. */
+/** @returns the record of a rescheduled job; its latency is measured from `dueAt` (ms since 1970). */
 export function dueRecord(record: JobRecord, dueAt: number): JobRecord {
   return { ...record, options: { ...record.options, dueAt } };
 }
@@ -191,7 +191,7 @@ export function payloadOf(text: string | undefined): Payload | undefined {
   }
 }
 
-/** As `filter-script.ts` tells it. */
+/** @returns true for a job that failed and will be retried; filter-script.ts has the same rule in Lua. */
 export function isRetrying(text: string | undefined): boolean {
   try {
     return text !== undefined && readRecord(text).status === 'retrying';
@@ -200,7 +200,7 @@ export function isRetrying(text: string | undefined): boolean {
   }
 }
 
-/** When it was put on its queue, ms since 1970; 0 when that is unknown. */
+/** @returns the time at which the job was put on its queue, ms since 1970; 0 when it is unknown. */
 export function queuedAt(text: string | undefined): number {
   try {
     return (text !== undefined && Number(readRecord(text).options.timestamp)) || 0;
@@ -209,7 +209,7 @@ export function queuedAt(text: string | undefined): number {
   }
 }
 
-/** What the job's end leaves behind (fetch/fetch-script.ts). */
+/** @returns the markers that the job's end leaves in Redis (fetch/fetch-script.ts). */
 export function markersOf(text: string | undefined): string {
   return routeMarkers(payloadOf(text));
 }

@@ -1,7 +1,7 @@
 /**
- * Lua that tells whether a record meets a filter: `matches(id, text)`, with the filter in `F` (see `luaFilter`).
+ * Lua for `matches(id, text)`: does a record meet the filter in `F` (see `luaFilter`)?
  *
- * A record that our own code wrote is not parsed, which takes ten times as long: its text has a known order,
+ * A record that our own code wrote is not parsed, since that takes ten times as long: its text has a known order,
  *
  *     {"data":{"v":1,"class":"C","args":[…],"via":"…",…},"options":{"timestamp":…},"status":"…","progress":0}
  *                            c     a      e               o

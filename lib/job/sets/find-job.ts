@@ -11,11 +11,11 @@ import { describeJob, describeRow, isRetrying, type JobEntry, type SetName } fro
 import { findRow, type OutboxJob } from './outbox-rows';
 import { type CheckedRef, checkRef, InvalidRequestError, type JobRef, type SetSources } from './query';
 
-/** Where a job is. `gone`: it has ended well, or was deleted, or never was. */
+/** The place of a job. `gone`: it has succeeded, was discarded or deleted, or never existed. */
 export interface FoundPlace {
   readonly place: SetName | 'gone';
   readonly entry: JobEntry | undefined;
-  /** How many come before it in its queue, while it waits there. */
+  /** Number of jobs before it in its queue; undefined unless it waits in Redis. */
   readonly ahead: number | undefined;
 }
 
@@ -23,13 +23,13 @@ const GONE: FoundPlace = { place: 'gone', entry: undefined, ahead: undefined };
 
 /** The stores that `findJob` looks into. */
 interface JobSources extends Pick<SetSources, 'redis' | 'knex'> {
-  /** Those to be looked at when none is named, and how to have them; they are in Redis. */
+  /** Queues to search when the reference names none, or a function that reads them from Redis. */
   readonly queues: readonly string[] | (() => Promise<readonly string[]>);
 }
 
 /**
- * A dead job is found without Redis.
- * @throws InvalidRequestError for what cannot be an id, and for an id that several queues know when none is named.
+ * Finds a job in any place. A dead one is found without Redis.
+ * @throws InvalidRequestError for an invalid id, and for an id without a queue that several queues have.
  */
 export async function findJob({ redis, knex, queues }: JobSources, ref: JobRef): Promise<FoundPlace> {
   const { id, queue } = checkRef(ref);
@@ -38,17 +38,17 @@ export async function findJob({ redis, knex, queues }: JobSources, ref: JobRef):
   const row = await findOwnRow(knex, { id, queue });
   const others = queue === undefined ? await (typeof queues === 'function' ? queues() : queues) : [];
   const known = queue === undefined ? [...new Set([...others, ...(row ? [row.queue] : [])])] : [queue];
-  const sightings = await sight(redis, known, id);
-  const sighting = onlyOne(
+  const locations = await locate(redis, known, id);
+  const location = onlyOne(
     id,
-    sightings.filter((seen) => seen.place !== 'nowhere'),
+    locations.filter((seen) => seen.place !== 'nowhere'),
   );
-  if (sighting) return describeSighting(id, sighting);
-  // Once more: it may have died, or been retried, and so have changed sides behind our back.
+  if (location) return describeLocation(id, location);
+  // Postgres is read once more, since the job may have died or been retried between the two reads.
   const moved = await findDeadJob(knex, { id, queue });
   if (moved) return moved;
   const left = await findOwnRow(knex, { id, queue });
-  // Due, and about to be copied to Redis; or Redis has lost it, and the reconciler has yet to notice.
+  // The row is due and about to be copied to Redis, or Redis has lost the job and the reconciler has yet to notice.
   return left ? describeOwnRow(left) : GONE;
 }
 
@@ -70,7 +70,7 @@ function describeOwnRow({ options, ...row }: OutboxJob): FoundPlace {
   return { place: set, entry: describeJob({ ...row, set, at, text }), ahead: undefined };
 }
 
-function describeSighting(id: string, { place, queue, score, text, progress }: Sighting): FoundPlace {
+function describeLocation(id: string, { place, queue, score, text, progress }: JobLocation): FoundPlace {
   const set: SetName | undefined =
     place === 'delayed' ? (isRetrying(text) ? 'retry' : 'scheduled') : place === 'nowhere' ? undefined : place;
   if (!set) return GONE;
@@ -79,24 +79,24 @@ function describeSighting(id: string, { place, queue, score, text, progress }: S
   return { place: set, entry, ahead: place === 'waiting' ? score : undefined };
 }
 
-function onlyOne(id: string, sightings: readonly Sighting[]): Sighting | undefined {
-  if (sightings.length < 2) return sightings[0];
-  const queues = sightings.map((seen) => seen.queue).join(', ');
+function onlyOne(id: string, locations: readonly JobLocation[]): JobLocation | undefined {
+  if (locations.length < 2) return locations[0];
+  const queues = locations.map((seen) => seen.queue).join(', ');
   throw new InvalidRequestError(`job ${id} is in several queues (${queues}): say which one is meant`);
 }
 
-/** What Redis holds of a job in one queue. */
-export interface Sighting {
+/** The state of a job in Redis, in one queue. */
+export interface JobLocation {
   readonly queue: string;
-  /** `nowhere`: it has a record only. */
+  /** `nowhere`: Redis has only its record. */
   readonly place: 'dead' | 'delayed' | 'active' | 'blocked' | 'waiting' | 'nowhere';
-  /** Of `dead` and `delayed`, ms since 1970; of `waiting` how many come before it. */
+  /** For `dead` and `delayed` ms since 1970; for `waiting` the number of jobs before it; else 0. */
   readonly score: number;
   readonly text: string | undefined;
   readonly progress: string | undefined;
 }
 
-// Where a job is in each queue. `waiting` may be long: it comes last.
+// Finds the place of a job in each queue. `waiting` may be long, so it is searched last.
 // KEYS  queue prefixes
 // ARGV  1 id
 // reply queue number, place, score, "1" if there is a record, record, progress for each queue that knows it
@@ -122,22 +122,22 @@ for q, p in ipairs(KEYS) do
 end
 return out`);
 
-/** All queues that know the id. */
-export async function sight(client: RedisClient, queues: readonly string[], id: string): Promise<Sighting[]> {
+/** @returns the state of the job in each queue that has its id. */
+export async function locate(client: RedisClient, queues: readonly string[], id: string): Promise<JobLocation[]> {
   if (queues.length === 0) return [];
   const reply = (await SCRIPT.run(client, queues.map(keyPrefix), [id])) as (string | number)[];
-  const sightings: Sighting[] = [];
+  const locations: JobLocation[] = [];
   for (let i = 0; i + 5 < reply.length; i += 6) {
     const [queue, place, score, hasRecord, text, progress] = reply.slice(i, i + 6).map(String);
-    sightings.push({
+    locations.push({
       queue: queues[Number(queue) - 1] ?? '',
-      place: place as Sighting['place'],
+      place: place as JobLocation['place'],
       score: Number(score),
       text: hasRecord ? text : undefined,
       progress: progress || undefined,
     });
   }
-  return sightings;
+  return locations;
 }
 
 const ANSWER_MS = 5000;
@@ -145,30 +145,30 @@ const ANSWER_MS = 5000;
 export interface LivingJobsSources {
   readonly redis: RedisClient;
   readonly knex: Knex;
-  /** Those that are configured; all others that exist are looked at, too. */
+  /** The configured queues; all others that exist are searched, too. */
   readonly queues: readonly string[];
 }
 
 /**
- * Which of these jobs may run again: those that wait, run, are blocked, scheduled or to be retried, and the dead ones, which
- * an operator may retry. @throws when Postgres or Redis does not answer.
+ * Finds those of these jobs that may run again: waiting, active, blocked, scheduled and retry jobs, and dead ones,
+ * since an operator may retry them. @throws when Postgres or Redis does not answer.
  */
 export async function livingJobs(
   { redis, knex, queues }: LivingJobsSources,
   ids: readonly string[],
 ): Promise<ReadonlySet<string>> {
-  // The rows first: a job whose row is gone by now has either ended, or is in Redis.
+  // Postgres is read first: a job whose row is gone by now has either ended or is in Redis.
   const inPostgres = await rowsOf(knex, ids);
   const places = (await knownQueues(redis, queues)).flatMap((queue) => ids.map((id) => ({ id, queue })));
   const states = await whatRedisKnows(redis, places);
   const inRedis = places.filter((_, index) => states[index] === 'known').map(({ id }) => id);
   const living = new Set([...inPostgres, ...inRedis]);
-  // And again: it may have died meanwhile, and be in Redis no more.
+  // Postgres is read again, since a job may have died and left Redis meanwhile.
   const missing = ids.filter((id) => !living.has(id));
   return new Set([...living, ...(missing.length > 0 ? await rowsOf(knex, missing) : [])]);
 }
 
-/** Returns those of these jobs that are in the outbox or dead. */
+/** @returns the ids of those jobs that are in the outbox or dead. */
 async function rowsOf(knex: Knex, ids: readonly string[]): Promise<string[]> {
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
     `select id::text as id from job_outbox where id = any(?::uuid[])
@@ -178,7 +178,7 @@ async function rowsOf(knex: Knex, ids: readonly string[]): Promise<string[]> {
   return rows.map(({ id }) => id);
 }
 
-/** Which of them will run again by themselves: the same without the dead. @throws as `livingJobs`. */
+/** Finds those of these jobs that will run by themselves: the living ones without the dead. @throws as `livingJobs`. */
 export async function comingJobs(sources: LivingJobsSources, ids: readonly string[]): Promise<ReadonlySet<string>> {
   if (ids.length === 0) return new Set();
   const { redis, knex, queues } = sources;

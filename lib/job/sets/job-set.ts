@@ -25,47 +25,47 @@ import {
 } from './query';
 
 /**
- * Jobs that operators look at and move. Each move is a check and a move in one: of two operators who move the same job,
- * one moves it. All methods throw InvalidRequestError for what makes no sense.
+ * A set of jobs that operators read and move. Each move checks and moves in one step: when two operators move the same
+ * job, one of them does. All methods throw InvalidRequestError for an invalid request.
  */
 export abstract class JobSet {
   abstract readonly name: SetName;
 
   constructor(protected readonly sources: SetSources) {}
 
-  /** A page, with how many match. */
+  /** Reads a page, and counts the matching jobs unless `count` is false. */
   async page(request: PageRequest = {}): Promise<JobPage> {
     const sort = checkSort(request);
     return sort && sort.by !== 'at' ? this.sortedPage(request, sort) : this.pageByTime(request);
   }
 
-  /** The first of those that match, in the set's own order, with little more than their names. */
+  /** Reads the first matching jobs in the set's own order, with no more than sorting and counting need. */
   outlines(filter: JobFilter, limit: number): Promise<Outlines> {
     return this.readOutlines(checkFilter(filter), limit);
   }
 
   abstract count(filter?: JobFilter): Promise<number>;
-  /** How many there are, cheaper than `count()`. */
+  /** The number of jobs in the set; cheaper than `count()`. */
   abstract size(): Promise<number>;
-  /** Of these jobs those that are in the set, in their order. @throws InvalidRequestError. */
+  /** @returns the entries of those jobs that are in the set, in the order given. @throws InvalidRequestError. */
   async entries(refs: readonly JobRef[]): Promise<JobEntry[]> {
     return this.entriesOf(refs.map(checkRef));
   }
 
-  /** For good. */
+  /** Deletes jobs for good. */
   deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(DELETE, selection, options);
   }
 
   protected abstract pageByTime(request: PageRequest): Promise<JobPage>;
   protected abstract readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines>;
-  /** In the order of the references; of those that have left the set there is none. */
+  /** @returns entries in the order of the references, without jobs that have left the set. */
   protected abstract entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]>;
   protected abstract moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number>;
-  /** @returns whether it came to the end. */
+  /** @returns false when the run's limit or signal ended it. */
   protected abstract moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
 
-  /** By anything but time. */
+  /** Reads a page that is sorted by another key than time. */
   protected async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);
     const sorted = sortOutlines(await this.outlines(request, SORTED_AT_MOST), sort);
@@ -74,8 +74,8 @@ export abstract class JobSet {
   }
 
   /**
-   * In chunks. What was moved stays moved when a later one fails.
-   * @returns how many were moved: those that are not, or no longer, in this set are not among them.
+   * Moves jobs in chunks; earlier chunks stay moved when a later one fails.
+   * @returns how many were moved, without those that are not, or no longer, in this set.
    */
   protected async many(move: Transition, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
     const run = new BulkRun(options);
@@ -106,7 +106,7 @@ export abstract class JobSet {
   }
 }
 
-/** To the tail of the queue; attempts stay counted. */
+/** @returns the transition to the tail of the queue; attempts stay counted. */
 export function toQueue(action: JobAction): Transition {
   return { action, to: 'queue', prepare: async (jobs) => jobs.map((job) => rewritten(job.text, queuedRecord)) };
 }
@@ -119,11 +119,11 @@ export const KILL: Transition = {
 
 const DELETE: Transition = { action: 'delete', to: 'delete' };
 
-/** @param at a moment that has passed stands for now. @throws InvalidRequestError. */
+/** @param at a time in the past means now. @throws InvalidRequestError. */
 export function rescheduleTo(at: Date): Transition {
   const ms = at instanceof Date ? at.getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
-  // bee-queue looks for what is due from 0 on.
+  // bee-queue looks for due jobs from score 0 on, so a negative one would never run.
   return {
     action: 'reschedule',
     to: 'delay',

@@ -17,33 +17,33 @@ import type { RedisSet } from './redis-set';
 import { type FoundJob, foundJobs } from './scan';
 import type { ScanPosition } from './scan-script';
 
-/** Where jobs are taken from. */
+/** The Redis key that jobs are taken from. */
 export type MoveFrom = 'delayed' | 'waiting';
-/** Where to: the tail of their queue, `delayed`, the dead set; `drop`: nowhere. */
+/** The target: the tail of their queue, `delayed`, the dead set; `delete` removes them. */
 export type MoveTo = 'queue' | 'delay' | 'dead' | 'delete';
 
-/** Instead of a SHA-1: whatever its record is by now. */
+/** Stands for any SHA-1: the job is moved whatever its record is by now. */
 export const ANY = '*';
 
 export interface MovedJob {
   readonly id: string;
   readonly queue: string;
-  /** Of the record that the mover has read, '' when there was none. */
+  /** SHA-1 of the record that the mover has read, '' when there was none. */
   readonly sha: string;
-  /** The record from now on; undefined: as it was. */
+  /** The new record; undefined: it stays as it is. */
   readonly record: string | undefined;
-  /** What its end leaves behind (fetch/fetch-script.ts). */
+  /** Markers that its end leaves in Redis (fetch/fetch-script.ts). */
   readonly markers: string;
 }
 
-/** Moved; or not in that set any more; or its record has changed since it was read. */
+/** `gone`: the job is no longer in that set; `changed`: its record has changed since it was read. */
 export type MoveState = 'moved' | 'gone' | 'changed';
 
-/** A script call carries at most so many jobs, or so many bytes of records. */
+/** Limits of one script call: jobs, and bytes of records. */
 const MOST = 200;
 const MAX_BYTES = 1_000_000;
 
-// Whoever takes the id out of its set has the job: a second click finds nothing.
+// The call that takes the id out of its set moves the job, so a second click finds nothing.
 // KEYS  1 queue prefix
 // ARGV  1 now (ms)  2 from  3 to  4 due time (ms)  5… four per job: id, SHA-1, new record or "", markers
 // reply one letter a job: m moved, g gone, c changed
@@ -90,8 +90,8 @@ return table.concat(out)`);
 const STATES: Readonly<Record<string, MoveState>> = { m: 'moved', c: 'changed' };
 
 /**
- * Moves jobs, each by itself and only if nobody has touched it since it was read.
- * @param at when they are due, ms since 1970; for `delay`.
+ * Moves jobs, each by itself and only if it has not changed since it was read.
+ * @param at the time at which they are due, ms since 1970; for `delay`.
  * @returns a state for each, in order.
  */
 export async function moveJobs(
@@ -109,7 +109,7 @@ export async function moveJobs(
   return jobs.map((job) => states.get(job) ?? 'gone');
 }
 
-/** Of one queue each. */
+/** Splits jobs into batches of one queue each. */
 function* batches(jobs: readonly MovedJob[]): Generator<MovedJob[]> {
   for (const queue of new Set(jobs.map((job) => job.queue))) {
     let batch: MovedJob[] = [];
@@ -129,26 +129,26 @@ function* batches(jobs: readonly MovedJob[]): Generator<MovedJob[]> {
   }
 }
 
-/** A job whose record changes under our hands is read again so often. */
+/** Number of reads of a job whose record keeps changing. */
 const TRIES = 3;
 
 export interface Transition {
   readonly action: JobAction;
   readonly to: MoveTo;
-  /** When it is due, ms since 1970; of `delay`. */
+  /** The time at which the job is due, ms since 1970; for `delay`. */
   readonly at?: number;
-  /** Makes the records that go with the move, and whatever must be there before it; undefined: as it is. */
+  /** Makes the new records; undefined: they stay as they are. */
   readonly prepare?: (jobs: readonly FoundJob[]) => Promise<readonly (string | undefined)[]>;
 }
 
-/** Moves jobs out of a set that is in Redis. */
+/** Moves jobs out of a set in Redis. */
 export class SetMover {
   constructor(
     private readonly sources: SetSources,
     private readonly set: RedisSet,
   ) {}
 
-  /** @returns how many were moved; those that are not in the set, or not any more, are passed over. */
+  /** @returns how many were moved; jobs that are not, or no longer, in the set are skipped. */
   async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
     let left = refs;
     let moved = 0;
@@ -163,7 +163,7 @@ export class SetMover {
     return moved;
   }
 
-  /** Jobs that come into the set, or back into it, while this runs are left alone. */
+  /** Moves all matching jobs. Those that enter the set, or return to it, while this runs are left alone. */
   async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     const walker = this.set.walker(filter);
     let left = await this.set.extent(filter);
@@ -183,7 +183,7 @@ export class SetMover {
 
   private concerns(move: Transition, job: FoundJob, run: BulkRun): boolean {
     const at = queuedAt(job.text);
-    // What is of the future was not put on its queue while this ran: whoever wrote it has another clock.
+    // A time in the future comes from another machine's clock, so it does not show that the job is new.
     const isNew = at > run.startedAt && at <= Date.now();
     return !isNew && !(move.to === 'delay' && job.score === move.at);
   }
@@ -207,7 +207,7 @@ export class SetMover {
     return states;
   }
 
-  /** What fails here is done by a job processor's sweep, some seconds later. */
+  /** A failure here is made good by a job processor's sweep some seconds later. */
   private async handOver(jobs: readonly MovedJob[]): Promise<void> {
     for (const queue of new Set(jobs.map((job) => job.queue))) {
       const ids = jobs.filter((job) => job.queue === queue).map((job) => job.id);
@@ -216,7 +216,7 @@ export class SetMover {
   }
 }
 
-// Which of these jobs are in `delayed` of their queue, and what it holds of them.
+// Finds those of these jobs that are in `delayed` of their queue, and reads their records.
 // KEYS  queue prefixes
 // ARGV  ids
 // reply queue number, id, score, record, its SHA-1, progress for each
@@ -236,7 +236,7 @@ end
 return out`);
 
 /**
- * The jobs that are in the set; those that are not are left out.
+ * @returns the jobs that are in `delayed`; others are left out.
  * @throws InvalidRequestError when an id without a queue is in the set of several queues.
  */
 export async function locate(
@@ -263,8 +263,8 @@ export async function locate(
 const ANSWER_MS = 1000;
 
 /**
- * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids in
- * `finished`: what fails here is done by a processor's completer, some seconds later.
+ * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids
+ * in `finished`, so a failure here is made good by a processor's completer some seconds later.
  */
 export async function completeRows(
   { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },
@@ -279,6 +279,6 @@ export async function completeRows(
       await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids));
     }
   } catch {
-    // See above.
+    // The completer of a job processor deletes them later.
   }
 }

@@ -3,7 +3,7 @@ import { CHANNEL } from '../outbox/table';
 import type { CheckedFilter, JobOutline } from './query';
 import type { ScanPosition } from './scan-script';
 
-/** A job of the scheduled set. Moments are in µs since 1970, as Postgres keeps them. */
+/** The key of a scheduled job. `at` is in µs since 1970, the precision of Postgres. */
 export interface ScheduledKey {
   readonly at: number;
   readonly queue: string;
@@ -11,19 +11,19 @@ export interface ScheduledKey {
 }
 
 export interface ScheduledRow extends ScheduledKey {
-  /** null: it is not in Postgres, but among `others`. */
+  /** null: the job is not in Postgres, but among `others`. */
   readonly payload: string | null;
 }
 
-/** As scan-script.ts orders jobs of the same time. */
+/** Jobs of the same moment come in the order that scan-script.ts uses, so that both stores can be merged. */
 const ORDER = 'at, queue collate "C", id collate "C"';
 const NEWEST_FIRST = 'at desc, queue collate "C", id collate "C" desc';
 const MICROSECONDS = '(extract(epoch from at) * 1000000)::bigint::text';
 const MOMENT = `timestamptz 'epoch' + ?::float8 * interval '1 microsecond'`;
 
 /**
- * A page of rows, merged with jobs that are elsewhere, soonest first.
- * @param others the first `offset + limit` of them behind `after`, at least.
+ * Reads a page of rows, merged with jobs that are elsewhere, soonest first.
+ * @param others at least the first `offset + limit` of the jobs elsewhere that follow `after`.
  */
 export async function pageOfRows(
   knex: Knex,
@@ -32,7 +32,7 @@ export async function pageOfRows(
     readonly after: ScanPosition | undefined;
     readonly offset: number;
     readonly limit: number;
-    /** The last ones first. Default false. */
+    /** true: the latest moment comes first. Default false. */
     readonly newestFirst?: boolean;
   },
   others: readonly ScheduledKey[],
@@ -70,7 +70,7 @@ const OTHERS = `union all
          select timestamptz 'epoch' + us * interval '1 microsecond', queue, id, null
          from unnest(?::float8[], ?::text[], ?::text[]) as other (us, queue, id)`;
 
-/** The soonest first. */
+/** Reads the outlines of matching rows, soonest first. */
 export async function outlineRows(knex: Knex, { sql, values }: RowCondition, limit: number): Promise<JobOutline[]> {
   const { rows } = await knex.raw<{ rows: { id: string; queue: string; class: string; at: string }[] }>(
     `select id, queue, class, ${MICROSECONDS} as at
@@ -87,13 +87,13 @@ export async function countRows(knex: Knex, { sql, values }: RowCondition): Prom
   return Number(rows[0]?.count ?? 0);
 }
 
-/** Which rows a move takes. */
+/** Selects the rows that a move takes. */
 export interface RowChoice {
   readonly condition: RowCondition;
   readonly limit: number;
-  /** Rows that another operator has in hand: wait for them, or pass them over. */
+  /** Rows that another transaction has locked are waited for, or passed over. */
   readonly locked: 'wait' | 'pass over';
-  /** Rows created later are left alone; by the database's clock. */
+  /** Rows created later, by the database's clock, are left alone. */
   readonly until?: string | undefined;
 }
 
@@ -103,7 +103,7 @@ function chosen(
   also = 'true',
   alsoValues: readonly Knex.RawBinding[] = [],
 ) {
-  // `now()` of the condition is the beginning of the statement: whoever was waited for may have made the row due since.
+  // The condition's `now()` is the start of the statement; whoever held the lock may have made the row due since then.
   return {
     sql: `select ${columns} from job_outbox
       where ${condition.sql} and run_at > clock_timestamp() and (?::timestamptz is null or created_at <= ?::timestamptz) and ${also}
@@ -112,15 +112,15 @@ function chosen(
   };
 }
 
-/** They are due at once. @returns how many. */
+/** Makes rows due at once. @returns how many. */
 export function runRows(knex: Knex, choice: RowChoice): Promise<number> {
   return changeRows(knex, chosen(choice), 'update job_outbox set run_at = clock_timestamp()', []);
 }
 
-/** A unique job's claim lasts as much longer as its wait. @param atMs since 1970. */
+/** Changes the time of rows; a unique job's claim is extended by as much. @param atMs ms since 1970. */
 export function rescheduleRows(knex: Knex, choice: RowChoice, atMs: number): Promise<number> {
   const us = atMs * 1000;
-  // Those that are there already would be chosen again and again.
+  // A row that has this time already would be chosen by every chunk.
   const others = choice.locked === 'pass over' ? ([`run_at <> ${MOMENT}`, [us]] as const) : (['true', []] as const);
   return changeRows(
     knex,
@@ -160,13 +160,13 @@ export interface LockedRow {
   readonly payload: string;
 }
 
-/** Nobody else moves them until the transaction ends. */
+/** Locks rows until the transaction ends, so that nobody else moves them meanwhile. */
 export async function lockRows(trx: Knex.Transaction, choice: RowChoice): Promise<LockedRow[]> {
   const { sql, values } = chosen(choice, 'id, queue, payload');
   return (await trx.raw<{ rows: LockedRow[] }>(sql, values)).rows;
 }
 
-/** The database's clock. */
+/** @returns the time by the database's clock, as text. */
 export async function databaseTime(knex: Knex): Promise<string> {
   const { rows } = await knex.raw<{ rows: { now: string }[] }>('select clock_timestamp()::text as now');
   return rows[0]?.now ?? 'infinity';
@@ -174,12 +174,12 @@ export async function databaseTime(knex: Knex): Promise<string> {
 
 export interface OutboxJob extends ScheduledKey {
   readonly payload: string;
-  /** The other part of the record of a job that was dead and has been retried. */
+  /** The other part of the record, of a job that was dead and has been retried; else null. */
   readonly options: string | null;
   readonly isDue: boolean;
 }
 
-/** A row whose job has no outcome yet, whether it was dispatched or not. */
+/** Finds the row of a job that has no outcome yet, whether it was dispatched or not. */
 export async function findRow(knex: Knex, id: string): Promise<OutboxJob | undefined> {
   const { rows } = await knex.raw<{ rows: (Omit<OutboxJob, 'at'> & { readonly at: string })[] }>(
     `select ${MICROSECONDS} as at, queue, id, payload, options, due as "isDue" from (
@@ -198,10 +198,13 @@ export interface RowCondition {
   readonly values: readonly Knex.RawBinding[];
 }
 
-/** Rows whose jobs Redis does not know yet, and whose time has not come. `now()`: an index can be asked for it. */
+/** Rows that are not dispatched yet and not due. It uses `now()`, which is stable, so that an index can serve it. */
 export const SCHEDULED = 'dispatched_at is null and run_at > now()';
 
-/** What `filter-script.ts` is to Redis. The text is looked for in the whole payload first: few rows must be parsed then. */
+/**
+ * The counterpart in SQL of filter-script.ts. A text is searched for in the whole payload first, so that few rows must
+ * be parsed.
+ */
 export function rowCondition(filter: CheckedFilter): RowCondition {
   const parts: RowCondition[] = [{ sql: SCHEDULED, values: [] }];
   const { queues, class: name, tag, error, text, since, until, failedSince } = filter;
@@ -211,7 +214,7 @@ export function rowCondition(filter: CheckedFilter): RowCondition {
     const exists = `exists (select from json_array_elements_text(payload::json -> 'tags') as tag (name) where name = ?)`;
     parts.push({ sql: `strpos(payload, ?) > 0 and ${exists}`, values: [JSON.stringify(tag), tag] });
   }
-  // They have not run yet: there are no errors.
+  // Scheduled jobs have not run yet, so they have no errors.
   if (error !== undefined || failedSince !== undefined) parts.push({ sql: 'false', values: [] });
   if (text !== undefined) parts.push(textCondition(text));
   if (since !== undefined) parts.push({ sql: 'run_at >= ?::timestamptz', values: [new Date(since).toISOString()] });
@@ -219,6 +222,7 @@ export function rowCondition(filter: CheckedFilter): RowCondition {
   return { sql: parts.map((part) => `(${part.sql})`).join(' and '), values: parts.flatMap((part) => part.values) };
 }
 
+/** @returns the condition for scheduled rows of these ids. */
 export function theseRows(ids: readonly string[], queues?: readonly string[]): RowCondition {
   const these = { sql: `${SCHEDULED} and id = any(?::uuid[])`, values: [[...ids]] };
   return queues ? { sql: `${these.sql} and queue = any(?::text[])`, values: [...these.values, [...queues]] } : these;
@@ -244,15 +248,15 @@ function likePattern(needle: string): string {
   return `%${needle.replace(/[\\%_]/g, '\\$&')}%`;
 }
 
-/** What to look for in a text without regard to the case of its letters (filter-script.ts). */
+/** A text to search for without regard to case, as filter-script.ts takes it. */
 export interface Needle {
-  /** With small letters. */
+  /** In lower case. */
   readonly text: string;
-  /** Of `text`, in bytes. */
+  /** Length of `text`, in bytes. */
   readonly length: number;
-  /** All forms of a part of the text that is rarely met. */
+  /** All upper- and lower-case forms of a part of the text that occurs rarely. */
   readonly parts: readonly string[];
-  /** Where in the text that part is, in bytes. */
+  /** Offset of that part in the text, in bytes. */
   readonly offset: number;
 }
 
@@ -262,19 +266,19 @@ const LONGEST_PART = 4;
 const MOST_LETTERS = 2;
 
 /**
- * The texts to look for. Lua knows no letters but A to Z, so that a word with a capital beyond them is looked for in
- * both forms.
+ * @returns the texts to search for. Lua lowers only A to Z, so words with other capitals are searched in both cases.
  */
 export function plainNeedles(text: string): string[] {
   return [...new Set([text.toLowerCase(), asciiLower(text.toUpperCase()), asciiLower(text)])];
 }
 
-/** The same in JSON: as they stand within a string; and as given, for who types `"userId":7`. */
+/** The same for JSON: escaped as within a string, and as given, for somebody who types `"userId":7`. */
 export function jsonNeedles(text: string): string[] {
   const needles = plainNeedles(text);
   return [...new Set([...needles.map((needle) => JSON.stringify(needle).slice(1, -1)), ...needles])];
 }
 
+/** Chooses the rarest part of a text, since only that is searched for in each record. */
 export function toNeedle(text: string): Needle {
   const characters = Array.from(text);
   let best = { start: 0, part: characters.slice(0, 1), rarity: -1 };
@@ -298,7 +302,7 @@ function isLetter(character: string): boolean {
   return /^[a-z]$/i.test(character);
 }
 
-/** With each letter small and capital. */
+/** @returns the part with each of its letters in lower and in upper case. */
 function formsOf(part: readonly string[]): string[] {
   return part.reduce<string[]>(
     (forms, character) =>

@@ -7,29 +7,32 @@ import type { JobEntry } from './entry';
 import { jsonNeedles, plainNeedles, toNeedle } from './outbox-rows';
 import type { ScanPosition } from './scan-script';
 
-/** Which jobs of a set; all conditions that are given must be met. */
+/** Selects jobs of a set; a job must meet all conditions that are given. */
 export interface JobFilter {
-  /** One queue or several. Default: all that are known. */
+  /** One queue or several. Default: all known queues. */
   readonly queue?: string | readonly string[] | undefined;
   /** The job name, exactly. */
   readonly class?: string | undefined;
   /** One of the job's tags, exactly. */
   readonly tag?: string | undefined;
-  /** Part of the message of one of its errors, or of the reason of its death; upper and lower case are one. */
+  /** Part of the message of one of its errors, or of the reason of its death; case does not matter. */
   readonly error?: string | undefined;
-  /** Part of its id, class, arguments, tags, request id, attributes or errors; upper and lower case are one. */
+  /** Part of its id, class, arguments, tags, request id, attributes or errors; case does not matter. */
   readonly text?: string | undefined;
-  /** Its time (of death, or of its next run) is this or later; or this or earlier. Of a queue's waiting jobs neither counts. */
+  /**
+   * The earliest and the latest time of its death, or of its next run, both included. Both are ignored for waiting
+   * jobs.
+   */
   readonly since?: Date | undefined;
   readonly until?: Date | undefined;
-  /** Its latest run that is known to have failed did so then or later. */
+  /** Its latest recorded failure was at this time or later. */
   readonly failedSince?: Date | undefined;
 }
 
 const LONGEST = 1000;
 const CONDITIONS = ['class', 'tag', 'error', 'text'] as const;
 
-/** A filter whose conditions can be trusted; those that were empty are gone. */
+/** A filter whose conditions were validated; empty ones were removed. */
 export interface CheckedFilter {
   readonly queues: readonly string[] | undefined;
   readonly class: string | undefined;
@@ -77,19 +80,19 @@ export function checkQueue(name: string): void {
   }
 }
 
-/** Whether records must be looked at. */
+/** @returns true when the filter has a condition that only a job's record can answer. */
 export function isFiltering(filter: CheckedFilter): boolean {
   return filter.failedSince !== undefined || CONDITIONS.some((name) => filter[name] !== undefined);
 }
 
 interface Kinds {
-  /** Only jobs that failed and will be retried, or only others. */
+  /** true: only jobs that failed and will be retried; false: only the others. Default: both. */
   readonly retrying?: boolean | undefined;
-  /** true: of a job whose id is a UUID the record is not looked at; it is one of ours, so it has failed. */
+  /** true: a delayed job whose id is a UUID is ours and so a retry; its record is not read. */
   readonly trustIds?: boolean | undefined;
 }
 
-/** The filter as filter-script.ts reads it. */
+/** @returns the filter as JSON for filter-script.ts. */
 export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds = {}): string {
   const { class: name, tag, error, text, failedSince } = filter;
   return JSON.stringify({
@@ -113,9 +116,9 @@ export interface CheckedRef {
 
 const ID = /^[\x21-\x7e]{1,200}$/;
 
-/** @throws InvalidRequestError for what cannot be a job's id. */
+/** @throws InvalidRequestError for an invalid id. */
 export function checkRef(ref: JobRef): CheckedRef {
-  // Callers may pass on what came in from outside.
+  // Callers may pass on input from outside, whatever its type.
   const { id, queue = undefined } = typeof ref === 'object' && ref !== null ? ref : { id: ref };
   if (typeof id !== 'string' || !ID.test(id)) {
     const shown = JSON.stringify(id)?.slice(0, 100);
@@ -125,7 +128,7 @@ export function checkRef(ref: JobRef): CheckedRef {
   return { id, queue };
 }
 
-/** What was asked of a set makes no sense: an id, a page, a moment or a filter that cannot be. */
+/** The request to a set is invalid: an impossible id, page, time or filter. */
 export class InvalidRequestError extends UserError {
   override readonly name = 'InvalidRequestError';
 
@@ -134,28 +137,28 @@ export class InvalidRequestError extends UserError {
   }
 }
 
-/** Jobs to move: these, or all that match; `{ filter: {} }` for the whole set. */
+/** The jobs to move: those with these ids, or all that match the filter; `{ filter: {} }` is the whole set. */
 export type Selection = { readonly ids: readonly JobRef[] } | { readonly filter: JobFilter };
 
 export interface BulkOptions {
-  /** At most so many jobs are moved. Default: no limit. */
+  /** Maximum number of jobs to move. Default: no limit. */
   readonly limit?: number | undefined;
-  /** Ends it between two chunks. */
+  /** Aborting it ends the move between two chunks. */
   readonly signal?: AbortSignal | undefined;
-  /** Told after each chunk. */
+  /** Called after each chunk with the number of jobs moved so far. */
   readonly onProgress?: ((moved: number) => void) | undefined;
 }
 
 export interface BulkResult {
   readonly moved: number;
-  /** false: it ended at its limit, or by its signal. The same call goes on where it ended. */
+  /** false: the move ended at its limit or by its signal. The same call continues it. */
   readonly complete: boolean;
 }
 
 /** Jobs per chunk. */
 const CHUNK = 200;
 
-/** How far one bulk move has come. */
+/** The progress of one bulk move. */
 export class BulkRun {
   moved = 0;
   readonly startedAt = Date.now();
@@ -170,7 +173,7 @@ export class BulkRun {
     this.limit = limit;
   }
 
-  /** How many the next chunk may move; 0: no more chunk. */
+  /** The number of jobs that the next chunk may move; 0 ends the move. */
   get chunk(): number {
     return this.options.signal?.aborted ? 0 : Math.min(CHUNK, this.limit - this.moved);
   }
@@ -181,30 +184,30 @@ export class BulkRun {
   }
 }
 
-/** Where it is told what an operator has done. */
+/** The events by which an operator's actions are reported. */
 export interface Auditor {
   readonly events: Events;
-  /** Who asks, for the log: `cli`, or a name at the web pages. */
+  /** The operator, for the log: `cli`, or a name at the web pages. */
   readonly via: string;
 }
 
-/** What the sets of an operator's process are read from. */
+/** The stores and queues that sets work on. */
 export interface SetSources extends Auditor {
   readonly redis: RedisClient;
   readonly knex: Knex;
-  /** All queues that are known. */
+  /** All known queues. */
   readonly queues: readonly string[];
 }
 
-/** What operators do with jobs. */
+/** The actions of operators on jobs. */
 export type JobAction = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 
-/** A position as a text that fits into a URL. It is of one set only. */
+/** @returns a position as text that fits into a URL; it is valid for this set only. */
 export function writeCursor(set: string, { score, queue, id }: ScanPosition): string {
   return Buffer.from(JSON.stringify([set, score, queue, id])).toString('base64url');
 }
 
-/** @throws InvalidRequestError for what `writeCursor` has not written for this set. */
+/** @throws InvalidRequestError for a text that `writeCursor` has not written for this set. */
 export function readCursor(set: string, cursor: string): ScanPosition {
   try {
     const [itsSet, score, queue, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
@@ -212,7 +215,7 @@ export function readCursor(set: string, cursor: string): ScanPosition {
       return { score: Number(score), queue, id };
     }
   } catch {
-    // Not even JSON.
+    // It is not even JSON; the error below names it.
   }
   throw new InvalidRequestError(
     `the cursor is ${JSON.stringify(cursor)?.slice(0, 100)}; give \`next\` of a page of the ${set} set, or none`,
@@ -223,29 +226,29 @@ export const SORT_KEYS = ['at', 'class', 'queue', 'error', 'attempts'] as const;
 export type SortKey = (typeof SORT_KEYS)[number];
 
 export interface Sort {
-  /** `at`: when it died, or will run. */
+  /** `at` is the time of death, or of the next run. */
   readonly by: SortKey;
   readonly descending: boolean;
 }
 
 export interface PageRequest extends JobFilter {
-  /** Default: the set's own order. By anything but `at` a set of at most 20,000 matching jobs, and without `after`. */
+  /** Default: the set's own order. Other keys than `at` take at most 20,000 matching jobs, and no `after`. */
   readonly sort?: Sort | undefined;
-  /** Matching jobs to pass over. Default 0. */
+  /** Matching jobs to skip. Default 0. */
   readonly offset?: number | undefined;
-  /** At most so many, up to 500. Default 25. */
+  /** Maximum number of entries, up to 500. Default 25. */
   readonly limit?: number | undefined;
-  /** `next` of an earlier page: goes on behind its last job, whatever has come and gone since. */
+  /** The `next` of an earlier page: this page begins after that one's last job, whatever has changed since. */
   readonly after?: string | undefined;
-  /** false: `total` is not wanted, which saves looking through the whole set. Default true. */
+  /** false omits `total`, which saves a scan of the whole set. Default true. */
   readonly count?: boolean | undefined;
 }
 
 export interface JobPage {
   readonly entries: readonly JobEntry[];
-  /** How many match; undefined when it was not wanted. */
+  /** Number of matching jobs; undefined when `count` was false. */
   readonly total: number | undefined;
-  /** false: the set is so large that only its first 500,000 jobs were looked at for `total`. */
+  /** false: `total` counts only the first 500,000 jobs of the set, which is larger. */
   readonly complete: boolean;
   /** Cursor of the next page; undefined when nothing follows. */
   readonly next: string | undefined;
@@ -283,13 +286,13 @@ export function checkSort({ sort, after }: PageRequest): Sort | undefined {
   return sort;
 }
 
-/** As much of a job as sorting and counting take. */
+/** The part of a job that sorting and counting need. */
 export interface JobOutline {
   readonly id: string;
   readonly queue: string;
-  /** When it died, or will run, ms since 1970. */
+  /** Time of death, or of the next run, ms since 1970. */
   readonly at: number;
-  /** The job name; undefined when the record does not tell. */
+  /** The job name; undefined when the record has none. */
   readonly class: string | undefined;
   /** Name of its latest error, such as `TypeError`. */
   readonly error: string | undefined;
@@ -298,14 +301,17 @@ export interface JobOutline {
 
 export interface Outlines {
   readonly jobs: readonly JobOutline[];
-  /** false: there may be more. */
+  /** false: more jobs may match. */
   readonly complete: boolean;
 }
 
-/** More are not sorted: they must all be looked at for every page. */
+/** Larger results are not sorted, since every page reads all matching jobs. */
 export const SORTED_AT_MOST = 20_000;
 
-/** Those with nothing to go by come last; the rest is settled by time. @throws InvalidRequestError when there are too many. */
+/**
+ * Sorts outlines. Jobs that lack the key come last; equal keys are ordered by time, newest first.
+ * @throws InvalidRequestError when there are too many.
+ */
 export function sortOutlines({ jobs, complete }: Outlines, { by, descending }: Sort): JobOutline[] {
   if (!complete) {
     throw new InvalidRequestError(

@@ -33,7 +33,7 @@ import type { Scan, ScanPosition } from './scan-script';
 
 interface RedisSetKind {
   readonly name: 'retry' | 'scheduled';
-  /** Only those that failed, or only the others. */
+  /** true: only jobs that failed; false: only the others. */
   readonly retrying: boolean;
 }
 
@@ -51,7 +51,7 @@ export class RedisSet {
     readonly kind: RedisSetKind,
   ) {}
 
-  /** In the order of time. @throws InvalidRequestError. */
+  /** Reads a page in the order of time. @throws InvalidRequestError. */
   async page(request: PageRequest = {}): Promise<JobPage> {
     const { name } = this.kind;
     const bounds = checkBounds(request);
@@ -72,12 +72,12 @@ export class RedisSet {
     return sizeInRedis(this.kind.name, this.sources);
   }
 
-  /** The first of them, in the set's order. */
+  /** Reads the first matching jobs, in the set's order. */
   outlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
     return readOutlines(this.sources.redis, this.walk(filter), limit);
   }
 
-  /** The entries of these jobs, in their order; of those that have left the set meanwhile none. */
+  /** @returns the entries of these jobs, in the order given, without those that have left the set. */
   async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
     const { redis, queues } = this.sources;
     const located = await locate(redis, queues, refs);
@@ -88,7 +88,7 @@ export class RedisSet {
     });
   }
 
-  /** How many jobs a walk may meet at most. */
+  /** @returns an upper bound for the number of jobs that a scan meets. */
   extent(filter: CheckedFilter): Promise<number> {
     return sizeOf(this.sources.redis, this.walk(filter));
   }
@@ -110,7 +110,7 @@ export class RedisSet {
   }
 }
 
-/** A set that is in Redis alone. */
+/** A set whose jobs are in Redis only. */
 export abstract class RedisJobSet extends JobSet {
   private readonly jobs: RedisSet;
   private readonly mover: SetMover;
@@ -152,7 +152,7 @@ export abstract class RedisJobSet extends JobSet {
 
 const RETRY = toQueue('retry');
 
-/** Jobs that have failed and will run again by themselves. Soonest first. */
+/** Jobs that have failed and will run again by themselves, soonest first. */
 export class RetrySet extends RedisJobSet {
   readonly name = 'retry';
 
@@ -160,17 +160,17 @@ export class RetrySet extends RedisJobSet {
     super(sources, { name: 'retry', retrying: true });
   }
 
-  /** To the tails of their queues; their attempts stay counted. */
+  /** Makes jobs run now: they go to the tails of their queues; their attempts stay counted. */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(RETRY, selection, options);
   }
 
-  /** @param at a moment that has passed stands for now. */
+  /** Changes the time of jobs. @param at a time in the past means now. */
   async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
     return this.many(rescheduleTo(at), selection, options);
   }
 
-  /** To the dead set. */
+  /** Moves jobs to the dead set. */
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(KILL, selection, options);
   }

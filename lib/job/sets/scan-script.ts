@@ -4,7 +4,7 @@ import { keyPrefix } from '../queue/keys';
 import { FILTER_LUA } from './filter-script';
 import type { Step } from './scan';
 
-/** Where a walk has come to: behind this job, in the order of the walk. */
+/** A position in a scan: after this job, in the order of the scan. */
 export interface ScanPosition {
   readonly score: number;
   readonly queue: string;
@@ -15,26 +15,26 @@ export interface Scan {
   readonly newestFirst: boolean;
   /** Sorted by name. */
   readonly queues: readonly string[];
-  /** As `luaFilter` writes it. */
+  /** The JSON that `luaFilter` writes. */
   readonly filter: string;
   /** Bounds of the score, both included. */
   readonly since?: number | undefined;
   readonly until?: number | undefined;
-  /** true: the jobs that are found come without what `describe` tells. */
+  /** true: `describe` is not called, so that jobs come as ids and scores only. */
   readonly idsOnly?: boolean;
 }
 
-/** What one call may do, in records of 1.5 kB: some 6 ms. */
+/** Work that one call may do, in records of 1.5 kB: some 6 ms. */
 const WORK = 1500;
-/** Where records are not looked at: ids, in the same time. */
+/** Ids that one call may pass when records are not read, in about the same time. */
 const IDS = 5000;
 
 /**
- * One stretch of a walk over `delayed` of several queues at once, in the order of their scores.
+ * One bounded pass of a scan over `delayed` of several queues at once, in the order of their scores.
  * KEYS  queue prefixes ("bq:default:"), sorted
  * ARGV  1 filter  2 "1" = newest first  3-5 position: score, number of the queue (between two when it is not in
- *       KEYS), id; or ""  6 skip  7 limit  8 "1" = counting  9 work  10 ids  11 "1" = ids only  12 score at which it ends,
- *       or ""
+ *       KEYS), id; or ""  6 skip  7 limit  8 "1" = counting  9 work  10 ids  11 "1" = ids only  12 score at which the
+ *       scan ends, or ""
  * reply { matched, scanned, "1" when done, score, queue number and id of the last one seen, then per job: queue number,
  *         id, score, and the three values that `describe` gives }
  * @param describe Lua: `describe(text, id, p)` for the record, false without one, and the key prefix of the queue.
@@ -135,7 +135,7 @@ interface ScanChunk {
   readonly scanned: number;
   readonly done: boolean;
   readonly position: ScanPosition | undefined;
-  /** Six values for each job. */
+  /** Six values for each job, in the order that `foundJobs` reads. */
   readonly values: readonly (string | number)[];
 }
 

@@ -7,8 +7,8 @@ import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds
 import { runWalk, type Scan, type ScanPosition, walkScript } from './scan-script';
 
 /**
- * How many jobs a set has, at a price that one can pay every second, and without the code that moves them. A delayed job
- * of a plain bee-queue producer counts as a retry if its id is a UUID.
+ * Counts the jobs of a set, cheaply enough for every second, and without loading the code that moves them. A delayed
+ * job of a plain bee-queue producer counts as a retry if its id is a UUID.
  */
 export async function sizeOfSet(
   name: 'retry' | 'scheduled' | 'dead',
@@ -19,7 +19,7 @@ export async function sizeOfSet(
   return (await sizeInRedis(name, sources)) + (await countRows(sources.knex, rowCondition(checkFilter({}))));
 }
 
-/** The part of it that is in Redis: `delayed` holds two sets, so its records are looked at. */
+/** Counts the part of the set in Redis. `delayed` holds two sets, so records that are not ours are read. */
 export async function sizeInRedis(
   name: 'retry' | 'scheduled',
   { redis, queues }: Pick<SetSources, 'redis' | 'queues'>,
@@ -33,17 +33,17 @@ export async function sizeInRedis(
 export interface FoundJob {
   readonly id: string;
   readonly queue: string;
-  /** When it will run, ms since 1970; 0 where there is no such time. */
+  /** Time of the next run, ms since 1970; 0 for a waiting job. */
   readonly score: number;
-  /** undefined: the set names a job that has no record. */
+  /** The record; undefined when the set names a job that has none. */
   readonly text: string | undefined;
   /** SHA-1 of the text as Redis holds it, '' without one. */
   readonly sha: string;
-  /** JSON, as a run noted it last. */
+  /** The run's latest progress, as JSON. */
   readonly progress: string | undefined;
 }
 
-/** Values of a job in a script's reply: number of its queue, id, score, record, SHA-1, progress. */
+/** Number of values per job in a script's reply: queue number, id, score, record, SHA-1, progress. */
 const WIDTH = 6;
 
 export function foundJobs(queues: readonly string[], reply: readonly (string | number)[]): FoundJob[] {
@@ -62,34 +62,34 @@ export function foundJobs(queues: readonly string[], reply: readonly (string | n
   return jobs;
 }
 
-/** Records that one request looks at. More would take seconds. */
+/** Maximum number of jobs that one request scans; more would take seconds. */
 const SCAN_LIMIT = 500_000;
 
 export interface Step<Position> {
-  /** Goes on behind it. */
+  /** The step begins after this position. */
   readonly after: Position | undefined;
-  /** Matching jobs to pass over. */
+  /** Matching jobs to skip. */
   readonly skip: number;
   /** Jobs wanted. */
   readonly limit: number;
-  /** Go on when there are enough, to count. */
+  /** true: the scan continues when there are enough jobs, to count the rest. */
   readonly counting: boolean;
 }
 
 export interface StepResult<Position> {
   readonly matched: number;
   readonly scanned: number;
-  /** Nothing is left behind `position`. */
+  /** true: no job is left after `position`. */
   readonly done: boolean;
   readonly position: Position | undefined;
   readonly jobs: readonly FoundJob[];
 }
 
-/** Looks through jobs in an order, in steps that are bounded in time, so that Redis serves others between them. */
+/** Scans jobs in order, in steps that are bounded in time, so that Redis serves others between them. */
 export interface SetScanner<Position> {
   step(step: Step<Position>): Promise<StepResult<Position>>;
   positionOf(job: FoundJob): Position;
-  /** How many jobs there are; undefined when that takes a walk, since there is a filter. */
+  /** Counts the jobs cheaply; undefined when only a scan can count them. */
   readonly size: (() => Promise<number>) | undefined;
 }
 
@@ -97,17 +97,17 @@ interface WalkPage<Position> {
   readonly jobs: readonly FoundJob[];
   readonly total: number | undefined;
   readonly complete: boolean;
-  /** Where the next page begins; undefined when nothing follows. */
+  /** The position after which the next page begins; undefined when nothing follows. */
   readonly next: Position | undefined;
 }
 
-/** A page of a walk, and how many jobs it has in all. */
+/** Reads a page of a scan, and counts all matching jobs when that is wanted. */
 export async function walkPage<P>(
   walker: SetScanner<P>,
   { offset, limit, count }: PageBounds,
   after: P | undefined,
 ): Promise<WalkPage<P>> {
-  // Behind a cursor the count begins at the beginning.
+  // After a cursor the count takes a scan of its own, from the beginning.
   const counting = count && !walker.size && after === undefined;
   const { matched, ...page } = await run(walker, { after, skip: offset, limit, counting });
   if (!count) return { ...page, total: undefined };
@@ -136,20 +136,20 @@ async function run<P>(walker: SetScanner<P>, want: Step<P>) {
   }
   const last = jobs.at(-1);
   const more = want.counting ? matched > want.skip + jobs.length : !done;
-  // A page that is not full ends where the walk did.
+  // A page that is not full ends where the scan did.
   const next = jobs.length === want.limit ? more && last && walker.positionOf(last) : done ? undefined : position;
   return { jobs, matched, complete: done || !want.counting, next: next || undefined };
 }
 
 const ANSWER_MS = 5000;
 
-/** Record, its SHA-1, progress. */
+/** Describes a job by its record, the record's SHA-1, and its progress. */
 const PAGE_SCRIPT = walkScript(`
 local function describe(text, id, p)
   return text or '', text and redis.sha1hex(text) or '', call('hget', p..'progress', id) or ''
 end`);
 
-/** Walks over the sorted sets of several queues as one. */
+/** Scans the `delayed` sets of several queues as one. */
 export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
   return {
     step: async (step) => {
@@ -157,12 +157,12 @@ export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosit
       return { ...stretch, jobs: foundJobs(walk.queues, values) };
     },
     positionOf: ({ score, queue, id }) => ({ score, queue, id }),
-    // That takes a walk: records tell whether a job is of the set.
+    // Only records tell the retry and the scheduled set apart, so counting takes a scan.
     size: undefined,
   };
 }
 
-/** How many jobs the sets hold within the bounds, whatever the filter. */
+/** Counts the jobs of the `delayed` sets within the bounds, whatever the filter. */
 export async function sizeOf(client: RedisClient, { queues, since, until }: Scan): Promise<number> {
   const [low, high] = [since ?? '-inf', until ?? '+inf'];
   const counts = queues.map((queue) => client.zCount(queueKey(queue, 'delayed'), low, high));
@@ -170,10 +170,10 @@ export async function sizeOf(client: RedisClient, { queues, since, until }: Scan
   return sizes.reduce((sum, size) => sum + size, 0);
 }
 
-/** Jobs in one reply. */
+/** Maximum number of jobs in one reply. */
 const CHUNK = 1000;
 
-// Class, as JSON has it between its quotes; runs that failed; name of the latest error.
+// Describes a job by its class, JSON-encoded without its quotes; its failed runs; the name of its latest error.
 const OUTLINE_SCRIPT = walkScript(`
 local function describe(text)
   if not text then return '', '', '' end
@@ -187,7 +187,7 @@ local function describe(text)
   return class, string.match(text, '"attempts":(%d+)', o) or '', string.match(text, '"stacktraces":%["([%w_$.]+)', o) or ''
 end`);
 
-/** The first jobs of a walk, in its order. @param limit at most so many. */
+/** Reads the first jobs of a scan, in its order. @param limit maximum number of jobs. */
 export async function readOutlines(client: RedisClient, walk: Scan, limit: number): Promise<Outlines> {
   const jobs: JobOutline[] = [];
   let after: ScanPosition | undefined;
@@ -214,7 +214,7 @@ function outline({ queues }: Scan, values: readonly (string | number)[], start: 
   };
 }
 
-/** undefined: it was cut out of a record that is none. */
+/** @returns undefined when the text is no JSON, since the record is malformed. */
 function className(json: string): string | undefined {
   try {
     return String(JSON.parse(`"${json}"`));

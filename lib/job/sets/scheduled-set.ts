@@ -45,8 +45,8 @@ const EARLIEST_MS = Date.UTC(0, 0);
 const LATEST_MS = Date.UTC(9999, 11);
 
 /**
- * Jobs that were enqueued for later and have not run yet. Soonest first. Ours wait in the outbox, in Postgres; those of
- * plain bee-queue producers in Redis.
+ * Jobs that were enqueued for later and have not run yet, soonest first. Ours wait in the outbox in Postgres; those of
+ * plain bee-queue producers wait in Redis.
  */
 export class ScheduledSet extends JobSet {
   readonly name = 'scheduled';
@@ -66,7 +66,7 @@ export class ScheduledSet extends JobSet {
     const { offset, limit, count } = checkBounds(request);
     const filter = checkFilter(request);
     const after = request.after === undefined ? undefined : readCursor(this.name, request.after);
-    // Redis's among the first ones; Postgres merges them into its own.
+    // The first jobs in Redis are read, since any of them may be on this page; Postgres merges them with its rows.
     const bounds = { offset: 0, limit: offset + limit + 1, count };
     const newestFirst = request.sort?.descending ?? false;
     const walker = this.inRedis.walker(filter, { idsOnly: true, newestFirst });
@@ -96,17 +96,17 @@ export class ScheduledSet extends JobSet {
     return sizeOfSet('scheduled', this.sources);
   }
 
-  /** At once: to the tails of their queues. */
+  /** Makes jobs run now: they go to the tails of their queues. */
   promoteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(PROMOTE, selection, options);
   }
 
-  /** @param at a moment that has passed stands for now. */
+  /** Changes the time of jobs. @param at a time in the past means now. */
   async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
     return this.many(rescheduleTo(at), selection, options);
   }
 
-  /** To the dead set. */
+  /** Moves jobs to the dead set. */
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(KILL, selection, options);
   }
@@ -136,7 +136,7 @@ export class ScheduledSet extends JobSet {
     });
   }
 
-  /** Of those that are in Redis the record is still to be read. */
+  /** Describes rows of a page; the records of jobs that are in Redis are read here. */
   private async describe(rows: readonly ScheduledRow[]): Promise<JobEntry[]> {
     const theirs = rows.filter((row) => row.payload === null);
     const found = await locate(this.sources.redis, this.sources.queues, theirs);
@@ -148,7 +148,10 @@ export class ScheduledSet extends JobSet {
   }
 }
 
-/** Within what Postgres can hold: a plain producer's may be anything, such as `inf`. @returns µs. */
+/**
+ * Limits a score to times that Postgres can hold, since a plain producer's may be anything, such as `inf`.
+ * @returns µs.
+ */
 function moment(score: number): number {
   return Math.min(Math.max(Number.isNaN(score) ? LATEST_MS : score, EARLIEST_MS), LATEST_MS) * 1000;
 }
@@ -174,7 +177,7 @@ class RowMover {
     return moved;
   }
 
-  /** @returns whether it came to the end. */
+  /** @returns false when the run's limit or signal ended it. */
   async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     const condition = rowCondition(filter);
     const until = await databaseTime(this.sources.knex);
@@ -182,7 +185,7 @@ class RowMover {
       const limit = run.chunk;
       const { moved, chosen } = await this.move(move, { condition, limit, locked: 'pass over', until });
       run.add(moved);
-      // Chosen but not moved: it would be chosen for ever.
+      // Rows that were chosen but not moved would be chosen again without end.
       if (chosen < limit || moved === 0) return true;
     }
     return false;
@@ -202,7 +205,7 @@ class RowMover {
     return { moved, chosen: moved };
   }
 
-  /** The lock keeps the relay and other operators away meanwhile. */
+  /** The rows are locked, so that neither the relay nor another operator takes them meanwhile. */
   private kill(choice: RowChoice): Promise<{ readonly moved: number; readonly chosen: number }> {
     return this.sources.knex.transaction(async (trx: Knex.Transaction) => {
       const rows = await lockRows(trx, choice);

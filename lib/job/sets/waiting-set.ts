@@ -21,14 +21,14 @@ import {
 } from './query';
 import { countWalk, type FoundJob, foundJobs, type SetScanner, type Step, type StepResult, walkPage } from './scan';
 
-/** The jobs of one queue that wait to be fetched, the next one first. */
+/** The jobs of one queue that wait to be fetched, next first. */
 export class WaitingList {
   constructor(
     private readonly sources: SetSources,
     readonly queue: string,
   ) {}
 
-  /** @param request `queue` of it does not count. @throws InvalidRequestError. */
+  /** @param request its `queue` is ignored. @throws InvalidRequestError. */
   async page(request: PageRequest = {}): Promise<JobPage> {
     const bounds = checkBounds(request);
     const after = request.after === undefined ? undefined : readCursor('waiting', request.after).id;
@@ -47,7 +47,7 @@ export class WaitingList {
   }
 
   /**
-   * One that is due and still in the outbox waits here, too.
+   * Deletes a waiting job, also one that is due and still in the outbox.
    * @returns false when it is not, or no longer, waiting here. @throws InvalidRequestError.
    */
   async delete(ref: JobRef): Promise<boolean> {
@@ -81,11 +81,11 @@ export class WaitingList {
 
 const ANSWER_MS = 5000;
 
-/** See scan.ts. */
+/** Bounds of one call, as in scan-script.ts. */
 const WORK = 1500;
 const IDS = 5000;
 
-// One stretch of a walk over a queue, the next job first: that is the last one of the list.
+// One bounded pass of a scan over a queue. The next job, which is the last of the list, comes first.
 // KEYS  1 queue prefix
 // ARGV  1 filter or ""  2 id or ""  3 skip  4 limit  5 "1" = counting  6 work  7 ids
 // reply { matched, scanned, "1" when done, id of the last one seen, then per job: 1, id, 0, record, its SHA-1, progress }
@@ -123,8 +123,9 @@ for _, value in ipairs(out) do reply[#reply + 1] = value end
 return reply`);
 
 /**
- * Walks over a queue; a position is a job's id. When that job has left the queue, so have all that came before it.
- * @param filter as `luaFilter` writes it; '' when records need not be looked at.
+ * Scans a queue; a position is a job's id. When that job has left the queue, so have all before it, and the scan
+ * continues at the head.
+ * @param filter the JSON of `luaFilter`; '' when records need not be read.
  */
 function waitingWalker(client: RedisClient, queue: string, filter: string): SetScanner<string> {
   return {

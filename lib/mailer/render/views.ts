@@ -18,10 +18,11 @@ export class Views {
   /**
    * @param options.cache false: files are checked for changes, and partials are read anew for every mail. For
    * development.
+   * @param options.rmWhitespace true: the indentation of a line is left out of what is rendered.
    */
   constructor(
     private readonly root: string,
-    private readonly options: { readonly cache: boolean },
+    private readonly options: { readonly cache: boolean; readonly rmWhitespace?: boolean },
   ) {}
 
   /** @throws MissingTemplateError for a name that leads out of the folder. */
@@ -62,6 +63,7 @@ export class Views {
         root: this.root,
         views: [this.root],
         cache: this.options.cache,
+        rmWhitespace: this.options.rmWhitespace ?? false,
         ...escaping,
       });
       this.compiled.set(view, { modifiedMs, run });

@@ -1,8 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Redis } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import { clientNetwork } from '../../support/client-network';
-import { sameText } from '../../support/text';
+import { clientNetwork, sameText } from '../../support/text';
 import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
 import { accessMode } from '../ui/context';
 import { setCookie } from '../ui/shell';

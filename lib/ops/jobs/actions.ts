@@ -8,26 +8,26 @@ import { readRef } from './job-view';
 import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
 import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
-/** From so many jobs on the number must be typed. */
+/** An action that destroys more jobs than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
-/** A move ends after this long, between two jobs: routers wait for 30 s, ms. */
+/** A move stops between two jobs after this time, ms, since routers wait for 30 s. */
 const LONGEST_MS = 20_000;
 const HOUR_MS = 3_600_000;
 
-/** What is wrong with what was typed; the texts are `jobs.confirm.wrong.<what>`. */
+/** The field with a wrong value; the texts are `jobs.confirm.wrong.<field>`. */
 type Wrong = 'count' | 'more' | 'at' | undefined;
 
 interface Question {
-  /** null: whichever the set offers. */
+  /** null offers all actions of the set. */
   readonly action: JobAction | null;
   readonly chosen: JobSelection;
   readonly back: string;
   readonly wrong: Wrong;
-  /** Of `reschedule`, as it was typed. */
+  /** The time for `reschedule`, as typed. */
   readonly at: string;
 }
 
-/** Retry, run, reschedule, kill, delete: of jobs that are ticked, or of all that match. */
+/** Routes to retry, run, reschedule, kill and delete the selected jobs, or all that match a filter. */
 export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
@@ -48,16 +48,16 @@ export function actionRoutes(page: SetPage): RouteModule {
       const plain = isPlain(action, chosen);
       if (!plain && !isConfirmed(form)) return ask(site, ctx, page, question);
       const wrong = plain ? undefined : await whatIsWrong(site, ctx, page, question);
-      // From the question that offers several acts: what is to be typed is asked for now.
+      // The question that offers several actions has no field for the number, so ask again with it.
       if (wrong === 'count' && !form.has('count')) return ask(site, ctx, page, question);
       if (wrong) return ask(site, ctx, page, { ...question, wrong });
-      // Dead jobs are in Postgres: who has left the set is not there for a second click.
+      // Dead jobs are in Postgres: a job that has left the set cannot be moved twice, so this is repeatable.
       await actOnce(site, ctx, back, () => move(site, ctx, page, question), page.name === 'dead');
     });
   };
 }
 
-/** On the jobs that are ticked, or on as many as the question told. */
+/** Reads the action of a form, on the selected jobs or on as many as the question showed. */
 function actionOf(page: SetPage) {
   return ({ state: { form } }: OpsContext) => {
     const action = readAction(form, page);
@@ -68,7 +68,7 @@ function actionOf(page: SetPage) {
   };
 }
 
-/** It is done without a question. */
+/** True when the action needs no confirmation. */
 function isPlain(action: JobAction, { refs }: JobSelection): boolean {
   return isHarmless(action) && refs !== undefined;
 }
@@ -90,7 +90,7 @@ async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { acti
   return { what: action, moved, asked, complete: complete || moved >= asked };
 }
 
-/** Compares what was typed with what there is now. */
+/** Compares the confirmed values with the present jobs. @throws ProblemError 422 when the form has no valid number. */
 async function whatIsWrong(
   site: JobPageContext,
   ctx: OpsContext,
@@ -131,7 +131,7 @@ async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, questio
   });
 }
 
-/** What destroys many jobs is confirmed by their number; a retry costs nothing. */
+/** True when the operator has to type the number of jobs: for destroying many, not for a retry. */
 function isTyped(action: JobAction | null, count: number): boolean {
   return (action === 'delete' || action === 'kill') && count > TYPED_ABOVE;
 }
@@ -142,7 +142,7 @@ function readAction(fields: URLSearchParams, page: SetPage): JobAction {
   return action;
 }
 
-/** As a field for date and time gives it, in UTC. */
+/** Parses the value of a datetime-local field as UTC; undefined when it is none. */
 function momentOf(text: string): Date | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text)) return undefined;
   const moment = new Date(`${text}Z`);
@@ -153,36 +153,36 @@ function inAnHour(): string {
   return new Date(Date.now() + HOUR_MS).toISOString().slice(0, 16);
 }
 
-/** The list that a link to a question is on. */
+/** Path of the list that linked to the question, with its filters. */
 function backTo(ctx: OpsContext, path: string): string {
   return linkWith(path, ctx.querystring, { all: null, act: null, id: null, asOf: null, locale: null, theme: null });
 }
 
-/** The jobs that a form or a link means: some that are named, or all that match. */
+/** The jobs that a form or a link refers to: single ones, or all that match a filter. */
 export interface JobSelection {
-  /** `queue/id`; undefined: all that match. */
+  /** Jobs as `queue/id`; undefined selects all that match. */
   readonly refs: readonly string[] | undefined;
   readonly filters: Filters;
-  /** What the filter for time counts from; dead jobs that died later are not meant. ms since 1970. */
+  /** Reference of the time filter, ms since 1970. Jobs that died later are not selected. */
   readonly asOf: number;
   readonly selection: Selection;
 }
 
-/** Jobs by class, the most first. */
+/** Number of jobs by class, the most frequent first. */
 export interface Tally {
   readonly count: number;
   readonly classes: readonly { readonly name: string; readonly count: number }[];
-  /** In all other classes; `jobs` of them. */
+  /** The classes that are not listed, and the number of their jobs. */
   readonly others: { readonly classes: number; readonly jobs: number };
 }
 
-/** Jobs are told by their classes up to so many; the rest is counted as others. */
+/** Most jobs that are counted by class; further ones count as others. */
 const TOLD = 50_000;
 const CLASSES_SHOWN = 3;
-/** A question may be answered so much later, ms. */
+/** A question can be answered within this time, ms. */
 const PATIENCE_MS = 86_400_000;
 
-/** @throws ProblemError 400 or 422 that says what is wrong with them. */
+/** Reads the selection from the fields. @throws ProblemError 400 or 422 that names the invalid field. */
 export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
   const filters = readFilters((name) => fields.get(name), filtersOf(page));
   const asOf = readTime(fields.get('asOf'));
@@ -195,7 +195,7 @@ export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection
   return { refs, filters, asOf, selection: { ids } };
 }
 
-/** How many of them there are now, and of which classes. */
+/** Counts the selected jobs in total and by class. */
 export async function tally(set: JobSet, { selection }: JobSelection): Promise<Tally> {
   const byClass = new Map<string, number>();
   const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);

@@ -7,23 +7,23 @@ import { type Patch, watch } from './list';
 import { type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/busy';
-/** Jobs whose arguments and progress are looked up; of others only what their process tells is shown. */
+/** Most jobs whose record is read. Others are shown with the data of their process's heartbeat only. */
 const LOOKED_UP = 50;
-/** A job processor sends a heartbeat every second or two: one that has not for so long is blocked, cut off or dead, ms. */
+/** Age of the last heartbeat, ms, from which a job processor counts as unresponsive. They come every 1 to 2 s. */
 const UNRESPONSIVE_MS = 5000;
 
 interface BusyRow extends BusyJob {
   readonly href: string;
   readonly host: string;
   readonly pid: number;
-  /** undefined: it has ended meanwhile. */
+  /** undefined when the job has ended meanwhile. */
   readonly job: JobView | undefined;
-  /** What it noted last, as a text, and as a share from 0 to 1 where it is one. */
+  /** The last progress the job noted, as text, and as a share where it is a number from 0 to 1. */
   readonly progress: string | null;
   readonly share: number | null;
 }
 
-/** What runs now, and where. */
+/** The jobs that run now, with their processes. */
 export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
@@ -62,7 +62,7 @@ export const busyRoutes: RouteModule = (site) => {
   });
 };
 
-/** The longest running first. */
+/** The running jobs, the longest running first. */
 async function busyRows(
   site: JobPageContext,
   ctx: OpsContext,
@@ -91,7 +91,7 @@ async function busyRows(
   );
 }
 
-/** As programs read it: what its process tells, and what its record says. */
+/** JSON of a row: data of the process and of the job's record. */
 function busyRowJson({ job, progress, share, href, ...row }: BusyRow): object {
   return { ...busyJobJson(row, row), href, progress, share, job: job ? pageJson(job) : null };
 }

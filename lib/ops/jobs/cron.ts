@@ -12,7 +12,6 @@ import { jobPath } from '../ui/format';
 
 const LIST = '/ops/jobs/cron';
 
-/** Recurring jobs. */
 export const cronRoutes: RouteModule = (site) => {
   const { router } = site;
 
@@ -43,18 +42,17 @@ export const cronRoutes: RouteModule = (site) => {
 };
 
 interface CronRow extends CronListing {
-  /** When it is due, in format; null for an expression that has none. */
+  /** The schedule in words; null for an expression without such a form. */
   readonly when: string | null;
-  /** Where the job is that was enqueued last, while it is anywhere. */
+  /** The place of the job enqueued last; null when it is in no set. */
   readonly last: { readonly place: SetName; readonly attempts: number; readonly href: string } | null;
 }
 
-/** As programs read it. */
 export function cronRowJson({ when, last, ...listed }: CronRow): object {
   return { ...cronJson(listed), when, last };
 }
 
-/** Recurring jobs, and what became of their latest. @throws when Postgres does not answer. */
+/** Recurring jobs with the place of the latest run. @throws the error of Postgres when it is down. */
 export async function cronRows(site: JobPageContext, ctx: OpsContext): Promise<CronRow[]> {
   const admin = site.admin(ctx);
   const listed = await admin.cron.list();
@@ -62,7 +60,7 @@ export async function cronRows(site: JobPageContext, ctx: OpsContext): Promise<C
     listed.map(async (one) => ({
       ...one,
       when: inWords(one.spec, ctx.state.locale),
-      // Without Redis nobody knows where a job is.
+      // Without Redis the place of a job is unknown.
       last: one.lastEnqueuedId === null ? null : await lastJob(admin, one.lastEnqueuedId).catch(() => null),
     })),
   );

@@ -6,12 +6,12 @@ import { sizeOfSet } from '../../job/sets/scan';
 import type { OpsOptions } from '../ui/context';
 import type { Counts } from '../ui/layout';
 
-/** Pages that are made at the same time share what was counted, ms. */
+/** Pages rendered within this time share the numbers, ms. */
 const FRESH_MS = 250;
-/** A header does not wait longer for its numbers, ms. */
+/** Longest time that a header waits for a number, ms. */
 const PATIENCE_MS = 1000;
 
-/** The numbers in the header of every page: so it loads nothing of the pages of jobs. What does not answer in time is not known. */
+/** Numbers of every page's header. It loads no modules of the job pages. A number that is late is unknown (null). */
 export class JobCounts {
   private latest: { readonly counts: Promise<Counts>; readonly at: number } | undefined;
 

@@ -19,7 +19,7 @@ import { actOnce, type JobPageContext, type RouteModule, showPage } from './page
 
 const PATH = '/ops/jobs/job/:queue/:id';
 
-/** The page of one job, wherever it is. */
+/** The page of one job, in whichever set it is. */
 export const jobPageRoutes: RouteModule = (site) => {
   const { router } = site;
 
@@ -79,7 +79,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
-    // Its run, or the policy of its class, has said that no other try can help.
+    // Its run, or the policy of its class, decided that no other attempt can help.
     refused: place.place === 'dead' && !job.killed && saysSo(entry),
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,
@@ -130,36 +130,35 @@ async function whereItRuns({ processes }: JobAdmin, { id, queue }: JobView): Pro
   return undefined;
 }
 
-/** Whether it died of what its latest error says, and not of how many there were. */
+/** True when the job died because of its latest error, not because its attempts were used up. */
 function saysSo({ reason, errors }: JobEntry): boolean {
   return reason !== undefined && reason !== '' && errors[0]?.message.includes(reason) === true;
 }
 
-/** Another one when the job has got anywhere since. */
+/** A fingerprint that changes when the job moves. */
 function stateOf({ place, entry }: FoundPlace): string {
   return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
 }
 
-/** @throws ProblemError 404 for what cannot be one. */
+/** The job that the path names. @throws ProblemError 404 for an invalid queue or id. */
 function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
   const { queue = '', id = '' } = params;
   if (!isRef({ queue, id })) throw localizedProblem(404, 'jobGone');
   return { queue, id };
 }
 
-/** Something that befell a job, or is to. The texts are `jobs.job.event.<what>`. */
+/** A past or future event of a job. The texts are `jobs.job.event.<what>`. */
 export interface JobEvent {
   readonly what: string;
-  /** For its texts. */
+  /** Values for the event's text. */
   readonly values: Readonly<Record<string, unknown>>;
   readonly state: 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
   readonly icon: IconName;
   readonly at: Date | null;
-  /** Of a run that failed. */
+  /** The error of a failed run. */
   readonly failure?: ShownFailure;
 }
 
-/** Where a job runs. */
 export interface RunningAt {
   readonly process: Pick<ProcessInfo, 'host' | 'pid'>;
   readonly job: BusyJob;
@@ -172,11 +171,11 @@ export interface TimelineParts {
   readonly running: RunningAt | undefined;
 }
 
-/** The newest first. */
+/** All known events of a job, the newest first. */
 export function timeline(parts: TimelineParts): JobEvent[] {
   const { job, failures } = parts;
   const events = [...latest(parts), ...failures.map((failure, index) => failed(job, failure, index))];
-  // Only the latest errors are kept.
+  // The record only keeps the latest errors, so earlier runs are summed up in one event.
   const oldest = attemptOf(job, failures, failures.length - 1);
   if (failures.length > 0 && oldest > 1) {
     events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: null });
@@ -186,7 +185,7 @@ export function timeline(parts: TimelineParts): JobEvent[] {
   return events;
 }
 
-/** What it is at now. Of a job that died from its last run, that run tells it. */
+/** The job's present state as an event; none for a dead job whose last failed run already is one. */
 function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
   const next = { count: job.attempts + 1 };
   const event = (what: string, state: JobEvent['state'], icon: IconName, at = job.at, values: object = next) => [

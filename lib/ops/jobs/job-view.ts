@@ -8,46 +8,46 @@ import { isRef, type JobRef } from '../../job/sets/query';
 import { escapeControls } from '../../support/text';
 import { jobPath } from '../ui/format';
 
-/** A job as pages show it: what programs read of it, and what pages add. */
+/** A job as pages show it: its JSON form and the values that only pages need. */
 export interface JobView {
   readonly json: JobJson;
   readonly id: string;
   readonly queue: string;
   readonly set: JobEntry['set'];
-  /** null when the record does not tell. */
+  /** null when the record has no readable class. */
   readonly class: string | null;
-  /** Its page. */
+  /** Path of its page. */
   readonly href: string;
-  /** For the forms of lists. */
+  /** `queue/id`, the value of the forms of lists. */
   readonly ref: string;
-  /** When it died, will run, or was put on its queue. */
+  /** Time of its death or its next run, or at which it was put on its queue. */
   readonly at: Date | null;
   readonly enqueuedAt: Date | null;
-  /** Runs that have failed. */
+  /** Number of failed runs. */
   readonly attempts: number;
-  /** null: they are not shown, for the reason in `argsHidden`. */
+  /** null when they are hidden, for the reason in `argsHidden`. */
   readonly args: readonly ShownArgument[] | null;
-  /** As many as fit into a line. */
+  /** The first arguments, cut to LINE_LENGTH characters in total. */
   readonly argsLine: readonly ShownArgument[] | null;
   readonly argsHidden: JobJson['args_redacted'];
-  /** The latest; null when there is none. */
+  /** The latest error; null when there is none. */
   readonly error: ReturnType<typeof nameAndMessage> | null;
   readonly killed: boolean;
   readonly tags: readonly string[];
   readonly requestId: string | null;
 }
 
-/** An error of the job, for its own page. `message` is null where it is hidden. */
+/** An error of the job, for its own page. `message` is null when it is hidden from the reader. */
 export interface ShownFailure {
   readonly name: string;
   readonly message: string | null;
   readonly frames: readonly StackLine[];
-  /** Of the frames what one mostly looks for; null: that is all of them. */
+  /** The frames without most of those of libraries; null when that leaves out none. */
   readonly essence: readonly StackLine[] | null;
   readonly run: JobError['run'] | null;
 }
 
-/** @param lengths how much of each argument is shown. Default: as much as belongs into a line. */
+/** @param lengths limits of the shown arguments. Default: those for a line. */
 export function showJob(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLengths): JobView {
   const { id, queue, set, attempts, tags } = entry;
   const json = jobJson(entry, rules, lengths);
@@ -73,12 +73,12 @@ export function showJob(entry: JobEntry, rules: JobJsonRules, lengths?: ShownLen
   };
 }
 
-/** The job as programs read it from the pages: where its page is, besides. */
+/** JSON of the job with the path of its page. */
 export function pageJson({ json, href }: JobView): JobJson & { readonly href: string } {
   return { ...json, href };
 }
 
-/** The newest first. */
+/** The job's errors, the newest first. Without `everything`, messages and causes are hidden. */
 export function showFailures({ errors }: JobEntry, { everything }: JobJsonRules): ShownFailure[] {
   return errors.map(({ message, stack, run }) => {
     const named = nameAndMessage(message);
@@ -93,7 +93,7 @@ export function showFailures({ errors }: JobEntry, { everything }: JobJsonRules)
   });
 }
 
-/** What else the app has attached, by name, with what its filters name hidden; null where one may not see it. */
+/** Further values attached by the app, redacted by its filters; null when the reader may not see them. */
 export function showValues(
   value: unknown,
   { everything, redactor }: JobJsonRules,
@@ -102,7 +102,7 @@ export function showValues(
   return everything ? shownArguments(redactor.filter([value as JsonValue], lengths)) : null;
 }
 
-/** From the forms of lists; undefined for what is none. */
+/** Parses `queue/id`; undefined when it is invalid. */
 export function readRef(text: string): Exclude<JobRef, string> | undefined {
   const at = text.indexOf('/');
   const ref = { queue: text.slice(0, Math.max(0, at)), id: text.slice(at + 1) };
@@ -116,18 +116,18 @@ function latestError({ errors, reason, unreadable }: JobEntry, { everything }: J
   return { name, message: everything ? (message.split('\n', 1)[0] ?? '').slice(0, 300) : '' };
 }
 
-/** One argument, or one key of the only one, as pages show it. */
+/** One argument of a job, or one key of its only argument. */
 export interface ShownArgument {
-  /** Its key; null of an argument that has a place only. */
+  /** The key; null for a positional argument. */
   readonly name: string | null;
-  /** null: it is hidden. */
+  /** null when it is hidden. */
   readonly text: string | null;
 }
 
-/** What a list shows of the arguments of one job, in characters. */
+/** Most characters of one job's arguments in a list. */
 const LINE_LENGTH = 400;
 
-/** @param args as they travel, filtered. */
+/** @param args in their serialised form, redacted. */
 export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {
   const [only] = args;
   if (args.length === 1 && isObject(only) && dollarKey(Object.keys(only)) === undefined && Object.keys(only).length > 0)
@@ -135,7 +135,7 @@ export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {
   return args.map((value) => shown(null, value));
 }
 
-/** As many as fit into a line. */
+/** The first arguments, cut to LINE_LENGTH characters in total. */
 export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
   const line: ShownArgument[] = [];
   let room = LINE_LENGTH;
@@ -154,7 +154,7 @@ function shown(name: string | null, value: JsonValue): ShownArgument {
   };
 }
 
-/** JSON with spaces, and what JSON has no form for by its name: a date, a bigint, a model. */
+/** JSON with spaces. Values that JSON has no form for, such as dates, bigints and models, are shown by name. */
 function textOf(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`;
   if (!isObject(value)) return JSON.stringify(value);
@@ -184,17 +184,16 @@ function isObject(value: JsonValue | undefined): value is { readonly [key: strin
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** A line of a stack trace. */
 export interface StackLine {
   readonly text: string;
-  /** `own`: the app's code. `library`: of a package, of Node or of Catamount. `cause`: the message of what caused it. */
+  /** `own`: the app's code. `library`: code of a package, Node or Catamount. `cause`: message of a cause. */
   readonly kind: 'own' | 'library' | 'cause';
 }
 
-/** Shown in a row before one asks for more. */
+/** Consecutive frames of libraries that are shown before the reader asks for more. */
 const LIBRARY_FRAMES = 2;
 
-/** The frames, and the causes between them. @param stack as the record has it. */
+/** The frames of a stack and the messages of causes between them. @param stack in the record's form. */
 export function stackLines(stack: string): StackLine[] {
   const lines: StackLine[] = [];
   let within: 'message' | 'frames' | 'cause' = 'message';
@@ -206,14 +205,14 @@ export function stackLines(stack: string): StackLine[] {
       within = 'frames';
       lines.push({ text: shortened(line), kind: isOwn(line) ? 'own' : 'library' });
     } else if (within !== 'message') {
-      // Of a message in several lines, or of the properties that Node shows behind frames.
+      // A further line of a cause's message, or of the properties that Node prints after the frames.
       lines.push({ text: line, kind: within === 'cause' ? 'cause' : 'library' });
     }
   }
   return lines;
 }
 
-/** What one mostly looks for: of libraries' frames in a row only the first ones. @returns undefined: that is all of it. */
+/** Only keeps the first of consecutive frames of libraries. @returns undefined when that leaves out none. */
 export function essence(lines: readonly StackLine[]): StackLine[] | undefined {
   let inRow = 0;
   const kept = lines.filter(({ kind }) => {
@@ -223,7 +222,7 @@ export function essence(lines: readonly StackLine[]): StackLine[] | undefined {
   return kept.length + 1 < lines.length ? kept : undefined;
 }
 
-/** Catamount's own code, as it runs and as source maps tell of it; the sample app beside it is none of it. */
+/** Folders of Catamount's code, compiled and by source maps. The sample app in them counts as the app's own code. */
 const LIB = path.resolve(__dirname, '../..');
 const OURS = [LIB, LIB.replace(/([\\/])dist[\\/]lib$/, '$1lib')].map((folder) => folder + path.sep);
 const HERE = process.cwd() + path.sep;
@@ -233,7 +232,7 @@ function isOwn(frame: string): boolean {
   return !OURS.some((folder) => frame.includes(folder) && !frame.includes(`${folder}app${path.sep}`));
 }
 
-/** Files as one knows them: from the folder that the app was started in. */
+/** Makes the file of a frame relative to the working directory. */
 function shortened(frame: string): string {
   return frame.trim().replace('file://', '').replace(HERE, '');
 }

@@ -3,20 +3,20 @@ import { checkQueue, type JobAction, type JobFilter, SORT_KEYS, type Sort, type 
 import type { OpsContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
 
-/** How far back, or ahead, the filter for time reaches, ms. */
+/** Spans of the time filter into the past or the future, ms. */
 export const SPANS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
 type SpanName = keyof typeof SPANS;
 
-/** What may be asked of a list, besides its order and page. As texts, '' for any. */
+/** Filters of a list, besides its order and page. Their values are texts, '' for any. */
 const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when', 'failed'] as const;
 export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
 
 const LONGEST = 1000;
 const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '', failed: '' };
-/** Those for a length of time. */
+/** Filters whose value is the name of a span. */
 const TIMES = ['when', 'failed'] as const;
 
-/** @throws ProblemError 400 that says which part of the query makes no sense. */
+/** Reads the allowed filters. @throws ProblemError 400 that names the invalid one. */
 export function readFilters(given: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
   const filters: Record<string, string> = { ...NO_FILTERS };
   for (const name of allowed) filters[name] = readText(name, given(name));
@@ -37,7 +37,7 @@ function readText(name: string, value: unknown): string {
   return text;
 }
 
-/** What may be asked of the list of a set: only jobs that have failed have errors, and the dead have died of their failure. */
+/** The filters of a set's list. Only failed jobs have errors; for the dead, `when` is already the time of failure. */
 export function filtersOf(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
   return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.name === 'retry'));
 }
@@ -47,8 +47,8 @@ export function isFiltering(filters: Filters): boolean {
 }
 
 /**
- * @param now what the filter for time counts from, ms since 1970. Dead jobs that die later are not meant by it, and
- * where `frozen` not by any other filter.
+ * @param now reference of the spans, ms since 1970.
+ * @param frozen true excludes jobs that died after `now`, so that a number shown for confirmation stays valid.
  */
 export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: number, frozen = false): JobFilter {
   const { q, class: className, queue, error, tag, when, failed } = filters;
@@ -67,7 +67,7 @@ export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: nu
   };
 }
 
-/** `class`, `-class`. @throws ProblemError 400. */
+/** Reads the order: `class`, or `-class` for descending. @throws ProblemError 400 when the set cannot be sorted so. */
 export function readSort({ query }: OpsContext, { sorts }: Pick<SetPage, 'sorts'>): Sort | undefined {
   const { sort } = query;
   if (sort === undefined) return undefined;
@@ -77,14 +77,14 @@ export function readSort({ query }: OpsContext, { sorts }: Pick<SetPage, 'sorts'
   return { by, descending: minus === '-' };
 }
 
-/** From 1. @throws ProblemError 400. */
+/** Reads the page's number, from 1. @throws ProblemError 400 when it is none. */
 export function readPage({ query }: OpsContext): number {
   const { page = '1' } = query;
   if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));
   return Number(page);
 }
 
-/** @param reason `jobs.bad.<reason>` says what would make sense. */
+/** A 400 for a part of the query. @param reason key of the text `errors.badQuery.<reason>`, by default the name. */
 export function badQuery(name: string, value: string, reason = name) {
   const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
   return localizedProblem(400, `badQuery.${reason}`, { values: { name, value: shown } });
@@ -98,15 +98,15 @@ function orRefuse(name: string, value: string, check: () => void): void {
   }
 }
 
-/** A set of jobs, as a list in pages. The texts are `jobs.<name>`. */
+/** A set of jobs with a paged list. The texts are `jobs.<name>`. */
 export interface SetPage {
   readonly name: ListedSet;
-  /** The texts are `jobs.acts.<name>`. */
+  /** Actions on its jobs. The texts are `jobs.acts.<name>`. */
   readonly actions: readonly JobAction[];
-  /** Its order, when nobody asks for another. */
+  /** Its default order by time. */
   readonly newestFirst: boolean;
   readonly sorts: readonly SortKey[];
-  /** Its jobs have failed: there are errors and attempts. */
+  /** True when its jobs have failed, so that they have errors and attempts. */
   readonly failed: boolean;
 }
 
@@ -122,7 +122,7 @@ export const SET_PAGES: readonly SetPage[] = [
   setPage('dead', FAILED, true),
 ];
 
-/** Done without a question when single jobs are meant: it costs nothing. */
+/** True for actions that destroy nothing; on single jobs they need no confirmation. */
 export function isHarmless(action: JobAction): boolean {
   return action === 'retry' || action === 'promote';
 }

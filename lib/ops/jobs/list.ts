@@ -20,10 +20,9 @@ import {
 } from './list-query';
 import { type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
-/** The names of classes and errors that a filter offers are of so many jobs. */
+/** Number of jobs from which the filters collect names of classes and errors. */
 const SAMPLE = 1000;
 
-/** The list of a set. */
 export function listRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {
@@ -70,7 +69,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   await showPage(site, ctx, 'list', locals, { jobs: rows.map(pageJson), total, complete });
 }
 
-/** The page that is asked for; of a list that has become shorter, the last one. */
+/** The requested page, or the last one when the list has become shorter. `unsorted`: too long to sort as requested. */
 async function read(
   set: JobSet,
   request: PageRequest,
@@ -84,20 +83,20 @@ async function read(
     const last = Math.floor((total - 1) / PER_PAGE) * PER_PAGE;
     return { ...(await set.page({ ...request, offset: last, limit: PER_PAGE })), unsorted: false };
   } catch (thrown) {
-    // Too many to sort by anything but their time.
+    // The set is too large to sort by anything but time.
     if (!(thrown instanceof InvalidRequestError) || request.sort === undefined || request.sort.by === 'at')
       throw thrown;
     return { ...(await read(set, { ...request, sort: undefined }, asked)), unsorted: true };
   }
 }
 
-/** The dead are listed without Redis, too, which knows of other queues. */
+/** Names of the queues. Dead jobs must be listed without Redis as well, so its outage leaves the configured queues. */
 async function queuesOf({ config }: JobPageContext, admin: JobAdmin, { name }: SetPage): Promise<readonly string[]> {
   const configured = config.jobs.queues.map((queue) => queue.name);
   return name === 'dead' ? admin.queueNames().catch(() => configured) : admin.queueNames();
 }
 
-/** `SyncInvoice`, too, of `SyncInvoiceJob`. */
+/** Adds `SyncInvoice` for `SyncInvoiceJob`. */
 function withShortNames(classes: readonly string[]): string[] {
   return classes.flatMap((name) => [name, name.replace(/Job$/, '')]);
 }
@@ -116,29 +115,29 @@ function sorted(names: readonly (string | undefined)[]): string[] {
   return [...new Set(names)].filter((name) => name !== undefined).sort();
 }
 
-/** A viewer searches in nothing that is hidden: what is found would tell it. */
+/** The filters of the query. A viewer must not search hidden texts, since the matches would reveal them. */
 function filtersFor(ctx: OpsContext, page: SetPage, names: Names): Filters {
   const filters = readFilters((name) => ctx.query[name], filtersOf(page));
   if (ctx.state.visitor.role !== 'viewer') return filters;
   return { ...filters, q: '', error: names.errors.includes(filters.error) ? filters.error : '' };
 }
 
-/** How often a page that is open looks for news, ms. */
+/** Interval at which the stream of an open page reads the stores, ms. */
 const LOOK_MS = 1000;
 
-/** A row of a page, or another part that has an id, as it is now: texts by their `data-n`, the share that its bar shows. */
+/** New values of an element by its id: texts by their `data-n`, and the share from 0 to 1 that its bar shows. */
 export interface Patch {
   readonly id: string;
   readonly texts: Readonly<Record<string, string>>;
   readonly share?: number | null;
 }
 
-/** Answers with a stream that looks once a second, and tells of the header's numbers besides. */
+/** Answers with a stream that calls `look` every second, after it has sent the header's numbers. */
 export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
   const format = Formatter.of(ctx);
   const stream = site.streams.begin(ctx);
   stream.every(LOOK_MS, async () => {
-    // Though the page cannot be looked at now, its header may be.
+    // The header comes first: its numbers may be readable when the page's data is not.
     await tellCounts(stream, site, format);
     await look(stream);
     stream.send('tick');
@@ -146,8 +145,8 @@ export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: Even
 }
 
 /**
- * Tells a list that is open of jobs that have come since: how many have died, or that retries or scheduled jobs are
- * others. It counts only what is new, and looks through a whole set only when its size has changed.
+ * Tells an open list about changes: how many matching jobs have died since it was rendered, or that the size of the
+ * retry or scheduled set has changed. Both are cheap to read, whatever the size of the set.
  */
 function listEvents(site: JobPageContext, ctx: OpsContext, page: SetPage): void {
   const { t, visitor } = ctx.state;
@@ -169,7 +168,7 @@ function listEvents(site: JobPageContext, ctx: OpsContext, page: SetPage): void 
   });
 }
 
-/** When the newest of a set died, or is to run, ms since 1970; 0 when it is empty. */
+/** Latest time of a set's jobs, ms since 1970: of death, or of the next run. 0 when the set is empty. */
 async function newestAt(set: JobSet): Promise<number> {
   const { entries } = await set.page({ limit: 1, count: false, sort: { by: 'at', descending: true } });
   return entries[0]?.at?.getTime() ?? 0;

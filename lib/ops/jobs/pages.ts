@@ -11,19 +11,19 @@ import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
-/** What a form on these pages has done. The texts are `jobs.told.<what>`. */
+/** The outcome of a form on the job pages. The texts are `jobs.told.<what>`. */
 export interface JobFlash {
   readonly what: string;
-  /** A queue, a recurring job. */
+  /** Name of the queue or recurring job. */
   readonly name?: string;
-  /** Jobs that were moved, of so many. */
+  /** Number of jobs moved, of `asked`. */
   readonly moved?: number;
   readonly asked?: number;
-  /** false: it took too long, and ended before its end. */
+  /** false when the action was stopped because it took too long. */
   readonly complete?: boolean;
 }
 
-/** What the pages of jobs have at hand. */
+/** The context of the job pages. */
 export interface JobPageContext extends PageContext {
   readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
   readonly flashes: FlashStore<JobFlash>;
@@ -32,10 +32,10 @@ export interface JobPageContext extends PageContext {
 
 export type RouteModule = (site: JobPageContext) => void;
 
-/** Of the query: what belongs to one showing of a page, not to the page. */
+/** Parts of the query that belong to one view of a page, so that links from it leave them out. */
 const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
 
-/** Shows a page, and on it what the form before it has done. */
+/** Shows a page with the flash of the form before it. */
 export async function showPage(
   site: JobPageContext,
   ctx: OpsContext,
@@ -48,7 +48,7 @@ export async function showPage(
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 
-/** This page's address, or another one with its query, with other values in it; null takes one out. */
+/** A path with this page's query, changed. @param path default: this page's. */
 export function pathWith(
   ctx: OpsContext,
   changes: Readonly<Record<string, string | null>>,
@@ -57,7 +57,10 @@ export function pathWith(
   return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
 }
 
-/** Does what the form asks for, once, and goes on to a page that tells of it. @param back where to. @param repeatable it may be done twice. */
+/**
+ * Does the work of a form once and redirects to `back` with its flash.
+ * @param repeatable true for work that may run twice; see `FlashStore.once`.
+ */
 export async function actOnce(
   site: JobPageContext,
   ctx: OpsContext,
@@ -71,7 +74,7 @@ export async function actOnce(
   ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));
 }
 
-/** Where a form says that it came from, if that is one of these pages. */
+/** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */
 export function backOf({ state }: OpsContext, usual: string): string {
   const given = state.form.get('back') ?? '';
   if (!/^\/ops\/jobs\/[\x21-\x7e]*$/.test(given) || !URL.canParse(given, 'http://here')) return usual;
@@ -79,7 +82,7 @@ export function backOf({ state }: OpsContext, usual: string): string {
   return pathname.startsWith('/ops/jobs/') ? pathname + search : usual;
 }
 
-/** The app's job classes, which say whether their arguments may be seen. Loaded when the first job is shown. */
+/** The app's job classes, which decide how arguments are redacted. They are loaded when the first job is shown. */
 export class JobClasses {
   private readonly filter: Redactor;
   private known: ReadonlyMap<string, JobClass> | undefined;
@@ -101,7 +104,7 @@ export class JobClasses {
     };
   }
 
-  /** Should they not load, no arguments are shown; the job processor tells why. */
+  /** When the classes do not load, no arguments are shown. The job processor logs the reason. */
   private load(): ReadonlyMap<string, JobClass> {
     const ours: [string, JobClass] = [jobNameOf(DeliverMailJob), DeliverMailJob];
     try {
@@ -114,22 +117,22 @@ export class JobClasses {
   }
 }
 
-/** The façade for one request, which tells the log who asked. */
+/** The job admin of one request, whose actions are logged with the request's origin. */
 export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
   const queues = config.jobs.queues.map((queue) => queue.name);
   return new JobAdmin({ redis: redis.client, knex, events, queues, via: `the operator's pages, ${ip}` });
 }
 
-/** A list that holds jobs of a kind. */
+/** A list with jobs that match a filter. */
 interface JobPlace {
-  /** Of a list; a queue's name where `waiting`. */
+  /** Name of a set; of a queue when `waiting`. */
   readonly name: string;
   readonly waiting: boolean;
   readonly count: number;
   readonly href: string;
 }
 
-/** Where jobs are that meet a filter, the lists of sets first. @param query the same for an address, as `?q=text`. */
+/** Lists with jobs that match a filter, sets before queues. @param query the filter as a query, such as `?q=text`. */
 export async function placesOf(admin: JobAdmin, filter: JobFilter, query: string): Promise<JobPlace[]> {
   const lists = SET_PAGES.map(async ({ name }) => {
     return {

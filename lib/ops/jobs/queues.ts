@@ -19,12 +19,12 @@ import { actOnce, backOf, type JobPageContext, pathWith, placesOf, type RouteMod
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
-/** Not below the list: a queue may have any name. */
+/** Outside of LIST, since a queue may have any name. */
 const EVENTS = '/ops/jobs/queue-events';
-/** From so many jobs on the number must be typed. */
+/** Clearing more jobs than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
 
-/** The queues, and what waits in each. */
+/** The queues and their waiting jobs. */
 export const queueRoutes: RouteModule = (site) => {
   const { router } = site;
   const actionOf = (command: OperatorAction) =>
@@ -72,7 +72,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
   const [queues, processes, cron] = await Promise.all([
     admin.queues.list(),
     admin.processes.list(),
-    // Postgres may be away, which says nothing of queues.
+    // Without Postgres the queues can still be shown.
     cronRows(site, ctx).catch(() => null),
   ]);
   const { latencyWarningMs, weighted } = config.jobs;
@@ -93,7 +93,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
   await showPage(site, ctx, 'queues', locals, { queues: queues.map(queueJson), cron: cron?.map(cronRowJson) ?? null });
 }
 
-/** Numbers change in place; a queue more or less is told of. */
+/** Updates the numbers of an open page in place, and tells it when queues were added, removed, paused or resumed. */
 function queueEvents(site: JobPageContext, ctx: OpsContext): void {
   const { t } = ctx.state;
   const seen = String(ctx.query.seen ?? '');
@@ -111,7 +111,7 @@ function queueEvents(site: JobPageContext, ctx: OpsContext): void {
   });
 }
 
-/** Which queues there are, and which are paused. */
+/** A fingerprint of the queues and their pauses. */
 function stateOf(queues: readonly ListedQueue[]): string {
   return queues.map(({ name, paused }) => (paused ? `${name}!` : name)).join();
 }
@@ -154,7 +154,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   });
 }
 
-/** @throws ProblemError 404. */
+/** The queue that the path names. @throws ProblemError 404 for an unknown one. */
 async function queueOf(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
   const { queue: name = '' } = ctx.params;
   const queues = site.admin(ctx).queues;
@@ -171,7 +171,7 @@ async function askToClear(site: JobPageContext, ctx: OpsContext, queue: ListedQu
   await showPage(site, ctx, 'clear', { title, queue, count, typed: count > TYPED_ABOVE, wrong });
 }
 
-/** What a clear would delete. */
+/** Number of jobs that clearing the queue deletes. */
 function jobsIn({ waiting, blocked, inOutbox }: ListedQueue): number {
   return waiting + blocked + (inOutbox ?? 0);
 }
@@ -180,7 +180,7 @@ function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
   return limitMs > 0 && latencyMs > limitMs;
 }
 
-/** What holds the slots that the queue waits for, in format; '' when its jobs just come faster than they are done. */
+/** The jobs that hold the slots the queue waits for, formatted; '' when its jobs only arrive faster than they run. */
 function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[], name: string): string {
   const now = Date.now();
   const serving = processes.filter((process) => !process.stopping && process.queues.includes(name));
@@ -198,7 +198,7 @@ const PATH = '/ops/jobs/classes';
 const PERIODS = ['hour', 'day', 'all'] as const;
 type Period = (typeof PERIODS)[number];
 
-/** What became of jobs, class by class. */
+/** Outcomes of jobs by class. */
 export const classRoutes: RouteModule = (site) => {
   site.router.get(PATH, async (ctx) => {
     const { period: asked = 'hour' } = ctx.query;
@@ -218,7 +218,7 @@ export const classRoutes: RouteModule = (site) => {
   site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
 };
 
-/** Where the jobs of one class are, and what became of others. */
+/** The lists with jobs of one class, and the outcomes of its past jobs. */
 async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
@@ -241,7 +241,7 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
 function historyOf({ history }: JobAdmin, period: Period): Promise<HistorySum> {
   if (period === 'all') return history.totals();
   const now = Date.now();
-  // Both ends are included.
+  // The sum includes both its first and its last minute.
   const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
   return history.sum(new Date(now - minutes * 60_000), new Date(now));
 }

@@ -11,7 +11,7 @@ import { adminFor, JobClasses, type JobFlash, type JobPageContext } from './page
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 
-/** Queues and jobs. */
+/** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {
   const jobSite: JobPageContext = {
     ...site,

@@ -9,7 +9,7 @@ import { type JobPageContext, placesOf, type RouteModule, showPage } from './pag
 const PATH = '/ops/jobs/find';
 const LINES = 50;
 
-/** Where jobs are that hold a text, such as the id of a request, and what the log says of it. */
+/** Finds jobs that contain a text, such as a request id, and the log lines with it. */
 export const findRoutes: RouteModule = (site) => {
   site.router.get(PATH, async (ctx) => {
     assertOperator(ctx);
@@ -29,25 +29,25 @@ export const findRoutes: RouteModule = (site) => {
   });
 };
 
-/** The page of the job that has this id. */
+/** Path of the page of the job with this id; undefined when there is none. */
 async function jobOf(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
   if (!isRef({ id })) return undefined;
   const { entry } = await site.admin(ctx).find(id);
   return entry && jobPath(entry);
 }
 
-/** How far back a log is read, bytes. */
+/** Most bytes that are read from the end of a log. */
 const LOOKED_AT = 16 * 1024 * 1024;
 const CHUNK = 256 * 1024;
 const LINE_LENGTH = 4000;
 
-/** Of the end of a log the latest lines that hold a text, the oldest first. @param most how many. */
+/** The latest lines of a log that contain a text, the oldest first. @param most their maximum number. */
 export async function logLines(file: string, text: string, most: number): Promise<string[]> {
   const handle = await fs.open(file);
   try {
     const { size } = await handle.stat();
     const found: string[] = [];
-    // What is left of the line that the chunk behind this one begins within.
+    // The end of a line that begins in the chunk before, since the log is read backwards.
     let rest = Buffer.alloc(0);
     for (let end = size; end > 0 && found.length < most && size - end < LOOKED_AT; end -= CHUNK) {
       const start = Math.max(0, end - CHUNK);

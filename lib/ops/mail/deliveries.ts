@@ -13,9 +13,9 @@ import { withJobs } from './mail-jobs';
 const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
 type DeliveryState = (typeof DELIVERY_STATES)[number];
 
-/** What is known of one mail. */
+/** The delivery record of one mail. */
 export interface DeliveryRow {
-  /** `<job id>/…`, or `once/…` outside of jobs. */
+  /** `<job id>/…`, or `once/…` for a mail that was not sent by a job. */
   readonly key: string;
   readonly mailer: string;
   readonly action: string;
@@ -24,9 +24,9 @@ export interface DeliveryRow {
   readonly message_id: string;
   readonly state: DeliveryState;
   readonly attempts: number;
-  /** What the server answered, or where the mail lies. */
+  /** The answer of the SMTP server, or the path of the mail's file. */
   readonly response: string | null;
-  /** Why it failed, or who was refused. */
+  /** The reason of the failure, or the refused recipients. */
   readonly error: string | null;
   readonly sent_at: Date | null;
   readonly created_at: Date;
@@ -37,15 +37,15 @@ interface DeliveryFilter {
   readonly state: DeliveryState | null;
   /** `UserMailer#welcome`; empty for any. */
   readonly template: string;
-  /** Part of an address, a subject, an answer; empty for any. */
+  /** Part of an address, a subject or an answer; empty for any. */
   readonly search: string;
 }
 
-/** The clock of whoever enqueued may be ahead of that of Postgres by so much. */
+/** The clock of the enqueuing process may be ahead of that of Postgres by this much, ms. */
 const CLOCKS_DIFFER_MS = 3_600_000;
-/** More are not counted. */
+/** Most rows that are counted, so that the count stays cheap. */
 const COUNTED = 10_000;
-/** Templates of so many newest mails are offered as a filter. */
+/** The filter offers the templates of this many newest mails. */
 const TEMPLATES_OF = 5000;
 const TEMPLATE = `mailer || '#' || action`;
 const COLUMNS = [
@@ -57,11 +57,11 @@ const NEWEST = [
   { column: 'key', order: 'desc' },
 ] as const;
 
-/** The delivery records, for reading. */
+/** Reads the delivery records. */
 export class Deliveries {
   constructor(private readonly knex: Knex) {}
 
-  /** Newest first. */
+  /** Matching records, the newest first. */
   async list(filter: DeliveryFilter, from: number, count: number): Promise<DeliveryRow[]> {
     return this.matching(filter)
       .select<DeliveryRow[]>(COLUMNS)
@@ -75,7 +75,7 @@ export class Deliveries {
     return row;
   }
 
-  /** Those of one job that was enqueued then, in the order in which it began them. @param most at most so many. */
+  /** Records of one job in the order in which it began them. @param enqueuedAt limits the rows that are searched. */
   async ofJob(id: string, enqueuedAt: Date, most: number): Promise<DeliveryRow[]> {
     return this.knex('mail_deliveries')
       .select<DeliveryRow[]>(COLUMNS)
@@ -86,14 +86,14 @@ export class Deliveries {
       .limit(most);
   }
 
-  /** At most COUNTED. */
+  /** Number of matching records, at most COUNTED. */
   async count(filter: DeliveryFilter): Promise<number> {
     const some = this.matching(filter).select(this.knex.raw('1')).limit(COUNTED).as('some');
     const [row] = await this.knex.from(some).count<{ count: string }[]>('* as count');
     return Number(row?.count ?? 0);
   }
 
-  /** `UserMailer#welcome`, of the newest mails. */
+  /** Templates of the newest mails, as `UserMailer#welcome`. */
   async templates(): Promise<string[]> {
     const newest = this.knex('mail_deliveries')
       .select('mailer', 'action')
@@ -106,7 +106,7 @@ export class Deliveries {
     return rows.map(({ template }) => template);
   }
 
-  /** How many of each state have been begun since midnight, UTC. */
+  /** Number of mails by state that were begun since midnight, UTC. */
   async today(): Promise<Readonly<Record<DeliveryState, number>>> {
     const rows = await this.knex('mail_deliveries')
       .whereRaw(TODAY)
@@ -132,7 +132,7 @@ export class Deliveries {
 export const DELIVERIES = '/ops/mail/deliveries';
 const ADDRESS = /[^\s<>"'(),;:]{1,320}@[^\s<>"'(),;:]{1,320}/g;
 
-/** What became of each mail. Viewers see it without addresses. @param inbox where some of them lie. */
+/** Pages of delivery records. Viewers see no addresses. @param inbox the folder with the mails of `file` delivery. */
 export function deliveryRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const deliveries = new Deliveries(site.knex);
@@ -146,7 +146,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
       const queues = site.config.jobs.queues.map((queue) => queue.name);
       const [today, retrying] = await Promise.all([
         deliveries.today(),
-        // Without Redis nobody knows of jobs.
+        // The number of retries needs Redis.
         countMailsToRetry({ knex: site.knex, redis: site.redis.client, queues }).catch(() => 0),
       ]);
       const page = {
@@ -177,7 +177,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
   };
 }
 
-/** The page of one mail. */
+/** Path of a mail's page. */
 export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
   return `${DELIVERIES}/${key.split('/').map(encodeURIComponent).join('/')}`;
 }
@@ -190,12 +190,12 @@ function filterOf(ctx: OpsContext, veiled: boolean): DeliveryFilter {
   return {
     state: DELIVERY_STATES.find((name) => name === ctx.query.state) ?? null,
     template: given('template'),
-    // A search would tell what is veiled.
+    // A viewer's search would reveal hidden addresses by its matches.
     search: veiled ? '' : given('q'),
   };
 }
 
-/** The subject may name somebody, the answer repeats the address, and the key is made from it. */
+/** Redacts a record: the subject may name a person, the answer repeats addresses, and the key is made from one. */
 export function withoutAddresses<Row extends DeliveryRow>(row: Row): Row {
   const veil = (text: string | null) => text?.replace(ADDRESS, '…') ?? null;
   return {

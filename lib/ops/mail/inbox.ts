@@ -8,36 +8,36 @@ import { localizedProblem } from '../ui/shell';
 import { answerPiece, showMail } from './mail-page';
 import { htmlToText, openMail } from './parsed-mail';
 
-/** What a list shows of a mail. */
+/** A mail in a list. */
 export interface InboxEntry {
-  /** Of its file. */
+  /** Name of its file. */
   readonly name: string;
   readonly from: string;
   readonly to: readonly string[];
   readonly subject: string;
   readonly locale: string;
   readonly date: Date;
-  /** Bytes. */
+  /** Size of its file, bytes. */
   readonly size: number;
 }
 
-/** As the file transport names them. No name with a slash, or that begins with a dot, is one. */
+/** File names of the file transport. The pattern excludes slashes and a leading dot, so no path escapes the folder. */
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/;
-/** Enough of a mail for its entry and for a search, bytes. */
+/** Bytes of a mail that are read for its entry and for a search. */
 const HEAD = 256 * 1024;
-/** Larger files are no mails, bytes. */
+/** Larger files are ignored, bytes. */
 const LARGEST = 50_000_000;
-/** How far back a search looks, mails. */
+/** Number of newest mails that a search covers. */
 export const SEARCHED = 1000;
 const REMEMBERED = 500;
 
-/** The mails that `file` delivery has written. Their names sort by time, and a file never changes. */
+/** The mails that `file` delivery has written. Names sort by time; files never change, so their entries are cached. */
 export class Inbox {
   private readonly known = new Map<string, InboxEntry>();
 
   constructor(private readonly folder: string) {}
 
-  /** Newest first. */
+  /** Names of all mails, the newest first. */
   async names(): Promise<string[]> {
     const names = await fs.readdir(this.folder).catch(whenMissing<string[]>([]));
     return names
@@ -46,7 +46,7 @@ export class Inbox {
       .reverse();
   }
 
-  /** Those of the names that are still there. */
+  /** Entries of the named mails that still exist. */
   async entries(names: readonly string[]): Promise<InboxEntry[]> {
     const entries: InboxEntry[] = [];
     for (const name of names) {
@@ -56,7 +56,7 @@ export class Inbox {
     return entries;
   }
 
-  /** Of the newest mails the names of those with all these words in an address, the subject or the text. */
+  /** Names of the newest mails that contain all words of `text` in an address, the subject or the text. */
   async search(text: string): Promise<string[]> {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const found: string[] = [];
@@ -67,12 +67,12 @@ export class Inbox {
     return found;
   }
 
-  /** @returns undefined when there is no such mail. */
+  /** @returns the source of a mail; undefined when there is none. */
   async read(name: string): Promise<Buffer | undefined> {
     return NAME.test(name) ? readFile(path.join(this.folder, name), LARGEST) : undefined;
   }
 
-  /** @returns how many there were. */
+  /** Deletes mails. @returns how many of them existed. */
   async remove(names: readonly string[]): Promise<number> {
     let count = 0;
     for (const name of names.filter((each) => NAME.test(each))) {
@@ -102,7 +102,7 @@ export class Inbox {
   }
 }
 
-/** Follows no link, and reads no more than `most`. */
+/** Reads up to `most` bytes of a file of at most `largest` bytes; undefined for others. Follows no symbolic link. */
 async function readFile(file: string, largest: number, most = largest): Promise<Buffer | undefined> {
   const handle = await fs.open(file, constants.O_RDONLY | constants.O_NOFOLLOW).catch(whenMissing(undefined));
   try {
@@ -123,7 +123,7 @@ function whenMissing<T>(instead: T): (error: NodeJS.ErrnoException) => T {
   };
 }
 
-/** `20260312T140211.123Z-….eml` */
+/** Time in a name such as `20260312T140211.123Z-….eml`; the epoch when there is none. */
 function dateIn(name: string): Date {
   const [, y, mo, d, h, mi, s] = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)/.exec(name) ?? [];
   const date = new Date(`${y}-${mo}-${d}T${h}:${mi}:${s}Z`);
@@ -131,12 +131,12 @@ function dateIn(name: string): Date {
 }
 
 export const INBOX = '/ops/mail/inbox';
-/** From so many mails on the number must be typed. */
+/** Deleting more mails than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
-/** Shown at the side of a mail. */
+/** Mails in the list beside a mail. */
 const LATEST = 8;
 
-/** The mails that `file` delivery has written. For operators only: they hold addresses, and links that sign in. */
+/** Pages of the inbox. For operators only, since mails contain addresses and links that sign in. */
 export function inboxRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const { router, streams } = site;
@@ -186,7 +186,7 @@ export function inboxRoutes(inbox: Inbox): PageModule {
 
     router.post(`${INBOX}/clear`, async (ctx) => {
       const names = await inbox.names();
-      // What has come since the question was asked stays.
+      // Mails that arrived after the question was shown stay.
       const until = ctx.state.form.get('until') ?? '';
       const meant = names.filter((name) => name <= until);
       if (meant.length > TYPED_ABOVE && Number(ctx.state.form.get('count')) !== meant.length) {

@@ -5,16 +5,15 @@ import type { PageContext } from '../ui/context';
 import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
 import { type ToldDelivery, withJobs } from './mail-jobs';
 
-/** A mail on the page of its job. */
 type JobMail = ToldDelivery & {
-  /** Its page; null for those who may not see it. */
+  /** Path of its page; null for readers who may not see it. */
   readonly href: string | null;
 };
 
-/** So many mails are listed, and one more says that there are others. */
+/** Most mails that are listed; one more is read, to show that there are others. */
 export const MAILS_SHOWN = 20;
 
-/** The mails that a job has sent, or tried to, in the order in which it began them; undefined when Postgres does not answer. */
+/** Mails that a job sent or tried to send, in order; undefined when Postgres is down. */
 export async function mailsOf(
   site: Pick<PageContext, 'config' | 'redis' | 'knex'>,
   { id, enqueuedAt }: Pick<JobEntry, 'id' | 'enqueuedAt'>,

@@ -7,35 +7,35 @@ import { jobPath } from '../ui/format';
 import type { DeliveryRow } from './deliveries';
 
 /**
- * What became of a mail. `partly`: refused for some. `retrying`: it failed, and its job will send it again by itself.
- * `unknown`: it failed, and Redis does not tell of its job. The texts are `mail.outcome.<outcome>`.
+ * Outcome of a mail. `partly`: refused for some recipients. `retrying`: it failed and its job will be retried.
+ * `unknown`: it failed and the state of its job is not known without Redis. The texts are `mail.outcome.<outcome>`.
  */
 export type Outcome = 'sent' | 'partly' | 'claimed' | 'failed' | 'retrying' | 'unknown';
 
-/** The job of a mail, as far as it matters to the mail. */
+/** The job of a mail. */
 export interface MailJob {
   readonly id: string;
-  /** undefined: Redis does not answer. */
+  /** undefined when Redis is down. */
   readonly place: FoundPlace['place'] | undefined;
-  /** Its page; null: it is not known any more. */
+  /** Path of its page; null when its record is gone. */
   readonly href: string | null;
-  /** When it runs next, where that is known. */
+  /** Time of its next run; null when it is unknown. */
   readonly nextTry: Date | null;
 }
 
-/** A mail with what its job tells of it. */
+/** A delivery record with the state of its job. */
 export type ToldDelivery = DeliveryRow & {
   readonly outcome: Outcome;
-  /** When it is sent again; null when nobody knows, or nobody does. */
+  /** Time of the next attempt; null when there is none or it is unknown. */
   readonly nextTry: Date | null;
-  /** null: it was not sent by a job. */
+  /** null for a mail that was not sent by a job. */
   readonly job: MailJob | null;
 };
 
-/** Outside of jobs, keys begin with this. */
+/** First part of the key of a mail that was not sent by a job. */
 const NO_JOB = 'once';
 
-/** Looks up the jobs of these mails. A job that is asked for by several is looked up once. */
+/** Adds the jobs of mails. A job with several mails is looked up once. */
 export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'knex'>, rows: readonly DeliveryRow[]) {
   const { config, knex, redis } = site;
   const configured = config.jobs.queues.map((queue) => queue.name);

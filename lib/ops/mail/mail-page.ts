@@ -10,28 +10,27 @@ const PARTS = ['html', 'text', 'source', 'headers', 'raw'] as const;
 const WIDTHS = ['desktop', 'phone'] as const;
 const SCHEMES = ['light', 'dark'] as const;
 
-/** Gmail cuts HTML off above this, bytes. */
+/** Gmail clips HTML above this size, bytes. */
 const CLIPPED_ABOVE = 102_000;
-/** More of a source is not shown, characters; the download has it all. */
+/** Most characters of a source that are shown; the download has all of it. */
 const SHOWN = 200_000;
 
-/** One mail on a page: tabs, frame, attachments. */
 interface MailPage {
   readonly mail: ParsedMail;
-  /** Address of this mail, without a query. */
+  /** Path of this mail, without a query. */
   readonly base: string;
-  /** Offer the mail in every language? */
+  /** True offers the mail in every language. */
   readonly locales: boolean;
-  /** For the list at its side. */
+  /** Values for the list at its side. */
   readonly index: object;
-  /** Of a preview: which. */
+  /** Name of a preview. */
   readonly preview?: string;
-  /** The language that it is shown in. Default: what the mail says. */
+  /** The language that it is shown in. Default: the mail's own. */
   readonly shownIn?: string;
   readonly live?: string;
 }
 
-/** Shows the mail as its page, or as JSON. */
+/** Answers with the page of the mail, or with JSON. */
 export async function showMail(site: PageContext, ctx: OpsContext, page: MailPage): Promise<void> {
   const { mail, base } = page;
   const query = langQuery(ctx);
@@ -74,7 +73,7 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
   });
 }
 
-/** What else a mail's address leads to: its HTML for the frame, the whole as a file, an attachment. */
+/** Answers the paths below a mail: its HTML for the frame, its source as a file, an attachment. */
 export function answerPiece(ctx: OpsContext, mail: ParsedMail, piece: string): void {
   const [, index] = /^attachments\/(\d{1,4})$/.exec(piece) ?? [];
   const file = index === undefined ? undefined : mail.attachments[Number(index)];
@@ -84,7 +83,7 @@ export function answerPiece(ctx: OpsContext, mail: ParsedMail, piece: string): v
   else throw localizedProblem(404, 'missing');
 }
 
-/** Never shown by the browser: what is in it is not ours. */
+/** Answers with a download, which the browser must never render, since others wrote it. */
 function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): void {
   ctx.attachment(name.replace(/[\p{Cc}/\\]/gu, '_').slice(-150));
   ctx.set({ 'Content-Security-Policy': "default-src 'none'; sandbox", 'X-Content-Type-Options': 'nosniff' });
@@ -96,13 +95,13 @@ function jsonOf({ attachments: _, source: __, ...mail }: ParsedMail): object {
   return snakeCase(mail);
 }
 
-/** The language that a preview is asked for in; null: as the mail itself has it. */
+/** The language requested for a preview; null for the mail's own. */
 export function askedLanguage(ctx: OpsContext): string | null {
   const { lang } = ctx.query;
   return LOCALES.find((locale) => locale === lang) ?? null;
 }
 
-/** The same as a query, to go on in it. */
+/** The requested language as a query, for links. */
 export function langQuery(ctx: OpsContext): string {
   return linkWith('', '', { lang: askedLanguage(ctx) });
 }
@@ -116,12 +115,12 @@ function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonl
   return allowed.find((value) => value === asked) ?? (allowed[0] as T);
 }
 
-/** What the frame may do, on its element and in its answer: its links open windows of their own, no script runs. */
+/** Sandbox flags of the frame, for its element and its response: links open new windows, scripts do not run. */
 const SANDBOX = 'allow-popups allow-popups-to-escape-sandbox';
 
 /**
- * For the frame that shows a mail: nothing but styles of its own. Images from elsewhere are loaded only where the reader
- * asked for them: one look at a mail must not tell its sender's server of it. Those that the mail carries are shown.
+ * The CSP of the frame with a mail: it allows inline styles and embedded images only. Remote images need the reader's
+ * consent, since loading them would tell the sender's server that the mail was opened.
  */
 function policy(remoteImages: boolean): string {
   return [
@@ -136,10 +135,10 @@ function policy(remoteImages: boolean): string {
   ].join('; ');
 }
 
-/** Images that a mail carries are put into its HTML wherever it shows them, up to so much of all, bytes. */
+/** Most bytes of embedded images that are put into the HTML of a mail, in total. */
 const MOST_SHOWN = 20_000_000;
 
-/** Answers with the HTML of a mail, fit for the frame. */
+/** Answers with the HTML of a mail for the frame. */
 function renderFrame(ctx: OpsContext, mail: ParsedMail): void {
   ctx.set({
     'Content-Security-Policy': policy(ctx.query.images === 'on'),
@@ -150,7 +149,7 @@ function renderFrame(ctx: OpsContext, mail: ParsedMail): void {
   ctx.body = frameHtml(mail) || '<!doctype html><title>–</title>';
 }
 
-/** The HTML of a mail with its own images in it, and with links that do not open in the frame; empty for none. */
+/** The HTML of a mail with its embedded images inlined and links that open outside of the frame; empty for none. */
 export function frameHtml(mail: Pick<ParsedMail, 'html' | 'attachments'>): string {
   const html = withOwnImages(mail);
   if (html === '') return '';
@@ -159,7 +158,7 @@ export function frameHtml(mail: Pick<ParsedMail, 'html' | 'attachments'>): strin
   return `${html.slice(0, end)}<base target="_blank">${html.slice(end)}`;
 }
 
-/** `cid:` becomes the bytes themselves: from within its sandbox the frame cannot ask us for them. */
+/** Replaces `cid:` URLs by `data:` URLs, since the sandboxed frame cannot load images from this server. */
 function withOwnImages({ html, attachments }: Pick<ParsedMail, 'html' | 'attachments'>): string {
   const images = new Map(attachments.filter(({ cid }) => cid !== null).map((one) => [one.cid, one]));
   let room = MOST_SHOWN;
@@ -180,7 +179,7 @@ function decoded(text: string): string {
   }
 }
 
-/** How many images of the mail lie elsewhere. */
+/** Number of remote images in the HTML of a mail. */
 export function remoteImages(html: string | null): number {
   const found = html?.match(/(?:<img\b[^<>]*?\bsrc\s*=\s*["']?|\burl\(\s*["']?|\bbackground\s*=\s*["']?)https?:\/\//gi);
   return found?.length ?? 0;

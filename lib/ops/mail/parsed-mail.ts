@@ -4,11 +4,11 @@ interface OpenedAttachment {
   readonly name: string;
   readonly type: string;
   readonly content: Buffer;
-  /** Of one that the HTML shows: what its `cid:` URL names. */
+  /** Content id that `cid:` URLs in the HTML refer to; null without one. */
   readonly cid: string | null;
 }
 
-/** A message taken apart, to be looked at. */
+/** A parsed message, for display. */
 export interface ParsedMail {
   readonly subject: string;
   readonly from: string;
@@ -18,20 +18,20 @@ export interface ParsedMail {
   readonly replyTo: readonly string[];
   readonly date: Date | null;
   readonly messageId: string;
-  /** Of its Content-Language; empty for none. */
+  /** Its Content-Language; empty for none. */
   readonly locale: string;
   readonly html: string | null;
   readonly text: string | null;
-  /** In the order they were sent in, encoded words made readable. */
+  /** Headers in their order, encoded words decoded. */
   readonly headers: readonly { readonly name: string; readonly value: string }[];
   readonly attachments: readonly OpenedAttachment[];
   readonly source: Buffer;
 }
 
-/** Deeper nesting or longer headers are no mail of ours. */
+/** Limits of the parser against malicious mails; no mail of the product exceeds them. */
 const LIMITS = { maxNestingDepth: 32, maxHeadersSize: 512 * 1024 };
 
-/** Takes a message apart. What is broken in it is shown as well as can be. */
+/** Parses a message. Malformed parts are kept as far as the parser understands them. */
 export async function openMail(source: Buffer): Promise<ParsedMail> {
   const { default: PostalMime, decodeWords } = await import('postal-mime');
   const email: Email = await PostalMime.parse(source, { ...LIMITS, attachmentEncoding: 'arraybuffer' });
@@ -72,7 +72,7 @@ function opened({ filename, mimeType, content, contentId }: Attachment): OpenedA
   };
 }
 
-/** The head as it stands in the message, folded lines made one. */
+/** The headers of the message in their order, folded lines unfolded. */
 function headersOf(source: Buffer): { name: string; value: string }[] {
   const end = source.indexOf('\r\n\r\n');
   const head = source.subarray(0, end === -1 ? 64 * 1024 : end).toString('utf8');
@@ -83,7 +83,7 @@ function headersOf(source: Buffer): { name: string; value: string }[] {
   });
 }
 
-/** Elements whose content nobody reads. */
+/** Elements whose content is not text of the mail. */
 const UNREAD = /^<(head|style|script|title)\b/i;
 const ENTITIES: Readonly<Record<string, string>> = {
   amp: '&',
@@ -97,9 +97,9 @@ const ENTITIES: Readonly<Record<string, string>> = {
 };
 
 /**
- * The text in HTML, hidden or not, with spaces for tags. Takes one pass, for strangers may have written it: what is not
- * closed hides all behind it.
- * @param most stops when there is so much of it, characters. Default: all.
+ * The text in HTML, hidden or not, with spaces for tags. It takes linear time, since the HTML may be malicious; an
+ * unclosed comment or tag swallows the rest.
+ * @param most stops after about this many characters. Default: all.
  */
 export function htmlToText(html: string, most = Number.POSITIVE_INFINITY): string {
   const lower = html.toLowerCase();
@@ -117,7 +117,7 @@ export function htmlToText(html: string, most = Number.POSITIVE_INFINITY): strin
   return words.join(' ');
 }
 
-/** Index behind the tag that begins there, or behind the whole element if nobody reads it. */
+/** Index after the tag that begins at `open`, or after the whole element when its content is not text. */
 function endOfTag(html: string, lower: string, open: number): number {
   const behind = (closing: string, from: number) => {
     const end = lower.indexOf(closing, from);
@@ -140,19 +140,19 @@ function decoded(text: string): string {
 }
 
 const LONGEST = 140;
-/** Enough of the mail to find its first words, behind any filler. */
+/** Characters of the mail that are searched for its first words. */
 const LOOKED_AT = 20_000;
-/** What templates fill a short line up with. */
+/** Invisible characters with which templates pad a short preview line. */
 const FILLER = /\u034f|[\u00ad\u200b-\u200f\u2060\ufeff]/g;
 
-/** What a list of mails shows after the subject: the first words of the mail, hidden or not. */
+/** The preview that mail clients show after the subject: the first words of the mail, hidden or not. */
 export function previewLine(html: string | null, text: string | null): string {
   const words = html === null ? (text ?? '').slice(0, LOOKED_AT) : beforeFiller(htmlToText(html, LOOKED_AT));
   const line = words.replace(FILLER, '').replace(/\s+/g, ' ').trim();
   return line.length <= LONGEST ? line : `${line.slice(0, LONGEST).replace(/\s+\S*$/, '')}…`;
 }
 
-/** The filler is there to keep the rest out. */
+/** The words before the padding, which templates insert to keep the mail's body out of the preview. */
 function beforeFiller(words: string): string {
   const [before = ''] = words.split(/(?:(?:\u034f|[\u200b-\u200f])\s*){4}/, 1);
   return before.trim() === '' ? words : before;

@@ -17,19 +17,19 @@ const PREVIEWS = `${INDEX}/previews`;
 const ONE = `${PREVIEWS}/:mailer/:action`;
 const EVENTS = `${PREVIEWS}/events`;
 const KEPT = ['lang', 'part', 'width', 'scheme'];
-/** Shown at the side of a preview. */
+/** Mails of the inbox in the list beside a preview. */
 const LATEST = 4;
 
-/** The previews of the app's mails. @param inbox for the list at their side. */
+/** Pages of the previews of the app's mails. @param inbox for the list at their side. */
 export function previewRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const { router, config } = site;
     const changing = config.environment !== 'production';
     const source = new PreviewSource({ folders: site.previews.madeOf, changing });
-    /** Before anything is read: what changes from then on shows the page anew. */
+    /** Must be read before the preview is rendered, so that any later change of a file reloads the page. */
     const live = async () => (changing ? { live: `${EVENTS}?seen=${await source.version()}` } : {});
 
-    /** What a page of a preview has at its side. */
+    /** Values for the list beside a preview. */
     const indexOf = async (reply: PreviewResponse, ctx: OpsContext) => {
       const names = await inbox.names();
       const kept = config.mail.delivery === 'file';
@@ -37,7 +37,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
       return { previews: linksOf(reply), inbox: latest, total: names.length, kept, keep: keptQuery(ctx) };
     };
 
-    /** @param first is this the page that leads to the others? On a narrow screen it begins with the list. */
+    /** @param first true for the index page, which on a narrow screen begins with the list. */
     const show = async (ctx: OpsContext, name: PreviewName, lively: object, first: boolean): Promise<void> => {
       const reply = await source.mail(name, askedLanguage(ctx));
       const index = { ...(await indexOf(await source.names(), ctx)), after: !first };
@@ -97,7 +97,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
   };
 }
 
-/** What the message does not say of itself. */
+/** Parses a previewed mail and adds its BCC and locale, which the message does not contain. */
 async function opened({ eml, bcc, locale }: PreviewedMail): Promise<ParsedMail> {
   return { ...(await openMail(Buffer.from(eml, 'base64'))), bcc, locale };
 }
@@ -126,22 +126,22 @@ function nameOf(ctx: OpsContext): PreviewName {
   return { mailer, action };
 }
 
-/** The next preview is looked at in the same way. */
+/** The query of links to other previews, which keeps the view's settings. */
 function keptQuery(ctx: OpsContext): string {
   return linkWith('', '', Object.fromEntries(KEPT.map((name) => [name, String(ctx.query[name] ?? '')])));
 }
 
 const SEND = '/ops/mail/previews/:mailer/:action/send';
 
-/** What has become of a test. */
+/** The outcome of a test mail. */
 interface Sent {
   readonly to: string;
-  /** What the server said, or where the mail lies; null: it was not sent, because of `error`. */
+  /** The answer of the server, or the path of the mail's file; null when it was not sent because of `error`. */
   readonly answer: string | null;
   readonly error: string | null;
 }
 
-/** Sends a preview to one address, as a test. */
+/** Routes to send a preview to one address as a test. */
 function testRoutes(source: PreviewSource): PageModule {
   return (site) => {
     const flashes = new FlashStore<Sent>(site.redis.client);

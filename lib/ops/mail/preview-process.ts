@@ -6,12 +6,12 @@ import type { PreviewName, PreviewRequest, PreviewResponse } from '../../mailer/
 import { type Deferred, deferred } from '../../support/async';
 import { localizedProblem } from '../ui/shell';
 
-/** Longest wait for one preview, ms: then its process is taken for stuck. */
+/** Longest wait for one preview, ms; its process is then killed as unresponsive. */
 const PATIENCE_MS = 20_000;
 
 type Order = PreviewRequest extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
 
-/** One process that renders previews. It goes by itself when it is asked nothing for a while, and with its worker. */
+/** A process that renders previews. It exits when it is idle for a while, and with its worker. */
 class PreviewProcess {
   private readonly child: ChildProcess = forkBeside(PREVIEWS_ROLE);
   private readonly waiting = new Map<number, Deferred<PreviewResponse>>();
@@ -35,7 +35,7 @@ class PreviewProcess {
     return !this.gone && this.child.connected;
   }
 
-  /** @throws PreviewProcessGone */
+  /** @throws PreviewProcessGone when the process ends before its answer. */
   async ask(order: Order): Promise<PreviewResponse> {
     const id = ++this.count;
     const answered = deferred<PreviewResponse>();
@@ -52,13 +52,13 @@ class PreviewProcess {
     }
   }
 
-  /** It leaves. What it was asked for is not answered. */
+  /** Makes the process exit. Pending requests fail. */
   stop(): void {
     if (this.usable) this.child.disconnect();
   }
 }
 
-/** It ended before it answered. `idle`: for want of work, or because it was dismissed. `how`: by which code or signal. */
+/** The process ended before its answer. `idle`: it exited as idle or was stopped. `how`: its exit code or signal. */
 class PreviewProcessGone extends Error {
   override readonly name = 'PreviewProcessGone';
 
@@ -71,20 +71,20 @@ class PreviewProcessGone extends Error {
 }
 
 interface PreviewSourceOptions {
-  /** What previews are made of. */
+  /** Folders with the code, templates and texts of previews. */
   readonly folders: readonly string[];
-  /** Do files change while we run? */
+  /** True when files may change while the process runs, that is outside of production. */
   readonly changing: boolean;
 }
 
-/** Where previews come from: a process that is started when one is asked for, and anew when its code has changed. */
+/** Renders previews in a process that is started on demand, and replaced when its code has changed. */
 export class PreviewSource {
   private child: PreviewProcess | undefined;
   private code = '';
 
   constructor(private readonly options: PreviewSourceOptions) {}
 
-  /** Another one whenever a file has changed that previews are made of. */
+  /** A fingerprint of all files of previews. */
   async version(): Promise<string> {
     return (await folderVersion(this.options.folders)).all;
   }
@@ -93,20 +93,20 @@ export class PreviewSource {
     return this.ask({ ask: 'names' });
   }
 
-  /** @param locale null: the mail's own. */
+  /** @param locale null for the mail's own. */
   async mail(name: PreviewName, locale: string | null): Promise<PreviewResponse> {
     return this.ask({ ask: 'mail', locale, ...name });
   }
 
-  /** Really sends it, to this address only. @param prefix before its subject. */
+  /** Delivers a preview to this address only. @param prefix is put before its subject. */
   async send(name: PreviewName, locale: string | null, to: string, prefix: string): Promise<PreviewResponse> {
     return this.ask({ ask: 'send', locale, to, prefix, ...name });
   }
 
-  /** @throws ProblemError 502 when the process crashes, or stays silent. */
+  /** @throws ProblemError 502 when the process crashes or does not answer in time. */
   private async ask(order: Order): Promise<PreviewResponse> {
     if (this.options.changing) await this.renewChild();
-    // It may go, for want of work, just as the order is on its way.
+    // An idle process may exit just when the request is sent, so it is repeated once.
     const again = (error: unknown) => {
       if (error instanceof PreviewProcessGone && error.idle) return this.running().ask(order);
       throw error;
@@ -138,13 +138,13 @@ export class PreviewSource {
 const CODE = /\.[cm]?[jt]s$/;
 
 interface FolderVersion {
-  /** Another one whenever a file has changed, been added or removed. */
+  /** Changes when any file is changed, added or removed. */
   readonly all: string;
-  /** The same for JavaScript and TypeScript only: what a process does not read anew by itself. */
+  /** Changes with JavaScript and TypeScript files only, which a running process does not reload. */
   readonly code: string;
 }
 
-/** Tells whether files below some folders have changed. A folder that is missing holds none. */
+/** Fingerprints of the files below some folders. A missing folder counts as empty. */
 export async function folderVersion(folders: readonly string[]): Promise<FolderVersion> {
   const lines = (await Promise.all(folders.map(linesOf))).flat();
   return { all: digest(lines), code: digest(lines.filter(({ name }) => CODE.test(name))) };
@@ -158,7 +158,7 @@ interface FileLine {
 async function linesOf(folder: string): Promise<FileLine[]> {
   const names = await fs.readdir(folder, { recursive: true }).catch(whenGone<string[]>([]));
   const lines = names.sort().map(async (name) => {
-    // It may go while we look: a build replaces whole folders.
+    // The file may be removed meanwhile: a build replaces whole folders.
     const stat = await fs.stat(path.join(folder, name)).catch(whenGone(undefined));
     return stat?.isFile() ? [{ name, line: `${name}\0${stat.mtimeMs}\0${stat.size}\n` }] : [];
   });

@@ -4,7 +4,7 @@ import { deliveryRoutes } from './deliveries';
 import { Inbox, inboxRoutes } from './inbox';
 import { previewRoutes } from './preview-pages';
 
-/** Previews, the inbox and deliveries. */
+/** All pages of mails: previews, inbox and deliveries. */
 export const mailRoutes: PageModule = (site) => {
   const inbox = new Inbox(site.config.mail.dir);
   for (const group of [inboxRoutes(inbox), deliveryRoutes(inbox), previewRoutes(inbox)]) group(site);

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 
-/** What the sign-in of operators needs to be the same in every process, and to hold whatever Redis loses. */
+/** Session keys and sign-outs of operators. They are in Postgres so that all processes share them and none is lost. */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw('create table ops_keys (name text primary key, key bytea not null)');
   await knex.raw('create table ops_sign_outs (session text primary key, expires_at timestamptz not null)');

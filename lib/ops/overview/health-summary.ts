@@ -1,7 +1,6 @@
-import type { RecentEvent } from '../../cluster/status';
 import { reasonText, sentenceOf } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
-import { isNotable, type NotableEvent } from '../../core/notable-events';
+import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
 import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
@@ -12,7 +11,7 @@ import { load } from './process-cards';
 import type { TreeHealth } from './tree-health';
 
 interface IssueLine {
-  /** Unlike any other's on the page. */
+  /** Unique on the page. */
   readonly id: string;
   readonly tone: 'bad' | 'warn';
   readonly href: string;
@@ -20,7 +19,7 @@ interface IssueLine {
   readonly rest: string;
 }
 
-/** The answer, and what led to it. */
+/** The verdict on the tree with the issues behind it. */
 export interface VerdictView {
   readonly tone: Tone;
   readonly icon: IconName;
@@ -31,36 +30,38 @@ export interface VerdictView {
 
 export function healthSummary(
   shown: TreeHealth | undefined,
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   judgement: Judgement,
   format: Formatter,
 ): VerdictView {
   const { t } = format;
   const lines = judgement.issues.map((issue): IssueLine => {
     const { code, level: tone, subject = '' } = issue;
-    const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.picture.id);
+    const href = issueHref(issue, judgement.trees.find(({ own }) => own)?.treeStatus.id);
     return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, format) };
   });
   const { level: tone } = judgement;
-  const line = shown ? lineOf(shown, sighting, format) : t('overview.verdict.noPrimary');
+  const line = shown ? lineOf(shown, systemStatus, format) : t('overview.verdict.noPrimary');
   const icon = tone === 'busy' ? 'restart' : tone;
   return { tone, icon, title: judgementTitle(judgement, format), line, issues: lines };
 }
 
-function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus, format: Formatter): string {
+function lineOf({ treeStatus, silent }: TreeHealth, { redis, queues }: SystemStatus, format: Formatter): string {
   const { t, span } = format;
   if (silent !== null) return t('overview.say.unheard', { span: silent });
   if (!redis.ok)
     return t(
-      picture.stats.workers > 0 || picture.stats.single ? 'overview.verdict.unknown' : 'overview.verdict.jobsUnknown',
+      treeStatus.stats.workers > 0 || treeStatus.stats.single
+        ? 'overview.verdict.unknown'
+        : 'overview.verdict.jobsUnknown',
     );
-  const { stats } = picture;
+  const { stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
-  const requests = load(picture);
+  const requests = load(treeStatus);
   const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
-    stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(picture), count: stats.workers }),
+    stats.workers > 0 && t('overview.verdict.workers', { ready: readyWorkers(treeStatus), count: stats.workers }),
     requests &&
       t(requests.waiting > 0 ? 'overview.verdict.busy' : 'overview.verdict.inFlight', {
         inFlight: requests.inFlight,
@@ -74,23 +75,23 @@ function lineOf({ picture, silent }: TreeHealth, { redis, queues }: SystemStatus
   );
 }
 
-/** A tree in the strip of all trees. */
+/** A tree in the list of all trees. */
 export interface TreeTab {
   readonly id: string;
   readonly name: string;
   readonly tone: Tone;
   readonly href: string;
   readonly current: boolean;
-  /** `12/20 · 88 %` */
+  /** Load and memory, such as `12/20 · 88 %`. */
   readonly figures: string;
-  /** Of its memory's limit. */
+  /** Share of its memory limit in use, percent. */
   readonly percent: number;
 }
 
-export function treeTab({ picture, own, silent, issues }: TreeHealth, current: boolean, format: Formatter): TreeTab {
-  const { id, name, stats } = picture;
+export function treeTab({ treeStatus, own, silent, issues }: TreeHealth, current: boolean, format: Formatter): TreeTab {
+  const { id, name, stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
-  const requests = load(picture);
+  const requests = load(treeStatus);
   const share = used !== null && limit !== null ? format.percent(used / limit) : null;
   const figures = [
     requests ? `${requests.inFlight}/${requests.of}` : format.t('overview.trees.jobsOnly'),
@@ -107,20 +108,20 @@ export function treeTab({ picture, own, silent, issues }: TreeHealth, current: b
   };
 }
 
-/** @param tree its id; null for the one that shows the page. */
+/** @param tree id of a tree; null for the one that serves the page. */
 export function hrefOf(path: string, tree: string | null, hash = ''): string {
   return linkWith(path, '', { tree }) + hash;
 }
 
-/** The tree that the query names, by id; null for the one that shows the page. */
+/** Id of the tree that the query names; null for the one that serves the page. */
 export function chosenTree({ query }: Pick<OpsContext, 'query'>): string | null {
   return typeof query.tree === 'string' && query.tree !== '' ? query.tree : null;
 }
 
-/** Something that has happened, as a line. */
+/** An event, as a line. */
 export interface EventLine {
   readonly at: Date;
-  /** `14:02:03` within the day, else the day. */
+  /** `14:02:03` within the last day, else the date. */
   readonly when: string;
   readonly tone: Tone;
   readonly icon: IconName;
@@ -140,7 +141,7 @@ const dead: Look = { tone: 'bad', icon: 'restart' };
 const warn: Look = { tone: 'warn', icon: 'warn' };
 const act: Look = { tone: 'ok', icon: 'key' };
 
-/** How each event looks. */
+/** Tone and icon of each event. */
 const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'primary.listening': calm,
   'worker.ready': calm,
@@ -177,7 +178,7 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
 
 const DAY_MS = 86_400_000;
 
-/** Newest first. @param acts what operators have done with what all trees share. */
+/** The newest first. @param acts operators' actions on jobs, queues and mails, which all trees share. */
 export function eventLines(
   events: readonly RecentEvent[],
   format: Formatter,
@@ -194,19 +195,19 @@ export function eventLines(
   });
 }
 
-/** Lengths of time and sizes, which are rounded. */
+/** Fields with durations and sizes, which are formatted and rounded. */
 const SPANS = ['durationMs', 'heartbeatAgeMs', 'outageMs'] as const;
 const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
-/** There is a sentence for each of these values. */
+/** Events whose sentence depends on a value: its key ends with the `reason`, else the `action`. */
 const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
 const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
 
-/** The sentence of the reader's language, `overview.sentence.<name>`. English has it from the catalogue of events. */
+/** The event's sentence, `overview.sentence.<name>`. For English it is that of the event catalogue. */
 function textOf(event: RecentEvent, format: Formatter): string {
   const { t, redacted } = format;
   const about = { ...event.about };
   if ('via' in about) about.via = askerOf(String(about.via), format);
-  // Why a deploy was aborted is told with what a process printed.
+  // The reason of an aborted deploy contains output of a process, which viewers must not see.
   if (redacted && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
     about.reason = '…';
   if (typeof about.command === 'string' && event.name !== 'operator.failed')
@@ -217,7 +218,7 @@ function textOf(event: RecentEvent, format: Formatter): string {
   return text === key ? capitalized(sentenceOf(event.name, about) ?? event.name) : text;
 }
 
-/** What the sentences of the texts are filled with. */
+/** Values for the event's sentence. */
 function valuesOf({ name, about }: RecentEvent, { t, span }: Formatter): Readonly<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of SPANS) {
@@ -241,14 +242,14 @@ function capitalized(sentence: string): string {
   return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
 }
 
-/** Why a worker was replaced. */
+/** The reason why a worker was replaced, in words. */
 export function replacementReason(reason: string, t: Translate): string {
   const key = `overview.sentence.why.${reason}`;
   const text = t(key);
   return text === key ? reasonText(reason) : text;
 }
 
-/** `recycle 1`, in the reader's words; as it is typed where it has none. */
+/** A command such as `recycle 1` in words, or as typed when there is no text for it. */
 function commandWords(typed: string, t: Translate): string {
   const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?$/.exec(typed) ?? [];
   const key = `overview.event.command.${name}`;
@@ -256,12 +257,12 @@ function commandWords(typed: string, t: Translate): string {
   return words === key ? typed : words;
 }
 
-/** The action that an operator asked for. */
+/** An operator's action in words. */
 function actionWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
   return t(`overview.sentence.action.${command}`, { name: of, what: t(`overview.sentence.jobsOf.${of}`, { count }) });
 }
 
-/** Who asked: an operator at these pages, somebody at a terminal, a signal. Viewers are not told from where. */
+/** The origin of an action: these pages, a terminal or a signal. Viewers get neither address nor user. */
 function askerOf(via: string, { t, redacted }: Formatter): string {
   const [, address] = /^the operator's pages, (.+)$/s.exec(via) ?? [];
   const [, user] = /^cli \((.+)\)$/s.exec(via) ?? [];
@@ -272,7 +273,7 @@ function askerOf(via: string, { t, redacted }: Formatter): string {
   return atTerminal ? t('overview.event.terminal') : via;
 }
 
-/** An issue in the reader's words: what leads to its cause, and the rest. */
+/** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {
   readonly head: string;
   readonly rest: string;
@@ -293,18 +294,18 @@ function issueWords({ code, figures, death, holders, detail }: Issue, format: Fo
   values.holders = format.holders(holders ?? []);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
-  // Where no record tells of a mail that was sent, nobody knows since when there is none.
+  // Without a record of a sent mail the time since the last one is unknown.
   const rest = code === 'mailFails' && figures.unsentMs === undefined ? 'never' : 'rest';
   return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
 }
 
-/** In a line each. */
+/** An issue in one line. */
 export function issueLine(issue: Issue, format: Formatter): string {
   const { head, rest } = issueWords(issue, format);
   return `${head} ${rest}`.trim();
 }
 
-/** How all is, in a few format. */
+/** The verdict in a few words. */
 export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Formatter): string {
   const codes = new Set(issues.map(({ code }) => code));
   if (codes.has('redisAway') && codes.has('postgresAway')) return t('overview.verdict.bothAway');
@@ -314,7 +315,7 @@ export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | '
   return t(`overview.verdict.${transit ?? 'well'}`);
 }
 
-/** Where its cause is. */
+/** Path of the page with the issue's cause. */
 function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
   if (code === 'treeSilent' || code === 'otherTree')
     return hrefOf('/ops', subject === undefined || subject === ownId ? null : subject);

@@ -3,14 +3,14 @@ import { megabytes } from '../../support/figures';
 import type { OverviewView } from './overview-view';
 import type { NodeView } from './process-cards';
 
-/** By key; null: the attribute is not there. */
+/** Values by key; null removes the attribute. */
 type LiveValues = Readonly<Dictionary>;
 type Dictionary = Record<string, string | number | null>;
 
-/** For hundreds of keys: V8 would make a hidden class for each that is added to a plain object. */
+/** An object without a prototype, for hundreds of keys: V8 would make a hidden class per key of a plain object. */
 const dictionary = (): Dictionary => Object.create(null);
 
-/** What the page shows now, flat: what has changed of it is sent to open pages. */
+/** The values that the page shows, by flat keys, so that only changed ones are sent to open pages. */
 export function liveValues(view: OverviewView, word: (tone: string) => string): LiveValues {
   const values = dictionary();
   const put = (key: string, value: string | number | null) => {
@@ -95,13 +95,13 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
 }
 
 /**
- * What a page shows, by what it was sent. A value that stays is kept as the very string it first was: those that are made
- * anew every second die young then, and an open page does not fill the heap that is seldom collected.
+ * The values that an open page shows. An unchanged value keeps its first string, so that the equal ones of later
+ * seconds die young and an open page does not fill V8's old generation.
  */
 export class SentValues {
   private readonly shown = new Map<string, string | number | null>();
 
-  /** Those of `values` that the page does not show. */
+  /** The values that differ from those the page shows. */
   newOf(values: LiveValues): LiveValues {
     const others = dictionary();
     for (const key in values) {
@@ -111,7 +111,7 @@ export class SentValues {
     return others;
   }
 
-  /** `news` of `values` have been sent. */
+  /** Records that `news`, the changes of `values`, have been sent. */
   note(values: LiveValues, news: LiveValues): void {
     for (const key of this.shown.keys()) if (!(key in values)) this.shown.delete(key);
     for (const key in news) {
@@ -121,36 +121,36 @@ export class SentValues {
   }
 }
 
-/** What a view writes beside a value so that the page's script (`assets/overview.js`) can change it. */
+/** Attributes that a view writes beside a value so that the page's script (`assets/overview.js`) can update it. */
 export const patch = {
-  /** The element's text is this value. */
+  /** The value is the element's text. */
   text: (key: string): string => ` data-t="${liveKey(key)}"`,
 
-  /** These attributes are these values; one that is null is not there. */
+  /** The values are attributes of the element, by name; null removes one. */
   attr: (keys: Readonly<Record<string, string>>): string => {
     const pairs = Object.entries(keys).map(([name, key]) => `${name}:${liveKey(key)}`);
     return ` data-a="${pairs.join(';')}"`;
   },
 
-  /** As many of the element's children as the value says are on. */
+  /** The value is the number of the element's children that are switched on. */
   pips: (key: string): string => ` data-on="${liveKey(key)}"`,
 
-  /** @param drawn by `icon`. @param className with a key of its own where it changes, too. */
+  /** @param drawn SVG of the view's `icon`. @param classKey key of the class when it changes as well. */
   icon: (drawn: string, key: string, className = 'i', classKey?: string): string =>
     drawn
       .replace('class="i"', `class="${className}"${classKey === undefined ? '' : patch.attr({ class: classKey })}`)
       .replace('<use ', `<use${patch.attr({ href: key })} `),
 };
 
-/** Names of queues are part of keys. */
+/** Replaces characters that are not allowed in keys, as queue names are part of keys. */
 function liveKey(key: string): string {
   return key.replace(/[^\w.:-]/g, '_');
 }
 
-/** Parts of the page that are made anew when what they consist of changes. */
+/** Fingerprints of the page's parts. A part is rendered again when its fingerprint changes. */
 type Shapes = Readonly<Record<'issues' | 'trees' | 'machine' | 'queues' | 'events', string>>;
 
-/** What each part consists of, short: its cards and rows, not the figures in them. */
+/** Fingerprints of each part's cards and rows, without their figures, which are updated in place. */
 export function layoutFingerprints({
   verdict,
   trees,
@@ -168,7 +168,7 @@ export function layoutFingerprints({
   };
 }
 
-/** The tree and its processes, however they are shown. */
+/** Fingerprint of a tree and its processes, for all pages that show them. */
 export function machineShape(
   { id, name }: { readonly id: string; readonly name: string },
   nodes: readonly NodeView[],

@@ -15,17 +15,17 @@ import type { ProcessFlash } from './process-cards';
 import { missingTree } from './tree-health';
 
 const HOME = '/ops';
-/** At most one message a second. */
+/** Interval of updates, ms. */
 const EVERY_MS = 1000;
 
-/** The overview, and its stream. */
+/** Routes of the overview and its stream. */
 export const overviewRoutes: PageModule = async (site) => {
   const statusCollector = await site.statusCollector();
   const flashes = new FlashStore<ProcessFlash>(site.redis.client);
   const look = async (ctx: OpsContext) => {
-    const sighting = await statusCollector.collect();
-    const view = overviewView(sighting, chosenTree(ctx), site.config, Formatter.of(ctx));
-    if (!view) throw missingTree(sighting);
+    const systemStatus = await statusCollector.collect();
+    const view = overviewView(systemStatus, chosenTree(ctx), site.config, Formatter.of(ctx));
+    if (!view) throw missingTree(systemStatus);
     return view;
   };
 
@@ -68,12 +68,12 @@ export const overviewRoutes: PageModule = async (site) => {
   site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
 };
 
-/** JSON that can stand in a page: nothing in it ends the element. */
+/** JSON for a script element: `<` is escaped, so that no value can end the element. */
 function scriptText(value: object): string {
   return JSON.stringify(value).replace(/</g, '\\u003c');
 }
 
-/** Sends what has changed on the page, again and again. Ends with the tree that it shows. */
+/** Streams the changes of the page until its tree is gone. */
 function follow(site: PageContext, ctx: OpsContext, look: () => Promise<OverviewView>): void {
   const { t } = ctx.state;
   const stream = site.streams.begin(ctx);
@@ -83,7 +83,7 @@ function follow(site: PageContext, ctx: OpsContext, look: () => Promise<Overview
   const tell = async () => {
     await tellCounts(stream, site, format);
     const view = await look().catch((error: unknown) => {
-      // Asked for again, the page says that its tree is gone. One that is only out of sight may come back by itself.
+      // After a reload the page says that its tree is gone (404). A tree that is only out of reach may come back.
       if (!(error instanceof ProblemError) || error.status !== 404) throw error;
       stream.send('reload');
       stream.end();
@@ -93,7 +93,7 @@ function follow(site: PageContext, ctx: OpsContext, look: () => Promise<Overview
     const news = shown.newOf(values);
     if (stream.send('overview', { values: news, shapes: layoutFingerprints(view) })) shown.note(values, news);
   };
-  // What the page was made from is a moment old.
+  // The rendered page is already a moment old, so the first update is sent at once.
   void tell().catch(() => undefined);
   stream.every(EVERY_MS, tell);
 }

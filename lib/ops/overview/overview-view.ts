@@ -1,6 +1,6 @@
-import type { RecentEvent } from '../../cluster/status';
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
+import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
@@ -9,21 +9,21 @@ import { type CardView, cardView, known, load, type NodeView } from './process-c
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
 import { assessTrees, type TreeHealth } from './tree-health';
 
-/** Events that the page shows. */
+/** Number of events that the page shows. */
 const EVENTS = 8;
 
-/** The tree that the page shows. */
+/** The tree that the page shows, formatted. */
 interface MachineView {
   readonly id: string;
   readonly name: string;
-  /** Where its figures are kept. */
+  /** Name under which the history keeps its figures. */
   readonly place: string;
   readonly limitMb: number | null;
-  /** It shows the page itself. */
+  /** True for the tree that serves the page. */
   readonly own: boolean;
   readonly silent: boolean;
   readonly line: string;
-  /** The primary first. */
+  /** Its processes, the primary first. */
   readonly nodes: readonly CardView[];
   readonly memory: MemoryView;
   readonly events: readonly EventLine[];
@@ -31,61 +31,61 @@ interface MachineView {
   readonly order: string;
 }
 
-/** All that the overview shows, in the reader's format. */
+/** All values of the overview, formatted for the reader. */
 export interface OverviewView {
   readonly at: Date;
   readonly verdict: VerdictView;
-  /** null where there is one tree only. */
+  /** null when there is only one tree. */
   readonly trees: readonly TreeTab[] | null;
-  /** Redis does not answer, which knows the other trees. */
+  /** True when Redis, which knows the other trees, is down. */
   readonly othersUnknown: boolean;
-  /** null: its primary does not answer. */
+  /** null when its primary does not answer. */
   readonly machine: MachineView | null;
   readonly dependencies: readonly DependencyView[];
-  /** null: Redis does not answer. */
+  /** null when Redis is down. */
   readonly queues: readonly QueueRow[] | null;
-  /** Why not. */
+  /** The error code of that outage. */
   readonly redisCode: string | null;
 }
 
-/** @param chosen id of a tree; null for the one that shows the page. @returns undefined when that tree is not known. */
+/** @param chosen id of a tree; null for the one that serves the page. @returns undefined for an unknown tree. */
 export function overviewView(
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   chosen: string | null,
   config: Pick<Config, 'mail' | 'jobs'>,
   format: Formatter,
 ): OverviewView | undefined {
   const { latencyWarningMs } = config.jobs;
-  const judgement = judge(sighting, chosen, latencyWarningMs);
-  const trees = assessTrees(judgement, sighting, format);
-  const shown = trees.find((tree) => (chosen === null ? tree.own : tree.picture.id === chosen));
+  const judgement = judge(systemStatus, chosen, latencyWarningMs);
+  const trees = assessTrees(judgement, systemStatus, format);
+  const shown = trees.find((tree) => (chosen === null ? tree.own : tree.treeStatus.id === chosen));
   if (!shown && chosen !== null) return undefined;
-  const queues = valueIn(sighting.queues);
-  const { redis } = sighting;
+  const queues = valueIn(systemStatus.queues);
+  const { redis } = systemStatus;
   return {
-    at: sighting.at,
-    verdict: healthSummary(shown, sighting, judgement, format),
+    at: systemStatus.at,
+    verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, valueIn(sighting.acts), format) : null,
-    dependencies: dependencyViews(sighting, shown?.picture.embedded ?? [], config.mail.delivery, format),
-    queues: queues ? queueRows(queues, valueIn(sighting.outbox), latencyWarningMs, format) : null,
-    redisCode: redis.ok ? null : (sighting.redisLost ?? redis.error.constructor.name),
+    machine: shown ? machineView(shown, valueIn(systemStatus.acts), format) : null,
+    dependencies: dependencyViews(systemStatus, shown?.treeStatus.embedded ?? [], config.mail.delivery, format),
+    queues: queues ? queueRows(queues, valueIn(systemStatus.outbox), latencyWarningMs, format) : null,
+    redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
   };
 }
 
 function machineView(
-  { picture, own, silent, nodes }: TreeHealth,
+  { treeStatus, own, silent, nodes }: TreeHealth,
   acts: readonly RecentEvent[] | undefined,
   format: Formatter,
 ): MachineView {
   const { t } = format;
-  const { id, name, place, stats, limits, rates } = picture;
+  const { id, name, place, stats, limits, rates } = treeStatus;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
   const { requestsPerS } = rates;
   const known = facts(
-    t('overview.say.up', { span: format.at(picture.at).up(stats.startedAt) }),
-    load(picture) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
+    t('overview.say.up', { span: format.at(treeStatus.at).up(stats.startedAt) }),
+    load(treeStatus) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
     jobs &&
       (jobs.on === null
         ? t('overview.machine.jobsUnknown')
@@ -100,8 +100,8 @@ function machineView(
     silent: silent !== null,
     line: silent === null ? known : t('overview.say.unheard', { span: silent }),
     nodes: nodes.map(cardView),
-    memory: memoryView(picture, nodes, format, silent === null),
-    events: eventLines(picture.events, format, EVENTS, acts),
+    memory: memoryView(treeStatus, nodes, format, silent === null),
+    events: eventLines(treeStatus.events, format, EVENTS, acts),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
   };
@@ -109,19 +109,19 @@ function machineView(
 
 interface Segment {
   readonly id: string;
-  /** Of the style sheet: primary, workers, jobs, one that stands out. */
+  /** Class of the style sheet: primary, worker, jobs, or a worker whose memory stands out from the others'. */
   readonly shade: 'p' | WorkerShade | 'j' | 'hot';
   readonly name: string;
-  /** null: not known, or nothing there. */
+  /** null when it is unknown or there is no process. */
   readonly mb: number | null;
-  /** Of the whole bar, percent. */
+  /** Start of the segment, percent of the bar. */
   readonly x: number;
   readonly width: number;
-  /** What fits into it: name and size, a worker's number, or nothing. */
+  /** The label that fits: name and size, a worker's number, or ''. */
   readonly label: string;
 }
 
-/** What the tree takes, as one bar. */
+/** The memory of the tree, as one bar. */
 interface MemoryView {
   readonly tone: 'ok' | 'warn';
   /** `450 of 512 MB`, or without a limit `450 MB`. */
@@ -130,31 +130,31 @@ interface MemoryView {
   readonly share: string;
   readonly note: string;
   readonly segments: readonly Segment[];
-  /** Where recycling begins, percent of the bar; null without a limit. */
+  /** Size at which recycling begins, percent of the bar; null without a limit. */
   readonly mark: number | null;
   readonly ticks: readonly string[];
   readonly free: { readonly mb: number; readonly x: number; readonly label: string } | null;
 }
 
-/** What has room in a segment, percent of the bar: its name and size; a worker's number. */
+/** Least width of a segment, percent of the bar, for name and size, and for a worker's number. */
 const LABELLED = 8;
 const NUMBERED = 3;
 const STEP_MB = 128;
 
-/** @param isKnown false: the tree is not heard of, and nothing of it is known. */
+/** @param isKnown false for a tree that sends no heartbeat, whose sizes are unknown. */
 export function memoryView(
-  picture: TreeStatus,
+  treeStatus: TreeStatus,
   nodes: readonly NodeView[],
   format: Formatter,
   isKnown = true,
 ): MemoryView {
   const { t } = format;
-  const limit = picture.stats.memory.limitMb;
-  const sizes = sizesOf(picture, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
+  const limit = treeStatus.stats.memory.limitMb;
+  const sizes = sizesOf(treeStatus, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
   const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
   const scale =
     limit === null ? Math.max(STEP_MB, Math.ceil((total * 1.2) / STEP_MB) * STEP_MB) : Math.max(limit, total);
-  const recycle = picture.limits.recycleAboveMb;
+  const recycle = treeStatus.limits.recycleAboveMb;
   let x = 0;
   const segments = sizes.map((size): Segment => {
     const width = round(((size.mb ?? 0) / scale) * 100);
@@ -167,7 +167,7 @@ export function memoryView(
     tone: recycle !== null && total > recycle ? 'warn' : 'ok',
     text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
     share: limit === null || !isKnown ? '' : `${format.percent(total / limit)} %`,
-    note: noteOf(picture, recycle, format),
+    note: noteOf(treeStatus, recycle, format),
     segments,
     mark: recycle === null ? null : round((recycle / scale) * 100),
     ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
@@ -191,8 +191,8 @@ const WORKER = 'worker-';
 
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
 
-function sizesOf(picture: TreeStatus, nodes: readonly NodeView[]): Size[] {
-  const { vitals, stats } = picture;
+function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
+  const { vitals, stats } = treeStatus;
   return nodes.flatMap((node): Size[] => {
     const { id, name } = node;
     if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: vitals.pssMb ?? vitals.rssMb }];
@@ -202,7 +202,7 @@ function sizesOf(picture: TreeStatus, nodes: readonly NodeView[]): Size[] {
         .map((one) => one.pssMb ?? known(one.lastStatus)?.rssMb);
       return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
     }
-    // In single mode the web is in the primary.
+    // In single mode the web server is part of the primary.
     if (id === 'web') return [];
     const index = Number(id.slice(WORKER.length));
     const sizes = stats.workerStatus
@@ -212,7 +212,7 @@ function sizesOf(picture: TreeStatus, nodes: readonly NodeView[]): Size[] {
   });
 }
 
-/** While a process is replaced there are two in its place. @returns null where none has told its size. */
+/** Sums the sizes in one slot, which has two processes during a replacement. @returns null when none is known. */
 function sumOf(sizes: readonly (number | undefined)[]): number | null {
   const told = sizes.filter((mb) => mb !== undefined);
   return told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);

@@ -4,15 +4,15 @@ import type { TreeCommand } from '../../tree/tree-commands';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
-/** A figure on a card, and whether it is out of bounds. */
+/** A figure on a card. `tone` is set when it is out of bounds. */
 interface Figure {
   readonly text: string;
   readonly tone: 'warn' | 'bad' | null;
 }
 
-/** One process, as its card shows it. */
+/** One process, formatted for its card. */
 export interface NodeView {
-  /** `worker-0`, `jobs`, `primary`. */
+  /** `worker-0`, `jobs`, `primary`; `web` in single mode. */
   readonly id: string;
   readonly kind: 'primary' | 'worker' | 'jobs';
   readonly tone: Tone;
@@ -20,24 +20,23 @@ export interface NodeView {
   readonly icon: IconName;
   readonly name: string;
   readonly phase: string;
-  /** How many of its places are taken, of how many; null: not known. */
+  /** Number of its slots in use, of `of`; null when it is unknown. */
   readonly on: number | null;
   readonly of: number;
   readonly waiting: Figure;
   readonly lag: Figure;
   readonly memory: Figure;
-  /** Memory, of 200 MB: all cards share the scale. */
+  /** Memory in percent of BAR_MB: all cards share the scale. */
   readonly barPercent: number;
   readonly hot: boolean;
   readonly say: string;
 }
 
-/** A card as it is drawn. */
 export interface CardView extends NodeView {
-  /** What it says is what everybody could see. */
+  /** True when its sentence adds nothing to the figures, so that lists may leave it out. */
   readonly calm: boolean;
   readonly iconClass: string;
-  /** For more places than there can be pips. */
+  /** Used slots in percent, for processes with too many slots for pips. */
   readonly loadPercent: number;
 }
 
@@ -47,7 +46,7 @@ export function cardView(node: NodeView): CardView {
   return { calm: node.tone === 'ok' && node.icon === 'ok', iconClass: turning ? 'i spin' : 'i', loadPercent, ...node };
 }
 
-/** All bars of memory end here, MB. */
+/** Scale of the memory bars, MB. */
 const BAR_MB = 200;
 const SLOW_LAG_MS = 100;
 
@@ -68,7 +67,7 @@ export function lagFigure(lagMs: number | undefined): Figure {
   return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
 }
 
-/** `{}` stands for nothing known yet. */
+/** Maps `{}`, the status of a process without a heartbeat so far, to undefined. */
 export function known<T extends object>(status: T | Record<string, never>): T | undefined {
   return Object.keys(status).length > 0 ? (status as T) : undefined;
 }
@@ -81,15 +80,15 @@ interface State {
   readonly say: string;
 }
 
-/** A slot's card: of the worker that serves in it, or of what is being done about it. */
-export function workerView(picture: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
+/** The card of a slot: of the worker that serves in it, or of its replacement's state. */
+export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
   const { t } = format;
-  const { current, outgoing } = inSlot(picture, slot);
+  const { current, outgoing } = inSlot(treeStatus, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
   const status = shown && known(shown.lastStatus);
   const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
-  const state = stateOf({ picture, slot, current, outgoing, status }, format);
-  const factor = hotFactor(picture, slot.index, mb);
+  const state = stateOf({ treeStatus, slot, current, outgoing, status }, format);
+  const factor = hotFactor(treeStatus, slot.index, mb);
   const hot = factor !== null && state.tone === 'ok' && !outgoing;
   const waiting = status?.backlog;
   return {
@@ -97,7 +96,7 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, format: Format
     kind: 'worker',
     name: t('overview.name.worker', { slot: slot.index }),
     on: shown ? (status?.busyThreads ?? null) : 0,
-    of: status?.maxThreads ?? picture.limits.maxThreads,
+    of: status?.maxThreads ?? treeStatus.limits.maxThreads,
     waiting: { text: shown ? String(waiting ?? '–') : '0', tone: waiting ? 'warn' : null },
     lag: lagFigure(status?.lagP99Ms),
     memory: { text: format.mb(mb), tone: hot ? 'bad' : null },
@@ -112,7 +111,7 @@ export function workerView(picture: TreeStatus, slot: SlotStatus, format: Format
 }
 
 interface Slotted {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   readonly slot: SlotStatus;
   readonly current: WorkerStats | undefined;
   readonly outgoing: WorkerStats | undefined;
@@ -174,11 +173,11 @@ function readyState(
   return { tone: 'ok', phase, say: slot.nextTry ? terminationText(slot.death, null, format) : say };
 }
 
-/** The primary's card; where it serves the web itself, with its load. */
-export function primaryView(picture: TreeStatus, format: Formatter): NodeView {
-  const { stats, vitals } = picture;
+/** The primary's card. */
+export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView {
+  const { stats, vitals } = treeStatus;
   const mb = vitals.pssMb ?? vitals.rssMb;
-  const { stopping } = picture;
+  const { stopping } = treeStatus;
   return {
     id: 'primary',
     kind: 'primary',
@@ -197,15 +196,15 @@ export function primaryView(picture: TreeStatus, format: Formatter): NodeView {
     say: facts(
       format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
-      whereOf(picture, format),
-      stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(picture), count: stats.workers }),
+      whereOf(treeStatus, format),
+      stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(treeStatus), count: stats.workers }),
     ),
   };
 }
 
-/** In single mode: the web, as a card of its own below the primary. */
-export function singleView(picture: TreeStatus, format: Formatter): NodeView | undefined {
-  const { single } = picture.stats;
+/** In single mode the web server's card, which is shown below the primary; else undefined. */
+export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView | undefined {
+  const { single } = treeStatus.stats;
   if (!single) return undefined;
   return {
     id: 'web',
@@ -226,7 +225,7 @@ export function singleView(picture: TreeStatus, format: Formatter): NodeView | u
   };
 }
 
-/** Requests in flight, of so many at once, and those that wait; undefined where this tree serves no web. */
+/** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
 export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
   const told = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
@@ -246,7 +245,7 @@ function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
   return port === '' ? address : t('overview.say.port', { port });
 }
 
-/** How it died, and what comes next: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
+/** Cause of death and next step: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
 export function terminationText(death: Termination | null, next: NextTry | null, format: Formatter): string {
   return sentences(death && format.cause(death), next && nextWords(next, format));
 }
@@ -258,21 +257,21 @@ function nextWords({ at, attempt }: NextTry, format: Formatter): string {
     : t('overview.next.starts', { attempt });
 }
 
-/** What a form here has ordered. The texts are `processes.told.<what>`. */
+/** The command of a form. The texts are `processes.told.<what>`. */
 export interface ProcessFlash {
   readonly what: Act['key'];
   readonly name: string;
   readonly slot: number;
 }
 
-/** What an operator can have done to a tree here. Its texts are `processes.act.<key>`. */
+/** A command that the pages offer for a tree. Its texts are `processes.act.<key>`. */
 export interface Act {
   readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
   readonly command: TreeCommand;
-  /** It is for one slot, which the query names. */
+  /** True when it is for one slot, which the query names. */
   readonly slot?: true;
-  /** It costs something: the button warns. */
+  /** True when it interrupts work, so that its button warns. */
   readonly danger?: true;
-  /** Whether it makes sense now. @param slot of an act that is for one. */
-  fits(picture: TreeStatus, slot: number): boolean;
+  /** True when the command is applicable now. @param slot for a command with one. */
+  fits(treeStatus: TreeStatus, slot: number): boolean;
 }

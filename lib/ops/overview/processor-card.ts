@@ -4,7 +4,7 @@ import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
 
-/** Jobs that the card names. */
+/** Most jobs that the card names. */
 const NAMED = 2;
 
 interface State {
@@ -16,24 +16,24 @@ interface State {
 }
 
 interface JobsAround {
-  /** Jobs that wait on the queues that it serves; null: not known. */
+  /** Number of jobs waiting in the queues that it serves; null when it is unknown. */
   readonly waiting: number | null;
   readonly redisAnswers: boolean;
 }
 
-/** The job processor's card. */
-export function jobsView(picture: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
-  const { jobProcessor: processor } = picture.stats;
+/** The job processor's card, from its last heartbeat to the primary. */
+export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
+  const { jobProcessor: processor } = treeStatus.stats;
   const status = known(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
-  const state = stateOf(picture, processor, status, redisAnswers, format);
+  const state = stateOf(treeStatus, processor, status, redisAnswers, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
     kind: 'jobs',
     name: format.t('overview.name.jobs'),
     on: isKnown ? status.inFlight.length : processor.pid === null ? 0 : null,
-    of: picture.limits.jobConcurrency,
+    of: treeStatus.limits.jobConcurrency,
     waiting: { text: waiting === null ? '–' : String(waiting), tone: null },
     lag: lagFigure(isKnown ? status.lagP99Ms : undefined),
     memory: { text: format.mb(processor.pid === null ? null : mb), tone: null },

@@ -5,7 +5,7 @@ import type { QueueStatus } from '../../job/queue/queue-status';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
-/** A service that the tree leans on. */
+/** A service that the tree depends on. */
 export interface DependencyView {
   readonly id: 'postgres' | 'redis' | 'mail';
   readonly name: string;
@@ -15,20 +15,20 @@ export interface DependencyView {
   readonly say: string;
 }
 
-/** No plan's limit: what Redis allows when nobody has set any. */
+/** A `maxclients` above this is Redis's default and not the limit of a plan, so it is not shown. */
 const MANY_CLIENTS = 5000;
 
-/** @param embedded servers that this tree has started. @param delivery how mails go out. */
+/** @param embedded names of the servers that this tree has started. @param delivery the setting MAIL_DELIVERY. */
 export function dependencyViews(
-  sighting: SystemStatus,
+  systemStatus: SystemStatus,
   embedded: readonly string[],
   delivery: string,
   format: Formatter,
 ): DependencyView[] {
   return [
-    postgresView(sighting, embedded, format),
-    redisView(sighting, embedded, format),
-    mailView(sighting, delivery, format),
+    postgresView(systemStatus, embedded, format),
+    redisView(systemStatus, embedded, format),
+    mailView(systemStatus, delivery, format),
   ];
 }
 
@@ -127,13 +127,13 @@ export interface QueueRow {
   readonly latency: string;
   readonly late: boolean;
   readonly paused: boolean;
-  /** Class of the job that is next. */
+  /** Class of the next job. */
   readonly next: string;
-  /** Jobs that are due and still in the outbox. */
+  /** Number of due jobs that are still in the outbox. */
   readonly inOutbox: number;
 }
 
-/** The queues in the order in which the tree serves them, then the others. */
+/** The queues in the order in which the tree serves them, then all others. */
 export function queueRows(
   queues: readonly QueueStatus[],
   outbox: ReadonlyMap<string, number> | undefined,

@@ -8,23 +8,23 @@ import { localizedProblem } from '../ui/shell';
 import { type NodeView, primaryView, singleView, workerView } from './process-cards';
 import { jobsView } from './processor-card';
 
-/** A tree, judged, in the reader's format. */
+/** A tree with its cards and issues, formatted for the reader. */
 export interface TreeHealth {
-  readonly picture: TreeStatus;
+  readonly treeStatus: TreeStatus;
   readonly own: boolean;
-  /** For how long it has been silent, in format; null of one that is heard of. */
+  /** Formatted time since its last heartbeat, when it is overdue; else null. */
   readonly silent: string | null;
   readonly nodes: readonly NodeView[];
   readonly issues: readonly Issue[];
 }
 
-/** All trees that are known, this process's own among them whether Redis knows it or not. */
-export function assessTrees({ trees }: Judgement, sighting: SystemStatus, format: Formatter): TreeHealth[] {
+/** All known trees, the own one included even when Redis does not know it. */
+export function assessTrees({ trees }: Judgement, systemStatus: SystemStatus, format: Formatter): TreeHealth[] {
   return trees.flatMap((tree) => {
     try {
-      return [seenTree(tree, sighting, format)];
+      return [seenTree(tree, systemStatus, format)];
     } catch (thrown) {
-      // Another version may draw another picture: its tree is not known here.
+      // A tree of another version may have a status of another shape; it is left out.
       if (tree.own) throw thrown;
       return [];
     }
@@ -32,29 +32,29 @@ export function assessTrees({ trees }: Judgement, sighting: SystemStatus, format
 }
 
 function seenTree(
-  { picture, own, heartbeatAgeMs, issues }: JudgedTree,
-  sighting: SystemStatus,
+  { treeStatus, own, heartbeatAgeMs, issues }: JudgedTree,
+  systemStatus: SystemStatus,
   format: Formatter,
 ): TreeHealth {
-  const nodes = nodeViews(picture, sighting, format.at(picture.at));
-  if (heartbeatAgeMs === null) return { picture, own, silent: null, nodes, issues };
+  const nodes = nodeViews(treeStatus, systemStatus, format.at(treeStatus.at));
+  if (heartbeatAgeMs === null) return { treeStatus, own, silent: null, nodes, issues };
   const span = format.seconds(heartbeatAgeMs);
-  return { picture, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, format)), issues: [] };
+  return { treeStatus, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, format)), issues: [] };
 }
 
-function nodeViews(picture: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {
-  const { limits, slots } = picture;
-  const single = singleView(picture, format);
+function nodeViews(treeStatus: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {
+  const { limits, slots } = treeStatus;
+  const single = singleView(treeStatus, format);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
   const waiting = served?.reduce((sum, one) => sum + one.waiting + one.blocked, 0) ?? null;
   return [
-    primaryView(picture, format),
-    ...(single ? [single] : slots.map((slot) => workerView(picture, slot, format))),
-    ...(limits.jobConcurrency > 0 ? [jobsView(picture, { waiting, redisAnswers: redis.ok }, format)] : []),
+    primaryView(treeStatus, format),
+    ...(single ? [single] : slots.map((slot) => workerView(treeStatus, slot, format))),
+    ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, { waiting, redisAnswers: redis.ok }, format)] : []),
   ];
 }
 
-/** What was true of it need not be so any more. */
+/** The card of a process without a current heartbeat: its last figures may no longer be true. */
 function unheardOf(node: NodeView, span: string, { t }: Formatter): NodeView {
   const unknown = { text: '–', tone: null };
   return {
@@ -73,7 +73,7 @@ function unheardOf(node: NodeView, span: string, { t }: Formatter): NodeView {
   };
 }
 
-/** Why the tree that was asked for is not shown: it is gone, or Redis, which knows the other trees, does not answer now. */
+/** The problem of a requested tree that is unknown: 404, or 503 while Redis, which knows the other trees, is down. */
 export function missingTree({ trees }: Pick<SystemStatus, 'trees'>): ProblemError {
   if (trees.ok) return localizedProblem(404, 'treeGone');
   return localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });

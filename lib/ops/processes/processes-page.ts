@@ -1,6 +1,6 @@
-import type { RecentEvent } from '../../cluster/status';
 import { processorsOf, type TreeStatus, type WorkInFlight } from '../../cluster/status';
 import { UserError } from '../../core/errors';
+import type { RecentEvent } from '../../core/notable-events';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';
@@ -26,19 +26,19 @@ export const processRoutes: PageModule = async (site) => {
   const statusCollector = await site.statusCollector();
   const flashes = new FlashStore<ProcessFlash>(site.redis.client);
   const find = async (ctx: OpsContext): Promise<TreeHealth> => findIn(ctx, await statusCollector.collect());
-  const findIn = (ctx: OpsContext, sighting: SystemStatus): TreeHealth => {
+  const findIn = (ctx: OpsContext, systemStatus: SystemStatus): TreeHealth => {
     const chosen = chosenTree(ctx);
-    const judgement = judge(sighting, chosen, site.config.jobs.latencyWarningMs);
-    const trees = assessTrees(judgement, sighting, Formatter.of(ctx));
-    const tree = trees.find(({ own, picture }) => (chosen === null ? own : picture.id === chosen));
-    if (!tree) throw chosen === null ? localizedProblem(503, 'noPrimary') : missingTree(sighting);
+    const judgement = judge(systemStatus, chosen, site.config.jobs.latencyWarningMs);
+    const trees = assessTrees(judgement, systemStatus, Formatter.of(ctx));
+    const tree = trees.find(({ own, treeStatus }) => (chosen === null ? own : treeStatus.id === chosen));
+    if (!tree) throw chosen === null ? localizedProblem(503, 'noPrimary') : missingTree(systemStatus);
     return tree;
   };
 
   router.get(LIST, async (ctx) => {
-    const sighting = await statusCollector.collect();
+    const systemStatus = await statusCollector.collect();
     const told = await flashes.flash(ctx);
-    await showProcesses(site, ctx, { tree: findIn(ctx, sighting), acts: valueIn(sighting.acts), told });
+    await showProcesses(site, ctx, { tree: findIn(ctx, systemStatus), acts: valueIn(systemStatus.acts), told });
   });
 
   for (const act of ACTS) {
@@ -50,8 +50,8 @@ export const processRoutes: PageModule = async (site) => {
     router.post(path, async (ctx) => {
       const tree = await find(ctx);
       const slot = slotOf(ctx, act);
-      if (!act.fits(tree.picture, slot)) throw localizedProblem(409, 'actGone');
-      const flash = { what: act.key, name: tree.picture.name, slot };
+      if (!act.fits(tree.treeStatus, slot)) throw localizedProblem(409, 'actGone');
+      const flash = { what: act.key, name: tree.treeStatus.name, slot };
       const order = async () => {
         await orderOf(site, ctx, act, tree, slot);
         return flash;
@@ -59,7 +59,7 @@ export const processRoutes: PageModule = async (site) => {
       try {
         const id = site.redis.client.isReady ? await flashes.once(ctx, order) : await order().then(() => '');
         ctx.status = 303;
-        ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.picture.id, flash: id ?? null }));
+        ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         ctx.status = 409;
@@ -82,7 +82,7 @@ async function orderOf(
 ): Promise<void> {
   const by = `the operator's pages, ${ctx.ip}`;
   if (tree.own) return site.tree.runCommand(command, slot, by);
-  const left = await new TreeDirectory(site.redis.client).send(tree.picture.id, command, slot, by);
+  const left = await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by);
   if (!left) throw localizedProblem(404, 'treeGone');
 }
 
@@ -93,40 +93,40 @@ interface Shown {
 }
 
 async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
-  const { picture, own, silent } = tree;
+  const { treeStatus, own, silent } = tree;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
   // Already redacted for viewers, so that the JSON shows no more than the page does.
-  const events = eventLines(picture.events, format, EVENTS, acts);
-  const id = own ? null : picture.id;
+  const events = eventLines(treeStatus.events, format, EVENTS, acts);
+  const id = own ? null : treeStatus.id;
   await site.pages.show(
     ctx,
     'processes/processes',
     {
-      title: ctx.state.t('processes.title', { name: picture.name }),
+      title: ctx.state.t('processes.title', { name: treeStatus.name }),
       live: hrefOf('/ops/events', id),
       scripts: ['overview.js'],
       patch,
-      picture,
+      treeStatus,
       silent,
       rows,
       told,
-      shape: machineShape(picture, tree.nodes),
+      shape: machineShape(treeStatus, tree.nodes),
       events,
       acts:
         ctx.state.visitor.role === 'operator' && silent === null
-          ? ACTS.filter((act) => !act.slot && act.fits(picture, 0))
+          ? ACTS.filter((act) => !act.slot && act.fits(treeStatus, 0))
           : [],
       operator: ctx.state.visitor.role === 'operator' && silent === null,
       to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: id, ...more }),
     },
     {
-      id: picture.id,
-      name: picture.name,
-      app: picture.app,
-      host: picture.host,
-      address: picture.address,
-      versions: picture.stats.versions,
+      id: treeStatus.id,
+      name: treeStatus.name,
+      app: treeStatus.app,
+      host: treeStatus.host,
+      address: treeStatus.address,
+      versions: treeStatus.stats.versions,
       silent: silent !== null,
       processes: snakeCase(rows),
       events: snakeCase(events),
@@ -141,20 +141,20 @@ async function confirm(
   tree: TreeHealth,
   refused?: string,
 ): Promise<void> {
-  const { picture, own, silent } = tree;
+  const { treeStatus, own, silent } = tree;
   if (silent !== null) throw localizedProblem(409, 'treeSilent');
   const slot = slotOf(ctx, act);
-  if (!act.fits(picture, slot) && refused === undefined) throw localizedProblem(409, 'actGone');
-  const values = valuesOf(picture, slot);
+  if (!act.fits(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actGone');
+  const values = valuesOf(treeStatus, slot);
   const { t } = ctx.state;
   await site.pages.show(ctx, 'processes/confirm', {
     title: t(`processes.act.${act.key}.question`, values),
     act,
     values,
-    touched: touchedBy(act, picture, slot),
+    touched: touchedBy(act, treeStatus, slot),
     refused,
     action: ctx.url,
-    back: hrefOf('/ops', own ? null : picture.id),
+    back: hrefOf('/ops', own ? null : treeStatus.id),
   });
 }
 
@@ -189,13 +189,13 @@ export interface WorkRow {
 }
 
 /** @param format in the reader's language, redacted for viewers. */
-export function processRows({ picture, nodes }: TreeHealth, format: Formatter): ProcessRow[] {
-  const then = format.at(picture.at);
+export function processRows({ treeStatus, nodes }: TreeHealth, format: Formatter): ProcessRow[] {
+  const then = format.at(treeStatus.at);
   return nodes.map((node) => {
     const row = { card: cardView(node), slot: null, generation: null, requests: null, restarts: '0', work: [] };
-    if (node.kind === 'primary') return { ...row, pid: picture.stats.pid, up: then.up(picture.stats.startedAt) };
-    if (node.kind === 'jobs') return jobsRow(row, picture, then);
-    return workerRow(row, node.id, picture, then);
+    if (node.kind === 'primary') return { ...row, pid: treeStatus.stats.pid, up: then.up(treeStatus.stats.startedAt) };
+    if (node.kind === 'jobs') return jobsRow(row, treeStatus, then);
+    return workerRow(row, node.id, treeStatus, then);
   });
 }
 
@@ -253,7 +253,7 @@ export const ACTS: readonly Act[] = [
     key: 'restart',
     command: 'phased-restart',
     danger: true,
-    fits: (picture) => hasWorkers(picture) && !picture.phasedRestart,
+    fits: (treeStatus) => hasWorkers(treeStatus) && !treeStatus.phasedRestart,
   },
   {
     key: 'recycle',
@@ -264,8 +264,13 @@ export const ACTS: readonly Act[] = [
   },
   { key: 'add', command: 'worker-count-up', fits: hasWorkers },
   { key: 'remove', command: 'worker-count-down', danger: true, fits: ({ stats }) => stats.workers > 1 },
-  { key: 'quiet', command: 'jobs quiet', danger: true, fits: (picture) => runsJobs(picture) && isOpen(picture) },
-  { key: 'resume', command: 'jobs resume', fits: (picture) => runsJobs(picture) && !isOpen(picture) },
+  {
+    key: 'quiet',
+    command: 'jobs quiet',
+    danger: true,
+    fits: (treeStatus) => runsJobs(treeStatus) && isOpen(treeStatus),
+  },
+  { key: 'resume', command: 'jobs resume', fits: (treeStatus) => runsJobs(treeStatus) && !isOpen(treeStatus) },
 ];
 
 /** A process that an act affects, with its work. */
@@ -276,8 +281,8 @@ export interface Touched {
 }
 
 /** Lists the processes that an act affects, for its confirmation page. */
-export function touchedBy({ key }: Act, picture: TreeStatus, slot: number): Touched[] {
-  const { stats, slots } = picture;
+export function touchedBy({ key }: Act, treeStatus: TreeStatus, slot: number): Touched[] {
+  const { stats, slots } = treeStatus;
   if (key === 'quiet' || key === 'resume') {
     const running = processorsOf(stats).flatMap(({ lastStatus }) => lastStatus.inFlight ?? []);
     return [{ slot: null, inFlight: running.length, waiting: 0 }];
@@ -294,8 +299,8 @@ export function touchedBy({ key }: Act, picture: TreeStatus, slot: number): Touc
 }
 
 /** Values for the texts of an act. */
-export function valuesOf(picture: TreeStatus, slot: number): Record<string, unknown> {
-  const { name, stats, limits } = picture;
+export function valuesOf(treeStatus: TreeStatus, slot: number): Record<string, unknown> {
+  const { name, stats, limits } = treeStatus;
   return {
     name,
     slot,
@@ -304,7 +309,7 @@ export function valuesOf(picture: TreeStatus, slot: number): Record<string, unkn
     others: stats.workers - 1,
     last: stats.workers - 1,
     drainS: Math.round(limits.drainMs / 1000),
-    of: load(picture)?.of,
+    of: load(treeStatus)?.of,
     threads: limits.maxThreads,
   };
 }

@@ -13,8 +13,8 @@ interface Asset {
 const FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * The files of one folder, and single ones from elsewhere. What is not listed is not served. Of their bytes none are kept:
- * a browser asks once.
+ * The files of one folder and single ones from elsewhere. No other file is served. Their bytes are not kept in memory,
+ * since browsers cache them for good.
  */
 export class Assets {
   private readonly files: ReadonlyMap<string, string>;
@@ -39,7 +39,7 @@ export class Assets {
     return asset;
   }
 
-  /** The address of what the file holds now: another content has another one. */
+  /** URL of the file's present content: its version changes with the content. @throws Error for an unknown name. */
   url(name: string): string {
     const asset = this.get(name);
     if (!asset) throw new Error(`there is no asset ${name}`);

@@ -15,13 +15,13 @@ import type { Counts, Layout } from './layout';
 export const THEMES = ['auto', 'light', 'dark'] as const;
 export type Theme = (typeof THEMES)[number];
 
-/** What every page knows of its request. */
+/** Request state that is available to every page. */
 export interface OpsState {
   visitor: Visitor;
   locale: Locale;
   theme: Theme;
   t: Translate;
-  /** Asked for by `Accept: application/json`, or by `.json` at the end of the path. */
+  /** True for `Accept: application/json`, or a path that ends with `.json`. */
   json: boolean;
   /** The fields of a POST, whose CSRF token has been checked. */
   form: URLSearchParams;
@@ -30,38 +30,38 @@ export interface OpsState {
 export type OpsContext = RouterContext<OpsState>;
 export type OpsMiddleware = (ctx: OpsContext, next: () => Promise<unknown>) => unknown;
 
-/** What the operator's pages are made from. The role gives it, in every web worker. */
+/** Dependencies of the operator's pages, provided by the role of every web worker. */
 export interface OpsOptions {
   readonly config: Config;
-  /** Of the app. */
+  /** Name of the app. */
   readonly appName: string;
   readonly events: Events;
   readonly redis: Redis;
   readonly knex: Knex;
-  /** Shows the whole tree, and changes it: a worker asks the primary. */
+  /** Reads and changes the whole tree; in a worker by messages to the primary. */
   readonly tree: Operations;
-  /** The app's job classes, loaded when they are asked for, and what its job setup hides of arguments. */
+  /** The app's job classes, loaded on the first call, and the argument names that its job setup redacts. */
   readonly jobs: {
     readonly classes: () => Iterable<JobClass>;
     readonly filterArguments: readonly (string | RegExp)[];
   };
-  /** True once the process has been asked to go: streams end then. */
+  /** True once the process drains; event streams end then. */
   readonly isLeaving: () => boolean;
-  /** Of mails. While one is looked at, a change in the folders that it is made of shows it anew. */
+  /** Mail previews: their folder, and the folders whose changes reload an open preview. */
   readonly previews: { readonly folder: string; readonly madeOf: readonly string[] };
 }
 
 export type Role = 'operator' | 'viewer';
 
-/** Who asks. `secret` is known to their browser and to us: form tokens are made from it. */
+/** The sender of a request. `secret` is shared with their browser; form tokens are derived from it. */
 export interface Visitor {
   readonly role: Role | 'guest';
   readonly secret: string;
 }
 
 /**
- * `absent`: nothing is served below /ops. `token`: to who asks from this machine and has the token that the log of the start
- * tells. `signed`: to those who sign in.
+ * `absent`: nothing is served below /ops. `token`: pages are for requests from this machine with the token that the log
+ * prints at the start. `signed`: pages are for operators who signed in.
  */
 type AccessMode = 'absent' | 'token' | 'signed';
 
@@ -70,21 +70,21 @@ export function accessMode({ ops, environment }: Pick<Config, 'ops' | 'environme
   return environment === 'production' ? 'absent' : 'token';
 }
 
-/** What all pages share. */
+/** Services that all pages share. */
 export interface PageBase extends OpsOptions {
   readonly pages: Layout;
   readonly streams: Streams;
-  /** The numbers in the header. Never rejects; null: not known. */
+  /** Numbers of the header. Never rejects; an unknown number is null. */
   readonly counts: () => Promise<Counts>;
   readonly assets: Assets;
-  /** One for all pages that tell of trees. */
+  /** The collector of all pages that show trees. */
   readonly statusCollector: () => Promise<StatusCollector>;
 }
 
-/** What a group of pages has at hand to add its routes. Paths begin with `/ops/`. */
+/** The context in which a group of pages adds its routes. Paths begin with `/ops/`. */
 export interface PageContext extends PageBase {
   readonly router: Router<OpsState>;
 }
 
-/** Adds the routes of some pages. Forms reach them with their token checked, and only from operators. */
+/** Adds the routes of some pages. Forms only reach them from operators and after their token was checked. */
 export type PageModule = (site: PageContext) => void | Promise<void>;

@@ -4,15 +4,15 @@ import type { Formatter } from './format';
 import type { Counts } from './layout';
 import { localizedProblem } from './shell';
 
-/** Streams in one process at once. */
+/** Most concurrent streams of one process. */
 const MOST = 50;
-/** Longest life of a stream, ms: its browser asks again, and is looked at again by the gate. */
+/** Longest life of a stream, ms. The browser then reconnects, and its session is checked again. */
 const LIFE_MS = 10 * 60_000;
-/** Routers cut connections on which nothing moves for 55 s. */
+/** Interval of comments, ms: routers cut connections that are idle for 55 s. */
 const PING_MS = 15_000;
-/** How soon a stream ends when its process is asked to go, ms. */
+/** Interval of the check whether the process drains, ms; the stream then ends. */
 const LOOK_MS = 250;
-/** How soon it ends when its reader has signed out, in whatever process, ms. */
+/** Interval of the check whether the reader has signed out, in any process, ms. */
 const READER_MS = 1000;
 
 /** The event streams of one process. */
@@ -20,15 +20,15 @@ export class Streams {
   private open = 0;
 
   /**
-   * @param isLeaving true once the process has been asked to go: every stream ends then.
-   * @param hasLeft whether a reader has signed out since: theirs ends then.
+   * @param isLeaving true once the process drains; all streams then end.
+   * @param hasLeft true once a reader has signed out; their streams then end.
    */
   constructor(
     private readonly isLeaving: () => boolean,
     private readonly hasLeft: (reader: Visitor) => Promise<boolean>,
   ) {}
 
-  /** Answers the request with a stream, which holds no slot. @throws ProblemError 503 when there are too many. */
+  /** Answers with a stream, which releases the request's slot. @throws ProblemError 503 when there are too many. */
   begin(ctx: OpsContext): EventStream {
     if (this.open >= MOST) throw localizedProblem(503, 'busy', { headers: { 'Retry-After': '30' } });
     this.open++;
@@ -36,7 +36,7 @@ export class Streams {
     const body = new PassThrough();
     body.once('close', () => this.open--);
     ctx.status = 200;
-    // `no-transform`: a proxy that compresses would hold events back.
+    // `no-transform`: a compressing proxy would buffer events.
     ctx.set({ 'Content-Type': 'text/event-stream; charset=utf-8', 'Cache-Control': 'no-store, no-transform' });
     ctx.set('X-Accel-Buffering', 'no');
     ctx.body = body;
@@ -49,7 +49,7 @@ export class Streams {
   }
 }
 
-/** Server-sent events to one page. Ends by itself when the reader leaves, the process goes, or its life is over. */
+/** Server-sent events to one page. Ends when the reader disconnects, the process drains, or after LIFE_MS. */
 export class EventStream {
   private readonly sent = new Map<string, string>();
 
@@ -76,7 +76,7 @@ export class EventStream {
 
   /**
    * @param data is sent as JSON.
-   * @returns false when it was dropped: the reader is so far behind that more would only pile up.
+   * @returns false when the event was dropped because the reader is so far behind that it would only be buffered.
    */
   send(event: string, data: unknown = {}): boolean {
     if (this.closed || this.body.writableNeedDrain) return false;
@@ -84,7 +84,7 @@ export class EventStream {
     return true;
   }
 
-  /** The same as `send`, but only when it is something else than the last time. */
+  /** Sends an event only when its data differs from the last one of the same name. */
   sendWhenNew(event: string, data: unknown): void {
     const text = JSON.stringify(data);
     if (this.sent.get(event) === text) return;
@@ -96,14 +96,14 @@ export class EventStream {
     if (!this.closed) this.body.end();
   }
 
-  /** Calls `work` every `ms`, the next time only when the last is done, until the stream ends. */
+  /** Calls `work` every `ms` until the stream ends. Calls never overlap, and errors are left to the next call. */
   every(ms: number, work: () => unknown): void {
     let timer: NodeJS.Timeout;
     const run = async () => {
       try {
         await work();
       } catch {
-        // What cannot be read now may be at the next look.
+        // A store that is down now may answer the next call.
       }
       if (!this.closed) timer = setTimeout(run, ms);
     };
@@ -112,7 +112,7 @@ export class EventStream {
   }
 }
 
-/** Sends the header's numbers when they have changed: every live page has a header. What is not known is a dash. */
+/** Sends the header's numbers, which every live page has, when they have changed. An unknown one is a dash. */
 export async function tellCounts(
   stream: EventStream,
   site: { counts(): Promise<Counts> },

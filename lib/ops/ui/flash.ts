@@ -5,25 +5,26 @@ import type { OpsContext } from './context';
 import { localizedProblem } from './shell';
 
 const PREFIX = 'catamount:ops:';
-/** A form that is sent again this soon after its answer is a double click, s. */
+/** The same form within this time after its answer counts as a double click, s. */
 const DOUBLE_CLICK_S = 5;
-/** How long an action may take, s. */
+/** Longest duration of an action, s. Its claim expires after that. */
 const LONGEST_S = 60;
-/** How long the page that follows can tell what was done, s. */
+/** Lifetime of a flash, s. */
 const TOLD_S = 600;
 const LOOK_MS = 50;
 const ID = /^[A-Za-z0-9_-]{12}$/;
 const PENDING = 'pending';
 
-/** Tells the page that follows a form what the form did: the query of that page has the id, `flash`. */
+/** Stores the outcome of a form for the page that follows, whose query has its id as `flash`. */
 export class FlashStore<Flash extends object> {
   constructor(private readonly redis: RedisClient) {}
 
   /**
-   * Does what the form of the request asks for. The same form once more, as by a double click, is not done again: both
-   * are answered with the id of the one flash.
-   * @param repeatable it does no harm twice: while Redis is away it is done all the same, and no page tells of it.
-   * @returns its id, if there is one. @throws what `work` throws; ProblemError 409 when the other one of two has failed.
+   * Does the work of a form once. The same form again, as by a double click, is not repeated: both requests get the id
+   * of the same flash.
+   * @param repeatable true for work that may run twice: it is done even while Redis is down, then without a flash.
+   * @returns the id of the flash; undefined without one. @throws the error of `work`; ProblemError 409 when the first
+   * request with the same form failed.
    */
   async once(ctx: OpsContext, work: () => Promise<Flash>, repeatable = false): Promise<string | undefined> {
     const key = PREFIX + digest(ctx);
@@ -49,7 +50,7 @@ export class FlashStore<Flash extends object> {
     }
   }
 
-  /** What the request before this one has done; undefined when there was none, or it is long ago. */
+  /** The flash that the query names; undefined when there is none or it has expired. */
   async flash({ query }: OpsContext): Promise<Flash | undefined> {
     const { flash: id } = query;
     if (typeof id !== 'string' || !ID.test(id)) return undefined;
@@ -69,7 +70,7 @@ export class FlashStore<Flash extends object> {
   }
 }
 
-/** The form, and whose it is: its token is among its fields. */
+/** Identifies a form and its sender, whose token is among the fields. */
 function digest({ method, path, state }: OpsContext): string {
   return createHash('sha256').update(`${method} ${path}\n${state.form.toString()}`).digest('base64url');
 }

@@ -13,17 +13,17 @@ const UNITS = [
   ['s', 1000],
 ] as const;
 
-/** Longer texts that are not ours, such as what a process printed, are cut. */
+/** Longer texts from elsewhere, such as output of a process, are cut, characters. */
 const LONGEST = 90;
 
 /**
- * Numbers, sizes, times, lengths of time, and causes as one reader is told them; the texts are `time.*`, `work.*`, `via.*` and
- * `overview.death.*`. Times are UTC.
+ * Formats numbers, sizes, times, durations and causes in the language of one reader, from the texts `time.*`, `work.*`,
+ * `via.*` and `overview.death.*`. Times are UTC.
  */
 export class Formatter {
   /**
-   * @param now what lengths of time are counted from.
-   * @param redacted for a viewer: paths of requests, and what processes printed, may name people.
+   * @param now reference of relative times. Default: the present.
+   * @param redacted true for viewers, who must not see paths of requests and output of processes: they may name people.
    */
   constructor(
     readonly t: Translate,
@@ -35,36 +35,36 @@ export class Formatter {
     return new Formatter(ctx.state.t, now, ctx.state.visitor.role !== 'operator');
   }
 
-  /** For what was seen at that time, by another clock perhaps. */
+  /** The same formatter relative to another time, for observations made then, perhaps by another clock. */
   at(moment: string): Formatter {
     return new Formatter(this.t, new Date(moment), this.redacted);
   }
 
-  /** Groups of three, with narrow spaces. An unknown one is a dash, never 0. */
+  /** A number in groups of three digits with narrow spaces. An unknown one is a dash, never 0. */
   readonly count = (value: number | null | undefined): string =>
     value === null || value === undefined ? '–' : String(value).replace(/\B(?=(\d{3})+$)/g, '\u202f');
 
-  /** `640 B`, `6.1 kB`, `2.3 MB`. */
+  /** Bytes in decimal units: `640 B`, `6.1 kB`, `2.3 MB`. */
   readonly size = (bytes: number): string => {
     if (bytes < 100) return `${bytes} B`;
     return bytes < 999_950 ? `${(bytes / 1e3).toFixed(1)} kB` : `${(bytes / 1e6).toFixed(1)} MB`;
   };
 
-  /** `72 MB`; a dash for an unknown size. */
+  /** A number of megabytes: `72 MB`; a dash for an unknown one. */
   readonly mb = megabytes;
 
   readonly percent = (share: number): number => Math.round(share * 100);
 
-  /** How often a second: `0.4`, `12`. */
+  /** A rate per second: `0.4`, `12`. */
   readonly rate = rate;
 
-  /** A share from 0 to 1, more exactly where it is small: `0.25 %`, `3.1 %`, `35 %`. */
+  /** A share from 0 to 1, with more digits where it is small: `0.25 %`, `3.1 %`, `35 %`. */
   readonly share = (share: number): string => {
     if (share === 0 || share >= 0.1) return percent(share);
     return `${(share * 100).toFixed(share < 0.01 ? 2 : 1)} %`;
   };
 
-  /** What was measured: `0.4 ms`, `12 ms`. */
+  /** A round trip time: `0.4 ms`, `12 ms`. */
   readonly ping = (ms: number): string => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
   /** Bytes of memory: `1.2 MB`, `72 MB`. */
@@ -73,7 +73,7 @@ export class Formatter {
     return mb < 10 ? `${mb.toFixed(1)} MB` : megabytes(mb);
   };
 
-  /** `Mar 12`. As `Intl` writes it, which would have 8 MB of tables read into the worker. */
+  /** `Mar 12`, as `Intl` would write it, which would load 8 MB of tables into the worker. */
   readonly day = (date: Date): string => {
     const month = this.t(`time.months.${date.getUTCMonth() + 1}`);
     return this.t('time.day', { month, day: date.getUTCDate() });
@@ -82,14 +82,14 @@ export class Formatter {
   /** `14:02:11` */
   readonly clock = (date: Date): string => date.toISOString().slice(11, 19);
 
-  /** `14:02` today, else the day. */
+  /** `14:02` today, `Mar 12` within 300 days, else `2026-03-12`. */
   readonly when = (date: Date, now = this.now): string => {
     if (date.toISOString().slice(0, 10) === now.toISOString().slice(0, 10)) return date.toISOString().slice(11, 16);
     if (Math.abs(now.getTime() - date.getTime()) < 300 * DAY_MS) return this.day(date);
     return date.toISOString().slice(0, 10);
   };
 
-  /** `Mar 12, 14:02:11`; with the year when it is another one. */
+  /** `Mar 12, 14:02:11`; `2026-03-12 14:02:11` when it is more than 300 days away. */
   readonly stamp = (date: Date, now = this.now): string => {
     if (Math.abs(now.getTime() - date.getTime()) > 300 * DAY_MS) return this.moment(date);
     return this.t('time.stamp', { day: this.day(date), clock: this.clock(date) });
@@ -112,14 +112,14 @@ export class Formatter {
     return smaller === undefined || rest === 0 ? text : `${text} ${this.unit(smaller, rest)}`;
   };
 
-  /** A length of time to the second, at least one. */
+  /** A duration in whole seconds, at least one. */
   readonly seconds = (ms: number): string => this.span(Math.max(1000, Math.round(ms / 1000) * 1000));
 
-  /** Since then; a dash when it is not known. */
+  /** The time since then, at least a second; a dash when it is not known. */
   readonly up = (since: string | null): string =>
     since === null ? '–' : this.span(Math.max(1000, this.now.getTime() - Date.parse(since)));
 
-  /** Until then, at least a second. */
+  /** The time until then, rounded up, at least a second. */
   readonly until = (then: string): string =>
     this.span(Math.max(1000, Math.ceil((Date.parse(then) - this.now.getTime()) / 1000) * 1000));
 
@@ -132,13 +132,13 @@ export class Formatter {
     return days === 1 ? this.t('time.yesterday') : this.t('time.ago', { span: this.coarse(-ms) });
   };
 
-  /** A request or a job in hand: a request stays as it is, a job is told in the reader's words. */
+  /** A request or job in progress, as heartbeats report it: a job is translated, a request is returned as it is. */
   readonly work = (what: string): string => {
     const [, name, queue] = /^([\w$]+) on ([\w-]+)$/.exec(what) ?? [];
     return name === undefined ? what : this.t('work.job', { class: name, queue });
   };
 
-  /** Who has asked for something, as the log tells it; in the reader's words. */
+  /** The origin of an action, translated from the log's English. */
   readonly via = (via: string): string => {
     const address = /^the operator's pages, (.+)$/.exec(via)?.[1];
     if (address !== undefined) return this.t('via.pages', { address });
@@ -147,13 +147,13 @@ export class Formatter {
     return via === 'the control socket' ? this.t('via.socket') : via;
   };
 
-  /** `2 × ImportJob, for up to 90 s`. */
+  /** Jobs that hold slots: `2 × ImportJob, for up to 90 s`. */
   readonly holders = (holders: readonly Holder[]): string =>
     holders
       .map(({ class: name, count, ageMs }) => this.t('overview.issue.holder', { name, count, span: this.span(ageMs) }))
       .join(', ');
 
-  /** Why a process died, in a sentence. */
+  /** The cause of a process's death, in a sentence. */
   readonly cause = ({ reason, words, code, signal, heartbeatAgeMs, doing }: Termination): string => {
     const { t, redacted } = this;
     if (reason === 'timeout' && heartbeatAgeMs !== null) {
@@ -170,7 +170,7 @@ export class Formatter {
     return code === null ? t(`overview.death.${how}`) : t('overview.death.exited', { code });
   };
 
-  /** In its greatest unit: what is over is not told to the second. */
+  /** A past duration in its greatest unit only. */
   private coarse(ms: number): string {
     const [unit, length] = UNITS.find(([, each]) => ms >= each) ?? UNITS[3];
     return this.unit(unit, Math.floor(ms / length));
@@ -185,7 +185,7 @@ function cut(text: string): string {
   return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
 }
 
-/** Up: what is a minute ahead, or more, is not told to the second. */
+/** Rounds a future duration up, to the second below a minute and to the minute above, ms. */
 function rounded(ms: number): number {
   const step = ms < 60_000 ? 1000 : 60_000;
   return Math.ceil(ms / step) * step;
@@ -193,27 +193,27 @@ function rounded(ms: number): number {
 
 export const PER_PAGE = 50;
 
-/** Which part of a list a page shows, by `?page=`. */
+/** The part of a list that a page shows, by `?page=`. */
 export class Paging {
   private constructor(
-    /** Counts from 1. */
+    /** Number of the page, from 1. */
     readonly page: number,
     readonly total: number,
   ) {}
 
-  /** @param total how many there are; a page beyond the last is the last. */
+  /** @param total length of the list. A page beyond the last one becomes the last. */
   static of(ctx: OpsContext, total: number): Paging {
     const asked = Math.floor(Number(ctx.query.page)) || 1;
     const last = Math.max(1, Math.ceil(total / PER_PAGE));
     return new Paging(Math.min(Math.max(1, asked), last), total);
   }
 
-  /** Index of the first. */
+  /** Index of the first element of the page. */
   get from(): number {
     return (this.page - 1) * PER_PAGE;
   }
 
-  /** Index behind the last. */
+  /** Index after the last element of the page. */
   get to(): number {
     return Math.min(this.total, this.from + PER_PAGE);
   }
@@ -229,17 +229,17 @@ export class Paging {
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';
 
-/** Two sentences or more, in one line. */
+/** Joins sentences with spaces; empty ones are left out. */
 export function sentences(...parts: readonly (string | false | null | undefined)[]): string {
   return parts.filter(Boolean).join(' ');
 }
 
-/** Facts side by side. */
+/** Joins facts with middle dots; empty ones are left out. */
 export function facts(...parts: readonly (string | false | null | undefined)[]): string {
   return parts.filter(Boolean).join(' · ');
 }
 
-/** An address with these values in its query besides, or in place of, those that it has; null, or none, takes one out. */
+/** A path with a query whose values are replaced by or extended with `changes`; null or '' removes one. */
 export function linkWith(path: string, query: string, changes: Readonly<Record<string, string | null>>): string {
   const values = new URLSearchParams(query);
   for (const [name, value] of Object.entries(changes)) {
@@ -249,14 +249,14 @@ export function linkWith(path: string, query: string, changes: Readonly<Record<s
   return values.size === 0 ? path : `${path}?${values}`;
 }
 
-/** The page of a job. In a file of its own, since pages of other folders lead there that load nothing of jobs. */
+/** Path of a job's page. It is here since pages of other folders link to it without loading the pages of jobs. */
 export function jobPath({ queue, id }: { readonly queue: string; readonly id: string }): string {
   return `/ops/jobs/job/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;
 }
 
 const SHADES = ['w0', 'w1', 'w2', 'w3'] as const;
 
-/** Of the style sheet. Workers beside each other differ by lightness, which those see who tell no colours apart, too. */
+/** A class of the style sheet. Neighbouring workers differ in lightness, for readers who cannot tell colours apart. */
 export type WorkerShade = (typeof SHADES)[number];
 
 export function workerShade(slot: number): WorkerShade {

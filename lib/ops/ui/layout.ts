@@ -9,32 +9,34 @@ import { formToken } from './shell';
 interface PageOptions {
   readonly config: Pick<Config, 'environment' | 'ops'>;
   readonly assets: Assets;
-  /** Of the views. */
+  /** Folder of the views. */
   readonly folder: string;
-  /** Numbers for the header; asked for every page that has one. */
+  /** Reads the numbers of the header, for every page that has one. */
   readonly counts?: () => Promise<Counts>;
 }
 
-/** What a view is given besides what the header and the footer need. */
+/** Values for a view, besides those for the header and the footer. */
 export interface PageLocals {
   readonly title: string;
-  /** Address of an event stream: makes the page live. */
+  /** Address of an event stream that keeps the page up to date. */
   readonly live?: string;
-  /** Assets that the page needs besides the one script of all. */
+  /** Scripts that the page needs besides the common one, by asset name. */
   readonly scripts?: readonly string[];
   readonly [name: string]: unknown;
 }
 
-/** Makes pages of views, in the one layout. */
+/** Renders views in the common layout. */
 export class Layout {
   private readonly views: Views;
   private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
 
   constructor(private readonly options: PageOptions) {
-    this.views = new Views(options.folder, { cache: options.config.environment === 'production' });
+    // The views are indented by nesting, and the indentation is not sent. A line break is, as the space that it is in HTML: where
+    // neighbours must touch, the line before ends with an EJS tag that swallows it (`-%>`), or there is no break.
+    this.views = new Views(options.folder, { cache: options.config.environment === 'production', rmWhitespace: true });
   }
 
-  /** Answers with a page; with `json` instead where JSON was asked for. */
+  /** Answers with a page, or with `json` when the request asks for JSON. */
   async show(ctx: OpsContext, view: string, locals: PageLocals, json?: unknown): Promise<void> {
     if (ctx.state.json && json !== undefined) {
       ctx.body = json;
@@ -43,7 +45,7 @@ export class Layout {
     const { assets, config, counts } = this.options;
     const { state } = ctx;
     const { locale, theme, t } = state;
-    // A request that was refused at the door has none.
+    // A request that was refused before sign-in has no visitor.
     const visitor: Visitor | undefined = state.visitor;
     const icons = new Icons();
     const bare = visitor === undefined || visitor.role === 'guest';
@@ -79,7 +81,7 @@ function unknownCounts(): Counts {
   return Object.fromEntries(NAV.map(({ key }) => [key, null]));
 }
 
-/** The pages that the header leads to, in its order. The text is `nav.<key>`; what lies below `below`, or `href`, is of it. */
+/** Entries of the header, in order, with the text `nav.<key>`. Paths below `below`, else `href`, belong to an entry. */
 const NAV = [
   { key: 'overview', href: '/ops' },
   { key: 'queues', href: '/ops/jobs/queues' },
@@ -94,18 +96,18 @@ const NAV = [
 
 type NavKey = (typeof NAV)[number]['key'];
 
-/** What stands beside an entry; null: not known at the moment; left out: nothing. */
+/** Numbers beside the header's entries. null is shown as unknown; an absent key shows nothing. */
 export type Counts = { readonly [K in NavKey]?: number | null };
 
-/** The entry that the page at hand belongs to. */
+/** The header's entry that the page belongs to. */
 function currentEntry(ctx: Pick<OpsContext, 'path'>): NavKey | undefined {
   const folder = (entry: (typeof NAV)[number]) => ('below' in entry ? entry.below : entry.href);
   const found = NAV.findLast((entry) => ctx.path === folder(entry) || ctx.path.startsWith(`${folder(entry)}/`))?.key;
-  // A job has no entry of its own: it depends on where the job is.
+  // The page of a job belongs to no entry, since the job may be in any list.
   return found === 'overview' && ctx.path.startsWith('/ops/jobs/') ? undefined : found;
 }
 
-/** What an icon draws, in a box of 16 by 16, in the colour of the text. */
+/** SVG content of each icon, in a box of 16 by 16, in the colour of the text. */
 const DRAWINGS = {
   bad: '<path d="M5.3 1.5h5.4l3.8 3.8v5.4l-3.8 3.8H5.3l-3.8-3.8V5.3z"/><path d="m6 6 4 4m0-4-4 4"/>',
   db: '<ellipse cx="8" cy="3.8" rx="5.2" ry="2.2"/><path d="M2.8 3.8v8.4c0 1.2 2.3 2.2 5.2 2.2s5.2-1 5.2-2.2V3.8M2.8 8c0 1.2 2.3 2.2 5.2 2.2s5.2-1 5.2-2.2"/>',
@@ -124,7 +126,7 @@ const DRAWINGS = {
 
 export type IconName = keyof typeof DRAWINGS;
 
-/** The icons of one page: each is drawn once, at its top, and pointed to wherever it is shown. */
+/** Collects the icons of one page: each is drawn once at the top and referenced by `use` elsewhere. */
 class Icons {
   private readonly used = new Set<IconName>();
 

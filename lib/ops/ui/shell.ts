@@ -1,8 +1,8 @@
 import { createHmac } from 'node:crypto';
-import { recentEvent } from '../../cluster/primary/tree-monitor';
 import { type Config, isLocale } from '../../core/config';
 import type { EventMap } from '../../core/events';
 import type { I18n } from '../../core/i18n';
+import { recentEvent } from '../../core/notable-events';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { isOutage } from '../../web/error-handler';
@@ -11,7 +11,7 @@ import { hasEnded } from '../../web/response-end';
 import type { PageContext, Visitor } from './context';
 import { type OpsContext, type OpsMiddleware, THEMES, type Theme } from './context';
 
-/** Only what this server itself serves, nothing inline, and in nobody's frame. */
+/** Allows content from this server only, nothing inline, and no framing by other sites. */
 const POLICY = [
   "default-src 'none'",
   "style-src 'self'",
@@ -30,7 +30,7 @@ export function pageHeaders(): OpsMiddleware {
       'Content-Security-Policy': POLICY,
       'Cache-Control': 'no-store',
       'X-Robots-Tag': 'noindex, nofollow',
-      // Not `no-referrer`: browsers would then send forms without saying where they come from.
+      // Not `no-referrer`: browsers would then send forms with `Origin: null`.
       'Referrer-Policy': 'same-origin',
     });
     return next();
@@ -39,7 +39,7 @@ export function pageHeaders(): OpsMiddleware {
 
 const YEAR_SECONDS = 31_536_000;
 
-/** Language and colours by `?locale=` and `?theme=`, which are remembered; else as the browser likes them. */
+/** Language and theme by `?locale=` and `?theme=`, which cookies keep; else by the browser's preference. */
 export function preferences(i18n: I18n): OpsMiddleware {
   return (ctx, next) => {
     const { state } = ctx;
@@ -68,7 +68,7 @@ function isTheme(value: unknown): value is Theme {
   return THEMES.some((theme) => theme === value);
 }
 
-/** Adds a cookie of the pages': out of reach for scripts and for other sites, and over TLS only where there is TLS. */
+/** Sets a cookie for /ops that scripts and other sites cannot use; `Secure` where the app is served over TLS. */
 export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair: string): void {
   const secure = ctx.secure || (config.appUrl.startsWith('https:') && new URL(config.appUrl).host === ctx.host);
   ctx.append('Set-Cookie', `${pair}; Path=/ops; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`);
@@ -76,15 +76,15 @@ export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair:
 
 interface Trouble {
   readonly status: number;
-  /** Of the texts. */
+  /** Key of the texts `errors.<reason>`. */
   readonly reason: string;
   readonly values: Readonly<Record<string, unknown>>;
   readonly headers: Readonly<Record<string, string | string[]>>;
-  /** For those who look for it in the log. */
+  /** Code to search for in the log. */
   readonly code: string;
 }
 
-/** Tells what went wrong as a page, or as a problem document where JSON was asked for. */
+/** Answers errors with a page, or with a problem document when the request asks for JSON. */
 export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMiddleware {
   return async (ctx, next) => {
     try {
@@ -112,7 +112,7 @@ async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, tr
   await pages.show(ctx, 'error', {
     title,
     what,
-    // What was asked for may have been done in part when something broke half-way.
+    // An action that failed half-way may have been done in part.
     after: status >= 500 && !read ? t('errors.maybe') : t('errors.unchanged'),
     code,
     requestId: ctx.requestId,
@@ -146,7 +146,7 @@ function codeIn(error: Error): string {
 
 const REDIS_AWAY = /^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
 
-/** Which of the servers behind this one did not answer, if that is what was thrown. */
+/** The store whose outage caused the error; undefined for other errors. */
 function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   if (thrown instanceof ProblemError) return undefined;
   const error = toError(thrown);
@@ -158,9 +158,9 @@ function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
 type AskedAction = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };
 
 /**
- * Stands before the route of a form. When an action fails because Redis or Postgres is away, the tree keeps among its
- * events who asked for it: over IPC, since the actions of operators are kept in Redis.
- * @param actionOf reads the form; undefined when it only leads to a question.
+ * Middleware of a form's route. When an action fails because Redis or Postgres is down, the tree records it with its
+ * origin among its events, over IPC, since the operators' actions are otherwise recorded in Redis.
+ * @param actionOf reads the action from the form; undefined when the form only leads to a question.
  */
 export function reportFailedAction(
   { events, tree }: Pick<PageContext, 'events' | 'tree'>,
@@ -176,7 +176,7 @@ export function reportFailedAction(
         const service = away === 'Redis' ? 'redis' : 'postgres';
         const failed = { count: 0, ...action, service, via: `the operator's pages, ${ctx.ip}` } as const;
         events.emit('operator.failed', failed);
-        // A primary that does not answer has other troubles, and is told of by others.
+        // The record is best effort: an unresponsive primary is detected and reported elsewhere.
         await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);
       }
       throw thrown;
@@ -185,8 +185,8 @@ export function reportFailedAction(
 }
 
 /**
- * A problem that the pages tell in the reader's language.
- * @param reason the texts `errors.<reason>.title` and `.what`.
+ * A problem that the pages show in the reader's language.
+ * @param reason key of the texts `errors.<reason>.title` and `.what`.
  */
 export function localizedProblem(
   status: number,
@@ -208,7 +208,7 @@ export function readCookie(header: string, name: string): string | undefined {
   return undefined;
 }
 
-/** What a form of this visitor's must carry. Only they can know it: their browser's secret is part of it. */
+/** The CSRF token of a visitor's forms. It is derived from their browser's secret, so nobody else can know it. */
 export function formToken({ secret, role }: Visitor): string {
   return createHmac('sha256', secret).update(`form of ${role}`).digest('base64url');
 }

@@ -3,19 +3,20 @@ import path from 'node:path';
 import { LOCALES, type Locale } from '../../core/config';
 import type { I18n } from '../../core/i18n';
 
-/** Folders of texts: those of all pages first. */
+/** Folders with texts, in the order of lookup; the first has those of all pages. */
 export const TEXTS = ['locales', 'overview/locales', 'jobs/locales'].map((folder) =>
   path.join(__dirname, '..', folder),
 );
 
-/** The language of a text that another one lacks. */
+/** The language used for a text that is missing in another one. */
 const FALLBACK: Locale = 'en';
 
 type Values = Readonly<Record<string, unknown>>;
 
 /**
- * The texts of the pages, as `loadI18n` has them, but without i18next, which is larger than they are: a file is read when
- * a text is asked for that no folder before it has. Of texts with a `count`, English has two (`_one`, `_other`), Korean one.
+ * The texts of the pages, with the interface of `loadI18n` but without i18next, which needs more memory than they do.
+ * A file is read when no earlier folder has a text. Plurals by `count`: `_one` and `_other` in English, `_other` in
+ * Korean.
  */
 export function pageTexts(folders: readonly string[]): I18n {
   const filesOf = (locale: Locale) => folders.map((folder) => new TextFile(folder, locale));
@@ -37,7 +38,7 @@ export function pageTexts(folders: readonly string[]): I18n {
   };
 }
 
-/** @returns the end of the key of the text that goes with so many. */
+/** @returns the suffix of the key for a count. */
 function formOf(locale: string, count: number): string {
   return locale === 'en' && count === 1 ? 'one' : 'other';
 }
@@ -58,13 +59,13 @@ class TextFile {
     private readonly locale: Locale,
   ) {}
 
-  /** @param count where there is one, the text that goes with so many comes first. */
+  /** @param count with a count, its plural form is looked up before the key itself. */
   find(key: string, count: number | undefined): string | undefined {
     const { texts } = this;
     return (count === undefined ? undefined : texts[`${key}_${formOf(this.locale, count)}`]) ?? texts[key];
   }
 
-  /** By `a.b.c`. */
+  /** The texts by dotted key, such as `a.b.c`. */
   private get texts(): Readonly<Record<string, string>> {
     if (!this.read) {
       const texts: Record<string, string> = Object.create(null);

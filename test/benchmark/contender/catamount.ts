@@ -19,7 +19,7 @@ class NoopJob extends Job<[value: number]> {
   }
 }
 
-/** Dies at its first failure. */
+/** Has one attempt only, so it dies at its first failure. */
 class DyingJob extends Job<[value: number]> {
   static {
     this.retryOn(Error, { attempts: 1 });
@@ -31,17 +31,17 @@ class DyingJob extends Job<[value: number]> {
   }
 }
 
-/** An app may put middleware around each run: here the least there can be. */
+/** An app may wrap each run in middleware: this is the smallest one. */
 const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
-/** The context that a request leaves in each of its jobs. */
+/** The context that a request stores in each job it enqueues. */
 const REQUEST = { requestId: '5f0c1c3e-8f3b-4a52-9a3e-2f1d0c8e7b6a', locale: 'en' };
 
 interface ContenderOptions {
-  /** Whether jobs are enqueued in transactions. */
+  /** Enqueues jobs in transactions. Default: false. */
   readonly byOutbox?: boolean;
-  /** Whether jobs fail for good. */
+  /** Makes each job fail and die. Default: false. */
   readonly die?: boolean;
-  /** Whether the outcomes of jobs are counted. */
+  /** Counts the outcomes of jobs in the history. Default: true. */
   readonly history?: boolean;
 }
 
@@ -109,7 +109,7 @@ export class CatamountContender implements Contender {
   }
 }
 
-/** The connections of a process, once Redis is ready. `end` closes them. */
+/** Opens the connections of a process and resolves once Redis is ready. The result's `end` closes them. */
 export async function connectStores({ databaseUrl, redisUrl }: StoreUrls, events: Events, poolMax: number) {
   const database = new Database(databaseUrl, { production: false, events, poolMax });
   const redis = new Redis(redisUrl, events);

@@ -2,15 +2,15 @@ import BeeQueue from 'bee-queue';
 import { peer } from '../harness/product';
 import { CatamountContender } from './catamount';
 
-/** Where the stores are, which may be behind a delaying proxy. */
+/** Addresses of the stores, which may be those of delaying proxies. */
 export interface StoreUrls {
   readonly redisUrl: string;
   readonly databaseUrl: string;
 }
 
-/** A job system in a process of its own. Its jobs carry a number and do nothing. */
+/** A job system to measure, in a process of its own. Its jobs carry a number and do nothing. */
 export interface Contender {
-  /** Runs jobs until it is stopped. @param run is called with each job's number. */
+  /** Runs jobs until stopped. @param run is called with each job's number. */
   work(concurrency: number, run: (value: number) => void): Promise<Stop>;
   produce(): Promise<Producer>;
 }
@@ -19,16 +19,16 @@ export type Stop = () => Promise<void>;
 
 export interface Producer {
   add(value: number): Promise<unknown>;
-  /** In as few calls as the system needs. */
+  /** Enqueues all values in as few calls as the system allows. */
   addMany(values: readonly number[]): Promise<unknown>;
-  /** @param waitMs from now. */
+  /** @param waitMs delay from now, ms. */
   addLater(value: number, waitMs: number): Promise<unknown>;
   close(): Promise<void>;
 }
 
 export const CONTENDERS = {
   catamount: (stores) => new CatamountContender(stores),
-  /** The job layer of another checkout: see `--against`. */
+  /** The job layer of the checkout given by `--against`. */
   other: (stores) => new CatamountContender(stores),
   'catamount, outbox': (stores) => new CatamountContender(stores, { byOutbox: true }),
   'catamount, dying': (stores) => new CatamountContender(stores, { die: true }),
@@ -40,7 +40,7 @@ export const CONTENDERS = {
 
 export type ContenderName = keyof typeof CONTENDERS;
 
-/** Plain bee-queue, with everything that it can do without switched off. */
+/** Plain bee-queue with all optional features switched off. */
 class BeeQueueContender implements Contender {
   constructor(private readonly stores: StoreUrls) {}
 
@@ -77,7 +77,7 @@ class BeeQueueContender implements Contender {
       sendEvents: false,
       storeJobs: false,
       removeOnSuccess: true,
-      // Without it no delayed job would ever run. It costs nothing while there is none.
+      // Without this no delayed job would run. It costs nothing while there are none.
       activateDelayedJobs: isWorker,
     });
   }
@@ -112,7 +112,7 @@ interface BullMq {
   };
 }
 
-/** BullMQ on ioredis, as its documentation shows it. Nothing is kept of completed jobs. */
+/** BullMQ on ioredis as in its documentation. Completed jobs are removed. */
 class BullMqContender implements Contender {
   private readonly bullmq = peer<BullMq>('bullmq');
   private readonly connection: { readonly host: string; readonly port: number };
@@ -160,13 +160,13 @@ interface GraphileWorker {
   readonly Logger: new (factory: () => () => void) => object;
 }
 
-/** Graphile Worker, which keeps jobs in Postgres only: what the outbox is compared with. */
+/** Graphile Worker, which keeps jobs in Postgres only, so the outbox is compared with it. */
 class GraphileContender implements Contender {
   private readonly graphile = peer<GraphileWorker>('graphile-worker');
   private readonly options: object;
 
   constructor(stores: StoreUrls) {
-    // By default it writes a line for each job.
+    // The default logger writes a line for each job.
     const logger = new this.graphile.Logger(() => () => undefined);
     this.options = { connectionString: stores.databaseUrl, logger };
   }

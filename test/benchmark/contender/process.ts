@@ -2,17 +2,17 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { runTask } from '../harness/task-process';
 import { CONTENDERS, type Contender, type ContenderName, type Producer, type StoreUrls } from './contenders';
 
-// `npm run bench -- --against` also starts this file of another checkout: its path and `Assignment` connect the two.
+// `npm run bench -- --against` also starts this file of another checkout: keep its path and `Assignment` compatible.
 
 const BATCH = 1000;
-/** Calls in flight at once, in the mode `concurrent`. */
+/** Calls in flight at once in the mode `concurrent`. */
 const AT_ONCE = 50;
 
-/** What one process has to do, once. */
+/** The one task of a process. */
 export type Task =
-  /** Enqueues jobs, in batches. */
+  /** Enqueues `count` jobs in batches of BATCH. */
   | { readonly kind: 'fill'; readonly count: number }
-  /** Runs jobs that are there already; the first `warmUp` are not measured. `more`: there are further jobs, which may run. */
+  /** Runs jobs that are already enqueued; the first `warmUp` are not measured. `more`: others exist and may run. */
   | {
       readonly kind: 'drain';
       readonly concurrency: number;
@@ -20,12 +20,12 @@ export type Task =
       readonly warmUp: number;
       readonly more?: boolean;
     }
-  /** The same, and records memory. */
+  /** Runs jobs and records memory. */
   | { readonly kind: 'watch'; readonly concurrency: number; readonly count: number }
   | { readonly kind: 'enqueue'; readonly mode: EnqueueMode; readonly count: number }
-  /** Runs jobs that carry the time they were due. */
+  /** Runs jobs whose number is the time at which they were due. */
   | { readonly kind: 'receive'; readonly concurrency: number; readonly count: number }
-  /** Enqueues such jobs one by one with pauses, or all at once to be run later. */
+  /** Enqueues such jobs one by one with pauses, or all at once with a delay. */
   | { readonly kind: 'send'; readonly count: number; readonly laterMs?: number };
 
 export type EnqueueMode = 'single' | 'concurrent' | 'bulk';
@@ -38,14 +38,14 @@ export interface Assignment {
 
 export interface DrainResult {
   readonly jobsPerSecond: number;
-  /** Of the process, user and system, per job. */
+  /** CPU time of the process, user and system, µs per job. */
   readonly cpuUs: number;
   readonly rssMb: number;
 }
 
 export interface WatchResult {
   readonly jobsPerSecond: number;
-  /** A thousand times, evenly over the jobs. */
+  /** A thousand samples, evenly distributed over the jobs. */
   readonly rssMb: readonly number[];
 }
 
@@ -117,7 +117,7 @@ async function watch(contender: Contender, { concurrency, count }: Of<'watch'>):
   return { jobsPerSecond, rssMb: samples };
 }
 
-/** Stops after `count` runs. @param note is called with the number of runs so far. @returns how many there were. */
+/** Stops after `count` runs. @param note is called with the number of runs so far. @returns the number of runs. */
 async function runJobs(
   contender: Contender,
   concurrency: number,
@@ -186,7 +186,7 @@ async function send(contender: Contender, { count, laterMs }: Of<'send'>): Promi
   const producer = await contender.produce();
   if (laterMs === undefined) {
     for (let n = 0; n < count; n++) {
-      // Long enough for the worker to be idle again, and random, so that it is in step with no timer.
+      // Long enough for the worker to be idle again, and random, so as not to be in step with any timer.
       await wait(10 + Math.random() * 15);
       await producer.add(now());
     }
@@ -198,7 +198,7 @@ async function send(contender: Contender, { count, laterMs }: Of<'send'>): Promi
   return count;
 }
 
-/** The clock that all processes of a machine share, ms. */
+/** The monotonic clock, which all processes of a machine share, ms. */
 function now(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -10,30 +10,30 @@ const CONTENDER = path.join(__dirname, '../contender/process.js');
 
 export interface Benchmark {
   readonly about: string;
-  /** Whether it needs the packages that the product is compared with, which are then installed. */
+  /** True when it needs the packages that the product is compared with; they are then installed first. */
   readonly peers: boolean;
-  /** Prints as it goes. @returns the figures to be kept, as JSON. */
+  /** Runs the benchmark and prints its progress and tables. @returns the figures to store as JSON. */
   run(bench: Bench): Promise<object>;
 }
 
 export interface BenchOptions {
-  /** Fewer rounds of fewer jobs: to see where things stand, not to publish. */
+  /** Fewer rounds of fewer jobs, for orientation, not for publication. */
   readonly quick: boolean;
-  /** Instead of the benchmark's own number. */
+  /** Number of rounds; undefined for the benchmark's own. */
   readonly rounds: number | undefined;
-  /** How long to load, for a benchmark that loads for a time: instead of its own. */
+  /** Duration of the load, minutes, for benchmarks that load for a time; undefined for the benchmark's own. */
   readonly minutes: number | undefined;
-  /** Whether each measured process of the product writes a CPU profile. */
+  /** Makes each measured process of the product write a CPU profile. */
   readonly profile: boolean;
-  /** Another checkout, whose benchmarks are built: its job layer takes part, so that a change can be measured. */
+  /** Path of another checkout with built benchmarks, whose job layer takes part, so that a change can be measured. */
   readonly against: string | undefined;
-  /** Instead of the benchmark's own. */
+  /** The contenders to measure; undefined for the benchmark's own. */
   readonly contenders: readonly ContenderName[] | undefined;
-  /** Only rows whose name begins or ends with this. */
+  /** Limits the run to rows whose name begins or ends with this. */
   readonly only: string | undefined;
 }
 
-/** What a benchmark has to work with. */
+/** The options, stores and processes of a benchmark's run. */
 export class Bench {
   private started: Promise<Stores> | undefined;
 
@@ -43,7 +43,7 @@ export class Bench {
     return this.options.rounds ?? (this.options.quick ? 3 : 5);
   }
 
-  /** Started when they are first asked for. */
+  /** The stores of the run, started with the first call. */
   stores(): Promise<Stores> {
     this.started ??= Stores.start();
     return this.started;
@@ -54,14 +54,14 @@ export class Bench {
     return only === undefined || row.startsWith(only) || row.endsWith(only);
   }
 
-  /** Which of these to measure. The first is compared with the others. */
+  /** Filters the contenders by the options and adds `other` for `--against`. The first is compared with the others. */
   choose(own: readonly ContenderName[]): readonly ContenderName[] {
     const { contenders, against } = this.options;
     const chosen = contenders ? own.filter((name) => contenders.includes(name)) : own;
     return against !== undefined && chosen.includes('catamount') ? [...chosen, 'other'] : chosen;
   }
 
-  /** Has a contender perform one task in a process of its own. @param rttMs to the stores. */
+  /** Performs one task of a contender in a process of its own. @param rttMs round trip time to the stores, ms. */
   async run<T>(contender: ContenderName, rttMs: number, task: Task): Promise<T> {
     const measured = contender.startsWith('catamount') && ['drain', 'enqueue'].includes(task.kind);
     const child = await this.fork(contender, rttMs, task, measured ? this.profiling() : {});
@@ -72,7 +72,7 @@ export class Bench {
     }
   }
 
-  /** As `run` does, for a task that sends more than its result. */
+  /** Starts the process of a task that sends more than its result; `run` is for all others. */
   async fork(contender: ContenderName, rttMs: number, task: Task, options: ChildOptions = {}): Promise<Child> {
     const { against = '' } = this.options;
     const file = contender === 'other' ? CONTENDER.replace(ROOT, path.resolve(against)) : CONTENDER;
@@ -80,7 +80,7 @@ export class Bench {
     return new Child(file, assignment, options);
   }
 
-  /** How to start a measured process of the product. */
+  /** Node options for a measured process of the product. Profiles are written below RESULTS. */
   profiling(): ChildOptions {
     if (!this.options.profile) return {};
     const folder = path.join(RESULTS, 'profiles');

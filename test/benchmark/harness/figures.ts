@@ -1,7 +1,7 @@
 /**
- * Measures every contender once a round. Each round begins with another one, so that a machine that is busy for a while
- * is busy for all of them.
- * @returns what `measure` gave, by contender, in the order of the rounds.
+ * Measures every contender once per round. Each round begins with another one, so that a temporary load on the machine
+ * affects all of them.
+ * @returns the results of `measure` by contender, in the order of the rounds.
  */
 export async function interleave<K extends string, T>(
   contenders: readonly K[],
@@ -18,12 +18,12 @@ export async function interleave<K extends string, T>(
   return results;
 }
 
-/** Of an even number of values the lower middle, so that it is always a value that was measured. */
+/** The median; of an even number of values the lower middle one, so that it is always a measured value. */
 export function median(values: readonly number[]): number {
   return percentile(values, 50);
 }
 
-/** Nearest rank. @param p 0 to 100. @returns NaN for no values. */
+/** Percentile by the nearest-rank method. @param p 0 to 100. @returns NaN for no values. */
 export function percentile(values: readonly number[], p: number): number {
   const sorted = [...values].sort((a, b) => a - b);
   const rank = Math.max(1, Math.ceil((p / 100) * sorted.length));
@@ -41,7 +41,7 @@ export function spread(samples: readonly number[]): Spread {
   return { median: median(samples), min: Math.min(...samples), max: Math.max(...samples), samples };
 }
 
-/** a[i] / b[i]: both are of the same round, so that what slowed down the machine slowed down both. */
+/** a[i] / b[i]. Both values are of the same round, so that other load on the machine affected both. */
 export function pairedRatios(a: readonly number[], b: readonly number[]): number[] {
   return a.map((value, round) => value / (b[round] ?? Number.NaN));
 }
@@ -50,13 +50,13 @@ export function pairedRatio(a: readonly number[], b: readonly number[]): number 
   return median(pairedRatios(a, b).filter(Number.isFinite));
 }
 
-/** What a figure is held to. */
+/** Bounds of a figure, both inclusive. */
 export interface Goal {
   readonly atLeast?: number;
   readonly atMost?: number;
 }
 
-/** `0.97 ✓ (≥ 0.95)`: the figure, whether it meets its goal, and the goal. Without a goal the figure alone. */
+/** `0.97 ✓ (≥ 0.95)`: the figure, a mark that it meets its goal, and the goal. Without a goal the figure alone. */
 export function judged(value: number, { atLeast, atMost }: Goal = {}): string {
   const text = Number.isFinite(value) ? value.toFixed(2) : '–';
   if (atLeast === undefined && atMost === undefined) return text;
@@ -65,14 +65,14 @@ export function judged(value: number, { atLeast, atMost }: Goal = {}): string {
   return `${text} ${met ? '✓' : '✗'} (${bound})`;
 }
 
-/** The range of the middle half of the values: how far a ratio can be trusted. */
+/** The interquartile range of the values, which shows how far a ratio can be trusted. */
 export function middleHalf(values: readonly number[]): string {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number) => sorted[Math.round(share * (sorted.length - 1))] ?? Number.NaN;
   return values.length < 2 ? median(values).toFixed(2) : `${at(0.25).toFixed(2)}–${at(0.75).toFixed(2)}`;
 }
 
-/** 23456 is `23.5k`, 345.6 is `346`, 3.456 is `3.46`. */
+/** Formats 23456 as `23.5k`, 345.6 as `346` and 3.456 as `3.46`. */
 export function short(value: number): string {
   if (!Number.isFinite(value)) return '–';
   if (value >= 10_000) return `${(value / 1000).toFixed(1)}k`;
@@ -85,7 +85,7 @@ export function shortSpread({ median, min, max }: Spread): string {
   return `${short(median)} (${short(min)}–${short(max)})`;
 }
 
-/** A table for a terminal, whose first column is aligned left and the others right. */
+/** A table for a terminal. The first column is aligned left, the others right. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...all.map((row) => (row[column] ?? '').length)));

@@ -3,33 +3,33 @@ import { cpuMs, type MeasuredServer, withServers } from './measured-server';
 import { Child, NO_LIMIT } from './processes';
 import { peer } from './product';
 
-/** How soon autocannon notices that everything is answered, ms. Its default is a second. */
+/** Interval at which autocannon checks for its end, ms. Its default of a second would distort short bursts. */
 const SAMPLE_MS = 20;
 
 interface LoadTask {
   readonly url: string;
   readonly method: 'GET' | 'POST';
   readonly connections: number;
-  /** How many requests. */
+  /** Number of requests. */
   readonly amount: number;
-  /** Each request signs up a user whose address begins with this. */
+  /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
 }
 
 interface LoadResult {
   readonly requestsPerSecond: number;
   readonly answered: number;
-  /** Of each, ms. */
+  /** Latency of each request, ms. */
   readonly latencies: readonly number[];
-  /** How often each status that is no success came, and each error of a connection. */
+  /** Number of answers without success by status, and of connection errors by code. */
   readonly wrong: Readonly<Record<string, number>>;
 }
 
-/** autocannon in a process of its own. Loads addresses of this machine only. */
+/** Runs autocannon in a process of its own. It refuses addresses other than this machine's. */
 export class Loader {
   private readonly child = new Child(__filename, {}, NO_LIMIT);
 
-  /** @throws when any request was not answered with success: then the figures would mean nothing. */
+  /** @throws Error when any request failed, since the figures would then mean nothing. */
   async run(task: LoadTask): Promise<LoadResult> {
     if (!['127.0.0.1', 'localhost'].includes(new URL(task.url).hostname)) {
       throw new Error(`${task.url} is not on this machine`);
@@ -60,7 +60,7 @@ export async function withLoader<T>(work: (loader: Loader) => Promise<T>): Promi
 /** The figures of one server in one round. */
 export interface BurstsResult {
   readonly requestsPerSecond: number;
-  /** Of all its processes, per request. */
+  /** CPU time of all its processes, µs per request. */
   readonly cpuUs: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
@@ -68,16 +68,16 @@ export interface BurstsResult {
 
 interface BurstsOptions<K extends string> {
   readonly bursts: number;
-  /** Requests of each. */
+  /** Requests per burst. */
   readonly amount: number;
-  /** Bursts beforehand that are not counted. */
+  /** Number of bursts beforehand that are not measured. */
   readonly warmUp: number;
   readonly task: (name: K) => Omit<LoadTask, 'amount' | 'url'> & { readonly path: string };
 }
 
 /**
- * Loads servers that run side by side in short turns: what slows down the machine slows down all of them. While one is loaded
- * the others idle.
+ * Loads servers that run side by side in short turns, so that other load on the machine affects all of them. While one
+ * is loaded the others idle.
  */
 export async function burstsInTurn<K extends string>(
   loader: Loader,
@@ -110,7 +110,7 @@ function summed(bursts: readonly (LoadResult & { readonly cpuMs: number })[]): B
 }
 
 /**
- * In each round the servers start anew and are loaded by each of `loads`, one after the other.
+ * Starts the servers anew in each round and applies each of `loads` to them, one after the other.
  * @returns for each load the results by server, in the order of the rounds.
  */
 export function loadInRounds<K extends string>(
@@ -139,11 +139,11 @@ interface Comparison {
   readonly title: string;
   /** The server that is compared with the others. */
   readonly subject: string;
-  /** What it is held to against the others, as its figure divided by theirs. */
+  /** Goals by the name of another server, for the subject's figure divided by that server's. */
   readonly goals: Readonly<Record<string, { readonly speed?: Goal; readonly p99?: Goal }>>;
 }
 
-/** A line for each server: its medians over the rounds, and the subject's ratios to it, each of the same round. */
+/** A table with a line per server: its medians over the rounds, and the subject's ratios to it within a round. */
 export function compare<K extends string>(
   rounds: Readonly<Record<K, readonly BurstsResult[]>>,
   { title, subject, goals }: Comparison,
@@ -178,13 +178,13 @@ interface AutocannonRun {
   then<T>(next: () => T): Promise<T>;
 }
 
-/** In the loader's process. */
+/** Runs in the loader's process. */
 async function load({ url, method, connections, amount, signUps }: LoadTask): Promise<LoadResult> {
   let sent = 0;
   const setupRequest = (request: AutocannonRequest) => {
     if (signUps === undefined) return request;
     const n = sent++;
-    // Nobody signs up twice; every other user reads Korean.
+    // Addresses are unique, as a second sign-up would fail; every other user reads Korean.
     const user = { email: `${signUps}-${n}@example.com`, name: `User ${n}`, locale: n % 2 ? 'ko' : 'en' };
     request.body = JSON.stringify(user);
     return request;

@@ -12,34 +12,34 @@ import { ROOT } from './product';
 
 const READY_MS = 60_000;
 const STOP_MS = 40_000;
-/** A clock tick of /proc/<pid>/stat: a constant of the kernel's interface. */
+/** A clock tick of /proc/<pid>/stat, ms: USER_HZ is a constant of the kernel's interface. */
 const TICK_MS = 10;
 
 export type Env = Readonly<Record<string, string>>;
 
 export interface ServerOptions {
-  /** After `node`. */
+  /** Arguments of `node`. */
   readonly args: readonly string[];
   readonly env?: Env;
-  /** The server is ready when this path is answered with 200. Default `/health`. */
+  /** The server is ready when this path answers 200. Default: `/health`. */
   readonly readyPath?: string;
 }
 
-/** A server that is to be measured, with all its processes. What it prints to standard output is thrown away. */
+/** A server to measure, with all its processes. Its standard output is discarded. */
 export class MeasuredServer {
   private readonly exited: Promise<unknown>;
 
   private constructor(
     private readonly child: ChildProcess,
     readonly url: string,
-    /** From its start until the first 200. */
+    /** Time from its start until the first 200, ms. */
     readonly bootMs: number,
     private readonly errors: string,
   ) {
     this.exited = hasExited(child) ? Promise.resolve() : once(child, 'exit');
   }
 
-  /** Resolves with the first 200. The server finds its port in PORT. */
+  /** Starts a server, which gets its port in PORT, and resolves with the first 200. */
   static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
     const cwd = tempFolder('served');
     const errors = path.join(cwd, 'stderr');
@@ -71,19 +71,19 @@ export class MeasuredServer {
         child.kill('SIGKILL');
         throw new Error(`node ${args.join(' ')} did not come up:\n${fs.readFileSync(errors, 'utf8').slice(-2000)}`);
       }
-      // Often enough for an exact figure, and not so often that it slows down the start.
+      // Short enough for an exact figure, long enough not to slow down the start.
       await wait(2);
     }
     return new MeasuredServer(child, url, performance.now() - begun, errors);
   }
 
-  /** Of its own process and all below it. */
+  /** Pids of its own process and all its descendants. */
   get pids(): number[] {
     const { pid = 0 } = this.child;
     return [pid, ...descendants(pid).map((row) => row.pid)];
   }
 
-  /** Asks it to end, and waits until its process is gone. @throws when it does not end in time. */
+  /** Sends SIGTERM and waits until its process is gone. @throws Error when it had to be killed after STOP_MS. */
   async stop(): Promise<void> {
     const late = setTimeout(() => this.child.kill('SIGKILL'), STOP_MS);
     this.child.kill('SIGTERM');
@@ -95,12 +95,12 @@ export class MeasuredServer {
   }
 }
 
-/** The tree that `npm start` gives, which is ready when Postgres and Redis have answered it. @param checkout built. */
+/** Starts the tree of `npm start` and waits for its `/ready`. @param checkout a built checkout; default: this one. */
 export function startTree(env: Env, checkout = ROOT): Promise<MeasuredServer> {
   return MeasuredServer.start({ args: [path.join(checkout, 'dist/server.js')], env, readyPath: '/ready' });
 }
 
-/** Starts servers one after the other, so that none slows down the start of another, and stops them after `work`. */
+/** Starts servers one after the other, so that none slows down another's start, and stops them after `work`. */
 export async function withServers<K extends string, T>(
   names: readonly K[],
   start: (name: K) => Promise<MeasuredServer>,
@@ -115,12 +115,12 @@ export async function withServers<K extends string, T>(
   }
 }
 
-/** CPU that these processes have used so far, user and system, ms. Linux only. */
+/** CPU time that the processes have used so far, user and system, ms. Linux only. */
 export function cpuMs(pids: readonly number[]): number {
   return pids.reduce((sum, pid) => sum + (exactCpuMs(pid) ?? countedCpuMs(pid)), 0);
 }
 
-/** To the nanosecond, of the threads that live. undefined where the kernel does not provide it. */
+/** CPU time of the live threads, exact to the ns. undefined where the kernel has no schedstat. */
 function exactCpuMs(pid: number): number | undefined {
   const folder = `/proc/${pid}/task`;
   const stats = (readIfThere(() => fs.readdirSync(folder)) ?? []).map((thread) =>
@@ -130,7 +130,7 @@ function exactCpuMs(pid: number): number | undefined {
   return stats.reduce((sum, stat) => sum + Number(stat.split(' ')[0]) / 1e6, 0);
 }
 
-/** In clock ticks of 10 ms. */
+/** CPU time in steps of TICK_MS. */
 function countedCpuMs(pid: number): number {
   const stat = read(`/proc/${pid}/stat`);
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
@@ -139,11 +139,11 @@ function countedCpuMs(pid: number): number {
 
 export interface Memory {
   readonly rssMb: number;
-  /** Private pages, and a share of shared ones: the sum over a tree is what the tree takes. */
+  /** Private pages and a proportional share of shared ones, so that the sum over a tree is the memory of the tree. */
   readonly pssMb: number;
 }
 
-/** The sums over these processes. Linux only. */
+/** The sums over the processes, MiB. Linux only. */
 export function memoryOf(pids: readonly number[]): Memory {
   let [rss, pss] = [0, 0];
   for (const pid of pids) {
@@ -155,7 +155,7 @@ export function memoryOf(pids: readonly number[]): Memory {
   return { rssMb: rss / 1024, pssMb: pss / 1024 };
 }
 
-/** Empty when the process is gone. */
+/** The file's text; empty when its process is gone. */
 function read(file: string): string {
   return readIfThere(() => fs.readFileSync(file, 'utf8')) ?? '';
 }
@@ -172,7 +172,7 @@ function hasExited(child: ChildProcess): boolean {
   return child.exitCode !== null || child.signalCode !== null;
 }
 
-/** Without the settings of the shell that the benchmark was started in. */
+/** The variables that any program needs, so that other settings of the shell do not reach a measured server. */
 function inherited(): Record<string, string> {
   const names = ['PATH', 'HOME', 'TMPDIR', 'CATAMOUNT_TEST_RUN'];
   return Object.fromEntries(names.flatMap((name) => (process.env[name] ? [[name, process.env[name] ?? '']] : [])));

@@ -6,29 +6,29 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { markProcesses, processesOfRun } from '../../support/run-processes';
 
 const TASK_PROCESS = path.join(__dirname, 'task-process.js');
-/** How long a process may take to exit after it has sent its result, ms. */
+/** Time that a process may take to exit after its result, ms; then it is killed. */
 const EXIT_MS = 10_000;
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** How long all processes of the run may take to be gone, ms. What the kernel still writes for them cannot be hurried. */
+/** Time that all killed processes may take to be gone, ms, as the kernel may still have to write for them. */
 const GONE_MS = 10_000;
 
 export interface ChildOptions {
   readonly execArgv?: readonly string[];
-  /** The process is killed after this time, ms. */
+  /** The process is killed after this time, ms. Default: 600,000. */
   readonly limitMs?: number;
 }
 
-/** For a process that serves the whole run. */
+/** The longest timer, for a process that serves the whole run. */
 export const NO_LIMIT: ChildOptions = { limitMs: 2 ** 31 - 1 };
 
-/** A forked process that is given a task and sends messages about it. */
+/** A forked process that gets a task and sends messages about it. */
 export class Child {
   private readonly process: ChildProcess;
   private readonly inbox: unknown[] = [];
   private readonly timer: NodeJS.Timeout;
   private wake: () => void = () => undefined;
 
-  /** @param file compiled. @param task becomes the first argument, as JSON. */
+  /** @param file path of a compiled module. @param task is passed as the first argument, as JSON. */
   constructor(
     private readonly file: string,
     task: object = {},
@@ -47,7 +47,7 @@ export class Child {
     this.process.send(message);
   }
 
-  /** @throws when the process ends before its next message. */
+  /** Resolves with the next message. @throws Error when the process ends first. */
   async next<T>(): Promise<T> {
     while (this.inbox.length === 0) {
       const { exitCode, signalCode } = this.process;
@@ -61,13 +61,13 @@ export class Child {
     return this.inbox.shift() as T;
   }
 
-  /** For a process that waits for further messages. Resolves when it is gone. */
+  /** Kills a process that would wait for further messages. Resolves when it is gone. */
   async kill(): Promise<void> {
     this.process.kill('SIGKILL');
     await this.ended();
   }
 
-  /** Resolves when it is gone: a process that is still exiting would slow down the next run. */
+  /** Resolves when the process is gone, since one that is still exiting would slow down the next run. */
   async ended(): Promise<void> {
     const late = setTimeout(() => this.process.kill('SIGKILL'), EXIT_MS);
     if (this.process.exitCode === null && this.process.signalCode === null) await once(this.process, 'exit');
@@ -76,7 +76,7 @@ export class Child {
   }
 }
 
-/** Runs a task to its end. @returns its result. */
+/** Runs a task in a process of its own to its end. @returns its result. */
 export async function runChild<T>(file: string, task: object, options?: ChildOptions): Promise<T> {
   const child = new Child(file, task, options);
   try {
@@ -86,12 +86,12 @@ export async function runChild<T>(file: string, task: object, options?: ChildOpt
   }
 }
 
-/** A run that gets a signal first ends everything that it has started: processes, trees, Redis, Postgres. */
+/** Makes a signal end all processes that the run has started, trees, Redis and Postgres included, before it exits. */
 export function endOnSignals(): void {
   markProcesses();
   let ending = false;
   for (const signal of SIGNALS) {
-    // A terminal also sends it to npm, which passes it on: it comes twice.
+    // A terminal also sends the signal to npm, which forwards it, so it arrives twice.
     process.on(signal, () => {
       if (ending) return;
       ending = true;
@@ -101,17 +101,17 @@ export function endOnSignals(): void {
   }
 }
 
-/** Ends every process that the run has started and not ended itself, as one that failed half-way does. */
+/** Ends all processes that the run has started and not ended itself, as after a failure. */
 export async function endWhatIsLeft(): Promise<void> {
   const end = performance.now() + GONE_MS;
-  // The death of one process may make the run start another before it gives up: therefore look again.
+  // The death of one process may make the run start another before it fails, so the list is read again.
   for (let left = processesOfRun(); left.length > 0 && performance.now() < end; left = processesOfRun()) {
     for (const { pid, command } of left) kill(pid, command);
     await wait(50);
   }
 }
 
-/** Postgres has to end its own processes and to give back its shared memory: it gets SIGQUIT instead of SIGKILL. */
+/** Postgres gets SIGQUIT instead of SIGKILL, since it has to end its child processes and release shared memory. */
 function kill(pid: number, command: string): void {
   if (/^postgres: /.test(command)) return;
   try {

@@ -8,14 +8,14 @@ import { Child, NO_LIMIT } from './processes';
 
 const PROXY = path.join(__dirname, 'delaying-proxy.js');
 
-/** The stores of a run: a Redis that writes nothing to disk and a migrated Postgres, reachable at any round trip time. */
+/** The stores of a run: a Redis without persistence and a migrated Postgres, reachable with any round trip time. */
 export class Stores {
   private readonly proxies = new Map<string, { readonly child: Child; readonly port: number }>();
 
   private constructor(
     private readonly redis: TestRedis,
     readonly database: TestDatabase,
-    /** For inspection. What is measured has connections of its own. */
+    /** A client for inspection. Measured processes have connections of their own. */
     readonly client: ReturnType<typeof clientOf>,
   ) {}
 
@@ -28,7 +28,7 @@ export class Stores {
     return new Stores(redis, database, client);
   }
 
-  /** The environment of a tree. */
+  /** Environment variables of a tree on these stores. */
   get env(): Record<string, string> {
     return {
       REDIS_URL: this.redis.url,
@@ -39,13 +39,13 @@ export class Stores {
     };
   }
 
-  /** @param rttMs 0: without a proxy between. */
+  /** @param rttMs round trip time, ms; 0 connects directly, without a proxy. */
   async urls(rttMs: number): Promise<StoreUrls> {
     const { redis, database } = this;
     return { redisUrl: await this.delayed(redis.url, rttMs), databaseUrl: await this.delayed(database.url, rttMs) };
   }
 
-  /** Removes whatever earlier measurements have left. */
+  /** Removes all data of earlier measurements. */
   async clear(): Promise<void> {
     await this.client.flushAll();
     await this.database.query('truncate job_outbox, job_dead, job_handovers, mail_deliveries, users');
@@ -57,7 +57,7 @@ export class Stores {
     return row?.count ?? Number.NaN;
   }
 
-  /** CPU that Redis has used since it started. */
+  /** CPU time that Redis has used since it started, µs. */
   async redisCpuUs(): Promise<number> {
     const info = await this.client.info('cpu');
     const read = (field: string) => Number(new RegExp(`^${field}:([\\d.]+)`, 'm').exec(info)?.[1]);
@@ -83,7 +83,7 @@ export class Stores {
   }
 }
 
-/** The embedded Postgres does not wait for its disk. Those of production do, and so do these databases. */
+/** Creates a database whose commits wait for the disk, as in production; the embedded Postgres switches that off. */
 export async function createDurableDatabase(): Promise<TestDatabase> {
   const database = await createDatabase({ migrated: true });
   await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set synchronous_commit = on`);

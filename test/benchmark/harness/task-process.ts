@@ -1,7 +1,7 @@
-// `Child` preloads this module into each process that it forks: however the run ends, no process goes on without it.
+// `Child` preloads this module into each forked process, so that none outlives the run, however it ends.
 process.once('disconnect', () => process.exit(1));
 
-/** The other side of `runChild`: performs the task in the first argument, sends its result and exits. */
+/** The counterpart of `runChild`: performs the task in the first argument, sends its result and exits. */
 export function runTask<T>(perform: (task: T) => Promise<unknown>): void {
   const run = async () => {
     const result = await perform(JSON.parse(process.argv[2] ?? '{}') as T);

@@ -11,7 +11,7 @@ const LONG_MS = 8000;
 const HEAD = 'POST /users HTTP/1.1\r\nHost: chaos.example\r\nContent-Type: application/json\r\n';
 const TEN_MB = 10_000_000;
 
-/** What broken or hostile callers do. All others are served meanwhile. */
+/** Faults of broken or hostile callers. All other callers must be served meanwhile. */
 export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'slow-loris',
@@ -74,7 +74,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
         socket.end(bytes);
         await closed(socket);
         const answer = read();
-        // A connection that is cut off counts as refused, too: its worker may be leaving.
+        // A connection that is cut counts as refused as well: its worker may be draining.
         const answers = answer.match(/HTTP\/1\.1 \d+/g) ?? [];
         if (answers.length > 1 || !/^(HTTP\/1\.1 4|$)/.test(answer))
           environment.ledger.broken.push(`${name}: ${answer}`);
@@ -83,12 +83,12 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Two workers have five each. */
+/** Two workers with five slots each. */
 const SLOTS = 10;
 const WORK_MS = 200;
 const OVERLOAD_MS = 8000;
 
-/** A request that cannot be served in time is refused at once, and none is cut off. */
+/** A request that cannot be served in time must be refused at once, and none may be cut. */
 export const OVERLOAD: Fault = {
   name: 'overload',
   about: 'twice as many requests as there are slots for, for 8 s',
@@ -111,7 +111,7 @@ export const OVERLOAD: Fault = {
   },
 };
 
-/** Those that are accepted: the tree may be down. */
+/** Opens connections. @returns those that were accepted, since the tree may be down. */
 async function connectMany({ platform }: Environment, many: number): Promise<net.Socket[]> {
   const port = Number(new URL(platform.baseUrl).port);
   const connecting = Array.from(
@@ -125,7 +125,7 @@ async function connectMany({ platform }: Environment, many: number): Promise<net
   return (await Promise.all(connecting)).filter((socket) => socket !== undefined);
 }
 
-/** @returns a function that returns what has come so far. */
+/** @returns a function that returns all text received so far. */
 function reading(socket: net.Socket): () => string {
   let answer = '';
   socket.setEncoding('latin1').on('data', (part) => {
@@ -138,7 +138,7 @@ function closed(socket: net.Socket): Promise<void> {
   return socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
-/** @returns the answer, which is empty when the connection is cut off. */
+/** @returns the answer, which is empty when the connection is cut. */
 async function sendLarge(socket: net.Socket, announced: boolean): Promise<string> {
   const read = reading(socket);
   socket.write(`${HEAD}${announced ? `Content-Length: ${TEN_MB}` : 'Transfer-Encoding: chunked'}\r\n\r\n`);

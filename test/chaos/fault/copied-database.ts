@@ -18,12 +18,12 @@ import { ChaosPostgres } from '../scene/postgres';
 import type { Fault } from './faults';
 
 const LIMIT = { timeoutMs: 90_000, everyMs: 100 };
-/** Several looks at the outbox. */
+/** Long enough for the relay to poll the outbox several times, ms. */
 const LOOKED_MS = 3000;
-/** No chore of the clients has it. */
+/** A chore id that no client uses. */
 const STRAIGHT = 0;
 
-/** Production's database, with the jobs that are due in it, beside a Redis that belongs to staging. */
+/** Staging gets a copy of production's database, with jobs that are due, but has its own Redis. */
 export const COPIED_DATABASE: Fault = {
   name: 'database-copied',
   about:
@@ -40,7 +40,7 @@ export const COPIED_DATABASE: Fault = {
   },
 };
 
-/** An installation of its own, before somebody brings the copy. */
+/** A second installation, into whose database the copy is loaded. */
 class Staging {
   private tree: Tree | undefined;
   private readonly book: JobLedger;
@@ -62,13 +62,13 @@ class Staging {
     const connection = new Redis(redis.url, new Events());
     await connection.start();
     await until('Redis is connected', () => connection.client.isReady, LIMIT);
-    // As its processor does when it first starts.
+    // Registers the installation, as a job processor does at its first start.
     await readInstallation(made.knex, connection.client);
     await connection.stop(Deadline.after(1000));
     return made;
   }
 
-  /** All rows of all tables, as of one moment. */
+  /** Copies the rows of all tables from one snapshot. */
   async take(from: ChaosPostgres): Promise<void> {
     const source = await from.connect('postgres');
     try {
@@ -96,7 +96,7 @@ class Staging {
     if (brought === 0) ledger.broken.push('the copy of the database has no jobs, which shows nothing');
     this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
     await this.tree.waitForLine(/jobs adopt/);
-    // What goes straight to its Redis was never in the copy.
+    // A job enqueued straight into its own Redis is not from the copy and must run.
     await this.tree.request('POST', `/chores/straight?id=${STRAIGHT}`);
     await until('it runs its own job', () => this.book.chores().has(STRAIGHT), LIMIT);
     await wait(LOOKED_MS);
@@ -135,7 +135,7 @@ class Staging {
     };
   }
 
-  /** Jobs in the outbox, recurring ones aside. */
+  /** Number of jobs in the outbox, without the recurring ones. */
   private async due(): Promise<number> {
     const [row] = await this.knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
     return Number(row?.count);

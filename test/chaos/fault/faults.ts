@@ -13,18 +13,17 @@ import { STRANGER_FAULTS } from './strangers';
 /** @returns a random number from 0 to `sides` - 1, the same for the same seed. */
 export type Roll = (sides: number) => number;
 
-/** Something that goes wrong. */
 export interface Fault {
-  /** As `--only` takes it. */
+  /** The name that `--only` takes. */
   readonly name: string;
   readonly about: string;
-  /** The worst that may happen to requests meanwhile. Default: each is answered as always. No fault excuses a 500. */
+  /** The worst outcome that requests may have meanwhile. Default: all are answered as usual. None excuses a 500. */
   readonly damage?: Exclude<Damage, 'failed'>;
-  /** Causes the fault, and removes its cause before it resolves. */
+  /** Causes the fault and removes its cause before it resolves. */
   inject(environment: Environment, roll: Roll): Promise<void>;
 }
 
-/** Their order decides which of them a seed means. */
+/** All faults. Changing their order changes the schedule of a seed. */
 export const FAULTS: readonly Fault[] = [
   ...PROCESS_FAULTS,
   ...REDIS_FAULTS,

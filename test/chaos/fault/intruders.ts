@@ -10,18 +10,18 @@ import { until } from '../../support/until';
 import { type Environment, OPERATOR } from '../scene/environment';
 import type { Fault } from './faults';
 
-/** Wrong passwords that one address may have looked at before it must wait. */
+/** Wrong passwords of one address that are checked before it must wait. */
 const TRIES = 5;
-/** Of addresses that nobody knows, together: so many at once, then one a second. */
+/** Checks shared by all unknown addresses: this many at once, then one per second. */
 const AT_ONCE = 30;
-/** What a try may have waited for its turn, s. */
+/** Longest time that a try may have waited for its turn, s. */
 const LONGEST_S = 10;
 const GUESSES = 60;
 const ADDRESSES = 200;
 const GUESSERS = 40;
 const LIMIT = { timeoutMs: 90_000, everyMs: 500 };
 
-/** Somebody at an address of this machine's, of which there are 16 million. */
+/** A client at a loopback address; 127.0.0.0/8 has 16 million of them. */
 class Visitor {
   private cookies = '';
 
@@ -34,7 +34,7 @@ class Visitor {
     return request(this.baseUrl + target, { ...this.options, headers: { cookie: this.cookies, ...headers } });
   }
 
-  /** By the form, as a browser sends it. @returns the answer to it; 303 lets in. */
+  /** Submits the sign-in form as a browser does. @returns the answer; 303 means signed in. */
   async signIn(password: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const page = await this.get('/ops/sign-in', { cookie: '' });
     const fields = { name: OPERATOR.OPS_USER, password, token: tokenIn(page.body) };
@@ -58,7 +58,7 @@ class Visitor {
   }
 }
 
-/** What became of guesses, by status: 401 was looked at, 429 was not. */
+/** Number of guesses by status: with 401 the password was checked, with 429 it was not. */
 type Guesses = Map<number, number>;
 
 function note(guesses: Guesses, { status, headers }: Answer, { ledger }: Environment): void {
@@ -68,12 +68,12 @@ function note(guesses: Guesses, { status, headers }: Answer, { ledger }: Environ
   if (status !== 401 && status !== 429) ledger.broken.push(`a wrong password at /ops was answered ${status}`);
 }
 
-/** An operator who has signed in before goes on working while `attack` lasts, and signs in anew. */
+/** Runs `attack` while an operator from a known address keeps working and signs in again. */
 async function whileOperatorWorks(environment: Environment, attack: () => Promise<void>): Promise<void> {
   const { platform, ledger } = environment;
   const operator = new Visitor(platform.baseUrl, '127.0.0.2');
   const signsIn = async () => (await operator.signIn(OPERATOR.OPS_PASSWORD)).status === 303;
-  // Where Redis has lost its data nobody is known by their address: then the operator waits behind earlier guesses.
+  // After Redis lost its data no address is known, so the operator waits behind earlier guesses.
   await until('the operator is signed in', signsIn, LIMIT);
   let over = false;
   const work = async () => {
@@ -102,7 +102,7 @@ const FROM_ONE: Fault = {
     await whileOperatorWorks(environment, async () => {
       for (let n = 0; n < GUESSES; n++) {
         const visitor = new Visitor(platform.baseUrl, address);
-        // What a proxy would tell: another caller each time. Nobody here trusts one.
+        // These headers claim another caller each time. No proxy is trusted here, so they must be ignored.
         const forged = { 'x-forwarded-for': `198.51.100.${n}`, 'x-real-ip': `198.51.100.${n}` };
         note(guesses, await visitor.signIn(`guess ${n}`, forged), environment);
         if (n % 4 === 3) await visitor.signIn(OPERATOR.OPS_VIEWER_PASSWORD);
@@ -144,7 +144,7 @@ const FROM_MANY: Fault = {
 const ATTEMPTS = 40;
 const PASSWORDS = ['', 'postgres', 'redis', 'admin', 'catamount'];
 
-/** A developer's machine, on which others have users, too. */
+/** Other users of a developer's machine try to reach the embedded servers. */
 const AT_THE_STORES: Fault = {
   name: 'strangers-at-the-stores',
   about: 'others on a developer’s machine try at the embedded Postgres and Redis, with no password or a wrong one',
@@ -182,7 +182,7 @@ async function entersPostgres(port: number, password: string): Promise<boolean> 
   return entered;
 }
 
-/** Connects, says nothing sensible, and goes. */
+/** Connects, sends bytes that are no valid start of either protocol, and disconnects. */
 function hangUp(port: number): Promise<void> {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.end(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47, 13, 10])));
@@ -191,5 +191,5 @@ function hangUp(port: number): Promise<void> {
   });
 }
 
-/** Nobody gets in who may not, and nobody who may is kept out. */
+/** Unauthorised callers must not get in, and authorised ones must not be locked out. */
 export const INTRUDER_FAULTS: readonly Fault[] = [FROM_ONE, FROM_MANY, AT_THE_STORES];

@@ -5,15 +5,15 @@ import type { ChoreKind } from '../ledger';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';
 import type { Fault } from './faults';
 
-/** For what is promised within some seconds, on a busy machine. */
+/** Limit of waits for effects that take some seconds, generous for a busy machine. */
 const LIMIT = { timeoutMs: 90_000, everyMs: 200 };
 const PILING_UP_MS = 2000;
 const HALF_A_YEAR_MS = 185 * 24 * 3_600_000;
 const TWO_HOURS_MS = 2 * 3_600_000;
-/** Longer than it takes until each process has swept what it keeps. */
+/** Longer than the interval at which each process sweeps its caches, ms. */
 const SWEPT_MS = 12_000;
 
-/** Ids of the dead jobs of a class, which are deleted: the balance expects no others. */
+/** Deletes the dead jobs of a class, since the balance counts dead jobs as losses. @returns how many there were. */
 async function takeDead(environment: Environment, name: string): Promise<number> {
   return asOperator(
     environment,
@@ -25,7 +25,7 @@ async function countDead(environment: Environment, name: string): Promise<number
   return asOperator(environment, async ({ admin }) => (await admin.set('dead')).count({ class: name }));
 }
 
-/** Those that are accepted. */
+/** Enqueues chores. @returns the ids of those that were accepted. */
 async function enqueue({ traffic }: Environment, kind: ChoreKind, many: number): Promise<number[]> {
   const ids = await Promise.all(Array.from({ length: many }, () => traffic.chores.enqueue(kind)));
   return ids.filter((id) => id !== undefined);
@@ -41,7 +41,7 @@ const POISON: Fault = {
   about: 'a job kills the job processor each time it runs, beside others that take as long: it alone is given up',
   async inject(environment) {
     const { traffic, jobLedger, incidents } = environment;
-    // So few, and one behind the other, that they are in hand together each time.
+    // Few enough, and next to each other in the queue, that they always run at the same time.
     const { id, neighbours } = await asOperator(environment, async ({ admin: { queues } }) => {
       await queues.pause('default');
       const longs = await enqueue(environment, 'long', 3);
@@ -60,7 +60,7 @@ const POISON: Fault = {
   },
 };
 
-/** What is deleted, and what is put there before. */
+/** The Redis keys that are deleted, and the kind of chore that is put there first. */
 const PLACES = {
   waiting: { keys: QUEUES.map((queue) => queueKey(queue, 'waiting')), kind: 'straight', pauses: true },
   delayed: { keys: QUEUES.map((queue) => queueKey(queue, 'delayed')), kind: 'patient', pauses: false },
@@ -69,7 +69,7 @@ const PLACES = {
 type Place = keyof typeof PLACES;
 const MANY = 20;
 
-/** Waits until something is there, and deletes it in the same moment. */
+/** Waits until the keys hold anything and deletes them in the same script. */
 async function deletePlace({ redis }: Environment, place: Place): Promise<void> {
   const { keys } = PLACES[place];
   const script = `local found = 0
@@ -83,7 +83,7 @@ async function deletePlace({ redis }: Environment, place: Place): Promise<void> 
   await until(`there are ${place} jobs to be deleted`, found, { ...LIMIT, everyMs: 5 });
 }
 
-/** Redis has the records, but not what says where they are. Nothing is gone, so everything must run. */
+/** Redis keeps the job records but loses the lists that refer to them. No job is gone, so all must run. */
 const LISTS: Fault = {
   name: 'redis-lists-lost',
   about: 'the lists of waiting, delayed or held jobs are deleted in Redis, while their records stay',
@@ -147,7 +147,7 @@ const SOLE: Fault = {
       try {
         await refuse(id, 'while it waited');
         clock.set(TWO_HOURS_MS);
-        // Claims end by Postgres's clock, which cannot be moved: the row has been there for so long instead.
+        // Claims expire by the clock of Postgres, which cannot be moved, so the row is made two hours older instead.
         await knex.raw(`update job_outbox set run_at = run_at - interval '2 hours',
           created_at = created_at - interval '2 hours', unique_until = unique_until - interval '2 hours'
           where class = 'SoleJob'`);
@@ -168,5 +168,5 @@ const SOLE: Fault = {
   },
 };
 
-/** Every job that was accepted runs, and nobody else is blamed. */
+/** Every accepted job must run, and no other job may be blamed for a crash. */
 export const JOB_FAULTS: readonly Fault[] = [POISON, LISTS, HALF_A_YEAR, SOLE];

@@ -4,7 +4,7 @@ import type { ChaosPostgres } from '../scene/postgres';
 import type { Fault } from './faults';
 
 const HELD_MS = 5000;
-/** Postgres frees some space when it restarts: the disk is filled again this often. */
+/** The disk is filled again at this interval, ms, since Postgres frees some space when it restarts. */
 const REFILLED_MS = 250;
 const TABLES = ['users', 'job_outbox', 'mail_deliveries'] as const;
 
@@ -60,7 +60,7 @@ const FAULTS: readonly Fault[] = [
     name: 'postgres-slow',
     about: 'every statement that writes takes 300 ms longer, for 5 s',
     async inject({ postgres }) {
-      // One by one: a transaction that locks several tables may deadlock with the app's.
+      // One table at a time: a transaction that locks several could deadlock with the app's.
       await postgres.administer(`create function linger() returns trigger language plpgsql as
         $$ begin perform pg_sleep(0.3); return null; end $$`);
       for (const table of TABLES) {
@@ -105,10 +105,10 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Meanwhile callers are told to come back. What was committed stays. */
+/** Meanwhile requests may be refused with Retry-After. Committed data must stay. */
 export const POSTGRES_FAULTS = FAULTS.map((fault): Fault => ({ ...fault, damage: 'turned away' }));
 
-/** As many connections as there are left. */
+/** Takes all connections that are left. */
 async function takeAll(postgres: ChaosPostgres): Promise<Client[]> {
   const held: Client[] = [];
   for (;;) {

@@ -5,7 +5,7 @@ import { until } from '../../support/until';
 import type { Environment } from '../scene/environment';
 import type { Fault } from './faults';
 
-/** Less than it takes for a process to count as stuck (WORKER_TIMEOUT), or as dead to other trees. */
+/** Shorter than WORKER_TIMEOUT, so that the process does not count as unresponsive, nor as dead to other trees, ms. */
 const FROZEN_MS = 3000;
 const STILL_TAKEN_MS = 500;
 
@@ -16,7 +16,7 @@ const THE: Readonly<Record<Role, string>> = {
   primary: 'the primary',
 };
 
-/** undefined while the process waits for its next start. */
+/** The pid of a role's process; undefined while it waits for its next start. */
 function pidOf(role: Role, { platform }: Environment, slot: number): number | undefined {
   const { primary, jobs, web } = platform.tree.processes();
   return role === 'worker' ? web.get(slot) : role === 'processor' ? jobs : primary;
@@ -37,7 +37,7 @@ const kill = (role: Role): Fault => ({
 const freeze = (role: Role): Fault => ({
   name: `freeze-${role}`,
   about: `SIGSTOP of ${THE[role]} for some seconds`,
-  // A request that waits for a slot in a frozen worker waits for too long.
+  // A request queued in a frozen worker may exceed its queue timeout.
   damage: 'turned away',
   async inject(environment, roll) {
     const pid = pidOf(role, environment, roll(2));
@@ -45,7 +45,7 @@ const freeze = (role: Role): Fault => ({
   },
 });
 
-/** As if the event loop of the process were blocked for good. */
+/** Stops a process for good, which looks like a blocked event loop. */
 const block = (role: 'worker' | 'processor'): Fault => ({
   name: `stuck-${role}`,
   about: `SIGSTOP of ${THE[role]} for good: the primary kills it`,
@@ -57,7 +57,7 @@ const block = (role: 'worker' | 'processor'): Fault => ({
     await whileStopped(pid, async () => {
       note();
       await wait(STILL_TAKEN_MS);
-      // Again, since the mail server has meanwhile accepted what was on its way.
+      // Noted again, since the mail server has meanwhile accepted mails in transit.
       note();
       await until(`${role} ${pid} is killed`, () => !isRunning(pid), { timeoutMs: 60_000, everyMs: 300 });
     });
@@ -72,7 +72,7 @@ async function whileStopped(pid: number, work: () => Promise<void>): Promise<voi
     try {
       process.kill(pid, 'SIGCONT');
     } catch {
-      // Something else has ended it.
+      // It has ended meanwhile.
     }
   }
 }
@@ -112,7 +112,7 @@ export const PHASED_RESTART: Fault = {
   inject: restartByPhases,
 };
 
-/** The same fault while every process is being replaced. */
+/** The same fault during a phased restart. */
 export function duringPhasedRestart(fault: Fault): Fault {
   return {
     ...fault,
@@ -126,7 +126,7 @@ export function duringPhasedRestart(fault: Fault): Fault {
   };
 }
 
-/** Resolves when it is complete, or was given up: another fault may have ended the primary. */
+/** Resolves when the restart is complete or was abandoned, since another fault may have ended the primary. */
 async function restartByPhases({ platform }: Environment): Promise<void> {
   await order(platform.tree, 'phased-restart').catch(() => undefined);
 }

@@ -6,7 +6,7 @@ import type { Fault } from './faults';
 
 const OUTAGE_MS = 10_000;
 const FULL_MS = 5000;
-/** How long jobs pile up in Redis before it loses them. */
+/** Time for which jobs pile up in Redis before it loses its data, ms. */
 const PILING_UP_MS = 3000;
 const BEHIND_MS = 2000;
 
@@ -31,12 +31,12 @@ const threeTimes = (name: string, about: string, ...commands: readonly (readonly
   },
 });
 
-/** Jobs from the outbox come back; those that went straight to Redis are gone with its data, as the app asked for. */
+/** Jobs from the outbox must come back. Those enqueued straight into Redis are lost, as the app chose. */
 const loss = (name: string, about: string, lose: (redis: Environment['redis']) => Promise<unknown>): Fault => ({
   name,
   about,
   async inject(environment, roll) {
-    // Otherwise Redis only has the jobs that run at the moment.
+    // Without a pile Redis only holds the jobs that are running.
     const pile = roll(2) === 0;
     if (pile) {
       await eachQueue(environment, (queues, queue) => queues.pause(queue));
@@ -46,7 +46,7 @@ const loss = (name: string, about: string, lose: (redis: Environment['redis']) =
     await lose(environment.redis);
     environment.note('redis lost data');
     if (!pile) return;
-    // A processor may be about to pause the queues again, as Postgres has recorded that they are paused.
+    // A processor may still pause the queues again, since Postgres has recorded them as paused.
     await wait(PILING_UP_MS);
     await eachQueue(environment, (queues, queue) => queues.resume(queue));
   },
@@ -58,7 +58,7 @@ function eachQueue(environment: Environment, work: (queues: Queues, queue: strin
   });
 }
 
-/** Sign-ups continue whatever Redis does, and except for the last three faults it keeps its data. */
+/** Sign-ups must go on whatever happens to Redis. It keeps its data in all but the last three faults. */
 export const REDIS_FAULTS: readonly Fault[] = [
   {
     name: 'redis-restart',

@@ -19,7 +19,7 @@ const trouble = (name: string, about: string, faults: readonly SmtpFault[], step
   },
 });
 
-/** No request depends on mail. What could not be sent is tried again. */
+/** No request depends on SMTP, so none may be harmed. Mails that could not be sent must be retried. */
 export const SMTP_FAULTS: readonly Fault[] = [
   trouble('smtp-refusals', 'the mail server says 421 and 450 at any step', [
     { answer: '421 4.3.2 closing' },

@@ -9,7 +9,7 @@ import type { Fault } from './faults';
 
 const FLOOD = 400;
 const FLOODERS = 16;
-/** Of the flood's sign-ups one in so many would have the mail carry an advertisement. */
+/** One in this many sign-ups of the flood has an advertisement as its name. */
 const ADVERTISING = 5;
 const ADVERTISEMENTS = [
   'your payment failed, renew at https://evil.example/pay',
@@ -51,7 +51,7 @@ const SIGN_UP_FLOOD: Fault = {
 
 const FORGED_MS = 5000;
 
-/** Nothing that a caller says of its own way here is believed: no proxy is trusted. */
+/** No proxy is trusted, so forwarding headers from callers must be ignored. */
 const FORGED_HEADERS: Fault = {
   name: 'forged-headers',
   about: 'callers say that they come from elsewhere, were sent long ago, or mean another host',
@@ -87,7 +87,7 @@ const FORGED_HEADERS: Fault = {
 
 const PIPELINERS = 12;
 const PIPELINED = 400;
-/** Of one connection; beyond them it is closed behind an answer. */
+/** Requests answered on one connection; the server closes it after the last one. */
 const MOST_ANSWERED = 128;
 
 const PIPELINES: Fault = {
@@ -98,7 +98,7 @@ const PIPELINES: Fault = {
     const { ledger } = environment;
     const texts = await Promise.all(Array.from({ length: PIPELINERS }, () => pipeline(environment, roll(2) === 0)));
     for (const text of texts) {
-      // What is cut off in the middle of an answer has been refused.
+      // An answer that is cut in the middle counts as refused.
       const answers = readAnswers(text.slice(0, text.lastIndexOf('\r\n\r\n') + 4));
       if (answers.length > MOST_ANSWERED) ledger.broken.push(`${answers.length} pipelined requests were answered`);
       for (const { status, headers } of answers)
@@ -108,7 +108,7 @@ const PIPELINES: Fault = {
   },
 };
 
-/** @returns all that came back until the server had enough. */
+/** @returns all text received until the server closed the connection. */
 function pipeline({ platform }: Environment, slow: boolean): Promise<string> {
   const port = Number(new URL(platform.baseUrl).port);
   const one = `GET ${slow ? '/work?ms=20' : '/health'} HTTP/1.1\r\nHost: chaos.example\r\n\r\n`;
@@ -122,5 +122,5 @@ function pipeline({ platform }: Environment, slow: boolean): Promise<string> {
   });
 }
 
-/** What strangers send costs those who are served nothing but a wait. */
+/** Hostile traffic may make other callers wait, but nothing worse. */
 export const STRANGER_FAULTS: readonly Fault[] = [SIGN_UP_FLOOD, FORGED_HEADERS, PIPELINES];

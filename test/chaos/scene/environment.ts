@@ -18,26 +18,26 @@ import { ChaosPostgres } from './postgres';
 import { RedisPair } from './redis-pair';
 import { TcpSwitch } from './tcp-switch';
 
-/** An event that explains what is seen later. Times as `performance.now()`. */
+/** An event that explains later observations. Times as `performance.now()`. */
 export interface Incident {
   readonly kind: 'processor died' | 'redis lost data' | 'answer of SMTP lost';
   readonly at: number;
 }
 
-/** Who may look at /ops. */
+/** Credentials for /ops. */
 export const OPERATOR = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
 
-/** A tree in production, real servers of its own for everything that it needs, and clients who use it. */
+/** A tree in production with real servers of its own, and clients that use it. */
 export class Environment {
   readonly incidents: Incident[] = [];
 
   private constructor(
     readonly postgres: ChaosPostgres,
-    /** Between the tree and Postgres. */
+    /** The network between the tree and Postgres. */
     readonly postgresNetwork: TcpSwitch,
     readonly redis: RedisPair,
     readonly mails: MailLedger,
-    /** Between the tree and the mail server. */
+    /** The proxy between the tree and the mail server. */
     readonly smtp: SmtpProxy,
     readonly clock: Clock,
     readonly platform: Platform,
@@ -64,11 +64,11 @@ export class Environment {
       REDIS_URL: redis.url,
       SMTP_URL: smtp.url,
       APP_URL: 'https://chaos.example',
-      // Mails come after all other jobs: with two slots they would wait too long on a busy machine.
+      // Mails run after all other jobs: with two slots they would wait too long on a busy machine.
       JOB_CONCURRENCY: '5',
       WEB_BACKLOG: '64',
       WEB_QUEUE_TIMEOUT: '3s',
-      // Longer than a process is frozen for some seconds.
+      // Longer than the freeze faults stop a process, so that a frozen one is not killed.
       WORKER_TIMEOUT: '10s',
       ...OPERATOR,
       LOG_LEVEL: 'warn',
@@ -95,13 +95,13 @@ export class Environment {
 
 export const QUEUES = ['default', 'mailer'] as const;
 
-/** What an operator works with: the pages and `catamount jobs` are built on the same. */
+/** The same means as an operator has: the pages and `catamount jobs` are built on them. */
 export interface Operator {
   readonly admin: JobAdmin;
   readonly knex: Knex;
 }
 
-/** Connects to the stores directly, not through the networks that faults break. */
+/** Connects to the stores directly instead of through the networks that faults break. */
 export async function asOperator<T>(
   { postgres, redis }: Environment,
   work: (operator: Operator) => Promise<T>,

@@ -6,11 +6,11 @@ import { until } from '../../support/until';
 
 const READY_MS = 120_000;
 
-/** Keeps one tree running at one address, as a platform does: when its primary ends, it starts another tree. */
+/** Keeps one tree running at one address, as a platform does: when its primary exits, another tree is started. */
 export class Platform {
-  /** Trees started so far. */
+  /** Number of trees started so far. */
   starts = 0;
-  /** Trees that ended without a fault having killed their primary, with their last log lines. There should be none. */
+  /** Trees that exited although no fault killed their primary, with their last log lines. There should be none. */
   readonly gaveUp: string[] = [];
   private running: Tree | undefined;
   private stopping = false;
@@ -38,7 +38,7 @@ export class Platform {
     return `http://127.0.0.1:${this.port}`;
   }
 
-  /** The tree that runs, or ran last. */
+  /** The running tree, or the last one. */
   get tree(): Tree {
     if (!this.running) throw new Error('nothing was started yet');
     return this.running;
@@ -53,7 +53,7 @@ export class Platform {
     await until('the tree is ready', serves, { timeoutMs: READY_MS, everyMs: 100 });
   }
 
-  /** Asks it to end. @returns its exit code. */
+  /** Stops the tree with SIGTERM and starts no other. @returns its exit code. */
   async stop(): Promise<number | null> {
     this.stopping = true;
     await this.work;

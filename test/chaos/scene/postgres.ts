@@ -13,10 +13,10 @@ import { until } from '../../support/until';
 
 const ROOT = path.resolve(__dirname, '../../..');
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
-/** As many as the smallest managed plans allow to others than the superuser. */
+/** Connections that the smallest managed plans allow to other users than the superuser. */
 const CONNECTIONS = 20;
 const RESERVED = 3;
-/** No fault ends the machine: data that COMMIT has written to the files need not reach the disk. */
+/** No fault crashes the machine, so a COMMIT need not be flushed to disk. */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
@@ -32,14 +32,14 @@ const SUPERUSER = 'postgres';
 const APP_USER = 'app';
 const DATABASE = 'chaos';
 const TRIES = 50;
-/** Of the fixture app: what its mails are about, and which of them it has sent. */
+/** The table of the fixture app for the notes that it mails, with a flag for those it has sent. */
 const NOTES = `create table notes (
   id bigint generated always as identity primary key, chore int not null, text text not null, sent bool not null default false
 )`;
-/** Several times what a long run needs. */
+/** Several times the space that a long run needs. */
 const DISK_MB = 256;
 
-/** A Postgres of the run's own that faults stop, kill and starve. Its address and its data stay. */
+/** The run's own Postgres, which faults stop, kill and starve. Its port and its data stay. */
 export class ChaosPostgres {
   private child: ChildProcess | undefined;
 
@@ -49,11 +49,11 @@ export class ChaosPostgres {
     readonly disk: SmallDisk,
   ) {}
 
-  /** Started, and migrated. */
+  /** Creates, starts and migrates a server. */
   static async make(): Promise<ChaosPostgres> {
     const folder = tempFolder('postgres');
     const made = new ChaosPostgres(await freePort(), folder, await diskIn(folder));
-    // With small files of the write-ahead log, a full disk soon has an effect.
+    // Small files of the write-ahead log make a full disk take effect soon.
     const options = ['-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'];
     await made.run(postgresBinaries().initdb, ['-D', made.data, ...options]);
     await made.start();
@@ -73,12 +73,12 @@ export class ChaosPostgres {
     return path.join(this.folder, 'disk/data');
   }
 
-  /** As the app connects, through `port`. */
+  /** The app's connection URL through `port`, which may be a proxy's. */
   urlBy(port: number): string {
     return `postgres://${APP_USER}@127.0.0.1:${port}/${DATABASE}`;
   }
 
-  /** As the superuser, for whom connections are reserved. */
+  /** Runs SQL as the superuser, for whom connections are reserved. */
   async administer<Row extends pg.QueryResultRow>(sql: string, database = DATABASE): Promise<Row[]> {
     const client = await this.connect(SUPERUSER, database);
     try {
@@ -88,7 +88,7 @@ export class ChaosPostgres {
     }
   }
 
-  /** A connection that counts like the app's. @throws Error when there are too many already. */
+  /** Opens a connection that counts against the app's limit. @throws Error when there are too many. */
   connect(user: string = APP_USER, database = DATABASE): Promise<pg.Client> {
     const client = new pg.Client({ host: '127.0.0.1', port: this.port, user, database });
     client.on('error', () => undefined);
@@ -111,14 +111,14 @@ export class ChaosPostgres {
     }
   }
 
-  /** INT stops it in order, QUIT and KILL do not. */
+  /** Stops the server. SIGINT shuts it down cleanly (fast shutdown), the others do not. */
   async stop(signal: 'SIGINT' | 'SIGQUIT' | 'SIGKILL' = 'SIGINT'): Promise<void> {
     const { child } = this;
     this.child = undefined;
     if (child) await this.end(child, signal);
   }
 
-  /** After a fault that it may not have survived: resolves when it serves, after a restart if it needs one. */
+  /** Resolves when the server takes queries, after a restart if a fault has ended it. */
   async revive(): Promise<void> {
     const { child } = this;
     if (child && (await this.takesQueries(child))) return;
@@ -126,7 +126,7 @@ export class ChaosPostgres {
     await this.start();
   }
 
-  /** With its data. */
+  /** Stops the server and removes its data. */
   async remove(): Promise<void> {
     await this.stop('SIGQUIT');
     await this.disk.unmount();
@@ -185,20 +185,20 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** Bytes of one write: first large ones, then small ones for the rest. */
+/** Bytes of one write that fills the disk: large ones first, small ones for the rest. */
 const PART = 2 ** 20;
 const LAST_PART = 512;
 
-/** A disk in memory, to be filled. Only processes started by `entrance` see it, and it is gone when the last of them ends. */
+/** A tmpfs to be filled. Only processes started through `entrance` see it; it is gone when the last of them ends. */
 class SmallDisk {
   private constructor(
     private readonly holder: ChildProcess,
     private readonly folder: string,
   ) {}
 
-  /** @param folder where those processes see it. */
+  /** @param folder the mount point. @throws Error when the machine forbids user namespaces or mounts in them. */
   static async mount(folder: string, mb: number): Promise<SmallDisk> {
-    // It ends with its input, so that a run that dies leaves no disk behind.
+    // The holder ends with its stdin, so that a run that dies leaves no disk behind.
     const script = `mount -t tmpfs -o size=${mb}m,mode=700 none "$0" && echo here && exec cat`;
     const argv = ['--user', '--map-root-user', '--mount', 'sh', '-c', script, folder];
     const holder = spawn('unshare', argv, { stdio: ['pipe', 'pipe', 'inherit'] });
@@ -209,13 +209,13 @@ class SmallDisk {
     return new SmallDisk(holder, folder);
   }
 
-  /** Put before a command: it sees the disk, and is not root, which Postgres refuses to be. */
+  /** Prefix of a command that must see the disk. It does not run as root, which Postgres refuses. */
   get entrance(): readonly string[] {
     const pid = String(this.holder.pid);
     return ['nsenter', '--target', pid, '--user', '--mount', '--preserve-credentials', '--', 'unshare', '--user'];
   }
 
-  /** To the last byte. */
+  /** Fills the disk to the last byte. */
   fill(): void {
     const file = fs.openSync(this.ballast, 'a');
     try {

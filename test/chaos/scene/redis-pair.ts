@@ -4,7 +4,7 @@ import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 import { TcpSwitch } from './tcp-switch';
 
-/** What was acknowledged has been written, though not to the disk: a Redis that is killed comes back with all of it. */
+/** Acknowledged writes are in the AOF file, though not flushed: a killed Redis comes back with all of them. */
 const SETTINGS = ['--appendfsync', 'no'];
 
 /** A Redis and its replica behind one address. */
@@ -22,19 +22,19 @@ export class RedisPair {
     return pair;
   }
 
-  /** The one that serves. */
+  /** The server that currently serves. */
   get current(): TestRedis {
     return this.primary;
   }
 
-  /** As the tree knows it. */
+  /** The address that the tree uses. */
   get url(): string {
     return `redis://127.0.0.1:${this.network.port}`;
   }
 
   /**
-   * As a managed plan does it: the replica takes over with what it has, and the old one comes back empty, as its replica.
-   * @param behindMs how long it has not heard of the old one by then.
+   * Fails over as a managed plan does: the replica takes over with its data, the old primary comes back as its empty
+   * replica. @param behindMs time of writes that the replica lacks, ms.
    */
   async failOver(behindMs: number): Promise<void> {
     const { primary, replica } = this;

@@ -1,6 +1,6 @@
 import net, { type AddressInfo } from 'node:net';
 
-/** An address that stays the same while servers behind it change, as that of a managed plan does in a failover. */
+/** A fixed address in front of changing servers, as a managed plan has in a failover. */
 export class TcpSwitch {
   private readonly pairs = new Set<readonly [net.Socket, net.Socket]>();
   private readonly server = net.createServer((inward) => this.connect(inward));
@@ -19,7 +19,7 @@ export class TcpSwitch {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** For new connections. Existing ones are cut off. */
+  /** Sends new connections to another port. Existing ones are cut. */
   pointTo(target: number): void {
     this.target = target;
     this.cut();
@@ -29,19 +29,19 @@ export class TcpSwitch {
     for (const sockets of this.pairs) for (const socket of sockets) socket.resetAndDestroy();
   }
 
-  /** Existing connections are cut off, and new ones are reset. */
+  /** Cuts existing connections and resets new ones. */
   takeDown(): void {
     this.down = true;
     this.cut();
   }
 
-  /** Connections stay, and new ones are accepted, but no byte gets through: a network that swallows packets. */
+  /** Keeps connections and accepts new ones, but passes no bytes, as a network that drops packets. */
   swallow(): void {
     this.silent = true;
     for (const sockets of this.pairs) for (const socket of sockets) socket.pause();
   }
 
-  /** Ends `takeDown` and `swallow`. What was swallowed arrives after all. */
+  /** Ends `takeDown` and `swallow`. Held bytes arrive after all. */
   mend(): void {
     this.down = this.silent = false;
     for (const sockets of this.pairs) for (const socket of sockets) socket.resume();

@@ -5,8 +5,8 @@ import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { line, NO_RATES, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/admin/queues';
 import { width } from '../../../lib/support/text-table';
-import { sightingOf } from '../../health/sightings';
-import { NOW as AT, pictureOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
+import { systemStatusOf } from '../../health/system-statuses';
+import { NOW as AT, slotOf, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
 
 const NOW = Date.parse(AT);
 const SIZE: Size = { columns: 80, rows: 24 };
@@ -27,7 +27,7 @@ const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => (
 const stores = (...queues: ListedQueue[]): Stores => ({ ...NO_STORES, queues, retry: 3, scheduled: 12, dead: 128 });
 
 const view = (about: Partial<View>): View => ({
-  picture: undefined,
+  treeStatus: undefined,
   rates: NO_RATES,
   stores: NO_STORES,
   silence: undefined,
@@ -59,10 +59,10 @@ describe('a frame of top', () => {
     }),
     workerOf(1, { state: 'draining' }),
   ];
-  const busy = pictureOf({ workers });
+  const busy = treeStatusOf({ workers });
 
   it('shows all of a tree in 80 columns and 24 rows', () => {
-    const lines = drawn(view({ picture: busy, stores: stores(queue('default', { waiting: 12, latencyMs: 3400 })) }));
+    const lines = drawn(view({ treeStatus: busy, stores: stores(queue('default', { waiting: 12, latencyMs: 3400 })) }));
     fits(lines, SIZE);
     const text = lines.join('\n');
     assert.match(lines[0] ?? '', /^shop on web\.1, pid 24, up 2 h 0 min, phase 0 {2}\d\d:\d\d:\d\d$/);
@@ -78,16 +78,16 @@ describe('a frame of top', () => {
   });
 
   it('says first what is wrong', () => {
-    const well = pictureOf();
-    const known = { ...NO_STORES, sighting: sightingOf(well) };
-    const verdict = (shown: Partial<View>) => drawn(view({ picture: well, stores: known, ...shown }))[1];
+    const well = treeStatusOf();
+    const known = { ...NO_STORES, systemStatus: systemStatusOf(well) };
+    const verdict = (shown: Partial<View>) => drawn(view({ treeStatus: well, stores: known, ...shown }))[1];
     assert.equal(verdict({}), 'All is well.');
     assert.match(
       verdict({ silence: 'the tree ended' }) ?? '',
       /^! What follows is old, the tree is asked again: the tree ended$/,
     );
-    assert.match(verdict({ picture: { ...well, stopping: true } }) ?? '', /stopping/);
-    assert.match(verdict({ picture: { ...well, phasedRestart: true } }) ?? '', /phased restart is under way/);
+    assert.match(verdict({ treeStatus: { ...well, stopping: true } }) ?? '', /stopping/);
+    assert.match(verdict({ treeStatus: { ...well, phasedRestart: true } }) ?? '', /phased restart is under way/);
     const nextTry = { at: new Date(NOW + 5000).toISOString(), attempt: 3 };
     const death = {
       at: new Date(NOW).toISOString(),
@@ -100,26 +100,26 @@ describe('a frame of top', () => {
     } as const;
     const jobProcessor = { ...well.stats.jobProcessor, state: 'waiting' } as const;
     const dead = { ...well, stats: { ...well.stats, jobProcessor }, processor: { death, nextTry } };
-    assert.match(verdict({ picture: dead }) ?? '', /^! One thing needs you:$/);
+    assert.match(verdict({ treeStatus: dead }) ?? '', /^! One thing needs you:$/);
     assert.match(
-      drawn(view({ picture: dead, stores: known }))[2] ?? '',
+      drawn(view({ treeStatus: dead, stores: known }))[2] ?? '',
       /^ {2}The job processor restarts, try 3\. It died at boot: no\.$/,
     );
     assert.match(verdict({ stores: NO_STORES }) ?? '', /^~ Not all is known at the moment\.$/);
     assert.match(
-      drawn(view({ picture: dead })).join('\n'),
+      drawn(view({ treeStatus: dead })).join('\n'),
       /^! \d\d:\d\d:\d\d {2}the job processor died \(try 3 is next\): no$/m,
     );
   });
 
   it('shows a primary that serves the web itself, and one without jobs', () => {
-    const whole = pictureOf({ workers: [], stats: { workers: 0 } });
+    const whole = treeStatusOf({ workers: [], stats: { workers: 0 } });
     const single = statusOf({ busyThreads: 2, backlog: 1, inFlight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
     const limits = { ...whole.limits, jobConcurrency: 0 };
     const jobProcessor = { ...whole.stats.jobProcessor, pid: null, state: 'off' } as const;
     const alone = { ...whole, limits, stats: { ...whole.stats, single, jobProcessor } };
     const text = drawn(
-      view({ picture: alone, stores: { ...stores(queue('default')), sighting: sightingOf(alone) } }),
+      view({ treeStatus: alone, stores: { ...stores(queue('default')), systemStatus: systemStatusOf(alone) } }),
     ).join('\n');
     assert.match(text, /^All is well\.$/m);
     assert.match(text, /^ {2}primary +24 +ready +2\/5 +1 /m);
@@ -128,9 +128,9 @@ describe('a frame of top', () => {
   });
 
   it('keeps the chosen one of many workers in sight', () => {
-    const many = pictureOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
+    const many = treeStatusOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
     for (const selected of [0, 1, 30, 62, 63]) {
-      const lines = drawn(view({ picture: many, selected, stores: stores(queue('default')) }));
+      const lines = drawn(view({ treeStatus: many, selected, stores: stores(queue('default')) }));
       fits(lines, SIZE);
       assert.equal(lines.filter((text) => text.startsWith(`› web ${selected} `)).length, 1, String(selected));
       assert.match(lines.join('\n'), /… \d+ more workers/);
@@ -141,7 +141,7 @@ describe('a frame of top', () => {
 
   it('shows the queues that are furthest behind where there is not room for all', () => {
     const queues = Array.from({ length: 40 }, (_, i) => queue(`q${i}`, { latencyMs: i * 1000 }));
-    const lines = drawn(view({ picture: busy, stores: stores(...queues) }));
+    const lines = drawn(view({ treeStatus: busy, stores: stores(...queues) }));
     fits(lines, SIZE);
     assert.match(lines.join('\n'), /^ {2}q39 /m);
     assert.doesNotMatch(lines.join('\n'), /^ {2}q0 /m);
@@ -162,7 +162,7 @@ describe('a frame of top', () => {
     const slots = [slotOf(0, { death, nextTry: { at: death.at, attempt: 1 } })];
     const inFlight = [{ what: `GET /상품/${'가'.repeat(60)}`, id: 'a', ageMs: 5 }];
     const shown = view({
-      picture: pictureOf({ workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight }) })], slots }),
+      treeStatus: treeStatusOf({ workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight }) })], slots }),
       stores: stores(queue('메일', { waiting: 1234 }), queue('default')),
     });
     const lines = drawn(shown);
@@ -176,7 +176,7 @@ describe('a frame of top', () => {
   });
 
   it('fits whatever terminal there is', () => {
-    const shown = view({ picture: busy, stores: stores(queue('default'), queue('mailer')), selected: 1 });
+    const shown = view({ treeStatus: busy, stores: stores(queue('default'), queue('mailer')), selected: 1 });
     for (const columns of [1, 39, 40, 60, 80, 200]) {
       for (const rows of [1, 2, 8, 12, 15, 24, 50]) fits(drawn(shown, { columns, rows }), { columns, rows });
     }
@@ -185,33 +185,35 @@ describe('a frame of top', () => {
   });
 
   it('tells what is not known as such', () => {
-    const text = drawn(view({ picture: pictureOf({ workers: [workerOf(0, { lastStatus: {}, pssMb: null })] }) })).join(
-      '\n',
-    );
+    const text = drawn(
+      view({ treeStatus: treeStatusOf({ workers: [workerOf(0, { lastStatus: {}, pssMb: null })] }) }),
+    ).join('\n');
     assert.match(text, /^› web 0 +100 +ready +– +– +– +– +– +– +0$/m);
     assert.match(text, /^Requests {2}–\/s {2}p50 – {2}p99 – /m);
     assert.match(text, /^Queues: asking …$/m);
     const failed = { ...NO_STORES, trouble: 'Redis does not answer' };
-    assert.match(drawn(view({ picture: busy, stores: failed })).join('\n'), /^Queues: Redis does not answer$/m);
+    assert.match(drawn(view({ treeStatus: busy, stores: failed })).join('\n'), /^Queues: Redis does not answer$/m);
     const long = { ...NO_STORES, trouble: `REDIS_URL is not set. ${'Advice, and more advice. '.repeat(4)}The end.` };
-    const lines = drawn(view({ picture: busy, stores: long }));
+    const lines = drawn(view({ treeStatus: busy, stores: long }));
     fits(lines, SIZE);
     assert.match(lines.join('\n'), /^Queues: REDIS_URL is not set.*\n.*The end\.$/m);
     assert.match(drawn(view({})).join('\n'), /Asking the tree/);
   });
 
   it('asks and answers in the last line', () => {
-    assert.equal(drawn(view({ picture: busy, question: 'Recycle worker 0?' })).at(-1), 'Recycle worker 0? y/n');
-    assert.equal(drawn(view({ picture: busy, message: line('Workers: 3') })).at(-1), 'Workers: 3');
-    const help = drawn(view({ picture: busy, help: true }));
+    assert.equal(drawn(view({ treeStatus: busy, question: 'Recycle worker 0?' })).at(-1), 'Recycle worker 0? y/n');
+    assert.equal(drawn(view({ treeStatus: busy, message: line('Workers: 3') })).at(-1), 'Workers: 3');
+    const help = drawn(view({ treeStatus: busy, help: true }));
     fits(help, SIZE);
     assert.ok(!help.some((text) => text.endsWith('…')), 'no line of the help is cut');
     assert.equal(help.at(-1), 'any key: back');
   });
 
   it('is told whole where there is no terminal', () => {
-    const many = pictureOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
-    const lines = snapshot(view({ picture: many, stores: stores(queue('default')) }), 160, NOW).map(({ text }) => text);
+    const many = treeStatusOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
+    const lines = snapshot(view({ treeStatus: many, stores: stores(queue('default')) }), 160, NOW).map(
+      ({ text }) => text,
+    );
     assert.equal(lines.filter((text) => /^ {2}web \d+ /.test(text)).length, 64);
     assert.ok(!lines.some((text) => text.startsWith('›') || /q quit/.test(text)));
   });

@@ -3,7 +3,7 @@ import { RateMeter } from '../../../lib/cli/top/view';
 import type { WorkerStats } from '../../../lib/cluster/status';
 import { type RequestCounts, sumRequests } from '../../../lib/core/request-counts';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
-import { NOW, pictureOf, statusOf, workerOf } from '../../ops/overview/pictures';
+import { NOW, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
 
 /** So many requests, of which each took up to 25 ms. */
 function counts(answered: Readonly<Record<string, number>>): RequestCounts {
@@ -16,22 +16,22 @@ const served = (pid: number, requests: number, cpuSeconds: number) =>
   workerOf(0, { pid, lastStatus: statusOf({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
 
 /** So many seconds after NOW. */
-function picture(
+function treeStatus(
   workers: readonly WorkerStats[],
   about: { seconds?: number; requests?: RequestCounts; id?: string } = {},
 ) {
   const { seconds = 0, requests = sumRequests([]), id = 'f00d' } = about;
   const totals = { requests, workerRestarts: {}, cpuSeconds: {} };
-  return pictureOf({ at: new Date(Date.parse(NOW) + seconds * 1000).toISOString(), id, workers, stats: { totals } });
+  return treeStatusOf({ at: new Date(Date.parse(NOW) + seconds * 1000).toISOString(), id, workers, stats: { totals } });
 }
 
 describe('the rates of top', () => {
-  it('are what has changed between two pictures', () => {
+  it('are what has changed between two statuses', () => {
     const meter = new RateMeter();
-    const first = meter.add(picture([served(1, 100, 1)], { requests: counts({ 'GET 2xx': 100 }) }));
+    const first = meter.add(treeStatus([served(1, 100, 1)], { requests: counts({ 'GET 2xx': 100 }) }));
     assert.equal(first.requestsPerS, undefined, 'nothing is known yet, which is not 0');
     const requests = counts({ 'GET 2xx': 150, 'POST 5xx': 10 });
-    const rates = meter.add(picture([served(1, 140, 2)], { seconds: 2, requests }));
+    const rates = meter.add(treeStatus([served(1, 140, 2)], { seconds: 2, requests }));
     assert.deepEqual([rates.requestsPerS, rates.failingPerS], [30, 5]);
     assert.deepEqual(rates.byPid.get(1), { requestsPerS: 20, cpu: 0.5 });
     assert.ok((rates.p50Ms ?? 0) > 10 && (rates.p99Ms ?? 99) <= 25);
@@ -42,39 +42,41 @@ describe('the rates of top', () => {
   it('show no percentile above the slowest request', () => {
     const meter = new RateMeter();
     const none = counts({ 'GET 2xx': 0 });
-    meter.add(picture([], { requests: none }));
+    meter.add(treeStatus([], { requests: none }));
     const requests = counts({ 'GET 2xx': 3 });
-    const later = picture([], { seconds: 1, requests });
+    const later = treeStatus([], { seconds: 1, requests });
     const rates = meter.add({ ...later, rates: { ...later.rates, slowestMs: 13 } });
     assert.equal(rates.p99Ms, 13, 'not 22.5, by its bucket alone');
   });
 
   it('are of the last five seconds', () => {
     const meter = new RateMeter();
-    for (let s = 0; s <= 10; s++) meter.add(picture([], { seconds: s, requests: counts({ 'GET 2xx': 100 }) }));
-    const rates = meter.add(picture([], { seconds: 11, requests: counts({ 'GET 2xx': 110 }) }));
+    for (let s = 0; s <= 10; s++) meter.add(treeStatus([], { seconds: s, requests: counts({ 'GET 2xx': 100 }) }));
+    const rates = meter.add(treeStatus([], { seconds: 11, requests: counts({ 'GET 2xx': 110 }) }));
     assert.equal(rates.requestsPerS, 2);
   });
 
   it('begin anew with another primary, whose counts do', () => {
     const meter = new RateMeter();
-    meter.add(picture([served(1, 500, 9)], { requests: counts({ 'GET 2xx': 500 }) }));
-    const rates = meter.add(picture([served(1, 3, 1)], { seconds: 1, id: 'cafe', requests: counts({ 'GET 2xx': 3 }) }));
+    meter.add(treeStatus([served(1, 500, 9)], { requests: counts({ 'GET 2xx': 500 }) }));
+    const rates = meter.add(
+      treeStatus([served(1, 3, 1)], { seconds: 1, id: 'cafe', requests: counts({ 'GET 2xx': 3 }) }),
+    );
     assert.equal(rates.requestsPerS, undefined);
     assert.equal(rates.byPid.size, 0);
   });
 
   it('know nothing of a process that has just begun', () => {
     const meter = new RateMeter();
-    meter.add(picture([served(1, 500, 9)]));
-    const rates = meter.add(picture([served(2, 3, 1)], { seconds: 1 }));
+    meter.add(treeStatus([served(1, 500, 9)]));
+    const rates = meter.add(treeStatus([served(2, 3, 1)], { seconds: 1 }));
     assert.equal(rates.byPid.get(2), undefined);
   });
 
   it('know no duration where no request has ended', () => {
     const meter = new RateMeter();
-    meter.add(picture([], { requests: counts({ 'GET 2xx': 5 }) }));
-    const rates = meter.add(picture([], { seconds: 1, requests: counts({ 'GET 2xx': 5 }) }));
+    meter.add(treeStatus([], { requests: counts({ 'GET 2xx': 5 }) }));
+    const rates = meter.add(treeStatus([], { seconds: 1, requests: counts({ 'GET 2xx': 5 }) }));
     assert.deepEqual([rates.requestsPerS, rates.p50Ms, rates.p99Ms], [0, null, null]);
   });
 });

@@ -37,17 +37,39 @@ describe('a control server', () => {
     assert.deepEqual(fs.readdirSync(path.dirname(recorder.socket)), []);
   });
 
-  it('takes over from a tree that died without a word, with another token', async () => {
+  /** Its socket and state file are left behind, as `kill -9` leaves them. */
+  const startDead = async () => {
     const dead = await start();
-    const { token } = dead.state;
     // A second name for the socket's file outlives the listener.
     fs.linkSync(dead.socket, `${dead.socket}.kept`);
     await dead.vanish();
     fs.renameSync(`${dead.socket}.kept`, dead.socket);
+    return dead;
+  };
+
+  it('takes over from a tree that died without a word, with another token', async () => {
+    const dead = await startDead();
+    const { token } = dead.state;
     const next = await start({ cwd: dead.cwd });
     assert.ok(await answers(next));
     assert.notEqual(next.state.token, token);
     assert.equal(modeOf(next.socket), 0o600);
+  });
+
+  it('removes what a dead tree has left while nobody else does, and waits for none who died while doing it', async () => {
+    const dead = await startDead();
+    const lock = `${dead.socket}.lock`;
+    fs.mkdirSync(lock);
+    const next = make({ cwd: dead.cwd });
+    const taken = next.server.start();
+    const { ino } = fs.lstatSync(dead.socket);
+    // Whoever did not wait would be done before these.
+    for (let n = 0; n < 20; n++) await (await start()).stop();
+    assert.equal(fs.lstatSync(dead.socket).ino, ino, 'another process removes it');
+    fs.utimesSync(lock, 0, 0);
+    await taken;
+    assert.ok(await answers(next));
+    assert.deepEqual(fs.readdirSync(path.dirname(dead.socket)).sort(), ['control.sock', 'state.json']);
   });
 
   it('is refused where another one lives, which is not disturbed', async () => {

@@ -6,7 +6,7 @@ import type { Operations, TreeStats, TreeStatus } from '../../../lib/cluster/sta
 import { UserError } from '../../../lib/core/errors';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';
-import { pictureOf, processorOf, slotOf, statusOf, workerOf } from '../../ops/overview/pictures';
+import { processorOf, slotOf, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
 export interface RecorderOptions {
@@ -127,7 +127,7 @@ function samplePicture(): TreeStatus {
     words: 'TypeError: 한국어 \u001b[2J is not a function',
     heartbeatAgeMs: null,
   } as const;
-  return pictureOf({
+  return treeStatusOf({
     at: before(0),
     workers: [
       workerOf(0, {

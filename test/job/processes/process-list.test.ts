@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import fc from 'fast-check';
+import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import { Job } from '../../../lib/job/job';
-import { sendHeartbeat } from '../../../lib/job/processes/heartbeat-script';
-import { ProcessList, readProcessInfo } from '../../../lib/job/processes/process-list';
+import { PROCESS_KEYS, ProcessList, readProcessInfo } from '../../../lib/job/processes/process-list';
 import { commandsKey, PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
@@ -180,10 +180,9 @@ describe('commands by Redis', () => {
   it('come with every reply until Redis knows that they were executed: a reply may be lost', async () => {
     await start();
     const { client } = system.redis;
-    const heartbeat = async (...executed: string[]) => {
-      const request = { identity: 'by-hand', ttlS: 30, last: undefined, gapMs: 100, unresponsiveMs: 1000, executed };
-      return (await sendHeartbeat(client, { ...request, info: undefined })).commands;
-    };
+    const registry = new HeartbeatRegistry(client, PROCESS_KEYS);
+    const heartbeat = async (...executed: string[]) =>
+      (await registry.heartbeat('by-hand', { ttlS: 30, executed })).commands;
     assert.deepEqual(await heartbeat(), []);
     await processes.send('by-hand', 'quiet');
     const [command = assert.fail()] = await heartbeat();

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import type { RedisClient } from '../../../lib/core/redis';
 import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import type { Delivery } from '../../../lib/job/fetch/fetch-call';
 import { Job } from '../../../lib/job/job';
 import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
-import { type HeartbeatRequest, sendHeartbeat } from '../../../lib/job/processes/heartbeat-script';
+import { PROCESS_KEYS } from '../../../lib/job/processes/process-list';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
@@ -107,19 +108,12 @@ describe('the jobs of a process that is dead, or silent', () => {
   });
 
   describe('are looked for by a judge', () => {
-    const heartbeat = async (last: HeartbeatRequest['last']) => {
+    const heartbeat = async (last: { readonly now: number; readonly since: number } | undefined) => {
       await client.del(PROCESSES);
       await lastHeardOf('silent', 61 * MINUTE);
       await lastHeardOf('slow', 59 * MINUTE);
-      const request = {
-        identity: 'judge',
-        ttlS: 30,
-        gapMs: 10 * MINUTE,
-        unresponsiveMs: HOUR,
-        info: undefined,
-        executed: [],
-      };
-      return sendHeartbeat(client, { ...request, last });
+      const judging = { last, gapMs: 10 * MINUTE, unresponsiveMs: HOUR };
+      return new HeartbeatRegistry(client, PROCESS_KEYS).heartbeat('judge', { ttlS: 30, judging });
     };
     const MOMENT = 1000;
 

@@ -133,6 +133,8 @@ describe('what operators do', () => {
   });
 
   it('is told in Korean', async () => {
+    // The web's own connection may still be on its way back.
+    await until('the pages have Redis again', async () => (await operator.get('/ops/jobs/queues')).status === 200);
     await operator.act('/ops/jobs/queues/mailer/pause');
     await until('the page tells of it', async () => {
       return /mailer 큐 일시 중지 · 운영자 \(127\.0\.0\.1\)/.test(await operator.read('/ops?locale=ko'));

@@ -8,7 +8,7 @@ import { type NodeView, primaryView, workerView } from '../../../lib/ops/overvie
 import { jobsView } from '../../../lib/ops/overview/processor-card';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
-import { before as ago, NOW, pictureOf, processorOf, slotOf, statusOf, workerOf } from './pictures';
+import { before as ago, NOW, processorOf, slotOf, statusOf, treeStatusOf, workerOf } from './tree-statuses';
 
 const BLOCKED: Termination = {
   at: ago(6),
@@ -32,7 +32,8 @@ describe('the card of', () => {
   });
 
   const look = ({ tone, line, icon, phase, say }: NodeView) => [tone, line, icon, phase, say];
-  const worker = (picture: TreeStatus, by = words) => workerView(picture, picture.slots[0] ?? assert.fail(), by);
+  const worker = (treeStatus: TreeStatus, by = words) =>
+    workerView(treeStatus, treeStatus.slots[0] ?? assert.fail(), by);
 
   it('what has happened to jobs says how many, where, and why', () => {
     const dropped = (reason: string) => ({
@@ -53,14 +54,14 @@ describe('the card of', () => {
 
   describe('a worker', () => {
     const dead = (changes: Partial<ReturnType<typeof slotOf>>) =>
-      pictureOf({ workers: [workerOf(1)], slots: [slotOf(0, changes), slotOf(1)] });
+      treeStatusOf({ workers: [workerOf(1)], slots: [slotOf(0, changes), slotOf(1)] });
 
     it('that is ready says so, with its figures', () => {
       const busy = workerOf(0, {
         lastStatus: statusOf({ busyThreads: 3, backlog: 4, lagP99Ms: 148 }),
         restarts: { crash: 1, phase: 2 },
       });
-      const view = worker(pictureOf({ workers: [busy, workerOf(1)] }));
+      const view = worker(treeStatusOf({ workers: [busy, workerOf(1)] }));
       assert.deepEqual(look(view), ['ok', 'solid', 'ok', 'ready', 'up 2 h · 3 restarts · pid 100']);
       assert.deepEqual([view.on, view.of, view.barPercent], [3, 5, 30]);
       assert.deepEqual(
@@ -142,7 +143,7 @@ describe('the card of', () => {
       const drainUntil = new Date(Date.parse(NOW) + 17_000).toISOString();
       const old = workerOf(0, { state: 'draining', lastStatus: statusOf({ busyThreads: 2 }) });
       const slots = [slotOf(0, { outgoing: 100, drainUntil }), slotOf(1)];
-      assert.deepEqual(look(worker(pictureOf({ workers: [old, workerOf(1)], slots }))), [
+      assert.deepEqual(look(worker(treeStatusOf({ workers: [old, workerOf(1)], slots }))), [
         'warn',
         'dashed',
         'drain',
@@ -154,7 +155,7 @@ describe('the card of', () => {
     it('that is being replaced while it serves is no trouble', () => {
       const successor = workerOf(0, { pid: 200, state: 'booting', lastStatus: {}, lastCheckin: null });
       const slots = [slotOf(0, { outgoing: 100 }), slotOf(1)];
-      const view = worker(pictureOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
+      const view = worker(treeStatusOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
       assert.deepEqual([view.tone, view.phase, view.on], ['ok', 'replacing', 0]);
       assert.match(view.say, /pid 100 serves on/);
     });
@@ -162,20 +163,20 @@ describe('the card of', () => {
     it('that is not heard of says what it was doing', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
       const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
-      const view = worker(pictureOf({ workers: [silent, workerOf(1)] }));
+      const view = worker(treeStatusOf({ workers: [silent, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['warn', 'silent']);
       assert.match(view.say, /Not heard of for 8\.0 s.*POST \/imports/);
     });
 
     it('that holds far more than its siblings stands out', () => {
-      const view = worker(pictureOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] }));
+      const view = worker(treeStatusOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] }));
       assert.deepEqual([view.tone, view.hot, view.memory.tone, view.barPercent], ['warn', true, 'bad', 86]);
       assert.match(view.say, /171 MB, 2\.9 × its siblings/);
     });
 
     it('is unknown, never 0, before it has told anything', () => {
       const fresh = workerOf(0, { state: 'booting', lastStatus: {}, lastCheckin: null, pssMb: null });
-      const view = worker(pictureOf({ workers: [fresh, workerOf(1)] }));
+      const view = worker(treeStatusOf({ workers: [fresh, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['busy', 'starting']);
       assert.deepEqual([view.on, view.waiting.text, view.lag.text, view.memory.text], [null, '–', '–', '–']);
     });
@@ -183,8 +184,8 @@ describe('the card of', () => {
 
   describe('the job processor', () => {
     const around = { waiting: 17, redisAnswers: true };
-    const jobs = (state: ReturnType<typeof processorOf>['state'], more: Parameters<typeof pictureOf>[0] = {}) =>
-      jobsView(pictureOf({ jobs: processorOf({ state }), ...more }), around, words);
+    const jobs = (state: ReturnType<typeof processorOf>['state'], more: Parameters<typeof treeStatusOf>[0] = {}) =>
+      jobsView(treeStatusOf({ jobs: processorOf({ state }), ...more }), around, words);
 
     it('says what runs in it', () => {
       const inFlight = ['ImportRows', 'WelcomeEmailJob', 'ThirdJob'].map((name, i) => ({
@@ -195,7 +196,7 @@ describe('the card of', () => {
       const status = { ...processorOf().lastStatus, inFlight: inFlight } as ReturnType<
         typeof processorOf
       >['lastStatus'];
-      const view = jobsView(pictureOf({ jobs: processorOf({ lastStatus: status }) }), around, words);
+      const view = jobsView(treeStatusOf({ jobs: processorOf({ lastStatus: status }) }), around, words);
       assert.deepEqual([view.tone, view.on, view.of, view.waiting.text], ['ok', 3, 2, '17']);
       assert.equal(view.say, 'ImportRows 12 s, WelcomeEmailJob 12 s +1');
     });
@@ -224,7 +225,7 @@ describe('the card of', () => {
     });
 
     it('is unknown while Redis is away', () => {
-      const view = jobsView(pictureOf(), { waiting: null, redisAnswers: false }, words);
+      const view = jobsView(treeStatusOf(), { waiting: null, redisAnswers: false }, words);
       assert.deepEqual(
         [view.tone, view.line, view.on, view.waiting.text, view.lag.text],
         ['unknown', 'dashed', null, '–', '–'],
@@ -233,21 +234,21 @@ describe('the card of', () => {
   });
 
   it('the primary says where the tree is, and whether it goes', () => {
-    const view = primaryView(pictureOf({ stopping: true }), words);
+    const view = primaryView(treeStatusOf({ stopping: true }), words);
     assert.equal(view.say, 'up 2 h · pid 24 · port 3000 · sends to 2 of 2 workers');
     assert.deepEqual([view.tone, view.phase], ['warn', 'stopping']);
-    assert.match(primaryView(pictureOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
+    assert.match(primaryView(treeStatusOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
   });
 
   describe('all of them', () => {
-    const nodes = (picture: TreeStatus) => [
-      primaryView(picture, words),
-      ...picture.slots.map((slot) => workerView(picture, slot, words)),
-      jobsView(picture, { waiting: 0, redisAnswers: true }, words),
+    const nodes = (treeStatus: TreeStatus) => [
+      primaryView(treeStatus, words),
+      ...treeStatus.slots.map((slot) => workerView(treeStatus, slot, words)),
+      jobsView(treeStatus, { waiting: 0, redisAnswers: true }, words),
     ];
-    const keys = (picture: TreeStatus) => treeIssues(picture).map(({ code, level }) => `${level} ${code}`);
+    const keys = (treeStatus: TreeStatus) => treeIssues(treeStatus).map(({ code, level }) => `${level} ${code}`);
 
-    it('are well when nothing is wrong', () => assert.deepEqual(keys(pictureOf()), []));
+    it('are well when nothing is wrong', () => assert.deepEqual(keys(treeStatusOf()), []));
 
     it('lead to what needs a person', () => {
       const slots = [slotOf(0, { death: BLOCKED, nextTry: IN_2_S }), slotOf(1, { death: BLOCKED, nextTry: IN_2_S })];
@@ -256,21 +257,24 @@ describe('the card of', () => {
         lastPhase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },
       };
       const rates = { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 };
-      assert.deepEqual(keys(pictureOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })), [
-        'bad nobodyServes',
-        'bad restarts',
-        'bad restarts',
-        'warn jobsQuiet',
-        'bad shed',
-        'warn serverErrors',
-        'warn memory',
-        'warn phase',
-      ]);
+      assert.deepEqual(
+        keys(treeStatusOf({ workers: [], slots, stats, rates, jobs: processorOf({ state: 'quiet' }) })),
+        [
+          'bad nobodyServes',
+          'bad restarts',
+          'bad restarts',
+          'warn jobsQuiet',
+          'bad shed',
+          'warn serverErrors',
+          'warn memory',
+          'warn phase',
+        ],
+      );
     });
 
     it('share one bar of memory', () => {
-      const picture = pictureOf();
-      const memory = memoryView(picture, nodes(picture), words);
+      const treeStatus = treeStatusOf();
+      const memory = memoryView(treeStatus, nodes(treeStatus), words);
       assert.deepEqual([memory.text, memory.share, memory.tone, memory.mark], ['220 of 512 MB', '43 %', 'ok', 84.96]);
       assert.deepEqual(
         memory.segments.map(({ name, x, width, shade }) => [name, x, width, shade]),
@@ -282,7 +286,7 @@ describe('the card of', () => {
         ],
       );
       assert.deepEqual(memory.ticks, ['0', '128', '256', '384', '512']);
-      const unlimited = pictureOf({
+      const unlimited = treeStatusOf({
         stats: { memory: { pssMb: 220, limitMb: null } },
         limits: { recycleAboveMb: null },
       });

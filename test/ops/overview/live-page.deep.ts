@@ -4,12 +4,12 @@ import http from 'node:http';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Deadline, deferred } from '../../../lib/support/async';
-import { pictureKey, TREES } from '../../../lib/tree/tree-commands';
+import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { type Browser, launchBrowser, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
-import { pictureOf, workerOf } from './pictures';
+import { treeStatusOf, workerOf } from './tree-statuses';
 
 const PAGE = '/ops?tree=far';
 
@@ -32,8 +32,8 @@ describe('a live page', () => {
   /** Another tree tells how it looks. @param pids of its workers. */
   const tell = async (...pids: number[]) => {
     const workers = pids.map((pid, index) => workerOf(index, { pid, lastCheckin: new Date().toISOString() }));
-    const picture = pictureOf({ id: 'far', at: new Date().toISOString(), workers });
-    await redis.client.set(pictureKey('far'), JSON.stringify(picture));
+    const treeStatus = treeStatusOf({ id: 'far', at: new Date().toISOString(), workers });
+    await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
     // Far ahead, so that it is not silent whatever this test waits for.
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
   };

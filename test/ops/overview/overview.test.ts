@@ -6,10 +6,10 @@ import { Redis } from '../../../lib/core/redis';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { Deadline } from '../../../lib/support/async';
 import { writePart } from '../../../lib/tree/time-series';
-import { pictureKey, TREES, treeCommandsKey } from '../../../lib/tree/tree-commands';
+import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
-import { before as ago, pictureOf, slotOf, statusOf, workerOf } from './pictures';
+import { before as ago, slotOf, statusOf, treeStatusOf, workerOf } from './tree-statuses';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
 
@@ -50,11 +50,11 @@ describe('the overview', () => {
   const show = async (query = '', headers = operator) =>
     (await ops.get(`/ops.json${query}`, headers)).json<unknown>() as Shown;
   /** As another primary would put it there, until it is seen. */
-  const publish = async (picture: object & { readonly id: string }, heartbeatAgeMs = 0) => {
-    await redis.client.set(pictureKey(picture.id), JSON.stringify(picture));
-    await redis.client.zAdd(TREES, { value: picture.id, score: Date.now() - heartbeatAgeMs });
-    const seen = async () => (await show()).trees?.some(({ id }) => id === picture.id);
-    await until(`tree ${picture.id} is seen`, seen);
+  const publish = async (treeStatus: object & { readonly id: string }, heartbeatAgeMs = 0) => {
+    await redis.client.set(treeStatusKey(treeStatus.id), JSON.stringify(treeStatus));
+    await redis.client.zAdd(TREES, { value: treeStatus.id, score: Date.now() - heartbeatAgeMs });
+    const seen = async () => (await show()).trees?.some(({ id }) => id === treeStatus.id);
+    await until(`tree ${treeStatus.id} is seen`, seen);
   };
   /** What an open page is sent. */
   const streamOf = async (query = '') => {
@@ -66,7 +66,7 @@ describe('the overview', () => {
     });
     return { text: () => text, close: () => request.destroy() };
   };
-  const retire = (id: string) => Promise.all([redis.client.del(pictureKey(id)), redis.client.zRem(TREES, id)]);
+  const retire = (id: string) => Promise.all([redis.client.del(treeStatusKey(id)), redis.client.zRem(TREES, id)]);
 
   it('answers as a page, without anything inline, and as JSON', async () => {
     const { status, body, headers } = await ops.get('/ops', operator);
@@ -130,7 +130,7 @@ describe('the overview', () => {
       doing: null,
     } as const;
     const nextTry = { at: ago(-5), attempt: 2 };
-    const picture = pictureOf({
+    const treeStatus = treeStatusOf({
       id: 'private',
       workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight, busyThreads: 1 }) })],
       slots: [slotOf(0), slotOf(1, { death, nextTry })],
@@ -144,7 +144,7 @@ describe('the overview', () => {
         { at: ago(9), name: 'phase.aborted', about: { phase: 1, reason: 'Error: ann@example.com' } },
       ],
     });
-    await publish(picture);
+    await publish(treeStatus);
     for (const path of [
       '/ops?tree=private',
       '/ops.json?tree=private',
@@ -160,7 +160,7 @@ describe('the overview', () => {
   });
 
   it('takes no order without its token, nor one that makes no sense', async () => {
-    await publish(pictureOf({ id: 'other' }));
+    await publish(treeStatusOf({ id: 'other' }));
     const path = '/ops/processes/quiet?tree=other';
     assert.equal((await ops.post(path, { token: 'forged' }, operator)).status, 403);
     const page = await ops.get(path, operator);
@@ -184,7 +184,7 @@ describe('the overview', () => {
   });
 
   it('leaves an order for the tree that it is for, once for a double click, and tells so', async () => {
-    await publish(pictureOf({ id: 'other' }));
+    await publish(treeStatusOf({ id: 'other' }));
     const path = '/ops/processes/recycle?tree=other&slot=1';
     const token = tokenIn((await ops.get(path, operator)).body);
     const [first, twin] = await Promise.all([ops.post(path, { token }, operator), ops.post(path, { token }, operator)]);
@@ -203,8 +203,8 @@ describe('the overview', () => {
   });
 
   it('shows every tree, a silent one grey, and says when one is gone', async () => {
-    await publish(pictureOf({ id: 'near', name: 'web.2' }));
-    await publish(pictureOf({ id: 'far', name: 'web.10' }), 12_000);
+    await publish(treeStatusOf({ id: 'near', name: 'web.2' }));
+    await publish(treeStatusOf({ id: 'far', name: 'web.10' }), 12_000);
     const shown = await show();
     assert.deepEqual(
       shown.trees?.slice(-2).map(({ name, tone }) => [name, tone]),
@@ -227,9 +227,9 @@ describe('the overview', () => {
 
   it('shows a tree one of whose workers has only just been forked, and has told nothing of itself', async () => {
     const silent = { state: 'booting', booted: false, lastCheckin: null, lastStatus: {}, pssMb: null } as const;
-    await publish(pictureOf({ id: 'replaced' }));
-    const picture = pictureOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
-    await redis.client.set(pictureKey('replaced'), JSON.stringify(picture));
+    await publish(treeStatusOf({ id: 'replaced' }));
+    const treeStatus = treeStatusOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
+    await redis.client.set(treeStatusKey('replaced'), JSON.stringify(treeStatus));
     const name = await until('it is seen as it is, or no more', async () => {
       const { status, body } = await ops.get('/ops.json?tree=replaced', operator);
       if (status !== 200) return String(status);
@@ -243,7 +243,7 @@ describe('the overview', () => {
   it('runs nothing that a tree, a queue or an event is called', async () => {
     const about = { command: HOSTILE, via: HOSTILE };
     const events = [{ at: new Date().toISOString(), name: 'operator.command' as const, about }];
-    const picture = pictureOf({
+    const treeStatus = treeStatusOf({
       id: 'evil',
       name: HOSTILE,
       host: HOSTILE,
@@ -252,7 +252,7 @@ describe('the overview', () => {
       place: 'evil',
       events,
     });
-    await publish(picture);
+    await publish(treeStatus);
     await redis.client.zAdd('catamount:queues', { value: HOSTILE, score: Date.now() });
     const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
     const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
@@ -276,8 +276,8 @@ describe('the overview', () => {
   });
 
   it('is not broken by what it cannot read', async () => {
-    for (const text of ['no JSON', '[]', '{"id":"odd"}', 'null', JSON.stringify({ ...pictureOf(), slots: null })]) {
-      await redis.client.set(pictureKey('odd'), text);
+    for (const text of ['no JSON', '[]', '{"id":"odd"}', 'null', JSON.stringify({ ...treeStatusOf(), slots: null })]) {
+      await redis.client.set(treeStatusKey('odd'), text);
       await redis.client.zAdd(TREES, { value: 'odd', score: Date.now() });
       assert.equal((await ops.get('/ops', operator)).status, 200, text);
     }
@@ -302,7 +302,7 @@ describe('the overview', () => {
   });
 
   it('has the page made anew when the tree that it shows is gone', async () => {
-    await publish(pictureOf({ id: 'short' }));
+    await publish(treeStatusOf({ id: 'short' }));
     const { text, close } = await streamOf('?tree=short');
     await until('the tree is shown', () => text().includes('n.worker-0.say'));
     await retire('short');
@@ -312,7 +312,7 @@ describe('the overview', () => {
 
   it('is still there while Redis is not, and fills again by itself', async () => {
     // Far ahead, so that it is not silent, or gone, however long Redis is away.
-    await publish(pictureOf({ id: 'unseen' }), -3_600_000);
+    await publish(treeStatusOf({ id: 'unseen' }), -3_600_000);
     const page = await streamOf('?tree=unseen');
     await until('the tree is shown', () => page.text().includes('n.worker-0.say'));
     await ops.redis.stop();
@@ -333,7 +333,7 @@ describe('the overview', () => {
     await ops.redis.start();
     await until('all is well again', async () => (await show()).verdict.tone === 'ok');
     const heard = page.text().length;
-    await redis.client.set(pictureKey('unseen'), JSON.stringify(pictureOf({ id: 'unseen', name: 'web.8' })));
+    await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen', name: 'web.8' })));
     await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() });
     await until('the same page hears of it again', () => page.text().slice(heard).includes('web.8'));
     assert.doesNotMatch(page.text(), /event: reload/);

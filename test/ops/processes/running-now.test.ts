@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Deadline } from '../../../lib/support/async';
-import { pictureKey, TREES } from '../../../lib/tree/tree-commands';
+import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { textOf } from '../jobs/visitor';
 import { OpsWeb } from '../ops-web';
-import { pictureOf, processorOf, statusOf, workerOf } from '../overview/pictures';
+import { processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-statuses';
 
 describe('what runs now', () => {
   let ops: OpsWeb;
@@ -27,13 +27,13 @@ describe('what runs now', () => {
     const job = { what: 'Report on time on odd-queue', id: 'job/7', ageMs: 12_000 };
     const request = { what: 'GET /reports on paper', id: 'req-1', ageMs: 5 };
     const lastStatus = { ...processorOf().lastStatus, inFlight: [job] } as ReturnType<typeof processorOf>['lastStatus'];
-    const picture = pictureOf({
+    const treeStatus = treeStatusOf({
       id: 'far',
       at: new Date().toISOString(),
       workers: [workerOf(0, { lastStatus: statusOf({ inFlight: [request] }) })],
       jobs: processorOf({ lastStatus }),
     });
-    await redis.client.set(pictureKey('far'), JSON.stringify(picture));
+    await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
     const { body } = await until('the tree is known', async () => {
       const answer = await ops.get('/ops/processes?tree=far');

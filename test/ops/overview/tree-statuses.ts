@@ -71,7 +71,7 @@ interface Changes extends Partial<Omit<TreeStatus, 'stats' | 'limits'>> {
 }
 
 /** A healthy tree of two workers and a job processor, but for what is said otherwise. */
-export function pictureOf({
+export function treeStatusOf({
   workers = [workerOf(0), workerOf(1)],
   jobs = processorOf(),
   stats,

@@ -1,7 +1,7 @@
 import type { TreeStatus } from '../../lib/cluster/status';
 import type { ProbeResult, SystemStatus } from '../../lib/health/status-collector';
 import type { QueueStatus } from '../../lib/job/queue/queue-status';
-import { NOW, pictureOf } from '../ops/overview/pictures';
+import { NOW, treeStatusOf } from '../ops/overview/tree-statuses';
 
 export function known<T>(value: T): ProbeResult<T> {
   return { ok: true, value, tookMs: 1 };
@@ -47,10 +47,13 @@ export const MAIL = {
 };
 
 /** All is well, but for what is said otherwise. */
-export function sightingOf(picture: TreeStatus = pictureOf(), changes: Partial<SystemStatus> = {}): SystemStatus {
+export function systemStatusOf(
+  treeStatus: TreeStatus = treeStatusOf(),
+  changes: Partial<SystemStatus> = {},
+): SystemStatus {
   return {
     at: new Date(NOW),
-    own: known(picture),
+    own: known(treeStatus),
     trees: known([]),
     queues: known([queueOf('default'), queueOf('mailer')]),
     foreign: known(false),

@@ -1,0 +1,160 @@
+import type { RedisClient } from './redis';
+import { RedisScript } from './redis-script';
+
+/** A member without a heartbeat for this long is not listed, ms. */
+const LISTED_MS = 30_000;
+/** A member without a heartbeat stays in Redis for this long, so that others can rescue its work, ms. */
+const KEPT_MS = 600_000;
+/** TTL of a command, s. */
+const COMMAND_TTL_S = 60;
+/** Time for which one call of `list` counts as watching, s. */
+const WATCHED_TTL_S = 10;
+
+// All times are in ms by Redis's clock, since the clocks of the processes may differ.
+//
+// KEYS  1 members, 2 the member's info, 3 its commands, 4 watched (optional)
+// ARGV  1 its id  2 its info, or '' to keep the last one  3 TTL of the info, s
+//       4 its last heartbeat, 5 its first one after the last gap (0: none yet)  6 maximum pause that is no gap
+//       7 heartbeat age from which others are unresponsive; negative: it judges nobody  8… commands that were executed
+// reply now, first heartbeat after the last gap, commands, unresponsive members, 1 if "watched" exists, else 0
+const HEARTBEAT_SCRIPT = new RedisScript(`
+local call, time = redis.call, redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local last, since, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
+if last == 0 or now < last or now - last > tonumber(ARGV[6]) then since = now end
+-- First, since a Redis without memory lets a script go on that begins with what needs none.
+call('expire', KEYS[2], ARGV[3])
+call('zadd', KEYS[1], now, ARGV[1])
+if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
+for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
+-- A member that has not been here all the time cannot tell whether the others were unresponsive, or Redis was away.
+local unresponsive = {}
+if limit >= 0 and now - since > limit then
+  unresponsive = call('zrangebyscore', KEYS[1], '-inf', now - limit, 'LIMIT', 0, 10)
+end
+return { now, since, call('lrange', KEYS[3], 0, -1), unresponsive, KEYS[4] and call('exists', KEYS[4]) or 0 }`);
+
+// KEYS  1 members, 2 watched (optional)
+// ARGV  1 prefix of the members' info, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 TTL of "watched" (s)
+// reply heartbeat age (ms) and info of each member
+const LIST_SCRIPT = new RedisScript(`
+local call, time = redis.call, redis.call('time')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if KEYS[2] then call('set', KEYS[2], 1, 'EX', ARGV[4]) end
+call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
+local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
+for i = 1, #found, 2 do
+  local info = call('get', ARGV[1]..found[i])
+  if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
+end
+return out`);
+
+// KEYS  1 members, 2 the commands of one   ARGV 1 its id, 2 the command, 3 its TTL, s
+const SEND_SCRIPT = new RedisScript(`
+if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
+redis.call('rpush', KEYS[2], ARGV[2])
+return redis.call('expire', KEYS[2], ARGV[3])`);
+
+export interface RegistryKeys {
+  /** Redis zset of ids by the time of their last heartbeat. */
+  readonly members: string;
+  /** Prefix of the Redis string with a member's info; its id follows. */
+  readonly infoPrefix: string;
+  /** Redis list of the commands that wait for a member. */
+  readonly commands: (id: string) => string;
+  /** Redis string that exists while somebody lists the members. */
+  readonly watched?: string;
+}
+
+/** The state by which a member judges others by the age of their heartbeats. */
+interface Judging {
+  /** The reply to its last heartbeat; undefined before the first. */
+  readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
+  /** After a longer pause between its own heartbeats it cannot judge others, since Redis may have been away, ms. */
+  readonly gapMs: number;
+  /** Heartbeat age from which others are unresponsive, ms. */
+  readonly unresponsiveMs: number;
+}
+
+export interface Heartbeat {
+  /** The member's info, as text. Default: the last one is kept. */
+  readonly info?: string | undefined;
+  /** TTL of the info after this heartbeat, s. */
+  readonly ttlS: number;
+  /** Commands that it has executed and that are to be removed. Default: none. */
+  readonly executed?: readonly string[];
+  /** Default: it judges nobody. */
+  readonly judging?: Judging;
+}
+
+export interface HeartbeatReply {
+  /** The time of the heartbeat by Redis's clock, ms since 1970. */
+  readonly now: number;
+  /** The member's first heartbeat after the last gap, likewise. */
+  readonly since: number;
+  readonly commands: readonly string[];
+  /** Ids of unresponsive members. */
+  readonly unresponsive: readonly string[];
+  /** true: somebody lists the members, so their info is wanted more often. */
+  readonly watched: boolean;
+}
+
+export interface Listed<Info> {
+  readonly info: Info;
+  /** Age of its last heartbeat, ms. Above some seconds the member is blocked, disconnected or dead. */
+  readonly heartbeatAgeMs: number;
+}
+
+/** The living trees, or job processors, that share one Redis. Each method throws when Redis does not answer. */
+export class HeartbeatRegistry {
+  constructor(
+    private readonly redis: RedisClient,
+    private readonly keys: RegistryKeys,
+  ) {}
+
+  /** Sends a heartbeat. @returns the commands that wait for the member, and the ids of unresponsive others. */
+  async heartbeat(id: string, { info = '', ttlS, executed = [], judging }: Heartbeat): Promise<HeartbeatReply> {
+    const { last = { now: 0, since: 0 }, gapMs = 0, unresponsiveMs = -1 } = judging ?? {};
+    const { members, infoPrefix, commands: commandsOf, watched: watchedKey } = this.keys;
+    const keys = [members, infoPrefix + id, commandsOf(id), ...(watchedKey === undefined ? [] : [watchedKey])];
+    const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs].map(String);
+    const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, ...numbers, ...executed]);
+    const [now, since, commands, unresponsive, watched] = reply as [number, number, string[], string[], number];
+    return { now, since, commands, unresponsive, watched: watched === 1 };
+  }
+
+  /** Lists the members. @param parse parses a member's info; undefined leaves the member out. */
+  async list<Info>(parse: (text: string) => Info | undefined): Promise<Listed<Info>[]> {
+    const { members, infoPrefix, watched } = this.keys;
+    const args = [infoPrefix, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
+    const keys = watched === undefined ? [members] : [members, watched];
+    const reply = (await LIST_SCRIPT.run(this.redis, keys, args)) as (number | string)[];
+    const listed: Listed<Info>[] = [];
+    for (let i = 0; i < reply.length; i += 2) {
+      const info = parse(String(reply[i + 1]));
+      if (info !== undefined) listed.push({ info, heartbeatAgeMs: Number(reply[i]) });
+    }
+    return listed;
+  }
+
+  /** Sends a command to a member; it expires after a minute. @returns false when no such member is listed. */
+  async send(id: string, command: string): Promise<boolean> {
+    const { members, commands } = this.keys;
+    return (await SEND_SCRIPT.run(this.redis, [members, commands(id)], [id, command, String(COMMAND_TTL_S)])) === 1;
+  }
+
+  /** Removes a command from the list. @returns false when another process has done so. */
+  async take(id: string, command: string): Promise<boolean> {
+    return (await this.redis.lRem(this.keys.commands(id), 0, command)) > 0;
+  }
+
+  /** Removes a member that has ended. */
+  async deregister(id: string): Promise<void> {
+    const { members, infoPrefix, commands } = this.keys;
+    await this.redis
+      .multi()
+      .zRem(members, id)
+      .del([infoPrefix + id, commands(id)])
+      .exec();
+  }
+}
