@@ -188,6 +188,13 @@ const mutations: readonly Mutation[] = [
     killedBy: LANDING,
   },
   {
+    promise: 'a text that nothing asks for any more is found',
+    file: 'lib/ops/overview/health-summary.ts',
+    find: "t('overview.verdict.noJobWaits')",
+    replace: "t('overview.verdict.well')",
+    killedBy: WORDS,
+  },
+  {
     promise: 'pages have one Korean word for a queue, which readers know',
     file: 'lib/ops/locales/ko.json',
     find: '"active": "다시 보내는 작업이 지금 실행 중입니다.",',

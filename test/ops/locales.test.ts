@@ -9,11 +9,17 @@ import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { forbiddenIn } from './forbidden-words';
 
 const OPS = path.resolve(__dirname, '../../lib/ops');
-const APP_VIEWS = path.resolve(__dirname, '../../lib/app/views');
+const APP = path.resolve(__dirname, '../../lib/app');
+const APP_VIEWS = path.join(APP, 'views');
 const localesIn = (folder: string) => ['en', 'ko'].map((locale) => path.join(folder, `${locale}.json`));
 const FOLDERS = filesBelow(OPS)
   .filter((file) => file.endsWith('/locales/en.json'))
   .map((file) => path.dirname(file));
+const PAGES = sourcesBelow(OPS);
+/** Sources that have the names of what the pages tell of, such as events and issues. */
+const NAMES = ['core', 'cluster', 'health', 'job', 'mailer', 'tree'].flatMap((folder) =>
+  sourcesBelow(path.resolve(OPS, '..', folder)),
+);
 
 const SENTENCES = 'overview.sentence.';
 /** Events whose sentence depends on what was done, or why. */
@@ -102,18 +108,108 @@ describe("the texts of the operator's pages", () => {
       FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, `${locale}.json`)).keys()]);
     const known = new Set([...keysIn('en'), ...keysIn('ko').filter((key) => key.startsWith(SENTENCES))]);
     const has = (key: string) => known.has(key) || known.has(`${key}_one`);
-    const asked = filesBelow(OPS)
-      .filter((file) => /\.(ts|ejs)$/.test(file))
-      .flatMap((file) =>
-        [...fs.readFileSync(file, 'utf8').matchAll(/\bt\('([\w.]+\w)'[,)]/g)].map(([, key = '']) => key),
-      );
+    const asked = PAGES.flatMap((text) => [...text.matchAll(/\bt\('([\w.]+\w)'[,)]/g)].map(([, key = '']) => key));
     assert.ok(asked.length > 50);
     assert.deepEqual(
       asked.filter((key) => !has(key)),
       [],
     );
+    // Also where it is composed: some text must begin as the code does, and end so.
+    const texts = [...known].map((key) => key.replace(/_(one|other)$/, ''));
+    const composed = PAGES.flatMap((text) => [...text.matchAll(/\bt\(`([^`]+)`/g)].map(([, key = '']) => key));
+    assert.ok(composed.length > 20);
+    assert.deepEqual(
+      composed.filter((key) => !key.startsWith('$') && !texts.some((one) => patternOf(key).test(one))),
+      [],
+    );
+  });
+
+  it('are all asked for somewhere', () => {
+    const keys = FOLDERS.flatMap(localesIn).flatMap((file) => [...textsOf(file).keys()]);
+    assert.deepEqual(unused(keys, PAGES, NAMES), []);
+    // The search finds what it is for, composed or not.
+    const made = [
+      "t('a.b')",
+      `t(\`a.kind.\${kind}\`)`,
+      "t('a.way.' + way + '.head')",
+      "const kind = 'good', way = 'long'",
+    ];
+    const given = ['a.b', 'a.c', 'a.kind.good', 'a.kind.bad', 'a.way.long.head', 'a.way.long.foot', 'a.way.short.head'];
+    assert.deepEqual(unused(given, made, []), ['a.c', 'a.kind.bad', 'a.way.long.foot', 'a.way.short.head']);
   });
 });
+
+describe("the app's texts", () => {
+  const files = (locale: string) => [
+    path.join(APP, `locales/${locale}.json`),
+    path.join(APP_VIEWS, `home.${locale}.json`),
+  ];
+  const keysIn = (locale: string) => files(locale).flatMap((file) => [...textsOf(file).keys()]);
+
+  it('are complete in both languages, and all asked for by its views and mails', () => {
+    assert.deepEqual(keysIn('ko').sort(), keysIn('en').sort());
+    const words = new Set(sourcesBelow(APP).flatMap((source) => source.match(/\w+/g) ?? []));
+    const names = keysIn('en').map((key) => key.split('.').at(-1) ?? '');
+    assert.deepEqual(
+      names.filter((name) => !words.has(name)),
+      [],
+    );
+  });
+});
+
+/** Matches what a template may become. */
+function patternOf(template: string): RegExp {
+  return new RegExp(
+    `^${template
+      .split(/(?:\$\{[^}]*\})+/)
+      .map((part) => part.replace(/\W/g, '\\$&'))
+      .join('(.+)')}$`,
+  );
+}
+
+/** `'jobs.' + page.name + '.title'` */
+const OPERAND = /'([\w.-]*)'|\([^()]*\)|[\w.$]+(?:\[[\w.$]+\])?/g;
+const SUM = new RegExp(`'[\\w.-]+\\.'(?:\\s*\\+\\s*(?:${OPERAND.source}))+`, 'g');
+
+/**
+ * Keys that no source names: not as a string, nor as a template or a sum whose variable parts stand somewhere in the
+ * sources as words.
+ */
+function unused(keys: readonly string[], sources: readonly string[], names: readonly string[]): string[] {
+  const strings = new Set<string>();
+  const templates = new Set<string>();
+  const words = new Set<string>();
+  for (const source of [...sources, ...names]) for (const [word] of source.matchAll(/\w+/g)) words.add(word);
+  for (const source of sources) {
+    for (const [, text = ''] of source.matchAll(/'([\w.-]+)'/g)) strings.add(text);
+    for (const [sum] of source.matchAll(SUM))
+      templates.add(
+        [...sum.matchAll(OPERAND)].map(([operand, text]) => (operand.startsWith("'") ? text : `\${}`)).join(''),
+      );
+    const constants = new Map(
+      [...source.matchAll(/const (\w+) = `([^`]+)`/g)].map(([, name = '', text = '']) => [name, text]),
+    );
+    for (const [, text = ''] of source.matchAll(/`([^`\n]+)`/g))
+      templates.add(text.replace(/^\$\{(\w+)\}/, (whole, name) => constants.get(name) ?? whole));
+  }
+  const patterns = [...templates].filter((text) => /^\w+\./.test(text)).map(patternOf);
+  const isWord = (part: string) => !part.includes('.') && part.split(/\W/).every((word) => words.has(word));
+  const isNamed = (name: string): boolean =>
+    strings.has(name) ||
+    patterns.some((pattern) =>
+      pattern
+        .exec(name)
+        ?.slice(1)
+        .every((part) => isWord(part) || isNamed(part)),
+    );
+  return keys.filter((key) => !isNamed(key.replace(/_(one|other)$/, '')));
+}
+
+function sourcesBelow(folder: string): string[] {
+  return filesBelow(folder)
+    .filter((file) => /\.(ts|ejs|js|html)$/.test(file))
+    .map((file) => fs.readFileSync(file, 'utf8'));
+}
 
 function filesBelow(folder: string): string[] {
   return fs

@@ -5,12 +5,12 @@ import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { Deadline } from '../../../lib/support/async';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { writePart } from '../../../lib/tree/time-series';
-import { pictureKey, TREES } from '../../../lib/tree/tree-commands';
+import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { type Browser, colourIn, launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { BEARER, OpsWeb } from '../ops-web';
-import { pictureOf } from '../overview/pictures';
+import { treeStatusOf } from '../overview/tree-statuses';
 
 const PAGE = '/ops?tree=far&range=10m';
 const STEP_MS = 10_000;
@@ -38,7 +38,8 @@ describe('charts in a browser', () => {
     redis = new Redis(ops.redis.url, new Events());
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
-    await redis.client.set(pictureKey('far'), JSON.stringify(pictureOf({ id: 'far', at: new Date().toISOString() })));
+    const status = treeStatusOf({ id: 'far', at: new Date().toISOString() });
+    await redis.client.set(treeStatusKey('far'), JSON.stringify(status));
     // Far ahead, so that it is not silent whatever this test waits for.
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
     for (let ago = 30; ago > 20; ago--)
