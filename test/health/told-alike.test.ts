@@ -4,13 +4,14 @@ import { judgementLines, judgementOf, NO_STORES } from '../../lib/cli/top/stores
 import { NO_RATES } from '../../lib/cli/top/view';
 import type { Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
-import { judge } from '../../lib/health/judge';
+import { judge, judgementJson } from '../../lib/health/judge';
 import type { SystemStatus } from '../../lib/health/status-collector';
 import type { Scrape } from '../../lib/ops/metrics/scrape';
 import { TREE } from '../../lib/ops/metrics/tree-families';
 import { overviewView } from '../../lib/ops/overview/overview-view';
 import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
+import { snakeCase } from '../../lib/support/snake-case';
 import {
   before as ago,
   NOW,
@@ -297,7 +298,8 @@ describe('how all is', () => {
 
   for (const [state, systemStatus, codes, ...told] of STATES) {
     it(`is told alike on the overview, in top, by status and in metrics: ${state}`, () => {
-      const { verdict } = onThePage(systemStatus);
+      const view = onThePage(systemStatus);
+      const { verdict } = view;
       const lines = verdict.issues.map(({ head, rest }) => `${head} ${rest}`.trim());
       assert.deepEqual(
         verdict.issues.map(({ id }) => id.split('-')[0]),
@@ -312,6 +314,8 @@ describe('how all is', () => {
       const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
       const status = judgementOf(systemStatus, treeStatus);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
+      const { level, issues } = snakeCase(view);
+      assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');
       const byStatus = judgementLines(systemStatus, treeStatus, new Date(NOW)).map(({ text }) => text);
       assert.deepEqual(byStatus, [title, ...below]);
       assert.deepEqual(inMetrics(systemStatus), [...codes].sort());

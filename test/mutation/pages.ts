@@ -188,6 +188,13 @@ const mutations: readonly Mutation[] = [
     killedBy: LANDING,
   },
   {
+    promise: 'a viewer is told nothing of what a process printed, in the JSON of issues either',
+    file: 'lib/ops/overview/overview-view.ts',
+    find: 'format.redacted ? judgement.issues.map',
+    replace: 'judgement === undefined ? judgement.issues.map',
+    killedBy: ['test/ops/overview/overview.test.ts'],
+  },
+  {
     promise: 'a text that nothing asks for any more is found',
     file: 'lib/ops/overview/health-summary.ts',
     find: "t('overview.verdict.noJobWaits')",

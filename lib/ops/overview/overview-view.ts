@@ -1,7 +1,8 @@
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import type { RecentEvent } from '../../core/notable-events';
-import { judge } from '../../health/judge';
+import type { Issue } from '../../health/issues';
+import { type Judgement, judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
 import { type EventLine, eventLines, healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
@@ -34,6 +35,9 @@ interface MachineView {
 /** All values of the overview, formatted for the reader. */
 export interface OverviewView {
   readonly at: Date;
+  /** The judgement itself, as `catamount status --json` has it, for programs that read the page's JSON. */
+  readonly level: Judgement['level'];
+  readonly issues: readonly Issue[];
   readonly verdict: VerdictView;
   /** null when there is only one tree. */
   readonly trees: readonly TreeTab[] | null;
@@ -64,6 +68,8 @@ export function overviewView(
   const { redis } = systemStatus;
   return {
     at: systemStatus.at,
+    level: judgement.level,
+    issues: format.redacted ? judgement.issues.map(redactedIssue) : judgement.issues,
     verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
@@ -72,6 +78,12 @@ export function overviewView(
     queues: queues ? queueRows(queues, valueIn(systemStatus.outbox), latencyWarningMs, format) : null,
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
   };
+}
+
+/** Viewers are told neither what a process printed nor the path of a request. */
+function redactedIssue({ detail: _detail, death, ...issue }: Issue): Issue {
+  if (death === undefined) return issue;
+  return { ...issue, death: death && { ...death, words: null, doing: null } };
 }
 
 function machineView(

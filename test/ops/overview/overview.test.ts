@@ -19,6 +19,8 @@ interface Shown {
     readonly title: string;
     readonly issues: readonly { readonly head: string }[];
   };
+  readonly level: string;
+  readonly issues: readonly { readonly code: string }[];
   readonly trees:
     | readonly { readonly id: string; readonly name: string; readonly tone: string; readonly current: boolean }[]
     | null;
@@ -76,6 +78,7 @@ describe('the overview', () => {
     assert.doesNotMatch(body, /\sstyle=|\son\w+=|<script>|javascript:/);
     const shown = await show();
     assert.deepEqual([shown.verdict.tone, shown.machine?.nodes[0]?.id, shown.trees], ['ok', 'primary', null]);
+    assert.deepEqual([shown.level, shown.issues], ['ok', []]);
   });
 
   it('has its scripts, uPlot among them, as assets of its own', async () => {
@@ -156,6 +159,8 @@ describe('the overview', () => {
       assert.doesNotMatch(seen.body, /ann@|203\.0\.113/, path);
       assert.match((await ops.get(path, operator)).body, /ann@/, path);
     }
+    const { level, issues } = await show('?tree=private', viewer);
+    assert.deepEqual([level, issues.map(({ code }) => code)], ['bad', ['restarts', 'phase']]);
     await retire('private');
   });
 
