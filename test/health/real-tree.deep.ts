@@ -122,8 +122,8 @@ describe('how a real tree is', () => {
     await client.connect();
     await client.sendCommand(['FLUSHALL']);
     client.destroy();
-    // The pause is kept in Postgres; the dead jobs are gone with Redis.
-    await assertTold(['redisEmptied', 'paused']);
+    // The pause and the dead jobs are kept in Postgres.
+    await assertTold(['redisEmptied', 'paused', 'deaths']);
   });
 });
 

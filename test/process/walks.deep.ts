@@ -16,8 +16,8 @@ const MAX_FILES = { 'POST /users': 22, 'a job': 25, 'a retry': 41, SIGTERM: 40 }
 /** What each role may have loaded of ours. The primary is below what was wanted; of web and jobs, 88 files of 9,900 lines and 110 of 15,200 are. */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
   primary: { files: 60, lines: 8_250 },
-  web: { files: 104, lines: 13_400 },
-  jobs: { files: 121, lines: 17_900 },
+  web: { files: 105, lines: 13_500 },
+  jobs: { files: 121, lines: 18_000 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;

@@ -26,7 +26,7 @@ describe('when Postgres takes connections and says nothing', () => {
     assert.equal(page.status, 200);
     proxy.silence();
     // The pool has a connection from before: first it is that which is silent, then new ones.
-    for (const path of ['/ops/mail/deliveries', '/ops/jobs/scheduled']) {
+    for (const path of ['/ops/mail/deliveries', '/ops/jobs/scheduled', '/ops/jobs/dead']) {
       const { status, headers, body } = await get(path);
       assert.deepEqual([status, headers['retry-after']], [503, '2'], textOf(body));
       assert.match(textOf(body), /Postgres does not answer/, path);
@@ -36,7 +36,7 @@ describe('when Postgres takes connections and says nothing', () => {
     const json = await get('/ops/jobs/scheduled.json');
     assert.deepEqual([json.status, json.json().reason], [503, 'away']);
     assert.match(textOf((await get('/ops')).body), /Postgres/);
-    assert.equal((await get('/ops/jobs/dead')).status, 200);
+    assert.equal((await get('/ops/jobs/retry')).status, 200);
   });
 
   it('a process that has not read the key of sessions yet says so, too', async () => {
