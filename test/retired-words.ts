@@ -52,6 +52,7 @@ export const RETIRED: Readonly<Record<string, string>> = {
   lastErrors: 'recentStderr',
   killSilent: 'killUnresponsive',
   becomePolite: 'enterLameDuck',
+  'circuit open': 'crash loop',
   FigurePart: 'Rollup',
   FigureSums: 'RollupCounters',
   FigureSource: 'RollupSource',

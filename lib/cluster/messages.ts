@@ -8,12 +8,12 @@ import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, 
  * process has its own monotonic clock.
  */
 export type ToWorker =
-  /** The reply to `hello`. */
+  /** The reply to `online`. */
   | { readonly catamount: 'assign'; readonly slot: number; readonly phase: number }
-  /** Keep serving, but close each connection after its response. Reply `calm` when no request is left. */
-  | { readonly catamount: 'polite'; readonly atMostMs: number }
+  /** Keep serving, but close each connection after its response. Reply `idle` when no request is left. */
+  | { readonly catamount: 'lame-duck'; readonly atMostMs: number }
   /**
-   * No more connections will come: finish requests in flight, then send `closed`. `handOff`: idle connections go to
+   * No more connections will come: finish requests in flight, then send `drained`. `handOff`: idle connections go to
    * other workers.
    */
   | { readonly catamount: 'drain'; readonly remainingMs: number; readonly handOff: boolean }
@@ -30,19 +30,19 @@ export type ToWorker =
   /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   | AnswerMessage
-  /** The primary has seen `closed`, and every connection handed off before it: exit. */
-  | { readonly catamount: 'bye' };
+  /** The primary has seen `drained`, and every connection handed off before it: exit. */
+  | { readonly catamount: 'exit' };
 
 export type FromWorker =
   /**
    * The first message: the worker listens now. Earlier messages to it are lost: cluster's own listener swallows them.
    */
-  | { readonly catamount: 'hello' }
+  | { readonly catamount: 'online' }
   /** `begunFile`: path of the worker's request journal. */
   | { readonly catamount: 'ready'; readonly begunFile?: string | undefined }
   /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
-  | { readonly catamount: 'calm' }
+  | { readonly catamount: 'idle' }
   | { readonly catamount: 'heap-snapshot'; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
@@ -53,7 +53,7 @@ export type FromWorker =
   /** Carries an idle connection for another worker. */
   | { readonly catamount: 'pass-on' }
   /** The drain is over. `cut`: requests left unanswered at the deadline. `status`: null if it never served. */
-  | { readonly catamount: 'closed'; readonly cut: number; readonly status: WorkerStatus | null }
+  | { readonly catamount: 'drained'; readonly cut: number; readonly status: WorkerStatus | null }
   /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
   | { readonly catamount: 'leave'; readonly reason: string }
   | AskMessage

@@ -54,7 +54,7 @@ export interface ProcessorStatus extends ProcessMetrics {
 export interface ProcessorStats {
   readonly pid: number | null;
   /** `stopped`: an operator stopped it, until it is resumed or restarted. */
-  readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'waiting' | 'circuit open';
+  readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'waiting' | 'crash loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
   readonly restarts: number;

@@ -70,7 +70,7 @@ export class Worker {
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
       process.on(signal, () => this.tell({ catamount: 'leave', reason: `it got ${signal}` }));
     }
-    this.tell({ catamount: 'hello' });
+    this.tell({ catamount: 'online' });
   }
 
   /**
@@ -123,8 +123,8 @@ export class Worker {
         this.assignment = { slot: message.slot, phase: message.phase };
         this.assigned.resolve(this.assignment);
         break;
-      case 'polite':
-        void this.server?.enterLameDuck(message.atMostMs).then(() => this.tell({ catamount: 'calm' }));
+      case 'lame-duck':
+        void this.server?.enterLameDuck(message.atMostMs).then(() => this.tell({ catamount: 'idle' }));
         break;
       case 'drain':
         void this.leave(Deadline.after(message.remainingMs), message.handOff);
@@ -156,7 +156,7 @@ export class Worker {
       case 'heap-snapshot':
         this.tell({ catamount: 'heap-snapshot', file: writeHeapSnapshot(message.file) });
         break;
-      case 'bye':
+      case 'exit':
         process.exit(this.cut > 0 ? 1 : 0);
     }
   }
@@ -166,10 +166,10 @@ export class Worker {
     this.leaving = true;
     const pass: HandOff = (connection, done) => this.handOff(connection, done);
     this.cut = (await this.server?.drain(deadline, handOff ? pass : undefined)) ?? 0;
-    // With a primary, wait for its `bye`: only then has it received every connection handed off.
+    // With a primary, wait for its `exit`: only then has it received every connection handed off.
     if (!process.connected) process.exit(0);
     // The status counts the requests answered since the last heartbeat.
-    this.tell({ catamount: 'closed', cut: this.cut, status: this.server?.status() ?? null });
+    this.tell({ catamount: 'drained', cut: this.cut, status: this.server?.status() ?? null });
   }
 
   private handOff(connection: ConnectionHandle, done: () => void): void {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { isNoScript } from '../internals/redis-errors';
+import { withTimeout } from '../support/async';
 import type { RedisClient } from './redis';
 
 /** Default timeout of a script's reply, ms. */
@@ -52,17 +53,6 @@ export class RedisTimeoutError extends Error {
  * @param onLate called with a reply that comes after the timeout.
  * @throws RedisTimeoutError.
  */
-export async function answerWithin<T>(limitMs: number, answer: Promise<T>, onLate?: (answer: T) => void): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => {
-      reject(new RedisTimeoutError(limitMs));
-      if (onLate) answer.then(onLate, () => undefined);
-    }, limitMs);
-  });
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function answerWithin<T>(limitMs: number, answer: Promise<T>, onLate?: (answer: T) => void): Promise<T> {
+  return withTimeout(answer, limitMs, () => new RedisTimeoutError(limitMs), onLate);
 }

@@ -13,7 +13,7 @@ export const ISSUE_CODES = [
   'restarts',
   'hot',
   'silent',
-  'circuit',
+  'crashLoop',
   'jobsRestart',
   'jobsStopped',
   'jobsQuiet',
@@ -283,8 +283,8 @@ function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus
   const attempt = nextTry?.attempt ?? 0;
   const restarting: Issue = { level: 'bad', code: 'jobsRestart', figures: { attempt }, death };
   switch (processor.state) {
-    case 'circuit open':
-      return [{ level: 'bad', code: 'circuit', figures: { count: attempt }, death }];
+    case 'crash loop':
+      return [{ level: 'bad', code: 'crashLoop', figures: { count: attempt }, death }];
     case 'waiting':
       return [restarting];
     case 'off':

@@ -7,6 +7,7 @@ import type { RedisClient } from '../core/redis';
 import { isForeign } from '../job/outbox/installation';
 import { dueByQueue } from '../job/outbox/table';
 import { knownQueues, type QueueStatus, readQueues } from '../job/queue/queue-status';
+import { withTimeout } from '../support/async';
 import { byTextAndNumber } from '../support/text';
 import { readActions } from '../tree/operator-actions';
 import { type ListedTree, TreeDirectory } from '../tree/tree-directory';
@@ -78,17 +79,9 @@ export class CachedProbe<T> {
     }
   }
 
-  private async withinLimit(): Promise<T> {
+  private withinLimit(): Promise<T> {
     const { limitMs = 1500 } = this.options;
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new Error(`no answer within ${limitMs} ms`)), limitMs);
-    });
-    try {
-      return await Promise.race([this.read(), late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    return withTimeout(this.read(), limitMs, () => new Error(`no answer within ${limitMs} ms`));
   }
 }
 

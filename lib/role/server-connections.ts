@@ -5,7 +5,7 @@ import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { withTlsAdvice } from '../core/tls';
 import type { Database } from '../model/database';
-import { toError } from '../support/async';
+import { toError, valueWithin } from '../support/async';
 
 /** Time limit for the first connection, ms. */
 const REACH_MS = 10_000;
@@ -25,15 +25,11 @@ export async function connectOrFail(database: Database, doing: string): Promise<
 
 /** The same for Redis. Elsewhere the client keeps retrying; here the first failure is final. */
 export async function reachRedis(redis: Redis, url: string, events: Events, doing: string): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<Error>((resolve) => {
-    timer = setTimeout(() => resolve(new Error(`no answer within ${REACH_MS / 1000} s`)), REACH_MS);
-  });
   const ready = events.next('redis.ready').then(() => undefined);
   const lost = events.next('redis.lost').then(({ error }) => error);
   await redis.start();
-  const failure = await Promise.race([ready, lost, late]);
-  clearTimeout(timer);
+  const late = new Error(`no answer within ${REACH_MS / 1000} s`);
+  const failure = await valueWithin(Promise.race([ready, lost]), REACH_MS, late);
   if (failure) throw refused(doing, 'Redis', url, failure);
 }
 

@@ -30,7 +30,7 @@ export class Deadline {
   }
 }
 
-const LATE = Symbol('late');
+const LATE: unique symbol = Symbol('late');
 
 /**
  * @returns LATE when `work` has not settled after `ms`. A process that was blocked itself, by its own work or by the
@@ -49,6 +49,33 @@ async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof L
   } finally {
     clearTimeout(timer);
     clearImmediate(afterReading);
+  }
+}
+
+/**
+ * Waits for `work`, but not longer than `ms`.
+ * @param onLate called with a result that comes after that.
+ * @throws (rejects) what `timeoutError` makes when `work` is late, and as `work` does when it fails in time.
+ */
+export async function withTimeout<T>(
+  work: Promise<T>,
+  ms: number,
+  timeoutError: () => Error,
+  onLate?: (value: T) => void,
+): Promise<T> {
+  const value = await unlessLate(work, ms);
+  if (value !== LATE) return value;
+  work.then(onLate, () => undefined);
+  throw timeoutError();
+}
+
+/** Resolves with `fallback` when `work` fails, or takes longer than `ms`. */
+export async function valueWithin<T, F>(work: Promise<T>, ms: number, fallback: F): Promise<T | F> {
+  try {
+    const value = await unlessLate(work, ms);
+    return value === LATE ? fallback : value;
+  } catch {
+    return fallback;
   }
 }
 

@@ -7,6 +7,7 @@ import helmet from 'koa-helmet';
 import { isLocale, LOCALES, type Locale, type TrustedProxies } from '../core/config';
 import type { Events } from '../core/events';
 import { runInContext } from '../core/execution-context';
+import { valueWithin } from '../support/async';
 import { ProblemError } from './problem';
 import { onRequestEnd } from './response-end';
 
@@ -88,20 +89,12 @@ async function namesOfFailing(checks: readonly ReadinessCheck[]): Promise<string
   return checks.filter((_check, index) => !answers[index]).map(({ name }) => name);
 }
 
-async function answersInTime(check: () => Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(false), ANSWER_MS);
-  });
-  const answer = (async () => {
+function answersInTime(check: () => Promise<unknown>): Promise<boolean> {
+  const answer = async () => {
     await check();
     return true;
-  })().catch(() => false);
-  try {
-    return await Promise.race([answer, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+  };
+  return valueWithin(answer(), ANSWER_MS, false);
 }
 
 /** Allows nothing that could break a log line or a header. */

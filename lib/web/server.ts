@@ -75,7 +75,7 @@ function pipelineOf(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipel
 }
 
 /** Requests have ceased when none came for this long, ms. */
-const CALM_MS = 250;
+const QUIET_MS = 250;
 /** Interval at which idle keep-alive connections are looked for while draining, ms. */
 const IDLE_SWEEP_MS = 25;
 
@@ -135,12 +135,12 @@ export class WebServer {
   async enterLameDuck(atMostMs: number): Promise<void> {
     this.startPoliteness();
     const since = performance.now();
-    const calm = deferred();
+    const quiet = deferred();
     const timer = setInterval(() => {
       const quietMs = performance.now() - Math.max(this.lastRequestAt, since);
-      if (quietMs >= CALM_MS || performance.now() - since >= atMostMs) calm.resolve();
-    }, CALM_MS / 5);
-    await calm.promise;
+      if (quietMs >= QUIET_MS || performance.now() - since >= atMostMs) quiet.resolve();
+    }, QUIET_MS / 5);
+    await quiet.promise;
     clearInterval(timer);
   }
 

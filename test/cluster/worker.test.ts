@@ -33,7 +33,7 @@ describe('a worker', () => {
     worker = fork(ENTRY, { execArgv: ['--import', 'tsx'] });
     worker.on('message', (message: FromWorker, connection) => {
       heard.push(message);
-      if (message.catamount === 'hello') tell({ catamount: 'assign', slot: 0, phase: 0 });
+      if (message.catamount === 'online') tell({ catamount: 'assign', slot: 0, phase: 0 });
       if (connection) returned.push(connection as unknown as Handle);
     });
     await hears('ready');
@@ -53,14 +53,14 @@ describe('a worker', () => {
     const client = net.connect(port(), '127.0.0.1');
     await hears('taken');
     tell({ catamount: 'drain', remainingMs: 600_000, handOff: true });
-    await hears('closed');
+    await hears('drained');
     assert.deepEqual(
-      heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'pass-on', 'closed'].includes(name)),
-      ['taken', 'pass-on', 'closed'],
+      heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'pass-on', 'drained'].includes(name)),
+      ['taken', 'pass-on', 'drained'],
     );
     assert.equal(returned.length, 1);
     const exited = once(worker, 'exit');
-    tell({ catamount: 'bye' });
+    tell({ catamount: 'exit' });
     assert.deepEqual(await exited, [0, null]);
     client.destroy();
   });
@@ -70,11 +70,11 @@ describe('a worker', () => {
     await hears('leave');
     const cut = await fetch(`${address}/early?ms=600000`);
     tell({ catamount: 'drain', remainingMs: 0, handOff: false });
-    await hears('closed');
+    await hears('drained');
     const last = heard.at(-1);
-    assert.ok(last?.catamount === 'closed' && last.cut === 1 && last.status !== null, JSON.stringify(last));
+    assert.ok(last?.catamount === 'drained' && last.cut === 1 && last.status !== null, JSON.stringify(last));
     const exited = once(worker, 'exit');
-    tell({ catamount: 'bye' });
+    tell({ catamount: 'exit' });
     assert.deepEqual(await exited, [1, null]);
     await assert.rejects(cut.text());
   });

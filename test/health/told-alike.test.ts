@@ -91,12 +91,7 @@ const STATES: readonly (readonly [
     /job processor restarts, try 2/,
   ],
   ['its successor that starts', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
-  [
-    'an open circuit',
-    systemStatusOf(processor('circuit open', { ...NEXT, attempt: 6 })),
-    ['circuit'],
-    /6 times in a row/,
-  ],
+  ['a crash loop', systemStatusOf(processor('crash loop', { ...NEXT, attempt: 6 })), ['crashLoop'], /6 times in a row/],
   ['a stopped job processor', systemStatusOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [

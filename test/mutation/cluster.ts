@@ -38,7 +38,7 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/memory-watch.test.ts'],
   },
   {
-    promise: 'a worker that leaves waits for `bye`, behind the last connection on its way to it',
+    promise: 'a worker that leaves waits for `exit`, behind the last connection on its way to it',
     file: 'lib/cluster/worker.ts',
     find: 'if (!process.connected) process.exit(0);',
     replace: 'setImmediate(() => process.exit(0));',

@@ -183,8 +183,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a store that does not answer in time is down',
     file: 'lib/web/middleware.ts',
-    find: 'setTimeout(() => resolve(false), ANSWER_MS)',
-    replace: 'setTimeout(() => resolve(true), ANSWER_MS)',
+    find: 'return valueWithin(answer(), ANSWER_MS, false);',
+    replace: 'return valueWithin(answer(), ANSWER_MS, true);',
     killedBy: ['test/web/health.test.ts'],
   },
   {

@@ -49,7 +49,11 @@ describe('a release in production', () => {
     trees.push(tree);
     const { code } = await tree.exited;
     const text = tree.lines.map((line) => line.text).join('\n');
-    return { code, text, done: [...text.matchAll(/migrated (?:up|down): \d+_(\w+)/g)].map(([, name]) => name) };
+    return {
+      code,
+      text,
+      done: [...text.matchAll(/(?:applied|rolled back) migration \d+_(\w+)/g)].map(([, name]) => name),
+    };
   };
   const tables = async () => {
     const rows = await database.query<{ name: string }>(

@@ -125,7 +125,7 @@ function processorRow(
     megabytes(jobs.pssMb ?? status?.rssMb),
     String(jobs.restarts),
   ];
-  return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'circuit open' ? 'bad' : 'warn' };
+  return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'crash loop' ? 'bad' : 'warn' };
 }
 
 function processorState({ state }: ProcessorStats, nextTry: string | undefined, now: number): string {

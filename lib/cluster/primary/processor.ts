@@ -61,7 +61,7 @@ export class ProcessorSupervisor {
   /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
   private other: ProcessorHandle | undefined;
   /** The state reported while there is no `current`. */
-  private absence: 'off' | 'stopped' | 'waiting' | 'circuit open' = 'off';
+  private absence: 'off' | 'stopped' | 'waiting' | 'crash loop' = 'off';
   private everReady = false;
   private restarts = 0;
   /** CPU time of processors that are gone, s. */
@@ -327,7 +327,7 @@ export class ProcessorSupervisor {
 
   private tryAgain(servedMs: number): void {
     const wait = this.policy.schedule(servedMs, () => this.fork());
-    this.absence = wait.attempt >= CRASH_LOOP_DEATHS ? 'circuit open' : 'waiting';
+    this.absence = wait.attempt >= CRASH_LOOP_DEATHS ? 'crash loop' : 'waiting';
     if (wait.attempt === CRASH_LOOP_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
     this.events.emit('processor.restart-scheduled', wait);
   }

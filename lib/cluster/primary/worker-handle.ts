@@ -32,7 +32,7 @@ export interface PoolCallbacks {
 
 /** The primary's view of a web worker. */
 export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements Taker {
-  readonly calm = deferred();
+  readonly idle = deferred();
   /** True when all its slots were in use by its last report. */
   full = false;
   /** Status of the last heartbeat; undefined before the first. */
@@ -82,8 +82,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   /** Lets it close connections after each response; resolves when no request is left, at most after `atMostMs`. */
   async enterLameDuck(atMostMs: number): Promise<void> {
     if (this.lifecycle !== 'ready') return;
-    this.send({ catamount: 'polite', atMostMs });
-    await this.calm.promise;
+    this.send({ catamount: 'lame-duck', atMostMs });
+    await this.idle.promise;
   }
 
   /** @param handOff true if another worker can take its idle connections; it needs some of the time for them. */
@@ -157,7 +157,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   }
 
   protected left(): void {
-    this.calm.resolve();
+    this.idle.resolve();
     this.begun?.close();
     this.begun = undefined;
     // Its last messages may still be in the channel.
@@ -189,7 +189,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
 
   protected receive(message: FromWorker, connection: unknown): void {
     switch (message.catamount) {
-      case 'hello':
+      case 'online':
         this.send({ catamount: 'assign', slot: this.slot, phase: this.phase });
         break;
       case 'ready':
@@ -203,13 +203,13 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
       case 'heap-snapshot':
         this.snapshot?.resolve(message.file);
         break;
-      case 'calm':
-        this.calm.resolve();
+      case 'idle':
+        this.idle.resolve();
         break;
-      case 'closed':
+      case 'drained':
         if (message.status) this.checkIn(message.status);
         // IPC keeps the order: every connection that it handed off has arrived by now.
-        this.send({ catamount: 'bye' });
+        this.send({ catamount: 'exit' });
         break;
       case 'leave':
         this.pool.requestReplacement(this);

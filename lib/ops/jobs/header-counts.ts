@@ -1,8 +1,8 @@
-import { setTimeout } from 'node:timers/promises';
 import { countCrons } from '../../job/cron/cron-table';
 import { ProcessList } from '../../job/processes/process-list';
 import { knownQueues, readQueues } from '../../job/queue/queue-status';
 import { sizeOfSet } from '../../job/sets/scan';
+import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
 import type { Counts } from '../ui/layout';
 
@@ -43,14 +43,8 @@ export class JobCounts {
   }
 }
 
-async function known(count: Promise<number>): Promise<number | null> {
-  const controller = new AbortController();
-  const late = setTimeout(PATIENCE_MS, null, { signal: controller.signal }).catch(() => null);
-  try {
-    return await Promise.race([count.catch(() => null), late]);
-  } finally {
-    controller.abort();
-  }
+function known(count: Promise<number>): Promise<number | null> {
+  return valueWithin(count, PATIENCE_MS, null);
 }
 
 function sum(numbers: readonly number[]): number {

@@ -8,6 +8,7 @@ import { ProcessList } from '../../job/processes/process-list';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { sizeOfSet } from '../../job/sets/scan';
 import { History, type HistoryCounters } from '../../job/stats/history';
+import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
 import { expose, type Family } from './exposition';
 import { JOBS, MAILS, QUEUES } from './job-families';
@@ -102,16 +103,8 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
 }
 
 /** undefined when reading fails or takes longer than the limit. */
-async function known<T>(reading: Promise<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(() => resolve(undefined), LIMIT_MS);
-  });
-  try {
-    return await Promise.race([reading.catch(() => undefined), late]);
-  } finally {
-    clearTimeout(timer);
-  }
+function known<T>(reading: Promise<T>): Promise<T | undefined> {
+  return valueWithin(reading, LIMIT_MS, undefined);
 }
 
 /** Rows are counted up to this number, to bound the time. */

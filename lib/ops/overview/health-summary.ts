@@ -333,7 +333,7 @@ const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, str
     restarts: ofWorker,
     hot: ofWorker,
     silent: ofWorker,
-    circuit: `${PROCESSES}#jobs`,
+    crashLoop: `${PROCESSES}#jobs`,
     jobsRestart: `${PROCESSES}#jobs`,
     jobsStopped: `${PROCESSES}#jobs`,
     jobsQuiet: `${PROCESSES}#jobs`,

@@ -60,12 +60,12 @@ function stateOf(
   switch (processor.state) {
     case 'stopped':
       return { tone: 'warn', line: 'cut', phase: phase('stopped'), say: say('jobsStopped') };
-    case 'circuit open': {
+    case 'crash loop': {
       const next = nextTry
         ? t('overview.next.waits', { span: format.until(nextTry.at), attempt: nextTry.attempt })
         : '';
       const count = nextTry?.attempt ?? 0;
-      return { tone: 'bad', line: 'cut', phase: phase('circuit'), say: `${say('circuit', { count })} ${next}` };
+      return { tone: 'bad', line: 'cut', phase: phase('crashLoop'), say: `${say('crashLoop', { count })} ${next}` };
     }
     case 'waiting':
       return {

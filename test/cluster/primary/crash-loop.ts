@@ -7,7 +7,7 @@ import { order, statsOf } from './operator';
 import { Stage } from './stage';
 import { underLoad } from './under-load';
 
-/** As many deaths open the circuit. */
+/** As many deaths are a crash loop. */
 const CIRCUIT = 5;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 30_000;
@@ -24,7 +24,7 @@ function assertNoSlower(times: readonly number[], before: readonly number[]): vo
 }
 
 /**
- * @param ms how long the web is watched while the processor dies, at least until the circuit is open.
+ * @param ms how long the web is watched while the processor dies, at least until it is in a crash loop.
  * @param measured whether the web has to be as quick as before, and the processor back at once.
  */
 export function crashLoop(ms: number, measured = true): void {
@@ -59,8 +59,8 @@ export function crashLoop(ms: number, measured = true): void {
     async function dieFor(ms: number): Promise<void> {
       const begun = performance.now();
       const workers = await workerPids(tree);
-      const open = async () => (await statsOf(tree)).job_processor.state === 'circuit open';
-      await until('the circuit is open', open);
+      const open = async () => (await statsOf(tree)).job_processor.state === 'crash loop';
+      await until('it is in a crash loop', open);
       const ready = await tree.request('GET', '/ready');
       assert.equal(ready.status, 200);
       assert.deepEqual(ready.json(), { status: 'degraded', app: 'patience', broken: ['jobs'] });

@@ -203,8 +203,8 @@ describe('the card of', () => {
 
     it('shows each of its states', () => {
       const processor = { death: BLOCKED, nextTry: { ...IN_2_S, attempt: 6 } };
-      const seen = (['quiet', 'stopped', 'stopping', 'booting', 'waiting', 'circuit open'] as const).map((state) => {
-        const trouble = state === 'waiting' || state === 'circuit open';
+      const seen = (['quiet', 'stopped', 'stopping', 'booting', 'waiting', 'crash loop'] as const).map((state) => {
+        const trouble = state === 'waiting' || state === 'crash loop';
         const { tone, line, phase } = jobs(
           state,
           trouble ? { processor, jobs: processorOf({ state, pid: null }) } : {},
@@ -217,9 +217,9 @@ describe('the card of', () => {
         ['stopping', 'warn', 'dashed', 'draining'],
         ['booting', 'busy', 'dashed', 'starting'],
         ['waiting', 'bad', 'cut', 'restarting'],
-        ['circuit open', 'bad', 'cut', 'circuit open'],
+        ['crash loop', 'bad', 'cut', 'crash loop'],
       ]);
-      const open = jobs('circuit open', { processor, jobs: processorOf({ state: 'circuit open', pid: null }) });
+      const open = jobs('crash loop', { processor, jobs: processorOf({ state: 'crash loop', pid: null }) });
       assert.equal(open.say, 'Died 6 times in a row. Starts in 2.0 s, try 6.');
       assert.deepEqual([open.memory.text, open.on], ['–', 0]);
     });
