@@ -222,6 +222,13 @@ const mutations: readonly Mutation[] = [
     replace: 'error : error',
     killedBy: ['test/ops/ui/silent-postgres.deep.ts'],
   },
+  {
+    promise: 'what an order would touch is shown as a list with lines of its own',
+    file: 'lib/ops/views/processes/confirm.ejs',
+    find: '<ul class="selected">',
+    replace: '<ul class="doomed">',
+    killedBy: ['test/ops/ui/view-classes.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -51,7 +51,7 @@ describe('orders to a real tree, in a browser', () => {
     await operator.waitForCard('worker-2', { tone: 'ok', phase: 'ready' });
     assert.equal(await operator.page.evaluate('window.same'), true);
     await operator.goto('/ops/processes/remove');
-    assert.match(await wordsOf(operator.page.locator('.doomed')), /Worker 2\s*idle/);
+    assert.match(await wordsOf(operator.page.locator('.selected')), /Worker 2\s*idle/);
     await operator.confirm(/Remove worker 2 of/, 'Remove worker 2');
     await operator.card('worker-2').waitFor({ state: 'detached' });
     await tree.waitForLine(/worker-count-down requested by the operator's pages/);
@@ -71,7 +71,7 @@ describe('orders to a real tree, in a browser', () => {
   it('restarts all workers while it goes on showing them', async () => {
     const pids = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
     await operator.page.getByRole('link', { name: 'Restart workers' }).click();
-    assert.equal(await operator.page.locator('.doomed li').count(), 2);
+    assert.equal(await operator.page.locator('.selected li').count(), 2);
     await shoot(operator.page, 'confirm-restart');
     assert.deepEqual(await violations(operator.page), []);
     await operator.confirm(/Restart 2 workers of/, 'Restart 2 workers');
