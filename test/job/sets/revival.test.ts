@@ -135,12 +135,13 @@ describe('jobs that an operator moves', () => {
 
   it('let a unique job be enqueued again once it is deleted or killed', async () => {
     class OnlyJob extends MoodyJob {
-      static override unique = true as const;
+      static override unique = { ttl: '2h' };
     }
     const one = await OnlyJob.set({ wait: '1h' }).performLater('a');
     assert.equal((await OnlyJob.set({ wait: '1h' }).performLater('a')).enqueued, false);
     const claim = () => system.postgres.query('select (unique_until - run_at)::text as lasts from job_outbox');
     const before = await claim();
+    assert.ok(before[0]?.lasts, 'the claim has an end');
     assert.equal(
       await isMoved(sets.scheduled.rescheduleMany({ ids: [one.id] }, new Date(Date.now() + 864_000_000))),
       true,
