@@ -55,7 +55,7 @@ describe('how a real tree is', () => {
     assert.match(body, new RegExp(`<html lang="${locale}"`));
     const [section = ''] = /<section class="verdict".*?<\/section>/s.exec(body) ?? [];
     const [, title = ''] = /<h1[^>]*>(.*?)<\/h1>/s.exec(section) ?? [];
-    const items = [...section.matchAll(/<a class="plain"[^>]*>(.*?)<\/a>\s*<span[^>]*>(.*?)<\/span>/gs)];
+    const items = [...section.matchAll(/<a\s+class="plain"[^>]*>(.*?)<\/a>\s*<span[^>]*>(.*?)<\/span>/gs)];
     return { title: plain(title), lines: items.map(([, head, rest]) => plain(`${head} ${rest}`)) };
   }
 
