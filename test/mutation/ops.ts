@@ -286,7 +286,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/processes/processes-page.ts',
     find: "what.replace(/^.* on /s, '')",
     replace: "what.replace(/^.*? on /s, '')",
-    killedBy: ['test/ops/processes/running-now.test.ts'],
+    killedBy: ['test/ops/processes/processes-page.test.ts'],
   },
   {
     promise: 'no percentile is above the slowest',
