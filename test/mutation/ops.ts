@@ -289,6 +289,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/ops/processes/processes-page.test.ts'],
   },
   {
+    promise: 'a command is offered by the status of that moment, not by one read a moment ago',
+    file: 'lib/ops/processes/processes-page.ts',
+    find: "statusCollector.collect({ trees: 'now' })",
+    replace: 'statusCollector.collect()',
+    killedBy: ['test/ops/processes/processes-page.test.ts'],
+  },
+  {
     promise: 'no percentile is above the slowest',
     file: 'lib/support/histogram.ts',
     find: 'greatest >= from ? Math.min(end, greatest) : end',
