@@ -2,6 +2,7 @@ import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
 import {
   type FromProcessor,
+  HEARTBEAT_INTERVAL_MS,
   isOurs,
   PrimaryClient,
   type ProcessorCommand,
@@ -33,12 +34,11 @@ import { pendingMigrations } from '../model/migrator';
 import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
+import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { loadJobSetup, loadMailSetup } from './load-setup';
-
-const HEARTBEAT_MS = 1000;
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -85,14 +85,14 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     tellPrimary({ catamount: 'ready' });
     const collector = new OutOfBandGc();
     let ended = 0;
-    const beat = () => {
+    const beat = async (): Promise<undefined> => {
       const [status, work] = [jobs.status(), jobs.work()];
       tellPrimary({ catamount: 'heartbeat', status, work });
       ended += work.processed + work.failed;
       collector.tick(status.inFlight.length, ended);
     };
-    beat();
-    setInterval(beat, HEARTBEAT_MS);
+    const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
+    new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: beat, onError }).start();
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });
