@@ -48,6 +48,8 @@ export interface WorkerStats {
 export interface ProcessorStatus extends ProcessMetrics {
   readonly inFlight: readonly WorkInFlight[];
   readonly quiet: boolean;
+  /** false: notifications of Postgres do not arrive; null: not known yet. */
+  readonly listening?: boolean | null;
   readonly pool: PoolStats;
 }
 
@@ -209,6 +211,8 @@ export interface TreeStatus {
     /** The largest worker is recycled when the tree takes more than this; null without a limit. */
     readonly recycleAboveMb: number | null;
     readonly drainMs: number;
+    /** The most connections to Postgres that it may open; absent from trees of an older version. */
+    readonly databaseConnections?: number;
   };
   /** Rates of the recent past. */
   readonly rates: {

@@ -30,6 +30,8 @@ interface StopTuning {
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
   readonly redisUrl: string;
+  /** Leads past a pooler to Postgres itself. Default: the database's own URL. */
+  readonly databaseDirectUrl?: string | undefined;
   readonly database: Database;
   /** Started before this service, and stopped after it. */
   readonly redis: Redis;
@@ -72,7 +74,7 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly graceMs?: number;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
-  /** Interval of polling for jobs without a notification, ms. Default 1000, and less if it serves many queues. */
+  /** Longest interval of polling for jobs without a notification, ms. Default 2000, and less if it serves many queues. */
   readonly pollMs?: number;
   readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
@@ -113,6 +115,7 @@ export class JobProcessor implements Service {
     });
     this.outbox = new OutboxService({
       database,
+      listenUrl: options.databaseDirectUrl,
       redis,
       events,
       production: config.environment === 'production',
@@ -210,6 +213,11 @@ export class JobProcessor implements Service {
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.drain(deadline);
     return this.stopping;
+  }
+
+  /** false: notifications of Postgres do not arrive; null: not known yet. */
+  get listening(): boolean | null {
+    return this.outbox.listening;
   }
 
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {

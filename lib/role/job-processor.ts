@@ -21,6 +21,7 @@ import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { ErrorReporter } from '../job/perform/error-reporter';
+import { treeIdOf } from '../job/processes/process-list';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
 import { MailDelivery } from '../mailer/delivery/delivery';
@@ -144,8 +145,7 @@ export class JobProcessorRole {
     const { app, config, events } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
-    const poolMax = poolSizeFor(config.jobs.concurrency);
-    const database = new Database(urls.database, { production, events, poolMax });
+    const database = new Database(urls.database, { production, events, poolMax: config.databasePool.jobs });
     this.database = database;
     const redis = new Redis(urls.redis, events);
     const queues = config.jobs.queues.map(({ name }) => name);
@@ -174,6 +174,7 @@ export class JobProcessorRole {
     const jobs = new JobProcessor({
       config,
       redisUrl: urls.redis,
+      databaseDirectUrl: urls.databaseDirect,
       database,
       redis,
       events,
@@ -193,7 +194,12 @@ export class JobProcessorRole {
     Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs, this.reporter]);
     await this.services.start();
-    if (production) void this.warnOfPendingMigrations(database);
+    if (!production) return;
+    void this.warnOfPendingMigrations(database);
+    // Imported on demand, since it needs what judges trees, and only at the start.
+    void import('./planned-connections').then(({ warnOfPlannedConnections }) =>
+      warnOfPlannedConnections({ config, database, redis, events, treeId: treeIdOf(this.lineage.identity) }),
+    );
   }
 
   setReporter(on: boolean): void {
@@ -237,7 +243,7 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { inFlight: inFlight, quiet, pool, ...this.processMetrics.read() };
+    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.processMetrics.read() };
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
@@ -252,13 +258,4 @@ export class JobProcessorRole {
     const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
     this.events.emit('process.warning', { message });
   }
-}
-
-/**
- * Size of a processor's Postgres pool. Each job may hold a transaction. The extra connection serves single statements
- * of the outbox and of the mail records, which never run inside a job's transaction: so nobody holds one connection
- * while waiting for another, and the pool cannot deadlock.
- */
-export function poolSizeFor(concurrency: number): number {
-  return Math.max(3, concurrency + 1);
 }

@@ -95,7 +95,11 @@ export class WebRole implements DrainableServer {
     requestJournal?: RequestJournal,
   ) {
     const urls = serverUrls(config);
-    this.database = new Database(urls.database, { production: config.environment === 'production', events });
+    this.database = new Database(urls.database, {
+      production: config.environment === 'production',
+      events,
+      poolMax: config.databasePool.web,
+    });
     this.redis = new Redis(urls.redis, events);
     this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
     this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);

@@ -1,5 +1,5 @@
 import os from 'node:os';
-import type { Config } from '../../core/config';
+import { type Config, connectionsOfTree } from '../../core/config';
 import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { EventBuffer, type RecentEvent } from '../../core/notable-events';
@@ -33,7 +33,10 @@ const METRICS_INTERVAL_MS = 1000;
 export interface TreeMonitorOptions {
   readonly id: string;
   readonly app: string;
-  readonly config: Pick<Config, 'tree' | 'onHeroku' | 'web' | 'jobs' | 'shutdownTimeoutMs' | 'memoryLimitMb'>;
+  readonly config: Pick<
+    Config,
+    'tree' | 'onHeroku' | 'web' | 'jobs' | 'shutdownTimeoutMs' | 'memoryLimitMb' | 'databasePool'
+  >;
   readonly events: Events;
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -128,6 +131,7 @@ export class TreeMonitor {
         latencyWarningMs: jobs.latencyWarningMs,
         recycleAboveMb: memoryLimitMb === null ? null : memoryLimitMb * RECYCLE_THRESHOLD,
         drainMs: config.shutdownTimeoutMs,
+        databaseConnections: connectionsOfTree(config),
       },
       rates: this.rates.read(),
       events: this.recent.list(),
