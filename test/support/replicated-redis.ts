@@ -4,6 +4,9 @@ import { startTestRedis, type TestRedis } from './redis';
 import { SeverableProxy } from './severable-proxy';
 import { until } from './until';
 
+/** By default a master waits 5 s for more replicas before it sends its data. */
+const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
+
 /** A master and its replica, and one address that leads to whichever was promoted last. */
 export class ReplicatedRedis {
   private constructor(
@@ -12,7 +15,7 @@ export class ReplicatedRedis {
   ) {}
 
   static async start(): Promise<ReplicatedRedis> {
-    const servers = await Promise.all([startTestRedis(), startTestRedis()] as const);
+    const servers = await Promise.all([startTestRedis(...AT_ONCE), startTestRedis(...AT_ONCE)] as const);
     const name = new SeverableProxy({ host: '127.0.0.1', port: servers[0].port });
     await name.open();
     const pair = new ReplicatedRedis(servers, name);
