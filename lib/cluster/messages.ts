@@ -1,6 +1,7 @@
 import { UserError } from '../core/errors';
 import type { RecentEvent } from '../core/notable-events';
-import { type Deferred, deferred, toError } from '../support/async';
+import { toError } from '../support/async';
+import { RequestReply } from '../support/request-reply';
 import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
 /**
@@ -28,7 +29,7 @@ export type ToWorker =
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
-  | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   | AnswerMessage
   /** The primary has seen `drained`, and every connection handed off before it: exit. */
   | { readonly catamount: 'exit' };
@@ -43,7 +44,7 @@ export type FromWorker =
   /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'idle' }
-  | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
   /** Follows the `taken` of each connection counted: one sent before `count` was asked and not counted here is lost. */
@@ -119,11 +120,12 @@ const PROMPT_MS = 5000;
 
 /** The tree's operations in a child: each is sent to the primary, and its result or its error comes back. */
 export class PrimaryClient implements Operations {
-  private readonly open = new Map<number, Deferred<unknown>>();
-  private count = 0;
+  private readonly requests: RequestReply<Omit<AskMessage, 'catamount' | 'id'>, unknown>;
 
   /** @param send throws, or drops the message, when the primary is gone. */
-  constructor(private readonly send: (message: AskMessage) => void) {}
+  constructor(send: (message: AskMessage) => void) {
+    this.requests = new RequestReply((id, request) => send({ catamount: 'ask', id, ...request }));
+  }
 
   stats(): Promise<TreeStats> {
     return this.ask('stats', [], PROMPT_MS);
@@ -190,26 +192,14 @@ export class PrimaryClient implements Operations {
   }
 
   /** Settles the request that this answers. */
-  hear(answer: AnswerMessage): void {
-    const asked = this.open.get(answer.id);
-    this.open.delete(answer.id);
-    if (answer.refusal === undefined) asked?.resolve(answer.value);
-    else asked?.reject(answer.refusal.ours ? new UserError(answer.refusal.message) : new Error(answer.refusal.message));
+  hear({ id, value, refusal }: AnswerMessage): void {
+    if (refusal === undefined) this.requests.settle(id, value);
+    else this.requests.settle(id, refusal.ours ? new UserError(refusal.message) : new Error(refusal.message));
   }
 
-  private async ask<T>(operation: keyof Operations, args: AskMessage['args'] = [], withinMs?: number): Promise<T> {
-    const id = ++this.count;
-    const asked = deferred<unknown>();
-    this.open.set(id, asked);
-    const late = () => asked.reject(new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`));
-    const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs);
-    try {
-      this.send({ catamount: 'ask', id, operation, args });
-      return (await asked.promise) as T;
-    } finally {
-      clearTimeout(timer);
-      this.open.delete(id);
-    }
+  private async ask<T>(operation: keyof Operations, args: AskMessage['args'] = [], ms?: number): Promise<T> {
+    const onLate = () => new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`);
+    return (await this.requests.ask({ operation, args }, ms === undefined ? undefined : { ms, onLate })) as T;
   }
 }
 
