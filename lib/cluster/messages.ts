@@ -4,6 +4,9 @@ import { toError } from '../support/async';
 import { RequestReply } from '../support/request-reply';
 import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
+/** Interval of the heartbeats of every process that serves requests or runs jobs, ms. */
+export const HEARTBEAT_INTERVAL_MS = 1000;
+
 /**
  * Messages between the primary and its children over IPC. Deadlines are sent as remaining milliseconds, since each
  * process has its own monotonic clock.

@@ -48,6 +48,8 @@ export interface WorkerStats {
 export interface ProcessorStatus extends ProcessMetrics {
   readonly inFlight: readonly WorkInFlight[];
   readonly quiet: boolean;
+  /** false: notifications of Postgres do not arrive; null: not known yet. */
+  readonly listening?: boolean | null;
   readonly pool: PoolStats;
 }
 
@@ -206,6 +208,8 @@ export interface TreeStatus {
     /** The largest worker is recycled when the tree takes more than this; null without a limit. */
     readonly recycleAboveMb: number | null;
     readonly drainMs: number;
+    /** The most connections to Postgres that it may open; absent from trees of an older version. */
+    readonly databaseConnections?: number;
   };
   /** Rates of the recent past. */
   readonly rates: {
@@ -224,6 +228,9 @@ export interface TreeStatus {
   readonly phasedRestart: boolean;
   readonly stopping: boolean;
 }
+
+/** Window of `TreeStatus.rates.slowestMs`, ms. */
+export const SLOWEST_MS = 5000;
 
 /** Counters summed over one interval. */
 export interface RollupCounters {

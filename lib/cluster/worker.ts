@@ -5,13 +5,11 @@ import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import type { Connection, ConnectionHandle } from '../internals/socket-handoff';
 import { closeConnection } from '../internals/socket-handoff';
 import { Deadline, deferred } from '../support/async';
-
-import { type FromWorker, isOurs, PrimaryClient, type ToWorker } from './messages';
+import { PeriodicTask } from '../support/periodic-task';
+import { type FromWorker, HEARTBEAT_INTERVAL_MS, isOurs, PrimaryClient, type ToWorker } from './messages';
 import type { WorkerStatus } from './status';
 
 export type HandOff = (connection: ConnectionHandle, done: () => void) => void;
-
-const HEARTBEAT_MS = 1000;
 
 /** The server of a web worker, as `Worker` drives it. */
 export interface DrainableServer {
@@ -75,14 +73,13 @@ export class Worker {
 
   /**
    * From now on the primary may send traffic, and may ask this server to drain.
-   * @param begunFile path of the worker's `RequestJournal`.
+   * @param onError called when the status cannot be read. @param begunFile path of the worker's `RequestJournal`.
    */
-  ready(server: DrainableServer, begunFile?: string): void {
+  ready(server: DrainableServer, onError: (error: Error) => void, begunFile?: string): void {
     this.server = server;
     this.tell({ catamount: 'ready', begunFile });
     server.onSlots = () => this.lookAtSlots(server);
-    this.beat();
-    setInterval(() => this.beat(), HEARTBEAT_MS);
+    new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: async () => this.beat(server), onError }).start();
   }
 
   /** Reports to the primary that the worker cannot start, then exits. */
@@ -96,9 +93,8 @@ export class Worker {
     await deadline.wait(new Promise(() => undefined));
   }
 
-  private beat(): void {
-    if (!this.server) return;
-    const status = this.server.status();
+  private beat(server: DrainableServer): undefined {
+    const status = server.status();
     // Like Puma's process title: requests in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });

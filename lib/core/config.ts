@@ -61,6 +61,10 @@ export interface Config {
   };
   /** null: an embedded server is started (never in production). */
   readonly databaseUrl: string | null;
+  /** Leads past a pooler to Postgres itself, for LISTEN and migrations; null: `databaseUrl` does. */
+  readonly databaseDirectUrl: string | null;
+  /** Postgres connections of one web worker, and of the job processor, besides the one that LISTENs. */
+  readonly databasePool: { readonly web: number; readonly jobs: number };
   readonly redisUrl: string | null;
   readonly mail: {
     readonly delivery: MailDelivery;
@@ -160,10 +164,25 @@ export function isLocale(value: unknown): value is Locale {
   return LOCALES.some((locale) => locale === value);
 }
 
+/** The most Postgres connections that this tree may open: the pools of its processes, and one that LISTENs. */
+export function connectionsOfTree({ web, jobs, databasePool }: Pick<Config, 'web' | 'jobs' | 'databasePool'>): number {
+  // In single mode the primary is the one web process.
+  const webProcesses = web.enabled ? Math.max(1, web.concurrency) : 0;
+  return webProcesses * databasePool.web + (jobs.enabled ? databasePool.jobs + 1 : 0);
+}
+
 /** @returns the URLs of the given or embedded servers. @throws Error in a primary that has not settled them yet. */
-export function serverUrls(config: Config): { readonly database: string; readonly redis: string } {
+export function serverUrls(config: Config): ServerUrls {
   if (config.databaseUrl === null || config.redisUrl === null) {
     throw new Error('the primary must settle the database and Redis URLs before it starts its children');
   }
-  return { database: config.databaseUrl, redis: config.redisUrl };
+  const { databaseUrl: database, redisUrl: redis, databaseDirectUrl } = config;
+  return { database, databaseDirect: databaseDirectUrl ?? database, redis };
+}
+
+export interface ServerUrls {
+  readonly database: string;
+  /** The same as `database` where no pooler is in between. */
+  readonly databaseDirect: string;
+  readonly redis: string;
 }

@@ -85,6 +85,11 @@ const CATALOG: Catalog = {
   'service.restored': info(
     (e) => `${SERVICES[e.service]} answers again after an outage of ${formatElapsed(e.outageMs)}`,
   ),
+  'database.overplanned': warn(
+    (e) =>
+      `a deploy may run out of connections to Postgres: the pools of ${pluralize(e.trees, 'tree')}, old and new ones side by side, ` +
+      `come to ${e.planned}, and it allows ${e.allowed}: lower DATABASE_POOL`,
+  ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.direction === 'up' ? 'applied' : 'rolled back'} migration ${e.name}`),
   'embedded.started': debug((e) =>
@@ -240,6 +245,12 @@ const CATALOG: Catalog = {
       'this database was copied from another installation: none of its jobs is dispatched until you run `catamount jobs adopt`',
     { detail: () => '. Look at them first: `catamount jobs list scheduled`' },
   ),
+  'listen.deaf': warn(
+    () =>
+      'notifications of Postgres do not arrive, as through a pooler in transaction mode, so jobs start later: ' +
+      'set DATABASE_DIRECT_URL to the URL of Postgres itself',
+  ),
+  'listen.hears': info(() => 'notifications of Postgres arrive again'),
   'dead.dropped': warn(
     (e) =>
       `deleted ${pluralize(e.count, 'dead job')} of queue ${e.queue}: ` +

@@ -88,6 +88,8 @@ export interface EventMap {
   /** The service answers again. */
   'service.restored': { readonly service: Service; readonly outageMs: number };
   'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
+  /** All trees together may open more connections while they are deployed than Postgres allows. */
+  'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
   'database.error': { readonly error: Error };
 
   // Embedded servers
@@ -294,6 +296,10 @@ export interface EventMap {
   'outbox.redispatched': { readonly count: number };
   /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
   'installation.foreign': { readonly database: string; readonly redis: string };
+  /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
+  'listen.deaf': Record<string, never>;
+  /** They reach it again. */
+  'listen.hears': Record<string, never>;
   /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
   /** Redis had these jobs' records, but they were on no list; they were put back. */

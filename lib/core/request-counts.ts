@@ -1,10 +1,4 @@
-import { BOUNDS_MS } from '../support/histogram';
-
-/** Durations by the buckets of BOUNDS_MS: a bucket holds those up to its bound and above the previous one. */
-export interface Buckets {
-  readonly counts: readonly number[];
-  readonly sumMs: number;
-}
+import { Histogram, type HistogramData } from '../support/histogram';
 
 /** The reasons why a request is shed with 503 before the app sees it. `stale`: its caller has given up already. */
 export const SHED_REASONS = ['full', 'timeout', 'stale'] as const;
@@ -19,10 +13,10 @@ export interface RequestCounts {
   readonly answered: Readonly<Record<string, number>>;
   /** Those of the answered requests that were shed, by reason. */
   readonly shed: Readonly<Record<ShedReason, number>>;
-  /** Time from arrival to end, streams and long polls included. */
-  readonly duration: Buckets;
+  /** By the buckets of BOUNDS_MS. Time from arrival to end, streams and long polls included. */
+  readonly duration: HistogramData;
   /** Time spent waiting for a slot. */
-  readonly queued: Buckets;
+  readonly queued: HistogramData;
 }
 
 /** The greatest durations of some requests, ms; 0 when there were none. They bound the percentiles. */
@@ -55,11 +49,26 @@ export function sumByKey(parts: readonly Readonly<Record<string, number>>[]): Re
   return sum;
 }
 
-function sumBuckets(parts: readonly Buckets[]): Buckets {
+function sumBuckets(parts: readonly HistogramData[]): HistogramData {
+  const sum = new Histogram();
+  for (const part of parts) sum.add(part);
+  return { counts: sum.counts, sumMs: sum.sumMs };
+}
+
+/** Totals of the counters, for charts and rates. */
+export function totalsOf({ answered, shed }: RequestCounts): {
+  readonly requests: number;
+  readonly serverErrors: number;
+  readonly shed: number;
+} {
+  const failed = Object.entries(answered).filter(([key]) => key.endsWith('5xx'));
   return {
-    counts: Array.from({ length: BOUNDS_MS.length + 1 }, (_, i) =>
-      parts.reduce((sum, { counts }) => sum + (counts[i] ?? 0), 0),
-    ),
-    sumMs: parts.reduce((sum, part) => sum + part.sumMs, 0),
+    requests: sum(Object.values(answered)),
+    serverErrors: sum(failed.map(([, count]) => count)),
+    shed: sum(Object.values(shed)),
   };
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((all, count) => all + count, 0);
 }

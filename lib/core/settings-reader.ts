@@ -76,6 +76,13 @@ function hideSecret(text: string): string {
   return `${new URL(text).protocol}//…`;
 }
 
+export const whole = (min: number, max: number) =>
+  z
+    .string()
+    .regex(/^-?\d+$/)
+    .transform(Number)
+    .pipe(z.number().min(min).max(max));
+
 const rate = z.union([
   z.literal('off').transform(() => null),
   z
@@ -93,4 +100,15 @@ export function readSignUps(read: SettingsReader): Config['signUps'] {
     perDomain: get('SIGN_UPS_PER_DOMAIN', { count: 600, seconds: 3600 }),
     perMailbox: get('SIGN_UPS_PER_MAILBOX', { count: 5, seconds: 86_400 }),
   };
+}
+
+/**
+ * Sizes of the pools of Postgres connections. Each request and each job may hold a transaction. A processor needs one
+ * more for single statements of the outbox and of the mail records, which never run inside a job's transaction: so
+ * nobody holds one connection while waiting for another, and the pool cannot deadlock.
+ */
+export function readPool(read: SettingsReader, maxThreads: number, jobConcurrency: number): Config['databasePool'] {
+  const given = read.get('DATABASE_POOL', whole(1, 1000), 'a whole number from 1 to 1000', null);
+  const jobs = Math.max(3, jobConcurrency + 1);
+  return { web: given ?? maxThreads, jobs: Math.max(given ?? jobs, jobConcurrency + 1) };
 }

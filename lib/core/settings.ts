@@ -15,7 +15,7 @@ import {
   type TrustedProxies,
 } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
-import { type Environment, readSignUps, SettingsReader } from './settings-reader';
+import { type Environment, readPool, readSignUps, SettingsReader, whole } from './settings-reader';
 import { asOnHeroku } from './tls';
 
 export interface SettingsInput {
@@ -31,12 +31,6 @@ export interface SettingsInput {
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
 
-const whole = (min: number, max: number) =>
-  z
-    .string()
-    .regex(/^-?\d+$/)
-    .transform(Number)
-    .pipe(z.number().min(min).max(max));
 const duration = (minMs: number, maxMs: number) =>
   z
     .string()
@@ -44,6 +38,7 @@ const duration = (minMs: number, maxMs: number) =>
     .pipe(z.number().min(minMs).max(maxMs));
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
+const postgresUrl = url('postgres:', 'postgresql:');
 const oneOf = <const T extends string>(...values: T[]) => z.enum(values);
 const proxyList = z
   .string()
@@ -120,10 +115,12 @@ export function readSettings(input: SettingsInput): Config {
   );
 
   const given = {
-    database: read.get('DATABASE_URL', url('postgres:', 'postgresql:'), 'a postgres:// URL', null, 'secret'),
+    database: read.get('DATABASE_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
+    direct: read.get('DATABASE_DIRECT_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
     redis: readRedisUrl(read, url('redis:', 'rediss:')),
   };
-  const databaseUrl = given.database && (onHeroku ? asOnHeroku(given.database, 'Postgres') : given.database);
+  const asThere = (text: string | null) => text && (onHeroku ? asOnHeroku(text, 'Postgres') : text);
+  const databaseUrl = asThere(given.database);
   const redisUrl = given.redis && (onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
@@ -208,6 +205,7 @@ export function readSettings(input: SettingsInput): Config {
 
   const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
   const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
+  const jobConcurrency = read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2);
   const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };
   const { workers, sums } =
     concurrency === 'auto'
@@ -276,7 +274,7 @@ export function readSettings(input: SettingsInput): Config {
     heapCaps: memoryLimitMb === null ? null : heapCaps(memoryLimitMb, enabled.web ? workers : 0, enabled.jobs),
     jobs: {
       enabled: enabled.jobs,
-      concurrency: read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2),
+      concurrency: jobConcurrency,
       queues: queues.map(({ name, weight }) => ({ name, weight })),
       weighted: queues.some((queue) => queue.weighted),
       latencyWarningMs: read.get(
@@ -287,6 +285,8 @@ export function readSettings(input: SettingsInput): Config {
       ),
     },
     databaseUrl,
+    databaseDirectUrl: asThere(given.direct),
+    databasePool: readPool(read, maxThreads, jobConcurrency),
     redisUrl,
     signUps: readSignUps(read),
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },

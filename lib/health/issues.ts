@@ -18,6 +18,7 @@ export const ISSUE_CODES = [
   'jobsStopped',
   'jobsQuiet',
   'jobsSilent',
+  'listenDeaf',
   'shed',
   'serverErrors',
   'memory',
@@ -36,6 +37,7 @@ export const ISSUE_CODES = [
   'deaths',
   'cronFails',
   'connections',
+  'connectionsPlanned',
   'redisFull',
   'eviction',
   'mailFails',
@@ -125,7 +127,7 @@ export function serviceIssues(systemStatus: SystemStatus, warningMs: number, tre
     ...foreignIssues(systemStatus),
     ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees)) : []),
     ...failureIssues(systemStatus),
-    ...limitIssues(systemStatus),
+    ...limitIssues(systemStatus, trees),
     ...mailIssues(systemStatus),
   ];
 }
@@ -199,8 +201,25 @@ function failureIssues({ failures, cron }: SystemStatus): Issue[] {
   return issues;
 }
 
-function limitIssues({ postgres, redis }: SystemStatus): Issue[] {
+/** Old and new processes run side by side during a deploy, so each pool counts twice. */
+const GENERATIONS = 2;
+
+/** The most connections to Postgres that all trees may have open while they are deployed. */
+export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
+  return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0));
+}
+
+export function sumOverDeploy(counts: readonly number[]): number {
+  return GENERATIONS * counts.reduce((sum, count) => sum + count, 0);
+}
+
+function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTree[]): Issue[] {
   const issues: Issue[] = [];
+  const planned = plannedConnections(trees);
+  if (postgres.ok && planned > postgres.value.allowed) {
+    const figures = { planned, allowed: postgres.value.allowed };
+    issues.push({ level: 'warn', code: 'connectionsPlanned', figures });
+  }
   if (postgres.ok && postgres.value.used / postgres.value.allowed > FULL_SHARE) {
     const { used, allowed } = postgres.value;
     issues.push({ level: 'warn', code: 'connections', figures: { used, allowed } });
@@ -277,6 +296,8 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
 }
 
+const LISTEN_DEAF: Issue = { level: 'warn', code: 'listenDeaf', figures: {} };
+
 function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
@@ -296,10 +317,9 @@ function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus
       return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
     case 'ready': {
       const heartbeatAgeMs = silenceOf(processor, now);
-      const running = reported(processor.lastStatus)
-        ?.inFlight.map(({ what }) => what)
-        .join(', ');
-      if (heartbeatAgeMs === null) return [];
+      const status = reported(processor.lastStatus);
+      const running = status?.inFlight.map(({ what }) => what).join(', ');
+      if (heartbeatAgeMs === null) return status?.listening === false ? [LISTEN_DEAF] : [];
       return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:

@@ -56,11 +56,21 @@ export class CachedProbe<T> {
     const { freshMs } = this.options;
     const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
     // Callers share a read that is under way: its value will be fresh enough for all of them.
-    if (!this.reading || (!this.pending && now - this.readAt > goodFor)) {
-      this.readAt = now;
-      this.pending = true;
-      this.reading = this.readOnce();
-    }
+    if (!this.reading || (!this.pending && now - this.readAt > goodFor)) return this.startRead();
+    return this.reading;
+  }
+
+  /** A value that was read after this call, however young the last one is. */
+  async refresh(): Promise<ProbeResult<T>> {
+    if (this.pending) await this.reading;
+    // Of several callers that waited for the same read, the first has begun another by now, which serves all of them.
+    return this.pending && this.reading ? this.reading : this.startRead();
+  }
+
+  private startRead(): Promise<ProbeResult<T>> {
+    this.readAt = performance.now();
+    this.pending = true;
+    this.reading = this.readOnce();
     return this.reading;
   }
 
@@ -171,10 +181,15 @@ export class StatusCollector {
     });
   }
 
-  async collect(): Promise<SystemStatus> {
+  /**
+   * @param options.trees `now` reads the status of all trees anew, for decisions about what a tree can be told to do: an
+   *   operator may have seen a change on a page that another worker served a moment ago. Default: recent values do.
+   */
+  async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
+    const readTrees = <T>(probe: CachedProbe<T>) => (age === 'now' ? probe.refresh() : probe.get());
     const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
-      this.own.get(),
-      this.trees.get(),
+      readTrees(this.own),
+      readTrees(this.trees),
       this.queues.get(),
       this.foreign.get(),
       this.outbox.get(),

@@ -30,6 +30,8 @@ interface StopTuning {
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
   readonly redisUrl: string;
+  /** Leads past a pooler to Postgres itself. Default: the database's own URL. */
+  readonly databaseDirectUrl?: string | undefined;
   readonly database: Database;
   /** Started before this service, and stopped after it. */
   readonly redis: Redis;
@@ -113,6 +115,7 @@ export class JobProcessor implements Service {
     });
     this.outbox = new OutboxService({
       database,
+      listenUrl: options.databaseDirectUrl,
       redis,
       events,
       production: config.environment === 'production',
@@ -210,6 +213,11 @@ export class JobProcessor implements Service {
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.drain(deadline);
     return this.stopping;
+  }
+
+  /** false: notifications of Postgres do not arrive; null: not known yet. */
+  get listening(): boolean | null {
+    return this.outbox.listening;
   }
 
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {

@@ -8,10 +8,7 @@ import '../internals/pg';
 
 // internals/pg must load pg before knex does, which would load it without the workaround there.
 
-/**
- * Connections per process. The smallest managed plan allows 20, and two generations of a tree overlap on every restart,
- * each with two workers and a processor that has one LISTEN connection beside its pool.
- */
+/** Connections of a pool whose process is not a part of a tree, and so has no setting for it. */
 const POOL_MAX = 3;
 
 /** How long one waits for a connection of the pool, ms. */

@@ -2,6 +2,7 @@ import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
 import {
   type FromProcessor,
+  HEARTBEAT_INTERVAL_MS,
   isOurs,
   PrimaryClient,
   type ProcessorCommand,
@@ -20,6 +21,7 @@ import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { ErrorReporter } from '../job/perform/error-reporter';
+import { treeIdOf } from '../job/processes/process-list';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
 import { MailDelivery } from '../mailer/delivery/delivery';
@@ -32,12 +34,11 @@ import { pendingMigrations } from '../model/migrator';
 import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
+import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { loadJobSetup, loadMailSetup } from './load-setup';
-
-const HEARTBEAT_MS = 1000;
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -90,13 +91,13 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     tellPrimary({ catamount: 'ready' });
     const collector = new OutOfBandGc();
     let ended = 0;
-    const beat = () => {
+    const beat = async (): Promise<undefined> => {
       const { status, work } = report();
       ended += work.processed + work.failed;
       collector.tick(status.inFlight.length, ended);
     };
-    beat();
-    setInterval(beat, HEARTBEAT_MS);
+    const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
+    new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: beat, onError }).start();
   } catch (thrown) {
     const error = toError(thrown);
     events.emit('process.error', { error, during: 'starting the job processor' });
@@ -144,8 +145,7 @@ export class JobProcessorRole {
     const { app, config, events } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
-    const poolMax = poolSizeFor(config.jobs.concurrency);
-    const database = new Database(urls.database, { production, events, poolMax });
+    const database = new Database(urls.database, { production, events, poolMax: config.databasePool.jobs });
     this.database = database;
     const redis = new Redis(urls.redis, events);
     const queues = config.jobs.queues.map(({ name }) => name);
@@ -174,6 +174,7 @@ export class JobProcessorRole {
     const jobs = new JobProcessor({
       config,
       redisUrl: urls.redis,
+      databaseDirectUrl: urls.databaseDirect,
       database,
       redis,
       events,
@@ -193,7 +194,12 @@ export class JobProcessorRole {
     Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs, this.reporter]);
     await this.services.start();
-    if (production) void this.warnOfPendingMigrations(database);
+    if (!production) return;
+    void this.warnOfPendingMigrations(database);
+    // Imported on demand, since it needs what judges trees, and only at the start.
+    void import('./planned-connections').then(({ warnOfPlannedConnections }) =>
+      warnOfPlannedConnections({ config, database, redis, events, treeId: treeIdOf(this.lineage.identity) }),
+    );
   }
 
   setReporter(on: boolean): void {
@@ -237,7 +243,7 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { inFlight: inFlight, quiet, pool, ...this.vitals.read() };
+    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.vitals.read() };
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
@@ -252,13 +258,4 @@ export class JobProcessorRole {
     const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
     this.events.emit('process.warning', { message });
   }
-}
-
-/**
- * Size of a processor's Postgres pool. Each job may hold a transaction. The extra connection serves single statements
- * of the outbox and of the mail records, which never run inside a job's transaction: so nobody holds one connection
- * while waiting for another, and the pool cannot deadlock.
- */
-export function poolSizeFor(concurrency: number): number {
-  return Math.max(3, concurrency + 1);
 }

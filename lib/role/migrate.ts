@@ -20,7 +20,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   // The listener alone must not keep this process alive.
   process.channel?.unref();
   const { events } = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
-  const database = new Database(config.databaseUrl, {
+  const database = new Database(config.databaseDirectUrl ?? config.databaseUrl, {
     production: config.environment === 'production',
     events,
     poolMax: 2,

@@ -1,41 +1,46 @@
+import { HEARTBEAT_INTERVAL_MS } from '../cluster/messages';
 import type { Operations, WorkerStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { type StopOutcome, stopPhase } from '../core/shutdown';
 import { OutOfBandGc } from '../internals/gc';
 import type { Deadline } from '../support/async';
+import { PeriodicTask } from '../support/periodic-task';
 import type { AppDefinition } from './app-definition';
 import { WebRole } from './web';
-
-const INFO_INTERVAL_MS = 1000;
 
 /** Single mode (WEB_CONCURRENCY=0): the primary serves the web itself. */
 export class SingleModeWeb implements WebServerRole {
   private readonly web: WebRole;
-  private timer: NodeJS.Timeout | undefined;
+  private readonly heartbeat: PeriodicTask;
 
-  /** @param onBeat gets the status every second, in place of a worker's heartbeats. */
+  /** @param onHeartbeat gets the status every second, in place of a worker's heartbeats. */
   constructor(
     app: AppDefinition,
     config: Config,
     events: Events,
     tree: Operations,
-    private readonly onBeat: (status: WorkerStatus) => void,
+    onHeartbeat: (status: WorkerStatus) => void,
   ) {
-    this.web = new WebRole(app, config, events, tree);
+    const web = new WebRole(app, config, events, tree);
+    const collector = new OutOfBandGc();
+    this.web = web;
+    this.heartbeat = new PeriodicTask({
+      everyMs: HEARTBEAT_INTERVAL_MS,
+      work: async () => {
+        const status = web.status();
+        onHeartbeat(status);
+        collector.tick(status.busyThreads, status.requestsCount);
+        return undefined;
+      },
+      onError: (error) => events.emit('process.error', { error, during: 'reporting the status' }),
+    });
   }
 
   async start(onListening?: (address: string) => void): Promise<string> {
     const address = await this.web.start();
     onListening?.(address);
-    const collector = new OutOfBandGc();
-    const beat = () => {
-      const status = this.web.status();
-      this.onBeat(status);
-      collector.tick(status.busyThreads, status.requestsCount);
-    };
-    beat();
-    this.timer ??= setInterval(beat, INFO_INTERVAL_MS);
+    this.heartbeat.start();
     this.web.setReporter(true);
     return address;
   }
@@ -43,7 +48,7 @@ export class SingleModeWeb implements WebServerRole {
   async stop(deadline: Deadline): Promise<StopOutcome> {
     await this.web.enterLameDuck(stopPhase(deadline, 'lameDuck').remaining());
     const cut = await this.web.drain(stopPhase(deadline, 'drain'));
-    clearInterval(this.timer);
+    await this.heartbeat.stop();
     return { killed: 0, failed: cut > 0 ? 1 : 0 };
   }
 }

@@ -26,7 +26,7 @@ import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
 import type { Degradation } from '../web/middleware';
 import { RateLimits } from '../web/rate-limit';
-import { QueueTimeMetrics, RequestMetrics } from '../web/request-metrics';
+import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
 import { loadJobSetup } from './load-setup';
@@ -50,7 +50,8 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
     const note = RequestJournal.open(config.stateDir);
     const web = new WebRole(app, config, events, worker.tree, note);
     await web.expectConnections();
-    worker.ready(web, note?.file);
+    const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
+    worker.ready(web, onError, note?.file);
   } catch (thrown) {
     const error = toError(thrown);
     const final = error instanceof UserError;
@@ -78,7 +79,6 @@ export class WebRole implements DrainableServer {
   private readonly reporter: TreeReporter;
   private readonly services: ServiceGroup;
   private readonly limit: ConcurrencyLimiter;
-  private readonly queueTimes = new QueueTimeMetrics();
   private readonly tally = new RequestMetrics();
   private readonly vitals = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
@@ -95,7 +95,11 @@ export class WebRole implements DrainableServer {
     begunNote?: RequestJournal,
   ) {
     const urls = serverUrls(config);
-    this.database = new Database(urls.database, { production: config.environment === 'production', events });
+    this.database = new Database(urls.database, {
+      production: config.environment === 'production',
+      events,
+      poolMax: config.databasePool.web,
+    });
     this.redis = new Redis(urls.redis, events);
     this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
     this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
@@ -107,9 +111,7 @@ export class WebRole implements DrainableServer {
       ({ method, path, requestId }) => begunNote?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {
-      if (finished.internal) return;
-      this.queueTimes.record(finished.queuedMs);
-      this.tally.add(finished);
+      if (!finished.internal) this.tally.add(finished);
     });
   }
 
@@ -190,7 +192,7 @@ export class WebRole implements DrainableServer {
       requestsCount: requestsCount,
       backlogMax: backlogMax,
       shedCount: shedCount,
-      queueTimeP99Ms: this.queueTimes.takeP99(),
+      queueTimeP99Ms: this.tally.takeQueueTimeP99(),
       inFlight: this.inFlight(),
       requests: this.tally.read(),
       slowest: this.tally.takeSlowest(),

@@ -1,7 +1,6 @@
-import { createHistogram } from 'node:perf_hooks';
 import type { EventMap } from '../core/events';
 import type { RequestCounts, Slowest } from '../core/request-counts';
-import { BOUNDS_MS } from '../support/histogram';
+import { BOUNDS_MS, Histogram, type HistogramData } from '../support/histogram';
 
 /** Other methods are counted as `other`, since callers may send any word. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
@@ -13,8 +12,10 @@ const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
   private readonly shed = { full: 0, timeout: 0, stale: 0 };
-  private readonly duration = new BucketTally();
-  private readonly queued = new BucketTally();
+  private readonly duration = new Histogram();
+  private readonly queued = new Histogram();
+  /** Waits for a slot since the last report. Most are 0, and have a bucket of their own. */
+  private readonly waits = new Histogram([0, ...BOUNDS_MS]);
 
   add({ method, status, durationMs, queuedMs, shedReason }: EventMap['request.finished']): void {
     const known = METHODS.indexOf(method);
@@ -22,8 +23,9 @@ export class RequestMetrics {
     const index = (known === -1 ? OTHER : known) * CLASSES.length + statusClass;
     this.answered[index] = (this.answered[index] ?? 0) + 1;
     if (shedReason !== null) this.shed[shedReason]++;
-    this.duration.add(durationMs);
-    this.queued.add(queuedMs);
+    this.duration.observe(durationMs);
+    this.queued.observe(queuedMs);
+    this.waits.observe(queuedMs);
   }
 
   read(): RequestCounts {
@@ -33,59 +35,32 @@ export class RequestMetrics {
       const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
       answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
     });
-    return { answered, shed: { ...this.shed }, duration: this.duration.read(), queued: this.queued.read() };
+    return { answered, shed: { ...this.shed }, duration: dataOf(this.duration), queued: dataOf(this.queued) };
+  }
+
+  /** The 99th percentile of the waits for a slot since the last call, ms; 0 without requests. */
+  takeQueueTimeP99(): number {
+    const p99 = this.waits.quantile(0.99) ?? 0;
+    this.waits.reset();
+    return Number(p99.toFixed(1));
   }
 
   /** The maxima since the last call. */
   takeSlowest(): Slowest {
-    return { durationMs: this.duration.takeMax(), queuedMs: this.queued.takeMax() };
+    return { durationMs: takeMax(this.duration), queuedMs: takeMax(this.queued) };
   }
 }
 
-class BucketTally {
-  private maxMs = 0;
-  private readonly counts = new Float64Array(BOUNDS_MS.length + 1);
-  private sumMs = 0;
-
-  add(ms: number): void {
-    let bucket = 0;
-    while (ms > (BOUNDS_MS[bucket] ?? Number.POSITIVE_INFINITY)) bucket++;
-    this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
-    this.sumMs += ms;
-    if (ms > this.maxMs) this.maxMs = ms;
-  }
-
-  takeMax(): number {
-    const { maxMs } = this;
-    this.maxMs = 0;
-    return Number(maxMs.toFixed(3));
-  }
-
-  read(): { counts: number[]; sumMs: number } {
-    return { counts: [...this.counts], sumMs: Number(this.sumMs.toFixed(3)) };
-  }
+function dataOf({ counts, sumMs }: Histogram): HistogramData {
+  return { counts: [...counts], sumMs: rounded(sumMs) };
 }
 
-/** The time that requests waited for their slot, since the last call of `takeP99`. */
-export class QueueTimeMetrics {
-  /** Waits of the requests that waited at all. */
-  private readonly waits = createHistogram();
-  /** Requests that got a slot at once: most do, and then cost only this increment. */
-  private atOnce = 0;
+function takeMax(histogram: Histogram): number {
+  const { maxMs } = histogram;
+  histogram.maxMs = 0;
+  return rounded(maxMs);
+}
 
-  record(ms: number): void {
-    if (ms === 0) this.atOnce++;
-    // A histogram holds whole numbers from 1 on, so it counts microseconds.
-    else this.waits.record(Math.max(1, Math.round(ms * 1000)));
-  }
-
-  /** The 99th percentile, ms, with one decimal; 0 without requests. Resets the histogram. */
-  takeP99(): number {
-    const { waits, atOnce } = this;
-    const rank = 0.99 * (atOnce + waits.count) - atOnce;
-    const p99 = rank <= 0 ? 0 : waits.percentile((rank / waits.count) * 100) / 1000;
-    waits.reset();
-    this.atOnce = 0;
-    return Number(p99.toFixed(1));
-  }
+function rounded(ms: number): number {
+  return Number(ms.toFixed(3));
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { connectionsOfTree, serverUrls } from '../../lib/core/config';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
 
@@ -121,6 +122,29 @@ describe('settings', () => {
     // The primary fills it in once it listens.
     assert.deepEqual(links({ PORT: '0' }), ['http://localhost:0', false]);
     assert.deepEqual(read({ APP_URL: 'https://shop.example' }, 'jobs').warnings, []);
+  });
+
+  it('gives each process the connections to Postgres that it can use, and jobs always one more than there are', () => {
+    const pool = (env: Record<string, string>) => read(env).databasePool;
+    assert.deepEqual(pool({}), { web: 5, jobs: 3 });
+    assert.deepEqual(pool({ MAX_THREADS: '8', JOB_CONCURRENCY: '10' }), { web: 8, jobs: 11 });
+    assert.deepEqual(pool({ DATABASE_POOL: '2', JOB_CONCURRENCY: '4' }), { web: 2, jobs: 5 });
+    assert.deepEqual(pool({ DATABASE_POOL: '20' }), { web: 20, jobs: 20 });
+  });
+
+  it('counts all pools of a tree, and the connection that LISTENs', () => {
+    assert.equal(connectionsOfTree(read()), 2 * 5 + 3 + 1);
+    assert.equal(connectionsOfTree(read({ WEB_CONCURRENCY: '0' })), 5 + 3 + 1);
+    assert.equal(connectionsOfTree(read({}, 'jobs')), 3 + 1);
+    assert.equal(connectionsOfTree(read({}, 'web')), 2 * 5);
+  });
+
+  it('takes the way past a pooler from DATABASE_DIRECT_URL, else from DATABASE_URL', () => {
+    const env = { DATABASE_URL: 'postgres://pooler.example/shop', REDIS_URL: 'redis://r.example' };
+    assert.equal(serverUrls(read(env)).databaseDirect, env.DATABASE_URL);
+    const direct = 'postgres://db.example/shop';
+    assert.equal(serverUrls(read({ ...env, DATABASE_DIRECT_URL: direct })).databaseDirect, direct);
+    assert.equal(serverUrls(read({ ...env, DATABASE_DIRECT_URL: direct })).database, env.DATABASE_URL);
   });
 
   it('counts an empty variable as unset', () => {

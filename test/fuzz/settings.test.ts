@@ -26,6 +26,8 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   JOB_QUEUES: ['default,mailer', 'a:3,b:1'],
   JOB_LATENCY_WARNING: ['0', '60s'],
   DATABASE_URL: ['postgres://u:SECRET@db.example:5432/x?sslmode=require'],
+  DATABASE_DIRECT_URL: ['postgres://u:SECRET@direct.example:5432/x'],
+  DATABASE_POOL: ['1', '20'],
   REDIS_PROVIDER: ['REDIS_URL', 'OTHER_URL', 'toString'],
   REDIS_URL: ['redis://:SECRET@r.example:6379'],
   REDIS_TLS_URL: ['rediss://:SECRET@r.example:6380'],

@@ -222,6 +222,24 @@ const STATES: readonly (readonly [
     /19 of 20/,
   ],
   [
+    'pools that are larger together than Postgres allows',
+    systemStatusOf(treeStatusOf({ limits: { databaseConnections: 6 } }), {
+      trees: other({ ...treeStatusOf({ limits: { databaseConnections: 5 } }), id: 'second', name: 'second' }),
+    }),
+    ['connectionsPlanned'],
+    /come to 22 of 20\. Lower DATABASE_POOL/,
+  ],
+  [
+    'notifications that do not arrive',
+    systemStatusOf(
+      treeStatusOf({
+        jobs: processorOf({ lastStatus: { ...statusOf(), inFlight: [], quiet: false, listening: false } }),
+      }),
+    ),
+    ['listenDeaf'],
+    /Set DATABASE_DIRECT_URL/,
+  ],
+  [
     'a Redis that is nearly full, and drops keys',
     systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
     ['redisFull', 'eviction'],

@@ -77,12 +77,17 @@ export class JobSystem {
       readonly tuning?: ProcessorTuning;
       readonly lineage?: Lineage;
       readonly onCommand?: JobProcessorOptions['onCommand'];
+      /** Its pool. Default: that of this process. */
+      readonly database?: Database;
+      readonly databaseDirectUrl?: string;
     } = {},
   ): Promise<JobProcessor> {
-    const { database, redis, events, redisServer } = this;
+    const { redis, events, redisServer } = this;
+    const { database = this.database, databaseDirectUrl } = options;
     const processor = new JobProcessor({
       config: { jobs: { ...TWO_QUEUES, ...options.jobs }, environment: 'test' },
       redisUrl: redisServer.url,
+      databaseDirectUrl,
       database,
       redis,
       events,

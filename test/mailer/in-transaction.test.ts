@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { loadI18n } from '../../lib/core/i18n';
+import { readSettings } from '../../lib/core/settings';
 import { Job } from '../../lib/job/job';
 import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { transaction } from '../../lib/model/transaction';
-import { poolSizeFor } from '../../lib/role/job-processor';
 import { Deadline, deferred } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
@@ -43,7 +43,8 @@ for (const concurrency of [1, 8]) {
 
     before(async () => {
       sink = await startSmtpSink();
-      system = await JobSystem.start({}, { migrated: true, poolMax: poolSizeFor(concurrency) });
+      const { databasePool } = readSettings({ env: { JOB_CONCURRENCY: String(concurrency) }, cwd: '/nowhere' });
+      system = await JobSystem.start({}, { migrated: true, poolMax: databasePool.jobs });
       delivery = new MailDelivery({
         config: {
           mail: { delivery: 'smtp', smtpUrl: sink.url, from: 'shop@shop.example', dir: '/nowhere' },

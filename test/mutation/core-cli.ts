@@ -253,7 +253,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'top counts the answers that are our fault',
-    file: 'lib/cli/top/view.ts',
+    file: 'lib/core/request-counts.ts',
     find: "key.endsWith('5xx')",
     replace: "key.endsWith('xx')",
     killedBy: [RATES],
@@ -261,8 +261,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'top does not compare one primary with another',
     file: 'lib/cli/top/view.ts',
-    find: 'id === treeStatus.id && ',
-    replace: '(id === treeStatus.id || at < treeStatus.at) && ',
+    find: 'if (treeStatus.id !== this.id) this.window.clear();',
+    replace: '',
     killedBy: [RATES],
   },
   {

@@ -227,6 +227,34 @@ const mutations: readonly Mutation[] = [
     replace: '',
     killedBy: ['test/job/outbox/installation.test.ts'],
   },
+  {
+    promise: 'notifications that do not arrive, as behind a pooler, are found out',
+    file: 'lib/job/outbox/service.ts',
+    find: 'this.echoTimer = setTimeout(() => this.heard(false), this.options.echoMs ?? ECHO_MS);',
+    replace: '',
+    killedBy: ['test/job/outbox/pooler.test.ts'],
+  },
+  {
+    promise: 'LISTEN passes a pooler by DATABASE_DIRECT_URL',
+    file: 'lib/job/outbox/service.ts',
+    find: 'url: listenUrl ?? url,',
+    replace: 'url,',
+    killedBy: ['test/job/outbox/pooler.test.ts'],
+  },
+  {
+    promise: 'pools that are larger together than Postgres allows are told, with both generations of a deploy',
+    file: 'lib/health/issues.ts',
+    find: 'const GENERATIONS = 2;',
+    replace: 'const GENERATIONS = 1;',
+    killedBy: ['test/health/told-alike.test.ts'],
+  },
+  {
+    promise: 'no job waits for the connection that another job holds, however small the pool is set',
+    file: 'lib/core/settings-reader.ts',
+    find: 'jobs: Math.max(given ?? jobs, jobConcurrency + 1)',
+    replace: 'jobs: given ?? jobs',
+    killedBy: ['test/core/settings.test.ts'],
+  },
 ];
 
 export default mutations;

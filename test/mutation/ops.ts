@@ -286,7 +286,14 @@ const mutations: readonly Mutation[] = [
     file: 'lib/ops/processes/processes-page.ts',
     find: "what.replace(/^.* on /s, '')",
     replace: "what.replace(/^.*? on /s, '')",
-    killedBy: ['test/ops/processes/running-now.test.ts'],
+    killedBy: ['test/ops/processes/processes-page.test.ts'],
+  },
+  {
+    promise: 'a command is offered by the status of that moment, not by one read a moment ago',
+    file: 'lib/ops/processes/processes-page.ts',
+    find: "statusCollector.collect({ trees: 'now' })",
+    replace: 'statusCollector.collect()',
+    killedBy: ['test/ops/processes/processes-page.test.ts'],
   },
   {
     promise: 'no percentile is above the slowest',

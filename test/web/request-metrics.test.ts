@@ -59,6 +59,21 @@ describe('the tally of requests', () => {
     assert.deepEqual(tally.takeSlowest(), { durationMs: 0, queuedMs: 0 });
   });
 
+  it('knows the 99th percentile of the waits since it was last asked, where most requests did not wait', () => {
+    const tally = new RequestMetrics();
+    const p99Of = (waits: Readonly<Record<number, number>>) => {
+      for (const [queuedMs, count] of Object.entries(waits))
+        for (let n = 0; n < count; n++) tally.add(finished({ queuedMs: Number(queuedMs) }));
+      return tally.takeQueueTimeP99();
+    };
+    assert.equal(p99Of({}), 0);
+    assert.equal(p99Of({ 0: 99, 500: 1 }), 0);
+    assert.equal(p99Of({ 7: 1 }), 7);
+    const busy = p99Of({ 0: 500, 20: 495, 900: 5 });
+    assert.ok(busy > 19 && busy <= 25, `${busy}`);
+    assert.equal(p99Of({}), 0);
+  });
+
   it('counts why requests were turned away', () => {
     const tally = new RequestMetrics();
     for (const shedReason of ['full', 'full', 'timeout', 'stale', null] as const)

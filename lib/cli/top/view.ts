@@ -1,9 +1,8 @@
-import { SLOWEST_MS } from '../../cluster/primary/tree-monitor';
-import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
-import type { RequestCounts } from '../../core/request-counts';
+import { processorsOf, reported, SLOWEST_MS, type TreeStatus, type WorkerStatus } from '../../cluster/status';
+import { totalsOf } from '../../core/request-counts';
 import { formatElapsed } from '../../support/duration';
 import { UNKNOWN } from '../../support/figures';
-import { percentile } from '../../support/histogram';
+import { BOUNDS_MS, countsSince, quantile, RateWindow } from '../../support/histogram';
 import { countText } from '../../support/text';
 import type { Stores } from './stores';
 
@@ -87,28 +86,29 @@ export const NO_RATES: Rates = {
 
 /** Keeps the last statuses of a tree and computes rates from them. */
 export class RateMeter {
-  private treeStatuses: TreeStatus[] = [];
+  private readonly window = new RateWindow<TreeStatus>(SPAN_MS);
+  private id: string | undefined;
 
   add(treeStatus: TreeStatus): Rates {
     // A restarted primary counts from 0 again, so statuses of the earlier one are dropped.
-    const kept = this.treeStatuses.filter(
-      ({ id, at }) => id === treeStatus.id && timeOf(treeStatus) - Date.parse(at) <= SPAN_MS,
-    );
-    this.treeStatuses = [...kept, treeStatus];
-    const [before] = this.treeStatuses;
-    const seconds = before ? (timeOf(treeStatus) - timeOf(before)) / 1000 : 0;
-    return before && seconds > 0 ? between(before, treeStatus, seconds) : NO_RATES;
+    if (treeStatus.id !== this.id) this.window.clear();
+    this.id = treeStatus.id;
+    const at = Date.parse(treeStatus.at);
+    this.window.add(at, treeStatus);
+    const [before] = this.window.within(at, SPAN_MS);
+    return before && at > before.at ? between(before.value, treeStatus, (at - before.at) / 1000) : NO_RATES;
   }
 }
 
 function between(before: TreeStatus, after: TreeStatus, seconds: number): Rates {
   const [then, now] = [before.stats.totals.requests, after.stats.totals.requests];
-  const counts = now.duration.counts.map((count, i) => count - (then.duration.counts[i] ?? 0));
+  const [upToThen, upToNow] = [totalsOf(then), totalsOf(now)];
+  const counts = countsSince(now.duration.counts, then.duration.counts);
   return {
-    requestsPerS: (answered(now) - answered(then)) / seconds,
-    failingPerS: (failing(now) - failing(then)) / seconds,
-    p50Ms: percentile(counts, 0.5, after.rates.slowestMs),
-    p99Ms: percentile(counts, 0.99, after.rates.slowestMs),
+    requestsPerS: (upToNow.requests - upToThen.requests) / seconds,
+    failingPerS: (upToNow.serverErrors - upToThen.serverErrors) / seconds,
+    p50Ms: quantile(BOUNDS_MS, counts, 0.5, after.rates.slowestMs),
+    p99Ms: quantile(BOUNDS_MS, counts, 0.99, after.rates.slowestMs),
     byPid: ratesByPid(before, after, seconds),
   };
 }
@@ -131,7 +131,10 @@ interface Counters {
 }
 
 function countersByPid({ stats, vitals }: TreeStatus): Map<number, Counters> {
-  const ofWeb = ({ cpuSeconds, requests }: WorkerStatus): Counters => ({ cpuSeconds, requests: answered(requests) });
+  const ofWeb = ({ cpuSeconds, requests }: WorkerStatus): Counters => ({
+    cpuSeconds,
+    requests: totalsOf(requests).requests,
+  });
   const counters = new Map<number, Counters>();
   const { single } = stats;
   counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: vitals.cpuSeconds, requests: undefined });
@@ -144,16 +147,4 @@ function countersByPid({ stats, vitals }: TreeStatus): Map<number, Counters> {
     if (pid !== null && status) counters.set(pid, { cpuSeconds: status.cpuSeconds, requests: undefined });
   }
   return counters;
-}
-
-function answered(requests: RequestCounts): number {
-  return Object.values(requests.answered).reduce((sum, count) => sum + count, 0);
-}
-
-function failing({ answered: byStatus }: RequestCounts): number {
-  return Object.entries(byStatus).reduce((sum, [key, count]) => (key.endsWith('5xx') ? sum + count : sum), 0);
-}
-
-function timeOf({ at }: TreeStatus): number {
-  return Date.parse(at);
 }

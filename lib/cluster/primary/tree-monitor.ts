@@ -1,11 +1,27 @@
 import os from 'node:os';
-import type { Config } from '../../core/config';
+import { type Config, connectionsOfTree } from '../../core/config';
 import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { EventBuffer, type RecentEvent } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
-import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, sumRequests } from '../../core/request-counts';
-import type { Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
+import {
+  NONE_SLOW,
+  type RequestCounts,
+  type Slowest,
+  slowerOf,
+  sumRequests,
+  totalsOf,
+} from '../../core/request-counts';
+import { countsSince, RateWindow } from '../../support/histogram';
+import {
+  type Rollup,
+  type RollupCounters,
+  SLOWEST_MS,
+  type TreeStats,
+  type TreeStatus,
+  type Work,
+  type WorkerStatus,
+} from '../status';
 import type { MemoryWatch } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
@@ -17,7 +33,10 @@ const VITALS_MS = 1000;
 export interface SightsOptions {
   readonly id: string;
   readonly app: string;
-  readonly config: Pick<Config, 'tree' | 'onHeroku' | 'web' | 'jobs' | 'shutdownTimeoutMs' | 'memoryLimitMb'>;
+  readonly config: Pick<
+    Config,
+    'tree' | 'onHeroku' | 'web' | 'jobs' | 'shutdownTimeoutMs' | 'memoryLimitMb' | 'databasePool'
+  >;
   readonly events: Events;
   readonly workers: WorkerPool;
   readonly processor: ProcessorSupervisor | undefined;
@@ -111,6 +130,7 @@ export class TreeMonitor {
         latencyWarningMs: jobs.latencyWarningMs,
         recycleAboveMb: memoryLimitMb === null ? null : memoryLimitMb * RECYCLE_THRESHOLD,
         drainMs: config.shutdownTimeoutMs,
+        databaseConnections: connectionsOfTree(config),
       },
       rates: this.rates.read(),
       events: this.recent.list(),
@@ -152,20 +172,16 @@ export class TreeMonitor {
   }
 }
 
-const EVERY_MS = 2000;
+const SAMPLE_INTERVAL_MS = 2000;
 const KEPT_MS = 60_000;
 /** Window of the request rate, ms. */
 const RATE_MS = 10_000;
-/** Window of the slowest request, ms: as long as the one that `top` shows. */
-export const SLOWEST_MS = 5000;
-
-/** `slowestMs`: of the requests since the previous sample. */
-type Sample = ReturnType<typeof sumsOf> & { readonly at: number; readonly slowestMs: number };
 
 /** Rates of the recent past, as differences between samples of the counters. */
 export class RecentRates {
-  private samples: Sample[] = [];
+  private readonly window = new RateWindow<ReturnType<typeof totalsOf> & { readonly slowestMs: number }>(KEPT_MS);
   private timer: NodeJS.Timeout | undefined;
+  /** The slowest request since the last sample. */
   private slowestMs = 0;
 
   /** @param requests counters since the tree began. @param now ms. */
@@ -177,7 +193,7 @@ export class RecentRates {
   }
 
   start(): void {
-    this.timer ??= setInterval(() => this.sample(), EVERY_MS);
+    this.timer ??= setInterval(() => this.sample(), SAMPLE_INTERVAL_MS);
   }
 
   stop(): void {
@@ -185,9 +201,7 @@ export class RecentRates {
   }
 
   sample(): void {
-    const at = this.now();
-    this.samples = this.samples.filter((one) => one.at >= at - KEPT_MS);
-    this.samples.push({ at, ...sumsOf(this.requests()), slowestMs: this.slowestMs });
+    this.window.add(this.now(), { ...totalsOf(this.requests()), slowestMs: this.slowestMs });
     this.slowestMs = 0;
   }
 
@@ -196,16 +210,17 @@ export class RecentRates {
   }
 
   read(): TreeStatus['rates'] {
-    const now = { at: this.now(), ...sumsOf(this.requests()) };
-    const oldest = this.samples[0] ?? now;
-    const before = this.samples.find((one) => one.at >= now.at - RATE_MS) ?? now;
-    const seconds = Math.max(1, (now.at - before.at) / 1000);
-    const late = this.samples.filter((one) => one.at > now.at - SLOWEST_MS);
+    const at = this.now();
+    const now = { at, value: totalsOf(this.requests()) };
+    const [before = now] = this.window.within(at, RATE_MS);
+    const [{ value: oldest } = now] = this.window.within(at, KEPT_MS);
+    // A sample at the very edge of the window tells of what was before it.
+    const late = this.window.within(at, SLOWEST_MS).filter((one) => one.at > at - SLOWEST_MS);
     return {
-      requestsPerS: (now.requests - before.requests) / seconds,
-      shed: now.shed - oldest.shed,
-      serverErrors: now.serverErrors - oldest.serverErrors,
-      slowestMs: Math.max(this.slowestMs, ...late.map((one) => one.slowestMs)),
+      requestsPerS: (now.value.requests - before.value.requests) / Math.max(1, (at - before.at) / 1000),
+      shed: now.value.shed - oldest.shed,
+      serverErrors: now.value.serverErrors - oldest.serverErrors,
+      slowestMs: Math.max(this.slowestMs, ...late.map(({ value }) => value.slowestMs)),
     };
   }
 }
@@ -265,7 +280,7 @@ export class Rollups {
   cut(at = floorTo(Date.now())): void {
     const { before, work } = this;
     const now = this.source.requests();
-    const [upToNow, upToThen] = [sumsOf(now), sumsOf(before)];
+    const [upToNow, upToThen] = [totalsOf(now), totalsOf(before)];
     const sums = {
       requests: upToNow.requests - upToThen.requests,
       serverErrors: upToNow.serverErrors - upToThen.serverErrors,
@@ -273,8 +288,8 @@ export class Rollups {
       processed: work.processed,
       failed: work.failed,
     };
-    const duration = since(now.duration.counts, before.duration.counts);
-    const queued = since(now.queued.counts, before.queued.counts);
+    const duration = countsSince(now.duration.counts, before.duration.counts);
+    const queued = countsSince(now.queued.counts, before.queued.counts);
     const { slowest } = this;
     this.parts.push({ number: ++this.count, at, sums, duration, queued, slowest, memory: this.source.memory() });
     this.before = now;
@@ -303,19 +318,4 @@ export class Rollups {
 
 function floorTo(at: number): number {
   return Math.floor(at / ROLLUP_INTERVAL_MS) * ROLLUP_INTERVAL_MS;
-}
-
-/** Totals of the request counters, for charts and rates. */
-export function sumsOf({
-  answered,
-  shed: refused,
-}: RequestCounts): Pick<RollupCounters, 'requests' | 'serverErrors' | 'shed'> {
-  const total = (fits: (key: string) => boolean) =>
-    Object.entries(answered).reduce((sum, [key, count]) => (fits(key) ? sum + count : sum), 0);
-  const shed = Object.values(refused).reduce((sum, count) => sum + count, 0);
-  return { requests: total(() => true), serverErrors: total((key) => key.endsWith('5xx')), shed };
-}
-
-function since(now: readonly number[], before: readonly number[]): number[] {
-  return now.map((count, i) => count - (before[i] ?? 0));
 }

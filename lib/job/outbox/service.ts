@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import type { Client } from 'pg';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
@@ -10,17 +11,21 @@ import { Completer } from './completer';
 import { InstallationGate } from './installation';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
-import { CHANNEL, CRON_NOTICE } from './table';
+import { CHANNEL, CRON_NOTICE, ECHO_CHANNEL, sendEcho } from './table';
 
 export interface OutboxTuning extends ReconcilerTuning {
   /** Longest pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000. */
   readonly pollMs?: number;
   /** Interval of the completer's sweep for ids that other processes left behind, ms. Default 10,000. */
   readonly sweepMs?: number;
+  /** Time for a notification to arrive that the processor sends to itself, ms. Default 5,000. */
+  readonly echoMs?: number;
 }
 
 interface OutboxServiceOptions {
   readonly database: Database;
+  /** Leads past a pooler to Postgres itself. Default: the database's own URL. */
+  readonly listenUrl?: string | undefined;
   readonly redis: Redis;
   readonly events: Events;
   /** true: TLS is the default for connections to Postgres, as in `Database`. */
@@ -45,7 +50,7 @@ export class OutboxService {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, redis, events, production, queues, isRunning, onCronNotice, tuning } = options;
+    const { database, listenUrl, redis, events, production, queues, isRunning, onCronNotice, tuning } = options;
     const { knex, url } = database;
     const { client } = redis;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
@@ -62,8 +67,12 @@ export class OutboxService {
       pollMs: tuning?.pollMs,
     });
     this.listener = new OutboxListener({
-      url,
+      url: listenUrl ?? url,
       production,
+      echoMs: tuning?.echoMs,
+      // It is sent through the pool, since a pooler may well return a notification to the connection that sent it.
+      sendEcho: (token) => sendEcho(knex, token),
+      onHearing: (hears) => events.emit(hears ? 'listen.hears' : 'listen.deaf', {}),
       onNotice: (notice) => {
         if (notice === undefined) this.gate.forget();
         if (notice !== CRON_NOTICE) this.relay.trigger();
@@ -110,6 +119,11 @@ export class OutboxService {
     this.reconciler.start();
   }
 
+  /** false: notifications of Postgres do not arrive, so the relay's polls find new rows; null: not known yet. */
+  get listening(): boolean | null {
+    return this.listener.hears;
+  }
+
   /** Queues whose rows stay in the outbox until Redis has room. */
   get fullQueues(): readonly string[] {
     return this.relay.fullQueues;
@@ -148,9 +162,17 @@ export class OutboxService {
 /** Interval of the queries that keep an idle connection checked, ms: a lost one raises no error by itself. */
 const KEEP_ALIVE_MS = 30_000;
 
+/** Time for a notification to arrive that was sent to oneself, ms. */
+const ECHO_MS = 5000;
+
 interface ListenerOptions {
   readonly url: string;
   readonly production: boolean;
+  readonly echoMs?: number | undefined;
+  /** Notifies this listener on `ECHO_CHANNEL`. */
+  readonly sendEcho: (token: string) => Promise<void>;
+  /** Called with false when notifications do not arrive, and with true when they do again. */
+  readonly onHearing: (hears: boolean) => void;
   /**
    * Called with a notification's payload, and without one after each connection: rows may have been committed before.
    */
@@ -159,10 +181,20 @@ interface ListenerOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** LISTENs on a connection of its own, and connects again whenever that is lost. */
+/**
+ * LISTENs on a connection of its own, and connects again whenever that is lost. A pooler in transaction mode accepts
+ * LISTEN and then gives the server connection to others, so that nothing ever arrives here and nobody is told. Each
+ * connection is therefore tested with a notification to itself.
+ */
 class OutboxListener {
+  /** false: notifications do not arrive; null: not known yet. */
+  hears: boolean | null = null;
+  private wasDeaf = false;
+  /** The token of the echo that has not arrived. */
+  private awaited: string | undefined;
   private client: Client | undefined;
   private timer: NodeJS.Timeout | undefined;
+  private echoTimer: NodeJS.Timeout | undefined;
   private stopped = true;
   private readonly settings: ConnectionSettings;
   private readonly backoff = new Backoff({ base: 100, max: 5000 });
@@ -180,6 +212,7 @@ class OutboxListener {
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
+    clearTimeout(this.echoTimer);
     const client = this.client;
     this.client = undefined;
     await client?.end().catch(() => undefined);
@@ -191,13 +224,17 @@ class OutboxListener {
     // Both events may come, in either order; `lost` handles the first only.
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
-    client.on('notification', ({ payload }) => this.options.onNotice(payload));
+    client.on('notification', ({ channel, payload }) => {
+      if (channel !== ECHO_CHANNEL) this.options.onNotice(payload);
+      else if (payload === this.awaited) this.heard(true);
+    });
     try {
       await client.connect();
-      await client.query(`LISTEN ${CHANNEL}`);
+      await client.query(`LISTEN ${CHANNEL}; LISTEN ${ECHO_CHANNEL}`);
       this.backoff.reset();
       this.options.onNotice();
       this.keepAlive(client);
+      void this.testHearing(client);
     } catch (thrown) {
       this.lost(client, toError(thrown));
     }
@@ -207,16 +244,45 @@ class OutboxListener {
     if (this.client !== client) return;
     this.timer = setTimeout(() => {
       client.query('select 1').then(
-        () => this.keepAlive(client),
+        () => {
+          this.keepAlive(client);
+          if (this.hears !== true) void this.testHearing(client);
+        },
         (error: unknown) => this.lost(client, toError(error)),
       );
     }, KEEP_ALIVE_MS);
   }
 
+  private async testHearing(client: Client): Promise<void> {
+    const token = randomBytes(6).toString('hex');
+    this.awaited = token;
+    try {
+      await this.options.sendEcho(token);
+    } catch {
+      // The pool has no connection, which says nothing about this one: the next keep-alive tests it.
+      return;
+    }
+    if (this.client !== client || this.awaited !== token) return;
+    clearTimeout(this.echoTimer);
+    this.echoTimer = setTimeout(() => this.heard(false), this.options.echoMs ?? ECHO_MS);
+  }
+
+  private heard(hears: boolean): void {
+    clearTimeout(this.echoTimer);
+    if (hears) this.awaited = undefined;
+    this.hears = hears;
+    if (hears === !this.wasDeaf) return;
+    this.wasDeaf = !hears;
+    this.options.onHearing(hears);
+  }
+
   private lost(client: Client, error: Error): void {
     if (this.client !== client) return;
     this.client = undefined;
+    this.awaited = undefined;
+    this.hears = null;
     clearTimeout(this.timer);
+    clearTimeout(this.echoTimer);
     client.end().catch(() => undefined);
     if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
     this.timer = setTimeout(() => void this.connect(), this.backoff.next());

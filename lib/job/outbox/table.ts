@@ -2,6 +2,13 @@ import type { Knex } from 'knex';
 
 /** The NOTIFY channel for new rows. */
 export const CHANNEL = 'job_outbox';
+/** The NOTIFY channel on which a listener finds out whether notifications reach it; the payload is its token. */
+export const ECHO_CHANNEL = `${CHANNEL}_echo`;
+
+export async function sendEcho(knex: Knex, token: string): Promise<void> {
+  await knex.raw('select pg_notify(?, ?)', [ECHO_CHANNEL, token]);
+}
+
 /** The payload of a notification about recurring jobs; that about new rows has an empty one. */
 export const CRON_NOTICE = 'cron';
 

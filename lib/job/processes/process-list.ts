@@ -171,6 +171,11 @@ function isBusyJob(value: unknown): value is BusyJob {
   return isText(id) && isText(name) && isText(queue) && isCount(attempt) && isTime(startedAt);
 }
 
+/** @returns the id of a processor's tree, with which its identity begins. */
+export function treeIdOf(identity: string): string {
+  return identity.replace(/-\d+$/, '');
+}
+
 /** @returns host and pid, such as `web-1:4711`. */
 export function processName({ host, pid }: Pick<ListedProcess, 'host' | 'pid'>): string {
   return `${host}:${pid}`;

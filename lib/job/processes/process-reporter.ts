@@ -14,7 +14,14 @@ import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status'
 import { JobStats, StatsFlusher } from '../stats/collector';
 import { MailTally } from '../stats/history';
 import { Heartbeat, type HeartbeatTuning, INFO_INTERVAL_MS } from './heartbeat';
-import { BUSY_SHOWN, type BusyJob, type ProcessInfo, ProcessList, type ProcessorCommand } from './process-list';
+import {
+  BUSY_SHOWN,
+  type BusyJob,
+  type ProcessInfo,
+  ProcessList,
+  type ProcessorCommand,
+  treeIdOf,
+} from './process-list';
 
 export interface PresenceOptions {
   readonly config: Pick<Config, 'jobs'>;
@@ -135,7 +142,7 @@ export class ProcessReporter {
     const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.vitals?.read() ?? {};
     return {
       identity,
-      tree: identity.replace(/-\d+$/, ''),
+      tree: treeIdOf(identity),
       app,
       version: this.version,
       host: os.hostname(),

@@ -57,14 +57,14 @@ export class JobStats {
     switch (name) {
       case 'job.started': {
         const { class: className, waitedMs } = payload as EventMap['job.started'];
-        this.of(className).latency.add(waitedMs);
+        this.of(className).latency.observe(waitedMs);
         break;
       }
       case 'job.succeeded': {
         const { class: className, durationMs } = payload as EventMap['job.succeeded'];
         const tally = this.of(className);
         tally.processed++;
-        tally.duration.add(durationMs);
+        tally.duration.observe(durationMs);
         break;
       }
       case 'job.retrying': {

@@ -1,5 +1,5 @@
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
-import { percentile } from '../../support/histogram';
+import { BOUNDS_MS, quantile } from '../../support/histogram';
 import { compareText } from '../../support/text';
 import { type FigureRange, type FigureStep, stepMsOf } from '../../tree/time-series';
 import { type Formatter, type WorkerShade, workerShade } from '../ui/format';
@@ -55,7 +55,7 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
       line(
         key,
         look,
-        each((figures) => percentile(counts(figures), share, slowest(figures))),
+        each((figures) => quantile(BOUNDS_MS, counts(figures), share, slowest(figures))),
         ms,
       ),
     );

@@ -1,5 +1,5 @@
 import { AggregatorRegistry } from 'prom-client';
-import type { Buckets } from '../../core/request-counts';
+import type { HistogramData } from '../../support/histogram';
 import type { Scrape } from './scrape';
 
 /** Shape of a metric in prom-client's aggregation of processes, which formats the text for us. */
@@ -64,7 +64,7 @@ export interface HistogramSample {
   readonly labels?: Labels;
   /** Upper bounds of the buckets, ms; `buckets.counts` has one more entry, for values above the last bound. */
   readonly boundsMs: readonly number[];
-  readonly buckets: Buckets;
+  readonly buckets: HistogramData;
 }
 
 interface About {

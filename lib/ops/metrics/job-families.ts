@@ -1,17 +1,14 @@
 import { processorsOf, reported } from '../../cluster/status';
 import type { QueueStatus } from '../../job/queue/queue-status';
-import { type ClassStats, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
-import { BUCKETS, type Histogram, lowerBound } from '../../support/histogram';
+import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
+import type { Histogram } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';
 import type { Scrape } from './scrape';
 
 /** Number of the history's fine buckets that are joined into one, which keeps the count of series low. */
 const JOINED = 3;
-const WIDE_BUCKETS = BUCKETS / JOINED;
 /** Upper bounds of all buckets but the last, ms, to four digits. */
-const BOUNDS_MS = Array.from({ length: WIDE_BUCKETS - 1 }, (_, i) =>
-  Number(lowerBound((i + 1) * JOINED).toPrecision(4)),
-);
+const BOUNDS_MS = JOB_BOUNDS_MS.filter((_, i) => i % JOINED === JOINED - 1).map((ms) => Number(ms.toPrecision(4)));
 
 function classesOf({ history }: Scrape): [className: string, tally: ClassStats][] {
   return [...(history?.classes ?? [])].map(([name, tally]) => [name === OTHER_CLASSES ? 'other' : name, tally]);
@@ -20,7 +17,7 @@ function classesOf({ history }: Scrape): [className: string, tally: ClassStats][
 function histograms(scrape: Scrape, of: (tally: ClassStats) => Histogram): HistogramSample[] {
   return classesOf(scrape).map(([className, tally]) => {
     const { counts, sumMs } = of(tally);
-    const joined = Array.from({ length: WIDE_BUCKETS }, (_, i) =>
+    const joined = Array.from({ length: BOUNDS_MS.length + 1 }, (_, i) =>
       counts.slice(i * JOINED, (i + 1) * JOINED).reduce((all, count) => all + count, 0),
     );
     return { labels: { class: className }, boundsMs: BOUNDS_MS, buckets: { counts: joined, sumMs } };

@@ -1,7 +1,7 @@
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import type { RecentEvent } from '../../core/notable-events';
-import type { Issue } from '../../health/issues';
+import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
@@ -74,7 +74,13 @@ export function overviewView(
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
     machine: shown ? machineView(shown, valueIn(systemStatus.acts), format) : null,
-    dependencies: dependencyViews(systemStatus, shown?.treeStatus.embedded ?? [], config.mail.delivery, format),
+    dependencies: dependencyViews(
+      systemStatus,
+      plannedConnections(judgement.trees),
+      shown?.treeStatus.embedded ?? [],
+      config.mail.delivery,
+      format,
+    ),
     queues: queues ? queueRows(queues, valueIn(systemStatus.outbox), latencyWarningMs, format) : null,
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
   };

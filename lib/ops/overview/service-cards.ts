@@ -18,21 +18,29 @@ export interface DependencyView {
 /** A `maxclients` above this is Redis's default and not the limit of a plan, so it is not shown. */
 const MANY_CLIENTS = 5000;
 
-/** @param embedded names of the servers that this tree has started. @param delivery the setting MAIL_DELIVERY. */
+/**
+ * @param planned connections to Postgres that all trees may open. @param embedded names of the servers that this tree has started. @param delivery the setting MAIL_DELIVERY.
+ */
 export function dependencyViews(
   systemStatus: SystemStatus,
+  planned: number,
   embedded: readonly string[],
   delivery: string,
   format: Formatter,
 ): DependencyView[] {
   return [
-    postgresView(systemStatus, embedded, format),
+    postgresView(systemStatus, planned, embedded, format),
     redisView(systemStatus, embedded, format),
     mailView(systemStatus, delivery, format),
   ];
 }
 
-function postgresView({ postgres }: SystemStatus, embedded: readonly string[], format: Formatter): DependencyView {
+function postgresView(
+  { postgres }: SystemStatus,
+  planned: number,
+  embedded: readonly string[],
+  format: Formatter,
+): DependencyView {
   const id = 'postgres';
   const name = 'Postgres';
   if (!postgres.ok) return { id, name, ...away(postgres, codeOf(postgres.error), format) };
@@ -46,6 +54,7 @@ function postgresView({ postgres }: SystemStatus, embedded: readonly string[], f
     say: facts(
       kindOf(version, embedded.includes('postgres'), format),
       format.t('overview.deps.connections', { used, allowed }),
+      planned > 0 && format.t('overview.deps.planned', { planned }),
       format.memory(sizeBytes),
     ),
   };

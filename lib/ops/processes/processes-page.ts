@@ -25,7 +25,8 @@ export const processRoutes: PageModule = async (site) => {
   const { router } = site;
   const statusCollector = await site.statusCollector();
   const flashes = new FlashStore<ProcessFlash>(site.redis.client);
-  const find = async (ctx: OpsContext): Promise<TreeHealth> => findIn(ctx, await statusCollector.collect());
+  const find = async (ctx: OpsContext): Promise<TreeHealth> =>
+    findIn(ctx, await statusCollector.collect({ trees: 'now' }));
   const findIn = (ctx: OpsContext, systemStatus: SystemStatus): TreeHealth => {
     const chosen = chosenTree(ctx);
     const judgement = judge(systemStatus, chosen, site.config.jobs.latencyWarningMs);

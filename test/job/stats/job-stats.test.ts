@@ -102,7 +102,7 @@ const tallies = fc
     COUNTERS.forEach((name, index) => {
       tally[name] = counters[index] ?? 0;
     });
-    for (const name of HISTOGRAMS) for (const ms of lengths[name]) tally[name].add(ms);
+    for (const name of HISTOGRAMS) for (const ms of lengths[name]) tally[name].observe(ms);
     return tally;
   });
 // What JavaScript keeps out of objects' own keys would be lost in Redis's client as well.

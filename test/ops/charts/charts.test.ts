@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
+import { JOB_BOUNDS_MS } from '../../../lib/job/stats/history';
 import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
-import { BOUNDS_MS, Histogram, percentile } from '../../../lib/support/histogram';
+import { BOUNDS_MS, Histogram, quantile } from '../../../lib/support/histogram';
 import type { FigureStep } from '../../../lib/tree/time-series';
 import { RequestMetrics } from '../../../lib/web/request-metrics';
 
@@ -128,7 +129,7 @@ describe('plots', () => {
     fc.assert(
       fc.property(buckets, fc.double({ min: 0.01, max: 1, noNaN: true }), (counts, share) => {
         const total = counts.reduce((sum, count) => sum + count, 0);
-        const found = percentile(counts, share);
+        const found = quantile(BOUNDS_MS, counts, share);
         if (total === 0) return found === null;
         let [rank, bucket] = [Math.max(1, Math.ceil(share * total)), 0];
         while (rank > (counts[bucket] ?? 0)) rank -= counts[bucket++] ?? 0;
@@ -216,7 +217,7 @@ describe('percentiles of counted lengths of time', () => {
           const sorted = buckets.toSorted((a, b) => a - b);
           const rank = Math.ceil(share * sorted.length - 1e-9);
           const holds = sorted[Math.max(0, rank - 1)] ?? 0;
-          const ms = percentile(counts, share) ?? Number.NaN;
+          const ms = quantile(BOUNDS_MS, counts, share) ?? Number.NaN;
           assert.ok(ms >= (BOUNDS_MS[holds - 1] ?? 0) && ms <= (BOUNDS_MS[holds] ?? 0), `${ms} in bucket ${holds}`);
         },
       ),
@@ -227,24 +228,24 @@ describe('percentiles of counted lengths of time', () => {
     const lengths = fc.array(fc.double({ min: 0, max: 40_000, noNaN: true }), { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(lengths, fc.double({ min: 0.01, max: 1, noNaN: true }), (times, share) => {
-        const [tally, histogram] = [new RequestMetrics(), new Histogram()];
+        const [tally, histogram] = [new RequestMetrics(), new Histogram(JOB_BOUNDS_MS)];
         for (const durationMs of times) {
           tally.add({ ...REQUEST, durationMs });
-          histogram.add(durationMs);
+          histogram.observe(durationMs);
         }
         const { durationMs: slowest } = tally.takeSlowest();
-        const found = [percentile(tally.read().duration.counts, share, slowest), histogram.percentile(share)];
+        const found = [quantile(BOUNDS_MS, tally.read().duration.counts, share, slowest), histogram.quantile(share)];
         // The tally tells to a thousandth of a millisecond.
         for (const ms of found) assert.ok(ms !== null && ms <= Math.max(...times) + 0.001, `${ms} of ${times}`);
       }),
     );
-    assert.equal(percentile(counted(1300), 0.99, 1300), 1300, 'not 1750, in the middle of its bucket');
-    assert.equal(percentile(counted(1300), 0.99), 1750, 'where nobody has told');
+    assert.equal(quantile(BOUNDS_MS, counted(1300), 0.99, 1300), 1300, 'not 1750, in the middle of its bucket');
+    assert.equal(quantile(BOUNDS_MS, counted(1300), 0.99), 1750, 'where nobody has told');
   });
 
   it('are beyond the last bound when they lie there, and null of nothing', () => {
-    assert.ok((percentile([...BOUNDS_MS.map(() => 0), 4], 0.5) ?? 0) > 30_000);
-    assert.equal(percentile([...BOUNDS_MS.map(() => 0), 0], 0.99), null);
-    assert.equal(percentile([], 0.99), null);
+    assert.ok((quantile(BOUNDS_MS, [...BOUNDS_MS.map(() => 0), 4], 0.5) ?? 0) > 30_000);
+    assert.equal(quantile(BOUNDS_MS, [...BOUNDS_MS.map(() => 0), 0], 0.99), null);
+    assert.equal(quantile(BOUNDS_MS, [], 0.99), null);
   });
 });

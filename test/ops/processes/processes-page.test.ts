@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { TreeStatus } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Deadline } from '../../../lib/support/async';
@@ -6,14 +7,16 @@ import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 import { textOf } from '../jobs/visitor';
-import { OpsWeb } from '../ops-web';
+import { OpsWeb, SIGNED } from '../ops-web';
 import { processorOf, statusOf, treeStatusOf, workerOf } from '../overview/tree-statuses';
 
-describe('what runs now', () => {
+describe('the pages of processes', () => {
   let ops: OpsWeb;
   let redis: Redis;
+  let operator: { readonly Cookie: string };
   before(async () => {
-    ops = await OpsWeb.start();
+    ops = await OpsWeb.start(SIGNED);
+    operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
     redis = new Redis(ops.redis.url, new Events());
     await redis.start();
     await until('Redis is connected', () => redis.client.isReady);
@@ -23,7 +26,12 @@ describe('what runs now', () => {
     await ops?.stop();
   });
 
-  it('leads to the page of each job', async () => {
+  const tell = async (treeStatus: TreeStatus) => {
+    await redis.client.set(treeStatusKey(treeStatus.id), JSON.stringify(treeStatus));
+    await redis.client.zAdd(TREES, { value: treeStatus.id, score: Date.now() + 3_600_000 });
+  };
+
+  it('lead from what runs now to the page of each job', async () => {
     const job = { what: 'Report on time on odd-queue', id: 'job/7', ageMs: 12_000 };
     const request = { what: 'GET /reports on paper', id: 'req-1', ageMs: 5 };
     const lastStatus = { ...processorOf().lastStatus, inFlight: [job] } as ReturnType<typeof processorOf>['lastStatus'];
@@ -33,14 +41,25 @@ describe('what runs now', () => {
       workers: [workerOf(0, { lastStatus: statusOf({ inFlight: [request] }) })],
       jobs: processorOf({ lastStatus }),
     });
-    await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
-    await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
+    await tell(treeStatus);
     const { body } = await until('the tree is known', async () => {
-      const answer = await ops.get('/ops/processes?tree=far');
+      const answer = await ops.get('/ops/processes?tree=far', operator);
       return answer.status === 200 && answer;
     });
     assert.match(textOf(body), /Running now What Where For .* Report on time on odd-queue Jobs 12 s Job job\/7/);
     assert.match(body, /<a href="\/ops\/jobs\/job\/odd-queue\/job%2F7">Report on time on odd-queue<\/a>/);
     assert.match(body, /class="mono">\s*GET \/reports on paper\s*<\/th>/);
+  });
+
+  it('offer what a tree can be told to do now, not what it could be told a moment ago', async () => {
+    const at = new Date().toISOString();
+    await tell(treeStatusOf({ id: 'near', at }));
+    const resume = () => ops.get('/ops/processes/resume?tree=near', operator);
+    await until('the tree is known', async () => (await resume()).status === 409);
+    await tell(treeStatusOf({ id: 'near', at, jobs: processorOf({ state: 'quiet' }) }));
+    // Another worker's page may have shown the operator by now that its jobs are quiet.
+    const { status, body } = await resume();
+    assert.equal(status, 200, textOf(body));
+    assert.match(body, /Resume the jobs of web\.1/);
   });
 });

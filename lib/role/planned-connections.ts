@@ -1,0 +1,30 @@
+import { type Config, connectionsOfTree } from '../core/config';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
+import { sumOverDeploy } from '../health/issues';
+import { readAllowedConnections } from '../health/probes';
+import type { Database } from '../model/database';
+import { TreeDirectory } from '../tree/tree-directory';
+
+/** Warns when the pools of all trees, old and new ones side by side, may open more connections than Postgres allows. */
+export async function warnOfPlannedConnections(sources: {
+  readonly config: Pick<Config, 'web' | 'jobs' | 'databasePool'>;
+  readonly database: Pick<Database, 'knex'>;
+  readonly redis: Pick<Redis, 'client'>;
+  readonly events: Events;
+  /** Id of the own tree, which is counted whether it is listed already or not. */
+  readonly treeId: string;
+}): Promise<void> {
+  const { config, database, redis, events, treeId } = sources;
+  try {
+    const listed = await new TreeDirectory(redis.client).list();
+    const others = listed.map(({ treeStatus }) => treeStatus).filter(({ id }) => id !== treeId);
+    const counts = [connectionsOfTree(config), ...others.map(({ limits }) => limits.databaseConnections ?? 0)];
+    const planned = sumOverDeploy(counts);
+    const allowed = await readAllowedConnections(database.knex);
+    if (planned <= allowed) return;
+    events.emit('database.overplanned', { planned, allowed, trees: counts.length });
+  } catch {
+    // It is a forecast: who cannot be asked at the start shows on /ops as soon as it answers.
+  }
+}

@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { Database } from '../../../lib/model/database';
+import { migrateUp } from '../../../lib/model/migrator';
+import { transaction } from '../../../lib/model/transaction';
+import { Deadline } from '../../../lib/support/async';
+import { TransactionPooler } from '../../support/transaction-pooler';
+import { until } from '../../support/until';
+import { JobSystem } from '../job-system';
+
+const HOUR = 3_600_000;
+const ran: string[] = [];
+
+class NoteJob extends Job<[note: string]> {
+  perform(note: string): void {
+    ran.push(note);
+  }
+}
+
+describe('a pooler in transaction mode', () => {
+  let system: JobSystem;
+  let pooler: TransactionPooler;
+  let database: Database;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    ran.length = 0;
+    pooler = await TransactionPooler.open(system.postgres.url);
+    database = new Database(pooler.url, { production: false, events: system.events });
+  });
+  afterEach(async () => {
+    await system.stopProcessors();
+    await database.stop(Deadline.after(5000));
+    await pooler.close();
+  });
+
+  it('lets jobs run, and is found out although LISTEN succeeds', async () => {
+    assert.deepEqual(await migrateUp(database.knex, ['lib/job/migrations']), [], 'the migrator works through it');
+    const outbox = { echoMs: 50, pollMs: 20 };
+    const processor = await system.processor([NoteJob], { database, tuning: { outbox } });
+    await until('it is reported', () => system.eventsNamed('listen.deaf').length === 1);
+    assert.equal(processor.listening, false);
+    await transaction(() => NoteJob.performLater('polled'));
+    await until('it ran', () => ran.length === 1);
+    pooler.keepSessions();
+    await until('notifications arrive again', () => system.eventsNamed('listen.hears').length === 1);
+    assert.equal(processor.listening, true);
+  });
+
+  it('is passed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
+    // Nobody waits for its poll: it is told.
+    const outbox = { echoMs: HOUR, pollMs: HOUR };
+    const options = { database, databaseDirectUrl: system.postgres.url, tuning: { outbox } };
+    const processor = await system.processor([NoteJob], options);
+    await until('its own notification has arrived', () => processor.listening === true);
+    await transaction(() => NoteJob.performLater('told'));
+    await until('it ran', () => ran.length === 1);
+    assert.deepEqual(system.eventsNamed('listen.deaf'), []);
+  });
+});
