@@ -2,6 +2,7 @@ import { COMMANDS, usageOf } from '../cluster/control/commands';
 import { version } from '../core/config';
 import { jobCommandLines } from '../job/cli/commands';
 import { ENTRIES } from './app-entry';
+import { OWN_COMMANDS } from './own-commands';
 
 const APP: readonly (readonly [string, string])[] = [
   ['start', 'start the tree (the default)'],
@@ -25,6 +26,8 @@ export function help(): string {
 Usage: catamount [command] [--only web|jobs]
 
 ${lines(APP)}
+
+${lines(OWN_COMMANDS.map(({ usage, help }) => [usage, `${help} (catamount help ${usage.split(' ')[0]})`]))}
 
 The app is ${ENTRIES.join(' or ')} in the current folder.
 

@@ -5,6 +5,7 @@ import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { runApp } from './app-entry';
+import { OWN_COMMANDS } from './own-commands';
 
 /** Commands that the app's own entry file runs, through `boot`. */
 const APP_COMMANDS = ['start', 'migrate', 'rollback'];
@@ -21,7 +22,12 @@ const OPTIONS = {
 
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
-  if (wordsOf(args)[0] === 'jobs') return jobs(args);
+  const [word, topic] = wordsOf(args);
+  if (word === 'jobs') return jobs(args);
+  const own = OWN_COMMANDS.find(({ name }) => name === word);
+  if (own) return own.run(behind(args, own.name));
+  const about = OWN_COMMANDS.find(({ name }) => word === 'help' && name === topic);
+  if (about) return about.run(['--help', ...behind(behind(args, 'help'), about.name)]);
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
   if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
@@ -46,9 +52,12 @@ async function jobs(args: string[]): Promise<void> {
     const { values, positionals } = parse(args);
     return orderTree(positionals, values);
   }
-  const behind = [...args];
-  behind.splice(args.indexOf('jobs'), 1);
-  await runJobs(behind);
+  await runJobs(behind(args, 'jobs'));
+}
+
+/** The arguments without the first that is this word. */
+function behind(args: readonly string[], word: string): string[] {
+  return args.toSpliced(args.indexOf(word), 1);
 }
 
 /** The arguments without options, and without the values of the options that are known here. */
