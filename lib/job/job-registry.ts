@@ -30,19 +30,28 @@ export class JobRegistry {
   }
 }
 
+export interface JobCheck {
+  readonly inspect?: (jobClass: JobClass, file: string) => void;
+  readonly onFault?: (fault: UserError) => void;
+}
+
 /**
  * Loads every job of a folder, but not of its subfolders. A file default-exports one subclass of `Job` and is named after
  * it (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job may hold code that jobs share. A missing folder
  * holds none.
+ * @param check.inspect sees each class; an error of its is one of the file. @param check.onFault as in `loadClasses`.
  * @throws UserError that names the file and the reason.
  */
-export function loadJobs(folder: string): JobRegistry {
+export function loadJobs(folder: string, check: JobCheck = {}): JobRegistry {
   const registry = new JobRegistry();
   loadClasses(folder, {
     isOne: isJobClass,
+    onFault: check.onFault,
     take: (classes, name, exported) => {
       const job = jobClassOf(classes, name, exported);
-      if (job) registry.add(job);
+      if (!job) return;
+      registry.add(job);
+      check.inspect?.(job, name);
     },
   });
   return registry;
