@@ -39,6 +39,8 @@ export interface RelayOptions {
    * notifications arrive it grows to 300,000 while nothing comes.
    */
   readonly pollMs?: number | undefined;
+  /** Unique among all relays. Default: random. */
+  readonly id?: string | undefined;
   /** @returns true: notifications of Postgres arrive here. Default: they do not, so this relay waits for no other. */
   readonly hears?: () => boolean;
   /** Time for which it waits for the relay that leads, ms. Default 700 to 1,050. */
@@ -65,8 +67,9 @@ export class Relay {
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
-    const { redis, mostWaiting, pollMs = MAX_POLL_MS, onError, hears = () => false, graceMs } = options;
-    this.leadership = new Leadership({ id: randomUUID(), hears, graceMs });
+    const { redis, mostWaiting, pollMs = MAX_POLL_MS, onError } = options;
+    const { id = randomUUID(), hears = () => false, graceMs } = options;
+    this.leadership = new Leadership({ id, hears, graceMs });
     this.gauge = new QueueCapacity(redis, mostWaiting);
     const work = async () => {
       const ms = await this.pass();

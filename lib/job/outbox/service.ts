@@ -32,6 +32,8 @@ interface OutboxServiceOptions {
   readonly events: Events;
   /** true: TLS is the default for connections to Postgres, as in `Database`. */
   readonly production: boolean;
+  /** Unique among all processors; the relays of other trees know this one by it. Default: random. */
+  readonly identity?: string | undefined;
   readonly queues: readonly string[];
   readonly isRunning: (id: string) => boolean;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
@@ -52,7 +54,8 @@ export class OutboxService {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, listenUrl, redis, events, production, queues, isRunning, onCronNotice, tuning } = options;
+    const { database, listenUrl, redis, events, production, identity, queues, isRunning, onCronNotice, tuning } =
+      options;
     const { knex, url } = database;
     const { client } = redis;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
@@ -67,6 +70,7 @@ export class OutboxService {
       redis: client,
       onError: report('copying the outbox to Redis'),
       pollMs: tuning?.pollMs,
+      id: identity,
       graceMs: tuning?.graceMs,
       hears: () => this.listener.hears === true,
     });
