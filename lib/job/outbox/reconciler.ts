@@ -225,11 +225,11 @@ if call('get', KEYS[2]) ~= ARGV[2] then return 0 end
 call('set', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
 return 1`);
 
-/** @param asker unique among all reconcilers: unless another holds it, the lease is theirs from now on. */
-export async function currentRun(client: RedisClient, asker: string): Promise<RedisRun> {
+/** @param caller unique among all reconcilers: unless another holds it, the lease is theirs from now on. */
+export async function currentRun(client: RedisClient, caller: string): Promise<RedisRun> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
   const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
-  const args = [runId, randomUUID(), asker, String(LEASE_MS)];
+  const args = [runId, randomUUID(), caller, String(LEASE_MS)];
   const reply = await LOOK.run(client, [KEY, BEGUN_KEY, LEASE_KEY], args);
   const [begun, first, others] = reply as readonly [string, number, number];
   return { runId, id: begun, compared: begun === '', first: first === 1, othersCompare: others === 1 };
