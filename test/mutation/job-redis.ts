@@ -218,8 +218,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an idle processor is woken by a job',
     file: 'lib/job/fetch/fetcher.ts',
-    find: `if (id !== null) this.onJob();`,
-    replace: `if (id === null) this.onJob();`,
+    find: 'if (offered || this.inFlight > 0) this.wake();',
+    replace: 'if (this.inFlight > 0) this.wake();',
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
@@ -249,6 +249,34 @@ const mutations: readonly Mutation[] = [
     find: `this.unbegun.push(...deliveries);`,
     replace: `this.unbegun.unshift(...deliveries);`,
     killedBy: ['test/job/fetch/fetcher.test.ts'],
+  },
+  {
+    promise: 'a worker leaves a Redis that has become a replica',
+    file: 'lib/core/redis.ts',
+    find: `if (isDemotion(error)) this.reconnectLater(toError(error));`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'a replica that takes connections is not ready',
+    file: 'lib/core/redis.ts',
+    find: `if (this.demotion && !(await this.acceptsWrites())) return;`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'a processor leaves a Redis that has become a replica',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `if (isDemotion(error)) this.leave();`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'the subscriptions of a processor move to the new master, too',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `if (connection !== this.command) connection.drop();`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {
     promise: 'wakes are heard though Redis was lost while they were subscribed to',

@@ -1,6 +1,7 @@
-import { redisTls, withoutTlsMode } from '../../core/redis';
+import { PROBE_KEY, redisTls, withoutTlsMode } from '../../core/redis';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
+import { isDemotion } from '../../internals/redis-errors';
 import { deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
@@ -54,7 +55,11 @@ export class Consumer {
 
   constructor(private readonly options: QueueWorkerOptions) {
     const { queues, weighted, budget, limits, identity, handler, onError } = options;
-    const command = this.connect(COMMAND_PATIENCE_MS, () => this.fetcher.wake());
+    const command = this.connect(
+      COMMAND_PATIENCE_MS,
+      () => this.fetcher.wake(),
+      () => this.leaveReplica(),
+    );
     const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
       for (const queue of this.queues) queue.raiseDelayed();
     });
@@ -110,9 +115,14 @@ export class Consumer {
     for (const connection of this.connections) connection.end();
   }
 
-  private connect(patienceMs: number, onReady: () => void): BeeConnection {
+  private connect(patienceMs: number, onReady: () => void, onPromoted?: () => void): BeeConnection {
     const onError = (error: Error) => this.report(error, 'the connection to Redis');
-    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onError });
+    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onPromoted, onError });
+  }
+
+  /** A replica goes on serving subscriptions, so nothing else would move these connections to the new master. */
+  private leaveReplica(): void {
+    for (const connection of this.connections) if (connection !== this.command) connection.drop();
   }
 
   private observe(queue: WorkerQueue): WorkerQueue {
@@ -164,12 +174,14 @@ export interface BeeConnectionOptions {
   readonly patienceMs: number;
   /** Called at each connection, the first one or a later one. */
   readonly onReady: () => void;
+  /** Called before `onReady` when writes are accepted again after a server was no master any more. */
+  readonly onPromoted?: (() => void) | undefined;
   readonly onError: (error: Error) => void;
 }
 
 /**
  * One connection through bee-queue's node_redis 3 that always reconnects: it waits for a Redis that is away, also at
- * boot, and closes a connection to one that takes commands and does not reply.
+ * boot, and closes a connection to one that takes commands and does not reply, or is a read-only replica by now.
  */
 export class BeeConnection {
   readonly client: BeeClient;
@@ -178,9 +190,10 @@ export class BeeConnection {
   private pending = 0;
   private progressAt = performance.now();
   private retryMs = 50;
+  private demoted = false;
 
   constructor(private readonly options: BeeConnectionOptions) {
-    const { url, onReady, onError } = options;
+    const { url, onError } = options;
     const tls = redisTls(url);
     const client: BeeClient = createBeeClient({
       url: withoutTlsMode(url),
@@ -201,9 +214,9 @@ export class BeeConnection {
       this.progressAt = performance.now();
     });
     client.on('ready', () => {
-      this.retryMs = 50;
-      this.firstReady.resolve();
-      onReady();
+      // A replica rejects this, too, which drops the connection again, after a longer wait each time.
+      if (this.demoted) this.probe();
+      else this.accepted();
     });
   }
 
@@ -218,6 +231,7 @@ export class BeeConnection {
       this.client.send_command(command, args, (error, reply) => {
         this.pending--;
         this.progressAt = performance.now();
+        if (isDemotion(error)) this.leave();
         if (error) reject(error);
         else resolve(reply);
       });
@@ -249,7 +263,35 @@ export class BeeConnection {
     client.stream.destroy();
   }
 
+  /** Closes the connection; node_redis makes a new one, to the server that the URL's name leads to by then. */
+  drop(): void {
+    if (this.client.connected) this.client.stream.destroy();
+  }
+
   end(): void {
     this.client.end(true);
+  }
+
+  private leave(): void {
+    this.demoted = true;
+    this.drop();
+  }
+
+  private probe(): void {
+    this.send('del', [PROBE_KEY]).then(
+      () => this.accepted(),
+      (error: unknown) => {
+        if (!isDemotion(error) && this.client.ready) this.accepted();
+      },
+    );
+  }
+
+  private accepted(): void {
+    const { onReady, onPromoted } = this.options;
+    this.retryMs = 50;
+    if (this.demoted) onPromoted?.();
+    this.demoted = false;
+    this.firstReady.resolve();
+    onReady();
   }
 }
