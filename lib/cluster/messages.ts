@@ -1,7 +1,8 @@
 import { UserError } from '../core/errors';
 import type { Caller } from '../core/events';
 import type { RecentEvent } from '../core/notable-events';
-import { type Deferred, deferred, toError } from '../support/async';
+import { toError } from '../support/async';
+import { RequestReply } from '../support/request-reply';
 import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
 /** Interval of the heartbeats of every process that serves requests or runs jobs, ms. */
@@ -32,7 +33,7 @@ export type ToWorker =
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
-  | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   | ReplyMessage
   /** The primary has seen `drained`, and every connection handed off before it: exit. */
   | { readonly catamount: 'exit' };
@@ -47,7 +48,7 @@ export type FromWorker =
   /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'idle' }
-  | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
   /** Follows the `taken` of each connection counted: one sent before `count` was asked and not counted here is lost. */
@@ -123,11 +124,12 @@ const PROMPT_MS = 5000;
 
 /** The tree's operations in a child: each is sent to the primary, and its result or its error comes back. */
 export class PrimaryClient implements Operations {
-  private readonly open = new Map<number, Deferred<unknown>>();
-  private count = 0;
+  private readonly requests: RequestReply<Omit<RequestMessage, 'catamount' | 'id'>, unknown>;
 
   /** @param send throws, or drops the message, when the primary is gone. */
-  constructor(private readonly send: (message: RequestMessage) => void) {}
+  constructor(send: (message: RequestMessage) => void) {
+    this.requests = new RequestReply((id, request) => send({ catamount: 'request', id, ...request }));
+  }
 
   stats(): Promise<TreeStats> {
     return this.request('stats', [], PROMPT_MS);
@@ -194,30 +196,14 @@ export class PrimaryClient implements Operations {
   }
 
   /** Settles the request that this replies to. */
-  settle(reply: ReplyMessage): void {
-    const asked = this.open.get(reply.id);
-    this.open.delete(reply.id);
-    if (reply.refusal === undefined) asked?.resolve(reply.value);
-    else asked?.reject(reply.refusal.ours ? new UserError(reply.refusal.message) : new Error(reply.refusal.message));
+  settle({ id, value, refusal }: ReplyMessage): void {
+    if (refusal === undefined) this.requests.settle(id, value);
+    else this.requests.settle(id, refusal.ours ? new UserError(refusal.message) : new Error(refusal.message));
   }
 
-  private async request<T>(
-    operation: keyof Operations,
-    args: RequestMessage['args'] = [],
-    withinMs?: number,
-  ): Promise<T> {
-    const id = ++this.count;
-    const asked = deferred<unknown>();
-    this.open.set(id, asked);
-    const late = () => asked.reject(new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`));
-    const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs);
-    try {
-      this.send({ catamount: 'request', id, operation, args });
-      return (await asked.promise) as T;
-    } finally {
-      clearTimeout(timer);
-      this.open.delete(id);
-    }
+  private async request<T>(operation: keyof Operations, args: RequestMessage['args'] = [], ms?: number): Promise<T> {
+    const onLate = () => new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`);
+    return (await this.requests.ask({ operation, args }, ms === undefined ? undefined : { ms, onLate })) as T;
   }
 }
 

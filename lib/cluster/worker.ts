@@ -150,7 +150,7 @@ export class Worker {
         collectGarbage();
         break;
       case 'heap-snapshot':
-        this.tell({ catamount: 'heap-snapshot', file: writeHeapSnapshot(message.file) });
+        this.tell({ catamount: 'heap-snapshot', id: message.id, file: writeHeapSnapshot(message.file) });
         break;
       case 'exit':
         process.exit(this.cut > 0 ? 1 : 0);

@@ -50,10 +50,16 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   const tree = new PrimaryClient(tellPrimary);
   const jobs = new JobProcessorRole(app, config, events, lineage, tree, onCommand);
+  const report = () => {
+    const [status, work] = [jobs.status(), jobs.work()];
+    tellPrimary({ catamount: 'heartbeat', status, work });
+    return { status, work };
+  };
   let stopping: Promise<void> | undefined;
-  // Signals and messages may repeat: only the first sets the deadline.
+  // Signals and messages may repeat: only the first sets the deadline. The last report counts the jobs that have ended
+  // since the last heartbeat.
   const stop = async (ms: number): Promise<void> => {
-    stopping ??= jobs.stop(Deadline.after(ms));
+    stopping ??= jobs.stop(Deadline.after(ms)).finally(report);
     await stopping;
   };
   const stopAndExit = (ms: number): void => {
@@ -86,8 +92,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     const collector = new OutOfBandGc();
     let ended = 0;
     const beat = async (): Promise<undefined> => {
-      const [status, work] = [jobs.status(), jobs.work()];
-      tellPrimary({ catamount: 'heartbeat', status, work });
+      const { status, work } = report();
       ended += work.processed + work.failed;
       collector.tick(status.inFlight.length, ended);
     };

@@ -81,12 +81,11 @@ export class TreeMonitor {
     this.rates.start();
   }
 
-  /** Reports the tree as stopping, and ends the current rollup, so that it can still be stored. */
+  /** Reports the tree as stopping, and lets each read of rollups end the current one, so that it can still be stored. */
   stop(): void {
     this.stopping = true;
     this.rollups.stop();
     this.rates.stop();
-    this.rollups.cut();
   }
 
   /** Receives the status of the web in this process. */
@@ -245,6 +244,7 @@ export class Rollups {
   private work = { processed: 0, failed: 0 };
   private slowest = NONE_SLOW;
   private timer: NodeJS.Timeout | undefined;
+  private stopping = false;
 
   constructor(private readonly source: RollupSource) {
     this.before = source.requests();
@@ -254,8 +254,10 @@ export class Rollups {
     this.timer ??= setTimeout(() => this.tick(), ROLLUP_INTERVAL_MS - (Date.now() % ROLLUP_INTERVAL_MS));
   }
 
+  /** Children still report what ends while the tree stops: from now on each read ends the current rollup. */
   stop(): void {
     clearTimeout(this.timer);
+    this.stopping = true;
   }
 
   addWork({ processed, failed }: Work): void {
@@ -269,6 +271,7 @@ export class Rollups {
 
   /** The rollups after that number; those up to it are stored and are dropped. */
   after(number: number): readonly Rollup[] {
+    if (this.stopping) this.cut();
     this.parts = this.parts.filter((part) => part.number > number);
     return this.parts;
   }
