@@ -26,7 +26,7 @@ async function main(args: string[]): Promise<void> {
   const [command = 'start'] = positionals;
   if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
   else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
-  else if (APP_COMMANDS.includes(command)) runApp();
+  else if (APP_COMMANDS.includes(command)) await runApp();
   else if (command === 'top') await topOf(positionals, values);
   else await (await import('./control')).control(positionals, values);
 }

@@ -1,5 +1,6 @@
+import path from 'node:path';
 import { UserError } from '../core/errors';
-import { exportsOf, loadClasses } from '../core/load-classes';
+import { exportsOf, type ImportFile, loadClasses, withoutExtension } from '../core/load-classes';
 import type { JobClass } from './definition/job-class';
 import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
@@ -30,15 +31,17 @@ export class JobRegistry {
 }
 
 /**
- * Loads every job of a folder, but not of its subfolders. A file default-exports one subclass of `Job` and is named after
- * it (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job may hold code that jobs share. A missing folder
- * holds none.
+ * Loads every job of a folder and its subfolders. A file default-exports one subclass of `Job` and is named after it
+ * (`welcome-email.ts` holds `WelcomeEmailJob`, in whichever subfolder). Files without a job may hold code that jobs
+ * share. A missing folder holds none.
  * @throws UserError that names the file and the reason.
  */
-export function loadJobs(folder: string): JobRegistry {
+export async function loadJobs(folder: string, importFile?: ImportFile): Promise<JobRegistry> {
   const registry = new JobRegistry();
-  loadClasses(folder, {
+  await loadClasses(folder, {
     isOne: isJobClass,
+    recursive: true,
+    importFile,
     take: (classes, name, exported) => {
       const job = jobClassOf(classes, name, exported);
       if (job) registry.add(job);
@@ -53,8 +56,10 @@ export function loadJobs(folder: string): JobRegistry {
  */
 function jobClassOf(classes: readonly JobClass[], fileName: string, module: unknown): JobClass | undefined {
   const exported = (module as { readonly default?: unknown } | null)?.default ?? module;
+  const actual = path.basename(withoutExtension(fileName));
   if (!isJobClass(exported)) {
-    const [job] = classes;
+    // A subfolder may hold the base of other jobs, exported by name; a file that is named after it was meant as a job.
+    const job = classes.find((each) => !fileName.includes(path.sep) || fileNameOf(each) === actual);
     if (job) {
       throw new UserError(
         `it exports ${job.name} by name: export it as the default, or, where it is the base of other jobs, keep it in a folder below`,
@@ -67,8 +72,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
     }
     return undefined;
   }
-  const expected = `${kebabCase(exported.name.replace(/Job$/, ''))}`;
-  const actual = fileName.replace(/\.(js|ts)$/, '');
+  const expected = fileNameOf(exported);
   if (!exported.name.endsWith('Job') || expected === '') {
     throw new UserError(
       `its class is named ${exported.name || 'nothing'}; end the name in Job, such as ${pascalCase(actual)}Job`,
@@ -82,12 +86,18 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
 
 /** A class that somebody must have meant as a job: it would otherwise never run, and nobody would know why. */
 function looksLikeJob(value: unknown): value is { readonly name: string } {
-  if (typeof value !== 'function' || !/^class\b/.test(Function.prototype.toString.call(value))) return false;
+  if (typeof value !== 'function' || isJobClass(value) || !/^class\b/.test(Function.prototype.toString.call(value)))
+    return false;
   return /Job$/.test(value.name) || typeof value.prototype.perform === 'function';
 }
 
 function isJobClass(value: unknown): value is JobClass {
   return typeof value === 'function' && value.prototype instanceof Job;
+}
+
+/** The name, without its extension, of the file that holds a job. */
+function fileNameOf(job: JobClass): string {
+  return kebabCase(job.name.replace(/Job$/, ''));
 }
 
 /** `HTMLReport` and `HtmlReport` both become `html-report`. */

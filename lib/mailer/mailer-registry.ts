@@ -1,5 +1,5 @@
 import { UserError } from '../core/errors';
-import { loadClasses } from '../core/load-classes';
+import { type ImportFile, loadClasses } from '../core/load-classes';
 import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
@@ -40,10 +40,11 @@ export class MailerRegistry implements MailerLookup {
  * templates, previews and code that mailers share. A missing folder has no mailers.
  * @throws UserError that names the file and the reason.
  */
-export function loadMailers(folder: string): MailerRegistry {
+export async function loadMailers(folder: string, importFile?: ImportFile): Promise<MailerRegistry> {
   const mailers = new MailerRegistry(folder);
-  loadClasses(folder, {
+  await loadClasses(folder, {
     isOne: isMailerClass,
+    importFile,
     take: ([mailer, another]) => {
       if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
       if (another) {

@@ -86,7 +86,7 @@ export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promi
 async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
   await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount test migrations'))");
-    await migrateUp(knex, migrationFolders(app));
+    await migrateUp(knex, migrationFolders(app), app.importFile);
   });
 }
 
