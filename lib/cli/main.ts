@@ -5,9 +5,7 @@ import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { runApp } from './app-entry';
-
-/** Commands that the app's own entry file runs, through `boot`. */
-const APP_COMMANDS = ['start', 'migrate', 'rollback'];
+import { CLI_COMMANDS } from './commands';
 
 const OPTIONS = {
   state: { type: 'string', short: 'S' },
@@ -21,12 +19,14 @@ const OPTIONS = {
 
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
-  if (wordsOf(args)[0] === 'jobs') return jobs(args);
+  const [first = 'start'] = wordsOf(args);
+  if (first === 'jobs') return jobs(args);
+  const asks = ['--help', '-h', '--version', '-v'].some((flag) => args.includes(flag));
+  if (!asks && CLI_COMMANDS.some(({ name, inApp }) => inApp && name === first)) return runApp();
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
   if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
   else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
-  else if (APP_COMMANDS.includes(command)) await runApp();
   else if (command === 'top') await topOf(positionals, values);
   else await (await import('./control')).control(positionals, values);
 }

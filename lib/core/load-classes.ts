@@ -8,8 +8,15 @@ import { UserError } from './errors';
 /** Loads a module by its absolute path. @returns its namespace, as `import()` does, or what it exports, as `require()` does. */
 export type ImportFile = (file: string) => Promise<unknown>;
 
+export interface LoadOptions {
+  /** Default `importFile`. */
+  readonly importFile?: ImportFile | undefined;
+  /** Receives what is wrong with each file, and the others are loaded all the same. Default: the first is thrown. */
+  readonly onFault?: ((fault: UserError) => void) | undefined;
+}
+
 /** A folder whose files hold classes: jobs, mailers, previews, models. */
-export interface ClassFolder<C> {
+export interface ClassFolder<C> extends LoadOptions {
   readonly isOne: (value: unknown) => value is C;
   /**
    * Receives the classes of one file.
@@ -21,8 +28,6 @@ export interface ClassFolder<C> {
   readonly recursive?: boolean;
   /** true: index files are loaded, too. Default false, for folders where each file holds one class. */
   readonly indexes?: boolean;
-  /** Default `importFile`. */
-  readonly importFile?: ImportFile | undefined;
 }
 
 const MODULE = /\.[cm]?[jt]s$/;
@@ -35,7 +40,7 @@ const INDEX = /^index\.[cm]?[jt]s$/;
  * @throws UserError that names the file and the reason.
  */
 export async function loadClasses<C>(folder: string, options: ClassFolder<C>): Promise<void> {
-  const { isOne, take, recursive = false, indexes = false, importFile: load = importFile } = options;
+  const { isOne, take, recursive = false, indexes = false, importFile: load = importFile, onFault } = options;
   if (!fs.existsSync(folder)) return;
   const names = fs.readdirSync(folder, { recursive, encoding: 'utf8' }).filter((name) => {
     if (!MODULE.test(name) || NO_CLASSES.test(name)) return false;
@@ -48,7 +53,9 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
       take([...new Set(exportsOf(exported).filter(isOne))], name, exported);
     } catch (thrown) {
       const error = toError(thrown);
-      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+      const fault = Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+      if (!onFault) throw fault;
+      onFault(fault);
     }
   }
 }

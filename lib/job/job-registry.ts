@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { UserError } from '../core/errors';
-import { exportsOf, type ImportFile, loadClasses, withoutExtension } from '../core/load-classes';
+import { exportsOf, type LoadOptions, loadClasses, withoutExtension } from '../core/load-classes';
 import type { JobClass } from './definition/job-class';
 import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
@@ -30,21 +30,32 @@ export class JobRegistry {
   }
 }
 
+export interface LoadJobsOptions extends LoadOptions {
+  readonly inspect?: (jobClass: JobClass, file: string) => void;
+}
+
 /**
  * Loads every job of a folder and its subfolders. A file default-exports one subclass of `Job` and is named after it
  * (`welcome-email.ts` holds `WelcomeEmailJob`, in whichever subfolder). Files without a job may hold code that jobs
  * share. A missing folder holds none.
+ * @param options.inspect sees each class; an error of its is one of the file.
  * @throws UserError that names the file and the reason.
  */
-export async function loadJobs(folder: string, importFile?: ImportFile): Promise<JobRegistry> {
+export async function loadJobs(
+  folder: string,
+  { inspect, importFile, onFault }: LoadJobsOptions = {},
+): Promise<JobRegistry> {
   const registry = new JobRegistry();
   await loadClasses(folder, {
     isOne: isJobClass,
     recursive: true,
     importFile,
+    onFault,
     take: (classes, name, exported) => {
       const job = jobClassOf(classes, name, exported);
-      if (job) registry.add(job);
+      if (!job) return;
+      registry.add(job);
+      inspect?.(job, name);
     },
   });
   return registry;

@@ -1,5 +1,5 @@
 import { UserError } from '../core/errors';
-import { type ImportFile, loadClasses } from '../core/load-classes';
+import { type LoadOptions, loadClasses } from '../core/load-classes';
 import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
@@ -40,11 +40,12 @@ export class MailerRegistry implements MailerLookup {
  * templates, previews and code that mailers share. A missing folder has no mailers.
  * @throws UserError that names the file and the reason.
  */
-export async function loadMailers(folder: string, importFile?: ImportFile): Promise<MailerRegistry> {
+export async function loadMailers(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<MailerRegistry> {
   const mailers = new MailerRegistry(folder);
   await loadClasses(folder, {
     isOne: isMailerClass,
     importFile,
+    onFault,
     take: ([mailer, another]) => {
       if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
       if (another) {

@@ -1,6 +1,6 @@
 import type { Model, ModelClass } from 'objection';
 import { UserError } from '../core/errors';
-import { type ImportFile, loadClasses } from '../core/load-classes';
+import { type LoadOptions, loadClasses } from '../core/load-classes';
 
 /** Finds model classes by name. */
 export interface ModelLookup {
@@ -15,13 +15,14 @@ export interface ModelLookup {
  * folder has no models.
  * @throws UserError for a file that cannot be loaded, or for two classes with the same name.
  */
-export async function loadModels(folder: string, importFile?: ImportFile): Promise<ModelLookup> {
+export async function loadModels(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<ModelLookup> {
   const models = new Map<string, ModelClass<Model>>();
   await loadClasses(folder, {
     isOne: isModelClass,
     recursive: true,
     indexes: true,
     importFile,
+    onFault,
     take: (classes) => {
       for (const model of classes) {
         if ((models.get(model.name) ?? model) !== model) {

@@ -169,12 +169,12 @@ export class JobProcessorRole {
       events,
       setup: await loadMailSetup(app),
     });
-    const mailers = await loadMailers(app.mailersDir, app.importFile);
-    const registry = await loadJobs(app.jobsDir, app.importFile);
+    const mailers = await loadMailers(app.mailersDir, app);
+    const registry = await loadJobs(app.jobsDir, app);
     if (mailers.size > 0) registry.add(DeliverMailJob);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
-    const models = await loadModels(app.modelsDir, app.importFile);
+    const models = await loadModels(app.modelsDir, app);
     const reporter = new ErrorReporter(events, setup.reportError);
     const jobs = new JobProcessor({
       config,

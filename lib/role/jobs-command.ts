@@ -58,9 +58,9 @@ export async function runJobsCommand(
 }
 
 async function connect(app: AppDefinition, config: Config, terminal: Terminal, { needs }: JobCommand) {
-  const registry = await loadJobs(app.jobsDir, app.importFile);
+  const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const equipment = { setup: await loadJobSetup(app), models: await loadModels(app.modelsDir, app.importFile) };
+  const equipment = { setup: await loadJobSetup(app), models: await loadModels(app.modelsDir, app) };
   const urls = await resolvedUrls(config);
   const events = new Events();
   const production = config.environment === 'production';

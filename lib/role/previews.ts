@@ -35,7 +35,7 @@ export function runPreviews(app: AppDefinition): void {
     localesDir: app.localesDir,
     setup: () => loadMailSetup(app),
     previews: () => {
-      previews ??= loadPreviews(app.previewsDir, app.importFile);
+      previews ??= loadPreviews(app.previewsDir, app);
       return previews;
     },
     transports: new Transports(config.mail, events),

@@ -29,7 +29,7 @@ import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
-import { loadJobSetup } from './load-setup';
+import { loadJobSetup, loadRoutes } from './load-setup';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -121,11 +121,11 @@ export class WebRole implements DrainableServer {
     await this.services.start();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
-    const models = await loadModels(app.modelsDir, app.importFile);
+    const models = await loadModels(app.modelsDir, app);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models });
-    const { default: routes } = await app.routes();
+    const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
     const application = createApplication({
       config,
@@ -146,7 +146,7 @@ export class WebRole implements DrainableServer {
         redis,
         knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
         tree: this.tree,
-        jobs: { classes: () => loadJobs(app.jobsDir, app.importFile), filterArguments: setup.filterArguments ?? [] },
+        jobs: { classes: () => loadJobs(app.jobsDir, app), filterArguments: setup.filterArguments ?? [] },
         isLeaving: () => this.server?.leaving ?? false,
         previews: {
           folder: app.previewsDir,

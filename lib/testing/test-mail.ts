@@ -45,7 +45,7 @@ export class TestMail {
       setup: await loadMailSetup(app),
       transport,
     });
-    Mailer.connect(delivery, await loadMailers(app.mailersDir, app.importFile));
+    Mailer.connect(delivery, await loadMailers(app.mailersDir, app));
     return new TestMail(transport, delivery);
   }
 

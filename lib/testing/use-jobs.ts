@@ -179,7 +179,7 @@ export class TestDependencies {
   static async load({ app, setup, models }: EquipmentOptions): Promise<TestDependencies> {
     const found = setup ?? (app ? await loadJobSetup(app) : {});
     if (models) return new TestDependencies(found, lookupOf(models));
-    return new TestDependencies(found, app && (await loadModels(app.modelsDir, app.importFile)));
+    return new TestDependencies(found, app && (await loadModels(app.modelsDir, app)));
   }
 }
 

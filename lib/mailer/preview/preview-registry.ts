@@ -1,5 +1,5 @@
 import { UserError } from '../../core/errors';
-import { type ImportFile, loadClasses } from '../../core/load-classes';
+import { type LoadOptions, loadClasses } from '../../core/load-classes';
 import { MailerPreview, type PreviewClass } from '../mailer';
 
 export interface PreviewName {
@@ -55,11 +55,12 @@ function isAction(prototype: object, name: string): boolean {
  * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A missing folder has none.
  * @throws UserError that names the file and the reason.
  */
-export async function loadPreviews(folder: string, importFile?: ImportFile): Promise<Previews> {
+export async function loadPreviews(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<Previews> {
   const previews = new Previews();
   await loadClasses(folder, {
     isOne: isPreviewClass,
     importFile,
+    onFault,
     take: ([preview, another]) => {
       if (!preview || another) {
         throw new UserError('a file in the previews folder must export one subclass of MailerPreview');
