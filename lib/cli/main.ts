@@ -19,10 +19,13 @@ const OPTIONS = {
 
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
-  const [first = 'start'] = wordsOf(args);
+  const [first = 'start', topic] = wordsOf(args);
   if (first === 'jobs') return jobs(args);
+  const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
+  if (own?.run)
+    return own.run(first === 'help' ? ['--help', ...behind(behind(args, 'help'), own.name)] : behind(args, own.name));
   const asks = ['--help', '-h', '--version', '-v'].some((flag) => args.includes(flag));
-  if (!asks && CLI_COMMANDS.some(({ name, inApp }) => inApp && name === first)) return runApp();
+  if (!asks && own?.inApp === true && first === own.name) return runApp();
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
   if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
@@ -46,9 +49,12 @@ async function jobs(args: string[]): Promise<void> {
     const { values, positionals } = parse(args);
     return orderTree(positionals, values);
   }
-  const behind = [...args];
-  behind.splice(args.indexOf('jobs'), 1);
-  await runJobs(behind);
+  await runJobs(behind(args, 'jobs'));
+}
+
+/** The arguments without the first that is this word. */
+function behind(args: readonly string[], word: string): string[] {
+  return args.toSpliced(args.indexOf(word), 1);
 }
 
 /** The arguments without options, and without the values of the options that are known here. */

@@ -1,6 +1,9 @@
 import path from 'node:path';
 import { UserError } from '../core/errors';
+
 import { exportsOf, type LoadOptions, loadClasses, withoutExtension } from '../core/load-classes';
+import { kebabCase, pascalCase } from '../support/class-names';
+
 import type { JobClass } from './definition/job-class';
 import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
@@ -109,16 +112,4 @@ function isJobClass(value: unknown): value is JobClass {
 /** The name, without its extension, of the file that holds a job. */
 function fileNameOf(job: JobClass): string {
   return kebabCase(job.name.replace(/Job$/, ''));
-}
-
-/** `HTMLReport` and `HtmlReport` both become `html-report`. */
-function kebabCase(name: string): string {
-  return name
-    .replace(/([a-z0-9])([A-Z])/g, '$1-$2')
-    .replace(/([A-Z])([A-Z][a-z])/g, '$1-$2')
-    .toLowerCase();
-}
-
-function pascalCase(name: string): string {
-  return name.replace(/(^|-)(\w)/g, (_, _dash, letter: string) => letter.toUpperCase());
 }
