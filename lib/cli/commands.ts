@@ -18,6 +18,9 @@ const here = { inApp: false, usage: '', details: '' };
 export const CLI_COMMANDS: readonly CliCommand[] = [
   { ...app, name: 'start', summary: 'start the tree (the default)', usage: '[--only web|jobs]' },
   { ...app, name: 'check', summary: 'find what is wrong in the app before it is deployed', usage: '[--json]' },
+  { ...app, name: 'run', summary: 'run a script with models, jobs and mailers connected', usage: 'FILE [ARGUMENT…]' },
+  { ...app, name: 'console', summary: 'type code with models, jobs and mailers at hand' },
+  { ...app, name: 'db', summary: 'the database: migrate, rollback, status, seed, reset', usage: 'COMMAND [--force]' },
   { ...app, name: 'migrate', summary: 'bring the database up to date' },
   { ...app, name: 'rollback', summary: 'take the last batch of migrations back' },
   { ...here, name: 'top', summary: 'show the running tree live; h tells its keys; once when not on a terminal' },

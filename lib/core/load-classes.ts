@@ -46,6 +46,11 @@ export function loadClasses<C>(folder: string, { isOne, take, recursive = false,
   }
 }
 
+/** Loads one module of the app by its absolute path. */
+export async function importFile(file: string): Promise<unknown> {
+  return require(file);
+}
+
 /** @returns the values that a module exports, or the module itself when it is a class. */
 export function exportsOf(exported: unknown): readonly unknown[] {
   return typeof exported === 'object' && exported !== null ? Object.values(exported) : [exported];
