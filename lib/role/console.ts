@@ -1,5 +1,8 @@
 import path from 'node:path';
+import readline from 'node:readline';
 import repl from 'node:repl';
+import { PassThrough } from 'node:stream';
+import { setImmediate as afterRead } from 'node:timers/promises';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { performAllLater } from '../job/job';
@@ -7,6 +10,7 @@ import { loadJobs } from '../job/job-registry';
 import { loadMailers } from '../mailer/mailer-registry';
 import { loadModels } from '../model/model-lookup';
 import { transaction } from '../model/transaction';
+import { deferred } from '../support/async';
 import type { AppDefinition } from './app-definition';
 import { AppConnection } from './connection';
 
@@ -33,10 +37,39 @@ export async function runConsole(
     process.stdout.write(`${app.name}, ${config.environment}: ${names}; knex, transaction, performAllLater\n`);
   }
   // With a context of its own, a Date or an array that is typed would be none for the code of the app.
-  const server = repl.start({ prompt: isTty ? `${app.name}> ` : '', useGlobal: true, terminal: isTty });
+  const piped = isTty ? undefined : new PassThrough();
+  const options = { useGlobal: true, terminal: isTty, output: process.stdout };
+  const server = repl.start({ ...options, prompt: isTty ? `${app.name}> ` : '', input: piped ?? process.stdin });
   Object.assign(server.context, classes, { knex: connection.database.knex, transaction, performAllLater });
   if (isTty) server.setupHistory(path.join(config.stateDir, 'console-history'), () => undefined);
-  await new Promise<void>((resolve) => server.once('exit', resolve));
+  const ended = new Promise<void>((resolve) => server.once('exit', resolve));
+  if (piped) await feed(server, piped);
+  await ended;
   await connection.disconnect();
   process.exit();
+}
+
+/**
+ * Hands over standard input line by line, each after the one before has been evaluated: at the end of its input a REPL
+ * says that it has ended although lines with an `await` are still to come.
+ */
+async function feed(server: repl.REPLServer, input: PassThrough): Promise<void> {
+  let evaluated: Promise<void> = Promise.resolve();
+  const evaluate = server.eval;
+  const observed: typeof evaluate = function (this: repl.REPLServer, code, context, file, done) {
+    const { promise, resolve } = deferred();
+    evaluated = promise;
+    evaluate.call(this, code, context, file, (error, result) => {
+      done(error, result);
+      resolve();
+    });
+  };
+  Object.assign(server, { eval: observed });
+  for await (const line of readline.createInterface({ input: process.stdin })) {
+    input.write(`${line}\n`);
+    // Its evaluation begins once the line has been read.
+    await afterRead();
+    await evaluated;
+  }
+  input.end();
 }
