@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here.
 export function helpOn(words: readonly string[]): string {
   const text = words.join(' ');
   const own = CLI_COMMANDS.find(({ name }) => name === words[0]);
-  if (own) return page([own.name, own.usage], own.summary, own.details);
+  if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
   const tree = COMMANDS.find(({ name }) => name === text);
   if (tree) return page([usageOf(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
   if (words[0] !== 'jobs') throw new UserError(`"${text}" is no command. See catamount help.`, EXIT.usage);

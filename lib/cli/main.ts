@@ -21,10 +21,13 @@ const ASKING = ['--help', '-h', '--version', '-v'];
 
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
-  const [first = 'start'] = wordsOf(args);
+  const [first = 'start', topic] = wordsOf(args);
   if (first === 'jobs') return jobs(args);
-  const asks = (first === 'run' ? args.slice(0, 2) : args).some((each) => ASKING.includes(each));
-  if (!asks && CLI_COMMANDS.some(({ name, inApp }) => inApp && name === first)) return runApp();
+  const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
+  const asks = first === 'help' || (first === 'run' ? args.slice(0, 2) : args).some((each) => ASKING.includes(each));
+  if (own?.run && (!asks || own.details === undefined))
+    return own.run(first === 'help' ? ['--help', ...behind(behind(args, 'help'), own.name)] : behind(args, own.name));
+  if (!asks && own?.inApp === true) return runApp();
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
   if (command === 'help' || values.help) process.stdout.write(await helpFor(positionals));
@@ -54,9 +57,12 @@ async function jobs(args: string[]): Promise<void> {
     const { values, positionals } = parse(args);
     return orderTree(positionals, values);
   }
-  const behind = [...args];
-  behind.splice(args.indexOf('jobs'), 1);
-  await runJobs(behind);
+  await runJobs(behind(args, 'jobs'));
+}
+
+/** The arguments without the first that is this word. */
+function behind(args: readonly string[], word: string): string[] {
+  return args.toSpliced(args.indexOf(word), 1);
 }
 
 /** The arguments without options, and without the values of the options that are known here. */

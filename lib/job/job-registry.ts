@@ -1,5 +1,6 @@
 import { UserError } from '../core/errors';
 import { exportsOf, loadClasses } from '../core/load-classes';
+import { kebabCase, pascalCase } from '../support/class-names';
 import type { JobClass } from './definition/job-class';
 import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
@@ -76,7 +77,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
     }
     return undefined;
   }
-  const expected = `${kebabCase(exported.name.replace(/Job$/, ''))}`;
+  const expected = kebabCase(exported.name.replace(/Job$/, ''));
   const actual = fileName.replace(/\.(js|ts)$/, '');
   if (!exported.name.endsWith('Job') || expected === '') {
     throw new UserError(
@@ -97,16 +98,4 @@ function looksLikeJob(value: unknown): value is { readonly name: string } {
 
 function isJobClass(value: unknown): value is JobClass {
   return typeof value === 'function' && value.prototype instanceof Job;
-}
-
-/** `HTMLReport` and `HtmlReport` both become `html-report`. */
-function kebabCase(name: string): string {
-  return name
-    .replace(/([a-z0-9])([A-Z])/g, '$1-$2')
-    .replace(/([A-Z])([A-Z][a-z])/g, '$1-$2')
-    .toLowerCase();
-}
-
-function pascalCase(name: string): string {
-  return name.replace(/(^|-)(\w)/g, (_, _dash, letter: string) => letter.toUpperCase());
 }

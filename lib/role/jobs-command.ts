@@ -33,7 +33,7 @@ export async function runJobsCommand(
       throw explained(error);
     });
     await terminal.print(typed.json ? `${JSON.stringify(answer.json, null, 2)}\n` : answer.text);
-    await parts.acts.settled();
+    await parts.actions.settled();
     for (const note of typed.json ? [] : (answer.notes ?? [])) terminal.remark(note);
     process.exitCode = answer.ok === false ? EXIT.failed : EXIT.ok;
   } finally {
@@ -48,12 +48,12 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   registry.add(DeliverMailJob);
   const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
   const { redis, events, database, setup, models } = connection;
-  const acts = new OperatorActions(redis, events);
-  acts.listen();
+  const actions = new OperatorActions(redis, events);
+  actions.listen();
   return {
     redis: redis.client,
     connection,
-    acts,
+    actions,
     knex: database.knex,
     events,
     via: `cli (${userName()})`,
