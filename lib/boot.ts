@@ -1,15 +1,14 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
 import { CHECK_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-process';
-import { environment, hasInheritedConfig, inheritedConfig } from './core/config';
+import { type Config, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
-import { fileBehindStdout } from './core/logging';
 import { installSourceMaps } from './internals/stack-traces';
 import type { AppDefinition } from './role/app-definition';
 
 /**
  * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
- * `rollback` or `jobs …`; started by the primary: a web worker or the job processor; started by a web worker: the
+ * `rollback`, or one of `COMMANDS`; started by the primary: a web worker or the job processor; started by a web worker: the
  * renderer of previews. A UserError is printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
@@ -35,14 +34,8 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     return (await import('./role/check')).runStartCheck(app, inheritedConfig());
   }
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
-  if (role === 'jobs') {
-    const { runJobsCommand } = await import('./role/jobs-command');
-    return runJobsCommand(app, args.slice(1), () => configFromEnvironment(undefined));
-  }
-  if (role === 'check') {
-    const { runCheckCommand } = await import('./role/check-command');
-    return runCheckCommand(app, args.slice(1), () => configFromEnvironment(undefined));
-  }
+  const run = role === undefined ? undefined : COMMANDS[role];
+  if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
   const { only, command } = parse(args);
   switch (command) {
     case 'migrate':
@@ -58,21 +51,25 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     }
     default:
       throw new UserError(
-        `"${command}" is no command. Use none to start the tree, or migrate or rollback.`,
+        `"${command}" is no command. Use none to start the tree, or catamount help to see all.`,
         EXIT.usage,
       );
   }
 }
 
-async function configFromEnvironment(only: string | undefined) {
-  const { readSettings } = await import('./core/settings');
-  return readSettings({
-    env: environment(),
-    cwd: process.cwd(),
-    only,
-    isTty: process.stdout.isTTY === true,
-    logFile: fileBehindStdout(),
-  });
+/** Commands that read their own arguments, in a process that ends by itself. */
+const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
+  jobs: async () => (await import('./role/jobs-command')).runJobsCommand,
+  check: async () => (await import('./role/check-command')).runCheckCommand,
+  db: async () => (await import('./role/db-command')).runDbCommand,
+  run: async () => (await import('./role/script')).runScript,
+  console: async () => (await import('./role/console')).runConsole,
+};
+
+type Command = (app: AppDefinition, args: readonly string[], readConfig: () => Promise<Config>) => Promise<void>;
+
+async function configFromEnvironment(only: string | undefined): Promise<Config> {
+  return (await import('./role/own-settings')).ownSettings(only);
 }
 
 function parse(args: string[]): { only: string | undefined; command: string } {

@@ -4,6 +4,7 @@ import type * as job from './job/job';
 import type * as mailer from './mailer/mailer';
 import type * as model from './model/model';
 import type * as transactions from './model/transaction';
+import type * as client from './role/client';
 
 /**
  * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers is
@@ -86,6 +87,7 @@ export {
   type RouteEnvironment,
   type Routes,
 } from './role/app-definition';
+export type { Connection } from './role/client';
 export type { Duration, Rate } from './support/duration';
 export { clientNetwork } from './support/text';
 export { ProblemError } from './web/problem';
@@ -102,6 +104,7 @@ export declare const MailerPreview: typeof mailer.MailerPreview;
 export type MailerPreview = mailer.MailerPreview;
 export declare const Model: typeof model.Model;
 export type Model = model.Model;
+export declare const connect: typeof client.connect;
 export declare const currentTransaction: typeof transactions.currentTransaction;
 export declare const transaction: typeof transactions.transaction;
 
@@ -124,6 +127,9 @@ const onAccess = {
   get Model() {
     return (require('./model/model') as typeof model).Model;
   },
+  get connect() {
+    return (require('./role/client') as typeof client).connect;
+  },
   get currentTransaction() {
     return (require('./model/transaction') as typeof transactions).currentTransaction;
   },
@@ -139,6 +145,7 @@ module.exports.performAllLater = undefined;
 module.exports.Mailer = undefined;
 module.exports.MailerPreview = undefined;
 module.exports.Model = undefined;
+module.exports.connect = undefined;
 module.exports.currentTransaction = undefined;
 module.exports.transaction = undefined;
 Object.defineProperties(module.exports, Object.getOwnPropertyDescriptors(onAccess));

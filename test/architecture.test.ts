@@ -42,7 +42,7 @@ const HOMES: Readonly<Record<string, readonly string[]>> = {
     'lib/role/web.ts',
     'lib/role/job-processor.ts',
     'lib/role/previews.ts',
-    'lib/role/jobs-command.ts',
+    'lib/role/connection.ts',
   ],
   zod: ['lib/core', 'lib/app'],
   nodemailer: ['lib/mailer'],

@@ -1,3 +1,5 @@
+import { runApp } from './app-entry';
+
 /** A command of `catamount` that is none of the running tree (cluster/control/commands) and none of `jobs`. */
 export interface CliCommand {
   readonly name: string;
@@ -5,37 +7,76 @@ export interface CliCommand {
   readonly summary: string;
   /** Words and options behind the name. */
   readonly usage: string;
-  /** What `catamount help NAME` tells besides. */
-  readonly details: string;
+  /** What `catamount help NAME` tells besides. undefined: `run` prints its own help for `--help`. */
+  readonly details?: string;
   /** true: the app's own entry file runs it, through `boot`, and reads its options. */
   readonly inApp: boolean;
-  /** Runs the command with the words behind its name, which it reads itself, `--help` too. Default: `main` knows it. */
+  /** Runs the command with the words behind its name, which it reads itself. Default: `main` knows it. */
   readonly run?: (args: readonly string[]) => Promise<void>;
 }
 
-const app = { inApp: true, usage: '', details: '' };
-const here = { inApp: false, usage: '', details: '' };
+const app = { inApp: true, usage: '' };
+const here = { inApp: false, usage: '' };
+
+const START = `Starts the web workers, the job processor and, where no URL is set, Postgres and Redis of its own, after a check of
+the app. --only web or --only jobs starts one half. Exit code 78: a setting or the app is wrong.`;
+const CHECK = `Tells every mistake in classes, schedules, templates, texts, settings and, where Postgres can be reached, migrations.
+Exit code 1: there is one.`;
+const RUN = `Calls the function that FILE default-exports with the arguments, and ends when it has ended. Models, transaction(),
+performLater and deliverLater work in it; it needs Postgres and Redis, but no running tree.`;
+const CONSOLE = `Node's REPL with every model, job and mailer by its name, and knex, transaction and performAllLater. await works at
+its top level. Code may also come by standard input.`;
+const DB = `  migrate   bring the database up to date
+  rollback  take the last batch of migrations back
+  status    list the migrations; exit code 1 when one is pending
+  make NAME write a new migration (the same as generate migration NAME)
+  seed      run the functions that the files of seeds/ default-export, in the order of their names
+  reset     take all migrations back, run them again, and seed; in production only with --force
+It uses DATABASE_URL, or the embedded database while a tree of this folder runs.`;
+const MIGRATE = 'Meant for the release phase: it needs DATABASE_URL, and may run in several processes at once.';
+const ROLLBACK = 'A batch is what one migrate has run. It needs DATABASE_URL.';
+const GENERATES = 'write a job, mailer, preview, model, migration or route';
+const DESTROYS = 'remove what generate has written';
+const TOP = 'q ends it. Without a terminal it prints the tree once.';
+const HELP = 'Of a command, its options and exit codes.';
 
 /** One line a command. */
 export const CLI_COMMANDS: readonly CliCommand[] = [
-  { ...app, name: 'start', summary: 'start the tree (the default)', usage: '[--only web|jobs]' },
-  { ...app, name: 'check', summary: 'find what is wrong in the app before it is deployed', usage: '[--json]' },
-  { ...app, name: 'migrate', summary: 'bring the database up to date' },
-  { ...app, name: 'rollback', summary: 'take the last batch of migrations back' },
+  { ...app, name: 'start', summary: 'start the tree (the default)', usage: '[--only web|jobs]', details: START },
+  { ...app, name: 'check', summary: 'find what is wrong in the app', usage: '[--json]', details: CHECK },
+  { ...app, name: 'run', summary: 'run a script with the app connected', usage: 'FILE [ARGUMENT…]', details: RUN },
+  { ...app, name: 'console', summary: 'type code with models, jobs and mailers at hand', details: CONSOLE },
+  {
+    ...app,
+    name: 'db',
+    summary: 'migrate, rollback, status, make, seed or reset',
+    usage: 'COMMAND',
+    details: DB,
+    run: db,
+  },
+  { ...app, name: 'migrate', summary: 'bring the database up to date', details: MIGRATE },
+  { ...app, name: 'rollback', summary: 'take the last batch of migrations back', details: ROLLBACK },
+  { ...here, name: 'generate', summary: GENERATES, run: generate('generate') },
+  { ...here, name: 'destroy', summary: DESTROYS, run: generate('destroy') },
   {
     ...here,
-    name: 'generate',
-    summary: 'write a job, mailer, preview, model, migration or route',
-    run: generate('generate'),
+    name: 'top',
+    summary: 'show the running tree live; h tells its keys; once when not on a terminal',
+    details: TOP,
   },
-  { ...here, name: 'destroy', summary: 'remove what generate has written', run: generate('destroy') },
-  { ...here, name: 'top', summary: 'show the running tree live; h tells its keys; once when not on a terminal' },
-  { ...here, name: 'version', summary: 'print the version' },
-  { ...here, name: 'help', summary: 'print this, or what there is to say about one command', usage: '[COMMAND]' },
+  { ...here, name: 'version', summary: 'print the version', details: 'Of Catamount, not of the app.' },
+  { ...here, name: 'help', summary: 'print this, or more of one command', usage: '[COMMAND]', details: HELP },
 ];
 
 function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> {
   const print = (text: string) => void process.stdout.write(text);
   // Loaded only when it runs, as is all that a tree has no use for.
   return async (args) => (await import('./generate/command')).runGenerator(verb, args, process.cwd(), print);
+}
+
+/** A new migration is written by the generator, all else is done by the app. */
+async function db(args: readonly string[]): Promise<void> {
+  const [first, ...words] = args;
+  if (first === 'make') return generate('generate')(['migration', ...words]);
+  runApp(['db', ...args]);
 }

@@ -1,6 +1,7 @@
 import { COMMANDS, usageOf } from '../cluster/control/commands';
 import { version } from '../core/config';
-import { jobCommandLines } from '../job/cli/commands';
+import { EXIT, UserError } from '../core/errors';
+import { jobCommandLines, jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { ENTRIES } from './app-entry';
 import { CLI_COMMANDS } from './commands';
 
@@ -33,6 +34,24 @@ ${lines(jobCommandLines(), 30)}
 
 Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here.
 `;
+}
+
+/**
+ * The text that `catamount help COMMAND` prints.
+ * @throws UserError, a usage error, when there is no such command.
+ */
+export function helpOn(words: readonly string[]): string {
+  const text = words.join(' ');
+  const own = CLI_COMMANDS.find(({ name }) => name === words[0]);
+  if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
+  const tree = COMMANDS.find(({ name }) => name === text);
+  if (tree) return page([usageOf(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
+  if (words[0] !== 'jobs') throw new UserError(`"${text}" is no command. See catamount help.`, EXIT.usage);
+  return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);
+}
+
+function page(usage: readonly string[], summary: string, details: string): string {
+  return `Usage: catamount ${usage.filter((part) => part !== '').join(' ')}\n\n${summary}\n\n${details}\n`;
 }
 
 function signals(names: readonly string[]): string {

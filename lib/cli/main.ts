@@ -17,21 +17,29 @@ const OPTIONS = {
   version: { type: 'boolean', short: 'v' },
 } as const;
 
+const ASKING = ['--help', '-h', '--version', '-v'];
+
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
   const [first = 'start', topic] = wordsOf(args);
   if (first === 'jobs') return jobs(args);
   const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
-  if (own?.run)
+  const asks = first === 'help' || (first === 'run' ? args.slice(0, 2) : args).some((each) => ASKING.includes(each));
+  if (own?.run && (!asks || own.details === undefined))
     return own.run(first === 'help' ? ['--help', ...behind(behind(args, 'help'), own.name)] : behind(args, own.name));
-  const asks = ['--help', '-h', '--version', '-v'].some((flag) => args.includes(flag));
-  if (!asks && own?.inApp === true && first === own.name) return runApp();
+  if (!asks && own?.inApp === true) return runApp();
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
-  if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
+  if (command === 'help' || values.help) process.stdout.write(await helpFor(positionals));
   else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
   else if (command === 'top') await topOf(positionals, values);
   else await (await import('./control')).control(positionals, values);
+}
+
+async function helpFor(words: readonly string[]): Promise<string> {
+  const { help, helpOn } = await import('./help');
+  const about = words[0] === 'help' ? words.slice(1) : words;
+  return about.length === 0 ? help() : helpOn(about);
 }
 
 async function topOf([, surplus]: string[], flags: TreeFlags): Promise<void> {

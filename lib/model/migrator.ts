@@ -77,15 +77,23 @@ async function makeTables(knex: Knex, folders: readonly string[]): Promise<void>
 }
 
 /**
- * Returns the names of the migrations that have not run yet. Unlike knex's `list` it creates no tables: this may run in
- * several processes beside a `migrateUp`.
+ * Lists all migrations, and whether they have run. Unlike knex's `list` it creates no tables: this may run in several
+ * processes beside a `migrateUp`.
  */
-export async function pendingMigrations(knex: Knex, folders: readonly string[]): Promise<string[]> {
+export async function migrationStates(
+  knex: Knex,
+  folders: readonly string[],
+): Promise<{ readonly name: string; readonly done: boolean }[]> {
   const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
     'select to_regclass(?) is not null as there',
     [TABLE],
   );
   const done = new Set<string>(rows[0]?.there ? await knex(TABLE).pluck('name') : []);
   const files = await new MigrationFolders(folders).getMigrations();
-  return files.map(({ name }) => name).filter((name) => !done.has(name));
+  return files.map(({ name }) => ({ name, done: done.has(name) }));
+}
+
+/** Returns the names of the migrations that have not run yet. */
+export async function pendingMigrations(knex: Knex, folders: readonly string[]): Promise<string[]> {
+  return (await migrationStates(knex, folders)).filter(({ done }) => !done).map(({ name }) => name);
 }

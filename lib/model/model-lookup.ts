@@ -10,12 +10,17 @@ export interface ModelLookup {
   readonly place: string;
 }
 
+/** The models of an app's folder. */
+export interface LoadedModels extends ModelLookup {
+  values(): Iterable<ModelClass<Model>>;
+}
+
 /**
  * Loads the models of a folder and its subfolders: every objection model that a file exports, by class name. A missing
  * folder has no models.
  * @throws UserError for a file that cannot be loaded, or for two classes with the same name.
  */
-export async function loadModels(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<ModelLookup> {
+export async function loadModels(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<LoadedModels> {
   const models = new Map<string, ModelClass<Model>>();
   await loadClasses(folder, {
     isOne: isModelClass,
@@ -32,7 +37,7 @@ export async function loadModels(folder: string, { importFile, onFault }: LoadOp
       }
     },
   });
-  return { get: (name) => models.get(name), place: folder };
+  return { get: (name) => models.get(name), values: () => models.values(), place: folder };
 }
 
 function isModelClass(value: unknown): value is ModelClass<Model> {

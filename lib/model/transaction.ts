@@ -81,7 +81,10 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
       'a transaction was begun in one that has been rolled back: await it inside transaction(), or begin it where none is open',
     );
   const parent = currentTransaction() ?? connected;
-  if (!parent) throw new NotConnectedError('transaction() was called before boot() connected the database');
+  if (!parent)
+    throw new NotConnectedError(
+      'transaction() was called in a process that is not connected: use catamount run or await connect(app)',
+    );
   const around = ambient.getStore();
   let own: Scope | undefined;
   const end = (committed: boolean) => {

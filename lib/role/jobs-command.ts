@@ -1,30 +1,17 @@
 import os from 'node:os';
-import { Model } from 'objection';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import { logEvents } from '../core/event-catalog';
-import { Events } from '../core/events';
-import { LogFilter } from '../core/log-filter';
-import { createLogger, openLogDestination } from '../core/logging';
-import { Redis } from '../core/redis';
 import { JobAdmin } from '../job/admin/job-admin';
 import type { CommandContext, JobCommand } from '../job/cli/command';
 import { jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { Terminal } from '../job/cli/terminal';
-import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { adoptDatabase } from '../job/outbox/installation';
 import { DeliverMailJob } from '../mailer/message';
-import { Database } from '../model/database';
-import { loadModels } from '../model/model-lookup';
-import { connectTransactions } from '../model/transaction';
-import { Deadline, toError } from '../support/async';
+import { toError } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
 import type { AppDefinition } from './app-definition';
-import { loadJobSetup } from './load-setup';
-import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
-
-const STOP_MS = 5000;
+import { AppConnection } from './connection';
 
 /**
  * `catamount jobs …`: inspects, changes or enqueues jobs, then exits. It uses the app's own classes, setup and argument
@@ -50,8 +37,7 @@ export async function runJobsCommand(
     for (const note of typed.json ? [] : (answer.notes ?? [])) terminal.remark(note);
     process.exitCode = answer.ok === false ? EXIT.failed : EXIT.ok;
   } finally {
-    const deadline = Deadline.after(STOP_MS);
-    await Promise.allSettled([parts.redisService.stop(deadline), parts.database.stop(deadline)]);
+    await parts.connection.disconnect();
   }
   // Exits even if the app's own code has left a handle open.
   process.exit();
@@ -60,36 +46,20 @@ export async function runJobsCommand(
 async function connect(app: AppDefinition, config: Config, terminal: Terminal, { needs }: JobCommand) {
   const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const equipment = { setup: await loadJobSetup(app), models: await loadModels(app.modelsDir, app) };
-  const urls = await resolvedUrls(config);
-  const events = new Events();
-  const production = config.environment === 'production';
-  const database = new Database(urls.database, { production, events, poolMax: 2 });
-  const redis = new Redis(urls.redis, events);
-  await Promise.all([
-    needs.includes('redis') && reachRedis(redis, urls.redis, events, 'Nothing done'),
-    needs.includes('postgres') && connectOrFail(database, 'Nothing done'),
-  ]);
-  // Subscribed only now: earlier failures are reported once, by the error that they cause.
-  const log = logOf(config);
-  logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2), new LogFilter(events)));
-  events.emit('setup.loaded', { filterArguments: equipment.setup.filterArguments ?? [] });
+  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
+  const { redis, events, database, setup, models } = connection;
   const actions = new OperatorActions(redis, events);
   actions.listen();
-  Model.knex(database.knex);
-  connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
-  connectJobs({ database, redis, events, ...equipment });
   return {
     redis: redis.client,
-    redisService: redis,
+    connection,
     actions,
-    database,
     knex: database.knex,
     events,
     via: `cli:${userName()}` as const,
     queues: config.jobs.queues.map((queue) => queue.name),
     registry,
-    equipment,
+    equipment: { setup, models },
     terminal,
   };
 }
@@ -103,12 +73,6 @@ function contextOf(parts: Awaited<ReturnType<typeof connect>>): CommandContext {
     return adopted;
   };
   return { admin: new JobAdmin({ redis, knex, events, queues, via }), registry, equipment, terminal, adopt };
-}
-
-/** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
-function logOf({ log }: Config): Config['log'] {
-  const isTty = process.stderr.isTTY === true;
-  return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
 }
 
 function userName(): string {

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { CLI_COMMANDS } from '../../lib/cli/commands';
+import { helpOn } from '../../lib/cli/help';
 import { COMMANDS, usageOf } from '../../lib/cluster/control/commands';
 import { JOB_COMMANDS } from '../../lib/job/cli/commands';
 import { tempFolder } from '../support/temp-folder';
@@ -12,7 +14,7 @@ describe('catamount', () => {
   const all = (...lines: string[]) => Promise.all(lines.map((line) => catamount(folder, line.split(' '))));
 
   it('explains every command, without an app too', async () => {
-    for (const { code, stdout, stderr } of await all('help', '--help', '-h', 'stats --help')) {
+    for (const { code, stdout, stderr } of await all('help', '--help', '-h')) {
       assert.deepEqual([code, stderr], [0, '']);
       for (const command of COMMANDS) {
         assert.ok(stdout.includes(`\n  ${usageOf(command).padEnd(18)} ${command.help}`), command.name);
@@ -25,6 +27,36 @@ describe('catamount', () => {
     assert.deepEqual([jobs.code, jobs.stderr, one.code, one.stderr], [0, '', 0, '']);
     for (const { help } of JOB_COMMANDS) assert.ok(jobs.stdout.includes(help), help);
     assert.match(one.stdout, /^Usage: catamount jobs retry ID… or --all \[options\]\n/);
+  });
+
+  it('has more to say about each command that it lists', async () => {
+    const listed = (await catamount(folder, ['help'])).stdout.matchAll(/^ {2}((?:jobs )?[a-z][a-z-]*)(?: |$)/gm);
+    const names = [...listed].map(([, name = '']) => name).filter((name) => name !== 'jobs');
+    for (const { name } of [...CLI_COMMANDS, ...COMMANDS]) assert.ok(names.includes(name) || name.startsWith('jobs '));
+    const tellsItself = ['generate', 'destroy'];
+    const listedNames = new Set([...names, ...COMMANDS.map(({ name }) => name), 'jobs']);
+    const topics = [...listedNames].filter((name) => !tellsItself.includes(name));
+    for (const topic of topics) {
+      const text = helpOn(topic.split(' '));
+      assert.match(text, new RegExp(`^Usage: catamount ${topic}`), topic);
+      assert.ok(text.trim().split('\n').length >= 3, topic);
+      assert.ok(
+        text.split('\n').every((line) => line.length <= 140),
+        topic,
+      );
+    }
+    const [check = assert.fail(), same = assert.fail(), none = assert.fail()] = await all(
+      'help check',
+      'check --help',
+      'help nothing',
+    );
+    for (const { code, stdout } of await all('help generate', 'help destroy')) {
+      assert.equal(code, 0);
+      assert.match(stdout, /^Usage: catamount (generate|destroy)/);
+    }
+    assert.equal(check.stdout, helpOn(['check']));
+    assert.deepEqual(same, check);
+    assert.deepEqual([none.code, none.stderr], [64, '"nothing" is no command. See catamount help.\n']);
   });
 
   it('prints its version', async () => {

@@ -15,6 +15,27 @@ const GENERATE = 'test/cli/generate/generate.test.ts';
 /** Mutations of settings, the control socket, its state file, the log, texts, `catamount` and `catamount top`. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'db reset keeps its hands off production',
+    file: 'lib/role/db-command.ts',
+    find: "if (command === 'reset' && config.environment === 'production' && !force) {",
+    replace: "if (command === 'reset' && config.environment === 'test' && !force) {",
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'each line that is typed is evaluated before the console ends',
+    file: 'lib/role/console.ts',
+    find: '    await evaluated;\n',
+    replace: '',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'after disconnect() nothing is enqueued',
+    file: 'lib/role/connection.ts',
+    find: '    this.undo();\n',
+    replace: '',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
     promise: 'generate writes nothing where one of its files is there already',
     file: 'lib/cli/generate/files.ts',
     find: 'if (taken.length > 0) {',

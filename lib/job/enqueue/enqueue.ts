@@ -303,7 +303,7 @@ export function connectEnqueuer(connected: Enqueuer | undefined, given: JobDepen
 export function connection(caller: string): JobConnection {
   if (enqueuer) return { enqueuer, ...equipment };
   throw new NotConnectedError(
-    `${caller} was called before boot() connected the job layer; call it from a request, a job or a script started by boot()`,
+    `${caller} was called in a process that is not connected: call it from a request or a job, from a file that catamount run runs, or after await connect(app)`,
   );
 }
 

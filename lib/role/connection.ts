@@ -1,0 +1,88 @@
+import { Model } from 'objection';
+import type { Config } from '../core/config';
+import { logEvents } from '../core/event-catalog';
+import { Events } from '../core/events';
+import { LogFilter } from '../core/log-filter';
+import { createLogger, openLogDestination } from '../core/logging';
+import { Redis } from '../core/redis';
+import { connectJobs } from '../job/connect';
+import type { JobSetup } from '../job/definition/setup';
+import { Database } from '../model/database';
+import { type LoadedModels, loadModels } from '../model/model-lookup';
+import { connectTransactions } from '../model/transaction';
+import { Deadline } from '../support/async';
+import type { AppDefinition } from './app-definition';
+import { loadJobSetup } from './load-setup';
+import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
+
+const STOP_MS = 5000;
+
+interface ConnectionOptions {
+  /** The name of this process in its log, and the beginning of what is said when a server does not answer. */
+  readonly as: string;
+  readonly doing: string;
+  /** The servers without which there is nothing to do. Default: both. */
+  readonly needs?: readonly ('postgres' | 'redis')[];
+}
+
+/** A process outside the tree that uses the app's models, and enqueues jobs and mails. */
+export class AppConnection {
+  private constructor(
+    readonly events: Events,
+    readonly database: Database,
+    readonly redis: Redis,
+    readonly setup: JobSetup,
+    readonly models: LoadedModels,
+    private readonly undo: () => void,
+  ) {}
+
+  /** @throws UserError, exit code 69, when a server that is needed does not answer. */
+  static async open(
+    app: AppDefinition,
+    config: Config,
+    { as, doing, needs = ['postgres', 'redis'] }: ConnectionOptions,
+  ): Promise<AppConnection> {
+    const setup = await loadJobSetup(app);
+    const models = await loadModels(app.modelsDir, app);
+    const urls = await resolvedUrls(config);
+    const events = new Events();
+    const production = config.environment === 'production';
+    const database = new Database(urls.database, { production, events, poolMax: 2 });
+    const redis = new Redis(urls.redis, events);
+    const undo = () => {
+      undoJobs();
+      connectTransactions(undefined);
+    };
+    const undoJobs = connectJobs({ database, redis, events, setup, models });
+    const connection = new AppConnection(events, database, redis, setup, models, undo);
+    try {
+      await Promise.all([
+        needs.includes('redis') && reachRedis(redis, urls.redis, events, doing),
+        needs.includes('postgres') && connectOrFail(database, doing),
+      ]);
+    } catch (error) {
+      await connection.disconnect();
+      throw error;
+    }
+    // Subscribed only now: earlier failures are reported once, by the error that they cause.
+    const log = logOf(config);
+    logEvents(events, createLogger({ log }, as, openLogDestination(log, 2), new LogFilter(events)));
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
+    Model.knex(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
+    return connection;
+  }
+
+  /** Closes the connections; nothing can be enqueued afterwards. */
+  async disconnect(): Promise<void> {
+    this.undo();
+    const deadline = Deadline.after(STOP_MS);
+    await Promise.allSettled([this.redis.stop(deadline), this.database.stop(deadline)]);
+  }
+}
+
+/** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
+function logOf({ log }: Config): Config['log'] {
+  const isTty = process.stderr.isTTY === true;
+  return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
+}

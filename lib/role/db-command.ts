@@ -1,0 +1,107 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Config } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import { Events } from '../core/events';
+import { Database } from '../model/database';
+import { migrateDown, migrateUp, migrationStates } from '../model/migrator';
+import { Deadline, toError } from '../support/async';
+import { type AppDefinition, migrationFolders } from './app-definition';
+import { AppConnection } from './connection';
+import { mainOf } from './script';
+import { connectOrFail, resolvedUrls } from './server-connections';
+
+const STOP_MS = 5000;
+const USAGE = 'catamount db migrate | rollback | status | seed | reset [--force]';
+
+/**
+ * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
+ * @throws UserError for wrong usage, and when Postgres does not answer.
+ */
+export async function runDbCommand(
+  app: AppDefinition,
+  args: readonly string[],
+  readConfig: () => Promise<Config>,
+): Promise<void> {
+  const { command, force } = parsed(args);
+  const config = await readConfig();
+  if (command === 'reset' && config.environment === 'production' && !force) {
+    throw new UserError('db reset deletes all data of a production database: say --force if you mean it.', EXIT.usage);
+  }
+  if (command !== 'seed') {
+    const lines = await withDatabase(config, (database) => migrated(app, database, command));
+    process.stdout.write(lines.map((line) => `${line}\n`).join(''));
+  }
+  if (command === 'seed' || command === 'reset') await seed(app, config);
+  process.exit(process.exitCode ?? EXIT.ok);
+}
+
+const COMMANDS = ['migrate', 'rollback', 'status', 'seed', 'reset'] as const;
+type DbCommand = (typeof COMMANDS)[number];
+
+async function migrated(
+  app: AppDefinition,
+  { knex }: Database,
+  command: Exclude<DbCommand, 'seed'>,
+): Promise<readonly string[]> {
+  const folders = migrationFolders(app);
+  if (command === 'status') {
+    const states = await migrationStates(knex, folders);
+    if (states.some(({ done }) => !done)) process.exitCode = EXIT.failed;
+    return states.map(({ name, done }) => `${done ? 'done   ' : 'pending'} ${name}`);
+  }
+  const down = command === 'migrate' ? [] : await migrateDown(knex, folders, command === 'reset', app.importFile);
+  const up = command === 'rollback' ? [] : await migrateUp(knex, folders, app.importFile);
+  const lines = [...down.map((name) => `rolled back ${name}`), ...up.map((name) => `migrated ${name}`)];
+  return lines.length === 0 ? ['There was nothing to do.'] : lines;
+}
+
+async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
+  const url = config.databaseDirectUrl ?? (await resolvedUrls(config)).database;
+  const production = config.environment === 'production';
+  const database = new Database(url, { production, events: new Events(), poolMax: 2 });
+  try {
+    await connectOrFail(database, 'Nothing done');
+    return await work(database);
+  } finally {
+    await database.stop(Deadline.after(STOP_MS));
+  }
+}
+
+/** Runs the functions that the files of `seeds` default-export, in the order of their names. */
+async function seed(app: AppDefinition, config: Config): Promise<void> {
+  const folder = path.join(app.root, 'seeds');
+  const names = fs.existsSync(folder)
+    ? fs.readdirSync(folder).filter((name) => /(?<!\.d)\.[cm]?[jt]s$/.test(name))
+    : [];
+  if (names.length === 0) {
+    process.stdout.write(`There is nothing to seed: no file in ${folder}.\n`);
+    return;
+  }
+  const connection = await AppConnection.open(app, config, { as: 'seed', doing: 'Nothing seeded' });
+  try {
+    for (const name of names.sort()) {
+      await (await mainOf(path.join(folder, name), app.importFile))();
+      process.stdout.write(`seeded ${name}\n`);
+    }
+  } finally {
+    await connection.disconnect();
+  }
+}
+
+function parsed(args: readonly string[]): { readonly command: DbCommand; readonly force: boolean } {
+  try {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { force: { type: 'boolean' } },
+      allowPositionals: true,
+    });
+    const command = COMMANDS.find((name) => name === positionals[0]);
+    if (command === undefined || positionals.length > 1)
+      throw new Error(`"db ${positionals.join(' ')}" is no command.`);
+    return { command, force: values.force === true };
+  } catch (thrown) {
+    throw new UserError(`${toError(thrown).message}\nUsage: ${USAGE}`, EXIT.usage);
+  }
+}

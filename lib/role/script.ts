@@ -1,0 +1,38 @@
+import path from 'node:path';
+import type { Config } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import { type ImportFile, importExports } from '../core/load-classes';
+import type { AppDefinition } from './app-definition';
+import { AppConnection } from './connection';
+
+type Main = (...args: readonly string[]) => unknown;
+
+/**
+ * `catamount run FILE [ARGUMENT…]`: calls the function that a file default-exports, with models, `transaction()`,
+ * `performLater` and `deliverLater` connected, waits for it, and exits.
+ * @throws UserError without a file, for one that exports no function, and when Redis or Postgres does not answer.
+ */
+export async function runScript(
+  app: AppDefinition,
+  [file, ...args]: readonly string[],
+  readConfig: () => Promise<Config>,
+): Promise<void> {
+  if (file === undefined) throw new UserError('run needs a file: catamount run FILE [ARGUMENT…]', EXIT.usage);
+  const connection = await AppConnection.open(app, await readConfig(), { as: 'run', doing: `Cannot run ${file}` });
+  try {
+    process.argv = [process.execPath, path.resolve(file), ...args];
+    await (await mainOf(file, app.importFile))(...args);
+  } finally {
+    await connection.disconnect();
+  }
+  // Exits even if the app's own code has left a handle open.
+  process.exit();
+}
+
+/** @throws UserError when the file exports no function. */
+export async function mainOf(file: string, importFile?: ImportFile): Promise<Main> {
+  const exported = await importExports(path.resolve(file), importFile);
+  const main = (exported as { readonly default?: unknown } | null)?.default ?? exported;
+  if (typeof main === 'function') return main as Main;
+  throw new UserError(`${file} exports no function: write export default async (...args) => { … }`, EXIT.usage);
+}

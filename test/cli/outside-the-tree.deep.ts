@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
+import { text } from 'node:stream/consumers';
+import { promisify } from 'node:util';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { catamount } from './cli-process';
+
+const ROOT = path.resolve(__dirname, '../..');
+
+const FILES: Readonly<Record<string, string>> = {
+  'server.js': "require('catamount').boot(require('./app'));",
+  'app.js': `module.exports = require('catamount').defineApp({
+    name: 'shop', root: __dirname, routes: () => import('./routes.js') });`,
+  'routes.js': 'module.exports = () => {};',
+  'models/entry.js': `const { Model } = require('catamount');
+    module.exports = class Entry extends Model { static tableName = 'entries'; };`,
+  'jobs/greet.js': `const { Job } = require('catamount');
+    module.exports = class GreetJob extends Job { perform() {} };`,
+  'migrations/20260101000000_create_entries.js': `exports.up = (knex) => knex.schema.createTable('entries', (table) => {
+      table.increments(); table.text('email'); table.timestamps(false, true); });
+    exports.down = (knex) => knex.schema.dropTable('entries');`,
+  'seeds/b-second.js':
+    "module.exports = async () => { await require('../models/entry').query().insert({ email: 'b' }); };",
+  'seeds/a-first.js':
+    "module.exports = async () => { await require('../models/entry').query().insert({ email: 'a' }); };",
+  'add.js': `const { transaction } = require('catamount');
+    const Entry = require('./models/entry');
+    const GreetJob = require('./jobs/greet');
+    module.exports = async (email, flag) => {
+      await transaction(async () => { await Entry.query().insert({ email }); await GreetJob.performLater(); });
+      console.log('added', email, flag, process.argv.slice(2).join(' '));
+    };`,
+  'none.js': 'exports.main = 1;',
+  'throws.js': "module.exports = async () => { throw new Error('it broke'); };",
+  'client.js': `const { connect } = require('catamount');
+    const GreetJob = require('./jobs/greet');
+    (async () => {
+      await GreetJob.performLater().catch((error) => console.log(error.message));
+      const connection = await connect(require('./app'));
+      console.log((await GreetJob.performLater()).enqueued);
+      await connection.disconnect();
+      await GreetJob.performLater().catch((error) => console.log(error.name));
+    })();`,
+};
+
+describe('outside the tree', () => {
+  const cwd = tempFolder('shop');
+  let database: TestDatabase;
+  let redis: TestRedis;
+  let env: Readonly<Record<string, string>>;
+
+  before(async () => {
+    fs.mkdirSync(path.join(cwd, 'node_modules'));
+    fs.symlinkSync(ROOT, path.join(cwd, 'node_modules/catamount'));
+    for (const [name, source] of Object.entries(FILES)) {
+      fs.mkdirSync(path.dirname(path.join(cwd, name)), { recursive: true });
+      fs.writeFileSync(path.join(cwd, name), source);
+    }
+    [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
+    env = { DATABASE_URL: database.url, REDIS_URL: redis.url, LOG_LEVEL: 'warn' };
+  });
+  after(async () => {
+    await Promise.all([database.drop(), redis.stop()]);
+    removeFolder(cwd);
+  });
+
+  const run = (...args: string[]) => catamount(cwd, args, env);
+  const hasTable = async (name: string) => {
+    const [row] = await database.query<{ there: boolean }>('select to_regclass($1) is not null as there', [name]);
+    return row?.there;
+  };
+  const emails = async () =>
+    (await database.query<{ email: string }>('select email from entries order by id')).map(({ email }) => email);
+
+  it('db: status, migrate, seed, rollback, reset', async () => {
+    const before = await run('db', 'status');
+    assert.equal(before.code, 1);
+    assert.match(before.stdout, /^pending 20260101000000_create_entries$/m);
+    assert.equal(await hasTable('knex_migrations'), false);
+    const migrated = await run('db', 'migrate');
+    assert.deepEqual([migrated.code, migrated.stderr], [0, '']);
+    assert.match(migrated.stdout, /^migrated 20260101000000_create_entries$/m);
+    const after = await run('db', 'status');
+    assert.equal(after.code, 0);
+    assert.doesNotMatch(after.stdout, /pending/);
+    assert.match((await run('db', 'seed')).stdout, /^seeded a-first\.js\nseeded b-second\.js\n$/);
+    assert.deepEqual(await emails(), ['a', 'b']);
+    await database.query("insert into entries (email) values ('gone')");
+    const reset = await run('db', 'reset');
+    assert.match(reset.stdout, /^rolled back .*create_entries$/m);
+    assert.deepEqual(await emails(), ['a', 'b']);
+    assert.match((await run('db', 'rollback')).stdout, /rolled back/);
+    assert.equal(await hasTable('entries'), false);
+    assert.equal((await run('db', 'migrate')).code, 0);
+  });
+
+  it('db reset refuses production without --force', async () => {
+    await database.query("insert into entries (email) values ('kept')");
+    const production = { ...env, NODE_ENV: 'production', MAIL_DELIVERY: 'log', APP_URL: 'https://shop.example' };
+    const { code, stderr } = await catamount(cwd, ['db', 'reset'], production);
+    assert.equal(code, 64);
+    assert.match(stderr, /^db reset deletes all data of a production database: say --force if you mean it\.\n$/);
+    assert.ok((await emails()).includes('kept'));
+  });
+
+  it('run: the script has models, transactions and jobs, and its arguments', async () => {
+    const jobs = async () => (await database.query('select id from job_outbox')).length;
+    const had = await jobs();
+    const { code, stdout, stderr } = await run('run', 'add.js', 'ada@example.com', '--loud');
+    assert.deepEqual([code, stdout], [0, 'added ada@example.com --loud ada@example.com --loud\n'], stderr);
+    assert.ok((await emails()).includes('ada@example.com'));
+    assert.equal(await jobs(), had + 1);
+    const none = await run('run', 'none.js');
+    assert.deepEqual(
+      [none.code, none.stderr],
+      [64, 'none.js exports no function: write export default async (...args) => { … }\n'],
+    );
+    const throws = await run('run', 'throws.js');
+    assert.equal(throws.code, 1);
+    assert.match(throws.stderr, /Error: it broke/);
+    const away = await catamount(cwd, ['run', 'add.js'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' });
+    assert.equal(away.code, 69);
+    assert.match(away.stderr, /^Cannot run add\.js, Redis at 127\.0\.0\.1:1 does not let us in/);
+  });
+
+  it('console: classes by name, and await at the top level', async () => {
+    const cli = path.join(ROOT, 'dist/lib/cli/main.js');
+    const child = spawn(process.execPath, [cli, 'console'], {
+      cwd,
+      env: { PATH: process.env.PATH, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
+    const exited = once(child, 'close');
+    child.stdin.end(`await Entry.query().insert({ email: 'typed' });
+      (await GreetJob.set({ wait: '1h' }).performLater()).enqueued
+      (await knex('entries').where({ email: 'typed' })).length + 41\n`);
+    const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
+    assert.deepEqual(await exited, [0, null], stderr);
+    assert.match(stdout, /^true$/m);
+    assert.match(stdout, /^42$/m);
+  });
+
+  it('connect(): another process enqueues until it disconnects', async () => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['client.js'], {
+      cwd,
+      env: { PATH: process.env.PATH, ...env },
+    });
+    const [refused = '', enqueued, later] = stdout.split('\n');
+    assert.match(refused, /in a process that is not connected: .* catamount run .* await connect\(app\)/);
+    assert.deepEqual([enqueued, later], ['true', 'NotConnectedError']);
+  });
+});
