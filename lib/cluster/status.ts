@@ -1,3 +1,4 @@
+import type { FailureCause, StalledPart } from '../core/failure-cause';
 import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { RequestCounts, Slowest } from '../core/request-counts';
@@ -45,11 +46,43 @@ export interface WorkerStats {
   readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
 }
 
+/** A queue with jobs that are due and not running. */
+export interface WaitingQueue {
+  readonly queue: string;
+  /** Time for which the oldest of them has been due, ms. */
+  readonly ms: number;
+  readonly paused: boolean;
+}
+
+/** How a tree's jobs are, as its web workers tell it at `/ready`. */
+export interface JobsHealth {
+  /** false while no job processor is there. */
+  readonly running: boolean;
+  /** Sentences about what stands still although it has something to do; null: nothing does. */
+  readonly stalled: string | null;
+}
+
+/** A part of the job processor that has to move while there is something to do. */
+export interface PartProgress {
+  readonly part: StalledPart;
+  /** Time since it last succeeded or found nothing to do, ms; null: it never has. */
+  readonly movedMs: number | null;
+  /** Time for which something has been due without success, ms; 0: nothing is due. */
+  readonly owedMs: number;
+  readonly cause: FailureCause;
+  /** The last failure in its own words; empty where there was none. */
+  readonly error: string;
+}
+
 export interface ProcessorStatus extends ProcessMetrics {
   readonly inFlight: readonly WorkInFlight[];
   readonly quiet: boolean;
   /** false: notifications of Postgres do not arrive; null: not known yet. */
   readonly listening?: boolean | null;
+  /** The parts that have to move while there is something to do; absent from processors of an older version. */
+  readonly progress?: readonly PartProgress[];
+  /** Queues with jobs that are due, as it last read them. */
+  readonly waiting?: readonly WaitingQueue[];
   readonly pool: PoolStats;
 }
 

@@ -141,6 +141,14 @@ export interface EventMap {
   'processor.kept': { readonly pid: number; readonly reason: string };
   /** The processor crashed so often that it is restarted only rarely now. */
   'processor.crash-loop': { readonly crashes: number };
+  /** A part of it has something to do and does not move; `about` names the queue, or is the error's own message. */
+  'processor.stalled': {
+    readonly part: string;
+    readonly cause: string;
+    readonly spanMs: number;
+    readonly about: string;
+  };
+  'processor.moves': { readonly part: string; readonly spanMs: number; readonly about: string };
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
   /** The processor was stopped by a command, and is not started again until `resume`. */
   'processor.stopped': Record<string, never>;

@@ -13,6 +13,8 @@ const NOTABLE = {
   'processor.ready': 'primary',
   'processor.exited': 'primary',
   'processor.unresponsive': 'primary',
+  'processor.stalled': 'primary',
+  'processor.moves': 'primary',
   'processor.kept': 'primary',
   'processor.crash-loop': 'primary',
   'processor.stopped': 'primary',

@@ -8,10 +8,11 @@ import {
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
-import type { Operations, ProcessorStatus, Work } from '../cluster/status';
+import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { causeOf, type StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { onJobEvents } from '../core/notable-events';
@@ -39,6 +40,9 @@ import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { loadJobSetup, loadMailSetup } from './load-setup';
+
+/** Maximum length of an error's message in a status. */
+const MAX_ERROR = 200;
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -116,6 +120,7 @@ export class JobProcessorRole {
   private jobs: JobProcessor | undefined;
   private reporter: TreeReporter | undefined;
   private database: Database | undefined;
+  private mail: MailDelivery | undefined;
   private isQuiet: boolean;
 
   constructor(
@@ -159,6 +164,7 @@ export class JobProcessorRole {
       events,
       setup: await loadMailSetup(app),
     });
+    this.mail = mail;
     const mailers = loadMailers(app.mailersDir);
     const registry = loadJobs(app.jobsDir);
     if (mailers.size > 0) registry.add(DeliverMailJob);
@@ -238,7 +244,25 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.vitals.read() };
+    return {
+      inFlight,
+      quiet,
+      listening: this.jobs?.listening ?? null,
+      progress: this.progress(),
+      waiting: this.jobs?.waiting ?? [],
+      pool,
+      ...this.vitals.read(),
+    };
+  }
+
+  private progress(): PartProgress[] {
+    const readings = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
+    return Object.entries(readings).flatMap(([part, reading]) => {
+      if (!reading) return [];
+      const { movedMs, owedMs, error } = reading;
+      const cause = error ? causeOf(error) : 'noAnswer';
+      return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
+    });
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

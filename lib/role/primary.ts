@@ -11,6 +11,7 @@ import { ReporterElection } from '../cluster/primary/reporter-election';
 import { TreeMonitor } from '../cluster/primary/tree-monitor';
 import { TreeOperations } from '../cluster/primary/tree-operations';
 import { WorkerPool } from '../cluster/primary/worker-pool';
+import type { JobsHealth } from '../cluster/status';
 import { type Config, environment, passConfigToChildren, version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
@@ -20,6 +21,7 @@ import { onUncaught, openLog } from '../core/logging';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
+import { StandstillWatch } from '../health/standstill-watch';
 import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
@@ -49,6 +51,7 @@ export class Primary {
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
+  private standstills: StandstillWatch | undefined;
   private looks: NodeJS.Timeout | undefined;
   private stopped: Promise<never> | undefined;
 
@@ -69,7 +72,7 @@ export class Primary {
     });
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
     if (jobs.enabled) {
-      const onRunning = (running: boolean) => this.workers.setJobsRunning(running);
+      const onRunning = (running: boolean) => this.setJobsHealth({ running });
       const heapMb = config.heapCaps?.jobsMb ?? null;
       const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = web;
       const times = { timeoutMs, bootTimeoutMs, drainTimeoutMs };
@@ -82,6 +85,13 @@ export class Primary {
       });
     }
     const { workers, processor, memory, phased } = this;
+    if (processor) {
+      this.standstills = new StandstillWatch({
+        processor: () => processor.stats(() => null),
+        events,
+        onReason: (stalled) => this.setJobsHealth({ stalled }),
+      });
+    }
     this.sights = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
@@ -92,6 +102,11 @@ export class Primary {
     ]);
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
+  }
+
+  private setJobsHealth(change: Partial<JobsHealth>): void {
+    this.workers.setJobsHealth(change);
+    if (this.web !== this.workers) this.web?.setJobsHealth(change);
   }
 
   private buildOperations(): TreeOperations {
@@ -152,6 +167,7 @@ export class Primary {
         web && lacksPort(settled.appUrl) ? Promise.all([patience, listening.promise]) : patience,
       ]);
       this.processor?.start();
+      this.standstills?.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.collectAtRest();
     } catch (error) {
@@ -174,6 +190,7 @@ export class Primary {
     this.events.emit('primary.stopping', { reason, timeoutMs });
     clearInterval(this.looks);
     this.memory.stop();
+    void this.standstills?.stop();
     this.sights.stop();
     this.reporterElection.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };

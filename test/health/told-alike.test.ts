@@ -230,6 +230,23 @@ const STATES: readonly (readonly [
     /come to 22 of 20\. Lower DATABASE_POOL/,
   ],
   [
+    'a relay that stands still',
+    systemStatusOf(
+      treeStatusOf({
+        jobs: processorOf({
+          lastStatus: {
+            ...statusOf(),
+            inFlight: [],
+            quiet: false,
+            progress: [{ part: 'relay', movedMs: 21_000, owedMs: 20_000, cause: 'redisReadOnly', error: '' }],
+          },
+        }),
+      }),
+    ),
+    ['stalled'],
+    /Standing still: dispatching jobs from the outbox, for 20 s: Redis is a replica now and takes no writes\./,
+  ],
+  [
     'notifications that do not arrive',
     systemStatusOf(
       treeStatusOf({

@@ -7,7 +7,7 @@ import { closeConnection } from '../../internals/socket-handoff';
 import { type Deadline, type Deferred, deferred } from '../../support/async';
 import type { AskMessage, FromWorker, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import type { WorkerStatus, WorkInFlight } from '../status';
+import type { JobsHealth, WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
 
@@ -120,8 +120,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'reporter', on });
   }
 
-  setJobsRunning(running: boolean): void {
-    this.send({ catamount: 'jobs', running });
+  setJobsHealth(jobs: JobsHealth): void {
+    this.send({ catamount: 'jobs', jobs });
   }
 
   reopenLog(): void {

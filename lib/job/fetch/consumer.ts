@@ -161,6 +161,8 @@ export interface BeeConnectionOptions {
  */
 export class BeeConnection {
   readonly client: BeeClient;
+  /** The error that broke it, or that keeps it from connecting; undefined while it holds. */
+  lastError: Error | undefined;
   /** Resolves at the first connection. */
   readonly firstReady = deferred();
   private pending = 0;
@@ -184,12 +186,16 @@ export class BeeConnection {
     this.client = client;
     // Each queue adds listeners, so Node's warning of a leak would be false.
     client.setMaxListeners(0);
-    client.on('error', (error: Error) => onError(withTlsAdvice(error, 'Redis')));
+    client.on('error', (error: Error) => {
+      this.lastError = error;
+      onError(withTlsAdvice(error, 'Redis'));
+    });
     client.on('connect', () => {
       this.progressAt = performance.now();
     });
     client.on('ready', () => {
       this.retryMs = 50;
+      this.lastError = undefined;
       this.firstReady.resolve();
       onReady();
     });

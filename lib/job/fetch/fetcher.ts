@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { NoConnectionError } from '../../core/errors';
 import type { WorkerQueue } from '../../internals/bee-queue';
 import { Backoff, toError } from '../../support/async';
+import { Progress } from '../../support/progress';
 import type { BeeConnection } from './consumer';
 import { type ClassLimits, type Delivery, type FetchReply, fetchAndComplete, type Outcome } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
@@ -74,6 +76,7 @@ export class Fetcher {
   private readonly peeks: readonly BlockingPeek[];
   private readonly prefixes: readonly string[];
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
+  readonly progress = new Progress();
   /** Unique among all processes ever, since the fence of a delivery contains it. */
   private readonly tokenPrefix: string;
 
@@ -185,6 +188,7 @@ export class Fetcher {
   private flush(): void {
     this.scheduled = false;
     this.tellWaiters();
+    this.noteDue();
     if (!this.options.command.ready || this.retryTimer || this.closed) return;
     if (!this.isBusy) this.isolationDue = false;
     do {
@@ -196,6 +200,13 @@ export class Fetcher {
       this.free -= wanted;
       void this.call(wanted, endings, lost);
     } while (this.ended.length > 0);
+  }
+
+  /** A fetch is due while it is free to run more, and also before it has ever been connected. */
+  private noteDue(): void {
+    if (this.closed || this.isQuiet || this.isolationDue || this.isolated || this.free === 0) return;
+    if (this.options.command.ready) this.progress.due();
+    else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
   }
 
   private async call(wanted: number, endings: readonly Ending[], lost: readonly string[]): Promise<void> {
@@ -218,12 +229,14 @@ export class Fetcher {
     this.inFlight--;
     if (wanted > 0) this.fetches--;
     if (reply instanceof Error) {
+      this.progress.failed(reply);
       this.free += wanted;
       this.ended.unshift(...endings);
       this.lostTokens.push(...lost, token);
       return this.retryLater(reply);
     }
     this.backoff.reset();
+    this.progress.moved();
     for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
     this.take(reply, wanted);
   }

@@ -1,8 +1,10 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
+import { NoConnectionError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
+import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';
 import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
@@ -46,12 +48,13 @@ export class Relay {
   private unseen = 0;
   private gatherUntil = 0;
   private readonly gauge: QueueCapacity;
+  readonly progress = new Progress();
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
     const { redis, mostWaiting, pollMs = POLL_MS, onError } = options;
     this.gauge = new QueueCapacity(redis, mostWaiting);
-    this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError });
+    this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError, progress: this.progress });
   }
 
   start(): void {
@@ -77,7 +80,10 @@ export class Relay {
   private async pass(): Promise<number | undefined> {
     const { gauge } = this;
     // The `redis.ready` event triggers the next pass.
-    if (!this.options.redis.isReady) return undefined;
+    if (!this.options.redis.isReady) {
+      this.progress.failed(new NoConnectionError());
+      return undefined;
+    }
     const { gate } = this.options;
     if (gate && !(await gate.opens())) return undefined;
     const eased = gauge.saturated.length > 0 && (await gauge.refresh());

@@ -6,6 +6,7 @@ import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
 import { Backoff, type Deadline, toError } from '../../support/async';
+import type { Progress } from '../../support/progress';
 import { restorePauses } from '../queue/queue-status';
 import { Completer } from './completer';
 import { InstallationGate } from './installation';
@@ -122,6 +123,10 @@ export class OutboxService {
   /** false: notifications of Postgres do not arrive, so the relay's polls find new rows; null: not known yet. */
   get listening(): boolean | null {
     return this.listener.hears;
+  }
+
+  get relayProgress(): Progress {
+    return this.relay.progress;
   }
 
   /** Queues whose rows stay in the outbox until Redis has room. */
