@@ -1,7 +1,6 @@
 import { formatDuration, formatElapsed } from '../support/duration';
 import { countText, pluralize } from '../support/text';
 import type { EventMap, EventName, Events } from './events';
-import { causeText, partText } from './failure-cause';
 import type { Logger } from './logging';
 import { isNotable, type NotableEvent } from './notable-events';
 
@@ -116,8 +115,8 @@ const CATALOG: Catalog = {
     level: (e) => (e.expected ? 'info' : 'error'),
     sentence: (e) => `${processor(e)} ${ending(e)}`,
   },
-  'processor.stalled': error(stalled),
-  'processor.moves': info((e) => `${partText(e.part)} goes on after ${formatDuration(e.spanMs)}`),
+  'processor.stalled': error((e) => `${e.words} stands still: ${e.reason}${e.about === '' ? '' : ` (${e.about})`}`),
+  'processor.moves': info((e) => `${e.words} goes on after ${formatDuration(e.spanMs)}`),
   'processor.unresponsive': error((e) => `${processor(e)} ${noHeartbeat(e)}`, {
     detail: (e) => `; jobs in flight: ${workText(e.inFlight)}`,
   }),
@@ -312,10 +311,6 @@ export function sentenceOf(name: string, values: Readonly<Record<string, unknown
   if (!isNotable(name)) return undefined;
   const { sentence } = CATALOG[name] as unknown as Entry<never, typeof values>;
   return sentence(values);
-}
-
-function stalled({ part, cause, spanMs, about }: EventMap['processor.stalled']): string {
-  return `${partText(part)} has stood still for ${formatDuration(spanMs)}: ${causeText(cause)}${about === '' ? '' : ` (${about})`}`;
 }
 
 function worker({ slot, pid }: { readonly slot: number; readonly pid: number }): string {

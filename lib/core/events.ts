@@ -1,4 +1,5 @@
 import type { JsonValue } from './execution-context';
+import type { AboutStandstill } from './failure-cause';
 import type { ShedReason } from './request-counts';
 
 type Listener<E extends EventName> = (payload: EventMap[E]) => void;
@@ -142,13 +143,8 @@ export interface EventMap {
   /** The processor crashed so often that it is restarted only rarely now. */
   'processor.crash-loop': { readonly crashes: number };
   /** A part of it has something to do and does not move; `about` names the queue, or is the error's own message. */
-  'processor.stalled': {
-    readonly part: string;
-    readonly cause: string;
-    readonly spanMs: number;
-    readonly about: string;
-  };
-  'processor.moves': { readonly part: string; readonly spanMs: number; readonly about: string };
+  'processor.stalled': AboutStandstill;
+  'processor.moves': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
   /** The processor was stopped by a command, and is not started again until `resume`. */
   'processor.stopped': Record<string, never>;

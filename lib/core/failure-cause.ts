@@ -37,6 +37,18 @@ const PARTS = {
 export type StalledPart = keyof typeof PARTS;
 export const STALLED_PARTS = Object.keys(PARTS) as readonly StalledPart[];
 
+/** A standstill as it is logged. */
+export interface AboutStandstill {
+  readonly part: string;
+  readonly cause: string;
+  readonly spanMs: number;
+  /** The queue concerned, or the error in its own words; empty where neither is known. */
+  readonly about: string;
+  /** The part and the cause in English. */
+  readonly words: string;
+  readonly reason: string;
+}
+
 export function causeText(cause: string): string {
   return CAUSES[cause as FailureCause] ?? CAUSES.other;
 }

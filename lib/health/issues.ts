@@ -1,7 +1,7 @@
 import {
-  type ProcessorStats,
   type ProcessorStatus,
   reported,
+  SILENT_MS,
   type SlotStatus,
   type Termination,
   type TreeStatus,
@@ -10,7 +10,7 @@ import {
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
-import { SILENT_MS, standstillsOf } from './standstills';
+import { standstillsOf } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
 
 export type Level = 'warn' | 'bad';
@@ -304,13 +304,13 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
 }
 
-function deafIssues(status: ProcessorStatus | undefined): Issue[] {
-  return status?.listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
+function deafIssues({ listening }: ProcessorStatus): Issue[] {
+  return listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
 }
 
 /** A queue that waits by an operator's wish is an issue of the queue. */
-function stalledIssues(processor: ProcessorStats, now: Date): Issue[] {
-  return standstillsOf(processor, now)
+function stalledIssues(status: ProcessorStatus): Issue[] {
+  return standstillsOf(status)
     .filter(({ part }) => part !== 'queue')
     .map(({ part, cause, spanMs, about }) => {
       return { level: 'bad', code: 'stalled', subject: part, figures: { part, cause, spanMs }, detail: about };
@@ -338,7 +338,7 @@ function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus
       const heartbeatAgeMs = silenceOf(processor, now);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what }) => what).join(', ');
-      if (heartbeatAgeMs === null) return [...stalledIssues(processor, now), ...deafIssues(status)];
+      if (heartbeatAgeMs === null) return status ? [...stalledIssues(status), ...deafIssues(status)] : [];
       return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:

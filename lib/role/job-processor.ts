@@ -18,6 +18,7 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
+import { StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
@@ -121,6 +122,7 @@ export class JobProcessorRole {
   private reporter: TreeReporter | undefined;
   private database: Database | undefined;
   private mail: MailDelivery | undefined;
+  private readonly standstills: StandstillReporter;
   private isQuiet: boolean;
 
   constructor(
@@ -131,6 +133,7 @@ export class JobProcessorRole {
     private readonly tree: Operations,
     private readonly onCommand: (command: ProcessorCommand) => void,
   ) {
+    this.standstills = new StandstillReporter(events);
     this.isQuiet = lineage.quiet ?? false;
     this.workCount.listen(events);
   }
@@ -244,22 +247,24 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
+    const [progress, waiting] = [this.progress(), this.jobs?.waiting ?? []];
     return {
       inFlight,
       quiet,
       listening: this.jobs?.listening ?? null,
-      progress: this.progress(),
-      waiting: this.jobs?.waiting ?? [],
+      progress,
+      waiting,
+      stalled: this.standstills.report({ quiet, progress, waiting }),
       pool,
       ...this.vitals.read(),
     };
   }
 
   private progress(): PartProgress[] {
-    const readings = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
-    return Object.entries(readings).flatMap(([part, reading]) => {
-      if (!reading) return [];
-      const { movedMs, owedMs, error } = reading;
+    const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
+    return Object.entries(measured).flatMap(([part, progress]) => {
+      if (!progress) return [];
+      const { movedMs, owedMs, error } = progress;
       const cause = error ? causeOf(error) : 'noAnswer';
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });

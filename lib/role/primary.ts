@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
+import { JobsWatch } from '../cluster/primary/jobs-watch';
 import { MemoryWatch } from '../cluster/primary/memory-watch';
 import { PhasedRestart } from '../cluster/primary/phased-restart';
 import { ProcessorSupervisor } from '../cluster/primary/processor';
@@ -21,7 +22,6 @@ import { onUncaught, openLog } from '../core/logging';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
-import { StandstillWatch } from '../health/standstill-watch';
 import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
@@ -51,7 +51,7 @@ export class Primary {
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
-  private standstills: StandstillWatch | undefined;
+  private jobsWatch: JobsWatch | undefined;
   private looks: NodeJS.Timeout | undefined;
   private stopped: Promise<never> | undefined;
 
@@ -86,10 +86,10 @@ export class Primary {
     }
     const { workers, processor, memory, phased } = this;
     if (processor) {
-      this.standstills = new StandstillWatch({
+      this.jobsWatch = new JobsWatch({
         processor: () => processor.stats(() => null),
         events,
-        onReason: (stalled) => this.setJobsHealth({ stalled }),
+        onChange: (stalled) => this.setJobsHealth({ stalled }),
       });
     }
     this.sights = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
@@ -167,7 +167,7 @@ export class Primary {
         web && lacksPort(settled.appUrl) ? Promise.all([patience, listening.promise]) : patience,
       ]);
       this.processor?.start();
-      this.standstills?.start();
+      this.jobsWatch?.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.collectAtRest();
     } catch (error) {
@@ -190,7 +190,7 @@ export class Primary {
     this.events.emit('primary.stopping', { reason, timeoutMs });
     clearInterval(this.looks);
     this.memory.stop();
-    void this.standstills?.stop();
+    void this.jobsWatch?.stop();
     this.sights.stop();
     this.reporterElection.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };
