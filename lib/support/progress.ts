@@ -43,6 +43,11 @@ export class Progress {
     this.error = undefined;
   }
 
+  /** Call when there turns out to be nothing to do; it clears no failure. */
+  confirmedIdle(): void {
+    if (this.owedSince === undefined) this.movedAt = this.now();
+  }
+
   /** Call when it has failed, or cannot be done for now. */
   failed(error: Error): void {
     this.due();

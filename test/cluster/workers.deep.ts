@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import http from 'node:http';
 import type { TreeStats } from '../../lib/cluster/status';
 import { request } from '../support/http';
 import { startLoad } from '../support/load';
@@ -110,7 +111,15 @@ describe('workers', () => {
   it('are killed when a stop’s deadline finds them at work, which its exit code tells', async () => {
     cluster = new ClusterProcess('2', 'shutdown=3000');
     const address = await cluster.address();
-    const cut = request(`${address}/block`).catch((error: NodeJS.ErrnoException) => error.code);
+    // The first worker that is healthy goes last; it must not have to go in the time that a blocked one has used up.
+    const agent = await until('there is a connection to worker 1', async () => {
+      const connection = new http.Agent({ keepAlive: true });
+      const { body } = await request(address, { agent: connection });
+      if (body.startsWith('1 ')) return connection;
+      connection.destroy();
+      return false;
+    });
+    const cut = request(`${address}/block`, { agent }).catch((error: NodeJS.ErrnoException) => error.code);
     const blocked = await cluster.nth('child.output');
     assert.equal(blocked.line, 'blocked');
     cluster.signal('SIGTERM');

@@ -10,6 +10,8 @@ export interface RequestOptions {
   readonly timeoutMs?: number;
   /** A loopback address to send from, such as 127.0.0.2, so as to be another client to the server. */
   readonly localAddress?: string;
+  /** Keeps the connection for later requests. Default: a connection of its own for this one. */
+  readonly agent?: http.Agent;
 }
 
 export interface Answer {
@@ -19,13 +21,13 @@ export interface Answer {
   json<T = Record<string, unknown>>(): T;
 }
 
-/** Sends one request on its own connection, so that nothing is kept alive and no retry hides a failure. */
+/** Sends one request on its own connection, unless an agent is given, so that nothing is kept alive and no retry hides a failure. */
 export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
-  const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS, localAddress } = options;
+  const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS, localAddress, agent = false } = options;
   const body = json === undefined ? options.body : JSON.stringify(json);
   const headers = { ...(json === undefined ? {} : { 'content-type': 'application/json' }), ...options.headers };
   return new Promise((resolve, reject) => {
-    const sent = http.request(url, { method, headers, agent: false, timeout: timeoutMs, localAddress }, (response) => {
+    const sent = http.request(url, { method, headers, agent, timeout: timeoutMs, localAddress }, (response) => {
       const chunks: Buffer[] = [];
       response.on('data', (chunk: Buffer) => chunks.push(chunk));
       response.on('error', reject);

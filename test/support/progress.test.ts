@@ -38,6 +38,16 @@ describe('progress', () => {
     assert.equal(progress.read().owedMs, 0);
   });
 
+  it('takes nothing to do for a sign of life, but not for an end of failures', () => {
+    const progress = new Progress({ now });
+    progress.confirmedIdle();
+    assert.equal(progress.read().movedMs, 0);
+    progress.failed(new Error('refused'));
+    at += 3000;
+    progress.confirmedIdle();
+    assert.deepEqual([progress.read().movedMs, progress.read().owedMs], [3000, 3000]);
+  });
+
   it('forgets what nobody has tried for a long time, if it may', () => {
     const progress = new Progress({ now, forgetMs: 60_000 });
     progress.failed(new Error('refused'));

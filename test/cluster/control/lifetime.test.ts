@@ -4,6 +4,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { EXIT } from '../../../lib/core/errors';
 import { tempFolder } from '../../support/temp-folder';
+import { until } from '../../support/until';
 import { Recorder, type RecorderOptions } from './recorder';
 import { socketRequest } from './socket-request';
 
@@ -61,13 +62,23 @@ describe('a control server', () => {
     const lock = `${dead.socket}.lock`;
     fs.mkdirSync(lock);
     const next = make({ cwd: dead.cwd });
-    const taken = next.server.start();
     const { ino } = fs.lstatSync(dead.socket);
-    // Whoever did not wait would be done before these.
-    for (let n = 0; n < 20; n++) await (await start()).stop();
-    assert.equal(fs.lstatSync(dead.socket).ino, ino, 'another process removes it');
-    fs.utimesSync(lock, 0, 0);
-    await taken;
+    const { mkdirSync } = fs;
+    let attempts = 0;
+    const isThere = () => fs.lstatSync(dead.socket, { throwIfNoEntry: false })?.ino === ino;
+    fs.mkdirSync = ((...args: Parameters<typeof mkdirSync>) => {
+      if (args[0] === lock) attempts++;
+      return mkdirSync(...args);
+    }) as typeof mkdirSync;
+    try {
+      const taken = next.server.start();
+      await until('it has tried three times to take the lock', () => attempts >= 3 || !isThere());
+      assert.ok(isThere(), 'another process removes it');
+      fs.utimesSync(lock, 0, 0);
+      await taken;
+    } finally {
+      fs.mkdirSync = mkdirSync;
+    }
     assert.ok(await answers(next));
     assert.deepEqual(fs.readdirSync(path.dirname(dead.socket)).sort(), ['control.sock', 'state.json']);
   });
