@@ -29,6 +29,7 @@ export const FAILURE_CAUSES = Object.keys(CAUSES) as readonly FailureCause[];
 const PARTS = {
   fetch: 'fetching jobs',
   relay: 'dispatching jobs from the outbox',
+  listen: 'listening for new jobs',
   cron: 'enqueuing recurring jobs',
   mail: 'sending mail',
   processor: 'the job processor',

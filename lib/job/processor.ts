@@ -222,10 +222,11 @@ export class JobProcessor implements Service {
   }
 
   /** Whether fetching, the relay and recurring jobs move. */
-  get progress(): Readonly<Record<'fetch' | 'relay' | 'cron', ProgressReading | undefined>> {
+  get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
     return {
       fetch: this.isQuiet ? undefined : this.worker?.fetcher.progress.read(),
       relay: this.outbox.relayProgress.read(),
+      listen: this.outbox.listenProgress.read(),
       cron: this.isQuiet ? undefined : this.cron.progress.read(),
     };
   }

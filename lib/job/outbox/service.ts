@@ -6,7 +6,7 @@ import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
 import { Backoff, type Deadline, toError } from '../../support/async';
-import type { Progress } from '../../support/progress';
+import { Progress } from '../../support/progress';
 import { restorePauses } from '../queue/queue-status';
 import { Completer } from './completer';
 import { InstallationGate } from './installation';
@@ -129,6 +129,10 @@ export class OutboxService {
     return this.relay.progress;
   }
 
+  get listenProgress(): Progress {
+    return this.listener.progress;
+  }
+
   /** Queues whose rows stay in the outbox until Redis has room. */
   get fullQueues(): readonly string[] {
     return this.relay.fullQueues;
@@ -194,6 +198,7 @@ interface ListenerOptions {
 class OutboxListener {
   /** false: notifications do not arrive; null: not known yet. */
   hears: boolean | null = null;
+  readonly progress = new Progress();
   private wasDeaf = false;
   /** The token of the echo that has not arrived. */
   private awaited: string | undefined;
@@ -211,6 +216,7 @@ class OutboxListener {
   start(): void {
     if (!this.stopped) return;
     this.stopped = false;
+    this.progress.due();
     void this.connect();
   }
 
@@ -237,6 +243,7 @@ class OutboxListener {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}; LISTEN ${ECHO_CHANNEL}`);
       this.backoff.reset();
+      this.progress.moved();
       this.options.onNotice();
       this.keepAlive(client);
       void this.testHearing(client);
@@ -286,6 +293,7 @@ class OutboxListener {
     this.client = undefined;
     this.awaited = undefined;
     this.hears = null;
+    this.progress.failed(error);
     clearTimeout(this.timer);
     clearTimeout(this.echoTimer);
     client.end().catch(() => undefined);
