@@ -8,7 +8,7 @@ export function processorsOf({ jobProcessor, otherJobProcessor: other }: TreeSta
 }
 
 /** Children send a heartbeat every second: without one for this long, ms, a child counts as unresponsive. */
-export const SILENT_MS = 4000;
+export const UNRESPONSIVE_MS = 4000;
 
 /** The status, or undefined before the process has sent one. */
 export function reported<T extends object>(status: T | Record<string, never>): T | undefined {

@@ -209,7 +209,7 @@ const OF_JOBS: readonly Injection[] = [
       return () => process.kill(jobs, 'SIGCONT');
     },
     ...stalled(/does not answer/),
-    codes: ['jobsSilent'],
+    codes: ['jobsUnresponsive'],
   },
   {
     name: 'a queue with jobs is paused',

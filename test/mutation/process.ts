@@ -180,7 +180,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a frozen job processor, which says nothing of itself, is told by the primary',
     file: 'lib/cluster/primary/jobs-watch.ts',
-    find: 'const frozenMs = ageMs > SILENT_MS ? ageMs : 0;',
+    find: 'const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;',
     replace: 'const frozenMs = 0;',
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },

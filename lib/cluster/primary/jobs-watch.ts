@@ -1,6 +1,6 @@
 import type { Events } from '../../core/events';
 import { PeriodicTask } from '../../support/periodic-task';
-import { type ProcessorStats, reported, SILENT_MS } from '../status';
+import { type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
 const FROZEN = { part: 'processor', cause: 'frozen', about: '', words: 'the job processor' } as const;
@@ -41,7 +41,7 @@ export class JobsWatch {
     const { events, onChange } = this.options;
     const { state, lastCheckin, lastStatus } = this.options.processor();
     const ageMs = state === 'ready' && lastCheckin !== null ? Date.now() - Date.parse(lastCheckin) : 0;
-    const frozenMs = ageMs > SILENT_MS ? ageMs : 0;
+    const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;
     const reason = 'its process does not answer';
     if (frozenMs > 0 && this.frozenMs === 0) events.emit('processor.stalled', { ...FROZEN, reason, spanMs: frozenMs });
     if (frozenMs === 0 && this.frozenMs > 0) events.emit('processor.moves', { ...FROZEN, spanMs: this.frozenMs });
