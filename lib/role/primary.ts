@@ -194,7 +194,6 @@ export class Primary {
     this.events.emit('primary.stopping', { reason, timeoutMs });
     clearInterval(this.looks);
     this.memory.stop();
-    void this.jobsWatch?.stop();
     this.monitor.stop();
     this.reporterElection.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };
