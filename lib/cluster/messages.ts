@@ -3,7 +3,16 @@ import type { Caller } from '../core/events';
 import type { RecentEvent } from '../core/notable-events';
 import { toError } from '../support/async';
 import { RequestReply } from '../support/request-reply';
-import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
+import type {
+  JobsHealth,
+  Operations,
+  ProcessorStatus,
+  Rollup,
+  TreeStats,
+  TreeStatus,
+  Work,
+  WorkerStatus,
+} from './status';
 
 /** Interval of the heartbeats of every process that serves requests or runs jobs, ms. */
 export const HEARTBEAT_INTERVAL_MS = 1000;
@@ -27,7 +36,7 @@ export type ToWorker =
   /** Asks for the number of connections received. Reply `count`. */
   | { readonly catamount: 'count' }
   /** State of the job processor: without it the tree is degraded. */
-  | { readonly catamount: 'jobs'; readonly running: boolean }
+  | { readonly catamount: 'jobs'; readonly jobs: JobsHealth }
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' }
   /** Become the tree's reporter in Redis, or stop being it. */

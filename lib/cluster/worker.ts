@@ -7,7 +7,7 @@ import { closeConnection } from '../internals/socket-handoff';
 import { Deadline, deferred } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { type FromWorker, HEARTBEAT_INTERVAL_MS, isOurs, PrimaryClient, type ToWorker } from './messages';
-import type { WorkerStatus } from './status';
+import type { JobsHealth, WorkerStatus } from './status';
 
 export type HandOff = (connection: ConnectionHandle, done: () => void) => void;
 
@@ -30,7 +30,7 @@ export interface DrainableServer {
   /** Makes this process the tree's reporter in Redis, or ends that. */
   setReporter(on: boolean): void;
   /** Reports in `/ready` whether jobs are being run. */
-  setJobsRunning(running: boolean): void;
+  setJobsHealth(health: JobsHealth): void;
 }
 
 export interface Assignment {
@@ -135,7 +135,7 @@ export class Worker {
         this.tell({ catamount: 'count', taken: this.taken });
         break;
       case 'jobs':
-        this.server?.setJobsRunning(message.running);
+        this.server?.setJobsHealth(message.jobs);
         break;
       case 'reply':
         this.tree.settle(message);

@@ -18,6 +18,15 @@ export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
+/** There is no connection to Redis at the moment. */
+export class NoConnectionError extends Error {
+  override readonly name = 'NoConnectionError';
+
+  constructor() {
+    super('there is no connection to Redis');
+  }
+}
+
 /** @returns a text that a person can look up: the error's code, or else its message, shortened. */
 export function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;

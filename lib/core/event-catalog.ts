@@ -87,8 +87,7 @@ const CATALOG: Catalog = {
   ),
   'database.overplanned': warn(
     (e) =>
-      `a deploy may run out of connections to Postgres: the pools of ${pluralize(e.trees, 'tree')}, old and new ones side by side, ` +
-      `come to ${e.planned}, and it allows ${e.allowed}: lower DATABASE_POOL`,
+      `pools of ${pluralize(e.trees, 'tree')} come to ${e.planned} connections in a deploy, Postgres allows ${e.allowed}: lower DATABASE_POOL`,
   ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.direction === 'up' ? 'applied' : 'rolled back'} migration ${e.name}`),
@@ -115,6 +114,8 @@ const CATALOG: Catalog = {
     level: (e) => (e.expected ? 'info' : 'error'),
     sentence: (e) => `${processor(e)} ${ending(e)}`,
   },
+  'processor.stalled': error((e) => `${e.words} stands still: ${e.reason}${e.about && ` (${e.about})`}`),
+  'processor.moves': info((e) => `${e.words} goes on after ${formatDuration(e.spanMs)}`),
   'processor.unresponsive': error((e) => `${processor(e)} ${noHeartbeat(e)}`, {
     detail: (e) => `; jobs in flight: ${workText(e.inFlight)}`,
   }),

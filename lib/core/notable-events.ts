@@ -1,7 +1,7 @@
 import type { EventMap, EventName, Events } from './events';
 
-/** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. */
-type Keeper = 'primary' | 'processor' | 'redis' | 'whoever saw it';
+/** The keeper of an event for operators: `primary` and `processor` keep it in memory, `redis` for all trees. `tree`: whichever of the two sees it. */
+type Keeper = 'primary' | 'processor' | 'tree' | 'redis' | 'whoever saw it';
 
 /** The events that `catamount top` and the pages list. */
 const NOTABLE = {
@@ -13,6 +13,8 @@ const NOTABLE = {
   'processor.ready': 'primary',
   'processor.exited': 'primary',
   'processor.unresponsive': 'primary',
+  'processor.stalled': 'tree',
+  'processor.moves': 'tree',
   'processor.kept': 'primary',
   'processor.crash-loop': 'primary',
   'processor.stopped': 'primary',
@@ -70,7 +72,8 @@ export class EventBuffer {
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
-      if (keeperOf(name) !== 'primary') return;
+      const keeper = keeperOf(name);
+      if (keeper !== 'primary' && keeper !== 'tree') return;
       // Expected exits are left out, since the command that caused them is an event itself.
       if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
     });
@@ -89,7 +92,8 @@ export class EventBuffer {
 /** Calls `tell` with the notable events of the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
-    if (keeperOf(name) === 'processor') tell(recentEvent(name, payload));
+    const keeper = keeperOf(name);
+    if (keeper === 'processor' || keeper === 'tree') tell(recentEvent(name, payload));
   });
 }
 

@@ -1,7 +1,16 @@
-import { reported, type SlotStatus, type Termination, type TreeStatus, type WorkerStats } from '../cluster/status';
+import {
+  type ProcessorStatus,
+  reported,
+  type SlotStatus,
+  type Termination,
+  type TreeStatus,
+  UNRESPONSIVE_MS,
+  type WorkerStats,
+} from '../cluster/status';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
+import { standstillsOf } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
 
 export type Level = 'warn' | 'bad';
@@ -19,6 +28,7 @@ export const ISSUE_CODES = [
   'jobsQuiet',
   'jobsUnresponsive',
   'listenDeaf',
+  'stalled',
   'shed',
   'serverErrors',
   'memory',
@@ -65,8 +75,6 @@ export function bySeverity(issues: readonly Issue[]): Issue[] {
   return [...issues.filter(({ level }) => level === 'bad'), ...issues.filter(({ level }) => level === 'warn')];
 }
 
-/** Children send a heartbeat every second: without one for this long, ms, a child counts as unresponsive. */
-const UNRESPONSIVE_MS = 4000;
 /** A worker stands out when it takes this many times the median of the others, and at least HOT_MB. */
 const HOT_FACTOR = 1.8;
 const HOT_MB = 100;
@@ -296,7 +304,18 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
 }
 
-const LISTEN_DEAF: Issue = { level: 'warn', code: 'listenDeaf', figures: {} };
+function deafIssues({ listening }: ProcessorStatus): Issue[] {
+  return listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
+}
+
+/** A queue that waits by an operator's wish is an issue of the queue. */
+function stalledIssues(status: ProcessorStatus): Issue[] {
+  return standstillsOf(status)
+    .filter(({ part }) => part !== 'queue')
+    .map(({ part, cause, spanMs, about }) => {
+      return { level: 'bad', code: 'stalled', subject: part, figures: { part, cause, spanMs }, detail: about };
+    });
+}
 
 function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
@@ -319,7 +338,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
       const heartbeatAgeMs = silenceOf(processor, now);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what }) => what).join(', ');
-      if (heartbeatAgeMs === null) return status?.listening === false ? [LISTEN_DEAF] : [];
+      if (heartbeatAgeMs === null) return status ? [...stalledIssues(status), ...deafIssues(status)] : [];
       return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:

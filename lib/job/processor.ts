@@ -6,6 +6,7 @@ import { stopPhase } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
 import type { Deadline } from '../support/async';
+import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import { CronService, type CronTuning } from './cron/cron-service';
 import { cronEntries } from './cron/schedule';
@@ -17,7 +18,7 @@ import { OutboxService, type OutboxTuning } from './outbox/service';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import type { HeartbeatTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
-import { ProcessReporter } from './processes/process-reporter';
+import { type DueQueue, ProcessReporter } from './processes/process-reporter';
 
 /** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
 interface StopTuning {
@@ -219,6 +220,21 @@ export class JobProcessor implements Service {
   /** false: notifications of Postgres do not arrive; null: not known yet. */
   get listening(): boolean | null {
     return this.outbox.listening;
+  }
+
+  /** Whether fetching, the relay and recurring jobs move. */
+  get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
+    return {
+      fetch: this.isQuiet ? undefined : this.worker?.fetcher.progress.read(),
+      relay: this.outbox.relayProgress.read(),
+      listen: this.outbox.listenProgress.read(),
+      cron: this.isQuiet ? undefined : this.cron.progress.read(),
+    };
+  }
+
+  /** Queues with jobs that are due, as last read. */
+  get waiting(): readonly DueQueue[] {
+    return this.reporter.waiting;
   }
 
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {

@@ -8,15 +8,17 @@ import {
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
-import type { Operations, ProcessorStatus, Work } from '../cluster/status';
+import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
+import { causeOf, type StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
+import { StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
@@ -39,6 +41,9 @@ import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { loadJobSetup, loadMailSetup } from './load-setup';
+
+/** Maximum length of an error's message in a status. */
+const MAX_ERROR = 200;
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -126,6 +131,8 @@ export class JobProcessorRole {
   private jobs: JobProcessor | undefined;
   private reporter: TreeReporter | undefined;
   private database: Database | undefined;
+  private mail: MailDelivery | undefined;
+  private readonly standstills: StandstillReporter;
   private isQuiet: boolean;
 
   constructor(
@@ -136,6 +143,7 @@ export class JobProcessorRole {
     private readonly tree: Operations,
     private readonly onCommand: (command: ProcessorCommand) => void,
   ) {
+    this.standstills = new StandstillReporter(events);
     this.isQuiet = lineage.quiet ?? false;
     this.workCount.listen(events);
   }
@@ -169,6 +177,7 @@ export class JobProcessorRole {
       events,
       setup: await loadMailSetup(app),
     });
+    this.mail = mail;
     const mailers = await loadMailers(app.mailersDir, app);
     const registry = await loadJobs(app.jobsDir, app);
     if (mailers.size > 0) registry.add(DeliverMailJob);
@@ -248,7 +257,27 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.processMetrics.read() };
+    const [progress, waiting] = [this.progress(), this.jobs?.waiting ?? []];
+    return {
+      inFlight,
+      quiet,
+      listening: this.jobs?.listening ?? null,
+      progress,
+      waiting,
+      stalled: this.standstills.report({ quiet, progress, waiting }),
+      pool,
+      ...this.processMetrics.read(),
+    };
+  }
+
+  private progress(): PartProgress[] {
+    const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
+    return Object.entries(measured).flatMap(([part, progress]) => {
+      if (!progress) return [];
+      const { movedMs, owedMs, error } = progress;
+      const cause = error ? causeOf(error) : 'noAnswer';
+      return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
+    });
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

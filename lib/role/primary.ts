@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { CHECK_ROLE, runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
+import { JobsWatch } from '../cluster/primary/jobs-watch';
 import { MemoryWatch } from '../cluster/primary/memory-watch';
 import { PhasedRestart } from '../cluster/primary/phased-restart';
 import { ProcessorSupervisor } from '../cluster/primary/processor';
@@ -11,6 +12,7 @@ import { ReporterElection } from '../cluster/primary/reporter-election';
 import { TreeMonitor } from '../cluster/primary/tree-monitor';
 import { TreeOperations } from '../cluster/primary/tree-operations';
 import { WorkerPool } from '../cluster/primary/worker-pool';
+import type { JobsHealth } from '../cluster/status';
 import { type Config, environment, passConfigToChildren, version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
@@ -50,6 +52,7 @@ export class Primary {
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
+  private jobsWatch: JobsWatch | undefined;
   private looks: NodeJS.Timeout | undefined;
   private stopped: Promise<never> | undefined;
 
@@ -70,7 +73,7 @@ export class Primary {
     });
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
     if (jobs.enabled) {
-      const onRunning = (running: boolean) => this.workers.setJobsRunning(running);
+      const onRunning = (running: boolean) => this.setJobsHealth({ running });
       const heapMb = config.heapCaps?.jobsMb ?? null;
       const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = web;
       const times = { timeoutMs, bootTimeoutMs, drainTimeoutMs };
@@ -83,6 +86,13 @@ export class Primary {
       });
     }
     const { workers, processor, memory, phased } = this;
+    if (processor) {
+      this.jobsWatch = new JobsWatch({
+        processor: () => processor.stats(() => null),
+        events,
+        onChange: (stalled) => this.setJobsHealth({ stalled }),
+      });
+    }
     this.monitor = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
@@ -93,6 +103,11 @@ export class Primary {
     ]);
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
+  }
+
+  private setJobsHealth(change: Partial<JobsHealth>): void {
+    this.workers.setJobsHealth(change);
+    if (this.web !== this.workers) this.web?.setJobsHealth(change);
   }
 
   private buildOperations(): TreeOperations {
@@ -156,6 +171,7 @@ export class Primary {
       await permission;
       if (this.stopped) return;
       this.processor?.start();
+      this.jobsWatch?.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.collectAtRest();
     } catch (error) {

@@ -1,5 +1,5 @@
 import { HEARTBEAT_INTERVAL_MS } from '../cluster/messages';
-import type { Operations, WorkerStatus } from '../cluster/status';
+import type { JobsHealth, Operations, WorkerStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { type StopOutcome, stopPhase } from '../core/shutdown';
@@ -46,6 +46,10 @@ export class SingleModeWeb implements WebServerRole {
     return address;
   }
 
+  setJobsHealth(change: Partial<JobsHealth>): void {
+    this.web.setJobsHealth(change);
+  }
+
   async stop(deadline: Deadline): Promise<StopOutcome> {
     await this.web.enterLameDuck(stopPhase(deadline, 'lameDuck').remaining());
     const cut = await this.web.drain(stopPhase(deadline, 'drain'));
@@ -62,5 +66,7 @@ export interface WebServerRole {
    * @returns that address once everything serves. @throws UserError when it cannot.
    */
   start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string>;
+  /** Tells its processes how the tree's jobs are. */
+  setJobsHealth(change: Partial<JobsHealth>): void;
   stop(deadline: Deadline): Promise<StopOutcome>;
 }

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net';
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
 import { RequestJournal } from '../cluster/request-journal';
-import type { Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
+import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
 import { type DrainableServer, type HandOff, Worker } from '../cluster/worker';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -83,7 +83,7 @@ export class WebRole implements DrainableServer {
   private readonly processMetrics = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
-  private jobsRunning = true;
+  private jobsHealth: JobsHealth = { running: true, stalled: null };
   private readonly foreign: CachedProbe<boolean>;
 
   constructor(
@@ -137,7 +137,8 @@ export class WebRole implements DrainableServer {
         { name: 'redis', check: () => redis.ping() },
       ],
       isLeaving: () => this.server?.leaving ?? false,
-      degraded: async () => [this.jobsRunning ? [] : { name: 'jobs' }, await this.foreignDatabase()].flat(),
+      degraded: () => this.foreignDatabase(),
+      jobs: () => this.jobsHealth,
       limit: this.limit,
       mounts: opsPages({
         config,
@@ -205,8 +206,8 @@ export class WebRole implements DrainableServer {
     this.reporter.appoint(on);
   }
 
-  setJobsRunning(running: boolean): void {
-    this.jobsRunning = running;
+  setJobsHealth(change: Partial<JobsHealth>): void {
+    this.jobsHealth = { ...this.jobsHealth, ...change };
   }
 
   /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the requests cut off. */

@@ -1,4 +1,5 @@
 import { Backoff, toError } from './async';
+import type { Progress } from './progress';
 
 interface RecurringOptions {
   /** Longest pause between two passes, ms. */
@@ -7,6 +8,8 @@ interface RecurringOptions {
   readonly work: () => Promise<number | undefined>;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
+  /** Learns when a pass is due and how it ends. A pass that has reported a failure to it has not moved. */
+  readonly progress?: Progress | undefined;
 }
 
 /** A task that runs at intervals and when triggered, never twice at once; after failures it goes on with a backoff. */
@@ -52,12 +55,15 @@ export class PeriodicTask {
   }
 
   private async once(): Promise<number> {
-    const { everyMs, work, onError } = this.options;
+    const { everyMs, work, onError, progress } = this.options;
+    progress?.begin();
     try {
       const wanted = await work();
+      progress?.end();
       this.backoff.reset();
       return Math.min(everyMs, wanted ?? everyMs);
     } catch (thrown) {
+      progress?.failed(toError(thrown));
       if (this.backoff.attempts === 0) onError(toError(thrown));
       return Math.min(everyMs, this.backoff.next());
     }

@@ -28,6 +28,8 @@ export interface HealthOptions {
   readonly readiness: readonly ReadinessCheck[];
   /** The parts that do not work although the process can serve. Default: none. */
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
+  /** How the tree's jobs are. Default: they run. */
+  readonly jobs?: () => { readonly running: boolean; readonly stalled: string | null };
   /** true once the process has been asked to stop. */
   readonly isLeaving: () => boolean;
 }
@@ -39,7 +41,7 @@ const HEALTH_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 /**
  * Answers `/health` (the process is alive) and `/ready` (it can serve), before the limit, so that probes never wait.
  */
-export function health({ appName, readiness, isLeaving, degraded = () => [] }: HealthOptions): Koa.Middleware {
+export function health({ appName, readiness, isLeaving, degraded = () => [], jobs }: HealthOptions): Koa.Middleware {
   // Concurrent probes share one round of checks.
   let round: Promise<string[]> | undefined;
   const failing = () => {
@@ -63,14 +65,23 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
     }
     if (ctx.path === '/ready') await assertReady();
     const missing = ctx.path === '/ready' ? await degraded() : [];
-    const broken = missing.map(({ name }) => name);
+    const reason = ctx.path === '/ready' ? reasonOfStandstill() : undefined;
+    // The status stays 200: a router must not take the web away because jobs are ill.
+    const broken = [...(reason === undefined ? [] : ['jobs']), ...missing.map(({ name }) => name)];
     const advice = missing.flatMap(({ advice: text }) => text ?? []);
     ctx.body = {
       status: broken.length > 0 ? 'degraded' : 'ok',
       app: appName,
       ...(broken.length > 0 && { broken }),
       ...(advice.length > 0 && { advice }),
+      ...(reason !== undefined && { jobs: 'stalled', reason }),
     };
+  }
+
+  function reasonOfStandstill(): string | undefined {
+    const { running = true, stalled = null } = jobs?.() ?? {};
+    if (stalled !== null) return stalled;
+    return running ? undefined : 'the job processor is not running';
   }
 
   async function assertReady(): Promise<void> {

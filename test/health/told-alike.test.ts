@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { summary } from '../../lib/cli/top/frame';
 import { judgementLines, judgementOf, NO_STORES } from '../../lib/cli/top/stores';
 import { NO_RATES } from '../../lib/cli/top/view';
-import type { Termination, TreeStatus } from '../../lib/cluster/status';
+import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { judge, judgementJson } from '../../lib/health/judge';
 import type { SystemStatus } from '../../lib/health/status-collector';
@@ -35,14 +35,11 @@ const DEATH: Termination = {
 const NEXT = { at: ago(-2), attempt: 2 };
 
 const dead = { slots: [slotOf(0, { lastTermination: DEATH, nextRestart: NEXT }), slotOf(1)], workers: [workerOf(1)] };
+const reporting = (changes: Partial<ProcessorStatus>) =>
+  processorOf({ lastStatus: { ...statusOf(), quiet: false, inFlight: [], ...changes } });
 const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =>
-  processorOf({
-    lastStatus: {
-      ...statusOf(),
-      quiet: false,
-      inFlight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })),
-    },
-  });
+  reporting({ inFlight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })) });
+const STILL = { part: 'relay', movedMs: 21_000, owedMs: 20_000, cause: 'redisReadOnly', error: '' } as const;
 const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
   treeStatusOf({ jobs: processorOf({ state }), processor: { lastTermination: nextRestart && DEATH, nextRestart } });
 const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
@@ -230,12 +227,14 @@ const STATES: readonly (readonly [
     /come to 22 of 20\. Lower DATABASE_POOL/,
   ],
   [
+    'a relay that stands still',
+    systemStatusOf(treeStatusOf({ jobs: reporting({ progress: [STILL] }) })),
+    ['stalled'],
+    /Standing still: dispatching jobs from the outbox, for 20 s: Redis is a replica now and takes no writes\./,
+  ],
+  [
     'notifications that do not arrive',
-    systemStatusOf(
-      treeStatusOf({
-        jobs: processorOf({ lastStatus: { ...statusOf(), inFlight: [], quiet: false, listening: false } }),
-      }),
-    ),
+    systemStatusOf(treeStatusOf({ jobs: reporting({ listening: false }) })),
     ['listenDeaf'],
     /Set DATABASE_DIRECT_URL/,
   ],
@@ -365,8 +364,8 @@ describe('how all is', () => {
           numbersIn(english.replace(/one thing|last minute/, '1')),
           `${line} / ${english}`,
         );
-        // `place` chooses words.
-        const { place: _place, ...named } = figures;
+        // `place`, `part` and `cause` choose words.
+        const { place: _place, part: _part, cause: _cause, ...named } = figures;
         const names = Object.values(named).filter((figure) => typeof figure === 'string');
         for (const name of [...names, detail]) assert.ok(line.includes(name), `${name} in ${line}`);
       }

@@ -177,6 +177,41 @@ const mutations: readonly Mutation[] = [
     replace: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open');",
     killedBy: ['test/process/killed.deep.ts'],
   },
+  {
+    promise: 'work that fails again and again counts as standing still since the first time',
+    file: 'lib/support/progress.ts',
+    find: 'this.owedSince ??= this.touchedAt;',
+    replace: 'this.owedSince = this.touchedAt;',
+    killedBy: ['test/support/progress.test.ts'],
+  },
+  {
+    promise: 'a paused queue with jobs is told, and jobs that wait for a slot are not',
+    file: 'lib/health/standstills.ts',
+    find: 'ms >= STALLED_MS && (quiet || paused)',
+    replace: 'ms >= STALLED_MS && quiet',
+    killedBy: ['test/health/standstills.test.ts'],
+  },
+  {
+    promise: "/ready tells nobody a server's own words",
+    file: 'lib/health/standstills.ts',
+    find: "one.part === 'queue' ? ` (",
+    replace: "one.about !== '' ? ` (",
+    killedBy: ['test/health/standstills.test.ts'],
+  },
+  {
+    promise: '/ready stays 200 while jobs stand still, and says why',
+    file: 'lib/web/middleware.ts',
+    find: 'if (stalled !== null) return stalled;',
+    replace: '',
+    killedBy: ['test/web/health.test.ts'],
+  },
+  {
+    promise: 'a frozen job processor, which says nothing of itself, is told by the primary',
+    file: 'lib/cluster/primary/jobs-watch.ts',
+    find: 'const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;',
+    replace: 'const frozenMs = 0;',
+    killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -43,12 +43,23 @@ describe('health', () => {
     assert.equal(serving.errors.length, 0);
   });
 
+  it('/ready stays 200 while jobs stand still, and says why', async () => {
+    const state = { running: true, stalled: 'fetching jobs has stood still for 12 s: there is no answer' };
+    serving = await Serving.start({ jobs: () => state });
+    const { status, json } = await serving.request('/ready');
+    const about = { broken: ['jobs'], jobs: 'stalled', reason: state.stalled };
+    assert.deepEqual([status, json], [200, { status: 'degraded', app: 'shop', ...about }]);
+    assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
+  });
+
   it('/ready is degraded where something does not work, and says what to do about it', async () => {
-    const degraded = () => [{ name: 'jobs' }, { name: 'installation', advice: 'Adopt it.' }];
-    serving = await Serving.start({ degraded });
+    const degraded = () => [{ name: 'installation', advice: 'Adopt it.' }];
+    const jobs = () => ({ running: false, stalled: null });
+    serving = await Serving.start({ degraded, jobs });
     const { status, json } = await serving.request('/ready');
     assert.equal(status, 200);
-    const about = { broken: ['jobs', 'installation'], advice: ['Adopt it.'] };
+    const ofJobs = { jobs: 'stalled', reason: 'the job processor is not running' };
+    const about = { broken: ['jobs', 'installation'], advice: ['Adopt it.'], ...ofJobs };
     assert.deepEqual(json, { status: 'degraded', app: 'shop', ...about });
     assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
   });

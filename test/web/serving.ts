@@ -26,6 +26,7 @@ export interface ServingOptions {
   readonly trustProxy?: TrustedProxies;
   readonly readiness?: readonly ReadinessCheck[];
   readonly degraded?: HealthOptions['degraded'];
+  readonly jobs?: HealthOptions['jobs'];
   readonly isLeaving?: () => boolean;
   readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
 }
@@ -82,6 +83,7 @@ export class Serving {
       routes: (router) => options.routes?.(router, options.environment ?? alone()),
       readiness: options.readiness ?? [],
       ...(options.degraded && { degraded: options.degraded }),
+      ...(options.jobs && { jobs: options.jobs }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
       ...(options.beside && { mounts: options.beside }),

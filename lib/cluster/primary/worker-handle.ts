@@ -9,7 +9,7 @@ import { type Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import type { WorkerStatus, WorkInFlight } from '../status';
+import type { JobsHealth, WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
 
@@ -124,8 +124,8 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'reporter', on });
   }
 
-  setJobsRunning(running: boolean): void {
-    this.send({ catamount: 'jobs', running });
+  setJobsHealth(jobs: JobsHealth): void {
+    this.send({ catamount: 'jobs', jobs });
   }
 
   reopenLog(): void {

@@ -9,7 +9,7 @@ import { Deadline, type Deferred, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import { answerRequest, type RequestMessage, type ToWorker } from '../messages';
-import type { Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
+import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
 import { type ChildExit, killUnresponsive, type RestartOptions, RestartPolicy } from './child-handle';
 import { Listener } from './listener';
 import type { ReporterCandidate } from './reporter-election';
@@ -50,7 +50,7 @@ export class WorkerPool implements PoolCallbacks {
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
   private readonly watch: PeriodicTask;
-  private jobsRunning = true;
+  private jobsHealth: JobsHealth = { running: true, stalled: null };
   /** false: connections wait until the start is permitted. */
   private permitted = true;
   private stopping = false;
@@ -171,9 +171,9 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /** Tells every worker, now and when it becomes ready, whether jobs are being run. */
-  setJobsRunning(running: boolean): void {
-    this.jobsRunning = running;
-    for (const handle of this.handles) handle.setJobsRunning(running);
+  setJobsHealth(change: Partial<JobsHealth>): void {
+    this.jobsHealth = { ...this.jobsHealth, ...change };
+    for (const handle of this.handles) handle.setJobsHealth(this.jobsHealth);
   }
 
   /** From now on workers may ask for these operations. */
@@ -210,7 +210,7 @@ export class WorkerPool implements PoolCallbacks {
   private onReady(slot: Slot, handle: WorkerHandle): void {
     this.listener.goOn();
     slot.policy.served();
-    if (!this.jobsRunning) handle.setJobsRunning(false);
+    handle.setJobsHealth(this.jobsHealth);
     void slot.outgoing?.drain(this.drainDeadline(), true);
     this.everReady.add(slot);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });

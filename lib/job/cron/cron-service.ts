@@ -4,6 +4,7 @@ import type { Events } from '../../core/events';
 import { withAttributes } from '../../core/execution-context';
 import { Backoff, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
+import { Progress } from '../../support/progress';
 import type { CronOptions, EnqueuedJob } from '../definition/job-class';
 import { jobNameOf } from '../definition/options';
 import { enqueueOne } from '../enqueue/enqueue';
@@ -34,6 +35,15 @@ export interface CronServiceOptions {
   readonly tuning?: CronTuning | undefined;
 }
 
+/** Another process has locked the row of a recurring job, or declares the job otherwise. */
+export class RowLockedError extends Error {
+  override readonly name = 'RowLockedError';
+
+  constructor(entry: string) {
+    super(`another process holds the row of ${entry}`);
+  }
+}
+
 interface Done {
   readonly plan: CatchUp;
   readonly runs: readonly { readonly id: string; readonly scheduledFor: Date; readonly reason: string | undefined }[];
@@ -45,8 +55,9 @@ interface Done {
  * away.
  */
 export class CronService {
+  readonly progress = new Progress();
   private readonly task: PeriodicTask;
-  private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number }>();
+  private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number; error: Error }>();
   private active = false;
   private claimed = false;
   private refreshAt = 0;
@@ -57,6 +68,7 @@ export class CronService {
       everyMs: options.tuning?.pollMs ?? 10_000,
       work: () => this.pass(),
       onError,
+      progress: this.progress,
     });
   }
 
@@ -114,11 +126,17 @@ export class CronService {
     const waitMs = msUntilDue(entry, row);
     if (waitMs === undefined || waitMs > 0) return waitMs;
     const failure = this.failing.get(entry.name);
-    if (failure && failure.notBefore > performance.now()) return failure.notBefore - performance.now();
+    if (failure && failure.notBefore > performance.now()) {
+      this.progress.failed(failure.error);
+      return failure.notBefore - performance.now();
+    }
     try {
       const done = await this.options.knex.transaction((trx) => this.enqueueDue(trx, entry));
       this.failing.delete(entry.name);
-      if (!done) return HELD_MS;
+      if (!done) {
+        this.progress.failed(new RowLockedError(entry.name));
+        return HELD_MS;
+      }
       this.tell(entry, done);
       return msUntilDue(entry, { ...row, settled_until: row.now, run_requested_at: null });
     } catch (thrown) {
@@ -160,7 +178,9 @@ export class CronService {
   }
 
   private failed(entry: CronEntry, error: Error): number {
-    const failure = this.failing.get(entry.name) ?? { backoff: new Backoff({ base: 500, max: 60_000 }), notBefore: 0 };
+    const { backoff } = this.failing.get(entry.name) ?? { backoff: new Backoff({ base: 500, max: 60_000 }) };
+    const failure = { backoff, notBefore: 0, error };
+    this.progress.failed(error);
     this.failing.set(entry.name, failure);
     if (failure.backoff.attempts === 0) this.options.events.emit('cron.error', { name: entry.name, error });
     const waitMs = failure.backoff.next();

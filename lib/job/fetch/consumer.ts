@@ -185,6 +185,8 @@ export interface BeeConnectionOptions {
  */
 export class BeeConnection {
   readonly client: BeeClient;
+  /** The error that broke it, or that keeps it from connecting; undefined while it holds. */
+  lastError: Error | undefined;
   /** Resolves at the first connection. */
   readonly firstReady = deferred();
   private pending = 0;
@@ -209,7 +211,10 @@ export class BeeConnection {
     this.client = client;
     // Each queue adds listeners, so Node's warning of a leak would be false.
     client.setMaxListeners(0);
-    client.on('error', (error: Error) => onError(withTlsAdvice(error, 'Redis')));
+    client.on('error', (error: Error) => {
+      this.lastError = error;
+      onError(withTlsAdvice(error, 'Redis'));
+    });
     client.on('connect', () => {
       this.progressAt = performance.now();
     });
@@ -231,7 +236,7 @@ export class BeeConnection {
       this.client.send_command(command, args, (error, reply) => {
         this.pending--;
         this.progressAt = performance.now();
-        if (isDemotion(error)) this.leave();
+        if (error && isDemotion(error)) this.leave(error);
         if (error) reject(error);
         else resolve(reply);
       });
@@ -272,7 +277,8 @@ export class BeeConnection {
     this.client.end(true);
   }
 
-  private leave(): void {
+  private leave(error: Error): void {
+    this.lastError = error;
     this.demoted = true;
     this.drop();
   }
@@ -291,6 +297,7 @@ export class BeeConnection {
     this.retryMs = 50;
     if (this.demoted) onPromoted?.();
     this.demoted = false;
+    this.lastError = undefined;
     this.firstReady.resolve();
     onReady();
   }

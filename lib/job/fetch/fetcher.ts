@@ -1,6 +1,8 @@
 import { randomBytes } from 'node:crypto';
+import { NoConnectionError } from '../../core/errors';
 import type { WorkerQueue } from '../../internals/bee-queue';
 import { Backoff, toError } from '../../support/async';
+import { Progress } from '../../support/progress';
 import type { BeeConnection } from './consumer';
 import { type ClassLimits, type Delivery, type FetchReply, fetchAndComplete, type Outcome } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
@@ -60,7 +62,6 @@ export class Fetcher {
   /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
   private isOffered = false;
   /** Time of the last reply, ms on the monotonic clock. */
-  private confirmed = Number.NEGATIVE_INFINITY;
   /** Number of calls in flight that may deliver jobs. */
   private fetches = 0;
   /** true: a job that must run alone is next. */
@@ -78,6 +79,7 @@ export class Fetcher {
   private readonly peeks: readonly BlockingPeek[];
   private readonly prefixes: readonly string[];
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
+  readonly progress = new Progress();
   /** Unique among all processes ever, since the fence of a delivery contains it. */
   private readonly tokenPrefix: string;
 
@@ -86,14 +88,6 @@ export class Fetcher {
     this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
     this.peeks = options.queues.map((queue) => new BlockingPeek(queue, (offered) => this.peeked(offered)));
-  }
-
-  /**
-   * Time at which Redis last delivered jobs, or confirmed that there are none, ms on the monotonic clock; negative
-   * infinity before the first time.
-   */
-  get confirmedAt(): number {
-    return this.confirmed;
   }
 
   /** Deliveries whose handlers have not ended. */
@@ -198,6 +192,7 @@ export class Fetcher {
   private flush(): void {
     this.scheduled = false;
     this.tellWaiters();
+    this.noteDue();
     if (!this.options.command.ready || this.retryTimer || this.closed) return;
     if (!this.isBusy) this.isolationDue = false;
     do {
@@ -211,6 +206,13 @@ export class Fetcher {
       this.free -= wanted;
       void this.call(wanted, endings, lost);
     } while (this.ended.length > 0);
+  }
+
+  /** A fetch is due while it is free to run more, and also before it has ever been connected. */
+  private noteDue(): void {
+    if (this.closed || this.isQuiet || this.isolationDue || this.isolated || this.free === 0) return;
+    if (this.options.command.ready) this.progress.due();
+    else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
   }
 
   private async call(wanted: number, endings: readonly Ending[], lost: readonly string[]): Promise<void> {
@@ -233,13 +235,14 @@ export class Fetcher {
     this.inFlight--;
     if (wanted > 0) this.fetches--;
     if (reply instanceof Error) {
+      this.progress.failed(reply);
       this.free += wanted;
       this.ended.unshift(...endings);
       this.lostTokens.push(...lost, token);
       return this.retryLater(reply);
     }
     this.backoff.reset();
-    this.confirmed = performance.now();
+    this.progress.moved();
     for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
     this.take(reply, wanted);
   }
@@ -268,7 +271,7 @@ export class Fetcher {
 
   /** @param offered false: there was none for so long. */
   private peeked(offered: boolean): void {
-    this.confirmed = performance.now();
+    this.progress.confirmedIdle();
     if (offered) this.isOffered = true;
     // Before the reply to a call none is armed, since its jobs may take every permit.
     if (offered || this.inFlight > 0) this.wake();

@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
+import { NoConnectionError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
+import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';
 import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
@@ -62,8 +64,8 @@ export class Relay {
   /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
-  private passed = Number.NEGATIVE_INFINITY;
   private readonly gauge: QueueCapacity;
+  readonly progress = new Progress();
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
@@ -71,12 +73,7 @@ export class Relay {
     const { id = randomUUID(), hears = () => false, graceMs } = options;
     this.leadership = new Leadership({ id, hears, graceMs });
     this.gauge = new QueueCapacity(redis, mostWaiting);
-    const work = async () => {
-      const ms = await this.pass();
-      this.passed = performance.now();
-      return ms;
-    };
-    this.task = new PeriodicTask({ everyMs: pollMs, work, onError });
+    this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError, progress: this.progress });
   }
 
   start(): void {
@@ -86,11 +83,6 @@ export class Relay {
   /** Queues whose rows stay in the outbox until there is room. */
   get fullQueues(): readonly string[] {
     return this.gauge.saturated;
-  }
-
-  /** Time at which a pass last succeeded, ms on the monotonic clock; negative infinity before the first. */
-  get passedAt(): number {
-    return this.passed;
   }
 
   /** true: this relay waits for no other. */
@@ -129,7 +121,10 @@ export class Relay {
     const turnMs = leadership.waitMs;
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_POLL_MS;
     // The `redis.ready` event triggers the next pass.
-    if (!this.options.redis.isReady) return POLL_MS;
+    if (!this.options.redis.isReady) {
+      this.progress.failed(new NoConnectionError());
+      return POLL_MS;
+    }
     const { gate } = this.options;
     if (gate && !(await gate.opens())) return POLL_MS;
     const eased = gauge.saturated.length > 0 && (await gauge.refresh());

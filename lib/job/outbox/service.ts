@@ -6,6 +6,7 @@ import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
 import { Backoff, type Deadline, toError } from '../../support/async';
+import { Progress } from '../../support/progress';
 import { restorePauses } from '../queue/queue-status';
 import { Completer } from './completer';
 import { InstallationGate } from './installation';
@@ -137,6 +138,14 @@ export class OutboxService {
     return this.listener.hears;
   }
 
+  get relayProgress(): Progress {
+    return this.relay.progress;
+  }
+
+  get listenProgress(): Progress {
+    return this.listener.progress;
+  }
+
   /** true: its relay waits for no other tree's. */
   get leads(): boolean {
     return this.relay.leads;
@@ -209,6 +218,7 @@ interface ListenerOptions {
 class OutboxListener {
   /** false: notifications do not arrive; null: not known yet. */
   hears: boolean | null = null;
+  readonly progress = new Progress();
   private wasDeaf = false;
   /** The token of the echo that has not arrived. */
   private awaited: string | undefined;
@@ -226,6 +236,7 @@ class OutboxListener {
   start(): void {
     if (!this.stopped) return;
     this.stopped = false;
+    this.progress.due();
     void this.connect();
   }
 
@@ -253,6 +264,7 @@ class OutboxListener {
       await client.connect();
       await client.query(`LISTEN ${CHANNEL}; LISTEN ${ECHO_CHANNEL}; LISTEN ${RELAY_CHANNEL}`);
       this.backoff.reset();
+      this.progress.moved();
       this.options.onNotice();
       this.keepAlive(client);
       void this.testHearing(client);
@@ -302,6 +314,7 @@ class OutboxListener {
     this.client = undefined;
     this.awaited = undefined;
     this.hears = null;
+    this.progress.failed(error);
     clearTimeout(this.timer);
     clearTimeout(this.echoTimer);
     client.end().catch(() => undefined);

@@ -121,6 +121,11 @@ export class ProcessReporter {
     this.processMetrics?.stop();
   }
 
+  /** Queues with jobs that are due, as last read. */
+  get waiting(): readonly DueQueue[] {
+    return this.latency.waiting;
+  }
+
   /** Flushes the statistics; while Redis is away they are kept in memory. */
   private async account(): Promise<undefined> {
     const { client } = this.options.redis;
@@ -162,6 +167,14 @@ export class ProcessReporter {
   }
 }
 
+/** A queue with jobs that are due. */
+export interface DueQueue {
+  readonly queue: string;
+  /** Time for which its oldest job has been due, ms. */
+  readonly ms: number;
+  readonly paused: boolean;
+}
+
 export interface LatencyWatchOptions {
   readonly redis: RedisClient;
   readonly knex: Knex;
@@ -183,6 +196,8 @@ export interface LatencyWatchOptions {
 export class LatencyMonitor {
   private readonly behind = new Set<string>();
   private outboxBehind = false;
+  private due: readonly DueQueue[] = [];
+  private readAt = performance.now();
   private readonly processes: ProcessList;
   private readonly task: PeriodicTask;
 
@@ -193,22 +208,33 @@ export class LatencyMonitor {
   }
 
   start(): void {
-    if (this.options.warningMs > 0) this.task.start();
+    this.task.start();
   }
 
   stop(): Promise<void> {
     return this.task.stop();
   }
 
+  /** The queues with jobs that are due. Since the last read these have waited on. */
+  get waiting(): readonly DueQueue[] {
+    const sinceMs = performance.now() - this.readAt;
+    return this.due.map(({ ms, ...queue }) => ({ ...queue, ms: ms + sinceMs }));
+  }
+
   private async check(): Promise<undefined> {
     const { redis, queues } = this.options;
     if (redis.isReady) {
       const unserved = await this.unservedQueues();
-      for (const status of await readQueues(redis, [...queues, ...unserved])) {
+      const statuses = await readQueues(redis, [...queues, ...unserved]);
+      this.readAt = performance.now();
+      this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
+        latencyMs > 0 ? [{ queue: name, ms: latencyMs, paused: paused !== undefined }] : [],
+      );
+      for (const status of statuses) {
         this.judgeQueue(status, queues.includes(status.name));
       }
     }
-    await this.judgeOutbox();
+    if (this.options.warningMs > 0) await this.judgeOutbox();
   }
 
   private async unservedQueues(): Promise<string[]> {
@@ -247,6 +273,6 @@ export class LatencyMonitor {
 
   private isBehind(latencyMs: number, before: boolean): boolean {
     const { warningMs } = this.options;
-    return latencyMs > (before ? warningMs / 2 : warningMs);
+    return warningMs > 0 && latencyMs > (before ? warningMs / 2 : warningMs);
   }
 }

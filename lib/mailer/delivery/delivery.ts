@@ -6,6 +6,7 @@ import type { I18n } from '../../core/i18n';
 import { stopPhase } from '../../core/shutdown';
 import { Backoff, Deadline, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
+import { Progress } from '../../support/progress';
 import type { Service } from '../../support/service';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
@@ -35,6 +36,8 @@ export interface MailDeliveryOptions {
 }
 
 const DAY_MS = 24 * 3600 * 1000;
+/** A failure counts for this long, ms: by then its job has tried again several times, or has given up. */
+const FORGET_MS = 600_000;
 /** Events of a job after which its next mail belongs to another run. */
 const RUN_EDGES = [
   'job.started',
@@ -53,6 +56,7 @@ const RUN_EDGES = [
 export class MailDelivery implements Service, Delivery {
   readonly name = 'mail delivery';
   readonly composer: MailComposer;
+  readonly progress = new Progress({ forgetMs: FORGET_MS });
   private readonly transports: Transports;
   private readonly keys = new IdempotencyKeys();
   private readonly underway = new Set<Promise<unknown>>();
@@ -113,8 +117,9 @@ export class MailDelivery implements Service, Delivery {
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')
       throw new DeliveryInProgressError(`another run of this job is sending ${message.title}`);
-    const { composer, writes } = this;
-    const sending = new SendAttempt({ run, draft, key, claim, composer, transport, record, writes, events, setup });
+    const { composer, writes, progress } = this;
+    const parts = { run, draft, key, claim, composer, transport, record, writes, events, setup, progress };
+    const sending = new SendAttempt(parts);
     return sending.send();
   }
 

@@ -2,10 +2,16 @@ import type { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
 import { toError } from '../../support/async';
 import { addressKey } from '../../support/email-address';
+import type { Progress } from '../../support/progress';
 import type { ActionRun } from '../compose/action-run';
 import { intercept, type MailComposer, revalidate } from '../compose/composer';
 import type { Draft } from '../compose/draft';
-import { DeliveryInProgressError, MailCancelled, PartialDeliveryError } from '../definition/errors';
+import {
+  DeliveryInProgressError,
+  MailCancelled,
+  PartialDeliveryError,
+  PermanentDeliveryError,
+} from '../definition/errors';
 import type { IdempotencyKey, OutgoingMessage, Receipt } from '../definition/mail-types';
 import type { AnyMailer } from '../definition/mailer-class';
 import type { MailOrigin, MailSetup } from '../definition/setup';
@@ -25,6 +31,8 @@ export interface SendingOptions {
   readonly writes: DurableWrites;
   readonly events: Events;
   readonly setup: MailSetup;
+  /** Learns whether mails get to the server. */
+  readonly progress: Progress;
 }
 
 /** Sends one mail whose delivery record is claimed: composes it, sends it and records the outcome. */
@@ -39,7 +47,7 @@ export class SendAttempt {
   }
 
   async send(): Promise<DeliveryResult> {
-    const { key, claim, record, transport, writes } = this.options;
+    const { key, claim, record, writes } = this.options;
     const since = performance.now();
     let message: OutgoingMessage;
     let receipt: Receipt;
@@ -49,7 +57,7 @@ export class SendAttempt {
       if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
         throw new DeliveryInProgressError(`another run of this job has taken ${this.options.run.message.title} over`);
       }
-      receipt = await transport.send(message);
+      receipt = await this.transmit(message);
     } catch (thrown) {
       await this.recordFailure(thrown);
       throw thrown;
@@ -70,6 +78,22 @@ export class SendAttempt {
     await this.announce(message, receipt, since);
     const { refused } = receipt;
     return { status: 'sent', messageId: claim.messageId, ...(refused && { refused }) };
+  }
+
+  /** A mail that is refused for its own sake shows that the server is well. */
+  private async transmit(message: OutgoingMessage): Promise<Receipt> {
+    const { transport, progress } = this.options;
+    progress.due();
+    try {
+      const receipt = await transport.send(message);
+      progress.moved();
+      return receipt;
+    } catch (thrown) {
+      const error = toError(thrown);
+      if (isAboutTheMail(error)) progress.moved();
+      else progress.failed(error);
+      throw thrown;
+    }
   }
 
   private async finish(): Promise<OutgoingMessage> {
@@ -141,6 +165,13 @@ export class SendAttempt {
   private report(during: string): (thrown: unknown) => void {
     return (thrown) => this.options.events.emit('process.error', { error: toError(thrown), during });
   }
+}
+
+/** nodemailer's codes for what the server says of one mail. */
+const ABOUT_THE_MAIL = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM']);
+
+function isAboutTheMail(error: Error): boolean {
+  return error instanceof PermanentDeliveryError || ('code' in error && ABOUT_THE_MAIL.has(String(error.code)));
 }
 
 /** The recipients of this attempt. */

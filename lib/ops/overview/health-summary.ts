@@ -1,4 +1,5 @@
 import { reasonText, sentenceOf } from '../../core/event-catalog';
+import { causeText, partText } from '../../core/failure-cause';
 import type { Translate } from '../../core/i18n';
 import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
 import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
@@ -162,6 +163,8 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'processor.ready': calm,
   'processor.exited': dead,
   'processor.unresponsive': bad,
+  'processor.stalled': bad,
+  'processor.moves': calm,
   'processor.kept': bad,
   'processor.crash-loop': bad,
   'processor.stopped': { tone: 'warn', icon: 'drain' },
@@ -245,6 +248,11 @@ function valuesOf({ name, about }: RecentEvent, { t, span }: Formatter): Readonl
   if (name === 'operator.failed') values.command = actionWords(about, t);
   if (name === 'operator.jobs') values.what = t(`overview.sentence.jobsOf.${about.set}`, { count: about.count });
   if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
+  if (name === 'processor.stalled' || name === 'processor.moves') {
+    values.part = partWords(String(about.part), t);
+    values.cause = causeWords(String(about.cause), t);
+    values.span = span(Number(about.spanMs));
+  }
   if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
   return values;
 }
@@ -258,6 +266,20 @@ export function replacementReason(reason: string, t: Translate): string {
   const key = `overview.sentence.why.${reason}`;
   const text = t(key);
   return text === key ? reasonText(reason) : text;
+}
+
+/** A part of the tree's jobs, in words. */
+function partWords(part: string, t: Translate): string {
+  const key = `overview.sentence.part.${part}`;
+  const text = t(key);
+  return text === key ? partText(part) : text;
+}
+
+/** The reason why it stands still, in words. */
+function causeWords(cause: string, t: Translate): string {
+  const key = `overview.sentence.cause.${cause}`;
+  const text = t(key);
+  return text === key ? causeText(cause) : text;
 }
 
 /** A command such as `recycle 1` in words, or as typed when there is no text for it. */
@@ -292,6 +314,8 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
   values.detail = redacted ? '' : (detail ?? '').slice(0, LONGEST);
   values.activity =
     values.detail === '' ? '' : t('overview.issue.activity', { what: format.work(String(values.detail)) });
+  if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
+  if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);
   values.holders = format.holders(holders ?? []);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
@@ -341,6 +365,7 @@ const HREFS: Readonly<
   jobsQuiet: `${PROCESSES}#jobs`,
   jobsUnresponsive: `${PROCESSES}#jobs`,
   listenDeaf: '#postgres',
+  stalled: `${PROCESSES}#jobs`,
   shed: '#throughput',
   serverErrors: '#throughput',
   memory: '#memory',

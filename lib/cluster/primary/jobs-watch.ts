@@ -1,0 +1,55 @@
+import type { Events } from '../../core/events';
+import { PeriodicTask } from '../../support/periodic-task';
+import { type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
+
+const CHECK_INTERVAL_MS = 1000;
+const FROZEN = { part: 'processor', cause: 'frozen', about: '', words: 'the job processor' } as const;
+
+interface JobsWatchOptions {
+  readonly processor: () => ProcessorStats;
+  readonly events: Events;
+  /** Called when the sentences about what stands still change; null: everything moves. */
+  readonly onChange: (stalled: string | null) => void;
+  readonly everyMs?: number;
+}
+
+/** Passes on what the job processor says of itself, and speaks for one that says nothing any more. */
+export class JobsWatch {
+  private last: string | null = null;
+  /** Age of the last heartbeat of a frozen processor, ms; 0: it is not frozen. */
+  private frozenMs = 0;
+  private readonly task: PeriodicTask;
+
+  constructor(private readonly options: JobsWatchOptions) {
+    const { events, everyMs = CHECK_INTERVAL_MS } = options;
+    this.task = new PeriodicTask({
+      everyMs,
+      work: async () => this.check(),
+      onError: (error) => events.emit('process.error', { error, during: 'judging whether jobs move' }),
+    });
+  }
+
+  start(): void {
+    this.task.start();
+  }
+
+  stop(): Promise<void> {
+    return this.task.stop();
+  }
+
+  private check(): undefined {
+    const { events, onChange } = this.options;
+    const { state, lastCheckin, lastStatus } = this.options.processor();
+    const ageMs = state === 'ready' && lastCheckin !== null ? Date.now() - Date.parse(lastCheckin) : 0;
+    const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;
+    const reason = 'its process does not answer';
+    if (frozenMs > 0 && this.frozenMs === 0) events.emit('processor.stalled', { ...FROZEN, reason, spanMs: frozenMs });
+    if (frozenMs === 0 && this.frozenMs > 0) events.emit('processor.moves', { ...FROZEN, spanMs: this.frozenMs });
+    this.frozenMs = frozenMs;
+    const own = state === 'ready' || state === 'quiet' ? reported(lastStatus)?.stalled : null;
+    const stalled = frozenMs > 0 ? `${FROZEN.words} stands still: ${reason}` : (own ?? null);
+    if (stalled === this.last) return;
+    this.last = stalled;
+    onChange(stalled);
+  }
+}

@@ -1,0 +1,291 @@
+import type { Caller } from '../core/events';
+import type { FailureCause, StalledPart } from '../core/failure-cause';
+import type { RecentEvent } from '../core/notable-events';
+import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
+import type { RequestCounts, Slowest } from '../core/request-counts';
+
+/** One request or job in flight. */
+export interface WorkInFlight {
+  /** For example `POST /users`, or `WelcomeEmailJob on mailer`. */
+  readonly what: string;
+  readonly id: string;
+  readonly ageMs: number;
+}
+
+/** Puma's `last_status` with additions. `{}` before the first heartbeat. */
+export interface WorkerStatus extends ProcessMetrics {
+  readonly backlog: number;
+  readonly running: number;
+  readonly poolCapacity: number;
+  readonly busyThreads: number;
+  readonly maxThreads: number;
+  readonly requestsCount: number;
+  readonly backlogMax: number;
+  /** Requests shed with 503 so far. */
+  readonly shedCount: number;
+  /** 99th percentile of the wait for a slot since the last report, ms. */
+  readonly queueTimeP99Ms: number;
+  readonly inFlight: readonly WorkInFlight[];
+  readonly requests: RequestCounts;
+  /** Slowest requests among those that ended since the last report. */
+  readonly slowest: Slowest;
+  /** Use of the pool of Postgres connections. */
+  readonly pool: PoolStats;
+}
+
+export interface WorkerStats {
+  readonly startedAt: string;
+  readonly pid: number;
+  readonly index: number;
+  readonly phase: number;
+  readonly booted: boolean;
+  readonly state: string;
+  readonly lastCheckin: string | null;
+  readonly lastStatus: WorkerStatus | Record<string, never>;
+  /** Proportional set size, MB; null where the system does not report it. */
+  readonly pssMb: number | null;
+  readonly restarts: Readonly<Partial<Record<RestartReason, number>>>;
+}
+
+/** A queue with jobs that are due and not running. */
+export interface WaitingQueue {
+  readonly queue: string;
+  /** Time for which the oldest of them has been due, ms. */
+  readonly ms: number;
+  readonly paused: boolean;
+}
+
+/** How a tree's jobs are, as its web workers tell it at `/ready`. */
+export interface JobsHealth {
+  /** false while no job processor is there. */
+  readonly running: boolean;
+  /** Sentences about what stands still although it has something to do; null: nothing does. */
+  readonly stalled: string | null;
+}
+
+/** A part of the job processor that has to move while there is something to do. */
+export interface PartProgress {
+  readonly part: StalledPart;
+  /** Time since it last succeeded or found nothing to do, ms; null: it never has. */
+  readonly movedMs: number | null;
+  /** Time for which something has been due without success, ms; 0: nothing is due. */
+  readonly owedMs: number;
+  readonly cause: FailureCause;
+  /** The last failure in its own words; empty where there was none. */
+  readonly error: string;
+}
+
+export interface ProcessorStatus extends ProcessMetrics {
+  readonly inFlight: readonly WorkInFlight[];
+  readonly quiet: boolean;
+  /** false: notifications of Postgres do not arrive; null: not known yet. */
+  readonly listening?: boolean | null;
+  /** The parts that have to move while there is something to do; absent from processors of an older version. */
+  readonly progress?: readonly PartProgress[];
+  /** Sentences about what stands still although it has something to do; null: nothing does. */
+  readonly stalled?: string | null;
+  /** Queues with jobs that are due, as it last read them. */
+  readonly waiting?: readonly WaitingQueue[];
+  readonly pool: PoolStats;
+}
+
+export interface ProcessorStats {
+  readonly pid: number | null;
+  /**
+   * `disabled`: the tree runs no jobs. `stopped`: an operator stopped it, until it is resumed or restarted. `backing_off`:
+   * it died and will be restarted. `crash_loop`: likewise, after several deaths in a row.
+   */
+  readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'backing_off' | 'crash_loop';
+  readonly startedAt: string | null;
+  readonly lastCheckin: string | null;
+  readonly restarts: number;
+  readonly pssMb: number | null;
+  readonly lastStatus: ProcessorStatus | Record<string, never>;
+}
+
+/** Counters since the tree began, including those of processes that are gone: they never decrease. */
+export interface TreeTotals {
+  readonly requests: RequestCounts;
+  readonly workerRestarts: Readonly<Partial<Record<RestartReason, number>>>;
+  /** CPU time by process, s: `primary`, `web.0`, `jobs`. */
+  readonly cpuSeconds: Readonly<Record<string, number>>;
+}
+
+/** Output of `catamount stats`, there in snake_case: Puma's keys first, then ours. */
+export interface TreeStats {
+  readonly startedAt: string;
+  readonly workers: number;
+  readonly phase: number;
+  readonly bootedWorkers: number;
+  readonly oldWorkers: number;
+  readonly workerStatus: readonly WorkerStats[];
+  readonly versions: { readonly catamount: string; readonly node: string };
+  readonly pid: number;
+  /** The job processor that fetches. */
+  readonly jobProcessor: ProcessorStats;
+  /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
+  readonly otherJobProcessor?: ProcessorStats | undefined;
+  /** Status of the primary, if it serves the web itself. */
+  readonly single: WorkerStatus | null;
+  readonly totals: TreeTotals;
+  readonly memory: { readonly pssMb: number | null; readonly limitMb: number | null };
+  /** Outcome of the last phased restart; null before the first. */
+  readonly lastPhase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
+}
+
+/** Operations that an operator can request, by whichever way. */
+export interface Operations {
+  stats(): Promise<TreeStats>;
+  /** The status for operators; memory figures are at most some seconds old. */
+  status(): Promise<TreeStatus>;
+  /** Rollups after that number. The caller confirms with it that all rollups up to there are stored. */
+  rollups(after: number): Promise<readonly Rollup[]>;
+  /**
+   * Starts a command of the table for somebody who does not wait for its end. Resolves once it has begun.
+   * @throws UserError when it is rejected at once.
+   */
+  runCommand(command: string, argument: number, by: Caller): Promise<void>;
+  /** Adds an event that a child has seen to the tree's events. */
+  recordEvent(event: RecentEvent): Promise<void>;
+  /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it is aborted. */
+  phasedRestart(): Promise<void>;
+  /** Drains everything and starts it again under the same primary. */
+  restart(): Promise<void>;
+  /** Stops gracefully. */
+  stop(): Promise<void>;
+  /** Stops at once, without draining. */
+  halt(): Promise<void>;
+  /** Replaces the worker in that slot by a new one. Rejects with the reason when the new one cannot boot. */
+  recycle(slot: number): Promise<void>;
+  /** Adds or removes one worker. @returns the new number. @throws UserError at the bounds. */
+  scale(by: 1 | -1): Promise<number>;
+  quietJobs(): Promise<void>;
+  /** Undoes `quietJobs`, and starts a job processor that an operator stopped. */
+  resumeJobs(): Promise<void>;
+  /** Reopens the log file after it was moved away; standard output is not affected. */
+  reopenLog(): Promise<void>;
+  /** Collects garbage in every process. */
+  gc(): Promise<void>;
+  /** Writes a heap snapshot of the worker in that slot. @returns the file's path. */
+  heapSnapshot(slot: number): Promise<string>;
+}
+
+/** An unexpected end of a process. Times are ISO 8601. */
+export interface Termination {
+  readonly at: string;
+  readonly reason: RestartReason;
+  /** Its last message or output; null if there was none. */
+  readonly message: string | null;
+  readonly code: number | null;
+  readonly signal: string | null;
+  /** For an unresponsive process that was killed: age of its last heartbeat, ms, and its work according to that. */
+  readonly heartbeatAgeMs: number | null;
+  readonly activity: string | null;
+}
+
+/** A scheduled restart. */
+export interface NextRestart {
+  readonly at: string;
+  /** 1 for the first since the process was last stable. */
+  readonly attempt: number;
+}
+
+/** A worker's place in the tree, which outlives its processes. */
+export interface SlotStatus {
+  readonly index: number;
+  /** The last unexpected end; null if there was none. */
+  readonly lastTermination: Termination | null;
+  readonly nextRestart: NextRestart | null;
+  /** Deadline of the worker that drains, ISO 8601; null when none does. */
+  readonly drainUntil: string | null;
+  /** pid of the worker being replaced, which serves until its successor is ready. */
+  readonly outgoing: number | null;
+}
+
+/** The status of one tree for operators: identity, statistics, limits, recent events. */
+export interface TreeStatus {
+  /** Time of the report by the primary's clock, ISO 8601. */
+  readonly at: string;
+  /** Unique for each start of a primary. */
+  readonly id: string;
+  /** Name for people: the dyno, or the host and port. */
+  readonly name: string;
+  /** Key of the tree's history: it survives a restart, and no other running tree has it. */
+  readonly place: string;
+  readonly app: string;
+  readonly host: string;
+  /** The listening address; null before it listens, or if it never does. */
+  readonly address: string | null;
+  readonly stats: TreeStats;
+  readonly slots: readonly SlotStatus[];
+  readonly processor: { readonly lastTermination: Termination | null; readonly nextRestart: NextRestart | null };
+  /** Metrics of the primary. */
+  readonly processMetrics: ProcessMetrics & { readonly pssMb: number | null };
+  readonly limits: {
+    readonly maxThreads: number;
+    readonly backlog: number;
+    /** 0 if the tree runs no jobs. */
+    readonly jobConcurrency: number;
+    readonly queues: readonly string[];
+    readonly weighted: boolean;
+    readonly latencyWarningMs: number;
+    /** The largest worker is recycled when the tree takes more than this; null without a limit. */
+    readonly recycleAboveMb: number | null;
+    readonly drainMs: number;
+    /** The most connections to Postgres that it may open; absent from trees of an older version. */
+    readonly databaseConnections?: number;
+  };
+  /** Rates of the recent past. */
+  readonly rates: {
+    readonly requestsPerS: number;
+    /** Requests shed with 503 in the last minute. */
+    readonly shed: number;
+    /** Responses of 500 and above in the last minute, including shed requests. */
+    readonly serverErrors: number;
+    /** Duration of the slowest request of the last five seconds, ms. */
+    readonly slowestMs: number;
+  };
+  /** Newest first. */
+  readonly events: readonly RecentEvent[];
+  /** Servers that this tree has started for itself. */
+  readonly embedded: readonly ('postgres' | 'redis')[];
+  readonly phasedRestart: boolean;
+  readonly stopping: boolean;
+}
+
+/** Counters summed over one interval. */
+export interface RollupCounters {
+  requests: number;
+  /** Responses of 500 and above. */
+  serverErrors: number;
+  /** Requests shed with 503 before they reached the app. */
+  shed: number;
+  processed: number;
+  failed: number;
+}
+
+/** The tree's counters for one interval of ten seconds. */
+export interface Rollup {
+  /** Sequence number from 1, per primary. */
+  readonly number: number;
+  /** Start of the interval, ms since 1970; a multiple of ROLLUP_INTERVAL_MS. */
+  readonly at: number;
+  readonly sums: RollupCounters;
+  /** Histograms of response times and of waits for a slot, with the buckets of `RequestCounts`. */
+  readonly duration: readonly number[];
+  readonly queued: readonly number[];
+  /** The slowest among the interval's requests. */
+  readonly slowest: Slowest;
+  /** MB by process: `primary`, `worker 0`, `jobs`. */
+  readonly memory: Readonly<Record<string, number>>;
+}
+
+/** Work of a job processor since its last report. */
+export interface Work {
+  /** Runs that succeeded, and runs that failed. */
+  readonly processed: number;
+  readonly failed: number;
+}
+
+/** Reasons for replacing a worker. */
+export type RestartReason = 'crash' | 'boot' | 'timeout' | 'phase' | 'memory' | 'asked';

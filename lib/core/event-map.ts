@@ -1,0 +1,339 @@
+import type { JsonValue } from './execution-context';
+import type { AboutStandstill } from './failure-cause';
+import type { ShedReason } from './request-counts';
+
+/**
+ * Who asked for something: on the pages with the address, at the terminal with the user, by a signal with its name. It
+ * is stored and sent in this form; `callerText` words it for the log, `Formatter.caller` for the pages.
+ */
+export type Caller = `pages:${string}` | `cli:${string}` | `signal:${string}` | 'socket' | 'top' | 'redis';
+
+/**
+ * The payloads of all events, by name. Code emits events; one subscriber logs them, and statistics, hooks and tests
+ * listen to the same ones. Payloads are plain data. Durations are in ms.
+ */
+export interface EventMap {
+  // The process at hand
+  'process.warning': { readonly message: string };
+  /** No file can be opened, and no connection accepted. Repeated while it lasts. */
+  'descriptors.exhausted': { readonly code: string };
+  'descriptors.freed': Record<string, never>;
+  'process.error': { readonly error: Error; readonly during: string };
+  /** The app's job setup was loaded, with the keys whose values are to be redacted. */
+  'setup.loaded': { readonly filterArguments: readonly (string | RegExp)[] };
+
+  // Postgres and Redis, as this process sees them
+  'redis.ready': Record<string, never>;
+  'redis.lost': { readonly error: Error };
+  /** The service has not answered for a moment; emitted by the one process of the tree that checks this. */
+  'service.lost': { readonly service: Service; readonly cause: string };
+  /** The service answers again. */
+  'service.restored': { readonly service: Service; readonly outageMs: number };
+  'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
+  /** All trees together may open more connections while they are deployed than Postgres allows. */
+  'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
+  'database.error': { readonly error: Error };
+
+  // Embedded servers
+  'embedded.started': {
+    readonly server: 'postgres' | 'redis';
+    readonly pid: number;
+    readonly adopted: boolean;
+    readonly durationMs: number;
+  };
+  'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
+  /** The server ended by itself and is started again. */
+  'embedded.exited': { readonly server: 'postgres' | 'redis'; readonly pid: number };
+
+  // The primary
+  'worker.forked': { readonly slot: number; readonly pid: number; readonly phase: number };
+  'worker.ready': { readonly slot: number; readonly pid: number; readonly durationMs: number };
+  'worker.exited': {
+    readonly slot: number;
+    readonly pid: number;
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly expected: boolean;
+  };
+  'worker.restart-scheduled': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
+  /** The worker has sent no heartbeats; the requests are those of the last one. */
+  'worker.unresponsive': {
+    readonly slot: number;
+    readonly pid: number;
+    readonly heartbeatAgeMs: number;
+    readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
+    /** The latest request that it began, finished or not. */
+    readonly lastRequest: { readonly what: string; readonly id: string; readonly ageMs: number } | null;
+  };
+  'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
+  'processor.forked': { readonly pid: number };
+  'processor.ready': { readonly pid: number; readonly durationMs: number };
+  'processor.exited': {
+    readonly pid: number;
+    readonly code: number | null;
+    readonly signal: string | null;
+    readonly expected: boolean;
+  };
+  'processor.unresponsive': {
+    readonly pid: number;
+    readonly heartbeatAgeMs: number;
+    readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
+  };
+  /** The processor goes on, since its successor could not boot. */
+  'processor.kept': { readonly pid: number; readonly reason: string };
+  /** The processor crashed so often that it is restarted only rarely now. */
+  'processor.crash-loop': { readonly crashes: number };
+  /** A part of it has something to do and does not move; `about` names the queue, or is the error's own message. */
+  'processor.stalled': AboutStandstill;
+  'processor.moves': Omit<AboutStandstill, 'cause' | 'reason'>;
+  'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
+  /** The processor was stopped by a command, and is not started again until `resume`. */
+  'processor.stopped': Record<string, never>;
+  'phase.started': { readonly phase: number };
+  'phase.completed': { readonly phase: number; readonly durationMs: number };
+  'phase.aborted': { readonly phase: number; readonly reason: string };
+  /** The calculation for WEB_CONCURRENCY=auto. */
+  'workers.auto-sized': { readonly calculation: string };
+  /** The division of the memory limit, at the start. */
+  'memory.planned': {
+    readonly limitMb: number;
+    readonly workers: number;
+    readonly workerMb: number;
+    readonly jobsMb: number | null;
+  };
+  /** The tree takes more memory than planned, so its largest worker is recycled. */
+  'memory.high': {
+    readonly totalMb: number;
+    readonly limitMb: number;
+    readonly slot: number;
+    readonly workerMb: number;
+  };
+  /** An operator sent a command, by the control socket, a signal or Redis. */
+  'operator.command': { readonly command: string; readonly via: Caller };
+  /** The command could not be executed. */
+  'operator.rejected': { readonly command: string; readonly via: Caller; readonly reason: string };
+  /** An action on the pages failed, since Redis or Postgres did not answer. */
+  'operator.failed': {
+    readonly command: OperatorAction;
+    /** The queue or the recurring job; for jobs their set. */
+    readonly of: string;
+    readonly count: number;
+    readonly service: 'redis' | 'postgres';
+    readonly via: Caller;
+  };
+  /** An operator paused, resumed or cleared a queue. */
+  'operator.queue': {
+    readonly action: 'pause' | 'resume' | 'clear';
+    readonly queue: string;
+    /** Number of jobs that a clear deleted; else 0. */
+    readonly jobs: number;
+    readonly via: Caller;
+  };
+  /** An operator triggered, paused, resumed or forgot a recurring job. */
+  'operator.cron': {
+    readonly action: 'trigger' | 'pause' | 'resume' | 'forget';
+    readonly name: string;
+    readonly via: Caller;
+  };
+  /** An operator adopted the jobs of a database that was copied from another installation. */
+  'operator.adopted': { readonly via: Caller };
+  /** An operator sent a command to one job processor, wherever it runs. */
+  'operator.processor': {
+    readonly command: 'quiet' | 'resume' | 'stop';
+    /** The processor's identity. */
+    readonly processor: string;
+    readonly via: Caller;
+  };
+  /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
+  'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: Caller };
+  /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
+  'operator.sign-in': {
+    readonly role: 'operator' | 'viewer' | null;
+    readonly address: string;
+    /** true: that address is locked for a while after too many wrong attempts. */
+    readonly locked: boolean;
+  };
+  /** An operator performed an action on jobs. */
+  'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: Caller };
+  'child.output': { readonly child: string; readonly line: string };
+  'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
+  'primary.starting': { readonly banner: readonly string[] };
+  'primary.listening': {
+    readonly address: string;
+    readonly durationMs: number;
+    /** URLs for a browser on this machine. */
+    readonly pages?: readonly string[];
+  };
+  'primary.stopping': { readonly reason: string; readonly timeoutMs: number };
+  'primary.stopped': { readonly durationMs: number; readonly killed: number };
+
+  // A web worker
+  'request.finished': {
+    readonly method: string;
+    readonly path: string;
+    readonly status: number;
+    /** Rounded to hundredths. */
+    readonly durationMs: number;
+    /** Time spent waiting for a slot, rounded to hundredths. */
+    readonly queuedMs: number;
+    /** Answered by Catamount itself: health checks, the operator's pages. */
+    readonly internal: boolean;
+    /** The reason why it was shed before the app saw it; null when it was not. */
+    readonly shedReason: ShedReason | null;
+    readonly requestId: string;
+    readonly remoteAddress: string;
+  };
+  /** The stop's deadline came before the response. */
+  'request.aborted': { readonly request: string; readonly requestId: string; readonly ageMs: number };
+  'request.error': {
+    readonly error: Error;
+    readonly method: string;
+    readonly path: string;
+    readonly requestId: string;
+  };
+
+  // Jobs
+  'job.enqueued': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly via: 'outbox' | 'redis';
+  };
+  /** A unique job was not enqueued, since the job `id` holds its claim. */
+  'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
+  /** A callback or a middleware prevented the enqueue. */
+  'job.cancelled': { readonly id: string; readonly class: string; readonly queue: string };
+  /** `waitedMs` counts from the time at which the job was ready. */
+  'job.started': AboutJob & { readonly waitedMs: number };
+  'job.succeeded': Omit<AboutJob, 'attempt' | 'args'> & { readonly durationMs: number };
+  'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
+  'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
+  'job.discarded': AboutJob & { readonly error: Error };
+  /** The job's timeout expired long ago, and its handler goes on all the same. Emitted once per run. */
+  'job.timeout-ignored': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly ageMs: number;
+  };
+  /** The job's process stops: the job is at the head of its queue again, as if it had not been started. */
+  'job.released': { readonly id: string; readonly class: string; readonly queue: string };
+  /** The job's outcome came too late, since it had been delivered to another process. */
+  'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
+  /** The job was taken back from a process that died or stalled. */
+  'job.rescued': { readonly id: string; readonly queue: string };
+  /** Another processor was unresponsive, so its jobs were returned to their queues. */
+  'processor.rescued': {
+    readonly identity: string;
+    readonly host: string;
+    readonly pid: number;
+    /** A lower bound. */
+    readonly heartbeatAgeMs: number;
+    readonly jobs: number;
+  };
+  /** Redis has lost its data: jobs that are not in the outbox are lost, too. */
+  'redis.emptied': Record<string, never>;
+  /** A job was enqueued after COMMIT by work that `transaction()` did not await. Once per class and process. */
+  'job.left-transaction': { readonly class: string };
+  /** A model's query ran after the COMMIT of the transaction in which it was begun. Once per model. */
+  'query.left-transaction': { readonly model: string };
+  /** Jobs that Redis had lost are dispatched from the outbox again. */
+  'outbox.redispatched': { readonly count: number };
+  /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
+  'installation.foreign': { readonly database: string; readonly redis: string };
+  /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
+  'listen.deaf': Record<string, never>;
+  /** They reach it again. */
+  'listen.hears': Record<string, never>;
+  /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
+  'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
+  /** Redis had these jobs' records, but they were on no list; they were put back. */
+  'queue.restored': { readonly queue: string; readonly count: number };
+  /** Work on queues or the outbox failed; it is repeated without end. Emitted for the first failure in a row only. */
+  'queue.error': { readonly error: Error; readonly during: string };
+  /** A recurring job was enqueued, at its time or by an operator's trigger. */
+  'cron.enqueued': {
+    readonly name: string;
+    readonly class: string;
+    readonly id: string;
+    readonly scheduledFor: Date;
+  };
+  /** A recurring job was due but not enqueued, by the job's own rules (uniqueness, middleware). */
+  'cron.skipped': {
+    readonly name: string;
+    readonly class: string;
+    readonly scheduledFor: Date;
+    readonly reason: string;
+  };
+  /** No processor ran at some times; `caughtUp` of these are enqueued now. `limited`: there were more, uncounted. */
+  'cron.missed': {
+    readonly name: string;
+    readonly class: string;
+    readonly policy: 'skip' | 'once' | 'all';
+    readonly missed: number;
+    readonly caughtUp: number;
+    readonly limited: boolean;
+  };
+  /**
+   * Recurring jobs, or the one named, could not be enqueued; that is repeated without end. Emitted for the first
+   * failure in a row only.
+   */
+  'cron.error': { readonly error: Error; readonly name?: string };
+
+  /** A queue's oldest job has waited for longer than JOB_LATENCY_WARNING. Emitted once until that is normal again. */
+  'queue.latency-high': {
+    readonly queue: string;
+    readonly latencyMs: number;
+    readonly size: number;
+    /** false: no known processor serves the queue. */
+    readonly served: boolean;
+  };
+  'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
+  /** The same for jobs that are due in the outbox and not yet on their queues. */
+  'outbox.latency-high': { readonly latencyMs: number; readonly size: number };
+  'outbox.latency-normal': { readonly latencyMs: number; readonly size: number };
+
+  // Mail
+  'mail.sent': {
+    readonly mailer: string;
+    readonly action: string;
+    readonly to: readonly string[];
+    readonly via: string;
+    readonly messageId: string;
+    readonly durationMs: number;
+  };
+  /** The mail itself, for `log` delivery. */
+  'mail.logged': {
+    readonly to: readonly string[];
+    readonly subject: string;
+    readonly text: string;
+    readonly messageId: string;
+  };
+  'mail.skipped': { readonly mailer: string; readonly action: string; readonly reason: string };
+  'mail.failed': { readonly mailer: string; readonly action: string; readonly error: Error };
+}
+
+/** A server that every tree depends on. */
+type Service = 'redis' | 'postgres';
+
+/** A run of a job. */
+interface AboutJob {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** Id of the request that enqueued the job, if any. */
+  readonly requestId?: string | undefined;
+  /** Makes the redacted arguments, only for listeners that show them; undefined when none may be shown. */
+  readonly args?: () => readonly JsonValue[] | undefined;
+}
+
+export type EventName = keyof EventMap;
+
+/** The actions that the pages' forms ask for and that need Redis or Postgres. */
+export type OperatorAction =
+  | `${'pause' | 'resume' | 'clear'} queue`
+  | `${'trigger' | 'pause' | 'resume' | 'forget'} recurring job`
+  | `${'retry' | 'promote' | 'reschedule' | 'kill' | 'delete'} jobs`
+  | 'send a test of';

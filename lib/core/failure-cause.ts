@@ -1,0 +1,134 @@
+/** Why work stands still, in English; other languages have `overview.sentence.cause.<cause>`. */
+const CAUSES = {
+  noAnswer: 'there is no answer',
+  unreachable: 'the server cannot be reached, or has closed the connection',
+  password: 'the server does not accept the user name or password',
+  redisReadOnly: 'Redis is a replica now and takes no writes',
+  redisFull: 'Redis has no memory left (maxmemory)',
+  redisDenied: 'an ACL of Redis denies a command',
+  redisDisk: 'Redis cannot write to its disk and takes no writes',
+  redisBusy: 'Redis loads its data or runs a script that does not end',
+  redisCluster: 'Redis is a cluster whose slots these keys do not share, or that is incomplete',
+  redisReplicas: 'Redis has lost its primary or its replicas',
+  postgresConnections: 'Postgres has no connection left for this role',
+  postgresDisk: 'the disk of Postgres is full',
+  postgresReadOnly: 'Postgres is read-only',
+  locked: 'somebody holds a lock in Postgres',
+  cronLocked: 'another process has locked the row of a recurring job',
+  poolEmpty: 'every connection of the pool to Postgres is in use',
+  diskFull: 'the disk is full',
+  frozen: 'its process does not answer',
+  quiet: 'an operator has told it to be quiet',
+  paused: 'an operator has paused the queue',
+  other: 'it fails',
+} as const;
+export type FailureCause = keyof typeof CAUSES;
+export const FAILURE_CAUSES = Object.keys(CAUSES) as readonly FailureCause[];
+
+/** The parts of a tree's jobs that can stand still, in English; other languages have `overview.sentence.part.<part>`. */
+const PARTS = {
+  fetch: 'fetching jobs',
+  relay: 'dispatching jobs from the outbox',
+  listen: 'listening for new jobs',
+  cron: 'enqueuing recurring jobs',
+  mail: 'sending mail',
+  processor: 'the job processor',
+  queue: 'a queue with jobs',
+} as const;
+export type StalledPart = keyof typeof PARTS;
+export const STALLED_PARTS = Object.keys(PARTS) as readonly StalledPart[];
+
+/** A standstill as it is logged. */
+export interface AboutStandstill {
+  readonly part: string;
+  readonly cause: string;
+  readonly spanMs: number;
+  /** The queue concerned, or the error in its own words; empty where neither is known. */
+  readonly about: string;
+  /** The part and the cause in English. */
+  readonly words: string;
+  readonly reason: string;
+}
+
+export function causeText(cause: string): string {
+  return CAUSES[cause as FailureCause] ?? CAUSES.other;
+}
+
+export function partText(part: string): string {
+  return PARTS[part as StalledPart] ?? part;
+}
+
+/** Replies of Redis by their first word. */
+const REDIS: Readonly<Record<string, FailureCause>> = {
+  READONLY: 'redisReadOnly',
+  OOM: 'redisFull',
+  NOAUTH: 'password',
+  WRONGPASS: 'password',
+  NOPERM: 'redisDenied',
+  MISCONF: 'redisDisk',
+  LOADING: 'redisBusy',
+  BUSY: 'redisBusy',
+  MASTERDOWN: 'redisReplicas',
+  NOREPLICAS: 'redisReplicas',
+  CROSSSLOT: 'redisCluster',
+  CLUSTERDOWN: 'redisCluster',
+  MOVED: 'redisCluster',
+};
+
+/** Codes of Postgres (SQLSTATE), of Node, and of nodemailer. */
+const CODES: Readonly<Record<string, FailureCause>> = {
+  '28P01': 'password',
+  '28000': 'password',
+  EAUTH: 'password',
+  '53300': 'postgresConnections',
+  '53100': 'postgresDisk',
+  '25006': 'postgresReadOnly',
+  '55P03': 'locked',
+  '57014': 'locked',
+  ENOSPC: 'diskFull',
+  EDQUOT: 'diskFull',
+  EFBIG: 'diskFull',
+  ETIMEDOUT: 'noAnswer',
+  ECONNREFUSED: 'unreachable',
+  ECONNRESET: 'unreachable',
+  ECONNECTION: 'unreachable',
+  ENOTFOUND: 'unreachable',
+  EDNS: 'unreachable',
+  EAI_AGAIN: 'unreachable',
+  EHOSTUNREACH: 'unreachable',
+  ESOCKET: 'unreachable',
+  EPIPE: 'unreachable',
+  CONNECTION_BROKEN: 'unreachable',
+  NR_CLOSED: 'unreachable',
+  UNCERTAIN_STATE: 'unreachable',
+  '57P01': 'unreachable',
+  '57P03': 'unreachable',
+};
+
+const NAMES: Readonly<Record<string, FailureCause>> = {
+  NoConnectionError: 'unreachable',
+  RowLockedError: 'cronLocked',
+  TimeoutError: 'noAnswer',
+};
+
+/** @returns the cause by what the server or the system says. An error may carry the one behind it. */
+export function causeOf(error: Error): FailureCause {
+  for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {
+    // Redis's own word stands first, or behind what the client or a script puts before it.
+    const [, word = ''] =
+      /(?:^|[\s:-])(READONLY|OOM|NOAUTH|WRONGPASS|NOPERM|MISCONF|LOADING|BUSY|MASTERDOWN|NOREPLICAS|CROSSSLOT|CLUSTERDOWN|MOVED)\b/.exec(
+        one.message,
+      ) ?? [];
+    const code = 'code' in one ? String(one.code) : '';
+    const known = REDIS[word] ?? CODES[code] ?? byMessage(one.message) ?? NAMES[one.name];
+    if (known) return known;
+  }
+  return 'other';
+}
+
+function byMessage(message: string): FailureCause | undefined {
+  if (/Timeout acquiring a connection/.test(message)) return 'poolEmpty';
+  if (/Connection terminated|ended the LISTEN connection/.test(message)) return 'unreachable';
+  if (/no answer|timed? ?out|did not (answer|take)/i.test(message)) return 'noAnswer';
+  return undefined;
+}

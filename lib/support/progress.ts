@@ -1,0 +1,79 @@
+/** The state of work that must go on while there is something to do. */
+export interface ProgressReading {
+  /** Time since it last succeeded, ms; null: it never has. */
+  readonly movedMs: number | null;
+  /** Time for which something has been due without success, ms; 0: nothing is due. */
+  readonly owedMs: number;
+  /** The last failure since it became due; undefined: there was none, so an answer is still awaited. */
+  readonly error: Error | undefined;
+}
+
+interface ProgressOptions {
+  readonly now?: () => number;
+  /** Time after the last sign of anything to do after which nothing is due any more, ms. Default: never. */
+  readonly forgetMs?: number;
+}
+
+/** Measures whether work moves, from what its process knows itself: nothing is asked for it. */
+export class Progress {
+  private movedAt: number | undefined;
+  private owedSince: number | undefined;
+  private error: Error | undefined;
+  private hasFailed = false;
+
+  private touchedAt = 0;
+  private readonly now: () => number;
+  private readonly forgetMs: number;
+
+  constructor({ now = () => performance.now(), forgetMs = Number.POSITIVE_INFINITY }: ProgressOptions = {}) {
+    this.now = now;
+    this.forgetMs = forgetMs;
+  }
+
+  /** Call when there is something to do, also repeatedly: the first call counts. */
+  due(): void {
+    this.touchedAt = this.now();
+    this.owedSince ??= this.touchedAt;
+  }
+
+  /** Call when it has succeeded, also in a part, and when there is nothing to do. */
+  moved(): void {
+    this.movedAt = this.now();
+    this.owedSince = undefined;
+    this.error = undefined;
+  }
+
+  /** Call when there turns out to be nothing to do; it clears no failure. */
+  confirmedIdle(): void {
+    if (this.owedSince === undefined) this.movedAt = this.now();
+  }
+
+  /** Call when it has failed, or cannot be done for now. */
+  failed(error: Error): void {
+    this.due();
+    this.error = error;
+    this.hasFailed = true;
+  }
+
+  /** Call at the beginning of a pass that may call `failed`. */
+  begin(): void {
+    this.due();
+    this.hasFailed = false;
+  }
+
+  /** Call at the end of such a pass: it has moved unless it has failed. */
+  end(): void {
+    if (!this.hasFailed) this.moved();
+  }
+
+  read(): ProgressReading {
+    const { movedAt, error } = this;
+    const owedSince = this.now() - this.touchedAt > this.forgetMs ? undefined : this.owedSince;
+    const since = (time: number) => Math.max(0, this.now() - time);
+    return {
+      movedMs: movedAt === undefined ? null : since(movedAt),
+      owedMs: owedSince === undefined ? 0 : since(owedSince),
+      error,
+    };
+  }
+}

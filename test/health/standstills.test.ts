@@ -1,0 +1,55 @@
+import assert from 'node:assert/strict';
+import type { PartProgress } from '../../lib/cluster/status';
+import { type EventMap, Events } from '../../lib/core/events';
+import { StandstillReporter, standstillsOf } from '../../lib/health/standstills';
+
+const MOVING: PartProgress = { part: 'relay', movedMs: 10, owedMs: 0, cause: 'noAnswer', error: '' };
+const FULL: PartProgress = { ...MOVING, owedMs: 11_000, cause: 'redisFull', error: 'OOM at redis://app@10.0.0.7' };
+const waiting = [
+  { queue: 'default', ms: 60_000, paused: false },
+  { queue: 'mailer', ms: 12_000, paused: true },
+];
+
+describe('standstills', () => {
+  const found = (status: Partial<Parameters<typeof standstillsOf>[0]>) =>
+    standstillsOf({ quiet: false, ...status }).map(({ part, cause, about }) => [part, cause, about].join(' ').trim());
+
+  it('are parts that have something to do and do not move for 10 s', () => {
+    assert.deepEqual(found({ progress: [MOVING, { ...FULL, owedMs: 9999 }] }), []);
+    assert.deepEqual(found({ progress: [FULL] }), ['relay redisFull OOM at redis://app@10.0.0.7']);
+  });
+
+  it('are jobs that wait since a queue is paused or the processor is quiet, not jobs that wait for a slot', () => {
+    assert.deepEqual(found({ waiting }), ['queue paused mailer']);
+    assert.deepEqual(found({ waiting, quiet: true }), ['queue quiet default', 'queue paused mailer']);
+  });
+
+  it('say nothing of a processor of an older version, which reports no progress', () => {
+    assert.deepEqual(found({}), []);
+  });
+
+  it('are reported at their beginning and their end, and to the public without private words', () => {
+    const told: [name: string, payload: object][] = [];
+    const events = new Events();
+    for (const name of ['processor.stalled', 'processor.moves'] as const)
+      events.on(name, (payload: EventMap[typeof name]) => told.push([name, payload]));
+    const reporter = new StandstillReporter(events);
+    const words = 'dispatching jobs from the outbox';
+    const reason = 'Redis has no memory left (maxmemory)';
+    assert.equal(reporter.report({ quiet: false, progress: [MOVING] }), null);
+    assert.equal(reporter.report({ quiet: false, progress: [FULL] }), `${words} stands still: ${reason}`);
+    assert.equal(
+      reporter.report({ quiet: false, progress: [{ ...FULL, owedMs: 14_000 }], waiting }),
+      `${words} stands still: ${reason}; a queue with jobs (mailer) stands still: an operator has paused the queue`,
+    );
+    assert.equal(reporter.report({ quiet: false, progress: [MOVING] }), null);
+    const relay = { part: 'relay', about: FULL.error, words };
+    const queue = { part: 'queue', about: 'mailer', words: 'a queue with jobs', spanMs: 12_000 };
+    assert.deepEqual(told, [
+      ['processor.stalled', { ...relay, cause: 'redisFull', spanMs: 11_000, reason }],
+      ['processor.stalled', { ...queue, cause: 'paused', reason: 'an operator has paused the queue' }],
+      ['processor.moves', { ...relay, spanMs: 14_000 }],
+      ['processor.moves', queue],
+    ]);
+  });
+});

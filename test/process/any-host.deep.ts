@@ -1,0 +1,51 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { Surroundings } from './surroundings';
+
+const run = promisify(execFile);
+const ROOT = path.resolve(__dirname, '../..');
+/** Runs a program as process 1 of a new namespace, where that is permitted to anybody. */
+const AS_FIRST = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
+
+describe('off Heroku', () => {
+  let around: Surroundings;
+  const folder = tempFolder('host');
+  before(async () => {
+    around = await Surroundings.make();
+  });
+  after(async () => {
+    await around.remove();
+    removeFolder(folder);
+  });
+
+  it('the unit of the guide is one that systemd takes', async () => {
+    const guide = fs.readFileSync(path.join(ROOT, 'lib/cluster/README.md'), 'utf8');
+    const [, unit = ''] = /```ini\n(.*?)```/s.exec(guide) ?? [];
+    assert.match(unit, /^ExecStart=/m);
+    const file = path.join(folder, 'shop.service');
+    fs.writeFileSync(file, unit.replace('/srv/shop', folder));
+    // It exits with 1 for what it does not know or cannot find.
+    await run('systemd-analyze', ['verify', '--man=no', '--generators=no', file]);
+  });
+
+  it('a tree that is process 1 serves, and ends with 0 when its container is stopped', async () => {
+    const script = path.join(folder, 'first.sh');
+    fs.writeFileSync(script, `#!/bin/sh\nexec unshare ${AS_FIRST.join(' ')} ${process.execPath} "$@"\n`, {
+      mode: 0o755,
+    });
+    const tree: Tree = await around.start({ node: script, env: { WEB_CONCURRENCY: '1' } });
+    const answer = await tree.request('POST', '/users', { json: { email: 'first@example.com', name: 'First' } });
+    assert.equal(answer.status, 201);
+    await around.sink.waitFor(1);
+    const [line] = tree.linesMatching(/\* Node\.js: .*pid 1\b/);
+    assert.ok(line, 'the banner names another pid');
+    const [, first = ''] = /^(\d+)/m.exec((await run('pgrep', ['-P', String(tree.pid)])).stdout) ?? [];
+    process.kill(Number(first), 'SIGTERM');
+    assert.equal((await tree.exited).code, 0);
+  });
+});
