@@ -3,21 +3,25 @@ import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
 import { isDemotion } from '../../internals/redis-errors';
 import { deferred } from '../../support/async';
+import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
 import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fetcher';
 
-/** Interval of the poll that makes up for missed wakes, ms. */
-const POLL_MS = 1000;
+/**
+ * Longest interval of the poll that makes up for missed wakes, and for jobs offered to a process that has died, ms. It
+ * varies, so that the processors of a fleet do not all poll at once.
+ */
+const POLL_MS = 2000;
 /** The same while there are queues without a peek, since nothing announces retries that become due there, ms. */
-const UNWATCHED_POLL_MS = 250;
+const UNWATCHED_POLL_MS = 500;
 /** Queues, from the first on, that a blocking connection waits for; small Redis plans allow 20 connections in all. */
 const MOST_PEEKS = 4;
 /** Heartbeats of jobs per stall interval: a job that blocks the event loop for 20 of 30 s does not count as stalled. */
 const BEATS = 6;
 const COMMAND_PATIENCE_MS = 10_000;
 /** Longer than a blocking peek, ms. */
-const BLOCKING_PATIENCE_MS = 20_000;
+const BLOCKING_PATIENCE_MS = 45_000;
 
 export interface QueueWorkerOptions {
   readonly redisUrl: string;
@@ -28,7 +32,7 @@ export interface QueueWorkerOptions {
   readonly identity?: string | undefined;
   /** Time after which a job without a heartbeat is stalled, ms. */
   readonly stallInterval: number;
-  /** Interval of the poll that makes up for missed wakes, ms. Default 1000, or 250 with queues that have no peek. */
+  /** Longest interval of the poll that makes up for missed wakes, ms. Default 2000; with queues without a peek 500. */
   readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when a job was taken back from a process that died or stalled. */
@@ -45,7 +49,8 @@ export class Consumer {
   private readonly connections: readonly BeeConnection[];
   private readonly command: BeeConnection;
   private readonly queues: readonly WorkerQueue[];
-  private timers: NodeJS.Timeout[] = [];
+  private readonly polls: PeriodicTask;
+  private timer: NodeJS.Timeout | undefined;
   private closed = false;
 
   constructor(private readonly options: QueueWorkerOptions) {
@@ -71,6 +76,15 @@ export class Consumer {
     const onLost = (error: Error) => onError(error, 'fetching jobs');
     const { queues: served } = this;
     this.fetcher = new Fetcher({ queues: served, command, budget, order, limits, identity, handler, onError: onLost });
+    const { pollMs = this.unwatched.length > 0 ? UNWATCHED_POLL_MS : POLL_MS } = options;
+    this.polls = new PeriodicTask({
+      everyMs: pollMs,
+      work: async () => {
+        this.poll();
+        return pollMs * (0.5 + Math.random() / 2);
+      },
+      onError: onLost,
+    });
     const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
     subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
       if (prefixes.has(prefix)) this.fetcher.wake();
@@ -86,18 +100,16 @@ export class Consumer {
       this.fetcher.start();
       beat();
     });
-    const { pollMs = this.unwatched.length > 0 ? UNWATCHED_POLL_MS : POLL_MS } = this.options;
-    this.timers = [
-      setInterval(() => this.poll(), pollMs),
-      setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
-    ];
+    this.polls.start();
+    this.timer = setInterval(beat, Math.ceil(this.options.stallInterval / BEATS));
   }
 
   /** Ends connections and timers. Idempotent. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    for (const timer of this.timers) clearInterval(timer);
+    void this.polls.stop();
+    clearInterval(this.timer);
     this.fetcher.close();
     for (const queue of this.queues) queue.close();
     for (const connection of this.connections) connection.end();

@@ -45,13 +45,19 @@ export class Relay {
   /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
+  private passed = Number.NEGATIVE_INFINITY;
   private readonly gauge: QueueCapacity;
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
     const { redis, mostWaiting, pollMs = POLL_MS, onError } = options;
     this.gauge = new QueueCapacity(redis, mostWaiting);
-    this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError });
+    const work = async () => {
+      const ms = await this.pass();
+      this.passed = performance.now();
+      return ms;
+    };
+    this.task = new PeriodicTask({ everyMs: pollMs, work, onError });
   }
 
   start(): void {
@@ -61,6 +67,11 @@ export class Relay {
   /** Queues whose rows stay in the outbox until there is room. */
   get fullQueues(): readonly string[] {
     return this.gauge.saturated;
+  }
+
+  /** Time at which a pass last succeeded, ms on the monotonic clock; negative infinity before the first. */
+  get passedAt(): number {
+    return this.passed;
   }
 
   /** Call when there may be rows to dispatch. */

@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { deleteDueRow, isUuid } from '../outbox/table';
-import { keyPrefix, queueKey } from '../queue/keys';
+import { keyPrefix, queueKey, RECALL_LUA } from '../queue/keys';
 import { describeJob, type JobEntry, markersOf } from './entry';
 import { FILTER_LUA } from './filter-script';
 import { ANY, completeRows, moveJobs } from './move-script';
@@ -93,9 +93,11 @@ const SCRIPT = new RedisScript(`
 local call, p = redis.call, KEYS[1]
 local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
 ${FILTER_LUA}
+${RECALL_LUA}
 local last, skip, limit, counting = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local budget, ids = tonumber(ARGV[6]), tonumber(ARGV[7])
 local enough = counting and math.huge or skip + limit
+if call('exists', p..'offered') == 1 then recall(p) end
 local at = last ~= '' and call('lpos', p..'waiting', last, 'rank', -1)
 at = (at or call('llen', p..'waiting')) - 1
 
