@@ -218,8 +218,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an idle processor is woken by a job',
     file: 'lib/job/fetch/fetcher.ts',
-    find: `if (id !== null) this.onJob();`,
-    replace: `if (id === null) this.onJob();`,
+    find: 'if (offered || this.inFlight > 0) this.wake();',
+    replace: 'if (this.inFlight > 0) this.wake();',
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
