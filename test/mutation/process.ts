@@ -177,6 +177,13 @@ const mutations: readonly Mutation[] = [
     replace: "PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open');",
     killedBy: ['test/process/killed.deep.ts'],
   },
+  {
+    promise: 'a Redis that would delete jobs, or is a cluster without a prefix, refuses the start',
+    file: 'lib/role/redis-check.ts',
+    find: `if (fault !== undefined && first) throw new UserError(`,
+    replace: `if (fault === '') throw new UserError(`,
+    killedBy: ['test/process/redis-kinds.deep.ts'],
+  },
 ];
 
 export default mutations;
