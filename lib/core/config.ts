@@ -66,6 +66,8 @@ export interface Config {
   /** Postgres connections of one web worker, and of the job processor, besides the one that LISTENs. */
   readonly databasePool: { readonly web: number; readonly jobs: number };
   readonly redisUrl: string | null;
+  /** Keeps the keys of several apps on one Redis apart, and those of one app in one slot of a cluster; null: no prefix. */
+  readonly redisPrefix: string | null;
   readonly mail: {
     readonly delivery: MailDelivery;
     readonly smtpUrl: string | null;

@@ -3,7 +3,8 @@ import { isDemotion } from '../internals/redis-errors';
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
-import { redisTlsMode, withTlsAdvice } from './tls';
+import { clientUrl, keyPrefixOf, redisTls } from './redis-url';
+import { withTlsAdvice } from './tls';
 
 /** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
 export type RedisClient = Omit<
@@ -13,7 +14,8 @@ export type RedisClient = Omit<
 
 function createRedis(url: string) {
   return createClient({
-    url: withoutTlsMode(url),
+    url: clientUrl(url),
+    keyPrefix: keyPrefixOf(url),
     socket: {
       connectTimeout: 5000,
       reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000),
@@ -27,21 +29,6 @@ function createRedis(url: string) {
     // Timeouts of replies are in core/redis-script.ts.
     commandOptions: { timeout: 0 },
   });
-}
-
-/** @returns the TLS options for both Redis clients (tls.ts); empty for redis://. */
-export function redisTls(
-  url: string,
-): { readonly tls: true; readonly rejectUnauthorized: boolean } | Record<string, never> {
-  const mode = redisTlsMode(url);
-  return mode === 'off' ? {} : { tls: true, rejectUnauthorized: mode === 'checked' };
-}
-
-/** @returns the URL without our `sslmode`, which Redis clients do not know. */
-export function withoutTlsMode(url: string): string {
-  const parsed = new URL(url);
-  parsed.searchParams.delete('sslmode');
-  return parsed.toString();
 }
 
 /** A key that nobody writes: deleting it changes nothing, and finds out whether a server accepts writes. */

@@ -15,6 +15,7 @@ import {
   type TrustedProxies,
 } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
+import { withRedisPrefix } from './redis-url';
 import { type Environment, readPool, readSignUps, SettingsReader, whole } from './settings-reader';
 import { asOnHeroku } from './tls';
 
@@ -121,7 +122,14 @@ export function readSettings(input: SettingsInput): Config {
   };
   const asThere = (text: string | null) => text && (onHeroku ? asOnHeroku(text, 'Postgres') : text);
   const databaseUrl = asThere(given.database);
-  const redisUrl = given.redis && (onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis);
+  const redisPrefix = read.get(
+    'REDIS_PREFIX',
+    z.string().regex(/^[\w.-]{1,64}$/),
+    'up to 64 letters, digits or _ . -, such as the name of the app',
+    null,
+  );
+  const redisUrl =
+    given.redis && withRedisPrefix(onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis, redisPrefix);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
   if (production && redisUrl === null)
@@ -288,6 +296,7 @@ export function readSettings(input: SettingsInput): Config {
     databaseDirectUrl: asThere(given.direct),
     databasePool: readPool(read, maxThreads, jobConcurrency),
     redisUrl,
+    redisPrefix,
     signUps: readSignUps(read),
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
     appUrl,

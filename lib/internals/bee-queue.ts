@@ -27,6 +27,8 @@ export type BeeCallback = (error: Error | null, reply?: unknown) => void;
 
 export interface BeeClientOptions {
   readonly url: string;
+  /** Stands before every key, not before channels. */
+  readonly prefix: string;
   readonly tls?: { readonly rejectUnauthorized: boolean };
   readonly connect_timeout: number;
   readonly socket_initial_delay: number;

@@ -161,6 +161,7 @@ export class JobProcessorRole {
     const database = new Database(urls.database, { production, events, poolMax: config.databasePool.jobs });
     this.database = database;
     const redis = new Redis(urls.redis, events);
+    await this.checkRedis(redis, urls.redis);
     const queues = config.jobs.queues.map(({ name }) => name);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale, { strict: true });
     const mail = new MailDelivery({
@@ -214,6 +215,12 @@ export class JobProcessorRole {
     void import('./planned-connections').then(({ warnOfPlannedConnections }) =>
       warnOfPlannedConnections({ config, database, redis, events, treeId: treeIdOf(this.lineage.identity) }),
     );
+  }
+
+  private async checkRedis(redis: Redis, url: string): Promise<void> {
+    // Imported on demand, since it is needed at the start alone.
+    const { checkRedis } = await import('./redis-check');
+    await checkRedis({ redis, url, events: this.events, first: this.lineage.dead.length === 0 });
   }
 
   setReporter(on: boolean): void {

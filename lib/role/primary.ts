@@ -19,6 +19,7 @@ import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { ensureFree } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
+import { withRedisPrefix } from '../core/redis-url';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
@@ -219,7 +220,7 @@ export class Primary {
     return {
       ...config,
       databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
-      redisUrl: config.redisUrl ?? redisUrl ?? null,
+      redisUrl: config.redisUrl ?? (redisUrl ? withRedisPrefix(redisUrl, config.redisPrefix) : null),
     };
   }
 

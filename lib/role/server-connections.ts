@@ -3,6 +3,7 @@ import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
+import { withRedisPrefix } from '../core/redis-url';
 import { withTlsAdvice } from '../core/tls';
 import type { Database } from '../model/database';
 import { toError, valueWithin } from '../support/async';
@@ -44,14 +45,14 @@ function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, { m
  * @throws UserError, exit code 69, when there are neither.
  */
 export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
-  const { databaseUrl, redisUrl, stateDir } = config;
+  const { databaseUrl, redisUrl, redisPrefix, stateDir } = config;
   if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
   // Never loaded in production, where readSettings requires both URLs.
   const { findRunningServers } = await import('../embedded/embedded-servers');
   const running = await findRunningServers(stateDir);
   return {
     database: databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres'),
-    redis: redisUrl ?? running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'),
+    redis: redisUrl ?? withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix),
   };
 }
 

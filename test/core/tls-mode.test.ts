@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { redisTls } from '../../lib/core/redis';
+import { redisTls } from '../../lib/core/redis-url';
 import { readSettings } from '../../lib/core/settings';
 import { banner } from '../../lib/role/primary';
 

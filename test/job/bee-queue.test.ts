@@ -21,7 +21,7 @@ interface PlainQueue extends EventEmitter {
 }
 
 const BeeQueue = require('bee-queue') as new (name: string, settings: object) => PlainQueue;
-const gate = new Gate();
+let gate: Gate;
 const ran: string[] = [];
 
 class EchoJob extends Job<[text: string]> {
@@ -31,41 +31,48 @@ class EchoJob extends Job<[text: string]> {
   }
 }
 
-describe('plain bee-queue on the same keys', () => {
-  let system: JobSystem;
-  let plain: PlainQueue;
-  before(async () => {
-    system = await JobSystem.start();
-    plain = new BeeQueue('default', { redis: { url: system.redisServer.url }, isWorker: false, getEvents: false });
-  });
-  after(async () => {
-    gate.open();
-    await plain.close();
-    await system.stop();
-  });
+for (const [prefix, redisPrefix] of [
+  ['bq', null],
+  ['{shop}bq', 'shop'],
+] as const)
+  describe(`plain bee-queue on the same keys, with the prefix ${prefix}`, () => {
+    let system: JobSystem;
+    let plain: PlainQueue;
+    before(async () => {
+      system = await JobSystem.start({}, { redisPrefix });
+      const redis = { url: system.redisServer.url };
+      plain = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
+      ran.length = 0;
+      gate = new Gate();
+    });
+    after(async () => {
+      gate.open();
+      await plain.close();
+      await system.stop();
+    });
 
-  it('may produce: now, later, and with an id that was used before', async () => {
-    await system.processor([EchoJob]);
-    const payload = (text: string) => ({ class: 'EchoJob', args: [text] });
-    await plain.createJob(payload('now')).save();
-    await plain
-      .createJob(payload('later'))
-      .delayUntil(Date.now() + 300)
-      .save();
-    await until('both ran', () => ran.length === 2);
-    await plain.createJob(payload('again')).setId('1').save();
-    await until('that ran too', () => ran.length === 3);
-    assert.deepEqual(ran, ['now', 'later', 'again']);
-  });
+    it('may produce: now, later, and with an id that was used before', async () => {
+      await system.processor([EchoJob]);
+      const payload = (text: string) => ({ class: 'EchoJob', args: [text] });
+      await plain.createJob(payload('now')).save();
+      await plain
+        .createJob(payload('later'))
+        .delayUntil(Date.now() + 300)
+        .save();
+      await until('both ran', () => ran.length === 2);
+      await plain.createJob(payload('again')).setId('1').save();
+      await until('that ran too', () => ran.length === 3);
+      assert.deepEqual(ran, ['now', 'later', 'again']);
+    });
 
-  it('may read what we enqueue', async () => {
-    const { id } = await EchoJob.performLater('held');
-    await until('it runs', () => gate.held === 1);
-    const [active = assert.fail('nothing is active')] = await plain.getJobs('active', { start: 0, end: 9 });
-    assert.equal(active.id, id);
-    assert.deepEqual((active.data as { args: unknown }).args, ['held']);
-    assert.equal((await plain.checkHealth()).active, 1);
-    gate.open();
-    await until('it is done', async () => (await plain.checkHealth()).active === 0);
+    it('may read what we enqueue', async () => {
+      const { id } = await EchoJob.performLater('held');
+      await until('it runs', () => gate.held === 1);
+      const [active = assert.fail('nothing is active')] = await plain.getJobs('active', { start: 0, end: 9 });
+      assert.equal(active.id, id);
+      assert.deepEqual((active.data as { args: unknown }).args, ['held']);
+      assert.equal((await plain.checkHealth()).active, 1);
+      gate.open();
+      await until('it is done', async () => (await plain.checkHealth()).active === 0);
+    });
   });
-});

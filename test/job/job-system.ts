@@ -1,6 +1,7 @@
 import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
+import { withRedisPrefix } from '../../lib/core/redis-url';
 import { connectJobs } from '../../lib/job/connect';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
@@ -34,6 +35,7 @@ export class JobSystem {
   private constructor(
     readonly postgres: TestDatabase,
     readonly redisServer: TestRedis,
+    private readonly redisUrl: string,
     readonly database: Database,
     readonly redis: Redis,
     readonly events: Events,
@@ -46,17 +48,23 @@ export class JobSystem {
   /** @param equipment what the app has for its jobs. */
   static async start(
     equipment: JobDependencies = {},
-    { migrated = ['lib/job/migrations'], poolMax = 6 }: DatabaseOptions & { readonly poolMax?: number } = {},
+    {
+      migrated = ['lib/job/migrations'],
+      poolMax = 6,
+      redisPrefix = null,
+    }: DatabaseOptions & { readonly poolMax?: number; readonly redisPrefix?: string | null } = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });
     // A killed Redis keeps what it has acknowledged: with `everysec` it may lose that when the disk is busy.
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax });
-    const redis = new Redis(redisServer.url, events);
+    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix);
+    const redis = new Redis(redisUrl, events);
     const system = new JobSystem(
       postgres,
       redisServer,
+      redisUrl,
       database,
       redis,
       events,
@@ -82,11 +90,11 @@ export class JobSystem {
       readonly databaseDirectUrl?: string;
     } = {},
   ): Promise<JobProcessor> {
-    const { redis, events, redisServer } = this;
+    const { redis, events } = this;
     const { database = this.database, databaseDirectUrl } = options;
     const processor = new JobProcessor({
       config: { jobs: { ...TWO_QUEUES, ...options.jobs }, environment: 'test' },
-      redisUrl: redisServer.url,
+      redisUrl: this.redisUrl,
       databaseDirectUrl,
       database,
       redis,

@@ -279,6 +279,27 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {
+    promise: 'a channel is one app’s own',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `const channel = keyPrefixOf(options.url) + name;`,
+    replace: `const channel = name;`,
+    killedBy: ['test/job/prefix.test.ts'],
+  },
+  {
+    promise: 'an app with a prefix wakes a processor of a queue that it does not wait for',
+    file: 'lib/job/queue/queue-status.ts',
+    find: `local own = p:sub(#ns + 1)`,
+    replace: `local own = p`,
+    killedBy: ['test/job/prefix.test.ts'],
+  },
+  {
+    promise: 'every key of an app has its prefix',
+    file: 'lib/core/redis.ts',
+    find: `    keyPrefix: keyPrefixOf(url),\n`,
+    replace: ``,
+    killedBy: ['test/job/prefix.test.ts'],
+  },
+  {
     promise: 'wakes are heard though Redis was lost while they were subscribed to',
     file: 'lib/job/fetch/consumer.ts',
     find: `client.once('ready', ask);`,

@@ -212,6 +212,13 @@ const mutations: readonly Mutation[] = [
     replace: 'const frozenMs = 0;',
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },
+  {
+    promise: 'a Redis that would delete jobs, or is a cluster without a prefix, refuses the start',
+    file: 'lib/role/redis-check.ts',
+    find: `if (fault !== undefined && first) throw new UserError(`,
+    replace: `if (fault === '') throw new UserError(`,
+    killedBy: ['test/process/redis-kinds.deep.ts'],
+  },
 ];
 
 export default mutations;

@@ -2,7 +2,15 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { deadByQueue, deleteDue, dueByQueue } from '../outbox/table';
-import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, queueKey, WAKE_CHANNEL } from '../queue/keys';
+import {
+  BLOCKED_KEY,
+  keyPrefix,
+  NAMESPACE_LUA,
+  OUTCOME_LUA,
+  queueKey,
+  WAKE_CHANNEL,
+  withoutNamespace,
+} from '../queue/keys';
 import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
 import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
@@ -81,7 +89,7 @@ export class Queues {
     const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
     if (removed === 0) return false;
     this.tell('resume', name, 0);
-    await answerWithin(ANSWER_MS, redis.publish(WAKE_CHANNEL, keyPrefix(name)));
+    await WAKE_SCRIPT.run(redis, [keyPrefix(name)], []);
     return true;
   }
 
@@ -136,6 +144,11 @@ export class Queues {
 /** Jobs per call, which takes Redis some milliseconds. */
 const CHUNK = 500;
 
+// Wakes processors that do not wait for this queue.
+// KEYS  1 queue prefix
+const WAKE_SCRIPT = new RedisScript(`${NAMESPACE_LUA}
+return redis.call('publish', ns..'${WAKE_CHANNEL}', KEYS[1]:sub(#ns + 1))`);
+
 // Deletes the jobs at the head of a list.
 // KEYS  1 queue prefix
 // ARGV  1 now (ms)  2 list, such as waiting  3 maximum number of jobs
@@ -189,6 +202,6 @@ export async function clearQueue(
 
 /** @returns the names of the queue's lists of blocked jobs, such as `blocked:ReportJob`. */
 async function heldLists(client: RedisClient, prefix: string): Promise<string[]> {
-  const keys = await answerWithin(ANSWER_MS, client.sMembers(BLOCKED_KEY));
+  const keys = (await answerWithin(ANSWER_MS, client.sMembers(BLOCKED_KEY))).map(withoutNamespace);
   return keys.filter((key) => key.startsWith(`${prefix}blocked:`)).map((key) => key.slice(prefix.length));
 }

@@ -1,4 +1,5 @@
-import { PROBE_KEY, redisTls, withoutTlsMode } from '../../core/redis';
+import { PROBE_KEY } from '../../core/redis';
+import { clientUrl, keyPrefixOf, redisTls } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
 import { isDemotion } from '../../internals/redis-errors';
@@ -198,7 +199,8 @@ export class BeeConnection {
     const { url, onError } = options;
     const tls = redisTls(url);
     const client: BeeClient = createBeeClient({
-      url: withoutTlsMode(url),
+      url: clientUrl(url),
+      prefix: keyPrefixOf(url),
       ...('tls' in tls && { tls: { rejectUnauthorized: tls.rejectUnauthorized } }),
       connect_timeout: CONNECT_TIMEOUT_MS,
       socket_initial_delay: KEEP_ALIVE_MS,
@@ -244,8 +246,9 @@ export class BeeConnection {
   }
 
   /** Subscribes to a channel, also after reconnections. The connection can then be used for subscriptions only. */
-  subscribe(channel: string, onMessage: (message: string) => void): void {
+  subscribe(name: string, onMessage: (message: string) => void): void {
     const { client, options } = this;
+    const channel = keyPrefixOf(options.url) + name;
     client.on('message', (heard: string, message: string) => {
       if (heard === channel) onMessage(message);
     });

@@ -1,4 +1,12 @@
-import { BLOCKED_KEY, OUTCOME_LUA, RECALL_LUA, semaphoreKey, UNQUEUE_LUA, WAKE_CHANNEL } from '../queue/keys';
+import {
+  BLOCKED_KEY,
+  NAMESPACE_LUA,
+  OUTCOME_LUA,
+  RECALL_LUA,
+  semaphoreKey,
+  UNQUEUE_LUA,
+  WAKE_CHANNEL,
+} from '../queue/keys';
 
 // The part of the fetch script that keeps the concurrency limits of classes.
 //
@@ -9,10 +17,10 @@ import { BLOCKED_KEY, OUTCOME_LUA, RECALL_LUA, semaphoreKey, UNQUEUE_LUA, WAKE_C
 // permit counts only while its job is in `active`, so anything else that takes a job away from its process (a rescue, a
 // lost reply, an operator) frees its permit. `catamount:blocked` has the keys of the lists that may hold jobs.
 
-const PLACES = `'${semaphoreKey('')}'`;
+const PLACES = `ns..'${semaphoreKey('')}'`;
 
 /** Lua that defines the functions for limits when limits are given. Expects `call`, `limits` and `out`. */
-export const LIMITS = `
+export const LIMITS = `${NAMESPACE_LUA}
 local freePermits, limitedClass, popBlocked, block, acquire, release, wakeOthers
 if limits ~= '' then
   local free, freed, blocked = {}, {}, {}                    -- by class: free permits, once known; one was given up. By prefix: classes
@@ -52,7 +60,7 @@ if limits ~= '' then
 
   block = function(p, id, class)
     call('lrem', p..'active', 1, id); call('lpush', p..'blocked:'..class, id)
-    call('sadd', '${BLOCKED_KEY}', p..'blocked:'..class)
+    call('sadd', ns..'${BLOCKED_KEY}', p..'blocked:'..class)
     out[3] = '1'
   end
 
@@ -69,7 +77,7 @@ if limits ~= '' then
   wakeOthers = function()
     for p, classes in pairs(blocked) do
       for _, class in ipairs(classes) do
-        if freed[class] and freePermits(class) > 0 then call('publish', '${WAKE_CHANNEL}', p) end
+        if freed[class] and freePermits(class) > 0 then call('publish', ns..'${WAKE_CHANNEL}', p:sub(#ns + 1)) end
       end
     end
   end
@@ -78,10 +86,10 @@ if limits ~= '' then
     for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePermits(class, true) end
   end
 
-  for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
+  for _, key in ipairs(call('smembers', ns..'${BLOCKED_KEY}')) do
     local p, class = key:match('^([^:]*:[^:]*:)blocked:(.*)$')
     if call('exists', key) == 0 then
-      call('srem', '${BLOCKED_KEY}', key)
+      call('srem', ns..'${BLOCKED_KEY}', key)
     else
       blocked[p] = blocked[p] or {}
       table.insert(blocked[p], class)

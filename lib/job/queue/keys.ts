@@ -48,6 +48,20 @@ type OwnKey =
   /** hash, id → JSON: the latest progress of a job, until its final outcome. */
   | 'progress';
 
+/**
+ * Lua for scripts that use a key or channel below: `ns`, the prefix of all keys of this app (core/redis-url.ts), which
+ * both clients put before the first key, too; `''` when there is none. Names that such a script publishes or stores for
+ * others than scripts lack it.
+ */
+export const NAMESPACE_LUA = `
+local ns = KEYS[1]:match('^{[^}]*}') or ''
+`;
+
+/** @returns a key that came from Redis as both clients take keys: without the prefix of all keys of this app. */
+export function withoutNamespace(key: string): string {
+  return key.replace(/^\{[^}]*\}/, '');
+}
+
 /** zset of queues by the time at which they were last served or began to fill, ms; idle ones are removed. */
 export const QUEUES_KEY = 'catamount:queues';
 /** set of the keys of lists of blocked jobs, `bq:mailer:blocked:ReportJob`; some may be empty. */

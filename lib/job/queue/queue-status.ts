@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { readPayload, readRecord, readyAt } from '../record/record';
-import { BLOCKED_KEY, keyPrefix, QUEUES_KEY, queueKey, UNWATCHED_KEY, WAKE_CHANNEL } from './keys';
+import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, QUEUES_KEY, queueKey, UNWATCHED_KEY, WAKE_CHANNEL } from './keys';
 
 const ANSWER_MS = 5000;
 /** An empty queue that nobody has served for this long is removed from the list, ms. */
@@ -12,10 +12,11 @@ const FORGOTTEN_AFTER_MS = 10 * 60_000;
  * Lua for `beginsToFill(p, now)`, to be called with the key prefix of a queue that was empty: it lists the queue and
  * wakes processors that do not peek at it. Expects `call`.
  */
-export const WAKE_LUA = `
+export const WAKE_LUA = `${NAMESPACE_LUA}
 local function beginsToFill(p, now)
-  call('zadd', '${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$')))
-  if call('sismember', '${UNWATCHED_KEY}', p) == 1 then call('publish', '${WAKE_CHANNEL}', p) end
+  call('zadd', ns..'${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$')))
+  local own = p:sub(#ns + 1)
+  if call('sismember', ns..'${UNWATCHED_KEY}', own) == 1 then call('publish', ns..'${WAKE_CHANNEL}', own) end
 end
 `;
 
@@ -71,7 +72,8 @@ export interface QueueStatus {
 //       then the time, ms
 const SCRIPT = new RedisScript(`
 local call, out, blocked = redis.call, {}, {}
-for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
+${NAMESPACE_LUA}
+for _, key in ipairs(call('smembers', ns..'${BLOCKED_KEY}')) do
   local p = key:match('^([^:]*:[^:]*:)blocked:')
   if p then blocked[p] = (blocked[p] or 0) + call('llen', key) end
 end

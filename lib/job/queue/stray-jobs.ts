@@ -1,16 +1,16 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
+import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, OUTCOME_LUA, PROCESSES, queueKey, withoutNamespace } from './keys';
 import { WAKE_LUA } from './queue-status';
 
 // Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
 // over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
 
 /** Lua for `blockedKeys()`: the keys of the lists of blocked jobs, by key prefix. Expects `call`. */
-const BLOCKED_LUA = `
+const BLOCKED_LUA = `${NAMESPACE_LUA}
 local function blockedKeys()
   local blocked = {}
-  for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
+  for _, key in ipairs(call('smembers', ns..'${BLOCKED_KEY}')) do
     local p = key:match('^([^:]*:[^:]*:)blocked:')
     if p then blocked[p] = blocked[p] or {}; table.insert(blocked[p], key) end
   end
@@ -115,7 +115,7 @@ local function putBack(id, record)
   end
   -- A list of blocked jobs that nobody knows of any more gives them back once it is known again.
   local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
-  if class and call('lpos', p..'blocked:'..class, id) then return call('sadd', '${BLOCKED_KEY}', p..'blocked:'..class) end
+  if class and call('lpos', p..'blocked:'..class, id) then return call('sadd', ns..'${BLOCKED_KEY}', p..'blocked:'..class) end
   if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, now) end
 end
 
@@ -126,7 +126,7 @@ for n = 1, wanted do
     and call('sismember', p..'succeeded', id) == 0 and not isListed(id) then
     local delivery = call('hget', p..'deliveries', id)
     local holder = delivery and delivery:match('^%d+:([^.]+)%.')
-    if holder and call('zscore', '${PROCESSES}', holder) then state = 'h'
+    if holder and call('zscore', ns..'${PROCESSES}', holder) then state = 'h'
     elseif holder and not sure then state = 'u'
     else putBack(id, record); state = 'p' end
   end
@@ -199,7 +199,7 @@ export class StrayJobs {
       const reply = (await SCAN_SCRIPT.run(this.options.redis, [keyPrefix(queue)], [cursor])) as unknown[];
       const [next, keys, ...pairs] = reply;
       for (let i = 0; i < pairs.length; i += 2) enqueuedAt.set(String(pairs[i]), Number(pairs[i + 1]));
-      blockedKeys = keys as string[];
+      blockedKeys = (keys as string[]).map(withoutNamespace);
       cursor = String(next);
     } while (cursor !== '0');
     return { enqueuedAt, blockedKeys };

@@ -1,0 +1,43 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../lib/job/job';
+import { tell } from '../support/replicated-redis';
+import { until } from '../support/until';
+import { JobSystem } from './job-system';
+
+const ran: string[] = [];
+
+class PrefixedJob extends Job {
+  static override readonly concurrency = 1;
+
+  perform(): void {
+    ran.push(this.context.queue);
+  }
+}
+
+/** More than a processor waits for, so that it is woken through a channel. */
+const QUEUES = Array.from({ length: 6 }, (_, n) => ({ name: `queue-${n}`, weight: 1 }));
+
+describe('an app with a prefix', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start({}, { redisPrefix: 'shop' });
+  });
+  after(() => system.stop());
+
+  it('has all its keys and channels under it, in one slot, and runs and wakes as any other', async () => {
+    await system.processor([PrefixedJob], { jobs: { queues: QUEUES }, tuning: { pollMs: 3_600_000 } });
+    await until('others know', async () => (await system.redis.client.sCard('catamount:unwatched')) === 2);
+    for (const [index, { name: queue }] of QUEUES.entries()) {
+      await PrefixedJob.set({ queue }).performLater();
+      await until(`${queue} ran`, () => ran.length > index);
+    }
+    await PrefixedJob.set({ wait: 100 }).performLater();
+    const keys = (await tell(system.redisServer, ['KEYS', '*'])) as string[];
+    const channels = (await tell(system.redisServer, ['PUBSUB', 'CHANNELS'])) as string[];
+    assert.ok(keys.length > 0 && channels.length > 0);
+    assert.deepEqual(
+      [...keys, ...channels].filter((name) => !name.startsWith('{shop}')),
+      [],
+    );
+  });
+});
