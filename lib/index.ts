@@ -108,36 +108,6 @@ export declare const connect: typeof client.connect;
 export declare const currentTransaction: typeof transactions.currentTransaction;
 export declare const transaction: typeof transactions.transaction;
 
-const onAccess = {
-  get CancelEnqueue() {
-    return (require('./job/enqueue/enqueue') as typeof enqueue).CancelEnqueue;
-  },
-  get Job() {
-    return (require('./job/job') as typeof job).Job;
-  },
-  get performAllLater() {
-    return (require('./job/job') as typeof job).performAllLater;
-  },
-  get Mailer() {
-    return (require('./mailer/mailer') as typeof mailer).Mailer;
-  },
-  get MailerPreview() {
-    return (require('./mailer/mailer') as typeof mailer).MailerPreview;
-  },
-  get Model() {
-    return (require('./model/model') as typeof model).Model;
-  },
-  get connect() {
-    return (require('./role/client') as typeof client).connect;
-  },
-  get currentTransaction() {
-    return (require('./model/transaction') as typeof transactions).currentTransaction;
-  },
-  get transaction() {
-    return (require('./model/transaction') as typeof transactions).transaction;
-  },
-};
-
 // Assigned by name, so that Node finds the names when an ES module imports them.
 module.exports.CancelEnqueue = undefined;
 module.exports.Job = undefined;
@@ -148,4 +118,20 @@ module.exports.Model = undefined;
 module.exports.connect = undefined;
 module.exports.currentTransaction = undefined;
 module.exports.transaction = undefined;
-Object.defineProperties(module.exports, Object.getOwnPropertyDescriptors(onAccess));
+
+/** The files of what is loaded on first access. */
+const FILES = {
+  CancelEnqueue: './job/enqueue/enqueue',
+  Job: './job/job',
+  performAllLater: './job/job',
+  Mailer: './mailer/mailer',
+  MailerPreview: './mailer/mailer',
+  Model: './model/model',
+  connect: './role/client',
+  currentTransaction: './model/transaction',
+  transaction: './model/transaction',
+} as const;
+for (const [name, file] of Object.entries(FILES)) {
+  const get = () => (require(file) as Readonly<Record<string, unknown>>)[name];
+  Object.defineProperty(module.exports, name, { get, enumerable: true, configurable: true });
+}

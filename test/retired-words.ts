@@ -155,6 +155,10 @@ export const RETIRED: Readonly<Record<string, string>> = {
   RedisNoteStore: 'RedisCheckpointStore',
   overdueByQueue: 'dueByQueue',
   gist: 'SQL over job_dead',
+  needle: 'term',
+  needles: 'terms',
+  'bq:default:finished': 'bq:default:ended',
+  'bq:default:recent': 'bq:default:tombstones',
   Sighting: 'JobLocation',
   ShownJob: 'JobJson',
 

@@ -22,12 +22,12 @@ local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local last, since, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
 if last == 0 or now < last or now - last > tonumber(ARGV[6]) then since = now end
--- First, since a Redis without memory lets a script go on that begins with what needs none.
+-- This comes first, since a Redis that is out of memory lets a script go on only if its first write needs none.
 call('expire', KEYS[2], ARGV[3])
 call('zadd', KEYS[1], now, ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
 for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
--- A member that has not been here all the time cannot tell whether the others were unresponsive, or Redis was away.
+-- A member with a gap in its own heartbeats cannot tell unresponsive members from an outage of Redis.
 local unresponsive = {}
 if limit >= 0 and now - since > limit then
   unresponsive = call('zrangebyscore', KEYS[1], '-inf', now - limit, 'LIMIT', 0, 10)

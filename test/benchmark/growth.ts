@@ -129,7 +129,7 @@ async function dead(bench: Bench): Promise<object> {
     await stores.clear();
     await run('catamount, dying', levels.get(level) ?? 0, 0);
     // Holds the ids of deleted jobs. The next processor would remove them during the measurement.
-    await stores.client.del('bq:default:finished');
+    await stores.client.del('bq:default:ended');
     const died = await run('catamount, dying', DIED, WARM_UP);
     const performed = await run('catamount', PERFORMED, WARM_UP);
     return {

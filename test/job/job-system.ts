@@ -150,3 +150,20 @@ export class JobSystem {
     await this.postgres.drop();
   }
 }
+
+/**
+ * The system of a suite: started before its first test, reset before each, and stopped after the last.
+ * @param reset what else is to be as at first before each test.
+ */
+export function useJobSystem(reset: () => void | Promise<void> = () => undefined): JobSystem {
+  const system = Object.create(JobSystem.prototype) as JobSystem;
+  before(async () => {
+    Object.assign(system, await JobSystem.start());
+  });
+  after(() => system.stop());
+  beforeEach(async () => {
+    await system.reset();
+    await reset();
+  });
+  return system;
+}

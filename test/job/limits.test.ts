@@ -55,7 +55,9 @@ describe('classes with a limit', () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     await until('no job is left in redis', async () => {
       const keys = await system.redis.client.keys('*');
-      return keys.every((key) => !/:(jobs|waiting|active|delayed|deliveries|blocked:.*)$|catamount:limit:/.test(key));
+      return keys.every(
+        (key) => !/:(jobs|waiting|active|delayed|deliveries|blocked:.*)$|catamount:semaphore:/.test(key),
+      );
     });
   };
 

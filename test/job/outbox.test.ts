@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const HOUR = 3_600_000;
 const ran: string[] = [];
@@ -18,13 +18,7 @@ class DurableNoteJob extends NoteJob {
 }
 
 describe('the outbox', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
   });
 
@@ -41,7 +35,7 @@ describe('the outbox', () => {
     await until('all ran', () => ran.length === 3);
     assert.deepEqual(ran, ['a', 'b', 'c']);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
-    await until('redis has forgotten them', async () => (await system.redis.client.zCard('bq:default:finished')) === 0);
+    await until('redis has forgotten them', async () => (await system.redis.client.zCard('bq:default:ended')) === 0);
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
   });
 
@@ -141,7 +135,7 @@ describe('the outbox', () => {
       await system.processor([NoteJob, DurableNoteJob], { tuning: { outbox: { sweepMs: HOUR, routineMs: HOUR } } });
       await DurableNoteJob.performLater('ended meanwhile');
       await refused();
-      await system.redis.client.del('bq:default:finished');
+      await system.redis.client.del('bq:default:ended');
       await recover();
       const { id } = await DurableNoteJob.performLater('later');
       const row = () => system.postgres.query('select 1 from job_outbox where id = $1', [id]);
@@ -153,8 +147,8 @@ describe('the outbox', () => {
     it('leaves in Redis what a processor that died has left unsettled, and finishes that later', async () => {
       const { id } = await transaction(() => NoteJob.performLater('done by a dead one'));
       await system.postgres.query('update job_outbox set dispatched_at = now()');
-      const left = () => system.redis.client.zCard('bq:default:finished');
-      await system.redis.client.zAdd('bq:default:finished', [
+      const left = () => system.redis.client.zCard('bq:default:ended');
+      await system.redis.client.zAdd('bq:default:ended', [
         { score: 1, value: id },
         { score: 1, value: 'not-a-uuid' },
       ]);

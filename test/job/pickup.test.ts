@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import { until } from '../support/until';
-import { JobSystem } from './job-system';
+import { useJobSystem } from './job-system';
 
 const ran: string[] = [];
 let ranAt = 0;
@@ -18,13 +18,7 @@ const QUEUES = Array.from({ length: 12 }, (_, n) => ({ name: `queue-${n}`, weigh
 const NO_POLL = { pollMs: 3_600_000 };
 
 describe('an idle processor', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
   });
 

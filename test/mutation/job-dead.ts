@@ -59,8 +59,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a retried job is dispatched though its former end is remembered',
     file: DISPATCH,
-    find: `or died == '' and call('zscore', p..'recent', id) then state = 'f'`,
-    replace: `or call('zscore', p..'recent', id) then state = 'f'`,
+    find: `or died == '' and call('zscore', p..'tombstones', id) then state = 'f'`,
+    replace: `or call('zscore', p..'tombstones', id) then state = 'f'`,
     killedBy: DEAD_JOBS_TEST,
   },
   {

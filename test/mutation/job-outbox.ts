@@ -37,7 +37,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that has ended is not queued again by its twin',
     file: 'lib/job/queue/dispatch.ts',
-    find: `or died == '' and call('zscore', p..'recent', id) then state = 'f'`,
+    find: `or died == '' and call('zscore', p..'tombstones', id) then state = 'f'`,
     replace: `then state = 'f'`,
     killedBy: [RELAY],
   },

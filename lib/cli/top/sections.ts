@@ -1,5 +1,5 @@
-import { endingOf } from '../../cluster/primary/child-handle';
 import {
+  endingOf,
   type ProcessorStats,
   processorsOf,
   reported,

@@ -5,7 +5,7 @@ import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
-import type { NextRestart, RestartReason, Termination } from '../status';
+import { endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
 import type { ReporterCandidate } from './reporter-election';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
@@ -292,9 +292,4 @@ export class RestartPolicy {
     if (refusal || this.bootDeaths < mostDeaths) return refusal;
     return new UserError(`Catamount cannot start: ${name} died ${this.bootDeaths} times at boot: ${exitMessage}`);
   }
-}
-
-/** The end of a process in the words of the log. */
-export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
-  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }

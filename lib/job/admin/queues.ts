@@ -164,7 +164,8 @@ for _, id in ipairs(ids) do
   call('hdel', p..'deliveries', id)
   if text then
     call('hdel', p..'jobs', id)
-    -- Arguments that look like this leave a trace too many, which does nothing. Without a sign it may be from anywhere.
+    -- Arguments that look like this leave one marker too many, which does no harm. Without the field any route is
+    -- possible.
     local recent = has(text, 'redis') or has(text, 'fallback')
     local row = has(text, 'outbox') or has(text, 'fallback') or not recent
     leaveMarkers(p, id, (row and 'f' or '')..(recent and 'r' or '')..'c')

@@ -135,7 +135,7 @@ const REDIS_LIMIT_MS = 1000;
 const AVOID_MS = 2000;
 /**
  * Maximum lag of Redis's clock behind ours, ms. A late enqueue that Redis runs within this time of our timeout meets
- * the marker that its twin from the outbox left (`recent`, kept for a minute); a later one is rejected.
+ * the marker that its twin from the outbox left (`tombstones`, kept for a minute); a later one is rejected.
  */
 const CLOCK_SLACK_MS = 30_000;
 

@@ -25,7 +25,7 @@ local freePermits, limitedClass, popBlocked, block, acquire, release, wakeOthers
 if limits ~= '' then
   local free, freed, blocked = {}, {}, {}                    -- by class: free permits, once known; one was given up. By prefix: classes
 
-  -- How many more jobs of a class may run. Without a limit: any number, unless somebody who knows of one is at work.
+  -- Returns the free permits of a class. Without a limit they are unlimited, unless another process knows of one.
   freePermits = function(class, check)
     if free[class] then return free[class] end
     local key = ${PLACES}..class
@@ -45,7 +45,7 @@ if limits ~= '' then
     return free[class]
   end
 
-  -- A plain producer's record must begin as ours do, else it has no limit.
+  -- A plain producer's record has a limit only if it begins like ours.
   limitedClass = function(record)
     local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
     return class and limits:find('\\n'..class..'\\t', 1, true) and class
@@ -73,7 +73,7 @@ if limits ~= '' then
     if call('srem', ${PLACES}..class, p..id) == 1 then freed[class] = true end
   end
 
-  -- For permits that were given up in this call and not taken again.
+  -- Permits that this call released and did not acquire again go to blocked jobs.
   wakeOthers = function()
     for p, classes in pairs(blocked) do
       for _, class in ipairs(classes) do
@@ -114,7 +114,7 @@ export const MAX_DELIVERIES = 3;
 //       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
 // op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but
 //       counted)
-// mark  what a final outcome leaves: f the id in `finished` (its outbox row is to be deleted), r the id in `recent`;
+// mark  what a final outcome leaves: f the id in `ended` (its outbox row is to be deleted), r the id in `tombstones`;
 //       c deletes its cursor and progress
 // reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then
 //         queue number, id, fence, record for each job fetched }
@@ -130,8 +130,8 @@ export const FETCH_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
 local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', '', ''}, {}, {}
--- A Redis without memory lets a script write whose first command can only free some, as that of an outcome does: else
--- nobody could fetch, and so end, the jobs that fill it.
+-- When Redis is out of memory, it lets a script write only if its first command can free some, as that of an outcome
+-- does. Without that, the jobs that fill it could not be fetched, and would never end.
 if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
 local function releaseJob(p, id, fence, uncounted)
@@ -148,7 +148,7 @@ for a = 9, #ARGV, 8 do
   local ok = current == fence
   if ok then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
-    -- In waiting if it was rescued, but not fetched again yet; or blocked by then.
+    -- It is in "waiting" if it was rescued and not fetched again yet; it may also be blocked by now.
     local had = call('lrem', p..'active', 1, id) > 0 or unqueue(p, id)
       or class ~= '' and call('lrem', p..'blocked:'..class, 1, id) > 0
     if op == 'discard' or op == 'complete' then
@@ -184,7 +184,7 @@ for a = 9, #ARGV, 8 do
     ok = true
   end
   applied[#applied + 1] = ok and '1' or '0'
-  -- Void, it may be another delivery's permit.
+  -- The outcome is void, and the permit may belong to another delivery.
   if release and class ~= '' and (not current or current == fence) then release(p, id, class) end
 end
 

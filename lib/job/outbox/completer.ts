@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
-import { queueKey, RECENT_MS } from '../queue/keys';
+import { queueKey, TOMBSTONE_TTL_MS } from '../queue/keys';
 import { forgetIdleQueues, queueNames, takeDropped } from '../queue/queue-status';
 import { type DroppedJobs, deleteEnded, forgetHandovers, handOver, pruneDead } from './dead-jobs';
 
@@ -35,7 +35,7 @@ interface Ended {
 }
 
 /**
- * Deletes the outbox rows of jobs that have an outcome. Redis has each id in `finished` first, and keeps it there until
+ * Deletes the outbox rows of jobs that have an outcome. Redis has each id in `ended` first, and keeps it there until
  * the row is deleted, so a sweep of the next process finds what a crashed one left. The ids are also kept here, so that
  * no job runs twice even when Redis is emptied at that moment. Jobs that have died are handed over to Postgres, where
  * they stay until the limits of the dead set remove them.
@@ -79,7 +79,7 @@ export class Completer {
     }, GATHER_MS);
   }
 
-  /** Ends after the running batch and one more for the rest; ids that these miss stay in `finished`. */
+  /** Ends after the running batch and one more for the rest; ids that these miss stay in `ended`. */
   async stop(): Promise<void> {
     clearTimeout(this.gathering);
     await this.task.stop();
@@ -135,7 +135,7 @@ export class Completer {
 
   private async sweep(queue: string): Promise<void> {
     const { knex, redis } = this.options;
-    const key = queueKey(queue, 'finished');
+    const key = queueKey(queue, 'ended');
     let ids: string[];
     do {
       ids = await answerWithin(ANSWER_MS, redis.zRange(key, 0, BATCH - 1));
@@ -149,17 +149,17 @@ export class Completer {
     this.unpruned += await handOver(this.options, queue);
     const count = await takeDropped(redis, queue);
     if (count > 0) this.options.onDropped({ queue, count, reason: 'limit' });
-    const recent = queueKey(queue, 'recent');
-    await answerWithin(ANSWER_MS, redis.zRemRangeByScore(recent, '-inf', Date.now() - RECENT_MS));
+    const tombstones = queueKey(queue, 'tombstones');
+    await answerWithin(ANSWER_MS, redis.zRemRangeByScore(tombstones, '-inf', Date.now() - TOMBSTONE_TTL_MS));
   }
 
-  /** Removes ids whose rows are deleted from `finished`. While Redis is away, a sweep does so later. */
+  /** Removes ids whose rows are deleted from `ended`. While Redis is away, a sweep does so later. */
   private async forget(batch: readonly { readonly queue: string; readonly id: string }[]): Promise<void> {
     const { redis } = this.options;
     if (!redis.isReady) return;
     for (const queue of new Set(batch.map((job) => job.queue))) {
       const ids = batch.filter((job) => job.queue === queue).map((job) => job.id);
-      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids)).catch(() => undefined);
+      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'ended'), ids)).catch(() => undefined);
     }
   }
 }

@@ -147,8 +147,8 @@ export class Reconciler {
 }
 
 /**
- * `known`: Redis has the job, or its end in `finished`, which the completer handles; `ended`: Redis has only its end in
- * `recent`; `unknown`: Redis has no trace of it.
+ * `known`: Redis has the job, or its end in `ended`, which the completer handles; `ended`: Redis has only its end in
+ * `tombstones`; `unknown`: Redis has no trace of it.
  */
 export type KnownState = 'known' | 'ended' | 'unknown';
 
@@ -159,8 +159,8 @@ const SCRIPT = new RedisScript(`
 local call, out = redis.call, {}
 for a = 1, #ARGV, 2 do
   local id, p = ARGV[a], KEYS[tonumber(ARGV[a + 1])]
-  if call('hexists', p..'jobs', id) == 1 or call('zscore', p..'finished', id) then out[#out + 1] = 'k'
-  elseif call('zscore', p..'recent', id) then out[#out + 1] = 'e'
+  if call('hexists', p..'jobs', id) == 1 or call('zscore', p..'ended', id) then out[#out + 1] = 'k'
+  elseif call('zscore', p..'tombstones', id) then out[#out + 1] = 'e'
   else out[#out + 1] = 'u' end
 end
 return table.concat(out)`);

@@ -181,7 +181,7 @@ export class Relay {
       // Postgres commits while the queues are read. A failure to read them is ignored: the next dispatch reports it.
       if (this.unseen > BATCH / 2 || gauge.isLowOnMemory)
         looked = gauge.refresh(rows.map((row) => row.queue)).catch(() => undefined);
-      const ended = rows.filter((_, index) => states[index] === 'finished').map((row) => row.id);
+      const ended = rows.filter((_, index) => states[index] === 'ended').map((row) => row.id);
       if (ended.length > 0) await deleteRows(trx, ended);
       return claim.more;
     });

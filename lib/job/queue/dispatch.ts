@@ -7,10 +7,10 @@ import { WAKE_LUA } from './queue-status';
 const LIMITS = { bytes: 1_000_000, count: 1000 };
 
 /**
- * The result of a dispatch. `queued`: the job is on its queue now; `known`: Redis had it already; `finished`: it has
+ * The result of a dispatch. `queued`: the job is on its queue now; `known`: Redis had it already; `ended`: it has
  * ended already; `expired`: the call came after `notAfter`.
  */
-export type Dispatched = 'queued' | 'known' | 'finished' | 'expired';
+export type Dispatched = 'queued' | 'known' | 'ended' | 'expired';
 
 export interface DispatchedJob {
   readonly id: string;
@@ -24,7 +24,7 @@ export interface DispatchedJob {
 // KEYS  queue prefixes ("bq:default:")
 // ARGV  1 not after (ms, by Redis's clock), or 0 of rows in the outbox, then id, number of its queue, record, and when it
 //       died or "", for each job
-// reply one letter a job: q queued, k known, f finished, e expired
+// reply one letter a job: q queued, k known, f ended, e expired
 const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
 ${WAKE_LUA}
@@ -32,23 +32,23 @@ local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
 for a = 2, #ARGV, 4 do
   local id, p, died, state = ARGV[a], KEYS[tonumber(ARGV[a + 1])], ARGV[a + 3], 'q'
-  -- It lives again. What is left of that very death is not to undo it, nor is the trace that an end has left.
+  -- The job was retried. The remains of its death must not undo that, nor must the marker that its end has left.
   if died ~= '' and call('zscore', p..'dead', id) == died then
     call('zrem', p..'dead', id)
     for _, key in ipairs({ 'jobs', 'cursor', 'progress', 'deliveries' }) do call('hdel', p..key, id) end
   end
-  if call('zscore', p..'finished', id) or died == '' and call('zscore', p..'recent', id) then state = 'f'
+  if call('zscore', p..'ended', id) or died == '' and call('zscore', p..'tombstones', id) then state = 'f'
   elseif expired then state = call('hexists', p..'jobs', id) == 1 and 'k' or 'e'
   elseif call('hsetnx', p..'jobs', id, ARGV[a + 2]) == 1 then
     if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, time[1] * 1000) end
   else state = 'k' end
-  -- It may have come straight to Redis, too late for whoever enqueued it, and know nothing of its row.
+  -- The job may have come straight to Redis after its caller had given up on that, so its record does not name its row.
   if state == 'k' and notAfter == 0 then call('sadd', p..'twins', id) end
   out[#out + 1] = state
 end
 return table.concat(out)`);
 
-const STATES: Readonly<Record<string, Dispatched>> = { q: 'queued', k: 'known', f: 'finished', e: 'expired' };
+const STATES: Readonly<Record<string, Dispatched>> = { q: 'queued', k: 'known', f: 'ended', e: 'expired' };
 
 export interface DispatchOptions {
   /** Redis rejects jobs that reach it later than this, ms since 1970. Default: none. */

@@ -38,9 +38,9 @@ type OwnKey =
   /** string: exists while the queue is paused. */
   | 'paused'
   /** zset by time: jobs from the outbox that have an outcome, until their rows are deleted. */
-  | 'finished'
+  | 'ended'
   /** zset by time: jobs that went straight to Redis and have an outcome, for a minute. */
-  | 'recent'
+  | 'tombstones'
   /** set: jobs that went straight to Redis although they also have rows in the outbox, which their ends must delete. */
   | 'twins'
   /** hash, id → JSON: the latest checkpoint of a job, until its final outcome. */
@@ -73,7 +73,7 @@ export const WAKE_CHANNEL = 'catamount:wake';
 
 /** set: the permits of a class's limit that are taken, each as the key prefix of the queue and the job's id. */
 export function semaphoreKey(jobName: string): string {
-  return `catamount:limit:${jobName}`;
+  return `catamount:semaphore:${jobName}`;
 }
 
 export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'active' | 'delayed'): string {
@@ -95,11 +95,11 @@ end
 `;
 
 /** Time for which the end of a job that went straight to Redis is remembered, ms (see JobEnqueuer). */
-export const RECENT_MS = 60_000;
+export const TOMBSTONE_TTL_MS = 60_000;
 /** Above this many ends per queue, expired ones are deleted at once instead of by the sweep. */
-const RECENT_LIMIT = 20_000;
+const TOMBSTONE_SWEEP_SIZE = 20_000;
 /** Maximum number of ends per queue: some 10 MB. */
-const RECENT_MOST = 100_000;
+const MAX_TOMBSTONES = 100_000;
 
 /** Maximum number of dead jobs per queue that wait for Postgres: some 80 MB. Beyond it the oldest are dropped. */
 export const DYING_LIMIT = 10_000;
@@ -107,22 +107,22 @@ export const DYING_LIMIT = 10_000;
 /**
  * Lua for scripts that end jobs: `leaveMarkers(p, id, markers)`, and `die(p, id, markers)` for a job whose record is
  * written already; expects `call` and `now` (ms).
- * Whatever removes a job leaves its id in `finished`: the job may have a row in the outbox, which would else be taken
+ * Whatever removes a job leaves its id in `ended`: the job may have a row in the outbox, which would else be taken
  * for lost and dispatched again. A death leaves no such marker: the row is deleted when the job is dead in Postgres.
  */
 export const OUTCOME_LUA = `
 local function leaveMarkers(p, id, markers)
   if markers:find('c', 1, true) then call('hdel', p..'cursor', id); call('hdel', p..'progress', id) end
-  if call('srem', p..'twins', id) == 1 or markers:find('f', 1, true) then call('zadd', p..'finished', now, id) end
+  if call('srem', p..'twins', id) == 1 or markers:find('f', 1, true) then call('zadd', p..'ended', now, id) end
   if markers:find('r', 1, true) then
-    call('zadd', p..'recent', now, id)
-    if call('zcard', p..'recent') > ${RECENT_LIMIT} then call('zremrangebyscore', p..'recent', '-inf', now - ${RECENT_MS}) end
-    if call('zcard', p..'recent') > ${RECENT_MOST} then call('zremrangebyrank', p..'recent', 0, ${RECENT_MOST / 2}) end
+    call('zadd', p..'tombstones', now, id)
+    if call('zcard', p..'tombstones') > ${TOMBSTONE_SWEEP_SIZE} then call('zremrangebyscore', p..'tombstones', '-inf', now - ${TOMBSTONE_TTL_MS}) end
+    if call('zcard', p..'tombstones') > ${MAX_TOMBSTONES} then call('zremrangebyrank', p..'tombstones', 0, ${MAX_TOMBSTONES / 2}) end
   end
 end
 
 local function die(p, id, markers)
-  -- By Redis's own clock, not by that of whoever asks: of one job no two deaths have the same time.
+  -- Redis's own clock is used, so no two deaths of one job have the same time.
   local time = call('time')
   call('zadd', p..'dead', time[1] * 1000 + math.floor(time[2] / 1000), id)
   call('srem', p..'twins', id)

@@ -37,7 +37,7 @@ const FORGET = new RedisScript(`
 local call = redis.call
 for n = 2, #ARGV do
   local p, noted = KEYS[n], tonumber(call('zscore', KEYS[1], ARGV[n]) or 0)
-  if noted < tonumber(ARGV[1]) and call('exists', p..'jobs', p..'finished', p..'recent', p..'paused', p..'dropped') == 0 then
+  if noted < tonumber(ARGV[1]) and call('exists', p..'jobs', p..'ended', p..'tombstones', p..'paused', p..'dropped') == 0 then
     call('zrem', KEYS[1], ARGV[n])
   end
 end`);

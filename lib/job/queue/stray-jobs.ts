@@ -113,7 +113,7 @@ local function putBack(id, record)
     if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', due) end
     return
   end
-  -- A list of blocked jobs that nobody knows of any more gives them back once it is known again.
+  -- A list of blocked jobs that was missing from the set of lists returns its jobs once it is in the set again.
   local class = record:match('^{"data":{[^{}%[%]]-"class":"([^"\\\\]+)"')
   if class and call('lpos', p..'blocked:'..class, id) then return call('sadd', ns..'${BLOCKED_KEY}', p..'blocked:'..class) end
   if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, now) end

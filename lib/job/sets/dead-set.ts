@@ -3,7 +3,7 @@ import { CHANNEL, isUuid } from '../outbox/table';
 import { dispatch } from '../queue/dispatch';
 import { deadRecord, retriedRecord } from '../record/record';
 import { describeJob, type JobEntry } from './entry';
-import { JobSet } from './job-set';
+import { inOrderOf, JobSet } from './job-set';
 import type { Transition } from './move-script';
 import type { RowCondition } from './outbox-rows';
 import {
@@ -91,10 +91,7 @@ export class DeadSet extends JobSet {
   }
 
   protected async entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]> {
-    const found = await findDead(this.sources.knex, refs);
-    return refs.flatMap(({ id, queue }) => {
-      return found.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
-    });
+    return inOrderOf(refs, await findDead(this.sources.knex, refs));
   }
 
   protected async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
@@ -157,7 +154,7 @@ export class DeadSet extends JobSet {
       const states = await dispatch(redis, jobs);
       const these = theseDead(rows);
       await trx.raw(`delete from job_dead where ${these.sql}`, [...these.values]);
-      return { moved: states.filter((state) => state !== 'finished').length, chosen: rows.length };
+      return { moved: states.filter((state) => state !== 'ended').length, chosen: rows.length };
     });
   }
 }

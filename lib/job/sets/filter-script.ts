@@ -11,26 +11,26 @@
  */
 export const FILTER_LUA = String.raw`
 local find, sub, lower, byte = string.find, string.sub, string.lower, string.byte
--- Records read, in units of about 1.5 kB.
+-- The number of records read, in units of about 1.5 kB.
 local work = 0
 local PARSED = 8
 
-local function contains(text, needles)
-  for i = 1, #needles do
-    if find(text, needles[i], 1, true) then return true end
+local function contains(text, terms)
+  for i = 1, #terms do
+    if find(text, terms[i], 1, true) then return true end
   end
   return false
 end
 
--- Whether a parsed value contains one of the needles in a key, a string, a number.
-local function holds(value, needles)
+-- Returns true if a parsed value contains one of the terms in a key, a string or a number.
+local function holds(value, terms)
   local kind = type(value)
-  if kind == 'string' then return contains(lower(value), needles) end
-  if kind == 'number' then return contains(string.format('%.15g', value), needles) end
-  if kind == 'boolean' then return contains(tostring(value), needles) end
+  if kind == 'string' then return contains(lower(value), terms) end
+  if kind == 'number' then return contains(string.format('%.15g', value), terms) end
+  if kind == 'boolean' then return contains(tostring(value), terms) end
   if kind ~= 'table' then return false end
   for key, inner in pairs(value) do
-    if type(key) == 'string' and contains(lower(key), needles) or holds(inner, needles) then return true end
+    if type(key) == 'string' and contains(lower(key), terms) or holds(inner, terms) then return true end
   end
   return false
 end
@@ -61,17 +61,17 @@ local function isRetrying(text)
   return status == 'retrying'
 end
 
--- Of the text of an error only the messages count: file names in its stack would match too much.
-local function errorHolds(options, needles)
-  if holds(field(options, 'reason'), needles) then return true end
+-- Only the messages of an error are searched: file names in its stack would match too much.
+local function errorHolds(options, terms)
+  if holds(field(options, 'reason'), terms) then return true end
   local traces = field(options, 'stacktraces')
   for _, trace in ipairs(type(traces) == 'table' and traces or {}) do
-    if type(trace) == 'string' and contains(lower((trace:gsub('\n    at [^\n]*', ''))), needles) then return true end
+    if type(trace) == 'string' and contains(lower((trace:gsub('\n    at [^\n]*', ''))), terms) then return true end
   end
   return false
 end
 
--- Where the JSON string ends that at is in: at its closing quote.
+-- Returns the position of the quote that closes the JSON string around "at".
 local function closing(text, at)
   at = find(text, '"', at, true)
   while at and byte(text, at - 1) == 92 do
@@ -83,8 +83,8 @@ local function closing(text, at)
   return at
 end
 
--- Whether a hit from at to stop, behind the mark of the options, is in the message of an error or in the reason.
--- @returns otherwise where to go on looking, if anywhere.
+-- Returns true if a hit from "at" to "stop", in the options, is in the message of an error or in the reason.
+-- Otherwise it returns false and the position from which to search on, if there is one.
 local function inMessage(text, options, at, stop)
   work = work + 0.2
   local _, open = find(text, '"stacktraces":[', options, true)
@@ -109,37 +109,37 @@ local function inMessage(text, options, at, stop)
   return stop < closing(text, reason + 11)
 end
 
--- The first hit from a place on, whatever the case of its letters. Only a rare part of the needle is looked for, in one
--- of its forms: to lower a text takes ten times as long, since Redis computes a hash of each string that it makes.
-local function hitIn(text, needle, part, from)
-  local offset, last = needle.offset, needle.length - 1
+-- Finds the first hit from a position on, in upper or lower case. It searches for a rare part of the term only, in one
+-- of its forms: lowering the text takes ten times as long, since Redis hashes each string that a script makes.
+local function hitIn(text, term, part, from)
+  local offset, last = term.offset, term.length - 1
   local at = find(text, part, from + offset, true)
   while at do
     work = work + 0.05
-    if lower(sub(text, at - offset, at - offset + last)) == needle.text then return at - offset end
+    if lower(sub(text, at - offset, at - offset + last)) == term.text then return at - offset end
     at = find(text, part, at + 1, true)
   end
 end
 
-local function errorTextHolds(text, options, needles)
-  for _, needle in ipairs(needles) do
-    for _, part in ipairs(needle.parts) do
-      local at = hitIn(text, needle, part, options)
+local function errorTextHolds(text, options, terms)
+  for _, term in ipairs(terms) do
+    for _, part in ipairs(term.parts) do
+      local at = hitIn(text, term, part, options)
       while at do
-        local isIn, next = inMessage(text, options, at, at + needle.length - 1)
+        local isIn, next = inMessage(text, options, at, at + term.length - 1)
         if isIn then return true end
-        at = next and hitIn(text, needle, part, next)
+        at = next and hitIn(text, term, part, next)
       end
     end
   end
   return false
 end
 
--- What follows the arguments in data: attrs, tags.
-local function contextHolds(rest, needles)
+-- Parses the rest of the data behind the arguments: attrs and tags.
+local function contextHolds(rest, terms)
   local attrs = field(rest, 'attrs')
-  return holds(field(attrs, 'requestId'), needles) or holds(field(attrs, 'attributes'), needles)
-    or holds(field(rest, 'tags'), needles)
+  return holds(field(attrs, 'requestId'), terms) or holds(field(attrs, 'attributes'), terms)
+    or holds(field(rest, 'tags'), terms)
 end
 
 local function matchesParsed(id, text)
@@ -159,7 +159,7 @@ local function matchesParsed(id, text)
   return holds(data.class, F.plainText) or holds(data.args, F.plainText) or contextHolds(data, F.plainText)
 end
 
--- Where the arguments end. nil: that cannot be told.
+-- Returns the position at which the arguments end; nil if it is ambiguous.
 local function endOfArguments(text, a)
   local e = find(text, '],"via":"', a + 9, true)
   return e and not find(text, '],"via":"', e + 1, true) and e or nil
@@ -170,11 +170,11 @@ local function rest(text, e, o)
   return parse('{"args":0' .. sub(text, e + 1, o))
 end
 
--- Whether a form of a needle is in the class, the arguments, the context or the errors. nil: that takes parsing.
-local function formHolds(text, needle, part, c, a, o)
-  local at, e, attrs, isIn = hitIn(text, needle, part, c), nil, nil, nil
+-- Returns true if a form of a term is in the class, the arguments, the context or the errors; nil if only parsing tells.
+local function formHolds(text, term, part, c, a, o)
+  local at, e, attrs, isIn = hitIn(text, term, part, c), nil, nil, nil
   while at do
-    local stop, next = at + needle.length - 1, nil
+    local stop, next = at + term.length - 1, nil
     if stop < a then return true end
     if at < a + 9 then
       next = a + 9
@@ -189,15 +189,15 @@ local function formHolds(text, needle, part, c, a, o)
       isIn, next = inMessage(text, o, at, stop)
       if isIn then return true end
     end
-    at = next and hitIn(text, needle, part, next)
+    at = next and hitIn(text, term, part, next)
   end
   return false
 end
 
 local function textHolds(text, c, a, o)
-  for _, needle in ipairs(F.text) do
-    for _, part in ipairs(needle.parts) do
-      local found = formHolds(text, needle, part, c, a, o)
+  for _, term in ipairs(F.text) do
+    for _, part in ipairs(term.parts) do
+      local found = formHolds(text, term, part, c, a, o)
       if found ~= false then return found end
     end
   end
@@ -220,7 +220,7 @@ local function matches(id, text)
   local o = find(text, '},"options":{"timestamp":', a, true)
   if not o or find(text, '},"options":{"timestamp":', o + 1, true) then return matchesParsed(id, text) end
   if F.failedSince then
-    -- Quotes in texts are escaped, so that no error holds this mark.
+    -- Quotes in texts are escaped, so no error contains this mark.
     local at = string.match(text, '"failures":%[{[^{}%[%]]-"at":(%d+)', o)
     if (tonumber(at) or 0) < F.failedSince then return false end
   end

@@ -106,12 +106,32 @@ export abstract class JobSet {
   }
 }
 
+/** A set of jobs that will run by themselves. */
+export abstract class PendingSet extends JobSet {
+  /** Changes the time of jobs. @param at a time in the past means now. */
+  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(rescheduleTo(at), selection, options);
+  }
+
+  /** Moves jobs to the dead set. */
+  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(KILL, selection, options);
+  }
+}
+
+/** The entries that are referred to, in the order of the references. */
+export function inOrderOf(refs: readonly CheckedRef[], entries: readonly JobEntry[]): JobEntry[] {
+  return refs.flatMap(({ id, queue }) => {
+    return entries.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
+  });
+}
+
 /** @returns the transition to the tail of the queue; attempts stay counted. */
 export function toQueue(action: JobAction): Transition {
   return { action, to: 'queue', prepare: async (jobs) => jobs.map((job) => rewritten(job.text, queuedRecord)) };
 }
 
-export const KILL: Transition = {
+const KILL: Transition = {
   action: 'kill',
   to: 'dead',
   prepare: async (jobs) => jobs.map((job) => rewritten(job.text, killedRecord)),
@@ -120,7 +140,7 @@ export const KILL: Transition = {
 const DELETE: Transition = { action: 'delete', to: 'delete' };
 
 /** @param at a time in the past means now. @throws InvalidRequestError. */
-export function rescheduleTo(at: Date): Transition {
+function rescheduleTo(at: Date): Transition {
   const ms = at instanceof Date ? at.getTime() : Number.NaN;
   if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
   // bee-queue looks for due jobs from score 0 on, so a negative one would never run.

@@ -265,7 +265,7 @@ const ANSWER_MS = 1000;
 
 /**
  * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids
- * in `finished`, so a failure here is made good by a processor's completer some seconds later.
+ * in `ended`, so a failure here is made good by a processor's completer some seconds later.
  */
 export async function completeRows(
   { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },
@@ -277,7 +277,7 @@ export async function completeRows(
   try {
     await deleteRows(knex, ids);
     for (const queue of new Set(own.map((job) => job.queue))) {
-      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'finished'), ids));
+      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'ended'), ids));
     }
   } catch {
     // The completer of a job processor deletes them later.

@@ -236,8 +236,8 @@ const WITHIN = [
 ].map((part) => `lower((${part})::text) like any (?)`);
 
 function textCondition(text: string): RowCondition {
-  const plain = plainNeedles(text).map(likePattern);
-  const encoded = jsonNeedles(text).map(likePattern);
+  const plain = plainTerms(text).map(likePattern);
+  const encoded = jsonTerms(text).map(likePattern);
   return {
     sql: `lower(id::text) like any (?) or lower(class) like any (?) or lower(payload) like any (?) and (${WITHIN.join(' or ')})`,
     values: [plain, plain, encoded, ...WITHIN.map(() => encoded)],
@@ -249,7 +249,7 @@ function likePattern(text: string): string {
 }
 
 /** A text to search for without regard to case, as filter-script.ts takes it. */
-export interface Needle {
+export interface SearchTerm {
   /** In lower case. */
   readonly text: string;
   /** Length of `text`, in bytes. */
@@ -268,18 +268,18 @@ const MOST_LETTERS = 2;
 /**
  * @returns the texts to search for. Lua lowers only A to Z, so words with other capitals are searched in both cases.
  */
-export function plainNeedles(text: string): string[] {
+export function plainTerms(text: string): string[] {
   return [...new Set([text.toLowerCase(), asciiLower(text.toUpperCase()), asciiLower(text)])];
 }
 
 /** The same for JSON: escaped as within a string, and as given, for somebody who types `"userId":7`. */
-export function jsonNeedles(text: string): string[] {
-  const needles = plainNeedles(text);
-  return [...new Set([...needles.map((needle) => JSON.stringify(needle).slice(1, -1)), ...needles])];
+export function jsonTerms(text: string): string[] {
+  const terms = plainTerms(text);
+  return [...new Set([...terms.map((term) => JSON.stringify(term).slice(1, -1)), ...terms])];
 }
 
 /** Chooses the rarest part of a text, since only that is searched for in each record. */
-export function toNeedle(text: string): Needle {
+export function toSearchTerm(text: string): SearchTerm {
   const characters = Array.from(text);
   let best = { start: 0, part: characters.slice(0, 1), rarity: -1 };
   for (let start = 0; start < characters.length; start++) {

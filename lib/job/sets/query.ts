@@ -4,7 +4,7 @@ import type { Caller, Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { QUEUE_NAME } from '../definition/options';
 import type { JobEntry } from './entry';
-import { jsonNeedles, plainNeedles, toNeedle } from './outbox-rows';
+import { jsonTerms, plainTerms, toSearchTerm } from './outbox-rows';
 import type { ScanPosition } from './scan-script';
 
 /** Selects jobs of a set; a job must meet all conditions that are given. */
@@ -101,8 +101,8 @@ export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds =
     failedSince,
     ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
     ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
-    ...(error !== undefined && { error: jsonNeedles(error).map(toNeedle), plainError: plainNeedles(error) }),
-    ...(text !== undefined && { text: jsonNeedles(text).map(toNeedle), plainText: plainNeedles(text) }),
+    ...(error !== undefined && { error: jsonTerms(error).map(toSearchTerm), plainError: plainTerms(error) }),
+    ...(text !== undefined && { text: jsonTerms(text).map(toSearchTerm), plainText: plainTerms(text) }),
   });
 }
 

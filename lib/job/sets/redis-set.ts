@@ -1,5 +1,5 @@
 import { describeJob, isRetrying, type JobEntry } from './entry';
-import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
+import { inOrderOf, PendingSet, toQueue } from './job-set';
 import { locate, SetMover, type Transition } from './move-script';
 import {
   type BulkOptions,
@@ -82,10 +82,10 @@ export class RedisSet {
     const { redis, queues } = this.sources;
     const located = await locate(redis, queues, refs);
     const found = located.filter((job) => isRetrying(job.text) === this.kind.retrying);
-    return refs.flatMap(({ id, queue }) => {
-      const job = found.find((one) => one.id === id && (queue === undefined || one.queue === queue));
-      return job ? [this.describe(job)] : [];
-    });
+    return inOrderOf(
+      refs,
+      found.map((job) => this.describe(job)),
+    );
   }
 
   /** @returns an upper bound for the number of jobs that a scan meets. */
@@ -110,14 +110,17 @@ export class RedisSet {
   }
 }
 
-/** A set whose jobs are in Redis only. */
-export abstract class RedisJobSet extends JobSet {
+const RETRY = toQueue('retry');
+
+/** Jobs that have failed and will run again by themselves, soonest first. They are in Redis only. */
+export class RetrySet extends PendingSet {
+  readonly name = 'retry';
   private readonly jobs: RedisSet;
   private readonly mover: SetMover;
 
-  constructor(sources: SetSources, kind: RedisSetKind) {
+  constructor(sources: SetSources) {
     super(sources);
-    this.jobs = new RedisSet(sources, kind);
+    this.jobs = new RedisSet(sources, { name: 'retry', retrying: true });
     this.mover = new SetMover(sources, this.jobs);
   }
 
@@ -148,30 +151,9 @@ export abstract class RedisJobSet extends JobSet {
   protected moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     return this.mover.moveMatching(move, filter, run);
   }
-}
-
-const RETRY = toQueue('retry');
-
-/** Jobs that have failed and will run again by themselves, soonest first. */
-export class RetrySet extends RedisJobSet {
-  readonly name = 'retry';
-
-  constructor(sources: SetSources) {
-    super(sources, { name: 'retry', retrying: true });
-  }
 
   /** Makes jobs run now: they go to the tails of their queues; their attempts stay counted. */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(RETRY, selection, options);
-  }
-
-  /** Changes the time of jobs. @param at a time in the past means now. */
-  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(rescheduleTo(at), selection, options);
-  }
-
-  /** Moves jobs to the dead set. */
-  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(KILL, selection, options);
   }
 }

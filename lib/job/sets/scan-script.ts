@@ -52,7 +52,7 @@ local skip, limit, budget, ids = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(
 local range = NEWEST and 'zrevrange' or 'zrange'
 local buffered = math.max(20, math.ceil(400 / #KEYS))
 
--- Bytes, as Redis orders them: Lua would ask the locale.
+-- Compares bytes, as Redis does: Lua's own comparison depends on the locale.
 local function before(one, other)
   for i = 1, math.min(#one, #other) do
     local x, y = one:byte(i), other:byte(i)
@@ -67,7 +67,7 @@ local function isBehind(q, itsScore, itsId)
   return itsId ~= after and before(itsId, after) == NEWEST
 end
 
--- The first rank behind the position.
+-- Returns the first rank behind the position.
 local function start(q, key)
   local low, high = 0, score and call('zcard', key) or 0
   while low < high do

@@ -3,7 +3,7 @@ import { insertDeaths } from '../outbox/dead-jobs';
 import { isUuid } from '../outbox/table';
 import { newRecord } from '../record/record';
 import { describeRow, type JobEntry, killedRecord, rewritten } from './entry';
-import { JobSet, KILL, rescheduleTo, toQueue } from './job-set';
+import { inOrderOf, PendingSet, toQueue } from './job-set';
 import { locate, SetMover, type Transition } from './move-script';
 import {
   countRows,
@@ -48,7 +48,7 @@ const LATEST_MS = Date.UTC(9999, 11);
  * Jobs that were enqueued for later and have not run yet, soonest first. Ours wait in the outbox in Postgres; those of
  * plain bee-queue producers wait in Redis.
  */
-export class ScheduledSet extends JobSet {
+export class ScheduledSet extends PendingSet {
   readonly name = 'scheduled';
   private readonly inRedis: RedisSet;
   private readonly mover: SetMover;
@@ -101,16 +101,6 @@ export class ScheduledSet extends JobSet {
     return this.many(PROMOTE, selection, options);
   }
 
-  /** Changes the time of jobs. @param at a time in the past means now. */
-  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(rescheduleTo(at), selection, options);
-  }
-
-  /** Moves jobs to the dead set. */
-  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(KILL, selection, options);
-  }
-
   protected async moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number> {
     return (await this.rowMover.moveRefs(move, refs)) + (await this.mover.moveRefs(move, refs));
   }
@@ -130,10 +120,7 @@ export class ScheduledSet extends JobSet {
     const condition = theseRows(refs.map(({ id }) => id).filter(isUuid));
     const all = { after: undefined, offset: 0, limit: refs.length };
     const ours = await this.describe(await pageOfRows(this.sources.knex, condition, all, []));
-    const entries = [...ours, ...(await this.inRedis.entriesOf(refs))];
-    return refs.flatMap(({ id, queue }) => {
-      return entries.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
-    });
+    return inOrderOf(refs, [...ours, ...(await this.inRedis.entriesOf(refs))]);
   }
 
   /** Describes rows of a page; the records of jobs that are in Redis are read here. */

@@ -13,7 +13,7 @@ export async function up(knex: Knex): Promise<void> {
       attempts integer not null default 1,
       response text,
       error text,
-      -- Who is sending: a token of that one attempt, and the Postgres session of its process.
+      -- The sender: a token of that one attempt, and the Postgres session of its process.
       claim uuid not null,
       claimed_at timestamptz not null,
       claimed_by_pid integer not null,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { Typist } from './typist';
 
 let ran = 0;
@@ -15,17 +15,13 @@ class ReportJob extends Job {
 }
 
 describe('jobs cron', () => {
-  let system: JobSystem;
   let typist: Typist;
-  before(async () => {
-    system = await JobSystem.start();
-    typist = new Typist(system, [ReportJob], { via: 'cli:ada' });
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_cron');
     ran = 0;
+  });
+  before(() => {
+    typist = new Typist(system, [ReportJob], { via: 'cli:ada' });
   });
 
   it('says that there are none', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { Typist } from './typist';
 
 const ran: number[] = [];
@@ -13,16 +13,12 @@ class CountJob extends Job<[n: number]> {
 }
 
 describe('jobs pause, resume and clear', () => {
-  let system: JobSystem;
   let typist: Typist;
-  before(async () => {
-    system = await JobSystem.start();
-    typist = new Typist(system, [CountJob], { via: 'cli:ada' });
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
+  });
+  before(() => {
+    typist = new Typist(system, [CountJob], { via: 'cli:ada' });
   });
 
   it('pause and resume a queue that is really served, once each, and tell the log', async () => {

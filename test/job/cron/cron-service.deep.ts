@@ -6,18 +6,12 @@ import pg from 'pg';
 import { CronTable } from '../../../lib/job/cron/cron-table';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, NEW_YEARS, ran, recurring, sleptSince2023, ticksOf } from './cron-stage';
 import { YearlyJob } from './yearly-job';
 
 describe('recurring jobs, while processors come and go,', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_cron');
     ran.length = 0;
   });

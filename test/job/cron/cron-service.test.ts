@@ -6,23 +6,19 @@ import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, NEW_YEARS, ran, recurring, sleptSince2023, ticksOf } from './cron-stage';
 
 const HOUR = 3_600_000;
 
 describe('recurring jobs', () => {
-  let system: JobSystem;
   let board: CronTable;
-  before(async () => {
-    system = await JobSystem.start();
-    board = new CronTable(system.database.knex);
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_cron');
     ran.length = 0;
+  });
+  before(() => {
+    board = new CronTable(system.database.knex);
   });
 
   const processor = (...classes: JobClass[]) => system.processor(classes);

@@ -5,7 +5,7 @@ import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const ran: number[] = [];
 const contexts: unknown[] = [];
@@ -43,13 +43,7 @@ class ShyJob extends Job {
 const upTo = (count: number) => [...Array(count).keys()];
 
 describe('the enqueuer', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
     contexts.length = 0;
   });

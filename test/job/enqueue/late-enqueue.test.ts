@@ -3,7 +3,7 @@ import { Job } from '../../../lib/job/job';
 import { transaction } from '../../../lib/model/transaction';
 import { deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const ran: string[] = [];
 
@@ -14,13 +14,7 @@ class NoteJob extends Job<[name: string]> {
 }
 
 describe('what is enqueued by work that transaction() did not wait for', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
   });
 

@@ -27,7 +27,7 @@ async function standing(client: RedisClient) {
     client.lRange('bq:default:active', 0, -1),
     client.zRange('bq:default:delayed', 0, -1),
     client.zRange('bq:default:dead', 0, -1),
-    client.zRange('bq:default:finished', 0, -1),
+    client.zRange('bq:default:ended', 0, -1),
     client.hGetAll('bq:default:deliveries'),
   ]);
   return { jobs, waiting, active, delayed, dead, finished, deliveries: { ...deliveries } };

@@ -10,7 +10,7 @@ import { DYING_LIMIT } from '../../../lib/job/queue/keys';
 import { findJob } from '../../../lib/job/sets/find-job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from '../sets/set-sources';
 import { recordText, store, storeDead } from '../sets/stored-job';
 
@@ -28,24 +28,20 @@ class MoodyJob extends Job<[name: string]> {
 }
 
 describe('jobs that die', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
-    sets = setsOf(setSources(system));
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
     deadly = true;
+  });
+  before(() => {
+    sets = setsOf(setSources(system));
   });
 
   const stores = () => ({ knex: system.database.knex, redis: system.redis.client });
   const isDead = (id: string) => until('it is dead', async () => (await system.deadIds()).includes(id));
   const inRedis = async () => {
     const { client } = system.redis;
-    const places = ['dead', 'failed', 'jobs', 'cursor', 'progress', 'deliveries', 'finished', 'twins'];
+    const places = ['dead', 'failed', 'jobs', 'cursor', 'progress', 'deliveries', 'ended', 'twins'];
     const there = await Promise.all(places.map((place) => client.exists(`bq:default:${place}`)));
     return places.filter((_, index) => there[index] === 1);
   };
@@ -212,8 +208,8 @@ describe('jobs that die', () => {
     await isMoved(sets.dead.deleteMany({ ids: [id] }));
     const { client } = system.redis;
     for (const round of ['one', 'another']) {
-      await client.zAdd('bq:default:finished', { score: Date.now(), value: `${round} sweep` });
-      await until('there was a sweep', async () => (await client.exists('bq:default:finished')) === 0);
+      await client.zAdd('bq:default:ended', { score: Date.now(), value: `${round} sweep` });
+      await until('there was a sweep', async () => (await client.exists('bq:default:ended')) === 0);
     }
     await store(client, 'dead', { id, class: 'MoodyJob', args: ['a'], errors: ['no a'], at: 5000 });
     await until('it is swept up again', async () => (await inRedis()).length === 0);
@@ -263,7 +259,7 @@ describe('jobs that die', () => {
     await system.processor([MoodyJob]);
     const { id } = await MoodyJob.performLater('a');
     await isDead(id);
-    assert.notEqual(await system.redis.client.zScore('bq:default:recent', id), null);
+    assert.notEqual(await system.redis.client.zScore('bq:default:tombstones', id), null);
     deadly = false;
     await isMoved(sets.dead.retryMany({ ids: [id] }));
     await until('it has run again', () => ran.length === 2);
@@ -286,7 +282,7 @@ describe('jobs that die', () => {
     const ids = [randomUUID(), '7'];
     for (const id of ids) await storeDead(system.database.knex, { id, at: Date.now() - 60_000 });
     await system.redis.client.zAdd(
-      'bq:default:finished',
+      'bq:default:ended',
       ids.map((value) => ({ score: Date.now(), value })),
     );
     processor.quiet();

@@ -4,7 +4,7 @@ import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Typist } from '../cli/typist';
 import { sleptSince2023 } from '../cron/cron-stage';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const ELSEWHERE = '7a1c2f0e-6a52-4c1a-9b1e-0d6f5c3b2a19';
 const KEY = 'catamount:installation';
@@ -17,13 +17,7 @@ class NoteJob extends Job<[name: string]> {
 }
 
 describe('a database that was copied from another installation', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_installation, job_cron');
     ran.length = 0;
   });

@@ -47,7 +47,7 @@ describe('a job that went to the outbox since Redis did not answer, and reached 
     gate.open();
     const ended = () => system.redis.client.hLen('bq:default:jobs').then((count) => count === 0);
     await until('it has ended', ended);
-    await system.redis.client.del('bq:default:recent');
+    await system.redis.client.del('bq:default:tombstones');
     await system.processor([HeldJob], { tuning: { outbox: { pollMs: 20, routineMs: 20, sweepMs: 20 } } });
     await until('its row is gone', async () => (await system.outboxSize()) === 0);
     await HeldJob.performLater('behind');

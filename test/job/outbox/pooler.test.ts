@@ -6,7 +6,7 @@ import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
 import { TransactionPooler } from '../../support/transaction-pooler';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 const HOUR = 3_600_000;
 const ran: string[] = [];
@@ -18,15 +18,9 @@ class NoteJob extends Job<[note: string]> {
 }
 
 describe('a pooler in transaction mode', () => {
-  let system: JobSystem;
   let pooler: TransactionPooler;
   let database: Database;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(async () => {
     ran.length = 0;
     pooler = await TransactionPooler.open(system.postgres.url);
     database = new Database(pooler.url, { production: false, events: system.events });

@@ -165,7 +165,7 @@ describe('the relay', () => {
       await postgres.query<{ id: string }>('select id from job_outbox order by run_at')
     ).map(({ id }) => id);
     await connect();
-    await redis.client.zAdd('bq:default:recent', { score: Date.now(), value: ended });
+    await redis.client.zAdd('bq:default:tombstones', { score: Date.now(), value: ended });
     await redis.client.hSet('bq:default:jobs', copied, 'as copied before a crash');
     await redis.client.lPush('bq:default:waiting', copied);
     copy();

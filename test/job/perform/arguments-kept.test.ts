@@ -3,7 +3,7 @@ import type { EventMap } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
 import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { setSources } from '../sets/set-sources';
 
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
@@ -47,13 +47,7 @@ class BlockedJob extends Job<[given: Given]> {
 
 /** Arguments are objects of the run; what is kept is what was enqueued. Sidekiq and ActiveJob promise the same. */
 describe('arguments that a run changes in place', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     got.length = 0;
   });
 

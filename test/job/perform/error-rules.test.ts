@@ -3,7 +3,7 @@ import { currentContext } from '../../../lib/core/execution-context';
 import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 /** A clock so far behind that every retry is due at once. */
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
@@ -54,13 +54,7 @@ class BrokenHandlerJob extends Job {
 }
 
 describe('retryOn and discardOn, of jobs that run', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     told.length = 0;
   });
 

@@ -10,7 +10,7 @@ import { findJob } from '../../../lib/job/sets/find-job';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 /** A clock so far behind that every retry is due at once. */
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
@@ -53,13 +53,7 @@ class VerdictJob extends Job<[verdict: 'discard' | 'kill' | 'now' | 'broken rule
 }
 
 describe('performing', () => {
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
   });
 

@@ -6,7 +6,7 @@ import { Job } from '../../../lib/job/job';
 import { ErrorReporter } from '../../../lib/job/perform/error-reporter';
 import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 
 type Login = { readonly name: string; readonly password: string };
 
@@ -27,13 +27,8 @@ class SecretJob extends Job<[address: string]> {
 }
 
 describe('the error reporter', () => {
-  let system: JobSystem;
   let reporter: ErrorReporter | undefined;
-  before(async () => {
-    system = await JobSystem.start();
-  });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
+  const system = useJobSystem();
   afterEach(() => reporter?.stop(Deadline.after(30_000)));
 
   const start = async (report: (given: ErrorReport) => unknown) => {

@@ -7,7 +7,7 @@ import { PROCESS_KEYS, ProcessList, readProcessInfo } from '../../../lib/job/pro
 import { commandsKey, PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
-import { JobSystem } from '../job-system';
+import { JobSystem, useJobSystem } from '../job-system';
 
 const FAST = { heartbeatMs: 20, infoMs: 60 };
 const gate = new Gate();
@@ -132,16 +132,12 @@ class NamedJob extends Job<[name: string]> {
 }
 
 describe('commands by Redis', () => {
-  let system: JobSystem;
   let processes: ProcessList;
-  before(async () => {
-    system = await JobSystem.start();
-    processes = new ProcessList(system.redis.client);
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     ran.length = 0;
+  });
+  before(() => {
+    processes = new ProcessList(system.redis.client);
   });
 
   const start = async (options: Parameters<JobSystem['processor']>[1] = {}) => {

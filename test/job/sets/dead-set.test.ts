@@ -5,7 +5,7 @@ import { Job } from '../../../lib/job/job';
 import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { RetrySet } from '../../../lib/job/sets/redis-set';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, setSources } from './set-sources';
 import { store, storeDead } from './stored-job';
 
@@ -18,16 +18,12 @@ class MoodyJob extends Job<[name: string]> {
 }
 
 describe('the dead set', () => {
-  let system: JobSystem;
   let dead: DeadSet;
-  before(async () => {
-    system = await JobSystem.start();
-    dead = new DeadSet(setSources(system));
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     why = 'no';
+  });
+  before(() => {
+    dead = new DeadSet(setSources(system));
   });
 
   const kill = async (...names: string[]) => {

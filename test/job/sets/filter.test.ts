@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { failedRecord, readRecord } from '../../../lib/job/record/record';
 import { InvalidRequestError, type JobFilter } from '../../../lib/job/sets/query';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, recordText, type StoredJob, storeDead } from './stored-job';
 
@@ -45,7 +45,7 @@ const LOOKALIKES = [
   { empty: {}, options: { timestamp: 1, stacktraces: ['Error: alpha'] }, status: 'retrying' },
   { class: 'AlphaJob', args: [], tags: ['alpha'] },
 ];
-const needle = fc.constantFrom(...WORDS);
+const term = fc.constantFrom(...WORDS);
 const word = fc.constantFrom(...WORDS, ...MARKS);
 const value = fc.letrec((tie) => ({
   json: fc.oneof(
@@ -75,10 +75,10 @@ const job: fc.Arbitrary<StoredJob> = fc.record(
 
 const CONDITIONS = {
   class: fc.constantFrom('AlphaJob', 'Quote"Job'),
-  tag: needle,
-  error: fc.oneof(needle, fc.constantFrom('ALPHA', 'error', 'at next', 'some-file', 'reason', 'attempts')),
+  tag: term,
+  error: fc.oneof(term, fc.constantFrom('ALPHA', 'error', 'at next', 'some-file', 'reason', 'attempts')),
   text: fc.oneof(
-    needle,
+    term,
     fc.constantFrom(...NOWHERE, 'ALPHA', 'beta', 'ärger', 'tenant', 'req-', 'Quote"Job', 'id-1', 'betajob'),
   ),
 };
@@ -92,20 +92,20 @@ const filter: fc.Arbitrary<JobFilter> = fc.oneof(
 
 /** What a filter means, without any cleverness. */
 function meets(id: string, given: StoredJob, { class: name, tag, error, text }: JobFilter): boolean {
-  const within = (hay: string, needle: string) => hay.toLowerCase().includes(needle.toLowerCase());
+  const within = (hay: string, term: string) => hay.toLowerCase().includes(term.toLowerCase());
   const messages = [...(given.errors ?? []).map((message) => `Error: ${message}`), given.reason ?? ''];
   const leaves = (json: unknown): unknown[] =>
     typeof json === 'object' && json !== null
       ? Object.entries(json).flatMap(([key, inner]) => [key, ...leaves(inner)])
       : [json];
-  const holds = (needle: string) =>
-    within(id, needle) ||
-    within(given.class ?? 'PlainJob', needle) ||
-    leaves(given.args ?? []).some((leaf) => within(String(leaf), needle)) ||
-    messages.some((message) => within(message, needle)) ||
-    (given.tags ?? []).some((one) => within(one, needle)) ||
-    within(given.requestId ?? '', needle) ||
-    leaves(given.attributes ?? {}).some((leaf) => within(String(leaf), needle));
+  const holds = (term: string) =>
+    within(id, term) ||
+    within(given.class ?? 'PlainJob', term) ||
+    leaves(given.args ?? []).some((leaf) => within(String(leaf), term)) ||
+    messages.some((message) => within(message, term)) ||
+    (given.tags ?? []).some((one) => within(one, term)) ||
+    within(given.requestId ?? '', term) ||
+    leaves(given.attributes ?? {}).some((leaf) => within(String(leaf), term));
   return (
     (name === undefined || (given.class ?? 'PlainJob') === name) &&
     (tag === undefined || (given.tags ?? []).includes(tag)) &&
@@ -115,14 +115,11 @@ function meets(id: string, given: StoredJob, { class: name, tag, error, text }: 
 }
 
 describe('a filter', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem();
+  before(() => {
     sets = setsOf(setSources(system));
   });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
 
   it('finds what it says, whatever the jobs are like, ours or written by others', async () => {
     await fc.assert(

@@ -4,7 +4,7 @@ import { Job } from '../../../lib/job/job';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { store, storeDead } from './stored-job';
 
@@ -22,14 +22,11 @@ class HeldUpJob extends Job<[name: string]> {
 }
 
 describe('finding a job', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem();
+  before(() => {
     sets = setsOf(setSources(system));
   });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
 
   const placeOf = async (id: string) => (await sets.find(id)).place;
 

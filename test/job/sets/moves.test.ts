@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store, storeDead } from './stored-job';
 
@@ -56,14 +56,11 @@ const step = fc.record({
 });
 
 describe('moves of jobs', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem();
+  before(() => {
     sets = setsOf(setSources(system));
   });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
 
   async function create(kind: Kind, index: number): Promise<Job> {
     const { client } = system.redis;

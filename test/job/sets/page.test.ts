@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { InvalidRequestError, type JobFilter, type JobPage, type PageRequest } from '../../../lib/job/sets/query';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store, storeDead } from './stored-job';
 
@@ -47,14 +47,11 @@ async function allPages(read: (request: PageRequest) => Promise<JobPage>, reques
 }
 
 describe('a page', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem();
+  before(() => {
     sets = setsOf(setSources(system, ['gamma', 'alpha', 'beta', 'alpha']));
   });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
 
   /** Reads by offset and by cursor, and compares with what should be there, in order. */
   async function check(

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 
 const ran: string[] = [];
@@ -19,17 +19,13 @@ class MoodyJob extends Job<[name: string]> {
 }
 
 describe('jobs that an operator moves', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
-    sets = setsOf(setSources(system));
-  });
-  after(() => system.stop());
-  beforeEach(async () => {
-    await system.reset();
+  const system = useJobSystem(() => {
     mood = 'work';
     ran.length = 0;
+  });
+  before(() => {
+    sets = setsOf(setSources(system));
   });
 
   const outboxIsEmpty = () => until('the outbox is empty', async () => (await system.outboxSize()) === 0);

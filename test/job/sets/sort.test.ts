@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import type { JobSet } from '../../../lib/job/sets/job-set';
 import { InvalidRequestError, type JobFilter, SORT_KEYS, type SortKey } from '../../../lib/job/sets/query';
-import { JobSystem } from '../job-system';
+import { useJobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store, storeDead } from './stored-job';
 
@@ -10,14 +10,11 @@ import { payloadText, store, storeDead } from './stored-job';
 const SOON = Date.now() + 3_600_000;
 
 describe('a sorted page', () => {
-  let system: JobSystem;
   let sets: Sets;
-  before(async () => {
-    system = await JobSystem.start();
+  const system = useJobSystem();
+  before(() => {
     sets = setsOf(setSources(system));
   });
-  after(() => system.stop());
-  beforeEach(() => system.reset());
 
   const idsOf = async (set: JobSet, by: SortKey, descending: boolean, filter: JobFilter = {}) => {
     const { entries, total } = await set.page({ ...filter, sort: { by, descending } });
