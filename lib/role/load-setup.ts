@@ -1,8 +1,8 @@
-import { UserError } from '../core/errors';
+import { EXIT, UserError } from '../core/errors';
 import { checkJobSetup, type JobSetup } from '../job/definition/setup';
 import { checkMailSetup, type MailSetup } from '../mailer/definition/setup';
 import { toError } from '../support/async';
-import type { AppDefinition } from './app-definition';
+import type { AppDefinition, Routes } from './app-definition';
 
 /**
  * Loads a module that the manifest gives as a function: `() => import('./job-setup')`.
@@ -38,4 +38,13 @@ export async function loadJobSetup({ jobSetup }: Pick<AppDefinition, 'jobSetup'>
 /** The app's extensions of its mail; empty without `mailSetup`. @throws UserError that names the file. */
 export async function loadMailSetup({ mailSetup }: Pick<AppDefinition, 'mailSetup'>): Promise<MailSetup> {
   return mailSetup ? loadSetup('mailSetup', mailSetup, checkMailSetup) : {};
+}
+
+/** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */
+export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Promise<Routes> {
+  return loadSetup('routes', routes as () => Promise<{ readonly default: Routes }>, (value, where) => {
+    if (typeof value === 'function') return value as Routes;
+    const wrong = 'its default export is no function';
+    throw new UserError(`${where}: ${wrong}; export one: (router, environment) => { … }`, EXIT.config);
+  });
 }

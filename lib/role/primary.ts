@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { runEntry } from '../cluster/child-process';
+import { CHECK_ROLE, runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { MemoryWatch } from '../cluster/primary/memory-watch';
@@ -24,6 +24,7 @@ import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
+import { type CheckMessage, type Finding, refuseMistakes } from './findings';
 import { appUrlAt, lacksPort } from './server-connections';
 import type { WebServerRole } from './single-mode';
 
@@ -132,10 +133,11 @@ export class Primary {
     try {
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
+      const permission = this.checkApp();
       const settled = await this.settleServers();
       if (this.stopped) return;
       passConfigToChildren(settled);
-      if (config.environment !== 'production') await migrate(events);
+      if (config.environment !== 'production') await permission.then(() => migrate(events));
       if (this.stopped) return;
       this.monitor.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
@@ -145,12 +147,14 @@ export class Primary {
         passConfigToChildren({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
         listening.resolve();
       };
-      const web = config.web.enabled ? this.startWeb(app, settled, onListening) : undefined;
+      const web = config.web.enabled ? this.startWeb(app, settled, onListening, permission) : undefined;
       const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
       await Promise.race([
         web,
         web && lacksPort(settled.appUrl) ? Promise.all([patience, listening.promise]) : patience,
       ]);
+      await permission;
+      if (this.stopped) return;
       this.processor?.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.collectAtRest();
@@ -203,7 +207,31 @@ export class Primary {
     };
   }
 
-  private async startWeb(app: AppDefinition, config: Config, onListening: (address: string) => void): Promise<void> {
+  /**
+   * Checks the app in a process of its own, beside whatever else a start waits for.
+   * @throws UserError with all that is wrong.
+   */
+  private checkApp(): Promise<void> {
+    const { config, events } = this;
+    passConfigToChildren(config);
+    const findings: Finding[] = [];
+    const onMessage = (message: unknown) => void findings.push(...(message as CheckMessage).findings);
+    const checked = runEntry(CHECK_ROLE, events, onMessage).then((code) => {
+      if (this.stopped) return;
+      if (code !== EXIT.ok) throw new UserError('Catamount cannot start: the app cannot be loaded, see above.', code);
+      refuseMistakes(findings, (message) => events.emit('process.warning', { message }));
+    });
+    // Whoever awaits it comes later.
+    checked.catch(() => undefined);
+    return checked;
+  }
+
+  private async startWeb(
+    app: AppDefinition,
+    config: Config,
+    onListening: (address: string) => void,
+    permission: Promise<void>,
+  ): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleModeWeb } = await import('./single-mode');
       this.web = new SingleModeWeb(app, config, this.events, this.operations, (status) =>
@@ -213,7 +241,7 @@ export class Primary {
       this.web = this.workers;
       this.memory.start();
     }
-    const address = await this.web.start(onListening);
+    const address = await this.web.start(onListening, permission);
     this.monitor.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });

@@ -29,7 +29,7 @@ import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
-import { loadJobSetup } from './load-setup';
+import { loadJobSetup, loadRoutes } from './load-setup';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -125,7 +125,7 @@ export class WebRole implements DrainableServer {
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models });
-    const { default: routes } = await app.routes();
+    const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
     const application = createApplication({
       config,

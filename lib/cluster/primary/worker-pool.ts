@@ -51,6 +51,8 @@ export class WorkerPool implements PoolCallbacks {
   private readonly everReady = new Set<Slot>();
   private readonly watch: PeriodicTask;
   private jobsRunning = true;
+  /** false: connections wait until the start is permitted. */
+  private permitted = true;
   private stopping = false;
   private operations: Operations | undefined;
 
@@ -61,17 +63,19 @@ export class WorkerPool implements PoolCallbacks {
     private readonly restarts: RestartOptions = {},
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
-    this.listener = new Listener(config.listen, () => this.handles, events);
+    this.listener = new Listener(config.listen, () => (this.permitted ? this.handles : []), events);
     const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = config.web;
     this.watch = killUnresponsive(() => this.handles, { timeoutMs, bootTimeoutMs }, events);
   }
 
   /**
    * Listens, forks all workers, and waits until every slot has been ready once.
-   * @param onListening gets the address in use before anything is forked. @returns that address.
+   * @param onListening gets the address in use before anything is forked. @param permission until it resolves nothing
+   * is served, although workers boot. @returns the address. @throws whatever `permission` rejects with.
    * @throws UserError when the address is unavailable, or when the web cannot boot, with the worker's last output.
    */
-  async start(onListening?: (address: string) => void): Promise<string> {
+  async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
+    this.permitted = permission === undefined;
     const address = await this.listener.listen();
     onListening?.(address);
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
@@ -79,7 +83,9 @@ export class WorkerPool implements PoolCallbacks {
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
     this.watch.start();
-    await this.booted.promise;
+    await Promise.all([permission, this.booted.promise]);
+    this.permitted = true;
+    this.listener.goOn();
     return address;
   }
 
