@@ -145,6 +145,7 @@ export class JobProcessor implements Service {
       tuning,
       history: tuning.history ?? true,
       fullQueues: () => this.outbox.fullQueues,
+      isIdle: () => this.outbox.isIdle,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),

@@ -9,6 +9,8 @@ import { PeriodicTask } from '../support/periodic-task';
 type ServiceName = EventMap['service.lost']['service'];
 
 const CHECK_INTERVAL_MS = 1000;
+/** Intervals of the pings while the tree is idle, ms: a Postgres that sleeps when nobody needs it may do so. */
+const IDLE_INTERVAL_MS: Readonly<Record<ServiceName, number>> = { redis: 10_000, postgres: 1_800_000 };
 /** Timeout of one ping, ms. */
 const PATIENCE_MS = 2000;
 /** A single broken connection is no outage, so it takes two failures in a row. */
@@ -20,6 +22,8 @@ export interface OutageWatchOptions {
   readonly events: Events;
   /** Makes the whole tree keep the event. */
   readonly tell: (event: RecentEvent) => Promise<void>;
+  /** @returns true while the tree has nothing to do. Default: it is never idle. */
+  readonly isIdle?: () => boolean;
   /** Interval of the checks, ms. Default 1000. */
   readonly everyMs?: number;
 }
@@ -28,13 +32,17 @@ interface Seen {
   /** Time of the first failure, ms on the monotonic clock; undefined while the service answers. */
   since: number | undefined;
   failures: number;
+  /** Time of the last ping, likewise. */
+  pingedAt: number;
 }
+
+const unseen = (): Seen => ({ since: undefined, failures: 0, pingedAt: Number.NEGATIVE_INFINITY });
 
 /** Pings Redis and Postgres, so that an outage is reported with its length. One process of a tree does this. */
 export class OutageWatch {
   private readonly seen: Readonly<Record<ServiceName, Seen>> = {
-    redis: { since: undefined, failures: 0 },
-    postgres: { since: undefined, failures: 0 },
+    redis: unseen(),
+    postgres: unseen(),
   };
   private readonly task: PeriodicTask;
   /** The reason why the connection to Redis broke: commands only say that there is none. */
@@ -62,12 +70,16 @@ export class OutageWatch {
   /** Stops, and forgets outages that go on: the process that is appointed next reports those. */
   async stop(): Promise<void> {
     await this.task.stop();
-    for (const seen of Object.values(this.seen)) Object.assign(seen, { since: undefined, failures: 0 });
+    for (const seen of Object.values(this.seen)) Object.assign(seen, unseen());
   }
 
   private async check(service: ServiceName): Promise<void> {
     const seen = this.seen[service];
     const begun = performance.now();
+    const isConnected = service === 'postgres' || this.options.redis.client.isReady;
+    const isDue = begun - seen.pingedAt >= IDLE_INTERVAL_MS[service];
+    if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;
+    seen.pingedAt = begun;
     const error = await this.failureOf(service);
     if (error === 'unknown') return;
     if (error) {

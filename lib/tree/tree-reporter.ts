@@ -17,6 +17,8 @@ import { readCommand, TREE_KEYS } from './tree-commands';
 const HEARTBEAT_MS = 1000;
 /** Time for which a tree's status is kept after its last heartbeat, s. */
 const STATUS_TTL_S = 60;
+/** The tree counts as idle after this time without a request, ms. */
+const IDLE_AFTER_MS = 60_000;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
@@ -47,6 +49,9 @@ export class TreeReporter implements Service {
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
   private written = 0;
+  /** Requests that the tree had served when it was last looked at, and the time at which that number last changed. */
+  private requests = 0;
+  private activeAt = performance.now();
 
   constructor(private readonly options: TreeReporterOptions) {
     const { redis, database, tree, events, heartbeatMs = HEARTBEAT_MS } = options;
@@ -54,7 +59,8 @@ export class TreeReporter implements Service {
     this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
     if (database) {
       const tell = (event: RecentEvent) => tree.recordEvent(event);
-      this.outages = new OutageWatch({ redis, database, events, tell, everyMs: heartbeatMs });
+      const isIdle = () => performance.now() - this.activeAt > IDLE_AFTER_MS;
+      this.outages = new OutageWatch({ redis, database, events, tell, isIdle, everyMs: heartbeatMs });
     }
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
@@ -104,6 +110,7 @@ export class TreeReporter implements Service {
     if (!redis.client.isReady) return;
     const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
+    this.noteActivity(this.treeStatus);
     const { treeStatus } = this;
     const { watched, commands } = await this.registry.heartbeat(treeStatus.id, {
       info: due ? JSON.stringify(treeStatus) : undefined,
@@ -113,6 +120,14 @@ export class TreeReporter implements Service {
     this.watched = watched;
     if (due) await this.writeFigures(treeStatus);
     await this.execute(treeStatus.id, commands);
+  }
+
+  /** A tree is active while it serves requests, or somebody watches it. */
+  private noteActivity({ stats }: TreeStatus): void {
+    const requests = stats.workerStatus.reduce((sum, { lastStatus }) => sum + (lastStatus.requestsCount ?? 0), 0);
+    if (requests === this.requests && !this.watched) return;
+    this.requests = requests;
+    this.activeAt = performance.now();
   }
 
   private async writeFigures(treeStatus: TreeStatus): Promise<void> {

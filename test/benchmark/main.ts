@@ -7,6 +7,7 @@ import { boot } from './boot';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { enqueue } from './enqueue';
 import { firstMail } from './first-mail';
+import { fleet } from './fleet';
 import { growth } from './growth';
 import { Bench, type Benchmark } from './harness/bench';
 import { endOnSignals, endWhatIsLeft } from './harness/processes';
@@ -36,6 +37,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   memory,
   growth,
   sets,
+  fleet,
 };
 const MOST_MINUTES = 120;
 const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;

@@ -65,6 +65,20 @@ const mutations: readonly Mutation[] = [
     killedBy: [LEADERSHIP],
   },
   {
+    promise: 'an idle relay asks Postgres ever more rarely',
+    file: 'lib/job/outbox/relay.ts',
+    find: 'Math.min(MAX_POLL_MS, this.pollMs * POLL_GROWTH) : POLL_MS;',
+    replace: 'POLL_MS : POLL_MS;',
+    killedBy: [LEADERSHIP],
+  },
+  {
+    promise: 'an idle tree does not keep Postgres awake to see whether it is there',
+    file: 'lib/tree/outage-watch.ts',
+    find: 'if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;',
+    replace: '',
+    killedBy: ['test/tree/outage-watch.test.ts'],
+  },
+  {
     promise: 'a relay that ends says so',
     file: 'lib/job/outbox/relay.ts',
     find: 'if (this.leadership.isLeader) await resignAsRelay(this.options.knex).catch(() => undefined);',

@@ -4,6 +4,7 @@ import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
+import { OutageWatch } from '../../lib/tree/outage-watch';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -63,6 +64,32 @@ describe('an outage', () => {
   const told = async () => (await outages()).slice(earlier).map(({ name, about }) => ({ event: name, ...about }));
   const away = () => until('it is told', async () => (await told())[0]);
   const back = () => until('it is told to be over', async () => (await told())[1]);
+
+  it('is looked for in an idle tree, too, but Postgres is not kept awake for that', async () => {
+    let pings = 0;
+    const count = () => {
+      pings++;
+    };
+    database.knex.on('query', count);
+    const events = new Events();
+    const found: string[] = [];
+    for (const name of ['service.lost', 'service.restored'] as const) events.on(name, () => found.push(name));
+    reporter.appoint(false);
+    const watch = new OutageWatch({ redis, database, events, tell: async () => {}, isIdle: () => true, everyMs: 5 });
+    watch.start();
+    try {
+      await until('it has looked', () => pings > 0);
+      await server.stop();
+      await until('it has looked several times more', () => found.length === 1);
+      await server.start();
+      await until('and again', () => found.length === 2);
+      assert.equal(pings, 1);
+    } finally {
+      await watch.stop();
+      database.knex.off('query', count);
+      reporter.appoint(true);
+    }
+  });
 
   it('of Redis is told when it begins, and with its length when it is over', async () => {
     const begun = performance.now();

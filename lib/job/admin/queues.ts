@@ -79,7 +79,7 @@ export class Queues {
   }
 
   /**
-   * Resumes a queue. Idle processors are woken at once; one that misses that polls within a second.
+   * Resumes a queue. Idle processors are woken at once; one that misses that polls within some seconds.
    * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
    */
   async resume(name: string): Promise<boolean> {

@@ -16,6 +16,11 @@ import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fet
 const POLL_MS = 2000;
 /** The same while there are queues without a peek, since nothing announces retries that become due there, ms. */
 const UNWATCHED_POLL_MS = 500;
+/** The least interval while there are no jobs: only one that was offered to a process which then died waits for it. */
+const IDLE_POLL_MS = 6000;
+const IDLE_AFTER_MS = 60_000;
+/** Interval at which it says which queues it serves; they are forgotten after ten minutes. */
+const ANNOUNCE_MS = 30_000;
 /** Queues, from the first on, that a blocking connection waits for; small Redis plans allow 20 connections in all. */
 const MOST_PEEKS = 4;
 /** Heartbeats of jobs per stall interval: a job that blocks the event loop for 20 of 30 s does not count as stalled. */
@@ -53,6 +58,8 @@ export class Consumer {
   private readonly polls: PeriodicTask;
   private timer: NodeJS.Timeout | undefined;
   private closed = false;
+  private upkeptAt = Number.NEGATIVE_INFINITY;
+  private announcedAt = Number.NEGATIVE_INFINITY;
 
   constructor(private readonly options: QueueWorkerOptions) {
     const { queues, weighted, budget, limits, identity, handler, onError } = options;
@@ -138,6 +145,10 @@ export class Consumer {
 
   private poll(): void {
     for (const connection of this.connections) connection.checkLiveness();
+    const now = performance.now();
+    const isIdle = now - this.fetcher.deliveredAt > IDLE_AFTER_MS && this.unwatched.length === 0;
+    if (isIdle && now - this.upkeptAt < IDLE_POLL_MS) return;
+    this.upkeptAt = now;
     this.fetcher.upkeep();
   }
 
@@ -147,13 +158,14 @@ export class Consumer {
       ...this.queues.map((queue) =>
         queue.keepAlive(running.filter((job) => job.queue === queue.name).map((job) => job.id)),
       ),
-      ...(this.command.ready ? this.announce() : []),
+      ...(this.command.ready && performance.now() - this.announcedAt >= ANNOUNCE_MS ? this.announce() : []),
     ]);
   }
 
   /** Announces that these queues are served, and those of them that no connection here waits for. */
   private announce(): Promise<unknown>[] {
     const { command, queues, unwatched } = this;
+    this.announcedAt = performance.now();
     const names = queues.flatMap((queue) => [Date.now(), queue.name]);
     const announced = [command.send('zadd', [QUEUES_KEY, ...names])];
     if (unwatched.length > 0) announced.push(command.send('sadd', [UNWATCHED_KEY, ...unwatched]));

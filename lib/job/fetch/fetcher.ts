@@ -61,7 +61,8 @@ export class Fetcher {
   private missedWake = false;
   /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
   private isOffered = false;
-  /** Time of the last reply, ms on the monotonic clock. */
+  /** Time at which Redis last delivered a job, or this process began, ms on the monotonic clock. */
+  deliveredAt = performance.now();
   /** Number of calls in flight that may deliver jobs. */
   private fetches = 0;
   /** true: a job that must run alone is next. */
@@ -249,6 +250,7 @@ export class Fetcher {
 
   private take(reply: FetchReply, wanted: number): void {
     const { queues, limits } = this.options;
+    if (reply.fetched.length > 0) this.deliveredAt = performance.now();
     // Without limits here, blocked jobs are left over from limits that were removed: every call fetches some.
     if (reply.anyBlocked && limits.none) this.upkeepDue = true;
     const deliveries = reply.fetched.map((fetched) => {

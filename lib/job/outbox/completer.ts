@@ -11,6 +11,8 @@ const BATCH = 1000;
 /** Time for which ids are gathered into one batch, ms. */
 const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
+/** The same while nothing happens, ms. */
+const IDLE_SWEEP_MS = 300_000;
 const ANSWER_MS = 5000;
 /** Maximum number of deaths kept in memory until they are handed over; a sweep finds the rest. */
 const MAX_DIED = 10_000;
@@ -25,6 +27,8 @@ export interface CompleterOptions {
   readonly queues: readonly string[];
   readonly onDropped: (dropped: DroppedJobs) => void;
   readonly onError: (error: Error) => void;
+  /** @returns true while nothing happens in the outbox. Default: it is never idle. */
+  readonly isIdle?: () => boolean;
   /** Interval of the sweep for ids that other processes left behind, ms. Default 10,000. */
   readonly sweepMs?: number | undefined;
 }
@@ -92,12 +96,12 @@ export class Completer {
     await this.handOverOwn();
     await this.prune();
     const now = performance.now();
-    if (now - this.sweptAt < this.sweepMs || !this.options.redis.isReady) return undefined;
+    const sweepMs = this.options.isIdle?.() ? Math.max(IDLE_SWEEP_MS, this.sweepMs) : this.sweepMs;
+    if (now - this.sweptAt < sweepMs || !this.options.redis.isReady) return undefined;
     const { redis, queues } = this.options;
     // Queues that nobody serves are swept as well, since operators end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
     for (const queue of [...queues, ...others]) await this.sweep(queue);
-    await forgetHandovers(this.options.knex);
     await forgetIdleQueues(redis, others);
     this.sweptAt = now;
     return undefined;
@@ -129,6 +133,7 @@ export class Completer {
     const now = performance.now();
     if (this.unpruned < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
     for (const dropped of await pruneDead(this.options.knex)) this.options.onDropped(dropped);
+    await forgetHandovers(this.options.knex);
     this.prunedAt = now;
     this.unpruned = 0;
   }

@@ -12,6 +12,12 @@ import { type Cursor, deleteRows, dispatchedAfter, redispatch } from './table';
 const EVERY_MS = 2000;
 /** Interval of routine comparisons of a part of the outbox, ms. */
 const ROUTINE_MS = 10_000;
+/** The same three intervals while nothing happens in the outbox, ms. */
+const IDLE_EVERY_MS = 10_000;
+const IDLE_ROUTINE_MS = 3_600_000;
+/** Interval of the checks for jobs that are on no list, ms. */
+const STRAYS_MS = 10_000;
+const IDLE_STRAYS_MS = 60_000;
 /** Rows per look-up. */
 const PAGE = 1000;
 /** Pages of a routine comparison; the next one continues from there. */
@@ -35,6 +41,8 @@ export interface ReconcilerOptions {
   readonly isRunning: (id: string) => boolean;
   /** @returns true when no other tree makes the routine comparisons. Default: none does. */
   readonly leads?: () => boolean;
+  /** @returns true while nothing happens in the outbox. Default: it is never idle. */
+  readonly isIdle?: () => boolean;
   /** @returns true when rows may be dispatched at all. */
   readonly mayDispatch: () => Promise<boolean>;
   /** Called when Redis may have lost its data, before rows are returned to the relay. */
@@ -66,6 +74,10 @@ export class Reconciler {
   private readonly strays: StrayJobs;
   private readonly id = randomUUID();
   private routineAt = performance.now();
+  private lookedAt = Number.NEGATIVE_INFINITY;
+  private lookedForStraysAt = performance.now();
+  /** The run id of the Redis that is connected, once it is known. */
+  private runId: string | undefined;
   private readonly routineMs: number;
   private readonly page: number;
   private readonly task: PeriodicTask;
@@ -84,6 +96,8 @@ export class Reconciler {
 
   /** Call when Redis is back, since it may have lost its data. */
   trigger(): void {
+    this.runId = undefined;
+    this.lookedAt = Number.NEGATIVE_INFINITY;
     this.task.trigger();
   }
 
@@ -93,17 +107,21 @@ export class Reconciler {
 
   private async pass(): Promise<number | undefined> {
     const { redis } = this.options;
-    if (!redis.isReady || !(await this.options.mayDispatch())) return undefined;
-    const life = await currentRun(redis, this.id);
+    if (!redis.isReady) return undefined;
+    const isIdle = this.options.isIdle?.() ?? false;
+    const now = performance.now();
+    if (isIdle && now - this.lookedAt < IDLE_EVERY_MS) return undefined;
+    this.lookedAt = now;
+    // Once it has compared, an idle one need not ask Postgres each time; before, it must not take the lease for nothing.
+    if (!(isIdle && this.hasSeenCompared) && !(await this.options.mayDispatch())) return undefined;
+    this.runId ??= await readRunId(redis);
+    const life = await currentRun(redis, this.runId, this.id);
     if (life.compared) {
       this.hasSeenCompared = true;
-      if (performance.now() - this.routineAt >= this.routineMs && (this.options.leads?.() ?? true)) {
-        this.routineAt = performance.now();
-        await this.walk(ROUTINE_PAGES);
-        await this.lookForStrays();
-      }
+      await this.routine(isIdle);
       return undefined;
     }
+    if (isIdle && !(await this.options.mayDispatch())) return undefined;
     if (life.first && this.hasSeenCompared) this.options.onEmptied();
     this.hasSeenCompared = false;
     this.cursor = undefined;
@@ -118,8 +136,23 @@ export class Reconciler {
     return undefined;
   }
 
+  /** Compares the next part of the outbox, if it is time and no other tree does. */
+  private async routine(isIdle: boolean): Promise<void> {
+    const { leads = () => true, mayDispatch } = this.options;
+    const isDue = (since: number, everyMs: number) => performance.now() - since >= everyMs;
+    if (!leads()) return;
+    const compares = isDue(this.routineAt, isIdle ? IDLE_ROUTINE_MS : this.routineMs);
+    const strays = isDue(this.lookedForStraysAt, isIdle ? IDLE_STRAYS_MS : Math.min(STRAYS_MS, this.routineMs));
+    if (compares && (await mayDispatch())) {
+      this.routineAt = performance.now();
+      await this.walk(ROUTINE_PAGES);
+    }
+    if (strays) await this.lookForStrays();
+  }
+
   private async lookForStrays(): Promise<void> {
     const { redis, queues } = this.options;
+    this.lookedForStraysAt = performance.now();
     await this.strays.check([...new Set([...queues, ...(await queueNames(redis))])]);
   }
 
@@ -225,10 +258,14 @@ if call('get', KEYS[2]) ~= ARGV[2] then return 0 end
 call('set', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
 return 1`);
 
-/** @param caller unique among all reconcilers: unless another holds it, the lease is theirs from now on. */
-export async function currentRun(client: RedisClient, caller: string): Promise<RedisRun> {
+/** It stays the same as long as the connection does. */
+async function readRunId(client: RedisClient): Promise<string> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
-  const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
+  return /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
+}
+
+/** @param caller unique among all reconcilers: unless another holds it, the lease is theirs from now on. */
+export async function currentRun(client: RedisClient, runId: string, caller: string): Promise<RedisRun> {
   const args = [runId, randomUUID(), caller, String(LEASE_MS)];
   const reply = await LOOK.run(client, [KEY, BEGUN_KEY, LEASE_KEY], args);
   const [begun, first, others] = reply as readonly [string, number, number];

@@ -20,7 +20,7 @@ const SMALL_BATCH = 50;
 /** Interval of polls, which make up for lost notifications, after the last row, ms; while nothing comes it grows. */
 const POLL_MS = 1000;
 const POLL_GROWTH = 3;
-const MAX_POLL_MS = 300_000;
+const MAX_POLL_MS = 900_000;
 /**
  * While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20.
  */
@@ -38,7 +38,7 @@ export interface RelayOptions {
   readonly mostWaiting?: number | undefined;
   /**
    * Longest pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000; where
-   * notifications arrive it grows to 300,000 while nothing comes.
+   * notifications arrive it grows to 900,000 while nothing comes.
    */
   readonly pollMs?: number | undefined;
   /** Unique among all relays. Default: random. */
@@ -125,14 +125,14 @@ export class Relay {
       this.progress.failed(new NoConnectionError());
       return POLL_MS;
     }
-    const { gate } = this.options;
-    if (gate && !(await gate.opens())) return POLL_MS;
     const eased = gauge.saturated.length > 0 && (await gauge.refresh());
     if (this.noticed || eased) this.pollMs = POLL_MS;
     else {
       const ms = await this.msUntilNext();
       if (ms > 0) return ms;
     }
+    const { gate } = this.options;
+    if (gate && !(await gate.opens())) return POLL_MS;
     const early = this.gatherUntil - performance.now();
     if (this.noticed && early > 0) await wait(early);
     this.noticed = false;

@@ -53,12 +53,15 @@ export class OutboxService {
   /** Closed while this database is a copy of another installation's whose jobs nobody has adopted. */
   readonly gate: InstallationGate;
   private unsubscribe: (() => void) | undefined;
+  /** Time of the last sign of work in the outbox, ms on the monotonic clock. */
+  private activeAt = performance.now();
 
   constructor(private readonly options: OutboxServiceOptions) {
     const { database, listenUrl, redis, events, production, identity, queues, isRunning, onCronNotice, tuning } =
       options;
     const { knex, url } = database;
     const { client } = redis;
+    const isIdle = () => this.isIdle;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
     this.gate = new InstallationGate({
       knex,
@@ -83,6 +86,7 @@ export class OutboxService {
       sendEcho: (token) => sendEcho(knex, token),
       onHearing: (hears) => events.emit(hears ? 'listen.hears' : 'listen.deaf', {}),
       onNotice: (notice) => {
+        this.activeAt = performance.now();
         if (notice === undefined) {
           this.gate.forget();
           this.relay.recover();
@@ -99,11 +103,13 @@ export class OutboxService {
       queues,
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
       onError: onSettleError,
+      isIdle,
       sweepMs: tuning?.sweepMs,
     });
     this.reconciler = new Reconciler({
       mayDispatch: () => this.gate.opens(),
       leads: () => this.relay.leads,
+      isIdle,
       knex,
       redis: client,
       isRunning,
@@ -123,6 +129,7 @@ export class OutboxService {
 
   start(): void {
     this.unsubscribe ??= this.options.events.on('redis.ready', () => {
+      this.activeAt = performance.now();
       this.gate.forget();
       this.reconciler.trigger();
       this.relay.trigger();
@@ -146,6 +153,14 @@ export class OutboxService {
     return this.listener.progress;
   }
 
+  /**
+   * true: nothing has happened in the outbox for a minute, and notifications arrive. Then nothing here asks Postgres more
+   * than a few times an hour, so that a database which sleeps when nobody needs it may do so.
+   */
+  get isIdle(): boolean {
+    return this.listener.hears === true && performance.now() - this.activeAt > IDLE_AFTER_MS;
+  }
+
   /** true: its relay waits for no other tree's. */
   get leads(): boolean {
     return this.relay.leads;
@@ -158,11 +173,13 @@ export class OutboxService {
 
   /** Call when a job that may have a row has its final outcome. */
   finished(queue: string, id: string): void {
+    this.activeAt = performance.now();
     this.completer.add(queue, id);
   }
 
   /** Call when a job has died, so that it is handed over to Postgres. */
   died(queue: string, id: string): void {
+    this.activeAt = performance.now();
     this.completer.addDead(queue, id);
   }
 
@@ -186,8 +203,14 @@ export class OutboxService {
   }
 }
 
-/** Interval of the queries that keep an idle connection checked, ms: a lost one raises no error by itself. */
+/** The outbox counts as idle after this time without a sign of work, ms. */
+const IDLE_AFTER_MS = 60_000;
+
+/** Interval of the queries that keep a connection checked on which notifications do not arrive (yet), ms. */
 const KEEP_ALIVE_MS = 30_000;
+/** The same where they do. That the other side is gone is then found by TCP, which asks Postgres nothing. */
+const HEARING_KEEP_ALIVE_MS = 900_000;
+const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** Time for a notification to arrive that was sent to oneself, ms. */
 const ECHO_MS = 5000;
@@ -250,7 +273,12 @@ class OutboxListener {
   }
 
   private async connect(): Promise<void> {
-    const client = new pg.Client({ ...this.settings, query_timeout: 5000 });
+    const client = new pg.Client({
+      ...this.settings,
+      query_timeout: 5000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: TCP_KEEP_ALIVE_MS,
+    });
     this.client = client;
     // Both events may come, in either order; `lost` handles the first only.
     client.on('error', (error) => this.lost(client, error));
@@ -275,6 +303,7 @@ class OutboxListener {
 
   private keepAlive(client: Client): void {
     if (this.client !== client) return;
+    const everyMs = this.hears === true ? HEARING_KEEP_ALIVE_MS : KEEP_ALIVE_MS;
     this.timer = setTimeout(() => {
       client.query('select 1').then(
         () => {
@@ -283,7 +312,7 @@ class OutboxListener {
         },
         (error: unknown) => this.lost(client, toError(error)),
       );
-    }, KEEP_ALIVE_MS);
+    }, everyMs);
   }
 
   private async testHearing(client: Client): Promise<void> {

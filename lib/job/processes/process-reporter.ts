@@ -35,6 +35,8 @@ export interface PresenceOptions {
   readonly tuning: HeartbeatTuning;
   /** true: it counts the outcomes of jobs and mails. */
   readonly history: boolean;
+  /** @returns true while nothing happens in the outbox. */
+  readonly isIdle: () => boolean;
   readonly fullQueues: () => readonly string[];
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onCommand: (command: ProcessorCommand) => void;
@@ -77,6 +79,7 @@ export class ProcessReporter {
       fullQueues,
       warningMs: config.jobs.latencyWarningMs,
       everyMs,
+      isIdle: options.isIdle,
     });
     this.tally = new JobStats(Date.now, options.knowsClass);
     this.handover = new StatsFlusher(this.tally, identity, this.mails);
@@ -187,7 +190,12 @@ export interface LatencyWatchOptions {
   readonly warningMs: number;
   /** Interval of the checks, ms. */
   readonly everyMs: number;
+  /** @returns true while nothing happens in the outbox. Default: it is never idle. */
+  readonly isIdle?: () => boolean;
 }
+
+/** Interval of the checks while nothing happens in the outbox, which is not asked then, ms. */
+const IDLE_CHECK_MS = 30_000;
 
 /**
  * Reports when jobs wait for too long on a queue that is served here or nowhere, or in the outbox: once when the
@@ -198,6 +206,7 @@ export class LatencyMonitor {
   private outboxBehind = false;
   private due: readonly DueQueue[] = [];
   private readAt = performance.now();
+  private checkedAt = Number.NEGATIVE_INFINITY;
   private readonly processes: ProcessList;
   private readonly task: PeriodicTask;
 
@@ -222,7 +231,11 @@ export class LatencyMonitor {
   }
 
   private async check(): Promise<undefined> {
-    const { redis, queues } = this.options;
+    const { redis, queues, isIdle } = this.options;
+    const isCalm = !this.outboxBehind && this.behind.size === 0 && this.due.length === 0;
+    const idle = isCalm && (isIdle?.() ?? false);
+    if (idle && performance.now() - this.checkedAt < IDLE_CHECK_MS) return;
+    this.checkedAt = performance.now();
     if (redis.isReady) {
       const unserved = await this.unservedQueues();
       const statuses = await readQueues(redis, [...queues, ...unserved]);
@@ -234,7 +247,7 @@ export class LatencyMonitor {
         this.judgeQueue(status, queues.includes(status.name));
       }
     }
-    if (this.options.warningMs > 0) await this.judgeOutbox();
+    if (!idle && this.options.warningMs > 0) await this.judgeOutbox();
   }
 
   private async unservedQueues(): Promise<string[]> {

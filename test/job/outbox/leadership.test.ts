@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { Client } from 'pg';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Leadership } from '../../../lib/job/outbox/leadership';
 import { OutboxService } from '../../../lib/job/outbox/service';
-import { CHANNEL } from '../../../lib/job/outbox/table';
+import { CHANNEL, RELAY_CHANNEL } from '../../../lib/job/outbox/table';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
@@ -133,6 +134,23 @@ describe('the relays of three trees', () => {
       return row?.n === count;
     });
   const led = () => until('one leads', () => trees.filter(({ outbox }) => outbox.leads).length === 1);
+
+  it('ask Postgres ever more rarely while nothing comes, and as before when something has come', async () => {
+    const told: number[] = [];
+    const listener = new Client({ connectionString: postgres.url });
+    await listener.connect();
+    try {
+      listener.on('notification', ({ payload = '' }) => told.push(Number(payload.split(' ')[1])));
+      await listener.query(`LISTEN ${RELAY_CHANNEL}`);
+      await start(50);
+      await enqueue();
+      await until('it polls more rarely', () => told.at(-1) === 3000);
+      await enqueue();
+      await until('it polls as before', () => told.at(-1) === 1000);
+    } finally {
+      await listener.end();
+    }
+  });
 
   it('claim a row once together: the others know that it is looked after', async () => {
     for (let n = 0; n < 3; n++) await start(3_600_000);
