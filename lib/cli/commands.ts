@@ -18,6 +18,7 @@ const here = { inApp: false, usage: '', details: '' };
 
 /** One line a command. */
 export const CLI_COMMANDS: readonly CliCommand[] = [
+  { ...here, name: 'new', summary: 'make a new app in a folder of its own', run: makeApp },
   { ...app, name: 'start', summary: 'start the tree (the default)', usage: '[--only web|jobs]' },
   { ...app, name: 'check', summary: 'find what is wrong in the app before it is deployed', usage: '[--json]' },
   { ...app, name: 'migrate', summary: 'bring the database up to date' },
@@ -34,8 +35,13 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
   { ...here, name: 'help', summary: 'print this, or what there is to say about one command', usage: '[COMMAND]' },
 ];
 
+const print = (text: string) => void process.stdout.write(text);
+
+/** Loaded only when it runs, as is all that a tree has no use for. */
+async function makeApp(args: readonly string[]): Promise<void> {
+  await (await import('./generate/new-command')).runNew(args, process.cwd(), print);
+}
+
 function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> {
-  const print = (text: string) => void process.stdout.write(text);
-  // Loaded only when it runs, as is all that a tree has no use for.
   return async (args) => (await import('./generate/command')).runGenerator(verb, args, process.cwd(), print);
 }
