@@ -1,6 +1,7 @@
 import { UserError } from '../core/errors';
 import type { RecentEvent } from '../core/notable-events';
-import { type Deferred, deferred, toError } from '../support/async';
+import { toError } from '../support/async';
+import { RequestReply } from '../support/request-reply';
 import type { Operations, ProcessorStatus, Rollup, TreeStats, TreeStatus, Work, WorkerStatus } from './status';
 
 /** Interval of the heartbeats of every process that serves requests or runs jobs, ms. */
@@ -31,8 +32,8 @@ export type ToWorker =
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
-  | { readonly catamount: 'heap-snapshot'; readonly file: string }
-  | AnswerMessage
+  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
+  | ReplyMessage
   /** The primary has seen `drained`, and every connection handed off before it: exit. */
   | { readonly catamount: 'exit' };
 
@@ -41,12 +42,12 @@ export type FromWorker =
    * The first message: the worker listens now. Earlier messages to it are lost: cluster's own listener swallows them.
    */
   | { readonly catamount: 'online' }
-  /** `begunFile`: path of the worker's request journal. */
-  | { readonly catamount: 'ready'; readonly begunFile?: string | undefined }
+  /** `journalFile`: path of the worker's request journal. */
+  | { readonly catamount: 'ready'; readonly journalFile?: string | undefined }
   /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'idle' }
-  | { readonly catamount: 'heap-snapshot'; readonly file: string }
+  | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
   /** Follows the `taken` of each connection counted: one sent before `count` was asked and not counted here is lost. */
@@ -54,25 +55,25 @@ export type FromWorker =
   /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }
   /** Carries an idle connection for another worker. */
-  | { readonly catamount: 'pass-on' }
+  | { readonly catamount: 'handoff' }
   /** The drain is over. `cut`: requests left unanswered at the deadline. `status`: null if it never served. */
   | { readonly catamount: 'drained'; readonly cut: number; readonly status: WorkerStatus | null }
   /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
-  | { readonly catamount: 'leave'; readonly reason: string }
-  | AskMessage
+  | { readonly catamount: 'replace-me'; readonly reason: string }
+  | RequestMessage
   | BootFailure;
 
-/** Asks for an operation of the tree; `answer` follows. */
-export interface AskMessage {
-  readonly catamount: 'ask';
+/** Asks for an operation of the tree; `reply` follows. */
+export interface RequestMessage {
+  readonly catamount: 'request';
   readonly id: number;
   readonly operation: keyof Operations;
   readonly args: readonly (number | string | RecentEvent)[];
 }
 
-/** The outcome of an `ask`. */
-interface AnswerMessage {
-  readonly catamount: 'answer';
+/** The outcome of a `request`. */
+interface ReplyMessage {
+  readonly catamount: 'reply';
   readonly id: number;
   readonly value: unknown;
   /** `ours`: the error is a UserError, whose message may be shown. */
@@ -89,14 +90,14 @@ export type ToProcessor =
   | { readonly catamount: 'rescue'; readonly identity: string }
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
-  | AnswerMessage
+  | ReplyMessage
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }
   | BootFailure
-  | AskMessage
+  | RequestMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   | { readonly catamount: 'event'; readonly event: RecentEvent }
   /** A command received through Redis. The primary executes it, so that it holds for successors too. */
@@ -106,7 +107,7 @@ export type ProcessorCommand = 'quiet' | 'resume' | 'stop';
 
 /** The child cannot start. `final`: another try cannot help (a port in use, a broken jobs folder). */
 export interface BootFailure {
-  readonly catamount: 'failed';
+  readonly catamount: 'boot-failed';
   readonly message: string;
   readonly exitCode: number;
   readonly final: boolean;
@@ -122,112 +123,104 @@ const PROMPT_MS = 5000;
 
 /** The tree's operations in a child: each is sent to the primary, and its result or its error comes back. */
 export class PrimaryClient implements Operations {
-  private readonly open = new Map<number, Deferred<unknown>>();
-  private count = 0;
+  private readonly requests: RequestReply<Omit<RequestMessage, 'catamount' | 'id'>, unknown>;
 
   /** @param send throws, or drops the message, when the primary is gone. */
-  constructor(private readonly send: (message: AskMessage) => void) {}
+  constructor(send: (message: RequestMessage) => void) {
+    this.requests = new RequestReply((id, request) => send({ catamount: 'request', id, ...request }));
+  }
 
   stats(): Promise<TreeStats> {
-    return this.ask('stats', [], PROMPT_MS);
+    return this.request('stats', [], PROMPT_MS);
   }
 
   status(): Promise<TreeStatus> {
-    return this.ask('status', [], PROMPT_MS);
+    return this.request('status', [], PROMPT_MS);
   }
 
   rollups(after: number): Promise<readonly Rollup[]> {
-    return this.ask('rollups', [after], PROMPT_MS);
+    return this.request('rollups', [after], PROMPT_MS);
   }
 
   runCommand(command: string, argument: number, by: string): Promise<void> {
-    return this.ask('runCommand', [command, argument, by], PROMPT_MS);
+    return this.request('runCommand', [command, argument, by], PROMPT_MS);
   }
 
   recordEvent(event: RecentEvent): Promise<void> {
-    return this.ask('recordEvent', [event], PROMPT_MS);
+    return this.request('recordEvent', [event], PROMPT_MS);
   }
 
   recycle(slot: number): Promise<void> {
-    return this.ask('recycle', [slot]);
+    return this.request('recycle', [slot]);
   }
 
   phasedRestart(): Promise<void> {
-    return this.ask('phasedRestart');
+    return this.request('phasedRestart');
   }
 
   restart(): Promise<void> {
-    return this.ask('restart');
+    return this.request('restart');
   }
 
   stop(): Promise<void> {
-    return this.ask('stop');
+    return this.request('stop');
   }
 
   halt(): Promise<void> {
-    return this.ask('halt');
+    return this.request('halt');
   }
 
   scale(by: 1 | -1): Promise<number> {
-    return this.ask('scale', [by]);
+    return this.request('scale', [by]);
   }
 
   quietJobs(): Promise<void> {
-    return this.ask('quietJobs');
+    return this.request('quietJobs');
   }
 
   resumeJobs(): Promise<void> {
-    return this.ask('resumeJobs');
+    return this.request('resumeJobs');
   }
 
   reopenLog(): Promise<void> {
-    return this.ask('reopenLog');
+    return this.request('reopenLog');
   }
 
   gc(): Promise<void> {
-    return this.ask('gc');
+    return this.request('gc');
   }
 
   heapSnapshot(slot: number): Promise<string> {
-    return this.ask('heapSnapshot', [slot]);
+    return this.request('heapSnapshot', [slot]);
   }
 
-  /** Settles the request that this answers. */
-  hear(answer: AnswerMessage): void {
-    const asked = this.open.get(answer.id);
-    this.open.delete(answer.id);
-    if (answer.refusal === undefined) asked?.resolve(answer.value);
-    else asked?.reject(answer.refusal.ours ? new UserError(answer.refusal.message) : new Error(answer.refusal.message));
+  /** Settles the request that this replies to. */
+  settle({ id, value, refusal }: ReplyMessage): void {
+    if (refusal === undefined) this.requests.settle(id, value);
+    else this.requests.settle(id, refusal.ours ? new UserError(refusal.message) : new Error(refusal.message));
   }
 
-  private async ask<T>(operation: keyof Operations, args: AskMessage['args'] = [], withinMs?: number): Promise<T> {
-    const id = ++this.count;
-    const asked = deferred<unknown>();
-    this.open.set(id, asked);
-    const late = () => asked.reject(new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`));
-    const timer = withinMs === undefined ? undefined : setTimeout(late, withinMs);
-    try {
-      this.send({ catamount: 'ask', id, operation, args });
-      return (await asked.promise) as T;
-    } finally {
-      clearTimeout(timer);
-      this.open.delete(id);
-    }
+  private async request<T>(operation: keyof Operations, args: RequestMessage['args'] = [], ms?: number): Promise<T> {
+    const onLate = () => new Error(`the primary has not answered ${operation} in ${PROMPT_MS / 1000} s`);
+    return (await this.requests.ask({ operation, args }, ms === undefined ? undefined : { ms, onLate })) as T;
   }
 }
 
 /** The primary's side: runs the requested operation. @returns the answer to send; it never rejects. */
-export async function answerRequest(operations: Operations | undefined, asked: AskMessage): Promise<AnswerMessage> {
-  const { id, operation, args } = asked;
+export async function answerRequest(
+  operations: Operations | undefined,
+  request: RequestMessage,
+): Promise<ReplyMessage> {
+  const { id, operation, args } = request;
   if (!operations) {
     const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };
-    return { catamount: 'answer', id, value: null, refusal };
+    return { catamount: 'reply', id, value: null, refusal };
   }
   try {
-    const run = operations[operation] as (this: Operations, ...args: AskMessage['args']) => Promise<unknown>;
-    return { catamount: 'answer', id, value: await run.apply(operations, [...args]) };
+    const run = operations[operation] as (this: Operations, ...args: RequestMessage['args']) => Promise<unknown>;
+    return { catamount: 'reply', id, value: await run.apply(operations, [...args]) };
   } catch (thrown) {
     const { message } = toError(thrown);
-    return { catamount: 'answer', id, value: null, refusal: { message, ours: thrown instanceof UserError } };
+    return { catamount: 'reply', id, value: null, refusal: { message, ours: thrown instanceof UserError } };
   }
 }

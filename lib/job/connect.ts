@@ -13,6 +13,8 @@ interface JobConnections extends JobDependencies {
 
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models }: JobConnections): () => void {
-  Job.connect(new JobEnqueuer(database.knex, redis.client, events), { setup, models });
+  const enqueuer = new JobEnqueuer(database.knex, redis.client, events);
+  enqueuer.started();
+  Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});
 }

@@ -119,6 +119,7 @@ export class JobProcessor implements Service {
       redis,
       events,
       production: config.environment === 'production',
+      identity: this.identity,
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
       onCronNotice: () => this.cron.trigger(),

@@ -50,10 +50,16 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
   const tree = new PrimaryClient(tellPrimary);
   const jobs = new JobProcessorRole(app, config, events, lineage, tree, onCommand);
+  const report = () => {
+    const [status, work] = [jobs.status(), jobs.work()];
+    tellPrimary({ catamount: 'heartbeat', status, work });
+    return { status, work };
+  };
   let stopping: Promise<void> | undefined;
-  // Signals and messages may repeat: only the first sets the deadline.
+  // Signals and messages may repeat: only the first sets the deadline. The last report counts the jobs that have ended
+  // since the last heartbeat.
   const stop = async (ms: number): Promise<void> => {
-    stopping ??= jobs.stop(Deadline.after(ms));
+    stopping ??= jobs.stop(Deadline.after(ms)).finally(report);
     await stopping;
   };
   const stopAndExit = (ms: number): void => {
@@ -73,7 +79,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
-    else if (message.catamount === 'answer') tree.hear(message);
+    else if (message.catamount === 'reply') tree.settle(message);
     else collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
@@ -86,8 +92,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     const collector = new OutOfBandGc();
     let ended = 0;
     const beat = async (): Promise<undefined> => {
-      const [status, work] = [jobs.status(), jobs.work()];
-      tellPrimary({ catamount: 'heartbeat', status, work });
+      const { status, work } = report();
       ended += work.processed + work.failed;
       collector.tick(status.inFlight.length, ended);
     };
@@ -98,7 +103,12 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     events.emit('process.error', { error, during: 'starting the job processor' });
     const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
     const exit = () => process.exit(exitCode);
-    const failure = { catamount: 'failed', message: error.message, exitCode, final: exitCode === EXIT.config } as const;
+    const failure = {
+      catamount: 'boot-failed',
+      message: error.message,
+      exitCode,
+      final: exitCode === EXIT.config,
+    } as const;
     if (process.connected) process.send?.(failure satisfies FromProcessor, undefined, undefined, exit);
     else exit();
   }
@@ -110,7 +120,7 @@ function tellPrimary(message: FromProcessor): void {
 
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
 export class JobProcessorRole {
-  private readonly vitals = new ProcessMetricsSampler();
+  private readonly processMetrics = new ProcessMetricsSampler();
   private readonly workCount = new WorkCounter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
@@ -238,7 +248,7 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.vitals.read() };
+    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.processMetrics.read() };
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

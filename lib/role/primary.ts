@@ -45,7 +45,7 @@ export class Primary {
   private readonly memory: MemoryWatch;
   private readonly phased: PhasedRestart;
   private readonly processor: ProcessorSupervisor | undefined;
-  private readonly sights: TreeMonitor;
+  private readonly monitor: TreeMonitor;
   private readonly operations: TreeOperations;
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
@@ -83,7 +83,7 @@ export class Primary {
       });
     }
     const { workers, processor, memory, phased } = this;
-    this.sights = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
+    this.monitor = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
@@ -96,7 +96,7 @@ export class Primary {
   }
 
   private buildOperations(): TreeOperations {
-    const { config, events, workers, processor, memory, phased, sights, reopenLog } = this;
+    const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
     const stop = (reason: string) => this.stop(reason);
     const halt = () => this.stop('asked to halt', EXIT.ok, 0);
     return new TreeOperations({
@@ -106,7 +106,7 @@ export class Primary {
       processor,
       memory,
       phased,
-      sights,
+      monitor,
       reopenLog,
       stop,
       halt,
@@ -139,7 +139,7 @@ export class Primary {
       passConfigToChildren(settled);
       if (config.environment !== 'production') await permission.then(() => migrate(events));
       if (this.stopped) return;
-      this.sights.start();
+      this.monitor.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
       const listening = deferred();
       const onListening = (address: string) => {
@@ -178,7 +178,7 @@ export class Primary {
     this.events.emit('primary.stopping', { reason, timeoutMs });
     clearInterval(this.looks);
     this.memory.stop();
-    this.sights.stop();
+    this.monitor.stop();
     this.reporterElection.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };
     const { killed, failed } = sumOutcomes(
@@ -199,7 +199,7 @@ export class Primary {
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
     this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events });
     const { databaseUrl, redisUrl } = await this.embedded.start();
-    this.sights.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
+    this.monitor.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
     return {
       ...config,
       databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
@@ -235,14 +235,14 @@ export class Primary {
     if (config.web.concurrency === 0) {
       const { SingleModeWeb } = await import('./single-mode');
       this.web = new SingleModeWeb(app, config, this.events, this.operations, (status) =>
-        this.sights.hearSingle(status),
+        this.monitor.hearSingle(status),
       );
     } else {
       this.web = this.workers;
       this.memory.start();
     }
     const address = await this.web.start(onListening, permission);
-    this.sights.address = address;
+    this.monitor.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');

@@ -79,8 +79,8 @@ export class WebRole implements DrainableServer {
   private readonly reporter: TreeReporter;
   private readonly services: ServiceGroup;
   private readonly limit: ConcurrencyLimiter;
-  private readonly tally = new RequestMetrics();
-  private readonly vitals = new ProcessMetricsSampler();
+  private readonly requestMetrics = new RequestMetrics();
+  private readonly processMetrics = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
   private jobsRunning = true;
@@ -92,7 +92,7 @@ export class WebRole implements DrainableServer {
     private readonly events: Events,
     /** The whole tree, for the operator's pages. */
     private readonly tree: Operations,
-    begunNote?: RequestJournal,
+    requestJournal?: RequestJournal,
   ) {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, {
@@ -108,10 +108,10 @@ export class WebRole implements DrainableServer {
     });
     this.limit = new ConcurrencyLimiter(
       { onSlots: () => this.onSlots(), ...config.web },
-      ({ method, path, requestId }) => begunNote?.write(`${method} ${path}`, requestId),
+      ({ method, path, requestId }) => requestJournal?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {
-      if (!finished.internal) this.tally.add(finished);
+      if (!finished.internal) this.requestMetrics.add(finished);
     });
   }
 
@@ -192,12 +192,12 @@ export class WebRole implements DrainableServer {
       requestsCount: requestsCount,
       backlogMax: backlogMax,
       shedCount: shedCount,
-      queueTimeP99Ms: this.tally.takeQueueTimeP99(),
+      queueTimeP99Ms: this.requestMetrics.takeQueueTimeP99(),
       inFlight: this.inFlight(),
-      requests: this.tally.read(),
-      slowest: this.tally.takeSlowest(),
+      requests: this.requestMetrics.read(),
+      slowest: this.requestMetrics.takeSlowest(),
       pool: this.database.poolUse(),
-      ...this.vitals.read(),
+      ...this.processMetrics.read(),
     };
   }
 
@@ -219,7 +219,7 @@ export class WebRole implements DrainableServer {
     await this.services.stop(deadline).catch((thrown: unknown) => {
       this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
     });
-    this.vitals.stop();
+    this.processMetrics.stop();
     return cut;
   }
 

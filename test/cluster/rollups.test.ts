@@ -34,6 +34,18 @@ describe('figures of ten seconds', () => {
     assert.deepEqual([first?.at, second?.at, second?.memory], [20_000, 30_000, { primary: 31 }]);
   });
 
+  it('hold what ends while the tree stops, up to each read', () => {
+    const { source, figures } = make();
+    figures.addWork({ processed: 3, failed: 0 });
+    figures.stop();
+    const [first] = figures.after(0);
+    assert.equal(first?.sums.processed, 3);
+    source.now = counts(2);
+    figures.addWork({ processed: 1, failed: 1 });
+    const [second] = figures.after(first?.number ?? 0);
+    assert.deepEqual(second?.sums, { requests: 2, serverErrors: 0, shed: 0, processed: 1, failed: 1 });
+  });
+
   it('have the slowest request of their time alone', () => {
     const { figures } = make();
     figures.addSlowest({ durationMs: 1300, queuedMs: 1 });

@@ -152,8 +152,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a broken deploy costs one worker at most',
     file: 'lib/cluster/primary/phased-restart.ts',
-    find: 'tries >= MOST_TRIES || result.hopeless || !slot.handle',
-    replace: 'tries >= MOST_TRIES || result.hopeless',
+    find: 'tries >= MOST_TRIES || result.permanent || !slot.handle',
+    replace: 'tries >= MOST_TRIES || result.permanent',
     killedBy: ['test/cluster/phased-restart.deep.ts'],
   },
   {
@@ -183,6 +183,27 @@ const mutations: readonly Mutation[] = [
     find: "this.current = this.make(this.desiredState === 'quiet');",
     replace: 'this.current = this.make(false);',
     killedBy: ['test/cluster/primary/job-orders.deep.ts'],
+  },
+  {
+    promise: 'a job processor that stops reports the jobs that have ended since its last heartbeat',
+    file: 'lib/role/job-processor.ts',
+    find: 'jobs.stop(Deadline.after(ms)).finally(report);',
+    replace: 'jobs.stop(Deadline.after(ms));',
+    killedBy: ['test/role/job-processor.test.ts'],
+  },
+  {
+    promise: 'what children report while the tree stops is stored with its last rollup',
+    file: 'lib/cluster/primary/tree-monitor.ts',
+    find: 'if (this.stopping) this.cut();',
+    replace: '',
+    killedBy: ['test/cluster/rollups.test.ts'],
+  },
+  {
+    promise: 'a request to another process that is gone fails, and does not wait for ever',
+    file: 'lib/support/request-reply.ts',
+    find: 'for (const { reject } of this.pending.values()) reject(error);',
+    replace: '',
+    killedBy: ['test/support/request-reply.test.ts'],
   },
 ];
 

@@ -297,8 +297,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a terminal obeys nothing of what top shows',
     file: 'lib/cli/top/frame.ts',
-    find: 'line(fit(escapeControls(text), columns), tone)',
-    replace: 'line(fit(text, columns), tone)',
+    find: 'line(truncate(escapeControls(text), columns), tone)',
+    replace: 'line(truncate(text, columns), tone)',
     killedBy: ['test/cli/top/frame.test.ts'],
   },
   {

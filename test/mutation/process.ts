@@ -75,8 +75,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a start in production migrates nothing',
     file: 'lib/role/primary.ts',
-    find: "if (config.environment !== 'production') await migrate(events);",
-    replace: 'await migrate(events);',
+    find: "if (config.environment !== 'production') await permission.then(() => migrate(events));",
+    replace: 'await permission.then(() => migrate(events));',
     killedBy: ['test/role/release.deep.ts'],
   },
   {

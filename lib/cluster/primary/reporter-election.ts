@@ -2,7 +2,7 @@
 export interface ReporterCandidate {
   readonly pid: number;
   /** True while it serves and is responsive. */
-  readonly fit: boolean;
+  readonly healthy: boolean;
   appoint(on: boolean): void;
 }
 
@@ -30,8 +30,8 @@ export class ReporterElection {
   check(): void {
     const candidates = this.candidates();
     const current = candidates.find(({ pid }) => pid === this.current?.pid);
-    if (current?.fit) return;
-    const next = candidates.find(({ fit }) => fit);
+    if (current?.healthy) return;
+    const next = candidates.find(({ healthy }) => healthy);
     if (!next) return;
     current?.appoint(false);
     next.appoint(true);

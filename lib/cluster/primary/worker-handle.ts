@@ -1,11 +1,13 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
+import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import type { Connection, ConnectionHandle } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
-import { type Deadline, type Deferred, deferred } from '../../support/async';
-import type { AskMessage, FromWorker, ToWorker } from '../messages';
+import { type Deadline, deferred } from '../../support/async';
+import { RequestReply } from '../../support/request-reply';
+import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
 import type { WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
@@ -23,7 +25,7 @@ export interface PoolCallbacks {
   /** The worker may be able to take a connection again. */
   free(): void;
   /** Runs an operation of the tree that the worker asks for. */
-  answer(asked: AskMessage): Promise<ToWorker>;
+  answer(asked: RequestMessage): Promise<ToWorker>;
   /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
@@ -44,7 +46,9 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   private sent = 0;
   /** `sent` at the time of the `count` question. Only one is open at a time, so its answer concerns `unconfirmed`. */
   private asked: number | undefined;
-  private snapshot: Deferred<string> | undefined;
+  private readonly snapshots = new RequestReply<string, string>((id, file) =>
+    this.send({ catamount: 'heap-snapshot', id, file }),
+  );
   private begun: RequestJournalReader | undefined;
 
   /** True if another worker can take its idle connections when it drains. */
@@ -132,11 +136,9 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'collect-garbage' });
   }
 
-  /** @returns the path, once the snapshot is written. */
-  async heapSnapshot(file: string): Promise<string> {
-    this.snapshot = deferred();
-    this.send({ catamount: 'heap-snapshot', file });
-    return this.snapshot.promise;
+  /** @returns the path, once the snapshot is written. @throws UserError when the worker ends before. */
+  heapSnapshot(file: string): Promise<string> {
+    return this.snapshots.ask(file);
   }
 
   private checkIn(status: WorkerStatus): void {
@@ -158,6 +160,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
 
   protected left(): void {
     this.idle.resolve();
+    this.snapshots.failAll(new UserError(`${this.name} ended before it had written its heap snapshot`));
     this.begun?.close();
     this.begun = undefined;
     // Its last messages may still be in the channel.
@@ -194,14 +197,14 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         break;
       case 'ready':
         this.becomeReady();
-        if (message.begunFile !== undefined) this.begun ??= RequestJournalReader.take(message.begunFile);
+        if (message.journalFile !== undefined) this.begun ??= RequestJournalReader.take(message.journalFile);
         this.ready.resolve();
         break;
       case 'heartbeat':
         this.checkIn(message.status);
         break;
       case 'heap-snapshot':
-        this.snapshot?.resolve(message.file);
+        this.snapshots.settle(message.id, message.file);
         break;
       case 'idle':
         this.idle.resolve();
@@ -211,10 +214,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         // IPC keeps the order: every connection that it handed off has arrived by now.
         this.send({ catamount: 'exit' });
         break;
-      case 'leave':
+      case 'replace-me':
         this.pool.requestReplacement(this);
         break;
-      case 'ask':
+      case 'request':
         void this.pool.answer(message).then((answer) => this.send(answer));
         break;
       case 'taken':
@@ -227,10 +230,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.full = message.full;
         this.pool.free();
         break;
-      case 'pass-on':
+      case 'handoff':
         this.pool.handOff(connection as ConnectionHandle);
         break;
-      case 'failed':
+      case 'boot-failed':
         this.failure = message;
         break;
     }

@@ -19,7 +19,15 @@ import {
   type SetSources,
   writeCursor,
 } from './query';
-import { countWalk, type FoundJob, foundJobs, type SetScanner, type Step, type StepResult, walkPage } from './scan';
+import {
+  countWalk,
+  type FoundJob,
+  foundJobs,
+  type ScanStep,
+  type ScanStepResult,
+  type SetScanner,
+  walkPage,
+} from './scan';
 
 /** The jobs of one queue that wait to be fetched, next first. */
 export class WaitingList {
@@ -141,8 +149,8 @@ async function waitingStep(
   client: RedisClient,
   queue: string,
   filter: string,
-  { after = '', skip, limit, counting }: Step<string>,
-): Promise<StepResult<string>> {
+  { after = '', skip, limit, counting }: ScanStep<string>,
+): Promise<ScanStepResult<string>> {
   const args = [filter, after, ...[skip, limit, counting ? 1 : 0, WORK, IDS].map(String)];
   const reply = (await SCRIPT.run(client, [keyPrefix(queue)], args)) as (string | number)[];
   const [matched, scanned, done, last] = reply;

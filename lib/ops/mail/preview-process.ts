@@ -3,7 +3,7 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { type ChildProcess, forkBeside, PREVIEWS_ROLE } from '../../cluster/child-process';
 import type { PreviewName, PreviewRequest, PreviewResponse } from '../../mailer/preview/preview-registry';
-import { type Deferred, deferred } from '../../support/async';
+import { RequestReply } from '../../support/request-reply';
 import { localizedProblem } from '../ui/shell';
 
 /** Longest wait for one preview, ms; its process is then killed as unresponsive. */
@@ -14,18 +14,22 @@ type Order = PreviewRequest extends infer O ? (O extends unknown ? Omit<O, 'id'>
 /** A process that renders previews. It exits when it is idle for a while, and with its worker. */
 class PreviewProcess {
   private readonly child: ChildProcess = forkBeside(PREVIEWS_ROLE);
-  private readonly waiting = new Map<number, Deferred<PreviewResponse>>();
-  private count = 0;
+  private readonly requests: RequestReply<Order, PreviewResponse>;
   private gone = false;
 
   constructor() {
-    const { child, waiting } = this;
+    const { child } = this;
+    this.requests = new RequestReply((id, order) =>
+      child.send({ ...order, id }, (error) => {
+        if (error) this.requests.settle(id, new PreviewProcessGone(true, 'code 0'));
+      }),
+    );
     child.on('message', ({ id, reply }: { readonly id: number; readonly reply: PreviewResponse }) =>
-      waiting.get(id)?.resolve(reply),
+      this.requests.settle(id, reply),
     );
     const gone = (how: string, idle = false) => {
       this.gone = true;
-      for (const { reject } of waiting.values()) reject(new PreviewProcessGone(idle, how));
+      this.requests.failAll(new PreviewProcessGone(idle, how));
     };
     child.once('error', (error) => gone(error.message));
     child.once('exit', (code, signal) => gone(signal ?? `code ${code}`, code === 0));
@@ -35,21 +39,15 @@ class PreviewProcess {
     return !this.gone && this.child.connected;
   }
 
-  /** @throws PreviewProcessGone when the process ends before its answer. */
-  async ask(order: Order): Promise<PreviewResponse> {
-    const id = ++this.count;
-    const answered = deferred<PreviewResponse>();
-    this.waiting.set(id, answered);
-    const timer = setTimeout(() => this.child.kill('SIGKILL'), PATIENCE_MS);
-    try {
-      this.child.send({ ...order, id }, (error) => {
-        if (error) answered.reject(new PreviewProcessGone(true, 'code 0'));
-      });
-      return await answered.promise;
-    } finally {
-      clearTimeout(timer);
-      this.waiting.delete(id);
-    }
+  /** @throws PreviewProcessGone when the process ends before its answer, or does not answer in time and is killed. */
+  ask(order: Order): Promise<PreviewResponse> {
+    return this.requests.ask(order, { ms: PATIENCE_MS, onLate: () => this.killUnresponsive() });
+  }
+
+  private killUnresponsive(): PreviewProcessGone {
+    this.gone = true;
+    this.child.kill('SIGKILL');
+    return new PreviewProcessGone(false, 'SIGKILL');
   }
 
   /** Makes the process exit. Pending requests fail. */
