@@ -1,0 +1,97 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { tempFolder } from '../support/temp-folder';
+import { startTree, type Tree } from '../support/tree';
+import { install, lockLikeOurs, npm, pack, ROOT, removeInstalled } from './npm';
+
+const run = promisify(execFile);
+
+/** Apps that `catamount new` makes: one whose packages are installed, and the others beside them. */
+describe('an app that catamount new has made', () => {
+  let folder: string;
+  let mail: SmtpSink;
+  let tree: Tree | undefined;
+
+  before(async () => {
+    folder = tempFolder('new-app');
+    const { tarball } = await pack(folder);
+    fs.renameSync(tarball, path.join(folder, 'catamount.tgz'));
+    await run(process.execPath, [path.join(ROOT, 'dist/lib/cli/main.js'), 'new', 'shop', '--skip-install'], {
+      cwd: folder,
+    });
+    const file = path.join(folder, 'shop/package.json');
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(`file:${ROOT}`, 'file:../catamount.tgz'));
+    lockLikeOurs(path.join(folder, 'shop'));
+    await install(path.join(folder, 'shop'), 'install');
+  });
+  beforeEach(async () => {
+    mail = await startSmtpSink();
+  });
+  afterEach(async () => {
+    await tree?.cleanup();
+    tree = undefined;
+    await mail.stop();
+  });
+  after(async () => {
+    await removeInstalled(folder);
+  });
+
+  /** Makes an app by the installed package, beside the packages of the first. */
+  const make = async (name: string, ...flags: readonly string[]): Promise<string> => {
+    const bin = path.join(folder, 'shop/node_modules/.bin/catamount');
+    await run(bin, ['new', name, '--skip-install', ...flags], { cwd: folder });
+    const app = path.join(folder, name);
+    const { dependencies } = JSON.parse(fs.readFileSync(path.join(app, 'package.json'), 'utf8'));
+    assert.equal(dependencies.catamount, 'file:../catamount.tgz');
+    fs.symlinkSync(path.join(folder, 'shop/node_modules'), path.join(app, 'node_modules'));
+    return app;
+  };
+
+  const signsUp = async (app: string, entry: string): Promise<void> => {
+    tree = await startTree({
+      entry: path.join(app, entry),
+      cwd: app,
+      env: { SMTP_URL: mail.url, WEB_CONCURRENCY: '1' },
+    });
+    const ada = { email: 'ada@example.com', name: 'Ada' };
+    const made = await tree.request('POST', '/users', { json: ada });
+    assert.equal(made.status, 201, made.body);
+    const [welcome] = await mail.waitFor(1);
+    assert.equal(welcome?.subject, `Welcome to ${path.basename(app)}`);
+    assert.match(welcome?.text ?? '', /Hello, Ada!/);
+    assert.equal((await tree.request('POST', '/users', { json: ada })).status, 422);
+    assert.equal((await tree.request('POST', '/users', { json: { email: 'nobody' } })).status, 422);
+    await tree.stop();
+    await tree.allGone();
+  };
+
+  /** The app's own scripts, in the environment that somebody new has. */
+  const passes = async (app: string, ...scripts: readonly string[]): Promise<string> => {
+    let printed = '';
+    for (const script of scripts) {
+      printed += await npm(app, 'run', script).catch((error: { readonly stdout: string; readonly message: string }) =>
+        assert.fail(`${script}: ${error.stdout}\n${error.message}`),
+      );
+    }
+    return printed;
+  };
+
+  it('compiles, is clean, passes its tests with what generate adds, boots and mails, in TypeScript', async () => {
+    const app = path.join(folder, 'shop');
+    const bin = path.join(app, 'node_modules/.bin/catamount');
+    await run(bin, ['generate', 'job', 'SendReport', 'userId', '--queue', 'mailer'], { cwd: app });
+    await run(bin, ['generate', 'model', 'Post', 'title'], { cwd: app });
+    assert.match(await passes(app, 'lint', 'build', 'test'), /^# pass 4$/m);
+    await signsUp(app, 'dist/server.js');
+  });
+
+  it('does so in JavaScript', async () => {
+    const app = await make('kiosk', '--javascript');
+    assert.match(await passes(app, 'lint', 'test'), /^# pass 2$/m);
+    await signsUp(app, 'server.js');
+  });
+});
