@@ -16,7 +16,7 @@ import { loadJobs } from '../job/job-registry';
 import { adoptDatabase } from '../job/outbox/installation';
 import { DeliverMailJob } from '../mailer/message';
 import { Database } from '../model/database';
-import { ModelFolder } from '../model/model-lookup';
+import { loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
@@ -58,9 +58,9 @@ export async function runJobsCommand(
 }
 
 async function connect(app: AppDefinition, config: Config, terminal: Terminal, { needs }: JobCommand) {
-  const registry = loadJobs(app.jobsDir);
+  const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const equipment = { setup: await loadJobSetup(app), models: new ModelFolder(app.modelsDir) };
+  const equipment = { setup: await loadJobSetup(app), models: await loadModels(app.modelsDir, app) };
   const urls = await resolvedUrls(config);
   const events = new Events();
   const production = config.environment === 'production';
