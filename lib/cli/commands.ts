@@ -42,6 +42,7 @@ const HELP = 'Of a command, its options and exit codes.';
 
 /** One line a command. */
 export const CLI_COMMANDS: readonly CliCommand[] = [
+  { ...here, name: 'new', summary: 'make a new app in a folder of its own', usage: 'NAME', run: makeApp },
   { ...app, name: 'start', summary: 'start the tree (the default)', usage: '[--only web|jobs]', details: START },
   { ...app, name: 'check', summary: 'find what is wrong in the app', usage: '[--json]', details: CHECK },
   { ...app, name: 'run', summary: 'run a script with the app connected', usage: 'FILE [ARGUMENT…]', details: RUN },
@@ -68,9 +69,14 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
   { ...here, name: 'help', summary: 'print this, or more of one command', usage: '[COMMAND]', details: HELP },
 ];
 
+const print = (text: string) => void process.stdout.write(text);
+
+/** Loaded only when it runs, as is all that a tree has no use for. */
+async function makeApp(args: readonly string[]): Promise<void> {
+  await (await import('./generate/new-command')).runNew(args, process.cwd(), print);
+}
+
 function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> {
-  const print = (text: string) => void process.stdout.write(text);
-  // Loaded only when it runs, as is all that a tree has no use for.
   return async (args) => (await import('./generate/command')).runGenerator(verb, args, process.cwd(), print);
 }
 

@@ -11,6 +11,7 @@ const USAGE = 'test/cli/usage.test.ts';
 const RATES = 'test/cli/top/rates.test.ts';
 const TOP = 'test/cli/top/top.test.ts';
 const GENERATE = 'test/cli/generate/generate.test.ts';
+const NEW = 'test/cli/generate/new.test.ts';
 
 /** Mutations of settings, the control socket, its state file, the log, texts, `catamount` and `catamount top`. */
 const mutations: readonly Mutation[] = [
@@ -34,6 +35,20 @@ const mutations: readonly Mutation[] = [
     find: '    this.undo();\n',
     replace: '',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'new makes nothing in a folder that holds something',
+    file: 'lib/cli/generate/new-command.ts',
+    find: 'fs.readdirSync(folder).length > 0',
+    replace: 'fs.readdirSync(folder).length > 1',
+    killedBy: [NEW],
+  },
+  {
+    promise: 'a new app has the versions that this package is tested with',
+    file: 'lib/cli/generate/new-app.ts',
+    find: "devDependencies[tool] ?? '*'",
+    replace: "'*'",
+    killedBy: [NEW],
   },
   {
     promise: 'generate writes nothing where one of its files is there already',

@@ -36,7 +36,7 @@ export async function install(folder: string, ...args: readonly string[]): Promi
 export function lockLikeOurs(folder: string): void {
   const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>;
   const write = (name: string, content: object) =>
-    fs.writeFileSync(path.join(folder, name), JSON.stringify(content, null, 2));
+    fs.writeFileSync(path.join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
   const { packages = {} } = read(path.join(ROOT, 'package-lock.json'));
   const nodemailer = read(path.join(ROOT, 'package.json')).dependencies?.nodemailer;
   const own = { ...read(path.join(folder, 'package.json')), overrides: { nodemailer } };

@@ -71,7 +71,8 @@ function remarkOf(verb: Verb, { remark, files }: Plan, steps: readonly Step[]): 
   return migrated ? 'Where the migration has run, its table is still there.' : undefined;
 }
 
-function report(steps: readonly Step[], remark: string | undefined, dryRun: boolean): string {
+/** Lists what has become of the files. */
+export function report(steps: readonly Step[], remark: string | undefined, dryRun: boolean): string {
   const lines = steps.map(([step, file]) => `${step.padStart(10)}  ${file}`);
   if (dryRun) lines.push('Nothing was changed: --dry-run.');
   if (remark !== undefined) lines.push(remark);

@@ -9,6 +9,8 @@ const TEMPLATES = path.join(__dirname, 'templates');
 export interface SourceHelpers {
   readonly ts: boolean;
   readonly esm: boolean;
+  /** JavaScript for CommonJS: the only source without `import` and `export`. */
+  readonly cjs: boolean;
   readonly runner: AppLayout['runner'];
   /** Adds an import of names: `use('Job', 'catamount')`. Types only, `type Routes`, are left out of JavaScript. */
   use(names: string, from: string): '';
@@ -16,6 +18,8 @@ export interface SourceHelpers {
   useType(names: string, from: string): '';
   /** Adds an import of the class that a file of the app holds. */
   useClass(name: string, file: string): '';
+  /** Adds an import of what a file of the app exports by name. */
+  useNames(names: string, file: string): '';
   /** Adds an import of what a file of the app exports as its default. */
   useDefault(name: string, file: string): '';
   /** Adds an import of a package as a whole. */
@@ -49,10 +53,12 @@ export function renderSource(template: string, file: string, layout: AppLayout, 
   const helpers: SourceHelpers = {
     ts,
     esm: layout.esm,
+    cjs: module.isCommonJs,
     runner,
     use: (names, from) => add(from, module.named(names, from)),
     useType: (names, from) => add(from, ts ? `import type { ${names} } from '${from}';` : ''),
     useClass: (name, target) => add(module.specifier(target), module.class(name, target)),
+    useNames: (names, target) => add(module.specifier(target), module.named(names, module.specifier(target))),
     useDefault: (name, target) => add(module.specifier(target), module.default(name, module.specifier(target))),
     usePackage: (name, from) => add(from, module.default(name, from)),
     useRunner: (...hooks) => {
@@ -110,7 +116,10 @@ class ModuleSyntax {
   named(names: string, from: string): string {
     const list = names.split(', ').filter((name) => this.layout.typescript || !name.startsWith('type '));
     if (list.length === 0) return '';
-    return this.isCommonJs ? `const { ${list.join(', ')} } = require('${from}');` : wrapped(list, from);
+    const [head, tail] = this.isCommonJs ? ['const', `= require('${from}')`] : ['import', `from '${from}'`];
+    const line = `${head} { ${list.join(', ')} } ${tail};`;
+    // Longer lines are broken as formatters break them.
+    return line.length <= 120 ? line : `${head} {\n${list.map((name) => `  ${name},\n`).join('')}} ${tail};`;
   }
 
   /** A file of JavaScript for CommonJS is its class; others export it by name. */
@@ -122,10 +131,4 @@ class ModuleSyntax {
   default(name: string, from: string): string {
     return this.isCommonJs ? `const ${name} = require('${from}');` : `import ${name} from '${from}';`;
   }
-}
-
-/** Breaks a line of more than 120 characters, as formatters do. */
-function wrapped(names: readonly string[], from: string): string {
-  const line = `import { ${names.join(', ')} } from '${from}';`;
-  return line.length <= 120 ? line : `import {\n${names.map((name) => `  ${name},\n`).join('')}} from '${from}';`;
 }

@@ -1,0 +1,72 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { EXIT, UserError } from '../../core/errors';
+import { toError } from '../../support/async';
+import { report } from './command';
+import { writeFiles } from './files';
+import { checkAppName, newApp } from './new-app';
+import { npmInstall } from './npm-install';
+
+const OPTIONS = {
+  javascript: { type: 'boolean' },
+  esm: { type: 'boolean' },
+  cjs: { type: 'boolean' },
+  'skip-install': { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+} as const;
+
+/**
+ * `catamount new shop` makes an app in a folder of its name, and installs its packages.
+ * @param args the words behind `new`. @param cwd the folder in which the new one is made.
+ * @throws UserError.
+ */
+export async function runNew(args: readonly string[], cwd: string, print: (text: string) => void): Promise<void> {
+  const { values, positionals } = parse(args);
+  if (values.help) {
+    print(HELP);
+    return;
+  }
+  const [given, surplus] = positionals;
+  if (surplus !== undefined) throw new UserError(`"${surplus}" is too much. See catamount help new.`, EXIT.usage);
+  if (values.esm && values.cjs) throw new UserError('Give --esm or --cjs, not both.', EXIT.usage);
+  const name = checkAppName(given);
+  const folder = path.join(cwd, name);
+  if (fs.existsSync(folder) && fs.readdirSync(folder).length > 0) {
+    throw new UserError(`${folder} is there and not empty. Give another name, or move it away.`);
+  }
+  const typescript = values.javascript !== true;
+  const files = newApp({ name, folder, typescript, esm: values.esm === true, now: new Date() });
+  const dryRun = values['dry-run'] === true;
+  const steps = writeFiles(folder, files, dryRun);
+  print(
+    report(
+      steps.map(([step, file]) => [step, path.join(name, file)]),
+      undefined,
+      dryRun,
+    ),
+  );
+  if (dryRun) return;
+  const installs = values['skip-install'] !== true;
+  if (installs) await npmInstall(folder);
+  print(`\nThe app ${name} is there. Next: cd ${name} && ${installs ? '' : 'npm install && '}npm start\n`);
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+  } catch (error) {
+    throw new UserError(`${toError(error).message}\nSee catamount help new.`, EXIT.usage);
+  }
+}
+
+const HELP = `Usage: catamount new NAME [options]
+
+Makes an app in the folder NAME: a sign-up, whose job sends a mail, with tests, and runs npm install there.
+
+  --javascript     JavaScript instead of TypeScript
+  --esm, --cjs     ES modules, or CommonJS (the default)
+  --skip-install   run no npm install
+  --dry-run        list the files, and change nothing
+`;

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { runNew } from '../../../lib/cli/generate/new-command';
+import { UserError } from '../../../lib/core/errors';
+import { tempFolder } from '../../support/temp-folder';
+import { catamount } from '../cli-process';
+import { ROOT } from './app-folder';
+
+const readJson = (...parts: readonly string[]) =>
+  JSON.parse(fs.readFileSync(path.join(...parts), 'utf8')) as Record<string, Record<string, string>>;
+
+describe('catamount new', () => {
+  const make = async (line: string, folder = tempFolder('new')) => {
+    let printed = '';
+    await runNew(line.split(' '), folder, (text) => {
+      printed += text;
+    });
+    return { folder, printed };
+  };
+
+  it('makes an app with the top level of this repository', async () => {
+    const { folder, printed } = await make('shop --skip-install');
+    assert.deepEqual(fs.readdirSync(path.join(folder, 'shop')).sort(), [
+      '.biome.json',
+      '.config',
+      '.gitignore',
+      'Procfile',
+      'README.md',
+      'jobs',
+      'lib',
+      'migrations',
+      'package.json',
+      'server.ts',
+      'test',
+      'tsconfig.json',
+    ]);
+    assert.match(printed, /Next: cd shop && npm install && npm start\n$/);
+  });
+
+  it('takes versions, and servers for all platforms, from this package', async () => {
+    const { folder } = await make('shop --skip-install');
+    const made = readJson(folder, 'shop/package.json');
+    const ours = readJson(ROOT, 'package.json');
+    for (const tool of ['@biomejs/biome', '@types/koa', '@types/node', 'tsx', 'typescript'])
+      assert.equal(made.devDependencies?.[tool], ours.devDependencies?.[tool], tool);
+    assert.equal(made.overrides?.nodemailer, ours.dependencies?.nodemailer);
+    assert.equal(made.dependencies?.catamount, `file:${ROOT}`);
+    const servers = readJson(folder, 'shop/.config/local-servers/package.json');
+    assert.deepEqual(
+      servers.optionalDependencies,
+      readJson(ROOT, 'lib/embedded/binaries/package.json').optionalDependencies,
+    );
+  });
+
+  it('writes what Biome neither formats otherwise nor warns of, in every language and module system', async () => {
+    const biome = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
+    for (const flags of ['', ' --esm', ' --javascript', ' --javascript --esm']) {
+      const { folder } = await make(`shop --skip-install${flags}`);
+      execFileSync(process.execPath, [biome, 'check', '--error-on-warnings', '.'], {
+        cwd: path.join(folder, 'shop'),
+        stdio: ['ignore', 'ignore', 'pipe'],
+      });
+      const esm = readJson(folder, 'shop/package.json') as { readonly type?: unknown };
+      assert.equal(esm.type, flags.includes('esm') ? 'module' : undefined);
+    }
+  });
+
+  it('refuses with one sentence and the remedy, and lists with --dry-run', async () => {
+    const { folder, printed } = await make('shop --dry-run');
+    assert.match(printed, /^ {4}create {2}shop\/package\.json$/m);
+    assert.deepEqual(fs.readdirSync(folder), []);
+    fs.mkdirSync(path.join(folder, 'taken'));
+    fs.writeFileSync(path.join(folder, 'taken/file'), '');
+    for (const [line, message] of [
+      ['Shop', /"Shop" is no name of an app. Give small letters, digits, - and _/],
+      ['../shop', /"\.\.\/shop" is no name of an app/],
+      ['shop inn', /"inn" is too much/],
+      ['shop --esm --cjs', /Give --esm or --cjs, not both/],
+      ['shop --coffee', /--coffee/],
+      ['taken', /taken is there and not empty. Give another name, or move it away/],
+    ] as const)
+      await assert.rejects(
+        make(line, folder),
+        (error) => error instanceof UserError && message.test(error.message),
+        line,
+      );
+    assert.deepEqual(fs.readdirSync(folder), ['taken']);
+    const { code, stderr } = await catamount(folder, ['new']);
+    assert.deepEqual([code, stderr], [64, 'new needs a name. For example: catamount new shop\n']);
+    assert.match((await catamount(folder, ['help', 'new'])).stdout, /--skip-install/);
+  });
+});
