@@ -81,8 +81,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a relay that ends says so',
     file: 'lib/job/outbox/relay.ts',
-    find: 'if (this.leadership.isLeader) await resignAsRelay(this.options.knex).catch(() => undefined);',
-    replace: '',
+    find: 'if (this.leadership.isLeader) await knex.raw',
+    replace: 'if (this.leadership.isLeader && knex === undefined) await knex.raw',
     killedBy: [LEADERSHIP],
   },
   {

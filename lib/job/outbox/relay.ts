@@ -11,7 +11,7 @@ import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
 import { Leadership } from './leadership';
-import { claimDue, deleteRows, msUntilDue, resignAsRelay } from './table';
+import { claimDue, deleteRows, msUntilDue, RELAY_CHANNEL } from './table';
 
 /** Rows per transaction and script call. */
 const BATCH = 500;
@@ -112,7 +112,8 @@ export class Relay {
   async stop(): Promise<void> {
     await this.task.stop();
     // Without it they would wait for the time of grace.
-    if (this.leadership.isLeader) await resignAsRelay(this.options.knex).catch(() => undefined);
+    const { knex } = this.options;
+    if (this.leadership.isLeader) await knex.raw("select pg_notify(?, '')", [RELAY_CHANNEL]).catch(() => undefined);
   }
 
   /** @returns ms until the next one. */
