@@ -28,6 +28,8 @@ export interface HealthOptions {
   readonly readiness: readonly ReadinessCheck[];
   /** The parts that do not work although the process can serve. Default: none. */
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
+  /** Says why the process has never been ready yet, which is 503 as well. Default: no reason. */
+  readonly unready?: (() => Promise<string | undefined>) | undefined;
   /** true once the process has been asked to stop. */
   readonly isLeaving: () => boolean;
 }
@@ -39,7 +41,7 @@ const HEALTH_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 /**
  * Answers `/health` (the process is alive) and `/ready` (it can serve), before the limit, so that probes never wait.
  */
-export function health({ appName, readiness, isLeaving, degraded = () => [] }: HealthOptions): Koa.Middleware {
+export function health({ appName, readiness, isLeaving, degraded = () => [], unready }: HealthOptions): Koa.Middleware {
   // Concurrent probes share one round of checks.
   let round: Promise<string[]> | undefined;
   const failing = () => {
@@ -77,6 +79,8 @@ export function health({ appName, readiness, isLeaving, degraded = () => [] }: H
     if (isLeaving()) throw notReady('This process is shutting down.', []);
     const down = await failing();
     if (down.length > 0) throw notReady(`Not answering: ${down.join(', ')}.`, down);
+    const reason = await unready?.();
+    if (reason !== undefined) throw notReady(reason, ['start']);
   }
 }
 

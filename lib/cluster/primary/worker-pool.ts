@@ -210,7 +210,7 @@ export class WorkerPool implements PoolCallbacks {
   private onReady(slot: Slot, handle: WorkerHandle): void {
     this.listener.goOn();
     slot.policy.served();
-    if (!this.jobsRunning) handle.setJobsRunning(false);
+    handle.setJobsRunning(this.jobsRunning);
     void slot.outgoing?.drain(this.drainDeadline(), true);
     this.everReady.add(slot);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });
