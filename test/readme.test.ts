@@ -68,7 +68,7 @@ describe('README and guides', () => {
     assert.deepEqual(listed.map((name) => `catamount_${name}`).sort(), FAMILIES.map(({ name }) => name).sort());
   });
 
-  it('adds a job that the registry takes', () => {
+  it('adds a job that the registry takes', async () => {
     const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(section('Add a job')) ?? [];
     const folder = tempFolder('readme');
     fs.writeFileSync(
@@ -76,16 +76,16 @@ describe('README and guides', () => {
       code.replace("'../lib'", JSON.stringify(path.join(root, 'lib/index'))),
     );
     assert.deepEqual(
-      [...loadJobs(folder)].map((job) => job.name),
+      [...(await loadJobs(folder))].map((job) => job.name),
       ['GreetUserJob'],
     );
     removeFolder(folder);
   });
 
-  it('shows a job class that the registry takes, with its schedule', () => {
+  it('shows a job class that the registry takes, with its schedule', async () => {
     const folder = tempFolder('readme');
     fs.writeFileSync(path.join(folder, 'import.ts'), IMPORT_PRELUDE + importJob);
-    const registry = loadJobs(folder);
+    const registry = await loadJobs(folder);
     assert.deepEqual(
       cronEntries(registry).map(({ name, policy, args }) => [name, policy, args]),
       [['ImportJob', 'once', ['nightly.csv']]],

@@ -1,24 +1,35 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../core/errors';
+import { importFile } from '../core/load-classes';
 
-/** Places to look for an app's entry file, in this order, relative to the current folder. */
-export const ENTRIES: readonly string[] = ['dist/server.js', 'server.js'];
+/**
+ * Places to look for an app's entry file, in this order, relative to the current folder. One in TypeScript counts where
+ * Node, or a compiler that was loaded before, runs it.
+ */
+export const ENTRIES: readonly string[] = ['dist/server.js', 'dist/server.mjs', 'server.js', 'server.mjs'];
+const TYPESCRIPT_ENTRIES: readonly string[] = ['server.ts', 'server.mts'];
+
+/** @returns the absolute path of the app's entry file in the current folder, or undefined. */
+export function findEntry(): string | undefined {
+  const places = '.ts' in require.extensions ? [...ENTRIES, ...TYPESCRIPT_ENTRIES] : ENTRIES;
+  return places.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
+}
 
 /**
  * Runs the app's own entry file in this process; `boot` reads the command from the arguments.
  * @param args default: the arguments of this process.
  * @throws UserError with the exit code for wrong usage when there is no entry file.
  */
-export function runApp(args: readonly string[] = process.argv.slice(2)): void {
-  const entry = ENTRIES.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
+export async function runApp(args: readonly string[] = process.argv.slice(2)): Promise<void> {
+  const entry = findEntry();
   if (entry === undefined) {
     throw new UserError(
-      `There is no ${ENTRIES.join(' or ')} in ${process.cwd()}. Build the app, or go to its folder.`,
+      `There is no ${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)} in ${process.cwd()}. Build the app, or go to its folder.`,
       EXIT.usage,
     );
   }
   // Children are forked from argv[1], so it must be the app's entry and not this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
-  require(entry);
+  await importFile(entry);
 }

@@ -20,7 +20,7 @@ Usage: catamount [command] [--only web|jobs]
 
 ${lines(CLI_COMMANDS.map(({ name, summary }) => [name, summary]))}
 
-The app is ${ENTRIES.join(' or ')} in the current folder.
+The app is the first of ${ENTRIES.join(', ')} in the current folder.
 
 To the tree that runs here (the same by a signal to the primary, where one is named):
 

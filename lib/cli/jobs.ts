@@ -36,5 +36,5 @@ export async function runJobs(args: readonly string[]): Promise<void> {
   }
   const typed = parseJobCommand(args);
   if (typed.help) process.stdout.write((await import('../job/cli/commands')).jobsHelp(typed.command));
-  else runApp(['jobs', ...args]);
+  else await runApp(['jobs', ...args]);
 }

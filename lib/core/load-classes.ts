@@ -1,10 +1,22 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { nativeImport } from '../internals/native-import.cjs';
 import { toError } from '../support/async';
 import { UserError } from './errors';
 
+/** Loads a module by its absolute path. @returns its namespace, as `import()` does, or what it exports, as `require()` does. */
+export type ImportFile = (file: string) => Promise<unknown>;
+
+export interface LoadOptions {
+  /** Default `importFile`. */
+  readonly importFile?: ImportFile | undefined;
+  /** Receives what is wrong with each file, and the others are loaded all the same. Default: the first is thrown. */
+  readonly onFault?: ((fault: UserError) => void) | undefined;
+}
+
 /** A folder whose files hold classes: jobs, mailers, previews, models. */
-export interface ClassFolder<C> {
+export interface ClassFolder<C> extends LoadOptions {
   readonly isOne: (value: unknown) => value is C;
   /**
    * Receives the classes of one file.
@@ -12,30 +24,32 @@ export interface ClassFolder<C> {
    * @throws Error that says what is wrong with the file.
    */
   readonly take: (classes: readonly C[], name: string, exported: unknown) => void;
-  /**
-   * true: subfolders and index files are loaded, too. Default false, for folders where each file holds one class: there
-   * an index can only repeat the others, and subfolders are for shared code.
-   */
+  /** true: subfolders are loaded, too. Default false, for folders whose subfolders hold templates and shared code. */
   readonly recursive?: boolean;
-  /** Receives what is wrong with each file, and the others are loaded all the same. Default: the first is thrown. */
-  readonly onFault?: ((fault: UserError) => void) | undefined;
+  /** true: index files are loaded, too. Default false, for folders where each file holds one class. */
+  readonly indexes?: boolean;
 }
+
+const MODULE = /\.[cm]?[jt]s$/;
+const NO_CLASSES = /\.(?:d|test|spec)\.[cm]?[jt]s$/;
+const INDEX = /^index\.[cm]?[jt]s$/;
 
 /**
  * Loads the files of a folder in the order of their names, without tests and type declarations. A missing folder counts
  * as empty.
  * @throws UserError that names the file and the reason.
  */
-export function loadClasses<C>(folder: string, { isOne, take, recursive = false, onFault }: ClassFolder<C>): void {
+export async function loadClasses<C>(folder: string, options: ClassFolder<C>): Promise<void> {
+  const { isOne, take, recursive = false, indexes = false, importFile: load = importFile, onFault } = options;
   if (!fs.existsSync(folder)) return;
   const names = fs.readdirSync(folder, { recursive, encoding: 'utf8' }).filter((name) => {
-    if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) return false;
-    return recursive || !/^index\.(js|ts)$/.test(name);
+    if (!MODULE.test(name) || NO_CLASSES.test(name)) return false;
+    return indexes || !INDEX.test(path.basename(name));
   });
   for (const name of names.sort()) {
     const file = path.join(folder, name);
     try {
-      const exported: unknown = require(file);
+      const exported = await importExports(file, load);
       take([...new Set(exportsOf(exported).filter(isOne))], name, exported);
     } catch (thrown) {
       const error = toError(thrown);
@@ -46,9 +60,59 @@ export function loadClasses<C>(folder: string, { isOne, take, recursive = false,
   }
 }
 
-/** Loads one module of the app by its absolute path. */
+/** A file's name without the extension of a module. */
+export function withoutExtension(file: string): string {
+  return file.replace(MODULE, '');
+}
+
+/**
+ * Loads a module of the app, an ES module or a CommonJS one. Everything of an app is loaded by this function, or by the
+ * app's own `import()`: a file that was both required and imported would, with some compilers, be loaded twice, and its
+ * classes would not be the same.
+ */
 export async function importFile(file: string): Promise<unknown> {
-  return require(file);
+  try {
+    return await nativeImport(pathToFileURL(file).href);
+  } catch (thrown) {
+    if (hasRequireOnly(thrown)) return require(file);
+    throw explained(thrown);
+  }
+}
+
+/** Loads a module of the app. @returns what it exports, of either kind of module. */
+export async function importExports(file: string, load: ImportFile = importFile): Promise<unknown> {
+  return exportedBy(await load(file));
+}
+
+/** true where modules are loaded by `require` alone: in Jest's sandbox, and by compilers that extend only `require`. */
+function hasRequireOnly(thrown: unknown): boolean {
+  // In a sandbox an error of Node's is no instance of the sandbox's Error.
+  const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? String(thrown.code) : '';
+  return (
+    code.startsWith('ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING') ||
+    (code === 'ERR_UNKNOWN_FILE_EXTENSION' && Object.hasOwn(require.extensions ?? {}, '.ts'))
+  );
+}
+
+/** Adds the remedy to Node's message about a file in TypeScript. */
+function explained(thrown: unknown): unknown {
+  if (!(thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_UNKNOWN_FILE_EXTENSION')) return thrown;
+  return new UserError(
+    `${thrown.message}. Run node with --import=tsx, or Node 22.18 or later; in Vitest give defineApp import: (file) => import(file)`,
+  );
+}
+
+/**
+ * Of the namespace of a CommonJS module, which has the module's exports as its default, returns those exports; any other
+ * module as it is. Node finds only some names of a CommonJS module, so they are taken from the exports themselves.
+ */
+function exportedBy(module: unknown): unknown {
+  if (typeof module !== 'object' || module === null || !('default' in module)) return module;
+  const { default: inner } = module;
+  if (typeof inner !== 'object' || inner === null) return module;
+  if ('__esModule' in inner) return inner;
+  const others = Object.keys(module).filter((name) => name !== 'default' && name !== 'module.exports');
+  return others.every((name) => name in inner) ? inner : module;
 }
 
 /** @returns the values that a module exports, or the module itself when it is a class. */

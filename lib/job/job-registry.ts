@@ -1,6 +1,9 @@
+import path from 'node:path';
 import { UserError } from '../core/errors';
-import { exportsOf, loadClasses } from '../core/load-classes';
+
+import { exportsOf, type LoadOptions, loadClasses, withoutExtension } from '../core/load-classes';
 import { kebabCase, pascalCase } from '../support/class-names';
+
 import type { JobClass } from './definition/job-class';
 import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
@@ -30,28 +33,32 @@ export class JobRegistry {
   }
 }
 
-export interface JobCheck {
+export interface LoadJobsOptions extends LoadOptions {
   readonly inspect?: (jobClass: JobClass, file: string) => void;
-  readonly onFault?: (fault: UserError) => void;
 }
 
 /**
- * Loads every job of a folder, but not of its subfolders. A file default-exports one subclass of `Job` and is named after
- * it (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job may hold code that jobs share. A missing folder
- * holds none.
- * @param check.inspect sees each class; an error of its is one of the file. @param check.onFault as in `loadClasses`.
+ * Loads every job of a folder and its subfolders. A file default-exports one subclass of `Job` and is named after it
+ * (`welcome-email.ts` holds `WelcomeEmailJob`, in whichever subfolder). Files without a job may hold code that jobs
+ * share. A missing folder holds none.
+ * @param options.inspect sees each class; an error of its is one of the file.
  * @throws UserError that names the file and the reason.
  */
-export function loadJobs(folder: string, check: JobCheck = {}): JobRegistry {
+export async function loadJobs(
+  folder: string,
+  { inspect, importFile, onFault }: LoadJobsOptions = {},
+): Promise<JobRegistry> {
   const registry = new JobRegistry();
-  loadClasses(folder, {
+  await loadClasses(folder, {
     isOne: isJobClass,
-    onFault: check.onFault,
+    recursive: true,
+    importFile,
+    onFault,
     take: (classes, name, exported) => {
       const job = jobClassOf(classes, name, exported);
       if (!job) return;
       registry.add(job);
-      check.inspect?.(job, name);
+      inspect?.(job, name);
     },
   });
   return registry;
@@ -63,8 +70,10 @@ export function loadJobs(folder: string, check: JobCheck = {}): JobRegistry {
  */
 function jobClassOf(classes: readonly JobClass[], fileName: string, module: unknown): JobClass | undefined {
   const exported = (module as { readonly default?: unknown } | null)?.default ?? module;
+  const actual = path.basename(withoutExtension(fileName));
   if (!isJobClass(exported)) {
-    const [job] = classes;
+    // A subfolder may hold the base of other jobs, exported by name; a file that is named after it was meant as a job.
+    const job = classes.find((each) => !fileName.includes(path.sep) || fileNameOf(each) === actual);
     if (job) {
       throw new UserError(
         `it exports ${job.name} by name: export it as the default, or, where it is the base of other jobs, keep it in a folder below`,
@@ -77,8 +86,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
     }
     return undefined;
   }
-  const expected = kebabCase(exported.name.replace(/Job$/, ''));
-  const actual = fileName.replace(/\.(js|ts)$/, '');
+  const expected = fileNameOf(exported);
   if (!exported.name.endsWith('Job') || expected === '') {
     throw new UserError(
       `its class is named ${exported.name || 'nothing'}; end the name in Job, such as ${pascalCase(actual)}Job`,
@@ -92,10 +100,16 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
 
 /** A class that somebody must have meant as a job: it would otherwise never run, and nobody would know why. */
 function looksLikeJob(value: unknown): value is { readonly name: string } {
-  if (typeof value !== 'function' || !/^class\b/.test(Function.prototype.toString.call(value))) return false;
+  if (typeof value !== 'function' || isJobClass(value) || !/^class\b/.test(Function.prototype.toString.call(value)))
+    return false;
   return /Job$/.test(value.name) || typeof value.prototype.perform === 'function';
 }
 
 function isJobClass(value: unknown): value is JobClass {
   return typeof value === 'function' && value.prototype instanceof Job;
+}
+
+/** The name, without its extension, of the file that holds a job. */
+function fileNameOf(job: JobClass): string {
+  return kebabCase(job.name.replace(/Job$/, ''));
 }

@@ -1,5 +1,5 @@
 import { UserError } from '../core/errors';
-import { loadClasses } from '../core/load-classes';
+import { type LoadOptions, loadClasses } from '../core/load-classes';
 import type { MailerClass, MailerLookup } from './definition/mailer-class';
 import { Mailer } from './mailer';
 
@@ -38,13 +38,13 @@ export class MailerRegistry implements MailerLookup {
 /**
  * Loads every mailer of a folder, one exported subclass of `Mailer` per file. Subfolders are not searched: they hold
  * templates, previews and code that mailers share. A missing folder has no mailers.
- * @param onFault as in `loadClasses`.
  * @throws UserError that names the file and the reason.
  */
-export function loadMailers(folder: string, onFault?: (fault: UserError) => void): MailerRegistry {
+export async function loadMailers(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<MailerRegistry> {
   const mailers = new MailerRegistry(folder);
-  loadClasses(folder, {
+  await loadClasses(folder, {
     isOne: isMailerClass,
+    importFile,
     onFault,
     take: ([mailer, another]) => {
       if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');

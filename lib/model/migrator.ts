@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
+import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
 
 const TABLE = 'knex_migrations';
 
@@ -14,14 +15,17 @@ interface MigrationFile {
  * from TypeScript and one migrated from the build have the same names. A missing folder has no migrations.
  */
 export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
-  constructor(private readonly folders: readonly string[]) {}
+  constructor(
+    private readonly folders: readonly string[],
+    private readonly importFile?: ImportFile,
+  ) {}
 
   async getMigrations(): Promise<MigrationFile[]> {
     return this.folders
       .filter((folder) => fs.existsSync(folder))
       .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
-      .filter((file) => /\.(js|ts)$/.test(file) && !file.endsWith('.d.ts'))
-      .map((file) => ({ name: path.basename(file).replace(/\.(js|ts)$/, ''), file }))
+      .filter((file) => /\.[cm]?[jt]s$/.test(file) && !/\.d\.[cm]?ts$/.test(file))
+      .map((file) => ({ name: path.basename(withoutExtension(file)), file }))
       .sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
@@ -30,12 +34,12 @@ export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
   }
 
   async getMigration(migration: MigrationFile): Promise<Knex.Migration> {
-    return require(migration.file) as Knex.Migration;
+    return (await importExports(migration.file, this.importFile)) as Knex.Migration;
   }
 }
 
-function settings(folders: readonly string[]): Knex.MigratorConfig {
-  return { migrationSource: new MigrationFolders(folders), tableName: TABLE };
+function settings(folders: readonly string[], importFile?: ImportFile): Knex.MigratorConfig {
+  return { migrationSource: new MigrationFolders(folders, importFile), tableName: TABLE };
 }
 
 /**
@@ -43,16 +47,21 @@ function settings(folders: readonly string[]): Knex.MigratorConfig {
  * @returns the names of those that ran, in order.
  * @throws knex's MigrationLocked while another process migrates.
  */
-export async function migrateUp(knex: Knex, folders: readonly string[]): Promise<string[]> {
+export async function migrateUp(knex: Knex, folders: readonly string[], importFile?: ImportFile): Promise<string[]> {
   await makeTables(knex, folders);
-  const [, names] = (await knex.migrate.latest(settings(folders))) as [number, string[]];
+  const [, names] = (await knex.migrate.latest(settings(folders, importFile))) as [number, string[]];
   return names;
 }
 
 /** Rolls back the last batch, or all of them. @returns the names rolled back. */
-export async function migrateDown(knex: Knex, folders: readonly string[], all = false): Promise<string[]> {
+export async function migrateDown(
+  knex: Knex,
+  folders: readonly string[],
+  all = false,
+  importFile?: ImportFile,
+): Promise<string[]> {
   await makeTables(knex, folders);
-  const [, names] = (await knex.migrate.rollback(settings(folders), all)) as [number, string[]];
+  const [, names] = (await knex.migrate.rollback(settings(folders, importFile), all)) as [number, string[]];
   return names;
 }
 

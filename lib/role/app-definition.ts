@@ -2,6 +2,7 @@ import path from 'node:path';
 import type Router from '@koa/router';
 import type { Config } from '../core/config';
 import { UserError } from '../core/errors';
+import type { ImportFile } from '../core/load-classes';
 import type { JobSetup } from '../job/definition/setup';
 import type { MailSetup } from '../mailer/definition/setup';
 import { toError } from '../support/async';
@@ -28,7 +29,7 @@ export interface AppOptions {
   readonly root: string;
   /** Loaded only by processes that serve the web, so that the primary stays small: `() => import('./routes')`. */
   readonly routes: () => Promise<{ readonly default: Routes }>;
-  /** One default-exported job class per file. Default `jobs`. */
+  /** One default-exported job class per file, subfolders included. Default `jobs`. */
   readonly jobs?: string;
   /** Middleware, serializers, an error reporter for jobs: `() => import('./job-setup')`. */
   readonly jobSetup?: () => Promise<{ readonly default: JobSetup }>;
@@ -46,6 +47,11 @@ export interface AppOptions {
   readonly templates?: string;
   /** Translations `<locale>.json`. Default `locales`. */
   readonly locales?: string;
+  /**
+   * Loads a file of the folders above. Default: Node's own `import()`. A test runner that compiles modules itself, such
+   * as Vitest, loads a second copy of each unless it is given its own: `(file) => import(file)`.
+   */
+  readonly import?: ImportFile;
   /** Called in the primary. */
   readonly hooks?: Hooks;
 }
@@ -63,6 +69,8 @@ export interface AppDefinition {
   readonly mailSetup: (() => Promise<{ readonly default: MailSetup }>) | undefined;
   readonly templatesDir: string;
   readonly localesDir: string;
+  /** undefined: Node's own `import()`. */
+  readonly importFile: ImportFile | undefined;
   readonly hooks: Hooks;
 }
 
@@ -90,6 +98,7 @@ export function defineApp(options: AppOptions): AppDefinition {
     mailSetup: options.mailSetup,
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),
+    importFile: options.import,
     hooks: options.hooks ?? {},
   });
 }

@@ -41,11 +41,12 @@ export async function checkApp(
   };
   const jobSetup = await attempt(() => loadJobSetup(app), {});
   const mailSetup = await attempt(() => loadMailSetup(app), {});
-  const models = loadModels(app.modelsDir, onFault);
-  const lookup = { place: app.modelsDir, get: (name: string) => models.get(name) };
-  const codec = { serializers: jobSetup.serializers, models: lookup };
+  const { importFile } = app;
+  const models = await loadModels(app.modelsDir, { importFile, onFault });
+  const codec = { serializers: jobSetup.serializers, models };
   const served = config?.jobs.queues.map(({ name }) => name);
-  const jobs = loadJobs(app.jobsDir, {
+  const jobs = await loadJobs(app.jobsDir, {
+    importFile,
     onFault,
     inspect: (jobClass, file) => {
       cronEntries([jobClass], codec);
@@ -55,8 +56,11 @@ export async function checkApp(
     },
   });
   await attempt(async () => void cronEntries(jobs, codec), undefined);
-  const mailers = loadMailers(app.mailersDir, onFault);
-  const previews = loadPreviews(app.previewsDir, ({ message }) => tell(message, false));
+  const mailers = await loadMailers(app.mailersDir, { importFile, onFault });
+  const previews = await loadPreviews(app.previewsDir, {
+    importFile,
+    onFault: ({ message }) => tell(message, false),
+  });
   const { defaultLocale = 'en' } = config ?? {};
   const i18n = await attempt<LoadedI18n | undefined>(() => loadI18n([app.localesDir], defaultLocale), undefined);
   if (i18n) {

@@ -8,7 +8,7 @@ import { Redis } from '../core/redis';
 import { connectJobs } from '../job/connect';
 import type { JobSetup } from '../job/definition/setup';
 import { Database } from '../model/database';
-import { ModelFolder, type ModelLookup } from '../model/model-lookup';
+import { loadModels, type ModelLookup } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline } from '../support/async';
 import type { AppDefinition } from './app-definition';
@@ -43,7 +43,7 @@ export class AppConnection {
     { as, doing, needs = ['postgres', 'redis'] }: ConnectionOptions,
   ): Promise<AppConnection> {
     const setup = await loadJobSetup(app);
-    const models = new ModelFolder(app.modelsDir);
+    const models = await loadModels(app.modelsDir, app);
     const urls = await resolvedUrls(config);
     const events = new Events();
     const production = config.environment === 'production';

@@ -27,10 +27,10 @@ export async function runConsole(
   if (args.length > 0) throw new UserError(`console takes no argument; "${args.join(' ')}" is too much.`, EXIT.usage);
   const config = await readConfig();
   const connection = await AppConnection.open(app, config, { as: 'console', doing: 'There is no console' });
-  const models = loadModels(app.modelsDir);
-  const jobs = [...loadJobs(app.jobsDir)];
-  const mailers = [...loadMailers(app.mailersDir)];
-  const classes = Object.fromEntries([...models.values(), ...jobs, ...mailers].map((each) => [each.name, each]));
+  const models = await loadModels(app.modelsDir, app);
+  const jobs = [...(await loadJobs(app.jobsDir, app))];
+  const mailers = [...(await loadMailers(app.mailersDir, app))];
+  const classes = Object.fromEntries([...models.classes, ...jobs, ...mailers].map((each) => [each.name, each]));
   const isTty = process.stdin.isTTY === true;
   if (isTty) {
     const names = Object.keys(classes).join(', ') || 'no classes';

@@ -82,7 +82,7 @@ async function seed(app: AppDefinition, config: Config): Promise<void> {
   const connection = await AppConnection.open(app, config, { as: 'seed', doing: 'Nothing seeded' });
   try {
     for (const name of names.sort()) {
-      await (await mainOf(path.join(folder, name)))();
+      await (await mainOf(path.join(folder, name), app.importFile))();
       process.stdout.write(`seeded ${name}\n`);
     }
   } finally {

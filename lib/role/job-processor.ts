@@ -31,7 +31,7 @@ import { loadMailers } from '../mailer/mailer-registry';
 import { DeliverMailJob } from '../mailer/message';
 import { Database } from '../model/database';
 import { pendingMigrations } from '../model/migrator';
-import { ModelFolder } from '../model/model-lookup';
+import { loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
@@ -169,12 +169,12 @@ export class JobProcessorRole {
       events,
       setup: await loadMailSetup(app),
     });
-    const mailers = loadMailers(app.mailersDir);
-    const registry = loadJobs(app.jobsDir);
+    const mailers = await loadMailers(app.mailersDir, app);
+    const registry = await loadJobs(app.jobsDir, app);
     if (mailers.size > 0) registry.add(DeliverMailJob);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
-    const models = new ModelFolder(app.modelsDir);
+    const models = await loadModels(app.modelsDir, app);
     const reporter = new ErrorReporter(events, setup.reportError);
     const jobs = new JobProcessor({
       config,

@@ -44,7 +44,7 @@ export async function runJobsCommand(
 }
 
 async function connect(app: AppDefinition, config: Config, terminal: Terminal, { needs }: JobCommand) {
-  const registry = loadJobs(app.jobsDir);
+  const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
   const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
   const { redis, events, database, setup, models } = connection;

@@ -28,7 +28,9 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   try {
     await connectOrFail(database, 'Cannot migrate');
     const folders = migrationFolders(app);
-    const names = await (direction === 'up' ? migrateUp(database.knex, folders) : migrateDown(database.knex, folders));
+    const names = await (direction === 'up'
+      ? migrateUp(database.knex, folders, app.importFile)
+      : migrateDown(database.knex, folders, false, app.importFile));
     for (const name of names) events.emit('migration.done', { name, direction });
   } finally {
     await database.stop(Deadline.after(5000));

@@ -27,7 +27,7 @@ export function runPreviews(app: AppDefinition): void {
     events,
     poolMax: 1,
   });
-  let previews: Previews | undefined;
+  let previews: Promise<Previews> | undefined;
   const renderer = new PreviewRenderer({
     config,
     app: { root: app.root, code: [app.mailersDir, app.previewsDir, app.modelsDir] },
@@ -35,7 +35,7 @@ export function runPreviews(app: AppDefinition): void {
     localesDir: app.localesDir,
     setup: () => loadMailSetup(app),
     previews: () => {
-      previews ??= loadPreviews(app.previewsDir);
+      previews ??= loadPreviews(app.previewsDir, app);
       return previews;
     },
     transports: new Transports(config.mail, events),

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import { importFile } from '../core/load-classes';
+import { type ImportFile, importExports } from '../core/load-classes';
 import type { AppDefinition } from './app-definition';
 import { AppConnection } from './connection';
 
@@ -21,7 +21,7 @@ export async function runScript(
   const connection = await AppConnection.open(app, await readConfig(), { as: 'run', doing: `Cannot run ${file}` });
   try {
     process.argv = [process.execPath, path.resolve(file), ...args];
-    await (await mainOf(file))(...args);
+    await (await mainOf(file, app.importFile))(...args);
   } finally {
     await connection.disconnect();
   }
@@ -30,8 +30,8 @@ export async function runScript(
 }
 
 /** @throws UserError when the file exports no function. */
-export async function mainOf(file: string): Promise<Main> {
-  const exported = await importFile(path.resolve(file));
+export async function mainOf(file: string, importFile?: ImportFile): Promise<Main> {
+  const exported = await importExports(path.resolve(file), importFile);
   const main = (exported as { readonly default?: unknown } | null)?.default ?? exported;
   if (typeof main === 'function') return main as Main;
   throw new UserError(`${file} exports no function: write export default async (...args) => { … }`, EXIT.usage);

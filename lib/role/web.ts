@@ -16,7 +16,7 @@ import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { isForeign } from '../job/outbox/installation';
 import { Database } from '../model/database';
-import { ModelFolder } from '../model/model-lookup';
+import { loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import { Deadline, toError } from '../support/async';
@@ -136,7 +136,7 @@ export class WebRole implements DrainableServer {
     await this.services.start();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
-    const models = new ModelFolder(app.modelsDir);
+    const models = await loadModels(app.modelsDir, app);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models });
@@ -163,7 +163,7 @@ export class WebRole implements DrainableServer {
         redis,
         knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
         tree: this.tree,
-        jobs: { classes: () => loadJobs(app.jobsDir), filterArguments: setup.filterArguments ?? [] },
+        jobs: { classes: () => loadJobs(app.jobsDir, app), filterArguments: setup.filterArguments ?? [] },
         isLeaving: () => this.server?.leaving ?? false,
         previews: {
           folder: app.previewsDir,

@@ -120,7 +120,7 @@ async function connectTo(url: string, app: AppDefinition | undefined, server?: E
 async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
   await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount test migrations'))");
-    await migrateUp(knex, migrationFolders(app));
+    await migrateUp(knex, migrationFolders(app), app.importFile);
   });
 }
 

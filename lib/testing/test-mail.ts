@@ -45,7 +45,7 @@ export class TestMail {
       setup: await loadMailSetup(app),
       transport,
     });
-    Mailer.connect(delivery, loadMailers(app.mailersDir));
+    Mailer.connect(delivery, await loadMailers(app.mailersDir, app));
     return new TestMail(transport, delivery);
   }
 

@@ -6,7 +6,7 @@ import type { JobSetup } from '../job/definition/setup';
 import type { Enqueuer } from '../job/enqueue/enqueue';
 import { Job } from '../job/job';
 import type { ArgumentCodec } from '../job/record/arguments';
-import { ModelFolder, type ModelLookup } from '../model/model-lookup';
+import { loadModels, type ModelLookup } from '../model/model-lookup';
 import type { AppDefinition } from '../role/app-definition';
 import { loadJobSetup } from '../role/load-setup';
 import type { JobLog } from './job-log';
@@ -178,7 +178,8 @@ export class TestDependencies {
   /** @throws UserError for an invalid job setup. */
   static async load({ app, setup, models }: EquipmentOptions): Promise<TestDependencies> {
     const found = setup ?? (app ? await loadJobSetup(app) : {});
-    return new TestDependencies(found, models ? lookupOf(models) : app && new ModelFolder(app.modelsDir));
+    if (models) return new TestDependencies(found, lookupOf(models));
+    return new TestDependencies(found, app && (await loadModels(app.modelsDir, app)));
   }
 }
 

@@ -18,20 +18,20 @@ describe('the registry', () => {
     fs.writeFileSync(path.join(folder, name), `import { Job } from ${JOB};\n${body}`);
   const job = (name: string, statics = '') => `export default class ${name} extends Job { ${statics} perform() {} }`;
   const refuses = (file: string, reason: RegExp) =>
-    assert.throws(
-      () => loadJobs(folder),
+    assert.rejects(
+      loadJobs(folder),
       (error) =>
         error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
     );
 
-  it('finds one job a file, by class name', () => {
+  it('finds one job a file, by class name', async () => {
     write('welcome-email.ts', job('WelcomeEmailJob'));
     write('html-report.ts', job('HTMLReportJob'));
     write('old.ts', job('OldJob', "static override jobName = 'Older';"));
     fs.writeFileSync(path.join(folder, 'welcome-email.d.ts'), 'nonsense');
     fs.writeFileSync(path.join(folder, 'README.md'), 'text');
     fs.mkdirSync(path.join(folder, 'shared'));
-    const registry = loadJobs(folder);
+    const registry = await loadJobs(folder);
     assert.deepEqual(
       [...registry].map((found) => found.name),
       ['HTMLReportJob', 'OldJob', 'WelcomeEmailJob'],
@@ -40,11 +40,26 @@ describe('the registry', () => {
     assert.equal(registry.get('Nobody'), undefined);
   });
 
-  it('is empty without a folder', () => {
-    assert.deepEqual([...loadJobs(path.join(folder, 'missing'))], []);
+  it('finds jobs in subfolders, and takes what is exported there by name for the base of others', async () => {
+    fs.mkdirSync(path.join(folder, 'billing/cards'), { recursive: true });
+    write(
+      'billing/cards/charge-card.ts',
+      `import { Payment } from '../base';\n${job('ChargeCardJob').replace('extends Job', 'extends Payment')}`,
+    );
+    write('billing/base.ts', 'export class Payment extends Job { perform() {} }');
+    assert.deepEqual(
+      [...(await loadJobs(folder))].map((found) => found.name),
+      ['ChargeCardJob'],
+    );
+    write('billing/refund.ts', 'export class RefundJob extends Job { perform() {} }');
+    await refuses('billing/refund.ts', /it exports RefundJob by name/);
   });
 
-  it('passes over what is no job: helpers, tests, types, and an index of the folder', () => {
+  it('is empty without a folder', async () => {
+    assert.deepEqual([...(await loadJobs(path.join(folder, 'missing')))], []);
+  });
+
+  it('passes over what is no job: helpers, tests, types, and an index of the folder', async () => {
     write('welcome-email.ts', job('WelcomeEmailJob'));
     write('text.ts', 'export const text = 1; export class Money {} export function enqueueJob() {}');
     write('settings.ts', 'export default { hours: 2 }');
@@ -54,56 +69,56 @@ describe('the registry', () => {
     write('types.d.ts', 'nonsense');
     write('index.ts', "export { default as WelcomeEmailJob } from './welcome-email'");
     assert.deepEqual(
-      [...loadJobs(folder)].map((found) => found.name),
+      [...(await loadJobs(folder))].map((found) => found.name),
       ['WelcomeEmailJob'],
     );
   });
 
-  it('refuses a class that looks like a job and is none', () => {
+  it('refuses a class that looks like a job and is none', async () => {
     write('thing.ts', 'export default class ThingJob {}');
-    refuses('thing.ts', /ThingJob is no subclass of Job: let it extend Job, or name it otherwise/);
+    await refuses('thing.ts', /ThingJob is no subclass of Job: let it extend Job, or name it otherwise/);
     write('other.js', 'module.exports = class { perform() {} };');
-    refuses('other.js', /a class with a perform method is no subclass of Job/);
+    await refuses('other.js', /a class with a perform method is no subclass of Job/);
   });
 
-  it('refuses a job that is not the default export', () => {
+  it('refuses a job that is not the default export', async () => {
     write('welcome.ts', 'export class WelcomeJob extends Job { perform() {} }');
-    refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default, or, .* in a folder below/);
+    await refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default, or, .* in a folder below/);
   });
 
-  it('refuses a file and a class that disagree', () => {
+  it('refuses a file and a class that disagree', async () => {
     write('welcome-mail.ts', job('WelcomeEmailJob'));
-    refuses('welcome-mail.ts', /holds WelcomeEmailJob; name the file welcome-email, or the class WelcomeMailJob/);
+    await refuses('welcome-mail.ts', /holds WelcomeEmailJob; name the file welcome-email, or the class WelcomeMailJob/);
   });
 
-  it('refuses a name that does not end in Job', () => {
+  it('refuses a name that does not end in Job', async () => {
     write('welcome.ts', job('Welcome'));
-    refuses('welcome.ts', /named Welcome; end the name in Job, such as WelcomeJob/);
+    await refuses('welcome.ts', /named Welcome; end the name in Job, such as WelcomeJob/);
   });
 
-  it('refuses static options without sense, naming them', () => {
+  it('refuses static options without sense, naming them', async () => {
     write('slow.ts', job('SlowJob', "static override timeout = 'soon' as '1s';"));
-    refuses('slow.ts', /SlowJob\.timeout is "soon"; give a length of time up to 24d, such as '5m'/);
+    await refuses('slow.ts', /SlowJob\.timeout is "soon"; give a length of time up to 24d, such as '5m'/);
     write('long.ts', job('LongJob', "static override timeout = '30d' as const;"));
-    refuses('long.ts', /LongJob\.timeout is "30d"/);
+    await refuses('long.ts', /LongJob\.timeout is "30d"/);
     write('few.ts', job('FewJob', 'static override retry = { limit: -1 };'));
-    refuses('few.ts', /FewJob\.retry: limit is -1; give a number of retries/);
+    await refuses('few.ts', /FewJob\.retry: limit is -1; give a number of retries/);
     write('alone.ts', job('AloneJob', "static override unique = { until: 'done' };"));
-    refuses('alone.ts', /AloneJob: unique\.until is "done"; give 'executed' or 'executing'/);
+    await refuses('alone.ts', /AloneJob: unique\.until is "done"; give 'executed' or 'executing'/);
     write('all.ts', job('AllJob', "static override unique = 'yes' as never;"));
-    refuses('all.ts', /AllJob: unique is "yes"; give true, or options/);
+    await refuses('all.ts', /AllJob: unique is "yes"; give true, or options/);
     write('a.ts', job('AJob', "static override queue = 'my queue';"));
-    refuses('a.ts', /AJob: queue is "my queue"; use letters, digits, - and _/);
+    await refuses('a.ts', /AJob: queue is "my queue"; use letters, digits, - and _/);
   });
 
-  it('refuses two of one name', () => {
+  it('refuses two of one name', async () => {
     write('one.ts', job('OneJob', "static override jobName = 'Same';"));
     write('two.ts', job('TwoJob', "static override jobName = 'Same';"));
-    refuses('two.ts', /two job classes are named Same/);
+    await refuses('two.ts', /two job classes are named Same/);
   });
 
-  it('names the file that cannot be loaded', () => {
+  it('names the file that cannot be loaded', async () => {
     write('broken.ts', 'throw new Error("boom")');
-    refuses('broken.ts', /boom/);
+    await refuses('broken.ts', /boom/);
   });
 });

@@ -10,7 +10,7 @@ import { Mailer } from '../../lib/mailer/mailer';
 import { MailerRegistry } from '../../lib/mailer/mailer-registry';
 import { DeliverMailJob } from '../../lib/mailer/message';
 import { Model } from '../../lib/model/model';
-import { ModelFolder } from '../../lib/model/model-lookup';
+import { loadModels } from '../../lib/model/model-lookup';
 import { transaction } from '../../lib/model/transaction';
 import { Deadline } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
@@ -37,8 +37,6 @@ class UrgentMailer extends LetterMailer {
   static override readonly queue = 'default';
 }
 
-const MODELS = new ModelFolder(path.resolve(__dirname, '../../lib/app/models'));
-
 describe('deliverLater', () => {
   let system: JobSystem;
   let sink: SmtpSink;
@@ -50,7 +48,7 @@ describe('deliverLater', () => {
     sink = await startSmtpSink();
     system = await JobSystem.start(
       {
-        models: MODELS,
+        models: await loadModels(path.resolve(__dirname, '../../lib/app/models')),
         setup: {
           enqueueMiddleware: [
             (request, next) => {

@@ -19,13 +19,13 @@ describe('the folder of mailers', () => {
     fs.writeFileSync(path.join(folder, name), `import { Mailer } from ${MAILER};\n${body}`);
   };
   const refuses = (file: string, reason: RegExp) =>
-    assert.throws(
-      () => loadMailers(folder),
+    assert.rejects(
+      loadMailers(folder),
       (error) =>
         error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
     );
 
-  it('gives one mailer a file, by class name, however it is exported', () => {
+  it('gives one mailer a file, by class name, however it is exported', async () => {
     write('user-mailer.ts', 'export class UserMailer extends Mailer {}\nexport const other = 1;');
     write('order-mailer.ts', 'export default class OrderMailer extends Mailer {}');
     write('news.js', `module.exports = class NewsMailer extends Mailer {};`);
@@ -36,30 +36,30 @@ describe('the folder of mailers', () => {
     write('index.ts', "export * from './user-mailer'; export { default as OrderMailer } from './order-mailer';");
     fs.mkdirSync(path.join(folder, 'templates'));
     fs.writeFileSync(path.join(folder, 'README.md'), 'text');
-    const mailers = loadMailers(folder);
+    const mailers = await loadMailers(folder);
     assert.deepEqual([...mailers].map(({ name }) => name).sort(), ['NewsMailer', 'OrderMailer', 'UserMailer']);
     assert.equal(mailers.get('OrderMailer')?.name, 'OrderMailer');
     assert.equal(mailers.get('Nobody'), undefined);
     assert.equal(mailers.place, folder);
   });
 
-  it('is empty where there is none', () => {
-    assert.deepEqual([...loadMailers(path.join(folder, 'missing'))], []);
+  it('is empty where there is none', async () => {
+    assert.deepEqual([...(await loadMailers(path.join(folder, 'missing')))], []);
   });
 
-  it('refuses a file without a mailer, with two, or that breaks', () => {
+  it('refuses a file without a mailer, with two, or that breaks', async () => {
     write('c.ts', 'export const text = Mailer.name');
-    refuses('c.ts', /must export a subclass of Mailer/);
+    await refuses('c.ts', /must export a subclass of Mailer/);
     write('b.ts', 'export class AMailer extends Mailer {}\nexport class BMailer extends Mailer {}');
-    refuses('b.ts', /exports AMailer and BMailer; a file in the mailers folder exports one mailer/);
+    await refuses('b.ts', /exports AMailer and BMailer; a file in the mailers folder exports one mailer/);
     write('a.ts', 'throw new Error("it broke")');
-    refuses('a.ts', /it broke/);
+    await refuses('a.ts', /it broke/);
   });
 
-  it('refuses two of one name', () => {
+  it('refuses two of one name', async () => {
     write('a.ts', 'export class UserMailer extends Mailer {}');
     write('b.ts', 'export class UserMailer extends Mailer {}');
-    refuses('b.ts', /another mailer named UserMailer; mails for later tell them by name/);
+    await refuses('b.ts', /another mailer named UserMailer; mails for later tell them by name/);
     assert.deepEqual([...new MailerRegistry('here')], []);
   });
 });

@@ -153,6 +153,19 @@ describe("a stranger's app on the package", () => {
     await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
   });
 
+  it('may be written in ES modules: named imports, await at the top level, folders below jobs, models as arguments', async () => {
+    const esm = path.join(folder, 'esm');
+    fs.cpSync(path.join(ROOT, 'test/fixtures/esm-app'), esm, { recursive: true });
+    fs.symlinkSync('../node_modules', path.join(esm, 'node_modules'));
+    const running = await startTree({ ...npx({ WEB_CONCURRENCY: '1' }), cwd: esm });
+    tree = running;
+    assert.equal((await running.request('POST', '/guests', { json: { name: 'Ada' } })).status, 201);
+    const greeted = async () => (await running.request('GET', '/guests')).json();
+    await until('the job has greeted', async () => JSON.stringify(await greeted()).includes('Hello, Ada'));
+    await running.stop();
+    await running.allGone();
+  });
+
   it('migrates and takes back by npx catamount', async () => {
     const database = await createDatabase();
     try {

@@ -1,5 +1,5 @@
 import { UserError } from '../../core/errors';
-import { loadClasses } from '../../core/load-classes';
+import { type LoadOptions, loadClasses } from '../../core/load-classes';
 import { MailerPreview, type PreviewClass } from '../mailer';
 
 export interface PreviewName {
@@ -53,13 +53,13 @@ function isAction(prototype: object, name: string): boolean {
 
 /**
  * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A missing folder has none.
- * @param onFault as in `loadClasses`.
  * @throws UserError that names the file and the reason.
  */
-export function loadPreviews(folder: string, onFault?: (fault: UserError) => void): Previews {
+export async function loadPreviews(folder: string, { importFile, onFault }: LoadOptions = {}): Promise<Previews> {
   const previews = new Previews();
-  loadClasses(folder, {
+  await loadClasses(folder, {
     isOne: isPreviewClass,
+    importFile,
     onFault,
     take: ([preview, another]) => {
       if (!preview || another) {

@@ -26,7 +26,7 @@ interface PreviewRendererOptions {
   readonly localesDir: string;
   /** Called for every request, so that a load error is part of the answer to it. */
   readonly setup: () => Promise<MailSetup>;
-  readonly previews: () => Previews;
+  readonly previews: () => Promise<Previews>;
   /** Used only by test sends. */
   readonly transports: Pick<Transports, 'get'>;
   /** Runs the work in a transaction that is always rolled back. */
@@ -49,7 +49,7 @@ export class PreviewRenderer {
   /** Never rejects: a failure becomes a `fault` response. */
   async answer(order: PreviewRequest): Promise<PreviewResponse> {
     try {
-      const previews = this.options.previews();
+      const previews = await this.options.previews();
       if (order.ask === 'names') return { kind: 'names', names: previews.names() };
       const Preview = previews.find(order);
       if (!Preview) return { kind: 'unknown' };

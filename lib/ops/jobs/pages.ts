@@ -82,17 +82,17 @@ export function backOf({ state }: OpsContext, usual: string): string {
   return pathname.startsWith('/ops/jobs/') ? pathname + search : usual;
 }
 
-/** The app's job classes, which decide how arguments are redacted. They are loaded when the first job is shown. */
+/** The app's job classes, which decide how arguments are redacted. They are loaded for the first of the job pages. */
 export class JobClasses {
   private readonly filter: Redactor;
-  private known: ReadonlyMap<string, JobClass> | undefined;
+  private loading: Promise<void> | undefined;
+  private known: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
 
   constructor(private readonly jobs: PageContext['jobs']) {
     this.filter = new Redactor(jobs.filterArguments);
   }
 
   get(name: string): JobClass | undefined {
-    this.known ??= this.load();
     return this.known.get(name);
   }
 
@@ -104,16 +104,16 @@ export class JobClasses {
     };
   }
 
-  /** When the classes do not load, no arguments are shown. The job processor logs the reason. */
-  private load(): ReadonlyMap<string, JobClass> {
-    const ours: [string, JobClass] = [jobNameOf(DeliverMailJob), DeliverMailJob];
-    try {
-      return new Map(
-        [...this.jobs.classes()].map((each): [string, JobClass] => [jobNameOf(each), each]).concat([ours]),
-      );
-    } catch {
-      return new Map([ours]);
-    }
+  /** Loads them once. When they do not load, no arguments are shown. The job processor logs the reason. */
+  load(): Promise<void> {
+    this.loading ??= this.jobs.classes().then(
+      (classes) => {
+        const theirs = [...classes].map((each): [string, JobClass] => [jobNameOf(each), each]);
+        this.known = new Map([...theirs, ...this.known]);
+      },
+      () => undefined,
+    );
+    return this.loading;
   }
 }
 

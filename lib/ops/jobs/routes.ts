@@ -13,12 +13,14 @@ import { findRoutes } from './search';
 
 /** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {
+  const classes = new JobClasses(site.jobs);
   const jobSite: JobPageContext = {
     ...site,
     admin: (ctx) => adminFor(site, ctx),
     flashes: new FlashStore<JobFlash>(site.redis.client),
-    classes: new JobClasses(site.jobs),
+    classes,
   };
+  site.router.use('/ops/jobs', (_, next) => classes.load().then(next));
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));
   const lists = SET_PAGES.flatMap((page) => [listRoutes(page), actionRoutes(page)]);
   for (const pages of [queueRoutes, busyRoutes, ...lists, cronRoutes, classRoutes, jobPageRoutes, findRoutes])

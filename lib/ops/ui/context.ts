@@ -42,7 +42,7 @@ export interface OpsOptions {
   readonly tree: Operations;
   /** The app's job classes, loaded on the first call, and the argument names that its job setup redacts. */
   readonly jobs: {
-    readonly classes: () => Iterable<JobClass>;
+    readonly classes: () => Promise<Iterable<JobClass>>;
     readonly filterArguments: readonly (string | RegExp)[];
   };
   /** True once the process drains; event streams end then. */

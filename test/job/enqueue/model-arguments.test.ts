@@ -5,7 +5,7 @@ import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { deserializeArguments, serializeArguments } from '../../../lib/job/record/arguments';
 import { Model } from '../../../lib/model/model';
-import { ModelFolder } from '../../../lib/model/model-lookup';
+import { loadModels, type ModelLookup } from '../../../lib/model/model-lookup';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
@@ -30,11 +30,11 @@ class Seat extends Model {
   declare place: string;
 }
 
-const models = new ModelFolder(path.resolve(__dirname, '../../../lib/app/models'));
-
 describe('models as arguments', () => {
+  let models: ModelLookup;
   let system: JobSystem;
   before(async () => {
+    models = await loadModels(path.resolve(__dirname, '../../../lib/app/models'));
     system = await JobSystem.start({ models });
     await system.postgres.query(`
       create table users (id bigint generated always as identity primary key, email text, name text, locale text,
@@ -136,7 +136,7 @@ describe('models as arguments', () => {
   });
 
   it('of a class that this app has not are an error that a newer deploy mends', async () => {
-    const read = async (known?: ModelFolder) => deserializeArguments([{ $model: ['Planet', 1] }], { models: known });
+    const read = async (known?: ModelLookup) => deserializeArguments([{ $model: ['Planet', 1] }], { models: known });
     await assert.rejects(read(models), /an argument is a Planet, which no file in .* exports/);
     await assert.rejects(read(), /this process knows no models/);
   });

@@ -40,13 +40,13 @@ describe('previews in a folder', () => {
       assert.equal(previews.find({ mailer, action: 'first' }), undefined, mailer);
   });
 
-  it('are loaded from files of one class each; a missing folder holds none', () => {
+  it('are loaded from files of one class each; a missing folder holds none', async () => {
     const folder = folderOf({ 'user-mailer-preview.js': preview('UserMailerPreview', 'welcome() {}'), 'notes.md': '' });
-    assert.deepEqual(loadPreviews(folder).names(), [{ mailer: 'UserMailer', action: 'welcome' }]);
-    assert.deepEqual(loadPreviews(path.join(folder, 'missing')).names(), []);
+    assert.deepEqual((await loadPreviews(folder)).names(), [{ mailer: 'UserMailer', action: 'welcome' }]);
+    assert.deepEqual((await loadPreviews(path.join(folder, 'missing'))).names(), []);
   });
 
-  it('name the file that cannot be used, and why', () => {
+  it('name the file that cannot be used, and why', async () => {
     for (const [file, source, reason] of [
       ['none.js', 'exports.x = 1', /none\.js: a file in the previews folder must export one subclass of MailerPreview/],
       [
@@ -57,10 +57,10 @@ describe('previews in a folder', () => {
       ['throws.js', 'throw new Error("no such thing")', /throws\.js: no such thing/],
       ['syntax.js', 'class {', /syntax\.js: /],
     ] as const) {
-      assert.throws(() => loadPreviews(folderOf({ [file]: source })), reason);
+      await assert.rejects(loadPreviews(folderOf({ [file]: source })), reason);
     }
     const twice = folderOf({ 'a.js': preview('UserMailerPreview'), 'b.js': preview('UserMailerPreview') });
-    assert.throws(() => loadPreviews(twice), /b\.js: there is another UserMailerPreview/);
+    await assert.rejects(loadPreviews(twice), /b\.js: there is another UserMailerPreview/);
     assert.ok(fs.existsSync(twice));
   });
 });

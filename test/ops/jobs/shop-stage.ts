@@ -43,7 +43,7 @@ export class ShopStage {
       database,
       redis,
       events,
-      registry: loadJobs(shop.jobsDir),
+      registry: await loadJobs(shop.jobsDir),
       app: shop.name,
       tuning: { infoMs: 100 },
     });
