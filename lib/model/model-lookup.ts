@@ -10,8 +10,9 @@ export interface ModelLookup {
   readonly place: string;
 }
 
+/** The models of an app's folder. */
 export interface LoadedModels extends ModelLookup {
-  readonly classes: readonly ModelClass<Model>[];
+  values(): Iterable<ModelClass<Model>>;
 }
 
 /**
@@ -36,7 +37,7 @@ export async function loadModels(folder: string, { importFile, onFault }: LoadOp
       }
     },
   });
-  return { get: (name) => models.get(name), place: folder, classes: [...models.values()] };
+  return { get: (name) => models.get(name), values: () => models.values(), place: folder };
 }
 
 function isModelClass(value: unknown): value is ModelClass<Model> {

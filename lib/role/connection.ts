@@ -8,7 +8,7 @@ import { Redis } from '../core/redis';
 import { connectJobs } from '../job/connect';
 import type { JobSetup } from '../job/definition/setup';
 import { Database } from '../model/database';
-import { loadModels, type ModelLookup } from '../model/model-lookup';
+import { type LoadedModels, loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline } from '../support/async';
 import type { AppDefinition } from './app-definition';
@@ -32,7 +32,7 @@ export class AppConnection {
     readonly database: Database,
     readonly redis: Redis,
     readonly setup: JobSetup,
-    readonly models: ModelLookup,
+    readonly models: LoadedModels,
     private readonly undo: () => void,
   ) {}
 

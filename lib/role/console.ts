@@ -8,7 +8,6 @@ import { EXIT, UserError } from '../core/errors';
 import { performAllLater } from '../job/job';
 import { loadJobs } from '../job/job-registry';
 import { loadMailers } from '../mailer/mailer-registry';
-import { loadModels } from '../model/model-lookup';
 import { transaction } from '../model/transaction';
 import { deferred } from '../support/async';
 import type { AppDefinition } from './app-definition';
@@ -27,10 +26,11 @@ export async function runConsole(
   if (args.length > 0) throw new UserError(`console takes no argument; "${args.join(' ')}" is too much.`, EXIT.usage);
   const config = await readConfig();
   const connection = await AppConnection.open(app, config, { as: 'console', doing: 'There is no console' });
-  const models = await loadModels(app.modelsDir, app);
   const jobs = [...(await loadJobs(app.jobsDir, app))];
   const mailers = [...(await loadMailers(app.mailersDir, app))];
-  const classes = Object.fromEntries([...models.classes, ...jobs, ...mailers].map((each) => [each.name, each]));
+  const classes = Object.fromEntries(
+    [...connection.models.values(), ...jobs, ...mailers].map((each) => [each.name, each]),
+  );
   const isTty = process.stdin.isTTY === true;
   if (isTty) {
     const names = Object.keys(classes).join(', ') || 'no classes';

@@ -51,8 +51,8 @@ async function migrated(
     if (states.some(({ done }) => !done)) process.exitCode = EXIT.failed;
     return states.map(({ name, done }) => `${done ? 'done   ' : 'pending'} ${name}`);
   }
-  const down = command === 'migrate' ? [] : await migrateDown(knex, folders, command === 'reset');
-  const up = command === 'rollback' ? [] : await migrateUp(knex, folders);
+  const down = command === 'migrate' ? [] : await migrateDown(knex, folders, command === 'reset', app.importFile);
+  const up = command === 'rollback' ? [] : await migrateUp(knex, folders, app.importFile);
   const lines = [...down.map((name) => `rolled back ${name}`), ...up.map((name) => `migrated ${name}`)];
   return lines.length === 0 ? ['There was nothing to do.'] : lines;
 }
