@@ -36,7 +36,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
   const run = role === undefined ? undefined : COMMANDS[role];
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
-  const { only, command } = parse(args);
+  const { only, allowPending, command } = parse(args);
   switch (command) {
     case 'migrate':
     case 'rollback':
@@ -47,7 +47,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
       );
     case 'start': {
       const { Primary } = await import('./role/primary');
-      return new Primary(app, await configFromEnvironment(only)).start();
+      return new Primary(app, { ...(await configFromEnvironment(only)), allowPending }).start();
     }
     default:
       throw new UserError(
@@ -72,15 +72,17 @@ async function configFromEnvironment(only: string | undefined): Promise<Config> 
   return (await import('./role/own-settings')).ownSettings(only);
 }
 
-function parse(args: string[]): { only: string | undefined; command: string } {
+const OPTIONS = { only: { type: 'string' }, 'allow-pending': { type: 'boolean' } } as const;
+
+function parse(args: string[]): { only: string | undefined; allowPending: boolean; command: string } {
   try {
-    const { values, positionals } = parseArgs({ args, options: { only: { type: 'string' } }, allowPositionals: true });
+    const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true });
     const [command = 'start', surplus] = positionals;
     if (surplus !== undefined) throw new Error(`"${surplus}" is one command too many.`);
-    return { only: values.only, command };
+    return { only: values.only, allowPending: values['allow-pending'] === true, command };
   } catch (error) {
     throw new UserError(
-      `${error instanceof Error ? error.message : error}\nUsage: node server.js [--only web|jobs]`,
+      `${error instanceof Error ? error.message : error}\nUsage: node server.js [--only web|jobs] [--allow-pending]`,
       EXIT.usage,
     );
   }

@@ -19,7 +19,8 @@ const app = { inApp: true, usage: '' };
 const here = { inApp: false, usage: '' };
 
 const START = `Starts the web workers, the job processor and, where no URL is set, Postgres and Redis of its own, after a check of
-the app. --only web or --only jobs starts one half. Exit code 78: a setting or the app is wrong.`;
+the app. --only web or --only jobs starts one half. In production /ready is 503 while migrations are pending; with
+--allow-pending it is not. Exit code 78: a setting or the app is wrong.`;
 const CHECK = `Tells every mistake in classes, schedules, templates, texts, settings and, where Postgres can be reached, migrations.
 Exit code 1: there is one.`;
 const RUN = `Calls the function that FILE default-exports with the arguments, and ends when it has ended. Models, transaction(),
@@ -43,7 +44,13 @@ const HELP = 'Of a command, its options and exit codes.';
 /** One line a command. */
 export const CLI_COMMANDS: readonly CliCommand[] = [
   { ...here, name: 'new', summary: 'make a new app in a folder of its own', usage: 'NAME', run: makeApp },
-  { ...app, name: 'start', summary: 'start the tree (the default)', usage: '[--only web|jobs]', details: START },
+  {
+    ...app,
+    name: 'start',
+    summary: 'start the tree (the default)',
+    usage: '[--only web|jobs] [--allow-pending]',
+    details: START,
+  },
   { ...app, name: 'check', summary: 'find what is wrong in the app', usage: '[--json]', details: CHECK },
   { ...app, name: 'run', summary: 'run a script with the app connected', usage: 'FILE [ARGUMENT…]', details: RUN },
   { ...app, name: 'console', summary: 'type code with models, jobs and mailers at hand', details: CONSOLE },

@@ -13,6 +13,7 @@ const OPTIONS = {
   token: { type: 'string', short: 'T' },
   json: { type: 'boolean' },
   only: { type: 'string' },
+  'allow-pending': { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
   version: { type: 'boolean', short: 'v' },
 } as const;

@@ -105,6 +105,10 @@ export interface Config {
     /** The file that standard output was redirected to. */
     readonly file: string | null;
   };
+  /** true: in production a web is ready although migrations are pending (`--allow-pending`). */
+  readonly allowPending?: boolean;
+  /** true: a job processor of this tree has booted before this process was started. */
+  readonly jobsBooted?: boolean;
   /** Doubtful but valid settings, each a sentence for the log. */
   readonly warnings: readonly string[];
 }

@@ -54,6 +54,7 @@ export class Primary {
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
   private jobsWatch: JobsWatch | undefined;
+  private handedOn: Config | undefined;
   private looks: NodeJS.Timeout | undefined;
   private stopped: Promise<never> | undefined;
 
@@ -86,6 +87,7 @@ export class Primary {
         onRefused: (error) => void this.stop('it cannot start', this.reportFailure(error)),
       });
     }
+    if (this.processor && config.environment === 'production') this.holdUntilJobsBoot();
     const { workers, processor, memory, phased } = this;
     if (processor) {
       this.jobsWatch = new JobsWatch({
@@ -109,6 +111,19 @@ export class Primary {
   private setJobsHealth(change: Partial<JobsHealth>): void {
     this.workers.setJobsHealth(change);
     if (this.web !== this.workers) this.web?.setJobsHealth(change);
+  }
+
+  /** Until a processor has booted the web is not ready; workers that are forked later do not wait for it again. */
+  private holdUntilJobsBoot(): void {
+    this.workers.setJobsHealth({ running: false });
+    this.events.on('processor.ready', () => {
+      if (this.handedOn) this.passConfig({ ...this.handedOn, jobsBooted: true });
+    });
+  }
+
+  private passConfig(config: Config): void {
+    this.handedOn = { jobsBooted: this.handedOn?.jobsBooted ?? false, ...config };
+    passConfigToChildren(this.handedOn);
   }
 
   private buildOperations(): TreeOperations {
@@ -152,7 +167,7 @@ export class Primary {
       const permission = this.checkApp();
       const settled = await this.settleServers();
       if (this.stopped) return;
-      passConfigToChildren(settled);
+      this.passConfig(settled);
       if (config.environment !== 'production') await permission.then(() => migrate(events));
       if (this.stopped) return;
       this.monitor.start();
@@ -160,7 +175,7 @@ export class Primary {
       const listening = deferred();
       const onListening = (address: string) => {
         // Processes that build links are forked after this.
-        passConfigToChildren({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
+        this.passConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
         listening.resolve();
       };
       const web = config.web.enabled ? this.startWeb(app, settled, onListening, permission) : undefined;
@@ -230,7 +245,7 @@ export class Primary {
    */
   private checkApp(): Promise<void> {
     const { config, events } = this;
-    passConfigToChildren(config);
+    this.passConfig(config);
     const findings: Finding[] = [];
     const onMessage = (message: unknown) => void findings.push(...(message as CheckMessage).findings);
     const checked = runEntry(CHECK_ROLE, events, onMessage).then((code) => {

@@ -28,7 +28,8 @@ import type { Degradation } from '../web/middleware';
 import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
-import type { AppDefinition } from './app-definition';
+import { type AppDefinition, migrationFolders } from './app-definition';
+import { FirstReadiness } from './first-readiness';
 import { loadJobSetup, loadRoutes } from './load-setup';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
@@ -72,6 +73,8 @@ const FOREIGN_FRESH_MS = 2000;
 const ADVICE_TO_ADOPT =
   'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
 
+const ADVICE_ON_WRITES = 'Postgres refuses writes: it is a standby, or set read-only.';
+
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
 export class WebRole implements DrainableServer {
   private readonly database: Database;
@@ -85,6 +88,9 @@ export class WebRole implements DrainableServer {
   private server: WebServer | undefined;
   private jobsHealth: JobsHealth = { running: true, stalled: null };
   private readonly foreign: CachedProbe<boolean>;
+  /** undefined outside production. */
+  private readonly first: FirstReadiness | undefined;
+  private jobsBooted: boolean;
 
   constructor(
     private readonly app: AppDefinition,
@@ -106,6 +112,15 @@ export class WebRole implements DrainableServer {
     this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
       freshMs: FOREIGN_FRESH_MS,
     });
+    this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
+    if (config.environment === 'production') {
+      this.first = new FirstReadiness({
+        knex: this.database.knex,
+        migrationFolders: migrationFolders(app),
+        allowPending: config.allowPending === true,
+        jobsBooted: () => this.jobsBooted,
+      });
+    }
     this.limit = new ConcurrencyLimiter(
       { onSlots: () => this.onSlots(), ...config.web },
       ({ method, path, requestId }) => requestJournal?.write(`${method} ${path}`, requestId),
@@ -137,8 +152,9 @@ export class WebRole implements DrainableServer {
         { name: 'redis', check: () => redis.ping() },
       ],
       isLeaving: () => this.server?.leaving ?? false,
-      degraded: () => this.foreignDatabase(),
+      degraded: async () => [await this.foreignDatabase(), await this.readOnly()].flat(),
       jobs: () => this.jobsHealth,
+      unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
       limit: this.limit,
       mounts: opsPages({
         config,
@@ -208,6 +224,7 @@ export class WebRole implements DrainableServer {
 
   setJobsHealth(change: Partial<JobsHealth>): void {
     this.jobsHealth = { ...this.jobsHealth, ...change };
+    if (this.jobsHealth.running) this.jobsBooted = true;
   }
 
   /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the requests cut off. */
@@ -228,6 +245,10 @@ export class WebRole implements DrainableServer {
   private async foreignDatabase(): Promise<Degradation[]> {
     const foreign = await this.foreign.get();
     return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];
+  }
+
+  private async readOnly(): Promise<Degradation[]> {
+    return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: ADVICE_ON_WRITES }] : [];
   }
 
   private inFlight(): WorkInFlight[] {

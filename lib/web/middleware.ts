@@ -30,6 +30,8 @@ export interface HealthOptions {
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
   /** How the tree's jobs are. Default: they run. */
   readonly jobs?: () => { readonly running: boolean; readonly stalled: string | null };
+  /** Says why the process has never been ready yet, which is 503 as well. Default: no reason. */
+  readonly unready?: (() => Promise<string | undefined>) | undefined;
   /** true once the process has been asked to stop. */
   readonly isLeaving: () => boolean;
 }
@@ -41,7 +43,14 @@ const HEALTH_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 /**
  * Answers `/health` (the process is alive) and `/ready` (it can serve), before the limit, so that probes never wait.
  */
-export function health({ appName, readiness, isLeaving, degraded = () => [], jobs }: HealthOptions): Koa.Middleware {
+export function health({
+  appName,
+  readiness,
+  isLeaving,
+  degraded = () => [],
+  jobs,
+  unready,
+}: HealthOptions): Koa.Middleware {
   // Concurrent probes share one round of checks.
   let round: Promise<string[]> | undefined;
   const failing = () => {
@@ -88,6 +97,8 @@ export function health({ appName, readiness, isLeaving, degraded = () => [], job
     if (isLeaving()) throw notReady('This process is shutting down.', []);
     const down = await failing();
     if (down.length > 0) throw notReady(`Not answering: ${down.join(', ')}.`, down);
+    const reason = await unready?.();
+    if (reason !== undefined) throw notReady(reason, ['start']);
   }
 }
 

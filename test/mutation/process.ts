@@ -3,6 +3,27 @@ import type { Mutation } from './mutation';
 /** Mutations of how a tree starts, what it finds, and what it leaves; and of our own app. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a process with pending migrations is not ready',
+    file: 'lib/role/first-readiness.ts',
+    find: 'if (pending?.ok && pending.value.length > 0) return',
+    replace: 'if (pending?.ok && pending.value.length > 99) return',
+    killedBy: ['test/role/first-readiness.test.ts', 'test/role/release.deep.ts'],
+  },
+  {
+    promise: 'a process that has been ready stays so',
+    file: 'lib/role/first-readiness.ts',
+    find: '    if (this.served) return undefined;\n',
+    replace: '',
+    killedBy: ['test/role/first-readiness.test.ts'],
+  },
+  {
+    promise: 'workers hear that the job processor has booted',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'for (const handle of this.handles) handle.setJobsRunning(running);',
+    replace: 'for (const handle of this.handles) handle.setJobsRunning(this.jobsRunning && !running);',
+    killedBy: ['test/role/release.deep.ts'],
+  },
+  {
     promise: 'no tree starts with a mistake in its app',
     file: 'lib/role/findings.ts',
     find: 'if (fatal.length === 0) return;',

@@ -5,6 +5,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { spawnTree, startTree, type Tree } from '../support/tree';
+import { until } from '../support/until';
 
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']
   .flatMap((folder) => fs.readdirSync(path.resolve(__dirname, '../..', folder)))
@@ -68,6 +69,9 @@ describe('a release in production', () => {
     for (const name of MIGRATIONS) assert.match(text, new RegExp(name));
     assert.match(text, /Run: node dist\/server\.js migrate/);
     assert.deepEqual(await tables(), []);
+    const ready = await tree.request('GET', '/ready');
+    assert.equal(ready.status, 503);
+    assert.match(ready.body, /migrations have not run: .* or start with --allow-pending/);
     const { postgres, redis: embeddedRedis, keeper } = tree.processes();
     assert.deepEqual([postgres, embeddedRedis, keeper], [undefined, undefined, undefined]);
     assert.equal((await tree.stop()).code, 0);
@@ -95,6 +99,7 @@ describe('a release in production', () => {
     const tree = await started();
     assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
     await mail.waitFor(1);
+    await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
     assert.equal((await tree.stop()).code, 0);
     assert.deepEqual(
       tree.linesMatching(({ json }) => json.level === 'warn'),

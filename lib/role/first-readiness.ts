@@ -1,0 +1,69 @@
+import type { Knex } from 'knex';
+import { CachedProbe } from '../health/status-collector';
+import { pendingMigrations } from '../model/migrator';
+import { pluralize } from '../support/text';
+
+/** Maximum age of what is known about migrations and writes, ms. */
+const FRESH_MS = 1000;
+/** Names that a sentence lists before it counts the rest. */
+const LISTED = 3;
+
+interface FirstReadinessOptions {
+  readonly knex: Knex;
+  readonly migrationFolders: readonly string[];
+  /** true: pending migrations do not matter (`--allow-pending`). */
+  readonly allowPending: boolean;
+  /** true once a job processor of this tree has booted, or where it has none. */
+  readonly jobsBooted: () => boolean;
+}
+
+/**
+ * Decides whether a process in production is ready for the first time: a platform that asks `/ready` keeps the old
+ * release as long as it is not. Afterwards the same faults only degrade it, since taking a web away that has served
+ * mends nothing.
+ */
+export class FirstReadiness {
+  private served = false;
+  private readonly pending: CachedProbe<readonly string[]>;
+  private readonly readOnly: CachedProbe<boolean>;
+
+  constructor(private readonly options: FirstReadinessOptions) {
+    const { knex, migrationFolders } = options;
+    const probe = { freshMs: FRESH_MS };
+    this.pending = new CachedProbe(() => pendingMigrations(knex, migrationFolders), probe);
+    this.readOnly = new CachedProbe(() => refusesWrites(knex), probe);
+  }
+
+  /** @returns why this process has never been ready yet; undefined once it has been. */
+  async reason(): Promise<string | undefined> {
+    if (this.served) return undefined;
+    const { allowPending, jobsBooted } = this.options;
+    const pending = allowPending ? undefined : await this.pending.get();
+    if (pending?.ok && pending.value.length > 0) return pendingReason(pending.value);
+    if (await this.refusesWrites()) return 'Postgres refuses writes: it is a standby, or set read-only.';
+    if (!jobsBooted()) return 'The job processor has not booted since the start: its log says why.';
+    // What could not be read is no reason to be ready.
+    this.served = pending === undefined || pending.ok;
+    return this.served ? undefined : 'Migrations could not be read from Postgres.';
+  }
+
+  /** @returns true while Postgres answers and is known to refuse writes. */
+  async refusesWrites(): Promise<boolean> {
+    const answer = await this.readOnly.get();
+    return answer.ok && answer.value;
+  }
+}
+
+function pendingReason(names: readonly string[]): string {
+  const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
+  const list = `${names.slice(0, LISTED).join(', ')}${more}`;
+  const verb = names.length === 1 ? 'has' : 'have';
+  return `${pluralize(names.length, 'migration')} ${verb} not run: ${list}. Run catamount migrate, or start with --allow-pending.`;
+}
+
+async function refusesWrites(knex: Knex): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: { readonly on: boolean }[] }>(
+    `select current_setting('transaction_read_only') = 'on' as "on"`,
+  );
+  return rows[0]?.on === true;
+}

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { Events } from '../../lib/core/events';
+import { Database } from '../../lib/model/database';
+import { migrateUp } from '../../lib/model/migrator';
+import { FirstReadiness } from '../../lib/role/first-readiness';
+import { Deadline } from '../../lib/support/async';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { until } from '../support/until';
+
+const FOLDERS = ['job', 'mailer', 'ops'].map((part) => path.resolve(__dirname, '../../lib', part, 'migrations'));
+
+describe('the first readiness of a process', () => {
+  let created: TestDatabase;
+  let database: Database;
+  beforeEach(async () => {
+    created = await createDatabase();
+    database = new Database(created.url, { production: false, events: new Events() });
+  });
+  afterEach(async () => {
+    await database.stop(Deadline.after(5000));
+    await created.drop();
+  });
+
+  const readiness = (options: { allowPending?: boolean; jobsBooted?: () => boolean } = {}) =>
+    new FirstReadiness({
+      knex: database.knex,
+      migrationFolders: FOLDERS,
+      allowPending: false,
+      jobsBooted: () => true,
+      ...options,
+    });
+
+  it('waits for the migrations, and creates none of their tables', async () => {
+    const first = readiness();
+    assert.match(
+      (await first.reason()) ?? '',
+      /^\d+ migrations have not run: \d+_\w+, .* and \d+ more\. Run catamount migrate, or start with --allow-pending\.$/,
+    );
+    assert.equal(await database.knex.schema.hasTable('knex_migrations'), false);
+    assert.equal(await readiness({ allowPending: true }).reason(), undefined);
+    await migrateUp(database.knex, FOLDERS);
+    await until('it is ready', async () => (await first.reason()) === undefined);
+  });
+
+  it('waits for a database that takes writes; one that refuses them later keeps nobody out', async () => {
+    const name = new URL(created.url).pathname.slice(1);
+    await migrateUp(database.knex, FOLDERS);
+    const served = readiness();
+    assert.equal(await served.reason(), undefined);
+    assert.equal(await served.refusesWrites(), false);
+    await created.query(`alter database "${name}" set default_transaction_read_only = on`);
+    await database.stop(Deadline.after(5000));
+    database = new Database(created.url, { production: false, events: new Events() });
+    assert.match((await readiness().reason()) ?? '', /^Postgres refuses writes: /);
+    assert.equal(await served.reason(), undefined);
+  });
+
+  it('waits for a job processor to boot once', async () => {
+    await migrateUp(database.knex, FOLDERS);
+    let booted = false;
+    const first = readiness({ jobsBooted: () => booted });
+    assert.match((await first.reason()) ?? '', /^The job processor has not booted since the start/);
+    booted = true;
+    assert.equal(await first.reason(), undefined);
+    booted = false;
+    assert.equal(await first.reason(), undefined);
+  });
+});
