@@ -63,6 +63,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   check: async () => (await import('./role/check-command')).runCheckCommand,
   db: async () => (await import('./role/db-command')).runDbCommand,
   run: async () => (await import('./role/script')).runScript,
+  doctor: async () => (await import('./role/doctor')).runDoctor,
   console: async () => (await import('./role/console')).runConsole,
 };
 

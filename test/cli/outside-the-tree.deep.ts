@@ -65,7 +65,7 @@ describe('outside the tree', () => {
     env = { DATABASE_URL: database.url, REDIS_URL: redis.url, LOG_LEVEL: 'warn' };
   });
   after(async () => {
-    await Promise.all([database.drop(), redis.stop()]);
+    await Promise.all([database.drop(), redis.remove()]);
     removeFolder(cwd);
   });
 
@@ -143,6 +143,27 @@ describe('outside the tree', () => {
     assert.deepEqual(await exited, [0, null], stderr);
     assert.match(stdout, /^true$/m);
     assert.match(stdout, /^42$/m);
+  });
+
+  it('doctor: what surrounds the app, and what to do about it', async () => {
+    const well = await run('doctor');
+    assert.deepEqual([well.code, well.stdout], [0, 'All is as it should be.\n'], well.stderr);
+    fs.writeFileSync(path.join(cwd, 'Procfile'), 'web: npm start\n');
+    const production = { NODE_ENV: 'production', MAIL_DELIVERY: 'log', APP_URL: 'https://shop.example' };
+    const forgetful = await startTestRedis('--appendonly', 'no', '--maxmemory-policy', 'volatile-lru');
+    const changed = { ...production, REDIS_URL: forgetful.url, DATABASE_POOL: '500' };
+    const { code, stdout } = await catamount(cwd, ['doctor'], { ...env, ...changed });
+    await forgetful.remove();
+    fs.rmSync(path.join(cwd, 'Procfile'));
+    assert.equal(code, 1);
+    assert.match(stdout, /Procfile: a package manager stands between .*: start node itself/);
+    assert.match(stdout, /Procfile: nothing migrates before a release: add the line release:/);
+    assert.match(stdout, /^Postgres allows \d+ connections, and a deploy may open \d+: lower DATABASE_POOL/m);
+    assert.match(stdout, /^Redis keeps no append-only file/m);
+    assert.match(
+      stdout,
+      /^Redis forgets keys when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
+    );
   });
 
   it('connect(): another process enqueues until it disconnects', async () => {
