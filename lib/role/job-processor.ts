@@ -38,7 +38,7 @@ import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
-import { loadJobSetup, loadMailSetup } from './load-setup';
+import { appService, loadJobSetup, loadMailSetup } from './load-setup';
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -197,7 +197,15 @@ export class JobProcessorRole {
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
-    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs, this.reporter]);
+    this.services = new ServiceGroup('the job processor', [
+      reporter,
+      database,
+      redis,
+      mail,
+      appService(app, { role: 'jobs', config }),
+      jobs,
+      this.reporter,
+    ]);
     await this.services.start();
     if (!production) return;
     void this.warnOfPendingMigrations(database);

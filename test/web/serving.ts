@@ -1,5 +1,6 @@
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
+import type Koa from 'koa';
 import type { TrustedProxies } from '../../lib/core/config';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
@@ -27,6 +28,7 @@ export interface ServingOptions {
   readonly readiness?: readonly ReadinessCheck[];
   readonly degraded?: HealthOptions['degraded'];
   readonly isLeaving?: () => boolean;
+  readonly koa?: Koa;
   readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
 }
 
@@ -66,6 +68,7 @@ export class Serving {
       maxThreads: 5,
       backlog: 512,
       queueTimeoutMs: 600_000,
+      requestTimeoutMs: 29_000,
       writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,
       bootTimeoutMs: 30_000,
@@ -84,6 +87,7 @@ export class Serving {
       ...(options.degraded && { degraded: options.degraded }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
+      ...(options.koa && { koa: options.koa }),
       ...(options.beside && { mounts: options.beside }),
     });
     this.server = createHttpServer(app.callback(), web);
