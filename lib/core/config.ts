@@ -40,6 +40,8 @@ export interface Config {
     /** Maximum number of waiting requests per worker. */
     readonly backlog: number;
     readonly queueTimeoutMs: number;
+    /** A caller has this long to send a request, body included. */
+    readonly requestTimeoutMs: number;
     /** A caller who reads nothing of a response for this long is disconnected. */
     readonly writeTimeoutMs: number;
     readonly workerTimeoutMs: number;

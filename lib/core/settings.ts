@@ -253,6 +253,12 @@ export function readSettings(input: SettingsInput): Config {
         'seconds, or a time such as 500ms or 10s, up to 10m',
         10_000,
       ),
+      requestTimeoutMs: read.get(
+        'REQUEST_TIMEOUT',
+        duration(1000, 86_400_000),
+        'seconds, or a time such as 5m, from 1s to 24h',
+        29_000,
+      ),
       writeTimeoutMs: read.get(
         'WRITE_TIMEOUT',
         duration(1000, 3_600_000),

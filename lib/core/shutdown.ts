@@ -29,6 +29,8 @@ const STOP_PHASES = {
   handOut: { maxMs: 1000, share: 1 / 4 },
   /** Requests and the job processor finish; the reserve lets late ones report that before they are killed. */
   drain: { reserveMs: 1000, reserveShare: 1 / 2 },
+  /** WebSockets are ended by the app, which has heard `goodbye`; then by us. */
+  goodbye: { maxMs: 1000, share: 1 / 4 },
   /** All workers but the last end, by force if need be; the last one still closes their idle connections. */
   handOff: { reserveMs: 500, reserveShare: 1 / 2 },
   /** The control socket sends its last answers, among them that to `catamount stop`. */

@@ -1,5 +1,7 @@
+import type { Server } from 'node:http';
 import path from 'node:path';
 import type Router from '@koa/router';
+import type Koa from 'koa';
 import type { Config } from '../core/config';
 import { UserError } from '../core/errors';
 import type { ImportFile } from '../core/load-classes';
@@ -21,6 +23,12 @@ export interface RouteEnvironment {
 
 /** Adds the app's routes. Runs once in each web worker, before it listens. */
 export type Routes = (router: Router, environment: RouteEnvironment) => void;
+
+/** The process in which `workerBoot` and `workerStop` are called. */
+export interface WorkerEnvironment {
+  readonly role: 'web' | 'jobs';
+  readonly config: Config;
+}
 
 /** The app's manifest. Folders are relative to `root`. */
 export interface AppOptions {
@@ -52,11 +60,25 @@ export interface AppOptions {
    * as Vitest, loads a second copy of each unless it is given its own: `(file) => import(file)`.
    */
   readonly import?: ImportFile;
+  /**
+   * Gives the Koa app its keys and middleware. They run inside the request log and the handling of errors, and before all
+   * else: health checks, bodies, and the wait for a slot. A body that they have read is left alone.
+   */
+  readonly koa?: (app: Koa, environment: RouteEnvironment) => unknown;
+  /**
+   * Adds listeners to the HTTP server of each worker, such as one for `upgrade`. `goodbye` is aborted when the worker is
+   * about to stop: connections that are upgraded end then, and a WebSocket that is still open later is closed with 1001.
+   */
+  readonly server?: (server: Server, worker: { readonly config: Config; readonly goodbye: AbortSignal }) => unknown;
+  /** Awaited in each web worker and in the job processor, before it serves or runs jobs. */
+  readonly workerBoot?: (worker: WorkerEnvironment) => unknown;
+  /** Awaited there when requests and jobs have ended, until the deadline of the stop. */
+  readonly workerStop?: (worker: WorkerEnvironment) => unknown;
   /** Called in the primary. */
   readonly hooks?: Hooks;
 }
 
-export interface AppDefinition {
+export interface AppDefinition extends Pick<AppOptions, 'koa' | 'server' | 'workerBoot' | 'workerStop'> {
   readonly name: string;
   readonly root: string;
   readonly routes: () => Promise<{ readonly default: Routes }>;
@@ -99,6 +121,10 @@ export function defineApp(options: AppOptions): AppDefinition {
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
+    ...(options.koa && { koa: options.koa }),
+    ...(options.server && { server: options.server }),
+    ...(options.workerBoot && { workerBoot: options.workerBoot }),
+    ...(options.workerStop && { workerStop: options.workerStop }),
     hooks: options.hooks ?? {},
   });
 }

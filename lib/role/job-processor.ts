@@ -40,7 +40,7 @@ import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
-import { loadJobSetup, loadMailSetup } from './load-setup';
+import { appService, loadJobSetup, loadMailSetup } from './load-setup';
 
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
@@ -207,7 +207,15 @@ export class JobProcessorRole {
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
-    this.services = new ServiceGroup('the job processor', [reporter, database, redis, mail, jobs, this.reporter]);
+    this.services = new ServiceGroup('the job processor', [
+      reporter,
+      database,
+      redis,
+      mail,
+      appService(app, { role: 'jobs', config }),
+      jobs,
+      this.reporter,
+    ]);
     await this.services.start();
     if (!production) return;
     void this.warnOfPendingMigrations(database);

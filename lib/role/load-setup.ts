@@ -2,7 +2,8 @@ import { EXIT, UserError } from '../core/errors';
 import { checkJobSetup, type JobSetup } from '../job/definition/setup';
 import { checkMailSetup, type MailSetup } from '../mailer/definition/setup';
 import { toError } from '../support/async';
-import type { AppDefinition, Routes } from './app-definition';
+import type { Service } from '../support/service';
+import type { AppDefinition, Routes, WorkerEnvironment } from './app-definition';
 
 /**
  * Loads a module that the manifest gives as a function: `() => import('./job-setup')`.
@@ -47,4 +48,16 @@ export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Pro
     const wrong = 'its default export is no function';
     throw new UserError(`${where}: ${wrong}; export one: (router, environment) => { … }`, EXIT.config);
   });
+}
+
+/** The app's own part of a web worker or the job processor: `workerBoot` and `workerStop`. */
+export function appService(app: AppDefinition, worker: WorkerEnvironment): Service {
+  return {
+    name: 'the app',
+    start: async () => void (await app.workerBoot?.(worker)),
+    stop: async (deadline) => {
+      const stopped = await deadline.wait(Promise.resolve(worker).then(app.workerStop ?? (() => undefined)));
+      if (stopped !== 'done') throw new Error('workerStop of defineApp did not end in time');
+    },
+  };
 }

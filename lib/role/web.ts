@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import Koa from 'koa';
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/control/signals';
 import { RequestJournal } from '../cluster/request-journal';
@@ -20,7 +21,7 @@ import { loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import { Deadline, toError } from '../support/async';
-import { ServiceGroup } from '../support/service';
+import { type Service, ServiceGroup } from '../support/service';
 import { TreeReporter } from '../tree/tree-reporter';
 import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
@@ -28,9 +29,9 @@ import type { Degradation } from '../web/middleware';
 import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import { type AppDefinition, migrationFolders, type RouteEnvironment } from './app-definition';
 import { FirstReadiness } from './first-readiness';
-import { loadJobSetup, loadRoutes } from './load-setup';
+import { appService, loadJobSetup, loadRoutes } from './load-setup';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -86,6 +87,7 @@ export class WebRole implements DrainableServer {
   private readonly processMetrics = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
+  private readonly own: Service;
   private jobsHealth: JobsHealth = { running: true, stalled: null };
   private readonly foreign: CachedProbe<boolean>;
   /** undefined outside production. */
@@ -108,6 +110,7 @@ export class WebRole implements DrainableServer {
     });
     this.redis = new Redis(urls.redis, events);
     this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
+    this.own = appService(app, { role: 'web', config });
     this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
     this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
       freshMs: FOREIGN_FRESH_MS,
@@ -142,11 +145,17 @@ export class WebRole implements DrainableServer {
     connectJobs({ database, redis, events, setup, models });
     const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
+    await this.own.start();
+    const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const koa = new Koa();
+    await app.koa?.(koa, environment);
     const application = createApplication({
+      koa,
+      goodbye: (response) => this.server?.goodbyeOf(response) ?? AbortSignal.abort(),
       config,
       events,
       appName: app.name,
-      routes: (router) => routes(router, { config, limit: (name, rate) => limits.limit(name, rate) }),
+      routes: (router) => routes(router, environment),
       readiness: [
         { name: 'postgres', check: () => database.ping() },
         { name: 'redis', check: () => redis.ping() },
@@ -171,7 +180,9 @@ export class WebRole implements DrainableServer {
         },
       }),
     });
-    this.server = new WebServer(config.listen, application.callback(), config.web);
+    const server = new WebServer(config.listen, application.callback(), config.web);
+    this.server = server;
+    if (app.server) await server.extend((http, goodbye) => app.server?.(http, { config, goodbye }));
     await redis.firstAttempt(FIRST_CONTACT_MS);
     return this.server;
   }
@@ -231,9 +242,12 @@ export class WebRole implements DrainableServer {
   async drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
     const cut = (await this.server?.drain(deadline, handOff)) ?? 0;
     if (cut > 0) {
-      for (const { what, id, ageMs } of this.inFlight())
+      for (const { what, id, ageMs } of this.server?.cut ?? [])
         this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
     }
+    await this.own.stop(deadline).catch((thrown: unknown) => {
+      this.events.emit('process.error', { error: toError(thrown), during: "the app's workerStop" });
+    });
     await this.services.stop(deadline).catch((thrown: unknown) => {
       this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
     });

@@ -1,4 +1,5 @@
 import './context';
+import type { ServerResponse } from 'node:http';
 import Router from '@koa/router';
 import Koa from 'koa';
 import type { Config } from '../core/config';
@@ -26,6 +27,10 @@ export interface ApplicationOptions extends HealthOptions {
   readonly routes: (router: Router) => void;
   /** Pass one to read its snapshots. Default: a new one with the limits of the config. */
   readonly limit?: ConcurrencyLimiter;
+  /** The app's own Koa, with its own middleware. Default: a new one. */
+  readonly koa?: Koa;
+  /** @returns the signal that tells the response's route to end. Default: one that is never aborted. */
+  readonly goodbye?: (response: ServerResponse) => AbortSignal;
   /** Middleware that answers some requests before they need a slot. */
   readonly mounts?: Koa.Middleware;
 }
@@ -33,8 +38,15 @@ export interface ApplicationOptions extends HealthOptions {
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
 export function createApplication(options: ApplicationOptions): Koa {
   const { config, events, limit = new ConcurrencyLimiter(config.web) } = options;
+  const { koa: app = new Koa(), goodbye = () => new AbortController().signal } = options;
   // Koa may trust these headers, since `proxies` removes those that do not come from a trusted proxy.
-  const app = new Koa({ proxy: true });
+  app.proxy = true;
+  const own = app.middleware.splice(0);
+  Object.defineProperty(app.context, 'goodbye', {
+    get(this: Koa.Context) {
+      return goodbye(this.res);
+    },
+  });
   const router = new Router();
   options.routes(router);
   const body = jsonBody();
@@ -45,6 +57,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(handleErrors(events));
   app.use(securityHeaders());
   app.use(requestTarget);
+  for (const middleware of own) app.use(middleware);
   app.use(health(options));
   app.use(wellFormedPath);
   app.use(shedStale());

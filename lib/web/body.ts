@@ -66,6 +66,8 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
 
   // `ctx.is` returns null when there is no body.
   const receive: Koa.Middleware = (ctx, next) => {
+    // The app's own middleware may have read it.
+    if (ctx.req.readableDidRead) return next();
     const type = ctx.is(TYPES);
     if (type === null) return next();
     return type === false ? bufferOther(ctx, next) : receiveBody(ctx, next);
@@ -105,7 +107,10 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
 
   const parse: Koa.Middleware = (ctx, next) => {
     const bytes = received.get(ctx.request);
-    if (bytes) ctx.request.body = parseJson(bytes);
+    if (bytes) {
+      ctx.request.rawBody = bytes;
+      ctx.request.body = parseJson(bytes);
+    }
     return next();
   };
 

@@ -20,6 +20,8 @@ declare module 'koa' {
      * instead of sent. undefined if the caller can open none.
      */
     ops: { readonly tree: string; readonly inbox: string | null } | undefined;
+    /** Aborted when the process is about to stop or to be replaced: a stream that could go on for ever ends by it. */
+    readonly goodbye: AbortSignal;
     /** Releases the slot before the response ends, for streams and long polls that mostly wait. */
     releaseSlot(): void;
   }
@@ -27,5 +29,7 @@ declare module 'koa' {
   interface Request {
     /** The parsed JSON body; undefined if there is none, or if it is of another type (then `req` is unread). */
     body?: unknown;
+    /** The bytes of a JSON body as they came, for the signature of a webhook. */
+    rawBody?: Buffer;
   }
 }

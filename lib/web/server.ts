@@ -1,7 +1,9 @@
 import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
 import net, { type Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { ListenAddress } from '../core/config';
 import { addressInUse, listenError } from '../core/listen-address';
+import { stopPhase } from '../core/shutdown';
 import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
 import { answersNow, onRequestEnd } from './response-end';
@@ -9,6 +11,8 @@ import { answersNow, onRequestEnd } from './response-end';
 interface HttpServerOptions {
   /** A caller that takes no byte of a response for this long is cut off, ms. */
   readonly writeTimeoutMs: number;
+  /** Time for a caller to send a request, body included, ms. */
+  readonly requestTimeoutMs: number;
 }
 
 /**
@@ -19,7 +23,6 @@ interface HttpServerOptions {
 const TIMEOUTS = {
   keepAliveTimeout: 95_000,
   headersTimeout: 15_000,
-  requestTimeout: 29_000,
   connectionsCheckingInterval: 1000,
   maxHeaderSize: 16_384,
 };
@@ -40,7 +43,10 @@ interface Pipeline {
  * the number of pipelined requests. At the last limit the connection is closed behind a response, as RFC 9112 (9.3.2)
  * permits, and the requests behind that one are never begun.
  */
-export function createHttpServer(handler: RequestListener, { writeTimeoutMs }: HttpServerOptions): http.Server {
+export function createHttpServer(
+  handler: RequestListener,
+  { writeTimeoutMs, requestTimeoutMs }: HttpServerOptions,
+): http.Server {
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
@@ -59,7 +65,9 @@ export function createHttpServer(handler: RequestListener, { writeTimeoutMs }: H
     });
     handler(request, response);
   };
-  const server = http.createServer(TIMEOUTS, serve);
+  // Node refuses a head that may take longer than its request.
+  const headersTimeout = Math.min(TIMEOUTS.headersTimeout, requestTimeoutMs);
+  const server = http.createServer({ ...TIMEOUTS, headersTimeout, requestTimeout: requestTimeoutMs }, serve);
   // `askForBody` sends 100 Continue when a reader wants the body; by then its maximum size is known.
   server.on('checkContinue', serve);
   stalled.start(server);
@@ -79,6 +87,27 @@ const QUIET_MS = 250;
 /** Interval at which idle keep-alive connections are looked for while draining, ms. */
 const IDLE_SWEEP_MS = 25;
 
+/** A WebSocket's close frame with the code 1001, RFC 6455 (5.5.1, 7.4.1). */
+const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
+
+interface Upgraded {
+  readonly request: IncomingMessage;
+  /** ms on the monotonic clock. */
+  readonly since: number;
+}
+
+/** A request, or the connection that one was upgraded to, which did not end in time. */
+export interface CutOff {
+  readonly what: string;
+  readonly id: string;
+  readonly ageMs: number;
+}
+
+function cutOff({ method, url = '' }: IncomingMessage, since: number, id: unknown): CutOff {
+  const ageMs = Math.round(performance.now() - since);
+  return { what: `${method} ${url.split('?')[0]}`, id: typeof id === 'string' ? id : '', ageMs };
+}
+
 /** Hands an idle connection to another process; `done` closes our copy of it. */
 type HandOff = (connection: RawConnection, done: () => void) => void;
 
@@ -88,7 +117,13 @@ type HandOff = (connection: RawConnection, done: () => void) => void;
 export class WebServer {
   private readonly server: http.Server;
   private readonly idle: IdleConnections;
-  private readonly responses = new Set<ServerResponse>();
+  /** Responses that are not out yet, with the time when their request came. */
+  private readonly responses = new Map<ServerResponse, number>();
+  private readonly goodbyes = new Map<ServerResponse, AbortController>();
+  private readonly upgraded = new Map<Duplex, Upgraded>();
+  private readonly leave = new AbortController();
+  /** Requests and upgraded connections that the deadline of `drain` has cut off. */
+  cut: readonly CutOff[] = [];
   private lameDuck = false;
   private lastRequestAt = 0;
   private draining: Promise<number> | undefined;
@@ -100,6 +135,35 @@ export class WebServer {
   ) {
     this.server = createHttpServer((request, response) => this.serve(request, response), options);
     this.idle = new IdleConnections(this.server);
+  }
+
+  /** Aborted when the process begins to drain. */
+  get goodbye(): AbortSignal {
+    return this.leave.signal;
+  }
+
+  /** @returns a signal of one response, which is aborted when the process begins to drain; no other outlives the response. */
+  goodbyeOf(response: ServerResponse): AbortSignal {
+    const known = this.goodbyes.get(response);
+    if (known) return known.signal;
+    const controller = new AbortController();
+    if (this.leave.signal.aborted) controller.abort();
+    this.goodbyes.set(response, controller);
+    onRequestEnd(response, () => this.goodbyes.delete(response));
+    return controller.signal;
+  }
+
+  /** Lets the app add its listeners, such as one for upgrades. */
+  async extend(add: (server: http.Server, goodbye: AbortSignal) => unknown): Promise<void> {
+    await add(this.server, this.goodbye);
+    // A listener of ours alone would keep Node from answering an upgrade that the app does not take.
+    if (this.server.listenerCount('upgrade') > 0)
+      this.server.prependListener('upgrade', (request, socket) => this.watch(request, socket));
+  }
+
+  private watch(request: IncomingMessage, socket: Duplex): void {
+    this.upgraded.set(socket, { request, since: performance.now() });
+    socket.once('close', () => this.upgraded.delete(socket));
   }
 
   /** true from the moment the process is asked to stop; then readiness fails. */
@@ -160,17 +224,37 @@ export class WebServer {
     const clear = () => (handOff ? this.idle.handOff(handOff) : this.idle.close());
     clear();
     const sweep = setInterval(clear, IDLE_SWEEP_MS);
+    this.leave.abort();
+    for (const controller of this.goodbyes.values()) controller.abort();
+    const closing = setTimeout(() => this.closeUpgraded(), stopPhase(deadline, 'goodbye').remaining());
     const end = await deadline.wait(this.idle.gone());
     clearInterval(sweep);
+    clearTimeout(closing);
     if (end === 'done') return 0;
-    const cut = this.responses.size;
+    this.cut = [
+      ...[...this.responses].map(([response, since]) =>
+        cutOff(response.req, since, response.getHeader('X-Request-Id')),
+      ),
+      ...[...this.upgraded.values()].map(({ request, since }) => cutOff(request, since, undefined)),
+    ];
     this.server.closeAllConnections();
-    return cut;
+    for (const socket of this.upgraded.keys()) socket.destroy();
+    return this.cut.length;
+  }
+
+  /** Ends the upgraded connections that the app has not ended by itself; a WebSocket's with the code for "going away". */
+  private closeUpgraded(): void {
+    for (const [socket, { request }] of this.upgraded) {
+      const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket';
+      // A frame of the app that is half written would be broken by one of ours.
+      if (isWebSocket && socket.writableLength === 0) socket.end(GOING_AWAY);
+      else socket.end();
+    }
   }
 
   private serve(request: IncomingMessage, response: ServerResponse): void {
     this.lastRequestAt = performance.now();
-    this.responses.add(response);
+    this.responses.set(response, this.lastRequestAt);
     onRequestEnd(response, () => this.responses.delete(response));
     if (this.lameDuck) response.shouldKeepAlive = false;
     this.handler(request, response);
@@ -178,7 +262,7 @@ export class WebServer {
 
   private startPoliteness(): void {
     this.lameDuck = true;
-    for (const response of this.responses) {
+    for (const response of this.responses.keys()) {
       if (!response.headersSent) response.shouldKeepAlive = false;
     }
   }

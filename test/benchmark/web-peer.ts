@@ -25,6 +25,7 @@ const WEB = {
   maxThreads: 5,
   backlog: 512,
   queueTimeoutMs: 10_000,
+  requestTimeoutMs: 29_000,
   writeTimeoutMs: 10_000,
   workerTimeoutMs: 60_000,
   bootTimeoutMs: 30_000,

@@ -270,8 +270,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the primary remembers what the catalogue says that it remembers, and nothing else',
     file: 'lib/core/notable-events.ts',
-    find: "if (keeperOf(name) !== 'primary') return;",
-    replace: "if (keeperOf(name) === 'redis') return;",
+    find: "if (keeper !== 'primary' && keeper !== 'tree') return;",
+    replace: "if (keeper === 'redis') return;",
     killedBy: ['test/cluster/recent-events.test.ts'],
   },
   {

@@ -267,7 +267,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a processor leaves a Redis that has become a replica',
     file: 'lib/job/fetch/consumer.ts',
-    find: `if (isDemotion(error)) this.leave();`,
+    find: `if (error && isDemotion(error)) this.leave(error);`,
     replace: ``,
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },

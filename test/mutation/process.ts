@@ -19,8 +19,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'workers hear that the job processor has booted',
     file: 'lib/cluster/primary/worker-pool.ts',
-    find: 'for (const handle of this.handles) handle.setJobsRunning(running);',
-    replace: 'for (const handle of this.handles) handle.setJobsRunning(this.jobsRunning && !running);',
+    find: 'for (const handle of this.handles) handle.setJobsHealth(this.jobsHealth);',
+    replace: '',
     killedBy: ['test/role/release.deep.ts'],
   },
   {

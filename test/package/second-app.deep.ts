@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { WebSocket } from 'ws';
 import { PLATFORM, packageFolder } from '../../lib/embedded/find-binaries';
 import { createDatabase } from '../support/postgres';
 import { startTestRedis } from '../support/redis';
@@ -157,13 +159,29 @@ describe("a stranger's app on the package", () => {
     const esm = path.join(folder, 'esm');
     fs.cpSync(path.join(ROOT, 'test/fixtures/esm-app'), esm, { recursive: true });
     fs.symlinkSync('../node_modules', path.join(esm, 'node_modules'));
+    fs.symlinkSync(path.join(ROOT, 'node_modules/ws'), path.join(folder, 'node_modules/ws'));
     const running = await startTree({ ...npx({ WEB_CONCURRENCY: '1' }), cwd: esm });
     tree = running;
     assert.equal((await running.request('POST', '/guests', { json: { name: 'Ada' } })).status, 201);
     const greeted = async () => (await running.request('GET', '/guests')).json();
     await until('the job has greeted', async () => JSON.stringify(await greeted()).includes('Hello, Ada'));
+    assert.equal((await running.request('GET', '/health')).body, 'of the app');
+
+    const socket = new WebSocket(`${running.baseUrl.replace('http', 'ws')}/chat`);
+    const closed = once(socket, 'close');
+    assert.equal(String((await once(socket, 'message'))[0]), 'welcome');
+    const events = running.request('GET', '/events');
+    await until('the stream is open', () => running.linesMatching(/web of the app is up/).length === 1);
+    // npm, which stands above the primary, hands on no other signals than those that end it.
+    process.kill(running.processes().primary ?? running.pid, 'SIGUSR1');
+    assert.equal((await closed)[0], 1001, 'a phased restart tells a WebSocket to go');
+    assert.equal((await events).body, 'first\nlast\n', 'and a stream');
+    await running.waitForLine(/web of the app is down/);
+    assert.deepEqual(running.linesMatching(/aborted|killed/), []);
     await running.stop();
     await running.allGone();
+    await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
+    assert.equal(running.linesMatching(/jobs of the app is down/).length, 1);
   });
 
   it('migrates and takes back by npx catamount', async () => {

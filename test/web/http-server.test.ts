@@ -90,7 +90,7 @@ describe('a connection', () => {
           response = given;
           large(given);
         },
-        { writeTimeoutMs: 40 },
+        { requestTimeoutMs: 29_000, writeTimeoutMs: 40 },
       );
       await ask(() => undefined, made);
       await until('it is cut off', cut);

@@ -1,5 +1,6 @@
 import http from 'node:http';
 import net, { type AddressInfo } from 'node:net';
+import type Koa from 'koa';
 import type { TrustedProxies } from '../../lib/core/config';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
@@ -28,6 +29,7 @@ export interface ServingOptions {
   readonly degraded?: HealthOptions['degraded'];
   readonly jobs?: HealthOptions['jobs'];
   readonly isLeaving?: () => boolean;
+  readonly koa?: Koa;
   readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
 }
 
@@ -67,6 +69,7 @@ export class Serving {
       maxThreads: 5,
       backlog: 512,
       queueTimeoutMs: 600_000,
+      requestTimeoutMs: 29_000,
       writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,
       bootTimeoutMs: 30_000,
@@ -86,6 +89,7 @@ export class Serving {
       ...(options.jobs && { jobs: options.jobs }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
+      ...(options.koa && { koa: options.koa }),
       ...(options.beside && { mounts: options.beside }),
     });
     this.server = createHttpServer(app.callback(), web);

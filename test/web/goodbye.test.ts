@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import { WebSocket, WebSocketServer } from 'ws';
+import { Deadline } from '../../lib/support/async';
+import { WebServer } from '../../lib/web/server';
+
+/** Longer than any test waits. */
+const LONG_MS = 60_000;
+
+describe('a web server that drains', () => {
+  let server: WebServer;
+  let handler: http.RequestListener = () => undefined;
+  let url: string;
+
+  beforeEach(async () => {
+    const limits = { writeTimeoutMs: 10_000, requestTimeoutMs: 29_000 };
+    server = new WebServer({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (...both) => handler(...both), limits);
+  });
+  afterEach(() => server.drain(Deadline.after(0)));
+
+  const sockets = async (onGoodbye: (sockets: WebSocketServer) => void = () => undefined) => {
+    const all = new WebSocketServer({ noServer: true });
+    await server.extend((http, goodbye) => {
+      http.on('upgrade', (request, socket, head) => {
+        all.handleUpgrade(request, socket, head, (one) => one.on('message', (words) => one.send(String(words))));
+      });
+      goodbye.addEventListener('abort', () => onGoodbye(all));
+    });
+    url = await server.listen();
+    const client = new WebSocket(`${url.replace('http', 'ws')}/chat?room=1`);
+    await once(client, 'open');
+    client.send('hello');
+    assert.equal(String((await once(client, 'message'))[0]), 'hello');
+    return client;
+  };
+
+  it('closes a WebSocket with 1001 that the app leaves open', async () => {
+    const client = await sockets();
+    const closed = once(client, 'close');
+    assert.equal(await server.drain(Deadline.after(LONG_MS)), 0);
+    assert.equal((await closed)[0], 1001);
+  });
+
+  it('lets the app close its WebSockets by itself', async () => {
+    const client = await sockets((all) => {
+      for (const one of all.clients) one.close(1012, 'be right back');
+    });
+    const closed = once(client, 'close');
+    assert.equal(await server.drain(Deadline.after(LONG_MS)), 0);
+    const [code, reason] = await closed;
+    assert.deepEqual([code, String(reason)], [1012, 'be right back']);
+  });
+
+  it('tells a stream to end, and waits for an upload', async () => {
+    handler = (request, response) => {
+      if (request.method === 'POST') request.resume().once('end', () => response.end('all there'));
+      else {
+        response.write('first\n');
+        server.goodbyeOf(response).addEventListener('abort', () => response.end('last\n'));
+      }
+    };
+    url = await server.listen();
+    const upload = http.request(`${url}/upload`, { method: 'POST' });
+    const uploaded = once(upload, 'response');
+    upload.write('half ');
+    const [stream] = (await once(http.get(`${url}/events`), 'response')) as [http.IncomingMessage];
+    const drained = server.drain(Deadline.after(LONG_MS));
+    let text = '';
+    for await (const chunk of stream) text += chunk;
+    assert.equal(text, 'first\nlast\n');
+    upload.end('and half');
+    const [answer] = (await uploaded) as [http.IncomingMessage];
+    answer.resume();
+    assert.equal(answer.statusCode, 200);
+    assert.equal(await drained, 0);
+    assert.deepEqual(server.cut, []);
+  });
+
+  it('names what it has cut off at the deadline', async () => {
+    handler = (_, response) => {
+      response.setHeader('X-Request-Id', 'r1');
+      response.write('for ever');
+    };
+    url = await server.listen();
+    const [stream] = (await once(http.get(`${url}/events?since=1`), 'response')) as [http.IncomingMessage];
+    const ended = new Promise((resolve) => stream.on('error', () => undefined).once('close', resolve));
+    assert.equal(await server.drain(Deadline.after(50)), 1);
+    await ended;
+    assert.deepEqual(
+      server.cut.map(({ what, id }) => [what, id]),
+      [['GET /events', 'r1']],
+    );
+  });
+});
