@@ -179,8 +179,8 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
   return slotHolders(
     trees.map(({ treeStatus: { limits, stats } }) => ({
       concurrency: limits.jobConcurrency,
-      running: (reported(stats.jobProcessor.lastStatus)?.inFlight ?? []).map(({ what, ageMs }) => {
-        return { class: what.replace(/ on .*/, ''), ageMs };
+      running: (reported(stats.jobProcessor.lastStatus)?.inFlight ?? []).flatMap(({ job, ageMs }) => {
+        return job ? { class: job.class, ageMs } : [];
       }),
     })),
   );
@@ -318,7 +318,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'ready': {
       const heartbeatAgeMs = silenceOf(processor, now);
       const status = reported(processor.lastStatus);
-      const running = status?.inFlight.map(({ what }) => what).join(', ');
+      const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
       if (heartbeatAgeMs === null) return status?.listening === false ? [LISTEN_DEAF] : [];
       return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }

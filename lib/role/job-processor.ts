@@ -243,6 +243,7 @@ export class JobProcessorRole {
     const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: this.isQuiet };
     const inFlight = running.map((job) => ({
       what: `${job.class} on ${job.queue}`,
+      job: { class: job.class, queue: job.queue },
       id: job.id,
       ageMs: Date.now() - job.startedAt,
     }));

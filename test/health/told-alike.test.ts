@@ -30,7 +30,7 @@ const DEATH: Termination = {
   code: null,
   signal: 'SIGKILL',
   heartbeatAgeMs: 10_000,
-  activity: 'POST /imports',
+  activity: { what: 'POST /imports' },
 };
 const NEXT = { at: ago(-2), attempt: 2 };
 
@@ -40,7 +40,12 @@ const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =
     lastStatus: {
       ...statusOf(),
       quiet: false,
-      inFlight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })),
+      inFlight: jobs.map(([name, ageMs], i) => ({
+        what: `${name} on default`,
+        job: { class: name, queue: 'default' },
+        id: String(i),
+        ageMs,
+      })),
     },
   });
 const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
@@ -175,18 +180,15 @@ const STATES: readonly (readonly [
   ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
     'slots that long jobs hold',
-    systemStatusOf(
-      treeStatusOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }),
-      {
-        queues: late,
-      },
-    ),
+    systemStatusOf(treeStatusOf({ jobs: running(['ImportJob', 90_000], ['ImportJob', 80_000]) }), {
+      queues: late,
+    }),
     ['slotsHeld'],
     /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
   ],
   [
     'slots that short jobs come and go in',
-    systemStatusOf(treeStatusOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
+    systemStatusOf(treeStatusOf({ jobs: running(['QuickJob', 90], ['QuickJob', 80]) }), {
       queues: late,
     }),
     ['late'],

@@ -284,8 +284,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what runs now leads to the job, on the queue that it is on',
     file: 'lib/ops/processes/processes-page.ts',
-    find: "what.replace(/^.* on /s, '')",
-    replace: "what.replace(/^.*? on /s, '')",
+    find: 'queue: job.queue',
+    replace: 'queue: job.class',
     killedBy: ['test/ops/processes/processes-page.test.ts'],
   },
   {

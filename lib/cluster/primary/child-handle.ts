@@ -5,7 +5,7 @@ import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
-import { endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
+import { type Activity, endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
 import type { ReporterCandidate } from './reporter-election';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
@@ -191,7 +191,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   protected abstract receive(message: In, connection: unknown): void;
   protected abstract askToStop(remainingMs: number): void;
   /** Emits the event for an unresponsive child. @returns its work in flight by its last message; null if unknown. */
-  protected abstract reportUnresponsive(heartbeatAgeMs: number): string | null;
+  protected abstract reportUnresponsive(heartbeatAgeMs: number): Activity | null;
   /** Called after its exit. */
   protected abstract left(exit: ChildExit): void;
 

@@ -290,8 +290,7 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   values.detail = redacted ? '' : (detail ?? '').slice(0, LONGEST);
-  values.activity =
-    values.detail === '' ? '' : t('overview.issue.activity', { what: format.work(String(values.detail)) });
+  values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   values.holders = format.holders(holders ?? []);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
