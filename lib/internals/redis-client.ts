@@ -12,3 +12,7 @@ function load(): Pick<typeof Redis, 'createClient'> {
   const ofThePackage = createRequire(require.resolve('redis'));
   return ofThePackage('@redis/client') as typeof Redis;
 }
+
+export function isNoScript(error: unknown): boolean {
+  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}

@@ -1,5 +1,5 @@
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/control/signals';
+import { ignoreOperatorSignals } from '../cluster/child-process';
 import {
   type FromProcessor,
   HEARTBEAT_INTERVAL_MS,
@@ -36,9 +36,9 @@ import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
-import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { loadJobSetup, loadMailSetup } from './load-setup';
+import { AppointedReporter } from './reporter';
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -119,7 +119,7 @@ export class JobProcessorRole {
   private readonly workCount = new WorkCounter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
-  private reporter: TreeReporter | undefined;
+  private reporter: AppointedReporter | undefined;
   private database: Database | undefined;
   private isQuiet: boolean;
 
@@ -186,7 +186,7 @@ export class JobProcessorRole {
       onCommand: this.onCommand,
     });
     this.jobs = jobs;
-    this.reporter = new TreeReporter({ redis, database, tree: this.tree, events });
+    this.reporter = new AppointedReporter({ redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
@@ -203,7 +203,7 @@ export class JobProcessorRole {
   }
 
   setReporter(on: boolean): void {
-    this.reporter?.appoint(on);
+    void this.reporter?.appoint(on);
   }
 
   /** Stops fetching; running jobs continue. */

@@ -2,8 +2,7 @@ import type { Knex } from 'knex';
 import { Events } from '../core/events';
 import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
-import { Model } from '../model/model';
-import { connectTransactions } from '../model/transaction';
+import { connectTransactions, Model } from '../model/transaction';
 import { type AppDefinition, migrationFolders } from '../role/app-definition';
 import { Deadline } from '../support/async';
 

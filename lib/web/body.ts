@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
 import { ProblemError } from './problem';
-import { hasEnded, onRequestEnd } from './response-end';
+import { hasEnded, onRequestEnd } from './server';
 
 /** Maximum size of a JSON body, bytes. */
 export const BODY_LIMIT = 100_000;

@@ -6,7 +6,7 @@ import type { Events } from '../core/events';
 import { isTlsFailure } from '../core/tls';
 import { toError } from '../support/async';
 import { ProblemError } from './problem';
-import { hasEnded } from './response-end';
+import { hasEnded } from './server';
 
 const TYPE = 'application/problem+json; charset=utf-8';
 

@@ -14,10 +14,9 @@ import type { ActionCall } from '../definition/mailer-class';
 import type { MailSetup } from '../definition/setup';
 import type { Delivery, DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
-import type { Transport } from '../transport/transport';
+import type { Transport } from '../transport/transports';
 import { Transports } from '../transport/transports';
-import { digestOfArguments } from './argument-digest';
-import { type DeliveryStore, IdempotencyKeys } from './delivery-record';
+import { type DeliveryStore, digestOfArguments, IdempotencyKeys } from './delivery-record';
 import { SendAttempt } from './send-attempt';
 
 export interface MailDeliveryOptions {

@@ -7,7 +7,7 @@ import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { isOutage } from '../../web/error-handler';
 import { ProblemError } from '../../web/problem';
-import { hasEnded } from '../../web/response-end';
+import { hasEnded } from '../../web/server';
 import type { PageContext, Visitor } from './context';
 import { type OpsContext, type OpsMiddleware, THEMES, type Theme } from './context';
 
