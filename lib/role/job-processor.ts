@@ -20,7 +20,7 @@ import { Redis } from '../core/redis';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
-import { ErrorReporter } from '../job/perform/error-reporter';
+import { ErrorReporter } from '../job/perform/outcomes';
 import { treeIdOf } from '../job/processes/process-list';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
@@ -196,7 +196,7 @@ export class JobProcessorRole {
     await this.services.start();
     if (!production) return;
     void this.warnOfPendingMigrations(database);
-    // Imported on demand, since it needs what judges trees, and only at the start.
+    // Imported on demand, since only this role in production needs it.
     void import('./planned-connections').then(({ warnOfPlannedConnections }) =>
       warnOfPlannedConnections({ config, database, redis, events, treeId: treeIdOf(this.lineage.identity) }),
     );

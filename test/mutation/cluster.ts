@@ -201,7 +201,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a request to another process that is gone fails, and does not wait for ever',
     file: 'lib/support/request-reply.ts',
-    find: 'for (const { reject } of this.pending.values()) reject(error);',
+    find: 'for (const { reject } of this.pending.values()) reject(error());',
     replace: '',
     killedBy: ['test/support/request-reply.test.ts'],
   },

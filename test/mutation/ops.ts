@@ -255,7 +255,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a pool that is in use is no outage of Postgres',
-    file: 'lib/tree/outage-watch.ts',
+    file: 'lib/tree/tree-reporter.ts',
     find: "if (used >= max || waiting > 0) return 'unknown';",
     replace: "if (used > max) return 'unknown';",
     killedBy: ['test/tree/outage-watch.test.ts'],
