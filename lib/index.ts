@@ -88,7 +88,7 @@ export {
 } from './role/app-definition';
 export type { Duration, Rate } from './support/duration';
 export { clientNetwork } from './support/text';
-export { ProblemError } from './web/problem';
+export { ProblemError } from './web/context';
 export type { RateLimit } from './web/rate-limit';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;

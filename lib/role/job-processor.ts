@@ -4,10 +4,10 @@ import {
   type FromProcessor,
   HEARTBEAT_INTERVAL_MS,
   isOurs,
-  PrimaryClient,
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
+import { PrimaryClient } from '../cluster/primary-client';
 import type { Operations, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -18,7 +18,6 @@ import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
-import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { ErrorReporter } from '../job/perform/outcomes';
 import { treeIdOf } from '../job/processes/process-list';
@@ -37,7 +36,7 @@ import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import { type AppDefinition, migrationFolders } from './app-definition';
-import { loadJobSetup, loadMailSetup } from './load-setup';
+import { connectJobs, loadJobSetup, loadMailSetup } from './load-setup';
 import { AppointedReporter } from './reporter';
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */

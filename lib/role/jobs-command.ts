@@ -10,7 +10,6 @@ import { JobAdmin } from '../job/admin/job-admin';
 import type { CommandContext, JobCommand } from '../job/cli/command';
 import { jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { Terminal } from '../job/cli/terminal';
-import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
 import { adoptDatabase } from '../job/outbox/installation';
 import { DeliverMailJob } from '../mailer/message';
@@ -20,7 +19,7 @@ import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
 import type { AppDefinition } from './app-definition';
-import { loadJobSetup } from './load-setup';
+import { connectJobs, loadJobSetup } from './load-setup';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;

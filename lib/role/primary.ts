@@ -15,7 +15,7 @@ import { type Config, environment, passConfigToChildren, version } from '../core
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
-import { ensureFree } from '../core/listen-address';
+import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
@@ -24,7 +24,6 @@ import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
-import { appUrlAt, lacksPort } from './server-connections';
 import type { WebServerRole } from './single-mode';
 
 /**

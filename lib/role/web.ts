@@ -11,7 +11,6 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import type { Connection, RawConnection } from '../internals/socket-handoff';
-import { connectJobs } from '../job/connect';
 import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
@@ -26,7 +25,7 @@ import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
-import { loadJobSetup } from './load-setup';
+import { connectJobs, loadJobSetup } from './load-setup';
 import { AppointedReporter } from './reporter';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
-import { ProblemError } from './problem';
+import { ProblemError } from './context';
 import { hasEnded, onRequestEnd } from './server';
 
 /** Maximum size of a JSON body, bytes. */

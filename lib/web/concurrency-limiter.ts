@@ -1,7 +1,7 @@
 import type { ServerResponse } from 'node:http';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
-import { ProblemError } from './problem';
+import { ProblemError } from './context';
 import { answersNow, itsTurn, onRequestEnd } from './server';
 
 export interface LimitOptions {

@@ -5,7 +5,7 @@ import type { Locale } from '../core/config';
 import type { Events } from '../core/events';
 import { isTlsFailure } from '../core/tls';
 import { toError } from '../support/async';
-import { ProblemError } from './problem';
+import { ProblemError } from './context';
 import { hasEnded } from './server';
 
 const TYPE = 'application/problem+json; charset=utf-8';
