@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
-import { PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-process';
+import { CHECK_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-process';
 import { environment, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { fileBehindStdout } from './core/logging';
@@ -15,6 +15,8 @@ import type { AppDefinition } from './role/app-definition';
 export async function boot(app: AppDefinition): Promise<void> {
   installSourceMaps();
   try {
+    requireNode(process.versions.node);
+    requireApp(app);
     if (cluster.isWorker) await (await import('./role/web')).runWebWorker(app);
     else await runCommand(app, process.argv.slice(2));
   } catch (error) {
@@ -29,10 +31,17 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   if (role === PROCESSOR_ROLE && identity !== undefined && hasInheritedConfig()) {
     return (await import('./role/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
+  if (role === CHECK_ROLE && hasInheritedConfig()) {
+    return (await import('./role/check')).runStartCheck(app, inheritedConfig());
+  }
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
   if (role === 'jobs') {
     const { runJobsCommand } = await import('./role/jobs-command');
     return runJobsCommand(app, args.slice(1), () => configFromEnvironment(undefined));
+  }
+  if (role === 'check') {
+    const { runCheckCommand } = await import('./role/check-command');
+    return runCheckCommand(app, args.slice(1), () => configFromEnvironment(undefined));
   }
   const { only, command } = parse(args);
   switch (command) {
@@ -78,4 +87,24 @@ function parse(args: string[]): { only: string | undefined; command: string } {
       EXIT.usage,
     );
   }
+}
+
+/** The first release that Node's maintainers support and that all of this runs on. */
+const OLDEST_NODE = [20, 19] as const;
+
+/** @throws UserError for a Node.js that is too old. */
+export function requireNode(version: string): void {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldest, oldestMinor] = OLDEST_NODE;
+  if (major > oldest || (major === oldest && minor >= oldestMinor)) return;
+  const needed = OLDEST_NODE.join('.');
+  throw new UserError(`This is Node.js ${version}; Catamount needs ${needed} or later: install it.`, EXIT.config);
+}
+
+/** @throws UserError when the entry file hands over something else than a manifest. */
+function requireApp(app: unknown): void {
+  if (typeof app === 'object' && app !== null && 'jobsDir' in app && 'routes' in app) return;
+  const given = app === undefined ? 'undefined' : `a ${typeof app} that is none`;
+  const remedy = 'export what defineApp({ … }) returns from your app file, and give that to boot';
+  throw new UserError(`${process.argv[1]}: boot needs the app's manifest and got ${given}: ${remedy}.`, EXIT.config);
 }

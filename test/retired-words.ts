@@ -70,6 +70,22 @@ export const RETIRED: Readonly<Record<string, string>> = {
   answerAsked: 'answerRequest',
   DeathNotes: 'ChildHandle',
   Respawn: 'RestartPolicy',
+  nextTry: 'nextRestart',
+  NextTry: 'NextRestart',
+  hopeless: 'permanent',
+  sights: 'monitor',
+  SightsOptions: 'TreeMonitorOptions',
+  vitals: 'processMetrics',
+  begunFile: 'journalFile',
+  begunNote: 'requestJournal',
+  toldFull: 'reportedFull',
+  onTold: 'onStatus',
+  'pass-on': 'handoff',
+  AskMessage: 'RequestMessage',
+  AnswerMessage: 'ReplyMessage',
+  jobsSilent: 'jobsUnresponsive',
+  treeSilent: 'treeUnresponsive',
+  SILENT_MS: 'UNRESPONSIVE_MS',
 
   // job
   planOf: 'compileOptions',
@@ -157,6 +173,8 @@ export const RETIRED: Readonly<Record<string, string>> = {
   fillingOf: 'refillOf',
 
   // tree, web, role
+  'catamount:acts': 'catamount:actions',
+  BucketTally: 'Histogram',
   TreeList: 'TreeDirectory',
   TreeOrder: 'TreeCommand',
   sendTreePulse: 'sendTreeHeartbeat',
@@ -181,6 +199,10 @@ export const RETIRED: Readonly<Record<string, string>> = {
   tellMemoryPlan: 'reportMemoryPlan',
 
   // ops
+  plots: 'charts',
+  Plot: 'Chart',
+  PlotsView: 'ChartsView',
+  actGone: 'actionGone',
   Deeds: 'Flash',
   deeds: 'flash',
   TimeWords: 'TimeFormatter',

@@ -2,14 +2,7 @@ import { COMMANDS, usageOf } from '../cluster/control/commands';
 import { version } from '../core/config';
 import { jobCommandLines } from '../job/cli/commands';
 import { ENTRIES } from './app-entry';
-
-const APP: readonly (readonly [string, string])[] = [
-  ['start', 'start the tree (the default)'],
-  ['migrate', 'bring the database up to date'],
-  ['rollback', 'take the last batch of migrations back'],
-  ['version', 'print the version'],
-  ['help', 'print this'],
-];
+import { CLI_COMMANDS } from './commands';
 
 const OPTIONS: readonly (readonly [string, string])[] = [
   ['-S, --state FILE', 'the state file of the tree (STATE_FILE, else .catamount/state.json)'],
@@ -24,13 +17,12 @@ export function help(): string {
 
 Usage: catamount [command] [--only web|jobs]
 
-${lines(APP)}
+${lines(CLI_COMMANDS.map(({ name, summary }) => [name, summary]))}
 
 The app is ${ENTRIES.join(' or ')} in the current folder.
 
 To the tree that runs here (the same by a signal to the primary, where one is named):
 
-${lines([['top', 'show it live: processes, requests, queues, jobs; h tells its keys; once when not on a terminal']])}
 ${lines(COMMANDS.map((command) => [usageOf(command), `${command.help}${signals(command.signals)}`]))}
 
 ${lines(OPTIONS)}

@@ -5,9 +5,7 @@ import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { runApp } from './app-entry';
-
-/** Commands that the app's own entry file runs, through `boot`. */
-const APP_COMMANDS = ['start', 'migrate', 'rollback'];
+import { CLI_COMMANDS } from './commands';
 
 const OPTIONS = {
   state: { type: 'string', short: 'S' },
@@ -21,12 +19,17 @@ const OPTIONS = {
 
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
-  if (wordsOf(args)[0] === 'jobs') return jobs(args);
+  const [first = 'start', topic] = wordsOf(args);
+  if (first === 'jobs') return jobs(args);
+  const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
+  if (own?.run)
+    return own.run(first === 'help' ? ['--help', ...behind(behind(args, 'help'), own.name)] : behind(args, own.name));
+  const asks = ['--help', '-h', '--version', '-v'].some((flag) => args.includes(flag));
+  if (!asks && own?.inApp === true && first === own.name) return runApp();
   const { values, positionals } = parse(args);
   const [command = 'start'] = positionals;
   if (command === 'help' || values.help) process.stdout.write((await import('./help')).help());
   else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
-  else if (APP_COMMANDS.includes(command)) runApp();
   else if (command === 'top') await topOf(positionals, values);
   else await (await import('./control')).control(positionals, values);
 }
@@ -46,9 +49,12 @@ async function jobs(args: string[]): Promise<void> {
     const { values, positionals } = parse(args);
     return orderTree(positionals, values);
   }
-  const behind = [...args];
-  behind.splice(args.indexOf('jobs'), 1);
-  await runJobs(behind);
+  await runJobs(behind(args, 'jobs'));
+}
+
+/** The arguments without the first that is this word. */
+function behind(args: readonly string[], word: string): string[] {
+  return args.toSpliced(args.indexOf(word), 1);
 }
 
 /** The arguments without options, and without the values of the options that are known here. */

@@ -41,6 +41,9 @@ export function ignoreOperatorSignals(): void {
 /** Role of the process that runs jobs. */
 export const PROCESSOR_ROLE = 'processor';
 
+/** Role of the process that checks the app while the tree starts. */
+export const CHECK_ROLE = 'check-start';
+
 /** Role of the process that renders previews of mails. */
 export const PREVIEWS_ROLE = 'previews';
 
@@ -51,9 +54,17 @@ export function forkBeside(role: string): ChildProcess {
   return fork(entry, [role], { execArgv: childFlags(null), stdio: ['ignore', 1, 2, 'ipc'] });
 }
 
-/** Runs the entry file in a role that ends by itself. @returns its exit code; 1 when a signal ended it. */
-export function runEntry(role: string, events: Events): Promise<number> {
+/**
+ * Runs the entry file in a role that ends by itself.
+ * @param onMessage gets what it sends. @returns its exit code; 1 when a signal ended it.
+ */
+export function runEntry(
+  role: string,
+  events: Events,
+  onMessage: (message: unknown) => void = () => undefined,
+): Promise<number> {
   const child = forkEntry(null, role);
+  child.on('message', onMessage);
   reportOutput(child, role, events);
   return new Promise((resolve, reject) => {
     child.once('error', reject);

@@ -32,7 +32,7 @@ export type ToWorker =
   | { readonly catamount: 'reporter'; readonly on: boolean }
   /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
-  | AnswerMessage
+  | ReplyMessage
   /** The primary has seen `drained`, and every connection handed off before it: exit. */
   | { readonly catamount: 'exit' };
 
@@ -41,8 +41,8 @@ export type FromWorker =
    * The first message: the worker listens now. Earlier messages to it are lost: cluster's own listener swallows them.
    */
   | { readonly catamount: 'online' }
-  /** `begunFile`: path of the worker's request journal. */
-  | { readonly catamount: 'ready'; readonly begunFile?: string | undefined }
+  /** `journalFile`: path of the worker's request journal. */
+  | { readonly catamount: 'ready'; readonly journalFile?: string | undefined }
   /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
   | { readonly catamount: 'idle' }
@@ -54,25 +54,25 @@ export type FromWorker =
   /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }
   /** Carries an idle connection for another worker. */
-  | { readonly catamount: 'pass-on' }
+  | { readonly catamount: 'handoff' }
   /** The drain is over. `cut`: requests left unanswered at the deadline. `status`: null if it never served. */
   | { readonly catamount: 'drained'; readonly cut: number; readonly status: WorkerStatus | null }
   /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
-  | { readonly catamount: 'leave'; readonly reason: string }
-  | AskMessage
+  | { readonly catamount: 'replace-me'; readonly reason: string }
+  | RequestMessage
   | BootFailure;
 
-/** Asks for an operation of the tree; `answer` follows. */
-export interface AskMessage {
-  readonly catamount: 'ask';
+/** Asks for an operation of the tree; `reply` follows. */
+export interface RequestMessage {
+  readonly catamount: 'request';
   readonly id: number;
   readonly operation: keyof Operations;
   readonly args: readonly (number | string | RecentEvent)[];
 }
 
-/** The outcome of an `ask`. */
-export interface AnswerMessage {
-  readonly catamount: 'answer';
+/** The outcome of a `request`. */
+export interface ReplyMessage {
+  readonly catamount: 'reply';
   readonly id: number;
   readonly value: unknown;
   /** `ours`: the error is a UserError, whose message may be shown. */
@@ -89,14 +89,14 @@ export type ToProcessor =
   | { readonly catamount: 'rescue'; readonly identity: string }
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
-  | AnswerMessage
+  | ReplyMessage
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };
 
 export type FromProcessor =
   | { readonly catamount: 'ready' }
   | BootFailure
-  | AskMessage
+  | RequestMessage
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   | { readonly catamount: 'event'; readonly event: RecentEvent }
   /** A command received through Redis. The primary executes it, so that it holds for successors too. */
@@ -106,7 +106,7 @@ export type ProcessorCommand = 'quiet' | 'resume' | 'stop';
 
 /** The child cannot start. `final`: another try cannot help (a port in use, a broken jobs folder). */
 export interface BootFailure {
-  readonly catamount: 'failed';
+  readonly catamount: 'boot-failed';
   readonly message: string;
   readonly exitCode: number;
   readonly final: boolean;
@@ -118,17 +118,20 @@ export function isOurs<M extends { readonly catamount: string }>(message: unknow
 }
 
 /** The primary's side: runs the requested operation. @returns the answer to send; it never rejects. */
-export async function answerRequest(operations: Operations | undefined, asked: AskMessage): Promise<AnswerMessage> {
-  const { id, operation, args } = asked;
+export async function answerRequest(
+  operations: Operations | undefined,
+  request: RequestMessage,
+): Promise<ReplyMessage> {
+  const { id, operation, args } = request;
   if (!operations) {
     const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };
-    return { catamount: 'answer', id, value: null, refusal };
+    return { catamount: 'reply', id, value: null, refusal };
   }
   try {
-    const run = operations[operation] as (this: Operations, ...args: AskMessage['args']) => Promise<unknown>;
-    return { catamount: 'answer', id, value: await run.apply(operations, [...args]) };
+    const run = operations[operation] as (this: Operations, ...args: RequestMessage['args']) => Promise<unknown>;
+    return { catamount: 'reply', id, value: await run.apply(operations, [...args]) };
   } catch (thrown) {
     const { message } = toError(thrown);
-    return { catamount: 'answer', id, value: null, refusal: { message, ours: thrown instanceof UserError } };
+    return { catamount: 'reply', id, value: null, refusal: { message, ours: thrown instanceof UserError } };
   }
 }

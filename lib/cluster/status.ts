@@ -55,8 +55,11 @@ export interface ProcessorStatus extends ProcessMetrics {
 
 export interface ProcessorStats {
   readonly pid: number | null;
-  /** `stopped`: an operator stopped it, until it is resumed or restarted. */
-  readonly state: 'off' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'waiting' | 'crash loop';
+  /**
+   * `disabled`: the tree runs no jobs. `stopped`: an operator stopped it, until it is resumed or restarted. `backing_off`:
+   * it died and will be restarted. `crash_loop`: likewise, after several deaths in a row.
+   */
+  readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'backing_off' | 'crash_loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
   readonly restarts: number;
@@ -146,12 +149,12 @@ export interface Termination {
   readonly at: string;
   readonly reason: RestartReason;
   /** Its last message or output; null if there was none. */
-  readonly words: string | null;
+  readonly message: string | null;
   readonly code: number | null;
   readonly signal: string | null;
   /** For an unresponsive process that was killed: age of its last heartbeat, ms, and its work according to that. */
   readonly heartbeatAgeMs: number | null;
-  readonly doing: string | null;
+  readonly activity: string | null;
 }
 
 /** The end of a process in the words of the log. */
@@ -160,7 +163,7 @@ export function endingOf({ code, signal }: { readonly code: number | null; reado
 }
 
 /** A scheduled restart. */
-export interface NextTry {
+export interface NextRestart {
   readonly at: string;
   /** 1 for the first since the process was last stable. */
   readonly attempt: number;
@@ -170,8 +173,8 @@ export interface NextTry {
 export interface SlotStatus {
   readonly index: number;
   /** The last unexpected end; null if there was none. */
-  readonly death: Termination | null;
-  readonly nextTry: NextTry | null;
+  readonly lastTermination: Termination | null;
+  readonly nextRestart: NextRestart | null;
   /** Deadline of the worker that drains, ISO 8601; null when none does. */
   readonly drainUntil: string | null;
   /** pid of the worker being replaced, which serves until its successor is ready. */
@@ -194,9 +197,9 @@ export interface TreeStatus {
   readonly address: string | null;
   readonly stats: TreeStats;
   readonly slots: readonly SlotStatus[];
-  readonly processor: { readonly death: Termination | null; readonly nextTry: NextTry | null };
+  readonly processor: { readonly lastTermination: Termination | null; readonly nextRestart: NextRestart | null };
   /** Metrics of the primary. */
-  readonly vitals: ProcessMetrics & { readonly pssMb: number | null };
+  readonly processMetrics: ProcessMetrics & { readonly pssMb: number | null };
   readonly limits: {
     readonly maxThreads: number;
     readonly backlog: number;

@@ -54,8 +54,8 @@ export class Worker {
   private leaving = false;
   private readonly collector = new OutOfBandGc();
   private cut = 0;
-  private looking = false;
-  private toldFull = false;
+  private reportDue = false;
+  private reportedFull = false;
   private taken = 0;
 
   /** @param orphanDrainMs time to finish requests in flight after the primary has died, ms. */
@@ -67,34 +67,34 @@ export class Worker {
     });
     process.on('disconnect', () => void this.leave(Deadline.after(this.orphanDrainMs), false));
     for (const signal of ['SIGTERM', 'SIGINT'] as const) {
-      process.on(signal, () => this.tell({ catamount: 'leave', reason: `it got ${signal}` }));
+      process.on(signal, () => this.tell({ catamount: 'replace-me', reason: `it got ${signal}` }));
     }
     this.tell({ catamount: 'online' });
   }
 
   /**
    * From now on the primary may send traffic, and may ask this server to drain.
-   * @param onError called when the status cannot be read. @param begunFile path of the worker's `RequestJournal`.
+   * @param onError called when the status cannot be read. @param journalFile path of the worker's `RequestJournal`.
    */
-  ready(server: DrainableServer, onError: (error: Error) => void, begunFile?: string): void {
+  ready(server: DrainableServer, onError: (error: Error) => void, journalFile?: string): void {
     this.server = server;
-    this.tell({ catamount: 'ready', begunFile });
-    server.onSlots = () => this.lookAtSlots(server);
-    new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: async () => this.beat(server), onError }).start();
+    this.tell({ catamount: 'ready', journalFile });
+    server.onSlots = () => this.reportSlots(server);
+    new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: async () => this.heartbeat(server), onError }).start();
   }
 
   /** Reports to the primary that the worker cannot start, then exits. */
   fail(message: string, exitCode: number, final: boolean): void {
-    this.tell({ catamount: 'failed', message, exitCode, final }, () => process.exit(exitCode));
+    this.tell({ catamount: 'boot-failed', message, exitCode, final }, () => process.exit(exitCode));
   }
 
   /** After an uncaught error: asks for a successor, and returns at the deadline, with or without one. */
   async leaveAfterError(deadline: Deadline): Promise<void> {
-    this.tell({ catamount: 'leave', reason: 'an error was not caught' });
+    this.tell({ catamount: 'replace-me', reason: 'an error was not caught' });
     await deadline.wait(new Promise(() => undefined));
   }
 
-  private beat(server: DrainableServer): undefined {
+  private heartbeat(server: DrainableServer): undefined {
     const status = server.status();
     // Like Puma's process title: requests in flight of the limit.
     if (this.assignment) process.title = titleOf(this.assignment, status);
@@ -103,13 +103,13 @@ export class Worker {
   }
 
   /** Reports at most once per turn of the event loop, however often a slot changes hands. */
-  private lookAtSlots(server: DrainableServer): void {
-    if (this.looking || server.full === this.toldFull) return;
-    this.looking = true;
+  private reportSlots(server: DrainableServer): void {
+    if (this.reportDue || server.full === this.reportedFull) return;
+    this.reportDue = true;
     setImmediate(() => {
-      this.looking = false;
-      if (server.full === this.toldFull) return;
-      this.toldFull = server.full;
+      this.reportDue = false;
+      if (server.full === this.reportedFull) return;
+      this.reportedFull = server.full;
       this.tell({ catamount: 'full', full: server.full });
     });
   }
@@ -138,8 +138,8 @@ export class Worker {
       case 'jobs':
         this.server?.setJobsRunning(message.running);
         break;
-      case 'answer':
-        this.tree.hear(message);
+      case 'reply':
+        this.tree.settle(message);
         break;
       case 'reporter':
         this.server?.setReporter(message.on);
@@ -170,7 +170,7 @@ export class Worker {
   }
 
   private handOff(connection: ConnectionHandle, done: () => void): void {
-    this.tell({ catamount: 'pass-on' }, done, connection);
+    this.tell({ catamount: 'handoff' }, done, connection);
   }
 
   private tell(message: FromWorker, sent: () => void = () => undefined, connection?: ConnectionHandle): void {

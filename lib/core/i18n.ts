@@ -14,6 +14,14 @@ export interface I18n {
   has(key: string, locale: string): boolean;
 }
 
+/** The texts of files. */
+export interface LoadedI18n extends I18n {
+  /** @returns true when the key has a text in that locale itself, or one for counts. */
+  hasOwn(key: string, locale: string): boolean;
+  /** The locales that there is a file of. */
+  readonly locales: readonly string[];
+}
+
 /**
  * Reads `<folder>/<locale>.json` of each folder once; later folders win, and missing ones count as empty. A key that a
  * locale lacks falls back to the default locale, then to the key itself.
@@ -25,7 +33,7 @@ export async function loadI18n(
   folders: readonly string[],
   defaultLocale: string,
   { strict = false }: { readonly strict?: boolean } = {},
-): Promise<I18n> {
+): Promise<LoadedI18n> {
   const instance = i18next.createInstance();
   await instance.init({
     fallbackLng: defaultLocale,
@@ -56,6 +64,9 @@ export async function loadI18n(
       };
     },
     has: (key, locale) => instance.exists(key, { lng: locale }),
+    hasOwn: (key, locale) =>
+      [key, `${key}_other`].some((each) => instance.getResource(locale, 'translation', each) !== undefined),
+    locales: Object.keys(instance.store.data),
   };
 }
 

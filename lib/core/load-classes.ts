@@ -17,6 +17,8 @@ export interface ClassFolder<C> {
    * an index can only repeat the others, and subfolders are for shared code.
    */
   readonly recursive?: boolean;
+  /** Receives what is wrong with each file, and the others are loaded all the same. Default: the first is thrown. */
+  readonly onFault?: ((fault: UserError) => void) | undefined;
 }
 
 /**
@@ -24,7 +26,7 @@ export interface ClassFolder<C> {
  * as empty.
  * @throws UserError that names the file and the reason.
  */
-export function loadClasses<C>(folder: string, { isOne, take, recursive = false }: ClassFolder<C>): void {
+export function loadClasses<C>(folder: string, { isOne, take, recursive = false, onFault }: ClassFolder<C>): void {
   if (!fs.existsSync(folder)) return;
   const names = fs.readdirSync(folder, { recursive, encoding: 'utf8' }).filter((name) => {
     if (!/\.(js|ts)$/.test(name) || /\.(d|test|spec)\.(js|ts)$/.test(name)) return false;
@@ -37,7 +39,9 @@ export function loadClasses<C>(folder: string, { isOne, take, recursive = false 
       take([...new Set(exportsOf(exported).filter(isOne))], name, exported);
     } catch (thrown) {
       const error = toError(thrown);
-      throw Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+      const fault = Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+      if (!onFault) throw fault;
+      onFault(fault);
     }
   }
 }

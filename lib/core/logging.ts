@@ -288,21 +288,21 @@ export class LogFilter {
 
   private errorAt(error: Error, walk: Walk): Record<string, unknown> {
     const { type, message, stack, aggregateErrors, ...fields } = pino.stdSerializers.err(error);
-    const told: Record<string, unknown> = { type, message, stack };
+    const serialized: Record<string, unknown> = { type, message, stack };
     if (aggregateErrors)
-      told.aggregateErrors = aggregateErrors
+      serialized.aggregateErrors = aggregateErrors
         .slice(0, MOST.parts)
         .map((each: Serialized) => this.errorAt(each.raw, walk));
     const own = isOfPostgres(fields) ? withoutData(fields) : fields;
     for (const [key, value] of Object.entries(own)) {
       // pino has serialized nested errors already, but without redaction.
-      if (isSerialized(value)) told[key] = this.errorAt(value.raw, walk);
+      if (isSerialized(value)) serialized[key] = this.errorAt(value.raw, walk);
       else {
         const shown = this.shown({ [key]: plain(value, walk) }) as Readonly<Record<string, JsonValue>>;
-        Object.assign(told, shown);
+        Object.assign(serialized, shown);
       }
     }
-    return told;
+    return serialized;
   }
 
   private shown(value: JsonValue): JsonValue {

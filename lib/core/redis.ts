@@ -1,5 +1,5 @@
-import { createClient } from '../internals/redis-client';
-import { Deadline, deferred, toError } from '../support/async';
+import { createClient, isDemotion, watchRejections } from '../internals/redis-client';
+import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
 import { redisTlsMode, withTlsAdvice } from './tls';
@@ -43,26 +43,35 @@ export function withoutTlsMode(url: string): string {
   return parsed.toString();
 }
 
-/** The process's one shared connection (redis 6). It must not be given a blocking command. */
+/** A key that nobody writes: deleting it changes nothing, and finds out whether a server accepts writes. */
+export const PROBE_KEY = 'catamount:probe';
+
+/**
+ * The process's one shared connection (redis 6). It must not be given a blocking command. A server that has become a
+ * read-only replica is left for whichever server the URL's name leads to by then.
+ */
 export class Redis implements Service {
   readonly name = 'redis';
   readonly client: RedisClient;
   private connecting: Promise<unknown> | undefined;
   private readonly attempted = deferred();
   private lost = false;
+  /** The rejection of a write by a server that is no master any more. */
+  private demotion: Error | undefined;
+  private readonly backoff = new Backoff({ base: 50, max: 2000 });
+  private reconnection: NodeJS.Timeout | undefined;
+  private stopped = false;
 
-  constructor(url: string, events: Events) {
+  constructor(
+    url: string,
+    private readonly events: Events,
+  ) {
     this.client = createRedis(url);
     // Without a listener an error on an idle connection would end the process.
-    this.client.on('error', (error: unknown) => {
-      if (!this.lost) events.emit('redis.lost', { error: withTlsAdvice(toError(error), 'Redis') });
-      this.lost = true;
-      this.attempted.resolve();
-    });
-    this.client.on('ready', () => {
-      this.lost = false;
-      this.attempted.resolve();
-      events.emit('redis.ready', {});
+    this.client.on('error', (error: unknown) => this.lose(withTlsAdvice(toError(error), 'Redis')));
+    this.client.on('ready', () => void this.connected());
+    watchRejections(this.client, (error) => {
+      if (isDemotion(error)) this.reconnectLater(toError(error));
     });
   }
 
@@ -77,12 +86,50 @@ export class Redis implements Service {
   }
 
   async stop(deadline: Deadline): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.reconnection);
     if (!this.client.isOpen) return;
     if (this.client.isReady) await deadline.wait(this.client.close()).catch(() => undefined);
     if (this.client.isOpen) this.client.destroy();
   }
 
+  /** @throws when Redis does not answer, or accepts no writes because it is no master any more. */
   async ping(): Promise<void> {
     await this.client.ping();
+    if (this.demotion) throw this.demotion;
+  }
+
+  private lose(error: Error): void {
+    if (!this.lost) this.events.emit('redis.lost', { error });
+    this.lost = true;
+    this.attempted.resolve();
+  }
+
+  private async connected(): Promise<void> {
+    if (this.demotion && !(await this.acceptsWrites())) return;
+    this.demotion = undefined;
+    this.backoff.reset();
+    this.lost = false;
+    this.attempted.resolve();
+    this.events.emit('redis.ready', {});
+  }
+
+  private async acceptsWrites(): Promise<boolean> {
+    // A connection that is lost meanwhile is made again by the client, and asked again.
+    return this.client.del(PROBE_KEY).then(
+      () => true,
+      (error: unknown) => !isDemotion(error) && this.client.isReady,
+    );
+  }
+
+  private reconnectLater(rejection: Error): void {
+    if (this.stopped || this.reconnection) return;
+    this.demotion = rejection;
+    this.lose(rejection);
+    this.reconnection = setTimeout(() => {
+      this.reconnection = undefined;
+      if (this.client.isOpen) this.client.destroy();
+      this.connecting = this.client.connect().catch(() => undefined);
+    }, this.backoff.next());
   }
 }

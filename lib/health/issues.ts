@@ -13,18 +13,18 @@ export const ISSUE_CODES = [
   'nobodyServes',
   'restarts',
   'hot',
-  'silent',
+  'unresponsive',
   'crashLoop',
   'jobsRestart',
   'jobsStopped',
   'jobsQuiet',
-  'jobsSilent',
+  'jobsUnresponsive',
   'listenDeaf',
   'shed',
   'serverErrors',
   'memory',
   'phase',
-  'treeSilent',
+  'treeUnresponsive',
   'otherTree',
   'redisAway',
   'postgresAway',
@@ -54,7 +54,7 @@ export interface Issue {
   /** The slot, queue, class or tree concerned, where several issues may have the same code. */
   readonly subject?: string;
   /** The last termination of the process concerned. */
-  readonly death?: Termination | null;
+  readonly termination?: Termination | null;
   /** The long jobs that occupy the slots of job processors. */
   readonly holders?: readonly Holder[];
   /** Text that may name people: a process's output, a path, a mail server's reply. Viewers do not see it. */
@@ -67,7 +67,7 @@ export function bySeverity(issues: readonly Issue[]): Issue[] {
 }
 
 /** Children send a heartbeat every second: without one for this long, ms, a child counts as unresponsive. */
-const SILENT_MS = 4000;
+const UNRESPONSIVE_MS = 4000;
 /** A worker stands out when it takes this many times the median of the others, and at least HOT_MB. */
 const HOT_FACTOR = 1.8;
 const HOT_MB = 100;
@@ -91,14 +91,14 @@ export function inSlot({ stats }: TreeStatus, slot: SlotStatus): SlotHolders {
 /** The slot's last process has exited, a restart is scheduled, and no other process serves in its place. */
 export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolders): boolean {
   if (outgoing || current?.state === 'ready' || current?.state === 'draining') return false;
-  return slot.nextTry !== null;
+  return slot.nextRestart !== null;
 }
 
 /** Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. */
 export function silenceOf({ lastCheckin }: { readonly lastCheckin: string | null }, now: Date): number | null {
   if (lastCheckin === null) return null;
   const heartbeatAgeMs = now.getTime() - Date.parse(lastCheckin);
-  return heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null;
+  return heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null;
 }
 
 /** Ratio of the worker's memory to the median of the others; null when it does not stand out. */
@@ -274,15 +274,15 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   const { current, outgoing } = here;
   const about = { subject: String(slot.index) };
   if (isRestarting(slot, here)) {
-    const figures = { slot: slot.index, attempt: slot.nextTry?.attempt ?? 1 };
-    return [{ ...about, level: 'bad', code: 'restarts', figures, death: slot.death }];
+    const figures = { slot: slot.index, attempt: slot.nextRestart?.attempt ?? 1 };
+    return [{ ...about, level: 'bad', code: 'restarts', figures, termination: slot.lastTermination }];
   }
   if (current?.state !== 'ready') return [];
   const status = reported(current.lastStatus);
   const heartbeatAgeMs = silenceOf(current, now);
   if (heartbeatAgeMs !== null) {
     const figures = { slot: slot.index, spanMs: heartbeatAgeMs };
-    return [{ ...about, level: 'warn', code: 'silent', figures, detail: status?.inFlight[0]?.what ?? '' }];
+    return [{ ...about, level: 'warn', code: 'unresponsive', figures, detail: status?.inFlight[0]?.what ?? '' }];
   }
   const mb = current.pssMb ?? status?.rssMb;
   const factor = hotFactor(treeStatus, slot.index, mb);
@@ -292,19 +292,19 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
 
 const LISTEN_DEAF: Issue = { level: 'warn', code: 'listenDeaf', figures: {} };
 
-function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus, now: Date): Issue[] {
+function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
-  const attempt = nextTry?.attempt ?? 0;
-  const restarting: Issue = { level: 'bad', code: 'jobsRestart', figures: { attempt }, death };
+  const attempt = nextRestart?.attempt ?? 0;
+  const restarting: Issue = { level: 'bad', code: 'jobsRestart', figures: { attempt }, termination: lastTermination };
   switch (processor.state) {
-    case 'crash loop':
-      return [{ level: 'bad', code: 'crashLoop', figures: { count: attempt }, death }];
-    case 'waiting':
+    case 'crash_loop':
+      return [{ level: 'bad', code: 'crashLoop', figures: { count: attempt }, termination: lastTermination }];
+    case 'backing_off':
       return [restarting];
-    case 'off':
+    case 'disabled':
     case 'booting':
-      return nextTry ? [restarting] : [];
+      return nextRestart ? [restarting] : [];
     case 'stopped':
       return [{ level: 'warn', code: 'jobsStopped', figures: {} }];
     case 'quiet':
@@ -314,7 +314,7 @@ function jobsIssues({ stats, processor: { death, nextTry }, limits }: TreeStatus
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what }) => what).join(', ');
       if (heartbeatAgeMs === null) return status?.listening === false ? [LISTEN_DEAF] : [];
-      return [{ level: 'bad', code: 'jobsSilent', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
+      return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:
       return [];

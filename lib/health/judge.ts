@@ -62,7 +62,7 @@ function judged(tree: KnownTree): JudgedTree[] {
 /** A single issue for another tree: that it is unresponsive, or how many issues it has and the worst level. */
 function fromAfar({ treeStatus: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
   if (heartbeatAgeMs !== null)
-    return [{ level: 'bad', code: 'treeSilent', subject: id, figures: { name, spanMs: heartbeatAgeMs } }];
+    return [{ level: 'bad', code: 'treeUnresponsive', subject: id, figures: { name, spanMs: heartbeatAgeMs } }];
   const [worst] = bySeverity(issues);
   if (!worst) return [];
   return [{ level: worst.level, code: 'otherTree', subject: id, figures: { name, count: issues.length } }];

@@ -47,7 +47,7 @@ export interface SystemStatus {
   readonly redis: ProbeResult<RedisFacts>;
   readonly mail: ProbeResult<MailFacts>;
   /** Recent actions of operators, newest first. */
-  readonly acts: ProbeResult<readonly RecentEvent[]>;
+  readonly actions: ProbeResult<readonly RecentEvent[]>;
   /** Code or message of the error that broke the connection to Redis; null while it holds. */
   readonly redisLost: string | null;
 }
@@ -77,7 +77,7 @@ export class StatusCollector {
   private readonly postgres: CachedProbe<PostgresFacts>;
   private readonly redis: CachedProbe<RedisFacts>;
   private readonly mail: CachedProbe<MailFacts>;
-  private readonly acts: CachedProbe<readonly RecentEvent[]>;
+  private readonly actions: CachedProbe<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
   constructor({ tree, redis, knex, events, config, probes }: StatusCollectorOptions) {
@@ -101,7 +101,7 @@ export class StatusCollector {
     this.postgres = probe(4900, () => readPostgres(knex));
     this.redis = probe(1900, () => readRedis(client));
     this.mail = probe(9000, async () => readMail({ knex, redis: client, queues: configured }));
-    this.acts = probe(900, () => readActions(client));
+    this.actions = probe(900, () => readActions(client));
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });
@@ -116,7 +116,7 @@ export class StatusCollector {
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
     const readTrees = <T>(probe: CachedProbe<T>) => (age === 'now' ? probe.refresh() : probe.get());
-    const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, acts] = await Promise.all([
+    const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, actions] = await Promise.all([
       readTrees(this.own),
       readTrees(this.trees),
       this.queues.get(),
@@ -127,7 +127,7 @@ export class StatusCollector {
       this.postgres.get(),
       this.redis.get(),
       this.mail.get(),
-      this.acts.get(),
+      this.actions.get(),
     ]);
     return {
       at: new Date(),
@@ -141,14 +141,14 @@ export class StatusCollector {
       postgres,
       redis,
       mail,
-      acts,
+      actions,
       redisLost: this.redisLost,
     };
   }
 }
 
 /** Trees send a heartbeat every second: one without any for this long, ms, is unreachable or dead. */
-const SILENT_MS = 5000;
+const UNRESPONSIVE_MS = 5000;
 
 /** A tree whose status is known. */
 export interface KnownTree {
@@ -168,7 +168,7 @@ export function knownTrees(systemStatus: Pick<SystemStatus, 'own' | 'trees'>): K
     ...others.map(({ treeStatus, heartbeatAgeMs }) => ({
       treeStatus,
       own: false,
-      heartbeatAgeMs: heartbeatAgeMs > SILENT_MS ? heartbeatAgeMs : null,
+      heartbeatAgeMs: heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null,
     })),
   ];
   const names = all.map(({ treeStatus }) => treeStatus.name);

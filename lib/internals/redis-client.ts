@@ -13,6 +13,38 @@ function load(): Pick<typeof Redis, 'createClient'> {
   return ofThePackage('@redis/client') as typeof Redis;
 }
 
+interface Sender {
+  sendCommand(args: readonly string[], options?: object): Promise<unknown>;
+  readonly _self?: Sender;
+}
+
+/**
+ * Calls `onRejected` with each error that a command of this client is answered with, before its caller sees it.
+ * Private: the object behind the client, through which all commands go but those of MULTI. A client without it
+ * shows the errors of raw commands alone.
+ */
+export function watchRejections(client: object, onRejected: (error: unknown) => void): void {
+  const sender = senderOf(client as Sender);
+  const send = sender.sendCommand;
+  sender.sendCommand = function (this: Sender, args, options) {
+    const reply = send.call(this, args, options);
+    reply.catch(onRejected);
+    return reply;
+  };
+}
+
+function senderOf(client: Sender): Sender {
+  return typeof client._self?.sendCommand === 'function' ? client._self : client;
+}
+
 export function isNoScript(error: unknown): boolean {
   return error instanceof Error && error.message.startsWith('NOSCRIPT');
+}
+
+/**
+ * @returns true for a write that was rejected because the server is no master any more. Redis 6.2 puts the code of an
+ * error inside a script behind a dash, in the middle of the message.
+ */
+export function isDemotion(error: unknown): boolean {
+  return error instanceof Error && /(?:^|-)(?:READONLY|NOREPLICAS)\b/.test(error.message);
 }

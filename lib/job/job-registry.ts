@@ -1,5 +1,6 @@
 import { UserError } from '../core/errors';
 import { exportsOf, loadClasses } from '../core/load-classes';
+import { kebabCase, pascalCase } from '../support/class-names';
 import type { JobClass } from './definition/job-class';
 import { compileOptions, jobNameOf } from './definition/options';
 import { Job } from './job';
@@ -29,19 +30,28 @@ export class JobRegistry {
   }
 }
 
+export interface JobCheck {
+  readonly inspect?: (jobClass: JobClass, file: string) => void;
+  readonly onFault?: (fault: UserError) => void;
+}
+
 /**
  * Loads every job of a folder, but not of its subfolders. A file default-exports one subclass of `Job` and is named after
  * it (`welcome-email.ts` holds `WelcomeEmailJob`). Files without a job may hold code that jobs share. A missing folder
  * holds none.
+ * @param check.inspect sees each class; an error of its is one of the file. @param check.onFault as in `loadClasses`.
  * @throws UserError that names the file and the reason.
  */
-export function loadJobs(folder: string): JobRegistry {
+export function loadJobs(folder: string, check: JobCheck = {}): JobRegistry {
   const registry = new JobRegistry();
   loadClasses(folder, {
     isOne: isJobClass,
+    onFault: check.onFault,
     take: (classes, name, exported) => {
       const job = jobClassOf(classes, name, exported);
-      if (job) registry.add(job);
+      if (!job) return;
+      registry.add(job);
+      check.inspect?.(job, name);
     },
   });
   return registry;
@@ -67,7 +77,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
     }
     return undefined;
   }
-  const expected = `${kebabCase(exported.name.replace(/Job$/, ''))}`;
+  const expected = kebabCase(exported.name.replace(/Job$/, ''));
   const actual = fileName.replace(/\.(js|ts)$/, '');
   if (!exported.name.endsWith('Job') || expected === '') {
     throw new UserError(
@@ -88,16 +98,4 @@ function looksLikeJob(value: unknown): value is { readonly name: string } {
 
 function isJobClass(value: unknown): value is JobClass {
   return typeof value === 'function' && value.prototype instanceof Job;
-}
-
-/** `HTMLReport` and `HtmlReport` both become `html-report`. */
-function kebabCase(name: string): string {
-  return name
-    .replace(/([a-z0-9])([A-Z])/g, '$1-$2')
-    .replace(/([A-Z])([A-Z][a-z])/g, '$1-$2')
-    .toLowerCase();
-}
-
-function pascalCase(name: string): string {
-  return name.replace(/(^|-)(\w)/g, (_, _dash, letter: string) => letter.toUpperCase());
 }

@@ -74,7 +74,7 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly graceMs?: number;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
-  /** Interval of polling for jobs without a notification, ms. Default 1000, and less if it serves many queues. */
+  /** Longest interval of polling for jobs without a notification, ms. Default 2000, and less if it serves many queues. */
   readonly pollMs?: number;
   readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
@@ -119,6 +119,7 @@ export class JobProcessor implements Service {
       redis,
       events,
       production: config.environment === 'production',
+      identity: this.identity,
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
       onCronNotice: () => this.cron.trigger(),

@@ -38,12 +38,14 @@ export class MailerRegistry implements MailerLookup {
 /**
  * Loads every mailer of a folder, one exported subclass of `Mailer` per file. Subfolders are not searched: they hold
  * templates, previews and code that mailers share. A missing folder has no mailers.
+ * @param onFault as in `loadClasses`.
  * @throws UserError that names the file and the reason.
  */
-export function loadMailers(folder: string): MailerRegistry {
+export function loadMailers(folder: string, onFault?: (fault: UserError) => void): MailerRegistry {
   const mailers = new MailerRegistry(folder);
   loadClasses(folder, {
     isOne: isMailerClass,
+    onFault,
     take: ([mailer, another]) => {
       if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
       if (another) {

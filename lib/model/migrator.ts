@@ -2,6 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
 
+const TABLE = 'knex_migrations';
+
 interface MigrationFile {
   readonly name: string;
   readonly file: string;
@@ -33,7 +35,7 @@ export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
 }
 
 function settings(folders: readonly string[]): Knex.MigratorConfig {
-  return { migrationSource: new MigrationFolders(folders), tableName: 'knex_migrations' };
+  return { migrationSource: new MigrationFolders(folders), tableName: TABLE };
 }
 
 /**
@@ -65,8 +67,16 @@ async function makeTables(knex: Knex, folders: readonly string[]): Promise<void>
   });
 }
 
-/** Returns the names of the migrations that have not run yet. */
+/**
+ * Returns the names of the migrations that have not run yet. Unlike knex's `list` it creates no tables: this may run in
+ * several processes beside a `migrateUp`.
+ */
 export async function pendingMigrations(knex: Knex, folders: readonly string[]): Promise<string[]> {
-  const [, pending] = (await knex.migrate.list(settings(folders))) as [unknown[], MigrationFile[]];
-  return pending.map((migration) => migration.name);
+  const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
+    'select to_regclass(?) is not null as there',
+    [TABLE],
+  );
+  const done = new Set<string>(rows[0]?.there ? await knex(TABLE).pluck('name') : []);
+  const files = await new MigrationFolders(folders).getMigrations();
+  return files.map(({ name }) => name).filter((name) => !done.has(name));
 }

@@ -25,11 +25,16 @@ export class ModelFolder implements ModelLookup {
   }
 }
 
-/** @throws UserError for a file that cannot be loaded, or for two classes with the same name. */
-function loadModels(folder: string): Map<string, ModelClass<Model>> {
+/**
+ * Loads every model of a folder and its subfolders.
+ * @param onFault as in `loadClasses`.
+ * @throws UserError for a file that cannot be loaded, or for two classes with the same name.
+ */
+export function loadModels(folder: string, onFault?: (fault: UserError) => void): Map<string, ModelClass<Model>> {
   const models = new Map<string, ModelClass<Model>>();
   loadClasses(folder, {
     isOne: isModelClass,
+    onFault,
     recursive: true,
     take: (classes) => {
       for (const model of classes) {

@@ -31,11 +31,11 @@ let tellLate: (model: string) => void = () => undefined;
  * @param onLate called, once for each model, for a query that runs after the commit of the transaction it was begun in.
  */
 export function connectTransactions(knex: Knex | undefined, onLate: (model: string) => void = () => undefined): void {
-  const told = new Set<string>();
+  const reported = new Set<string>();
   connected = knex;
   tellLate = (model) => {
-    if (!told.has(model)) onLate(model);
-    told.add(model);
+    if (!reported.has(model)) onLate(model);
+    reported.add(model);
   };
 }
 

@@ -78,7 +78,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
-    else if (message.catamount === 'answer') tree.hear(message);
+    else if (message.catamount === 'reply') tree.settle(message);
     else collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
@@ -102,7 +102,12 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     events.emit('process.error', { error, during: 'starting the job processor' });
     const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
     const exit = () => process.exit(exitCode);
-    const failure = { catamount: 'failed', message: error.message, exitCode, final: exitCode === EXIT.config } as const;
+    const failure = {
+      catamount: 'boot-failed',
+      message: error.message,
+      exitCode,
+      final: exitCode === EXIT.config,
+    } as const;
     if (process.connected) process.send?.(failure satisfies FromProcessor, undefined, undefined, exit);
     else exit();
   }
@@ -114,7 +119,7 @@ function tellPrimary(message: FromProcessor): void {
 
 /** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
 export class JobProcessorRole {
-  private readonly vitals = new ProcessMetricsSampler();
+  private readonly processMetrics = new ProcessMetricsSampler();
   private readonly workCount = new WorkCounter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
@@ -242,7 +247,7 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.vitals.read() };
+    return { inFlight, quiet, listening: this.jobs?.listening ?? null, pool, ...this.processMetrics.read() };
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

@@ -44,7 +44,7 @@ export async function runJobsCommand(
       throw explained(error);
     });
     await terminal.print(typed.json ? `${JSON.stringify(answer.json, null, 2)}\n` : answer.text);
-    await parts.acts.settled();
+    await parts.actions.settled();
     for (const note of typed.json ? [] : (answer.notes ?? [])) terminal.remark(note);
     process.exitCode = answer.ok === false ? EXIT.failed : EXIT.ok;
   } finally {
@@ -72,15 +72,15 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
   const log = logOf(config);
   logEvents(events, createLogger({ log }, 'cli', openLogDestination(log, 2), new LogFilter(events)));
   events.emit('setup.loaded', { filterArguments: equipment.setup.filterArguments ?? [] });
-  const acts = new OperatorActions(redis, events);
-  acts.listen();
+  const actions = new OperatorActions(redis, events);
+  actions.listen();
   Model.knex(database.knex);
   connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
   connectJobs({ database, redis, events, ...equipment });
   return {
     redis: redis.client,
     redisService: redis,
-    acts,
+    actions,
     database,
     knex: database.knex,
     events,

@@ -1,4 +1,4 @@
-import { UserError } from '../core/errors';
+import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { checkJobSetup, type JobSetup } from '../job/definition/setup';
@@ -8,7 +8,7 @@ import { Job } from '../job/job';
 import { checkMailSetup, type MailSetup } from '../mailer/definition/setup';
 import type { Database } from '../model/database';
 import { toError } from '../support/async';
-import type { AppDefinition } from './app-definition';
+import type { AppDefinition, Routes } from './app-definition';
 
 /**
  * Loads a module that the manifest gives as a function: `() => import('./job-setup')`.
@@ -54,6 +54,17 @@ interface JobConnections extends JobDependencies {
 
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models }: JobConnections): () => void {
-  Job.connect(new JobEnqueuer(database.knex, redis.client, events), { setup, models });
+  const enqueuer = new JobEnqueuer(database.knex, redis.client, events);
+  enqueuer.started();
+  Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});
+}
+
+/** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */
+export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Promise<Routes> {
+  return loadSetup('routes', routes as () => Promise<{ readonly default: Routes }>, (value, where) => {
+    if (typeof value === 'function') return value as Routes;
+    const wrong = 'its default export is no function';
+    throw new UserError(`${where}: ${wrong}; export one: (router, environment) => { … }`, EXIT.config);
+  });
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { runEntry } from '../cluster/child-process';
+import { CHECK_ROLE, runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { ReporterElection } from '../cluster/primary/child-handle';
@@ -24,6 +24,7 @@ import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
+import { type CheckMessage, type Finding, refuseMistakes } from './findings';
 import type { WebServerRole } from './single-mode';
 
 /**
@@ -43,7 +44,7 @@ export class Primary {
   private readonly memory: MemoryWatch;
   private readonly phased: PhasedRestart;
   private readonly processor: ProcessorSupervisor | undefined;
-  private readonly sights: TreeMonitor;
+  private readonly monitor: TreeMonitor;
   private readonly operations: TreeOperations;
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
@@ -81,7 +82,7 @@ export class Primary {
       });
     }
     const { workers, processor, memory, phased } = this;
-    this.sights = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
+    this.monitor = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
@@ -94,7 +95,7 @@ export class Primary {
   }
 
   private buildOperations(): TreeOperations {
-    const { config, events, workers, processor, memory, phased, sights, reopenLog } = this;
+    const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
     const stop = (reason: string) => this.stop(reason);
     const halt = () => this.stop('asked to halt', EXIT.ok, 0);
     return new TreeOperations({
@@ -104,7 +105,7 @@ export class Primary {
       processor,
       memory,
       phased,
-      sights,
+      monitor,
       reopenLog,
       stop,
       halt,
@@ -131,12 +132,13 @@ export class Primary {
     try {
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
+      const permission = this.checkApp();
       const settled = await this.settleServers();
       if (this.stopped) return;
       passConfigToChildren(settled);
-      if (config.environment !== 'production') await migrate(events);
+      if (config.environment !== 'production') await permission.then(() => migrate(events));
       if (this.stopped) return;
-      this.sights.start();
+      this.monitor.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
       const listening = deferred();
       const onListening = (address: string) => {
@@ -144,12 +146,14 @@ export class Primary {
         passConfigToChildren({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
         listening.resolve();
       };
-      const web = config.web.enabled ? this.startWeb(app, settled, onListening) : undefined;
+      const web = config.web.enabled ? this.startWeb(app, settled, onListening, permission) : undefined;
       const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
       await Promise.race([
         web,
         web && lacksPort(settled.appUrl) ? Promise.all([patience, listening.promise]) : patience,
       ]);
+      await permission;
+      if (this.stopped) return;
       this.processor?.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.collectAtRest();
@@ -173,7 +177,7 @@ export class Primary {
     this.events.emit('primary.stopping', { reason, timeoutMs });
     clearInterval(this.looks);
     this.memory.stop();
-    this.sights.stop();
+    this.monitor.stop();
     this.reporterElection.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };
     const { killed, failed } = sumOutcomes(
@@ -194,7 +198,7 @@ export class Primary {
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
     this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events });
     const { databaseUrl, redisUrl } = await this.embedded.start();
-    this.sights.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
+    this.monitor.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
     return {
       ...config,
       databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
@@ -202,18 +206,42 @@ export class Primary {
     };
   }
 
-  private async startWeb(app: AppDefinition, config: Config, onListening: (address: string) => void): Promise<void> {
+  /**
+   * Checks the app in a process of its own, beside whatever else a start waits for.
+   * @throws UserError with all that is wrong.
+   */
+  private checkApp(): Promise<void> {
+    const { config, events } = this;
+    passConfigToChildren(config);
+    const findings: Finding[] = [];
+    const onMessage = (message: unknown) => void findings.push(...(message as CheckMessage).findings);
+    const checked = runEntry(CHECK_ROLE, events, onMessage).then((code) => {
+      if (this.stopped) return;
+      if (code !== EXIT.ok) throw new UserError('Catamount cannot start: the app cannot be loaded, see above.', code);
+      refuseMistakes(findings, (message) => events.emit('process.warning', { message }));
+    });
+    // Whoever awaits it comes later.
+    checked.catch(() => undefined);
+    return checked;
+  }
+
+  private async startWeb(
+    app: AppDefinition,
+    config: Config,
+    onListening: (address: string) => void,
+    permission: Promise<void>,
+  ): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleModeWeb } = await import('./single-mode');
       this.web = new SingleModeWeb(app, config, this.events, this.operations, (status) =>
-        this.sights.hearSingle(status),
+        this.monitor.hearSingle(status),
       );
     } else {
       this.web = this.workers;
       this.memory.start();
     }
-    const address = await this.web.start(onListening);
-    this.sights.address = address;
+    const address = await this.web.start(onListening, permission);
+    this.monitor.address = address;
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');

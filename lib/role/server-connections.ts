@@ -12,30 +12,30 @@ const REACH_MS = 10_000;
 
 /**
  * Connects a process that is useless without Postgres. A stack would not help its user.
- * @param doing beginning of the message: `Cannot migrate`.
+ * @param purpose beginning of the message: `Cannot migrate`.
  * @throws UserError, exit code 69, with the reason why Postgres does not accept the connection.
  */
-export async function connectOrFail(database: Database, doing: string): Promise<void> {
+export async function connectOrFail(database: Database, purpose: string): Promise<void> {
   try {
     await database.ping(REACH_MS);
   } catch (thrown) {
-    throw refused(doing, 'Postgres', database.url, withTlsAdvice(toError(thrown), 'Postgres'));
+    throw refused(purpose, 'Postgres', database.url, withTlsAdvice(toError(thrown), 'Postgres'));
   }
 }
 
 /** The same for Redis. Elsewhere the client keeps retrying; here the first failure is final. */
-export async function reachRedis(redis: Redis, url: string, events: Events, doing: string): Promise<void> {
+export async function reachRedis(redis: Redis, url: string, events: Events, purpose: string): Promise<void> {
   const ready = events.next('redis.ready').then(() => undefined);
   const lost = events.next('redis.lost').then(({ error }) => error);
   await redis.start();
   const late = new Error(`no answer within ${REACH_MS / 1000} s`);
   const failure = await valueWithin(Promise.race([ready, lost]), REACH_MS, late);
-  if (failure) throw refused(doing, 'Redis', url, failure);
+  if (failure) throw refused(purpose, 'Redis', url, failure);
 }
 
-function refused(doing: string, server: 'Postgres' | 'Redis', url: string, { message, name }: Error): UserError {
+function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, { message, name }: Error): UserError {
   const { host } = new URL(url);
-  return new UserError(`${doing}, ${server} at ${host} does not let us in: ${message || name}`, EXIT.unavailable);
+  return new UserError(`${purpose}, ${server} at ${host} does not let us in: ${message || name}`, EXIT.unavailable);
 }
 
 /**

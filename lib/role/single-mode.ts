@@ -37,7 +37,8 @@ export class SingleModeWeb implements WebServerRole {
     });
   }
 
-  async start(onListening?: (address: string) => void): Promise<string> {
+  async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
+    await permission;
     const address = await this.web.start();
     onListening?.(address);
     this.heartbeat.start();
@@ -56,9 +57,10 @@ export class SingleModeWeb implements WebServerRole {
 /** The part of the tree that serves HTTP: a pool of workers, or the primary itself. */
 export interface WebServerRole {
   /**
-   * @param onListening gets the address in use before any process is forked.
+   * @param onListening gets the address in use before any process is forked. @param permission nothing is served before
+   * it resolves.
    * @returns that address once everything serves. @throws UserError when it cannot.
    */
-  start(onListening?: (address: string) => void): Promise<string>;
+  start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string>;
   stop(deadline: Deadline): Promise<StopOutcome>;
 }

@@ -25,7 +25,7 @@ import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
-import { connectJobs, loadJobSetup } from './load-setup';
+import { connectJobs, loadJobSetup, loadRoutes } from './load-setup';
 import { AppointedReporter } from './reporter';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
@@ -76,8 +76,8 @@ export class WebRole implements DrainableServer {
   private readonly reporter: AppointedReporter;
   private readonly services: ServiceGroup;
   private readonly limit: ConcurrencyLimiter;
-  private readonly tally = new RequestMetrics();
-  private readonly vitals = new ProcessMetricsSampler();
+  private readonly requestMetrics = new RequestMetrics();
+  private readonly processMetrics = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
   private server: WebServer | undefined;
   private jobsRunning = true;
@@ -89,7 +89,7 @@ export class WebRole implements DrainableServer {
     private readonly events: Events,
     /** The whole tree, for the operator's pages. */
     private readonly tree: Operations,
-    begunNote?: RequestJournal,
+    requestJournal?: RequestJournal,
   ) {
     const urls = serverUrls(config);
     this.database = new Database(urls.database, {
@@ -103,10 +103,10 @@ export class WebRole implements DrainableServer {
     this.foreign = new CachedProbe(() => this.readForeign(), { freshMs: FOREIGN_FRESH_MS });
     this.limit = new ConcurrencyLimiter(
       { onSlots: () => this.onSlots(), ...config.web },
-      ({ method, path, requestId }) => begunNote?.write(`${method} ${path}`, requestId),
+      ({ method, path, requestId }) => requestJournal?.write(`${method} ${path}`, requestId),
     );
     events.on('request.finished', (finished) => {
-      if (!finished.internal) this.tally.add(finished);
+      if (!finished.internal) this.requestMetrics.add(finished);
     });
   }
 
@@ -120,7 +120,7 @@ export class WebRole implements DrainableServer {
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models });
-    const { default: routes } = await app.routes();
+    const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
     const application = createApplication({
       config,
@@ -187,12 +187,12 @@ export class WebRole implements DrainableServer {
       requestsCount: requestsCount,
       backlogMax: backlogMax,
       shedCount: shedCount,
-      queueTimeP99Ms: this.tally.takeQueueTimeP99(),
+      queueTimeP99Ms: this.requestMetrics.takeQueueTimeP99(),
       inFlight: this.inFlight(),
-      requests: this.tally.read(),
-      slowest: this.tally.takeSlowest(),
+      requests: this.requestMetrics.read(),
+      slowest: this.requestMetrics.takeSlowest(),
       pool: this.database.poolUse(),
-      ...this.vitals.read(),
+      ...this.processMetrics.read(),
     };
   }
 
@@ -214,7 +214,7 @@ export class WebRole implements DrainableServer {
     await this.services.stop(deadline).catch((thrown: unknown) => {
       this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
     });
-    this.vitals.stop();
+    this.processMetrics.stop();
     return cut;
   }
 

@@ -24,9 +24,9 @@ export function table(rows: readonly (readonly string[])[], columns = Number.POS
   const before = widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0);
   const last = Math.max(LEAST, columns - before);
   const pad = (cell: string, i: number) => {
-    if (i === heading.length - 1 && !right[i]) return fit(cell, last);
+    if (i === heading.length - 1 && !right[i]) return truncate(cell, last);
     const room = widths[i] ?? 0;
-    const shown = columns === Number.POSITIVE_INFINITY ? cell : fit(cell, room);
+    const shown = columns === Number.POSITIVE_INFINITY ? cell : truncate(cell, room);
     const space = ' '.repeat(Math.max(0, room - width(shown)));
     return right[i] ? space + shown : shown + space;
   };
@@ -59,7 +59,7 @@ function narrow(widths: number[], right: readonly boolean[], columns: number): v
 }
 
 /** @returns the text, cut with an ellipsis when it takes more columns of a terminal. */
-export function fit(text: string, columns: number): string {
+export function truncate(text: string, columns: number): string {
   if (width(text) <= columns) return text;
   let cut = '';
   let taken = 0;

@@ -1,5 +1,9 @@
+import path from 'node:path';
 import type { Knex } from 'knex';
+import { environment } from '../core/config';
+import { UserError } from '../core/errors';
 import { Events } from '../core/events';
+import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
 import { connectTransactions, Model } from '../model/transaction';
@@ -7,8 +11,11 @@ import { type AppDefinition, migrationFolders } from '../role/app-definition';
 import { Deadline } from '../support/async';
 
 export interface TestDatabaseOptions {
-  /** URL of a database that tests may change at will, such as `postgres://localhost/shop_test`. */
-  readonly url: string;
+  /**
+   * URL of a database that tests may change at will, such as `postgres://localhost/shop_test`. Default: the variable
+   * TEST_DATABASE_URL; without one the embedded Postgres, with an empty database of its own in `.catamount/test`.
+   */
+  readonly url?: string | undefined;
   /** The app's manifest. With it, pending migrations of the app and of Catamount are run. Default: none are run. */
   readonly app?: AppDefinition | undefined;
 }
@@ -23,6 +30,7 @@ export class TestDatabase {
   constructor(
     /** The connection pool. */
     readonly database: Database,
+    private readonly server?: EmbeddedServers,
   ) {}
 
   /** True between `begin()` and `rollBack()`. */
@@ -60,6 +68,7 @@ export class TestDatabase {
     await this.rollBack();
     connect(undefined);
     await this.database.stop(Deadline.after(CLOSE_MS));
+    await this.server?.stop(Deadline.after(CLOSE_MS));
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -68,9 +77,34 @@ export class TestDatabase {
 }
 
 /** @throws the error of migrating or connecting. */
-export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promise<TestDatabase> {
+export async function openTestDatabase({ url, app }: TestDatabaseOptions = {}): Promise<TestDatabase> {
+  const given = url ?? environment().TEST_DATABASE_URL;
+  return given ? connectTo(given, app) : openEmbedded(app);
+}
+
+async function openEmbedded(app: AppDefinition | undefined): Promise<TestDatabase> {
+  const { EmbeddedServers } = await import('../embedded/embedded-servers');
+  const stateDir = path.resolve('.catamount/test');
+  const server = new EmbeddedServers({ stateDir, needPostgres: true, needRedis: false, events: new Events() });
+  try {
+    const { databaseUrl = '' } = await server.start();
+    return await connectTo(databaseUrl, app, server);
+  } catch (error) {
+    await server.stop(Deadline.after(CLOSE_MS));
+    if (!(error instanceof UserError)) throw error;
+    throw new UserError(
+      `${error.message}\nOne process of tests at a time has the embedded Postgres (node --test --test-concurrency=1); ` +
+        'those that run side by side each need a database of their own, as TEST_DATABASE_URL or as url.',
+      error.exitCode,
+    );
+  }
+}
+
+/** @param server the embedded one, whose database is emptied first: it may have had migrations that were changed since. */
+async function connectTo(url: string, app: AppDefinition | undefined, server?: EmbeddedServers): Promise<TestDatabase> {
   const database = new Database(url, { production: false, events: new Events() });
   try {
+    if (server) await database.knex.raw('drop schema public cascade; create schema public');
     if (app) await migrate(database.knex, app);
     await database.ping(CLOSE_MS);
   } catch (error) {
@@ -78,7 +112,7 @@ export async function openTestDatabase({ url, app }: TestDatabaseOptions): Promi
     throw error;
   }
   connect(database.knex);
-  return new TestDatabase(database);
+  return new TestDatabase(database, server);
 }
 
 /** Takes a lock, since test runners start many processes at once, and knex fails in all but one of them. */

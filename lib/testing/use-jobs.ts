@@ -190,12 +190,12 @@ function lookupOf(models: readonly ModelClass<Model>[]): ModelLookup {
  * Connects models and `transaction()` to a test database, until `close()`.
  *
  *     let database
- *     before(async () => { database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app }) })
+ *     before(async () => { database = await useTestDatabase({ app }) })
  *     beforeEach(() => database.begin())
  *     afterEach(() => database.rollBack())
  *     after(() => database.close())
  */
-export async function useTestDatabase(options: TestDatabaseOptions): Promise<TestDatabase> {
+export async function useTestDatabase(options: TestDatabaseOptions = {}): Promise<TestDatabase> {
   // knex and objection are loaded only by tests that use them.
   const { openTestDatabase } = await import('./test-database');
   return openTestDatabase(options);

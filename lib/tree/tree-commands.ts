@@ -8,7 +8,7 @@ export const TREES = 'catamount:trees';
 export const WATCHED = 'catamount:trees:watched';
 
 /** Redis list of operators' actions, newest first: time (ms, Redis's clock), count, action as JSON. */
-export const ACTIONS_KEY = 'catamount:acts';
+export const ACTIONS_KEY = 'catamount:actions';
 
 /** Prefix of every key of one tree. */
 export const TREE_PREFIX = 'catamount:tree:';

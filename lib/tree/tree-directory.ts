@@ -63,14 +63,14 @@ function isPicture({
   limits,
   slots,
   rates,
-  vitals,
+  processMetrics,
   processor,
   events,
 }: TreeStatus): boolean {
   // A worker that has just been forked has reported no status yet; its tree is listed all the same.
-  const told = stats.workerStatus.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
-  const lists = [slots, events, stats.workerStatus, ...told.map((status) => status.inFlight)];
-  const parts = [rates, vitals, processor, stats.memory, stats.totals, stats.jobProcessor, stats.versions];
+  const statuses = stats.workerStatus.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
+  const lists = [slots, events, stats.workerStatus, ...statuses.map((status) => status.inFlight)];
+  const parts = [rates, processMetrics, processor, stats.memory, stats.totals, stats.jobProcessor, stats.versions];
   return (
     [id, name, place, at].every(isText) && isTexts(limits.queues) && lists.every(isObjects) && parts.every(isObject)
   );

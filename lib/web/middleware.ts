@@ -293,23 +293,23 @@ export function proxies(trust: TrustedProxies): Koa.Middleware {
     // Only a proxy on this machine connects through a unix socket, so its empty address is trusted.
     const believed = isTrusted ? peer === '' || isTrusted(peer) : 'hops' in trust && trust.hops > 0;
     if (!believed) for (const name of PROXY_HEADERS) delete headers[name];
-    const told = ctx
+    const forwarded = ctx
       .get('X-Forwarded-For')
       .split(',')
       .map((address) => asIPv4(address.trim()));
-    ctx.request.ip = (isTrusted ? beyond(told, isTrusted) : atHop(told, trust)) ?? peer;
+    ctx.request.ip = (isTrusted ? beyond(forwarded, isTrusted) : atHop(forwarded, trust)) ?? peer;
     return next();
   };
 }
 
 /** Each proxy appends its peer, so the caller is the last address that is no trusted proxy, or the first of all. */
-function beyond(told: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
-  const known = told.slice(told.findLastIndex((address) => isIP(address) === 0) + 1);
+function beyond(forwarded: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
+  const known = forwarded.slice(forwarded.findLastIndex((address) => isIP(address) === 0) + 1);
   return known.findLast((address) => !isTrusted(address)) ?? known[0];
 }
 
-function atHop(told: readonly string[], trust: TrustedProxies): string | undefined {
-  const address = 'hops' in trust && trust.hops > 0 ? told[Math.max(0, told.length - trust.hops)] : undefined;
+function atHop(forwarded: readonly string[], trust: TrustedProxies): string | undefined {
+  const address = 'hops' in trust && trust.hops > 0 ? forwarded[Math.max(0, forwarded.length - trust.hops)] : undefined;
   return address !== undefined && isIP(address) !== 0 ? address : undefined;
 }
 

@@ -23,7 +23,7 @@ interface Counters {
  * is away each process counts alone, so the limit is multiplied by the number of processes, and nobody waits.
  */
 export class RateLimits {
-  private silent = false;
+  private unavailable = false;
 
   constructor(
     private readonly appName: string,
@@ -54,12 +54,12 @@ export class RateLimits {
 
   /** Uses the own counts if Redis does not answer in time, and until Redis has answered the late command. */
   private async inTime<T>(ask: Ask<T>): Promise<T> {
-    if (this.silent) return ask('own');
+    if (this.unavailable) return ask('own');
     const answer = ask('shared');
     if ((await Deadline.after(ANSWER_TIMEOUT_MS).wait(answer)) === 'done') return answer;
-    this.silent = true;
+    this.unavailable = true;
     const answered = () => {
-      this.silent = false;
+      this.unavailable = false;
     };
     answer.then(answered, answered);
     return ask('own');

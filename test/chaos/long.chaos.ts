@@ -5,6 +5,7 @@ import { randomKills } from '../cluster/primary/random-kills';
 import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../cluster/primary/stops';
 import { deathStorm } from '../job/death-storm';
 import { noteStorm } from '../mailer/note-storm';
+import { leaderStorm } from '../process/leader-storm';
 import { signUpStorm } from '../process/sign-up-storm';
 
 /** Seed of the sign-ups and the mails, set by `npm run chaos -- long --only sign-ups --seed 5`. */
@@ -21,5 +22,6 @@ stopsAndStarts(20, PROMISED_S);
 stopsInARow(100, PROMISED_S);
 stopsUnderFreshCallers(20);
 signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });
+leaderStorm({ users: 10_000 });
 noteStorm({ jobs: 10_000, kills: 40, seed });
 deathStorm({ jobs: 1000, kills: 12, seed, ms: stormMinutes * 60_000 });

@@ -3,9 +3,9 @@ import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/prim
 
 describe("who keeps a tree's place in Redis", () => {
   const told: string[] = [];
-  const candidate = (pid: number, fit = true): ReporterCandidate => ({
+  const candidate = (pid: number, healthy = true): ReporterCandidate => ({
     pid,
-    fit,
+    healthy,
     appoint: (on) => told.push(`${on ? '+' : '-'}${pid}`),
   });
   beforeEach(() => {

@@ -55,8 +55,8 @@ describe('a worker', () => {
     tell({ catamount: 'drain', remainingMs: 600_000, handOff: true });
     await hears('drained');
     assert.deepEqual(
-      heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'pass-on', 'drained'].includes(name)),
-      ['taken', 'pass-on', 'drained'],
+      heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'handoff', 'drained'].includes(name)),
+      ['taken', 'handoff', 'drained'],
     );
     assert.equal(returned.length, 1);
     const exited = once(worker, 'exit');
@@ -67,7 +67,7 @@ describe('a worker', () => {
 
   it('serves on when it is signalled alone, until it is told to go, and then tells what it has cut off', async () => {
     worker.kill('SIGTERM');
-    await hears('leave');
+    await hears('replace-me');
     const cut = await fetch(`${address}/early?ms=600000`);
     tell({ catamount: 'drain', remainingMs: 0, handOff: false });
     await hears('drained');

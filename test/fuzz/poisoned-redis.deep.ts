@@ -18,7 +18,7 @@ import { Mutator } from './mutator';
 const CONFIG = readSettings({ cwd: '/srv', env: {} });
 const METRICS_TOKEN = '0123456789abcdef';
 const LISTS = ['dead', 'retry', 'scheduled', 'busy', 'queues', 'queues/default', 'cron', 'classes'];
-const PAGES = ['/ops', '/ops?tree=other', '/ops/processes', '/ops/plots', '/ops/metrics'].concat(
+const PAGES = ['/ops', '/ops?tree=other', '/ops/processes', '/ops/charts', '/ops/metrics'].concat(
   LISTS.map((name) => `/ops/jobs/${name}`),
 );
 const WORDS = ['null', '[]', '{}', '"', ',', ':', '-1', '1e999', 'x', '\0', '"pid":{}', '[null]', '\ud83d'];
@@ -117,7 +117,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
         postgres: away,
         redis: away,
         mail: away,
-        acts: away,
+        actions: away,
       };
       const more = { failures: away, cron: away, redisLost: null };
       const systemStatus: SystemStatus = {

@@ -64,7 +64,7 @@ export function systemStatusOf(
     postgres: known(POSTGRES),
     redis: known(REDIS),
     mail: known(MAIL),
-    acts: known([]),
+    actions: known([]),
     redisLost: null,
     ...changes,
   };

@@ -26,15 +26,15 @@ import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, systemStatusO
 const DEATH: Termination = {
   at: ago(6),
   reason: 'timeout',
-  words: null,
+  message: null,
   code: null,
   signal: 'SIGKILL',
   heartbeatAgeMs: 10_000,
-  doing: 'POST /imports',
+  activity: 'POST /imports',
 };
 const NEXT = { at: ago(-2), attempt: 2 };
 
-const dead = { slots: [slotOf(0, { death: DEATH, nextTry: NEXT }), slotOf(1)], workers: [workerOf(1)] };
+const dead = { slots: [slotOf(0, { lastTermination: DEATH, nextRestart: NEXT }), slotOf(1)], workers: [workerOf(1)] };
 const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =>
   processorOf({
     lastStatus: {
@@ -43,8 +43,8 @@ const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =
       inFlight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })),
     },
   });
-const processor = (state: ReturnType<typeof processorOf>['state'], nextTry: typeof NEXT | null = null) =>
-  treeStatusOf({ jobs: processorOf({ state }), processor: { death: nextTry && DEATH, nextTry } });
+const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
+  treeStatusOf({ jobs: processorOf({ state }), processor: { lastTermination: nextRestart && DEATH, nextRestart } });
 const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
 const refused = (failedSince: number, error = '550 no') =>
   known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error } });
@@ -76,8 +76,8 @@ const STATES: readonly (readonly [
   [
     'a silent worker',
     systemStatusOf(treeStatusOf({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] })),
-    ['silent'],
-    /Not heard of for 8\.0 s/,
+    ['unresponsive'],
+    /No heartbeat for 8\.0 s/,
   ],
   [
     'a worker that is far larger than the other',
@@ -87,19 +87,19 @@ const STATES: readonly (readonly [
   ],
   [
     'a dead job processor',
-    systemStatusOf(processor('waiting', NEXT)),
+    systemStatusOf(processor('backing_off', NEXT)),
     ['jobsRestart'],
     /job processor restarts, try 2/,
   ],
   ['its successor that starts', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
-  ['a crash loop', systemStatusOf(processor('crash loop', { ...NEXT, attempt: 6 })), ['crashLoop'], /6 times in a row/],
+  ['a crash loop', systemStatusOf(processor('crash_loop', { ...NEXT, attempt: 6 })), ['crashLoop'], /6 times in a row/],
   ['a stopped job processor', systemStatusOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
     'a silent job processor',
     systemStatusOf(treeStatusOf({ jobs: processorOf({ lastCheckin: ago(9) }) })),
-    ['jobsSilent'],
-    /Not heard of for 9\.0 s/,
+    ['jobsUnresponsive'],
+    /No heartbeat for 9\.0 s/,
   ],
   [
     'requests that are turned away, and errors',
@@ -123,8 +123,8 @@ const STATES: readonly (readonly [
   [
     'another tree that is silent',
     systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) }),
-    ['treeSilent'],
-    /Tree web\.2 is silent for 12 s/,
+    ['treeUnresponsive'],
+    /Tree web\.2 is unresponsive for 12 s/,
   ],
   [
     'another tree in need',

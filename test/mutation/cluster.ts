@@ -152,8 +152,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a broken deploy costs one worker at most',
     file: 'lib/cluster/primary/phased-restart.ts',
-    find: 'tries >= MOST_TRIES || result.hopeless || !slot.handle',
-    replace: 'tries >= MOST_TRIES || result.hopeless',
+    find: 'tries >= MOST_TRIES || result.permanent || !slot.handle',
+    replace: 'tries >= MOST_TRIES || result.permanent',
     killedBy: ['test/cluster/phased-restart.deep.ts'],
   },
   {

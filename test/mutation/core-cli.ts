@@ -10,9 +10,38 @@ const I18N = 'test/core/i18n.test.ts';
 const USAGE = 'test/cli/usage.test.ts';
 const RATES = 'test/cli/top/rates.test.ts';
 const TOP = 'test/cli/top/top.test.ts';
+const GENERATE = 'test/cli/generate/generate.test.ts';
 
 /** Mutations of settings, the control socket, its state file, the log, texts, `catamount` and `catamount top`. */
 const mutations: readonly Mutation[] = [
+  {
+    promise: 'generate writes nothing where one of its files is there already',
+    file: 'lib/cli/generate/files.ts',
+    find: 'if (taken.length > 0) {',
+    replace: 'if (taken.length > 1) {',
+    killedBy: [GENERATE],
+  },
+  {
+    promise: 'destroy removes nothing that was changed since',
+    file: 'lib/cli/generate/files.ts',
+    find: 'if (changed.length > 0 && !force) {',
+    replace: 'if (changed.length > 1 && !force) {',
+    killedBy: [GENERATE],
+  },
+  {
+    promise: '--dry-run changes nothing',
+    file: 'lib/cli/generate/command.ts',
+    find: "const dryRun = values['dry-run'] === true;",
+    replace: 'const dryRun = false;',
+    killedBy: [GENERATE],
+  },
+  {
+    promise: 'a new migration runs behind those that are there',
+    file: 'lib/cli/generate/generators.ts',
+    find: 'last + 1));',
+    replace: 'last));',
+    killedBy: [GENERATE],
+  },
   {
     promise: 'the log tells nothing of the rows that Postgres refuses',
     file: 'lib/core/logging.ts',
@@ -268,8 +297,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a terminal obeys nothing of what top shows',
     file: 'lib/cli/top/frame.ts',
-    find: 'line(fit(escapeControls(text), columns), tone)',
-    replace: 'line(fit(text, columns), tone)',
+    find: 'line(truncate(escapeControls(text), columns), tone)',
+    replace: 'line(truncate(text, columns), tone)',
     killedBy: ['test/cli/top/frame.test.ts'],
   },
   {

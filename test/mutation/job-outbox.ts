@@ -5,6 +5,7 @@ const RECONCILER = 'test/job/outbox/reconciler.test.ts';
 const RELAY = 'test/job/outbox/relay.test.ts';
 const ROAD = 'test/job/enqueue/redis-enqueuer.test.ts';
 const ENQUEUER = 'test/job/enqueue/enqueuer.test.ts';
+const LEADERSHIP = 'test/job/outbox/leadership.test.ts';
 const UNIQUE = 'test/job/enqueue/unique.test.ts';
 const CRON = 'test/job/cron/cron-service.test.ts';
 const TRANSACTION = 'test/model/transaction.test.ts';
@@ -48,6 +49,27 @@ const mutations: readonly Mutation[] = [
     replace: `      if (straight.length > 0) await this.toRedis(straight, jobs);
       for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);`,
     killedBy: [ENQUEUER],
+  },
+  {
+    promise: 'one tree at a time relays: the others wait for the one that has looked last',
+    file: 'lib/job/outbox/leadership.ts',
+    find: 'return this.leader === undefined || this.isLeader || !this.hears;',
+    replace: 'return true;',
+    killedBy: [LEADERSHIP],
+  },
+  {
+    promise: 'a relay that leads and cannot work is not waited for',
+    file: 'lib/job/outbox/leadership.ts',
+    find: 'this.unansweredAt ??= this.now();',
+    replace: '',
+    killedBy: [LEADERSHIP],
+  },
+  {
+    promise: 'a relay that ends says so',
+    file: 'lib/job/outbox/relay.ts',
+    find: 'if (this.leadership.isLeader) await resignAsRelay(this.options.knex).catch(() => undefined);',
+    replace: '',
+    killedBy: [LEADERSHIP],
   },
   {
     promise: 'the outbox lets rows go that have ended',

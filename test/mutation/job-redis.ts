@@ -6,10 +6,33 @@ const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
 const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
 const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
 const REGISTRY = 'lib/core/heartbeat-registry.ts';
+const FETCHER = 'lib/job/fetch/fetcher.ts';
+const FLEET_TEST = ['test/job/fetch/fleet.test.ts'];
 const TAKE_OVER_TEST = ['test/job/processes/rescue.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
+  {
+    promise: 'a lone job wakes one processor',
+    file: FETCHER,
+    find: `blocking.send('blmove', [waiting, offered, 'RIGHT', 'LEFT', BLOCK_S])`,
+    replace: `blocking.send('blmove', [waiting, waiting, 'RIGHT', offered === '' ? 'LEFT' : 'RIGHT', BLOCK_S])`,
+    killedBy: FLEET_TEST,
+  },
+  {
+    promise: 'a job that was offered to a process without room goes to another',
+    file: FETCHER,
+    find: `lost.length === 0 && !this.isOffered) break;`,
+    replace: `lost.length === 0) break;`,
+    killedBy: FLEET_TEST,
+  },
+  {
+    promise: 'a job that was offered to a process which has died is found again',
+    file: FUSED,
+    find: `for _, p in ipairs(KEYS) do recall(p) end`,
+    replace: `if want == 0 then for _, p in ipairs(KEYS) do recall(p) end end`,
+    killedBy: FLEET_TEST,
+  },
   {
     promise: 'an old run does not end a newer one’s job',
     file: FUSED,
@@ -195,8 +218,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an idle processor is woken by a job',
     file: 'lib/job/fetch/fetcher.ts',
-    find: `if (id !== null) this.onJob();`,
-    replace: `if (id === null) this.onJob();`,
+    find: 'if (offered || this.inFlight > 0) this.wake();',
+    replace: 'if (this.inFlight > 0) this.wake();',
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
@@ -226,6 +249,34 @@ const mutations: readonly Mutation[] = [
     find: `this.unbegun.push(...deliveries);`,
     replace: `this.unbegun.unshift(...deliveries);`,
     killedBy: ['test/job/fetch/fetcher.test.ts'],
+  },
+  {
+    promise: 'a worker leaves a Redis that has become a replica',
+    file: 'lib/core/redis.ts',
+    find: `if (isDemotion(error)) this.reconnectLater(toError(error));`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'a replica that takes connections is not ready',
+    file: 'lib/core/redis.ts',
+    find: `if (this.demotion && !(await this.acceptsWrites())) return;`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'a processor leaves a Redis that has become a replica',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `if (isDemotion(error)) this.leave();`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'the subscriptions of a processor move to the new master, too',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `if (connection !== this.command) connection.drop();`,
+    replace: ``,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {
     promise: 'wakes are heard though Redis was lost while they were subscribed to',

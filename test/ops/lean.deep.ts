@@ -99,7 +99,7 @@ describe("what the operator's pages have a worker load", () => {
       const page = await get(asked, '/ops', cookie);
       for (const [, asset = ''] of page.body.matchAll(/(?:src|href)="(\/ops\/assets\/[^"]+)"/g))
         await get(asked, asset);
-      await get(asked, '/ops/plots.json', cookie);
+      await get(asked, '/ops/charts.json', cookie);
       await get(asked, '/ops.json', cookie);
     });
     assert.ok(below(report, '/lib/ops/overview/', '/lib/health/').length > 8);

@@ -21,12 +21,12 @@ export function singleTree(config: Config, events: Events): Operations {
   };
   const reopenLog = () => undefined;
   const processor = undefined;
-  const sights = new TreeMonitor({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
+  const monitor = new TreeMonitor({ id: 'test', app: 'catamount', config, events, workers, processor, memory, phased });
   return new TreeOperations({
     config,
     workers,
     processor,
-    sights,
+    monitor,
     events,
     memory,
     phased,

@@ -13,11 +13,11 @@ export class SeverableProxy {
 
   /** @param certificate in PEM. With it the proxy accepts only TLS and forwards the plain text to the target. */
   constructor(
-    target: { readonly host: string; readonly port: number },
+    private target: { readonly host: string; readonly port: number },
     certificate?: { readonly cert: string; readonly key: string },
   ) {
     const onConnection = (inward: net.Socket) => {
-      const outward = net.connect(target);
+      const outward = net.connect(this.target);
       for (const [socket, other] of [
         [inward, outward],
         [outward, inward],
@@ -45,6 +45,11 @@ export class SeverableProxy {
     await new Promise<void>((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;
     return this.port;
+  }
+
+  /** New connections go to another server, those that there are stay, as when a name is changed after a failover. */
+  lead(target: { readonly host: string; readonly port: number }): void {
+    this.target = target;
   }
 
   silence(): void {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { formatDuration, formatSpan, fromNow } from '../../lib/support/duration';
 import { byTextAndNumber, compareText, didYouMean, escapeControls, printableLines } from '../../lib/support/text';
-import { fit, table, width } from '../../lib/support/text-table';
+import { table, truncate, width } from '../../lib/support/text-table';
 
 const KNOWN = ['retry', 'scheduled', 'dead', 'waiting', 'busy', 'WelcomeEmailJob'];
 
@@ -178,7 +178,7 @@ describe('tables for terminals', () => {
   it('fit any text into any width', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, columns) => {
-        const cut = fit(text, columns);
+        const cut = truncate(text, columns);
         assert.ok(width(cut) <= columns);
         assert.ok(cut === text ? width(text) <= columns : cut.endsWith('…') && text.startsWith(cut.slice(0, -1)));
       }),

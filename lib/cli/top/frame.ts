@@ -2,7 +2,7 @@ import type { TreeStatus } from '../../cluster/status';
 import { formatSpan } from '../../support/duration';
 import { megabytes, percent, rate, UNKNOWN } from '../../support/figures';
 import { escapeControls } from '../../support/text';
-import { fit } from '../../support/text-table';
+import { truncate } from '../../support/text-table';
 import { events, inFlight, processes, queues } from './sections';
 import { judgementLines } from './stores';
 import { count, type Line, line, type Size, time, type View } from './view';
@@ -61,7 +61,7 @@ function bottom({ question, message, help }: View): Line {
  * Fits every line into the width, and escapes control characters: paths and error messages must not drive the terminal.
  */
 function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
-  return lines.slice(0, rows).map(({ text, tone }) => line(fit(escapeControls(text), columns), tone));
+  return lines.slice(0, rows).map(({ text, tone }) => line(truncate(escapeControls(text), columns), tone));
 }
 
 /**
@@ -83,16 +83,16 @@ export function summary(view: View, now: number, most: number): Line[] {
   return [line(title, 'strong'), ...state, requestsLine(view, treeStatus), memoryLine(treeStatus)];
 }
 
-function requestsLine({ rates }: View, { rates: told }: TreeStatus): Line {
+function requestsLine({ rates }: View, { rates: treeRates }: TreeStatus): Line {
   const { requestsPerS, p50Ms, p99Ms, failingPerS } = rates;
   const parts = [
     `Requests  ${rate(requestsPerS)}/s`,
     `p50 ${time(p50Ms)}`,
     `p99 ${time(p99Ms)}`,
     `5xx ${rate(failingPerS)}/s`,
-    `turned away ${count(told.shed)} in the last minute`,
+    `turned away ${count(treeRates.shed)} in the last minute`,
   ];
-  return line(parts.join('  '), told.shed > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
+  return line(parts.join('  '), treeRates.shed > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
 }
 
 function memoryLine({ stats, limits }: TreeStatus): Line {

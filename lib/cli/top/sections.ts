@@ -101,7 +101,7 @@ function workerState({ state, pid }: WorkerStats, slot: SlotStatus | undefined, 
 
 function processorRows(view: View, treeStatus: TreeStatus, now: number): Row[] {
   const { stats, limits } = treeStatus;
-  if (stats.jobProcessor.state === 'off' && limits.jobConcurrency === 0) return [];
+  if (stats.jobProcessor.state === 'disabled' && limits.jobConcurrency === 0) return [];
   return processorsOf(stats).map((jobs) => processorRow(view, jobs, treeStatus, now));
 }
 
@@ -111,12 +111,12 @@ function processorRow(
   { stats, limits, processor }: TreeStatus,
   now: number,
 ): Row {
-  const nextTry = jobs === stats.jobProcessor ? processor.nextTry?.at : undefined;
+  const restartsAt = jobs === stats.jobProcessor ? processor.nextRestart?.at : undefined;
   const status = reported(jobs.lastStatus);
   const cells = [
     '  jobs',
     jobs.pid === null ? UNKNOWN : String(jobs.pid),
-    processorState(jobs, nextTry, now),
+    processorState(jobs, restartsAt, now),
     status ? `${status.inFlight.length}/${limits.jobConcurrency}` : UNKNOWN,
     '',
     '',
@@ -125,12 +125,12 @@ function processorRow(
     megabytes(jobs.pssMb ?? status?.rssMb),
     String(jobs.restarts),
   ];
-  return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'crash loop' ? 'bad' : 'warn' };
+  return { cells, tone: jobs.state === 'ready' ? 'plain' : jobs.state === 'crash_loop' ? 'bad' : 'warn' };
 }
 
-function processorState({ state }: ProcessorStats, nextTry: string | undefined, now: number): string {
-  if (nextTry === undefined) return state;
-  return `${state} ${left(nextTry, now)}`;
+function processorState({ state }: ProcessorStats, restartsAt: string | undefined, now: number): string {
+  if (restartsAt === undefined) return state;
+  return `${state} ${left(restartsAt, now)}`;
 }
 
 /** The time that is left until then. */
@@ -138,7 +138,7 @@ function left(until: string, now: number): string {
   return formatDuration(Math.max(0, Date.parse(until) - now));
 }
 
-function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): Row {
+function primaryRow({ rates }: View, { stats, processMetrics, stopping }: TreeStatus): Row {
   const { single } = stats;
   const own = rates.byPid.get(stats.pid);
   const cells = [
@@ -148,9 +148,9 @@ function primaryRow({ rates }: View, { stats, vitals, stopping }: TreeStatus): R
     single ? `${single.busyThreads}/${single.maxThreads}` : '',
     single ? count(single.backlog) : '',
     single ? rate(own?.requestsPerS) : '',
-    time(vitals.lagP99Ms),
+    time(processMetrics.lagP99Ms),
     percent(own?.cpu),
-    megabytes(vitals.pssMb ?? vitals.rssMb),
+    megabytes(processMetrics.pssMb ?? processMetrics.rssMb),
     '',
   ];
   return { cells, tone: 'plain' };
@@ -226,22 +226,31 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
 export function events({ treeStatus, stores }: View, most: number): Line[] {
   if (!treeStatus) return [];
   const dead = [
-    ...treeStatus.slots.map(({ index, death, nextTry }) => ({ who: `worker ${index}`, death, nextTry })),
+    ...treeStatus.slots.map(({ index, lastTermination, nextRestart }) => ({
+      who: `worker ${index}`,
+      lastTermination,
+      nextRestart,
+    })),
     { who: 'the job processor', ...treeStatus.processor },
   ];
-  const acts = (stores.systemStatus && valueIn(stores.systemStatus.acts)) ?? [];
-  const events = [...treeStatus.events, ...acts].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
+  const actions = (stores.systemStatus && valueIn(stores.systemStatus.actions)) ?? [];
+  const events = [...treeStatus.events, ...actions].sort((a, b) => Date.parse(b.at) - Date.parse(a.at));
   const lines = [
-    ...dead.flatMap(({ who, death, nextTry }) => (death && nextTry ? [exitMessage(who, death, nextTry.attempt)] : [])),
+    ...dead.flatMap(({ who, lastTermination, nextRestart }) =>
+      lastTermination && nextRestart ? [exitMessage(who, lastTermination, nextRestart.attempt)] : [],
+    ),
     ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
   ];
   return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
 }
 
-function exitMessage(who: string, death: Termination, attempt: number): Line {
-  const { at, words, doing } = death;
-  const what = doing === null ? '' : `, doing ${doing}`;
-  return line(`! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${words ?? endingOf(death)}`, 'bad');
+function exitMessage(who: string, termination: Termination, attempt: number): Line {
+  const { at, message, activity } = termination;
+  const what = activity === null ? '' : `, doing ${activity}`;
+  return line(
+    `! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${message ?? endingOf(termination)}`,
+    'bad',
+  );
 }
 
 function clock(at: string): string {

@@ -17,7 +17,7 @@ export class Session {
   private readonly meter = new RateMeter();
   private treeStatus: TreeStatus | undefined;
   private rates = NO_RATES;
-  private told: Stores = NO_STORES;
+  private storesRead: Stores = NO_STORES;
   private silence: string | undefined;
   private selected = 0;
   private pending: Order | undefined;
@@ -43,7 +43,7 @@ export class Session {
   }
 
   view(now = Date.now()): View {
-    const { treeStatus, rates, told: stores, silence, selected, pending, help } = this;
+    const { treeStatus, rates, storesRead: stores, silence, selected, pending, help } = this;
     const message = now < this.messageUntil ? this.message : undefined;
     return { treeStatus, rates, stores, silence, selected, question: pending?.question, message, help };
   }
@@ -68,7 +68,7 @@ export class Session {
   }
 
   async lookAtStores(): Promise<void> {
-    this.told = await this.stores.read();
+    this.storesRead = await this.stores.read();
     this.onChange();
   }
 
@@ -126,7 +126,7 @@ export class Session {
   }
 
   private begin(order: Order): void {
-    this.say(line(order.doing), Number.POSITIVE_INFINITY);
+    this.say(line(order.announcement), Number.POSITIVE_INFINITY);
     void carryOut(order, this.tree).then((outcome) => {
       this.say(outcome);
       this.onChange();
@@ -172,7 +172,7 @@ export interface Order {
   readonly argument?: number;
   /** Asked before the command is sent; without it, the command is sent at once. */
   readonly question?: string;
-  readonly doing: string;
+  readonly announcement: string;
   readonly done: (answer: Readonly<Record<string, unknown>>) => string;
 }
 
@@ -181,7 +181,7 @@ export function recycle(slot: number): Order {
     command: 'recycle',
     argument: slot,
     question: `Recycle worker ${slot}?`,
-    doing: `Worker ${slot} is being replaced …`,
+    announcement: `Worker ${slot} is being replaced …`,
     done: () => `Worker ${slot} was replaced.`,
   };
 }
@@ -189,27 +189,27 @@ export function recycle(slot: number): Order {
 export const PHASED_RESTART: Order = {
   command: 'phased-restart',
   question: 'Restart all workers one by one, then the job processor?',
-  doing: 'A phased restart has begun …',
+  announcement: 'A phased restart has begun …',
   done: () => 'The phased restart is complete.',
 };
 
 export function scale(by: 1 | -1): Order {
   return {
     command: by === 1 ? 'worker-count-up' : 'worker-count-down',
-    doing: by === 1 ? 'One worker more …' : 'One worker fewer …',
+    announcement: by === 1 ? 'One worker more …' : 'One worker fewer …',
     done: ({ workers }) => `Workers: ${workers}`,
   };
 }
 
 export const QUIET_JOBS: Order = {
   command: 'jobs quiet',
-  doing: 'Pausing jobs …',
+  announcement: 'Pausing jobs …',
   done: () => 'Jobs are paused: those that run finish, no more begin. p resumes them.',
 };
 
 export const RESUME_JOBS: Order = {
   command: 'jobs resume',
-  doing: 'Resuming jobs …',
+  announcement: 'Resuming jobs …',
   done: () => 'Jobs are run again.',
 };
 

@@ -130,14 +130,14 @@ interface Counters {
   readonly requests: number | undefined;
 }
 
-function countersByPid({ stats, vitals }: TreeStatus): Map<number, Counters> {
+function countersByPid({ stats, processMetrics }: TreeStatus): Map<number, Counters> {
   const ofWeb = ({ cpuSeconds, requests }: WorkerStatus): Counters => ({
     cpuSeconds,
     requests: totalsOf(requests).requests,
   });
   const counters = new Map<number, Counters>();
   const { single } = stats;
-  counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: vitals.cpuSeconds, requests: undefined });
+  counters.set(stats.pid, single ? ofWeb(single) : { cpuSeconds: processMetrics.cpuSeconds, requests: undefined });
   for (const { pid, lastStatus } of stats.workerStatus) {
     const status = reported(lastStatus);
     if (status) counters.set(pid, ofWeb(status));

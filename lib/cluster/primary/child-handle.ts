@@ -5,7 +5,7 @@ import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
-import type { NextTry, RestartReason, Termination } from '../status';
+import type { NextRestart, RestartReason, Termination } from '../status';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
@@ -42,7 +42,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   /** Its report that it cannot start. */
   failure: BootFailure | undefined;
   /** Its termination; null while it lives. */
-  death: Termination | null = null;
+  termination: Termination | null = null;
   /** True once it was sent SIGKILL, for being unresponsive or at a deadline. */
   killed = false;
   /** True once it was asked to stop. */
@@ -56,7 +56,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   private readyAt: number | undefined;
   /** True when it was killed because it was unresponsive, or not ready in time. */
   private timedOut = false;
-  private blocked: Pick<Termination, 'heartbeatAgeMs' | 'doing'> = { heartbeatAgeMs: null, doing: null };
+  private blocked: Pick<Termination, 'heartbeatAgeMs' | 'activity'> = { heartbeatAgeMs: null, activity: null };
   private readonly recentStderr: readonly string[];
 
   /** @param name in the log: `worker 0`. @param output prefix of its stray output: `web.0`. */
@@ -126,7 +126,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   /** The child as a candidate for the tree's reporter. */
   get reporterCandidate(): ReporterCandidate {
-    return { pid: this.pid, fit: this.isHealthy, appoint: (on) => this.setReporter(on) };
+    return { pid: this.pid, healthy: this.isHealthy, appoint: (on) => this.setReporter(on) };
   }
 
   get deathReason(): RestartReason {
@@ -136,9 +136,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   /** The reason for its end, for people. */
   get exitMessage(): string {
-    if (!this.death) return '';
+    if (!this.termination) return '';
     if (this.timedOut && !this.wasReady) return 'it was not ready in time';
-    return this.death.words ?? endingOf(this.death);
+    return this.termination.message ?? endingOf(this.termination);
   }
 
   send(message: Out): void {
@@ -182,8 +182,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     const { heartbeatAgeMs } = this;
     if (heartbeatAgeMs < timeoutMs) return;
     this.timedOut = true;
-    this.blocked = { heartbeatAgeMs, doing: this.reportUnresponsive(heartbeatAgeMs) };
-    this.kill(`not heard of for ${Math.round(heartbeatAgeMs / 1000)} s`);
+    this.blocked = { heartbeatAgeMs, activity: this.reportUnresponsive(heartbeatAgeMs) };
+    this.kill(`no heartbeat for ${Math.round(heartbeatAgeMs / 1000)} s`);
   }
 
   abstract setReporter(on: boolean): void;
@@ -201,8 +201,15 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   private exit(code: number | null, signal: string | null): void {
     this.lifecycle = 'exited';
-    const words = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
-    this.death = { at: new Date().toISOString(), reason: this.deathReason, words, code, signal, ...this.blocked };
+    const message = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
+    this.termination = {
+      at: new Date().toISOString(),
+      reason: this.deathReason,
+      message,
+      code,
+      signal,
+      ...this.blocked,
+    };
     this.left({ code, signal });
     this.exited.resolve({ code, signal });
   }
@@ -241,7 +248,7 @@ export class RestartPolicy {
   /** The last termination; null if there was none. */
   last: Termination | null = null;
   /** The scheduled restart; null when none is. */
-  next: NextTry | null = null;
+  next: NextRestart | null = null;
   private readonly backoff: Backoff;
   private readonly stableMs: number;
   /** Consecutive deaths before ready. */
@@ -295,7 +302,7 @@ export function endingOf({ code, signal }: { readonly code: number | null; reado
 export interface ReporterCandidate {
   readonly pid: number;
   /** True while it serves and is responsive. */
-  readonly fit: boolean;
+  readonly healthy: boolean;
   appoint(on: boolean): void;
 }
 
@@ -323,8 +330,8 @@ export class ReporterElection {
   check(): void {
     const candidates = this.candidates();
     const current = candidates.find(({ pid }) => pid === this.current?.pid);
-    if (current?.fit) return;
-    const next = candidates.find(({ fit }) => fit);
+    if (current?.healthy) return;
+    const next = candidates.find(({ healthy }) => healthy);
     if (!next) return;
     current?.appoint(false);
     next.appoint(true);

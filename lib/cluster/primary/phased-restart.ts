@@ -70,7 +70,7 @@ export class PhasedRestart {
       const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
       if (result.replaced) return;
       // After drain-first the slot is empty and restarts with backoff: no other worker is risked for this code.
-      if (tries >= MOST_TRIES || result.hopeless || !slot.handle) {
+      if (tries >= MOST_TRIES || result.permanent || !slot.handle) {
         throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
       }
     }

@@ -82,7 +82,7 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
   }
 
   protected receive(message: FromProcessor): void {
-    if (message.catamount === 'failed') this.failure = message;
+    if (message.catamount === 'boot-failed') this.failure = message;
     if (message.catamount === 'heartbeat') {
       this.lastCheckin = new Date();
       this.status = message.status;

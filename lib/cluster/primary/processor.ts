@@ -61,7 +61,7 @@ export class ProcessorSupervisor {
   /** During its replacement: a successor that boots, or a predecessor that finishes its jobs. */
   private other: ProcessorHandle | undefined;
   /** The state reported while there is no `current`. */
-  private absence: 'off' | 'stopped' | 'waiting' | 'crash loop' = 'off';
+  private absence: 'disabled' | 'stopped' | 'backing_off' | 'crash_loop' = 'disabled';
   private everReady = false;
   private restarts = 0;
   /** CPU time of processors that are gone, s. */
@@ -186,7 +186,7 @@ export class ProcessorSupervisor {
 
   private async renewNow(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     const old = this.current;
-    if (this.stopping || (!old && this.absence === 'off')) return;
+    if (this.stopping || (!old && this.absence === 'disabled')) return;
     if (!old) {
       // It waits up to half a minute for its next restart: code read anew may be the remedy.
       this.desiredState = 'open';
@@ -210,9 +210,9 @@ export class ProcessorSupervisor {
       if (successor.wasReady) break;
       if (this.stopping || this.desiredState === 'stopped') return;
       const reason = successor.exitMessage;
-      const hopeless = successor.isPermanentFailure;
+      const permanent = successor.isPermanentFailure;
       // If the old one has died meanwhile, its restart is scheduled already.
-      if (tries < MOST_TRIES && !hopeless && this.current === old) continue;
+      if (tries < MOST_TRIES && !permanent && this.current === old) continue;
       this.opensSuccessor = false;
       if (this.current === old) this.events.emit('processor.kept', { pid: old.pid, reason });
       throw new UserError(`the job processor cannot boot: ${reason}`);
@@ -237,14 +237,14 @@ export class ProcessorSupervisor {
       case 'event':
         this.onEvent(message.event);
         break;
-      case 'ask':
+      case 'request':
         void answerRequest(this.operations, message).then((answer) => handle.send(answer));
         break;
       case 'command':
         // A processor that finishes its jobs is already leaving.
         if (handle === this.current) this.execute(message.command);
         break;
-      case 'failed':
+      case 'boot-failed':
         if (!this.everReady && handle.refusal) this.options.onRefused?.(handle.refusal);
         break;
       case 'ready':
@@ -303,7 +303,7 @@ export class ProcessorSupervisor {
       this.markSuspended();
       return;
     }
-    if (code !== 0 && !asked) this.policy.last = handle.death;
+    if (code !== 0 && !asked) this.policy.last = handle.termination;
     this.restarts++;
     if (this.followsAtOnce) this.fork();
     else if (this.other?.state === 'booting') this.advance(this.other);
@@ -327,7 +327,7 @@ export class ProcessorSupervisor {
 
   private tryAgain(servedMs: number): void {
     const wait = this.policy.schedule(servedMs, () => this.fork());
-    this.absence = wait.attempt >= CRASH_LOOP_DEATHS ? 'crash loop' : 'waiting';
+    this.absence = wait.attempt >= CRASH_LOOP_DEATHS ? 'crash_loop' : 'backing_off';
     if (wait.attempt === CRASH_LOOP_DEATHS) this.events.emit('processor.crash-loop', { crashes: wait.attempt });
     this.events.emit('processor.restart-scheduled', wait);
   }

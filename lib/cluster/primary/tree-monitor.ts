@@ -28,9 +28,9 @@ import type { ProcessorSupervisor } from './processor';
 import type { WorkerPool } from './worker-pool';
 
 /** Minimum interval between two reads of the primary's own metrics, ms: each read resets their percentiles. */
-const VITALS_MS = 1000;
+const METRICS_INTERVAL_MS = 1000;
 
-export interface SightsOptions {
+export interface TreeMonitorOptions {
   readonly id: string;
   readonly app: string;
   readonly config: Pick<
@@ -55,17 +55,17 @@ export class TreeMonitor {
   embedded: TreeStatus['embedded'] = [];
   private stopping = false;
   private readonly recent: EventBuffer;
-  private readonly meter = new ProcessMetricsSampler();
-  private vitals: ProcessMetrics = this.meter.read();
+  private readonly sampler = new ProcessMetricsSampler();
+  private processMetrics: ProcessMetrics = this.sampler.read();
   private readAt = performance.now();
 
-  constructor(private readonly options: SightsOptions) {
+  constructor(private readonly options: TreeMonitorOptions) {
     const { events, workers, processor } = options;
     this.recent = new EventBuffer(events);
     const requests = () => this.requests();
     this.rollups = new Rollups({ requests, memory: () => this.memoryByProcess() });
     this.rates = new RecentRates(requests);
-    workers.onTold = (status) => this.hear(status);
+    workers.onStatus = (status) => this.hear(status);
     if (!processor) return;
     processor.onWork = (work) => this.rollups.addWork(work);
     processor.onEvent = (event) => this.remember(event);
@@ -102,7 +102,7 @@ export class TreeMonitor {
   /** Request counters since the tree began. */
   private requests(): RequestCounts {
     const { workers } = this.options;
-    return sumRequests([workers.ledger.totals(workers.slots).requests, this.single?.requests ?? []].flat());
+    return sumRequests([workers.counters.totals(workers.slots).requests, this.single?.requests ?? []].flat());
   }
 
   /** @param stats of this moment. */
@@ -119,8 +119,8 @@ export class TreeMonitor {
       address: this.address,
       stats,
       slots: workers.slots.map((slot) => slot.treeStatus()),
-      processor: { death: processor?.policy.last ?? null, nextTry: processor?.policy.next ?? null },
-      vitals: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readVitals() },
+      processor: { lastTermination: processor?.policy.last ?? null, nextRestart: processor?.policy.next ?? null },
+      processMetrics: { pssMb: memory.recent().byPid.get(process.pid) ?? null, ...this.readProcessMetrics() },
       limits: {
         maxThreads: web.maxThreads,
         backlog: web.backlog,
@@ -149,11 +149,11 @@ export class TreeMonitor {
     return port === '' ? config.tree.name : `${config.tree.name}:${port}`;
   }
 
-  private readVitals(): ProcessMetrics {
-    if (performance.now() - this.readAt < VITALS_MS) return this.vitals;
+  private readProcessMetrics(): ProcessMetrics {
+    if (performance.now() - this.readAt < METRICS_INTERVAL_MS) return this.processMetrics;
     this.readAt = performance.now();
-    this.vitals = this.meter.read();
-    return this.vitals;
+    this.processMetrics = this.sampler.read();
+    return this.processMetrics;
   }
 
   private memoryByProcess(): Record<string, number> {

@@ -26,7 +26,7 @@ export interface TreeParts {
   readonly processor: ProcessorSupervisor | undefined;
   readonly memory: MemoryWatch;
   readonly phased: PhasedRestart;
-  readonly sights: TreeMonitor;
+  readonly monitor: TreeMonitor;
   readonly events: Events;
   readonly reopenLog: () => void;
   readonly stop: (reason: string) => Promise<never>;
@@ -44,16 +44,16 @@ export class TreeOperations implements Operations {
   }
 
   async status(): Promise<TreeStatus> {
-    const { sights, memory } = this.parts;
-    return sights.status(this.describeTree(memory.recent()));
+    const { monitor, memory } = this.parts;
+    return monitor.status(this.describeTree(memory.recent()));
   }
 
   async rollups(after: number): Promise<readonly Rollup[]> {
-    return this.parts.sights.rollups.after(after);
+    return this.parts.monitor.rollups.after(after);
   }
 
   async recordEvent(event: RecentEvent): Promise<void> {
-    this.parts.sights.remember(event);
+    this.parts.monitor.remember(event);
   }
 
   async runCommand(name: string, argument: number, by: string): Promise<void> {
@@ -75,7 +75,7 @@ export class TreeOperations implements Operations {
   }
 
   private describeTree({ byPid, totalMb }: TreeMemory): TreeStats {
-    const { workers, processor, phased, sights, config } = this.parts;
+    const { workers, processor, phased, monitor, config } = this.parts;
     const pss = (pid: number) => rounded(byPid.get(pid) ?? null);
     return {
       startedAt: this.startedAt.toISOString(),
@@ -88,7 +88,7 @@ export class TreeOperations implements Operations {
       pid: process.pid,
       jobProcessor: processor?.stats(pss) ?? NO_PROCESSOR,
       otherJobProcessor: processor?.otherStats(pss),
-      single: sights.single,
+      single: monitor.single,
       totals: this.totals(),
       memory: { pssMb: rounded(totalMb), limitMb: config.memoryLimitMb },
       lastPhase: phased.last,
@@ -96,12 +96,12 @@ export class TreeOperations implements Operations {
   }
 
   private totals(): TreeTotals {
-    const { workers, processor, sights } = this.parts;
-    const { requests, cpuSeconds: ofWorkers, ...totals } = workers.ledger.totals(workers.slots);
+    const { workers, processor, monitor } = this.parts;
+    const { requests, cpuSeconds: ofWorkers, ...totals } = workers.counters.totals(workers.slots);
     const { user, system } = process.cpuUsage();
     return {
       ...totals,
-      requests: sights.single ? sumRequests([requests, sights.single.requests]) : requests,
+      requests: monitor.single ? sumRequests([requests, monitor.single.requests]) : requests,
       cpuSeconds: {
         primary: (user + system) / 1e6,
         ...ofWorkers,
@@ -192,7 +192,7 @@ export class TreeOperations implements Operations {
 
 const NO_PROCESSOR: TreeStats['jobProcessor'] = {
   pid: null,
-  state: 'off',
+  state: 'disabled',
   startedAt: null,
   lastCheckin: null,
   restarts: 0,

@@ -7,7 +7,7 @@ import type { Connection, ConnectionHandle } from '../../internals/socket-handof
 import { closeConnection } from '../../internals/socket-handoff';
 import { type Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
-import type { AskMessage, FromWorker, ToWorker } from '../messages';
+import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
 import type { WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
@@ -25,7 +25,7 @@ export interface PoolCallbacks {
   /** The worker may be able to take a connection again. */
   free(): void;
   /** Runs an operation of the tree that the worker asks for. */
-  answer(asked: AskMessage): Promise<ToWorker>;
+  answer(asked: RequestMessage): Promise<ToWorker>;
   /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
@@ -197,7 +197,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         break;
       case 'ready':
         this.becomeReady();
-        if (message.begunFile !== undefined) this.begun ??= RequestJournalReader.take(message.begunFile);
+        if (message.journalFile !== undefined) this.begun ??= RequestJournalReader.take(message.journalFile);
         this.ready.resolve();
         break;
       case 'heartbeat':
@@ -214,10 +214,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         // IPC keeps the order: every connection that it handed off has arrived by now.
         this.send({ catamount: 'exit' });
         break;
-      case 'leave':
+      case 'replace-me':
         this.pool.requestReplacement(this);
         break;
-      case 'ask':
+      case 'request':
         void this.pool.answer(message).then((answer) => this.send(answer));
         break;
       case 'taken':
@@ -230,10 +230,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.full = message.full;
         this.pool.free();
         break;
-      case 'pass-on':
+      case 'handoff':
         this.pool.handOff(connection as ConnectionHandle);
         break;
-      case 'failed':
+      case 'boot-failed':
         this.failure = message;
         break;
     }

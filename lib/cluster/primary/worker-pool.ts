@@ -8,7 +8,7 @@ import type { Connection } from '../../internals/socket-handoff';
 import { Deadline, type Deferred, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
-import { type AskMessage, answerRequest, type ToWorker } from '../messages';
+import { answerRequest, type RequestMessage, type ToWorker } from '../messages';
 import type { Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
 import type { ReporterCandidate } from './child-handle';
 import { type ChildExit, killUnresponsive, type RestartOptions, RestartPolicy } from './child-handle';
@@ -17,7 +17,7 @@ import { forkWorkers } from './throng';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 
 /** After this many boot deaths in a row, with no worker ever ready, the tree does not start. */
-const HOPELESS_DEATHS = 3;
+const MAX_BOOT_DEATHS = 3;
 /** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
 /** The same limit as for WEB_CONCURRENCY. */
@@ -31,8 +31,8 @@ export type ReplaceOrder = 'start-first' | 'drain-first';
 /** Outcome of a replacement; `reason` says why the successor never became ready. */
 export type Replacement =
   | { readonly replaced: true }
-  /** `hopeless`: another try cannot help. */
-  | { readonly replaced: false; readonly reason: string; readonly hopeless: boolean };
+  /** `permanent`: another try cannot help. */
+  | { readonly replaced: false; readonly reason: string; readonly permanent: boolean };
 
 /**
  * The web workers by slot (0..n-1): forked through throng, restarted with backoff, replaced one by one, drained on
@@ -42,15 +42,17 @@ export class WorkerPool implements PoolCallbacks {
   readonly slots: Slot[];
   /** The generation of workers that are forked now. */
   phase = 0;
-  readonly ledger = new LifetimeCounters();
+  readonly counters = new LifetimeCounters();
   /** Called with every status that a worker reports. */
-  onTold: (status: WorkerStatus) => void = () => undefined;
+  onStatus: (status: WorkerStatus) => void = () => undefined;
   private readonly booted = deferred();
   private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
   private readonly watch: PeriodicTask;
   private jobsRunning = true;
+  /** false: connections wait until the start is permitted. */
+  private permitted = true;
   private stopping = false;
   private operations: Operations | undefined;
 
@@ -61,17 +63,19 @@ export class WorkerPool implements PoolCallbacks {
     private readonly restarts: RestartOptions = {},
   ) {
     this.slots = Array.from({ length: count }, (_, index) => new Slot(index, restarts));
-    this.listener = new Listener(config.listen, () => this.handles, events);
+    this.listener = new Listener(config.listen, () => (this.permitted ? this.handles : []), events);
     const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = config.web;
     this.watch = killUnresponsive(() => this.handles, { timeoutMs, bootTimeoutMs }, events);
   }
 
   /**
    * Listens, forks all workers, and waits until every slot has been ready once.
-   * @param onListening gets the address in use before anything is forked. @returns that address.
+   * @param onListening gets the address in use before anything is forked. @param permission until it resolves nothing
+   * is served, although workers boot. @returns the address. @throws whatever `permission` rejects with.
    * @throws UserError when the address is unavailable, or when the web cannot boot, with the worker's last output.
    */
-  async start(onListening?: (address: string) => void): Promise<string> {
+  async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
+    this.permitted = permission === undefined;
     const address = await this.listener.listen();
     onListening?.(address);
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
@@ -79,7 +83,9 @@ export class WorkerPool implements PoolCallbacks {
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
     this.watch.start();
-    await this.booted.promise;
+    await Promise.all([permission, this.booted.promise]);
+    this.permitted = true;
+    this.listener.goOn();
     return address;
   }
 
@@ -120,17 +126,17 @@ export class WorkerPool implements PoolCallbacks {
   async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
     const old = slot.handle;
     if (this.stopping || !old || slot.outgoing)
-      return { replaced: false, reason: 'the slot is changing already', hopeless: true };
+      return { replaced: false, reason: 'the slot is changing already', permanent: true };
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
     if (order === 'drain-first') await old.drain(this.drainDeadline(), true);
-    if (this.stopping) return { replaced: false, reason: 'the tree is stopping', hopeless: true };
+    if (this.stopping) return { replaced: false, reason: 'the tree is stopping', permanent: true };
     const successor = await this.fork(slot);
     const died = successor.exited.promise.then(() => successor.exitMessage);
     const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
     if (failure !== undefined) {
-      return { replaced: false, reason: failure, hopeless: successor.isPermanentFailure };
+      return { replaced: false, reason: failure, permanent: successor.isPermanentFailure };
     }
     slot.count(reason);
     await old.exited.promise;
@@ -153,7 +159,7 @@ export class WorkerPool implements PoolCallbacks {
     } else {
       const slot = this.slots.pop();
       slot?.policy.cancel();
-      if (slot) this.ledger.closeSlot(slot);
+      if (slot) this.counters.closeSlot(slot);
       const deadline = this.drainDeadline();
       await Promise.all((slot?.handles ?? []).map((handle) => handle.drain(deadline, true)));
     }
@@ -175,7 +181,7 @@ export class WorkerPool implements PoolCallbacks {
     this.operations = operations;
   }
 
-  answer(asked: AskMessage): Promise<ToWorker> {
+  answer(asked: RequestMessage): Promise<ToWorker> {
     return answerRequest(this.operations, asked);
   }
 
@@ -191,7 +197,7 @@ export class WorkerPool implements PoolCallbacks {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked that nobody asked for');
     const handle = new WorkerHandle(worker, slot.index, this.phase, this, this.events);
-    this.ledger.openWorker(handle);
+    this.counters.openWorker(handle);
     slot.handle = handle;
     slot.forking?.resolve(handle);
     this.events.emit('worker.forked', { slot: slot.index, pid: handle.pid, phase: this.phase });
@@ -212,7 +218,7 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   private onExit(slot: Slot, handle: WorkerHandle, { code, signal }: ChildExit): void {
-    this.ledger.closeWorker(handle);
+    this.counters.closeWorker(handle);
     const expected = this.stopping || (handle.wasDraining && code === 0);
     this.events.emit('worker.exited', { slot: handle.slot, pid: handle.pid, code, signal, expected });
     if (handle === slot.outgoing) {
@@ -232,13 +238,13 @@ export class WorkerPool implements PoolCallbacks {
 
   private scheduleRestart(slot: Slot, dead: WorkerHandle): void {
     const { policy } = slot;
-    const hopeless = policy.bootDied(dead, HOPELESS_DEATHS);
-    if (this.everReady.size === 0 && hopeless) {
-      this.booted.reject(hopeless);
+    const bootFailure = policy.bootDied(dead, MAX_BOOT_DEATHS);
+    if (this.everReady.size === 0 && bootFailure) {
+      this.booted.reject(bootFailure);
       return;
     }
     slot.count(dead.deathReason);
-    policy.last = dead.death;
+    policy.last = dead.termination;
     this.events.emit('worker.restart-scheduled', {
       slot: slot.index,
       ...policy.schedule(dead.servedMs, () => void this.fork(slot)),
@@ -246,7 +252,7 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   reported(status: WorkerStatus): void {
-    this.onTold(status);
+    this.onStatus(status);
   }
 
   requestReplacement(handle: WorkerHandle): void {
@@ -295,8 +301,8 @@ export class Slot {
     const drains = this.handles.find((handle) => handle.state === 'draining');
     return {
       index: this.index,
-      death: this.policy.last,
-      nextTry: this.policy.next,
+      lastTermination: this.policy.last,
+      nextRestart: this.policy.next,
       drainUntil: drains?.drainUntil?.toISOString() ?? null,
       outgoing: this.outgoing?.pid ?? null,
     };
@@ -335,17 +341,17 @@ export class LifetimeCounters {
   }
 
   totals(slots: readonly Slot[]): TreeTotals {
-    const told = [...this.living].flatMap(({ slot, status }) => (status ? [{ slot, status }] : []));
+    const reported = [...this.living].flatMap(({ slot, status }) => (status ? [{ slot, status }] : []));
     const restarts: Partial<Record<RestartReason, number>> = sumByKey([
       this.restartsOfGone,
       ...slots.map((slot) => slot.restarts),
     ]);
     return {
-      requests: sumRequests([this.requestsOfGone, ...told.map(({ status }) => status.requests)]),
+      requests: sumRequests([this.requestsOfGone, ...reported.map(({ status }) => status.requests)]),
       workerRestarts: restarts,
       cpuSeconds: sumByKey([
         this.cpuOfGone,
-        ...told.map(({ slot, status }) => ({ [processName(slot)]: status.cpuSeconds })),
+        ...reported.map(({ slot, status }) => ({ [processName(slot)]: status.cpuSeconds })),
       ]),
     };
   }

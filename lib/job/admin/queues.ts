@@ -174,7 +174,7 @@ export async function clearQueue(
 ): Promise<number> {
   const prefix = keyPrefix(queue);
   let deleted = 0;
-  for (const list of ['waiting', ...(await heldLists(client, prefix))]) {
+  for (const list of ['offered', 'waiting', ...(await heldLists(client, prefix))]) {
     let left = await answerWithin(ANSWER_MS, client.lLen(prefix + list));
     while (left > 0) {
       const args = [String(Date.now()), list, String(Math.min(CHUNK, left))];

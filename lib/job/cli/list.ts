@@ -1,6 +1,6 @@
 import { fromNow } from '../../support/duration';
 import { compareText, countText, escapeControls, pluralize } from '../../support/text';
-import { fit, table } from '../../support/text-table';
+import { table, truncate } from '../../support/text-table';
 import type { JobAdmin } from '../admin/job-admin';
 import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobEntry } from '../sets/entry';
@@ -193,7 +193,9 @@ function cell(job: JobJson, name: ColumnName, names: readonly ColumnName[], colu
       return String(job.attempts);
     case 'arguments': {
       const text = argumentsText(job);
-      return columns === undefined || names.at(-1) === name ? text : fit(text, Math.max(SOME, Math.floor(columns / 4)));
+      return columns === undefined || names.at(-1) === name
+        ? text
+        : truncate(text, Math.max(SOME, Math.floor(columns / 4)));
     }
     case 'error':
       return errorText(job);

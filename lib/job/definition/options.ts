@@ -31,6 +31,9 @@ export function compileOptions(jobClass: JobClass): CompiledOptions {
   const known = plans.get(jobClass);
   if (known) return known;
   const name = jobNameOf(jobClass);
+  if (typeof (jobClass.prototype as Partial<Performable>).perform !== 'function') {
+    throw new TypeError(`${name} has no perform method: write what the job does in async perform() { … }`);
+  }
   const { beforePerform, aroundPerform, afterPerform, afterDiscard } = jobClass.prototype as Partial<Performable>;
   const before = beforePerform !== undefined;
   const around = aroundPerform !== undefined;

@@ -34,6 +34,11 @@ export class JobEnqueuer implements Enqueuer {
     this.notifier = new OutboxNotifier(knex);
   }
 
+  /** Call when the process starts. */
+  started(): void {
+    this.notifier.started();
+  }
+
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
     for (const request of requests) checkQueue(request);
     const straight: EnqueueRequest[] = [];

@@ -1,22 +1,27 @@
-import { redisTls, withoutTlsMode } from '../../core/redis';
+import { PROBE_KEY, redisTls, withoutTlsMode } from '../../core/redis';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
+import { isDemotion } from '../../internals/redis-client';
 import { deferred } from '../../support/async';
+import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
 import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fetcher';
 
-/** Interval of the poll that makes up for missed wakes, ms. */
-const POLL_MS = 1000;
+/**
+ * Longest interval of the poll that makes up for missed wakes, and for jobs offered to a process that has died, ms. It
+ * varies, so that the processors of a fleet do not all poll at once.
+ */
+const POLL_MS = 2000;
 /** The same while there are queues without a peek, since nothing announces retries that become due there, ms. */
-const UNWATCHED_POLL_MS = 250;
+const UNWATCHED_POLL_MS = 500;
 /** Queues, from the first on, that a blocking connection waits for; small Redis plans allow 20 connections in all. */
 const MOST_PEEKS = 4;
 /** Heartbeats of jobs per stall interval: a job that blocks the event loop for 20 of 30 s does not count as stalled. */
 const BEATS = 6;
 const COMMAND_PATIENCE_MS = 10_000;
 /** Longer than a blocking peek, ms. */
-const BLOCKING_PATIENCE_MS = 20_000;
+const BLOCKING_PATIENCE_MS = 45_000;
 
 export interface QueueWorkerOptions {
   readonly redisUrl: string;
@@ -27,7 +32,7 @@ export interface QueueWorkerOptions {
   readonly identity?: string | undefined;
   /** Time after which a job without a heartbeat is stalled, ms. */
   readonly stallInterval: number;
-  /** Interval of the poll that makes up for missed wakes, ms. Default 1000, or 250 with queues that have no peek. */
+  /** Longest interval of the poll that makes up for missed wakes, ms. Default 2000; with queues without a peek 500. */
   readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when a job was taken back from a process that died or stalled. */
@@ -44,12 +49,17 @@ export class Consumer {
   private readonly connections: readonly BeeConnection[];
   private readonly command: BeeConnection;
   private readonly queues: readonly WorkerQueue[];
-  private timers: NodeJS.Timeout[] = [];
+  private readonly polls: PeriodicTask;
+  private timer: NodeJS.Timeout | undefined;
   private closed = false;
 
   constructor(private readonly options: QueueWorkerOptions) {
     const { queues, weighted, budget, limits, identity, handler, onError } = options;
-    const command = this.connect(COMMAND_PATIENCE_MS, () => this.fetcher.wake());
+    const command = this.connect(
+      COMMAND_PATIENCE_MS,
+      () => this.fetcher.wake(),
+      () => this.leaveReplica(),
+    );
     const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
       for (const queue of this.queues) queue.raiseDelayed();
     });
@@ -66,6 +76,15 @@ export class Consumer {
     const onLost = (error: Error) => onError(error, 'fetching jobs');
     const { queues: served } = this;
     this.fetcher = new Fetcher({ queues: served, command, budget, order, limits, identity, handler, onError: onLost });
+    const { pollMs = this.unwatched.length > 0 ? UNWATCHED_POLL_MS : POLL_MS } = options;
+    this.polls = new PeriodicTask({
+      everyMs: pollMs,
+      work: async () => {
+        this.poll();
+        return pollMs * (0.5 + Math.random() / 2);
+      },
+      onError: onLost,
+    });
     const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
     subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
       if (prefixes.has(prefix)) this.fetcher.wake();
@@ -81,26 +100,29 @@ export class Consumer {
       this.fetcher.start();
       beat();
     });
-    const { pollMs = this.unwatched.length > 0 ? UNWATCHED_POLL_MS : POLL_MS } = this.options;
-    this.timers = [
-      setInterval(() => this.poll(), pollMs),
-      setInterval(beat, Math.ceil(this.options.stallInterval / BEATS)),
-    ];
+    this.polls.start();
+    this.timer = setInterval(beat, Math.ceil(this.options.stallInterval / BEATS));
   }
 
   /** Ends connections and timers. Idempotent. */
   close(): void {
     if (this.closed) return;
     this.closed = true;
-    for (const timer of this.timers) clearInterval(timer);
+    void this.polls.stop();
+    clearInterval(this.timer);
     this.fetcher.close();
     for (const queue of this.queues) queue.close();
     for (const connection of this.connections) connection.end();
   }
 
-  private connect(patienceMs: number, onReady: () => void): BeeConnection {
+  private connect(patienceMs: number, onReady: () => void, onPromoted?: () => void): BeeConnection {
     const onError = (error: Error) => this.report(error, 'the connection to Redis');
-    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onError });
+    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onPromoted, onError });
+  }
+
+  /** A replica goes on serving subscriptions, so nothing else would move these connections to the new master. */
+  private leaveReplica(): void {
+    for (const connection of this.connections) if (connection !== this.command) connection.drop();
   }
 
   private observe(queue: WorkerQueue): WorkerQueue {
@@ -152,12 +174,14 @@ export interface BeeConnectionOptions {
   readonly patienceMs: number;
   /** Called at each connection, the first one or a later one. */
   readonly onReady: () => void;
+  /** Called before `onReady` when writes are accepted again after a server was no master any more. */
+  readonly onPromoted?: (() => void) | undefined;
   readonly onError: (error: Error) => void;
 }
 
 /**
  * One connection through bee-queue's node_redis 3 that always reconnects: it waits for a Redis that is away, also at
- * boot, and closes a connection to one that takes commands and does not reply.
+ * boot, and closes a connection to one that takes commands and does not reply, or is a read-only replica by now.
  */
 export class BeeConnection {
   readonly client: BeeClient;
@@ -166,9 +190,10 @@ export class BeeConnection {
   private pending = 0;
   private progressAt = performance.now();
   private retryMs = 50;
+  private demoted = false;
 
   constructor(private readonly options: BeeConnectionOptions) {
-    const { url, onReady, onError } = options;
+    const { url, onError } = options;
     const tls = redisTls(url);
     const client: BeeClient = createBeeClient({
       url: withoutTlsMode(url),
@@ -189,9 +214,9 @@ export class BeeConnection {
       this.progressAt = performance.now();
     });
     client.on('ready', () => {
-      this.retryMs = 50;
-      this.firstReady.resolve();
-      onReady();
+      // A replica rejects this, too, which drops the connection again, after a longer wait each time.
+      if (this.demoted) this.probe();
+      else this.accepted();
     });
   }
 
@@ -206,6 +231,7 @@ export class BeeConnection {
       this.client.send_command(command, args, (error, reply) => {
         this.pending--;
         this.progressAt = performance.now();
+        if (isDemotion(error)) this.leave();
         if (error) reject(error);
         else resolve(reply);
       });
@@ -237,7 +263,35 @@ export class BeeConnection {
     client.stream.destroy();
   }
 
+  /** Closes the connection; node_redis makes a new one, to the server that the URL's name leads to by then. */
+  drop(): void {
+    if (this.client.connected) this.client.stream.destroy();
+  }
+
   end(): void {
     this.client.end(true);
+  }
+
+  private leave(): void {
+    this.demoted = true;
+    this.drop();
+  }
+
+  private probe(): void {
+    this.send('del', [PROBE_KEY]).then(
+      () => this.accepted(),
+      (error: unknown) => {
+        if (!isDemotion(error) && this.client.ready) this.accepted();
+      },
+    );
+  }
+
+  private accepted(): void {
+    const { onReady, onPromoted } = this.options;
+    this.retryMs = 50;
+    if (this.demoted) onPromoted?.();
+    this.demoted = false;
+    this.firstReady.resolve();
+    onReady();
   }
 }

@@ -1,4 +1,4 @@
-import { BLOCKED_KEY, OUTCOME_LUA, semaphoreKey, WAKE_CHANNEL } from '../queue/keys';
+import { BLOCKED_KEY, OUTCOME_LUA, RECALL_LUA, semaphoreKey, UNQUEUE_LUA, WAKE_CHANNEL } from '../queue/keys';
 
 // The part of the fetch script that keeps the concurrency limits of classes.
 //
@@ -132,6 +132,8 @@ local function releaseJob(p, id, fence, uncounted)
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
 end
 ${OUTCOME_LUA}
+${RECALL_LUA}
+${UNQUEUE_LUA}
 for a = 9, #ARGV, 8 do
   local p, id, fence, op, record, at, markers, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
   local current = call('hget', p..'deliveries', id)
@@ -139,7 +141,7 @@ for a = 9, #ARGV, 8 do
   if ok then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
     -- In waiting if it was rescued, but not fetched again yet; or blocked by then.
-    local had = call('lrem', p..'active', 1, id) > 0 or call('lrem', p..'waiting', 1, id) > 0
+    local had = call('lrem', p..'active', 1, id) > 0 or unqueue(p, id)
       or class ~= '' and call('lrem', p..'blocked:'..class, 1, id) > 0
     if op == 'discard' or op == 'complete' then
       ok = call('hdel', p..'jobs', id) == 1
@@ -161,7 +163,7 @@ for a = 9, #ARGV, 8 do
     end
   elseif op == 'complete' and markers:find('[fr]') and call('hdel', p..'jobs', id) == 1 then
     call('hdel', p..'deliveries', id); call('srem', p..'stalling', id)
-    call('lrem', p..'active', 1, id); call('lrem', p..'waiting', 1, id); call('zrem', p..'delayed', id)
+    call('lrem', p..'active', 1, id); unqueue(p, id); call('zrem', p..'delayed', id)
     call('zrem', p..'dead', id)
     if class ~= '' then call('lrem', p..'blocked:'..class, 1, id) end
     leaveMarkers(p, id, markers..'c')
@@ -194,6 +196,7 @@ local function suspected(p, id)
   return n >= ${MAX_DELIVERIES - 1}, n
 end
 
+for _, p in ipairs(KEYS) do recall(p) end
 local got, steps = 0, want + 500                          -- bounds the skips too: never a long script
 while got < want and steps > 0 do
   local id

@@ -57,6 +57,10 @@ export class Fetcher {
    * true: a wake came while calls in flight held every permit, and its job may have come too late for their scripts.
    */
   private missedWake = false;
+  /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
+  private isOffered = false;
+  /** Time of the last reply, ms on the monotonic clock. */
+  private confirmed = Number.NEGATIVE_INFINITY;
   /** Number of calls in flight that may deliver jobs. */
   private fetches = 0;
   /** true: a job that must run alone is next. */
@@ -81,7 +85,15 @@ export class Fetcher {
     this.free = options.budget;
     this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
-    this.peeks = options.queues.map((queue) => new BlockingPeek(queue, () => this.wake()));
+    this.peeks = options.queues.map((queue) => new BlockingPeek(queue, (offered) => this.peeked(offered)));
+  }
+
+  /**
+   * Time at which Redis last delivered jobs, or confirmed that there are none, ms on the monotonic clock; negative
+   * infinity before the first time.
+   */
+  get confirmedAt(): number {
+    return this.confirmed;
   }
 
   /** Deliveries whose handlers have not ended. */
@@ -166,7 +178,8 @@ export class Fetcher {
   }
 
   private isIdle(): boolean {
-    return this.running.size === 0 && this.ended.length === 0 && this.inFlight === 0 && this.lostTokens.length === 0;
+    const isSilent = this.inFlight === 0 && this.lostTokens.length === 0 && !this.isOffered;
+    return isSilent && this.running.size === 0 && this.ended.length === 0;
   }
 
   private when(met: () => boolean): Promise<void> {
@@ -192,7 +205,9 @@ export class Fetcher {
       const endings = this.ended.splice(0, MAX_BATCH);
       const lost = this.lostTokens.splice(0);
       if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
-      if (wanted === 0 && endings.length === 0 && lost.length === 0) break;
+      // Without a free permit, too, a call is made for an offered job, so that another process gets it.
+      if (wanted === 0 && endings.length === 0 && lost.length === 0 && !this.isOffered) break;
+      this.isOffered = false;
       this.free -= wanted;
       void this.call(wanted, endings, lost);
     } while (this.ended.length > 0);
@@ -224,6 +239,7 @@ export class Fetcher {
       return this.retryLater(reply);
     }
     this.backoff.reset();
+    this.confirmed = performance.now();
     for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
     this.take(reply, wanted);
   }
@@ -248,6 +264,15 @@ export class Fetcher {
     // A budget larger than one call may find more jobs.
     else if (wanted > 0 && this.free > 0) this.wake();
     if (this.waiters.size > 0) this.wake();
+  }
+
+  /** @param offered false: there was none for so long. */
+  private peeked(offered: boolean): void {
+    this.confirmed = performance.now();
+    if (offered) this.isOffered = true;
+    // Before the reply to a call none is armed, since its jobs may take every permit.
+    if (offered || this.inFlight > 0) this.wake();
+    else if (this.fetching && this.free > 0) this.armPeeks(new Set());
   }
 
   private armPeeks(paused: ReadonlySet<number>): void {
@@ -329,30 +354,31 @@ export function weightedOrder(weights: readonly number[], random: () => number =
 }
 
 /** Time for which one peek blocks, s; less than the timeout of its connection. */
-const BLOCK_S = 10;
+const BLOCK_S = 30;
 
 /**
- * Waits for a job without taking it: moving the tail of the list onto itself changes nothing, but blocks until there is
- * one. Every job wakes it, also one of a plain producer, a raised delayed job, or a rescue. Needs Redis 6.2.
- * It must not be armed on a paused queue, where it would return at once without end.
+ * Waits for a job, as bee-queue and Sidekiq do, by a command that hands each job to one of those who wait: so a lone
+ * job wakes one processor, however many there are, whoever has put it there. The job moves to `offered`, from where the
+ * next fetch takes it, and not straight to this process, which may have no permit for it by then, be quiet, or be dead.
+ * It must not be armed on a paused queue, whose jobs would move there and back without end. Needs Redis 6.2.
  */
 export class BlockingPeek {
   private armed = false;
 
   constructor(
     private readonly queue: WorkerQueue,
-    private readonly onJob: () => void,
+    private readonly onEnd: (offered: boolean) => void,
   ) {}
 
   arm(): void {
     const { blocking } = this.queue;
     if (this.armed || !blocking?.ready || this.queue.paused) return;
     this.armed = true;
-    const key = this.queue.toKey('waiting');
-    blocking.send('blmove', [key, key, 'RIGHT', 'RIGHT', BLOCK_S]).then(
+    const [waiting, offered] = [this.queue.toKey('waiting'), this.queue.toKey('offered')];
+    blocking.send('blmove', [waiting, offered, 'RIGHT', 'LEFT', BLOCK_S]).then(
       (id) => {
         this.armed = false;
-        if (id !== null) this.onJob();
+        this.onEnd(id !== null);
       },
       () => {
         // The connection was lost; the poll arms the peek again.

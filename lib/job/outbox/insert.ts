@@ -180,13 +180,19 @@ const GATHER_MS = 10;
 /**
  * Notifies the relays of new rows once they are committed. NOTIFY within the transaction would save a round trip, but
  * Postgres commits transactions that notify one at a time, each with its own wait for the disk. A separate notification
- * is sent at once, or under load one for many rows. When one is lost with this process, a relay's poll finds the rows.
+ * is sent at once, or under load one for many rows. When one is lost with this process, its successor sends one, or a
+ * relay's poll finds the rows.
  */
 export class OutboxNotifier {
   private sending = false;
   private again = false;
 
   constructor(private readonly knex: Knex) {}
+
+  /** Call when the process starts: its predecessor may have died between a COMMIT and the notification. */
+  started(): void {
+    this.note();
+  }
 
   /** @param knex the connection or transaction that inserted the rows; a transaction's COMMIT is awaited. */
   inserted(knex: Knex): void {

@@ -33,6 +33,8 @@ export interface ReconcilerOptions {
   readonly redis: RedisClient;
   /** @returns true when this process is running the job, which then is not lost even if Redis has lost it. */
   readonly isRunning: (id: string) => boolean;
+  /** @returns true when no other tree makes the routine comparisons. Default: none does. */
+  readonly leads?: () => boolean;
   /** @returns true when rows may be dispatched at all. */
   readonly mayDispatch: () => Promise<boolean>;
   /** Called when Redis may have lost its data, before rows are returned to the relay. */
@@ -52,7 +54,8 @@ export interface ReconcilerOptions {
 /**
  * Finds dispatched rows whose jobs Redis no longer has, and returns them to the relay. It compares the whole outbox
  * when Redis may have lost its data, else a part at a time, as a safety net against unforeseen losses. Jobs that Redis
- * has a record of, but on no list, are put back on theirs.
+ * has a record of, but on no list, are put back on theirs. Of several trees one compares at a time: whoever holds a lease
+ * in Redis the whole, and the tree whose relay leads the parts.
  */
 export class Reconciler {
   private cursor: Cursor | undefined;
@@ -61,6 +64,7 @@ export class Reconciler {
   /** true: this process has seen a compared run, so a Redis that has none afterwards was emptied. */
   private hasSeenCompared = false;
   private readonly strays: StrayJobs;
+  private readonly id = randomUUID();
   private routineAt = performance.now();
   private readonly routineMs: number;
   private readonly page: number;
@@ -90,10 +94,10 @@ export class Reconciler {
   private async pass(): Promise<number | undefined> {
     const { redis } = this.options;
     if (!redis.isReady || !(await this.options.mayDispatch())) return undefined;
-    const life = await currentRun(redis);
+    const life = await currentRun(redis, this.id);
     if (life.compared) {
       this.hasSeenCompared = true;
-      if (performance.now() - this.routineAt >= this.routineMs) {
+      if (performance.now() - this.routineAt >= this.routineMs && (this.options.leads?.() ?? true)) {
         this.routineAt = performance.now();
         await this.walk(ROUTINE_PAGES);
         await this.lookForStrays();
@@ -103,6 +107,7 @@ export class Reconciler {
     if (life.first && this.hasSeenCompared) this.options.onEmptied();
     this.hasSeenCompared = false;
     this.cursor = undefined;
+    if (life.othersCompare) return undefined;
     await this.options.onNewLife();
     await this.walk(Number.POSITIVE_INFINITY);
     await this.lookForStrays();
@@ -131,6 +136,7 @@ export class Reconciler {
   private async compare(rows: readonly { readonly id: string; readonly queue: string }[]): Promise<void> {
     const { knex, redis, isRunning, onLost } = this.options;
     const known = await whatRedisKnows(redis, rows);
+    await answerWithin(ANSWER_MS, redis.pExpire(LEASE_KEY, LEASE_MS));
     const inState = (state: string) => rows.filter((_, index) => known[index] === state).map((row) => row.id);
     const ended = inState('ended');
     if (ended.length > 0) await deleteRows(knex, ended);
@@ -178,6 +184,9 @@ const KEY = 'catamount:reconciled-run';
  * The Redis key of a random id that exists until the data was compared; after a FLUSHALL meanwhile it is another one.
  */
 const BEGUN_KEY = 'catamount:reconciled-run:begun';
+/** string: the reconciler that compares this run; it expires if that one says nothing for too long. */
+const LEASE_KEY = 'catamount:reconciled-run:lease';
+const LEASE_MS = 10_000;
 const ANSWER_MS = 5000;
 
 /**
@@ -191,17 +200,21 @@ export interface RedisRun {
   readonly compared: boolean;
   /** true: Redis has no trace of an earlier run, so it is new or was emptied. */
   readonly first: boolean;
+  /** true: another reconciler compares it. */
+  readonly othersCompare: boolean;
 }
 
-// KEYS  1 the compared run, 2 the begun run
-// ARGV  1 run id, 2 a random id
-// reply { "" when this run has been compared, else its id; 1 when no run was compared before }
+// KEYS  1 the compared run, 2 the begun run, 3 the lease
+// ARGV  1 run id, 2 a random id, 3 who asks, 4 time for which the lease is theirs then, ms
+// reply { "" when this run has been compared, else its id; 1 when no run was compared before; 1 when others compare it }
 const LOOK = new RedisScript(`
 local call = redis.call
 local compared = call('get', KEYS[1])
-if compared == ARGV[1] then return {'', 0} end
+if compared == ARGV[1] then return {'', 0, 0} end
 call('setnx', KEYS[2], ARGV[2])
-return {call('get', KEYS[2]), compared and 0 or 1}`);
+local others = (call('get', KEYS[3]) or ARGV[3]) ~= ARGV[3]
+if not others then call('set', KEYS[3], ARGV[3], 'PX', ARGV[4]) end
+return {call('get', KEYS[2]), compared and 0 or 1, others and 1 or 0}`);
 
 // KEYS  as above
 // ARGV  1 run id, 2 its id
@@ -209,18 +222,20 @@ return {call('get', KEYS[2]), compared and 0 or 1}`);
 const MARK = new RedisScript(`
 local call = redis.call
 if call('get', KEYS[2]) ~= ARGV[2] then return 0 end
-call('set', KEYS[1], ARGV[1]); call('del', KEYS[2])
+call('set', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
 return 1`);
 
-export async function currentRun(client: RedisClient): Promise<RedisRun> {
+/** @param caller unique among all reconcilers: unless another holds it, the lease is theirs from now on. */
+export async function currentRun(client: RedisClient, caller: string): Promise<RedisRun> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
   const runId = /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
-  const reply = (await LOOK.run(client, [KEY, BEGUN_KEY], [runId, randomUUID()])) as readonly [string, number];
-  const [begun, first] = reply;
-  return { runId, id: begun, compared: begun === '', first: first === 1 };
+  const args = [runId, randomUUID(), caller, String(LEASE_MS)];
+  const reply = await LOOK.run(client, [KEY, BEGUN_KEY, LEASE_KEY], args);
+  const [begun, first, others] = reply as readonly [string, number, number];
+  return { runId, id: begun, compared: begun === '', first: first === 1, othersCompare: others === 1 };
 }
 
 /** @returns false, with nothing changed, when Redis was emptied since `currentRun`, or another process was first. */
 export async function markCompared(client: RedisClient, { runId, id }: RedisRun): Promise<boolean> {
-  return (await MARK.run(client, [KEY, BEGUN_KEY], [runId, id])) === 1;
+  return (await MARK.run(client, [KEY, BEGUN_KEY, LEASE_KEY], [runId, id])) === 1;
 }

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
@@ -7,13 +8,17 @@ import { dispatch } from '../queue/dispatch';
 import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
-import { claimDue, deleteRows, msUntilDue } from './table';
+import { Leadership } from './leadership';
+import { claimDue, deleteRows, msUntilDue, resignAsRelay } from './table';
 
 /** Rows per transaction and script call. */
 const BATCH = 500;
 /** Rows per transaction while Redis is short of memory. */
 const SMALL_BATCH = 50;
+/** Interval of polls, which make up for lost notifications, after the last row, ms; while nothing comes it grows. */
 const POLL_MS = 1000;
+const POLL_GROWTH = 3;
+const MAX_POLL_MS = 300_000;
 /**
  * While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20.
  */
@@ -29,8 +34,17 @@ export interface RelayOptions {
   readonly onError: (error: Error) => void;
   /** Jobs that may wait on a queue; the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
-  /** Longest pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000. */
+  /**
+   * Longest pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000; where
+   * notifications arrive it grows to 300,000 while nothing comes.
+   */
   readonly pollMs?: number | undefined;
+  /** Unique among all relays. Default: random. */
+  readonly id?: string | undefined;
+  /** @returns true: notifications of Postgres arrive here. Default: they do not, so this relay waits for no other. */
+  readonly hears?: () => boolean;
+  /** Time for which it waits for the relay that leads, ms. Default 700 to 1,050. */
+  readonly graceMs?: number | undefined;
 }
 
 /** The rows belong to another installation than the gate has checked, as after a restore. */
@@ -38,20 +52,31 @@ class ForeignRows extends Error {}
 
 /**
  * Copies outbox rows that are due to their queues, under the row's id, as long as there is room. After a crash between
- * the dispatch and COMMIT a row is dispatched again, which the dispatch script recognises.
+ * the dispatch and COMMIT a row is dispatched again, which the dispatch script recognises. Of the relays of all trees one
+ * leads (leadership.ts); the others are there for when it does not.
  */
 export class Relay {
   private noticed = false;
+  private pollMs = POLL_MS;
+  private readonly leadership: Leadership;
   /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
+  private passed = Number.NEGATIVE_INFINITY;
   private readonly gauge: QueueCapacity;
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
-    const { redis, mostWaiting, pollMs = POLL_MS, onError } = options;
+    const { redis, mostWaiting, pollMs = MAX_POLL_MS, onError } = options;
+    const { id = randomUUID(), hears = () => false, graceMs } = options;
+    this.leadership = new Leadership({ id, hears, graceMs });
     this.gauge = new QueueCapacity(redis, mostWaiting);
-    this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError });
+    const work = async () => {
+      const ms = await this.pass();
+      this.passed = performance.now();
+      return ms;
+    };
+    this.task = new PeriodicTask({ everyMs: pollMs, work, onError });
   }
 
   start(): void {
@@ -63,33 +88,61 @@ export class Relay {
     return this.gauge.saturated;
   }
 
+  /** Time at which a pass last succeeded, ms on the monotonic clock; negative infinity before the first. */
+  get passedAt(): number {
+    return this.passed;
+  }
+
+  /** true: this relay waits for no other. */
+  get leads(): boolean {
+    return this.leadership.leads;
+  }
+
   /** Call when there may be rows to dispatch. */
   trigger(): void {
     this.noticed = true;
+    this.leadership.noticed();
     this.task.trigger();
   }
 
-  stop(): Promise<void> {
-    return this.task.stop();
+  /** Call when notifications may have been missed, so that nobody knows who leads. */
+  recover(): void {
+    this.leadership.forget();
+    this.trigger();
   }
 
-  /** @returns ms until the next row is due, or until a full queue is checked again. */
-  private async pass(): Promise<number | undefined> {
-    const { gauge } = this;
+  /** Call with what a relay has told the others. */
+  heard(message: string): void {
+    this.leadership.heard(message);
+    if (!this.leadership.leads) this.task.trigger();
+  }
+
+  async stop(): Promise<void> {
+    await this.task.stop();
+    // Without it they would wait for the time of grace.
+    if (this.leadership.isLeader) await resignAsRelay(this.options.knex).catch(() => undefined);
+  }
+
+  /** @returns ms until the next one. */
+  private async pass(): Promise<number> {
+    const { gauge, leadership } = this;
+    const turnMs = leadership.waitMs;
+    if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_POLL_MS;
     // The `redis.ready` event triggers the next pass.
-    if (!this.options.redis.isReady) return undefined;
+    if (!this.options.redis.isReady) return POLL_MS;
     const { gate } = this.options;
-    if (gate && !(await gate.opens())) return undefined;
+    if (gate && !(await gate.opens())) return POLL_MS;
     const eased = gauge.saturated.length > 0 && (await gauge.refresh());
-    if (!this.noticed && !eased) {
+    if (this.noticed || eased) this.pollMs = POLL_MS;
+    else {
       const ms = await this.msUntilNext();
-      if (ms === undefined || ms > 0) return ms;
+      if (ms > 0) return ms;
     }
     const early = this.gatherUntil - performance.now();
     if (this.noticed && early > 0) await wait(early);
     this.noticed = false;
     try {
-      return (await this.copyBatch()) ? 0 : this.msUntilNext();
+      return (await this.copyBatch()) ? 0 : await this.msUntilNext();
     } catch (error) {
       if (!(error instanceof ForeignRows)) throw error;
       gate?.forget();
@@ -97,10 +150,19 @@ export class Relay {
     }
   }
 
-  private async msUntilNext(): Promise<number | undefined> {
+  /**
+   * Tells the other relays, too.
+   * @returns ms until the next row is due, until a full queue is checked again, or until the next poll: while nothing
+   * happens, and notifications arrive, polls become rare.
+   */
+  private async msUntilNext(): Promise<number> {
+    const { pollMs: mostMs = MAX_POLL_MS, knex } = this.options;
     const { saturated: full } = this.gauge;
-    const ms = await msUntilDue(this.options.knex, full);
-    return full.length > 0 ? Math.min(REFILL_MS, ms ?? REFILL_MS) : ms;
+    const pollMs = Math.min(mostMs, this.pollMs, full.length > 0 ? REFILL_MS : MAX_POLL_MS);
+    this.pollMs = this.leadership.hears ? Math.min(MAX_POLL_MS, this.pollMs * POLL_GROWTH) : POLL_MS;
+    // Nobody waits for a relay that does not hear of new rows.
+    const told = this.leadership.hears ? { message: this.leadership.message, mostMs: pollMs } : undefined;
+    return Math.min(pollMs, (await msUntilDue(knex, full, told)) ?? pollMs);
   }
 
   /** @returns true when more rows may be due. */

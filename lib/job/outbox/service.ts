@@ -11,11 +11,13 @@ import { Completer } from './completer';
 import { InstallationGate } from './installation';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
-import { CHANNEL, CRON_NOTICE, ECHO_CHANNEL, sendEcho } from './table';
+import { CHANNEL, CRON_NOTICE, ECHO_CHANNEL, RELAY_CHANNEL, sendEcho } from './table';
 
 export interface OutboxTuning extends ReconcilerTuning {
   /** Longest pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000. */
   readonly pollMs?: number;
+  /** Time for which a relay waits for the one that leads, ms. Default 700 to 1,050. */
+  readonly graceMs?: number;
   /** Interval of the completer's sweep for ids that other processes left behind, ms. Default 10,000. */
   readonly sweepMs?: number;
   /** Time for a notification to arrive that the processor sends to itself, ms. Default 5,000. */
@@ -30,6 +32,8 @@ interface OutboxServiceOptions {
   readonly events: Events;
   /** true: TLS is the default for connections to Postgres, as in `Database`. */
   readonly production: boolean;
+  /** Unique among all processors; the relays of other trees know this one by it. Default: random. */
+  readonly identity?: string | undefined;
   readonly queues: readonly string[];
   readonly isRunning: (id: string) => boolean;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
@@ -50,7 +54,8 @@ export class OutboxService {
   private unsubscribe: (() => void) | undefined;
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, listenUrl, redis, events, production, queues, isRunning, onCronNotice, tuning } = options;
+    const { database, listenUrl, redis, events, production, identity, queues, isRunning, onCronNotice, tuning } =
+      options;
     const { knex, url } = database;
     const { client } = redis;
     const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
@@ -65,6 +70,9 @@ export class OutboxService {
       redis: client,
       onError: report('copying the outbox to Redis'),
       pollMs: tuning?.pollMs,
+      id: identity,
+      graceMs: tuning?.graceMs,
+      hears: () => this.listener.hears === true,
     });
     this.listener = new OutboxListener({
       url: listenUrl ?? url,
@@ -74,10 +82,13 @@ export class OutboxService {
       sendEcho: (token) => sendEcho(knex, token),
       onHearing: (hears) => events.emit(hears ? 'listen.hears' : 'listen.deaf', {}),
       onNotice: (notice) => {
-        if (notice === undefined) this.gate.forget();
-        if (notice !== CRON_NOTICE) this.relay.trigger();
+        if (notice === undefined) {
+          this.gate.forget();
+          this.relay.recover();
+        } else if (notice !== CRON_NOTICE) this.relay.trigger();
         if (notice !== '') onCronNotice?.();
       },
+      onRelay: (message) => this.relay.heard(message),
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('recording the ends of jobs in Postgres');
@@ -91,13 +102,15 @@ export class OutboxService {
     });
     this.reconciler = new Reconciler({
       mayDispatch: () => this.gate.opens(),
+      leads: () => this.relay.leads,
       knex,
       redis: client,
       isRunning,
       onNewLife: () => this.restorePauses().catch(report('pausing queues again')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
-        this.relay.trigger();
+        // The relay that leads has not heard of them.
+        this.relay.recover();
       },
       onEmptied: () => events.emit('redis.emptied', {}),
       onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
@@ -122,6 +135,11 @@ export class OutboxService {
   /** false: notifications of Postgres do not arrive, so the relay's polls find new rows; null: not known yet. */
   get listening(): boolean | null {
     return this.listener.hears;
+  }
+
+  /** true: its relay waits for no other tree's. */
+  get leads(): boolean {
+    return this.relay.leads;
   }
 
   /** Queues whose rows stay in the outbox until Redis has room. */
@@ -177,6 +195,8 @@ interface ListenerOptions {
    * Called with a notification's payload, and without one after each connection: rows may have been committed before.
    */
   readonly onNotice: (notice?: string) => void;
+  /** Called with what a relay has told the others. */
+  readonly onRelay: (message: string) => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -225,12 +245,13 @@ class OutboxListener {
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
     client.on('notification', ({ channel, payload }) => {
-      if (channel !== ECHO_CHANNEL) this.options.onNotice(payload);
+      if (channel === RELAY_CHANNEL) this.options.onRelay(payload ?? '');
+      else if (channel !== ECHO_CHANNEL) this.options.onNotice(payload);
       else if (payload === this.awaited) this.heard(true);
     });
     try {
       await client.connect();
-      await client.query(`LISTEN ${CHANNEL}; LISTEN ${ECHO_CHANNEL}`);
+      await client.query(`LISTEN ${CHANNEL}; LISTEN ${ECHO_CHANNEL}; LISTEN ${RELAY_CHANNEL}`);
       this.backoff.reset();
       this.options.onNotice();
       this.keepAlive(client);

@@ -5,6 +5,14 @@ export const CHANNEL = 'job_outbox';
 /** The NOTIFY channel on which a listener finds out whether notifications reach it; the payload is its token. */
 export const ECHO_CHANNEL = `${CHANNEL}_echo`;
 
+/** The NOTIFY channel on which a relay says that it has looked: its id, and ms until it looks again; or, at its end, ''. */
+export const RELAY_CHANNEL = `${CHANNEL}_relay`;
+
+/** Says that the relay that has led ends. */
+export async function resignAsRelay(knex: Knex): Promise<void> {
+  await knex.raw("select pg_notify(?, '')", [RELAY_CHANNEL]);
+}
+
 export async function sendEcho(knex: Knex, token: string): Promise<void> {
   await knex.raw('select pg_notify(?, ?)', [ECHO_CHANNEL, token]);
 }
@@ -222,9 +230,15 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
 
 /**
  * @param except queues that are left out.
+ * @param told is sent to all relays together with the answer: a message to which the answer (ms), at most `mostMs`, is
+ * added. Default: nothing is sent.
  * @returns ms until the next row is due (0 or less: now), by the database's clock; undefined when none waits.
  */
-export async function msUntilDue(knex: Knex, except: readonly string[] = []): Promise<number | undefined> {
+export async function msUntilDue(
+  knex: Knex,
+  except: readonly string[] = [],
+  told?: { readonly message: string; readonly mostMs: number },
+): Promise<number | undefined> {
   const soonest =
     except.length === 0
       ? 'select min(run_at) as at from job_outbox where dispatched_at is null'
@@ -233,8 +247,10 @@ export async function msUntilDue(knex: Knex, except: readonly string[] = []): Pr
            select min(run_at) from job_outbox where dispatched_at is null and queue = queues.queue
          )) as at from queues where queue <> all(?::text[])`;
   const { rows } = await knex.raw<{ rows: { readonly ms: string | null }[] }>(
-    `select ceil(extract(epoch from at - clock_timestamp()) * 1000)::text as ms from (${soonest}) as soonest`,
-    except.length === 0 ? [] : [[...except]],
+    `select ms::text${told ? ', pg_notify(?, ? || least(ms, ?::bigint))' : ''} from (
+       select ceil(extract(epoch from at - clock_timestamp()) * 1000)::bigint as ms from (${soonest}) as soonest
+     ) as answer`,
+    [...(told ? [RELAY_CHANNEL, told.message, told.mostMs] : []), ...(except.length === 0 ? [] : [[...except]])],
   );
   const ms = rows[0]?.ms ?? null;
   return ms === null ? undefined : Number(ms);

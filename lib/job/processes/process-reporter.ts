@@ -51,7 +51,7 @@ export class ProcessReporter {
   private readonly handover: StatsFlusher;
   private readonly accounts: PeriodicTask;
   private endTally: (() => void) | undefined;
-  private vitals: ProcessMetricsSampler | undefined;
+  private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
   private readonly startedAt = Date.now();
   private readonly version = version();
@@ -84,7 +84,7 @@ export class ProcessReporter {
   }
 
   start(): void {
-    this.vitals = new ProcessMetricsSampler();
+    this.processMetrics = new ProcessMetricsSampler();
     this.heartbeat.start();
     this.latency.start();
     this.accounts.start();
@@ -118,7 +118,7 @@ export class ProcessReporter {
     await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
     await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
     await this.heartbeat.stop(deadline);
-    this.vitals?.stop();
+    this.processMetrics?.stop();
   }
 
   /** Flushes the statistics; while Redis is away they are kept in memory. */
@@ -139,7 +139,7 @@ export class ProcessReporter {
   private describe(redisMs: number | null): ProcessInfo {
     const { app, identity, config, snapshot } = this.options;
     const { running, quiet } = snapshot();
-    const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.vitals?.read() ?? {};
+    const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.processMetrics?.read() ?? {};
     return {
       identity,
       tree: treeIdOf(identity),

@@ -24,6 +24,11 @@ export function keyPrefix(queue: string): string {
 
 /** Keys of a queue beside bee-queue's (`jobs`, `waiting`, `active`, `delayed`, `failed`, `stalling`). */
 type OwnKey =
+  /**
+   * list: jobs that have woken an idle processor which has not fetched them yet; they come before those of `waiting`.
+   * Any fetch takes them, so those of a processor that has died on the way wait for a poll at most.
+   */
+  | 'offered'
   /** hash, id → `n:token`: deliveries without an outcome, and the fence of the latest. */
   | 'deliveries'
   /** zset by time of death: jobs that have died, until they are handed over to Postgres (outbox/dead-jobs.ts). */
@@ -60,6 +65,20 @@ export function semaphoreKey(jobName: string): string {
 export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'active' | 'delayed'): string {
   return keyPrefix(queue) + key;
 }
+
+/** Lua for `recall(p)`: jobs that were offered are the next of `waiting` again, in their order. Expects `call`. */
+export const RECALL_LUA = `
+local function recall(p)
+  while call('lmove', p..'offered', p..'waiting', 'LEFT', 'RIGHT') do end
+end
+`;
+
+/** Lua for `unqueue(p, id)`: takes a job that waits out of its queue. Expects `call`. @returns whether it was there. */
+export const UNQUEUE_LUA = `
+local function unqueue(p, id)
+  return call('lrem', p..'waiting', -1, id) > 0 or call('lrem', p..'offered', -1, id) > 0
+end
+`;
 
 /** Time for which the end of a job that went straight to Redis is remembered, ms (see JobEnqueuer). */
 export const RECENT_MS = 60_000;

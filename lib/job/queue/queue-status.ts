@@ -76,9 +76,9 @@ for _, key in ipairs(call('smembers', '${BLOCKED_KEY}')) do
   if p then blocked[p] = (blocked[p] or 0) + call('llen', key) end
 end
 for _, p in ipairs(KEYS) do
-  local id = call('lindex', p..'waiting', -1)
+  local id = call('lindex', p..'offered', -1) or call('lindex', p..'waiting', -1)
   for _, value in ipairs({
-    call('llen', p..'waiting'), call('llen', p..'active'), blocked[p] or 0, call('zcard', p..'delayed'),
+    call('llen', p..'waiting') + call('llen', p..'offered'), call('llen', p..'active'), blocked[p] or 0, call('zcard', p..'delayed'),
     call('get', p..'paused') or '', id and call('hget', p..'jobs', id) or ''
   }) do out[#out + 1] = value end
 end

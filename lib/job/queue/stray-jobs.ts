@@ -3,7 +3,7 @@ import { answerWithin, RedisScript } from '../../core/redis-script';
 import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey } from './keys';
 import { WAKE_LUA } from './queue-status';
 
-// Every record of a queue is in one of these: `waiting`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
+// Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
 // over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
 
 /** Lua for `blockedKeys()`: the keys of the lists of blocked jobs, by key prefix. Expects `call`. */
@@ -28,7 +28,7 @@ local call, out = redis.call, {}
 ${BLOCKED_LUA}
 local blocked = blockedKeys()
 for _, p in ipairs(KEYS) do
-  local placed = call('zcard', p..'dead') + call('llen', p..'waiting') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
+  local placed = call('zcard', p..'dead') + call('llen', p..'waiting') + call('llen', p..'offered') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
   for _, key in ipairs(blocked[p] or {}) do placed = placed + call('llen', key) end
   out[#out + 1] = placed ~= call('hlen', p..'jobs') and '1' or '0'
 end
@@ -77,7 +77,7 @@ ${BLOCKED_LUA}
 ${WAKE_LUA}
 ${OUTCOME_LUA}
 local lists, total, wanted = blockedKeys()[p] or {}, 0, #ARGV / 2
-table.insert(lists, p..'waiting'); table.insert(lists, p..'active')
+for _, list in ipairs({ 'waiting', 'offered', 'active' }) do table.insert(lists, p..list) end
 for _, key in ipairs(lists) do total = total + call('llen', key) end
 local known
 if wanted * total > ${MOST_COMPARED} then
@@ -180,7 +180,8 @@ export class StrayJobs {
   private async walk(queue: string): Promise<number> {
     const { enqueuedAt, blockedKeys } = await this.scan(queue);
     // Lists are read after the records, so that few moving jobs look lost; the script checks each again anyway.
-    for (const key of [...blockedKeys, queueKey(queue, 'waiting'), queueKey(queue, 'active')]) {
+    const lists = (['waiting', 'offered', 'active'] as const).map((key) => queueKey(queue, key));
+    for (const key of [...blockedKeys, ...lists]) {
       for await (const id of this.elements(key)) enqueuedAt.delete(id);
     }
     const strays = [...enqueuedAt].sort(([, one], [, other]) => one - other).map(([id]) => id);

@@ -113,7 +113,8 @@ for q, p in ipairs(KEYS) do
   if not place and call('lpos', p..'active', id) then place = 'active' end
   if not place and class and call('lpos', p..'blocked:'..class, id) then place = 'blocked' end
   local at = not place and call('lpos', p..'waiting', id, 'rank', -1)
-  if at then place, score = 'waiting', call('llen', p..'waiting') - 1 - at end
+  if at then place, score = 'waiting', call('llen', p..'offered') + call('llen', p..'waiting') - 1 - at
+  elseif not place and call('lpos', p..'offered', id) then place = 'waiting' end
   if place or text then
     for _, value in ipairs({ q, place or 'nowhere', score, text and '1' or '', text or '', call('hget', p..'progress', id) or '' }) do
       out[#out + 1] = value

@@ -3,7 +3,7 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { handOver } from '../outbox/dead-jobs';
 import { deleteRows, isUuid } from '../outbox/table';
-import { keyPrefix, OUTCOME_LUA, queueKey } from '../queue/keys';
+import { keyPrefix, OUTCOME_LUA, queueKey, UNQUEUE_LUA } from '../queue/keys';
 import { isRetrying, markersOf, queuedAt } from './entry';
 import {
   type BulkRun,
@@ -50,10 +50,11 @@ const MAX_BYTES = 1_000_000;
 const MOVE_SCRIPT = new RedisScript(`
 local call, now = redis.call, ARGV[1]
 ${OUTCOME_LUA}
+${UNQUEUE_LUA}
 local p, from, to, at, out = KEYS[1], ARGV[2], ARGV[3], ARGV[4], {}
 
 local function take(id)
-  if from == 'waiting' then return call('lrem', p..'waiting', -1, id) == 1 end
+  if from == 'waiting' then return unqueue(p, id) end
   return call('zrem', p..from, id) == 1
 end
 

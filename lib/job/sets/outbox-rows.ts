@@ -244,8 +244,8 @@ function textCondition(text: string): RowCondition {
   };
 }
 
-function likePattern(needle: string): string {
-  return `%${needle.replace(/[\\%_]/g, '\\$&')}%`;
+function likePattern(text: string): string {
+  return `%${text.replace(/[\\%_]/g, '\\$&')}%`;
 }
 
 /** A text to search for without regard to case, as filter-script.ts takes it. */

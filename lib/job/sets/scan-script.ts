@@ -2,7 +2,7 @@ import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { keyPrefix } from '../queue/keys';
 import { FILTER_LUA } from './filter-script';
-import type { Step } from './scan';
+import type { ScanStep } from './scan';
 
 /** A position in a scan: after this job, in the order of the scan. */
 export interface ScanPosition {
@@ -143,7 +143,7 @@ export async function runWalk(
   script: RedisScript,
   client: RedisClient,
   walk: Scan,
-  step: Step<ScanPosition>,
+  step: ScanStep<ScanPosition>,
 ): Promise<ScanChunk> {
   const { newestFirst, queues, filter, since, until, idsOnly = false } = walk;
   if (queues.length === 0) return { matched: 0, scanned: 0, done: true, position: step.after, values: [] };

@@ -65,9 +65,9 @@ export function foundJobs(queues: readonly string[], reply: readonly (string | n
 /** Maximum number of jobs that one request scans; more would take seconds. */
 const SCAN_LIMIT = 500_000;
 
-export interface Step<Position> {
+export interface ScanStep<P> {
   /** The step begins after this position. */
-  readonly after: Position | undefined;
+  readonly after: P | undefined;
   /** Matching jobs to skip. */
   readonly skip: number;
   /** Jobs wanted. */
@@ -76,29 +76,29 @@ export interface Step<Position> {
   readonly counting: boolean;
 }
 
-export interface StepResult<Position> {
+export interface ScanStepResult<P> {
   readonly matched: number;
   readonly scanned: number;
   /** true: no job is left after `position`. */
   readonly done: boolean;
-  readonly position: Position | undefined;
+  readonly position: P | undefined;
   readonly jobs: readonly FoundJob[];
 }
 
 /** Scans jobs in order, in steps that are bounded in time, so that Redis serves others between them. */
-export interface SetScanner<Position> {
-  step(step: Step<Position>): Promise<StepResult<Position>>;
-  positionOf(job: FoundJob): Position;
+export interface SetScanner<P> {
+  step(step: ScanStep<P>): Promise<ScanStepResult<P>>;
+  positionOf(job: FoundJob): P;
   /** Counts the jobs cheaply; undefined when only a scan can count them. */
   readonly size: (() => Promise<number>) | undefined;
 }
 
-interface WalkPage<Position> {
+interface ScanPage<P> {
   readonly jobs: readonly FoundJob[];
   readonly total: number | undefined;
   readonly complete: boolean;
   /** The position after which the next page begins; undefined when nothing follows. */
-  readonly next: Position | undefined;
+  readonly next: P | undefined;
 }
 
 /** Reads a page of a scan, and counts all matching jobs when that is wanted. */
@@ -106,7 +106,7 @@ export async function walkPage<P>(
   walker: SetScanner<P>,
   { offset, limit, count }: PageBounds,
   after: P | undefined,
-): Promise<WalkPage<P>> {
+): Promise<ScanPage<P>> {
   // After a cursor the count takes a scan of its own, from the beginning.
   const counting = count && !walker.size && after === undefined;
   const { matched, ...page } = await run(walker, { after, skip: offset, limit, counting });
@@ -122,7 +122,7 @@ export async function countWalk<P>(
   return { total: matched, complete };
 }
 
-async function run<P>(walker: SetScanner<P>, want: Step<P>) {
+async function run<P>(walker: SetScanner<P>, want: ScanStep<P>) {
   const jobs: FoundJob[] = [];
   const enough = want.counting ? Number.POSITIVE_INFINITY : want.skip + want.limit;
   let [matched, scanned, done, position] = [0, 0, false, want.after];
@@ -195,14 +195,14 @@ export async function readOutlines(client: RedisClient, walk: Scan, limit: numbe
   while (!done && jobs.length < limit) {
     const step = { after, skip: 0, limit: Math.min(CHUNK, limit - jobs.length), counting: false };
     const stretch = await runWalk(OUTLINE_SCRIPT, client, walk, step);
-    for (let i = 0; i + 5 < stretch.values.length; i += 6) jobs.push(outline(walk, stretch.values, i));
+    for (let i = 0; i + 5 < stretch.values.length; i += 6) jobs.push(readOutline(walk, stretch.values, i));
     after = stretch.position;
     done = stretch.done;
   }
   return { jobs, complete: done };
 }
 
-function outline({ queues }: Scan, values: readonly (string | number)[], start: number): JobOutline {
+function readOutline({ queues }: Scan, values: readonly (string | number)[], start: number): JobOutline {
   const [queue, id, at, name, attempts, error] = values.slice(start, start + 6);
   return {
     id: String(id),

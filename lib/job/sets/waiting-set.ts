@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { deleteDueRow, isUuid } from '../outbox/table';
-import { keyPrefix, queueKey } from '../queue/keys';
+import { keyPrefix, queueKey, RECALL_LUA } from '../queue/keys';
 import { describeJob, type JobEntry, markersOf } from './entry';
 import { FILTER_LUA } from './filter-script';
 import { ANY, completeRows, moveJobs } from './move-script';
@@ -19,7 +19,15 @@ import {
   type SetSources,
   writeCursor,
 } from './query';
-import { countWalk, type FoundJob, foundJobs, type SetScanner, type Step, type StepResult, walkPage } from './scan';
+import {
+  countWalk,
+  type FoundJob,
+  foundJobs,
+  type ScanStep,
+  type ScanStepResult,
+  type SetScanner,
+  walkPage,
+} from './scan';
 
 /** The jobs of one queue that wait to be fetched, next first. */
 export class WaitingList {
@@ -93,9 +101,11 @@ const SCRIPT = new RedisScript(`
 local call, p = redis.call, KEYS[1]
 local F = ARGV[1] ~= '' and cjson.decode(ARGV[1])
 ${FILTER_LUA}
+${RECALL_LUA}
 local last, skip, limit, counting = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4]), ARGV[5] == '1'
 local budget, ids = tonumber(ARGV[6]), tonumber(ARGV[7])
 local enough = counting and math.huge or skip + limit
+if call('exists', p..'offered') == 1 then recall(p) end
 local at = last ~= '' and call('lpos', p..'waiting', last, 'rank', -1)
 at = (at or call('llen', p..'waiting')) - 1
 
@@ -139,8 +149,8 @@ async function waitingStep(
   client: RedisClient,
   queue: string,
   filter: string,
-  { after = '', skip, limit, counting }: Step<string>,
-): Promise<StepResult<string>> {
+  { after = '', skip, limit, counting }: ScanStep<string>,
+): Promise<ScanStepResult<string>> {
   const args = [filter, after, ...[skip, limit, counting ? 1 : 0, WORK, IDS].map(String)];
   const reply = (await SCRIPT.run(client, [keyPrefix(queue)], args)) as (string | number)[];
   const [matched, scanned, done, last] = reply;

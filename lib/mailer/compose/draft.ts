@@ -80,7 +80,7 @@ export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings
 }
 
 /** The class that declares the method, so that an inherited action keeps its templates and texts. */
-function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name: string } {
+export function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name: string } {
   for (let at: unknown = mailer; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
     if (at.prototype && Object.hasOwn(at.prototype, action)) return at;
   }

@@ -53,12 +53,14 @@ function isAction(prototype: object, name: string): boolean {
 
 /**
  * Loads every preview of a folder: one exported subclass of `MailerPreview` per file. A missing folder has none.
+ * @param onFault as in `loadClasses`.
  * @throws UserError that names the file and the reason.
  */
-export function loadPreviews(folder: string): Previews {
+export function loadPreviews(folder: string, onFault?: (fault: UserError) => void): Previews {
   const previews = new Previews();
   loadClasses(folder, {
     isOne: isPreviewClass,
+    onFault,
     take: ([preview, another]) => {
       if (!preview || another) {
         throw new UserError('a file in the previews folder must export one subclass of MailerPreview');

@@ -47,6 +47,12 @@ export class Views {
     }
   }
 
+  /** @returns the source of a view. @throws TemplateError when it cannot be compiled. */
+  checked(view: string): string {
+    this.compile(view);
+    return fs.readFileSync(this.file(view), 'utf8');
+  }
+
   private compile(view: string): TemplateFunction {
     const known = this.compiled.get(view);
     if (known && this.options.cache) return known.run;

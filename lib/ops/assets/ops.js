@@ -11,7 +11,7 @@
   const { live: url, liveOn, liveOff } = document.body.dataset;
   const lamp = document.getElementById('live');
   if (!url || !lamp) return;
-  const SILENT_MS = 4000;
+  const UNRESPONSIVE_MS = 4000;
   const AGAIN_MS = 2500;
   const LOST_MS = 10_000;
   const REFUSED_MS = 10_000;
@@ -34,7 +34,7 @@
   let again;
   // Of a stream that tells something every second: when it last did.
   let heardAt;
-  // What is not heard of is not known, rather than as it was.
+  // Values that no longer arrive are shown as unknown, not as they were.
   const forget = () => {
     for (const number of document.querySelectorAll('[data-count]')) put(number, '–');
   };
@@ -92,9 +92,9 @@
   connect();
   // A worker whose loop is blocked ends no stream: another one is asked.
   setInterval(() => {
-    if (heardAt === undefined || performance.now() - heardAt < SILENT_MS) return;
+    if (heardAt === undefined || performance.now() - heardAt < UNRESPONSIVE_MS) return;
     // Should it be the blocked one again, which takes one connection more, that is noticed sooner.
-    heardAt = performance.now() - SILENT_MS + AGAIN_MS;
+    heardAt = performance.now() - UNRESPONSIVE_MS + AGAIN_MS;
     source.close();
     lose();
     connect();

@@ -36,10 +36,12 @@
     for (const target of targets.get(key) ?? []) set(target, value);
   };
 
-  const renew = async (shapes) => {
+  const renew = async (fingerprints) => {
     const stale = [...document.querySelectorAll('[data-part]')].filter(
       (part) =>
-        shapes[part.dataset.part] !== undefined && shapes[part.dataset.part] !== part.dataset.shape && !inUse(part),
+        fingerprints[part.dataset.part] !== undefined &&
+        fingerprints[part.dataset.part] !== part.dataset.fingerprint &&
+        !inUse(part),
     );
     if (stale.length === 0 || renewing) return;
     renewing = true;
@@ -67,15 +69,15 @@
   const inUse = (part) =>
     part.contains(document.activeElement) || (CALM.has(part.dataset.part) && part.matches(':hover'));
 
-  document.addEventListener('live:overview', ({ detail: { values, shapes } }) => {
+  document.addEventListener('live:overview', ({ detail: { values, fingerprints } }) => {
     for (const [key, value] of Object.entries(values)) {
       told.set(key, value);
       put(key, value);
     }
-    renew(shapes);
+    renew(fingerprints);
   });
 
-  // Who is not heard of is not known, rather than as it was.
+  // A process without heartbeats is shown as unknown, not as it was.
   document.addEventListener('live:lost', () => {
     lost ??= setTimeout(() => {
       for (const process of document.querySelectorAll('.proc')) {

@@ -10,22 +10,22 @@ import {
 } from '../../tree/time-series';
 import type { OpsContext } from '../ui/context';
 import type { Formatter } from '../ui/format';
-import { chartsOf, type Plot } from './charts';
+import { type Chart, chartsOf } from './charts';
 
-/** Rows of the table that accompanies the plots. */
+/** Rows of the table that accompanies the charts. */
 const ROWS = 12;
 
-interface PlotTree {
+interface ChartTree {
   readonly place: string;
   readonly limitMb: number | null;
 }
 
-/** The frames of the plots, what the page's script draws in them, and a table for those who have no script. */
-interface PlotsView {
+/** The frames of the charts, what the page's script draws in them, and a table for those who have no script. */
+interface ChartsView {
   readonly range: FigureRange;
   readonly ranges: readonly FigureRange[];
   readonly of: 'tree' | 'all';
-  readonly plots: readonly Plot[];
+  readonly charts: readonly Chart[];
   /** Start of each step, s since 1970. */
   readonly at: readonly number[];
   readonly rows: readonly { readonly time: string; readonly values: readonly (number | null)[] }[];
@@ -33,13 +33,13 @@ interface PlotsView {
 }
 
 /** @param tree undefined when only the sum of all trees can be shown. @throws errors of Redis. */
-export async function plotsView(
+export async function chartsView(
   redis: Redis,
   ctx: Pick<OpsContext, 'query'>,
-  tree: PlotTree | undefined,
+  tree: ChartTree | undefined,
   latencyWarningMs: number,
   format: Formatter,
-): Promise<PlotsView> {
+): Promise<ChartsView> {
   const range = isFigureRange(ctx.query.range) ? ctx.query.range : '1h';
   const of = ctx.query.of === 'all' || !tree ? 'all' : 'tree';
   const history = new TimeSeries(redis.client);
@@ -48,24 +48,24 @@ export async function plotsView(
   const ofTree = tree && (await read(tree.place));
   const steps = of === 'all' || !ofTree ? await read(ALL_TREES) : ofTree;
   const memory = tree && ofTree ? { steps: ofTree, limitMb: tree.limitMb } : null;
-  const plots = chartsOf({ steps, memory, range, latencyWarningMs, now }, format);
+  const charts = chartsOf({ steps, memory, range, latencyWarningMs, now }, format);
   return {
     range,
     ranges: FIGURE_RANGES.map(({ name }) => name),
     of,
-    plots,
+    charts,
     at: steps.map(({ at }) => at.getTime() / 1000),
-    rows: rowsOf(steps, plots, range),
+    rows: rowsOf(steps, charts, range),
     empty: steps.every(({ figures }) => figures === undefined),
   };
 }
 
-function rowsOf(steps: readonly FigureStep[], plots: readonly Plot[], range: FigureRange): PlotsView['rows'] {
+function rowsOf(steps: readonly FigureStep[], charts: readonly Chart[], range: FigureRange): ChartsView['rows'] {
   const every = steps.length / ROWS;
   const last = steps.findLastIndex(({ figures }) => figures !== undefined);
   if (last === -1) return [];
-  const series = plots.filter(({ stacked }) => !stacked).flatMap((plot) => plot.series);
-  const totals = plots.filter(({ stacked }) => stacked);
+  const series = charts.filter(({ stacked }) => !stacked).flatMap((chart) => chart.series);
+  const totals = charts.filter(({ stacked }) => stacked);
   const indexes = Array.from({ length: ROWS }, (_, i) => last - (ROWS - 1 - i) * every).filter(
     (i) => steps[i]?.figures,
   );
@@ -73,7 +73,7 @@ function rowsOf(steps: readonly FigureStep[], plots: readonly Plot[], range: Fig
     time: stepMsOf(range) < 60_000 ? (steps[i]?.at.toISOString().slice(11, 19) ?? '') : clock(steps[i]?.at),
     values: [
       ...series.map(({ values }) => values[i] ?? null),
-      ...totals.map((plot) => sum(plot.series.map(({ values }) => values[i] ?? null))),
+      ...totals.map((chart) => sum(chart.series.map(({ values }) => values[i] ?? null))),
     ],
   }));
 }
@@ -89,10 +89,10 @@ function clock(at: Date | undefined): string {
 }
 
 /** Data for the page's script. */
-export function plotData({ at, plots }: PlotsView): object {
+export function chartData({ at, charts }: ChartsView): object {
   return {
     at,
-    plots: plots.map(({ key, series, stacked, max, ticks, limit, total }) => ({
+    charts: charts.map(({ key, series, stacked, max, ticks, limit, total }) => ({
       key,
       stacked,
       max,

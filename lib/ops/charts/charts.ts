@@ -10,7 +10,7 @@ const SOON_S = 5;
 /** Number of queues with a line of their own. */
 const QUEUES = 3;
 
-interface PlotSource {
+interface ChartSource {
   /** Steps of the tree, or of all trees together. */
   readonly steps: readonly FigureStep[];
   /** Steps of the tree; null when no tree is shown. */
@@ -22,8 +22,8 @@ interface PlotSource {
 
 type Figures = NonNullable<FigureStep['figures']>;
 
-/** All plots of the overview. */
-export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
+/** All charts of the overview. */
+export function chartsOf(source: ChartSource, format: Formatter): Chart[] {
   const { steps, range, now, memory } = source;
   const stepS = stepMsOf(range) / 1000;
   // Seconds whose rollup is not written yet are not idle ones: rates of the last steps count only written seconds.
@@ -41,10 +41,10 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
     unit: (value: number) => string,
   ): Series => {
     const latest = latestOf(values);
-    return { label: t(`plots.series.${key}`), look, values, latest: latest === null ? '–' : unit(latest) };
+    return { label: t(`charts.series.${key}`), look, values, latest: latest === null ? '–' : unit(latest) };
   };
   const ms = (value: number) => t('time.ms', { n: plain(value) });
-  const perMin = (value: number) => t('plots.perMin', { n: plain(value) });
+  const perMin = (value: number) => t('charts.perMin', { n: plain(value) });
   const times = (counts: (figures: Figures) => readonly number[], slowest: (figures: Figures) => number) =>
     (
       [
@@ -62,8 +62,8 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
   // Rates below one a second are shown per minute: nobody reads 0.0167/s.
   const busy = each(({ sums }, span) => sums.requests / span).some((value) => (value ?? 0) >= 1);
   const perMinute = (pick: (figures: Figures) => number) => each((figures, span) => (pick(figures) / span) * 60);
-  const plots: Plot[] = [
-    plot(
+  const charts: Chart[] = [
+    chart(
       'requests',
       [
         busy
@@ -81,9 +81,9 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
             ),
       ],
       format,
-      busy ? '/s' : t('plots.unit.jobs'),
+      busy ? '/s' : t('charts.unit.jobs'),
     ),
-    plot(
+    chart(
       'response',
       times(
         ({ duration }) => duration,
@@ -91,7 +91,7 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
       ),
       format,
     ),
-    plot(
+    chart(
       'queueTime',
       times(
         ({ queued }) => queued,
@@ -99,7 +99,7 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
       ),
       format,
     ),
-    plot(
+    chart(
       'errors',
       [
         line(
@@ -117,7 +117,7 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
       ],
       format,
     ),
-    plot(
+    chart(
       'jobs',
       [
         line(
@@ -135,18 +135,18 @@ export function chartsOf(source: PlotSource, format: Formatter): Plot[] {
       ],
       format,
     ),
-    latencyPlot(source, format),
+    latencyChart(source, format),
   ];
-  if (memory) plots.push(memoryPlot(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, format));
-  return plots;
+  if (memory) charts.push(memoryChart(memory.steps, memory.limitMb, RECYCLE_THRESHOLD, format));
+  return charts;
 }
 
-function plot(key: Plot['key'], series: readonly Series[], { t }: Formatter, unit = t(`plots.unit.${key}`)): Plot {
+function chart(key: Chart['key'], series: readonly Series[], { t }: Formatter, unit = t(`charts.unit.${key}`)): Chart {
   const greatest = Math.max(...series.flatMap(({ values }) => values.map((value) => value ?? 0)));
   const max = roundUp(greatest);
   return {
     key,
-    title: t(`plots.title.${key}`),
+    title: t(`charts.title.${key}`),
     unit,
     series,
     stacked: false,
@@ -159,7 +159,7 @@ function plot(key: Plot['key'], series: readonly Series[], { t }: Formatter, uni
 }
 
 /** Latency of each queue, s. The queues with the longest get a line of their own. */
-function latencyPlot({ steps, latencyWarningMs }: PlotSource, format: Formatter): Plot {
+function latencyChart({ steps, latencyWarningMs }: ChartSource, format: Formatter): Chart {
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.latencies ?? {})))];
   const longest = (name: string) => Math.max(...steps.map(({ figures }) => figures?.latencies[name] ?? 0));
   const shown = names.sort((a, b) => longest(b) - longest(a) || compareText(a, b)).slice(0, QUEUES);
@@ -175,7 +175,7 @@ function latencyPlot({ steps, latencyWarningMs }: PlotSource, format: Formatter)
     };
   });
   const limit = latencyWarningMs > 0 ? latencyWarningMs / 1000 : null;
-  const drawn = plot('latency', series, format);
+  const drawn = chart('latency', series, format);
   const late = limit !== null && series.some(({ values }) => (latestOf(values) ?? 0) > limit);
   return { ...drawn, limit: limit !== null && limit <= drawn.max ? limit : null, late };
 }
@@ -185,7 +185,7 @@ function plain(value: number): string {
 }
 
 /** Memory of each process of a tree, stacked. @param share of the limit above which workers are recycled. */
-function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share: number, format: Formatter): Plot {
+function memoryChart(steps: readonly FigureStep[], limitMb: number | null, share: number, format: Formatter): Chart {
   const { t } = format;
   const names = [...new Set(steps.flatMap(({ figures }) => Object.keys(figures?.memory ?? {})))].sort(inOrder);
   const series = names.map((name): Series => {
@@ -204,7 +204,7 @@ function memoryPlot(steps: readonly FigureStep[], limitMb: number | null, share:
   const latest = latestOf(totals.map((total) => total ?? null));
   return {
     key: 'memory',
-    title: t('plots.title.memory'),
+    title: t('charts.title.memory'),
     unit: 'MB',
     series,
     stacked: true,
@@ -259,7 +259,7 @@ interface Tick {
 }
 
 /** Series that share one time axis and one unit. */
-export interface Plot {
+export interface Chart {
   readonly key: 'requests' | 'response' | 'queueTime' | 'errors' | 'jobs' | 'latency' | 'memory';
   readonly title: string;
   /** Unit of the axis and of all values. */

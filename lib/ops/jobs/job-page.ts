@@ -90,7 +90,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     title: job.class ?? ctx.state.t('jobs.unnamed'),
     ...shown,
     page,
-    acts: page ? page.actions : [],
+    actions: page ? page.actions : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
     everything: rules.everything,
     mailsShown: MAILS_SHOWN,

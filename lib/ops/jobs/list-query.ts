@@ -101,7 +101,7 @@ function orRefuse(name: string, value: string, check: () => void): void {
 /** A set of jobs with a paged list. The texts are `jobs.<name>`. */
 export interface SetPage {
   readonly name: ListedSet;
-  /** Actions on its jobs. The texts are `jobs.acts.<name>`. */
+  /** Actions on its jobs. The texts are `jobs.actions.<name>`. */
   readonly actions: readonly JobAction[];
   /** Its default order by time. */
   readonly newestFirst: boolean;

@@ -48,7 +48,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   const locals = {
     title: t(`jobs.${page.name}.title`),
     page,
-    acts: page.actions,
+    actions: page.actions,
     rows,
     paging,
     complete,

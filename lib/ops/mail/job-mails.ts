@@ -22,8 +22,8 @@ export async function mailsOf(
   if (!enqueuedAt) return [];
   try {
     const rows = await new Deliveries(site.knex).ofJob(id, enqueuedAt, MAILS_SHOWN + 1);
-    const told = rows.length === 0 ? [] : await withJobs(site, rows);
-    return told.map((row) =>
+    const withTheirJobs = rows.length === 0 ? [] : await withJobs(site, rows);
+    return withTheirJobs.map((row) =>
       everything ? { ...row, href: deliveryPath(row) } : { ...withoutAddresses(row), href: null },
     );
   } catch {

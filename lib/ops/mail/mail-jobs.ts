@@ -20,14 +20,14 @@ export interface MailJob {
   /** Path of its page; null when its record is gone. */
   readonly href: string | null;
   /** Time of its next run; null when it is unknown. */
-  readonly nextTry: Date | null;
+  readonly nextAttemptAt: Date | null;
 }
 
 /** A delivery record with the state of its job. */
 export type ToldDelivery = DeliveryRow & {
   readonly outcome: Outcome;
   /** Time of the next attempt; null when there is none or it is unknown. */
-  readonly nextTry: Date | null;
+  readonly nextAttemptAt: Date | null;
   /** null for a mail that was not sent by a job. */
   readonly job: MailJob | null;
 };
@@ -53,24 +53,24 @@ export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'kne
       const [id = NO_JOB] = row.key.split('/');
       const job = id === NO_JOB ? null : await jobOf(id);
       const outcome = outcomeOf(row, job);
-      return { ...row, outcome, nextTry: outcome === 'retrying' ? (job?.nextTry ?? null) : null, job };
+      return { ...row, outcome, nextAttemptAt: outcome === 'retrying' ? (job?.nextAttemptAt ?? null) : null, job };
     }),
   );
 }
 
 async function lookUp(sources: Parameters<typeof findJob>[0], id: string): Promise<MailJob> {
-  if (!isRef({ id })) return { id, place: 'gone', href: null, nextTry: null };
+  if (!isRef({ id })) return { id, place: 'gone', href: null, nextAttemptAt: null };
   try {
     const { place, entry } = await findJob(sources, { id });
     const isTimed = place === 'retry' || place === 'scheduled';
-    return { id, place, href: entry ? jobPath(entry) : null, nextTry: (isTimed && entry?.at) || null };
+    return { id, place, href: entry ? jobPath(entry) : null, nextAttemptAt: (isTimed && entry?.at) || null };
   } catch {
     return unheardOf(id);
   }
 }
 
 function unheardOf(id: string): MailJob {
-  return { id, place: undefined, href: null, nextTry: null };
+  return { id, place: undefined, href: null, nextAttemptAt: null };
 }
 
 function outcomeOf({ state, error }: DeliveryRow, job: MailJob | null): Outcome {

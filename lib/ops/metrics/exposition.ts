@@ -3,7 +3,7 @@ import type { HistogramData } from '../../support/histogram';
 import type { Scrape } from './scrape';
 
 /** Shape of a metric in prom-client's aggregation of processes, which formats the text for us. */
-interface Told {
+interface RenderedFamily {
   readonly name: string;
   readonly help: string;
   readonly type: Family['type'];
@@ -19,11 +19,11 @@ interface SeriesValue {
 
 /** Formats the scrape in Prometheus's text format; families without a value are left out. */
 export async function expose(families: readonly Family[], scrape: Scrape): Promise<string> {
-  const told = families.map((family) => render(family, scrape)).filter(({ values }) => values.length > 0);
-  return AggregatorRegistry.aggregate([told]).metrics();
+  const rendered = families.map((family) => render(family, scrape)).filter(({ values }) => values.length > 0);
+  return AggregatorRegistry.aggregate([rendered]).metrics();
 }
 
-function render(family: Family, scrape: Scrape): Told {
+function render(family: Family, scrape: Scrape): RenderedFamily {
   const { name, help, type, shared } = family;
   const whose = shared ? {} : { tree: scrape.treeName };
   const values =

@@ -107,22 +107,22 @@ interface Place {
   readonly processes: readonly {
     readonly pssMb: number | null;
     /** undefined before the first heartbeat. */
-    readonly vitals: ProcessMetrics | undefined;
+    readonly processMetrics: ProcessMetrics | undefined;
     readonly pool: PoolStats | undefined;
   }[];
 }
 
-function placesOf({ stats, vitals }: TreeStatus): Place[] {
+function placesOf({ stats, processMetrics }: TreeStatus): Place[] {
   const places = new Map<string, Place['processes']>();
   const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
-  add('primary', { pssMb: vitals.pssMb, vitals, pool: stats.single?.pool });
+  add('primary', { pssMb: processMetrics.pssMb, processMetrics, pool: stats.single?.pool });
   for (const { index, pssMb, lastStatus } of stats.workerStatus) {
     const status = reported(lastStatus);
-    add(`web.${index}`, { pssMb, vitals: status, pool: status?.pool });
+    add(`web.${index}`, { pssMb, processMetrics: status, pool: status?.pool });
   }
   for (const { pid, pssMb, lastStatus } of processorsOf(stats)) {
     const status = reported(lastStatus);
-    if (pid !== null) add('jobs', { pssMb, vitals: status, pool: status?.pool });
+    if (pid !== null) add('jobs', { pssMb, processMetrics: status, pool: status?.pool });
   }
   return [...places].map(([name, processes]) => ({ name, processes }));
 }
@@ -157,7 +157,7 @@ export const PROCESSES: readonly Family[] = [
     name: 'catamount_process_resident_memory_bytes',
     type: 'gauge',
     help: 'Resident set size (RSS).',
-    read: (scrape) => byPlace(scrape, ({ vitals }) => vitals && vitals.rssMb * MIB, sum),
+    read: (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics && processMetrics.rssMb * MIB, sum),
   },
   {
     name: 'catamount_process_cpu_seconds_total',
@@ -170,13 +170,13 @@ export const PROCESSES: readonly Family[] = [
     name: 'catamount_process_event_loop_lag_p99_seconds',
     type: 'gauge',
     help: "99th percentile of the event loop's delay over the last second or so.",
-    read: (scrape) => byPlace(scrape, ({ vitals }) => vitals && vitals.lagP99Ms / 1000, most),
+    read: (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics && processMetrics.lagP99Ms / 1000, most),
   },
   {
     name: 'catamount_process_event_loop_utilization_ratio',
     type: 'gauge',
     help: 'Share of the last second or so in which the event loop was busy, 0 to 1.',
-    read: (scrape) => byPlace(scrape, ({ vitals }) => vitals?.utilization, most),
+    read: (scrape) => byPlace(scrape, ({ processMetrics }) => processMetrics?.utilization, most),
   },
   {
     name: 'catamount_postgres_pool_connections',

@@ -46,9 +46,13 @@ export function healthSummary(
   return { tone, icon, title: judgementTitle(judgement, format), line, issues: lines };
 }
 
-function lineOf({ treeStatus, silent }: TreeHealth, { redis, queues }: SystemStatus, format: Formatter): string {
+function lineOf(
+  { treeStatus, unresponsiveFor }: TreeHealth,
+  { redis, queues }: SystemStatus,
+  format: Formatter,
+): string {
   const { t, span } = format;
-  if (silent !== null) return t('overview.say.unheard', { span: silent });
+  if (unresponsiveFor !== null) return t('overview.say.unheard', { span: unresponsiveFor });
   if (!redis.ok)
     return t(
       treeStatus.stats.workers > 0 || treeStatus.stats.single
@@ -88,7 +92,11 @@ export interface TreeTab {
   readonly percent: number;
 }
 
-export function treeTab({ treeStatus, own, silent, issues }: TreeHealth, current: boolean, format: Formatter): TreeTab {
+export function treeTab(
+  { treeStatus, own, unresponsiveFor, issues }: TreeHealth,
+  current: boolean,
+  format: Formatter,
+): TreeTab {
   const { id, name, stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
   const requests = load(treeStatus);
@@ -100,11 +108,14 @@ export function treeTab({ treeStatus, own, silent, issues }: TreeHealth, current
   return {
     id,
     name,
-    tone: silent === null ? (bySeverity(issues)[0]?.level ?? 'ok') : 'unknown',
+    tone: unresponsiveFor === null ? (bySeverity(issues)[0]?.level ?? 'ok') : 'unknown',
     href: hrefOf('/ops', own ? null : id),
     current,
-    figures: silent === null ? figures.join(' · ') : format.t('overview.trees.silent', { span: silent }),
-    percent: silent === null ? Math.min(100, share ?? 0) : 0,
+    figures:
+      unresponsiveFor === null
+        ? figures.join(' · ')
+        : format.t('overview.trees.unresponsive', { span: unresponsiveFor }),
+    percent: unresponsiveFor === null ? Math.min(100, share ?? 0) : 0,
   };
 }
 
@@ -178,14 +189,14 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
 
 const DAY_MS = 86_400_000;
 
-/** The newest first. @param acts operators' actions on jobs, queues and mails, which all trees share. */
+/** The newest first. @param actions operators' actions on jobs, queues and mails, which all trees share. */
 export function eventLines(
   events: readonly RecentEvent[],
   format: Formatter,
   most: number,
-  acts: readonly RecentEvent[] = [],
+  actions: readonly RecentEvent[] = [],
 ): EventLine[] {
-  const all = [...events, ...acts].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+  const all = [...events, ...actions].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
   return all.slice(0, most).map((event) => {
     const at = new Date(event.at);
     const look = isNotable(event.name) ? LOOKS[event.name] : calm;
@@ -283,14 +294,15 @@ const LONGEST = 120;
 const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
-function issueWords({ code, figures, death, holders, detail }: Issue, format: Formatter): IssueWords {
+function issueWords({ code, figures, termination, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t, redacted } = format;
   const values: Record<string, unknown> = { ...figures };
   for (const [name, figure] of Object.entries(figures))
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
-  if (death !== undefined) values.cause = death ? format.cause(death) : '';
+  if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   values.detail = redacted ? '' : (detail ?? '').slice(0, LONGEST);
-  values.doing = values.detail === '' ? '' : t('overview.issue.doing', { what: format.work(String(values.detail)) });
+  values.activity =
+    values.detail === '' ? '' : t('overview.issue.activity', { what: format.work(String(values.detail)) });
   values.holders = format.holders(holders ?? []);
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
@@ -317,7 +329,7 @@ export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | '
 
 /** Path of the page with the issue's cause. */
 function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
-  if (code === 'treeSilent' || code === 'otherTree')
+  if (code === 'treeUnresponsive' || code === 'otherTree')
     return hrefOf('/ops', subject === undefined || subject === ownId ? null : subject);
   const to = HREFS[code];
   return typeof to === 'string' ? to : to(encodeURIComponent(subject ?? ''));
@@ -326,37 +338,38 @@ function issueHref({ code, subject }: Issue, ownId: string | undefined): string 
 const ofWorker = (slot: string) => `${PROCESSES}#worker-${slot}`;
 const ofQueue = (queue: string) => `/ops/jobs/queues/${queue}`;
 
-const HREFS: Readonly<Record<Exclude<IssueCode, 'treeSilent' | 'otherTree'>, string | ((subject: string) => string)>> =
-  {
-    noPrimary: '/ops',
-    nobodyServes: PROCESSES,
-    restarts: ofWorker,
-    hot: ofWorker,
-    silent: ofWorker,
-    crashLoop: `${PROCESSES}#jobs`,
-    jobsRestart: `${PROCESSES}#jobs`,
-    jobsStopped: `${PROCESSES}#jobs`,
-    jobsQuiet: `${PROCESSES}#jobs`,
-    jobsSilent: `${PROCESSES}#jobs`,
-    listenDeaf: '#postgres',
-    shed: '#throughput',
-    serverErrors: '#throughput',
-    memory: '#memory',
-    phase: PROCESSES,
-    redisAway: '/ops',
-    postgresAway: '/ops',
-    foreign: '/ops/jobs/scheduled',
-    redisEmptied: '#events',
-    paused: ofQueue,
-    late: ofQueue,
-    slotsHeld: '/ops/jobs/busy',
-    unserved: ofQueue,
-    failing: (name) => `/ops/jobs/classes/${name}`,
-    deaths: '/ops/jobs/dead',
-    cronFails: '/ops/jobs/cron',
-    connections: '#postgres',
-    connectionsPlanned: '#postgres',
-    redisFull: '#redis',
-    eviction: '#redis',
-    mailFails: '/ops/mail/deliveries?state=failed',
-  };
+const HREFS: Readonly<
+  Record<Exclude<IssueCode, 'treeUnresponsive' | 'otherTree'>, string | ((subject: string) => string)>
+> = {
+  noPrimary: '/ops',
+  nobodyServes: PROCESSES,
+  restarts: ofWorker,
+  hot: ofWorker,
+  unresponsive: ofWorker,
+  crashLoop: `${PROCESSES}#jobs`,
+  jobsRestart: `${PROCESSES}#jobs`,
+  jobsStopped: `${PROCESSES}#jobs`,
+  jobsQuiet: `${PROCESSES}#jobs`,
+  jobsUnresponsive: `${PROCESSES}#jobs`,
+  listenDeaf: '#postgres',
+  shed: '#throughput',
+  serverErrors: '#throughput',
+  memory: '#memory',
+  phase: PROCESSES,
+  redisAway: '/ops',
+  postgresAway: '/ops',
+  foreign: '/ops/jobs/scheduled',
+  redisEmptied: '#events',
+  paused: ofQueue,
+  late: ofQueue,
+  slotsHeld: '/ops/jobs/busy',
+  unserved: ofQueue,
+  failing: (name) => `/ops/jobs/classes/${name}`,
+  deaths: '/ops/jobs/dead',
+  cronFails: '/ops/jobs/cron',
+  connections: '#postgres',
+  connectionsPlanned: '#postgres',
+  redisFull: '#redis',
+  eviction: '#redis',
+  mailFails: '/ops/mail/deliveries?state=failed',
+};

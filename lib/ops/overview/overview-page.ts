@@ -1,6 +1,6 @@
 import { snakeCase } from '../../support/snake-case';
 import { ProblemError } from '../../web/context';
-import { plotData, plotsView } from '../charts/charts-view';
+import { chartData, chartsView } from '../charts/charts-view';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { tellCounts } from '../ui/event-stream';
 
@@ -38,12 +38,12 @@ export const overviewRoutes: PageModule = async (site) => {
       {
         title: ctx.state.t('overview.title'),
         live: hrefOf(`${HOME}/events`, chosenTree(ctx)),
-        scripts: ['overview.js', 'uPlot.iife.min.js', 'plots.js'],
+        scripts: ['overview.js', 'uPlot.iife.min.js', 'charts.js'],
         view,
-        ...(await plotsFor(ctx, view)),
+        ...(await chartsFor(ctx, view)),
         told: await flashes.flash(ctx),
         patch,
-        shapes: layoutFingerprints(view),
+        fingerprints: layoutFingerprints(view),
         requestId: ctx.requestId,
         to: (path: string) => hrefOf(path, machine && !machine.own ? machine.id : null),
       },
@@ -51,18 +51,18 @@ export const overviewRoutes: PageModule = async (site) => {
     );
   });
 
-  const plotsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
+  const chartsFor = async (ctx: OpsContext, { machine }: OverviewView) => {
     const tree = machine ? { place: machine.place, limitMb: machine.limitMb } : undefined;
     const { latencyWarningMs } = site.config.jobs;
-    const plots = await plotsView(site.redis, ctx, tree, latencyWarningMs, Formatter.of(ctx)).catch(() => null);
-    const plotsAddress = `${HOME}/plots.json${ctx.search}`;
-    return { plots, plotsAddress, plotJson: plots && scriptText(plotData(plots)) };
+    const charts = await chartsView(site.redis, ctx, tree, latencyWarningMs, Formatter.of(ctx)).catch(() => null);
+    const chartsAddress = `${HOME}/charts.json${ctx.search}`;
+    return { charts, chartsAddress, chartJson: charts && scriptText(chartData(charts)) };
   };
 
-  site.router.get(`${HOME}/plots`, async (ctx) => {
-    const { plots } = await plotsFor(ctx, await look(ctx));
-    if (!plots) throw localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
-    ctx.body = plotData(plots);
+  site.router.get(`${HOME}/charts`, async (ctx) => {
+    const { charts } = await chartsFor(ctx, await look(ctx));
+    if (!charts) throw localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
+    ctx.body = chartData(charts);
   });
 
   site.router.get(`${HOME}/events`, (ctx) => follow(site, ctx, () => look(ctx)));
@@ -91,7 +91,7 @@ function follow(site: PageContext, ctx: OpsContext, look: () => Promise<Overview
     if (!view) return;
     const values = liveValues(view, word);
     const news = shown.newOf(values);
-    if (stream.send('overview', { values: news, shapes: layoutFingerprints(view) })) shown.note(values, news);
+    if (stream.send('overview', { values: news, fingerprints: layoutFingerprints(view) })) shown.note(values, news);
   };
   // The rendered page is already a moment old, so the first update is sent at once.
   void tell().catch(() => undefined);

@@ -22,7 +22,7 @@ interface MachineView {
   readonly limitMb: number | null;
   /** True for the tree that serves the page. */
   readonly own: boolean;
-  readonly silent: boolean;
+  readonly unresponsive: boolean;
   readonly line: string;
   /** Its processes, the primary first. */
   readonly nodes: readonly CardView[];
@@ -73,7 +73,7 @@ export function overviewView(
     verdict: healthSummary(shown, systemStatus, judgement, format),
     trees: trees.length > 1 || !redis.ok ? trees.map((tree) => treeTab(tree, tree === shown, format)) : null,
     othersUnknown: !redis.ok,
-    machine: shown ? machineView(shown, valueIn(systemStatus.acts), format) : null,
+    machine: shown ? machineView(shown, valueIn(systemStatus.actions), format) : null,
     dependencies: dependencyViews(
       systemStatus,
       plannedConnections(judgement.trees),
@@ -87,14 +87,14 @@ export function overviewView(
 }
 
 /** Viewers are told neither what a process printed nor the path of a request. */
-function redactedIssue({ detail: _detail, death, ...issue }: Issue): Issue {
-  if (death === undefined) return issue;
-  return { ...issue, death: death && { ...death, words: null, doing: null } };
+function redactedIssue({ detail: _detail, termination, ...issue }: Issue): Issue {
+  if (termination === undefined) return issue;
+  return { ...issue, termination: termination && { ...termination, message: null, activity: null } };
 }
 
 function machineView(
-  { treeStatus, own, silent, nodes }: TreeHealth,
-  acts: readonly RecentEvent[] | undefined,
+  { treeStatus, own, unresponsiveFor, nodes }: TreeHealth,
+  actions: readonly RecentEvent[] | undefined,
   format: Formatter,
 ): MachineView {
   const { t } = format;
@@ -115,11 +115,11 @@ function machineView(
     place,
     limitMb: stats.memory.limitMb,
     own,
-    silent: silent !== null,
-    line: silent === null ? known : t('overview.say.unheard', { span: silent }),
+    unresponsive: unresponsiveFor !== null,
+    line: unresponsiveFor === null ? known : t('overview.say.unheard', { span: unresponsiveFor }),
     nodes: nodes.map(cardView),
-    memory: memoryView(treeStatus, nodes, format, silent === null),
-    events: eventLines(treeStatus.events, format, EVENTS, acts),
+    memory: memoryView(treeStatus, nodes, format, unresponsiveFor === null),
+    events: eventLines(treeStatus.events, format, EVENTS, actions),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
   };
@@ -210,10 +210,10 @@ const WORKER = 'worker-';
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
 
 function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
-  const { vitals, stats } = treeStatus;
+  const { processMetrics, stats } = treeStatus;
   return nodes.flatMap((node): Size[] => {
     const { id, name } = node;
-    if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: vitals.pssMb ?? vitals.rssMb }];
+    if (node.kind === 'primary') return [{ id, name, shade: 'p', mb: processMetrics.pssMb ?? processMetrics.rssMb }];
     if (node.kind === 'jobs') {
       const sizes = processorsOf(stats)
         .filter(({ pid }) => pid !== null)
@@ -232,8 +232,8 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
 
 /** Sums the sizes in one slot, which has two processes during a replacement. @returns null when none is known. */
 function sumOf(sizes: readonly (number | undefined)[]): number | null {
-  const told = sizes.filter((mb) => mb !== undefined);
-  return told.length === 0 ? null : told.reduce((sum, size) => sum + size, 0);
+  const known = sizes.filter((mb) => mb !== undefined);
+  return known.length === 0 ? null : known.reduce((sum, size) => sum + size, 0);
 }
 
 function freeOf(mb: number, x: number, { t }: Formatter): MemoryView['free'] {

@@ -1,4 +1,4 @@
-import type { NextTry, SlotStatus, Termination, TreeStatus, WorkerStats, WorkerStatus } from '../../cluster/status';
+import type { NextRestart, SlotStatus, Termination, TreeStatus, WorkerStats, WorkerStatus } from '../../cluster/status';
 import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
 import type { TreeCommand } from '../../tree/tree-commands';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
@@ -139,7 +139,7 @@ function stateOf(slotted: Slotted, format: Formatter): State {
     return { ...draining, say: `${say} ${cutOff}` };
   }
   if (isRestarting(slot, { current, outgoing })) {
-    const say = terminationText(slot.death, slot.nextTry, format);
+    const say = terminationText(slot.lastTermination, slot.nextRestart, format);
     return { tone: 'bad', line: 'cut', icon: 'restart', phase: phase('restarting'), say };
   }
   return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: t('overview.say.starts') };
@@ -155,13 +155,13 @@ function readyState(
   const phase = t('overview.phase.ready');
   const heartbeatAgeMs = silenceOf(current, now);
   if (heartbeatAgeMs !== null) {
-    const doing = status?.inFlight[0]?.what;
+    const activity = status?.inFlight[0]?.what;
     const span = format.seconds(heartbeatAgeMs);
     const say =
-      doing === undefined || redacted
-        ? t('overview.say.silent', { span })
-        : t('overview.say.silentIn', { span, doing });
-    return { tone: 'warn', phase: t('overview.phase.silent'), say };
+      activity === undefined || redacted
+        ? t('overview.say.unresponsive', { span })
+        : t('overview.say.unresponsiveIn', { span, activity });
+    return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
   }
   if (outgoing) return { tone: 'ok', phase, say: `${t('overview.say.before', { pid: outgoing.pid })} ${cutOff}` };
   const restarts = Object.values(current.restarts).reduce((sum, count) => sum + count, 0);
@@ -170,13 +170,13 @@ function readyState(
     t('overview.say.restarts', { count: restarts }),
     `pid ${current.pid}`,
   );
-  return { tone: 'ok', phase, say: slot.nextTry ? terminationText(slot.death, null, format) : say };
+  return { tone: 'ok', phase, say: slot.nextRestart ? terminationText(slot.lastTermination, null, format) : say };
 }
 
 /** The primary's card. */
 export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView {
-  const { stats, vitals } = treeStatus;
-  const mb = vitals.pssMb ?? vitals.rssMb;
+  const { stats, processMetrics } = treeStatus;
+  const mb = processMetrics.pssMb ?? processMetrics.rssMb;
   const { stopping } = treeStatus;
   return {
     id: 'primary',
@@ -189,7 +189,7 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView
     on: null,
     of: 0,
     waiting: { text: '', tone: null },
-    lag: lagFigure(vitals.lagP99Ms),
+    lag: lagFigure(processMetrics.lagP99Ms),
     memory: { text: format.mb(mb), tone: null },
     barPercent: barPercent(mb),
     hot: false,
@@ -227,10 +227,11 @@ export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView 
 
 /** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
 export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
-  const told = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
+  const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
   if (workers === 0) return undefined;
-  const sum = (pick: (status: (typeof told)[number]) => number) => told.reduce((total, one) => total + pick(one), 0);
+  const sum = (pick: (status: (typeof statuses)[number]) => number) =>
+    statuses.reduce((total, one) => total + pick(one), 0);
   return {
     inFlight: sum((one) => one.busyThreads),
     of: workers * limits.maxThreads,
@@ -246,11 +247,11 @@ function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
 }
 
 /** Cause of death and next step: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
-export function terminationText(death: Termination | null, next: NextTry | null, format: Formatter): string {
+export function terminationText(death: Termination | null, next: NextRestart | null, format: Formatter): string {
   return sentences(death && format.cause(death), next && nextWords(next, format));
 }
 
-function nextWords({ at, attempt }: NextTry, format: Formatter): string {
+function nextWords({ at, attempt }: NextRestart, format: Formatter): string {
   const { t, now } = format;
   return Date.parse(at) > now.getTime()
     ? t('overview.next.waits', { span: format.until(at), attempt })
@@ -259,13 +260,13 @@ function nextWords({ at, attempt }: NextTry, format: Formatter): string {
 
 /** The command of a form. The texts are `processes.told.<what>`. */
 export interface ProcessFlash {
-  readonly what: Act['key'];
+  readonly what: TreeAction['key'];
   readonly name: string;
   readonly slot: number;
 }
 
 /** A command that the pages offer for a tree. Its texts are `processes.act.<key>`. */
-export interface Act {
+export interface TreeAction {
   readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
   readonly command: TreeCommand;
   /** True when it is for one slot, which the query names. */
@@ -273,5 +274,5 @@ export interface Act {
   /** True when it interrupts work, so that its button warns. */
   readonly danger?: true;
   /** True when the command is applicable now. @param slot for a command with one. */
-  fits(treeStatus: TreeStatus, slot: number): boolean;
+  isAvailable(treeStatus: TreeStatus, slot: number): boolean;
 }

@@ -48,7 +48,7 @@ export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: Jobs
 }
 
 function stateOf(
-  { processor: { death, nextTry }, stats: { otherJobProcessor: other } }: TreeStatus,
+  { processor: { lastTermination, nextRestart }, stats: { otherJobProcessor: other } }: TreeStatus,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
   redisAnswers: boolean,
@@ -60,30 +60,30 @@ function stateOf(
   switch (processor.state) {
     case 'stopped':
       return { tone: 'warn', line: 'cut', phase: phase('stopped'), say: say('jobsStopped') };
-    case 'crash loop': {
-      const next = nextTry
-        ? t('overview.next.waits', { span: format.until(nextTry.at), attempt: nextTry.attempt })
+    case 'crash_loop': {
+      const next = nextRestart
+        ? t('overview.next.waits', { span: format.until(nextRestart.at), attempt: nextRestart.attempt })
         : '';
-      const count = nextTry?.attempt ?? 0;
+      const count = nextRestart?.attempt ?? 0;
       return { tone: 'bad', line: 'cut', phase: phase('crashLoop'), say: `${say('crashLoop', { count })} ${next}` };
     }
-    case 'waiting':
+    case 'backing_off':
       return {
         tone: 'bad',
         line: 'cut',
         icon: 'restart',
         phase: phase('restarting'),
-        say: terminationText(death, nextTry, format),
+        say: terminationText(lastTermination, nextRestart, format),
       };
-    case 'off':
+    case 'disabled':
     case 'booting':
-      if (nextTry)
+      if (nextRestart)
         return {
           tone: 'bad',
           line: 'cut',
           icon: 'restart',
           phase: phase('restarting'),
-          say: terminationText(death, nextTry, format),
+          say: terminationText(lastTermination, nextRestart, format),
         };
       return { tone: 'busy', line: 'dashed', icon: 'restart', phase: phase('starting'), say: say('starts') };
     case 'stopping':
@@ -110,8 +110,11 @@ function readyState(
   const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
   if (heartbeatAgeMs !== null) {
     const span = format.seconds(heartbeatAgeMs);
-    const say = named === '' ? t('overview.say.silent', { span }) : t('overview.say.silentIn', { span, doing: named });
-    return { tone: 'warn', phase: t('overview.phase.silent'), say };
+    const say =
+      named === ''
+        ? t('overview.say.unresponsive', { span })
+        : t('overview.say.unresponsiveIn', { span, activity: named });
+    return { tone: 'warn', phase: t('overview.phase.unresponsive'), say };
   }
   const phase = t('overview.phase.ready');
   if (other?.state === 'stopping') return { tone: 'ok', phase, say: t('overview.say.before', { pid: other.pid }) };

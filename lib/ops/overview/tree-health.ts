@@ -13,7 +13,7 @@ export interface TreeHealth {
   readonly treeStatus: TreeStatus;
   readonly own: boolean;
   /** Formatted time since its last heartbeat, when it is overdue; else null. */
-  readonly silent: string | null;
+  readonly unresponsiveFor: string | null;
   readonly nodes: readonly NodeView[];
   readonly issues: readonly Issue[];
 }
@@ -37,9 +37,15 @@ function seenTree(
   format: Formatter,
 ): TreeHealth {
   const nodes = nodeViews(treeStatus, systemStatus, format.at(treeStatus.at));
-  if (heartbeatAgeMs === null) return { treeStatus, own, silent: null, nodes, issues };
+  if (heartbeatAgeMs === null) return { treeStatus, own, unresponsiveFor: null, nodes, issues };
   const span = format.seconds(heartbeatAgeMs);
-  return { treeStatus, own, silent: span, nodes: nodes.map((node) => unheardOf(node, span, format)), issues: [] };
+  return {
+    treeStatus,
+    own,
+    unresponsiveFor: span,
+    nodes: nodes.map((node) => unheardOf(node, span, format)),
+    issues: [],
+  };
 }
 
 function nodeViews(treeStatus: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {

@@ -8,7 +8,7 @@ import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
 import { chosenTree, eventLines, hrefOf, replacementReason } from '../overview/health-summary';
 import { machineShape, patch } from '../overview/live-update';
-import type { Act, ProcessFlash } from '../overview/process-cards';
+import type { ProcessFlash, TreeAction } from '../overview/process-cards';
 import { type CardView, cardView, known, load } from '../overview/process-cards';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
@@ -39,10 +39,14 @@ export const processRoutes: PageModule = async (site) => {
   router.get(LIST, async (ctx) => {
     const systemStatus = await statusCollector.collect();
     const told = await flashes.flash(ctx);
-    await showProcesses(site, ctx, { tree: findIn(ctx, systemStatus), acts: valueIn(systemStatus.acts), told });
+    await showProcesses(site, ctx, {
+      tree: findIn(ctx, systemStatus),
+      jobActions: valueIn(systemStatus.actions),
+      told,
+    });
   });
 
-  for (const act of ACTS) {
+  for (const act of TREE_ACTIONS) {
     const path = `${LIST}/${act.key}`;
     router.get(path, async (ctx) => {
       assertOperator(ctx);
@@ -51,7 +55,7 @@ export const processRoutes: PageModule = async (site) => {
     router.post(path, async (ctx) => {
       const tree = await find(ctx);
       const slot = slotOf(ctx, act);
-      if (!act.fits(tree.treeStatus, slot)) throw localizedProblem(409, 'actGone');
+      if (!act.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
       const flash = { what: act.key, name: tree.treeStatus.name, slot };
       const order = async () => {
         await orderOf(site, ctx, act, tree, slot);
@@ -77,7 +81,7 @@ export const processRoutes: PageModule = async (site) => {
 async function orderOf(
   site: PageContext,
   ctx: OpsContext,
-  { command }: Act,
+  { command }: TreeAction,
   tree: TreeHealth,
   slot: number,
 ): Promise<void> {
@@ -89,16 +93,16 @@ async function orderOf(
 
 interface Shown {
   readonly tree: TreeHealth;
-  readonly acts: readonly RecentEvent[] | undefined;
+  readonly jobActions: readonly RecentEvent[] | undefined;
   readonly told: ProcessFlash | undefined;
 }
 
-async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, told }: Shown): Promise<void> {
-  const { treeStatus, own, silent } = tree;
+async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActions, told }: Shown): Promise<void> {
+  const { treeStatus, own, unresponsiveFor } = tree;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
   // Already redacted for viewers, so that the JSON shows no more than the page does.
-  const events = eventLines(treeStatus.events, format, EVENTS, acts);
+  const events = eventLines(treeStatus.events, format, EVENTS, jobActions);
   const id = own ? null : treeStatus.id;
   await site.pages.show(
     ctx,
@@ -109,16 +113,16 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, t
       scripts: ['overview.js'],
       patch,
       treeStatus,
-      silent,
+      unresponsiveFor,
       rows,
       told,
-      shape: machineShape(treeStatus, tree.nodes),
+      fingerprint: machineShape(treeStatus, tree.nodes),
       events,
-      acts:
-        ctx.state.visitor.role === 'operator' && silent === null
-          ? ACTS.filter((act) => !act.slot && act.fits(treeStatus, 0))
+      actions:
+        ctx.state.visitor.role === 'operator' && unresponsiveFor === null
+          ? TREE_ACTIONS.filter((act) => !act.slot && act.isAvailable(treeStatus, 0))
           : [],
-      operator: ctx.state.visitor.role === 'operator' && silent === null,
+      operator: ctx.state.visitor.role === 'operator' && unresponsiveFor === null,
       to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: id, ...more }),
     },
     {
@@ -128,7 +132,7 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, t
       host: treeStatus.host,
       address: treeStatus.address,
       versions: treeStatus.stats.versions,
-      silent: silent !== null,
+      unresponsive: unresponsiveFor !== null,
       processes: snakeCase(rows),
       events: snakeCase(events),
     },
@@ -138,14 +142,14 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, acts, t
 async function confirm(
   site: PageContext,
   ctx: OpsContext,
-  act: Act,
+  act: TreeAction,
   tree: TreeHealth,
   refused?: string,
 ): Promise<void> {
-  const { treeStatus, own, silent } = tree;
-  if (silent !== null) throw localizedProblem(409, 'treeSilent');
+  const { treeStatus, own, unresponsiveFor } = tree;
+  if (unresponsiveFor !== null) throw localizedProblem(409, 'treeUnresponsive');
   const slot = slotOf(ctx, act);
-  if (!act.fits(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actGone');
+  if (!act.isAvailable(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actionGone');
   const values = valuesOf(treeStatus, slot);
   const { t } = ctx.state;
   await site.pages.show(ctx, 'processes/confirm', {
@@ -159,7 +163,7 @@ async function confirm(
   });
 }
 
-function slotOf({ query }: OpsContext, { slot }: Act): number {
+function slotOf({ query }: OpsContext, { slot }: TreeAction): number {
   if (!slot) return 0;
   if (typeof query.slot === 'string' && /^\d{1,3}$/.test(query.slot)) return Number(query.slot);
   throw localizedProblem(404, 'missing');
@@ -249,29 +253,29 @@ const hasWorkers = ({ stats }: TreeStatus) => stats.workers > 0;
 const runsJobs = ({ limits }: TreeStatus) => limits.jobConcurrency > 0;
 const isOpen = ({ stats }: TreeStatus) => !['quiet', 'stopped', 'stopping'].includes(stats.jobProcessor.state);
 
-export const ACTS: readonly Act[] = [
+export const TREE_ACTIONS: readonly TreeAction[] = [
   {
     key: 'restart',
     command: 'phased-restart',
     danger: true,
-    fits: (treeStatus) => hasWorkers(treeStatus) && !treeStatus.phasedRestart,
+    isAvailable: (treeStatus) => hasWorkers(treeStatus) && !treeStatus.phasedRestart,
   },
   {
     key: 'recycle',
     command: 'recycle',
     slot: true,
     danger: true,
-    fits: ({ slots }, slot) => slots.some(({ index }) => index === slot),
+    isAvailable: ({ slots }, slot) => slots.some(({ index }) => index === slot),
   },
-  { key: 'add', command: 'worker-count-up', fits: hasWorkers },
-  { key: 'remove', command: 'worker-count-down', danger: true, fits: ({ stats }) => stats.workers > 1 },
+  { key: 'add', command: 'worker-count-up', isAvailable: hasWorkers },
+  { key: 'remove', command: 'worker-count-down', danger: true, isAvailable: ({ stats }) => stats.workers > 1 },
   {
     key: 'quiet',
     command: 'jobs quiet',
     danger: true,
-    fits: (treeStatus) => runsJobs(treeStatus) && isOpen(treeStatus),
+    isAvailable: (treeStatus) => runsJobs(treeStatus) && isOpen(treeStatus),
   },
-  { key: 'resume', command: 'jobs resume', fits: (treeStatus) => runsJobs(treeStatus) && !isOpen(treeStatus) },
+  { key: 'resume', command: 'jobs resume', isAvailable: (treeStatus) => runsJobs(treeStatus) && !isOpen(treeStatus) },
 ];
 
 /** A process that an act affects, with its work. */
@@ -282,7 +286,7 @@ export interface Touched {
 }
 
 /** Lists the processes that an act affects, for its confirmation page. */
-export function touchedBy({ key }: Act, treeStatus: TreeStatus, slot: number): Touched[] {
+export function touchedBy({ key }: TreeAction, treeStatus: TreeStatus, slot: number): Touched[] {
   const { stats, slots } = treeStatus;
   if (key === 'quiet' || key === 'resume') {
     const running = processorsOf(stats).flatMap(({ lastStatus }) => lastStatus.inFlight ?? []);

@@ -18,7 +18,7 @@ const LONGEST = 90;
 
 /**
  * Formats numbers, sizes, times, durations and causes in the language of one reader, from the texts `time.*`, `work.*`,
- * `via.*` and `overview.death.*`. Times are UTC.
+ * `via.*` and `overview.termination.*`. Times are UTC.
  */
 export class Formatter {
   /**
@@ -154,20 +154,22 @@ export class Formatter {
       .join(', ');
 
   /** The cause of a process's death, in a sentence. */
-  readonly cause = ({ reason, words, code, signal, heartbeatAgeMs, doing }: Termination): string => {
+  readonly cause = ({ reason, message, code, signal, heartbeatAgeMs, activity }: Termination): string => {
     const { t, redacted } = this;
     if (reason === 'timeout' && heartbeatAgeMs !== null) {
       const span = this.seconds(heartbeatAgeMs);
-      return doing === null || redacted
-        ? t('overview.death.blocked', { span })
-        : t('overview.death.blockedIn', { span, doing: cut(this.work(doing)) });
+      return activity === null || redacted
+        ? t('overview.termination.blocked', { span })
+        : t('overview.termination.blockedIn', { span, activity: cut(this.work(activity)) });
     }
-    if (reason === 'timeout') return t('overview.death.slowBoot');
+    if (reason === 'timeout') return t('overview.termination.slowBoot');
     const how = reason === 'boot' ? 'boot' : 'crash';
-    if (words !== null)
-      return redacted ? t(`overview.death.${how}`) : t(`overview.death.${how}By`, { words: cut(words) });
-    if (signal !== null) return t('overview.death.signal', { signal });
-    return code === null ? t(`overview.death.${how}`) : t('overview.death.exited', { code });
+    if (message !== null)
+      return redacted
+        ? t(`overview.termination.${how}`)
+        : t(`overview.termination.${how}By`, { message: cut(message) });
+    if (signal !== null) return t('overview.termination.signal', { signal });
+    return code === null ? t(`overview.termination.${how}`) : t('overview.termination.exited', { code });
   };
 
   /** A past duration in its greatest unit only. */

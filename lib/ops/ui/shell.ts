@@ -53,12 +53,16 @@ export function preferences(i18n: I18n): OpsMiddleware {
   };
 }
 
-function chosen<T extends string>(ctx: OpsContext, name: string, fits: (value: unknown) => value is T): T | undefined {
+function chosen<T extends string>(
+  ctx: OpsContext,
+  name: string,
+  isValid: (value: unknown) => value is T,
+): T | undefined {
   const asked = ctx.query[name];
   const cookie = `catamount_ops_${name}`;
-  if (!fits(asked)) {
+  if (!isValid(asked)) {
     const kept = readCookie(ctx.get('Cookie'), cookie);
-    return fits(kept) ? kept : undefined;
+    return isValid(kept) ? kept : undefined;
   }
   ctx.append('Set-Cookie', `${cookie}=${asked}; Path=/ops; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax`);
   return asked;

@@ -88,18 +88,18 @@ describe('a frame of top', () => {
     );
     assert.match(verdict({ treeStatus: { ...well, stopping: true } }) ?? '', /stopping/);
     assert.match(verdict({ treeStatus: { ...well, phasedRestart: true } }) ?? '', /phased restart is under way/);
-    const nextTry = { at: new Date(NOW + 5000).toISOString(), attempt: 3 };
-    const death = {
+    const nextRestart = { at: new Date(NOW + 5000).toISOString(), attempt: 3 };
+    const lastTermination = {
       at: new Date(NOW).toISOString(),
       reason: 'boot',
-      words: 'no',
+      message: 'no',
       code: 1,
       signal: null,
       heartbeatAgeMs: null,
-      doing: null,
+      activity: null,
     } as const;
-    const jobProcessor = { ...well.stats.jobProcessor, state: 'waiting' } as const;
-    const dead = { ...well, stats: { ...well.stats, jobProcessor }, processor: { death, nextTry } };
+    const jobProcessor = { ...well.stats.jobProcessor, state: 'backing_off' } as const;
+    const dead = { ...well, stats: { ...well.stats, jobProcessor }, processor: { lastTermination, nextRestart } };
     assert.match(verdict({ treeStatus: dead }) ?? '', /^! One thing needs you:$/);
     assert.match(
       drawn(view({ treeStatus: dead, stores: known }))[2] ?? '',
@@ -116,7 +116,7 @@ describe('a frame of top', () => {
     const whole = treeStatusOf({ workers: [], stats: { workers: 0 } });
     const single = statusOf({ busyThreads: 2, backlog: 1, inFlight: [{ what: 'GET /', id: 'a', ageMs: 7 }] });
     const limits = { ...whole.limits, jobConcurrency: 0 };
-    const jobProcessor = { ...whole.stats.jobProcessor, pid: null, state: 'off' } as const;
+    const jobProcessor = { ...whole.stats.jobProcessor, pid: null, state: 'disabled' } as const;
     const alone = { ...whole, limits, stats: { ...whole.stats, single, jobProcessor } };
     const text = drawn(
       view({ treeStatus: alone, stores: { ...stores(queue('default')), systemStatus: systemStatusOf(alone) } }),
@@ -149,17 +149,17 @@ describe('a frame of top', () => {
   });
 
   it('counts the columns that letters of East Asia take, and obeys nothing of what it shows', () => {
-    const words = '\x1b[2J\x07결제 서비스가 응답하지 않습니다 '.repeat(5);
-    const death = {
+    const message = '\x1b[2J\x07결제 서비스가 응답하지 않습니다 '.repeat(5);
+    const lastTermination = {
       at: new Date(NOW).toISOString(),
       reason: 'crash',
-      words,
+      message,
       code: 1,
       signal: null,
       heartbeatAgeMs: null,
-      doing: null,
+      activity: null,
     } as const;
-    const slots = [slotOf(0, { death, nextTry: { at: death.at, attempt: 1 } })];
+    const slots = [slotOf(0, { lastTermination, nextRestart: { at: lastTermination.at, attempt: 1 } })];
     const inFlight = [{ what: `GET /상품/${'가'.repeat(60)}`, id: 'a', ageMs: 5 }];
     const shown = view({
       treeStatus: treeStatusOf({ workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight }) })], slots }),

@@ -120,11 +120,11 @@ function samplePicture(): TreeStatus {
   const inFlight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
   const busy = statusOf({ backlog: 7, busyThreads: 2, requestsCount: 1204, inFlight, lagP99Ms: 12.4 });
   const ofJobs = { ...busy, inFlight: [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }], quiet: false };
-  const death = {
+  const lastTermination = {
     reason: 'crash',
     code: 1,
     signal: null,
-    words: 'TypeError: 한국어 \u001b[2J is not a function',
+    message: 'TypeError: 한국어 \u001b[2J is not a function',
     heartbeatAgeMs: null,
   } as const;
   return treeStatusOf({
@@ -140,7 +140,7 @@ function samplePicture(): TreeStatus {
       workerOf(1, { pid: 4212, phase: 2, booted: false, state: 'booting', lastStatus: {}, pssMb: null }),
     ],
     jobs: processorOf({ pid: 4213, restarts: 2, lastStatus: ofJobs, lastCheckin: before(1) }),
-    slots: [slotOf(0, { death: { ...death, at: before(60), doing: null } }), slotOf(1)],
+    slots: [slotOf(0, { lastTermination: { ...lastTermination, at: before(60), activity: null } }), slotOf(1)],
     rates: { requestsPerS: 12.4, shed: 3, serverErrors: 4, slowestMs: 900 },
     events: [
       {

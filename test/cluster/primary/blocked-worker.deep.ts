@@ -30,7 +30,7 @@ describe('a worker in while(true)', () => {
     const cut = cutOff('/block?never=ends');
     const { text } = await tree.waitForLine(/has sent no heartbeat for/);
     assert.match(text, /worker 0 \(pid \d+\) .*in flight: GET \/slow .*; last request: GET \/block \(\d+\.\d s\)"/);
-    await tree.waitForLine(/killed worker 0 \(pid \d+\): not heard of/);
+    await tree.waitForLine(/killed worker 0 \(pid \d+\): no heartbeat/);
     assert.deepEqual(await Promise.all([slow, cut]), ['ECONNRESET', 'ECONNRESET']);
     await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
     assert.equal((await tree.request('GET', '/slow')).status, 200);

@@ -29,7 +29,7 @@ class TestChild extends ChildHandle<FromTestChild, ToTestChild> {
   }
 
   protected receive(message: FromTestChild): void {
-    if (message.catamount === 'failed') this.failure = message;
+    if (message.catamount === 'boot-failed') this.failure = message;
     else this.becomeReady();
     this.ready.resolve();
   }
@@ -46,7 +46,7 @@ const children: TestChild[] = [];
 
 /** Whatever a test that has failed leaves behind. */
 function killAll(): void {
-  for (const child of children.splice(0)) if (child.death === null) child.kill('the test is over');
+  for (const child of children.splice(0)) if (child.termination === null) child.kill('the test is over');
 }
 
 describe('a child', () => {
@@ -61,11 +61,11 @@ describe('a child', () => {
     await until('all that it wrote was read', () => lines.length === 2);
     child.askToStop();
     await child.exited.promise;
-    assert.deepEqual([child.death?.reason, child.death?.words], ['boot', 'Error: broken /   at x']);
+    assert.deepEqual([child.termination?.reason, child.termination?.message], ['boot', 'Error: broken /   at x']);
   });
 
   it('that says why it cannot start is told by that', async () => {
-    const failure: BootFailure = { catamount: 'failed', message: 'no queue "mial"', exitCode: 78, final: true };
+    const failure: BootFailure = { catamount: 'boot-failed', message: 'no queue "mial"', exitCode: 78, final: true };
     const child = new TestChild(`process.send(${JSON.stringify(failure)}, () => process.exit(78))`);
     await child.ready.promise;
     await child.exited.promise;
@@ -81,8 +81,11 @@ describe('a child', () => {
     await child.ready.promise;
     child.kill('a test');
     assert.deepEqual(await child.exited.promise, { code: null, signal: 'SIGKILL' });
-    const { reason, words, signal } = child.death ?? {};
-    assert.deepEqual([reason, words, signal, child.exitMessage], ['crash', null, 'SIGKILL', 'it was ended by SIGKILL']);
+    const { reason, message, signal } = child.termination ?? {};
+    assert.deepEqual(
+      [reason, message, signal, child.exitMessage],
+      ['crash', null, 'SIGKILL', 'it was ended by SIGKILL'],
+    );
   });
 
   it('that does not answer is killed, and told by what it was doing; one that drains is left alone', async () => {
@@ -92,8 +95,8 @@ describe('a child', () => {
     for (const each of [child, draining]) each.watch({ timeoutMs: 0, bootTimeoutMs: NEVER_MS });
     assert.equal(draining.killed, false);
     await child.exited.promise;
-    const { reason, doing, heartbeatAgeMs } = child.death ?? {};
-    assert.deepEqual([reason, doing, heartbeatAgeMs !== null], ['timeout', 'SlowJob on default', true]);
+    const { reason, activity, heartbeatAgeMs } = child.termination ?? {};
+    assert.deepEqual([reason, activity, heartbeatAgeMs !== null], ['timeout', 'SlowJob on default', true]);
     assert.deepEqual(await stop, { killed: 1, failed: 0 });
   });
 
@@ -103,7 +106,7 @@ describe('a child', () => {
     assert.equal(child.killed, false);
     child.watch({ timeoutMs: NEVER_MS, bootTimeoutMs: 0 });
     await child.exited.promise;
-    assert.deepEqual([child.death?.reason, child.exitMessage], ['timeout', 'it was not ready in time']);
+    assert.deepEqual([child.termination?.reason, child.exitMessage], ['timeout', 'it was not ready in time']);
   });
 
   it('counts as killed by its stop only where it was', async () => {

@@ -59,7 +59,7 @@ export function crashLoop(ms: number, measured = true): void {
     async function dieFor(ms: number): Promise<void> {
       const begun = performance.now();
       const workers = await workerPids(tree);
-      const open = async () => (await statsOf(tree)).job_processor.state === 'crash loop';
+      const open = async () => (await statsOf(tree)).job_processor.state === 'crash_loop';
       await until('it is in a crash loop', open);
       const ready = await tree.request('GET', '/ready');
       assert.equal(ready.status, 200);

@@ -284,7 +284,7 @@ describe('jobs that die', () => {
   it('are dead no more when a process that was taken for dead succeeds with them after all', async () => {
     const processor = await system.processor([MoodyJob]);
     const ids = [randomUUID(), '7'];
-    for (const id of ids) await storeDead(system.database.knex, { id });
+    for (const id of ids) await storeDead(system.database.knex, { id, at: Date.now() - 60_000 });
     await system.redis.client.zAdd(
       'bq:default:finished',
       ids.map((value) => ({ score: Date.now(), value })),

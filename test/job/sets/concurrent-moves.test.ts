@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { Knex } from 'knex';
 import { Events } from '../../../lib/core/events';
 import { Redis, type RedisClient } from '../../../lib/core/redis';
 import { KillJob } from '../../../lib/job/definition/errors';
@@ -173,7 +174,18 @@ describe('two operators at once', () => {
     await bury();
     mood = 'die';
     await system.processor([CountedJob]);
-    const result = await mine.dead.retryMany({ filter: {} });
+    const { knex } = system.database;
+    /** So slow that all that were retried are dead again before it retries any more. */
+    const slow: Knex = Object.create(knex, {
+      raw: {
+        value: async (...args: Parameters<Knex['raw']>) => {
+          await until('nothing waits or runs', async () => (await system.outboxSize()) === 0);
+          return knex.raw(...args);
+        },
+      },
+    });
+    const patient = setsOf({ ...setSources(system), knex: slow });
+    const result = await patient.dead.retryMany({ filter: {} }, { limit: 3 * COUNT });
     assert.deepEqual(result, { moved: COUNT, complete: true });
     await until('they are all dead again', async () => (await mine.dead.count()) === COUNT);
     assert.equal(ran.length, COUNT);

@@ -47,7 +47,7 @@ function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['
   });
 }
 
-describe('plots', () => {
+describe('charts', () => {
   let words: Formatter;
   before(() => {
     const translate = pageTexts(TEXTS).in('en');
@@ -55,7 +55,7 @@ describe('plots', () => {
     const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
     words = new Formatter(t, new Date(NOW), false);
   });
-  const plots = (steps: readonly FigureStep[], limitMb: number | null = 512, now = new Date(NOW)) => {
+  const charts = (steps: readonly FigureStep[], limitMb: number | null = 512, now = new Date(NOW)) => {
     const source = {
       steps,
       memory: { steps, limitMb },
@@ -63,12 +63,12 @@ describe('plots', () => {
       latencyWarningMs: 60_000,
       now,
     } as const;
-    return new Map(chartsOf(source, words).map((plot) => [plot.key, plot]));
+    return new Map(chartsOf(source, words).map((chart) => [chart.key, chart]));
   };
   const sums = { requests: 600, serverErrors: 9, shed: 6, processed: 30, failed: 3 };
 
   it('tell rates of what is written of a minute that has just begun: not all of its seconds are', () => {
-    const drawn = plots(minutes({ 57: { sums }, 59: { sums } }));
+    const drawn = charts(minutes({ 57: { sums }, 59: { sums } }));
     const requests = drawn.get('requests');
     assert.deepEqual(
       requests?.series[0]?.values.slice(-4),
@@ -94,23 +94,23 @@ describe('plots', () => {
   });
 
   it('have a gap, not nought, at a minute of which nothing is written yet', () => {
-    const begun = plots(minutes({ 57: { sums }, 59: { sums } }), 512, new Date(Date.UTC(2026, 2, 12, 14, 0, 12)));
+    const begun = charts(minutes({ 57: { sums }, 59: { sums } }), 512, new Date(Date.UTC(2026, 2, 12, 14, 0, 12)));
     assert.deepEqual(begun.get('requests')?.series[0]?.values.slice(-3), [10, null, null]);
   });
 
   it('tell rates by the minute where there is less than one a second', () => {
     const one = { ...sums, requests: 1 };
-    const requests = plots(minutes({ 57: { sums: one } })).get('requests');
+    const requests = charts(minutes({ 57: { sums: one } })).get('requests');
     assert.deepEqual(
       [requests?.series[0]?.values[57], requests?.series[0]?.latest, requests?.unit],
       [1, '1/min', '/min'],
     );
-    assert.equal(plots(minutes({ 57: { sums } })).get('requests')?.unit, '/s');
+    assert.equal(charts(minutes({ 57: { sums } })).get('requests')?.unit, '/s');
   });
 
   it('have one unit beside the axis and in the key', () => {
     const duration = BOUNDS_MS.map((bound) => (bound === 2500 ? 4 : 0));
-    const drawn = plots(minutes({ 57: { duration, queued: duration, latencies: { mailer: 1500 } } }));
+    const drawn = charts(minutes({ 57: { duration, queued: duration, latencies: { mailer: 1500 } } }));
     assert.deepEqual(
       (['response', 'queueTime', 'latency'] as const).map((key) => [
         drawn.get(key)?.unit,
@@ -141,7 +141,7 @@ describe('plots', () => {
 
   it('show no percentile above the slowest request', () => {
     const slowest = { durationMs: 1300, queuedMs: 40 };
-    const drawn = plots(minutes({ 57: { duration: counted(1300), queued: counted(40), slowest } }));
+    const drawn = charts(minutes({ 57: { duration: counted(1300), queued: counted(40), slowest } }));
     assert.deepEqual(
       (['response', 'queueTime'] as const).map((key) => drawn.get(key)?.series.map(({ values }) => values[57])),
       [
@@ -153,7 +153,7 @@ describe('plots', () => {
 
   it('show the queues that waited longest, and where they are late', () => {
     const latencies = { default: 1200, mailer: 252_000, imports: 0, reports: 5 };
-    const latency = plots(minutes({ 58: { latencies } })).get('latency');
+    const latency = charts(minutes({ 58: { latencies } })).get('latency');
     assert.deepEqual(
       latency?.series.map(({ label, latest }) => [label, latest]),
       [
@@ -166,7 +166,7 @@ describe('plots', () => {
   });
 
   it('stack the memory of processes, those that are gone without a key', () => {
-    const drawn = plots(
+    const drawn = charts(
       minutes({
         10: { memory: { jobs: 60, 'worker 10': 50, 'worker 2': 40, primary: 30 } },
         59: { memory: { primary: 30, 'worker 2': 70, jobs: 60 } },
@@ -182,18 +182,18 @@ describe('plots', () => {
       ],
     );
     assert.deepEqual([drawn?.total, drawn?.max, drawn?.limit, drawn?.late], ['160 MB', 512, 435.2, false]);
-    assert.equal(plots(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
+    assert.equal(charts(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
   });
 
   it('draw workers in shades of their own', () => {
     const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, 80]);
-    const drawn = plots(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
+    const drawn = charts(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
     const looks = drawn.get('memory')?.series.map(({ look }) => look);
     assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
   });
 
   it('of nothing have a scale all the same', () => {
-    for (const { key, max } of plots(minutes({})).values()) assert.ok(max > 0, key);
+    for (const { key, max } of charts(minutes({})).values()) assert.ok(max > 0, key);
   });
 
   it('have round scales', () => {

@@ -60,15 +60,15 @@ describe('charts in a browser', () => {
 
   it('are drawn from what the page carries, and a lone value between gaps is seen', async () => {
     const { page, troubles } = await open();
-    await page.locator('[data-plot="memory"] canvas').waitFor();
-    assert.equal(await page.locator('.plot canvas').count(), 7, 'queues, too, of which there is no latency yet');
-    assert.equal(await page.locator('.plots + details[open]').count(), 0, 'the table is put away');
+    await page.locator('[data-chart="memory"] canvas').waitFor();
+    assert.equal(await page.locator('.chart canvas').count(), 7, 'queues, too, of which there is no latency yet');
+    assert.equal(await page.locator('.charts + details[open]').count(), 0, 'the table is put away');
     const steps = await page.evaluate<(number | null)[]>(
-      "JSON.parse(document.getElementById('plot-data').textContent).plots[0].series[0].values",
+      "JSON.parse(document.getElementById('chart-data').textContent).charts[0].series[0].values",
     );
     const lone = steps.lastIndexOf(5);
     assert.deepEqual(steps.slice(lone - 1, lone + 2), [null, 5, null]);
-    const over = page.locator('[data-plot="requests"] .u-over');
+    const over = page.locator('[data-chart="requests"] .u-over');
     const { width = 0, height = 0 } = (await over.boundingBox()) ?? {};
     assert.deepEqual(await colourIn(over, { x: (lone / (steps.length - 1)) * width, y: height / 2 }), BUSY);
     assert.deepEqual(await violations(page), []);
@@ -79,26 +79,26 @@ describe('charts in a browser', () => {
 
   it('name each layer of memory that has room for its name', async () => {
     const { page } = await open();
-    await page.locator('[data-plot="memory"] canvas').waitFor();
+    await page.locator('[data-chart="memory"] canvas').waitFor();
     assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Jobs']);
     await page.context().close();
   });
 
   it('follow what is written', async () => {
     const { page } = await open();
-    await page.locator('[data-plot="memory"] canvas').waitFor();
+    await page.locator('[data-chart="memory"] canvas').waitFor();
     await page.clock.install();
     await page.goto(PAGE);
     await write(10, 100, { primary: 30, 'worker 0': 80, 'worker 1': 120, jobs: 70 });
     await page.clock.fastForward(10_000);
-    await page.locator('[data-plot="memory"] [data-total]', { hasText: '300 MB' }).waitFor();
+    await page.locator('[data-chart="memory"] [data-total]', { hasText: '300 MB' }).waitFor();
     assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Worker 1', 'Jobs']);
     await page.context().close();
   });
 
   it('are an open table without scripts', async () => {
     const { page } = await open(false);
-    await page.locator('.plots + details tbody tr').first().waitFor();
+    await page.locator('.charts + details tbody tr').first().waitFor();
     assert.equal(await page.locator('.canvas').first().isVisible(), false);
     await page.getByText('Numbers as a table').waitFor();
     await page.context().close();

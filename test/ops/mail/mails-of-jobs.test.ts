@@ -21,7 +21,7 @@ interface Shown {
     readonly key: string;
     readonly state: string;
     readonly outcome: string;
-    readonly next_try: string | null;
+    readonly next_attempt_at: string | null;
   }[];
 }
 
@@ -95,7 +95,7 @@ describe('mails whose jobs have failed', () => {
     const [row] = await listed();
     assert.deepEqual([row?.state, row?.outcome], ['failed', 'retrying']);
     const due = await stage.redis.client.zScore('bq:mailer:delayed', id);
-    assert.equal(Date.parse(row?.next_try ?? ''), due);
+    assert.equal(Date.parse(row?.next_attempt_at ?? ''), due);
 
     const mail = await operator.get(`${LIST}/${row?.key}`);
     const told = textOf(mail.body);
@@ -110,7 +110,7 @@ describe('mails whose jobs have failed', () => {
     const dead = await refusedForGood();
     assert.match(await operator.read(LIST), /^Deliveries 0 sent today, 1 failed\. /);
     const [row] = await listed();
-    assert.deepEqual([row?.outcome, row?.next_try], ['failed', null]);
+    assert.deepEqual([row?.outcome, row?.next_attempt_at], ['failed', null]);
     const text = await operator.read(`${LIST}/${row?.key}`);
     assert.match(text, /Its job is dead: an operator can retry it there\./);
     assert.match(text, /Answer 550 5\.1\.1 <nobody@example\.com> no such user/);

@@ -13,11 +13,11 @@ import { before as ago, NOW, processorOf, slotOf, statusOf, treeStatusOf, worker
 const BLOCKED: Termination = {
   at: ago(6),
   reason: 'timeout',
-  words: null,
+  message: null,
   code: null,
   signal: 'SIGKILL',
   heartbeatAgeMs: 10_000,
-  doing: 'POST /imports/ann',
+  activity: 'POST /imports/ann',
 };
 const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 };
 
@@ -75,7 +75,7 @@ describe('the card of', () => {
     });
 
     it('that was killed says why, and when it comes back', () => {
-      assert.deepEqual(look(worker(dead({ death: BLOCKED, nextTry: IN_2_S }))), [
+      assert.deepEqual(look(worker(dead({ lastTermination: BLOCKED, nextRestart: IN_2_S }))), [
         'bad',
         'cut',
         'restart',
@@ -85,58 +85,67 @@ describe('the card of', () => {
       const crashed: Termination = {
         at: ago(1),
         reason: 'crash',
-        words: null,
+        message: null,
         code: null,
         signal: 'SIGKILL',
         heartbeatAgeMs: null,
-        doing: null,
+        activity: null,
       };
       const starting = { at: ago(0), attempt: 1 };
-      assert.equal(worker(dead({ death: crashed, nextTry: starting })).say, 'Ended by SIGKILL. Starting, try 1.');
-      const exited: Termination = { ...crashed, code: 3, signal: null };
-      assert.equal(worker(dead({ death: exited, nextTry: starting })).say, 'It exited with code 3. Starting, try 1.');
-      const broken: Termination = { ...exited, reason: 'boot', words: 'Error: no such table' };
       assert.equal(
-        worker(dead({ death: broken, nextTry: starting })).say,
+        worker(dead({ lastTermination: crashed, nextRestart: starting })).say,
+        'Ended by SIGKILL. Starting, try 1.',
+      );
+      const exited: Termination = { ...crashed, code: 3, signal: null };
+      assert.equal(
+        worker(dead({ lastTermination: exited, nextRestart: starting })).say,
+        'It exited with code 3. Starting, try 1.',
+      );
+      const broken: Termination = { ...exited, reason: 'boot', message: 'Error: no such table' };
+      assert.equal(
+        worker(dead({ lastTermination: broken, nextRestart: starting })).say,
         'It died at boot: Error: no such table. Starting, try 1.',
       );
     });
 
     it('that died says why in Korean, too, and in English only what it printed itself', () => {
       const korean = new Formatter(pageTexts(TEXTS).in('ko'), new Date(NOW), false);
-      const told = (death: Termination) => worker(dead({ death, nextTry: IN_2_S }), korean).say;
+      const told = (lastTermination: Termination) => worker(dead({ lastTermination, nextRestart: IN_2_S }), korean).say;
       const exited: Termination = {
         ...BLOCKED,
         reason: 'crash',
         heartbeatAgeMs: null,
-        doing: null,
+        activity: null,
         code: 3,
         signal: null,
       };
       assert.match(told(exited), /종료 코드 3/);
       assert.match(told({ ...exited, code: null, signal: 'SIGABRT' }), /SIGABRT 신호/);
-      assert.match(told({ ...exited, reason: 'boot', words: 'no such table' }), /no such table/);
+      assert.match(told({ ...exited, reason: 'boot', message: 'no such table' }), /no such table/);
       for (const death of [
         exited,
         { ...exited, code: null, signal: 'SIGABRT' },
         { ...exited, reason: 'boot' },
         { ...exited, reason: 'timeout' },
-        { ...BLOCKED, doing: null },
+        { ...BLOCKED, activity: null },
       ] as const)
         assert.doesNotMatch(told(death).replace('SIGABRT', ''), /[a-z]/i, told(death));
     });
 
     it('tells a viewer no path, and nothing that a process printed', () => {
       const viewer = new Formatter(t, new Date(NOW), true);
-      assert.doesNotMatch(worker(dead({ death: BLOCKED, nextTry: IN_2_S }), viewer).say, /imports|ann/);
+      assert.doesNotMatch(worker(dead({ lastTermination: BLOCKED, nextRestart: IN_2_S }), viewer).say, /imports|ann/);
       const broken: Termination = {
         ...BLOCKED,
         reason: 'crash',
         heartbeatAgeMs: null,
         signal: null,
-        words: 'Error: ann@example.com is taken',
+        message: 'Error: ann@example.com is taken',
       };
-      assert.equal(worker(dead({ death: broken, nextTry: IN_2_S }), viewer).say, 'It crashed. Starts in 2.0 s, try 2.');
+      assert.equal(
+        worker(dead({ lastTermination: broken, nextRestart: IN_2_S }), viewer).say,
+        'It crashed. Starts in 2.0 s, try 2.',
+      );
     });
 
     it('that drains says until when', () => {
@@ -164,8 +173,8 @@ describe('the card of', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
       const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
       const view = worker(treeStatusOf({ workers: [silent, workerOf(1)] }));
-      assert.deepEqual([view.tone, view.phase], ['warn', 'silent']);
-      assert.match(view.say, /Not heard of for 8\.0 s.*POST \/imports/);
+      assert.deepEqual([view.tone, view.phase], ['warn', 'unresponsive']);
+      assert.match(view.say, /No heartbeat for 8\.0 s.*POST \/imports/);
     });
 
     it('that holds far more than its siblings stands out', () => {
@@ -202,9 +211,9 @@ describe('the card of', () => {
     });
 
     it('shows each of its states', () => {
-      const processor = { death: BLOCKED, nextTry: { ...IN_2_S, attempt: 6 } };
-      const seen = (['quiet', 'stopped', 'stopping', 'booting', 'waiting', 'crash loop'] as const).map((state) => {
-        const trouble = state === 'waiting' || state === 'crash loop';
+      const processor = { lastTermination: BLOCKED, nextRestart: { ...IN_2_S, attempt: 6 } };
+      const seen = (['quiet', 'stopped', 'stopping', 'booting', 'backing_off', 'crash_loop'] as const).map((state) => {
+        const trouble = state === 'backing_off' || state === 'crash_loop';
         const { tone, line, phase } = jobs(
           state,
           trouble ? { processor, jobs: processorOf({ state, pid: null }) } : {},
@@ -216,10 +225,10 @@ describe('the card of', () => {
         ['stopped', 'warn', 'cut', 'stopped'],
         ['stopping', 'warn', 'dashed', 'draining'],
         ['booting', 'busy', 'dashed', 'starting'],
-        ['waiting', 'bad', 'cut', 'restarting'],
-        ['crash loop', 'bad', 'cut', 'crash loop'],
+        ['backing_off', 'bad', 'cut', 'restarting'],
+        ['crash_loop', 'bad', 'cut', 'crash loop'],
       ]);
-      const open = jobs('crash loop', { processor, jobs: processorOf({ state: 'crash loop', pid: null }) });
+      const open = jobs('crash_loop', { processor, jobs: processorOf({ state: 'crash_loop', pid: null }) });
       assert.equal(open.say, 'Died 6 times in a row. Starts in 2.0 s, try 6.');
       assert.deepEqual([open.memory.text, open.on], ['–', 0]);
     });
@@ -251,7 +260,10 @@ describe('the card of', () => {
     it('are well when nothing is wrong', () => assert.deepEqual(keys(treeStatusOf()), []));
 
     it('lead to what needs a person', () => {
-      const slots = [slotOf(0, { death: BLOCKED, nextTry: IN_2_S }), slotOf(1, { death: BLOCKED, nextTry: IN_2_S })];
+      const slots = [
+        slotOf(0, { lastTermination: BLOCKED, nextRestart: IN_2_S }),
+        slotOf(1, { lastTermination: BLOCKED, nextRestart: IN_2_S }),
+      ];
       const stats = {
         memory: { pssMb: 450, limitMb: 512 },
         lastPhase: { phase: 3, completed: false, reason: 'worker 0 cannot boot' },

@@ -86,7 +86,7 @@ describe('the overview', () => {
     const scripts = [...body.matchAll(/<script src="([^"]+)"/g)].map(([, src = '']) => src);
     assert.deepEqual(
       scripts.map((src) => /([\w.]+)\?/.exec(src)?.[1]),
-      ['ops.js', 'overview.js', 'uPlot.iife.min.js', 'plots.js'],
+      ['ops.js', 'overview.js', 'uPlot.iife.min.js', 'charts.js'],
     );
     for (const src of scripts) {
       const answer = await ops.get(src);
@@ -123,20 +123,20 @@ describe('the overview', () => {
 
   it('tells viewers no path, no address, and nothing that a process printed', async () => {
     const inFlight = [{ what: 'GET /users/ann@example.com', id: 'r', ageMs: 5000 }];
-    const death = {
+    const lastTermination = {
       at: ago(3),
       reason: 'crash',
-      words: 'Error: ann@example.com',
+      message: 'Error: ann@example.com',
       code: 1,
       signal: null,
       heartbeatAgeMs: null,
-      doing: null,
+      activity: null,
     } as const;
-    const nextTry = { at: ago(-5), attempt: 2 };
+    const nextRestart = { at: ago(-5), attempt: 2 };
     const treeStatus = treeStatusOf({
       id: 'private',
       workers: [workerOf(0, { lastStatus: statusOf({ inFlight: inFlight, busyThreads: 1 }) })],
-      slots: [slotOf(0), slotOf(1, { death, nextTry })],
+      slots: [slotOf(0), slotOf(1, { lastTermination, nextRestart })],
       stats: { lastPhase: { phase: 1, completed: false, reason: 'Error: ann@example.com' } },
       events: [
         {
@@ -220,7 +220,7 @@ describe('the overview', () => {
     );
     assert.deepEqual(
       shown.verdict.issues.map(({ head }) => head),
-      ['Tree web.10 is silent'],
+      ['Tree web.10 is unresponsive'],
     );
     assert.equal((await show('?tree=near')).machine?.name, 'web.2');
     const silent = await ops.get('/ops?tree=far', operator);
@@ -295,14 +295,14 @@ describe('the overview', () => {
     const stream = await streamOf();
     const messages = () =>
       [...stream.text().matchAll(/^event: overview\ndata: (.+)\n\n/gm)].map(
-        ([, data = '']) => JSON.parse(data) as { values: Record<string, unknown>; shapes: object },
+        ([, data = '']) => JSON.parse(data) as { values: Record<string, unknown>; fingerprints: object },
       );
     await until('two have come', () => messages().length >= 2);
     stream.close();
     const [first, second] = messages();
     assert.equal(first?.values['verdict.title'], 'All is well');
     assert.equal(first?.values['n.primary.tone'], 'ok');
-    assert.deepEqual(Object.keys(first?.shapes ?? {}), ['issues', 'trees', 'machine', 'queues', 'events']);
+    assert.deepEqual(Object.keys(first?.fingerprints ?? {}), ['issues', 'trees', 'machine', 'queues', 'events']);
     assert.ok(!('verdict.title' in (second?.values ?? {})), 'what is as it was is not sent again');
   });
 
@@ -326,11 +326,11 @@ describe('the overview', () => {
       return answer.body.includes('Redis does not answer') && answer;
     });
     assert.equal(shown.status, 200);
-    for (const text of ['Queues unknown', 'No plots', 'Other trees are unknown without Redis', 'Socket closed'])
+    for (const text of ['Queues unknown', 'No charts', 'Other trees are unknown without Redis', 'Socket closed'])
       assert.ok(shown.body.includes(text), text);
     assert.match(shown.body, /id="redis" data-state="bad" data-line="cut"/);
     assert.match(shown.body, /id="postgres" data-state="ok"/);
-    assert.equal((await ops.get('/ops/plots.json', operator)).status, 503);
+    assert.equal((await ops.get('/ops/charts.json', operator)).status, 503);
     assert.equal((await ops.get('/ops/processes', operator)).status, 200);
     // Another tree is out of sight, which is not to be gone: a page of it must not become one that is never made anew.
     for (const path of ['/ops?tree=unseen', '/ops/processes?tree=unseen'])

@@ -47,7 +47,7 @@ export function workerOf(index: number, changes: Partial<WorkerStats> = {}): Wor
 }
 
 export function slotOf(index: number, changes: Partial<SlotStatus> = {}): SlotStatus {
-  return { index, death: null, nextTry: null, drainUntil: null, outgoing: null, ...changes };
+  return { index, lastTermination: null, nextRestart: null, drainUntil: null, outgoing: null, ...changes };
 }
 
 export function processorOf(changes: Partial<ProcessorStats> = {}): ProcessorStats {
@@ -87,8 +87,8 @@ export function treeStatusOf({
     host: 'vm',
     address: 'http://0.0.0.0:3000',
     slots: workers.map(({ index }) => slotOf(index)),
-    processor: { death: null, nextTry: null },
-    vitals: { ...VITALS, pssMb: 30 },
+    processor: { lastTermination: null, nextRestart: null },
+    processMetrics: { ...VITALS, pssMb: 30 },
     rates: { requestsPerS: 41, shed: 0, serverErrors: 0, slowestMs: 0 },
     events: [],
     embedded: [],

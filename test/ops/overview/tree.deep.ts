@@ -95,7 +95,7 @@ describe('the overview of a real tree, in a browser', () => {
     mend = stage.spoil('slow-boot');
     request(`${tree.baseUrl}/block`).catch(() => undefined);
     const silent = operator.page.locator('[data-kind="worker"]', {
-      has: operator.page.locator('.phase', { hasText: 'silent' }),
+      has: operator.page.locator('.phase', { hasText: 'unresponsive' }),
     });
     await silent.waitFor();
     const say = operator.page.locator('[data-kind="worker"] .say', {
@@ -125,10 +125,10 @@ describe('the overview of a real tree, in a browser', () => {
     await operator.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
   });
 
-  it('plots what it has seen, with uPlot, and as a table', async () => {
+  it('draws what it has seen, with uPlot, and as a table', async () => {
     const figures = async () => {
       await operator.goto('/ops?range=10m');
-      return (await operator.page.locator('.plot .uplot canvas').count()) >= 6;
+      return (await operator.page.locator('.chart .uplot canvas').count()) >= 6;
     };
     await until('there are figures', figures, { everyMs: 1000 });
     await operator.page.getByText('Numbers as a table').click();
@@ -138,7 +138,7 @@ describe('the overview of a real tree, in a browser', () => {
       /Requests requests \/(?:s|min).*Response time p99 ms.*Queue latency default s.*Memory MB/,
     );
     assert.ok((await operator.page.locator('details tbody tr').count()) >= 1);
-    await shoot(operator.page, 'overview-plots');
+    await shoot(operator.page, 'overview-charts');
     assert.deepEqual(await violations(operator.page), []);
     assert.deepEqual(operator.troubles, []);
   });

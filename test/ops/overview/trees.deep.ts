@@ -110,7 +110,7 @@ describe('several trees on one Redis, in a browser', () => {
     const { primary, webPids, jobs } = second.processes();
     for (const pid of [primary, ...webPids, jobs]) if (pid !== undefined) process.kill(pid, 'SIGKILL');
     await operator.page.locator('.dynos li[data-state="unknown"]', { hasText: 'web.2' }).waitFor();
-    await operator.page.locator('.issues li', { hasText: 'Tree web.2 is silent' }).waitFor();
+    await operator.page.locator('.issues li', { hasText: 'Tree web.2 is unresponsive' }).waitFor();
     await look('web.2');
     await operator.page.locator('#p-worker-0[data-state="unknown"][data-line="dashed"]').waitFor();
     await shoot(operator.page, 'overview-silent');
@@ -127,9 +127,9 @@ describe('several trees on one Redis, in a browser', () => {
   it('has a history that outlives a restart', async () => {
     const requests = async () => {
       const cookies = (await operator.page.context().cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
-      const answer = await first.request('GET', '/ops/plots.json?range=1h', { headers: { Cookie: cookies } });
-      const { plots } = answer.json<{ plots: { key: string; series: { values: (number | null)[] }[] }[] }>();
-      const values = plots.find(({ key }) => key === 'requests')?.series[0]?.values ?? [];
+      const answer = await first.request('GET', '/ops/charts.json?range=1h', { headers: { Cookie: cookies } });
+      const { charts } = answer.json<{ charts: { key: string; series: { values: (number | null)[] }[] }[] }>();
+      const values = charts.find(({ key }) => key === 'requests')?.series[0]?.values ?? [];
       return values.filter((value) => value !== null && value > 0).length;
     };
     await Promise.all(Array.from({ length: 50 }, () => first.request('GET', '/slow?ms=1')));

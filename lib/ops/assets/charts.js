@@ -1,16 +1,16 @@
 // Draws the charts with uPlot from the data that the page carries, and keeps them up to date. Without it the table below them is open.
 (() => {
-  let section = document.querySelector('[data-plots]');
+  let section = document.querySelector('[data-charts]');
   if (!section || !window.uPlot) return;
   const EVERY_MS = 10_000;
-  /** Minimum thickness of a layer that has room for its name, as a share of the plot. */
+  /** Minimum thickness of a layer that has room for its name, as a share of the chart. */
   const NAMED = 0.12;
-  let data = { at: [], plots: [] };
+  let data = { at: [], charts: [] };
   let drawn = [];
 
   /** @returns false as long as there is nothing to draw. */
   const read = () => {
-    const source = document.getElementById('plot-data');
+    const source = document.getElementById('chart-data');
     if (!source) return false;
     data = JSON.parse(source.textContent);
     section.querySelector('details').open = false;
@@ -100,11 +100,11 @@
   };
 
   const draw = () => {
-    for (const plot of drawn) plot.destroy();
+    for (const chart of drawn) chart.destroy();
     drawn = [];
     const font = `11px ${getComputedStyle(document.body).fontFamily}`;
-    for (const one of data.plots) {
-      const figure = section.querySelector(`[data-plot="${one.key}"]`);
+    for (const one of data.charts) {
+      const figure = section.querySelector(`[data-chart="${one.key}"]`);
       if (!figure) continue;
       const box = figure.querySelector('.canvas');
       const out = [...figure.querySelectorAll('[data-series]')];
@@ -117,7 +117,7 @@
         }
       };
       const axis = { stroke: color('--ink-2'), font, ticks: { show: false } };
-      const plot = new uPlot(
+      const chart = new uPlot(
         {
           width: box.clientWidth,
           height: 140,
@@ -143,8 +143,8 @@
         [data.at, ...columns(one)],
         box,
       );
-      if (one.stacked) nameLayers(one, plot);
-      drawn.push(plot);
+      if (one.stacked) nameLayers(one, chart);
+      drawn.push(chart);
     }
   };
 
@@ -157,7 +157,7 @@
       });
       if (!answer.ok) return;
       const page = new DOMParser().parseFromString(await answer.text(), 'text/html');
-      const fresh = page.querySelector('[data-plots]');
+      const fresh = page.querySelector('[data-charts]');
       if (!fresh || section.contains(document.activeElement)) return;
       section.replaceWith(document.adoptNode(fresh));
       section = fresh;
@@ -168,9 +168,9 @@
   };
 
   const refresh = async () => {
-    if (data.plots.length === 0) return find();
+    if (data.charts.length === 0) return find();
     try {
-      const answer = await fetch(section.dataset.plots, {
+      const answer = await fetch(section.dataset.charts, {
         headers: { Accept: 'application/json' },
         signal: AbortSignal.timeout(3000),
       });
@@ -178,8 +178,8 @@
       data = await answer.json();
       // Not under the reader's cursor: the figures that it shows would jump.
       if (section.querySelector('.canvas:hover')) return;
-      for (const one of data.plots) {
-        const figure = section.querySelector(`[data-plot="${one.key}"]`);
+      for (const one of data.charts) {
+        const figure = section.querySelector(`[data-chart="${one.key}"]`);
         const total = figure?.querySelector('[data-total]');
         if (total) total.textContent = one.total;
         for (const b of figure?.querySelectorAll('[data-series]') ?? []) {

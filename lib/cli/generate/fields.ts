@@ -1,0 +1,90 @@
+import { EXIT, UserError } from '../../core/errors';
+import { didYouMean } from '../../support/text';
+import { parseName } from './names';
+
+/** A column of a table, with the property that has its value. */
+export interface Field {
+  readonly column: string;
+  readonly property: string;
+  readonly nullable: boolean;
+  /** TypeScript's type, without null. */
+  readonly type: string;
+  /** The method of knex's table builder. */
+  readonly builder: string;
+  /** An expression for a value, and the one that Postgres gives back for it. */
+  readonly sample: string;
+}
+
+/** What a column is called in a command, in knex and in TypeScript. Postgres's driver returns bigint and decimal as text. */
+const TYPES: Readonly<Record<string, Pick<Field, 'type' | 'builder' | 'sample'>>> = {
+  text: { type: 'string', builder: 'text', sample: "'text'" },
+  integer: { type: 'number', builder: 'integer', sample: '7' },
+  bigint: { type: 'string', builder: 'bigInteger', sample: "'7'" },
+  decimal: { type: 'string', builder: 'decimal', sample: "'7.50'" },
+  boolean: { type: 'boolean', builder: 'boolean', sample: 'true' },
+  timestamp: { type: 'Date', builder: 'timestamp', sample: "new Date('2026-01-02T03:04:05Z')" },
+  uuid: { type: 'string', builder: 'uuid', sample: "'6ba7b810-9dad-41d1-80b4-00c04fd430c8'" },
+  json: { type: 'object', builder: 'jsonb', sample: '{ key: 7 }' },
+};
+
+/** Columns that every table has. */
+const OWN = ['id', 'created_at', 'updated_at'];
+
+/**
+ * Reads the fields of a model: `title`, `views:integer`, `published_at:timestamp?`, whose mark allows null.
+ * @throws UserError for a type that there is not, and for a column that each table has or that is given twice.
+ */
+export function parseFields(given: readonly string[]): Field[] {
+  const fields = given.map((text) => {
+    const [column = '', type = 'text', ...more] = text.replace(/\?$/, '').split(':');
+    const { snake, camel } = parseName('field', column, 'title:text');
+    const found = Object.hasOwn(TYPES, type) && more.length === 0 ? TYPES[type] : undefined;
+    if (!found) {
+      const meant = didYouMean(type, Object.keys(TYPES));
+      throw new UserError(
+        `${JSON.stringify(text)}: there is no type ${type}${meant === undefined ? '' : ` (${meant}?)`}. ` +
+          `Give one of ${Object.keys(TYPES).join(', ')}, with ? behind it where the value may be null.`,
+        EXIT.usage,
+      );
+    }
+    if (OWN.includes(snake)) {
+      throw new UserError(`Leave ${column} out: every table has ${OWN.join(', ')}.`, EXIT.usage);
+    }
+    return { column: snake, property: camel, nullable: text.endsWith('?'), ...found };
+  });
+  const twice = fields.find(({ column }, i) => fields.findIndex((other) => other.column === column) < i);
+  if (twice) throw new UserError(`The field ${twice.column} is given twice. Give it once.`, EXIT.usage);
+  return fields;
+}
+
+const ARGUMENTS: readonly string[] = ['string', 'number', 'boolean', 'Date', 'bigint'];
+const SAMPLES: Readonly<Record<string, string>> = {
+  string: "'1'",
+  number: '1',
+  boolean: 'true',
+  Date: "new Date('2026-01-02T03:04:05Z')",
+  bigint: '1n',
+};
+
+/** An argument of a job. */
+export interface Argument {
+  readonly name: string;
+  readonly type: string;
+  readonly sample: string;
+}
+
+/** Reads the arguments of a job: `userId`, `count:number`. @throws UserError for a type that there is not. */
+export function parseArguments(given: readonly string[]): Argument[] {
+  return given.map((text) => {
+    const [name = '', type = 'string', ...more] = text.split(':');
+    const { camel } = parseName('argument', name, 'userId:string');
+    const sample = more.length === 0 ? SAMPLES[type] : undefined;
+    if (sample === undefined) {
+      throw new UserError(
+        `${JSON.stringify(text)}: there is no type ${type}. Give one of ${ARGUMENTS.join(', ')}.`,
+        EXIT.usage,
+      );
+    }
+    return { name: camel, type, sample };
+  });
+}

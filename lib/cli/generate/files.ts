@@ -1,0 +1,86 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../../core/errors';
+import type { GeneratedFile } from './generators';
+
+/** What becomes of a file, as it is printed. */
+export type Step = readonly ['create' | 'identical' | 'remove' | 'absent', file: string];
+
+/**
+ * Writes files that are not there yet, or none of them.
+ * @param dryRun true: writes nothing.
+ * @throws UserError that names the files which are there with another content.
+ */
+export function writeFiles(folder: string, files: readonly GeneratedFile[], dryRun: boolean): Step[] {
+  const found = files.map((given) => ({ ...given, there: findFile(folder, given) }));
+  const taken = found.filter(({ there, content }) => there !== undefined && contentOf(folder, there) !== content);
+  if (taken.length > 0) {
+    const names = taken.map(({ there }) => there).join(', ');
+    throw new UserError(
+      `${names} ${taken.length === 1 ? 'is' : 'are'} there already, and nothing was written. ` +
+        'Move what is there away, or give another name.',
+    );
+  }
+  return found.map(({ there, file, content }) => {
+    if (there !== undefined) return ['identical', there];
+    const target = path.join(folder, file);
+    if (!dryRun) {
+      fs.mkdirSync(path.dirname(target), { recursive: true });
+      fs.writeFileSync(target, content, { flag: 'wx' });
+    }
+    return ['create', file];
+  });
+}
+
+/**
+ * Removes files that are as they were written, and the folders that this leaves empty; or removes none of them.
+ * @param force true: removes changed files, too.
+ * @throws UserError that names the files which were changed since.
+ */
+export function removeFiles(
+  folder: string,
+  files: readonly GeneratedFile[],
+  { dryRun, force }: { readonly dryRun: boolean; readonly force: boolean },
+): Step[] {
+  const found = files.map((given) => ({ ...given, there: findFile(folder, given) }));
+  const changed = found.filter(({ there, content }) => there !== undefined && contentOf(folder, there) !== content);
+  if (changed.length > 0 && !force) {
+    const names = changed.map(({ there }) => there).join(', ');
+    throw new UserError(
+      `${names} ${changed.length === 1 ? 'is' : 'are'} not what generate writes for these words, and nothing was removed. ` +
+        'Give the words that generate was given, or --force to remove what was changed since.',
+    );
+  }
+  return found.map(({ there, file }) => {
+    if (there === undefined) return ['absent', file];
+    if (!dryRun) {
+      fs.rmSync(path.join(folder, there));
+      removeEmpty(path.dirname(path.join(folder, there)), folder);
+    }
+    return ['remove', there];
+  });
+}
+
+/** The path of the file, or of the migration of that name, whatever its time; undefined when there is none. */
+function findFile(folder: string, { file, untimed }: GeneratedFile): string | undefined {
+  const home = path.posix.dirname(file);
+  const absolute = path.join(folder, home);
+  if (!fs.existsSync(absolute)) return undefined;
+  if (untimed === undefined) return fs.existsSync(path.join(folder, file)) ? file : undefined;
+  const named = new RegExp(`^\\d+_${untimed}\\.(?:js|ts)$`);
+  const [name, another] = fs.readdirSync(absolute).filter((entry) => named.test(entry));
+  if (another !== undefined) {
+    throw new UserError(`${home} has two migrations of that name, ${name} and ${another}. Rename one of them.`);
+  }
+  return name === undefined ? undefined : path.posix.join(home, name);
+}
+
+function contentOf(folder: string, file: string): string {
+  return fs.readFileSync(path.join(folder, file), 'utf8');
+}
+
+function removeEmpty(folder: string, until: string): void {
+  if (folder === until || fs.readdirSync(folder).length > 0) return;
+  fs.rmdirSync(folder);
+  removeEmpty(path.dirname(folder), until);
+}

@@ -1,0 +1,241 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { EXIT, UserError } from '../../core/errors';
+import { QUEUE_NAME } from '../../job/definition/options';
+import type { AppLayout } from './app-layout';
+import { type Field, parseArguments, parseFields } from './fields';
+import { type Name, parseName, plural } from './names';
+import { renderSource, renderText } from './source';
+
+/** A file of the app, with its whole content. */
+export interface GeneratedFile {
+  /** Relative to the app's folder. A migration's has the time in its name. */
+  readonly file: string;
+  readonly content: string;
+  /** The name without its time, by which `destroy` finds a migration. */
+  readonly untimed?: string;
+}
+
+export interface Request {
+  readonly name: string | undefined;
+  /** The words behind the name: actions, fields or arguments. */
+  readonly rest: readonly string[];
+  readonly queue: string | undefined;
+  readonly now: Date;
+}
+
+export interface Plan {
+  readonly files: readonly GeneratedFile[];
+  /** What is left to do by hand, printed behind the list. */
+  readonly remark?: string;
+}
+
+export interface Generator {
+  readonly name: string;
+  readonly usage: string;
+  readonly help: string;
+  readonly example: string;
+  readonly plan: (request: Request, layout: AppLayout) => Plan;
+}
+
+/** Queues that a tree serves unless JOB_QUEUES says otherwise. */
+const SERVED = ['default', 'mailer'];
+
+const join = path.posix.join;
+
+export const GENERATORS: readonly Generator[] = [
+  {
+    name: 'job',
+    usage: 'job NAME [ARGUMENT[:TYPE]…] [--queue QUEUE]',
+    help: 'a job, and its test; types: string (the default), number, boolean, Date, bigint',
+    example: 'job WelcomeEmail userId --queue mailer',
+    plan: planJob,
+  },
+  {
+    name: 'mailer',
+    usage: 'mailer NAME ACTION…',
+    help: 'a mailer with templates, previews and a test of each action',
+    example: 'mailer UserMailer welcome',
+    plan: planMailer,
+  },
+  {
+    name: 'preview',
+    usage: 'preview MAILER [ACTION…]',
+    help: 'previews of a mailer that is there: of all its actions, or of these',
+    example: 'preview UserMailer welcome',
+    plan: planPreview,
+  },
+  {
+    name: 'model',
+    usage: 'model NAME [FIELD[:TYPE][?]…]',
+    help: 'a model, its migration, and its test; ? allows null. Types: text (the default), integer, bigint, decimal, boolean, timestamp, uuid, json',
+    example: 'model Post title views:integer publishedAt:timestamp?',
+    plan: planModel,
+  },
+  {
+    name: 'migration',
+    usage: 'migration NAME [FIELD[:TYPE][?]…]',
+    help: 'a migration; create_posts and add_slug_to_posts are written out when fields are given',
+    example: 'migration add_slug_to_posts slug?',
+    plan: planMigration,
+  },
+  {
+    name: 'route',
+    usage: 'route NAME',
+    help: 'a file of routes, to be called by the app’s own',
+    example: 'route posts',
+    plan: planRoute,
+  },
+];
+
+function planJob({ name, rest, queue }: Request, layout: AppLayout): Plan {
+  const { kebab, pascal } = parseName('job', name, 'WelcomeEmail', 'Job');
+  const args = parseArguments(rest);
+  if (queue !== undefined && !QUEUE_NAME.test(queue)) {
+    throw new UserError(
+      `${JSON.stringify(queue)} is no name of a queue. Give letters, digits, - and _, such as mailer.`,
+      EXIT.usage,
+    );
+  }
+  const file = join(layout.jobs, kebab);
+  const values = { job: `${pascal}Job`, args, queue, file, manifest: layout.manifest };
+  return {
+    files: [source(layout, 'job', file, values), test(layout, 'job-test', 'jobs', kebab, values)],
+    ...(queue !== undefined &&
+      !SERVED.includes(queue) && {
+        remark: `Nobody serves the queue ${queue} yet: set JOB_QUEUES=default,mailer,${queue}`,
+      }),
+  };
+}
+
+function planMailer(request: Request, layout: AppLayout): Plan {
+  const { kebab, snake, pascal } = parseName('mailer', request.name, 'UserMailer welcome', 'Mailer');
+  const actions = actionsOf(request.rest);
+  if (actions.length === 0) {
+    throw new UserError(
+      'A mailer needs an action. For example: catamount generate mailer UserMailer welcome',
+      EXIT.usage,
+    );
+  }
+  const file = join(layout.mailers, `${kebab}-mailer`);
+  const hasLayout = fs.existsSync(path.join(layout.folder, layout.templates, 'layouts/mailer/html.ejs'));
+  const values = { mailer: `${pascal}Mailer`, actions, hasLayout, file, manifest: layout.manifest };
+  const templates = actions.flatMap((action) =>
+    ['html', 'text'].map((part) => ({
+      file: join(layout.templates, `${snake}_mailer`, action.snake, `${part}.ejs`),
+      content: renderText(`mail-${part}`, { action }),
+    })),
+  );
+  return {
+    files: [
+      source(layout, 'mailer', file, values),
+      ...templates,
+      source(layout, 'preview', join(layout.previews, `${kebab}-mailer-preview`), values),
+      test(layout, 'mailer-test', 'mailers', `${kebab}-mailer`, values),
+    ],
+  };
+}
+
+function planPreview({ name, rest }: Request, layout: AppLayout): Plan {
+  const { kebab, pascal } = parseName('preview', name, 'UserMailer welcome', 'Mailer');
+  const file = join(layout.mailers, `${kebab}-mailer`);
+  const mailerFile = path.join(layout.folder, extended(layout, file));
+  if (!fs.existsSync(mailerFile)) {
+    throw new UserError(
+      `There is no ${extended(layout, file)} to preview. Make it: catamount generate mailer ${pascal}Mailer welcome`,
+    );
+  }
+  const declared = [...fs.readFileSync(mailerFile, 'utf8').matchAll(/\.action\(\s*(['"`])(\w+)\1/g)];
+  const actions = actionsOf(rest.length > 0 ? rest : declared.map(([, , action = '']) => action));
+  if (actions.length === 0) throw new UserError(`${extended(layout, file)} has no action. Name those to preview.`);
+  const values = { mailer: `${pascal}Mailer`, actions, file };
+  return { files: [source(layout, 'preview', join(layout.previews, `${kebab}-mailer-preview`), values)] };
+}
+
+function planModel({ name, rest, now }: Request, layout: AppLayout): Plan {
+  const { kebab, snake, pascal } = parseName('model', name, 'Post title:text');
+  const fields = parseFields(rest);
+  const file = join(layout.models, kebab);
+  const table = plural(snake);
+  const values = { model: pascal, table, fields, file, manifest: layout.manifest };
+  return {
+    files: [
+      source(layout, 'model', file, values),
+      migration(layout, `create_${table}`, fields, now),
+      test(layout, 'model-test', 'models', kebab, values),
+    ],
+  };
+}
+
+function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
+  const { snake } = parseName('migration', name, 'add_slug_to_posts slug:text');
+  const fields = parseFields(rest);
+  if (fields.length > 0 && changeOf(snake, fields).kind === 'other') {
+    throw new UserError(
+      `A migration with fields is named create_TABLE or add_…_to_TABLE, such as add_slug_to_posts; it is ${snake}.`,
+      EXIT.usage,
+    );
+  }
+  return { files: [migration(layout, snake, fields, now)] };
+}
+
+function planRoute({ name, rest }: Request, layout: AppLayout): Plan {
+  const { kebab, camel } = parseName('route', name, 'posts');
+  noMore('route', rest);
+  const routes = `${camel}Routes`;
+  const file = source(layout, 'route', join(layout.routes, kebab), { routes, path: kebab });
+  return { files: [file], remark: `Call it from the app's routes: ${routes}(router, environment)` };
+}
+
+function noMore(what: string, [surplus]: readonly string[]): void {
+  if (surplus !== undefined) {
+    throw new UserError(`${JSON.stringify(surplus)} is too much: a ${what} takes a name only.`, EXIT.usage);
+  }
+}
+
+function actionsOf(given: readonly string[]): Name[] {
+  const actions = given.map((action) => parseName('action', action, 'welcome'));
+  const names = actions.map(({ camel }) => camel);
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UserError(`The action ${twice} is given twice. Give it once.`, EXIT.usage);
+  return actions;
+}
+
+function extended({ typescript }: AppLayout, file: string): string {
+  return `${file}${typescript ? '.ts' : '.js'}`;
+}
+
+function source(layout: AppLayout, template: string, file: string, values: object): GeneratedFile {
+  return { file: extended(layout, file), content: renderSource(template, file, layout, values) };
+}
+
+function test(layout: AppLayout, template: string, folder: string, name: string, values: object): GeneratedFile {
+  return source(layout, template, join(layout.tests, folder, `${name}.test`), values);
+}
+
+interface Change {
+  readonly kind: 'create' | 'add' | 'other';
+  readonly table: string;
+}
+
+function changeOf(name: string, fields: readonly Field[]): Change {
+  const created = /^create_(\w+)$/.exec(name)?.[1];
+  if (created !== undefined) return { kind: 'create', table: created };
+  const altered = /^add_\w+_to_(\w+)$/.exec(name)?.[1];
+  if (altered !== undefined && fields.length > 0) return { kind: 'add', table: altered };
+  return { kind: 'other', table: '' };
+}
+
+function migration(layout: AppLayout, name: string, fields: readonly Field[], now: Date): GeneratedFile {
+  const file = join(layout.migrations, `${timeFor(layout, now)}_${name}`);
+  const values = { change: changeOf(name, fields), fields };
+  return { ...source(layout, 'migration', file, values), untimed: name };
+}
+
+/** The time in the name of a new migration: now, or behind the last migration, since they run in the order of their names. */
+function timeFor({ folder, migrations }: AppLayout, now: Date): string {
+  const home = path.join(folder, migrations);
+  const times = (fs.existsSync(home) ? fs.readdirSync(home) : []).map((name) => Number(/^\d{14}(?=_)/.exec(name)?.[0]));
+  const last = Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
+  return String(Math.max(Number(now.toISOString().replace(/\D/g, '').slice(0, 14)), last + 1));
+}

@@ -1,0 +1,65 @@
+import { EXIT, UserError } from '../../core/errors';
+import { kebabCase, pascalCase } from '../../support/class-names';
+
+/** One name in the spellings that files, classes, tables and texts need. */
+export interface Name {
+  /** `UserProfile`. */
+  readonly pascal: string;
+  /** `userProfile`. */
+  readonly camel: string;
+  /** `user-profile`. */
+  readonly kebab: string;
+  /** `user_profile`. */
+  readonly snake: string;
+  /** `User profile`. */
+  readonly human: string;
+}
+
+const WORD = /^[A-Za-z][A-Za-z0-9]*(?:[-_][A-Za-z0-9]+)*$/;
+/** Words that cannot name a class or a method. */
+const RESERVED = new Set(
+  (
+    'abstract arguments await boolean break case catch class const constructor continue debugger default delete do ' +
+    'else enum eval export extends false finally for function if implements import in instanceof interface let new ' +
+    'null object package private protected prototype public return static string super switch symbol this throw true ' +
+    'try typeof undefined var void while with yield'
+  ).split(' '),
+);
+
+/**
+ * Reads a name in any of its spellings: `WelcomeEmail`, `welcomeEmail`, `welcome-email`, `welcome_email`.
+ * @param what the kind of thing, for the message: `job`. @param suffix an ending that the name may or may not have: `Job`.
+ * @throws UserError that says how a name looks.
+ */
+export function parseName(what: string, given: string | undefined, example: string, suffix = ''): Name {
+  if (given === undefined) {
+    throw new UserError(`A ${what} needs a name. For example: catamount generate ${what} ${example}`, EXIT.usage);
+  }
+  const whole = kebabCase(given).replaceAll('_', '-');
+  const ending = kebabCase(suffix);
+  const kebab = ending !== '' && whole.endsWith(`-${ending}`) ? whole.slice(0, -ending.length - 1) : whole;
+  const isBare = kebab === ending;
+  if (!WORD.test(given) || isBare || RESERVED.has(kebab)) {
+    const reason = isBare || RESERVED.has(kebab) ? 'is a word with a meaning of its own' : 'is no name';
+    throw new UserError(
+      `${JSON.stringify(given)} ${reason}. Name the ${what} in letters and digits, beginning with a letter, such as ${example}.`,
+      EXIT.usage,
+    );
+  }
+  const pascal = pascalCase(kebab);
+  const snake = kebab.replaceAll('-', '_');
+  return {
+    pascal,
+    camel: `${pascal.charAt(0).toLowerCase()}${pascal.slice(1)}`,
+    kebab,
+    snake,
+    human: `${snake.charAt(0).toUpperCase()}${snake.slice(1).replaceAll('_', ' ')}`,
+  };
+}
+
+/** The plural of the last word, by the rules of English that have no exceptions: `user_stories`, `boxes`, `posts`. */
+export function plural(word: string): string {
+  if (/[^aeiou]y$/.test(word)) return `${word.slice(0, -1)}ies`;
+  if (/(?:s|x|z|ch|sh)$/.test(word)) return `${word}es`;
+  return `${word}s`;
+}

@@ -1,0 +1,131 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import ejs from 'ejs';
+import type { AppLayout } from './app-layout';
+
+const TEMPLATES = path.join(__dirname, 'templates');
+
+/** The parts of an app's code that differ by language, module system and test runner, for templates. */
+export interface SourceHelpers {
+  readonly ts: boolean;
+  readonly esm: boolean;
+  readonly runner: AppLayout['runner'];
+  /** Adds an import of names: `use('Job', 'catamount')`. Types only, `type Routes`, are left out of JavaScript. */
+  use(names: string, from: string): '';
+  /** Adds an import of types, in TypeScript only. */
+  useType(names: string, from: string): '';
+  /** Adds an import of the class that a file of the app holds. */
+  useClass(name: string, file: string): '';
+  /** Adds an import of what a file of the app exports as its default. */
+  useDefault(name: string, file: string): '';
+  /** Adds an import of a package as a whole. */
+  usePackage(name: string, from: string): '';
+  /** Adds the imports of a test: `describe`, `it` and those hooks. */
+  useRunner(...hooks: readonly TestHook[]): '';
+  /** The runner's name of a hook: Vitest and Jest say beforeAll. */
+  hook(name: TestHook): string;
+  readonly exportClass: string;
+  readonly exportDefault: string;
+  /** The end of an exported class. */
+  readonly end: string;
+  /** A word of TypeScript, with a space behind it. */
+  only(text: string): string;
+}
+
+export type TestHook = 'after' | 'afterEach' | 'before' | 'beforeEach';
+
+/**
+ * Renders a template as a file of the app: its imports first, in the order that linters want, then its code.
+ * @param file the file's path in the app, from which relative imports lead.
+ */
+export function renderSource(template: string, file: string, layout: AppLayout, values: object): string {
+  const imports = new Map<string, string>();
+  const module = new ModuleSyntax(layout, path.posix.dirname(file));
+  const add = (from: string, line: string): '' => {
+    if (line !== '') imports.set(from, line);
+    return '';
+  };
+  const { typescript: ts, runner } = layout;
+  const helpers: SourceHelpers = {
+    ts,
+    esm: layout.esm,
+    runner,
+    use: (names, from) => add(from, module.named(names, from)),
+    useType: (names, from) => add(from, ts ? `import type { ${names} } from '${from}';` : ''),
+    useClass: (name, target) => add(module.specifier(target), module.class(name, target)),
+    useDefault: (name, target) => add(module.specifier(target), module.default(name, module.specifier(target))),
+    usePackage: (name, from) => add(from, module.default(name, from)),
+    useRunner: (...hooks) => {
+      if (runner !== 'node' && runner !== 'vitest') return '';
+      const names = [...hooks.map((name) => hookName(runner, name)), 'describe', 'it'].join(', ');
+      return add(
+        runner === 'node' ? 'node:test' : 'vitest',
+        module.named(names, runner === 'node' ? 'node:test' : runner),
+      );
+    },
+    hook: (name) => hookName(runner, name),
+    exportClass: module.isCommonJs ? 'module.exports = class' : 'export class',
+    exportDefault: module.isCommonJs ? 'module.exports = class' : 'export default class',
+    end: module.isCommonJs ? '};' : '}',
+    only: (text) => (ts ? `${text} ` : ''),
+  };
+  const body = renderText(template, { ...values, ...helpers });
+  const lines = [...imports].sort(([a], [b]) => rank(a) - rank(b) || (a < b ? -1 : 1)).map(([, line]) => line);
+  return lines.length === 0 ? body : `${lines.join('\n')}\n\n${body}`;
+}
+
+/** Renders a template that is no code. Its first line break belongs to the template's own head. */
+export function renderText(template: string, values: object): string {
+  const file = path.join(TEMPLATES, `${template}.ejs`);
+  // The delimiter is not that of the mails' own templates, which are written as they stand.
+  const text = ejs.render(fs.readFileSync(file, 'utf8'), values, { escape: String, delimiter: '?', filename: file });
+  return `${text.trim()}\n`;
+}
+
+function hookName(runner: AppLayout['runner'], name: TestHook): string {
+  return (runner === 'vitest' || runner === 'jest') && !name.endsWith('Each') ? `${name}All` : name;
+}
+
+function rank(from: string): number {
+  if (from.startsWith('node:')) return 0;
+  return from.startsWith('.') ? 2 : 1;
+}
+
+/** How files of an app import each other. TypeScript always writes `import`, whatever it is compiled to. */
+class ModuleSyntax {
+  readonly isCommonJs: boolean;
+
+  constructor(
+    private readonly layout: AppLayout,
+    private readonly from: string,
+  ) {
+    this.isCommonJs = !layout.typescript && !layout.esm;
+  }
+
+  specifier(target: string): string {
+    const relative = path.posix.relative(this.from, target);
+    return `${relative.startsWith('.') ? '' : './'}${relative}${this.layout.extension}`;
+  }
+
+  named(names: string, from: string): string {
+    const list = names.split(', ').filter((name) => this.layout.typescript || !name.startsWith('type '));
+    if (list.length === 0) return '';
+    return this.isCommonJs ? `const { ${list.join(', ')} } = require('${from}');` : wrapped(list, from);
+  }
+
+  /** A file of JavaScript for CommonJS is its class; others export it by name. */
+  class(name: string, target: string): string {
+    const from = this.specifier(target);
+    return this.isCommonJs ? this.default(name, from) : `import { ${name} } from '${from}';`;
+  }
+
+  default(name: string, from: string): string {
+    return this.isCommonJs ? `const ${name} = require('${from}');` : `import ${name} from '${from}';`;
+  }
+}
+
+/** Breaks a line of more than 120 characters, as formatters do. */
+function wrapped(names: readonly string[], from: string): string {
+  const line = `import { ${names.join(', ')} } from '${from}';`;
+  return line.length <= 120 ? line : `import {\n${names.map((name) => `  ${name},\n`).join('')}} from '${from}';`;
+}

@@ -1,0 +1,72 @@
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import type { Config } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
+import { Events } from '../core/events';
+import { Database } from '../model/database';
+import { pendingMigrations } from '../model/migrator';
+import { Deadline, toError } from '../support/async';
+import { pluralize } from '../support/text';
+import { type AppDefinition, migrationFolders } from './app-definition';
+import { checkApp } from './check';
+import type { Finding } from './findings';
+import { loadRoutes } from './load-setup';
+import { connectOrFail, resolvedUrls } from './server-connections';
+
+const STOP_MS = 1000;
+
+/** `catamount check`: prints every mistake in the app, its settings and its database, and exits with 1 if there is one. */
+export async function runCheckCommand(
+  app: AppDefinition,
+  args: readonly string[],
+  readConfig: () => Promise<Config>,
+): Promise<void> {
+  const startedAt = performance.now();
+  const { values } = parsed(args);
+  const findings: Finding[] = [];
+  const tell = (thrown: unknown) => void findings.push({ message: toError(thrown).message, fatal: true });
+  const config = await readConfig().catch((thrown: unknown) => void tell(thrown));
+  const { findings: ofApp, jobs, mailers } = await checkApp(app, config);
+  findings.push(...ofApp);
+  await loadRoutes(app).catch(tell);
+  const notes: string[] = [];
+  if (config) {
+    const pending = await pendingIn(app, config).catch((thrown: unknown) => {
+      notes.push(`Migrations are not checked: ${toError(thrown).message}`);
+      return [];
+    });
+    for (const name of pending) {
+      findings.push({ message: `The migration ${name} has not run: run catamount migrate`, fatal: true });
+    }
+  }
+  const messages = findings.map(({ message }) => message.replaceAll(`${app.root}${path.sep}`, ''));
+  const ms = Math.round(performance.now() - startedAt);
+  const lookedAt = `${pluralize(jobs, 'job')} and ${pluralize(mailers, 'mailer')} in ${ms} ms`;
+  const summary = `${messages.length === 0 ? 'Nothing is wrong' : pluralize(messages.length, 'mistake')}: ${lookedAt}`;
+  const text = values.json
+    ? JSON.stringify({ findings: messages, notes }, null, 2)
+    : [...messages, ...notes, summary].join('\n');
+  await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
+  // Exits even if the app's own code has left a handle open.
+  process.exit(messages.length === 0 ? EXIT.ok : EXIT.failed);
+}
+
+async function pendingIn(app: AppDefinition, config: Config): Promise<string[]> {
+  const { database: url } = await resolvedUrls(config);
+  const production = config.environment === 'production';
+  const database = new Database(url, { production, events: new Events(), poolMax: 1 });
+  try {
+    await connectOrFail(database, 'they need Postgres');
+    return await pendingMigrations(database.knex, migrationFolders(app));
+  } finally {
+    await database.stop(Deadline.after(STOP_MS));
+  }
+}
+
+function parsed(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: { json: { type: 'boolean' } } });
+  } catch (thrown) {
+    throw new UserError(`${toError(thrown).message}\nUsage: catamount check [--json]`, EXIT.usage);
+  }
+}

@@ -1,0 +1,216 @@
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { UserError } from '../../../lib/core/errors';
+import { catamount } from '../cli-process';
+import { AppFolder, EVERYTHING, ROOT } from './app-folder';
+
+const TS = { typescript: true, esm: false };
+
+describe('catamount generate', () => {
+  it('writes what each kind of thing needs, into the folders of the manifest', () => {
+    const app = new AppFolder(TS, ", models: 'lib/models', mailers: 'lib/mailers', templates: 'lib/mails'");
+    for (const line of [
+      'generate job WelcomeEmail userId --queue mailer',
+      'generate mailer UserMailer welcome passwordReset',
+      'generate model Category title:text',
+      'generate migration add_slug_to_categories slug?',
+      'generate route categories',
+    ])
+      app.catamount(line);
+    assert.deepEqual(app.files(), [
+      'jobs/welcome-email.ts',
+      'lib/mailers/previews/user-mailer-preview.ts',
+      'lib/mailers/user-mailer.ts',
+      'lib/mails/user_mailer/password_reset/html.ejs',
+      'lib/mails/user_mailer/password_reset/text.ejs',
+      'lib/mails/user_mailer/welcome/html.ejs',
+      'lib/mails/user_mailer/welcome/text.ejs',
+      'lib/models/category.ts',
+      'migrations/<time>_add_slug_to_categories.ts',
+      'migrations/<time>_create_categories.ts',
+      'routes/categories.ts',
+      'test/jobs/welcome-email.test.ts',
+      'test/mailers/user-mailer.test.ts',
+      'test/models/category.test.ts',
+    ]);
+    assert.match(app.read('jobs/welcome-email.ts'), /class WelcomeEmailJob extends Job<\[userId: string\]>/);
+    assert.match(app.read('jobs/welcome-email.ts'), /static override readonly queue = 'mailer';/);
+    assert.match(app.read('test/mailers/user-mailer.test.ts'), /from '\.\.\/\.\.\/lib\/mailers\/user-mailer';/);
+  });
+
+  it("takes a name in any spelling, with or without the kind's ending", () => {
+    for (const name of ['WelcomeEmail', 'welcomeEmailJob', 'welcome-email', 'welcome_email_job']) {
+      const app = new AppFolder(TS);
+      app.catamount(`generate job ${name}`);
+      assert.match(app.read('jobs/welcome-email.ts'), /class WelcomeEmailJob /, name);
+    }
+  });
+
+  it('writes the language, the modules and the test runner of the app', () => {
+    const expected = [
+      [false, false, "const { Job } = require('catamount');", "require('../../jobs/tidy');"],
+      [false, true, "import { Job } from 'catamount';", "from '../../jobs/tidy.js';"],
+      [true, false, "import { Job } from 'catamount';", "from '../../jobs/tidy';"],
+      [true, true, "import { Job } from 'catamount';", "from '../../jobs/tidy.js';"],
+    ] as const;
+    for (const [typescript, esm, job, test] of expected) {
+      const app = new AppFolder({ typescript, esm });
+      app.catamount('generate job tidy');
+      const extension = typescript ? 'ts' : 'js';
+      assert.ok(app.read(`jobs/tidy.${extension}`).includes(job), `${typescript} ${esm}`);
+      assert.ok(app.read(`test/jobs/tidy.test.${extension}`).includes(test), `${typescript} ${esm}`);
+    }
+    const app = new AppFolder(TS);
+    app.write('package.json', JSON.stringify({ scripts: { test: 'vitest run' } }));
+    app.write('tsconfig.json', '{ "compilerOptions": { "allowImportingTsExtensions": true } }');
+    app.catamount('generate model Post');
+    const test = app.read('test/models/post.test.ts');
+    assert.match(test, /import \{ afterAll, afterEach, beforeAll, beforeEach, describe, it \} from 'vitest';/);
+    assert.ok(test.includes("from '../../models/post.ts';") && test.includes('beforeAll(async () => {'), test);
+  });
+
+  it('never overwrites: it names what is there, and writes none of the files', () => {
+    const app = new AppFolder(TS);
+    app.write('test/jobs/tidy.test.ts', '// mine\n');
+    assert.throws(() => app.catamount('generate job tidy'), {
+      name: 'UserError',
+      message:
+        'test/jobs/tidy.test.ts is there already, and nothing was written. Move what is there away, or give another name.',
+    });
+    assert.deepEqual(app.files(), ['test/jobs/tidy.test.ts']);
+    app.write('migrations/20260101000000_create_posts.ts', '// mine\n');
+    assert.throws(() => app.catamount('generate model Post'), /20260101000000_create_posts\.ts is there already/);
+    fs.rmSync(path.join(app.folder, 'test/jobs/tidy.test.ts'));
+    app.catamount('generate job tidy');
+    assert.match(app.catamount('generate job tidy'), /^ identical {2}jobs\/tidy\.ts$/m);
+  });
+
+  it('puts a migration behind the last one, also in the same second, and where a clock was ahead', () => {
+    const app = new AppFolder(TS);
+    app.write('migrations/29990101000000_create_users.ts', '');
+    app.catamount('generate model Post');
+    app.catamount('generate migration add_slug_to_posts slug');
+    const names = fs.readdirSync(path.join(app.folder, 'migrations')).sort();
+    assert.deepEqual(names.slice(1), ['29990101000001_create_posts.ts', '29990101000002_add_slug_to_posts.ts']);
+  });
+
+  it('lists with --dry-run, and changes nothing', () => {
+    const app = new AppFolder(TS);
+    const listed = app.catamount('generate job tidy --dry-run');
+    assert.equal(
+      listed,
+      '    create  jobs/tidy.ts\n    create  test/jobs/tidy.test.ts\nNothing was changed: --dry-run.\n',
+    );
+    assert.deepEqual(app.files(), []);
+    app.catamount('generate job tidy');
+    assert.match(app.catamount('destroy job tidy --dry-run'), /^ {4}remove {2}jobs\/tidy\.ts$/m);
+    assert.equal(app.files().length, 2);
+  });
+
+  it('is undone by destroy, folders and all, but for what was changed since', () => {
+    const app = new AppFolder(TS);
+    const lines = [
+      'job tidy --queue mailer',
+      'model Post title',
+      'migration add_slug_to_posts slug',
+      'route posts',
+      'mailer UserMailer welcome',
+    ];
+    for (const line of lines) app.catamount(`generate ${line}`);
+    for (const line of lines) app.catamount(`destroy ${line}`);
+    assert.deepEqual(fs.readdirSync(app.folder).sort(), ['app.ts', 'package.json', 'tsconfig.json']);
+
+    app.catamount('generate job tidy');
+    app.write('jobs/tidy.ts', `${app.read('jobs/tidy.ts')}// mine\n`);
+    assert.throws(() => app.catamount('destroy job tidy'), /^UserError: jobs\/tidy\.ts is not what generate writes/);
+    assert.equal(app.files().length, 2);
+    app.catamount('destroy job tidy --force');
+    assert.deepEqual(app.files(), []);
+    assert.match(app.catamount('destroy job tidy'), /^ {4}absent {2}jobs\/tidy\.ts$/m);
+  });
+
+  it('previews all actions of a mailer that is there', () => {
+    const app = new AppFolder(TS);
+    assert.throws(
+      () => app.catamount('generate preview UserMailer'),
+      /There is no mailers\/user-mailer\.ts to preview/,
+    );
+    app.catamount('generate mailer UserMailer welcome passwordReset');
+    fs.rmSync(path.join(app.folder, 'mailers/previews'), { recursive: true });
+    app.catamount('generate preview UserMailer');
+    assert.match(app.read('mailers/previews/user-mailer-preview.ts'), /welcome\(\) \{.*passwordReset\(\) \{/s);
+  });
+
+  it('refuses with one sentence and the remedy', () => {
+    const app = new AppFolder(TS);
+    const cases = [
+      ['generate', /needs to know what. See catamount help generate/],
+      ['generate jib tidy', /knows no jib \(job\?\): give one of job, mailer,/],
+      ['generate job', /A job needs a name. For example: catamount generate job WelcomeEmail/],
+      ['generate job 7up', /"7up" is no name. Name the job in letters and digits, .* such as WelcomeEmail/],
+      ['generate job ../evil', /"\.\.\/evil" is no name/],
+      ['generate job Job', /"Job" is a word with a meaning of its own/],
+      ['generate model class', /"class" is a word with a meaning of its own/],
+      ['generate job tidy count:int', /there is no type int. Give one of string, number/],
+      ['generate job tidy --queue a/b', /"a\/b" is no name of a queue/],
+      ['generate mailer UserMailer', /A mailer needs an action/],
+      ['generate mailer UserMailer hi hi', /The action hi is given twice/],
+      ['generate model Post title:txt', /there is no type txt \(text\?\)/],
+      ['generate model Post id', /Leave id out/],
+      ['generate model Post a a:text', /The field a is given twice/],
+      ['generate model Post --queue mailer', /--queue belongs to generate job/],
+      ['generate migration rename slug', /named create_TABLE or add_…_to_TABLE/],
+      ['generate route posts title', /"title" is too much/],
+      ['generate job tidy --force', /generate has no --force/],
+      ['generate job tidy --nonsense', /--nonsense/],
+    ] as const;
+    for (const [line, message] of cases) {
+      assert.throws(
+        () => app.catamount(line),
+        (error) => error instanceof UserError && error.exitCode === 64 && message.test(error.message),
+        line,
+      );
+    }
+    assert.deepEqual(app.files(), []);
+    assert.match(app.catamount('generate job tidy --queue slow'), /set JOB_QUEUES=default,mailer,slow\n$/);
+  });
+
+  it('says where it looked when the folder holds no app', () => {
+    const app = new AppFolder(TS);
+    fs.rmSync(path.join(app.folder, 'app.ts'));
+    assert.throws(() => app.catamount('generate job tidy'), /No file in .* calls defineApp; app, lib\/app, /);
+    fs.rmSync(path.join(app.folder, 'package.json'));
+    assert.throws(() => app.catamount('generate job tidy'), /There is no package\.json in /);
+  });
+
+  it('is a command, with a help of its own', async () => {
+    const app = new AppFolder(TS);
+    const made = await catamount(app.folder, ['generate', 'job', 'tidy', '--queue', 'mailer']);
+    assert.deepEqual([made.code, made.stderr], [0, '']);
+    const help = await catamount(app.folder, ['help', 'generate']);
+    assert.match(help.stdout, /^Usage: catamount generate WHAT NAME/);
+    assert.equal((await catamount(app.folder, ['generate', '--help'])).stdout, help.stdout);
+    assert.match((await catamount(app.folder, ['help', 'destroy'])).stdout, /--force/);
+    const undone = await catamount(app.folder, ['destroy', 'job', 'tidy', '--queue', 'mailer']);
+    assert.deepEqual([undone.code, undone.stderr, app.files()], [0, '', []]);
+  });
+
+  it('writes what Biome neither formats otherwise nor warns of', () => {
+    const biome = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
+    for (const typescript of [true, false]) {
+      for (const esm of [true, false]) {
+        const app = new AppFolder({ typescript, esm });
+        for (const line of EVERYTHING) app.catamount(`generate ${line}`);
+        const config = JSON.parse(fs.readFileSync(path.join(ROOT, '.biome.json'), 'utf8')) as object;
+        app.write('biome.json', `${JSON.stringify({ ...config, vcs: { enabled: false }, files: {} }, null, 2)}\n`);
+        const folders = ['jobs', 'mailers', 'models', 'migrations', 'routes', 'test'];
+        execFileSync(process.execPath, [biome, 'check', '--error-on-warnings', ...folders], {
+          cwd: app.folder,
+          stdio: ['ignore', 'ignore', 'pipe'],
+        });
+      }
+    }
+  });
+});

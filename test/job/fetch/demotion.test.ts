@@ -1,0 +1,73 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Consumer } from '../../../lib/job/fetch/consumer';
+import { ClassLimits } from '../../../lib/job/fetch/fetch-call';
+import { Deadline } from '../../../lib/support/async';
+import { ReplicatedRedis, tell } from '../../support/replicated-redis';
+import { until } from '../../support/until';
+
+describe('a Redis that is made a read-only replica', () => {
+  let pair: ReplicatedRedis;
+  beforeEach(async () => {
+    pair = await ReplicatedRedis.start();
+  });
+  afterEach(() => pair.remove());
+
+  it('is told once as lost, answers no ping, and is left for the master that the name leads to', async () => {
+    const events = new Events();
+    const lost: string[] = [];
+    let ready = 0;
+    events.on('redis.lost', ({ error }) => lost.push(error.message));
+    events.on('redis.ready', () => ready++);
+    const redis = new Redis(pair.url, events);
+    await redis.start();
+    await until('it is connected', () => ready === 1);
+    try {
+      await pair.demote();
+      await assert.rejects(redis.client.set('catamount:key', 'old'), /READONLY/);
+      await assert.rejects(redis.ping(), /READONLY|closed|offline/);
+      // It connects to the replica some times more, and is not ready.
+      await until('it has tried three times', async () => {
+        const stats = String(await tell(pair.servers[0], ['INFO', 'stats']));
+        return Number(/total_error_replies:(\d+)/.exec(stats)?.[1] ?? 0) >= 3;
+      });
+      assert.deepEqual([lost.length, ready], [1, 1]);
+      pair.rename();
+      await until('it is connected again', () => ready === 2);
+      await redis.client.set('catamount:key', 'new');
+      await redis.ping();
+      assert.equal(await tell(pair.servers[1], ['GET', 'catamount:key']), 'new');
+      assert.match(lost.join(), /^READONLY/);
+    } finally {
+      await redis.stop(Deadline.after(1000));
+    }
+  });
+
+  it('is left by every connection of a processor, that of its subscriptions, too', async () => {
+    const consumer = new Consumer({
+      redisUrl: pair.url,
+      queues: [{ name: 'default', weight: 1 }],
+      weighted: false,
+      budget: 1,
+      limits: new ClassLimits(),
+      stallInterval: 30_000,
+      handler: () => assert.fail('there is no job'),
+      onStalled: () => undefined,
+      onError: () => undefined,
+    });
+    const connections = async (server: { readonly url: string }) =>
+      String(await tell(server, ['CLIENT', 'LIST']))
+        .split('\n')
+        .filter((line) => / flags=[NPb]+ /.test(line) && !line.includes('cmd=client')).length;
+    await consumer.start();
+    try {
+      await until('three connections are at the first', async () => (await connections(pair.servers[0])) === 3);
+      await pair.demote();
+      pair.rename();
+      await until('all three are at the second', async () => (await connections(pair.servers[1])) === 3);
+    } finally {
+      consumer.close();
+    }
+  });
+});

@@ -1,0 +1,168 @@
+import assert from 'node:assert/strict';
+import type { RedisClient } from '../../../lib/core/redis';
+import { WorkerQueue } from '../../../lib/internals/bee-queue';
+import type { BeeConnection } from '../../../lib/job/fetch/consumer';
+import { ClassLimits } from '../../../lib/job/fetch/fetch-call';
+import { Fetcher, strictOrder } from '../../../lib/job/fetch/fetcher';
+import { dispatch } from '../../../lib/job/queue/dispatch';
+import { readQueues } from '../../../lib/job/queue/queue-status';
+import { newRecord } from '../../../lib/job/record/record';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { AdapterStage, connectBee } from './adapter-stage';
+
+const RECORD = newRecord('{"class":"AnyJob","args":[]}');
+
+/** Fetchers on connections of their own, as those of several trees, and no poll that could help them. */
+describe('the fetchers of several processes', () => {
+  let stage: AdapterStage;
+  let client: RedisClient;
+  const fetchers: Fetcher[] = [];
+  const connections: BeeConnection[] = [];
+  const gate = new Gate();
+  const ran: { readonly id: string; readonly by: number }[] = [];
+  before(async () => {
+    stage = await AdapterStage.start();
+    ({ client } = stage.redis);
+  });
+  after(() => stage.stop());
+  beforeEach(() => gate.open());
+  afterEach(async () => {
+    gate.open();
+    for (const fetcher of fetchers.splice(0)) {
+      fetcher.quiet();
+      await fetcher.idle();
+      fetcher.close();
+    }
+    for (const connection of connections.splice(0)) connection.end();
+    await client.flushAll();
+    ran.length = 0;
+  });
+
+  const start = async (count: number) => {
+    for (let n = 0; n < count; n++) {
+      const [command, blocking] = [await connectBee(stage.server.url), await connectBee(stage.server.url)];
+      connections.push(command, blocking);
+      const by = fetchers.length;
+      const fetcher = new Fetcher({
+        queues: [new WorkerQueue('default', 30_000, { command, subscriber: command, blocking })],
+        command,
+        budget: 1,
+        order: strictOrder,
+        limits: new ClassLimits(),
+        handler: async ({ id }) => {
+          ran.push({ id, by });
+          await gate.pass();
+          return { outcome: { op: 'discard', markers: '' }, recorded: () => undefined };
+        },
+        onError: (error) => assert.fail(error),
+      });
+      fetchers.push(fetcher);
+      fetcher.start();
+      await allWait(fetchers.length);
+    }
+  };
+  const enqueue = (...ids: string[]) =>
+    dispatch(
+      client,
+      ids.map((id) => ({ id, queue: 'default', record: RECORD })),
+    );
+  const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1]);
+  const allWait = (count: number) => until('the idle ones wait', async () => (await blocked()) === count);
+  const runs = (count: number) => until('all ran', () => ran.length === count);
+  /** Calls by clients so far; those that scripts make count as theirs. */
+  const calls = async () => {
+    const info = await client.info('commandstats');
+    const of = (command: string) => Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
+    return of('evalsha') + of('eval') + of('blmove');
+  };
+
+  /** @returns the calls that 20 jobs cost, one after the other. */
+  const costOfLoneJobs = async () => {
+    await enqueue('first');
+    await runs(1);
+    await allWait(fetchers.length);
+    const before = await calls();
+    for (let n = 0; n < 20; n++) {
+      await enqueue(`job-${n}`);
+      await runs(n + 2);
+      await allWait(fetchers.length);
+    }
+    return (await calls()) - before;
+  };
+
+  it('cost a lone job as many calls as a single one does, however many wait', async () => {
+    await start(1);
+    const alone = await costOfLoneJobs();
+    ran.length = 0;
+    await client.flushAll();
+    await start(11);
+    assert.equal(await costOfLoneJobs(), alone);
+    assert.equal(alone, 20 * 4, 'the dispatch, the fetch, the outcome, and waiting again');
+  });
+
+  it('share jobs that come at once', async () => {
+    await start(4);
+    gate.close();
+    await enqueue('a', 'b', 'c', 'd');
+    await runs(4);
+    assert.deepEqual([...new Set(ran.map(({ by }) => by))].sort(), [0, 1, 2, 3]);
+  });
+
+  it('are woken one at a time by a plain producer, too, without a poll', async () => {
+    await start(3);
+    for (let n = 0; n < 6; n++) {
+      await client
+        .multi()
+        .hSet('bq:default:jobs', `plain-${n}`, RECORD)
+        .lPush('bq:default:waiting', `plain-${n}`)
+        .exec();
+      await runs(n + 1);
+    }
+  });
+
+  it('hand on a job that was offered to one that is quiet, or has no room, and lose its place to nobody', async () => {
+    await start(3);
+    gate.close();
+    // The first that waits is the first that is offered a job.
+    fetchers[0]?.quiet();
+    await enqueue('a');
+    await runs(1);
+    assert.notEqual(ran[0]?.by, 0);
+    await enqueue('b', 'c', 'd');
+    await runs(2);
+    await until('what nobody can take is back, in its order', async () => {
+      const waiting = await client.lRange('bq:default:waiting', 0, -1);
+      return waiting.join() === 'd,c';
+    });
+    assert.equal(await client.exists('bq:default:offered'), 0);
+    gate.open();
+    await runs(4);
+    assert.deepEqual(ran.map(({ id }) => id).sort(), ['a', 'b', 'c', 'd']);
+  });
+
+  it('find a job again that was offered to a process which has died: with the next call of any of them', async () => {
+    await start(1);
+    const dead = await connectBee(stage.server.url);
+    fetchers[0]?.quiet();
+    await enqueue('to wake it for the last time');
+    await until('it no longer waits', async () => (await blocked()) === 0);
+    await until('it has handed it on', async () => (await client.lLen('bq:default:waiting')) === 1);
+    await dead.send('blmove', ['bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT', 0]);
+    dead.end();
+    assert.equal((await readQueues(client, ['default']))[0]?.waiting, 1, 'it counts as waiting meanwhile');
+    fetchers[0]?.resume();
+    await runs(1);
+  });
+
+  it('leave a paused queue alone after one look, and keep what was offered from it', async () => {
+    await start(2);
+    await client.set('bq:default:paused', '1');
+    await enqueue('a', 'b', 'c');
+    await until('nobody waits for it any more', async () => (await blocked()) === 0);
+    await until('all are back', async () => (await client.lRange('bq:default:waiting', 0, -1)).join() === 'c,b,a');
+    await client.del('bq:default:paused');
+    for (const fetcher of fetchers) fetcher.wake();
+    await runs(3);
+  });
+});

@@ -1,0 +1,170 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Leadership } from '../../../lib/job/outbox/leadership';
+import { OutboxService } from '../../../lib/job/outbox/service';
+import { CHANNEL } from '../../../lib/job/outbox/table';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/async';
+import { createDatabase, type TestDatabase } from '../../support/postgres';
+import { startTestRedis, type TestRedis } from '../../support/redis';
+import { until } from '../../support/until';
+
+describe('who of several relays leads', () => {
+  let now = 0;
+  let hears = true;
+  const relay = (id: string, random = 0) =>
+    new Leadership({ id, hears: () => hears, graceMs: 100, now: () => now, random: () => random });
+  beforeEach(() => {
+    now = 0;
+    hears = true;
+  });
+
+  it('is nobody at first, so all look; then whoever has looked last', () => {
+    const [one, other] = [relay('one'), relay('other')];
+    assert.deepEqual([one.waitMs, other.waitMs], [0, 0]);
+    for (const each of [one, other]) each.heard('one 60000');
+    assert.deepEqual([one.leads, one.isLeader, other.leads, other.isLeader], [true, true, false, false]);
+    for (const each of [one, other]) each.noticed();
+    assert.deepEqual([one.waitMs, other.waitMs], [0, 100]);
+  });
+
+  it('is another when it says nothing of new rows for the time of grace, killed or frozen', () => {
+    const other = relay('other');
+    other.heard('one 60000');
+    now = 5000;
+    other.noticed();
+    now = 5050;
+    other.noticed();
+    assert.equal(other.waitMs, 50, 'counted from the first');
+    now = 5100;
+    assert.equal(other.waitMs, 0);
+    other.heard('other 1000');
+    assert.ok(other.isLeader);
+  });
+
+  it('is waited for when it has answered, and never beyond the time at which it was to look again', () => {
+    const other = relay('other', 1);
+    other.heard('one 60000');
+    other.noticed();
+    other.heard('one 3000');
+    assert.equal(other.waitMs, 3150, 'the grace differs from relay to relay');
+    now = 3150;
+    assert.equal(other.waitMs, 0);
+  });
+
+  it('is nobody again when it ends, or something may have been missed, and is nothing to one that hears nothing', () => {
+    const other = relay('other');
+    other.heard('one 60000');
+    other.heard('');
+    assert.ok(other.leads);
+    other.heard('one 60000');
+    other.forget();
+    assert.ok(other.leads);
+    other.heard('one 60000');
+    assert.ok(!other.leads);
+    hears = false;
+    assert.ok(other.leads);
+  });
+});
+
+describe('the relays of three trees', () => {
+  interface Tree {
+    readonly database: Database;
+    readonly redis: Redis;
+    readonly outbox: OutboxService;
+    readonly statements: string[];
+  }
+  let postgres: TestDatabase;
+  let server: TestRedis;
+  const trees: Tree[] = [];
+  before(async () => {
+    postgres = await createDatabase({ migrated: ['lib/job/migrations'] });
+    server = await startTestRedis();
+  });
+  after(async () => {
+    await server.remove();
+    await postgres.drop();
+  });
+  afterEach(async () => {
+    for (const { outbox, redis, database } of trees.splice(0)) {
+      await outbox.stop(Deadline.after(30_000));
+      await redis.stop(Deadline.after(30_000));
+      await database.stop(Deadline.after(30_000));
+    }
+    await postgres.query('truncate job_outbox');
+  });
+
+  const start = async (graceMs: number) => {
+    const events = new Events();
+    const database = new Database(postgres.url, { production: false, events });
+    const statements: string[] = [];
+    database.knex.on('query', ({ sql }: { sql: string }) => statements.push(sql));
+    const redis = new Redis(server.url, events);
+    await redis.start();
+    await until('redis is connected', () => redis.client.isReady);
+    const outbox = new OutboxService({
+      database,
+      redis,
+      events,
+      production: false,
+      queues: [],
+      isRunning: () => false,
+      tuning: { graceMs },
+    });
+    trees.push({ database, redis, outbox, statements });
+    outbox.start();
+    await until('it hears', () => outbox.listening === true);
+  };
+  const claims = ({ statements }: Tree) =>
+    statements.filter((sql) => sql.includes('update job_outbox set dispatched_at')).length;
+  const enqueue = async () => {
+    await postgres.query(
+      `insert into job_outbox (id, queue, class, payload) values
+       (gen_random_uuid(), 'unserved', 'AnyJob', '{"v":1,"class":"AnyJob","args":[],"via":"outbox"}')`,
+    );
+    await postgres.query(`select pg_notify('${CHANNEL}', '')`);
+  };
+  const dispatched = (count: number) =>
+    until('it is in Redis', async () => {
+      const [row] = await postgres.query<{ n: number }>(
+        'select count(*)::int as n from job_outbox where dispatched_at is not null',
+      );
+      return row?.n === count;
+    });
+  const led = () => until('one leads', () => trees.filter(({ outbox }) => outbox.leads).length === 1);
+
+  it('claim a row once together: the others know that it is looked after', async () => {
+    for (let n = 0; n < 3; n++) await start(3_600_000);
+    await enqueue();
+    await dispatched(1);
+    await led();
+    const before = trees.map(claims);
+    for (let n = 0; n < 10; n++) {
+      await enqueue();
+      await dispatched(n + 2);
+    }
+    const after = trees.map((tree, index) => claims(tree) - (before[index] ?? 0));
+    assert.deepEqual(after.filter((count) => count > 0).length, 1, `claims by tree: ${after.join()}`);
+  });
+
+  it('go on without the one that leads when it cannot work, and with another at once when it has ended', async () => {
+    for (let n = 0; n < 3; n++) await start(50);
+    await enqueue();
+    await dispatched(1);
+    await led();
+    const leader = trees.find(({ outbox }) => outbox.leads);
+    assert.ok(leader);
+    // Like a frozen one it does nothing, and its connections stay: others have all of its pool.
+    const taken = await Promise.all([1, 2, 3].map(() => leader.database.knex.transaction()));
+    await enqueue();
+    await dispatched(2);
+    await until('another leads', () => !leader.outbox.leads);
+    await Promise.all(taken.map((trx) => trx.rollback()));
+    const [survivor, ...others] = trees;
+    for (const { outbox } of others) await outbox.stop(Deadline.after(30_000));
+    await until('the last one leads', () => survivor?.outbox.leads);
+    await enqueue();
+    await dispatched(3);
+  });
+});

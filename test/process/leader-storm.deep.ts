@@ -1,0 +1,3 @@
+import { leaderStorm } from './leader-storm';
+
+leaderStorm({ users: 900 });

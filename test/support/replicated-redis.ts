@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { createClient } from 'redis';
+import { startTestRedis, type TestRedis } from './redis';
+import { SeverableProxy } from './severable-proxy';
+import { until } from './until';
+
+/** By default a master waits 5 s for more replicas before it sends its data. */
+const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
+
+/** A master and its replica, and one address that leads to whichever was promoted last. */
+export class ReplicatedRedis {
+  private constructor(
+    readonly servers: readonly [TestRedis, TestRedis],
+    private readonly name: SeverableProxy,
+  ) {}
+
+  static async start(): Promise<ReplicatedRedis> {
+    const servers = await Promise.all([startTestRedis(...AT_ONCE), startTestRedis(...AT_ONCE)] as const);
+    const name = new SeverableProxy({ host: '127.0.0.1', port: servers[0].port });
+    await name.open();
+    const pair = new ReplicatedRedis(servers, name);
+    await replicate(servers[1], servers[0]);
+    return pair;
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.name.port}`;
+  }
+
+  /** The first becomes the second's replica. Connections through the name stay with it. */
+  async demote(): Promise<void> {
+    const [first, second] = this.servers;
+    await tell(second, ['REPLICAOF', 'NO', 'ONE']);
+    await tell(first, ['REPLICAOF', '127.0.0.1', String(second.port)]);
+  }
+
+  /** New connections through the name go to the second. */
+  rename(): void {
+    this.name.lead({ host: '127.0.0.1', port: this.servers[1].port });
+  }
+
+  async remove(): Promise<void> {
+    await this.name.sever();
+    await Promise.all(this.servers.map((server) => server.remove()));
+  }
+}
+
+/** Sends one command on a connection of its own. */
+export async function tell(server: { readonly url: string }, command: readonly string[]): Promise<unknown> {
+  const client = await createClient({ url: server.url }).connect();
+  try {
+    return await client.sendCommand([...command]);
+  } finally {
+    client.destroy();
+  }
+}
+
+async function replicate(replica: TestRedis, master: TestRedis): Promise<void> {
+  await tell(replica, ['REPLICAOF', '127.0.0.1', String(master.port)]);
+  const linked = await until('the replica has its master’s data', async () =>
+    String(await tell(replica, ['INFO', 'replication'])).includes('master_link_status:up'),
+  );
+  assert.ok(linked);
+}
