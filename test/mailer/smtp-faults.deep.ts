@@ -7,7 +7,7 @@ import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/deliver
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { SmtpTransport } from '../../lib/mailer/transport/smtp';
-import type { Transport } from '../../lib/mailer/transport/transports';
+import type { Transport } from '../../lib/mailer/transport/transport';
 import { Deadline } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
 import { setSources } from '../job/sets/set-sources';

@@ -4,7 +4,7 @@ import { InvalidMailError, MailCancelled } from '../definition/errors';
 import type { IdempotencyKey, OutgoingMessage, Parts, Render, RenderRequest } from '../definition/mail-types';
 import type { InterceptedMessage, MailInterceptor, MailOrigin } from '../definition/setup';
 
-import { recipients } from '../transport/transports';
+import { recipients } from '../transport/transport';
 import { type ActionRun, urlsBelow } from './action-run';
 import { type Draft, draftOf } from './draft';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';

@@ -7,7 +7,7 @@ import { domainOf } from '../../support/email-address';
 import type { Draft } from '../compose/draft';
 import type { IdempotencyKey, Receipt } from '../definition/mail-types';
 import { answerIn } from '../transport/smtp';
-import { recipients } from '../transport/transports';
+import { recipients } from '../transport/transport';
 
 /** `mine`: the caller sends the mail. `sent`: it was sent before. `busy`: another run is sending it now. */
 export type Claim =

@@ -14,7 +14,7 @@ import type { ActionCall } from '../definition/mailer-class';
 import type { MailSetup } from '../definition/setup';
 import type { Delivery, DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
-import type { Transport } from '../transport/transports';
+import type { Transport } from '../transport/transport';
 import { Transports } from '../transport/transports';
 import { type DeliveryStore, digestOfArguments, IdempotencyKeys } from './delivery-record';
 import { SendAttempt } from './send-attempt';

@@ -10,7 +10,7 @@ import type { IdempotencyKey, OutgoingMessage, Receipt } from '../definition/mai
 import type { AnyMailer } from '../definition/mailer-class';
 import type { MailOrigin, MailSetup } from '../definition/setup';
 import type { DeliveryResult } from '../message';
-import { recipients, type Transport } from '../transport/transports';
+import { recipients, type Transport } from '../transport/transport';
 import type { DurableWrites } from './delivery';
 import type { Claim, DeliveryStore } from './delivery-record';
 

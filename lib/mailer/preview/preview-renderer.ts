@@ -15,8 +15,8 @@ import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
 import { MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
+import { mimeOptions } from '../transport/transport';
 import type { Transports } from '../transport/transports';
-import { mimeOptions } from '../transport/transports';
 import type { PreviewError, PreviewedMail, PreviewRequest, PreviewResponse, Previews } from './preview-registry';
 
 interface PreviewRendererOptions {

@@ -5,7 +5,7 @@ import { mustUpgrade, withTlsAdvice } from '../../core/tls';
 import { toError } from '../../support/async';
 import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
-import { mimeOptions, recipients, type Transport } from './transports';
+import { mimeOptions, recipients, type Transport } from './transport';
 
 /** Limit of a whole delivery: below the lease of a delivery record, and below SHUTDOWN_TIMEOUT. */
 const SEND_TIMEOUT_MS = 20_000;

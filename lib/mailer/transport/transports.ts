@@ -1,12 +1,12 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { createTransport } from 'nodemailer';
-import type { SendMailOptions } from 'nodemailer/lib/mailer';
 import type { Config, MailDelivery as DeliveryMethod } from '../../core/config';
 import type { Events } from '../../core/events';
 import { InvalidMailError } from '../definition/errors';
-import type { Mailbox, OutgoingMessage, Receipt } from '../definition/mail-types';
+import type { OutgoingMessage, Receipt } from '../definition/mail-types';
 import { SmtpTransport } from './smtp';
+import { mimeOptions, recipients, type Transport } from './transport';
 
 /** Number of mails that MAIL_DELIVERY=test keeps, since such a tree may run for long. */
 const KEPT = 1000;
@@ -125,60 +125,4 @@ export class TestTransport implements Transport {
   }
 
   async close(): Promise<void> {}
-}
-
-export interface Transport {
-  readonly name: string;
-  /** @throws PermanentDeliveryError when a retry is no use; any other error may pass. */
-  send(message: OutgoingMessage): Promise<Receipt>;
-  /** Idempotent. `force` also cuts off mails in flight. */
-  close(options?: { readonly force: boolean }): Promise<void>;
-}
-
-/** Converts a message to nodemailer's options. No part may load a file or a URL. */
-export function mimeOptions(message: OutgoingMessage): SendMailOptions {
-  return {
-    messageId: message.messageId,
-    date: message.date,
-    from: box(message.from),
-    to: message.to.map(box),
-    cc: message.cc.map(box),
-    bcc: message.bcc.map(box),
-    replyTo: message.replyTo.map(box),
-    subject: literal(message.subject),
-    text: message.text,
-    ...(message.html === undefined ? {} : { html: message.html }),
-    headers: { ...message.headers },
-    attachments: (message.attachments ?? []).map(({ name, content, type, cid }) => ({
-      filename: literal(name),
-      content,
-      ...(type === undefined ? {} : { contentType: type }),
-      ...(cid === undefined ? {} : { cid, contentDisposition: 'inline' as const }),
-    })),
-    ...(message.envelopeTo && { envelope: { from: message.from.address, to: [...message.envelopeTo] } }),
-    disableFileAccess: true,
-    disableUrlAccess: true,
-  };
-}
-
-function box({ name, address }: Mailbox): Mailbox {
-  return { name: literal(name), address };
-}
-
-/**
- * nodemailer sends ASCII unchanged, and mail readers decode any `=?…?=` in it as an encoded word, even one that a
- * stranger wrote. An invisible word joiner makes the text non-ASCII, so that nodemailer encodes it and it is shown
- * as written.
- */
-function literal(text: string): string {
-  return text.replaceAll('=?', '=\u2060?');
-}
-
-/** Returns the bare addresses of all recipients. */
-export function recipients(message: {
-  readonly to: readonly Mailbox[];
-  readonly cc: readonly Mailbox[];
-  readonly bcc: readonly Mailbox[];
-}): string[] {
-  return [...message.to, ...message.cc, ...message.bcc].map((box) => box.address);
 }
