@@ -1,4 +1,5 @@
 import { UserError } from '../core/errors';
+import type { Caller } from '../core/events';
 import type { RecentEvent } from '../core/notable-events';
 import { RequestReply } from '../support/request-reply';
 import type { ReplyMessage, RequestMessage } from './messages';
@@ -28,7 +29,7 @@ export class PrimaryClient implements Operations {
     return this.request('rollups', [after], PROMPT_MS);
   }
 
-  runCommand(command: string, argument: number, by: string): Promise<void> {
+  runCommand(command: string, argument: number, by: Caller): Promise<void> {
     return this.request('runCommand', [command, argument, by], PROMPT_MS);
   }
 

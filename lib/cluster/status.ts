@@ -1,3 +1,4 @@
+import type { Caller } from '../core/events';
 import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { RequestCounts, Slowest } from '../core/request-counts';
@@ -106,9 +107,9 @@ export interface Operations {
   rollups(after: number): Promise<readonly Rollup[]>;
   /**
    * Starts a command of the table for somebody who does not wait for its end. Resolves once it has begun.
-   * @param by names the person and the place, for the log. @throws UserError when it is rejected at once.
+   * @throws UserError when it is rejected at once.
    */
-  runCommand(command: string, argument: number, by: string): Promise<void>;
+  runCommand(command: string, argument: number, by: Caller): Promise<void>;
   /** Adds an event that a child has seen to the tree's events. */
   recordEvent(event: RecentEvent): Promise<void>;
   /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it is aborted. */

@@ -1,6 +1,6 @@
 import { formatDuration, formatElapsed } from '../support/duration';
 import { countText, pluralize } from '../support/text';
-import type { EventMap, EventName, Events } from './events';
+import type { Caller, EventMap, EventName, Events } from './events';
 import type { Logger } from './logging';
 import { isNotable, type NotableEvent } from './notable-events';
 
@@ -146,21 +146,23 @@ const CATALOG: Catalog = {
     (e) =>
       `the tree uses ${megabytes(e.totalMb)} of ${megabytes(e.limitMb)} MB: worker ${e.slot} (${megabytes(e.workerMb)} MB) is recycled`,
   ),
-  'operator.command': info((e) => `${e.command} requested by ${e.via}`),
-  'operator.rejected': warn((e) => `${e.command} requested by ${e.via} was rejected: ${e.reason}`),
+  'operator.command': info((e) => `${e.command} requested by ${callerText(e.via)}`),
+  'operator.rejected': warn((e) => `${e.command} requested by ${callerText(e.via)} was rejected: ${e.reason}`),
   'operator.failed': warn(
-    (e) => `could not ${actionText(e)}: ${SERVICES[e.service]} did not answer (requested by ${e.via})`,
+    (e) => `could not ${actionText(e)}: ${SERVICES[e.service]} did not answer (requested by ${callerText(e.via)})`,
   ),
   'operator.queue': info(
     (e) =>
-      `${DONE[e.action]} queue ${e.queue}${e.action === 'clear' ? `, ${pluralize(e.jobs, 'job')} deleted` : ''} (requested by ${e.via})`,
+      `${DONE[e.action]} queue ${e.queue}${e.action === 'clear' ? `, ${pluralize(e.jobs, 'job')} deleted` : ''} (requested by ${callerText(e.via)})`,
   ),
-  'operator.cron': info((e) => `${DONE[e.action]} recurring job ${e.name} (requested by ${e.via})`),
-  'operator.adopted': info((e) => `adopted the jobs of this database (requested by ${e.via})`),
-  'operator.processor': info((e) => `told job processor ${e.processor} to ${e.command} (requested by ${e.via})`),
+  'operator.cron': info((e) => `${DONE[e.action]} recurring job ${e.name} (requested by ${callerText(e.via)})`),
+  'operator.adopted': info((e) => `adopted the jobs of this database (requested by ${callerText(e.via)})`),
+  'operator.processor': info(
+    (e) => `told job processor ${e.processor} to ${e.command} (requested by ${callerText(e.via)})`,
+  ),
   'operator.mails': info(
     (e) =>
-      `${e.action === 'test' ? 'sent a test mail' : `deleted ${pluralize(e.count, 'mail')} of the inbox`} (requested by ${e.via})`,
+      `${e.action === 'test' ? 'sent a test mail' : `deleted ${pluralize(e.count, 'mail')} of the inbox`} (requested by ${callerText(e.via)})`,
   ),
   'operator.sign-in': {
     level: (e) => (e.role ? 'info' : 'warn'),
@@ -170,7 +172,9 @@ const CATALOG: Catalog = {
         : `wrong name or password for the operator's pages${e.locked ? ', from an address that has to wait now' : ''}`,
     fields: (e) => ({ remoteAddress: e.address }),
   },
-  'operator.jobs': info((e) => `${DONE[e.action] ?? e.action} ${jobsOf(e.set, e.count)} (requested by ${e.via})`),
+  'operator.jobs': info(
+    (e) => `${DONE[e.action] ?? e.action} ${jobsOf(e.set, e.count)} (requested by ${callerText(e.via)})`,
+  ),
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
   'primary.starting': info((e) => e.banner[0] ?? '', { fields: (e) => ({ details: e.banner.slice(1) }) }),
@@ -371,4 +375,25 @@ export function logEvents(events: Events, logger: Logger): () => void {
     if (!logger.isLevelEnabled(level)) return;
     logger[level](entry.fields?.(payload) ?? {}, entry.sentence(payload) + (entry.detail?.(payload) ?? ''));
   });
+}
+
+const IS_CALLER = /^(?:(pages|cli|signal):.*|socket|top|redis)$/s;
+
+export function isCaller(text: string): text is Caller {
+  return IS_CALLER.test(text);
+}
+
+/** The kind of a `Caller` and its address, user or signal. */
+export function readCaller(caller: string): { readonly kind: string; readonly name: string } {
+  const [, kind = caller, name = ''] = /^(pages|cli|signal):(.*)$/s.exec(caller) ?? [];
+  return { kind, name };
+}
+
+/** Words a `Caller` for the log; other texts stay as they are. */
+export function callerText(caller: string): string {
+  const { kind, name } = readCaller(caller);
+  if (kind === 'pages') return `the operator's pages, ${name}`;
+  if (kind === 'cli') return `cli (${name})`;
+  if (kind === 'signal') return name;
+  return kind === 'socket' ? 'the control socket' : caller;
 }

@@ -67,6 +67,12 @@ export class Events {
 }
 
 /**
+ * Who asked for something: on the pages with the address, at the terminal with the user, by a signal with its name. It
+ * is stored and sent in this form; `callerText` words it for the log, `Formatter.caller` for the pages.
+ */
+export type Caller = `pages:${string}` | `cli:${string}` | `signal:${string}` | 'socket' | 'top' | 'redis';
+
+/**
  * The payloads of all events, by name. Code emits events; one subscriber logs them, and statistics, hooks and tests
  * listen to the same ones. Payloads are plain data. Durations are in ms.
  */
@@ -164,9 +170,9 @@ export interface EventMap {
     readonly workerMb: number;
   };
   /** An operator sent a command, by the control socket, a signal or Redis. */
-  'operator.command': { readonly command: string; readonly via: string };
+  'operator.command': { readonly command: string; readonly via: Caller };
   /** The command could not be executed. */
-  'operator.rejected': { readonly command: string; readonly via: string; readonly reason: string };
+  'operator.rejected': { readonly command: string; readonly via: Caller; readonly reason: string };
   /** An action on the pages failed, since Redis or Postgres did not answer. */
   'operator.failed': {
     readonly command: OperatorAction;
@@ -174,7 +180,7 @@ export interface EventMap {
     readonly of: string;
     readonly count: number;
     readonly service: 'redis' | 'postgres';
-    readonly via: string;
+    readonly via: Caller;
   };
   /** An operator paused, resumed or cleared a queue. */
   'operator.queue': {
@@ -182,25 +188,25 @@ export interface EventMap {
     readonly queue: string;
     /** Number of jobs that a clear deleted; else 0. */
     readonly jobs: number;
-    readonly via: string;
+    readonly via: Caller;
   };
   /** An operator triggered, paused, resumed or forgot a recurring job. */
   'operator.cron': {
     readonly action: 'trigger' | 'pause' | 'resume' | 'forget';
     readonly name: string;
-    readonly via: string;
+    readonly via: Caller;
   };
   /** An operator adopted the jobs of a database that was copied from another installation. */
-  'operator.adopted': { readonly via: string };
+  'operator.adopted': { readonly via: Caller };
   /** An operator sent a command to one job processor, wherever it runs. */
   'operator.processor': {
     readonly command: 'quiet' | 'resume' | 'stop';
     /** The processor's identity. */
     readonly processor: string;
-    readonly via: string;
+    readonly via: Caller;
   };
   /** An operator deleted mails that `file` delivery had written, or sent a preview as a test. */
-  'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: string };
+  'operator.mails': { readonly action: 'delete' | 'test'; readonly count: number; readonly via: Caller };
   /** An attempt to sign in to the operator's pages; `role` is null for a wrong name or password. */
   'operator.sign-in': {
     readonly role: 'operator' | 'viewer' | null;
@@ -209,7 +215,7 @@ export interface EventMap {
     readonly locked: boolean;
   };
   /** An operator performed an action on jobs. */
-  'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: string };
+  'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: Caller };
   'child.output': { readonly child: string; readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };

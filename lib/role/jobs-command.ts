@@ -84,7 +84,7 @@ async function connect(app: AppDefinition, config: Config, terminal: Terminal, {
     database,
     knex: database.knex,
     events,
-    via: `cli (${userName()})`,
+    via: `cli:${userName()}` as const,
     queues: config.jobs.queues.map((queue) => queue.name),
     registry,
     equipment,

@@ -203,7 +203,7 @@ export class RealConnections {
 
   private sources(queues: readonly string[]) {
     const { database, redis, events } = this;
-    return { knex: database.knex, redis: redis.client, events, queues, via: 'test' };
+    return { knex: database.knex, redis: redis.client, events, queues, via: 'cli:test' as const };
   }
 }
 

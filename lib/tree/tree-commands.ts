@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto';
+import { isCaller } from '../core/event-catalog';
+import type { Caller } from '../core/events';
 import type { RegistryKeys } from '../core/heartbeat-registry';
 import { escapeControls } from '../support/text';
 
@@ -42,7 +44,7 @@ export function figuresKey(place: string, range: string): string {
 }
 
 /** Longer names of callers are cut, characters. */
-const LONGEST_BY = 200;
+const MAX_CALLER_LENGTH = 200;
 
 /** Commands that may be sent to a tree through Redis: only those after which the tree still runs. */
 const TREE_COMMANDS = [
@@ -61,15 +63,14 @@ interface PendingCommand {
   readonly command: TreeCommand;
   /** The slot for `recycle`, else 0. */
   readonly argument: number;
-  /** The caller, for the log. */
-  readonly by: string;
+  readonly by: Caller;
 }
 
 function isTreeCommand(text: unknown): text is TreeCommand {
   return TREE_COMMANDS.some((command) => command === text);
 }
 
-export function newCommand(command: TreeCommand, argument: number, by: string): PendingCommand {
+export function newCommand(command: TreeCommand, argument: number, by: Caller): PendingCommand {
   return { id: randomBytes(6).toString('hex'), command, argument, by };
 }
 
@@ -79,8 +80,9 @@ export function readCommand(text: string): PendingCommand | undefined {
     const { id, command, argument, by } = JSON.parse(text) as Partial<PendingCommand>;
     if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
     // The name goes into the log of a tree that cannot check who asked.
-    const caller = escapeControls(by.slice(0, LONGEST_BY));
-    return Number.isSafeInteger(argument) ? { id, command, argument: argument ?? 0, by: caller } : undefined;
+    const caller = escapeControls(by.slice(0, MAX_CALLER_LENGTH));
+    if (!isCaller(caller) || !Number.isSafeInteger(argument)) return undefined;
+    return { id, command, argument: argument ?? 0, by: caller };
   } catch {
     return undefined;
   }

@@ -1,4 +1,5 @@
 import type { TreeStatus } from '../cluster/status';
+import type { Caller } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { RedisClient } from '../core/redis';
 import { compareText } from '../support/text';
@@ -36,7 +37,7 @@ export class TreeDirectory {
    * Sends a command to one tree, which fetches its commands every second. It is void after a minute.
    * @returns false when no such tree is known. @throws Error when Redis does not answer.
    */
-  async send(id: string, command: TreeCommand, argument: number, by: string): Promise<boolean> {
+  async send(id: string, command: TreeCommand, argument: number, by: Caller): Promise<boolean> {
     return this.registry.send(id, JSON.stringify(newCommand(command, argument, by)));
   }
 }

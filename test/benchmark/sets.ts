@@ -62,7 +62,13 @@ export const sets: Benchmark = {
     const events = new Events();
     const { database, redis, end } = await connectStores(await stores.urls(0), events, 1);
     try {
-      const sources = { redis: redis.client, knex: database.knex, events, queues: [...QUEUES], via: 'benchmark' };
+      const sources = {
+        redis: redis.client,
+        knex: database.knex,
+        events,
+        queues: [...QUEUES],
+        via: 'cli:benchmark' as const,
+      };
       const dead = new DeadSet(sources);
       const filledMs = await fillDeadSets(database);
       await stores.database.query('vacuum analyze job_dead');

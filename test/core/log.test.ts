@@ -85,8 +85,8 @@ describe('the log', () => {
 
   it('says who has steered what, and warns of a job that ignores its timeout', () => {
     const { events, lines } = listen('debug');
-    events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
-    events.emit('operator.processor', { command: 'quiet', processor: 'tree-0', via: 'cli (ada)' });
+    events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli:ada' });
+    events.emit('operator.processor', { command: 'quiet', processor: 'tree-0', via: 'cli:ada' });
     events.emit('job.timeout-ignored', { id: 'j-1', class: 'GreetJob', queue: 'default', ageMs: 70_000 });
     assert.deepEqual(
       lines.map(({ level, msg, jobId }) => [level, msg, jobId]),

@@ -170,7 +170,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
           knex: database.knex,
           events: new Events(),
           queues: [],
-          via: 'storm',
+          via: 'cli:storm',
         });
         await until('all are retried', async () => (await dead.retryMany({ filter: {} })).complete);
         await query('checkpoint');

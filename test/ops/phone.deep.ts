@@ -45,7 +45,7 @@ describe('all pages on a phone', () => {
     const waiting = await store(client, 'waiting', { class: 'SyncInvoiceJob', args: [{ invoice: 'inv_9' }] });
     const long = { class: 'SyncInvoiceJob', args: [{ long: 'x'.repeat(190) }], errors: [`Error: ${'y'.repeat(300)}`] };
     await storeDead(stage.database.knex, { ...long, tags: ['billing', 'a-long-tag-of-somebody'], at: Date.now() });
-    await client.set('bq:mailer:paused', `${Date.now()} the operator's pages, 203.0.113.7`);
+    await client.set('bq:mailer:paused', `${Date.now()} pages:203.0.113.7`);
     await until(
       'the recurring jobs are there',
       async () => (await stage.ops.database.query('select from job_cron')).length > 0,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Events } from '../../lib/core/events';
+import { type Caller, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { Deadline } from '../../lib/support/async';
 import { OperatorActions, readActions } from '../../lib/tree/operator-actions';
@@ -8,8 +8,8 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 
-const PAUSE = { action: 'pause', queue: 'mailer', jobs: 0, via: 'cli (ada)' } as const;
-const CRON = { action: 'trigger', name: 'nightly', via: 'cli (ada)' } as const;
+const PAUSE = { action: 'pause', queue: 'mailer', jobs: 0, via: 'cli:ada' } as const;
+const CRON = { action: 'trigger', name: 'nightly', via: 'cli:ada' } as const;
 
 describe('what operators have done, in Redis', () => {
   let server: TestRedis;
@@ -31,7 +31,7 @@ describe('what operators have done, in Redis', () => {
   });
   afterEach(() => redis.stop(Deadline.after(WAIT_LIMIT_MS)));
 
-  const jobs = (action: string, count: number, via = 'cli (ada)') =>
+  const jobs = (action: string, count: number, via: Caller = 'cli:ada') =>
     events.emit('operator.jobs', { action, set: 'dead', count, via });
   const told = async () => {
     await actions.settled();
@@ -53,16 +53,16 @@ describe('what operators have done, in Redis', () => {
   it('counts jobs together that one person moves one by one', async () => {
     for (let n = 0; n < 40; n++) jobs('retry', 1);
     jobs('delete', 2);
-    jobs('delete', 3, 'cli (bob)');
+    jobs('delete', 3, 'cli:bob');
     assert.deepEqual(
       (await told()).map(({ action, count, via }) => `${via} ${action} ${count}`),
-      ['cli (bob) delete 3', 'cli (ada) delete 2', 'cli (ada) retry 40'],
+      ['cli:bob delete 3', 'cli:ada delete 2', 'cli:ada retry 40'],
     );
   });
 
   it('is capped: the oldest goes', async () => {
     for (let n = 0; n < 210; n++)
-      events.emit('operator.cron', { action: 'trigger', name: `task ${n}`, via: 'cli (ada)' });
+      events.emit('operator.cron', { action: 'trigger', name: `task ${n}`, via: 'cli:ada' });
     await actions.settled();
     assert.equal(await redis.client.lLen(ACTIONS_KEY), 200);
     assert.deepEqual(
@@ -76,7 +76,7 @@ describe('what operators have done, in Redis', () => {
     const other = new Redis(server.url, elsewhere);
     const late = new OperatorActions(other, elsewhere);
     late.listen();
-    elsewhere.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli (ada)' });
+    elsewhere.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli:ada' });
     await late.settled();
     assert.equal((await told()).length, 1);
     await other.stop(Deadline.after(WAIT_LIMIT_MS));

@@ -62,14 +62,14 @@ describe("a tree's place in Redis", () => {
 
   it('takes orders, each once, and says who has asked', async () => {
     commands.length = refusals.length = 0;
-    const by = `ada at another tree\n${'!'.repeat(1000)}`;
+    const by = `cli:ada at another tree\n${'!'.repeat(1000)}` as const;
     assert.equal(await list.send('test', 'worker-count-up', 0, by), true);
     await until('it was refused', () => refusals.length === 1);
     assert.deepEqual(
       commands.map(({ command }) => command),
       ['worker-count-up'],
     );
-    assert.match(commands[0]?.via ?? '', /^ada at another tree\\n!{180}$/);
+    assert.match(commands[0]?.via ?? '', /^cli:ada at another tree\\n!{176}$/);
     assert.match(refusals[0]?.reason ?? '', /no web workers/);
     assert.equal(await redis.client.lLen(treeCommandsKey('test')), 0, 'its successor does not find it again');
   });
@@ -78,24 +78,25 @@ describe("a tree's place in Redis", () => {
     commands.length = refusals.length = 0;
     const twin = new TreeReporter({ redis, tree, events, heartbeatMs: 50 });
     twin.appoint(true);
-    for (let n = 0; n < 5; n++) await list.send('test', 'worker-count-up', 0, `ada ${n}`);
+    for (let n = 0; n < 5; n++) await list.send('test', 'worker-count-up', 0, `cli:ada ${n}`);
     await until('all have been done', () => refusals.length >= 5);
     // It has ended its pass: whatever it had found is done.
     await twin.stop(Deadline.after(WAIT_LIMIT_MS));
     const asked = commands.map(({ via }) => via).sort();
-    assert.deepEqual(asked, ['ada 0', 'ada 1', 'ada 2', 'ada 3', 'ada 4']);
+    assert.deepEqual(asked, ['cli:ada 0', 'cli:ada 1', 'cli:ada 2', 'cli:ada 3', 'cli:ada 4']);
   });
 
   it('passes over what is no order, or none that may be given from afar', async () => {
     commands.length = 0;
-    const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'a stranger' });
-    await redis.client.rPush(treeCommandsKey('test'), ['no JSON', stop, '{"command":"recycle"}', '[]']);
+    const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'cli:ada' });
+    const unsigned = JSON.stringify({ id: 'y', command: 'jobs quiet', argument: 0, by: 'a stranger' });
+    await redis.client.rPush(treeCommandsKey('test'), ['no JSON', stop, unsigned, '{"command":"recycle"}', '[]']);
     await until('all are gone', async () => (await redis.client.lLen(treeCommandsKey('test'))) === 0);
     assert.deepEqual(commands, []);
   });
 
   it('is not there for a tree that nobody knows, and an order for it is refused', async () => {
-    assert.equal(await list.send('nobody', 'jobs quiet', 0, 'ada'), false);
+    assert.equal(await list.send('nobody', 'jobs quiet', 0, 'cli:ada'), false);
     assert.equal(await redis.client.exists(treeCommandsKey('nobody')), 0);
   });
 

@@ -9,7 +9,7 @@ import {
   type WorkerStats,
   type WorkInFlight,
 } from '../../cluster/status';
-import { sentenceOf } from '../../core/event-catalog';
+import { callerText, sentenceOf } from '../../core/event-catalog';
 import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
@@ -196,7 +196,7 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
     count(blocked),
     count(inOutbox),
     formatDuration(latencyMs),
-    paused ? `paused by ${paused.by}` : 'open',
+    paused ? `paused by ${callerText(paused.by)}` : 'open',
   ];
 }
 

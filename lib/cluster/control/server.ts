@@ -139,7 +139,7 @@ export class ControlServer implements Service {
     if ('status' in order) return send(response, order);
     const { name, method, argument } = order.command;
     const command = argument ? `${name} ${order.argument}` : name;
-    if (method === 'POST') this.options.events.emit('operator.command', { command, via: 'the control socket' });
+    if (method === 'POST') this.options.events.emit('operator.command', { command, via: 'socket' });
     if (order.command.final) this.endWith(order, response);
     else send(response, await this.run(order));
   }

@@ -21,7 +21,7 @@ function operatorSignals(): { readonly signal: NodeJS.Signals; readonly command:
  */
 export function onOperatorSignals(operations: Operations, events: Events): () => void {
   const run = async (signal: NodeJS.Signals, command: Command) => {
-    events.emit('operator.command', { command: command.name, via: signal });
+    events.emit('operator.command', { command: command.name, via: `signal:${signal}` });
     try {
       await command.run(operations, 0);
     } catch (thrown) {

@@ -2,7 +2,7 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Config, version } from '../../core/config';
 import { UserError } from '../../core/errors';
-import type { Events } from '../../core/events';
+import type { Caller, Events } from '../../core/events';
 import type { RecentEvent } from '../../core/notable-events';
 import { sumRequests } from '../../core/request-counts';
 import { collectGarbage } from '../../internals/gc';
@@ -56,7 +56,7 @@ export class TreeOperations implements Operations {
     this.parts.monitor.remember(event);
   }
 
-  async runCommand(name: string, argument: number, by: string): Promise<void> {
+  async runCommand(name: string, argument: number, by: Caller): Promise<void> {
     const { events } = this.parts;
     const command = COMMANDS.find((one) => one.name === name);
     if (!command) throw new UserError(`"${name}" is no command`);

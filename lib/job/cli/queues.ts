@@ -1,3 +1,4 @@
+import { callerText } from '../../core/event-catalog';
 import { formatDuration } from '../../support/duration';
 import { countText, pluralize } from '../../support/text';
 import { table } from '../../support/text-table';
@@ -61,7 +62,7 @@ async function pause(context: CommandContext, queue: string): Promise<Answer> {
     json: { queue, paused: true, changed, since: since.toISOString(), by },
     text: changed
       ? `Paused ${queue}: jobs resume ${queue} takes it back.\n`
-      : `${queue} is paused already: ${when}, by ${by}.\n`,
+      : `${queue} is paused already: ${when}, by ${callerText(by)}.\n`,
   };
 }
 
@@ -145,7 +146,7 @@ function queueRow(queue: ListedQueue): string[] {
     countText(queue.blocked),
     queue.inOutbox === undefined ? UNKNOWN : countText(queue.inOutbox),
     formatDuration(queue.latencyMs),
-    paused ? `paused ${shortMoment(paused.since.toISOString())} by ${paused.by}` : 'open',
+    paused ? `paused ${shortMoment(paused.since.toISOString())} by ${callerText(paused.by)}` : 'open',
   ];
 }
 

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { EXIT, UserError } from '../../core/errors';
-import type { Events } from '../../core/events';
+import type { Caller, Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { QUEUE_NAME } from '../definition/options';
 import type { JobEntry } from './entry';
@@ -187,8 +187,7 @@ export class BulkRun {
 /** The events by which an operator's actions are reported. */
 export interface Auditor {
   readonly events: Events;
-  /** The operator, for the log: `cli`, or a name at the web pages. */
-  readonly via: string;
+  readonly via: Caller;
 }
 
 /** The stores and queues that sets work on. */

@@ -130,7 +130,7 @@ export class JobClasses {
 /** The job admin of one request, whose actions are logged with the request's origin. */
 export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
   const queues = config.jobs.queues.map((queue) => queue.name);
-  return new JobAdmin({ redis: redis.client, knex, events, queues, via: `the operator's pages, ${ip}` });
+  return new JobAdmin({ redis: redis.client, knex, events, queues, via: `pages:${ip}` });
 }
 
 /** A list with jobs that match a filter. */

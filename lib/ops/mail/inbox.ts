@@ -216,7 +216,7 @@ export function inboxRoutes(inbox: Inbox): PageModule {
 
     async function remove(ctx: OpsContext, names: readonly string[]): Promise<void> {
       const count = await inbox.remove(names);
-      site.events.emit('operator.mails', { action: 'delete', count, via: `the operator's pages, ${ctx.ip}` });
+      site.events.emit('operator.mails', { action: 'delete', count, via: `pages:${ctx.ip}` });
       ctx.status = 303;
       ctx.redirect(INBOX);
     }

@@ -177,7 +177,7 @@ function testRoutes(source: PreviewSource): PageModule {
     async function send(ctx: OpsContext, to: string): Promise<Sent> {
       const { mailer = '', action = '' } = ctx.params;
       const reply = await source.send({ mailer, action }, askedLanguage(ctx), to, ctx.state.t('mail.test.prefix'));
-      site.events.emit('operator.mails', { action: 'test', count: 1, via: `the operator's pages, ${ctx.ip}` });
+      site.events.emit('operator.mails', { action: 'test', count: 1, via: `pages:${ctx.ip}` });
       switch (reply.kind) {
         case 'sent':
           return { to, answer: reply.response, error: null };

@@ -217,7 +217,7 @@ const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: '
 function textOf(event: RecentEvent, format: Formatter): string {
   const { t, redacted } = format;
   const about = { ...event.about };
-  if ('via' in about) about.via = askerOf(String(about.via), format);
+  if ('via' in about) about.via = format.caller(String(about.via));
   // The reason of an aborted deploy contains output of a process, which viewers must not see.
   if (redacted && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
     about.reason = '…';
@@ -271,17 +271,6 @@ function commandWords(typed: string, t: Translate): string {
 /** An operator's action in words. */
 function actionWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
   return t(`overview.sentence.action.${command}`, { name: of, what: t(`overview.sentence.jobsOf.${of}`, { count }) });
-}
-
-/** The origin of an action: these pages, a terminal or a signal. Viewers get neither address nor user. */
-function askerOf(via: string, { t, redacted }: Formatter): string {
-  const [, address] = /^the operator's pages, (.+)$/s.exec(via) ?? [];
-  const [, user] = /^cli \((.+)\)$/s.exec(via) ?? [];
-  const atTerminal = user !== undefined || via === 'the control socket';
-  if (redacted) return t(atTerminal ? 'overview.event.terminal' : 'overview.event.somebody');
-  if (address !== undefined) return t('overview.event.pages', { address });
-  if (user !== undefined) return t('overview.event.terminalOf', { user });
-  return atTerminal ? t('overview.event.terminal') : via;
 }
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */

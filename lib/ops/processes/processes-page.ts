@@ -85,7 +85,7 @@ async function orderOf(
   tree: TreeHealth,
   slot: number,
 ): Promise<void> {
-  const by = `the operator's pages, ${ctx.ip}`;
+  const by = `pages:${ctx.ip}` as const;
   if (tree.own) return site.tree.runCommand(command, slot, by);
   const left = await new TreeDirectory(site.redis.client).send(tree.treeStatus.id, command, slot, by);
   if (!left) throw localizedProblem(404, 'treeGone');

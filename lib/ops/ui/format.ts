@@ -1,4 +1,5 @@
 import type { Termination } from '../../cluster/status';
+import { readCaller } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
 import type { Holder } from '../../health/probes';
 import { megabytes, percent, rate } from '../../support/figures';
@@ -18,7 +19,7 @@ const LONGEST = 90;
 
 /**
  * Formats numbers, sizes, times, durations and causes in the language of one reader, from the texts `time.*`, `work.*`,
- * `via.*` and `overview.termination.*`. Times are UTC.
+ * `caller.*` and `overview.termination.*`. Times are UTC.
  */
 export class Formatter {
   /**
@@ -138,13 +139,12 @@ export class Formatter {
     return name === undefined ? what : this.t('work.job', { class: name, queue });
   };
 
-  /** The origin of an action, translated from the log's English. */
-  readonly via = (via: string): string => {
-    const address = /^the operator's pages, (.+)$/.exec(via)?.[1];
-    if (address !== undefined) return this.t('via.pages', { address });
-    const user = /^cli \((.*)\)$/.exec(via)?.[1];
-    if (user !== undefined) return this.t('via.cli', { user });
-    return via === 'the control socket' ? this.t('via.socket') : via;
+  /** Who asked for an action, from a `Caller`. Viewers see neither address nor user. */
+  readonly caller = (caller: string): string => {
+    const { kind, name } = readCaller(caller);
+    const atTerminal = kind === 'cli' || kind === 'socket';
+    if (this.redacted) return this.t(atTerminal ? 'caller.socket' : 'caller.somebody');
+    return atTerminal || kind === 'pages' ? this.t(`caller.${kind}`, { name }) : name || caller;
   };
 
   /** Jobs that hold slots: `2 × ImportJob, for up to 90 s`. */

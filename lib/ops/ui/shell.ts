@@ -178,7 +178,7 @@ export function reportFailedAction(
       const action = away && actionOf(ctx);
       if (away && action) {
         const service = away === 'Redis' ? 'redis' : 'postgres';
-        const failed = { count: 0, ...action, service, via: `the operator's pages, ${ctx.ip}` } as const;
+        const failed = { count: 0, ...action, service, via: `pages:${ctx.ip}` } as const;
         events.emit('operator.failed', failed);
         // The record is best effort: an unresponsive primary is detected and reported elsewhere.
         await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);

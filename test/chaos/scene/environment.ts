@@ -111,7 +111,7 @@ export async function asOperator<T>(
   await connection.start();
   await until('Redis is connected', () => connection.client.isReady, { timeoutMs: 30_000 });
   const events = new Events();
-  const sources = { redis: connection.client, knex, events, queues: QUEUES, via: 'the chaos run' };
+  const sources = { redis: connection.client, knex, events, queues: QUEUES, via: 'cli:chaos' as const };
   try {
     return await work({ admin: new JobAdmin(sources), knex });
   } finally {

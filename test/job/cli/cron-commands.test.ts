@@ -19,7 +19,7 @@ describe('jobs cron', () => {
   let typist: Typist;
   before(async () => {
     system = await JobSystem.start();
-    typist = new Typist(system, [ReportJob], { via: 'cli (ada)' });
+    typist = new Typist(system, [ReportJob], { via: 'cli:ada' });
   });
   after(() => system.stop());
   beforeEach(async () => {
@@ -59,7 +59,7 @@ describe('jobs cron', () => {
       (['pause', 'trigger', 'resume', 'forget'] as const).map((action) => ({
         action,
         name: 'yearly-report',
-        via: 'cli (ada)',
+        via: 'cli:ada',
       })),
     );
   });

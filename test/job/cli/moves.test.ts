@@ -37,7 +37,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   let typist: Typist;
   before(async () => {
     system = await JobSystem.start();
-    typist = new Typist(system, CLASSES, { via: 'cli (ada)' });
+    typist = new Typist(system, CLASSES, { via: 'cli:ada' });
   });
   after(async () => {
     gate.open();
@@ -89,7 +89,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       ok: true,
     });
     assert.equal(audit().length, 3);
-    assert.deepEqual(audit()[0], { action: 'retry', set: 'dead', count: 1, via: 'cli (ada)' });
+    assert.deepEqual(audit()[0], { action: 'retry', set: 'dead', count: 1, via: 'cli:ada' });
     assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
     await system.processor(CLASSES);
     await until('all ran', () => ran.length === 3);
@@ -156,7 +156,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.match((await typist.type(`show ${first.id}`)).text, /^State {8}waiting$/m);
     assert.equal((await typist.type(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
     assert.equal((await typist.type(`delete ${first.id}`)).ok, false);
-    assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli (ada)' }]);
+    assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli:ada' }]);
     await system.processor(CLASSES);
     await until('the other ran', () => ran.length === 1);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
@@ -170,7 +170,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.deepEqual(answer.json, { action: 'retry', set: 'dead', moved: 2, complete: false });
     assert.deepEqual([answer.text, answer.ok], ['Retried 2 dead jobs.\n', true]);
     assert.equal((await typist.type('delete --all --set dead --queue mailer -y')).text, 'Deleted 2 dead jobs.\n');
-    assert.deepEqual(audit().at(-1), { action: 'delete', set: 'dead', count: 2, via: 'cli (ada)' });
+    assert.deepEqual(audit().at(-1), { action: 'delete', set: 'dead', count: 2, via: 'cli:ada' });
     assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 1 });
     await stored('delayed', 2);
     assert.equal(

@@ -30,7 +30,7 @@ describe('jobs processes and jobs stats', () => {
   let typist: Typist;
   before(async () => {
     system = await JobSystem.start();
-    typist = new Typist(system, CLASSES, { via: 'cli (ada)' });
+    typist = new Typist(system, CLASSES, { via: 'cli:ada' });
   });
   after(async () => {
     gate.open();
@@ -99,7 +99,7 @@ describe('jobs processes and jobs stats', () => {
     await until('it was told to stop', () => commands.includes('stop'));
     assert.deepEqual(
       system.eventsNamed('operator.processor'),
-      (['quiet', 'resume', 'stop'] as const).map((command) => ({ command, processor: 'tree-0', via: 'cli (ada)' })),
+      (['quiet', 'resume', 'stop'] as const).map((command) => ({ command, processor: 'tree-0', via: 'cli:ada' })),
     );
   });
 

@@ -17,7 +17,7 @@ describe('jobs pause, resume and clear', () => {
   let typist: Typist;
   before(async () => {
     system = await JobSystem.start();
-    typist = new Typist(system, [CountJob], { via: 'cli (ada)' });
+    typist = new Typist(system, [CountJob], { via: 'cli:ada' });
   });
   after(() => system.stop());
   beforeEach(async () => {
@@ -43,8 +43,8 @@ describe('jobs pause, resume and clear', () => {
     assert.deepEqual(
       system.eventsNamed('operator.queue').map(({ action, queue, via }) => [action, queue, via]),
       [
-        ['pause', 'default', 'cli (ada)'],
-        ['resume', 'default', 'cli (ada)'],
+        ['pause', 'default', 'cli:ada'],
+        ['resume', 'default', 'cli:ada'],
       ],
     );
   });

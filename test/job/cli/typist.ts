@@ -1,4 +1,5 @@
 import { PassThrough, Writable } from 'node:stream';
+import type { Caller } from '../../../lib/core/events';
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
 import { parseJobCommand } from '../../../lib/job/cli/commands';
 import { type Streams, Terminal } from '../../../lib/job/cli/terminal';
@@ -24,7 +25,7 @@ export interface TypistOptions {
   readonly onSaid?: (text: string) => void;
   /** Of the terminal. */
   readonly columns?: number;
-  readonly via?: string;
+  readonly via?: Caller;
   /** Of other processes' connections. Default: the system's. */
   readonly redis?: JobSystem['redis'];
 }
@@ -46,7 +47,7 @@ export class Typist {
   /** @param command words without spaces in them, or a list of words. @throws what ends the command. */
   async type(command: string | readonly string[]): Promise<Typed> {
     const { redis, database, events } = this.system;
-    const { equipment = {}, via = 'a test' } = this.options;
+    const { equipment = {}, via = 'cli:test' } = this.options;
     const typed = parseJobCommand(typeof command === 'string' ? command.split(' ') : command);
     if (typed.help) throw new Error('help was asked for');
     const sources = { redis: (this.options.redis ?? redis).client, knex: database.knex, events, via };

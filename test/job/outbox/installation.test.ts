@@ -44,7 +44,7 @@ describe('a database that was copied from another installation', () => {
     await NoteJob.performLater('straight');
     await until('that runs', () => ran.length === 1);
     assert.deepEqual(ran, ['straight']);
-    const typist = new Typist(system, [NoteJob], { via: 'cli (ada)' });
+    const typist = new Typist(system, [NoteJob], { via: 'cli:ada' });
     assert.equal((await typist.type('adopt --yes')).json.adopted, true);
     await until('the rest runs', () => ran.length === 2);
     assert.deepEqual(ran, ['straight', 'brought along']);
@@ -68,7 +68,7 @@ describe('a database that was copied from another installation', () => {
     }
     assert.deepEqual(system.eventsNamed('cron.enqueued'), []);
     assert.equal(await system.outboxSize(), 0);
-    await new Typist(system, [NoteJob, YearlyJob], { via: 'cli (ada)' }).type('adopt --yes');
+    await new Typist(system, [NoteJob, YearlyJob], { via: 'cli:ada' }).type('adopt --yes');
     await until('the tick that was missed runs', () => ran.includes('due'));
   });
 

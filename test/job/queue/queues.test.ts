@@ -59,7 +59,13 @@ describe('queues', () => {
   before(async () => {
     system = await JobSystem.start();
     const { redis, database, events } = system;
-    const sources = { redis: redis.client, knex: database.knex, events, queues: ['default', 'mailer'], via: 'a test' };
+    const sources = {
+      redis: redis.client,
+      knex: database.knex,
+      events,
+      queues: ['default', 'mailer'],
+      via: 'cli:test' as const,
+    };
     queues = new Queues(sources);
   });
   after(async () => {
@@ -101,7 +107,7 @@ describe('queues', () => {
     const numbers = { waiting: 2, active: 1, blocked: 2, delayed: 1, dead: 1, inOutbox: 0 };
     assert.deepEqual(counts, { name: 'default', ...numbers, next: 'CountJob' });
     assert.ok(latencyMs >= 0);
-    assert.equal(paused?.by, 'a test');
+    assert.equal(paused?.by, 'cli:test');
     assert.ok(Math.abs(Date.now() - (paused?.since.getTime() ?? 0)) < 600_000);
     assert.equal(await queues.size('default'), 4);
     assert.equal(await queues.size('mailer'), 0);
@@ -153,7 +159,7 @@ describe('queues', () => {
     const { redis, events } = system;
     const away = new Database(`postgres://nobody@127.0.0.1:${await freePort()}/none`, { production: false, events });
     try {
-      const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'a test' };
+      const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'cli:test' as const };
       assert.equal((await new Queues(sources).list())[0]?.inOutbox, undefined);
     } finally {
       await away.stop(Deadline.after(10_000));
@@ -175,8 +181,8 @@ describe('queues', () => {
     }
     assert.equal(await queues.resume('default'), false);
     assert.deepEqual(asked().slice(0, 2), [
-      { action: 'pause', queue: 'default', jobs: 0, via: 'a test' },
-      { action: 'resume', queue: 'default', jobs: 0, via: 'a test' },
+      { action: 'pause', queue: 'default', jobs: 0, via: 'cli:test' },
+      { action: 'resume', queue: 'default', jobs: 0, via: 'cli:test' },
     ]);
   });
 
@@ -252,10 +258,10 @@ describe('queues', () => {
     const url = `postgres://nobody@127.0.0.1:${await freePort()}/none`;
     const away = new Database(url, { production: false, events: new Events() });
     try {
-      const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'a test' };
+      const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'cli:test' as const };
       const cut = new Queues(sources);
       assert.equal(await cut.pause('default'), true);
-      assert.equal((await status('default')).paused?.by, 'a test');
+      assert.equal((await status('default')).paused?.by, 'cli:test');
       assert.equal(await cut.resume('default'), true);
       assert.equal((await status('default')).paused, undefined);
       assert.deepEqual(
@@ -317,7 +323,7 @@ describe('queues', () => {
     const { waiting, blocked, active, delayed, dead, inOutbox } = await status('default');
     assert.deepEqual([waiting, blocked, active, delayed, dead, inOutbox], [0, 0, 1, 1, 1, 0]);
     assert.equal((await status('mailer')).waiting, 1);
-    assert.deepEqual(asked().at(-1), { action: 'clear', queue: 'default', jobs: 1204, via: 'a test' });
+    assert.deepEqual(asked().at(-1), { action: 'clear', queue: 'default', jobs: 1204, via: 'cli:test' });
     assert.equal(await system.outboxSize(), 2, 'the running one and the scheduled one');
 
     await system.processor(CLASSES);

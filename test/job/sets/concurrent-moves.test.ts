@@ -41,7 +41,7 @@ describe('two operators at once', () => {
     await until('redis is connected', () => theirRedis.client.isReady);
     const sources = setSources(system);
     mine = setsOf(sources);
-    theirs = setsOf({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'another' });
+    theirs = setsOf({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'cli:another' });
   });
   after(async () => {
     await theirRedis.stop(Deadline.after(10_000));

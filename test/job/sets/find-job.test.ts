@@ -156,7 +156,7 @@ describe('finding a job', () => {
     assert.equal(await placeOf(entry.id), 'gone');
     assert.equal(await system.outboxSize(), 0);
     assert.deepEqual(system.eventsNamed('operator.jobs'), [
-      { action: 'delete', set: 'waiting', count: 1, via: 'test' },
+      { action: 'delete', set: 'waiting', count: 1, via: 'cli:test' },
     ]);
   });
 });

@@ -171,7 +171,7 @@ describe('moves of jobs', () => {
       }
     }
     const told = system.eventsNamed('operator.jobs');
-    assert.deepEqual(told, moved ? [{ action: op[1], set: op[0], count: moved, via: 'test' }] : []);
+    assert.deepEqual(told, moved ? [{ action: op[1], set: op[0], count: moved, via: 'cli:test' }] : []);
   }
 
   /** Jobs that were rescheduled to LATER. */

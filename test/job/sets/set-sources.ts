@@ -12,7 +12,7 @@ export function setSources(
   { redis, database, events }: JobSystem,
   queues: readonly string[] = ['default', 'mailer'],
 ): SetSources {
-  return { redis: redis.client, knex: database.knex, events, queues, via: 'test' };
+  return { redis: redis.client, knex: database.knex, events, queues, via: 'cli:test' as const };
 }
 
 /** The sets of a test's operator. */

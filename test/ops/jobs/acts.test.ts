@@ -57,7 +57,7 @@ describe('what can be done with jobs', () => {
     assert.deepEqual(billing.invoices.sort(), ['inv_0', 'inv_2']);
     assert.deepEqual(await deadIds(), [two]);
     assert.deepEqual(audited(), [
-      { name: 'operator.jobs', action: 'retry', set: 'dead', count: 2, via: "the operator's pages, 127.0.0.1" },
+      { name: 'operator.jobs', action: 'retry', set: 'dead', count: 2, via: 'pages:127.0.0.1' },
     ]);
   });
 

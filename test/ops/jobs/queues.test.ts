@@ -71,7 +71,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     await until('it waits', async () => (await waiting('default')) === 1);
     assert.match(
       await operator.read(`${QUEUES}/default`),
-      /No job of this queue begins\. Paused .* by the operator's pages, 127\.0\.0\.1\./,
+      /No job of this queue begins\. Paused .* by an operator \(127\.0\.0\.1\)\./,
     );
     assert.match(await operator.act(`${QUEUES}/default/resume`), /default goes on\./);
     await until('it runs', () => imports.held === 1);

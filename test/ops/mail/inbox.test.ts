@@ -120,7 +120,7 @@ describe('the inbox', () => {
     const late = await box.send({ subject: 'Late' });
     assert.equal((await ops.post(`${INBOX}/clear`, fields, cookies)).status, 303);
     assert.deepEqual(fs.readdirSync(folder), [late]);
-    const via = "the operator's pages, 127.0.0.1";
+    const via = 'pages:127.0.0.1';
     assert.deepEqual(ops.mails.slice(-2), Array(2).fill({ action: 'delete', count: 1, via }));
   });
 

@@ -142,7 +142,7 @@ describe('the overview', () => {
         {
           at: ago(9),
           name: 'operator.command',
-          about: { command: 'recycle 0', via: "the operator's pages, 203.0.113.9" },
+          about: { command: 'recycle 0', via: 'pages:203.0.113.9' },
         },
         { at: ago(9), name: 'phase.aborted', about: { phase: 1, reason: 'Error: ann@example.com' } },
       ],
@@ -200,7 +200,7 @@ describe('the overview', () => {
     );
     assert.deepEqual(
       commands.map((command) => ({ ...command, id: '' })),
-      [{ id: '', command: 'recycle', argument: 1, by: "the operator's pages, 127.0.0.1" }],
+      [{ id: '', command: 'recycle', argument: 1, by: 'pages:127.0.0.1' }],
     );
     const { body } = await ops.get(String(first.headers.location), operator);
     assert.match(body, /Worker 1 of web\.1 is being replaced\./);
