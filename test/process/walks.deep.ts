@@ -14,13 +14,13 @@ import { filesOf, type Role, WalkRecorder } from './walk';
  */
 const MAX_FILES = { 'POST /users': 20, 'a job': 17, 'a retry': 29, SIGTERM: 38 } as const;
 /**
- * What each role may have loaded of ours. The primary is below its goal, 62 files of 8,400 lines; web and jobs have the files
- * of their goals, whose lines are 9,900 and 15,200.
+ * What each role may have loaded of ours. The primary is below its goal, 62 files of 8,400 lines; web has the files of its
+ * goal, whose lines are 9,900; that of jobs is 110 files of 15,200.
  */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
-  primary: { files: 60, lines: 8_250 },
-  web: { files: 88, lines: 11_700 },
-  jobs: { files: 110, lines: 17_650 },
+  primary: { files: 54, lines: 8_250 },
+  web: { files: 88, lines: 11_900 },
+  jobs: { files: 113, lines: 18_000 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;
