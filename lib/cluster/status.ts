@@ -238,9 +238,6 @@ export interface TreeStatus {
   readonly stopping: boolean;
 }
 
-/** Window of `TreeStatus.rates.slowestMs`, ms. */
-export const SLOWEST_MS = 5000;
-
 /** Counters summed over one interval. */
 export interface RollupCounters {
   requests: number;

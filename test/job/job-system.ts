@@ -1,13 +1,13 @@
 import type { Config } from '../../lib/core/config';
 import { type EventMap, type EventName, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { connectJobs } from '../../lib/job/connect';
 import type { JobClass } from '../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
+import { connectJobs } from '../../lib/role/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type DatabaseOptions, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
