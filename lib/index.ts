@@ -2,7 +2,7 @@ import type { JobArguments } from './job/definition/job-class';
 import type * as enqueue from './job/enqueue/enqueue';
 import type * as job from './job/job';
 import type * as mailer from './mailer/mailer';
-import type * as model from './model/model';
+import type * as model from './model/transaction';
 import type * as transactions from './model/transaction';
 import type * as client from './role/client';
 
@@ -90,7 +90,7 @@ export {
 export type { Connection } from './role/client';
 export type { Duration, Rate } from './support/duration';
 export { clientNetwork } from './support/text';
-export { ProblemError } from './web/problem';
+export { ProblemError } from './web/context';
 export type { RateLimit } from './web/rate-limit';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
@@ -126,7 +126,7 @@ const FILES = {
   performAllLater: './job/job',
   Mailer: './mailer/mailer',
   MailerPreview: './mailer/mailer',
-  Model: './model/model',
+  Model: './model/transaction',
   connect: './role/client',
   currentTransaction: './model/transaction',
   transaction: './model/transaction',

@@ -19,6 +19,3 @@ export function reported<T extends object>(status: T | Record<string, never>): T
 export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
   return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
 }
-
-/** Window of `TreeStatus.rates.slowestMs`, ms. */
-export const SLOWEST_MS = 5000;

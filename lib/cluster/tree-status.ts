@@ -8,9 +8,14 @@ import type { RequestCounts, Slowest } from '../core/request-counts';
 export interface WorkInFlight {
   /** For example `POST /users`, or `WelcomeEmailJob on mailer`. */
   readonly what: string;
+  /** The job, unless it is a request. */
+  readonly job?: { readonly class: string; readonly queue: string } | undefined;
   readonly id: string;
   readonly ageMs: number;
 }
+
+/** Work as a termination names it. */
+export type Activity = Pick<WorkInFlight, 'what' | 'job'>;
 
 /** Puma's `last_status` with additions. `{}` before the first heartbeat. */
 export interface WorkerStatus extends ProcessMetrics {
@@ -180,7 +185,7 @@ export interface Termination {
   readonly signal: string | null;
   /** For an unresponsive process that was killed: age of its last heartbeat, ms, and its work according to that. */
   readonly heartbeatAgeMs: number | null;
-  readonly activity: string | null;
+  readonly activity: Activity | null;
 }
 
 /** A scheduled restart. */

@@ -7,6 +7,7 @@ import {
   UNRESPONSIVE_MS,
   type WorkerStats,
 } from '../cluster/status';
+import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
@@ -187,8 +188,8 @@ function holdersIn(trees: readonly KnownTree[]): Holder[] {
   return slotHolders(
     trees.map(({ treeStatus: { limits, stats } }) => ({
       concurrency: limits.jobConcurrency,
-      running: (reported(stats.jobProcessor.lastStatus)?.inFlight ?? []).map(({ what, ageMs }) => {
-        return { class: what.replace(/ on .*/, ''), ageMs };
+      running: (reported(stats.jobProcessor.lastStatus)?.inFlight ?? []).flatMap(({ job, ageMs }) => {
+        return job ? { class: job.class, ageMs } : [];
       }),
     })),
   );
@@ -209,16 +210,9 @@ function failureIssues({ failures, cron }: SystemStatus): Issue[] {
   return issues;
 }
 
-/** Old and new processes run side by side during a deploy, so each pool counts twice. */
-const GENERATIONS = 2;
-
 /** The most connections to Postgres that all trees may have open while they are deployed. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
   return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0));
-}
-
-export function sumOverDeploy(counts: readonly number[]): number {
-  return GENERATIONS * counts.reduce((sum, count) => sum + count, 0);
 }
 
 function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTree[]): Issue[] {
@@ -337,7 +331,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'ready': {
       const heartbeatAgeMs = silenceOf(processor, now);
       const status = reported(processor.lastStatus);
-      const running = status?.inFlight.map(({ what }) => what).join(', ');
+      const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
       if (heartbeatAgeMs === null) return status ? [...stalledIssues(status), ...deafIssues(status)] : [];
       return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }

@@ -1,10 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { type Config, connectionsOfTree } from '../core/config';
+import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { postgresTls, redisTlsMode } from '../core/tls';
-import { sumOverDeploy } from '../health/issues';
-import { readAllowedConnections } from '../health/probes';
+import { readAllowedConnections } from '../model/database';
 import { pendingMigrations } from '../model/migrator';
 import { toError } from '../support/async';
 import { type AppDefinition, migrationFolders } from './app-definition';

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
-import { CachedProbe } from '../health/status-collector';
 import { pendingMigrations } from '../model/migrator';
+import { CachedProbe } from '../support/cached-probe';
 import { pluralize } from '../support/text';
 
 /** Maximum age of what is known about migrations and writes, ms. */

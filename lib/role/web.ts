@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import Koa from 'koa';
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/control/signals';
+import { ignoreOperatorSignals } from '../cluster/child-process';
 import { RequestJournal } from '../cluster/request-journal';
 import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
 import { type DrainableServer, type HandOff, Worker } from '../cluster/worker';
@@ -11,18 +11,14 @@ import type { Events } from '../core/events';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
-import { CachedProbe } from '../health/status-collector';
 import type { Connection, RawConnection } from '../internals/socket-handoff';
-import { connectJobs } from '../job/connect';
-import { loadJobs } from '../job/job-registry';
-import { isForeign } from '../job/outbox/installation';
 import { Database } from '../model/database';
 import { loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import { Deadline, toError } from '../support/async';
+import { CachedProbe } from '../support/cached-probe';
 import { type Service, ServiceGroup } from '../support/service';
-import { TreeReporter } from '../tree/tree-reporter';
 import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
 import type { Degradation } from '../web/middleware';
@@ -31,7 +27,8 @@ import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import { type AppDefinition, migrationFolders, type RouteEnvironment } from './app-definition';
 import { FirstReadiness } from './first-readiness';
-import { appService, loadJobSetup, loadRoutes } from './load-setup';
+import { appService, connectJobs, loadJobSetup, loadRoutes } from './load-setup';
+import { AppointedReporter } from './reporter';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -80,7 +77,7 @@ const ADVICE_ON_WRITES = 'Postgres refuses writes: it is a standby, or set read-
 export class WebRole implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
-  private readonly reporter: TreeReporter;
+  private readonly reporter: AppointedReporter;
   private readonly services: ServiceGroup;
   private readonly limit: ConcurrencyLimiter;
   private readonly requestMetrics = new RequestMetrics();
@@ -109,12 +106,10 @@ export class WebRole implements DrainableServer {
       poolMax: config.databasePool.web,
     });
     this.redis = new Redis(urls.redis, events);
-    this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
+    this.reporter = new AppointedReporter({ redis: this.redis, database: this.database, tree, events });
     this.own = appService(app, { role: 'web', config });
     this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
-    this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
-      freshMs: FOREIGN_FRESH_MS,
-    });
+    this.foreign = new CachedProbe(() => this.readForeign(), { freshMs: FOREIGN_FRESH_MS });
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
@@ -172,7 +167,10 @@ export class WebRole implements DrainableServer {
         redis,
         knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
         tree: this.tree,
-        jobs: { classes: () => loadJobs(app.jobsDir, app), filterArguments: setup.filterArguments ?? [] },
+        jobs: {
+          classes: async () => (await import('../job/job-registry')).loadJobs(app.jobsDir, app),
+          filterArguments: setup.filterArguments ?? [],
+        },
         isLeaving: () => this.server?.leaving ?? false,
         previews: {
           folder: app.previewsDir,
@@ -230,7 +228,7 @@ export class WebRole implements DrainableServer {
   }
 
   setReporter(on: boolean): void {
-    this.reporter.appoint(on);
+    void this.reporter.appoint(on);
   }
 
   setJobsHealth(change: Partial<JobsHealth>): void {
@@ -263,6 +261,12 @@ export class WebRole implements DrainableServer {
 
   private async readOnly(): Promise<Degradation[]> {
     return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: ADVICE_ON_WRITES }] : [];
+  }
+
+  /** Only /ready asks: its module loads with the first such request. */
+  private async readForeign(): Promise<boolean> {
+    const { isForeign } = await import('../job/outbox/installation');
+    return isForeign(this.database.knex, this.redis.client);
   }
 
   private inFlight(): WorkInFlight[] {

@@ -30,7 +30,7 @@ const DEATH: Termination = {
   code: null,
   signal: 'SIGKILL',
   heartbeatAgeMs: 10_000,
-  activity: 'POST /imports',
+  activity: { what: 'POST /imports' },
 };
 const NEXT = { at: ago(-2), attempt: 2 };
 
@@ -38,7 +38,14 @@ const dead = { slots: [slotOf(0, { lastTermination: DEATH, nextRestart: NEXT }),
 const reporting = (changes: Partial<ProcessorStatus>) =>
   processorOf({ lastStatus: { ...statusOf(), quiet: false, inFlight: [], ...changes } });
 const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =>
-  reporting({ inFlight: jobs.map(([what, ageMs], i) => ({ what, id: String(i), ageMs })) });
+  reporting({
+    inFlight: jobs.map(([name, ageMs], i) => ({
+      what: `${name} on default`,
+      job: { class: name, queue: 'default' },
+      id: String(i),
+      ageMs,
+    })),
+  });
 const STILL = { part: 'relay', movedMs: 21_000, owedMs: 20_000, cause: 'redisReadOnly', error: '' } as const;
 const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
   treeStatusOf({ jobs: processorOf({ state }), processor: { lastTermination: nextRestart && DEATH, nextRestart } });
@@ -172,18 +179,15 @@ const STATES: readonly (readonly [
   ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
     'slots that long jobs hold',
-    systemStatusOf(
-      treeStatusOf({ jobs: running(['ImportJob on default', 90_000], ['ImportJob on default', 80_000]) }),
-      {
-        queues: late,
-      },
-    ),
+    systemStatusOf(treeStatusOf({ jobs: running(['ImportJob', 90_000], ['ImportJob', 80_000]) }), {
+      queues: late,
+    }),
     ['slotsHeld'],
     /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
   ],
   [
     'slots that short jobs come and go in',
-    systemStatusOf(treeStatusOf({ jobs: running(['QuickJob on default', 90], ['QuickJob on default', 80]) }), {
+    systemStatusOf(treeStatusOf({ jobs: running(['QuickJob', 90], ['QuickJob', 80]) }), {
       queues: late,
     }),
     ['late'],

@@ -89,8 +89,11 @@ describe("the texts of the operator's pages", () => {
     assert.equal(event({ command: 'phased-restart', via: 'socket' }), '단계별 재시작, 지시: 터미널');
     assert.equal(event({ command: 'recycle 1', via: 'pages:::1' }), '1번 워커 교체, 지시: 운영자 (::1)');
     assert.equal(event({ command: 'something new', via: 'signal:SIGUSR1' }), 'something new, 지시: SIGUSR1');
-    assert.equal(words.work('ImportRowsJob on default'), 'default 큐의 ImportRowsJob');
-    assert.equal(words.work('GET /users'), 'GET /users');
+    assert.equal(
+      words.work({ what: 'ImportRowsJob on default', job: { class: 'ImportRowsJob', queue: 'default' } }),
+      'default 큐의 ImportRowsJob',
+    );
+    assert.equal(words.work({ what: 'GET /users' }), 'GET /users');
     assert.equal(words.caller('cli:ada'), '터미널의 ada');
     const viewer = new Formatter(t, new Date('2026-03-12T14:00:00Z'), true);
     assert.deepEqual(['pages:::1', 'cli:ada', 'socket'].map(viewer.caller), ['운영자', '터미널', '터미널']);

@@ -246,7 +246,7 @@ export function events({ treeStatus, stores }: View, most: number): Line[] {
 
 function exitMessage(who: string, termination: Termination, attempt: number): Line {
   const { at, message, activity } = termination;
-  const what = activity === null ? '' : `, doing ${activity}`;
+  const what = activity === null ? '' : `, doing ${activity.what}`;
   return line(
     `! ${clock(at)}  ${who} died${what} (try ${attempt} is next): ${message ?? endingOf(termination)}`,
     'bad',

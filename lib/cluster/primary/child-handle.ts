@@ -5,8 +5,7 @@ import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
-import { endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
-import type { ReporterCandidate } from './reporter-election';
+import { type Activity, endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
@@ -191,7 +190,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   protected abstract receive(message: In, connection: unknown): void;
   protected abstract askToStop(remainingMs: number): void;
   /** Emits the event for an unresponsive child. @returns its work in flight by its last message; null if unknown. */
-  protected abstract reportUnresponsive(heartbeatAgeMs: number): string | null;
+  protected abstract reportUnresponsive(heartbeatAgeMs: number): Activity | null;
   /** Called after its exit. */
   protected abstract left(exit: ChildExit): void;
 
@@ -291,5 +290,46 @@ export class RestartPolicy {
     const { refusal, name, exitMessage } = dead;
     if (refusal || this.bootDeaths < mostDeaths) return refusal;
     return new UserError(`Catamount cannot start: ${name} died ${this.bootDeaths} times at boot: ${exitMessage}`);
+  }
+}
+
+/** A process that can be the tree's reporter in Redis. */
+export interface ReporterCandidate {
+  readonly pid: number;
+  /** True while it serves and is responsive. */
+  readonly healthy: boolean;
+  appoint(on: boolean): void;
+}
+
+const CHECK_MS = 1000;
+
+/**
+ * Appoints one process of the tree to report its status to Redis, since the primary is to stay small. Two reporters for
+ * a moment do no harm: they write the same.
+ */
+export class ReporterElection {
+  private current: ReporterCandidate | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param candidates in order of preference. */
+  constructor(private readonly candidates: () => readonly ReporterCandidate[]) {}
+
+  start(): void {
+    this.timer ??= setInterval(() => this.check(), CHECK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  check(): void {
+    const candidates = this.candidates();
+    const current = candidates.find(({ pid }) => pid === this.current?.pid);
+    if (current?.healthy) return;
+    const next = candidates.find(({ healthy }) => healthy);
+    if (!next) return;
+    current?.appoint(false);
+    next.appoint(true);
+    this.current = next;
   }
 }

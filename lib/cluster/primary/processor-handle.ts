@@ -1,7 +1,7 @@
 import type { Events } from '../../core/events';
 import { forkEntry, PROCESSOR_ROLE } from '../child-process';
 import type { FromProcessor, ToProcessor } from '../messages';
-import type { ProcessorStats, ProcessorStatus } from '../status';
+import type { Activity, ProcessorStats, ProcessorStatus } from '../status';
 import { type ChildExit, ChildHandle } from './child-handle';
 
 export interface ProcessorStart {
@@ -94,10 +94,10 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
     this.keeper.hear(this, message);
   }
 
-  protected reportUnresponsive(heartbeatAgeMs: number): string | null {
+  protected reportUnresponsive(heartbeatAgeMs: number): Activity | null {
     const inFlight = this.status?.inFlight ?? [];
     this.events.emit('processor.unresponsive', { pid: this.pid, heartbeatAgeMs, inFlight });
-    return inFlight[0]?.what ?? null;
+    return inFlight[0] ?? null;
   }
 
   protected left(exit: ChildExit): void {

@@ -9,7 +9,7 @@ import { type Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
-import type { JobsHealth, WorkerStatus, WorkInFlight } from '../status';
+import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
 
@@ -151,16 +151,16 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'drain', remainingMs, handOff: this.handsOff });
   }
 
-  protected reportUnresponsive(heartbeatAgeMs: number): string | null {
+  protected reportUnresponsive(heartbeatAgeMs: number): Activity | null {
     const { slot, pid, lastRequest } = this;
     const inFlight = this.status?.inFlight ?? [];
     this.events.emit('worker.unresponsive', { slot, pid, heartbeatAgeMs, inFlight, lastRequest: lastRequest ?? null });
-    return (inFlight[0] ?? lastRequest)?.what ?? null;
+    return inFlight[0] ?? lastRequest ?? null;
   }
 
   protected left(): void {
     this.idle.resolve();
-    this.snapshots.failAll(new UserError(`${this.name} ended before it had written its heap snapshot`));
+    this.snapshots.failAll(() => new UserError(`${this.name} ended before it had written its heap snapshot`));
     this.begun?.close();
     this.begun = undefined;
     // Its last messages may still be in the channel.

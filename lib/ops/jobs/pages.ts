@@ -6,7 +6,7 @@ import { jobNameOf } from '../../job/definition/options';
 import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
-import type { FlashStore } from '../ui/flash';
+import { FlashStore } from '../ui/flash';
 import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
@@ -28,6 +28,15 @@ export interface JobPageContext extends PageContext {
   readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
   readonly flashes: FlashStore<JobFlash>;
   readonly classes: JobClasses;
+}
+
+export function jobPageContext(site: PageContext): JobPageContext {
+  return {
+    ...site,
+    admin: (ctx) => adminFor(site, ctx),
+    flashes: new FlashStore<JobFlash>(site.redis.client),
+    classes: new JobClasses(site.jobs),
+  };
 }
 
 export type RouteModule = (site: JobPageContext) => void;

@@ -312,8 +312,7 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   values.detail = redacted ? '' : (detail ?? '').slice(0, LONGEST);
-  values.activity =
-    values.detail === '' ? '' : t('overview.issue.activity', { what: format.work(String(values.detail)) });
+  values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);
   values.holders = format.holders(holders ?? []);

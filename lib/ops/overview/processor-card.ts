@@ -104,9 +104,7 @@ function readyState(
 ): State {
   const { t, now } = format;
   const heartbeatAgeMs = silenceOf(processor, now);
-  const running = (status?.inFlight ?? []).map(
-    ({ what, ageMs }) => `${what.replace(/ on .*/, '')} ${format.span(ageMs)}`,
-  );
+  const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
   const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
   if (heartbeatAgeMs !== null) {
     const span = format.seconds(heartbeatAgeMs);

@@ -241,10 +241,10 @@ function workerRow(row: Row, id: string, { stats }: TreeStatus, format: Formatte
 
 /** @param http true for requests: their paths may name people, and are hidden from viewers. */
 function workRows(work: readonly WorkInFlight[], format: Formatter, http: boolean): WorkRow[] {
-  return work.map(({ what, id, ageMs }) => ({
-    what: http && format.redacted ? (what.split(' ')[0] ?? '') : format.work(what),
+  return work.map(({ what, job, id, ageMs }) => ({
+    what: http && format.redacted ? (what.split(' ')[0] ?? '') : format.work({ what, job }),
     id: format.t(http ? 'work.requestId' : 'work.jobId', { id }),
-    href: http ? null : jobPath({ id, queue: what.replace(/^.* on /s, '') }),
+    href: job ? jobPath({ id, queue: job.queue }) : null,
     age: format.span(ageMs),
   }));
 }

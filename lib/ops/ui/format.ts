@@ -1,4 +1,4 @@
-import type { Termination } from '../../cluster/status';
+import type { Activity, Termination } from '../../cluster/status';
 import { readCaller } from '../../core/event-catalog';
 import type { Translate } from '../../core/i18n';
 import type { Holder } from '../../health/probes';
@@ -133,11 +133,8 @@ export class Formatter {
     return days === 1 ? this.t('time.yesterday') : this.t('time.ago', { span: this.coarse(-ms) });
   };
 
-  /** A request or job in progress, as heartbeats report it: a job is translated, a request is returned as it is. */
-  readonly work = (what: string): string => {
-    const [, name, queue] = /^([\w$]+) on ([\w-]+)$/.exec(what) ?? [];
-    return name === undefined ? what : this.t('work.job', { class: name, queue });
-  };
+  /** A request or job in progress, as heartbeats report it. */
+  readonly work = ({ what, job }: Activity): string => (job ? this.t('work.job', job) : what);
 
   /** Who asked for an action, from a `Caller`. Viewers see neither address nor user. */
   readonly caller = (caller: string): string => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { BootFailure } from '../../../lib/cluster/messages';
 import { ChildHandle, RestartPolicy } from '../../../lib/cluster/primary/child-handle';
+import type { Activity } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
@@ -34,8 +35,8 @@ class TestChild extends ChildHandle<FromTestChild, ToTestChild> {
     this.ready.resolve();
   }
 
-  protected reportUnresponsive(): string {
-    return 'SlowJob on default';
+  protected reportUnresponsive(): Activity {
+    return { what: 'SlowJob on default' };
   }
 
   protected left(): void {}
@@ -96,7 +97,7 @@ describe('a child', () => {
     assert.equal(draining.killed, false);
     await child.exited.promise;
     const { reason, activity, heartbeatAgeMs } = child.termination ?? {};
-    assert.deepEqual([reason, activity, heartbeatAgeMs !== null], ['timeout', 'SlowJob on default', true]);
+    assert.deepEqual([reason, activity, heartbeatAgeMs !== null], ['timeout', { what: 'SlowJob on default' }, true]);
     assert.deepEqual(await stop, { killed: 1, failed: 0 });
   });
 

@@ -17,7 +17,7 @@ const BLOCKED: Termination = {
   code: null,
   signal: 'SIGKILL',
   heartbeatAgeMs: 10_000,
-  activity: 'POST /imports/ann',
+  activity: { what: 'POST /imports/ann' },
 };
 const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 };
 
@@ -199,6 +199,7 @@ describe('the card of', () => {
     it('says what runs in it', () => {
       const inFlight = ['ImportRows', 'WelcomeEmailJob', 'ThirdJob'].map((name, i) => ({
         what: `${name} on default`,
+        job: { class: name, queue: 'default' },
         id: `${i}`,
         ageMs: 12_000,
       }));

@@ -32,7 +32,12 @@ describe('the pages of processes', () => {
   };
 
   it('lead from what runs now to the page of each job', async () => {
-    const job = { what: 'Report on time on odd-queue', id: 'job/7', ageMs: 12_000 };
+    const job = {
+      what: 'Report on time on odd-queue',
+      job: { class: 'Report on time', queue: 'odd-queue' },
+      id: 'job/7',
+      ageMs: 12_000,
+    };
     const request = { what: 'GET /reports on paper', id: 'req-1', ageMs: 5 };
     const lastStatus = { ...processorOf().lastStatus, inFlight: [job] } as ReturnType<typeof processorOf>['lastStatus'];
     const treeStatus = treeStatusOf({
