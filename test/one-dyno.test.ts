@@ -31,7 +31,7 @@ describe('one tree, as on a dyno', () => {
   it('is a primary, two web workers and a job processor', async () => {
     await until('all show what they are', () => tree.processes().jobs !== undefined && tree.processes().web.size === 2);
     assert.equal(tree.processes().primary, tree.pid);
-    assert.equal((await tree.request('GET', '/ready')).status, 200);
+    await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
   });
 
   it('takes a sign-up, whose welcome mail arrives once and in the language of its reader', async () => {
@@ -69,7 +69,7 @@ describe('one tree, as on a dyno', () => {
       return booted_workers === 2 && worker_status.every(({ pid }) => pid !== killed);
     };
     await until('there are two workers again', revived);
-    assert.equal((await tree.request('GET', '/ready')).status, 200);
+    await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
   });
 
   it('has the mails of a killed job processor sent by its successor', async () => {

@@ -73,7 +73,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an idle tree does not keep Postgres awake to see whether it is there',
-    file: 'lib/tree/outage-watch.ts',
+    file: 'lib/tree/tree-reporter.ts',
     find: 'if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;',
     replace: '',
     killedBy: ['test/tree/outage-watch.test.ts'],
