@@ -2,7 +2,7 @@ import type { JobArguments } from './job/definition/job-class';
 import type * as enqueue from './job/enqueue/enqueue';
 import type * as job from './job/job';
 import type * as mailer from './mailer/mailer';
-import type * as model from './model/model';
+import type * as model from './model/transaction';
 import type * as transactions from './model/transaction';
 
 /**
@@ -88,7 +88,7 @@ export {
 } from './role/app-definition';
 export type { Duration, Rate } from './support/duration';
 export { clientNetwork } from './support/text';
-export { ProblemError } from './web/problem';
+export { ProblemError } from './web/context';
 export type { RateLimit } from './web/rate-limit';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
@@ -122,7 +122,7 @@ const onAccess = {
     return (require('./mailer/mailer') as typeof mailer).MailerPreview;
   },
   get Model() {
-    return (require('./model/model') as typeof model).Model;
+    return (require('./model/transaction') as typeof model).Model;
   },
   get currentTransaction() {
     return (require('./model/transaction') as typeof transactions).currentTransaction;

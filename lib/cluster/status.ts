@@ -158,11 +158,6 @@ export interface Termination {
   readonly activity: string | null;
 }
 
-/** The end of a process in the words of the log. */
-export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
-  return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
-}
-
 /** A scheduled restart. */
 export interface NextRestart {
   readonly at: string;
@@ -232,9 +227,6 @@ export interface TreeStatus {
   readonly phasedRestart: boolean;
   readonly stopping: boolean;
 }
-
-/** Window of `TreeStatus.rates.slowestMs`, ms. */
-export const SLOWEST_MS = 5000;
 
 /** Counters summed over one interval. */
 export interface RollupCounters {

@@ -6,7 +6,8 @@ import type { Connection, ConnectionHandle } from '../internals/socket-handoff';
 import { closeConnection } from '../internals/socket-handoff';
 import { Deadline, deferred } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
-import { type FromWorker, HEARTBEAT_INTERVAL_MS, isOurs, PrimaryClient, type ToWorker } from './messages';
+import { type FromWorker, HEARTBEAT_INTERVAL_MS, isOurs, type ToWorker } from './messages';
+import { PrimaryClient } from './primary-client';
 import type { WorkerStatus } from './status';
 
 export type HandOff = (connection: ConnectionHandle, done: () => void) => void;

@@ -173,6 +173,14 @@ export function connectionsOfTree({ web, jobs, databasePool }: Pick<Config, 'web
   return webProcesses * databasePool.web + (jobs.enabled ? databasePool.jobs + 1 : 0);
 }
 
+/** Old and new processes run side by side during a deploy, so each pool counts twice. */
+const GENERATIONS = 2;
+
+/** @param counts of the trees, each the most connections that it may open. @returns the most during a deploy. */
+export function sumOverDeploy(counts: readonly number[]): number {
+  return GENERATIONS * counts.reduce((sum, count) => sum + count, 0);
+}
+
 /** @returns the URLs of the given or embedded servers. @throws Error in a primary that has not settled them yet. */
 export function serverUrls(config: Config): ServerUrls {
   if (config.databaseUrl === null || config.redisUrl === null) {

@@ -40,6 +40,19 @@ export function listenError(error: NodeJS.ErrnoException, address: ListenAddress
   return message === undefined ? error : new UserError(`Catamount cannot start: ${message}`, EXIT.unavailable);
 }
 
+/** With PORT=0 the port of links in mails is known only once the tree listens. */
+export function lacksPort(appUrl: string): boolean {
+  return new URL(appUrl).port === '0';
+}
+
+/** @param address of the listening tree. @returns the URL with that port if it had none. */
+export function appUrlAt(appUrl: string, address: string): string {
+  if (!lacksPort(appUrl) || !URL.canParse(address)) return appUrl;
+  const url = new URL(appUrl);
+  url.port = new URL(address).port;
+  return url.href.replace(/\/+$/, '');
+}
+
 async function removeStaleSocket(file: string): Promise<void> {
   if (!fs.existsSync(file)) return;
   const answered = await new Promise<boolean>((resolve) => {

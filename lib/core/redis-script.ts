@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { isNoScript } from '../internals/redis-errors';
+import { isNoScript } from '../internals/redis-client';
 import { withTimeout } from '../support/async';
 import type { RedisClient } from './redis';
 

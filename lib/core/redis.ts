@@ -1,5 +1,4 @@
-import { createClient, watchRejections } from '../internals/redis-client';
-import { isDemotion } from '../internals/redis-errors';
+import { createClient, isDemotion, watchRejections } from '../internals/redis-client';
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';

@@ -25,6 +25,9 @@ export interface Slowest {
   readonly queuedMs: number;
 }
 
+/** Window of the slowest recent request in the rates of a tree, ms. */
+export const SLOWEST_MS = 5000;
+
 export const NONE_SLOW: Slowest = { durationMs: 0, queuedMs: 0 };
 
 export function slowerOf(a: Slowest, b: Slowest): Slowest {

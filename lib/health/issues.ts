@@ -1,4 +1,5 @@
 import { reported, type SlotStatus, type Termination, type TreeStatus, type WorkerStats } from '../cluster/status';
+import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/queue/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
@@ -201,16 +202,9 @@ function failureIssues({ failures, cron }: SystemStatus): Issue[] {
   return issues;
 }
 
-/** Old and new processes run side by side during a deploy, so each pool counts twice. */
-const GENERATIONS = 2;
-
 /** The most connections to Postgres that all trees may have open while they are deployed. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
   return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0));
-}
-
-export function sumOverDeploy(counts: readonly number[]): number {
-  return GENERATIONS * counts.reduce((sum, count) => sum + count, 0);
 }
 
 function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTree[]): Issue[] {

@@ -4,6 +4,7 @@ import { readStates } from '../job/cron/cron-table';
 import { deadByQueue } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';
 import { History } from '../job/stats/history';
+import { ALLOWED_SQL } from '../model/database';
 
 /** SQL condition: created since midnight UTC. */
 export const TODAY = `created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
@@ -43,11 +44,6 @@ export interface PostgresFacts {
   readonly pingMs: number;
 }
 
-/** Managed plans limit the connections of each role; without such a limit the server's own applies. */
-const ALLOWED_SQL = `case when r.rolconnlimit < 0
-  then current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
-  else r.rolconnlimit end`;
-
 const POSTGRES_SQL = `
   select split_part(current_setting('server_version'), ' ', 1) as version,
     (select count(*)::int from pg_stat_activity
@@ -55,14 +51,6 @@ const POSTGRES_SQL = `
     ${ALLOWED_SQL} as allowed,
     pg_database_size(current_database())::float8 as size
   from pg_roles r where r.rolname = current_user`;
-
-/** @returns the connections that this role may open at all. @throws errors of Postgres. */
-export async function readAllowedConnections(knex: Knex): Promise<number> {
-  const { rows } = await knex.raw<{ rows: { allowed: number }[] }>(
-    `select ${ALLOWED_SQL} as allowed from pg_roles r where r.rolname = current_user`,
-  );
-  return rows[0]?.allowed ?? Number.POSITIVE_INFINITY;
-}
 
 /** @throws errors of Postgres. */
 export async function readPostgres(knex: Knex): Promise<PostgresFacts> {

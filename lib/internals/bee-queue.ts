@@ -1,6 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
-import { isNoScript } from './redis-errors';
+import { isNoScript } from './redis-client';
 
 /**
  * The only file that imports bee-queue. It uses private parts, so bee-queue is pinned to 2.0.0. The types declare the

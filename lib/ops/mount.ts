@@ -2,11 +2,9 @@ import type Koa from 'koa';
 import { lazy } from '../support/async';
 import { sameText } from '../support/text';
 import { ConcurrencyLimiter, limitConcurrency } from '../web/concurrency-limiter';
-import { ProblemError } from '../web/problem';
-import { isFromHere } from './auth/loopback';
-
+import { ProblemError } from '../web/context';
 import type { OpsOptions } from './ui/context';
-import { accessMode } from './ui/context';
+import { accessMode, isFromHere } from './ui/context';
 
 const INBOX_PATH = '/ops/mail/inbox';
 /**

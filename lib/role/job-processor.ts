@@ -1,13 +1,13 @@
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/control/signals';
+import { ignoreOperatorSignals } from '../cluster/child-process';
 import {
   type FromProcessor,
   HEARTBEAT_INTERVAL_MS,
   isOurs,
-  PrimaryClient,
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
+import { PrimaryClient } from '../cluster/primary-client';
 import type { Operations, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -18,9 +18,8 @@ import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
-import { connectJobs } from '../job/connect';
 import { loadJobs } from '../job/job-registry';
-import { ErrorReporter } from '../job/perform/error-reporter';
+import { ErrorReporter } from '../job/perform/outcomes';
 import { treeIdOf } from '../job/processes/process-list';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
@@ -36,9 +35,9 @@ import { connectTransactions } from '../model/transaction';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
-import { TreeReporter } from '../tree/tree-reporter';
 import { type AppDefinition, migrationFolders } from './app-definition';
-import { loadJobSetup, loadMailSetup } from './load-setup';
+import { connectJobs, loadJobSetup, loadMailSetup } from './load-setup';
+import { AppointedReporter } from './reporter';
 
 /** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
 export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
@@ -124,7 +123,7 @@ export class JobProcessorRole {
   private readonly workCount = new WorkCounter();
   private services: ServiceGroup | undefined;
   private jobs: JobProcessor | undefined;
-  private reporter: TreeReporter | undefined;
+  private reporter: AppointedReporter | undefined;
   private database: Database | undefined;
   private isQuiet: boolean;
 
@@ -192,7 +191,7 @@ export class JobProcessorRole {
       onCommand: this.onCommand,
     });
     this.jobs = jobs;
-    this.reporter = new TreeReporter({ redis, database, tree: this.tree, events });
+    this.reporter = new AppointedReporter({ redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
@@ -202,7 +201,7 @@ export class JobProcessorRole {
     await this.services.start();
     if (!production) return;
     void this.warnOfPendingMigrations(database);
-    // Imported on demand, since it needs what judges trees, and only at the start.
+    // Imported on demand, since only this role in production needs it.
     void import('./planned-connections').then(({ warnOfPlannedConnections }) =>
       warnOfPlannedConnections({ config, database, redis, events, treeId: treeIdOf(this.lineage.identity) }),
     );
@@ -215,7 +214,7 @@ export class JobProcessorRole {
   }
 
   setReporter(on: boolean): void {
-    this.reporter?.appoint(on);
+    void this.reporter?.appoint(on);
   }
 
   /** Stops fetching; running jobs continue. */

@@ -1,6 +1,12 @@
 import { EXIT, UserError } from '../core/errors';
+import type { Events } from '../core/events';
+import type { Redis } from '../core/redis';
 import { checkJobSetup, type JobSetup } from '../job/definition/setup';
+import type { JobDependencies } from '../job/enqueue/enqueue';
+import { JobEnqueuer } from '../job/enqueue/enqueuer';
+import { Job } from '../job/job';
 import { checkMailSetup, type MailSetup } from '../mailer/definition/setup';
+import type { Database } from '../model/database';
 import { toError } from '../support/async';
 import type { AppDefinition, Routes } from './app-definition';
 
@@ -38,6 +44,20 @@ export async function loadJobSetup({ jobSetup }: Pick<AppDefinition, 'jobSetup'>
 /** The app's extensions of its mail; empty without `mailSetup`. @throws UserError that names the file. */
 export async function loadMailSetup({ mailSetup }: Pick<AppDefinition, 'mailSetup'>): Promise<MailSetup> {
   return mailSetup ? loadSetup('mailSetup', mailSetup, checkMailSetup) : {};
+}
+
+interface JobConnections extends JobDependencies {
+  readonly database: Database;
+  readonly redis: Redis;
+  readonly events: Events;
+}
+
+/** Makes `performLater` work in this process. @returns a function that undoes it. */
+export function connectJobs({ database, redis, events, setup, models }: JobConnections): () => void {
+  const enqueuer = new JobEnqueuer(database.knex, redis.client, events);
+  enqueuer.started();
+  Job.connect(enqueuer, { setup, models });
+  return () => Job.connect(undefined, {});
 }
 
 /** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */

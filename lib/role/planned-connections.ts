@@ -1,9 +1,7 @@
-import { type Config, connectionsOfTree } from '../core/config';
+import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
-import { sumOverDeploy } from '../health/issues';
-import { readAllowedConnections } from '../health/probes';
-import type { Database } from '../model/database';
+import { type Database, readAllowedConnections } from '../model/database';
 import { TreeDirectory } from '../tree/tree-directory';
 
 /** Warns when the pools of all trees, old and new ones side by side, may open more connections than Postgres allows. */

@@ -4,10 +4,10 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { CHECK_ROLE, runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
+import { ReporterElection } from '../cluster/primary/child-handle';
 import { MemoryWatch } from '../cluster/primary/memory-watch';
 import { PhasedRestart } from '../cluster/primary/phased-restart';
 import { ProcessorSupervisor } from '../cluster/primary/processor';
-import { ReporterElection } from '../cluster/primary/reporter-election';
 import { TreeMonitor } from '../cluster/primary/tree-monitor';
 import { TreeOperations } from '../cluster/primary/tree-operations';
 import { WorkerPool } from '../cluster/primary/worker-pool';
@@ -15,7 +15,7 @@ import { type Config, environment, passConfigToChildren, version } from '../core
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
-import { ensureFree } from '../core/listen-address';
+import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
 import { withRedisPrefix } from '../core/redis-url';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
@@ -26,7 +26,6 @@ import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
 import { type CheckMessage, type Finding, refuseMistakes } from './findings';
-import { appUrlAt, lacksPort } from './server-connections';
 import type { WebServerRole } from './single-mode';
 
 /**

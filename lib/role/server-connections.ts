@@ -65,16 +65,3 @@ function absent({ control, stateDir }: Config, variable: string, server: string)
       : `Start the tree (npm start), go to its folder, or set ${variable}`;
   throw new UserError(`${why}. ${advice}.`, EXIT.unavailable);
 }
-
-/** With PORT=0 the port of links in mails is known only once the tree listens. */
-export function lacksPort(appUrl: string): boolean {
-  return new URL(appUrl).port === '0';
-}
-
-/** @param address of the listening tree. @returns the URL with that port if it had none. */
-export function appUrlAt(appUrl: string, address: string): string {
-  if (!lacksPort(appUrl) || !URL.canParse(address)) return appUrl;
-  const url = new URL(appUrl);
-  url.port = new URL(address).port;
-  return url.href.replace(/\/+$/, '');
-}

@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/control/signals';
+import { ignoreOperatorSignals } from '../cluster/child-process';
 import { RequestJournal } from '../cluster/request-journal';
 import type { Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
 import { type DrainableServer, type HandOff, Worker } from '../cluster/worker';
@@ -10,18 +10,14 @@ import type { Events } from '../core/events';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
-import { CachedProbe } from '../health/status-collector';
 import type { Connection, RawConnection } from '../internals/socket-handoff';
-import { connectJobs } from '../job/connect';
-import { loadJobs } from '../job/job-registry';
-import { isForeign } from '../job/outbox/installation';
 import { Database } from '../model/database';
 import { ModelFolder } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { opsPages } from '../ops/mount';
 import { Deadline, toError } from '../support/async';
+import { CachedProbe } from '../support/cached-probe';
 import { ServiceGroup } from '../support/service';
-import { TreeReporter } from '../tree/tree-reporter';
 import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
 import type { Degradation } from '../web/middleware';
@@ -29,7 +25,8 @@ import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import type { AppDefinition } from './app-definition';
-import { loadJobSetup, loadRoutes } from './load-setup';
+import { connectJobs, loadJobSetup, loadRoutes } from './load-setup';
+import { AppointedReporter } from './reporter';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -76,7 +73,7 @@ const ADVICE_TO_ADOPT =
 export class WebRole implements DrainableServer {
   private readonly database: Database;
   private readonly redis: Redis;
-  private readonly reporter: TreeReporter;
+  private readonly reporter: AppointedReporter;
   private readonly services: ServiceGroup;
   private readonly limit: ConcurrencyLimiter;
   private readonly requestMetrics = new RequestMetrics();
@@ -101,11 +98,9 @@ export class WebRole implements DrainableServer {
       poolMax: config.databasePool.web,
     });
     this.redis = new Redis(urls.redis, events);
-    this.reporter = new TreeReporter({ redis: this.redis, database: this.database, tree, events });
+    this.reporter = new AppointedReporter({ redis: this.redis, database: this.database, tree, events });
     this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
-    this.foreign = new CachedProbe(() => isForeign(this.database.knex, this.redis.client), {
-      freshMs: FOREIGN_FRESH_MS,
-    });
+    this.foreign = new CachedProbe(() => this.readForeign(), { freshMs: FOREIGN_FRESH_MS });
     this.limit = new ConcurrencyLimiter(
       { onSlots: () => this.onSlots(), ...config.web },
       ({ method, path, requestId }) => requestJournal?.write(`${method} ${path}`, requestId),
@@ -146,7 +141,7 @@ export class WebRole implements DrainableServer {
         redis,
         knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
         tree: this.tree,
-        jobs: { classes: () => loadJobs(app.jobsDir), filterArguments: setup.filterArguments ?? [] },
+        jobs: { folder: app.jobsDir, filterArguments: setup.filterArguments ?? [] },
         isLeaving: () => this.server?.leaving ?? false,
         previews: {
           folder: app.previewsDir,
@@ -202,7 +197,7 @@ export class WebRole implements DrainableServer {
   }
 
   setReporter(on: boolean): void {
-    this.reporter.appoint(on);
+    void this.reporter.appoint(on);
   }
 
   setJobsRunning(running: boolean): void {
@@ -227,6 +222,12 @@ export class WebRole implements DrainableServer {
   private async foreignDatabase(): Promise<Degradation[]> {
     const foreign = await this.foreign.get();
     return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];
+  }
+
+  /** Only /ready asks: its module loads with the first such request. */
+  private async readForeign(): Promise<boolean> {
+    const { isForeign } = await import('../job/outbox/installation');
+    return isForeign(this.database.knex, this.redis.client);
   }
 
   private inFlight(): WorkInFlight[] {

@@ -38,7 +38,7 @@ export class RequestReply<Request, Reply> {
   }
 
   /** Fails all requests that wait for a reply: the other process is gone. */
-  failAll(error: Error): void {
-    for (const { reject } of this.pending.values()) reject(error);
+  failAll(error: () => Error): void {
+    for (const { reject } of this.pending.values()) reject(error());
   }
 }

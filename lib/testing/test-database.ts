@@ -6,8 +6,7 @@ import { Events } from '../core/events';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
-import { Model } from '../model/model';
-import { connectTransactions } from '../model/transaction';
+import { connectTransactions, Model } from '../model/transaction';
 import { type AppDefinition, migrationFolders } from '../role/app-definition';
 import { Deadline } from '../support/async';
 

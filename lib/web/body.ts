@@ -2,8 +2,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
-import { ProblemError } from './problem';
-import { hasEnded, onRequestEnd } from './response-end';
+import { ProblemError } from './context';
+import { hasEnded, onRequestEnd } from './server';
 
 /** Maximum size of a JSON body, bytes. */
 export const BODY_LIMIT = 100_000;

@@ -1,8 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
-import { ProblemError } from './problem';
-import { answersNow, itsTurn, onRequestEnd } from './response-end';
+import { ProblemError } from './context';
+import { answersNow, itsTurn, onRequestEnd } from './server';
 
 export interface LimitOptions {
   /** Maximum number of requests in flight. */

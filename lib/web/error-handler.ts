@@ -5,8 +5,8 @@ import type { Locale } from '../core/config';
 import type { Events } from '../core/events';
 import { isTlsFailure } from '../core/tls';
 import { toError } from '../support/async';
-import { ProblemError } from './problem';
-import { hasEnded } from './response-end';
+import { ProblemError } from './context';
+import { hasEnded } from './server';
 
 const TYPE = 'application/problem+json; charset=utf-8';
 

@@ -8,8 +8,8 @@ import { isLocale, LOCALES, type Locale, type TrustedProxies } from '../core/con
 import type { Events } from '../core/events';
 import { runInContext } from '../core/execution-context';
 import { valueWithin } from '../support/async';
-import { ProblemError } from './problem';
-import { onRequestEnd } from './response-end';
+import { ProblemError } from './context';
+import { onRequestEnd } from './server';
 
 /** A service that the process cannot serve without. `check` rejects when it does not answer. */
 export interface ReadinessCheck {

@@ -80,7 +80,7 @@ describe('landing page', () => {
         events,
         ...stores,
         tree: singleTree(config, events),
-        jobs: { classes: () => [], filterArguments: [] },
+        jobs: { folder: '', filterArguments: [] },
         isLeaving: () => false,
         previews: { folder: '', madeOf: [] },
       });

@@ -1,11 +1,10 @@
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
-import { connectJobs } from '../../lib/job/connect';
 import { Database } from '../../lib/model/database';
-import { Model } from '../../lib/model/model';
-import { connectTransactions } from '../../lib/model/transaction';
+import { connectTransactions, Model } from '../../lib/model/transaction';
 import type { RouteEnvironment } from '../../lib/role/app-definition';
+import { connectJobs } from '../../lib/role/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { RateLimits } from '../../lib/web/rate-limit';
 import { createDatabase, type TestDatabase } from '../support/postgres';

@@ -1,8 +1,8 @@
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { Events } from '../../lib/core/events';
-import { connectJobs } from '../../lib/job/connect';
 import { Job } from '../../lib/job/job';
+import { connectJobs } from '../../lib/role/load-setup';
 import { connectStores } from './contender/catamount';
 import type { StoreUrls } from './contender/contenders';
 import type { Bench, Benchmark } from './harness/bench';

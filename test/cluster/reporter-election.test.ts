@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/reporter-election';
+import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/child-handle';
 
 describe("who keeps a tree's place in Redis", () => {
   const told: string[] = [];

@@ -4,8 +4,8 @@ import { readNewUser } from '../../lib/app/routes/users';
 import { parseToken } from '../../lib/app/services/access-token';
 import { isAddress } from '../../lib/support/email-address';
 import { parseJson } from '../../lib/web/body';
+import { ProblemError } from '../../lib/web/context';
 import { waitedSinceRouter } from '../../lib/web/middleware';
-import { ProblemError } from '../../lib/web/problem';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 

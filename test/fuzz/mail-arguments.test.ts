@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { digestOfArguments } from '../../lib/mailer/delivery/argument-digest';
+import { digestOfArguments } from '../../lib/mailer/delivery/delivery-record';
 import { runs, withShortStacks } from './campaign';
 
 /** What `deliverNow` is given: two mails of a job share a name only where they are given the same. */

@@ -5,7 +5,7 @@ import { Schedule } from '../../lib/job/cron/schedule';
 import { readProcessInfo } from '../../lib/job/processes/process-list';
 import { deserializeArguments, serializeArguments } from '../../lib/job/record/arguments';
 import { checkFilter, InvalidRequestError, luaFilter } from '../../lib/job/sets/query';
-import { fromFields, mailsFromFields } from '../../lib/job/stats/history';
+import { fromFields, mailsFromFields } from '../../lib/job/stats/class-stats';
 import { parseDuration } from '../../lib/support/duration';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';

@@ -3,7 +3,7 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readFailingCron, readFailures } from '../../lib/health/probes';
 import { newRecord } from '../../lib/job/record/record';
-import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/history';
+import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/class-stats';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { storeDead } from '../job/sets/stored-job';

@@ -5,7 +5,7 @@ import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
 import type { EnqueueRequest, UniqueOptions } from '../../lib/job/definition/job-class';
 import { Job } from '../../lib/job/job';
-import { Model } from '../../lib/model/model';
+import { Model } from '../../lib/model/transaction';
 
 class GreetJob extends Job<[name: string, times?: number]> {
   static override queue = 'mailer';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { Attachments } from '../../lib/mailer/compose/attachment';
+import { Attachments } from '../../lib/mailer/compose/mail';
 import { AttachmentError, InvalidMailError } from '../../lib/mailer/definition/errors';
 import { tempFolder } from '../support/temp-folder';
 

@@ -3,7 +3,6 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { loadI18n } from '../../lib/core/i18n';
 import { Redis } from '../../lib/core/redis';
-import { connectJobs } from '../../lib/job/connect';
 import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type Lineage } from '../../lib/job/processor';
@@ -11,6 +10,7 @@ import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
+import { connectJobs } from '../../lib/role/load-setup';
 import { TWO_QUEUES } from '../job/job-system';
 
 const CONCURRENCY = 8;

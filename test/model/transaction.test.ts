@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
-import { Model } from '../../lib/model/model';
-import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
+import { connectTransactions, currentTransaction, Model, transaction } from '../../lib/model/transaction';
 import { Deadline, deferred } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 

@@ -189,7 +189,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/role/job-processor.ts',
     find: 'jobs.stop(Deadline.after(ms)).finally(report);',
     replace: 'jobs.stop(Deadline.after(ms));',
-    killedBy: ['test/role/job-processor.test.ts'],
+    killedBy: ['test/role/job-processor.deep.ts'],
   },
   {
     promise: 'what children report while the tree stops is stored with its last rollup',
@@ -201,7 +201,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a request to another process that is gone fails, and does not wait for ever',
     file: 'lib/support/request-reply.ts',
-    find: 'for (const { reject } of this.pending.values()) reject(error);',
+    find: 'for (const { reject } of this.pending.values()) reject(error());',
     replace: '',
     killedBy: ['test/support/request-reply.test.ts'],
   },

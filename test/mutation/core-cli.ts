@@ -44,7 +44,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the log tells nothing of the rows that Postgres refuses',
-    file: 'lib/core/log-filter.ts',
+    file: 'lib/core/logging.ts',
     find: 'isOfPostgres(fields) ? withoutData(fields) : fields',
     replace: 'isOfPostgres(fields) ? fields : fields',
     killedBy: [LOG_FILTER],

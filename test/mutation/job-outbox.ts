@@ -265,7 +265,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'pools that are larger together than Postgres allows are told, with both generations of a deploy',
-    file: 'lib/health/issues.ts',
+    file: 'lib/core/config.ts',
     find: 'const GENERATIONS = 2;',
     replace: 'const GENERATIONS = 1;',
     killedBy: ['test/health/told-alike.test.ts'],

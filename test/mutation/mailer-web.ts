@@ -292,7 +292,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'of two arguments that show nothing of themselves each makes a mail of its own',
-    file: 'lib/mailer/delivery/argument-digest.ts',
+    file: 'lib/mailer/delivery/delivery-record.ts',
     find: "shown.join('') === '{}' ? [randomUUID()] : shown",
     replace: 'shown',
     killedBy: ['test/mailer/delivery-key.test.ts'],

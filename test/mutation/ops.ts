@@ -94,7 +94,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what a proxy brings is not from this machine',
-    file: 'lib/ops/auth/loopback.ts',
+    file: 'lib/ops/ui/context.ts',
     find: '!ctx.forwarded && ',
     replace: '',
     killedBy: [...ACCESS, ...TOKEN],
@@ -143,7 +143,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a page that was made to point at this machine gets nothing',
-    file: 'lib/ops/auth/loopback.ts',
+    file: 'lib/ops/ui/context.ts',
     find: "hostname.endsWith('.localhost') || isLoopbackAddress(hostname)",
     replace: "hostname.endsWith('') || isLoopbackAddress(hostname)",
     killedBy: [...ACCESS, 'test/ops/metrics/endpoint.test.ts'],
@@ -255,7 +255,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a pool that is in use is no outage of Postgres',
-    file: 'lib/tree/outage-watch.ts',
+    file: 'lib/tree/tree-reporter.ts',
     find: "if (used >= max || waiting > 0) return 'unknown';",
     replace: "if (used > max) return 'unknown';",
     killedBy: ['test/tree/outage-watch.test.ts'],

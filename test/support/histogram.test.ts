@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { JOB_BOUNDS_MS } from '../../lib/job/stats/history';
+import { JOB_BOUNDS_MS } from '../../lib/job/stats/class-stats';
 import { BOUNDS_MS, bucketOf, Histogram } from '../../lib/support/histogram';
 
 const lengths = fc.array(fc.double({ min: 0, max: 200_000_000, noNaN: true }), { minLength: 1, maxLength: 200 });

@@ -33,7 +33,7 @@ describe('requests and their replies', () => {
   it('all fail when the other process is gone', async () => {
     const { requests } = make();
     const asked = [requests.ask('a', limit), requests.ask('b')];
-    requests.failAll(new Error('gone'));
+    requests.failAll(() => new Error('gone'));
     for (const one of asked) await assert.rejects(one, /gone/);
   });
 

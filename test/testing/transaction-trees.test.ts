@@ -1,8 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Job } from '../../lib/job/job';
-import { Model } from '../../lib/model/model';
-import { currentTransaction, transaction } from '../../lib/model/transaction';
+import { currentTransaction, Model, transaction } from '../../lib/model/transaction';
 import { enqueuedJobs, type TestDatabase, useFakeJobs, useTestDatabase } from '../../lib/testing';
 import { type TestDatabase as Created, createDatabase } from '../support/postgres';
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { currentContext } from '../../lib/core/execution-context';
-import { ProblemError } from '../../lib/web/problem';
+import { ProblemError } from '../../lib/web/context';
 import { until } from '../support/until';
 import { Serving } from './serving';
 

@@ -1,5 +1,5 @@
-import { processorsOf, reported, SLOWEST_MS, type TreeStatus, type WorkerStatus } from '../../cluster/status';
-import { totalsOf } from '../../core/request-counts';
+import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
+import { SLOWEST_MS, totalsOf } from '../../core/request-counts';
 import { formatElapsed } from '../../support/duration';
 import { UNKNOWN } from '../../support/figures';
 import { BOUNDS_MS, countsSince, quantile, RateWindow } from '../../support/histogram';

@@ -1,5 +1,6 @@
 import { EXIT, UserError } from '../../core/errors';
 import { camelCase, type SnakeCased, snakeCase } from '../../support/snake-case';
+import type { OperatorSignal } from '../child-process';
 import type { Operations, TreeStats, TreeStatus } from '../status';
 
 /** The argument of a command: a whole number from 0 up. */
@@ -15,7 +16,7 @@ export interface Command {
   /** HTTP method on the socket: GET only reads, POST acts. */
   readonly method: 'GET' | 'POST';
   /** Signals to the primary with the same effect. */
-  readonly signals: readonly NodeJS.Signals[];
+  readonly signals: readonly (OperatorSignal | 'SIGTERM' | 'SIGINT')[];
   readonly argument?: CommandArgument;
   /** One line, for the help and the guide to operations. */
   readonly help: string;

@@ -30,20 +30,8 @@ export function onOperatorSignals(operations: Operations, events: Events): () =>
       else events.emit('process.error', { error: toError(thrown), during });
     }
   };
-  return listen((signal, command) => void run(signal, command));
-}
-
-/**
- * In workers and the job processor: a terminal and some platforms signal every process of the tree. Without a handler
- * Ctrl-Z would freeze the children, and a hang-up would kill them.
- */
-export function ignoreOperatorSignals(): () => void {
-  return listen(() => undefined);
-}
-
-function listen(handle: (signal: NodeJS.Signals, command: Command) => void): () => void {
   const handlers = operatorSignals().map(({ signal, command }) => {
-    const handler = () => handle(signal, command);
+    const handler = () => void run(signal, command);
     // `once` would let a second signal of the same kind end the process.
     process.on(signal, handler);
     return { signal, handler };

@@ -6,7 +6,6 @@ import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import { type BootFailure, isOurs } from '../messages';
 import type { NextRestart, RestartReason, Termination } from '../status';
-import type { ReporterCandidate } from './reporter-election';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
@@ -297,4 +296,45 @@ export class RestartPolicy {
 /** The end of a process in the words of the log. */
 export function endingOf({ code, signal }: { readonly code: number | null; readonly signal: string | null }): string {
   return signal ? `it was ended by ${signal}` : `it exited with code ${code}`;
+}
+
+/** A process that can be the tree's reporter in Redis. */
+export interface ReporterCandidate {
+  readonly pid: number;
+  /** True while it serves and is responsive. */
+  readonly healthy: boolean;
+  appoint(on: boolean): void;
+}
+
+const CHECK_MS = 1000;
+
+/**
+ * Appoints one process of the tree to report its status to Redis, since the primary is to stay small. Two reporters for
+ * a moment do no harm: they write the same.
+ */
+export class ReporterElection {
+  private current: ReporterCandidate | undefined;
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param candidates in order of preference. */
+  constructor(private readonly candidates: () => readonly ReporterCandidate[]) {}
+
+  start(): void {
+    this.timer ??= setInterval(() => this.check(), CHECK_MS);
+  }
+
+  stop(): void {
+    clearInterval(this.timer);
+  }
+
+  check(): void {
+    const candidates = this.candidates();
+    const current = candidates.find(({ pid }) => pid === this.current?.pid);
+    if (current?.healthy) return;
+    const next = candidates.find(({ healthy }) => healthy);
+    if (!next) return;
+    current?.appoint(false);
+    next.appoint(true);
+    this.current = next;
+  }
 }

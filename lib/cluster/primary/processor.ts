@@ -6,6 +6,7 @@ import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { answerRequest, type FromProcessor, type ProcessorCommand } from '../messages';
 import type { Operations, ProcessorStats, Work } from '../status';
+import type { ReporterCandidate } from './child-handle';
 import {
   type ChildExit,
   CRASH_LOOP_DEATHS,
@@ -15,7 +16,6 @@ import {
 } from './child-handle';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
-import type { ReporterCandidate } from './reporter-election';
 import type { ReplaceOrder } from './worker-pool';
 
 /**

@@ -7,21 +7,14 @@ import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-m
 import {
   NONE_SLOW,
   type RequestCounts,
+  SLOWEST_MS,
   type Slowest,
   slowerOf,
   sumRequests,
   totalsOf,
 } from '../../core/request-counts';
 import { countsSince, RateWindow } from '../../support/histogram';
-import {
-  type Rollup,
-  type RollupCounters,
-  SLOWEST_MS,
-  type TreeStats,
-  type TreeStatus,
-  type Work,
-  type WorkerStatus,
-} from '../status';
+import type { Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
 import type { MemoryWatch } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';

@@ -160,7 +160,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
 
   protected left(): void {
     this.idle.resolve();
-    this.snapshots.failAll(new UserError(`${this.name} ended before it had written its heap snapshot`));
+    this.snapshots.failAll(() => new UserError(`${this.name} ended before it had written its heap snapshot`));
     this.begun?.close();
     this.begun = undefined;
     // Its last messages may still be in the channel.

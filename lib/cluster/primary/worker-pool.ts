@@ -10,9 +10,9 @@ import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import { answerRequest, type RequestMessage, type ToWorker } from '../messages';
 import type { Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
+import type { ReporterCandidate } from './child-handle';
 import { type ChildExit, killUnresponsive, type RestartOptions, RestartPolicy } from './child-handle';
 import { Listener } from './listener';
-import type { ReporterCandidate } from './reporter-election';
 import { forkWorkers } from './throng';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 

@@ -2,7 +2,7 @@ import { PROBE_KEY } from '../../core/redis';
 import { clientUrl, keyPrefixOf, redisTls } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
-import { isDemotion } from '../../internals/redis-errors';
+import { isDemotion } from '../../internals/redis-client';
 import { deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';

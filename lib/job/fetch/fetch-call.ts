@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../../core/errors';
-import { isNoScript } from '../../internals/redis-errors';
+import { isNoScript } from '../../internals/redis-client';
 import type { JobClass } from '../definition/job-class';
 import { jobNameOf } from '../definition/options';
 import type { BeeConnection } from './consumer';

@@ -9,7 +9,7 @@ import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
 import { Leadership } from './leadership';
-import { claimDue, deleteRows, msUntilDue, resignAsRelay } from './table';
+import { claimDue, deleteRows, msUntilDue, RELAY_CHANNEL } from './table';
 
 /** Rows per transaction and script call. */
 const BATCH = 500;
@@ -254,4 +254,9 @@ function isLowOnMemory(info: string): boolean {
   const used = Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0);
   const most = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
   return most > 0 && used > most * MEMORY_SHARE;
+}
+
+/** Says that the relay that has led ends. */
+async function resignAsRelay(knex: Knex): Promise<void> {
+  await knex.raw("select pg_notify(?, '')", [RELAY_CHANNEL]);
 }

@@ -8,11 +8,6 @@ export const ECHO_CHANNEL = `${CHANNEL}_echo`;
 /** The NOTIFY channel on which a relay says that it has looked: its id, and ms until it looks again; or, at its end, ''. */
 export const RELAY_CHANNEL = `${CHANNEL}_relay`;
 
-/** Says that the relay that has led ends. */
-export async function resignAsRelay(knex: Knex): Promise<void> {
-  await knex.raw("select pg_notify(?, '')", [RELAY_CHANNEL]);
-}
-
 export async function sendEcho(knex: Knex, token: string): Promise<void> {
   await knex.raw('select pg_notify(?, ?)', [ECHO_CHANNEL, token]);
 }

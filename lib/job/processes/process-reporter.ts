@@ -11,8 +11,8 @@ import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { countDue, msUntilDue } from '../outbox/table';
 import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status';
+import { MailTally } from '../stats/class-stats';
 import { JobStats, StatsFlusher } from '../stats/collector';
-import { MailTally } from '../stats/history';
 import { Heartbeat, type HeartbeatTuning, INFO_INTERVAL_MS } from './heartbeat';
 import {
   BUSY_SHOWN,

@@ -8,7 +8,7 @@ import {
   type RecordReference,
   recordKey,
   referenceOf,
-} from '../../model/record-reference';
+} from '../../model/model-lookup';
 import { deferred } from '../../support/async';
 import { RecordGoneError } from '../definition/errors';
 import type { ArgumentSerializer } from '../definition/setup';

@@ -14,7 +14,7 @@ import {
   OTHER_CLASSES,
   TOTALS_KEY,
   toFields,
-} from './history';
+} from './class-stats';
 
 /** Maximum number of classes that are counted by name in one minute. */
 const MOST_CLASSES = 200;

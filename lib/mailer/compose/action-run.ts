@@ -3,10 +3,9 @@ import { InvalidMailError, MailCancelled } from '../definition/errors';
 import type { MailOptions, UrlFor } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
 import { type AnyMailer, rescuerOf } from '../definition/mailer-class';
-import { Attachments } from './attachment';
 import type { MailerRun } from './current-run';
 import { attachRun } from './current-run';
-import { type ActionResult, Mail } from './mail';
+import { type ActionResult, Attachments, Mail } from './mail';
 
 /** One run of an action. It has a mailer instance of its own, so that runs cannot disturb each other. */
 export class ActionRun implements MailerRun {

@@ -6,9 +6,9 @@ import type { InterceptedMessage, MailInterceptor, MailOrigin } from '../definit
 
 import { recipients } from '../transport/transport';
 import { type ActionRun, urlsBelow } from './action-run';
-import { checkLabels } from './attachment';
 import { type Draft, draftOf } from './draft';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';
+import { checkLabels } from './mail';
 
 /** The template renderer, implemented by `Renderer`. */
 interface PartsRenderer {

@@ -1,7 +1,6 @@
 import { NotConnectedError } from '../../core/errors';
 import type { MailOptions, UrlFor } from '../definition/mail-types';
-import type { Attachments } from './attachment';
-import type { Mail } from './mail';
+import type { Attachments, Mail } from './mail';
 /** The operations an action may call while it builds a mail. */
 export interface MailerRun {
   readonly action: string;

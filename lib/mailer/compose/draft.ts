@@ -4,8 +4,8 @@ import type { I18n, Translate } from '../../core/i18n';
 import { InvalidMailError, MissingTextError } from '../definition/errors';
 import type { Layout, Mailbox, MailHeaders } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
-import type { Attachments } from './attachment';
 import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
+import type { Attachments } from './mail';
 import { type DeliveryMethod, type Mail, settledDefaults } from './mail';
 
 /** A mail before its parts are rendered: everything is known and checked except the bodies. */

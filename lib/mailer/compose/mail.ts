@@ -1,7 +1,19 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs/promises';
+import path from 'node:path';
 import type { MailDelivery as DeliveryMethod } from '../../core/config';
-import type { MailAtHand, MailDefaults, MailOptions } from '../definition/mail-types';
-import { Attachments } from './attachment';
-import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from './headers';
+import { toError } from '../../support/async';
+import { AttachmentError, InvalidMailError } from '../definition/errors';
+import type {
+  AttachmentContent,
+  AttachmentOption,
+  AttachmentOptions,
+  MailAtHand,
+  MailAttachment,
+  MailDefaults,
+  MailOptions,
+} from '../definition/mail-types';
+import { checkedHeaders, checkedLine, checkedSubject, mailboxes, mergedHeaders } from './headers';
 
 export type { DeliveryMethod };
 
@@ -57,4 +69,140 @@ function isMailer(value: unknown): value is { readonly defaults: MailDefaults } 
 
 function settled<T>(value: T | ((mail: MailAtHand) => T), mail: MailAtHand): T {
   return typeof value === 'function' ? (value as (mail: MailAtHand) => T)(mail) : value;
+}
+
+/**
+ * Total size of the attachments of one mail, in bytes: more than mail servers accept or a small machine should buffer.
+ */
+const MOST_BYTES = 50e6;
+
+interface Entry {
+  readonly name: string;
+  readonly content: AttachmentContent;
+  readonly type: string | undefined;
+  readonly cid: string | undefined;
+}
+
+/** The attachments of one mail. Files are read only by `read()`, when the mail is sent. */
+export class Attachments {
+  private entries: readonly Entry[] = [];
+
+  /** @throws InvalidMailError for a name or type that cannot stand in a header, or for content of a wrong type. */
+  attach(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): void {
+    this.entries = [...this.entries, checked({ name, content, type, cid: undefined })];
+  }
+
+  /**
+   * Attaches content for the HTML to show. Attaching the same name and content again adds nothing.
+   * @returns its `cid:` URL.
+   * @throws InvalidMailError under the same conditions as `attach`.
+   */
+  inline(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): string {
+    const entry = checked({ name, content, type, cid: cidOf(name, content) });
+    if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries = [...this.entries, entry];
+    return `cid:${entry.cid}`;
+  }
+
+  add(options: readonly AttachmentOption[]): void {
+    for (const { name, content, type, inline } of options) {
+      if (inline) this.inline(name, content, { type });
+      else this.attach(name, content, { type });
+    }
+  }
+
+  /** Returns the attachments of both, these first; an inline attachment that both have is kept once. */
+  and(others: Attachments): Attachments {
+    const both = new Attachments();
+    const known = new Set(this.entries.map(({ cid }) => cid));
+    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !known.has(cid))];
+    return both;
+  }
+
+  /**
+   * @returns the `cid:` URL of an inline attachment. @throws InvalidMailError when no inline attachment has the name.
+   */
+  url(name: string): string {
+    const inline = this.entries.filter(({ cid }) => cid !== undefined);
+    const found = inline.findLast((entry) => entry.name === name);
+    if (found) return `cid:${found.cid}`;
+    const names = inline.map((entry) => entry.name).join(', ') || 'none';
+    throw new InvalidMailError(`cid: there is no inline attachment ${JSON.stringify(name)}; there is ${names}`);
+  }
+
+  /**
+   * Loads all attachments into memory.
+   * @param about names the mail in an error.
+   * @throws AttachmentError for a file that cannot be read; InvalidMailError for more than 50 MB in total.
+   */
+  async read(about: string): Promise<MailAttachment[]> {
+    const what = (name: string) => `${about}: the attachment ${JSON.stringify(name)}`;
+    const sizes = await Promise.all(this.entries.map(({ name, content }) => sizeOf(content, what(name))));
+    const size = sizes.reduce((sum, each) => sum + each, 0);
+    if (size > MOST_BYTES) {
+      const mb = Math.ceil(size / 1e6);
+      throw new InvalidMailError(`${about}: its attachments have ${mb} MB; 50 MB are the most: send a link instead`);
+    }
+    return Promise.all(
+      this.entries.map(async ({ name, content, type, cid }) => ({
+        name,
+        content: await bytesOf(content, what(name)),
+        ...(type === undefined ? {} : { type }),
+        ...(cid === undefined ? {} : { cid }),
+      })),
+    );
+  }
+}
+
+/** @throws InvalidMailError for a name, type or content id that cannot stand in a header. */
+export function checkLabels(name: string, type?: string, cid = ''): void {
+  if (typeof name !== 'string' || name.trim() === '') throw new InvalidMailError('attachments: give each one a name');
+  for (const label of [name, cid]) checkedLine('attachments', label);
+  if (type !== undefined && !/^[\w.+-]+\/[\w.+-]+( *;[^\p{Cc}]*)?$/u.test(type)) {
+    throw new InvalidMailError(
+      `attachments: the type of ${name} is ${JSON.stringify(type)}; give one such as image/png`,
+    );
+  }
+}
+
+function checked(entry: Entry): Entry {
+  const { name, content, type } = entry;
+  checkLabels(name, type);
+  const isContent =
+    typeof content === 'string' || content instanceof Uint8Array || (isFile(content) && content.path !== '');
+  if (!isContent) {
+    throw new InvalidMailError(`attachments: ${name} has no content; give a text, bytes, or { path } of a file`);
+  }
+  return entry;
+}
+
+function isFile(content: AttachmentContent): content is { readonly path: string } {
+  return typeof content === 'object' && content !== null && 'path' in content && typeof content.path === 'string';
+}
+
+async function sizeOf(content: AttachmentContent, what: string): Promise<number> {
+  if (typeof content === 'string') return Buffer.byteLength(content);
+  if (!isFile(content)) return content.byteLength;
+  const file = path.resolve(content.path);
+  const { size } = await fs.stat(file).catch((thrown: unknown) => unreadable(file, what, thrown));
+  return size;
+}
+
+async function bytesOf(content: AttachmentContent, what: string): Promise<Buffer> {
+  if (typeof content === 'string') return Buffer.from(content);
+  if (!isFile(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
+  const file = path.resolve(content.path);
+  return fs.readFile(file).catch((thrown: unknown) => unreadable(file, what, thrown));
+}
+
+function unreadable(file: string, what: string, thrown: unknown): never {
+  const { code, message } = toError(thrown) as NodeJS.ErrnoException;
+  const reason = code === 'ENOENT' ? 'there is no such file' : code === 'EISDIR' ? 'that is a folder' : message;
+  throw new AttachmentError(`${what} cannot be read from ${file}: ${reason}`, { cause: thrown });
+}
+
+/** The content id is derived from name and content, so that a mail rendered again is byte for byte the same. */
+function cidOf(name: string, content: AttachmentContent): string {
+  const digest = createHash('sha256').update(name);
+  digest.update('\0').update(isFile(content) ? content.path : content);
+  return `${name.replace(/[^A-Za-z0-9._-]+/g, '-')}.${digest.digest('hex').slice(0, 16)}@inline`;
 }

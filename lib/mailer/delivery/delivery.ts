@@ -16,8 +16,7 @@ import type { Delivery, DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import type { Transport } from '../transport/transport';
 import { Transports } from '../transport/transports';
-import { digestOfArguments } from './argument-digest';
-import { type DeliveryStore, IdempotencyKeys } from './delivery-record';
+import { type DeliveryStore, digestOfArguments, IdempotencyKeys } from './delivery-record';
 import { SendAttempt } from './send-attempt';
 
 export interface MailDeliveryOptions {

@@ -1,9 +1,8 @@
 import { sameText } from '../../support/text';
 import { readBody } from '../../web/body';
 import type { OpsContext, OpsMiddleware } from '../ui/context';
-import { accessMode } from '../ui/context';
+import { accessMode, isFromHere, isLoopbackHost } from '../ui/context';
 import { formToken, localizedProblem, setCookie } from '../ui/shell';
-import { isFromHere, isLoopbackHost } from './loopback';
 import { Sessions } from './sessions';
 import type { AuthParts } from './sign-in';
 import { exchangeToken, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';

@@ -3,10 +3,11 @@ import { JobAdmin } from '../../job/admin/job-admin';
 import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobClass } from '../../job/definition/job-class';
 import { jobNameOf } from '../../job/definition/options';
+import { loadJobs } from '../../job/job-registry';
 import type { JobFilter } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
-import type { FlashStore } from '../ui/flash';
+import { FlashStore } from '../ui/flash';
 import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
@@ -28,6 +29,15 @@ export interface JobPageContext extends PageContext {
   readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
   readonly flashes: FlashStore<JobFlash>;
   readonly classes: JobClasses;
+}
+
+export function jobPageContext(site: PageContext): JobPageContext {
+  return {
+    ...site,
+    admin: (ctx) => adminFor(site, ctx),
+    flashes: new FlashStore<JobFlash>(site.redis.client),
+    classes: new JobClasses(site.jobs),
+  };
 }
 
 export type RouteModule = (site: JobPageContext) => void;
@@ -109,7 +119,7 @@ export class JobClasses {
     const ours: [string, JobClass] = [jobNameOf(DeliverMailJob), DeliverMailJob];
     try {
       return new Map(
-        [...this.jobs.classes()].map((each): [string, JobClass] => [jobNameOf(each), each]).concat([ours]),
+        [...loadJobs(this.jobs.folder)].map((each): [string, JobClass] => [jobNameOf(each), each]).concat([ours]),
       );
     } catch {
       return new Map([ours]);

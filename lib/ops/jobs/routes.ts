@@ -1,5 +1,4 @@
 import type { PageModule } from '../ui/context';
-import { FlashStore } from '../ui/flash';
 
 import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';
@@ -7,18 +6,13 @@ import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { SET_PAGES } from './list-query';
-import { adminFor, JobClasses, type JobFlash, type JobPageContext } from './pages';
+import { jobPageContext } from './pages';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 
 /** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {
-  const jobSite: JobPageContext = {
-    ...site,
-    admin: (ctx) => adminFor(site, ctx),
-    flashes: new FlashStore<JobFlash>(site.redis.client),
-    classes: new JobClasses(site.jobs),
-  };
+  const jobSite = jobPageContext(site);
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));
   const lists = SET_PAGES.flatMap((page) => [listRoutes(page), actionRoutes(page)]);
   for (const pages of [queueRoutes, busyRoutes, ...lists, cronRoutes, classRoutes, jobPageRoutes, findRoutes])

@@ -29,7 +29,7 @@ class PreviewProcess {
     );
     const gone = (how: string, idle = false) => {
       this.gone = true;
-      this.requests.failAll(new PreviewProcessGone(idle, how));
+      this.requests.failAll(() => new PreviewProcessGone(idle, how));
     };
     child.once('error', (error) => gone(error.message));
     child.once('exit', (code, signal) => gone(signal ?? `code ${code}`, code === 0));

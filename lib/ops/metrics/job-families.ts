@@ -1,6 +1,6 @@
 import { processorsOf, reported } from '../../cluster/status';
 import type { QueueStatus } from '../../job/queue/queue-status';
-import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/history';
+import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
 import type { Histogram } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';
 import type { Scrape } from './scrape';

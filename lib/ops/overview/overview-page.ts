@@ -1,5 +1,5 @@
 import { snakeCase } from '../../support/snake-case';
-import { ProblemError } from '../../web/problem';
+import { ProblemError } from '../../web/context';
 import { chartData, chartsView } from '../charts/charts-view';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { tellCounts } from '../ui/event-stream';

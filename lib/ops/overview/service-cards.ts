@@ -1,7 +1,8 @@
 import { codeOf } from '../../core/errors';
 import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
-import type { ProbeResult, SystemStatus } from '../../health/status-collector';
+import type { SystemStatus } from '../../health/status-collector';
 import type { QueueStatus } from '../../job/queue/queue-status';
+import type { ProbeResult } from '../../support/cached-probe';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 

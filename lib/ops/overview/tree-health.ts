@@ -2,7 +2,7 @@ import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import type { JudgedTree, Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
-import type { ProblemError } from '../../web/problem';
+import type { ProblemError } from '../../web/context';
 import type { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
 import { type NodeView, primaryView, singleView, workerView } from './process-cards';

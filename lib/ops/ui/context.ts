@@ -1,13 +1,14 @@
+import net from 'node:net';
 import type Router from '@koa/router';
 import type { RouterContext } from '@koa/router';
 import type { Knex } from 'knex';
+import type Koa from 'koa';
 import type { Operations } from '../../cluster/status';
 import type { Config, Locale } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Translate } from '../../core/i18n';
 import type { Redis } from '../../core/redis';
 import type { StatusCollector } from '../../health/status-collector';
-import type { JobClass } from '../../job/definition/job-class';
 import type { Assets } from './assets';
 import type { Streams } from './event-stream';
 import type { Counts, Layout } from './layout';
@@ -40,9 +41,9 @@ export interface OpsOptions {
   readonly knex: Knex;
   /** Reads and changes the whole tree; in a worker by messages to the primary. */
   readonly tree: Operations;
-  /** The app's job classes, loaded on the first call, and the argument names that its job setup redacts. */
+  /** The folder of the app's job classes, and the argument names that its job setup redacts. */
   readonly jobs: {
-    readonly classes: () => Iterable<JobClass>;
+    readonly folder: string;
     readonly filterArguments: readonly (string | RegExp)[];
   };
   /** True once the process drains; event streams end then. */
@@ -88,3 +89,25 @@ export interface PageContext extends PageBase {
 
 /** Adds the routes of some pages. Forms only reach them from operators and after their token was checked. */
 export type PageModule = (site: PageContext) => void | Promise<void>;
+
+/**
+ * True if the Host header names this machine. It is checked against DNS rebinding: a foreign page whose name resolves
+ * to this machine sends that name as the host.
+ */
+export function isLoopbackHost(host: string): boolean {
+  if (!URL.canParse(`http://${host}`)) return false;
+  const { hostname } = new URL(`http://${host}`);
+  return hostname === 'localhost' || hostname.endsWith('.localhost') || isLoopbackAddress(hostname);
+}
+
+/** True for a direct request from this machine: a proxy here may forward requests of anybody, under any Host. */
+export function isFromHere(ctx: Pick<Koa.Context, 'host' | 'forwarded' | 'req'>): boolean {
+  return isLoopbackHost(ctx.host) && !ctx.forwarded && isLoopbackAddress(ctx.req.socket.remoteAddress);
+}
+
+/** @param address of a connection; undefined for a Unix socket, which only this machine can reach. */
+export function isLoopbackAddress(address: string | undefined): boolean {
+  if (address === undefined) return true;
+  const plain = address.replace(/^\[|\]$/g, '').replace(/^::ffff:/i, '');
+  return plain === '::1' || (net.isIPv4(plain) && plain.startsWith('127.'));
+}

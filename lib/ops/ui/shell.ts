@@ -5,9 +5,9 @@ import type { I18n } from '../../core/i18n';
 import { recentEvent } from '../../core/notable-events';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
+import { ProblemError } from '../../web/context';
 import { isOutage } from '../../web/error-handler';
-import { ProblemError } from '../../web/problem';
-import { hasEnded } from '../../web/response-end';
+import { hasEnded } from '../../web/server';
 import type { PageContext, Visitor } from './context';
 import { type OpsContext, type OpsMiddleware, THEMES, type Theme } from './context';
 

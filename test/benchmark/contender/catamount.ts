@@ -1,13 +1,13 @@
 import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
 import { Redis } from '../../../lib/core/redis';
-import { connectJobs } from '../../../lib/job/connect';
 import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
 import { Database } from '../../../lib/model/database';
 import { connectTransactions, transaction } from '../../../lib/model/transaction';
+import { connectJobs } from '../../../lib/role/load-setup';
 import { Deadline } from '../../../lib/support/async';
 import type { Contender, Producer, Stop, StoreUrls } from './contenders';
 

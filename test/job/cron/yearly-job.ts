@@ -1,11 +1,11 @@
 /** A processor with one recurring job, in a process of its own, to be killed. */
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { connectJobs } from '../../../lib/job/connect';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
 import { Database } from '../../../lib/model/database';
+import { connectJobs } from '../../../lib/role/load-setup';
 import { TWO_QUEUES } from '../job-system';
 
 /** Due so rarely that only ticks of the past count. */

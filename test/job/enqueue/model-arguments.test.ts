@@ -4,9 +4,8 @@ import { User } from '../../../lib/app/models/user';
 import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { deserializeArguments, serializeArguments } from '../../../lib/job/record/arguments';
-import { Model } from '../../../lib/model/model';
 import { ModelFolder } from '../../../lib/model/model-lookup';
-import { transaction } from '../../../lib/model/transaction';
+import { Model, transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 

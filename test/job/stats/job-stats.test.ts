@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Events } from '../../../lib/core/events';
+import { ClassStats, COUNTERS, fromFields, GREATEST, HISTOGRAMS, toFields } from '../../../lib/job/stats/class-stats';
 import { JobStats, type Minutes } from '../../../lib/job/stats/collector';
-import { ClassStats, COUNTERS, fromFields, GREATEST, HISTOGRAMS, toFields } from '../../../lib/job/stats/history';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
-import { JOB_BOUNDS_MS } from '../../../lib/job/stats/history';
+import { JOB_BOUNDS_MS } from '../../../lib/job/stats/class-stats';
 import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { ClassStats } from '../../../lib/job/stats/history';
+import { ClassStats } from '../../../lib/job/stats/class-stats';
 import { expose, type Family } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
 import { BOUNDS_MS } from '../../../lib/support/histogram';

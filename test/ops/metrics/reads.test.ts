@@ -55,7 +55,7 @@ describe('what a scrape reads', () => {
       knex: database.knex,
       tree: { ...tree, status },
       appName: 'shop',
-      jobs: { classes: () => [], filterArguments: [] },
+      jobs: { folder: '', filterArguments: [] },
       isLeaving: () => false,
       previews: { folder: '', madeOf: [] },
     });
