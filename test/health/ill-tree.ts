@@ -1,0 +1,147 @@
+import path from 'node:path';
+import pg from 'pg';
+import { createClient } from 'redis';
+import { TcpSwitch } from '../chaos/scene/tcp-switch';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { startTree, type Tree } from '../support/tree';
+import { until } from '../support/until';
+
+const TOKEN = 'sesame-opens-0123456789';
+export const PASSWORD = 'first';
+
+/** Undoes what was injected. */
+export type Cure = () => unknown;
+
+/** A cause that brings jobs to a standstill, and the words by which each place tells it. */
+export interface Injection {
+  readonly name: string;
+  readonly inject: (ill: IllTree) => Promise<Cure> | Cure;
+  /** Matches the body of /ready. */
+  readonly ready: RegExp;
+  /** Matches a line of the log. */
+  readonly log: RegExp;
+  /** Codes of which /ops tells one. */
+  readonly codes: readonly string[];
+}
+
+async function connected(url: string) {
+  const client = createClient({ url });
+  client.on('error', () => undefined);
+  await client.connect();
+  return client;
+}
+
+/** A tree whose ways to Postgres, Redis and SMTP are all in the hands of a test. */
+export class IllTree {
+  private constructor(
+    readonly tree: Tree,
+    private readonly folder: string,
+    readonly database: TestDatabase,
+    /** The tree's own user of the database. */
+    readonly role: string,
+    readonly redis: TestRedis,
+    readonly admin: Awaited<ReturnType<typeof connected>>,
+    readonly sink: SmtpSink,
+    readonly ways: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpSwitch>>,
+  ) {}
+
+  static async make(entry?: string): Promise<IllTree> {
+    const folder = tempFolder('ill');
+    const [database, redis, sink] = await Promise.all([createDatabase(), startTestRedis(), startSmtpSink()]);
+    const url = new URL(database.url);
+    const name = url.pathname.slice(1);
+    const role = `ill_${name}`;
+    await database.query(`create role ${role} login password '${PASSWORD}'`);
+    await database.query(`alter database ${name} owner to ${role}`);
+    await database.query(`alter schema public owner to ${role}`);
+    const postgresPort = Number(url.port);
+    const [postgres, direct, toRedis, smtp] = await Promise.all(
+      [postgresPort, postgresPort, redis.port, sink.port].map((port) => TcpSwitch.start(port)),
+    );
+    if (!postgres || !direct || !toRedis || !smtp) throw new Error('a way is missing');
+    const by = (way: TcpSwitch) => `postgres://${role}:${PASSWORD}@127.0.0.1:${way.port}/${name}`;
+    const admin = await connected(redis.url);
+    const tree = await startTree({
+      ...(entry !== undefined && { entry }),
+      env: {
+        NODE_ENV: 'development',
+        WEB_CONCURRENCY: '1',
+        DATABASE_URL: by(postgres),
+        DATABASE_DIRECT_URL: by(direct),
+        REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
+        SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
+        OPS_TOKEN: TOKEN,
+        CHORES_BOOK: path.join(folder, 'book'),
+        WORKER_TIMEOUT: '10m',
+      },
+    });
+    const ways = { postgres, direct, redis: toRedis, smtp };
+    const made = new IllTree(tree, folder, database, role, redis, admin, sink, ways);
+    await until('it is well', () => made.isWell());
+    return made;
+  }
+
+  async signUp(): Promise<void> {
+    const email = `ill.${Date.now()}.${Math.random()}@example.com`;
+    await this.tree.request('POST', '/users', { json: { email, name: 'Ill' } });
+  }
+
+  /** Ends the tree's connections to Postgres, so that it has to open others. */
+  async endConnections(): Promise<void> {
+    await this.database.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [this.role]);
+  }
+
+  /** Holds what a statement locks. @returns a function that lets go of it. */
+  async lock(sql: string): Promise<Cure> {
+    const client = new pg.Client(this.database.url);
+    await client.connect();
+    await client.query('begin');
+    await client.query(sql);
+    return () => client.end();
+  }
+
+  async readyBody(): Promise<string> {
+    return (await this.tree.request('GET', '/ready')).body;
+  }
+
+  async isWell(): Promise<boolean> {
+    const { status, body } = await this.tree.request('GET', '/ready');
+    return status === 200 && body.includes('"status":"ok"');
+  }
+
+  async codesOnOps(): Promise<string[]> {
+    const headers = { Authorization: `Bearer ${TOKEN}` };
+    const { body } = await this.tree.request('GET', '/ops.json', { headers });
+    return [...body.matchAll(/"code":\s*"(\w+)"/g)].map(([, code = '']) => code);
+  }
+
+  /** Injects, waits until everybody tells it, cures, and waits until all is well. @returns ms until all had told. */
+  async suffers({ inject, ready, log, codes }: Injection): Promise<number> {
+    const from = this.tree.lines.length;
+    const since = performance.now();
+    const cure = await inject(this);
+    try {
+      await Promise.all([
+        until(`/ready tells ${ready}`, async () => ready.test(await this.readyBody())),
+        this.tree.waitForLine(log, { from }),
+        until(`/ops tells one of ${codes}`, async () => (await this.codesOnOps()).some((code) => codes.includes(code))),
+      ]);
+      return Math.round(performance.now() - since);
+    } finally {
+      await cure();
+      await until('it is well again', () => this.isWell());
+    }
+  }
+
+  async remove(): Promise<void> {
+    this.redis.resume();
+    await this.tree.cleanup();
+    removeFolder(this.folder);
+    this.admin.destroy();
+    await Promise.all(Object.values(this.ways).map((way) => way.stop()));
+    await Promise.all([this.redis.remove(), this.sink.stop(), this.database.drop()]);
+  }
+}

@@ -1,0 +1,197 @@
+import assert from 'node:assert/strict';
+import { catamountWith } from '../cluster/primary/operator';
+import { buildFixtureApp } from '../support/fixture-app';
+import { IllTree, type Injection, PASSWORD } from './ill-tree';
+
+const REDIS_AWAY = { ready: /"down":\["redis"\]|"jobs":"stalled"/, codes: ['redisAway', 'stalled'] } as const;
+const POSTGRES_AWAY = {
+  ready: /"down":\["postgres"\]|"jobs":"stalled"/,
+  codes: ['postgresAway', 'stalled'],
+  log: /Postgres does not answer|stands still/,
+} as const;
+const stalled = (words: RegExp) => ({
+  ready: new RegExp(`"jobs":"stalled".*${words.source}`),
+  log: new RegExp(`stands still.*${words.source}`),
+  codes: ['stalled'],
+});
+
+const command =
+  (...args: string[]) =>
+  ({ admin }: IllTree) =>
+    admin.sendCommand(args);
+
+/** Changes a setting of Redis by one command and back by another. @param kills ends all other connections. */
+function byCommand(change: readonly string[], back: readonly string[], kills = false): Injection['inject'] {
+  return async (ill) => {
+    await command(...change)(ill);
+    if (kills) await command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')(ill);
+    return () => command(...back)(ill);
+  };
+}
+
+function bySql(change: (ill: IllTree) => string, back: (ill: IllTree) => string, kills = false): Injection['inject'] {
+  return async (ill) => {
+    await ill.database.query(change(ill));
+    if (kills) await ill.endConnections();
+    return () => ill.database.query(back(ill));
+  };
+}
+
+function byWay(way: keyof IllTree['ways'], how: 'takeDown' | 'swallow', signsUp = false): Injection['inject'] {
+  return async (ill) => {
+    ill.ways[way][how]();
+    if (signsUp) await ill.signUp();
+    return async () => {
+      ill.ways[way].mend();
+      // A mail that was refused is sent by its job's next run, and shows by another at once that the server is back.
+      if (signsUp) await ill.signUp();
+    };
+  };
+}
+
+const OF_REDIS: readonly Injection[] = [
+  {
+    name: 'Redis becomes a replica',
+    inject: byCommand(['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']),
+    ...REDIS_AWAY,
+    log: /replica|READONLY/,
+  },
+  {
+    name: 'Redis has no memory left',
+    inject: byCommand(['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']),
+    ...stalled(/no memory left/),
+  },
+  {
+    name: 'Redis pauses writes',
+    inject: byCommand(['CLIENT', 'PAUSE', '600000', 'WRITE'], ['CLIENT', 'UNPAUSE']),
+    ...REDIS_AWAY,
+    log: /stands still|not reachable/,
+  },
+  {
+    name: 'Redis is frozen',
+    inject: (ill) => {
+      ill.redis.pause();
+      return () => ill.redis.resume();
+    },
+    ...REDIS_AWAY,
+    log: /stands still|not reachable/,
+  },
+  {
+    name: 'the password of Redis has changed',
+    inject: byCommand(['CONFIG', 'SET', 'requirepass', 'rotated'], ['CONFIG', 'SET', 'requirepass', ''], true),
+    ...REDIS_AWAY,
+    log: /NOAUTH|password/,
+  },
+  {
+    name: 'Redis denies scripts',
+    inject: byCommand(
+      ['ACL', 'SETUSER', 'default', '-evalsha', '-eval'],
+      ['ACL', 'SETUSER', 'default', '+evalsha', '+eval'],
+    ),
+    ...stalled(/ACL/),
+  },
+  {
+    name: 'Redis takes no more connections',
+    inject: byCommand(['CONFIG', 'SET', 'maxclients', '1'], ['CONFIG', 'SET', 'maxclients', '10000'], true),
+    ...REDIS_AWAY,
+    log: /max number of clients|not reachable|stands still/,
+  },
+  { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable|stands still/ },
+  { name: 'the way to Redis drops all bytes', inject: byWay('redis', 'swallow'), ...REDIS_AWAY, log: /stands still/ },
+];
+
+const OF_POSTGRES: readonly Injection[] = [
+  {
+    name: 'the table of the outbox is away',
+    inject: bySql(
+      () => 'alter table job_outbox rename to job_outbox_away',
+      () => 'alter table job_outbox_away rename to job_outbox',
+    ),
+    ...stalled(/dispatching jobs|enqueuing recurring jobs/),
+    log: /stands still.*job_outbox/,
+  },
+  {
+    name: 'Postgres has no connection left',
+    inject: bySql(
+      ({ role }) => `alter role ${role} connection limit 0`,
+      ({ role }) => `alter role ${role} connection limit -1`,
+      true,
+    ),
+    ...POSTGRES_AWAY,
+  },
+  {
+    name: 'the password of Postgres has changed',
+    inject: bySql(
+      ({ role }) => `alter role ${role} password 'rotated'`,
+      ({ role }) => `alter role ${role} password '${PASSWORD}'`,
+      true,
+    ),
+    ...POSTGRES_AWAY,
+  },
+  { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
+  { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
+];
+
+const catamount = (ill: IllTree, ...args: string[]) =>
+  catamountWith({ DATABASE_URL: ill.database.url, REDIS_URL: ill.redis.url }, ill.tree.cwd, ...args);
+
+const OF_JOBS: readonly Injection[] = [
+  { name: 'the mail server is silent', inject: byWay('smtp', 'swallow', true), ...stalled(/no answer/) },
+  {
+    name: 'the mail server is down',
+    inject: byWay('smtp', 'takeDown', true),
+    ...stalled(/cannot be reached/),
+    ready: /sending mail stands still/,
+  },
+  {
+    name: 'the job processor is frozen',
+    inject: (ill) => {
+      const { jobs = 0 } = ill.tree.processes();
+      process.kill(jobs, 'SIGSTOP');
+      return () => process.kill(jobs, 'SIGCONT');
+    },
+    ...stalled(/does not answer/),
+    codes: ['jobsUnresponsive'],
+  },
+  {
+    name: 'the job processor is quiet while jobs wait',
+    inject: async (ill) => {
+      assert.equal((await catamount(ill, 'jobs', 'quiet')).code, 0);
+      await ill.signUp();
+      return () => catamount(ill, 'jobs', 'resume');
+    },
+    ...stalled(/to be quiet/),
+    codes: ['jobsQuiet'],
+  },
+];
+
+/** Three trees suffer side by side, each one cause after the other: told by /ready, /ops and the log, and over with it. */
+describe('each standstill is told with its cause, and ends with it', () => {
+  const lists = { redis: OF_REDIS, postgres: OF_POSTGRES, jobs: OF_JOBS };
+  const outcomes = new Map<string, Promise<number>>();
+  const trees: Promise<IllTree>[] = [];
+  before(async () => {
+    const entry = await buildFixtureApp('jobs-app');
+    for (const [name, list] of Object.entries(lists)) {
+      // The sample app sends mails; the other one has a recurring job each second.
+      const tree = IllTree.make(name === 'jobs' ? undefined : entry);
+      trees.push(tree);
+      let last: Promise<unknown> = tree;
+      for (const injection of list) {
+        const outcome = last.then(async () => (await tree).suffers(injection));
+        outcomes.set(injection.name, outcome);
+        outcome.catch(() => undefined);
+        last = outcome.catch(() => undefined);
+      }
+    }
+  });
+  after(async () => {
+    await Promise.all(trees.map((tree) => tree.then((made) => made.remove())));
+  });
+
+  for (const { name } of Object.values(lists).flat())
+    it(name, async () => {
+      const ms = await outcomes.get(name);
+      assert.ok(ms !== undefined && ms > 0);
+    });
+});
