@@ -2,7 +2,7 @@ import type { JobArguments } from './job/definition/job-class';
 import type * as enqueue from './job/enqueue/enqueue';
 import type * as job from './job/job';
 import type * as mailer from './mailer/mailer';
-import type * as model from './model/transaction';
+import type * as model from './model/model';
 import type * as transactions from './model/transaction';
 import type * as client from './role/client';
 
@@ -126,7 +126,7 @@ const FILES = {
   performAllLater: './job/job',
   Mailer: './mailer/mailer',
   MailerPreview: './mailer/mailer',
-  Model: './model/transaction',
+  Model: './model/model',
   connect: './role/client',
   currentTransaction: './model/transaction',
   transaction: './model/transaction',

@@ -6,7 +6,8 @@ import { Events } from '../core/events';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
-import { connectTransactions, Model } from '../model/transaction';
+import { Model } from '../model/model';
+import { connectTransactions } from '../model/transaction';
 import { type AppDefinition, migrationFolders } from '../role/app-definition';
 import { Deadline } from '../support/async';
 

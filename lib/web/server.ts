@@ -89,12 +89,6 @@ const IDLE_SWEEP_MS = 25;
 /** A WebSocket's close frame with the code 1001, RFC 6455 (5.5.1, 7.4.1). */
 const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
 
-interface Upgraded {
-  readonly request: IncomingMessage;
-  /** ms on the monotonic clock. */
-  readonly since: number;
-}
-
 /** A request, or the connection that one was upgraded to, which did not end in time. */
 export interface CutOff {
   readonly what: string;
@@ -119,7 +113,8 @@ export class WebServer {
   /** Responses that are not out yet, with the time when their request came. */
   private readonly responses = new Map<ServerResponse, number>();
   private readonly goodbyes = new Map<ServerResponse, AbortController>();
-  private readonly upgraded = new Map<Duplex, Upgraded>();
+  /** Connections that have been upgraded, with their requests and the times of these, ms on the monotonic clock. */
+  private readonly upgraded = new Map<Duplex, { readonly request: IncomingMessage; readonly since: number }>();
   private readonly leave = new AbortController();
   /** Requests and upgraded connections that the deadline of `drain` has cut off. */
   cut: readonly CutOff[] = [];

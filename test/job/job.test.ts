@@ -5,7 +5,7 @@ import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
 import type { EnqueueRequest, UniqueOptions } from '../../lib/job/definition/job-class';
 import { Job } from '../../lib/job/job';
-import { Model } from '../../lib/model/transaction';
+import { Model } from '../../lib/model/model';
 
 class GreetJob extends Job<[name: string, times?: number]> {
   static override queue = 'mailer';
@@ -190,7 +190,10 @@ describe('Job', () => {
   it('says what to do when nothing is connected', async () => {
     const enqueuer = { enqueue: async () => [] };
     Job.connect(undefined);
-    await assert.rejects(GreetJob.performLater('Ann'), /GreetJob\.performLater was called before boot\(\)/);
+    await assert.rejects(
+      GreetJob.performLater('Ann'),
+      /GreetJob\.performLater was called in a process that is not connected/,
+    );
     Job.connect(enqueuer);
   });
 

@@ -4,7 +4,7 @@ import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import type { OutgoingMessage } from '../../lib/mailer/definition/mail-types';
 import { TestTransport } from '../../lib/mailer/transport/transports';
 
-import { Model } from '../../lib/model/transaction';
+import { Model } from '../../lib/model/model';
 import { Stage } from './stage';
 
 type Reader = Parameters<typeof UserMailer.welcome>[0];

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
-import { connectTransactions, currentTransaction, Model, transaction } from '../../lib/model/transaction';
+import { Model } from '../../lib/model/model';
+import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
 import { Deadline, deferred } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 
@@ -241,7 +242,7 @@ describe('transaction', () => {
     connectTransactions(undefined);
     await assert.rejects(
       transaction(async () => undefined),
-      /before boot\(\) connected the database/,
+      /in a process that is not connected: use catamount run or await connect\(app\)/,
     );
     connectTransactions(database.knex);
   });

@@ -107,7 +107,7 @@ describe('fake jobs', () => {
     it('not at all without a kit', async () => {
       await jobs.restore();
       assert.throws(() => enqueuedJobs(), /enqueuedJobs knows of no jobs: call useFakeJobs\(\)/);
-      await assert.rejects(GreetJob.performLater('Ann'), /before boot\(\) connected/);
+      await assert.rejects(GreetJob.performLater('Ann'), /in a process that is not connected/);
     });
 
     it('in the kit that was connected last', async () => {

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { Job } from '../../lib/job/job';
-import { currentTransaction, Model, transaction } from '../../lib/model/transaction';
+import { Model } from '../../lib/model/model';
+import { currentTransaction, transaction } from '../../lib/model/transaction';
 import { enqueuedJobs, type TestDatabase, useFakeJobs, useTestDatabase } from '../../lib/testing';
 import { type TestDatabase as Created, createDatabase } from '../support/postgres';
 

@@ -4,8 +4,9 @@ import { User } from '../../../lib/app/models/user';
 import { RecordGoneError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { deserializeArguments, serializeArguments } from '../../../lib/job/record/arguments';
+import { Model } from '../../../lib/model/model';
 import { loadModels, type ModelLookup } from '../../../lib/model/model-lookup';
-import { Model, transaction } from '../../../lib/model/transaction';
+import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 

@@ -3,7 +3,7 @@ import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import type { EnqueuedJob, JobArgument } from '../../../lib/job/definition/job-class';
 import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
-import { Model } from '../../../lib/model/transaction';
+import { Model } from '../../../lib/model/model';
 
 /** What the jobs below, their callbacks and the middleware around them have done, in order. */
 export const log: unknown[] = [];
