@@ -29,7 +29,11 @@ export async function checkApp(
   config: Pick<Config, 'jobs' | 'defaultLocale'> | undefined,
 ): Promise<CheckResult> {
   const findings = new Map<string, Finding>();
-  const tell = (message: string, fatal = true) => void findings.set(message, { message, fatal });
+  const tell = (message: string, fatal = true) => {
+    // A mistake of one class may be found again, without its file, when all classes are looked at together.
+    if ([...findings.keys()].some((known) => known.endsWith(message))) return;
+    findings.set(message, { message, fatal });
+  };
   const onFault = ({ message }: UserError) => tell(message);
   const attempt = async <T>(work: () => Promise<T>, otherwise: T): Promise<T> => {
     try {

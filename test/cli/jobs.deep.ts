@@ -95,7 +95,7 @@ describe('catamount jobs, as it is typed', () => {
     assert.equal((await jobs('resume default')).code, 0);
     const [resumed, was] = await readActions(redis.client);
     assert.deepEqual([resumed?.about.action, was?.about.action, was?.about.queue], ['resume', 'pause', 'default']);
-    assert.match(String(was?.about.via), /^cli \(\S+\)$/);
+    assert.match(String(was?.about.via), /^cli:\S+$/);
     assert.match((await jobs('clear default --yes')).stdout, /^Deleted 1 job that waited in default\.\n$/);
   });
 

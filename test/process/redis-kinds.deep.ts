@@ -161,7 +161,10 @@ describe('a Redis that is', () => {
     await stream.stop();
     await assertOneMailEach(other);
     assert.equal((await two.stop()).code, 0);
-    const queues = (prefix: string) => tell(around.redis, ['ZRANGE', `{${prefix}}catamount:queues`, '0', '-1']);
+    const queues = async (prefix: string) => {
+      const names = await tell(around.redis, ['ZRANGE', `{${prefix}}catamount:queues`, '0', '-1']);
+      return Array.isArray(names) ? names.sort() : names;
+    };
     assert.deepEqual(await queues('one'), await queues('two'));
     assert.deepEqual(await queues('one'), ['default', 'mailer']);
   });

@@ -14,7 +14,10 @@ describe('a recurring job whose time makes no sense', () => {
     const { code } = await tree.end();
     assert.equal(code, 78);
     const errors = tree.lines.filter(({ stream }) => stream === 'stderr').map(({ text }) => text);
-    assert.match(errors.join('\n'), /Catamount cannot start: FragileJob: .*61 \* \* \* \*/);
+    assert.match(errors[0] ?? '', /^Catamount cannot start the app as it is/);
+    const mistakes = errors.filter((line) => line.includes('61 * * * *'));
+    assert.equal(mistakes.length, 1, errors.join('\n'));
+    assert.match(mistakes[0] ?? '', /jobs\/fragile\.[jt]s: FragileJob: cron is '61 \* \* \* \*'/);
     assert.deepEqual(tree.leftovers(), []);
   });
 });
