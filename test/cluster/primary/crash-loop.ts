@@ -63,7 +63,13 @@ export function crashLoop(ms: number, measured = true): void {
       await until('it is in a crash loop', open);
       const ready = await tree.request('GET', '/ready');
       assert.equal(ready.status, 200);
-      assert.deepEqual(ready.json(), { status: 'degraded', app: 'patience', broken: ['jobs'] });
+      assert.deepEqual(ready.json(), {
+        status: 'degraded',
+        app: 'patience',
+        broken: ['jobs'],
+        jobs: 'stalled',
+        reason: 'the job processor is not running',
+      });
       await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
       // The processor that the restart has ended was a healthy one: the first wait comes after the first crash.
       const waits = tree.linesMatching(AGAIN).map(({ text }) => Number(AGAIN.exec(text)?.[1]?.replaceAll(',', '')));
