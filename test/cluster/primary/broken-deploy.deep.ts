@@ -53,7 +53,7 @@ describe('a deploy', () => {
     assert.deepEqual(last_phase, {
       phase: 1,
       completed: false,
-      reason: 'worker 0 cannot boot: routes .* cannot be loaded: a broken deploy',
+      reason: 'worker 0 cannot boot: routes (./routes) cannot be loaded: a broken deploy',
     });
     assert.deepEqual(await pidsOf(tree), old);
     mend();
