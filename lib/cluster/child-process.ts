@@ -56,20 +56,36 @@ export function forkBeside(role: string): ChildProcess {
 
 /**
  * Runs the entry file in a role that ends by itself.
- * @param onMessage gets what it sends. @returns its exit code; 1 when a signal ended it.
+ * @param options.onMessage gets what it sends. @param options.timeoutMs it is killed after this time. Default: never.
+ * @returns its exit code, 1 when a signal ended it; `late` when it was killed.
  */
 export function runEntry(
   role: string,
   events: Events,
-  onMessage: (message: unknown) => void = () => undefined,
-): Promise<number> {
+  {
+    onMessage = () => undefined,
+    timeoutMs,
+  }: { readonly onMessage?: (message: unknown) => void; readonly timeoutMs?: number } = {},
+): Promise<number | 'late'> {
   const child = forkEntry(null, role);
   child.on('message', onMessage);
   reportOutput(child, role, events);
   return new Promise((resolve, reject) => {
+    // A module of the app may block its process, which then hears nothing of our end.
+    const kill = () => child.kill('SIGKILL');
+    let late = false;
+    const onTimeout = () => {
+      late = kill();
+    };
+    const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
+    if (timer) process.once('exit', kill);
     child.once('error', reject);
     // Only after `close` has all its output been read; `exit` comes earlier.
-    child.once('close', (code) => resolve(code ?? 1));
+    child.once('close', (code) => {
+      clearTimeout(timer);
+      process.off('exit', kill);
+      resolve(late ? 'late' : (code ?? 1));
+    });
   });
 }
 

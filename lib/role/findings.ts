@@ -1,4 +1,6 @@
+import { CHECK_ROLE, runEntry } from '../cluster/child-process';
 import { EXIT, UserError } from '../core/errors';
+import type { Events } from '../core/events';
 
 /** One mistake in an app: a sentence that names the file, the thing and what to do. */
 export interface Finding {
@@ -10,6 +12,30 @@ export interface Finding {
 /** Sent to the primary by the process that checks the app at a start. */
 export interface CheckMessage {
   readonly findings: readonly Finding[];
+}
+
+/** Maximum time of the check, ms: who connects meanwhile waits for it. */
+const MAX_CHECK_MS = 10_000;
+
+/**
+ * Checks the app in a process of its own. An app that takes long to load is not checked: its processes have time limits
+ * of their own, and say what they wait for.
+ * @param bootTimeoutMs the time that a process has to become ready. @param isOver true: nobody needs to know any more.
+ * @throws UserError with all that is wrong.
+ */
+export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver: () => boolean): Promise<void> {
+  const findings: Finding[] = [];
+  const onMessage = (message: unknown) => void findings.push(...(message as CheckMessage).findings);
+  const timeoutMs = Math.min(MAX_CHECK_MS, bootTimeoutMs);
+  const code = await runEntry(CHECK_ROLE, events, { onMessage, timeoutMs });
+  if (isOver()) return;
+  const warn = (message: string) => events.emit('process.warning', { message });
+  if (code === 'late') {
+    warn(`The app was not checked: it had not loaded after ${timeoutMs / 1000} s. See what catamount check says.`);
+    return;
+  }
+  if (code !== EXIT.ok) throw new UserError('Catamount cannot start: the app cannot be loaded, see above.', code);
+  refuseMistakes(findings, warn);
 }
 
 /** @throws UserError with each finding that is fatal. @param warn gets the others. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { CHECK_ROLE, runEntry } from '../cluster/child-process';
+import { runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { ReporterElection } from '../cluster/primary/child-handle';
@@ -27,7 +27,7 @@ import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
-import { type CheckMessage, type Finding, refuseMistakes } from './findings';
+import { checkAtStart } from './findings';
 import type { WebServerRole } from './single-mode';
 
 /**
@@ -243,15 +243,8 @@ export class Primary {
    * @throws UserError with all that is wrong.
    */
   private checkApp(): Promise<void> {
-    const { config, events } = this;
-    this.passConfig(config);
-    const findings: Finding[] = [];
-    const onMessage = (message: unknown) => void findings.push(...(message as CheckMessage).findings);
-    const checked = runEntry(CHECK_ROLE, events, onMessage).then((code) => {
-      if (this.stopped) return;
-      if (code !== EXIT.ok) throw new UserError('Catamount cannot start: the app cannot be loaded, see above.', code);
-      refuseMistakes(findings, (message) => events.emit('process.warning', { message }));
-    });
+    this.passConfig(this.config);
+    const checked = checkAtStart(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
     // Whoever awaits it comes later.
     checked.catch(() => undefined);
     return checked;
@@ -316,7 +309,9 @@ export class Primary {
 /** Migrates in a process of its own, so that the primary never loads the ORM. */
 async function migrate(events: Events): Promise<void> {
   const code = await runEntry('migrate', events);
-  if (code !== 0) throw new UserError('Catamount cannot start: the migrations failed, see above.', code);
+  if (code === EXIT.ok) return;
+  const exitCode = code === 'late' ? EXIT.failed : code;
+  throw new UserError('Catamount cannot start: the migrations failed, see above.', exitCode);
 }
 
 /** Describes what is about to start, one line each, in the form of Puma's banner. */

@@ -36,6 +36,7 @@ describe('a start', () => {
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
     const tree = stage.spawn(env, { args: ['--only', 'jobs'] });
     const { text } = await tree.waitForLine(/killed job processor.*not ready after/);
+    assert.equal(tree.linesMatching(/The app was not checked: it had not loaded after 4 s/).length, 1);
     assert.ok(Number(/not ready after ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
     mend();
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
@@ -44,7 +45,7 @@ describe('a start', () => {
   it('whose job setup does not load is ended, and names it', async () => {
     const mend = stage.spoil('broken-setup');
     const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
-    assert.equal((await tree.exited).code, 1);
+    assert.equal((await tree.exited).code, 78);
     assert.ok(tree.linesMatching(/jobSetup \(\.\/job-setup\) cannot be loaded: a broken job setup/).length > 0);
     await tree.allGone();
     mend();
