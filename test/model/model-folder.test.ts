@@ -5,7 +5,7 @@ import { UserError } from '../../lib/core/errors';
 import { loadModels } from '../../lib/model/model-lookup';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
-const MODEL = path.resolve(__dirname, '../../lib/model/transaction.ts');
+const MODEL = path.resolve(__dirname, '../../lib/model/model.ts');
 
 describe('the models folder', () => {
   let folder: string;
