@@ -7,7 +7,7 @@ export interface CliCommand {
   readonly summary: string;
   /** Words and options behind the name. */
   readonly usage: string;
-  /** What `catamount help NAME` tells besides. undefined: `run` prints its own help for `--help`. */
+  /** Further text of `catamount help NAME`. undefined: `run` prints its own help for `--help`. */
   readonly details?: string;
   /** true: the app's own entry file runs it, through `boot`, and reads its options. */
   readonly inApp: boolean;

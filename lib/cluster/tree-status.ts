@@ -60,7 +60,7 @@ export interface WaitingQueue {
   readonly paused: boolean;
 }
 
-/** How a tree's jobs are, as its web workers tell it at `/ready`. */
+/** The health of a tree's jobs, as its web workers report it at `/ready`. */
 export interface JobsHealth {
   /** false while no job processor is there. */
   readonly running: boolean;

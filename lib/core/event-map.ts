@@ -3,7 +3,7 @@ import type { AboutStandstill } from './failure-cause';
 import type { ShedReason } from './request-counts';
 
 /**
- * Who asked for something: on the pages with the address, at the terminal with the user, by a signal with its name. It
+ * The origin of a request: on the pages with the address, at the terminal with the user, by a signal with its name. It
  * is stored and sent in this form; `callerText` words it for the log, `Formatter.caller` for the pages.
  */
 export type Caller = `pages:${string}` | `cli:${string}` | `signal:${string}` | 'socket' | 'top' | 'redis';

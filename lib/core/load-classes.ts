@@ -103,7 +103,7 @@ function explained(thrown: unknown): unknown {
 }
 
 /**
- * Of the namespace of a CommonJS module, which has the module's exports as its default, returns those exports; any other
+ * For the namespace of a CommonJS module, which has the module's exports as its default, returns those exports; any other
  * module as it is. Node finds only some names of a CommonJS module, so they are taken from the exports themselves.
  */
 function exportedBy(module: unknown): unknown {

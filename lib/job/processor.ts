@@ -223,7 +223,7 @@ export class JobProcessor implements Service {
     return this.outbox.listening;
   }
 
-  /** Whether fetching, the relay and recurring jobs move. */
+  /** Progress of fetching, the relay, LISTEN and recurring jobs. */
   get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
     return {
       fetch: this.isQuiet ? undefined : this.worker?.fetcher.progress.read(),

@@ -11,7 +11,7 @@ import '../internals/pg';
 /** Connections of a pool whose process is not a part of a tree, and so has no setting for it. */
 const POOL_MAX = 3;
 
-/** How long one waits for a connection of the pool, ms. */
+/** Timeout of the wait for a connection of the pool, ms. */
 const ACQUIRE_TIMEOUT_MS = 10_000;
 
 /** The methods used of knex's pool, for which knex declares no type. */

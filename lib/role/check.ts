@@ -12,7 +12,7 @@ import type { AppDefinition } from './app-definition';
 import type { CheckMessage, Finding } from './findings';
 import { loadJobSetup, loadMailSetup } from './load-setup';
 
-/** What was found, and how much was looked at. */
+/** The findings, and the number of classes that were checked. */
 export interface CheckResult {
   readonly findings: readonly Finding[];
   readonly jobs: number;

@@ -2,7 +2,7 @@ import type { AppDefinition } from './app-definition';
 import { AppConnection } from './connection';
 import { ownSettings } from './own-settings';
 
-/** What `connect` opens. */
+/** The connections that `connect` opens. */
 export interface Connection {
   /** Closes the connections. Nothing can be enqueued afterwards. */
   disconnect(): Promise<void>;

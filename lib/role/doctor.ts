@@ -48,7 +48,7 @@ function findingsOfSettings({ environment, databaseUrl, redisUrl }: Config): str
   return found;
 }
 
-/** Where there is a Procfile, its platform sends signals to what it starts: a shell in between would keep them. */
+/** If there is a Procfile, its platform sends signals to what it starts: a shell in between would keep them. */
 function findingsOfProcfile(root: string): string[] {
   const file = [root, process.cwd()].map((folder) => path.join(folder, 'Procfile')).find((each) => fs.existsSync(each));
   if (file === undefined) return [];

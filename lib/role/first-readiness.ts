@@ -42,7 +42,7 @@ export class FirstReadiness {
     if (pending?.ok && pending.value.length > 0) return pendingReason(pending.value);
     if (await this.refusesWrites()) return 'Postgres refuses writes: it is a standby, or set read-only.';
     if (!jobsBooted()) return 'The job processor has not booted since the start: its log says why.';
-    // What could not be read is no reason to be ready.
+    // A failed read is no reason to be ready.
     this.served = pending === undefined || pending.ok;
     return this.served ? undefined : 'Migrations could not be read from Postgres.';
   }

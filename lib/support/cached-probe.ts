@@ -39,7 +39,7 @@ export class CachedProbe<T> {
   /** A value that was read after this call, however young the last one is. */
   async refresh(): Promise<ProbeResult<T>> {
     if (this.pending) await this.reading;
-    // Of several callers that waited for the same read, the first has begun another by now, which serves all of them.
+    // The first of several callers that waited for the same read has begun another by now, which serves all of them.
     return this.pending && this.reading ? this.reading : this.startRead();
   }
 

@@ -92,7 +92,7 @@ export function quantile(
   return null;
 }
 
-/** What was counted between two samples. */
+/** The counts between two samples. */
 export function countsSince(now: readonly number[], before: readonly number[]): number[] {
   return now.map((count, bucket) => count - (before[bucket] ?? 0));
 }

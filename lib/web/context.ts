@@ -2,7 +2,7 @@ import { STATUS_CODES } from 'node:http';
 import type { Locale } from '../core/config';
 import type { ShedReason } from '../core/request-counts';
 
-/** What a route is given: Koa's context with our additions. */
+/** The context of a route: Koa's context with our additions. */
 declare module 'koa' {
   interface DefaultContext {
     /** The caller's X-Request-Id when well-formed, else a new one. */

@@ -28,7 +28,7 @@ export interface HealthOptions {
   readonly readiness: readonly ReadinessCheck[];
   /** The parts that do not work although the process can serve. Default: none. */
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
-  /** How the tree's jobs are. Default: they run. */
+  /** The health of the tree's jobs. Default: they run. */
   readonly jobs?: () => { readonly running: boolean; readonly stalled: string | null };
   /** Says why the process has never been ready yet, which is 503 as well. Default: no reason. */
   readonly unready?: (() => Promise<string | undefined>) | undefined;

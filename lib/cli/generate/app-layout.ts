@@ -9,7 +9,7 @@ export interface AppLayout {
   readonly typescript: boolean;
   /** `type` of package.json: what Node makes of `.js`. */
   readonly esm: boolean;
-  /** What imports end in: TypeScript for CommonJS has nothing there. */
+  /** The extension in imports; empty in TypeScript for CommonJS. */
   readonly extension: '' | '.js' | '.ts';
   readonly runner: TestRunner;
   /** The file that calls `defineApp`, without its extension. */
@@ -26,7 +26,7 @@ export interface AppLayout {
 
 export type TestRunner = 'node' | 'vitest' | 'jest' | 'mocha';
 
-/** Where an app has its manifest, in the order in which we look. */
+/** Possible files of an app's manifest, in the order in which they are tried. */
 const MANIFESTS = ['app', 'lib/app', 'src/app', 'app/index', 'lib/app/index', 'src/app/index', 'server', 'src/server'];
 const EXTENSIONS = ['.ts', '.js', '.mts', '.mjs', '.cts', '.cjs'];
 

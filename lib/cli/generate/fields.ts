@@ -15,7 +15,7 @@ export interface Field {
   readonly sample: string;
 }
 
-/** What a column is called in a command, in knex and in TypeScript. Postgres's driver returns bigint and decimal as text. */
+/** Names of a type in a command, in knex and in TypeScript. Postgres's driver returns bigint and decimal as text. */
 const TYPES: Readonly<Record<string, Pick<Field, 'type' | 'builder' | 'sample'>>> = {
   text: { type: 'string', builder: 'text', sample: "'text'" },
   integer: { type: 'number', builder: 'integer', sample: '7' },

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { UserError } from '../../core/errors';
 import type { GeneratedFile } from './generators';
 
-/** What becomes of a file, as it is printed. */
+/** The outcome for one file, as it is printed. */
 export type Step = readonly ['create' | 'identical' | 'remove' | 'absent', file: string];
 
 /**

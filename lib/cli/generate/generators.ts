@@ -26,7 +26,7 @@ export interface Request {
 
 export interface Plan {
   readonly files: readonly GeneratedFile[];
-  /** What is left to do by hand, printed behind the list. */
+  /** The steps left to do by hand, printed behind the list. */
   readonly remark?: string;
 }
 

@@ -5,7 +5,7 @@ import type { AppLayout } from './app-layout';
 import type { GeneratedFile } from './generators';
 import { renderSource, renderText } from './source';
 
-/** What a new app is written in. */
+/** The languages of a new app. */
 export interface NewApp {
   readonly name: string;
   /** The folder that it is made in. */

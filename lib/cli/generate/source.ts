@@ -97,7 +97,7 @@ function rank(from: string): number {
   return from.startsWith('.') ? 2 : 1;
 }
 
-/** How files of an app import each other. TypeScript always writes `import`, whatever it is compiled to. */
+/** The way in which files of an app import each other. TypeScript always writes `import`, whatever it is compiled to. */
 class ModuleSyntax {
   readonly isCommonJs: boolean;
 

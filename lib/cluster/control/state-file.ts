@@ -122,7 +122,7 @@ export async function clearSocketPath(file: string): Promise<void> {
   if (!found.isSocket())
     throw new UserError(`${file} is no socket. Remove it, or set CONTROL_SOCKET to another path.`, EXIT.config);
   if (await isListening(file)) throw takenError(file);
-  // Of several trees that start at once one removes the dead file: another one would remove the new socket of the first.
+  // One of several trees that start at once removes the dead file: another one would remove the new socket of the first.
   const lock = `${file}.lock`;
   while (!takeLock(lock)) await wait(LOCK_POLL_MS);
   try {

@@ -199,9 +199,9 @@ function resetAttempts(record: JobRecord): JobRecord {
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
 }
 
-/** As a job that an operator has retried is to be run: its errors stay readable, all else is anew. */
+/** The record with which a job runs that an operator has retried: its errors stay readable, all else starts anew. */
 interface Revival {
-  /** Of the dead job: its `data`, and its `options`. */
+  /** The dead job's `data`, and its `options`. */
   readonly payload: string;
   readonly options: string;
   /** Since when it could run, ms since 1970. */

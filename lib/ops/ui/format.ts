@@ -136,7 +136,7 @@ export class Formatter {
   /** A request or job in progress, as heartbeats report it. */
   readonly work = ({ what, job }: Activity): string => (job ? this.t('work.job', job) : what);
 
-  /** Who asked for an action, from a `Caller`. Viewers see neither address nor user. */
+  /** Words for a `Caller`. Viewers see neither address nor user. */
   readonly caller = (caller: string): string => {
     const { kind, name } = readCaller(caller);
     const atTerminal = kind === 'cli' || kind === 'socket';
