@@ -78,8 +78,8 @@ export class PostgresServer implements EmbeddedServer {
     if (process.gone()) return undefined;
     if (await postgresAnswers(recorded.port)) return { process, port: recorded.port, adopted: true };
     throw new UserError(
-      `The embedded Postgres of a former run, pid ${pid}, does not answer on port ${recorded.port}. ` +
-        `Stop it (kill -INT ${pid}), then start again.`,
+      `The embedded Postgres, pid ${pid}, does not answer on port ${recorded.port}. ` +
+        `If that lasts, stop it (kill -INT ${pid}), then start again.`,
     );
   }
 

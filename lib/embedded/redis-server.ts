@@ -59,8 +59,8 @@ export class RedisServer implements EmbeddedServer {
     if (process.gone()) return undefined;
     if (settled) return { process, port, adopted: true };
     throw new UserError(
-      `The embedded Redis of a former run, pid ${pid}, does not answer on port ${port}. ` +
-        `Stop it (kill ${pid}), then start again.`,
+      `The embedded Redis, pid ${pid}, does not answer on port ${port}. ` +
+        `If that lasts, stop it (kill ${pid}), then start again.`,
     );
   }
 
