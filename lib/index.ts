@@ -5,6 +5,7 @@ import type * as mailer from './mailer/mailer';
 import type * as model from './model/model';
 import type * as transactions from './model/transaction';
 import type * as client from './role/client';
+import type * as context from './web/context';
 
 /**
  * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers is
@@ -90,7 +91,6 @@ export {
 export type { Connection } from './role/client';
 export type { Duration, Rate } from './support/duration';
 export { clientNetwork } from './support/text';
-export { ProblemError } from './web/context';
 export type { RateLimit } from './web/rate-limit';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
@@ -104,6 +104,8 @@ export declare const MailerPreview: typeof mailer.MailerPreview;
 export type MailerPreview = mailer.MailerPreview;
 export declare const Model: typeof model.Model;
 export type Model = model.Model;
+export declare const ProblemError: typeof context.ProblemError;
+export type ProblemError = context.ProblemError;
 export declare const connect: typeof client.connect;
 export declare const currentTransaction: typeof transactions.currentTransaction;
 export declare const transaction: typeof transactions.transaction;
@@ -115,6 +117,7 @@ module.exports.performAllLater = undefined;
 module.exports.Mailer = undefined;
 module.exports.MailerPreview = undefined;
 module.exports.Model = undefined;
+module.exports.ProblemError = undefined;
 module.exports.connect = undefined;
 module.exports.currentTransaction = undefined;
 module.exports.transaction = undefined;
@@ -127,6 +130,7 @@ const FILES = {
   Mailer: './mailer/mailer',
   MailerPreview: './mailer/mailer',
   Model: './model/model',
+  ProblemError: './web/context',
   connect: './role/client',
   currentTransaction: './model/transaction',
   transaction: './model/transaction',

@@ -4,15 +4,12 @@ import type Router from '@koa/router';
 import type Koa from 'koa';
 import type { Config } from '../core/config';
 import { UserError } from '../core/errors';
+import type { EventMap, EventName, Events } from '../core/events';
 import type { ImportFile } from '../core/load-classes';
 import type { JobSetup } from '../job/definition/setup';
 import type { MailSetup } from '../mailer/definition/setup';
 import { toError } from '../support/async';
 import type { RateLimits } from '../web/rate-limit';
-import '../web/context';
-import type { EventMap, EventName, Events } from '../core/events';
-
-// The imported '../web/context' extends Koa's types for everybody who writes routes.
 
 /** Parts of the process that routes may need. */
 export interface RouteEnvironment {
