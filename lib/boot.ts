@@ -34,7 +34,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     return (await import('./role/check')).runStartCheck(app, inheritedConfig());
   }
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
-  const run = role === undefined ? undefined : COMMANDS[role];
+  const run = role !== undefined && Object.hasOwn(COMMANDS, role) ? COMMANDS[role] : undefined;
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
   const { only, allowPending, command } = parse(args);
   switch (command) {

@@ -93,5 +93,5 @@ function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> 
 async function db(args: readonly string[]): Promise<void> {
   const [first, ...words] = args;
   if (first === 'make') return generate('generate')(['migration', ...words]);
-  runApp(['db', ...args]);
+  await runApp(['db', ...args]);
 }

@@ -57,7 +57,7 @@ export function forkBeside(role: string): ChildProcess {
 /**
  * Runs the entry file in a role that ends by itself.
  * @param options.onMessage gets what it sends. @param options.timeoutMs it is killed after this time. Default: never.
- * @returns its exit code, 1 when a signal ended it; `late` when it was killed.
+ * @returns its exit code; the signal that ended it; `late` when it was killed, or what it started holds its output open.
  */
 export function runEntry(
   role: string,
@@ -66,7 +66,7 @@ export function runEntry(
     onMessage = () => undefined,
     timeoutMs,
   }: { readonly onMessage?: (message: unknown) => void; readonly timeoutMs?: number } = {},
-): Promise<number | 'late'> {
+): Promise<number | NodeJS.Signals | 'late'> {
   const child = forkEntry(null, role);
   child.on('message', onMessage);
   reportOutput(child, role, events);
@@ -76,15 +76,17 @@ export function runEntry(
     let late = false;
     const onTimeout = () => {
       late = kill();
+      // What it has started may live on with its output open, for whose end `close` would wait.
+      for (const stream of [child.stdout, child.stderr]) stream?.destroy();
     };
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
     if (timer) process.once('exit', kill);
     child.once('error', reject);
     // Only after `close` has all its output been read; `exit` comes earlier.
-    child.once('close', (code) => {
+    child.once('close', (code, signal) => {
       clearTimeout(timer);
       process.off('exit', kill);
-      resolve(late ? 'late' : (code ?? 1));
+      resolve(late ? 'late' : (code ?? signal ?? 1));
     });
   });
 }

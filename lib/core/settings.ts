@@ -132,6 +132,8 @@ export function readSettings(input: SettingsInput): Config {
     given.redis && withRedisPrefix(onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis, redisPrefix);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
+  if (given.direct !== null && databaseUrl === null)
+    read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
   if (production && redisUrl === null)
     read.require(
       'REDIS_URL',

@@ -52,7 +52,7 @@ export async function runCheckCommand(
 }
 
 async function pendingIn(app: AppDefinition, config: Config): Promise<string[]> {
-  const { database: url } = await resolvedUrls(config);
+  const url = config.databaseUrl ?? (await resolvedUrls(config)).database;
   const production = config.environment === 'production';
   const database = new Database(url, { production, events: new Events(), poolMax: 1 });
   try {

@@ -1,3 +1,4 @@
+import { ignoreOperatorSignals } from '../cluster/child-process';
 import type { Config } from '../core/config';
 import { EXIT, type UserError } from '../core/errors';
 import { type LoadedI18n, loadI18n } from '../core/i18n';
@@ -79,7 +80,10 @@ export async function checkApp(
 /** Runs in a process of its own at each start of a tree, and hands its findings to the primary. */
 export async function runStartCheck(app: AppDefinition, config: Config): Promise<void> {
   process.title = 'catamount: check';
+  ignoreOperatorSignals();
   process.once('disconnect', () => process.exit(EXIT.failed));
   const { findings } = await checkApp(app, config);
-  process.send?.({ findings } satisfies CheckMessage, undefined, undefined, () => process.exit(EXIT.ok));
+  process.send?.({ catamount: 'findings', findings } satisfies CheckMessage, undefined, undefined, () =>
+    process.exit(EXIT.ok),
+  );
 }

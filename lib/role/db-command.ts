@@ -58,7 +58,7 @@ async function migrated(
 }
 
 async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
-  const url = config.databaseDirectUrl ?? (await resolvedUrls(config)).database;
+  const url = config.databaseDirectUrl ?? config.databaseUrl ?? (await resolvedUrls(config)).database;
   const production = config.environment === 'production';
   const database = new Database(url, { production, events: new Events(), poolMax: 2 });
   try {

@@ -1,4 +1,5 @@
 import { CHECK_ROLE, runEntry } from '../cluster/child-process';
+import { isOurs } from '../cluster/messages';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 
@@ -11,6 +12,7 @@ export interface Finding {
 
 /** Sent to the primary by the process that checks the app at a start. */
 export interface CheckMessage {
+  readonly catamount: 'findings';
   readonly findings: readonly Finding[];
 }
 
@@ -25,13 +27,16 @@ const MAX_CHECK_MS = 10_000;
  */
 export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver: () => boolean): Promise<void> {
   const findings: Finding[] = [];
-  const onMessage = (message: unknown) => void findings.push(...(message as CheckMessage).findings);
+  const onMessage = (message: unknown) => {
+    if (isOurs<CheckMessage>(message)) findings.push(...message.findings);
+  };
   const timeoutMs = Math.min(MAX_CHECK_MS, bootTimeoutMs);
   const code = await runEntry(CHECK_ROLE, events, { onMessage, timeoutMs });
   if (isOver()) return;
   const warn = (message: string) => events.emit('process.warning', { message });
-  if (code === 'late') {
-    warn(`The app was not checked: it had not loaded after ${timeoutMs / 1000} s. See what catamount check says.`);
+  if (typeof code === 'string') {
+    const why = code === 'late' ? `it had not loaded after ${timeoutMs / 1000} s` : `${code} ended its check`;
+    warn(`The app was not checked: ${why}. See what catamount check says.`);
     return;
   }
   if (code !== EXIT.ok) throw new UserError('Catamount cannot start: the app cannot be loaded, see above.', code);

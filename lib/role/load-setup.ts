@@ -72,10 +72,15 @@ export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Pro
 
 /** The app's own part of a web worker or the job processor: `workerBoot` and `workerStop`. */
 export function appService(app: AppDefinition, worker: WorkerEnvironment): Service {
+  let started = false;
   return {
     name: 'the app',
-    start: async () => void (await app.workerBoot?.(worker)),
+    start: async () => {
+      started = true;
+      await app.workerBoot?.(worker);
+    },
     stop: async (deadline) => {
+      if (!started) return;
       const stopped = await deadline.wait(Promise.resolve(worker).then(app.workerStop ?? (() => undefined)));
       if (stopped !== 'done') throw new Error('workerStop of defineApp did not end in time');
     },

@@ -167,7 +167,8 @@ export class Primary {
       const settled = await this.settleServers();
       if (this.stopped) return;
       this.passConfig(settled);
-      if (config.environment !== 'production') await permission.then(() => migrate(events));
+      if (config.environment !== 'production')
+        await permission.then(() => (this.stopped ? undefined : migrate(events)));
       if (this.stopped) return;
       this.monitor.start();
       if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
@@ -310,7 +311,7 @@ export class Primary {
 async function migrate(events: Events): Promise<void> {
   const code = await runEntry('migrate', events);
   if (code === EXIT.ok) return;
-  const exitCode = code === 'late' ? EXIT.failed : code;
+  const exitCode = typeof code === 'number' ? code : EXIT.failed;
   throw new UserError('Catamount cannot start: the migrations failed, see above.', exitCode);
 }
 

@@ -1,6 +1,7 @@
 import { HEARTBEAT_INTERVAL_MS } from '../cluster/messages';
 import type { JobsHealth, Operations, WorkerStatus } from '../cluster/status';
 import type { Config } from '../core/config';
+import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import { type StopOutcome, stopPhase } from '../core/shutdown';
 import { OutOfBandGc } from '../internals/gc';
@@ -13,6 +14,7 @@ import { WebRole } from './web';
 export class SingleModeWeb implements WebServerRole {
   private readonly web: WebRole;
   private readonly heartbeat: PeriodicTask;
+  private stopping = false;
 
   /** @param onHeartbeat gets the status every second, in place of a worker's heartbeats. */
   constructor(
@@ -39,6 +41,7 @@ export class SingleModeWeb implements WebServerRole {
 
   async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
     await permission;
+    if (this.stopping) throw new UserError('Catamount cannot start: it was stopped before it listened.');
     const address = await this.web.start();
     onListening?.(address);
     this.heartbeat.start();
@@ -51,6 +54,7 @@ export class SingleModeWeb implements WebServerRole {
   }
 
   async stop(deadline: Deadline): Promise<StopOutcome> {
+    this.stopping = true;
     await this.web.enterLameDuck(stopPhase(deadline, 'lameDuck').remaining());
     const cut = await this.web.drain(stopPhase(deadline, 'drain'));
     await this.heartbeat.stop();

@@ -140,6 +140,11 @@ describe('settings', () => {
     assert.equal(connectionsOfTree(read({}, 'web')), 2 * 5);
   });
 
+  it('refuse the way past a pooler without the way to it: migrations would go to another database than the app', () => {
+    const env = { DATABASE_DIRECT_URL: 'postgres://u:p@direct.example:5432/x' };
+    assert.throws(() => read(env), /DATABASE_URL.*DATABASE_DIRECT_URL leads past it/s);
+  });
+
   it('takes the way past a pooler from DATABASE_DIRECT_URL, else from DATABASE_URL', () => {
     const env = { DATABASE_URL: 'postgres://pooler.example/shop', REDIS_URL: 'redis://r.example' };
     assert.equal(serverUrls(read(env)).databaseDirect, env.DATABASE_URL);

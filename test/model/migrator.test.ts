@@ -73,6 +73,17 @@ describe('migrator', () => {
     assert.deepEqual(await migrateDown(database.knex, [one, two], true), ['2_second', '1_first']);
   });
 
+  it('goes on from a history with migrations that only a newer release has, but takes none of those back', async () => {
+    const [older, newer] = [tempFolder('migrations'), tempFolder('migrations')];
+    const migration = 'exports.up = async () => undefined; exports.down = async () => undefined;';
+    fs.writeFileSync(path.join(older, '20240101_first.js'), migration);
+    fs.writeFileSync(path.join(newer, '20240102_second.js'), migration);
+    await migrateUp(database.knex, [older, newer]);
+    fs.writeFileSync(path.join(older, '20240103_third.js'), migration);
+    assert.deepEqual(await migrateUp(database.knex, [older]), ['20240103_third']);
+    await assert.rejects(migrateDown(database.knex, [older], true), /20240102_second/);
+  });
+
   it('keeps nothing of a migration that fails', async () => {
     const folder = tempFolder('migrations');
     fs.writeFileSync(

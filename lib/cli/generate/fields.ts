@@ -78,7 +78,7 @@ export function parseArguments(given: readonly string[]): Argument[] {
   return given.map((text) => {
     const [name = '', type = 'string', ...more] = text.split(':');
     const { camel } = parseName('argument', name, 'userId:string');
-    const sample = more.length === 0 ? SAMPLES[type] : undefined;
+    const sample = more.length === 0 && Object.hasOwn(SAMPLES, type) ? SAMPLES[type] : undefined;
     if (sample === undefined) {
       throw new UserError(
         `${JSON.stringify(text)}: there is no type ${type}. Give one of ${ARGUMENTS.join(', ')}.`,

@@ -65,7 +65,9 @@ export class Stage {
   }
 
   /** Switches one of the app's flaws on. @returns what mends it, however often. */
-  spoil(flag: 'broken' | 'hold' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup' | 'odd-cron'): () => void {
+  spoil(
+    flag: 'broken' | 'helper' | 'hold' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup' | 'odd-cron',
+  ): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');
     return () => fs.rmSync(file, { force: true });

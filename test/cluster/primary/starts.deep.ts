@@ -42,6 +42,15 @@ describe('a start', () => {
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
   });
 
+  it('heeds no message of the app while it is checked, and waits for nobody whom the app has started', async () => {
+    const mend = stage.spoil('helper');
+    const tree = stage.spawn({ WORKER_BOOT_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
+    await tree.ready();
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    assert.equal((await tree.stop()).code, 0);
+    mend();
+  });
+
   it('whose job setup does not load is ended, and names it', async () => {
     const mend = stage.spoil('broken-setup');
     const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
