@@ -44,9 +44,11 @@ export class StandstillReporter {
   report(status: Reported): string | null {
     const found = new Map(standstillsOf(status).map((one) => [keyOf(one), one]));
     for (const [key, one] of found) if (!this.known.has(key)) this.events.emit('processor.stalled', inWords(one));
-    for (const [key, one] of this.known) {
+    const parts = new Set([...found.values()].map(partOf));
+    for (const one of this.known.values()) {
       const { cause: _cause, reason: _reason, ...about } = inWords(one);
-      if (!found.has(key)) this.events.emit('processor.moves', about);
+      // A part that stands still for another reason by now has not moved.
+      if (!parts.has(partOf(one))) this.events.emit('processor.moves', about);
     }
     this.known = found;
     return found.size === 0 ? null : [...found.values()].map(sentence).join('; ');
@@ -63,6 +65,10 @@ function sentence(one: Standstill): string {
   return `${words}${one.part === 'queue' ? ` (${one.about})` : ''} stands still: ${reason}`;
 }
 
-function keyOf({ part, cause, about }: Standstill): string {
-  return `${part} ${cause} ${part === 'queue' ? about : ''}`;
+function keyOf(one: Standstill): string {
+  return `${partOf(one)} ${one.cause}`;
+}
+
+function partOf({ part, about }: Standstill): string {
+  return part === 'queue' ? `${part} ${about}` : part;
 }

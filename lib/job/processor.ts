@@ -145,6 +145,7 @@ export class JobProcessor implements Service {
       tuning,
       history: tuning.history ?? true,
       fullQueues: () => this.outbox.fullQueues,
+      leads: () => this.outbox.leads,
       isIdle: () => this.outbox.isIdle,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),

@@ -1,4 +1,4 @@
-import type { Operations, TreeStatus } from '../cluster/status';
+import { type Operations, processorsOf, type TreeStatus } from '../cluster/status';
 import { codeOf, UserError } from '../core/errors';
 import type { EventMap, Events } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
@@ -121,10 +121,11 @@ export class TreeReporter implements Service {
     await this.execute(treeStatus.id, commands);
   }
 
-  /** A tree is active while it serves requests, or somebody watches it. */
+  /** A tree is active while it serves requests or runs jobs, or somebody watches it. */
   private noteActivity({ stats }: TreeStatus): void {
     const requests = stats.workerStatus.reduce((sum, { lastStatus }) => sum + (lastStatus.requestsCount ?? 0), 0);
-    if (requests === this.requests && !this.watched) return;
+    const running = processorsOf(stats).some(({ lastStatus }) => (lastStatus.inFlight?.length ?? 0) > 0);
+    if (requests === this.requests && !running && !this.watched) return;
     this.requests = requests;
     this.activeAt = performance.now();
   }

@@ -42,6 +42,12 @@ describe('standstills', () => {
       reporter.report({ quiet: false, progress: [{ ...FULL, owedMs: 14_000 }], waiting }),
       `${words} stands still: ${reason}; a queue with jobs (mailer) stands still: an operator has paused the queue`,
     );
+    const otherwise = { ...FULL, owedMs: 14_000, cause: 'redisBusy', error: '' } as const;
+    reporter.report({ quiet: false, progress: [otherwise] });
+    assert.equal(told.length, 4, 'another cause is told, and is no move');
+    told.splice(2, 2);
+    reporter.report({ quiet: false, progress: [{ ...FULL, owedMs: 14_000 }], waiting });
+    told.splice(2);
     assert.equal(reporter.report({ quiet: false, progress: [MOVING] }), null);
     const relay = { part: 'relay', about: FULL.error, words };
     const queue = { part: 'queue', about: 'mailer', words: 'a queue with jobs', spanMs: 12_000 };

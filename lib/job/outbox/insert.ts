@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { onOutcome } from '../../model/transaction';
+import { Backoff } from '../../support/async';
 import type { UniqueClaim } from '../definition/job-class';
 import type { RunAt } from '../definition/options';
 import { chunks } from '../queue/dispatch';
@@ -176,6 +177,8 @@ function keyOf(row: NewOutboxRow): string {
 
 /** Pause between two notifications, ms; relays gather rows for longer anyway. */
 const GATHER_MS = 10;
+/** Attempts to send a notification while Postgres does not take it. */
+const MAX_ATTEMPTS = 15;
 
 /**
  * Notifies the relays of new rows once they are committed. NOTIFY within the transaction would save a round trip, but
@@ -186,6 +189,7 @@ const GATHER_MS = 10;
 export class OutboxNotifier {
   private sending = false;
   private again = false;
+  private readonly backoff = new Backoff({ base: 100, max: 5000 });
 
   constructor(private readonly knex: Knex) {}
 
@@ -209,10 +213,16 @@ export class OutboxNotifier {
     this.sending = true;
     while (this.again) {
       this.again = false;
-      // Without Postgres there is nothing to dispatch either; the relay polls when it is back.
-      await this.knex.raw("select pg_notify(?, '')", [CHANNEL]).catch(() => undefined);
-      await wait(GATHER_MS);
+      // The relays of idle trees poll rarely, so a notification that has failed is sent again, for about a minute.
+      const told = await this.knex.raw("select pg_notify(?, '')", [CHANNEL]).then(
+        () => true,
+        () => false,
+      );
+      if (told) this.backoff.reset();
+      else if (this.backoff.attempts < MAX_ATTEMPTS) this.again = true;
+      await wait(told ? GATHER_MS : this.backoff.next(), undefined, { ref: told });
     }
+    this.backoff.reset();
     this.sending = false;
   }
 }

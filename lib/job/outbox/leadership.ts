@@ -65,7 +65,7 @@ export class Leadership {
     const [leader = '', ms = ''] = message.split(' ');
     this.leader = leader || undefined;
     this.unansweredAt = undefined;
-    this.nextLookAt = ms === '' ? undefined : this.now() + Number(ms);
+    this.nextLookAt = ms === '' ? undefined : this.now() + Math.max(0, Number(ms));
   }
 
   /** @returns the message of this relay when it has looked, to which the time until it looks again (ms) is added. */

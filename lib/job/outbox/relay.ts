@@ -20,6 +20,8 @@ const SMALL_BATCH = 50;
 /** Interval of polls, which make up for lost notifications, after the last row, ms; while nothing comes it grows. */
 const POLL_MS = 1000;
 const POLL_GROWTH = 3;
+/** Pause while another relay has locked the rows that are due, ms. */
+const LOCKED_MS = 50;
 const MAX_POLL_MS = 900_000;
 /**
  * While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20.
@@ -138,7 +140,10 @@ export class Relay {
     if (this.noticed && early > 0) await wait(early);
     this.noticed = false;
     try {
-      return (await this.copyBatch()) ? 0 : await this.msUntilNext();
+      if (await this.copyBatch()) return 0;
+      const ms = await this.msUntilNext();
+      // A row that is due, and was not claimed, is locked by another relay's transaction.
+      return ms > 0 ? ms : LOCKED_MS;
     } catch (error) {
       if (!(error instanceof ForeignRows)) throw error;
       gate?.forget();

@@ -94,6 +94,8 @@ export class OutboxService {
         if (notice !== '') onCronNotice?.();
       },
       onRelay: (message) => this.relay.heard(message),
+      // Without notifications the relay polls often again.
+      onLost: () => this.relay.recover(),
       onError: report('listening for new jobs'),
     });
     const onSettleError = report('recording the ends of jobs in Postgres');
@@ -229,6 +231,8 @@ interface ListenerOptions {
   readonly onNotice: (notice?: string) => void;
   /** Called with what a relay has told the others. */
   readonly onRelay: (message: string) => void;
+  /** Called when the connection is lost. */
+  readonly onLost: () => void;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -348,6 +352,7 @@ class OutboxListener {
     clearTimeout(this.echoTimer);
     client.end().catch(() => undefined);
     if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
+    this.options.onLost();
     this.timer = setTimeout(() => void this.connect(), this.backoff.next());
   }
 }

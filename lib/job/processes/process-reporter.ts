@@ -38,6 +38,7 @@ export interface PresenceOptions {
   /** @returns true while nothing happens in the outbox. */
   readonly isIdle: () => boolean;
   readonly fullQueues: () => readonly string[];
+  readonly leads: () => boolean;
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onCommand: (command: ProcessorCommand) => void;
   /** @returns true when the app has a job class of that name. */
@@ -59,7 +60,7 @@ export class ProcessReporter {
   private readonly version = version();
 
   constructor(private readonly options: PresenceOptions) {
-    const { config, database, redis, events, identity, dead, tuning, onCommand, fullQueues } = options;
+    const { config, database, redis, events, identity, dead, tuning, onCommand, fullQueues, leads } = options;
     const everyMs = tuning.infoMs ?? INFO_INTERVAL_MS;
     this.heartbeat = new Heartbeat({
       ...tuning,
@@ -77,6 +78,7 @@ export class ProcessReporter {
       events,
       queues: this.queues,
       fullQueues,
+      leads,
       warningMs: config.jobs.latencyWarningMs,
       everyMs,
       isIdle: options.isIdle,
@@ -186,6 +188,8 @@ export interface LatencyWatchOptions {
   readonly queues: readonly string[];
   /** @returns full queues; their rows wait in the outbox on purpose. */
   readonly fullQueues: () => readonly string[];
+  /** @returns true where the relay works, which alone knows the full queues. Default: it does. */
+  readonly leads?: () => boolean;
   /** Latency above which a queue is reported, ms. 0: never. */
   readonly warningMs: number;
   /** Interval of the checks, ms. */
@@ -274,7 +278,11 @@ export class LatencyMonitor {
   }
 
   private async judgeOutbox(): Promise<void> {
-    const { knex, events, fullQueues } = this.options;
+    const { knex, events, fullQueues, leads } = this.options;
+    if (leads?.() === false) {
+      this.outboxBehind = false;
+      return;
+    }
     const except = fullQueues();
     const latencyMs = Math.max(0, -((await msUntilDue(knex, except)) ?? 0));
     const behind = this.isBehind(latencyMs, this.outboxBehind);

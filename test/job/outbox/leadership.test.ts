@@ -54,6 +54,12 @@ describe('who of several relays leads', () => {
     assert.equal(other.waitMs, 0);
   });
 
+  it('is looked for after the time of grace even if it says that it is late itself, as when it cannot work', () => {
+    const other = relay('other');
+    other.heard('one -60000');
+    assert.equal(other.waitMs, 100, 'at once would be by turns with all others, without a pause');
+  });
+
   it('is nobody again when it ends, or something may have been missed, and is nothing to one that hears nothing', () => {
     const other = relay('other');
     other.heard('one 60000');
