@@ -103,8 +103,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a start in production migrates nothing',
     file: 'lib/role/primary.ts',
-    find: "if (config.environment !== 'production') await permission.then(() => (this.stopped ? undefined : migrate(events)));",
-    replace: 'await permission.then(() => (this.stopped ? undefined : migrate(events)));',
+    find: "if (config.environment !== 'production')\n        await permission",
+    replace: 'await permission',
     killedBy: ['test/role/release.deep.ts'],
   },
   {
