@@ -1,4 +1,4 @@
-import { type Operations, processorsOf, type TreeStatus } from '../cluster/status';
+import type { Operations, TreeStatus } from '../cluster/status';
 import { codeOf, UserError } from '../core/errors';
 import type { EventMap, Events } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
@@ -124,7 +124,8 @@ export class TreeReporter implements Service {
   /** A tree is active while it serves requests or runs jobs, or somebody watches it. */
   private noteActivity({ stats }: TreeStatus): void {
     const requests = stats.workerStatus.reduce((sum, { lastStatus }) => sum + (lastStatus.requestsCount ?? 0), 0);
-    const running = processorsOf(stats).some(({ lastStatus }) => (lastStatus.inFlight?.length ?? 0) > 0);
+    const { jobProcessor, otherJobProcessor } = stats;
+    const running = [jobProcessor, otherJobProcessor].some((one) => (one?.lastStatus.inFlight?.length ?? 0) > 0);
     if (requests === this.requests && !running && !this.watched) return;
     this.requests = requests;
     this.activeAt = performance.now();

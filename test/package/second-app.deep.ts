@@ -177,11 +177,13 @@ describe("a stranger's app on the package", () => {
     assert.equal((await closed)[0], 1001, 'a phased restart tells a WebSocket to go');
     assert.equal((await events).body, 'first\nlast\n', 'and a stream');
     await running.waitForLine(/web of the app is down/);
+    await running.waitForLine(/phase 1 completed/);
     assert.deepEqual(running.linesMatching(/aborted|killed/), []);
     await running.stop();
     await running.allGone();
     await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
-    assert.equal(running.linesMatching(/jobs of the app is down/).length, 1);
+    // Of the processor that the phased restart has replaced, and of the one that the stop has ended.
+    assert.equal(running.linesMatching(/jobs of the app is down/).length, 2);
   });
 
   it('migrates and takes back by npx catamount', async () => {
