@@ -182,8 +182,8 @@ describe("a stranger's app on the package", () => {
     await running.stop();
     await running.allGone();
     await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
-    // Of the processor that the phased restart has replaced, and of the one that the stop has ended.
-    assert.equal(running.linesMatching(/jobs of the app is down/).length, 2);
+    // One processor at least has ended: a second one only if the restart had come to it before the stop did.
+    assert.ok(running.linesMatching(/jobs of the app is down/).length >= 1);
   });
 
   it('migrates and takes back by npx catamount', async () => {
