@@ -7,7 +7,6 @@ import {
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
-import { PrimaryClient } from '../cluster/primary-client';
 import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -22,7 +21,6 @@ import { StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { loadJobs } from '../job/job-registry';
 import { ErrorReporter } from '../job/perform/outcomes';
-import { treeIdOf } from '../job/processes/process-list';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
 import { MailDelivery } from '../mailer/delivery/delivery';
@@ -31,13 +29,12 @@ import { Mailer } from '../mailer/mailer';
 import { loadMailers } from '../mailer/mailer-registry';
 import { DeliverMailJob } from '../mailer/message';
 import { Database } from '../model/database';
-import { pendingMigrations } from '../model/migrator';
 import { loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
-import { Deadline, toError } from '../support/async';
+import { Deadline, lazy, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import type { AppDefinition } from './app-definition';
 import { appService, connectJobs, loadJobSetup, loadMailSetup } from './load-setup';
 import { AppointedReporter } from './reporter';
 
@@ -52,7 +49,11 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
   const onCommand = (command: ProcessorCommand) => tellPrimary({ catamount: 'command', command });
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
-  const tree = new PrimaryClient(tellPrimary);
+  // Only the tree's reporter asks the primary for anything, and another process may be that.
+  const tree = lazy(async () => {
+    const { PrimaryClient } = await import('../cluster/primary-client');
+    return new PrimaryClient(tellPrimary);
+  });
   const jobs = new JobProcessorRole(app, config, events, lineage, tree, onCommand);
   const report = () => {
     const [status, work] = [jobs.status(), jobs.work()];
@@ -83,7 +84,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
-    else if (message.catamount === 'reply') tree.settle(message);
+    else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
     else collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
@@ -139,7 +140,7 @@ export class JobProcessorRole {
     private readonly config: Config,
     private readonly events: Events,
     private lineage: Lineage,
-    private readonly tree: Operations,
+    private readonly tree: () => Promise<Operations>,
     private readonly onCommand: (command: ProcessorCommand) => void,
   ) {
     this.standstills = new StandstillReporter(events);
@@ -200,7 +201,7 @@ export class JobProcessorRole {
       onCommand: this.onCommand,
     });
     this.jobs = jobs;
-    this.reporter = new AppointedReporter({ redis, database, tree: this.tree, events });
+    this.reporter = new AppointedReporter(app, config, { redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
@@ -216,12 +217,6 @@ export class JobProcessorRole {
       this.reporter,
     ]);
     await this.services.start();
-    if (!production) return;
-    void this.warnOfPendingMigrations(database);
-    // Imported on demand, since only this role in production needs it.
-    void import('./planned-connections').then(({ warnOfPlannedConnections }) =>
-      warnOfPlannedConnections({ config, database, redis, events, treeId: treeIdOf(this.lineage.identity) }),
-    );
   }
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {
@@ -298,13 +293,5 @@ export class JobProcessorRole {
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
   async stop(deadline: Deadline): Promise<void> {
     await this.services?.stop(deadline);
-  }
-
-  /** Production runs no migrations at start, because the release phase does; missing ones are only reported. */
-  private async warnOfPendingMigrations(database: Database): Promise<void> {
-    const names = await pendingMigrations(database.knex, migrationFolders(this.app)).catch(() => []);
-    if (names.length === 0) return;
-    const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
-    this.events.emit('process.warning', { message });
   }
 }

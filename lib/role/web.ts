@@ -106,7 +106,12 @@ export class WebRole implements DrainableServer {
       poolMax: config.databasePool.web,
     });
     this.redis = new Redis(urls.redis, events);
-    this.reporter = new AppointedReporter({ redis: this.redis, database: this.database, tree, events });
+    this.reporter = new AppointedReporter(app, config, {
+      redis: this.redis,
+      database: this.database,
+      tree: async () => tree,
+      events,
+    });
     this.own = appService(app, { role: 'web', config });
     this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
     this.foreign = new CachedProbe(() => this.readForeign(), { freshMs: FOREIGN_FRESH_MS });

@@ -2,7 +2,9 @@ import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { type Database, readAllowedConnections } from '../model/database';
+import { pendingMigrations } from '../model/migrator';
 import { TreeDirectory } from '../tree/tree-directory';
+import { type AppDefinition, migrationFolders } from './app-definition';
 
 /** Warns when the pools of all trees, old and new ones side by side, may open more connections than Postgres allows. */
 export async function warnOfPlannedConnections(sources: {
@@ -25,4 +27,15 @@ export async function warnOfPlannedConnections(sources: {
   } catch {
     // It is a forecast: who cannot be asked at the start shows on /ops as soon as it answers.
   }
+}
+
+/** Production runs no migrations at start, because the release phase does; missing ones are only reported. */
+export async function warnOfPendingMigrations(
+  app: AppDefinition,
+  { database, events }: { readonly database: Pick<Database, 'knex'>; readonly events: Events },
+): Promise<void> {
+  const names = await pendingMigrations(database.knex, migrationFolders(app)).catch(() => []);
+  if (names.length === 0) return;
+  const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
+  events.emit('process.warning', { message });
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { HeartbeatRegistry } from '../../lib/core/heartbeat-registry';
 import { readSettings } from '../../lib/core/settings';
-import { warnOfPlannedConnections } from '../../lib/role/planned-connections';
+import { warnOfPlannedConnections } from '../../lib/role/deploy-warnings';
 import { TREE_KEYS } from '../../lib/tree/tree-commands';
 import { JobSystem } from '../job/job-system';
 import { treeStatusOf } from '../ops/overview/tree-statuses';
