@@ -2,18 +2,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import { Events } from '../core/events';
-import { Database } from '../model/database';
 import { pendingMigrations } from '../model/migrator';
-import { Deadline, toError } from '../support/async';
+import { toError } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { checkApp } from './check';
 import type { Finding } from './findings';
 import { loadRoutes } from './load-setup';
-import { connectOrFail, resolvedUrls } from './server-connections';
-
-const STOP_MS = 1000;
+import { withDatabase } from './server-connections';
 
 /** `catamount check`: prints every mistake in the app, its settings and its database, and exits with 1 if there is one. */
 export async function runCheckCommand(
@@ -51,16 +47,8 @@ export async function runCheckCommand(
   process.exit(messages.length === 0 ? EXIT.ok : EXIT.failed);
 }
 
-async function pendingIn(app: AppDefinition, config: Config): Promise<string[]> {
-  const url = config.databaseUrl ?? (await resolvedUrls(config)).database;
-  const production = config.environment === 'production';
-  const database = new Database(url, { production, events: new Events(), poolMax: 1 });
-  try {
-    await connectOrFail(database, 'they need Postgres');
-    return await pendingMigrations(database.knex, migrationFolders(app));
-  } finally {
-    await database.stop(Deadline.after(STOP_MS));
-  }
+function pendingIn(app: AppDefinition, config: Config): Promise<string[]> {
+  return withDatabase(config, 'they need Postgres', ({ knex }) => pendingMigrations(knex, migrationFolders(app)));
 }
 
 function parsed(args: readonly string[]) {

@@ -3,16 +3,14 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import { Events } from '../core/events';
-import { Database } from '../model/database';
+import type { Database } from '../model/database';
 import { migrateDown, migrateUp, migrationStates } from '../model/migrator';
-import { Deadline, toError } from '../support/async';
+import { toError } from '../support/async';
 import { type AppDefinition, migrationFolders } from './app-definition';
 import { AppConnection } from './connection';
 import { mainOf } from './script';
-import { connectOrFail, resolvedUrls } from './server-connections';
+import { withDatabase } from './server-connections';
 
-const STOP_MS = 5000;
 const USAGE = 'catamount db migrate | rollback | status | seed | reset [--force]';
 
 /**
@@ -30,7 +28,7 @@ export async function runDbCommand(
     throw new UserError('db reset deletes all data of a production database: say --force if you mean it.', EXIT.usage);
   }
   if (command !== 'seed') {
-    const lines = await withDatabase(config, (database) => migrated(app, database, command));
+    const lines = await withDatabase(config, 'Nothing done', (database) => migrated(app, database, command));
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   }
   if (command === 'seed' || command === 'reset') await seed(app, config);
@@ -55,18 +53,6 @@ async function migrated(
   const up = command === 'rollback' ? [] : await migrateUp(knex, folders, app.importFile);
   const lines = [...down.map((name) => `rolled back ${name}`), ...up.map((name) => `migrated ${name}`)];
   return lines.length === 0 ? ['There was nothing to do.'] : lines;
-}
-
-async function withDatabase<T>(config: Config, work: (database: Database) => Promise<T>): Promise<T> {
-  const url = config.databaseDirectUrl ?? config.databaseUrl ?? (await resolvedUrls(config)).database;
-  const production = config.environment === 'production';
-  const database = new Database(url, { production, events: new Events(), poolMax: 2 });
-  try {
-    await connectOrFail(database, 'Nothing done');
-    return await work(database);
-  } finally {
-    await database.stop(Deadline.after(STOP_MS));
-  }
 }
 
 /** Runs the functions that the files of `seeds` default-export, in the order of their names. */

@@ -82,6 +82,7 @@ async function findingsOfServers(
     found.push(`Postgres allows ${allowed} connections, and a deploy may open ${planned}: ${remedy}.`);
   }
   const info = `${await redis.client.info('persistence')}\n${await redis.client.info('memory')}`;
+  // Told without a limit of memory, too: a plan that is changed later may bring one.
   const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
   if (policy !== undefined && policy !== 'noeviction') {
     found.push(`Redis forgets keys when it is full (maxmemory-policy ${policy}): set it to noeviction.`);

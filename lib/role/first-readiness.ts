@@ -8,6 +8,8 @@ const FRESH_MS = 1000;
 /** Names that a sentence lists before it counts the rest. */
 const LISTED = 3;
 
+export const WRITES_REFUSED = 'Postgres refuses writes: it is a standby, or set read-only.';
+
 interface FirstReadinessOptions {
   readonly knex: Knex;
   readonly migrationFolders: readonly string[];
@@ -40,7 +42,7 @@ export class FirstReadiness {
     const { allowPending, jobsBooted } = this.options;
     const pending = allowPending ? undefined : await this.pending.get();
     if (pending?.ok && pending.value.length > 0) return pendingReason(pending.value);
-    if (await this.refusesWrites()) return 'Postgres refuses writes: it is a standby, or set read-only.';
+    if (await this.refusesWrites()) return WRITES_REFUSED;
     if (!jobsBooted()) return 'The job processor has not booted since the start: its log says why.';
     // A failed read is no reason to be ready.
     this.served = pending === undefined || pending.ok;

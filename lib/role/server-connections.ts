@@ -1,12 +1,12 @@
 import { lookAt, readState } from '../cluster/control/state-file';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import type { Events } from '../core/events';
+import { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { withRedisPrefix } from '../core/redis-url';
 import { withTlsAdvice } from '../core/tls';
-import type { Database } from '../model/database';
-import { toError, valueWithin } from '../support/async';
+import { Database } from '../model/database';
+import { Deadline, toError, valueWithin } from '../support/async';
 
 /** Time limit for the first connection, ms. */
 const REACH_MS = 10_000;
@@ -64,4 +64,28 @@ function absent({ control, stateDir }: Config, variable: string, server: string)
       ? `The tree that runs here, pid ${state.pid}, has a ${server} of its own: set ${variable} as it is set there`
       : `Start the tree (npm start), go to its folder, or set ${variable}`;
   throw new UserError(`${why}. ${advice}.`, EXIT.unavailable);
+}
+
+/** Time limit for closing a command's connections, ms. */
+const STOP_MS = 5000;
+
+/**
+ * Lends a command the database itself, past a pooler: that of the settings, or the embedded one that runs in this folder.
+ * @param purpose beginning of the message when Postgres does not answer.
+ * @throws UserError, exit code 69, when there is none, or it does not answer.
+ */
+export async function withDatabase<T>(
+  config: Config,
+  purpose: string,
+  work: (database: Database) => Promise<T>,
+): Promise<T> {
+  const url = config.databaseDirectUrl ?? config.databaseUrl ?? (await resolvedUrls(config)).database;
+  const production = config.environment === 'production';
+  const database = new Database(url, { production, events: new Events(), poolMax: 2 });
+  try {
+    await connectOrFail(database, purpose);
+    return await work(database);
+  } finally {
+    await database.stop(Deadline.after(STOP_MS));
+  }
 }

@@ -26,7 +26,7 @@ import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import { type AppDefinition, migrationFolders, type RouteEnvironment } from './app-definition';
-import { FirstReadiness } from './first-readiness';
+import { FirstReadiness, WRITES_REFUSED } from './first-readiness';
 import { appService, connectJobs, loadJobSetup, loadRoutes } from './load-setup';
 import { AppointedReporter } from './reporter';
 
@@ -70,8 +70,6 @@ const FIRST_CONTACT_MS = 2000;
 const FOREIGN_FRESH_MS = 2000;
 const ADVICE_TO_ADOPT =
   'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
-
-const ADVICE_ON_WRITES = 'Postgres refuses writes: it is a standby, or set read-only.';
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
 export class WebRole implements DrainableServer {
@@ -265,7 +263,7 @@ export class WebRole implements DrainableServer {
   }
 
   private async readOnly(): Promise<Degradation[]> {
-    return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: ADVICE_ON_WRITES }] : [];
+    return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: WRITES_REFUSED }] : [];
   }
 
   /** Only /ready asks: its module loads with the first such request. */

@@ -1,9 +1,10 @@
 import type { Events } from '../../core/events';
+import { causeText, partText } from '../../core/failure-cause';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
-const FROZEN = { part: 'processor', cause: 'frozen', about: '', words: 'the job processor' } as const;
+const FROZEN = { part: 'processor', cause: 'frozen', about: '', words: partText('processor') } as const;
 
 interface JobsWatchOptions {
   readonly processor: () => ProcessorStats;
@@ -40,13 +41,14 @@ export class JobsWatch {
   private check(): undefined {
     const { events, onChange } = this.options;
     const { state, lastCheckin, lastStatus } = this.options.processor();
-    const ageMs = state === 'ready' && lastCheckin !== null ? Date.now() - Date.parse(lastCheckin) : 0;
+    const reports = state === 'ready' || state === 'quiet';
+    const ageMs = reports && lastCheckin !== null ? Date.now() - Date.parse(lastCheckin) : 0;
     const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;
-    const reason = 'its process does not answer';
+    const reason = causeText(FROZEN.cause);
     if (frozenMs > 0 && this.frozenMs === 0) events.emit('processor.stalled', { ...FROZEN, reason, spanMs: frozenMs });
     if (frozenMs === 0 && this.frozenMs > 0) events.emit('processor.moves', { ...FROZEN, spanMs: this.frozenMs });
     this.frozenMs = frozenMs;
-    const own = state === 'ready' || state === 'quiet' ? reported(lastStatus)?.stalled : null;
+    const own = reports ? reported(lastStatus)?.stalled : null;
     const stalled = frozenMs > 0 ? `${FROZEN.words} stands still: ${reason}` : (own ?? null);
     if (stalled === this.last) return;
     this.last = stalled;

@@ -30,9 +30,11 @@ describe('the watch of the job processor', () => {
     assert.equal(await awaited(() => reporting('the relay stands still')), 'the relay stands still');
     const frozen = 'the job processor stands still: its process does not answer';
     assert.equal(await awaited(() => reporting('the relay stands still', 5000)), frozen);
+    assert.equal(await awaited(() => reporting(null)), null);
+    assert.equal(await awaited(() => reporting(null, 5000, 'quiet')), frozen, 'a quiet one, too');
     // One that boots has not spoken yet: that it does not run is told otherwise.
     assert.equal(await awaited(() => reporting(null, 5000, 'booting')), null);
     await watch.stop();
-    assert.deepEqual(told, ['processor frozen', 'processor moves']);
+    assert.deepEqual(told, ['processor frozen', 'processor moves', 'processor frozen', 'processor moves']);
   });
 });
