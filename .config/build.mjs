@@ -1,5 +1,6 @@
 // Builds dist/: tsc for the code, a copy for everything else the code reads at run time (templates, locales, pages).
-// `--if-stale` returns at once when every source is older than the last build.
+// `--if-stale` returns at once when every source is older than the last build. `--bench` builds the benchmarks instead, with
+// the lib that they measure.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
@@ -40,23 +41,34 @@ if (process.argv.includes('--if-stale') && fs.existsSync(stamp)) {
   if (fs.readFileSync(stamp, 'utf8') === list && all.every((file) => fs.statSync(file).mtimeMs <= built))
     process.exit(0);
 }
+const require = createRequire(import.meta.url);
+const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
+
+/** Compiles a project into a folder and copies what no compiler touches there. Ends this process when tsc finds an error. */
+function build(project, out) {
+  try {
+    execFileSync(process.execPath, [tsc, '-p', path.join(root, project), '--outDir', out], { stdio: 'inherit' });
+  } catch (error) {
+    process.exit(error.status ?? 1);
+  }
+  for (const file of all) {
+    const relative = path.relative(root, file);
+    if (!relative.startsWith('lib') || !COPIED.test(relative) || relative.includes('lib/embedded/binaries')) continue;
+    fs.mkdirSync(path.join(out, path.dirname(relative)), { recursive: true });
+    fs.copyFileSync(file, path.join(out, relative));
+  }
+}
+
+if (process.argv.includes('--bench')) {
+  const code = path.join(root, '.catamount/bench/code');
+  fs.rmSync(code, { recursive: true, force: true });
+  build('test/benchmark', code);
+  process.exit(0);
+}
 // Built beside the old one and put in its place when whole: a running tree may read dist at any moment.
 const next = path.join(root, 'dist.next');
 fs.rmSync(next, { recursive: true, force: true });
-const require = createRequire(import.meta.url);
-const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
-try {
-  const project = path.join(root, '.config/tsconfig.build.json');
-  execFileSync(process.execPath, [tsc, '-p', project, '--outDir', next], { stdio: 'inherit' });
-} catch (error) {
-  process.exit(error.status ?? 1);
-}
-for (const file of all) {
-  const relative = path.relative(root, file);
-  if (!relative.startsWith('lib') || !COPIED.test(relative) || relative.includes('lib/embedded/binaries')) continue;
-  fs.mkdirSync(path.join(next, path.dirname(relative)), { recursive: true });
-  fs.copyFileSync(file, path.join(next, relative));
-}
+build('.config/tsconfig.build.json', next);
 const bin = path.join(next, 'lib/cli/main.js');
 if (fs.existsSync(bin)) fs.chmodSync(bin, 0o755);
 fs.writeFileSync(path.join(next, '.built'), list);
