@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
-import { CHECK_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/child-process';
+import { CHECK_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/messages';
 import { type Config, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { installSourceMaps } from './internals/stack-traces';

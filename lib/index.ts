@@ -1,6 +1,8 @@
+import type * as jobErrors from './job/definition/errors';
 import type { JobArguments } from './job/definition/job-class';
 import type * as enqueue from './job/enqueue/enqueue';
 import type * as job from './job/job';
+import type * as mailErrors from './mailer/definition/errors';
 import type * as mailer from './mailer/mailer';
 import type * as model from './model/model';
 import type * as transactions from './model/transaction';
@@ -8,15 +10,15 @@ import type * as client from './role/client';
 import type * as context from './web/context';
 
 /**
- * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers is
- * loaded on first access: the primary imports the app's manifest through this module, and needs none of it.
+ * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers,
+ * and their errors, is loaded on first access: the primary imports the app's manifest through this module, and needs none
+ * of it.
  */
 
 export { boot } from './boot';
 export type { Config } from './core/config';
 export { MissingValueError, UserError } from './core/errors';
 export { type Attributes, currentContext, withAttributes } from './core/execution-context';
-export { DiscardJob, EnqueueError, JobTimeoutError, KillJob, RecordGoneError } from './job/definition/errors';
 export type {
   CronOptions,
   EnqueuedJob,
@@ -41,15 +43,6 @@ export type {
 export type { ConfiguredJob } from './job/job';
 export type { Cursor } from './job/perform/checkpoint';
 export type { DeliveryMethod, Mail } from './mailer/compose/mail';
-export {
-  AttachmentError,
-  InvalidMailError,
-  MissingTemplateError,
-  MissingTextError,
-  PartialDeliveryError,
-  PermanentDeliveryError,
-  TemplateError,
-} from './mailer/definition/errors';
 export type {
   Address,
   Addresses,
@@ -95,6 +88,30 @@ export type { RateLimit } from './web/rate-limit';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
 export type CancelEnqueue = enqueue.CancelEnqueue;
+export declare const DiscardJob: typeof jobErrors.DiscardJob;
+export type DiscardJob = jobErrors.DiscardJob;
+export declare const EnqueueError: typeof jobErrors.EnqueueError;
+export type EnqueueError = jobErrors.EnqueueError;
+export declare const JobTimeoutError: typeof jobErrors.JobTimeoutError;
+export type JobTimeoutError = jobErrors.JobTimeoutError;
+export declare const KillJob: typeof jobErrors.KillJob;
+export type KillJob = jobErrors.KillJob;
+export declare const RecordGoneError: typeof jobErrors.RecordGoneError;
+export type RecordGoneError = jobErrors.RecordGoneError;
+export declare const AttachmentError: typeof mailErrors.AttachmentError;
+export type AttachmentError = mailErrors.AttachmentError;
+export declare const InvalidMailError: typeof mailErrors.InvalidMailError;
+export type InvalidMailError = mailErrors.InvalidMailError;
+export declare const MissingTemplateError: typeof mailErrors.MissingTemplateError;
+export type MissingTemplateError = mailErrors.MissingTemplateError;
+export declare const MissingTextError: typeof mailErrors.MissingTextError;
+export type MissingTextError = mailErrors.MissingTextError;
+export declare const PartialDeliveryError: typeof mailErrors.PartialDeliveryError;
+export type PartialDeliveryError = mailErrors.PartialDeliveryError;
+export declare const PermanentDeliveryError: typeof mailErrors.PermanentDeliveryError;
+export type PermanentDeliveryError = mailErrors.PermanentDeliveryError;
+export declare const TemplateError: typeof mailErrors.TemplateError;
+export type TemplateError = mailErrors.TemplateError;
 export declare const Job: typeof job.Job;
 export type Job<A extends JobArguments = []> = job.Job<A>;
 export declare const performAllLater: typeof job.performAllLater;
@@ -112,6 +129,18 @@ export declare const transaction: typeof transactions.transaction;
 
 // Assigned by name, so that Node finds the names when an ES module imports them.
 module.exports.CancelEnqueue = undefined;
+module.exports.DiscardJob = undefined;
+module.exports.EnqueueError = undefined;
+module.exports.JobTimeoutError = undefined;
+module.exports.KillJob = undefined;
+module.exports.RecordGoneError = undefined;
+module.exports.AttachmentError = undefined;
+module.exports.InvalidMailError = undefined;
+module.exports.MissingTemplateError = undefined;
+module.exports.MissingTextError = undefined;
+module.exports.PartialDeliveryError = undefined;
+module.exports.PermanentDeliveryError = undefined;
+module.exports.TemplateError = undefined;
 module.exports.Job = undefined;
 module.exports.performAllLater = undefined;
 module.exports.Mailer = undefined;
@@ -122,20 +151,22 @@ module.exports.connect = undefined;
 module.exports.currentTransaction = undefined;
 module.exports.transaction = undefined;
 
-/** The files of what is loaded on first access. */
+/** What is loaded on first access, by its file. */
 const FILES = {
-  CancelEnqueue: './job/enqueue/enqueue',
-  Job: './job/job',
-  performAllLater: './job/job',
-  Mailer: './mailer/mailer',
-  MailerPreview: './mailer/mailer',
-  Model: './model/model',
-  ProblemError: './web/context',
-  connect: './role/client',
-  currentTransaction: './model/transaction',
-  transaction: './model/transaction',
+  './job/definition/errors': 'DiscardJob EnqueueError JobTimeoutError KillJob RecordGoneError',
+  './job/enqueue/enqueue': 'CancelEnqueue',
+  './job/job': 'Job performAllLater',
+  './mailer/definition/errors':
+    'AttachmentError InvalidMailError MissingTemplateError MissingTextError PartialDeliveryError PermanentDeliveryError TemplateError',
+  './mailer/mailer': 'Mailer MailerPreview',
+  './model/model': 'Model',
+  './model/transaction': 'currentTransaction transaction',
+  './role/client': 'connect',
+  './web/context': 'ProblemError',
 } as const;
-for (const [name, file] of Object.entries(FILES)) {
-  const get = () => (require(file) as Readonly<Record<string, unknown>>)[name];
-  Object.defineProperty(module.exports, name, { get, enumerable: true, configurable: true });
+for (const [file, names] of Object.entries(FILES)) {
+  for (const name of names.split(' ')) {
+    const get = () => (require(file) as Readonly<Record<string, unknown>>)[name];
+    Object.defineProperty(module.exports, name, { get, enumerable: true, configurable: true });
+  }
 }

@@ -26,27 +26,6 @@ export function forkEntry(heapMb: number | null, role: string, ...args: string[]
   return fork(entry, [role, ...args], { execArgv: childFlags(heapMb), stdio: [...CHILD_STDIO] });
 }
 
-/** The signals by which operators command a tree; the table in `control/commands` says what each does. */
-const OPERATOR_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU', 'SIGTSTP', 'SIGHUP'] as const;
-export type OperatorSignal = (typeof OPERATOR_SIGNALS)[number];
-
-/**
- * In workers and the job processor: a terminal and some platforms signal every process of the tree. Without a handler
- * Ctrl-Z would freeze the children, and a hang-up would kill them.
- */
-export function ignoreOperatorSignals(): void {
-  for (const signal of OPERATOR_SIGNALS) process.on(signal, () => undefined);
-}
-
-/** Role of the process that runs jobs. */
-export const PROCESSOR_ROLE = 'processor';
-
-/** Role of the process that checks the app while the tree starts. */
-export const CHECK_ROLE = 'check-start';
-
-/** Role of the process that renders previews of mails. */
-export const PREVIEWS_ROLE = 'previews';
-
 /** Forks this same entry file from a web worker, whose standard output and error it shares. */
 export function forkBeside(role: string): ChildProcess {
   const [, entry] = process.argv;

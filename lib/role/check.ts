@@ -1,4 +1,4 @@
-import { ignoreOperatorSignals } from '../cluster/child-process';
+import { ignoreOperatorSignals } from '../cluster/messages';
 import type { Config } from '../core/config';
 import { EXIT, type UserError } from '../core/errors';
 import { type LoadedI18n, loadI18n } from '../core/i18n';

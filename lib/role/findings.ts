@@ -1,5 +1,5 @@
-import { CHECK_ROLE, runEntry } from '../cluster/child-process';
-import { isOurs } from '../cluster/messages';
+import { runEntry } from '../cluster/child-process';
+import { CHECK_ROLE, isOurs } from '../cluster/messages';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 

@@ -1,8 +1,8 @@
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/child-process';
 import {
   type FromProcessor,
   HEARTBEAT_INTERVAL_MS,
+  ignoreOperatorSignals,
   isOurs,
   type ProcessorCommand,
   type ToProcessor,

@@ -1,11 +1,11 @@
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
-import { checkJobSetup, type JobSetup } from '../job/definition/setup';
+import type { JobSetup } from '../job/definition/setup';
 import type { JobDependencies } from '../job/enqueue/enqueue';
 import { JobEnqueuer } from '../job/enqueue/enqueuer';
 import { Job } from '../job/job';
-import { checkMailSetup, type MailSetup } from '../mailer/definition/setup';
+import type { MailSetup } from '../mailer/definition/setup';
 import type { Database } from '../model/database';
 import { toError } from '../support/async';
 import type { Service } from '../support/service';
@@ -39,12 +39,16 @@ function fileOf(load: () => unknown): string {
 
 /** The app's extensions of its job layer; empty without `jobSetup`. @throws UserError that names the file. */
 export async function loadJobSetup({ jobSetup }: Pick<AppDefinition, 'jobSetup'>): Promise<JobSetup> {
-  return jobSetup ? loadSetup('jobSetup', jobSetup, checkJobSetup) : {};
+  if (!jobSetup) return {};
+  const { checkJobSetup } = await import('../job/definition/setup');
+  return loadSetup('jobSetup', jobSetup, checkJobSetup);
 }
 
 /** The app's extensions of its mail; empty without `mailSetup`. @throws UserError that names the file. */
 export async function loadMailSetup({ mailSetup }: Pick<AppDefinition, 'mailSetup'>): Promise<MailSetup> {
-  return mailSetup ? loadSetup('mailSetup', mailSetup, checkMailSetup) : {};
+  if (!mailSetup) return {};
+  const { checkMailSetup } = await import('../mailer/definition/setup');
+  return loadSetup('mailSetup', mailSetup, checkMailSetup);
 }
 
 interface JobConnections extends JobDependencies {

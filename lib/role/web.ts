@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import Koa from 'koa';
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/child-process';
+import { ignoreOperatorSignals } from '../cluster/messages';
 import { RequestJournal } from '../cluster/request-journal';
 import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
 import { type DrainableServer, type HandOff, Worker } from '../cluster/worker';

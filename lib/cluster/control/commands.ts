@@ -1,6 +1,6 @@
 import { EXIT, UserError } from '../../core/errors';
 import { camelCase, type SnakeCased, snakeCase } from '../../support/snake-case';
-import type { OperatorSignal } from '../child-process';
+import type { OperatorSignal } from '../messages';
 import type { Operations, TreeStats, TreeStatus } from '../status';
 
 /** The argument of a command: a whole number from 0 up. */

@@ -1,10 +1,8 @@
 import type { Events } from '../../core/events';
-import { causeText, partText } from '../../core/failure-cause';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
-const FROZEN = { part: 'processor', cause: 'frozen', about: '', words: partText('processor') } as const;
 
 interface JobsWatchOptions {
   readonly processor: () => ProcessorStats;
@@ -25,7 +23,7 @@ export class JobsWatch {
     const { events, everyMs = CHECK_INTERVAL_MS } = options;
     this.task = new PeriodicTask({
       everyMs,
-      work: async () => this.check(),
+      work: () => this.check(),
       onError: (error) => events.emit('process.error', { error, during: 'judging whether jobs move' }),
     });
   }
@@ -38,20 +36,30 @@ export class JobsWatch {
     return this.task.stop();
   }
 
-  private check(): undefined {
+  private async check(): Promise<undefined> {
     const { events, onChange } = this.options;
     const { state, lastCheckin, lastStatus } = this.options.processor();
     const reports = state === 'ready' || state === 'quiet';
     const ageMs = reports && lastCheckin !== null ? Date.now() - Date.parse(lastCheckin) : 0;
     const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;
-    const reason = causeText(FROZEN.cause);
-    if (frozenMs > 0 && this.frozenMs === 0) events.emit('processor.stalled', { ...FROZEN, reason, spanMs: frozenMs });
-    if (frozenMs === 0 && this.frozenMs > 0) events.emit('processor.moves', { ...FROZEN, spanMs: this.frozenMs });
+    let stalled = (reports ? reported(lastStatus)?.stalled : null) ?? null;
+    if (frozenMs > 0 || this.frozenMs > 0) {
+      const { part, cause, about, words, reason } = await frozenProcessor();
+      if (this.frozenMs === 0)
+        events.emit('processor.stalled', { part, cause, about, words, reason, spanMs: frozenMs });
+      if (frozenMs === 0) events.emit('processor.moves', { part, about, words, spanMs: this.frozenMs });
+      else stalled = `${words} stands still: ${reason}`;
+    }
     this.frozenMs = frozenMs;
-    const own = reports ? reported(lastStatus)?.stalled : null;
-    const stalled = frozenMs > 0 ? `${FROZEN.words} stands still: ${reason}` : (own ?? null);
     if (stalled === this.last) return;
     this.last = stalled;
     onChange(stalled);
   }
+}
+
+/** The words are loaded when a processor freezes, which most never do. */
+async function frozenProcessor() {
+  const { causeText, partText } = await import('../../core/failure-cause');
+  const [part, cause] = ['processor', 'frozen'] as const;
+  return { part, cause, about: '', words: partText(part), reason: causeText(cause) };
 }

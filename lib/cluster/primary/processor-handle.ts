@@ -1,6 +1,6 @@
 import type { Events } from '../../core/events';
-import { forkEntry, PROCESSOR_ROLE } from '../child-process';
-import type { FromProcessor, ToProcessor } from '../messages';
+import { forkEntry } from '../child-process';
+import { type FromProcessor, PROCESSOR_ROLE, type ToProcessor } from '../messages';
 import type { Activity, ProcessorStats, ProcessorStatus } from '../status';
 import { type ChildExit, ChildHandle } from './child-handle';
 

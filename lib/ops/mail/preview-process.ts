@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { type ChildProcess, forkBeside, PREVIEWS_ROLE } from '../../cluster/child-process';
+import { type ChildProcess, forkBeside } from '../../cluster/child-process';
+import { PREVIEWS_ROLE } from '../../cluster/messages';
 import type { PreviewName, PreviewRequest, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { RequestReply } from '../../support/request-reply';
 import { localizedProblem } from '../ui/shell';

@@ -20,7 +20,7 @@ const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
 /** Answers each line it is sent, unless a signal has ended or frozen it. */
 const CHILD = `
-  require(${JSON.stringify(path.resolve(__dirname, '../../../dist/lib/cluster/child-process'))}).ignoreOperatorSignals();
+  require(${JSON.stringify(path.resolve(__dirname, '../../../dist/lib/cluster/messages'))}).ignoreOperatorSignals();
   process.stdin.on('data', (line) => process.stdout.write(line)).resume();
   console.log('ready');
 `;
