@@ -1,5 +1,4 @@
 import { type ChildProcess, fork } from 'node:child_process';
-import readline from 'node:readline';
 import type { Events } from '../core/events';
 
 export type { ChildProcess };
@@ -74,18 +73,22 @@ export function runEntry(
 const LAST_LINES = 5;
 
 /**
- * Emits `child.output` for each line that the child prints outside its log: a `console.log`, the stack of a crash.
+ * Emits `child.output` for each line that the child prints outside its log: a `console.log`, the stack of a crash; and
+ * `child.record` for one that its app's own logger wrote. What reads them is loaded with the first.
  * @returns the last non-empty lines of its standard error, a list that is kept up to date.
  */
 export function reportOutput(child: ChildProcess, name: string, events: Events): readonly string[] {
   const errors: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
-    if (!stream) continue;
-    readline.createInterface({ input: stream }).on('line', (line) => {
-      events.emit('child.output', { child: name, line });
-      if (stream !== child.stderr || line.trim() === '') return;
-      errors.push(line);
-      if (errors.length > LAST_LINES) errors.shift();
+    stream?.once('data', (first: Buffer) => {
+      const { readOutput } = require('./child-output') as typeof import('./child-output');
+      readOutput(stream, first, (line, isLogRecord) => {
+        if (isLogRecord) events.emit('child.record', { line });
+        else events.emit('child.output', { child: name, line });
+        if (stream !== child.stderr || line.trim() === '') return;
+        errors.push(line);
+        if (errors.length > LAST_LINES) errors.shift();
+      });
     });
   }
   return errors;

@@ -155,7 +155,10 @@ export interface EventMap {
   };
   /** An operator performed an action on jobs. */
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: Caller };
+  /** A child printed a line outside its log. */
   'child.output': { readonly child: string; readonly line: string };
+  /** The app's own logger wrote a line of JSON with a level in a child: it goes into the log as it is. */
+  'child.record': { readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
   'primary.listening': {

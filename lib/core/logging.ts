@@ -72,6 +72,8 @@ export function fileBehindStdout(): string | null {
 export interface LogDestination extends DestinationStream {
   /** Opens a new file of the same name, after a log rotation. It does nothing without a file. */
   reopen(): void;
+  /** Writes a line of another logger as it is, in either format. */
+  pass(line: string): void;
   /**
    * Calls the listener with the number of lines that were dropped while nobody read them, once lines are read again.
    */
@@ -104,21 +106,25 @@ export function openLogDestination({ format, file }: Config['log'], fd: number):
       messageFormat: '[{process}] {if child}{child}: {end}{msg}{if requestId} ({requestId}){end}',
       singleLine: true,
     });
-    return Object.assign(stream, { reopen: () => undefined, onDropped: dropsOf(writer) });
+    return Object.assign(stream, { reopen: () => undefined, ...passing(writer) });
   }
   if (file === null) {
     const writer = new NonBlockingWriter(fd);
-    return { write: (text) => writer.write(text), reopen: () => undefined, onDropped: dropsOf(writer) };
+    return { write: (text) => writer.write(text), reopen: () => undefined, ...passing(writer) };
   }
   // The log has its own descriptor: if standard output were closed, the next file opened would get its number.
   const destination = pino.destination({ dest: file, append: true, sync: true });
   const reopen = destination.reopen.bind(destination);
-  return Object.assign(destination, { reopen: () => reopen(), onDropped: () => undefined });
+  const pass = (line: string) => void destination.write(`${line}\n`);
+  return Object.assign(destination, { reopen: () => reopen(), pass, onDropped: () => undefined });
 }
 
-function dropsOf(writer: NonBlockingWriter): LogDestination['onDropped'] {
-  return (listener) => {
-    writer.onDropped = listener;
+function passing(writer: NonBlockingWriter): Pick<LogDestination, 'pass' | 'onDropped'> {
+  return {
+    pass: (line) => writer.write(`${line}\n`),
+    onDropped: (listener) => {
+      writer.onDropped = listener;
+    },
   };
 }
 
@@ -140,6 +146,7 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
   logEvents(events, createLogger(config, name, destination, new LogFilter(events)));
+  events.on('child.record', ({ line }) => destination.pass(line));
   destination.onDropped((count) =>
     events.emit('process.warning', {
       message: `dropped ${pluralize(count, 'log line')}: nobody read what this process wrote. See what standard output goes to.`,

@@ -52,6 +52,21 @@ describe('the log', () => {
     removeFolder(folder);
   });
 
+  it('passes the lines of another logger on as they are, among its own, whatever its format', async () => {
+    const line = '{"level":20,"time":1,  "msg":"mine"}';
+    for (const format of ['json', 'pretty'] as const) {
+      const folder = tempFolder('log');
+      const file = path.join(folder, 'log');
+      const fd = fs.openSync(file, 'w');
+      openLogDestination({ level: 'error', format, file: null }, fd).pass(line);
+      if (format === 'json') openLogDestination({ level: 'error', format, file }, fd).pass(line);
+      const count = format === 'json' ? 2 : 1;
+      await until('the lines are written', () => fs.readFileSync(file, 'utf8') === `${line}\n`.repeat(count));
+      fs.closeSync(fd);
+      removeFolder(folder);
+    }
+  });
+
   it('asks for arguments only when the line is written', () => {
     for (const [level, times] of [
       ['debug', 1],

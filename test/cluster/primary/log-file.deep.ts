@@ -58,6 +58,12 @@ describe('a tree whose standard output goes to a file', () => {
     await stage.remove();
   });
 
+  it("has the lines of the app's own logger there as they are", async () => {
+    const record = `{"level":30,"process":"web.0",  "msg":"by the app"}`;
+    await request(`${address}/print?text=${encodeURIComponent(record)}`);
+    await until('the line is in the file', () => read(log).split('\n').includes(record));
+  });
+
   it('goes on in a new file of the old name after SIGHUP, and after reopen-log', async () => {
     for (const [n, reopen] of [
       async () => tree.kill('SIGHUP'),
