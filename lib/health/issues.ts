@@ -38,6 +38,7 @@ export const ISSUE_CODES = [
   'otherTree',
   'redisAway',
   'postgresAway',
+  'postgresReadOnly',
   'foreign',
   'redisEmptied',
   'paused',
@@ -156,7 +157,7 @@ function awayIssues({ postgres, redis, redisLost, at }: SystemStatus): Issue[] {
   if (!postgres.ok) {
     const figures = { spanMs: since(postgres.since), error: codeOf(postgres.error) };
     issues.push({ level: 'bad', code: 'postgresAway', figures });
-  }
+  } else if (postgres.value.refusesWrites) issues.push({ level: 'bad', code: 'postgresReadOnly', figures: {} });
   return issues;
 }
 

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../core/redis';
 import { readStates } from '../job/cron/cron-table';
-import { deadByQueue } from '../job/outbox/table';
+import { deadByQueue, refusesWrites } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';
 import { History } from '../job/stats/history';
 import { ALLOWED_SQL } from '../model/database';
@@ -42,6 +42,8 @@ export interface PostgresFacts {
   readonly sizeBytes: number;
   /** Duration of one round trip, ms. */
   readonly pingMs: number;
+  /** true: it is a standby, or set read-only. */
+  readonly refusesWrites: boolean;
 }
 
 const POSTGRES_SQL = `
@@ -62,7 +64,8 @@ export async function readPostgres(knex: Knex): Promise<PostgresFacts> {
   );
   const [row] = rows;
   if (!row) throw new Error('Postgres knows no role of this name');
-  return { version: row.version, used: row.used, allowed: row.allowed, sizeBytes: row.size, pingMs };
+  const { version, used, allowed, size: sizeBytes } = row;
+  return { version, used, allowed, sizeBytes, pingMs, refusesWrites: await refusesWrites(knex) };
 }
 
 export interface RedisFacts {

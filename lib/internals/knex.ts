@@ -1,5 +1,29 @@
 import type { Knex } from 'knex';
 
+/** Why the pool gives up a connection, which knex logs; the statement that was refused has told it already. */
+export const REFUSED_WRITE = 'it refuses writes';
+
+/** SQLSTATE of a statement that writes on a standby, or in a read-only transaction. */
+const READ_ONLY = '25006';
+
+interface RawConnection {
+  /** The connection of pg's protocol, which a pool of another driver does not have. */
+  readonly connection?: { on(event: 'errorMessage', listener: (message: { readonly code?: string }) => void): unknown };
+  /** knex takes a connection that has this out of its pool instead of using it again. */
+  __knex__disposed?: unknown;
+}
+
+/**
+ * Call with each new connection of a pool (`pool.afterCreate`): one on which Postgres refuses a write is left as soon as
+ * it is returned. A session that began on a server that is a standby by now, or while the database was set read-only,
+ * stays so for as long as it lasts, also when the server's name leads to one that takes writes again.
+ */
+export function leaveIfReadOnly(connection: RawConnection): void {
+  connection.connection?.on('errorMessage', ({ code }) => {
+    if (code === READ_ONLY) connection.__knex__disposed = REFUSED_WRITE;
+  });
+}
+
 /**
  * Called with whether the work of a transaction stays. `transaction()` awaits the result, and rejects if it rejects.
  */

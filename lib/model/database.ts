@@ -2,6 +2,7 @@ import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
+import { leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
 import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import '../internals/pg';
@@ -37,7 +38,7 @@ export class Database implements Service {
     this.knex = createKnex({
       client: 'pg',
       connection: connectionSettings(url, options.production),
-      pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000 },
+      pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000, afterCreate },
       acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
       log: this.log,
     });
@@ -74,10 +75,18 @@ export class Database implements Service {
   }
 }
 
+type Connection = Parameters<typeof leaveIfReadOnly>[0];
+
+function afterCreate(connection: Connection, done: (error: null, connection: Connection) => void): void {
+  leaveIfReadOnly(connection);
+  done(null, connection);
+}
+
 /** Reports connections that fail or break while idle, which knex cannot throw and would write to standard output. */
 function asEvents(events: Events): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
+    if (line.endsWith(REFUSED_WRITE)) return;
     events.emit('database.error', { error: withTlsAdvice(new Error(line), 'Postgres') });
   };
   return { warn: report, error: report, deprecate: report, debug: () => undefined };

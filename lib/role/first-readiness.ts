@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { refusesWrites } from '../job/outbox/table';
 import { pendingMigrations } from '../model/migrator';
 import { CachedProbe } from '../support/cached-probe';
 import { pluralize } from '../support/text';
@@ -61,11 +62,4 @@ function pendingReason(names: readonly string[]): string {
   const list = `${names.slice(0, LISTED).join(', ')}${more}`;
   const verb = names.length === 1 ? 'has' : 'have';
   return `${pluralize(names.length, 'migration')} ${verb} not run: ${list}. Run catamount migrate, or start with --allow-pending.`;
-}
-
-async function refusesWrites(knex: Knex): Promise<boolean> {
-  const { rows } = await knex.raw<{ rows: { readonly on: boolean }[] }>(
-    `select current_setting('transaction_read_only') = 'on' as "on"`,
-  );
-  return rows[0]?.on === true;
 }

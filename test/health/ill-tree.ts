@@ -89,6 +89,11 @@ export class IllTree {
     await this.tree.request('POST', '/users', { json: { email, name: 'Ill' } });
   }
 
+  /** The name of its database. */
+  get name(): string {
+    return new URL(this.database.url).pathname.slice(1);
+  }
+
   /** Ends the tree's connections to Postgres, so that it has to open others. */
   async endConnections(): Promise<void> {
     await this.database.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [this.role]);

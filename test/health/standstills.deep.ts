@@ -128,6 +128,16 @@ const OF_POSTGRES: readonly Injection[] = [
     ),
     ...POSTGRES_AWAY,
   },
+  {
+    name: 'Postgres has become read-only',
+    inject: bySql(
+      ({ name }) => `alter database ${name} set default_transaction_read_only = on`,
+      ({ name }) => `begin read write; alter database ${name} reset default_transaction_read_only; commit`,
+      true,
+    ),
+    ...stalled(/Postgres is read-only/),
+    codes: ['postgresReadOnly'],
+  },
   { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
   { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
 ];

@@ -217,6 +217,12 @@ const STATES: readonly (readonly [
     /Recurring job nightly failed: its latest run is dead/,
   ],
   [
+    'Postgres that refuses writes',
+    systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, refusesWrites: true }) }),
+    ['postgresReadOnly'],
+    /Postgres refuses writes: it is a standby, or set read-only/,
+  ],
+  [
     'connections that run short',
     systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
     ['connections'],

@@ -51,6 +51,27 @@ describe('Database', () => {
     await database.stop(Deadline.after(30_000));
   });
 
+  it('leaves the sessions on which Postgres refuses writes, and logs nothing of that', async () => {
+    const name = new URL(created.url).pathname.slice(1);
+    const told: string[] = [];
+    const events = new Events();
+    events.on('database.error', ({ error }) => told.push(error.message));
+    const database = new Database(created.url, { production: false, events });
+    await created.query('create table notes (words text)');
+    await created.query(`alter database "${name}" set default_transaction_read_only = on`);
+    const write = () => database.knex.raw(`insert into notes values ('one')`);
+    await Promise.all([1, 2, 3].map(() => assert.rejects(write(), { code: '25006' })));
+    await assert.rejects(
+      database.knex.transaction((trx) => trx.raw(`insert into notes values ('two')`)),
+      { code: '25006' },
+    );
+    await created.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
+    // Each of the sessions that were refused would be refused again.
+    await Promise.all([1, 2, 3, 4].map(write));
+    assert.deepEqual(told, []);
+    await database.stop(Deadline.after(30_000));
+  });
+
   it('recovers when its connections are cut', async () => {
     const database = new Database(created.url, { production: false, events: new Events() });
     await database.ping();

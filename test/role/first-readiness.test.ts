@@ -52,8 +52,11 @@ describe('the first readiness of a process', () => {
     await created.query(`alter database "${name}" set default_transaction_read_only = on`);
     await database.stop(Deadline.after(5000));
     database = new Database(created.url, { production: false, events: new Events() });
-    assert.match((await readiness().reason()) ?? '', /^Postgres refuses writes: /);
+    const first = readiness();
+    assert.match((await first.reason()) ?? '', /^Postgres refuses writes: /);
     assert.equal(await served.reason(), undefined);
+    await created.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
+    await until('it is ready', async () => (await first.reason()) === undefined);
   });
 
   it('waits for a job processor to boot once', async () => {

@@ -12,6 +12,22 @@ export async function sendEcho(knex: Knex, token: string): Promise<void> {
   await knex.raw('select pg_notify(?, ?)', [ECHO_CHANNEL, token]);
 }
 
+/**
+ * Asks Postgres by a write that changes nothing, which it refuses as it would any other, and which has the pool leave a
+ * session that stays read-only.
+ * @returns true while it refuses writes; false also while the table has not been made. @throws its other errors.
+ */
+export async function refusesWrites(knex: Knex): Promise<boolean> {
+  try {
+    await knex.raw('update job_outbox set id = id where false');
+  } catch (thrown) {
+    const { code } = thrown as { readonly code?: unknown };
+    if (code !== '25006' && code !== '42P01') throw thrown;
+    return code === '25006';
+  }
+  return false;
+}
+
 /** The payload of a notification about recurring jobs; that about new rows has an empty one. */
 export const CRON_NOTICE = 'cron';
 

@@ -371,6 +371,7 @@ const HREFS: Readonly<
   phase: PROCESSES,
   redisAway: '/ops',
   postgresAway: '/ops',
+  postgresReadOnly: '#postgres',
   foreign: '/ops/jobs/scheduled',
   redisEmptied: '#events',
   paused: ofQueue,
