@@ -21,7 +21,7 @@ import {
   treeStatusOf,
   workerOf,
 } from '../ops/overview/tree-statuses';
-import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, REDIS, systemStatusOf } from './system-statuses';
+import { away, known, MAIL, NO_FAILURES, POSTGRES, queueOf, READ_ONLY, REDIS, systemStatusOf } from './system-statuses';
 
 const DEATH: Termination = {
   at: ago(6),
@@ -216,12 +216,7 @@ const STATES: readonly (readonly [
     ['cronFails'],
     /Recurring job nightly failed: its latest run is dead/,
   ],
-  [
-    'Postgres that refuses writes',
-    systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, refusesWrites: true }) }),
-    ['postgresReadOnly'],
-    /Postgres refuses writes: it is a standby, or set read-only/,
-  ],
+  ['a read-only Postgres', systemStatusOf(treeStatusOf(), { postgres: READ_ONLY }), ['postgresReadOnly'], /standby/],
   [
     'connections that run short',
     systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
