@@ -79,9 +79,9 @@ export function stopPhase(deadline: Deadline, name: keyof typeof STOP_PHASES, ov
 
 /** The ends of a tree's processes. */
 export interface StopOutcome {
-  /** Processes that were killed at the stop's deadline. */
+  /** Processes that were killed, at the deadline of the stop or of their own phase. */
   readonly killed: number;
-  /** Processes that ended by themselves, but aborted requests or failed with an error. */
+  /** Processes that ended by themselves, but aborted requests or failed with an error. Jobs that were returned do not count. */
   readonly failed: number;
 }
 

@@ -63,7 +63,10 @@ export interface Lineage {
 }
 
 export interface ProcessorTuning extends HeartbeatTuning {
-  /** A job whose process has sent no heartbeat for this long is rescued, ms. Default 30,000. */
+  /**
+   * A job that no process has kept alive for this long is returned by bee-queue's own stall check, ms. It is for jobs of
+   * plain bee-queue workers; `unresponsiveMs` finds our processors sooner. Default 30,000.
+   */
   readonly stallInterval?: number;
   /** Deliveries without an outcome before a job counts as poison. Default 3. */
   readonly maxDeliveries?: number;

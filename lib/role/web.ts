@@ -207,7 +207,7 @@ export class WebRole implements DrainableServer {
   }
 
   get full(): boolean {
-    return this.limit.full;
+    return this.limit.saturated;
   }
 
   status(): WorkerStatus {

@@ -99,8 +99,8 @@ export class ConcurrencyLimiter {
     };
   }
 
-  /** true if the next request has to wait. */
-  get full(): boolean {
+  /** All slots are in use: the next request has to wait. */
+  get saturated(): boolean {
     return !this.hasRoom();
   }
 

@@ -297,7 +297,7 @@ export class ProcessorSupervisor {
     else this.other = undefined;
     if (this.stopping) return;
     // Killed at the deadline or crashed, it has not returned all its jobs.
-    if (code !== 0) this.leaveJobsOf(handle);
+    if (code !== 0) this.haveJobsRescued(handle);
     if (!wasAtWork) return;
     if (this.desiredState === 'stopped') {
       this.markSuspended();
@@ -320,7 +320,8 @@ export class ProcessorSupervisor {
     this.opensSuccessor = false;
   }
 
-  private leaveJobsOf({ identity }: ProcessorHandle): void {
+  /** By the living processors now, and by the next one when it starts. */
+  private haveJobsRescued({ identity }: ProcessorHandle): void {
     this.dead = [...this.dead, identity].slice(-MOST_DEAD);
     for (const handle of this.handles) if (handle.state !== 'stopping') handle.rescueOrphans(identity);
   }

@@ -8,7 +8,7 @@ import type { AuthParts } from './sign-in';
 import { exchangeToken, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
 
 /**
- * Guards pages that show addresses, arguments or contents.
+ * Guards pages that show addresses, arguments or contents, and questions whose answer only an operator may give.
  * @throws ProblemError 403 unless the visitor is an operator.
  */
 export function assertOperator(ctx: OpsContext): void {
@@ -31,7 +31,9 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
 }
 
 /**
- * Admits visitors who may see the pages, and only their own forms. It guards everything below /ops except the assets.
+ * Guards everything below /ops except the assets: who may read, who may change something, and that a form comes from the
+ * visitor's own page. A guest sees the sign-in only; a viewer reads; all other methods than GET and HEAD, and so every
+ * action on jobs, mails and processes, are an operator's.
  */
 export function authenticate(site: AuthParts): OpsMiddleware {
   const mode = accessMode(site.config);
@@ -60,10 +62,10 @@ export function authenticate(site: AuthParts): OpsMiddleware {
     }
     if (bears) setCookie(ctx, site.config, Sessions.formCookie(visitor));
     if (!reads) {
-      // A slow sender of a body must not occupy a request slot.
-      ctx.releaseSlot();
       if (visitor.role === 'viewer' && ctx.path !== SIGN_OUT && ctx.path !== SIGN_IN)
         throw localizedProblem(403, 'viewer');
+      // A slow sender of a body must not occupy a request slot.
+      ctx.releaseSlot();
       ctx.state.form = await readForm(ctx);
     }
     await next();
