@@ -13,6 +13,13 @@ const TAKE_OVER_TEST = ['test/job/processes/rescue.test.ts'];
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'who gives a job looks whether somebody has taken it',
+    file: 'lib/job/queue/dispatch.ts',
+    find: "if (states.includes('queued')) lookAfterOffers",
+    replace: "if (states.includes('expired')) lookAfterOffers",
+    killedBy: ['test/job/fetch/fleet.test.ts'],
+  },
+  {
     promise: 'a lone job wakes one processor',
     file: FETCHER,
     find: `blocking.send('blmove', [waiting, offered, 'RIGHT', 'LEFT', BLOCK_S])`,

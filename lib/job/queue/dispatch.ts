@@ -1,6 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { keyPrefix } from './keys';
+import { lookAfterOffers } from './offers';
 import { WAKE_LUA } from './queue-status';
 
 /** Limits of one script call, in bytes of records and in jobs, so that it never blocks Redis for long. */
@@ -92,7 +93,9 @@ export async function dispatchChunk(
     args.push(id, number, record, diedAt?.toString() ?? '');
   }
   const late = onLate && ((reply: unknown) => onLate(idsTaken(jobs, statesIn(reply))));
-  return statesIn(await SCRIPT.run(client, [...numbers.keys()].map(keyPrefix), args, limitMs, late));
+  const states = statesIn(await SCRIPT.run(client, [...numbers.keys()].map(keyPrefix), args, limitMs, late));
+  if (states.includes('queued')) lookAfterOffers(client, numbers.keys());
+  return states;
 }
 
 function statesIn(reply: unknown): Dispatched[] {

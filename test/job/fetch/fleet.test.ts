@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../../lib/core/redis';
 import { WorkerQueue } from '../../../lib/internals/bee-queue';
-import type { BeeConnection } from '../../../lib/job/fetch/consumer';
+import { type BeeConnection, Consumer } from '../../../lib/job/fetch/consumer';
 import { ClassLimits } from '../../../lib/job/fetch/fetch-call';
 import { Fetcher, strictOrder } from '../../../lib/job/fetch/fetcher';
 import { dispatch } from '../../../lib/job/queue/dispatch';
@@ -153,6 +153,47 @@ describe('the fetchers of several processes', () => {
     assert.equal((await readQueues(client, ['default']))[0]?.waiting, 1, 'it counts as waiting meanwhile');
     fetchers[0]?.resume();
     await runs(1);
+  });
+
+  it('hand on a job that was offered to one which does not move, without a poll', async () => {
+    const options = { redisUrl: stage.server.url, weighted: false, budget: 1, limits: new ClassLimits() };
+    const ids: string[] = [];
+    const consumer = new Consumer({
+      ...options,
+      queues: [{ name: 'default', weight: 1 }],
+      stallInterval: 30_000,
+      pollMs: 3_600_000,
+      handler: async ({ id }) => {
+        ids.push(id);
+        return { outcome: { op: 'discard', markers: '' }, recorded: () => undefined };
+      },
+      onStalled: () => undefined,
+      onError: (error) => assert.fail(error),
+    });
+    // The first that waits is the first that is offered a job: a frozen process waits as this connection does.
+    const frozen = await connectBee(stage.server.url);
+    const offer = () => frozen.send('blmove', ['bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT', 0]);
+    let taken = offer();
+    await allWait(1);
+    await consumer.start();
+    for (let n = 0; n < 3; n++) {
+      await allWait(2);
+      const begun = performance.now();
+      await enqueue(`job-${n}`);
+      assert.equal(await taken, `job-${n}`);
+      await until('it has run', () => ids.length === n + 1, { everyMs: 5 });
+      const tookMs = performance.now() - begun;
+      assert.ok(tookMs < 1000, `after ${tookMs} ms, as by a poll`);
+      // The consumer waits since before; this one becomes the first again when that has run the next job.
+      await allWait(1);
+      taken = offer();
+      await allWait(2);
+      await enqueue(`between-${n}`);
+      await until('that has run', () => ids.length > n + 1);
+      ids.splice(ids.indexOf(`between-${n}`), 1);
+    }
+    consumer.close();
+    frozen.end();
   });
 
   it('leave a paused queue alone after one look, and keep what was offered from it', async () => {
