@@ -31,6 +31,7 @@ its top level. Code may also come by standard input.`;
 const DB = `  migrate   bring the database up to date
   rollback  take the last batch of migrations back
   status    list the migrations; exit code 1 when one is pending
+  separate  take Catamount's migrations out of knex_migrations, where releases before catamount_migrations kept them
   make NAME write a new migration (the same as generate migration NAME)
   seed      run the functions that the files of seeds/ default-export, in the order of their names
   reset     take all migrations back, run them again, and seed; in production only with --force
@@ -59,7 +60,7 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
   {
     ...app,
     name: 'db',
-    summary: 'migrate, rollback, status, make, seed or reset',
+    summary: 'migrate, rollback, status, separate, make, seed or reset',
     usage: 'COMMAND',
     details: DB,
     run: db,

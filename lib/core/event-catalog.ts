@@ -90,7 +90,7 @@ const CATALOG: Catalog = {
       `pools of ${pluralize(e.trees, 'tree')} come to ${e.planned} connections in a deploy, Postgres allows ${e.allowed}: lower DATABASE_POOL`,
   ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
-  'migration.done': info((e) => `${e.direction === 'up' ? 'applied' : 'rolled back'} migration ${e.name}`),
+  'migration.done': info((e) => `${e.did} migration ${e.name}`),
   'embedded.started': debug((e) =>
     e.adopted
       ? `found embedded ${e.server} running (pid ${e.pid})`

@@ -29,7 +29,10 @@ export interface EventMap {
   'service.lost': { readonly service: Service; readonly cause: string };
   /** The service answers again. */
   'service.restored': { readonly service: Service; readonly outageMs: number };
-  'migration.done': { readonly name: string; readonly direction: 'up' | 'down' };
+  'migration.done': {
+    readonly name: string;
+    readonly did: 'applied' | 'rolled back' | 'took over from knex_migrations the';
+  };
   /** All trees together may open more connections while they are deployed than Postgres allows. */
   'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
   'database.error': { readonly error: Error };

@@ -1,101 +1,191 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import type { Knex } from 'knex';
-import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
+import { type ImportFile, withoutExtension } from '../core/load-classes';
+import {
+  APP_TABLE,
+  importMigration,
+  type MigrationFile,
+  type Migrations,
+  migrationFiles,
+  OUR_TABLE,
+  tableExists,
+} from './migrations';
 
-const TABLE = 'knex_migrations';
+/** Receives the names of Catamount's migrations that were found in the app's table, once they stand in their own. */
+type OnAdopted = (names: readonly string[]) => void;
 
-interface MigrationFile {
-  readonly name: string;
-  readonly file: string;
+/** Migrations that are kept in one table. */
+interface History {
+  readonly table: string;
+  readonly files: readonly MigrationFile[];
+  readonly importFile: ImportFile | undefined;
 }
 
-/**
- * Migrations of several folders as one history. Names are stored without their extension, so that a database migrated
- * from TypeScript and one migrated from the build have the same names. A missing folder has no migrations.
- */
-export class MigrationFolders implements Knex.MigrationSource<MigrationFile> {
-  constructor(
-    private readonly folders: readonly string[],
-    private readonly importFile?: ImportFile,
-  ) {}
+/** What knex asks of a history whose table has these names. */
+class HistorySource implements Knex.MigrationSource<MigrationFile> {
+  private readonly stored: ReadonlyMap<string, string>;
+  private readonly keepsExtensions: boolean;
 
-  async getMigrations(): Promise<MigrationFile[]> {
-    return this.folders
-      .filter((folder) => fs.existsSync(folder))
-      .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
-      .filter((file) => /\.[cm]?[jt]s$/.test(file) && !/\.d\.[cm]?ts$/.test(file))
-      .map((file) => ({ name: path.basename(withoutExtension(file)), file }))
-      .sort((a, b) => (a.name < b.name ? -1 : 1));
+  /** @param remnants names in the table that are nobody's migrations: they have nothing to do, and nothing to take back. */
+  constructor(
+    private readonly history: History,
+    stored: readonly string[],
+    private readonly remnants: readonly string[] = [],
+  ) {
+    this.stored = new Map(stored.map((name) => [withoutExtension(name), name]));
+    this.keepsExtensions = stored.some((name) => withoutExtension(name) !== name);
   }
 
-  getMigrationName(migration: MigrationFile): string {
-    return migration.name;
+  async getMigrations(): Promise<MigrationFile[]> {
+    const remnants = this.remnants.map((name) => ({ name, file: '' }));
+    return [...this.history.files, ...remnants].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
+
+  /** An app that comes with a history of knex's own has names with extensions in it, and knex goes on with that. */
+  getMigrationName({ name, file }: MigrationFile): string {
+    const own = this.keepsExtensions ? `${name}${/\.\w+$/.exec(file)?.[0] ?? ''}` : name;
+    return this.stored.get(name) ?? own;
   }
 
   async getMigration(migration: MigrationFile): Promise<Knex.Migration> {
-    return (await importExports(migration.file, this.importFile)) as Knex.Migration;
+    const nothing = async () => undefined;
+    return migration.file === '' ? { up: nothing, down: nothing } : importMigration(migration, this.history.importFile);
   }
 }
 
-function settings(folders: readonly string[], importFile?: ImportFile): Knex.MigratorConfig {
-  return { migrationSource: new MigrationFolders(folders, importFile), tableName: TABLE };
+/** Catamount's first, since the app's may refer to its tables. */
+function historiesOf({ ours, apps, importFile }: Migrations): History[] {
+  const histories = [{ table: OUR_TABLE, files: migrationFiles(ours), importFile: undefined }];
+  return apps === null ? histories : [...histories, { table: APP_TABLE, files: migrationFiles(apps), importFile }];
 }
 
 /**
- * Runs all pending migrations.
+ * Runs all pending migrations: Catamount's, then the app's.
  * @returns the names of those that ran, in order.
  * @throws knex's MigrationLocked while another process migrates.
  */
-export async function migrateUp(knex: Knex, folders: readonly string[], importFile?: ImportFile): Promise<string[]> {
-  await makeTables(knex, folders);
-  // A platform that goes back to an older release runs its migrations: those that only the newer one has stay applied.
-  const config = { ...settings(folders, importFile), disableMigrationsListValidation: true };
-  const [, names] = (await knex.migrate.latest(config)) as [number, string[]];
-  return names;
+export async function migrateUp(knex: Knex, migrations: Migrations, onAdopted?: OnAdopted): Promise<string[]> {
+  await makeTables(knex, migrations, onAdopted);
+  const histories = historiesOf(migrations);
+  const ran: string[] = [];
+  // One run has one number in both tables, so that it can be taken back as one.
+  let batch: number | undefined;
+  for (const history of histories) {
+    const [, names] = (await knex.migrate.latest({
+      tableName: history.table,
+      migrationSource: new HistorySource(history, await knex(history.table).pluck('name')),
+      // A platform that goes back to an older release runs its migrations: those that only the newer one has stay applied.
+      disableMigrationsListValidation: true,
+      beforeAll: async (trx) => {
+        batch ??= Math.max(...(await lastBatches(trx, histories))) + 1;
+      },
+      afterAll: async (trx) => {
+        const last = trx(history.table).max('batch');
+        await trx(history.table).where('batch', last).update({ batch });
+      },
+    })) as [number, string[]];
+    ran.push(...names.map(withoutExtension));
+  }
+  return ran;
 }
 
-/** Rolls back the last batch, or all of them. @returns the names rolled back. */
+/** Takes the last run of migrations back, or all of them; the app's first. @returns the names, in order. */
 export async function migrateDown(
   knex: Knex,
-  folders: readonly string[],
-  all = false,
-  importFile?: ImportFile,
+  migrations: Migrations,
+  { all = false, onAdopted }: { readonly all?: boolean; readonly onAdopted?: OnAdopted } = {},
 ): Promise<string[]> {
-  await makeTables(knex, folders);
-  const [, names] = (await knex.migrate.rollback(settings(folders, importFile), all)) as [number, string[]];
-  return names;
+  await makeTables(knex, migrations, onAdopted);
+  const histories = historiesOf(migrations);
+  const batches = await lastBatches(knex, histories);
+  const last = Math.max(...batches);
+  const ours = new Set(migrationFiles(migrations.ours).map(({ name }) => name));
+  const remains = await tableExists(knex, APP_TABLE);
+  const undone: string[] = [];
+  for (const [n, history] of [...histories.entries()].reverse()) {
+    if (!all && batches[n] !== last) continue;
+    const stored: string[] = await knex(history.table).pluck('name');
+    const isApps = history.table === APP_TABLE;
+    const [, names] = (await knex.migrate.rollback(
+      {
+        tableName: history.table,
+        migrationSource: new HistorySource(history, stored, isApps ? stored.filter((name) => ours.has(name)) : []),
+        // What an older release finds in the app's table is true again.
+        afterEach: async (trx, [migration]) => {
+          if (isApps || !remains) return;
+          await trx(APP_TABLE)
+            .where({ name: (migration as MigrationFile).name })
+            .delete();
+        },
+      },
+      all,
+    )) as [number, string[]];
+    undone.push(...names.filter((name) => !isApps || !ours.has(name)).map(withoutExtension));
+  }
+  return undone;
+}
+
+/**
+ * Takes Catamount's names out of the app's table, where releases before the table of their own look for them. knex's own
+ * command, which knows the app's files only, works there afterwards; those releases take all of Catamount's for pending.
+ * @returns the names that stood there.
+ */
+export async function separateHistories(knex: Knex, migrations: Migrations, onAdopted?: OnAdopted): Promise<string[]> {
+  await makeTables(knex, migrations, onAdopted);
+  if (!(await tableExists(knex, APP_TABLE))) return [];
+  return knex.transaction(async (trx) => {
+    await lockAppTable(trx);
+    const names = migrationFiles(migrations.ours).map(({ name }) => name);
+    const rows: { name: string }[] = await trx(APP_TABLE).whereIn('name', names).delete().returning('name');
+    return rows.map(({ name }) => name).sort();
+  });
 }
 
 /**
  * Creates knex's tables under a lock of ours, since knex creates its own lock table without one: when two processes
  * migrate a new database at once, both may fail and leave a second row in it, which blocks all migrations for good.
  */
-async function makeTables(knex: Knex, folders: readonly string[]): Promise<void> {
-  await knex.transaction(async (trx) => {
+async function makeTables(knex: Knex, migrations: Migrations, onAdopted: OnAdopted = () => undefined): Promise<void> {
+  const adopted = await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");
-    await trx.migrate.currentVersion(settings(folders));
+    for (const history of historiesOf(migrations)) {
+      const migrationSource = new HistorySource(history, []);
+      await trx.migrate.currentVersion({ tableName: history.table, migrationSource });
+    }
+    const [known] = await trx(OUR_TABLE).limit(1);
+    return known === undefined ? adopt(trx, migrations) : [];
   });
+  if (adopted.length > 0) onAdopted(adopted);
 }
 
 /**
- * Lists all migrations, and whether they have run. Unlike knex's `list` it creates no tables: this may run in several
- * processes beside a `migrateUp`.
+ * Copies Catamount's rows from the app's table, where releases before the table of their own kept them. They stay there,
+ * too: a platform that goes back to such a release runs its migrations, which would else create all tables again.
  */
-export async function migrationStates(
-  knex: Knex,
-  folders: readonly string[],
-): Promise<{ readonly name: string; readonly done: boolean }[]> {
-  const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
-    'select to_regclass(?) is not null as there',
-    [TABLE],
-  );
-  const done = new Set<string>(rows[0]?.there ? await knex(TABLE).pluck('name') : []);
-  const files = await new MigrationFolders(folders).getMigrations();
-  return files.map(({ name }) => ({ name, done: done.has(name) }));
+async function adopt(trx: Knex.Transaction, { ours }: Migrations): Promise<string[]> {
+  if (!(await tableExists(trx, APP_TABLE))) return [];
+  await lockAppTable(trx);
+  const names = migrationFiles(ours).map(({ name }) => name);
+  const rows: { name: string }[] = await trx(APP_TABLE)
+    .whereIn('name', names)
+    .orderBy('id')
+    .select('name', 'batch', 'migration_time');
+  if (rows.length > 0) await trx(OUR_TABLE).insert(rows);
+  return rows.map(({ name }) => name);
 }
 
-/** Returns the names of the migrations that have not run yet. */
-export async function pendingMigrations(knex: Knex, folders: readonly string[]): Promise<string[]> {
-  return (await migrationStates(knex, folders)).filter(({ done }) => !done).map(({ name }) => name);
+/** Waits for another process that migrates by the app's table. @throws Error when it does so in several transactions. */
+async function lockAppTable(trx: Knex.Transaction): Promise<void> {
+  const table = `${APP_TABLE}_lock`;
+  if (!(await tableExists(trx, table))) return;
+  const rows: { is_locked: number }[] = await trx(table).select('is_locked').forUpdate();
+  if (rows.some(({ is_locked }) => is_locked !== 0)) throw new Error(`${table}: migration table is already locked`);
+}
+
+function lastBatches(knex: Knex, histories: readonly History[]): Promise<number[]> {
+  return Promise.all(
+    histories.map(async ({ table }) => {
+      const [row] = await knex(table).max<{ last: number | null }[]>('batch as last');
+      return row?.last ?? 0;
+    }),
+  );
 }

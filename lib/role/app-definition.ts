@@ -1,6 +1,7 @@
 import path from 'node:path';
 import { UserError } from '../core/errors';
 import type { EventMap, EventName, Events } from '../core/events';
+import type { Migrations } from '../model/migrations';
 import { toError } from '../support/async';
 import type { AppDefinition, AppOptions } from './app-options';
 
@@ -24,7 +25,7 @@ export function defineApp(options: AppOptions): AppDefinition {
     jobsDir: folder(options.jobs, 'jobs'),
     jobSetup: options.jobSetup,
     modelsDir: folder(options.models, 'models'),
-    migrationsDir: folder(options.migrations, 'migrations'),
+    migrationsDir: options.migrations === false ? false : folder(options.migrations, 'migrations'),
     mailersDir: folder(options.mailers, 'mailers'),
     previewsDir: folder(options.previews, path.join(options.mailers ?? 'mailers', 'previews')),
     mailSetup: options.mailSetup,
@@ -79,8 +80,8 @@ export function callHooks(hooks: Hooks, events: Events): void {
   }
 }
 
-/** Our tables first, then the app's. They share one history: migrations are identified by name. */
-export function migrationFolders(app: AppDefinition): string[] {
+/** @returns the folders of migrations: Catamount's and the app's, each a history of its own. */
+export function migrationsOf({ migrationsDir, importFile }: AppDefinition): Migrations {
   const ours = ['job', 'mailer', 'ops'].map((part) => path.join(__dirname, '..', part, 'migrations'));
-  return [...ours, app.migrationsDir];
+  return { ours, apps: migrationsDir === false ? null : [migrationsDir], importFile };
 }

@@ -37,8 +37,8 @@ export interface AppOptions {
   readonly jobSetup?: () => Promise<{ readonly default: JobSetup }>;
   /** Models that jobs accept as arguments, subfolders included. Default `models`. */
   readonly models?: string;
-  /** Knex migrations. Default `migrations`. */
-  readonly migrations?: string;
+  /** Knex migrations. Default `migrations`. false: a tool of the app's own runs them, and Catamount runs its own only. */
+  readonly migrations?: string | false;
   /** One mailer per file: `deliverLater` stores a mail with the name of its mailer. Default `mailers`. */
   readonly mailers?: string;
   /** Previews for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers. */
@@ -79,7 +79,7 @@ export interface AppDefinition extends Pick<AppOptions, 'koa' | 'server' | 'work
   readonly jobsDir: string;
   readonly jobSetup: (() => Promise<{ readonly default: JobSetup }>) | undefined;
   readonly modelsDir: string;
-  readonly migrationsDir: string;
+  readonly migrationsDir: string | false;
   readonly mailersDir: string;
   readonly previewsDir: string;
   readonly mailSetup: (() => Promise<{ readonly default: MailSetup }>) | undefined;

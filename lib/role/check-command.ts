@@ -2,10 +2,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import { pendingMigrations } from '../model/migrator';
+import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
 import { pluralize } from '../support/text';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import { type AppDefinition, migrationsOf } from './app-definition';
 import { checkApp } from './check';
 import type { Finding } from './findings';
 import { loadRoutes } from './load-setup';
@@ -48,7 +48,7 @@ export async function runCheckCommand(
 }
 
 function pendingIn(app: AppDefinition, config: Config): Promise<string[]> {
-  return withDatabase(config, 'they need Postgres', ({ knex }) => pendingMigrations(knex, migrationFolders(app)));
+  return withDatabase(config, 'they need Postgres', ({ knex }) => pendingMigrations(knex, migrationsOf(app)));
 }
 
 function parsed(args: readonly string[]) {

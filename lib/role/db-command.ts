@@ -4,14 +4,15 @@ import { parseArgs } from 'node:util';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Database } from '../model/database';
-import { migrateDown, migrateUp, migrationStates } from '../model/migrator';
+import { APP_TABLE, migrationStates, OUR_TABLE } from '../model/migrations';
+import { migrateDown, migrateUp, separateHistories } from '../model/migrator';
 import { toError } from '../support/async';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 import { mainOf } from './script';
 import { withDatabase } from './server-connections';
 
-const USAGE = 'catamount db migrate | rollback | status | seed | reset [--force]';
+const USAGE = 'catamount db migrate | rollback | status | separate | seed | reset [--force]';
 
 /**
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
@@ -35,7 +36,7 @@ export async function runDbCommand(
   process.exit(process.exitCode ?? EXIT.ok);
 }
 
-const COMMANDS = ['migrate', 'rollback', 'status', 'seed', 'reset'] as const;
+const COMMANDS = ['migrate', 'rollback', 'status', 'separate', 'seed', 'reset'] as const;
 type DbCommand = (typeof COMMANDS)[number];
 
 async function migrated(
@@ -43,15 +44,19 @@ async function migrated(
   { knex }: Database,
   command: Exclude<DbCommand, 'seed'>,
 ): Promise<readonly string[]> {
-  const folders = migrationFolders(app);
+  const migrations = migrationsOf(app);
   if (command === 'status') {
-    const states = await migrationStates(knex, folders);
+    const states = await migrationStates(knex, migrations);
     if (states.some(({ done }) => !done)) process.exitCode = EXIT.failed;
     return states.map(({ name, done }) => `${done ? 'done   ' : 'pending'} ${name}`);
   }
-  const down = command === 'migrate' ? [] : await migrateDown(knex, folders, command === 'reset', app.importFile);
-  const up = command === 'rollback' ? [] : await migrateUp(knex, folders, app.importFile);
-  const lines = [...down.map((name) => `rolled back ${name}`), ...up.map((name) => `migrated ${name}`)];
+  const lines: string[] = [];
+  const add = (did: string, names: readonly string[]) => void lines.push(...names.map((name) => `${did} ${name}`));
+  const onAdopted = (names: readonly string[]) => add(`took over into ${OUR_TABLE}`, names);
+  if (command === 'separate') add(`removed from ${APP_TABLE}`, await separateHistories(knex, migrations, onAdopted));
+  if (command === 'rollback' || command === 'reset')
+    add('rolled back', await migrateDown(knex, migrations, { all: command === 'reset', onAdopted }));
+  if (command === 'migrate' || command === 'reset') add('migrated', await migrateUp(knex, migrations, onAdopted));
   return lines.length === 0 ? ['There was nothing to do.'] : lines;
 }
 

@@ -2,9 +2,9 @@ import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
 import { type Database, readAllowedConnections } from '../model/database';
-import { pendingMigrations } from '../model/migrator';
+import { pendingMigrations } from '../model/migrations';
 import { TreeDirectory } from '../tree/tree-directory';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import { type AppDefinition, migrationsOf } from './app-definition';
 
 /** Warns when the pools of all trees, old and new ones side by side, may open more connections than Postgres allows. */
 export async function warnOfPlannedConnections(sources: {
@@ -34,7 +34,7 @@ export async function warnOfPendingMigrations(
   app: AppDefinition,
   { database, events }: { readonly database: Pick<Database, 'knex'>; readonly events: Events },
 ): Promise<void> {
-  const names = await pendingMigrations(database.knex, migrationFolders(app)).catch(() => []);
+  const names = await pendingMigrations(database.knex, migrationsOf(app)).catch(() => []);
   if (names.length === 0) return;
   const message = `${names.length} migrations have not run: ${names.join(', ')}. Run: node dist/server.js migrate`;
   events.emit('process.warning', { message });

@@ -4,9 +4,9 @@ import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
-import { pendingMigrations } from '../model/migrator';
+import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 
 /**
@@ -71,7 +71,7 @@ async function findingsOfServers(
   { database, redis }: AppConnection,
 ): Promise<string[]> {
   const found: string[] = [];
-  for (const name of await pendingMigrations(database.knex, migrationFolders(app))) {
+  for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(`The migration ${name} has not run: run catamount migrate.`);
   }
   // During a deploy the old tree and the new one run side by side.

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { refusesWrites } from '../job/outbox/table';
-import { pendingMigrations } from '../model/migrator';
+import { type Migrations, pendingMigrations } from '../model/migrations';
 import { CachedProbe } from '../support/cached-probe';
 import { pluralize } from '../support/text';
 
@@ -13,7 +13,7 @@ export const WRITES_REFUSED = 'Postgres refuses writes: it is a standby, or set 
 
 interface FirstReadinessOptions {
   readonly knex: Knex;
-  readonly migrationFolders: readonly string[];
+  readonly migrations: Migrations;
   /** true: pending migrations do not matter (`--allow-pending`). */
   readonly allowPending: boolean;
   /** true once a job processor of this tree has booted, or where it has none. */
@@ -31,9 +31,9 @@ export class FirstReadiness {
   private readonly readOnly: CachedProbe<boolean>;
 
   constructor(private readonly options: FirstReadinessOptions) {
-    const { knex, migrationFolders } = options;
+    const { knex, migrations } = options;
     const probe = { freshMs: FRESH_MS };
-    this.pending = new CachedProbe(() => pendingMigrations(knex, migrationFolders), probe);
+    this.pending = new CachedProbe(() => pendingMigrations(knex, migrations), probe);
     this.readOnly = new CachedProbe(() => refusesWrites(knex), probe);
   }
 

@@ -4,7 +4,7 @@ import { CHILD_LOG_FD, openLog } from '../core/logging';
 import { Database } from '../model/database';
 import { migrateDown, migrateUp } from '../model/migrator';
 import { Deadline } from '../support/async';
-import { type AppDefinition, migrationFolders } from './app-definition';
+import { type AppDefinition, migrationsOf } from './app-definition';
 import { connectOrFail } from './server-connections';
 
 /** `migrate` runs pending migrations; `rollback` undoes the last batch. Both may run repeatedly or concurrently. */
@@ -27,11 +27,14 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   });
   try {
     await connectOrFail(database, 'Cannot migrate');
-    const folders = migrationFolders(app);
+    const onAdopted = (names: readonly string[]) => {
+      for (const name of names) events.emit('migration.done', { name, did: 'took over from knex_migrations the' });
+    };
+    const did = direction === 'up' ? 'applied' : 'rolled back';
     const names = await (direction === 'up'
-      ? migrateUp(database.knex, folders, app.importFile)
-      : migrateDown(database.knex, folders, false, app.importFile));
-    for (const name of names) events.emit('migration.done', { name, direction });
+      ? migrateUp(database.knex, migrationsOf(app), onAdopted)
+      : migrateDown(database.knex, migrationsOf(app), { onAdopted }));
+    for (const name of names) events.emit('migration.done', { name, did });
   } finally {
     await database.stop(Deadline.after(5000));
   }

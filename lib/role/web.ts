@@ -25,7 +25,7 @@ import type { Degradation } from '../web/middleware';
 import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
-import { type AppDefinition, migrationFolders, type RouteEnvironment } from './app-definition';
+import { type AppDefinition, migrationsOf, type RouteEnvironment } from './app-definition';
 import { FirstReadiness, WRITES_REFUSED } from './first-readiness';
 import { appService, connectJobs, loadJobSetup, loadRoutes } from './load-setup';
 import { AppointedReporter } from './reporter';
@@ -117,7 +117,7 @@ export class WebRole implements DrainableServer {
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
         knex: this.database.knex,
-        migrationFolders: migrationFolders(app),
+        migrations: migrationsOf(app),
         allowPending: config.allowPending === true,
         jobsBooted: () => this.jobsBooted,
       });

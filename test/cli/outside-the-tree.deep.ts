@@ -82,6 +82,7 @@ describe('outside the tree', () => {
     assert.equal(before.code, 1);
     assert.match(before.stdout, /^pending 20260101000000_create_entries$/m);
     assert.equal(await hasTable('knex_migrations'), false);
+    assert.equal(await hasTable('catamount_migrations'), false);
     const migrated = await run('db', 'migrate');
     assert.deepEqual([migrated.code, migrated.stderr], [0, '']);
     assert.match(migrated.stdout, /^migrated 20260101000000_create_entries$/m);

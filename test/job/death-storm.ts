@@ -13,6 +13,7 @@ import { connectTransactions, transaction } from '../../lib/model/transaction';
 import { connectJobs } from '../../lib/role/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { dice } from '../support/dice';
+import { migrationsIn } from '../support/migrations';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
@@ -73,7 +74,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
       await postgres.start();
       const events = new Events();
       database = new Database(postgres.url, { production: false, events, poolMax: 4 });
-      await migrateUp(database.knex, [path.resolve(__dirname, '../../lib/job/migrations')]);
+      await migrateUp(database.knex, migrationsIn(['lib/job/migrations']));
       redis = new Redis(redisServer.url, events);
       await redis.start();
       await until('Redis is connected', () => redis.client.isReady);

@@ -1,5 +1,4 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import type { Draft } from '../../lib/mailer/compose/draft';
 import type { Receipt } from '../../lib/mailer/definition/mail-types';
@@ -8,6 +7,7 @@ import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Database } from '../../lib/model/database';
 import { migrateDown, migrateUp } from '../../lib/model/migrator';
 import { Deadline } from '../../lib/support/async';
+import { migrationsIn } from '../support/migrations';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 import { LONG_MS } from './stage';
@@ -199,7 +199,7 @@ describe('DeliveryRecord', () => {
     const own = await createDatabase();
     const database = new Database(own.url, { production: false, events: new Events() });
     opened.push(database);
-    const folders = [path.resolve(__dirname, '../../lib/mailer/migrations')];
+    const folders = migrationsIn(['lib/mailer/migrations']);
     const names = await migrateUp(database.knex, folders);
     assert.deepEqual(names.slice(0, 2), [
       '20261125000002_create_mail_deliveries',

@@ -3,15 +3,21 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
-import { MigrationFolders, migrateDown, migrateUp, pendingMigrations } from '../../lib/model/migrator';
+import { type Migrations, migrationFiles, pendingMigrations } from '../../lib/model/migrations';
+import { migrateDown, migrateUp } from '../../lib/model/migrator';
 import { Deadline } from '../../lib/support/async';
+import { migrationsIn } from '../support/migrations';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 
-const ROOT = path.resolve(__dirname, '../..');
-const FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']
-  .map((folder) => path.join(ROOT, folder))
-  .filter((folder) => fs.existsSync(folder));
+const _ROOT = path.resolve(__dirname, '../..');
+const BOTH = migrationsIn(['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']);
+const { ours: OURS, apps: APPS } = BOTH;
+const OUR_NAMES = migrationFiles(OURS).map(({ name }) => name);
+const APP_NAMES = migrationFiles(APPS ?? []).map(({ name }) => name);
+const ALL = [...OUR_NAMES, ...APP_NAMES];
+
+const apps = (...folders: readonly string[]): Migrations => ({ ours: [], apps: folders });
 
 describe('migrator', () => {
   let created: TestDatabase;
@@ -29,29 +35,28 @@ describe('migrator', () => {
   const schema = () =>
     created.query(
       `select table_name, column_name, data_type, is_nullable from information_schema.columns
-       where table_schema = 'public' and table_name not like 'knex%' order by 1, 2`,
+       where table_schema = 'public' and table_name not like '%migrations%' order by 1, 2`,
     );
 
   it('takes all of ours up, down, and up again to the same schema', async () => {
-    const all = (await new MigrationFolders(FOLDERS).getMigrations()).map(({ name }) => name);
-    assert.ok(all.includes('20261125000003_create_users'));
-    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), all);
+    assert.ok(ALL.includes('20261125000003_create_users'));
+    assert.deepEqual(await pendingMigrations(database.knex, BOTH), ALL);
 
-    assert.deepEqual(await migrateUp(database.knex, FOLDERS), all);
+    assert.deepEqual(await migrateUp(database.knex, BOTH), ALL);
     const first = await schema();
-    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), []);
-    assert.deepEqual(await migrateUp(database.knex, FOLDERS), []);
+    assert.deepEqual(await pendingMigrations(database.knex, BOTH), []);
+    assert.deepEqual(await migrateUp(database.knex, BOTH), []);
 
-    assert.deepEqual(await migrateDown(database.knex, FOLDERS), [...all].reverse());
+    assert.deepEqual(await migrateDown(database.knex, BOTH), [...ALL].reverse());
     assert.deepEqual(await schema(), []);
-    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), all);
+    assert.deepEqual(await pendingMigrations(database.knex, BOTH), ALL);
 
-    await migrateUp(database.knex, FOLDERS);
+    await migrateUp(database.knex, BOTH);
     assert.deepEqual(await schema(), first);
   });
 
   it('takes a folder that is missing for an empty one: an app may have no migrations', async () => {
-    assert.deepEqual(await migrateUp(database.knex, [path.join(tempFolder('none'), 'migrations')]), []);
+    assert.deepEqual(await migrateUp(database.knex, apps(path.join(tempFolder('none'), 'migrations'))), []);
   });
 
   it('is one history over several folders, in order of name, whatever the extension', async () => {
@@ -63,14 +68,14 @@ describe('migrator', () => {
     fs.writeFileSync(path.join(two, '1_first.js'), migration('first'));
     fs.writeFileSync(path.join(two, '1_first.d.ts'), '');
     fs.writeFileSync(path.join(two, '1_first.js.map'), '');
-    assert.deepEqual(await migrateUp(database.knex, [one, two]), ['1_first', '2_second']);
+    assert.deepEqual(await migrateUp(database.knex, apps(one, two)), ['1_first', '2_second']);
 
     // The same migrations from the build, and a new one.
     fs.renameSync(path.join(one, '2_second.js'), path.join(one, '2_second.ts'));
     fs.writeFileSync(path.join(two, '3_third.js'), migration('third'));
-    assert.deepEqual(await migrateUp(database.knex, [one, two]), ['3_third']);
-    assert.deepEqual(await migrateDown(database.knex, [one, two]), ['3_third']);
-    assert.deepEqual(await migrateDown(database.knex, [one, two], true), ['2_second', '1_first']);
+    assert.deepEqual(await migrateUp(database.knex, apps(one, two)), ['3_third']);
+    assert.deepEqual(await migrateDown(database.knex, apps(one, two)), ['3_third']);
+    assert.deepEqual(await migrateDown(database.knex, apps(one, two), { all: true }), ['2_second', '1_first']);
   });
 
   it('goes on from a history with migrations that only a newer release has, but takes none of those back', async () => {
@@ -78,10 +83,10 @@ describe('migrator', () => {
     const migration = 'exports.up = async () => undefined; exports.down = async () => undefined;';
     fs.writeFileSync(path.join(older, '20240101_first.js'), migration);
     fs.writeFileSync(path.join(newer, '20240102_second.js'), migration);
-    await migrateUp(database.knex, [older, newer]);
+    await migrateUp(database.knex, apps(older, newer));
     fs.writeFileSync(path.join(older, '20240103_third.js'), migration);
-    assert.deepEqual(await migrateUp(database.knex, [older]), ['20240103_third']);
-    await assert.rejects(migrateDown(database.knex, [older], true), /20240102_second/);
+    assert.deepEqual(await migrateUp(database.knex, apps(older)), ['20240103_third']);
+    await assert.rejects(migrateDown(database.knex, apps(older), { all: true }), /20240102_second/);
   });
 
   it('keeps nothing of a migration that fails', async () => {
@@ -91,9 +96,9 @@ describe('migrator', () => {
       `exports.up = async (knex) => { await knex.raw('create table half ()'); await knex.raw('nonsense'); };
        exports.down = async () => {};`,
     );
-    await assert.rejects(migrateUp(database.knex, [folder]), /nonsense/);
+    await assert.rejects(migrateUp(database.knex, apps(folder)), /nonsense/);
     assert.deepEqual(await schema(), []);
-    assert.deepEqual(await pendingMigrations(database.knex, [folder]), ['1_bad']);
+    assert.deepEqual(await pendingMigrations(database.knex, apps(folder)), ['1_bad']);
   });
 
   it('runs once when several processes migrate at the same time, and locks nobody out for good', async () => {
@@ -101,12 +106,13 @@ describe('migrator', () => {
       { length: 5 },
       () => new Database(created.url, { production: false, events: new Events(), poolMax: 1 }),
     );
-    const outcomes = await Promise.allSettled(others.map(({ knex }) => migrateUp(knex, FOLDERS)));
+    const outcomes = await Promise.allSettled(others.map(({ knex }) => migrateUp(knex, BOTH)));
     await Promise.all(others.map((other) => other.stop(Deadline.after(30_000))));
     for (const outcome of outcomes) if (outcome.status === 'rejected') assert.match(`${outcome.reason}`, /lock/i);
     assert.ok(outcomes.some(({ status }) => status === 'fulfilled'));
-    assert.deepEqual(await pendingMigrations(database.knex, FOLDERS), []);
-    assert.deepEqual(await created.query('select count(*)::int as count from knex_migrations_lock'), [{ count: 1 }]);
-    assert.deepEqual(await migrateUp(database.knex, FOLDERS), []);
+    assert.deepEqual(await pendingMigrations(database.knex, BOTH), []);
+    for (const table of ['catamount_migrations_lock', 'knex_migrations_lock'])
+      assert.deepEqual(await created.query(`select count(*)::int as count from ${table}`), [{ count: 1 }]);
+    assert.deepEqual(await migrateUp(database.knex, BOTH), []);
   });
 });

@@ -115,6 +115,21 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/role/release.deep.ts'],
   },
   {
+    promise: "an older release finds Catamount's migrations where it kept them",
+    file: 'lib/model/migrator.ts',
+    find: 'if (rows.length > 0) await trx(OUR_TABLE).insert(rows);',
+    replace:
+      'if (rows.length > 0) await trx(OUR_TABLE).insert(rows);\n  await trx(APP_TABLE).whereIn("name", names).delete();',
+    killedBy: ['test/model/adoption.test.ts'],
+  },
+  {
+    promise: 'what an older release is migrating at this moment is taken over as well',
+    file: 'lib/model/migrator.ts',
+    find: '  await lockAppTable(trx);\n  const names = migrationFiles(ours)',
+    replace: '  const names = migrationFiles(ours)',
+    killedBy: ['test/model/adoption.test.ts'],
+  },
+  {
     promise: 'two that migrate a new database side by side lock nobody out',
     file: 'lib/model/migrator.ts',
     find: `await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");`,

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Database } from '../../lib/model/database';
 import { migrateUp } from '../../lib/model/migrator';
 import { FirstReadiness } from '../../lib/role/first-readiness';
 import { Deadline } from '../../lib/support/async';
+import { migrationsIn } from '../support/migrations';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 
-const FOLDERS = ['job', 'mailer', 'ops'].map((part) => path.resolve(__dirname, '../../lib', part, 'migrations'));
+const MIGRATIONS = migrationsIn(['job', 'mailer', 'ops'].map((part) => `lib/${part}/migrations`));
 
 describe('the first readiness of a process', () => {
   let created: TestDatabase;
@@ -25,7 +25,7 @@ describe('the first readiness of a process', () => {
   const readiness = (options: { allowPending?: boolean; jobsBooted?: () => boolean } = {}) =>
     new FirstReadiness({
       knex: database.knex,
-      migrationFolders: FOLDERS,
+      migrations: MIGRATIONS,
       allowPending: false,
       jobsBooted: () => true,
       ...options,
@@ -37,15 +37,16 @@ describe('the first readiness of a process', () => {
       (await first.reason()) ?? '',
       /^\d+ migrations have not run: \d+_\w+, .* and \d+ more\. Run catamount migrate, or start with --allow-pending\.$/,
     );
+    assert.equal(await database.knex.schema.hasTable('catamount_migrations'), false);
     assert.equal(await database.knex.schema.hasTable('knex_migrations'), false);
     assert.equal(await readiness({ allowPending: true }).reason(), undefined);
-    await migrateUp(database.knex, FOLDERS);
+    await migrateUp(database.knex, MIGRATIONS);
     await until('it is ready', async () => (await first.reason()) === undefined);
   });
 
   it('waits for a database that takes writes; one that refuses them later keeps nobody out', async () => {
     const name = new URL(created.url).pathname.slice(1);
-    await migrateUp(database.knex, FOLDERS);
+    await migrateUp(database.knex, MIGRATIONS);
     const served = readiness();
     assert.equal(await served.reason(), undefined);
     assert.equal(await served.refusesWrites(), false);
@@ -60,7 +61,7 @@ describe('the first readiness of a process', () => {
   });
 
   it('waits for a job processor to boot once', async () => {
-    await migrateUp(database.knex, FOLDERS);
+    await migrateUp(database.knex, MIGRATIONS);
     let booted = false;
     const first = readiness({ jobsBooted: () => booted });
     assert.match((await first.reason()) ?? '', /^The job processor has not booted since the start/);

@@ -7,9 +7,9 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
-const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations']
-  .flatMap((folder) => fs.readdirSync(path.resolve(__dirname, '../..', folder)))
-  .sort()
+/** Catamount's run first, then the app's. */
+const MIGRATIONS = [['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations'], ['migrations']]
+  .flatMap((folders) => folders.flatMap((folder) => fs.readdirSync(path.resolve(__dirname, '../..', folder))).sort())
   .map((file) => file.replace(/^\d+_|\.ts$/g, ''));
 
 describe('a release in production', () => {
@@ -58,7 +58,7 @@ describe('a release in production', () => {
   };
   const tables = async () => {
     const rows = await database.query<{ name: string }>(
-      `select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex%' order by 1`,
+      `select tablename as name from pg_tables where schemaname = 'public' and tablename not like '%migrations%' order by 1`,
     );
     return rows.map(({ name }) => name);
   };
@@ -105,6 +105,21 @@ describe('a release in production', () => {
       tree.linesMatching(({ json }) => json.level === 'warn'),
       [],
     );
+  });
+
+  it('migrate takes over once what an older release has migrated, and says so, also side by side', async () => {
+    await database.query(`
+      insert into knex_migrations (name, batch, migration_time) select name, batch, migration_time from catamount_migrations;
+      drop table catamount_migrations, catamount_migrations_lock`);
+    const both = await Promise.all([run('migrate'), run('migrate')]);
+    const text = both.map((each) => each.text).join('\n');
+    assert.deepEqual([both[0].code, both[1].code, ...both.flatMap(({ done }) => done)], [0, 0], text);
+    const told = [...text.matchAll(/took over from knex_migrations the migration \d+_(\w+)/g)].map(([, name]) => name);
+    assert.deepEqual(
+      told,
+      MIGRATIONS.filter((name) => name !== 'create_users'),
+    );
+    assert.deepEqual((await run('migrate')).text, '');
   });
 
   it('migrate says what is missing where no database is set', async () => {

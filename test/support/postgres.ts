@@ -3,6 +3,7 @@ import path from 'node:path';
 import createKnex from 'knex';
 import pg from 'pg';
 import { migrateUp } from '../../lib/model/migrator';
+import { migrationsIn } from './migrations';
 import { sharedPostgres } from './shared-servers';
 import { LANE } from './temp-folder';
 
@@ -64,7 +65,7 @@ async function makeTemplate(name: string, folders: readonly string[]): Promise<s
   const knex = createKnex({ client: 'pg', connection: await urlOf(name), pool: { min: 0, max: 1 } });
   try {
     const existing = folders.map((folder) => path.resolve(ROOT, folder)).filter((folder) => fs.existsSync(folder));
-    await migrateUp(knex, existing);
+    await migrateUp(knex, migrationsIn(existing));
   } finally {
     await knex.destroy();
   }

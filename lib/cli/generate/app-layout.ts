@@ -16,7 +16,8 @@ export interface AppLayout {
   readonly manifest: string;
   readonly jobs: string;
   readonly models: string;
-  readonly migrations: string;
+  /** false: the manifest says that a tool of the app's own migrates. */
+  readonly migrations: string | false;
   readonly mailers: string;
   readonly previews: string;
   readonly templates: string;
@@ -61,7 +62,7 @@ export function readLayout(folder: string): AppLayout {
     manifest: manifest.file,
     jobs: option('jobs', 'jobs'),
     models: option('models', 'models'),
-    migrations: option('migrations', 'migrations'),
+    migrations: !/\bmigrations:\s*false\b/.test(manifest.text) && option('migrations', 'migrations'),
     mailers,
     previews: option('previews', path.posix.join(path.posix.relative(root, mailers), 'previews')),
     templates: option('templates', 'mailers/templates'),

@@ -161,7 +161,7 @@ function planModel({ name, rest, now }: Request, layout: AppLayout): Plan {
   return {
     files: [
       source(layout, 'model', file, values),
-      migration(layout, `create_${table}`, fields, now),
+      ...(layout.migrations === false ? [] : [migration(layout, layout.migrations, `create_${table}`, fields, now)]),
       test(layout, 'model-test', 'models', kebab, values),
     ],
   };
@@ -176,7 +176,11 @@ function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
       EXIT.usage,
     );
   }
-  return { files: [migration(layout, snake, fields, now)] };
+  if (layout.migrations === false) {
+    const why = `${layout.manifest} says migrations: false, so a tool of the app's own writes and runs its migrations`;
+    throw new UserError(`${why}. Use that tool, or name a folder there.`, EXIT.usage);
+  }
+  return { files: [migration(layout, layout.migrations, snake, fields, now)] };
 }
 
 function planRoute({ name, rest }: Request, layout: AppLayout): Plan {
@@ -226,15 +230,20 @@ function changeOf(name: string, fields: readonly Field[]): Change {
   return { kind: 'other', table: '' };
 }
 
-function migration(layout: AppLayout, name: string, fields: readonly Field[], now: Date): GeneratedFile {
-  const file = join(layout.migrations, `${timeFor(layout, now)}_${name}`);
+function migration(
+  layout: AppLayout,
+  folder: string,
+  name: string,
+  fields: readonly Field[],
+  now: Date,
+): GeneratedFile {
+  const file = join(folder, `${timeFor(path.join(layout.folder, folder), now)}_${name}`);
   const values = { change: changeOf(name, fields), fields };
   return { ...source(layout, 'migration', file, values), untimed: name };
 }
 
 /** The time in the name of a new migration: now, or behind the last migration, since they run in the order of their names. */
-function timeFor({ folder, migrations }: AppLayout, now: Date): string {
-  const home = path.join(folder, migrations);
+function timeFor(home: string, now: Date): string {
   const times = (fs.existsSync(home) ? fs.readdirSync(home) : []).map((name) => Number(/^\d{14}(?=_)/.exec(name)?.[0]));
   const last = Math.max(0, ...times.filter((time) => !Number.isNaN(time)));
   return String(Math.max(Number(now.toISOString().replace(/\D/g, '').slice(0, 14)), last + 1));

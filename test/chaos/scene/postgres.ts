@@ -8,10 +8,11 @@ import pg from 'pg';
 import { postgresBinaries } from '../../../lib/embedded/find-binaries';
 import { freePort, postgresAnswers } from '../../../lib/embedded/server-process';
 import { migrateUp } from '../../../lib/model/migrator';
+import { migrationsIn } from '../../support/migrations';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
-const ROOT = path.resolve(__dirname, '../../..');
+const _ROOT = path.resolve(__dirname, '../../..');
 const MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
 /** Connections that the smallest managed plans allow to other users than the superuser. */
 const CONNECTIONS = 20;
@@ -60,10 +61,7 @@ export class ChaosPostgres {
     await made.administer(`create role ${APP_USER} login`, 'postgres');
     await made.administer(`create database ${DATABASE} owner ${APP_USER}`, 'postgres');
     const knex = createKnex({ client: 'pg', connection: made.urlBy(made.port), pool: { min: 0, max: 1 } });
-    await migrateUp(
-      knex,
-      MIGRATIONS.map((name) => path.join(ROOT, name)),
-    );
+    await migrateUp(knex, migrationsIn(MIGRATIONS));
     await knex.raw(NOTES);
     await knex.destroy();
     return made;

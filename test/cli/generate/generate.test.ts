@@ -177,6 +177,18 @@ describe('catamount generate', () => {
     assert.match(app.catamount('generate job tidy --queue slow'), /set JOB_QUEUES=default,mailer,slow\n$/);
   });
 
+  it('writes no migration where the app has a tool of its own for them', () => {
+    const app = new AppFolder(TS);
+    const manifest = fs.readFileSync(path.join(app.folder, 'app.ts'), 'utf8');
+    app.write('app.ts', manifest.replace('defineApp({', 'defineApp({ migrations: false,'));
+    assert.throws(
+      () => app.catamount('generate migration create_posts'),
+      /^UserError: app says migrations: false, so a tool of the app's own writes and runs its migrations\. Use that tool/,
+    );
+    app.catamount('generate model Post');
+    assert.deepEqual(app.files(), ['models/post.ts', 'test/models/post.test.ts']);
+  });
+
   it('says where it looked when the folder holds no app', () => {
     const app = new AppFolder(TS);
     fs.rmSync(path.join(app.folder, 'app.ts'));

@@ -4,6 +4,7 @@ import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
 import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
+import { migrationsIn } from '../../support/migrations';
 import { TransactionPooler } from '../../support/transaction-pooler';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
@@ -32,7 +33,11 @@ describe('a pooler in transaction mode', () => {
   });
 
   it('lets jobs run, and is found out although LISTEN succeeds', async () => {
-    assert.deepEqual(await migrateUp(database.knex, ['lib/job/migrations']), [], 'the migrator works through it');
+    assert.deepEqual(
+      await migrateUp(database.knex, migrationsIn(['lib/job/migrations'])),
+      [],
+      'the migrator works through it',
+    );
     const outbox = { echoMs: 50, pollMs: 20 };
     const processor = await system.processor([NoteJob], { database, tuning: { outbox } });
     await until('it is reported', () => system.eventsNamed('listen.deaf').length === 1);

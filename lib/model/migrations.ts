@@ -1,0 +1,74 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Knex } from 'knex';
+import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
+
+/** Keeps Catamount's own migrations, apart from those of the app. */
+export const OUR_TABLE = 'catamount_migrations';
+/** Keeps the app's: knex's own default, so that an app brings its history along. */
+export const APP_TABLE = 'knex_migrations';
+
+/** The folders of migrations, as absolute paths. A missing folder has no migrations. */
+export interface Migrations {
+  /** Catamount's own, kept in `OUR_TABLE`. */
+  readonly ours: readonly string[];
+  /** The app's, kept in `APP_TABLE`; null: the app has a migration tool of its own. */
+  readonly apps: readonly string[] | null;
+  /** Default: Node's own `import()`. */
+  readonly importFile?: ImportFile | undefined;
+}
+
+export interface MigrationFile {
+  /** Without extension, so that a database migrated from TypeScript and one migrated from the build have the same names. */
+  readonly name: string;
+  readonly file: string;
+}
+
+/** @returns the migrations of these folders as one history, in the order of their names. */
+export function migrationFiles(folders: readonly string[]): MigrationFile[] {
+  return folders
+    .filter((folder) => fs.existsSync(folder))
+    .flatMap((folder) => fs.readdirSync(folder).map((name) => path.join(folder, name)))
+    .filter((file) => /\.[cm]?[jt]s$/.test(file) && !/\.d\.[cm]?ts$/.test(file))
+    .map((file) => ({ name: path.basename(withoutExtension(file)), file }))
+    .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** @throws the error of loading it. */
+export async function importMigration({ file }: MigrationFile, importFile?: ImportFile): Promise<Knex.Migration> {
+  return (await importExports(file, importFile)) as Knex.Migration;
+}
+
+/** @returns true when the search path leads to a table of that name. */
+export async function tableExists(knex: Knex, table: string): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
+    'select to_regclass(?) is not null as there',
+    [table],
+  );
+  return rows[0]?.there === true;
+}
+
+/**
+ * Lists all migrations, Catamount's first, and whether they have run. Unlike knex's `list` it creates no tables: this may
+ * run in several processes beside a `migrateUp`. Until Catamount's have a table of their own, they stand in the app's.
+ */
+export async function migrationStates(
+  knex: Knex,
+  { ours, apps }: Migrations,
+): Promise<{ readonly name: string; readonly done: boolean }[]> {
+  const doneIn = async (table: string) => {
+    if (!(await tableExists(knex, table))) return undefined;
+    const names: string[] = await knex(table).pluck('name');
+    return new Set(names.map(withoutExtension));
+  };
+  const own = await doneIn(OUR_TABLE);
+  const app = own === undefined || apps !== null ? await doneIn(APP_TABLE) : undefined;
+  const states = (folders: readonly string[], done: ReadonlySet<string> = new Set()) =>
+    migrationFiles(folders).map(({ name }) => ({ name, done: done.has(name) }));
+  return [...states(ours, own ?? app), ...states(apps ?? [], app)];
+}
+
+/** Returns the names of the migrations that have not run yet. */
+export async function pendingMigrations(knex: Knex, migrations: Migrations): Promise<string[]> {
+  return (await migrationStates(knex, migrations)).filter(({ done }) => !done).map(({ name }) => name);
+}
