@@ -121,8 +121,9 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     const all = Promise.allSettled(
       [open(), open(), open()].map((each) => migrateUp(each, both, (n) => told.push(...n))),
     );
-    const waiting = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()";
-    await until('somebody waits', async () => (await created.query(waiting)).length > 0);
+    const waiting =
+      "select 1 from pg_stat_activity where wait_event = 'transactionid' and datname = current_database()";
+    await until('somebody waits for the older release', async () => (await created.query(waiting)).length > 0);
     held.resolve();
     await older;
     const outcomes = await all;
