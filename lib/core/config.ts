@@ -40,6 +40,10 @@ export interface Config {
     /** Maximum number of waiting requests per worker. */
     readonly backlog: number;
     readonly queueTimeoutMs: number;
+    /** Maximum size of a body that we read, bytes. */
+    readonly bodyLimitBytes: number;
+    /** A caller has this long to send the head of a request; never longer than `requestTimeoutMs`. */
+    readonly headerTimeoutMs: number;
     /** A caller has this long to send a request, body included. */
     readonly requestTimeoutMs: number;
     /** A caller who reads nothing of a response for this long is disconnected. */

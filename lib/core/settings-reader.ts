@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { parseRate, type Rate } from '../support/duration';
+import { parseDuration, parseRate, type Rate } from '../support/duration';
 import type { Config } from './config';
 import { EXIT, UserError } from './errors';
 
@@ -82,6 +82,40 @@ export const whole = (min: number, max: number) =>
     .regex(/^-?\d+$/)
     .transform(Number)
     .pipe(z.number().min(min).max(max));
+
+export const duration = (minMs: number, maxMs: number) =>
+  z
+    .string()
+    .transform((text) => parseDuration(text, 's') ?? Number.NaN)
+    .pipe(z.number().min(minMs).max(maxMs));
+
+const SIZES: Readonly<Record<string, number>> = { '': 1, b: 1, kb: 1e3, mb: 1e6, gb: 1e9 };
+const size = z
+  .string()
+  .transform((text) => {
+    const [, count, unit = ''] = /^(\d+(?:\.\d+)?)\s*(b|kb|mb|gb)?$/i.exec(text) ?? [];
+    return count === undefined ? Number.NaN : Math.round(Number(count) * (SIZES[unit.toLowerCase()] ?? 1));
+  })
+  .pipe(z.number().min(1000).max(1e9));
+
+/** Reads what one request may take of a web worker, and one worker of the tree. */
+export function readWebLimits(
+  read: SettingsReader,
+): Omit<Config['web'], 'enabled' | 'concurrency' | 'sizing' | 'maxThreads'> {
+  const time = (variable: string, fallbackMs: number, [minMs, maxMs]: readonly [number, number], allowed: string) =>
+    read.get(variable, duration(minMs, maxMs), `seconds, or a time such as ${allowed}`, fallbackMs);
+  const upToAnHour = [1000, 3_600_000] as const;
+  return {
+    backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 'a whole number from 0 to 100000', 512),
+    bodyLimitBytes: read.get('BODY_LIMIT', size, 'bytes, or a size such as 500kB or 2MB, from 1kB to 1GB', 100_000),
+    queueTimeoutMs: time('WEB_QUEUE_TIMEOUT', 10_000, [1, 600_000], '500ms or 10s, up to 10m'),
+    headerTimeoutMs: time('HEADER_TIMEOUT', 15_000, upToAnHour, '15s, from 1s to 1h'),
+    requestTimeoutMs: time('REQUEST_TIMEOUT', 29_000, [1000, 86_400_000], '5m, from 1s to 24h'),
+    writeTimeoutMs: time('WRITE_TIMEOUT', 10_000, upToAnHour, '10s, from 1s to 1h'),
+    workerTimeoutMs: time('WORKER_TIMEOUT', 60_000, upToAnHour, '60s, from 1s to 1h'),
+    bootTimeoutMs: time('WORKER_BOOT_TIMEOUT', 30_000, upToAnHour, '30s, from 1s to 1h'),
+  };
+}
 
 const rate = z.union([
   z.literal('off').transform(() => null),

@@ -3,7 +3,6 @@ import { isIP } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
-import { parseDuration } from '../support/duration';
 import { isAddress, isDomain } from '../support/email-address';
 import {
   type Config,
@@ -16,7 +15,15 @@ import {
 } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
 import { withRedisPrefix } from './redis-url';
-import { type Environment, readPool, readSignUps, SettingsReader, whole } from './settings-reader';
+import {
+  duration,
+  type Environment,
+  readPool,
+  readSignUps,
+  readWebLimits,
+  SettingsReader,
+  whole,
+} from './settings-reader';
 import { asOnHeroku } from './tls';
 
 export interface SettingsInput {
@@ -32,11 +39,6 @@ export interface SettingsInput {
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
 
-const duration = (minMs: number, maxMs: number) =>
-  z
-    .string()
-    .transform((text) => parseDuration(text, 's') ?? Number.NaN)
-    .pipe(z.number().min(minMs).max(maxMs));
 const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
 const postgresUrl = url('postgres:', 'postgresql:');
@@ -248,37 +250,7 @@ export function readSettings(input: SettingsInput): Config {
       concurrency: workers,
       sizing: sums,
       maxThreads,
-      backlog: read.get('WEB_BACKLOG', whole(0, 100_000), 'a whole number from 0 to 100000', 512),
-      queueTimeoutMs: read.get(
-        'WEB_QUEUE_TIMEOUT',
-        duration(1, 600_000),
-        'seconds, or a time such as 500ms or 10s, up to 10m',
-        10_000,
-      ),
-      requestTimeoutMs: read.get(
-        'REQUEST_TIMEOUT',
-        duration(1000, 86_400_000),
-        'seconds, or a time such as 5m, from 1s to 24h',
-        29_000,
-      ),
-      writeTimeoutMs: read.get(
-        'WRITE_TIMEOUT',
-        duration(1000, 3_600_000),
-        'seconds, or a time such as 10s, from 1s to 1h',
-        10_000,
-      ),
-      workerTimeoutMs: read.get(
-        'WORKER_TIMEOUT',
-        duration(1000, 3_600_000),
-        'seconds, or a time such as 60s, from 1s to 1h',
-        60_000,
-      ),
-      bootTimeoutMs: read.get(
-        'WORKER_BOOT_TIMEOUT',
-        duration(1000, 3_600_000),
-        'seconds, or a time such as 30s, from 1s to 1h',
-        30_000,
-      ),
+      ...readWebLimits(read),
     },
     shutdownTimeoutMs: read.get(
       'SHUTDOWN_TIMEOUT',

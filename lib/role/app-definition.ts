@@ -3,9 +3,11 @@ import { UserError } from '../core/errors';
 import type { EventMap, EventName, Events } from '../core/events';
 import type { Migrations } from '../model/migrations';
 import { toError } from '../support/async';
-import type { AppDefinition, AppOptions } from './app-options';
+import type { AppDefinition, AppOptions, OwnPart } from './app-options';
 
 export type * from './app-options';
+
+const OWN_PARTS: readonly OwnPart[] = ['koa', 'bodyParser', 'headers', 'probes', 'server', 'workerBoot', 'workerStop'];
 
 /** @throws UserError when the name or the root cannot be used. */
 export function defineApp(options: AppOptions): AppDefinition {
@@ -21,7 +23,7 @@ export function defineApp(options: AppOptions): AppDefinition {
   return Object.freeze({
     name: options.name,
     root: options.root,
-    routes: options.routes,
+    routes: options.routes ?? (async () => ({ default: () => undefined })),
     jobsDir: folder(options.jobs, 'jobs'),
     jobSetup: options.jobSetup,
     modelsDir: folder(options.models, 'models'),
@@ -32,10 +34,7 @@ export function defineApp(options: AppOptions): AppDefinition {
     templatesDir: folder(options.templates, 'mailers/templates'),
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
-    ...(options.koa && { koa: options.koa }),
-    ...(options.server && { server: options.server }),
-    ...(options.workerBoot && { workerBoot: options.workerBoot }),
-    ...(options.workerStop && { workerStop: options.workerStop }),
+    ...Object.fromEntries(OWN_PARTS.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))),
     hooks: options.hooks ?? {},
   });
 }

@@ -5,6 +5,8 @@ import type { Config } from '../core/config';
 import type { ImportFile } from '../core/load-classes';
 import type { JobSetup } from '../job/definition/setup';
 import type { MailSetup } from '../mailer/definition/setup';
+import type { Probes, SecurityHeaders } from '../web/options';
+import type { OwnWeb } from '../web/own-web';
 import type { RateLimits } from '../web/rate-limit';
 import type { Hooks } from './app-definition';
 
@@ -29,8 +31,8 @@ export interface AppOptions {
   readonly name: string;
   /** Absolute path that the other folders are relative to: usually `__dirname`. */
   readonly root: string;
-  /** Loaded only by processes that serve the web, so that the primary stays small: `() => import('./routes')`. */
-  readonly routes: () => Promise<{ readonly default: Routes }>;
+  /** Loaded only by processes that serve the web, so that the primary stays small: `() => import('./routes')`. Default: none. */
+  readonly routes?: () => Promise<{ readonly default: Routes }>;
   /** One default-exported job class per file, subfolders included. Default `jobs`. */
   readonly jobs?: string;
   /** Middleware, serializers, an error reporter for jobs: `() => import('./job-setup')`. */
@@ -56,9 +58,20 @@ export interface AppOptions {
   readonly import?: ImportFile;
   /**
    * Gives the Koa app its keys and middleware. They run inside the request log and the handling of errors, and before all
-   * else: health checks, bodies, and the wait for a slot. A body that they have read is left alone.
+   * else: health checks, bodies, and the wait for a slot. A body that they have read is left alone. A Koa that it returns
+   * is the app that was there before: its keys and context are kept, its middleware runs in a slot and before the routes,
+   * and reads its bodies itself unless `bodyParser` is given.
    */
   readonly koa?: (app: Koa, environment: RouteEnvironment) => unknown;
+  /**
+   * What reads bodies instead of our own parser for JSON, before a request waits for a slot: a middleware, such as
+   * koa-body's; false for routes that read `ctx.req`; or these by path: `{ '/hooks/stripe': false, '/files/*': parser }`.
+   */
+  readonly bodyParser?: OwnWeb['bodyParser'];
+  /** Helmet's options, which replace ours one by one; false for no security headers. The operator's pages keep theirs. */
+  readonly headers?: SecurityHeaders;
+  /** Where the probes are: `{ health: '/livez', ready: '/readyz' }`; false for one, or both, that the app answers itself. */
+  readonly probes?: Probes | false;
   /**
    * Adds listeners to the HTTP server of each worker, such as one for `upgrade`. `goodbye` is aborted when the worker is
    * about to stop: connections that are upgraded end then, and a WebSocket that is still open later is closed with 1001.
@@ -72,7 +85,10 @@ export interface AppOptions {
   readonly hooks?: Hooks;
 }
 
-export interface AppDefinition extends Pick<AppOptions, 'koa' | 'server' | 'workerBoot' | 'workerStop'> {
+/** Options that the manifest has as they were given. */
+export type OwnPart = 'koa' | 'bodyParser' | 'headers' | 'probes' | 'server' | 'workerBoot' | 'workerStop';
+
+export interface AppDefinition extends Pick<AppOptions, OwnPart> {
   readonly name: string;
   readonly root: string;
   readonly routes: () => Promise<{ readonly default: Routes }>;

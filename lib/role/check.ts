@@ -11,7 +11,7 @@ import { loadModels } from '../model/model-lookup';
 import { toError } from '../support/async';
 import type { AppDefinition } from './app-definition';
 import type { CheckMessage, Finding } from './findings';
-import { loadJobSetup, loadMailSetup } from './load-setup';
+import { loadJobSetup, loadMailSetup, loadOwnWeb } from './load-setup';
 
 /** The findings, and the number of classes that were checked. */
 export interface CheckResult {
@@ -45,6 +45,7 @@ export async function checkApp(
     }
   };
   const jobSetup = await attempt(() => loadJobSetup(app), {});
+  await attempt(() => loadOwnWeb(app), {});
   const mailSetup = await attempt(() => loadMailSetup(app), {});
   const { importFile } = app;
   const models = await loadModels(app.modelsDir, { importFile, onFault });

@@ -9,7 +9,8 @@ import type { MailSetup } from '../mailer/definition/setup';
 import type { Database } from '../model/database';
 import { toError } from '../support/async';
 import type { Service } from '../support/service';
-import type { AppDefinition, Routes, WorkerEnvironment } from './app-definition';
+import type { ApplicationOptions } from '../web/application';
+import type { AppDefinition, RouteEnvironment, Routes, WorkerEnvironment } from './app-definition';
 
 /**
  * Loads a module that the manifest gives as a function: `() => import('./job-setup')`.
@@ -72,6 +73,20 @@ export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Pro
     const wrong = 'its default export is no function';
     throw new UserError(`${where}: ${wrong}; export one: (router, environment) => { … }`, EXIT.config);
   });
+}
+
+/**
+ * What the app says of its web, if anything. @param environment undefined: only to check it, without calling `koa`.
+ * @throws UserError for what cannot be used.
+ */
+export async function loadOwnWeb(
+  app: Pick<AppDefinition, 'koa' | 'bodyParser' | 'headers' | 'probes'>,
+  environment?: RouteEnvironment,
+): Promise<Partial<ApplicationOptions>> {
+  const { koa, bodyParser, headers, probes } = app;
+  if (koa === undefined && bodyParser === undefined && headers === undefined && probes === undefined) return {};
+  const { ownWeb } = await import('../web/own-web');
+  return ownWeb({ koa: koa && environment && ((app) => koa(app, environment)), bodyParser, headers, probes });
 }
 
 /** The app's own part of a web worker or the job processor: `workerBoot` and `workerStop`. */

@@ -1,5 +1,4 @@
 import type { Socket } from 'node:net';
-import Koa from 'koa';
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/messages';
 import { RequestJournal } from '../cluster/request-journal';
@@ -21,13 +20,13 @@ import { CachedProbe } from '../support/cached-probe';
 import { type Service, ServiceGroup } from '../support/service';
 import { createApplication } from '../web/application';
 import { ConcurrencyLimiter } from '../web/concurrency-limiter';
-import type { Degradation } from '../web/middleware';
+import type { Degradation } from '../web/options';
 import { RateLimits } from '../web/rate-limit';
 import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import { type AppDefinition, migrationsOf, type RouteEnvironment } from './app-definition';
 import { FirstReadiness, WRITES_REFUSED } from './first-readiness';
-import { appService, connectJobs, loadJobSetup, loadRoutes } from './load-setup';
+import { appService, connectJobs, loadJobSetup, loadOwnWeb, loadRoutes } from './load-setup';
 import { AppointedReporter } from './reporter';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
@@ -145,10 +144,8 @@ export class WebRole implements DrainableServer {
     const limits = new RateLimits(app.name, redis.client);
     await this.own.start();
     const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
-    const koa = new Koa();
-    await app.koa?.(koa, environment);
     const application = createApplication({
-      koa,
+      ...(await loadOwnWeb(app, environment)),
       goodbye: (response) => this.server?.goodbyeOf(response) ?? AbortSignal.abort(),
       config,
       events,

@@ -4,11 +4,10 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import { jsonBody } from './body';
+import { jsonBody, type ParserOf } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
 import {
-  type HealthOptions,
   health,
   notFound,
   proxies,
@@ -19,6 +18,7 @@ import {
   shedStale,
   wellFormedPath,
 } from './middleware';
+import type { HealthOptions, SecurityHeaders } from './options';
 
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;
@@ -27,8 +27,14 @@ export interface ApplicationOptions extends HealthOptions {
   readonly routes: (router: Router) => void;
   /** Pass one to read its snapshots. Default: a new one with the limits of the config. */
   readonly limit?: ConcurrencyLimiter;
-  /** The app's own Koa, with its own middleware. Default: a new one. */
+  /** The app's own Koa, whose middleware runs before all else but the log. Default: a new one. */
   readonly koa?: Koa;
+  /** Middleware of an app that was there before, which runs in a slot and before the routes. Default: none. */
+  readonly existing?: readonly Koa.Middleware[];
+  /** Security headers of the app's own. Default: ours. */
+  readonly headers?: SecurityHeaders | undefined;
+  /** Parsers of bodies of the app's own. Default: we parse JSON, and leave all else to the routes. */
+  readonly parserOf?: ParserOf | undefined;
   /** @returns the signal that tells the response's route to end. Default: one that is never aborted. */
   readonly goodbye?: (response: ServerResponse) => AbortSignal;
   /** Middleware that answers some requests before they need a slot. */
@@ -38,24 +44,25 @@ export interface ApplicationOptions extends HealthOptions {
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
 export function createApplication(options: ApplicationOptions): Koa {
   const { config, events, limit = new ConcurrencyLimiter(config.web) } = options;
-  const { koa: app = new Koa(), goodbye = () => new AbortController().signal } = options;
+  const { koa: app = new Koa(), existing = [], goodbye = () => new AbortController().signal } = options;
   // Koa may trust these headers, since `proxies` removes those that do not come from a trusted proxy.
   app.proxy = true;
   const own = app.middleware.splice(0);
   Object.defineProperty(app.context, 'goodbye', {
+    configurable: true,
     get(this: Koa.Context) {
       return goodbye(this.res);
     },
   });
   const router = new Router();
   options.routes(router);
-  const body = jsonBody();
+  const body = jsonBody({ limit: config.web.bodyLimitBytes, parserOf: options.parserOf });
 
   app.use(proxies(config.trustProxy));
   app.use(requestContext(config.defaultLocale));
   app.use(requestEvents(events));
   app.use(handleErrors(events));
-  app.use(securityHeaders());
+  app.use(securityHeaders(options.headers));
   app.use(requestTarget);
   for (const middleware of own) app.use(middleware);
   app.use(health(options));
@@ -65,6 +72,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(body.receive);
   app.use(limitConcurrency(limit));
   app.use(body.parse);
+  for (const middleware of existing) app.use(middleware);
   app.use(notFound(router));
   app.use(router.routes());
   handleLateErrors(app, events);

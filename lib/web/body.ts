@@ -5,7 +5,7 @@ import { deferred } from '../support/async';
 import { ProblemError } from './context';
 import { hasEnded, onRequestEnd } from './server';
 
-/** Maximum size of a JSON body, bytes. */
+/** Maximum size of a body, bytes, unless BODY_LIMIT says otherwise. */
 export const BODY_LIMIT = 100_000;
 /** Bytes read and dropped beyond the limit, so that the caller sees the response; after that the connection is cut. */
 const PATIENCE = 1_000_000;
@@ -53,14 +53,26 @@ const HELD_LIMIT = 16_000_000;
 const BUFFERED_LIMIT = 1_000_000;
 const TYPES = ['application/json', 'application/*+json'];
 
+/** What reads the bodies of a path: a middleware of the app's, or false for the route itself. undefined: we do. */
+export type ParserOf = (path: string) => Koa.Middleware | false | undefined;
+
+export interface BodyOptions {
+  /** Maximum size of a JSON body, bytes. */
+  readonly limit?: number;
+  readonly parserOf?: ParserOf | undefined;
+}
+
 /**
  * Two middlewares around the concurrency limit. `receive` reads the bytes before a slot is given, as Puma's reactor
  * does, so that slow senders cost no slots. `parse` parses them once there is a slot, so that waiting requests stay
  * small: a value can be a hundred times the size of its text. Bodies of another type are left unread for the route,
  * which may have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT; the rest arrives while
- * the slot is held.
+ * the slot is held. A parser of the app's runs before the slot as well.
  */
-export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: Koa.Middleware } {
+export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: BodyOptions = {}): {
+  readonly receive: Koa.Middleware;
+  readonly parse: Koa.Middleware;
+} {
   const received = new WeakMap<Koa.Request, Buffer>();
   let held = 0;
 
@@ -70,7 +82,12 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
     if (ctx.req.readableDidRead) return next();
     const type = ctx.is(TYPES);
     if (type === null) return next();
-    return type === false ? bufferOther(ctx, next) : receiveBody(ctx, next);
+    const own = parserOf(ctx.path);
+    if (own) {
+      askForBody(ctx.res);
+      return own(ctx as Koa.ParameterizedContext, next);
+    }
+    return type === false || own === false ? bufferOther(ctx, next) : receiveBody(ctx, next);
   };
 
   async function bufferOther(ctx: Koa.Context, next: Koa.Next): Promise<void> {
@@ -98,7 +115,7 @@ export function jsonBody(): { readonly receive: Koa.Middleware; readonly parse: 
       });
     }
     if (held >= HELD_LIMIT) throw new ProblemError(503, { headers: { 'Retry-After': '2' } });
-    const bytes = await readBody(ctx.res);
+    const bytes = await readBody(ctx.res, limit);
     if (hasEnded(ctx.res)) return;
     hold(ctx, bytes.length);
     received.set(ctx.request, bytes);

@@ -31,7 +31,7 @@ declare module 'koa' {
   interface Request {
     /** The parsed JSON body; undefined if there is none, or if it is of another type (then `req` is unread). */
     body?: unknown;
-    /** The bytes of a JSON body as they came, for the signature of a webhook. */
+    /** The bytes of a JSON body as they came, for the signature of a webhook; undefined where `bodyParser` left it alone. */
     rawBody?: Buffer;
   }
 }
@@ -66,8 +66,8 @@ export class ProblemError extends Error {
     super(options.detail ?? options.title ?? STATUS_CODES[status] ?? `HTTP ${status}`);
   }
 
-  /** - */
-  toDocument(requestId: string): Record<string, unknown> {
+  /** @param requestId undefined: the request was refused before it had one. */
+  toDocument(requestId: string | undefined): Record<string, unknown> {
     const { type = 'about:blank', title, detail, errors, extensions } = this.options;
     return {
       ...extensions,

@@ -102,7 +102,9 @@ function toProblem(thrown: unknown): ProblemError {
     if (status >= 400 && status <= 599)
       return new ProblemError(status, { headers, ...(thrown.expose ? { detail: message } : {}) });
   }
-  return isOutage(thrown) ? new ProblemError(503, { headers: { 'Retry-After': '2' } }) : new ProblemError(500);
+  if (isOutage(thrown)) return new ProblemError(503, { headers: { 'Retry-After': '2' } });
+  const { uploadProblem } = require('./upload-errors') as typeof import('./upload-errors');
+  return uploadProblem(thrown) ?? new ProblemError(500);
 }
 
 /** The headers of an error that a response can carry. */

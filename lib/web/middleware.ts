@@ -9,32 +9,8 @@ import type { Events } from '../core/events';
 import { runInContext } from '../core/execution-context';
 import { valueWithin } from '../support/async';
 import { ProblemError } from './context';
+import type { HealthOptions, ReadinessCheck, SecurityHeaders } from './options';
 import { onRequestEnd } from './server';
-
-/** A service that the process cannot serve without. `check` rejects when it does not answer. */
-export interface ReadinessCheck {
-  readonly name: string;
-  readonly check: () => Promise<unknown>;
-}
-
-/** A part that does not work, and advice for an operator where it does not recover by itself. */
-export interface Degradation {
-  readonly name: string;
-  readonly advice?: string;
-}
-
-export interface HealthOptions {
-  readonly appName: string;
-  readonly readiness: readonly ReadinessCheck[];
-  /** The parts that do not work although the process can serve. Default: none. */
-  readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
-  /** The health of the tree's jobs. Default: they run. */
-  readonly jobs?: () => { readonly running: boolean; readonly stalled: string | null };
-  /** Says why the process has never been ready yet, which is 503 as well. Default: no reason. */
-  readonly unready?: (() => Promise<string | undefined>) | undefined;
-  /** true once the process has been asked to stop. */
-  readonly isLeaving: () => boolean;
-}
 
 /** Timeout of one check, ms. */
 const ANSWER_MS = 1000;
@@ -50,6 +26,7 @@ export function health({
   degraded = () => [],
   jobs,
   unready,
+  probes: { health: alivePath = '/health', ready: readyPath = '/ready' } = {},
 }: HealthOptions): Koa.Middleware {
   // Concurrent probes share one round of checks.
   let round: Promise<string[]> | undefined;
@@ -60,7 +37,7 @@ export function health({
     return round;
   };
 
-  return (ctx, next) => (ctx.path === '/health' || ctx.path === '/ready' ? answer(ctx) : next());
+  return (ctx, next) => (ctx.path === alivePath || ctx.path === readyPath ? answer(ctx) : next());
 
   async function answer(ctx: Koa.Context): Promise<void> {
     ctx.internal = true;
@@ -72,9 +49,10 @@ export function health({
       ctx.status = 204;
       return;
     }
-    if (ctx.path === '/ready') await assertReady();
-    const missing = ctx.path === '/ready' ? await degraded() : [];
-    const reason = ctx.path === '/ready' ? reasonOfStandstill() : undefined;
+    const asksReady = ctx.path === readyPath;
+    if (asksReady) await assertReady();
+    const missing = asksReady ? await degraded() : [];
+    const reason = asksReady ? reasonOfStandstill() : undefined;
     // The status stays 200: a router must not take the web away because jobs are ill.
     const broken = [...(reason === undefined ? [] : ['jobs']), ...missing.map(({ name }) => name)];
     const advice = missing.flatMap(({ advice: text }) => text ?? []);
@@ -145,11 +123,16 @@ function preferredLocale(ctx: Koa.Context, defaultLocale: Locale): Locale {
   return isLocale(liked) ? liked : defaultLocale;
 }
 
-/** Security headers: pages may use what this server itself serves, and nothing inline. */
-export function securityHeaders(): Koa.Middleware {
+/**
+ * Security headers: pages may use what this server itself serves, and nothing inline.
+ * @param given of the app, for all paths but the operator's.
+ */
+export function securityHeaders(given?: SecurityHeaders): Koa.Middleware {
   // The headers are the same for every response, so helmet runs once: this saves a dozen functions for each request.
-  const headers = headersOf(helmet(OPTIONS));
+  const standard = headersOf(helmet(OPTIONS));
+  const own = given === false ? [] : given && headersOf(helmet({ ...OPTIONS, ...given } as typeof OPTIONS));
   return (ctx, next) => {
+    const headers = own && !/^\/ops(\/|$)/.test(ctx.path) ? own : standard;
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
     return next();
   };

@@ -6,22 +6,15 @@ import { addressInUse, listenError } from '../core/listen-address';
 import { stopPhase } from '../core/shutdown';
 import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
-
-interface HttpServerOptions {
-  /** A caller that takes no byte of a response for this long is cut off, ms. */
-  readonly writeTimeoutMs: number;
-  /** Time for a caller to send a request, body included, ms. */
-  readonly requestTimeoutMs: number;
-}
+import type { CutOff, HttpServerOptions } from './options';
 
 /**
  * `keepAliveTimeout` is above the 90 s that Heroku's router keeps an idle connection: the router closes first, and
- * never sends a request into a connection that is being closed. The next two keep slow clients from holding sockets for
- * ever. Node checks for expired ones at `connectionsCheckingInterval`, which is 30 s by default.
+ * never sends a request into a connection that is being closed. Node checks for requests that take too long at
+ * `connectionsCheckingInterval`, which is 30 s by default.
  */
 const TIMEOUTS = {
   keepAliveTimeout: 95_000,
-  headersTimeout: 15_000,
   connectionsCheckingInterval: 1000,
   maxHeaderSize: 16_384,
 };
@@ -44,7 +37,7 @@ interface Pipeline {
  */
 export function createHttpServer(
   handler: RequestListener,
-  { writeTimeoutMs, requestTimeoutMs }: HttpServerOptions,
+  { writeTimeoutMs, requestTimeoutMs, headerTimeoutMs = 15_000 }: HttpServerOptions,
 ): http.Server {
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
@@ -65,10 +58,14 @@ export function createHttpServer(
     handler(request, response);
   };
   // Node refuses a head that may take longer than its request.
-  const headersTimeout = Math.min(TIMEOUTS.headersTimeout, requestTimeoutMs);
+  const headersTimeout = Math.min(headerTimeoutMs, requestTimeoutMs);
   const server = http.createServer({ ...TIMEOUTS, headersTimeout, requestTimeout: requestTimeoutMs }, serve);
   // `askForBody` sends 100 Continue when a reader wants the body; by then its maximum size is known.
   server.on('checkContinue', serve);
+  server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
+    const { refuse } = require('./client-error') as typeof import('./client-error');
+    refuse(error, socket, stalled.of(socket));
+  });
   stalled.start(server);
   return server;
 }
@@ -88,13 +85,6 @@ const IDLE_SWEEP_MS = 25;
 
 /** A WebSocket's close frame with the code 1001, RFC 6455 (5.5.1, 7.4.1). */
 const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
-
-/** A request, or the connection that one was upgraded to, which did not end in time. */
-export interface CutOff {
-  readonly what: string;
-  readonly id: string;
-  readonly ageMs: number;
-}
 
 function cutOff({ method, url = '' }: IncomingMessage, since: number, id: unknown): CutOff {
   const ageMs = Math.round(performance.now() - since);
@@ -294,6 +284,11 @@ export class StalledWrites {
 
   add(response: ServerResponse): void {
     this.responses.add(response);
+  }
+
+  /** The responses that are due on this connection. */
+  of(socket: Duplex): readonly ServerResponse[] {
+    return [...this.responses].filter((response) => response.req.socket === socket);
   }
 
   delete(response: ServerResponse): void {

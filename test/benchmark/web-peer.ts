@@ -26,6 +26,8 @@ const WEB = {
   backlog: 512,
   queueTimeoutMs: 10_000,
   requestTimeoutMs: 29_000,
+  headerTimeoutMs: 15_000,
+  bodyLimitBytes: 100_000,
   writeTimeoutMs: 10_000,
   workerTimeoutMs: 60_000,
   bootTimeoutMs: 30_000,

@@ -48,6 +48,8 @@ describe('settings', () => {
       maxThreads: 5,
       backlog: 512,
       queueTimeoutMs: 10_000,
+      bodyLimitBytes: 100_000,
+      headerTimeoutMs: 15_000,
       requestTimeoutMs: 29_000,
       writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,

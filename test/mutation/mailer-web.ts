@@ -4,10 +4,32 @@ const RECORD = 'lib/mailer/delivery/delivery-record.ts';
 const RECORD_TESTS = ['test/mailer/delivery-record.test.ts'];
 const KEEPING = ['test/testing/conformance/keeping.test.ts'];
 const SIGN_UP_LIMITS = ['test/app/sign-up-limits.test.ts'];
+const OWN_WEB = ['test/web/own-web.test.ts'];
 const RUNS = ['test/testing/conformance/runs.test.ts'];
 
 /** Of mails, of the web's way of a request, and of the jobs that tests are given. */
 const mutations: readonly Mutation[] = [
+  {
+    promise: 'bodyParser: false leaves a body to the route',
+    file: 'lib/web/body.ts',
+    find: 'type === false || own === false',
+    replace: 'type === false',
+    killedBy: OWN_WEB,
+  },
+  {
+    promise: 'the operator keeps his security headers, whatever the app says',
+    file: 'lib/web/middleware.ts',
+    find: 'own && !/^\\/ops(\\/|$)/.test(ctx.path) ? own',
+    replace: 'own ? own',
+    killedBy: OWN_WEB,
+  },
+  {
+    promise: 'what Node refuses is answered with a problem document',
+    file: 'lib/web/client-error.ts',
+    find: '  socket.end(`',
+    replace: '  if (status === 408) return void socket.destroy();\n  socket.end(`',
+    killedBy: OWN_WEB,
+  },
   {
     promise: 'who is refused for the address uses up nothing of the domain',
     file: 'lib/app/services/sign-up-limits.ts',

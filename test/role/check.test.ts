@@ -194,6 +194,12 @@ describe('the check of an app', () => {
     );
   });
 
+  it('finds what the app says wrongly of its web', async () => {
+    const app = defineApp({ name: 'shop', root: LANE_FOLDER, probes: { health: 'livez' } });
+    const { findings } = await checkApp(app, undefined);
+    assert.match(JSON.stringify(findings), /defineApp: probes\.health is .*livez.*; give a path that begins with \//);
+  });
+
   it('says which Node.js is needed', () => {
     assert.throws(
       () => requireNode('18.20.4'),

@@ -6,9 +6,10 @@ import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
-import { createApplication } from '../../lib/web/application';
+import { type ApplicationOptions, createApplication } from '../../lib/web/application';
 import { ConcurrencyLimiter } from '../../lib/web/concurrency-limiter';
-import type { HealthOptions, ReadinessCheck } from '../../lib/web/middleware';
+import type { HealthOptions, ReadinessCheck } from '../../lib/web/options';
+import { type OwnWeb, ownWeb } from '../../lib/web/own-web';
 import { RateLimits } from '../../lib/web/rate-limit';
 import { createHttpServer } from '../../lib/web/server';
 
@@ -21,6 +22,9 @@ export interface ServingOptions {
     readonly backlog?: number;
     readonly queueTimeoutMs?: number;
     readonly writeTimeoutMs?: number;
+    readonly requestTimeoutMs?: number;
+    readonly headerTimeoutMs?: number;
+    readonly bodyLimitBytes?: number;
   };
   /** Default: 127.0.0.1, where it is asked in any case. */
   readonly host?: string;
@@ -30,6 +34,8 @@ export interface ServingOptions {
   readonly jobs?: HealthOptions['jobs'];
   readonly isLeaving?: () => boolean;
   readonly koa?: Koa;
+  /** What an app may say of its web, as in `defineApp`. */
+  readonly own?: OwnWeb;
   readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
 }
 
@@ -61,7 +67,7 @@ export class Serving {
   readonly errors: EventMap['request.error'][] = [];
   private readonly server: http.Server;
 
-  private constructor(options: ServingOptions) {
+  private constructor(options: ServingOptions, own: Partial<ApplicationOptions>) {
     const web = {
       enabled: true,
       concurrency: 0,
@@ -70,6 +76,8 @@ export class Serving {
       backlog: 512,
       queueTimeoutMs: 600_000,
       requestTimeoutMs: 29_000,
+      headerTimeoutMs: 15_000,
+      bodyLimitBytes: 100_000,
       writeTimeoutMs: 10_000,
       workerTimeoutMs: 60_000,
       bootTimeoutMs: 30_000,
@@ -89,6 +97,7 @@ export class Serving {
       ...(options.jobs && { jobs: options.jobs }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
+      ...own,
       ...(options.koa && { koa: options.koa }),
       ...(options.beside && { mounts: options.beside }),
     });
@@ -96,7 +105,7 @@ export class Serving {
   }
 
   static async start(options: ServingOptions = {}): Promise<Serving> {
-    const serving = new Serving(options);
+    const serving = new Serving(options, options.own ? await ownWeb(options.own) : {});
     await new Promise<void>((resolve) => serving.server.listen(0, options.host ?? '127.0.0.1', resolve));
     return serving;
   }

@@ -1,0 +1,108 @@
+import Koa from 'koa';
+import helmet from 'koa-helmet';
+import { EXIT, UserError } from '../core/errors';
+import { toError } from '../support/async';
+import { isObject } from '../support/type-guards';
+import type { ApplicationOptions } from './application';
+import type { ParserOf } from './body';
+import type { Probes, SecurityHeaders } from './options';
+
+/** What reads the body of a request: false leaves it to the route. */
+export type BodyParser = false | Koa.Middleware;
+
+/** What an app may say of its web (`AppOptions`). */
+export interface OwnWeb {
+  readonly koa?: ((app: Koa) => unknown) | undefined;
+  readonly bodyParser?: BodyParser | Readonly<Record<string, BodyParser>> | undefined;
+  readonly headers?: SecurityHeaders | undefined;
+  readonly probes?: Probes | false | undefined;
+}
+
+/** The parts of an application that an app has of its own. @throws UserError for an option of the wrong kind. */
+export async function ownWeb(own: OwnWeb): Promise<Partial<ApplicationOptions>> {
+  const { bodyParser, headers, probes } = own;
+  const koa = new Koa();
+  const returned = await own.koa?.(koa);
+  const existing = returned === koa || !isKoa(returned) ? undefined : returned;
+  // An app that was there reads its bodies itself.
+  const parser = bodyParser ?? (existing ? false : undefined);
+  return {
+    ...(existing ? joined(koa, existing) : { koa }),
+    headers: headersOf(headers),
+    probes: probesOf(probes),
+    parserOf: parser === undefined ? undefined : parsers(parser),
+  };
+}
+
+/** Its keys, context and settings stay; its middleware runs in a slot, and that of `koa` first of all. */
+function joined(koa: Koa, existing: Koa): Pick<ApplicationOptions, 'koa' | 'existing'> {
+  const middleware = existing.middleware.splice(0);
+  for (const first of koa.middleware) existing.use(first);
+  existing.keys ??= koa.keys;
+  return { koa: existing, existing: middleware };
+}
+
+/** By what it can do: it may come from another copy of koa. */
+function isKoa(value: unknown): value is Koa {
+  return (
+    isObject(value) &&
+    'middleware' in value &&
+    Array.isArray(value.middleware) &&
+    'use' in value &&
+    'callback' in value &&
+    'context' in value
+  );
+}
+
+/** Helmet refuses an option that is given by two names, and ours are there already. */
+const NAMES: Readonly<Record<string, string>> = { hsts: 'strictTransportSecurity', frameguard: 'xFrameOptions' };
+
+function headersOf(headers: unknown): SecurityHeaders | undefined {
+  if (headers === undefined || headers === false) return headers;
+  if (!isObject(headers)) throw wrong('headers', headers, 'give options of helmet, or false');
+  try {
+    helmet(headers);
+  } catch (thrown) {
+    throw wrong('headers', headers, `helmet says: ${toError(thrown).message}`);
+  }
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [NAMES[name] ?? name, value]));
+}
+
+function probesOf(probes: unknown): Probes | undefined {
+  if (probes === undefined) return undefined;
+  if (probes === false) return { health: false, ready: false };
+  if (!isObject(probes)) throw wrong('probes', probes, "give { health: '/livez', ready: '/readyz' }, or false");
+  const { health = '/health', ready = '/ready', ...others } = probes as Readonly<Record<string, unknown>>;
+  const [surplus] = Object.keys(others);
+  if (surplus !== undefined) throw wrong(`probes.${surplus}`, others[surplus], 'health and ready are the probes');
+  const path = (name: string, value: unknown): string | false => {
+    if (value === false || (typeof value === 'string' && /^\/[^?#\s]*$/.test(value))) return value;
+    throw wrong(`probes.${name}`, value, 'give a path that begins with /, or false');
+  };
+  const paths = { health: path('health', health), ready: path('ready', ready) };
+  if (paths.health !== false && paths.health === paths.ready)
+    throw wrong('probes', probes, 'give each a path of its own');
+  return paths;
+}
+
+function parsers(given: unknown): ParserOf {
+  if (given === false || typeof given === 'function') return () => given as BodyParser;
+  if (!isObject(given)) throw wrong('bodyParser', given, 'give a middleware, false, or an object of them by path');
+  const exact = new Map<string, BodyParser>();
+  const below: [string, BodyParser][] = [];
+  for (const [path, parser] of Object.entries(given) as [string, unknown][]) {
+    if (parser !== false && typeof parser !== 'function')
+      throw wrong(`bodyParser[${JSON.stringify(path)}]`, parser, 'give a middleware, or false');
+    if (!/^\/[^*?#\s]*\*?$/.test(path) || /[^/]\*$/.test(path))
+      throw wrong('bodyParser', path, 'a key is a path such as /hooks/stripe, or one with all below it: /hooks/*');
+    if (path.endsWith('*')) below.push([path.slice(0, -1), parser as BodyParser]);
+    else exact.set(path, parser as BodyParser);
+  }
+  below.sort(([one], [other]) => other.length - one.length);
+  return (path) => exact.get(path) ?? below.find(([folder]) => path.startsWith(folder))?.[1];
+}
+
+function wrong(option: string, value: unknown, remedy: string): UserError {
+  const shown = typeof value === 'function' ? 'a function' : (JSON.stringify(value) ?? String(value));
+  return new UserError(`defineApp: ${option} is ${shown}; ${remedy}`, EXIT.config);
+}
