@@ -34,7 +34,7 @@ import {
   jobEquipment,
 } from './enqueue/enqueue';
 import type { Cursor } from './perform/checkpoint';
-import { deserializeArguments, serializeArguments } from './record/arguments';
+import { serializeArguments } from './record/arguments';
 
 /** Loaded where jobs are run: other processes only enqueue them. */
 const running = () => require('./perform/run') as typeof import('./perform/run');
@@ -220,6 +220,7 @@ export abstract class Job<A extends JobArguments = []> {
     const codec = { serializers: setup?.serializers, models };
     // The arguments pass through JSON like those of an enqueued job.
     const json = JSON.stringify(serializeArguments(jobNameOf(this), args, codec));
+    const { deserializeArguments } = await import('./record/argument-decoder');
     const result = await running().performNow(this, await deserializeArguments(JSON.parse(json), codec), {
       middleware: setup?.performMiddleware,
     });

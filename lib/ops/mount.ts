@@ -3,8 +3,8 @@ import { lazy } from '../support/async';
 import { sameText } from '../support/text';
 import { ConcurrencyLimiter, limitConcurrency } from '../web/concurrency-limiter';
 import { ProblemError } from '../web/context';
+import { accessMode, isFromHere } from './ui/access-mode';
 import type { OpsOptions } from './ui/context';
-import { accessMode, isFromHere } from './ui/context';
 
 const INBOX_PATH = '/ops/mail/inbox';
 /**

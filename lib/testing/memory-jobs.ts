@@ -7,7 +7,7 @@ import { JobRegistry } from '../job/job-registry';
 import { MemoryCheckpointStore } from '../job/perform/checkpoint';
 import { Executor } from '../job/perform/executor';
 import { ErrorReporter } from '../job/perform/outcomes';
-import { deserializeArguments } from '../job/record/arguments';
+import { deserializeArguments } from '../job/record/argument-decoder';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { toError } from '../support/async';
 import { Claims, isDue, JobLog, LoggedJob, matchesFilter } from './job-log';

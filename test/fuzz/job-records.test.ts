@@ -8,7 +8,7 @@ import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { Executor } from '../../lib/job/perform/executor';
 import { ErrorReporter } from '../../lib/job/perform/outcomes';
-import { deserializeArguments } from '../../lib/job/record/arguments';
+import { deserializeArguments } from '../../lib/job/record/argument-decoder';
 import { describeJob } from '../../lib/job/sets/entry';
 import { JobStats } from '../../lib/job/stats/collector';
 import { cases, runs, SEED, withShortStacks } from './campaign';

@@ -15,21 +15,21 @@ const SETTLEMENT = 'test/model/transaction-end.test.ts';
 const mutations: readonly Mutation[] = [
   {
     promise: 'an enqueue that comes to Redis long after its time-out has no late twin',
-    file: 'lib/job/enqueue/enqueuer.ts',
+    file: 'lib/job/enqueue/redis-enqueuer.ts',
     find: 'const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;',
     replace: 'const notAfter = 0;',
     killedBy: [ROAD],
   },
   {
     promise: 'after a time-out enqueues turn to Redis again, though the clock was set back',
-    file: 'lib/job/enqueue/enqueuer.ts',
+    file: 'lib/job/enqueue/redis-enqueuer.ts',
     find: 'this.avoidUntil = performance.now() + this.avoidMs;',
     replace: 'this.avoidUntil = Date.now() + this.avoidMs;',
     killedBy: [ROAD],
   },
   {
     promise: 'a bulk that Redis does not answer is given up whole',
-    file: 'lib/job/enqueue/enqueuer.ts',
+    file: 'lib/job/enqueue/redis-enqueuer.ts',
     find: 'if (refusal) return { sent, refusal };',
     replace: 'if (refusal) continue;',
     killedBy: [ROAD],

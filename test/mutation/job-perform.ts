@@ -74,21 +74,21 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'retries are n^4 + 15 + rand(10 * (n + 1)) seconds apart',
-    file: 'lib/job/definition/retry-policy.ts',
+    file: 'lib/job/perform/failure-decision.ts',
     find: 'n ** 4 + 15 +',
     replace: 'n ** 3 + 15 +',
     killedBy: ['test/job/perform/retry-policy.test.ts'],
   },
   {
     promise: 'a job is dead after `limit` retries',
-    file: 'lib/job/definition/retry-policy.ts',
+    file: 'lib/job/perform/failure-decision.ts',
     find: 'retries >= rules.retry.limit',
     replace: 'retries > rules.retry.limit',
     killedBy: ['test/job/perform/retry-policy.test.ts', 'test/job/perform/executor.test.ts'],
   },
   {
     promise: 'failures that a rule has met do not use up the others’ retries',
-    file: 'lib/job/definition/retry-policy.ts',
+    file: 'lib/job/perform/failure-decision.ts',
     find: 'const retries = attempt - 1 - byRules;',
     replace: 'const retries = attempt - 1;',
     killedBy: ['test/job/perform/retry-policy.test.ts'],
@@ -242,7 +242,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a queue that is resumed while its pause is restored is not paused',
-    file: 'lib/job/queue/queue-status.ts',
+    file: 'lib/job/queue/queue-upkeep.ts',
     find: 'restored.filter(({ queue }) => !kept.has(queue))',
     replace: 'restored.filter(({ queue }) => !kept.has(queue) && false)',
     killedBy: ['test/job/queue/queues.test.ts'],

@@ -294,7 +294,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an app with a prefix wakes a processor of a queue that it does not wait for',
-    file: 'lib/job/queue/queue-status.ts',
+    file: 'lib/job/queue/dispatch.ts',
     find: `local own = p:sub(#ns + 1)`,
     replace: `local own = p`,
     killedBy: ['test/job/prefix.test.ts'],

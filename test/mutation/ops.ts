@@ -94,7 +94,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what a proxy brings is not from this machine',
-    file: 'lib/ops/ui/context.ts',
+    file: 'lib/ops/ui/access-mode.ts',
     find: '!ctx.forwarded && ',
     replace: '',
     killedBy: [...ACCESS, ...TOKEN],
@@ -143,7 +143,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a page that was made to point at this machine gets nothing',
-    file: 'lib/ops/ui/context.ts',
+    file: 'lib/ops/ui/access-mode.ts',
     find: "hostname.endsWith('.localhost') || isLoopbackAddress(hostname)",
     replace: "hostname.endsWith('') || isLoopbackAddress(hostname)",
     killedBy: [...ACCESS, 'test/ops/metrics/endpoint.test.ts'],

@@ -11,7 +11,8 @@ import {
   WAKE_CHANNEL,
   withoutNamespace,
 } from '../queue/keys';
-import { forgetPause, keepPause, knownQueues, type QueueStatus, readQueues, writePause } from '../queue/queue-status';
+import { knownQueues, type QueueStatus, readQueues } from '../queue/queue-status';
+import { forgetPause, keepPause, writePause } from '../queue/queue-upkeep';
 import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
 

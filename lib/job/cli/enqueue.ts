@@ -7,7 +7,7 @@ import { cronJson } from '../admin/job-json';
 import type { CronListing } from '../cron/cron-table';
 import type { EnqueuedJob, JobClass, JobOptions } from '../definition/job-class';
 import { enqueueJobs } from '../enqueue/enqueue';
-import { deserializeArguments } from '../record/arguments';
+import { deserializeArguments } from '../record/argument-decoder';
 import {
   type Answer,
   BOTH,

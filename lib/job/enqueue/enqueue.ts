@@ -19,7 +19,7 @@ import type { UniqueRule } from '../definition/options';
 import { compileOptions, jobNameOf, runAt } from '../definition/options';
 import type { EnqueueMiddleware, JobSetup } from '../definition/setup';
 import type { ArgumentCodec } from '../record/arguments';
-import { deserializeArguments, serializeArguments } from '../record/arguments';
+import { serializeArguments } from '../record/arguments';
 
 /**
  * Enqueues jobs through the app's middleware and the callbacks of their classes. All arguments are checked before any
@@ -80,6 +80,7 @@ async function argumentsOf(
   { setup, models }: JobConnection,
 ): Promise<readonly unknown[]> {
   if (changed.args === request.args) return args;
+  const { deserializeArguments } = await import('../record/argument-decoder');
   return deserializeArguments(changed.args, { serializers: setup?.serializers, models });
 }
 

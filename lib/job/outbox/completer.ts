@@ -3,7 +3,8 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { queueKey, TOMBSTONE_TTL_MS } from '../queue/keys';
-import { forgetIdleQueues, queueNames, takeDropped } from '../queue/queue-status';
+import { queueNames } from '../queue/queue-status';
+import { forgetIdleQueues, takeDropped } from '../queue/queue-upkeep';
 import { type DroppedJobs, deleteEnded, forgetHandovers, handOver, pruneDead } from './dead-jobs';
 
 /** Rows per DELETE statement. */

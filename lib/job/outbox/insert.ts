@@ -2,13 +2,20 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { onOutcome } from '../../model/transaction';
 import { Backoff } from '../../support/async';
+import { chunks } from '../../support/chunks';
 import type { UniqueClaim } from '../definition/job-class';
 import type { RunAt } from '../definition/options';
-import { chunks } from '../queue/dispatch';
-import { CHANNEL, type OutboxRow } from './table';
 
+/** The NOTIFY channel for new rows. */
+export const CHANNEL = 'job_outbox';
 /** Limits of one statement. */
 const LIMITS = { bytes: 4_000_000, count: 1000 };
+
+export interface OutboxRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly payload: string;
+}
 
 export interface NewOutboxRow extends OutboxRow {
   readonly class: string;
@@ -105,6 +112,11 @@ function claimColumns(rows: readonly NewOutboxRow[]): string[][] {
 function due({ runAt }: NewOutboxRow): { readonly inMs: number; readonly at: string | null } {
   if (!runAt) return { inMs: 0, at: null };
   return 'at' in runAt ? { inMs: 0, at: runAt.at.toISOString() } : { inMs: runAt.inMs, at: null };
+}
+
+/** Deletes rows that need no dispatch, since their jobs have reached Redis directly. */
+export async function deleteUndispatched(knex: Knex, ids: readonly string[]): Promise<void> {
+  await knex.raw('delete from job_outbox where id = any(?::uuid[]) and dispatched_at is null', [[...ids]]);
 }
 
 /** Attempts to claim a key whose holder was gone when it was looked up. */

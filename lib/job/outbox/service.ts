@@ -7,12 +7,13 @@ import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
 import { Backoff, type Deadline, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
-import { restorePauses } from '../queue/queue-status';
+import { restorePauses } from '../queue/queue-upkeep';
 import { Completer } from './completer';
+import { CHANNEL } from './insert';
 import { InstallationGate } from './installation';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
-import { CHANNEL, CRON_NOTICE, ECHO_CHANNEL, RELAY_CHANNEL, sendEcho } from './table';
+import { CRON_NOTICE, ECHO_CHANNEL, RELAY_CHANNEL, sendEcho } from './table';
 
 export interface OutboxTuning extends ReconcilerTuning {
   /** Longest pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000. */

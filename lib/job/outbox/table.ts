@@ -1,7 +1,6 @@
 import type { Knex } from 'knex';
+import { CHANNEL, type OutboxRow } from './insert';
 
-/** The NOTIFY channel for new rows. */
-export const CHANNEL = 'job_outbox';
 /** The NOTIFY channel on which a listener finds out whether notifications reach it; the payload is its token. */
 export const ECHO_CHANNEL = `${CHANNEL}_echo`;
 
@@ -31,12 +30,6 @@ export async function refusesWrites(knex: Knex): Promise<boolean> {
 /** The payload of a notification about recurring jobs; that about new rows has an empty one. */
 export const CRON_NOTICE = 'cron';
 
-export interface OutboxRow {
-  readonly id: string;
-  readonly queue: string;
-  readonly payload: string;
-}
-
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** @returns true for ids of ours: only they can be in the outbox, since plain bee-queue producers have other ids. */
@@ -47,11 +40,6 @@ export function isUuid(id: string): boolean {
 /** Deletes rows whose jobs have an outcome. */
 export async function deleteRows(knex: Knex, ids: readonly string[]): Promise<void> {
   await knex.raw('delete from job_outbox where id = any(?::uuid[])', [[...ids]]);
-}
-
-/** Deletes rows that need no dispatch, since their jobs have reached Redis directly. */
-export async function deleteUndispatched(knex: Knex, ids: readonly string[]): Promise<void> {
-  await knex.raw('delete from job_outbox where id = any(?::uuid[]) and dispatched_at is null', [[...ids]]);
 }
 
 /** A position in a scan of the dispatched rows. */

@@ -4,7 +4,8 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { keyPrefix, queueKey } from '../queue/keys';
-import { deserializeArguments, serializeArguments } from '../record/arguments';
+import { deserializeArguments } from '../record/argument-decoder';
+import { serializeArguments } from '../record/arguments';
 import type { Run } from './run';
 
 /** Minimum interval between two writes to Redis for one run, ms. */

@@ -13,7 +13,7 @@ import type { Delivery } from '../fetch/fetch-call';
 import { MAX_DELIVERIES } from '../fetch/fetch-script';
 import type { ExecutionResult } from '../fetch/fetcher';
 import { releaseUnique } from '../outbox/insert';
-import { deserializeArguments } from '../record/arguments';
+import { deserializeArguments } from '../record/argument-decoder';
 import {
   type JobRecord,
   type Payload,

@@ -5,12 +5,12 @@ import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import type { Service } from '../../support/service';
 import { compileOptions } from '../definition/options';
-import { DEFAULT_RULES, decide, type FailureDecision } from '../definition/retry-policy';
 import type { ErrorReport, JobSetup } from '../definition/setup';
 import type { EndMarkers } from '../fetch/fetch-call';
 import type { ExecutionResult } from '../fetch/fetcher';
 import { type FailedRun, type FailureNotes, failedRecord, UnreadableJobError } from '../record/record';
 import type { JobExecution } from './executor';
+import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
 import { type Run, runAsDelivered } from './run';
 
 const HOST = os.hostname();

@@ -1,11 +1,23 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import { keyPrefix } from './keys';
+import { chunks } from '../../support/chunks';
+import { keyPrefix, NAMESPACE_LUA, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from './keys';
 import { lookAfterOffers } from './offers';
-import { WAKE_LUA } from './queue-status';
 
 /** Limits of one script call, in bytes of records and in jobs, so that it never blocks Redis for long. */
 const LIMITS = { bytes: 1_000_000, count: 1000 };
+
+/**
+ * Lua for `beginsToFill(p, now)`, to be called with the key prefix of a queue that was empty: it lists the queue and
+ * wakes processors that do not peek at it. Expects `call`.
+ */
+export const WAKE_LUA = `${NAMESPACE_LUA}
+local function beginsToFill(p, now)
+  call('zadd', ns..'${QUEUES_KEY}', now, (p:match('^[^:]*:(.*):$')))
+  local own = p:sub(#ns + 1)
+  if call('sismember', ns..'${UNWATCHED_KEY}', own) == 1 then call('publish', ns..'${WAKE_CHANNEL}', own) end
+end
+`;
 
 /**
  * The result of a dispatch. `queued`: the job is on its queue now; `known`: Redis had it already; `ended`: it has
@@ -104,29 +116,4 @@ function statesIn(reply: unknown): Dispatched[] {
 
 function idsTaken(jobs: readonly DispatchedJob[], states: readonly Dispatched[]): string[] {
   return jobs.filter((_, index) => states[index] === 'queued').map(({ id }) => id);
-}
-
-export interface ChunkLimits {
-  readonly bytes: number;
-  readonly count: number;
-}
-
-/** Splits a list into chunks within the limits of bytes and items. A single item may be larger. */
-export function* chunks<T>(
-  items: readonly T[],
-  sizeOf: (item: T) => number,
-  limits: ChunkLimits,
-): Generator<readonly T[]> {
-  let begin = 0;
-  let bytes = 0;
-  for (let i = 0; i < items.length; i++) {
-    const size = sizeOf(items[i] as T);
-    if (i > begin && (bytes + size > limits.bytes || i - begin >= limits.count)) {
-      yield items.slice(begin, i);
-      begin = i;
-      bytes = 0;
-    }
-    bytes += size;
-  }
-  if (begin < items.length) yield items.slice(begin);
 }

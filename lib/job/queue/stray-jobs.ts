@@ -1,7 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
+import { WAKE_LUA } from './dispatch';
 import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, OUTCOME_LUA, PROCESSES, queueKey, withoutNamespace } from './keys';
-import { WAKE_LUA } from './queue-status';
 
 // Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
 // over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
-import { CHANNEL, isUuid } from '../outbox/table';
+import { CHANNEL } from '../outbox/insert';
+import { isUuid } from '../outbox/table';
 import { dispatch } from '../queue/dispatch';
 import { deadRecord, retriedRecord } from '../record/record';
 import { describeJob, type JobEntry } from './entry';

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { CHANNEL } from '../outbox/table';
+import { CHANNEL } from '../outbox/insert';
 import type { CheckedFilter, JobOutline } from './query';
 import type { ScanPosition } from './scan-script';
 

@@ -1,7 +1,7 @@
 import { sameText } from '../../support/text';
 import { readBody } from '../../web/body';
+import { accessMode, isFromHere, isLoopbackHost } from '../ui/access-mode';
 import type { OpsContext, OpsMiddleware } from '../ui/context';
-import { accessMode, isFromHere, isLoopbackHost } from '../ui/context';
 import { formToken, localizedProblem, setCookie } from '../ui/shell';
 import { Sessions } from './sessions';
 import type { AuthParts } from './sign-in';

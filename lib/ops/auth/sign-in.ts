@@ -2,8 +2,8 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Redis } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { clientNetwork, sameText } from '../../support/text';
+import { accessMode } from '../ui/access-mode';
 import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
-import { accessMode } from '../ui/context';
 import { setCookie } from '../ui/shell';
 import { Sessions } from './sessions';
 

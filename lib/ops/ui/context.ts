@@ -1,8 +1,6 @@
-import net from 'node:net';
 import type Router from '@koa/router';
 import type { RouterContext } from '@koa/router';
 import type { Knex } from 'knex';
-import type Koa from 'koa';
 import type { Operations } from '../../cluster/status';
 import type { Config, Locale } from '../../core/config';
 import type { Events } from '../../core/events';
@@ -61,17 +59,6 @@ export interface Visitor {
   readonly secret: string;
 }
 
-/**
- * `absent`: nothing is served below /ops. `token`: pages are for requests from this machine with the token that the log
- * prints at the start. `signed`: pages are for operators and viewers who signed in.
- */
-type AccessMode = 'absent' | 'token' | 'signed';
-
-export function accessMode({ ops, environment }: Pick<Config, 'ops' | 'environment'>): AccessMode {
-  if (ops !== null) return 'signed';
-  return environment === 'production' ? 'absent' : 'token';
-}
-
 /** Services that all pages share. */
 export interface PageBase extends OpsOptions {
   readonly pages: Layout;
@@ -90,25 +77,3 @@ export interface PageContext extends PageBase {
 
 /** Adds the routes of some pages. Forms only reach them from operators and after their token was checked. */
 export type PageModule = (site: PageContext) => void | Promise<void>;
-
-/**
- * True if the Host header names this machine. It is checked against DNS rebinding: a foreign page whose name resolves
- * to this machine sends that name as the host.
- */
-export function isLoopbackHost(host: string): boolean {
-  if (!URL.canParse(`http://${host}`)) return false;
-  const { hostname } = new URL(`http://${host}`);
-  return hostname === 'localhost' || hostname.endsWith('.localhost') || isLoopbackAddress(hostname);
-}
-
-/** True for a direct request from this machine: a proxy here may forward requests of anybody, under any Host. */
-export function isFromHere(ctx: Pick<Koa.Context, 'host' | 'forwarded' | 'req'>): boolean {
-  return isLoopbackHost(ctx.host) && !ctx.forwarded && isLoopbackAddress(ctx.req.socket.remoteAddress);
-}
-
-/** @param address of a connection; undefined for a Unix socket, which only this machine can reach. */
-export function isLoopbackAddress(address: string | undefined): boolean {
-  if (address === undefined) return true;
-  const plain = address.replace(/^\[|\]$/g, '').replace(/^::ffff:/i, '');
-  return plain === '::1' || (net.isIPv4(plain) && plain.startsWith('127.'));
-}

@@ -1,8 +1,8 @@
 import { type Config, version } from '../../core/config';
 import { Views } from '../../mailer/render/views';
+import { accessMode } from './access-mode';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';
-import { accessMode } from './context';
 import { Formatter, linkWith } from './format';
 import { formToken } from './shell';
 

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import type { ArgumentSerializer } from '../../../lib/job/definition/setup';
-import { type ArgumentCodec, deserializeArguments, serializeArguments } from '../../../lib/job/record/arguments';
+import { deserializeArguments } from '../../../lib/job/record/argument-decoder';
+import { type ArgumentCodec, serializeArguments } from '../../../lib/job/record/arguments';
 import { UnreadableJobError } from '../../../lib/job/record/record';
 
 class Money {

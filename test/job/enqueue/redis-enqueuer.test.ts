@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import type { EnqueueRequest } from '../../../lib/job/definition/job-class';
-import { RedisEnqueuer } from '../../../lib/job/enqueue/enqueuer';
+import { RedisEnqueuer } from '../../../lib/job/enqueue/redis-enqueuer';
 
 import { Job } from '../../../lib/job/job';
 import { Deadline } from '../../../lib/support/async';

@@ -1,14 +1,9 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { DiscardJob, KillJob, RecordGoneError } from '../../../lib/job/definition/errors';
-import {
-  decide,
-  polynomialWaitMs,
-  type RetryDecision,
-  type RetryRules,
-  retryWaitMs,
-} from '../../../lib/job/definition/retry-policy';
+import type { RetryDecision } from '../../../lib/job/definition/retry-policy';
 import { Job } from '../../../lib/job/job';
+import { decide, polynomialWaitMs, type RetryRules, retryWaitMs } from '../../../lib/job/perform/failure-decision';
 
 const failure = new Error('it broke');
 const rules = (retryIn?: () => RetryDecision, limit = 25) => ({ retry: { limit }, ...(retryIn && { retryIn }) });

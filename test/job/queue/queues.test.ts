@@ -5,7 +5,7 @@ import { freePort } from '../../../lib/embedded/server-process';
 import { Queues } from '../../../lib/job/admin/queues';
 import { Job } from '../../../lib/job/job';
 import { PROCESSES } from '../../../lib/job/queue/keys';
-import { restorePauses } from '../../../lib/job/queue/queue-status';
+import { restorePauses } from '../../../lib/job/queue/queue-upkeep';
 import { newRecord } from '../../../lib/job/record/record';
 import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { Database } from '../../../lib/model/database';
