@@ -14,6 +14,20 @@ const SETTLEMENT = 'test/model/transaction-end.test.ts';
 /** Mutations of the outbox, of enqueuing, unique and recurring jobs, and of transactions. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a relay that was frozen dispatches no row that another may have had since',
+    file: 'lib/job/outbox/relay.ts',
+    find: '{ before: () => lock.confirm(trx) }',
+    replace: '{}',
+    killedBy: ['test/job/outbox/frozen-relay.deep.ts'],
+  },
+  {
+    promise: 'Postgres takes its rows from a relay that is frozen',
+    file: 'lib/job/outbox/table.ts',
+    find: ', (select ${HELD_BRIEFLY}) as held',
+    replace: '',
+    killedBy: ['test/job/outbox/frozen-relay.deep.ts'],
+  },
+  {
     promise: 'an enqueue that comes to Redis long after its time-out has no late twin',
     file: 'lib/job/enqueue/redis-enqueuer.ts',
     find: 'const notAfter = Date.now() + limitMs + CLOCK_SLACK_MS;',

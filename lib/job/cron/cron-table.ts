@@ -3,7 +3,7 @@ import { UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/options';
 import { CHANNEL } from '../outbox/insert';
-import { CRON_NOTICE } from '../outbox/table';
+import { CRON_NOTICE, HELD_BRIEFLY } from '../outbox/table';
 import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';
@@ -111,7 +111,7 @@ export async function remove(knex: Knex, name: string): Promise<boolean> {
 /** Locks the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
 export async function lockRow(trx: Knex.Transaction, name: string): Promise<CronRow | undefined> {
   const { rows } = await trx.raw<{ rows: CronRow[] }>(
-    `select ${COLUMNS} from job_cron where name = ? for update skip locked`,
+    `select ${COLUMNS}, (select ${HELD_BRIEFLY}) as held from job_cron where name = ? for update skip locked`,
     [name],
   );
   return rows[0];

@@ -172,6 +172,7 @@ export class Relay {
     const { knex, redis, gate } = this.options;
     let looked: Promise<unknown> | undefined;
     const more = await knex.transaction(async (trx) => {
+      const lock = new LockAge();
       const claim = await claimDue(trx, gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.saturated);
       const { rows } = claim;
       this.gatherUntil = rows.length > 1 ? performance.now() + GATHER_MS : 0;
@@ -182,7 +183,7 @@ export class Relay {
         const retried = options !== null && retriedRecord({ payload, options, readyAt, durable: true });
         return { id, queue, record: retried || newRecord(payload, readyAt), diedAt };
       });
-      const states = await dispatch(redis, jobs);
+      const states = await dispatch(redis, jobs, { before: () => lock.confirm(trx) });
       this.unseen += rows.length;
       // Postgres commits while the queues are read. A failure to read them is ignored: the next dispatch reports it.
       if (this.unseen > BATCH / 2 || gauge.isLowOnMemory)
@@ -197,6 +198,27 @@ export class Relay {
     }
     return more;
   }
+}
+
+/** Locks held for longer are asked about; Postgres gives them to others 10 s after the last statement (`HELD_BRIEFLY`). */
+const CERTAIN_MS = 2000;
+
+/** Knows whether the locks of a transaction may have gone to others while this process, or its machine, was frozen. */
+class LockAge {
+  private seen = times();
+
+  /** Resolves at once while they are certain to hold, else when Postgres has said so. @throws when the session has ended. */
+  async confirm(trx: Knex.Transaction): Promise<void> {
+    while (times().some((ms, clock) => Math.abs(ms - (this.seen[clock] ?? 0)) > CERTAIN_MS)) {
+      this.seen = times();
+      await trx.raw('select 1');
+    }
+  }
+}
+
+/** Both clocks, ms: one of them goes on while the machine sleeps, and nobody sets the other. */
+function times(): readonly number[] {
+  return [performance.now(), Date.now()];
 }
 
 const ANSWER_MS = 5000;

@@ -191,6 +191,13 @@ const OF_OTHERS = `with recursive ${QUEUES}, others as (
   ) as chosen
 )`;
 
+/**
+ * SQL for the statement that locks rows: Postgres ends the session when its process then sends nothing for 10 s, since a
+ * process that is frozen would keep them from all others. Who does something else before the next statement must know
+ * that its locks still hold.
+ */
+export const HELD_BRIEFLY = `set_config('idle_in_transaction_session_timeout', '10000', true)`;
+
 interface FoundRow extends OutboxRow {
   readonly due: string;
   readonly options: string | null;
@@ -210,7 +217,7 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
      update job_outbox set dispatched_at = clock_timestamp() from due where job_outbox.id = due.id
      returning job_outbox.id, queue, payload, options, (extract(epoch from died_at) * 1000)::float8 as died,
        (extract(epoch from run_at) * 1000000)::bigint::text as due, share,
-       (select id::text from job_installation) as installation`,
+       (select id::text from job_installation) as installation, (select ${HELD_BRIEFLY}) as held`,
     except.length === 0 ? [limit, limit] : [[...except], limit],
   );
   const counts = new Map<string, number>();

@@ -64,6 +64,8 @@ return table.concat(out)`);
 const STATES: Readonly<Record<string, Dispatched>> = { q: 'queued', k: 'known', f: 'ended', e: 'expired' };
 
 export interface DispatchOptions {
+  /** Awaited before each call; its error ends the dispatch. */
+  readonly before?: () => Promise<unknown>;
   /** Redis rejects jobs that reach it later than this, ms since 1970. Default: none. */
   readonly notAfter?: number;
   /** Timeout of each reply, ms. */
@@ -82,7 +84,10 @@ export async function dispatch(
   options?: DispatchOptions,
 ): Promise<Dispatched[]> {
   const states: Dispatched[] = [];
-  for (const chunk of dispatchChunks(jobs)) states.push(...(await dispatchChunk(client, chunk, options)));
+  for (const chunk of dispatchChunks(jobs)) {
+    await options?.before?.();
+    states.push(...(await dispatchChunk(client, chunk, options)));
+  }
   return states;
 }
 
