@@ -188,7 +188,7 @@ export class Executor {
 
   private begin(job: JobExecution, jobClass: JobClass): Run {
     const { delivery, payload } = job;
-    const run = new Run({
+    const run: Run = new Run({
       id: delivery.id,
       queue: delivery.queue,
       class: payload.class,
