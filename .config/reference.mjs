@@ -13,9 +13,9 @@ const index = fs.readFileSync(path.join(root, 'lib/index.ts'), 'utf8');
 const fileOf = new Map(
   [...index.matchAll(/^import type \* as (\w+) from '\.\/(.+)';$/gm)].map(([, name, file]) => [name, file]),
 );
-const exported = [
-  ...index.matchAll(/^export \{[^}]*\} from '\.\/[^']+';|^export type \{[^}]*\} from '\.\/[^']+';/gm),
-].map(([statement]) => statement.replace("from './", "from '../../lib/"));
+const exported = [...index.matchAll(/^export (?:type )?(?:\*|\{[^}]*\}) from '\.\/[^']+';/gm)].map(([statement]) =>
+  statement.replace("from './", "from '../../lib/"),
+);
 const loadedLater = [...index.matchAll(/^export declare const (\w+): typeof (\w+)\.\w+;$/gm)].map(
   ([, name, module]) => `export { ${name} } from '../../lib/${fileOf.get(module)}';`,
 );

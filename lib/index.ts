@@ -12,79 +12,15 @@ import type * as context from './web/context';
 /**
  * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers,
  * and their errors, is loaded on first access: the primary imports the app's manifest through this module, and needs none
- * of it.
+ * of it. Its types stand in `public-types.ts`, which no process loads.
  */
 
 export { boot } from './boot';
-export type { Config } from './core/config';
 export { MissingValueError, UserError } from './core/errors';
-export { type Attributes, currentContext, withAttributes } from './core/execution-context';
-export type {
-  CronOptions,
-  EnqueuedJob,
-  EnqueueRequest,
-  JobArgument,
-  JobArguments,
-  JobContext,
-  JobOptions,
-  PreparedJob,
-  SerializableTypes,
-  UniqueOptions,
-} from './job/definition/job-class';
-export type { RetryOnOptions } from './job/definition/retry-policy';
-export type {
-  ArgumentSerializer,
-  EnqueueMiddleware,
-  ErrorReport,
-  JobRun,
-  JobSetup,
-  PerformMiddleware,
-} from './job/definition/setup';
-export type { ConfiguredJob } from './job/job';
-export type { Cursor } from './job/perform/checkpoint';
-export type { DeliveryMethod, Mail } from './mailer/compose/mail';
-export type {
-  Address,
-  Addresses,
-  AttachmentContent,
-  AttachmentOption,
-  AttachmentOptions,
-  Layout,
-  MailAtHand,
-  MailAttachment,
-  Mailbox,
-  MailDefaults,
-  MailOptions,
-  OutgoingMessage,
-  Parts,
-  Receipt,
-  Refusal,
-  Render,
-  RenderedParts,
-  RenderRequest,
-  UrlQuery,
-} from './mailer/definition/mail-types';
-export type {
-  InterceptedMessage,
-  MailInterceptor,
-  MailObserver,
-  MailOrigin,
-  MailSetup,
-} from './mailer/definition/setup';
-export type { NoParams } from './mailer/mailer';
-export type { DeliveryResult, MailMessage } from './mailer/message';
-export type { Hooks } from './role/app-definition';
-export {
-  type AppDefinition,
-  type AppOptions,
-  defineApp,
-  type RouteEnvironment,
-  type Routes,
-} from './role/app-definition';
-export type { Connection } from './role/client';
-export type { Duration, Rate } from './support/duration';
+export { currentContext, withAttributes } from './core/execution-context';
+export type * from './public-types';
+export { defineApp } from './role/app-definition';
 export { clientNetwork } from './support/text';
-export type { RateLimit } from './web/rate-limit';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
 export type CancelEnqueue = enqueue.CancelEnqueue;

@@ -18,6 +18,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['ops'],
   ['role'],
   ['boot.ts'],
+  ['public-types.ts'],
   ['index.ts'],
   ['cli', 'testing'],
   ['app'],

@@ -7,6 +7,7 @@ export class UserError extends Error {
 
   constructor(
     message: string,
+    /** The process's exit code when nobody catches the error: 78 for wrong settings, 69 for a missing service, else 1. */
     readonly exitCode: number = EXIT.failed,
   ) {
     super(message);

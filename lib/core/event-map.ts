@@ -1,5 +1,15 @@
 import type { JsonValue } from './execution-context';
 import type { AboutStandstill } from './failure-cause';
+import type {
+  ListeningEvent,
+  PhaseCompletedEvent,
+  ProcessorExitedEvent,
+  StoppedEvent,
+  StoppingEvent,
+  WorkerExitedEvent,
+  WorkerForkedEvent,
+  WorkerReadyEvent,
+} from './hook-events';
 import type { ShedReason } from './request-counts';
 
 /**
@@ -49,15 +59,9 @@ export interface EventMap {
   'embedded.exited': { readonly server: 'postgres' | 'redis'; readonly pid: number };
 
   // The primary
-  'worker.forked': { readonly slot: number; readonly pid: number; readonly phase: number };
-  'worker.ready': { readonly slot: number; readonly pid: number; readonly durationMs: number };
-  'worker.exited': {
-    readonly slot: number;
-    readonly pid: number;
-    readonly code: number | null;
-    readonly signal: string | null;
-    readonly expected: boolean;
-  };
+  'worker.forked': WorkerForkedEvent;
+  'worker.ready': WorkerReadyEvent;
+  'worker.exited': WorkerExitedEvent;
   'worker.restart-scheduled': { readonly slot: number; readonly waitMs: number; readonly attempt: number };
   /** The worker has sent no heartbeats; the requests are those of the last one. */
   'worker.unresponsive': {
@@ -71,12 +75,7 @@ export interface EventMap {
   'worker.replaced': { readonly slot: number; readonly pid: number; readonly reason: string };
   'processor.forked': { readonly pid: number };
   'processor.ready': { readonly pid: number; readonly durationMs: number };
-  'processor.exited': {
-    readonly pid: number;
-    readonly code: number | null;
-    readonly signal: string | null;
-    readonly expected: boolean;
-  };
+  'processor.exited': ProcessorExitedEvent;
   'processor.unresponsive': {
     readonly pid: number;
     readonly heartbeatAgeMs: number;
@@ -93,7 +92,7 @@ export interface EventMap {
   /** The processor was stopped by a command, and is not started again until `resume`. */
   'processor.stopped': Record<string, never>;
   'phase.started': { readonly phase: number };
-  'phase.completed': { readonly phase: number; readonly durationMs: number };
+  'phase.completed': PhaseCompletedEvent;
   'phase.aborted': { readonly phase: number; readonly reason: string };
   /** The calculation for WEB_CONCURRENCY=auto. */
   'workers.auto-sized': { readonly calculation: string };
@@ -164,14 +163,9 @@ export interface EventMap {
   'child.record': { readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
-  'primary.listening': {
-    readonly address: string;
-    readonly durationMs: number;
-    /** URLs for a browser on this machine. */
-    readonly pages?: readonly string[];
-  };
-  'primary.stopping': { readonly reason: string; readonly timeoutMs: number };
-  'primary.stopped': { readonly durationMs: number; readonly killed: number };
+  'primary.listening': ListeningEvent;
+  'primary.stopping': StoppingEvent;
+  'primary.stopped': StoppedEvent;
 
   // A web worker
   'request.finished': {

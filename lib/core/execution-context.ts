@@ -5,11 +5,15 @@ export type Attributes = { readonly [name: string]: JsonValue };
 
 /** The request or job that code runs for. It follows every await, and goes into log lines and enqueued jobs. */
 export interface ExecutionContext {
+  /** Id of the request, or of that which enqueued the job. */
   readonly requestId?: string;
+  /** The job's UUID; undefined outside of jobs. */
   readonly jobId?: string;
+  /** Name of the job's class; undefined outside of jobs. */
   readonly jobClass?: string;
   /** 1 for the first run of a job. */
   readonly attempt?: number;
+  /** Locale of the caller, in which mails are written. */
   readonly locale?: string;
   /** See `withAttributes`. */
   readonly attributes?: Attributes;

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import os from 'node:os';
+import type { HeapCaps } from './config-types';
 
 const CGROUP_LIMITS = ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes'];
 
@@ -47,12 +48,6 @@ const BESIDE_HEAPS_MB = 60;
 const JOBS_SHARE = 1.25;
 /** Minimum heap, MB; with less no process boots. */
 const LEAST_HEAP_MB = 64;
-
-/** Maximum heap sizes, MB. */
-export interface HeapCaps {
-  readonly workerMb: number;
-  readonly jobsMb: number;
-}
 
 /**
  * Divides the memory planned for heaps: one share for each worker, 1.25 for the job processor. A process that outgrows

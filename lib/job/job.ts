@@ -40,12 +40,15 @@ import { serializeArguments } from './record/arguments';
 const running = () => require('./perform/run') as typeof import('./perform/run');
 
 /** A subclass of `Job`, abstract ones included. */
-type AbstractJobClass<J extends Performable> = (abstract new () => J) & { readonly name: string };
+export type AbstractJobClass<J extends Performable> = (abstract new () => J) & Pick<JobClass, 'name'>;
 
 /** A job class with options, as `set()` returns it. */
 export interface ConfiguredJob<J extends Performable> {
+  /** Enqueues a run with these options. Errors as of `Job.performLater`; TypeError for invalid options. */
   performLater(...args: Args<J>): Promise<EnqueuedJob>;
+  /** Enqueues many runs at once, each with its own arguments. Errors as of `Job.performAllLater`. */
   performAllLater(all: readonly Readonly<Args<J>>[]): Promise<EnqueuedJob[]>;
+  /** Prepares a job for the `performAllLater` function, which takes jobs of several classes. */
   prepare(...args: Args<J>): PreparedJob;
 }
 
@@ -54,9 +57,11 @@ export interface ConfiguredJob<J extends Performable> {
  * than once, since a process may die between its work and its outcome: make `perform` idempotent, by `this.context.id`.
  */
 export abstract class Job<A extends JobArguments = []> {
+  /** The queue of its jobs. JOB_QUEUES must name it, or no processor serves it. */
   static queue = 'default';
   /** The name that jobs carry. Default: the class's own. Set it before renaming a class while jobs are enqueued. */
   static jobName?: string;
+  /** Limit of retries, by Sidekiq's formula; then the job is dead. Default 25, about 20 days. */
   static retry: RetryOptions = DEFAULT_RETRY;
   /** true: always through Postgres, so that the job survives even if Redis loses all its data. */
   static durable = false;
@@ -181,6 +186,7 @@ export abstract class Job<A extends JobArguments = []> {
   /**
    * Connects every job class to Redis and Postgres; undefined disconnects them. Called by the role at boot and stop.
    * @param equipment kept as it was when left out.
+   * @internal
    */
   static connect(enqueuer: Enqueuer | undefined, equipment?: JobDependencies): void {
     connectEnqueuer(enqueuer, equipment);

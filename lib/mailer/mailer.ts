@@ -22,7 +22,7 @@ const errors = () => require('./definition/errors') as typeof import('./definiti
 export type NoParams = Readonly<Record<never, never>>;
 
 /** A subclass of `Mailer`, or an abstract class between. */
-type AbstractMailerClass<M> = (abstract new () => M) & { readonly name: string };
+export type AbstractMailerClass<M> = (abstract new () => M) & Pick<MailerClass, 'name'>;
 
 /**
  * A group of related mails. Each action is a method that returns `this.mail(...)`, or nothing to send none. A static of
@@ -53,11 +53,16 @@ export abstract class Mailer<P extends object = NoParams> {
    * Sets the delivery that all mailers of this process use. The role calls it at boot; `undefined` disconnects.
    * @param mailers finds the mailers of enqueued mails, which name theirs. Only a process that performs such
    * jobs needs it.
+   * @internal
    */
   static connect(delivery: Delivery | undefined, mailers?: MailerLookup): void {
     connectDelivery(delivery, mailers && new MailerMessages(mailers));
   }
 
+  /**
+   * Declares the action of this name: `static readonly welcome = this.action('welcome')`.
+   * @returns a function of the action's arguments that makes a message, which is built when it is delivered.
+   */
   protected static action<M extends AnyMailer, A extends ActionName<M>>(
     this: MailerClass<M>,
     name: A,
@@ -187,7 +192,9 @@ export class MailerMessages implements MessageSource {
   }
 }
 
-type Action = (...args: never[]) => ActionResult;
+/** An action: a method that builds a mail, or none. */
+export type Action = (...args: never[]) => ActionResult;
+/** The arguments of an action. */
 export type ActionArguments<A> = A extends (...args: infer P) => ActionResult ? P : never;
 
 /** The names of a mailer's methods that build mails. */
@@ -202,7 +209,8 @@ export type ParamsOf<M extends AnyMailer> = keyof M['params'] extends never ? ne
 declare const WITH_PARAMS: unique symbol;
 
 /** The result type of `with()`. An action of a mailer with params can only be called on it, not on the class. */
-interface GivenParams<P> {
+export interface GivenParams<P> {
+  /** @internal */
   readonly [WITH_PARAMS]: P;
 }
 

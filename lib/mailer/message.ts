@@ -8,23 +8,41 @@ import type { Mail } from './compose/mail';
 import type { Refusal } from './definition/mail-types';
 import type { MailerClass } from './definition/mailer-class';
 
-export type DeliveryResult =
-  | {
-      readonly status: 'sent';
-      readonly messageId: string;
-      /** Recipients that the server refused while it accepted the mail for others. */
-      readonly refused?: readonly Refusal[];
-    }
-  | { readonly status: 'skipped'; readonly reason: string };
+/** The result of `deliverNow`, told apart by its `status`. */
+export type DeliveryResult = SentMail | SkippedMail;
+
+/** The mail has been sent. */
+export interface SentMail {
+  /** sent: the mail server, or the folder of `file` delivery, has it. */
+  readonly status: 'sent';
+  /** The Message-ID of the mail, in angle brackets. */
+  readonly messageId: string;
+  /** Recipients that the server refused while it accepted the mail for others. */
+  readonly refused?: readonly Refusal[];
+}
+
+/** The mail was not sent, and this is no error. */
+export interface SkippedMail {
+  /**
+   * skipped: an earlier run of the job has sent it, a mailer or an interceptor cancelled it, its action built none, its
+   * mailer delivers none, or `rescueFrom` handled an error.
+   */
+  readonly status: 'skipped';
+  /** The reason for people. */
+  readonly reason: string;
+}
 
 /** The params that a job can serialize. */
-type Travelling<P> = { readonly [K in keyof P]: JobArgument | undefined };
+export type TravellingParams<P> = { readonly [K in keyof P]: JobArgument | undefined };
 
 /** A mail that is not built yet: its action runs when it is delivered, once per delivery. */
 export class MailMessage<A extends readonly unknown[] = readonly unknown[], P extends object = object> {
   constructor(
+    /** The class whose action builds the mail. */
     readonly mailer: MailerClass,
+    /** The name of that action. */
     readonly action: string,
+    /** The arguments for it. */
     readonly args: A,
     /** The params that were given to `with()`. */
     readonly params: P,
@@ -37,7 +55,10 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
     return `${this.mailer.name}#${this.action}`;
   }
 
-  /** Runs `work` in the locale that the message was created for. */
+  /**
+   * Runs `work` in the locale that the message was created for.
+   * @internal
+   */
   inContext<T>(work: () => T): T {
     return this.locale === undefined ? work() : runInContext({ locale: this.locale }, work);
   }
@@ -68,7 +89,7 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
    * @throws TypeError for arguments or params that cannot be serialized; NotConnectedError before `boot`.
    */
   deliverLater(
-    this: A extends JobArguments ? (P extends Travelling<P> ? MailMessage<A, P> : never) : never,
+    this: A extends JobArguments ? (P extends TravellingParams<P> ? MailMessage<A, P> : never) : never,
     options?: JobOptions,
   ): Promise<EnqueuedJob>;
   deliverLater(options: JobOptions = {}): Promise<EnqueuedJob> {

@@ -9,12 +9,18 @@ import { currentTransaction, lateQuery } from './transaction';
 
 /** An objection model whose queries join the ambient `transaction()` and which maintains its own timestamps. */
 export class Model extends ObjectionModel {
+  /** Set at the insert, unless it is given: the table needs a column `created_at`. */
   createdAt?: Date;
+  /** Set at each insert and update: the table needs a column `updated_at`. */
   updatedAt?: Date;
 
   /** Maps snake case in the database to camel case in the code. */
   static override columnNameMappers = snakeCaseMappers();
 
+  /**
+   * Begins a query, in `trx` or else in the transaction that the current code runs in. A query that is run after that has
+   * ended, since nobody awaited it, runs on the pool after a commit, and rejects after a rollback.
+   */
   static override query<M extends ObjectionModel>(this: Constructor<M>, trx?: TransactionOrKnex): QueryBuilderType<M> {
     const query = ObjectionModel.query.call<Constructor<M>, [TransactionOrKnex?], QueryBuilderType<M>>(
       this,
@@ -28,10 +34,12 @@ export class Model extends ObjectionModel {
     return query;
   }
 
+  /** Sets `updatedAt`. A class with a hook of its own calls `super.$beforeUpdate()`. */
   override $beforeUpdate(): void {
     this.updatedAt = new Date();
   }
 
+  /** Sets both times. A class with a hook of its own calls `super.$beforeInsert()`. */
   override $beforeInsert(): void {
     this.createdAt ??= new Date();
     this.updatedAt ??= this.createdAt;

@@ -1,15 +1,18 @@
 import path from 'node:path';
 import { UserError } from '../core/errors';
-import type { EventMap, EventName, Events } from '../core/events';
+import type { EventName, Events } from '../core/events';
 import type { Migrations } from '../model/migrations';
 import { toError } from '../support/async';
-import type { AppDefinition, AppOptions, OwnPart } from './app-options';
+import type { AppDefinition, AppOptions, Hooks, OwnPart } from './app-options';
 
 export type * from './app-options';
 
 const OWN_PARTS: readonly OwnPart[] = ['koa', 'bodyParser', 'headers', 'probes', 'server', 'workerBoot', 'workerStop'];
 
-/** @throws UserError when the name or the root cannot be used. */
+/**
+ * Checks the app's manifest and resolves its folders. Its result is what `boot` and `connect` take; `app.js` exports it.
+ * @throws UserError when the name or the root cannot be used.
+ */
 export function defineApp(options: AppOptions): AppDefinition {
   if (!/^[A-Za-z][\w-]*$/.test(options.name)) {
     throw new UserError(
@@ -41,22 +44,15 @@ export function defineApp(options: AppOptions): AppDefinition {
 
 /** The event behind each hook. */
 const HEARS = {
-  /** Emitted once the tree serves. */
   booted: 'primary.listening',
   workerBoot: 'worker.forked',
   workerReady: 'worker.ready',
   workerExit: 'worker.exited',
-  /** Emitted when a phased restart is complete. */
   phase: 'phase.completed',
   processorExit: 'processor.exited',
   stopping: 'primary.stopping',
   stopped: 'primary.stopped',
-} as const satisfies Readonly<Record<string, EventName>>;
-
-/** Callbacks for events of the tree. They run in the primary, which neither awaits them nor fails with them. */
-export type Hooks = {
-  readonly [H in keyof typeof HEARS]?: (event: EventMap[(typeof HEARS)[H]]) => unknown;
-};
+} as const satisfies { readonly [H in keyof Hooks]-?: EventName };
 
 /**
  * Calls the app's hooks from now on. A hook that throws or rejects is reported as `process.error` and has no other

@@ -2,19 +2,34 @@ import type { Server } from 'node:http';
 import type Router from '@koa/router';
 import type Koa from 'koa';
 import type { Config } from '../core/config';
+import type {
+  ListeningEvent,
+  PhaseCompletedEvent,
+  ProcessorExitedEvent,
+  StoppedEvent,
+  StoppingEvent,
+  WorkerExitedEvent,
+  WorkerForkedEvent,
+  WorkerReadyEvent,
+} from '../core/hook-events';
 import type { ImportFile } from '../core/load-classes';
 import type { JobSetup } from '../job/definition/setup';
 import type { MailSetup } from '../mailer/definition/setup';
-import type { Probes, SecurityHeaders } from '../web/options';
-import type { OwnWeb } from '../web/own-web';
-import type { RateLimits } from '../web/rate-limit';
-import type { Hooks } from './app-definition';
+import type { Rate } from '../support/duration';
+import type { BodyParser, Probes, SecurityHeaders } from '../web/options';
+import type { RateLimit } from '../web/rate-limit';
+
+export type { BodyParser, Probes, SecurityHeaders };
 
 /** Parts of the process that routes may need. */
 export interface RouteEnvironment {
+  /** The settings of the tree, for addresses, locales and the like. */
   readonly config: Config;
-  /** Limits how often a caller may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. */
-  readonly limit: RateLimits['limit'];
+  /**
+   * Limits how often a caller may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. The name keeps its
+   * counts apart from those of other limits; a rate of null allows everything.
+   */
+  readonly limit: (name: string, rate: Rate | null) => RateLimit;
 }
 
 /** Adds the app's routes. Runs once in each web worker, before it listens. */
@@ -22,21 +37,53 @@ export type Routes = (router: Router, environment: RouteEnvironment) => void;
 
 /** The process in which `workerBoot` and `workerStop` are called. */
 export interface WorkerEnvironment {
+  /** web: it serves requests. jobs: it is the job processor. */
   readonly role: 'web' | 'jobs';
+  /** The settings of the tree. */
   readonly config: Config;
+}
+
+/**
+ * Callbacks for events of the tree. They run in the primary, which neither awaits them nor fails with them: an error is
+ * logged.
+ */
+export interface Hooks {
+  /** Called once the tree serves. */
+  readonly booted?: (event: ListeningEvent) => unknown;
+  /** Called when a web worker was forked, which does not serve yet. */
+  readonly workerBoot?: (event: WorkerForkedEvent) => unknown;
+  /** Called when a web worker serves. */
+  readonly workerReady?: (event: WorkerReadyEvent) => unknown;
+  /** Called when a web worker has ended, at a stop as well as by a crash. */
+  readonly workerExit?: (event: WorkerExitedEvent) => unknown;
+  /** Called when a phased restart is complete. */
+  readonly phase?: (event: PhaseCompletedEvent) => unknown;
+  /** Called when the job processor has ended, at a stop as well as by a crash. */
+  readonly processorExit?: (event: ProcessorExitedEvent) => unknown;
+  /** Called when the tree begins to stop. */
+  readonly stopping?: (event: StoppingEvent) => unknown;
+  /** Called when all other processes have ended; the primary waits for nothing that it begins. */
+  readonly stopped?: (event: StoppedEvent) => unknown;
+}
+
+/** A module with its default export, as `import()` resolves with it. */
+export interface ModuleOf<T> {
+  /** The part of the app that the module holds. */
+  readonly default: T;
 }
 
 /** The app's manifest. Folders are relative to `root`. */
 export interface AppOptions {
+  /** Letters, digits, - and _. Names the tree in the log and to operators, and keeps its rate limits apart from others'. */
   readonly name: string;
   /** Absolute path that the other folders are relative to: usually `__dirname`. */
   readonly root: string;
   /** Loaded only by processes that serve the web, so that the primary stays small: `() => import('./routes')`. Default: none. */
-  readonly routes?: () => Promise<{ readonly default: Routes }>;
+  readonly routes?: () => Promise<ModuleOf<Routes>>;
   /** One default-exported job class per file, subfolders included. Default `jobs`. */
   readonly jobs?: string;
   /** Middleware, serializers, an error reporter for jobs: `() => import('./job-setup')`. */
-  readonly jobSetup?: () => Promise<{ readonly default: JobSetup }>;
+  readonly jobSetup?: () => Promise<ModuleOf<JobSetup>>;
   /** Models that jobs accept as arguments, subfolders included. Default `models`. */
   readonly models?: string;
   /** Knex migrations. Default `migrations`. false: a tool of the app's own runs them, and Catamount runs its own only. */
@@ -46,7 +93,7 @@ export interface AppOptions {
   /** Previews for /ops/mail: one subclass of MailerPreview per file. Default: `previews` below the mailers. */
   readonly previews?: string;
   /** Interceptors, observers, a renderer for mails: `() => import('./mail-setup')`. */
-  readonly mailSetup?: () => Promise<{ readonly default: MailSetup }>;
+  readonly mailSetup?: () => Promise<ModuleOf<MailSetup>>;
   /** Templates `<mailer>/<action>/{html,text}.ejs`. Default `mailers/templates`. */
   readonly templates?: string;
   /** Translations `<locale>.json`. Default `locales`. */
@@ -67,7 +114,7 @@ export interface AppOptions {
    * What reads bodies instead of our own parser for JSON, before a request waits for a slot: a middleware, such as
    * koa-body's; false for routes that read `ctx.req`; or these by path: `{ '/hooks/stripe': false, '/files/*': parser }`.
    */
-  readonly bodyParser?: OwnWeb['bodyParser'];
+  readonly bodyParser?: BodyParser | Readonly<Record<string, BodyParser>>;
   /** Helmet's options, which replace ours one by one; false for no security headers. The operator's pages keep theirs. */
   readonly headers?: SecurityHeaders;
   /** Where the probes are: `{ health: '/livez', ready: '/readyz' }`; false for one, or both, that the app answers itself. */
@@ -88,20 +135,40 @@ export interface AppOptions {
 /** Options that the manifest has as they were given. */
 export type OwnPart = 'koa' | 'bodyParser' | 'headers' | 'probes' | 'server' | 'workerBoot' | 'workerStop';
 
+/** The checked manifest of an app, with absolute paths, as `defineApp` makes it for `boot` and `connect`. */
 export interface AppDefinition extends Pick<AppOptions, OwnPart> {
+  /** The name given to `defineApp`. */
   readonly name: string;
+  /** Absolute path of the app. */
   readonly root: string;
-  readonly routes: () => Promise<{ readonly default: Routes }>;
+  /** Loads the routes, in processes that serve the web. */
+  readonly routes: () => Promise<ModuleOf<Routes>>;
+  /** Absolute path of the folder of job classes. */
   readonly jobsDir: string;
-  readonly jobSetup: (() => Promise<{ readonly default: JobSetup }>) | undefined;
+  /** Loads the app's additions to the job layer; undefined: there are none. */
+  readonly jobSetup: (() => Promise<ModuleOf<JobSetup>>) | undefined;
+  /** Absolute path of the folder of models. */
   readonly modelsDir: string;
+  /** Absolute path of the folder of migrations; false: the app's own tool runs them. */
   readonly migrationsDir: string | false;
+  /** Absolute path of the folder of mailers. */
   readonly mailersDir: string;
+  /** Absolute path of the folder of previews. */
   readonly previewsDir: string;
-  readonly mailSetup: (() => Promise<{ readonly default: MailSetup }>) | undefined;
+  /** Loads the app's additions to its mail; undefined: there are none. */
+  readonly mailSetup: (() => Promise<ModuleOf<MailSetup>>) | undefined;
+  /** Absolute path of the folder of mail templates. */
   readonly templatesDir: string;
+  /** Absolute path of the folder of translations. */
   readonly localesDir: string;
   /** undefined: Node's own `import()`. */
   readonly importFile: ImportFile | undefined;
+  /** Callbacks in the primary; empty unless some were given. */
   readonly hooks: Hooks;
+}
+
+/** The connections that `connect` opens. */
+export interface Connection {
+  /** Closes the connections. Nothing can be enqueued afterwards. */
+  disconnect(): Promise<void>;
 }

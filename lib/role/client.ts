@@ -1,12 +1,6 @@
-import type { AppDefinition } from './app-definition';
+import type { AppDefinition, Connection } from './app-definition';
 import { AppConnection } from './connection';
 import { ownSettings } from './own-settings';
-
-/** The connections that `connect` opens. */
-export interface Connection {
-  /** Closes the connections. Nothing can be enqueued afterwards. */
-  disconnect(): Promise<void>;
-}
 
 /**
  * Connects a process that is not part of the tree, such as another server or a test of one: `performLater`,

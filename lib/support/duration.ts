@@ -1,8 +1,9 @@
-const UNITS = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-type Unit = keyof typeof UNITS;
+const UNITS: Readonly<Record<DurationUnit, number>> = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+/** The units of a duration in text, days the longest. */
+export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
 
 /** A length of time: milliseconds as a number, or text such as `500ms`, `10s`, `5m`, `2h`, `7d`. */
-export type Duration = number | `${number}${Unit}` | `${number} ${Unit}`;
+export type Duration = number | `${number}${DurationUnit}` | `${number} ${DurationUnit}`;
 
 /** A hundred years; longer durations are mistakes, and Postgres cannot add them to a time. */
 const LONGEST_MS = 36_525 * UNITS.d;
@@ -11,10 +12,10 @@ const LONGEST_MS = 36_525 * UNITS.d;
  * @param bare the unit of text without one. Default `ms`.
  * @returns milliseconds, or `undefined` when the text is no duration, or is longer than a hundred years.
  */
-export function parseDuration(value: string | number, bare: Unit = 'ms'): number | undefined {
+export function parseDuration(value: string | number, bare: DurationUnit = 'ms'): number | undefined {
   const match = /^(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?$/.exec(String(value).trim());
   if (!match) return undefined;
-  const unit = (match[2] ?? (typeof value === 'number' ? 'ms' : bare)) as Unit;
+  const unit = (match[2] ?? (typeof value === 'number' ? 'ms' : bare)) as DurationUnit;
   const ms = Math.round(Number(match[1]) * UNITS[unit]);
   return ms <= LONGEST_MS ? ms : undefined;
 }
@@ -62,7 +63,9 @@ export function formatSpan(ms: number): string {
 
 /** A number of events per time. */
 export interface Rate {
+  /** Maximum number of events within the period. */
   readonly count: number;
+  /** The period, from 1 to 86,400. */
   readonly seconds: number;
 }
 

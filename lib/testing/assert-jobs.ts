@@ -32,7 +32,6 @@ export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
  *     assertEnqueued(ReminderJob, { wait: '3d' })
  *     await assertEnqueued(WelcomeEmailJob, {}, () => signUp({ email }))
  *
- * @param during if given, only jobs that it enqueues count, and a promise is returned.
  * @returns the matching jobs, oldest first.
  * @throws AssertionError that lists what is enqueued instead.
  */
@@ -40,6 +39,12 @@ export function assertEnqueued<J extends Performable>(
   jobClass: JobClass<J>,
   match?: EnqueuedMatch<J>,
 ): readonly TestJob[];
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only jobs that it enqueues count.
+ * @returns the matching jobs, oldest first.
+ * @throws AssertionError that lists what is enqueued instead.
+ */
 export function assertEnqueued<J extends Performable>(
   jobClass: JobClass<J>,
   match: EnqueuedMatch<J>,
@@ -67,13 +72,17 @@ export function assertEnqueued<J extends Performable>(
  *     assertNoEnqueued(WelcomeEmailJob, { args: [user.id] })
  *     await assertNoEnqueued(WelcomeEmailJob, {}, () => signUp({ email: 'nonsense' }))
  *
- * @param during if given, only jobs that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertNoEnqueued<J extends Performable>(
   jobClass?: JobClass<J>,
   match?: Omit<EnqueuedMatch<J>, 'times'>,
 ): void;
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only jobs that it enqueues count.
+ * @throws AssertionError that lists what is enqueued.
+ */
 export function assertNoEnqueued<J extends Performable>(
   jobClass: JobClass<J> | undefined,
   match: Omit<EnqueuedMatch<J>, 'times'>,
@@ -116,6 +125,7 @@ export function assertEnqueuedJobs(count: number, during?: During, filter: JobFi
 
 const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];
 
+/** Narrows an assertion about performed jobs. A property left out matches anything. */
 export interface PerformedMatch<J extends Performable = Performable> extends JobMatch<J> {
   /** Default: succeeded. */
   readonly outcome?: JobEnd;
@@ -136,7 +146,6 @@ export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob
  *     assertPerformed(ImportJob, { outcome: 'discarded' })
  *     await assertPerformed(WelcomeEmailJob, {}, () => performEnqueuedJobs(() => signUp({ email })))
  *
- * @param during if given, only jobs that it enqueues count, and a promise is returned.
  * @returns the matching jobs, in the order in which they were enqueued.
  * @throws AssertionError that lists what was performed instead, and how it ended.
  */
@@ -144,6 +153,12 @@ export function assertPerformed<J extends Performable>(
   jobClass: JobClass<J>,
   match?: PerformedMatch<J>,
 ): readonly PerformedTestJob[];
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only jobs that it enqueues count.
+ * @returns the matching jobs, in the order in which they were enqueued.
+ * @throws AssertionError that lists what was performed instead, and how it ended.
+ */
 export function assertPerformed<J extends Performable>(
   jobClass: JobClass<J>,
   match: PerformedMatch<J>,

@@ -14,8 +14,10 @@ import { performEnqueuedJobs } from './perform-jobs';
 import type { TestMail, TestMailOptions } from './test-mail';
 import { connectedMode } from './use-jobs';
 
-type Message = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
+/** The mail that an assertion is about, as an action's static makes it. */
+export type MessageToMatch = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
 
+/** Narrows an assertion about enqueued mails. A property left out matches anything. */
 export type EnqueuedEmailMatch = Pick<EnqueuedMatch, 'queue' | 'at' | 'wait' | 'times'>;
 
 /** Narrows an assertion about enqueued mails of an action. A property left out matches anything. */
@@ -34,12 +36,16 @@ export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>
  *     assertEnqueuedEmail(UserMailer.with({ tenant }).reminder(user), { wait: '3d', times: 1 })
  *     await assertEnqueuedEmail(UserMailer.welcome(user), {}, () => signUp(user))
  *
- * @param during if given, only mails that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued instead.
  */
-export function assertEnqueuedEmail(message: Message, match?: EnqueuedEmailMatch): void;
-export function assertEnqueuedEmail(message: Message, match: EnqueuedEmailMatch, during: During): Promise<void>;
-export function assertEnqueuedEmail(message: Message, match: EnqueuedEmailMatch = {}, during?: During) {
+export function assertEnqueuedEmail(message: MessageToMatch, match?: EnqueuedEmailMatch): void;
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only mails that it enqueues count.
+ * @throws AssertionError that lists what is enqueued instead.
+ */
+export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch, during: During): Promise<void>;
+export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch = {}, during?: During) {
   return assertMail(message, match, during, assertEnqueuedEmail);
 }
 
@@ -50,7 +56,6 @@ export function assertEnqueuedEmail(message: Message, match: EnqueuedEmailMatch 
  *     assertEnqueuedEmailWith(UserMailer, 'reminder', { params: { tenant }, args: [user], times: 1 })
  *     await assertEnqueuedEmailWith(UserMailer, 'welcome', {}, () => signUp(user))
  *
- * @param during if given, only mails that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued instead.
  */
 export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
@@ -58,6 +63,11 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
   action: A,
   match?: EnqueuedEmailWith<M, A>,
 ): void;
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only mails that it enqueues count.
+ * @throws AssertionError that lists what is enqueued instead.
+ */
 export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>(
   mailer: MailerClass<M>,
   action: A,
@@ -78,10 +88,14 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
  *
  *     await assertEnqueuedEmails(1, () => signUp(user))
  *
- * @param during if given, only mails that it enqueues count, and a promise is returned.
  * @throws AssertionError that lists what is enqueued.
  */
 export function assertEnqueuedEmails(count: number): void;
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only mails that it enqueues count.
+ * @throws AssertionError that lists what is enqueued.
+ */
 export function assertEnqueuedEmails(count: number, during: During): Promise<void>;
 export function assertEnqueuedEmails(count: number, during?: During) {
   const mode = connectedMode('assertEnqueuedEmails');
@@ -99,7 +113,9 @@ function isMail({ jobClass }: LoggedJob['request']): boolean {
 type Caller = Parameters<typeof assertCount>[2];
 
 /** The mail that an assertion looks for; undefined args or params match any. */
-type Wanted = Pick<Message, 'mailer' | 'action'> & { readonly [K in 'args' | 'params']: Message[K] | undefined };
+type Wanted = Pick<MessageToMatch, 'mailer' | 'action'> & {
+  readonly [K in 'args' | 'params']: MessageToMatch[K] | undefined;
+};
 
 function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | undefined, caller: Caller) {
   const mode = connectedMode(caller.name);
@@ -139,6 +155,7 @@ export interface TestMails {
   clear(): void;
   /** Disconnects the mailers. Idempotent. */
   restore(): Promise<void>;
+  /** Calls `restore`, at the end of a scope with `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -188,10 +205,14 @@ export async function captureEmails(during: () => unknown): Promise<readonly Out
  *     assertEmails(1)
  *     await assertEmails(1, () => performEnqueuedJobs(() => signUp({ email })))
  *
- * @param during if given, only mails that it sends count, and a promise is returned.
  * @throws AssertionError that lists the mails.
  */
 export function assertEmails(count: number): void;
+/**
+ * Checks the same for the effects of one piece of code.
+ * @param during only mails that it sends count.
+ * @throws AssertionError that lists the mails.
+ */
 export function assertEmails(count: number, during: () => unknown): Promise<void>;
 export function assertEmails(count: number, during?: () => unknown): void | Promise<void> {
   if (!during) return checkCount(count, current('assertEmails').messages);
@@ -232,11 +253,15 @@ function current(caller: string): TestMail {
  *     await performEnqueuedEmails()
  *     await performEnqueuedEmails(() => signUp(user))            // only what this enqueues
  *
+ * @throws the error of the first mail whose job dies.
+ */
+export async function performEnqueuedEmails(): Promise<void>;
+/**
+ * Delivers only the mails that one piece of code enqueues.
  * @param during runs first; only mails that it enqueues are delivered.
  * @returns the result of `during`.
  * @throws the error of the first mail whose job dies.
  */
-export async function performEnqueuedEmails(): Promise<void>;
 export async function performEnqueuedEmails<T>(during: () => PromiseLike<T> | T): Promise<T>;
 export async function performEnqueuedEmails<T>(during?: () => PromiseLike<T> | T): Promise<T | undefined> {
   const options = { only: DeliverMailJob };

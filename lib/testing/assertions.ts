@@ -120,6 +120,7 @@ const CLOCK_SLACK_MS = 1000;
 export interface JobMatch<J extends Performable = Performable> {
   /** All arguments, as they are passed to `performLater`. */
   readonly args?: Readonly<Args<J>>;
+  /** The queue on which it is enqueued. */
   readonly queue?: string;
   /** Number of matching jobs. Default: at least one. */
   readonly times?: number;
@@ -127,6 +128,7 @@ export interface JobMatch<J extends Performable = Performable> {
   readonly where?: (job: TestJob) => boolean;
 }
 
+/** Narrows an assertion about enqueued jobs. A property left out matches anything. */
 export interface EnqueuedMatch<J extends Performable = Performable> extends JobMatch<J> {
   /** The time before which it must not run, compared to the second; null: it may run at once. */
   readonly at?: Date | null;
@@ -174,14 +176,17 @@ function milliseconds(wait: Duration): number {
 
 /** A job as assertions and `enqueuedJobs` show it. */
 export interface TestJob {
+  /** The job's UUID, as `performLater` returned it. */
   readonly id: string;
   /** The job's registered name. */
   readonly class: string;
   /** The arguments that `perform` gets; in serialized form if one is a model, which would have to be loaded. */
   readonly args: readonly unknown[];
+  /** The queue on which it is enqueued. */
   readonly queue: string;
   /** The job does not run before it; undefined: it may run at once. */
   readonly at: Date | undefined;
+  /** Tags of its class and of its enqueue. */
   readonly tags: readonly string[];
   /** Context of the enqueuing code. */
   readonly context: CarriedContext;
@@ -189,6 +194,7 @@ export interface TestJob {
   readonly runs: number;
 }
 
+/** A finished job as assertions and `performedJobs` show it. */
 export interface PerformedTestJob extends TestJob {
   /**
    * discarded: it failed with an error that its class discards. dead: it failed for the last time, or for good. failed:

@@ -19,18 +19,21 @@ export {
   deliveries,
   type EnqueuedEmailMatch,
   type EnqueuedEmailWith,
+  type MessageToMatch,
   performEnqueuedEmails,
   type TestMails,
   useTestMail,
 } from './assert-mails';
-export type { EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
+export type { During, EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from './assertions';
 export type { JobEnd } from './job-log';
+export type { Commits } from './memory-jobs';
 export { type CronTimes, enqueueCronJobs, performEnqueuedJobs } from './perform-jobs';
 export type { TestDatabase, TestDatabaseOptions } from './test-database';
 export type { TestMailOptions } from './test-mail';
 export { travel, travelBack, travelTo } from './travel';
 export type { JobFilter, PerformOptions, TestJobs } from './use-jobs';
 export {
+  type EquipmentOptions,
   type MemoryOptions,
   type RealOptions,
   useFakeJobs,

@@ -17,11 +17,15 @@ import { connectedMode, type JobMode, type PerformOptions } from './use-jobs';
  * `retries` changes that. With real jobs, a processor starts, performs what is due and stops; waits and retries then
  * go through Redis.
  *
+ * @throws the error of the first job that dies, which production would move to the dead set. Other jobs stay enqueued.
+ */
+export async function performEnqueuedJobs(options?: PerformOptions): Promise<void>;
+/**
+ * Performs only what one piece of code enqueues.
  * @param during runs first; only jobs that it enqueues are performed.
  * @returns the result of `during`.
  * @throws the error of the first job that dies, which production would move to the dead set. Other jobs stay enqueued.
  */
-export async function performEnqueuedJobs(options?: PerformOptions): Promise<void>;
 export async function performEnqueuedJobs<T>(during: () => PromiseLike<T> | T, options?: PerformOptions): Promise<T>;
 export async function performEnqueuedJobs<T>(
   given?: PerformOptions | (() => PromiseLike<T> | T),
@@ -38,6 +42,7 @@ export async function performEnqueuedJobs<T>(
   return result;
 }
 
+/** The time from which `enqueueCronJobs` looks for ticks. */
 export interface CronTimes {
   /** Ticks up to this time are skipped. Default: the time of the last call for this schedule. */
   readonly since?: Date;

@@ -11,6 +11,7 @@ import { connectTransactions } from '../model/transaction';
 import { type AppDefinition, migrationsOf } from '../role/app-definition';
 import { Deadline } from '../support/async';
 
+/** The database of a test, and its tables. */
 export interface TestDatabaseOptions {
   /**
    * URL of a database that tests may change at will, such as `postgres://localhost/shop_test`. Default: the variable
@@ -28,8 +29,12 @@ const CLOSE_MS = 5000;
 export class TestDatabase {
   private own: Knex.Transaction | undefined;
 
+  /** @internal */
   constructor(
-    /** The connection pool. */
+    /**
+     * The connection pool.
+     * @internal
+     */
     readonly database: Database,
     private readonly server?: EmbeddedServers,
   ) {}
@@ -64,7 +69,7 @@ export class TestDatabase {
     if (own && !own.isCompleted()) await own.rollback();
   }
 
-  /** Idempotent. */
+  /** Rolls back, disconnects the models and ends the connections. Idempotent. */
   async close(): Promise<void> {
     await this.rollBack();
     connect(undefined);
@@ -72,6 +77,7 @@ export class TestDatabase {
     await this.server?.stop(Deadline.after(CLOSE_MS));
   }
 
+  /** Calls `close`, at the end of a scope with `await using`. */
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }

@@ -15,6 +15,7 @@ import { Deadline } from '../support/async';
 /** Limit for mails in flight when test mail is restored, ms. */
 const CLOSE_MS = 5000;
 
+/** The app whose mails `useTestMail` builds, and the settings that it needs for them. */
 export interface TestMailOptions {
   /** The app's manifest, which names its mailers, templates, texts and mail setup. */
   readonly app: AppDefinition;

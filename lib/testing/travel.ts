@@ -13,10 +13,15 @@ let real: DateClass | undefined;
  *     await travelTo(new Date(Date.now() + 3 * 86_400_000), () => performEnqueuedJobs())
  *
  * @param moment a Date, or text that `new Date` parses.
- * @param during if given, the clock stands still only while it runs, and a promise of its result is returned.
  * @throws TypeError for an invalid date.
  */
 export function travelTo(moment: Date | string): void;
+/**
+ * Stops the clock at a moment while one piece of code runs.
+ * @param during the clock stands still until it ends.
+ * @returns the result of `during`.
+ * @throws TypeError for an invalid date.
+ */
 export function travelTo<T>(moment: Date | string, during: () => PromiseLike<T> | T): Promise<T>;
 export function travelTo<T>(moment: Date | string, during?: () => PromiseLike<T> | T): Promise<T> | undefined {
   const at = new Date(moment).getTime();

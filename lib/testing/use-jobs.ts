@@ -13,6 +13,7 @@ import type { JobLog } from './job-log';
 import { type Commits, FakeJobs, InlineJobs } from './memory-jobs';
 import type { TestDatabase, TestDatabaseOptions } from './test-database';
 
+/** Options of `useFakeJobs` and `useInlineJobs`. */
 export interface MemoryOptions extends EquipmentOptions {
   /**
    * outermost: a job enqueued inside a transaction counts once the outermost one commits, and never after a rollback.
@@ -50,6 +51,7 @@ export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJo
   return connectMode(new InlineJobs(await TestDependencies.load(options), options.commits));
 }
 
+/** Options of `useRealJobs`. */
 export interface RealOptions extends EquipmentOptions {
   /** Holds the outbox; all migrations must have run. */
   readonly database: TestDatabase;
@@ -88,6 +90,7 @@ export interface TestJobs {
   clear(): Promise<void>;
   /** Reconnects the previous mode and closes connections. Idempotent. */
   restore(): Promise<void>;
+  /** Calls `restore`, at the end of a scope with `await using`. */
   [Symbol.asyncDispose](): Promise<void>;
 }
 
@@ -121,11 +124,15 @@ function connectLast(): void {
 
 /** Selects jobs by class and queue. */
 export interface JobFilter {
+  /** Jobs of these classes alone. Default: of all classes. */
   readonly only?: JobClass | readonly JobClass[] | undefined;
+  /** Jobs of all classes but these. */
   readonly except?: JobClass | readonly JobClass[] | undefined;
+  /** Jobs of this queue alone. Default: of all queues. */
   readonly queue?: string | undefined;
 }
 
+/** The jobs that `performEnqueuedJobs` performs, and how often it tries each. */
 export interface PerformOptions extends JobFilter {
   /** Performs jobs that are due by this moment. Default: now, by the clock that `travelTo` sets. */
   readonly at?: Date | undefined;
@@ -153,7 +160,8 @@ export interface JobMode extends Enqueuer {
   close(): Promise<void>;
 }
 
-interface EquipmentOptions {
+/** The parts of an app that its jobs need in a test. */
+export interface EquipmentOptions {
   /** The app's manifest, as `boot` takes it, which names the job setup and the models. Default: none. */
   readonly app?: AppDefinition | undefined;
   /** Replaces the app's job setup. */

@@ -37,19 +37,24 @@ declare module 'koa' {
 }
 
 /** An error in one part of the request; `pointer` is a JSON pointer into its body. */
-interface ProblemPart {
+export interface ProblemPart {
+  /** Place in the request's body, such as `/email`. */
   readonly pointer: string;
+  /** Tells the caller what is wrong there. */
   readonly detail: string;
 }
 
-interface ProblemOptions {
+/** The members of the problem document besides its status. */
+export interface ProblemOptions {
   /** A URI that names the kind of problem. Default `about:blank`, which adds nothing to the status. */
   readonly type?: string;
   /** Default: the reason phrase of the status. */
   readonly title?: string;
   /** Explains this occurrence to the caller, and what to do. */
   readonly detail?: string;
+  /** The wrong parts of the request, for forms that mark them. */
   readonly errors?: readonly ProblemPart[];
+  /** Headers of the response, such as `Retry-After`. */
   readonly headers?: Readonly<Record<string, string | string[]>>;
   /** Further members of the problem document. */
   readonly extensions?: Readonly<Record<string, unknown>>;
@@ -60,13 +65,18 @@ export class ProblemError extends Error {
   override readonly name = 'ProblemError';
 
   constructor(
+    /** The HTTP status of the response, 400 to 599. */
     readonly status: number,
+    /** Further members of the problem document, and headers. */
     readonly options: ProblemOptions = {},
   ) {
     super(options.detail ?? options.title ?? STATUS_CODES[status] ?? `HTTP ${status}`);
   }
 
-  /** @param requestId undefined: the request was refused before it had one. */
+  /**
+   * @param requestId undefined: the request was refused before it had one.
+   * @internal
+   */
   toDocument(requestId: string | undefined): Record<string, unknown> {
     const { type = 'about:blank', title, detail, errors, extensions } = this.options;
     return {

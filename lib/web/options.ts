@@ -1,3 +1,4 @@
+import type Koa from 'koa';
 import type helmet from 'koa-helmet';
 
 export interface HttpServerOptions {
@@ -28,8 +29,11 @@ export interface Degradation {
   readonly advice?: string;
 }
 
+/** Paths of the two probes; false for one that the app answers itself. */
 export interface Probes {
+  /** The path that answers 200 while the process lives. Default `/health`. */
   readonly health?: string | false;
+  /** The path that answers 503 while the process cannot serve. Default `/ready`. */
   readonly ready?: string | false;
 }
 
@@ -47,6 +51,9 @@ export interface HealthOptions {
   /** true once the process has been asked to stop. */
   readonly isLeaving: () => boolean;
 }
+
+/** The reader of a request's body: a middleware; false leaves the body to the route. */
+export type BodyParser = false | Koa.Middleware;
 
 /** Helmet's options, which replace ours one by one; false for no header. */
 export type SecurityHeaders = Parameters<typeof helmet>[0] | false;

@@ -5,10 +5,7 @@ import { toError } from '../support/async';
 import { isObject } from '../support/type-guards';
 import type { ApplicationOptions } from './application';
 import type { ParserOf } from './body';
-import type { Probes, SecurityHeaders } from './options';
-
-/** What reads the body of a request: false leaves it to the route. */
-export type BodyParser = false | Koa.Middleware;
+import type { BodyParser, Probes, SecurityHeaders } from './options';
 
 /** What an app may say of its web (`AppOptions`). */
 export interface OwnWeb {

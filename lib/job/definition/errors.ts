@@ -22,6 +22,7 @@ export class RecordGoneError extends Error {
   constructor(
     /** The name of the model's class. */
     readonly model: string,
+    /** The id by which the row was looked for. */
     readonly id: string,
   ) {
     super(`the ${model} with the id ${id} is gone`);
@@ -55,7 +56,9 @@ export class JobTimeoutError extends Error {
   override readonly name = 'JobTimeoutError';
 
   constructor(
+    /** The name of the job's class. */
     readonly jobName: string,
+    /** The class's `timeout`, ms. */
     readonly timeoutMs: number,
   ) {
     super(`${jobName} did not end within its timeout of ${timeoutMs} ms`);

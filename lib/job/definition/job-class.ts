@@ -2,18 +2,21 @@ import type { Knex } from 'knex';
 import type { Model } from 'objection';
 import type { Attributes, JsonValue } from '../../core/execution-context';
 import type { Duration } from '../../support/duration';
-import type { RunAt } from './options';
 import type { RetryDecision, RetryOptions } from './retry-policy';
 
 /** The data of its run that a job reads from `this.context`. */
 export interface JobContext {
+  /** The job's UUID, the same in every run and as `performLater` returned it: a key for work that must happen once. */
   readonly id: string;
   /** 1 for the first run. */
   readonly attempt: number;
+  /** The queue from which the job was fetched. */
   readonly queue: string;
   /** Name of the job's class. */
   readonly class: string;
+  /** Tags of the class and of the enqueue, by which operators find the job. */
   readonly tags: readonly string[];
+  /** The moment of `performLater`; of a recurring job that of its enqueue, which may be later than its tick. */
   readonly enqueuedAt: Date;
   /** Deliveries without an outcome, this one included: above 1, a process died or stalled with the job. */
   readonly deliveries: number;
@@ -43,21 +46,33 @@ export type Written<T> = T extends string
 
 /** Anything with a `perform`, whatever its arguments. */
 export interface Performable {
+  /** The work of the job. */
   perform(...args: never[]): unknown;
+  /** Called before `perform`. */
   beforePerform?(...args: never[]): unknown;
+  /** Called around `perform`, which it must await. */
   aroundPerform?(perform: () => Promise<void>, ...args: never[]): unknown;
+  /** Called after a `perform` that did not fail. */
   afterPerform?(...args: never[]): unknown;
+  /** Called when the job is discarded, or dead. */
   afterDiscard?(error: Error, ...args: never[]): unknown;
 }
 
 /** A concrete subclass of `Job`, as a value. */
 export interface JobClass<J extends Performable = Performable> {
+  /** Jobs are made without arguments; those of `perform` are its own. */
   new (): J;
+  /** The class's own name, which the job carries unless `jobName` is set. */
   readonly name: string;
+  /** The name that jobs carry instead of the class's own. */
   readonly jobName?: string;
+  /** The queue of its jobs, unless the enqueue names another. */
   readonly queue: string;
+  /** The limit of retries for failures without a rule of their own. */
   readonly retry: RetryOptions;
+  /** true: its jobs always go through Postgres. */
   readonly durable: boolean;
+  /** The rule by which one of its jobs is a duplicate; undefined: none is. */
   readonly unique?: Written<UniqueOptions | true>;
   /** Attached to each job, so that operators can search for them. */
   readonly tags?: readonly string[];
@@ -65,9 +80,11 @@ export interface JobClass<J extends Performable = Performable> {
   readonly timeout?: Written<Duration>;
   /** Maximum number of jobs of this class that run at once, over all processes. */
   readonly concurrency?: number;
+  /** The schedules by which it is enqueued; undefined: it is not. */
   readonly cron?: Written<string | CronOptions | readonly CronOptions[]>;
   /** false: logs and reports show no arguments of this class. Default true. */
   readonly logArguments?: boolean;
+  /** Decides the wait after one failure; undefined leaves it to the formula. */
   retryIn?(attempt: number, error: Error): RetryDecision;
 }
 
@@ -107,6 +124,7 @@ export interface CronOptions {
   readonly name?: string;
 }
 
+/** Options of one enqueue, for `set()`: they override those of the class. */
 export interface JobOptions {
   /** Runs the job after this time at the earliest. */
   readonly wait?: Duration | undefined;
@@ -120,6 +138,7 @@ export interface JobOptions {
   readonly trx?: Knex.Transaction | undefined;
 }
 
+/** The arguments of a job's `perform`. */
 export type Args<J extends Performable> = Parameters<J['perform']>;
 
 /**
@@ -127,7 +146,9 @@ export type Args<J extends Performable> = Parameters<J['perform']>;
  * 'catamount' { interface SerializableTypes { money: Money } }`.
  */
 export interface SerializableTypes {
+  /** Sent as ISO text, with milliseconds. */
   date: Date;
+  /** Sent as decimal digits. */
   bigint: bigint;
   /** Sent as class and id, and loaded again before the job is performed. */
   model: Model;
@@ -145,8 +166,11 @@ export type JobArguments = readonly (JobArgument | undefined)[];
 
 /** A job that `performAllLater` can enqueue together with others. Enqueued twice, it is two jobs. */
 export interface PreparedJob {
+  /** The class whose `perform` is to run. */
   readonly jobClass: JobClass;
+  /** The arguments for `perform`, not serialized yet. */
   readonly args: readonly unknown[];
+  /** The options that were given to `set()`; empty without them. */
   readonly options: JobOptions;
 }
 
@@ -156,39 +180,67 @@ export interface EnqueuedJob {
   readonly id: string;
   /** false: nothing was enqueued, for the `reason`. */
   readonly enqueued: boolean;
+  /** duplicate: another job holds the key of `unique`. cancelled: a callback or a middleware did not let it through. */
   readonly reason?: 'duplicate' | 'cancelled';
 }
 
 /** The claim of a unique job: while another job holds its key, this one is a duplicate. */
 export interface UniqueClaim {
+  /** The class's name and a digest of the arguments that count. */
   readonly key: string;
+  /** The end of the claim: the job's outcome, or its begin. */
   readonly until: 'executed' | 'executing';
   /** Maximum lifetime of the claim, from the moment when the job may run, ms; null: the lifetime of the job. */
   readonly ttlMs: number | null;
 }
 
+/** The earliest time of a run. A relative wait stays relative, so that only the database's clock counts. */
+export type RunAt =
+  | {
+      /** Time from the enqueue on, ms. */
+      readonly inMs: number;
+    }
+  | {
+      /** The moment itself, as `waitUntil` gave it. */
+      readonly at: Date;
+    };
+
 /** The context of the enqueuing code, which the job runs in. */
 export interface CarriedContext {
+  /** Id of the request that enqueued the job, directly or through other jobs. */
   readonly requestId?: string;
+  /** Locale of the caller, in which mails of the job are written. */
   readonly locale?: string;
   /** The app's own attributes, as `withAttributes` set them. */
   readonly attributes?: Attributes;
 }
 
+/**
+ * A job that is about to be enqueued, as an enqueue middleware sees it: it may pass on a changed copy. The arguments are
+ * checked and serialized already.
+ */
 export interface EnqueueRequest {
+  /** The UUID that the job will have. */
   readonly id: string;
+  /** The class whose `perform` is to run. */
   readonly jobClass: JobClass;
+  /** The name that the job carries: the class's `jobName`, else its own name. */
   readonly name: string;
   /** The serialized arguments. */
   readonly args: readonly JsonValue[];
+  /** The queue to which the job goes. */
   readonly queue: string;
+  /** true: the job goes through Postgres, even outside a transaction. */
   readonly durable: boolean;
   /** undefined: at once. */
   readonly runAt: RunAt | undefined;
   /** The given or the ambient transaction. */
   readonly trx: Knex.Transaction | undefined;
+  /** The claim of a job whose class is `unique`; undefined for others. */
   readonly unique: UniqueClaim | undefined;
+  /** Tags of the class and of the enqueue, each once. */
   readonly tags: readonly string[];
+  /** Context that the job will run in. */
   readonly context: CarriedContext;
 }
 

@@ -1,5 +1,5 @@
 import { type Duration, parseDuration } from '../../support/duration';
-import type { EnqueueRequest, JobClass, Performable, UniqueClaim, UniqueOptions } from './job-class';
+import type { EnqueueRequest, JobClass, Performable, RunAt, UniqueClaim, UniqueOptions } from './job-class';
 
 /** Characters that a queue's name may have, since it is a part of Redis keys. */
 export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
@@ -67,9 +67,6 @@ export function checkQueue({ name, queue }: Pick<EnqueueRequest, 'name' | 'queue
   if (typeof queue === 'string' && QUEUE_NAME.test(queue)) return;
   throw new TypeError(`${name}: queue is ${JSON.stringify(queue)}; use letters, digits, - and _`);
 }
-
-/** The earliest time of a run. A relative wait stays relative, so that only the database's clock counts. */
-export type RunAt = { readonly inMs: number } | { readonly at: Date };
 
 /**
  * @returns undefined for "at once", also for a moment in the past.

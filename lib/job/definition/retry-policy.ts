@@ -1,5 +1,6 @@
 import { type Duration, parseDuration } from '../../support/duration';
 
+/** The rule of a class for failures that no `retryOn` matches. */
 export interface RetryOptions {
   /**
    * Maximum number of retries; after that the job goes to the dead set. Default 25 (about 20 days). 0: none. Failures
@@ -13,11 +14,13 @@ export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
 /** The decision of a job class about one failure; undefined leaves it to the formula. */
 export type RetryDecision = Duration | 'discard' | 'dead' | undefined;
 
-type ErrorClass = abstract new (...args: never[]) => Error;
+/** A class of errors, abstract ones included. */
+export type ErrorClass = abstract new (...args: never[]) => Error;
 
 /** A class of errors, or a predicate. The causes of an error are not matched; a predicate may look at them. */
 export type ErrorMatcher = ErrorClass | ((error: Error) => boolean);
 
+/** The errors that a rule is about: those that any of these match. */
 export type ErrorMatchers = ErrorMatcher | readonly ErrorMatcher[];
 
 /** The type of the errors that the matchers accept. */
@@ -32,6 +35,7 @@ export type ErrorOf<M> = M extends readonly (infer Each)[]
 /** Called with the error that ended a job and the instance that ran it. It is awaited while the job keeps its slot. */
 export type ErrorHandler<E = Error, J = unknown> = (error: E, job: J) => unknown;
 
+/** The rule of `retryOn` for some errors. */
 export interface RetryOnOptions {
   /**
    * Delay between a failure and the next run: a duration; 'polynomial', ActiveJob's `n^4 + jitter + 2` seconds; or a

@@ -19,15 +19,21 @@ export type PerformMiddleware = (run: JobRun, next: () => Promise<void>) => Prom
 
 /** An error with its circumstances, for an error tracker. */
 export interface ErrorReport {
+  /** retrying, dead, discarded: the fate of a job that failed. The others name the part that failed without a job. */
   readonly kind: 'retrying' | 'dead' | 'discarded' | 'relay' | 'redis' | 'postgres' | 'cron' | 'process';
+  /** The error as it was thrown. */
   readonly error: Error;
   /** Data of the job; absent if the error concerns no single job. */
   readonly class?: string;
+  /** The job's UUID. */
   readonly id?: string;
+  /** The queue of the job. */
   readonly queue?: string;
+  /** The run that failed, from 1. */
   readonly attempt?: number;
   /** The redacted arguments: the app's filters have been applied. */
   readonly args?: readonly JsonValue[];
+  /** Id of the request that enqueued the job, if it was one. */
   readonly requestId?: string;
   /** The activity that failed, if it was no job. */
   readonly during?: string;
@@ -37,8 +43,11 @@ export interface ErrorReport {
 export interface ArgumentSerializer<T = unknown> {
   /** Stored in each job, so it must not change while jobs are enqueued. */
   readonly name: string;
+  /** Decides whether this serializer takes a value. The first one of the setup that does is used. */
   matches(value: unknown): value is T;
+  /** Makes JSON of a value. An error that it throws reaches the caller of `performLater`. */
   serialize(value: T): JsonValue;
+  /** Makes the value again, before the job is performed. If it rejects, the run has failed. */
   deserialize(json: JsonValue): T | Promise<T>;
 }
 
@@ -52,6 +61,7 @@ export interface JobSetup {
   readonly performMiddleware?: readonly PerformMiddleware[];
   /** Called for every failure. An error that it throws is logged, and has no other effect. */
   readonly reportError?: (report: ErrorReport) => unknown;
+  /** For arguments of the app's own classes; declare them in `SerializableTypes` as well. */
   readonly serializers?: readonly ArgumentSerializer[];
   /**
    * Keys whose values are redacted in logs, reports and the operators' pages, besides the default ones (password,

@@ -3,8 +3,7 @@ import type { Knex } from 'knex';
 import { onOutcome } from '../../model/transaction';
 import { Backoff } from '../../support/async';
 import { chunks } from '../../support/chunks';
-import type { UniqueClaim } from '../definition/job-class';
-import type { RunAt } from '../definition/options';
+import type { RunAt, UniqueClaim } from '../definition/job-class';
 
 /** The NOTIFY channel for new rows. */
 export const CHANNEL = 'job_outbox';

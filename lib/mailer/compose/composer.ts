@@ -1,9 +1,15 @@
 import type { Config } from '../../core/config';
 import type { I18n } from '../../core/i18n';
 import { InvalidMailError, MailCancelled } from '../definition/errors';
-import type { IdempotencyKey, OutgoingMessage, Parts, Render, RenderRequest } from '../definition/mail-types';
-import type { InterceptedMessage, MailInterceptor, MailOrigin } from '../definition/setup';
-
+import type {
+  IdempotencyKey,
+  InterceptedMessage,
+  OutgoingMessage,
+  Parts,
+  Render,
+  RenderRequest,
+} from '../definition/mail-types';
+import type { MailInterceptor, MailOrigin } from '../definition/setup';
 import { recipients } from '../transport/transport';
 import { type ActionRun, urlsBelow } from './action-run';
 import { type Draft, draftOf } from './draft';

@@ -21,8 +21,12 @@ export type { DeliveryMethod };
 export class Mail {
   private readonly own = new Attachments();
 
-  /** @throws InvalidMailError for an invalid address, a line break in a header or an invalid attachment. */
+  /**
+   * @throws InvalidMailError for an invalid address, a line break in a header or an invalid attachment.
+   * @internal
+   */
   constructor(
+    /** The options that the action gave to `this.mail()`, without the mailer's defaults. */
     readonly options: MailOptions,
     private readonly attached: Attachments = new Attachments(),
   ) {
@@ -32,7 +36,10 @@ export class Mail {
     this.own.add(options.attachments ?? []);
   }
 
-  /** The attachments added by `attach` and `inline` so far, followed by those of the options. */
+  /**
+   * The attachments added by `attach` and `inline` so far, followed by those of the options.
+   * @internal
+   */
   get attachments(): Attachments {
     return this.attached.and(this.own);
   }

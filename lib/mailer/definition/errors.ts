@@ -1,6 +1,7 @@
 import vm from 'node:vm';
 import { KillJob } from '../../job/definition/errors';
 import { toError } from '../../support/async';
+import type { Refusal } from './mail-types';
 
 /**
  * The mail cannot be built as asked: no sender, no recipient, an invalid address, a line break in a header. The job
@@ -50,8 +51,10 @@ export class DeliveryInProgressError extends Error {
 export class PartialDeliveryError extends Error {
   override readonly name = 'PartialDeliveryError';
 
-  /** @param pending recipients that are still to be tried, with the server's answers. */
-  constructor(readonly pending: readonly { readonly address: string; readonly answer: string }[]) {
+  constructor(
+    /** Recipients that are still to be tried, with the server's answers. */
+    readonly pending: readonly Refusal[],
+  ) {
     const answers = pending.map(({ address, answer }) => `${address}: ${answer}`).join('; ');
     super(`the server took the mail for the others, but not yet for ${answers}`);
   }
@@ -71,14 +74,14 @@ export class PermanentDeliveryError extends KillJob {
   }
 }
 
-/**
- * A template does not compile or fails while it renders. `template` is its file; `line` counts from 1 (null: unknown).
- */
+/** A template does not compile or fails while it renders. */
 export class TemplateError extends Error {
   override readonly name = 'TemplateError';
 
   constructor(
+    /** Path of the template's file. */
     readonly template: string,
+    /** The line of that file, from 1; null: unknown. */
     readonly line: number | null,
     reason: string,
     cause: unknown,

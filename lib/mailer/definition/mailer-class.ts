@@ -3,25 +3,35 @@ import type { Layout, MailDefaults } from './mail-types';
 
 /** The part of a mailer instance that the code around an action uses, whatever its params. */
 export interface AnyMailer {
+  /** The params that were given to `with()`; empty without them. */
   readonly params: object;
+  /** Called before the action. */
   beforeAction?(action: string): unknown;
+  /** Called after the action. */
   afterAction?(action: string): unknown;
+  /** Called with the finished mail. */
   beforeDeliver?(message: never): unknown;
+  /** Called once the mail is sent. */
   afterDeliver?(message: never, receipt: never): unknown;
 }
 
-/** The static settings of a mailer class that composing and delivery read. */
-interface MailerSettings {
+/** A concrete subclass of `Mailer`, as a value, with its static settings. */
+export interface MailerClass<M extends AnyMailer = AnyMailer> {
+  /** Mailers are made without arguments; those of an action are its own. */
+  new (): M;
+  /** The class's name, by which enqueued mails find it. */
   readonly name: string;
+  /** Defaults of all its mails. */
   readonly defaults: MailDefaults;
+  /** Layout of its mails. */
   readonly layout: Layout;
+  /** Prefix of its text keys; undefined: its name in snake case. */
   readonly i18nScope: string | undefined;
+  /** Queue of its enqueued mails. */
   readonly queue: string;
+  /** false: its mails are built but not sent. */
   readonly performDeliveries: boolean;
 }
-
-/** A concrete subclass of `Mailer`, as a value. */
-export type MailerClass<M extends AnyMailer = AnyMailer> = (new () => M) & MailerSettings;
 
 /** Finds mailers by class name. */
 export interface MailerLookup {

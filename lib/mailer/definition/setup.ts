@@ -1,17 +1,13 @@
 import { checkSetup, isArrayOf, isFunction, type SetupParts } from '../../core/errors';
-import type { Addresses, OutgoingMessage, Receipt, Render } from './mail-types';
+import type { InterceptedMessage, OutgoingMessage, Receipt, Render } from './mail-types';
 
 /** Names the action that a mail comes from. */
 export interface MailOrigin {
   /** Class name of the mailer, such as `UserMailer`. */
   readonly mailer: string;
+  /** The name of the action that built the mail. */
   readonly action: string;
 }
-
-type AddressField = 'from' | 'to' | 'cc' | 'bcc' | 'replyTo';
-
-/** A message as an interceptor returns it; its addresses may be in any form that `mail()` accepts. */
-export type InterceptedMessage = Omit<OutgoingMessage, AddressField> & { readonly [F in AddressField]: Addresses };
 
 /**
  * Gets each finished mail before it is sent and returns it, changed or not; or 'cancel', and it is not sent:
@@ -32,6 +28,7 @@ export type MailObserver = (message: OutgoingMessage, receipt: Receipt, origin: 
 export interface MailSetup {
   /** Run in this order, each on the result of the one before. */
   readonly interceptors?: readonly MailInterceptor[];
+  /** Called in this order after each mail that was sent. */
   readonly observers?: readonly MailObserver[];
   /** Replaces the templates. */
   readonly render?: Render;

@@ -1,0 +1,231 @@
+import type { Rate } from '../support/duration';
+
+/** One queue of JOB_QUEUES. */
+export interface QueueSetting {
+  /** The name by which a class's `static queue` and the option `queue` choose it. */
+  readonly name: string;
+  /** 1 unless the queues are weighted. */
+  readonly weight: number;
+}
+
+/** The place where the tree listens for HTTP. */
+export type ListenAddress = TcpAddress | SocketPath;
+
+/** An address of the network. */
+export interface TcpAddress {
+  /** Tells the two kinds of ListenAddress apart. */
+  readonly kind: 'tcp';
+  /** An IP address or a name, such as `0.0.0.0` for all of IPv4. */
+  readonly host: string;
+  /** The port; 0: one that is free. */
+  readonly port: number;
+}
+
+/** A Unix socket. */
+export interface SocketPath {
+  /** Tells the two kinds of ListenAddress apart. */
+  readonly kind: 'unix';
+  /** The file of the socket. */
+  readonly path: string;
+}
+
+/**
+ * A way to deliver mails. smtp: to the server of SMTP_URL. file: as `.eml` files into a folder. log: as a line of the
+ * log. test: nowhere; they are kept for the assertions of a test.
+ */
+export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
+
+/** The locales that Catamount has texts of its own for. */
+export type Locale = 'en' | 'ko';
+
+/** The proxies whose headers on a request's caller, scheme and age are trusted: a number of hops, or addresses. */
+export type TrustedProxies =
+  | {
+      /** Number of proxies in front of the tree; 0: none is trusted. */
+      readonly hops: number;
+    }
+  | {
+      /** Addresses and networks of the proxies, such as `10.0.0.0/8`. */
+      readonly addresses: readonly string[];
+    };
+
+/** Maximum heap sizes, MB. */
+export interface HeapCaps {
+  /** Of each web worker. */
+  readonly workerMb: number;
+  /** Of the job processor. */
+  readonly jobsMb: number;
+}
+
+/** Web workers and the limits of their requests. */
+export interface WebConfig {
+  /** false: the tree serves no web, as with `--only jobs`. */
+  readonly enabled: boolean;
+  /** Number of forked workers; 0 = the primary serves the web itself. */
+  readonly concurrency: number;
+  /** The calculation of that number for `auto`; null when it was given. */
+  readonly sizing: string | null;
+  /** Maximum number of requests in flight per worker. */
+  readonly maxThreads: number;
+  /** Maximum number of waiting requests per worker. */
+  readonly backlog: number;
+  /** A request that has waited for this long is answered with 503. */
+  readonly queueTimeoutMs: number;
+  /** Maximum size of a body that we read, bytes. */
+  readonly bodyLimitBytes: number;
+  /** A caller has this long to send the head of a request; never longer than `requestTimeoutMs`. */
+  readonly headerTimeoutMs: number;
+  /** A caller has this long to send a request, body included. */
+  readonly requestTimeoutMs: number;
+  /** A caller who reads nothing of a response for this long is disconnected. */
+  readonly writeTimeoutMs: number;
+  /** A process whose event loop has been blocked for this long is killed and started again. */
+  readonly workerTimeoutMs: number;
+  /** A worker that is not ready after this time is killed and started again. */
+  readonly bootTimeoutMs: number;
+}
+
+/** The job processor and its queues. */
+export interface JobsConfig {
+  /** false: the tree runs no jobs, as with JOB_PROCESSOR=0 or `--only web`; it enqueues them all the same. */
+  readonly enabled: boolean;
+  /** Maximum number of running jobs, over all queues. */
+  readonly concurrency: number;
+  /** The queues that the processor serves, in the order of JOB_QUEUES. */
+  readonly queues: readonly QueueSetting[];
+  /** false: strict order, the first queue always goes first. */
+  readonly weighted: boolean;
+  /** Latency of a queue above which a warning is logged, ms. 0: never. */
+  readonly latencyWarningMs: number;
+}
+
+/** The delivery of mails. */
+export interface MailConfig {
+  /** The method for every mail that names none itself. */
+  readonly delivery: MailDelivery;
+  /** The server that `smtp` delivery sends to, with its credentials; null: there is none. */
+  readonly smtpUrl: string | null;
+  /** The sender of mails that set none, as MAIL_FROM gives it. */
+  readonly from: string;
+  /** The folder that `file` delivery writes to. */
+  readonly dir: string;
+}
+
+/** Rate limits of sign-ups; null: no limit. */
+export interface SignUpsConfig {
+  /** From one address of the network; all of one IPv6 /64 count as one. */
+  readonly perAddress: Rate | null;
+  /** For mail addresses of one domain. */
+  readonly perDomain: Rate | null;
+  /** For one mailbox, whatever follows a `+` in its name. */
+  readonly perMailbox: Rate | null;
+}
+
+/** Access to the operator's pages by name and password. */
+export interface OpsConfig {
+  /** The name with which operators and viewers sign in. */
+  readonly user: string;
+  /** The operators' password, with which everything may be seen and changed. */
+  readonly password: string;
+  /** Password of viewers, who see no arguments and no addresses and change nothing; null: there are none. */
+  readonly viewerPassword: string | null;
+  /** Key that signs sessions; null: a random key that is kept in Postgres. */
+  readonly secret: string | null;
+}
+
+/**
+ * All settings, validated and frozen. The primary reads them once and passes them to each child. Times that end in `Ms`
+ * are milliseconds. It holds passwords and URLs with credentials: do not log it.
+ */
+export interface Config {
+  /** NODE_ENV. Only in `production` nothing embedded starts, and nothing is migrated by `start`. */
+  readonly environment: 'production' | 'development' | 'test';
+  /** Folder of local state (`.catamount/`): data of the embedded servers, mails, control socket. */
+  readonly stateDir: string;
+  /** true on a dyno, where some defaults differ: one proxy is trusted, and the certificates of plans are not checked. */
+  readonly onHeroku: boolean;
+  /** The proxies that TRUST_PROXY names. */
+  readonly trustProxy: TrustedProxies;
+  /** Names of this tree among others of the same app. */
+  readonly tree: {
+    /** The name for people: that of the dyno, or of the host. */
+    readonly name: string;
+    /** The key of its history, the same after a restart. */
+    readonly place: string;
+  };
+  /** The place where callers reach the web, from HOST and PORT. */
+  readonly listen: ListenAddress;
+  /** Web workers and the limits of their requests. */
+  readonly web: WebConfig;
+  /** The one deadline of the whole tree, from the first signal to the end of the last process. */
+  readonly shutdownTimeoutMs: number;
+  /** The memory that the tree may use, from MEMORY_LIMIT_MB or the cgroup; null: as much as there is. */
+  readonly memoryLimitMb: number | null;
+  /** null without a memory limit. */
+  readonly heapCaps: HeapCaps | null;
+  /** The job processor and its queues. */
+  readonly jobs: JobsConfig;
+  /** null: an embedded server is started (never in production). */
+  readonly databaseUrl: string | null;
+  /** Leads past a pooler to Postgres itself, for LISTEN and migrations; null: `databaseUrl` does. */
+  readonly databaseDirectUrl: string | null;
+  /** Maximum number of Postgres connections of one process, besides the one that LISTENs. */
+  readonly databasePool: {
+    /** The pool of each web worker. */
+    readonly web: number;
+    /** The pool of the job processor. */
+    readonly jobs: number;
+  };
+  /** null: an embedded server is started (never in production). */
+  readonly redisUrl: string | null;
+  /** Keeps the keys of several apps on one Redis apart, and those of one app in one slot of a cluster; null: no prefix. */
+  readonly redisPrefix: string | null;
+  /** The delivery of mails. */
+  readonly mail: MailConfig;
+  /** Rate limits of the sample app's sign-ups. */
+  readonly signUps: SignUpsConfig;
+  /** The app's address for the outside world, without a slash at its end: the base of links in mails. */
+  readonly appUrl: string;
+  /** The locale of callers and jobs that have none of their own. */
+  readonly defaultLocale: Locale;
+  /** Access to the operator's pages. null: in production nobody, elsewhere holders of `opsToken` on this machine. */
+  readonly ops: OpsConfig | null;
+  /**
+   * Opens the operator's pages without signing in; the log shows it at the start. null: signing in is required or off.
+   */
+  readonly opsToken: string | null;
+  /** Bearer token for /ops/metrics; null: in production nobody may read it, elsewhere anybody on this machine. */
+  readonly metricsToken: string | null;
+  /** Files by which the command line finds the running tree. */
+  readonly control: {
+    /** Path of the Unix socket that takes commands, such as those of `catamount restart`. */
+    readonly socket: string;
+    /** Path of the file with the primary's pid, the address and the socket's token. */
+    readonly stateFile: string;
+  };
+  /** The log on standard output. */
+  readonly log: {
+    /** The least severe level that is written: one of pino's, such as `info`, or `silent`. */
+    readonly level: string;
+    /** pretty: lines for people. json: one JSON object a line. */
+    readonly format: 'pretty' | 'json';
+    /** The file that standard output was redirected to. */
+    readonly file: string | null;
+  };
+  /** true: in production a web is ready although migrations are pending (`--allow-pending`). */
+  readonly allowPending?: boolean;
+  /** true: a job processor of this tree has booted before this process was started. */
+  readonly jobsBooted?: boolean;
+  /** Doubtful but valid settings, each a sentence for the log. */
+  readonly warnings: readonly string[];
+}
+
+/** URLs of the servers that every process of the tree connects to. */
+export interface ServerUrls {
+  /** Postgres, or a pooler in front of it. */
+  readonly database: string;
+  /** The same as `database` where no pooler is in between. */
+  readonly databaseDirect: string;
+  /** Redis, with the settings of its connection. */
+  readonly redis: string;
+}

@@ -1,0 +1,132 @@
+/**
+ * The types of the public API, for an app's own signatures. `index.ts` exports them; this file has no code, so that no
+ * process loads it.
+ */
+
+export type {
+  Config,
+  HeapCaps,
+  JobsConfig,
+  ListenAddress,
+  Locale,
+  MailConfig,
+  OpsConfig,
+  QueueSetting,
+  SignUpsConfig,
+  SocketPath,
+  TcpAddress,
+  TrustedProxies,
+  WebConfig,
+} from './core/config-types';
+export type { Attributes, ExecutionContext, JsonValue } from './core/execution-context';
+export type {
+  AboutExit,
+  AboutWorker,
+  ListeningEvent,
+  PhaseCompletedEvent,
+  ProcessorExitedEvent,
+  StoppedEvent,
+  StoppingEvent,
+  WorkerExitedEvent,
+  WorkerForkedEvent,
+  WorkerReadyEvent,
+} from './core/hook-events';
+export type { Translate } from './core/i18n';
+export type { ImportFile } from './core/load-classes';
+export type {
+  Args,
+  CarriedContext,
+  CronOptions,
+  EnqueuedJob,
+  EnqueueRequest,
+  JobArgument,
+  JobArguments,
+  JobClass,
+  JobContext,
+  JobOptions,
+  Performable,
+  PreparedJob,
+  RunAt,
+  SerializableTypes,
+  UniqueClaim,
+  UniqueOptions,
+  Written,
+} from './job/definition/job-class';
+export type {
+  ErrorClass,
+  ErrorHandler,
+  ErrorMatcher,
+  ErrorMatchers,
+  ErrorOf,
+  RetryDecision,
+  RetryOnOptions,
+  RetryOptions,
+} from './job/definition/retry-policy';
+export type {
+  ArgumentSerializer,
+  EnqueueMiddleware,
+  ErrorReport,
+  JobRun,
+  JobSetup,
+  PerformMiddleware,
+} from './job/definition/setup';
+export type { AbstractJobClass, ConfiguredJob } from './job/job';
+export type { Cursor } from './job/perform/checkpoint';
+export type { ActionResult, DeliveryMethod, Mail } from './mailer/compose/mail';
+export type {
+  Address,
+  Addresses,
+  AttachmentContent,
+  AttachmentOption,
+  AttachmentOptions,
+  InterceptedMessage,
+  Layout,
+  MailAtHand,
+  MailAttachment,
+  Mailbox,
+  MailDefault,
+  MailDefaults,
+  MailHeaders,
+  MailOptions,
+  OutgoingMessage,
+  Parts,
+  QueryValue,
+  Receipt,
+  Refusal,
+  Render,
+  RenderedParts,
+  RenderRequest,
+  UrlQuery,
+} from './mailer/definition/mail-types';
+export type { AnyMailer, MailerClass } from './mailer/definition/mailer-class';
+export type { MailInterceptor, MailObserver, MailOrigin, MailSetup } from './mailer/definition/setup';
+export type {
+  AbstractMailerClass,
+  Action,
+  ActionArguments,
+  ActionName,
+  GivenParams,
+  MailAction,
+  MessageOf,
+  NoParams,
+  ParamsOf,
+  WithParams,
+} from './mailer/mailer';
+export type { DeliveryResult, MailMessage, SentMail, SkippedMail, TravellingParams } from './mailer/message';
+export type {
+  AppDefinition,
+  AppOptions,
+  BodyParser,
+  Connection,
+  Hooks,
+  ModuleOf,
+  OwnPart,
+  Probes,
+  RouteEnvironment,
+  Routes,
+  SecurityHeaders,
+  WorkerEnvironment,
+} from './role/app-options';
+export type { Duration, DurationUnit, Rate } from './support/duration';
+export type { ProblemOptions, ProblemPart } from './web/context';
+export type { RateLimit } from './web/rate-limit';
