@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { BLOCKED_KEY, keyPrefix } from '../../lib/job/queue/keys';
+import { queuesWithStrays } from '../../lib/job/queue/queue-upkeep';
 import { StrayJobs } from '../../lib/job/queue/stray-jobs';
 import { Deadline } from '../../lib/support/async';
 import { recordText } from '../job/sets/stored-job';
@@ -92,7 +93,7 @@ describe('the places of jobs, of which any part is lost', () => {
           for (const [n, place] of places.entries()) await put(place, `job-${n}`, n);
           for (const [n, key] of KEYS.entries()) await lose(key, losses[n] ?? [false]);
           const strays = new StrayJobs({ redis: client, isRunning: () => false, onRestored: () => undefined });
-          await strays.check(['default']);
+          await strays.check(await queuesWithStrays(client, ['default']));
           const found = new Map<string, string[]>();
           for (const key of KEYS.filter((each) => each !== BLOCKED_KEY))
             for (const id of await members(key)) found.set(id, [...(found.get(id) ?? []), key.slice(PREFIX.length)]);

@@ -5,7 +5,8 @@ import { answerWithin, RedisScript } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix } from '../queue/keys';
 import { queueNames } from '../queue/queue-status';
-import { StrayJobs } from '../queue/stray-jobs';
+import { queuesWithStrays } from '../queue/queue-upkeep';
+import type { StrayJobs } from '../queue/stray-jobs';
 import { type Cursor, deleteRows, dispatchedAfter, redispatch } from './table';
 
 /** Interval of the check for a Redis that has lost its data, ms. */
@@ -71,7 +72,7 @@ export class Reconciler {
   private wholeWalks = { life: '', count: 0 };
   /** true: this process has seen a compared run, so a Redis that has none afterwards was emptied. */
   private hasSeenCompared = false;
-  private readonly strays: StrayJobs;
+  private strays: StrayJobs | undefined;
   private readonly id = randomUUID();
   private routineAt = performance.now();
   private lookedAt = Number.NEGATIVE_INFINITY;
@@ -83,8 +84,7 @@ export class Reconciler {
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: ReconcilerOptions) {
-    const { tuning, onError, redis, isRunning, onRestored } = options;
-    this.strays = new StrayJobs({ redis, isRunning, onRestored });
+    const { tuning, onError } = options;
     this.routineMs = tuning?.routineMs ?? ROUTINE_MS;
     this.page = tuning?.page ?? PAGE;
     this.task = new PeriodicTask({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
@@ -153,7 +153,11 @@ export class Reconciler {
   private async lookForStrays(): Promise<void> {
     const { redis, queues } = this.options;
     this.lookedForStraysAt = performance.now();
-    await this.strays.check([...new Set([...queues, ...(await queueNames(redis))])]);
+    const strayed = await queuesWithStrays(redis, [...new Set([...queues, ...(await queueNames(redis))])]);
+    if (strayed.length === 0) return;
+    const { StrayJobs } = await import('../queue/stray-jobs');
+    this.strays ??= new StrayJobs(this.options);
+    await this.strays.check(strayed);
   }
 
   private async walk(pages: number): Promise<void> {

@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { keyPrefix, QUEUES_KEY, queueKey } from './keys';
+import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, QUEUES_KEY, queueKey } from './keys';
 import type { Pause } from './queue-status';
 
 const ANSWER_MS = 5000;
@@ -76,4 +76,45 @@ async function keptPauses(knex: Knex): Promise<ReadonlyMap<string, Pause>> {
     'select queue, paused_at as since, paused_by as by from job_pauses order by queue',
   );
   return new Map(rows.map(({ queue, ...pause }) => [queue, pause]));
+}
+
+// Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
+// over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
+
+/** Lua for `blockedKeys()`: the keys of the lists of blocked jobs, by key prefix. Expects `call`. */
+export const BLOCKED_LUA = `${NAMESPACE_LUA}
+local function blockedKeys()
+  local blocked = {}
+  for _, key in ipairs(call('smembers', ns..'${BLOCKED_KEY}')) do
+    local p = key:match('^([^:]*:[^:]*:)blocked:')
+    if p then blocked[p] = blocked[p] or {}; table.insert(blocked[p], key) end
+  end
+  return blocked
+end
+`;
+
+/**
+ * Compares the number of records of each queue with the number of entries in its lists and sets.
+ * KEYS  queue prefixes
+ * reply "1" for each queue where they differ, else "0"
+ */
+const COUNT_SCRIPT = new RedisScript(`
+local call, out = redis.call, {}
+${BLOCKED_LUA}
+local blocked = blockedKeys()
+for _, p in ipairs(KEYS) do
+  local placed = call('zcard', p..'dead') + call('llen', p..'waiting') + call('llen', p..'offered') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
+  for _, key in ipairs(blocked[p] or {}) do placed = placed + call('llen', key) end
+  out[#out + 1] = placed ~= call('hlen', p..'jobs') and '1' or '0'
+end
+return table.concat(out)`);
+
+/**
+ * Compares counts in one call. @returns those of the queues that may have jobs on no list, since Redis lost a part of
+ * its data. @throws when Redis does not answer.
+ */
+export async function queuesWithStrays(client: RedisClient, queues: readonly string[]): Promise<readonly string[]> {
+  if (queues.length === 0) return [];
+  const differ = String(await COUNT_SCRIPT.run(client, queues.map(keyPrefix), []));
+  return queues.filter((_, index) => differ[index] === '1');
 }

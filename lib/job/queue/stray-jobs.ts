@@ -1,38 +1,8 @@
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { WAKE_LUA } from './dispatch';
-import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, OUTCOME_LUA, PROCESSES, queueKey, withoutNamespace } from './keys';
-
-// Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
-// over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
-
-/** Lua for `blockedKeys()`: the keys of the lists of blocked jobs, by key prefix. Expects `call`. */
-const BLOCKED_LUA = `${NAMESPACE_LUA}
-local function blockedKeys()
-  local blocked = {}
-  for _, key in ipairs(call('smembers', ns..'${BLOCKED_KEY}')) do
-    local p = key:match('^([^:]*:[^:]*:)blocked:')
-    if p then blocked[p] = blocked[p] or {}; table.insert(blocked[p], key) end
-  end
-  return blocked
-end
-`;
-
-/**
- * Compares the number of records of each queue with the number of entries in its lists and sets.
- * KEYS  queue prefixes
- * reply "1" for each queue where they differ, else "0"
- */
-export const COUNT_SCRIPT = new RedisScript(`
-local call, out = redis.call, {}
-${BLOCKED_LUA}
-local blocked = blockedKeys()
-for _, p in ipairs(KEYS) do
-  local placed = call('zcard', p..'dead') + call('llen', p..'waiting') + call('llen', p..'offered') + call('llen', p..'active') + call('zcard', p..'delayed') + call('scard', p..'succeeded')
-  for _, key in ipairs(blocked[p] or {}) do placed = placed + call('llen', key) end
-  out[#out + 1] = placed ~= call('hlen', p..'jobs') and '1' or '0'
-end
-return table.concat(out)`);
+import { BLOCKED_KEY, keyPrefix, OUTCOME_LUA, PROCESSES, queueKey, withoutNamespace } from './keys';
+import { BLOCKED_LUA } from './queue-upkeep';
 
 /**
  * Reads the next records that are in no set; most of them are on a list. A job that a plain bee-queue worker has put
@@ -152,8 +122,8 @@ export interface StrayJobsOptions {
 }
 
 /**
- * Finds jobs that have a record but are on no list, since Redis lost a part of its data, and puts them back. Mostly
- * that takes one call that compares counts; only when these differ are the records scanned, in calls of a few ms.
+ * Finds jobs that have a record but are on no list, since Redis lost a part of its data, and puts them back. The records
+ * are scanned in calls of a few ms.
  */
 export class StrayJobs {
   private readonly notBefore = new Map<string, number>();
@@ -162,17 +132,15 @@ export class StrayJobs {
 
   constructor(private readonly options: StrayJobsOptions) {}
 
+  /** @param queues those that `queuesWithStrays` has named. */
   async check(queues: readonly string[]): Promise<void> {
-    if (queues.length === 0) return;
-    const { redis, onRestored } = this.options;
-    const differ = String(await COUNT_SCRIPT.run(redis, queues.map(keyPrefix), []));
-    for (const [index, queue] of queues.entries()) {
+    for (const queue of queues) {
       const began = performance.now();
-      if (differ[index] !== '1' || began < (this.notBefore.get(queue) ?? 0)) continue;
+      if (began < (this.notBefore.get(queue) ?? 0)) continue;
       const restored = await this.walk(queue);
       const ended = performance.now();
       this.notBefore.set(queue, ended + (ended - began) / WALK_SHARE);
-      if (restored > 0) onRestored(queue, restored);
+      if (restored > 0) this.options.onRestored(queue, restored);
     }
   }
 
