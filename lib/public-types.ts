@@ -50,7 +50,6 @@ export type {
   SerializableTypes,
   UniqueClaim,
   UniqueOptions,
-  Written,
 } from './job/definition/job-class';
 export type {
   ErrorClass,

@@ -11,7 +11,6 @@ import type {
   Performable,
   PreparedJob,
   UniqueOptions,
-  Written,
 } from './definition/job-class';
 import { jobNameOf } from './definition/options';
 import {
@@ -65,14 +64,17 @@ export abstract class Job<A extends JobArguments = []> {
   static retry: RetryOptions = DEFAULT_RETRY;
   /** true: always through Postgres, so that the job survives even if Redis loses all its data. */
   static durable = false;
-  /** true: while a job with the same arguments is enqueued or runs, another is not enqueued. Goes through Postgres. */
-  static unique?: Written<UniqueOptions | true>;
+  /**
+   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Goes through Postgres. Options
+   * are `readonly … as const`, or TypeScript takes their words for any text and refuses them; so with `cron`, `timeout`.
+   */
+  static unique?: UniqueOptions | boolean;
   /** Attached to each job, so that operators can search for them. */
   static tags?: readonly string[];
   /** Enqueues it by the clock: `'0 3 * * *'` (UTC), or with options, or several of these under different names. */
-  static cron?: Written<string | CronOptions | readonly CronOptions[]>;
+  static cron?: string | CronOptions | readonly CronOptions[];
   /** After this time `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
-  static timeout?: Written<Duration>;
+  static timeout?: Duration;
   /**
    * Maximum number of jobs of this class that run at once, over all processes. The others are blocked and delay no
    * other class; but beyond 100,000 of them, or if Redis is short of memory, new jobs of their queue wait in Postgres.

@@ -73,11 +73,13 @@ describe('Job', () => {
     assert.ok(neverRun);
   });
 
-  it('takes options as one writes them, annotated or not', async () => {
+  it('takes options as one writes them, annotated or constant', async () => {
     class PlainlyJob extends Job<[name: string]> {
-      static override unique = { by: (name: string) => name, until: 'executing', ttl: '10m' };
-      static override timeout = '5m';
-      static override cron = [{ at: '0 3 * * *', timeZone: 'Asia/Seoul', catchUp: 'all', args: ['x'] }];
+      static override readonly unique = { by: (name: string) => name, until: 'executing', ttl: '10m' } as const;
+      static override readonly timeout = '5m';
+      static override readonly cron = [
+        { at: '0 3 * * *', timeZone: 'Asia/Seoul', catchUp: 'all', args: ['x'] },
+      ] as const;
       perform(_name: string) {}
     }
     class TrulyJob extends Job {
@@ -96,22 +98,44 @@ describe('Job', () => {
       static override readonly timeout = '5m';
       perform() {}
     }
+    class SatisfyingJob extends Job {
+      static override unique = { until: 'executed' } satisfies UniqueOptions;
+      perform() {}
+    }
+    // @ts-expect-error no unit of time
+    class ParsecsJob extends Job {
+      static override readonly timeout = '5 parsecs';
+      perform() {}
+    }
+    // @ts-expect-error nor here
+    class TtlJob extends Job {
+      static override readonly unique = { ttl: '5 parsecs' } as const;
+      perform() {}
+    }
+    // @ts-expect-error no way to catch up
+    class CatchUpJob extends Job {
+      static override readonly cron = { at: '@daily', catchUp: 'twice' } as const;
+      perform() {}
+    }
     // @ts-expect-error no number of jobs
     class OddJob extends Job {
       static override unique = { until: 7 };
       perform() {}
     }
+    // @ts-expect-error no such moment
     class WrongJob extends Job {
-      static override unique = { until: 'done' };
+      static override readonly unique = { until: 'done' } as const;
       perform() {}
     }
-    assert.ok(OddJob);
+    assert.ok([OddJob, ParsecsJob, TtlJob, CatchUpJob]);
     await PlainlyJob.performLater('Ann');
-    for (const other of [TrulyJob, StrictlyJob, ConstJob]) await other.performLater();
+    await TrulyJob.performLater();
+    for (const other of [StrictlyJob, ConstJob, SatisfyingJob]) await other.performLater();
     assert.deepEqual(
       requests.map(({ unique }) => [unique?.until, unique?.ttlMs]),
-      [['executing', 600_000], ...Array(3).fill(['executed', null])],
+      [['executing', 600_000], ...Array(4).fill(['executed', null])],
     );
+    // @ts-expect-error it is no class of a job
     await assert.rejects(WrongJob.performLater(), /WrongJob: unique.until is "done"; give 'executed' or 'executing'/);
   });
 

@@ -28,22 +28,6 @@ export interface JobContext {
   readonly signal: AbortSignal;
 }
 
-/**
- * Options as a class may write them, `static override unique = { until: 'executed' }`: TypeScript widens their literals
- * to `string` there, unless they are annotated or `as const`. Their values are checked when the class is loaded.
- */
-export type Written<T> = T extends string
-  ? string
-  : T extends boolean
-    ? boolean
-    : T extends (...args: never[]) => unknown
-      ? T
-      : T extends readonly (infer Item)[]
-        ? readonly Written<Item>[]
-        : T extends object
-          ? { readonly [K in keyof T]: Written<T[K]> }
-          : T;
-
 /** Anything with a `perform`, whatever its arguments. */
 export interface Performable {
   /** The work of the job. */
@@ -73,15 +57,15 @@ export interface JobClass<J extends Performable = Performable> {
   /** true: its jobs always go through Postgres. */
   readonly durable: boolean;
   /** The rule by which one of its jobs is a duplicate; undefined: none is. */
-  readonly unique?: Written<UniqueOptions | true>;
+  readonly unique?: UniqueOptions | boolean;
   /** Attached to each job, so that operators can search for them. */
   readonly tags?: readonly string[];
   /** After this time the run is aborted (`context.signal`); if it then rejects, it failed with a JobTimeoutError. */
-  readonly timeout?: Written<Duration>;
+  readonly timeout?: Duration;
   /** Maximum number of jobs of this class that run at once, over all processes. */
   readonly concurrency?: number;
   /** The schedules by which it is enqueued; undefined: it is not. */
-  readonly cron?: Written<string | CronOptions | readonly CronOptions[]>;
+  readonly cron?: string | CronOptions | readonly CronOptions[];
   /** false: logs and reports show no arguments of this class. Default true. */
   readonly logArguments?: boolean;
   /** Decides the wait after one failure; undefined leaves it to the formula. */

@@ -257,7 +257,7 @@ describe('recurring jobs', () => {
 
   it('are declined where the class is unique and its last run is still on its way', async () => {
     class UniqueJob extends Job {
-      static override cron = { at: '@yearly', catchUp: 'all' };
+      static override readonly cron = { at: '@yearly', catchUp: 'all' } as const;
       static override queue = 'nobody-serves-it';
       static override unique = true as const;
       perform(): void {}

@@ -49,7 +49,7 @@ describe('a database that was copied from another installation', () => {
   it('has no recurring job enqueued, one that was asked for neither, until somebody adopts it', async () => {
     class YearlyJob extends NoteJob {
       static override jobName = 'YearlyJob';
-      static override cron = { at: '@yearly', catchUp: 'once', args: ['due'] };
+      static override readonly cron = { at: '@yearly', catchUp: 'once', args: ['due'] } as const;
     }
     await sleptSince2023(system, YearlyJob);
     await beforeForeignRedis();
@@ -69,7 +69,7 @@ describe('a database that was copied from another installation', () => {
   it('has no recurring job enqueued as long as Redis has never told whose it is', async () => {
     class YearlyJob extends NoteJob {
       static override jobName = 'YearlyJob';
-      static override cron = { at: '@yearly', catchUp: 'once', args: ['due'] };
+      static override readonly cron = { at: '@yearly', catchUp: 'once', args: ['due'] } as const;
     }
     await sleptSince2023(system, YearlyJob);
     await beforeForeignRedis();

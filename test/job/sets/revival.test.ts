@@ -131,7 +131,7 @@ describe('jobs that an operator moves', () => {
 
   it('let a unique job be enqueued again once it is deleted or killed', async () => {
     class OnlyJob extends MoodyJob {
-      static override unique = { ttl: '2h' };
+      static override readonly unique = { ttl: '2h' } as const;
     }
     const one = await OnlyJob.set({ wait: '1h' }).performLater('a');
     assert.equal((await OnlyJob.set({ wait: '1h' }).performLater('a')).enqueued, false);
