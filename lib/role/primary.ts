@@ -91,6 +91,7 @@ export class Primary {
     if (processor) {
       this.jobsWatch = new JobsWatch({
         processor: () => processor.stats(() => null),
+        silentMs: () => processor.heartbeatAgeMs,
         events,
         onChange: (stalled) => this.setJobsHealth({ stalled }),
       });

@@ -3,6 +3,13 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a heartbeat that waits to be read counts before a processor is called frozen',
+    file: 'lib/cluster/primary/jobs-watch.ts',
+    find: 'if (silentMs() > UNRESPONSIVE_MS) await',
+    replace: 'if (silentMs() < 0) await',
+    killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
+  },
+  {
     promise: 'the largest worker is recycled',
     file: 'lib/cluster/primary/memory-watch.ts',
     find: 'sizeOf(b) - sizeOf(a)',

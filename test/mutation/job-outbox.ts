@@ -14,6 +14,13 @@ const SETTLEMENT = 'test/model/transaction-end.test.ts';
 /** Mutations of the outbox, of enqueuing, unique and recurring jobs, and of transactions. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'the outbox is looked at when the clock has jumped',
+    file: 'lib/job/processor.ts',
+    find: '    this.outbox.lookAnew();\n',
+    replace: '',
+    killedBy: ['test/job/clock.test.ts'],
+  },
+  {
     promise: 'a relay that was frozen dispatches no row that another may have had since',
     file: 'lib/job/outbox/relay.ts',
     find: '{ before: () => lock.confirm(trx) }',

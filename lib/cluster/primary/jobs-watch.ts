@@ -6,6 +6,8 @@ const CHECK_INTERVAL_MS = 1000;
 
 interface JobsWatchOptions {
   readonly processor: () => ProcessorStats;
+  /** Age of its last heartbeat by the monotonic clock, which nobody sets, ms. */
+  readonly silentMs: () => number;
   readonly events: Events;
   /** Called when the sentences about what stands still change; null: everything moves. */
   readonly onChange: (stalled: string | null) => void;
@@ -37,10 +39,12 @@ export class JobsWatch {
   }
 
   private async check(): Promise<undefined> {
-    const { events, onChange } = this.options;
-    const { state, lastCheckin, lastStatus } = this.options.processor();
+    const { events, onChange, silentMs } = this.options;
+    // This process may have slept itself: then a heartbeat waits, and is read before this goes on.
+    if (silentMs() > UNRESPONSIVE_MS) await new Promise((resolve) => setImmediate(resolve));
+    const { state, lastStatus } = this.options.processor();
     const reports = state === 'ready' || state === 'quiet';
-    const ageMs = reports && lastCheckin !== null ? Date.now() - Date.parse(lastCheckin) : 0;
+    const ageMs = reports ? silentMs() : 0;
     const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;
     let stalled = (reports ? reported(lastStatus)?.stalled : null) ?? null;
     if (frozenMs > 0 || this.frozenMs > 0) {

@@ -175,6 +175,11 @@ export class ProcessorSupervisor {
     return { ...nobody, state: absence, restarts };
   }
 
+  /** Age of its last message by the monotonic clock, ms; 0: there is none. */
+  get heartbeatAgeMs(): number {
+    return this.current?.heartbeatAgeMs ?? 0;
+  }
+
   /** Statistics of the other processor during a replacement. */
   otherStats(pssMb: (pid: number) => number | null): ProcessorStats | undefined {
     return this.other?.stats(this.restarts, pssMb(this.other.pid));

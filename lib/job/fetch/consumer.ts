@@ -112,6 +112,12 @@ export class Consumer {
     this.timer = setInterval(beat, Math.ceil(this.options.stallInterval / BEATS));
   }
 
+  /** Call when more may be due than the timers of delayed jobs know. */
+  lookAnew(): void {
+    for (const queue of this.queues) queue.raiseDelayed();
+    this.fetcher.wake();
+  }
+
   /** Ends connections and timers. Idempotent. */
   close(): void {
     if (this.closed) return;

@@ -143,6 +143,11 @@ export class OutboxService {
     this.reconciler.start();
   }
 
+  /** Call when more may be due than the timers know, without a notification. */
+  lookAnew(): void {
+    this.relay.recover();
+  }
+
   /** false: notifications of Postgres do not arrive, so the relay's polls find new rows; null: not known yet. */
   get listening(): boolean | null {
     return this.listener.hears;

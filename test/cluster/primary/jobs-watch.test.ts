@@ -5,9 +5,16 @@ import { Events } from '../../../lib/core/events';
 import { processorOf, statusOf } from '../../ops/overview/tree-statuses';
 import { until } from '../../support/until';
 
-function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['state'] = 'ready'): ProcessorStats {
-  const lastCheckin = new Date(Date.now() - silentMs).toISOString();
-  return processorOf({ state, lastCheckin, lastStatus: { ...statusOf(), quiet: false, inFlight: [], stalled } });
+interface Seen {
+  readonly silentMs: number;
+  readonly stats: ProcessorStats;
+}
+
+function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['state'] = 'ready'): Seen {
+  // By a clock that was set since: nobody may judge by it.
+  const lastCheckin = new Date(Date.now() - 3_600_000).toISOString();
+  const lastStatus = { ...statusOf(), quiet: false, inFlight: [], stalled };
+  return { silentMs, stats: processorOf({ state, lastCheckin, lastStatus }) };
 }
 
 describe('the watch of the job processor', () => {
@@ -16,13 +23,19 @@ describe('the watch of the job processor', () => {
     const events = new Events();
     events.on('processor.stalled', ({ part, cause }) => told.push(`${part} ${cause}`));
     events.on('processor.moves', ({ part }) => told.push(`${part} moves`));
-    let stats = () => reporting(null);
+    let seen = () => reporting(null);
     const changes: (string | null)[] = [];
     const onChange = (stalled: string | null) => changes.push(stalled);
-    const watch = new JobsWatch({ processor: () => stats(), events, onChange, everyMs: 1 });
-    const awaited = async (next: typeof stats) => {
+    const watch = new JobsWatch({
+      processor: () => seen().stats,
+      silentMs: () => seen().silentMs,
+      events,
+      onChange,
+      everyMs: 1,
+    });
+    const awaited = async (next: typeof seen) => {
       const before = changes.length;
-      stats = next;
+      seen = next;
       await until('it is passed on', () => changes.length > before);
       return changes.at(-1);
     };
@@ -35,6 +48,19 @@ describe('the watch of the job processor', () => {
     // One that boots has not spoken yet: that it does not run is told otherwise.
     assert.equal(await awaited(() => reporting(null, 5000, 'booting')), null);
     await watch.stop();
+    // Its heartbeat waits to be read, since this process was frozen itself.
+    seen = () => reporting(null, 60_000);
+    setImmediate(() => {
+      seen = () => reporting(null);
+    });
+    const again = new JobsWatch({
+      processor: () => reporting(null).stats,
+      silentMs: () => seen().silentMs,
+      events,
+      onChange,
+    });
+    again.start();
+    await again.stop();
     assert.deepEqual(told, ['processor frozen', 'processor moves', 'processor frozen', 'processor moves']);
   });
 });

@@ -1,0 +1,42 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../lib/job/job';
+import { transaction } from '../../lib/model/transaction';
+import { until } from '../support/until';
+import { JobSystem } from './job-system';
+
+const ran: string[] = [];
+
+class LaterJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+describe('a clock that jumps forward', () => {
+  let system: JobSystem;
+  before(async () => {
+    system = await JobSystem.start();
+  });
+  after(() => system.stop());
+
+  it('has the outbox looked at for what is due by now, which no timer would', async () => {
+    let offsetMs = 0;
+    const clock = { wall: () => performance.now() + offsetMs, everyMs: 10 };
+    await system.processor([LaterJob], { tuning: { clock } });
+    await transaction(() => LaterJob.performLater('it has begun'));
+    await until('that one has run', () => ran.length === 1);
+    await transaction(() => LaterJob.set({ wait: '1h' }).performLater('in an hour'));
+    const waits = `select 1 from pg_stat_activity where datname = current_database() and state like 'idle in%'`;
+    await until('the relay rests', async () => (await system.postgres.query(waits)).length === 0);
+    // Its clock, and that of Postgres, which nobody can set here: an hour has passed for them.
+    await system.postgres.query(`update job_outbox set run_at = now() where run_at > now()`);
+    const asked: string[] = [];
+    system.database.knex.on('query', ({ sql }: { sql: string }) => asked.push(sql));
+    offsetMs += 3_600_000;
+    await until('it has run', () => ran.length === 2);
+    assert.deepEqual(system.eventsNamed('clock.jumped'), [{ ms: 3_600_000 }]);
+    // A poll asks first when the next row is due.
+    const [first = ''] = asked.filter((sql) => /job_outbox/.test(sql));
+    assert.match(first, /update job_outbox set dispatched_at = clock_timestamp/);
+  });
+});
