@@ -250,11 +250,6 @@ const CATALOG: Catalog = {
       'this database was copied from another installation: none of its jobs is dispatched until you run `catamount jobs adopt`',
     { detail: () => '. Look at them first: `catamount jobs list scheduled`' },
   ),
-  'clock.jumped': warn(
-    (e) =>
-      `the clock has jumped ${e.ms < 0 ? 'back' : 'forward'} by ${formatDuration(Math.abs(e.ms))}, or the machine has slept: ` +
-      'whatever is due by now is looked for',
-  ),
   'listen.deaf': warn(
     () =>
       'notifications of Postgres do not arrive, as through a pooler in transaction mode, so jobs start later: ' +

@@ -241,8 +241,6 @@ export interface EventMap {
   'outbox.redispatched': { readonly count: number };
   /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
   'installation.foreign': { readonly database: string; readonly redis: string };
-  /** The wall clock was set, or the machine has slept: how far it has moved, ms; negative: back. */
-  'clock.jumped': { readonly ms: number };
   /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
   'listen.deaf': Record<string, never>;
   /** They reach it again. */

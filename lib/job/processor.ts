@@ -6,7 +6,6 @@ import { stopPhase } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
 import type { Deadline } from '../support/async';
-import { ClockWatch } from '../support/clock-watch';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import { CronService, type CronTuning } from './cron/cron-service';
@@ -86,8 +85,6 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly checkpointMs?: number;
   readonly random?: () => number;
   readonly now?: () => number;
-  /** The wall clock that is watched for jumps, ms, and the interval of the checks. Default: each 5 s. */
-  readonly clock?: { readonly wall: () => number; readonly everyMs: number };
 }
 
 /** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
@@ -98,7 +95,6 @@ export class JobProcessor implements Service {
   private readonly cron: CronService;
   private readonly limits: ClassLimits;
   private readonly reporter: ProcessReporter;
-  private readonly clock: ClockWatch;
   private readonly identity: string;
   private worker: Consumer | undefined;
   private stopping: Promise<void> | undefined;
@@ -131,6 +127,10 @@ export class JobProcessor implements Service {
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
       onCronNotice: () => this.cron.trigger(),
+      onClockJump: () => {
+        this.cron.trigger();
+        this.worker?.lookAnew();
+      },
       tuning: tuning.outbox,
     });
     const entries = cronEntries(registry, { serializers: options.setup?.serializers, models: options.models });
@@ -141,7 +141,6 @@ export class JobProcessor implements Service {
       tuning: tuning.cron,
       gate: this.outbox.gate,
     });
-    this.clock = new ClockWatch({ ...tuning.clock, onJump: (ms) => this.lookAnew(ms) });
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -159,14 +158,6 @@ export class JobProcessor implements Service {
       snapshot: () => this.snapshot(),
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
-  }
-
-  /** What is due by now, and was not when its timer was set. */
-  private lookAnew(ms: number): void {
-    this.options.events.emit('clock.jumped', { ms });
-    this.outbox.lookAnew();
-    this.cron.trigger();
-    this.worker?.lookAnew();
   }
 
   /** Resolves at once, even if Redis and Postgres do not answer: the work begins when they do. */
@@ -191,7 +182,6 @@ export class JobProcessor implements Service {
     this.outbox.start();
     if (!this.isQuiet) this.cron.start();
     this.reporter.start();
-    this.clock.start();
     await this.worker.start();
   }
 
@@ -274,7 +264,6 @@ export class JobProcessor implements Service {
     const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
     const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
-    this.clock.stop();
     this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
     const { fetcher } = worker;

@@ -15,9 +15,9 @@ const SETTLEMENT = 'test/model/transaction-end.test.ts';
 const mutations: readonly Mutation[] = [
   {
     promise: 'the outbox is looked at when the clock has jumped',
-    file: 'lib/job/processor.ts',
-    find: '    this.outbox.lookAnew();\n',
-    replace: '',
+    file: 'lib/job/outbox/service.ts',
+    find: '    this.relay.recover();\n    onClockJump?.();',
+    replace: '    onClockJump?.();',
     killedBy: ['test/job/clock.test.ts'],
   },
   {

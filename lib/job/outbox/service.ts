@@ -6,6 +6,7 @@ import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
 import { Backoff, type Deadline, toError } from '../../support/async';
+import { ClockWatch } from '../../support/clock-watch';
 import { Progress } from '../../support/progress';
 import { restorePauses } from '../queue/queue-upkeep';
 import { Completer } from './completer';
@@ -24,6 +25,8 @@ export interface OutboxTuning extends ReconcilerTuning {
   readonly sweepMs?: number;
   /** Time for a notification to arrive that the processor sends to itself, ms. Default 5,000. */
   readonly echoMs?: number;
+  /** The wall clock that is watched for jumps, ms, and the interval of the checks. Default: each 5 s. */
+  readonly clock?: { readonly wall: () => number; readonly everyMs: number };
 }
 
 interface OutboxServiceOptions {
@@ -40,6 +43,8 @@ interface OutboxServiceOptions {
   readonly isRunning: (id: string) => boolean;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice?: () => void;
+  /** Called when timers may be late, since the clock was set or the machine has slept. */
+  readonly onClockJump?: () => void;
   readonly tuning?: OutboxTuning | undefined;
 }
 
@@ -53,6 +58,7 @@ export class OutboxService {
   private readonly reconciler: Reconciler;
   /** Closed while this database is a copy of another installation's whose jobs nobody has adopted. */
   readonly gate: InstallationGate;
+  private readonly clock: ClockWatch;
   private unsubscribe: (() => void) | undefined;
   /** Time of the last sign of work in the outbox, ms on the monotonic clock. */
   private activeAt = performance.now();
@@ -99,6 +105,7 @@ export class OutboxService {
       onLost: () => this.relay.recover(),
       onError: report('listening for new jobs'),
     });
+    this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
     const onSettleError = report('recording the ends of jobs in Postgres');
     this.completer = new Completer({
       knex,
@@ -137,15 +144,20 @@ export class OutboxService {
       this.reconciler.trigger();
       this.relay.trigger();
     });
+    this.clock.start();
     this.completer.start();
     this.relay.start();
     this.listener.start();
     this.reconciler.start();
   }
 
-  /** Call when more may be due than the timers know, without a notification. */
-  lookAnew(): void {
+  /** What is due by now was not when its timer was set. */
+  private clockJumped(ms: number): void {
+    const { events, onClockJump } = this.options;
+    const message = `the clock was set ${ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(ms / 1000))} s, or the machine has slept: whatever is due by now runs`;
+    events.emit('process.warning', { message });
     this.relay.recover();
+    onClockJump?.();
   }
 
   /** false: notifications of Postgres do not arrive, so the relay's polls find new rows; null: not known yet. */
@@ -195,6 +207,7 @@ export class OutboxService {
   async quiet(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
+    this.clock.stop();
     await deadline.wait(Promise.all([this.listener.stop(), this.relay.stop(), this.reconciler.stop()]));
   }
 
