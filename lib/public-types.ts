@@ -34,9 +34,12 @@ export type {
 export type { Translate } from './core/i18n';
 export type { ImportFile } from './core/load-classes';
 export type {
+  AcceptedJob,
   Args,
+  CancelledJob,
   CarriedContext,
   CronOptions,
+  DuplicateJob,
   EnqueuedJob,
   EnqueueRequest,
   JobArgument,

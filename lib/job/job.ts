@@ -1,6 +1,7 @@
 import type { JsonValue } from '../core/execution-context';
 import type { Duration } from '../support/duration';
 import type {
+  AcceptedJob,
   Args,
   CronOptions,
   EnqueuedJob,
@@ -152,7 +153,7 @@ export abstract class Job<A extends JobArguments = []> {
   aroundEnqueue?(enqueue: () => Promise<EnqueuedJob>, ...args: A): unknown;
 
   /** Called when the job has been enqueued; inside a transaction, that may still roll back. */
-  afterEnqueue?(job: EnqueuedJob, ...args: A): unknown;
+  afterEnqueue?(job: AcceptedJob, ...args: A): unknown;
 
   /** @throws NotConnectedError when this instance is not being performed. */
   get context(): JobContext {

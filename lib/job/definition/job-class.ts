@@ -158,14 +158,37 @@ export interface PreparedJob {
   readonly options: JobOptions;
 }
 
-/** The result of one `performLater`. */
-export interface EnqueuedJob {
-  /** A UUID: the job's own in Redis, in the outbox and in `this.context`; for a duplicate, that of the earlier job. */
+/** The result of one `performLater`, told apart by `enqueued` and `reason`. */
+export type EnqueuedJob = AcceptedJob | DuplicateJob | CancelledJob;
+
+/** The job was enqueued; inside a transaction, it will be with the commit. */
+export interface AcceptedJob {
+  /** A UUID: the job's own in Redis, in the outbox and in `this.context`. */
   readonly id: string;
-  /** false: nothing was enqueued, for the `reason`. */
-  readonly enqueued: boolean;
-  /** duplicate: another job holds the key of `unique`. cancelled: a callback or a middleware did not let it through. */
-  readonly reason?: 'duplicate' | 'cancelled';
+  /** true: the job was enqueued. */
+  readonly enqueued: true;
+  /** Never there, so that `reason` alone tells the three results apart, too. */
+  readonly reason?: undefined;
+}
+
+/** Nothing was enqueued, since another job holds the key of the class's `unique`. */
+export interface DuplicateJob {
+  /** The UUID of the other job, which was enqueued earlier. */
+  readonly id: string;
+  /** false: nothing was enqueued. */
+  readonly enqueued: false;
+  /** Tells this result from that of a cancelled job. */
+  readonly reason: 'duplicate';
+}
+
+/** Nothing was enqueued, since a callback or a middleware prevented it. */
+export interface CancelledJob {
+  /** The UUID that the job would have had, by which the log names it. No job has it. */
+  readonly id: string;
+  /** false: nothing was enqueued. */
+  readonly enqueued: false;
+  /** Tells this result from that of a duplicate. */
+  readonly reason: 'cancelled';
 }
 
 /** The claim of a unique job: while another job holds its key, this one is a duplicate. */

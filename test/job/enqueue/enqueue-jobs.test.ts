@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { currentContext, runInContext, withAttributes } from '../../../lib/core/execution-context';
 import { EnqueueError } from '../../../lib/job/definition/errors';
-import type { EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
+import type { CancelledJob, DuplicateJob, EnqueuedJob, EnqueueRequest } from '../../../lib/job/definition/job-class';
 import type { EnqueueMiddleware, JobSetup } from '../../../lib/job/definition/setup';
 import { CancelEnqueue } from '../../../lib/job/enqueue/enqueue';
 import { Job, performAllLater } from '../../../lib/job/job';
@@ -133,8 +133,12 @@ describe('enqueuing', () => {
         // @ts-expect-error not prepared
         await performAllLater([GreetJob]);
         const [job] = await GreetJob.set({}).performAllLater([['Ann', 1]]);
-        const reason: 'duplicate' | 'cancelled' | undefined = job?.reason;
-        return reason;
+        if (!job || job.enqueued) return job?.id;
+        const reason: 'duplicate' | 'cancelled' = job.reason;
+        // @ts-expect-error told apart from a job that was enqueued
+        const enqueued: true = job.enqueued;
+        if (job.reason === 'duplicate') return [job satisfies DuplicateJob, reason];
+        return [job satisfies CancelledJob, enqueued];
       };
       assert.ok(neverRun);
     });
