@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { parseDuration, parseRate, type Rate } from '../support/duration';
 import type { Config } from './config';
 import { EXIT, UserError } from './errors';
+import { DEFAULT_SCHEMA } from './tables';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -145,4 +146,11 @@ export function readPool(read: SettingsReader, maxThreads: number, jobConcurrenc
   const given = read.get('DATABASE_POOL', whole(1, 1000), 'a whole number from 1 to 1000', null);
   const jobs = Math.max(3, jobConcurrency + 1);
   return { web: given ?? maxThreads, jobs: Math.max(given ?? jobs, jobConcurrency + 1) };
+}
+
+/** Reads the schema of Catamount's tables. In lower case a name means the same with quotes and without. */
+export function readSchema(read: SettingsReader): string {
+  const name = z.string().regex(/^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$/);
+  const allowed = 'a name of up to 63 lower-case letters, digits and _, such as shop, which does not begin with pg_';
+  return read.get('DATABASE_SCHEMA', name, allowed, DEFAULT_SCHEMA);
 }

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../core/redis';
+import { TABLES } from '../core/tables';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue, refusesWrites } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';
@@ -14,7 +15,7 @@ const ASKED_FOR = 1000;
 /** Counts today's failed mails that their jobs will send again. @throws errors of Postgres and Redis. */
 export async function countMailsToRetry(sources: LivingJobsSources): Promise<number> {
   const jobs = await sources
-    .knex('mail_deliveries')
+    .knex(sources.knex.raw(TABLES.deliveries))
     .where({ state: 'failed' })
     .whereRaw(TODAY)
     .groupBy('job')
@@ -128,15 +129,15 @@ interface Row {
 }
 
 /** Rows older than a day are not read, except for the last sent mail, found by its index: the table may be long. */
-const MAIL_SQL = `
+const MAIL_SQL = () => `
   with recent as (
     select state, sent_at, updated_at, error,
       ${TODAY} as today
-    from mail_deliveries where created_at >= now() - interval '1 day'
+    from ${TABLES.deliveries} where created_at >= now() - interval '1 day'
   ), failure as (
     select updated_at, error from recent where state = 'failed' order by updated_at desc limit 1
   ), sent as (
-    select max(sent_at) as last from mail_deliveries where state = 'sent'
+    select max(sent_at) as last from ${TABLES.deliveries} where state = 'sent'
   )
   select count(*) filter (where today and state = 'sent')::int as sent,
     count(*) filter (where today and state = 'failed')::int as failed,
@@ -147,7 +148,7 @@ const MAIL_SQL = `
 
 /** @throws errors of Postgres. */
 export async function readMail(sources: LivingJobsSources): Promise<MailFacts> {
-  const { rows } = await sources.knex.raw<{ rows: Row[] }>(MAIL_SQL);
+  const { rows } = await sources.knex.raw<{ rows: Row[] }>(MAIL_SQL());
   const [row] = rows;
   if (!row) throw new Error('Postgres told nothing of mails');
   const { last_sent: lastSent, last_failed: failedAt, error } = row;

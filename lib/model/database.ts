@@ -1,6 +1,7 @@
 import createKnex, { type Knex } from 'knex';
 import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
+import { useSchema } from '../core/tables';
 import { postgresTls, withTlsAdvice } from '../core/tls';
 import { leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
 import type { Deadline } from '../support/async';
@@ -31,8 +32,15 @@ export class Database implements Service {
 
   constructor(
     readonly url: string,
-    options: { readonly production: boolean; readonly events: Events; readonly poolMax?: number },
+    options: {
+      readonly production: boolean;
+      readonly events: Events;
+      readonly poolMax?: number;
+      /** The schema of Catamount's tables, for this process. undefined: as it is. */
+      readonly schema?: string;
+    },
   ) {
+    if (options.schema !== undefined) useSchema(options.schema);
     this.poolMax = options.poolMax ?? POOL_MAX;
     this.log = asEvents(options.events);
     this.knex = createKnex({

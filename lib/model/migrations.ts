@@ -2,8 +2,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
 import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
+import { TABLES } from '../core/tables';
 
-/** Keeps Catamount's own migrations, apart from those of the app. */
+/** Keeps Catamount's own migrations, in the schema of its tables, apart from those of the app. */
 export const OUR_TABLE = 'catamount_migrations';
 /** Keeps the app's: knex's own default, so that an app brings its history along. */
 export const APP_TABLE = 'knex_migrations';
@@ -39,13 +40,47 @@ export async function importMigration({ file }: MigrationFile, importFile?: Impo
   return (await importExports(file, importFile)) as Knex.Migration;
 }
 
-/** @returns true when the search path leads to a table of that name. */
-export async function tableExists(knex: Knex, table: string): Promise<boolean> {
+/** A table of migrations. */
+export interface MigrationTable {
+  readonly table: string;
+  /** undefined: found by the search path. */
+  readonly schema: string | undefined;
+}
+
+export function ourTable(): MigrationTable {
+  return { table: OUR_TABLE, schema: TABLES.schema };
+}
+
+/**
+ * Finds the app's table. With DATABASE_SCHEMA that is one in its schema, since several apps may share the database; but a
+ * history that the app has brought along, in the search path, stays where it is.
+ */
+export async function appTable(knex: Knex, apps: readonly string[]): Promise<MigrationTable> {
+  const found = { table: APP_TABLE, schema: undefined };
+  if (TABLES.schema === undefined) return found;
+  const known = await namesIn(knex, found);
+  const isApps = migrationFiles(apps).some(({ name }) => known?.has(name));
+  return isApps ? found : { table: APP_TABLE, schema: TABLES.schema };
+}
+
+export function rowsOf(knex: Knex, { table, schema }: MigrationTable): Knex.QueryBuilder {
+  return schema === undefined ? knex(table) : knex(table).withSchema(schema);
+}
+
+/** @returns true when there is that table. */
+export async function tableExists(knex: Knex, { table, schema }: MigrationTable): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
     'select to_regclass(?) is not null as there',
-    [table],
+    [schema === undefined ? table : `"${schema}".${table}`],
   );
   return rows[0]?.there === true;
+}
+
+/** @returns the names in a table, without extensions; undefined: there is no such table. */
+async function namesIn(knex: Knex, table: MigrationTable): Promise<ReadonlySet<string> | undefined> {
+  if (!(await tableExists(knex, table))) return undefined;
+  const names: string[] = await rowsOf(knex, table).pluck('name');
+  return new Set(names.map(withoutExtension));
 }
 
 /**
@@ -56,16 +91,12 @@ export async function migrationStates(
   knex: Knex,
   { ours, apps }: Migrations,
 ): Promise<{ readonly name: string; readonly done: boolean }[]> {
-  const doneIn = async (table: string) => {
-    if (!(await tableExists(knex, table))) return undefined;
-    const names: string[] = await knex(table).pluck('name');
-    return new Set(names.map(withoutExtension));
-  };
-  const own = await doneIn(OUR_TABLE);
-  const app = own === undefined || apps !== null ? await doneIn(APP_TABLE) : undefined;
+  const own = await namesIn(knex, ourTable());
+  const isOlder = own === undefined && TABLES.schema === undefined;
+  const app = isOlder || apps !== null ? await namesIn(knex, await appTable(knex, apps ?? [])) : undefined;
   const states = (folders: readonly string[], done: ReadonlySet<string> = new Set()) =>
     migrationFiles(folders).map(({ name }) => ({ name, done: done.has(name) }));
-  return [...states(ours, own ?? app), ...states(apps ?? [], app)];
+  return [...states(ours, isOlder ? app : own), ...states(apps ?? [], app)];
 }
 
 /** Returns the names of the migrations that have not run yet. */

@@ -1,12 +1,16 @@
 import type { Knex } from 'knex';
 import { type ImportFile, withoutExtension } from '../core/load-classes';
+import { TABLES } from '../core/tables';
 import {
   APP_TABLE,
+  appTable,
   importMigration,
   type MigrationFile,
   type Migrations,
+  type MigrationTable,
   migrationFiles,
-  OUR_TABLE,
+  ourTable,
+  rowsOf,
   tableExists,
 } from './migrations';
 
@@ -14,8 +18,8 @@ import {
 type OnAdopted = (names: readonly string[]) => void;
 
 /** Migrations that are kept in one table. */
-interface History {
-  readonly table: string;
+interface History extends MigrationTable {
+  readonly isOurs: boolean;
   readonly files: readonly MigrationFile[];
   readonly importFile: ImportFile | undefined;
 }
@@ -53,9 +57,27 @@ class HistorySource implements Knex.MigrationSource<MigrationFile> {
 }
 
 /** Catamount's first, since the app's may refer to its tables. */
-function historiesOf({ ours, apps, importFile }: Migrations): History[] {
-  const histories = [{ table: OUR_TABLE, files: migrationFiles(ours), importFile: undefined }];
-  return apps === null ? histories : [...histories, { table: APP_TABLE, files: migrationFiles(apps), importFile }];
+async function historiesOf(knex: Knex, { ours, apps, importFile }: Migrations): Promise<History[]> {
+  const own = { ...ourTable(), isOurs: true, files: migrationFiles(ours), importFile: undefined };
+  if (apps === null) return [own];
+  return [own, { ...(await appTable(knex, apps)), isOurs: false, files: migrationFiles(apps), importFile }];
+}
+
+/** What knex is told of a history. */
+function settings(history: History, migrationSource: HistorySource) {
+  const { table, schema, isOurs } = history;
+  return {
+    tableName: table,
+    ...(schema !== undefined && { schemaName: schema }),
+    migrationSource,
+    beforeEach: async (trx: Knex) => {
+      // Catamount's migrations name their tables without a schema. Of another app's, in another one, they find none.
+      if (isOurs && schema !== undefined) await trx.raw('set local search_path to ??', [schema]);
+    },
+    afterEach: async (trx: Knex) => {
+      if (isOurs && schema !== undefined) await trx.raw('set local search_path to default');
+    },
+  };
 }
 
 /**
@@ -65,22 +87,21 @@ function historiesOf({ ours, apps, importFile }: Migrations): History[] {
  */
 export async function migrateUp(knex: Knex, migrations: Migrations, onAdopted?: OnAdopted): Promise<string[]> {
   await makeTables(knex, migrations, onAdopted);
-  const histories = historiesOf(migrations);
+  const histories = await historiesOf(knex, migrations);
   const ran: string[] = [];
   // One run has one number in both tables, so that it can be taken back as one.
   let batch: number | undefined;
   for (const history of histories) {
     const [, names] = (await knex.migrate.latest({
-      tableName: history.table,
-      migrationSource: new HistorySource(history, await knex(history.table).pluck('name')),
+      ...settings(history, new HistorySource(history, await rowsOf(knex, history).pluck('name'))),
       // A platform that goes back to an older release runs its migrations: those that only the newer one has stay applied.
       disableMigrationsListValidation: true,
       beforeAll: async (trx) => {
         batch ??= Math.max(...(await lastBatches(trx, histories))) + 1;
       },
       afterAll: async (trx) => {
-        const last = trx(history.table).max('batch');
-        await trx(history.table).where('batch', last).update({ batch });
+        const last = rowsOf(trx, history).max('batch');
+        await rowsOf(trx, history).where('batch', last).update({ batch });
       },
     })) as [number, string[]];
     ran.push(...names.map(withoutExtension));
@@ -95,22 +116,24 @@ export async function migrateDown(
   { all = false, onAdopted }: { readonly all?: boolean; readonly onAdopted?: OnAdopted } = {},
 ): Promise<string[]> {
   await makeTables(knex, migrations, onAdopted);
-  const histories = historiesOf(migrations);
+  const histories = await historiesOf(knex, migrations);
   const batches = await lastBatches(knex, histories);
   const last = Math.max(...batches);
   const ours = new Set(migrationFiles(migrations.ours).map(({ name }) => name));
-  const remains = await tableExists(knex, APP_TABLE);
+  const remains = await hasOlderTable(knex);
   const undone: string[] = [];
   for (const [n, history] of [...histories.entries()].reverse()) {
     if (!all && batches[n] !== last) continue;
-    const stored: string[] = await knex(history.table).pluck('name');
-    const isApps = history.table === APP_TABLE;
+    const stored: string[] = await rowsOf(knex, history).pluck('name');
+    const isApps = !history.isOurs;
+    const remnants = isApps && remains ? stored.filter((name) => ours.has(name)) : [];
+    const given = settings(history, new HistorySource(history, stored, remnants));
     const [, names] = (await knex.migrate.rollback(
       {
-        tableName: history.table,
-        migrationSource: new HistorySource(history, stored, isApps ? stored.filter((name) => ours.has(name)) : []),
+        ...given,
         // What an older release finds in the app's table is true again.
         afterEach: async (trx, [migration]) => {
+          await given.afterEach(trx);
           if (isApps || !remains) return;
           await trx(APP_TABLE)
             .where({ name: (migration as MigrationFile).name })
@@ -131,7 +154,7 @@ export async function migrateDown(
  */
 export async function separateHistories(knex: Knex, migrations: Migrations, onAdopted?: OnAdopted): Promise<string[]> {
   await makeTables(knex, migrations, onAdopted);
-  if (!(await tableExists(knex, APP_TABLE))) return [];
+  if (!(await hasOlderTable(knex))) return [];
   return knex.transaction(async (trx) => {
     await lockAppTable(trx);
     const names = migrationFiles(migrations.ours).map(({ name }) => name);
@@ -147,11 +170,10 @@ export async function separateHistories(knex: Knex, migrations: Migrations, onAd
 async function makeTables(knex: Knex, migrations: Migrations, onAdopted: OnAdopted = () => undefined): Promise<void> {
   const adopted = await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");
-    for (const history of historiesOf(migrations)) {
-      const migrationSource = new HistorySource(history, []);
-      await trx.migrate.currentVersion({ tableName: history.table, migrationSource });
-    }
-    const [known] = await trx(OUR_TABLE).limit(1);
+    await makeSchema(trx);
+    for (const history of await historiesOf(trx, migrations))
+      await trx.migrate.currentVersion(settings(history, new HistorySource(history, [])));
+    const [known] = await rowsOf(trx, ourTable()).limit(1);
     return known === undefined ? adopt(trx, migrations) : [];
   });
   if (adopted.length > 0) onAdopted(adopted);
@@ -162,29 +184,41 @@ async function makeTables(knex: Knex, migrations: Migrations, onAdopted: OnAdopt
  * too: a platform that goes back to such a release runs its migrations, which would else create all tables again.
  */
 async function adopt(trx: Knex.Transaction, { ours }: Migrations): Promise<string[]> {
-  if (!(await tableExists(trx, APP_TABLE))) return [];
+  if (!(await hasOlderTable(trx))) return [];
   await lockAppTable(trx);
   const names = migrationFiles(ours).map(({ name }) => name);
   const rows: { name: string }[] = await trx(APP_TABLE)
     .whereIn('name', names)
     .orderBy('id')
     .select('name', 'batch', 'migration_time');
-  if (rows.length > 0) await trx(OUR_TABLE).insert(rows);
+  if (rows.length > 0) await rowsOf(trx, ourTable()).insert(rows);
   return rows.map(({ name }) => name);
+}
+
+/** Releases before Catamount's table knew no DATABASE_SCHEMA, so what they kept belongs to the default one. */
+async function hasOlderTable(knex: Knex): Promise<boolean> {
+  return TABLES.schema === undefined && (await tableExists(knex, { table: APP_TABLE, schema: undefined }));
+}
+
+/** Asks first, since a role may use a schema that was made for it and be allowed to make none. */
+async function makeSchema(trx: Knex.Transaction): Promise<void> {
+  if (TABLES.schema === undefined) return;
+  const { rows } = await trx.raw('select 1 from pg_namespace where nspname = ?', [TABLES.schema]);
+  if (rows.length === 0) await trx.raw('create schema ??', [TABLES.schema]);
 }
 
 /** Waits for another process that migrates by the app's table. @throws Error when it does so in several transactions. */
 async function lockAppTable(trx: Knex.Transaction): Promise<void> {
   const table = `${APP_TABLE}_lock`;
-  if (!(await tableExists(trx, table))) return;
+  if (!(await tableExists(trx, { table, schema: undefined }))) return;
   const rows: { is_locked: number }[] = await trx(table).select('is_locked').forUpdate();
   if (rows.some(({ is_locked }) => is_locked !== 0)) throw new Error(`${table}: migration table is already locked`);
 }
 
 function lastBatches(knex: Knex, histories: readonly History[]): Promise<number[]> {
   return Promise.all(
-    histories.map(async ({ table }) => {
-      const [row] = await knex(table).max<{ last: number | null }[]>('batch as last');
+    histories.map(async (history) => {
+      const [row] = (await rowsOf(knex, history).max('batch as last')) as { last: number | null }[];
       return row?.last ?? 0;
     }),
   );

@@ -45,7 +45,7 @@ export class AppConnection {
     const urls = await resolvedUrls(config);
     const events = new Events();
     const production = config.environment === 'production';
-    const database = new Database(urls.database, { production, events, poolMax: 2 });
+    const database = new Database(urls.database, { production, events, poolMax: 2, schema: config.databaseSchema });
     const redis = new Redis(urls.redis, events);
     const undo = () => {
       undoJobs();

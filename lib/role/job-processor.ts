@@ -158,7 +158,12 @@ export class JobProcessorRole {
     const { app, config, events } = this;
     const urls = serverUrls(config);
     const production = config.environment === 'production';
-    const database = new Database(urls.database, { production, events, poolMax: config.databasePool.jobs });
+    const database = new Database(urls.database, {
+      production,
+      events,
+      poolMax: config.databasePool.jobs,
+      schema: config.databaseSchema,
+    });
     this.database = database;
     const redis = new Redis(urls.redis, events);
     await this.checkRedis(redis, urls.redis);

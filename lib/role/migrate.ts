@@ -24,6 +24,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
     production: config.environment === 'production',
     events,
     poolMax: 2,
+    schema: config.databaseSchema,
   });
   try {
     await connectOrFail(database, 'Cannot migrate');

@@ -26,6 +26,7 @@ export function runPreviews(app: AppDefinition): void {
     production: config.environment === 'production',
     events,
     poolMax: 1,
+    schema: config.databaseSchema,
   });
   let previews: Promise<Previews> | undefined;
   const renderer = new PreviewRenderer({

@@ -81,7 +81,7 @@ export async function withDatabase<T>(
 ): Promise<T> {
   const url = config.databaseDirectUrl ?? config.databaseUrl ?? (await resolvedUrls(config)).database;
   const production = config.environment === 'production';
-  const database = new Database(url, { production, events: new Events(), poolMax: 2 });
+  const database = new Database(url, { production, events: new Events(), poolMax: 2, schema: config.databaseSchema });
   try {
     await connectOrFail(database, purpose);
     return await work(database);

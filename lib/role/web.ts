@@ -101,6 +101,7 @@ export class WebRole implements DrainableServer {
       production: config.environment === 'production',
       events,
       poolMax: config.databasePool.web,
+      schema: config.databaseSchema,
     });
     this.redis = new Redis(urls.redis, events);
     this.reporter = new AppointedReporter(app, config, {

@@ -1,9 +1,9 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
+import { TABLES } from '../../lib/core/tables';
 import { Consumer } from '../../lib/job/fetch/consumer';
 import { ClassLimits } from '../../lib/job/fetch/fetch-call';
-import { CHANNEL } from '../../lib/job/outbox/insert';
 import { OutboxService } from '../../lib/job/outbox/service';
 import { dispatch } from '../../lib/job/queue/dispatch';
 import { newRecord } from '../../lib/job/record/record';
@@ -133,7 +133,7 @@ async function rows(bench: Bench, count: number, redis: Redis, databaseUrl: stri
     await postgres.query(
       `insert into job_outbox (id, queue, class, payload) values (gen_random_uuid(), 'unserved', 'AnyJob', '${PAYLOAD}')`,
     );
-    await postgres.query(`select pg_notify('${CHANNEL}', '')`);
+    await postgres.query(`select pg_notify('${TABLES.channel}', '')`);
   };
   const waiting = () => redis.client.lLen('bq:unserved:waiting');
   const dispatched = (expected: number) =>

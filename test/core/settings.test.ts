@@ -127,6 +127,23 @@ describe('settings', () => {
     assert.deepEqual(read({ APP_URL: 'https://shop.example' }, 'jobs').warnings, []);
   });
 
+  it('takes a schema of up to 63 bytes whose name means the same with quotes and without', () => {
+    const schema = (name: string) => read({ DATABASE_SCHEMA: name }).databaseSchema;
+    assert.equal(read({}).databaseSchema, 'public');
+    for (const name of ['shop', 'user', '_shop_2', 's'.repeat(63)]) assert.equal(schema(name), name);
+    for (const name of [
+      's'.repeat(64),
+      'Shop',
+      '2shop',
+      'shop-2',
+      'shop"; drop',
+      'pg_shop',
+      'information_schema',
+      'läden',
+    ])
+      assert.throws(() => schema(name), /DATABASE_SCHEMA {2}is ".*"; it must be a name of up to 63 lower-case letters/);
+  });
+
   it('gives each process the connections to Postgres that it can use, and jobs always one more than there are', () => {
     const pool = (env: Record<string, string>) => read(env).databasePool;
     assert.deepEqual(pool({}), { web: 5, jobs: 3 });

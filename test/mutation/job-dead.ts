@@ -17,8 +17,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that is deleted between its row and the take-out does not come back',
     file: DEAD_JOBS,
-    find: "clock_timestamp() - ?::interval', [REMEMBERED]",
-    replace: "clock_timestamp() + ?::interval', [REMEMBERED]",
+    find: 'where handed_over_at < clock_timestamp() - ?::interval',
+    replace: 'where handed_over_at < clock_timestamp() + ?::interval',
     killedBy: DEAD_JOBS_TEST,
   },
   {
@@ -87,8 +87,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that succeeds after all is dead no more',
     file: DEAD_JOBS,
-    find: 'where job_dead.id = ended.id and job_dead.queue = ended.queue',
-    replace: 'where false',
+    find: '.queue = ended.queue',
+    replace: '.queue = ended.queue and false',
     killedBy: DEAD_JOBS_TEST,
   },
   {

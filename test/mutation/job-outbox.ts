@@ -102,8 +102,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a relay that ends says so',
     file: 'lib/job/outbox/relay.ts',
-    find: 'if (this.leadership.isLeader) await knex.raw',
-    replace: 'if (this.leadership.isLeader && knex === undefined) await knex.raw',
+    find: 'if (this.leadership.isLeader)\n      await knex.raw',
+    replace: 'if (this.leadership.isLeader && knex === undefined)\n      await knex.raw',
     killedBy: [LEADERSHIP],
   },
   {

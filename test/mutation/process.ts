@@ -117,9 +117,9 @@ const mutations: readonly Mutation[] = [
   {
     promise: "an older release finds Catamount's migrations where it kept them",
     file: 'lib/model/migrator.ts',
-    find: 'if (rows.length > 0) await trx(OUR_TABLE).insert(rows);',
+    find: 'if (rows.length > 0) await rowsOf(trx, ourTable()).insert(rows);',
     replace:
-      'if (rows.length > 0) await trx(OUR_TABLE).insert(rows);\n  await trx(APP_TABLE).whereIn("name", names).delete();',
+      'if (rows.length > 0) await rowsOf(trx, ourTable()).insert(rows);\n  await trx(APP_TABLE).whereIn("name", names).delete();',
     killedBy: ['test/model/adoption.test.ts'],
   },
   {
@@ -128,6 +128,20 @@ const mutations: readonly Mutation[] = [
     find: '  await lockAppTable(trx);\n  const names = migrationFiles(ours)',
     replace: '  const names = migrationFiles(ours)',
     killedBy: ['test/model/adoption.test.ts'],
+  },
+  {
+    promise: 'notifications of another schema wake nobody',
+    file: 'lib/core/tables.ts',
+    find: "const suffix = createHash('sha256').update(schema).digest('hex').slice(0, 12);",
+    replace: "const suffix = createHash('sha256').digest('hex').slice(0, 12);",
+    killedBy: ['test/core/tables.test.ts', 'test/process/two-apps.deep.ts'],
+  },
+  {
+    promise: "Catamount's migrations make their tables in the schema of DATABASE_SCHEMA",
+    file: 'lib/model/migrator.ts',
+    find: "if (isOurs && schema !== undefined) await trx.raw('set local search_path to ??', [schema]);",
+    replace: '',
+    killedBy: ['test/process/two-apps.deep.ts'],
   },
   {
     promise: 'two that migrate a new database side by side lock nobody out',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Client } from 'pg';
-import { RELAY_CHANNEL } from '../../lib/job/outbox/table';
+import { TABLES } from '../../lib/core/tables';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
@@ -38,7 +38,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       listener.on('notification', ({ payload = '' }) => {
         leader = payload.split(' ')[0] || leader;
       });
-      await listener.query(`LISTEN ${RELAY_CHANNEL}`);
+      await listener.query(`LISTEN ${TABLES.relayChannel}`);
       for (let n = 0; n < TREES; n++) {
         const tree = await around.start({ env: { WEB_CONCURRENCY: '1', SMTP_URL: ledger.url } });
         await tree.waitForLine(/job processor \(pid \d+\) is ready/);

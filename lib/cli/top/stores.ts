@@ -86,7 +86,7 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
   const events = new Events();
   const production = config.environment === 'production';
   const redis = new Redis(urls.redis, events);
-  const database = new Database(urls.database, { production, events, poolMax: 1 });
+  const database = new Database(urls.database, { production, events, poolMax: 1, schema: config.databaseSchema });
   const ready = events.next('redis.ready');
   await redis.start();
   // The client goes on connecting by itself when this is not enough.

@@ -1,8 +1,8 @@
 import type { Knex } from 'knex';
 import { UserError } from '../../core/errors';
+import { TABLES } from '../../core/tables';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/options';
-import { CHANNEL } from '../outbox/insert';
 import { CRON_NOTICE, HELD_BRIEFLY } from '../outbox/table';
 import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
@@ -63,7 +63,7 @@ export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: 
     rows.map((entry) => entry.policy),
   ];
   await knex.raw(
-    `insert into job_cron as old (name, class, spec, time_zone, catch_up)
+    `insert into ${TABLES.cron} as old (name, class, spec, time_zone, catch_up)
      select * from unnest(?::text[], ?::text[], ?::text[], ?::text[], ?::text[])
      on conflict (name) do update set
        settled_until = case
@@ -76,13 +76,14 @@ export async function refresh(knex: Knex, entries: readonly CronEntry[], claim: 
        or (old.class, old.spec, old.time_zone) = (excluded.class, excluded.spec, excluded.time_zone)`,
     [...columns, claim, CLAIM_LASTS],
   );
-  await knex.raw('delete from job_cron where refreshed_at < clock_timestamp() - ?::interval', [KEPT_FOR]);
+  await knex.raw(`delete from ${TABLES.cron} where refreshed_at < clock_timestamp() - ?::interval`, [KEPT_FOR]);
 }
 
 export async function readRows(knex: Knex, names: readonly string[]): Promise<Map<string, CronRow>> {
-  const { rows } = await knex.raw<{ rows: CronRow[] }>(`select ${COLUMNS} from job_cron where name = any(?::text[])`, [
-    [...names],
-  ]);
+  const { rows } = await knex.raw<{ rows: CronRow[] }>(
+    `select ${COLUMNS} from ${TABLES.cron} where name = any(?::text[])`,
+    [[...names]],
+  );
   return new Map(rows.map((row) => [row.name, row]));
 }
 
@@ -91,27 +92,27 @@ export async function readStates(knex: Knex): Promise<readonly CronState[]> {
   const { rows } = await knex.raw<{ rows: CronState[] }>(
     `select ${COLUMNS}, catch_up, last_tick, last_enqueued_id, missed, caught_up,
        refreshed_at > clock_timestamp() - ?::interval as known
-     from job_cron order by name`,
+     from ${TABLES.cron} order by name`,
     [KNOWN_FOR],
   );
   return rows;
 }
 
 export async function countCrons(knex: Knex): Promise<number> {
-  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>('select count(*)::int from job_cron');
+  const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(`select count(*)::int from ${TABLES.cron}`);
   return rows[0]?.count ?? 0;
 }
 
 /** @returns false when there is no such row. */
 export async function remove(knex: Knex, name: string): Promise<boolean> {
-  const { rowCount } = await knex.raw<{ rowCount: number }>('delete from job_cron where name = ?', [name]);
+  const { rowCount } = await knex.raw<{ rowCount: number }>(`delete from ${TABLES.cron} where name = ?`, [name]);
   return rowCount > 0;
 }
 
 /** Locks the row until the transaction ends. @returns undefined when another processor holds it, or it is gone. */
 export async function lockRow(trx: Knex.Transaction, name: string): Promise<CronRow | undefined> {
   const { rows } = await trx.raw<{ rows: CronRow[] }>(
-    `select ${COLUMNS}, (select ${HELD_BRIEFLY}) as held from job_cron where name = ? for update skip locked`,
+    `select ${COLUMNS}, (select ${HELD_BRIEFLY}) as held from ${TABLES.cron} where name = ? for update skip locked`,
     [name],
   );
   return rows[0];
@@ -125,7 +126,7 @@ export async function settle(
   lastId: string | undefined,
 ): Promise<void> {
   await trx.raw(
-    `update job_cron set
+    `update ${TABLES.cron} set
        settled_until = coalesce(?::timestamptz, settled_until), last_tick = coalesce(?::timestamptz, last_tick),
        last_enqueued_id = coalesce(?::uuid, last_enqueued_id),
        missed = missed + ?, caught_up = caught_up + ?, run_requested_at = null
@@ -137,9 +138,9 @@ export async function settle(
 /** Changes one row and notifies the processors. @returns false when there is no such row. */
 export async function change(knex: Knex, name: string, assignment: 'pause' | 'resume' | 'trigger'): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: unknown[] }>(
-    `with changed as (update job_cron set ${CHANGES[assignment]} where name = ? returning name)
+    `with changed as (update ${TABLES.cron} set ${CHANGES[assignment]} where name = ? returning name)
      select pg_notify(?, ?) from changed`,
-    [name, CHANNEL, CRON_NOTICE],
+    [name, TABLES.channel, CRON_NOTICE],
   );
   return rows.length > 0;
 }

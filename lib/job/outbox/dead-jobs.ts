@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
+import { TABLES } from '../../core/tables';
 import { keyPrefix } from '../queue/keys';
 import { type JobRecord, messageOf, type Payload, readPayload, readRecord } from '../record/record';
 import { isUuid } from './table';
@@ -112,7 +113,7 @@ function idOf({ id }: Death): string {
 }
 
 const COLUMNS = 'class, payload, options, error, attempts, tags, messages, search, died_at';
-const INSERT = `
+const INSERT = () => `
   with given as (
     select id, queue, row as job, class, payload, options, error, attempts,
       array(select json_array_elements_text(tags::json)) as tags, messages, search,
@@ -121,15 +122,15 @@ const INSERT = `
       ?::text[], ?::float8[])
       as death (id, queue, row, class, payload, options, error, attempts, tags, messages, search, ms)
   ), fresh as (
-    insert into job_handovers (id, queue, died_at) select id, queue, died_at from given order by id, queue
+    insert into ${TABLES.handovers} (id, queue, died_at) select id, queue, died_at from given order by id, queue
     on conflict do nothing returning id, queue
   ), died as (
-    insert into job_dead (id, queue, ${COLUMNS})
+    insert into ${TABLES.dead} (id, queue, ${COLUMNS})
     select id, queue, ${COLUMNS} from given join fresh using (id, queue) order by id, queue
     on conflict (id, queue) do update set (${COLUMNS}) = row (${COLUMNS.replace(/\w+/g, 'excluded.$&')})
     returning 1
   ), done as (
-    delete from job_outbox using given join fresh using (id, queue) where job_outbox.id = given.job
+    delete from ${TABLES.outbox} using given join fresh using (id, queue) where ${TABLES.outbox}.id = given.job
   )
   select count(*)::int as died,
     case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', true) end
@@ -147,7 +148,7 @@ export async function insertDeaths(knex: Knex, deaths: readonly Death[]): Promis
   if (jobs.length === 0) return 0;
   const rows = jobs.map(rowOf);
   const texts = (column: (row: DeadRow) => string | null) => rows.map((row) => storable(column(row)));
-  const { rows: counted } = await knex.raw<{ rows: { readonly died: number }[] }>(INSERT, [
+  const { rows: counted } = await knex.raw<{ rows: { readonly died: number }[] }>(INSERT(), [
     jobs.map((job) => storable(idOf(job))),
     jobs.map(({ queue }) => queue),
     jobs.map(({ id }) => (isUuid(id) ? id : null)),
@@ -275,10 +276,10 @@ export async function pruneDead(knex: Knex): Promise<readonly DroppedJobs[]> {
     `with ranked as (
        select id, queue, died_at < now() - ? * interval '1 day' as old,
          row_number() over (partition by queue order by died_at desc, id) as rank
-       from job_dead
+       from ${TABLES.dead}
      ), gone as (
-       delete from job_dead using ranked
-       where (old or rank > ?) and job_dead.id = ranked.id and job_dead.queue = ranked.queue
+       delete from ${TABLES.dead} using ranked
+       where (old or rank > ?) and ${TABLES.dead}.id = ranked.id and ${TABLES.dead}.queue = ranked.queue
        returning ranked.queue, old
      )
      select queue, count(*)::int as count, case when old then 'age' else 'limit' end as reason
@@ -290,7 +291,9 @@ export async function pruneDead(knex: Knex): Promise<readonly DroppedJobs[]> {
 
 /** Forgets old handovers. Call it only when Redis has nothing left to hand over. */
 export async function forgetHandovers(knex: Knex): Promise<void> {
-  await knex.raw('delete from job_handovers where handed_over_at < clock_timestamp() - ?::interval', [REMEMBERED]);
+  await knex.raw(`delete from ${TABLES.handovers} where handed_over_at < clock_timestamp() - ?::interval`, [
+    REMEMBERED,
+  ]);
 }
 
 /**
@@ -303,10 +306,10 @@ export async function deleteEnded(
   const ids = jobs.map(({ id }) => storable(id) ?? '');
   await knex.raw(
     `with late as (
-       delete from job_dead using unnest(?::text[], ?::text[]) as ended (id, queue)
-       where job_dead.id = ended.id and job_dead.queue = ended.queue
+       delete from ${TABLES.dead} using unnest(?::text[], ?::text[]) as ended (id, queue)
+       where ${TABLES.dead}.id = ended.id and ${TABLES.dead}.queue = ended.queue
      )
-     delete from job_outbox where id = any(?::uuid[])`,
+     delete from ${TABLES.outbox} where id = any(?::uuid[])`,
     [ids, jobs.map(({ queue }) => queue), ids.filter(isUuid)],
   );
 }

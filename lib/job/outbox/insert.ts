@@ -1,12 +1,11 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/tables';
 import { onOutcome } from '../../model/transaction';
 import { Backoff } from '../../support/async';
 import { chunks } from '../../support/chunks';
 import type { RunAt, UniqueClaim } from '../definition/job-class';
 
-/** The NOTIFY channel for new rows. */
-export const CHANNEL = 'job_outbox';
 /** Limits of one statement. */
 const LIMITS = { bytes: 4_000_000, count: 1000 };
 
@@ -51,12 +50,12 @@ export async function insertIntoOutbox(knex: Knex, rows: readonly NewOutboxRow[]
 async function insertOne(knex: Knex, row: NewOutboxRow): Promise<void> {
   const values = [row.id, row.queue, row.class, row.payload];
   if (!row.runAt) {
-    await knex.raw('insert into job_outbox (id, queue, class, payload) values (?, ?, ?, ?)', values);
+    await knex.raw(`insert into ${TABLES.outbox} (id, queue, class, payload) values (?, ?, ?, ?)`, values);
     return;
   }
   const { inMs, at } = due(row);
   await knex.raw(
-    `insert into job_outbox (id, queue, class, payload, run_at)
+    `insert into ${TABLES.outbox} (id, queue, class, payload, run_at)
      values (?, ?, ?, ?, coalesce(?::timestamptz, clock_timestamp() + ? * interval '1 millisecond'))`,
     [...values, at, inMs],
   );
@@ -67,7 +66,7 @@ const RUN_AT = `coalesce(nullif(at, '')::timestamptz, statement_timestamp() + in
 
 async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<void> {
   await knex.raw(
-    `insert into job_outbox (id, queue, class, payload, run_at)
+    `insert into ${TABLES.outbox} (id, queue, class, payload, run_at)
      select id, queue, class, payload, ${RUN_AT}
      from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[])
        with ordinality as new (id, queue, class, payload, at, in_ms, n)`,
@@ -79,7 +78,7 @@ async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<vo
 async function insertUnclaimed(knex: Knex, rows: readonly NewOutboxRow[]): Promise<readonly string[]> {
   // Rows are inserted in the order of their keys, so that two bulks that want the same keys do not deadlock.
   const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `insert into job_outbox (id, queue, class, payload, run_at, unique_key, unique_until)
+    `insert into ${TABLES.outbox} (id, queue, class, payload, run_at, unique_key, unique_until)
      select id, queue, class, payload, ${RUN_AT}, key, ${RUN_AT} + nullif(ttl_ms, '')::float8 * interval '1 millisecond'
      from unnest(?::uuid[], ?::text[], ?::text[], ?::text[], ?::text[], ?::float8[], ?::text[], ?::text[])
        with ordinality as new (id, queue, class, payload, at, in_ms, key, ttl_ms, n)
@@ -115,7 +114,7 @@ function due({ runAt }: NewOutboxRow): { readonly inMs: number; readonly at: str
 
 /** Deletes rows that need no dispatch, since their jobs have reached Redis directly. */
 export async function deleteUndispatched(knex: Knex, ids: readonly string[]): Promise<void> {
-  await knex.raw('delete from job_outbox where id = any(?::uuid[]) and dispatched_at is null', [[...ids]]);
+  await knex.raw(`delete from ${TABLES.outbox} where id = any(?::uuid[]) and dispatched_at is null`, [[...ids]]);
 }
 
 /** Attempts to claim a key whose holder was gone when it was looked up. */
@@ -159,7 +158,7 @@ export async function claimKeys(
  */
 export async function releaseUnique(knex: Knex, id: string): Promise<void> {
   await knex.raw(
-    'update job_outbox set unique_key = null, unique_until = null where id = ?::uuid and unique_key is not null',
+    `update ${TABLES.outbox} set unique_key = null, unique_until = null where id = ?::uuid and unique_key is not null`,
     [id],
   );
 }
@@ -168,13 +167,13 @@ export async function releaseUnique(knex: Knex, id: string): Promise<void> {
 async function holdersOf(knex: Knex, keys: readonly string[]): Promise<ReadonlyMap<string, string>> {
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly key: string; readonly over: boolean }[] }>(
     `select id, unique_key as key, unique_until <= clock_timestamp() as over
-     from job_outbox where unique_key = any(?::text[])`,
+     from ${TABLES.outbox} where unique_key = any(?::text[])`,
     [[...keys]],
   );
   const over = rows.filter((row) => row.over).map((row) => row.key);
   if (over.length > 0) {
     await knex.raw(
-      `update job_outbox set unique_key = null, unique_until = null
+      `update ${TABLES.outbox} set unique_key = null, unique_until = null
        where unique_key = any(?::text[]) and unique_until <= clock_timestamp()`,
       [over],
     );
@@ -225,7 +224,7 @@ export class OutboxNotifier {
     while (this.again) {
       this.again = false;
       // The relays of idle trees poll rarely, so a notification that has failed is sent again, for about a minute.
-      const told = await this.knex.raw("select pg_notify(?, '')", [CHANNEL]).then(
+      const told = await this.knex.raw("select pg_notify(?, '')", [TABLES.channel]).then(
         () => true,
         () => false,
       );

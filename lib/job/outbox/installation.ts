@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
+import { TABLES } from '../../core/tables';
 
 /** The Redis key of the id of the installation that this Redis belongs to. */
 const KEY = 'catamount:installation';
@@ -29,12 +30,12 @@ export async function readInstallation(knex: Knex, client: RedisClient): Promise
 export async function adoptDatabase(knex: Knex, client: RedisClient): Promise<boolean> {
   const { database, redis } = await readInstallation(knex, client);
   if (database === redis) return false;
-  await knex.raw('update job_installation set id = ?::uuid', [redis]);
+  await knex.raw(`update ${TABLES.installation} set id = ?::uuid`, [redis]);
   return true;
 }
 
 export async function idInDatabase(knex: Knex): Promise<string | undefined> {
-  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>('select id::text from job_installation');
+  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(`select id::text from ${TABLES.installation}`);
   return rows[0]?.id;
 }
 
@@ -50,7 +51,7 @@ export async function isForeign(knex: Knex, client: RedisClient): Promise<boolea
 
 /** Sets the database's id unless another process was first. @returns the id that it has now. */
 async function settle(knex: Knex, id: string): Promise<string> {
-  await knex.raw('insert into job_installation (id) values (?::uuid) on conflict do nothing', [id]);
+  await knex.raw(`insert into ${TABLES.installation} (id) values (?::uuid) on conflict do nothing`, [id]);
   return (await idInDatabase(knex)) ?? id;
 }
 

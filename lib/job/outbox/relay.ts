@@ -4,6 +4,7 @@ import type { Knex } from 'knex';
 import { NoConnectionError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
+import { TABLES } from '../../core/tables';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';
@@ -11,7 +12,7 @@ import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
 import { Leadership } from './leadership';
-import { claimDue, deleteRows, msUntilDue, RELAY_CHANNEL } from './table';
+import { claimDue, deleteRows, msUntilDue } from './table';
 
 /** Rows per transaction and script call. */
 const BATCH = 500;
@@ -115,7 +116,8 @@ export class Relay {
     await this.task.stop();
     // Without it they would wait for the time of grace.
     const { knex } = this.options;
-    if (this.leadership.isLeader) await knex.raw("select pg_notify(?, '')", [RELAY_CHANNEL]).catch(() => undefined);
+    if (this.leadership.isLeader)
+      await knex.raw("select pg_notify(?, '')", [TABLES.relayChannel]).catch(() => undefined);
   }
 
   /** @returns ms until the next one. */

@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Client } from 'pg';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
+import { TABLES } from '../../core/tables';
 import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
@@ -10,11 +11,10 @@ import { ClockWatch } from '../../support/clock-watch';
 import { Progress } from '../../support/progress';
 import { restorePauses } from '../queue/queue-upkeep';
 import { Completer } from './completer';
-import { CHANNEL } from './insert';
 import { InstallationGate } from './installation';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
-import { CRON_NOTICE, ECHO_CHANNEL, RELAY_CHANNEL, sendEcho } from './table';
+import { CRON_NOTICE, sendEcho } from './table';
 
 export interface OutboxTuning extends ReconcilerTuning {
   /** Longest pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000. */
@@ -240,7 +240,7 @@ interface ListenerOptions {
   readonly url: string;
   readonly production: boolean;
   readonly echoMs?: number | undefined;
-  /** Notifies this listener on `ECHO_CHANNEL`. */
+  /** Notifies this listener on `TABLES.echoChannel`. */
   readonly sendEcho: (token: string) => Promise<void>;
   /** Called with false when notifications do not arrive, and with true when they do again. */
   readonly onHearing: (hears: boolean) => void;
@@ -307,13 +307,13 @@ class OutboxListener {
     client.on('error', (error) => this.lost(client, error));
     client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
     client.on('notification', ({ channel, payload }) => {
-      if (channel === RELAY_CHANNEL) this.options.onRelay(payload ?? '');
-      else if (channel !== ECHO_CHANNEL) this.options.onNotice(payload);
+      if (channel === TABLES.relayChannel) this.options.onRelay(payload ?? '');
+      else if (channel !== TABLES.echoChannel) this.options.onNotice(payload);
       else if (payload === this.awaited) this.heard(true);
     });
     try {
       await client.connect();
-      await client.query(`LISTEN ${CHANNEL}; LISTEN ${ECHO_CHANNEL}; LISTEN ${RELAY_CHANNEL}`);
+      await client.query(`LISTEN ${TABLES.channel}; LISTEN ${TABLES.echoChannel}; LISTEN ${TABLES.relayChannel}`);
       this.backoff.reset();
       this.progress.moved();
       this.options.onNotice();

@@ -1,14 +1,9 @@
 import type { Knex } from 'knex';
-import { CHANNEL, type OutboxRow } from './insert';
-
-/** The NOTIFY channel on which a listener finds out whether notifications reach it; the payload is its token. */
-export const ECHO_CHANNEL = `${CHANNEL}_echo`;
-
-/** The NOTIFY channel on which a relay says that it has looked: its id, and ms until it looks again; or, at its end, ''. */
-export const RELAY_CHANNEL = `${CHANNEL}_relay`;
+import { TABLES } from '../../core/tables';
+import type { OutboxRow } from './insert';
 
 export async function sendEcho(knex: Knex, token: string): Promise<void> {
-  await knex.raw('select pg_notify(?, ?)', [ECHO_CHANNEL, token]);
+  await knex.raw('select pg_notify(?, ?)', [TABLES.echoChannel, token]);
 }
 
 /**
@@ -18,7 +13,7 @@ export async function sendEcho(knex: Knex, token: string): Promise<void> {
  */
 export async function refusesWrites(knex: Knex): Promise<boolean> {
   try {
-    await knex.raw('update job_outbox set id = id where false');
+    await knex.raw(`update ${TABLES.outbox} set id = id where false`);
   } catch (thrown) {
     const { code } = thrown as { readonly code?: unknown };
     if (code !== '25006' && code !== '42P01') throw thrown;
@@ -39,7 +34,7 @@ export function isUuid(id: string): boolean {
 
 /** Deletes rows whose jobs have an outcome. */
 export async function deleteRows(knex: Knex, ids: readonly string[]): Promise<void> {
-  await knex.raw('delete from job_outbox where id = any(?::uuid[])', [[...ids]]);
+  await knex.raw(`delete from ${TABLES.outbox} where id = any(?::uuid[])`, [[...ids]]);
 }
 
 /** A position in a scan of the dispatched rows. */
@@ -61,7 +56,7 @@ export async function dispatchedAfter(
   limit: number,
 ): Promise<readonly DispatchedRow[]> {
   const { rows } = await knex.raw<{ rows: DispatchedRow[] }>(
-    `select id, queue, dispatched_at::text from job_outbox
+    `select id, queue, dispatched_at::text from ${TABLES.outbox}
      where dispatched_at is not null and (dispatched_at, id) > (?::timestamptz, ?::uuid)
      order by dispatched_at, id limit ?`,
     [cursor?.dispatchedAt ?? '-infinity', cursor?.id ?? '00000000-0000-0000-0000-000000000000', limit],
@@ -72,7 +67,7 @@ export async function dispatchedAfter(
 /** Returns rows to the relay. @returns how many were still marked as dispatched. */
 export async function redispatch(knex: Knex, ids: readonly string[]): Promise<number> {
   const result = await knex.raw<{ rowCount: number }>(
-    'update job_outbox set dispatched_at = null where id = any(?::uuid[]) and dispatched_at is not null',
+    `update ${TABLES.outbox} set dispatched_at = null where id = any(?::uuid[]) and dispatched_at is not null`,
     [[...ids]],
   );
   return result.rowCount;
@@ -87,7 +82,7 @@ const CHUNK = 1000;
 export async function countDue(knex: Knex, except: readonly string[] = []): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly size: number }[] }>(
     `select count(*)::int as size from (
-       select 1 from job_outbox
+       select 1 from ${TABLES.outbox}
        where dispatched_at is null and run_at <= (select clock_timestamp()) and queue <> all(?::text[]) limit ?
      ) as due`,
     [[...except], MOST_COUNTED],
@@ -100,7 +95,7 @@ export async function dueByQueue(knex: Knex, queues: readonly string[]): Promise
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
     `select q.queue, (
        select count(*)::int from (
-         select 1 from job_outbox
+         select 1 from ${TABLES.outbox}
          where dispatched_at is null and queue = q.queue and run_at <= (select clock_timestamp()) limit ?
        ) as due
      ) as size
@@ -113,7 +108,7 @@ export async function dueByQueue(knex: Knex, queues: readonly string[]): Promise
 /** Counts dead jobs by queue. @param since only those that died then or later, ms since 1970. */
 export async function deadByQueue(knex: Knex, since = 0): Promise<ReadonlyMap<string, number>> {
   const { rows } = await knex.raw<{ rows: { readonly queue: string; readonly size: number }[] }>(
-    `select queue, count(*)::int as size from job_dead
+    `select queue, count(*)::int as size from ${TABLES.dead}
      where died_at >= timestamptz 'epoch' + ?::float8 * interval '1 millisecond' group by queue`,
     [since],
   );
@@ -126,10 +121,10 @@ export async function deleteDue(knex: Knex, queue: string, onDeleted: (count: nu
   for (let deleted = CHUNK; deleted === CHUNK; ) {
     const result = await knex.raw<{ rowCount: number }>(
       `with due as (
-         select id from job_outbox where dispatched_at is null and queue = ? and run_at <= ?::timestamptz
+         select id from ${TABLES.outbox} where dispatched_at is null and queue = ? and run_at <= ?::timestamptz
          order by run_at limit ? for update
        )
-       delete from job_outbox using due where job_outbox.id = due.id`,
+       delete from ${TABLES.outbox} using due where ${TABLES.outbox}.id = due.id`,
       [queue, times[0]?.now ?? '-infinity', CHUNK],
     );
     deleted = result.rowCount;
@@ -140,7 +135,7 @@ export async function deleteDue(knex: Knex, queue: string, onDeleted: (count: nu
 /** Deletes one row that is due. @returns false when there is none, or a relay has dispatched it meanwhile. */
 export async function deleteDueRow(knex: Knex, queue: string, id: string): Promise<boolean> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
-    `delete from job_outbox
+    `delete from ${TABLES.outbox}
      where id = ?::uuid and queue = ? and dispatched_at is null and run_at <= (select clock_timestamp())`,
     [id, queue],
   );
@@ -165,28 +160,28 @@ interface Claim {
 }
 
 // The queues with rows that are not dispatched: one step in the index for each queue, however many rows it has.
-const QUEUES = `queues (queue) as (
-  (select queue from job_outbox where dispatched_at is null order by queue limit 1)
+const QUEUES = () => `queues (queue) as (
+  (select queue from ${TABLES.outbox} where dispatched_at is null order by queue limit 1)
   union all
-  select (select o.queue from job_outbox o where o.dispatched_at is null and o.queue > queues.queue order by o.queue limit 1)
+  select (select o.queue from ${TABLES.outbox} o where o.dispatched_at is null and o.queue > queues.queue order by o.queue limit 1)
   from queues where queues.queue is not null
 )`;
 
 const DUE = 'dispatched_at is null and run_at <= (select clock_timestamp())';
 
 /** Claims from all queues by age, with one scan of one index. */
-const OF_ALL = `with due as (
-  select id, ?::int as share from job_outbox where ${DUE} order by run_at limit ? for update skip locked
+const OF_ALL = () => `with due as (
+  select id, ?::int as share from ${TABLES.outbox} where ${DUE} order by run_at limit ? for update skip locked
 )`;
 
 /** Claims an equal share from each queue, without reading rows of the queues that are left out. */
-const OF_OTHERS = `with recursive ${QUEUES}, others as (
+const OF_OTHERS = () => `with recursive ${QUEUES()}, others as (
   select queue from queues where queue <> all(?::text[])
 ), share as (
   select ceil(?::float8 / greatest(1, count(*)))::int as rows from others
 ), due as (
   select chosen.id, rows as share from share cross join others cross join lateral (
-    select id from job_outbox where ${DUE} and queue = others.queue
+    select id from ${TABLES.outbox} where ${DUE} and queue = others.queue
     order by run_at limit share.rows for update skip locked
   ) as chosen
 )`;
@@ -213,11 +208,11 @@ interface FoundRow extends OutboxRow {
  */
 export async function claimDue(trx: Knex.Transaction, limit: number, except: readonly string[] = []): Promise<Claim> {
   const { rows: found } = await trx.raw<{ rows: FoundRow[] }>(
-    `${except.length === 0 ? OF_ALL : OF_OTHERS}
-     update job_outbox set dispatched_at = clock_timestamp() from due where job_outbox.id = due.id
-     returning job_outbox.id, queue, payload, options, (extract(epoch from died_at) * 1000)::float8 as died,
+    `${except.length === 0 ? OF_ALL() : OF_OTHERS()}
+     update ${TABLES.outbox} set dispatched_at = clock_timestamp() from due where ${TABLES.outbox}.id = due.id
+     returning ${TABLES.outbox}.id, queue, payload, options, (extract(epoch from died_at) * 1000)::float8 as died,
        (extract(epoch from run_at) * 1000000)::bigint::text as due, share,
-       (select id::text from job_installation) as installation, (select ${HELD_BRIEFLY}) as held`,
+       (select id::text from ${TABLES.installation}) as installation, (select ${HELD_BRIEFLY}) as held`,
     except.length === 0 ? [limit, limit] : [[...except], limit],
   );
   const counts = new Map<string, number>();
@@ -247,16 +242,16 @@ export async function msUntilDue(
 ): Promise<number | undefined> {
   const soonest =
     except.length === 0
-      ? 'select min(run_at) as at from job_outbox where dispatched_at is null'
-      : `with recursive ${QUEUES}
+      ? `select min(run_at) as at from ${TABLES.outbox} where dispatched_at is null`
+      : `with recursive ${QUEUES()}
          select min((
-           select min(run_at) from job_outbox where dispatched_at is null and queue = queues.queue
+           select min(run_at) from ${TABLES.outbox} where dispatched_at is null and queue = queues.queue
          )) as at from queues where queue <> all(?::text[])`;
   const { rows } = await knex.raw<{ rows: { readonly ms: string | null }[] }>(
     `select ms::text${told ? ', pg_notify(?, ? || least(ms, ?::bigint))' : ''} from (
        select ceil(extract(epoch from at - clock_timestamp()) * 1000)::bigint as ms from (${soonest}) as soonest
      ) as answer`,
-    [...(told ? [RELAY_CHANNEL, told.message, told.mostMs] : []), ...(except.length === 0 ? [] : [[...except]])],
+    [...(told ? [TABLES.relayChannel, told.message, told.mostMs] : []), ...(except.length === 0 ? [] : [[...except]])],
   );
   const ms = rows[0]?.ms ?? null;
   return ms === null ? undefined : Number(ms);

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
+import { TABLES } from '../../core/tables';
 import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, QUEUES_KEY, queueKey } from './keys';
 import type { Pause } from './queue-status';
 
@@ -38,14 +39,14 @@ export function writePause({ since, by }: Pause): string {
 
 export async function keepPause(knex: Knex, queue: string, { since, by }: Pause): Promise<void> {
   await knex.raw(
-    `insert into job_pauses (queue, paused_at, paused_by) values (?, ?::timestamptz, ?)
+    `insert into ${TABLES.pauses} (queue, paused_at, paused_by) values (?, ?::timestamptz, ?)
      on conflict (queue) do update set paused_at = excluded.paused_at, paused_by = excluded.paused_by`,
     [queue, since.toISOString(), by],
   );
 }
 
 export async function forgetPause(knex: Knex, queue: string): Promise<void> {
-  await knex.raw('delete from job_pauses where queue = ?', [queue]);
+  await knex.raw(`delete from ${TABLES.pauses} where queue = ?`, [queue]);
 }
 
 // KEYS 1 `paused` of a queue   ARGV 1 the text that is to be deleted
@@ -73,7 +74,7 @@ export async function restorePauses(knex: Knex, redis: RedisClient): Promise<rea
 
 async function keptPauses(knex: Knex): Promise<ReadonlyMap<string, Pause>> {
   const { rows } = await knex.raw<{ rows: { queue: string; since: Date; by: string }[] }>(
-    'select queue, paused_at as since, paused_by as by from job_pauses order by queue',
+    `select queue, paused_at as since, paused_by as by from ${TABLES.pauses} order by queue`,
   );
   return new Map(rows.map(({ queue, ...pause }) => [queue, pause]));
 }

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { CHANNEL } from '../outbox/insert';
+import { TABLES } from '../../core/tables';
 import { isUuid } from '../outbox/table';
 import { dispatch } from '../queue/dispatch';
 import { deadRecord, retriedRecord } from '../record/record';
@@ -81,7 +81,7 @@ export class DeadSet extends JobSet {
   protected async readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
     const { sql, values } = deadCondition(filter);
     const { rows } = await this.sources.knex.raw<{ rows: OutlineRow[] }>(
-      `select id, queue, class, error, attempts, ${MILLISECONDS} as at from job_dead where ${sql}
+      `select id, queue, class, error, attempts, ${MILLISECONDS} as at from ${TABLES.dead} where ${sql}
        order by ${BY_TIME} limit ?`,
       [...values, limit + 1],
     );
@@ -104,7 +104,7 @@ export class DeadSet extends JobSet {
     const { knex } = this.sources;
     // Jobs that die while this runs are left alone; the newest death bounds the move, so no clock matters.
     const { rows } = await knex.raw<{ rows: { readonly at: number | null }[] }>(
-      `select ${MILLISECONDS} as at from job_dead order by died_at desc limit 1`,
+      `select ${MILLISECONDS} as at from ${TABLES.dead} order by died_at desc limit 1`,
     );
     const newest = rows[0]?.at ?? 0;
     const condition = deadCondition({ ...filter, until: Math.min(newest, filter.until ?? newest) });
@@ -141,7 +141,7 @@ export class DeadSet extends JobSet {
     const { knex, redis } = this.sources;
     return knex.transaction(async (trx: Knex.Transaction) => {
       const { rows } = await trx.raw<{ rows: DeadJobRow[] }>(
-        `select ${ROW} from job_dead where ${condition.sql} and payload is not null and not (${DURABLE})
+        `select ${ROW} from ${TABLES.dead} where ${condition.sql} and payload is not null and not (${DURABLE})
          order by ${BY_TIME} limit ? ${locked}`,
         [...condition.values, limit],
       );
@@ -154,7 +154,7 @@ export class DeadSet extends JobSet {
       });
       const states = await dispatch(redis, jobs);
       const these = theseDead(rows);
-      await trx.raw(`delete from job_dead where ${these.sql}`, [...these.values]);
+      await trx.raw(`delete from ${TABLES.dead} where ${these.sql}`, [...these.values]);
       return { moved: states.filter((state) => state !== 'ended').length, chosen: rows.length };
     });
   }
@@ -174,9 +174,9 @@ interface Moved {
 
 function gone({ condition, locked }: DeadChoice, also = 'true'): string {
   return `chosen as (
-    select id, queue from job_dead where ${condition.sql} and ${also} order by ${BY_TIME} limit ? ${locked}
+    select id, queue from ${TABLES.dead} where ${condition.sql} and ${also} order by ${BY_TIME} limit ? ${locked}
   ), gone as (
-    delete from job_dead using chosen where job_dead.id = chosen.id and job_dead.queue = chosen.queue returning job_dead.*
+    delete from ${TABLES.dead} using chosen where ${TABLES.dead}.id = chosen.id and ${TABLES.dead}.queue = chosen.queue returning ${TABLES.dead}.*
   )`;
 }
 
@@ -184,7 +184,7 @@ function gone({ condition, locked }: DeadChoice, also = 'true'): string {
 async function retryDurable(knex: Knex, choice: DeadChoice): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly moved: number }[] }>(
     `with ${gone(choice, DURABLE)}, moved as (
-       insert into job_outbox (id, queue, class, payload, options, died_at, run_at)
+       insert into ${TABLES.outbox} (id, queue, class, payload, options, died_at, run_at)
        select id::uuid, queue, class, payload, options, died_at,
          clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
        from gone
@@ -193,7 +193,7 @@ async function retryDurable(knex: Knex, choice: DeadChoice): Promise<number> {
          = row (excluded.queue, excluded.class, excluded.payload, excluded.options, excluded.died_at, excluded.run_at, null)
        returning 1
      ) select count(*)::int as moved, pg_notify(?, '') from moved`,
-    [...choice.condition.values, choice.limit, CHANNEL],
+    [...choice.condition.values, choice.limit, TABLES.channel],
   );
   return rows[0]?.moved ?? 0;
 }
@@ -275,8 +275,8 @@ async function readRows(
   limit: number,
 ): Promise<DeadJobRow[]> {
   const { rows } = await knex.raw<{ rows: DeadJobRow[] }>(
-    `select ${ROW} from job_dead join (
-       select id, queue from job_dead where ${sql} order by ${order} offset ? limit ?
+    `select ${ROW} from ${TABLES.dead} join (
+       select id, queue from ${TABLES.dead} where ${sql} order by ${order} offset ? limit ?
      ) as page using (id, queue) order by ${order}`,
     [...values, offset, limit],
   );
@@ -299,9 +299,9 @@ async function searchRows(
 ): Promise<ReadPage | undefined> {
   const { rows } = await knex.raw<{ rows: (DeadJobRow & { readonly total: number })[] }>(
     `with found as materialized (
-       select id, queue, class, error, attempts, died_at from job_dead where ${sql} limit ?
+       select id, queue, class, error, attempts, died_at from ${TABLES.dead} where ${sql} limit ?
      ), page as (
-       select job_dead.* from job_dead join (
+       select ${TABLES.dead}.* from ${TABLES.dead} join (
          select id, queue from found order by ${order} offset ? limit ?
        ) as these using (id, queue)
      )
@@ -321,7 +321,7 @@ function sortedBy({ by, descending }: Sort): string {
 
 async function countDead(knex: Knex, { sql, values }: RowCondition): Promise<number> {
   const { rows } = await knex.raw<{ rows: { readonly count: number }[] }>(
-    `select count(*)::int as count from job_dead where ${sql}`,
+    `select count(*)::int as count from ${TABLES.dead} where ${sql}`,
     [...values],
   );
   return rows[0]?.count ?? 0;
@@ -365,7 +365,9 @@ export async function findDead(knex: Knex, refs: readonly CheckedRef[]): Promise
   if (refs.length === 0) return [];
   await refuseAmbiguous(knex, refs);
   const { sql, values } = theseDead(refs);
-  const { rows } = await knex.raw<{ rows: DeadJobRow[] }>(`select ${ROW} from job_dead where ${sql}`, [...values]);
+  const { rows } = await knex.raw<{ rows: DeadJobRow[] }>(`select ${ROW} from ${TABLES.dead} where ${sql}`, [
+    ...values,
+  ]);
   return rows.map(describe);
 }
 
@@ -374,7 +376,7 @@ async function refuseAmbiguous(knex: Knex, refs: readonly CheckedRef[]): Promise
   const ids = refs.filter(({ id, queue }) => queue === undefined && !isUuid(id)).map(({ id }) => id);
   if (ids.length === 0) return;
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly queues: readonly string[] }[] }>(
-    `select id, array_agg(queue order by queue) as queues from job_dead where id = any(?::text[])
+    `select id, array_agg(queue order by queue) as queues from ${TABLES.dead} where id = any(?::text[])
      group by id having count(*) > 1 limit 1`,
     [ids],
   );

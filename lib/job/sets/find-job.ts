@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
+import { TABLES } from '../../core/tables';
 import { whatRedisKnows } from '../outbox/reconciler';
 import { isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';
@@ -172,8 +173,8 @@ export async function livingJobs(
 /** @returns the ids of those jobs that are in the outbox or dead. */
 async function rowsOf(knex: Knex, ids: readonly string[]): Promise<string[]> {
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    `select id::text as id from job_outbox where id = any(?::uuid[])
-     union select id from job_dead where id = any(?::text[])`,
+    `select id::text as id from ${TABLES.outbox} where id = any(?::uuid[])
+     union select id from ${TABLES.dead} where id = any(?::text[])`,
     [ids.filter(isUuid), [...ids]],
   );
   return rows.map(({ id }) => id);
@@ -187,7 +188,7 @@ export async function comingJobs(sources: LivingJobsSources, ids: readonly strin
   const asked = [...coming];
   if (asked.length === 0) return coming;
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    'select id from job_dead where id = any(?::text[])',
+    `select id from ${TABLES.dead} where id = any(?::text[])`,
     [asked],
   );
   for (const { id } of rows) coming.delete(id);

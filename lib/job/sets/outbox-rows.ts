@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { CHANNEL } from '../outbox/insert';
+import { TABLES } from '../../core/tables';
 import type { CheckedFilter, JobOutline } from './query';
 import type { ScanPosition } from './scan-script';
 
@@ -42,12 +42,12 @@ export async function pageOfRows(
   const { rows } = await knex.raw<{ rows: { at: string; queue: string; id: string; payload: string | null }[] }>(
     `with page as (
        select at, queue, id, stored from (
-         select run_at as at, queue, id::text as id, id as stored from job_outbox where ${condition.sql}
+         select run_at as at, queue, id::text as id, id as stored from ${TABLES.outbox} where ${condition.sql}
          ${others.length > 0 ? OTHERS : ''}
        ) as job ${after ? BEHIND[newestFirst ? 'newestFirst' : 'oldestFirst'] : ''} order by ${order} offset ? limit ?
      )
      select ${MICROSECONDS} as at, queue, id, payload
-     from page left join (select id as row, payload from job_outbox) as job on job.row = stored order by ${order}`,
+     from page left join (select id as row, payload from ${TABLES.outbox}) as job on job.row = stored order by ${order}`,
     [
       ...condition.values,
       ...(others.length > 0
@@ -74,14 +74,14 @@ const OTHERS = `union all
 export async function outlineRows(knex: Knex, { sql, values }: RowCondition, limit: number): Promise<JobOutline[]> {
   const { rows } = await knex.raw<{ rows: { id: string; queue: string; class: string; at: string }[] }>(
     `select id, queue, class, ${MICROSECONDS} as at
-     from (select id, queue, class, run_at as at from job_outbox where ${sql} order by run_at, id limit ?) as job`,
+     from (select id, queue, class, run_at as at from ${TABLES.outbox} where ${sql} order by run_at, id limit ?) as job`,
     [...values, limit],
   );
   return rows.map((row) => ({ ...row, at: Number(row.at) / 1000, error: undefined, attempts: 0 }));
 }
 
 export async function countRows(knex: Knex, { sql, values }: RowCondition): Promise<number> {
-  const { rows } = await knex.raw<{ rows: { count: string }[] }>(`select count(*) from job_outbox where ${sql}`, [
+  const { rows } = await knex.raw<{ rows: { count: string }[] }>(`select count(*) from ${TABLES.outbox} where ${sql}`, [
     ...values,
   ]);
   return Number(rows[0]?.count ?? 0);
@@ -105,7 +105,7 @@ function chosen(
 ) {
   // The condition's `now()` is the start of the statement; whoever held the lock may have made the row due since then.
   return {
-    sql: `select ${columns} from job_outbox
+    sql: `select ${columns} from ${TABLES.outbox}
       where ${condition.sql} and run_at > clock_timestamp() and (?::timestamptz is null or created_at <= ?::timestamptz) and ${also}
       order by run_at limit ? for update${locked === 'pass over' ? ' skip locked' : ''}`,
     values: [...condition.values, until ?? null, until ?? null, ...alsoValues, limit],
@@ -114,7 +114,7 @@ function chosen(
 
 /** Makes rows due at once. @returns how many. */
 export function runRows(knex: Knex, choice: RowChoice): Promise<number> {
-  return changeRows(knex, chosen(choice), 'update job_outbox set run_at = clock_timestamp()', []);
+  return changeRows(knex, chosen(choice), `update ${TABLES.outbox} set run_at = clock_timestamp()`, []);
 }
 
 /** Changes the time of rows; a unique job's claim is extended by as much. @param atMs ms since 1970. */
@@ -125,7 +125,7 @@ export function rescheduleRows(knex: Knex, choice: RowChoice, atMs: number): Pro
   return changeRows(
     knex,
     chosen(choice, 'id', others[0], [...others[1]]),
-    `update job_outbox set run_at = ${MOMENT}, unique_until = unique_until + (${MOMENT} - run_at)`,
+    `update ${TABLES.outbox} set run_at = ${MOMENT}, unique_until = unique_until + (${MOMENT} - run_at)`,
     [us, us],
   );
 }
@@ -138,9 +138,9 @@ async function changeRows(
 ): Promise<number> {
   const { rows } = await knex.raw<{ rows: { moved: number }[] }>(
     `with chosen as (${choice.sql}), moved as (
-       ${update} from chosen where job_outbox.id = chosen.id returning 1
+       ${update} from chosen where ${TABLES.outbox}.id = chosen.id returning 1
      ) select count(*)::int as moved, pg_notify(?, '') from moved`,
-    [...choice.values, ...values, CHANNEL],
+    [...choice.values, ...values, TABLES.channel],
   );
   return rows[0]?.moved ?? 0;
 }
@@ -148,7 +148,7 @@ async function changeRows(
 export async function deleteScheduledRows(knex: Knex, choice: RowChoice): Promise<number> {
   const { sql, values } = chosen(choice);
   const result = await knex.raw<{ rowCount: number }>(
-    `with chosen as (${sql}) delete from job_outbox using chosen where job_outbox.id = chosen.id`,
+    `with chosen as (${sql}) delete from ${TABLES.outbox} using chosen where ${TABLES.outbox}.id = chosen.id`,
     values,
   );
   return result.rowCount;
@@ -184,7 +184,7 @@ export async function findRow(knex: Knex, id: string): Promise<OutboxJob | undef
   const { rows } = await knex.raw<{ rows: (Omit<OutboxJob, 'at'> & { readonly at: string })[] }>(
     `select ${MICROSECONDS} as at, queue, id, payload, options, due as "isDue" from (
        select run_at as at, queue, id, payload, options, dispatched_at is not null or run_at <= now() as due
-       from job_outbox where id = ?::uuid
+       from ${TABLES.outbox} where id = ?::uuid
      ) as job`,
     [id],
   );

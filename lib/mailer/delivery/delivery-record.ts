@@ -2,6 +2,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import { isAnyArrayBuffer } from 'node:util/types';
 import type { Knex } from 'knex';
 import { currentContext } from '../../core/execution-context';
+import { TABLES } from '../../core/tables';
 import { isRecord, recordKey, referenceOf } from '../../model/model-lookup';
 import { domainOf } from '../../support/email-address';
 import type { Draft } from '../compose/draft';
@@ -64,11 +65,11 @@ const PAGE = 500;
  * Claims a mail in one statement, so that concurrent runs cannot both get it. A failed mail may be claimed again, and
  * so may one whose claimant is gone (its Postgres session has ended) or whose lease has expired.
  */
-const CLAIM = `
+const CLAIM = () => `
   with session as (
     select pid, backend_start from pg_stat_activity where pid = pg_backend_pid()
   ), mine as (
-    insert into mail_deliveries as d
+    insert into ${TABLES.deliveries} as d
       (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at, claimed_by_pid, claimed_by_since)
     select :key, :mailer, :action, :recipients, :subject, :messageId, 'claimed', :token::uuid, clock_timestamp(),
       pid, backend_start from session
@@ -86,7 +87,7 @@ const CLAIM = `
   )
   select verdict, settled, message_id from mine
   union all
-  select state, settled, message_id from mail_deliveries where key = :key and not exists (select from mine)`;
+  select state, settled, message_id from ${TABLES.deliveries} where key = :key and not exists (select from mine)`;
 
 /**
  * Replaces NUL characters, which Postgres rejects in text. Otherwise a server's answer that holds one could not be
@@ -105,21 +106,21 @@ interface ClaimRow {
   readonly message_id: string;
 }
 
-const RENEW = `
-  update mail_deliveries as d
+const RENEW = () => `
+  update ${TABLES.deliveries} as d
   set claimed_at = clock_timestamp(), claimed_by_pid = session.pid, claimed_by_since = session.backend_start
   from pg_stat_activity as session
   where session.pid = pg_backend_pid() and d.key = ? and d.claim = ?::uuid and d.state = 'claimed'`;
 
-const SENT = `
-  update mail_deliveries
+const SENT = () => `
+  update ${TABLES.deliveries}
   set state = 'sent', response = ?, error = ?, recipients = coalesce(?::text[], recipients), sent_at = now(),
     updated_at = now()
   where key = ?`;
 
 /** Appends to the settled recipients instead of replacing them: of two overlapping runs, each knows only its own. */
-const SETTLED = `
-  update mail_deliveries
+const SETTLED = () => `
+  update ${TABLES.deliveries}
   set settled = settled || array(
       select address from unnest(?::text[]) with ordinality as fresh (address, n) where address <> all (settled) order by n
     ), updated_at = now()
@@ -155,7 +156,7 @@ export class DeliveryRecord implements DeliveryStore {
     const { mailer, action, subject } = draft;
     const { leaseMs } = this;
     const values = { key, messageId, token, mailer, action, subject, leaseMs, recipients: recipients(draft) };
-    const { rows } = await this.knex.raw<{ rows: ClaimRow[] }>(CLAIM, values);
+    const { rows } = await this.knex.raw<{ rows: ClaimRow[] }>(CLAIM(), values);
     const { verdict, settled = [], message_id: kept = messageId } = rows[0] ?? {};
     if (verdict === 'mine') return { verdict, token, messageId: kept, settled };
     // There is no row when another run inserted it while this statement ran.
@@ -163,28 +164,30 @@ export class DeliveryRecord implements DeliveryStore {
   }
 
   async renew(key: string, token: string): Promise<boolean> {
-    const { rowCount } = await this.knex.raw<{ rowCount: number }>(RENEW, [key, token]);
+    const { rowCount } = await this.knex.raw<{ rowCount: number }>(RENEW(), [key, token]);
     return rowCount > 0;
   }
 
   async sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void> {
     const refused = receipt.refused?.map(({ address, answer }) => `${address}: ${answer}`).join('\n');
     const to = recipients ? [...recipients] : null;
-    await this.knex.raw(SENT, [storable(receipt.response), storable(refused), to, key]);
+    await this.knex.raw(SENT(), [storable(receipt.response), storable(refused), to, key]);
   }
 
   async recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void> {
-    await this.knex.raw(SETTLED, [[...settled], key]);
+    await this.knex.raw(SETTLED(), [[...settled], key]);
     await this.failed(key, token, error);
   }
 
   async release(key: string, token: string): Promise<void> {
-    await this.knex('mail_deliveries').where({ key, claim: token, state: 'claimed', settled: '{}' }).delete();
+    await this.knex(this.knex.raw(TABLES.deliveries))
+      .where({ key, claim: token, state: 'claimed', settled: '{}' })
+      .delete();
     await this.failed(key, token, new Error('cancelled'));
   }
 
   async failed(key: string, token: string, error: Error): Promise<void> {
-    await this.knex('mail_deliveries')
+    await this.knex(this.knex.raw(TABLES.deliveries))
       .where({ key, claim: token, state: 'claimed' })
       .update({
         state: 'failed',
@@ -218,7 +221,7 @@ export class DeliveryRecord implements DeliveryStore {
 
   private old(): Knex.QueryBuilder {
     const before = (days: number) => this.knex.raw(`now() - interval '${days} days'`);
-    return this.knex('mail_deliveries').where((either) =>
+    return this.knex(this.knex.raw(TABLES.deliveries)).where((either) =>
       either
         .where((sent) => sent.where('state', 'sent').where('sent_at', '<', before(KEEP_SENT_DAYS)))
         .orWhere('created_at', '<', before(KEEP_OTHERS_DAYS)),

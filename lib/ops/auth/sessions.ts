@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { Config } from '../../core/config';
 import type { Redis } from '../../core/redis';
 import { answerWithin, RedisTimeoutError } from '../../core/redis-script';
+import { TABLES } from '../../core/tables';
 import { lazy } from '../../support/async';
 import { sameText } from '../../support/text';
 import type { Role, Visitor } from '../ui/context';
@@ -156,10 +157,13 @@ class PostgresTimeoutError extends Error {
 }
 
 async function keyInPostgres(knex: Knex): Promise<Buffer> {
-  await knex.raw('insert into ops_keys (name, key) values (?, ?) on conflict do nothing', [NAME, randomBytes(32)]);
-  const { rows } = await knex.raw<{ rows: { key: Buffer }[] }>('select key from ops_keys where name = ?', [NAME]);
+  await knex.raw(`insert into ${TABLES.keys} (name, key) values (?, ?) on conflict do nothing`, [
+    NAME,
+    randomBytes(32),
+  ]);
+  const { rows } = await knex.raw<{ rows: { key: Buffer }[] }>(`select key from ${TABLES.keys} where name = ?`, [NAME]);
   const [row] = rows;
-  if (!row) throw new Error('The key of the sessions was deleted from ops_keys while it was read');
+  if (!row) throw new Error(`The key of the sessions was deleted from ${TABLES.keys} while it was read`);
   return row.key;
 }
 
@@ -178,11 +182,11 @@ export class SignOuts {
     const session = digestOf(secret);
     const inPostgres = async () => {
       await this.knex.raw(
-        `insert into ops_sign_outs (session, expires_at) values (?, now() + ? * interval '1 second')
+        `insert into ${TABLES.signOuts} (session, expires_at) values (?, now() + ? * interval '1 second')
          on conflict do nothing`,
         [session, seconds],
       );
-      await this.knex.raw('delete from ops_sign_outs where expires_at < now()');
+      await this.knex.raw(`delete from ${TABLES.signOuts} where expires_at < now()`);
     };
     await Promise.allSettled([
       answerWithin(SIGN_OUT_TIMEOUT_MS, inPostgres()),
@@ -195,7 +199,7 @@ export class SignOuts {
     const session = digestOf(secret);
     const answers = await Promise.allSettled([
       answerWithin(SIGN_OUT_TIMEOUT_MS, this.redis.client.exists(PREFIX + session)),
-      answerWithin(SIGN_OUT_TIMEOUT_MS, this.knex.raw('select 1 from ops_sign_outs where session = ?', [session])),
+      answerWithin(SIGN_OUT_TIMEOUT_MS, this.knex.raw(`select 1 from ${TABLES.signOuts} where session = ?`, [session])),
     ]);
     const [inRedis, inPostgres] = answers;
     return (

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/tables';
 import { countMailsToRetry, TODAY } from '../../health/probes';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
@@ -71,13 +72,13 @@ export class Deliveries {
   }
 
   async find(key: string): Promise<DeliveryRow | undefined> {
-    const [row] = await this.knex('mail_deliveries').select<DeliveryRow[]>(COLUMNS).where({ key });
+    const [row] = await this.knex(this.knex.raw(TABLES.deliveries)).select<DeliveryRow[]>(COLUMNS).where({ key });
     return row;
   }
 
   /** Records of one job in the order in which it began them. @param enqueuedAt limits the rows that are searched. */
   async ofJob(id: string, enqueuedAt: Date, most: number): Promise<DeliveryRow[]> {
-    return this.knex('mail_deliveries')
+    return this.knex(this.knex.raw(TABLES.deliveries))
       .select<DeliveryRow[]>(COLUMNS)
       .where('created_at', '>=', new Date(enqueuedAt.getTime() - CLOCKS_DIFFER_MS))
       .whereRaw('starts_with(key, ?)', [`${id}/`])
@@ -95,7 +96,7 @@ export class Deliveries {
 
   /** Templates of the newest mails, as `UserMailer#welcome`. */
   async templates(): Promise<string[]> {
-    const newest = this.knex('mail_deliveries')
+    const newest = this.knex(this.knex.raw(TABLES.deliveries))
       .select('mailer', 'action')
       .orderBy([...NEWEST])
       .limit(TEMPLATES_OF);
@@ -108,7 +109,7 @@ export class Deliveries {
 
   /** Number of mails by state that were begun since midnight, UTC. */
   async today(): Promise<Readonly<Record<DeliveryState, number>>> {
-    const rows = await this.knex('mail_deliveries')
+    const rows = await this.knex(this.knex.raw(TABLES.deliveries))
       .whereRaw(TODAY)
       .groupBy('state')
       .select<{ state: DeliveryState; count: string }[]>('state', this.knex.raw('count(*) as count'));
@@ -117,7 +118,7 @@ export class Deliveries {
   }
 
   private matching({ state, template, search }: DeliveryFilter): Knex.QueryBuilder {
-    const query = this.knex('mail_deliveries');
+    const query = this.knex(this.knex.raw(TABLES.deliveries));
     if (state !== null) query.where({ state });
     if (template !== '') query.whereRaw(`${TEMPLATE} = ?`, [template]);
     if (search === '') return query;

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import type { TreeStatus } from '../../cluster/status';
+import { TABLES } from '../../core/tables';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
@@ -121,7 +122,7 @@ export interface OutboxReading {
 
 async function readOutbox(knex: Knex, due: OutboxReading['due']): Promise<OutboxReading> {
   const counted = await knex.raw<{ rows: { readonly size: number }[] }>(
-    'select count(*)::int as size from (select 1 from job_outbox limit ?) as counted',
+    `select count(*)::int as size from (select 1 from ${TABLES.outbox} limit ?) as counted`,
     [MOST_COUNTED],
   );
   const ageMs = Math.max(0, -((await msUntilDue(knex)) ?? 0));

@@ -2,10 +2,9 @@ import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { CHANNEL } from '../../../lib/job/outbox/insert';
+import { TABLES } from '../../../lib/core/tables';
 import { Leadership } from '../../../lib/job/outbox/leadership';
 import { OutboxService } from '../../../lib/job/outbox/service';
-import { RELAY_CHANNEL } from '../../../lib/job/outbox/table';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
@@ -131,7 +130,7 @@ describe('the relays of three trees', () => {
       `insert into job_outbox (id, queue, class, payload) values
        (gen_random_uuid(), 'unserved', 'AnyJob', '{"v":1,"class":"AnyJob","args":[],"via":"outbox"}')`,
     );
-    await postgres.query(`select pg_notify('${CHANNEL}', '')`);
+    await postgres.query(`select pg_notify('${TABLES.channel}', '')`);
   };
   const dispatched = (count: number) =>
     until('it is in Redis', async () => {
@@ -148,7 +147,7 @@ describe('the relays of three trees', () => {
     await listener.connect();
     try {
       listener.on('notification', ({ payload = '' }) => told.push(Number(payload.split(' ')[1])));
-      await listener.query(`LISTEN ${RELAY_CHANNEL}`);
+      await listener.query(`LISTEN ${TABLES.relayChannel}`);
       await start(50);
       await enqueue();
       await until('it polls more rarely', () => told.at(-1) === 3000);

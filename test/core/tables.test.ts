@@ -1,0 +1,21 @@
+import assert from 'node:assert/strict';
+import { TABLES, useSchema } from '../../lib/core/tables';
+
+describe('the tables of a schema', () => {
+  afterEach(() => useSchema('public'));
+
+  it('are named with it, and have channels of their own, of at most 63 bytes; public is the search path', () => {
+    const names = { ...TABLES };
+    const longest = 's'.repeat(63);
+    useSchema('user');
+    const ofUser = { ...TABLES };
+    assert.equal(ofUser.outbox, '"user".job_outbox');
+    useSchema(longest);
+    const channels = [names, ofUser, TABLES].flatMap((each) => [each.channel, each.echoChannel, each.relayChannel]);
+    assert.equal(new Set(channels).size, 9);
+    // They stand in LISTEN as they are.
+    for (const channel of channels) assert.match(channel, /^[a-z0-9_]{1,63}$/);
+    useSchema('public');
+    assert.deepEqual(TABLES, names);
+  });
+});
