@@ -169,6 +169,8 @@ export interface Config {
   readonly databaseUrl: string | null;
   /** Leads past a pooler to Postgres itself, for LISTEN and migrations; null: `databaseUrl` does. */
   readonly databaseDirectUrl: string | null;
+  /** The schema of Catamount's tables. */
+  readonly databaseSchema: string;
   /** Maximum number of Postgres connections of one process, besides the one that LISTENs. */
   readonly databasePool: {
     /** The pool of each web worker. */

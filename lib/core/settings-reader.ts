@@ -1,8 +1,7 @@
 import { z } from 'zod';
 import { parseDuration, parseRate, type Rate } from '../support/duration';
-import type { Config } from './config';
+import { type Config, DEFAULT_SCHEMA } from './config';
 import { EXIT, UserError } from './errors';
-import { DEFAULT_SCHEMA } from './tables';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 

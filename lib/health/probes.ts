@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
+import { TABLES } from '../core/config';
 import type { RedisClient } from '../core/redis';
-import { TABLES } from '../core/tables';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue, refusesWrites } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';

@@ -1,7 +1,7 @@
 import createKnex, { type Knex } from 'knex';
+import { useSchema } from '../core/config';
 import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
-import { useSchema } from '../core/tables';
 import { postgresTls, withTlsAdvice } from '../core/tls';
 import { leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
 import type { Deadline } from '../support/async';

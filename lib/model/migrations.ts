@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
+import { TABLES } from '../core/config';
 import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
-import { TABLES } from '../core/tables';
 
 /** Keeps Catamount's own migrations, in the schema of its tables, apart from those of the app. */
 export const OUR_TABLE = 'catamount_migrations';

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
+import { TABLES } from '../core/config';
 import { type ImportFile, withoutExtension } from '../core/load-classes';
-import { TABLES } from '../core/tables';
 import {
   APP_TABLE,
   appTable,

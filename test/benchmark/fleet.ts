@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
+import { TABLES } from '../../lib/core/config';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { TABLES } from '../../lib/core/tables';
 import { Consumer } from '../../lib/job/fetch/consumer';
 import { ClassLimits } from '../../lib/job/fetch/fetch-call';
 import { OutboxService } from '../../lib/job/outbox/service';

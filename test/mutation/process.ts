@@ -131,10 +131,10 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'notifications of another schema wake nobody',
-    file: 'lib/core/tables.ts',
+    file: 'lib/core/config.ts',
     find: "const suffix = createHash('sha256').update(schema).digest('hex').slice(0, 12);",
     replace: "const suffix = createHash('sha256').digest('hex').slice(0, 12);",
-    killedBy: ['test/core/tables.test.ts', 'test/process/two-apps.deep.ts'],
+    killedBy: ['test/core/schema.test.ts', 'test/process/two-apps.deep.ts'],
   },
   {
     promise: "Catamount's migrations make their tables in the schema of DATABASE_SCHEMA",

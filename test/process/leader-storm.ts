@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { Client } from 'pg';
-import { TABLES } from '../../lib/core/tables';
+import { TABLES } from '../../lib/core/config';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';

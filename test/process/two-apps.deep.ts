@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import pg from 'pg';
 import { createClient } from 'redis';
-import { TABLES, useSchema } from '../../lib/core/tables';
+import { TABLES, useSchema } from '../../lib/core/config';
 import { BEARER, OPS_TOKEN } from '../ops/ops-web';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';

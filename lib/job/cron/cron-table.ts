@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import { UserError } from '../../core/errors';
-import { TABLES } from '../../core/tables';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/options';
 import { CRON_NOTICE, HELD_BRIEFLY } from '../outbox/table';

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
-import { TABLES } from '../../core/tables';
 import { keyPrefix } from '../queue/keys';
 import { type JobRecord, messageOf, type Payload, readPayload, readRecord } from '../record/record';
 import { isUuid } from './table';

@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import { TABLES } from '../../core/tables';
+import { TABLES } from '../../core/config';
 import { onOutcome } from '../../model/transaction';
 import { Backoff } from '../../support/async';
 import { chunks } from '../../support/chunks';

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { TABLES } from '../../core/tables';
 
 /** The Redis key of the id of the installation that this Redis belongs to. */
 const KEY = 'catamount:installation';

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import { NoConnectionError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
-import { TABLES } from '../../core/tables';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';

@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import type { Client } from 'pg';
+import { TABLES } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
-import { TABLES } from '../../core/tables';
 import { withTlsAdvice } from '../../core/tls';
 import { pg } from '../../internals/pg';
 import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';

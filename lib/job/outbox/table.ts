@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { TABLES } from '../../core/tables';
+import { TABLES } from '../../core/config';
 import type { OutboxRow } from './insert';
 
 export async function sendEcho(knex: Knex, token: string): Promise<void> {

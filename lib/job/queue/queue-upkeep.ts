@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { TABLES } from '../../core/tables';
 import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, QUEUES_KEY, queueKey } from './keys';
 import type { Pause } from './queue-status';
 

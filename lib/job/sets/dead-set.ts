@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { TABLES } from '../../core/tables';
+import { TABLES } from '../../core/config';
 import { isUuid } from '../outbox/table';
 import { dispatch } from '../queue/dispatch';
 import { deadRecord, retriedRecord } from '../record/record';

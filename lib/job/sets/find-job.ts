@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
-import { TABLES } from '../../core/tables';
 import { whatRedisKnows } from '../outbox/reconciler';
 import { isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';

@@ -1,5 +1,5 @@
 import type { Knex } from 'knex';
-import { TABLES } from '../../core/tables';
+import { TABLES } from '../../core/config';
 import type { CheckedFilter, JobOutline } from './query';
 import type { ScanPosition } from './scan-script';
 

@@ -1,8 +1,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { isAnyArrayBuffer } from 'node:util/types';
 import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import { currentContext } from '../../core/execution-context';
-import { TABLES } from '../../core/tables';
 import { isRecord, recordKey, referenceOf } from '../../model/model-lookup';
 import { domainOf } from '../../support/email-address';
 import type { Draft } from '../compose/draft';

@@ -1,9 +1,8 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Knex } from 'knex';
-import type { Config } from '../../core/config';
+import { type Config, TABLES } from '../../core/config';
 import type { Redis } from '../../core/redis';
 import { answerWithin, RedisTimeoutError } from '../../core/redis-script';
-import { TABLES } from '../../core/tables';
 import { lazy } from '../../support/async';
 import { sameText } from '../../support/text';
 import type { Role, Visitor } from '../ui/context';

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { Knex } from 'knex';
-import { TABLES } from '../../core/tables';
+import { TABLES } from '../../core/config';
 import { countMailsToRetry, TODAY } from '../../health/probes';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';

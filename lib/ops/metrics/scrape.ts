@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { TreeStatus } from '../../cluster/status';
-import { TABLES } from '../../core/tables';
+import { TABLES } from '../../core/config';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';

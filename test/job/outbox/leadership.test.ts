@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { Client } from 'pg';
+import { TABLES } from '../../../lib/core/config';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { TABLES } from '../../../lib/core/tables';
 import { Leadership } from '../../../lib/job/outbox/leadership';
 import { OutboxService } from '../../../lib/job/outbox/service';
 import { Database } from '../../../lib/model/database';

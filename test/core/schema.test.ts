@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { TABLES, useSchema } from '../../lib/core/tables';
+import { TABLES, useSchema } from '../../lib/core/config';
 
 describe('the tables of a schema', () => {
   afterEach(() => useSchema('public'));
