@@ -76,8 +76,8 @@ export type FromWorker =
   | { readonly catamount: 'full'; readonly full: boolean }
   /** Carries an idle connection for another worker. */
   | { readonly catamount: 'handoff' }
-  /** The drain is over. `cut`: requests left unanswered at the deadline. `status`: null if it never served. */
-  | { readonly catamount: 'drained'; readonly cut: number; readonly status: WorkerStatus | null }
+  /** The drain is over. `aborted`: requests left unanswered at the deadline. `status`: null if it never served. */
+  | { readonly catamount: 'drained'; readonly aborted: number; readonly status: WorkerStatus | null }
   /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
   | { readonly catamount: 'replace-me'; readonly reason: string }
   | RequestMessage

@@ -53,7 +53,7 @@ export class Worker {
   private assignment: Assignment | undefined;
   private leaving = false;
   private readonly collector = new OutOfBandGc();
-  private cut = 0;
+  private aborted = 0;
   private reportDue = false;
   private reportedFull = false;
   private taken = 0;
@@ -154,7 +154,7 @@ export class Worker {
         this.tell({ catamount: 'heap-snapshot', id: message.id, file: writeHeapSnapshot(message.file) });
         break;
       case 'exit':
-        process.exit(this.cut > 0 ? 1 : 0);
+        process.exit(this.aborted > 0 ? 1 : 0);
     }
   }
 
@@ -162,11 +162,11 @@ export class Worker {
     if (this.leaving) return;
     this.leaving = true;
     const pass: HandOff = (connection, done) => this.handOff(connection, done);
-    this.cut = (await this.server?.drain(deadline, handOff ? pass : undefined)) ?? 0;
+    this.aborted = (await this.server?.drain(deadline, handOff ? pass : undefined)) ?? 0;
     // With a primary, wait for its `exit`: only then has it received every connection handed off.
     if (!process.connected) process.exit(0);
     // The status counts the requests answered since the last heartbeat.
-    this.tell({ catamount: 'drained', cut: this.cut, status: this.server?.status() ?? null });
+    this.tell({ catamount: 'drained', aborted: this.aborted, status: this.server?.status() ?? null });
   }
 
   private handOff(connection: ConnectionHandle, done: () => void): void {

@@ -56,9 +56,9 @@ export class SingleModeWeb implements WebServerRole {
   async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
     await this.web.enterLameDuck(stopPhase(deadline, 'lameDuck').remaining());
-    const cut = await this.web.drain(stopPhase(deadline, 'drain'));
+    const aborted = await this.web.drain(stopPhase(deadline, 'drain'));
     await this.heartbeat.stop();
-    return { killed: 0, failed: cut > 0 ? 1 : 0 };
+    return { killed: 0, failed: aborted > 0 ? 1 : 0 };
   }
 }
 

@@ -239,9 +239,9 @@ export class WebRole implements DrainableServer {
 
   /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the requests cut off. */
   async drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
-    const cut = (await this.server?.drain(deadline, handOff)) ?? 0;
-    if (cut > 0) {
-      for (const { what, id, ageMs } of this.server?.cut ?? [])
+    const aborted = (await this.server?.drain(deadline, handOff)) ?? 0;
+    if (aborted > 0) {
+      for (const { what, id, ageMs } of this.server?.aborted ?? [])
         this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
     }
     await this.own.stop(deadline).catch((thrown: unknown) => {
@@ -251,7 +251,7 @@ export class WebRole implements DrainableServer {
       this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
     });
     this.processMetrics.stop();
-    return cut;
+    return aborted;
   }
 
   /** The web keeps serving a foreign database, but jobs that it enqueues in transactions wait for the adoption. */

@@ -11,7 +11,7 @@ export interface HttpServerOptions {
 }
 
 /** A request, or the connection that one was upgraded to, which did not end in time. */
-export interface CutOff {
+export interface AbortedRequest {
   readonly what: string;
   readonly id: string;
   readonly ageMs: number;

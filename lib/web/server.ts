@@ -6,7 +6,7 @@ import { addressInUse, listenError } from '../core/listen-address';
 import { stopPhase } from '../core/shutdown';
 import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
-import type { CutOff, HttpServerOptions } from './options';
+import type { AbortedRequest, HttpServerOptions } from './options';
 
 /**
  * `keepAliveTimeout` is above the 90 s that Heroku's router keeps an idle connection: the router closes first, and
@@ -86,7 +86,7 @@ const IDLE_SWEEP_MS = 25;
 /** A WebSocket's close frame with the code 1001, RFC 6455 (5.5.1, 7.4.1). */
 const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
 
-function cutOff({ method, url = '' }: IncomingMessage, since: number, id: unknown): CutOff {
+function abortedRequest({ method, url = '' }: IncomingMessage, since: number, id: unknown): AbortedRequest {
   const ageMs = Math.round(performance.now() - since);
   return { what: `${method} ${url.split('?')[0]}`, id: typeof id === 'string' ? id : '', ageMs };
 }
@@ -107,7 +107,7 @@ export class WebServer {
   private readonly upgraded = new Map<Duplex, { readonly request: IncomingMessage; readonly since: number }>();
   private readonly leave = new AbortController();
   /** Requests and upgraded connections that the deadline of `drain` has cut off. */
-  cut: readonly CutOff[] = [];
+  aborted: readonly AbortedRequest[] = [];
   private lameDuck = false;
   private lastRequestAt = 0;
   private draining: Promise<number> | undefined;
@@ -215,15 +215,15 @@ export class WebServer {
     clearInterval(sweep);
     clearTimeout(closing);
     if (end === 'done') return 0;
-    this.cut = [
+    this.aborted = [
       ...[...this.responses].map(([response, since]) =>
-        cutOff(response.req, since, response.getHeader('X-Request-Id')),
+        abortedRequest(response.req, since, response.getHeader('X-Request-Id')),
       ),
-      ...[...this.upgraded.values()].map(({ request, since }) => cutOff(request, since, undefined)),
+      ...[...this.upgraded.values()].map(({ request, since }) => abortedRequest(request, since, undefined)),
     ];
     this.server.closeAllConnections();
     for (const socket of this.upgraded.keys()) socket.destroy();
-    return this.cut.length;
+    return this.aborted.length;
   }
 
   /** Ends the upgraded connections that the app has not ended by itself; a WebSocket's with the code for "going away". */

@@ -83,7 +83,7 @@ describe('the memory of a tree', () => {
     const tree = new FakeTree(100, [200, 400, 300]);
     await tree.watch.check();
     await tree.watch.check();
-    assert.deepEqual(tree.replaced, [[1, 'drain-first']]);
+    assert.deepEqual(tree.replaced, [[1, 'stop-first']]);
     tree.sizes.set(10, 600);
     await tree.watch.check();
     assert.deepEqual(tree.recycled(), [1, 0]);
@@ -144,7 +144,7 @@ describe('the memory of a tree', () => {
       return tree.watch.orderFor(tree.slot(0));
     };
     assert.equal(orderIn(330, [100, 300]), 'start-first');
-    assert.equal(orderIn(331, [100, 300]), 'drain-first');
+    assert.equal(orderIn(331, [100, 300]), 'stop-first');
     assert.equal(orderIn(700, [500]), 'start-first');
   });
 

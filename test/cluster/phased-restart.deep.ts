@@ -50,7 +50,7 @@ describe('an only worker', () => {
   });
 });
 
-for (const order of ['drain-first', 'start-first'] as const) {
+for (const order of ['stop-first', 'start-first'] as const) {
   describe(`a phased restart of two workers, ${order}`, () => {
     let cluster: ClusterProcess;
     const spoilt = path.join(tempFolder('deploy'), 'broken');
@@ -87,11 +87,11 @@ for (const order of ['drain-first', 'start-first'] as const) {
       // One at most, and only where there is no room for its successor beside it.
       assert.deepEqual(
         left.map(({ pid }) => pid),
-        order === 'drain-first' ? [first] : [],
+        order === 'stop-first' ? [first] : [],
       );
       await load.answered(50);
       fs.unlinkSync(spoilt);
-      if (order === 'drain-first') await cluster.since(from, 'worker.ready');
+      if (order === 'stop-first') await cluster.since(from, 'worker.ready');
       assert.equal(cluster.pidOf(0) === first, order === 'start-first');
       assert.equal(cluster.pidOf(1), second);
       const served = pids();

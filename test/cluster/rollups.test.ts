@@ -22,10 +22,10 @@ describe('figures of ten seconds', () => {
     const { source, figures } = make();
     source.now = counts(10, 2, 1);
     figures.addWork({ processed: 3, failed: 1 });
-    figures.cut(20_000);
+    figures.closeRollup(20_000);
     source.now = counts(14, 2, 1);
     source.memory = { primary: 31 };
-    figures.cut(30_000);
+    figures.closeRollup(30_000);
     const [first, second] = figures.after(0);
     assert.deepEqual(first?.sums, { requests: 13, serverErrors: 3, shed: 1, processed: 3, failed: 1 });
     assert.deepEqual(second?.sums, { requests: 4, serverErrors: 0, shed: 0, processed: 0, failed: 0 });
@@ -50,9 +50,9 @@ describe('figures of ten seconds', () => {
     const { figures } = make();
     figures.addSlowest({ durationMs: 1300, queuedMs: 1 });
     figures.addSlowest({ durationMs: 700, queuedMs: 9 });
-    figures.cut(20_000);
+    figures.closeRollup(20_000);
     figures.addSlowest({ durationMs: 5, queuedMs: 0 });
-    figures.cut(30_000);
+    figures.closeRollup(30_000);
     assert.deepEqual(
       figures.after(0).map(({ slowest }) => slowest),
       [
@@ -64,7 +64,7 @@ describe('figures of ten seconds', () => {
 
   it('are kept until they are said to be in safety', () => {
     const { figures } = make();
-    for (let i = 1; i <= 3; i++) figures.cut(i * ROLLUP_INTERVAL_MS);
+    for (let i = 1; i <= 3; i++) figures.closeRollup(i * ROLLUP_INTERVAL_MS);
     assert.deepEqual(
       figures.after(1).map(({ number }) => number),
       [2, 3],
@@ -82,7 +82,7 @@ describe('figures of ten seconds', () => {
       source.now = counts(i);
       figures.addSlowest({ durationMs: i === 3 ? 900 : 7, queuedMs: 0 });
       figures.addWork({ processed: 2, failed: 0 });
-      figures.cut(i * ROLLUP_INTERVAL_MS);
+      figures.closeRollup(i * ROLLUP_INTERVAL_MS);
     }
     const parts = figures.after(0);
     assert.equal(parts.length, 60);

@@ -72,7 +72,7 @@ describe('a worker', () => {
     tell({ catamount: 'drain', remainingMs: 0, handOff: false });
     await hears('drained');
     const last = heard.at(-1);
-    assert.ok(last?.catamount === 'drained' && last.cut === 1 && last.status !== null, JSON.stringify(last));
+    assert.ok(last?.catamount === 'drained' && last.aborted === 1 && last.status !== null, JSON.stringify(last));
     const exited = once(worker, 'exit');
     tell({ catamount: 'exit' });
     assert.deepEqual(await exited, [1, null]);

@@ -11,7 +11,7 @@ import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
 
 const JOB = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
-const LISTS = 'dead retry scheduled busy queues cron classes find dead/confirm queues/default dead/act'.split(' ');
+const LISTS = 'dead retry scheduled busy queues cron classes find dead/confirm queues/default dead/action'.split(' ');
 /** Previews are left out: a process of their own renders them, for which this one has no entry. */
 const PATHS = [
   ...'/ /users /users/me /health /ready /ops /ops/sign-in /ops/metrics /ops/assets/ops.css /ops/jobs'.split(' '),
@@ -149,7 +149,21 @@ const odd = fc.oneof(
   fc.constantFrom('__proto__', '../..', '%', '-1', '1e9', '9'.repeat(30), 'NaN', 'dead', 'default', '*', "'", JOB),
 );
 const field = fc.oneof(
-  fc.constantFrom('q', 'class', 'queue', 'page', 'sort', 'when', 'lang', 'id', 'all', 'act', 'reason', 'until', 'span'),
+  fc.constantFrom(
+    'q',
+    'class',
+    'queue',
+    'page',
+    'sort',
+    'when',
+    'lang',
+    'id',
+    'all',
+    'action',
+    'reason',
+    'until',
+    'span',
+  ),
   odd,
 );
 /** Of a page that there is, or below a folder. */

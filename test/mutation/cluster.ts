@@ -61,7 +61,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a worker that has cut a request off says so by its exit code',
     file: 'lib/cluster/worker.ts',
-    find: 'process.exit(this.cut > 0 ? 1 : 0);',
+    find: 'process.exit(this.aborted > 0 ? 1 : 0);',
     replace: 'process.exit(0);',
     killedBy: ['test/cluster/worker.test.ts'],
   },
@@ -201,7 +201,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what children report while the tree stops is stored with its last rollup',
     file: 'lib/cluster/primary/tree-monitor.ts',
-    find: 'if (this.stopping) this.cut();',
+    find: 'if (this.stopping) this.closeRollup();',
     replace: '',
     killedBy: ['test/cluster/rollups.test.ts'],
   },

@@ -72,7 +72,7 @@ describe('all pages on a phone', () => {
       job: `/ops/jobs/job/default/${id}`,
       'job-waiting': `/ops/jobs/job/default/${waiting}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
-      reschedule: '/ops/jobs/retry/confirm?all=1&act=reschedule',
+      reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
       find: '/ops/jobs/find?q=inv_1',
       gone: '/ops/jobs/job/default/nowhere',
       refused: '/ops/jobs/dead?page=0',

@@ -74,7 +74,7 @@ describe('a web server that drains', () => {
     answer.resume();
     assert.equal(answer.statusCode, 200);
     assert.equal(await drained, 0);
-    assert.deepEqual(server.cut, []);
+    assert.deepEqual(server.aborted, []);
   });
 
   it('names what it has cut off at the deadline', async () => {
@@ -88,7 +88,7 @@ describe('a web server that drains', () => {
     assert.equal(await server.drain(Deadline.after(50)), 1);
     await ended;
     assert.deepEqual(
-      server.cut.map(({ what, id }) => [what, id]),
+      server.aborted.map(({ what, id }) => [what, id]),
       [['GET /events', 'r1']],
     );
   });

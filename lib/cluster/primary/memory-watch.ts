@@ -62,7 +62,7 @@ export class MemoryWatch {
 
   /**
    * Start-first if a second worker fits beside the first, and always for the only worker, whose slot must not be empty;
-   * otherwise drain-first. Sizes that cannot be measured count as 0.
+   * otherwise stop-first. Sizes that cannot be measured count as 0.
    */
   orderFor(slot: Slot): ReplaceOrder {
     const { limitMb } = this.options;
@@ -76,7 +76,7 @@ export class MemoryWatch {
     if (limitMb === null) return 'start-first';
     const { byPid, totalMb } = this.measure();
     const size = byPid.get(pid) ?? 0;
-    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * RECYCLE_THRESHOLD ? 'start-first' : 'drain-first';
+    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * RECYCLE_THRESHOLD ? 'start-first' : 'stop-first';
   }
 
   /** Measures the tree and recycles its largest worker if it is too large. `start` calls it every two seconds. */

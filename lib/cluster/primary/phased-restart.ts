@@ -69,7 +69,7 @@ export class PhasedRestart {
       if (!this.workers.slots.includes(slot) || !slot.handle) return;
       const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
       if (result.replaced) return;
-      // After drain-first the slot is empty and restarts with backoff: no other worker is risked for this code.
+      // After stop-first the slot is empty and restarts with backoff: no other worker is risked for this code.
       if (tries >= MOST_TRIES || result.permanent || !slot.handle) {
         throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
       }

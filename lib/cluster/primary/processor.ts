@@ -108,7 +108,7 @@ export class ProcessorSupervisor {
 
   /**
    * Replaces the processor; the successor fetches, whatever was commanded before. `start-first`: it is ready before the
-   * old one stops fetching and finishes its jobs beside it. `drain-first`: jobs finish, or return to their queue,
+   * old one stops fetching and finishes its jobs beside it. `stop-first`: jobs finish, or return to their queue,
    * before it is started. Replacements run one after the other: the later one may mean newer code.
    * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one
    * stays.

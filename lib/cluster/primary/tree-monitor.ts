@@ -264,13 +264,13 @@ export class Rollups {
 
   /** The rollups after that number; those up to it are stored and are dropped. */
   after(number: number): readonly Rollup[] {
-    if (this.stopping) this.cut();
+    if (this.stopping) this.closeRollup();
     this.parts = this.parts.filter((part) => part.number > number);
     return this.parts;
   }
 
   /** Ends the current rollup, at its time or early, when the tree stops. @param at its start, ms since 1970. */
-  cut(at = floorTo(Date.now())): void {
+  closeRollup(at = floorTo(Date.now())): void {
     const { before, work } = this;
     const now = this.source.requests();
     const [upToNow, upToThen] = [totalsOf(now), totalsOf(before)];
@@ -293,7 +293,7 @@ export class Rollups {
 
   private tick(): void {
     // The timer may fire a millisecond early.
-    this.cut(floorTo(Date.now() - ROLLUP_INTERVAL_MS / 2));
+    this.closeRollup(floorTo(Date.now() - ROLLUP_INTERVAL_MS / 2));
     this.timer = undefined;
     this.start();
   }

@@ -120,10 +120,10 @@ export class TreeOperations implements Operations {
     const { workers, processor } = this.parts;
     // The first slot is never empty, so that callers do not wait for a boot.
     const renewals = workers.slots.map((slot, i) =>
-      workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'drain-first'),
+      workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'stop-first'),
     );
     const results = await Promise.all(renewals);
-    await processor?.restart(() => 'drain-first');
+    await processor?.restart(() => 'stop-first');
     const failed = results.find((result) => !result.replaced);
     if (failed && !failed.replaced) throw new UserError(`not every worker came back: ${failed.reason}`);
   }

@@ -24,10 +24,10 @@ const LEAVE_PAUSE_MS = 250;
 const MOST_WORKERS = 64;
 
 /**
- * `start-first`: the successor is ready before the old worker drains. `drain-first`: needs less memory, one worker
+ * `start-first`: the successor is ready before the old worker drains. `stop-first`: needs less memory, one worker
  * fewer meanwhile.
  */
-export type ReplaceOrder = 'start-first' | 'drain-first';
+export type ReplaceOrder = 'start-first' | 'stop-first';
 /** Outcome of a replacement; `reason` says why the successor never became ready. */
 export type Replacement =
   | { readonly replaced: true }
@@ -121,7 +121,7 @@ export class WorkerPool implements PoolCallbacks {
 
   /**
    * Replaces the worker of a slot. When the successor cannot boot, a `start-first` replacement leaves the old worker
-   * serving; after `drain-first` the slot restarts with backoff.
+   * serving; after `stop-first` the slot restarts with backoff.
    */
   async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
     const old = slot.handle;
@@ -130,7 +130,7 @@ export class WorkerPool implements PoolCallbacks {
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
-    if (order === 'drain-first') await old.drain(this.drainDeadline(), true);
+    if (order === 'stop-first') await old.drain(this.drainDeadline(), true);
     if (this.stopping) return { replaced: false, reason: 'the tree is stopping', permanent: true };
     const successor = await this.fork(slot);
     const died = successor.exited.promise.then(() => successor.exitMessage);

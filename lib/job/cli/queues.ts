@@ -104,11 +104,11 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
     admin.history.totals(),
     admin.history.days(1),
   ]);
-  const tally = { total: totals.all, today: today?.all };
+  const stats = { total: totals.all, today: today?.all };
   const busy = processes.reduce((sum, one) => sum + one.busyCount, 0);
   const lines = [
-    `Done       ${both(tally, 'processed')}`,
-    `Failed     ${both(tally, 'failed')}`,
+    `Done       ${both(stats, 'processed')}`,
+    `Failed     ${both(stats, 'failed')}`,
     `Busy       ${busyText(processes, busy)}`,
     `Retry      ${countText(sizes.retry)}`,
     `Scheduled  ${countText(sizes.scheduled)}`,
@@ -121,8 +121,8 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
       ...sizes,
       busy,
       processes: processes.length,
-      total: counts(tally.total),
-      today: tally.today ? counts(tally.today) : null,
+      total: counts(stats.total),
+      today: stats.today ? counts(stats.today) : null,
       queues: queues.map(queueJson),
     },
     text: `${lines.join('\n')}\n`,

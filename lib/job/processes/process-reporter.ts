@@ -23,7 +23,7 @@ import {
   treeIdOf,
 } from './process-list';
 
-export interface PresenceOptions {
+export interface ProcessReporterOptions {
   readonly config: Pick<Config, 'jobs'>;
   readonly database: Database;
   readonly redis: Redis;
@@ -49,9 +49,9 @@ export interface PresenceOptions {
 export class ProcessReporter {
   private readonly heartbeat: Heartbeat;
   private readonly latency: LatencyMonitor;
-  private readonly tally: JobStats;
+  private readonly stats: JobStats;
   private readonly mails = new MailTally();
-  private readonly handover: StatsFlusher;
+  private readonly flusher: StatsFlusher;
   private readonly accounts: PeriodicTask;
   private endTally: (() => void) | undefined;
   private processMetrics: ProcessMetricsSampler | undefined;
@@ -59,7 +59,7 @@ export class ProcessReporter {
   private readonly startedAt = Date.now();
   private readonly version = version();
 
-  constructor(private readonly options: PresenceOptions) {
+  constructor(private readonly options: ProcessReporterOptions) {
     const { config, database, redis, events, identity, dead, tuning, onCommand, fullQueues, leads } = options;
     const everyMs = tuning.infoMs ?? INFO_INTERVAL_MS;
     this.heartbeat = new Heartbeat({
@@ -83,8 +83,8 @@ export class ProcessReporter {
       everyMs,
       isIdle: options.isIdle,
     });
-    this.tally = new JobStats(Date.now, options.knowsClass);
-    this.handover = new StatsFlusher(this.tally, identity, this.mails);
+    this.stats = new JobStats(Date.now, options.knowsClass);
+    this.flusher = new StatsFlusher(this.stats, identity, this.mails);
     this.accounts = new PeriodicTask({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
   }
 
@@ -95,7 +95,7 @@ export class ProcessReporter {
     this.accounts.start();
     const { events, history } = this.options;
     if (this.endTally || !history) return;
-    const ends = [this.tally.listen(events), this.mails.listen(events)];
+    const ends = [this.stats.listen(events), this.mails.listen(events)];
     this.endTally = () => {
       for (const end of ends) end();
     };
@@ -134,7 +134,7 @@ export class ProcessReporter {
   /** Flushes the statistics; while Redis is away they are kept in memory. */
   private async account(): Promise<undefined> {
     const { client } = this.options.redis;
-    if (client.isReady) await this.handover.send(client);
+    if (client.isReady) await this.flusher.send(client);
   }
 
   private report(error: Error): void {
@@ -180,7 +180,7 @@ export interface DueQueue {
   readonly paused: boolean;
 }
 
-export interface LatencyWatchOptions {
+export interface LatencyMonitorOptions {
   readonly redis: RedisClient;
   readonly knex: Knex;
   readonly events: Events;
@@ -214,7 +214,7 @@ export class LatencyMonitor {
   private readonly processes: ProcessList;
   private readonly task: PeriodicTask;
 
-  constructor(private readonly options: LatencyWatchOptions) {
+  constructor(private readonly options: LatencyMonitorOptions) {
     this.processes = new ProcessList(options.redis);
     // Failures of the stores are reported by the code that works with them.
     this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });

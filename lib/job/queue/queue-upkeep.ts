@@ -79,8 +79,8 @@ async function keptPauses(knex: Knex): Promise<ReadonlyMap<string, Pause>> {
   return new Map(rows.map(({ queue, ...pause }) => [queue, pause]));
 }
 
-// Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it is handed
-// over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
+// Every record of a queue is in one of these: `waiting`, `offered`, `active`, `blocked:…`, `delayed`, `dead` (until it
+// is handed over), or `succeeded` (of plain bee-queue workers). A job that is in none of them would never run.
 
 /** Lua for `blockedKeys()`: the keys of the lists of blocked jobs, by key prefix. Expects `call`. */
 export const BLOCKED_LUA = `${NAMESPACE_LUA}

@@ -122,8 +122,8 @@ export interface StrayJobsOptions {
 }
 
 /**
- * Finds jobs that have a record but are on no list, since Redis lost a part of its data, and puts them back. The records
- * are scanned in calls of a few ms.
+ * Finds jobs that have a record but are on no list, since Redis lost a part of its data, and puts them back. The
+ * records are scanned in calls of a few ms.
  */
 export class StrayJobs {
   private readonly notBefore = new Map<string, number>();

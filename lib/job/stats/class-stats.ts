@@ -41,64 +41,64 @@ export const GREATEST = '^[lt]m:';
  * The increments of a hash's fields: `p:WelcomeEmailJob`, `t7:WelcomeEmailJob` for bucket 7, `ts:` for the sum; and
  * `tm:` for the maximum.
  */
-export function toFields(className: string, tally: ClassStats): [field: string, by: number][] {
+export function toFields(className: string, stats: ClassStats): [field: string, by: number][] {
   const fields: [string, number][] = [];
   const put = (code: string, by: number) => {
     if (by > 0) fields.push([`${code}:${className}`, by]);
   };
-  for (const name of COUNTERS) put(COUNTER_CODES[name], tally[name]);
+  for (const name of COUNTERS) put(COUNTER_CODES[name], stats[name]);
   for (const name of HISTOGRAMS) {
     const code = HISTOGRAM_CODES[name];
-    for (const [bucket, count] of tally[name].counts.entries()) put(`${code}${bucket}`, count);
-    put(`${code}s`, Math.round(tally[name].sumMs));
-    put(`${code}m`, Math.ceil(tally[name].maxMs));
+    for (const [bucket, count] of stats[name].counts.entries()) put(`${code}${bucket}`, count);
+    put(`${code}s`, Math.round(stats[name].sumMs));
+    put(`${code}m`, Math.ceil(stats[name].maxMs));
   }
   return fields;
 }
 
 /** Reads such a hash. Unknown fields, which another version may have written, are ignored. */
 export function fromFields(fields: Readonly<Record<string, string>>): Map<string, ClassStats> {
-  const tallies = new Map<string, ClassStats>();
+  const found = new Map<string, ClassStats>();
   for (const [field, text] of Object.entries(fields)) {
     const colon = field.indexOf(':');
     const set = SETTERS.get(field.slice(0, colon));
     const value = Number(text);
     if (colon === -1 || !set || !Number.isFinite(value)) continue;
     const className = field.slice(colon + 1);
-    const tally = tallies.get(className) ?? new ClassStats();
-    set(tally, value);
-    tallies.set(className, tally);
+    const stats = found.get(className) ?? new ClassStats();
+    set(stats, value);
+    found.set(className, stats);
   }
-  return tallies;
+  return found;
 }
 
-type Setter = (tally: ClassStats, value: number) => void;
+type Setter = (stats: ClassStats, value: number) => void;
 
 /** Setters by code. */
 const SETTERS: ReadonlyMap<string, Setter> = new Map<string, Setter>([
   ...COUNTERS.map((name): [string, Setter] => [
     COUNTER_CODES[name],
-    (tally, value) => {
-      tally[name] = value;
+    (stats, value) => {
+      stats[name] = value;
     },
   ]),
   ...HISTOGRAMS.flatMap((name): [string, Setter][] => [
     [
       `${HISTOGRAM_CODES[name]}s`,
-      (tally, value) => {
-        tally[name].sumMs = value;
+      (stats, value) => {
+        stats[name].sumMs = value;
       },
     ],
     [
       `${HISTOGRAM_CODES[name]}m`,
-      (tally, value) => {
-        tally[name].maxMs = value;
+      (stats, value) => {
+        stats[name].maxMs = value;
       },
     ],
     ...Array.from({ length: JOB_BOUNDS_MS.length + 1 }, (_, bucket): [string, Setter] => [
       `${HISTOGRAM_CODES[name]}${bucket}`,
-      (tally, value) => {
-        tally[name].counts[bucket] = value;
+      (stats, value) => {
+        stats[name].counts[bucket] = value;
       },
     ]),
   ]),

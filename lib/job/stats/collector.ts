@@ -62,21 +62,21 @@ export class JobStats {
       }
       case 'job.succeeded': {
         const { class: className, durationMs } = payload as EventMap['job.succeeded'];
-        const tally = this.of(className);
-        tally.processed++;
-        tally.duration.observe(durationMs);
+        const stats = this.of(className);
+        stats.processed++;
+        stats.duration.observe(durationMs);
         break;
       }
       case 'job.retrying': {
-        const tally = this.of((payload as EventMap['job.retrying']).class);
-        tally.failed++;
-        tally.retried++;
+        const stats = this.of((payload as EventMap['job.retrying']).class);
+        stats.failed++;
+        stats.retried++;
         break;
       }
       case 'job.dead': {
-        const tally = this.of((payload as EventMap['job.dead']).class);
-        tally.failed++;
-        tally.dead++;
+        const stats = this.of((payload as EventMap['job.dead']).class);
+        stats.failed++;
+        stats.dead++;
         break;
       }
       case 'job.discarded':
@@ -88,7 +88,7 @@ export class JobStats {
   private of(className: string): ClassStats {
     const now = this.now();
     if (now >= this.minuteEnds || now < this.minute) this.begin(Math.floor(now / MINUTE_MS) * MINUTE_MS);
-    return this.current.get(className) ?? tallyIn(this.current, this.isKnown(className) ? className : OTHER_CLASSES);
+    return this.current.get(className) ?? statsIn(this.current, this.isKnown(className) ? className : OTHER_CLASSES);
   }
 
   private begin(minute: number): void {
@@ -103,15 +103,15 @@ export class JobStats {
     const [first, second] = this.minutes;
     if (!first || !second) return;
     this.minutes.delete(first[0]);
-    for (const [className, tally] of first[1]) tallyIn(second[1], className).merge(tally);
+    for (const [className, stats] of first[1]) statsIn(second[1], className).merge(stats);
   }
 }
 
-function tallyIn(classes: Map<string, ClassStats>, className: string): ClassStats {
+function statsIn(classes: Map<string, ClassStats>, className: string): ClassStats {
   const name = classes.has(className) || classes.size < MOST_CLASSES ? className : OTHER_CLASSES;
-  const tally = classes.get(name) ?? new ClassStats();
-  classes.set(name, tally);
-  return tally;
+  const stats = classes.get(name) ?? new ClassStats();
+  classes.set(name, stats);
+  return stats;
 }
 
 /** Counts the runs of this process since the last call of `take`. */
@@ -179,7 +179,7 @@ export class StatsFlusher {
   private count = 0;
 
   constructor(
-    private readonly tally: JobStats,
+    private readonly stats: JobStats,
     /** Unique among all processes, past ones included. */
     private readonly identity: string,
     private readonly mails?: MailTally,
@@ -193,10 +193,10 @@ export class StatsFlusher {
   }
 
   private cut(): void {
-    for (const [minute, classes] of this.tally.take()) {
+    for (const [minute, classes] of this.stats.take()) {
       this.addParts(
         minute,
-        [...classes].flatMap(([className, tally]) => toFields(className, tally)),
+        [...classes].flatMap(([className, stats]) => toFields(className, stats)),
       );
     }
     this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, this.mails?.take() ?? []);

@@ -91,8 +91,8 @@ export class History {
   }
 }
 
-function periods(times: readonly number[], tallies: readonly ReadonlyMap<string, ClassStats>[]): HistoryPeriod[] {
-  return times.map((at, index) => ({ at: new Date(at), ...sumUp([tallies[index] ?? new Map()]) }));
+function periods(times: readonly number[], found: readonly ReadonlyMap<string, ClassStats>[]): HistoryPeriod[] {
+  return times.map((at, index) => ({ at: new Date(at), ...sumUp([found[index] ?? new Map()]) }));
 }
 
 function minutesBetween(from: Date, to: Date): number[] {
@@ -143,20 +143,20 @@ function sumUp(parts: Iterable<ReadonlyMap<string, ClassStats>>): HistorySum {
   const all = new ClassStats();
   const byClass = new Map<string, ClassStats>();
   for (const part of parts) {
-    for (const [className, tally] of part) {
+    for (const [className, stats] of part) {
       const sum = byClass.get(className) ?? new ClassStats();
-      sum.merge(tally);
+      sum.merge(stats);
       byClass.set(className, sum);
-      all.merge(tally);
+      all.merge(stats);
     }
   }
-  const classes = [...byClass].map(([className, tally]) => rowOf(className, tally));
+  const classes = [...byClass].map(([className, stats]) => rowOf(className, stats));
   classes.sort((a, b) => b.processed + b.failed - (a.processed + a.failed) || compareText(a.class, b.class));
   return { all: rowOf('', all), classes };
 }
 
-function rowOf(className: string, tally: ClassStats): ClassSummary {
-  const { processed, failed, retried, dead, discarded } = tally;
+function rowOf(className: string, stats: ClassStats): ClassSummary {
+  const { processed, failed, retried, dead, discarded } = stats;
   const runs = processed + failed;
   return {
     class: className,
@@ -166,8 +166,8 @@ function rowOf(className: string, tally: ClassStats): ClassSummary {
     dead,
     discarded,
     errorRate: runs === 0 ? 0 : failed / runs,
-    latency: spreadOf(tally.latency),
-    duration: spreadOf(tally.duration),
+    latency: spreadOf(stats.latency),
+    duration: spreadOf(stats.duration),
   };
 }
 

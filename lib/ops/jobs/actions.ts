@@ -1,10 +1,9 @@
 import type { JobSet } from '../../job/sets/job-set';
-import type { JobAction, Selection } from '../../job/sets/query';
+import { isRef, type JobAction, type JobRef, type Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { Formatter, linkWith } from '../ui/format';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
-import { readRef } from './job-view';
 import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
 import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
 
@@ -35,11 +34,11 @@ export function actionRoutes(page: SetPage): RouteModule {
       assertOperator(ctx);
       const fields = new URLSearchParams(ctx.querystring);
       const chosen = readChosen(fields, page);
-      const action = fields.has('act') ? readAction(fields, page) : null;
+      const action = fields.has('action') ? readAction(fields, page) : null;
       await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
-    site.router.post(`${path}/act`, reportFailedAction(site, actionOf(page)), async (ctx) => {
+    site.router.post(`${path}/action`, reportFailedAction(site, actionOf(page)), async (ctx) => {
       const { form } = ctx.state;
       const action = readAction(form, page);
       const chosen = readChosen(form, page);
@@ -112,7 +111,7 @@ async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, questio
   const { t } = ctx.state;
   const { action, chosen, wrong, at } = question;
   const set: JobSet = await site.admin(ctx).set(page.name);
-  const selected: Tally = await tally(set, chosen);
+  const selected: SelectedCounts = await countSelected(set, chosen);
   const { count } = selected;
   if (count === 0) throw localizedProblem(409, 'jobsGone');
   if (wrong) ctx.status = 422;
@@ -125,9 +124,9 @@ async function ask(site: JobPageContext, ctx: OpsContext, page: SetPage, questio
     selected,
     offered,
     typed: isTyped(action, count),
-    target: `/ops/jobs/${page.name}/act`,
+    target: `/ops/jobs/${page.name}/action`,
     at: at || inAnHour(),
-    rescheduleHref: pathWith(ctx, { act: 'reschedule' }),
+    rescheduleHref: pathWith(ctx, { action: 'reschedule' }),
   });
 }
 
@@ -137,7 +136,7 @@ function isTyped(action: JobAction | null, count: number): boolean {
 }
 
 function readAction(fields: URLSearchParams, page: SetPage): JobAction {
-  const action = page.actions.find((name) => name === fields.get('act'));
+  const action = page.actions.find((name) => name === fields.get('action'));
   if (!action) throw localizedProblem(400, 'badAct');
   return action;
 }
@@ -155,7 +154,7 @@ function inAnHour(): string {
 
 /** Path of the list that linked to the question, with its filters. */
 function backTo(ctx: OpsContext, path: string): string {
-  return linkWith(path, ctx.querystring, { all: null, act: null, id: null, asOf: null, locale: null, theme: null });
+  return linkWith(path, ctx.querystring, { all: null, action: null, id: null, asOf: null, locale: null, theme: null });
 }
 
 /** The jobs that a form or a link refers to: single ones, or all that match a filter. */
@@ -169,7 +168,7 @@ export interface JobSelection {
 }
 
 /** Number of jobs by class, the most frequent first. */
-export interface Tally {
+export interface SelectedCounts {
   readonly count: number;
   readonly classes: readonly { readonly name: string; readonly count: number }[];
   /** The classes that are not listed, and the number of their jobs. */
@@ -196,7 +195,7 @@ export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection
 }
 
 /** Counts the selected jobs in total and by class. */
-export async function tally(set: JobSet, { selection }: JobSelection): Promise<Tally> {
+export async function countSelected(set: JobSet, { selection }: JobSelection): Promise<SelectedCounts> {
   const byClass = new Map<string, number>();
   const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);
   let count: number;
@@ -221,4 +220,11 @@ function readTime(text: string | null): number {
   const time = Number(text);
   if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw localizedProblem(422, 'stale');
   return time;
+}
+
+/** Parses `queue/id`; undefined when it is invalid. */
+function readRef(text: string): Exclude<JobRef, string> | undefined {
+  const at = text.indexOf('/');
+  const ref = { queue: text.slice(0, Math.max(0, at)), id: text.slice(at + 1) };
+  return isRef(ref) ? ref : undefined;
 }

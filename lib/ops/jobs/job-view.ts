@@ -4,7 +4,6 @@ import { REDACTED, type ShownLengths } from '../../core/redact';
 import { CAUSE, type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../job/admin/job-json';
 import { dollarKey } from '../../job/record/arguments';
 import { type JobEntry, type JobError, KILLED } from '../../job/sets/entry';
-import { isRef, type JobRef } from '../../job/sets/query';
 import { escapeControls } from '../../support/text';
 import { jobPath } from '../ui/format';
 
@@ -100,13 +99,6 @@ export function showValues(
   lengths?: ShownLengths,
 ): readonly ShownArgument[] | null {
   return everything ? shownArguments(redactor.filter([value as JsonValue], lengths)) : null;
-}
-
-/** Parses `queue/id`; undefined when it is invalid. */
-export function readRef(text: string): Exclude<JobRef, string> | undefined {
-  const at = text.indexOf('/');
-  const ref = { queue: text.slice(0, Math.max(0, at)), id: text.slice(at + 1) };
-  return isRef(ref) ? ref : undefined;
 }
 
 function latestError({ errors, reason, unreadable }: JobEntry, { everything }: JobJsonRules): JobView['error'] {

@@ -11,7 +11,7 @@ import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
 import { SET_PAGES } from './list-query';
 
-/** The outcome of a form on the job pages. The texts are `jobs.told.<what>`. */
+/** The outcome of a form on the job pages. The texts are `jobs.flash.<what>`. */
 export interface JobFlash {
   readonly what: string;
   /** Name of the queue or recurring job. */
@@ -30,13 +30,12 @@ export interface JobPageContext extends PageContext {
   readonly classes: JobClasses;
 }
 
+/** Makes it, and has the classes loaded before any of the pages. */
 export function jobPageContext(site: PageContext): JobPageContext {
-  return {
-    ...site,
-    admin: (ctx) => adminFor(site, ctx),
-    flashes: new FlashStore<JobFlash>(site.redis.client),
-    classes: new JobClasses(site.jobs),
-  };
+  const classes = new JobClasses(site.jobs);
+  site.router.use('/ops/jobs', (_, next) => classes.load().then(next));
+  const flashes = new FlashStore<JobFlash>(site.redis.client);
+  return { ...site, admin: (ctx) => adminFor(site, ctx), flashes, classes };
 }
 
 export type RouteModule = (site: JobPageContext) => void;
@@ -52,8 +51,8 @@ export async function showPage(
   locals: PageLocals,
   json?: unknown,
 ): Promise<void> {
-  const told = ctx.state.json ? undefined : await site.flashes.flash(ctx);
-  const shared = { told, here: pathWith(ctx, {}) };
+  const flash = ctx.state.json ? undefined : await site.flashes.flash(ctx);
+  const shared = { flash, here: pathWith(ctx, {}) };
   await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 

@@ -13,7 +13,6 @@ import { findRoutes } from './search';
 /** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {
   const jobSite = jobPageContext(site);
-  site.router.use('/ops/jobs', (_, next) => jobSite.classes.load().then(next));
   site.router.get('/ops/jobs', (ctx) => ctx.redirect('/ops/jobs/queues'));
   const lists = SET_PAGES.flatMap((page) => [listRoutes(page), actionRoutes(page)]);
   for (const pages of [queueRoutes, busyRoutes, ...lists, cronRoutes, classRoutes, jobPageRoutes, findRoutes])

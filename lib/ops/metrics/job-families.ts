@@ -10,13 +10,13 @@ const JOINED = 3;
 /** Upper bounds of all buckets but the last, ms, to four digits. */
 const BOUNDS_MS = JOB_BOUNDS_MS.filter((_, i) => i % JOINED === JOINED - 1).map((ms) => Number(ms.toPrecision(4)));
 
-function classesOf({ history }: Scrape): [className: string, tally: ClassStats][] {
-  return [...(history?.classes ?? [])].map(([name, tally]) => [name === OTHER_CLASSES ? 'other' : name, tally]);
+function classesOf({ history }: Scrape): [className: string, stats: ClassStats][] {
+  return [...(history?.classes ?? [])].map(([name, stats]) => [name === OTHER_CLASSES ? 'other' : name, stats]);
 }
 
-function histograms(scrape: Scrape, of: (tally: ClassStats) => Histogram): HistogramSample[] {
-  return classesOf(scrape).map(([className, tally]) => {
-    const { counts, sumMs } = of(tally);
+function histograms(scrape: Scrape, of: (stats: ClassStats) => Histogram): HistogramSample[] {
+  return classesOf(scrape).map(([className, stats]) => {
+    const { counts, sumMs } = of(stats);
     const joined = Array.from({ length: BOUNDS_MS.length + 1 }, (_, i) =>
       counts.slice(i * JOINED, (i + 1) * JOINED).reduce((all, count) => all + count, 0),
     );

@@ -151,7 +151,7 @@ const deploy: Look = { tone: 'ok', icon: 'deploy' };
 const bad: Look = { tone: 'bad', icon: 'bad' };
 const dead: Look = { tone: 'bad', icon: 'restart' };
 const warn: Look = { tone: 'warn', icon: 'warn' };
-const act: Look = { tone: 'ok', icon: 'key' };
+const action: Look = { tone: 'ok', icon: 'key' };
 
 /** Tone and icon of each event. */
 const LOOKS: Readonly<Record<NotableEvent, Look>> = {
@@ -175,13 +175,13 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'embedded.exited': warn,
   'service.lost': bad,
   'service.restored': calm,
-  'operator.command': act,
-  'operator.jobs': act,
-  'operator.queue': act,
-  'operator.cron': act,
-  'operator.processor': act,
-  'operator.mails': act,
-  'operator.adopted': act,
+  'operator.command': action,
+  'operator.jobs': action,
+  'operator.queue': action,
+  'operator.cron': action,
+  'operator.processor': action,
+  'operator.mails': action,
+  'operator.adopted': action,
   'operator.rejected': warn,
   'operator.failed': warn,
   'installation.foreign': bad,

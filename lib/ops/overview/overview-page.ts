@@ -41,7 +41,7 @@ export const overviewRoutes: PageModule = async (site) => {
         scripts: ['overview.js', 'uPlot.iife.min.js', 'charts.js'],
         view,
         ...(await chartsFor(ctx, view)),
-        told: await flashes.flash(ctx),
+        flash: await flashes.flash(ctx),
         patch,
         fingerprints: layoutFingerprints(view),
         requestId: ctx.requestId,

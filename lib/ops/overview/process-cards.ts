@@ -258,14 +258,14 @@ function nextWords({ at, attempt }: NextRestart, format: Formatter): string {
     : t('overview.next.starts', { attempt });
 }
 
-/** The command of a form. The texts are `processes.told.<what>`. */
+/** The command of a form. The texts are `processes.flash.<what>`. */
 export interface ProcessFlash {
   readonly what: TreeAction['key'];
   readonly name: string;
   readonly slot: number;
 }
 
-/** A command that the pages offer for a tree. Its texts are `processes.act.<key>`. */
+/** A command that the pages offer for a tree. Its texts are `processes.actions.<key>`. */
 export interface TreeAction {
   readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
   readonly command: TreeCommand;

@@ -38,27 +38,27 @@ export const processRoutes: PageModule = async (site) => {
 
   router.get(LIST, async (ctx) => {
     const systemStatus = await statusCollector.collect();
-    const told = await flashes.flash(ctx);
+    const flash = await flashes.flash(ctx);
     await showProcesses(site, ctx, {
       tree: findIn(ctx, systemStatus),
       jobActions: valueIn(systemStatus.actions),
-      told,
+      flash,
     });
   });
 
-  for (const act of TREE_ACTIONS) {
-    const path = `${LIST}/${act.key}`;
+  for (const action of TREE_ACTIONS) {
+    const path = `${LIST}/${action.key}`;
     router.get(path, async (ctx) => {
       assertOperator(ctx);
-      await confirm(site, ctx, act, await find(ctx));
+      await confirm(site, ctx, action, await find(ctx));
     });
     router.post(path, async (ctx) => {
       const tree = await find(ctx);
-      const slot = slotOf(ctx, act);
-      if (!act.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
-      const flash = { what: act.key, name: tree.treeStatus.name, slot };
+      const slot = slotOf(ctx, action);
+      if (!action.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
+      const flash = { what: action.key, name: tree.treeStatus.name, slot };
       const order = async () => {
-        await orderOf(site, ctx, act, tree, slot);
+        await orderOf(site, ctx, action, tree, slot);
         return flash;
       };
       try {
@@ -68,7 +68,7 @@ export const processRoutes: PageModule = async (site) => {
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         ctx.status = 409;
-        await confirm(site, ctx, act, tree, error.message);
+        await confirm(site, ctx, action, tree, error.message);
       }
     });
   }
@@ -94,10 +94,10 @@ async function orderOf(
 interface Shown {
   readonly tree: TreeHealth;
   readonly jobActions: readonly RecentEvent[] | undefined;
-  readonly told: ProcessFlash | undefined;
+  readonly flash: ProcessFlash | undefined;
 }
 
-async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActions, told }: Shown): Promise<void> {
+async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActions, flash }: Shown): Promise<void> {
   const { treeStatus, own, unresponsiveFor } = tree;
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
@@ -115,12 +115,12 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActi
       treeStatus,
       unresponsiveFor,
       rows,
-      told,
+      flash,
       fingerprint: machineShape(treeStatus, tree.nodes),
       events,
       actions:
         ctx.state.visitor.role === 'operator' && unresponsiveFor === null
-          ? TREE_ACTIONS.filter((act) => !act.slot && act.isAvailable(treeStatus, 0))
+          ? TREE_ACTIONS.filter((action) => !action.slot && action.isAvailable(treeStatus, 0))
           : [],
       operator: ctx.state.visitor.role === 'operator' && unresponsiveFor === null,
       to: (path: string, more: Readonly<Record<string, string>> = {}) => linkWith(path, '', { tree: id, ...more }),
@@ -142,23 +142,23 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActi
 async function confirm(
   site: PageContext,
   ctx: OpsContext,
-  act: TreeAction,
+  action: TreeAction,
   tree: TreeHealth,
   refused?: string,
 ): Promise<void> {
   const { treeStatus, own, unresponsiveFor } = tree;
   if (unresponsiveFor !== null) throw localizedProblem(409, 'treeUnresponsive');
-  const slot = slotOf(ctx, act);
-  if (!act.isAvailable(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actionGone');
+  const slot = slotOf(ctx, action);
+  if (!action.isAvailable(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actionGone');
   const values = valuesOf(treeStatus, slot);
   const { t } = ctx.state;
   await site.pages.show(ctx, 'processes/confirm', {
-    title: t(`processes.act.${act.key}.question`, values),
-    act,
+    title: t(`processes.actions.${action.key}.question`, values),
+    action,
     values,
-    touched: touchedBy(act, treeStatus, slot),
+    touched: touchedBy(action, treeStatus, slot),
     refused,
-    action: ctx.url,
+    target: ctx.url,
     back: hrefOf('/ops', own ? null : treeStatus.id),
   });
 }
@@ -278,14 +278,14 @@ export const TREE_ACTIONS: readonly TreeAction[] = [
   { key: 'resume', command: 'jobs resume', isAvailable: (treeStatus) => runsJobs(treeStatus) && !isOpen(treeStatus) },
 ];
 
-/** A process that an act affects, with its work. */
+/** A process that an action affects, with its work. */
 export interface Touched {
   readonly slot: number | null;
   readonly inFlight: number;
   readonly waiting: number;
 }
 
-/** Lists the processes that an act affects, for its confirmation page. */
+/** Lists the processes that an action affects, for its confirmation page. */
 export function touchedBy({ key }: TreeAction, treeStatus: TreeStatus, slot: number): Touched[] {
   const { stats, slots } = treeStatus;
   if (key === 'quiet' || key === 'resume') {
@@ -303,7 +303,7 @@ export function touchedBy({ key }: TreeAction, treeStatus: TreeStatus, slot: num
   });
 }
 
-/** Values for the texts of an act. */
+/** Values for the texts of an action. */
 export function valuesOf(treeStatus: TreeStatus, slot: number): Record<string, unknown> {
   const { name, stats, limits } = treeStatus;
   return {

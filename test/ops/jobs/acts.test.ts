@@ -47,8 +47,8 @@ describe('what can be done with jobs', () => {
   it('those that are ticked are retried, once, and the log tells who asked', async () => {
     const [one = '', two = '', three = ''] = await bury(3);
     billing.works = true;
-    const text = await operator.act(`${DEAD}/act`, {
-      act: 'retry',
+    const text = await operator.act(`${DEAD}/action`, {
+      action: 'retry',
       id: [ref(one), ref(three)],
       back: `${DEAD}?queue=default`,
     });
@@ -64,12 +64,12 @@ describe('what can be done with jobs', () => {
   it('a double click retries once, even a job that dies again at once, and all clicks are told the same', async () => {
     const [id = ''] = await bury(1);
     const token = tokenIn((await operator.get(DEAD)).body);
-    const fields = { token, act: 'retry', id: ref(id), back: DEAD };
-    const answers = await Promise.all([1, 2, 3].map(() => operator.send(`${DEAD}/act`, fields)));
+    const fields = { token, action: 'retry', id: ref(id), back: DEAD };
+    const answers = await Promise.all([1, 2, 3].map(() => operator.send(`${DEAD}/action`, fields)));
     // So that the last click is a quick one, however slow the machine is.
     const { client } = stage.redis;
     for (const key of await client.keys('catamount:ops:*')) await client.persist(key);
-    answers.push(await operator.send(`${DEAD}/act`, fields));
+    answers.push(await operator.send(`${DEAD}/action`, fields));
     assert.deepEqual(new Set(answers.map((answer) => answer.status)), new Set([303]));
     assert.equal(new Set(answers.map((answer) => answer.headers.location)).size, 1);
     await until('it is dead again', async () => (await deadIds()).length === 1);
@@ -84,21 +84,21 @@ describe('what can be done with jobs', () => {
 
   it('a form that is left open says that its jobs have gone', async () => {
     const [one = '', two = ''] = await bury(2);
-    await operator.act(`${DEAD}/act`, { act: 'delete', id: ref(one), confirmed: '1', expected: '1' });
-    const some = await operator.act(`${DEAD}/act`, { act: 'retry', id: [ref(one), ref(two)] });
+    await operator.act(`${DEAD}/action`, { action: 'delete', id: ref(one), confirmed: '1', expected: '1' });
+    const some = await operator.act(`${DEAD}/action`, { action: 'retry', id: [ref(one), ref(two)] });
     assert.match(some, /1 job is back on its queue\. 1 had left the list before\./);
-    const none = await operator.act(`${DEAD}/act`, { act: 'retry', id: ref(one) });
+    const none = await operator.act(`${DEAD}/action`, { action: 'retry', id: ref(one) });
     assert.match(none, /Nothing was changed: the jobs had left the list before\./);
     assert.match(
-      await operator.read(`${DEAD}/confirm?act=delete&id=${ref(one)}`, 409),
+      await operator.read(`${DEAD}/confirm?action=delete&id=${ref(one)}`, 409),
       /^These jobs have left the list/,
     );
   });
 
   it('deleting asks first: what is hit, what it costs, and a way out', async () => {
     const [one = '', two = ''] = await bury(2);
-    const asked = await operator.post(`${DEAD}/act`, {
-      act: 'delete',
+    const asked = await operator.post(`${DEAD}/action`, {
+      action: 'delete',
       id: [ref(one), ref(two)],
       back: `${DEAD}?q=inv`,
     });
@@ -110,7 +110,7 @@ describe('what can be done with jobs', () => {
     assert.match(asked.body, /href="\/ops\/jobs\/dead\?q=inv">Keep them/);
     assert.equal((await deadIds()).length, 2);
     const fields = hiddenFields(asked.body);
-    assert.match(await operator.act(`${DEAD}/act`, { ...fields, act: 'delete' }), /2 jobs were deleted\./);
+    assert.match(await operator.act(`${DEAD}/action`, { ...fields, action: 'delete' }), /2 jobs were deleted\./);
     assert.deepEqual(await deadIds(), []);
   });
 
@@ -121,21 +121,21 @@ describe('what can be done with jobs', () => {
       textOf(choice.body),
       /^Retry or delete 30 dead jobs\? .* SyncInvoiceJob 30 jobs Retry 30 jobs Delete 30 jobs Leave them$/,
     );
-    const question = await operator.post(`${DEAD}/act`, { ...hiddenFields(choice.body), act: 'delete' });
+    const question = await operator.post(`${DEAD}/action`, { ...hiddenFields(choice.body), action: 'delete' });
     assert.equal(question.status, 200);
     assert.match(
       textOf(question.body),
       /^Delete 30 dead jobs\? .* SyncInvoiceJob 30 jobs Type 30 to confirm Delete 30 jobs Keep them$/,
     );
-    const fields = { ...hiddenFields(question.body), act: 'delete' };
+    const fields = { ...hiddenFields(question.body), action: 'delete' };
     for (const count of ['', '29', '3O']) {
-      const refused = await operator.post(`${DEAD}/act`, { ...fields, count });
+      const refused = await operator.post(`${DEAD}/action`, { ...fields, count });
       assert.equal(refused.status, 422);
       assert.match(textOf(refused.body), /Delete 30 dead jobs\? .* Type 30 to confirm\./);
     }
     // Who dies meanwhile is not meant.
     const [late = ''] = await bury(1);
-    assert.match(await operator.act(`${DEAD}/act`, { ...fields, count: '30' }), /30 jobs were deleted\./);
+    assert.match(await operator.act(`${DEAD}/action`, { ...fields, count: '30' }), /30 jobs were deleted\./);
     assert.deepEqual(await deadIds(), [late]);
     assert.deepEqual(
       audited().map((each) => ({ ...each, via: '' })),
@@ -146,10 +146,10 @@ describe('what can be done with jobs', () => {
   it('all that match are retried without a number, however many: it costs nothing', async () => {
     await bury(30);
     billing.works = true;
-    const question = await operator.get(`${DEAD}/confirm?all=1&act=retry`);
+    const question = await operator.get(`${DEAD}/confirm?all=1&action=retry`);
     assert.match(textOf(question.body), /^Retry 30 dead jobs\? .* SyncInvoiceJob 30 jobs Retry 30 jobs Leave them$/);
-    const fields = { ...hiddenFields(question.body), act: 'retry' };
-    assert.match(await operator.act(`${DEAD}/act`, fields), /30 jobs are back on their queues\./);
+    const fields = { ...hiddenFields(question.body), action: 'retry' };
+    assert.match(await operator.act(`${DEAD}/action`, fields), /30 jobs are back on their queues\./);
     await until('they have run', () => billing.invoices.length === 30);
   });
 
@@ -158,14 +158,14 @@ describe('what can be done with jobs', () => {
       for (let n = 0; n < count; n++) await WelcomeMailJob.set({ wait: '3h' }).performLater(n, 'en');
     };
     await schedule(2);
-    const question = await operator.get('/ops/jobs/scheduled/confirm?all=1&act=delete');
-    const fields = { ...hiddenFields(question.body), act: 'delete' };
+    const question = await operator.get('/ops/jobs/scheduled/confirm?all=1&action=delete');
+    const fields = { ...hiddenFields(question.body), action: 'delete' };
     await schedule(1);
-    const again = await operator.post('/ops/jobs/scheduled/act', fields);
+    const again = await operator.post('/ops/jobs/scheduled/action', fields);
     assert.equal(again.status, 422);
     assert.match(textOf(again.body), /Delete 3 scheduled jobs\? .* There are 3 by now\. Look again/);
     assert.match(
-      await operator.act('/ops/jobs/scheduled/act', { ...hiddenFields(again.body), act: 'delete' }),
+      await operator.act('/ops/jobs/scheduled/action', { ...hiddenFields(again.body), action: 'delete' }),
       /3 jobs were deleted\./,
     );
   });
@@ -178,21 +178,21 @@ describe('what can be done with jobs', () => {
       return retrying.length === 1 && retrying;
     });
     const retries = '/ops/jobs/retry';
-    const asked = await operator.get(`${retries}/confirm?act=reschedule&id=mailer/${id}`);
-    const fields = { ...hiddenFields(asked.body), act: 'reschedule' };
+    const asked = await operator.get(`${retries}/confirm?action=reschedule&id=mailer/${id}`);
+    const fields = { ...hiddenFields(asked.body), action: 'reschedule' };
     for (const at of ['', 'tomorrow', '2026-02-30T10:00']) {
-      const refused = await operator.post(`${retries}/act`, { ...fields, at });
+      const refused = await operator.post(`${retries}/action`, { ...fields, at });
       assert.match(textOf(refused.body), /Give a date and a time/, at);
     }
     const at = '2099-12-24T18:00';
-    assert.match(await operator.act(`${retries}/act`, { ...fields, at }), /1 job has another time\./);
+    assert.match(await operator.act(`${retries}/action`, { ...fields, at }), /1 job has another time\./);
     assert.equal(await stage.redis.client.zScore('bq:mailer:delayed', id), Date.parse(`${at}Z`));
-    const kill = hiddenFields((await operator.get(`${retries}/confirm?act=kill&id=mailer/${id}`)).body);
-    assert.match(await operator.act(`${retries}/act`, { ...kill, act: 'kill' }), /1 job is dead now\./);
+    const kill = hiddenFields((await operator.get(`${retries}/confirm?action=kill&id=mailer/${id}`)).body);
+    assert.match(await operator.act(`${retries}/action`, { ...kill, action: 'kill' }), /1 job is dead now\./);
     assert.match(await operator.read(DEAD), /WelcomeMailJob .* Killed mailbox of 1 does not exist/);
 
     const later = await WelcomeMailJob.set({ wait: '3h' }).performLater(2, 'en');
-    const told = await operator.act('/ops/jobs/scheduled/act', { act: 'promote', id: `mailer/${later.id}` });
+    const told = await operator.act('/ops/jobs/scheduled/action', { action: 'promote', id: `mailer/${later.id}` });
     assert.match(told, /1 job was promoted: it is on its queue\./);
     await until('it has run', () => stage.eventsNamed('job.retrying').some((job) => job.id === later.id));
   });
@@ -200,18 +200,18 @@ describe('what can be done with jobs', () => {
   it('what makes no sense is refused, and nothing is changed', async () => {
     const [id = ''] = await bury(1);
     const cases: [Record<string, string>, number, RegExp][] = [
-      [{ act: 'retry' }, 422, /^No job is ticked/],
-      [{ act: 'retry', id: 'nonsense' }, 422, /^No job is ticked/],
-      [{ act: 'retry', id: 'a b/c' }, 422, /^No job is ticked/],
-      [{ act: 'retry', id: 'default/\n' }, 422, /^No job is ticked/],
-      [{ act: 'explode', id: ref(id) }, 400, /^That cannot be done with these jobs/],
-      [{ act: 'kill', id: ref(id) }, 400, /^That cannot be done with these jobs/],
-      [{ act: 'delete', id: ref(id), confirmed: '1' }, 422, /^This form is out of date/],
-      [{ act: 'delete', all: '1', confirmed: '1', expected: '1', asOf: '1' }, 422, /^This form is out of date/],
-      [{ act: 'retry', all: '1', queue: 'a b' }, 400, /^That is no name of a queue/],
+      [{ action: 'retry' }, 422, /^No job is ticked/],
+      [{ action: 'retry', id: 'nonsense' }, 422, /^No job is ticked/],
+      [{ action: 'retry', id: 'a b/c' }, 422, /^No job is ticked/],
+      [{ action: 'retry', id: 'default/\n' }, 422, /^No job is ticked/],
+      [{ action: 'explode', id: ref(id) }, 400, /^That cannot be done with these jobs/],
+      [{ action: 'kill', id: ref(id) }, 400, /^That cannot be done with these jobs/],
+      [{ action: 'delete', id: ref(id), confirmed: '1' }, 422, /^This form is out of date/],
+      [{ action: 'delete', all: '1', confirmed: '1', expected: '1', asOf: '1' }, 422, /^This form is out of date/],
+      [{ action: 'retry', all: '1', queue: 'a b' }, 400, /^That is no name of a queue/],
     ];
     for (const [fields, status, text] of cases) {
-      const answer = await operator.post(`${DEAD}/act`, fields);
+      const answer = await operator.post(`${DEAD}/action`, fields);
       assert.equal(answer.status, status, JSON.stringify(fields));
       assert.match(textOf(answer.body), text);
       assert.match(textOf(answer.body), /Nothing was changed\./);
@@ -223,7 +223,7 @@ describe('what can be done with jobs', () => {
   it('goes back to pages of jobs only', async () => {
     const [id = ''] = await bury(1);
     for (const back of ['https://evil.example/', '//evil.example/ops/jobs/', '/ops/jobs/../../evil', '/ops/sign-out']) {
-      const { headers } = await operator.post(`${DEAD}/act`, { act: 'retry', id: ref(id), back });
+      const { headers } = await operator.post(`${DEAD}/action`, { action: 'retry', id: ref(id), back });
       assert.match(headers.location ?? '', /^\/ops\/jobs\/dead\?flash=[\w-]{12}$/, back);
       await until('it is dead again', async () => (await deadIds()).length === 1);
     }
@@ -232,17 +232,17 @@ describe('what can be done with jobs', () => {
   it('is for operators, and for their own forms only', async () => {
     const [id = ''] = await bury(1);
     const token = tokenIn((await operator.get(DEAD)).body);
-    const fields = { token, act: 'retry', id: ref(id) };
+    const fields = { token, action: 'retry', id: ref(id) };
     const { token: _, ...bare } = fields;
     const others = tokenIn((await viewer.get(DEAD)).body);
     const another = await Visitor.signIn(stage.ops, OPERATOR);
     const refused = [
-      await operator.send(`${DEAD}/act`, bare),
-      await operator.send(`${DEAD}/act`, { ...fields, token: others }),
-      await operator.send(`${DEAD}/act`, fields, { Origin: 'https://evil.example' }),
-      await operator.send(`${DEAD}/act`, fields, { Origin: 'null' }),
-      await another.send(`${DEAD}/act`, fields),
-      await viewer.send(`${DEAD}/act`, { ...fields, token: others }),
+      await operator.send(`${DEAD}/action`, bare),
+      await operator.send(`${DEAD}/action`, { ...fields, token: others }),
+      await operator.send(`${DEAD}/action`, fields, { Origin: 'https://evil.example' }),
+      await operator.send(`${DEAD}/action`, fields, { Origin: 'null' }),
+      await another.send(`${DEAD}/action`, fields),
+      await viewer.send(`${DEAD}/action`, { ...fields, token: others }),
       await viewer.send('/ops/jobs/queues/default/pause', { token: others }),
       await viewer.send('/ops/jobs/cron/send-digests/trigger', { token: others }),
     ];
@@ -250,7 +250,7 @@ describe('what can be done with jobs', () => {
       refused.map((answer) => answer.status),
       refused.map(() => 403),
     );
-    assert.equal((await operator.get(`${DEAD}/act`)).status, 405);
+    assert.equal((await operator.get(`${DEAD}/action`)).status, 405);
     assert.deepEqual([await deadIds(), died(), audited()], [[id], 1, []]);
   });
 });

@@ -155,7 +155,7 @@ describe('pages of jobs in a browser', () => {
       job: `/ops/jobs/job/default/${id}`,
       hostile: `/ops/jobs/job/default/${hostile}`,
       confirm: '/ops/jobs/dead/confirm?all=1',
-      reschedule: '/ops/jobs/retry/confirm?all=1&act=reschedule',
+      reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
       find: '/ops/jobs/find?q=inv_1',
       gone: '/ops/jobs/job/default/nowhere',
       refused: '/ops/jobs/dead?page=0',

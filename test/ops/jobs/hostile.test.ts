@@ -56,7 +56,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       `/ops/jobs/queues/default?q=${query}&class=${query}`,
       `/ops/jobs/find?q=${query}`,
       `/ops/jobs/dead/confirm?all=1&q=${encodeURIComponent('onerror')}`,
-      `/ops/jobs/dead/confirm?act=delete&id=${encodeURIComponent(`default/${id}`)}`,
+      `/ops/jobs/dead/confirm?action=delete&id=${encodeURIComponent(`default/${id}`)}`,
     );
   });
   after(() => stage?.stop());
@@ -75,7 +75,9 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
 
   it('are spoken of in words, in both languages', async () => {
     const asked = ['retry', 'scheduled', 'dead'].flatMap((list) =>
-      ['retry', 'promote', 'reschedule', 'kill', 'delete'].map((act) => `/ops/jobs/${list}/confirm?all=1&act=${act}`),
+      ['retry', 'promote', 'reschedule', 'kill', 'delete'].map(
+        (act) => `/ops/jobs/${list}/confirm?all=1&action=${act}`,
+      ),
     );
     for (const path of [...paths, ...asked]) {
       for (const locale of ['en', 'ko']) {
@@ -138,7 +140,7 @@ describe('pages of jobs while a server is away', () => {
       assert.ok(body.includes(headers['x-request-id'] as string));
       assert.match(body, /data-count="retry">–</);
     }
-    const act = await operator.send('/ops/jobs/retry/act', { token, act: 'retry', id: 'default/x' });
+    const act = await operator.send('/ops/jobs/retry/action', { token, action: 'retry', id: 'default/x' });
     assert.equal(act.status, 503);
     const json = await operator.get('/ops/jobs/retry.json');
     assert.deepEqual([json.status, json.json().reason], [503, 'away']);

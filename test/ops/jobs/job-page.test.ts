@@ -150,7 +150,11 @@ describe("a job's page", () => {
   it('has its job retried, and tells of it even when it has ended by then', async () => {
     const id = await bury();
     billing.works = true;
-    const answer = await operator.post('/ops/jobs/dead/act', { act: 'retry', id: `default/${id}`, back: page(id) });
+    const answer = await operator.post('/ops/jobs/dead/action', {
+      action: 'retry',
+      id: `default/${id}`,
+      back: page(id),
+    });
     await until('it has ended well', () => billing.invoices.length === 1);
     await until('it is gone', async () => (await operator.get(page(id))).status === 404);
     const told = await operator.get(answer.headers.location ?? '');
@@ -159,7 +163,7 @@ describe("a job's page", () => {
 
   it('of a revived job goes on to show what it died of', async () => {
     const id = await bury();
-    await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${id}` });
+    await operator.act('/ops/jobs/dead/action', { action: 'retry', id: `default/${id}` });
     await until('it is dead again', () => stage.eventsNamed('job.dead').length === 2);
     assert.match(await operator.read(page(id)), /1\. Died .* 1\. Failed .* Enqueued/);
   });

@@ -107,10 +107,10 @@ describe('lists of jobs', () => {
     assert.deepEqual(await ids('failed=week&q=Old'), ['old', 'recent', 'today']);
     const { body } = await operator.get('/ops/jobs/retry?class=OldJob&failed=day');
     assert.match(textOf(body), /Class: OldJob Failed: Last day/);
-    const all = await operator.read('/ops/jobs/retry/confirm?all=1&class=OldJob&failed=day&act=delete');
+    const all = await operator.read('/ops/jobs/retry/confirm?all=1&class=OldJob&failed=day&action=delete');
     assert.match(all, /^Delete 2 retries\?/);
-    const fields = { all: '1', class: 'OldJob', act: 'delete', confirmed: '1', expected: '3' };
-    await operator.act('/ops/jobs/retry/act', fields);
+    const fields = { all: '1', class: 'OldJob', action: 'delete', confirmed: '1', expected: '3' };
+    await operator.act('/ops/jobs/retry/action', fields);
   });
 
   it('offer all of their jobs above the first row', async () => {

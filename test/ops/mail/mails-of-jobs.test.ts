@@ -114,7 +114,12 @@ describe('mails whose jobs have failed', () => {
     const text = await operator.read(`${LIST}/${row?.key}`);
     assert.match(text, /Its job is dead: an operator can retry it there\./);
     assert.match(text, /Answer 550 5\.1\.1 <nobody@example\.com> no such user/);
-    await operator.act('/ops/jobs/dead/act', { act: 'delete', id: `mailer/${dead}`, confirmed: '1', expected: '1' });
+    await operator.act('/ops/jobs/dead/action', {
+      action: 'delete',
+      id: `mailer/${dead}`,
+      confirmed: '1',
+      expected: '1',
+    });
     assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job is gone: nobody sends it again\./);
     assert.equal((await listed())[0]?.outcome, 'failed');
   });
@@ -122,7 +127,7 @@ describe('mails whose jobs have failed', () => {
   it('wait on a queue, or run, before they are sent', async () => {
     const id = await refusedForNow();
     await operator.act('/ops/jobs/queues/mailer/pause');
-    await operator.act('/ops/jobs/retry/act', { act: 'retry', id: `mailer/${id}` });
+    await operator.act('/ops/jobs/retry/action', { action: 'retry', id: `mailer/${id}` });
     const [row] = await listed();
     assert.equal(row?.outcome, 'retrying');
     assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job waits on its queue to send it again\./);

@@ -44,9 +44,9 @@ describe('what operators do', () => {
     });
     const [retried = ''] = await stage.redis.client.zRange('bq:mailer:delayed', 0, -1);
     await operator.act('/ops/jobs/queues/default/pause');
-    await operator.act('/ops/jobs/dead/act', { act: 'retry', id: `default/${dead[0]}` });
-    await operator.act('/ops/jobs/dead/act', { all: '1', act: 'delete', ...confirmed(2) });
-    await operator.act('/ops/jobs/retry/act', { id: `mailer/${retried}`, act: 'kill', ...confirmed(1) });
+    await operator.act('/ops/jobs/dead/action', { action: 'retry', id: `default/${dead[0]}` });
+    await operator.act('/ops/jobs/dead/action', { all: '1', action: 'delete', ...confirmed(2) });
+    await operator.act('/ops/jobs/retry/action', { id: `mailer/${retried}`, action: 'kill', ...confirmed(1) });
     await operator.act('/ops/jobs/queues/default/clear', confirmed(1));
     await operator.act('/ops/jobs/queues/default/resume');
     const by = '\\(requested by an operator \\(127\\.0\\.0\\.1\\)\\)';
@@ -102,11 +102,11 @@ describe('what operators do', () => {
     };
     await fails('/ops/jobs/queues/default/pause');
     assert.equal(
-      (await operator.send('/ops/jobs/dead/act', { token, act: 'retry', id: `default/${deadId}` })).status,
+      (await operator.send('/ops/jobs/dead/action', { token, action: 'retry', id: `default/${deadId}` })).status,
       303,
     );
     assert.deepEqual(await stage.deadIds(), []);
-    await fails('/ops/jobs/retry/act', { act: 'kill', all: '1', ...confirmed(3) });
+    await fails('/ops/jobs/retry/action', { action: 'kill', all: '1', ...confirmed(3) });
     await fails('/ops/jobs/cron/PruneSessionsJob/trigger');
     assert.equal((await operator.send('/ops/mail/inbox/20261127-1-a.eml/delete', { token })).status, 303);
     const failed = 'Redis did not answer \\(requested by an operator \\(127\\.0\\.0\\.1\\)\\)';
@@ -119,7 +119,7 @@ describe('what operators do', () => {
     ])
       await eventsWith(new RegExp(`Could not ${what}: ${failed}`));
     // A form that only leads to the question has asked for nothing.
-    await fails('/ops/jobs/retry/act', { act: 'delete', all: '1' });
+    await fails('/ops/jobs/retry/action', { action: 'delete', all: '1' });
     await fails('/ops/jobs/queues/mailer/resume');
     assert.doesNotMatch(await eventsWith(/Could not resume queue mailer/), /delete /);
     await until('the page tells of it in Korean', async () => {
