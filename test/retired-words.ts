@@ -5,6 +5,7 @@
 export const RETIRED: Readonly<Record<string, string>> = {
   // support, internals, core
   countOf: 'pluralize',
+  RedisRoadTuning: 'RedisEnqueuerOptions',
   shortTime: 'formatDuration',
   byText: 'compareText',
   OutOfBandCollector: 'OutOfBandGc',

@@ -20,7 +20,7 @@ export interface Sent {
   readonly refusal?: Error | undefined;
 }
 
-export interface RedisRoadTuning {
+export interface RedisEnqueuerOptions {
   /** Time that an enqueue waits for Redis before it turns to Postgres, ms. Default 1,000. */
   readonly limitMs?: number;
   /** Time after such a timeout during which Redis is not tried, so that not every request waits, ms. Default 2,000. */
@@ -29,7 +29,7 @@ export interface RedisRoadTuning {
   readonly onLate?: (ids: readonly string[]) => void;
 }
 
-interface Load {
+interface PendingSend {
   readonly jobs: readonly DispatchedJob[];
   readonly resolve: (sent: Sent) => void;
 }
@@ -38,7 +38,7 @@ interface Load {
 export class RedisEnqueuer {
   /** On the monotonic clock: a wall clock that is set back would block Redis for hours. */
   private avoidUntil = 0;
-  private loads: Load[] = [];
+  private pending: PendingSend[] = [];
 
   private readonly limitMs: number;
   private readonly avoidMs: number;
@@ -46,7 +46,7 @@ export class RedisEnqueuer {
 
   constructor(
     private readonly redis: RedisClient,
-    { limitMs = REDIS_LIMIT_MS, avoidMs = AVOID_MS, onLate = () => undefined }: RedisRoadTuning = {},
+    { limitMs = REDIS_LIMIT_MS, avoidMs = AVOID_MS, onLate = () => undefined }: RedisEnqueuerOptions = {},
   ) {
     this.onLate = onLate;
     this.limitMs = limitMs;
@@ -65,17 +65,17 @@ export class RedisEnqueuer {
     }));
     return new Promise((resolve) => {
       // All jobs that are enqueued in one turn arrive before the microtask runs.
-      if (this.loads.length === 0) queueMicrotask(() => void this.sendLoads());
-      this.loads.push({ jobs, resolve });
+      if (this.pending.length === 0) queueMicrotask(() => void this.sendPending());
+      this.pending.push({ jobs, resolve });
     });
   }
 
-  private async sendLoads(): Promise<void> {
-    const loads = this.loads;
-    this.loads = [];
-    const { sent, refusal } = await this.sendAll(loads.flatMap(({ jobs }) => jobs));
+  private async sendPending(): Promise<void> {
+    const pending = this.pending;
+    this.pending = [];
+    const { sent, refusal } = await this.sendAll(pending.flatMap(({ jobs }) => jobs));
     let before = 0;
-    for (const { jobs, resolve } of loads) {
+    for (const { jobs, resolve } of pending) {
       const ofThese = Math.max(0, Math.min(jobs.length, sent - before));
       before += jobs.length;
       resolve(ofThese === jobs.length ? { sent: ofThese } : { sent: ofThese, refusal });
