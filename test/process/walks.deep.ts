@@ -18,9 +18,9 @@ const MAX_FILES = { 'POST /users': 21, 'a job': 17, 'a retry': 28, SIGTERM: 39 }
  * are 88 files of 9,900 lines and 110 of 15,200.
  */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
-  primary: { files: 58, lines: 8_250 },
-  web: { files: 95, lines: 12_250 },
-  jobs: { files: 115, lines: 18_000 },
+  primary: { files: 57, lines: 7_750 },
+  web: { files: 93, lines: 11_300 },
+  jobs: { files: 115, lines: 17_750 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;
