@@ -1,5 +1,4 @@
 import type { Knex } from 'knex';
-import { refusesWrites } from '../job/outbox/table';
 import { type Migrations, pendingMigrations } from '../model/migrations';
 import { CachedProbe } from '../support/cached-probe';
 import { pluralize } from '../support/text';
@@ -34,7 +33,7 @@ export class FirstReadiness {
     const { knex, migrations } = options;
     const probe = { freshMs: FRESH_MS };
     this.pending = new CachedProbe(() => pendingMigrations(knex, migrations), probe);
-    this.readOnly = new CachedProbe(() => refusesWrites(knex), probe);
+    this.readOnly = new CachedProbe(async () => (await import('../job/outbox/table')).refusesWrites(knex), probe);
   }
 
   /** @returns why this process has never been ready yet; undefined once it has been. */

@@ -89,6 +89,13 @@ export class IllTree {
     await this.tree.request('POST', '/users', { json: { email, name: 'Ill' } });
   }
 
+  /** Runs a script that keeps Redis from answering anybody. */
+  async runForEver(script: string): Promise<{ readonly end: () => void }> {
+    const client = await connected(this.redis.url);
+    client.eval(script).catch(() => undefined);
+    return { end: () => client.destroy() };
+  }
+
   /** The name of its database. */
   get name(): string {
     return new URL(this.database.url).pathname.slice(1);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import path from 'node:path';
 import { catamountWith } from '../cluster/primary/operator';
 import { buildFixtureApp } from '../support/fixture-app';
 import { IllTree, type Injection, PASSWORD } from './ill-tree';
@@ -96,6 +97,25 @@ const OF_REDIS: readonly Injection[] = [
     ...REDIS_AWAY,
     log: /max number of clients|not reachable|stands still/,
   },
+  {
+    name: 'the user of Redis is off',
+    inject: byCommand(['ACL', 'SETUSER', 'default', 'off'], ['ACL', 'SETUSER', 'default', 'on'], true),
+    ...REDIS_AWAY,
+    log: /NOAUTH|WRONGPASS|not reachable|stands still/,
+  },
+  {
+    name: 'a script of somebody does not end',
+    inject: async (ill) => {
+      await command('CONFIG', 'SET', 'busy-reply-threshold', '100')(ill);
+      const { end } = await ill.runForEver('while true do end');
+      return async () => {
+        await command('SCRIPT', 'KILL')(ill);
+        end();
+      };
+    },
+    ...REDIS_AWAY,
+    log: /BUSY|not reachable|stands still/,
+  },
   { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable|stands still/ },
   { name: 'the way to Redis drops all bytes', inject: byWay('redis', 'swallow'), ...REDIS_AWAY, log: /stands still/ },
 ];
@@ -138,12 +158,47 @@ const OF_POSTGRES: readonly Injection[] = [
     ...stalled(/Postgres is read-only/),
     codes: ['postgresReadOnly'],
   },
+  {
+    name: 'the role of Postgres may not log in any more',
+    inject: bySql(
+      ({ role }) => `alter role ${role} nologin`,
+      ({ role }) => `alter role ${role} login`,
+      true,
+    ),
+    ...POSTGRES_AWAY,
+  },
+  {
+    name: 'the outbox belongs to somebody else',
+    inject: bySql(
+      () => 'alter table job_outbox owner to current_user',
+      ({ role }) => `alter table job_outbox owner to ${role}`,
+    ),
+    ...stalled(/dispatching jobs|enqueuing recurring jobs/),
+    log: /stands still.*permission denied/,
+  },
+  {
+    name: 'somebody has locked the outbox',
+    inject: (ill) => ill.lock('lock table job_outbox in access exclusive mode'),
+    ...stalled(/dispatching jobs|enqueuing recurring jobs/),
+  },
+  {
+    name: 'somebody has locked the rows of recurring jobs',
+    inject: (ill) => ill.lock('select 1 from job_cron for update'),
+    ...stalled(/locked the row of a recurring job/),
+  },
+  {
+    name: 'the way of LISTEN is down',
+    inject: byWay('direct', 'takeDown'),
+    ...stalled(/listening for new jobs stands still/),
+    log: /listening for new jobs stands still/,
+  },
   { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
   { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
 ];
 
-const catamount = (ill: IllTree, ...args: string[]) =>
-  catamountWith({ DATABASE_URL: ill.database.url, REDIS_URL: ill.redis.url }, ill.tree.cwd, ...args);
+const ROOT = path.resolve(__dirname, '../..');
+const urlsOf = ({ database, redis }: IllTree) => ({ DATABASE_URL: database.url, REDIS_URL: redis.url });
+const catamount = (ill: IllTree, ...args: string[]) => catamountWith(urlsOf(ill), ill.tree.cwd, ...args);
 
 const OF_JOBS: readonly Injection[] = [
   { name: 'the mail server is silent', inject: byWay('smtp', 'swallow', true), ...stalled(/no answer/) },
@@ -162,6 +217,18 @@ const OF_JOBS: readonly Injection[] = [
     },
     ...stalled(/does not answer/),
     codes: ['jobsUnresponsive'],
+  },
+  {
+    name: 'an operator has paused a queue in which jobs wait',
+    inject: async (ill) => {
+      const jobs = (...args: string[]) => catamountWith(urlsOf(ill), ROOT, 'jobs', ...args);
+      const { code, stderr } = await jobs('pause', 'mailer');
+      assert.equal(code, 0, stderr);
+      await ill.signUp();
+      return () => jobs('resume', 'mailer');
+    },
+    ...stalled(/an operator has paused the queue/),
+    codes: ['paused', 'stalled'],
   },
   {
     name: 'the job processor is quiet while jobs wait',
