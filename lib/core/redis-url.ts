@@ -1,7 +1,8 @@
 import { redisTlsMode } from './tls';
 
 /** Our parameter of a Redis URL: the prefix of every key and channel of this app, such as `{shop}`. */
-const KEY_PREFIX = 'keyPrefix';
+export const KEY_PREFIX = 'keyPrefix';
+const SENTINEL_PARAMETERS = ['master', 'sentinels', 'sentinelUsername', 'sentinelPassword'];
 
 /** @returns the TLS options for both Redis clients (tls.ts); empty for redis://. */
 export function redisTls(
@@ -11,11 +12,27 @@ export function redisTls(
   return mode === 'off' ? {} : { tls: true, rejectUnauthorized: mode === 'checked' };
 }
 
-/** @returns the URL without the parameters of ours, which Redis clients do not know. */
+/** @returns the URL without what is ours in it, which Redis clients do not know. */
 export function clientUrl(url: string): string {
-  const parsed = new URL(url);
-  for (const name of ['sslmode', KEY_PREFIX]) parsed.searchParams.delete(name);
+  const parsed = new URL(url.replace('+sentinel:', ':'));
+  for (const name of ['sslmode', KEY_PREFIX, ...SENTINEL_PARAMETERS]) parsed.searchParams.delete(name);
   return parsed.toString();
+}
+
+/** @returns true for a URL that may not lead to the server itself: of sentinels, or with a prefix, of a cluster. */
+export function isRouted(url: string): boolean {
+  return isSentinelUrl(url) || keyPrefixOf(url) !== '';
+}
+
+/** @returns true for the URL of sentinels, as typed, or as `readSentinelUrl` makes it. */
+export function isSentinelUrl(url: string): boolean {
+  return /^rediss?\+sentinel:/.test(url);
+}
+
+/** @returns the server for messages: its host and port, or those of the sentinels and the name of the master. */
+export function redisPlace(url: string): string {
+  const { host, searchParams } = new URL(url);
+  return isSentinelUrl(url) ? `${searchParams.get('sentinels')}/${searchParams.get('master')}` : host;
 }
 
 /**
@@ -26,12 +43,4 @@ export function clientUrl(url: string): string {
  */
 export function keyPrefixOf(url: string): string {
   return new URL(url).searchParams.get(KEY_PREFIX) ?? '';
-}
-
-/** @param prefix REDIS_PREFIX, or null. @returns the URL that tells both clients to use it. */
-export function withRedisPrefix(url: string, prefix: string | null): string {
-  if (prefix === null) return url;
-  const parsed = new URL(url);
-  parsed.searchParams.set(KEY_PREFIX, `{${prefix}}`);
-  return parsed.toString();
 }

@@ -2,7 +2,8 @@ import { createClient, isDemotion, watchRejections } from '../internals/redis-cl
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
-import { clientUrl, keyPrefixOf, redisTls } from './redis-url';
+import type { RedisRouter } from './redis-route';
+import { clientUrl, isRouted, keyPrefixOf, redisTls } from './redis-url';
 import { withTlsAdvice } from './tls';
 
 /** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
@@ -11,13 +12,14 @@ export type RedisClient = Omit<
   'bf' | 'cf' | 'cms' | 'ft' | 'json' | 'tDigest' | 'topK' | 'ts'
 >;
 
-function createRedis(url: string) {
+/** @param isFinal whether a lost connection stays lost. Default: it is made again. */
+function createRedis(url: string, isFinal = () => false) {
   return createClient({
     url: clientUrl(url),
     keyPrefix: keyPrefixOf(url),
     socket: {
       connectTimeout: 5000,
-      reconnectStrategy: (retries) => Math.min(50 * 2 ** retries, 2000),
+      reconnectStrategy: (retries) => !isFinal() && Math.min(50 * 2 ** retries, 2000),
       ...redisTls(url),
     },
     // Managed servers close connections that are idle for 300 s.
@@ -48,23 +50,38 @@ export class Redis implements Service {
   private readonly backoff = new Backoff({ base: 50, max: 2000 });
   private reconnection: NodeJS.Timeout | undefined;
   private stopped = false;
+  /** undefined: the URL leads to the server itself. */
+  private readonly router: RedisRouter | undefined;
 
   constructor(
     url: string,
     private readonly events: Events,
   ) {
-    this.client = createRedis(url);
+    this.client = this.observe(createRedis(url, () => this.router?.route !== undefined));
+    if (!isRouted(url)) return;
+    // Loaded on demand: one plain server, which most have, needs no route.
+    const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
+    const create = (server: string) => this.observe(createRedis(server, () => true));
+    this.router = new RedisRouter(url, this.client, create, (error) => this.reconnectLater(error));
+  }
+
+  private observe(client: ReturnType<typeof createRedis>): typeof client {
     // Without a listener an error on an idle connection would end the process.
-    this.client.on('error', (error: unknown) => this.lose(withTlsAdvice(toError(error), 'Redis')));
-    this.client.on('ready', () => void this.connected());
-    watchRejections(this.client, (error) => {
+    client.on('error', (error: unknown) => this.lose(toError(error)));
+    client.on('ready', () => void this.connected());
+    watchRejections(client, (error) => {
       if (isDemotion(error)) this.reconnectLater(toError(error));
     });
+    return client;
   }
 
   /** Does not wait for the connection, since a process must start, and take sign-ups, while Redis is away. */
   async start(): Promise<void> {
-    this.connecting ??= this.client.connect().catch(() => undefined);
+    this.connecting ??= this.connect();
+  }
+
+  private connect(): Promise<unknown> {
+    return (this.router ?? this.client).connect().catch(() => undefined);
   }
 
   /** Waits for the first attempt to connect, successful or not, for at most `ms`. */
@@ -87,13 +104,13 @@ export class Redis implements Service {
   }
 
   private lose(error: Error): void {
-    if (!this.lost) this.events.emit('redis.lost', { error });
+    if (!this.lost) this.events.emit('redis.lost', { error: withTlsAdvice(error, 'Redis') });
     this.lost = true;
     this.attempted.resolve();
   }
 
   private async connected(): Promise<void> {
-    if (this.demotion && !(await this.acceptsWrites())) return;
+    if (((await this.router?.isRoute()) || this.demotion) && !(await this.acceptsWrites())) return;
     this.demotion = undefined;
     this.backoff.reset();
     this.lost = false;
@@ -102,7 +119,7 @@ export class Redis implements Service {
   }
 
   private async acceptsWrites(): Promise<boolean> {
-    // A connection that is lost meanwhile is made again by the client, and asked again.
+    // A connection that is lost meanwhile is made again, and asked again.
     return this.client.del(PROBE_KEY).then(
       () => true,
       (error: unknown) => !isDemotion(error) && this.client.isReady,
@@ -112,11 +129,11 @@ export class Redis implements Service {
   private reconnectLater(rejection: Error): void {
     if (this.stopped || this.reconnection) return;
     this.demotion = rejection;
-    this.lose(rejection);
+    if (!this.router?.follows(rejection)) this.lose(rejection);
     this.reconnection = setTimeout(() => {
       this.reconnection = undefined;
       if (this.client.isOpen) this.client.destroy();
-      this.connecting = this.client.connect().catch(() => undefined);
+      this.connecting = this.connect();
     }, this.backoff.next());
   }
 }

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { parseDuration, parseRate, type Rate } from '../support/duration';
 import { type Config, DEFAULT_SCHEMA } from './config';
 import { EXIT, UserError } from './errors';
+import { isSentinelUrl, KEY_PREFIX } from './redis-url';
+import { isThisMachine, mustUpgrade, postgresTls, redisTlsMode, type TlsMode } from './tls';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -117,6 +119,19 @@ export function readWebLimits(
   };
 }
 
+/** A URL with one of these protocols, such as `smtp:`. */
+export const url = (...protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
+
+const sentinels = z
+  .string()
+  .refine(isSentinelUrl)
+  // Loaded on demand: few have sentinels.
+  .transform((text) => (require('./sentinel-url') as typeof import('./sentinel-url')).readSentinelUrl(text) ?? '')
+  .refine((text) => text !== '');
+const redisUrl = z.union([url('redis:', 'rediss:'), sentinels]);
+export const REDIS_URL = 'a redis:// or rediss:// URL, or redis+sentinel://host:26379,host2:26379/name-of-the-master';
+
 const rate = z.union([
   z.literal('off').transform(() => null),
   z
@@ -152,4 +167,63 @@ export function readSchema(read: SettingsReader): string {
   const name = z.string().regex(/^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$/);
   const allowed = 'a name of up to 63 lower-case letters, digits and _, such as shop, which does not begin with pg_';
   return read.get('DATABASE_SCHEMA', name, allowed, DEFAULT_SCHEMA);
+}
+
+/** @param prefix REDIS_PREFIX, or null. @returns the URL that tells both clients to use it. */
+export function withRedisPrefix(url: string, prefix: string | null): string {
+  if (prefix === null) return url;
+  const parsed = new URL(url);
+  parsed.searchParams.set(KEY_PREFIX, `{${prefix}}`);
+  return parsed.toString();
+}
+
+/** Turns off the check of certificates, since those of Heroku's servers are self-signed, unless the URL has a mode. */
+export function asOnHeroku(url: string, server: 'Postgres' | 'Redis'): string {
+  const parsed = new URL(url);
+  const mode = server === 'Redis' ? redisTlsMode(url) : postgresTls(url, true);
+  if (mode === 'off' || parsed.searchParams.has('sslmode')) return url;
+  parsed.searchParams.set('sslmode', 'require');
+  return parsed.toString();
+}
+
+/** @returns a note for the banner about a connection to Postgres or Redis; '' for one to this machine without TLS. */
+export function tlsWords(url: string, mode: TlsMode): string {
+  if (mode === 'off') return isThisMachine(new URL(url).hostname) ? '' : ' (no TLS)';
+  const unchecked = 'certificate not checked: ?sslmode=verify-full checks it';
+  return ` (TLS, ${mode === 'checked' ? 'certificate checked' : unchecked})`;
+}
+
+/** @returns the same note for SMTP, by nodemailer's options in its URL. */
+export function smtpTlsWords(url: string): string {
+  const { protocol, hostname, searchParams } = new URL(url);
+  const is = (option: string, value: string) => searchParams.get(option) === value;
+  if (is('ignoreTLS', 'true')) return isThisMachine(hostname) ? '' : ' (no TLS)';
+  const insists = mustUpgrade(url) || is('requireTLS', 'true');
+  const how = protocol === 'smtps:' ? 'TLS' : insists ? 'STARTTLS' : 'STARTTLS where the server offers it';
+  const unchecked = is('tls.rejectUnauthorized', 'false');
+  return ` (${how}, certificate ${unchecked ? 'not checked: tls.rejectUnauthorized=false stands in SMTP_URL' : 'checked'})`;
+}
+
+/**
+ * Reads the Redis URL. REDIS_PROVIDER *names* the variable that holds it, as with Sidekiq; without it the first of
+ * REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL that is set counts. @returns null when none is.
+ */
+export function readRedisUrl(read: SettingsReader): string | null {
+  const provider = read.raw('REDIS_PROVIDER');
+  if (provider === undefined) {
+    for (const variable of ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL']) {
+      if (read.has(variable)) return read.get(variable, redisUrl, REDIS_URL, null, 'secret');
+    }
+    return null;
+  }
+  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(provider)) {
+    read.complain(
+      'REDIS_PROVIDER',
+      provider.replace(/\/\/.*@/, '//…@'),
+      'the name of the variable that holds the URL, such as REDISTOGO_URL, not a URL itself',
+    );
+    return null;
+  }
+  if (!read.has(provider)) read.require(provider, `${REDIS_URL}, since REDIS_PROVIDER names it`);
+  return read.get(provider, redisUrl, REDIS_URL, null, 'secret');
 }

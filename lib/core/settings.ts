@@ -14,18 +14,21 @@ import {
   type TrustedProxies,
 } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
-import { withRedisPrefix } from './redis-url';
 import {
+  asOnHeroku,
   duration,
   type Environment,
+  REDIS_URL,
   readPool,
+  readRedisUrl,
   readSchema,
   readSignUps,
   readWebLimits,
   SettingsReader,
+  url,
   whole,
+  withRedisPrefix,
 } from './settings-reader';
-import { asOnHeroku } from './tls';
 
 export interface SettingsInput {
   readonly env: Environment;
@@ -40,8 +43,6 @@ export interface SettingsInput {
   readonly machine?: { readonly memoryLimitMb: number | null; readonly cores: number };
 }
 
-const url = (...protocols: string[]) =>
-  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
 const postgresUrl = url('postgres:', 'postgresql:');
 const oneOf = <const T extends string>(...values: T[]) => z.enum(values);
 const proxyList = z
@@ -121,7 +122,7 @@ export function readSettings(input: SettingsInput): Config {
   const given = {
     database: read.get('DATABASE_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
     direct: read.get('DATABASE_DIRECT_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
-    redis: readRedisUrl(read, url('redis:', 'rediss:')),
+    redis: readRedisUrl(read),
   };
   const asThere = (text: string | null) => text && (onHeroku ? asOnHeroku(text, 'Postgres') : text);
   const databaseUrl = asThere(given.database);
@@ -140,7 +141,7 @@ export function readSettings(input: SettingsInput): Config {
   if (production && redisUrl === null)
     read.require(
       'REDIS_URL',
-      'a redis:// or rediss:// URL (or name its variable in REDIS_PROVIDER); nothing embedded starts in production',
+      `${REDIS_URL} (or name its variable in REDIS_PROVIDER); nothing embedded starts in production`,
     );
 
   const smtpUrl = read.get('SMTP_URL', url('smtp:', 'smtps:'), 'an smtp:// or smtps:// URL', null, 'secret');
@@ -336,30 +337,4 @@ function treeOf(dyno: string | undefined, controlSocket: string): Config['tree']
     .digest('hex')
     .slice(0, 12);
   return { name, place };
-}
-
-const ALLOWED = 'a redis:// or rediss:// URL';
-
-/**
- * Reads the Redis URL. REDIS_PROVIDER *names* the variable that holds it, as with Sidekiq; without it the first of
- * REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL that is set counts. @returns null when none is.
- */
-export function readRedisUrl(read: SettingsReader, schema: z.ZodType<string>): string | null {
-  const provider = read.raw('REDIS_PROVIDER');
-  if (provider === undefined) {
-    for (const variable of ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL']) {
-      if (read.has(variable)) return read.get(variable, schema, ALLOWED, null, 'secret');
-    }
-    return null;
-  }
-  if (!/^[A-Za-z_][A-Za-z0-9_]*$/.test(provider)) {
-    read.complain(
-      'REDIS_PROVIDER',
-      provider.replace(/\/\/.*@/, '//…@'),
-      'the name of the variable that holds the URL, such as REDISTOGO_URL, not a URL itself',
-    );
-    return null;
-  }
-  if (!read.has(provider)) read.require(provider, `${ALLOWED}, since REDIS_PROVIDER names it`);
-  return read.get(provider, schema, ALLOWED, null, 'secret');
 }

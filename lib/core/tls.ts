@@ -69,7 +69,7 @@ export function postgresTls(url: string, production: boolean): TlsMode {
  */
 export function redisTlsMode(url: string): TlsMode {
   const { protocol, searchParams } = new URL(url);
-  if (protocol !== 'rediss:') return 'off';
+  if (!protocol.startsWith('rediss')) return 'off';
   return ['require', 'no-verify'].includes(searchParams.get('sslmode') ?? '') ? 'unchecked' : 'checked';
 }
 
@@ -79,35 +79,8 @@ export function mustUpgrade(url: string): boolean {
   return protocol === 'smtp:' && username !== '' && !isThisMachine(hostname) && !searchParams.has('requireTLS');
 }
 
-/** Turns off the check of certificates, since those of Heroku's servers are self-signed, unless the URL has a mode. */
-export function asOnHeroku(url: string, server: 'Postgres' | 'Redis'): string {
-  const parsed = new URL(url);
-  const mode = server === 'Redis' ? redisTlsMode(url) : postgresTls(url, true);
-  if (mode === 'off' || parsed.searchParams.has('sslmode')) return url;
-  parsed.searchParams.set('sslmode', 'require');
-  return parsed.toString();
-}
-
-/** @returns a note for the banner about a connection to Postgres or Redis; '' for one to this machine without TLS. */
-export function tlsWords(url: string, mode: TlsMode): string {
-  if (mode === 'off') return isThisMachine(new URL(url).hostname) ? '' : ' (no TLS)';
-  const unchecked = 'certificate not checked: ?sslmode=verify-full checks it';
-  return ` (TLS, ${mode === 'checked' ? 'certificate checked' : unchecked})`;
-}
-
-/** @returns the same note for SMTP, by nodemailer's options in its URL. */
-export function smtpTlsWords(url: string): string {
-  const { protocol, hostname, searchParams } = new URL(url);
-  const is = (option: string, value: string) => searchParams.get(option) === value;
-  if (is('ignoreTLS', 'true')) return isThisMachine(hostname) ? '' : ' (no TLS)';
-  const insists = mustUpgrade(url) || is('requireTLS', 'true');
-  const how = protocol === 'smtps:' ? 'TLS' : insists ? 'STARTTLS' : 'STARTTLS where the server offers it';
-  const unchecked = is('tls.rejectUnauthorized', 'false');
-  return ` (${how}, certificate ${unchecked ? 'not checked: tls.rejectUnauthorized=false stands in SMTP_URL' : 'checked'})`;
-}
-
 /** @returns true for this machine's host names and addresses, and for socket files. */
-function isThisMachine(hostname: string): boolean {
+export function isThisMachine(hostname: string): boolean {
   return (
     hostname === '' ||
     hostname === 'localhost' ||

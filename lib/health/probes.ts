@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
 import type { RedisClient } from '../core/redis';
+import { readInfo } from '../core/redis-info';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue, refusesWrites } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';
@@ -86,12 +87,8 @@ export async function readRedis(client: RedisClient): Promise<RedisFacts> {
   const begun = performance.now();
   await client.ping();
   const pingMs = performance.now() - begun;
-  const fields = new Map<string, string>();
   const texts = await Promise.all(['server', 'memory', 'clients'].map((section) => client.info(section)));
-  for (const line of texts.join('\n').split(/\r?\n/)) {
-    const colon = line.indexOf(':');
-    if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 1));
-  }
+  const fields = readInfo(texts.join('\n'));
   const number = (name: string) => Number(fields.get(name) ?? 0);
   return {
     version: fields.get('redis_version') ?? '',

@@ -1,5 +1,6 @@
 import type { EventEmitter } from 'node:events';
 import { createRequire } from 'node:module';
+import type { Locate } from './located-client';
 import { isNoScript } from './redis-client';
 
 /**
@@ -90,9 +91,12 @@ export async function loadBeeScripts(): Promise<void> {
 
 const beesOwn = createRequire(require.resolve('bee-queue'));
 
-export function createBeeClient(options: BeeClientOptions): BeeClient {
+/** @param locate returns the server to connect to, asked before each connection; undefined: that of the URL. */
+export function createBeeClient(options: BeeClientOptions, locate?: Locate): BeeClient {
   const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient & OfflineQueue };
-  const client = createClient(options);
+  // Loaded on demand: one plain server, which most have, is not looked for.
+  const { locatedClient } = locate ? (require('./located-client') as typeof import('./located-client')) : {};
+  const client = locate && locatedClient ? locatedClient(beesOwn, options, locate) : createClient(options);
   // A node_redis with other internals keeps its own implementation.
   if (typeof client.send_offline_queue !== 'function' || typeof client.internal_send_command !== 'function')
     return client;
@@ -107,7 +111,7 @@ export function createBeeClient(options: BeeClientOptions): BeeClient {
 }
 
 /** Commands that wait for the connection. */
-interface OfflineQueue {
+export interface OfflineQueue {
   readonly offline_queue: { readonly length: number; shift(): unknown };
   send_offline_queue: () => void;
   internal_send_command(command: unknown): void;

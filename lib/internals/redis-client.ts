@@ -13,15 +13,15 @@ function load(): Pick<typeof Redis, 'createClient'> {
   return ofThePackage('@redis/client') as typeof Redis;
 }
 
-interface Sender {
+/** Through which all commands of a client go but those of MULTI. */
+export interface Sender {
   sendCommand(args: readonly string[], options?: object): Promise<unknown>;
   readonly _self?: Sender;
 }
 
 /**
  * Calls `onRejected` with each error that a command of this client is answered with, before its caller sees it.
- * Private: the object behind the client, through which all commands go but those of MULTI. A client without it
- * shows the errors of raw commands alone.
+ * Private: the object behind the client. A client without it shows the errors of raw commands alone.
  */
 export function watchRejections(client: object, onRejected: (error: unknown) => void): void {
   const sender = senderOf(client as Sender);
@@ -33,7 +33,7 @@ export function watchRejections(client: object, onRejected: (error: unknown) => 
   };
 }
 
-function senderOf(client: Sender): Sender {
+export function senderOf(client: Sender): Sender {
   return typeof client._self?.sendCommand === 'function' ? client._self : client;
 }
 

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
+import { readInfo } from '../core/redis-info';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
 import { pendingMigrations } from '../model/migrations';
@@ -81,13 +82,14 @@ async function findingsOfServers(
     const remedy = 'lower DATABASE_POOL, WEB_CONCURRENCY or JOB_CONCURRENCY, or allow more';
     found.push(`Postgres allows ${allowed} connections, and a deploy may open ${planned}: ${remedy}.`);
   }
-  const info = `${await redis.client.info('persistence')}\n${await redis.client.info('memory')}`;
+  const { client } = redis;
+  const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Told without a limit of memory, too: a plan that is changed later may bring one.
-  const policy = /^maxmemory_policy:(\S+)/m.exec(info)?.[1];
+  const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     found.push(`Redis forgets keys when it is full (maxmemory-policy ${policy}): set it to noeviction.`);
   }
-  if (config.environment === 'production' && /^aof_enabled:0/m.test(info)) {
+  if (config.environment === 'production' && info.get('aof_enabled') === '0') {
     found.push('Redis keeps no append-only file, so jobs outside the outbox are lost with it: set appendonly yes.');
   }
   return found;

@@ -19,9 +19,10 @@ import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
-import { withRedisPrefix } from '../core/redis-url';
+import { redisPlace } from '../core/redis-url';
+import { smtpTlsWords, tlsWords, withRedisPrefix } from '../core/settings-reader';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
-import { postgresTls, redisTlsMode, smtpTlsWords, type TlsMode, tlsWords } from '../core/tls';
+import { postgresTls, redisTlsMode, type TlsMode } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
@@ -362,7 +363,7 @@ function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
 }
 
 function from(url: string | null, mode: TlsMode | null | ''): string {
-  return url && mode ? `at ${new URL(url).host}${tlsWords(url, mode)}` : 'embedded';
+  return url && mode ? `at ${redisPlace(url)}${tlsWords(url, mode)}` : 'embedded';
 }
 
 /**

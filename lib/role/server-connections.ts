@@ -3,7 +3,8 @@ import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { Events } from '../core/events';
 import type { Redis } from '../core/redis';
-import { withRedisPrefix } from '../core/redis-url';
+import { redisPlace } from '../core/redis-url';
+import { withRedisPrefix } from '../core/settings-reader';
 import { withTlsAdvice } from '../core/tls';
 import { Database } from '../model/database';
 import { Deadline, toError, valueWithin } from '../support/async';
@@ -35,8 +36,10 @@ export async function reachRedis(redis: Redis, url: string, events: Events, purp
 }
 
 function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, { message, name }: Error): UserError {
-  const { host } = new URL(url);
-  return new UserError(`${purpose}, ${server} at ${host} does not let us in: ${message || name}`, EXIT.unavailable);
+  return new UserError(
+    `${purpose}, ${server} at ${redisPlace(url)} does not let us in: ${message || name}`,
+    EXIT.unavailable,
+  );
 }
 
 /**

@@ -1,5 +1,6 @@
 import { type EventMap, type EventName, Events } from '../core/events';
 import { Redis } from '../core/redis';
+import { redisPlace } from '../core/redis-url';
 import { EnqueueError } from '../job/definition/errors';
 import type { EnqueuedJob, EnqueueRequest, JobClass } from '../job/definition/job-class';
 import { JobEnqueuer } from '../job/enqueue/enqueuer';
@@ -156,7 +157,7 @@ export class RealConnections {
     const refusal = await Promise.race([ready, lost]);
     if (!refusal) return connections;
     await connections.close();
-    throw new Error(`useRealJobs: Redis does not answer at ${new URL(redisUrl).host}: ${refusal.message}`, {
+    throw new Error(`useRealJobs: Redis does not answer at ${redisPlace(redisUrl)}: ${refusal.message}`, {
       cause: refusal,
     });
   }

@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { connectionsOfTree, serverUrls } from '../../lib/core/config';
+import { serverUrl } from '../../lib/core/redis-route';
+import { redisPlace } from '../../lib/core/redis-url';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
+import { redisTlsMode } from '../../lib/core/tls';
 
 const machine = { memoryLimitMb: null, cores: 4 };
 const read = (env: Record<string, string | undefined> = {}, only?: string) =>
@@ -251,6 +254,31 @@ describe('settings', () => {
       assert.equal(read({ ...urls, REDIS_TLS_URL: undefined }).redisUrl, 'redis://plain:2');
       assert.equal(read({ REDISTOGO_URL: 'redis://togo:3' }).redisUrl, 'redis://togo:3');
     });
+
+    it('may name sentinels and their master', () => {
+      const sentinels = (text: string) => read({ REDIS_URL: text, REDIS_PREFIX: 'app' }).redisUrl ?? '';
+      const url = sentinels('redis+sentinel://user:pa%40ss@one.example,[::1]:5000/my-shop.1/3?sentinelPassword=x');
+      const servers = serverUrl(url, { host: 'fe80::1', port: 6380 });
+      assert.equal(servers, 'redis://user:pa%40ss@[fe80::1]:6380/3?keyPrefix=%7Bapp%7D');
+      assert.equal(redisPlace(url), 'one.example:26379,[::1]:5000/my-shop.1');
+      assert.equal(redisTlsMode(sentinels('rediss+sentinel://one.example/shop')), 'checked');
+      assert.equal(redisTlsMode(sentinels('rediss+sentinel://one.example/shop?sslmode=require')), 'unchecked');
+    });
+
+    for (const wrong of [
+      'one.example',
+      '/shop',
+      'one.example,/shop',
+      'one.example:x/shop',
+      'one.example/shop?user=x',
+    ]) {
+      it(`is not redis+sentinel://${wrong}`, () => {
+        assert.match(
+          complaints({ REDIS_URL: `redis+sentinel://${wrong}` }),
+          /redis\+sentinel:\/\/host:26379,host2:26379/,
+        );
+      });
+    }
 
     it('is not REDIS_PROVIDER itself', () => {
       assert.match(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /the name of the variable/);

@@ -267,7 +267,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a replica that takes connections is not ready',
     file: 'lib/core/redis.ts',
-    find: `if (this.demotion && !(await this.acceptsWrites())) return;`,
+    find: `if (((await this.router?.isRoute()) || this.demotion) && !(await this.acceptsWrites())) return;`,
     replace: ``,
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
@@ -284,6 +284,29 @@ const mutations: readonly Mutation[] = [
     find: `if (connection !== this.command) connection.drop();`,
     replace: ``,
     killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'of two answers of sentinels the newer one counts',
+    file: 'lib/core/redis-route.ts',
+    find: `epoch === Math.max(`,
+    replace: `epoch === Math.min(`,
+    killedBy: ['test/core/redis-route.test.ts'],
+  },
+  {
+    promise: 'a sentinel that does not answer is passed over',
+    file: 'lib/core/redis-route.ts',
+    find: `        ANSWER_MS,
+        late,`,
+    replace: `        1000 * ANSWER_MS,
+        late,`,
+    killedBy: ['test/core/redis-route.test.ts'],
+  },
+  {
+    promise: 'a master that owes an answer for ten seconds is left',
+    file: 'lib/core/redis-route.ts',
+    find: `watchReplies(client, (reply) => silence.expect(reply));`,
+    replace: ``,
+    killedBy: ['test/process/redis-sentinel.deep.ts'],
   },
   {
     promise: 'a channel is one app’s own',

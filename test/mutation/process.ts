@@ -277,7 +277,7 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },
   {
-    promise: 'a Redis that would delete jobs, or is a cluster without a prefix, refuses the start',
+    promise: 'a Redis that is too old, would delete jobs, or is a cluster without a prefix, refuses the start',
     file: 'lib/role/redis-check.ts',
     find: `if (fault !== undefined && first) throw new UserError(`,
     replace: `if (fault === '') throw new UserError(`,

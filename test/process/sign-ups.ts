@@ -110,6 +110,22 @@ export function openSignUp(tree: Tree): Promise<OpenSignUp> {
   });
 }
 
+/** People sign up before, during and after; each is answered 201 and has one mail, and the tree ends well. */
+export async function signUpsThrough(
+  around: Surroundings,
+  tree: Tree,
+  happens: (stream: SignUpStream) => Promise<void>,
+): Promise<void> {
+  const stream = new SignUpStream(tree, 2);
+  await stream.more(10);
+  await happens(stream);
+  await stream.more(10);
+  await stream.stop();
+  assert.deepEqual(stream.failures, []);
+  await assertOneMailEach(around);
+  assert.equal((await tree.stop()).code, 0);
+}
+
 /** Waits until every job has ended, then finds one mail for each user of the database: no more, no fewer. */
 export async function assertOneMailEach(around: Surroundings): Promise<void> {
   const { database, sink } = around;

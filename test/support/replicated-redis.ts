@@ -5,7 +5,7 @@ import { SeverableProxy } from './severable-proxy';
 import { until } from './until';
 
 /** By default a master waits 5 s for more replicas before it sends its data. */
-const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
+export const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
 
 /** A master and its replica, and one address that leads to whichever was promoted last. */
 export class ReplicatedRedis {
@@ -55,7 +55,8 @@ export async function tell(server: { readonly url: string }, command: readonly s
   }
 }
 
-async function replicate(replica: TestRedis, master: TestRedis): Promise<void> {
+/** Makes one a replica of the other, and waits until it has its data. */
+export async function replicate(replica: TestRedis, master: TestRedis): Promise<void> {
   await tell(replica, ['REPLICAOF', '127.0.0.1', String(master.port)]);
   const linked = await until('the replica has its master’s data', async () =>
     String(await tell(replica, ['INFO', 'replication'])).includes('master_link_status:up'),

@@ -1,5 +1,5 @@
 import { PROBE_KEY } from '../../core/redis';
-import { clientUrl, keyPrefixOf, redisTls } from '../../core/redis-url';
+import { clientUrl, isRouted, keyPrefixOf, redisTls } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
 import { isDemotion } from '../../internals/redis-client';
@@ -216,7 +216,10 @@ export class BeeConnection {
   constructor(private readonly options: BeeConnectionOptions) {
     const { url, onError } = options;
     const tls = redisTls(url);
-    const client: BeeClient = createBeeClient({
+    // Loaded on demand: one plain server, which most have, needs no route.
+    const routing = () => require('../../core/redis-route') as typeof import('../../core/redis-route');
+    const locate = isRouted(url) ? routing().locatorOf(url) : undefined;
+    const settings = {
       url: clientUrl(url),
       prefix: keyPrefixOf(url),
       ...('tls' in tls && { tls: { rejectUnauthorized: tls.rejectUnauthorized } }),
@@ -227,7 +230,8 @@ export class BeeConnection {
         this.retryMs = Math.min(this.retryMs * 2, LONGEST_RETRY_MS);
         return this.retryMs;
       },
-    });
+    };
+    const client: BeeClient = createBeeClient(settings, locate);
     this.client = client;
     // Each queue adds listeners, so Node's warning of a leak would be false.
     client.setMaxListeners(0);
@@ -286,6 +290,8 @@ export class BeeConnection {
     const expecting = client.ready ? this.pending > 0 : client.connected;
     if (!expecting || performance.now() - this.progressAt < this.options.patienceMs) return;
     this.progressAt = performance.now();
+    // There may be a new master by now, to which the other connections must go, too.
+    this.demoted = true;
     client.stream.destroy();
   }
 

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
+import { readInfo } from '../../core/redis-info';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix } from '../queue/keys';
@@ -265,7 +266,7 @@ return 1`);
 /** It stays the same as long as the connection does. */
 async function readRunId(client: RedisClient): Promise<string> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
-  return /run_id:(\w+)/.exec(info)?.[1] ?? 'unknown';
+  return readInfo(info).get('run_id') ?? 'unknown';
 }
 
 /** @param caller unique among all reconcilers: unless another holds it, the lease is theirs from now on. */

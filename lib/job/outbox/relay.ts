@@ -4,6 +4,7 @@ import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { NoConnectionError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
+import { readInfo } from '../../core/redis-info';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
@@ -276,7 +277,8 @@ export class QueueCapacity {
 }
 
 function isLowOnMemory(info: string): boolean {
-  const used = Number(/^used_memory:(\d+)/m.exec(info)?.[1] ?? 0);
-  const most = Number(/^maxmemory:(\d+)/m.exec(info)?.[1] ?? 0);
+  const fields = readInfo(info);
+  const used = Number(fields.get('used_memory') ?? 0);
+  const most = Number(fields.get('maxmemory') ?? 0);
   return most > 0 && used > most * MEMORY_SHARE;
 }

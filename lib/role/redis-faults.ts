@@ -1,0 +1,44 @@
+import { keyPrefixOf } from '../core/redis-url';
+
+/** The least version: older ones have no BLMOVE, by which a job wakes one processor. Valkey says 7.2. */
+const LEAST = 6.2;
+
+/** The fields of INFO. */
+export type Info = ReadonlyMap<string, string>;
+
+/** @returns the end of a sentence about a Redis with which jobs are lost, or stand still; undefined for any other. */
+export function faultOf(info: Info, url: string): string | undefined {
+  return versionFault(info) ?? clusterFault(info, url) ?? evictionFault(info);
+}
+
+/** @returns the same about a Redis that loses less. */
+export function doubtOf(info: Info): string | undefined {
+  const policy = evictionPolicy(info);
+  if (policy === undefined) return undefined;
+  return `deletes sessions and counts of rate limits when its memory is full: set its maxmemory-policy, which is ${policy}, to noeviction.`;
+}
+
+function versionFault(info: Info): string | undefined {
+  const version = info.get('redis_version') ?? '';
+  // Minor versions of Redis have one digit.
+  return Number.parseFloat(version) < LEAST
+    ? `is version ${version}, which cannot keep the queues: use ${LEAST} or newer.`
+    : undefined;
+}
+
+function clusterFault(info: Info, url: string): string | undefined {
+  if (info.get('cluster_enabled') !== '1' || keyPrefixOf(url) !== '') return undefined;
+  return 'is in cluster mode, which needs all keys of an app in one slot: set REDIS_PREFIX to the name of the app.';
+}
+
+function evictionFault(info: Info): string | undefined {
+  const policy = evictionPolicy(info);
+  if (!policy?.startsWith('allkeys-')) return undefined;
+  return `would delete jobs when its memory is full: set its maxmemory-policy, which is ${policy}, to noeviction.`;
+}
+
+/** @returns the policy by which keys are deleted; undefined when none ever is. */
+function evictionPolicy(info: Info): string | undefined {
+  const policy = info.get('maxmemory_policy');
+  return Number(info.get('maxmemory') ?? 0) === 0 || policy === 'noeviction' ? undefined : policy;
+}

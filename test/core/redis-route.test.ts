@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import { UserError } from '../../lib/core/errors';
+import { SentinelRoute } from '../../lib/core/redis-route';
+import { readSentinelUrl } from '../../lib/core/sentinel-url';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { type Sentinel, startSentinel } from '../support/sentinels';
+
+describe('the route to a master', () => {
+  let servers: TestRedis[];
+  let older: Sentinel;
+  let newer: Sentinel;
+  before(async () => {
+    servers = [await startTestRedis(), await startTestRedis()];
+    [older, newer] = [await sentinelOf(0, 3), await sentinelOf(1, 4)];
+  });
+  after(() => Promise.all([older, newer, ...servers].map((process) => process.remove())));
+
+  const sentinelOf = (index: number, epoch: number) => startSentinel(servers[index]?.port ?? 0, 'guarded', epoch);
+  const routeOf = (sentinels: readonly Sentinel[], master = 'shop') => {
+    const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`);
+    return new SentinelRoute(
+      readSentinelUrl(`redis+sentinel://${hosts}/${master}?sentinelPassword=guarded`) ?? assert.fail(),
+    );
+  };
+
+  it('is that of the sentinel who knows the newest failover', async () => {
+    const newest = { host: '127.0.0.1', port: servers[1]?.port };
+    assert.deepEqual(await routeOf([older, newer]).locate(), newest);
+    assert.deepEqual(await routeOf([newer, older]).locate(), newest);
+  });
+
+  it('passes over a sentinel that does not answer', async () => {
+    newer.pause();
+    try {
+      const { port } = await routeOf([newer, older]).locate();
+      assert.equal(port, servers[0]?.port);
+      await assert.rejects(
+        routeOf([newer]).locate(),
+        /^Error: no sentinel answers \(127.0.0.1:\d+: no answer within 1000 ms/,
+      );
+    } finally {
+      newer.resume();
+    }
+  });
+
+  it('is unknown, which a start refuses, only when a sentinel says so', async () => {
+    await assert.rejects(routeOf([older, newer], 'shops').locate(), (error: unknown) => {
+      assert.ok(error instanceof UserError);
+      assert.equal(error.exitCode, 78);
+      return /watch no master called shops/.test(error.message);
+    });
+  });
+});

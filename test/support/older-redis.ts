@@ -1,0 +1,40 @@
+import net, { type AddressInfo } from 'node:net';
+import type { TestRedis } from './redis';
+
+/** A real server behind a proxy that changes one thing in its answers: the version that INFO tells. */
+export class OlderRedis {
+  private readonly sockets = new Set<net.Socket>();
+  private readonly server: net.Server;
+
+  /** @param version as long as the first two numbers of the real one: `6.0` for 8.2. */
+  constructor(real: TestRedis, version: string) {
+    this.server = net.createServer((inward) => {
+      const outward = net.connect(real.port, '127.0.0.1');
+      for (const [socket, other] of [
+        [inward, outward],
+        [outward, inward],
+      ] as const) {
+        this.sockets.add(socket);
+        socket.on('error', () => other.destroy());
+        socket.once('close', () => other.destroy());
+      }
+      inward.pipe(outward);
+      // Not UTF-8, in which a part of a character would be changed.
+      outward.on('data', (bytes) =>
+        inward.write(bytes.toString('latin1').replace(/redis_version:\d\.\d/, `redis_version:${version}`), 'latin1'),
+      );
+    });
+  }
+
+  /** @returns its URL. */
+  async open(): Promise<string> {
+    await new Promise<void>((resolve) => this.server.listen(0, '127.0.0.1', resolve));
+    return `redis://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.server.close(resolve));
+    for (const socket of this.sockets) socket.destroy();
+    await closed;
+  }
+}
