@@ -289,7 +289,10 @@ export class RedisRouter {
     if (route) return true;
     const info = readInfo(await client.info('cluster').catch(() => ''));
     if (info.get('cluster_enabled') !== '1') return false;
-    routes.set(url, new ClusterRoute(url));
+    const cluster = new ClusterRoute(url);
+    routes.set(url, cluster);
+    // The other nodes are known from now on, in case that this one goes away.
+    await cluster.locate().catch(() => undefined);
     return true;
   }
 

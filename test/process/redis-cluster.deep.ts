@@ -48,16 +48,4 @@ describe('a cluster of three', () => {
       await stream.more(10);
     });
   });
-
-  it('is followed when a replica takes the place of its master, which the URL leads to', async () => {
-    const replica = await cluster.addReplica();
-    const owner = await cluster.owner();
-    const tree = await startAt(owner);
-    await signUpsThrough(around, tree, async (stream) => {
-      await owner.kill();
-      await stream.more(10);
-      await isUsed(replica);
-      await isReady(tree);
-    });
-  });
 });
