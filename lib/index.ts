@@ -1,5 +1,5 @@
 import type * as jobErrors from './job/definition/errors';
-import type { JobArguments } from './job/definition/job-class';
+import type { ArgumentsOf } from './job/definition/job-class';
 import type * as enqueue from './job/enqueue/enqueue';
 import type * as job from './job/job';
 import type * as mailErrors from './mailer/definition/errors';
@@ -49,7 +49,7 @@ export type PermanentDeliveryError = mailErrors.PermanentDeliveryError;
 export declare const TemplateError: typeof mailErrors.TemplateError;
 export type TemplateError = mailErrors.TemplateError;
 export declare const Job: typeof job.Job;
-export type Job<A extends JobArguments = []> = job.Job<A>;
+export type Job<A extends ArgumentsOf<A> = []> = job.Job<A>;
 export declare const performAllLater: typeof job.performAllLater;
 export declare const Mailer: typeof mailer.Mailer;
 export type Mailer<P extends object = mailer.NoParams> = mailer.Mailer<P>;

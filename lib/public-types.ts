@@ -36,6 +36,7 @@ export type { ImportFile } from './core/load-classes';
 export type {
   AcceptedJob,
   Args,
+  ArgumentsOf,
   CancelledJob,
   CarriedContext,
   CronOptions,
@@ -51,6 +52,7 @@ export type {
   PreparedJob,
   RunAt,
   SerializableTypes,
+  Taken,
   UniqueClaim,
   UniqueOptions,
 } from './job/definition/job-class';

@@ -3,9 +3,9 @@ import type { Duration } from '../support/duration';
 import type {
   AcceptedJob,
   Args,
+  ArgumentsOf,
   CronOptions,
   EnqueuedJob,
-  JobArguments,
   JobClass,
   JobContext,
   JobOptions,
@@ -56,7 +56,7 @@ export interface ConfiguredJob<J extends Performable> {
  * A background job, one subclass per file: `class WelcomeEmailJob extends Job<[userId: string]>`. A job may run more
  * than once, since a process may die between its work and its outcome: make `perform` idempotent, by `this.context.id`.
  */
-export abstract class Job<A extends JobArguments = []> {
+export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** The queue of its jobs. JOB_QUEUES must name it, or no processor serves it. */
   static queue = 'default';
   /** The name that jobs carry. Default: the class's own. Set it before renaming a class while jobs are enqueued. */

@@ -1,6 +1,6 @@
 import { NotConnectedError } from '../core/errors';
 import { currentContext, runInContext } from '../core/execution-context';
-import type { EnqueuedJob, JobArgument, JobArguments, JobOptions } from '../job/definition/job-class';
+import type { ArgumentsOf, EnqueuedJob, JobArgument, JobOptions, Taken } from '../job/definition/job-class';
 import { jobEquipment } from '../job/enqueue/enqueue';
 import { Job } from '../job/job';
 import { serializeArguments } from '../job/record/arguments';
@@ -33,7 +33,7 @@ export interface SkippedMail {
 }
 
 /** The params that a job can serialize. */
-export type TravellingParams<P> = { readonly [K in keyof P]: JobArgument | undefined };
+export type TravellingParams<P> = { readonly [K in keyof P]: Taken<P[K]> };
 
 /** A mail that is not built yet: its action runs when it is delivered, once per delivery. */
 export class MailMessage<A extends readonly unknown[] = readonly unknown[], P extends object = object> {
@@ -89,7 +89,7 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
    * @throws TypeError for arguments or params that cannot be serialized; NotConnectedError before `boot`.
    */
   deliverLater(
-    this: A extends JobArguments ? (P extends TravellingParams<P> ? MailMessage<A, P> : never) : never,
+    this: A extends ArgumentsOf<A> ? (P extends TravellingParams<P> ? MailMessage<A, P> : never) : never,
     options?: JobOptions,
   ): Promise<EnqueuedJob>;
   deliverLater(options: JobOptions = {}): Promise<EnqueuedJob> {
@@ -144,14 +144,12 @@ export interface SerializedMessage {
   readonly locale?: string;
 }
 
-type TravellingOrder = { readonly [K in keyof SerializedMessage]: SerializedMessage[K] };
-
 /** The job that `deliverLater` enqueues. Every processor registers it, beside the app's own jobs. */
-export class DeliverMailJob extends Job<[order: TravellingOrder]> {
+export class DeliverMailJob extends Job<[order: SerializedMessage]> {
   static override readonly jobName = 'catamount.deliver-mail';
   static override readonly queue = 'mailer';
 
-  async perform(order: TravellingOrder): Promise<void> {
+  async perform(order: SerializedMessage): Promise<void> {
     const caller = `${order.mailer}.${order.action}`;
     await connectedDelivery(caller).deliver(messageOf(order));
   }

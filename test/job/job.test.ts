@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { NotConnectedError } from '../../lib/core/errors';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
-import type { EnqueueRequest, UniqueOptions } from '../../lib/job/definition/job-class';
+import type { EnqueueRequest, JobArguments, UniqueOptions } from '../../lib/job/definition/job-class';
 import { Job } from '../../lib/job/job';
 import { Model } from '../../lib/model/model';
 
@@ -153,14 +153,50 @@ describe('Job', () => {
     class RichJob extends Job<[at: Date, count: bigint, user: User, all: readonly Plain[], note?: string | null]> {
       perform(_at: Date, _count: bigint, _user: User, _all: readonly Plain[], _note?: string | null) {}
     }
+    interface Line {
+      readonly text: string;
+      readonly at?: Date;
+      readonly parts: readonly Line[];
+    }
+    class LinesJob extends Job<
+      [first: Line, all: readonly Line[], byName: { readonly [name: string]: Line }, last?: Line]
+    > {
+      perform(_first: Line, _all: readonly Line[], _byName: { readonly [name: string]: Line }) {}
+    }
     const neverRun = async () => {
       const user = new User();
       await RichJob.performLater(new Date(), 1n, user, [{ at: new Date(), ids: [1n], user }], null);
+      const line: Line = { text: 'one', parts: [] };
+      await LinesJob.performLater(line, [line], { first: line });
+      // @ts-expect-error a line has parts
+      await LinesJob.performLater({ text: 'one' }, [], {});
       // @ts-expect-error text is no Date
       await RichJob.performLater('2026-01-01', 1n, user, []);
       // @ts-expect-error a model of another class
       await RichJob.performLater(new Date(), 1n, new Model(), []);
     };
+    abstract class AnyJob<A extends JobArguments> extends Job<A> {}
+    class SomeJob extends AnyJob<[line: string]> {
+      perform(_line: string) {}
+    }
+    interface Call {
+      readonly call: () => void;
+    }
+    // @ts-expect-error an interface with a function
+    class CallsJob extends Job<[calls: readonly Call[]]> {
+      perform(_calls: readonly Call[]) {}
+    }
+    interface Bag {
+      readonly all: Map<string, string>;
+    }
+    // @ts-expect-error an interface with a Map
+    class BagJob extends Job<[bag: Bag]> {
+      perform(_bag: Bag) {}
+    }
+    // @ts-expect-error nobody knows what it is
+    class UnknownJob extends Job<[what: unknown]> {
+      perform(_what: unknown) {}
+    }
     // @ts-expect-error a class of one's own, without a serializer that says so
     class MoneyJob extends Job<[money: Money]> {
       perform(_money: Money) {}
@@ -177,7 +213,19 @@ describe('Job', () => {
     class SymbolJob extends Job<[tag: symbol]> {
       perform(_tag: symbol) {}
     }
-    assert.ok([neverRun, RichJob, MoneyJob, MapsJob, CallJob, SymbolJob]);
+    assert.ok([
+      neverRun,
+      RichJob,
+      SomeJob,
+      CallsJob,
+      BagJob,
+      UnknownJob,
+      MoneyJob,
+      MapsJob,
+      CallJob,
+      SymbolJob,
+      LinesJob,
+    ]);
   });
 
   it('refuses options that make no sense', async () => {

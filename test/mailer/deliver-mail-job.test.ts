@@ -18,16 +18,29 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';
 import { APP_TEMPLATES, LONG_MS, textsOf } from './stage';
 
+interface Order {
+  readonly lines: readonly { readonly text: string; readonly due?: Date }[];
+}
 class LetterMailer extends Mailer<{ readonly from?: User | undefined; readonly due?: Date; readonly cents?: bigint }> {
   static override readonly layout = false;
   static readonly letter = this.action('letter');
   static readonly file = this.action('file');
+  static readonly receipt = this.action('receipt');
   letter(user: User, note = 'none') {
     const { due, cents, from } = this.params;
     const subject = [note, due instanceof Date && due.toISOString(), cents && typeof cents, from?.name]
       .filter(Boolean)
       .join();
     return this.mail({ to: user.email, subject, template: 'user_mailer/welcome', locals: { email: '', name: '' } });
+  }
+  receipt({ lines }: Order) {
+    const subject = lines.map(({ text, due }) => `${text} ${due instanceof Date}`).join();
+    return this.mail({
+      to: 'ada@example.com',
+      subject,
+      template: 'user_mailer/welcome',
+      locals: { email: '', name: '' },
+    });
   }
   file(content: Buffer) {
     return this.mail({ to: 'ada@example.com', attachments: [{ name: 'x', content }] });
@@ -109,6 +122,14 @@ describe('deliverLater', () => {
     assert.equal(mail?.headers.get('content-language'), 'ko');
     // The record of its delivery is the job's: a later run finds it.
     assert.match(mail?.messageId ?? '', new RegExp(`^<${job.id}\\.`));
+  });
+
+  it('takes an object of an interface, and what is in it arrives as it was', async () => {
+    const order: Order = { lines: [{ text: 'tea', due: new Date(0) }, { text: 'cake' }] };
+    await LetterMailer.receipt(order).deliverLater();
+    await work();
+    const [mail] = await sink.waitFor(1);
+    assert.equal(mail?.subject, 'tea true,cake false');
   });
 
   it('is a job like any other: queue, tags, wait, one job per call', async () => {
@@ -206,14 +227,16 @@ describe('deliverLater', () => {
   });
 });
 
+const TEXTS = Object.fromEntries(
+  ['reason', 'preheader', 'heading', 'ready', 'token', 'open', 'paste', 'closing', 'signature'].map((key) => [
+    key,
+    key,
+  ]),
+);
 const WELCOME = {
   user_mailer: { welcome: { subject: 'x' } },
   letter_mailer: {
-    letter: Object.fromEntries(
-      ['reason', 'preheader', 'heading', 'ready', 'token', 'open', 'paste', 'closing', 'signature'].map((key) => [
-        key,
-        key,
-      ]),
-    ),
+    letter: TEXTS,
+    receipt: TEXTS,
   },
 };

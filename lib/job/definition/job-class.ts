@@ -148,6 +148,21 @@ export type JobArgument =
 /** undefined stands for an optional argument that is left out; it cannot be passed. */
 export type JobArguments = readonly (JobArgument | undefined)[];
 
+/**
+ * The arguments of one class, for its `Job<…>`: those of JobArguments, and objects of interfaces all of whose properties a
+ * job can take. An instance of a class is none, since its methods would be lost.
+ */
+export type ArgumentsOf<A> = JobArguments | (readonly unknown[] & { readonly [K in keyof A]: Taken<A[K]> });
+
+/** The type itself where a job can take it, else one that nothing fits. */
+export type Taken<T> = T extends JobArgument | undefined
+  ? T
+  : T extends (...args: never[]) => unknown
+    ? never
+    : T extends object
+      ? { readonly [K in keyof T]: Taken<T[K]> }
+      : never;
+
 /** A job that `performAllLater` can enqueue together with others. Enqueued twice, it is two jobs. */
 export interface PreparedJob {
   /** The class whose `perform` is to run. */
