@@ -23,7 +23,7 @@ the app. --only web or --only jobs starts one half. In production /ready is 503 
 --allow-pending it is not. Exit code 78: a setting or the app is wrong.`;
 const CHECK = `Tells every mistake in classes, schedules, templates, texts, settings and, where Postgres can be reached, migrations.
 Exit code 1: there is one.`;
-const DOCTOR = `Looks at the settings, TLS, the Procfile, the connections that Postgres allows, pending migrations, and whether Redis\nkeeps what it is given. Each line says what to do. Exit code 1: there is something.`;
+const DOCTOR = `Looks at the settings, TLS, the Procfile, the connections that Postgres allows, pending migrations, and whether Redis\nkeeps what it is given. Each line says what to do; with --json each finding has an id, a severity (error or\nwarning), the finding and what_to_do. Exit code 0: all is well; 1: there is something; 64: wrong usage.`;
 const RUN = `Calls the function that FILE default-exports with the arguments, and ends when it has ended. Models, transaction(),
 performLater and deliverLater work in it; it needs Postgres and Redis, but no running tree.`;
 const CONSOLE = `Node's REPL with every model, job and mailer by its name, and knex, transaction and performAllLater. await works at
@@ -54,7 +54,7 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
     details: START,
   },
   { ...app, name: 'check', summary: 'find what is wrong in the app', usage: '[--json]', details: CHECK },
-  { ...app, name: 'doctor', summary: 'find what is wrong around the app', details: DOCTOR },
+  { ...app, name: 'doctor', summary: 'find what is wrong around the app', usage: '[--json]', details: DOCTOR },
   { ...app, name: 'run', summary: 'run a script with the app connected', usage: 'FILE [ARGUMENT…]', details: RUN },
   { ...app, name: 'console', summary: 'type code with models, jobs and mailers at hand', details: CONSOLE },
   {

@@ -21,9 +21,9 @@ export function detectMemoryLimitMb(
 }
 
 /** Planned memory of the primary and the job processor together, MB of proportional set size. */
-const BASE_MB = 200;
+export const BASE_MB = 200;
 /** Planned memory of one web worker, MB. */
-const WORKER_MB = 120;
+export const WORKER_MB = 120;
 
 /**
  * Computes the number of web workers for `WEB_CONCURRENCY=auto`: one per core, as far as memory allows, at least one.

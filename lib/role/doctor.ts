@@ -1,7 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { parseArgs } from 'node:util';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
+import { BASE_MB, WORKER_MB } from '../core/memory-plan';
 import { readInfo } from '../core/redis-info';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
@@ -10,9 +12,29 @@ import { toError } from '../support/async';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 
+/** One thing that is not as it should be, as `catamount doctor --json` shows it. */
+interface Symptom {
+  /** Stays the same from version to version, such as `pending_migration`. */
+  readonly id: string;
+  /** error: something fails or is lost. warning: it may, later or under load. */
+  readonly severity: 'error' | 'warning';
+  readonly finding: string;
+  readonly what_to_do: string;
+}
+
+const symptom = (severity: Symptom['severity'], id: string, finding: string, remedy: string): Symptom => ({
+  id,
+  severity,
+  finding,
+  what_to_do: remedy,
+});
+
+/** @param message a sentence that says by itself what to do. */
+const said = (severity: Symptom['severity'], id: string, message: string) => symptom(severity, id, message, '');
+
 /**
- * `catamount doctor`: looks at what surrounds the app, where it is going to run, and says what to do about each thing
- * that is not as it should be. Exit code 1: there is one.
+ * `catamount doctor [--json]`: looks at what surrounds the app, where it is going to run, and says what to do about each thing
+ * that is not as it should be. With `--json` it prints `{ findings: Symptom[] }`. Exit code 1: there is one.
  * @throws UserError for wrong usage.
  */
 export async function runDoctor(
@@ -20,48 +42,100 @@ export async function runDoctor(
   args: readonly string[],
   readConfig: () => Promise<Config>,
 ): Promise<void> {
-  if (args.length > 0) throw new UserError(`doctor takes no argument; "${args.join(' ')}" is too much.`, EXIT.usage);
-  const findings: string[] = [];
-  const add = (thrown: unknown) => void findings.push(toError(thrown).message);
-  const config = await readConfig().catch(add);
+  const { json } = parsed(args);
+  const findings: Symptom[] = [];
+  const add = (id: string) => (thrown: unknown) => void findings.push(said('error', id, toError(thrown).message));
+  const config = await readConfig().catch(add('wrong_settings'));
   if (config) {
-    findings.push(...config.warnings, ...findingsOfSettings(config), ...findingsOfProcfile(app.root));
-    const connection = await AppConnection.open(app, config, { as: 'doctor', doing: 'Cannot look further' }).catch(add);
+    findings.push(...config.warnings.map((message) => said('warning', 'doubtful_setting', message)));
+    findings.push(...findingsOfMemory(config), ...findingsOfSettings(config), ...findingsOfProcfile(app.root));
+    const options = { as: 'doctor', doing: 'Cannot look further' } as const;
+    const connection = await AppConnection.open(app, config, options).catch(add('unreachable'));
     if (connection) {
-      await findingsOfServers(app, config, connection).then((found) => findings.push(...found), add);
+      await findingsOfServers(app, config, connection).then((found) => findings.push(...found), add('unreadable'));
       await connection.disconnect();
     }
   }
-  const end = findings.length === 0 ? 'All is as it should be.' : `Things to do: ${findings.length}`;
-  await new Promise<void>((resolve) => process.stdout.write(`${[...findings, end].join('\n')}\n`, () => resolve()));
+  const text = json ? JSON.stringify({ findings }, null, 2) : textOf(findings);
+  await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
   process.exit(findings.length === 0 ? EXIT.ok : EXIT.failed);
 }
 
-function findingsOfSettings({ environment, databaseUrl, redisUrl }: Config): string[] {
+function textOf(findings: readonly Symptom[]): string {
+  const lines = findings.map(({ finding, what_to_do: todo }) => (todo === '' ? finding : `${finding}: ${todo}`));
+  const end = findings.length === 0 ? 'All is as it should be.' : `Things to do: ${findings.length}`;
+  return [...lines, end].join('\n');
+}
+
+function parsed(args: readonly string[]): { readonly json: boolean } {
+  try {
+    const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean' } } });
+    return { json: values.json === true };
+  } catch (thrown) {
+    throw new UserError(`${toError(thrown).message}\nUsage: catamount doctor [--json]`, EXIT.usage);
+  }
+}
+
+/** A tree of one half, by `--only`, is not looked at: the memory of the other half is elsewhere. */
+function findingsOfMemory({ memoryLimitMb, web, jobs }: Config): Symptom[] {
+  const planned = BASE_MB + web.concurrency * WORKER_MB;
+  if (memoryLimitMb === null || !web.enabled || !jobs.enabled || planned <= memoryLimitMb) return [];
+  const sums = `${BASE_MB} MB and ${web.concurrency} workers of ${WORKER_MB} MB`;
+  const finding = `The tree is planned to use ${planned} MB (${sums}), and may use ${memoryLimitMb} MB`;
+  return [symptom('warning', 'memory_over_limit', finding, 'lower WEB_CONCURRENCY, or set it to auto.')];
+}
+
+function findingsOfSettings({ environment, databaseUrl, redisUrl }: Config): Symptom[] {
   if (environment !== 'production') return [];
-  const found: string[] = [];
+  const found: Symptom[] = [];
   if (databaseUrl !== null && postgresTls(databaseUrl, true) === 'unchecked') {
-    found.push("Postgres's certificate is not checked: add ?sslmode=verify-full to DATABASE_URL.");
+    found.push(
+      symptom(
+        'warning',
+        'postgres_unchecked_tls',
+        "Postgres's certificate is not checked",
+        'add ?sslmode=verify-full to DATABASE_URL.',
+      ),
+    );
   }
   if (redisUrl !== null && redisTlsMode(redisUrl) === 'unchecked') {
-    found.push("Redis's certificate is not checked: add ?sslmode=verify-full to its URL.");
+    found.push(
+      symptom(
+        'warning',
+        'redis_unchecked_tls',
+        "Redis's certificate is not checked",
+        'add ?sslmode=verify-full to its URL.',
+      ),
+    );
   }
   return found;
 }
 
 /** If there is a Procfile, its platform sends signals to what it starts: a shell in between would keep them. */
-function findingsOfProcfile(root: string): string[] {
+function findingsOfProcfile(root: string): Symptom[] {
   const file = [root, process.cwd()].map((folder) => path.join(folder, 'Procfile')).find((each) => fs.existsSync(each));
   if (file === undefined) return [];
   const text = fs.readFileSync(file, 'utf8');
-  const found: string[] = [];
+  const found: Symptom[] = [];
   if (/^(web|worker):\s*(npm|npx|yarn|pnpm)\b/m.test(text)) {
     found.push(
-      `${file}: a package manager stands between the platform and the tree: start node itself, as in node server.js.`,
+      symptom(
+        'error',
+        'procfile_package_manager',
+        `${file}: a package manager stands between the platform and the tree`,
+        'start node itself, as in node server.js.',
+      ),
     );
   }
   if (!/^release:.*\bmigrate\b/m.test(text)) {
-    found.push(`${file}: nothing migrates before a release: add the line release: node server.js migrate`);
+    found.push(
+      symptom(
+        'warning',
+        'procfile_no_release',
+        `${file}: nothing migrates before a release`,
+        'add the line release: node server.js migrate',
+      ),
+    );
   }
   return found;
 }
@@ -70,27 +144,48 @@ async function findingsOfServers(
   app: AppDefinition,
   config: Config,
   { database, redis }: AppConnection,
-): Promise<string[]> {
-  const found: string[] = [];
+): Promise<Symptom[]> {
+  const found: Symptom[] = [];
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
-    found.push(`The migration ${name} has not run: run catamount migrate.`);
+    found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount migrate.'));
   }
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
   const allowed = await readAllowedConnections(database.knex);
   if (planned > allowed) {
-    const remedy = 'lower DATABASE_POOL, WEB_CONCURRENCY or JOB_CONCURRENCY, or allow more';
-    found.push(`Postgres allows ${allowed} connections, and a deploy may open ${planned}: ${remedy}.`);
+    const remedy = 'lower DATABASE_POOL, WEB_CONCURRENCY or JOB_CONCURRENCY, or allow more.';
+    found.push(
+      symptom(
+        'error',
+        'too_many_connections',
+        `Postgres allows ${allowed} connections, and a deploy may open ${planned}`,
+        remedy,
+      ),
+    );
   }
   const { client } = redis;
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Told without a limit of memory, too: a plan that is changed later may bring one.
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
-    found.push(`Redis forgets keys when it is full (maxmemory-policy ${policy}): set it to noeviction.`);
+    found.push(
+      symptom(
+        'error',
+        'redis_eviction',
+        `Redis forgets keys when it is full (maxmemory-policy ${policy})`,
+        'set it to noeviction.',
+      ),
+    );
   }
   if (config.environment === 'production' && info.get('aof_enabled') === '0') {
-    found.push('Redis keeps no append-only file, so jobs outside the outbox are lost with it: set appendonly yes.');
+    found.push(
+      symptom(
+        'warning',
+        'redis_persistence',
+        'Redis keeps no append-only file, so jobs outside the outbox are lost with it',
+        'set appendonly yes.',
+      ),
+    );
   }
   return found;
 }

@@ -153,7 +153,8 @@ describe('outside the tree', () => {
     const production = { NODE_ENV: 'production', MAIL_DELIVERY: 'log', APP_URL: 'https://shop.example' };
     const forgetful = await startTestRedis('--appendonly', 'no', '--maxmemory-policy', 'volatile-lru');
     const changed = { ...production, REDIS_URL: forgetful.url, DATABASE_POOL: '500' };
-    const { code, stdout } = await catamount(cwd, ['doctor'], { ...env, ...changed });
+    const { code, stdout } = await catamount(cwd, ['doctor'], { ...env, ...changed, MEMORY_LIMIT_MB: '256' });
+    const json = await catamount(cwd, ['doctor', '--json'], { ...env, ...changed, MEMORY_LIMIT_MB: '1024' });
     await forgetful.remove();
     fs.rmSync(path.join(cwd, 'Procfile'));
     assert.equal(code, 1);
@@ -165,6 +166,26 @@ describe('outside the tree', () => {
       stdout,
       /^Redis forgets keys when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
     );
+    assert.match(stdout, /^The tree is planned to use 440 MB \(.*\), and may use 256 MB: lower WEB_CONCURRENCY, or/m);
+    assert.equal(json.code, 1);
+    const { findings } = JSON.parse(json.stdout) as { findings: Record<string, string>[] };
+    assert.deepEqual(
+      findings.map(({ id, severity }) => `${severity} ${id}`),
+      [
+        'error procfile_package_manager',
+        'warning procfile_no_release',
+        'error too_many_connections',
+        'error redis_eviction',
+        'warning redis_persistence',
+      ],
+    );
+    assert.deepEqual(findings[3], {
+      id: 'redis_eviction',
+      severity: 'error',
+      finding: 'Redis forgets keys when it is full (maxmemory-policy volatile-lru)',
+      what_to_do: 'set it to noeviction.',
+    });
+    assert.equal((await run('doctor', '--jsn')).code, 64);
   });
 
   it('connect(): another process enqueues until it disconnects', async () => {

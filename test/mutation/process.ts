@@ -144,6 +144,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/process/two-apps.deep.ts'],
   },
   {
+    promise: 'the doctor sees that the planned memory is more than there is',
+    file: 'lib/role/doctor.ts',
+    find: 'planned <= memoryLimitMb) return [];',
+    replace: 'planned > 0) return [];',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
     promise: 'two that migrate a new database side by side lock nobody out',
     file: 'lib/model/migrator.ts',
     find: `await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");`,
