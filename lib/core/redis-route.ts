@@ -3,7 +3,7 @@ import { replaceClient, watchReplies } from '../internals/replaced-client';
 import { toError, withTimeout } from '../support/async';
 import { EXIT, UserError } from './errors';
 import type { RedisClient } from './redis';
-import { readInfo } from './redis-info';
+import { readInfo } from './redis-script';
 import { clientUrl, isSentinelUrl, keyPrefixOf, redisPlace, redisTls } from './redis-url';
 
 /** Time limit of one sentinel's or node's answer, ms. Those that are late are passed over. */

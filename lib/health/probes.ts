@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
 import type { RedisClient } from '../core/redis';
-import { readInfo } from '../core/redis-info';
+import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue, refusesWrites } from '../job/outbox/table';
 import type { LivingJobsSources } from '../job/sets/find-job';

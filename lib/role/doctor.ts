@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { BASE_MB, WORKER_MB } from '../core/memory-plan';
-import { readInfo } from '../core/redis-info';
+import { readInfo } from '../core/redis-script';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
 import { pendingMigrations } from '../model/migrations';

@@ -1,8 +1,7 @@
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 import type { Redis } from '../core/redis';
-import { readInfo } from '../core/redis-info';
-import { answerWithin } from '../core/redis-script';
+import { answerWithin, readInfo } from '../core/redis-script';
 import { isSentinelUrl, redisPlace } from '../core/redis-url';
 import { toError } from '../support/async';
 

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
-import { readInfo } from '../../core/redis-info';
-import { answerWithin, RedisScript } from '../../core/redis-script';
+import { answerWithin, RedisScript, readInfo } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix } from '../queue/keys';
 import { queueNames } from '../queue/queue-status';
