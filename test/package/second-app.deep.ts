@@ -202,7 +202,7 @@ describe("a stranger's app on the package", () => {
         tree = spawnTree(npx(env, command));
         assert.equal((await tree.end()).code, 0);
         const tables = await database.query<{ name: string }>(
-          `select tablename as name from pg_tables where schemaname = 'public' and tablename not like 'knex%' order by 1`,
+          `select tablename as name from pg_tables where schemaname = 'public' and tablename !~ '^(knex|catamount)_migrations' order by 1`,
         );
         assert.deepEqual(
           tables.map(({ name }) => name),
