@@ -136,7 +136,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the TLS URL of Redis goes before the plain one',
-    file: 'lib/core/settings.ts',
+    file: 'lib/core/settings-reader.ts',
     find: "['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL']",
     replace: "['REDIS_URL', 'REDIS_TLS_URL', 'REDISTOGO_URL']",
     killedBy: [SETTINGS],

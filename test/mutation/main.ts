@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import type { Mutation } from './mutation';
+import { lists, type Mutation } from './mutation';
 
 const ROOT = path.resolve(__dirname, '../..');
 const USAGE = `npm run mutations -- [options]
@@ -20,17 +20,6 @@ interface Outcome {
   readonly mutation: Mutation;
   readonly verdict: Verdict;
   readonly note: string;
-}
-
-function lists(): { readonly name: string; readonly mutations: readonly Mutation[] }[] {
-  const names = fs.readdirSync(__dirname).filter((name) => name.endsWith('.ts'));
-  return names
-    .filter((name) => name !== 'main.ts' && name !== 'mutation.ts')
-    .sort()
-    .map((name) => {
-      const { default: mutations } = require(path.join(__dirname, name)) as { readonly default: readonly Mutation[] };
-      return { name: path.basename(name, '.ts'), mutations };
-    });
 }
 
 /** The checkout as it is, but for what git ignores. Packages are those of the original. */

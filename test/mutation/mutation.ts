@@ -1,3 +1,6 @@
+import fs from 'node:fs';
+import path from 'node:path';
+
 /** One way of breaking a promise, and the test files that must notice. */
 export interface Mutation {
   /** What is no longer true once the code is changed like this. */
@@ -9,4 +12,16 @@ export interface Mutation {
   readonly replace: string;
   /** Test files, relative to the checkout, of which at least one has to fail. */
   readonly killedBy: readonly string[];
+}
+
+/** All mutations, by the file that lists them. */
+export function lists(): { readonly name: string; readonly mutations: readonly Mutation[] }[] {
+  const names = fs.readdirSync(__dirname).filter((name) => name.endsWith('.ts'));
+  return names
+    .filter((name) => name !== 'main.ts' && name !== 'mutation.ts')
+    .sort()
+    .map((name) => {
+      const { default: mutations } = require(path.join(__dirname, name)) as { readonly default: readonly Mutation[] };
+      return { name: path.basename(name, '.ts'), mutations };
+    });
 }
