@@ -21,6 +21,11 @@ const here = { inApp: false, usage: '' };
 const START = `Starts the web workers, the job processor and, where no URL is set, Postgres and Redis of its own, after a check of
 the app. --only web or --only jobs starts one half. In production /ready is 503 while migrations are pending; with
 --allow-pending it is not. Exit code 78: a setting or the app is wrong.`;
+const DEV = `Builds the app and starts the tree, and follows its sources: phased restarts, a restart that stops first where jobs have
+changed, and migrations. What is wrong is told here and in the browser, while the old code goes on serving.
+  --only web|jobs  one half of the tree
+  --build COMMAND  builds the app; without it the script "build" of package.json, where there is one
+  --no-build       the sources run as they are`;
 const CHECK = `Tells every mistake in classes, schedules, templates, texts, settings and, where Postgres can be reached, migrations.
 Exit code 1: there is one.`;
 const DOCTOR = `Looks at the settings, TLS, the Procfile, the connections that Postgres allows, pending migrations, and whether Redis\nkeeps what it is given. Each line says what to do; with --json each finding has an id, a severity (error or\nwarning), the finding and what_to_do. Exit code 0: all is well; 1: there is something; 64: wrong usage.`;
@@ -53,6 +58,14 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
     usage: '[--only web|jobs] [--allow-pending]',
     details: START,
   },
+  {
+    ...here,
+    name: 'dev',
+    summary: 'start the tree, and reload it when a source changes',
+    usage: '[OPTIONS]',
+    details: DEV,
+    run: dev,
+  },
   { ...app, name: 'check', summary: 'find what is wrong in the app', usage: '[--json]', details: CHECK },
   { ...app, name: 'doctor', summary: 'find what is wrong around the app', usage: '[--json]', details: DOCTOR },
   { ...app, name: 'run', summary: 'run a script with the app connected', usage: 'FILE [ARGUMENT…]', details: RUN },
@@ -84,6 +97,10 @@ const print = (text: string) => void process.stdout.write(text);
 /** Loaded only when it runs, as is all that a tree has no use for. */
 async function makeApp(args: readonly string[]): Promise<void> {
   await (await import('./generate/new-command')).runNew(args, process.cwd(), print);
+}
+
+async function dev(args: readonly string[]): Promise<void> {
+  await (await import('./dev/command')).runDev(args);
 }
 
 function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> {

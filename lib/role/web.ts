@@ -1,4 +1,7 @@
+import fs from 'node:fs';
 import type { Socket } from 'node:net';
+import path from 'node:path';
+import type Koa from 'koa';
 import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../cluster/messages';
 import { RequestJournal } from '../cluster/request-journal';
@@ -161,29 +164,42 @@ export class WebRole implements DrainableServer {
       jobs: () => this.jobsHealth,
       unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
       limit: this.limit,
-      mounts: opsPages({
-        config,
-        appName: app.name,
-        events,
-        redis,
-        knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
-        tree: this.tree,
-        jobs: {
-          classes: async () => (await import('../job/job-registry')).loadJobs(app.jobsDir, app),
-          filterArguments: setup.filterArguments ?? [],
-        },
-        isLeaving: () => this.server?.leaving ?? false,
-        previews: {
-          folder: app.previewsDir,
-          madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
-        },
-      }),
+      mounts: this.showing(
+        opsPages({
+          config,
+          appName: app.name,
+          events,
+          redis,
+          knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
+          tree: this.tree,
+          jobs: {
+            classes: async () => (await import('../job/job-registry')).loadJobs(app.jobsDir, app),
+            filterArguments: setup.filterArguments ?? [],
+          },
+          isLeaving: () => this.server?.leaving ?? false,
+          previews: {
+            folder: app.previewsDir,
+            madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
+          },
+        }),
+      ),
     });
     const server = new WebServer(config.listen, application.callback(), config.web);
     this.server = server;
     if (app.server) await server.extend((http, goodbye) => app.server?.(http, { config, goodbye }));
     await redis.firstAttempt(FIRST_CONTACT_MS);
     return this.server;
+  }
+
+  /** In development a browser is shown the error of `catamount dev`, if it has one. */
+  private showing(pages: Koa.Middleware): Koa.Middleware {
+    if (this.config.environment !== 'development') return pages;
+    const note = path.join(this.config.stateDir, 'dev-error.json');
+    return async (ctx, next) => {
+      const isPage = fs.existsSync(note) && !/^\/ops(\/|$)/.test(ctx.path);
+      if (isPage) (await import('../web/dev-error')).answerWithError(ctx, note);
+      await pages(ctx, next);
+    };
   }
 
   /** Listens at the configured address. @returns the address in use. */

@@ -16,6 +16,13 @@ const NEW = 'test/cli/generate/new.test.ts';
 /** Mutations of settings, the control socket, its state file, the log, texts, `catamount` and `catamount top`. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a build that fails leaves what was built before',
+    file: 'lib/cli/dev/dev-server.ts',
+    find: 'if (!ok) restore();',
+    replace: '',
+    killedBy: ['test/cli/dev/dev.deep.ts'],
+  },
+  {
     promise: "lines of the app's own logger are passed on as they are",
     file: 'lib/cluster/child-process.ts',
     find: 'if (isLogRecord) events',

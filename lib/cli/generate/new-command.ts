@@ -3,10 +3,10 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT, UserError } from '../../core/errors';
 import { toError } from '../../support/async';
+import { npmInstall } from '../child-process';
 import { report } from './command';
 import { writeFiles } from './files';
 import { checkAppName, newApp } from './new-app';
-import { npmInstall } from './npm-install';
 
 const OPTIONS = {
   javascript: { type: 'boolean' },

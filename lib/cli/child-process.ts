@@ -1,0 +1,61 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import path from 'node:path';
+import { environment } from '../core/config';
+import { UserError } from '../core/errors';
+
+/** Runs `npm install` in a folder, at the terminal. @throws UserError when it fails; the app is whole without it. */
+export async function npmInstall(folder: string): Promise<void> {
+  const child = spawn('npm', ['install', '--no-audit', '--no-fund'], {
+    cwd: folder,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const [code] = (await once(child, 'close').catch(() => [null])) as [number | null];
+  if (code !== 0) throw new UserError(`npm install failed in ${folder}. The app is there: go there, and run it again.`);
+}
+
+/** Starts this Node.js on the app's entry file, at the terminal. */
+export function startEntry(entry: string, args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: 'inherit' });
+}
+
+export interface Outcome {
+  readonly ok: boolean;
+  /** What it has written to both of its outputs; of much only the end. */
+  readonly text: string;
+}
+
+/** Length of the output that is kept, characters. */
+const KEPT = 40_000;
+
+/** Runs a command line as npm does, with the app's own programs in its PATH. @param onText gets its output as it comes. */
+export function runShell(command: string, folder: string, onText: (text: string) => void): Promise<Outcome> {
+  const { PATH = '', ...others } = environment();
+  const bin = path.join(folder, 'node_modules/.bin');
+  return outcomeOf(
+    spawn('sh', ['-c', command], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'pipe'],
+      env: { ...others, PATH: `${bin}${path.delimiter}${PATH}` },
+    }),
+    onText,
+  );
+}
+
+/** Runs the app's entry file with a command that ends by itself, such as `check`. */
+export function runEntryCommand(entry: string, args: readonly string[]): Promise<Outcome> {
+  const child = spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  return outcomeOf(child, () => undefined);
+}
+
+async function outcomeOf(child: ChildProcess, onText: (text: string) => void): Promise<Outcome> {
+  let text = '';
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.setEncoding('utf8').on('data', (part: string) => {
+      onText(part);
+      text = (text + part).slice(-KEPT);
+    });
+  }
+  const [code] = (await once(child, 'close')) as [number | null];
+  return { ok: code === 0, text };
+}

@@ -1,0 +1,48 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { EXIT, UserError } from '../../core/errors';
+import { toError } from '../../support/async';
+import { readLayout } from '../generate/app-layout';
+import { DevServer } from './dev-server';
+
+const OPTIONS = {
+  only: { type: 'string' },
+  build: { type: 'string' },
+  'no-build': { type: 'boolean' },
+} as const;
+
+/** `catamount dev`, for an app in the current folder. @throws UserError. */
+export async function runDev(args: readonly string[]): Promise<void> {
+  const { only, build, 'no-build': buildsNot } = parse(args);
+  const layout = readLayout(process.cwd());
+  const server = new DevServer({
+    layout,
+    build: buildsNot ? undefined : (build ?? buildOf(layout.folder)),
+    output: outputOf(layout.folder),
+    args: only === undefined ? [] : ['--only', only],
+  });
+  process.exit(await server.run());
+}
+
+function parse(args: readonly string[]) {
+  try {
+    return parseArgs({ args: [...args], options: OPTIONS }).values;
+  } catch (thrown) {
+    throw new UserError(`${toError(thrown).message}\nSee catamount help dev.`, EXIT.usage);
+  }
+}
+
+/** The script `build` of package.json; none for an app without one. */
+function buildOf(folder: string): string | undefined {
+  const { scripts } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
+    readonly scripts?: Readonly<Record<string, string>>;
+  };
+  return scripts?.build === undefined ? undefined : 'npm run build --silent';
+}
+
+function outputOf(folder: string): string {
+  const file = path.join(folder, 'tsconfig.json');
+  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
+  return /"outDir":\s*"([^"]+)"/.exec(text)?.[1] ?? 'dist';
+}

@@ -1,0 +1,30 @@
+import fs from 'node:fs';
+import type Koa from 'koa';
+import { ProblemError } from './context';
+
+interface Note {
+  readonly pid: number;
+  readonly title: string;
+  readonly text: string;
+}
+
+/**
+ * While `catamount dev` has an error to show, browsers that ask for a page are shown it; all else is served by the old code.
+ * @param file its note. @throws ProblemError with the error.
+ */
+export function answerWithError(ctx: Koa.Context, file: string): void {
+  if (ctx.method !== 'GET' || ctx.accepts('json', 'html') !== 'html') return;
+  const note = read(file);
+  if (note) throw new ProblemError(500, { title: note.title, detail: note.text });
+}
+
+/** undefined when there is none, or the process that wrote it has ended without removing it. */
+function read(file: string): Note | undefined {
+  try {
+    const note = JSON.parse(fs.readFileSync(file, 'utf8')) as Note;
+    process.kill(note.pid, 0);
+    return note;
+  } catch {
+    return undefined;
+  }
+}

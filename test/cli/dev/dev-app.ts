@@ -1,0 +1,40 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { spawnTree, type Tree, type TreeOptions } from '../../support/tree';
+
+const ROOT = path.resolve(__dirname, '../../..');
+const CLI = path.join(ROOT, 'dist/lib/cli/main.js');
+
+/** An app in JavaScript whose files a test may change, under `catamount dev`. */
+export class DevApp {
+  readonly folder = tempFolder('dev-app');
+  private tree: Tree | undefined;
+
+  constructor(files: Readonly<Record<string, string>>) {
+    fs.mkdirSync(path.join(this.folder, 'node_modules'));
+    fs.symlinkSync(ROOT, path.join(this.folder, 'node_modules/catamount'));
+    for (const [file, text] of Object.entries(files)) this.write(file, text);
+  }
+
+  /** Starts it without waiting until it serves. */
+  spawn(args: readonly string[], env: NonNullable<TreeOptions['env']>): Tree {
+    this.tree = spawnTree({ entry: CLI, args: ['dev', ...args], cwd: this.folder, env });
+    return this.tree;
+  }
+
+  write(file: string, text: string): void {
+    const whole = path.join(this.folder, file);
+    fs.mkdirSync(path.dirname(whole), { recursive: true });
+    fs.writeFileSync(whole, text);
+  }
+
+  read(file: string): string {
+    return fs.readFileSync(path.join(this.folder, file), 'utf8');
+  }
+
+  async remove(): Promise<void> {
+    await this.tree?.cleanup();
+    removeFolder(this.folder);
+  }
+}
