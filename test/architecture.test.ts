@@ -32,7 +32,11 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   'email-templates': ['lib/mailer/render/renderer.ts'],
   redis: ['lib/internals/redis-client.ts'],
   'rate-limiter-flexible': ['lib/web/rate-limit.ts'],
-  'node:child_process': ['lib/cluster/child-process.ts', 'lib/embedded/server-process.ts', 'lib/cli/child-process.ts'],
+  'node:child_process': [
+    'lib/cluster/child-process.ts',
+    'lib/embedded/server-process.ts',
+    'lib/cli/generate/child-process.ts',
+  ],
 };
 
 /** Packages that belong to one folder. */

@@ -1,4 +1,4 @@
-import { runApp } from './app-entry';
+import { findEntry, runApp } from './app-entry';
 
 /** A command of `catamount` that is none of the running tree (cluster/control/commands) and none of `jobs`. */
 export interface CliCommand {
@@ -100,7 +100,7 @@ async function makeApp(args: readonly string[]): Promise<void> {
 }
 
 async function dev(args: readonly string[]): Promise<void> {
-  await (await import('./dev/command')).runDev(args);
+  await (await import('./dev/command')).runDev(args, findEntry);
 }
 
 function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> {

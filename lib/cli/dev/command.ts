@@ -13,11 +13,12 @@ const OPTIONS = {
 } as const;
 
 /** `catamount dev`, for an app in the current folder. @throws UserError. */
-export async function runDev(args: readonly string[]): Promise<void> {
+export async function runDev(args: readonly string[], findEntry: () => string | undefined): Promise<void> {
   const { only, build, 'no-build': buildsNot } = parse(args);
   const layout = readLayout(process.cwd());
   const server = new DevServer({
     layout,
+    findEntry,
     build: buildsNot ? undefined : (build ?? buildOf(layout.folder)),
     output: outputOf(layout.folder),
     args: only === undefined ? [] : ['--only', only],

@@ -1,4 +1,3 @@
-import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
@@ -7,9 +6,8 @@ import { COMMANDS } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
 import { environment } from '../../core/config';
 import { deferred, toError } from '../../support/async';
-import { findEntry } from '../app-entry';
-import { runEntryCommand, runShell, startEntry } from '../child-process';
 import type { AppLayout } from '../generate/app-layout';
+import { runEntryCommand, runShell, startEntry } from '../generate/child-process';
 import { ErrorNote } from './error-note';
 import { Sources } from './sources';
 
@@ -19,6 +17,8 @@ export interface DevOptions {
   readonly build: string | undefined;
   /** Folder that the build writes, relative to the app's. */
   readonly output: string;
+  /** Finds the app's entry file in the current folder. */
+  readonly findEntry: () => string | undefined;
   /** Arguments of the tree. */
   readonly args: readonly string[];
 }
@@ -37,7 +37,7 @@ class Fault extends Error {
 export class DevServer {
   private readonly sources: Sources;
   private readonly note: ErrorNote;
-  private tree: ChildProcess | undefined;
+  private tree: ReturnType<typeof startEntry> | undefined;
   private readonly left = deferred<'left'>();
   private leaving = false;
   private exitCode = 0;
@@ -123,7 +123,7 @@ export class DevServer {
   }
 
   private async start(): Promise<void> {
-    const entry = findEntry();
+    const entry = this.options.findEntry();
     if (entry === undefined)
       throw new Fault('The app has no entry file', 'There is no server.js, and no dist/server.js.');
     const tree = startEntry(entry, this.options.args);
@@ -137,7 +137,7 @@ export class DevServer {
   }
 
   /** Resolves once all workers of this tree are ready. */
-  private async serves(tree: ChildProcess): Promise<undefined> {
+  private async serves(tree: ReturnType<typeof startEntry>): Promise<undefined> {
     const isOurs = async () => {
       const stats = await this.ask('stats').catch(() => undefined);
       // Commands are taken before the first worker is ready.
@@ -160,7 +160,7 @@ export class DevServer {
 
   /** @throws Fault when the new code has a mistake that a restart would not survive. */
   private async check(): Promise<void> {
-    const { ok, text } = await runEntryCommand(findEntry() ?? '', ['check', '--json']);
+    const { ok, text } = await runEntryCommand(this.options.findEntry() ?? '', ['check', '--json']);
     if (ok) return;
     const findings = findingsIn(text);
     if (findings?.length === 0) return;
@@ -168,7 +168,7 @@ export class DevServer {
   }
 
   private async migrate(): Promise<void> {
-    const { ok, text } = await runEntryCommand(findEntry() ?? '', ['db', 'migrate']);
+    const { ok, text } = await runEntryCommand(this.options.findEntry() ?? '', ['db', 'migrate']);
     process.stdout.write(text);
     if (!ok) throw new Fault('A migration failed', text);
   }

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { EXIT, UserError } from '../../core/errors';
 import { toError } from '../../support/async';
-import { npmInstall } from '../child-process';
+import { npmInstall } from './child-process';
 import { report } from './command';
 import { writeFiles } from './files';
 import { checkAppName, newApp } from './new-app';

@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
-import { environment } from '../core/config';
-import { UserError } from '../core/errors';
+import { environment } from '../../core/config';
+import { UserError } from '../../core/errors';
 
 /** Runs `npm install` in a folder, at the terminal. @throws UserError when it fails; the app is whole without it. */
 export async function npmInstall(folder: string): Promise<void> {
