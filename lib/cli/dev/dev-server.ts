@@ -83,9 +83,10 @@ export class DevServer {
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown;
       const serves = this.tree ? 'the old code goes on serving' : 'nothing serves';
+      // Whoever reads of it may look into the browser at once.
+      this.note.write(thrown.title, thrown.message);
       process.stdout.write(`${thrown.message.trimEnd()}\n`);
       say(`${thrown.title}: ${serves} until the next save`);
-      this.note.write(thrown.title, thrown.message);
     }
     return new Set();
   }
