@@ -1,12 +1,15 @@
 // Builds dist/: tsc for the code, a copy for everything else the code reads at run time (templates, locales, pages).
-// `--if-stale` returns at once when every source is older than the last build. `--bench` builds the benchmarks instead, with
+// `--if-stale` returns at once when every source is older than the last build, and copies only what needs no compiler when
+// nothing else has changed. `--bench` builds the benchmarks instead, with
 // the lib that they measure.
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { COPIED } from './copied.mjs';
+
+/** What the code reads at run time and no compiler touches: templates, texts, pages. Below lib/ only. */
+const COPIED = /(?:\.(ejs|json|html|css|svg|js|yml|cjs)|\.d\.cts)$/;
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
 const dist = path.join(root, 'dist');
@@ -20,7 +23,6 @@ const sources = [
   'tsconfig.json',
   '.config/tsconfig.build.json',
   '.config/build.mjs',
-  '.config/copied.mjs',
 ];
 
 function* files(entry) {
@@ -38,9 +40,28 @@ const list = all
 if (process.argv.includes('--if-stale') && fs.existsSync(stamp)) {
   const built = fs.statSync(stamp).mtimeMs;
   // The list catches a deleted or renamed file, which no time stamp shows.
-  if (fs.readFileSync(stamp, 'utf8') === list && all.every((file) => fs.statSync(file).mtimeMs <= built))
+  const stale =
+    fs.readFileSync(stamp, 'utf8') === list ? all.filter((file) => fs.statSync(file).mtimeMs > built) : undefined;
+  if (stale?.every(isCopied)) {
+    for (const file of stale) replace(file);
+    if (stale.length > 0) fs.writeFileSync(stamp, list);
     process.exit(0);
+  }
 }
+
+/** Whether a file of lib stands in dist/ as it is. */
+function isCopied(file) {
+  const relative = path.relative(root, file);
+  return relative.startsWith('lib') && COPIED.test(relative) && !relative.includes('lib/embedded/binaries');
+}
+
+/** Puts a template or a text in its place at once, so that whoever reads it meanwhile reads one of the two whole. */
+function replace(file) {
+  const next = path.join(dist, '.next');
+  fs.copyFileSync(file, next);
+  fs.renameSync(next, path.join(dist, path.relative(root, file)));
+}
+
 const require = createRequire(import.meta.url);
 const tsc = path.join(path.dirname(require.resolve('typescript/package.json')), 'bin/tsc');
 
@@ -52,8 +73,8 @@ function build(project, out) {
     process.exit(error.status ?? 1);
   }
   for (const file of all) {
+    if (!isCopied(file)) continue;
     const relative = path.relative(root, file);
-    if (!relative.startsWith('lib') || !COPIED.test(relative) || relative.includes('lib/embedded/binaries')) continue;
     fs.mkdirSync(path.join(out, path.dirname(relative)), { recursive: true });
     fs.copyFileSync(file, path.join(out, relative));
   }

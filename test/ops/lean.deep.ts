@@ -90,7 +90,7 @@ describe("what the operator's pages have a worker load", () => {
     const report = await loadedBy(async (asked) => {
       await get(asked, '/');
     });
-    assert.deepEqual(namesOf(below(report, '/lib/ops/')), ['context.js', 'mount.js']);
+    assert.deepEqual(namesOf(below(report, '/lib/ops/')), ['access-mode.js', 'mount.js']);
   });
 
   it('is the overview alone when that is open: no other pages, nothing that moves jobs, no tables of languages', async () => {

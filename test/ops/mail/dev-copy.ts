@@ -1,3 +1,4 @@
+import { execSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { freePort } from '../../../lib/embedded/server-process';
@@ -29,7 +30,11 @@ export class DevCopy {
       rewrite(path.join(mailers, file), (text) => text.replace("'catamount'", `'${index}'`));
     // Links in mails name the port, so it must be known.
     const env = { PORT: String(await freePort()), OPS_TOKEN };
-    const tree = await startTree({ entry: path.join(folder, '.config/dev.mjs'), cwd: folder, env, headers: BEARER });
+    // As the script `dev` of package.json does; npm would stand between the tree and its stop.
+    const build = 'node .config/build.mjs --if-stale';
+    execSync(build, { cwd: folder, stdio: 'ignore' });
+    const entry = path.join(folder, 'dist/lib/cli/main.js');
+    const tree = await startTree({ entry, args: ['dev', '--build', build], cwd: folder, env, headers: BEARER });
     return new DevCopy(folder, tree);
   }
 
