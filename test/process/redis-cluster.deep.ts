@@ -48,4 +48,18 @@ describe('a cluster of three', () => {
       await stream.more(10);
     });
   });
+
+  it('is followed when a replica takes the place of its master, which the URL leads to', async () => {
+    const replica = await cluster.addReplica();
+    const owner = await cluster.owner();
+    const tree = await startAt(owner);
+    // A process knows the other nodes from its first connection on.
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    await signUpsThrough(around, tree, async (stream) => {
+      await owner.kill();
+      await stream.more(10);
+      await isUsed(replica);
+      await isReady(tree);
+    });
+  });
 });

@@ -10,7 +10,7 @@ interface Node {
   readonly id: string;
 }
 
-/** A cluster whose nodes share the slots. */
+/** A cluster whose nodes share the slots. A master that is away for a second is replaced by its replica. */
 export class RedisCluster {
   private constructor(
     private readonly nodes: Node[],
@@ -57,6 +57,24 @@ export class RedisCluster {
     }
     for (const { redis } of [other, owner]) await tell(redis, ['CLUSTER', 'SETSLOT', slot, 'NODE', other.id]);
     return other.redis;
+  }
+
+  /** Gives the owner of the slot a replica, and waits until it has the data. */
+  async addReplica(): Promise<TestRedis> {
+    const [{ owner }, replica] = await Promise.all([this.parted(), startNode()]);
+    const { redis } = replica;
+    await this.meet(replica);
+    // It must have heard of its master first.
+    await until('the replica replicates', () =>
+      tell(redis, ['CLUSTER', 'REPLICATE', owner.id]).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await until('the replica has the data', async () =>
+      String(await tell(redis, ['INFO', 'replication'])).includes('master_link_status:up'),
+    );
+    return redis;
   }
 
   async remove(): Promise<void> {
