@@ -45,6 +45,8 @@ export class Redis implements Service {
   private connecting: Promise<unknown> | undefined;
   private readonly attempted = deferred();
   private lost = false;
+  /** The latest error that a connection ended with, or was not made for, since there last was one. */
+  private lostBy: Error | undefined;
   /** The rejection of a write by a server that is no master any more. */
   private demotion: Error | undefined;
   private readonly backoff = new Backoff({ base: 50, max: 2000 });
@@ -97,21 +99,28 @@ export class Redis implements Service {
     if (this.client.isOpen) this.client.destroy();
   }
 
-  /** @throws when Redis does not answer, or accepts no writes because it is no master any more. */
+  /**
+   * @throws when Redis does not answer, or rejects writes because it is no master any more or has lost its replicas: the
+   * error that the connection was lost by, where the client itself knows only that there is none.
+   */
   async ping(): Promise<void> {
-    await this.client.ping();
+    await this.client.ping().catch((error: unknown) => {
+      throw this.lostBy ?? error;
+    });
     if (this.demotion) throw this.demotion;
   }
 
   private lose(error: Error): void {
     if (!this.lost) this.events.emit('redis.lost', { error: withTlsAdvice(error, 'Redis') });
     this.lost = true;
+    this.lostBy = error;
     this.attempted.resolve();
   }
 
   private async connected(): Promise<void> {
     if (((await this.router?.isRoute()) || this.demotion) && !(await this.acceptsWrites())) return;
     this.demotion = undefined;
+    this.lostBy = undefined;
     this.backoff.reset();
     this.lost = false;
     this.attempted.resolve();

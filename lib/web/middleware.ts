@@ -7,7 +7,7 @@ import helmet from 'koa-helmet';
 import { isLocale, LOCALES, type Locale, type TrustedProxies } from '../core/config';
 import type { Events } from '../core/events';
 import { runInContext } from '../core/execution-context';
-import { valueWithin } from '../support/async';
+import { toError, valueWithin } from '../support/async';
 import { ProblemError } from './context';
 import type { HealthOptions, ReadinessCheck, SecurityHeaders } from './options';
 import { onRequestEnd } from './server';
@@ -29,9 +29,9 @@ export function health({
   probes: { health: alivePath = '/health', ready: readyPath = '/ready' } = {},
 }: HealthOptions): Koa.Middleware {
   // Concurrent probes share one round of checks.
-  let round: Promise<string[]> | undefined;
+  let round: Promise<Failing[]> | undefined;
   const failing = () => {
-    round ??= namesOfFailing(readiness).finally(() => {
+    round ??= failingOf(readiness).finally(() => {
       round = undefined;
     });
     return round;
@@ -74,27 +74,48 @@ export function health({
   async function assertReady(): Promise<void> {
     if (isLeaving()) throw notReady('This process is shutting down.', []);
     const down = await failing();
-    if (down.length > 0) throw notReady(`Not answering: ${down.join(', ')}.`, down);
+    if (down.length > 0) {
+      const names = down.map(({ name }) => name);
+      throw notReady(`Not answering: ${names.join(', ')}.`, names, await causesOf(down));
+    }
     const reason = await unready?.();
     if (reason !== undefined) throw notReady(reason, ['start']);
   }
 }
 
-function notReady(detail: string, down: readonly string[]): ProblemError {
-  return new ProblemError(503, { detail, extensions: { down }, headers: { 'Retry-After': '2' } });
+function notReady(detail: string, down: readonly string[], reason?: string): ProblemError {
+  const extensions = { down, ...(reason !== undefined && { reason }) };
+  return new ProblemError(503, { detail, extensions, headers: { 'Retry-After': '2' } });
 }
 
-async function namesOfFailing(checks: readonly ReadinessCheck[]): Promise<string[]> {
-  const answers = await Promise.all(checks.map(({ check }) => answersInTime(check)));
-  return checks.filter((_check, index) => !answers[index]).map(({ name }) => name);
+interface Failing {
+  readonly name: string;
+  /** undefined: there was no answer in time. */
+  readonly error: Error | undefined;
 }
 
-function answersInTime(check: () => Promise<unknown>): Promise<boolean> {
-  const answer = async () => {
-    await check();
-    return true;
+async function failingOf(checks: readonly ReadinessCheck[]): Promise<Failing[]> {
+  const found = await Promise.all(checks.map((one) => failureOf(one)));
+  return found.filter((one) => one !== null);
+}
+
+function failureOf({ name, check }: ReadinessCheck): Promise<Failing | null> {
+  const answer = async (): Promise<Failing | null> => {
+    try {
+      await check();
+      return null;
+    } catch (thrown) {
+      return { name, error: toError(thrown) };
+    }
   };
-  return valueWithin(answer(), ANSWER_MS, false);
+  return valueWithin(answer(), ANSWER_MS, { name, error: undefined });
+}
+
+/** A server's own words are left out, since they may name users and hosts. */
+async function causesOf(down: readonly Failing[]): Promise<string> {
+  // Loaded on demand: while everything answers there is no cause to tell.
+  const { causeOf, causeText } = await import('../core/failure-cause');
+  return down.map(({ name, error }) => `${name}: ${causeText(error ? causeOf(error) : 'noAnswer')}`).join('; ');
 }
 
 /** Allows nothing that could break a log line or a header. */

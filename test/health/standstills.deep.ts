@@ -55,12 +55,20 @@ const OF_REDIS: readonly Injection[] = [
     name: 'Redis becomes a replica',
     inject: byCommand(['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']),
     ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis is a replica now/,
     log: /replica|READONLY/,
   },
   {
     name: 'Redis has no memory left',
     inject: byCommand(['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']),
     ...stalled(/no memory left/),
+  },
+  {
+    name: 'Redis has lost its replicas',
+    inject: byCommand(['CONFIG', 'SET', 'min-replicas-to-write', '1'], ['CONFIG', 'SET', 'min-replicas-to-write', '0']),
+    ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis has lost its primary or its replicas/,
+    log: /stands still.*Redis has lost its primary or its replicas/,
   },
   {
     name: 'Redis pauses writes',

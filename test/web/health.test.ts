@@ -43,6 +43,19 @@ describe('health', () => {
     assert.equal(serving.errors.length, 0);
   });
 
+  it('/ready says why each does not answer, in words of ours alone', async () => {
+    const rejected = (message: string) => () => Promise.reject(new Error(message));
+    serving = await Serving.start({
+      readiness: [
+        { name: 'redis', check: rejected('NOREPLICAS Not enough good replicas to write to secret-host.') },
+        { name: 'postgres', check: () => new Promise(() => undefined) },
+      ],
+    });
+    const { json, text } = await serving.request('/ready');
+    assert.equal(json.reason, 'redis: Redis has lost its primary or its replicas; postgres: there is no answer');
+    assert.doesNotMatch(text, /secret-host/);
+  });
+
   it('/ready stays 200 while jobs stand still, and says why', async () => {
     const state = { running: true, stalled: 'fetching jobs has stood still for 12 s: there is no answer' };
     serving = await Serving.start({ jobs: () => state });
