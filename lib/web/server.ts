@@ -117,7 +117,10 @@ export class WebServer {
     private readonly handler: RequestListener,
     options: HttpServerOptions,
   ) {
-    this.server = createHttpServer((request, response) => this.serve(request, response), options);
+    this.server = createHttpServer((request, response) => {
+      this.note(response);
+      this.handler(request, response);
+    }, options);
     this.idle = new IdleConnections(this.server);
   }
 
@@ -140,6 +143,8 @@ export class WebServer {
   /** Lets the app add its listeners, such as one for upgrades. */
   async extend(add: (server: http.Server, goodbye: AbortSignal) => unknown): Promise<void> {
     await add(this.server, this.goodbye);
+    // socket.io answers its own requests before they reach our listener. They are responses to wait for and to name, too.
+    this.server.prependListener('request', (_, response) => this.note(response));
     // A listener of ours alone would keep Node from answering an upgrade that the app does not take.
     if (this.server.listenerCount('upgrade') > 0)
       this.server.prependListener('upgrade', (request, socket) => this.watch(request, socket));
@@ -236,12 +241,13 @@ export class WebServer {
     }
   }
 
-  private serve(request: IncomingMessage, response: ServerResponse): void {
+  /** Counts a response among those in hand, once. */
+  private note(response: ServerResponse): void {
+    if (this.responses.has(response)) return;
     this.lastRequestAt = performance.now();
     this.responses.set(response, this.lastRequestAt);
     onRequestEnd(response, () => this.responses.delete(response));
     if (this.lameDuck) response.shouldKeepAlive = false;
-    this.handler(request, response);
   }
 
   private startPoliteness(): void {

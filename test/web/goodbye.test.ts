@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import { Server } from 'socket.io';
+import { io } from 'socket.io-client';
 import { WebSocket, WebSocketServer } from 'ws';
 import { Deadline } from '../../lib/support/async';
 import { WebServer } from '../../lib/web/server';
+import { until } from '../support/until';
 
 /** Longer than any test waits. */
 const LONG_MS = 60_000;
@@ -91,5 +94,31 @@ describe('a web server that drains', () => {
       server.aborted.map(({ what, id }) => [what, id]),
       [['GET /events', 'r1']],
     );
+  });
+
+  it('names a poll of socket.io, which answers in our place, and lets the app end it', async () => {
+    for (const [deadline, byApp, aborted] of [
+      [50, false, ['GET /socket.io/']],
+      [LONG_MS, true, []],
+    ] as const) {
+      const limits = { writeTimeoutMs: 10_000, requestTimeoutMs: 29_000 };
+      server = new WebServer({ kind: 'tcp', host: '127.0.0.1', port: 0 }, (...both) => handler(...both), limits);
+      let sockets: Server | undefined;
+      await server.extend((http, goodbye) => {
+        const all = new Server(http);
+        sockets = all;
+        if (byApp) goodbye.addEventListener('abort', () => all.engine.close());
+      });
+      const client = io(await server.listen(), { transports: ['polling'], forceNew: true, reconnection: false });
+      await once(client as unknown as NodeJS.EventEmitter, 'connect');
+      await until('it polls', () => sockets?.sockets.sockets.values().next().value?.conn.transport.writable);
+      const left = new Promise((resolve) => client.once('disconnect', resolve));
+      await server.drain(Deadline.after(deadline));
+      await left;
+      assert.deepEqual(
+        server.aborted.map(({ what }) => what),
+        aborted,
+      );
+    }
   });
 });
