@@ -28,6 +28,13 @@ export type { During, EnqueuedMatch, JobMatch, PerformedTestJob, TestJob } from 
 export type { JobEnd } from './job-log';
 export type { Commits } from './memory-jobs';
 export { type CronTimes, enqueueCronJobs, performEnqueuedJobs } from './perform-jobs';
+export {
+  request,
+  type TestAnswer,
+  type TestRequestOptions,
+  type TestRequests,
+  type TestRequestsOptions,
+} from './request';
 export type { TestDatabase, TestDatabaseOptions } from './test-database';
 export type { TestMailOptions } from './test-mail';
 export { travel, travelBack, travelTo } from './travel';

@@ -13,7 +13,7 @@ import type { Rate } from '../support/duration';
 const ANSWER_TIMEOUT_MS = 1000;
 
 interface Counters {
-  readonly shared: RateLimiterRedis;
+  readonly shared: RateLimiterRedis | RateLimiterMemory;
   /** Counts of this process alone, used while Redis is away. */
   readonly own: RateLimiterMemory;
 }
@@ -27,7 +27,8 @@ export class RateLimits {
 
   constructor(
     private readonly appName: string,
-    private readonly redis: RedisClient,
+    /** undefined: everything is counted in this process alone. */
+    private readonly redis: RedisClient | undefined,
   ) {}
 
   /** @param name keeps its counts apart from those of other limits. @param rate null: everything is allowed. */
@@ -40,6 +41,7 @@ export class RateLimits {
     const { RateLimiterMemory, RateLimiterRedis } = loadRateLimiters();
     const common = { keyPrefix: `catamount:limit:${this.appName}:${name}`, points: count, duration: seconds };
     const own = new RateLimiterMemory(common);
+    if (!this.redis) return { shared: own, own };
     const shared = new RateLimiterRedis({
       ...common,
       storeClient: this.redis,

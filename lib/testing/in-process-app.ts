@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { environment } from '../core/config';
+import { Events } from '../core/events';
+import { readSettings } from '../core/settings';
+import type { AppDefinition, RouteEnvironment } from '../role/app-definition';
+import { appService, loadOwnWeb, loadRoutes } from '../role/load-setup';
+import { Deadline, toError } from '../support/async';
+import type { Service } from '../support/service';
+import { createApplication } from '../web/application';
+import { RateLimits } from '../web/rate-limit';
+import { createHttpServer } from '../web/server';
+import type { TestAnswer, TestRequestOptions, TestRequestsOptions } from './request';
+import { Wire } from './wire';
+
+/** Limit of the app's `workerStop`, ms. */
+const CLOSE_MS = 5000;
+const TIMEOUT_MS = 5000;
+/** Length of a body in a message, characters. */
+const SHOWN = 300;
+
+/** The web of one app in this process, whose server gets connections in memory. It holds nothing that is to be closed. */
+export class InProcessApp {
+  /** Errors that were reported, by the id of their request. */
+  private readonly errors = new Map<string, Error>();
+
+  private constructor(
+    private readonly server: http.Server,
+    events: Events,
+    private readonly own: Service,
+  ) {
+    events.on('request.error', ({ requestId, error }) => this.errors.set(requestId, error));
+  }
+
+  /** @throws UserError for settings or parts of the app that cannot be used; the error of its `koa` or `workerBoot`. */
+  static async open(app: AppDefinition, { settings = {} }: TestRequestsOptions): Promise<InProcessApp> {
+    const config = readSettings({ env: { ...environment(), NODE_ENV: 'test', ...settings }, cwd: app.root });
+    const events = new Events();
+    const limits = new RateLimits(app.name, undefined);
+    const scope: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const routes = await loadRoutes(app);
+    const own = appService(app, { role: 'web', config });
+    await own.start();
+    const application = createApplication({
+      ...(await loadOwnWeb(app, scope)),
+      config,
+      events,
+      appName: app.name,
+      routes: (router) => routes(router, scope),
+      readiness: [],
+      isLeaving: () => false,
+    });
+    return new InProcessApp(createHttpServer(application.callback(), config.web), events, own);
+  }
+
+  async send(method: string, path: string, options: TestRequestOptions): Promise<TestAnswer> {
+    const { timeoutMs = TIMEOUT_MS } = options;
+    const { body, headers, requestId } = outgoing(options);
+    const what = `${method} ${path}`;
+    const [client, server] = Wire.pair();
+    const finished = new Promise<void>((resolve) => server.once('close', resolve));
+    this.server.emit('connection', server);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      client.destroy();
+    }, timeoutMs);
+    try {
+      const answer = await exchange({ method, path, headers, createConnection: () => client }, body);
+      const { statusCode: status = 0, headers: received } = answer.head;
+      const text = answer.body.toString();
+      const error = this.errors.get(requestId);
+      return { status, headers: received, text, body: answer.body, error, json: () => parsed(what, status, text) };
+    } catch (thrown) {
+      const cause = this.errors.get(requestId) ?? toError(thrown);
+      const why = late
+        ? `no complete response in ${timeoutMs} ms; raise timeoutMs, or end the response`
+        : cause.message;
+      throw new Error(`request: ${what}: ${late ? why : `the response was cut off: ${why}`}`, { cause });
+    } finally {
+      clearTimeout(timer);
+      this.errors.delete(requestId);
+      client.end();
+      client.destroy();
+      await finished;
+    }
+  }
+
+  /** Awaits the app's `workerStop`. */
+  async close(): Promise<void> {
+    await this.own.stop(Deadline.after(CLOSE_MS));
+  }
+}
+
+function outgoing({ json, body, headers: given = {} }: TestRequestOptions) {
+  const headers: OutgoingHttpHeaders = { host: 'localhost' };
+  for (const [name, value] of Object.entries(given)) {
+    headers[name.toLowerCase()] = typeof value === 'string' ? value : [...value];
+  }
+  const bytes = json === undefined ? body : JSON.stringify(json);
+  if (json !== undefined) headers['content-type'] ??= 'application/json';
+  if (bytes !== undefined && headers['transfer-encoding'] === undefined)
+    headers['content-length'] ??= Buffer.byteLength(bytes);
+  // By this id the error behind the response is found.
+  headers['x-request-id'] ??= randomUUID();
+  return { body: bytes, headers, requestId: String(headers['x-request-id']) };
+}
+
+interface Received {
+  readonly head: IncomingMessage;
+  readonly body: Buffer;
+}
+
+function exchange(options: http.RequestOptions, body: string | Uint8Array | undefined): Promise<Received> {
+  return new Promise((resolve, reject) => {
+    const outgoing = http.request(options, (head) => {
+      const chunks: Buffer[] = [];
+      head.on('data', (chunk: Buffer) => chunks.push(chunk));
+      head.once('error', reject);
+      head.once('end', () => resolve({ head, body: Buffer.concat(chunks) }));
+    });
+    outgoing.once('error', reject);
+    outgoing.end(body);
+  });
+}
+
+function parsed<T>(what: string, status: number, text: string): T {
+  try {
+    return JSON.parse(text) as T;
+  } catch (thrown) {
+    const shown = text === '' ? 'no body' : `no JSON: ${text.slice(0, SHOWN)}`;
+    throw new Error(`request: ${what} answered ${status} with ${shown}`, { cause: thrown });
+  }
+}
