@@ -109,7 +109,7 @@ describe("a stranger's app on the package", () => {
         cwd: folder,
         env,
       }).catch((error: { readonly stdout: string }) => assert.fail(error.stdout));
-      assert.match(stdout, /^# pass 5$/m, stdout);
+      assert.match(stdout, /^# pass 6$/m, stdout);
     } finally {
       await redis.remove();
       await database.drop();
