@@ -46,6 +46,8 @@ export interface WorkerStats {
   readonly booted: boolean;
   readonly state: string;
   readonly lastCheckin: string | null;
+  /** Age of its last message by a clock that nobody sets, ms; null before the first; absent from older versions. */
+  readonly heartbeatAgeMs?: number | null;
   readonly lastStatus: WorkerStatus | Record<string, never>;
   /** Proportional set size, MB; null where the system does not report it. */
   readonly pssMb: number | null;
@@ -103,6 +105,8 @@ export interface ProcessorStats {
   readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'backing_off' | 'crash_loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
+  /** Age of its last message by a clock that nobody sets, ms; null before the first; absent from older versions. */
+  readonly heartbeatAgeMs?: number | null;
   readonly restarts: number;
   readonly pssMb: number | null;
   readonly lastStatus: ProcessorStatus | Record<string, never>;

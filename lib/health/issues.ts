@@ -103,11 +103,16 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
   return slot.nextRestart !== null;
 }
 
-/** Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. */
-export function silenceOf({ lastCheckin }: { readonly lastCheckin: string | null }, now: Date): number | null {
+type Heard = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
+
+/**
+ * Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. A clock that is set
+ * makes nobody silent: only a tree of an older version, which tells no age, is judged by the times alone.
+ */
+export function silenceOf({ lastCheckin, heartbeatAgeMs }: Heard, now: Date): number | null {
   if (lastCheckin === null) return null;
-  const heartbeatAgeMs = now.getTime() - Date.parse(lastCheckin);
-  return heartbeatAgeMs > UNRESPONSIVE_MS ? heartbeatAgeMs : null;
+  const ageMs = heartbeatAgeMs ?? now.getTime() - Date.parse(lastCheckin);
+  return ageMs > UNRESPONSIVE_MS ? ageMs : null;
 }
 
 /** Ratio of the worker's memory to the median of the others; null when it does not stand out. */

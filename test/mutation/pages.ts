@@ -69,6 +69,13 @@ const mutations: readonly Mutation[] = [
     killedBy: DRAWN,
   },
   {
+    promise: 'a clock that is set makes no process silent',
+    file: 'lib/health/issues.ts',
+    find: 'heartbeatAgeMs ?? now.getTime()',
+    replace: 'now.getTime()',
+    killedBy: ['test/health/silence.test.ts'],
+  },
+  {
     promise: 'a queue that waits for slots is told what holds them',
     file: 'lib/health/issues.ts',
     find: 'if (holders.length > 0) return',

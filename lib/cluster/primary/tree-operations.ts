@@ -209,6 +209,7 @@ function describe(slot: Slot, handle: WorkerHandle, pss: (pid: number) => number
     booted: handle.wasReady,
     state: handle.state,
     lastCheckin: handle.lastCheckin?.toISOString() ?? null,
+    heartbeatAgeMs: handle.lastCheckin ? handle.heartbeatAgeMs : null,
     lastStatus: handle.status ?? {},
     pssMb: pss(handle.pid),
     restarts: slot.restarts,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { UNRESPONSIVE_MS } from '../../../lib/cluster/status';
 import { Clock } from '../../chaos/scene/clock';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
@@ -24,6 +25,9 @@ describe('a clock that is set back by an hour', () => {
         ({ last_checkin }) => Date.parse(last_checkin ?? '') < Date.now() - HOUR_MS / 2,
       ),
     );
+    // Nobody has become silent by it.
+    for (const { heartbeat_age_ms: ageMs } of (await statsOf(tree)).worker_status)
+      assert.ok(typeof ageMs === 'number' && ageMs >= 0 && ageMs < UNRESPONSIVE_MS, String(ageMs));
     await order(tree, 'phased-restart');
     const { last_phase, worker_status } = await statsOf(tree);
     assert.deepEqual([last_phase?.completed, worker_status.length], [true, 2]);
