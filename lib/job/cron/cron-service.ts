@@ -25,6 +25,8 @@ export interface CronTuning {
 
 /** Delay before the next try for a row that another processor has locked, ms. */
 const HELD_MS = 500;
+/** The same while nobody can say yet whether the database is a copy, ms. */
+const UNKNOWN_MS = 1000;
 
 export interface CronServiceOptions {
   readonly knex: Knex;
@@ -94,7 +96,14 @@ export class CronService {
   private async pass(): Promise<number | undefined> {
     const { knex, entries, gate } = this.options;
     // Recurring jobs go on while Redis is away, but not those of a copied database; so the gate must have opened once.
-    if (gate && !(await gate.opens().catch(() => gate.wasOpen))) return undefined;
+    try {
+      if (gate && !(await gate.opens())) return undefined;
+    } catch (thrown) {
+      if (!gate?.wasOpen) {
+        this.progress.failed(toError(thrown));
+        return UNKNOWN_MS;
+      }
+    }
     await this.refresh();
     const readAt = performance.now();
     const rows = await readRows(
