@@ -47,11 +47,14 @@ export class ReplicatedRedis {
 
 /** Sends one command on a connection of its own. */
 export async function tell(server: { readonly url: string }, command: readonly string[]): Promise<unknown> {
-  const client = await createClient({ url: server.url }).connect();
+  const client = createClient({ url: server.url, socket: { reconnectStrategy: false } });
+  // A server that changes its role closes its connections. The command's own rejection tells so, and this event is the same.
+  client.on('error', () => undefined);
   try {
+    await client.connect();
     return await client.sendCommand([...command]);
   } finally {
-    client.destroy();
+    if (client.isOpen) client.destroy();
   }
 }
 
