@@ -248,7 +248,10 @@ export function locatorOf(url: string): () => Promise<ServerAddress> | undefined
 /** Time limit of a connection, ms: a server that is frozen takes it and never answers. */
 const CONNECT_MS = 5000;
 
-/** Makes the connections of one `Redis` by a route: each is a client of its own, which stands behind the one that others have. */
+/**
+ * Makes the connections of one `Redis` by a route: each is a client of its own, which stands behind the one that others
+ * have.
+ */
 export class RedisRouter {
   /**
    * @param client the one that others have.
@@ -283,7 +286,10 @@ export class RedisRouter {
     }
   }
 
-  /** An app with a prefix has a slot, which may be moved, so the nodes of a cluster are asked from the first connection on. */
+  /**
+   * An app with a prefix has a slot, which may be moved, so the nodes of a cluster are asked from the first connection
+   * on.
+   */
   async isRoute(): Promise<boolean> {
     const { client, route, url } = this;
     if (route) return true;
