@@ -122,7 +122,11 @@ ${preview}`,
         'use.ts': `import { type Order, OrderMailer } from './mailers/order-mailer';\nexport async function use(order: Order) {\n${use}}`,
         'tsconfig.json': JSON.stringify({
           extends: path.join(root, 'tsconfig.json'),
-          compilerOptions: { typeRoots: [path.join(root, 'node_modules/@types')] },
+          compilerOptions: {
+            typeRoots: [path.join(root, 'node_modules/@types')],
+            // The types that an app sees; our sources have a check of their own.
+            paths: { [path.join(root, 'lib/index')]: [path.join(root, 'dist/lib/index.d.ts')] },
+          },
           include: ['.'],
         }),
       };

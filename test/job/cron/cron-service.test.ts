@@ -272,7 +272,7 @@ describe('recurring jobs', () => {
   });
 
   it('are enqueued while Redis is away, and run when it is back', async () => {
-    await processor(recurring('@yearly'));
+    await system.processor([recurring('@yearly')], { tuning: { cron: { pollMs: 20 } } });
     await isListed('TickJob');
     await system.redisServer.stop();
     await alter("settled_until = '2023-06-01'");

@@ -314,37 +314,6 @@ describe('the overview', () => {
     await until('the page is to be made anew', () => text().includes('event: reload'));
     close();
   });
-
-  it('is still there while Redis is not, and fills again by itself', async () => {
-    // Far ahead, so that it is not silent, or gone, however long Redis is away.
-    await publish(treeStatusOf({ id: 'unseen' }), -3_600_000);
-    const page = await streamOf('?tree=unseen');
-    await until('the tree is shown', () => page.text().includes('n.worker-0.say'));
-    await ops.redis.stop();
-    const shown = await until('it is noticed', async () => {
-      const answer = await ops.get('/ops', operator);
-      return answer.body.includes('Redis does not answer') && answer;
-    });
-    assert.equal(shown.status, 200);
-    for (const text of ['Queues unknown', 'No charts', 'Other trees are unknown without Redis', 'Socket closed'])
-      assert.ok(shown.body.includes(text), text);
-    assert.match(shown.body, /id="redis" data-state="bad" data-line="cut"/);
-    assert.match(shown.body, /id="postgres" data-state="ok"/);
-    assert.equal((await ops.get('/ops/charts.json', operator)).status, 503);
-    assert.equal((await ops.get('/ops/processes', operator)).status, 200);
-    // Another tree is out of sight, which is not to be gone: a page of it must not become one that is never made anew.
-    for (const path of ['/ops?tree=unseen', '/ops/processes?tree=unseen'])
-      assert.equal((await ops.get(path, operator)).status, 503, path);
-    await ops.redis.start();
-    await until('all is well again', async () => (await show()).verdict.tone === 'ok');
-    const heard = page.text().length;
-    await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen', name: 'web.8' })));
-    await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() });
-    await until('the same page hears of it again', () => page.text().slice(heard).includes('web.8'));
-    assert.doesNotMatch(page.text(), /event: reload/);
-    page.close();
-    await retire('unseen');
-  });
 });
 
 describe('the overview without Postgres', () => {

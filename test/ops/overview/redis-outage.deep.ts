@@ -1,0 +1,70 @@
+import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import http from 'node:http';
+import { Events } from '../../../lib/core/events';
+import { Redis } from '../../../lib/core/redis';
+import { Deadline } from '../../../lib/support/async';
+import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
+import { until } from '../../support/until';
+import { OpsWeb, SIGNED } from '../ops-web';
+import { treeStatusOf } from './tree-statuses';
+
+describe('the overview without Redis', () => {
+  let ops: OpsWeb;
+  let redis: Redis;
+  let operator: { Cookie: string };
+  before(async () => {
+    ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
+    redis = new Redis(ops.redis.url, new Events());
+    await redis.start();
+    await until('Redis is connected', () => redis.client.isReady);
+    operator = { Cookie: await ops.signIn(SIGNED.OPS_PASSWORD) };
+  });
+  after(async () => {
+    await redis?.stop(Deadline.after(1000));
+    await ops?.stop();
+  });
+
+  const overview = async (query = '') =>
+    (await ops.get(`/ops.json${query}`, operator)).json<unknown>() as {
+      readonly verdict: { readonly tone: string };
+      readonly trees: readonly { readonly id: string }[] | null;
+    };
+
+  it('is still there, and fills again by itself', async () => {
+    // Far ahead, so that it is not silent, or gone, however long Redis is away.
+    await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen' })));
+    await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() + 3_600_000 });
+    await until('the tree is seen', async () => (await overview()).trees?.some(({ id }) => id === 'unseen'));
+    let sent = '';
+    const page = http.get(`${ops.url}/ops/events?tree=unseen`, { headers: operator, agent: false });
+    const [answer] = (await once(page, 'response')) as [http.IncomingMessage];
+    answer.setEncoding('utf8').on('data', (chunk: string) => {
+      sent += chunk;
+    });
+    await until('the tree is shown', () => sent.includes('n.worker-0.say'));
+    await ops.redis.stop();
+    const shown = await until('it is noticed', async () => {
+      const seen = await ops.get('/ops', operator);
+      return seen.body.includes('Redis does not answer') && seen;
+    });
+    assert.equal(shown.status, 200);
+    for (const text of ['Queues unknown', 'No charts', 'Other trees are unknown without Redis', 'Socket closed'])
+      assert.ok(shown.body.includes(text), text);
+    assert.match(shown.body, /id="redis" data-state="bad" data-line="cut"/);
+    assert.match(shown.body, /id="postgres" data-state="ok"/);
+    assert.equal((await ops.get('/ops/charts.json', operator)).status, 503);
+    assert.equal((await ops.get('/ops/processes', operator)).status, 200);
+    // Another tree is out of sight, which is not to be gone: a page of it must not become one that is never made anew.
+    for (const path of ['/ops?tree=unseen', '/ops/processes?tree=unseen'])
+      assert.equal((await ops.get(path, operator)).status, 503, path);
+    await ops.redis.start();
+    await until('all is well again', async () => (await overview()).verdict.tone === 'ok');
+    const heard = sent.length;
+    await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen', name: 'web.8' })));
+    await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() });
+    await until('the same page hears of it again', () => sent.slice(heard).includes('web.8'));
+    assert.doesNotMatch(sent, /event: reload/);
+    page.destroy();
+  });
+});
