@@ -6,6 +6,8 @@ import { ClusterProcess } from './cluster-process';
 
 const CALLERS = 16;
 const STOPS = 3;
+const TOGETHER = 8;
+const KILLS = 5;
 
 describe('the listening socket', () => {
   let cluster: ClusterProcess;
@@ -23,20 +25,55 @@ describe('the listening socket', () => {
     }
   });
 
+  /** Stops workers, and sends requests until each of them has been sent one that it does not take. */
+  const sendToStopped = async (slots: readonly number[]) => {
+    for (const slot of slots) process.kill(cluster.pidOf(slot), 'SIGSTOP');
+    const address = await cluster.address();
+    const bodies: string[] = [];
+    const callers = Array.from({ length: 5 * slots.length + 5 }, async () =>
+      bodies.push((await request(address)).body),
+    );
+    await until('all are served but one for each', () => bodies.length === callers.length - slots.length);
+    return { served: Promise.all(callers).then(() => bodies.map((body) => Number(body.split(' ')[1]))) };
+  };
+  const killAll = (slots: readonly number[]) => {
+    for (const slot of slots) process.kill(cluster.pidOf(slot), 'SIGKILL');
+  };
+
   it('has what was sent to a killed worker, and never taken, go to another; one caller at most waits for a blocked one', async () => {
     cluster = new ClusterProcess('2');
-    const address = await cluster.address();
-    process.kill(cluster.pidOf(0), 'SIGSTOP');
-    const bodies: string[] = [];
-    const callers = Array.from({ length: 10 }, async () => bodies.push((await request(address)).body));
-    await until('all are served but one', () => bodies.length === callers.length - 1);
-    process.kill(cluster.pidOf(0), 'SIGKILL');
-    await Promise.all(callers);
-    const servedBy = new Set([cluster.pidOf(1), cluster.pidOf(0)].map(String));
+    await cluster.address();
+    const { served } = await sendToStopped([0]);
+    killAll([0]);
+    const pids = await served;
     assert.ok(
-      bodies.every((body) => servedBy.has(body.split(' ')[1] ?? '')),
-      bodies.join(),
+      pids.every((pid) => [cluster.pidOf(0), cluster.pidOf(1)].includes(pid)),
+      pids.join(),
     );
+  });
+
+  it('has it go to another, too, while a process of the app holds the killed worker’s channel open', async () => {
+    cluster = new ClusterProcess('2');
+    const [slot = 0, heir = 0] = (await request(`${await cluster.address()}/heir`)).body.split(' ').map(Number);
+    try {
+      const { served } = await sendToStopped([slot]);
+      killAll([slot]);
+      await served;
+    } finally {
+      process.kill(heir, 'SIGKILL');
+    }
+  });
+
+  it(`has what was sent to ${TOGETHER} workers go to others, however their ends come together`, async () => {
+    cluster = new ClusterProcess(String(TOGETHER + 1));
+    await cluster.address();
+    const slots = Array.from({ length: TOGETHER }, (_, slot) => slot);
+    for (let round = 1; round <= KILLS; round++) {
+      const { served } = await sendToStopped(slots);
+      killAll(slots);
+      await served;
+      await cluster.nth('worker.ready', TOGETHER + 1 + round * TOGETHER);
+    }
   });
 
   it('stays when the only worker is killed: callers wait for its successor, on the same port', async () => {

@@ -3,6 +3,13 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a connection that a killed worker never took goes to another, even if its channel seems to go on',
+    file: 'lib/cluster/primary/worker-handle.ts',
+    find: 'while (this.worker.isConnected() && !deadline.expired) await wait(1);',
+    replace: "if (this.worker.isConnected()) await new Promise<void>((end) => this.worker.once('disconnect', end));",
+    killedBy: ['test/cluster/listening-socket.deep.ts'],
+  },
+  {
     promise: 'a heartbeat that waits to be read counts before a processor is called frozen',
     file: 'lib/cluster/primary/jobs-watch.ts',
     find: 'if (silentMs() > UNRESPONSIVE_MS) await',

@@ -77,9 +77,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
       if (child.pid !== undefined) return;
       // The fork failed, for want of memory or pids: no exit will follow.
       events.emit('process.error', { error, during: `starting the ${name}` });
-      this.exit(null, null);
+      void this.exit(null, null);
     });
-    child.once('exit', (code, signal) => this.exit(code, signal));
+    child.once('exit', (code, signal) => void this.exit(code, signal));
   }
 
   get pid(): number {
@@ -191,15 +191,15 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   protected abstract askToStop(remainingMs: number): void;
   /** Emits the event for an unresponsive child. @returns its work in flight by its last message; null if unknown. */
   protected abstract reportUnresponsive(heartbeatAgeMs: number): Activity | null;
-  /** Called after its exit. */
-  protected abstract left(exit: ChildExit): void;
+  /** Called after its exit; `exited` resolves when this has. */
+  protected abstract left(exit: ChildExit): void | Promise<void>;
 
   protected becomeReady(): void {
     if (this.lifecycle === 'booting') this.lifecycle = 'ready';
     this.readyAt ??= performance.now();
   }
 
-  private exit(code: number | null, signal: string | null): void {
+  private async exit(code: number | null, signal: string | null): Promise<void> {
     this.lifecycle = 'exited';
     const message = this.failure?.message ?? (this.recentStderr.join(' / ') || null);
     this.termination = {
@@ -210,7 +210,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
       signal,
       ...this.blocked,
     };
-    this.left({ code, signal });
+    await this.left({ code, signal });
     this.exited.resolve({ code, signal });
   }
 }

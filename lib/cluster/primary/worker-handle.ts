@@ -1,11 +1,12 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
 import type { Socket } from 'node:net';
+import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import type { Connection, ConnectionHandle } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
-import { type Deadline, deferred } from '../../support/async';
+import { Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import { RequestJournalReader } from '../request-journal';
@@ -158,14 +159,23 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     return inFlight[0] ?? lastRequest ?? null;
   }
 
-  protected left(): void {
+  protected async left(): Promise<void> {
     this.idle.resolve();
     this.snapshots.failAll(() => new UserError(`${this.name} ended before it had written its heap snapshot`));
     this.begun?.close();
     this.begun = undefined;
-    // Its last messages may still be in the channel.
-    if (!this.worker.isConnected()) this.takeBack();
-    else this.worker.once('disconnect', () => this.takeBack());
+    await this.channelEnd();
+    this.takeBack();
+  }
+
+  /**
+   * Resolves when its last messages have been read. When several die at once, an exit may be noticed before the end of
+   * that channel. Node emits no `disconnect` for a child that has not acknowledged a connection, so the state is polled;
+   * the limit is for a channel that a process of the app has inherited.
+   */
+  private async channelEnd(): Promise<void> {
+    const deadline = Deadline.after(LOST_AFTER_MS);
+    while (this.worker.isConnected() && !deadline.expired) await wait(1);
   }
 
   private confirm(): void {
