@@ -151,7 +151,7 @@ function preferredLocale(ctx: Koa.Context, defaultLocale: Locale): Locale {
 export function securityHeaders(given?: SecurityHeaders): Koa.Middleware {
   // The headers are the same for every response, so helmet runs once: this saves a dozen functions for each request.
   const standard = headersOf(helmet(OPTIONS));
-  const own = given === false ? [] : given && headersOf(helmet({ ...OPTIONS, ...given } as typeof OPTIONS));
+  const own = given === false ? [] : given && headersOf(helmet(merged(given)));
   return (ctx, next) => {
     const headers = own && !/^\/ops(\/|$)/.test(ctx.path) ? own : standard;
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
@@ -161,7 +161,7 @@ export function securityHeaders(given?: SecurityHeaders): Koa.Middleware {
 
 type Header = readonly [name: string, value: number | string | readonly string[]];
 
-const OPTIONS: Parameters<typeof helmet>[0] = {
+const OPTIONS: NonNullable<Parameters<typeof helmet>[0]> = {
   contentSecurityPolicy: {
     useDefaults: false,
     directives: {
@@ -181,6 +181,12 @@ const OPTIONS: Parameters<typeof helmet>[0] = {
   // Browsers follow it over https only. Subdomains are left out, since they may belong to somebody else.
   strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
 };
+
+/** Helmet's options are a union of 256 types, of which a spread would make the compiler try each with each. */
+function merged(given: object): typeof OPTIONS {
+  const standard: object = OPTIONS;
+  return { ...standard, ...given };
+}
 
 /** The headers that the middleware sets on any response. */
 function headersOf(middleware: Koa.Middleware): readonly Header[] {
