@@ -47,6 +47,8 @@ export type ToWorker =
   | { readonly catamount: 'count' }
   /** State of the job processor: without it the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly jobs: JobsHealth }
+  /** A worker of this tree has been ready for the first time. */
+  | { readonly catamount: 'tree-served' }
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' }
   /** Become the tree's reporter in Redis, or stop being it. */
@@ -66,6 +68,8 @@ export type FromWorker =
   | { readonly catamount: 'ready'; readonly journalFile?: string | undefined }
   /** Sent every second, and once when ready. */
   | { readonly catamount: 'heartbeat'; readonly status: WorkerStatus }
+  /** `/ready` was answered with 200 for the first time. */
+  | { readonly catamount: 'tree-served' }
   | { readonly catamount: 'idle' }
   | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */

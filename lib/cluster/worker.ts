@@ -32,6 +32,10 @@ export interface DrainableServer {
   setReporter(on: boolean): void;
   /** Reports in `/ready` whether jobs are being run. */
   setJobsHealth(health: JobsHealth): void;
+  /** Called when `/ready` is answered with 200 for the first time. */
+  onServed: () => void;
+  /** Another worker of the tree has been ready: `/ready` waits for nothing more. */
+  treeServed(): void;
 }
 
 export interface Assignment {
@@ -80,6 +84,7 @@ export class Worker {
     this.server = server;
     this.tell({ catamount: 'ready', journalFile });
     server.onSlots = () => this.reportSlots(server);
+    server.onServed = () => this.tell({ catamount: 'tree-served' });
     new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: async () => this.heartbeat(server), onError }).start();
   }
 
@@ -137,6 +142,9 @@ export class Worker {
         break;
       case 'jobs':
         this.server?.setJobsHealth(message.jobs);
+        break;
+      case 'tree-served':
+        this.server?.treeServed();
         break;
       case 'reply':
         this.tree.settle(message);

@@ -17,12 +17,14 @@ interface FirstReadinessOptions {
   readonly allowPending: boolean;
   /** true once a job processor of this tree has booted, or where it has none. */
   readonly jobsBooted: () => boolean;
+  /** Called when this process is ready for the first time. */
+  readonly onServed: () => void;
 }
 
 /**
- * Decides whether a process in production is ready for the first time: a platform that asks `/ready` keeps the old
- * release as long as it is not. Afterwards the same faults only degrade it, since taking a web away that has served
- * mends nothing.
+ * Decides whether a tree in production is ready for the first time: a platform that asks `/ready` keeps the old release
+ * as long as it is not. Afterwards the same faults only degrade it, since taking a web away that has served mends
+ * nothing. Each worker decides until one of them has been ready; the others, and those that replace them, then are.
  */
 export class FirstReadiness {
   private served = false;
@@ -36,7 +38,12 @@ export class FirstReadiness {
     this.readOnly = new CachedProbe(async () => (await import('../job/outbox/table')).refusesWrites(knex), probe);
   }
 
-  /** @returns why this process has never been ready yet; undefined once it has been. */
+  /** Another worker of the tree has been ready. */
+  treeServed(): void {
+    this.served = true;
+  }
+
+  /** @returns why no process of the tree has been ready yet, as far as this one knows; undefined once one has been. */
   async reason(): Promise<string | undefined> {
     if (this.served) return undefined;
     const { allowPending, jobsBooted } = this.options;
@@ -45,8 +52,10 @@ export class FirstReadiness {
     if (await this.refusesWrites()) return WRITES_REFUSED;
     if (!jobsBooted()) return 'The job processor has not booted since the start: its log says why.';
     // A failed read is no reason to be ready.
-    this.served = pending === undefined || pending.ok;
-    return this.served ? undefined : 'Migrations could not be read from Postgres.';
+    if (pending && !pending.ok) return 'Migrations could not be read from Postgres.';
+    this.served = true;
+    this.options.onServed();
+    return undefined;
   }
 
   /** @returns true while Postgres answers and is known to refuse writes. */

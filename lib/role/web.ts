@@ -83,6 +83,7 @@ export class WebRole implements DrainableServer {
   private readonly requestMetrics = new RequestMetrics();
   private readonly processMetrics = new ProcessMetricsSampler();
   onSlots: () => void = () => undefined;
+  onServed: () => void = () => undefined;
   private server: WebServer | undefined;
   private readonly own: Service;
   private jobsHealth: JobsHealth = { running: true, stalled: null };
@@ -123,6 +124,7 @@ export class WebRole implements DrainableServer {
         migrations: migrationsOf(app),
         allowPending: config.allowPending === true,
         jobsBooted: () => this.jobsBooted,
+        onServed: () => this.onServed(),
       });
     }
     this.limit = new ConcurrencyLimiter(
@@ -251,6 +253,10 @@ export class WebRole implements DrainableServer {
   setJobsHealth(change: Partial<JobsHealth>): void {
     this.jobsHealth = { ...this.jobsHealth, ...change };
     if (this.jobsHealth.running) this.jobsBooted = true;
+  }
+
+  treeServed(): void {
+    this.first?.treeServed();
   }
 
   /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the requests cut off. */

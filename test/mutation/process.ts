@@ -24,6 +24,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/role/first-readiness.test.ts'],
   },
   {
+    promise: 'a worker that replaces one of a tree that was ready need not be ready for the first time again',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'if (this.served) handle.tellTreeServed();',
+    replace: '',
+    killedBy: ['test/role/release.deep.ts'],
+  },
+  {
     promise: 'workers hear that the job processor has booted',
     file: 'lib/cluster/primary/worker-pool.ts',
     find: 'for (const handle of this.handles) handle.setJobsHealth(this.jobsHealth);',

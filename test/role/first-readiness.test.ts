@@ -13,7 +13,9 @@ const MIGRATIONS = migrationsIn(['job', 'mailer', 'ops'].map((part) => `lib/${pa
 describe('the first readiness of a process', () => {
   let created: TestDatabase;
   let database: Database;
+  let told: number;
   beforeEach(async () => {
+    told = 0;
     created = await createDatabase();
     database = new Database(created.url, { production: false, events: new Events() });
   });
@@ -28,6 +30,9 @@ describe('the first readiness of a process', () => {
       migrations: MIGRATIONS,
       allowPending: false,
       jobsBooted: () => true,
+      onServed: () => {
+        told++;
+      },
       ...options,
     });
 
@@ -69,5 +74,14 @@ describe('the first readiness of a process', () => {
     assert.equal(await first.reason(), undefined);
     booted = false;
     assert.equal(await first.reason(), undefined);
+    assert.equal(told, 1, 'the tree is told once');
+  });
+
+  it('waits for nothing more once another process of the tree has been ready', async () => {
+    const first = readiness({ jobsBooted: () => false });
+    assert.match((await first.reason()) ?? '', /migrations have not run/);
+    first.treeServed();
+    assert.equal(await first.reason(), undefined);
+    assert.equal(told, 0);
   });
 });

@@ -107,6 +107,28 @@ describe('a release in production', () => {
     );
   });
 
+  it('then a worker that is started later is ready as the tree was: what is ill by then only degrades it', async () => {
+    const tree = await started();
+    const ready = () => tree.request('GET', '/ready');
+    await until('it is ready', async () => (await ready()).status === 200);
+    const name = new URL(database.url).pathname.slice(1);
+    await database.query(`alter database "${name}" set default_transaction_read_only = on`);
+    await database.query(
+      'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()',
+      [name],
+    );
+    const from = tree.lines.length;
+    for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
+    await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
+    const answer = await until('Postgres refuses writes', async () => {
+      const { status, body } = await ready();
+      return (status !== 200 || /"writes"/.test(body)) && { status, body };
+    });
+    assert.equal(answer.status, 200, answer.body);
+    await database.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
   it('migrate takes over once what an older release has migrated, and says so, also side by side', async () => {
     await database.query(`
       insert into knex_migrations (name, batch, migration_time) select name, batch, migration_time from catamount_migrations;

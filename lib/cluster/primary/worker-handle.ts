@@ -27,6 +27,8 @@ export interface PoolCallbacks {
   free(): void;
   /** Runs an operation of the tree that the worker asks for. */
   answer(asked: RequestMessage): Promise<ToWorker>;
+  /** The worker has answered `/ready` with 200 for the first time. */
+  treeServed(): void;
   /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
@@ -129,6 +131,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.send({ catamount: 'jobs', jobs });
   }
 
+  tellTreeServed(): void {
+    this.send({ catamount: 'tree-served' });
+  }
+
   reopenLog(): void {
     this.send({ catamount: 'reopen-log' });
   }
@@ -212,6 +218,9 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         break;
       case 'heartbeat':
         this.checkIn(message.status);
+        break;
+      case 'tree-served':
+        this.pool.treeServed();
         break;
       case 'heap-snapshot':
         this.snapshots.settle(message.id, message.file);

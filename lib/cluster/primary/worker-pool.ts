@@ -54,6 +54,8 @@ export class WorkerPool implements PoolCallbacks {
   /** false: connections wait until the start is permitted. */
   private permitted = true;
   private stopping = false;
+  /** True once a worker has answered `/ready` with 200: those forked later need not be ready for the first time again. */
+  private served = false;
   private operations: Operations | undefined;
 
   constructor(
@@ -211,6 +213,7 @@ export class WorkerPool implements PoolCallbacks {
     this.listener.goOn();
     slot.policy.served();
     handle.setJobsHealth(this.jobsHealth);
+    if (this.served) handle.tellTreeServed();
     void slot.outgoing?.drain(this.drainDeadline(), true);
     this.everReady.add(slot);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });
@@ -249,6 +252,11 @@ export class WorkerPool implements PoolCallbacks {
       slot: slot.index,
       ...policy.schedule(dead.servedMs, () => void this.fork(slot)),
     });
+  }
+
+  treeServed(): void {
+    this.served = true;
+    for (const handle of this.handles) handle.tellTreeServed();
   }
 
   reported(status: WorkerStatus): void {
