@@ -117,15 +117,18 @@ describe('a release in production', () => {
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = $1 and pid <> pg_backend_pid()',
       [name],
     );
-    const from = tree.lines.length;
-    for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
-    await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
-    const answer = await until('Postgres refuses writes', async () => {
-      const { status, body } = await ready();
-      return (status !== 200 || /"writes"/.test(body)) && { status, body };
-    });
-    assert.equal(answer.status, 200, answer.body);
-    await database.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
+    try {
+      const from = tree.lines.length;
+      for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
+      await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
+      const answer = await until('Postgres refuses writes', async () => {
+        const { status, body } = await ready();
+        return (status !== 200 || /"writes"/.test(body)) && { status, body };
+      });
+      assert.equal(answer.status, 200, answer.body);
+    } finally {
+      await database.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
+    }
     assert.equal((await tree.stop()).code, 0);
   });
 
