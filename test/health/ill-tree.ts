@@ -132,7 +132,7 @@ export class IllTree {
 
   /** Injects, waits until everybody tells it, cures, and waits until all is well. @returns ms until all had told. */
   async suffers({ inject, ready, log, codes }: Injection): Promise<number> {
-    const from = this.tree.lines.length;
+    const from = this.firstOpenStandstill();
     const since = performance.now();
     const cure = await inject(this);
     try {
@@ -146,6 +146,18 @@ export class IllTree {
       await cure();
       await until('it is well again', () => this.isWell());
     }
+  }
+
+  /** Index of the line that tells of the oldest standstill that goes on: it is not told again. Without one: of the next line. */
+  private firstOpenStandstill(): number {
+    const open = new Map<string, number>();
+    for (const [index, { json }] of this.tree.lines.entries()) {
+      const [, part = '', verb] = /^(.+) (stands still: |goes on after )/.exec(String(json.msg ?? '')) ?? [];
+      if (verb === undefined) continue;
+      if (verb.startsWith('goes')) open.delete(part);
+      else if (!open.has(part)) open.set(part, index);
+    }
+    return Math.min(this.tree.lines.length, ...open.values());
   }
 
   async remove(): Promise<void> {
