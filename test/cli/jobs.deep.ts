@@ -144,7 +144,7 @@ describe('catamount jobs, as it is typed', () => {
     for (const [index, [line, code, message]] of cases.entries()) {
       const end = ends[index] ?? assert.fail();
       assert.equal(end.code, code, `${line}: ${end.stderr}`);
-      assert.match(end.stderr, message, line);
+      assert.match(end.stderr, message, `${line}: ${end.stderr}`);
       assert.doesNotMatch(end.stderr, /\n {4}at /, line);
       if (code !== 0) assert.equal(end.stdout, '', line);
     }
