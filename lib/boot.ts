@@ -1,7 +1,7 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
 import { CHECK_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/messages';
-import { type Config, hasInheritedConfig, inheritedConfig } from './core/config';
+import { BOOTED, type Config, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { installSourceMaps } from './internals/stack-traces';
 import type { AppDefinition } from './role/app-definition';
@@ -12,6 +12,7 @@ import type { AppDefinition } from './role/app-definition';
  * renderer of previews. A UserError is printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
+  Reflect.set(globalThis, BOOTED, true);
   installSourceMaps();
   try {
     requireNode(process.versions.node);
@@ -104,7 +105,7 @@ export function requireNode(version: string): void {
 /** @throws UserError when the entry file hands over something else than a manifest. */
 function requireApp(app: unknown): void {
   if (typeof app === 'object' && app !== null && 'jobsDir' in app && 'routes' in app) return;
-  const given = app === undefined ? 'undefined' : `a ${typeof app} that is none`;
+  const given = app === undefined ? 'undefined' : `${typeof app === 'object' ? 'an' : 'a'} ${typeof app} that is none`;
   const remedy = 'export what defineApp({ … }) returns from your app file, and give that to boot';
   throw new UserError(`${process.argv[1]}: boot needs the app's manifest and got ${given}: ${remedy}.`, EXIT.config);
 }

@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { BOOTED } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { importFile } from '../core/load-classes';
 
@@ -31,5 +32,15 @@ export async function runApp(args: readonly string[] = process.argv.slice(2)): P
   }
   // Children are forked from argv[1], so it must be the app's entry and not this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
-  await importFile(entry);
+  process.once('exit', (code) => {
+    if (code !== EXIT.ok || Reflect.get(globalThis, BOOTED) === true) return;
+    const remedy = "call boot(app) in it: require('catamount').boot(require('./app'))";
+    process.stderr.write(`${entry}: it has ended without a call of boot, so that nothing was started: ${remedy}.\n`);
+    process.exitCode = EXIT.config;
+  });
+  await importFile(entry).catch(async (thrown: unknown) => {
+    const { isLoadFault, loadFault } = await import('../core/load-fault');
+    if (!isLoadFault(thrown)) throw thrown;
+    throw new UserError(`${entry}: ${loadFault(entry, thrown).message}`, EXIT.config);
+  });
 }

@@ -9,6 +9,9 @@ export type * from './config-types';
 /** The variable that carries the validated config to children, so that it is read and checked once. */
 const HANDED_ON = 'CATAMOUNT_CONFIG';
 
+/** Is set on `globalThis` by `boot`, which may be that of another copy of Catamount than the command's. */
+export const BOOTED = Symbol.for('catamount.booted');
+
 /** @returns the environment; other code reads `process.env` only through this function. */
 export function environment(): Environment {
   return process.env;

@@ -75,10 +75,10 @@ function read(file: string): object {
   try {
     texts = JSON.parse(fs.readFileSync(file, 'utf8'));
   } catch (thrown) {
-    throw new UserError(`${file}: ${toError(thrown).message}`);
+    throw new UserError(`${file}: it is not valid JSON, ${toError(thrown).message}: mend it`);
   }
   if (typeof texts === 'object' && texts !== null && !Array.isArray(texts)) return texts;
-  throw new UserError(`${file}: it should hold an object of texts`);
+  throw new UserError(`${file}: it should hold an object of texts: { "greeting": "Hello" }`);
 }
 
 /** @param match placeholder and name. @param options those of i18next, with the values under `replace`. */

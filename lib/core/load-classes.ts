@@ -49,7 +49,9 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
   for (const name of names.sort()) {
     const file = path.join(folder, name);
     try {
-      const exported = await importExports(file, load);
+      const exported = await importExports(file, load).catch((thrown: unknown) => {
+        throw (require('./load-fault') as typeof import('./load-fault')).loadFault(file, thrown);
+      });
       take([...new Set(exportsOf(exported).filter(isOne))], name, exported);
     } catch (thrown) {
       const error = toError(thrown);

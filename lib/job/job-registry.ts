@@ -35,18 +35,20 @@ export class JobRegistry {
 
 export interface LoadJobsOptions extends LoadOptions {
   readonly inspect?: (jobClass: JobClass, file: string) => void;
+  /** Receives each file that holds no job. */
+  readonly onOther?: (file: string, exported: unknown) => void;
 }
 
 /**
  * Loads every job of a folder and its subfolders. A file default-exports one subclass of `Job` and is named after it
  * (`welcome-email.ts` holds `WelcomeEmailJob`, in whichever subfolder). Files without a job may hold code that jobs
  * share. A missing folder holds none.
- * @param options.inspect sees each class; an error of its is one of the file.
+ * @param options.inspect sees each class; an error of its, as of `onOther`, is one of the file.
  * @throws UserError that names the file and the reason.
  */
 export async function loadJobs(
   folder: string,
-  { inspect, importFile, onFault }: LoadJobsOptions = {},
+  { inspect, onOther, importFile, onFault }: LoadJobsOptions = {},
 ): Promise<JobRegistry> {
   const registry = new JobRegistry();
   await loadClasses(folder, {
@@ -56,7 +58,7 @@ export async function loadJobs(
     onFault,
     take: (classes, name, exported) => {
       const job = jobClassOf(classes, name, exported);
-      if (!job) return;
+      if (!job) return onOther?.(name, exported);
       registry.add(job);
       inspect?.(job, name);
     },

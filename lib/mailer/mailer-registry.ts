@@ -17,7 +17,9 @@ export class MailerRegistry implements MailerLookup {
   /** @throws UserError when another mailer has the name. */
   add(mailer: MailerClass): void {
     if (this.classes.has(mailer.name)) {
-      throw new UserError(`there is another mailer named ${mailer.name}; mails for later tell them by name`);
+      throw new UserError(
+        `there is another mailer named ${mailer.name}: rename one, since mails for later tell them by name`,
+      );
     }
     this.classes.set(mailer.name, mailer);
   }
@@ -47,11 +49,12 @@ export async function loadMailers(folder: string, { importFile, onFault }: LoadO
     importFile,
     onFault,
     take: ([mailer, another]) => {
-      if (!mailer) throw new UserError('a file in the mailers folder must export a subclass of Mailer');
-      if (another) {
+      if (!mailer)
         throw new UserError(
-          `it exports ${mailer.name} and ${another.name}; a file in the mailers folder exports one mailer`,
+          'a file in the mailers folder must export a subclass of Mailer: export it, or keep the file in a folder below',
         );
+      if (another) {
+        throw new UserError(`it exports ${mailer.name} and ${another.name}: give each a file of its own`);
       }
       mailers.add(mailer);
     },

@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
+import { EXIT, UserError } from '../core/errors';
 import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
 
 /** Keeps Catamount's own migrations, in the schema of its tables, apart from those of the app. */
@@ -35,9 +36,19 @@ export function migrationFiles(folders: readonly string[]): MigrationFile[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** @throws the error of loading it. */
+/** @throws UserError that names the file, when it cannot be loaded or exports no `up`. */
 export async function importMigration({ file }: MigrationFile, importFile?: ImportFile): Promise<Knex.Migration> {
-  return (await importExports(file, importFile)) as Knex.Migration;
+  const exported = await importExports(file, importFile).catch((thrown: unknown) => {
+    const { loadFault } = require('../core/load-fault') as typeof import('../core/load-fault');
+    throw Object.assign(new UserError(`${file}: ${loadFault(file, thrown).message}`, EXIT.config), { cause: thrown });
+  });
+  for (const name of ['up', 'down'] as const) {
+    if (typeof exported === 'object' && exported !== null && typeof Reflect.get(exported, name) === 'function')
+      continue;
+    const remedy = `write export async function ${name}(knex) { … }`;
+    throw new UserError(`${file}: it exports no function ${name}: ${remedy}`, EXIT.config);
+  }
+  return exported as Knex.Migration;
 }
 
 /** A table of migrations. */

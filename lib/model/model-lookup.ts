@@ -31,7 +31,9 @@ export async function loadModels(folder: string, { importFile, onFault }: LoadOp
     take: (classes) => {
       for (const model of classes) {
         if ((models.get(model.name) ?? model) !== model) {
-          throw new UserError(`there is another model named ${model.name}; a job's arguments tell them by name`);
+          throw new UserError(
+            `there is another model named ${model.name}: rename one, since a job's arguments tell them by name`,
+          );
         }
         models.set(model.name, model);
       }

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { UserError } from '../core/errors';
+import { EXIT, UserError } from '../core/errors';
 import type { EventName, Events } from '../core/events';
 import type { Migrations } from '../model/migrations';
 import { toError } from '../support/async';
@@ -9,19 +9,23 @@ export type * from './app-options';
 
 const OWN_PARTS: readonly OwnPart[] = ['koa', 'bodyParser', 'headers', 'probes', 'server', 'workerBoot', 'workerStop'];
 
+/** Options that name a folder; `false` stands for none. */
+export const FOLDERS = ['jobs', 'models', 'migrations', 'mailers', 'previews', 'templates', 'locales'] as const;
+
 /**
  * Checks the app's manifest and resolves its folders. Its result is what `boot` and `connect` take; `app.js` exports it.
  * @throws UserError when the name or the root cannot be used.
  */
 export function defineApp(options: AppOptions): AppDefinition {
-  if (!/^[A-Za-z][\w-]*$/.test(options.name)) {
-    throw new UserError(
-      `defineApp: name is ${JSON.stringify(options.name)}; use letters, digits, - and _, such as shop`,
-    );
-  }
-  if (!path.isAbsolute(options.root)) {
-    throw new UserError(`defineApp: root is ${JSON.stringify(options.root)}; give an absolute path, such as __dirname`);
-  }
+  const refuse = (option: keyof AppOptions, remedy: string): never => {
+    throw new UserError(`defineApp: ${option} is ${JSON.stringify(options[option])}; ${remedy}`, EXIT.config);
+  };
+  if (typeof options.name !== 'string' || !/^[A-Za-z][\w-]*$/.test(options.name))
+    refuse('name', 'use letters, digits, - and _, such as shop');
+  if (typeof options.root !== 'string' || !path.isAbsolute(options.root))
+    refuse('root', 'give an absolute path, such as __dirname');
+  for (const option of FOLDERS)
+    if (typeof (options[option] || '') !== 'string') refuse(option, 'give a folder below root, such as src/jobs');
   const folder = (given: string | undefined, standard: string) => path.resolve(options.root, given ?? standard);
   return Object.freeze({
     name: options.name,
@@ -38,12 +42,13 @@ export function defineApp(options: AppOptions): AppDefinition {
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
     ...Object.fromEntries(OWN_PARTS.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))),
+    given: options,
     hooks: options.hooks ?? {},
   });
 }
 
 /** The event behind each hook. */
-const HEARS = {
+export const HEARS = {
   booted: 'primary.listening',
   workerBoot: 'worker.forked',
   workerReady: 'worker.ready',

@@ -163,6 +163,8 @@ export interface AppDefinition extends Pick<AppOptions, OwnPart> {
   readonly localesDir: string;
   /** undefined: Node's own `import()`. */
   readonly importFile: ImportFile | undefined;
+  /** The options as they were given to `defineApp`, for the check of the app. */
+  readonly given: AppOptions;
   /** Callbacks in the primary; empty unless some were given. */
   readonly hooks: Hooks;
 }

@@ -7,6 +7,7 @@ import { toError } from '../support/async';
 import { pluralize } from '../support/text';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { checkApp } from './check';
+import { brokenMigrations } from './file-mistakes';
 import type { Finding } from './findings';
 import { loadRoutes } from './load-setup';
 import { withDatabase } from './server-connections';
@@ -24,7 +25,8 @@ export async function runCheckCommand(
   const config = await readConfig().catch((thrown: unknown) => void tell(thrown));
   const { findings: ofApp, jobs, mailers } = await checkApp(app, config);
   findings.push(...ofApp);
-  await loadRoutes(app).catch(tell);
+  if (typeof app.routes === 'function') await loadRoutes(app).catch(tell);
+  for (const message of await brokenMigrations(app)) findings.push({ message, fatal: true });
   const notes: string[] = [];
   if (config) {
     const pending = await pendingIn(app, config).catch((thrown: unknown) => {

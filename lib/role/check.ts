@@ -1,3 +1,4 @@
+import path from 'node:path';
 import { ignoreOperatorSignals } from '../cluster/messages';
 import type { Config } from '../core/config';
 import { EXIT, type UserError } from '../core/errors';
@@ -10,8 +11,10 @@ import { loadPreviews } from '../mailer/preview/preview-registry';
 import { loadModels } from '../model/model-lookup';
 import { toError } from '../support/async';
 import type { AppDefinition } from './app-definition';
+import { checkCronOptions, equalMigrations, refuseUnexported } from './file-mistakes';
 import type { CheckMessage, Finding } from './findings';
 import { loadJobSetup, loadMailSetup, loadOwnWeb } from './load-setup';
+import { manifestMistakes } from './manifest-mistakes';
 
 /** The findings, and the number of classes that were checked. */
 export interface CheckResult {
@@ -44,6 +47,7 @@ export async function checkApp(
       return otherwise;
     }
   };
+  for (const { message, fatal } of manifestMistakes(app)) tell(message, fatal);
   const jobSetup = await attempt(() => loadJobSetup(app), {});
   await attempt(() => loadOwnWeb(app), {});
   const mailSetup = await attempt(() => loadMailSetup(app), {});
@@ -54,14 +58,17 @@ export async function checkApp(
   const jobs = await loadJobs(app.jobsDir, {
     importFile,
     onFault,
+    onOther: (file, exported) => refuseUnexported(path.join(app.jobsDir, file), exported),
     inspect: (jobClass, file) => {
       cronEntries([jobClass], codec);
+      checkCronOptions(jobClass);
       if (served === undefined || served.includes(jobClass.queue)) return;
       const wrong = `${jobClass.name} goes to the queue ${jobClass.queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
       tell(`${app.jobsDir}/${file}: ${wrong}: add it there, unless another tree serves it`, false);
     },
   });
   await attempt(async () => void cronEntries(jobs, codec), undefined);
+  for (const message of equalMigrations(app)) tell(message);
   const mailers = await loadMailers(app.mailersDir, { importFile, onFault });
   const previews = await loadPreviews(app.previewsDir, {
     importFile,

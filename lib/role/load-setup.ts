@@ -7,7 +7,6 @@ import { JobEnqueuer } from '../job/enqueue/enqueuer';
 import { Job } from '../job/job';
 import type { MailSetup } from '../mailer/definition/setup';
 import type { Database } from '../model/database';
-import { toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { ApplicationOptions } from '../web/application';
 import type { AppDefinition, RouteEnvironment, Routes, WorkerEnvironment } from './app-definition';
@@ -23,14 +22,22 @@ async function loadSetup<T>(
   check: (value: unknown, where: string) => T,
 ): Promise<T> {
   const where = `${option} (${fileOf(load)})`;
+  if (typeof load !== 'function') {
+    throw new UserError((await import('./manifest-mistakes')).notAFunction(option, load), EXIT.config);
+  }
   let loaded: { readonly default: T };
   try {
     loaded = await load();
   } catch (thrown) {
-    const error = toError(thrown);
-    throw Object.assign(new UserError(`${where} cannot be loaded: ${error.message}`), { cause: error });
+    throw faultOf(`${where} cannot be loaded`, thrown);
   }
   return check(loaded?.default, where);
+}
+
+/** @returns what the app's code has thrown, with its place and what to do. @param subject beginning of the sentence. */
+function faultOf(subject: string, thrown: unknown): UserError {
+  const { loadFault } = require('../core/load-fault') as typeof import('../core/load-fault');
+  return Object.assign(new UserError(`${subject}: ${loadFault('', thrown).message}`, EXIT.config), { cause: thrown });
 }
 
 /** Path that the function imports, compiled or not, for messages: nothing but its source text has it. */
@@ -69,10 +76,21 @@ export function connectJobs({ database, redis, events, setup, models }: JobConne
 /** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */
 export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Promise<Routes> {
   return loadSetup('routes', routes as () => Promise<{ readonly default: Routes }>, (value, where) => {
-    if (typeof value === 'function') return value as Routes;
+    if (typeof value === 'function') return checkedRoutes(value as Routes, where);
     const wrong = 'its default export is no function';
     throw new UserError(`${where}: ${wrong}; export one: (router, environment) => { … }`, EXIT.config);
   });
+}
+
+/** Calls the routes. What they throw would be thrown again by every worker, so that the tree would restart for ever. */
+function checkedRoutes(routes: Routes, where: string): Routes {
+  return (router, environment) => {
+    try {
+      return routes(router, environment);
+    } catch (thrown) {
+      throw faultOf(where, thrown);
+    }
+  };
 }
 
 /**

@@ -35,11 +35,19 @@ export async function reachRedis(redis: Redis, url: string, events: Events, purp
   if (failure) throw refused(purpose, 'Redis', url, failure);
 }
 
-function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, { message, name }: Error): UserError {
-  return new UserError(
-    `${purpose}, ${server} at ${redisPlace(url)} does not let us in: ${message || name}`,
-    EXIT.unavailable,
-  );
+function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, error: Error): UserError {
+  const said = `${purpose}, ${server} at ${redisPlace(url)} does not let us in: ${error.message || error.name}`;
+  const remedy = remedyFor(error, server === 'Postgres' ? 'DATABASE_URL' : 'REDIS_URL');
+  return new UserError(`${said}${remedy && `: ${remedy}`}`, EXIT.unavailable);
+}
+
+function remedyFor(error: Error, variable: string): string {
+  const code = 'code' in error ? String(error.code) : '';
+  if (/^28|WRONGPASS|NOAUTH/.test(code) || /^(?:WRONGPASS|NOAUTH)/.test(error.message))
+    return `give ${variable} the right user and password`;
+  if (code === '3D000') return `create that database, or name another in ${variable}`;
+  if (/^E(?:CONN|NOTFOUND|HOST|NET|AI_AGAIN|TIMEDOUT)/.test(code)) return `start it, or give ${variable} its address`;
+  return '';
 }
 
 /**

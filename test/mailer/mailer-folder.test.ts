@@ -51,7 +51,7 @@ describe('the folder of mailers', () => {
     write('c.ts', 'export const text = Mailer.name');
     await refuses('c.ts', /must export a subclass of Mailer/);
     write('b.ts', 'export class AMailer extends Mailer {}\nexport class BMailer extends Mailer {}');
-    await refuses('b.ts', /exports AMailer and BMailer; a file in the mailers folder exports one mailer/);
+    await refuses('b.ts', /exports AMailer and BMailer: give each a file of its own/);
     write('a.ts', 'throw new Error("it broke")');
     await refuses('a.ts', /it broke/);
   });
@@ -59,7 +59,7 @@ describe('the folder of mailers', () => {
   it('refuses two of one name', async () => {
     write('a.ts', 'export class UserMailer extends Mailer {}');
     write('b.ts', 'export class UserMailer extends Mailer {}');
-    await refuses('b.ts', /another mailer named UserMailer; mails for later tell them by name/);
+    await refuses('b.ts', /another mailer named UserMailer: rename one, since mails for later tell them by name/);
     assert.deepEqual([...new MailerRegistry('here')], []);
   });
 });

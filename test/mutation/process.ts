@@ -3,6 +3,34 @@ import type { Mutation } from './mutation';
 /** Mutations of how a tree starts, what it finds, and what it leaves; and of our own app. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'an option of defineApp that there is not is told',
+    file: 'lib/role/manifest-mistakes.ts',
+    find: 'if (kind === undefined) tell(',
+    replace: 'if (kind === undefined && option === "") tell(',
+    killedBy: ['test/role/check.test.ts'],
+  },
+  {
+    promise: 'a job that its file does not export is told',
+    file: 'lib/role/file-mistakes.ts',
+    find: 'if (exportsOf(exported).length > 0) return;',
+    replace: 'if (exportsOf(exported).length >= 0) return;',
+    killedBy: ['test/role/check.test.ts'],
+  },
+  {
+    promise: 'the line that keeps a file of the app from being loaded is told',
+    file: 'lib/core/load-fault.ts',
+    find: "if (!place) return '';",
+    replace: "if (place !== null) return '';",
+    killedBy: ['test/role/check.test.ts'],
+  },
+  {
+    promise: 'a tree whose routes throw does not restart for ever',
+    file: 'lib/role/load-setup.ts',
+    find: 'return checkedRoutes(value as Routes, where);',
+    replace: 'return value as Routes;',
+    killedBy: ['test/process/refused-start.deep.ts'],
+  },
+  {
     promise: 'a process with pending migrations is not ready',
     file: 'lib/role/first-readiness.ts',
     find: 'if (pending?.ok && pending.value.length > 0) return',

@@ -3,6 +3,8 @@ import fs from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { catamount } from '../cli/cli-process';
+import { AT_A_START, IN_THE_APP, SOUND, STARTING } from '../role/mistakes';
+import { createDatabase } from '../support/postgres';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, type Tree, type TreeOptions } from '../support/tree';
 
@@ -39,32 +41,28 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
   'more than one command': { options: { args: ['migrate', 'rollback'] }, code: 64, says: [/rollback/] },
 };
 
-const ROOT = path.resolve(__dirname, '../..');
+const DOOR = path.resolve(__dirname, '../../dist/lib/index.js');
+/** The command as it is typed. */
+const COMMAND = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
-/** Writes an app whose `catamount` is the build. @returns its entry file. */
-function writeApp(files: Readonly<Record<string, string>>): string {
+/** Writes an app that imports the build. @returns its folder. */
+function writeApp(changes: Readonly<Record<string, string | null>>): string {
   const folder = tempFolder('mistaken');
-  fs.mkdirSync(path.join(folder, 'node_modules'));
-  fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
-  for (const [name, text] of Object.entries(files)) {
+  for (const [name, text] of Object.entries({ ...SOUND, ...STARTING, ...changes })) {
+    if (text === null) continue;
     fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
-    fs.writeFileSync(path.join(folder, name), text);
+    fs.writeFileSync(path.join(folder, name), text.replaceAll("'catamount'", JSON.stringify(DOOR)));
   }
-  return path.join(folder, 'server.js');
+  return folder;
 }
 
-const APP = `module.exports = require('catamount').defineApp({
-  name: 'shop', root: __dirname, routes: () => import('./routes.js') });`;
-const MISTAKEN = {
-  'server.js': "require('catamount').boot(require('./app'));",
-  'app.js': APP,
-  'routes.js': 'module.exports = () => {};',
-  'jobs/greet.js': "const { Job } = require('catamount');\nmodule.exports = class GreetJob extends Job {};",
-  'mailers/guest-mailer.js': `const { Mailer } = require('catamount');
-    module.exports = class GuestMailer extends Mailer {
-      static thanks = this.action('thanks');
-      thanks(to) { return this.mail({ to }); }
-    };`,
+/** Of production, whose servers do not answer: they are not asked before the app is checked and has been loaded. */
+const PRODUCTION = {
+  NODE_ENV: 'production',
+  DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
+  REDIS_URL: 'redis://127.0.0.1:1',
+  MAIL_DELIVERY: 'log',
+  APP_URL: 'https://shop.example',
 };
 
 /** Starts that must fail, before anything is started for nothing. */
@@ -96,39 +94,40 @@ describe('a start that cannot be names', () => {
     });
   }
 
+  for (const [name, { files = {}, env = {}, says, code: expected = 78 }] of Object.entries(AT_A_START)) {
+    it(name, async () => {
+      const database = env.DATABASE_URL?.startsWith('a ') ? await createDatabase() : undefined;
+      const url = new URL(database?.url ?? PRODUCTION.DATABASE_URL);
+      if (env.DATABASE_URL === 'a missing one') url.pathname = '/no_such_database';
+      const settings = { ...PRODUCTION, ...env, ...(database && { DATABASE_URL: url.href }) };
+      const cwd = writeApp(files);
+      try {
+        const { code, tree } = await refused({ entry: COMMAND, cwd, env: settings });
+        assert.match(tree.lines.map(({ text }) => text).join('\n'), says);
+        assert.equal(code, expected);
+        assert.deepEqual(tree.linesMatching(/Listening on/), []);
+      } finally {
+        removeFolder(cwd);
+        await database?.drop();
+      }
+    });
+  }
+
   it('every mistake in the app, in production too, and catamount check tells the same', async () => {
-    const entry = writeApp(MISTAKEN);
-    const cwd = path.dirname(entry);
-    const both = [
-      /jobs\/greet\.js: GreetJob has no perform method/,
-      /guest_mailer\/thanks\/html\.ejs: GuestMailer#thanks has no template/,
-    ];
-    const urls = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' };
-    const production = { ...urls, NODE_ENV: 'production', MAIL_DELIVERY: 'log', APP_URL: 'https://shop.example' };
-    for (const env of [{}, production, { ...production, WEB_CONCURRENCY: '0' }]) {
-      const { code, text, tree } = await refused({ entry, cwd, env });
-      for (const pattern of both) assert.match(text, pattern);
+    const both = ['a job without perform', 'an action without a template', 'an option of cron that there is not'];
+    const rows = both.map((name) => IN_THE_APP[name] ?? assert.fail(name));
+    const cwd = writeApp(Object.assign({}, ...rows.map(({ files }) => files)));
+    const embedded = { NODE_ENV: undefined, DATABASE_URL: undefined, REDIS_URL: undefined };
+    for (const env of [{ ...PRODUCTION, ...embedded }, PRODUCTION, { ...PRODUCTION, WEB_CONCURRENCY: '0' }]) {
+      const { code, text, tree } = await refused({ entry: COMMAND, cwd, env });
+      for (const { says } of rows) assert.match(text, says);
       assert.equal(code, 78, text);
       assert.deepEqual(tree.linesMatching(/Listening on/), []);
     }
     const told = await catamount(cwd, ['check']);
-    for (const pattern of both) assert.match(told.stdout, pattern);
+    for (const { says } of rows) assert.match(told.stdout, says);
     assert.equal(told.code, 1);
     removeFolder(cwd);
-  });
-
-  it('an app file or a routes file that exports nothing', async () => {
-    for (const [file, says] of [
-      ['app.js', /server\.js: boot needs the app's manifest and got a object that is none: export what defineApp/],
-      ['routes.js', /routes \(\.\/routes\.js\): its default export is no function/],
-    ] as const) {
-      const { 'server.js': server, 'app.js': app, 'routes.js': routes } = MISTAKEN;
-      const entry = writeApp({ 'server.js': server, 'app.js': app, 'routes.js': routes, [file]: '' });
-      const { code, text } = await refused({ entry, cwd: path.dirname(entry) });
-      assert.match(text, says);
-      assert.equal(code, 78);
-      removeFolder(path.dirname(entry));
-    }
   });
 
   it('a port that is taken', async () => {
@@ -143,13 +142,5 @@ describe('a start that cannot be names', () => {
     } finally {
       await new Promise((resolve) => holder.close(resolve));
     }
-  });
-
-  it('a database that does not answer', async () => {
-    const env = { DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none', REDIS_URL: 'redis://127.0.0.1:1' };
-    const { code, text, tree } = await refused({ env });
-    assert.equal(code, 69);
-    assert.match(text, /the migrations failed, see above/);
-    assert.ok(tree.linesMatching(/127\.0\.0\.1:1\b/).length > 0);
   });
 });

@@ -19,7 +19,8 @@ export class Previews {
     if (mailer === preview.name || mailer === '') {
       throw new UserError(`its class is named ${preview.name || 'nothing'}; name it after a mailer: UserMailerPreview`);
     }
-    if (this.classes.has(mailer)) throw new UserError(`there is another ${preview.name}`);
+    if (this.classes.has(mailer))
+      throw new UserError(`there is another ${preview.name}: put its methods into one class`);
     this.classes.set(mailer, preview);
   }
 

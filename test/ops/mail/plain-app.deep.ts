@@ -73,7 +73,10 @@ describe('previews of an app in plain JavaScript, without a build', () => {
     write(file, 'class {');
     const broken = await tree.request('GET', '/ops/mail');
     assert.equal(broken.status, 500);
-    assert.match(broken.body, /mailers\/previews\/order-mailer-preview\.js: Unexpected token/);
+    assert.match(
+      broken.body,
+      /mailers\/previews\/order-mailer-preview\.js: it is not valid JavaScript, Unexpected token/,
+    );
     write(file, PREVIEW.replace('OrderMailerPreview extends', 'OrderMails extends'));
     assert.match(
       (await tree.request('GET', '/ops/mail')).body,

@@ -1,0 +1,87 @@
+import { fileURLToPath } from 'node:url';
+import { toError } from '../support/async';
+import { EXIT, UserError } from './errors';
+
+/** A place in a source file; lines count from 1. */
+interface Place {
+  readonly file: string;
+  readonly line: string;
+}
+
+/**
+ * Says what keeps a file of the app from being loaded: the thing, its line, and what to do. Loaded only when a file is
+ * wrong.
+ * @param file the absolute path that was to be loaded, which the message leaves out; empty: it is not known.
+ * @param thrown the error of loading it.
+ * @returns an error with exit code 78 whose message goes on behind `<file>: `.
+ */
+export function loadFault(file: string, thrown: unknown): UserError {
+  const error = toError(thrown);
+  if (error instanceof UserError) return error;
+  const message = missing(error) ?? (error.name === 'SyntaxError' ? unreadable(file, error) : throwing(file, error));
+  return Object.assign(new UserError(message, EXIT.config), { cause: error });
+}
+
+/** true for what Node says of a file, and false for what the file itself throws. */
+export function isLoadFault(thrown: unknown): boolean {
+  const error = toError(thrown);
+  const ofNode = missing(error) !== undefined || error.name === 'SyntaxError';
+  return ofNode || /is not defined in ES module scope/.test(error.message);
+}
+
+/** @returns undefined unless something that the file imports is not there. */
+function missing(error: Error): string | undefined {
+  const code = 'code' in error ? error.code : undefined;
+  if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') return undefined;
+  const [, name = ''] = /^Cannot find (?:module|package) '([^']+)'/.exec(error.message) ?? [];
+  if (name === '') return undefined;
+  const [, importer] = /(?: imported from |Require stack:\n- )(\S+)/.exec(error.message) ?? [];
+  if (/^[./]/.test(name)) return `${name} is imported by ${importer ?? 'it'} and does not exist: mend the path`;
+  const [scope = '', inScope = ''] = name.split('/');
+  const wanted = name.startsWith('@') ? `${scope}/${inScope}` : scope;
+  return `the package ${wanted} is imported by ${importer ?? 'it'} and is not installed: run npm install ${wanted}`;
+}
+
+function unreadable(file: string, error: Error): string {
+  const { message } = error;
+  if (/does not provide an export named/.test(message)) {
+    return `${message.replace(/^The/, 'the')}${at(file, placeOf(file, error))}: mend that import, or export it there`;
+  }
+  if (/^(?:Cannot use import statement|Unexpected token 'export')/.test(message)) {
+    return 'it uses import or export, and Node takes it for CommonJS: name it .mjs, or set "type": "module" in package.json';
+  }
+  const place = placeOf(file, error);
+  // Node gives no place of an error in the syntax of an ES module.
+  const remedy = place || file === '' ? 'mend it' : `mend it where node --check ${file} points`;
+  return `it is not valid JavaScript, ${message}${at(file, place)}: ${remedy}`;
+}
+
+function throwing(file: string, error: Error): string {
+  const { message } = error;
+  const place = at(file, placeOf(file, error));
+  const [, word] =
+    /^(require|module|exports|__dirname|__filename) is not defined in ES module scope/.exec(message) ?? [];
+  if (word) {
+    return `it is an ES module, which has no ${word}${place}: use import and export, or name it .cjs`;
+  }
+  return `${message}${place}: mend it`;
+}
+
+function at(file: string, place: Place | undefined): string {
+  if (!place) return '';
+  return place.file === file ? ` in line ${place.line}` : ` in line ${place.line} of ${place.file}`;
+}
+
+/** @returns the place in the file that the stack names, else the first that is no part of Node or of a package. */
+function placeOf(file: string, { stack = '' }: Error): Place | undefined {
+  const places = [...stack.matchAll(/(?:^|[\s(])((?:file:\/\/)?\/[^\s():]+):(\d+)/gm)].map(
+    ([, name = '', line = '']) => ({
+      file: name.startsWith('file:') ? fileURLToPath(name) : name,
+      line,
+    }),
+  );
+  return (
+    places.find((place) => place.file === file) ??
+    places.find((place) => !/\/node_modules\/|\/load-classes\.[jt]s$|\/native-import\.cjs$/.test(place.file))
+  );
+}

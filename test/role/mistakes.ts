@@ -1,0 +1,291 @@
+/**
+ * The mistakes that people make in an app, one a row: what is changed, and the sentence that they read, which names the
+ * file, the thing and the remedy. `check.test.ts` has the check find those in the app's files; `refused-start.deep.ts`
+ * starts an app with each of them.
+ */
+export interface Mistake {
+  /** Files that differ from the sound app; null: one that is missing. They import from 'catamount'. */
+  readonly files?: Readonly<Record<string, string | null>>;
+  /** Further options of defineApp. */
+  readonly options?: Readonly<Record<string, unknown>>;
+  /** Settings of the start; undefined: one that is not set. */
+  readonly env?: Readonly<Record<string, string | undefined>>;
+  readonly says: RegExp;
+  /** true: a tree starts with it, and is warned. */
+  readonly warning?: boolean;
+  /** Exit code of the start. Default 78. */
+  readonly code?: number;
+}
+
+const job = (name: string, body = 'perform() {}') =>
+  `import { Job } from 'catamount';\nexport default class ${name} extends Job { ${body} }`;
+const wave = (body: string) => ({ 'jobs/wave.js': job('WaveJob', body) });
+const mailer = (name: string, body: string) =>
+  `import { Mailer } from 'catamount';\nexport class ${name} extends Mailer { ${body} }`;
+const preview = (name: string, body: string) =>
+  `import { MailerPreview } from 'catamount';\nexport class ${name}Preview extends MailerPreview { ${body} }`;
+const model = (name: string) =>
+  `import { Model } from 'catamount';\nexport class ${name} extends Model { static tableName = 'users' }`;
+const WELCOME = "static welcome = this.action('welcome'); welcome(to) { return this.mail({ to }); }";
+const HTML = 'mailers/templates/user_mailer/welcome/html.ejs';
+const MIGRATION = 'export async function up() {}\nexport async function down() {}';
+
+/** An app without a mistake: each row changes one thing. */
+export const SOUND: Readonly<Record<string, string>> = {
+  'jobs/greet.js': job('GreetJob', "static cron = '0 3 * * *'; perform() {}"),
+  'models/user.js': model('User'),
+  'mailers/user-mailer.js': mailer('UserMailer', WELCOME),
+  'mailers/previews/user-mailer-preview.js': `import { UserMailer } from '../user-mailer.js';
+    ${preview('UserMailer', "welcome() { return UserMailer.welcome('ada@example.com') }")}`,
+  [HTML]: "<p><%= t('.hello') %></p><%- include('/partials/button') %>",
+  'mailers/templates/partials/button.ejs': "<a><%= t('button', { count: 2 }) %></a>",
+  'mailers/templates/layouts/mailer/html.ejs': "<body><%- slot('content') %></body>",
+  'locales/en.json':
+    '{ "user_mailer": { "welcome": { "hello": "Hello" } }, "button_one": "One", "button_other": "More" }',
+  'locales/ko.json': '{ "user_mailer": { "welcome": { "hello": "안녕" } }, "button_other": "더" }',
+  'migrations/20270101000000_make_users.js': MIGRATION,
+};
+
+/** Those that the check of an app finds, at each start and by `catamount check`. */
+export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
+  'a job without perform': {
+    files: { 'jobs/greet.js': job('GreetJob', 'run() {}') },
+    says: /jobs\/greet\.js: GreetJob has no perform method: write what the job does in async perform\(\)/,
+  },
+  'a job file of another name': {
+    files: { 'jobs/gret.js': job('WaveJob') },
+    says: /jobs\/gret\.js: it holds WaveJob; name the file wave, or the class GretJob/,
+  },
+  'two jobs of one name': {
+    files: wave("static jobName = 'GreetJob'; perform() {}"),
+    says: /jobs\/wave\.js: two job classes are named GreetJob; give one another jobName/,
+  },
+  'a job that does not extend Job': {
+    files: { 'jobs/wave.js': 'export default class WaveJob { perform() {} }' },
+    says: /jobs\/wave\.js: WaveJob is no subclass of Job: let it extend Job/,
+  },
+  'a job that is not exported': {
+    files: { 'jobs/wave.js': job('WaveJob').replace('export default ', '') },
+    says: /jobs\/wave\.js: it declares WaveJob and does not export it: export it as the default/,
+  },
+  'a job that is exported by name': {
+    files: { 'jobs/wave.js': job('WaveJob').replace('default ', '') },
+    says: /jobs\/wave\.js: it exports WaveJob by name: export it as the default/,
+  },
+  'a job file that throws': {
+    files: { 'jobs/wave.js': `const KEY = process.env.NO_SUCH_KEY.trim();\n${job('WaveJob')}` },
+    says: /jobs\/wave\.js: Cannot read properties of undefined \(reading 'trim'\) in line 1: mend it/,
+  },
+  'a package that is not installed': {
+    files: { 'jobs/wave.js': `import '@no-such/package/part';\n${job('WaveJob')}` },
+    says: /jobs\/wave\.js: the package @no-such\/package is imported by .*wave\.js and is not installed: run npm install @no-such\/package/,
+  },
+  'a file that is not there': {
+    files: { 'jobs/wave.js': `import './no-such-file.js';\n${job('WaveJob')}` },
+    says: /jobs\/wave\.js: .*no-such-file\.js is imported by .*wave\.js and does not exist: mend the path/,
+  },
+  'require in an ES module': {
+    files: { 'jobs/wave.mjs': "const { Job } = require('catamount');\nexport default class WaveJob extends Job {}" },
+    says: /jobs\/wave\.mjs: it is an ES module, which has no require in line 1: use import and export, or name it \.cjs/,
+  },
+  'a syntax error in a job': {
+    files: { 'jobs/wave.cjs': 'module.exports = {\n  a: 1\n  b: 2 };' },
+    says: /jobs\/wave\.cjs: it is not valid JavaScript, Unexpected identifier 'b' in line 3: mend it/,
+  },
+  'a timeout that is no length of time': {
+    files: wave("static timeout = '5 parsecs'; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob\.timeout is "5 parsecs"; give a length of time/,
+  },
+  'a cron expression that is none': {
+    files: wave("static cron = '61 * * * *'; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob: cron is '61 \* \* \* \*': .*give five fields such as '0 3 \* \* \*'/,
+  },
+  'a time zone that there is not': {
+    files: wave("static cron = { at: '0 3 * * *', timeZone: 'Mars/Base' }; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob: timeZone is 'Mars\/Base'; give an IANA name, such as Europe\/Berlin, or UTC/,
+  },
+  'an option of cron that there is not': {
+    files: wave("static cron = { at: '0 3 * * *', zone: 'Europe/Berlin' }; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob: there is no option zone of cron: write timeZone/,
+  },
+  'two schedules of one name': {
+    files: wave("static cron = { at: '@daily', name: 'GreetJob' }; perform() {}"),
+    says: /GreetJob and WaveJob: both have a cron named GreetJob; give one of them another name/,
+  },
+  'a queue that nobody serves': {
+    files: wave("static queue = 'reports'; perform() {}"),
+    says: /jobs\/wave\.js: WaveJob goes to the queue reports, which JOB_QUEUES \(default, mailer\) lacks: add it there/,
+    warning: true,
+  },
+  'two models of one name': {
+    files: { 'models/person.js': model('User') },
+    says: /models\/user\.js: there is another model named User: rename one/,
+  },
+  'a mailer file that exports none': {
+    files: { 'mailers/text.js': 'export const text = 1;' },
+    says: /mailers\/text\.js: a file in the mailers folder must export a subclass of Mailer: export it, or keep/,
+  },
+  'two mailers of one name': {
+    files: { 'mailers/welcome-mailer.js': mailer('UserMailer', WELCOME) },
+    says: /mailers\/welcome-mailer\.js: there is another mailer named UserMailer: rename one/,
+  },
+  'an action without a method': {
+    files: { 'mailers/user-mailer.js': mailer('UserMailer', `static hello = this.action('helo'); ${WELCOME}`) },
+    says: /mailers: UserMailer#helo is declared by static hello .* no such method: write it/,
+  },
+  'an action without a template': {
+    files: { [HTML]: null },
+    says: /user_mailer\/welcome\/html\.ejs: UserMailer#welcome has no template: write this file, or text\.ejs/,
+  },
+  'a template that cannot be compiled': {
+    files: { [HTML]: '<p>\n<% if (true) { %>' },
+    says: /user_mailer\/welcome\/html\.ejs.* \(a template of UserMailer#welcome: mend it\)/,
+  },
+  'a partial that is missing': {
+    files: { 'mailers/templates/partials/button.ejs': null },
+    says: /welcome\/html\.ejs: UserMailer#welcome includes \/partials\/button, and there is no .*button\.ejs: write it/,
+  },
+  'a layout that is missing': {
+    files: { 'mailers/templates/layouts/mailer/html.ejs': null },
+    says: /layouts\/mailer\/html\.ejs: the layout of UserMailer#welcome is missing: write it, or set static layout = false/,
+  },
+  'a text that is missing': {
+    files: { 'locales/en.json': '{ "button_other": "More" }' },
+    says: /locales\/en\.json: lacks the text user_mailer\.welcome\.hello that .*UserMailer#welcome shows: add it/,
+  },
+  'a text that another locale lacks': {
+    files: { 'locales/ko.json': '{ "button_other": "더" }' },
+    says: /locales\/ko\.json: lacks the text user_mailer\.welcome\.hello/,
+    warning: true,
+  },
+  'texts that are no JSON': {
+    files: { 'locales/ko.json': '{ "button": ' },
+    says: /locales\/ko\.json: it is not valid JSON, .*: mend it/,
+  },
+  'a preview of no mailer': {
+    files: { 'mailers/previews/guest-mailer-preview.js': preview('GuestMailer', 'hello() {}') },
+    says: /previews: GuestMailerPreview previews GuestMailer, and no mailer is named so: name it after one/,
+    warning: true,
+  },
+  'two migrations of one name': {
+    files: { 'migrations/20270101000000_make_users.cjs': 'exports.up = exports.down = async () => undefined;' },
+    says: /migrations\/20270101000000_make_users\.js: 20270101000000_make_users\.cjs is a migration of the same name, .*: rename one, or remove it/,
+  },
+  'an option that is mistyped': {
+    options: { mailer: 'mails' },
+    says: /defineApp: there is no option mailer: write mailers/,
+  },
+  'a hook that there is not': {
+    options: { hooks: { onBoot: null } },
+    says: /defineApp: there is no hook onBoot: take it out, or write one of booted, workerBoot, /,
+  },
+  'a function that is none': {
+    options: { workerStop: 'stop.js' },
+    says: /defineApp: workerStop is "stop\.js"; give a function/,
+  },
+  'a file in place of its import': {
+    options: { jobSetup: './job-setup.js' },
+    says: /defineApp: jobSetup is "\.\/job-setup\.js"; give a function, such as \(\) => import\('\.\/jobSetup'\)/,
+  },
+  'a folder that is not there': {
+    options: { jobs: 'src/jobs' },
+    says: /defineApp: jobs is "src\/jobs", and there is no folder .*src\/jobs: make it, or name another/,
+    warning: true,
+  },
+  'a probe that is no path': {
+    options: { probes: { health: 'livez' } },
+    says: /defineApp: probes\.health is .*livez.*; give a path that begins with \//,
+  },
+};
+
+const SERVER = "import { boot } from 'catamount';\nimport app from './app.js';\nawait boot(app);";
+const APP = `import { defineApp } from 'catamount';
+export default defineApp({ name: 'shop', root: import.meta.dirname, routes: () => import('./routes.js') });`;
+
+/** The other files of an app that starts. */
+export const STARTING: Readonly<Record<string, string>> = {
+  'package.json': '{ "name": "shop", "type": "module" }',
+  'server.js': SERVER,
+  'app.js': APP,
+  'routes.js': 'export default () => {};',
+};
+
+/** Those that a start finds, or the entry file before it. */
+export const AT_A_START: Readonly<Record<string, Mistake>> = {
+  'import in a CommonJS file': {
+    files: { 'jobs/wave.cjs': job('WaveJob') },
+    says: /jobs\/wave\.cjs: it uses import or export, and Node takes it for CommonJS: name it \.mjs/,
+  },
+  'an entry file that does not boot': {
+    files: { 'server.js': "import './app.js';" },
+    says: /server\.js: it has ended without a call of boot, so that nothing was started: call boot\(app\) in it/,
+  },
+  'no entry file': {
+    files: { 'server.js': null },
+    says: /There is no dist\/server\.js, .* in .*\. Build the app, or go to its folder\./,
+    code: 64,
+  },
+  'an app file that exports nothing': {
+    files: { 'app.js': '' },
+    says: /server\.js: the requested module '\.\/app\.js' does not provide an export named 'default' in line 2: mend that import/,
+  },
+  'something else than an app': {
+    files: { 'app.js': "export default { name: 'shop' };" },
+    says: /server\.js: boot needs the app's manifest and got an object that is none: export what defineApp/,
+  },
+  'an app without a name': {
+    files: { 'app.js': APP.replace("name: 'shop', ", '') },
+    says: /defineApp: name is undefined; use letters, digits, - and _, such as shop/,
+  },
+  'an app without a root': {
+    files: { 'app.js': APP.replace('root: import.meta.dirname, ', '') },
+    says: /defineApp: root is undefined; give an absolute path, such as __dirname/,
+  },
+  'a folder that is no text': {
+    files: { 'app.js': APP.replace('root:', 'jobs: 5, root:') },
+    says: /defineApp: jobs is 5; give a folder below root, such as src\/jobs/,
+  },
+  'routes that are not there': {
+    files: { 'routes.js': null },
+    says: /routes \(\.\/routes\.js\) cannot be loaded: .*routes\.js is imported by .*app\.js and does not exist: mend the path/,
+  },
+  'routes that are no function': {
+    files: { 'routes.js': 'export default {};' },
+    says: /routes \(\.\/routes\.js\): its default export is no function; export one: \(router, environment\)/,
+  },
+  'routes that throw': {
+    files: { 'routes.js': "export default (router) => {\n  router.gett('/');\n};" },
+    says: /routes \(\.\/routes\.js\): router\.gett is not a function in line 2 of .*routes\.js: mend it/,
+  },
+  'a setting that is mistyped': {
+    env: { PORT: 'abc' },
+    says: /PORT +is "abc"; it must be a whole number from 0 to 65535/,
+  },
+  'a Redis that is no URL': {
+    env: { REDIS_URL: 'localhost:6379' },
+    says: /REDIS_URL +is .*; it must be .*redis:\/\//,
+  },
+  'production without its servers': {
+    env: { DATABASE_URL: undefined, REDIS_URL: undefined },
+    says: /DATABASE_URL +is not set.*\n.*REDIS_URL +is not set.*; nothing embedded starts in production/,
+  },
+  'an operator without a password': {
+    env: { OPS_USER: 'ada' },
+    says: /OPS_PASSWORD +is not set; it must be at least 8 characters, since OPS_USER is set/,
+  },
+  'a database that does not answer': {
+    env: { NODE_ENV: 'development' },
+    says: /Cannot migrate, Postgres at 127\.0\.0\.1:1\b.* does not let us in: .*: start it, or give DATABASE_URL its address/,
+    code: 69,
+  },
+  'a migration without up': {
+    files: { 'migrations/20270101000000_make_users.js': 'export async function down() {}' },
+    env: { NODE_ENV: 'development', DATABASE_URL: 'a real one' },
+    says: /migrations\/20270101000000_make_users\.js: it exports no function up: write export async function up\(knex\)/,
+  },
+  'a database that there is not': {
+    env: { NODE_ENV: 'development', DATABASE_URL: 'a missing one' },
+    says: /Cannot migrate, Postgres at \S+ does not let us in: database "no_such_database" does not exist: create that database, or name another in DATABASE_URL/,
+    code: 69,
+  },
+};
