@@ -141,6 +141,7 @@ describe('catamount jobs, as it is typed', () => {
     const ends = await Promise.all(
       cases.map(([line, , , env, folder]) => jobs(line, folder, { ...stage.env, ...env })),
     );
+    await empty.drop();
     for (const [index, [line, code, message]] of cases.entries()) {
       const end = ends[index] ?? assert.fail();
       assert.equal(end.code, code, `${line}: ${end.stderr}`);
@@ -148,7 +149,6 @@ describe('catamount jobs, as it is typed', () => {
       assert.doesNotMatch(end.stderr, /\n {4}at /, line);
       if (code !== 0) assert.equal(end.stdout, '', line);
     }
-    await empty.drop();
   });
 
   it('moves what the running tree has failed, and orders its processor', async () => {

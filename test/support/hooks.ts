@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import fc from 'fast-check';
 import type { Context, RootHookObject, Suite } from 'mocha';
-import { leftoverDatabases } from './postgres';
+import { dropLeftoverDatabases, leftoverDatabases } from './postgres';
 import { markProcesses, processesOfRun } from './run-processes';
 import { startSharedServers, stopSharedServers } from './shared-servers';
 import { LANE, RUN_FOLDER } from './temp-folder';
@@ -40,6 +40,7 @@ export const mochaHooks: RootHookObject = {
     } catch {
       const left = leftovers();
       for (const { pid } of newProcesses()) kill(pid);
+      await dropLeftoverDatabases();
       throw new Error(`This file left something behind; processes are killed now:\n${left.join('\n')}`);
     }
   },

@@ -41,16 +41,23 @@ export async function createDatabase({ migrated = false }: DatabaseOptions = {})
   return {
     url,
     query: (sql, values) => query(url, sql, values),
-    drop: async () => {
-      await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
-      made.delete(name);
-    },
+    drop: () => drop(name),
   };
 }
 
 /** Databases of this lane that were not dropped. */
 export function leftoverDatabases(): readonly string[] {
   return [...made];
+}
+
+/** Drops them, so that the next file of the lane does not fail for what this one has left. */
+export async function dropLeftoverDatabases(): Promise<void> {
+  for (const name of leftoverDatabases()) await drop(name);
+}
+
+async function drop(name: string): Promise<void> {
+  await administer(`DROP DATABASE IF EXISTS ${name} WITH (FORCE)`);
+  made.delete(name);
 }
 
 function migratedTemplate(folders: readonly string[]): Promise<string> {
