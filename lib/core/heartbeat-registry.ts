@@ -12,11 +12,13 @@ const WATCHED_TTL_S = 10;
 
 // All times are in ms by Redis's clock, since the clocks of the processes may differ.
 //
-// KEYS  1 members, 2 the member's info, 3 its commands, 4 watched (optional)
+// KEYS  1 members, 2 the member's info, 3 its commands, 4 watched
 // ARGV  1 its id  2 its info, or '' to keep the last one  3 TTL of the info, s
 //       4 its last heartbeat, 5 its first one after the last gap (0: none yet)  6 maximum pause that is no gap
-//       7 heartbeat age from which others are unresponsive; negative: it judges nobody  8… commands that were executed
-// reply now, first heartbeat after the last gap, commands, unresponsive members, 1 if "watched" exists, else 0
+//       7 heartbeat age from which others are unresponsive; negative: it judges nobody
+//       8 time for which it lives without a further heartbeat, if nobody watches  9… commands that were executed
+// reply now, first heartbeat after the last gap, commands, unresponsive members, 1 if "watched" exists, else 0,
+//       time until the next member is unresponsive, 1 if it was no member before
 const HEARTBEAT_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -24,36 +26,53 @@ local last, since, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7
 if last == 0 or now < last or now - last > tonumber(ARGV[6]) then since = now end
 -- This comes first, since a Redis that is out of memory lets a script go on only if its first write needs none.
 call('expire', KEYS[2], ARGV[3])
-call('zadd', KEYS[1], now, ARGV[1])
+local watched = call('exists', KEYS[4])
+local joined = call('zadd', KEYS[1], watched == 1 and now or now + ARGV[8], ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
-for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
+for a = 9, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
 -- A member with a gap in its own heartbeats cannot tell unresponsive members from an outage of Redis.
 local unresponsive = {}
 if limit >= 0 and now - since > limit then
   unresponsive = call('zrangebyscore', KEYS[1], '-inf', now - limit, 'LIMIT', 0, 10)
 end
-return { now, since, call('lrange', KEYS[3], 0, -1), unresponsive, KEYS[4] and call('exists', KEYS[4]) or 0 }`);
+local oldest = call('zrange', KEYS[1], 0, 0, 'WITHSCORES')
+return { now, since, call('lrange', KEYS[3], 0, -1), unresponsive, watched, oldest[2] + limit - now, joined }`);
 
-// KEYS  1 members, 2 watched (optional)
-// ARGV  1 prefix of the members' info, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 TTL of "watched" (s)
+/** Lua for `wake(id)`: has one member send a heartbeat at once, or all of them by an empty id. */
+const WAKE_LUA = `
+local function wake(id)
+  redis.call('publish', (KEYS[1]:match('^{[^}]*}') or '')..ARGV[1], id)
+end
+`;
+
+// A watcher wants to know now who lives: what those have promised who sent heartbeats less often holds no longer.
+//
+// KEYS  1 members, 2 watched (missing: nobody watches)
+// ARGV  1 channel, 2 prefix of the members' info, 3 maximum heartbeat age to be listed, 4 to be kept (ms),
+//       5 TTL of "watched" (s)
 // reply heartbeat age (ms) and info of each member
-const LIST_SCRIPT = new RedisScript(`
+const LIST_SCRIPT = new RedisScript(`${WAKE_LUA}
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if KEYS[2] then call('set', KEYS[2], 1, 'EX', ARGV[4]) end
-call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
-local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
+-- First, for the reason above.
+call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[4])
+if KEYS[2] and call('set', KEYS[2], 1, 'EX', ARGV[5], 'NX') then
+  for _, id in ipairs(call('zrangebyscore', KEYS[1], now, '+inf')) do call('zadd', KEYS[1], now, id) end
+  wake('')
+elseif KEYS[2] then call('expire', KEYS[2], ARGV[5]) end
+local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[3], '+inf', 'WITHSCORES')
 for i = 1, #found, 2 do
-  local info = call('get', ARGV[1]..found[i])
+  local info = call('get', ARGV[2]..found[i])
   if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
 end
 return out`);
 
-// KEYS  1 members, 2 the commands of one   ARGV 1 its id, 2 the command, 3 its TTL, s
-const SEND_SCRIPT = new RedisScript(`
-if not redis.call('zscore', KEYS[1], ARGV[1]) then return 0 end
-redis.call('rpush', KEYS[2], ARGV[2])
-return redis.call('expire', KEYS[2], ARGV[3])`);
+// KEYS  1 members, 2 the commands of one   ARGV 1 channel, 2 its id, 3 the command, 4 its TTL, s
+const SEND_SCRIPT = new RedisScript(`${WAKE_LUA}
+if not redis.call('zscore', KEYS[1], ARGV[2]) then return 0 end
+redis.call('rpush', KEYS[2], ARGV[3])
+wake(ARGV[2])
+return redis.call('expire', KEYS[2], ARGV[4])`);
 
 export interface RegistryKeys {
   /** Redis zset of ids by the time of their last heartbeat. */
@@ -63,7 +82,9 @@ export interface RegistryKeys {
   /** Redis list of the commands that wait for a member. */
   readonly commands: (id: string) => string;
   /** Redis string that exists while somebody lists the members. */
-  readonly watched?: string;
+  readonly watched: string;
+  /** Channel: the id of a member that is to send a heartbeat at once; empty: of all. */
+  readonly wake: string;
 }
 
 /** The state by which a member judges others by the age of their heartbeats. */
@@ -85,6 +106,10 @@ export interface Heartbeat {
   readonly executed?: readonly string[];
   /** Default: it judges nobody. */
   readonly judging?: Judging;
+  /**
+   * While nobody watches, it counts as if this heartbeat came so much later, ms: for members that send fewer. Default 0.
+   */
+  readonly aheadMs?: number;
 }
 
 export interface HeartbeatReply {
@@ -97,6 +122,10 @@ export interface HeartbeatReply {
   readonly unresponsive: readonly string[];
   /** true: somebody lists the members, so their info is wanted more often. */
   readonly watched: boolean;
+  /** Time until the next member is unresponsive, ms; negative: one is. Without meaning for who judges nobody. */
+  readonly expiresMs: number;
+  /** true: Redis did not know it as a member before. */
+  readonly joined: boolean;
 }
 
 export interface Listed<Info> {
@@ -113,21 +142,34 @@ export class HeartbeatRegistry {
   ) {}
 
   /** Sends a heartbeat. @returns the commands that wait for the member, and the ids of unresponsive others. */
-  async heartbeat(id: string, { info = '', ttlS, executed = [], judging }: Heartbeat): Promise<HeartbeatReply> {
+  async heartbeat(id: string, beat: Heartbeat): Promise<HeartbeatReply> {
+    const { info = '', ttlS, executed = [], judging, aheadMs = 0 } = beat;
     const { last = { now: 0, since: 0 }, gapMs = 0, unresponsiveMs = -1 } = judging ?? {};
     const { members, infoPrefix, commands: commandsOf, watched: watchedKey } = this.keys;
-    const keys = [members, infoPrefix + id, commandsOf(id), ...(watchedKey === undefined ? [] : [watchedKey])];
-    const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs].map(String);
+    const keys = [members, infoPrefix + id, commandsOf(id), watchedKey];
+    const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs, aheadMs].map(String);
     const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, ...numbers, ...executed]);
-    const [now, since, commands, unresponsive, watched] = reply as [number, number, string[], string[], number];
-    return { now, since, commands, unresponsive, watched: watched === 1 };
+    const [now, since, commands, unresponsive, watched, expiresMs, joined] = reply as [
+      number,
+      number,
+      string[],
+      string[],
+      number,
+      number,
+      number,
+    ];
+    return { now, since, commands, unresponsive, watched: watched === 1, expiresMs, joined: joined === 1 };
   }
 
-  /** Lists the members. @param parse parses a member's info; undefined leaves the member out. */
-  async list<Info>(parse: (text: string) => Info | undefined): Promise<Listed<Info>[]> {
-    const { members, infoPrefix, watched } = this.keys;
-    const args = [infoPrefix, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
-    const keys = watched === undefined ? [members] : [members, watched];
+  /**
+   * Lists the members.
+   * @param parse parses a member's info; undefined leaves the member out.
+   * @param watch false: the members need not report more often because of this. Default true.
+   */
+  async list<Info>(parse: (text: string) => Info | undefined, watch = true): Promise<Listed<Info>[]> {
+    const { members, infoPrefix, watched, wake } = this.keys;
+    const args = [wake, infoPrefix, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
+    const keys = watch ? [members, watched] : [members];
     const reply = (await LIST_SCRIPT.run(this.redis, keys, args)) as (number | string)[];
     const listed: Listed<Info>[] = [];
     for (let i = 0; i < reply.length; i += 2) {
@@ -139,8 +181,9 @@ export class HeartbeatRegistry {
 
   /** Sends a command to a member; it expires after a minute. @returns false when no such member is listed. */
   async send(id: string, command: string): Promise<boolean> {
-    const { members, commands } = this.keys;
-    return (await SEND_SCRIPT.run(this.redis, [members, commands(id)], [id, command, String(COMMAND_TTL_S)])) === 1;
+    const { members, commands, wake } = this.keys;
+    const args = [wake, id, command, String(COMMAND_TTL_S)];
+    return (await SEND_SCRIPT.run(this.redis, [members, commands(id)], args)) === 1;
   }
 
   /** Removes a command from the list. @returns false when another process has done so. */

@@ -23,7 +23,7 @@ function createRedis(url: string, isFinal = () => false) {
       ...redisTls(url),
     },
     // Managed servers close connections that are idle for 300 s.
-    pingInterval: 60_000,
+    pingInterval: 150_000,
     // While Redis is away commands fail at once instead of waiting for it.
     disableOfflineQueue: true,
     // The client's own timeout covers only the time until a command is written, and costs each a signal and an error.
@@ -56,7 +56,7 @@ export class Redis implements Service {
   private readonly router: RedisRouter | undefined;
 
   constructor(
-    url: string,
+    private readonly url: string,
     private readonly events: Events,
   ) {
     this.client = this.observe(createRedis(url, () => this.router?.route !== undefined));
@@ -84,6 +84,27 @@ export class Redis implements Service {
 
   private connect(): Promise<unknown> {
     return (this.router ?? this.client).connect().catch(() => undefined);
+  }
+
+  /**
+   * Listens to a channel on this same connection (RESP 3), also after reconnections.
+   * @returns whether it is heard now: not before Redis has confirmed it, and never by a login that may not subscribe.
+   */
+  listen(channel: string, onMessage: (message: string) => void): () => boolean {
+    let confirmed = false;
+    const ask = () => {
+      const asked = this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage);
+      asked.then(
+        () => {
+          confirmed = true;
+        },
+        () => undefined,
+      );
+    };
+    // The client repeats it by itself only on the connection that it was asked on, not behind sentinels.
+    this.events.on('redis.ready', ask);
+    if (this.client.isReady) ask();
+    return () => confirmed && this.client.isReady;
   }
 
   /** Waits for the first attempt to connect, successful or not, for at most `ms`. */

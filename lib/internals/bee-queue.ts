@@ -61,7 +61,6 @@ export interface BeeQueueInstance extends EventEmitter {
   _isReady: boolean;
   _isClosed: boolean;
   readonly _delayedTimer: { stop(): void };
-  checkStalledJobs(interval: number): Promise<number>;
   toKey(key: string): string;
   _activateDelayed(): void;
   _onMessage(channel: string, message: string): void;
@@ -144,7 +143,7 @@ const SETTINGS: Omit<BeeSettings, 'stallInterval'> = {
   storeJobs: false,
   removeOnSuccess: true,
   activateDelayedJobs: true,
-  nearTermWindow: 15_000,
+  nearTermWindow: 60_000,
   delayedDebounce: 100,
 };
 
@@ -166,14 +165,10 @@ export class WorkerQueue extends BeeQueue {
     return this.connections.blocking;
   }
 
-  /** Waits for its connections, then promotes due jobs and checks for stalled ones until it is closed. */
+  /** Waits for its connections, then promotes due jobs until it is closed. */
   async run(): Promise<void> {
     await this.join();
-    if (this.paused) return;
-    this._activateDelayed();
-    this.checkStalledJobs(Math.ceil(this.settings.stallInterval / 2)).catch((error: unknown) =>
-      this.emit('error', error),
-    );
+    if (!this.paused) this._activateDelayed();
   }
 
   /** Marks these jobs as not stalled. */
@@ -220,5 +215,26 @@ export class WorkerQueue extends BeeQueue {
       if (!isNoScript(error)) throw error;
       return this.connections.command.send('eval', [beeScripts[name] ?? '', ...rest]);
     }
+  }
+}
+
+const STALL_KEYS = ['stallBlock', 'stalling', 'waiting', 'active'];
+
+/**
+ * Returns the stalled jobs of all these queues to them, in one call of bee-queue's own script for each, and emits
+ * `stalled` with the id of each. Within one stall interval only the first call of any process does anything.
+ * @throws the client's error.
+ */
+export async function checkStalled(queues: readonly WorkerQueue[], command: QueueConnection): Promise<void> {
+  const check = `
+local check = function(KEYS, ARGV) ${beeScripts.checkStalledJobs} end
+local out = {}
+for k = 1, #KEYS, 4 do out[#out + 1] = check({ KEYS[k], KEYS[k + 1], KEYS[k + 2], KEYS[k + 3] }, ARGV) end
+return out`;
+  const keys = queues.flatMap((queue) => STALL_KEYS.map((key) => queue.toKey(key)));
+  const stallInterval = queues[0]?.settings.stallInterval ?? 0;
+  const stalled = (await command.send('eval', [check, keys.length, ...keys, stallInterval])) as string[][];
+  for (const [index, queue] of queues.entries()) {
+    for (const id of stalled[index] ?? []) queue.emit('stalled', id);
   }
 }

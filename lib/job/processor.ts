@@ -156,6 +156,8 @@ export class JobProcessor implements Service {
       isIdle: () => this.outbox.isIdle,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
+      activeAt: () => this.worker?.fetcher.activeAt ?? performance.now(),
+      onForgotten: () => this.outbox.compareSoon(),
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
   }

@@ -10,7 +10,7 @@ export const ALL_TREES = 'all';
 /** Time for which the number of the last rollup is remembered, s. */
 const REMEMBERED_S = 86_400;
 
-/** One step of a ring, as JSON. The names are short, since it is stored for each step. */
+/** One step of a ring, as JSON. The names are short, since it is stored for each step. A rollup has its number, too. */
 interface StoredBucket {
   /** Begin of the step, s since 1970. */
   readonly t: number;
@@ -27,48 +27,54 @@ interface StoredBucket {
 
 // Counters are added to the step's, gauges keep their maximum; a step of an earlier round of the ring is overwritten.
 // KEYS  1 number of the last rollup written, then for each range: the ring of the place, the ring of all trees
-// ARGV  1 number of this rollup, 2 its TTL (s), 3 steps in a ring, 4 the rollup, 5… seconds of a step
-// reply 1; 0 when it had been written before, and that reply was lost
+// ARGV  1 TTL of that number (s), 2 steps in a ring, 3 the rollups in order, 4… seconds of a step
+// Rollups that have been written before, of which the reply was lost, are passed over.
 const SCRIPT = new RedisScript(`
 local call = redis.call
-if tonumber(call('get', KEYS[1]) or 0) >= tonumber(ARGV[1]) then return 0 end
-call('set', KEYS[1], ARGV[1], 'EX', ARGV[2])
-local part = cjson.decode(ARGV[4])
+local written = tonumber(call('get', KEYS[1]) or 0)
 local function add(to, from) for k, v in pairs(from) do to[k] = (to[k] or 0) + v end end
 local function most(to, from) for k, v in pairs(from) do to[k] = math.max(to[k] or 0, v) end end
-local function write(key, seconds, memory)
+local function write(part, key, seconds, memory)
   local index = math.floor(part.t / seconds)
-  local field, begins = index % ARGV[3], index * seconds
+  local field, begins = index % ARGV[2], index * seconds
   local text = call('hget', key, field)
   local step = text and cjson.decode(text)
   if not step or step.t ~= begins then step = { t = begins, s = {}, d = {}, q = {}, m = {}, l = {}, x = {} } end
   add(step.s, part.s); add(step.d, part.d); add(step.q, part.q); most(step.l, part.l); most(step.x, part.x)
   if memory then most(step.m, part.m) end
   call('hset', key, field, cjson.encode(step))
-  call('expire', key, seconds * ARGV[3])
+  call('expire', key, seconds * ARGV[2])
 end
-for r = 5, #ARGV do
-  local seconds = tonumber(ARGV[r])
-  write(KEYS[2 * (r - 5) + 2], seconds, true)
-  write(KEYS[2 * (r - 5) + 3], seconds, false)
-end
-return 1`);
+for _, part in ipairs(cjson.decode(ARGV[3])) do
+  if part.n > written then
+    call('set', KEYS[1], part.n, 'EX', ARGV[1])
+    for r = 4, #ARGV do
+      local seconds = tonumber(ARGV[r])
+      write(part, KEYS[2 * (r - 4) + 2], seconds, true)
+      write(part, KEYS[2 * (r - 4) + 3], seconds, false)
+    end
+  end
+end`);
 
 /**
  * Adds a rollup to every range of its place and of all trees; only once, however often it is sent.
  * @param latencies the time that the next job of each queue has waited, ms.
+ * @param earlier rollups before it that are not written yet, in order.
  */
 export async function writePart(
   client: RedisClient,
   tree: { readonly id: string; readonly place: string },
   part: Rollup,
   latencies: Readonly<Record<string, number>>,
+  earlier: readonly Rollup[] = [],
 ): Promise<void> {
-  const { number, at, sums, duration, queued, memory, slowest } = part;
-  const x = { d: slowest.durationMs, q: slowest.queuedMs };
-  const kept: StoredBucket = { t: at / 1000, s: { ...sums }, d: duration, q: queued, m: memory, l: latencies, x };
+  const kept = [...earlier, part].map((one): StoredBucket & { readonly n: number } => {
+    const { number: n, at, sums, duration: d, queued: q, memory: m, slowest } = one;
+    const x = { d: slowest.durationMs, q: slowest.queuedMs };
+    return { n, t: at / 1000, s: { ...sums }, d, q, m, l: one === part ? latencies : {}, x };
+  });
   const rings = FIGURE_RANGES.flatMap(({ name }) => [figuresKey(tree.place, name), figuresKey(ALL_TREES, name)]);
-  const args = [number, REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
+  const args = [REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
   await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
 }
 

@@ -8,6 +8,8 @@ import { escapeControls } from '../support/text';
 export const TREES = 'catamount:trees';
 /** Redis string that exists while somebody watches the trees. */
 export const WATCHED = 'catamount:trees:watched';
+/** Channel: the id of a tree that is to send a heartbeat at once; empty: all trees are. */
+const TREES_WAKE = 'catamount:trees:wake';
 
 /** Redis list of operators' actions, newest first: time (ms, Redis's clock), count, action as JSON. */
 export const ACTIONS_KEY = 'catamount:actions';
@@ -31,6 +33,7 @@ export const TREE_KEYS: RegistryKeys = {
   infoPrefix: TREE_PREFIX,
   commands: treeCommandsKey,
   watched: WATCHED,
+  wake: TREES_WAKE,
 };
 
 /** Redis string: the number of the tree's last rollup that was written. */

@@ -5,7 +5,7 @@ import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import { type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
-import { queueNames, readQueues } from '../job/queue/queue-status';
+import { readKnownQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
@@ -16,11 +16,13 @@ import { readCommand, TREE_KEYS } from './tree-commands';
 const HEARTBEAT_MS = 1000;
 /** Time for which a tree's status is kept after its last heartbeat, s. */
 const STATUS_TTL_S = 60;
-/** The tree counts as idle after this time without a request, ms. */
 const IDLE_AFTER_MS = 60_000;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
+/** The same while the tree is idle, and the number of rollups that are written together then. */
+const IDLE = 15;
+const IDLE_ROLLUPS = 6;
 
 export interface TreeReporterOptions {
   readonly redis: Redis;
@@ -29,13 +31,18 @@ export interface TreeReporterOptions {
   readonly events: Events;
   /** Postgres, if this process may check whether it and Redis answer. */
   readonly database?: Pick<Database, 'ping' | 'poolUse'>;
-  /** Interval of heartbeats, ms. Default 1000. */
+  /** Interval of heartbeats, ms. Default 1000; 15 times as long while the tree is idle. */
   readonly heartbeatMs?: number;
+  /** The tree is idle when it has served no request and run no job for this long, ms. Default 60,000. */
+  readonly idleAfterMs?: number;
 }
 
 /**
  * Keeps the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that were
  * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
+ *
+ * An idle tree that nobody watches sends a heartbeat with every status only; a command or a watcher brings the next one
+ * at once.
  */
 export class TreeReporter implements Service {
   readonly name = 'tree reporter';
@@ -47,6 +54,7 @@ export class TreeReporter implements Service {
   private treeStatus: TreeStatus | undefined;
   private toldAt = Number.NEGATIVE_INFINITY;
   private watched = false;
+  private hears: (() => boolean) | undefined;
   private written = 0;
   /** Requests that the tree had served when it was last looked at, and the time at which that number last changed. */
   private requests = 0;
@@ -58,7 +66,7 @@ export class TreeReporter implements Service {
     this.registry = new HeartbeatRegistry(redis.client, TREE_KEYS);
     if (database) {
       const tell = (event: RecentEvent) => tree.recordEvent(event);
-      const isIdle = () => performance.now() - this.activeAt > IDLE_AFTER_MS;
+      const isIdle = () => this.isIdle;
       this.outages = new OutageWatch({ redis, database, events, tell, isIdle, everyMs: heartbeatMs });
     }
     this.task = new PeriodicTask({
@@ -76,6 +84,7 @@ export class TreeReporter implements Service {
     if (on === this.on) return;
     this.on = on;
     if (on) {
+      this.hears ??= this.options.redis.listen(TREE_KEYS.wake, (id) => this.wake(id));
       this.task.start();
       this.outages?.start();
     } else {
@@ -104,20 +113,37 @@ export class TreeReporter implements Service {
       .catch(() => undefined);
   }
 
+  /** @param id of the tree whose next heartbeat is wanted at once; empty: of all. */
+  private wake(id: string): void {
+    if (id !== '' && id !== this.treeStatus?.id) return;
+    this.toldAt = Number.NEGATIVE_INFINITY;
+    this.task.trigger();
+  }
+
+  private get isIdle(): boolean {
+    return performance.now() - this.activeAt > (this.options.idleAfterMs ?? IDLE_AFTER_MS);
+  }
+
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
-    const due = performance.now() - this.toldAt >= this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED);
+    const idle = this.isIdle && !this.watched && this.hears?.() === true;
+    // Half an interval is left to the timer, which else comes a moment too early and skips one.
+    const everyMs = this.heartbeatMs * (this.watched ? WATCHED : (idle ? IDLE : UNWATCHED) - 0.5);
+    const due = performance.now() - this.toldAt >= everyMs;
+    if (idle && !due) return;
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
     this.noteActivity(this.treeStatus);
     const { treeStatus } = this;
     const { watched, commands } = await this.registry.heartbeat(treeStatus.id, {
       info: due ? JSON.stringify(treeStatus) : undefined,
       ttlS: STATUS_TTL_S,
+      aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
+    this.outages?.redisAnswered();
     if (due) this.toldAt = performance.now();
     this.watched = watched;
-    if (due) await this.writeFigures(treeStatus);
+    if (due) await this.writeFigures(treeStatus, idle && !watched ? IDLE_ROLLUPS : 1);
     await this.execute(treeStatus.id, commands);
   }
 
@@ -131,20 +157,16 @@ export class TreeReporter implements Service {
     this.activeAt = performance.now();
   }
 
-  private async writeFigures(treeStatus: TreeStatus): Promise<void> {
+  /** @param least with fewer rollups none is written yet. */
+  private async writeFigures(treeStatus: TreeStatus, least = 1): Promise<void> {
     const { redis, tree } = this.options;
     const parts = await tree.rollups(this.written);
-    const latencies = parts.length > 0 ? await this.latencies() : {};
-    for (const [index, part] of parts.entries()) {
-      await writePart(redis.client, treeStatus, part, index === parts.length - 1 ? latencies : {});
-      this.written = part.number;
-    }
-  }
-
-  private async latencies(): Promise<Record<string, number>> {
-    const { client } = this.options.redis;
-    const queues = await readQueues(client, await queueNames(client));
-    return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
+    const last = parts.at(-1);
+    if (!last || parts.length < least) return;
+    const queues = await readKnownQueues(redis.client, treeStatus.limits.queues);
+    const latencies = queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs] as const);
+    await writePart(redis.client, treeStatus, last, Object.fromEntries(latencies), parts.slice(0, -1));
+    this.written = last.number;
   }
 
   /**
@@ -172,8 +194,11 @@ export class TreeReporter implements Service {
 type ServiceName = EventMap['service.lost']['service'];
 
 const CHECK_INTERVAL_MS = 1000;
-/** Intervals of the pings while the tree is idle, ms: a Postgres that sleeps when nobody needs it may do so. */
-const IDLE_INTERVAL_MS: Readonly<Record<ServiceName, number>> = { redis: 10_000, postgres: 1_800_000 };
+/**
+ * Intervals of the pings while the tree is idle, ms: a Postgres that sleeps when nobody needs it may do so, and Redis
+ * answers the heartbeats.
+ */
+const IDLE_INTERVAL_MS: Readonly<Record<ServiceName, number>> = { redis: 17_000, postgres: 1_800_000 };
 /** Timeout of one ping, ms. */
 const PATIENCE_MS = 2000;
 /** A single broken connection is no outage, so it takes two failures in a row. */
@@ -234,6 +259,11 @@ export class OutageWatch {
   async stop(): Promise<void> {
     await this.task.stop();
     for (const seen of Object.values(this.seen)) Object.assign(seen, unseen());
+  }
+
+  /** Call when Redis has answered something: an idle tree need not ping it then. */
+  redisAnswered(): void {
+    this.seen.redis.pingedAt = performance.now();
   }
 
   private async check(service: ServiceName): Promise<void> {

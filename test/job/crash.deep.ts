@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Job } from '../../lib/job/job';
-import { rescueOrphans } from '../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../lib/job/processes/rescue';
 import { PROCESSES } from '../../lib/job/queue/keys';
 import { DeadSet } from '../../lib/job/sets/dead-set';
 import { transaction } from '../../lib/model/transaction';

@@ -4,7 +4,7 @@ const FUSED = 'lib/job/fetch/fetch-script.ts';
 const LIMITS = 'lib/job/fetch/fetch-script.ts';
 const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
 const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
-const TAKE_OVER = 'lib/job/processes/heartbeat.ts';
+const TAKE_OVER = 'lib/job/processes/rescue.ts';
 const REGISTRY = 'lib/core/heartbeat-registry.ts';
 const FETCHER = 'lib/job/fetch/fetcher.ts';
 const FLEET_TEST = ['test/job/fetch/fleet.test.ts'];
@@ -183,15 +183,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a command that was executed does not come again',
     file: REGISTRY,
-    find: `for a = 8, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end`,
+    find: `for a = 9, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end`,
     replace: '',
     killedBy: ['test/job/processes/process-list.test.ts'],
   },
   {
     promise: 'who lists the trees is noticed by them',
     file: REGISTRY,
-    find: `if KEYS[2] then call('set', KEYS[2], 1, 'EX', ARGV[4]) end`,
-    replace: '',
+    find: `if KEYS[2] and call('set', KEYS[2], 1, 'EX', ARGV[5], 'NX') then`,
+    replace: `if KEYS[2] and call('get', KEYS[2]) then`,
     killedBy: ['test/tree/tree-reporter.test.ts'],
   },
   {
@@ -207,6 +207,27 @@ const mutations: readonly Mutation[] = [
     find: `const failure = await this.rescueFromDead()`,
     replace: `const failure = await Promise.resolve()`,
     killedBy: TAKE_OVER_TEST,
+  },
+  {
+    promise: 'a job that starts in an idle processor brings a heartbeat at once',
+    file: 'lib/job/processes/heartbeat.ts',
+    find: `this.unhearJobs = undefined;\n      this.wake();`,
+    replace: `this.unhearJobs = undefined;`,
+    killedBy: ['test/job/processes/process-list.test.ts'],
+  },
+  {
+    promise: 'a command wakes the idle member that it is for',
+    file: REGISTRY,
+    find: `wake(ARGV[2])\n`,
+    replace: '',
+    killedBy: ['test/job/processes/process-list.test.ts', 'test/tree/tree-reporter.test.ts'],
+  },
+  {
+    promise: 'who looks wakes those that are idle',
+    file: REGISTRY,
+    find: `wake('')\n`,
+    replace: '',
+    killedBy: ['test/job/processes/process-list.test.ts', 'test/tree/tree-reporter.test.ts'],
   },
   {
     promise: 'those that sent no heartbeat for too long are rescued by somebody',

@@ -4,7 +4,7 @@ import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Deadline } from '../../lib/support/async';
-import { TREES, treeCommandsKey } from '../../lib/tree/tree-commands';
+import { TREE_KEYS, TREES, treeCommandsKey } from '../../lib/tree/tree-commands';
 import { TreeDirectory } from '../../lib/tree/tree-directory';
 import { TreeReporter } from '../../lib/tree/tree-reporter';
 import { singleTree } from '../ops/single-tree';
@@ -98,6 +98,42 @@ describe("a tree's place in Redis", () => {
   it('is not there for a tree that nobody knows, and an order for it is refused', async () => {
     assert.equal(await list.send('nobody', 'jobs quiet', 0, 'cli:ada'), false);
     assert.equal(await redis.client.exists(treeCommandsKey('nobody')), 0);
+  });
+
+  describe('of an idle tree, which by itself would send the next heartbeat in ten hours', () => {
+    let idle: TreeReporter;
+    const score = async () => Number(await redis.client.zScore(TREES, 'test'));
+    before(async () => {
+      await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
+      await redis.client.flushAll();
+      idle = new TreeReporter({ redis, tree, events, heartbeatMs: 3_600_000, idleAfterMs: 0 });
+      idle.appoint(true);
+      await until('it is there', score);
+      // It reports once more when it knows that it can be woken.
+      await until('it counts as alive for long', async () => {
+        await redis.client.publish(TREE_KEYS.wake, 'test');
+        return (await score()) > Date.now() + 3_600_000;
+      });
+    });
+    after(async () => {
+      await idle.stop(Deadline.after(WAIT_LIMIT_MS));
+      reporter.appoint(true);
+    });
+
+    it('takes an order at once', async () => {
+      refusals.length = 0;
+      assert.equal(await list.send('test', 'worker-count-up', 0, 'cli:ada'), true);
+      await until('it was refused', () => refusals.length === 1);
+    });
+
+    it('tells how the tree is as soon as somebody looks, and nobody relies on what it had promised', async () => {
+      assert.ok((await score()) > Date.now() + 3_600_000);
+      await redis.client.zAdd(TREES, { value: 'dead', score: Date.now() + 3_600_000 });
+      const first = (await listed())?.treeStatus.at;
+      assert.ok(Number(await redis.client.zScore(TREES, 'dead')) <= Date.now());
+      await until('it has told again', async () => (await listed())?.treeStatus.at !== first);
+      assert.ok((await score()) <= Date.now());
+    });
   });
 
   it('comes back after Redis has lost everything, or was away', async () => {

@@ -1,7 +1,7 @@
 import { PROBE_KEY } from '../../core/redis';
 import { clientUrl, isRouted, keyPrefixOf, redisTls } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
-import { type BeeClient, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
+import { type BeeClient, checkStalled, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
 import { isDemotion } from '../../internals/redis-client';
 import { deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
@@ -17,17 +17,21 @@ const POLL_MS = 2000;
 /** The same while there are queues without a peek, since nothing announces retries that become due there, ms. */
 const UNWATCHED_POLL_MS = 500;
 /** The least interval while there are no jobs: only one that was offered to a process which then died waits for it. */
-const IDLE_POLL_MS = 6000;
+const IDLE_POLL_MS = 18_000;
 const IDLE_AFTER_MS = 60_000;
 /** Interval at which it says which queues it serves; they are forgotten after ten minutes. */
-const ANNOUNCE_MS = 30_000;
+const ANNOUNCE_MS = 120_000;
 /** Queues, from the first on, that a blocking connection waits for; small Redis plans allow 20 connections in all. */
 const MOST_PEEKS = 4;
+/** Redis ends the interval of the last check for stalled jobs by its own clock, ms. */
+const STALL_SLACK_MS = 50;
 /** Heartbeats of jobs per stall interval: a job that blocks the event loop for 20 of 30 s does not count as stalled. */
 const BEATS = 6;
+/** Interval of looks whether the connection is there, ms. */
+const CHECK_AGAIN_MS = 1000;
 const COMMAND_PATIENCE_MS = 10_000;
 /** Longer than a blocking peek, ms. */
-const BLOCKING_PATIENCE_MS = 45_000;
+const BLOCKING_PATIENCE_MS = 75_000;
 
 export interface QueueWorkerOptions {
   readonly redisUrl: string;
@@ -56,6 +60,7 @@ export class Consumer {
   private readonly command: BeeConnection;
   private readonly queues: readonly WorkerQueue[];
   private readonly polls: PeriodicTask;
+  private readonly stalls: PeriodicTask;
   private timer: NodeJS.Timeout | undefined;
   private closed = false;
   private upkeptAt = Number.NEGATIVE_INFINITY;
@@ -93,6 +98,16 @@ export class Consumer {
       },
       onError: onLost,
     });
+    this.stalls = new PeriodicTask({
+      // Earlier than this a check would be a no-op.
+      everyMs: options.stallInterval + STALL_SLACK_MS,
+      work: async () => {
+        if (!command.ready) return CHECK_AGAIN_MS;
+        await checkStalled(served, command);
+        return undefined;
+      },
+      onError: (error) => this.report(error, 'the upkeep of the queues'),
+    });
     const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
     subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
       if (prefixes.has(prefix)) this.fetcher.wake();
@@ -106,6 +121,7 @@ export class Consumer {
     void Promise.all(this.queues.map((queue) => queue.run())).then(() => {
       if (this.closed) return;
       this.fetcher.start();
+      this.stalls.start();
       beat();
     });
     this.polls.start();
@@ -123,6 +139,7 @@ export class Consumer {
     if (this.closed) return;
     this.closed = true;
     void this.polls.stop();
+    void this.stalls.stop();
     clearInterval(this.timer);
     this.fetcher.close();
     for (const queue of this.queues) queue.close();

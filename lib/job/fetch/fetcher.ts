@@ -96,6 +96,11 @@ export class Fetcher {
     return this.running.values();
   }
 
+  /** Time at which it last had a job, or this process began, ms on the monotonic clock. */
+  get activeAt(): number {
+    return this.running.size > 0 ? performance.now() : this.deliveredAt;
+  }
+
   isRunning(id: string): boolean {
     return this.running.has(id);
   }
@@ -359,7 +364,7 @@ export function weightedOrder(weights: readonly number[], random: () => number =
 }
 
 /** Time for which one peek blocks, s; less than the timeout of its connection. */
-const BLOCK_S = 30;
+const BLOCK_S = 60;
 
 /**
  * Waits for a job, as bee-queue and Sidekiq do, by a command that hands each job to one of those who wait: so a lone

@@ -151,6 +151,11 @@ export class OutboxService {
     this.reconciler.start();
   }
 
+  /** Call when Redis may have lost its data. */
+  compareSoon(): void {
+    this.reconciler.lookSoon();
+  }
+
   /** What is due by now was not when its timer was set. */
   private clockJumped(ms: number): void {
     const { events, onClockJump } = this.options;

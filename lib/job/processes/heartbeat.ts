@@ -1,28 +1,27 @@
 import type { Events } from '../../core/events';
 import { HeartbeatRegistry, type HeartbeatReply } from '../../core/heartbeat-registry';
-import type { Redis, RedisClient } from '../../core/redis';
-import { RedisScript } from '../../core/redis-script';
+import type { Redis } from '../../core/redis';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
-import { commandsKey, keyPrefix, PROCESSES, processKey } from '../queue/keys';
-import {
-  isProcessorCommand,
-  PROCESS_KEYS,
-  type ProcessInfo,
-  type ProcessorCommand,
-  readProcessInfo,
-} from './process-list';
+import { isProcessorCommand, PROCESS_KEYS, type ProcessInfo, type ProcessorCommand } from './process-info';
 
 export const INFO_INTERVAL_MS = 5000;
 /** TTL of a processor's status after its last heartbeat, s. */
 const TTL_S = 30;
 /** After more missed heartbeats of its own a processor cannot judge others, since Redis may have been away. */
 const MAX_MISSED_HEARTBEATS = 3;
+/** An idle processor that nobody watches sends every nth heartbeat only. */
+const IDLE_EVERY = 15;
+/** The most of the time after which others are unresponsive that may pass between its heartbeats. */
+const IDLE_SHARE = 0.6;
+const IDLE_AFTER_MS = 60_000;
 
 export interface HeartbeatTuning {
-  /** Interval of heartbeats, which also fetch commands, ms. Default 1000. */
+  /** Interval of heartbeats, which also fetch commands, ms. Default 1000; 15 times as long while it is idle. */
   readonly heartbeatMs?: number | undefined;
+  /** It is idle when it has run no job for this long and nobody watches it, ms. Default 60,000. */
+  readonly idleAfterMs?: number | undefined;
   /** Interval at which it reports its status, checks its queues and flushes its statistics, ms. Default 5000. */
   readonly infoMs?: number | undefined;
   /** Time without heartbeats after which a processor's jobs are rescued, ms. Default 25,000. */
@@ -39,6 +38,10 @@ export interface HeartbeatOptions extends HeartbeatTuning {
   readonly dead: readonly string[];
   /** @param redisMs duration of the last round trip, ms; null before the first. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
+  /** @returns the time at which it last had a job, ms on the monotonic clock. */
+  readonly activeAt: () => number;
+  /** Called when Redis no longer knew of this processor: it may have lost its data. */
+  readonly onForgotten: () => void;
   readonly onCommand: (command: ProcessorCommand) => void;
 }
 
@@ -46,6 +49,9 @@ export interface HeartbeatOptions extends HeartbeatTuning {
  * Keeps a processor on the list of processes. Each second it sends a heartbeat and receives commands, every few seconds
  * it also reports its status, and it rescues the jobs of unresponsive processors. Heartbeats come from the event loop,
  * so a job that blocks it for `unresponsiveMs` runs a second time elsewhere.
+ *
+ * While it is idle it sends fewer: a job that starts, a command, a watcher, and another processor that becomes
+ * unresponsive bring the next one at once.
  */
 export class Heartbeat {
   private readonly task: PeriodicTask;
@@ -57,6 +63,12 @@ export class Heartbeat {
   /** Executed commands that Redis has not acknowledged yet. */
   private executed: readonly string[] = [];
   private unsubscribe: (() => void) | undefined;
+  private hears: () => boolean = () => false;
+  /** Time before which an idle processor sends no heartbeat, ms on the monotonic clock. */
+  private restsUntil = 0;
+  /** Set while it rests. */
+  private unhearJobs: (() => void) | undefined;
+  private aheadMs = 0;
   private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
@@ -75,25 +87,52 @@ export class Heartbeat {
   }
 
   start(): void {
-    this.unsubscribe ??= this.options.events.on('redis.ready', () => this.task.trigger());
+    const { events, redis, identity } = this.options;
+    if (!this.unsubscribe) {
+      this.unsubscribe = events.on('redis.ready', () => this.wake());
+      this.hears = redis.listen(PROCESS_KEYS.wake, (id) => {
+        if (id === '' || id === identity) this.trigger();
+      });
+    }
     this.task.start();
   }
 
   /** Reports the status at once, since it has changed. */
   trigger(): void {
     this.heartbeats = 0;
+    this.wake();
+  }
+
+  private wake(): void {
+    this.restsUntil = 0;
     this.task.trigger();
+  }
+
+  private isIdle(): boolean {
+    const { activeAt, idleAfterMs = IDLE_AFTER_MS } = this.options;
+    const isCalled = this.last?.watched === true || this.executed.length > 0;
+    return performance.now() - activeAt() > idleAfterMs && !isCalled && this.hears();
+  }
+
+  /** When a job runs, its process is to be missed as soon as one that is busy. */
+  private heedJobs(): void {
+    this.unhearJobs ??= this.options.events.on('job.started', () => {
+      this.unhearJobs?.();
+      this.unhearJobs = undefined;
+      this.wake();
+    });
   }
 
   /** Rescues the jobs of a processor that is known to have ended. */
   rescueOrphans(identity: string): void {
     this.dead = [...this.dead, identity];
-    this.task.trigger();
+    this.wake();
   }
 
   /** Leaves the list. Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();
+    this.unhearJobs?.();
     await deadline.wait(this.task.stop());
     const { client } = this.options.redis;
     if (client.isReady) await deadline.wait(this.registry.deregister(this.options.identity)).catch(() => undefined);
@@ -102,23 +141,33 @@ export class Heartbeat {
   private async pass(): Promise<number | undefined> {
     const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = 25_000 } = this.options;
     if (!redis.client.isReady) return undefined;
+    const isIdle = this.isIdle();
+    if (isIdle && performance.now() < this.restsUntil) return undefined;
+    if (isIdle) this.heedJobs();
     // Rescues come before the heartbeat, so that nobody sees both processes. The heartbeat is sent even if they fail.
     const failure = await this.rescueFromDead().then(() => undefined, toError);
-    const report = this.heartbeats % this.infoEvery === 0;
+    const report = isIdle || this.heartbeats % this.infoEvery === 0;
+    const restMs = isIdle ? Math.min(IDLE_EVERY * heartbeatMs, IDLE_SHARE * unresponsiveMs) : heartbeatMs;
+    const aheadMs = Math.max(0, restMs - heartbeatMs);
     const begun = performance.now();
     const reply = await this.registry.heartbeat(identity, {
       info: report ? JSON.stringify(describe(this.redisMs)) : undefined,
       ttlS: TTL_S,
       executed: this.executed,
-      judging: { last: this.last, gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs, unresponsiveMs },
+      judging: { last: this.last, gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs + this.aheadMs, unresponsiveMs },
+      aheadMs,
     });
     const tookMs = performance.now() - begun;
     this.redisMs = Math.round(tookMs * 10) / 10;
     this.heartbeats++;
+    if (reply.joined && this.last) this.options.onForgotten();
     this.last = reply;
+    this.aheadMs = aheadMs;
+    // Half an interval is left to the timer, which else comes a moment too early and skips one.
+    if (isIdle) this.restsUntil = begun + Math.min(restMs, reply.expiresMs) - heartbeatMs / 2;
     this.execute(reply.commands);
     if (failure) throw failure;
-    for (const other of reply.unresponsive) await this.rescueFromUnresponsive(other, unresponsiveMs);
+    for (const other of reply.unresponsive) await rescue().rescueFromUnresponsive(other, unresponsiveMs, this.options);
     // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
     return Math.max(0, heartbeatMs - tookMs);
   }
@@ -137,75 +186,16 @@ export class Heartbeat {
   }
 
   private async rescueFromDead(): Promise<void> {
+    if (this.dead.length === 0) return;
     const { redis, queues, events } = this.options;
+    const { rescueOrphans } = rescue();
     for (const identity of this.dead) {
       const jobs = (await rescueOrphans(redis.client, identity, queues)) ?? [];
       this.dead = this.dead.filter((other) => other !== identity);
       for (const job of jobs) events.emit('job.rescued', job);
     }
   }
-
-  private async rescueFromUnresponsive(identity: string, unresponsiveMs: number): Promise<void> {
-    const { redis, queues, events } = this.options;
-    const info = readProcessInfo(await redis.client.get(processKey(identity)));
-    const all = [...new Set([...queues, ...(info?.queues ?? [])])];
-    const jobs = await rescueOrphans(redis.client, identity, all, unresponsiveMs);
-    if (!jobs) return;
-    const { host = 'unknown', pid = 0 } = info ?? {};
-    events.emit('processor.rescued', { identity, host, pid, heartbeatAgeMs: unresponsiveMs, jobs: jobs.length });
-    for (const job of jobs) events.emit('job.rescued', job);
-  }
 }
 
-// KEYS  1 processes, 2 the dead process, 3 its commands, 4… queue prefixes ("bq:default:")
-// ARGV  1 its identity  2 0, or the time for which it must have been unresponsive, ms; then only the first call rescues
-// reply false, or queue number, id for each job that was returned
-// The delivery stays counted, since the job may have killed the process. Its fence stays, too: the process may only
-// have been blocked, and its outcome counts if it comes before the next delivery.
-const SCRIPT = new RedisScript(`
-local call, out = redis.call, {}
-local tokens, limit = ':'..ARGV[1]..'.', tonumber(ARGV[2])
-if limit > 0 then
-  local time, heartbeat = call('time'), call('zscore', KEYS[1], ARGV[1])
-  if not heartbeat or time[1] * 1000 + time[2] / 1000 - heartbeat < limit then return false end
-end
-call('zrem', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
-for q = 4, #KEYS do
-  local p = KEYS[q]
-  for _, id in ipairs(call('lrange', p..'active', 0, -1)) do
-    local d = call('hget', p..'deliveries', id)
-    if d and d:find(tokens, 1, true) then
-      call('lrem', p..'active', 1, id); call('srem', p..'stalling', id)
-      call('rpush', p..'waiting', id)
-      out[#out + 1] = q - 3; out[#out + 1] = id
-    end
-  end
-end
-return out`);
-
-export interface TakenJob {
-  readonly id: string;
-  readonly queue: string;
-}
-
-/**
- * Returns the jobs of a dead process to the heads of their queues at once, while the stall check would wait for its
- * interval, and removes the process from the list.
- * @param unresponsiveMs ms without heartbeats that the rescue requires; 0 for a process that is known to be dead.
- * @returns the rescued jobs; undefined when it is not unresponsive, or another process has rescued them.
- */
-export async function rescueOrphans(
-  client: RedisClient,
-  identity: string,
-  queues: readonly string[],
-  unresponsiveMs = 0,
-): Promise<readonly TakenJob[] | undefined> {
-  const keys = [PROCESSES, processKey(identity), commandsKey(identity), ...queues.map(keyPrefix)];
-  const reply = (await SCRIPT.run(client, keys, [identity, String(unresponsiveMs)])) as unknown[] | null;
-  if (reply === null) return undefined;
-  const jobs: TakenJob[] = [];
-  for (let i = 0; i < reply.length; i += 2) {
-    jobs.push({ queue: queues[Number(reply[i]) - 1] ?? '', id: String(reply[i + 1]) });
-  }
-  return jobs;
-}
+/** Loaded on demand: most processors rescue nobody. */
+const rescue = () => require('./rescue') as typeof import('./rescue');

@@ -1,18 +1,20 @@
 import { randomBytes } from 'node:crypto';
 import { UserError } from '../../core/errors';
-import { HeartbeatRegistry, type RegistryKeys } from '../../core/heartbeat-registry';
+import { HeartbeatRegistry } from '../../core/heartbeat-registry';
 import type { RedisClient } from '../../core/redis';
 import { compareText } from '../../support/text';
 import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
-import { commandsKey, PROCESS_PREFIX, PROCESSES } from '../queue/keys';
 import type { Auditor } from '../sets/query';
+import {
+  type BusyJob,
+  isProcessorCommand,
+  PROCESS_KEYS,
+  PROCESSOR_COMMANDS,
+  type ProcessInfo,
+  type ProcessorCommand,
+} from './process-info';
 
-/** The Redis keys of the job processors. */
-export const PROCESS_KEYS: RegistryKeys = {
-  members: PROCESSES,
-  infoPrefix: PROCESS_PREFIX,
-  commands: commandsKey,
-};
+export * from './process-info';
 
 /** A job processor, by its latest status. */
 export interface ListedProcess extends ProcessInfo {
@@ -32,15 +34,19 @@ export class ProcessList {
     this.registry = new HeartbeatRegistry(redis, PROCESS_KEYS);
   }
 
-  /** @returns the processors by tree, then by age, the oldest first. @throws when Redis does not answer. */
-  async list(): Promise<ListedProcess[]> {
-    const found = await this.registry.list(readProcessInfo);
+  /**
+   * While this is called, idle processors report as often as others.
+   * @param options.watch false: they do not. Default true.
+   * @returns the processors by tree, then by age, the oldest first. @throws when Redis does not answer.
+   */
+  async list({ watch = true }: { readonly watch?: boolean } = {}): Promise<ListedProcess[]> {
+    const found = await this.registry.list(readProcessInfo, watch);
     const listed = found.map(({ info, heartbeatAgeMs }) => ({ ...info, heartbeatAgeMs }));
     return listed.sort((a, b) => compareText(a.tree, b.tree) || a.startedAt - b.startedAt);
   }
 
   /**
-   * Sends a command to one processor, which fetches it within a second: `quiet` (fetch no more jobs), `resume` (fetch
+   * Sends a command to one processor, which fetches it at once or within a second: `quiet` (fetch no more jobs), `resume` (fetch
    * jobs again) or `stop` (drain, end, and stay stopped until it is resumed or restarted on its own machine). A command
    * that is not fetched within a minute is void.
    * @returns false when no such processor is listed.
@@ -55,59 +61,6 @@ export class ProcessList {
     this.audit?.events.emit('operator.processor', { command, processor: identity, via: this.audit.via });
     return true;
   }
-}
-
-/** A running job. */
-export interface BusyJob {
-  readonly id: string;
-  readonly class: string;
-  readonly queue: string;
-  /** 1 for the first run. */
-  readonly attempt: number;
-  /** ms since 1970. */
-  readonly startedAt: number;
-}
-
-/** The status that a job processor reports. */
-export interface ProcessInfo {
-  /** Unique among all processors ever; the tokens of its deliveries begin with it. */
-  readonly identity: string;
-  /** Identity of its tree, the same for all processors that one primary starts one after the other. */
-  readonly tree: string;
-  readonly app: string;
-  /** Version of Catamount. */
-  readonly version: string;
-  readonly host: string;
-  readonly pid: number;
-  /** ms since 1970. */
-  readonly startedAt: number;
-  readonly queues: readonly string[];
-  readonly concurrency: number;
-  /** true: it fetches no more jobs until it is resumed. */
-  readonly quiet: boolean;
-  /** true: it drains and then ends. */
-  readonly stopping: boolean;
-  /** Number of running jobs; `busy` has the first of them. */
-  readonly busyCount: number;
-  readonly busy: readonly BusyJob[];
-  readonly rssMb: number;
-  /** 99th percentile of the event loop's delay since the previous report, ms. */
-  readonly lagP99Ms: number;
-  /** Event-loop utilisation since the previous report, 0 to 1. */
-  readonly utilization: number;
-  /** Duration of the last round trip to Redis, ms; null before the first. */
-  readonly redisMs: number | null;
-}
-
-/** Maximum number of jobs in `busy`. */
-export const BUSY_SHOWN = 50;
-
-/** A command for a processor: fetch no more jobs, fetch jobs again, or end for good. */
-export type ProcessorCommand = (typeof PROCESSOR_COMMANDS)[number];
-const PROCESSOR_COMMANDS = ['quiet', 'resume', 'stop'] as const;
-
-export function isProcessorCommand(text: string): text is ProcessorCommand {
-  return (PROCESSOR_COMMANDS as readonly string[]).includes(text);
 }
 
 /** @returns undefined for a text that no processor of this version or a near one has written. */
@@ -169,11 +122,6 @@ function ofTheirKind(given: object): Partial<ProcessInfo> {
 function isBusyJob(value: unknown): value is BusyJob {
   const { id, class: name, queue, attempt, startedAt } = (value ?? {}) as Partial<BusyJob>;
   return isText(id) && isText(name) && isText(queue) && isCount(attempt) && isTime(startedAt);
-}
-
-/** @returns the id of a processor's tree, with which its identity begins. */
-export function treeIdOf(identity: string): string {
-  return identity.replace(/-\d+$/, '');
 }
 
 /** @returns host and pid, such as `web-1:4711`. */

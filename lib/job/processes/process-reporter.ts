@@ -10,18 +10,11 @@ import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { countDue, msUntilDue } from '../outbox/table';
-import { type QueueStatus, queueNames, readQueues } from '../queue/queue-status';
+import { type QueueStatus, readKnownQueues } from '../queue/queue-status';
 import { MailTally } from '../stats/class-stats';
 import { JobStats, StatsFlusher } from '../stats/collector';
 import { Heartbeat, type HeartbeatTuning, INFO_INTERVAL_MS } from './heartbeat';
-import {
-  BUSY_SHOWN,
-  type BusyJob,
-  type ProcessInfo,
-  ProcessList,
-  type ProcessorCommand,
-  treeIdOf,
-} from './process-list';
+import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, treeIdOf } from './process-info';
 
 export interface ProcessReporterOptions {
   readonly config: Pick<Config, 'jobs'>;
@@ -41,6 +34,10 @@ export interface ProcessReporterOptions {
   readonly leads: () => boolean;
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onCommand: (command: ProcessorCommand) => void;
+  /** @returns the time at which it last had a job, ms on the monotonic clock. */
+  readonly activeAt: () => number;
+  /** Called when Redis may have lost its data. */
+  readonly onForgotten: () => void;
   /** @returns true when the app has a job class of that name. */
   readonly knowsClass: (className: string) => boolean;
 }
@@ -70,6 +67,8 @@ export class ProcessReporter {
       dead,
       queues: this.queues,
       describe: (redisMs) => this.describe(redisMs),
+      onForgotten: options.onForgotten,
+      activeAt: options.activeAt,
       onCommand,
     });
     this.latency = new LatencyMonitor({
@@ -211,11 +210,9 @@ export class LatencyMonitor {
   private due: readonly DueQueue[] = [];
   private readAt = performance.now();
   private checkedAt = Number.NEGATIVE_INFINITY;
-  private readonly processes: ProcessList;
   private readonly task: PeriodicTask;
 
   constructor(private readonly options: LatencyMonitorOptions) {
-    this.processes = new ProcessList(options.redis);
     // Failures of the stores are reported by the code that works with them.
     this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });
   }
@@ -241,8 +238,9 @@ export class LatencyMonitor {
     if (idle && performance.now() - this.checkedAt < IDLE_CHECK_MS) return;
     this.checkedAt = performance.now();
     if (redis.isReady) {
-      const unserved = await this.unservedQueues();
-      const statuses = await readQueues(redis, [...queues, ...unserved]);
+      const known = await readKnownQueues(redis, queues);
+      const unserved = await this.unservedQueues(known);
+      const statuses = known.filter(({ name }) => queues.includes(name) || unserved.has(name));
       this.readAt = performance.now();
       this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
         latencyMs > 0 ? [{ queue: name, ms: latencyMs, paused: paused !== undefined }] : [],
@@ -254,12 +252,14 @@ export class LatencyMonitor {
     if (!idle && this.options.warningMs > 0) await this.judgeOutbox();
   }
 
-  private async unservedQueues(): Promise<string[]> {
+  private async unservedQueues(known: readonly QueueStatus[]): Promise<ReadonlySet<string>> {
     const { redis, queues } = this.options;
-    const others = (await queueNames(redis)).filter((name) => !queues.includes(name));
-    if (others.length === 0) return others;
-    const served = new Set((await this.processes.list()).flatMap((one) => one.queues));
-    return others.filter((name) => !served.has(name));
+    const others = known.map(({ name }) => name).filter((name) => !queues.includes(name));
+    if (others.length === 0) return new Set();
+    // Loaded on demand: in most apps every queue is served by every processor.
+    const { ProcessList } = await import('./process-list');
+    const served = new Set((await new ProcessList(redis).list({ watch: false })).flatMap((one) => one.queues));
+    return new Set(others.filter((name) => !served.has(name)));
   }
 
   private judgeQueue({ name, waiting, paused, latencyMs }: QueueStatus, served: boolean): void {

@@ -1,5 +1,9 @@
 /** zset, identity by its last heartbeat (ms, Redis's clock): every job processor of every tree on this Redis. */
 export const PROCESSES = 'catamount:processes';
+/** string: exists while somebody watches the processors. */
+export const PROCESSES_WATCHED = 'catamount:watched:processes';
+/** channel: the identity of a processor that is to send a heartbeat at once; empty: all are. */
+export const PROCESSES_WAKE = 'catamount:wake:processes';
 
 /** Prefix of the keys of each process. */
 export const PROCESS_PREFIX = 'catamount:process:';

@@ -34,8 +34,9 @@ export interface QueueStatus {
   readonly paused: Pause | undefined;
 }
 
-// KEYS  queue prefixes
-// reply for each: waiting, active, blocked, delayed, the value of `paused` or "", the record of the next job or "";
+// KEYS  queue prefixes; at least one, if only for the prefix of all keys
+// ARGV  1 'known': all other queues that are known follow, by name
+// reply for each: its name, waiting, active, blocked, delayed, the value of `paused` or "", the record of the next job or "";
 //       then the time, ms
 const SCRIPT = new RedisScript(`
 local call, out, blocked = redis.call, {}, {}
@@ -44,9 +45,20 @@ for _, key in ipairs(call('smembers', ns..'${BLOCKED_KEY}')) do
   local p = key:match('^([^:]*:[^:]*:)blocked:')
   if p then blocked[p] = (blocked[p] or 0) + call('llen', key) end
 end
-for _, p in ipairs(KEYS) do
+local prefixes, isGiven = {}, {}
+for n, p in ipairs(KEYS) do prefixes[n], isGiven[p] = p, true end
+if ARGV[1] == 'known' then
+  local names = call('zrange', ns..'${QUEUES_KEY}', 0, -1)
+  table.sort(names)
+  for _, name in ipairs(names) do
+    local p = ns..'bq:'..name..':'
+    if not isGiven[p] then prefixes[#prefixes + 1] = p end
+  end
+end
+for _, p in ipairs(prefixes) do
   local id = call('lindex', p..'offered', -1) or call('lindex', p..'waiting', -1)
   for _, value in ipairs({
+    p:sub(#ns + 4, -2),
     call('llen', p..'waiting') + call('llen', p..'offered'), call('llen', p..'active'), blocked[p] or 0, call('zcard', p..'delayed'),
     call('get', p..'paused') or '', id and call('hget', p..'jobs', id) or ''
   }) do out[#out + 1] = value end
@@ -55,19 +67,31 @@ local time = call('time')
 out[#out + 1] = time[1] * 1000 + math.floor(time[2] / 1000)
 return out`);
 
-const FIELDS = 6;
+const FIELDS = 7;
 
 /** Reads the status of all these queues in one script call. @throws when Redis does not answer. */
 export async function readQueues(client: RedisClient, names: readonly string[]): Promise<QueueStatus[]> {
-  if (names.length === 0) return [];
-  const reply = (await SCRIPT.run(client, names.map(keyPrefix), [])) as (number | string)[];
+  return names.length === 0 ? [] : readStatuses(client, names);
+}
+
+/** Reads the status of the given queues, at least one, then of all others that are known, in one script call. */
+export function readKnownQueues(client: RedisClient, configured: readonly string[]): Promise<QueueStatus[]> {
+  return readStatuses(client, configured, ['known']);
+}
+
+async function readStatuses(
+  client: RedisClient,
+  given: readonly string[],
+  args: string[] = [],
+): Promise<QueueStatus[]> {
+  const reply = (await SCRIPT.run(client, given.map(keyPrefix), args)) as (number | string)[];
   const now = Number(reply.at(-1));
-  return names.map((name, index) => {
-    const fields = reply.slice(index * FIELDS, (index + 1) * FIELDS);
+  return Array.from({ length: (reply.length - 1) / FIELDS }, (_, index) => {
+    const [name, ...fields] = reply.slice(index * FIELDS, (index + 1) * FIELDS);
     const [waiting = 0, active = 0, blocked = 0, delayed = 0] = fields.slice(0, 4).map(Number);
     const [paused = '', next = ''] = fields.slice(4).map(String);
     return {
-      name,
+      name: String(name),
       waiting,
       active,
       blocked,

@@ -1,4 +1,5 @@
 import { processorsOf, reported } from '../../cluster/status';
+import { standstillsOf } from '../../health/standstills';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
 import type { Histogram } from '../../support/histogram';
@@ -72,6 +73,16 @@ export const JOBS: readonly Family[] = [
     type: 'gauge',
     help: "Whether this tree's job processor works. There is no such line in a tree that runs no jobs.",
     read: ({ tree }) => only(runsJobs(tree) ? Number(isUp(tree)) : undefined),
+  },
+  {
+    name: 'catamount_job_standstill_seconds',
+    type: 'gauge',
+    help: "How long the part of this tree's jobs that has stood still for longest has done so. 0: everything moves.",
+    read: ({ tree }) => {
+      const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
+      const spans = statuses.flatMap(standstillsOf).map(({ spanMs }) => spanMs / 1000);
+      return only(statuses.length > 0 ? Math.max(0, ...spans) : undefined);
+    },
   },
   {
     name: 'catamount_job_processor_restarts_total',

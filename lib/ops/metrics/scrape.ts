@@ -83,7 +83,7 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const [retry, history, processors, { outbox, scheduled, dead }] = await Promise.all([
     fromRedis(() => sizeOf('retry')),
     fromRedis(() => new History(client).counters()),
-    fromRedis(() => new ProcessList(client).list()),
+    fromRedis(() => new ProcessList(client).list({ watch: false })),
     fromPostgres(),
   ]);
   const { issues } = judge(status, null, config.jobs.latencyWarningMs);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../../lib/core/redis';
 import type { Delivery, Outcome } from '../../../lib/job/fetch/fetch-call';
-import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../../lib/job/processes/rescue';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { newRecord } from '../../../lib/job/record/record';
 import { AdapterStage } from './adapter-stage';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { Redis } from '../../../lib/core/redis';
 import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import { ClassLimits, type Delivery, type Outcome } from '../../../lib/job/fetch/fetch-call';
-import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
+import { rescueOrphans } from '../../../lib/job/processes/rescue';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { newRecord } from '../../../lib/job/record/record';
 import { HandmadeProcess } from './handmade-process';

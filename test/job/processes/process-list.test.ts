@@ -112,6 +112,47 @@ describe('the list of processes', () => {
     );
   });
 
+  describe('of an idle processor, which by itself would send the next heartbeat in hours', () => {
+    const IDLE = { heartbeatMs: 3_600_000, infoMs: 3_600_000, idleAfterMs: 0, unresponsiveMs: 360_000_000 };
+    const { wake } = PROCESS_KEYS;
+    const score = async () => Number(await system.redis.client.zScore(PROCESSES, 'idle-0'));
+    const startIdle = async () => {
+      const lineage = { identity: 'idle-0', dead: [] };
+      const processor = await system.processor([HeldJob], { tuning: IDLE, lineage });
+      await until('it is there', score);
+      await until('it counts as alive for long, now that it can be woken', async () => {
+        await system.redis.client.publish(wake, 'idle-0');
+        return (await score()) > Date.now() + 3_600_000;
+      });
+      return processor;
+    };
+
+    it('a job that starts brings one at once, so that its process is missed as soon as others', async () => {
+      await startIdle();
+      await HeldJob.performLater();
+      await until('it runs', () => gate.held === 1);
+      await until('it counts as alive until now', async () => (await score()) <= Date.now());
+    });
+
+    it('a command does', async () => {
+      const processor = await startIdle();
+      assert.equal(await processes.send('idle-0', 'quiet'), true);
+      await until('it is quiet', () => processor.snapshot().quiet);
+    });
+
+    it('somebody who looks does, and relies on nothing that was promised', async () => {
+      const processor = await startIdle();
+      await system.redis.client.zAdd(PROCESSES, { value: 'dead-0', score: Date.now() + 3_600_000 });
+      await processes.list({ watch: false });
+      assert.ok((await score()) > Date.now() + 3_600_000, 'a scrape is no such look');
+      await system.redis.client.set(processKey('idle-0'), 'outdated');
+      await processes.list();
+      assert.ok(Number(await system.redis.client.zScore(PROCESSES, 'dead-0')) <= Date.now());
+      await until('it has told how it is', async () => (await processes.list()).length === 1);
+      assert.equal(processor.snapshot().quiet, false);
+    });
+  });
+
   it('reads whatever text it finds', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (text) => {

@@ -4,8 +4,8 @@ import type { RedisClient } from '../../../lib/core/redis';
 import type { BeeConnection } from '../../../lib/job/fetch/consumer';
 import type { Delivery } from '../../../lib/job/fetch/fetch-call';
 import { Job } from '../../../lib/job/job';
-import { rescueOrphans } from '../../../lib/job/processes/heartbeat';
 import { PROCESS_KEYS } from '../../../lib/job/processes/process-list';
+import { rescueOrphans } from '../../../lib/job/processes/rescue';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
@@ -121,6 +121,15 @@ describe('the jobs of a process that is dead, or silent', () => {
       const from = await now();
       const reply = await heartbeat({ now: from - MOMENT, since: from - 2 * HOUR });
       assert.deepEqual([reply.unresponsive, reply.since], [['silent'], from - 2 * HOUR]);
+    });
+
+    it('who may rest until the next of them is silent for too long', async () => {
+      const from = await now();
+      await client.zAdd(PROCESSES, { value: 'slow', score: from - 59 * MINUTE });
+      const judging = { last: undefined, gapMs: 10 * MINUTE, unresponsiveMs: HOUR };
+      const registry = new HeartbeatRegistry(client, PROCESS_KEYS);
+      const reply = await registry.heartbeat('judge', { ttlS: 30, judging, aheadMs: 5 * MINUTE });
+      assert.equal(reply.now + reply.expiresMs, from + MINUTE);
     });
 
     for (const [who, nowAgo, sinceAgo] of [

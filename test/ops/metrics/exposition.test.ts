@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
+import type { ProcessorStatus } from '../../../lib/cluster/tree-status';
 import { ClassStats } from '../../../lib/job/stats/class-stats';
 import { expose, type Family } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
+import { processorOf, treeStatusOf } from '../overview/tree-statuses';
 import { assertConventions } from './conventions';
 import { parsePrometheus } from './prometheus-text';
 import { ScrapedText } from './scrape';
@@ -91,6 +93,24 @@ describe('the text of metrics', () => {
     assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'outbox' }), 3);
     assert.equal(scrape.sum('catamount_queue_latency_seconds', { queue: 'other' }), 0.249);
     assert.equal(scrape.sum('catamount_outbox_age_seconds'), 1.5);
+  });
+
+  it('tells for how long the jobs of a tree have stood still: 0 while they move, and nothing without a processor', async () => {
+    const told = async (changes: Partial<ProcessorStatus>) => {
+      const { lastStatus } = processorOf();
+      const tree = treeStatusOf({
+        jobs: processorOf({ lastStatus: { ...lastStatus, ...changes } as ProcessorStatus }),
+      });
+      const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, tree }));
+      return scrape.sum('catamount_job_standstill_seconds');
+    };
+    const relay = { part: 'relay', movedMs: 1, cause: 'other', error: '' } as const;
+    assert.equal(await told({ progress: [{ ...relay, owedMs: 900 }] }), 0);
+    const waiting = [{ queue: 'mailer', ms: 41_000, paused: true }];
+    assert.equal(await told({ progress: [{ ...relay, owedMs: 12_500 }] }), 12.5);
+    assert.equal(await told({ progress: [{ ...relay, owedMs: 12_500 }], waiting }), 41);
+    const none = new ScrapedText(await expose(FAMILIES, NOTHING));
+    assert.equal(none.metrics.get('catamount_job_standstill_seconds')?.lines.length ?? 0, 0);
   });
 
   it('has no name twice', () => {

@@ -1,0 +1,69 @@
+import type { RegistryKeys } from '../../core/heartbeat-registry';
+import { commandsKey, PROCESS_PREFIX, PROCESSES, PROCESSES_WAKE, PROCESSES_WATCHED } from '../queue/keys';
+
+/** The Redis keys of the job processors. */
+export const PROCESS_KEYS: RegistryKeys = {
+  members: PROCESSES,
+  infoPrefix: PROCESS_PREFIX,
+  commands: commandsKey,
+  watched: PROCESSES_WATCHED,
+  wake: PROCESSES_WAKE,
+};
+
+/** A running job. */
+export interface BusyJob {
+  readonly id: string;
+  readonly class: string;
+  readonly queue: string;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** ms since 1970. */
+  readonly startedAt: number;
+}
+
+/** The status that a job processor reports. */
+export interface ProcessInfo {
+  /** Unique among all processors ever; the tokens of its deliveries begin with it. */
+  readonly identity: string;
+  /** Identity of its tree, the same for all processors that one primary starts one after the other. */
+  readonly tree: string;
+  readonly app: string;
+  /** Version of Catamount. */
+  readonly version: string;
+  readonly host: string;
+  readonly pid: number;
+  /** ms since 1970. */
+  readonly startedAt: number;
+  readonly queues: readonly string[];
+  readonly concurrency: number;
+  /** true: it fetches no more jobs until it is resumed. */
+  readonly quiet: boolean;
+  /** true: it drains and then ends. */
+  readonly stopping: boolean;
+  /** Number of running jobs; `busy` has the first of them. */
+  readonly busyCount: number;
+  readonly busy: readonly BusyJob[];
+  readonly rssMb: number;
+  /** 99th percentile of the event loop's delay since the previous report, ms. */
+  readonly lagP99Ms: number;
+  /** Event-loop utilisation since the previous report, 0 to 1. */
+  readonly utilization: number;
+  /** Duration of the last round trip to Redis, ms; null before the first. */
+  readonly redisMs: number | null;
+}
+
+/** Maximum number of jobs in `busy`. */
+export const BUSY_SHOWN = 50;
+
+/** A command for a processor: fetch no more jobs, fetch jobs again, or end for good. */
+export type ProcessorCommand = (typeof PROCESSOR_COMMANDS)[number];
+export const PROCESSOR_COMMANDS = ['quiet', 'resume', 'stop'] as const;
+
+export function isProcessorCommand(text: string): text is ProcessorCommand {
+  return (PROCESSOR_COMMANDS as readonly string[]).includes(text);
+}
+
+/** @returns the id of a processor's tree, with which its identity begins. */
+export function treeIdOf(identity: string): string {
+  return identity.replace(/-\d+$/, '');
+}
