@@ -1,4 +1,5 @@
 import type { JobClass, Performable } from '../job/definition/job-class';
+import { jobNameOf } from '../job/definition/options';
 import {
   assertCount,
   check,
@@ -14,12 +15,17 @@ import {
 } from './assertions';
 import { describeFilter, type JobEnd, matchesFilter } from './job-log';
 import { connectedMode, type JobFilter } from './use-jobs';
+import { requireCount, requireDuring, requireFilter, requireJobClass, requireMatch } from './wrong-arguments';
+
+const ENQUEUED_PARTS = ['args', 'queue', 'at', 'wait', 'times', 'where'];
+const PERFORMED_PARTS = ['args', 'queue', 'outcome', 'times', 'where'];
 
 /**
  * Returns the jobs that are enqueued and not yet performed, oldest first, without those of uncommitted transactions.
  */
 export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
   const { ledger, equipment } = connectedMode('enqueuedJobs');
+  requireFilter('enqueuedJobs', filter);
   const found = ledger.in(['enqueued']).filter(matchesFilter(filter));
   return found.map((entry) => testJobOf(entry, equipment.codec));
 }
@@ -56,10 +62,13 @@ export function assertEnqueued<J extends Performable>(
   during?: During,
 ) {
   const mode = connectedMode('assertEnqueued');
+  requireJobClass('assertEnqueued', jobClass);
+  requireMatch('assertEnqueued', match, ENQUEUED_PARTS);
+  requireDuring('assertEnqueued', during);
   const matches = matcher(jobClass, match, mode.equipment.codec);
   return check<readonly TestJob[]>(mode, during, (since) => {
     const found = mode.ledger.in(['enqueued'], since).filter(matches);
-    const subject = describeMatch(jobClass, match);
+    const subject = describeMatch(jobNameOf(jobClass), match);
     assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, assertEnqueued);
     return found.map((entry) => testJobOf(entry, mode.equipment.codec));
   });
@@ -94,10 +103,13 @@ export function assertNoEnqueued<J extends Performable>(
   during?: During,
 ) {
   const mode = connectedMode('assertNoEnqueued');
+  if (jobClass !== undefined) requireJobClass('assertNoEnqueued', jobClass);
+  requireMatch('assertNoEnqueued', match, ENQUEUED_PARTS);
+  requireDuring('assertNoEnqueued', during);
   const matches = jobClass ? matcher(jobClass, match, mode.equipment.codec) : () => true;
   return check(mode, during, (since) => {
     const found = mode.ledger.in(['enqueued'], since).filter(matches);
-    const subject = jobClass ? describeMatch(jobClass, match) : 'jobs';
+    const subject = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
     assertCount(mode, { subject, verb: 'enqueued', found, times: 0, since }, assertNoEnqueued);
   });
 }
@@ -115,6 +127,9 @@ export function assertEnqueuedJobs(count: number, during?: undefined, filter?: J
 export function assertEnqueuedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
 export function assertEnqueuedJobs(count: number, during?: During, filter: JobFilter = {}) {
   const mode = connectedMode('assertEnqueuedJobs');
+  requireCount('assertEnqueuedJobs', count);
+  requireDuring('assertEnqueuedJobs', during);
+  requireFilter('assertEnqueuedJobs', filter);
   const matches = matchesFilter(filter);
   return check(mode, during, (since) => {
     const found = mode.ledger.in(['enqueued'], since).filter(matches);
@@ -134,6 +149,7 @@ export interface PerformedMatch<J extends Performable = Performable> extends Job
 /** Returns the finished jobs, in the order in which they were enqueued. */
 export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob[] {
   const { ledger, equipment } = connectedMode('performedJobs');
+  requireFilter('performedJobs', filter);
   const found = ledger.in(ENDS).filter(matchesFilter(filter));
   return found.map((entry) => performedJobOf(entry, equipment.codec));
 }
@@ -170,12 +186,15 @@ export function assertPerformed<J extends Performable>(
   during?: During,
 ) {
   const mode = connectedMode('assertPerformed');
+  requireJobClass('assertPerformed', jobClass);
+  requireMatch('assertPerformed', match, PERFORMED_PARTS);
+  requireDuring('assertPerformed', during);
   const { outcome = 'succeeded', times } = match;
   const matches = matcher(jobClass, match, mode.equipment.codec);
   return check<readonly PerformedTestJob[]>(mode, during, (since) => {
     const found = mode.ledger.in([outcome], since).filter(matches);
     const suffix = outcome === 'succeeded' ? '' : `, ${outcome}`;
-    const subject = `${describeMatch(jobClass, match)}${suffix}`;
+    const subject = `${describeMatch(jobNameOf(jobClass), match)}${suffix}`;
     assertCount(mode, { subject, verb: 'performed', found, times, since }, assertPerformed);
     return found.map((entry) => performedJobOf(entry, mode.equipment.codec));
   });
@@ -197,10 +216,13 @@ export function assertNoPerformed<J extends Performable>(
   during?: During,
 ) {
   const mode = connectedMode('assertNoPerformed');
+  if (jobClass !== undefined) requireJobClass('assertNoPerformed', jobClass);
+  requireMatch('assertNoPerformed', match, PERFORMED_PARTS);
+  requireDuring('assertNoPerformed', during);
   const matches = jobClass ? matcher(jobClass, match, mode.equipment.codec) : () => true;
   return check(mode, during, (since) => {
     const found = mode.ledger.in(ENDS, since).filter(matches);
-    const subject = jobClass ? describeMatch(jobClass, match) : 'jobs';
+    const subject = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
     assertCount(mode, { subject, verb: 'performed', found, times: 0, since }, assertNoPerformed);
   });
 }
@@ -212,6 +234,9 @@ export function assertPerformedJobs(count: number, during?: undefined, filter?: 
 export function assertPerformedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;
 export function assertPerformedJobs(count: number, during?: During, filter: JobFilter = {}) {
   const mode = connectedMode('assertPerformedJobs');
+  requireCount('assertPerformedJobs', count);
+  requireDuring('assertPerformedJobs', during);
+  requireFilter('assertPerformedJobs', filter);
   const matches = matchesFilter(filter);
   return check(mode, during, (since) => {
     const found = mode.ledger.in(ENDS, since).filter(matches);

@@ -7,12 +7,13 @@ import type { OutgoingMessage } from '../mailer/definition/mail-types';
 import type { AnyMailer, MailerClass } from '../mailer/definition/mailer-class';
 import type { ActionArguments, ActionName } from '../mailer/mailer';
 import { DeliverMailJob, type MailMessage } from '../mailer/message';
-import { assertCount, check, type During, type EnqueuedMatch, matcher } from './assertions';
+import { assertCount, check, type During, describeMatch, type EnqueuedMatch, matcher, paramsText } from './assertions';
 import type { LoggedJob } from './job-log';
 import { performEnqueuedJobs } from './perform-jobs';
 
 import type { TestMail, TestMailOptions } from './test-mail';
 import { connectedMode } from './use-jobs';
+import { requireAction, requireCount, requireDuring, requireMail, requireMatch } from './wrong-arguments';
 
 /** The mail that an assertion is about, as an action's static makes it. */
 export type MessageToMatch = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
@@ -46,6 +47,7 @@ export function assertEnqueuedEmail(message: MessageToMatch, match?: EnqueuedEma
  */
 export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch, during: During): Promise<void>;
 export function assertEnqueuedEmail(message: MessageToMatch, match: EnqueuedEmailMatch = {}, during?: During) {
+  requireMail('assertEnqueuedEmail', message);
   return assertMail(message, match, during, assertEnqueuedEmail);
 }
 
@@ -80,6 +82,8 @@ export function assertEnqueuedEmailWith<M extends AnyMailer, A extends ActionNam
   { args, params, ...match }: EnqueuedEmailWith<M, A> = {},
   during?: During,
 ) {
+  requireAction('assertEnqueuedEmailWith', mailer, action);
+  requireMatch('assertEnqueuedEmailWith', { args, params }, ['args', 'params']);
   return assertMail({ mailer, action, args, params }, match, during, assertEnqueuedEmailWith);
 }
 
@@ -99,6 +103,8 @@ export function assertEnqueuedEmails(count: number): void;
 export function assertEnqueuedEmails(count: number, during: During): Promise<void>;
 export function assertEnqueuedEmails(count: number, during?: During) {
   const mode = connectedMode('assertEnqueuedEmails');
+  requireCount('assertEnqueuedEmails', count);
+  requireDuring('assertEnqueuedEmails', during);
   return check(mode, during, (since) => {
     const found = mode.ledger.in(['enqueued'], since).filter(({ request }) => isMail(request));
     assertCount(mode, { subject: 'mails', verb: 'enqueued', found, times: count, since }, assertEnqueuedEmails);
@@ -108,6 +114,8 @@ export function assertEnqueuedEmails(count: number, during?: During) {
 function isMail({ jobClass }: LoggedJob['request']): boolean {
   return (jobClass as unknown) === DeliverMailJob;
 }
+
+const MATCHED = ['queue', 'at', 'wait', 'times'];
 
 /** The assertion at which the stack of an AssertionError starts. */
 type Caller = Parameters<typeof assertCount>[2];
@@ -120,7 +128,11 @@ type Wanted = Pick<MessageToMatch, 'mailer' | 'action'> & {
 function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | undefined, caller: Caller) {
   const mode = connectedMode(caller.name);
   const { codec } = mode.equipment;
-  const subject = `the mail ${wanted.mailer.name}.${wanted.action}`;
+  requireMatch(caller.name, match, MATCHED);
+  requireDuring(caller.name, during);
+  const { args, params } = wanted;
+  const compared = args === undefined ? match : { ...match, args };
+  const subject = `${describeMatch(`the mail ${wanted.mailer.name}.${wanted.action}`, compared)}${paramsText(params)}`;
   const parts = Object.entries(travelled(wanted, (name, values) => serializeArguments(name, values, codec)));
   const matchesJob = matcher(DeliverMailJob, match, codec);
   return check(mode, during, (since) => {
@@ -215,6 +227,8 @@ export function assertEmails(count: number): void;
  */
 export function assertEmails(count: number, during: () => unknown): Promise<void>;
 export function assertEmails(count: number, during?: () => unknown): void | Promise<void> {
+  requireCount('assertEmails', count);
+  requireDuring('assertEmails', during);
   if (!during) return checkCount(count, current('assertEmails').messages);
   return captureEmails(during).then((mails) => checkCount(count, mails));
 }

@@ -6,7 +6,8 @@ import { jobNameOf } from '../job/definition/options';
 import { deserializeArguments } from '../job/record/argument-decoder';
 import { type ArgumentCodec, serializeArguments } from '../job/record/arguments';
 import { readPayload, readRecord } from '../job/record/record';
-import { type Duration, parseDuration } from '../support/duration';
+import { DeliverMailJob } from '../mailer/message';
+import { type Duration, formatDuration, parseDuration } from '../support/duration';
 import type { JobEnd, JobState, LoggedJob } from './job-log';
 import type { JobMode, TestDependencies } from './use-jobs';
 
@@ -76,14 +77,33 @@ function describeJob(entry: LoggedJob, { codec, filter }: TestDependencies): str
   const { at, runs } = testJobOf(entry, codec);
   const { name, queue, jobClass } = entry.request;
   const shown = filter.show(jobClass, entry.args);
+  const waits = entry.state === 'enqueued' || entry.state === 'pending';
+  const { runAt } = entry.request;
+  const what = mailOf(entry, shown) ?? `${name}(${shown ? readable(shown, codec).map(valueText).join(', ') : '…'})`;
   const facts = [
-    `${name}(${shown ? readable(shown, codec).map(valueText).join(', ') : '…'}) on ${queue}`,
-    ...(at && (entry.state === 'enqueued' || entry.state === 'pending') ? [`at ${at.toISOString()}`] : []),
+    `${what} on ${queue}`,
+    ...(at && waits ? [`at ${at.toISOString()}`] : []),
+    ...(runAt && 'inMs' in runAt && waits ? [`with wait ${formatDuration(runAt.inMs)}`] : []),
     ...(runs > 1 ? [`run ${runs} times`] : []),
   ];
   const end = ENDS[entry.state];
   const error = entry.error && ` (${entry.error.name}: ${entry.error.message})`;
   return `${facts.join(', ')}${end ? `: ${end}` : ''}${error ?? ''}`;
+}
+
+/** Example: ` with params { tenant: 'acme' }`; empty where there are none. */
+export function paramsText(params: unknown): string {
+  if (typeof params !== 'object' || params === null || Object.keys(params).length === 0) return '';
+  return ` with params ${valueText(params)}`;
+}
+
+/** A mail for later as its caller wrote it: `the mail UserMailer.welcome('ada@example.com')`. */
+function mailOf({ request }: LoggedJob, shown: readonly unknown[] | undefined): string | undefined {
+  const [mail] = shown ?? [];
+  if ((request.jobClass as unknown) !== DeliverMailJob || typeof mail !== 'object' || mail === null) return undefined;
+  const { mailer, action, args, params } = mail as Record<string, unknown>;
+  const values = Array.isArray(args) ? args.map(valueText).join(', ') : '';
+  return `the mail ${mailer}.${action}(${values})${paramsText(params)}`;
 }
 
 /** Lists jobs below a heading, one a line, or states that there is none. */
@@ -95,11 +115,19 @@ export function listJobs(heading: string, entries: readonly LoggedJob[], equipme
 }
 
 /** Describes the jobs that a match asks for: `WelcomeEmailJob('7') on mailer at …`. */
-export function describeMatch<J extends Performable>(
-  jobClass: JobClass<J>,
-  { args, queue, at, wait, where }: EnqueuedMatch<J>,
+export function describeMatch(
+  name: string,
+  {
+    args,
+    queue,
+    at,
+    wait,
+    where,
+  }: Pick<EnqueuedMatch, 'queue' | 'at' | 'wait'> & {
+    readonly args?: readonly unknown[];
+    readonly where?: unknown;
+  },
 ): string {
-  const name = jobNameOf(jobClass);
   return [
     args === undefined ? name : `${name}(${args.map(valueText).join(', ')})`,
     ...(queue === undefined ? [] : [`on ${queue}`]),

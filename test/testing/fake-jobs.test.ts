@@ -159,7 +159,7 @@ describe('fake jobs', () => {
           "GreetJob('Bob') on mailer: one or more should be enqueued, found none",
           'Enqueued:',
           "  GreetJob('Ann', { password: '[FILTERED]', at: 2030-01-01T00:00:00.000Z }) on mailer",
-          '  ChainJob(0) on default, at 2030-01-02T00:00:00.000Z',
+          '  ChainJob(0) on default, at 2030-01-02T00:00:00.000Z, with wait 24 h',
           'Performed:',
           "  GivenUpJob('discard') on default: discarded (DiscardJob: not needed)",
         ].join('\n'),

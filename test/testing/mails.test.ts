@@ -115,7 +115,7 @@ describe('mails in a test', () => {
     await assertEnqueuedEmail(UserMailer.welcome(bob), { times: 1 }, () => UserMailer.welcome(bob).deliverLater());
     assert.throws(
       () => assertEnqueuedEmail(UserMailer.welcome({ ...bob, name: 'Cid' })),
-      /^AssertionError.*: the mail UserMailer.welcome: one or more should be enqueued, found none\nEnqueued:\n {2}catamount/,
+      /^AssertionError.*: the mail UserMailer\.welcome\(\{ email: 'bob@example\.com', name: 'Cid', locale: 'en' \}\): one or more should be enqueued, found none\nEnqueued:\n {2}the mail UserMailer\.welcome\(/,
     );
     await assertEmails(4, () => performEnqueuedJobs());
     assert.equal(deliveries()[0]?.to[0]?.address, 'bob@example.com');
@@ -136,7 +136,7 @@ describe('mails in a test', () => {
     assertEnqueuedEmailWith(TenantMailer, 'note', { args: ['ada@example.com'], times: 0 });
     assert.throws(
       () => assertEnqueuedEmailWith(TenantMailer, 'note', { queue: 'mailer' }),
-      /^AssertionError.*: the mail TenantMailer.note: one or more should be enqueued, found none\nEnqueued:\n {2}catamount/,
+      /^AssertionError.*: the mail TenantMailer\.note on mailer: one or more should be enqueued, found none\nEnqueued:\n {2}the mail UserMailer\.welcome\(/,
     );
     const mistakes = () => {
       // @ts-expect-error it has no such action
