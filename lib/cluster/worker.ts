@@ -128,7 +128,7 @@ export class Worker {
       case 'lame-duck':
         void this.server?.enterLameDuck(message.atMostMs).then(() => this.tell({ catamount: 'idle' }));
         break;
-      case 'drain':
+      case 'stop':
         void this.leave(Deadline.after(message.remainingMs), message.handOff);
         break;
       case 'connection':

@@ -51,10 +51,6 @@ export class ProcessMetricsSampler {
     }
     return this.rssMb;
   }
-
-  stop(): void {
-    this.delay.disable();
-  }
 }
 
 function round(value: number, digits: number): number {

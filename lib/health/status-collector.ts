@@ -1,8 +1,7 @@
 import type { Knex } from 'knex';
 import type { Operations, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
-import type { Events } from '../core/events';
-import type { RecentEvent } from '../core/notable-events';
+import type { Events, RecentEvent } from '../core/events';
 import type { RedisClient } from '../core/redis';
 import { isForeign } from '../job/outbox/installation';
 import { dueByQueue } from '../job/outbox/table';

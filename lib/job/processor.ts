@@ -191,7 +191,7 @@ export class JobProcessor implements Service {
   quiet(): void {
     this.isQuiet = true;
     this.worker?.fetcher.quiet();
-    void this.cron.stop();
+    void this.cron.task.stop();
     this.reporter.changed();
   }
 
@@ -267,7 +267,7 @@ export class JobProcessor implements Service {
     const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
     this.reporter.drains();
-    const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.stop())]);
+    const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.task.stop())]);
     const { fetcher } = worker;
     if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
       executor.abort(new Error('the process is stopping'), this.causeUnknown);

@@ -10,11 +10,10 @@ import {
 import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import type { Events } from '../core/events';
+import { type Events, onJobEvents } from '../core/events';
 import { causeOf, type StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
-import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { StandstillReporter } from '../health/standstills';
@@ -35,8 +34,7 @@ import { Deadline, lazy, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import type { AppDefinition } from './app-definition';
-import { appService, connectJobs, loadJobSetup, loadMailSetup } from './load-setup';
-import { AppointedReporter } from './reporter';
+import { AppointedReporter, appService, connectJobs, loadJobSetup, loadMailSetup } from './load-setup';
 
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
@@ -190,7 +188,6 @@ export class JobProcessorRole {
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     const models = await loadModels(app.modelsDir, app);
-    const reporter = new ErrorReporter(events, setup.reportError);
     const jobs = new JobProcessor({
       config,
       redisUrl: urls.redis,
@@ -213,7 +210,7 @@ export class JobProcessorRole {
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [
-      reporter,
+      ...(setup.reportError ? [new ErrorReporter(events, setup.reportError)] : []),
       database,
       redis,
       mail,

@@ -6,7 +6,7 @@ import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { ReporterElection } from '../cluster/primary/child-handle';
 import { JobsWatch } from '../cluster/primary/jobs-watch';
-import { MemoryWatch } from '../cluster/primary/memory-watch';
+import { collectAtRest, MemoryWatch } from '../cluster/primary/memory-watch';
 import { PhasedRestart } from '../cluster/primary/phased-restart';
 import { ProcessorSupervisor } from '../cluster/primary/processor';
 import { TreeMonitor } from '../cluster/primary/tree-monitor';
@@ -24,8 +24,8 @@ import { smtpTlsWords, tlsWords, withRedisPrefix } from '../core/settings-reader
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import { postgresTls, redisTlsMode, type TlsMode } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
-import { OutOfBandGc } from '../internals/gc';
 import { Deadline, deferred } from '../support/async';
+import type { PeriodicTask } from '../support/periodic-task';
 import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
 import { checkAtStart } from './findings';
@@ -36,7 +36,6 @@ import type { WebServerRole } from './single-mode';
  * web that is slow or fails.
  */
 const PROCESSOR_WAITS_MS = 2000;
-const LOOK_MS = 1000;
 
 /** The root of the tree: starts servers, workers and the job processor, and stops them all. */
 export class Primary {
@@ -46,6 +45,7 @@ export class Primary {
   private embedded: EmbeddedServers | undefined;
   private readonly workers: WorkerPool;
   private readonly memory: MemoryWatch;
+  private readonly garbage: PeriodicTask;
   private readonly phased: PhasedRestart;
   private readonly processor: ProcessorSupervisor | undefined;
   private readonly monitor: TreeMonitor;
@@ -55,7 +55,8 @@ export class Primary {
   private web: WebServerRole | undefined;
   private jobsWatch: JobsWatch | undefined;
   private handedOn: Config | undefined;
-  private looks: NodeJS.Timeout | undefined;
+  /** What runs regularly, but not in a stop. */
+  private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
 
   constructor(
@@ -73,6 +74,7 @@ export class Primary {
       otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
       busy: () => this.stopped !== undefined || this.phased.underWay,
     });
+    this.garbage = collectAtRest(this.workers, events);
     this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
     if (jobs.enabled) {
       const onRunning = (running: boolean) => this.setJobsHealth({ running });
@@ -97,14 +99,25 @@ export class Primary {
         onChange: (stalled) => this.setJobsHealth({ stalled }),
       });
     }
-    this.monitor = new TreeMonitor({ id, app: app.name, config, events, workers, processor, memory, phased });
+    const isStopping = () => this.stopped !== undefined;
+    this.monitor = new TreeMonitor({
+      id,
+      app: app.name,
+      config,
+      events,
+      workers,
+      processor,
+      memory,
+      phased,
+      isStopping,
+    });
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
-    this.reporterElection = new ReporterElection(() => [
-      ...workers.reporterCandidates,
-      ...(processor?.reporterCandidates ?? []),
-    ]);
+    const candidates = () => [...workers.reporterCandidates, ...(processor?.reporterCandidates ?? [])];
+    this.reporterElection = new ReporterElection(candidates, events);
+    const { garbage, monitor, reporterElection, jobsWatch } = this;
+    this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }
@@ -172,8 +185,8 @@ export class Primary {
       if (config.environment !== 'production')
         await permission.then(() => (this.stopped ? undefined : migrate(events)));
       if (this.stopped) return;
-      this.monitor.start();
-      if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.start();
+      for (const task of this.monitor.tasks) task.start();
+      if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.task.start();
       const listening = deferred();
       const onListening = (address: string) => {
         // Processes that build links are forked after this.
@@ -189,9 +202,9 @@ export class Primary {
       await permission;
       if (this.stopped) return;
       this.processor?.start();
-      this.jobsWatch?.start();
+      this.jobsWatch?.task.start();
       await web;
-      if (this.web === undefined || this.web === this.workers) this.collectAtRest();
+      if (this.web === undefined || this.web === this.workers) this.garbage.start();
     } catch (error) {
       if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
     }
@@ -210,10 +223,7 @@ export class Primary {
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
     this.events.emit('primary.stopping', { reason, timeoutMs });
-    clearInterval(this.looks);
-    this.memory.stop();
-    this.monitor.stop();
-    this.reporterElection.stop();
+    for (const task of this.tasks) void task.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };
     const { killed, failed } = sumOutcomes(
       await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
@@ -273,17 +283,6 @@ export class Primary {
     const durationMs = Math.round(performance.now() - this.startedAt);
     this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
     if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
-  }
-
-  /** Connections pass through the primary: it collects garbage when the workers are idle. */
-  private collectAtRest(): void {
-    const collector = new OutOfBandGc();
-    this.looks = setInterval(() => {
-      const told = this.workers.handles.flatMap(({ status }) => status ?? []);
-      const inHand = told.reduce((sum, { busyThreads }) => sum + busyThreads, 0);
-      const done = told.reduce((sum, { requestsCount }) => sum + requestsCount, 0);
-      collector.tick(inHand, done);
-    }, LOOK_MS);
   }
 
   private reportMemoryPlan(): void {

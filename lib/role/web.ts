@@ -3,8 +3,7 @@ import type { Socket } from 'node:net';
 import path from 'node:path';
 import type Koa from 'koa';
 import { Model } from 'objection';
-import { ignoreOperatorSignals } from '../cluster/messages';
-import { RequestJournal } from '../cluster/request-journal';
+import { ignoreOperatorSignals, RequestJournal } from '../cluster/messages';
 import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
 import { type DrainableServer, type HandOff, Worker } from '../cluster/worker';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
@@ -29,8 +28,7 @@ import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import { type AppDefinition, migrationsOf, type RouteEnvironment } from './app-definition';
 import { FirstReadiness, WRITES_REFUSED } from './first-readiness';
-import { appService, connectJobs, loadJobSetup, loadOwnWeb, loadRoutes } from './load-setup';
-import { AppointedReporter } from './reporter';
+import { AppointedReporter, appService, connectJobs, loadJobSetup, loadOwnWeb, loadRoutes } from './load-setup';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -272,7 +270,6 @@ export class WebRole implements DrainableServer {
     await this.services.stop(deadline).catch((thrown: unknown) => {
       this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
     });
-    this.processMetrics.stop();
     return aborted;
   }
 

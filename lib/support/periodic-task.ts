@@ -17,7 +17,8 @@ export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
   private pass: Promise<void> | undefined;
   private again = false;
-  private stopped = true;
+  /** true: it was not started, or was stopped since; a pass that is running ends soon. */
+  stopped = true;
   private readonly backoff = new Backoff({ base: 100, max: 5000 });
 
   constructor(private readonly options: RecurringOptions) {}

@@ -162,7 +162,8 @@ export class TestRuns {
     private readonly claims: Claims,
   ) {
     const { events } = this;
-    void new ErrorReporter(events, equipment.setup.reportError).start();
+    const { reportError } = equipment.setup;
+    if (reportError) void new ErrorReporter(events, reportError).start();
     for (const name of ['job.retrying', 'job.discarded', 'job.dead'] as const) {
       events.on(name, ({ id, error }) => {
         const entry = this.running.get(id);

@@ -51,7 +51,7 @@ class RealWork {
   /** Error of the processor or of the app's hooks. */
   private trouble: Error | undefined;
   private readonly processor: JobProcessor;
-  private readonly reporter: ErrorReporter;
+  private readonly reporter: ErrorReporter | undefined;
   private readonly promoted = new Set<string>();
   private readonly ended = deferred();
 
@@ -83,19 +83,20 @@ class RealWork {
       ...(equipment.models && { models: equipment.models }),
       tuning: { now: realNow },
     });
-    this.reporter = new ErrorReporter(events, equipment.setup.reportError);
+    const { reportError } = equipment.setup;
+    this.reporter = reportError && new ErrorReporter(events, reportError);
   }
 
   async run(deadline: Deadline): Promise<void> {
     const { connections, ledger, timeoutMs, equipment } = this.place;
     const unsubscribe = connections.events.onAny((name, event) => this.hear(name, event));
-    await this.reporter.start();
+    await this.reporter?.start();
     await this.processor.start();
     this.look();
     const outcome = await deadline.wait(this.ended.promise);
     const stop = Deadline.after(outcome === 'late' ? LATE_STOP_MS : STOP_MS);
     await this.processor.stop(stop);
-    await this.reporter.stop(stop);
+    await this.reporter?.stop(stop);
     unsubscribe();
     if (this.failure) throw this.failure;
     if (outcome === 'done' && this.trouble) throw this.trouble;

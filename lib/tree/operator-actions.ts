@@ -1,5 +1,4 @@
-import type { EventMap, EventName, Events } from '../core/events';
-import { keeperOf, type RecentEvent, recentEvent } from '../core/notable-events';
+import { type EventMap, type EventName, type Events, keeperOf, type RecentEvent, recentEvent } from '../core/events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';

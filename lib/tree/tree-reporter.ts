@@ -1,8 +1,7 @@
 import type { Operations, TreeStatus } from '../cluster/status';
 import { codeOf, UserError } from '../core/errors';
-import type { EventMap, Events } from '../core/events';
+import { type EventMap, type Events, type RecentEvent, recentEvent } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
-import { type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
 import { readKnownQueues } from '../job/queue/queue-status';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { RequestJournal, RequestJournalReader } from '../../lib/cluster/request-journal';
+import { RequestJournal, RequestJournalReader } from '../../lib/cluster/messages';
 import { tempFolder } from '../support/temp-folder';
 
 describe('the note of what a worker began', () => {

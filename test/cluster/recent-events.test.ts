@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
-import { Events } from '../../lib/core/events';
-import { EventBuffer, onJobEvents } from '../../lib/core/notable-events';
+import { EventBuffer, Events, onJobEvents } from '../../lib/core/events';
 
 describe('what has happened in the tree', () => {
   it('is kept newest first, its plain values only, and no more of it than can be read', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/child-handle';
+import { Events } from '../../lib/core/events';
 
 describe("who keeps a tree's place in Redis", () => {
   const told: string[] = [];
@@ -14,7 +15,7 @@ describe("who keeps a tree's place in Redis", () => {
 
   it('is the first that is fit, as long as it is', () => {
     let candidates = [candidate(1, false), candidate(2), candidate(3)];
-    const post = new ReporterElection(() => candidates);
+    const post = new ReporterElection(() => candidates, new Events());
     post.check();
     candidates = [candidate(1), candidate(2), candidate(3)];
     post.check();
@@ -26,7 +27,7 @@ describe("who keeps a tree's place in Redis", () => {
 
   it('is another when that one is gone, and nobody when there is none', () => {
     let candidates = [candidate(1), candidate(2)];
-    const post = new ReporterElection(() => candidates);
+    const post = new ReporterElection(() => candidates, new Events());
     post.check();
     candidates = [candidate(2)];
     post.check();

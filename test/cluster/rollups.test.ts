@@ -13,8 +13,12 @@ function counts(ok: number, errors = 0, refused = 0): RequestCounts {
 
 describe('figures of ten seconds', () => {
   const make = () => {
-    const source = { now: counts(0), memory: { primary: 30 } };
-    const figures = new Rollups({ requests: () => source.now, memory: () => source.memory });
+    const source = { now: counts(0), memory: { primary: 30 }, stopping: false };
+    const figures = new Rollups({
+      requests: () => source.now,
+      memory: () => source.memory,
+      isStopping: () => source.stopping,
+    });
     return { source, figures };
   };
 
@@ -37,7 +41,7 @@ describe('figures of ten seconds', () => {
   it('hold what ends while the tree stops, up to each read', () => {
     const { source, figures } = make();
     figures.addWork({ processed: 3, failed: 0 });
-    figures.stop();
+    source.stopping = true;
     const [first] = figures.after(0);
     assert.equal(first?.sums.processed, 3);
     source.now = counts(2);

@@ -52,7 +52,7 @@ describe('a worker', () => {
   it('says that it has a connection, gives it back when it drains, and leaves when it is told that this was seen', async () => {
     const client = net.connect(port(), '127.0.0.1');
     await hears('taken');
-    tell({ catamount: 'drain', remainingMs: 600_000, handOff: true });
+    tell({ catamount: 'stop', remainingMs: 600_000, handOff: true });
     await hears('drained');
     assert.deepEqual(
       heard.map(({ catamount }) => catamount).filter((name) => ['taken', 'handoff', 'drained'].includes(name)),
@@ -69,7 +69,7 @@ describe('a worker', () => {
     worker.kill('SIGTERM');
     await hears('replace-me');
     const cut = await fetch(`${address}/early?ms=600000`);
-    tell({ catamount: 'drain', remainingMs: 0, handOff: false });
+    tell({ catamount: 'stop', remainingMs: 0, handOff: false });
     await hears('drained');
     const last = heard.at(-1);
     assert.ok(last?.catamount === 'drained' && last.aborted === 1 && last.status !== null, JSON.stringify(last));

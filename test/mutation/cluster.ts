@@ -75,8 +75,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'in a stop, idle connections are passed on to the worker that goes last',
     file: 'lib/cluster/primary/worker-pool.ts',
-    find: 'others.map((handle) => handle.drain(deadline, true))',
-    replace: 'others.map((handle) => handle.drain(deadline, false))',
+    find: 'others.map((handle) => handle.stop(deadline, true))',
+    replace: 'others.map((handle) => handle.stop(deadline, false))',
     killedBy: ['test/cluster/idle-connections.deep.ts'],
   },
   {
@@ -208,7 +208,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what children report while the tree stops is stored with its last rollup',
     file: 'lib/cluster/primary/tree-monitor.ts',
-    find: 'if (this.stopping) this.closeRollup();',
+    find: 'if (this.source.isStopping()) this.closeRollup();',
     replace: '',
     killedBy: ['test/cluster/rollups.test.ts'],
   },

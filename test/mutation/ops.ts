@@ -10,28 +10,28 @@ const OVERVIEW = ['test/ops/overview/overview.test.ts'];
 const mutations: readonly Mutation[] = [
   {
     promise: 'a session ends after twelve hours, whatever the browser keeps of it',
-    file: 'lib/ops/auth/sessions.ts',
+    file: 'lib/ops/auth/access.ts',
     find: 'Number(expires) <= this.now() / 1000)',
     replace: 'Number(expires) <= 0)',
     killedBy: SESSIONS,
   },
   {
     promise: 'a session is believed by its signature only',
-    file: 'lib/ops/auth/sessions.ts',
+    file: 'lib/ops/auth/access.ts',
     find: '!sameText(await this.sign([role, secret, expires]), signature) || ',
     replace: '',
     killedBy: ACCESS,
   },
   {
     promise: 'who has signed out is out, whatever Redis has lost since',
-    file: 'lib/ops/auth/sessions.ts',
+    file: 'lib/ops/auth/access.ts',
     find: 'inPostgres.value.rows.length > 0',
     replace: 'inPostgres.value.rows.length > 1',
     killedBy: SESSIONS,
   },
   {
     promise: 'who has signed out is out, also while Postgres is away',
-    file: 'lib/ops/auth/sessions.ts',
+    file: 'lib/ops/auth/access.ts',
     find: 'inRedis.value > 0',
     replace: 'inRedis.value > 1',
     killedBy: SESSIONS,
@@ -80,7 +80,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the pages without passwords are for who has the token',
-    file: 'lib/ops/auth/sessions.ts',
+    file: 'lib/ops/auth/access.ts',
     find: 'return this.token !== null && sameText(token, this.token);',
     replace: 'return this.token !== null;',
     killedBy: TOKEN,

@@ -98,7 +98,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a class leads to the retries of its jobs, too',
-    file: 'lib/ops/jobs/list-query.ts',
+    file: 'lib/ops/jobs/pages.ts',
     find: "(name !== 'failed' || page.name === 'retry')",
     replace: "(name !== 'failed' || page.name === 'dead')",
     killedBy: LISTS,
@@ -224,7 +224,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a Postgres that takes statements and says nothing is named, not Redis',
-    file: 'lib/ops/auth/sessions.ts',
+    file: 'lib/ops/auth/access.ts',
     find: 'new PostgresTimeoutError(KEY_TIMEOUT_MS) : error',
     replace: 'error : error',
     killedBy: ['test/ops/ui/silent-postgres.deep.ts'],

@@ -42,7 +42,7 @@ describe('a job processor', () => {
     child.on('message', (message: FromProcessor) => heard.push(message));
     const exited = once(child, 'close');
     await until('the job is in hand by its report', () => reports().some(({ status }) => status.inFlight.length === 1));
-    child.send({ catamount: 'stop', remainingMs: 600_000 } satisfies ToProcessor);
+    child.send({ catamount: 'stop', remainingMs: 600_000, handOff: false } satisfies ToProcessor);
     const before = reports().length;
     await until('it reports while it stops', () => reports().length > before);
     release();

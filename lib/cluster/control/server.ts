@@ -10,15 +10,7 @@ import { type Deadline, deferred, toError } from '../../support/async';
 import type { Service } from '../../support/service';
 import type { Operations } from '../status';
 import { COMMANDS, type Command, parseArgument, pathOf } from './commands';
-import {
-  clearSocketPath,
-  isListening,
-  readState,
-  removeState,
-  socketAddress,
-  takenError,
-  writeState,
-} from './state-file';
+import { clearSocketPath, isListening, readState, socketAddress, takenError, writeState } from './state-file';
 
 /** Time limit for a whole request, ms: it is one small head on a local socket. */
 const PATIENCE_MS = 3000;
@@ -45,6 +37,8 @@ export class ControlServer implements Service {
   readonly name = 'control';
   private readonly server: http.Server;
   private readonly token = randomBytes(32).toString('base64url');
+  /** The text of the state file, once it is written. */
+  private stateText: string | undefined;
   private starting: Promise<void> | undefined;
   private stopping: Promise<void> | undefined;
 
@@ -84,7 +78,7 @@ export class ControlServer implements Service {
         throw takenError(former.controlSocket);
       await clearSocketPath(socket);
       await this.listen(socket);
-      writeState(stateFile, {
+      this.stateText = writeState(stateFile, {
         pid: process.pid,
         startedAt: new Date().toISOString(),
         controlSocket: socket,
@@ -101,13 +95,24 @@ export class ControlServer implements Service {
   private async stopOnce(deadline: Deadline): Promise<void> {
     await this.starting?.catch(() => undefined);
     if (!this.server.listening) return;
-    removeState(this.options.control.stateFile, this.token);
+    this.removeState();
     const closed = deferred();
     // `close` also removes the socket file.
     this.server.close(() => closed.resolve());
     if ((await stopPhase(deadline, 'lastAnswers').wait(closed.promise)) === 'done') return;
     this.server.closeAllConnections();
     await closed.promise;
+  }
+
+  /** A later tree may have written its own, and what cannot be read is not ours to remove. */
+  private removeState(): void {
+    const { stateFile } = this.options.control;
+    try {
+      if (fs.readFileSync(stateFile, 'utf8') !== this.stateText) return;
+    } catch {
+      return;
+    }
+    fs.rmSync(stateFile, { force: true });
   }
 
   private async listen(file: string): Promise<void> {

@@ -15,15 +15,17 @@ export interface TreeState {
   readonly version: string;
 }
 
-/** Writes the file atomically. From the first moment only its owner can read it. */
-export function writeState(file: string, state: TreeState): void {
+/** Writes the file atomically. From the first moment only its owner can read it. @returns its text. */
+export function writeState(file: string, state: TreeState): string {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const draft = `${file}.${process.pid}`;
+  const text = `${JSON.stringify(state, null, 2)}\n`;
   fs.rmSync(draft, { force: true });
   try {
     // `wx` never writes into a file or link that somebody else has put there.
-    fs.writeFileSync(draft, `${JSON.stringify(state, null, 2)}\n`, { mode: 0o600, flag: 'wx' });
+    fs.writeFileSync(draft, text, { mode: 0o600, flag: 'wx' });
     fs.renameSync(draft, file);
+    return text;
   } catch (error) {
     fs.rmSync(draft, { force: true });
     throw error;
@@ -48,16 +50,6 @@ export function readState(file: string): TreeState | undefined {
   const state = parse(text);
   if (isState(state)) return state;
   throw new UserError(`${file} is no state file of Catamount's. Is --state or STATE_FILE right?`);
-}
-
-/** Removes the file if it still belongs to that tree: a later tree may have written its own. */
-export function removeState(file: string, token: string): void {
-  try {
-    if (readState(file)?.token === token) fs.rmSync(file, { force: true });
-  } catch (error) {
-    // An unreadable or foreign file is not ours to remove.
-    if (!(error instanceof UserError)) throw error;
-  }
 }
 
 function parse(text: string): unknown {

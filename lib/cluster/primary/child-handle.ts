@@ -4,7 +4,7 @@ import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
-import { type BootFailure, isOurs } from '../messages';
+import { type BootFailure, isOurs, type StopMessage } from '../messages';
 import { type Activity, endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
@@ -141,19 +141,23 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     return this.termination.message ?? endingOf(this.termination);
   }
 
-  send(message: Out): void {
+  send(message: Out | StopMessage): void {
     if (this.child.connected) this.child.send(message);
   }
 
-  /** Asks it to finish its work and exit; kills it at the deadline. May be called several times. */
-  async stop(deadline: Deadline, killAt: Deadline = deadline): Promise<StopOutcome> {
+  /**
+   * Asks it to finish its work and exit; kills it at the deadline. May be called several times.
+   * @param handOff true: its idle connections go to other workers, which need some of the time for them.
+   */
+  async stop(deadline: Deadline, handOff = false): Promise<StopOutcome> {
     if (!this.wasDraining && this.lifecycle !== 'exited') {
       this.lifecycle = 'draining';
       this.wasDraining = true;
       const remainingMs = stopPhase(deadline, 'drain').remaining();
       this.drainUntil = new Date(Date.now() + remainingMs);
-      this.askToStop(remainingMs);
+      this.send({ catamount: 'stop', remainingMs, handOff });
     }
+    const killAt = handOff ? stopPhase(deadline, 'handOff') : deadline;
     const late = (await killAt.wait(this.exited.promise)) === 'late';
     if (late) this.kill('the deadline is over');
     const { code } = await this.exited.promise;
@@ -188,11 +192,10 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   abstract setReporter(on: boolean): void;
   protected abstract receive(message: In, connection: unknown): void;
-  protected abstract askToStop(remainingMs: number): void;
   /** Emits the event for an unresponsive child. @returns its work in flight by its last message; null if unknown. */
   protected abstract reportUnresponsive(heartbeatAgeMs: number): Activity | null;
   /** Called after its exit; `exited` resolves when this has. */
-  protected abstract left(exit: ChildExit): void | Promise<void>;
+  protected async left(): Promise<void> {}
 
   protected becomeReady(): void {
     if (this.lifecycle === 'booting') this.lifecycle = 'ready';
@@ -210,7 +213,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
       signal,
       ...this.blocked,
     };
-    await this.left({ code, signal });
+    await this.left();
     this.exited.resolve({ code, signal });
   }
 }
@@ -308,21 +311,22 @@ const CHECK_MS = 1000;
  * a moment do no harm: they write the same.
  */
 export class ReporterElection {
+  readonly task: PeriodicTask;
   private current: ReporterCandidate | undefined;
-  private timer: NodeJS.Timeout | undefined;
 
   /** @param candidates in order of preference. */
-  constructor(private readonly candidates: () => readonly ReporterCandidate[]) {}
-
-  start(): void {
-    this.timer ??= setInterval(() => this.check(), CHECK_MS);
+  constructor(
+    private readonly candidates: () => readonly ReporterCandidate[],
+    events: Events,
+  ) {
+    this.task = new PeriodicTask({
+      everyMs: CHECK_MS,
+      work: async () => this.check(),
+      onError: (error) => events.emit('process.error', { error, during: "appointing the tree's reporter" }),
+    });
   }
 
-  stop(): void {
-    clearInterval(this.timer);
-  }
-
-  check(): void {
+  check(): undefined {
     const candidates = this.candidates();
     const current = candidates.find(({ pid }) => pid === this.current?.pid);
     if (current?.healthy) return;

@@ -19,7 +19,7 @@ export class JobsWatch {
   private last: string | null = null;
   /** Age of the last heartbeat of a frozen processor, ms; 0: it is not frozen. */
   private frozenMs = 0;
-  private readonly task: PeriodicTask;
+  readonly task: PeriodicTask;
 
   constructor(private readonly options: JobsWatchOptions) {
     const { events, everyMs = CHECK_INTERVAL_MS } = options;
@@ -28,14 +28,6 @@ export class JobsWatch {
       work: () => this.check(),
       onError: (error) => events.emit('process.error', { error, during: 'judging whether jobs move' }),
     });
-  }
-
-  start(): void {
-    this.task.start();
-  }
-
-  stop(): Promise<void> {
-    return this.task.stop();
   }
 
   private async check(): Promise<undefined> {

@@ -1,10 +1,13 @@
 import fs from 'node:fs';
 import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
+import { OutOfBandGc } from '../../internals/gc';
+import { PeriodicTask } from '../../support/periodic-task';
 import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 
 const CHECK_MS = 2000;
 const RECENT_MS = 4000;
+const GARBAGE_CHECK_MS = 1000;
 /** Size of a booting successor relative to the old worker. */
 const BOOT_FACTOR = 1.2;
 
@@ -25,7 +28,7 @@ export interface MemoryWatchOptions {
 
 /** Keeps the tree's proportional set size below its limit by recycling the largest worker, one at a time. */
 export class MemoryWatch {
-  private timer: NodeJS.Timeout | undefined;
+  readonly task: PeriodicTask;
   private recycling = false;
   private notBefore = 0;
   private last: { readonly memory: TreeMemory; readonly at: number } | undefined;
@@ -37,14 +40,15 @@ export class MemoryWatch {
     private readonly options: MemoryWatchOptions,
   ) {
     this.now = options.now ?? (() => performance.now());
+    this.task = new PeriodicTask({
+      everyMs: CHECK_MS,
+      work: () => this.check(),
+      onError: (error) => events.emit('process.error', { error, during: 'watching the memory of the tree' }),
+    });
   }
 
   start(): void {
-    if (this.options.limitMb !== null) this.timer ??= setInterval(() => void this.check(), CHECK_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.timer);
+    if (this.options.limitMb !== null) this.task.start();
   }
 
   measure(): TreeMemory {
@@ -79,8 +83,8 @@ export class MemoryWatch {
     return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * RECYCLE_THRESHOLD ? 'start-first' : 'stop-first';
   }
 
-  /** Measures the tree and recycles its largest worker if it is too large. `start` calls it every two seconds. */
-  async check(): Promise<void> {
+  /** Measures the tree and recycles its largest worker if it is too large. */
+  async check(): Promise<undefined> {
     const { limitMb, busy } = this.options;
     if (limitMb === null || this.recycling || busy() || this.now() < this.notBefore) return;
     const { byPid, totalMb } = this.measure();
@@ -95,6 +99,22 @@ export class MemoryWatch {
     if ((this.measure().totalMb ?? 0) > limitMb * RECYCLE_THRESHOLD) this.notBefore = this.now() + FUTILE_PAUSE_MS;
     this.recycling = false;
   }
+}
+
+/** Connections pass through the primary: it collects garbage when the workers are idle. The task has to be started. */
+export function collectAtRest(workers: Pick<WorkerPool, 'handles'>, events: Events): PeriodicTask {
+  const collector = new OutOfBandGc();
+  return new PeriodicTask({
+    everyMs: GARBAGE_CHECK_MS,
+    work: async () => {
+      const reported = workers.handles.flatMap(({ status }) => status ?? []);
+      const inFlight = reported.reduce((sum, { busyThreads }) => sum + busyThreads, 0);
+      const served = reported.reduce((sum, { requestsCount }) => sum + requestsCount, 0);
+      collector.tick(inFlight, served);
+      return undefined;
+    },
+    onError: (error) => events.emit('process.error', { error, during: 'collecting garbage' }),
+  });
 }
 
 /**

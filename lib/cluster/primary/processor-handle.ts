@@ -2,7 +2,7 @@ import type { Events } from '../../core/events';
 import { forkEntry } from '../child-process';
 import { type FromProcessor, PROCESSOR_ROLE, type ToProcessor } from '../messages';
 import type { Activity, ProcessorStats, ProcessorStatus } from '../status';
-import { type ChildExit, ChildHandle } from './child-handle';
+import { ChildHandle } from './child-handle';
 
 export interface ProcessorStart {
   /** Unique for each processor. */
@@ -14,12 +14,6 @@ export interface ProcessorStart {
   readonly dead: readonly string[];
 }
 
-/** The owner of a processor's handle. */
-export interface ProcessorKeeper {
-  hear(handle: ProcessorHandle, message: FromProcessor): void;
-  onExit(handle: ProcessorHandle, exit: ChildExit): void;
-}
-
 /** The primary's view of a job processor. */
 export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
   readonly identity: string;
@@ -28,7 +22,8 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
 
   constructor(
     { identity, heapMb, quiet, dead }: ProcessorStart,
-    private readonly keeper: ProcessorKeeper,
+    /** Gets each message, once it is noted here. */
+    private readonly hear: (handle: ProcessorHandle, message: FromProcessor) => void,
     events: Events,
   ) {
     const child = forkEntry(heapMb, PROCESSOR_ROLE, identity, quiet ? 'quiet' : 'open', ...dead);
@@ -78,10 +73,6 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
     this.send({ catamount: 'reporter', on });
   }
 
-  protected askToStop(remainingMs: number): void {
-    this.send({ catamount: 'stop', remainingMs });
-  }
-
   protected receive(message: FromProcessor): void {
     if (message.catamount === 'boot-failed') this.failure = message;
     if (message.catamount === 'heartbeat') {
@@ -92,16 +83,12 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
       this.becomeReady();
       this.ready.resolve();
     }
-    this.keeper.hear(this, message);
+    this.hear(this, message);
   }
 
   protected reportUnresponsive(heartbeatAgeMs: number): Activity | null {
     const inFlight = this.status?.inFlight ?? [];
     this.events.emit('processor.unresponsive', { pid: this.pid, heartbeatAgeMs, inFlight });
     return inFlight[0] ?? null;
-  }
-
-  protected left(exit: ChildExit): void {
-    this.keeper.onExit(this, exit);
   }
 }

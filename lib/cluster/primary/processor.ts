@@ -1,6 +1,5 @@
 import { UserError } from '../../core/errors';
-import type { Events } from '../../core/events';
-import type { RecentEvent } from '../../core/notable-events';
+import type { Events, RecentEvent } from '../../core/events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
@@ -227,14 +226,17 @@ export class ProcessorSupervisor {
 
   private make(quiet: boolean): ProcessorHandle {
     const identity = `${this.options.lineage}-${this.forks++}`;
-    return new ProcessorHandle({ identity, heapMb: this.options.heapMb, quiet, dead: this.dead }, this, this.events);
+    const start = { identity, heapMb: this.options.heapMb, quiet, dead: this.dead };
+    const handle = new ProcessorHandle(start, (from, message) => this.hear(from, message), this.events);
+    void handle.exited.promise.then((exit) => this.onExit(handle, exit));
+    return handle;
   }
 
   private fork(): void {
     this.current = this.make(this.desiredState === 'quiet');
   }
 
-  hear(handle: ProcessorHandle, message: FromProcessor): void {
+  private hear(handle: ProcessorHandle, message: FromProcessor): void {
     switch (message.catamount) {
       case 'heartbeat':
         this.onWork(message.work);
@@ -291,7 +293,7 @@ export class ProcessorSupervisor {
     this.options.onRunning?.(false);
   }
 
-  onExit(handle: ProcessorHandle, { code, signal }: ChildExit): void {
+  private onExit(handle: ProcessorHandle, { code, signal }: ChildExit): void {
     const asked = handle.wasDraining && handle.killed;
     // A processor that was signalled alone has drained and exited with 0: a successor still follows.
     const expected = this.stopping || asked || this.desiredState === 'stopped' || code === 0;

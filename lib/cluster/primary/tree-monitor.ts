@@ -1,8 +1,7 @@
 import os from 'node:os';
 import { type Config, connectionsOfTree } from '../../core/config';
-import type { Events } from '../../core/events';
+import { EventBuffer, type Events, type RecentEvent } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
-import { EventBuffer, type RecentEvent } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
 import {
   NONE_SLOW,
@@ -14,6 +13,7 @@ import {
   totalsOf,
 } from '../../core/request-counts';
 import { countsSince, RateWindow } from '../../support/histogram';
+import { PeriodicTask } from '../../support/periodic-task';
 import type { Rollup, RollupCounters, TreeStats, TreeStatus, Work, WorkerStatus } from '../status';
 import type { MemoryWatch } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
@@ -35,29 +35,38 @@ export interface TreeMonitorOptions {
   readonly processor: ProcessorSupervisor | undefined;
   readonly memory: MemoryWatch;
   readonly phased: PhasedRestart;
+  /** true: the tree is stopping. Default: it never is. */
+  readonly isStopping?: () => boolean;
 }
 
 /** Collects the tree's status in the primary: its identity, events, rates and rollups. */
 export class TreeMonitor {
   readonly rollups: Rollups;
   readonly rates: RecentRates;
+  readonly tasks: readonly PeriodicTask[];
   /** The address at which the tree listens. */
   address: string | null = null;
   /** The primary's own last web status, if it serves the web itself. */
   single: WorkerStatus | null = null;
   embedded: TreeStatus['embedded'] = [];
-  private stopping = false;
+  private readonly isStopping: () => boolean;
   private readonly recent: EventBuffer;
   private readonly sampler = new ProcessMetricsSampler();
   private processMetrics: ProcessMetrics = this.sampler.read();
   private readAt = performance.now();
 
   constructor(private readonly options: TreeMonitorOptions) {
-    const { events, workers, processor } = options;
+    const { events, workers, processor, isStopping = () => false } = options;
+    this.isStopping = isStopping;
     this.recent = new EventBuffer(events);
     const requests = () => this.requests();
-    this.rollups = new Rollups({ requests, memory: () => this.memoryByProcess() });
+    this.rollups = new Rollups({ requests, memory: () => this.memoryByProcess(), isStopping });
     this.rates = new RecentRates(requests);
+    const onError = (error: Error) => events.emit('process.error', { error, during: "counting the tree's requests" });
+    this.tasks = [
+      new PeriodicTask({ everyMs: ROLLUP_INTERVAL_MS, work: async () => this.rollups.closeIfOver(), onError }),
+      new PeriodicTask({ everyMs: SAMPLE_INTERVAL_MS, work: async () => this.rates.sample(), onError }),
+    ];
     workers.onStatus = (status) => this.hear(status);
     if (!processor) return;
     processor.onWork = (work) => this.rollups.addWork(work);
@@ -67,18 +76,6 @@ export class TreeMonitor {
   /** Adds an event seen by another process of the tree. */
   remember(event: RecentEvent): void {
     this.recent.add(event);
-  }
-
-  start(): void {
-    this.rollups.start();
-    this.rates.start();
-  }
-
-  /** Reports the tree as stopping, and lets each read of rollups end the current one, so that it can still be stored. */
-  stop(): void {
-    this.stopping = true;
-    this.rollups.stop();
-    this.rates.stop();
   }
 
   /** Receives the status of the web in this process. */
@@ -129,7 +126,7 @@ export class TreeMonitor {
       events: this.recent.list(),
       embedded: this.embedded,
       phasedRestart: phased.underWay,
-      stopping: this.stopping,
+      stopping: this.isStopping(),
     };
   }
 
@@ -173,7 +170,6 @@ const RATE_MS = 10_000;
 /** Rates of the recent past, as differences between samples of the counters. */
 export class RecentRates {
   private readonly window = new RateWindow<ReturnType<typeof totalsOf> & { readonly slowestMs: number }>(KEPT_MS);
-  private timer: NodeJS.Timeout | undefined;
   /** The slowest request since the last sample. */
   private slowestMs = 0;
 
@@ -185,15 +181,7 @@ export class RecentRates {
     this.sample();
   }
 
-  start(): void {
-    this.timer ??= setInterval(() => this.sample(), SAMPLE_INTERVAL_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.timer);
-  }
-
-  sample(): void {
+  sample(): undefined {
     this.window.add(this.now(), { ...totalsOf(this.requests()), slowestMs: this.slowestMs });
     this.slowestMs = 0;
   }
@@ -227,6 +215,8 @@ export interface RollupSource {
   /** Counters since the tree began. */
   readonly requests: () => RequestCounts;
   readonly memory: () => Readonly<Record<string, number>>;
+  /** true: what ends is still counted, and each read ends the current rollup, so that it can still be stored. */
+  readonly isStopping: () => boolean;
 }
 
 /** Sums up the children's reports in intervals of ten seconds, and keeps the rollups until they are stored. */
@@ -236,21 +226,11 @@ export class Rollups {
   private before: RequestCounts;
   private work = { processed: 0, failed: 0 };
   private slowest = NONE_SLOW;
-  private timer: NodeJS.Timeout | undefined;
-  private stopping = false;
+  /** Start of the current rollup, ms since 1970. */
+  private startedAt = floorTo(Date.now());
 
   constructor(private readonly source: RollupSource) {
     this.before = source.requests();
-  }
-
-  start(): void {
-    this.timer ??= setTimeout(() => this.tick(), ROLLUP_INTERVAL_MS - (Date.now() % ROLLUP_INTERVAL_MS));
-  }
-
-  /** Children still report what ends while the tree stops: from now on each read ends the current rollup. */
-  stop(): void {
-    clearTimeout(this.timer);
-    this.stopping = true;
   }
 
   addWork({ processed, failed }: Work): void {
@@ -264,9 +244,18 @@ export class Rollups {
 
   /** The rollups after that number; those up to it are stored and are dropped. */
   after(number: number): readonly Rollup[] {
-    if (this.stopping) this.closeRollup();
+    if (this.source.isStopping()) this.closeRollup();
     this.parts = this.parts.filter((part) => part.number > number);
     return this.parts;
+  }
+
+  /** Ends the current rollup if its time is over. @returns ms until that of the next one. */
+  closeIfOver(): number {
+    const now = Date.now();
+    const began = this.startedAt;
+    this.startedAt = floorTo(now);
+    if (this.startedAt !== began) this.closeRollup(began);
+    return this.startedAt + ROLLUP_INTERVAL_MS - now;
   }
 
   /** Ends the current rollup, at its time or early, when the tree stops. @param at its start, ms since 1970. */
@@ -289,13 +278,6 @@ export class Rollups {
     this.slowest = NONE_SLOW;
     this.work = { processed: 0, failed: 0 };
     if (this.parts.length > MOST_PARTS) this.foldOldest();
-  }
-
-  private tick(): void {
-    // The timer may fire a millisecond early.
-    this.closeRollup(floorTo(Date.now() - ROLLUP_INTERVAL_MS / 2));
-    this.timer = undefined;
-    this.start();
   }
 
   private foldOldest(): void {

@@ -3,13 +3,11 @@ import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import type { Connection, ConnectionHandle } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
 import { Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
-import type { FromWorker, RequestMessage, ToWorker } from '../messages';
-import { RequestJournalReader } from '../request-journal';
+import { type FromWorker, RequestJournalReader, type RequestMessage, type ToWorker } from '../messages';
 import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
@@ -54,9 +52,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   );
   private begun: RequestJournalReader | undefined;
 
-  /** True if another worker can take its idle connections when it drains. */
-  private handsOff = true;
-
   constructor(
     private readonly worker: ClusterWorker,
     readonly slot: number,
@@ -91,12 +86,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     if (this.lifecycle !== 'ready') return;
     this.send({ catamount: 'lame-duck', atMostMs });
     await this.idle.promise;
-  }
-
-  /** @param handOff true if another worker can take its idle connections; it needs some of the time for them. */
-  drain(deadline: Deadline, handOff: boolean): Promise<StopOutcome> {
-    this.handsOff = handOff;
-    return this.stop(deadline, handOff ? stopPhase(deadline, 'handOff') : deadline);
   }
 
   take(connection: Connection): void {
@@ -154,10 +143,6 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     this.pool.reported(status);
   }
 
-  protected askToStop(remainingMs: number): void {
-    this.send({ catamount: 'drain', remainingMs, handOff: this.handsOff });
-  }
-
   protected reportUnresponsive(heartbeatAgeMs: number): Activity | null {
     const { slot, pid, lastRequest } = this;
     const inFlight = this.status?.inFlight ?? [];
@@ -165,7 +150,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
     return inFlight[0] ?? lastRequest ?? null;
   }
 
-  protected async left(): Promise<void> {
+  protected override async left(): Promise<void> {
     this.idle.resolve();
     this.snapshots.failAll(() => new UserError(`${this.name} ended before it had written its heap snapshot`));
     this.begun?.close();

@@ -115,9 +115,9 @@ export class WorkerPool implements PoolCallbacks {
     const { handles } = this;
     const last = handles.find(({ isHealthy }) => isHealthy) ?? handles[0];
     const others = handles.filter((handle) => handle !== last);
-    const outcomes = await Promise.all(others.map((handle) => handle.drain(deadline, true)));
+    const outcomes = await Promise.all(others.map((handle) => handle.stop(deadline, true)));
     await this.listener.settled(deadline);
-    if (last) outcomes.push(await last.drain(deadline, false));
+    if (last) outcomes.push(await last.stop(deadline));
     return sumOutcomes(outcomes);
   }
 
@@ -132,7 +132,7 @@ export class WorkerPool implements PoolCallbacks {
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
-    if (order === 'stop-first') await old.drain(this.drainDeadline(), true);
+    if (order === 'stop-first') await old.stop(this.drainDeadline(), true);
     if (this.stopping) return { replaced: false, reason: 'the tree is stopping', permanent: true };
     const successor = await this.fork(slot);
     const died = successor.exited.promise.then(() => successor.exitMessage);
@@ -163,7 +163,7 @@ export class WorkerPool implements PoolCallbacks {
       slot?.policy.cancel();
       if (slot) this.counters.closeSlot(slot);
       const deadline = this.drainDeadline();
-      await Promise.all((slot?.handles ?? []).map((handle) => handle.drain(deadline, true)));
+      await Promise.all((slot?.handles ?? []).map((handle) => handle.stop(deadline, true)));
     }
     return this.slots.length;
   }
@@ -214,7 +214,7 @@ export class WorkerPool implements PoolCallbacks {
     slot.policy.served();
     handle.setJobsHealth(this.jobsHealth);
     if (this.served) handle.tellTreeServed();
-    void slot.outgoing?.drain(this.drainDeadline(), true);
+    void slot.outgoing?.stop(this.drainDeadline(), true);
     this.everReady.add(slot);
     this.events.emit('worker.ready', { slot: handle.slot, pid: handle.pid, durationMs: handle.bootMs });
     if (this.everReady.size === this.slots.length) this.booted.resolve();

@@ -58,9 +58,8 @@ interface Done {
  */
 export class CronService {
   readonly progress = new Progress();
-  private readonly task: PeriodicTask;
+  readonly task: PeriodicTask;
   private readonly failing = new Map<string, { readonly backoff: Backoff; notBefore: number; error: Error }>();
-  private active = false;
   private claimed = false;
   private refreshAt = 0;
 
@@ -77,19 +76,12 @@ export class CronService {
   /** Starts, also again after a stop. Without entries there is nothing to do. */
   start(): void {
     if (this.options.entries.length === 0) return;
-    this.active = true;
     this.task.start();
   }
 
   /** Makes a pass now, since the table may have changed. */
   trigger(): void {
     this.task.trigger();
-  }
-
-  /** Resolves when the transaction in progress has ended. */
-  stop(): Promise<void> {
-    this.active = false;
-    return this.task.stop();
   }
 
   /** @returns ms until the next tick. */
@@ -113,7 +105,8 @@ export class CronService {
     let waitMs: number | undefined;
     for (const entry of entries) {
       const row = rows.get(entry.name);
-      if (!this.active) break;
+      // A stop waits for the transaction in progress, and for no other.
+      if (this.task.stopped) break;
       if (!row || !isSame(row, entry)) continue;
       const ms = await this.attend(entry, row);
       if (ms !== undefined) waitMs = Math.min(waitMs ?? ms, ms);

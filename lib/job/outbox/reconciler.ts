@@ -84,17 +84,13 @@ export class Reconciler {
   private runId: string | undefined;
   private readonly routineMs: number;
   private readonly page: number;
-  private readonly task: PeriodicTask;
+  readonly task: PeriodicTask;
 
   constructor(private readonly options: ReconcilerOptions) {
     const { tuning, onError } = options;
     this.routineMs = tuning?.routineMs ?? ROUTINE_MS;
     this.page = tuning?.page ?? PAGE;
     this.task = new PeriodicTask({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
-  }
-
-  start(): void {
-    this.task.start();
   }
 
   /** Call when Redis is back, since it may have lost its data. */
@@ -107,10 +103,6 @@ export class Reconciler {
   /** Has the next pass look whether Redis has lost its data, even if nothing happens in the outbox. */
   lookSoon(): void {
     this.lookedAt = Number.NEGATIVE_INFINITY;
-  }
-
-  stop(): Promise<void> {
-    return this.task.stop();
   }
 
   private async pass(): Promise<number | undefined> {

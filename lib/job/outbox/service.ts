@@ -148,7 +148,7 @@ export class OutboxService {
     this.completer.start();
     this.relay.start();
     this.listener.start();
-    this.reconciler.start();
+    this.reconciler.task.start();
   }
 
   /** Call when Redis may have lost its data. */
@@ -213,7 +213,7 @@ export class OutboxService {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     this.clock.stop();
-    await deadline.wait(Promise.all([this.listener.stop(), this.relay.stop(), this.reconciler.stop()]));
+    await deadline.wait(Promise.all([this.listener.stop(), this.relay.stop(), this.reconciler.task.stop()]));
   }
 
   private async restorePauses(): Promise<void> {

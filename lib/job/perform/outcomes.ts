@@ -244,14 +244,13 @@ export class ErrorReporter implements Service {
   private unsubscribe: (() => void) | undefined;
   private toldOfSilence = false;
 
-  /** @param report undefined: nothing is reported, and no events are listened to. */
   constructor(
     private readonly events: Events,
-    private readonly report: Reporter | undefined,
+    private readonly report: Reporter,
   ) {}
 
   async start(): Promise<void> {
-    if (this.report) this.unsubscribe ??= this.events.onAny((name, event) => this.hear(name, event));
+    this.unsubscribe ??= this.events.onAny((name, event) => this.hear(name, event));
   }
 
   /** Stops listening and lets reports in progress finish until the deadline. */
@@ -284,7 +283,7 @@ export class ErrorReporter implements Service {
 
   private async send(report: ErrorReport): Promise<void> {
     try {
-      await this.report?.(report);
+      await this.report(report);
     } catch (thrown) {
       this.events.emit('process.error', { error: toError(thrown), during: DURING });
     }

@@ -122,7 +122,6 @@ export class ProcessReporter {
     await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
     await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
     await this.heartbeat.stop(deadline);
-    this.processMetrics?.stop();
   }
 
   /** Queues with jobs that are due, as last read. */

@@ -5,7 +5,7 @@ import { clientNetwork, sameText } from '../../support/text';
 import { accessMode } from '../ui/access-mode';
 import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
 import { setCookie } from '../ui/shell';
-import { Sessions } from './sessions';
+import type { Sessions } from './access';
 
 export const SIGN_IN = '/ops/sign-in';
 export const SIGN_OUT = '/ops/sign-out';
@@ -97,9 +97,9 @@ export interface SignInShown {
   readonly wrong?: { readonly left?: number; readonly busy?: boolean; readonly minutes: number };
 }
 
-export async function showSignIn(site: PageBase, ctx: OpsContext, shown: SignInShown): Promise<void> {
+export async function showSignIn(site: AuthParts, ctx: OpsContext, shown: SignInShown): Promise<void> {
   const { visitor, t } = ctx.state;
-  setCookie(ctx, site.config, Sessions.formCookie(visitor));
+  setCookie(ctx, site.config, site.sessions.formCookie(visitor));
   const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
   const byToken = accessMode(site.config) === 'token';
   await site.pages.show(ctx, byToken ? 'sign-in-by-token' : 'sign-in', {

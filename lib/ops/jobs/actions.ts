@@ -2,10 +2,22 @@ import type { JobSet } from '../../job/sets/job-set';
 import { isRef, type JobAction, type JobRef, type Selection } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { Formatter, linkWith } from '../ui/format';
-import { localizedProblem, reportFailedAction } from '../ui/shell';
-import { type Filters, filtersOf, isHarmless, jobFilter, readFilters, type SetPage } from './list-query';
-import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
+import { Formatter } from '../ui/format';
+import { linkWith, localizedProblem, reportFailedAction } from '../ui/shell';
+import {
+  actOnce,
+  backOf,
+  type Filters,
+  filtersOf,
+  isHarmless,
+  type JobPageContext,
+  jobFilter,
+  pathWith,
+  type RouteModule,
+  readFilters,
+  type SetPage,
+  showPage,
+} from './pages';
 
 /** An action that destroys more jobs than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;

@@ -11,14 +11,17 @@ import {
   type Filters,
   filtersOf,
   isFiltering,
+  type JobPageContext,
   jobFilter,
+  pathWith,
+  type RouteModule,
   readFilters,
   readPage,
   readSort,
   type SetPage,
   SPANS,
-} from './list-query';
-import { type JobPageContext, pathWith, type RouteModule, showPage } from './pages';
+  showPage,
+} from './pages';
 
 /** Number of jobs from which the filters collect names of classes and errors. */
 const SAMPLE = 1000;

@@ -1,15 +1,14 @@
 import { Redactor } from '../../core/redact';
-import { JobAdmin } from '../../job/admin/job-admin';
+import { actionsOn, JobAdmin, type ListedSet } from '../../job/admin/job-admin';
 import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobClass } from '../../job/definition/job-class';
 import { jobNameOf } from '../../job/definition/options';
-import type { JobFilter } from '../../job/sets/query';
+import { checkQueue, type JobAction, type JobFilter, SORT_KEYS, type Sort, type SortKey } from '../../job/sets/query';
 import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 import { FlashStore } from '../ui/flash';
-import { linkWith } from '../ui/format';
 import type { PageLocals } from '../ui/layout';
-import { SET_PAGES } from './list-query';
+import { linkWith } from '../ui/shell';
 
 /** The outcome of a form on the job pages. The texts are `jobs.flash.<what>`. */
 export interface JobFlash {
@@ -155,4 +154,128 @@ export async function placesOf(admin: JobAdmin, filter: JobFilter, query: string
     return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
   });
   return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);
+}
+
+/** Spans of the time filter into the past or the future, ms. */
+export const SPANS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
+type SpanName = keyof typeof SPANS;
+
+/** Filters of a list, besides its order and page. Their values are texts, '' for any. */
+const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when', 'failed'] as const;
+export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
+
+const LONGEST = 1000;
+const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '', failed: '' };
+/** Filters whose value is the name of a span. */
+const TIMES = ['when', 'failed'] as const;
+
+/** Reads the allowed filters. @throws ProblemError 400 that names the invalid one. */
+export function readFilters(given: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
+  const filters: Record<string, string> = { ...NO_FILTERS };
+  for (const name of allowed) filters[name] = readText(name, given(name));
+  const { queue } = filters as Filters;
+  if (queue !== '') orRefuse('queue', queue, () => checkQueue(queue));
+  for (const name of TIMES) {
+    const { [name]: span = '' } = filters;
+    if (span !== '' && !Object.hasOwn(SPANS, span)) throw badQuery(name, span, 'when');
+  }
+  return filters as Filters;
+}
+
+function readText(name: string, value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'string') throw localizedProblem(400, 'queryTwice', { values: { name } });
+  const text = value.trim();
+  if (text.length > LONGEST || text.includes('\0')) throw badQuery(name === 'q' ? 'text' : name, text, 'text');
+  return text;
+}
+
+/** The filters of a set's list. Only failed jobs have errors; for the dead, `when` is already the time of failure. */
+export function filtersOf(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
+  return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.name === 'retry'));
+}
+
+export function isFiltering(filters: Filters): boolean {
+  return FILTERS.some((name) => filters[name] !== '');
+}
+
+/**
+ * @param now reference of the spans, ms since 1970.
+ * @param frozen true excludes jobs that died after `now`, so that a number shown for confirmation stays valid.
+ */
+export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: number, frozen = false): JobFilter {
+  const { q, class: className, queue, error, tag, when, failed } = filters;
+  const span = when === '' ? undefined : SPANS[when as SpanName];
+  const failedWithin = failed === '' ? undefined : SPANS[failed as SpanName];
+  const dead = page.name === 'dead';
+  return {
+    text: q,
+    class: className,
+    queue,
+    error,
+    tag,
+    failedSince: failedWithin === undefined ? undefined : new Date(now - failedWithin),
+    since: dead && span !== undefined ? new Date(now - span) : undefined,
+    until: dead ? (frozen ? new Date(now) : undefined) : span === undefined ? undefined : new Date(now + span),
+  };
+}
+
+/** Reads the order: `class`, or `-class` for descending. @throws ProblemError 400 when the set cannot be sorted so. */
+export function readSort({ query }: OpsContext, { sorts }: Pick<SetPage, 'sorts'>): Sort | undefined {
+  const { sort } = query;
+  if (sort === undefined) return undefined;
+  const [, minus, key] = /^(-?)(\w+)$/.exec(String(sort)) ?? [];
+  const by = SORT_KEYS.find((each: SortKey) => each === key);
+  if (typeof sort !== 'string' || by === undefined || !sorts.includes(by)) throw badQuery('sort', String(sort));
+  return { by, descending: minus === '-' };
+}
+
+/** Reads the page's number, from 1. @throws ProblemError 400 when it is none. */
+export function readPage({ query }: OpsContext): number {
+  const { page = '1' } = query;
+  if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));
+  return Number(page);
+}
+
+/** A 400 for a part of the query. @param reason key of the text `errors.badQuery.<reason>`, by default the name. */
+export function badQuery(name: string, value: string, reason = name) {
+  const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
+  return localizedProblem(400, `badQuery.${reason}`, { values: { name, value: shown } });
+}
+
+function orRefuse(name: string, value: string, check: () => void): void {
+  try {
+    check();
+  } catch {
+    throw badQuery(name, value);
+  }
+}
+
+/** A set of jobs with a paged list. The texts are `jobs.<name>`. */
+export interface SetPage {
+  readonly name: ListedSet;
+  /** Actions on its jobs. The texts are `jobs.actions.<name>`. */
+  readonly actions: readonly JobAction[];
+  /** Its default order by time. */
+  readonly newestFirst: boolean;
+  readonly sorts: readonly SortKey[];
+  /** True when its jobs have failed, so that they have errors and attempts. */
+  readonly failed: boolean;
+}
+
+const FAILED: readonly SortKey[] = ['class', 'queue', 'error', 'attempts', 'at'];
+
+function setPage(name: ListedSet, sorts: readonly SortKey[], newestFirst = false): SetPage {
+  return { name, actions: actionsOn(name), newestFirst, sorts, failed: sorts === FAILED };
+}
+
+export const SET_PAGES: readonly SetPage[] = [
+  setPage('scheduled', ['class', 'queue', 'at']),
+  setPage('retry', FAILED),
+  setPage('dead', FAILED, true),
+];
+
+/** True for actions that destroy nothing; on single jobs they need no confirmation. */
+export function isHarmless(action: JobAction): boolean {
+  return action === 'retry' || action === 'promote';
 }

@@ -14,8 +14,20 @@ import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
-import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './list-query';
-import { actOnce, backOf, type JobPageContext, pathWith, placesOf, type RouteModule, showPage } from './pages';
+import {
+  actOnce,
+  backOf,
+  badQuery,
+  isFiltering,
+  type JobPageContext,
+  jobFilter,
+  pathWith,
+  placesOf,
+  type RouteModule,
+  readFilters,
+  readPage,
+  showPage,
+} from './pages';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;

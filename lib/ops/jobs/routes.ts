@@ -5,8 +5,7 @@ import { busyRoutes } from './busy';
 import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
-import { SET_PAGES } from './list-query';
-import { jobPageContext } from './pages';
+import { jobPageContext, SET_PAGES } from './pages';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
 

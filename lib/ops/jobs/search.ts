@@ -3,8 +3,7 @@ import { isRef } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
-import { badQuery, readFilters } from './list-query';
-import { type JobPageContext, placesOf, type RouteModule, showPage } from './pages';
+import { badQuery, type JobPageContext, placesOf, type RouteModule, readFilters, showPage } from './pages';
 
 const PATH = '/ops/jobs/find';
 const LINES = 50;

@@ -1,8 +1,7 @@
 import { LOCALES } from '../../core/config';
 import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageContext } from '../ui/context';
-import { linkWith } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
+import { linkWith, localizedProblem } from '../ui/shell';
 
 import { type ParsedMail, previewLine } from './parsed-mail';
 

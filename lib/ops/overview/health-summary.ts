@@ -1,13 +1,14 @@
 import { reasonText, sentenceOf } from '../../core/event-catalog';
+import { isNotable, type NotableEvent, type RecentEvent } from '../../core/events';
 import { causeText, partText } from '../../core/failure-cause';
 import type { Translate } from '../../core/i18n';
-import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
 import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import type { OpsContext } from '../ui/context';
-import { type Formatter, facts, linkWith, type Tone } from '../ui/format';
+import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
+import { linkWith } from '../ui/shell';
 import { load } from './process-cards';
 import type { TreeHealth } from './tree-health';
 

@@ -1,6 +1,6 @@
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
-import type { RecentEvent } from '../../core/notable-events';
+import type { RecentEvent } from '../../core/events';
 import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';

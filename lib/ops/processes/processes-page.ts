@@ -1,6 +1,6 @@
 import { processorsOf, type TreeStatus, type WorkInFlight } from '../../cluster/status';
 import { UserError } from '../../core/errors';
-import type { RecentEvent } from '../../core/notable-events';
+import type { RecentEvent } from '../../core/events';
 import { judge } from '../../health/judge';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';
@@ -13,8 +13,8 @@ import { type CardView, cardView, known, load } from '../overview/process-cards'
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
-import { Formatter, jobPath, linkWith } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
+import { Formatter, jobPath } from '../ui/format';
+import { linkWith, localizedProblem } from '../ui/shell';
 
 const LIST = '/ops/processes';
 /** Number of events on the page. */

@@ -238,16 +238,6 @@ export function facts(...parts: readonly (string | false | null | undefined)[]):
   return parts.filter(Boolean).join(' · ');
 }
 
-/** A path with a query whose values are replaced by or extended with `changes`; null or '' removes one. */
-export function linkWith(path: string, query: string, changes: Readonly<Record<string, string | null>>): string {
-  const values = new URLSearchParams(query);
-  for (const [name, value] of Object.entries(changes)) {
-    if (value === null || value === '') values.delete(name);
-    else values.set(name, value);
-  }
-  return values.size === 0 ? path : `${path}?${values}`;
-}
-
 /** Path of a job's page. It is here since pages of other folders link to it without loading the pages of jobs. */
 export function jobPath({ queue, id }: { readonly queue: string; readonly id: string }): string {
   return `/ops/jobs/job/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;

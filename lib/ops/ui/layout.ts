@@ -3,8 +3,8 @@ import { Views } from '../../mailer/render/views';
 import { accessMode } from './access-mode';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';
-import { Formatter, linkWith } from './format';
-import { formToken } from './shell';
+import { Formatter } from './format';
+import { formToken, linkWith } from './shell';
 
 interface PageOptions {
   readonly config: Pick<Config, 'environment' | 'ops'>;

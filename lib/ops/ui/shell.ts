@@ -1,15 +1,14 @@
 import { createHmac } from 'node:crypto';
-import { type Config, isLocale } from '../../core/config';
-import type { EventMap } from '../../core/events';
-import type { I18n } from '../../core/i18n';
-import { recentEvent } from '../../core/notable-events';
+import { type Config, LOCALES, type Locale } from '../../core/config';
+import { type EventMap, recentEvent } from '../../core/events';
+import type { I18n, Translate } from '../../core/i18n';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { ProblemError } from '../../web/context';
 import { isOutage } from '../../web/error-handler';
 import { hasEnded } from '../../web/server';
 import type { PageContext, Visitor } from './context';
-import { type OpsContext, type OpsMiddleware, THEMES, type Theme } from './context';
+import { type OpsContext, type OpsMiddleware, THEMES } from './context';
 
 /** Allows content from this server only, nothing inline, and no framing by other sites. */
 const POLICY = [
@@ -41,11 +40,12 @@ const YEAR_SECONDS = 31_536_000;
 
 /** Language and theme by `?locale=` and `?theme=`, which cookies keep; else by the browser's preference. */
 export function preferences(i18n: I18n): OpsMiddleware {
+  const translations = new Map<Locale, Translate>(LOCALES.map((locale) => [locale, i18n.in(locale)]));
   return (ctx, next) => {
     const { state } = ctx;
-    state.locale = chosen(ctx, 'locale', isLocale) ?? ctx.locale;
-    state.theme = chosen(ctx, 'theme', isTheme) ?? 'auto';
-    state.t = i18n.in(state.locale);
+    state.locale = chosen(ctx, 'locale', LOCALES) ?? ctx.locale;
+    state.theme = chosen(ctx, 'theme', THEMES) ?? 'auto';
+    state.t = translations.get(state.locale) ?? i18n.in(state.locale);
     const suffix = /\.json$/.test(ctx.path) && !ctx.path.startsWith('/ops/assets/');
     if (suffix) ctx.path = ctx.path.slice(0, -'.json'.length);
     state.json = suffix || ctx.accepts('html', 'json') === 'json';
@@ -53,23 +53,15 @@ export function preferences(i18n: I18n): OpsMiddleware {
   };
 }
 
-function chosen<T extends string>(
-  ctx: OpsContext,
-  name: string,
-  isValid: (value: unknown) => value is T,
-): T | undefined {
-  const asked = ctx.query[name];
+function chosen<T extends string>(ctx: OpsContext, name: string, offered: readonly T[]): T | undefined {
+  const asked = offered.find((each) => each === ctx.query[name]);
   const cookie = `catamount_ops_${name}`;
-  if (!isValid(asked)) {
+  if (asked === undefined) {
     const kept = readCookie(ctx.get('Cookie'), cookie);
-    return isValid(kept) ? kept : undefined;
+    return offered.find((each) => each === kept);
   }
   ctx.append('Set-Cookie', `${cookie}=${asked}; Path=/ops; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax`);
   return asked;
-}
-
-function isTheme(value: unknown): value is Theme {
-  return THEMES.some((theme) => theme === value);
 }
 
 /** Sets a cookie for /ops that scripts and other sites cannot use; `Secure` where the app is served over TLS. */
@@ -215,4 +207,14 @@ export function readCookie(header: string, name: string): string | undefined {
 /** The CSRF token of a visitor's forms. It is derived from their browser's secret, so nobody else can know it. */
 export function formToken({ secret, role }: Visitor): string {
   return createHmac('sha256', secret).update(`form of ${role}`).digest('base64url');
+}
+
+/** A path with a query whose values are replaced by or extended with `changes`; null or '' removes one. */
+export function linkWith(path: string, query: string, changes: Readonly<Record<string, string | null>>): string {
+  const values = new URLSearchParams(query);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value === null || value === '') values.delete(name);
+    else values.set(name, value);
+  }
+  return values.size === 0 ? path : `${path}?${values}`;
 }

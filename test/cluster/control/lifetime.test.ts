@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { writeState } from '../../../lib/cluster/control/state-file';
 import { EXIT } from '../../../lib/core/errors';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
@@ -36,6 +37,19 @@ describe('a control server', () => {
     assert.deepEqual([modeOf(recorder.socket), modeOf(recorder.stateFile)], [0o600, 0o600]);
     await Promise.all([recorder.stop(), recorder.stop()]);
     assert.deepEqual(fs.readdirSync(path.dirname(recorder.socket)), []);
+  });
+
+  it('leaves the state file of a later tree, and what is no file, where it is', async () => {
+    const recorder = await start();
+    const later = { ...recorder.state, token: 'of a later tree' };
+    writeState(recorder.stateFile, later);
+    await recorder.stop();
+    assert.deepEqual(recorder.state, later);
+    const other = await start();
+    fs.rmSync(other.stateFile);
+    fs.mkdirSync(other.stateFile);
+    await other.stop();
+    assert.ok(fs.statSync(other.stateFile).isDirectory());
   });
 
   /** Its socket and state file are left behind, as `kill -9` leaves them. */

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { lookAt, readState, removeState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
+import { lookAt, readState, type TreeState, writeState } from '../../../lib/cluster/control/state-file';
 import { tempFolder } from '../../support/temp-folder';
 
 const STATE: TreeState = {
@@ -56,15 +56,6 @@ describe('a state file', () => {
       assert.throws(() => readState(file), { name: 'UserError', message: /is no state file/ }, text);
     }
     assert.throws(() => readState(path.dirname(file)), { name: 'UserError', message: /cannot be read \(EISDIR\)/ });
-  });
-
-  it('is removed by its own tree only', () => {
-    writeState(file, STATE);
-    removeState(file, 'another');
-    assert.deepEqual(readState(file), STATE);
-    removeState(file, 'secret');
-    removeState(file, 'secret');
-    assert.equal(readState(file), undefined);
   });
 });
 

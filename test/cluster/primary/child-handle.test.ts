@@ -8,13 +8,12 @@ import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 
 type FromTestChild = { readonly catamount: 'ready' } | BootFailure;
-type ToTestChild = { readonly catamount: 'stop' };
 
 const READY = `process.send({ catamount: 'ready' });`;
 const STAYS = `process.on('message', () => undefined);`;
 
 /** A process that runs a few lines of JavaScript. */
-class TestChild extends ChildHandle<FromTestChild, ToTestChild> {
+class TestChild extends ChildHandle<FromTestChild> {
   constructor(
     code: string,
     readonly heard = new Events(),
@@ -25,10 +24,6 @@ class TestChild extends ChildHandle<FromTestChild, ToTestChild> {
 
   setReporter(): void {}
 
-  askToStop(): void {
-    this.send({ catamount: 'stop' });
-  }
-
   protected receive(message: FromTestChild): void {
     if (message.catamount === 'boot-failed') this.failure = message;
     else this.becomeReady();
@@ -38,8 +33,6 @@ class TestChild extends ChildHandle<FromTestChild, ToTestChild> {
   protected reportUnresponsive(): Activity {
     return { what: 'SlowJob on default' };
   }
-
-  protected left(): void {}
 }
 
 const NEVER_MS = 600_000;
@@ -60,7 +53,7 @@ describe('a child', () => {
     const lines: string[] = [];
     child.heard.on('child.output', ({ line }) => lines.push(line));
     await until('all that it wrote was read', () => lines.length === 2);
-    child.askToStop();
+    child.send({ catamount: 'stop', remainingMs: 0, handOff: false });
     await child.exited.promise;
     assert.deepEqual([child.termination?.reason, child.termination?.message], ['boot', 'Error: broken /   at x']);
   });

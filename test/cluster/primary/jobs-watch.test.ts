@@ -39,7 +39,7 @@ describe('the watch of the job processor', () => {
       await until('it is passed on', () => changes.length > before);
       return changes.at(-1);
     };
-    watch.start();
+    watch.task.start();
     assert.equal(await awaited(() => reporting('the relay stands still')), 'the relay stands still');
     const frozen = 'the job processor stands still: its process does not answer';
     assert.equal(await awaited(() => reporting('the relay stands still', 5000)), frozen);
@@ -47,7 +47,7 @@ describe('the watch of the job processor', () => {
     assert.equal(await awaited(() => reporting(null, 5000, 'quiet')), frozen, 'a quiet one, too');
     // One that boots has not spoken yet: that it does not run is told otherwise.
     assert.equal(await awaited(() => reporting(null, 5000, 'booting')), null);
-    await watch.stop();
+    await watch.task.stop();
     // Its heartbeat waits to be read, since this process was frozen itself.
     seen = () => reporting(null, 60_000);
     setImmediate(() => {
@@ -59,8 +59,8 @@ describe('the watch of the job processor', () => {
       events,
       onChange,
     });
-    again.start();
-    await again.stop();
+    again.task.start();
+    await again.task.stop();
     assert.deepEqual(told, ['processor frozen', 'processor moves', 'processor frozen', 'processor moves']);
   });
 });

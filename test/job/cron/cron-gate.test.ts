@@ -34,7 +34,7 @@ describe('recurring jobs of which nobody can say yet whether they are those of a
       await until('one is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
       assert.equal(service.progress.read().error, undefined);
     } finally {
-      await service.stop();
+      await service.task.stop();
     }
   });
 });
