@@ -8,7 +8,7 @@ import { DeliverMailJob } from '../../mailer/message';
 import type { OpsContext, PageContext } from '../ui/context';
 import { FlashStore } from '../ui/flash';
 import type { PageLocals } from '../ui/layout';
-import { linkWith } from '../ui/shell';
+import { linkWith, localizedProblem } from '../ui/shell';
 
 /** The outcome of a form on the job pages. The texts are `jobs.flash.<what>`. */
 export interface JobFlash {
