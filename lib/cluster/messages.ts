@@ -1,8 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { UserError } from '../core/errors';
 import type { RecentEvent } from '../core/events';
-import { toError } from '../support/async';
 import type { JobsHealth, Operations, ProcessorStatus, Work, WorkerStatus, WorkInFlight } from './status';
 
 /** Role of the process that runs jobs. */
@@ -146,25 +144,6 @@ export interface BootFailure {
 /** Tells our messages from those of the app, which may send its own: only ours have the key. */
 export function isOurs<M extends { readonly catamount: string }>(message: unknown): message is M {
   return typeof message === 'object' && message !== null && 'catamount' in message;
-}
-
-/** The primary's side: runs the requested operation. @returns the answer to send; it never rejects. */
-export async function answerRequest(
-  operations: Operations | undefined,
-  request: RequestMessage,
-): Promise<ReplyMessage> {
-  const { id, operation, args } = request;
-  if (!operations) {
-    const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };
-    return { catamount: 'reply', id, value: null, refusal };
-  }
-  try {
-    const run = operations[operation] as (this: Operations, ...args: RequestMessage['args']) => Promise<unknown>;
-    return { catamount: 'reply', id, value: await run.apply(operations, [...args]) };
-  } catch (thrown) {
-    const { message } = toError(thrown);
-    return { catamount: 'reply', id, value: null, refusal: { message, ours: thrown instanceof UserError } };
-  }
 }
 
 /** Longer texts of the request journal are cut, characters: an entry stays one short line, whatever a client sends. */

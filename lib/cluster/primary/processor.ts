@@ -3,7 +3,7 @@ import type { Events, RecentEvent } from '../../core/events';
 import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
-import { answerRequest, type FromProcessor, type ProcessorCommand } from '../messages';
+import type { FromProcessor, ProcessorCommand } from '../messages';
 import type { Operations, ProcessorStats, Work } from '../status';
 import type { ReporterCandidate } from './child-handle';
 import {
@@ -15,6 +15,7 @@ import {
 } from './child-handle';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
+import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
 
 /**

@@ -7,6 +7,7 @@ import { sumRequests } from '../../core/request-counts';
 import { collectGarbage } from '../../internals/gc';
 import { toError } from '../../support/async';
 import { COMMANDS } from '../control/commands';
+import type { ReplyMessage, RequestMessage } from '../messages';
 import type { Operations, Rollup, TreeStats, TreeStatus, TreeTotals, WorkerStats } from '../status';
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
@@ -217,4 +218,23 @@ function describe(slot: Slot, handle: WorkerHandle, pss: (pid: number) => number
 
 function rounded(mb: number | null): number | null {
   return mb === null ? null : Number(mb.toFixed(1));
+}
+
+/** Runs the operation that a child asks for. @returns the answer to send; it never rejects. */
+export async function answerRequest(
+  operations: Operations | undefined,
+  request: RequestMessage,
+): Promise<ReplyMessage> {
+  const { id, operation, args } = request;
+  if (!operations) {
+    const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };
+    return { catamount: 'reply', id, value: null, refusal };
+  }
+  try {
+    const run = operations[operation] as (this: Operations, ...args: RequestMessage['args']) => Promise<unknown>;
+    return { catamount: 'reply', id, value: await run.apply(operations, [...args]) };
+  } catch (thrown) {
+    const { message } = toError(thrown);
+    return { catamount: 'reply', id, value: null, refusal: { message, ours: thrown instanceof UserError } };
+  }
 }

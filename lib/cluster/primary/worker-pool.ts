@@ -8,12 +8,13 @@ import type { Connection } from '../../internals/socket-handoff';
 import { Deadline, type Deferred, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
-import { answerRequest, type RequestMessage, type ToWorker } from '../messages';
+import type { RequestMessage, ToWorker } from '../messages';
 import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
 import type { ReporterCandidate } from './child-handle';
 import { type ChildExit, killUnresponsive, type RestartOptions, RestartPolicy } from './child-handle';
 import { Listener } from './listener';
 import { forkWorkers } from './throng';
+import { answerRequest } from './tree-operations';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 
 /** After this many boot deaths in a row, with no worker ever ready, the tree does not start. */
