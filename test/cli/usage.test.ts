@@ -94,12 +94,14 @@ describe('catamount', () => {
 
   it("hands the app's commands to the app's entry file, arguments and all", async () => {
     const app = tempFolder('app');
-    fs.writeFileSync(path.join(app, 'server.js'), 'console.log(JSON.stringify(process.argv.slice(1)))');
+    // Its own exit code is that of the command.
+    const code = 'console.log(JSON.stringify(process.argv.slice(1))); process.exitCode = 3;';
+    fs.writeFileSync(path.join(app, 'server.js'), code);
     const entry = path.join(app, 'server.js');
     for (const args of [[], ['start', '--only', 'web'], ['migrate'], ['rollback']]) {
-      const { code, stdout } = await catamount(app, args);
-      assert.equal(code, 0);
-      assert.deepEqual(JSON.parse(stdout), [entry, ...args]);
+      const ended = await catamount(app, args);
+      assert.equal(ended.code, 3);
+      assert.deepEqual(JSON.parse(ended.stdout), [entry, ...args]);
     }
   });
 });
