@@ -285,7 +285,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   },
   'a database that there is not': {
     env: { NODE_ENV: 'development', DATABASE_URL: 'a missing one' },
-    says: /Cannot migrate, Postgres at \S+ does not let us in: database "no_such_database" does not exist: create that database, or name another in DATABASE_URL/,
+    says: /Cannot migrate, Postgres at \S+ does not let us in: database \\?"no_such_database\\?" does not exist: create that database, or name another in DATABASE_URL/,
     code: 69,
   },
 };
