@@ -5,6 +5,7 @@ import { Redis } from '../../lib/core/redis';
 import { PROCESS_KEYS } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { TREE_KEYS } from '../../lib/tree/tree-commands';
+import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { Surroundings } from './surroundings';
 
@@ -66,13 +67,17 @@ describe('an idle tree', () => {
        where datname = current_database() and pid <> pg_backend_pid() and query_start is not null`,
     );
 
-  it('asks Redis 30 times a minute at most, and Postgres nothing, and works at once when there is work', async () => {
-    const tree = await around.start();
+  let tree: Tree;
+  before(async () => {
+    tree = await around.start();
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const nearly = performance.now() + NEARLY_IDLE_MS;
     await until('it has done nothing for most of a minute', () => performance.now() > nearly);
     await until('the tree rests', () => isResting(TREE_KEYS.members));
     await until('the processor rests', () => isResting(PROCESS_KEYS.members));
+  });
+
+  it('asks Redis 30 times a minute at most, and Postgres nothing, and works at once when there is work', async () => {
     const monitor = new Monitor(around.redis.port);
     try {
       await until('the first heartbeat', () => monitor.heartbeats(TREE_KEYS.members) === 1);
