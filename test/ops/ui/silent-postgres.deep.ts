@@ -25,15 +25,19 @@ describe('when Postgres takes connections and says nothing', () => {
     const page = await get('/ops/mail/deliveries');
     assert.equal(page.status, 200);
     proxy.silence();
-    // The pool has a connection from before: first it is that which is silent, then new ones.
-    for (const path of ['/ops/mail/deliveries', '/ops/jobs/scheduled', '/ops/jobs/dead']) {
+    const says503 = async (path: string) => {
       const { status, headers, body } = await get(path);
       assert.deepEqual([status, headers['retry-after']], [503, '2'], textOf(body));
       assert.match(textOf(body), /Postgres does not answer/, path);
-    }
-    const answer = await ops.post('/ops/jobs/cron/NoJob/pause', { token: tokenIn(page.body) }, { Cookie: cookie });
+    };
+    // The pool has a connection from before: first it is that which is silent, then new ones.
+    await says503('/ops/mail/deliveries');
+    await Promise.all([says503('/ops/jobs/scheduled'), says503('/ops/jobs/dead')]);
+    const [answer, json] = await Promise.all([
+      ops.post('/ops/jobs/cron/NoJob/pause', { token: tokenIn(page.body) }, { Cookie: cookie }),
+      get('/ops/jobs/scheduled.json'),
+    ]);
     assert.deepEqual([answer.status, /Postgres does not answer/.test(textOf(answer.body))], [503, true]);
-    const json = await get('/ops/jobs/scheduled.json');
     assert.deepEqual([json.status, json.json().reason], [503, 'away']);
     assert.match(textOf((await get('/ops')).body), /Postgres/);
     assert.equal((await get('/ops/jobs/retry')).status, 200);
