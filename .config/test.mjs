@@ -20,6 +20,7 @@ const HELP = `npm test -- [options] [files]
   --lanes N      how many files run side by side; default: one a core
   --only TEXT    only files whose path contains TEXT, of both tiers unless --deep is given; may be repeated
   --grep TEXT    only tests whose full name contains TEXT
+  --bail         end each file with its first failure
   --record       keep how long each file took in .config/test-times.json, by which the next run orders them`;
 
 const { values, positionals } = parseArgs({
@@ -29,6 +30,7 @@ const { values, positionals } = parseArgs({
     lanes: { type: 'string', default: String(os.availableParallelism()) },
     only: { type: 'string', multiple: true, default: [] },
     grep: { type: 'string' },
+    bail: { type: 'boolean', default: false },
     record: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -112,6 +114,7 @@ run = spawn(
     `--timeout=${limitMs * 3}`,
     '--reporter=test/support/file-reporter.ts',
     ...(values.grep === undefined ? [] : ['--fgrep', values.grep]),
+    ...(values.bail ? ['--bail'] : []),
     ...(process.stdout.isTTY ? ['--color'] : []),
     ...files,
   ],

@@ -52,7 +52,7 @@ function run(args: readonly string[], cwd: string): Promise<{ readonly code: num
 /** @returns whether at least one of the files failed, and the first failure that was told. */
 async function fails(files: readonly string[], copy: string): Promise<string | undefined> {
   if (files.length === 0) return undefined;
-  const { code, output } = await run(['.config/test.mjs', ...files], copy);
+  const { code, output } = await run(['.config/test.mjs', '--bail', ...files], copy);
   if (code === 0) return undefined;
   return (/^FAILED .*\n\s*(.+)/m.exec(output)?.[1] ?? output.trim().split('\n').at(-1) ?? '').trim();
 }
