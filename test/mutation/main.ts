@@ -49,11 +49,16 @@ function run(args: readonly string[], cwd: string): Promise<{ readonly code: num
   });
 }
 
-/** @returns whether at least one of the files failed, and the first failure that was told. */
+/** What a run says whose app was too slow to start, as on a machine that is too busy: that shows nothing. */
+const TOO_SLOW = /It did not listen within \d+ s/;
+
+/** @returns the first failure that was told, if at least one of the files failed. @throws when no test could be run. */
 async function fails(files: readonly string[], copy: string): Promise<string | undefined> {
   if (files.length === 0) return undefined;
   const { code, output } = await run(['.config/test.mjs', '--bail', ...files], copy);
   if (code === 0) return undefined;
+  const tooSlow = TOO_SLOW.exec(output);
+  if (tooSlow) throw new Error(`${tooSlow[0]}: try it again on a machine that is less busy`);
   return (/^FAILED .*\n\s*(.+)/m.exec(output)?.[1] ?? output.trim().split('\n').at(-1) ?? '').trim();
 }
 
@@ -80,6 +85,8 @@ async function attempt(mutation: Mutation, copy: string): Promise<Outcome> {
     const deep = await fails(mutation.killedBy.filter(isDeep), copy);
     if (deep !== undefined) return { mutation, verdict: 'killed by the deep tier', note: deep };
     return { mutation, verdict: 'SURVIVED', note: mutation.killedBy.join(', ') };
+  } catch (thrown) {
+    return { mutation, verdict: 'BROKEN', note: String(thrown) };
   } finally {
     fs.writeFileSync(file, text);
   }
