@@ -20,7 +20,8 @@ const HELP = `npm test -- [options] [files]
   --lanes N      how many files run side by side; default: one a core
   --only TEXT    only files whose path contains TEXT, of both tiers unless --deep is given; may be repeated
   --grep TEXT    only tests whose full name contains TEXT
-  --bail         end each file with its first failure
+  --bail         end with the first failure
+  --limit S      the longest that one wait of a test may take; default: 60, and more where the app starts slowly
   --record       keep how long each file took in .config/test-times.json, by which the next run orders them`;
 
 const { values, positionals } = parseArgs({
@@ -31,6 +32,7 @@ const { values, positionals } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     grep: { type: 'string' },
     bail: { type: 'boolean', default: false },
+    limit: { type: 'string' },
     record: { type: 'boolean', default: false },
     help: { type: 'boolean', default: false },
   },
@@ -78,6 +80,8 @@ if (values.help) {
 }
 const lanes = Number(values.lanes);
 if (!Number.isInteger(lanes) || lanes < 1) fail(`--lanes takes a whole number from 1 on, not ${values.lanes}`);
+if (values.limit !== undefined && !(Number(values.limit) > 0))
+  fail(`--limit takes a number of seconds, not ${values.limit}`);
 const files = slowestFirst(chosenFiles());
 const runFolder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
 // Other users' processes, which some tests start, must get through to theirs.
@@ -99,7 +103,8 @@ for (const signal of ['SIGINT', 'SIGTERM'])
 // Without an app that starts, every test that needs one would wait for its limit.
 const start = await startOnce(path.join(root, 'dist/server.js'), path.join(runFolder, 'start'));
 if (start.failure) fail(`${start.failure}\nThe app does not start, so no test was run. Its last lines are above.`, 1);
-const limitMs = Math.round(WAIT_LIMIT_MS * Math.min(MAX_FACTOR, Math.max(1, start.ms / START_MS)));
+const factor = Math.min(MAX_FACTOR, Math.max(1, start.ms / START_MS));
+const limitMs = values.limit === undefined ? Math.round(WAIT_LIMIT_MS * factor) : Number(values.limit) * 1000;
 
 run = spawn(
   process.execPath,

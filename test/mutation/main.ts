@@ -49,13 +49,15 @@ function run(args: readonly string[], cwd: string): Promise<{ readonly code: num
   });
 }
 
+/** A test that notices by waiting in vain waits for so long, s, however slowly the app has started. */
+const LIMIT_S = '60';
 /** What a run says whose app was too slow to start, as on a machine that is too busy: that shows nothing. */
 const TOO_SLOW = /It did not listen within \d+ s/;
 
 /** @returns the first failure that was told, if at least one of the files failed. @throws when no test could be run. */
 async function fails(files: readonly string[], copy: string): Promise<string | undefined> {
   if (files.length === 0) return undefined;
-  const { code, output } = await run(['.config/test.mjs', '--bail', ...files], copy);
+  const { code, output } = await run(['.config/test.mjs', '--bail', '--limit', LIMIT_S, ...files], copy);
   if (code === 0) return undefined;
   const tooSlow = TOO_SLOW.exec(output);
   if (tooSlow) throw new Error(`${tooSlow[0]}: try it again on a machine that is less busy`);
