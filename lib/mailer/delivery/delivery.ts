@@ -1,6 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Config } from '../../core/config';
-
+import type { Config, MailDelivery as DeliveryMethod } from '../../core/config';
 import type { EventName, Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
 import { stopPhase } from '../../core/shutdown';
@@ -16,7 +15,7 @@ import type { MailSetup } from '../definition/setup';
 import type { Delivery, DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import type { Transport } from '../transport/transport';
-import { Transports } from '../transport/transports';
+import { createMailTransport } from '../transport/transports';
 import { type DeliveryStore, digestOfArguments, IdempotencyKeys } from './delivery-record';
 import { SendAttempt } from './send-attempt';
 
@@ -170,6 +169,29 @@ export class MailDelivery implements Service, Delivery {
     await deadline.wait(Promise.allSettled(this.underway));
     await this.writes.stop(deadline);
     for (const off of this.unsubscribe) off();
+  }
+}
+
+/** The transports of one process, each created when the first mail needs it. */
+export class Transports {
+  private readonly made = new Map<DeliveryMethod, Transport>();
+
+  constructor(
+    private readonly mail: Config['mail'],
+    private readonly events: Events,
+  ) {}
+
+  /** @param method default: the one that MAIL_DELIVERY names. @throws InvalidMailError for `smtp` without SMTP_URL. */
+  get(method: DeliveryMethod = this.mail.delivery): Transport {
+    const known = this.made.get(method);
+    if (known) return known;
+    const transport = createMailTransport({ ...this.mail, delivery: method }, this.events);
+    this.made.set(method, transport);
+    return transport;
+  }
+
+  async close(options: { readonly force: boolean }): Promise<void> {
+    await Promise.all([...this.made.values()].map((transport) => transport.close(options)));
   }
 }
 

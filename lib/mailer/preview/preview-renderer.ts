@@ -13,10 +13,10 @@ import type { DeliveryMethod, Mail } from '../compose/mail';
 import { MailCancelled, TemplateError } from '../definition/errors';
 import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
+import type { Transports } from '../delivery/delivery';
 import { MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import { mimeOptions } from '../transport/transport';
-import type { Transports } from '../transport/transports';
 import type { PreviewError, PreviewedMail, PreviewRequest, PreviewResponse, Previews } from './preview-registry';
 
 interface PreviewRendererOptions {

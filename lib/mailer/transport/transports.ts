@@ -1,7 +1,7 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { createTransport } from 'nodemailer';
-import type { Config, MailDelivery as DeliveryMethod } from '../../core/config';
+import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
 import { InvalidMailError } from '../definition/errors';
 import type { OutgoingMessage, Receipt } from '../definition/mail-types';
@@ -15,7 +15,7 @@ const KEPT = 1000;
  * Creates the transport that MAIL_DELIVERY or the mail names, without connecting.
  * @throws InvalidMailError for an unknown method, and for `smtp` without SMTP_URL.
  */
-function createMailTransport(mail: Config['mail'], events: Events): Transport {
+export function createMailTransport(mail: Config['mail'], events: Events): Transport {
   switch (mail.delivery) {
     case 'smtp':
       if (mail.smtpUrl === null)
@@ -33,29 +33,6 @@ function createMailTransport(mail: Config['mail'], events: Events): Transport {
       throw new InvalidMailError(
         `delivery: ${JSON.stringify(mail.delivery satisfies never)} is no way to deliver; there are smtp, file, log and test`,
       );
-  }
-}
-
-/** The transports of one process, each created when the first mail needs it. */
-export class Transports {
-  private readonly made = new Map<DeliveryMethod, Transport>();
-
-  constructor(
-    private readonly mail: Config['mail'],
-    private readonly events: Events,
-  ) {}
-
-  /** @param method default: the one that MAIL_DELIVERY names. @throws InvalidMailError for `smtp` without SMTP_URL. */
-  get(method: DeliveryMethod = this.mail.delivery): Transport {
-    const known = this.made.get(method);
-    if (known) return known;
-    const transport = createMailTransport({ ...this.mail, delivery: method }, this.events);
-    this.made.set(method, transport);
-    return transport;
-  }
-
-  async close(options: { readonly force: boolean }): Promise<void> {
-    await Promise.all([...this.made.values()].map((transport) => transport.close(options)));
   }
 }
 
