@@ -16,9 +16,9 @@ import { ClassLimits, type Delivery } from './fetch/fetch-call';
 import type { JobRegistry } from './job-registry';
 import { OutboxService, type OutboxTuning } from './outbox/service';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
-import type { HeartbeatTuning } from './processes/heartbeat';
+import type { DueQueue } from './processes/latency-monitor';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
-import { type DueQueue, ProcessReporter } from './processes/process-reporter';
+import { type HeartbeatTuning, ProcessReporter } from './processes/process-reporter';
 
 /** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
 interface StopTuning {

@@ -1,20 +1,27 @@
 import os from 'node:os';
-import type { Knex } from 'knex';
 import { type Config, version } from '../../core/config';
-
 import type { Events } from '../../core/events';
+import { HeartbeatRegistry, type HeartbeatReply } from '../../core/heartbeat-registry';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
-import type { Redis, RedisClient } from '../../core/redis';
+import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
-import { countDue, msUntilDue } from '../outbox/table';
-import { type QueueStatus, readKnownQueues } from '../queue/queue-status';
 import { MailTally } from '../stats/class-stats';
 import { JobStats, StatsFlusher } from '../stats/collector';
-import { Heartbeat, type HeartbeatTuning, INFO_INTERVAL_MS } from './heartbeat';
-import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, treeIdOf } from './process-info';
+import { type DueQueue, LatencyMonitor } from './latency-monitor';
+import {
+  BUSY_SHOWN,
+  type BusyJob,
+  isProcessorCommand,
+  PROCESS_KEYS,
+  type ProcessInfo,
+  type ProcessorCommand,
+  treeIdOf,
+} from './process-info';
+
+const INFO_INTERVAL_MS = 5000;
 
 export interface ProcessReporterOptions {
   readonly config: Pick<Config, 'jobs'>;
@@ -90,7 +97,7 @@ export class ProcessReporter {
   start(): void {
     this.processMetrics = new ProcessMetricsSampler();
     this.heartbeat.start();
-    this.latency.start();
+    this.latency.task.start();
     this.accounts.start();
     const { events, history } = this.options;
     if (this.endTally || !history) return;
@@ -119,7 +126,7 @@ export class ProcessReporter {
   /** Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.endTally?.();
-    await deadline.wait(Promise.all([this.latency.stop(), this.accounts.stop()]));
+    await deadline.wait(Promise.all([this.latency.task.stop(), this.accounts.stop()]));
     await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
     await this.heartbeat.stop(deadline);
   }
@@ -170,129 +177,195 @@ export class ProcessReporter {
   }
 }
 
-/** A queue with jobs that are due. */
-export interface DueQueue {
-  readonly queue: string;
-  /** Time for which its oldest job has been due, ms. */
-  readonly ms: number;
-  readonly paused: boolean;
+/** TTL of a processor's status after its last heartbeat, s. */
+const TTL_S = 30;
+/** After more missed heartbeats of its own a processor cannot judge others, since Redis may have been away. */
+const MAX_MISSED_HEARTBEATS = 3;
+/** An idle processor that nobody watches sends every nth heartbeat only. */
+const IDLE_EVERY = 15;
+/** The most of the time after which others are unresponsive that may pass between its heartbeats. */
+const IDLE_SHARE = 0.6;
+const IDLE_AFTER_MS = 60_000;
+
+export interface HeartbeatTuning {
+  /** Interval of heartbeats, which also fetch commands, ms. Default 1000; 15 times as long while it is idle. */
+  readonly heartbeatMs?: number | undefined;
+  /** It is idle when it has run no job for this long and nobody watches it, ms. Default 60,000. */
+  readonly idleAfterMs?: number | undefined;
+  /** Interval at which it reports its status, checks its queues and flushes its statistics, ms. Default 5000. */
+  readonly infoMs?: number | undefined;
+  /** Time without heartbeats after which a processor's jobs are rescued, ms. Default 25,000. */
+  readonly unresponsiveMs?: number | undefined;
 }
 
-export interface LatencyMonitorOptions {
-  readonly redis: RedisClient;
-  readonly knex: Knex;
+interface HeartbeatOptions extends HeartbeatTuning {
+  readonly redis: Redis;
   readonly events: Events;
-  /** The queues that this processor serves. */
+  readonly identity: string;
+  /** The queues that it serves. */
   readonly queues: readonly string[];
-  /** @returns full queues; their rows wait in the outbox on purpose. */
-  readonly fullQueues: () => readonly string[];
-  /** @returns true where the relay works, which alone knows the full queues. Default: it does. */
-  readonly leads?: () => boolean;
-  /** Latency above which a queue is reported, ms. 0: never. */
-  readonly warningMs: number;
-  /** Interval of the checks, ms. */
-  readonly everyMs: number;
-  /** @returns true while nothing happens in the outbox. Default: it is never idle. */
-  readonly isIdle?: () => boolean;
+  /** Identities of processors that are known to have ended. */
+  readonly dead: readonly string[];
+  /** @param redisMs duration of the last round trip, ms; null before the first. */
+  readonly describe: (redisMs: number | null) => ProcessInfo;
+  /** @returns the time at which it last had a job, ms on the monotonic clock. */
+  readonly activeAt: () => number;
+  /** Called when Redis no longer knew of this processor: it may have lost its data. */
+  readonly onForgotten: () => void;
+  readonly onCommand: (command: ProcessorCommand) => void;
 }
-
-/** Interval of the checks while nothing happens in the outbox, which is not asked then, ms. */
-const IDLE_CHECK_MS = 30_000;
 
 /**
- * Reports when jobs wait for too long on a queue that is served here or nowhere, or in the outbox: once when the
- * latency exceeds the limit, and once when it is back to half of it.
+ * Keeps a processor on the list of processes. Each second it sends a heartbeat and receives commands, every few seconds
+ * it also reports its status, and it rescues the jobs of unresponsive processors. Heartbeats come from the event loop,
+ * so a job that blocks it for `unresponsiveMs` runs a second time elsewhere.
+ *
+ * While it is idle it sends fewer: a job that starts, a command, a watcher, and another processor that becomes
+ * unresponsive bring the next one at once.
  */
-export class LatencyMonitor {
-  private readonly behind = new Set<string>();
-  private outboxBehind = false;
-  private due: readonly DueQueue[] = [];
-  private readAt = performance.now();
-  private checkedAt = Number.NEGATIVE_INFINITY;
+class Heartbeat {
   private readonly task: PeriodicTask;
+  private readonly infoEvery: number;
+  private heartbeats = 0;
+  private last: HeartbeatReply | undefined;
+  private redisMs: number | null = null;
+  private dead: readonly string[];
+  /** Executed commands that Redis has not acknowledged yet. */
+  private executed: readonly string[] = [];
+  private unsubscribe: (() => void) | undefined;
+  private hears: () => boolean = () => false;
+  /** Time before which an idle processor sends no heartbeat, ms on the monotonic clock. */
+  private restsUntil = 0;
+  /** Set while it rests. */
+  private unhearJobs: (() => void) | undefined;
+  private aheadMs = 0;
+  private readonly registry: HeartbeatRegistry;
 
-  constructor(private readonly options: LatencyMonitorOptions) {
-    // Failures of the stores are reported by the code that works with them.
-    this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });
+  constructor(private readonly options: HeartbeatOptions) {
+    const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS, dead } = options;
+    this.dead = dead;
+    this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
+    this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
+    this.task = new PeriodicTask({
+      everyMs: heartbeatMs,
+      work: () => this.pass(),
+      onError: (error) => {
+        // While Redis is away its connection reports that.
+        if (redis.client.isReady) events.emit('queue.error', { error, during: 'the heartbeat of the job processor' });
+      },
+    });
   }
 
   start(): void {
+    const { events, redis, identity } = this.options;
+    if (!this.unsubscribe) {
+      this.unsubscribe = events.on('redis.ready', () => this.wake());
+      this.hears = redis.listen(PROCESS_KEYS.wake, (id) => {
+        if (id === '' || id === identity) this.trigger();
+      });
+    }
     this.task.start();
   }
 
-  stop(): Promise<void> {
-    return this.task.stop();
+  /** Reports the status at once, since it has changed. */
+  trigger(): void {
+    this.heartbeats = 0;
+    this.wake();
   }
 
-  /** The queues with jobs that are due. Since the last read these have waited on. */
-  get waiting(): readonly DueQueue[] {
-    const sinceMs = performance.now() - this.readAt;
-    return this.due.map(({ ms, ...queue }) => ({ ...queue, ms: ms + sinceMs }));
+  private wake(): void {
+    this.restsUntil = 0;
+    this.task.trigger();
   }
 
-  private async check(): Promise<undefined> {
-    const { redis, queues, isIdle } = this.options;
-    const isCalm = !this.outboxBehind && this.behind.size === 0 && this.due.length === 0;
-    const idle = isCalm && (isIdle?.() ?? false);
-    if (idle && performance.now() - this.checkedAt < IDLE_CHECK_MS) return;
-    this.checkedAt = performance.now();
-    if (redis.isReady) {
-      const known = await readKnownQueues(redis, queues);
-      const unserved = await this.unservedQueues(known);
-      const statuses = known.filter(({ name }) => queues.includes(name) || unserved.has(name));
-      this.readAt = performance.now();
-      this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
-        latencyMs > 0 ? [{ queue: name, ms: latencyMs, paused: paused !== undefined }] : [],
-      );
-      for (const status of statuses) {
-        this.judgeQueue(status, queues.includes(status.name));
-      }
+  private isIdle(): boolean {
+    const { activeAt, idleAfterMs = IDLE_AFTER_MS } = this.options;
+    const isCalled = this.last?.watched === true || this.executed.length > 0;
+    return performance.now() - activeAt() > idleAfterMs && !isCalled && this.hears();
+  }
+
+  /** When a job runs, its process is to be missed as soon as one that is busy. */
+  private heedJobs(): void {
+    this.unhearJobs ??= this.options.events.on('job.started', () => {
+      this.unhearJobs?.();
+      this.unhearJobs = undefined;
+      this.wake();
+    });
+  }
+
+  /** Rescues the jobs of a processor that is known to have ended. */
+  rescueOrphans(identity: string): void {
+    this.dead = [...this.dead, identity];
+    this.wake();
+  }
+
+  /** Leaves the list. Call it when no job is running any more. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.unsubscribe?.();
+    this.unhearJobs?.();
+    await deadline.wait(this.task.stop());
+    const { client } = this.options.redis;
+    if (client.isReady) await deadline.wait(this.registry.deregister(this.options.identity)).catch(() => undefined);
+  }
+
+  private async pass(): Promise<number | undefined> {
+    const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = 25_000 } = this.options;
+    if (!redis.client.isReady) return undefined;
+    const isIdle = this.isIdle();
+    if (isIdle && performance.now() < this.restsUntil) return undefined;
+    if (isIdle) this.heedJobs();
+    // Rescues come before the heartbeat, so that nobody sees both processes. The heartbeat is sent even if they fail.
+    const failure = await this.rescueFromDead().then(() => undefined, toError);
+    const report = isIdle || this.heartbeats % this.infoEvery === 0;
+    const restMs = isIdle ? Math.min(IDLE_EVERY * heartbeatMs, IDLE_SHARE * unresponsiveMs) : heartbeatMs;
+    const aheadMs = Math.max(0, restMs - heartbeatMs);
+    const begun = performance.now();
+    const reply = await this.registry.heartbeat(identity, {
+      info: report ? JSON.stringify(describe(this.redisMs)) : undefined,
+      ttlS: TTL_S,
+      executed: this.executed,
+      judging: { last: this.last, gapMs: MAX_MISSED_HEARTBEATS * heartbeatMs + this.aheadMs, unresponsiveMs },
+      aheadMs,
+    });
+    const tookMs = performance.now() - begun;
+    this.redisMs = Math.round(tookMs * 10) / 10;
+    this.heartbeats++;
+    if (reply.joined && this.last) this.options.onForgotten();
+    this.last = reply;
+    this.aheadMs = aheadMs;
+    // Half an interval is left to the timer, which else comes a moment too early and skips one.
+    if (isIdle) this.restsUntil = begun + Math.min(restMs, reply.expiresMs) - heartbeatMs / 2;
+    this.execute(reply.commands);
+    if (failure) throw failure;
+    for (const other of reply.unresponsive) await rescue().rescueFromUnresponsive(other, unresponsiveMs, this.options);
+    // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
+    return Math.max(0, heartbeatMs - tookMs);
+  }
+
+  /** Executes new commands. A command stays in its list, and comes again, until Redis knows that it was executed. */
+  private execute(commands: readonly string[]): void {
+    const { events, onCommand } = this.options;
+    const fresh = commands.filter((text) => !this.executed.includes(text));
+    this.executed = commands;
+    for (const text of fresh) {
+      const [command = ''] = text.split(' ');
+      if (!isProcessorCommand(command)) continue;
+      events.emit('operator.command', { command: `jobs ${command}`, via: 'redis' });
+      onCommand(command);
     }
-    if (!idle && this.options.warningMs > 0) await this.judgeOutbox();
   }
 
-  private async unservedQueues(known: readonly QueueStatus[]): Promise<ReadonlySet<string>> {
-    const { redis, queues } = this.options;
-    const others = known.map(({ name }) => name).filter((name) => !queues.includes(name));
-    if (others.length === 0) return new Set();
-    // Loaded on demand: in most apps every queue is served by every processor.
-    const { ProcessList } = await import('./process-list');
-    const served = new Set((await new ProcessList(redis).list({ watch: false })).flatMap((one) => one.queues));
-    return new Set(others.filter((name) => !served.has(name)));
-  }
-
-  private judgeQueue({ name, waiting, paused, latencyMs }: QueueStatus, served: boolean): void {
-    const before = this.behind.has(name);
-    // The latency of a paused queue is intended.
-    const behind = !paused && this.isBehind(latencyMs, before);
-    if (behind === before) return;
-    const state = { queue: name, latencyMs, size: waiting };
-    if (behind) {
-      this.behind.add(name);
-      this.options.events.emit('queue.latency-high', { ...state, served });
-    } else {
-      this.behind.delete(name);
-      this.options.events.emit('queue.latency-normal', state);
+  private async rescueFromDead(): Promise<void> {
+    if (this.dead.length === 0) return;
+    const { redis, queues, events } = this.options;
+    const { rescueOrphans } = rescue();
+    for (const identity of this.dead) {
+      const jobs = (await rescueOrphans(redis.client, identity, queues)) ?? [];
+      this.dead = this.dead.filter((other) => other !== identity);
+      for (const job of jobs) events.emit('job.rescued', job);
     }
-  }
-
-  private async judgeOutbox(): Promise<void> {
-    const { knex, events, fullQueues, leads } = this.options;
-    if (leads?.() === false) {
-      this.outboxBehind = false;
-      return;
-    }
-    const except = fullQueues();
-    const latencyMs = Math.max(0, -((await msUntilDue(knex, except)) ?? 0));
-    const behind = this.isBehind(latencyMs, this.outboxBehind);
-    if (behind === this.outboxBehind) return;
-    const size = await countDue(knex, except);
-    this.outboxBehind = behind;
-    events.emit(behind ? 'outbox.latency-high' : 'outbox.latency-normal', { latencyMs, size });
-  }
-
-  private isBehind(latencyMs: number, before: boolean): boolean {
-    const { warningMs } = this.options;
-    return warningMs > 0 && latencyMs > (before ? warningMs / 2 : warningMs);
   }
 }
+
+/** Loaded on demand: most processors rescue nobody. */
+const rescue = () => require('./rescue') as typeof import('./rescue');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
-import { LatencyMonitor } from '../../../lib/job/processes/process-reporter';
+import { LatencyMonitor } from '../../../lib/job/processes/latency-monitor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
 import { newRecord } from '../../../lib/job/record/record';
@@ -122,14 +122,14 @@ describe('queues that are behind', () => {
       warningMs: 10 * MINUTE,
       everyMs: 10,
     });
-    watch.start();
+    watch.task.start();
     try {
       await hasLooked();
       assert.equal(system.eventsNamed('outbox.latency-high').length, 0);
       full = [];
       await until('it is warned of when there is room', () => system.eventsNamed('outbox.latency-high').length === 1);
     } finally {
-      await watch.stop();
+      await watch.task.stop();
     }
   });
 });
