@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import path from 'node:path';
 import { catamountWith } from '../cluster/primary/operator';
 import { buildFixtureApp } from '../support/fixture-app';
@@ -62,6 +63,19 @@ const OF_REDIS: readonly Injection[] = [
     name: 'Redis has no memory left',
     inject: byCommand(['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']),
     ...stalled(/no memory left/),
+  },
+  {
+    name: 'Redis cannot save to its disk',
+    inject: async (ill) => {
+      // A folder stands where its file is to be.
+      fs.mkdirSync(path.join(ill.redis.folder, 'dump.rdb'));
+      await command('CONFIG', 'SET', 'save', '3600 1')(ill);
+      await command('BGSAVE')(ill);
+      return () => command('CONFIG', 'SET', 'save', '')(ill);
+    },
+    ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis cannot write to its disk/,
+    log: /stands still.*Redis cannot write to its disk/,
   },
   {
     name: 'Redis has lost its replicas',

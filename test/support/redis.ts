@@ -13,7 +13,7 @@ export class TestRedis {
 
   constructor(
     private readonly binary: string,
-    private readonly folder: string,
+    readonly folder: string,
     readonly port: number,
     private readonly settings: readonly string[],
   ) {}
