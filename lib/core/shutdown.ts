@@ -15,9 +15,10 @@ interface StopPhase {
 }
 
 /**
- * The division of a stop's one deadline (SHUTDOWN_TIMEOUT after the first signal; for `halt` it has passed at once), in
- * the order in which the phases begin. `stopPhase` applies a phase to the deadline of the whole stop. A process that is
- * asked to stop is sent the remaining milliseconds, and divides these by the same table.
+ * The division of a stop's one deadline (SHUTDOWN_TIMEOUT after the first signal; for `halt` it has passed at once), by
+ * process. `stopPhase` applies a phase to the deadline of the whole stop. A process that is asked to stop is sent the
+ * remaining milliseconds, and divides these by the same table; `cluster/primary/child-handle` kills one that is left at
+ * the end of its time.
  */
 const STOP_PHASES = {
   // The primary, and in single mode the web server in it.
@@ -59,7 +60,7 @@ const STOP_PHASES = {
   treeStatus: { maxMs: 1000 },
 } as const satisfies Readonly<Record<string, StopPhase>>;
 
-/** Time after the deadline at which throng ends the primary, ms, if it has not ended before. */
+/** Time after the deadline at which throng ends a primary that has got a signal and has not ended, with exit code 1, ms. */
 export const FORCED_EXIT_MS = 5000;
 /** Time after the deadline at which `catamount stop` reports that the tree is still running, ms. */
 export const OVERDUE_EXIT_MS = 10_000;
@@ -77,7 +78,7 @@ export function stopPhase(deadline: Deadline, name: keyof typeof STOP_PHASES, ov
   return Deadline.after(Math.max(mostMs, phase.minMs ?? 0));
 }
 
-/** The ends of a tree's processes. */
+/** The ends of a tree's processes. The primary exits with 1 where one of these numbers is above 0 (`role/primary`). */
 export interface StopOutcome {
   /** Processes that were killed, at the deadline of the stop or of their own phase. */
   readonly killed: number;

@@ -16,9 +16,9 @@ import { ClassLimits, type Delivery } from './fetch/fetch-call';
 import type { JobRegistry } from './job-registry';
 import { OutboxService, type OutboxTuning } from './outbox/service';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
+import { type HeartbeatTuning, ProcessReporter } from './processes/heartbeat';
 import type { DueQueue } from './processes/latency-monitor';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
-import { type HeartbeatTuning, ProcessReporter } from './processes/process-reporter';
 
 /** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
 interface StopTuning {
@@ -65,11 +65,9 @@ export interface Lineage {
 export interface ProcessorTuning extends HeartbeatTuning {
   /**
    * A job that no process has kept alive for this long is returned by bee-queue's own stall check, ms. It is for jobs of
-   * plain bee-queue workers; `unresponsiveMs` finds our processors sooner. Default 30,000.
+   * plain bee-queue workers, and of processors that nobody remembers; `unresponsiveMs` finds ours sooner. Default 30,000.
    */
   readonly stallInterval?: number;
-  /** Deliveries without an outcome before a job counts as poison. Default 3. */
-  readonly maxDeliveries?: number;
   readonly cron?: CronTuning;
   readonly outbox?: OutboxTuning;
   /** false: the outcomes of jobs and mails are not counted. Default true. */
@@ -96,7 +94,7 @@ export class JobProcessor implements Service {
   private readonly limits: ClassLimits;
   private readonly reporter: ProcessReporter;
   private readonly identity: string;
-  private worker: Consumer | undefined;
+  private consumer: Consumer | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
   private causeUnknown = false;
@@ -125,11 +123,11 @@ export class JobProcessor implements Service {
       production: config.environment === 'production',
       identity: this.identity,
       queues: config.jobs.queues.map((queue) => queue.name),
-      isRunning: (id) => this.worker?.fetcher.isRunning(id) ?? false,
+      isRunning: (id) => this.consumer?.fetcher.isRunning(id) ?? false,
       onCronNotice: () => this.cron.trigger(),
       onClockJump: () => {
         this.cron.trigger();
-        this.worker?.lookAnew();
+        this.consumer?.lookAnew();
       },
       tuning: tuning.outbox,
     });
@@ -156,7 +154,7 @@ export class JobProcessor implements Service {
       isIdle: () => this.outbox.isIdle,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
-      activeAt: () => this.worker?.fetcher.activeAt ?? performance.now(),
+      activeAt: () => this.consumer?.fetcher.activeAt ?? performance.now(),
       onForgotten: () => this.outbox.compareSoon(),
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
@@ -164,10 +162,10 @@ export class JobProcessor implements Service {
 
   /** Resolves at once, even if Redis and Postgres do not answer: the work begins when they do. */
   async start(): Promise<void> {
-    if (this.worker || this.stopping) return;
+    if (this.consumer || this.stopping) return;
     const { config, redisUrl, events, tuning = {} } = this.options;
     this.warnOfIdleQueues();
-    this.worker = new Consumer({
+    this.consumer = new Consumer({
       redisUrl,
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
@@ -180,17 +178,17 @@ export class JobProcessor implements Service {
       onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
       onError: (error, during) => events.emit('queue.error', { error, during }),
     });
-    if (this.isQuiet) this.worker.fetcher.quiet();
+    if (this.isQuiet) this.consumer.fetcher.quiet();
     this.outbox.start();
     if (!this.isQuiet) this.cron.start();
     this.reporter.start();
-    await this.worker.start();
+    await this.consumer.start();
   }
 
   /** Stops fetching; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
-    this.worker?.fetcher.quiet();
+    this.consumer?.fetcher.quiet();
     void this.cron.task.stop();
     this.reporter.changed();
   }
@@ -199,8 +197,8 @@ export class JobProcessor implements Service {
   resume(): void {
     if (this.stopping) return;
     this.isQuiet = false;
-    this.worker?.fetcher.resume();
-    if (this.worker) this.cron.start();
+    this.consumer?.fetcher.resume();
+    if (this.consumer) this.cron.start();
     this.reporter.changed();
   }
 
@@ -236,7 +234,7 @@ export class JobProcessor implements Service {
   /** Progress of fetching, the relay, LISTEN and recurring jobs. */
   get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
     return {
-      fetch: this.isQuiet ? undefined : this.worker?.fetcher.progress.read(),
+      fetch: this.isQuiet ? undefined : this.consumer?.fetcher.progress.read(),
       relay: this.outbox.relayProgress.read(),
       listen: this.outbox.listenProgress.read(),
       cron: this.isQuiet ? undefined : this.cron.progress.read(),
@@ -260,15 +258,15 @@ export class JobProcessor implements Service {
   }
 
   private async drain(given: Deadline): Promise<void> {
-    const { worker, outbox, executor } = this;
-    if (!worker) return;
+    const { consumer, outbox, executor } = this;
+    if (!consumer) return;
     const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
     const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
     const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
     this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.task.stop())]);
-    const { fetcher } = worker;
+    const { fetcher } = consumer;
     if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
       executor.abort(new Error('the process is stopping'), this.causeUnknown);
       await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
@@ -280,7 +278,7 @@ export class JobProcessor implements Service {
     await quieted;
     await outbox.stop(deadline);
     await this.reporter.stop(stopPhase(deadline, 'deregistration'));
-    worker.close();
+    consumer.close();
   }
 
   private announceReturn(id: string, queue: string, applied: boolean): void {

@@ -9,7 +9,7 @@ import type { OpsOptions } from './ui/context';
 const INBOX_PATH = '/ops/mail/inbox';
 /**
  * The pages have a concurrency limit of their own: they take no slot from the app, and still answer when all of its
- * slots are taken, which is when operators need them.
+ * slots are taken, which is when operators need them. Forms and streams of events release their slot once they are read.
  */
 const LIMIT = { maxThreads: 3, backlog: 32, queueTimeoutMs: 10_000 };
 

@@ -211,8 +211,8 @@ export class Primary {
   }
 
   /**
-   * Stops the tree within one deadline: web and jobs side by side, embedded servers last; then exits. Later calls have
-   * no effect.
+   * Stops the tree by one deadline: web and jobs side by side, embedded servers last, which get their minimum even when
+   * it is over; then exits. Later calls have no effect.
    */
   stop(reason: string, exitCode: number = EXIT.ok, timeoutMs = this.config.shutdownTimeoutMs): Promise<never> {
     this.stopped ??= this.stopAll(reason, exitCode, timeoutMs);
@@ -222,6 +222,8 @@ export class Primary {
   private async stopAll(reason: string, exitCode: number, timeoutMs: number): Promise<never> {
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
+    // For throng, which ends a primary whose stop takes far too long without a code of its own.
+    process.exitCode = EXIT.failed;
     this.events.emit('primary.stopping', { reason, timeoutMs });
     for (const task of this.tasks) void task.stop();
     const nothing: StopOutcome = { killed: 0, failed: 0 };

@@ -27,7 +27,7 @@ export interface ApplicationOptions extends HealthOptions {
   readonly routes: (router: Router) => void;
   /** Pass one to read its snapshots. Default: a new one with the limits of the config. */
   readonly limit?: ConcurrencyLimiter;
-  /** The app's own Koa, whose middleware runs before all else but the log. Default: a new one. */
+  /** The app's own Koa, whose middleware runs before routing, limits and bodies. Default: a new one. */
   readonly koa?: Koa;
   /** Middleware of an app that was there before, which runs in a slot and before the routes. Default: none. */
   readonly existing?: readonly Koa.Middleware[];

@@ -203,14 +203,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a successor rescues what its dead predecessor had in hand',
-    file: 'lib/job/processes/process-reporter.ts',
+    file: 'lib/job/processes/heartbeat.ts',
     find: `const failure = await this.rescueFromDead()`,
     replace: `const failure = await Promise.resolve()`,
     killedBy: TAKE_OVER_TEST,
   },
   {
     promise: 'a job that starts in an idle processor brings a heartbeat at once',
-    file: 'lib/job/processes/process-reporter.ts',
+    file: 'lib/job/processes/heartbeat.ts',
     find: `this.unhearJobs = undefined;\n      this.wake();`,
     replace: `this.unhearJobs = undefined;`,
     killedBy: ['test/job/processes/process-list.test.ts'],
@@ -231,7 +231,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'those that sent no heartbeat for too long are rescued by somebody',
-    file: 'lib/job/processes/process-reporter.ts',
+    file: 'lib/job/processes/heartbeat.ts',
     find: `for (const other of reply.unresponsive)`,
     replace: `for (const other of reply.unresponsive.slice(1))`,
     killedBy: TAKE_OVER_TEST,

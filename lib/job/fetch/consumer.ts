@@ -33,7 +33,7 @@ const COMMAND_PATIENCE_MS = 10_000;
 /** Longer than a blocking peek, ms. */
 const BLOCKING_PATIENCE_MS = 75_000;
 
-export interface QueueWorkerOptions {
+export interface ConsumerOptions {
   readonly redisUrl: string;
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
@@ -66,7 +66,7 @@ export class Consumer {
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private announcedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(private readonly options: QueueWorkerOptions) {
+  constructor(private readonly options: ConsumerOptions) {
     const { queues, weighted, budget, limits, identity, handler, onError } = options;
     const command = this.connect(
       COMMAND_PATIENCE_MS,

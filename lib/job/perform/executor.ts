@@ -252,6 +252,10 @@ export class Executor {
     return runAsDelivered(run, () => watchTimeout(run, timeoutMs, onIgnored, graceMs));
   }
 
+  /**
+   * The job is dead without being run: each of its deliveries (`MAX_DELIVERIES`, counted by the fetch script) has ended
+   * without an outcome, so it may have killed its processes.
+   */
   private poisoned(job: JobExecution): Promise<ExecutionResult> {
     const { deliveries } = job.delivery;
     job.skipsCallback = deliveries > this.options.maxDeliveries + 1;
@@ -373,7 +377,6 @@ export interface ExecutorOptions {
   readonly onFinished: ExecutorDependencies['onFinished'];
   readonly onDied: ExecutorDependencies['onDied'];
   readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'graceMs' | 'uncaughtGraceMs'> & {
-    readonly maxDeliveries?: number;
     readonly checkpointMs?: number;
   };
 }
@@ -383,7 +386,7 @@ export function createExecutor({ knex, redis, setup, models, tuning, ...options 
   const codec = { serializers: setup.serializers, models };
   return new Executor({
     ...options,
-    maxDeliveries: tuning.maxDeliveries ?? MAX_DELIVERIES,
+    maxDeliveries: MAX_DELIVERIES,
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new Redactor(setup.filterArguments),

@@ -37,7 +37,10 @@ export interface TakenJob {
 
 /**
  * Returns the jobs of a dead process to the heads of their queues at once, while the stall check would wait for its
- * interval, and removes the process from the list.
+ * interval, and removes the process from the list. The heartbeat of a processor calls it: for those that the primary has
+ * seen die (`cluster/primary/processor`), and for those whose own heartbeats have ceased. The next delivery finds in
+ * `deliveries` how many there have been: the fetch script counts it, has the last permitted one run alone, and the
+ * executor declares the job dead after that.
  * @param unresponsiveMs ms without heartbeats that the rescue requires; 0 for a process that is known to be dead.
  * @returns the rescued jobs; undefined when it is not unresponsive, or another process has rescued them.
  */

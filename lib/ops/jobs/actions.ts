@@ -38,7 +38,10 @@ interface Question {
   readonly at: string;
 }
 
-/** Routes to retry, run, reschedule, kill and delete the selected jobs, or all that match a filter. */
+/**
+ * Routes to retry, run, reschedule, kill and delete the selected jobs, or all that match a filter. `auth/access` has let
+ * only operators post.
+ */
 export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
   return (site) => {

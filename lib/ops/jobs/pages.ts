@@ -275,7 +275,7 @@ export const SET_PAGES: readonly SetPage[] = [
   setPage('dead', FAILED, true),
 ];
 
-/** True for actions that destroy nothing; on single jobs they need no confirmation. */
+/** True for actions that destroy nothing; on jobs that were ticked they need no confirmation. */
 export function isHarmless(action: JobAction): boolean {
   return action === 'retry' || action === 'promote';
 }
