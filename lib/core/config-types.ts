@@ -35,8 +35,11 @@ export interface SocketPath {
  */
 export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
 
+/** A language tag (BCP 47) in its canonical form, such as `de` or `pt-BR`. */
+export type Locale = string;
+
 /** The locales that Catamount has texts of its own for. */
-export type Locale = 'en' | 'ko';
+export type ShippedLocale = 'en' | 'ko';
 
 /** The proxies whose headers on a request's caller, scheme and age are trusted: a number of hops, or addresses. */
 export type TrustedProxies =

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import type { Config, Locale, ServerUrls } from './config-types';
+import type { Config, ServerUrls, ShippedLocale } from './config-types';
 import type { Environment } from './settings-reader';
 
 export type * from './config-types';
@@ -58,12 +58,8 @@ export function version(): string {
   }
 }
 
-/** The locales that Catamount ships. */
-export const LOCALES = ['en', 'ko'] as const satisfies readonly Locale[];
-
-export function isLocale(value: unknown): value is Locale {
-  return LOCALES.some((locale) => locale === value);
-}
+/** The locales that Catamount has texts of its own for. */
+export const LOCALES = ['en', 'ko'] as const satisfies readonly ShippedLocale[];
 
 /** The most Postgres connections that this tree may open: the pools of its processes, and one that LISTENs. */
 export function connectionsOfTree({ web, jobs, databasePool }: Pick<Config, 'web' | 'jobs' | 'databasePool'>): number {

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
-import path from 'node:path';
 import i18next from 'i18next';
 import { toError } from '../support/async';
 import { MissingValueError, UserError } from './errors';
+import { canonicalLocale, type MissingText, textFiles, withParents } from './locales';
 
 /** Looks up a key in one locale; `{{name}}` in the text is replaced from `values`, without HTML escaping. */
 export type Translate = (key: string, values?: Readonly<Record<string, unknown>>) => string;
@@ -10,64 +10,107 @@ export type Translate = (key: string, values?: Readonly<Record<string, unknown>>
 export interface I18n {
   /** @returns a translator for one locale, without shared state, so concurrent jobs do not affect each other. */
   in(locale: string): Translate;
-  /** @returns true when the key has a text in that locale or in the default one. */
+  /** @returns true when the key has a text in that locale or in one that it falls back to. */
   has(key: string, locale: string): boolean;
+  /** The locales that there are texts in. */
+  readonly locales: readonly string[];
 }
 
 /** The texts of files. */
 export interface LoadedI18n extends I18n {
-  /** @returns true when the key has a text in that locale itself, or one for counts. */
+  /** @returns true when the key has a text, or one for counts, in that locale itself or in one it is a variety of. */
   hasOwn(key: string, locale: string): boolean;
-  /** The locales that there is a file of. */
-  readonly locales: readonly string[];
+  /** @returns the keys of all texts in the files of the locale, such as `a.b.cat_one`. */
+  keys(locale: string): readonly string[];
 }
+
+interface I18nOptions {
+  /** true: a text without one of its values throws a MissingValueError. Default: `{{name}}` is shown. */
+  readonly strict?: boolean;
+  /** Is called once for each text that a locale lacks for which there are files, or the default locale. */
+  readonly onMissing?: (missing: MissingText) => void;
+}
+
+/** Shown where neither the locale nor the default one has a text. */
+const LAST = 'en';
 
 /**
  * Reads `<folder>/<locale>.json` of each folder once; later folders win, and missing ones count as empty. A key that a
- * locale lacks falls back to the default locale, then to the key itself.
- * @param options.strict true: a text without one of its values throws a MissingValueError. Default: `{{name}}` is
- * shown.
+ * locale lacks falls back to what the locale is a variety of (`pt` for `pt-BR`), to the default locale in the same way,
+ * to English, then to the key itself.
  * @throws UserError that names a file that is no JSON object.
  */
 export async function loadI18n(
   folders: readonly string[],
   defaultLocale: string,
-  { strict = false }: { readonly strict?: boolean } = {},
+  { strict = false, onMissing = () => undefined }: I18nOptions = {},
 ): Promise<LoadedI18n> {
   const instance = i18next.createInstance();
   await instance.init({
-    fallbackLng: defaultLocale,
+    fallbackLng: false,
     interpolation: { escapeValue: false },
     ...(strict && { missingInterpolationHandler: refuse }),
   });
-  for (const folder of folders.filter((each) => fs.existsSync(each))) {
-    for (const file of fs.readdirSync(folder).filter((name) => name.endsWith('.json'))) {
-      instance.addResourceBundle(
-        path.basename(file, '.json'),
-        'translation',
-        read(path.join(folder, file)),
-        true,
-        true,
-      );
-    }
+  for (const [locale, files] of folders.flatMap((folder) => [...textFiles(folder)])) {
+    if (locale === undefined) continue;
+    for (const file of files) instance.addResourceBundle(locale, 'translation', read(file), true, true);
   }
+  const locales = Object.keys(instance.store.data);
+  /** The locales with texts, in the order of lookup; the first `own` of them are the locale's. */
+  const chainOf = (locale: string) => {
+    const parents = withParents(canonicalLocale(locale) ?? '');
+    const known = (each: string) => locales.includes(each);
+    const chain = [...new Set([...parents, ...withParents(defaultLocale), LAST])].filter(known);
+    return { chain, own: parents.filter(known).length };
+  };
+  const ownText = (key: string, locale: string) =>
+    [key, `${key}_other`].some((each) => instance.getResource(locale, 'translation', each) !== undefined);
+  const told = new Set<string>();
   // Texts without values are cached, since they never change. Missing keys are not, since there may be any number.
-  const plain = new Map(Object.keys(instance.store.data).map((locale) => [locale, new Map<string, string>()]));
+  const plain = new Map(locales.map((locale) => [locale, new Map<string, string>()]));
+
+  /** A count may ask for a form that a locale lacks; its usual form is better than one of another language. */
+  const find = (key: string, locale: string, values: Readonly<Record<string, unknown>>): string => {
+    const { chain, own } = chainOf(locale);
+    const forms = typeof values.count === 'number' ? [key, `${key}_other`] : [key];
+    for (const [index, lng] of chain.entries()) {
+      const options = Object.assign({}, values, { lng, lngs: chain.slice(index) });
+      const at = Object.assign({}, options, { lngs: [lng] });
+      const shown = forms.find((each) => instance.exists(each, at));
+      if (shown === undefined) continue;
+      if (index >= own && (own > 0 || locale === defaultLocale)) tell({ key, locale, shown: lng });
+      return instance.t(shown, options);
+    }
+    return key;
+  };
+  const tell = (missing: MissingText): void => {
+    const once = `${missing.locale} ${missing.key}`;
+    if (told.has(once)) return;
+    told.add(once);
+    onMissing(missing);
+  };
   return {
     in(locale) {
       const known = plain.get(locale);
       return (key, values) => {
-        if (values) return instance.t(key, Object.assign({}, values, { lng: locale }));
-        const text = known?.get(key) ?? instance.t(key, { lng: locale, replace: {} });
+        if (values) return find(key, locale, values);
+        const text = known?.get(key) ?? find(key, locale, { replace: {} });
         if (text !== key) known?.set(key, text);
         return text;
       };
     },
-    has: (key, locale) => instance.exists(key, { lng: locale }),
-    hasOwn: (key, locale) =>
-      [key, `${key}_other`].some((each) => instance.getResource(locale, 'translation', each) !== undefined),
-    locales: Object.keys(instance.store.data),
+    has: (key, locale) => chainOf(locale).chain.some((lng) => instance.exists(key, { lng, lngs: [lng] })),
+    hasOwn: (key, locale) => withParents(locale).some((each) => ownText(key, each)),
+    keys: (locale) => keysOf(instance.getResourceBundle(locale, 'translation')),
+    locales,
   };
+}
+
+function keysOf(texts: unknown, prefix = ''): string[] {
+  if (typeof texts !== 'object' || texts === null) return [];
+  return Object.entries(texts).flatMap(([name, value]) =>
+    typeof value === 'string' ? [prefix + name] : keysOf(value, `${prefix}${name}.`),
+  );
 }
 
 function read(file: string): object {

@@ -123,6 +123,12 @@ export function readWebLimits(
 export const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
 
+/** A locale, in its canonical form. Its module is loaded on demand, since the primary needs it for this alone. */
+export const languageTag = z
+  .string()
+  .transform((tag) => (require('./locales') as typeof import('./locales')).canonicalLocale(tag) ?? '')
+  .refine((tag) => tag !== '');
+
 const sentinels = z
   .string()
   .refine(isSentinelUrl)

@@ -4,20 +4,13 @@ import os from 'node:os';
 import path from 'node:path';
 import { z } from 'zod';
 import { isAddress, isDomain } from '../support/email-address';
-import {
-  type Config,
-  isLocale,
-  type ListenAddress,
-  LOCALES,
-  type Locale,
-  type MailDelivery,
-  type TrustedProxies,
-} from './config';
+import type { Config, ListenAddress, MailDelivery, TrustedProxies } from './config';
 import { autoConcurrency, detectMemoryLimitMb, heapCaps } from './memory-plan';
 import {
   asOnHeroku,
   duration,
   type Environment,
+  languageTag,
   REDIS_URL,
   readPool,
   readRedisUrl,
@@ -217,7 +210,7 @@ export function readSettings(input: SettingsInput): Config {
     'secret',
   );
 
-  const locale = read.get('DEFAULT_LOCALE', z.custom<Locale>(isLocale), LOCALES.join(' or '), 'en' as Locale);
+  const locale = read.get('DEFAULT_LOCALE', languageTag, 'a language tag (BCP 47), such as de or pt-BR', 'en');
   const maxThreads = read.get('MAX_THREADS', whole(1, 1000), 'a whole number from 1 to 1000', 5);
   const jobConcurrency = read.get('JOB_CONCURRENCY', whole(1, 1000), 'a whole number from 1 to 1000', 2);
   const enabled = { web: only !== 'jobs', jobs: jobsOn && only !== 'web' };

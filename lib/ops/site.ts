@@ -34,7 +34,13 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     statusCollector: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
   };
   const open = assetsAreOpen(authenticate(site));
-  return chain([preferences(pageTexts(TEXTS)), pageHeaders(), errorPages(site), open, pageGroups(site)]);
+  return chain([
+    preferences(pageTexts(TEXTS), options.config),
+    pageHeaders(),
+    errorPages(site),
+    open,
+    pageGroups(site),
+  ]);
 }
 
 /** Lets requests for assets pass the guard: the sign-in page needs its style sheet, and assets hold no secrets. */

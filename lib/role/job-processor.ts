@@ -13,6 +13,7 @@ import { EXIT, UserError } from '../core/errors';
 import { type Events, onJobEvents } from '../core/events';
 import { causeOf, type StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
+import { missingTextWords } from '../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
@@ -166,7 +167,10 @@ export class JobProcessorRole {
     const redis = new Redis(urls.redis, events);
     await this.checkRedis(redis, urls.redis);
     const queues = config.jobs.queues.map(({ name }) => name);
-    const i18n = await loadI18n([app.localesDir], config.defaultLocale, { strict: true });
+    const i18n = await loadI18n([app.localesDir], config.defaultLocale, {
+      strict: true,
+      onMissing: (missing) => events.emit('process.warning', { message: missingTextWords(missing) }),
+    });
     const mail = new MailDelivery({
       config,
       record: new DeliveryRecord(database.knex, {

@@ -154,6 +154,7 @@ export class WebRole implements DrainableServer {
       config,
       events,
       appName: app.name,
+      localesDir: app.localesDir,
       routes: (router) => routes(router, environment),
       readiness: [
         { name: 'postgres', check: () => database.ping() },
@@ -180,6 +181,7 @@ export class WebRole implements DrainableServer {
           previews: {
             folder: app.previewsDir,
             madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
+            locales: app.localesDir,
           },
         }),
       ),

@@ -46,6 +46,7 @@ export class InProcessApp {
       config,
       events,
       appName: app.name,
+      localesDir: app.localesDir,
       routes: (router) => routes(router, scope),
       readiness: [],
       isLeaving: () => false,

@@ -4,6 +4,7 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
+import { localesOf, localesOrShipped } from '../core/locales';
 import { jsonBody, type ParserOf } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
@@ -27,6 +28,8 @@ export interface ApplicationOptions extends HealthOptions {
   readonly routes: (router: Router) => void;
   /** Pass one to read its snapshots. Default: a new one with the limits of the config. */
   readonly limit?: ConcurrencyLimiter;
+  /** The app's folder of texts, whose files say which locales it has. Default: none, so those that Catamount has. */
+  readonly localesDir?: string;
   /** The app's own Koa, whose middleware runs before routing, limits and bodies. Default: a new one. */
   readonly koa?: Koa;
   /** Middleware of an app that was there before, which runs in a slot and before the routes. Default: none. */
@@ -56,12 +59,15 @@ export function createApplication(options: ApplicationOptions): Koa {
   });
   const router = new Router();
   options.routes(router);
+  const { defaultLocale } = config;
+  const texts = { defaultLocale, events, localesDir: options.localesDir };
+  const locales = options.localesDir === undefined ? localesOrShipped([]) : localesOf(options.localesDir);
   const body = jsonBody({ limit: config.web.bodyLimitBytes, parserOf: options.parserOf });
 
   app.use(proxies(config.trustProxy));
-  app.use(requestContext(config.defaultLocale));
+  app.use(requestContext([defaultLocale, ...locales.filter((locale) => locale !== defaultLocale)]));
   app.use(requestEvents(events));
-  app.use(handleErrors(events));
+  app.use(handleErrors(events, texts));
   app.use(securityHeaders(options.headers));
   app.use(requestTarget);
   for (const middleware of own) app.use(middleware);
@@ -75,6 +81,6 @@ export function createApplication(options: ApplicationOptions): Koa {
   for (const middleware of existing) app.use(middleware);
   app.use(notFound(router));
   app.use(router.routes());
-  handleLateErrors(app, events);
+  handleLateErrors(app, events, texts);
   return app;
 }

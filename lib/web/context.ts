@@ -7,7 +7,7 @@ declare module 'koa' {
   interface DefaultContext {
     /** The caller's X-Request-Id when well-formed, else a new one. */
     requestId: string;
-    /** The shipped locale that suits the caller's Accept-Language best, else the default one. */
+    /** The locale of the app that suits the caller's Accept-Language best, else the default one. */
     locale: Locale;
     /** Time spent waiting for a slot, ms. */
     queuedMs: number;

@@ -4,7 +4,7 @@ import { BlockList, isIP, Socket } from 'node:net';
 import type Router from '@koa/router';
 import type Koa from 'koa';
 import helmet from 'koa-helmet';
-import { isLocale, LOCALES, type Locale, type TrustedProxies } from '../core/config';
+import type { Locale, TrustedProxies } from '../core/config';
 import type { Events } from '../core/events';
 import { runInContext } from '../core/execution-context';
 import { toError, valueWithin } from '../support/async';
@@ -121,12 +121,15 @@ async function causesOf(down: readonly Failing[]): Promise<string> {
 /** Allows nothing that could break a log line or a header. */
 const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/;
 
-/** Sets the request id and the locale for log lines, responses and the jobs that the request enqueues. */
-export function requestContext(defaultLocale: Locale): Koa.Middleware {
+/**
+ * Sets the request id and the locale for log lines, responses and the jobs that the request enqueues.
+ * @param offered the locales of the app; the first is taken where the caller has no preference.
+ */
+export function requestContext(offered: readonly [Locale, ...Locale[]]): Koa.Middleware {
   return (ctx, next) => {
     const given = ctx.get('X-Request-Id');
     ctx.requestId = WELL_FORMED.test(given) ? given : randomUUID();
-    ctx.locale = preferredLocale(ctx, defaultLocale);
+    ctx.locale = (ctx.get('Accept-Language') && ctx.acceptsLanguages([...offered])) || offered[0];
     ctx.queuedMs = 0;
     ctx.internal = false;
     ctx.ops = undefined;
@@ -134,14 +137,6 @@ export function requestContext(defaultLocale: Locale): Koa.Middleware {
     ctx.set('X-Request-Id', ctx.requestId);
     return runInContext({ requestId: ctx.requestId, locale: ctx.locale }, next);
   };
-}
-
-function preferredLocale(ctx: Koa.Context, defaultLocale: Locale): Locale {
-  if (ctx.get('Accept-Language') === '') return defaultLocale;
-  // The default stands first, so that it wins if the caller has no preference.
-  const offered = [defaultLocale, ...LOCALES.filter((locale) => locale !== defaultLocale)];
-  const liked = ctx.acceptsLanguages(offered);
-  return isLocale(liked) ? liked : defaultLocale;
 }
 
 /**

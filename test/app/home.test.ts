@@ -82,7 +82,7 @@ describe('landing page', () => {
         tree: singleTree(config, events),
         jobs: { classes: async () => [], filterArguments: [] },
         isLeaving: () => false,
-        previews: { folder: '', madeOf: [] },
+        previews: { folder: '', madeOf: [], locales: '' },
       });
       const shop = await Serving.start({ routes, beside });
       try {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { loadI18n } from '../../lib/core/i18n';
+import type { MissingText } from '../../lib/core/locales';
 import { tempFolder } from '../support/temp-folder';
 
 function folderOf(files: Readonly<Record<string, object>>): string {
@@ -28,6 +29,50 @@ describe('texts', () => {
       assert.equal(i18n.in('__proto__')('__proto__.hello'), '__proto__.hello');
     }
     assert.deepEqual([i18n.has('a.cat_one', 'ko'), i18n.has('a.none', 'ko')], [true, false]);
+  });
+
+  it('of a variety fall back to its language, then to the default locale, then to English', async () => {
+    const texts = {
+      'pt-BR': { a: 'você' },
+      pt: { a: 'tu', b: 'ecrã' },
+      de: { a: 'du', c: 'Bild' },
+      en: { d: 'screen' },
+    };
+    const missing: MissingText[] = [];
+    const i18n = await loadI18n([folderOf(texts)], 'de-AT', { onMissing: (text) => missing.push(text) });
+    for (const _ of [1, 2]) {
+      const t = i18n.in('pt-BR');
+      assert.deepEqual(
+        ['a', 'b', 'c', 'd', 'e'].map((key) => t(key)),
+        ['você', 'ecrã', 'Bild', 'screen', 'e'],
+      );
+      assert.equal(t('d', { n: 1 }), 'screen');
+      assert.equal(i18n.in('pt-br')('a'), 'você');
+      assert.equal(i18n.in('de-AT')('d'), 'screen');
+      assert.equal(i18n.in('fr')('c'), 'Bild');
+    }
+    assert.deepEqual([i18n.has('d', 'pt-BR'), i18n.has('e', 'pt-BR')], [true, false]);
+    assert.deepEqual([i18n.hasOwn('b', 'pt-BR'), i18n.hasOwn('c', 'pt-BR')], [true, false]);
+    // Once for each text; a language that there is no file of is no locale of the app.
+    assert.deepEqual(missing, [
+      { key: 'c', locale: 'pt-BR', shown: 'de' },
+      { key: 'd', locale: 'pt-BR', shown: 'en' },
+      { key: 'd', locale: 'de-AT', shown: 'en' },
+    ]);
+  });
+
+  it('of counts take the form of their language, and its usual one rather than that of another', async () => {
+    const pl = { cat_one: 'kot', cat_few: '{{count}} koty', cat_many: '{{count}} kotów', cat_other: '{{count}} kota' };
+    const t = (await loadI18n([folderOf({ en: en.a, pl, cs: { cat_other: '{{count}} koček' } })], 'en')).in('pl');
+    assert.deepEqual(
+      [1, 2, 5, 1.5].map((count) => t('cat', { count })),
+      ['kot', '2 koty', '5 kotów', '1.5 kota'],
+    );
+    const cs = (await loadI18n([folderOf({ en: en.a, cs: { cat_other: '{{count}} koček' } })], 'en')).in('cs');
+    assert.deepEqual(
+      [1, 2].map((count) => cs('cat', { count })),
+      ['1 koček', '2 koček'],
+    );
   });
 
   it('take values as they are, each time anew, and a locale among them changes nothing', async () => {

@@ -88,6 +88,19 @@ describe('settings', () => {
     assert.match(message, /MAIL_FROM/);
   });
 
+  it('takes any locale that is well-formed, in its canonical form', () => {
+    const cases = { de: 'de', 'pt-br': 'pt-BR', 'ZH-hant-tw': 'zh-Hant-TW', ' ko ': 'ko', '': 'en' };
+    for (const [given, locale] of Object.entries(cases))
+      assert.equal(read({ DEFAULT_LOCALE: given }).defaultLocale, locale);
+    for (const wrong of ['de_DE', 'de_DE.UTF-8', 'C', 'pt-', 'en,de', '../en', 'überall'])
+      assert.match(
+        complaints({ DEFAULT_LOCALE: wrong }),
+        new RegExp(
+          `a setting is wrong\\.\n +DEFAULT_LOCALE +is "${wrong}"; it must be a language tag \\(BCP 47\\), such as de or pt-BR$`,
+        ),
+      );
+  });
+
   it('takes one sender that mails can be from', () => {
     for (const from of [
       'hello@shop.example',

@@ -41,7 +41,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   MAIL_DELIVERY: ['smtp', 'file', 'log', 'test'],
   MAIL_FROM: ['Shop <hello@shop.example>', 'a@b.example'],
   APP_URL: ['https://shop.example/'],
-  DEFAULT_LOCALE: ['en', 'ko'],
+  DEFAULT_LOCALE: ['en', 'de', 'pt-BR'],
   CONTROL_SOCKET: ['/tmp/c.sock'],
   STATE_FILE: ['state.json'],
   OPS_USER: ['ada'],

@@ -64,6 +64,7 @@ describe('draft', () => {
   before(async () => {
     i18n = await textsOf({
       en: { bill_mailer: { last_reminder: { subject: 'Bill {{number}} for {{name}}' } }, only: { en: 'English' } },
+      'pt-BR': {},
       ko: { bill_mailer: { last_reminder: { subject: '{{name}} 님의 청구서 {{number}}' } } },
     });
   });
@@ -103,6 +104,9 @@ describe('draft', () => {
     assert.equal(await locale({ locale: 'ko-KR' }), 'ko');
     assert.equal(await locale({ locale: 'tlh' }, 'ko'), 'en');
     assert.equal(await locale({ locale: '__proto__' }), 'en');
+    assert.equal(await locale({ locale: 'KO_kr' }), 'ko');
+    assert.equal(await locale({ locale: 'pt' }), 'pt-BR');
+    assert.equal(await locale({ locale: 'de-AT' }, undefined, 'de'), 'de');
   });
 
   it('inherits defaults, headers one by one, functions asked anew', async () => {

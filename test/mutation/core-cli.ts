@@ -319,8 +319,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a value does not change the locale',
     file: 'lib/core/i18n.ts',
-    find: 'Object.assign({}, values, { lng: locale })',
-    replace: 'Object.assign({ lng: locale }, values)',
+    find: 'Object.assign({}, values, { lng, lngs: chain.slice(index) })',
+    replace: 'Object.assign({ lng, lngs: chain.slice(index) }, values)',
     killedBy: [I18N],
   },
   {

@@ -10,6 +10,34 @@ const RUNS = ['test/testing/conformance/runs.test.ts'];
 /** Of mails, of the web's way of a request, and of the jobs that tests are given. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a text that a locale lacks is told once',
+    file: 'lib/core/i18n.ts',
+    find: 'if (told.has(once)) return;',
+    replace: '',
+    killedBy: ['test/core/i18n.test.ts'],
+  },
+  {
+    promise: 'a variety falls back to its language before the default locale',
+    file: 'lib/core/i18n.ts',
+    find: '...parents, ...withParents(defaultLocale), LAST',
+    replace: '...parents.slice(0, 1), ...withParents(defaultLocale), LAST',
+    killedBy: ['test/core/i18n.test.ts'],
+  },
+  {
+    promise: 'a caller is given a locale that the app has',
+    file: 'lib/web/application.ts',
+    find: 'localesOf(options.localesDir)',
+    replace: 'localesOrShipped([])',
+    killedBy: ['test/web/application.test.ts'],
+  },
+  {
+    promise: 'a text that only code names is found missing in another locale',
+    file: 'lib/mailer/check/check-texts.ts',
+    find: 'lacking.set(stem, other);',
+    replace: '',
+    killedBy: ['test/role/check.test.ts'],
+  },
+  {
     promise: 'bodyParser: false leaves a body to the route',
     file: 'lib/web/body.ts',
     find: 'type === false || own === false',

@@ -183,7 +183,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the landing page speaks the language of the browser',
     file: 'lib/app/routes/home.ts',
-    find: 'const { texts, page: translated } = pages[ctx.locale];',
+    find: 'const { texts, page: translated } = pages[userLocale(ctx.locale)];',
     replace: 'const { texts, page: translated } = pages.en;',
     killedBy: LANDING,
   },

@@ -13,6 +13,8 @@ export interface Mistake {
   readonly says: RegExp;
   /** true: a tree starts with it, and is warned. */
   readonly warning?: boolean;
+  /** true: nothing else is found with it. */
+  readonly alone?: boolean;
   /** Exit code of the start. Default 78. */
   readonly code?: number;
 }
@@ -158,6 +160,40 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     says: /locales\/ko\.json: lacks the text user_mailer\.welcome\.hello/,
     warning: true,
   },
+  'a text that only code names, and that another locale lacks': {
+    files: {
+      'locales/en.json':
+        '{ "user_mailer": { "welcome": { "hello": "Hello", "subject": "Hi", "bye": "Bye" } }, "button_one": "One", "button_other": "More" }',
+      'locales/pt.json':
+        '{ "user_mailer": { "welcome": { "hello": "Olá", "subject": "Oi" } }, "button_one": "Um", "button_other": "Mais" }',
+      'locales/pt-BR.json': '{ "user_mailer": { "welcome": { "bye": "Tchau" } } }',
+      'locales/ko.json':
+        '{ "user_mailer": { "welcome": { "hello": "안녕", "subject": "가입", "bye": "잘 가" } }, "button_other": "더" }',
+    },
+    says: /locales\/pt\.json: lacks the text user_mailer\.welcome\.bye, which en\.json has: add it$/,
+    warning: true,
+    alone: true,
+  },
+  'a form of a count that a language lacks': {
+    files: {
+      'locales/pl.json':
+        '{ "user_mailer": { "welcome": { "hello": "Cześć" } }, "button_one": "Jeden", "button_other": "Inne" }',
+    },
+    says: /locales\/pl\.json: lacks the forms button_few, button_many, for counts: add them$/,
+    warning: true,
+    alone: true,
+  },
+  'a file of texts that is named after no locale': {
+    files: { 'locales/pt_BR.json': '{}' },
+    says: /locales\/pt_BR\.json: pt_BR is no language tag \(BCP 47\): name it after a locale, such as pt-BR\.json$/,
+    warning: true,
+    alone: true,
+  },
+  'a default locale without a file': {
+    files: { 'locales/en.json': null },
+    says: /locales\/en\.json: it is missing, and DEFAULT_LOCALE is en: write it, or set it to ko$/,
+    warning: true,
+  },
   'texts that are no JSON': {
     files: { 'locales/ko.json': '{ "button": ' },
     says: /locales\/ko\.json: it is not valid JSON, .*: mend it/,
@@ -260,6 +296,10 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   'a setting that is mistyped': {
     env: { PORT: 'abc' },
     says: /PORT +is "abc"; it must be a whole number from 0 to 65535/,
+  },
+  'a locale that is none': {
+    env: { DEFAULT_LOCALE: 'de_DE.UTF-8' },
+    says: /DEFAULT_LOCALE +is "de_DE\.UTF-8"; it must be a language tag \(BCP 47\), such as de or pt-BR/,
   },
   'a Redis that is no URL': {
     env: { REDIS_URL: 'localhost:6379' },

@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
 import { Readable } from 'node:stream';
 import { currentContext } from '../../lib/core/execution-context';
 import { ProblemError } from '../../lib/web/context';
+import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
@@ -105,6 +108,63 @@ describe('application', () => {
         assert.equal((json.context as { locale: string }).locale, locale);
       });
     }
+  });
+
+  describe('locales of the app', () => {
+    const folder = tempFolder('locales');
+    let german: Serving;
+    before(async () => {
+      const problems = { 404: { title: 'Hier ist nichts', what: 'Diese Seite gibt es nicht.' }, home: 'Startseite' };
+      fs.writeFileSync(path.join(folder, 'de.json'), JSON.stringify({ catamount: { problems } }));
+      fs.writeFileSync(path.join(folder, 'pt-BR.json'), '{}');
+      german = await Serving.start({
+        localesDir: folder,
+        defaultLocale: 'de',
+        routes: (router) => {
+          router.get('/hello', (ctx) => {
+            ctx.body = { context: currentContext() };
+          });
+        },
+      });
+    });
+    after(async () => {
+      await german.stop();
+      removeFolder(folder);
+    });
+    const asked = (languages: string) => ({ headers: { accept: 'text/html', 'accept-language': languages } });
+
+    it('are those of its files, and the default one', async () => {
+      const cases = { '': 'de', de: 'de', 'de-CH,en': 'de', ko: 'de', pt: 'pt-BR', 'en;q=0.9,pt-br;q=0.8': 'pt-BR' };
+      for (const [languages, locale] of Object.entries(cases)) {
+        const { json } = await german.request('/hello', asked(languages));
+        assert.equal((json.context as { locale: string }).locale, locale, languages);
+      }
+    });
+
+    it('have pages for problems by their files, and what is missing is told once', async () => {
+      const page = await german.request('/none', asked('de'));
+      assert.match(page.text, /<html lang="de">[\s\S]*<h1>Hier ist nichts<\/h1>\n<p>Diese Seite gibt es nicht\.<\/p>/);
+      assert.match(page.text, /404 Not Found · Request [\s\S]*Startseite/);
+      const other = await german.request('/hello', { ...asked('de'), method: 'DELETE' });
+      assert.match(other.text, /<html lang="en">[\s\S]*<h1>That cannot be done here<\/h1>/);
+      assert.match((await german.request('/none', asked('pt-BR'))).text, /<html lang="de">[\s\S]*Hier ist nichts/);
+      await german.request('/none', asked('de'));
+      const told = german.warnings.map((message) =>
+        /catamount\.problems\.(\S+) is missing in (\S+), .* of (\w+)/.exec(message),
+      );
+      assert.deepEqual(
+        told.map((found) => found?.slice(1, 4).join(' ')),
+        [
+          'request de en',
+          '405.title de en',
+          '405.what de en',
+          '404.title pt-BR de',
+          '404.what pt-BR de',
+          'home pt-BR de',
+          'request pt-BR en',
+        ],
+      );
+    });
   });
 
   describe('problems', () => {

@@ -34,6 +34,9 @@ export interface ServingOptions {
   readonly jobs?: HealthOptions['jobs'];
   readonly isLeaving?: () => boolean;
   readonly koa?: Koa;
+  readonly localesDir?: string;
+  /** Default: en. */
+  readonly defaultLocale?: string;
   /** What an app may say of its web, as in `defineApp`. */
   readonly own?: OwnWeb;
   readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
@@ -65,6 +68,7 @@ export class Serving {
   readonly limit: ConcurrencyLimiter;
   readonly finished: EventMap['request.finished'][] = [];
   readonly errors: EventMap['request.error'][] = [];
+  readonly warnings: string[] = [];
   private readonly server: http.Server;
 
   private constructor(options: ServingOptions, own: Partial<ApplicationOptions>) {
@@ -85,10 +89,11 @@ export class Serving {
     };
     const events = new Events();
     events.on('request.finished', (event) => this.finished.push(event));
+    events.on('process.warning', ({ message }) => this.warnings.push(message));
     events.on('request.error', (event) => this.errors.push(event));
     this.limit = new ConcurrencyLimiter(web);
     const app = createApplication({
-      config: { trustProxy: options.trustProxy ?? { hops: 0 }, defaultLocale: 'en', web },
+      config: { trustProxy: options.trustProxy ?? { hops: 0 }, defaultLocale: options.defaultLocale ?? 'en', web },
       events,
       appName: 'shop',
       routes: (router) => options.routes?.(router, options.environment ?? alone()),
@@ -98,6 +103,7 @@ export class Serving {
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
       ...own,
+      ...(options.localesDir && { localesDir: options.localesDir }),
       ...(options.koa && { koa: options.koa }),
       ...(options.beside && { mounts: options.beside }),
     });

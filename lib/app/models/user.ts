@@ -4,13 +4,18 @@ import { Model } from '../../index';
 export const USER_LOCALES = ['en', 'ko'] as const;
 export type UserLocale = (typeof USER_LOCALES)[number];
 
+/** @returns the locale, if this app has it; else English. */
+export function userLocale(locale: string): UserLocale {
+  return USER_LOCALES.find((each) => each === locale) ?? 'en';
+}
+
 export class User extends Model {
   static override readonly tableName = 'users';
 
   declare readonly id: string;
   declare email: string;
   declare name: string | null;
-  declare locale: UserLocale;
+  declare locale: string;
   /** SHA-256 of the secret part of the access token. */
   declare tokenDigest: Buffer;
 

@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { RouterContext } from '@koa/router';
 import type { Routes } from '../../index';
+import { userLocale } from '../models/user';
 
 const VIEWS = path.resolve(__dirname, '../views');
 const YEAR = 'public, max-age=31536000, immutable';
@@ -25,7 +26,7 @@ export const homeRoutes: Routes = (router) => {
   router.get('/', (ctx) => {
     // The page shows commands to paste, so they name the origin that the page was requested from.
     ctx.set({ 'Cache-Control': 'no-cache', Vary: 'Host, Accept-Language' });
-    const { texts, page: translated } = pages[ctx.locale];
+    const { texts, page: translated } = pages[userLocale(ctx.locale)];
     answer(ctx, 'html', filled(translated, { origin: originOf(ctx), ...linksFor(ctx, texts) }));
   });
   router.get('/home.css', (ctx) => {

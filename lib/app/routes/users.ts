@@ -1,7 +1,7 @@
 import type { RouterContext } from '@koa/router';
 import { z } from 'zod';
 import { ProblemError, type Routes } from '../../index';
-import { USER_LOCALES, type User } from '../models/user';
+import { USER_LOCALES, type User, userLocale } from '../models/user';
 import { authenticate } from '../services/access-token';
 import { EmailTakenError, signUp } from '../services/sign-up';
 import { SignUpLimits } from '../services/sign-up-limits';
@@ -10,7 +10,7 @@ export const userRoutes: Routes = (router, environment) => {
   const limits = new SignUpLimits(environment);
 
   router.post('/users', async (ctx) => {
-    const { locale = ctx.locale, ...given } = readNewUser(ctx);
+    const { locale = userLocale(ctx.locale), ...given } = readNewUser(ctx);
     const seconds = await limits.take(ctx.ip, given.email);
     if (seconds > 0) return refuseSignUp(ctx, seconds);
     const { user, accessToken } = await signUp({ ...given, locale }).catch(async (error: unknown) => {
@@ -137,12 +137,13 @@ export function refuseSignUp(ctx: RouterContext, seconds: number): void {
   const headers = { 'Retry-After': String(seconds), 'Cache-Control': 'no-store' };
   if (ctx.accepts('json', 'html') !== 'html')
     throw new ProblemError(429, { title: TEXTS.en.title, detail: TEXTS.en.what(minutes), headers });
-  const { title, what, home } = TEXTS[ctx.locale];
+  const locale = userLocale(ctx.locale);
+  const { title, what, home } = TEXTS[locale];
   ctx.status = 429;
   ctx.set({ ...headers, Vary: 'Accept, Accept-Language' });
   ctx.type = 'html';
   ctx.body = `<!doctype html>
-<html lang="${ctx.locale}">
+<html lang="${locale}">
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">

@@ -8,6 +8,7 @@ import type { MailerRegistry } from '../mailer-registry';
 import type { Previews } from '../preview/preview-registry';
 import { layoutFor } from '../render/renderer';
 import { Views } from '../render/views';
+import { checkTexts } from './check-texts';
 
 export interface MailCheck {
   readonly mailers: MailerRegistry;
@@ -28,14 +29,29 @@ export interface MailCheck {
  * and, in every locale, the texts that the templates name.
  */
 export function checkMailers(options: MailCheck): void {
+  const named = new NamedTexts();
   const views = new Views(options.templatesDir, { cache: true });
   for (const mailer of options.mailers) {
-    for (const [name, action] of actionsOf(mailer)) new ActionCheck(options, views, mailer, name, action).run();
+    for (const [name, action] of actionsOf(mailer)) new ActionCheck(options, views, named, mailer, name, action).run();
   }
+  checkTexts(options, named);
   for (const { mailer } of options.previews.names()) {
     if (options.mailers.get(mailer)) continue;
     const place = `${options.previewsDir}: ${mailer}Preview`;
     options.onFinding(`${place} previews ${mailer}, and no mailer is named so: name it after one`, false);
+  }
+}
+
+/** Texts that were found missing already. */
+export class NamedTexts {
+  private readonly names = new Set<string>();
+
+  add(locale: string, key: string): void {
+    this.names.add(`${locale} ${key}`);
+  }
+
+  has(locale: string, key: string): boolean {
+    return this.names.has(`${locale} ${key}`);
   }
 }
 
@@ -48,6 +64,7 @@ class ActionCheck {
   constructor(
     private readonly options: MailCheck,
     private readonly views: Views,
+    private readonly named: NamedTexts,
     private readonly mailer: MailerClass,
     private readonly name: string,
     private readonly action: string,
@@ -113,10 +130,14 @@ class ActionCheck {
     const full = key.startsWith('.') ? `${scope}.${underscore(this.action)}${key}` : key;
     for (const locale of new Set([defaultLocale, ...i18n.locales])) {
       if (i18n.hasOwn(full, locale)) continue;
-      // In another locale the text of the default one is shown.
+      this.named.add(locale, full);
       const file = path.join(localesDir, `${locale}.json`);
       const wrong = `lacks the text ${full} that ${view}.ejs of ${this.title} shows: add it`;
-      onFinding(`${file}: ${wrong}`, locale === defaultLocale);
+      // Otherwise the text of another locale is shown.
+      onFinding(
+        `${file}: ${wrong}`,
+        locale === defaultLocale && !i18n.has(full, locale) && !i18n.has(`${full}_other`, locale),
+      );
     }
   }
 }

@@ -1,6 +1,6 @@
-import { isLocale } from '../../core/config';
 import { currentContext } from '../../core/execution-context';
 import type { I18n, Translate } from '../../core/i18n';
+import { localesOrShipped, matchLocale } from '../../core/locales';
 import { InvalidMailError, MissingTextError } from '../definition/errors';
 import type { Layout, Mailbox, MailHeaders } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
@@ -56,7 +56,7 @@ export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings
 
   const owner = ownerOf(mailer, action);
   const name = underscore(owner.name);
-  const locale = chooseLocale([options.locale, currentContext().locale], settings.defaultLocale);
+  const locale = chooseLocale([options.locale, currentContext().locale], settings);
   const texts = new MailTexts(settings.i18n, locale, mailer.i18nScope ?? name, action);
   const locals = options.locals ?? {};
   const subject = checkedSubject(options.subject ?? defaults.subject ?? texts.subject(locals));
@@ -87,14 +87,14 @@ export function ownerOf(mailer: ActionCall['mailer'], action: string): { readonl
   return mailer;
 }
 
-/**
- * Returns the language of the first candidate that is set, without its region (`ko-KR` is `ko`), if the app ships it;
- * else the fallback.
- */
-function chooseLocale(candidates: readonly (string | undefined)[], fallback: string): string {
+/** Returns what the app has for the first candidate that is set (`ko` for `ko-KR`), else the default locale. */
+function chooseLocale(
+  candidates: readonly (string | undefined)[],
+  { i18n, defaultLocale }: Pick<DraftSettings, 'i18n' | 'defaultLocale'>,
+): string {
   const asked = candidates.find((candidate) => candidate !== undefined && candidate !== '');
-  const language = asked?.toLowerCase().split(/[-_]/)[0];
-  return isLocale(language) ? language : fallback;
+  if (asked === undefined) return defaultLocale;
+  return matchLocale(asked, [...localesOrShipped(i18n.locales), defaultLocale]) ?? defaultLocale;
 }
 
 /**

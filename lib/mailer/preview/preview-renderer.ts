@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { createTransport } from 'nodemailer';
-import { type Config, isLocale } from '../../core/config';
+import type { Config } from '../../core/config';
 import { runInContext } from '../../core/execution-context';
 import { loadI18n } from '../../core/i18n';
 import { toError } from '../../support/async';
@@ -53,7 +53,7 @@ export class PreviewRenderer {
       if (order.ask === 'names') return { kind: 'names', names: previews.names() };
       const Preview = previews.find(order);
       if (!Preview) return { kind: 'unknown' };
-      const locale = isLocale(order.locale) ? order.locale : this.options.config.defaultLocale;
+      const locale = order.locale ?? this.options.config.defaultLocale;
       return await runInContext({ locale }, () =>
         this.options.inRolledBackTransaction(async () => {
           const preview = new Preview(locale) as unknown as Readonly<Record<string, () => unknown>>;

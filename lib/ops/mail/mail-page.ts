@@ -1,4 +1,4 @@
-import { LOCALES } from '../../core/config';
+import { canonicalLocale } from '../../core/locales';
 import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageContext } from '../ui/context';
 import { linkWith, localizedProblem } from '../ui/shell';
@@ -18,8 +18,8 @@ interface MailPage {
   readonly mail: ParsedMail;
   /** Path of this mail, without a query. */
   readonly base: string;
-  /** True offers the mail in every language. */
-  readonly locales: boolean;
+  /** The languages that the mail is offered in; false: only in its own. */
+  readonly locales: readonly Language[] | false;
   /** Values for the list at its side. */
   readonly index: object;
   /** Name of a preview. */
@@ -97,7 +97,16 @@ function jsonOf({ attachments: _, source: __, ...mail }: ParsedMail): object {
 /** The language requested for a preview; null for the mail's own. */
 export function askedLanguage(ctx: OpsContext): string | null {
   const { lang } = ctx.query;
-  return LOCALES.find((locale) => locale === lang) ?? null;
+  return (typeof lang === 'string' && canonicalLocale(lang)) || null;
+}
+
+/** A language as the pages offer it: its tag, and its name in itself. */
+export type Language = readonly [tag: string, name: string];
+
+/** The languages of these tags. */
+export function languagesOf(locales: readonly string[]): Language[] {
+  const nameOf = (tag: string) => new Intl.DisplayNames([tag, 'en'], { type: 'language' }).of(tag) ?? tag;
+  return locales.map((tag) => [tag, nameOf(tag)]);
 }
 
 /** The requested language as a query, for links. */

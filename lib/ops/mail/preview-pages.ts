@@ -1,3 +1,4 @@
+import { localesOf } from '../../core/locales';
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { isAddress } from '../../support/email-address';
 import { snakeCase } from '../../support/snake-case';
@@ -7,7 +8,7 @@ import { FlashStore } from '../ui/flash';
 import { linkWith, localizedProblem, reportFailedAction } from '../ui/shell';
 import { DELIVERIES } from './deliveries';
 import type { Inbox } from './inbox';
-import { answerPiece, askedLanguage, langQuery, showMail } from './mail-page';
+import { answerPiece, askedLanguage, langQuery, languagesOf, showMail } from './mail-page';
 import { openMail, type ParsedMail } from './parsed-mail';
 import { PreviewSource } from './preview-process';
 
@@ -41,7 +42,13 @@ export function previewRoutes(inbox: Inbox): PageModule {
       const reply = await source.mail(name, askedLanguage(ctx));
       const index = { ...(await indexOf(await source.names(), ctx)), after: !first };
       const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
-      const shared = { index, base: hrefOf(name), locales: true, shownIn, ...lively };
+      const shared = {
+        index,
+        base: hrefOf(name),
+        locales: languagesOf(localesOf(site.previews.locales)),
+        shownIn,
+        ...lively,
+      };
       const title = `${name.mailer}#${name.action}`;
       switch (reply.kind) {
         case 'mail':

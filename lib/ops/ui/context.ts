@@ -2,7 +2,7 @@ import type Router from '@koa/router';
 import type { RouterContext } from '@koa/router';
 import type { Knex } from 'knex';
 import type { Operations } from '../../cluster/status';
-import type { Config, Locale } from '../../core/config';
+import type { Config, ShippedLocale } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Translate } from '../../core/i18n';
 import type { Redis } from '../../core/redis';
@@ -18,7 +18,7 @@ export type Theme = (typeof THEMES)[number];
 /** Request state that is available to every page. */
 export interface OpsState {
   visitor: Visitor;
-  locale: Locale;
+  locale: ShippedLocale;
   theme: Theme;
   t: Translate;
   /** True for `Accept: application/json`, or a path that ends with `.json`. */
@@ -47,8 +47,14 @@ export interface OpsOptions {
   };
   /** True once the process drains; event streams end then. */
   readonly isLeaving: () => boolean;
-  /** Mail previews: their folder, and the folders whose changes reload an open preview. */
-  readonly previews: { readonly folder: string; readonly madeOf: readonly string[] };
+  /** Mail previews. */
+  readonly previews: {
+    readonly folder: string;
+    /** The folders whose changes reload an open preview. */
+    readonly madeOf: readonly string[];
+    /** The folder of the texts, whose locales a preview can be shown in. */
+    readonly locales: string;
+  };
 }
 
 export type Role = 'operator' | 'viewer';

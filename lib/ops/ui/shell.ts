@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto';
-import { type Config, LOCALES, type Locale } from '../../core/config';
+import { type Config, LOCALES, type ShippedLocale } from '../../core/config';
 import { type EventMap, recentEvent } from '../../core/events';
 import type { I18n, Translate } from '../../core/i18n';
 import { RedisTimeoutError } from '../../core/redis-script';
@@ -39,11 +39,14 @@ export function pageHeaders(): OpsMiddleware {
 const YEAR_SECONDS = 31_536_000;
 
 /** Language and theme by `?locale=` and `?theme=`, which cookies keep; else by the browser's preference. */
-export function preferences(i18n: I18n): OpsMiddleware {
-  const translations = new Map<Locale, Translate>(LOCALES.map((locale) => [locale, i18n.in(locale)]));
+export function preferences(i18n: I18n, { defaultLocale }: Pick<Config, 'defaultLocale'>): OpsMiddleware {
+  const usual = LOCALES.find((locale) => defaultLocale.split('-')[0] === locale) ?? 'en';
+  const offered = [usual, ...LOCALES.filter((locale) => locale !== usual)];
+  const preferred = (ctx: OpsContext) => offered.find((locale) => locale === ctx.acceptsLanguages(offered)) ?? usual;
+  const translations = new Map<ShippedLocale, Translate>(LOCALES.map((locale) => [locale, i18n.in(locale)]));
   return (ctx, next) => {
     const { state } = ctx;
-    state.locale = chosen(ctx, 'locale', LOCALES) ?? ctx.locale;
+    state.locale = chosen(ctx, 'locale', LOCALES) ?? preferred(ctx);
     state.theme = chosen(ctx, 'theme', THEMES) ?? 'auto';
     state.t = translations.get(state.locale) ?? i18n.in(state.locale);
     const suffix = /\.json$/.test(ctx.path) && !ctx.path.startsWith('/ops/assets/');

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { LOCALES, type Locale } from '../../core/config';
+import { LOCALES, type ShippedLocale } from '../../core/config';
 import type { I18n } from '../../core/i18n';
 
 /** Folders with texts, in the order of lookup; the first has those of all pages. */
@@ -9,7 +9,7 @@ export const TEXTS = ['locales', 'overview/locales', 'jobs/locales'].map((folder
 );
 
 /** The language used for a text that is missing in another one. */
-const FALLBACK: Locale = 'en';
+const FALLBACK: ShippedLocale = 'en';
 
 type Values = Readonly<Record<string, unknown>>;
 
@@ -19,7 +19,7 @@ type Values = Readonly<Record<string, unknown>>;
  * Korean.
  */
 export function pageTexts(folders: readonly string[]): I18n {
-  const filesOf = (locale: Locale) => folders.map((folder) => new TextFile(folder, locale));
+  const filesOf = (locale: ShippedLocale) => folders.map((folder) => new TextFile(folder, locale));
   const usual = filesOf(FALLBACK);
   const files = new Map<string, readonly TextFile[]>(
     LOCALES.map((locale) => [locale, locale === FALLBACK ? usual : [...filesOf(locale), ...usual]]),
@@ -35,6 +35,7 @@ export function pageTexts(folders: readonly string[]): I18n {
   return {
     in: (locale) => (key, values) => filled(find(locale, key, values) ?? key, values ?? {}),
     has: (key, locale) => find(locale, key) !== undefined,
+    locales: LOCALES,
   };
 }
 
@@ -56,7 +57,7 @@ class TextFile {
 
   constructor(
     private readonly folder: string,
-    private readonly locale: Locale,
+    private readonly locale: ShippedLocale,
   ) {}
 
   /** @param count with a count, its plural form is looked up before the key itself. */

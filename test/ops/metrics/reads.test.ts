@@ -57,7 +57,7 @@ describe('what a scrape reads', () => {
       appName: 'shop',
       jobs: { classes: async () => [], filterArguments: [] },
       isLeaving: () => false,
-      previews: { folder: '', madeOf: [] },
+      previews: { folder: '', madeOf: [], locales: '' },
     });
     await page.text();
     await redis.client.echo('the end');

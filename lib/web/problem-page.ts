@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import fs from 'node:fs';
+import { STATUS_CODES } from 'node:http';
+import type Koa from 'koa';
+import type { Locale, ShippedLocale } from '../core/config';
+import type { Events } from '../core/events';
+import { missingTextWords, textFiles, withParents } from '../core/locales';
+import type { ProblemError } from './context';
+
+/** Where the texts of the page come from. */
+export interface PageTexts {
+  readonly defaultLocale: Locale;
+  readonly events: Events;
+  /** The app's folder of texts, whose `catamount.problems` come before ours. Default: ours only. */
+  readonly localesDir?: string | undefined;
+}
+
+/** Title and explanation, by status or by class of status. */
+type Words = Readonly<Record<string, readonly [title: string, what: string]>>;
+
+/** A problem as an HTML page. Title and detail of the app's own routes are shown as they are. */
+export function problemPage(
+  { status, options }: ProblemError,
+  { locale, requestId }: Pick<Koa.Context, 'locale' | 'requestId'>,
+  texts: PageTexts,
+): { readonly body: string; readonly headers: Readonly<Record<string, string>> } {
+  const words = wordsOf(texts);
+  const [kind, either] = [String(status), status < 500 ? '4xx' : '5xx'];
+  const usual = words.find(locale, [`${kind}.title`, `${either}.title`]);
+  const what = words.find(locale, [`${kind}.what`, `${either}.what`]);
+  const { title = usual.text, detail, errors = [] } = options;
+  // The framework's own details are in English.
+  const shown = detail === undefined || (locale !== 'en' && words.has(locale, `${kind}.what`)) ? what.text : detail;
+  const list = errors.map((part) => `<li>${escaped(`${part.pointer} ${part.detail}`)}</li>`).join('');
+  const [home, request] = ['home', 'request'].map((label) => escaped(words.find(locale, [label]).text));
+  const body = `<!doctype html>
+<html lang="${usual.locale}">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escaped(title)}</title>
+<style>${STYLE}</style>
+</head>
+<body>
+<h1>${escaped(title)}</h1>
+<p>${escaped(shown)}</p>
+${list && `<ul>${list}</ul>\n`}<p><small>${status} ${STATUS_CODES[status] ?? ''} · ${request} ${escaped(requestId)}</small></p>
+<a href="/">${home}</a>
+</body>
+</html>
+`;
+  return { body, headers: { 'Content-Type': 'text/html; charset=utf-8', 'Content-Security-Policy': POLICY } };
+}
+
+function escaped(text: string): string {
+  const signs: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
+  return text.replace(/[&<>"]/g, (sign) => signs[sign] ?? sign);
+}
+
+const read = new WeakMap<PageTexts, ProblemWords>();
+
+function wordsOf(texts: PageTexts): ProblemWords {
+  const words = read.get(texts) ?? new ProblemWords(texts);
+  read.set(texts, words);
+  return words;
+}
+
+/** The words of the page in every language: those of the app, then ours. A file is read once, when it is needed. */
+class ProblemWords {
+  private readonly read = new Map<string, Readonly<Record<string, string>>>();
+  private readonly told = new Set<string>();
+
+  constructor(private readonly texts: PageTexts) {}
+
+  has(locale: Locale, key: string): boolean {
+    return withParents(locale).some((each) => this.in(each)[key] !== undefined);
+  }
+
+  /** @returns the first of these texts that the locale has, else that of what it falls back to; at last in English. */
+  find(locale: Locale, keys: readonly string[]): { readonly text: string; readonly locale: string } {
+    const own = withParents(locale);
+    for (const each of [...own, ...withParents(this.texts.defaultLocale), 'en']) {
+      const key = keys.find((one) => this.in(each)[one] !== undefined);
+      if (key === undefined) continue;
+      if (!own.includes(each)) this.tell(`catamount.problems.${keys[0]}`, locale, each);
+      return { text: this.in(each)[key] ?? '', locale: each };
+    }
+    throw new Error(`there is no text ${keys[0]} in English`);
+  }
+
+  private tell(key: string, locale: Locale, shown: string): void {
+    const message = missingTextWords({ key, locale, shown });
+    if (this.told.has(message)) return;
+    this.told.add(message);
+    this.texts.events.emit('process.warning', { message });
+  }
+
+  private in(locale: string): Readonly<Record<string, string>> {
+    let words = this.read.get(locale);
+    if (!words) {
+      const { localesDir } = this.texts;
+      words = Object.assign(Object.create(null), shipped(locale), ...filesOf(localesDir, locale).map(ownWords));
+      this.read.set(locale, words ?? {});
+    }
+    return words ?? {};
+  }
+}
+
+function filesOf(folder: string | undefined, locale: string): readonly string[] {
+  return folder === undefined ? [] : (textFiles(folder).get(locale) ?? []);
+}
+
+/** The texts below `catamount.problems` of a file: `{ "404": { "title": "…", "what": "…" }, "home": "…" }`. */
+function ownWords(file: string): Readonly<Record<string, string>> {
+  const { catamount } = JSON.parse(fs.readFileSync(file, 'utf8')) as { catamount?: { problems?: object } };
+  const found: Record<string, string> = {};
+  for (const [name, value] of Object.entries(catamount?.problems ?? {}) as [string, unknown][]) {
+    if (typeof value === 'string') found[name] = value;
+    for (const part of ['title', 'what']) {
+      const text: unknown = typeof value === 'object' && value !== null ? Reflect.get(value, part) : undefined;
+      if (typeof text === 'string') found[`${name}.${part}`] = text;
+    }
+  }
+  return found;
+}
+
+function shipped(locale: string): Readonly<Record<string, string>> {
+  if (locale !== 'en' && locale !== 'ko') return {};
+  const words: Words = WORDS[locale];
+  const pairs = Object.entries(words).flatMap(([status, [title, what]]) => [
+    [`${status}.title`, title],
+    [`${status}.what`, what],
+  ]);
+  return { ...(Object.fromEntries(pairs) as Record<string, string>), ...LABELS[locale] };
+}
+
+const WORDS = {
+  en: {
+    401: ['Please sign in', 'This page is shown to those who have signed in.'],
+    403: ['This is not open to you', 'Your account may not see this page.'],
+    404: ['There is nothing here', 'No page has this address; what it showed may be gone.'],
+    405: ['That cannot be done here', 'This address takes no such request.'],
+    413: ['That was too much at once', 'Send less, or in parts.'],
+    503: ['Too busy at the moment', 'Try again in a few seconds.'],
+    '4xx': ['That was not understood', 'The request is not one that this page takes.'],
+    '5xx': ['Something went wrong', 'The fault is ours. The log has the details, under the number below.'],
+  },
+  ko: {
+    401: ['로그인이 필요합니다', '로그인한 사람에게만 보이는 페이지입니다.'],
+    403: ['볼 수 없는 페이지입니다', '이 페이지를 볼 권한이 없습니다.'],
+    404: ['여기에는 아무것도 없습니다', '이 주소의 페이지가 없습니다. 보여 주던 것이 사라졌을 수 있습니다.'],
+    405: ['여기서는 할 수 없습니다', '이 주소는 그런 요청을 받지 않습니다.'],
+    413: ['한 번에 너무 많습니다', '더 적게, 또는 나누어 보내 주세요.'],
+    503: ['지금은 요청이 너무 많습니다', '몇 초 뒤에 다시 시도해 주세요.'],
+    '4xx': ['요청을 이해하지 못했습니다', '이 페이지가 받는 요청이 아닙니다.'],
+    '5xx': ['문제가 생겼습니다', '서버에서 생긴 문제입니다. 아래 번호로 로그에서 자세한 내용을 찾을 수 있습니다.'],
+  },
+} satisfies Readonly<Record<ShippedLocale, Words>>;
+
+const LABELS = {
+  en: { home: 'First page', request: 'Request' },
+  ko: { home: '첫 페이지', request: '요청' },
+} satisfies Readonly<Record<ShippedLocale, object>>;
+
+const STYLE = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-content:center;justify-items:start;gap:12px;padding:24px;box-sizing:border-box;color:light-dark(#17181b,#ececee);background:light-dark(#f6f6f4,#0d0e10);font:400 1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Apple SD Gothic Neo","Noto Sans KR","Malgun Gothic",sans-serif;overflow-wrap:anywhere}:lang(ko){word-break:keep-all}h1,p,ul{margin:0;max-width:36rem}p{white-space:pre-wrap}h1{font-size:1.375rem;line-height:1.25}a{display:inline-flex;align-items:center;min-height:44px;color:light-dark(#2257b8,#8cb4ff)}small{color:light-dark(#565961,#a2a6ae);font-variant-numeric:tabular-nums}`;
+
+/** The page loads no other file, so it works whatever the app serves; its style is allowed by its digest. */
+const POLICY = `default-src 'none';base-uri 'none';frame-ancestors 'none';style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`;

@@ -1,0 +1,132 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { catamount } from '../cli/cli-process';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { type SmtpSink, startSmtpSink } from '../support/smtp';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { startTree, type Tree } from '../support/tree';
+
+const DIST = path.resolve(__dirname, '../../dist/lib');
+const DOOR = JSON.stringify(path.join(DIST, 'index.js'));
+
+const texts = (value: object) => JSON.stringify(value);
+/** An app in German and Brazilian Portuguese, with a text that only English has. */
+const FILES: Readonly<Record<string, string>> = {
+  'package.json': '{ "name": "laden", "type": "module" }',
+  'app.js': `import { defineApp } from ${DOOR};
+    export default defineApp({ name: 'laden', root: import.meta.dirname, migrations: false, routes: () => import('./routes.js') });`,
+  'server.js': `import { boot } from ${DOOR};\nimport app from './app.js';\nawait boot(app);`,
+  'routes.js': `import { OrderMailer } from './mailers/order-mailer.js';
+    export default (router) => router.post('/orders', async (ctx) => {
+      await OrderMailer.placed(ctx.query.to).deliverLater();
+      ctx.status = 202;
+      ctx.body = { locale: ctx.locale };
+    });`,
+  'mailers/order-mailer.js': `import { Mailer } from ${DOOR};
+    export class OrderMailer extends Mailer {
+      static layout = false;
+      static placed = this.action('placed');
+      placed(to) { return this.mail({ to, locals: { count: 2 } }); }
+    }`,
+  'mailers/templates/order_mailer/placed/text.ejs':
+    "<%- locale %>: <%- t('.thanks') %> <%- t('.things', { count }) %> <%- t('.legal') %>",
+  'locales/de.json': texts({
+    order_mailer: {
+      placed: {
+        subject: 'Deine Bestellung',
+        thanks: 'Danke!',
+        things_one: 'ein Ding',
+        things_other: '{{count}} Dinge',
+      },
+    },
+    catamount: { problems: { 404: { title: 'Hier ist nichts', what: 'Diese Seite gibt es nicht.' } } },
+  }),
+  'locales/pt-BR.json': texts({
+    order_mailer: { placed: { subject: 'Seu pedido', things_one: 'uma coisa', things_other: '{{count}} coisas' } },
+  }),
+  'locales/en.json': texts({
+    order_mailer: {
+      placed: {
+        subject: 'Your order',
+        thanks: 'Thanks!',
+        things_one: 'a thing',
+        things_other: '{{count}} things',
+        legal: 'Legal notice.',
+      },
+    },
+  }),
+};
+
+describe('an app in languages that Catamount has no texts in', () => {
+  const folder = tempFolder('locales');
+  let database: TestDatabase;
+  let redis: TestRedis;
+  let sink: SmtpSink;
+  let tree: Tree;
+  before(async () => {
+    for (const [name, text] of Object.entries(FILES)) {
+      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+      fs.writeFileSync(path.join(folder, name), text);
+    }
+    [database, redis, sink] = await Promise.all([createDatabase(), startTestRedis(), startSmtpSink()]);
+    const env = { DATABASE_URL: database.url, REDIS_URL: redis.url, SMTP_URL: sink.url };
+    tree = await startTree({
+      entry: path.join(folder, 'server.js'),
+      cwd: folder,
+      env: { ...env, DEFAULT_LOCALE: 'de', WEB_CONCURRENCY: '1' },
+    });
+  });
+  after(async () => {
+    await tree?.cleanup();
+    await sink.stop();
+    await redis.remove();
+    await database.drop();
+    removeFolder(folder);
+  });
+
+  const order = async (languages: string, to: string) => {
+    const headers = languages === '' ? {} : { 'Accept-Language': languages };
+    const answer = await tree.request('POST', `/orders?to=${to}@example.com`, { headers });
+    assert.equal(answer.status, 202, answer.body);
+    return answer.json<{ locale: string }>().locale;
+  };
+
+  it('writes to each caller in their own, else in that of DEFAULT_LOCALE, and tells once of a text that a language lacks', async () => {
+    assert.equal(await order('', 'first'), 'de');
+    assert.equal(await order('pt-BR,pt;q=0.9', 'second'), 'pt-BR');
+    assert.equal(await order('fr, de-AT;q=0.5', 'third'), 'de');
+    assert.equal(await order('en-GB', 'fourth'), 'en');
+    const mails = await sink.waitFor(4);
+    const written = mails.map((mail) => `${mail.subject} ${mail.headers.get('content-language')} ${mail.text?.trim()}`);
+    assert.deepEqual(written.sort(), [
+      'Deine Bestellung de de: Danke! 2 Dinge Legal notice.',
+      'Deine Bestellung de de: Danke! 2 Dinge Legal notice.',
+      'Seu pedido pt-BR pt-BR: Danke! 2 coisas Legal notice.',
+      'Your order en en: Thanks! 2 things Legal notice.',
+    ]);
+    const page = await tree.request('GET', '/none', { headers: { Accept: 'text/html' } });
+    assert.match(page.body, /<html lang="de">[\s\S]*Diese Seite gibt es nicht\./);
+    const told = tree
+      .linesMatching(/is missing in/)
+      .map(({ text }) => /the text (\S+) is missing in (\S+), .* of (\w+)/.exec(text));
+    assert.deepEqual(told.map((found) => found?.slice(1, 4).join(' ')).sort(), [
+      'catamount.problems.home de en',
+      'catamount.problems.request de en',
+      'order_mailer.placed.legal de en',
+      'order_mailer.placed.legal pt-BR en',
+      'order_mailer.placed.thanks pt-BR de',
+    ]);
+  });
+
+  it('has catamount check name the texts that a language lacks, which break nothing', async () => {
+    const { stdout, code } = await catamount(folder, ['check'], { DEFAULT_LOCALE: 'de' });
+    for (const says of [
+      /de\.json: lacks the text order_mailer\.placed\.legal /,
+      /pt-BR\.json: lacks the text order_mailer\.placed\.thanks /,
+    ])
+      assert.match(stdout, says);
+    assert.equal(code, 1);
+  });
+});
