@@ -2,6 +2,7 @@ import path from 'node:path';
 import { parseArgs } from 'node:util';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
+import { goneMigrations } from '../model/gone-migrations';
 import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
 import { pluralize } from '../support/text';
@@ -29,13 +30,14 @@ export async function runCheckCommand(
   for (const message of await brokenMigrations(app)) findings.push({ message, fatal: true });
   const notes: string[] = [];
   if (config) {
-    const pending = await pendingIn(app, config).catch((thrown: unknown) => {
+    const found = await migrationsIn(app, config).catch((thrown: unknown) => {
       notes.push(`Migrations are not checked: ${toError(thrown).message}`);
-      return [];
+      return { pending: [], gone: [] };
     });
-    for (const name of pending) {
+    for (const name of found.pending) {
       findings.push({ message: `The migration ${name} has not run: run catamount migrate`, fatal: true });
     }
+    for (const message of found.gone) findings.push({ message, fatal: false });
   }
   const messages = findings.map(({ message }) => message.replaceAll(`${app.root}${path.sep}`, ''));
   const ms = Math.round(performance.now() - startedAt);
@@ -49,8 +51,13 @@ export async function runCheckCommand(
   process.exit(messages.length === 0 ? EXIT.ok : EXIT.failed);
 }
 
-function pendingIn(app: AppDefinition, config: Config): Promise<string[]> {
-  return withDatabase(config, 'they need Postgres', ({ knex }) => pendingMigrations(knex, migrationsOf(app)));
+/** Names of the app's migrations that have not run, and sentences about those whose files are gone. */
+function migrationsIn(app: AppDefinition, config: Config): Promise<{ pending: string[]; gone: string[] }> {
+  const migrations = migrationsOf(app);
+  return withDatabase(config, 'they need Postgres', async ({ knex }) => ({
+    pending: await pendingMigrations(knex, migrations),
+    gone: await goneMigrations(knex, migrations),
+  }));
 }
 
 function parsed(args: readonly string[]) {

@@ -2,6 +2,7 @@ import { type Config, hasInheritedConfig } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { CHILD_LOG_FD, openLog } from '../core/logging';
 import { Database } from '../model/database';
+import { goneMigrations } from '../model/gone-migrations';
 import { migrateDown, migrateUp } from '../model/migrator';
 import { Deadline } from '../support/async';
 import { type AppDefinition, migrationsOf } from './app-definition';
@@ -36,6 +37,9 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
       ? migrateUp(database.knex, migrationsOf(app), onAdopted)
       : migrateDown(database.knex, migrationsOf(app), { onAdopted }));
     for (const name of names) events.emit('migration.done', { name, did });
+    if (direction === 'down') return;
+    for (const message of await goneMigrations(database.knex, migrationsOf(app)))
+      events.emit('process.warning', { message });
   } finally {
     await database.stop(Deadline.after(5000));
   }

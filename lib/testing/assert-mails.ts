@@ -13,7 +13,7 @@ import { performEnqueuedJobs } from './perform-jobs';
 
 import type { TestMail, TestMailOptions } from './test-mail';
 import { connectedMode } from './use-jobs';
-import { requireAction, requireCount, requireDuring, requireMail, requireMatch } from './wrong-arguments';
+import { requireAction, requireApp, requireCount, requireDuring, requireMail, requireMatch } from './wrong-arguments';
 
 /** The mail that an assertion is about, as an action's static makes it. */
 export type MessageToMatch = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
@@ -184,8 +184,11 @@ let connected: TestMail | undefined;
  *
  *     const [welcome] = await captureEmails(() => performEnqueuedJobs(() => signUp({ email })))
  *     assert.match(welcome.subject, /Welcome/)
+ *
+ * @throws TypeError when it is not given the app; UserError when the app's mailers or texts cannot be loaded.
  */
 export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
+  requireApp('useTestMail', options);
   // The template engine is loaded only by tests that use it.
   const { TestMail } = await import('./test-mail');
   await connected?.restore();

@@ -89,6 +89,14 @@ export function requireDuring(caller: string, during: unknown): void {
   );
 }
 
+/** @throws TypeError for something else than an object with what `defineApp` returns as its `app`. */
+export function requireApp(caller: string, options: unknown): void {
+  const app: unknown = typeof options === 'object' && options !== null ? Reflect.get(options, 'app') : undefined;
+  if (typeof app === 'object' && app !== null && 'localesDir' in app && 'mailersDir' in app) return;
+  const remedy = `call ${caller}({ app }) with what defineApp returns, as app.js exports it`;
+  throw new TypeError(`${caller} takes the app, and was given ${app === undefined ? 'none' : given(app)}: ${remedy}`);
+}
+
 /** @throws TypeError for a filter with something else than job classes. */
 export function requireFilter(caller: string, filter: object): void {
   for (const classes of [Reflect.get(filter, 'only'), Reflect.get(filter, 'except')]) {

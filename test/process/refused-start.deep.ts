@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { catamount } from '../cli/cli-process';
-import { AT_A_START, IN_THE_APP, SOUND, STARTING } from '../role/mistakes';
+import { AT_A_START, IN_THE_APP, MIGRATION, SOUND, STARTING } from '../role/mistakes';
 import { createDatabase } from '../support/postgres';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, type Tree, type TreeOptions } from '../support/tree';
@@ -99,6 +99,7 @@ describe('a start that cannot be names', () => {
       const database = env.DATABASE_URL?.startsWith('a ') ? await createDatabase() : undefined;
       const url = new URL(database?.url ?? PRODUCTION.DATABASE_URL);
       if (env.DATABASE_URL === 'a missing one') url.pathname = '/no_such_database';
+      if (env.DATABASE_URL === 'a wrong password') url.password = 'wrong';
       const settings = { ...PRODUCTION, ...env, ...(database && { DATABASE_URL: url.href }) };
       const cwd = writeApp(files);
       try {
@@ -128,6 +129,29 @@ describe('a start that cannot be names', () => {
     for (const { says } of rows) assert.match(told.stdout, says);
     assert.equal(told.code, 1);
     removeFolder(cwd);
+  });
+
+  it('a migration that was applied and whose file is gone, which older releases may mean', async () => {
+    const database = await createDatabase();
+    const cwd = writeApp({ 'migrations/20270102000000_gone.js': MIGRATION });
+    const env = { ...PRODUCTION, DATABASE_URL: database.url };
+    const says =
+      /migrations\/20270102000000_gone\.js: it was applied to this database and is gone: put it back, unless an older release is to run here/;
+    try {
+      const first = await catamount(cwd, ['migrate'], env);
+      assert.equal(first.code, 0, first.stdout + first.stderr);
+      assert.doesNotMatch(first.stdout, says);
+      fs.rmSync(path.join(cwd, 'migrations/20270102000000_gone.js'));
+      const again = await catamount(cwd, ['migrate'], env);
+      assert.match(again.stdout, says);
+      assert.equal(again.code, 0);
+      const told = await catamount(cwd, ['check'], env);
+      assert.match(told.stdout, says);
+      assert.equal(told.code, 1);
+    } finally {
+      removeFolder(cwd);
+      await database.drop();
+    }
   });
 
   it('a port that is taken', async () => {

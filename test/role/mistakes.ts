@@ -30,7 +30,7 @@ const model = (name: string) =>
   `import { Model } from 'catamount';\nexport class ${name} extends Model { static tableName = 'users' }`;
 const WELCOME = "static welcome = this.action('welcome'); welcome(to) { return this.mail({ to }); }";
 const HTML = 'mailers/templates/user_mailer/welcome/html.ejs';
-const MIGRATION = 'export async function up() {}\nexport async function down() {}';
+export const MIGRATION = 'export async function up() {}\nexport async function down() {}';
 
 /** An app without a mistake: each row changes one thing. */
 export const SOUND: Readonly<Record<string, string>> = {
@@ -316,6 +316,11 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   'a database that does not answer': {
     env: { NODE_ENV: 'development' },
     says: /Cannot migrate, Postgres at 127\.0\.0\.1:1\b.* does not let us in: .*: start it, or give DATABASE_URL its address/,
+    code: 69,
+  },
+  'a wrong password of Postgres': {
+    env: { NODE_ENV: 'development', DATABASE_URL: 'a wrong password' },
+    says: /Cannot migrate, Postgres at \S+ does not let us in: password authentication failed for user \\?"\w+\\?": give DATABASE_URL the right user and password/,
     code: 69,
   },
   'a migration without up': {

@@ -56,6 +56,25 @@ describe('mails in a test', () => {
     await jobs.restore();
   });
 
+  it('need the app, and say so', async () => {
+    const useWrongly = useTestMail as (options?: unknown) => Promise<TestMails>;
+    const remedy = 'call useTestMail({ app }) with what defineApp returns, as app.js exports it';
+    for (const [given, shown] of [
+      [undefined, 'none'],
+      [{}, 'none'],
+      [{ app: undefined }, 'none'],
+      [{ app: './app.js' }, 'the text "./app.js"'],
+      [{ app: { default: {} } }, 'an object of Object'],
+    ] as const) {
+      await assert.rejects(useWrongly(given), {
+        name: 'TypeError',
+        message: `useTestMail takes the app, and was given ${shown}: ${remedy}`,
+      });
+    }
+    // What was connected before goes on.
+    assert.deepEqual(deliveries(), []);
+  });
+
   const perform = (...args: [string, number?]) => performEnqueuedJobs(() => WelcomeJob.performLater(...args));
 
   it('are rendered as in production, and kept', async () => {

@@ -185,6 +185,10 @@ describe('request(app)', () => {
     const app = request(shop);
     const wrong = (value: unknown) => value as never;
     for (const [attempt, message] of [
+      [
+        () => request(wrong(undefined)),
+        'request: undefined is no manifest; give what defineApp returns, as app.js exports it',
+      ],
       [() => request(wrong(7)), 'request: 7 is no manifest; give what defineApp returns, as app.js exports it'],
       [
         () => request(wrong({ default: shop })),
