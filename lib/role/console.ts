@@ -2,7 +2,6 @@ import path from 'node:path';
 import readline from 'node:readline';
 import repl from 'node:repl';
 import { PassThrough } from 'node:stream';
-import { setImmediate as afterRead } from 'node:timers/promises';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { performAllLater } from '../job/job';
@@ -43,7 +42,7 @@ export async function runConsole(
   Object.assign(server.context, classes, { knex: connection.database.knex, transaction, performAllLater });
   if (isTty) server.setupHistory(path.join(config.stateDir, 'console-history'), () => undefined);
   const ended = new Promise<void>((resolve) => server.once('exit', resolve));
-  if (piped) await feed(server, piped);
+  if (piped) await feed(server, piped, ended);
   await ended;
   await connection.disconnect();
   process.exit();
@@ -51,25 +50,21 @@ export async function runConsole(
 
 /**
  * Hands over standard input line by line, each after the one before has been evaluated: at the end of its input a REPL
- * says that it has ended although lines with an `await` are still to come.
+ * says that it has ended although lines with an `await` are still to come. A REPL asks for the next line when one has
+ * been evaluated, whether that has failed or not; what it calls at the end of an evaluation leaves failures out.
  */
-async function feed(server: repl.REPLServer, input: PassThrough): Promise<void> {
-  let evaluated: Promise<void> = Promise.resolve();
-  const evaluate = server.eval;
-  const observed: typeof evaluate = function (this: repl.REPLServer, code, context, file, done) {
-    const { promise, resolve } = deferred();
-    evaluated = promise;
-    evaluate.call(this, code, context, file, (error, result) => {
-      done(error, result);
-      resolve();
-    });
+async function feed(server: repl.REPLServer, input: PassThrough, ended: Promise<void>): Promise<void> {
+  let asked = deferred();
+  const { displayPrompt } = server;
+  server.displayPrompt = (preserveCursor) => {
+    displayPrompt.call(server, preserveCursor);
+    asked.resolve();
   };
-  Object.assign(server, { eval: observed });
   for await (const line of readline.createInterface({ input: process.stdin })) {
+    asked = deferred();
     input.write(`${line}\n`);
-    // Its evaluation begins once the line has been read.
-    await afterRead();
-    await evaluated;
+    const end = await Promise.race([asked.promise, ended.then(() => 'ended' as const)]);
+    if (end === 'ended') return;
   }
   input.end();
 }

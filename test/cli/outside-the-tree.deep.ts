@@ -137,13 +137,18 @@ describe('outside the tree', () => {
       stdio: ['pipe', 'pipe', 'pipe'],
     });
     const exited = once(child, 'close');
-    child.stdin.end(`await Entry.query().insert({ email: 'typed' });
+    child.stdin.end(`await Promise.reject(new Error('a slip'))
+      throw new Error('another')
+      await Entry.query().insert({ email: 'typed' });
       (await GreetJob.set({ wait: '1h' }).performLater()).enqueued
-      (await knex('entries').where({ email: 'typed' })).length + 41\n`);
+      (await knex('entries').where({ email: 'typed' })).length + 41
+      (await knex.raw("select pg_sleep(0.3), 'slept' as told")).rows[0].told\n`);
     const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
     assert.deepEqual(await exited, [0, null], stderr);
     assert.match(stdout, /^true$/m);
     assert.match(stdout, /^42$/m);
+    assert.match(stdout, /^'slept'$/m);
+    assert.match(stdout, /^Uncaught Error: a slip$[\s\S]*^Uncaught Error: another$/m);
   });
 
   it('doctor: what surrounds the app, and what to do about it', async () => {

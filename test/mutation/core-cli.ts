@@ -39,8 +39,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'each line that is typed is evaluated before the console ends',
     file: 'lib/role/console.ts',
-    find: '    await evaluated;\n',
-    replace: '',
+    find: 'await Promise.race([asked.promise, ended',
+    replace: 'await Promise.race([asked.resolve(), ended',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
