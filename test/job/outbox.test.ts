@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import pg from 'pg';
+import { TABLES } from '../../lib/core/config';
 import { Job } from '../../lib/job/job';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
@@ -25,7 +27,6 @@ describe('the outbox', () => {
   const waiting = (queue = 'default') => system.redis.client.lLen(`bq:${queue}:waiting`);
 
   it('takes the jobs of a transaction, and gives them out in order at once when it commits', async () => {
-    // Nobody waits for its poll: it is told.
     await system.processor([NoteJob], { tuning: { outbox: { pollMs: HOUR } } });
     await transaction(async () => {
       for (const note of ['a', 'b', 'c']) await NoteJob.performLater(note);
@@ -37,6 +38,29 @@ describe('the outbox', () => {
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
     await until('redis has forgotten them', async () => (await system.redis.client.zCard('bq:default:ended')) === 0);
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
+  });
+
+  it('tells all relays when a transaction commits, and of none that rolls back', async () => {
+    const relay = new pg.Client(system.database.url);
+    const told: string[] = [];
+    await relay.connect();
+    try {
+      relay.on('notification', ({ channel }) => told.push(channel));
+      await relay.query(`LISTEN ${TABLES.channel}`);
+      await transaction(async () => {
+        await NoteJob.performLater('first');
+        await NoteJob.performLater('second');
+      });
+      await until('it is told', () => told.length > 0);
+      const trx = await system.database.knex.transaction();
+      await NoteJob.set({ trx }).performLater('taken back');
+      await trx.rollback();
+      // A later notification shows that no other one is on its way.
+      await relay.query(`select pg_notify('${TABLES.channel}', 'last')`);
+      assert.deepEqual(told, [TABLES.channel, TABLES.channel]);
+    } finally {
+      await relay.end();
+    }
   });
 
   it('keeps nothing of a transaction that rolls back, nor of a savepoint', async () => {

@@ -103,7 +103,7 @@ const mutations: readonly Mutation[] = [
     promise: 'a relay that ends says so',
     file: 'lib/job/outbox/relay.ts',
     find: 'if (this.leadership.isLeader)\n      await knex.raw',
-    replace: 'if (this.leadership.isLeader && knex === undefined)\n      await knex.raw',
+    replace: 'if (!this.leadership.isLeader)\n      await knex.raw',
     killedBy: [LEADERSHIP],
   },
   {

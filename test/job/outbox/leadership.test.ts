@@ -172,6 +172,16 @@ describe('the relays of three trees', () => {
     assert.deepEqual(after.filter((count) => count > 0).length, 1, `claims by tree: ${after.join()}`);
   });
 
+  it('wait for no time of grace when the one that leads has ended: it says so', async () => {
+    for (let n = 0; n < 3; n++) await start(3_600_000);
+    await enqueue();
+    await led();
+    const leader = trees.find(({ outbox }) => outbox.leads);
+    await leader?.outbox.stop(Deadline.after(30_000));
+    await enqueue();
+    await dispatched(2);
+  });
+
   it('go on without the one that leads when it cannot work, and with another at once when it has ended', async () => {
     for (let n = 0; n < 3; n++) await start(50);
     await enqueue();
