@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import net, { type AddressInfo } from 'node:net';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { Surroundings } from './surroundings';
+
+const run = promisify(execFile);
+const ROOT = path.resolve(__dirname, '../..');
+
+/** The command of each process type, read as Heroku reads them. */
+function procfile(): Readonly<Record<string, string>> {
+  const lines = fs.readFileSync(path.join(ROOT, 'Procfile'), 'utf8').split('\n');
+  const found = lines.map((line) => /^([A-Za-z0-9_-]+):\s*(.+)$/.exec(line)).filter((match) => match !== null);
+  return Object.fromEntries(found.map(([, type, command]) => [type, command]));
+}
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, '0.0.0.0');
+  await new Promise((resolve) => server.once('listening', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+describe('the Procfile', () => {
+  let around: Surroundings;
+  let database: TestDatabase;
+  before(async () => {
+    [around, database] = await Promise.all([Surroundings.make(), createDatabase()]);
+    // The slug: its folder is where a dyno runs the commands.
+    for (const name of ['dist', 'node_modules']) fs.symlinkSync(path.join(ROOT, name), path.join(around.folder, name));
+  });
+  after(async () => {
+    await around.remove();
+    await database.drop();
+  });
+
+  it('migrates in the release phase, serves at PORT and mails, and ends with nobody killed when every process is sent SIGTERM', async () => {
+    const { release = assert.fail('no release:'), web = assert.fail('no web:'), ...others } = procfile();
+    assert.deepEqual(others, {});
+    const port = String(await freePort());
+    const dyno = { ...around.env, DATABASE_URL: database.url, APP_URL: 'https://shop.herokuapp.com' };
+    const env = { ...dyno, PORT: port, DYNO: 'release.1', PATH: process.env.PATH };
+    const { stdout } = await run('/bin/sh', ['-c', release], { cwd: around.folder, env });
+    assert.match(stdout, /applied migration \d+_create_users/);
+
+    const tree = await around.start({
+      node: '/bin/sh',
+      entry: '-c',
+      args: [web],
+      cwd: around.folder,
+      env: { ...dyno, PORT: port, DYNO: 'web.1', HOST: undefined, LOG_FORMAT: undefined },
+    });
+    assert.equal(tree.baseUrl, `http://0.0.0.0:${port}`);
+    // As Heroku's router passes a request on: what the caller has made up stands first.
+    const routed = {
+      'X-Forwarded-For': '198.51.100.1, 203.0.113.7',
+      'X-Forwarded-Proto': 'https',
+      'X-Request-Start': String(Date.now()),
+    };
+    const json = { email: 'ada@example.com', name: 'Ada' };
+    const answer = await tree.request('POST', '/users', { json, headers: routed });
+    assert.equal(answer.status, 201, answer.body);
+    const [welcome] = await around.sink.waitFor(1);
+    assert.deepEqual(welcome?.envelope.to, ['ada@example.com']);
+    assert.match(welcome?.text ?? '', /https:\/\/shop\.herokuapp\.com/);
+    await tree.waitForLine(
+      /"path":"\/users".*"remoteAddress":"203\.0\.113\.7"|"remoteAddress":"203\.0\.113\.7".*"path":"\/users"/,
+    );
+
+    for (const { pid } of tree.processes().all) {
+      try {
+        process.kill(pid, 'SIGTERM');
+      } catch {
+        // It has left already.
+      }
+    }
+    // The shell is sent it as well and says nothing of how the tree ended; the tree itself does, and leaves nothing.
+    await tree.waitForLine(/"stopped in .*, 0 killed"/);
+    await tree.allGone();
+    assert.deepEqual(tree.linesMatching(/"level":"(?:error|fatal)"/), []);
+  });
+});
