@@ -222,7 +222,7 @@ export class Primary {
   private async stopAll(reason: string, exitCode: number, timeoutMs: number): Promise<never> {
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
-    // For throng, which ends a primary whose stop takes far too long without a code of its own.
+    // Where a stop takes far too long, throng calls exit without a code: this one is used then.
     process.exitCode = EXIT.failed;
     this.events.emit('primary.stopping', { reason, timeoutMs });
     for (const task of this.tasks) void task.stop();

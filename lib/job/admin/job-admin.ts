@@ -46,8 +46,9 @@ interface ActionOptions extends BulkOptions {
 }
 
 /**
- * Gives operators access to jobs, from any process; the commands, the pages and `top` share it. Make an instance for
- * each use: it reads the names of the queues only once.
+ * What operators do with jobs, from any process; the commands, the pages and `top` share it. It asks for no permission:
+ * `ops/auth/access` does so for the pages, and who has the app's shell may type its commands. Make an instance for each
+ * use: it reads the names of the queues only once.
  */
 export class JobAdmin {
   private known: Promise<string[]> | undefined;

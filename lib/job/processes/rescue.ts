@@ -30,13 +30,13 @@ for q = 4, #KEYS do
 end
 return out`);
 
-export interface TakenJob {
+export interface RescuedJob {
   readonly id: string;
   readonly queue: string;
 }
 
 /**
- * Returns the jobs of a dead process to the heads of their queues at once, while the stall check would wait for its
+ * Returns the jobs of a dead process to the heads of their queues at once, while bee-queue's stall check would wait for its
  * interval, and removes the process from the list. The heartbeat of a processor calls it: for those that the primary has
  * seen die (`cluster/primary/processor`), and for those whose own heartbeats have ceased. The next delivery finds in
  * `deliveries` how many there have been: the fetch script counts it, has the last permitted one run alone, and the
@@ -49,11 +49,11 @@ export async function rescueOrphans(
   identity: string,
   queues: readonly string[],
   unresponsiveMs = 0,
-): Promise<readonly TakenJob[] | undefined> {
+): Promise<readonly RescuedJob[] | undefined> {
   const keys = [PROCESSES, processKey(identity), commandsKey(identity), ...queues.map(keyPrefix)];
   const reply = (await SCRIPT.run(client, keys, [identity, String(unresponsiveMs)])) as unknown[] | null;
   if (reply === null) return undefined;
-  const jobs: TakenJob[] = [];
+  const jobs: RescuedJob[] = [];
   for (let i = 0; i < reply.length; i += 2) {
     jobs.push({ queue: queues[Number(reply[i]) - 1] ?? '', id: String(reply[i + 1]) });
   }
