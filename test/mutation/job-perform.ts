@@ -286,7 +286,7 @@ const mutations: readonly Mutation[] = [
     promise: 'an operator is asked before all jobs of a set are moved',
     file: 'lib/job/cli/moves.ts',
     find: 'await confirmed(context, yes, ',
-    replace: 'await confirmed(desk, true, ',
+    replace: 'await confirmed(context, true, ',
     killedBy: ['test/job/cli/moves.test.ts'],
   },
 ];

@@ -5,7 +5,7 @@ import { failedRecord, readRecord } from '../../../lib/job/record/record';
 import { InvalidRequestError, type JobFilter } from '../../../lib/job/sets/query';
 import { useJobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, recordText, type StoredJob, storeDead } from './stored-job';
+import { payloadText, recordText, type StoredJob, store, storeDead } from './stored-job';
 
 /** Few and alike, so that filters meet records. */
 const WORDS = [
@@ -121,34 +121,54 @@ describe('a filter', () => {
     sets = setsOf(setSources(system));
   });
 
-  it('finds what it says, whatever the jobs are like, ours or written by others', async () => {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.array(fc.tuple(job, fc.constantFrom('ours', 'foreign')), { maxLength: 12 }),
-        fc.array(filter, { minLength: 8, maxLength: 8 }),
-        async (jobs, filters) => {
-          await system.postgres.query('truncate job_dead, job_handovers');
-          for (const [index, [given, kind]] of jobs.entries()) {
-            const text = recordText({ status: 'failed', ...given });
-            // The same with its keys in another order, as another program may write it.
-            const { data, ...rest } = JSON.parse(text) as Record<string, object>;
-            const { v, ...payload } = data as { v: number };
-            const written = kind === 'foreign' ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
-            await storeDead(system.database.knex, { ...given, id: `id-${index}`, text: written, at: Date.now() });
-          }
-          for (const one of filters) {
-            const { entries, total } = await sets.dead.page(one);
-            const expected = jobs.flatMap(([given], index) =>
-              meets(`id-${index}`, given, one) ? [`id-${index}`] : [],
-            );
-            assert.deepEqual(entries.map((entry) => entry.id).sort(), expected.sort(), JSON.stringify(one));
-            assert.equal(total, expected.length);
-          }
-        },
-      ),
-      { numRuns: 50 },
-    );
-  });
+  interface Stored extends StoredJob {
+    readonly id: string;
+    readonly text: string;
+    readonly at: number;
+  }
+  const places = {
+    'dead jobs, in Postgres': {
+      set: 'dead',
+      status: 'failed',
+      empty: () => system.postgres.query('truncate job_dead, job_handovers'),
+      put: (stored: Stored) => storeDead(system.database.knex, stored),
+    },
+    'jobs to be retried, in Redis': {
+      set: 'retry',
+      status: 'retrying',
+      empty: () => system.redis.client.del(['bq:default:delayed', 'bq:default:jobs']),
+      put: (stored: Stored) => store(system.redis.client, 'delayed', stored),
+    },
+  } as const;
+  for (const [name, { set, status, empty, put }] of Object.entries(places))
+    it(`finds what it says among ${name}, whatever they are like, ours or written by others`, async () => {
+      await fc.assert(
+        fc.asyncProperty(
+          fc.array(fc.tuple(job, fc.constantFrom('ours', 'foreign')), { maxLength: 12 }),
+          fc.array(filter, { minLength: 8, maxLength: 8 }),
+          async (jobs, filters) => {
+            await empty();
+            for (const [index, [given, kind]] of jobs.entries()) {
+              const text = recordText({ status, ...given });
+              // The same with its keys in another order, as another program may write it.
+              const { data, ...rest } = JSON.parse(text) as Record<string, object>;
+              const { v, ...payload } = data as { v: number };
+              const written = kind === 'foreign' ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
+              await put({ ...given, id: `id-${index}`, text: written, at: Date.now() });
+            }
+            for (const one of filters) {
+              const { entries, total } = await sets[set].page(one);
+              const expected = jobs.flatMap(([given], index) =>
+                meets(`id-${index}`, given, one) ? [`id-${index}`] : [],
+              );
+              assert.deepEqual(entries.map((entry) => entry.id).sort(), expected.sort(), JSON.stringify(one));
+              assert.equal(total, expected.length);
+            }
+          },
+        ),
+        { numRuns: 30 },
+      );
+    });
 
   it('means the same for scheduled jobs, whose rows are in Postgres', async () => {
     await fc.assert(
