@@ -20,8 +20,8 @@ export interface I18n {
 export interface LoadedI18n extends I18n {
   /** @returns true when the key has a text, or one for counts, in that locale itself or in one it is a variety of. */
   hasOwn(key: string, locale: string): boolean;
-  /** @returns the keys of all texts in the files of the locale, such as `a.b.cat_one`. */
-  keys(locale: string): readonly string[];
+  /** @returns the texts in the files of the locale, by their keys in levels: `{ "cart": { "title": "Your cart" } }`. */
+  texts(locale: string): unknown;
 }
 
 interface I18nOptions {
@@ -101,16 +101,9 @@ export async function loadI18n(
     },
     has: (key, locale) => chainOf(locale).chain.some((lng) => instance.exists(key, { lng, lngs: [lng] })),
     hasOwn: (key, locale) => withParents(locale).some((each) => ownText(key, each)),
-    keys: (locale) => keysOf(instance.getResourceBundle(locale, 'translation')),
+    texts: (locale) => instance.getResourceBundle(locale, 'translation'),
     locales,
   };
-}
-
-function keysOf(texts: unknown, prefix = ''): string[] {
-  if (typeof texts !== 'object' || texts === null) return [];
-  return Object.entries(texts).flatMap(([name, value]) =>
-    typeof value === 'string' ? [prefix + name] : keysOf(value, `${prefix}${name}.`),
-  );
 }
 
 function read(file: string): object {

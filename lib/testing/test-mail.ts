@@ -7,7 +7,7 @@ import { MailDelivery } from '../mailer/delivery/delivery';
 import type { Claim, DeliveryStore } from '../mailer/delivery/delivery-record';
 import { Mailer } from '../mailer/mailer';
 import { loadMailers } from '../mailer/mailer-registry';
-import { TestTransport } from '../mailer/transport/transports';
+import { TestTransport } from '../mailer/transport/local-transports';
 import type { AppDefinition } from '../role/app-definition';
 import { loadMailSetup } from '../role/load-setup';
 import { Deadline } from '../support/async';

@@ -8,7 +8,7 @@ import { type I18n, loadI18n } from '../../lib/core/i18n';
 import { TemplateError } from '../../lib/mailer/definition/errors';
 import { refillOf, shapeOf } from '../../lib/mailer/render/css-inliner';
 import { Views } from '../../lib/mailer/render/views';
-import { TestTransport } from '../../lib/mailer/transport/transports';
+import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { openMail } from '../../lib/ops/mail/parsed-mail';
 import { APP_TEMPLATES, folderOf, Stage, textsOf } from '../mailer/stage';
 import { cases, runs, SEED, withShortStacks } from './campaign';

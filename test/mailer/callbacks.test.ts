@@ -4,7 +4,7 @@ import { InvalidMailError, PermanentDeliveryError, TemplateError } from '../../l
 import type { OutgoingMessage, Receipt } from '../../lib/mailer/definition/mail-types';
 import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import { TestTransport } from '../../lib/mailer/transport/transports';
+import { TestTransport } from '../../lib/mailer/transport/local-transports';
 
 import { folderOf, Stage } from './stage';
 

@@ -10,7 +10,7 @@ import {
 } from '../../lib/mailer/definition/errors';
 import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
-import { TestTransport } from '../../lib/mailer/transport/transports';
+import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { Deadline } from '../../lib/support/async';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { until } from '../support/until';

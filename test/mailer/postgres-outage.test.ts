@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Mailer } from '../../lib/mailer/mailer';
-import { TestTransport } from '../../lib/mailer/transport/transports';
+import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
 import { folderOf, LONG_MS, Stage } from './stage';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import WelcomeEmailJob from '../../jobs/welcome-email';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import type { OutgoingMessage } from '../../lib/mailer/definition/mail-types';
-import { TestTransport } from '../../lib/mailer/transport/transports';
+import { TestTransport } from '../../lib/mailer/transport/local-transports';
 
 import { Model } from '../../lib/model/model';
 import { Stage } from './stage';

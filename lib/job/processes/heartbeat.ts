@@ -198,21 +198,13 @@ export interface HeartbeatTuning {
   readonly unresponsiveMs?: number | undefined;
 }
 
-interface HeartbeatOptions extends HeartbeatTuning {
-  readonly redis: Redis;
-  readonly events: Events;
-  readonly identity: string;
+type Shared = 'redis' | 'events' | 'identity' | 'dead' | 'activeAt' | 'onForgotten' | 'onCommand';
+
+interface HeartbeatOptions extends HeartbeatTuning, Pick<ProcessReporterOptions, Shared> {
   /** The queues that it serves. */
   readonly queues: readonly string[];
-  /** Identities of processors that are known to have ended. */
-  readonly dead: readonly string[];
   /** @param redisMs duration of the last round trip, ms; null before the first. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
-  /** @returns the time at which it last had a job, ms on the monotonic clock. */
-  readonly activeAt: () => number;
-  /** Called when Redis no longer knew of this processor: it may have lost its data. */
-  readonly onForgotten: () => void;
-  readonly onCommand: (command: ProcessorCommand) => void;
 }
 
 /**

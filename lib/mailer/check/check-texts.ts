@@ -71,7 +71,7 @@ class LocaleTexts {
     readonly locale: string,
     private readonly i18n: LoadedI18n,
   ) {
-    this.keys = new Set(i18n.keys(locale).filter((key) => !OURS.test(key)));
+    this.keys = new Set(keysOf(i18n.texts(locale)).filter((key) => !OURS.test(key)));
     this.stems = new Set([...this.keys].map((key) => this.stemOf(key)));
   }
 
@@ -86,13 +86,21 @@ class LocaleTexts {
     const needed = FORMS.filter((form) => used.has(form));
     const counted = [...this.stems].filter((stem) => this.keys.has(`${stem}_other`));
     const forms = counted.flatMap((stem) => needed.map((form) => `${stem}_${form}`));
-    return forms.filter((key) => !withParents(this.locale).some((each) => this.i18n.keys(each).includes(key)));
+    return forms.filter((key) => !withParents(this.locale).some((each) => keysOf(this.i18n.texts(each)).includes(key)));
   }
 
   private stemOf(key: string): string {
     const [, stem = key] = /^(.+)_(?:zero|one|two|few|many|other)$/.exec(key) ?? [];
     return this.keys.has(`${stem}_other`) ? stem : key;
   }
+}
+
+/** The keys of texts in levels, such as `a.b.cat_one`. */
+function keysOf(texts: unknown, prefix = ''): string[] {
+  if (typeof texts !== 'object' || texts === null) return [];
+  return Object.entries(texts).flatMap(([name, value]) =>
+    typeof value === 'string' ? [prefix + name] : keysOf(value, `${prefix}${name}.`),
+  );
 }
 
 function listed(noun: string, names: readonly string[]): string {

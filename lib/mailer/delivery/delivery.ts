@@ -1,6 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Config, MailDelivery as DeliveryMethod } from '../../core/config';
-import type { EventName, Events } from '../../core/events';
+import type { Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
 import { stopPhase } from '../../core/shutdown';
 import { Backoff, Deadline, toError } from '../../support/async';
@@ -9,13 +9,12 @@ import { Progress } from '../../support/progress';
 import type { Service } from '../../support/service';
 import { ActionRun } from '../compose/action-run';
 import { MailComposer } from '../compose/composer';
-import { DeliveryInProgressError, MailCancelled } from '../definition/errors';
+import { DeliveryInProgressError, InvalidMailError, MailCancelled } from '../definition/errors';
 import type { ActionCall } from '../definition/mailer-class';
 import type { MailSetup } from '../definition/setup';
 import type { Delivery, DeliveryResult, MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import type { Transport } from '../transport/transport';
-import { createMailTransport } from '../transport/transports';
 import { type DeliveryStore, digestOfArguments, IdempotencyKeys } from './delivery-record';
 import { SendAttempt } from './send-attempt';
 
@@ -144,11 +143,6 @@ export class MailDelivery implements Service, Delivery {
     return { status: 'skipped', reason };
   }
 
-  private report(during: string): (thrown: unknown) => void {
-    const name: EventName = 'process.error';
-    return (thrown) => this.options.events.emit(name, { error: toError(thrown), during });
-  }
-
   private track<T>(work: Promise<T>): Promise<T> {
     this.underway.add(work);
     const done = () => this.underway.delete(work);
@@ -157,7 +151,9 @@ export class MailDelivery implements Service, Delivery {
   }
 
   private async prune(): Promise<undefined> {
-    await this.options.record.prune().catch(this.report('removing old delivery records'));
+    const { record, events } = this.options;
+    const during = 'removing old delivery records';
+    await record.prune().catch((thrown) => events.emit('process.error', { error: toError(thrown), during }));
   }
 
   private async settle(deadline: Deadline): Promise<void> {
@@ -172,6 +168,9 @@ export class MailDelivery implements Service, Delivery {
   }
 }
 
+/** Number of mails that MAIL_DELIVERY=test keeps, since such a tree may run for long. */
+const KEPT = 1000;
+
 /** The transports of one process, each created when the first mail needs it. */
 export class Transports {
   private readonly made = new Map<DeliveryMethod, Transport>();
@@ -185,13 +184,33 @@ export class Transports {
   get(method: DeliveryMethod = this.mail.delivery): Transport {
     const known = this.made.get(method);
     if (known) return known;
-    const transport = createMailTransport({ ...this.mail, delivery: method }, this.events);
+    const transport = this.make(method);
     this.made.set(method, transport);
     return transport;
   }
 
   async close(options: { readonly force: boolean }): Promise<void> {
     await Promise.all([...this.made.values()].map((transport) => transport.close(options)));
+  }
+
+  /** Each module is loaded on demand, since a process uses one way to deliver, as a rule. */
+  private make(method: DeliveryMethod): Transport {
+    const { smtpUrl, dir } = this.mail;
+    if (method === 'smtp') {
+      if (smtpUrl === null)
+        throw new InvalidMailError(
+          "a mail asks for delivery 'smtp', but SMTP_URL is not set: set it, or choose another",
+        );
+      const { SmtpTransport } = require('../transport/smtp') as typeof import('../transport/smtp');
+      return new SmtpTransport(smtpUrl);
+    }
+    const local = require('../transport/local-transports') as typeof import('../transport/local-transports');
+    if (method === 'file') return new local.FileTransport(dir);
+    if (method === 'log') return new local.LogTransport(this.events);
+    if (method === 'test') return new local.TestTransport(KEPT);
+    throw new InvalidMailError(
+      `delivery: ${JSON.stringify(method satisfies never)} is no way to deliver; there are smtp, file, log and test`,
+    );
   }
 }
 

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { simpleParser } from 'mailparser';
 import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
-import { FileTransport } from '../../../lib/mailer/transport/transports';
+import { FileTransport } from '../../../lib/mailer/transport/local-transports';
 
 import { tempFolder } from '../../support/temp-folder';
 

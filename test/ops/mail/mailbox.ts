@@ -1,6 +1,6 @@
 import path from 'node:path';
 import type { OutgoingMessage } from '../../../lib/mailer/definition/mail-types';
-import { FileTransport } from '../../../lib/mailer/transport/transports';
+import { FileTransport } from '../../../lib/mailer/transport/local-transports';
 
 import type { OpsWeb } from '../ops-web';
 

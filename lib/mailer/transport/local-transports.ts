@@ -1,40 +1,9 @@
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { createTransport } from 'nodemailer';
-import type { Config } from '../../core/config';
 import type { Events } from '../../core/events';
-import { InvalidMailError } from '../definition/errors';
 import type { OutgoingMessage, Receipt } from '../definition/mail-types';
-import { SmtpTransport } from './smtp';
 import { mimeOptions, recipients, type Transport } from './transport';
-
-/** Number of mails that MAIL_DELIVERY=test keeps, since such a tree may run for long. */
-const KEPT = 1000;
-
-/**
- * Creates the transport that MAIL_DELIVERY or the mail names, without connecting.
- * @throws InvalidMailError for an unknown method, and for `smtp` without SMTP_URL.
- */
-export function createMailTransport(mail: Config['mail'], events: Events): Transport {
-  switch (mail.delivery) {
-    case 'smtp':
-      if (mail.smtpUrl === null)
-        throw new InvalidMailError(
-          "a mail asks for delivery 'smtp', but SMTP_URL is not set: set it, or choose another",
-        );
-      return new SmtpTransport(mail.smtpUrl);
-    case 'file':
-      return new FileTransport(mail.dir);
-    case 'log':
-      return new LogTransport(events);
-    case 'test':
-      return new TestTransport(KEPT);
-    default:
-      throw new InvalidMailError(
-        `delivery: ${JSON.stringify(mail.delivery satisfies never)} is no way to deliver; there are smtp, file, log and test`,
-      );
-  }
-}
 
 /**
  * Writes each mail as `<time>-<message id>.eml` into a folder, which is created on demand. Names sort by time. A file
@@ -73,7 +42,7 @@ function fileSafe(messageId: string): string {
 }
 
 /** Logs the text of each mail instead of sending it. */
-class LogTransport implements Transport {
+export class LogTransport implements Transport {
   readonly name = 'log';
 
   constructor(private readonly events: Events) {}
