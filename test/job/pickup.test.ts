@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import { until } from '../support/until';
 import { useJobSystem } from './job-system';
+import { store } from './sets/stored-job';
 
 const ran: string[] = [];
 let ranAt = 0;
@@ -35,6 +36,14 @@ describe('an idle processor', () => {
     await QueueJob.set({ wait: 250 }).performLater();
     await until('it ran', () => ran.length === 4);
     assert.ok(ranAt >= due, `${due - ranAt} ms too early`);
+  });
+
+  it('is woken by a job of a plain producer, which announces nothing', async () => {
+    await system.processor([QueueJob], { tuning: NO_POLL });
+    for (const count of [1, 2, 3]) {
+      await store(system.redis.client, 'waiting', { class: 'QueueJob' });
+      await until('it ran', () => ran.length === count);
+    }
   });
 
   it('of many queues holds few connections, and is woken by jobs in queues that it does not wait for', async () => {
