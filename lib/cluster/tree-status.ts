@@ -81,6 +81,17 @@ export interface PartProgress {
   readonly error: string;
 }
 
+/** Jobs of one class that a processor leaves to others: they need what another release has. */
+export interface LeftClass {
+  readonly class: string;
+  /** The reason in one sentence. */
+  readonly reason: string;
+  /** Number of times that one was left since the first was met. */
+  readonly times: number;
+  /** Time since the first was met, ms. */
+  readonly spanMs: number;
+}
+
 export interface ProcessorStatus extends ProcessMetrics {
   readonly inFlight: readonly WorkInFlight[];
   readonly quiet: boolean;
@@ -92,6 +103,8 @@ export interface ProcessorStatus extends ProcessMetrics {
   readonly stalled?: string | null;
   /** Queues with jobs that are due, as it last read them. */
   readonly waiting?: readonly WaitingQueue[];
+  /** Jobs that it leaves to others, since its code cannot run them; absent when there are none. */
+  readonly left?: readonly LeftClass[];
   readonly pool: PoolStats;
 }
 

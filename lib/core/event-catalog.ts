@@ -228,6 +228,11 @@ const CATALOG: Catalog = {
     { fields: jobId },
   ),
   'job.released': info((e) => `${e.class} returned to queue ${e.queue}: the process is stopping`, { fields: jobId }),
+  'job.left': {
+    level: (e) => (e.again ? 'debug' : 'warn'),
+    sentence: (e) => `${e.class} is left to other processors: ${e.error.message}`,
+    fields: jobId,
+  },
   'job.fenced': warn((e) => `${e.class} ended too late: another process has it by now`, { fields: jobId }),
   'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, { fields: jobId }),
   'processor.rescued': warn(
@@ -328,17 +333,15 @@ function ending({ code, signal, expected }: Pick<EventMap['worker.exited'], 'cod
   return signal ? `was killed by ${signal}` : `exited with code ${code}`;
 }
 
-function noHeartbeat({ heartbeatAgeMs }: { readonly heartbeatAgeMs: number }): string {
-  return `has sent no heartbeat for ${formatDuration(heartbeatAgeMs)}`;
-}
+const noHeartbeat = (e: { readonly heartbeatAgeMs: number }) =>
+  `has sent no heartbeat for ${formatDuration(e.heartbeatAgeMs)}`;
 
 function workText(work: EventMap['worker.unresponsive']['inFlight']): string {
   return work.map(({ what, ageMs }) => `${what} (${formatElapsed(ageMs)})`).join(', ') || 'none reported';
 }
 
-function lastRequest({ lastRequest: last }: EventMap['worker.unresponsive']): string {
-  return last ? `; last request: ${workText([last])}` : '';
-}
+const lastRequest = ({ lastRequest: last }: EventMap['worker.unresponsive']) =>
+  last ? `; last request: ${workText([last])}` : '';
 
 function jobsOf(set: string, count: number): string {
   return set === 'retry' ? `${pluralize(count, 'job')} waiting for a retry` : pluralize(count, `${set} job`);
@@ -350,9 +353,7 @@ function actionText({ command, of, count }: PlainValues<EventMap['operator.faile
   return command.endsWith(' jobs') ? `${action} ${jobsOf(of, count)}` : `${command} ${of}`;
 }
 
-function megabytes(mb: number): string {
-  return countText(Math.round(mb));
-}
+const megabytes = (mb: number) => countText(Math.round(mb));
 
 function jobId({ id }: { readonly id: string }): Fields {
   return { jobId: id };

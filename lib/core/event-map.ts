@@ -218,6 +218,15 @@ export interface EventMap {
   };
   /** The job's process stops: the job is at the head of its queue again, as if it had not been started. */
   'job.released': { readonly id: string; readonly class: string; readonly queue: string };
+  /** This app cannot run the job, which is left to processors that can. `again`: the log has told of its class just now. */
+  'job.left': {
+    readonly id: string;
+    readonly class: string;
+    readonly queue: string;
+    readonly waitMs: number;
+    readonly again: boolean;
+    readonly error: Error;
+  };
   /** The job's outcome came too late, since it had been delivered to another process. */
   'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
   /** The job was taken back from a process that died or stalled. */

@@ -29,6 +29,7 @@ export const ISSUE_CODES = [
   'jobsQuiet',
   'jobsUnresponsive',
   'listenDeaf',
+  'left',
   'stalled',
   'shed',
   'serverErrors',
@@ -308,6 +309,13 @@ function deafIssues({ listening }: ProcessorStatus): Issue[] {
   return listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
 }
 
+/** While a release is deployed that is as it should be; else no processor has what these jobs need. */
+function leftIssues({ left = [] }: ProcessorStatus): Issue[] {
+  return left.map(({ class: name, reason, times, spanMs }) => {
+    return { level: 'warn', code: 'left', subject: name, figures: { class: name, reason, times, spanMs } };
+  });
+}
+
 /** A queue that waits by an operator's wish is an issue of the queue. */
 function stalledIssues(status: ProcessorStatus): Issue[] {
   return standstillsOf(status)
@@ -338,7 +346,8 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
       const heartbeatAgeMs = silenceOf(processor, now);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
-      if (heartbeatAgeMs === null) return status ? [...stalledIssues(status), ...deafIssues(status)] : [];
+      if (heartbeatAgeMs === null)
+        return status ? [...stalledIssues(status), ...deafIssues(status), ...leftIssues(status)] : [];
       return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:

@@ -246,6 +246,11 @@ export class JobProcessor implements Service {
     return this.reporter.waiting;
   }
 
+  /** Jobs that this processor leaves to others, since its code cannot run them, by class. */
+  get left() {
+    return this.executor.left;
+  }
+
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {
     const running = [...this.executor.runs].map((run) => ({
       id: run.id,

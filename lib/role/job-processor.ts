@@ -273,13 +273,14 @@ export class JobProcessorRole {
     }));
     process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
     const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
-    const [progress, waiting] = [this.progress(), this.jobs?.waiting ?? []];
+    const [progress, waiting, left] = [this.progress(), this.jobs?.waiting ?? [], this.jobs?.left ?? []];
     return {
       inFlight,
       quiet,
       listening: this.jobs?.listening ?? null,
       progress,
       waiting,
+      ...(left.length > 0 && { left }),
       stalled: this.standstills.report({ quiet, progress, waiting }),
       pool,
       ...this.processMetrics.read(),

@@ -164,7 +164,7 @@ export class TestRuns {
     const { events } = this;
     const { reportError } = equipment.setup;
     if (reportError) void new ErrorReporter(events, reportError).start();
-    for (const name of ['job.retrying', 'job.discarded', 'job.dead'] as const) {
+    for (const name of ['job.retrying', 'job.discarded', 'job.dead', 'job.left'] as const) {
       events.on(name, ({ id, error }) => {
         const entry = this.running.get(id);
         if (entry) entry.error = error;
@@ -195,6 +195,7 @@ export class TestRuns {
     const [mishap] = this.mishaps.splice(0);
     if (outcome.op === 'complete') entry.state = 'succeeded';
     else if (outcome.op === 'discard') entry.state = 'discarded';
+    else if (outcome.op === 'leave') throw this.giveUp(entry);
     else if (!('record' in outcome)) throw new Error(`${entry.request.name} was given back, though nothing stops here`);
     else {
       entry.record = outcome.record;
@@ -203,6 +204,12 @@ export class TestRuns {
     }
     if (mishap) throw mishap;
     return entry.state === 'enqueued' ? 'retrying' : entry.state;
+  }
+
+  /** There is no other processor that could have what the job needs. */
+  private giveUp(entry: LoggedJob): Error {
+    entry.state = 'enqueued';
+    return entry.error ?? new Error(`${entry.request.name} needs what this app does not have`);
   }
 
   private executor({ request }: LoggedJob): Executor {

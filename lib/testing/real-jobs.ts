@@ -51,6 +51,9 @@ export class RealJobs implements JobMode {
     follow('job.retrying', (entry, { waitMs, error }) => {
       Object.assign(entry, { state: 'enqueued', error, dueAt: Date.now() + waitMs });
     });
+    follow('job.left', (entry, { waitMs, error }) => {
+      Object.assign(entry, { state: 'enqueued', error, dueAt: Date.now() + waitMs });
+    });
     follow('job.discarded', (entry, { error }) => {
       Object.assign(entry, { state: 'discarded', error });
     });

@@ -108,7 +108,8 @@ class RealWork {
   private hear(name: EventName, event: EventMap[EventName]): void {
     const { retries = 'now' } = this.options;
     if (name.endsWith('.error') && 'error' in event) this.trouble = event.error;
-    if (name === 'job.dead' && 'error' in event) this.failure ??= event.error;
+    // A job that is left waits for another app, which does not run in a test.
+    if ((name === 'job.dead' || name === 'job.left') && 'error' in event) this.failure ??= event.error;
     if (name === 'job.retrying' && 'error' in event && retries === 'never') this.failure ??= event.error;
     if (this.failure) this.ended.resolve();
     // The log gets this event after us, so the check waits until it has.

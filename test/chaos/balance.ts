@@ -2,7 +2,14 @@ import type { LoggedJob } from '../process/mail-ledger';
 import { until } from '../support/until';
 import { type AcceptedChore, isTakenBack } from './ledger';
 import { checkNotes, isOfNote, mailsByName } from './note-balance';
-import { asOperator, type Environment, type Incident, type Operator, QUEUES } from './scene/environment';
+import {
+  asOperator,
+  type Environment,
+  type Incident,
+  type Operator,
+  QUEUES,
+  type StoresOfScene,
+} from './scene/environment';
 
 /** A job that only Redis held may be lost with its data for this long after acceptance, ms: counted, but no loss. */
 const NOT_YET_RUN_MS = 30_000;
@@ -24,8 +31,12 @@ export interface Balance {
   readonly duplicates: readonly Duplicate[];
 }
 
+/** What was promised, and where it shows what became of that. */
+export type Scene = Pick<Environment, 'ledger' | 'mails' | 'incidents' | 'jobLedger' | 'postgres'> &
+  StoresOfScene & { readonly platform: Pick<Environment['platform'], 'gaveUp'> };
+
 /** Waits until every job has ended, then compares what clients were promised with what happened. */
-export async function balance(environment: Environment): Promise<Balance> {
+export async function balance(environment: Scene): Promise<Balance> {
   const { ledger, mails, incidents } = environment;
   const { dead, left } = await settle(environment);
   const welcomes = mails.entries.filter((mail) => !isOfNote(mail));
@@ -58,7 +69,7 @@ export async function balance(environment: Environment): Promise<Balance> {
   };
 }
 
-async function checkUsers({ ledger, postgres }: Environment, received: ReadonlySet<string>): Promise<string[]> {
+async function checkUsers({ ledger, postgres }: Scene, received: ReadonlySet<string>): Promise<string[]> {
   const rows = await postgres.administer<{ email: string; deliveries: number; sent: number }>(
     `select email, count(key)::int as deliveries, count(*) filter (where state = 'sent')::int as sent
      from users left join mail_deliveries on recipients = array[email]
@@ -79,7 +90,7 @@ async function checkUsers({ ledger, postgres }: Environment, received: ReadonlyS
   ];
 }
 
-function checkChores({ ledger, jobLedger, incidents }: Environment) {
+function checkChores({ ledger, jobLedger, incidents }: Scene) {
   const done = jobLedger.chores();
   const known = new Set([...ledger.chores.map(({ id }) => id), ...ledger.unsureChores]);
   const undone = ledger.chores.filter(({ id, kind }) => !isTakenBack(kind) && !done.has(id));
@@ -172,7 +183,7 @@ export interface Settled {
  * Waits until every job has ended. Retries are promoted, as an operator does after an outage: by backoff the first
  * one would come after some 20 s and the fourth after two minutes.
  */
-export function settle(environment: Environment): Promise<Settled> {
+export function settle(environment: StoresOfScene): Promise<Settled> {
   return asOperator(environment, async (operator) => {
     const { admin } = operator;
     const done = async () => {

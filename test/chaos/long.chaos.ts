@@ -7,6 +7,7 @@ import { deathStorm } from '../job/death-storm';
 import { noteStorm } from '../mailer/note-storm';
 import { leaderStorm } from '../process/leader-storm';
 import { signUpStorm } from '../process/sign-up-storm';
+import { rollingDeploy } from './roll';
 
 /** Seed of the sign-ups and the mails, set by `npm run chaos -- long --only sign-ups --seed 5`. */
 const seed = Number(process.env.CHAOS_SEED ?? 1);
@@ -23,5 +24,7 @@ stopsInARow(100, PROMISED_S);
 stopsUnderFreshCallers(20);
 signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });
 leaderStorm({ users: 10_000 });
+// The build before, by `npm run chaos -- long --only rolling --from ../built-checkout`.
+rollingDeploy({ trees: 10, from: process.env.CHAOS_FROM });
 noteStorm({ jobs: 10_000, kills: 40, seed });
 deathStorm({ jobs: 1000, kills: 12, seed, ms: stormMinutes * 60_000 });

@@ -14,7 +14,7 @@ const FOLDER = path.join(ROOT, '.catamount/chaos');
 const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
 npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases, and all other properties with another seed
-npm run chaos -- long [--seed n] [--only words] [--minutes n] the long forms of tests in test/process and test/cluster/primary
+npm run chaos -- long [--seed n] [--only words] [--minutes n] [--from folder] the long forms of tests in test/process and test/cluster/primary, and a rolling deploy from another built checkout to this one
 npm run chaos -- faults                                       what --only takes`;
 const MOST_MINUTES = 120;
 /** Time after the faults for jobs in progress and for the shutdown, ms. A longer run hangs and is ended. */
@@ -30,6 +30,7 @@ async function main(): Promise<number> {
       seed: { type: 'string', default: String(Date.now() % 100_000) },
       only: { type: 'string' },
       times: { type: 'string', default: '20' },
+      from: { type: 'string' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -48,6 +49,7 @@ async function main(): Promise<number> {
       return mocha(['test/chaos/*.chaos.ts'], values.only, {
         CHAOS_SEED: String(seed),
         CHAOS_MINUTES: String(number('--minutes', values.minutes, MOST_MINUTES)),
+        ...(values.from !== undefined && { CHAOS_FROM: path.resolve(values.from) }),
       });
     case 'faults':
       for (const { name, about } of FAULTS) say(`${name.padEnd(28)} ${about}`);

@@ -25,7 +25,7 @@ interface NoteRow {
 }
 
 /** Checks that every committed note was sent, marked as sent, and has a delivery record of its own. */
-export async function checkNotes({ ledger, mails, postgres }: Environment) {
+export async function checkNotes({ ledger, mails, postgres }: Pick<Environment, 'ledger' | 'mails' | 'postgres'>) {
   const notes = await postgres.administer<NoteRow>('select id, chore, text, sent from notes order by id');
   const records = await postgres.administer<{ name: string; count: number; sent: number }>(
     `select subject || ' to ' || recipients[1] as name, count(*)::int, count(*) filter (where state = 'sent')::int as sent

@@ -238,6 +238,16 @@ const STATES: readonly (readonly [
     /Standing still: dispatching jobs from the outbox, for 20 s: Redis is a replica now and takes no writes\./,
   ],
   [
+    'jobs of a release that does not run here',
+    systemStatusOf(
+      treeStatusOf({
+        jobs: reporting({ left: [{ class: 'NewJob', reason: 'there is no NewJob', times: 3, spanMs: 60_000 }] }),
+      }),
+    ),
+    ['left'],
+    /NewJob is left to other processors for 1 min(?:ute)?: there is no NewJob\. /,
+  ],
+  [
     'notifications that do not arrive',
     systemStatusOf(treeStatusOf({ jobs: reporting({ listening: false }) })),
     ['listenDeaf'],

@@ -176,12 +176,12 @@ describe('deliverLater', () => {
     assert.equal(sink.messages.length, 0);
   });
 
-  it('is tried again, as an unknown job is, where the mailer or the action is not known', async () => {
+  it('is left to others, as an unknown job is, where the mailer or the action is not known', async () => {
     const { id } = await LetterMailer.letter(await newUser()).deliverLater();
     Mailer.connect(delivery, new MailerRegistry('lib/app/mailers'));
     await work();
-    const errorOf = () => system.eventsNamed('job.retrying').find((event) => event.id === id)?.error;
-    await until('the job is retried', () => errorOf() !== undefined);
+    const errorOf = () => system.eventsNamed('job.left').find((event) => event.id === id)?.error;
+    await until('the job is left', () => errorOf() !== undefined);
     assert.match(
       errorOf()?.message ?? '',
       /^there is no mailer LetterMailer in this app: no file in lib\/app\/mailers exports it$/,

@@ -3,6 +3,27 @@ import type { Mutation } from './mutation';
 /** Mutations of how jobs are performed, and of what operators see and do: sets, queues, commands, history, hidden arguments. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a job of a class that only another release has is left to it, and has not failed',
+    file: 'lib/job/perform/outcomes.ts',
+    find: `const left = error instanceof NotHereError && this.leave(job, error);`,
+    replace: `const left = error instanceof TypeError && this.leave(job, error as never);`,
+    killedBy: ['test/job/perform/leave.test.ts'],
+  },
+  {
+    promise: 'a job that kills its processes keeps its count while it is left to others',
+    file: 'lib/job/fetch/fetch-script.ts',
+    find: `keepCount(p, id, fence, 1)`,
+    replace: `keepCount(p, id, fence, 9)`,
+    killedBy: ['test/job/perform/leave.test.ts'],
+  },
+  {
+    promise: 'a dead job of a newer format is kept whole',
+    file: 'lib/job/outbox/dead-jobs.ts',
+    find: `readPayload(record.data, Number.POSITIVE_INFINITY)`,
+    replace: `readPayload(record.data)`,
+    killedBy: ['test/job/perform/leave.test.ts'],
+  },
+  {
     promise: 'a test in the jobs folder is not loaded',
     file: 'lib/core/load-classes.ts',
     find: '(?:d|test|spec)',

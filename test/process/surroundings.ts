@@ -47,6 +47,11 @@ export class Surroundings {
     return this.keep(spawnTree(this.withOurs(options)));
   }
 
+  /** All trees that were started here, those that have ended included. */
+  get started(): readonly Tree[] {
+    return this.trees;
+  }
+
   /** Addresses of all users, in order. */
   async users(): Promise<string[]> {
     const rows = await this.database.query<{ email: string }>('select email from users');

@@ -10,19 +10,21 @@ const building = new Map<string, Promise<string>>();
 
 /**
  * Compiles an app of `test/fixtures` into its own folder, with the built package in node_modules as in any user's app.
- * Each app is built once per lane. @returns the path of its entry file.
+ * Each app is built once per lane. @param root the checkout whose app and package it is; it must have been built. Default:
+ * this one. @returns the path of its entry file.
  */
-export function buildFixtureApp(name: string): Promise<string> {
-  const made = building.get(name) ?? build(name);
-  building.set(name, made);
+export function buildFixtureApp(name: string, root = ROOT): Promise<string> {
+  const key = path.join(root, name);
+  const made = building.get(key) ?? build(name, root);
+  building.set(key, made);
   return made;
 }
 
-async function build(name: string): Promise<string> {
-  const folder = path.join(LANE_FOLDER, name);
+async function build(name: string, root: string): Promise<string> {
+  const folder = path.join(LANE_FOLDER, root === ROOT ? name : `${name} of ${path.basename(root)}`);
   fs.mkdirSync(path.join(folder, 'node_modules'), { recursive: true });
-  fs.symlinkSync(ROOT, path.join(folder, 'node_modules/catamount'));
+  fs.symlinkSync(root, path.join(folder, 'node_modules/catamount'));
   const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
-  await promisify(execFile)(process.execPath, [tsc, '-p', path.join(ROOT, 'test/fixtures', name), '--outDir', folder]);
+  await promisify(execFile)(process.execPath, [tsc, '-p', path.join(root, 'test/fixtures', name), '--outDir', folder]);
   return path.join(folder, 'server.js');
 }

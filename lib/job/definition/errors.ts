@@ -10,9 +10,32 @@ export class KillJob extends Error {
   override readonly name: string = 'KillJob';
 }
 
-/** The class of a job is not in this app. Often an older process met a newer job, so the job is retried. */
-export class UnknownJobError extends Error {
+/**
+ * The job needs something that this app does not have: its class, a mailer, a model, a serializer, or code that knows its
+ * format. As a rule a newer release runs beside this one and enqueued it, so it is left to processors that have that, and
+ * no attempt is counted (perform/leave.ts).
+ */
+export class NotHereError extends Error {
+  override readonly name: string = 'NotHereError';
+}
+
+/** The class of a job is not in this app. */
+export class UnknownJobError extends NotHereError {
   override readonly name = 'UnknownJobError';
+}
+
+/** A job's record is of a format that only newer code knows. */
+export class NewerFormatError extends NotHereError {
+  override readonly name = 'NewerFormatError';
+
+  constructor(
+    /** The name of the job's class; `unreadable` where that stands elsewhere in the newer format. */
+    readonly jobName: string,
+    format: number,
+    known: number,
+  ) {
+    super(`${jobName} was enqueued in format ${format} by a newer release; this one knows ${known}`);
+  }
 }
 
 /** The row of a record that a job was given is gone. It discards the job, unless the class decides otherwise. */

@@ -29,6 +29,7 @@ export type Outcome =
   | { readonly op: 'discard'; readonly markers: EndMarkers }
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
   | { readonly op: 'dead'; readonly record: string; readonly markers: EndMarkers }
+  | { readonly op: 'leave'; readonly dueAt: number }
   | { readonly op: 'release' | 'lost' };
 
 interface FetchRequest {

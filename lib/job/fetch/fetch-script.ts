@@ -113,7 +113,7 @@ export const MAX_DELIVERIES = 3;
 //       8 "1": the process has jobs running, so it gets none that must run alone
 //       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
 // op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but
-//       counted)
+//       counted), leave (until it is due, for others; uncounted)
 // mark  what a final outcome leaves: f the id in `ended` (its outbox row is to be deleted), r the id in `tombstones`;
 //       c deletes its cursor and progress
 // reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then
@@ -134,10 +134,17 @@ local out, applied, paused = {'', '', '', ''}, {}, {}
 -- does. Without that, the jobs that fill it could not be fetched, and would never end.
 if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
-local function releaseJob(p, id, fence, uncounted)
-  call('rpush', p..'waiting', id)
+local function keepCount(p, id, fence, uncounted)
   local n = tonumber(fence:match('^%d+')) - uncounted
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
+end
+local function releaseJob(p, id, fence, uncounted)
+  call('rpush', p..'waiting', id)
+  keepCount(p, id, fence, uncounted)
+end
+local function delayJob(p, id, at)
+  call('zadd', p..'delayed', at, id)
+  if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
 end
 ${OUTCOME_LUA}
 ${RECALL_LUA}
@@ -158,6 +165,9 @@ for a = 9, #ARGV, 8 do
       ok = false                                          -- removed by hand while it ran
     elseif op == 'release' or op == 'lost' then
       releaseJob(p, id, fence, op == 'release' and 1 or 0)
+    elseif op == 'leave' then
+      delayJob(p, id, at)
+      keepCount(p, id, fence, 1)
     else
       call('hset', p..'jobs', id, record)
       if op == 'dead' then
@@ -165,8 +175,7 @@ for a = 9, #ARGV, 8 do
       elseif tonumber(at) <= tonumber(now) then
         call('lpush', p..'waiting', id)
       else
-        call('zadd', p..'delayed', at, id)
-        if call('zrange', p..'delayed', 0, 0)[1] == id then call('publish', p..'earlierDelayed', at) end
+        delayJob(p, id, at)
       end
     end
   elseif op == 'complete' and markers:find('[fr]') and call('hdel', p..'jobs', id) == 1 then

@@ -49,7 +49,8 @@ interface DeadRow {
 function rowOf({ id, record: text, cursor, progress }: Death): DeadRow {
   try {
     const record = readRecord(text ?? '');
-    const payload = readPayload(record.data);
+    // Of a newer format, too, so that nothing of it is lost when newer code retries it.
+    const payload = readPayload(record.data, Number.POSITIVE_INFINITY);
     const options = {
       ...record.options,
       ...(cursor !== undefined && { cursor: record.options.cursor ?? cursor }),

@@ -117,9 +117,12 @@ export class Executor {
     }
   }
 
-  /**
-   * Called in the handler of an uncaught error: fails the run whose code raised it, which the execution context names.
-   */
+  /** Jobs that this app cannot run, by class. */
+  get left() {
+    return this.failures.left;
+  }
+
+  /** Called in the handler of an uncaught error: fails the run whose code raised it, which the execution context names. */
   failRunOf(error: Error): UncaughtOutcome {
     const run = deliveredRun();
     if (!run) return 'unknown';
@@ -313,7 +316,7 @@ export class JobExecution {
 
   constructor(readonly delivery: Delivery) {}
 
-  /** @throws UnreadableJobError; Error when a newer version wrote it. */
+  /** @throws UnreadableJobError; NewerFormatError. */
   read(): void {
     this.record = readRecord(this.delivery.record);
     this.payload = readPayload(this.record.data);

@@ -4,13 +4,15 @@ import type { Redactor } from '../../core/redact';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import type { Service } from '../../support/service';
+import { NewerFormatError, NotHereError } from '../definition/errors';
 import { compileOptions } from '../definition/options';
 import type { ErrorReport, JobSetup } from '../definition/setup';
 import type { EndMarkers } from '../fetch/fetch-call';
 import type { ExecutionResult } from '../fetch/fetcher';
-import { type FailedRun, type FailureNotes, failedRecord, UnreadableJobError } from '../record/record';
+import { type FailedRun, type FailureNotes, failedRecord, readyAt, UnreadableJobError } from '../record/record';
 import type { JobExecution } from './executor';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
+import type { JobsLeft, Leave } from './leave';
 import { type Run, runAsDelivered } from './run';
 
 const HOST = os.hostname();
@@ -94,6 +96,22 @@ export class Outcomes {
     );
   }
 
+  /** Left to other processors: its record stays as it is, and so do its attempts and its deliveries. */
+  left(job: JobExecution, name: string, error: NotHereError, { waitMs, again }: Leave): ExecutionResult {
+    const { id, queue } = job;
+    const { now = Date.now } = this.options;
+    return this.final({ op: 'leave', dueAt: now() + waitMs }, job, () =>
+      this.options.events.emit('job.left', { id, class: name, queue, waitMs, again, error }),
+    );
+  }
+
+  /** Time since which the job could run, ms; undefined when its record does not tell. */
+  ageOf(job: JobExecution): number | undefined {
+    const { now = Date.now } = this.options;
+    const since = readyAt(job.record.options);
+    return since === undefined ? undefined : now() - since;
+  }
+
   /** Not an outcome: announces that the run begins. */
   started(job: JobExecution, now: number): void {
     const waited = { waitedMs: job.waitedMs(now) };
@@ -146,9 +164,18 @@ export interface FailuresOptions {
 
 /** Turns the failure of a job into its outcome. Errors in the class's own rules and callbacks cost the job nothing. */
 export class Failures {
+  /** Made when the first such job is met. */
+  private jobsLeft: JobsLeft | undefined;
+
   constructor(private readonly options: FailuresOptions) {}
 
+  get left(): ReturnType<JobsLeft['list']> {
+    return this.jobsLeft?.list() ?? [];
+  }
+
   async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
+    const left = error instanceof NotHereError && this.leave(job, error);
+    if (left) return left;
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
     const verdict = this.decide(job, error);
     if (verdict.kind === 'retry') return this.options.outcomes.retrying(job, error, verdict.waitMs, verdict.key);
@@ -163,6 +190,17 @@ export class Failures {
     const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;
     await this.over(job, error);
     return this.options.outcomes.dead(job, error, reason, { key, cursor });
+  }
+
+  /** @returns undefined for a job that fails: nobody has taken it for long, or nobody can know for how long. */
+  private leave(job: JobExecution, error: NotHereError): ExecutionResult | undefined {
+    const { outcomes, random } = this.options;
+    const ageMs = outcomes.ageOf(job);
+    if (ageMs === undefined) return undefined;
+    this.jobsLeft ??= new (require('./leave') as typeof import('./leave')).JobsLeft(random);
+    const name = error instanceof NewerFormatError ? error.jobName : job.class;
+    const leave = this.jobsLeft.decide(name, error, ageMs);
+    return leave && outcomes.left(job, name, error, leave);
   }
 
   private decide(job: JobExecution, error: Error): FailureDecision {

@@ -8,15 +8,15 @@ import {
   recordKey,
 } from '../../model/model-lookup';
 import { deferred } from '../../support/async';
-import { RecordGoneError } from '../definition/errors';
+import { NotHereError, RecordGoneError } from '../definition/errors';
 import { type ArgumentCodec, dollarKey } from './arguments';
 import { UnreadableJobError } from './record';
 
 /**
  * Restores the arguments for `perform`. Models are loaded again, with one query for each class. Returns a promise only
  * if something has to be awaited.
- * @throws RecordGoneError when a model's row is gone; UnreadableJobError for an invalid tag; Error for a model or a
- * serializer that is not in this app (an older process may have met a newer job).
+ * @throws RecordGoneError when a model's row is gone; UnreadableJobError for an invalid tag; NotHereError for a model or a
+ * serializer that is not in this app.
  */
 export function deserializeArguments(
   json: readonly JsonValue[],
@@ -101,7 +101,7 @@ class ArgumentDecoder {
     if (!isArray(content) || content.length !== 2) return nonsense('$value', content);
     const [name, json] = content as readonly [JsonValue, JsonValue];
     const serializer = this.codec.serializers?.find((candidate) => candidate.name === name);
-    if (!serializer) throw new Error(`there is no argument serializer ${JSON.stringify(name)} in this app`);
+    if (!serializer) throw new NotHereError(`there is no argument serializer ${JSON.stringify(name)} in this app`);
     const inner = this.anything(json);
     return isThenable(inner)
       ? Promise.resolve(inner).then((value) => serializer.deserialize(value as JsonValue))
@@ -140,7 +140,7 @@ class RecordLoader {
 
   constructor(private readonly models: ModelLookup | undefined) {}
 
-  /** @throws RecordGoneError; Error for a class that is not in this app. */
+  /** @throws RecordGoneError; NotHereError for a class that is not in this app. */
   async load(reference: RecordReference): Promise<Model> {
     const found = deferred<Promise<Found>>();
     if (this.asked.length === 0) queueMicrotask(() => this.answer());
@@ -169,7 +169,7 @@ class RecordLoader {
     const { models } = this;
     if (!models) throw new Error(`an argument is a ${name}, but this process knows no models`);
     const modelClass = models.get(name);
-    if (!modelClass) throw new Error(`an argument is a ${name}, which no file in ${models.place} exports`);
+    if (!modelClass) throw new NotHereError(`an argument is a ${name}, which no file in ${models.place} exports`);
     return modelClass;
   }
 }

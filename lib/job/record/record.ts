@@ -1,8 +1,15 @@
 import type { JsonValue } from '../../core/execution-context';
 import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
+import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
 
-/** The version that this code writes; a higher one was written by a newer deploy. */
+/**
+ * The version of the payload that this code writes. Two releases share one Redis while they are deployed and when one is
+ * taken back, so a field is added without a new version, under a name that was never used, and must be safe to miss. Only
+ * a change that older code would get wrong raises it: older processors then leave the job to newer ones (perform/leave.ts),
+ * and a release that reads it has to be everywhere before one writes it. `options` of a record have no version: their
+ * fields keep their types.
+ */
 const VERSION = 1;
 
 /** The route by which a job was enqueued. */
@@ -62,17 +69,17 @@ export function createPayload(
 /**
  * Also reads the payloads of plain bee-queue producers: only `class` and `args` are needed. Other fields of a wrong
  * type count as absent.
- * @throws UnreadableJobError; Error when a newer version wrote it.
+ * @param known versions above it are not read.
+ * @throws UnreadableJobError; NewerFormatError when a newer version wrote it.
  */
-export function readPayload(data: unknown): Payload {
+export function readPayload(data: unknown, known = VERSION): Payload {
   const given = (data ?? {}) as Partial<Payload>;
+  const v = given.v ?? VERSION;
+  if (v > known) throw new NewerFormatError(isText(given.class) ? given.class : 'unreadable', v, VERSION);
   if (typeof given.class !== 'string') throw new UnreadableJobError('the record names no job class');
   if (given.args !== undefined && !Array.isArray(given.args)) {
     throw new UnreadableJobError(`the arguments of ${given.class} are no array`);
   }
-  const v = given.v ?? VERSION;
-  if (v > VERSION)
-    throw new Error(`${given.class} was enqueued in format ${v} by a newer deploy; this one knows ${VERSION}`);
   return {
     args: [],
     ...given,

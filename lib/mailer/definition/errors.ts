@@ -1,5 +1,5 @@
 import vm from 'node:vm';
-import { KillJob } from '../../job/definition/errors';
+import { KillJob, NotHereError } from '../../job/definition/errors';
 import { toError } from '../../support/async';
 import type { Refusal } from './mail-types';
 
@@ -16,11 +16,8 @@ export class AttachmentError extends Error {
   override readonly name = 'AttachmentError';
 }
 
-/**
- * An enqueued mail names a mailer or an action that this app does not have, for example because an older process got a
- * job of a newer one.
- */
-export class UnknownMailerError extends Error {
+/** An enqueued mail names a mailer or an action that this app does not have. Its job is left to processors that have it. */
+export class UnknownMailerError extends NotHereError {
   override readonly name = 'UnknownMailerError';
 }
 

@@ -365,6 +365,7 @@ const HREFS: Readonly<
   jobsQuiet: `${PROCESSES}#jobs`,
   jobsUnresponsive: `${PROCESSES}#jobs`,
   listenDeaf: '#postgres',
+  left: '/ops/jobs/scheduled',
   stalled: `${PROCESSES}#jobs`,
   shed: '#throughput',
   serverErrors: '#throughput',

@@ -101,9 +101,12 @@ export interface Operator {
   readonly knex: Knex;
 }
 
+/** The servers that the operator needs, without what stands between them and the tree. */
+export type StoresOfScene = Pick<Environment, 'postgres' | 'redis'>;
+
 /** Connects to the stores directly instead of through the networks that faults break. */
 export async function asOperator<T>(
-  { postgres, redis }: Environment,
+  { postgres, redis }: StoresOfScene,
   work: (operator: Operator) => Promise<T>,
 ): Promise<T> {
   const knex = createKnex({ client: 'pg', connection: postgres.urlBy(postgres.port), pool: { min: 0, max: 2 } });

@@ -21,7 +21,6 @@ const RESERVED = 3;
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
-  max_connections: String(CONNECTIONS + RESERVED),
   superuser_reserved_connections: String(RESERVED),
   fsync: 'off',
   io_method: 'sync',
@@ -48,23 +47,32 @@ export class ChaosPostgres {
     readonly port: number,
     private readonly folder: string,
     readonly disk: SmallDisk,
+    private readonly connections: number,
   ) {}
 
-  /** Creates, starts and migrates a server. */
-  static async make(): Promise<ChaosPostgres> {
+  /** Creates, starts and migrates a server. @param options.migrated false: `makeNotes` is left to the caller, too. */
+  static async make({ connections = CONNECTIONS, migrated = true } = {}): Promise<ChaosPostgres> {
     const folder = tempFolder('postgres');
-    const made = new ChaosPostgres(await freePort(), folder, await diskIn(folder));
+    const made = new ChaosPostgres(await freePort(), folder, await diskIn(folder), connections);
     // Small files of the write-ahead log make a full disk take effect soon.
     const options = ['-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'];
     await made.run(postgresBinaries().initdb, ['-D', made.data, ...options]);
     await made.start();
     await made.administer(`create role ${APP_USER} login`, 'postgres');
     await made.administer(`create database ${DATABASE} owner ${APP_USER}`, 'postgres');
+    if (!migrated) return made;
     const knex = createKnex({ client: 'pg', connection: made.urlBy(made.port), pool: { min: 0, max: 1 } });
     await migrateUp(knex, migrationsIn(MIGRATIONS));
-    await knex.raw(NOTES);
     await knex.destroy();
+    await made.makeNotes();
     return made;
+  }
+
+  /** Makes the fixture app's own table. */
+  async makeNotes(): Promise<void> {
+    const client = await this.connect();
+    await client.query(NOTES);
+    await client.end();
   }
 
   get data(): string {
@@ -136,7 +144,8 @@ export class ChaosPostgres {
 
   private spawn(): ChildProcess {
     const log = fs.openSync(path.join(this.folder, 'log'), 'a');
-    const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
+    const limits = { ...SETTINGS, max_connections: String(this.connections + RESERVED) };
+    const settings = Object.entries(limits).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const argv = [
       ...this.disk.entrance,
       postgresBinaries().postgres,

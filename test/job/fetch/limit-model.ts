@@ -141,6 +141,7 @@ export class LimitModel {
 
 function outcomeOf(op: Outcome['op'], { record }: Delivery): Outcome {
   if (op === 'retry') return { op, record, dueAt: 0 };
+  if (op === 'leave') return { op, dueAt: 0 };
   if (op === 'dead') return { op, record, markers: '' };
   return op === 'release' ? { op } : { op, markers: '' };
 }

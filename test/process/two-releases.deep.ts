@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createClient } from 'redis';
+import { JobLedger } from '../chaos/ledger';
+import { buildFixtureApp } from '../support/fixture-app';
+import { LANE_FOLDER } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { signUp, somebody } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+const EACH = 12;
+/** What a job that only the newer release can run must not be told of by the older one. */
+const FAILED = /failed \(attempt|is dead/;
+
+/** The release before: its processor has no ChoreJob, though its web side can still enqueue one. */
+async function releaseBefore(entry: string): Promise<string> {
+  const folder = path.join(LANE_FOLDER, 'chaos-app-before');
+  fs.rmSync(folder, { recursive: true, force: true });
+  fs.cpSync(path.dirname(entry), folder, { recursive: true, verbatimSymlinks: true });
+  fs.mkdirSync(path.join(folder, 'elsewhere'));
+  fs.renameSync(path.join(folder, 'jobs/chore.js'), path.join(folder, 'elsewhere/chore.js'));
+  for (const file of fs.readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (!file.endsWith('.js') || file.startsWith('node_modules')) continue;
+    const text = fs.readFileSync(path.join(folder, file), 'utf8');
+    fs.writeFileSync(path.join(folder, file), text.replaceAll('./jobs/chore"', './elsewhere/chore"'));
+  }
+  return path.join(folder, 'server.js');
+}
+
+describe('two releases on one Redis and one Postgres', () => {
+  let around: Surroundings;
+  let older: Tree;
+  let newer: Tree;
+  let ledger: JobLedger;
+  before(async () => {
+    const entry = await buildFixtureApp('chaos-app');
+    around = await Surroundings.make();
+    ledger = new JobLedger(path.join(around.folder, 'job-ledger'));
+    const env = { WEB_CONCURRENCY: '1', CHAOS_BOOK: ledger.file };
+    older = await around.start({ entry: await releaseBefore(entry), env });
+    await older.waitForLine(/job processor \(pid \d+\) is ready/);
+    // Its jobs are fetched by the older release alone at first, as when a deploy begins with the web side.
+    newer = await around.start({ entry, env, args: ['--only', 'web'] });
+  });
+  after(() => around?.remove());
+
+  const lines = (tree: Tree, match: RegExp) => tree.linesMatching(match).map(({ text }) => text);
+
+  it('jobs of a class that only the newer one has wait for it, and have failed at nothing; mails go out once', async () => {
+    const people: string[] = [];
+    for (let n = 0; n < 2 * EACH; n++) {
+      const tree = n % 2 === 0 ? older : newer;
+      const kind = ['outbox', 'straight', 'durable', 'later'][Math.floor(n / 2) % 4];
+      const user = somebody();
+      people.push(user.email);
+      const [signedUp, chore] = await Promise.all([
+        signUp(tree, user),
+        tree.request('POST', `/chores/${kind}?id=${n + 1}`),
+      ]);
+      assert.deepEqual([signedUp.status, chore.status], [201, 201]);
+    }
+    await older.waitForLine(/ChoreJob is left to other processors: there is no job class ChoreJob in this app/);
+    const late = await around.start({
+      entry: await buildFixtureApp('chaos-app'),
+      env: { WEB_CONCURRENCY: '1', CHAOS_BOOK: ledger.file },
+    });
+    await until('all chores have run', () => ledger.chores().size === 2 * EACH);
+    await until('all mails have come', () => around.sink.messages.length >= people.length);
+    const left = async () => (await around.database.query('select id from job_outbox')).length;
+    await until('the outbox is empty', async () => (await left()) === 0);
+    assert.deepEqual(
+      [...ledger.chores().values()],
+      Array.from({ length: 2 * EACH }, () => 1),
+      'each has run once',
+    );
+    assert.deepEqual(around.sink.messages.flatMap(({ envelope }) => envelope.to).sort(), people.sort());
+    assert.deepEqual(await around.database.query('select id from job_dead'), []);
+    for (const tree of [older, newer, late]) {
+      assert.deepEqual(lines(tree, FAILED), []);
+      assert.deepEqual(lines(tree, /"level":"(error|fatal)"/), []);
+    }
+  });
+
+  it('a job of a newer format is left by both, with its record as it is, and both work on', async () => {
+    const data = { v: 2, class: 'ChoreJob', args: { id: 7 }, via: 'redis' };
+    const text = JSON.stringify({ data, options: { timestamp: Date.now() }, status: 'created', progress: 0 });
+    const client = await createClient({ url: around.redis.url }).connect();
+    try {
+      await client.hSet('bq:default:jobs', 'of-tomorrow', text);
+      await client.lPush('bq:default:waiting', 'of-tomorrow');
+      const told = /ChoreJob is left to other processors: ChoreJob was enqueued in format 2 by a newer release/;
+      await until('one has told of it', () => around.started.some((tree) => lines(tree, told).length > 0));
+      await until('it waits', async () => (await client.zScore('bq:default:delayed', 'of-tomorrow')) !== null);
+      assert.equal(await client.hGet('bq:default:jobs', 'of-tomorrow'), text);
+      const id = 2 * EACH + 1;
+      assert.equal((await newer.request('POST', `/chores/outbox?id=${id}`)).status, 201);
+      await until('another job has run', () => ledger.chores().has(id));
+    } finally {
+      client.destroy();
+    }
+  });
+});
