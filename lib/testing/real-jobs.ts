@@ -86,7 +86,8 @@ export class RealJobs implements JobMode {
   }
 
   async clear(): Promise<void> {
-    const left = this.ledger.in(['pending', 'enqueued', 'dead']);
+    // One that was being performed when its processor was stopped is in its queue again.
+    const left = this.ledger.in(['pending', 'enqueued', 'performing', 'dead']);
     if (left.length > 0) await this.connections.remove(left);
     this.ledger.clear();
     this.byId.clear();

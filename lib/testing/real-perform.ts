@@ -11,8 +11,6 @@ import type { PerformOptions, TestDependencies } from './use-jobs';
 /** Limits for stopping the processor, ms; the shorter one applies once the jobs have used up their time. */
 const STOP_MS = 5000;
 const LATE_STOP_MS = 500;
-/** The clock before `travelTo` replaces it: Redis and Postgres keep the real time. */
-const realNow = Date.now;
 
 export interface Workplace {
   readonly connections: RealConnections;
@@ -81,7 +79,6 @@ class RealWork {
       registry,
       setup: equipment.setup,
       ...(equipment.models && { models: equipment.models }),
-      tuning: { now: realNow },
     });
     const { reportError } = equipment.setup;
     this.reporter = reportError && new ErrorReporter(events, reportError);
@@ -108,8 +105,9 @@ class RealWork {
   private hear(name: EventName, event: EventMap[EventName]): void {
     const { retries = 'now' } = this.options;
     if (name.endsWith('.error') && 'error' in event) this.trouble = event.error;
-    // A job that is left waits for another app, which does not run in a test.
-    if ((name === 'job.dead' || name === 'job.left') && 'error' in event) this.failure ??= event.error;
+    if (name === 'job.dead' && 'error' in event) this.failure ??= event.error;
+    // It waits for another app, which does not run in a test.
+    if (name === 'job.left' && 'error' in event) this.failure ??= event.error;
     if (name === 'job.retrying' && 'error' in event && retries === 'never') this.failure ??= event.error;
     if (this.failure) this.ended.resolve();
     // The log gets this event after us, so the check waits until it has.
