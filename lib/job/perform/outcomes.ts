@@ -12,7 +12,7 @@ import type { ExecutionResult } from '../fetch/fetcher';
 import { type FailedRun, type FailureNotes, failedRecord, readyAt, UnreadableJobError } from '../record/record';
 import type { JobExecution } from './executor';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
-import type { JobsLeft, Leave } from './leave';
+import type { Leave, JobsLeft as Left } from './leave';
 import { type Run, runAsDelivered } from './run';
 
 const HOST = os.hostname();
@@ -165,11 +165,11 @@ export interface FailuresOptions {
 /** Turns the failure of a job into its outcome. Errors in the class's own rules and callbacks cost the job nothing. */
 export class Failures {
   /** Made when the first such job is met. */
-  private jobsLeft: JobsLeft | undefined;
+  private jobsLeft: Left | undefined;
 
   constructor(private readonly options: FailuresOptions) {}
 
-  get left(): ReturnType<JobsLeft['list']> {
+  get left(): ReturnType<Left['list']> {
     return this.jobsLeft?.list() ?? [];
   }
 
@@ -197,7 +197,8 @@ export class Failures {
     const { outcomes, random } = this.options;
     const ageMs = outcomes.ageOf(job);
     if (ageMs === undefined) return undefined;
-    this.jobsLeft ??= new (require('./leave') as typeof import('./leave')).JobsLeft(random);
+    const { JobsLeft } = require('./leave') as typeof import('./leave');
+    this.jobsLeft ??= new JobsLeft(random);
     const name = error instanceof NewerFormatError ? error.jobName : job.class;
     const leave = this.jobsLeft.decide(name, error, ageMs);
     return leave && outcomes.left(job, name, error, leave);
