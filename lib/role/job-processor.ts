@@ -19,8 +19,8 @@ import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
+import type { JobSetup } from '../job/definition/setup';
 import { loadJobs } from '../job/job-registry';
-import { ErrorReporter } from '../job/perform/outcomes';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
 import { MailDelivery } from '../mailer/delivery/delivery';
@@ -214,7 +214,7 @@ export class JobProcessorRole {
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
     this.services = new ServiceGroup('the job processor', [
-      ...(setup.reportError ? [new ErrorReporter(events, setup.reportError)] : []),
+      ...(setup.reportError ? [await this.errorReporter(setup.reportError)] : []),
       database,
       redis,
       mail,
@@ -223,6 +223,12 @@ export class JobProcessorRole {
       this.reporter,
     ]);
     await this.services.start();
+  }
+
+  private async errorReporter(report: NonNullable<JobSetup['reportError']>) {
+    // Imported on demand, since not every app has an error tracker.
+    const { ErrorReporter } = await import('../job/perform/error-reporter');
+    return new ErrorReporter(this.events, report);
   }
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {

@@ -1,6 +1,6 @@
 import type { EventMap, EventName } from '../core/events';
 import type { JobRegistry } from '../job/job-registry';
-import { ErrorReporter } from '../job/perform/outcomes';
+import { ErrorReporter } from '../job/perform/error-reporter';
 import { JobProcessor } from '../job/processor';
 import { Deadline, deferred, toError } from '../support/async';
 import { listJobs } from './assertions';

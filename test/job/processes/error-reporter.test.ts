@@ -3,7 +3,7 @@ import { runInContext } from '../../../lib/core/execution-context';
 import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import type { ErrorReport } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
-import { ErrorReporter } from '../../../lib/job/perform/outcomes';
+import { ErrorReporter } from '../../../lib/job/perform/error-reporter';
 import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';

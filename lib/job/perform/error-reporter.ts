@@ -1,0 +1,96 @@
+import type { EventMap, EventName, Events } from '../../core/events';
+import { type Deadline, toError } from '../../support/async';
+import type { Service } from '../../support/service';
+import type { ErrorReport, JobSetup } from '../definition/setup';
+
+type Reporter = NonNullable<JobSetup['reportError']>;
+
+const DURING = "the app's reportError";
+/** Maximum number of unanswered reports, so that they do not pile up when the error tracker hangs. */
+const MOST_PENDING = 1000;
+
+/** The events that are failures, and their reports. */
+const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport } = {
+  'job.retrying': (job) => ofJob('retrying', job),
+  'job.dead': (job) => ofJob('dead', job),
+  'job.discarded': (job) => ofJob('discarded', job),
+  'queue.error': ({ error, during }) => ({ kind: 'relay', error, during }),
+  'cron.error': ({ error, name }) => ({
+    kind: 'cron',
+    error,
+    during: name === undefined ? 'enqueuing recurring jobs' : `enqueuing the recurring job ${name}`,
+  }),
+  'redis.lost': ({ error }) => ({ kind: 'redis', error }),
+  'database.error': ({ error }) => ({ kind: 'postgres', error }),
+  'process.error': ({ error, during }) => ({ kind: 'process', error, during }),
+};
+
+/** Reports every failure to the app's `reportError`. Nobody waits for it, and its own errors are only logged. */
+export class ErrorReporter implements Service {
+  readonly name = 'error reporter';
+  private readonly pending = new Set<Promise<unknown>>();
+  private unsubscribe: (() => void) | undefined;
+  private toldOfSilence = false;
+
+  constructor(
+    private readonly events: Events,
+    private readonly report: Reporter,
+  ) {}
+
+  async start(): Promise<void> {
+    this.unsubscribe ??= this.events.onAny((name, event) => this.hear(name, event));
+  }
+
+  /** Stops listening and lets reports in progress finish until the deadline. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
+    await deadline.wait(Promise.all(this.pending));
+  }
+
+  private hear(name: EventName, event: EventMap[EventName]): void {
+    const describe = REPORTS[name] as ((event: EventMap[EventName]) => ErrorReport) | undefined;
+    if (!describe) return;
+    // A failure of `reportError` itself would be reported and fail again.
+    if ('during' in event && event.during === DURING) return;
+    if (this.pending.size >= MOST_PENDING) {
+      this.tellOfSilence();
+      return;
+    }
+    this.toldOfSilence = false;
+    const sent: Promise<unknown> = this.send(describe(event)).finally(() => this.pending.delete(sent));
+    this.pending.add(sent);
+  }
+
+  private tellOfSilence(): void {
+    if (this.toldOfSilence) return;
+    this.toldOfSilence = true;
+    const error = new Error(`${MOST_PENDING} reports have got no answer yet: others are left out until they have`);
+    this.events.emit('process.error', { error, during: DURING });
+  }
+
+  private async send(report: ErrorReport): Promise<void> {
+    try {
+      await this.report(report);
+    } catch (thrown) {
+      this.events.emit('process.error', { error: toError(thrown), during: DURING });
+    }
+  }
+}
+
+type FailedJob = EventMap['job.retrying'] | EventMap['job.dead'] | EventMap['job.discarded'];
+
+function ofJob(kind: 'retrying' | 'dead' | 'discarded', job: FailedJob): ErrorReport {
+  const { id, class: name, queue, attempt, error, requestId } = job;
+  const args = job.args?.();
+  return {
+    kind,
+    error,
+    class: name,
+    id,
+    queue,
+    attempt,
+    ...(args && { args }),
+    ...(requestId !== undefined && { requestId }),
+  };
+}
