@@ -19,7 +19,6 @@ import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
-import type { JobSetup } from '../job/definition/setup';
 import { loadJobs } from '../job/job-registry';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
@@ -213,8 +212,9 @@ export class JobProcessorRole {
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models });
     Mailer.connect(mail, mailers);
+    const reports = setup.reportError && (await import('../job/perform/error-reporter'));
     this.services = new ServiceGroup('the job processor', [
-      ...(setup.reportError ? [await this.errorReporter(setup.reportError)] : []),
+      ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
       database,
       redis,
       mail,
@@ -223,12 +223,6 @@ export class JobProcessorRole {
       this.reporter,
     ]);
     await this.services.start();
-  }
-
-  private async errorReporter(report: NonNullable<JobSetup['reportError']>) {
-    // Imported on demand, since not every app has an error tracker.
-    const { ErrorReporter } = await import('../job/perform/error-reporter');
-    return new ErrorReporter(this.events, report);
   }
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {

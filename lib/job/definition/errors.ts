@@ -10,11 +10,7 @@ export class KillJob extends Error {
   override readonly name: string = 'KillJob';
 }
 
-/**
- * The job needs something that this app does not have: its class, a mailer, a model, a serializer, or code that knows its
- * format. As a rule a newer release runs beside this one and enqueued it, so it is left to processors that have that, and
- * no attempt is counted (perform/leave.ts).
- */
+/** The job needs what only another release has (a class, a mailer, a model …), so it is left to that (perform/leave.ts). */
 export class NotHereError extends Error {
   override readonly name: string = 'NotHereError';
 }

@@ -4,11 +4,8 @@ import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
 
 /**
- * The version of the payload that this code writes. Two releases share one Redis while they are deployed and when one is
- * taken back, so a field is added without a new version, under a name that was never used, and must be safe to miss. Only
- * a change that older code would get wrong raises it: older processors then leave the job to newer ones (perform/leave.ts),
- * and a release that reads it has to be everywhere before one writes it. `options` of a record have no version: their
- * fields keep their types.
+ * The version of the payload. Only a change that older code would get wrong raises it, since that leaves such jobs to newer
+ * code (perform/leave.ts); fields that may be missed are added under new names. Fields of `options` keep their types.
  */
 const VERSION = 1;
 
