@@ -248,7 +248,7 @@ export class JobProcessor implements Service {
 
   /** Jobs that this processor leaves to others, since its code cannot run them, by class. */
   get left() {
-    return this.executor.left;
+    return this.executor.failures.left;
   }
 
   snapshot(): { readonly running: readonly BusyJob[]; readonly quiet: boolean } {

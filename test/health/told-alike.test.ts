@@ -47,6 +47,7 @@ const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =
     })),
   });
 const STILL = { part: 'relay', movedMs: 21_000, owedMs: 20_000, cause: 'redisReadOnly', error: '' } as const;
+const LEFT = { class: 'NewJob', reason: 'there is no NewJob', times: 3, spanMs: 60_000 };
 const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
   treeStatusOf({ jobs: processorOf({ state }), processor: { lastTermination: nextRestart && DEATH, nextRestart } });
 const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
@@ -238,20 +239,11 @@ const STATES: readonly (readonly [
     /Standing still: dispatching jobs from the outbox, for 20 s: Redis is a replica now and takes no writes\./,
   ],
   [
-    'jobs of a release that does not run here',
-    systemStatusOf(
-      treeStatusOf({
-        jobs: reporting({ left: [{ class: 'NewJob', reason: 'there is no NewJob', times: 3, spanMs: 60_000 }] }),
-      }),
-    ),
-    ['left'],
-    /NewJob is left to other processors for 1 min(?:ute)?: there is no NewJob\. /,
-  ],
-  [
-    'notifications that do not arrive',
-    systemStatusOf(treeStatusOf({ jobs: reporting({ listening: false }) })),
-    ['listenDeaf'],
+    'notifications that do not arrive, and jobs of a release that does not run here',
+    systemStatusOf(treeStatusOf({ jobs: reporting({ listening: false, left: [LEFT] }) })),
+    ['listenDeaf', 'left'],
     /Set DATABASE_DIRECT_URL/,
+    /NewJob is left to other processors for 1 min(?:ute)?: there is no NewJob\. /,
   ],
   [
     'a Redis that is nearly full, and drops keys',

@@ -73,7 +73,8 @@ const NO_TAGS: readonly string[] = [];
 export class Executor {
   readonly runs = new Set<Run>();
   private readonly outcomes: Outcomes;
-  private readonly failures: Failures;
+  /** Knows which jobs this app leaves to others. */
+  readonly failures: Failures;
   private readonly middleware: readonly PerformMiddleware[];
   /**
    * Classes whose jobs have used cursor or progress in this process, so that any job of theirs may have stored some.
@@ -115,11 +116,6 @@ export class Executor {
     } catch (thrown) {
       return this.conclude(job, toError(thrown));
     }
-  }
-
-  /** Jobs that this app cannot run, by class. */
-  get left() {
-    return this.failures.left;
   }
 
   /** Called in the handler of an uncaught error: fails the run whose code raised it, which the execution context names. */
