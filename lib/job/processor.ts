@@ -74,6 +74,8 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly history?: boolean;
   /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
   readonly graceMs?: number;
+  /** Time since it could run for which a job that this app cannot run is left to others, ms. Default 21 days. */
+  readonly leftForMs?: number;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
   /** Longest interval of polling for jobs without a notification, ms. Default 2000, and less if it serves many queues. */

@@ -71,8 +71,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what a stop hands back goes to the head of its queue',
     file: FUSED,
-    find: `call('rpush', p..'waiting', id)\n  local n`,
-    replace: `call('lpush', p..'waiting', id)\n  local n`,
+    find: `call('rpush', p..'waiting', id)\n  keepCount`,
+    replace: `call('lpush', p..'waiting', id)\n  keepCount`,
     killedBy: OUTCOMES_TEST,
   },
   {

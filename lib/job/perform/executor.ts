@@ -52,6 +52,8 @@ export interface ExecutorDependencies {
   readonly now?: (() => number) | undefined;
   /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
   readonly graceMs?: number | undefined;
+  /** As in ProcessorTuning. */
+  readonly leftForMs?: number | undefined;
   /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number | undefined;
 }
@@ -86,13 +88,14 @@ export class Executor {
   private pauseAfterBlocking: Promise<void> | undefined;
 
   constructor(private readonly options: ExecutorDependencies) {
-    const { events, onFinished, onDied, now, random, filter = new Redactor() } = options;
+    const { events, onFinished, onDied, now, random, leftForMs, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
     this.outcomes = new Outcomes({ events, onFinished, onDied, now, filter });
     this.failures = new Failures({
       events,
       outcomes: this.outcomes,
       random,
+      leftForMs,
       release: (job) => this.release(job),
       prepare: async (job) => {
         const run = this.begin(job, this.classOf(job));
@@ -375,7 +378,7 @@ export interface ExecutorOptions {
   readonly models: ModelLookup | undefined;
   readonly onFinished: ExecutorDependencies['onFinished'];
   readonly onDied: ExecutorDependencies['onDied'];
-  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'graceMs' | 'uncaughtGraceMs'> & {
+  readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'leftForMs' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly checkpointMs?: number;
   };
 }
@@ -385,15 +388,12 @@ export function createExecutor({ knex, redis, setup, models, tuning, ...options 
   const codec = { serializers: setup.serializers, models };
   return new Executor({
     ...options,
+    ...tuning,
     maxDeliveries: MAX_DELIVERIES,
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new Redactor(setup.filterArguments),
     checkpoints: new RedisCheckpointStore(redis, tuning.checkpointMs),
     releaseUnique: (id) => releaseUnique(knex, id),
-    random: tuning.random,
-    now: tuning.now,
-    graceMs: tuning.graceMs,
-    uncaughtGraceMs: tuning.uncaughtGraceMs,
   });
 }

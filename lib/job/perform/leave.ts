@@ -52,6 +52,7 @@ export class JobsLeft {
   constructor(
     private readonly random: () => number = Math.random,
     private readonly now: () => number = () => performance.now(),
+    private readonly leftForMs = LEFT_FOR_MS,
   ) {}
 
   /**
@@ -59,7 +60,7 @@ export class JobsLeft {
    * @returns undefined for a job that nobody has taken for so long that it has failed.
    */
   decide(name: string, error: NotHereError, ageMs: number): Leave | undefined {
-    if (ageMs > LEFT_FOR_MS) return undefined;
+    if (ageMs > this.leftForMs) return undefined;
     const waitMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ageMs * WAIT_SHARE)) * (0.75 + this.random() / 2);
     const at = this.now();
     this.forget(at);

@@ -149,6 +149,8 @@ export interface FailuresOptions {
   readonly events: Events;
   readonly outcomes: Outcomes;
   readonly random?: (() => number) | undefined;
+  /** As in ProcessorTuning. */
+  readonly leftForMs?: number | undefined;
   /** Releases the claim that a job may hold at its end. Never rejects. */
   readonly release: (job: JobExecution) => Promise<void>;
   /** Prepares a job that did not run for its callback: instance, run and arguments. */
@@ -191,11 +193,11 @@ export class Failures {
 
   /** @returns undefined for a job that fails: nobody has taken it for long, or nobody can know for how long. */
   private leave(job: JobExecution, error: NotHereError): ExecutionResult | undefined {
-    const { outcomes, random } = this.options;
+    const { outcomes, random, leftForMs } = this.options;
     const ageMs = outcomes.ageOf(job);
     if (ageMs === undefined) return undefined;
     const { JobsLeft } = require('./leave') as typeof import('./leave');
-    this.jobsLeft ??= new JobsLeft(random);
+    this.jobsLeft ??= new JobsLeft(random, undefined, leftForMs);
     const name = error instanceof NewerFormatError ? error.jobName : job.class;
     const leave = this.jobsLeft.decide(name, error, ageMs);
     return leave && outcomes.left(job, name, error, leave);
