@@ -22,7 +22,8 @@ export interface RollOptions {
 
 /** A tree and the one that takes its place have 7 connections each at most, and the run has some of its own. */
 const CONNECTIONS_A_TREE = 8;
-const ERROR_LINE = /"level":"(error|fatal)"/;
+/** What a front is answered by a tree that is not ready is no error of the tree. */
+const ERROR_LINE = /"level":"(error|fatal)"(?!.*"path":"\/ready","status":503)/;
 
 /** All trees of a fleet are replaced one after the other, while people sign up, read and enqueue jobs. */
 export function rollingDeploy({ trees, from }: RollOptions): void {
