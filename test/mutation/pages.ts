@@ -198,7 +198,7 @@ const mutations: readonly Mutation[] = [
     promise: 'a viewer is told nothing of what a process printed, in the JSON of issues either',
     file: 'lib/ops/overview/overview-view.ts',
     find: 'format.redacted ? judgement.issues.map',
-    replace: 'judgement === undefined ? judgement.issues.map',
+    replace: '!format.redacted ? judgement.issues.map',
     killedBy: ['test/ops/overview/overview.test.ts'],
   },
   {
