@@ -1,4 +1,5 @@
 import { execSync } from 'node:child_process';
+import { randomInt } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { freePort } from '../../../lib/embedded/server-process';
@@ -28,12 +29,12 @@ export class DevCopy {
       ['previews/gallery-mailer-preview.ts', '../../../index'],
     ] as const)
       rewrite(path.join(mailers, file), (text) => text.replace("'catamount'", `'${index}'`));
-    // Links in mails name the port, so it must be known.
-    const env = { PORT: String(await freePort()), OPS_TOKEN };
     // As the script `dev` of package.json does; npm would stand between the tree and its stop.
     const build = 'node .config/build.mjs --if-stale';
     execSync(build, { cwd: folder, stdio: 'ignore' });
     const entry = path.join(folder, 'dist/lib/cli/main.js');
+    // Links in mails name the port, so it must be known.
+    const env = { PORT: String(await portOfServers()), OPS_TOKEN };
     const tree = await startTree({ entry, args: ['dev', '--build', build], cwd: folder, env, headers: BEARER });
     return new DevCopy(folder, tree);
   }
@@ -49,6 +50,14 @@ export class DevCopy {
   async stop(): Promise<void> {
     await this.tree.cleanup();
     removeFolder(this.folder);
+  }
+}
+
+/** A free port of those that the system gives to no connection and to no other test's server: these are above 32767. */
+async function portOfServers(): Promise<number> {
+  for (;;) {
+    const port = randomInt(10_000, 32_767);
+    if ((await freePort(port)) === port) return port;
   }
 }
 
