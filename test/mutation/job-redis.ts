@@ -303,7 +303,7 @@ const mutations: readonly Mutation[] = [
     promise: 'the subscriptions of a processor move to the new master, too',
     file: 'lib/job/fetch/consumer.ts',
     find: `if (connection !== this.command) connection.drop();`,
-    replace: `if (connection === undefined) connection.drop();`,
+    replace: `if (connection === this.command) connection.drop();`,
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {

@@ -27,7 +27,7 @@ const mutations: readonly Mutation[] = [
     promise: 'the line that keeps a file of the app from being loaded is told',
     file: 'lib/core/load-fault.ts',
     find: "if (!place) return '';",
-    replace: "if (!place || place.line > 0) return '';",
+    replace: "if (!place || place.line !== '') return '';",
     killedBy: ['test/role/check.test.ts'],
   },
   {
