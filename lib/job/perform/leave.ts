@@ -1,7 +1,8 @@
+import type { LeftClass } from '../../cluster/tree-status';
 import type { NotHereError } from '../definition/errors';
 
 /**
- * A job that this app cannot run is left to others for so long since it could first run, ms; then it is dead. A release
+ * A job that this app cannot run is left to others for so long since it could first run, ms; then it fails. A release
  * that was taken back, and whose jobs are still there, may be deployed anew within that time.
  */
 const LEFT_FOR_MS = 21 * 24 * 3600 * 1000;
@@ -13,17 +14,6 @@ const MAX_WAIT_MS = 900_000;
 const WARN_INTERVAL_MS = 60_000;
 /** Names that are remembered at most: anybody who can write to Redis can make some up. */
 const MAX_NAMES = 100;
-
-/** Jobs of one class that this processor cannot run and leaves to others. */
-export interface LeftJobs {
-  readonly class: string;
-  /** The reason in one sentence. */
-  readonly reason: string;
-  /** Number of times that one was left since they were first met. */
-  readonly times: number;
-  /** Time since they were first met, ms. */
-  readonly spanMs: number;
-}
 
 interface Known {
   reason: string;
@@ -64,8 +54,10 @@ export class JobsLeft {
     const waitMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ageMs * WAIT_SHARE)) * (0.75 + this.random() / 2);
     const at = this.now();
     this.forget(at);
+    // The log tells of no more names either, since each would be new to it every time.
+    if (!this.names.has(name) && this.names.size >= MAX_NAMES) return { waitMs, again: true };
     const known = this.names.get(name) ?? { reason: '', times: 0, since: at, warnedAt: -WARN_INTERVAL_MS, until: 0 };
-    if (this.names.size < MAX_NAMES) this.names.set(name, known);
+    this.names.set(name, known);
     const again = at - known.warnedAt < WARN_INTERVAL_MS;
     known.reason = error.message;
     known.times++;
@@ -75,7 +67,7 @@ export class JobsLeft {
   }
 
   /** Jobs that have been met and are not known to be over. */
-  list(): LeftJobs[] {
+  list(): LeftClass[] {
     const at = this.now();
     this.forget(at);
     return [...this.names].map(([name, { reason, times, since }]) => {

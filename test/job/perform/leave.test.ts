@@ -151,10 +151,11 @@ describe('what becomes of jobs that are left', () => {
     assert.deepEqual(jobs.list(), []);
   });
 
-  it('no more names are kept than a hundred', () => {
+  it('no more names are kept than a hundred, and the log warns of no others', () => {
     const jobs = new JobsLeft();
-    for (let n = 0; n < 200; n++) jobs.decide(`Job${n}`, error, 0);
+    const again = Array.from({ length: 200 }, (_, n) => jobs.decide(`Job${n}`, error, 0)?.again);
     assert.equal(jobs.list().length, 100);
+    assert.equal(again.filter((told) => told === false).length, 100);
   });
 
   it('errors say what is missing', () => {
