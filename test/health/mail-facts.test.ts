@@ -27,7 +27,7 @@ describe('what is known of mails', () => {
     await Promise.all([server?.remove(), testDatabase?.drop()]);
   });
   beforeEach(async () => {
-    await testDatabase.query('truncate mail_deliveries, job_outbox');
+    await testDatabase.query('truncate mail_deliveries, job_outbox, job_dead');
     await redis.client.flushAll();
   });
 
@@ -59,6 +59,31 @@ describe('what is known of mails', () => {
     for (const job of ['retried', 'waiting', 'dead', 'dying', 'gone', 'once']) await mail(job, 'failed', 0);
     const { failedToday, retryingToday } = await read();
     assert.deepEqual({ failedToday, retryingToday }, { failedToday: 4, retryingToday: 2 });
+  });
+
+  it('one whose job has died is never counted as to be retried while its job moves from Redis to Postgres', async () => {
+    const ids = Array.from({ length: 100 }, (_, index) => `dying-${index}`);
+    for (const id of ids) {
+      await store(redis.client, 'dead', { id, queue: 'mailer', errors: ['550 no'] });
+      await mail(id, 'failed', 0);
+    }
+    const handOver = async () => {
+      for (const id of ids) {
+        await storeDead(database.knex, { id, queue: 'mailer', errors: ['550 no'] });
+        await redis.client.zRem('bq:mailer:dead', id);
+        await redis.client.hDel('bq:mailer:jobs', id);
+      }
+      return 'all handed over';
+    };
+    const moving = handOver();
+    const seen: number[] = [];
+    while ((await Promise.race([moving, read()])) !== 'all handed over') seen.push((await read()).retryingToday);
+    assert.deepEqual(
+      seen.filter((retrying) => retrying !== 0),
+      [],
+      `of ${seen.length} reads`,
+    );
+    assert.ok(seen.length > 0);
   });
 
   it('without Redis, which knows of jobs, all of them have failed', async () => {

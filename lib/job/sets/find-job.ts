@@ -187,14 +187,15 @@ export async function comingJobs(sources: LivingJobsSources, ids: readonly strin
   const coming = new Set(await livingJobs(sources, ids));
   const asked = [...coming];
   if (asked.length === 0) return coming;
+  // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
+  for (const queue of await knownQueues(redis, queues)) {
+    const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
+    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
+  }
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
     `select id from ${TABLES.dead} where id = any(?::text[])`,
     [asked],
   );
   for (const { id } of rows) coming.delete(id);
-  for (const queue of await knownQueues(redis, queues)) {
-    const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
-    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
-  }
   return coming;
 }
