@@ -4,12 +4,12 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { freePort } from '../../lib/embedded/server-process';
 import { ProcessList } from '../../lib/job/processes/process-list';
 import { Deadline } from '../../lib/support/async';
 import { readActions } from '../../lib/tree/operator-actions';
 import { Stage } from '../cluster/primary/stage';
 import { createDatabase } from '../support/postgres';
+import { serverPort } from '../support/server-port';
 import { tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -109,7 +109,7 @@ describe('catamount jobs, as it is typed', () => {
 
   it('ends with 1 for what is not found, 64 for wrong usage, 69 without Redis, Postgres or tables', async () => {
     const empty = await createDatabase();
-    const nowhere = `127.0.0.1:${await freePort()}`;
+    const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
     const cases: readonly (readonly [string, number, RegExp, Record<string, string>?, string?])[] = [
       ['enqueue GlomyJob', 1, /^There is no job class "GlomyJob"\. Did you mean GloomyJob\?/],

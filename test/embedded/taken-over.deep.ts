@@ -5,7 +5,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 import pg from 'pg';
 import { postgresBinaries, redisBinary } from '../../lib/embedded/find-binaries';
-import { freePort, postgresAnswers, redisAnswers } from '../../lib/embedded/server-process';
+import { postgresAnswers, redisAnswers } from '../../lib/embedded/server-process';
+import { serverPort } from '../support/server-port';
 import { removeFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { assertBothAnswer, assertNothingRuns, countUp, startServers, stateFolder } from './servers-under-test';
@@ -75,7 +76,7 @@ describe('a state folder whose servers have no passwords', () => {
       '--locale=C',
       '--no-sync',
     ]);
-    const port = await freePort();
+    const port = await serverPort();
     const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'io_method=sync'];
     start([
       ...asOurselves,
@@ -100,7 +101,7 @@ describe('a state folder whose servers have no passwords', () => {
     const folder = path.join(stateDir, 'redis');
     const data = path.join(folder, 'data');
     fs.mkdirSync(data, { recursive: true, mode: 0o700 });
-    const port = await freePort();
+    const port = await serverPort();
     const argv = [
       '--bind',
       '127.0.0.1',

@@ -2,10 +2,10 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
-import { freePort } from '../../lib/embedded/server-process';
 import { connectionSettings, Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import { serverPort } from '../support/server-port';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 
@@ -32,7 +32,7 @@ describe('Database', () => {
   });
 
   it('rejects a ping in time when nothing listens', async () => {
-    const url = `postgres://127.0.0.1:${await freePort()}/shop`;
+    const url = `postgres://127.0.0.1:${await serverPort()}/shop`;
     const events = new Events();
     const told = events.next('database.error');
     const database = new Database(url, { production: false, events });

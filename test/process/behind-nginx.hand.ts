@@ -4,12 +4,12 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import type { IncomingHttpHeaders } from 'node:http';
 import https from 'node:https';
-import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { TRIES } from '../../lib/ops/auth/sign-in';
 import { SIGNED, tokenIn } from '../ops/ops-web';
 import { makeCertificate } from '../role/certificates';
+import { serverPort } from '../support/server-port';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { Surroundings } from './surroundings';
@@ -28,7 +28,7 @@ describe('behind nginx, as the guide sets it up', () => {
     around = await Surroundings.make();
     const limits = { SIGN_UPS_PER_ADDRESS: '2/1h' };
     tree = await around.start({ env: { ...SIGNED, ...limits, APP_URL: 'https://shop.example', TRUST_PROXY: '1' } });
-    port = await freePort();
+    port = await serverPort();
     nginx = spawn('nginx', ['-p', around.folder, '-c', await configure(), '-e', 'stderr'], { stdio: 'inherit' });
     await until(
       'nginx listens',
@@ -123,12 +123,3 @@ describe('behind nginx, as the guide sets it up', () => {
     assert.equal((await signIn('127.0.0.3', SIGNED.OPS_PASSWORD)).status, 303);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
-}

@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import fs from 'node:fs';
-import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { createDatabase, type TestDatabase } from '../support/postgres';
+import { serverPort } from '../support/server-port';
 import { Surroundings } from './surroundings';
 
 const run = promisify(execFile);
@@ -15,14 +15,6 @@ function procfile(): Readonly<Record<string, string>> {
   const lines = fs.readFileSync(path.join(ROOT, 'Procfile'), 'utf8').split('\n');
   const found = lines.map((line) => /^([A-Za-z0-9_-]+):\s*(.+)$/.exec(line)).filter((match) => match !== null);
   return Object.fromEntries(found.map(([, type, command]) => [type, command]));
-}
-
-async function freePort(): Promise<number> {
-  const server = net.createServer().listen(0, '0.0.0.0');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 describe('the Procfile', () => {
@@ -41,7 +33,7 @@ describe('the Procfile', () => {
   it('migrates in the release phase, serves at PORT and mails, and ends with nobody killed when every process is sent SIGTERM', async () => {
     const { release = assert.fail('no release:'), web = assert.fail('no web:'), ...others } = procfile();
     assert.deepEqual(others, {});
-    const port = String(await freePort());
+    const port = String(await serverPort());
     const dyno = { ...around.env, DATABASE_URL: database.url, APP_URL: 'https://shop.herokuapp.com' };
     const env = { ...dyno, PORT: port, DYNO: 'release.1', PATH: process.env.PATH };
     const { stdout } = await run('/bin/sh', ['-c', release], { cwd: around.folder, env });

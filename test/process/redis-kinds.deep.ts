@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { freePort } from '../../lib/embedded/server-process';
 import { OlderRedis } from '../support/older-redis';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { ReplicatedRedis, tell } from '../support/replicated-redis';
+import { serverPort } from '../support/server-port';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpsThrough } from './sign-ups';
@@ -54,7 +54,7 @@ describe('a Redis that is', () => {
   }
 
   async function cluster(): Promise<TestRedis> {
-    const redis = await redisWith('--cluster-enabled', 'yes', '--cluster-port', String(await freePort()));
+    const redis = await redisWith('--cluster-enabled', 'yes', '--cluster-port', String(await serverPort()));
     await tell(redis, ['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
     await until('the cluster is complete', async () =>
       String(await tell(redis, ['CLUSTER', 'INFO'])).includes('cluster_state:ok'),

@@ -3,10 +3,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { createClient } from 'redis';
-import { freePort } from '../../lib/embedded/server-process';
 import { dice } from '../support/dice';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { serverPort } from '../support/server-port';
 import { UNLIMITED } from '../support/sign-up-limits';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -184,7 +184,7 @@ export function signUpStorm(options: StormOptions): void {
         env: {
           NODE_ENV: 'production',
           // The same one after a moment without any worker.
-          PORT: String(await freePort()),
+          PORT: String(await serverPort()),
           DATABASE_URL: database.url,
           REDIS_URL: redis.url,
           SMTP_URL: ledger.url,

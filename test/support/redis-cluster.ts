@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { freePort } from '../../lib/embedded/server-process';
 import { startTestRedis, type TestRedis } from './redis';
 import { AT_ONCE, tell } from './replicated-redis';
+import { serverPort } from './server-port';
 import { until } from './until';
 
 interface Node {
@@ -104,7 +104,7 @@ export class RedisCluster {
 }
 
 async function startNode(): Promise<Node> {
-  const busPort = await freePort();
+  const busPort = await serverPort();
   const settings = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '1000'];
   const redis = await startTestRedis(...settings, ...AT_ONCE);
   return { redis, busPort, id: String(await tell(redis, ['CLUSTER', 'MYID'])) };

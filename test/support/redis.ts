@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { redisBinary } from '../../lib/embedded/find-binaries';
-import { freePort, redisAnswers } from '../../lib/embedded/server-process';
+import { redisAnswers } from '../../lib/embedded/server-process';
+import { serverPort } from './server-port';
 import { removeFolder, tempFolder } from './temp-folder';
 import { until } from './until';
 
@@ -88,7 +89,7 @@ export class TestRedis {
 
 /** @param settings additional arguments of redis-server, such as `'--maxmemory', '1mb'`. */
 export async function startTestRedis(...settings: string[]): Promise<TestRedis> {
-  const redis = new TestRedis(await redisBinary(), tempFolder('redis'), await freePort(), settings);
+  const redis = new TestRedis(await redisBinary(), tempFolder('redis'), await serverPort(), settings);
   await redis.start();
   return redis;
 }

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { redisBinary } from '../../lib/embedded/find-binaries';
-import { freePort } from '../../lib/embedded/server-process';
 import { startTestRedis, type TestRedis } from './redis';
 import { AT_ONCE, replicate, tell } from './replicated-redis';
+import { serverPort } from './server-port';
 import { removeFolder, tempFolder } from './temp-folder';
 import { until } from './until';
 
@@ -98,7 +98,7 @@ export class WatchedRedis {
  * @param epoch of what it knows: a higher one is newer.
  */
 export async function startSentinel(masterPort: number, password?: string, epoch = 0): Promise<Sentinel> {
-  const [folder, port] = [tempFolder('sentinel'), await freePort()];
+  const [folder, port] = [tempFolder('sentinel'), await serverPort()];
   const settings = [
     `port ${port}`,
     'bind 127.0.0.1',

@@ -3,9 +3,9 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { freePort } from '../../../lib/embedded/server-process';
 import { request } from '../../support/http';
 import { descendants } from '../../support/processes';
+import { serverPort } from '../../support/server-port';
 import { UNLIMITED } from '../../support/sign-up-limits';
 import { tempFolder } from '../../support/temp-folder';
 import { ROOT } from './product';
@@ -43,7 +43,7 @@ export class MeasuredServer {
   static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
     const cwd = tempFolder('served');
     const errors = path.join(cwd, 'stderr');
-    const port = await freePort();
+    const port = await serverPort();
     const fd = fs.openSync(errors, 'a');
     const begun = performance.now();
     const child = spawn(process.execPath, args, {

@@ -1,5 +1,5 @@
-import { freePort } from '../../../lib/embedded/server-process';
 import { request } from '../../support/http';
+import { serverPort } from '../../support/server-port';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { spawnTree, type Tree } from '../../support/tree';
 import { until } from '../../support/until';
@@ -24,7 +24,7 @@ export class Platform {
   ) {}
 
   static async start(options: Platform['options']): Promise<Platform> {
-    const platform = new Platform(options, await freePort());
+    const platform = new Platform(options, await serverPort());
     platform.launch();
     await platform.ready();
     return platform;

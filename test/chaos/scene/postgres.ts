@@ -6,9 +6,10 @@ import { promisify } from 'node:util';
 import createKnex from 'knex';
 import pg from 'pg';
 import { postgresBinaries } from '../../../lib/embedded/find-binaries';
-import { freePort, postgresAnswers } from '../../../lib/embedded/server-process';
+import { postgresAnswers } from '../../../lib/embedded/server-process';
 import { migrateUp } from '../../../lib/model/migrator';
 import { migrationsIn } from '../../support/migrations';
+import { serverPort } from '../../support/server-port';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 
@@ -53,7 +54,7 @@ export class ChaosPostgres {
   /** Creates, starts and migrates a server. @param options.migrated false: `makeNotes` is left to the caller, too. */
   static async make({ connections = CONNECTIONS, migrated = true } = {}): Promise<ChaosPostgres> {
     const folder = tempFolder('postgres');
-    const made = new ChaosPostgres(await freePort(), folder, await diskIn(folder), connections);
+    const made = new ChaosPostgres(await serverPort(), folder, await diskIn(folder), connections);
     // Small files of the write-ahead log make a full disk take effect soon.
     const options = ['-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'];
     await made.run(postgresBinaries().initdb, ['-D', made.data, ...options]);

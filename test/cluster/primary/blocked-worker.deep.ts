@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../../../lib/embedded/server-process';
+import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { statsOf } from './operator';
@@ -13,7 +13,7 @@ describe('a worker in while(true)', () => {
   before(async () => {
     stage = await Stage.make();
     // A fixed port: with its only worker gone, the tree listens anew.
-    const PORT = String(await freePort());
+    const PORT = String(await serverPort());
     tree = await stage.start({ PORT, WORKER_TIMEOUT: '10s', SHUTDOWN_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
   });
   after(() => stage.remove());

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import net from 'node:net';
-import { freePort } from '../../../lib/embedded/server-process';
 import { dice } from '../../support/dice';
+import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { Gateway } from './gateway';
@@ -42,7 +42,7 @@ export function randomKills(ms: number, seed: number): void {
     after(() => stage.remove());
 
     it('leaves no zombie, no orphan and no bound port, and the web always comes back', async () => {
-      const port = await freePort();
+      const port = await serverPort();
       const roll = dice(seed);
       let tree = await stage.start({ PORT: String(port) });
       const gateway = new Gateway(tree.baseUrl, 6, '/slow?ms=20');

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { freePort } from '../../../lib/embedded/server-process';
 import { FreshCallers } from '../../support/fresh-callers';
+import { serverPort } from '../../support/server-port';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { Gateway } from './gateway';
@@ -33,7 +33,7 @@ export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINIT
     after(() => stage.remove());
 
     it('lose nothing that was in flight, and none is slow', async () => {
-      const PORT = String(await freePort());
+      const PORT = String(await serverPort());
       const took: number[] = [];
       let tree = await stage.start({ PORT });
       const gateway = new Gateway(tree.baseUrl, 12, '/slow?ms=20');

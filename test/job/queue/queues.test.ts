@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import type { RedisClient } from '../../../lib/core/redis';
-import { freePort } from '../../../lib/embedded/server-process';
 import { Queues } from '../../../lib/job/admin/queues';
 import { Job } from '../../../lib/job/job';
 import { PROCESSES } from '../../../lib/job/queue/keys';
@@ -11,6 +10,7 @@ import { InvalidRequestError } from '../../../lib/job/sets/query';
 import { Database } from '../../../lib/model/database';
 import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
+import { serverPort } from '../../support/server-port';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
@@ -157,7 +157,7 @@ describe('queues', () => {
     await CountJob.set({ wait: '1h' }).performLater(2);
     assert.equal((await status('default')).inOutbox, 1);
     const { redis, events } = system;
-    const away = new Database(`postgres://nobody@127.0.0.1:${await freePort()}/none`, { production: false, events });
+    const away = new Database(`postgres://nobody@127.0.0.1:${await serverPort()}/none`, { production: false, events });
     try {
       const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'cli:test' as const };
       assert.equal((await new Queues(sources).list())[0]?.inOutbox, undefined);
@@ -255,7 +255,7 @@ describe('queues', () => {
 
   it('are paused and resumed although Postgres does not answer, which is reported', async () => {
     const { redis, events } = system;
-    const url = `postgres://nobody@127.0.0.1:${await freePort()}/none`;
+    const url = `postgres://nobody@127.0.0.1:${await serverPort()}/none`;
     const away = new Database(url, { production: false, events: new Events() });
     try {
       const sources = { redis: redis.client, knex: away.knex, events, queues: ['default'], via: 'cli:test' as const };

@@ -1,8 +1,7 @@
 import { execSync } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { freePort } from '../../../lib/embedded/server-process';
+import { serverPort } from '../../support/server-port';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { startTree, type Tree } from '../../support/tree';
 import { BEARER, OPS_TOKEN } from '../ops-web';
@@ -34,7 +33,7 @@ export class DevCopy {
     execSync(build, { cwd: folder, stdio: 'ignore' });
     const entry = path.join(folder, 'dist/lib/cli/main.js');
     // Links in mails name the port, so it must be known.
-    const env = { PORT: String(await portOfServers()), OPS_TOKEN };
+    const env = { PORT: String(await serverPort()), OPS_TOKEN };
     const tree = await startTree({ entry, args: ['dev', '--build', build], cwd: folder, env, headers: BEARER });
     return new DevCopy(folder, tree);
   }
@@ -50,14 +49,6 @@ export class DevCopy {
   async stop(): Promise<void> {
     await this.tree.cleanup();
     removeFolder(this.folder);
-  }
-}
-
-/** A free port of those that the system gives to no connection and to no other test's server: these are above 32767. */
-async function portOfServers(): Promise<number> {
-  for (;;) {
-    const port = randomInt(10_000, 32_767);
-    if ((await freePort(port)) === port) return port;
   }
 }
 
