@@ -55,7 +55,11 @@ export async function balance(environment: Scene): Promise<Balance> {
       ...notes.losses,
       ...chores.losses,
       ...missedTicks(ticks),
-      ...duplicates.filter(({ reason }) => !reason).map(({ to }) => `${to} got a mail twice, and nothing explains it`),
+      ...duplicates
+        .filter(({ reason }) => !reason)
+        .map(
+          ({ to, at }) => `${to} got a mail twice, at ${at.map(Math.round).join(' and ')} ms, and nothing explains it`,
+        ),
     ],
     signedUp: ledger.users.length,
     mails: welcomes.length,
@@ -139,6 +143,8 @@ const CLOCK_MS = 10;
 
 export interface Duplicate {
   readonly to: string;
+  /** When the server accepted the two, ms as `performance.now()`, which the times of injections are, too. */
+  readonly at: readonly [number, number];
   /** The incident that explains it; undefined when there is none, which counts as a loss. */
   readonly reason: string | undefined;
 }
@@ -154,7 +160,8 @@ export function duplicatesOf(
   return [...mails].flatMap(([to, got]) =>
     got.slice(1).map((second, index) => {
       const first = got[index] ?? second;
-      return { to, reason: first.messageId === second.messageId ? explained(first, second, incidents) : undefined };
+      const reason = first.messageId === second.messageId ? explained(first, second, incidents) : undefined;
+      return { to, at: [first.at, second.at], reason };
     }),
   );
 }
