@@ -193,13 +193,14 @@ export class StatsFlusher {
   }
 
   private cut(): void {
+    // First, so that nobody reads of a job whose mail is not counted yet.
+    this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, this.mails?.take() ?? []);
     for (const [minute, classes] of this.stats.take()) {
       this.addParts(
         minute,
         [...classes].flatMap(([className, stats]) => toFields(className, stats)),
       );
     }
-    this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, this.mails?.take() ?? []);
   }
 
   private addParts(minute: number, fields: Part['fields']): void {

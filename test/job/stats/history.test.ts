@@ -234,6 +234,27 @@ describe('the history of jobs', () => {
       assert.equal(classes.get('AJob')?.processed, 1);
     });
 
+    it('never has a job before the mail that it has sent', async () => {
+      const mails = new MailTally();
+      const endMails = mails.listen(events);
+      const about = { mailer: 'UserMailer', action: 'welcome', to: [], via: 'smtp', messageId: 'm', durationMs: 3 };
+      const handover = new StatsFlusher(tally, 'by-hand', mails);
+      const seen: string[] = [];
+      for (let count = 1; count <= 20; count++) {
+        events.emit('mail.sent', about);
+        succeed('AJob');
+        const sending = handover.send(system.redis.client).then(() => 'sent');
+        while ((await Promise.race([sending, nextTurn()])) !== 'sent') {
+          const { mailers, classes } = await history.counters();
+          const [sent, jobs] = [mailers.get('UserMailer')?.sent ?? 0, classes.get('AJob')?.processed ?? 0];
+          if (jobs > sent) seen.push(`${jobs} jobs, ${sent} mails`);
+        }
+      }
+      endMails();
+      assert.deepEqual(seen, []);
+      assert.equal((await history.counters()).mailers.get('UserMailer')?.sent, 20);
+    });
+
     it('names no more classes than Redis can bear, and counts the rest together', async () => {
       const { client } = system.redis;
       const fields = Array.from({ length: 10_000 }, (_, i) => [`p:Old${i}Job`, '1'] as const);
