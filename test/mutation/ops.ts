@@ -23,6 +23,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ACCESS,
   },
   {
+    promise: 'a session holds through a deploy: releases agree on what is signed',
+    file: 'lib/ops/auth/access.ts',
+    find: 'const parts = JSON.stringify([appName, ops.user, ops.password, ops.viewerPassword]);',
+    replace: 'const parts = JSON.stringify([ops.user, appName, ops.password, ops.viewerPassword]);',
+    killedBy: SESSIONS,
+  },
+  {
     promise: 'who has signed out is out, whatever Redis has lost since',
     file: 'lib/ops/auth/access.ts',
     find: 'inPostgres.value.rows.length > 0',
