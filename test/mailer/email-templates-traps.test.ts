@@ -163,6 +163,11 @@ describe('what email-templates would do', () => {
     assert.equal(dependencies, undefined);
   });
 
+  it('10: its i18n is a stub, too', () => {
+    const Translations = within('@ladjs/i18n') as new () => object;
+    assert.throws(() => new Translations(), /left out/);
+  });
+
   it('11: EJS is ours, and takes no options from the locals', async () => {
     const [folder = ''] = /^.*node_modules\/ejs\//.exec(require.resolve('ejs')) ?? [];
     const { version } = JSON.parse(fs.readFileSync(`${folder}package.json`, 'utf8')) as { version: string };

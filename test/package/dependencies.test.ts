@@ -1,21 +1,43 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
-import { ROOT } from './npm';
+import { BUNDLED, ROOT } from './npm';
+
+type Ranges = Readonly<Record<string, string>>;
 
 interface Manifest {
-  readonly dependencies: Readonly<Record<string, string>>;
-  readonly devDependencies: Readonly<Record<string, string>>;
+  readonly dependencies: Ranges;
+  readonly devDependencies: Ranges;
+  readonly overrides: Ranges;
+}
+
+interface Locked {
+  readonly version?: string;
+  readonly dependencies?: Ranges;
+  readonly devDependencies?: Ranges;
+  readonly optionalDependencies?: Ranges;
 }
 
 const read = (name: string): unknown => JSON.parse(fs.readFileSync(path.join(ROOT, name), 'utf8'));
 
 /** Whoever installs the package gets what its ranges allow; this checkout gets what its lock says. */
 describe('the dependencies of the package', () => {
-  const { dependencies, devDependencies } = read('package.json') as Manifest;
-  const { packages } = read('package-lock.json') as {
-    readonly packages: Readonly<Record<string, { readonly version: string } & Partial<Manifest>>>;
+  const { dependencies, devDependencies, overrides } = read('package.json') as Manifest;
+  const { packages } = read('package-lock.json') as { readonly packages: Readonly<Record<string, Locked>> };
+  const numbers = (version: string) => version.replace('^', '').split('.').map(Number);
+  /** Of versions `1.2.3` and ranges `^1.2.3`, `1.2.3` and `*`: all that is in use here. */
+  const satisfies = (version: string, range: string): boolean => {
+    if (range === '*' || range === version) return true;
+    const [[major = 0, ...least], [ownMajor = 0, ...own]] = [numbers(range), numbers(version)];
+    const enough = (own[0] ?? 0) - (least[0] ?? 0) || (own[1] ?? 0) - (least[1] ?? 0);
+    return range.startsWith('^') && major > 0 && ownMajor === major && enough >= 0;
   };
+  /** The ranges in which a package is asked for by others. */
+  const asked = (name: string): readonly string[] =>
+    Object.entries(packages)
+      .filter(([folder]) => folder !== '')
+      .flatMap(([, one]) => ({ ...one.dependencies, ...one.optionalDependencies })[name] ?? []);
 
   it('are ranges, so that a fix of one of them reaches an app without a release of ours', () => {
     const pinned = Object.entries(dependencies).filter(([, range]) => !/^\^[1-9]\d*\.\d+\.\d+$/.test(range));
@@ -25,18 +47,40 @@ describe('the dependencies of the package', () => {
   it('are pinned by the lock, to versions that their ranges allow', () => {
     assert.deepEqual(packages['']?.dependencies, dependencies);
     assert.deepEqual(packages['']?.devDependencies, devDependencies);
-    const numbers = (version: string) => version.replace('^', '').split('.').map(Number);
     for (const [name, range] of Object.entries(dependencies)) {
       const version = packages[`node_modules/${name}`]?.version ?? '';
-      const [[major, ...least], [lockedMajor, ...locked]] = [numbers(range), numbers(version)];
-      assert.equal(lockedMajor, major, `${name} ${version}`);
-      const enough = (locked[0] ?? 0) - (least[0] ?? 0) || (locked[1] ?? 0) - (least[1] ?? 0);
-      assert.ok(enough >= 0, `${name} is locked to ${version}, and asked for as ${range}`);
+      assert.ok(satisfies(version, range), `${name} is locked to ${version}, and asked for as ${range}`);
     }
   });
 
-  it('ask apps for the override of nodemailer that we have ourselves', () => {
-    const readme = fs.readFileSync(path.join(ROOT, 'README.md'), 'utf8');
-    assert.ok(readme.includes(`"overrides": { "nodemailer": "${dependencies.nodemailer}" }`));
+  it('have stand-ins of the names, and of versions, that are asked for', () => {
+    const local = Object.keys(overrides).filter((name) => devDependencies[name]?.startsWith('file:'));
+    assert.ok(local.length > 0);
+    for (const name of local) {
+      assert.equal(overrides[name], `$${name}`);
+      const spec = devDependencies[name] ?? '';
+      const manifest = read(path.join(spec.slice('file:'.length), 'package.json')) as {
+        readonly name: string;
+        readonly version: string;
+      };
+      assert.equal(manifest.name, name);
+      const ranges = asked(name);
+      assert.ok(ranges.length > 0, `nobody asks for ${name} any more: the stand-in can go`);
+      for (const range of ranges) assert.ok(satisfies(manifest.version, range), `${name} ${range}`);
+    }
+  });
+
+  it('name what the bundled packages take from outside the bundle, in ranges that these ask for', () => {
+    const needed = BUNDLED.flatMap((name) => Object.entries(packages[name]?.dependencies ?? {}));
+    const shared = needed.filter(([name]) => name in dependencies && !(name in overrides) && name !== 'redis');
+    assert.deepEqual(shared.map(([name]) => name).sort(), ['@babel/runtime', 'html-to-text', 'juice', 'lodash']);
+    for (const [name, range] of shared)
+      assert.ok(satisfies((dependencies[name] ?? '').replace('^', ''), range), `${name} ${range}`);
+  });
+
+  it('lose nothing by the stand-in of a function that Node has: promisified functions keep their properties', () => {
+    const bees = createRequire(require.resolve('bee-queue'));
+    const { promisify } = bees('promise-callbacks') as { promisify(one: object): { readonly mark?: number } };
+    assert.equal(promisify(Object.assign(() => undefined, { mark: 7 })).mark, 7);
   });
 });

@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
+import { tempFolder } from '../support/temp-folder';
 
 const run = promisify(execFile);
 const QUIET = ['--no-audit', '--no-fund', '--loglevel=error'];
@@ -31,19 +32,17 @@ export async function install(folder: string, ...args: readonly string[]): Promi
 
 /**
  * Has a folder's package lock to the versions of this checkout: of the lock's entries, npm installs those that the
- * package asks for. The override is the one that README.md asks for.
+ * package asks for. Those that come in the tarball it does not install.
  */
 export function lockLikeOurs(folder: string): void {
   const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>;
   const write = (name: string, content: object) =>
     fs.writeFileSync(path.join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
   const { packages = {} } = read(path.join(ROOT, 'package-lock.json'));
-  const nodemailer = read(path.join(ROOT, 'package.json')).dependencies?.nodemailer;
-  const own = { ...read(path.join(folder, 'package.json')), overrides: { nodemailer } };
-  const entries = Object.entries(packages).filter(
-    ([name]) => name.startsWith('node_modules/') && !/preview-email|catamount/.test(name),
-  );
-  write('package.json', own);
+  const own = read(path.join(folder, 'package.json'));
+  const entries = Object.entries(packages as Record<string, Record<string, unknown>>)
+    .filter(([name, { link }]) => name.startsWith('node_modules/') && link !== true && !/catamount/.test(name))
+    .map(([name, { inBundle: _, ...entry }]) => [name, entry]);
   write('package-lock.json', {
     lockfileVersion: 3,
     requires: true,
@@ -59,10 +58,38 @@ export function npxScript(): string {
   return fs.realpathSync(npx);
 }
 
-/** The tarball that would be published. @returns its path, and the files in it. */
+/** The packages in the tarball: each would take many more to an app, or another Redis client beside ours. */
+export const BUNDLED: readonly string[] = [
+  '@ladjs/i18n',
+  'bee-queue',
+  'bee-queue/node_modules/redis',
+  'denque',
+  'email-templates',
+  'email-templates/node_modules/@ladjs/consolidate',
+  'get-paths',
+  'object.getownpropertydescriptors',
+  'p-finally',
+  'pify',
+  'preview-email',
+  'promise-callbacks',
+  'redis-commands',
+  'redis-errors',
+  'redis-parser',
+].map((name) => `node_modules/${name}`);
+
+/**
+ * The tarball that would be published. It is made in a copy of what goes into it: its scripts would build again, and
+ * change package.json, under the feet of whoever reads them meanwhile.
+ * @returns its path, and the files in it.
+ */
 export async function pack(into: string): Promise<{ readonly tarball: string; readonly files: readonly string[] }> {
-  // Its scripts would build again, under the feet of whoever runs the build meanwhile.
-  const printed = await npm(ROOT, 'pack', '--json', '--ignore-scripts', '--pack-destination', into);
+  const stage = tempFolder('stage');
+  const guides = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' });
+  const documents = guides.filter((name) => path.basename(name) === 'README.md').map((name) => `lib/${name}`);
+  for (const name of ['package.json', 'README.md', '.github', 'dist', ...documents, ...BUNDLED])
+    fs.cpSync(path.join(ROOT, name), path.join(stage, name), { recursive: true, dereference: true });
+  await run(process.execPath, [path.join(ROOT, '.config/bundle.mjs')], { cwd: stage });
+  const printed = await npm(stage, 'pack', '--json', '--ignore-scripts', '--pack-destination', into);
   const parsed: unknown = JSON.parse(printed);
   const [packed] = Object.values(parsed as Record<string, { filename: string; files: { path: string }[] }>);
   if (!packed) throw new Error(`npm pack printed ${printed}`);

@@ -9,7 +9,8 @@ import { startTree, type Tree } from '../support/tree';
 import { install, ROOT, removeInstalled } from './npm';
 
 /** What a platform has of the checkout when it installs, and the build. */
-const COPIED = ['package.json', 'package-lock.json', '.npmrc', '.config/preview-email', 'dist'];
+const STAND_INS = ['ladjs-i18n', 'object.getownpropertydescriptors', 'preview-email'].map((name) => `.config/${name}`);
+const COPIED = ['package.json', 'package-lock.json', '.npmrc', ...STAND_INS, 'dist'];
 const BINARIES = 'lib/embedded/binaries/package.json';
 
 describe('this app installed without development dependencies', () => {

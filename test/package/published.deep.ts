@@ -1,15 +1,25 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import path from 'node:path';
 import { nativeImport } from '../../lib/internals/native-import.cjs';
 import { removeFolder, tempFolder } from '../support/temp-folder';
-import { pack } from './npm';
+import { BUNDLED, install, lockLikeOurs, npm, pack, removeInstalled } from './npm';
+
+const MAX_PACKAGES = 250;
+const MAX_MB = 60;
+const MAX_TARBALL_MB = 6;
+const MB = 1_000_000;
 
 describe('the published package', () => {
   let folder: string;
   let tarball: Buffer;
+  let files: readonly string[];
   before(async () => {
     folder = tempFolder('pack');
-    tarball = fs.readFileSync((await pack(folder)).tarball);
+    const packed = await pack(folder);
+    files = packed.files;
+    tarball = fs.readFileSync(packed.tarball);
+    fs.renameSync(packed.tarball, path.join(folder, 'catamount.tgz'));
   });
   after(() => removeFolder(folder));
 
@@ -29,4 +39,62 @@ describe('the published package', () => {
     const problems = checked.problems.filter((one) => !('resolutionKind' in one) || one.resolutionKind !== 'node10');
     assert.deepEqual(problems, []);
   });
+
+  it('bundles what an app could not leave out otherwise, and no more', () => {
+    const manifests = files.filter((file) => /node_modules\/.*package\.json$/.test(file));
+    assert.deepEqual(manifests.map(path.dirname).sort(), BUNDLED);
+    assert.ok(tarball.length < MAX_TARBALL_MB * MB, `the tarball has ${tarball.length} bytes`);
+  });
+
+  describe('in an empty folder', () => {
+    let stranger: string;
+    before(async () => {
+      stranger = path.join(folder, 'stranger');
+      fs.mkdirSync(stranger);
+      const manifest = { name: 'stranger', private: true, dependencies: { catamount: 'file:../catamount.tgz' } };
+      fs.writeFileSync(path.join(stranger, 'package.json'), JSON.stringify(manifest));
+      lockLikeOurs(stranger);
+      await install(stranger, 'install');
+    });
+    after(() => removeInstalled(stranger));
+
+    it('brings few packages that are small, each as the others ask for it', async () => {
+      const installed = packagesIn(path.join(stranger, 'node_modules'));
+      assert.ok(installed.length <= MAX_PACKAGES, `${installed.length} packages`);
+      const size = bytesIn(path.join(stranger, 'node_modules')) / MB;
+      assert.ok(size <= MAX_MB, `${size.toFixed(1)} MB`);
+      // It fails, and names them, where one is missing, or is another one than is asked for.
+      await npm(stranger, 'ls', '--all');
+    });
+
+    it('brings one of what an app shares with it, where the app finds it, too', () => {
+      const installed = packagesIn(path.join(stranger, 'node_modules'));
+      for (const name of ['koa', 'knex', 'objection', 'pg', 'pino', 'nodemailer', 'juice', 'html-to-text', 'lodash']) {
+        const found = installed.filter((one) => one.endsWith(`node_modules/${name}`));
+        assert.deepEqual(found, [path.join(stranger, 'node_modules', name)]);
+      }
+      const redis = installed.filter((one) => one.endsWith('node_modules/redis'));
+      const ofBeeQueue = 'catamount/node_modules/bee-queue/node_modules/redis';
+      const expected = [ofBeeQueue, 'redis'].map((one) => path.join(stranger, 'node_modules', one));
+      assert.deepEqual(redis.sort(), expected);
+    });
+  });
 });
+
+/** The folders of all packages in a `node_modules`, also those that packages have for themselves. */
+function packagesIn(modules: string): readonly string[] {
+  if (!fs.existsSync(modules)) return [];
+  const names = fs.readdirSync(modules).filter((name) => !name.startsWith('.'));
+  const folders = names.flatMap((name) =>
+    name.startsWith('@') ? fs.readdirSync(path.join(modules, name)).map((inner) => path.join(name, inner)) : [name],
+  );
+  return folders
+    .map((name) => path.join(modules, name))
+    .flatMap((one) => [one, ...packagesIn(path.join(one, 'node_modules'))]);
+}
+
+/** The sum of the sizes of all files; a disk takes more, by blocks. */
+function bytesIn(folder: string): number {
+  const entries = fs.readdirSync(folder, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile());
+  return entries.reduce((sum, entry) => sum + fs.lstatSync(path.join(entry.parentPath, entry.name)).size, 0);
+}

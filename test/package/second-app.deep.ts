@@ -12,7 +12,7 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 import { until } from '../support/until';
-import { install, lockLikeOurs, npxScript, pack, ROOT, removeInstalled } from './npm';
+import { BUNDLED, install, lockLikeOurs, npxScript, pack, ROOT, removeInstalled } from './npm';
 
 const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
 
@@ -73,6 +73,7 @@ describe("a stranger's app on the package", () => {
       assert.ok(files.includes(file), file);
     const foreign = files.filter(
       (file) =>
+        !BUNDLED.some((name) => file.startsWith(`${name}/`)) &&
         !/^(package\.json|README\.md|lib\/(?:\w+\/)?README\.md|\.github\/LICENSE)$/.test(file) &&
         (!file.startsWith('dist/lib/') ||
           file.startsWith('dist/lib/app/') ||

@@ -117,7 +117,7 @@ interface Manifest {
 const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Manifest;
 
 function packageJson({ name, folder, typescript, esm }: Omit<NewApp, 'now'>): object {
-  const { dependencies = {}, devDependencies = {} } = read(path.join(OWN_ROOT, 'package.json'));
+  const { devDependencies = {} } = read(path.join(OWN_ROOT, 'package.json'));
   const tools = ['@biomejs/biome', ...(typescript ? ['@types/koa', '@types/node', 'tsx', 'typescript'] : [])];
   const extension = typescript ? 'ts' : 'js';
   const tests = `--test --test-concurrency=1 test/*/*.test.${extension}`;
@@ -143,8 +143,6 @@ function packageJson({ name, folder, typescript, esm }: Omit<NewApp, 'now'>): ob
       ...Object.fromEntries(tools.map((tool) => [tool, devDependencies[tool] ?? '*'])),
       'catamount-local-servers': 'file:.config/local-servers',
     },
-    // email-templates asks for an older one, which would be loaded beside ours and send nothing.
-    overrides: { nodemailer: dependencies.nodemailer },
   };
 }
 

@@ -1,0 +1,59 @@
+// Before `npm pack`: makes package.json bundle two packages with all that they need, so that the stand-ins beside this file
+// travel in the tarball, which overrides do not. Afterwards, with `--undo`, package.json is as it was: in a checkout npm
+// refuses to override what is bundled, and `npm install` would not end.
+import fs from 'node:fs';
+import path from 'node:path';
+
+const BUNDLED = ['bee-queue', 'email-templates'];
+const LINE = `  "bundledDependencies": ${JSON.stringify(BUNDLED)},\n`;
+const BEFORE = '  "devDependencies": {\n';
+
+const root = process.cwd();
+const modules = path.join(root, 'node_modules');
+const own = path.join(root, 'package.json');
+const text = fs.readFileSync(own, 'utf8').replace(LINE, '');
+const { dependencies } = JSON.parse(text);
+
+// What the registry tells of a package is read after `postpack`.
+if (!process.argv.includes('--undo')) {
+  for (const name of BUNDLED) prepare(path.join(modules, name), new Set());
+  write(own, text.replace(BEFORE, LINE + BEFORE));
+} else if (process.env.npm_command !== 'publish' || process.env.npm_lifecycle_event !== 'postpack') write(own, text);
+
+/**
+ * Has a bundled package name as peers what Catamount depends on, too: it stays outside the bundle, so that an app has it
+ * once, and a fix of it reaches the app without a release of ours. The same for all that is bundled because of it.
+ */
+function prepare(folder, seen) {
+  if (seen.has(folder)) return;
+  seen.add(folder);
+  const file = path.join(folder, 'package.json');
+  const manifest = JSON.parse(fs.readFileSync(file, 'utf8'));
+  const needs = Object.keys({ ...manifest.dependencies, ...manifest.optionalDependencies });
+  const outside = [...needs, ...Object.keys(manifest.peerDependencies ?? {})].filter(
+    (name) => name in dependencies && !fs.existsSync(path.join(folder, 'node_modules', name)),
+  );
+  for (const name of outside) {
+    delete manifest.dependencies?.[name];
+    delete manifest.optionalDependencies?.[name];
+    manifest.peerDependencies = { ...manifest.peerDependencies, [name]: dependencies[name] };
+  }
+  if (outside.length > 0) write(file, `${JSON.stringify(manifest, null, 2)}\n`);
+  for (const name of needs) if (!outside.includes(name)) prepare(find(name, folder), seen);
+}
+
+/** The folder from which a package in `from` loads another: its own, or the one at the top. */
+function find(name, from) {
+  const found = [from, root].map((folder) => path.join(folder, 'node_modules', name)).find((one) => fs.existsSync(one));
+  if (found === undefined)
+    throw new Error(`${name}, which ${from} needs, is not in node_modules: npm ci brings it back`);
+  return found;
+}
+
+/** As a new file: the time of its folder tells npm that what it remembers of the package is old. */
+function write(file, content) {
+  if (fs.readFileSync(file, 'utf8') === content) return;
+  const next = path.join(path.dirname(file), `.package-${process.pid}.json`);
+  fs.writeFileSync(next, content);
+  fs.renameSync(next, file);
+}
