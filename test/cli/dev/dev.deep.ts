@@ -68,9 +68,14 @@ describe('catamount dev', () => {
     assert.equal(page.status, 500);
     assert.match(page.body, /<h1>The new code does not boot<\/h1>[\s\S]*routes[\s\S]*Unexpected end of input/);
 
+    from = tree.lines.length;
     app.write('routes.js', routes('three', SAYS));
     await serves('three');
     await until('a browser is served again', async () => (await tree.request('GET', '/word', HTML)).status === 200);
+    await tree.waitForLine(/phased restart to phase 2 completed/, { from });
+    // Its job processor is replaced after that, by one that reads the jobs anew.
+    from = tree.lines.findIndex(({ text }) => /phased restart to phase 2 completed/.test(text));
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/, { from });
 
     from = tree.lines.length;
     app.write('jobs/say.js', 'module.exports = class SayJob { nothing() {} }');
