@@ -21,8 +21,10 @@ if (!process.argv.includes('--undo')) {
 } else if (process.env.npm_command !== 'publish' || process.env.npm_lifecycle_event !== 'postpack') write(own, text);
 
 /**
- * Has a bundled package name as peers what Catamount depends on, too: it stays outside the bundle, so that an app has it
- * once, and a fix of it reaches the app without a release of ours. The same for all that is bundled because of it.
+ * Takes out of a bundled package's dependencies what Catamount depends on, too: it stays outside the bundle, so that an app
+ * has it once, and a fix of it reaches the app without a release of ours. It must not be named even as a peer: where an app
+ * has another version of it, npm would leave the folder empty that ours belongs into. The same for all that is bundled
+ * because of this one.
  */
 function prepare(folder, seen) {
   if (seen.has(folder)) return;
@@ -33,11 +35,9 @@ function prepare(folder, seen) {
   const outside = [...needs, ...Object.keys(manifest.peerDependencies ?? {})].filter(
     (name) => name in dependencies && !fs.existsSync(path.join(folder, 'node_modules', name)),
   );
-  for (const name of outside) {
-    delete manifest.dependencies?.[name];
-    delete manifest.optionalDependencies?.[name];
-    manifest.peerDependencies = { ...manifest.peerDependencies, [name]: dependencies[name] };
-  }
+  for (const name of outside)
+    for (const kind of ['dependencies', 'optionalDependencies', 'peerDependencies', 'peerDependenciesMeta'])
+      delete manifest[kind]?.[name];
   if (outside.length > 0) write(file, `${JSON.stringify(manifest, null, 2)}\n`);
   for (const name of needs) if (!outside.includes(name)) prepare(find(name, folder), seen);
 }

@@ -40,8 +40,11 @@ export function lockLikeOurs(folder: string): void {
     fs.writeFileSync(path.join(folder, name), `${JSON.stringify(content, null, 2)}\n`);
   const { packages = {} } = read(path.join(ROOT, 'package-lock.json'));
   const own = read(path.join(folder, 'package.json'));
+  const has = (name: string) => own.dependencies?.[name.replace('node_modules/', '')] !== undefined;
   const entries = Object.entries(packages as Record<string, Record<string, unknown>>)
-    .filter(([name, { link }]) => name.startsWith('node_modules/') && link !== true && !/catamount/.test(name))
+    .filter(
+      ([name, { link }]) => name.startsWith('node_modules/') && link !== true && !/catamount/.test(name) && !has(name),
+    )
     .map(([name, { inBundle: _, ...entry }]) => [name, entry]);
   write('package-lock.json', {
     lockfileVersion: 3,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { nativeImport } from '../../lib/internals/native-import.cjs';
 import { removeFolder, tempFolder } from '../support/temp-folder';
@@ -46,15 +47,40 @@ describe('the published package', () => {
     assert.ok(tarball.length < MAX_TARBALL_MB * MB, `the tarball has ${tarball.length} bytes`);
   });
 
+  /** Installs the tarball in a new folder, beside what else the app depends on. */
+  const installedIn = async (name: string, others: Readonly<Record<string, string>> = {}): Promise<string> => {
+    const app = path.join(folder, name);
+    fs.mkdirSync(app);
+    const dependencies = { ...others, catamount: 'file:../catamount.tgz' };
+    fs.writeFileSync(path.join(app, 'package.json'), JSON.stringify({ name, private: true, dependencies }));
+    lockLikeOurs(app);
+    await install(app, 'install');
+    return app;
+  };
+
+  it('leaves an app its own nodemailer and email-templates, and has ours nevertheless', async () => {
+    const others = ['nodemailer', 'email-templates'];
+    for (const name of others) {
+      fs.mkdirSync(path.join(folder, 'of-the-app', name), { recursive: true });
+      const manifest = JSON.stringify({ name, version: '1.0.0' });
+      fs.writeFileSync(path.join(folder, 'of-the-app', name, 'package.json'), manifest);
+    }
+    const app = await installedIn('other', Object.fromEntries(others.map((one) => [one, `file:../of-the-app/${one}`])));
+    const installed = path.join(app, 'node_modules/catamount');
+    const mails = createRequire(createRequire(path.join(installed, 'package.json')).resolve('email-templates'));
+    assert.ok(mails.resolve('nodemailer').startsWith(path.join(installed, 'node_modules/nodemailer/')));
+    assert.equal(
+      fs.realpathSync(path.join(app, 'node_modules/nodemailer')),
+      path.join(folder, 'of-the-app/nodemailer'),
+    );
+    await npm(app, 'ls', '--all');
+    await removeInstalled(app);
+  });
+
   describe('in an empty folder', () => {
     let stranger: string;
     before(async () => {
-      stranger = path.join(folder, 'stranger');
-      fs.mkdirSync(stranger);
-      const manifest = { name: 'stranger', private: true, dependencies: { catamount: 'file:../catamount.tgz' } };
-      fs.writeFileSync(path.join(stranger, 'package.json'), JSON.stringify(manifest));
-      lockLikeOurs(stranger);
-      await install(stranger, 'install');
+      stranger = await installedIn('stranger');
     });
     after(() => removeInstalled(stranger));
 
