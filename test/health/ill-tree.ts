@@ -1,8 +1,9 @@
 import path from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
+import type { ChaosPostgres } from '../chaos/scene/postgres';
 import { TcpSwitch } from '../chaos/scene/tcp-switch';
-import { createDatabase, type TestDatabase } from '../support/postgres';
+import { createDatabase, databaseAt, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { removeFolder, tempFolder } from '../support/temp-folder';
@@ -46,11 +47,15 @@ export class IllTree {
     readonly admin: Awaited<ReturnType<typeof connected>>,
     readonly sink: SmtpSink,
     readonly ways: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpSwitch>>,
+    /** That of a Postgres of its own. */
+    readonly disk: ChaosPostgres['disk'] | undefined,
   ) {}
 
-  static async make(entry?: string): Promise<IllTree> {
+  /** @param postgres instead of a database on the run's; it is removed with the tree. */
+  static async make(entry?: string, postgres?: ChaosPostgres): Promise<IllTree> {
     const folder = tempFolder('ill');
-    const [database, redis, sink] = await Promise.all([createDatabase(), startTestRedis(), startSmtpSink()]);
+    const own = postgres && databaseAt(postgres.superuserUrl, () => postgres.remove());
+    const [database, redis, sink] = await Promise.all([own ?? createDatabase(), startTestRedis(), startSmtpSink()]);
     const url = new URL(database.url);
     const name = url.pathname.slice(1);
     const role = `ill_${name}`;
@@ -58,10 +63,10 @@ export class IllTree {
     await database.query(`alter database ${name} owner to ${role}`);
     await database.query(`alter schema public owner to ${role}`);
     const postgresPort = Number(url.port);
-    const [postgres, direct, toRedis, smtp] = await Promise.all(
+    const [toPostgres, direct, toRedis, smtp] = await Promise.all(
       [postgresPort, postgresPort, redis.port, sink.port].map((port) => TcpSwitch.start(port)),
     );
-    if (!postgres || !direct || !toRedis || !smtp) throw new Error('a way is missing');
+    if (!toPostgres || !direct || !toRedis || !smtp) throw new Error('a way is missing');
     const by = (way: TcpSwitch) => `postgres://${role}:${PASSWORD}@127.0.0.1:${way.port}/${name}`;
     const admin = await connected(redis.url);
     const tree = await startTree({
@@ -69,7 +74,7 @@ export class IllTree {
       env: {
         NODE_ENV: 'development',
         WEB_CONCURRENCY: '1',
-        DATABASE_URL: by(postgres),
+        DATABASE_URL: by(toPostgres),
         DATABASE_DIRECT_URL: by(direct),
         REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
         SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
@@ -78,8 +83,8 @@ export class IllTree {
         WORKER_TIMEOUT: '10m',
       },
     });
-    const ways = { postgres, direct, redis: toRedis, smtp };
-    const made = new IllTree(tree, folder, database, role, redis, admin, sink, ways);
+    const ways = { postgres: toPostgres, direct, redis: toRedis, smtp };
+    const made = new IllTree(tree, folder, database, role, redis, admin, sink, ways, postgres?.disk);
     await until('it is well', () => made.isWell());
     return made;
   }

@@ -17,9 +17,10 @@ export class Surroundings {
     readonly sink: SmtpSink,
   ) {}
 
-  static async make(): Promise<Surroundings> {
+  /** @param ownDatabase instead of one on the run's Postgres; migrated or not. */
+  static async make(ownDatabase?: TestDatabase): Promise<Surroundings> {
     const [database, redis, sink] = await Promise.all([
-      createDatabase({ migrated: true }),
+      ownDatabase ?? createDatabase({ migrated: true }),
       startTestRedis(),
       startSmtpSink(),
     ]);

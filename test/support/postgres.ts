@@ -37,12 +37,11 @@ export async function createDatabase({ migrated = false }: DatabaseOptions = {})
   const name = `${PREFIX}${++count}`;
   made.add(name);
   await administer(`CREATE DATABASE ${name} TEMPLATE ${template}`);
-  const url = await urlOf(name);
-  return {
-    url,
-    query: (sql, values) => query(url, sql, values),
-    drop: () => drop(name),
-  };
+  return databaseAt(await urlOf(name), () => drop(name));
+}
+
+export function databaseAt(url: string, drop: () => Promise<void>): TestDatabase {
+  return { url, query: (sql, values) => query(url, sql, values), drop };
 }
 
 /** Databases of this lane that were not dropped. */

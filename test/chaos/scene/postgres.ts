@@ -51,12 +51,17 @@ export class ChaosPostgres {
     private readonly connections: number,
   ) {}
 
-  /** Creates, starts and migrates a server. @param options.migrated false: `makeNotes` is left to the caller, too. */
-  static async make({ connections = CONNECTIONS, migrated = true } = {}): Promise<ChaosPostgres> {
+  /**
+   * Creates, starts and migrates a server.
+   * @param options.migrated false: `makeNotes` is left to the caller, too.
+   * @param options.walApart true: its write-ahead log is not on the small disk, so that it survives a full one.
+   */
+  static async make({ connections = CONNECTIONS, migrated = true, walApart = false } = {}): Promise<ChaosPostgres> {
     const folder = tempFolder('postgres');
     const made = new ChaosPostgres(await serverPort(), folder, await diskIn(folder), connections);
     // Small files of the write-ahead log make a full disk take effect soon.
     const options = ['-U', SUPERUSER, '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--wal-segsize=1'];
+    if (walApart) options.push('--waldir', path.join(folder, 'wal'));
     await made.run(postgresBinaries().initdb, ['-D', made.data, ...options]);
     await made.start();
     await made.administer(`create role ${APP_USER} login`, 'postgres');
@@ -83,6 +88,11 @@ export class ChaosPostgres {
   /** The app's connection URL through `port`, which may be a proxy's. */
   urlBy(port: number): string {
     return `postgres://${APP_USER}@127.0.0.1:${port}/${DATABASE}`;
+  }
+
+  /** URL of the same database for the superuser. */
+  get superuserUrl(): string {
+    return `postgres://${SUPERUSER}@127.0.0.1:${this.port}/${DATABASE}`;
   }
 
   /** Runs SQL as the superuser, for whom connections are reserved. */
