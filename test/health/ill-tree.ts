@@ -47,8 +47,6 @@ export class IllTree {
     readonly admin: Awaited<ReturnType<typeof connected>>,
     readonly sink: SmtpSink,
     readonly ways: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpSwitch>>,
-    /** That of a Postgres of its own. */
-    readonly disk: ChaosPostgres['disk'] | undefined,
   ) {}
 
   /** @param postgres instead of a database on the run's; it is removed with the tree. */
@@ -84,7 +82,7 @@ export class IllTree {
       },
     });
     const ways = { postgres: toPostgres, direct, redis: toRedis, smtp };
-    const made = new IllTree(tree, folder, database, role, redis, admin, sink, ways, postgres?.disk);
+    const made = new IllTree(tree, folder, database, role, redis, admin, sink, ways);
     await until('it is well', () => made.isWell());
     return made;
   }

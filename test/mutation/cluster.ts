@@ -3,6 +3,13 @@ import type { Mutation } from './mutation';
 /** Mutations of the supervisor: the primary, its workers and its job processor. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a full disk of Postgres is told as the cause of a standstill',
+    file: 'lib/core/failure-cause.ts',
+    find: "'53100': 'postgresDisk',",
+    replace: '',
+    killedBy: ['test/core/failure-cause.test.ts'],
+  },
+  {
     promise: 'a connection that a killed worker never took goes to another, even if its channel seems to go on',
     file: 'lib/cluster/primary/worker-handle.ts',
     find: 'while (this.worker.isConnected() && !deadline.expired) await wait(1);',
