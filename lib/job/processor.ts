@@ -8,8 +8,7 @@ import type { ModelLookup } from '../model/model-lookup';
 import type { Deadline } from '../support/async';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
-import { CronService, type CronTuning } from './cron/cron-service';
-import { cronEntries } from './cron/schedule';
+import type { CronService, CronTuning } from './cron/cron-service';
 import type { JobSetup } from './definition/setup';
 import { Consumer } from './fetch/consumer';
 import { ClassLimits, type Delivery } from './fetch/fetch-call';
@@ -87,12 +86,15 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly now?: () => number;
 }
 
+const NOTHING_DUE: ProgressReading = { movedMs: null, owedMs: 0, error: undefined };
+
 /** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
 export class JobProcessor implements Service {
   readonly name = 'job processor';
   private readonly executor: Executor;
   private readonly outbox: OutboxService;
-  private readonly cron: CronService;
+  /** undefined when no class has recurring jobs. */
+  private readonly cron: CronService | undefined;
   private readonly limits: ClassLimits;
   private readonly reporter: ProcessReporter;
   private readonly identity: string;
@@ -126,21 +128,14 @@ export class JobProcessor implements Service {
       identity: this.identity,
       queues: config.jobs.queues.map((queue) => queue.name),
       isRunning: (id) => this.consumer?.fetcher.isRunning(id) ?? false,
-      onCronNotice: () => this.cron.trigger(),
+      onCronNotice: () => this.cron?.trigger(),
       onClockJump: () => {
-        this.cron.trigger();
+        this.cron?.trigger();
         this.consumer?.lookAnew();
       },
       tuning: tuning.outbox,
     });
-    const entries = cronEntries(registry, { serializers: options.setup?.serializers, models: options.models });
-    this.cron = new CronService({
-      knex: database.knex,
-      events,
-      entries,
-      tuning: tuning.cron,
-      gate: this.outbox.gate,
-    });
+    this.cron = recurring(options, this.outbox);
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -182,7 +177,7 @@ export class JobProcessor implements Service {
     });
     if (this.isQuiet) this.consumer.fetcher.quiet();
     this.outbox.start();
-    if (!this.isQuiet) this.cron.start();
+    if (!this.isQuiet) this.cron?.start();
     this.reporter.start();
     await this.consumer.start();
   }
@@ -191,7 +186,7 @@ export class JobProcessor implements Service {
   quiet(): void {
     this.isQuiet = true;
     this.consumer?.fetcher.quiet();
-    void this.cron.task.stop();
+    void this.cron?.task.stop();
     this.reporter.changed();
   }
 
@@ -200,7 +195,7 @@ export class JobProcessor implements Service {
     if (this.stopping) return;
     this.isQuiet = false;
     this.consumer?.fetcher.resume();
-    if (this.consumer) this.cron.start();
+    if (this.consumer) this.cron?.start();
     this.reporter.changed();
   }
 
@@ -239,7 +234,7 @@ export class JobProcessor implements Service {
       fetch: this.isQuiet ? undefined : this.consumer?.fetcher.progress.read(),
       relay: this.outbox.relayProgress.read(),
       listen: this.outbox.listenProgress.read(),
-      cron: this.isQuiet ? undefined : this.cron.progress.read(),
+      cron: this.isQuiet ? undefined : (this.cron?.progress.read() ?? NOTHING_DUE),
     };
   }
 
@@ -272,7 +267,7 @@ export class JobProcessor implements Service {
     const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
     this.quiet();
     this.reporter.drains();
-    const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(this.cron.task.stop())]);
+    const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(Promise.resolve(this.cron?.task.stop()))]);
     const { fetcher } = consumer;
     if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
       executor.abort(new Error('the process is stopping'), this.causeUnknown);
@@ -302,4 +297,17 @@ export class JobProcessor implements Service {
       events.emit('process.warning', { message });
     }
   }
+}
+
+/** @throws UserError that names the class, for a `static cron` that cannot be read. */
+function recurring(
+  { registry, setup, models, database, events, tuning }: JobProcessorOptions,
+  { gate }: OutboxService,
+) {
+  if (![...registry].some(({ cron }) => cron !== undefined && cron !== null)) return undefined;
+  // Loaded on demand: many apps have no recurring jobs.
+  const { cronEntries } = require('./cron/schedule') as typeof import('./cron/schedule');
+  const { CronService } = require('./cron/cron-service') as typeof import('./cron/cron-service');
+  const entries = cronEntries(registry, { serializers: setup?.serializers, models });
+  return new CronService({ knex: database.knex, events, entries, tuning: tuning?.cron, gate });
 }
