@@ -8,16 +8,19 @@ const BUNDLED = ['bee-queue', 'email-templates'];
 const LINE = `  "bundledDependencies": ${JSON.stringify(BUNDLED)},\n`;
 const BEFORE = '  "devDependencies": {\n';
 
+/** They are the checkout's own: npm 10 would read them of whatever bundles, and fail where they refer to devDependencies. */
+const OVERRIDES = ['\n  "overrides": {', '\n  "//overrides": {'];
+
 const root = process.cwd();
 const modules = path.join(root, 'node_modules');
 const own = path.join(root, 'package.json');
-const text = fs.readFileSync(own, 'utf8').replace(LINE, '');
+const text = fs.readFileSync(own, 'utf8').replace(LINE, '').replace(OVERRIDES[1], OVERRIDES[0]);
 const { dependencies } = JSON.parse(text);
 
 // What the registry tells of a package is read after `postpack`.
 if (!process.argv.includes('--undo')) {
   for (const name of BUNDLED) prepare(path.join(modules, name), new Set());
-  write(own, text.replace(BEFORE, LINE + BEFORE));
+  write(own, text.replace(BEFORE, LINE + BEFORE).replace(OVERRIDES[0], OVERRIDES[1]));
 } else if (process.env.npm_command !== 'publish' || process.env.npm_lifecycle_event !== 'postpack') write(own, text);
 
 /**
