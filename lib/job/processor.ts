@@ -238,9 +238,9 @@ export class JobProcessor implements Service {
     };
   }
 
-  /** Queues with jobs that are due, as last read. */
+  /** Queues with jobs that are due, as last read; none in a stop, since they wait for another processor then. */
   get waiting(): readonly DueQueue[] {
-    return this.reporter.waiting;
+    return this.stopping ? [] : this.reporter.waiting;
   }
 
   /** Jobs that this processor leaves to others, since its code cannot run them, by class. */

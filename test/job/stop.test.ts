@@ -62,6 +62,18 @@ describe('stopping', () => {
     return { waiting, active, delayed };
   };
 
+  it('tells of no jobs that wait, since they wait for another processor: nobody has told it to be quiet', async () => {
+    const processor = await system.processor([DeafJob]);
+    for (const name of ['first', 'second', 'third']) await DeafJob.performLater(name);
+    await until('it has no place for the third', () => gate.held === 2);
+    await until('it knows that the third waits', () => processor.waiting.some(({ queue }) => queue === 'default'));
+    const stopped = processor.stop(Deadline.after(IN_TIME));
+    assert.deepEqual(processor.waiting, []);
+    gate.open();
+    await stopped;
+    assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
+  });
+
   it('quiet fetches no more, while what runs goes on', async () => {
     const processor = await system.processor(CLASSES);
     await DeafJob.performLater('first');
