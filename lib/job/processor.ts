@@ -135,7 +135,7 @@ export class JobProcessor implements Service {
       },
       tuning: tuning.outbox,
     });
-    this.cron = recurring(options, this.outbox);
+    this.cron = loadCronService(options, this.outbox);
     this.reporter = new ProcessReporter({
       config,
       database,
@@ -299,11 +299,14 @@ export class JobProcessor implements Service {
   }
 }
 
-/** @throws UserError that names the class, for a `static cron` that cannot be read. */
-function recurring(
+/**
+ * @returns undefined when no class has a `static cron`.
+ * @throws UserError that names the class, for one that cannot be read.
+ */
+function loadCronService(
   { registry, setup, models, database, events, tuning }: JobProcessorOptions,
   { gate }: OutboxService,
-) {
+): CronService | undefined {
   if (![...registry].some(({ cron }) => cron !== undefined && cron !== null)) return undefined;
   // Loaded on demand: many apps have no recurring jobs.
   const { cronEntries } = require('./cron/schedule') as typeof import('./cron/schedule');
