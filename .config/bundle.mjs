@@ -1,6 +1,7 @@
 // Before `npm pack`: makes package.json bundle two packages with all that they need, so that the stand-ins beside this file
-// travel in the tarball, which overrides do not. Afterwards, with `--undo`, package.json is as it was: in a checkout npm
-// refuses to override what is bundled, and `npm install` would not end.
+// travel in the tarball, which overrides do not, and has the compiled files name no source maps, which do not travel either.
+// Afterwards, with `--undo`, all is as it was: in a checkout npm refuses to override what is bundled, and `npm install` would
+// not end.
 import fs from 'node:fs';
 import path from 'node:path';
 
@@ -17,8 +18,10 @@ const own = path.join(root, 'package.json');
 const text = fs.readFileSync(own, 'utf8').replace(LINE, '').replace(OVERRIDES[1], OVERRIDES[0]);
 const { dependencies } = JSON.parse(text);
 
+const undo = process.argv.includes('--undo');
+for (const file of compiled(path.join(root, 'dist/lib'))) nameMap(file, undo);
 // What the registry tells of a package is read after `postpack`.
-if (!process.argv.includes('--undo')) {
+if (!undo) {
   for (const name of BUNDLED) prepare(path.join(modules, name), new Set());
   write(own, text.replace(BEFORE, LINE + BEFORE).replace(OVERRIDES[0], OVERRIDES[1]));
 } else if (process.env.npm_command !== 'publish' || process.env.npm_lifecycle_event !== 'postpack') write(own, text);
@@ -43,6 +46,24 @@ function prepare(folder, seen) {
       delete manifest[kind]?.[name];
   if (outside.length > 0) write(file, `${JSON.stringify(manifest, null, 2)}\n`);
   for (const name of needs) if (!outside.includes(name)) prepare(find(name, folder), seen);
+}
+
+/** The files in a folder that have a source map beside them. */
+function compiled(folder) {
+  const maps = fs.readdirSync(folder, { recursive: true }).filter((name) => name.endsWith('.js.map'));
+  return maps.map((name) => path.join(folder, name.slice(0, -'.map'.length)));
+}
+
+/**
+ * Has a compiled file name its source map, or not. In an app a map would only be a third of what is installed: its sources are
+ * not there, and stack traces leave packages as they are.
+ */
+function nameMap(file, named) {
+  const code = fs
+    .readFileSync(file, 'utf8')
+    .replace(/\n\/\/# sourceMappingURL=\S+\s*$/, '')
+    .trimEnd();
+  write(file, `${code}\n${named ? `//# sourceMappingURL=${path.basename(file)}.map` : ''}`);
 }
 
 /** The folder from which a package in `from` loads another: its own, or the one at the top. */

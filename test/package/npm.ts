@@ -80,23 +80,33 @@ export const BUNDLED: readonly string[] = [
   'redis-parser',
 ].map((name) => `node_modules/${name}`);
 
+export interface Packed {
+  readonly tarball: string;
+  /** The paths of the files in it. */
+  readonly files: readonly string[];
+  /** The copy of the checkout that it was made in, as packing has left it. */
+  readonly stage: string;
+}
+
 /**
  * The tarball that would be published. It is made in a copy of what goes into it: its scripts would build again, and
  * change package.json, under the feet of whoever reads them meanwhile.
- * @returns its path, and the files in it.
  */
-export async function pack(into: string): Promise<{ readonly tarball: string; readonly files: readonly string[] }> {
+export async function pack(into: string): Promise<Packed> {
   const stage = tempFolder('stage');
   const guides = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' });
   const documents = guides.filter((name) => path.basename(name) === 'README.md').map((name) => `lib/${name}`);
   for (const name of ['package.json', 'README.md', '.github', 'dist', ...documents, ...BUNDLED])
     fs.cpSync(path.join(ROOT, name), path.join(stage, name), { recursive: true, dereference: true });
-  await run(process.execPath, [path.join(ROOT, '.config/bundle.mjs')], { cwd: stage });
+  const bundle = (...args: string[]) =>
+    run(process.execPath, [path.join(ROOT, '.config/bundle.mjs'), ...args], { cwd: stage });
+  await bundle();
   const printed = await npm(stage, 'pack', '--json', '--ignore-scripts', '--pack-destination', into);
+  await bundle('--undo');
   const parsed: unknown = JSON.parse(printed);
   const [packed] = Object.values(parsed as Record<string, { filename: string; files: { path: string }[] }>);
   if (!packed) throw new Error(`npm pack printed ${printed}`);
-  return { tarball: path.join(into, packed.filename), files: packed.files.map((file) => file.path) };
+  return { tarball: path.join(into, packed.filename), files: packed.files.map((file) => file.path), stage };
 }
 
 /** Ten thousands of files take their time, which the end of the run has not: it would block, and look like a leak. */

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { nativeImport } from '../../lib/internals/native-import.cjs';
 import { removeFolder, tempFolder } from '../support/temp-folder';
-import { BUNDLED, install, lockLikeOurs, npm, pack, removeInstalled } from './npm';
+import { BUNDLED, install, lockLikeOurs, npm, pack, ROOT, removeInstalled } from './npm';
 
 const MAX_PACKAGES = 250;
 const MAX_MB = 60;
@@ -15,10 +16,12 @@ describe('the published package', () => {
   let folder: string;
   let tarball: Buffer;
   let files: readonly string[];
+  let stage: string;
   before(async () => {
     folder = tempFolder('pack');
     const packed = await pack(folder);
-    files = packed.files;
+    ({ files, stage } = packed);
+    execFileSync('tar', ['-xzf', packed.tarball, '-C', folder]);
     tarball = fs.readFileSync(packed.tarball);
     fs.renameSync(packed.tarball, path.join(folder, 'catamount.tgz'));
   });
@@ -45,6 +48,24 @@ describe('the published package', () => {
     const manifests = files.filter((file) => /node_modules\/.*package\.json$/.test(file));
     assert.deepEqual(manifests.map(path.dirname).sort(), BUNDLED);
     assert.ok(tarball.length < MAX_TARBALL_MB * MB, `the tarball has ${tarball.length} bytes`);
+  });
+
+  /** A file of the tarball. */
+  const read = (file: string) => fs.readFileSync(path.join(folder, 'package', file), 'utf8');
+
+  it('holds no source map, whose sources an app has not, and no file that names one', () => {
+    const scripts = files.filter((file) => file.endsWith('.js'));
+    assert.ok(scripts.includes('dist/lib/index.js'));
+    const naming = scripts.filter((file) => /^\/\/# sourceMappingURL=/m.test(read(file)));
+    assert.deepEqual([...naming, ...files.filter((file) => file.endsWith('.map'))], []);
+  });
+
+  it('leaves the checkout as it was', () => {
+    const content = (root: string, name: string) => fs.readFileSync(path.join(root, name), 'utf8');
+    const compiled = fs.readdirSync(path.join(ROOT, 'dist/lib'), { recursive: true, encoding: 'utf8' });
+    const names = compiled.filter((name) => name.endsWith('.js')).map((name) => `dist/lib/${name}`);
+    const changed = ['package.json', ...names].filter((name) => content(stage, name) !== content(ROOT, name));
+    assert.deepEqual(changed, []);
   });
 
   /** Installs the tarball in a new folder, beside what else the app depends on. */
