@@ -1,9 +1,11 @@
 // Before `npm pack`: makes package.json bundle two packages with all that they need, so that the stand-ins beside this file
-// travel in the tarball, which overrides do not, and has the compiled files name no source maps, which do not travel either.
+// travel in the tarball, which overrides do not, and has the compiled files name no source maps, which do not travel either, and
+// the guides link to nothing that does not.
 // Afterwards, with `--undo`, all is as it was: in a checkout npm refuses to override what is bundled, and `npm install` would
 // not end.
 import fs from 'node:fs';
 import path from 'node:path';
+import { restoreGuides, rewriteGuides } from './packed-guides.mjs';
 
 const BUNDLED = ['bee-queue', 'email-templates'];
 const LINE = `  "bundledDependencies": ${JSON.stringify(BUNDLED)},\n`;
@@ -16,15 +18,18 @@ const root = process.cwd();
 const modules = path.join(root, 'node_modules');
 const own = path.join(root, 'package.json');
 const text = fs.readFileSync(own, 'utf8').replace(LINE, '').replace(OVERRIDES[1], OVERRIDES[0]);
-const { dependencies } = JSON.parse(text);
+const { dependencies, files } = JSON.parse(text);
 
 const undo = process.argv.includes('--undo');
 for (const file of compiled(path.join(root, 'dist/lib'))) nameMap(file, undo);
 // What the registry tells of a package is read after `postpack`.
+const isRead = process.env.npm_command !== 'publish' || process.env.npm_lifecycle_event !== 'postpack';
+if (!undo || isRead) restoreGuides(root, files);
 if (!undo) {
+  rewriteGuides(root, files);
   for (const name of BUNDLED) prepare(path.join(modules, name), new Set());
   write(own, text.replace(BEFORE, LINE + BEFORE).replace(OVERRIDES[0], OVERRIDES[1]));
-} else if (process.env.npm_command !== 'publish' || process.env.npm_lifecycle_event !== 'postpack') write(own, text);
+} else if (isRead) write(own, text);
 
 /**
  * Takes out of a bundled package's dependencies what Catamount depends on, too: it stays outside the bundle, so that an app

@@ -94,8 +94,9 @@ export interface Packed {
  */
 export async function pack(into: string): Promise<Packed> {
   const stage = tempFolder('stage');
-  const guides = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' });
-  const documents = guides.filter((name) => path.basename(name) === 'README.md').map((name) => `lib/${name}`);
+  const ofLib = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' });
+  const guides = ofLib.filter((name) => path.basename(name) === 'README.md').map((name) => `lib/${name}`);
+  const documents = [...guides, 'test/README.md', 'test/benchmark/README.md'];
   for (const name of ['package.json', 'README.md', '.github', 'dist', ...documents, ...BUNDLED])
     fs.cpSync(path.join(ROOT, name), path.join(stage, name), { recursive: true, dereference: true });
   const bundle = (...args: string[]) =>

@@ -60,12 +60,30 @@ describe('the published package', () => {
     assert.deepEqual([...naming, ...files.filter((file) => file.endsWith('.map'))], []);
   });
 
+  it('has guides that link to what is in it, and name what is not', () => {
+    const ours = files.filter((file) => file.endsWith('.md') && !file.startsWith('node_modules/'));
+    const links = ours.flatMap((guide) =>
+      [...read(guide).matchAll(/\]\((?!https?:|mailto:|#)([^)\s#]+)(?:#[^)\s]+)?\)/g)].map(([link, target = '']) => ({
+        place: `${guide}: ${link}`,
+        file: path.posix.join(path.posix.dirname(guide), target),
+      })),
+    );
+    const dead = links.filter(({ file }) => !files.includes(file)).map(({ place }) => place);
+    assert.deepEqual(dead, []);
+    assert.match(read('lib/cluster/README.md'), /\ba test \(`test\/process\/behind-nginx\.hand\.ts`\) runs this file/);
+    assert.match(read('lib/ops/README.md'), /\[alerts\.yml\]\(\.\.\/\.\.\/dist\/lib\/ops\/metrics\/alerts\.yml\)/);
+  });
+
   it('leaves the checkout as it was', () => {
     const content = (root: string, name: string) => fs.readFileSync(path.join(root, name), 'utf8');
     const compiled = fs.readdirSync(path.join(ROOT, 'dist/lib'), { recursive: true, encoding: 'utf8' });
     const names = compiled.filter((name) => name.endsWith('.js')).map((name) => `dist/lib/${name}`);
-    const changed = ['package.json', ...names].filter((name) => content(stage, name) !== content(ROOT, name));
+    const guides = files.filter((name) => name.endsWith('.md') && !name.startsWith('node_modules/'));
+    const changed = ['package.json', ...guides, ...names].filter(
+      (name) => content(stage, name) !== content(ROOT, name),
+    );
     assert.deepEqual(changed, []);
+    assert.ok(guides.length > 5);
   });
 
   /** Installs the tarball in a new folder, beside what else the app depends on. */

@@ -74,7 +74,7 @@ describe("a stranger's app on the package", () => {
     const foreign = files.filter(
       (file) =>
         !BUNDLED.some((name) => file.startsWith(`${name}/`)) &&
-        !/^(package\.json|README\.md|lib\/(?:\w+\/)?README\.md|\.github\/LICENSE)$/.test(file) &&
+        !/^(package\.json|(?:(?:lib|test)\/(?:\w+\/)?)?README\.md|\.github\/(?:LICENSE|CHANGELOG\.md))$/.test(file) &&
         (!file.startsWith('dist/lib/') ||
           file.startsWith('dist/lib/app/') ||
           /embedded\/binaries\/|(?<!\.d)\.ts$/.test(file)),
