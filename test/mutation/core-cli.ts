@@ -128,6 +128,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [SETTINGS],
   },
   {
+    promise: 'STATE_FILE says where a tree that may not write its folder keeps its state',
+    file: 'lib/core/settings.ts',
+    find: "read.get('STATE_FILE',",
+    replace: "read.get('STATE_FILES',",
+    killedBy: ['test/process/kubernetes.test.ts'],
+  },
+  {
     promise: 'a token for metrics cannot be guessed',
     file: 'lib/core/settings.ts',
     find: '+/=-]{16,}$/',
