@@ -214,6 +214,13 @@ const OF_POSTGRES: readonly Injection[] = [
     ...stalled(/listening for new jobs stands still/),
     log: /listening for new jobs stands still/,
   },
+  {
+    // Every second the recurring job is committed, of which the listener hears nothing.
+    name: 'the way of LISTEN drops all bytes',
+    inject: byWay('direct', 'swallow'),
+    ...stalled(/listening for new jobs stands still: there is no answer/),
+    log: /listening for new jobs stands still: there is no answer/,
+  },
   { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
   { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
 ];

@@ -5,6 +5,7 @@ const RECONCILER = 'test/job/outbox/reconciler.test.ts';
 const RELAY = 'test/job/outbox/relay.test.ts';
 const ROAD = 'test/job/enqueue/redis-enqueuer.test.ts';
 const ENQUEUER = 'test/job/enqueue/enqueuer.test.ts';
+const LISTENER = 'test/job/outbox/listener.test.ts';
 const LEADERSHIP = 'test/job/outbox/leadership.test.ts';
 const UNIQUE = 'test/job/enqueue/unique.test.ts';
 const CRON = 'test/job/cron/cron-service.test.ts';
@@ -19,6 +20,20 @@ const mutations: readonly Mutation[] = [
     find: '    this.relay.recover();\n    onClockJump?.();',
     replace: '    onClockJump?.();',
     killedBy: ['test/job/clock.test.ts'],
+  },
+  {
+    promise: 'a job of which this tree has heard nothing, since its LISTEN connection has fallen silent, is looked for',
+    file: 'lib/job/outbox/service.ts',
+    find: 'this.listener.expectNotice(Number(ageMs))',
+    replace: 'void ageMs',
+    killedBy: [LISTENER],
+  },
+  {
+    promise: 'a LISTEN connection that no longer carries what the relay tells is replaced',
+    file: 'lib/job/outbox/service.ts',
+    find: 'this.listener.expectEcho(sentAt)',
+    replace: 'void sentAt',
+    killedBy: [LISTENER],
   },
   {
     promise: 'a relay that was frozen dispatches no row that another may have had since',
@@ -293,7 +308,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'notifications that do not arrive, as behind a pooler, are found out',
-    file: 'lib/job/outbox/service.ts',
+    file: 'lib/job/outbox/listener.ts',
     find: 'this.echoTimer = setTimeout(() => this.heard(false), this.options.echoMs ?? ECHO_MS);',
     replace: '',
     killedBy: ['test/job/outbox/pooler.test.ts'],

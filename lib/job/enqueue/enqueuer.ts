@@ -33,7 +33,7 @@ export class JobEnqueuer implements Enqueuer {
       const { RedisEnqueuer } = await import('./redis-enqueuer');
       return new RedisEnqueuer(redis, { onLate: (ids) => void this.leaveToRedis(ids) });
     });
-    this.notifier = new OutboxNotifier(knex);
+    this.notifier = new OutboxNotifier(knex, redis);
   }
 
   /** Call when the process starts. */

@@ -1,6 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import type { RedisClient } from '../../core/redis';
 import { onOutcome } from '../../model/transaction';
 import { Backoff } from '../../support/async';
 import { chunks } from '../../support/chunks';
@@ -190,18 +191,32 @@ const GATHER_MS = 10;
 /** Attempts to send a notification while Postgres does not take it. */
 const MAX_ATTEMPTS = 15;
 
+/** Channel of Redis: somebody has notified the relays; the age of the newest of these notifications, ms. */
+export const NOTIFIED_CHANNEL = 'catamount:notified';
+/** Least pause between two messages there, ms. */
+const SAY_MS = 1000;
+/** One that Redis does not take is sent again for this long, ms; a processor whose Redis is back looks by itself. */
+const SAID_MS = 60_000;
+
 /**
  * Notifies the relays of new rows once they are committed. NOTIFY within the transaction would save a round trip, but
  * Postgres commits transactions that notify one at a time, each with its own wait for the disk. A separate notification
  * is sent at once, or under load one for many rows. When one is lost with this process, its successor sends one, or a
- * relay's poll finds the rows.
+ * relay's poll finds the rows. That it was sent is said over Redis, too, once a second at most: so a relay finds out that
+ * its connection no longer carries notifications, which costs nothing while nothing is enqueued.
  */
 export class OutboxNotifier {
   private sending = false;
   private again = false;
+  private notifiedAt = 0;
+  private unsaid = false;
+  private pause: NodeJS.Timeout | undefined;
   private readonly backoff = new Backoff({ base: 100, max: 5000 });
 
-  constructor(private readonly knex: Knex) {}
+  constructor(
+    private readonly knex: Knex,
+    private readonly redis: RedisClient,
+  ) {}
 
   /** Call when the process starts: its predecessor may have died between a COMMIT and the notification. */
   started(): void {
@@ -228,11 +243,30 @@ export class OutboxNotifier {
         () => true,
         () => false,
       );
-      if (told) this.backoff.reset();
+      if (told) this.notified();
       else if (this.backoff.attempts < MAX_ATTEMPTS) this.again = true;
       await wait(told ? GATHER_MS : this.backoff.next(), undefined, { ref: told });
     }
     this.backoff.reset();
     this.sending = false;
+  }
+
+  private notified(): void {
+    this.backoff.reset();
+    this.notifiedAt = performance.now();
+    this.unsaid = true;
+    if (!this.pause) this.say();
+  }
+
+  private say(): void {
+    const ageMs = Math.round(performance.now() - this.notifiedAt);
+    this.pause = undefined;
+    if (!this.unsaid || ageMs > SAID_MS) return;
+    this.unsaid = false;
+    this.pause = setTimeout(() => this.say(), SAY_MS).unref();
+    const { redis } = this;
+    redis.publish(`${redis.options.keyPrefix ?? ''}${NOTIFIED_CHANNEL}`, String(ageMs)).catch(() => {
+      this.unsaid = true;
+    });
   }
 }

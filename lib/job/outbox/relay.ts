@@ -48,6 +48,8 @@ export interface RelayOptions {
   readonly id?: string | undefined;
   /** @returns true: notifications of Postgres arrive here. Default: they do not, so this relay waits for no other. */
   readonly hears?: () => boolean;
+  /** Called when all relays were told something, this one included. @param sentAt before that, ms on the monotonic clock. */
+  readonly onNotified?: (sentAt: number) => void;
   /** Time for which it waits for the relay that leads, ms. Default 700 to 1,050. */
   readonly graceMs?: number | undefined;
 }
@@ -165,7 +167,10 @@ export class Relay {
     this.pollMs = this.leadership.hears ? Math.min(MAX_POLL_MS, this.pollMs * POLL_GROWTH) : POLL_MS;
     // Nobody waits for a relay that does not hear of new rows.
     const told = this.leadership.hears ? { message: this.leadership.message, mostMs: pollMs } : undefined;
-    return Math.min(pollMs, (await msUntilDue(knex, full, told)) ?? pollMs);
+    const sentAt = performance.now();
+    const dueMs = await msUntilDue(knex, full, told);
+    if (told) this.options.onNotified?.(sentAt);
+    return Math.min(pollMs, dueMs ?? pollMs);
   }
 
   /** @returns true when more rows may be due. */

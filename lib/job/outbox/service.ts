@@ -1,17 +1,14 @@
-import { randomBytes } from 'node:crypto';
-import type { Client } from 'pg';
-import { TABLES } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
-import { withTlsAdvice } from '../../core/tls';
-import { pg } from '../../internals/pg';
-import { type ConnectionSettings, connectionSettings, type Database } from '../../model/database';
-import { Backoff, type Deadline, toError } from '../../support/async';
+import type { Database } from '../../model/database';
+import type { Deadline } from '../../support/async';
 import { ClockWatch } from '../../support/clock-watch';
-import { Progress } from '../../support/progress';
+import type { Progress } from '../../support/progress';
 import { restorePauses } from '../queue/queue-upkeep';
 import { Completer } from './completer';
+import { NOTIFIED_CHANNEL } from './insert';
 import { InstallationGate } from './installation';
+import { OutboxListener } from './listener';
 import { Reconciler, type ReconcilerTuning } from './reconciler';
 import { Relay } from './relay';
 import { CRON_NOTICE, sendEcho } from './table';
@@ -25,6 +22,8 @@ export interface OutboxTuning extends ReconcilerTuning {
   readonly sweepMs?: number;
   /** Time for a notification to arrive that the processor sends to itself, ms. Default 5,000. */
   readonly echoMs?: number;
+  /** Time for a notification to arrive of which others say that they have sent it, ms. Default 1,000. */
+  readonly noticeMs?: number;
   /** The wall clock that is watched for jumps, ms, and the interval of the checks. Default: each 5 s. */
   readonly clock?: { readonly wall: () => number; readonly everyMs: number };
 }
@@ -84,11 +83,13 @@ export class OutboxService {
       id: identity,
       graceMs: tuning?.graceMs,
       hears: () => this.listener.hears === true,
+      onNotified: (sentAt) => this.listener.expectEcho(sentAt),
     });
     this.listener = new OutboxListener({
       url: listenUrl ?? url,
       production,
       echoMs: tuning?.echoMs,
+      noticeMs: tuning?.noticeMs,
       // It is sent through the pool, since a pooler may well return a notification to the connection that sent it.
       sendEcho: (token) => sendEcho(knex, token),
       onHearing: (hears) => events.emit(hears ? 'listen.hears' : 'listen.deaf', {}),
@@ -138,6 +139,7 @@ export class OutboxService {
   }
 
   start(): void {
+    this.options.redis.listen(NOTIFIED_CHANNEL, (ageMs) => this.listener.expectNotice(Number(ageMs)));
     this.unsubscribe ??= this.options.events.on('redis.ready', () => {
       this.activeAt = performance.now();
       this.gate.forget();
@@ -231,152 +233,3 @@ export class OutboxService {
 
 /** The outbox counts as idle after this time without a sign of work, ms. */
 const IDLE_AFTER_MS = 60_000;
-
-/** Interval of the queries that keep a connection checked on which notifications do not arrive (yet), ms. */
-const KEEP_ALIVE_MS = 30_000;
-/** The same where they do. That the other side is gone is then found by TCP, which asks Postgres nothing. */
-const HEARING_KEEP_ALIVE_MS = 900_000;
-const TCP_KEEP_ALIVE_MS = 30_000;
-
-/** Time for a notification to arrive that was sent to oneself, ms. */
-const ECHO_MS = 5000;
-
-interface ListenerOptions {
-  readonly url: string;
-  readonly production: boolean;
-  readonly echoMs?: number | undefined;
-  /** Notifies this listener on `TABLES.echoChannel`. */
-  readonly sendEcho: (token: string) => Promise<void>;
-  /** Called with false when notifications do not arrive, and with true when they do again. */
-  readonly onHearing: (hears: boolean) => void;
-  /**
-   * Called with a notification's payload, and without one after each connection: rows may have been committed before.
-   */
-  readonly onNotice: (notice?: string) => void;
-  /** Called with what a relay has told the others. */
-  readonly onRelay: (message: string) => void;
-  /** Called when the connection is lost. */
-  readonly onLost: () => void;
-  /** Called for the first failure in a row only. */
-  readonly onError: (error: Error) => void;
-}
-
-/**
- * LISTENs on a connection of its own, and connects again whenever that is lost. A pooler in transaction mode accepts
- * LISTEN and then gives the server connection to others, so that nothing ever arrives here and nobody is told. Each
- * connection is therefore tested with a notification to itself.
- */
-class OutboxListener {
-  /** false: notifications do not arrive; null: not known yet. */
-  hears: boolean | null = null;
-  readonly progress = new Progress();
-  private wasDeaf = false;
-  /** The token of the echo that has not arrived. */
-  private awaited: string | undefined;
-  private client: Client | undefined;
-  private timer: NodeJS.Timeout | undefined;
-  private echoTimer: NodeJS.Timeout | undefined;
-  private stopped = true;
-  private readonly settings: ConnectionSettings;
-  private readonly backoff = new Backoff({ base: 100, max: 5000 });
-
-  constructor(private readonly options: ListenerOptions) {
-    this.settings = connectionSettings(options.url, options.production);
-  }
-
-  start(): void {
-    if (!this.stopped) return;
-    this.stopped = false;
-    this.progress.due();
-    void this.connect();
-  }
-
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    clearTimeout(this.echoTimer);
-    const client = this.client;
-    this.client = undefined;
-    await client?.end().catch(() => undefined);
-  }
-
-  private async connect(): Promise<void> {
-    const client = new pg.Client({
-      ...this.settings,
-      query_timeout: 5000,
-      keepAlive: true,
-      keepAliveInitialDelayMillis: TCP_KEEP_ALIVE_MS,
-    });
-    this.client = client;
-    // Both events may come, in either order; `lost` handles the first only.
-    client.on('error', (error) => this.lost(client, error));
-    client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
-    client.on('notification', ({ channel, payload }) => {
-      if (channel === TABLES.relayChannel) this.options.onRelay(payload ?? '');
-      else if (channel !== TABLES.echoChannel) this.options.onNotice(payload);
-      else if (payload === this.awaited) this.heard(true);
-    });
-    try {
-      await client.connect();
-      await client.query(`LISTEN ${TABLES.channel}; LISTEN ${TABLES.echoChannel}; LISTEN ${TABLES.relayChannel}`);
-      this.backoff.reset();
-      this.progress.moved();
-      this.options.onNotice();
-      this.keepAlive(client);
-      void this.testHearing(client);
-    } catch (thrown) {
-      this.lost(client, toError(thrown));
-    }
-  }
-
-  private keepAlive(client: Client): void {
-    if (this.client !== client) return;
-    const everyMs = this.hears === true ? HEARING_KEEP_ALIVE_MS : KEEP_ALIVE_MS;
-    this.timer = setTimeout(() => {
-      client.query('select 1').then(
-        () => {
-          this.keepAlive(client);
-          if (this.hears !== true) void this.testHearing(client);
-        },
-        (error: unknown) => this.lost(client, toError(error)),
-      );
-    }, everyMs);
-  }
-
-  private async testHearing(client: Client): Promise<void> {
-    const token = randomBytes(6).toString('hex');
-    this.awaited = token;
-    try {
-      await this.options.sendEcho(token);
-    } catch {
-      // The pool has no connection, which says nothing about this one: the next keep-alive tests it.
-      return;
-    }
-    if (this.client !== client || this.awaited !== token) return;
-    clearTimeout(this.echoTimer);
-    this.echoTimer = setTimeout(() => this.heard(false), this.options.echoMs ?? ECHO_MS);
-  }
-
-  private heard(hears: boolean): void {
-    clearTimeout(this.echoTimer);
-    if (hears) this.awaited = undefined;
-    this.hears = hears;
-    if (hears === !this.wasDeaf) return;
-    this.wasDeaf = !hears;
-    this.options.onHearing(hears);
-  }
-
-  private lost(client: Client, error: Error): void {
-    if (this.client !== client) return;
-    this.client = undefined;
-    this.awaited = undefined;
-    this.hears = null;
-    this.progress.failed(error);
-    clearTimeout(this.timer);
-    clearTimeout(this.echoTimer);
-    client.end().catch(() => undefined);
-    if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
-    this.options.onLost();
-    this.timer = setTimeout(() => void this.connect(), this.backoff.next());
-  }
-}

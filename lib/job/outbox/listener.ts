@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import net from 'node:net';
+import type { Client } from 'pg';
+import { TABLES } from '../../core/config';
+import { withTlsAdvice } from '../../core/tls';
+import { pg } from '../../internals/pg';
+import { type ConnectionSettings, connectionSettings } from '../../model/database';
+import { Backoff, toError } from '../../support/async';
+import { Progress } from '../../support/progress';
+
+/** Interval of the queries that keep a connection checked on which notifications do not arrive (yet), ms. */
+const KEEP_ALIVE_MS = 30_000;
+/** The same where they do. That the other side is gone is then found by TCP, which asks Postgres nothing. */
+const HEARING_KEEP_ALIVE_MS = 900_000;
+const TCP_KEEP_ALIVE_MS = 30_000;
+
+/** Time for a notification to arrive that was sent to oneself, ms. */
+const ECHO_MS = 5000;
+/** Time after which one counts as lost of which others say that they have sent it, ms. */
+const NOTICE_MS = 1000;
+/** So soon after another a notification need not arrive, ms: the poll of the relay that the other has woken finds its rows. */
+const NEAR_MS = 500;
+
+interface ListenerOptions {
+  readonly url: string;
+  readonly production: boolean;
+  readonly echoMs?: number | undefined;
+  readonly noticeMs?: number | undefined;
+  /** Notifies this listener on `TABLES.echoChannel`. */
+  readonly sendEcho: (token: string) => Promise<void>;
+  /** Called with false when notifications do not arrive, and with true when they do again. */
+  readonly onHearing: (hears: boolean) => void;
+  /**
+   * Called with a notification's payload, and without one after each connection: rows may have been committed before.
+   */
+  readonly onNotice: (notice?: string) => void;
+  /** Called with what a relay has told the others. */
+  readonly onRelay: (message: string) => void;
+  /** Called when the connection is lost. */
+  readonly onLost: () => void;
+  /** Called for the first failure in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+/**
+ * LISTENs on a connection of its own, and connects again whenever that is lost. A pooler in transaction mode accepts
+ * LISTEN and then gives the server connection to others, so that nothing ever arrives here and nobody is told. Each
+ * connection is therefore tested with a notification to itself. One that has carried notifications may fall silent later,
+ * as behind a router that has forgotten it: then what others say that they have sent does not arrive, nor what this
+ * tree's relay tells all relays, and another connection is opened.
+ */
+export class OutboxListener {
+  /** false: notifications do not arrive; null: not known yet. */
+  hears: boolean | null = null;
+  readonly progress = new Progress();
+  private wasDeaf = false;
+  /** The token of the echo that has not arrived. */
+  private awaited: string | undefined;
+  private client: Client | undefined;
+  private socket: net.Socket | undefined;
+  /** Time of the last notification, ms on the monotonic clock. */
+  private heardAt = Number.NEGATIVE_INFINITY;
+  /** Runs while a notification is awaited. */
+  private expecting: NodeJS.Timeout | undefined;
+  private timer: NodeJS.Timeout | undefined;
+  private echoTimer: NodeJS.Timeout | undefined;
+  private stopped = true;
+  private readonly settings: ConnectionSettings;
+  private readonly backoff = new Backoff({ base: 100, max: 5000 });
+
+  constructor(private readonly options: ListenerOptions) {
+    this.settings = connectionSettings(options.url, options.production);
+  }
+
+  start(): void {
+    if (!this.stopped) return;
+    this.stopped = false;
+    this.progress.due();
+    void this.connect();
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    this.clearTimers();
+    const client = this.client;
+    this.client = undefined;
+    await client?.end().catch(() => undefined);
+  }
+
+  private async connect(): Promise<void> {
+    const socket = new net.Socket();
+    const client = new pg.Client({
+      ...this.settings,
+      stream: () => socket,
+      query_timeout: 5000,
+      keepAlive: true,
+      keepAliveInitialDelayMillis: TCP_KEEP_ALIVE_MS,
+    });
+    this.client = client;
+    this.socket = socket;
+    // Both events may come, in either order; `lost` handles the first only.
+    client.on('error', (error) => this.lost(client, error));
+    client.on('end', () => this.lost(client, new Error('Postgres ended the LISTEN connection')));
+    client.on('notification', ({ channel, payload }) => {
+      this.arrived();
+      if (channel === TABLES.relayChannel) this.options.onRelay(payload ?? '');
+      else if (channel !== TABLES.echoChannel) this.options.onNotice(payload);
+      else if (payload === this.awaited) this.heard(true);
+    });
+    try {
+      await client.connect();
+      await client.query(`LISTEN ${TABLES.channel}; LISTEN ${TABLES.echoChannel}; LISTEN ${TABLES.relayChannel}`);
+      this.backoff.reset();
+      this.progress.moved();
+      this.options.onNotice();
+      this.keepAlive(client);
+      void this.testHearing(client);
+    } catch (thrown) {
+      this.lost(client, toError(thrown));
+    }
+  }
+
+  /**
+   * Call when somebody says to have notified the relays. Unless it arrives here, too, whoever waits for it is told, and
+   * the relay's look tests this connection (`expectEcho`).
+   * @param ageMs time since the newest of these notifications was sent.
+   */
+  expectNotice(ageMs: number): void {
+    if (this.heardAt >= performance.now() - ageMs - NEAR_MS) return;
+    this.expect(this.options.noticeMs ?? NOTICE_MS, () => this.options.onNotice(''));
+  }
+
+  /** Call when a notification was sent that must arrive here, too. @param sentAt before that, ms on the monotonic clock. */
+  expectEcho(sentAt: number): void {
+    if (this.heardAt >= sentAt) return;
+    const { client } = this;
+    this.expect(this.options.echoMs ?? ECHO_MS, () => {
+      const silence =
+        'no answer on the LISTEN connection: notifications have stopped arriving, so another one is opened';
+      if (client) this.lost(client, new Error(silence));
+    });
+  }
+
+  private expect(ms: number, onSilence: () => void): void {
+    if (this.hears !== true || !this.client || this.expecting) return;
+    this.progress.due();
+    const timer = setTimeout(() => {
+      // What has arrived while a job blocked the event loop is read first.
+      setImmediate(() => {
+        if (this.expecting !== timer) return;
+        this.expecting = undefined;
+        onSilence();
+      });
+    }, ms);
+    this.expecting = timer;
+  }
+
+  private arrived(): void {
+    this.heardAt = performance.now();
+    clearTimeout(this.expecting);
+    this.expecting = undefined;
+    this.progress.moved();
+  }
+
+  private clearTimers(): void {
+    for (const timer of [this.timer, this.echoTimer, this.expecting]) clearTimeout(timer);
+    this.expecting = undefined;
+  }
+
+  private keepAlive(client: Client): void {
+    if (this.client !== client) return;
+    const everyMs = this.hears === true ? HEARING_KEEP_ALIVE_MS : KEEP_ALIVE_MS;
+    this.timer = setTimeout(() => {
+      client.query('select 1').then(
+        () => {
+          this.keepAlive(client);
+          if (this.hears !== true) void this.testHearing(client);
+        },
+        (error: unknown) => this.lost(client, toError(error)),
+      );
+    }, everyMs);
+  }
+
+  private async testHearing(client: Client): Promise<void> {
+    const token = randomBytes(6).toString('hex');
+    this.awaited = token;
+    try {
+      await this.options.sendEcho(token);
+    } catch {
+      // The pool has no connection, which says nothing about this one: the next keep-alive tests it.
+      return;
+    }
+    if (this.client !== client || this.awaited !== token) return;
+    clearTimeout(this.echoTimer);
+    this.echoTimer = setTimeout(() => this.heard(false), this.options.echoMs ?? ECHO_MS);
+  }
+
+  private heard(hears: boolean): void {
+    clearTimeout(this.echoTimer);
+    if (hears) this.awaited = undefined;
+    this.hears = hears;
+    if (hears === !this.wasDeaf) return;
+    this.wasDeaf = !hears;
+    this.options.onHearing(hears);
+  }
+
+  private lost(client: Client, error: Error): void {
+    if (this.client !== client) return;
+    this.client = undefined;
+    this.awaited = undefined;
+    this.hears = null;
+    this.progress.failed(error);
+    this.clearTimers();
+    // A silent one would never be ended by the other side.
+    this.socket?.destroy();
+    if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
+    this.options.onLost();
+    this.timer = setTimeout(() => void this.connect(), this.backoff.next());
+  }
+}
