@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { BASE_MB, WORKER_MB } from '../core/memory-plan';
+import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
@@ -140,6 +141,18 @@ function findingsOfProcfile(root: string): Symptom[] {
   return found;
 }
 
+/** Finds what else a tree that runs jobs would refuse to start with. */
+async function findingsOfRedisKind({ redisUrl }: Config, { client }: Redis): Promise<Symptom[]> {
+  const { clusterFault, versionFault } = await import('./redis-faults');
+  const info = readInfo(await client.info());
+  const faults = [
+    ['redis_version', versionFault(info)],
+    // The embedded Redis is no cluster.
+    ['redis_cluster', redisUrl === null ? undefined : clusterFault(info, redisUrl)],
+  ] as const;
+  return faults.flatMap(([id, fault]) => (fault === undefined ? [] : said('error', id, `Redis ${fault}`)));
+}
+
 async function findingsOfServers(
   app: AppDefinition,
   config: Config,
@@ -149,6 +162,7 @@ async function findingsOfServers(
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount migrate.'));
   }
+  found.push(...(await findingsOfRedisKind(config, redis)));
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
   const allowed = await readAllowedConnections(database.knex);

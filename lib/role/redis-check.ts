@@ -28,7 +28,7 @@ export async function checkRedis({ redis, url, events, first }: RedisCheckOption
     // The sentinels may not know the name of the master.
     const isUnknown = !redis.client.isReady && first && isSentinelUrl(url);
     if (isUnknown) await (await import('../core/redis-route')).locatorOf(url)();
-    if (!redis.client.isReady) return;
+    if (!redis.client.isReady) return await checkGreeting(redis, url, first);
     // INFO, since managed servers forbid CONFIG GET.
     const info = readInfo(await answerWithin(PATIENCE_MS, redis.client.info()));
     if (isSound(info)) return;
@@ -42,6 +42,14 @@ export async function checkRedis({ redis, url, events, first }: RedisCheckOption
     if (redis.client.isReady)
       warn(`The settings of Redis at ${redisPlace(url)} cannot be checked: ${toError(error).message}`);
   }
+}
+
+/** @throws UserError when there is no connection because the server is too old for one. */
+async function checkGreeting(redis: Redis, url: string, first: boolean): Promise<void> {
+  const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
+  if (!first || !error) return;
+  const fault = (await import('./redis-faults')).greetingFault(error);
+  if (fault !== undefined) throw new UserError(`Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
 }
 
 /** @returns true for what most have, which needs no second look: no cluster, no limit of memory, and not an old one. */

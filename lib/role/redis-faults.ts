@@ -18,7 +18,18 @@ export function doubtOf(info: Info): string | undefined {
   return `deletes sessions and counts of rate limits when its memory is full: set its maxmemory-policy, which is ${policy}, to noeviction.`;
 }
 
-function versionFault(info: Info): string | undefined {
+/**
+ * @param error by which a connection was lost.
+ * @returns the same about a Redis that does not know the client's first word, which came with 6.0.
+ */
+export function greetingFault(error: Error): string | undefined {
+  return /unknown command .?HELLO\b/i.test(error.message)
+    ? `is older than 6.0, since it does not know HELLO, and cannot keep the queues: use ${LEAST} or newer.`
+    : undefined;
+}
+
+/** @returns the same about its version. */
+export function versionFault(info: Info): string | undefined {
   const version = info.get('redis_version') ?? '';
   // Minor versions of Redis have one digit.
   return Number.parseFloat(version) < LEAST
@@ -26,7 +37,8 @@ function versionFault(info: Info): string | undefined {
     : undefined;
 }
 
-function clusterFault(info: Info, url: string): string | undefined {
+/** @returns the same about cluster mode. */
+export function clusterFault(info: Info, url: string): string | undefined {
   if (info.get('cluster_enabled') !== '1' || keyPrefixOf(url) !== '') return undefined;
   return 'is in cluster mode, which needs all keys of an app in one slot: set REDIS_PREFIX to the name of the app.';
 }

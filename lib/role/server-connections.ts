@@ -25,14 +25,20 @@ export async function connectOrFail(database: Database, purpose: string): Promis
   }
 }
 
-/** The same for Redis. Elsewhere the client keeps retrying; here the first failure is final. */
+/**
+ * The same for Redis. Elsewhere the client keeps retrying; here the first failure is final.
+ * @throws UserError, exit code 69, or 78 for a Redis that is too old for the client.
+ */
 export async function reachRedis(redis: Redis, url: string, events: Events, purpose: string): Promise<void> {
   const ready = events.next('redis.ready').then(() => undefined);
   const lost = events.next('redis.lost').then(({ error }) => error);
   await redis.start();
   const late = new Error(`no answer within ${REACH_MS / 1000} s`);
   const failure = await valueWithin(Promise.race([ready, lost]), REACH_MS, late);
-  if (failure) throw refused(purpose, 'Redis', url, failure);
+  if (!failure) return;
+  const fault = (await import('./redis-faults')).greetingFault(failure);
+  if (fault !== undefined) throw new UserError(`${purpose}, Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
+  throw refused(purpose, 'Redis', url, failure);
 }
 
 function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, error: Error): UserError {

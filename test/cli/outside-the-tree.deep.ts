@@ -5,8 +5,10 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { promisify } from 'node:util';
+import { OlderRedis, WITHOUT_HELLO } from '../support/older-redis';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { RedisCluster } from '../support/redis-cluster';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { catamount } from './cli-process';
 
@@ -191,6 +193,30 @@ describe('outside the tree', () => {
       what_to_do: 'set it to noeviction.',
     });
     assert.equal((await run('doctor', '--jsn')).code, 64);
+  });
+
+  it('doctor: a Redis with which no tree would start', async () => {
+    const [ancient, cluster] = await Promise.all([startTestRedis(...WITHOUT_HELLO), RedisCluster.start(1)]);
+    const older = new OlderRedis(redis, '6.0');
+    const doctor = async (url: string) => {
+      const { code, stdout } = await catamount(cwd, ['doctor', '--json'], { ...env, REDIS_URL: url });
+      const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
+      return [code, ...findings.map(({ id, severity, finding }) => `${severity} ${id}: ${finding}`)];
+    };
+    const told = [await doctor(await older.open()), await doctor(cluster.first.url), await doctor(ancient.url)];
+    const command = await catamount(cwd, ['run', 'add.js'], { ...env, REDIS_URL: ancient.url });
+    await Promise.all([older.close(), cluster.remove(), ancient.remove()]);
+    const [tooOld, withoutPrefix, withoutGreeting] = told.map((lines) => lines.join('\n'));
+    assert.match(
+      tooOld ?? '',
+      /^1\nerror redis_version: Redis is version 6\.0\.\d+, which cannot keep the queues: use 6\.2 or newer\.$/,
+    );
+    assert.match(withoutPrefix ?? '', /^1\nerror redis_cluster: Redis is in cluster mode, .*: set REDIS_PREFIX .*\.$/);
+    const tooOldForUs = /, Redis at 127\.0\.0\.1:\d+ is older than 6\.0, .* use 6\.2 or newer\.\s*$/;
+    assert.match(withoutGreeting ?? '', /^1\nerror unreachable: Cannot look further, /);
+    assert.match(withoutGreeting ?? '', tooOldForUs);
+    assert.equal(command.code, 78);
+    assert.match(command.stderr, tooOldForUs);
   });
 
   it('connect(): another process enqueues until it disconnects', async () => {

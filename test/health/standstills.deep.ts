@@ -128,7 +128,7 @@ const OF_REDIS: readonly Injection[] = [
   {
     name: 'a script of somebody does not end',
     inject: async (ill) => {
-      await command('CONFIG', 'SET', 'busy-reply-threshold', '100')(ill);
+      await command('CONFIG', 'SET', 'lua-time-limit', '100')(ill);
       const { end } = await ill.runForEver('while true do end');
       return async () => {
         await command('SCRIPT', 'KILL')(ill);

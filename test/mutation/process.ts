@@ -339,6 +339,20 @@ const mutations: readonly Mutation[] = [
     replace: `if (fault === '') throw new UserError(`,
     killedBy: ['test/process/redis-kinds.deep.ts'],
   },
+  {
+    promise: 'a Redis that is so old that no connection is made refuses the start, and is not waited for',
+    file: 'lib/role/redis-faults.ts',
+    find: 'return /unknown command .?HELLO\\b/i.test(error.message)',
+    replace: "return error.message === ''",
+    killedBy: ['test/process/redis-kinds.deep.ts', 'test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'the doctor sees a Redis that is too old, or a cluster without a prefix',
+    file: 'lib/role/doctor.ts',
+    find: 'found.push(...(await findingsOfRedisKind(config, redis)));',
+    replace: '',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
 ];
 
 export default mutations;

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
-import { OlderRedis } from '../support/older-redis';
+import { OlderRedis, WITHOUT_HELLO } from '../support/older-redis';
 import { startTestRedis, type TestRedis } from '../support/redis';
+import { RedisCluster } from '../support/redis-cluster';
 import { ReplicatedRedis, tell } from '../support/replicated-redis';
-import { serverPort } from '../support/server-port';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpsThrough } from './sign-ups';
@@ -54,12 +54,9 @@ describe('a Redis that is', () => {
   }
 
   async function cluster(): Promise<TestRedis> {
-    const redis = await redisWith('--cluster-enabled', 'yes', '--cluster-port', String(await serverPort()));
-    await tell(redis, ['CLUSTER', 'ADDSLOTSRANGE', '0', '16383']);
-    await until('the cluster is complete', async () =>
-      String(await tell(redis, ['CLUSTER', 'INFO'])).includes('cluster_state:ok'),
-    );
-    return redis;
+    const one = await RedisCluster.start(1);
+    removals.push(() => one.remove());
+    return one.first;
   }
 
   async function refused(redis: Pick<TestRedis, 'url'>): Promise<string> {
@@ -94,6 +91,14 @@ describe('a Redis that is', () => {
     removals.push(() => older.close());
     const text = await refused({ url: await older.open() });
     assert.match(text, /is version 6\.0\.\d+, which cannot keep the queues: use 6\.2 or newer\.$/);
+  });
+
+  it('older than 6.0, which the client cannot talk to: the start is refused', async () => {
+    const text = await refused(await redisWith(...WITHOUT_HELLO));
+    assert.match(
+      text,
+      /is older than 6\.0, since it does not know HELLO, and cannot keep the queues: use 6\.2 or newer\.$/,
+    );
   });
 
   it('allowed to delete keys that expire, and forbids CONFIG: warned of, and as any other', async () => {

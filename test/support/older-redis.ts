@@ -1,6 +1,9 @@
 import net, { type AddressInfo } from 'node:net';
 import type { TestRedis } from './redis';
 
+/** Settings of a server that does not know the first word of the client, as none did before 6.0. */
+export const WITHOUT_HELLO = ['--rename-command', 'HELLO', ''];
+
 /** A real server behind a proxy that changes one thing in its answers: the version that INFO tells. */
 export class OlderRedis {
   private readonly sockets = new Set<net.Socket>();

@@ -1,14 +1,17 @@
 import assert from 'node:assert/strict';
-import { startTestRedis, type TestRedis } from './redis';
+import { redisBinary } from '../../lib/embedded/find-binaries';
+import { TestRedis } from './redis';
 import { AT_ONCE, tell } from './replicated-redis';
-import { serverPort } from './server-port';
+import { clusterPort } from './server-port';
+import { tempFolder } from './temp-folder';
 import { until } from './until';
 
 interface Node {
   readonly redis: TestRedis;
-  readonly busPort: number;
   readonly id: string;
 }
+
+const SLOTS = 16_384;
 
 /** A cluster whose nodes share the slots. A master that is away for a second is replaced by its replica. */
 export class RedisCluster {
@@ -22,15 +25,23 @@ export class RedisCluster {
     const nodes = await Promise.all(Array.from({ length: masters }, startNode));
     const [{ redis: first }] = nodes as [Node];
     for (const [index, { redis }] of nodes.entries()) {
-      const from = Math.floor((16_384 * index) / masters);
-      const to = Math.floor((16_384 * (index + 1)) / masters) - 1;
-      await tell(redis, ['CLUSTER', 'ADDSLOTSRANGE', String(from), String(to)]);
+      const from = Math.floor((SLOTS * index) / masters);
+      const to = Math.floor((SLOTS * (index + 1)) / masters);
+      // By each one's number, since Redis 6.2 knows no ranges.
+      const slots = Array.from({ length: to - from }, (_, one) => String(from + one));
+      await tell(redis, ['CLUSTER', 'ADDSLOTS', ...slots]);
       await tell(redis, ['CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1)]);
     }
     const cluster = new RedisCluster([], Number(await tell(first, ['CLUSTER', 'KEYSLOT', `{${prefix}}`])));
     for (const node of nodes) await cluster.meet(node);
     await Promise.all(nodes.map(({ redis }) => isComplete(redis, masters)));
     return cluster;
+  }
+
+  /** The node that was started first. */
+  get first(): TestRedis {
+    const [first] = this.nodes as [Node];
+    return first.redis;
   }
 
   /** The node that has the slot of the prefix, as all of them say. */
@@ -82,15 +93,14 @@ export class RedisCluster {
   }
 
   private async meet(node: Node): Promise<void> {
-    const { redis, busPort } = node;
+    const { redis } = node;
     const [first] = this.nodes;
-    if (first) await tell(first.redis, ['CLUSTER', 'MEET', '127.0.0.1', String(redis.port), String(busPort)]);
+    if (first) await tell(first.redis, ['CLUSTER', 'MEET', '127.0.0.1', String(redis.port)]);
     this.nodes.push(node);
   }
 
   private async parted(): Promise<{ readonly owner: Node; readonly other: Node }> {
-    const [first] = this.nodes as [Node];
-    const text = String(await tell(first.redis, ['CLUSTER', 'NODES']));
+    const text = String(await tell(this.first, ['CLUSTER', 'NODES']));
     const masters = this.nodes.filter(({ id }) =>
       text.split('\n').some((line) => line.startsWith(id) && / \d+-\d+/.test(line)),
     );
@@ -104,10 +114,10 @@ export class RedisCluster {
 }
 
 async function startNode(): Promise<Node> {
-  const busPort = await serverPort();
-  const settings = ['--cluster-enabled', 'yes', '--cluster-port', String(busPort), '--cluster-node-timeout', '1000'];
-  const redis = await startTestRedis(...settings, ...AT_ONCE);
-  return { redis, busPort, id: String(await tell(redis, ['CLUSTER', 'MYID'])) };
+  const settings = ['--cluster-enabled', 'yes', '--cluster-node-timeout', '1000', ...AT_ONCE];
+  const redis = new TestRedis(await redisBinary(), tempFolder('redis'), await clusterPort(), settings);
+  await redis.start();
+  return { redis, id: String(await tell(redis, ['CLUSTER', 'MYID'])) };
 }
 
 /** @param line one of CLUSTER NODES: its slots come after the eight other fields. */

@@ -57,7 +57,9 @@ export class TestRedis {
   /** @param options.wipe starts without data, as the smallest managed plans do after every restart. */
   async restart(options: { readonly wipe?: boolean } = {}): Promise<void> {
     await this.end(options.wipe ? 'SIGKILL' : 'SIGTERM');
-    if (options.wipe) fs.rmSync(path.join(this.folder, 'appendonlydir'), { recursive: true, force: true });
+    // The second is what Redis 6.2 writes.
+    const data = options.wipe ? ['appendonlydir', 'appendonly.aof'] : [];
+    for (const name of data) fs.rmSync(path.join(this.folder, name), { recursive: true, force: true });
     await this.start();
   }
 

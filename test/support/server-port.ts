@@ -12,6 +12,21 @@ const HIGHEST = 32_767;
 export async function serverPort(): Promise<number> {
   for (;;) {
     const port = randomInt(LOWEST, HIGHEST + 1);
-    if ((await freePort(port)) === port) return port;
+    if (await isFree(port)) return port;
   }
+}
+
+/** A node of a cluster talks to the others on this many ports above its own; Redis 6.2 has no setting for that. */
+const BUS_OFFSET = 10_000;
+
+/** Finds one for a node of a Redis cluster: the port of its bus is free, too. */
+export async function clusterPort(): Promise<number> {
+  for (;;) {
+    const port = randomInt(LOWEST, HIGHEST + 1 - BUS_OFFSET);
+    if ((await isFree(port)) && (await isFree(port + BUS_OFFSET))) return port;
+  }
+}
+
+async function isFree(port: number): Promise<boolean> {
+  return (await freePort(port)) === port;
 }
