@@ -15,7 +15,6 @@ export async function boot(app: AppDefinition): Promise<void> {
   Reflect.set(globalThis, BOOTED, true);
   installSourceMaps();
   try {
-    requireNode(process.versions.node);
     requireApp(app);
     if (cluster.isWorker) await (await import('./role/web')).runWebWorker(app);
     else await runCommand(app, process.argv.slice(2));
@@ -88,18 +87,6 @@ function parse(args: string[]): { only: string | undefined; allowPending: boolea
       EXIT.usage,
     );
   }
-}
-
-/** The first release that Node's maintainers support and that all of this runs on. */
-const OLDEST_NODE = [20, 19] as const;
-
-/** @throws UserError for a Node.js that is too old. */
-export function requireNode(version: string): void {
-  const [major = 0, minor = 0] = version.split('.').map(Number);
-  const [oldest, oldestMinor] = OLDEST_NODE;
-  if (major > oldest || (major === oldest && minor >= oldestMinor)) return;
-  const needed = OLDEST_NODE.join('.');
-  throw new UserError(`This is Node.js ${version}; Catamount needs ${needed} or later: install it.`, EXIT.config);
 }
 
 /** @throws UserError when the entry file hands over something else than a manifest. */

@@ -68,6 +68,17 @@ describe('README and guides', () => {
     assert.deepEqual(listed.map((name) => `catamount_${name}`).sort(), FAMILIES.map(({ name }) => name).sort());
   });
 
+  it('shows a model and a transaction as the guestbook has them, which test/package installs and runs', () => {
+    const guide = section('Models and transactions', read('lib/web/README.md'));
+    const blocks = [...guide.matchAll(/```js\n\/\/ (\S+)\n([\s\S]*?)```/g)];
+    assert.equal(blocks.length, 2);
+    for (const [, file = '', code = ''] of blocks)
+      for (const part of code.split(/(?<=module\.exports = \(router\) => \{\n)/))
+        assert.ok(read(`test/fixtures/second-app/${file}`).includes(part.trimEnd()), part);
+    const [, migration = ''] = /`(table\.timestamps\(.*?\))`/.exec(guide) ?? [];
+    assert.ok(read('test/fixtures/second-app/migrations/20260101000000_create_entries.js').includes(migration || '?'));
+  });
+
   it('adds a job that the registry takes', async () => {
     const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(section('Add a job')) ?? [];
     const folder = tempFolder('readme');

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { TreeFlags } from '../cluster/control/running-tree';
 import { version } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT, requireNode, UserError } from '../core/errors';
 import { toError } from '../support/async';
 import { runApp } from './app-entry';
 import { CLI_COMMANDS } from './commands';
@@ -79,6 +79,7 @@ function parse(args: string[]) {
   }
 }
 
+requireNode();
 main(process.argv.slice(2)).catch((error: unknown) => {
   if (!(error instanceof UserError)) throw error;
   process.stderr.write(`${error.message}\n`);

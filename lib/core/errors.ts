@@ -14,6 +14,33 @@ export class UserError extends Error {
   }
 }
 
+/** Releases of Node.js that this runs on, as `engines` of package.json has them: the oldest, and the first untested. */
+export const NODE_RELEASES = { oldest: [20, 19], untested: 27 } as const;
+
+/** Ends the process with a sentence on a Node.js that is too old, before the app or we use what that lacks. */
+export function requireNode(): void {
+  const [major, minor] = nodeRelease();
+  const [oldest, oldestMinor] = NODE_RELEASES.oldest;
+  if (major > oldest || (major === oldest && minor >= oldestMinor)) return;
+  const needed = NODE_RELEASES.oldest.join('.');
+  process.stderr.write(`This is Node.js ${process.versions.node}; Catamount needs ${needed} or later: install it.\n`);
+  process.exit(EXIT.config);
+}
+
+/** @returns what to say of a Node.js that is newer than what was tested; else nothing. */
+export function untestedNode(): string[] {
+  if (nodeRelease()[0] < NODE_RELEASES.untested) return [];
+  const newest = NODE_RELEASES.untested - 1;
+  return [
+    `This is Node.js ${process.versions.node}, and Catamount was tested up to ${newest}: use that, or a newer Catamount.`,
+  ];
+}
+
+function nodeRelease(): [major: number, minor: number] {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number);
+  return [major, minor];
+}
+
 /** A caller uses something that is not set up yet, such as a job enqueued before `boot`. */
 export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';

@@ -1,5 +1,5 @@
 import path from 'node:path';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT, requireNode, UserError } from '../core/errors';
 import type { EventName, Events } from '../core/events';
 import type { Migrations } from '../model/migrations';
 import { toError } from '../support/async';
@@ -14,9 +14,10 @@ export const FOLDERS = ['jobs', 'models', 'migrations', 'mailers', 'previews', '
 
 /**
  * Checks the app's manifest and resolves its folders. Its result is what `boot` and `connect` take; `app.js` exports it.
- * @throws UserError when the name or the root cannot be used.
+ * @throws UserError when the name or the root cannot be used. Ends the process on a Node.js that is too old.
  */
 export function defineApp(options: AppOptions): AppDefinition {
+  requireNode();
   const refuse = (option: keyof AppOptions, remedy: string): never => {
     throw new UserError(`defineApp: ${option} is ${JSON.stringify(options[option])}; ${remedy}`, EXIT.config);
   };

@@ -51,7 +51,7 @@ export class AppConnection {
       undoJobs();
       connectTransactions(undefined);
     };
-    const undoJobs = connectJobs({ database, redis, events, setup, models });
+    const undoJobs = connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
     const connection = new AppConnection(events, database, redis, setup, models, undo);
     try {
       await Promise.all([

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT, UserError, untestedNode } from '../core/errors';
 import { BASE_MB, WORKER_MB } from '../core/memory-plan';
 import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
@@ -44,7 +44,7 @@ export async function runDoctor(
   readConfig: () => Promise<Config>,
 ): Promise<void> {
   const { json } = parsed(args);
-  const findings: Symptom[] = [];
+  const findings = untestedNode().map((message) => said('warning', 'untested_node', message));
   const add = (id: string) => (thrown: unknown) => void findings.push(said('error', id, toError(thrown).message));
   const config = await readConfig().catch(add('wrong_settings'));
   if (config) {

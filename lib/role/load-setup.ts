@@ -67,11 +67,14 @@ interface JobConnections extends JobDependencies {
   readonly database: Database;
   readonly redis: Redis;
   readonly events: Events;
+  /** Those of JOB_QUEUES. */
+  readonly queues?: Config['jobs']['queues'];
 }
 
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
-export function connectJobs({ database, redis, events, setup, models }: JobConnections): () => void {
-  const enqueuer = new JobEnqueuer(database.knex, redis.client, events);
+export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
+  const served = queues?.map(({ name }) => name);
+  const enqueuer = new JobEnqueuer(database.knex, redis.client, events, served);
   enqueuer.started();
   Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});

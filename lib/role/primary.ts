@@ -14,7 +14,7 @@ import { TreeOperations } from '../cluster/primary/tree-operations';
 import { WorkerPool } from '../cluster/primary/worker-pool';
 import type { JobsHealth } from '../cluster/status';
 import { type Config, environment, passConfigToChildren, version } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT, UserError, untestedNode } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
@@ -173,7 +173,7 @@ export class Primary {
     });
     callHooks(app.hooks, events);
     this.printBanner();
-    for (const message of config.warnings) events.emit('process.warning', { message });
+    for (const message of [...untestedNode(), ...config.warnings]) events.emit('process.warning', { message });
     this.reportMemoryPlan();
     try {
       if (config.web.enabled) await ensureFree(config.listen);

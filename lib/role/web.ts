@@ -143,7 +143,7 @@ export class WebRole implements DrainableServer {
     const models = await loadModels(app.modelsDir, app);
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
-    connectJobs({ database, redis, events, setup, models });
+    connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
     const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
     await this.own.start();

@@ -12,12 +12,21 @@ export interface CliEnd {
 }
 
 /** Runs the `catamount` command as it is typed, in a folder, with nothing of ours in its environment but PATH. */
-export async function catamount(
+export function catamount(
   cwd: string,
   args: readonly string[],
   env: Readonly<Record<string, string>> = {},
 ): Promise<CliEnd> {
-  const child = spawn(process.execPath, [entry, ...args], {
+  return runNode(cwd, [entry, ...args], env);
+}
+
+/** Runs Node with these arguments, in the same way. */
+export async function runNode(
+  cwd: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>> = {},
+): Promise<CliEnd> {
+  const child = spawn(process.execPath, args, {
     cwd,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH, ...env },

@@ -4,8 +4,10 @@ import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
+import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
 import { OlderRedis, WITHOUT_HELLO } from '../support/older-redis';
+import { asNode } from '../support/other-node';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { RedisCluster } from '../support/redis-cluster';
@@ -15,6 +17,7 @@ import { catamount } from './cli-process';
 const ROOT = path.resolve(__dirname, '../..');
 
 const FILES: Readonly<Record<string, string>> = {
+  'package.json': '{ "name": "shop" }',
   'server.js': "require('catamount').boot(require('./app'));",
   'app.js': `module.exports = require('catamount').defineApp({
     name: 'shop', root: __dirname, routes: () => import('./routes.js') });`,
@@ -37,14 +40,24 @@ const FILES: Readonly<Record<string, string>> = {
       await transaction(async () => { await Entry.query().insert({ email }); await GreetJob.performLater(); });
       console.log('added', email, flag, process.argv.slice(2).join(' '));
     };`,
+  'add.ts': `import { transaction } from 'catamount';
+    import Entry from './models/entry.js';
+    export default async (email: string): Promise<void> => {
+      await transaction(async () => { await Entry.query().insert({ email: email as string }); });
+    };`,
   'none.js': 'exports.main = 1;',
   'throws.js': "module.exports = async () => { throw new Error('it broke'); };",
-  'client.js': `const { connect } = require('catamount');
+  'client.js': `const { connect, Mailer } = require('catamount');
     const GreetJob = require('./jobs/greet');
+    class NoteMailer extends Mailer {
+      static note = this.action('note');
+      note() { return this.mail({ to: 'ada@example.com', subject: 'Hello' }); }
+    }
     (async () => {
       await GreetJob.performLater().catch((error) => console.log(error.message));
       const connection = await connect(require('./app'));
-      console.log((await GreetJob.performLater()).enqueued);
+      console.log((await GreetJob.performLater()).enqueued, (await NoteMailer.note().deliverLater()).enqueued);
+      console.log(JSON.stringify(Object.keys(require.cache)));
       await connection.disconnect();
       await GreetJob.performLater().catch((error) => console.log(error.name));
     })();`,
@@ -79,9 +92,17 @@ describe('outside the tree', () => {
   const emails = async () =>
     (await database.query<{ email: string }>('select email from entries order by id')).map(({ email }) => email);
 
+  /** What `catamount doctor` finds, by severity and id. */
+  const symptoms = async (changed: Readonly<Record<string, string>> = {}) => {
+    const { stdout } = await catamount(cwd, ['doctor', '--json'], { ...env, ...changed });
+    const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
+    return findings.map(({ id, severity }) => `${severity} ${id}`);
+  };
+
   it('db: status, migrate, seed, rollback, reset', async () => {
     const before = await run('db', 'status');
     assert.equal(before.code, 1);
+    assert.deepEqual([...new Set(await symptoms())], ['error pending_migration']);
     assert.match(before.stdout, /^pending 20260101000000_create_entries$/m);
     assert.equal(await hasTable('knex_migrations'), false);
     assert.equal(await hasTable('catamount_migrations'), false);
@@ -102,6 +123,16 @@ describe('outside the tree', () => {
     assert.equal((await run('db', 'migrate')).code, 0);
   });
 
+  it('db make writes a migration', async () => {
+    const { code, stdout } = await run('db', 'make', 'add_slug_to_entries', 'slug');
+    assert.equal(code, 0);
+    const made = fs
+      .readdirSync(path.join(cwd, 'migrations'))
+      .find((file) => /^\d{14}_add_slug_to_entries\.js$/.test(file));
+    assert.ok(made, stdout);
+    fs.rmSync(path.join(cwd, 'migrations', made));
+  });
+
   it('db reset refuses production without --force', async () => {
     await database.query("insert into entries (email) values ('kept')");
     const production = { ...env, NODE_ENV: 'production', MAIL_DELIVERY: 'log', APP_URL: 'https://shop.example' };
@@ -118,6 +149,13 @@ describe('outside the tree', () => {
     assert.deepEqual([code, stdout], [0, 'added ada@example.com --loud ada@example.com --loud\n'], stderr);
     assert.ok((await emails()).includes('ada@example.com'));
     assert.equal(await jobs(), had + 1);
+    const tsx = { NODE_OPTIONS: `--import=${pathToFileURL(require.resolve('tsx')).href}` };
+    // Newer releases of Node strip types by themselves.
+    for (const [n, node] of [tsx, ...(Reflect.get(process.features, 'typescript') ? [{}] : [])].entries()) {
+      const typed = await catamount(cwd, ['run', 'add.ts', `typed-${n}`], { ...env, ...node });
+      assert.equal(typed.code, 0, typed.stderr);
+      assert.ok((await emails()).includes(`typed-${n}`));
+    }
     const none = await run('run', 'none.js');
     assert.deepEqual(
       [none.code, none.stderr],
@@ -161,7 +199,8 @@ describe('outside the tree', () => {
     const forgetful = await startTestRedis('--appendonly', 'no', '--maxmemory-policy', 'volatile-lru');
     const changed = { ...production, REDIS_URL: forgetful.url, DATABASE_POOL: '500' };
     const { code, stdout } = await catamount(cwd, ['doctor'], { ...env, ...changed, MEMORY_LIMIT_MB: '256' });
-    const json = await catamount(cwd, ['doctor', '--json'], { ...env, ...changed, MEMORY_LIMIT_MB: '1024' });
+    const roomy = { ...env, ...changed, ...asNode('27.1.0'), MEMORY_LIMIT_MB: '1024' };
+    const json = await catamount(cwd, ['doctor', '--json'], roomy);
     await forgetful.remove();
     fs.rmSync(path.join(cwd, 'Procfile'));
     assert.equal(code, 1);
@@ -179,6 +218,7 @@ describe('outside the tree', () => {
     assert.deepEqual(
       findings.map(({ id, severity }) => `${severity} ${id}`),
       [
+        'warning untested_node',
         'error procfile_package_manager',
         'warning procfile_no_release',
         'error too_many_connections',
@@ -186,13 +226,26 @@ describe('outside the tree', () => {
         'warning redis_persistence',
       ],
     );
-    assert.deepEqual(findings[3], {
+    assert.deepEqual(findings[4], {
       id: 'redis_eviction',
       severity: 'error',
       finding: 'Redis forgets keys when it is full (maxmemory-policy volatile-lru)',
       what_to_do: 'set it to noeviction.',
     });
     assert.equal((await run('doctor', '--jsn')).code, 64);
+    const unchecked = {
+      NODE_ENV: 'production',
+      MAIL_DELIVERY: 'log',
+      DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none?sslmode=require',
+      REDIS_URL: 'rediss://127.0.0.1:1?sslmode=require',
+    };
+    assert.deepEqual(await symptoms(unchecked), [
+      'warning doubtful_setting',
+      'warning postgres_unchecked_tls',
+      'warning redis_unchecked_tls',
+      'error unreachable',
+    ]);
+    assert.deepEqual(await symptoms({ PORT: 'abc' }), ['error wrong_settings']);
   });
 
   it('doctor: a Redis with which no tree would start', async () => {
@@ -224,8 +277,16 @@ describe('outside the tree', () => {
       cwd,
       env: { PATH: process.env.PATH, ...env },
     });
-    const [refused = '', enqueued, later] = stdout.split('\n');
+    const [refused = '', enqueued, modules = '', later] = stdout.split('\n');
     assert.match(refused, /in a process that is not connected: .* catamount run .* await connect\(app\)/);
-    assert.deepEqual([enqueued, later], ['true', 'NotConnectedError']);
+    assert.deepEqual([enqueued, later], ['true true', 'NotConnectedError']);
+    const heavy =
+      /node_modules\/(?:koa|email-templates|nodemailer|ejs|juice|bee-queue)\/|dist\/lib\/(?:ops|web|health|mailer\/(?:render|transport))\//;
+    const loaded = JSON.parse(modules) as string[];
+    assert.deepEqual(
+      loaded.filter((file) => heavy.test(file)),
+      [],
+    );
+    assert.ok(loaded.filter((file) => file.includes('dist/lib/')).length > 20, 'what it needs is seen');
   });
 });

@@ -4,9 +4,11 @@ import path from 'node:path';
 import { CLI_COMMANDS } from '../../lib/cli/commands';
 import { helpOn } from '../../lib/cli/help';
 import { COMMANDS, usageOf } from '../../lib/cluster/control/commands';
+import { NODE_RELEASES } from '../../lib/core/errors';
 import { JOB_COMMANDS } from '../../lib/job/cli/commands';
+import { asNode } from '../support/other-node';
 import { tempFolder } from '../support/temp-folder';
-import { catamount } from './cli-process';
+import { catamount, runNode } from './cli-process';
 
 describe('catamount', () => {
   const folder = tempFolder('cli');
@@ -63,6 +65,28 @@ describe('catamount', () => {
     const { version } = JSON.parse(fs.readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8'));
     for (const end of await all('version', '--version', '-v'))
       assert.deepEqual(end, { code: 0, stdout: `${version}\n`, stderr: '' });
+  });
+
+  it('ends by every way in on a Node.js that is too old, whatever the app would use of a newer one', async () => {
+    const app = tempFolder('app');
+    const door = JSON.stringify(path.resolve(__dirname, '../../dist/lib/index.js'));
+    // As in an ES module on Node.js 18, where import.meta has no dirname.
+    fs.writeFileSync(path.join(app, 'tests.js'), `require(${door}).defineApp({ name: 'shop', root: undefined });`);
+    const [oldest, minor] = NODE_RELEASES.oldest;
+    for (const version of ['18.20.4', `${oldest}.${minor - 1}.9`]) {
+      const node = asNode(version);
+      const typed = ['new shop', 'generate job Greet', 'dev', 'jobs stats', 'start'];
+      const ends = typed.map((line) => catamount(folder, line.split(' '), node));
+      for (const { code, stdout, stderr } of await Promise.all([...ends, runNode(app, ['tests.js'], node)])) {
+        assert.deepEqual([code, stdout], [78, ''], stderr);
+        assert.equal(stderr, `This is Node.js ${version}; Catamount needs ${oldest}.${minor} or later: install it.\n`);
+      }
+    }
+    assert.deepEqual(fs.readdirSync(folder), []);
+    for (const version of [`${oldest}.${minor}.0`, `${oldest + 2}.0.0`, `${NODE_RELEASES.untested}.0.0`])
+      assert.equal((await catamount(folder, ['version'], asNode(version))).code, 0);
+    const { engines } = JSON.parse(fs.readFileSync(path.resolve(__dirname, '../../package.json'), 'utf8'));
+    assert.equal(engines.node, `>=${oldest}.${minor} <${NODE_RELEASES.untested}`);
   });
 
   it('ends wrong usage with 64', async () => {

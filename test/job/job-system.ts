@@ -69,7 +69,7 @@ export class JobSystem {
       redis,
       events,
       equipment,
-      connectJobs({ database, redis, events, ...equipment }),
+      connectJobs({ database, redis, events, ...equipment, queues: TWO_QUEUES.queues }),
     );
     connectTransactions(database.knex);
     await redis.start();

@@ -15,6 +15,13 @@ const SETTLEMENT = 'test/model/transaction-end.test.ts';
 /** Mutations of the outbox, of enqueuing, unique and recurring jobs, and of transactions. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a queue that JOB_QUEUES lacks is warned of when a job is enqueued on it',
+    file: 'lib/job/enqueue/enqueuer.ts',
+    find: 'if (this.served?.includes(request.queue) === false)',
+    replace: 'if (this.served?.length === 0)',
+    killedBy: [ENQUEUER],
+  },
+  {
     promise: 'the outbox is looked at when the clock has jumped',
     file: 'lib/job/outbox/service.ts',
     find: '    this.relay.recover();\n    onClockJump?.();',

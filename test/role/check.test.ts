@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { requireNode } from '../../lib/boot';
 import { defineApp } from '../../lib/role/app-definition';
 import { checkApp } from '../../lib/role/check';
 import { refuseMistakes } from '../../lib/role/findings';
@@ -78,14 +77,5 @@ describe('the check of an app', () => {
       loadRoutes({ routes } as unknown as Parameters<typeof loadRoutes>[0]),
       /^UserError: routes \(of defineApp\): its default export is no function; export one:/,
     );
-  });
-
-  it('says which Node.js is needed', () => {
-    assert.throws(
-      () => requireNode('18.20.4'),
-      /^UserError: This is Node\.js 18\.20\.4; Catamount needs 20\.19 or later/,
-    );
-    assert.throws(() => requireNode('20.18.1'), /20\.19/);
-    for (const version of ['20.19.0', '22.1.0', process.versions.node]) requireNode(version);
   });
 });

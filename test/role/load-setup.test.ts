@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../lib/core/errors';
-import { loadJobSetup, loadMailSetup } from '../../lib/role/load-setup';
+import type { AppDefinition } from '../../lib/role/app-definition';
+import { appService, loadJobSetup, loadMailSetup } from '../../lib/role/load-setup';
+import { Deadline, deferred } from '../../lib/support/async';
 
 type Load = () => Promise<unknown>;
 const job = (jobSetup: Load | undefined) => loadJobSetup({ jobSetup } as unknown as Parameters<typeof loadJobSetup>[0]);
@@ -49,4 +51,37 @@ describe('the setup of an app', () => {
     it(`names ${title}`, () =>
       assert.rejects(load(), (error: Error) => error instanceof UserError && message.test(error.message)));
   }
+});
+
+describe('what an app does in each worker', () => {
+  const service = (own: Pick<AppDefinition, 'workerBoot' | 'workerStop'>) =>
+    appService(own as AppDefinition, { role: 'web' } as unknown as Parameters<typeof appService>[1]);
+
+  it('is awaited before the worker goes on, and ends its boot where it fails', async () => {
+    const pool = deferred();
+    const order: string[] = [];
+    const started = service({ workerBoot: () => pool.promise })
+      .start()
+      .then(() => order.push('started'));
+    await new Promise(setImmediate);
+    order.push('connected');
+    pool.resolve();
+    await started;
+    assert.deepEqual(order, ['connected', 'started']);
+    for (const workerBoot of [() => Promise.reject(new Error('no pool')), () => assert.fail('no pool')])
+      await assert.rejects(service({ workerBoot }).start(), /no pool/);
+  });
+
+  it('ends by the deadline of the stop, and only where it has begun', async () => {
+    let stops = 0;
+    const idle = service({ workerStop: () => void stops++ });
+    await idle.stop(Deadline.after(0));
+    assert.equal(stops, 0);
+    await idle.start();
+    await idle.stop(Deadline.after(60_000));
+    assert.equal(stops, 1);
+    const hanging = service({ workerStop: () => new Promise(() => undefined) });
+    await hanging.start();
+    await assert.rejects(hanging.stop(Deadline.after(20)), /^Error: workerStop of defineApp did not end in time$/);
+  });
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { asNode } from '../support/other-node';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
@@ -39,8 +40,8 @@ describe('a release in production', () => {
     SMTP_URL: mail.url,
     APP_URL: 'https://shop.example',
   });
-  const started = async () => {
-    const tree = await startTree({ env: env() });
+  const started = async (args: readonly string[] = [], more: Readonly<Record<string, string>> = {}) => {
+    const tree = await startTree({ args, env: { ...env(), ...more } });
     trees.push(tree);
     return tree;
   };
@@ -77,6 +78,14 @@ describe('a release in production', () => {
     assert.equal((await tree.stop()).code, 0);
     const state = path.join(tree.cwd, '.catamount');
     assert.deepEqual(fs.existsSync(state) ? fs.readdirSync(state) : [], []);
+  });
+
+  it('start --allow-pending says so, too, and its workers are ready; once it tells of a Node.js that is too new', async () => {
+    const tree = await started(['--allow-pending'], asNode('27.1.0'));
+    await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
+    await tree.waitForLine(/migrations have not run/);
+    assert.equal(tree.linesMatching(/This is Node\.js 27\.1\.0, and Catamount was tested up to 26/).length, 1);
+    assert.equal((await tree.stop()).code, 0);
   });
 
   it('migrate does, and a second time nothing; rollback takes the batch back', async () => {

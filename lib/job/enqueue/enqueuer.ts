@@ -21,6 +21,8 @@ export class JobEnqueuer implements Enqueuer {
   private readonly notifier: OutboxNotifier;
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
+  /** Queues that were reported as served by nobody here, once each. */
+  private readonly unserved = new Set<string>();
   /** Inserts that are in progress because Redis did not answer. */
   private readonly fallbacks = new Set<Promise<void>>();
 
@@ -28,6 +30,8 @@ export class JobEnqueuer implements Enqueuer {
     private readonly knex: Knex,
     redis: RedisClient,
     private readonly events: Events,
+    /** The queues of JOB_QUEUES. Default: not known, so that none is reported. */
+    private readonly served?: readonly string[],
   ) {
     this.redis = lazy(async () => {
       const { RedisEnqueuer } = await import('./redis-enqueuer');
@@ -42,7 +46,10 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
-    for (const request of requests) checkQueue(request);
+    for (const request of requests) {
+      checkQueue(request);
+      if (this.served?.includes(request.queue) === false) this.reportUnserved(request, this.served);
+    }
     const straight: EnqueueRequest[] = [];
     const byConnection = new Map<Knex, EnqueueRequest[]>();
     for (const request of requests) {
@@ -69,6 +76,14 @@ export class JobEnqueuer implements Enqueuer {
     if (this.lateClasses.has(name)) return;
     this.lateClasses.add(name);
     this.events.emit('job.left-transaction', { class: name });
+  }
+
+  /** The start has told of the queues of classes; `set({ queue })` may name any. */
+  private reportUnserved({ name, queue }: EnqueueRequest, served: readonly string[]): void {
+    if (this.unserved.has(queue)) return;
+    this.unserved.add(queue);
+    const wrong = `${name} was enqueued on ${queue}, which JOB_QUEUES (${served.join(', ')}) lacks`;
+    this.events.emit('process.warning', { message: `${wrong}: add it there, unless another tree serves it` });
   }
 
   private async toRedis(requests: readonly EnqueueRequest[], jobs: Map<EnqueueRequest, EnqueuedJob>): Promise<void> {

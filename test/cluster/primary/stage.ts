@@ -66,7 +66,17 @@ export class Stage {
 
   /** Switches one of the app's flaws on. @returns what mends it, however often. */
   spoil(
-    flag: 'broken' | 'helper' | 'hold' | 'slow-boot' | 'jobs-crash' | 'slow-jobs' | 'broken-setup' | 'odd-cron',
+    flag:
+      | 'broken'
+      | 'helper'
+      | 'hold'
+      | 'slow-boot'
+      | 'jobs-crash'
+      | 'slow-jobs'
+      | 'broken-setup'
+      | 'odd-cron'
+      | 'own-boot'
+      | 'own-stop',
   ): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');

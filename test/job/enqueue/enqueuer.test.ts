@@ -63,6 +63,20 @@ describe('the enqueuer', () => {
     return seen;
   };
 
+  it('warns once of a queue that JOB_QUEUES lacks, and takes the job all the same', async () => {
+    for (const queue of ['reports', 'mailer', 'reports']) {
+      const job = CountJob.set({ queue });
+      for (const { enqueued } of [await job.performLater(1), await transaction(() => job.performLater(2))])
+        assert.equal(enqueued, true);
+    }
+    assert.deepEqual(system.eventsNamed('process.warning'), [
+      {
+        message:
+          'CountJob was enqueued on reports, which JOB_QUEUES (default, mailer) lacks: add it there, unless another tree serves it',
+      },
+    ]);
+  });
+
   it('puts thousands on their queues, in order', async () => {
     const { client } = system.redis;
     const jobs = await performAllLater(

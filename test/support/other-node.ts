@@ -1,0 +1,11 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { tempFolder } from './temp-folder';
+
+/** @returns environment of processes that take themselves for a Node.js of that version. */
+export function asNode(version: string): { readonly NODE_OPTIONS: string } {
+  const file = path.join(tempFolder('node'), 'version.cjs');
+  const versions = `{ value: { ...process.versions, node: ${JSON.stringify(version)} } }`;
+  fs.writeFileSync(file, `Object.defineProperty(process, 'versions', ${versions});`);
+  return { NODE_OPTIONS: `--require ${file}` };
+}
