@@ -35,6 +35,11 @@ export interface WorkerStatus extends ProcessMetrics {
   readonly slowest: Slowest;
   /** Use of the pool of Postgres connections. */
   readonly pool: PoolStats;
+  /**
+   * Address of the peer that was last seen to send headers of a proxy although TRUST_PROXY does not name it, empty for one
+   * that came through a unix socket; null: there was none. Absent from workers of an older version.
+   */
+  readonly disbelievedProxy?: string | null;
 }
 
 export interface WorkerStats {

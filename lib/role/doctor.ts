@@ -12,23 +12,7 @@ import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
-
-/** One thing that is not as it should be, as `catamount doctor --json` shows it. */
-interface Symptom {
-  /** Stays the same from version to version, such as `pending_migration`. */
-  readonly id: string;
-  /** error: something fails or is lost. warning: it may, later or under load. */
-  readonly severity: 'error' | 'warning';
-  readonly finding: string;
-  readonly what_to_do: string;
-}
-
-const symptom = (severity: Symptom['severity'], id: string, finding: string, remedy: string): Symptom => ({
-  id,
-  severity,
-  finding,
-  what_to_do: remedy,
-});
+import { findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
 
 /** @param message a sentence that says by itself what to do. */
 const said = (severity: Symptom['severity'], id: string, message: string) => symptom(severity, id, message, '');
@@ -177,7 +161,9 @@ async function findingsOfServers(
       ),
     );
   }
+  found.push(...(await findingsOfPooler(config, database)));
   const { client } = redis;
+  found.push(...(await findingsOfProxies(app.name, config, client)));
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Told without a limit of memory, too: a plan that is changed later may bring one.
   const policy = info.get('maxmemory_policy');

@@ -89,6 +89,7 @@ export class WebRole implements DrainableServer {
   /** undefined outside production. */
   private readonly first: FirstReadiness | undefined;
   private jobsBooted: boolean;
+  private disbelievedProxy: string | null = null;
 
   constructor(
     private readonly app: AppDefinition,
@@ -165,6 +166,9 @@ export class WebRole implements DrainableServer {
       jobs: () => this.jobsHealth,
       unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
       limit: this.limit,
+      onDisbelieved: (peer) => {
+        this.disbelievedProxy = peer;
+      },
       mounts: this.showing(
         opsPages({
           config,
@@ -242,6 +246,7 @@ export class WebRole implements DrainableServer {
       requests: this.requestMetrics.read(),
       slowest: this.requestMetrics.takeSlowest(),
       pool: this.database.poolUse(),
+      disbelievedProxy: this.disbelievedProxy,
       ...this.processMetrics.read(),
     };
   }

@@ -305,8 +305,9 @@ const FORWARDING = [...PROXY_HEADERS.slice(0, 3), 'forwarded', 'x-real-ip', 'via
 /**
  * Finds the caller's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no
  * later middleware need decide whom to trust.
+ * @param onDisbelieved called for each header that is removed, with the address of the peer; empty for a unix socket's.
  */
-export function proxies(trust: TrustedProxies): Koa.Middleware {
+export function proxies(trust: TrustedProxies, onDisbelieved?: (peer: string) => void): Koa.Middleware {
   const isTrusted = 'hops' in trust ? undefined : matcher(trust.addresses);
   return (ctx, next) => {
     const { headers, socket } = ctx.req;
@@ -314,7 +315,11 @@ export function proxies(trust: TrustedProxies): Koa.Middleware {
     ctx.forwarded = FORWARDING.some((name) => headers[name] !== undefined);
     // Only a proxy on this machine connects through a unix socket, so its empty address is trusted.
     const believed = isTrusted ? peer === '' || isTrusted(peer) : 'hops' in trust && trust.hops > 0;
-    if (!believed) for (const name of PROXY_HEADERS) delete headers[name];
+    for (const name of PROXY_HEADERS) {
+      if (believed || headers[name] === undefined) continue;
+      delete headers[name];
+      onDisbelieved?.(peer);
+    }
     const forwarded = ctx
       .get('X-Forwarded-For')
       .split(',')

@@ -379,6 +379,20 @@ const mutations: readonly Mutation[] = [
     replace: 'inHand > 1 || done',
     killedBy: ['test/core/out-of-band-collector.test.ts'],
   },
+  {
+    promise: 'the doctor hears of a proxy that TRUST_PROXY does not name',
+    file: 'lib/role/web.ts',
+    find: 'disbelievedProxy: this.disbelievedProxy,',
+    replace: 'disbelievedProxy: null,',
+    killedBy: ['test/cli/doctor.deep.ts'],
+  },
+  {
+    promise: 'the doctor finds out a pooler through which no notification arrives',
+    file: 'lib/role/doctor-findings.ts',
+    find: 'valueWithin(heard.promise, ECHO_MS, false)',
+    replace: 'valueWithin(heard.promise, ECHO_MS, true)',
+    killedBy: ['test/cli/doctor.deep.ts'],
+  },
 ];
 
 export default mutations;

@@ -3,23 +3,28 @@ import { execFile } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
-import { AppFolder, EVERYTHING, ROOT } from './app-folder';
+import { newApp } from '../../../lib/cli/generate/new-app';
+import { AppFolder, EVERYTHING, ROOT, type Shape } from './app-folder';
 
 const run = promisify(execFile);
+/** Both languages in both module systems. */
+const SHAPES: readonly Shape[] = [true, false].flatMap((typescript) =>
+  [false, true].map((esm) => ({ typescript, esm })),
+);
 const PACKAGES = path.join(ROOT, 'node_modules');
 
-/** Runs a script of node in the app, with nothing of the run in its environment that tests look at. */
+/** Runs a script of node in the app, with nothing of the run in its environment that tests look at. @returns all it printed. */
 async function node(app: AppFolder, ...args: readonly string[]): Promise<string> {
   const { TEST_DATABASE_URL: _, ...env } = process.env;
-  const { stdout } = await run(process.execPath, args, { cwd: app.folder, env }).catch(
-    (error: { readonly stdout: string }) => assert.fail(error.stdout),
+  const { stdout, stderr } = await run(process.execPath, args, { cwd: app.folder, env }).catch(
+    (error: { readonly stdout: string; readonly stderr: string }) => assert.fail(error.stdout + error.stderr),
   );
-  return stdout;
+  return stdout + stderr;
 }
 
 /** An app beside which the packages of this checkout are, and the checkout itself as its package. */
-function appWithPackages(typescript: boolean): AppFolder {
-  const app = new AppFolder({ typescript, esm: false });
+function appWithPackages(shape: Shape): AppFolder {
+  const app = new AppFolder(shape);
   fs.mkdirSync(path.join(app.folder, 'node_modules'));
   fs.symlinkSync(ROOT, path.join(app.folder, 'node_modules/catamount'));
   for (const name of ['typescript', 'tsx', 'knex', '@types'])
@@ -28,19 +33,32 @@ function appWithPackages(typescript: boolean): AppFolder {
   return app;
 }
 
-describe('what catamount generate writes', () => {
-  it('compiles strictly, and its own tests pass, on the embedded Postgres', async () => {
-    const app = appWithPackages(true);
-    app.write('routes.ts', "export { postsRoutes as default } from './routes/posts.js';\n");
-    await node(app, path.join(PACKAGES, 'typescript/bin/tsc'), '-p', '.');
-    const tests = app.files().filter((file) => /^test\/.*\.test\.ts$/.test(file));
-    assert.equal(tests.length, 5);
-    const flags = ['--import=tsx', '--test', '--test-reporter=tap', '--test-concurrency=1'];
-    assert.match(await node(app, ...flags, ...tests), /^# pass 6$/m);
-  });
+/** The linter's settings that a new app has. */
+function lintSettings(app: AppFolder, shape: Shape): string {
+  const files = newApp({ ...shape, name: 'shop', folder: app.folder, now: new Date() });
+  return files.find(({ file }) => file === '.biome.json')?.content ?? assert.fail('no .biome.json');
+}
 
-  it('passes its own tests in JavaScript', async () => {
-    const app = appWithPackages(false);
-    assert.match(await node(app, '--test', '--test-reporter=tap', '--test-concurrency=1'), /^# pass 6$/m);
-  });
+describe('what catamount generate writes', () => {
+  for (const shape of SHAPES) {
+    const { typescript, esm } = shape;
+    const [language, ending] = typescript ? ['TypeScript, compiles strictly', 'ts'] : ['JavaScript', 'js'];
+    it(`in ${language}, as ${esm ? 'ES modules' : 'CommonJS'}, passes the linter and its own tests`, async () => {
+      const app = appWithPackages(shape);
+      const route = "export { postsRoutes as default } from './routes/posts.js';\n";
+      if (typescript) app.write('routes.ts', route);
+      app.write('.biome.json', lintSettings(app, shape));
+      const folders = [...new Set(app.files().map((file) => file.split('/')[0] ?? ''))];
+      const written = folders.filter((name) => fs.statSync(path.join(app.folder, name)).isDirectory());
+      assert.ok(written.includes('jobs') && written.includes('migrations') && written.includes('test'));
+      const clean = await node(app, path.join(PACKAGES, '@biomejs/biome/bin/biome'), 'check', ...written);
+      assert.match(clean, /^Checked \d+ files? in .*\. No fixes applied\.$/m);
+      if (typescript) await node(app, path.join(PACKAGES, 'typescript/bin/tsc'), '-p', '.');
+      const tests = app.files().filter((file) => file.startsWith('test/') && file.endsWith(`.test.${ending}`));
+      assert.equal(tests.length, 5);
+      const loader = typescript ? ['--import=tsx'] : [];
+      const flags = ['--test', '--test-reporter=tap', '--test-concurrency=1'];
+      assert.match(await node(app, ...loader, ...flags, ...tests), /^# pass 6$/m);
+    });
+  }
 });

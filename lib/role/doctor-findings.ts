@@ -1,0 +1,86 @@
+import { randomBytes } from 'node:crypto';
+import { type Config, TABLES } from '../core/config';
+import type { RedisClient } from '../core/redis';
+import { redisPlace } from '../core/redis-url';
+import { withTlsAdvice } from '../core/tls';
+import { pg } from '../internals/pg';
+import { sendEcho } from '../job/outbox/table';
+import { connectionSettings, type Database } from '../model/database';
+import { deferred, toError, valueWithin } from '../support/async';
+import { TreeDirectory } from '../tree/tree-directory';
+
+/** One thing that is not as it should be, as `catamount doctor --json` shows it. */
+export interface Symptom {
+  /** Stays the same from version to version, such as `pending_migration`. */
+  readonly id: string;
+  /** error: something fails or is lost. warning: it may, later or under load. */
+  readonly severity: 'error' | 'warning';
+  readonly finding: string;
+  readonly what_to_do: string;
+}
+
+export const symptom = (severity: Symptom['severity'], id: string, finding: string, remedy: string): Symptom => ({
+  id,
+  severity,
+  finding,
+  what_to_do: remedy,
+});
+
+/** Asks the app's trees on this Redis, each of which reports at least every ten seconds. */
+export async function findingsOfProxies(
+  appName: string,
+  { trustProxy }: Config,
+  redis: RedisClient,
+): Promise<Symptom[]> {
+  const trees = (await new TreeDirectory(redis).list()).map(({ treeStatus }) => treeStatus);
+  const statuses = trees
+    .filter(({ app }) => app === appName)
+    .flatMap(({ stats }) => [...stats.workerStatus.map(({ lastStatus }) => lastStatus), stats.single ?? {}]);
+  const peers = new Set(
+    statuses.flatMap((status) => ('disbelievedProxy' in status ? (status.disbelievedProxy ?? []) : [])),
+  );
+  if (peers.size === 0) return [];
+  const from = [...peers].map((peer) => peer || 'a unix socket').join(', ');
+  const trusts = 'hops' in trustProxy ? 'TRUST_PROXY is 0' : 'TRUST_PROXY does not name it';
+  const remedy =
+    'set it to the number of proxies in front, or to their addresses. If no proxy of yours is there, a caller has made the headers up, and there is nothing to do.';
+  return [symptom('warning', 'proxy_not_trusted', `Headers of a proxy came from ${from}, and ${trusts}`, remedy)];
+}
+
+/** Time for a notification to arrive that was sent to oneself, ms. */
+const ECHO_MS = 5000;
+
+/**
+ * Sends itself a notification, on the connections that job processors use: a pooler in transaction mode accepts LISTEN, and
+ * nothing arrives.
+ */
+export async function findingsOfPooler(
+  { databaseDirectUrl, environment }: Config,
+  { knex, url }: Database,
+): Promise<Symptom[]> {
+  const settings = connectionSettings(databaseDirectUrl ?? url, environment === 'production');
+  const client = new pg.Client({ ...settings, query_timeout: ECHO_MS });
+  const token = randomBytes(6).toString('hex');
+  const heard = deferred<boolean>();
+  client.on('error', () => undefined);
+  client.on('notification', ({ payload }) => payload === token && heard.resolve(true));
+  try {
+    await client.connect();
+    await client.query(`LISTEN ${TABLES.echoChannel}`);
+    await sendEcho(knex, token);
+    if (await valueWithin(heard.promise, ECHO_MS, false)) return [];
+  } catch (thrown) {
+    if (databaseDirectUrl === null) throw thrown;
+    const { message } = withTlsAdvice(toError(thrown), 'Postgres');
+    const finding = `Postgres at ${redisPlace(databaseDirectUrl)}, of DATABASE_DIRECT_URL, does not let us in (${message})`;
+    return [symptom('error', 'direct_url_unreachable', finding, 'correct it; LISTEN and migrations go there.')];
+  } finally {
+    await client.end().catch(() => undefined);
+  }
+  const [through, remedy] =
+    databaseDirectUrl === null
+      ? ['through DATABASE_URL, as behind a pooler in transaction mode', 'set DATABASE_DIRECT_URL to']
+      : ['through DATABASE_DIRECT_URL', 'that leads to a pooler, or to another database: set it to'];
+  const finding = `Notifications of Postgres do not arrive ${through}, so jobs start later`;
+  return [symptom('warning', 'pooler', finding, `${remedy} the URL of Postgres itself.`)];
+}
