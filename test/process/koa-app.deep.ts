@@ -4,6 +4,7 @@ import { createHmac } from 'node:crypto';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';
+import net from 'node:net';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { Client } from 'pg';
@@ -11,12 +12,13 @@ import { io, type Socket } from 'socket.io-client';
 import { WebSocket } from 'ws';
 import { catamount } from '../cluster/primary/operator';
 import { startLoad } from '../support/load';
-import type { Tree } from '../support/tree';
+import { createDatabase } from '../support/postgres';
+import type { Tree, TreeOptions } from '../support/tree';
 import { until } from '../support/until';
 import { Surroundings } from './surroundings';
 
 const ROOT = path.resolve(__dirname, '../..');
-/** An app that was there before: sessions, static files, uploads, events, a webhook, WebSockets, its own pool and log. */
+/** An app that was there before: sessions, static files, uploads, events, a webhook, WebSockets, its own pool, log and migrations. */
 const BEFORE = path.join(ROOT, 'test/fixtures/koa-app');
 /** The files of it that are other ones under Catamount. */
 const MOVED = path.join(ROOT, 'test/fixtures/koa-app-moved');
@@ -55,6 +57,11 @@ class SlowUpload {
     this.answer = once(this.sent, 'response') as Promise<[http.IncomingMessage]>;
     this.sent.write('--b1\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n');
     this.sent.write(Buffer.alloc(200_000, 7));
+  }
+
+  /** Resolves when the connection is lost before there is an answer. */
+  async isCut(): Promise<void> {
+    await assert.rejects(this.answer);
   }
 
   async finish(): Promise<readonly [number | undefined, unknown]> {
@@ -96,6 +103,17 @@ async function chat(tree: Tree): Promise<WebSocket> {
   await once(socket, 'open');
   socket.send('hello');
   assert.equal(String((await once(socket, 'message'))[0]), 'you said hello');
+  return socket;
+}
+
+/** A WebSocket whose client leaves its end open, whatever it is told. */
+async function deafChat(tree: Tree): Promise<net.Socket> {
+  const { hostname, port } = new URL(tree.baseUrl);
+  const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
+  socket.on('error', () => undefined);
+  const upgrade = 'GET /chat HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n';
+  socket.write(`${upgrade}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`);
+  assert.match(String((await once(socket, 'data'))[0]), /^HTTP\/1\.1 101 /);
   return socket;
 }
 
@@ -157,8 +175,11 @@ async function asksEachOnce(tree: Tree): Promise<void> {
 
 describe('a Koa app that was there before', () => {
   let around: Surroundings;
+  let alone: TreeOptions;
   before(async () => {
-    around = await Surroundings.make();
+    around = await Surroundings.make(await createDatabase());
+    alone = appIn('alone', BEFORE);
+    assert.match(knex('alone', 'migrate:latest'), /Batch 1 run: 1 migrations/);
   });
   after(() => around.remove());
 
@@ -184,20 +205,42 @@ describe('a Koa app that was there before', () => {
     assert.ok(sum > 0 && sum <= MOST_LINES, `${sum} lines were changed or added`);
   });
 
-  it('answers alone as it always has', async () => {
-    const alone = await around.start(appIn('alone', BEFORE));
-    await asksEachOnce(alone);
-    await Stream.open(alone);
-    await alone.stop();
-  });
-
-  it('answers all the same under Catamount, and a phased restart cuts off nobody', async () => {
-    const tree = await around.start(appIn('moved', BEFORE, MOVED));
-    await asksEachOnce(tree);
-
+  /** Holds up every report until it ends. */
+  const lock = async () => {
     const key = new Client({ connectionString: around.database.url });
     await key.connect();
     await key.query('select pg_advisory_lock(4711)');
+    return key;
+  };
+
+  /** knex's own command, as the app has always used it. */
+  const knex = (folder: string, command: string) =>
+    execFileSync(process.execPath, [path.join(ROOT, 'node_modules/knex/bin/cli.js'), command], {
+      cwd: path.join(around.folder, folder),
+      env: { ...process.env, DATABASE_URL: around.database.url },
+      encoding: 'utf8',
+    });
+
+  it('answers alone as it always has', async () => {
+    const tree = await around.start(alone);
+    await asksEachOnce(tree);
+    await Stream.open(tree);
+    await tree.stop();
+  });
+
+  it('brings its history of migrations along, on which its own command works still', async () => {
+    const migrating = around.spawn({ ...appIn('moved', BEFORE, MOVED), args: ['migrate'] });
+    assert.equal((await migrating.exited).code, 0);
+    assert.equal(migrating.linesMatching(/applied migration \d+_create_job_outbox/).length, 1);
+    assert.deepEqual(migrating.linesMatching(/create_payments/), []);
+    assert.match(knex('moved', 'migrate:latest'), /Already up to date/);
+  });
+
+  it('answers all the same under Catamount, and a phased restart cuts off nobody', async () => {
+    const tree = await around.start(appIn('moved-on', BEFORE, MOVED));
+    await asksEachOnce(tree);
+
+    const key = await lock();
     const bidders = TRANSPORTS.map((transports) => new Bidder(tree, transports));
     try {
       const [old] = await Promise.all(bidders.map((bidder) => bidder.bid()));
@@ -239,5 +282,32 @@ describe('a Koa app that was there before', () => {
     await tree.stop();
     await tree.allGone();
     await until('its last line has come', () => tree.linesMatching(/stopped in .* 0 killed/).length === 1);
+  });
+
+  it('has what a phased restart cannot wait for named, each and nothing else', async () => {
+    const { entry, env } = appIn('hurried', BEFORE, MOVED);
+    const tree = await around.start({ entry, env: { ...env, SHUTDOWN_TIMEOUT: '3s' } });
+    const key = await lock();
+    const deaf = await deafChat(tree);
+    try {
+      const report = tree.request('GET', '/report?name=taxes').then(
+        () => 'answered',
+        () => 'cut',
+      );
+      await tree.waitForLine(/"report":"taxes"/);
+      const uploadIsCut = new SlowUpload(tree).isCut();
+      await catamount(tree.cwd, 'phased-restart');
+      const aborted = () =>
+        tree.linesMatching(/was aborted after/).flatMap(({ json }) => String(json.msg).match(/^\S+ \S+/) ?? []);
+      await until('all are named', () => aborted().length >= 3);
+      assert.deepEqual(aborted().sort(), ['GET /chat', 'GET /report', 'POST /files']);
+      assert.equal(await report, 'cut');
+      await uploadIsCut;
+    } finally {
+      deaf.destroy();
+      await key.end();
+    }
+    assert.deepEqual((await tree.request('GET', '/report?name=sales')).json(), { report: 'sales' });
+    await tree.stop();
   });
 });
