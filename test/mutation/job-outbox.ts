@@ -123,9 +123,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a relay that ends says so',
-    file: 'lib/job/outbox/relay.ts',
-    find: 'if (this.leadership.isLeader)\n      await knex.raw',
-    replace: 'if (!this.leadership.isLeader)\n      await knex.raw',
+    file: 'lib/job/outbox/service.ts',
+    find: 'if (!leadership.isLeader) return;',
+    replace: 'if (leadership.isLeader) return;',
     killedBy: [LEADERSHIP],
   },
   {

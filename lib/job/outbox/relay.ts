@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
-import { TABLES } from '../../core/config';
 import { NoConnectionError } from '../../core/errors';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
@@ -65,13 +64,13 @@ class ForeignRows extends Error {}
 export class Relay {
   private noticed = false;
   private pollMs = POLL_MS;
-  private readonly leadership: Leadership;
+  readonly leadership: Leadership;
   /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
   private readonly gauge: QueueCapacity;
   readonly progress = new Progress();
-  private readonly task: PeriodicTask;
+  readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
     const { redis, mostWaiting, pollMs = MAX_POLL_MS, onError } = options;
@@ -112,14 +111,6 @@ export class Relay {
   heard(message: string): void {
     this.leadership.heard(message);
     if (!this.leadership.leads) this.task.trigger();
-  }
-
-  async stop(): Promise<void> {
-    await this.task.stop();
-    // Without it they would wait for the time of grace.
-    const { knex } = this.options;
-    if (this.leadership.isLeader)
-      await knex.raw("select pg_notify(?, '')", [TABLES.relayChannel]).catch(() => undefined);
   }
 
   /** @returns ms until the next one. */

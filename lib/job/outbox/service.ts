@@ -1,3 +1,4 @@
+import { TABLES } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
@@ -215,7 +216,16 @@ export class OutboxService {
     this.unsubscribe?.();
     this.unsubscribe = undefined;
     this.clock.stop();
-    await deadline.wait(Promise.all([this.listener.stop(), this.relay.stop(), this.reconciler.task.stop()]));
+    await deadline.wait(Promise.all([this.listener.stop(), this.stopRelay(), this.reconciler.task.stop()]));
+  }
+
+  private async stopRelay(): Promise<void> {
+    const { task, leadership } = this.relay;
+    await task.stop();
+    if (!leadership.isLeader) return;
+    // Without it the others would wait for the time of grace.
+    const { knex } = this.options.database;
+    await knex.raw("select pg_notify(?, '')", [TABLES.relayChannel]).catch(() => undefined);
   }
 
   private async restorePauses(): Promise<void> {

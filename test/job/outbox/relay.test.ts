@@ -31,7 +31,7 @@ describe('the relay', () => {
     errors.length = 0;
   });
   afterEach(async () => {
-    await relay?.stop();
+    await relay?.task.stop();
     await redis.stop(Deadline.after(30_000));
     await server.remove();
   });
