@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { ASSIGNED, guideBlocks } from './guide-blocks';
 
 const ROOT = path.resolve(__dirname, '..');
 
@@ -83,5 +84,19 @@ describe('the guides', () => {
       named.filter((entry) => !fs.existsSync(path.join(ROOT, entry.split(': ')[1] ?? ''))),
       [],
     );
+  });
+
+  it('have no example that no test compiles and runs', () => {
+    const blocks = guideBlocks();
+    const matches = (guide: string, text: string) =>
+      ASSIGNED.filter((one) => one.guide === guide && text.startsWith(one.begins));
+    const unassigned = blocks.filter(({ guide, text }) => matches(guide, text).length !== 1);
+    assert.deepEqual(
+      unassigned.map(({ guide, text }) => `${guide}: ${text.split('\n')[0]}`),
+      [],
+    );
+    assert.equal(ASSIGNED.length, blocks.length, 'assignments of blocks that are not there');
+    const missing = ASSIGNED.filter(({ by }) => !fs.existsSync(path.join(ROOT, by)));
+    assert.deepEqual(missing, []);
   });
 });

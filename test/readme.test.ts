@@ -8,7 +8,7 @@ import type { MailSetup } from '../lib/mailer/definition/setup';
 import type { MailMessage } from '../lib/mailer/message';
 import { FAMILIES } from '../lib/ops/metrics/scrape';
 import { defineApp } from '../lib/role/app-definition';
-import { deliveries, useTestMail } from '../lib/testing';
+import { assertEnqueued, deliveries, useFakeJobs, useTestMail } from '../lib/testing';
 import { removeFolder, tempFolder } from './support/temp-folder';
 
 const root = path.resolve(__dirname, '..');
@@ -110,6 +110,9 @@ describe('README and guides', () => {
     );
     const block = (language: string) => new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``).exec(mailGuide)?.[1] ?? '';
     const [, shortest = ''] = /```ts\n([\s\S]*?)```/.exec(section('Add a mail')) ?? [];
+    const [greet = '', enqueue = ''] = [...section('Add a job').matchAll(/```ts\n([\s\S]*?)```/g)].map(
+      ([, code]) => code,
+    );
     const app = path.join(root, 'lib/app');
     const door = JSON.stringify(path.join(root, 'lib/index'));
     let folder: string;
@@ -130,6 +133,10 @@ ${preview}`,
         'mailers/templates/order_mailer/placed/html.ejs': block('html'),
         'locales/en.json': block('json'),
         'mail-setup.ts': setup.replace("'../index'", door),
+        'jobs/greet-user.ts': greet.replace("'../lib'", door),
+        'enqueue.ts': `import GreetUserJob from './jobs/greet-user';
+type User = { readonly id: string };
+export async function enqueue(user: User, users: readonly User[]) {\n${enqueue}}`,
         'use.ts': `import { type Order, OrderMailer } from './mailers/order-mailer';\nexport async function use(order: Order) {\n${use}}`,
         'tsconfig.json': JSON.stringify({
           extends: path.join(root, 'tsconfig.json'),
@@ -152,6 +159,23 @@ ${preview}`,
       const tsc = path.join(root, 'node_modules/.bin/tsc');
       const { stdout, status } = spawnSync(tsc, ['--noEmit', '-p', folder], { encoding: 'utf8' });
       assert.equal(status, 0, stdout);
+    });
+
+    it('and jobs that are enqueued', async () => {
+      const { enqueue } = require(path.join(folder, 'enqueue')) as {
+        enqueue(user: { readonly id: string }, users: readonly { readonly id: string }[]): Promise<void>;
+      };
+      const { default: GreetUserJob } = require(path.join(folder, 'jobs/greet-user')) as {
+        default: Parameters<typeof assertEnqueued>[0];
+      };
+      const routes = async () => ({ default: () => undefined });
+      const jobs = await useFakeJobs({ app: defineApp({ name: 'shop', root: folder, routes }) });
+      try {
+        await enqueue({ id: '7' }, [{ id: '8' }, { id: '9' }]);
+        assertEnqueued(GreetUserJob, { times: 4 });
+      } finally {
+        await jobs.restore();
+      }
     });
 
     it('that arrives as it says', async () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
+import { guideBlock } from '../guide-blocks';
 import { RunningApp } from './running-app';
 
 interface FieldError {
@@ -28,6 +29,11 @@ describe('POST /users', () => {
     const [row] = await app.users();
     assert.deepEqual(row?.token_digest, createHash('sha256').update(secret).digest());
     assert.doesNotMatch(JSON.stringify(await app.database.query('select * from users')), new RegExp(secret));
+  });
+
+  it('takes what the README sends', async () => {
+    const [, body = ''] = /-d '(.+)'/.exec(guideBlock('README.md', 'curl -X POST localhost:3000/users')) ?? [];
+    assert.equal((await app.signUp(JSON.parse(body) as { email: string })).status, 201);
   });
 
   it('leaves the welcome in the outbox, by the same transaction', async () => {

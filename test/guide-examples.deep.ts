@@ -1,0 +1,193 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createClient } from 'redis';
+import { parse } from 'yaml';
+import { catamount, runNode } from './cli/cli-process';
+import { assignedTo } from './guide-blocks';
+import { createDatabase, type TestDatabase } from './support/postgres';
+import { startTestRedis, type TestRedis } from './support/redis';
+import { removeFolder, tempFolder } from './support/temp-folder';
+
+const ROOT = path.resolve(__dirname, '..');
+const block = (begins: string) => assignedTo('test/guide-examples.deep.ts', begins);
+
+/** What the examples of the command line take for given, beside the guestbook. */
+const TAKEN = {
+  'models/user.js': `const { Model } = require('catamount');
+exports.User = class User extends Model { static tableName = 'users'; };`,
+  'mailers/reminder-mailer.js': `const { Mailer } = require('catamount');
+exports.ReminderMailer = class ReminderMailer extends Mailer {
+  static layout = false;
+  static trialEnds = this.action('trialEnds');
+  trialEnds(user, age) { return this.mail({ to: user.email, subject: age }); }
+};`,
+  'mailers/templates/reminder_mailer/trial_ends/text.ejs': 'It ends.',
+  'jobs/greet.js': `const { Job } = require('catamount');
+module.exports = class GreetJob extends Job { perform() {} };`,
+  'migrations/20260102000000_create_users.js': `exports.up = async (knex) => {
+  await knex.schema.createTable('users', (table) => {
+    table.bigIncrements(); table.text('email'); table.text('plan'); table.timestamps(true, true);
+  });
+  await knex('users').insert([{ email: 'ada@example.com', plan: 'trial' }, { email: 'bob@example.com', plan: 'paid' }]);
+};
+exports.down = (knex) => knex.schema.dropTable('users');`,
+};
+
+/** What the examples of tests take for given: a test runner, and the app's own function. */
+const TEST_PRELUDE = `const assert = require('node:assert/strict');
+const { after, afterEach, before, beforeEach, it } = require('node:test');
+const { transaction } = require('catamount');
+const Entry = require('../models/entry');
+const ThankYouJob = require('../jobs/thank-you');
+const sign = ({ email }) => transaction(async () => {
+  const entry = await Entry.query().insert({ email, words: 'Hello' });
+  await ThankYouJob.performLater(entry.id);
+  return entry;
+});
+`;
+
+describe('the examples of README and guides', () => {
+  let database: TestDatabase;
+  let redis: TestRedis;
+  let env: Readonly<Record<string, string>>;
+  let app: string;
+  before(async () => {
+    [database, redis] = await Promise.all([createDatabase(), startTestRedis()]);
+    env = { DATABASE_URL: database.url, TEST_DATABASE_URL: database.url, REDIS_URL: redis.url, COOKIE_KEY: 'a key' };
+  });
+  after(async () => {
+    await redis.remove();
+    await database.drop();
+  });
+  beforeEach(() => {
+    app = tempFolder('guide');
+    fs.cpSync(path.join(ROOT, 'test/fixtures/second-app'), app, { recursive: true });
+    fs.rmSync(path.join(app, 'test'), { recursive: true });
+    fs.mkdirSync(path.join(app, 'node_modules'));
+    fs.symlinkSync(ROOT, path.join(app, 'node_modules/catamount'));
+    write(TAKEN);
+  });
+  afterEach(() => removeFolder(app));
+
+  /** Writes files of the app. */
+  function write(files: Readonly<Record<string, string>>): void {
+    for (const [name, content] of Object.entries(files)) {
+      fs.mkdirSync(path.dirname(path.join(app, name)), { recursive: true });
+      fs.writeFileSync(path.join(app, name), content);
+    }
+  }
+
+  /** Runs the body of an async function in the app. @returns what it has returned, through JSON. */
+  async function inApp(body: string): Promise<unknown> {
+    write({ 'in-app.js': `(async () => {\n${body}\n})().then((value) => console.log(JSON.stringify(value)));` });
+    const { code, stdout, stderr } = await runNode(app, ['in-app.js'], env);
+    assert.equal(code, 0, stderr);
+    return JSON.parse(stdout);
+  }
+
+  const migrated = async () => {
+    const { code, stderr } = await catamount(app, ['migrate'], env);
+    assert.equal(code, 0, stderr);
+  };
+
+  const waiting = async (queue: string) => {
+    const client = createClient({ url: redis.url });
+    await client.connect();
+    try {
+      return await client.lLen(`bq:${queue}:waiting`);
+    } finally {
+      client.destroy();
+    }
+  };
+
+  it("README's app of three files serves, and limits its callers", async () => {
+    const parts = block('// server.js').split(/^\/\/ (\S+\.js)\n/m);
+    const files = Object.fromEntries(parts.flatMap((name, n) => (n % 2 === 1 ? [[name, parts[n + 1] ?? '']] : [])));
+    assert.deepEqual(Object.keys(files), ['server.js', 'app.js', 'routes.js']);
+    write(files);
+    await migrated();
+    const { code, stdout, stderr } = await runNode(app, ['server.js', 'check'], env);
+    assert.equal(code, 0, stdout + stderr);
+    const told = await inApp(`
+      const { request, useTestDatabase } = require('catamount/testing');
+      const app = require('./app');
+      const database = await useTestDatabase({ app });
+      await database.begin();
+      const shop = request(app);
+      const statuses = [];
+      for (let n = 0; n < 11; n++)
+        statuses.push((await shop.post('/entries', { json: { email: 'ada@example.com', words: 'Hi' } })).status);
+      const entries = (await shop.get('/entries')).json();
+      await database.rollBack();
+      await database.close();
+      return { statuses, entries: entries.length };`);
+    assert.deepEqual(told, { statuses: [...Array(10).fill(200), 429], entries: 10 });
+  });
+
+  it('the tests of the guide pass, on the model and the routes of the guide', async () => {
+    write({ 'models/entry.js': block('// models/entry.js'), 'routes.js': block('// routes.js') });
+    const parts = [TEST_PRELUDE, block('const { assertEnqueued'), block('const shop = request(app);')];
+    write({ 'test/guestbook.test.js': parts.join('\n') });
+    const { stdout, stderr } = await runNode(app, ['--test', '--test-reporter=tap'], env);
+    assert.match(stdout, /^# pass 2$/m, stdout + stderr);
+    assert.match(stdout, /^# fail 0$/m);
+  });
+
+  it("an app's own Koa has its keys and middleware", async () => {
+    const routes = "module.exports = (router) => router.get('/hours', (ctx) => { ctx.body = '9 to 5'; });";
+    write({ 'app.js': block('// app.js'), 'routes.js': routes });
+    const served = await inApp(`
+      const { request } = require('catamount/testing');
+      return (await request(require('./app')).get('/hours')).headers['x-served-by'];`);
+    assert.equal(served, 'shop');
+  });
+
+  it('an app has headers, probes and pages for errors of its own', async () => {
+    write({
+      'app.js': block("const { defineApp } = require('catamount');"),
+      'locales/de.json': block('{ "catamount"'),
+    });
+    const told = (await inApp(`
+      const { request } = require('catamount/testing');
+      const shop = request(require('./app'));
+      const { status, headers } = await shop.get('/livez');
+      const before = (await shop.get('/health')).status;
+      const page = await shop.get('/nothing', { headers: { Accept: 'text/html', 'Accept-Language': 'de' } });
+      return { status, before, policy: headers['content-security-policy'], page: page.text };`)) as {
+      readonly [name: string]: unknown;
+    };
+    assert.deepEqual([told.status, told.before], [200, 404]);
+    assert.match(String(told.policy), /img-src 'self' https:\/\/images\.example/);
+    assert.match(String(told.page), /Hier ist nichts/);
+  });
+
+  it('a script reminds those whom it is to remind', async () => {
+    write({ 'scripts/remind.js': block('// scripts/remind.js') });
+    await migrated();
+    const { code, stderr } = await catamount(app, ['run', 'scripts/remind.js', '7d'], env);
+    assert.equal(code, 0, stderr);
+    assert.equal(await waiting('mailer'), 1);
+  });
+
+  it('another program enqueues', async () => {
+    await inApp(`${block("const { connect } = require('catamount');")}\nawait greet('7');\nreturn null;`);
+    assert.equal(await waiting('default'), 1);
+  });
+
+  it('the generators take what the guide types', async () => {
+    const lines = block('npx catamount generate job').trim().split('\n');
+    for (const line of lines) {
+      const { code, stderr } = await catamount(app, line.replace('npx catamount ', '').split(' '), env);
+      assert.equal(code, 0, `${line}: ${stderr}`);
+    }
+    for (const name of ['jobs/welcome-email.js', 'mailers/user-mailer.js', 'models/post.js'])
+      assert.ok(fs.existsSync(path.join(app, name)), name);
+  });
+
+  it('Prometheus is sent to the metrics', () => {
+    const [job] = (parse(block('scrape_configs:')) as { readonly scrape_configs: readonly Record<string, unknown>[] })
+      .scrape_configs;
+    assert.deepEqual([job?.scheme, job?.metrics_path], ['https', '/ops/metrics']);
+  });
+});
