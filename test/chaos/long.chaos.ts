@@ -3,6 +3,7 @@ import { leaks } from '../cluster/primary/leak';
 import { phasedRestarts } from '../cluster/primary/phased-restarts';
 import { randomKills } from '../cluster/primary/random-kills';
 import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from '../cluster/primary/stops';
+import { standstills, PROMISED_S as TOLD_WITHIN_S } from '../health/standstills';
 import { deathStorm } from '../job/death-storm';
 import { noteStorm } from '../mailer/note-storm';
 import { leaderStorm } from '../process/leader-storm';
@@ -27,4 +28,5 @@ leaderStorm({ users: 10_000 });
 // The build before, by `npm run chaos -- long --only rolling --from ../built-checkout`.
 rollingDeploy({ trees: 10, from: process.env.CHAOS_FROM });
 noteStorm({ jobs: 10_000, kills: 40, seed });
+standstills(TOLD_WITHIN_S);
 deathStorm({ jobs: 1000, kills: 12, seed, ms: stormMinutes * 60_000 });

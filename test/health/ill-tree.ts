@@ -12,6 +12,8 @@ import { until } from '../support/until';
 
 const TOKEN = 'sesame-opens-0123456789';
 export const PASSWORD = 'first';
+/** Asking costs the tree that is asked, too. */
+const SELDOM = { everyMs: 100 };
 
 /** Undoes what was injected. */
 export type Cure = () => unknown;
@@ -37,9 +39,13 @@ async function connected(url: string) {
 
 /** A tree whose ways to Postgres, Redis and SMTP are all in the hands of a test. */
 export class IllTree {
+  private readonly others: Tree[] = [];
+
   private constructor(
     readonly tree: Tree,
-    private readonly folder: string,
+    /** For what is to be gone with it. */
+    readonly folder: string,
+    private readonly env: Readonly<Record<string, string>>,
     readonly database: TestDatabase,
     /** The tree's own user of the database. */
     readonly role: string,
@@ -49,8 +55,19 @@ export class IllTree {
     readonly ways: Readonly<Record<'postgres' | 'direct' | 'redis' | 'smtp', TcpSwitch>>,
   ) {}
 
-  /** @param postgres instead of a database on the run's; it is removed with the tree. */
-  static async make(entry?: string, postgres?: ChaosPostgres): Promise<IllTree> {
+  /**
+   * @param options.entry of the app; default: the sample app.
+   * @param options.postgres instead of a database on the run's; it is removed with the tree.
+   */
+  static async make({
+    entry,
+    postgres,
+    env: more,
+  }: {
+    readonly entry?: string | undefined;
+    readonly postgres?: ChaosPostgres;
+    readonly env?: Readonly<Record<string, string>>;
+  } = {}): Promise<IllTree> {
     const folder = tempFolder('ill');
     const own = postgres && databaseAt(postgres.superuserUrl, () => postgres.remove());
     const [database, redis, sink] = await Promise.all([own ?? createDatabase(), startTestRedis(), startSmtpSink()]);
@@ -67,24 +84,31 @@ export class IllTree {
     if (!toPostgres || !direct || !toRedis || !smtp) throw new Error('a way is missing');
     const by = (way: TcpSwitch) => `postgres://${role}:${PASSWORD}@127.0.0.1:${way.port}/${name}`;
     const admin = await connected(redis.url);
-    const tree = await startTree({
-      ...(entry !== undefined && { entry }),
-      env: {
-        NODE_ENV: 'development',
-        WEB_CONCURRENCY: '1',
-        DATABASE_URL: by(toPostgres),
-        DATABASE_DIRECT_URL: by(direct),
-        REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
-        SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
-        OPS_TOKEN: TOKEN,
-        CHORES_BOOK: path.join(folder, 'book'),
-        WORKER_TIMEOUT: '10m',
-      },
-    });
+    const env = {
+      NODE_ENV: 'development',
+      WEB_CONCURRENCY: '1',
+      DATABASE_URL: by(toPostgres),
+      DATABASE_DIRECT_URL: by(direct),
+      REDIS_URL: `redis://127.0.0.1:${toRedis.port}`,
+      SMTP_URL: `smtp://127.0.0.1:${smtp.port}`,
+      OPS_TOKEN: TOKEN,
+      CHORES_BOOK: path.join(folder, 'book'),
+      WORKER_TIMEOUT: '10m',
+      ...more,
+    };
+    const tree = await startTree({ ...(entry !== undefined && { entry }), env });
     const ways = { postgres: toPostgres, direct, redis: toRedis, smtp };
-    const made = new IllTree(tree, folder, database, role, redis, admin, sink, ways);
+    const made = new IllTree(tree, folder, env, database, role, redis, admin, sink, ways);
     await until('it is well', () => made.isWell());
     return made;
+  }
+
+  /** Another tree of the same app, by the same ways to the same servers; it is removed with this one. */
+  async another(): Promise<Tree> {
+    const tree = await startTree({ env: this.env });
+    this.others.push(tree);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    return tree;
   }
 
   async signUp(): Promise<void> {
@@ -133,26 +157,32 @@ export class IllTree {
     return [...body.matchAll(/"code":\s*"(\w+)"/g)].map(([, code = '']) => code);
   }
 
-  /** Injects, waits until everybody tells it, cures, and waits until all is well. @returns ms until all had told. */
+  /**
+   * Injects, waits until everybody tells it, cures, and waits until nobody does any more.
+   * @returns ms until all had told, from when the cause was there.
+   */
   async suffers({ inject, ready, log, codes }: Injection): Promise<number> {
-    const from = this.firstOpenStandstill();
-    const since = performance.now();
+    const isTold = async () => (await this.codesOnOps()).some((code) => codes.includes(code));
+    const from = Math.min(this.tree.lines.length, ...this.standstills().values());
     const cure = await inject(this);
+    const since = performance.now();
     try {
       await Promise.all([
-        until(`/ready tells ${ready}`, async () => ready.test(await this.readyBody())),
+        until(`/ready tells ${ready}`, async () => ready.test(await this.readyBody()), SELDOM),
         this.tree.waitForLine(log, { from }),
-        until(`/ops tells one of ${codes}`, async () => (await this.codesOnOps()).some((code) => codes.includes(code))),
+        until(`/ops tells one of ${codes}`, isTold, SELDOM),
       ]);
       return Math.round(performance.now() - since);
     } finally {
       await cure();
-      await until('it is well again', () => this.isWell());
+      await until('/ready says that it is well again', () => this.isWell(), SELDOM);
+      await until(`/ops tells none of ${codes} any more`, async () => !(await isTold()), SELDOM);
+      await until('the log says that all goes on', () => this.standstills().size === 0, SELDOM);
     }
   }
 
-  /** Index of the line that tells of the oldest standstill that goes on: it is not told again. Without one: of the next line. */
-  private firstOpenStandstill(): number {
+  /** Parts that stand still by the log, and the index of the line that tells so: it is not told again. */
+  private standstills(): ReadonlyMap<string, number> {
     const open = new Map<string, number>();
     for (const [index, { json }] of this.tree.lines.entries()) {
       const [, part = '', verb] = /^(.+) (stands still: |goes on after )/.exec(String(json.msg ?? '')) ?? [];
@@ -160,12 +190,12 @@ export class IllTree {
       if (verb.startsWith('goes')) open.delete(part);
       else if (!open.has(part)) open.set(part, index);
     }
-    return Math.min(this.tree.lines.length, ...open.values());
+    return open;
   }
 
   async remove(): Promise<void> {
     this.redis.resume();
-    await this.tree.cleanup();
+    await Promise.all([this.tree, ...this.others].map((tree) => tree.cleanup()));
     removeFolder(this.folder);
     this.admin.destroy();
     await Promise.all(Object.values(this.ways).map((way) => way.stop()));

@@ -1,0 +1,356 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { catamountWith } from '../cluster/primary/operator';
+import { buildFixtureApp } from '../support/fixture-app';
+import { startTestRedis } from '../support/redis';
+import { AT_ONCE, replicate } from '../support/replicated-redis';
+import { until } from '../support/until';
+import { IllTree, type Injection, PASSWORD } from './ill-tree';
+
+/** Time within which everybody tells of a standstill, s: measured by `npm run chaos -- long --only standstills`. */
+export const PROMISED_S = 15;
+
+const REDIS_AWAY = { ready: /"down":\["redis"\]|"jobs":"stalled"/, codes: ['redisAway', 'stalled'] } as const;
+const POSTGRES_AWAY = {
+  ready: /"down":\["postgres"\]|"jobs":"stalled"/,
+  codes: ['postgresAway', 'stalled'],
+  log: /Postgres does not answer|stands still/,
+} as const;
+const stalled = (words: RegExp) => ({
+  ready: new RegExp(`"jobs":"stalled".*${words.source}`),
+  log: new RegExp(`stands still.*${words.source}`),
+  codes: ['stalled'],
+});
+
+const command =
+  (...args: string[]) =>
+  ({ admin }: IllTree) =>
+    admin.sendCommand(args);
+
+/** Changes a setting of Redis by one command and back by another. @param kills ends all other connections. */
+function byCommand(change: readonly string[], back: readonly string[], kills = false): Injection['inject'] {
+  return async (ill) => {
+    await command(...change)(ill);
+    if (kills) await command('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')(ill);
+    return () => command(...back)(ill);
+  };
+}
+
+function bySql(change: (ill: IllTree) => string, back: (ill: IllTree) => string, kills = false): Injection['inject'] {
+  return async (ill) => {
+    await ill.database.query(change(ill));
+    if (kills) await ill.endConnections();
+    return () => ill.database.query(back(ill));
+  };
+}
+
+function byWay(way: keyof IllTree['ways'], how: 'takeDown' | 'swallow', signsUp = false): Injection['inject'] {
+  return async (ill) => {
+    ill.ways[way][how]();
+    if (signsUp) await ill.signUp();
+    return async () => {
+      ill.ways[way].mend();
+      // A mail that was refused is sent by its job's next run, and shows by another at once that the server is back.
+      if (signsUp) await ill.signUp();
+    };
+  };
+}
+
+const OF_REDIS: readonly Injection[] = [
+  {
+    name: 'Redis becomes a replica',
+    inject: byCommand(['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']),
+    ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis is a replica now/,
+    log: /replica|READONLY/,
+  },
+  {
+    name: 'Redis has no memory left',
+    inject: byCommand(['CONFIG', 'SET', 'maxmemory', '1'], ['CONFIG', 'SET', 'maxmemory', '0']),
+    ...stalled(/no memory left/),
+  },
+  {
+    name: 'Redis cannot save to its disk',
+    inject: async (ill) => {
+      // A folder stands where its file is to be.
+      fs.mkdirSync(path.join(ill.redis.folder, 'dump.rdb'));
+      await command('CONFIG', 'SET', 'save', '3600 1')(ill);
+      await command('BGSAVE')(ill);
+      return () => command('CONFIG', 'SET', 'save', '')(ill);
+    },
+    ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis cannot write to its disk/,
+    log: /stands still.*Redis cannot write to its disk/,
+  },
+  {
+    name: 'Redis has lost its replicas',
+    inject: byCommand(['CONFIG', 'SET', 'min-replicas-to-write', '1'], ['CONFIG', 'SET', 'min-replicas-to-write', '0']),
+    ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis has lost its primary or its replicas/,
+    log: /stands still.*Redis has lost its primary or its replicas/,
+  },
+  {
+    name: 'the replica of Redis lags behind',
+    inject: async (ill) => {
+      const replica = await startTestRedis(...AT_ONCE);
+      await replicate(replica, ill.redis);
+      await command('CONFIG', 'SET', 'min-replicas-max-lag', '2', 'min-replicas-to-write', '1')(ill);
+      replica.pause();
+      const refuses = async () => /NOREPLICAS/.test(String(await ill.admin.set('lag', '1').catch(String)));
+      await until('Redis refuses writes', refuses);
+      return async () => {
+        replica.resume();
+        await until('all is well while there is a replica', () => ill.isWell());
+        await command('CONFIG', 'SET', 'min-replicas-to-write', '0')(ill);
+        await replica.remove();
+      };
+    },
+    ...REDIS_AWAY,
+    ready: /"reason":"[^"]*Redis has lost its primary or its replicas/,
+    log: /stands still.*Redis has lost its primary or its replicas/,
+  },
+  {
+    name: 'Redis pauses writes',
+    inject: byCommand(['CLIENT', 'PAUSE', '600000', 'WRITE'], ['CLIENT', 'UNPAUSE']),
+    ...REDIS_AWAY,
+    log: /stands still|not reachable/,
+  },
+  {
+    name: 'Redis is frozen',
+    inject: (ill) => {
+      ill.redis.pause();
+      return () => ill.redis.resume();
+    },
+    ...REDIS_AWAY,
+    log: /stands still|not reachable/,
+  },
+  {
+    name: 'the password of Redis has changed',
+    inject: byCommand(['CONFIG', 'SET', 'requirepass', 'rotated'], ['CONFIG', 'SET', 'requirepass', ''], true),
+    ...REDIS_AWAY,
+    log: /NOAUTH|password/,
+  },
+  {
+    name: 'Redis denies scripts',
+    inject: byCommand(
+      ['ACL', 'SETUSER', 'default', '-evalsha', '-eval'],
+      ['ACL', 'SETUSER', 'default', '+evalsha', '+eval'],
+    ),
+    ...stalled(/ACL/),
+  },
+  {
+    name: 'Redis takes no more connections',
+    inject: byCommand(['CONFIG', 'SET', 'maxclients', '1'], ['CONFIG', 'SET', 'maxclients', '10000'], true),
+    ...REDIS_AWAY,
+    log: /max number of clients|not reachable|stands still/,
+  },
+  {
+    name: 'the user of Redis is off',
+    inject: byCommand(['ACL', 'SETUSER', 'default', 'off'], ['ACL', 'SETUSER', 'default', 'on'], true),
+    ...REDIS_AWAY,
+    log: /NOAUTH|WRONGPASS|not reachable|stands still/,
+  },
+  {
+    name: 'a script of somebody does not end',
+    inject: async (ill) => {
+      await command('CONFIG', 'SET', 'lua-time-limit', '100')(ill);
+      const { end } = await ill.runForEver('while true do end');
+      return async () => {
+        await command('SCRIPT', 'KILL')(ill);
+        end();
+      };
+    },
+    ...REDIS_AWAY,
+    log: /BUSY|not reachable|stands still/,
+  },
+  { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable|stands still/ },
+  { name: 'the way to Redis drops all bytes', inject: byWay('redis', 'swallow'), ...REDIS_AWAY, log: /stands still/ },
+];
+
+const OF_POSTGRES: readonly Injection[] = [
+  {
+    name: 'the table of the outbox is away',
+    inject: bySql(
+      () => 'alter table job_outbox rename to job_outbox_away',
+      () => 'alter table job_outbox_away rename to job_outbox',
+    ),
+    ...stalled(/dispatching jobs|enqueuing recurring jobs/),
+    log: /stands still.*job_outbox/,
+  },
+  {
+    name: 'Postgres has no connection left',
+    inject: bySql(
+      ({ role }) => `alter role ${role} connection limit 0`,
+      ({ role }) => `alter role ${role} connection limit -1`,
+      true,
+    ),
+    ...POSTGRES_AWAY,
+  },
+  {
+    name: 'the password of Postgres has changed',
+    inject: bySql(
+      ({ role }) => `alter role ${role} password 'rotated'`,
+      ({ role }) => `alter role ${role} password '${PASSWORD}'`,
+      true,
+    ),
+    ...POSTGRES_AWAY,
+  },
+  {
+    name: 'Postgres has become read-only',
+    inject: bySql(
+      ({ name }) => `alter database ${name} set default_transaction_read_only = on`,
+      ({ name }) => `begin read write; alter database ${name} reset default_transaction_read_only; commit`,
+      true,
+    ),
+    ...stalled(/Postgres is read-only/),
+    codes: ['postgresReadOnly'],
+  },
+  {
+    name: 'the role of Postgres may not log in any more',
+    inject: bySql(
+      ({ role }) => `alter role ${role} nologin`,
+      ({ role }) => `alter role ${role} login`,
+      true,
+    ),
+    ...POSTGRES_AWAY,
+  },
+  {
+    name: 'the outbox belongs to somebody else',
+    inject: bySql(
+      () => 'alter table job_outbox owner to current_user',
+      ({ role }) => `alter table job_outbox owner to ${role}`,
+    ),
+    ...stalled(/dispatching jobs|enqueuing recurring jobs/),
+    log: /stands still.*permission denied/,
+  },
+  {
+    name: 'somebody has locked the outbox',
+    inject: (ill) => ill.lock('lock table job_outbox in access exclusive mode'),
+    ...stalled(/dispatching jobs|enqueuing recurring jobs/),
+  },
+  {
+    name: 'somebody has locked the rows of recurring jobs',
+    inject: (ill) => ill.lock('select 1 from job_cron for update'),
+    ...stalled(/locked the row of a recurring job/),
+  },
+  {
+    name: 'the way of LISTEN is down',
+    inject: byWay('direct', 'takeDown'),
+    ...stalled(/listening for new jobs stands still/),
+    log: /listening for new jobs stands still/,
+  },
+  {
+    // Every second the recurring job is committed, of which the listener hears nothing.
+    name: 'the way of LISTEN drops all bytes',
+    inject: byWay('direct', 'swallow'),
+    ...stalled(/listening for new jobs stands still: there is no answer/),
+    log: /listening for new jobs stands still: there is no answer/,
+  },
+  { name: 'Postgres is down', inject: byWay('postgres', 'takeDown'), ...POSTGRES_AWAY },
+  { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
+];
+
+const OF_CODE: readonly Injection[] = [
+  {
+    name: 'a job computes without an end',
+    inject: async (ill) => {
+      const enough = path.join(ill.folder, 'enough');
+      const { status } = await ill.tree.request('POST', `/stubborn?until=${encodeURIComponent(enough)}`);
+      assert.equal(status, 202);
+      return () => fs.writeFileSync(enough, '');
+    },
+    ...stalled(/does not answer/),
+    codes: ['jobsUnresponsive'],
+  },
+];
+
+const ROOT = path.resolve(__dirname, '../..');
+const urlsOf = ({ database, redis }: IllTree) => ({ DATABASE_URL: database.url, REDIS_URL: redis.url });
+const catamount = (ill: IllTree, ...args: string[]) => catamountWith(urlsOf(ill), ill.tree.cwd, ...args);
+
+const OF_JOBS: readonly Injection[] = [
+  { name: 'the mail server is silent', inject: byWay('smtp', 'swallow', true), ...stalled(/no answer/) },
+  {
+    name: 'the mail server is down',
+    inject: byWay('smtp', 'takeDown', true),
+    ...stalled(/cannot be reached/),
+    ready: /sending mail stands still/,
+  },
+  {
+    name: 'the job processor is frozen',
+    inject: (ill) => {
+      const { jobs = 0 } = ill.tree.processes();
+      process.kill(jobs, 'SIGSTOP');
+      return () => process.kill(jobs, 'SIGCONT');
+    },
+    ...stalled(/does not answer/),
+    codes: ['jobsUnresponsive'],
+  },
+  {
+    name: 'an operator has paused a queue in which jobs wait',
+    inject: async (ill) => {
+      const jobs = (...args: string[]) => catamountWith(urlsOf(ill), ROOT, 'jobs', ...args);
+      const { code, stderr } = await jobs('pause', 'mailer');
+      assert.equal(code, 0, stderr);
+      await ill.signUp();
+      return () => jobs('resume', 'mailer');
+    },
+    ...stalled(/an operator has paused the queue/),
+    codes: ['paused', 'stalled'],
+  },
+  {
+    name: 'the job processor is quiet while jobs wait',
+    inject: async (ill) => {
+      assert.equal((await catamount(ill, 'jobs', 'quiet')).code, 0);
+      await ill.signUp();
+      return () => catamount(ill, 'jobs', 'resume');
+    },
+    ...stalled(/to be quiet/),
+    codes: ['jobsQuiet'],
+  },
+];
+
+/**
+ * Each tree suffers each cause of its list, one after the other. In the deep tier the trees suffer side by side, and nothing
+ * is asserted of how soon it is told, since that depends on the machine.
+ * @param promisedS time within which each must be told; then the trees suffer one after the other, too.
+ */
+export function standstills(promisedS?: number): void {
+  const lists = { redis: OF_REDIS, postgres: [...OF_POSTGRES, ...OF_CODE], jobs: OF_JOBS };
+
+  describe(`standstills: each is told with its cause${promisedS === undefined ? '' : ` within ${promisedS} s`}, and ends with it`, () => {
+    const outcomes = new Map<string, Promise<number>>();
+    const trees: Promise<IllTree>[] = [];
+    before(async () => {
+      const entry = await buildFixtureApp('jobs-app');
+      let before: Promise<unknown> = Promise.resolve();
+      for (const [name, list] of Object.entries(lists)) {
+        // The sample app sends mails; the other one has a recurring job each second.
+        const make = () => IllTree.make(name === 'jobs' ? {} : { entry });
+        const tree = promisedS === undefined ? make() : before.then(make);
+        trees.push(tree);
+        let last: Promise<unknown> = tree;
+        for (const injection of list) {
+          const outcome = last.then(async () => (await tree).suffers(injection));
+          outcomes.set(injection.name, outcome);
+          outcome.catch(() => undefined);
+          last = outcome.catch(() => undefined);
+        }
+        before = last;
+      }
+    });
+    after(async () => {
+      await Promise.all(trees.map((tree) => tree.then((made) => made.remove())));
+    });
+
+    for (const { name } of Object.values(lists).flat())
+      it(name, async function () {
+        const ms = await outcomes.get(name);
+        assert.ok(ms !== undefined && ms > 0);
+        const seconds = Math.round(ms / 100) / 10;
+        this.runnable().title += `, told after ${seconds.toFixed(1)} s`;
+        if (promisedS !== undefined) assert.ok(seconds <= promisedS, `it was told after ${seconds} s`);
+      });
+  });
+}
