@@ -72,6 +72,8 @@ export interface JobsHealth {
   readonly running: boolean;
   /** Sentences about what stands still although it has something to do; null: nothing does. */
   readonly stalled: string | null;
+  /** Time since which the oldest job on a queue has been due, s of `process.hrtime`; null: not known, or nothing stands still. */
+  readonly dueSinceS: number | null;
 }
 
 /** A part of the job processor that has to move while there is something to do. */

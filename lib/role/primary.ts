@@ -96,7 +96,7 @@ export class Primary {
         processor: () => processor.stats(() => null),
         silentMs: () => processor.heartbeatAgeMs,
         events,
-        onChange: (stalled) => this.setJobsHealth({ stalled }),
+        onChange: (change) => this.setJobsHealth(change),
       });
     }
     const isStopping = () => this.stopped !== undefined;

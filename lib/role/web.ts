@@ -84,7 +84,7 @@ export class WebRole implements DrainableServer {
   onServed: () => void = () => undefined;
   private server: WebServer | undefined;
   private readonly own: Service;
-  private jobsHealth: JobsHealth = { running: true, stalled: null };
+  private jobsHealth: JobsHealth = { running: true, stalled: null, dueSinceS: null };
   private readonly foreign: CachedProbe<boolean>;
   /** undefined outside production. */
   private readonly first: FirstReadiness | undefined;
@@ -163,7 +163,10 @@ export class WebRole implements DrainableServer {
       ],
       isLeaving: () => this.server?.leaving ?? false,
       degraded: async () => [await this.foreignDatabase(), await this.readOnly()].flat(),
-      jobs: () => this.jobsHealth,
+      jobs: () => {
+        const { dueSinceS } = this.jobsHealth;
+        return { ...this.jobsHealth, oldestDueS: dueSinceS === null ? null : process.hrtime()[0] - dueSinceS };
+      },
       unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
       limit: this.limit,
       onDisbelieved: (peer) => {

@@ -52,23 +52,24 @@ export function health({
     const asksReady = ctx.path === readyPath;
     if (asksReady) await assertReady();
     const missing = asksReady ? await degraded() : [];
-    const reason = asksReady ? reasonOfStandstill() : undefined;
+    const standstill = asksReady ? standstillOfJobs() : undefined;
     // The status stays 200: a router must not take the web away because jobs are ill.
-    const broken = [...(reason === undefined ? [] : ['jobs']), ...missing.map(({ name }) => name)];
+    const broken = [...(standstill ? ['jobs'] : []), ...missing.map(({ name }) => name)];
     const advice = missing.flatMap(({ advice: text }) => text ?? []);
     ctx.body = {
       status: broken.length > 0 ? 'degraded' : 'ok',
       app: appName,
       ...(broken.length > 0 && { broken }),
       ...(advice.length > 0 && { advice }),
-      ...(reason !== undefined && { jobs: 'stalled', reason }),
+      ...standstill,
     };
   }
 
-  function reasonOfStandstill(): string | undefined {
-    const { running = true, stalled = null } = jobs?.() ?? {};
-    if (stalled !== null) return stalled;
-    return running ? undefined : 'the job processor is not running';
+  function standstillOfJobs(): object | undefined {
+    const { running = true, stalled = null, oldestDueS = null } = jobs?.() ?? {};
+    const reason = stalled ?? (running ? undefined : 'the job processor is not running');
+    if (reason === undefined) return undefined;
+    return { jobs: 'stalled', reason, ...(oldestDueS !== null && { oldestDueSeconds: oldestDueS }) };
   }
 
   async function assertReady(): Promise<void> {

@@ -42,8 +42,12 @@ export interface HealthOptions {
   readonly readiness: readonly ReadinessCheck[];
   /** The parts that do not work although the process can serve. Default: none. */
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
-  /** The health of the tree's jobs. Default: they run. */
-  readonly jobs?: () => { readonly running: boolean; readonly stalled: string | null };
+  /** The health of the tree's jobs, with the age of the oldest one that is due, s; null: not known. Default: they run. */
+  readonly jobs?: () => {
+    readonly running: boolean;
+    readonly stalled: string | null;
+    readonly oldestDueS?: number | null;
+  };
   /** Says why the process has never been ready yet, which is 503 as well. Default: no reason. */
   readonly unready?: (() => Promise<string | undefined>) | undefined;
   /** Paths of the two probes; false for one that the app answers itself. Default: `/health` and `/ready`. */

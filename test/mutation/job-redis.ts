@@ -251,6 +251,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
+    promise: 'a job whose wake was lost with a process is found by a poll',
+    file: 'lib/job/fetch/consumer.ts',
+    find: 'this.fetcher.upkeep();',
+    replace: '',
+    killedBy: ['test/job/fetch/fleet.test.ts'],
+  },
+  {
     promise: 'a processor is woken by jobs in queues that it does not wait for',
     file: 'lib/job/fetch/consumer.ts',
     find: `if (prefixes.has(prefix)) this.fetcher.wake();`,

@@ -236,6 +236,27 @@ const mutations: readonly Mutation[] = [
     replace: '<ul class="doomed">',
     killedBy: ['test/ops/ui/view-classes.test.ts'],
   },
+  {
+    promise: '/ready says how old the oldest job is that is due while jobs stand still',
+    file: 'lib/web/middleware.ts',
+    find: '...(oldestDueS !== null && { oldestDueSeconds: oldestDueS }) };',
+    replace: '};',
+    killedBy: ['test/web/health.test.ts'],
+  },
+  {
+    promise: 'the oldest job that is due is also known, and ages, while the processor is frozen',
+    file: 'lib/cluster/primary/jobs-watch.ts',
+    find: '(oldestMs + ageMs)',
+    replace: 'oldestMs',
+    killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
+  },
+  {
+    promise: 'the last move of a part is told by now, not by the last heartbeat',
+    file: 'lib/health/last-moves.ts',
+    find: 'movedMs: movedMs + (heartbeatAgeMs ?? 0)',
+    replace: 'movedMs',
+    killedBy: ['test/ops/metrics/exposition.test.ts', 'test/ops/overview/cards.test.ts'],
+  },
 ];
 
 export default mutations;

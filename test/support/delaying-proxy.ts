@@ -18,10 +18,10 @@ export class DelayingProxy {
   private readonly sockets = new Set<net.Socket>();
   private readonly server: net.Server;
 
-  /** @param delayMs latency in each direction, ms; a round trip takes twice as long. */
+  /** @param delayMs latency in each direction, ms; a round trip takes twice as long. It may be changed. */
   constructor(
     targetPort: number,
-    private readonly delayMs: number,
+    public delayMs: number,
   ) {
     this.server = net.createServer({ noDelay: true }, (inward) => {
       const outward = net.connect({ port: targetPort, host: '127.0.0.1', noDelay: true });

@@ -65,6 +65,16 @@ describe('health', () => {
     assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
   });
 
+  it('/ready says how old the oldest job is that is due while jobs stand still, where that is known', async () => {
+    let jobs = { running: true, stalled: 'a queue stands still' as string | null, oldestDueS: 41 };
+    serving = await Serving.start({ jobs: () => jobs });
+    const { json } = await serving.request('/ready');
+    const about = { broken: ['jobs'], jobs: 'stalled', reason: jobs.stalled, oldestDueSeconds: 41 };
+    assert.deepEqual(json, { status: 'degraded', app: 'shop', ...about });
+    jobs = { ...jobs, stalled: null };
+    assert.deepEqual((await serving.request('/ready')).json, { status: 'ok', app: 'shop' });
+  });
+
   it('/ready is degraded where something does not work, and says what to do about it', async () => {
     const degraded = () => [{ name: 'installation', advice: 'Adopt it.' }];
     const jobs = () => ({ running: false, stalled: null });

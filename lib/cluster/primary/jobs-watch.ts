@@ -1,6 +1,6 @@
 import type { Events } from '../../core/events';
 import { PeriodicTask } from '../../support/periodic-task';
-import { type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
+import { type JobsHealth, type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
 
@@ -9,14 +9,14 @@ interface JobsWatchOptions {
   /** Age of its last heartbeat by the monotonic clock, which nobody sets, ms. */
   readonly silentMs: () => number;
   readonly events: Events;
-  /** Called when the sentences about what stands still change; null: everything moves. */
-  readonly onChange: (stalled: string | null) => void;
+  /** Called when the sentences about what stands still change, or meanwhile the oldest job that is due. */
+  readonly onChange: (change: Pick<JobsHealth, 'stalled' | 'dueSinceS'>) => void;
   readonly everyMs?: number;
 }
 
 /** Passes on what the job processor says of itself, and speaks for one that says nothing any more. */
 export class JobsWatch {
-  private last: string | null = null;
+  private last: Pick<JobsHealth, 'stalled' | 'dueSinceS'> = { stalled: null, dueSinceS: null };
   /** Age of the last heartbeat of a frozen processor, ms; 0: it is not frozen. */
   private frozenMs = 0;
   readonly task: PeriodicTask;
@@ -47,9 +47,13 @@ export class JobsWatch {
       else stalled = `${words} stands still: ${reason}`;
     }
     this.frozenMs = frozenMs;
-    if (stalled === this.last) return;
-    this.last = stalled;
-    onChange(stalled);
+    const oldestMs = reported(lastStatus)?.waiting?.reduce((most, { ms }) => Math.max(most, ms), 0) ?? 0;
+    // By a clock that all processes of a machine share. It is read in whole seconds, so one more or less is no change.
+    const dueSinceS =
+      stalled === null || oldestMs === 0 ? null : Math.round(process.hrtime()[0] - (oldestMs + ageMs) / 1000);
+    if (stalled === this.last.stalled && Math.abs((dueSinceS ?? 0) - (this.last.dueSinceS ?? 0)) <= 1) return;
+    this.last = { stalled, dueSinceS };
+    onChange(this.last);
   }
 }
 

@@ -51,7 +51,7 @@ export class WorkerPool implements PoolCallbacks {
   private readonly expecting: Slot[] = [];
   private readonly everReady = new Set<Slot>();
   private readonly watch: PeriodicTask;
-  private jobsHealth: JobsHealth = { running: true, stalled: null };
+  private jobsHealth: JobsHealth = { running: true, stalled: null, dueSinceS: null };
   /** false: connections wait until the start is permitted. */
   private permitted = true;
   private stopping = false;

@@ -15,7 +15,7 @@ export interface LeadershipOptions {
 /**
  * Decides which of many relays works. All hear of new rows, and all hear which of them has looked last, and when it will
  * look again: that one leads. The others look only if it is late by the time of grace, as after kill -9, when it is
- * frozen, or while a backlog keeps it busy; whoever looks then leads. So the lease lasts from one notification to the
+ * frozen, or when it needs that long for a batch; whoever looks then leads. So the lease lasts from one notification to the
  * next, and costs nothing while nothing happens, unlike a row that is renewed; and no session holds it, as it would an
  * advisory lock. That two may lead for a moment does no harm: rows are claimed by locks.
  */

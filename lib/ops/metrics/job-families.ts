@@ -1,4 +1,5 @@
 import { processorsOf, reported } from '../../cluster/status';
+import { lastMoves } from '../../health/last-moves';
 import { standstillsOf } from '../../health/standstills';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
@@ -82,6 +83,16 @@ export const JOBS: readonly Family[] = [
       const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
       const spans = statuses.flatMap(standstillsOf).map(({ spanMs }) => spanMs / 1000);
       return only(statuses.length > 0 ? Math.max(0, ...spans) : undefined);
+    },
+  },
+  {
+    name: 'catamount_job_last_moved_timestamp_seconds',
+    type: 'gauge',
+    help: "When a part of this tree's jobs (fetch, relay, listen, cron, mail) last moved or found nothing to do, in seconds since 1970.",
+    read: ({ tree }) => {
+      if (!tree) return [];
+      const at = Date.parse(tree.at);
+      return lastMoves(tree).map(({ part, movedMs }) => ({ labels: { part }, value: (at - movedMs) / 1000 }));
     },
   },
   {

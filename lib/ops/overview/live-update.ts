@@ -72,6 +72,7 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
     put(`${key}.bar`, `${node.barPercent}%`);
     put(`${key}.barClass`, node.hot ? 'bar hot' : 'bar');
     put(`${key}.say`, node.say);
+    if (node.moved !== undefined) put(`${key}.moved`, node.moved);
     put(`${key}.trouble`, node.calm ? '' : node.say);
     for (const name of ['waiting', 'lag', 'memory'] as const) {
       put(`${key}.${name}`, node[name].text);

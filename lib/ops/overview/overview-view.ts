@@ -3,6 +3,7 @@ import type { Config } from '../../core/config';
 import type { RecentEvent } from '../../core/events';
 import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
+import { type LastMove, lastMoves } from '../../health/last-moves';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
 import { type EventLine, eventLines, healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
@@ -30,6 +31,8 @@ interface MachineView {
   readonly events: readonly EventLine[];
   readonly workers: number;
   readonly order: string;
+  /** When each part of its jobs last moved, for programs. */
+  readonly lastMoves: readonly LastMove[];
 }
 
 /** All values of the overview, formatted for the reader. */
@@ -122,6 +125,7 @@ function machineView(
     events: eventLines(treeStatus.events, format, EVENTS, actions),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
+    lastMoves: lastMoves(treeStatus),
   };
 }
 

@@ -30,6 +30,8 @@ export interface NodeView {
   readonly barPercent: number;
   readonly hot: boolean;
   readonly say: string;
+  /** When each part of the job processor last moved; '' while it is not well, absent from other processes. */
+  readonly moved?: string;
 }
 
 export interface CardView extends NodeView {

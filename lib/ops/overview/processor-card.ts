@@ -1,5 +1,6 @@
 import type { ProcessorStats, ProcessorStatus, TreeStatus } from '../../cluster/status';
 import { silenceOf } from '../../health/issues';
+import { lastMoves, oldestDueMs } from '../../health/last-moves';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
@@ -44,7 +45,21 @@ export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: Jobs
     icon: state.icon ?? ICONS[state.tone],
     phase: state.phase,
     say: state.say,
+    moved: isKnown && state.tone === 'ok' ? movesText(treeStatus, format) : '',
   };
+}
+
+/** When each part last moved, and for how long the oldest job has been due, in one line; empty where nothing is known. */
+export function movesText(treeStatus: TreeStatus, format: Formatter): string {
+  const { t } = format;
+  const moves = lastMoves(treeStatus).map(({ part, movedMs }) =>
+    t('overview.moved.part', { part: t(`overview.moved.${part}`), span: format.coarse(Math.max(1000, movedMs)) }),
+  );
+  const dueMs = oldestDueMs(treeStatus);
+  return facts(
+    moves.length > 0 && t('overview.moved.line', { parts: moves.join(', ') }),
+    dueMs !== undefined && t('overview.moved.due', { span: format.coarse(Math.max(1000, dueMs)) }),
+  );
 }
 
 function stateOf(

@@ -76,6 +76,7 @@ function unheardOf(node: NodeView, span: string, { t }: Formatter): NodeView {
     barPercent: 0,
     hot: false,
     say: t('overview.say.unheard', { span }),
+    ...(node.moved !== undefined && { moved: '' }),
   };
 }
 

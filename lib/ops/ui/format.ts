@@ -169,8 +169,8 @@ export class Formatter {
     return code === null ? t(`overview.termination.${how}`) : t('overview.termination.exited', { code });
   };
 
-  /** A past duration in its greatest unit only. */
-  private coarse(ms: number): string {
+  /** A past duration in its greatest unit only, in seconds at least. */
+  coarse(ms: number): string {
     const [unit, length] = UNITS.find(([, each]) => ms >= each) ?? UNITS[3];
     return this.unit(unit, Math.floor(ms / length));
   }

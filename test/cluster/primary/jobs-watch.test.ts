@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { JobsWatch } from '../../../lib/cluster/primary/jobs-watch';
-import type { ProcessorStats } from '../../../lib/cluster/status';
+import type { ProcessorStats, ProcessorStatus } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { processorOf, statusOf } from '../../ops/overview/tree-statuses';
 import { until } from '../../support/until';
@@ -25,7 +25,7 @@ describe('the watch of the job processor', () => {
     events.on('processor.moves', ({ part }) => told.push(`${part} moves`));
     let seen = () => reporting(null);
     const changes: (string | null)[] = [];
-    const onChange = (stalled: string | null) => changes.push(stalled);
+    const onChange = ({ stalled }: { readonly stalled: string | null }) => changes.push(stalled);
     const watch = new JobsWatch({
       processor: () => seen().stats,
       silentMs: () => seen().silentMs,
@@ -62,5 +62,45 @@ describe('the watch of the job processor', () => {
     again.task.start();
     await again.task.stop();
     assert.deepEqual(told, ['processor frozen', 'processor moves', 'processor frozen', 'processor moves']);
+  });
+
+  it('passes on since when the oldest job has been due while something stands still, also of a frozen processor', async () => {
+    const due = (stalled: string | null, silentMs: number, ...ages: number[]): Seen => {
+      const { stats } = reporting(stalled);
+      const waiting = ages.map((ms, index) => ({ queue: `queue-${index}`, ms, paused: true }));
+      return { silentMs, stats: { ...stats, lastStatus: { ...stats.lastStatus, waiting } as ProcessorStatus } };
+    };
+    let seen = due(null, 0, 70_000);
+    let looks = 0;
+    const ages: (number | null)[] = [];
+    const watch = new JobsWatch({
+      processor: () => {
+        looks++;
+        return seen.stats;
+      },
+      silentMs: () => seen.silentMs,
+      events: new Events(),
+      onChange: ({ dueSinceS }) => ages.push(dueSinceS === null ? null : process.hrtime()[0] - dueSinceS),
+      everyMs: 1,
+    });
+    const look = async () => {
+      const before = looks;
+      await until('it has looked', () => looks > before + 1);
+    };
+    watch.task.start();
+    await look();
+    assert.deepEqual(ages, [], 'nothing stands still, so a job that waits is nothing new');
+    for (const next of [due('a queue stands still', 0, 3000, 90_000), due(null, 30_000, 20_000), due(null, 0)]) {
+      seen = next;
+      const before: number = ages.length;
+      await until('it is passed on', () => ages.length > before);
+      await look();
+      assert.equal(ages.length, before + 1, 'once, since the job is the same');
+    }
+    await watch.task.stop();
+    const [waits = 0, frozen = 0, none] = ages;
+    assert.ok(Math.abs((waits ?? 0) - 90) <= 1, `${waits} s`);
+    assert.ok(Math.abs((frozen ?? 0) - 50) <= 1, `${frozen} s: it has waited on since the last heartbeat`);
+    assert.equal(none, null);
   });
 });

@@ -196,6 +196,37 @@ describe('the fetchers of several processes', () => {
     frozen.end();
   });
 
+  it('find a job by a poll when its wake was lost with the process that it was offered to', async () => {
+    const ids: string[] = [];
+    const consumer = new Consumer({
+      redisUrl: stage.server.url,
+      weighted: false,
+      budget: 1,
+      limits: new ClassLimits(),
+      queues: [{ name: 'default', weight: 1 }],
+      stallInterval: 30_000,
+      pollMs: 50,
+      handler: async ({ id }) => {
+        ids.push(id);
+        return { outcome: { op: 'discard', markers: '' }, recorded: () => undefined };
+      },
+      onStalled: () => undefined,
+      onError: (error) => assert.fail(error),
+    });
+    // The first that waits is offered the job. The plain producer, unlike ours, does not look whether it is taken.
+    const doomed = await connectBee(stage.server.url);
+    const offered = doomed.send('blmove', ['bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT', 0]);
+    await allWait(1);
+    await consumer.start();
+    await allWait(2);
+    await client.multi().hSet('bq:default:jobs', 'plain', RECORD).lPush('bq:default:waiting', 'plain').exec();
+    assert.equal(await offered, 'plain');
+    doomed.end();
+    await until('it has run', () => ids.length === 1);
+    consumer.close();
+    assert.deepEqual(ids, ['plain']);
+  });
+
   it('leave a paused queue alone after one look, and keep what was offered from it', async () => {
     await start(2);
     await client.set('bq:default:paused', '1');

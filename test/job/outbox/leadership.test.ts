@@ -7,6 +7,7 @@ import { Leadership } from '../../../lib/job/outbox/leadership';
 import { OutboxService } from '../../../lib/job/outbox/service';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
+import { DelayingProxy } from '../../support/delaying-proxy';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
@@ -93,21 +94,24 @@ describe('the relays of three trees', () => {
     await server.remove();
     await postgres.drop();
   });
-  afterEach(async () => {
+  const stopAll = async () => {
     for (const { outbox, redis, database } of trees.splice(0)) {
       await outbox.stop(Deadline.after(30_000));
       await redis.stop(Deadline.after(30_000));
       await database.stop(Deadline.after(30_000));
     }
+  };
+  afterEach(async () => {
+    await stopAll();
     await postgres.query('truncate job_outbox');
   });
 
-  const start = async (graceMs: number) => {
+  const start = async (graceMs?: number, redisUrl = server.url) => {
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events });
     const statements: string[] = [];
     database.knex.on('query', ({ sql }: { sql: string }) => statements.push(sql));
-    const redis = new Redis(server.url, events);
+    const redis = new Redis(redisUrl, events);
     await redis.start();
     await until('redis is connected', () => redis.client.isReady);
     const outbox = new OutboxService({
@@ -117,11 +121,13 @@ describe('the relays of three trees', () => {
       production: false,
       queues: [],
       isRunning: () => false,
-      tuning: { graceMs },
+      tuning: graceMs === undefined ? {} : { graceMs },
     });
-    trees.push({ database, redis, outbox, statements });
+    const tree = { database, redis, outbox, statements };
+    trees.push(tree);
     outbox.start();
     await until('it hears', () => outbox.listening === true);
+    return tree;
   };
   const claims = ({ statements }: Tree) =>
     statements.filter((sql) => sql.includes('update job_outbox set dispatched_at')).length;
@@ -170,6 +176,41 @@ describe('the relays of three trees', () => {
     }
     const after = trees.map((tree, index) => claims(tree) - (before[index] ?? 0));
     assert.deepEqual(after.filter((count) => count > 0).length, 1, `claims by tree: ${after.join()}`);
+  });
+
+  it('are joined by a second one while the first is behind, which leaves again when it is not', async () => {
+    // Each batch takes a round trip to Redis, which is longer than the time of grace.
+    const way = new DelayingProxy(Number(new URL(server.url).port), 0);
+    const long = new URL(server.url);
+    long.port = String(await way.start());
+    try {
+      const second = await start(200);
+      const first = await start(200, long.href);
+      // Whoever has come last has looked last.
+      await until('the first leads', () => first.outbox.leads && !second.outbox.leads);
+      const before = claims(second);
+      way.delayMs = 200;
+      await postgres.query(
+        `insert into job_outbox (id, queue, class, payload)
+         select gen_random_uuid(), 'unserved', 'AnyJob', '{"v":1,"class":"AnyJob","args":[],"via":"outbox"}'
+         from generate_series(1, 4000)`,
+      );
+      await enqueue();
+      await dispatched(4001);
+      assert.ok(claims(second) > before + 1, 'it has taken more than one batch');
+      way.delayMs = 0;
+      let rows = 4001;
+      await until('a lone row is claimed by one alone', async () => {
+        await led();
+        const counts = trees.map(claims);
+        await enqueue();
+        await dispatched(++rows);
+        return trees.filter((tree, index) => claims(tree) > (counts[index] ?? 0)).length === 1;
+      });
+    } finally {
+      await stopAll();
+      await way.stop();
+    }
   });
 
   it('wait for no time of grace when the one that leads has ended: it says so', async () => {

@@ -4,7 +4,7 @@ import { ClassStats } from '../../../lib/job/stats/class-stats';
 import { expose, type Family } from '../../../lib/ops/metrics/exposition';
 import { FAMILIES, type Scrape } from '../../../lib/ops/metrics/scrape';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
-import { processorOf, treeStatusOf } from '../overview/tree-statuses';
+import { NOW, processorOf, treeStatusOf } from '../overview/tree-statuses';
 import { assertConventions } from './conventions';
 import { parsePrometheus } from './prometheus-text';
 import { ScrapedText } from './scrape';
@@ -111,6 +111,28 @@ describe('the text of metrics', () => {
     assert.equal(await told({ progress: [{ ...relay, owedMs: 12_500 }], waiting }), 41);
     const none = new ScrapedText(await expose(FAMILIES, NOTHING));
     assert.equal(none.metrics.get('catamount_job_standstill_seconds')?.lines.length ?? 0, 0);
+  });
+
+  it('tells when each part of the jobs of a tree last moved, and nothing of one that never has', async () => {
+    const { lastStatus } = processorOf();
+    const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
+    const progress = [
+      { ...idle, part: 'relay', movedMs: 2500 },
+      { ...idle, part: 'mail', movedMs: 3_600_000 },
+      { ...idle, part: 'cron', movedMs: null },
+    ];
+    // What it has said is as old as its last heartbeat.
+    const jobs = processorOf({ heartbeatAgeMs: 12_000, lastStatus: { ...lastStatus, progress } as ProcessorStatus });
+    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, tree: treeStatusOf({ jobs }) }));
+    const name = 'catamount_job_last_moved_timestamp_seconds';
+    const told = scrape.metrics.get(name)?.lines.map(({ labels, value }) => [labels.part, value]);
+    const now = Date.parse(NOW) / 1000;
+    assert.deepEqual(told, [
+      ['relay', now - 14.5],
+      ['mail', now - 3612],
+    ]);
+    const none = new ScrapedText(await expose(FAMILIES, NOTHING));
+    assert.equal(none.metrics.has(name), false);
   });
 
   it('has no name twice', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Termination, TreeStatus } from '../../../lib/cluster/status';
+import type { ProcessorStats, ProcessorStatus, Termination, TreeStatus } from '../../../lib/cluster/status';
 import type { Translate } from '../../../lib/core/i18n';
 import { treeIssues } from '../../../lib/health/issues';
 import { eventLines } from '../../../lib/ops/overview/health-summary';
@@ -209,6 +209,25 @@ describe('the card of', () => {
       const view = jobsView(treeStatusOf({ jobs: processorOf({ lastStatus: status }) }), around, words);
       assert.deepEqual([view.tone, view.on, view.of, view.waiting.text], ['ok', 3, 2, '17']);
       assert.equal(view.say, 'ImportRows 12 s, WelcomeEmailJob 12 s +1');
+    });
+
+    it('says when each part last moved, and how long the oldest job has been due, while all is well with it', () => {
+      const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
+      const progress = (['fetch', 'relay', 'listen', 'cron', 'mail'] as const).map((part, index) => {
+        return { ...idle, part, movedMs: part === 'cron' ? null : 400 * 60 ** (index / 2) };
+      });
+      const lastStatus = { ...processorOf().lastStatus, progress } as ProcessorStatus;
+      const moved = (changes: Partial<ProcessorStats>) =>
+        jobsView(treeStatusOf({ jobs: processorOf({ lastStatus, ...changes }) }), around, words).moved;
+      assert.equal(moved({}), 'Last moved: fetch 1 s, relay 3 s, LISTEN 24 s, mail 24 min ago');
+      const waiting = [41_000, 7000].map((ms) => ({ queue: 'default', ms, paused: false }));
+      assert.equal(
+        moved({ heartbeatAgeMs: 2000, lastStatus: { ...lastStatus, waiting } }),
+        'Last moved: fetch 2 s, relay 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',
+        'all of it is as old as its last heartbeat',
+      );
+      for (const changes of [{ state: 'quiet' }, { lastStatus: processorOf().lastStatus }] as const)
+        assert.equal(moved(changes), '');
     });
 
     it('shows each of its states', () => {

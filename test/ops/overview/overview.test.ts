@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import http from 'node:http';
+import type { ProcessorStatus } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
@@ -9,7 +10,7 @@ import { writePart } from '../../../lib/tree/time-series';
 import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
-import { before as ago, slotOf, statusOf, treeStatusOf, workerOf } from './tree-statuses';
+import { before as ago, processorOf, slotOf, statusOf, treeStatusOf, workerOf } from './tree-statuses';
 
 const HOSTILE = `<img src=x onerror="alert(1)">'"</script><script>alert(2)</script>`;
 
@@ -24,7 +25,11 @@ interface Shown {
   readonly trees:
     | readonly { readonly id: string; readonly name: string; readonly tone: string; readonly current: boolean }[]
     | null;
-  readonly machine: { readonly name: string; readonly nodes: readonly { readonly id: string }[] } | null;
+  readonly machine: {
+    readonly name: string;
+    readonly nodes: readonly { readonly id: string }[];
+    readonly last_moves: readonly { readonly part: string; readonly moved_ms: number }[];
+  } | null;
   readonly queues: readonly { readonly name: string; readonly size: number }[] | null;
 }
 
@@ -79,6 +84,23 @@ describe('the overview', () => {
     const shown = await show();
     assert.deepEqual([shown.verdict.tone, shown.machine?.nodes[0]?.id, shown.trees], ['ok', 'primary', null]);
     assert.deepEqual([shown.level, shown.issues], ['ok', []]);
+  });
+
+  it('tells of the tree that is shown when each part of its jobs last moved, on its card and as JSON', async () => {
+    const relay = { part: 'relay', movedMs: 41_500, owedMs: 0, cause: 'noAnswer', error: '' } as const;
+    const lastStatus = { ...processorOf().lastStatus, progress: [relay] } as ProcessorStatus;
+    const moving = treeStatusOf({ id: 'moving', jobs: processorOf({ lastStatus }) });
+    await publish(moving);
+    const { machine } = await show('?tree=moving');
+    assert.deepEqual(machine?.last_moves, [{ part: 'relay', moved_ms: 41_500 }]);
+    const { body } = await ops.get('/ops?tree=moving', operator);
+    assert.match(body, /<p class="moved"[^>]*>Last moved: relay 41.s ago<\/p>/);
+    await publish(moving, 20_000);
+    const unheard = async () => (await ops.get('/ops?tree=moving', operator)).body;
+    await until('what it said last is not told as now', async () =>
+      /<p class="moved"[^>]*><\/p>/.test(await unheard()),
+    );
+    await retire('moving');
   });
 
   it('has its scripts, uPlot among them, as assets of its own', async () => {
