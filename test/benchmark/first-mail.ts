@@ -59,7 +59,8 @@ export const firstMail: Benchmark = {
   },
 };
 
-async function signUpInTurn(url: string, ledger: MailLedger, count: number, prefix: string): Promise<Times> {
+/** Sends sign-ups, each when the mail of the one before has come. */
+export async function signUpInTurn(url: string, ledger: MailLedger, count: number, prefix: string): Promise<Times> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   const times: Times = { answered: [], mailed: [] };
   try {

@@ -12,6 +12,7 @@ import { growth } from './growth';
 import { Bench, type Benchmark } from './harness/bench';
 import { endOnSignals, endWhatIsLeft } from './harness/processes';
 import { PEERS, RESULTS, ROOT } from './harness/product';
+import { idle } from './idle';
 import { history, jobs } from './jobs';
 import { mail } from './mail';
 import { memory } from './memory';
@@ -28,6 +29,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   boot,
   'sign-up': signUp,
   'first-mail': firstMail,
+  idle,
   jobs,
   history,
   pickup,

@@ -6,6 +6,7 @@ import { PROMISED_S, stopsAndStarts, stopsInARow, stopsUnderFreshCallers } from 
 import { standstills, PROMISED_S as TOLD_WITHIN_S } from '../health/standstills';
 import { deathStorm } from '../job/death-storm';
 import { noteStorm } from '../mailer/note-storm';
+import { idleTree } from '../process/idle';
 import { leaderStorm } from '../process/leader-storm';
 import { signUpStorm } from '../process/sign-up-storm';
 import { rollingDeploy } from './roll';
@@ -29,4 +30,5 @@ leaderStorm({ users: 10_000 });
 rollingDeploy({ trees: 10, from: process.env.CHAOS_FROM });
 noteStorm({ jobs: 10_000, kills: 40, seed });
 standstills(TOLD_WITHIN_S);
+idleTree({ minutes: 10 });
 deathStorm({ jobs: 1000, kills: 12, seed, ms: stormMinutes * 60_000 });

@@ -1,0 +1,57 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import { MailLedger } from '../process/mail-ledger';
+import { signUpInTurn } from './first-mail';
+import type { Benchmark } from './harness/bench';
+import { judged, percentile, short, table } from './harness/figures';
+import { startTree } from './harness/measured-server';
+
+/** Sign-ups before the rest, so that every module is loaded. */
+const WARM_UP = 20;
+/** By then each poll that becomes rare is as rare as it gets: the relay's last step is from 12 to 15 minutes. */
+const MINUTES = 20;
+const QUICK_MINUTES = 2;
+
+/** A tree rests; then somebody signs up, and the job is picked up by what a rested tree still hears. */
+export const idle: Benchmark = {
+  about: 'ms from the answer to a sign-up until its mail is accepted, by a tree that has rested for --minutes (20)',
+  peers: false,
+  async run(bench) {
+    const stores = await bench.stores();
+    const ledger = await MailLedger.start();
+    const mail = { MAIL_DELIVERY: 'smtp', SMTP_URL: ledger.url, MAIL_FROM: 'Shop <hello@shop.example>' };
+    const minutes = bench.options.minutes ?? (bench.options.quick ? QUICK_MINUTES : MINUTES);
+    const answered: number[] = [];
+    const pickedUp: number[] = [];
+    try {
+      await stores.clear();
+      const tree = await startTree({ ...stores.env, ...mail });
+      try {
+        await signUpInTurn(tree.url, ledger, WARM_UP, 'warm-up');
+        for (let round = 0; round < (bench.options.rounds ?? 1); round++) {
+          await wait(minutes * 60_000);
+          const times = await signUpInTurn(tree.url, ledger, 1, `round-${round}`);
+          const [answeredMs = Number.NaN] = times.answered;
+          const [mailedMs = Number.NaN] = times.mailed;
+          answered.push(answeredMs);
+          pickedUp.push(mailedMs - answeredMs);
+        }
+      } finally {
+        await tree.stop();
+      }
+    } finally {
+      await ledger.stop();
+    }
+    const line = (name: string, values: readonly number[], goal = {}) => [
+      name,
+      short(percentile(values, 50)),
+      judged(percentile(values, 100), goal),
+    ];
+    const head = [`${answered.length} times, after ${minutes} minutes: ms`, 'p50', 'max'];
+    const rows = [
+      line('answered with 201', answered),
+      line('then picked up, run, and its mail accepted', pickedUp, { atMost: 50 }),
+    ];
+    bench.say(`\n${table(head, rows)}`);
+    return { minutes, answered, pickedUp };
+  },
+};

@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { PROCESS_KEYS } from '../../lib/job/processes/process-list';
+import { Deadline } from '../../lib/support/async';
+import { TREE_KEYS } from '../../lib/tree/tree-commands';
+import { ChaosPostgres } from '../chaos/scene/postgres';
+import { databaseAt } from '../support/postgres';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { Surroundings } from './surroundings';
+
+/** What an idle tree may send, by its own heartbeat: four of these a minute, and 30 commands. */
+const COMMANDS_A_HEARTBEAT = 7.5;
+const HEARTBEATS_A_MINUTE = 4;
+/** Queries that one tree may send to Postgres: one in so many minutes. */
+const MINUTES_A_QUERY = 5;
+/** The relay's look is one, and the session that LISTENs takes its notification in another. */
+const TRANSACTIONS_A_QUERY = 2;
+/** It is idle when it has done nothing for a minute; this is the most of that. */
+const NEARLY_IDLE_MS = 50_000;
+
+/** What clients send to a Redis. INFO commandstats would count what scripts call, too. */
+class Monitor {
+  readonly commands: string[] = [];
+  private readonly socket: net.Socket;
+  private rest = '';
+
+  constructor(port: number) {
+    this.socket = net.connect(port, '127.0.0.1', () => this.socket.write('MONITOR\r\n'));
+    this.socket.on('data', (data) => {
+      const lines = (this.rest + data).split('\r\n');
+      this.rest = lines.pop() ?? '';
+      for (const line of lines) {
+        const [, from, command, ...words] = /^\+[\d.]+ \[\d+ ([^\]]+)\] "([^"]+)"(.*)$/.exec(line) ?? [];
+        if (from === undefined || from === 'lua') continue;
+        this.commands.push(`${command?.toLowerCase()} ${words.join('').slice(0, 120)}`);
+      }
+    });
+  }
+
+  heartbeats(key: string): number {
+    return this.commands.filter((command) => command.includes(`"${key}"`)).length;
+  }
+
+  end(): void {
+    this.socket.destroy();
+  }
+}
+
+export interface IdleOptions {
+  /** Time for which an idle tree is watched. */
+  readonly minutes: number;
+}
+
+/** A tree that has nothing to do, on a Postgres of its own, which counts every transaction and makes none itself. */
+export function idleTree({ minutes }: IdleOptions): void {
+  describe(`an idle tree, over ${minutes} minutes`, function () {
+    this.timeout(Math.max(this.timeout(), (minutes + 10) * 60_000));
+    const heartbeats = minutes * HEARTBEATS_A_MINUTE;
+    const queries = Math.ceil(minutes / MINUTES_A_QUERY);
+    let postgres: ChaosPostgres;
+    let around: Surroundings;
+    let redis: Redis;
+    let tree: Tree;
+    before(async () => {
+      postgres = await ChaosPostgres.make();
+      await postgres.administer('alter system set autovacuum = off', 'postgres');
+      await postgres.administer('select pg_reload_conf()', 'postgres');
+      around = await Surroundings.make(databaseAt(postgres.urlBy(postgres.port), () => postgres.remove()));
+      redis = new Redis(around.redis.url, new Events());
+      await redis.start();
+    });
+    after(async () => {
+      await redis.stop(Deadline.after(1000));
+      await around.remove();
+    });
+
+    /** Whether all members count as alive for longer than the heartbeats of a tree at work say. */
+    const isResting = async (members: string) => {
+      const scores = await redis.client.zRangeWithScores(members, 0, -1);
+      return scores.length > 0 && scores.every(({ score }) => score > Date.now() + 3000);
+    };
+    // Both are asked in another database, so that the question does not count.
+    const named = () => `datname = '${new URL(around.database.url).pathname.slice(1)}'`;
+    const sessions = () =>
+      postgres.administer<{ pid: number; at: string }>(
+        `select pid, query_start::text as at from pg_stat_activity where ${named()} and query_start is not null`,
+        'postgres',
+      );
+    const transactions = async () => {
+      const sql = `select (xact_commit + xact_rollback)::int as n from pg_stat_database where ${named()}`;
+      return (await postgres.administer<{ n: number }>(sql, 'postgres'))[0]?.n ?? Number.NaN;
+    };
+
+    before(async () => {
+      tree = await around.start();
+      await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+      const nearly = performance.now() + NEARLY_IDLE_MS;
+      await until('it has done nothing for most of a minute', () => performance.now() > nearly);
+      await until('the tree rests', () => isResting(TREE_KEYS.members));
+      await until('the processor rests', () => isResting(PROCESS_KEYS.members));
+    });
+
+    it('asks Redis 30 times a minute at most, and Postgres once in 5 minutes, and works at once when there is work', async function () {
+      const monitor = new Monitor(around.redis.port);
+      try {
+        // A session that is asked each second, as before the rest, reports to Postgres's statistics at its end.
+        await until('only the session that LISTENs is left', async () => (await sessions()).length <= 1);
+        const nth = monitor.heartbeats(TREE_KEYS.members) + 1;
+        await until('the next heartbeat', () => monitor.heartbeats(TREE_KEYS.members) === nth);
+        const before = new Map((await sessions()).map(({ pid, at }) => [pid, at]));
+        const made = await transactions();
+        assert.ok(made > 0, 'Postgres counts them');
+        const from = monitor.commands.length;
+        for (let n = 1; n <= heartbeats; n++)
+          await until(`heartbeat ${n}`, () => monitor.heartbeats(TREE_KEYS.members) >= nth + n);
+        const sent = monitor.commands.slice(from);
+        assert.ok(sent.length > heartbeats, 'it was heard');
+        assert.ok(sent.length <= heartbeats * COMMANDS_A_HEARTBEAT, `${sent.length} commands:\n${sent.join('\n')}`);
+        const asked = (await sessions()).filter(({ pid, at }) => before.get(pid) !== at);
+        assert.ok(asked.length <= queries, `${asked.length} sessions were asked something`);
+        const more = (await transactions()) - made;
+        assert.ok(more <= queries * TRANSACTIONS_A_QUERY, `${more} transactions`);
+        this.runnable().title += `: ${sent.length} commands, ${more} transactions`;
+      } finally {
+        monitor.end();
+      }
+      const answer = await tree.request('POST', '/users', { json: { email: 'early@example.com', name: 'Early' } });
+      assert.equal(answer.status, 201, answer.body);
+      await around.sink.waitFor(1);
+    });
+  });
+}
