@@ -146,7 +146,8 @@ async function findingsOfServers(
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount migrate.'));
   }
-  found.push(...(await findingsOfRedisKind(config, redis)));
+  const refused = await findingsOfRedisKind(config, redis);
+  found.push(...refused);
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
   const allowed = await readAllowedConnections(database.knex);
@@ -163,7 +164,8 @@ async function findingsOfServers(
   }
   found.push(...(await findingsOfPooler(config, database)));
   const { client } = redis;
-  found.push(...(await findingsOfProxies(app.name, config, client)));
+  // No tree runs on a Redis that is refused, and a cluster would not answer for want of a prefix.
+  if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, client)));
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Told without a limit of memory, too: a plan that is changed later may bring one.
   const policy = info.get('maxmemory_policy');
