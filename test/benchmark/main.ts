@@ -17,6 +17,7 @@ import { history, jobs } from './jobs';
 import { mail } from './mail';
 import { memory } from './memory';
 import { million } from './million';
+import { newApp } from './new';
 import { pickup } from './pickup';
 import { sets } from './sets';
 import { signUp } from './sign-up';
@@ -40,6 +41,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   growth,
   sets,
   fleet,
+  new: newApp,
 };
 const MOST_MINUTES = 120;
 const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;

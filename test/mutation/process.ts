@@ -388,6 +388,13 @@ const mutations: readonly Mutation[] = [
     replace: '',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
+  {
+    promise: 'catamount new installs what the app needs',
+    file: 'lib/cli/generate/child-process.ts',
+    find: "['install', '--no-audit', '--no-fund']",
+    replace: "['--version']",
+    killedBy: ['test/package/new-as-typed.deep.ts'],
+  },
 ];
 
 export default mutations;

@@ -9,13 +9,14 @@ const QUIET = ['--no-audit', '--no-fund', '--loglevel=error'];
 
 export const ROOT = path.resolve(__dirname, '../..');
 
+/** An environment without what npm tells the programs it runs, us among them, of the project they belong to. */
+export function withoutNpm(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_(package|lifecycle)_/.test(name)));
+}
+
 /** Runs npm in a folder, as a user would there. @returns what it printed. */
 export async function npm(folder: string, ...args: string[]): Promise<string> {
-  // npm tells the programs it runs, us among them, of the project they belong to.
-  const env = Object.fromEntries(
-    Object.entries(process.env).filter(([name]) => !/^npm_(package|lifecycle)_/.test(name)),
-  );
-  const { stdout } = await run('npm', [...args, ...QUIET], { cwd: folder, env });
+  const { stdout } = await run('npm', [...args, ...QUIET], { cwd: folder, env: withoutNpm(process.env) });
   return stdout;
 }
 
@@ -86,28 +87,33 @@ export interface Packed {
   readonly files: readonly string[];
   /** The copy of the checkout that it was made in, as packing has left it. */
   readonly stage: string;
+  /** Its package.json. */
+  readonly manifest: { readonly version: string; readonly bundledDependencies: readonly string[] };
 }
 
 /**
  * The tarball that would be published. It is made in a copy of what goes into it: its scripts would build again, and
  * change package.json, under the feet of whoever reads them meanwhile.
+ * @param root the checkout. Default: that of this file.
  */
-export async function pack(into: string): Promise<Packed> {
+export async function pack(into: string, root = ROOT): Promise<Packed> {
   const stage = tempFolder('stage');
-  const ofLib = fs.readdirSync(path.join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' });
+  const ofLib = fs.readdirSync(path.join(root, 'lib'), { recursive: true, encoding: 'utf8' });
   const guides = ofLib.filter((name) => path.basename(name) === 'README.md').map((name) => `lib/${name}`);
   const documents = [...guides, 'test/README.md', 'test/benchmark/README.md'];
   for (const name of ['package.json', 'README.md', '.github', 'dist', ...documents, ...BUNDLED])
-    fs.cpSync(path.join(ROOT, name), path.join(stage, name), { recursive: true, dereference: true });
+    fs.cpSync(path.join(root, name), path.join(stage, name), { recursive: true, dereference: true });
   const bundle = (...args: string[]) =>
-    run(process.execPath, [path.join(ROOT, '.config/bundle.mjs'), ...args], { cwd: stage });
+    run(process.execPath, [path.join(root, '.config/bundle.mjs'), ...args], { cwd: stage });
   await bundle();
+  const manifest = JSON.parse(fs.readFileSync(path.join(stage, 'package.json'), 'utf8')) as Packed['manifest'];
   const printed = await npm(stage, 'pack', '--json', '--ignore-scripts', '--pack-destination', into);
   await bundle('--undo');
   const parsed: unknown = JSON.parse(printed);
   const [packed] = Object.values(parsed as Record<string, { filename: string; files: { path: string }[] }>);
   if (!packed) throw new Error(`npm pack printed ${printed}`);
-  return { tarball: path.join(into, packed.filename), files: packed.files.map((file) => file.path), stage };
+  const files = packed.files.map((file) => file.path);
+  return { tarball: path.join(into, packed.filename), files, stage, manifest };
 }
 
 /** Ten thousands of files take their time, which the end of the run has not: it would block, and look like a leak. */

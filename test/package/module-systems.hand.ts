@@ -1,0 +1,126 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Surroundings } from '../process/surroundings';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { install, lockLikeOurs, npm, pack, removeInstalled, withoutNpm } from './npm';
+import { APP, testOf } from './typescript-app';
+
+const run = promisify(execFile);
+
+/** The Node that strips types, where that of this run is older than 22.18. */
+const STRIPPING_NODE = process.env.STRIPPING_NODE ?? process.execPath;
+/** Test runners, and what Jest compiles with; the app's own packages are of this checkout. */
+const RUNNERS = ['vitest@4', 'jest@30', '@babel/core@7', '@babel/preset-env@7', '@babel/preset-typescript@7'];
+const TSX = ['--import=tsx'];
+
+/**
+ * One app in TypeScript, run in every way in which TypeScript is run, and its tests by every runner: a class of it exists
+ * once. Vitest and Jest are not among our packages, so this stands in no tier:
+ * `npm test -- test/package/module-systems.hand.ts`, with a Node of 22.18 or later, or one named in STRIPPING_NODE.
+ */
+describe('an app in TypeScript', () => {
+  let folder: string;
+  let around: Surroundings;
+  let database: TestDatabase;
+
+  before(async () => {
+    [around, database] = await Promise.all([Surroundings.make(await createDatabase()), createDatabase()]);
+    folder = path.join(around.folder, 'app');
+    for (const [name, content] of Object.entries(APP)) {
+      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+      fs.writeFileSync(path.join(folder, name), content);
+    }
+    for (const runner of ['node', 'mocha', 'vitest', 'jest'] as const)
+      fs.writeFileSync(path.join(folder, `test/${runner}.test.ts`), testOf(runner));
+    const { tarball } = await pack(around.folder);
+    fs.renameSync(tarball, path.join(around.folder, 'catamount.tgz'));
+    lockLikeOurs(folder);
+    await install(folder, 'install');
+    await npm(folder, 'install', '--no-save', '--prefer-offline', ...RUNNERS);
+  });
+  after(async () => {
+    await removeInstalled(folder);
+    await around.remove();
+    await database.drop();
+  });
+
+  /** Runs a program of Node in the app, in the environment of somebody who has a database for tests. */
+  const node = async (args: readonly string[], program = process.execPath): Promise<string> => {
+    const { NODE_OPTIONS: _, ...own } = withoutNpm(process.env);
+    const env = { ...own, TEST_DATABASE_URL: database.url };
+    const { stdout, stderr } = await run(program, args, { cwd: folder, env }).catch(
+      (error: { readonly stdout: string; readonly stderr: string }) => assert.fail(error.stdout + error.stderr),
+    );
+    return stdout + stderr;
+  };
+  const bin = (file: string) => path.join(folder, 'node_modules', file);
+  const strippingNode = async () => {
+    const said = await node(['-p', '[process.version, process.features.typescript]'], STRIPPING_NODE);
+    const explained = `${STRIPPING_NODE} (${said.trim()}) strips no types: name a Node of 22.18 or later in STRIPPING_NODE`;
+    assert.match(said, /'strip'/, explained);
+    return STRIPPING_NODE;
+  };
+
+  /** A sign-up in the worker, its job with a model, and the mail, whose mailer is given the same. */
+  const greets = async (options: {
+    readonly cwd: string;
+    readonly entry: string;
+    readonly node?: string;
+    readonly loader?: string;
+  }) => {
+    const { cwd, entry, node: program = process.execPath, loader } = options;
+    const tree = await around.start({
+      cwd,
+      entry: path.join(cwd, entry),
+      node: program,
+      env: { NODE_ENV: 'development', NODE_OPTIONS: loader, WEB_CONCURRENCY: '1' },
+    });
+    const email = `${path.basename(cwd)}-${entry}-${loader ?? program}@example.com`.replace(/[/=]/g, '.').slice(-60);
+    const answer = await tree.request('POST', '/users', { json: { email, name: 'Ada' } });
+    assert.equal(answer.status, 201, answer.body);
+    const [sent] = await around.sink.waitFor(({ envelope }) => envelope.to.includes(email));
+    assert.match(sent?.text ?? '', /Hello, Ada: the same User in the job, the same User in the mailer/);
+    await tree.stop();
+    await tree.allGone();
+  };
+
+  it('is a tree by what tsc has written', async () => {
+    await node([bin('typescript/bin/tsc'), '-p', '.']);
+    fs.cpSync(path.join(folder, 'mailers/templates'), path.join(folder, 'dist/mailers/templates'), { recursive: true });
+    await greets({ cwd: path.join(folder, 'dist'), entry: 'server.js' });
+  });
+
+  it('is a tree by tsx', () => greets({ cwd: folder, entry: 'server.ts', loader: TSX.join() }));
+
+  it("is a tree by Node's own stripping of types", async () =>
+    greets({ cwd: folder, entry: 'server.ts', node: await strippingNode() }));
+
+  const tap = ['--test', '--test-reporter=tap', 'test/node.test.ts'];
+  it('is tested by node:test, with tsx', async () => assert.match(await node([...TSX, ...tap]), /^# pass 1$/m));
+
+  it("is tested by node:test, with Node's own stripping of types", async () =>
+    assert.match(await node(tap, await strippingNode()), /^# pass 1$/m));
+
+  const mocha = (file: string) => [bin('mocha/bin/mocha.js'), '--timeout=0', file];
+  // mocha requires what does not end with .mjs, and tsx has its own copy of each module that is required.
+  it('is tested by mocha, with tsx, by a file that imports the tests', async () =>
+    assert.match(await node([...TSX, ...mocha('test/mocha.mjs')]), /^ *1 passing/m));
+
+  it("is tested by mocha, with Node's own stripping of types", async () =>
+    assert.match(await node(mocha('test/mocha.test.ts'), await strippingNode()), /^ *1 passing/m));
+
+  it('is tested by Vitest, with the import of its own that the guide names', async () =>
+    assert.match(
+      await node([bin('vitest/vitest.mjs'), 'run', '--no-color', '--testTimeout=0', 'test/vitest.test.ts']),
+      /Tests +1 passed/,
+    ));
+
+  it('is tested by Jest', async () =>
+    assert.match(
+      await node([bin('jest/bin/jest.js'), '--testTimeout=600000', 'test/jest.test.ts']),
+      /^Tests: +1 passed/m,
+    ));
+});

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { Surroundings } from '../process/surroundings';
+import { createDatabase } from '../support/postgres';
+import { serverPort } from '../support/server-port';
+import { pack, ROOT, removeInstalled, withoutNpm } from './npm';
+import { LocalRegistry } from './registry';
+
+const run = promisify(execFile);
+
+/** Somebody who has Node, npm and an empty folder, and types what the guide says. */
+describe('npx catamount new', () => {
+  let around: Surroundings;
+  let registry: LocalRegistry;
+  before(async () => {
+    // Nothing is migrated: the release phase does that.
+    around = await Surroundings.make(await createDatabase());
+    const { tarball, manifest } = await pack(around.folder);
+    registry = await LocalRegistry.start(tarball, manifest, around.folder, ROOT);
+  });
+  after(async () => {
+    await registry.stop();
+    await removeInstalled(path.join(around.folder, 'home'));
+    await around.remove();
+  });
+
+  it('installs the app, whose Procfile migrates, serves and mails', async () => {
+    const home = path.join(around.folder, 'home');
+    fs.mkdirSync(home);
+    const env = { ...withoutNpm(process.env), ...registry.env };
+    const shell = (folder: string, line: string, more: object = {}) =>
+      run('/bin/sh', ['-c', line], { cwd: folder, env: { ...env, ...more } }).catch(
+        (error: { readonly stdout: string; readonly message: string }) =>
+          assert.fail(`${line}: ${error.stdout}\n${error.message}`),
+      );
+    const { stdout } = await shell(home, 'npx --yes catamount new shop');
+    assert.match(stdout, /^added \d+ packages/m, 'npm has told what it did');
+    assert.match(stdout, /^The app shop is there\. Next: cd shop && npm start$/m);
+    const shop = path.join(home, 'shop');
+    const { dependencies } = JSON.parse(fs.readFileSync(path.join(shop, 'package.json'), 'utf8'));
+    assert.match(dependencies.catamount, /^\^\d/, 'from the registry, as this one');
+    assert.equal(fs.lstatSync(path.join(shop, 'node_modules/catamount')).isSymbolicLink(), false);
+
+    // A platform builds what has such a script, and then runs the lines of the Procfile.
+    await shell(shop, 'npm run build');
+    const lines = fs.readFileSync(path.join(shop, 'Procfile'), 'utf8').trim().split('\n');
+    const { release = '', web = '', ...others } = Object.fromEntries(lines.map((line) => line.split(': ')));
+    assert.deepEqual(others, {});
+    const port = String(await serverPort());
+    const dyno = { ...around.env, PORT: port };
+    const released = await shell(shop, release, { ...dyno, DYNO: 'release.1' });
+    assert.match(released.stdout, /applied migration \d+_create_users/);
+    const tree = await around.start({
+      node: '/bin/sh',
+      entry: '-c',
+      args: [web],
+      cwd: shop,
+      env: { PORT: port, DYNO: 'web.1', HOST: undefined },
+    });
+    const answer = await tree.request('POST', '/users', { json: { email: 'ada@example.com', name: 'Ada' } });
+    assert.equal(answer.status, 201, answer.body);
+    const [welcome] = await around.sink.waitFor(1);
+    assert.deepEqual([welcome?.envelope.to, welcome?.subject], [['ada@example.com'], 'Welcome to shop']);
+    // The shell would not pass it on; a platform sends it to every process.
+    process.kill(tree.processes().primary ?? assert.fail('no primary'), 'SIGTERM');
+    await tree.waitForLine(/"stopped in .*, 0 killed"/);
+    await tree.allGone();
+  });
+});
