@@ -3,7 +3,8 @@ import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
 import type { RedisRouter } from './redis-route';
-import { clientUrl, isRouted, keyPrefixOf, redisTls } from './redis-url';
+import type { RedisShards } from './redis-shards';
+import { clientUrl, isRouted, keyPrefixOf, redisTls, SHARDS } from './redis-url';
 import { withTlsAdvice } from './tls';
 
 /** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
@@ -32,6 +33,34 @@ function createRedis(url: string, isFinal = () => false) {
   });
 }
 
+/** By the client of REDIS_URL, where REDIS_SHARDS is set: the other servers. */
+const shards = new WeakMap<RedisClient, RedisShards>();
+
+/** @param client that of REDIS_URL, as everywhere below. @returns the other servers; undefined without REDIS_SHARDS. */
+export function shardsOf(client: RedisClient): RedisShards | undefined {
+  return shards.get(client);
+}
+
+/** Splits queues, or what belongs to one, by the server that they live on. That of REDIS_URL comes first, perhaps with none. */
+export function byServer<T extends string | { readonly queue: string }>(
+  client: RedisClient,
+  items: readonly T[],
+): ReadonlyMap<RedisClient, readonly T[]> {
+  return shards.get(client)?.split(items) ?? new Map([[client, items]]);
+}
+
+/**
+ * Reads from the server of REDIS_URL and from all others at once. One of the others that does not answer adds nothing.
+ * @param read is given those of the queues that live on that server.
+ */
+export function readServers<T>(
+  client: RedisClient,
+  queues: readonly string[],
+  read: (server: RedisClient, queues: readonly string[]) => Promise<readonly T[]>,
+): Promise<readonly T[]> {
+  return shards.get(client)?.read(queues, read) ?? read(client, queues);
+}
+
 /** A key that nobody writes: deleting it changes nothing, and finds out whether a server accepts writes. */
 export const PROBE_KEY = 'catamount:probe';
 
@@ -55,12 +84,18 @@ export class Redis implements Service {
   /** undefined: the URL leads to the server itself. */
   private readonly router: RedisRouter | undefined;
 
+  /** @param isShard true: it is left when it owes an answer for ten seconds, since others go on without it. */
   constructor(
     private readonly url: string,
     private readonly events: Events,
+    isShard = false,
   ) {
     this.client = this.observe(createRedis(url, () => this.router?.route !== undefined));
-    if (!isRouted(url)) return;
+    if (new URL(url).searchParams.has(SHARDS)) {
+      const { RedisShards } = require('./redis-shards') as typeof import('./redis-shards');
+      shards.set(this.client, new RedisShards(this.client, url, events, (one, own) => new Redis(one, own, true)));
+    }
+    if (!isShard && !isRouted(url)) return;
     // Loaded on demand: one plain server, which most have, needs no route.
     const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
     const create = (server: string) => this.observe(createRedis(server, () => true));
@@ -80,6 +115,7 @@ export class Redis implements Service {
   /** Does not wait for the connection, since a process must start, and take sign-ups, while Redis is away. */
   async start(): Promise<void> {
     this.connecting ??= this.connect();
+    await shards.get(this.client)?.start();
   }
 
   private connect(): Promise<unknown> {
@@ -109,12 +145,15 @@ export class Redis implements Service {
 
   /** Waits for the first attempt to connect, successful or not, for at most `ms`. */
   async firstAttempt(ms: number): Promise<void> {
-    await Deadline.after(ms).wait(this.attempted.promise);
+    const deadline = Deadline.after(ms);
+    await deadline.wait(this.attempted.promise);
+    await shards.get(this.client)?.firstAttempt(deadline);
   }
 
   async stop(deadline: Deadline): Promise<void> {
     this.stopped = true;
     clearTimeout(this.reconnection);
+    await shards.get(this.client)?.stop(deadline);
     if (!this.client.isOpen) return;
     if (this.client.isReady) await deadline.wait(this.client.close()).catch(() => undefined);
     if (this.client.isOpen) this.client.destroy();

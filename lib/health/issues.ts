@@ -233,13 +233,14 @@ function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTre
     const { used, allowed } = postgres.value;
     issues.push({ level: 'warn', code: 'connections', figures: { used, allowed } });
   }
-  if (redis.ok) {
-    const { usedBytes, maxBytes, policy } = redis.value;
-    if (maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE) {
-      const figures = { percent: Math.round((100 * usedBytes) / maxBytes) };
-      issues.push({ level: 'warn', code: 'redisFull', figures });
-    }
-    if (maxBytes > 0 && policy !== 'noeviction') issues.push({ level: 'warn', code: 'eviction', figures: { policy } });
+  const servers = redis.ok ? [{ ...redis.value, about: undefined }, ...(redis.value.shards ?? [])] : [];
+  for (const { usedBytes, maxBytes, policy, about } of servers) {
+    if (maxBytes === 0) continue;
+    const server = { level: 'warn', ...(about !== undefined && { subject: about, detail: about }) } as const;
+    const share = usedBytes / maxBytes;
+    if (share > FULL_SHARE)
+      issues.push({ ...server, code: 'redisFull', figures: { percent: Math.round(100 * share) } });
+    if (policy !== 'noeviction') issues.push({ ...server, code: 'eviction', figures: { policy } });
   }
   return issues;
 }
@@ -316,12 +317,14 @@ function leftIssues({ left = [] }: ProcessorStatus): Issue[] {
   });
 }
 
-/** A queue that waits by an operator's wish is an issue of the queue. */
+/** A queue that waits by an operator's wish is an issue of the queue; of the others the server is away. */
 function stalledIssues(status: ProcessorStatus): Issue[] {
   return standstillsOf(status)
-    .filter(({ part }) => part !== 'queue')
+    .filter(({ cause }) => cause !== 'paused' && cause !== 'quiet')
     .map(({ part, cause, spanMs, about }) => {
-      return { level: 'bad', code: 'stalled', subject: part, figures: { part, cause, spanMs }, detail: about };
+      const stalled = { level: 'bad', code: 'stalled', figures: { part, cause, spanMs } } as const;
+      if (part !== 'queue') return { ...stalled, subject: part, detail: about };
+      return { ...stalled, subject: `${part} ${about}`, figures: { ...stalled.figures, about } };
     });
 }
 

@@ -18,12 +18,15 @@ export interface Standstill {
  */
 const STALLED_MS = 10_000;
 
+/** The same of a server of queues, which is known to be away once its connection is lost, ms. */
+const AWAY_MS = 5000;
+
 type Reported = Pick<ProcessorStatus, 'quiet' | 'progress' | 'waiting'>;
 
 /** Judges the jobs of a tree by what its processor knows itself: nobody is asked for it. */
 export function standstillsOf({ quiet, progress = [], waiting = [] }: Reported): Standstill[] {
   const stalled = progress
-    .filter(({ owedMs }) => owedMs >= STALLED_MS)
+    .filter(({ part, owedMs }) => owedMs >= (part === 'queue' ? AWAY_MS : STALLED_MS))
     .map(({ part, owedMs, cause, error }): Standstill => ({ part, cause, spanMs: owedMs, about: error }));
   // These wait since an operator wants it. What waits for a free slot is merely late.
   const held = waiting
@@ -59,10 +62,11 @@ function inWords(one: Standstill): AboutStandstill {
   return { ...one, words: partText(one.part), reason: causeText(one.cause) };
 }
 
-/** A server's own words are left out, since they may name users and hosts. */
+/** A server's own words and place are left out, since strangers may read this, too. */
 function sentence(one: Standstill): string {
   const { words, reason } = inWords(one);
-  return `${words}${one.part === 'queue' ? ` (${one.about})` : ''} stands still: ${reason}`;
+  const queues = one.about.replace(/ at \S+$/, '');
+  return `${words}${one.part === 'queue' ? ` (${queues})` : ''} stands still: ${reason}`;
 }
 
 function keyOf(one: Standstill): string {

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import type { Redis } from '../core/redis';
+import { type Redis, shardsOf } from '../core/redis';
 import { stopPhase } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
@@ -10,13 +10,13 @@ import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import type { CronService, CronTuning } from './cron/cron-service';
 import type { JobSetup } from './definition/setup';
-import { Consumer } from './fetch/consumer';
+import { Consumer, type ConsumerOptions } from './fetch/consumer';
 import { ClassLimits, type Delivery } from './fetch/fetch-call';
+import type { ShardedConsumer } from './fetch/sharded-consumer';
 import type { JobRegistry } from './job-registry';
 import { OutboxService, type OutboxTuning } from './outbox/service';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import { type HeartbeatTuning, ProcessReporter } from './processes/heartbeat';
-import type { DueQueue } from './processes/latency-monitor';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
 
 /** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
@@ -98,7 +98,7 @@ export class JobProcessor implements Service {
   private readonly limits: ClassLimits;
   private readonly reporter: ProcessReporter;
   private readonly identity: string;
-  private consumer: Consumer | undefined;
+  private consumer: Consumer | ShardedConsumer | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
   private causeUnknown = false;
@@ -160,9 +160,9 @@ export class JobProcessor implements Service {
   /** Resolves at once, even if Redis and Postgres do not answer: the work begins when they do. */
   async start(): Promise<void> {
     if (this.consumer || this.stopping) return;
-    const { config, redisUrl, events, tuning = {} } = this.options;
+    const { config, redisUrl, redis, events, tuning = {} } = this.options;
     this.warnOfIdleQueues();
-    this.consumer = new Consumer({
+    this.consumer = consumerOf(shardsOf(redis.client)?.urls, {
       redisUrl,
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
@@ -231,15 +231,30 @@ export class JobProcessor implements Service {
   /** Progress of fetching, the relay, LISTEN and recurring jobs. */
   get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
     return {
-      fetch: this.isQuiet ? undefined : this.consumer?.fetcher.progress.read(),
+      fetch: this.isQuiet ? undefined : this.fetchProgress,
       relay: this.outbox.relayProgress.read(),
       listen: this.outbox.listenProgress.read(),
       cron: this.isQuiet ? undefined : (this.cron?.progress.read() ?? NOTHING_DUE),
     };
   }
 
+  private get fetchProgress(): ProgressReading | undefined {
+    const { consumer } = this;
+    return consumer && 'progress' in consumer ? consumer.progress : consumer?.fetcher.progress.read();
+  }
+
+  /** Progress of the servers of REDIS_SHARDS, by what names each with its queues. */
+  get shardProgress(): readonly (readonly [string, ProgressReading])[] {
+    const { consumer, isQuiet, options } = this;
+    return (shardsOf(options.redis.client)?.all ?? []).map(({ about, queues, outage }) => {
+      const fetch = isQuiet || !consumer ? undefined : (consumer as ShardedConsumer).progressOf(queues);
+      const owedMs = Math.max(outage?.ms ?? 0, fetch?.owedMs ?? 0);
+      return [about, { movedMs: fetch?.movedMs ?? null, owedMs, error: outage?.error ?? fetch?.error }];
+    });
+  }
+
   /** Queues with jobs that are due, as last read; none in a stop, since they wait for another processor then. */
-  get waiting(): readonly DueQueue[] {
+  get waiting(): ProcessReporter['waiting'] {
     return this.stopping ? [] : this.reporter.waiting;
   }
 
@@ -289,14 +304,30 @@ export class JobProcessor implements Service {
   }
 
   private warnOfIdleQueues(): void {
-    const { config, registry, events } = this.options;
+    const { config, redis, registry, events } = this.options;
     const served = new Set(config.jobs.queues.map((queue) => queue.name));
     for (const jobClass of registry) {
       if (served.has(jobClass.queue)) continue;
       const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: nobody here runs it`;
       events.emit('process.warning', { message });
     }
+    for (const queue of Object.keys(shardsOf(redis.client)?.urls ?? {})) {
+      if (served.has(queue)) continue;
+      const message = `REDIS_SHARDS names the queue ${queue}, which JOB_QUEUES does not list: nobody here runs its jobs`;
+      events.emit('process.warning', { message });
+    }
   }
+}
+
+/** @param urls of REDIS_SHARDS, by queue. */
+function consumerOf(
+  urls: Readonly<Record<string, string>> | undefined,
+  options: ConsumerOptions,
+): Consumer | ShardedConsumer {
+  if (!urls) return new Consumer(options);
+  // Loaded on demand: most have one server.
+  const { ShardedConsumer } = require('./fetch/sharded-consumer') as typeof import('./fetch/sharded-consumer');
+  return new ShardedConsumer(options, urls);
 }
 
 /**

@@ -3,7 +3,7 @@ import type { Config } from '../core/config';
 import { logEvents } from '../core/event-catalog';
 import { Events } from '../core/events';
 import { createLogger, LogFilter, openLogDestination } from '../core/logging';
-import { Redis } from '../core/redis';
+import { Redis, shardsOf } from '../core/redis';
 import type { JobSetup } from '../job/definition/setup';
 import { Database } from '../model/database';
 import { type LoadedModels, loadModels } from '../model/model-lookup';
@@ -65,6 +65,8 @@ export class AppConnection {
     // Subscribed only now: earlier failures are reported once, by the error that they cause.
     const log = logOf(config);
     logEvents(events, createLogger({ log }, as, openLogDestination(log, 2), new LogFilter(events)));
+    for (const shard of shardsOf(redis.client)?.all ?? [])
+      if (shard.isAway) shard.warn('does not answer: what it holds is missing here');
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));

@@ -4,8 +4,9 @@ import { parseArgs } from 'node:util';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, UserError, untestedNode } from '../core/errors';
 import { BASE_MB, WORKER_MB } from '../core/memory-plan';
-import type { Redis } from '../core/redis';
+import { type Redis, shardsOf } from '../core/redis';
 import { readInfo } from '../core/redis-script';
+import { redisPlace } from '../core/redis-url';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
 import { pendingMigrations } from '../model/migrations';
@@ -70,7 +71,7 @@ function findingsOfMemory({ memoryLimitMb, web, jobs }: Config): Symptom[] {
   return [symptom('warning', 'memory_over_limit', finding, 'lower WEB_CONCURRENCY, or set it to auto.')];
 }
 
-function findingsOfSettings({ environment, databaseUrl, redisUrl }: Config): Symptom[] {
+function findingsOfSettings({ environment, databaseUrl, redisUrl, redisShards }: Config): Symptom[] {
   if (environment !== 'production') return [];
   const found: Symptom[] = [];
   if (databaseUrl !== null && postgresTls(databaseUrl, true) === 'unchecked') {
@@ -83,12 +84,13 @@ function findingsOfSettings({ environment, databaseUrl, redisUrl }: Config): Sym
       ),
     );
   }
-  if (redisUrl !== null && redisTlsMode(redisUrl) === 'unchecked') {
+  for (const url of new Set([redisUrl ?? [], Object.values(redisShards)].flat())) {
+    if (redisTlsMode(url) !== 'unchecked') continue;
     found.push(
       symptom(
         'warning',
         'redis_unchecked_tls',
-        "Redis's certificate is not checked",
+        `${url === redisUrl ? "Redis's certificate" : `The certificate of Redis at ${redisPlace(url)}`} is not checked`,
         'add ?sslmode=verify-full to its URL.',
       ),
     );
@@ -163,9 +165,20 @@ async function findingsOfServers(
     );
   }
   found.push(...(await findingsOfPooler(config, database)));
-  const { client } = redis;
   // No tree runs on a Redis that is refused, and a cluster would not answer for want of a prefix.
-  if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, client)));
+  if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
+  found.push(...(await findingsOfRedis(config, redis, 'Redis')));
+  for (const { redis: shard, about, isAway } of shardsOf(redis.client)?.all ?? []) {
+    const place = `Redis with ${about}`;
+    const away = [symptom('error', 'unreachable', `${place} does not answer`, 'start it, or correct REDIS_SHARDS.')];
+    found.push(...(isAway ? away : await findingsOfRedis(config, shard, place).catch(() => away)));
+  }
+  return found;
+}
+
+/** @param name of the server in sentences. */
+async function findingsOfRedis(config: Config, { client }: Redis, name: string): Promise<Symptom[]> {
+  const found: Symptom[] = [];
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Told without a limit of memory, too: a plan that is changed later may bring one.
   const policy = info.get('maxmemory_policy');
@@ -174,7 +187,7 @@ async function findingsOfServers(
       symptom(
         'error',
         'redis_eviction',
-        `Redis forgets keys when it is full (maxmemory-policy ${policy})`,
+        `${name} forgets keys when it is full (maxmemory-policy ${policy})`,
         'set it to noeviction.',
       ),
     );
@@ -184,7 +197,7 @@ async function findingsOfServers(
       symptom(
         'warning',
         'redis_persistence',
-        'Redis keeps no append-only file, so jobs outside the outbox are lost with it',
+        `${name} keeps no append-only file, so jobs outside the outbox are lost with it`,
         'set appendonly yes.',
       ),
     );

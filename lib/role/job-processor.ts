@@ -289,12 +289,16 @@ export class JobProcessorRole {
 
   private progress(): PartProgress[] {
     const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
-    return Object.entries(measured).flatMap(([part, progress]) => {
+    const parts = Object.entries(measured).flatMap(([part, progress]) => {
       if (!progress) return [];
       const { movedMs, owedMs, error } = progress;
       const cause = error ? causeOf(error) : 'noAnswer';
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });
+    const shards = (this.jobs?.shardProgress ?? []).map(([about, { movedMs, owedMs, error }]): PartProgress => {
+      return { part: 'queue', movedMs, owedMs, cause: error ? causeOf(error) : 'noAnswer', error: about };
+    });
+    return [...parts, ...shards];
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

@@ -249,7 +249,8 @@ export class Primary {
     return {
       ...config,
       databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
-      redisUrl: config.redisUrl ?? (redisUrl ? withRedisPrefix(redisUrl, config.redisPrefix) : null),
+      redisUrl:
+        config.redisUrl ?? (redisUrl ? withRedisPrefix(redisUrl, config.redisPrefix, config.redisShards) : null),
     };
   }
 
@@ -337,7 +338,8 @@ export function banner(name: string, config: Config): string[] {
   const { databaseUrl, redisUrl } = config;
   const postgres = databaseUrl && postgresTls(databaseUrl, config.environment === 'production');
   const redis = redisUrl && redisTlsMode(redisUrl);
-  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}`);
+  const shards = Object.entries(config.redisShards).map(([queue, url]) => `, ${queue} ${from(url, redisTlsMode(url))}`);
+  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}${shards.join('')}`);
   return lines;
 }
 

@@ -35,10 +35,13 @@ export async function reachRedis(redis: Redis, url: string, events: Events, purp
   await redis.start();
   const late = new Error(`no answer within ${REACH_MS / 1000} s`);
   const failure = await valueWithin(Promise.race([ready, lost]), REACH_MS, late);
-  if (!failure) return;
-  const fault = (await import('./redis-faults')).greetingFault(failure);
-  if (fault !== undefined) throw new UserError(`${purpose}, Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
-  throw refused(purpose, 'Redis', url, failure);
+  if (failure) {
+    const fault = (await import('./redis-faults')).greetingFault(failure);
+    if (fault !== undefined) throw new UserError(`${purpose}, Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
+    throw refused(purpose, 'Redis', url, failure);
+  }
+  // What is away of REDIS_SHARDS only keeps its queues from being looked at.
+  await redis.firstAttempt(REACH_MS);
 }
 
 function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, error: Error): UserError {
@@ -62,14 +65,15 @@ function remedyFor(error: Error, variable: string): string {
  * @throws UserError, exit code 69, when there are neither.
  */
 export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
-  const { databaseUrl, redisUrl, redisPrefix, stateDir } = config;
+  const { databaseUrl, redisUrl, redisPrefix, redisShards, stateDir } = config;
   if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
   // Never loaded in production, where readSettings requires both URLs.
   const { findRunningServers } = await import('../embedded/embedded-servers');
   const running = await findRunningServers(stateDir);
   return {
     database: databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres'),
-    redis: redisUrl ?? withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix),
+    redis:
+      redisUrl ?? withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix, redisShards),
   };
 }
 

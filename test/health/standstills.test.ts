@@ -24,6 +24,15 @@ describe('standstills', () => {
     assert.deepEqual(found({ waiting, quiet: true }), ['queue quiet default', 'queue paused mailer']);
   });
 
+  it('are queues whose server has been away for 5 s, of whose place the public is not told', () => {
+    const shard: PartProgress = { ...MOVING, part: 'queue', cause: 'unreachable', error: 'mailer, reports at b:6379' };
+    assert.deepEqual(found({ progress: [{ ...shard, owedMs: 4999 }] }), []);
+    const away = { quiet: false, progress: [{ ...shard, owedMs: 5000 }] };
+    assert.deepEqual(found(away), ['queue unreachable mailer, reports at b:6379']);
+    const sentence = /^a queue with jobs \(mailer, reports\) stands still: the server cannot be reached/;
+    assert.match(String(new StandstillReporter(new Events()).report(away)), sentence);
+  });
+
   it('say nothing of a processor of an older version, which reports no progress', () => {
     assert.deepEqual(found({}), []);
   });

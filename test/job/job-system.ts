@@ -52,14 +52,19 @@ export class JobSystem {
       migrated = ['lib/job/migrations'],
       poolMax = 6,
       redisPrefix = null,
-    }: DatabaseOptions & { readonly poolMax?: number; readonly redisPrefix?: string | null } = {},
+      redisShards = {},
+    }: DatabaseOptions & {
+      readonly poolMax?: number;
+      readonly redisPrefix?: string | null;
+      readonly redisShards?: Readonly<Record<string, string>>;
+    } = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });
     // A killed Redis keeps what it has acknowledged: with `everysec` it may lose that when the disk is busy.
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax });
-    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix);
+    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix, redisShards);
     const redis = new Redis(redisUrl, events);
     const system = new JobSystem(
       postgres,

@@ -88,8 +88,10 @@ const mutations: readonly Mutation[] = [
     promise: 'what Postgres refuses leaves nothing of the same bulk in Redis',
     file: 'lib/job/enqueue/enqueuer.ts',
     find: `      for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);
-      if (straight.length > 0) await this.toRedis(straight, jobs);`,
-    replace: `      if (straight.length > 0) await this.toRedis(straight, jobs);
+      const servers = straight.length > 0 ? byServer(this.redis, straight) : [];
+      for (const [server, some] of servers) await this.toRedis(server, some, jobs);`,
+    replace: `      const servers = straight.length > 0 ? byServer(this.redis, straight) : [];
+      for (const [server, some] of servers) await this.toRedis(server, some, jobs);
       for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);`,
     killedBy: [ENQUEUER],
   },
@@ -145,7 +147,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a full queue gets no more, and Redis stays bounded',
     file: 'lib/job/outbox/relay.ts',
-    find: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.saturated);',
+    find: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH, this.fullQueues);',
     replace: 'gauge.isLowOnMemory ? SMALL_BATCH : BATCH);',
     killedBy: [RELAY],
   },

@@ -11,7 +11,8 @@ import {
   WAKE_CHANNEL,
   withoutNamespace,
 } from '../queue/keys';
-import { knownQueues, type QueueStatus, readQueues } from '../queue/queue-status';
+import { clientOf, knownQueues, readQueues } from '../queue/queue-servers';
+import type { QueueStatus } from '../queue/queue-status';
 import { forgetPause, keepPause, writePause } from '../queue/queue-upkeep';
 import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
@@ -61,7 +62,8 @@ export class Queues {
   /** Counts the jobs that wait in Redis, blocked ones included. @throws when Redis does not answer. */
   async size(name: string): Promise<number> {
     const [status] = await readQueues(this.sources.redis, [name]);
-    return (status?.waiting ?? 0) + (status?.blocked ?? 0);
+    if (!status) throw new Error(`the Redis of queue ${name} does not answer`);
+    return status.waiting + status.blocked;
   }
 
   /**
@@ -72,7 +74,7 @@ export class Queues {
     const { redis, knex, via } = this.sources;
     await this.check(name);
     const pause = { since: new Date(), by: via };
-    const set = redis.set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
+    const set = clientOf(redis, name).set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
     if ((await answerWithin(ANSWER_MS, set)) === null) return false;
     this.tell('pause', name, 0);
     await this.orReport(keepPause(knex, name, pause), `keeping the pause of queue ${name} in Postgres`);
@@ -84,7 +86,8 @@ export class Queues {
    * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
    */
   async resume(name: string): Promise<boolean> {
-    const { redis, knex } = this.sources;
+    const { knex } = this.sources;
+    const redis = clientOf(this.sources.redis, name);
     await this.check(name);
     await this.orReport(forgetPause(knex, name), `forgetting the pause of queue ${name} in Postgres`);
     const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
@@ -110,7 +113,7 @@ export class Queues {
       await deleteDue(knex, name, (count) => {
         jobs += count;
       });
-      jobs += await clearQueue(redis, name, (ids) =>
+      jobs += await clearQueue(clientOf(redis, name), name, (ids) =>
         completeRows(
           this.sources,
           ids.map((id) => ({ id, queue: name })),

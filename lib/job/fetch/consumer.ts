@@ -7,7 +7,8 @@ import { deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
-import { type ExecutionResult, Fetcher, strictOrder, weightedOrder } from './fetcher';
+import { Fetcher } from './fetcher';
+import type { ExecutionResult, FetcherOptions, FetchOrder } from './fetcher-types';
 
 /**
  * Longest interval of the poll that makes up for missed wakes, and for jobs offered to a process that has died, ms. It
@@ -38,6 +39,8 @@ export interface ConsumerOptions {
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
   readonly budget: number;
+  /** Makes a fetcher that shares its permits with those of other servers. Default: it is alone. */
+  readonly createFetcher?: (options: FetcherOptions) => Fetcher;
   readonly limits: ClassLimits;
   readonly identity?: string | undefined;
   /** Time after which a job without a heartbeat is stalled, ms. */
@@ -88,7 +91,17 @@ export class Consumer {
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
     const onLost = (error: Error) => onError(error, 'fetching jobs');
     const { queues: served } = this;
-    this.fetcher = new Fetcher({ queues: served, command, budget, order, limits, identity, handler, onError: onLost });
+    const { createFetcher = (given: FetcherOptions) => new Fetcher(given) } = options;
+    this.fetcher = createFetcher({
+      queues: served,
+      command,
+      budget,
+      order,
+      limits,
+      identity,
+      handler,
+      onError: onLost,
+    });
     const { pollMs = this.unwatched.length > 0 ? UNWATCHED_POLL_MS : POLL_MS } = options;
     this.polls = new PeriodicTask({
       everyMs: pollMs,
@@ -134,6 +147,10 @@ export class Consumer {
     this.fetcher.wake();
   }
 
+  get url(): string {
+    return this.options.redisUrl;
+  }
+
   /** Ends connections and timers. Idempotent. */
   close(): void {
     if (this.closed) return;
@@ -170,7 +187,7 @@ export class Consumer {
     for (const connection of this.connections) connection.checkLiveness();
     const now = performance.now();
     const isIdle = now - this.fetcher.deliveredAt > IDLE_AFTER_MS && this.unwatched.length === 0;
-    if (isIdle && now - this.upkeptAt < IDLE_POLL_MS) return;
+    if (isIdle && this.command.ready && now - this.upkeptAt < IDLE_POLL_MS) return;
     this.upkeptAt = now;
     this.fetcher.upkeep();
   }
@@ -198,6 +215,22 @@ export class Consumer {
   private get unwatched(): string[] {
     return this.queues.slice(MOST_PEEKS).map((queue) => keyPrefix(queue.name));
   }
+}
+
+/** A queue is fetched from only when those before it are empty. */
+export const strictOrder: FetchOrder = (queues) => [queues];
+
+/**
+ * A queue goes first in proportion to its weight, as with Sidekiq; every queue is tried for each job.
+ * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
+ */
+export function weightedOrder(weights: readonly number[], random: () => number = Math.random): FetchOrder {
+  const shuffled = (queues: readonly number[]) =>
+    queues
+      .map((queue) => ({ queue, key: random() ** (1 / (weights[queue] ?? 1)) }))
+      .sort((a, b) => b.key - a.key)
+      .map(({ queue }) => queue);
+  return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
 }
 
 const CONNECT_TIMEOUT_MS = 10_000;

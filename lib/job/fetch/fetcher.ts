@@ -3,40 +3,20 @@ import { NoConnectionError } from '../../core/errors';
 import type { WorkerQueue } from '../../internals/bee-queue';
 import { Backoff, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
-import type { BeeConnection } from './consumer';
-import { type ClassLimits, type Delivery, type FetchReply, fetchAndComplete, type Outcome } from './fetch-call';
+import { type Delivery, type FetchReply, fetchAndComplete } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
+import type { ExecutionResult, FetcherOptions, Slots } from './fetcher-types';
 
 /** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
 /** Jobs of one reply that start in one turn of the event loop. Measured: 3 to 4 are best from a budget of 10 on. */
 const MOST_IN_A_TURN = 4;
 
-/** The result of one delivered job. */
-export interface ExecutionResult {
-  readonly outcome: Outcome;
-  /** Called once Redis has the outcome; false: it was void, since the job belongs to another delivery by now. */
-  readonly recorded: (applied: boolean) => void;
-}
-
-export interface FetcherOptions {
-  readonly queues: readonly WorkerQueue[];
-  readonly command: BeeConnection;
-  /** Jobs running at once, over all queues. */
-  readonly budget: number;
-  readonly order: FetchOrder;
-  readonly limits: ClassLimits;
-  /** Prefix of its tokens, unique among all fetchers ever. Default: random. */
-  readonly identity?: string | undefined;
-  /** Runs one delivered job. It must never reject. */
-  readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
-  /** Called for the first lost call in a row only. */
-  readonly onError: (error: Error) => void;
-}
-
 interface Ending extends ExecutionResult {
   readonly delivery: Delivery;
 }
+
+export const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded: () => undefined };
 
 /**
  * Fetches jobs with one budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no
@@ -48,7 +28,9 @@ interface Ending extends ExecutionResult {
  * nothing is fetched until all running jobs have ended; then it is fetched, and nothing else until it has ended.
  */
 export class Fetcher {
-  private free: number;
+  protected readonly slots: Slots;
+  /** true: a wake that finds no permit must be made up for by `freed` of another fetcher. */
+  protected readonly isShared: boolean = false;
   private started = false;
   private isQuiet = false;
   private scheduled = false;
@@ -58,22 +40,21 @@ export class Fetcher {
   /**
    * true: a wake came while calls in flight held every permit, and its job may have come too late for their scripts.
    */
-  private missedWake = false;
+  protected missedWake = false;
   /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
   private isOffered = false;
   /** Time at which Redis last delivered a job, or this process began, ms on the monotonic clock. */
   deliveredAt = performance.now();
   /** Number of calls in flight that may deliver jobs. */
-  private fetches = 0;
-  /** true: a job that must run alone is next. */
-  private isolationDue = false;
-  private isolated: Delivery | undefined;
+  protected fetches = 0;
+  /** Number of calls in flight that hold no permits any more: until they end, it fetches nothing else. */
+  protected late = 0;
   /** true: the next call that fetches does the upkeep of limits, too. */
   private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
   private readonly ended: Ending[] = [];
   private readonly lostTokens: string[] = [];
-  private readonly running = new Map<string, Delivery>();
+  protected readonly running = new Map<string, Delivery>();
   /** Running deliveries that have not started yet, in the order in which they were fetched. */
   private readonly unbegun: Delivery[] = [];
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
@@ -85,7 +66,7 @@ export class Fetcher {
   private readonly tokenPrefix: string;
 
   constructor(private readonly options: FetcherOptions) {
-    this.free = options.budget;
+    this.slots = options.slots ?? { free: options.budget };
     this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
     this.peeks = options.queues.map((queue) => new BlockingPeek(queue, (offered) => this.peeked(offered)));
@@ -173,8 +154,24 @@ export class Fetcher {
     return this.started && !this.isQuiet && !this.closed;
   }
 
-  private get isBusy(): boolean {
+  /** true: jobs are running in this process, or may be on their way. */
+  protected get isBusy(): boolean {
     return this.running.size > 0 || this.fetches > 0;
+  }
+
+  /** Called when a call waits for jobs. @returns a function that ends the wait, and says how many permits it still holds. */
+  protected hold(wanted: number): () => number {
+    return () => wanted;
+  }
+
+  /** Called when permits are free again. @param own true: this fetcher is to be woken, too. */
+  protected freed(own = false): void {
+    if (own) this.wake();
+  }
+
+  /** @returns those of the jobs of a reply that may run. @param held the permits that its call still had. */
+  protected fit(deliveries: readonly Delivery[], _held: number): readonly Delivery[] {
+    return deliveries;
   }
 
   private isIdle(): boolean {
@@ -199,24 +196,27 @@ export class Fetcher {
     this.scheduled = false;
     this.tellWaiters();
     this.noteDue();
-    if (!this.options.command.ready || this.retryTimer || this.closed) return;
-    if (!this.isBusy) this.isolationDue = false;
+    const { slots } = this;
+    if (!this.options.command.ready || this.retryTimer || this.closed) return void this.waiveIsolation();
+    if (slots.isolationDue === this && !this.isBusy) slots.isolationDue = undefined;
     do {
-      const wanted = this.fetching && !this.isolationDue && !this.isolated ? Math.min(this.free, MAX_BATCH) : 0;
+      const mayFetch = this.fetching && !slots.isolationDue && !slots.isolated && this.late === 0;
+      const wanted = mayFetch ? Math.min(Math.max(0, slots.free), MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
       const lost = this.lostTokens.splice(0);
-      if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
+      if (wanted === 0 && this.fetching && (this.inFlight > 0 || this.isShared)) this.missedWake = true;
       // Without a free permit, too, a call is made for an offered job, so that another process gets it.
       if (wanted === 0 && endings.length === 0 && lost.length === 0 && !this.isOffered) break;
       this.isOffered = false;
-      this.free -= wanted;
+      slots.free -= wanted;
       void this.call(wanted, endings, lost);
     } while (this.ended.length > 0);
   }
 
   /** A fetch is due while it is free to run more, and also before it has ever been connected. */
   private noteDue(): void {
-    if (this.closed || this.isQuiet || this.isolationDue || this.isolated || this.free === 0) return;
+    const { isolationDue, isolated, free } = this.slots;
+    if (this.closed || this.isQuiet || isolationDue || isolated || free <= 0) return;
     if (this.options.command.ready) this.progress.due();
     else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
   }
@@ -237,12 +237,16 @@ export class Fetcher {
     if (wanted > 0) this.upkeepDue = false;
     this.inFlight++;
     if (wanted > 0) this.fetches++;
+    const hold = this.hold(wanted);
     const reply = await fetchAndComplete(command, request).catch(toError);
     this.inFlight--;
     if (wanted > 0) this.fetches--;
+    const held = hold();
     if (reply instanceof Error) {
       this.progress.failed(reply);
-      this.free += wanted;
+      this.slots.free += held;
+      this.waiveIsolation();
+      this.freed();
       this.ended.unshift(...endings);
       this.lostTokens.push(...lost, token);
       return this.retryLater(reply);
@@ -250,10 +254,17 @@ export class Fetcher {
     this.backoff.reset();
     this.progress.moved();
     for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
-    this.take(reply, wanted);
+    this.take(reply, wanted, held);
   }
 
-  private take(reply: FetchReply, wanted: number): void {
+  /** Call when this fetcher cannot fetch the job that must run alone. */
+  private waiveIsolation(): void {
+    if (this.slots.isolationDue !== this) return;
+    this.slots.isolationDue = undefined;
+    this.freed();
+  }
+
+  private take(reply: FetchReply, wanted: number, held: number): void {
     const { queues, limits } = this.options;
     if (reply.fetched.length > 0) this.deliveredAt = performance.now();
     // Without limits here, blocked jobs are left over from limits that were removed: every call fetches some.
@@ -263,16 +274,19 @@ export class Fetcher {
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
-    this.isolated ??= deliveries.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
-    this.isolationDue ||= reply.isolationDue;
-    this.runInTurns(deliveries);
-    this.free += wanted - deliveries.length;
-    const lookAgain = this.missedWake && this.free > 0;
+    const { slots } = this;
+    slots.free += held - deliveries.length;
+    const fit = this.fit(deliveries, held);
+    slots.isolated ??= fit.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
+    if (reply.isolationDue) slots.isolationDue ??= this;
+    this.runInTurns(fit);
+    const lookAgain = this.missedWake && slots.free > 0;
     if (lookAgain) this.missedWake = false;
-    if (lookAgain || this.isolationDue || this.isolated) this.wake();
+    this.freed();
+    if (lookAgain || slots.isolationDue || slots.isolated) this.wake();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // A budget larger than one call may find more jobs.
-    else if (wanted > 0 && this.free > 0) this.wake();
+    else if (wanted > 0 && slots.free > 0) this.wake();
     if (this.waiters.size > 0) this.wake();
   }
 
@@ -282,7 +296,8 @@ export class Fetcher {
     if (offered) this.isOffered = true;
     // Before the reply to a call none is armed, since its jobs may take every permit.
     if (offered || this.inFlight > 0) this.wake();
-    else if (this.fetching && this.free > 0) this.armPeeks(new Set());
+    else if (this.fetching && this.slots.free > 0) this.armPeeks(new Set());
+    else if (this.isShared) this.missedWake = true;
   }
 
   private armPeeks(paused: ReadonlySet<number>): void {
@@ -312,18 +327,19 @@ export class Fetcher {
   }
 
   private run(delivery: Delivery): void {
-    const isAside = this.isolated !== undefined && this.isolated !== delivery;
+    const { isolated } = this.slots;
+    const isAside = isolated !== undefined && isolated !== delivery;
     if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
-      this.ran(delivery, { outcome: { op: 'release' }, recorded: () => undefined });
+      this.ran(delivery, RELEASED);
       return;
     }
     void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));
   }
 
-  private ran(delivery: Delivery, performed: ExecutionResult): void {
-    this.free++;
-    if (this.isolated === delivery) this.isolated = undefined;
-    this.wake();
+  protected ran(delivery: Delivery, performed: ExecutionResult): void {
+    this.slots.free++;
+    if (this.slots.isolated === delivery) this.slots.isolated = undefined;
+    this.freed(true);
     // A delivery that is no longer in `running` was returned already.
     if (this.running.get(delivery.id) !== delivery) return;
     this.running.delete(delivery.id);
@@ -344,25 +360,6 @@ export class Fetcher {
   }
 }
 
-/** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
-export type FetchOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
-
-/** A queue is fetched from only when those before it are empty. */
-export const strictOrder: FetchOrder = (queues) => [queues];
-
-/**
- * A queue goes first in proportion to its weight, as with Sidekiq; every queue is tried for each job.
- * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
- */
-export function weightedOrder(weights: readonly number[], random: () => number = Math.random): FetchOrder {
-  const shuffled = (queues: readonly number[]) =>
-    queues
-      .map((queue) => ({ queue, key: random() ** (1 / (weights[queue] ?? 1)) }))
-      .sort((a, b) => b.key - a.key)
-      .map(({ queue }) => queue);
-  return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
-}
-
 /** Time for which one peek blocks, s; less than the timeout of its connection. */
 const BLOCK_S = 60;
 
@@ -372,7 +369,7 @@ const BLOCK_S = 60;
  * next fetch takes it, and not straight to this process, which may have no permit for it by then, be quiet, or be dead.
  * It must not be armed on a paused queue, whose jobs would move there and back without end. Needs Redis 6.2.
  */
-export class BlockingPeek {
+class BlockingPeek {
   private armed = false;
 
   constructor(

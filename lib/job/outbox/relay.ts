@@ -2,12 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { NoConnectionError } from '../../core/errors';
-import type { RedisClient } from '../../core/redis';
+import { byServer, type RedisClient, shardsOf } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';
-import { type QueueStatus, readQueues } from '../queue/queue-status';
+import { clientOf, presentQueues, readQueues } from '../queue/queue-servers';
+import type { QueueStatus } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
 import { Leadership } from './leadership';
@@ -84,9 +85,9 @@ export class Relay {
     this.task.start();
   }
 
-  /** Queues whose rows stay in the outbox until there is room. */
+  /** Queues whose rows stay in the outbox until there is room, or their server is back. */
   get fullQueues(): readonly string[] {
-    return this.gauge.saturated;
+    return [...this.gauge.saturated, ...(shardsOf(this.options.redis)?.awayQueues ?? [])];
   }
 
   /** true: this relay waits for no other. */
@@ -153,8 +154,12 @@ export class Relay {
    */
   private async msUntilNext(): Promise<number> {
     const { pollMs: mostMs = MAX_POLL_MS, knex } = this.options;
-    const { saturated: full } = this.gauge;
-    const pollMs = Math.min(mostMs, this.pollMs, full.length > 0 ? REFILL_MS : MAX_POLL_MS);
+    const full = this.fullQueues;
+    const pollMs = Math.min(
+      mostMs,
+      this.pollMs,
+      this.gauge.saturated.length > 0 ? REFILL_MS : full.length > 0 ? POLL_MS : MAX_POLL_MS,
+    );
     this.pollMs = this.leadership.hears ? Math.min(MAX_POLL_MS, this.pollMs * POLL_GROWTH) : POLL_MS;
     // Nobody waits for a relay that does not hear of new rows.
     const told = this.leadership.hears ? { message: this.leadership.message, mostMs: pollMs } : undefined;
@@ -171,7 +176,7 @@ export class Relay {
     let looked: Promise<unknown> | undefined;
     const more = await knex.transaction(async (trx) => {
       const lock = new LockAge();
-      const claim = await claimDue(trx, gauge.isLowOnMemory ? SMALL_BATCH : BATCH, gauge.saturated);
+      const claim = await claimDue(trx, gauge.isLowOnMemory ? SMALL_BATCH : BATCH, this.fullQueues);
       const { rows } = claim;
       this.gatherUntil = rows.length > 1 ? performance.now() + GATHER_MS : 0;
       if (rows.length === 0) return false;
@@ -232,7 +237,7 @@ const MEMORY_SHARE = 0.7;
 /** Keeps track of full queues: their further rows stay in the outbox, so that Redis's memory stays bounded. */
 export class QueueCapacity {
   private readonly fullQueues = new Set<string>();
-  private short = false;
+  private short: readonly RedisClient[] = [];
 
   constructor(
     private readonly redis: RedisClient,
@@ -243,19 +248,20 @@ export class QueueCapacity {
     return [...this.fullQueues];
   }
 
-  /** true: Redis is short of memory, so rows should be dispatched in small batches. */
+  /** true: a server is short of memory, so rows should be dispatched in small batches. */
   get isLowOnMemory(): boolean {
-    return this.short;
+    return this.short.length > 0;
   }
 
   /** Reads these queues, and those that were full. @returns true when one of them is no longer full. */
   async refresh(queues: Iterable<string> = []): Promise<boolean> {
-    const looked = [...new Set([...this.fullQueues, ...queues])];
+    const looked = presentQueues(this.redis, [...new Set([...this.fullQueues, ...queues])]);
     if (looked.length === 0) return false;
+    const servers = [...byServer(this.redis, looked).keys()];
     // Some managed plans do not allow INFO; then only the numbers of jobs count.
-    const memory = this.redis.info('memory').catch(() => '');
-    const [info, statuses] = await answerWithin(ANSWER_MS, Promise.all([memory, readQueues(this.redis, looked)]));
-    this.short = isLowOnMemory(info);
+    const memory = servers.map((server) => answerWithin(ANSWER_MS, server.info('memory')).catch(() => ''));
+    const [statuses, ...infos] = await Promise.all([readQueues(this.redis, looked), ...memory]);
+    this.short = servers.filter((_, index) => isLowOnMemory(infos[index] ?? ''));
     let eased = false;
     for (const status of statuses) {
       if (this.isFull(status)) this.fullQueues.add(status.name);
@@ -264,9 +270,9 @@ export class QueueCapacity {
     return eased;
   }
 
-  private isFull({ waiting, blocked }: QueueStatus): boolean {
+  private isFull({ name, waiting, blocked }: QueueStatus): boolean {
     const { mostWaiting } = this;
-    if (this.short) return waiting + blocked >= Math.min(FEW, mostWaiting);
+    if (this.short.includes(clientOf(this.redis, name))) return waiting + blocked >= Math.min(FEW, mostWaiting);
     return waiting >= mostWaiting || blocked >= mostWaiting * BLOCKED_FACTOR;
   }
 }

@@ -1,10 +1,11 @@
 import { TABLES } from '../../core/config';
 import type { Events } from '../../core/events';
-import type { Redis } from '../../core/redis';
+import { type Redis, type RedisClient, shardsOf } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/async';
 import { ClockWatch } from '../../support/clock-watch';
 import type { Progress } from '../../support/progress';
+import { clientOf } from '../queue/queue-servers';
 import { restorePauses } from '../queue/queue-upkeep';
 import { Completer } from './completer';
 import { NOTIFIED_CHANNEL } from './insert';
@@ -55,17 +56,17 @@ export class OutboxService {
   private readonly relay: Relay;
   private readonly listener: OutboxListener;
   private readonly completer: Completer;
-  private readonly reconciler: Reconciler;
+  /** One for each server. */
+  private readonly reconcilers: readonly Reconciler[];
   /** Closed while this database is a copy of another installation's whose jobs nobody has adopted. */
   readonly gate: InstallationGate;
   private readonly clock: ClockWatch;
-  private unsubscribe: (() => void) | undefined;
+  private readonly unsubscribes: (() => void)[] = [];
   /** Time of the last sign of work in the outbox, ms on the monotonic clock. */
   private activeAt = performance.now();
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, listenUrl, redis, events, production, identity, queues, isRunning, onCronNotice, tuning } =
-      options;
+    const { database, listenUrl, redis, events, production, identity, queues, onCronNotice, tuning } = options;
     const { knex, url } = database;
     const { client } = redis;
     const isIdle = () => this.isIdle;
@@ -118,45 +119,60 @@ export class OutboxService {
       isIdle,
       sweepMs: tuning?.sweepMs,
     });
-    this.reconciler = new Reconciler({
+    const servers = [client, ...(shardsOf(client)?.all ?? []).map((shard) => shard.client)];
+    this.reconcilers = servers.map((server) => this.compares(server));
+  }
+
+  private compares(server: RedisClient): Reconciler {
+    const { database, redis, events, queues, isRunning, tuning } = this.options;
+    const { client: home } = redis;
+    const owns = (queue: string) => clientOf(home, queue) === server;
+    const shard = shardsOf(home)?.shardOf(server);
+    const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
+    return new Reconciler({
       mayDispatch: () => this.gate.opens(),
       leads: () => this.relay.leads,
-      isIdle,
-      knex,
-      redis: client,
+      isIdle: () => this.isIdle,
+      knex: database.knex,
+      redis: server,
+      home,
+      owns,
       isRunning,
-      onNewLife: () => this.restorePauses().catch(report('pausing queues again')),
+      onNewLife: () => this.restorePauses(server, owns).catch(report('pausing queues again')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
         // The relay that leads has not heard of them.
         this.relay.recover();
       },
-      onEmptied: () => events.emit('redis.emptied', {}),
+      onEmptied: () => (shard ? shard.warn(EMPTIED) : events.emit('redis.emptied', {})),
       onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
-      queues,
+      queues: queues.filter(owns),
       onError: report('comparing the outbox with Redis'),
       tuning,
     });
   }
 
   start(): void {
-    this.options.redis.listen(NOTIFIED_CHANNEL, (ageMs) => this.listener.expectNotice(Number(ageMs)));
-    this.unsubscribe ??= this.options.events.on('redis.ready', () => {
+    const { events, redis } = this.options;
+    redis.listen(NOTIFIED_CHANNEL, (ageMs) => this.listener.expectNotice(Number(ageMs)));
+    const onReady = () => {
       this.activeAt = performance.now();
       this.gate.forget();
-      this.reconciler.trigger();
+      for (const reconciler of this.reconcilers) reconciler.trigger();
       this.relay.trigger();
-    });
+    };
+    if (this.unsubscribes.length === 0)
+      this.unsubscribes.push(events.on('redis.ready', onReady), events.on('shard.ready', onReady));
     this.clock.start();
     this.completer.start();
     this.relay.start();
     this.listener.start();
-    this.reconciler.task.start();
+    for (const { task } of this.reconcilers) task.start();
   }
 
   /** Call when Redis may have lost its data. */
   compareSoon(): void {
-    this.reconciler.lookSoon();
+    for (const reconciler of this.reconcilers) reconciler.lookSoon();
   }
 
   /** What is due by now was not when its timer was set. */
@@ -213,10 +229,10 @@ export class OutboxService {
 
   /** Stops dispatching and comparing; the completer goes on. */
   async quiet(deadline: Deadline): Promise<void> {
-    this.unsubscribe?.();
-    this.unsubscribe = undefined;
+    for (const end of this.unsubscribes.splice(0)) end();
     this.clock.stop();
-    await deadline.wait(Promise.all([this.listener.stop(), this.stopRelay(), this.reconciler.task.stop()]));
+    const compared = this.reconcilers.map(({ task }) => task.stop());
+    await deadline.wait(Promise.all([this.listener.stop(), this.stopRelay(), ...compared]));
   }
 
   private async stopRelay(): Promise<void> {
@@ -228,9 +244,9 @@ export class OutboxService {
     await knex.raw("select pg_notify(?, '')", [TABLES.relayChannel]).catch(() => undefined);
   }
 
-  private async restorePauses(): Promise<void> {
-    const { database, redis, events } = this.options;
-    for (const queue of await restorePauses(database.knex, redis.client)) {
+  private async restorePauses(server: RedisClient, owns: (queue: string) => boolean): Promise<void> {
+    const { database, events } = this.options;
+    for (const queue of await restorePauses(database.knex, server, owns)) {
       events.emit('process.warning', { message: `Redis had lost the pause of queue ${queue}: it is paused again` });
     }
   }
@@ -240,6 +256,8 @@ export class OutboxService {
     await deadline.wait(this.completer.stop());
   }
 }
+
+const EMPTIED = 'has lost its data: what is in the outbox is dispatched again, everything else is gone';
 
 /** The outbox counts as idle after this time without a sign of work, ms. */
 const IDLE_AFTER_MS = 60_000;

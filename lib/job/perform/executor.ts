@@ -11,7 +11,7 @@ import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
 import type { Delivery } from '../fetch/fetch-call';
 import { MAX_DELIVERIES } from '../fetch/fetch-script';
-import type { ExecutionResult } from '../fetch/fetcher';
+import type { ExecutionResult } from '../fetch/fetcher-types';
 import { releaseUnique } from '../outbox/insert';
 import { deserializeArguments } from '../record/argument-decoder';
 import {

@@ -5,7 +5,7 @@ import { toError } from '../../support/async';
 import { NewerFormatError, NotHereError } from '../definition/errors';
 import { compileOptions } from '../definition/options';
 import type { EndMarkers } from '../fetch/fetch-call';
-import type { ExecutionResult } from '../fetch/fetcher';
+import type { ExecutionResult } from '../fetch/fetcher-types';
 import { type FailedRun, type FailureNotes, failedRecord, readyAt, UnreadableJobError } from '../record/record';
 import type { JobExecution } from './executor';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';

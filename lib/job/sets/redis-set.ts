@@ -1,3 +1,4 @@
+import { presentQueues } from '../queue/queue-servers';
 import { describeJob, isRetrying, type JobEntry } from './entry';
 import { inOrderOf, PendingSet, toQueue } from './job-set';
 import { locate, SetMover, type Transition } from './move-script';
@@ -100,7 +101,8 @@ export class RedisSet {
 
   private walk(filter: CheckedFilter, trustIds = false): Scan {
     const { retrying } = this.kind;
-    const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();
+    const asked = [...new Set(filter.queues ?? this.sources.queues)].sort();
+    const queues = presentQueues(this.sources.redis, asked);
     const { since, until } = filter;
     return { newestFirst: false, queues, since, until, filter: luaFilter(filter, { retrying, trustIds }) };
   }

@@ -1,7 +1,8 @@
-import type { RedisClient } from '../../core/redis';
+import { byServer, type RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { deadByQueue } from '../outbox/table';
 import { queueKey } from '../queue/keys';
+import { clientOf, presentQueues } from '../queue/queue-servers';
 import { countRows, rowCondition } from './outbox-rows';
 import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds, type SetSources } from './query';
 import { runWalk, type Scan, type ScanPosition, walkScript } from './scan-script';
@@ -25,7 +26,7 @@ export async function sizeInRedis(
   { redis, queues }: Pick<SetSources, 'redis' | 'queues'>,
 ): Promise<number> {
   const filter = luaFilter(checkFilter({}), { retrying: name === 'retry', trustIds: true });
-  const walk = { newestFirst: false, queues: [...new Set(queues)].sort(), filter };
+  const walk = { newestFirst: false, queues: presentQueues(redis, [...new Set(queues)].sort()), filter };
   return (await countWalk(setWalker(redis, walk))).total;
 }
 
@@ -151,6 +152,20 @@ end`);
 
 /** Scans the `delayed` sets of several queues as one. */
 export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
+  const walkers = parts(client, walk).map(([server, own]) => serverWalker(server, own));
+  if (walkers.length === 1 && walkers[0]) return walkers[0];
+  // Loaded on demand: most have one server.
+  return (require('./merged-scan') as typeof import('./merged-scan')).mergedWalker(walkers, walk, countWalk);
+}
+
+/** @returns the scans by server of those that have some of the queues; at least one. */
+function parts(client: RedisClient, walk: Scan): readonly (readonly [RedisClient, Scan])[] {
+  const all = [...byServer(client, walk.queues)];
+  const some = all.filter(([, queues]) => queues.length > 0);
+  return (some.length > 0 ? some : all).map(([server, queues]) => [server, { ...walk, queues }]);
+}
+
+function serverWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
   return {
     step: async (step) => {
       const { values, ...stretch } = await runWalk(PAGE_SCRIPT, client, walk, step);
@@ -165,7 +180,7 @@ export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosit
 /** Counts the jobs of the `delayed` sets within the bounds, whatever the filter. */
 export async function sizeOf(client: RedisClient, { queues, since, until }: Scan): Promise<number> {
   const [low, high] = [since ?? '-inf', until ?? '+inf'];
-  const counts = queues.map((queue) => client.zCount(queueKey(queue, 'delayed'), low, high));
+  const counts = queues.map((queue) => clientOf(client, queue).zCount(queueKey(queue, 'delayed'), low, high));
   const sizes = await answerWithin(ANSWER_MS, Promise.all(counts));
   return sizes.reduce((sum, size) => sum + size, 0);
 }
@@ -187,8 +202,16 @@ local function describe(text)
   return class, string.match(text, '"attempts":(%d+)', o) or '', string.match(text, '"stacktraces":%["([%w_$.]+)', o) or ''
 end`);
 
-/** Reads the first jobs of a scan, in its order. @param limit maximum number of jobs. */
+/** Reads the first jobs of a scan that begins with the oldest, in its order. @param limit maximum number of jobs. */
 export async function readOutlines(client: RedisClient, walk: Scan, limit: number): Promise<Outlines> {
+  const found = await Promise.all(parts(client, walk).map(([server, own]) => serverOutlines(server, own, limit)));
+  const [only] = found;
+  if (found.length === 1 && only) return only;
+  const jobs = found.flatMap((one) => one.jobs).sort((a, b) => a.at - b.at);
+  return { jobs: jobs.slice(0, limit), complete: jobs.length <= limit && found.every(({ complete }) => complete) };
+}
+
+async function serverOutlines(client: RedisClient, walk: Scan, limit: number): Promise<Outlines> {
   const jobs: JobOutline[] = [];
   let after: ScanPosition | undefined;
   let done = false;

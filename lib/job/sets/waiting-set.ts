@@ -2,6 +2,7 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { deleteDueRow, isUuid } from '../outbox/table';
 import { keyPrefix, queueKey, RECALL_LUA } from '../queue/keys';
+import { clientOf } from '../queue/queue-servers';
 import { describeJob, type JobEntry, markersOf } from './entry';
 import { FILTER_LUA } from './filter-script';
 import { ANY, completeRows, moveJobs } from './move-script';
@@ -67,8 +68,8 @@ export class WaitingList {
   }
 
   private async deleteHere(id: string): Promise<boolean> {
-    const { redis } = this.sources;
     const { queue } = this;
+    const redis = clientOf(this.sources.redis, queue);
     const text = (await redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
     const job = { id, queue, sha: ANY, record: undefined, markers: markersOf(text) };
     const [state] = await moveJobs(redis, { from: 'waiting', to: 'delete' }, [job]);
@@ -79,7 +80,11 @@ export class WaitingList {
 
   private walker(request: JobFilter): SetScanner<string> {
     const checked = checkFilter({ ...request, queue: undefined });
-    return waitingWalker(this.sources.redis, this.queue, isFiltering(checked) ? luaFilter(checked) : '');
+    return waitingWalker(
+      clientOf(this.sources.redis, this.queue),
+      this.queue,
+      isFiltering(checked) ? luaFilter(checked) : '',
+    );
   }
 
   private describe({ id, text, progress }: FoundJob): JobEntry {

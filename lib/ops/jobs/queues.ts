@@ -1,4 +1,5 @@
 import type { OperatorAction } from '../../core/events';
+import { shardsOf } from '../../core/redis';
 import { slotHolders } from '../../health/probes';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { queueJson } from '../../job/admin/job-json';
@@ -88,9 +89,11 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     cronRows(site, ctx).catch(() => null),
   ]);
   const { latencyWarningMs, weighted } = config.jobs;
+  const away = (shardsOf(site.redis.client)?.all ?? []).flatMap(({ isAway, about }) => (isAway ? [about] : []));
   const locals = {
     title: ctx.state.t('jobs.queues.title'),
     queues,
+    away,
     processes,
     weighted,
     order: config.jobs.queues.map((queue) => queue.name),
@@ -102,7 +105,11 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     everything: ctx.state.visitor.role === 'operator',
     live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
   };
-  await showPage(site, ctx, 'queues', locals, { queues: queues.map(queueJson), cron: cron?.map(cronRowJson) ?? null });
+  await showPage(site, ctx, 'queues', locals, {
+    queues: queues.map(queueJson),
+    away,
+    cron: cron?.map(cronRowJson) ?? null,
+  });
 }
 
 /** Updates the numbers of an open page in place, and tells it when queues were added, removed, paused or resumed. */

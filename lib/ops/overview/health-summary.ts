@@ -320,7 +320,8 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
   if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
   const texts = `overview.issue.${code}`;
   // Without a record of a sent mail the time since the last one is unknown.
-  const rest = code === 'mailFails' && figures.unsentMs === undefined ? 'never' : 'rest';
+  const isNever = code === 'mailFails' && figures.unsentMs === undefined;
+  const rest = isNever ? 'never' : figures.about === undefined ? 'rest' : 'server';
   return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
 }
 

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import type { RedisClient } from '../../../lib/core/redis';
 import { WorkerQueue } from '../../../lib/internals/bee-queue';
-import { type BeeConnection, Consumer } from '../../../lib/job/fetch/consumer';
+import { type BeeConnection, Consumer, strictOrder } from '../../../lib/job/fetch/consumer';
 import { ClassLimits } from '../../../lib/job/fetch/fetch-call';
-import { Fetcher, strictOrder } from '../../../lib/job/fetch/fetcher';
+import { Fetcher } from '../../../lib/job/fetch/fetcher';
 import { dispatch } from '../../../lib/job/queue/dispatch';
-import { readQueues } from '../../../lib/job/queue/queue-status';
+import { readQueues } from '../../../lib/job/queue/queue-servers';
 import { newRecord } from '../../../lib/job/record/record';
 import { until } from '../../support/until';
 import { Gate } from '../gate';

@@ -1,0 +1,40 @@
+import type { WorkerQueue } from '../../internals/bee-queue';
+import type { BeeConnection } from './consumer';
+import type { ClassLimits, Delivery, Outcome } from './fetch-call';
+
+/** The result of one delivered job. */
+export interface ExecutionResult {
+  readonly outcome: Outcome;
+  /** Called once Redis has the outcome; false: it was void, since the job belongs to another delivery by now. */
+  readonly recorded: (applied: boolean) => void;
+}
+
+export interface FetcherOptions {
+  readonly queues: readonly WorkerQueue[];
+  readonly command: BeeConnection;
+  /** Jobs running at once, over all queues. */
+  readonly budget: number;
+  /** The same, shared with the fetchers of other servers. Default: it is alone. */
+  readonly slots?: Slots | undefined;
+  readonly order: FetchOrder;
+  readonly limits: ClassLimits;
+  /** Prefix of its tokens, unique among all fetchers ever. Default: random. */
+  readonly identity?: string | undefined;
+  /** Runs one delivered job. It must never reject. */
+  readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
+  /** Called for the first lost call in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+/** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
+export type FetchOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
+
+/** The permits to run jobs in one process. Several fetchers may share them (shared-fetcher.ts). */
+export interface Slots {
+  /** Jobs that may still begin. */
+  free: number;
+  /** The fetcher that has found a job that must run alone, which is next there. */
+  isolationDue?: object | undefined;
+  /** The job that runs alone. */
+  isolated?: Delivery | undefined;
+}

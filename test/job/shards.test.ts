@@ -1,0 +1,239 @@
+import assert from 'node:assert/strict';
+import { JobAdmin } from '../../lib/job/admin/job-admin';
+import { Job } from '../../lib/job/job';
+import { rescueOrphans } from '../../lib/job/processes/rescue';
+import { dispatch } from '../../lib/job/queue/dispatch';
+import { readKnownQueues } from '../../lib/job/queue/queue-status';
+import { newRecord } from '../../lib/job/record/record';
+import { transaction } from '../../lib/model/transaction';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { tell } from '../support/replicated-redis';
+import { until } from '../support/until';
+import { Gate } from './gate';
+import { JobSystem } from './job-system';
+import { setSources } from './sets/set-sources';
+
+const QUEUES = ['default', 'mailer'] as const;
+const gate = new Gate();
+const ran: string[] = [];
+
+class NamedJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+class HeldJob extends Job<[name: string]> {
+  async perform(name: string): Promise<void> {
+    await gate.pass(this.context.signal);
+    ran.push(name);
+  }
+}
+
+class FailingJob extends Job<[name: string]> {
+  perform(_name: string): void {
+    throw new Error('as it should');
+  }
+}
+
+const CLASSES = [NamedJob, HeldJob, FailingJob];
+
+describe('queues on servers of their own', () => {
+  let system: JobSystem;
+  let mails: TestRedis;
+  before(async () => {
+    mails = await startTestRedis('--appendfsync', 'always');
+    system = await JobSystem.start({}, { redisShards: { mailer: mails.url } });
+  });
+  after(async () => {
+    await system.stop();
+    await mails.remove();
+  });
+  beforeEach(async () => {
+    await system.reset();
+    await tell(mails, ['FLUSHALL']);
+    ran.length = 0;
+    gate.close();
+  });
+
+  const inRedis = async (server: TestRedis, key: string) => ((await tell(server, ['EXISTS', key])) as number) === 1;
+  const admin = () => new JobAdmin(setSources(system));
+  const haveRun = (...names: string[]) =>
+    until(`${names} have run`, () => names.every((name) => ran.includes(name))).then(() =>
+      assert.deepEqual([...ran].sort(), [...names].sort(), 'each once'),
+    );
+  const record = (name: string, type = 'NamedJob') =>
+    newRecord(JSON.stringify({ v: 1, class: type, args: [name], attrs: {} }));
+
+  it('get their jobs by either route, there and nowhere else, and run them', async () => {
+    await NamedJob.set({ queue: 'mailer' }).performLater('straight');
+    assert.ok(await inRedis(mails, 'bq:mailer:waiting'));
+    await system.processor(CLASSES);
+    await transaction(async () => {
+      await NamedJob.set({ queue: 'mailer' }).performLater('committed');
+      await NamedJob.performLater('of another queue');
+    });
+    await haveRun('straight', 'committed', 'of another queue');
+    assert.equal(await inRedis(system.redisServer, 'bq:mailer:jobs'), false);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('share the permits of a processor, and a job that comes to either is run when one is free', async () => {
+    await system.processor(CLASSES);
+    for (const [index, queue] of [...QUEUES, ...QUEUES].entries())
+      await HeldJob.set({ queue }).performLater(`${queue} ${index}`);
+    await until('two are running', () => gate.held === 2);
+    await NamedJob.set({ queue: 'mailer' }).performLater('later');
+    assert.equal(gate.held, 2);
+    gate.open();
+    await haveRun('default 0', 'mailer 1', 'default 2', 'mailer 3', 'later');
+  });
+
+  it('wait for a server that is frozen, and those of others do not', async () => {
+    await system.processor(CLASSES);
+    await HeldJob.set({ queue: 'mailer' }).performLater('running there');
+    await until('it is running', () => gate.held === 1);
+    mails.pause();
+    try {
+      const late = NamedJob.set({ queue: 'mailer' }).performLater('straight');
+      await transaction(async () => {
+        await NamedJob.set({ queue: 'mailer' }).performLater('committed');
+        await NamedJob.performLater('one');
+      });
+      await haveRun('one');
+      await NamedJob.performAllLater(Array.from({ length: 5 }, (_, n) => [`more ${n}`] as [string]));
+      await until('the others have run', () => ran.length === 6);
+      gate.open();
+      assert.equal((await late).enqueued, true);
+    } finally {
+      mails.resume();
+    }
+    await until('all have run', () => ran.length === 9);
+    assert.equal(new Set(ran).size, 9);
+    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('have their jobs run alone in the process at their last delivery, whatever server they come from', async () => {
+    const scriptCalls = async () => {
+      const found = /cmdstat_evalsha:calls=(\d+)/.exec(String(await tell(mails, ['INFO', 'commandstats'])));
+      return Number(found?.[1] ?? 0);
+    };
+    await HeldJob.performLater('beside');
+    await system.processor(CLASSES);
+    await until('one runs', () => gate.held === 1);
+    const before = await scriptCalls();
+    await tell(mails, ['HSET', 'bq:mailer:deliveries', 'dangerous', '2:']);
+    await dispatch(system.redis.client, [{ id: 'dangerous', queue: 'mailer', record: record('dangerous', 'HeldJob') }]);
+    await until('it was dispatched and asked for', async () => (await scriptCalls()) >= before + 2);
+    await tell(mails, ['PING']);
+    assert.equal(gate.held, 1, 'it waits until the other has ended');
+    gate.close();
+    await until('it runs', () => gate.held === 1 && ran.length === 1);
+    await NamedJob.performLater('after');
+    await NamedJob.set({ queue: 'mailer' }).performLater('after it, too');
+    assert.equal(ran.length, 1);
+    gate.open();
+    await haveRun('dangerous', 'beside', 'after', 'after it, too');
+  });
+
+  it('return the jobs of a processor that has died, on each server', async () => {
+    const { client } = system.redis;
+    for (const [server, queue] of [
+      [system.redisServer, 'default'],
+      [mails, 'mailer'],
+    ] as const) {
+      await dispatch(client, [{ id: queue, queue, record: record(queue) }]);
+      await tell(server, ['LMOVE', `bq:${queue}:waiting`, `bq:${queue}:active`, 'RIGHT', 'LEFT']);
+      await tell(server, ['HSET', `bq:${queue}:deliveries`, queue, '1:dead.1']);
+    }
+    const back = await rescueOrphans(client, 'dead', QUEUES);
+    assert.deepEqual(back?.map(({ id, queue }) => `${queue} ${id}`).sort(), ['default default', 'mailer mailer']);
+    await system.processor(CLASSES);
+    await haveRun('default', 'mailer');
+  });
+
+  it('are one set for operators: pages in order, counts, look-ups and moves', async () => {
+    await system.processor(CLASSES);
+    for (const n of [0, 1, 2, 3, 4]) await FailingJob.set({ queue: QUEUES[n % 2] ?? '' }).performLater(`job ${n}`);
+    await until('all will be retried', async () => (await admin().size('retry')) === 5);
+    const retry = await admin().set('retry');
+    for (const descending of [false, true]) {
+      const ids: string[] = [];
+      const times: number[] = [];
+      let after: string | undefined;
+      do {
+        const page = await retry.page({ limit: 2, after, sort: { by: 'at', descending } });
+        assert.equal(page.total, 5);
+        ids.push(...page.entries.map(({ id }) => id));
+        times.push(...page.entries.map(({ at }) => at?.getTime() ?? 0));
+        after = page.next;
+      } while (after !== undefined);
+      assert.equal(new Set(ids).size, 5);
+      const sorted = [...times].sort((a, b) => (descending ? b - a : a - b));
+      assert.deepEqual(times, sorted);
+    }
+    const offset = await retry.page({ limit: 2, offset: 3 });
+    assert.equal(offset.entries.length, 2);
+    const sorted = await retry.page({ sort: { by: 'queue', descending: true } });
+    assert.deepEqual(
+      sorted.entries.map(({ queue }) => queue),
+      ['mailer', 'mailer', 'default', 'default', 'default'],
+    );
+    const [last] = sorted.entries.filter(({ queue }) => queue === 'mailer');
+    assert.equal((await admin().find(last?.id ?? '')).place, 'retry');
+    await system.stopProcessors();
+    assert.deepEqual(await admin().act('retry', 'retry', { filter: {} }), { moved: 5, complete: true });
+    const sizes = (await admin().queues.list()).map(({ name, waiting }) => `${name} ${waiting}`);
+    assert.deepEqual(sizes, ['default 3', 'mailer 2']);
+    assert.equal(await admin().queues.clear('mailer'), 2);
+    assert.equal(await inRedis(mails, 'bq:mailer:waiting'), false);
+  });
+
+  it('are paused and resumed where they live, and are paused again when their server has lost that', async () => {
+    await system.processor(CLASSES, { tuning: { outbox: { compareMs: 50 } } });
+    await until('its first run is compared', () => inRedis(mails, 'catamount:reconciled-run'));
+    assert.equal(await admin().queues.pause('mailer'), true);
+    assert.ok(await inRedis(mails, 'bq:mailer:paused'));
+    await tell(mails, ['FLUSHALL']);
+    await until('it is paused again', () => inRedis(mails, 'bq:mailer:paused'));
+    await NamedJob.set({ queue: 'mailer' }).performLater('paused');
+    await NamedJob.performLater('not paused');
+    await haveRun('not paused');
+    assert.equal(await admin().queues.resume('mailer'), true);
+    await haveRun('not paused', 'paused');
+  });
+
+  it('of which a processor serves none are relayed, compared and counted by it all the same', async () => {
+    const jobs = { queues: [{ name: 'default', weight: 1 }] };
+    await system.processor(CLASSES, { jobs, tuning: { outbox: { compareMs: 50 } } });
+    await until('its first run is compared', () => inRedis(mails, 'catamount:reconciled-run'));
+    await transaction(() => NamedJob.set({ queue: 'mailer' }).performLater('for another'));
+    const waiting = async () => {
+      const queues = await readKnownQueues(system.redis.client, ['default']);
+      return queues.find(({ name }) => name === 'mailer')?.waiting;
+    };
+    await until('it waits', async () => (await waiting()) === 1);
+    await tell(mails, ['FLUSHALL']);
+    await until('it waits again', async () => (await waiting()) === 1);
+    await NamedJob.performLater('served here');
+    await haveRun('served here');
+  });
+
+  it('of a server that is away are left out of what is read, and what is asked of them fails', async () => {
+    await mails.stop();
+    try {
+      await until('it is away', async () => (await admin().queues.list()).length === 1);
+      assert.deepEqual(
+        (await admin().queues.list()).map(({ name }) => name),
+        ['default'],
+      );
+      assert.equal(await admin().size('retry'), 0);
+      await assert.rejects(admin().queues.size('mailer'), /the Redis of queue mailer does not answer/);
+      await assert.rejects(admin().find('0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11'), /the Redis of mailer does not answer/);
+      await assert.rejects(admin().queues.pause('mailer'));
+    } finally {
+      await mails.start();
+    }
+    await until('it is back', async () => (await admin().queues.list()).length === 2);
+  });
+});

@@ -1,0 +1,37 @@
+import type { Mutation } from './mutation';
+
+const SHARDS_TEST = ['test/job/shards.test.ts'];
+
+/** Mutations of what keeps queues on servers of their own, and a server that is away from stopping others. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'a queue lives on its own server of REDIS_SHARDS',
+    file: 'lib/core/redis-shards.ts',
+    find: 'return this.byQueue.get(queue)?.client ?? this.home;',
+    replace: 'return this.byQueue.has(queue) ? this.home : this.home;',
+    killedBy: SHARDS_TEST,
+  },
+  {
+    promise: 'a server that is frozen keeps no permits from the jobs of others',
+    file: 'lib/job/fetch/shared-fetcher.ts',
+    find: '      this.shared.free += wanted;',
+    replace: '',
+    killedBy: SHARDS_TEST,
+  },
+  {
+    promise: 'a job that must run alone does, whatever server it comes from',
+    file: 'lib/job/fetch/shared-fetcher.ts',
+    find: 'return this.shared.fetchers.some((one) => one.running.size > 0 || one.fetches > 0);',
+    replace: 'return this.running.size > 0 || this.fetches > 0;',
+    killedBy: SHARDS_TEST,
+  },
+  {
+    promise: 'the rows of a server that is away stay in the outbox, and those of others go on',
+    file: 'lib/job/outbox/relay.ts',
+    find: 'return [...this.gauge.saturated, ...(shardsOf(this.options.redis)?.awayQueues ?? [])];',
+    replace: 'return shardsOf(this.options.redis) ? this.gauge.saturated : this.gauge.saturated;',
+    killedBy: SHARDS_TEST,
+  },
+];
+
+export default mutations;
