@@ -43,6 +43,10 @@ export class Child {
     this.timer = setTimeout(() => this.process.kill('SIGKILL'), limitMs);
   }
 
+  get pid(): number | undefined {
+    return this.process.pid;
+  }
+
   send(message: string | object): void {
     this.process.send(message);
   }

@@ -1,0 +1,35 @@
+import assert from 'node:assert/strict';
+import { TransactionPooler } from '../support/transaction-pooler';
+import { signUpsThrough } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+const DEAF = /notifications of Postgres do not arrive.*set DATABASE_DIRECT_URL/;
+
+/** As behind PgBouncer with `pool_mode = transaction`, which behind-pgbouncer.hand.ts has itself. */
+describe('behind a pooler in transaction mode', () => {
+  let around: Surroundings;
+  let pooler: TransactionPooler;
+  beforeEach(async () => {
+    around = await Surroundings.make();
+    pooler = await TransactionPooler.open(around.database.url, 8);
+  });
+  afterEach(async () => {
+    await around.remove();
+    await pooler.close();
+  });
+
+  const start = (env: Readonly<Record<string, string>>) => around.start({ env: { DATABASE_URL: pooler.url, ...env } });
+
+  it('people sign up and have one mail each with DATABASE_DIRECT_URL, and nothing is told', async () => {
+    const tree = await start({ DATABASE_DIRECT_URL: around.database.url });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    await signUpsThrough(around, tree, (stream) => stream.more(30));
+    assert.deepEqual(tree.linesMatching(DEAF), []);
+  });
+
+  it('so do they without it, and the log names what to set', async () => {
+    const tree = await start({});
+    await tree.waitForLine(DEAF);
+    await signUpsThrough(around, tree, (stream) => stream.more(30));
+  });
+});
