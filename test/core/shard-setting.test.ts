@@ -3,6 +3,7 @@ import { shardUrls } from '../../lib/core/redis-shards';
 import { clientUrl, redisPlace } from '../../lib/core/redis-url';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
+import { assignedTo } from '../guide-blocks';
 
 const machine = { memoryLimitMb: null, cores: 4 };
 const read = (env: Record<string, string>, only?: string) => readSettings({ env, cwd: '/srv/shop', only, machine });
@@ -20,6 +21,13 @@ describe('REDIS_SHARDS', () => {
     assert.deepEqual(shardUrls(redisUrl ?? ''), redisShards);
     assert.equal(clientUrl(redisUrl ?? ''), 'redis://a');
     assert.deepEqual(shardUrls(read({ REDIS_URL: 'redis://a' }).redisUrl ?? ''), {});
+  });
+
+  it('is written as the guide shows it', () => {
+    const [, shards = ''] =
+      /^REDIS_SHARDS="(.*)"$/m.exec(assignedTo('test/core/shard-setting.test.ts', 'REDIS_SHARDS=')) ?? [];
+    const { redisShards } = read({ REDIS_URL: 'redis://a', REDIS_SHARDS: shards });
+    assert.deepEqual(redisShards, { mailer: 'redis://b:6379', reports: 'rediss://c:6380' });
   });
 
   it('adds its queues to those that are served, unless JOB_QUEUES says which are', () => {
