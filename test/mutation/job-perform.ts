@@ -122,6 +122,21 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
+    promise: 'a processor that stops tells of no jobs that wait',
+    file: 'lib/job/processor.ts',
+    find: 'return this.stopping ? [] : this.reporter.waiting;',
+    replace: 'return this.reporter.waiting;',
+    killedBy: ['test/job/stop.test.ts'],
+  },
+  {
+    promise: 'mails are counted no later than the jobs that have sent them',
+    file: 'lib/job/stats/collector.ts',
+    find: 'this.mails?.take() ?? []);\n    for (const [minute, classes] of this.stats.take()) {',
+    replace:
+      '[]);\n    const mails = this.mails?.take() ?? [];\n    queueMicrotask(() => this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, mails));\n    for (const [minute, classes] of this.stats.take()) {',
+    killedBy: ['test/job/stats/history.test.ts'],
+  },
+  {
     promise: 'what a run changes in its arguments does not go into the retry',
     file: 'lib/job/perform/outcomes.ts',
     find: 'failedRecord(job.recordAsDelivered(), error, { key, noted',
