@@ -98,6 +98,31 @@ const mutations: readonly Mutation[] = [
     replace: 'until: filter.until }',
     killedBy: ['test/job/sets/concurrent-moves.test.ts'],
   },
+  {
+    promise: 'a mail whose job is on its way from Redis to the dead jobs of Postgres is not counted as to be retried',
+    file: 'lib/job/sets/find-job.ts',
+    find: `  // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
+  for (const queue of await knownQueues(redis, queues)) {
+    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
+    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
+  }
+  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
+    \`select id from \${TABLES.dead} where id = any(?::text[])\`,
+    [asked],
+  );
+`,
+    replace: `  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
+    \`select id from \${TABLES.dead} where id = any(?::text[])\`,
+    [asked],
+  );
+  // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
+  for (const queue of await knownQueues(redis, queues)) {
+    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
+    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
+  }
+`,
+    killedBy: ['test/health/mail-facts.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -10,31 +10,6 @@ const RUNS = ['test/testing/conformance/runs.test.ts'];
 /** Of mails, of the web's way of a request, and of the jobs that tests are given. */
 const mutations: readonly Mutation[] = [
   {
-    promise: 'a mail whose job is on its way from Redis to the dead jobs of Postgres is not counted as to be retried',
-    file: 'lib/job/sets/find-job.ts',
-    find: `  // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
-  for (const queue of await knownQueues(redis, queues)) {
-    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
-    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
-  }
-  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    \`select id from \${TABLES.dead} where id = any(?::text[])\`,
-    [asked],
-  );
-`,
-    replace: `  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
-    \`select id from \${TABLES.dead} where id = any(?::text[])\`,
-    [asked],
-  );
-  // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
-  for (const queue of await knownQueues(redis, queues)) {
-    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
-    for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
-  }
-`,
-    killedBy: ['test/health/mail-facts.test.ts'],
-  },
-  {
     promise: 'a text that a locale lacks is told once',
     file: 'lib/core/i18n.ts',
     find: 'if (told.has(once)) return;',
