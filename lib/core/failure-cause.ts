@@ -128,7 +128,7 @@ export function causeOf(error: Error): FailureCause {
 
 function byMessage(message: string): FailureCause | undefined {
   if (/Timeout acquiring a connection/.test(message)) return 'poolEmpty';
-  if (/Connection terminated|ended the LISTEN connection/.test(message)) return 'unreachable';
+  if (/Connection terminated|ended the LISTEN connection|Socket closed/.test(message)) return 'unreachable';
   if (/no answer|timed? ?out|did not (answer|take)/i.test(message)) return 'noAnswer';
   return undefined;
 }

@@ -15,8 +15,9 @@ export interface LastMove {
 export function lastMoves({ stats: { jobProcessor } }: TreeStatus): LastMove[] {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
   const { progress = [] } = reported(lastStatus) ?? {};
+  // Of the servers of REDIS_SHARDS, which are part `queue`, it is told when they are away.
   return progress.flatMap(({ part, movedMs }) =>
-    movedMs === null ? [] : [{ part, movedMs: movedMs + (heartbeatAgeMs ?? 0) }],
+    movedMs === null || part === 'queue' ? [] : [{ part, movedMs: movedMs + (heartbeatAgeMs ?? 0) }],
   );
 }
 

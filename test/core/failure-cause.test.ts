@@ -25,6 +25,7 @@ describe('the cause of a failure', () => {
     [coded('canceling statement due to lock timeout', '55P03'), 'locked'],
     [named('Knex: Timeout acquiring a connection. The pool is probably full.', 'KnexTimeoutError'), 'poolEmpty'],
     [coded('connect ECONNREFUSED 127.0.0.1:1', 'ECONNREFUSED'), 'unreachable'],
+    [new Error('Socket closed unexpectedly'), 'unreachable'],
     [coded('Greeting never received', 'ETIMEDOUT'), 'noAnswer'],
     [coded('ENOSPC: no space left on device, write', 'ENOSPC'), 'diskFull'],
     [named('another process holds the row of nightly', 'RowLockedError'), 'cronLocked'],

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { judgementLines } from '../../lib/cli/top/stores';
 import type { PartProgress } from '../../lib/cluster/status';
+import { lastMoves } from '../../lib/health/last-moves';
 import { NOW, processorOf, statusOf, treeStatusOf } from '../ops/overview/tree-statuses';
 import { known, REDIS, systemStatusOf } from './system-statuses';
 
@@ -23,6 +24,12 @@ describe('servers of REDIS_SHARDS', () => {
     const [, line] = told([away as PartProgress], []);
     assert.match(String(line), /^Standing still: a queue with jobs, for 9\.0 s: the server cannot be reached, or/);
     assert.match(String(line), /\. Not shown here: mailer, reports at b:6379\.$/);
+  });
+
+  it('are no parts of which the last move is told', () => {
+    const answers = { part: 'queue', movedMs: 900, owedMs: 0, cause: 'noAnswer', error: 'mailer at b:6379' } as const;
+    const lastStatus = { ...statusOf(), quiet: false, inFlight: [], progress: [answers] };
+    assert.deepEqual(lastMoves(treeStatusOf({ jobs: processorOf({ lastStatus }) })), []);
   });
 
   it('are warned of one by one when their memory is short, or they may drop jobs', () => {
