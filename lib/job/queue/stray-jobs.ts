@@ -140,15 +140,22 @@ export class StrayJobs {
     for (const queue of queues) {
       const began = performance.now();
       if (began < (this.notBefore.get(queue) ?? 0)) continue;
-      const restored = await this.walk(queue);
-      const ended = performance.now();
-      this.notBefore.set(queue, ended + (ended - began) / WALK_SHARE);
-      if (restored > 0) this.options.onRestored(queue, restored);
+      let restored = 0;
+      try {
+        await this.walk(queue, (count) => {
+          restored += count;
+        });
+        const ended = performance.now();
+        this.notBefore.set(queue, ended + (ended - began) / WALK_SHARE);
+      } finally {
+        // What was put back before Redis failed is told, too.
+        if (restored > 0) this.options.onRestored(queue, restored);
+      }
     }
   }
 
-  /** @returns how many were put back. */
-  private async walk(queue: string): Promise<number> {
+  /** @param onPutBack called with how many were put back by each call. */
+  private async walk(queue: string, onPutBack: (count: number) => void): Promise<void> {
     const { enqueuedAt, blockedKeys } = await this.scan(queue);
     // Lists are read after the records, so that few moving jobs look lost; the script checks each again anyway.
     const lists = (['waiting', 'offered', 'active'] as const).map((key) => queueKey(queue, key));
@@ -156,10 +163,8 @@ export class StrayJobs {
       for await (const id of this.elements(key)) enqueuedAt.delete(id);
     }
     const strays = [...enqueuedAt].sort(([, one], [, other]) => one - other).map(([id]) => id);
-    return this.putBack(
-      queue,
-      strays.filter((id) => !this.options.isRunning(id)),
-    );
+    const idle = strays.filter((id) => !this.options.isRunning(id));
+    await this.putBack(queue, idle, onPutBack);
   }
 
   private async scan(queue: string): Promise<{ enqueuedAt: Map<string, number>; blockedKeys: readonly string[] }> {
@@ -190,10 +195,9 @@ export class StrayJobs {
     return `:${(await answerWithin(ANSWER_MS, home.zRange(PROCESSES, 0, -1))).join(':')}:`;
   }
 
-  private async putBack(queue: string, strays: readonly string[]): Promise<number> {
+  private async putBack(queue: string, strays: readonly string[], onPutBack: (count: number) => void): Promise<void> {
     const now = performance.now();
     const unlisted = new Map<string, number>();
-    let restored = 0;
     for (let done = 0; done < strays.length; ) {
       const asked = strays.slice(done, done + PAGE);
       const held = asked.flatMap((id) => [id, now - (this.unlistedSince.get(id) ?? now) >= UNLISTED_MS ? '1' : '0']);
@@ -201,12 +205,11 @@ export class StrayJobs {
       const states = String(await PUT_BACK_SCRIPT.run(this.options.redis, [keyPrefix(queue)], args));
       for (const [index, state] of [...states].entries()) {
         const id = asked[index];
-        if (state === 'p') restored++;
         if (state === 'u' && id !== undefined) unlisted.set(id, this.unlistedSince.get(id) ?? now);
       }
+      onPutBack(states.split('p').length - 1);
       done += Math.max(1, states.length);
     }
     this.unlistedSince = unlisted;
-    return restored;
   }
 }

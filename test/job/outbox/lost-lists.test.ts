@@ -85,7 +85,18 @@ describe('jobs whose records Redis has, but on no list any more', () => {
     await until('all wait again', async () => (await client.lLen(`${UNSERVED_KEY}waiting`)) === 2500);
     const ids = await client.lRange(`${UNSERVED_KEY}waiting`, 0, -1);
     assert.equal(new Set(ids).size, 2500);
-    assert.equal(restored(), 2500);
+    await until('all are told', () => restored() === 2500);
+  });
+
+  it('are told as far as they were put back, when Redis then fails', async () => {
+    const { client } = system.redis;
+    await NoteJob.set({ queue: UNSERVED }).performAllLater(upTo(600).map((n) => [n]));
+    await OneAtATimeJob.set({ queue: UNSERVED }).performLater(600);
+    await client.del(`${UNSERVED_KEY}waiting`);
+    // The last job's call fails, since the list of its class is none.
+    await client.set(`${UNSERVED_KEY}blocked:OneAtATimeJob`, 'no list');
+    await start();
+    await until('those of the first call are told', () => restored() >= 500);
   });
 
   it('run, each once', async () => {
