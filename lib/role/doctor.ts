@@ -127,16 +127,16 @@ function findingsOfProcfile(root: string): Symptom[] {
   return found;
 }
 
-/** Finds what else a tree that runs jobs would refuse to start with. */
-async function findingsOfRedisKind({ redisUrl }: Config, { client }: Redis): Promise<Symptom[]> {
+/** Finds what else a tree that runs jobs would refuse. @param url null: the embedded one. @param name of it in sentences. */
+async function findingsOfRedisKind(url: string | null, { client }: Redis, name: string): Promise<Symptom[]> {
   const { clusterFault, versionFault } = await import('./redis-faults');
   const info = readInfo(await client.info());
   const faults = [
     ['redis_version', versionFault(info)],
     // The embedded Redis is no cluster.
-    ['redis_cluster', redisUrl === null ? undefined : clusterFault(info, redisUrl)],
+    ['redis_cluster', url === null ? undefined : clusterFault(info, url)],
   ] as const;
-  return faults.flatMap(([id, fault]) => (fault === undefined ? [] : said('error', id, `Redis ${fault}`)));
+  return faults.flatMap(([id, fault]) => (fault === undefined ? [] : said('error', id, `${name} ${fault}`)));
 }
 
 async function findingsOfServers(
@@ -148,7 +148,7 @@ async function findingsOfServers(
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount migrate.'));
   }
-  const refused = await findingsOfRedisKind(config, redis);
+  const refused = await findingsOfRedisKind(config.redisUrl, redis, 'Redis');
   found.push(...refused);
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
@@ -168,10 +168,14 @@ async function findingsOfServers(
   // No tree runs on a Redis that is refused, and a cluster would not answer for want of a prefix.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
   found.push(...(await findingsOfRedis(config, redis, 'Redis')));
-  for (const { redis: shard, about, isAway } of shardsOf(redis.client)?.all ?? []) {
+  for (const { redis: shard, url, about, isAway } of shardsOf(redis.client)?.all ?? []) {
     const place = `Redis with ${about}`;
     const away = [symptom('error', 'unreachable', `${place} does not answer`, 'start it, or correct REDIS_SHARDS.')];
-    found.push(...(isAway ? away : await findingsOfRedis(config, shard, place).catch(() => away)));
+    const look = async () => [
+      ...(await findingsOfRedisKind(url, shard, place)),
+      ...(await findingsOfRedis(config, shard, place)),
+    ];
+    found.push(...(isAway ? away : await look().catch(() => away)));
   }
   return found;
 }
