@@ -161,7 +161,10 @@ describe('the metrics of a whole tree', () => {
       now.sum('catamount_process_cpu_seconds_total', { process }) > 0;
     await told(
       'a scrape has all stores and processes',
-      (now) => now.metrics.has('catamount_jobs_running') && processes.every((process) => measured(now, process)),
+      (now) =>
+        ['catamount_jobs_running', 'catamount_job_last_moved_timestamp_seconds'].every((name) =>
+          now.metrics.has(name),
+        ) && processes.every((process) => measured(now, process)),
     );
     const scraped = last;
     assert.deepEqual(
