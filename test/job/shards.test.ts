@@ -90,7 +90,8 @@ describe('queues on servers of their own', () => {
   });
 
   it('wait for a server that is frozen, and those of others do not', async () => {
-    await system.processor(CLASSES);
+    // A call that asks that server for jobs is in flight at once, and has taken the other permit.
+    await system.processor(CLASSES, { tuning: { pollMs: 20 } });
     await HeldJob.set({ queue: 'mailer' }).performLater('running there');
     await until('it is running', () => gate.held === 1);
     mails.pause();
@@ -111,6 +112,22 @@ describe('queues on servers of their own', () => {
     await until('all have run', () => ran.length === 9);
     assert.equal(new Set(ran).size, 9);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+  });
+
+  it('do not keep the rows of others from the relay, however many of theirs wait for their server', async () => {
+    await system.processor(CLASSES);
+    await mails.stop();
+    const many = Array.from({ length: 501 }, (_, n) => [`mail ${n}`] as [string]);
+    try {
+      await transaction(async () => {
+        await NamedJob.set({ queue: 'mailer' }).performAllLater(many);
+        await NamedJob.performLater('behind them');
+      });
+      await haveRun('behind them');
+    } finally {
+      await mails.start();
+    }
+    await until('all have run', () => ran.length === 502);
   });
 
   it('have their jobs run alone in the process at their last delivery, whatever server they come from', async () => {
