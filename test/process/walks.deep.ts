@@ -18,9 +18,9 @@ const MAX_FILES = { 'POST /users': 20, 'a job': 16, 'a retry': 22, SIGTERM: 26 }
  * are 88 files of 9,900 lines and 110 of 15,200.
  */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
-  primary: { files: 57, lines: 7_750 },
-  web: { files: 93, lines: 11_300 },
-  jobs: { files: 112, lines: 17_750 },
+  primary: { files: 54, lines: 7_700 },
+  web: { files: 88, lines: 11_300 },
+  jobs: { files: 112, lines: 17_450 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;
