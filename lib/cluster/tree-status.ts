@@ -63,6 +63,8 @@ export interface WaitingQueue {
   readonly queue: string;
   /** Time for which the oldest of them has been due, ms. */
   readonly ms: number;
+  /** The same at the time at which that was read, ms; absent from older versions. */
+  readonly readMs?: number;
   readonly paused: boolean;
 }
 

@@ -21,9 +21,14 @@ export function lastMoves({ stats: { jobProcessor } }: TreeStatus): LastMove[] {
   );
 }
 
+/** A job that had been due for less than this when the queues were read, ms, has most likely run since. */
+const FLEETING_MS = 1000;
+
 /** @returns the time for which the oldest job on a queue of that processor has been due, ms; undefined: none is. */
 export function oldestDueMs({ stats: { jobProcessor } }: TreeStatus): number | undefined {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
-  const waiting = (reported(lastStatus)?.waiting ?? []).map(({ ms }) => ms + (heartbeatAgeMs ?? 0));
+  const waiting = (reported(lastStatus)?.waiting ?? [])
+    .filter(({ ms, readMs = ms }) => readMs >= FLEETING_MS)
+    .map(({ ms }) => ms + (heartbeatAgeMs ?? 0));
   return waiting.length === 0 ? undefined : Math.max(...waiting);
 }

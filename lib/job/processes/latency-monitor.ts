@@ -10,6 +10,8 @@ export interface DueQueue {
   readonly queue: string;
   /** Time for which its oldest job has been due, ms. */
   readonly ms: number;
+  /** The same at the time at which that was read, ms. */
+  readonly readMs: number;
   readonly paused: boolean;
 }
 
@@ -69,7 +71,7 @@ export class LatencyMonitor {
       const statuses = known.filter(({ name }) => queues.includes(name) || unserved.has(name));
       this.readAt = performance.now();
       this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
-        latencyMs > 0 ? [{ queue: name, ms: latencyMs, paused: paused !== undefined }] : [],
+        latencyMs > 0 ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }] : [],
       );
       for (const status of statuses) {
         this.judgeQueue(status, queues.includes(status.name));

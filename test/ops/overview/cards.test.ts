@@ -226,6 +226,12 @@ describe('the card of', () => {
         'Last moved: fetch 2 s, relay 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',
         'all of it is as old as its last heartbeat',
       );
+      // What is read between its arrival and its fetch does not wait.
+      const passing = [{ queue: 'default', ms: 4000, readMs: 20, paused: false }];
+      assert.equal(
+        moved({ lastStatus: { ...lastStatus, waiting: passing } }),
+        'Last moved: fetch 1 s, relay 3 s, LISTEN 24 s, mail 24 min ago',
+      );
       for (const changes of [{ state: 'quiet' }, { lastStatus: processorOf().lastStatus }] as const)
         assert.equal(moved(changes), '');
     });
