@@ -39,7 +39,7 @@ export interface WorkerStatus extends ProcessMetrics {
    * Address of the peer that was last seen to send headers of a proxy although TRUST_PROXY does not name it, empty for one
    * that came through a unix socket; null: there was none. Absent from workers of an older version.
    */
-  readonly disbelievedProxy?: string | null;
+  readonly untrustedProxy?: string | null;
 }
 
 export interface WorkerStats {

@@ -117,10 +117,12 @@ export class RedisShards {
     await Promise.all(this.all.map(({ redis }) => redis.firstAttempt(deadline.remaining())));
   }
 
+  /** @returns the client of the server that a queue lives on. */
   clientOf(queue: string): RedisClient {
     return this.byQueue.get(queue)?.client ?? this.home;
   }
 
+  /** Splits queues, or what belongs to one, by their servers; that of REDIS_URL comes first, perhaps with none. */
   split<T extends string | { readonly queue: string }>(items: readonly T[]): Map<RedisClient, T[]> {
     const parts = new Map<RedisClient, T[]>([[this.home, []]]);
     for (const item of items) {
@@ -147,6 +149,7 @@ export class RedisShards {
     this.shardOf(client)?.suspect();
   }
 
+  /** Reads from all servers at once. One of REDIS_SHARDS that is away, or does not answer within SHARD_MS, adds nothing. */
   async read<T>(
     queues: readonly string[],
     read: (server: RedisClient, queues: readonly string[]) => Promise<readonly T[]>,

@@ -37,7 +37,7 @@ export async function findingsOfProxies(
     .filter(({ app }) => app === appName)
     .flatMap(({ stats }) => [...stats.workerStatus.map(({ lastStatus }) => lastStatus), stats.single ?? {}]);
   const peers = new Set(
-    statuses.flatMap((status) => ('disbelievedProxy' in status ? (status.disbelievedProxy ?? []) : [])),
+    statuses.flatMap((status) => ('untrustedProxy' in status ? (status.untrustedProxy ?? []) : [])),
   );
   if (peers.size === 0) return [];
   const from = [...peers].map((peer) => peer || 'a unix socket').join(', ');

@@ -89,7 +89,7 @@ export class WebRole implements DrainableServer {
   /** undefined outside production. */
   private readonly first: FirstReadiness | undefined;
   private jobsBooted: boolean;
-  private disbelievedProxy: string | null = null;
+  private untrustedProxy: string | null = null;
 
   constructor(
     private readonly app: AppDefinition,
@@ -169,8 +169,8 @@ export class WebRole implements DrainableServer {
       },
       unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
       limit: this.limit,
-      onDisbelieved: (peer) => {
-        this.disbelievedProxy = peer;
+      onUntrustedProxy: (peer) => {
+        this.untrustedProxy = peer;
       },
       mounts: this.showing(
         opsPages({
@@ -249,7 +249,7 @@ export class WebRole implements DrainableServer {
       requests: this.requestMetrics.read(),
       slowest: this.requestMetrics.takeSlowest(),
       pool: this.database.poolUse(),
-      disbelievedProxy: this.disbelievedProxy,
+      untrustedProxy: this.untrustedProxy,
       ...this.processMetrics.read(),
     };
   }

@@ -41,7 +41,7 @@ export interface ApplicationOptions extends HealthOptions {
   /** @returns the signal that tells the response's route to end. Default: one that is never aborted. */
   readonly goodbye?: (response: ServerResponse) => AbortSignal;
   /** Called with the address of a peer whose headers of a proxy are removed, since TRUST_PROXY does not name it. */
-  readonly onDisbelieved?: (peer: string) => void;
+  readonly onUntrustedProxy?: (peer: string) => void;
   /** Middleware that answers some requests before they need a slot. */
   readonly mounts?: Koa.Middleware;
 }
@@ -66,7 +66,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   const locales = options.localesDir === undefined ? localesOrShipped([]) : localesOf(options.localesDir);
   const body = jsonBody({ limit: config.web.bodyLimitBytes, parserOf: options.parserOf });
 
-  app.use(proxies(config.trustProxy, options.onDisbelieved));
+  app.use(proxies(config.trustProxy, options.onUntrustedProxy));
   app.use(requestContext([defaultLocale, ...locales.filter((locale) => locale !== defaultLocale)]));
   app.use(requestEvents(events));
   app.use(handleErrors(events, texts));

@@ -306,9 +306,9 @@ const FORWARDING = [...PROXY_HEADERS.slice(0, 3), 'forwarded', 'x-real-ip', 'via
 /**
  * Finds the caller's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no
  * later middleware need decide whom to trust.
- * @param onDisbelieved called for each header that is removed, with the address of the peer; empty for a unix socket's.
+ * @param onUntrustedProxy called for each header that is removed, with the address of the peer; empty for a unix socket's.
  */
-export function proxies(trust: TrustedProxies, onDisbelieved?: (peer: string) => void): Koa.Middleware {
+export function proxies(trust: TrustedProxies, onUntrustedProxy?: (peer: string) => void): Koa.Middleware {
   const isTrusted = 'hops' in trust ? undefined : matcher(trust.addresses);
   return (ctx, next) => {
     const { headers, socket } = ctx.req;
@@ -319,7 +319,7 @@ export function proxies(trust: TrustedProxies, onDisbelieved?: (peer: string) =>
     for (const name of PROXY_HEADERS) {
       if (believed || headers[name] === undefined) continue;
       delete headers[name];
-      onDisbelieved?.(peer);
+      onUntrustedProxy?.(peer);
     }
     const forwarded = ctx
       .get('X-Forwarded-For')

@@ -382,8 +382,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the doctor hears of a proxy that TRUST_PROXY does not name',
     file: 'lib/role/web.ts',
-    find: 'disbelievedProxy: this.disbelievedProxy,',
-    replace: 'disbelievedProxy: null,',
+    find: 'untrustedProxy: this.untrustedProxy,',
+    replace: 'untrustedProxy: null,',
     killedBy: ['test/cli/doctor.deep.ts'],
   },
   {

@@ -18,7 +18,7 @@ describe('a proxy in front', () => {
     try {
       const { status, json } = await serving.request('/seen', { headers });
       const told = { ip: '', protocol: '', host: '', forwarded: '', ...json };
-      return { ...told, status, disbelieved: serving.disbelieved.at(0) };
+      return { ...told, status, untrusted: serving.untrusted.at(0) };
     } finally {
       await serving.stop();
     }
@@ -31,8 +31,8 @@ describe('a proxy in front', () => {
 
   it('is believed only when it is trusted', async () => {
     for (const env of [{}, { TRUST_PROXY: '0' }, { TRUST_PROXY: '192.0.2.0/24' }]) {
-      const { ip, protocol, host, forwarded, disbelieved } = await seen(env, FORWARDED);
-      assert.equal(disbelieved, '127.0.0.1', 'it is told who has sent them');
+      const { ip, protocol, host, forwarded, untrusted } = await seen(env, FORWARDED);
+      assert.equal(untrusted, '127.0.0.1', 'it is told who has sent them');
       assert.deepEqual([ip, protocol, forwarded], ['127.0.0.1', 'http', '']);
       assert.notEqual(host, 'shop.example');
     }
@@ -48,11 +48,11 @@ describe('a proxy in front', () => {
       ['127.0.0.1,10.0.0.0/8,198.51.100.0/24,203.0.113.0/24', '203.0.113.9'],
     ] as const) {
       const found = await seen({ TRUST_PROXY }, FORWARDED);
-      assert.deepEqual([found.ip, found.protocol, found.disbelieved], [ip, 'https', undefined], TRUST_PROXY);
+      assert.deepEqual([found.ip, found.protocol, found.untrusted], [ip, 'https', undefined], TRUST_PROXY);
     }
     const none = await seen({ TRUST_PROXY: '1' }, {});
     assert.deepEqual([none.ip, none.protocol], ['127.0.0.1', 'http']);
-    assert.equal((await seen({}, {})).disbelieved, undefined);
+    assert.equal((await seen({}, {})).untrusted, undefined);
     const odd = await seen({ TRUST_PROXY: '2' }, { 'X-Forwarded-For': '<script>, unknown' });
     assert.equal(odd.ip, '127.0.0.1');
   });

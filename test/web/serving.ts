@@ -67,7 +67,7 @@ function alone(): RouteEnvironment {
 export class Serving {
   readonly limit: ConcurrencyLimiter;
   readonly finished: EventMap['request.finished'][] = [];
-  readonly disbelieved: string[] = [];
+  readonly untrusted: string[] = [];
   readonly errors: EventMap['request.error'][] = [];
   readonly warnings: string[] = [];
   private readonly server: http.Server;
@@ -103,7 +103,7 @@ export class Serving {
       ...(options.jobs && { jobs: options.jobs }),
       isLeaving: options.isLeaving ?? (() => false),
       limit: this.limit,
-      onDisbelieved: (peer) => this.disbelieved.push(peer),
+      onUntrustedProxy: (peer) => this.untrusted.push(peer),
       ...own,
       ...(options.localesDir && { localesDir: options.localesDir }),
       ...(options.koa && { koa: options.koa }),

@@ -147,6 +147,7 @@ export class Consumer {
     this.fetcher.wake();
   }
 
+  /** The URL of the server that it fetches from. */
   get url(): string {
     return this.options.redisUrl;
   }

@@ -15,7 +15,7 @@ export interface FetcherOptions {
   /** Jobs running at once, over all queues. */
   readonly budget: number;
   /** The same, shared with the fetchers of other servers. Default: it is alone. */
-  readonly slots?: Slots | undefined;
+  readonly permits?: Permits | undefined;
   readonly order: FetchOrder;
   readonly limits: ClassLimits;
   /** Prefix of its tokens, unique among all fetchers ever. Default: random. */
@@ -30,7 +30,7 @@ export interface FetcherOptions {
 export type FetchOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
 
 /** The permits to run jobs in one process. Several fetchers may share them (shared-fetcher.ts). */
-export interface Slots {
+export interface Permits {
   /** Jobs that may still begin. */
   free: number;
   /** The fetcher that has found a job that must run alone, which is next there. */

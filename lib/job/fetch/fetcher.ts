@@ -5,7 +5,7 @@ import { Backoff, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
 import { type Delivery, type FetchReply, fetchAndComplete } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
-import type { ExecutionResult, FetcherOptions, Slots } from './fetcher-types';
+import type { ExecutionResult, FetcherOptions, Permits } from './fetcher-types';
 
 /** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
@@ -16,6 +16,7 @@ interface Ending extends ExecutionResult {
   readonly delivery: Delivery;
 }
 
+/** Returns a delivery that has not begun to its queue. */
 export const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded: () => undefined };
 
 /**
@@ -28,7 +29,7 @@ export const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded:
  * nothing is fetched until all running jobs have ended; then it is fetched, and nothing else until it has ended.
  */
 export class Fetcher {
-  protected readonly slots: Slots;
+  protected readonly permits: Permits;
   /** true: a wake that finds no permit must be made up for by `freed` of another fetcher. */
   protected readonly isShared: boolean = false;
   private started = false;
@@ -66,7 +67,7 @@ export class Fetcher {
   private readonly tokenPrefix: string;
 
   constructor(private readonly options: FetcherOptions) {
-    this.slots = options.slots ?? { free: options.budget };
+    this.permits = options.permits ?? { free: options.budget };
     this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
     this.peeks = options.queues.map((queue) => new BlockingPeek(queue, (offered) => this.peeked(offered)));
@@ -196,26 +197,26 @@ export class Fetcher {
     this.scheduled = false;
     this.tellWaiters();
     this.noteDue();
-    const { slots } = this;
+    const { permits } = this;
     if (!this.options.command.ready || this.retryTimer || this.closed) return void this.waiveIsolation();
-    if (slots.isolationDue === this && !this.isBusy) slots.isolationDue = undefined;
+    if (permits.isolationDue === this && !this.isBusy) permits.isolationDue = undefined;
     do {
-      const mayFetch = this.fetching && !slots.isolationDue && !slots.isolated && this.late === 0;
-      const wanted = mayFetch ? Math.min(Math.max(0, slots.free), MAX_BATCH) : 0;
+      const mayFetch = this.fetching && !permits.isolationDue && !permits.isolated && this.late === 0;
+      const wanted = mayFetch ? Math.min(Math.max(0, permits.free), MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
       const lost = this.lostTokens.splice(0);
       if (wanted === 0 && this.fetching && (this.inFlight > 0 || this.isShared)) this.missedWake = true;
       // Without a free permit, too, a call is made for an offered job, so that another process gets it.
       if (wanted === 0 && endings.length === 0 && lost.length === 0 && !this.isOffered) break;
       this.isOffered = false;
-      slots.free -= wanted;
+      permits.free -= wanted;
       void this.call(wanted, endings, lost);
     } while (this.ended.length > 0);
   }
 
   /** A fetch is due while it is free to run more, and also before it has ever been connected. */
   private noteDue(): void {
-    const { isolationDue, isolated, free } = this.slots;
+    const { isolationDue, isolated, free } = this.permits;
     if (this.closed || this.isQuiet || isolationDue || isolated || free <= 0) return;
     if (this.options.command.ready) this.progress.due();
     else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
@@ -244,7 +245,7 @@ export class Fetcher {
     const held = hold();
     if (reply instanceof Error) {
       this.progress.failed(reply);
-      this.slots.free += held;
+      this.permits.free += held;
       this.waiveIsolation();
       this.freed();
       this.ended.unshift(...endings);
@@ -259,8 +260,8 @@ export class Fetcher {
 
   /** Call when this fetcher cannot fetch the job that must run alone. */
   private waiveIsolation(): void {
-    if (this.slots.isolationDue !== this) return;
-    this.slots.isolationDue = undefined;
+    if (this.permits.isolationDue !== this) return;
+    this.permits.isolationDue = undefined;
     this.freed();
   }
 
@@ -274,19 +275,19 @@ export class Fetcher {
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
-    const { slots } = this;
-    slots.free += held - deliveries.length;
+    const { permits } = this;
+    permits.free += held - deliveries.length;
     const fit = this.fit(deliveries, held);
-    slots.isolated ??= fit.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
-    if (reply.isolationDue) slots.isolationDue ??= this;
+    permits.isolated ??= fit.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
+    if (reply.isolationDue) permits.isolationDue ??= this;
     this.runInTurns(fit);
-    const lookAgain = this.missedWake && slots.free > 0;
+    const lookAgain = this.missedWake && permits.free > 0;
     if (lookAgain) this.missedWake = false;
     this.freed();
-    if (lookAgain || slots.isolationDue || slots.isolated) this.wake();
+    if (lookAgain || permits.isolationDue || permits.isolated) this.wake();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // A budget larger than one call may find more jobs.
-    else if (wanted > 0 && slots.free > 0) this.wake();
+    else if (wanted > 0 && permits.free > 0) this.wake();
     if (this.waiters.size > 0) this.wake();
   }
 
@@ -296,7 +297,7 @@ export class Fetcher {
     if (offered) this.isOffered = true;
     // Before the reply to a call none is armed, since its jobs may take every permit.
     if (offered || this.inFlight > 0) this.wake();
-    else if (this.fetching && this.slots.free > 0) this.armPeeks(new Set());
+    else if (this.fetching && this.permits.free > 0) this.armPeeks(new Set());
     else if (this.isShared) this.missedWake = true;
   }
 
@@ -327,7 +328,7 @@ export class Fetcher {
   }
 
   private run(delivery: Delivery): void {
-    const { isolated } = this.slots;
+    const { isolated } = this.permits;
     const isAside = isolated !== undefined && isolated !== delivery;
     if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
       this.ran(delivery, RELEASED);
@@ -337,8 +338,8 @@ export class Fetcher {
   }
 
   protected ran(delivery: Delivery, performed: ExecutionResult): void {
-    this.slots.free++;
-    if (this.slots.isolated === delivery) this.slots.isolated = undefined;
+    this.permits.free++;
+    if (this.permits.isolated === delivery) this.permits.isolated = undefined;
     this.freed(true);
     // A delivery that is no longer in `running` was returned already.
     if (this.running.get(delivery.id) !== delivery) return;

@@ -1,7 +1,7 @@
 import type { ProgressReading } from '../../support/progress';
 import { Consumer, type ConsumerOptions, weightedOrder } from './consumer';
 import type { Delivery } from './fetch-call';
-import { SharedFetcher, type SharedSlots } from './shared-fetcher';
+import { SharedFetcher, type SharedPermits } from './shared-fetcher';
 
 /**
  * One consumer for each server that some of the queues live on. They share the permits, and each waits at its own
@@ -27,13 +27,13 @@ export class ShardedConsumer {
     const fetchers: SharedFetcher[] = [];
     const byWeight = () =>
       (weightedOrder(sums)([...fetchers.keys()], 1)[0] ?? []).flatMap((one) => fetchers[one] ?? []);
-    const slots: SharedSlots = { free: budget, fetchers, inTurn: weighted ? byWeight : () => fetchers };
+    const permits: SharedPermits = { free: budget, fetchers, inTurn: weighted ? byWeight : () => fetchers };
     this.consumers = [...servers].map(([redisUrl, own]) => {
       return new Consumer({
         ...options,
         redisUrl,
         queues: own,
-        createFetcher: (given) => new SharedFetcher(given, slots),
+        createFetcher: (given) => new SharedFetcher(given, permits),
       });
     });
     this.fetcher = new FetcherGroup(fetchers);

@@ -1,13 +1,13 @@
 import type { Delivery } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
 import { Fetcher, RELEASED } from './fetcher';
-import type { FetcherOptions, Slots } from './fetcher-types';
+import type { FetcherOptions, Permits } from './fetcher-types';
 
 /** A call that waits for longer gives its permits back, so that a server that is frozen does not stop the others, ms. */
 const LATE_MS = 500;
 
 /** The permits of a process that fetches from several servers. */
-export interface SharedSlots extends Slots {
+export interface SharedPermits extends Permits {
   readonly fetchers: SharedFetcher[];
   /** @returns the fetchers in the order in which they take permits that are free again. */
   readonly inTurn: () => readonly SharedFetcher[];
@@ -19,9 +19,9 @@ export class SharedFetcher extends Fetcher {
 
   constructor(
     options: FetcherOptions,
-    private readonly shared: SharedSlots,
+    private readonly shared: SharedPermits,
   ) {
-    super({ ...options, slots: shared });
+    super({ ...options, permits: shared });
     shared.fetchers.push(this);
   }
 

@@ -194,9 +194,9 @@ const MAX_ATTEMPTS = 15;
 /** Channel of Redis: somebody has notified the relays; the age of the newest of these notifications, ms. */
 export const NOTIFIED_CHANNEL = 'catamount:notified';
 /** Least pause between two messages there, ms. */
-const SAY_MS = 1000;
+const PUBLISH_PAUSE_MS = 1000;
 /** One that Redis does not take is sent again for this long, ms; a processor whose Redis is back looks by itself. */
-const SAID_MS = 60_000;
+const PUBLISH_FOR_MS = 60_000;
 
 /**
  * Notifies the relays of new rows once they are committed. NOTIFY within the transaction would save a round trip, but
@@ -209,7 +209,7 @@ export class OutboxNotifier {
   private sending = false;
   private again = false;
   private notifiedAt = 0;
-  private unsaid = false;
+  private unpublished = false;
   private pause: NodeJS.Timeout | undefined;
   private readonly backoff = new Backoff({ base: 100, max: 5000 });
 
@@ -254,19 +254,19 @@ export class OutboxNotifier {
   private notified(): void {
     this.backoff.reset();
     this.notifiedAt = performance.now();
-    this.unsaid = true;
-    if (!this.pause) this.say();
+    this.unpublished = true;
+    if (!this.pause) this.publish();
   }
 
-  private say(): void {
+  private publish(): void {
     const ageMs = Math.round(performance.now() - this.notifiedAt);
     this.pause = undefined;
-    if (!this.unsaid || ageMs > SAID_MS) return;
-    this.unsaid = false;
-    this.pause = setTimeout(() => this.say(), SAY_MS).unref();
+    if (!this.unpublished || ageMs > PUBLISH_FOR_MS) return;
+    this.unpublished = false;
+    this.pause = setTimeout(() => this.publish(), PUBLISH_PAUSE_MS).unref();
     const { redis } = this;
     redis.publish(`${redis.options.keyPrefix ?? ''}${NOTIFIED_CHANNEL}`, String(ageMs)).catch(() => {
-      this.unsaid = true;
+      this.unpublished = true;
     });
   }
 }

@@ -65,12 +65,14 @@ class ForeignRows extends Error {}
 export class Relay {
   private noticed = false;
   private pollMs = POLL_MS;
+  /** Which relay leads: whoever stops this one tells the others when it did. */
   readonly leadership: Leadership;
   /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
   private readonly gauge: QueueCapacity;
   readonly progress = new Progress();
+  /** Its looks at the outbox, which end with the task. */
   readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {

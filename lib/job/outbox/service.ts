@@ -30,6 +30,9 @@ export interface OutboxTuning extends ReconcilerTuning {
   readonly clock?: { readonly wall: () => number; readonly everyMs: number };
 }
 
+/** What a server of REDIS_SHARDS is said to have met; that of REDIS_URL has an event for it. */
+const EMPTIED = 'has lost its data: what is in the outbox is dispatched again, everything else is gone';
+
 interface OutboxServiceOptions {
   readonly database: Database;
   /** Leads past a pooler to Postgres itself. Default: the database's own URL. */
@@ -70,7 +73,6 @@ export class OutboxService {
     const { knex, url } = database;
     const { client } = redis;
     const isIdle = () => this.isIdle;
-    const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
     this.gate = new InstallationGate({
       knex,
       redis: client,
@@ -80,7 +82,7 @@ export class OutboxService {
       gate: this.gate,
       knex,
       redis: client,
-      onError: report('copying the outbox to Redis'),
+      onError: this.report('copying the outbox to Redis'),
       pollMs: tuning?.pollMs,
       id: identity,
       graceMs: tuning?.graceMs,
@@ -106,10 +108,10 @@ export class OutboxService {
       onRelay: (message) => this.relay.heard(message),
       // Without notifications the relay polls often again.
       onLost: () => this.relay.recover(),
-      onError: report('listening for new jobs'),
+      onError: this.report('listening for new jobs'),
     });
     this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
-    const onSettleError = report('recording the ends of jobs in Postgres');
+    const onSettleError = this.report('recording the ends of jobs in Postgres');
     this.completer = new Completer({
       knex,
       redis: client,
@@ -123,12 +125,15 @@ export class OutboxService {
     this.reconcilers = servers.map((server) => this.compares(server));
   }
 
+  private report(during: string): (error: Error) => void {
+    return (error) => this.options.events.emit('queue.error', { error, during });
+  }
+
   private compares(server: RedisClient): Reconciler {
     const { database, redis, events, queues, isRunning, tuning } = this.options;
     const { client: home } = redis;
     const owns = (queue: string) => clientOf(home, queue) === server;
     const shard = shardsOf(home)?.shardOf(server);
-    const report = (during: string) => (error: Error) => events.emit('queue.error', { error, during });
     return new Reconciler({
       mayDispatch: () => this.gate.opens(),
       leads: () => this.relay.leads,
@@ -138,7 +143,7 @@ export class OutboxService {
       home,
       owns,
       isRunning,
-      onNewLife: () => this.restorePauses(server, owns).catch(report('pausing queues again')),
+      onNewLife: () => this.restorePauses(server, owns).catch(this.report('pausing queues again')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
         // The relay that leads has not heard of them.
@@ -147,7 +152,7 @@ export class OutboxService {
       onEmptied: () => (shard ? shard.warn(EMPTIED) : events.emit('redis.emptied', {})),
       onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
       queues: queues.filter(owns),
-      onError: report('comparing the outbox with Redis'),
+      onError: this.report('comparing the outbox with Redis'),
       tuning,
     });
   }
@@ -256,8 +261,6 @@ export class OutboxService {
     await deadline.wait(this.completer.stop());
   }
 }
-
-const EMPTIED = 'has lost its data: what is in the outbox is dispatched again, everything else is gone';
 
 /** The outbox counts as idle after this time without a sign of work, ms. */
 const IDLE_AFTER_MS = 60_000;
