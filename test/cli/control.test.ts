@@ -79,6 +79,8 @@ describe('catamount, asking a tree', () => {
     await start();
     const elsewhere = tempFolder('elsewhere');
     const { token } = recorder.state;
+    // Nobody can take it for an option, whatever it is: one that began with a dash was refused after --token.
+    assert.match(token, /^[0-9a-f]{64}$/);
     const ways: readonly (readonly [readonly string[], Record<string, string>?])[] = [
       [['-S', recorder.stateFile]],
       [['--state', path.relative(elsewhere, recorder.stateFile)]],

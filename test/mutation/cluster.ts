@@ -226,6 +226,13 @@ const mutations: readonly Mutation[] = [
     replace: '',
     killedBy: ['test/support/request-reply.test.ts'],
   },
+  {
+    promise: 'no token is taken for an option',
+    file: 'lib/cluster/control/server.ts',
+    find: "randomBytes(32).toString('hex')",
+    replace: "randomBytes(32).toString('base64url')",
+    killedBy: ['test/cli/control.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -36,7 +36,8 @@ export interface ControlOptions {
 export class ControlServer implements Service {
   readonly name = 'control';
   private readonly server: http.Server;
-  private readonly token = randomBytes(32).toString('base64url');
+  /** Hexadecimal, since one of base64url may begin with a dash, and a command line takes it for an option then. */
+  private readonly token = randomBytes(32).toString('hex');
   /** The text of the state file, once it is written. */
   private stateText: string | undefined;
   private starting: Promise<void> | undefined;

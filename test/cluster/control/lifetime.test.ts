@@ -33,7 +33,7 @@ describe('a control server', () => {
     const recorder = await start();
     const { token, startedAt, version, ...rest } = recorder.state;
     assert.deepEqual(rest, { pid: process.pid, cwd: process.cwd(), controlSocket: recorder.socket });
-    assert.match(token, /^[\w-]{43}$/);
+    assert.match(token, /^[0-9a-f]{64}$/);
     assert.deepEqual([modeOf(recorder.socket), modeOf(recorder.stateFile)], [0o600, 0o600]);
     await Promise.all([recorder.stop(), recorder.stop()]);
     assert.deepEqual(fs.readdirSync(path.dirname(recorder.socket)), []);
