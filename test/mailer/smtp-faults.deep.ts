@@ -138,6 +138,11 @@ describe('mails from jobs, when the SMTP server', () => {
     assert.deepEqual(system.eventsNamed('job.retrying'), []);
   });
 
+  it('thinks about a message for twelve seconds: the mail comes once, and there is no second try', async () => {
+    await assertOnceEach(await sendWith(['message', { delayMs: 12_000 }]));
+    assert.deepEqual(system.eventsNamed('job.retrying'), []);
+  });
+
   for (const step of ['greeting', 'RCPT', 'message'] as const) {
     it(`is silent at ${step} for longer than anybody waits: the mail comes once, later`, async () => {
       // Only the first try has so little patience, that no other fails by it on a machine that is busy.

@@ -389,5 +389,12 @@ const mutations: readonly Mutation[] = [
     replace: '\\//iu',
     killedBy: ['test/fuzz/http-input.test.ts'],
   },
+  {
+    promise: 'a mail server may take twelve seconds to answer a message',
+    file: 'lib/mailer/transport/smtp.ts',
+    find: 'timeouts.socketMs ?? SEND_TIMEOUT_MS',
+    replace: 'timeouts.socketMs ?? 10_000',
+    killedBy: ['test/mailer/smtp-faults.deep.ts'],
+  },
 ];
 export default mutations;

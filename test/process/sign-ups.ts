@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import http from 'node:http';
+import { isDeepStrictEqual } from 'node:util';
 import type { Answer } from '../support/http';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
@@ -132,5 +133,20 @@ export async function assertOneMailEach(around: Surroundings): Promise<void> {
   const left = async () => (await database.query('select id, dispatched_at, class from job_outbox')).length;
   await until('every job has ended', async () => (await left()) === 0);
   const receivers = sink.messages.flatMap((mail) => mail.envelope.to).sort();
-  assert.deepEqual(receivers, await around.users());
+  const users = await around.users();
+  const duplicates = isDeepStrictEqual(receivers, users) ? [] : await historyOfDuplicates(around);
+  assert.deepEqual({ receivers, duplicates }, { receivers: users, duplicates: [] });
+}
+
+/** What the delivery records and the log know of each mail that has come again under its Message-ID. */
+async function historyOfDuplicates({ database, sink, started }: Surroundings): Promise<readonly string[]> {
+  const ids = sink.messages.map((mail) => mail.messageId ?? 'no Message-ID');
+  const duplicates = [...new Set(ids.filter((id, n) => ids.indexOf(id) !== n))];
+  const told = duplicates.map(async (id) => {
+    const records = await database.query('select * from mail_deliveries where message_id = $1', [id]);
+    const job = /^<([^.]+)\./.exec(id)?.[1] ?? id;
+    const lines = started.flatMap((tree) => tree.lines.filter(({ text }) => text.includes(job)));
+    return [id, JSON.stringify(records), ...lines.map(({ text }) => text)];
+  });
+  return (await Promise.all(told)).flat();
 }

@@ -13,7 +13,10 @@ const SEND_TIMEOUT_MS = 20_000;
 export interface SmtpTimeouts {
   /** Limit of a whole delivery, ms. Default 20,000. */
   readonly sendMs?: number;
-  /** Limit of the server's silence, ms. Default 10,000. */
+  /**
+   * Limit of the server's silence, ms. Default 20,000: a server may take its time over a whole message (RFC 5321,
+   * 4.5.3.2.6), and who has given up waiting for its answer sends the mail again.
+   */
   readonly socketMs?: number;
 }
 
@@ -39,7 +42,7 @@ export class SmtpTransport implements Transport {
       dnsTimeout: 5000,
       connectionTimeout: 10_000,
       greetingTimeout: 10_000,
-      socketTimeout: timeouts.socketMs ?? 10_000,
+      socketTimeout: timeouts.socketMs ?? SEND_TIMEOUT_MS,
       ...(mustUpgrade(url) ? { requireTLS: true } : {}),
       url,
     });
