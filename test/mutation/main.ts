@@ -8,7 +8,7 @@ import { lists, type Mutation } from './mutation';
 
 const ROOT = path.resolve(__dirname, '../..');
 const USAGE = `npm run mutations -- [options]
-  --only TEXT   only mutations whose promise, file or list contains TEXT
+  --only TEXT   only mutations whose promise, file or list contains TEXT; given several times: any of them
   --copies N    how many are tried side by side, each in a copy of its own; default: one a core
   --list        names them and ends`;
 /** Of the first tier, and with the second: shares of the mutations that must be noticed. */
@@ -97,7 +97,7 @@ async function attempt(mutation: Mutation, copy: string): Promise<Outcome> {
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
-      only: { type: 'string', default: '' },
+      only: { type: 'string', multiple: true, default: [''] },
       copies: { type: 'string', default: String(os.availableParallelism()) },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -109,7 +109,7 @@ async function main(): Promise<number> {
     return values.help ? 0 : 2;
   }
   const chosen = lists().flatMap(({ name, mutations }) =>
-    mutations.filter(({ promise, file }) => `${name} ${promise} ${file}`.includes(values.only)),
+    mutations.filter(({ promise, file }) => values.only.some((text) => `${name} ${promise} ${file}`.includes(text))),
   );
   if (values.list) {
     for (const { promise, file } of chosen) say(`${file}: ${promise}`);
