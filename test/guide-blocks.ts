@@ -63,6 +63,7 @@ export const ASSIGNED: readonly Assignment[] = [
   { guide: OPERATIONS, begins: 'FROM node', by: 'test/process/container.deep.ts' },
   { guide: OPERATIONS, begins: 'apiVersion: apps/v1', by: 'test/process/kubernetes.test.ts' },
   { guide: OPS, begins: 'scrape_configs:', by: EXAMPLES },
+  { guide: TESTS, begins: '{ "node-option"', by: 'test/package/mocha.deep.ts' },
   { guide: TESTS, begins: 'const { assertEnqueued, captureEmails', by: EXAMPLES },
   { guide: TESTS, begins: 'const shop = request(app);', by: EXAMPLES },
   { guide: WEB, begins: '// models/entry.js', by: EXAMPLES },

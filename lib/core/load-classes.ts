@@ -33,6 +33,7 @@ export interface ClassFolder<C> extends LoadOptions {
 const MODULE = /\.[cm]?[jt]s$/;
 const NO_CLASSES = /\.(?:d|test|spec)\.[cm]?[jt]s$/;
 const INDEX = /^index\.[cm]?[jt]s$/;
+const faults = () => require('./load-fault') as typeof import('./load-fault');
 
 /**
  * Loads the files of a folder in the order of their names, without tests and type declarations. A missing folder counts
@@ -50,9 +51,13 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
     const file = path.join(folder, name);
     try {
       const exported = await importExports(file, load).catch((thrown: unknown) => {
-        throw (require('./load-fault') as typeof import('./load-fault')).loadFault(file, thrown);
+        throw faults().loadFault(file, thrown);
       });
-      take([...new Set(exportsOf(exported).filter(isOne))], name, exported);
+      const classes = [...new Set(exportsOf(exported).filter(isOne))];
+      // A compiler of `require`, such as tsx's, has copies of its own of what a test runner has required before.
+      const required = exportsOf(require.cache?.[file]?.exports).filter(isOne);
+      if (required.some((one) => !classes.includes(one))) throw faults().loadedTwice();
+      take(classes, name, exported);
     } catch (thrown) {
       const error = toError(thrown);
       const fault = Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
@@ -77,7 +82,7 @@ export async function importFile(file: string): Promise<unknown> {
     return await nativeImport(pathToFileURL(file).href);
   } catch (thrown) {
     if (hasRequireOnly(thrown)) return require(file);
-    throw explained(thrown);
+    throw faults().withRemedy(thrown);
   }
 }
 
@@ -93,14 +98,6 @@ function hasRequireOnly(thrown: unknown): boolean {
   return (
     code.startsWith('ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING') ||
     (code === 'ERR_UNKNOWN_FILE_EXTENSION' && Object.hasOwn(require.extensions ?? {}, '.ts'))
-  );
-}
-
-/** Adds the remedy to Node's message about a file in TypeScript. */
-function explained(thrown: unknown): unknown {
-  if (!(thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_UNKNOWN_FILE_EXTENSION')) return thrown;
-  return new UserError(
-    `${thrown.message}. Run node with --import=tsx, or Node 22.18 or later; in Vitest give defineApp import: (file) => import(file)`,
   );
 }
 

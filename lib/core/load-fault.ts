@@ -22,6 +22,22 @@ export function loadFault(file: string, thrown: unknown): UserError {
   return Object.assign(new UserError(message, EXIT.config), { cause: error });
 }
 
+/** Says that a file's classes exist twice, which would not be known as each other's. */
+export function loadedTwice(): UserError {
+  return new UserError(
+    'it was required before it was imported, and its classes exist twice: have the test runner import all files; mocha does with "node-option": ["import=tsx", "no-experimental-require-module"] in .mocharc.json',
+    EXIT.config,
+  );
+}
+
+/** Adds the remedy to Node's message about a file in TypeScript. @returns any other error as it is. */
+export function withRemedy(thrown: unknown): unknown {
+  if (!(thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_UNKNOWN_FILE_EXTENSION')) return thrown;
+  return new UserError(
+    `${thrown.message}. Run node with --import=tsx, or Node 22.18 or later; in Vitest give defineApp import: (file) => import(file)`,
+  );
+}
+
 /** true for what Node says of a file, and false for what the file itself throws. */
 export function isLoadFault(thrown: unknown): boolean {
   const error = toError(thrown);

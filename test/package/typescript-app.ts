@@ -116,7 +116,6 @@ export async function down(knex: Knex): Promise<void> {
   await knex.schema.dropTable('users');
 }
 `,
-  'test/mocha.mjs': "import './mocha.test.ts';\n",
 };
 
 /** The first line of a test in the words of each runner; mocha and Jest have theirs among the globals. */

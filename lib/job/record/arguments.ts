@@ -108,8 +108,10 @@ class ArgumentEncoder {
     const reference = referenceOf(value);
     if (!reference) throw new Fault(`is a ${value.constructor.name} without an id: save it first`);
     const { models } = this.codec;
-    if (models && models.get(reference.model) !== value.constructor) {
-      throw new Fault(`is a ${reference.model}, which no file in ${models.place} exports`);
+    const known = models?.get(reference.model);
+    if (models && known !== value.constructor) {
+      const other = known ? ', but another of that name: its file was loaded twice' : '';
+      throw new Fault(`is a ${reference.model}, which no file in ${models.place} exports${other}`);
     }
     return tagged('$model', [reference.model, reference.id]);
   }

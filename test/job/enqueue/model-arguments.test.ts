@@ -134,6 +134,12 @@ describe('models as arguments', () => {
       () => serializeArguments('MeetJob', [{ who: stranger }], { models }),
       /argument 1 \.who is a Stranger, which no file in .*lib\/app\/models exports/,
     );
+    const another = class extends User {};
+    Object.defineProperty(another, 'name', { value: 'User' });
+    assert.throws(
+      () => serializeArguments('MeetJob', [another.fromJson({ id: 1 })], { models }),
+      /argument 1 is a User, which no file in .*lib\/app\/models exports, but another of that name: its file was loaded twice/,
+    );
   });
 
   it('of a class that this app has not are an error that a newer deploy mends', async () => {

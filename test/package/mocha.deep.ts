@@ -1,0 +1,64 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import path from 'node:path';
+import { promisify } from 'node:util';
+import { assignedTo } from '../guide-blocks';
+import { createDatabase, type TestDatabase } from '../support/postgres';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { ROOT, withoutNpm } from './npm';
+import { APP, testOf } from './typescript-app';
+
+const run = promisify(execFile);
+/** What the app has beside the checkout, which is its `catamount`. */
+const PACKAGES = ['mocha', 'tsx', '@types', 'knex', 'pg'];
+
+describe('an app of ES modules in TypeScript, tested by mocha with tsx', () => {
+  const folder = tempFolder('mocha');
+  let database: TestDatabase;
+
+  before(async () => {
+    database = await createDatabase();
+    const packages = path.join(folder, 'node_modules');
+    fs.mkdirSync(packages);
+    fs.symlinkSync(ROOT, path.join(packages, 'catamount'));
+    for (const name of PACKAGES) fs.symlinkSync(path.join(ROOT, 'node_modules', name), path.join(packages, name));
+    for (const [name, content] of Object.entries({ ...APP, 'test/greet.test.ts': testOf('mocha') })) {
+      fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+      fs.writeFileSync(path.join(folder, name), content);
+    }
+  });
+  after(async () => {
+    await database.drop();
+    removeFolder(folder);
+  });
+
+  /** Runs mocha as somebody does who has a database for tests. @returns its exit code, and what it printed. */
+  async function mocha(settings: string): Promise<{ readonly code: number; readonly printed: string }> {
+    fs.writeFileSync(path.join(folder, '.mocharc.json'), settings);
+    const { NODE_OPTIONS: _, ...own } = withoutNpm(process.env);
+    const options = { cwd: folder, env: { ...own, TEST_DATABASE_URL: database.url } };
+    const args = [path.join(folder, 'node_modules/mocha/bin/mocha.js'), '--timeout=0'];
+    return run(process.execPath, args, options).then(
+      ({ stdout, stderr }) => ({ code: 0, printed: stdout + stderr }),
+      ({ code, stdout, stderr }: { code: number; stdout: string; stderr: string }) => ({
+        code,
+        printed: stdout + stderr,
+      }),
+    );
+  }
+
+  it('has one class of each, by the settings of the guide', async () => {
+    const { code, printed } = await mocha(assignedTo('test/package/mocha.deep.ts', '{ "node-option"'));
+    assert.equal(code, 0, printed);
+    assert.match(printed, /^ *1 passing/m);
+  });
+
+  it('says what to do where mocha requires its files, since they would exist twice', async () => {
+    const { code, printed } = await mocha('{ "node-option": ["import=tsx"], "spec": "test/**/*.test.ts" }');
+    assert.equal(code, 1, printed);
+    const said =
+      /mailers\/user-mailer\.ts: it was required before it was imported, and its classes exist twice: .*"no-experimental-require-module"/;
+    assert.match(printed, said);
+  });
+});
