@@ -206,23 +206,24 @@ export class JobProcessorRole {
       onCommand: this.onCommand,
     });
     this.jobs = jobs;
-    this.reporter = new AppointedReporter(app, config, { redis, database, tree: this.tree, events });
     if (this.isQuiet) jobs.quiet();
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
     Mailer.connect(mail, mailers);
     const reports = setup.reportError && (await import('../job/perform/error-reporter'));
-    this.services = new ServiceGroup('the job processor', [
+    const own = appService(app, { role: 'jobs', config });
+    const services = new ServiceGroup('the job processor', [
       ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
       database,
       redis,
       mail,
-      appService(app, { role: 'jobs', config }),
+      ...(own ? [own] : []),
       jobs,
-      this.reporter,
     ]);
-    await this.services.start();
+    this.services = services;
+    this.reporter = new AppointedReporter({ app, config, redis, database, tree: this.tree, events, services });
+    await services.start();
   }
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {

@@ -9,8 +9,7 @@ import { JobEnqueuer } from '../job/enqueue/enqueuer';
 import { Job } from '../job/job';
 import type { MailSetup } from '../mailer/definition/setup';
 import type { Database } from '../model/database';
-import type { Deadline } from '../support/async';
-import type { Service } from '../support/service';
+import type { Service, ServiceGroup } from '../support/service';
 import type { TreeReporter, TreeReporterOptions } from '../tree/tree-reporter';
 import type { ApplicationOptions } from '../web/application';
 import type { AppDefinition, RouteEnvironment, Routes, WorkerEnvironment } from './app-definition';
@@ -114,8 +113,9 @@ export async function loadOwnWeb(
   return ownWeb({ koa: koa && environment && ((app) => koa(app, environment)), bodyParser, headers, probes });
 }
 
-/** The app's own part of a web worker or the job processor: `workerBoot` and `workerStop`. */
-export function appService(app: AppDefinition, worker: WorkerEnvironment): Service {
+/** The app's own part of a web worker or the job processor: `workerBoot` and `workerStop`; undefined: it has neither. */
+export function appService(app: AppDefinition, worker: WorkerEnvironment): Service | undefined {
+  if (!app.workerBoot && !app.workerStop) return undefined;
   let started = false;
   return {
     name: 'the app',
@@ -131,25 +131,23 @@ export function appService(app: AppDefinition, worker: WorkerEnvironment): Servi
   };
 }
 
+interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'> {
+  readonly app: AppDefinition;
+  readonly config: Config;
+  readonly database: Database;
+  readonly tree: () => Promise<Operations>;
+  /** Stops the reporter with its own. */
+  readonly services: ServiceGroup;
+}
+
 /**
  * The tree's reporter, if this process is appointed: its modules load then, since all but one process never need them.
  * In production it also warns, once, of what is wrong with the deploy of the whole tree.
  */
-export class AppointedReporter implements Service {
-  readonly name = 'tree reporter';
-  private appointed: Promise<TreeReporter> | undefined;
+export class AppointedReporter {
+  private appointed: Promise<TreeReporter | undefined> | undefined;
 
-  constructor(
-    private readonly app: AppDefinition,
-    private readonly config: Config,
-    private readonly options: Omit<TreeReporterOptions, 'tree' | 'database'> & {
-      readonly tree: () => Promise<Operations>;
-      readonly database: Database;
-    },
-  ) {}
-
-  /** It reports nothing before it is appointed. */
-  async start(): Promise<void> {}
+  constructor(private readonly options: ReporterOptions) {}
 
   /** @param on false: another process reports from now on. */
   async appoint(on: boolean): Promise<void> {
@@ -157,24 +155,22 @@ export class AppointedReporter implements Service {
     (await this.appointed)?.appoint(on);
   }
 
-  async stop(deadline: Deadline): Promise<void> {
-    await (await this.appointed)?.stop(deadline);
-  }
-
-  private async load(): Promise<TreeReporter> {
+  /** @returns undefined when this process stops meanwhile. */
+  private async load(): Promise<TreeReporter | undefined> {
     const { TreeReporter } = await import('../tree/tree-reporter');
     const tree = await this.options.tree();
-    if (this.config.environment === 'production') void this.warn(tree).catch(() => undefined);
-    return new TreeReporter({ ...this.options, tree });
+    const reporter = new TreeReporter({ ...this.options, tree });
+    if (!(await this.options.services.add(reporter))) return undefined;
+    if (this.options.config.environment === 'production') void this.warn(tree).catch(() => undefined);
+    return reporter;
   }
 
   private async warn(tree: Operations): Promise<void> {
-    const { app, config, options } = this;
     const { warnOfPendingMigrations, warnOfPlannedConnections } = await import('./deploy-warnings');
     const { id: treeId } = await tree.status();
     await Promise.all([
-      warnOfPendingMigrations(app, options),
-      warnOfPlannedConnections({ ...options, config, treeId }),
+      warnOfPendingMigrations(this.options.app, this.options),
+      warnOfPlannedConnections({ ...this.options, treeId }),
     ]);
   }
 }

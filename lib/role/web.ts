@@ -83,7 +83,7 @@ export class WebRole implements DrainableServer {
   onSlots: () => void = () => undefined;
   onServed: () => void = () => undefined;
   private server: WebServer | undefined;
-  private readonly own: Service;
+  private readonly own: Service | undefined;
   private jobsHealth: JobsHealth = { running: true, stalled: null, dueSinceS: null };
   private readonly foreign: CachedProbe<boolean>;
   /** undefined outside production. */
@@ -107,14 +107,10 @@ export class WebRole implements DrainableServer {
       schema: config.databaseSchema,
     });
     this.redis = new Redis(urls.redis, events);
-    this.reporter = new AppointedReporter(app, config, {
-      redis: this.redis,
-      database: this.database,
-      tree: async () => tree,
-      events,
-    });
     this.own = appService(app, { role: 'web', config });
-    this.services = new ServiceGroup('the web', [this.database, this.redis, this.reporter]);
+    this.services = new ServiceGroup('the web', [this.database, this.redis]);
+    const { database, redis, services } = this;
+    this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
     this.foreign = new CachedProbe(() => this.readForeign(), { freshMs: FOREIGN_FRESH_MS });
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
@@ -147,7 +143,7 @@ export class WebRole implements DrainableServer {
     connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
     const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
-    await this.own.start();
+    await this.own?.start();
     const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
     const application = createApplication({
       ...(await loadOwnWeb(app, environment)),
@@ -274,7 +270,7 @@ export class WebRole implements DrainableServer {
       for (const { what, id, ageMs } of this.server?.aborted ?? [])
         this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
     }
-    await this.own.stop(deadline).catch((thrown: unknown) => {
+    await this.own?.stop(deadline).catch((thrown: unknown) => {
       this.events.emit('process.error', { error: toError(thrown), during: "the app's workerStop" });
     });
     await this.services.stop(deadline).catch((thrown: unknown) => {

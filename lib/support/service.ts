@@ -33,6 +33,15 @@ export class ServiceGroup implements Service {
     return this.stopping;
   }
 
+  /** Starts one more service once the others have started; it is stopped first. @returns false in a stop: not started. */
+  async add(service: Service): Promise<boolean> {
+    await this.starting;
+    if (this.stopping) return false;
+    this.started.push(service);
+    await service.start();
+    return true;
+  }
+
   private async startAll(): Promise<void> {
     for (const service of this.services) {
       if (this.stopping) return;

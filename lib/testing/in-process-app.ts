@@ -27,7 +27,7 @@ export class InProcessApp {
   private constructor(
     private readonly server: http.Server,
     events: Events,
-    private readonly own: Service,
+    private readonly own: Service | undefined,
   ) {
     events.on('request.error', ({ requestId, error }) => this.errors.set(requestId, error));
   }
@@ -40,7 +40,7 @@ export class InProcessApp {
     const scope: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
     const routes = await loadRoutes(app);
     const own = appService(app, { role: 'web', config });
-    await own.start();
+    await own?.start();
     const application = createApplication({
       ...(await loadOwnWeb(app, scope)),
       config,
@@ -89,7 +89,7 @@ export class InProcessApp {
 
   /** Awaits the app's `workerStop`. */
   async close(): Promise<void> {
-    await this.own.stop(Deadline.after(CLOSE_MS));
+    await this.own?.stop(Deadline.after(CLOSE_MS));
   }
 }
 

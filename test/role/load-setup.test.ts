@@ -55,7 +55,7 @@ describe('the setup of an app', () => {
 
 describe('what an app does in each worker', () => {
   const service = (own: Pick<AppDefinition, 'workerBoot' | 'workerStop'>) =>
-    appService(own as AppDefinition, { role: 'web' } as unknown as Parameters<typeof appService>[1]);
+    appService(own as AppDefinition, { role: 'web' } as unknown as Parameters<typeof appService>[1]) ?? assert.fail();
 
   it('is awaited before the worker goes on, and ends its boot where it fails', async () => {
     const pool = deferred();

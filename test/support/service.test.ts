@@ -26,6 +26,26 @@ describe('a service group', () => {
     assert.deepEqual(calls, ['start a', 'start b', 'stop b', 'stop a']);
   });
 
+  it('takes in one more once all have started, which is stopped first', async () => {
+    const calls: string[] = [];
+    const group = new ServiceGroup('all', [recorder(calls, 'a')]);
+    const started = group.start();
+    assert.equal(await group.add(recorder(calls, 'late')), true);
+    await started;
+    await group.stop(Deadline.after(100));
+    assert.deepEqual(calls, ['start a', 'start late', 'stop late', 'stop a']);
+  });
+
+  it('takes in none while it stops', async () => {
+    const calls: string[] = [];
+    const group = new ServiceGroup('all', []);
+    await group.start();
+    const stopped = group.stop(Deadline.after(100));
+    assert.equal(await group.add(recorder(calls, 'late')), false);
+    await stopped;
+    assert.deepEqual(calls, []);
+  });
+
   it('may be stopped without having been started', async () => {
     await new ServiceGroup('all', [recorder([], 'a')]).stop(Deadline.after(100));
   });
