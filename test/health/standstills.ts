@@ -74,10 +74,14 @@ const OF_REDIS: readonly Injection[] = [
     name: 'Redis cannot save to its disk',
     inject: async (ill) => {
       // A folder stands where its file is to be.
-      fs.mkdirSync(path.join(ill.redis.folder, 'dump.rdb'));
+      const obstacle = path.join(ill.redis.folder, 'dump.rdb');
+      fs.mkdirSync(obstacle);
       await command('CONFIG', 'SET', 'save', '3600 1')(ill);
       await command('BGSAVE')(ill);
-      return () => command('CONFIG', 'SET', 'save', '')(ill);
+      return () => {
+        fs.rmdirSync(obstacle);
+        return command('CONFIG', 'SET', 'save', '')(ill);
+      };
     },
     ...REDIS_AWAY,
     ready: /"reason":"[^"]*Redis cannot write to its disk/,
@@ -95,7 +99,9 @@ const OF_REDIS: readonly Injection[] = [
     inject: async (ill) => {
       const replica = await startTestRedis(...AT_ONCE);
       await replicate(replica, ill.redis);
-      await command('CONFIG', 'SET', 'min-replicas-max-lag', '2', 'min-replicas-to-write', '1')(ill);
+      // Redis 6.2 sets one at a time.
+      await command('CONFIG', 'SET', 'min-replicas-max-lag', '2')(ill);
+      await command('CONFIG', 'SET', 'min-replicas-to-write', '1')(ill);
       replica.pause();
       const refuses = async () => /NOREPLICAS/.test(String(await ill.admin.set('lag', '1').catch(String)));
       await until('Redis refuses writes', refuses);
