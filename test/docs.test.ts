@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { CLI_COMMANDS } from '../lib/cli/commands';
+import { COMMANDS } from '../lib/cluster/control/commands';
+import { JOB_COMMANDS } from '../lib/job/cli/commands';
 import { ASSIGNED, guideBlocks } from './guide-blocks';
 
 const ROOT = path.resolve(__dirname, '..');
@@ -44,6 +47,24 @@ describe('the guides', () => {
     assert.ok(named.length > 0);
     assert.deepEqual(
       named.filter((entry) => scripts[entry.split(': ')[1] ?? ''] === undefined),
+      [],
+    );
+  });
+
+  it('name no command of catamount that is not there', () => {
+    const known = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
+    const ofJobs = JOB_COMMANDS.map(({ name }) => `jobs ${name}`);
+    const isThere = (line: string) => {
+      const [first = '', second = ''] = line.split(' ');
+      if (first !== 'jobs' || !/^[a-z]/.test(second)) return first === 'jobs' || known.includes(first);
+      return [...known, ...ofJobs].some((name) => `${name} `.startsWith(`jobs ${second} `));
+    };
+    const named = guides.flatMap((guide) =>
+      [...read(guide).matchAll(/`(?:npx )?catamount ([^`]+)`/g)].map(([, line = '']) => [guide, line] as const),
+    );
+    assert.ok(named.length > 40);
+    assert.deepEqual(
+      named.filter(([, line]) => !isThere(line)),
       [],
     );
   });

@@ -25,10 +25,10 @@ export function findEntry(): string | undefined {
 export async function runApp(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const entry = findEntry();
   if (entry === undefined) {
-    throw new UserError(
-      `There is no ${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)} in ${process.cwd()}. Build the app, or go to its folder.`,
-      EXIT.usage,
-    );
+    const wanted = `${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)}`;
+    // A new app in TypeScript has not been built when the first command is typed.
+    const remedy = fs.existsSync('server.ts') ? 'Build the app (npm run build)' : 'Build the app, or go to its folder';
+    throw new UserError(`There is no ${wanted} in ${process.cwd()}. ${remedy}.`, EXIT.usage);
   }
   // Children are forked from argv[1], so it must be the app's entry and not this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
@@ -39,8 +39,6 @@ export async function runApp(args: readonly string[] = process.argv.slice(2)): P
     process.exitCode = EXIT.config;
   });
   await importFile(entry).catch(async (thrown: unknown) => {
-    const { isLoadFault, loadFault } = await import('../core/load-fault');
-    if (!isLoadFault(thrown)) throw thrown;
-    throw new UserError(`${entry}: ${loadFault(entry, thrown).message}`, EXIT.config);
+    throw (await import('../core/load-fault')).namedFileFault(entry, thrown);
   });
 }

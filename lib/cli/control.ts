@@ -25,7 +25,7 @@ export async function control(
 ): Promise<void> {
   // The reader of a pipe may close it early: catamount stats | head
   process.stdout.on('error', () => undefined);
-  const { command, argument } = find(words);
+  const { command, argument } = await find(words);
   const tree = RunningTree.find(flags);
   const answer = await ask(tree.address, command, argument).catch((error: unknown) => {
     throw tree.explain(error);
@@ -35,9 +35,9 @@ export async function control(
   process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
 }
 
-function find(words: readonly string[]): { command: Command; argument: number } {
+async function find(words: readonly string[]): Promise<{ command: Command; argument: number }> {
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => word === words[i]));
-  if (!command) throw new UserError(`"${words.join(' ')}" is no command. See catamount help.`, EXIT.usage);
+  if (!command) throw (await import('./help')).noCommand(words.join(' '));
   const [argument, ...more] = words.slice(command.name.split(' ').length);
   if (more.length > 0) throw new UserError(`"${more.join(' ')}" is too much. See catamount help.`, EXIT.usage);
   return { command, argument: parseArgument(command, argument) };

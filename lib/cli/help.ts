@@ -2,6 +2,7 @@ import { COMMANDS, usageOf } from '../cluster/control/commands';
 import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { jobCommandLines, jobsHelp, parseJobCommand } from '../job/cli/commands';
+import { didYouMean } from '../support/text';
 import { ENTRIES } from './app-entry';
 import { CLI_COMMANDS } from './commands';
 
@@ -46,8 +47,16 @@ export function helpOn(words: readonly string[]): string {
   if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
   const tree = COMMANDS.find(({ name }) => name === text);
   if (tree) return page([usageOf(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
-  if (words[0] !== 'jobs') throw new UserError(`"${text}" is no command. See catamount help.`, EXIT.usage);
+  if (words[0] !== 'jobs') throw noCommand(text);
   return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);
+}
+
+/** Says that nothing is called so, and what may have been meant. */
+export function noCommand(text: string): UserError {
+  const names = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
+  const meant = didYouMean(text.split(' ')[0] ?? '', [...names, 'jobs']);
+  const hint = meant === undefined ? '' : `Did you mean ${meant}? `;
+  return new UserError(`"${text}" is no command. ${hint}See catamount help.`, EXIT.usage);
 }
 
 function page(usage: readonly string[], summary: string, details: string): string {

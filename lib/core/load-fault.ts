@@ -34,15 +34,19 @@ export function loadedTwice(): UserError {
 export function withRemedy(thrown: unknown): unknown {
   if (!(thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_UNKNOWN_FILE_EXTENSION')) return thrown;
   return new UserError(
-    `${thrown.message}. Run node with --import=tsx, or Node 22.18 or later; in Vitest give defineApp import: (file) => import(file)`,
+    `${thrown.message}. Run it with NODE_OPTIONS=--import=tsx, or by Node 22.18 or later; in Vitest give defineApp import: (file) => import(file)`,
   );
 }
 
-/** true for what Node says of a file, and false for what the file itself throws. */
-export function isLoadFault(thrown: unknown): boolean {
+/**
+ * What to throw for a file that somebody has named: one sentence where Node says why it cannot be loaded, and what the file
+ * itself has thrown as it is, with its stack.
+ */
+export function namedFileFault(file: string, thrown: unknown): unknown {
   const error = toError(thrown);
   const ofNode = missing(error) !== undefined || error.name === 'SyntaxError';
-  return ofNode || /is not defined in ES module scope/.test(error.message);
+  if (!ofNode && !/is not defined in ES module scope/.test(error.message)) return thrown;
+  return new UserError(`${file}: ${loadFault(file, thrown).message}`, EXIT.config);
 }
 
 /** @returns undefined unless something that the file imports is not there. */

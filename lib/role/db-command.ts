@@ -12,7 +12,7 @@ import { AppConnection } from './connection';
 import { mainOf } from './script';
 import { withDatabase } from './server-connections';
 
-const USAGE = 'catamount db migrate | rollback | status | separate | seed | reset [--force]';
+const USAGE = 'catamount db migrate | rollback | status | separate | make NAME | seed | reset [--force]';
 
 /**
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
@@ -89,6 +89,7 @@ function parsed(args: readonly string[]): { readonly command: DbCommand; readonl
       allowPositionals: true,
     });
     const command = COMMANDS.find((name) => name === positionals[0]);
+    if (positionals.length === 0) throw new Error('db needs a command.');
     if (command === undefined || positionals.length > 1)
       throw new Error(`"db ${positionals.join(' ')}" is no command.`);
     return { command, force: values.force === true };

@@ -1,3 +1,4 @@
+import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -29,9 +30,13 @@ export async function runScript(
   process.exit();
 }
 
-/** @throws UserError when the file exports no function. */
+/** @throws UserError when there is no such file, when Node cannot load it, and when it exports no function. */
 export async function mainOf(file: string, importFile?: ImportFile): Promise<Main> {
-  const exported = await importExports(path.resolve(file), importFile);
+  const absolute = path.resolve(file);
+  if (!fs.existsSync(absolute)) throw new UserError(`There is no file ${absolute}.`, EXIT.usage);
+  const exported = await importExports(absolute, importFile).catch(async (thrown: unknown) => {
+    throw (await import('../core/load-fault')).namedFileFault(absolute, thrown);
+  });
   const main = (exported as { readonly default?: unknown } | null)?.default ?? exported;
   if (typeof main === 'function') return main as Main;
   throw new UserError(`${file} exports no function: write export default async (...args) => { … }`, EXIT.usage);

@@ -46,6 +46,7 @@ const FILES: Readonly<Record<string, string>> = {
       await transaction(async () => { await Entry.query().insert({ email: email as string }); });
     };`,
   'none.js': 'exports.main = 1;',
+  'misspelt.mjs': "import '@no-such/package'; export default () => {};",
   'throws.js': "module.exports = async () => { throw new Error('it broke'); };",
   'client.js': `const { connect, Mailer } = require('catamount');
     const GreetJob = require('./jobs/greet');
@@ -161,6 +162,11 @@ describe('outside the tree', () => {
       [none.code, none.stderr],
       [64, 'none.js exports no function: write export default async (...args) => { … }\n'],
     );
+    const absent = await run('run', 'absent.js');
+    assert.deepEqual([absent.code, absent.stderr], [64, `There is no file ${path.join(cwd, 'absent.js')}.\n`]);
+    const misspelt = await run('run', 'misspelt.mjs');
+    const says = `${path.join(cwd, 'misspelt.mjs')}: the package @no-such/package is imported by`;
+    assert.deepEqual([misspelt.code, misspelt.stderr.slice(0, says.length)], [78, says], misspelt.stderr);
     const throws = await run('run', 'throws.js');
     assert.equal(throws.code, 1);
     assert.match(throws.stderr, /Error: it broke/);

@@ -91,7 +91,10 @@ describe('catamount', () => {
 
   it('ends wrong usage with 64', async () => {
     const cases = [
-      ['stast', /^"stast" is no command\. See catamount help\.\n$/],
+      ['stast', /^"stast" is no command\. Did you mean start\? See catamount help\.\n$/],
+      ['genrate job', /^"genrate job" is no command\. Did you mean generate\? See/],
+      ['help destory', /^"destory" is no command\. Did you mean destroy\? See/],
+      ['deploy', /^"deploy" is no command\. See/],
       ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
       ['jobs loud', /^There is no command "jobs loud"/],
       ['jobs resume -S', /--state/],

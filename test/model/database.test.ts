@@ -31,6 +31,17 @@ describe('Database', () => {
     await assert.rejects(database.ping());
   });
 
+  it('logs nothing of those who wait for a connection while it ends', async () => {
+    const told: string[] = [];
+    const events = new Events();
+    events.on('database.error', ({ error }) => told.push(error.message));
+    const database = new Database(created.url, { production: false, events });
+    const waiting = database.knex.raw('select 1').catch((error: Error) => error.message);
+    await database.stop(Deadline.after(30_000));
+    assert.equal(await waiting, 'aborted');
+    assert.deepEqual(told, []);
+  });
+
   it('rejects a ping in time when nothing listens', async () => {
     const url = `postgres://127.0.0.1:${await serverPort()}/shop`;
     const events = new Events();
