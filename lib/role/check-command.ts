@@ -35,7 +35,7 @@ export async function runCheckCommand(
       return { pending: [], gone: [] };
     });
     for (const name of found.pending) {
-      findings.push({ message: `The migration ${name} has not run: run catamount migrate`, fatal: true });
+      findings.push({ message: `The migration ${name} has not run: run catamount db migrate`, fatal: true });
     }
     for (const message of found.gone) findings.push({ message, fatal: false });
   }

@@ -146,7 +146,7 @@ async function findingsOfServers(
 ): Promise<Symptom[]> {
   const found: Symptom[] = [];
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
-    found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount migrate.'));
+    found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount db migrate.'));
   }
   const refused = await findingsOfRedisKind(config.redisUrl, redis, 'Redis');
   found.push(...refused);

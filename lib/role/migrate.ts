@@ -12,7 +12,7 @@ import { connectOrFail } from './server-connections';
 export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
   if (config.databaseUrl === null) {
     throw new UserError(
-      'DATABASE_URL is not set, so there is nothing to migrate: `npm start` migrates the embedded database itself.',
+      'DATABASE_URL is not set, so there is nothing to migrate here: `npm start` migrates the embedded database itself, and `catamount db migrate` does while it runs.',
       EXIT.config,
     );
   }

@@ -129,7 +129,7 @@ describe('catamount jobs, as it is typed', () => {
         { DATABASE_URL: `postgres://x@${nowhere}/x` },
       ],
       ['processes', 0, /^$/, { DATABASE_URL: `postgres://x@${nowhere}/x` }],
-      ['list scheduled', 69, /lacks tables of Catamount's: run catamount migrate\.\n$/, { DATABASE_URL: empty.url }],
+      ['list scheduled', 69, /lacks tables of Catamount's: run catamount db migrate\.\n$/, { DATABASE_URL: empty.url }],
       [
         'stats',
         69,

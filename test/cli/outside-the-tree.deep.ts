@@ -107,6 +107,8 @@ describe('outside the tree', () => {
     assert.match(before.stdout, /^pending 20260101000000_create_entries$/m);
     assert.equal(await hasTable('knex_migrations'), false);
     assert.equal(await hasTable('catamount_migrations'), false);
+    // That command works on the embedded database, too, which `migrate` refuses.
+    assert.match((await run('check')).stdout, /20260101000000_create_entries has not run: run catamount db migrate$/m);
     const migrated = await run('db', 'migrate');
     assert.deepEqual([migrated.code, migrated.stderr], [0, '']);
     assert.match(migrated.stdout, /^migrated 20260101000000_create_entries$/m);
