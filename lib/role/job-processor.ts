@@ -201,7 +201,7 @@ export class JobProcessorRole {
       registry,
       setup,
       models,
-      lineage: this.lineage,
+      lineage: { ...this.lineage, quiet: this.isQuiet },
       app: app.name,
       onCommand: this.onCommand,
     });

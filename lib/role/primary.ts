@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
@@ -13,27 +12,25 @@ import { TreeMonitor } from '../cluster/primary/tree-monitor';
 import { TreeOperations } from '../cluster/primary/tree-operations';
 import { WorkerPool } from '../cluster/primary/worker-pool';
 import type { JobsHealth } from '../cluster/status';
-import { type Config, environment, passConfigToChildren, version } from '../core/config';
+import { type Config, environment, passConfigToChildren } from '../core/config';
 import { EXIT, UserError, untestedNode } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
 import { onUncaught, openLog } from '../core/logging';
-import { redisPlace } from '../core/redis-url';
-import { smtpTlsWords, tlsWords, withRedisPrefix } from '../core/settings-reader';
+import { withRedisPrefix } from '../core/settings-reader';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
-import { postgresTls, redisTlsMode, type TlsMode } from '../core/tls';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Deadline, deferred } from '../support/async';
 import type { PeriodicTask } from '../support/periodic-task';
-import { pluralize } from '../support/text';
 import { type AppDefinition, callHooks } from './app-definition';
+import { banner, pagesAt } from './banner';
 import { checkAtStart } from './findings';
 import type { WebServerRole } from './single-mode';
 
 /**
- * On few cores the web is ready sooner if the processor loads after it. Jobs do not wait longer than this, ms, for a
- * web that is slow or fails.
+ * Outside production the web is to be ready first, so the processor loads after it; jobs do not wait longer than this,
+ * ms, for a web that is slow or fails.
  */
 const PROCESSOR_WAITS_MS = 2000;
 
@@ -55,6 +52,7 @@ export class Primary {
   private web: WebServerRole | undefined;
   private jobsWatch: JobsWatch | undefined;
   private handedOn: Config | undefined;
+  private checked = Promise.resolve();
   /** What runs regularly, but not in a stop. */
   private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
@@ -86,7 +84,7 @@ export class Primary {
         lineage: id,
         heapMb,
         onRunning,
-        onRefused: (error) => void this.stop('it cannot start', this.reportFailure(error)),
+        onRefused: (error) => void this.refuse(error),
       });
     }
     if (this.processor && config.environment === 'production') this.holdUntilJobsBoot();
@@ -120,6 +118,15 @@ export class Primary {
     this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
     const { control, shutdownTimeoutMs } = config;
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
+  }
+
+  /** The check says all that is wrong with an app, so what it finds goes first. */
+  private async refuse(error: UserError): Promise<void> {
+    const passed = await this.checked.then(
+      () => true,
+      () => false,
+    );
+    if (passed) await this.stop('it cannot start', this.reportFailure(error));
   }
 
   private setJobsHealth(change: Partial<JobsHealth>): void {
@@ -194,14 +201,15 @@ export class Primary {
         listening.resolve();
       };
       const web = config.web.enabled ? this.startWeb(app, settled, onListening, permission) : undefined;
+      const needsPort = web !== undefined && lacksPort(settled.appUrl);
+      // In production the tree is ready only once a processor is: it loads beside the web, and fetches once permitted.
+      const early = config.environment === 'production' && !needsPort ? this.processor : undefined;
+      early?.start(permission);
       const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
-      await Promise.race([
-        web,
-        web && lacksPort(settled.appUrl) ? Promise.all([patience, listening.promise]) : patience,
-      ]);
+      await Promise.race([web, needsPort ? Promise.all([patience, listening.promise]) : patience]);
       await permission;
       if (this.stopped) return;
-      this.processor?.start();
+      if (!early) this.processor?.start();
       this.jobsWatch?.task.start();
       await web;
       if (this.web === undefined || this.web === this.workers) this.garbage.start();
@@ -260,10 +268,10 @@ export class Primary {
    */
   private checkApp(): Promise<void> {
     this.passConfig(this.config);
-    const checked = checkAtStart(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
+    this.checked = checkAtStart(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
     // Whoever awaits it comes later.
-    checked.catch(() => undefined);
-    return checked;
+    this.checked.catch(() => undefined);
+    return this.checked;
   }
 
   private async startWeb(
@@ -317,56 +325,6 @@ async function migrate(events: Events): Promise<void> {
   if (code === EXIT.ok) return;
   const exitCode = typeof code === 'number' ? code : EXIT.failed;
   throw new UserError('Catamount cannot start: the migrations failed, see above.', exitCode);
-}
-
-/** Describes what is about to start, one line each, in the form of Puma's banner. */
-export function banner(name: string, config: Config): string[] {
-  const { web, jobs, mail } = config;
-  const mode = web.enabled ? (web.concurrency === 0 ? 'single mode' : 'cluster mode') : 'jobs only';
-  const lines = [`Catamount ${version()} starts the app ${name}: ${mode}, ${config.environment}`];
-  lines.push(`* Node.js: ${process.version}, pid ${process.pid}`);
-  if (web.enabled) {
-    const workers = web.concurrency === 0 ? 'this process' : pluralize(web.concurrency, 'worker');
-    lines.push(`* Web:     ${workers} × ${pluralize(web.maxThreads, 'thread')}, up to ${web.backlog} waiting each`);
-  }
-  if (jobs.enabled) {
-    const order = jobs.weighted ? 'weighted' : 'strict order';
-    const queues = jobs.queues.map(({ name, weight }) => (jobs.weighted ? `${name}:${weight}` : name)).join(', ');
-    lines.push(`* Jobs:    1 processor × ${jobs.concurrency}, queues ${queues} (${order})`);
-  }
-  lines.push(`* Mail:    ${mailGoes(mail)}`);
-  const { databaseUrl, redisUrl } = config;
-  const postgres = databaseUrl && postgresTls(databaseUrl, config.environment === 'production');
-  const redis = redisUrl && redisTlsMode(redisUrl);
-  const shards = Object.entries(config.redisShards).map(([queue, url]) => `, ${queue} ${from(url, redisTlsMode(url))}`);
-  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}${shards.join('')}`);
-  return lines;
-}
-
-/**
- * URLs to open in a browser on this machine once the tree listens; a wildcard address becomes `localhost`. Empty in
- * production, where nobody sits at the machine.
- */
-export function pagesAt(
-  address: string,
-  { environment, mail, opsToken }: Pick<Config, 'environment' | 'mail' | 'opsToken'>,
-): string[] {
-  if (environment === 'production' || !URL.canParse(address) || !address.startsWith('http')) return [];
-  const url = new URL(address);
-  if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';
-  const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];
-  const query = opsToken === null ? '' : `?token=${opsToken}`;
-  return ['/', ...ops.map((path) => path + query)].map((each) => new URL(each, url).href);
-}
-
-function mailGoes({ delivery, smtpUrl, dir }: Config['mail']): string {
-  if (delivery === 'smtp' && smtpUrl !== null) return `by SMTP to ${new URL(smtpUrl).host}${smtpTlsWords(smtpUrl)}`;
-  if (delivery === 'file') return `as .eml files into ${path.relative(process.cwd(), dir) || dir}`;
-  return delivery === 'log' ? 'into the log only' : 'nowhere (test)';
-}
-
-function from(url: string | null, mode: TlsMode | null | ''): string {
-  return url && mode ? `at ${redisPlace(url)}${tlsWords(url, mode)}` : 'embedded';
 }
 
 /**

@@ -201,9 +201,16 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job processor that was quiet is quiet again after its death',
     file: 'lib/cluster/primary/processor.ts',
-    find: "this.current = this.make(this.desiredState === 'quiet');",
-    replace: 'this.current = this.make(false);',
+    find: "this.current = this.make(this.held || this.desiredState === 'quiet');",
+    replace: 'this.current = this.make(this.held);',
     killedBy: ['test/cluster/primary/job-orders.deep.ts'],
+  },
+  {
+    promise: 'a job processor fetches nothing before the app has passed its check',
+    file: 'lib/cluster/primary/processor.ts',
+    find: 'this.held = permission !== undefined;',
+    replace: '',
+    killedBy: ['test/cluster/primary/starts.deep.ts'],
   },
   {
     promise: 'a job processor that stops reports the jobs that have ended since its last heartbeat',

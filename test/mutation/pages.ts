@@ -168,14 +168,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the address that the log tells to open can be opened',
-    file: 'lib/role/primary.ts',
+    file: 'lib/role/banner.ts',
     find: "if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';",
     replace: '',
     killedBy: ['test/role/banner.test.ts'],
   },
   {
     promise: 'the log tells where the pages are, and the mails',
-    file: 'lib/role/primary.ts',
+    file: 'lib/role/banner.ts',
     find: "const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];",
     replace: 'const ops = mail.delivery === null ? [opsToken] : [];',
     killedBy: ['test/role/banner.test.ts'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readSettings } from '../../lib/core/settings';
-import { pagesAt } from '../../lib/role/primary';
+import { pagesAt } from '../../lib/role/banner';
 
 describe('what a browser opens', () => {
   const at = (address: string, env: Readonly<Record<string, string>> = {}) =>

@@ -26,31 +26,48 @@ describe('a job processor', () => {
 
   const reports = () => heard.filter((message) => message.catamount === 'heartbeat');
 
-  it('reports the jobs that end while it stops, before it exits', async () => {
-    const release = stage.spoil('hold');
-    const env = { ...process.env, ...stage.env };
-    const enqueue = [stage.entryFile, 'jobs', 'enqueue', 'PatientJob', '["last","hold"]'];
-    await promisify(execFile)(process.execPath, enqueue, { cwd, env });
-    const config = readSettings({ env: stage.env, cwd });
-    child = fork(stage.entryFile, [PROCESSOR_ROLE, 'tested-0', 'open'], {
+  /** Starts one that begins like that. */
+  const begin = (how: 'open' | 'quiet') => {
+    heard.length = 0;
+    child = fork(stage.entryFile, [PROCESSOR_ROLE, 'tested-0', how], {
       cwd,
-      env: { ...env, CATAMOUNT_CONFIG: JSON.stringify(config) },
+      env: { ...process.env, ...stage.env, CATAMOUNT_CONFIG: JSON.stringify(readSettings({ env: stage.env, cwd })) },
       execArgv: [],
       // It writes its log to the fifth.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', 'ignore'],
     });
     child.on('message', (message: FromProcessor) => heard.push(message));
-    const exited = once(child, 'close');
+    return once(child, 'close');
+  };
+  const tell = (message: ToProcessor) => child.send(message);
+  const stop = () => tell({ catamount: 'stop', remainingMs: 600_000, handOff: false });
+  const enqueue = async (name: string, flag: string) => {
+    const typed = [stage.entryFile, 'jobs', 'enqueue', 'PatientJob', JSON.stringify([name, flag])];
+    await promisify(execFile)(process.execPath, typed, { cwd, env: { ...process.env, ...stage.env } });
+  };
+  const processed = () => reports().reduce((sum, { work }) => sum + work.processed, 0);
+
+  it('that is resumed while it boots is not quiet once it has', async () => {
+    await enqueue('first', 'none');
+    const exited = begin('quiet');
+    tell({ catamount: 'resume' });
+    await until('the job has run', () => processed() === 1);
+    stop();
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(reports()[0]?.status.quiet, false);
+  });
+
+  it('reports the jobs that end while it stops, before it exits', async () => {
+    const release = stage.spoil('hold');
+    await enqueue('last', 'hold');
+    const exited = begin('open');
     await until('the job is in hand by its report', () => reports().some(({ status }) => status.inFlight.length === 1));
-    child.send({ catamount: 'stop', remainingMs: 600_000, handOff: false } satisfies ToProcessor);
+    stop();
     const before = reports().length;
     await until('it reports while it stops', () => reports().length > before);
     release();
     assert.deepEqual(await exited, [0, null]);
-    assert.equal(
-      reports().reduce((sum, { work }) => sum + work.processed, 0),
-      1,
-    );
+    assert.equal(processed(), 1);
     assert.deepEqual(reports().at(-1)?.status.inFlight, []);
   });
 });

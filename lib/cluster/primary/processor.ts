@@ -68,6 +68,8 @@ export class ProcessorSupervisor {
   private cpuOfGone = 0;
   private forks = 0;
   private stopping = false;
+  /** True while nothing may be fetched, whatever is commanded. */
+  private held = false;
   /** Set by the last command; it holds for every successor. */
   private desiredState: 'open' | 'quiet' | 'stopped' = 'open';
   /** True while a successor is to fetch once it is ready, unless a command arrives before. */
@@ -93,10 +95,13 @@ export class ProcessorSupervisor {
     return this.handles.map(({ pid }) => pid);
   }
 
-  start(): void {
+  /** @param permission it boots, but fetches nothing before this resolves. Default: it fetches once it has booted. */
+  start(permission?: Promise<void>): void {
     if (this.current || this.stopping) return;
     this.watch.start();
+    this.held = permission !== undefined;
     this.fork();
+    void permission?.then(() => this.release()).catch(() => undefined);
   }
 
   async stop(deadline: Deadline): Promise<StopOutcome> {
@@ -130,7 +135,7 @@ export class ProcessorSupervisor {
   resume(): void {
     if (this.stopping) return;
     this.desiredState = 'open';
-    this.current?.resume();
+    if (!this.held) this.current?.resume();
     if (!this.current && this.absence === 'stopped') this.fork();
   }
 
@@ -234,7 +239,12 @@ export class ProcessorSupervisor {
   }
 
   private fork(): void {
-    this.current = this.make(this.desiredState === 'quiet');
+    this.current = this.make(this.held || this.desiredState === 'quiet');
+  }
+
+  private release(): void {
+    this.held = false;
+    if (this.desiredState === 'open' && !this.stopping) this.current?.resume();
   }
 
   private hear(handle: ProcessorHandle, message: FromProcessor): void {
@@ -265,7 +275,7 @@ export class ProcessorSupervisor {
     this.policy.served();
     this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
     if (handle === this.other && handle.state === 'quiet') this.handOver(handle);
-    if (handle.state === 'quiet' && this.desiredState === 'open') handle.resume();
+    if (handle.state === 'quiet' && this.desiredState === 'open' && !this.held) handle.resume();
     this.options.onRunning?.(true);
   }
 

@@ -72,6 +72,7 @@ export class Stage {
       | 'hold'
       | 'slow-boot'
       | 'jobs-crash'
+      | 'slow-check'
       | 'slow-jobs'
       | 'broken-setup'
       | 'odd-cron'

@@ -31,6 +31,23 @@ describe('a start', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
+  it('boots the job processor beside the check of the app, and has it fetch nothing before that has passed', async () => {
+    const pass = stage.spoil('slow-check');
+    const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    await processorIs(tree, 'quiet');
+    await order(tree, 'jobs quiet');
+    await order(tree, 'jobs resume');
+    assert.equal((await statsOf(tree)).job_processor.state, 'quiet');
+    assert.deepEqual(tree.linesMatching(/Listening on/), []);
+    pass();
+    await tree.ready();
+    await processorIs(tree, 'ready');
+    assert.equal((await tree.request('POST', '/patient-job?name=fetched&flag=none')).status, 202);
+    await tree.waitForLine(/PatientJob done/);
+    assert.equal((await tree.stop()).code, 0);
+  });
+
   it('gives the job processor its time before its silence counts', async () => {
     const mend = stage.spoil('slow-jobs');
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
