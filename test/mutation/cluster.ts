@@ -206,6 +206,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/job-orders.deep.ts'],
   },
   {
+    promise: 'a job processor that is resumed while it boots is not quiet once it has',
+    file: 'lib/role/job-processor.ts',
+    find: 'lineage: { ...this.lineage, quiet: this.isQuiet },',
+    replace: 'lineage: this.lineage,',
+    killedBy: ['test/role/job-processor.deep.ts'],
+  },
+  {
     promise: 'a job processor fetches nothing before the app has passed its check',
     file: 'lib/cluster/primary/processor.ts',
     find: 'this.held = permission !== undefined;',

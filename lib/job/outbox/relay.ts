@@ -40,8 +40,8 @@ export interface RelayOptions {
   /** Jobs that may wait on a queue; the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
   /**
-   * Longest pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000; where
-   * notifications arrive it grows to 900,000 while nothing comes.
+   * Pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000; where notifications
+   * arrive it grows to 900,000 while nothing comes.
    */
   readonly pollMs?: number | undefined;
   /** Unique among all relays. Default: random. */
@@ -64,7 +64,7 @@ class ForeignRows extends Error {}
  */
 export class Relay {
   private noticed = false;
-  private pollMs = POLL_MS;
+  private pollMs: number;
   /** Which relay leads: whoever stops this one tells the others when it did. */
   readonly leadership: Leadership;
   /** Rows dispatched since the queues' capacity was last read. */
@@ -80,6 +80,7 @@ export class Relay {
     const { id = randomUUID(), hears = () => false, graceMs } = options;
     this.leadership = new Leadership({ id, hears, graceMs });
     this.gauge = new QueueCapacity(redis, mostWaiting);
+    this.pollMs = this.firstPollMs;
     this.task = new PeriodicTask({ everyMs: pollMs, work: () => this.pass(), onError, progress: this.progress });
   }
 
@@ -95,6 +96,10 @@ export class Relay {
   /** true: this relay waits for no other. */
   get leads(): boolean {
     return this.leadership.leads;
+  }
+
+  private get firstPollMs(): number {
+    return this.options.pollMs ?? POLL_MS;
   }
 
   /** Call when there may be rows to dispatch. */
@@ -127,7 +132,7 @@ export class Relay {
       return POLL_MS;
     }
     const eased = gauge.saturated.length > 0 && (await gauge.refresh());
-    if (this.noticed || eased) this.pollMs = POLL_MS;
+    if (this.noticed || eased) this.pollMs = this.firstPollMs;
     else {
       const ms = await this.msUntilNext();
       if (ms > 0) return ms;

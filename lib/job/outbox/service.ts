@@ -16,7 +16,7 @@ import { Relay } from './relay';
 import { CRON_NOTICE, sendEcho } from './table';
 
 export interface OutboxTuning extends ReconcilerTuning {
-  /** Longest pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000. */
+  /** Pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000, growing to 900,000. */
   readonly pollMs?: number;
   /** Time for which a relay waits for the one that leads, ms. Default 700 to 1,050. */
   readonly graceMs?: number;

@@ -203,8 +203,10 @@ describe('the fetchers of several processes', () => {
       weighted: false,
       budget: 1,
       limits: new ClassLimits(),
-      queues: [{ name: 'default', weight: 1 }],
-      stallInterval: 30_000,
+      // What producers of the tests before still look after is not here.
+      queues: [{ name: 'lonely', weight: 1 }],
+      // Only a poll may help it.
+      stallInterval: 3_600_000,
       pollMs: 50,
       handler: async ({ id }) => {
         ids.push(id);
@@ -215,11 +217,11 @@ describe('the fetchers of several processes', () => {
     });
     // The first that waits is offered the job. The plain producer, unlike ours, does not look whether it is taken.
     const doomed = await connectBee(stage.server.url);
-    const offered = doomed.send('blmove', ['bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT', 0]);
+    const offered = doomed.send('blmove', ['bq:lonely:waiting', 'bq:lonely:offered', 'RIGHT', 'LEFT', 0]);
     await allWait(1);
     await consumer.start();
     await allWait(2);
-    await client.multi().hSet('bq:default:jobs', 'plain', RECORD).lPush('bq:default:waiting', 'plain').exec();
+    await client.multi().hSet('bq:lonely:jobs', 'plain', RECORD).lPush('bq:lonely:waiting', 'plain').exec();
     assert.equal(await offered, 'plain');
     doomed.end();
     await until('it has run', () => ids.length === 1);

@@ -54,6 +54,17 @@ describe('a LISTEN connection that falls silent', () => {
     await until('nothing is owed', () => processor.progress.listen?.owedMs === 0);
   });
 
+  it('keeps no job back while nobody has found that out', async () => {
+    await listening({ pollMs: HOUR, noticeMs: 20, echoMs: HOUR });
+    way.swallow();
+    // One that follows half a second on a notification is left to the relay's poll, which there is none of here.
+    await until('they run', async () => {
+      await transaction(() => NoteJob.performLater('unheard'));
+      return ran.length > 0;
+    });
+    assert.equal(silences(), 0);
+  });
+
   it('is found out by what its own relay tells all, too', async () => {
     await listening({ pollMs: 20, noticeMs: HOUR });
     way.swallow();
