@@ -145,7 +145,6 @@ describe('a clock that is set', () => {
     const clock = new Clock(path.join(folder, 'offset'));
     const ill = await IllTree.make({ env: clock.env });
     try {
-      await ill.tree.waitForLine(/job processor \(pid \d+\) is ready/);
       let mails = 0;
       for (const [ms, way] of [
         [2 * HOUR_MS, 'forward'],

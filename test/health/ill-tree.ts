@@ -99,6 +99,8 @@ export class IllTree {
     const tree = await startTree({ ...(entry !== undefined && { entry }), env });
     const ways = { postgres: toPostgres, direct, redis: toRedis, smtp };
     const made = new IllTree(tree, folder, env, database, role, redis, admin, sink, ways);
+    // A web worker is well before there is a processor, and only what is at work can come to a standstill.
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await until('it is well', () => made.isWell());
     return made;
   }
