@@ -4,6 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { boot } from './boot';
+import { capacity } from './capacity';
 import { CONTENDERS, type ContenderName } from './contender/contenders';
 import { enqueue } from './enqueue';
 import { firstMail } from './first-mail';
@@ -41,10 +42,12 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   growth,
   sets,
   fleet,
+  capacity,
   new: newApp,
 };
 const MOST_MINUTES = 120;
-const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]`;
+const USAGE = `npm run bench -- [names] [--quick] [--rounds n] [--minutes n] [--only row] [--contenders 'a|b'] [--against checkout] [--profile]
+  capacity: [--app folder [--read path] [--write path]]`;
 
 /** Runs the named benchmarks, or all of them without names. */
 async function main(): Promise<void> {
@@ -59,6 +62,9 @@ async function main(): Promise<void> {
       against: { type: 'string' },
       contenders: { type: 'string' },
       profile: { type: 'boolean', default: false },
+      app: { type: 'string' },
+      read: { type: 'string', default: '/' },
+      write: { type: 'string', default: '/users' },
       help: { type: 'boolean', default: false },
     },
   });
@@ -81,8 +87,9 @@ async function main(): Promise<void> {
     throw new Error(`there is no contender ${name}; there are: ${Object.keys(CONTENDERS).join(' | ')}`);
   });
   if (names.some((name) => BENCHMARKS[name]?.peers)) installPeers();
-  const { quick, profile, only, against } = values;
-  const bench = new Bench({ quick, rounds, minutes, profile, only, against, contenders });
+  const { quick, profile, only, against, read, write } = values;
+  const app = values.app === undefined ? undefined : { folder: path.resolve(values.app), read, write };
+  const bench = new Bench({ quick, rounds, minutes, profile, only, against, contenders, app });
   try {
     for (const name of names) {
       bench.say(`\n=== ${name}: ${BENCHMARKS[name]?.about}`);

@@ -1,17 +1,12 @@
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { Events } from '../../lib/core/events';
-import { Job } from '../../lib/job/job';
-import { connectJobs } from '../../lib/role/load-setup';
-import { connectStores } from './contender/catamount';
-import type { StoreUrls } from './contender/contenders';
 import type { Bench, Benchmark } from './harness/bench';
 import { judged, median, table } from './harness/figures';
 import { type Loader, withLoader } from './harness/load';
 import { type MeasuredServer, type Memory, memoryOf, startTree } from './harness/measured-server';
-import { Child, NO_LIMIT, runChild } from './harness/processes';
+import { Child, NO_LIMIT } from './harness/processes';
 import type { Stores } from './harness/stores';
-import { runTask } from './harness/task-process';
+import { enqueueWelcomes, jobsDone } from './harness/welcomes';
 
 const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 const JOBS = 100_000;
@@ -21,7 +16,6 @@ const QUICK_MINUTES = 0.5;
 const REST_MS = 10_000;
 const LOOK_MS = 5000;
 const LOOK_EVERY_MS = 500;
-const DONE_MS = 600_000;
 /** One turn of the load: reads of the landing page, then sign-ups with their mails. */
 const TURN = { reads: 2000, signUps: 100, connections: 10 };
 const RSS = { atMost: 330 };
@@ -61,12 +55,12 @@ async function measure(bench: Bench, stores: Stores, tree: MeasuredServer, loade
   await look('idle');
   const underLoad = await load(tree, loader, minutes);
   looks.push({ when: 'under load, at most', memory: summedUp(underLoad, (values) => Math.max(...values)) });
-  await settled(stores);
+  await jobsDone(stores);
   await look(`after ${minutes} min of load`);
   const jobs = bench.options.quick ? JOBS / 10 : JOBS;
   for (const turn of ['', ' more']) {
-    await runChild<number>(__filename, { stores: await stores.urls(0), count: jobs } satisfies EnqueueTask);
-    await settled(stores);
+    await enqueueWelcomes(stores, jobs);
+    await jobsDone(stores);
     await look(`after ${jobs}${turn} jobs`);
   }
   const idle = looks[0]?.memory ?? { rssMb: Number.NaN, pssMb: Number.NaN };
@@ -98,7 +92,7 @@ async function load(tree: MeasuredServer, loader: Loader, minutes: number): Prom
 }
 
 /** The median over `ms`, since a single sample may fall into a garbage collection. */
-async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
+export async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
   const looks: Memory[] = [];
   const end = performance.now() + ms;
   do {
@@ -111,49 +105,3 @@ async function memoryOver(tree: MeasuredServer, ms: number): Promise<Memory> {
 function summedUp(looks: readonly Memory[], sum: (values: readonly number[]) => number): Memory {
   return { rssMb: sum(looks.map(({ rssMb }) => rssMb)), pssMb: sum(looks.map(({ pssMb }) => pssMb)) };
 }
-
-/** Resolves when all jobs are done, those in the outbox and those in Redis alone. */
-async function settled(stores: Stores): Promise<void> {
-  const end = performance.now() + DONE_MS;
-  const lists = ['default', 'mailer'].flatMap((queue) => [`bq:${queue}:waiting`, `bq:${queue}:active`]);
-  for (;;) {
-    const rows = await stores.outboxSize();
-    const lengths = await Promise.all(lists.map((list) => stores.client.lLen(list)));
-    if (rows === 0 && lengths.every((length) => length === 0)) return;
-    if (performance.now() > end) throw new Error(`jobs were left: ${rows} rows, lists of ${lengths.join(', ')}`);
-    await wait(200);
-  }
-}
-
-interface EnqueueTask {
-  readonly stores: StoreUrls;
-  readonly count: number;
-}
-
-const BATCH = 1000;
-/** No user has this id, so no mail is sent. */
-const NOBODY = '9000000000000000000';
-
-/** Enqueues for the tree's job of the same name, which looks up its user in Postgres. */
-class WelcomeEmailJob extends Job<[userId: string]> {
-  static override readonly queue = 'mailer';
-
-  perform(_userId: string): never {
-    throw new Error('this process only enqueues');
-  }
-}
-
-/** Enqueues welcome mails without a recipient straight into Redis, in a process of its own. */
-async function enqueueWelcomes({ stores, count }: EnqueueTask): Promise<number> {
-  const events = new Events();
-  const { end, ...connections } = await connectStores(stores, events, 1);
-  connectJobs({ ...connections, events, setup: {} });
-  for (let left = count; left > 0; left -= BATCH) {
-    const jobs = Array.from({ length: Math.min(BATCH, left) }, (): [string] => [NOBODY]);
-    await WelcomeEmailJob.performAllLater(jobs);
-  }
-  await end();
-  return count;
-}
-
-if (require.main === module) runTask(enqueueWelcomes);

@@ -31,6 +31,17 @@ export interface BenchOptions {
   readonly contenders: readonly ContenderName[] | undefined;
   /** Limits the run to rows whose name begins or ends with this. */
   readonly only: string | undefined;
+  /** An app of one's own, for the benchmark that can measure one; undefined for the sample app. */
+  readonly app?: OwnApp | undefined;
+}
+
+export interface OwnApp {
+  /** Holds the built app, its packages included. */
+  readonly folder: string;
+  /** What is read: a path that answers 200 to anybody. */
+  readonly read: string;
+  /** What is written: a path that takes a sign-up, `{email, name, locale}` as JSON, each with an address of its own. */
+  readonly write: string;
 }
 
 /** The options, stores and processes of a benchmark's run. */
@@ -45,7 +56,7 @@ export class Bench {
 
   /** The stores of the run, started with the first call. */
   stores(): Promise<Stores> {
-    this.started ??= Stores.start();
+    this.started ??= Stores.start(this.options.app === undefined);
     return this.started;
   }
 

@@ -6,7 +6,7 @@ import { peer } from './product';
 /** Interval at which autocannon checks for its end, ms. Its default of a second would distort short bursts. */
 const SAMPLE_MS = 20;
 
-interface LoadTask {
+export interface LoadTask {
   readonly url: string;
   readonly method: 'GET' | 'POST';
   readonly connections: number;
@@ -14,9 +14,13 @@ interface LoadTask {
   readonly amount: number;
   /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
+  /** true: each sign-up says by X-Forwarded-For that another caller has sent it, for apps that limit one. */
+  readonly byMany?: boolean;
+  /** Sent with each request. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-interface LoadResult {
+export interface LoadResult {
   readonly requestsPerSecond: number;
   readonly answered: number;
   /** Latency of each request, ms. */
@@ -170,6 +174,7 @@ export function compare<K extends string>(
 
 interface AutocannonRequest {
   body?: string;
+  headers?: Readonly<Record<string, string>>;
 }
 
 interface AutocannonRun {
@@ -179,14 +184,25 @@ interface AutocannonRun {
 }
 
 /** Runs in the loader's process. */
-async function load({ url, method, connections, amount, signUps }: LoadTask): Promise<LoadResult> {
+async function load({
+  url,
+  method,
+  connections,
+  amount,
+  signUps,
+  byMany,
+  headers: given,
+}: LoadTask): Promise<LoadResult> {
   let sent = 0;
+  const headers = { ...given, ...(signUps !== undefined && { 'content-type': 'application/json' }) };
   const setupRequest = (request: AutocannonRequest) => {
     if (signUps === undefined) return request;
     const n = sent++;
     // Addresses are unique, as a second sign-up would fail; every other user reads Korean.
     const user = { email: `${signUps}-${n}@example.com`, name: `User ${n}`, locale: n % 2 ? 'ko' : 'en' };
     request.body = JSON.stringify(user);
+    const caller = `10.${(n >> 16) & 255}.${(n >> 8) & 255}.${n & 255}`;
+    if (byMany) request.headers = { ...headers, 'x-forwarded-for': caller };
     return request;
   };
   const latencies: number[] = [];
@@ -194,7 +210,6 @@ async function load({ url, method, connections, amount, signUps }: LoadTask): Pr
   const note = (what: string) => {
     wrong[what] = (wrong[what] ?? 0) + 1;
   };
-  const headers = signUps === undefined ? {} : { 'content-type': 'application/json' };
   const autocannon = peer<(options: object) => AutocannonRun>('autocannon');
   const begun = performance.now();
   let last = begun;

@@ -23,6 +23,8 @@ export interface ServerOptions {
   readonly env?: Env;
   /** The server is ready when this path answers 200. Default: `/health`. */
   readonly readyPath?: string;
+  /** The cores that its processes may use, by `taskset`. Default: all that this process may use. */
+  readonly cores?: readonly number[];
 }
 
 /** A server to measure, with all its processes. Its standard output is discarded. */
@@ -40,13 +42,15 @@ export class MeasuredServer {
   }
 
   /** Starts a server, which gets its port in PORT, and resolves with the first 200. */
-  static async start({ args, env = {}, readyPath = '/health' }: ServerOptions): Promise<MeasuredServer> {
+  static async start({ args, env = {}, readyPath = '/health', cores }: ServerOptions): Promise<MeasuredServer> {
     const cwd = tempFolder('served');
     const errors = path.join(cwd, 'stderr');
     const port = await serverPort();
     const fd = fs.openSync(errors, 'a');
     const begun = performance.now();
-    const child = spawn(process.execPath, args, {
+    const confined = cores ? ['taskset', '--cpu-list', cores.join()] : [];
+    const [program = process.execPath, ...rest] = [...confined, process.execPath, ...args];
+    const child = spawn(program, rest, {
       cwd,
       stdio: ['ignore', 'ignore', fd],
       env: {
@@ -97,7 +101,12 @@ export class MeasuredServer {
 
 /** Starts the tree of `npm start` and waits for its `/ready`. @param checkout a built checkout; default: this one. */
 export function startTree(env: Env, checkout = ROOT): Promise<MeasuredServer> {
-  return MeasuredServer.start({ args: [path.join(checkout, 'dist/server.js')], env, readyPath: '/ready' });
+  return MeasuredServer.start({ args: [entryOf(checkout)], env, readyPath: '/ready' });
+}
+
+/** The entry of a built checkout. */
+export function entryOf(checkout: string): string {
+  return path.join(checkout, 'dist/server.js');
 }
 
 /** Starts servers one after the other, so that none slows down another's start, and stops them after `work`. */

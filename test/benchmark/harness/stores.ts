@@ -19,8 +19,9 @@ export class Stores {
     readonly client: ReturnType<typeof clientOf>,
   ) {}
 
-  static async start(): Promise<Stores> {
-    const database = await createDurableDatabase();
+  /** @param migrated false: the database is empty, for an app that migrates it itself. */
+  static async start(migrated = true): Promise<Stores> {
+    const database = await createDurableDatabase(migrated);
     const redis = await startTestRedis('--appendonly', 'no');
     const client = clientOf(redis.url);
     client.on('error', (error: Error) => process.stderr.write(`redis: ${error.message}\n`));
@@ -84,8 +85,8 @@ export class Stores {
 }
 
 /** Creates a database whose commits wait for the disk, as in production; the embedded Postgres switches that off. */
-export async function createDurableDatabase(): Promise<TestDatabase> {
-  const database = await createDatabase({ migrated: true });
+export async function createDurableDatabase(migrated = true): Promise<TestDatabase> {
+  const database = await createDatabase({ migrated });
   await database.query(`alter database ${new URL(database.url).pathname.slice(1)} set synchronous_commit = on`);
   return database;
 }

@@ -1,0 +1,310 @@
+import { execFile } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { ENTRIES } from '../../lib/cli/app-entry';
+import { connectionsOfTree } from '../../lib/core/config';
+import { autoConcurrency } from '../../lib/core/memory-plan';
+import { readSettings } from '../../lib/core/settings';
+import { request } from '../support/http';
+import type { Bench, Benchmark } from './harness/bench';
+import { keepOurselvesOn, ownCores } from './harness/cores';
+import { percentile, short, table } from './harness/figures';
+import { type Loader, type LoadTask, withLoader } from './harness/load';
+import { type Env, entryOf, MeasuredServer, memoryOf } from './harness/measured-server';
+import { Child, NO_LIMIT } from './harness/processes';
+import { ROOT } from './harness/product';
+import type { Stores } from './harness/stores';
+import { enqueueWelcomes, jobsDone } from './harness/welcomes';
+import { memoryOver } from './memory';
+
+const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
+/** Memory of one dyno of Heroku's Basic or Standard-1X, of a Standard-2X, and of a Performance-M, MB. */
+const MEMORY_MB = [512, 1024, 2560];
+/** Machines that the number of workers is computed for. */
+const SIZED_CORES = [1, 2, 4, 8];
+/** What a caller bears: the load grows until one request in twenty takes longer. */
+const MAX_P95_MS = 100;
+const CALLERS = { from: 2, to: 256 };
+const STEP_SECONDS = 1.2;
+/** Requests that are not measured. Their rate decides how many the first step has. */
+const WARM_UP = 100;
+/** Jobs whose rate decides how many are measured: as many as take JOB_SECONDS. */
+const FIRST_JOBS = 300;
+const JOB_SECONDS = 4;
+/** Plans that are not begun by then are left out, on a machine that is too busy to measure on. */
+const MAX_MS = 300_000;
+/** With fewer mails left, how long they take says nothing of their rate. */
+const LEAST_MAILS = 50;
+/** A process that has had nothing to do for 5 s collects its garbage. */
+const REST_MS = 7000;
+const LOOK_MS = 1500;
+const SAMPLE_EVERY_MS = 500;
+
+type Send = (load: Pick<LoadTask, 'connections' | 'amount'>) => ReturnType<Loader['run']>;
+
+/** The highest rate whose p95 is within the bound. */
+interface Climb {
+  readonly requestsPerSecond: number;
+  /** Callers who have a request in hand all the time. */
+  readonly connections: number;
+}
+
+interface Row {
+  readonly memoryMb: number;
+  readonly cores: number;
+  readonly workers: number;
+  readonly maxThreads: number;
+  readonly restPssMb: number;
+  readonly loadPssMb: number;
+  readonly reads: Climb;
+  readonly writes: Climb;
+  /** Jobs that look up a row; undefined of another app than the sample app. */
+  readonly jobsPerSecond: number | undefined;
+  /** Jobs that the writes have left: each sends a mail. undefined where they were too few. */
+  readonly mailsPerSecond: number | undefined;
+  /** The most connections that were open, and those that the settings allow. */
+  readonly postgres: number;
+  readonly postgresAllowed: number;
+  readonly redis: number;
+}
+
+/** What a memory limit and some cores are good for, where the tree sizes itself (WEB_CONCURRENCY=auto). */
+export const capacity: Benchmark = {
+  about: 'what a tree serves within a memory limit and on some cores, sized by itself; --app measures one of your own',
+  peers: true,
+  async run(bench) {
+    bench.say(`load averages at the start: ${loads()}`);
+    const own = ownCores();
+    const end = performance.now() + MAX_MS;
+    const stores = await bench.stores();
+    const smtp = new Child(SMTP_SERVER, {}, NO_LIMIT);
+    const rows: Row[] = [];
+    try {
+      const mail = { MAIL_DELIVERY: 'smtp', SMTP_URL: await smtp.next<string>() };
+      // An app of one's own may limit what one caller writes, so each request is another one's.
+      const trust = bench.options.app ? { TRUST_PROXY: '1' } : {};
+      const env = { ...stores.env, ...mail, ...trust, WEB_CONCURRENCY: 'auto' };
+      if (bench.options.app) await migrate(entryOfApp(bench), env);
+      await withLoader(async (loader) => {
+        for (const memoryMb of MEMORY_MB.filter((mb) => bench.wants(`${mb}`))) {
+          for (const cores of new Set([1, own.length])) {
+            if (performance.now() > end) continue;
+            keepOurselvesOn(cores < own.length ? own.slice(cores) : own);
+            const settings = { ...env, MEMORY_LIMIT_MB: String(memoryMb) };
+            const row = await measure(bench, { stores, loader, env: settings, cores: own.slice(0, cores), memoryMb });
+            rows.push(row);
+            bench.say(`${cellsOf(row).join(', ')}`);
+          }
+        }
+      });
+    } finally {
+      keepOurselvesOn(own);
+      await smtp.kill();
+    }
+    bench.say(`\n${table(HEAD, rows.map(cellsOf))}`);
+    bench.say(
+      `rates and callers with p95 ≤ ${MAX_P95_MS} ms; ${own.length} cores, load averages ${loads()} at the end`,
+    );
+    const sizes = MEMORY_MB.map((mb) => [
+      `${mb}`,
+      ...SIZED_CORES.map((cores) => `${autoConcurrency(mb, cores).workers}`),
+    ]);
+    bench.say(`\n${table(['workers by MB and cores', ...SIZED_CORES.map(String)], sizes)}`);
+    return { maxP95Ms: MAX_P95_MS, rows };
+  },
+};
+
+const loads = () =>
+  os
+    .loadavg()
+    .map((one) => one.toFixed(1))
+    .join(', ');
+
+const HEAD = [
+  'MB, cores',
+  'workers × threads',
+  'PSS at rest',
+  'loaded',
+  'reads/s (callers)',
+  'writes/s (callers)',
+  'jobs/s',
+  'mails/s',
+  'Postgres (allowed)',
+  'Redis',
+];
+
+function cellsOf(row: Row): string[] {
+  const rate = (value: number | undefined) => (value === undefined ? '–' : short(value));
+  const climb = ({ requestsPerSecond, connections }: Climb) => `${short(requestsPerSecond)} (${connections})`;
+  return [
+    `${row.memoryMb}, ${row.cores}`,
+    `${row.workers} × ${row.maxThreads}`,
+    row.restPssMb.toFixed(0),
+    row.loadPssMb.toFixed(0),
+    climb(row.reads),
+    climb(row.writes),
+    rate(row.jobsPerSecond),
+    rate(row.mailsPerSecond),
+    `${row.postgres} (${row.postgresAllowed})`,
+    `${row.redis}`,
+  ];
+}
+
+interface Cell {
+  readonly stores: Stores;
+  readonly loader: Loader;
+  readonly env: Env;
+  readonly cores: readonly number[];
+  readonly memoryMb: number;
+}
+
+async function measure(bench: Bench, { stores, loader, env, cores, memoryMb }: Cell): Promise<Row> {
+  const { app } = bench.options;
+  const name = `m${memoryMb}c${cores.length}`;
+  // The product's own reading of the environment that the tree is given.
+  const machine = { memoryLimitMb: null, cores: cores.length };
+  const config = readSettings({ env: { NODE_ENV: 'production', ...env }, cwd: ROOT, machine });
+  const tree = await MeasuredServer.start({ args: [entryOfApp(bench)], env, cores, readyPath: '/ready' });
+  let samples: Samples | undefined;
+  try {
+    await wait(REST_MS);
+    const rest = await memoryOver(tree, LOOK_MS);
+    const read = app ? { path: app.read } : { path: '/users/me', headers: await someonesToken(tree.url, name) };
+    samples = new Samples(tree, stores);
+    let step = 0;
+    const reads = await climb((load) => loader.run({ ...load, method: 'GET', ...read, url: tree.url + read.path }));
+    const writes = await climb((load) =>
+      loader.run({
+        ...load,
+        method: 'POST',
+        url: tree.url + (app?.write ?? '/users'),
+        signUps: `${name}-${step++}`,
+        byMany: app !== undefined,
+      }),
+    );
+    const mails = await rateOfJobs(stores);
+    const { postgres, redis } = samples.connections;
+    const jobs = app ? undefined : await rateOfLookUps(stores);
+    return {
+      memoryMb,
+      cores: cores.length,
+      workers: config.web.concurrency,
+      maxThreads: config.web.maxThreads,
+      restPssMb: rest.pssMb,
+      loadPssMb: await samples.end(),
+      reads,
+      writes,
+      jobsPerSecond: jobs?.perSecond,
+      mailsPerSecond: mails.done < LEAST_MAILS ? undefined : mails.perSecond,
+      postgres,
+      postgresAllowed: connectionsOfTree(config),
+      redis,
+    };
+  } finally {
+    await samples?.end();
+    await tree.stop();
+  }
+}
+
+/** Doubles the callers until p95 is over the bound. @returns the best step within it; NaN where none is. */
+async function climb(send: Send): Promise<Climb> {
+  let rate = (await send({ connections: CALLERS.from, amount: WARM_UP })).requestsPerSecond;
+  let best: Climb = { requestsPerSecond: Number.NaN, connections: 0 };
+  for (let connections = CALLERS.from; connections <= CALLERS.to; connections *= 2) {
+    const amount = Math.max(2 * connections, Math.round(rate * STEP_SECONDS));
+    const { requestsPerSecond, latencies } = await send({ connections, amount });
+    rate = requestsPerSecond;
+    if (percentile(latencies, 95) > MAX_P95_MS) break;
+    if (!(requestsPerSecond < best.requestsPerSecond)) best = { requestsPerSecond, connections };
+  }
+  return best;
+}
+
+/** The rate at which the jobs that are left are done. */
+async function rateOfJobs(stores: Stores): Promise<{ readonly done: number; readonly perSecond: number }> {
+  const begun = performance.now();
+  const done = await jobsDone(stores, 20);
+  return { done, perSecond: (done / (performance.now() - begun)) * 1000 };
+}
+
+/** The rate of jobs that look up a row, and find none. */
+async function rateOfLookUps(stores: Stores): Promise<{ readonly perSecond: number }> {
+  await enqueueWelcomes(stores, FIRST_JOBS);
+  const { perSecond } = await rateOfJobs(stores);
+  await enqueueWelcomes(stores, Math.max(FIRST_JOBS, Math.round(perSecond * JOB_SECONDS)));
+  return rateOfJobs(stores);
+}
+
+/** The headers of somebody who has just signed up. */
+async function someonesToken(url: string, name: string): Promise<Record<string, string>> {
+  const answer = await request(`${url}/users`, {
+    method: 'POST',
+    json: { email: `${name}@example.com`, name: 'Reader' },
+  });
+  const { accessToken } = answer.json() as { accessToken: string };
+  return { authorization: `Bearer ${accessToken}` };
+}
+
+/** Looks at the memory of a tree and at its connections all the while. */
+class Samples {
+  private pssMb = 0;
+  private most = { postgres: 0, redis: 0 };
+  private readonly ended = new AbortController();
+  private readonly running: Promise<void>;
+
+  constructor(
+    private readonly tree: MeasuredServer,
+    private readonly stores: Stores,
+  ) {
+    this.running = this.run();
+  }
+
+  /** The most that there have been so far. */
+  get connections(): { readonly postgres: number; readonly redis: number } {
+    return { ...this.most };
+  }
+
+  /** @returns the most memory that the tree had, MiB. */
+  async end(): Promise<number> {
+    this.ended.abort();
+    await this.running;
+    return this.pssMb;
+  }
+
+  private async run(): Promise<void> {
+    while (!this.ended.signal.aborted) {
+      this.pssMb = Math.max(this.pssMb, memoryOf(this.tree.pids).pssMb);
+      const { postgres, redis } = await this.look();
+      this.most = { postgres: Math.max(this.most.postgres, postgres), redis: Math.max(this.most.redis, redis) };
+      await wait(SAMPLE_EVERY_MS, undefined, { signal: this.ended.signal }).catch(() => undefined);
+    }
+  }
+
+  private async look(): Promise<{ postgres: number; redis: number }> {
+    const [row] = await this.stores.database.query<{ count: number }>(
+      `select count(*)::int from pg_stat_activity where datname = current_database() and application_name = 'catamount'`,
+    );
+    const clients = await this.stores.client.sendCommand(['CLIENT', 'LIST']);
+    // One of them is ours.
+    return { postgres: row?.count ?? 0, redis: String(clients).trim().split('\n').length - 1 };
+  }
+}
+
+/** @throws Error when the app's folder has no entry file. */
+function entryOfApp({ options: { app } }: Bench): string {
+  if (!app) return entryOf(ROOT);
+  const entry = ENTRIES.map((file) => path.join(app.folder, file)).find((file) => fs.existsSync(file));
+  if (entry === undefined) throw new Error(`${app.folder} has none of ${ENTRIES.join(', ')}: build the app first`);
+  return entry;
+}
+
+async function migrate(entry: string, env: Env): Promise<void> {
+  const { PATH, HOME } = process.env;
+  await promisify(execFile)(process.execPath, [entry, 'migrate'], {
+    cwd: path.dirname(entry),
+    env: { PATH, HOME, NODE_ENV: 'production', ...env },
+  });
+}
