@@ -118,7 +118,7 @@ export const RETIRED: Readonly<Record<string, string>> = {
   takePlace: 'acquire',
   leavePlace: 'release',
   QueueWorker: 'Consumer',
-  checkPulse: 'checkLiveness',
+  checkPulse: 'SilenceWatch',
   takeOver: 'rescueOrphans',
   DeliveredJob: 'JobExecution',
   Performer: 'Executor',

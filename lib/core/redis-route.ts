@@ -1,6 +1,7 @@
-import { createClient } from '../internals/redis-client';
-import { replaceClient, watchReplies } from '../internals/replaced-client';
+import { createClient, watchReplies } from '../internals/redis-client';
+import { replaceClient } from '../internals/replaced-client';
 import { toError, withTimeout } from '../support/async';
+import { SilenceWatch } from '../support/progress';
 import { EXIT, UserError } from './errors';
 import type { RedisClient } from './redis';
 import { readInfo } from './redis-script';
@@ -245,6 +246,8 @@ export function locatorOf(url: string): () => Promise<ServerAddress> | undefined
   return () => routeOf(url)?.locate();
 }
 
+/** A server that owes an answer for this long is left, ms: sentinels have long named another master. */
+const SILENCE_MS = 10_000;
 /** Time limit of a connection, ms: a server that is frozen takes it and never answers. */
 const CONNECT_MS = 5000;
 
@@ -310,44 +313,9 @@ export class RedisRouter {
 
   private watch(client: RedisClient): RedisClient {
     client.on('terminated', (error: unknown) => this.onLost(toError(error)));
-    const silence = new SilenceWatch(this.onLost);
-    watchReplies(client, (reply) => silence.expect(reply));
+    const silence = new SilenceWatch(SILENCE_MS, this.onLost);
+    silence.expectGreeting(client);
+    watchReplies(client, silence.expect);
     return client;
-  }
-}
-
-/** A server that owes an answer for this long is left, ms. */
-const SILENCE_MS = 10_000;
-
-/**
- * Watches the replies of one connection: a server that is frozen keeps its connections, and sentinels have long named
- * another master.
- */
-class SilenceWatch {
-  private pending = 0;
-  private progressAt = 0;
-  private timer: NodeJS.Timeout | undefined;
-
-  /** @param onSilent called once nothing was answered for ten seconds although something was asked. */
-  constructor(private readonly onSilent: (error: Error) => void) {}
-
-  expect(reply: Promise<unknown>): void {
-    if (this.pending++ === 0) this.progressAt = performance.now();
-    this.timer ??= this.checkIn(SILENCE_MS);
-    const done = () => {
-      this.pending--;
-      this.progressAt = performance.now();
-    };
-    reply.then(done, done);
-  }
-
-  private checkIn(ms: number): NodeJS.Timeout {
-    return setTimeout(() => {
-      this.timer = undefined;
-      if (this.pending === 0) return;
-      const left = this.progressAt + SILENCE_MS - performance.now();
-      if (left > 0) this.timer = this.checkIn(left);
-      else this.onSilent(new Error(`no answer for ${SILENCE_MS / 1000} s`));
-    }, ms).unref();
   }
 }

@@ -99,16 +99,14 @@ export class Redis implements Service {
     // Loaded on demand: one plain server, which most have, needs no route.
     const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
     const create = (server: string) => this.observe(createRedis(server, () => true));
-    this.router = new RedisRouter(url, this.client, create, (error) => this.reconnectLater(error));
+    this.router = new RedisRouter(url, this.client, create, (error) => this.leave(error));
   }
 
   private observe(client: ReturnType<typeof createRedis>): typeof client {
     // Without a listener an error on an idle connection would end the process.
     client.on('error', (error: unknown) => this.lose(toError(error)));
     client.on('ready', () => void this.connected());
-    watchRejections(client, (error) => {
-      if (isDemotion(error)) this.reconnectLater(toError(error));
-    });
+    watchRejections(client, (error) => isDemotion(error) && this.leave(toError(error)));
     return client;
   }
 
@@ -124,22 +122,21 @@ export class Redis implements Service {
 
   /**
    * Listens to a channel on this same connection (RESP 3), also after reconnections.
+   * @param onHeard called whenever Redis confirms it, since earlier messages were missed; or with its refusal.
    * @returns whether it is heard now: not before Redis has confirmed it, and never by a login that may not subscribe.
    */
-  listen(channel: string, onMessage: (message: string) => void): () => boolean {
+  listen(channel: string, onMessage: (message: string) => void, onHeard = (_refusal?: Error) => {}): () => boolean {
     let confirmed = false;
-    const ask = () => {
-      const asked = this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage);
-      asked.then(
-        () => {
-          confirmed = true;
-        },
-        () => undefined,
-      );
+    const heard = () => {
+      confirmed = true;
+      onHeard();
     };
+    // When the connection was lost instead, the next one asks again.
+    const refused = (error: unknown) => this.client.isReady && onHeard(toError(error));
+    const ask = () => this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage).then(heard, refused);
     // The client repeats it by itself only on the connection that it was asked on, not behind sentinels.
     this.events.on('redis.ready', ask);
-    if (this.client.isReady) ask();
+    if (this.client.isReady) void ask();
     return () => confirmed && this.client.isReady;
   }
 
@@ -195,10 +192,11 @@ export class Redis implements Service {
     );
   }
 
-  private reconnectLater(rejection: Error): void {
+  /** Connects anew, since this server is not the right one any more, or does not answer. Others are told why. */
+  leave(reason: Error): void {
     if (this.stopped || this.reconnection) return;
-    this.demotion = rejection;
-    if (!this.router?.follows(rejection)) this.lose(rejection);
+    this.demotion = reason;
+    if (!this.router?.follows(reason)) this.lose(reason);
     this.reconnection = setTimeout(() => {
       this.reconnection = undefined;
       if (this.client.isOpen) this.client.destroy();

@@ -1,6 +1,6 @@
 import type { ProcessorStatus } from '../cluster/status';
 import type { Events } from '../core/events';
-import { type AboutStandstill, causeText, type FailureCause, partText, type StalledPart } from '../core/failure-cause';
+import type { AboutStandstill, FailureCause, StalledPart } from '../core/failure-cause';
 
 /** A part of a tree's jobs that does not move although it has something to do. */
 export interface Standstill {
@@ -59,6 +59,8 @@ export class StandstillReporter {
 }
 
 function inWords(one: Standstill): AboutStandstill {
+  // Loaded on demand: most processors never stand still.
+  const { causeText, partText } = require('../core/failure-cause') as typeof import('../core/failure-cause');
   return { ...one, words: partText(one.part), reason: causeText(one.cause) };
 }
 

@@ -12,13 +12,9 @@ import { isNoScript } from './redis-client';
 export interface BeeClient extends EventEmitter {
   readonly ready: boolean;
   readonly connected: boolean;
-  /** true after `end` was called. */
-  readonly closing: boolean;
   readonly stream: { destroy(): void };
   /** Time spent reconnecting, ms. The client gives up for good once it reaches `connect_timeout`. */
   retry_totaltime: number;
-  /** The client restores the subscription after reconnecting, once Redis has accepted it. */
-  subscribe(channel: string, done: BeeCallback): void;
   send_command(command: string, args: readonly (string | number)[], done: BeeCallback): void;
   /** @param flush true: commands that wait for a reply are aborted. */
   end(flush: boolean): void;
@@ -54,7 +50,6 @@ export interface BeeQueueInstance extends EventEmitter {
   readonly settings: { readonly keyPrefix: string; readonly stallInterval: number };
   client: BeeClient | null;
   bclient: BeeClient | null;
-  eclient: BeeClient | null;
   /** true while the queue is closing. */
   paused: boolean;
   checkTimer: NodeJS.Timeout | null;
@@ -124,13 +119,11 @@ export interface QueueConnection {
   /** Resolves when the connection is made for the first time. */
   readonly firstReady: { readonly promise: Promise<void> };
   send(command: string, args: readonly (string | number)[]): Promise<unknown>;
-  subscribe(channel: string, listener: (message: string) => void): void;
 }
 
-/** The connections of one queue; `command` and `subscriber` are shared by all queues of a process. */
+/** The connections of one queue; `command` is shared by all queues of a process. */
 export interface QueueConnections {
   readonly command: QueueConnection;
-  readonly subscriber: QueueConnection;
   /** undefined for a queue that does not block on its next job. */
   readonly blocking: QueueConnection | undefined;
 }
@@ -176,6 +169,16 @@ export class WorkerQueue extends BeeQueue {
     if (ids.length > 0) await this.connections.command.send('srem', [this.toKey('stalling'), ...ids]);
   }
 
+  /** The channel that tells the time at which a job falls due, ms since 1970, if it is before that of all others. */
+  get earlierChannel(): string {
+    return this.toKey('earlierDelayed');
+  }
+
+  /** Call with each message of that channel. */
+  heed(message: string): void {
+    if (this._isReady && !this.paused) this._onMessage(this.earlierChannel, message);
+  }
+
   /**
    * Schedules the delayed jobs anew: a message about an earlier one may have been missed while the connection was away.
    */
@@ -193,17 +196,14 @@ export class WorkerQueue extends BeeQueue {
   }
 
   /**
-   * Replaces bee-queue's `connect()`, which fails for good if the connection breaks before Redis confirms the
-   * subscription.
+   * Replaces bee-queue's `connect()`, which makes a connection for subscriptions, too, and fails for good if that breaks
+   * before Redis confirms the subscription.
    */
   private async join(): Promise<void> {
-    const { command, subscriber, blocking } = this.connections;
-    const earlierDelayed = this.toKey('earlierDelayed');
-    subscriber.subscribe(earlierDelayed, (message) => this._onMessage(earlierDelayed, message));
-    await Promise.all([command, subscriber, blocking].map((connection) => connection?.firstReady.promise));
+    const { command, blocking } = this.connections;
+    await Promise.all([command, blocking].map((connection) => connection?.firstReady.promise));
     this.client = command.client;
     this.bclient = (blocking ?? command).client;
-    this.eclient = subscriber.client;
     this._isReady = true;
   }
 

@@ -14,26 +14,28 @@ function load(): Pick<typeof Redis, 'createClient'> {
 }
 
 /** Through which all commands of a client go but those of MULTI. */
-export interface Sender {
+interface Sender {
   sendCommand(args: readonly string[], options?: object): Promise<unknown>;
   readonly _self?: Sender;
 }
 
-/**
- * Calls `onRejected` with each error that a command of this client is answered with, before its caller sees it.
- * Private: the object behind the client. A client without it shows the errors of raw commands alone.
- */
-export function watchRejections(client: object, onRejected: (error: unknown) => void): void {
+/** Calls `onReply` with the promise of each reply but those to MULTI. Private: `_self`; without it, of raw commands only. */
+export function watchReplies(client: object, onReply: (reply: Promise<unknown>) => void): void {
   const sender = senderOf(client as Sender);
   const send = sender.sendCommand;
   sender.sendCommand = function (this: Sender, args, options) {
     const reply = send.call(this, args, options);
-    reply.catch(onRejected);
+    onReply(reply);
     return reply;
   };
 }
 
-export function senderOf(client: Sender): Sender {
+/** Calls `onRejected` with each error that a command of this client is answered with. */
+export function watchRejections(client: object, onRejected: (error: unknown) => void): void {
+  watchReplies(client, (reply) => void reply.catch(onRejected));
+}
+
+function senderOf(client: Sender): Sender {
   return typeof client._self?.sendCommand === 'function' ? client._self : client;
 }
 

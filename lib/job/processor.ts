@@ -164,6 +164,7 @@ export class JobProcessor implements Service {
     this.warnOfIdleQueues();
     this.consumer = consumerOf(shardsOf(redis.client)?.urls, {
       redisUrl,
+      redis,
       queues: config.jobs.queues,
       weighted: config.jobs.weighted,
       budget: config.jobs.concurrency,

@@ -9,16 +9,18 @@ import {
 } from '../cluster/messages';
 import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT, NoConnectionError, UserError } from '../core/errors';
 import { type Events, onJobEvents } from '../core/events';
-import { causeOf, type StalledPart } from '../core/failure-cause';
+import type { FailureCause, StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
 import { missingTextWords } from '../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
+import { isRouted } from '../core/redis-url';
 import { StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
+import { leaveWhenSilent } from '../job/fetch/consumer';
 import { loadJobs } from '../job/job-registry';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
@@ -164,6 +166,7 @@ export class JobProcessorRole {
     });
     this.database = database;
     const redis = new Redis(urls.redis, events);
+    if (!isRouted(urls.redis)) leaveWhenSilent(redis);
     await this.checkRedis(redis, urls.redis);
     const queues = config.jobs.queues.map(({ name }) => name);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale, {
@@ -293,11 +296,11 @@ export class JobProcessorRole {
     const parts = Object.entries(measured).flatMap(([part, progress]) => {
       if (!progress) return [];
       const { movedMs, owedMs, error } = progress;
-      const cause = error ? causeOf(error) : 'noAnswer';
+      const cause = causeOf(error);
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });
     const shards = (this.jobs?.shardProgress ?? []).map(([about, { movedMs, owedMs, error }]): PartProgress => {
-      return { part: 'queue', movedMs, owedMs, cause: error ? causeOf(error) : 'noAnswer', error: about };
+      return { part: 'queue', movedMs, owedMs, cause: causeOf(error), error: about };
     });
     return [...parts, ...shards];
   }
@@ -306,4 +309,12 @@ export class JobProcessorRole {
   async stop(deadline: Deadline): Promise<void> {
     await this.services?.stop(deadline);
   }
+}
+
+function causeOf(error: Error | undefined): FailureCause {
+  if (!error) return 'noAnswer';
+  // As at each start.
+  if (error instanceof NoConnectionError) return 'unreachable';
+  // Loaded on demand: most processors meet no other failure.
+  return (require('../core/failure-cause') as typeof import('../core/failure-cause')).causeOf(error);
 }

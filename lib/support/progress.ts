@@ -1,3 +1,6 @@
+import type { EventEmitter } from 'node:events';
+import { deferred } from './async';
+
 /** The state of work that must go on while there is something to do. */
 export interface ProgressReading {
   /** Time since it last succeeded, ms; null: it never has. */
@@ -75,5 +78,62 @@ export class Progress {
       owedMs: owedSince === undefined ? 0 : since(owedSince),
       error,
     };
+  }
+}
+
+/**
+ * Watches the answers of one server that may be frozen, or whose connection may have ended without a word: it is silent
+ * when nothing was answered for so long although something was asked.
+ */
+export class SilenceWatch {
+  private pending = 0;
+  private answeredAt = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  /** @param patienceMs that time, ms. */
+  constructor(
+    private readonly patienceMs: number,
+    private readonly onSilent: (error: Error) => void,
+  ) {}
+
+  asked(): void {
+    if (this.pending++ === 0) this.answeredAt = performance.now();
+    this.timer ??= this.checkIn(this.patienceMs);
+  }
+
+  readonly answered = (): void => {
+    this.pending--;
+    this.answeredAt = performance.now();
+  };
+
+  readonly expect = (answer: Promise<unknown>): void => {
+    this.asked();
+    answer.then(this.answered, this.answered);
+  };
+
+  /** Each connection of this client is to be greeted, too: after `connect` it emits `ready`, `error` or `end`. */
+  expectGreeting(client: EventEmitter): void {
+    let greeting = deferred();
+    for (const event of ['ready', 'error', 'end']) client.on(event, () => greeting.resolve());
+    client.on('connect', () => {
+      greeting.resolve();
+      greeting = deferred();
+      // What was asked before waits for the greeting, too.
+      this.answeredAt = performance.now();
+      this.expect(greeting.promise);
+    });
+  }
+
+  private checkIn(ms: number): NodeJS.Timeout {
+    // What has arrived while the event loop was blocked is read first.
+    return setTimeout(() => setImmediate(() => this.check()), ms).unref();
+  }
+
+  private check(): void {
+    this.timer = undefined;
+    if (this.pending === 0) return;
+    const left = this.answeredAt + this.patienceMs - performance.now();
+    if (left > 0) this.timer = this.checkIn(left);
+    else this.onSilent(new Error(`no answer for ${this.patienceMs / 1000} s`));
   }
 }

@@ -59,6 +59,7 @@ export async function startInProcess(bench: Bench, count: number, redis: Redis):
   const consumers = Array.from({ length: count }, () => {
     return new Consumer({
       redisUrl,
+      redis,
       queues: [{ name: 'default', weight: 1 }],
       weighted: false,
       budget: 2,

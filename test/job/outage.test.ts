@@ -201,7 +201,7 @@ describe('outages', () => {
     const before = await connections();
     for (let round = 0; round < 3; round++) {
       const processor = await system.processor(CLASSES);
-      await until('its connections are there', async () => (await connections()) === before + 4);
+      await until('its connections are there', async () => (await connections()) === before + 3);
       await processor.stop(Deadline.after(30_000));
     }
     await until('they are gone', async () => (await connections()) === before);

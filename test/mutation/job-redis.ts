@@ -288,8 +288,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a worker leaves a Redis that has become a replica',
     file: 'lib/core/redis.ts',
-    find: `if (isDemotion(error)) this.reconnectLater(toError(error));`,
-    replace: ``,
+    find: `isDemotion(error) && this.leave(toError(error))`,
+    replace: `isDemotion(error)`,
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {
@@ -307,11 +307,25 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {
-    promise: 'the subscriptions of a processor move to the new master, too',
+    promise: 'a processor waits for jobs at the new master, too',
     file: 'lib/job/fetch/consumer.ts',
     find: `if (connection !== this.command) connection.drop();`,
     replace: `if (connection === this.command) connection.drop();`,
     killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'the subscriptions of a processor move to the new master, too',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `this.options.redis.client.del(PROBE_KEY).catch(() => undefined);`,
+    replace: `this.options.redis.client.exists(PROBE_KEY).catch(() => undefined);`,
+    killedBy: ['test/job/fetch/demotion.test.ts'],
+  },
+  {
+    promise: 'jobs that fall due are looked for when the connection that tells of them was away',
+    file: 'lib/job/fetch/consumer.ts',
+    find: `else if (!this.closed) this.lookAnew();`,
+    replace: ``,
+    killedBy: ['test/job/pickup.test.ts'],
   },
   {
     promise: 'of two answers of sentinels the newer one counts',
@@ -332,7 +346,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a master that owes an answer for ten seconds is left',
     file: 'lib/core/redis-route.ts',
-    find: `watchReplies(client, (reply) => silence.expect(reply));`,
+    find: `watchReplies(client, silence.expect);`,
     replace: ``,
     killedBy: ['test/process/redis-sentinel.deep.ts'],
   },
@@ -345,9 +359,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a channel is one app’s own',
-    file: 'lib/job/fetch/consumer.ts',
-    find: `const channel = keyPrefixOf(options.url) + name;`,
-    replace: `const channel = name;`,
+    file: 'lib/core/redis.ts',
+    find: `this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage)`,
+    replace: `this.client.subscribe(channel, onMessage)`,
     killedBy: ['test/job/prefix.test.ts'],
   },
   {
@@ -366,10 +380,10 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'wakes are heard though Redis was lost while they were subscribed to',
-    file: 'lib/job/fetch/consumer.ts',
-    find: `client.once('ready', ask);`,
+    file: 'lib/core/redis.ts',
+    find: `this.events.on('redis.ready', ask);`,
     replace: ``,
-    killedBy: ['test/job/fetch/bee-connection.test.ts'],
+    killedBy: ['test/core/redis-connection.test.ts'],
   },
   {
     promise: 'what a plain bee-queue worker had fail for good is dead',

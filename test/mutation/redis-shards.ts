@@ -2,7 +2,7 @@ import type { Mutation } from './mutation';
 
 const SHARDS_TEST = ['test/job/shards.test.ts'];
 
-/** Mutations of what keeps queues on servers of their own, and a server that is away from stopping others. */
+/** Mutations of what keeps queues on servers of their own, a server that is away from stopping others, and one that is silent. */
 const mutations: readonly Mutation[] = [
   {
     promise: 'a queue lives on its own server of REDIS_SHARDS',
@@ -31,6 +31,20 @@ const mutations: readonly Mutation[] = [
     find: 'return [...this.gauge.saturated, ...(shardsOf(this.options.redis)?.awayQueues ?? [])];',
     replace: 'return shardsOf(this.options.redis) ? this.gauge.saturated : this.gauge.saturated;',
     killedBy: SHARDS_TEST,
+  },
+  {
+    promise: 'a connection of the job processor that answers nothing is left',
+    file: 'lib/support/progress.ts',
+    find: `else this.onSilent(`,
+    replace: `else String(`,
+    killedBy: ['test/core/redis-connection.test.ts'],
+  },
+  {
+    promise: 'so is one that is not greeted',
+    file: 'lib/support/progress.ts',
+    find: `      this.expect(greeting.promise);\n`,
+    replace: ``,
+    killedBy: ['test/core/redis-connection.test.ts'],
   },
 ];
 

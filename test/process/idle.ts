@@ -18,6 +18,8 @@ const HEARTBEATS_A_MINUTE = 4;
 const MINUTES_A_QUERY = 5;
 /** The relay's look is one, and the session that LISTENs takes its notification in another. */
 const TRANSACTIONS_A_QUERY = 2;
+/** Connections: one of each of two workers, and of the processor one for all but jobs, one that fetches, and two that wait. */
+export const OF_REDIS = 6;
 /** It is idle when it has done nothing for a minute; this is the most of that. */
 const NEARLY_IDLE_MS = 50_000;
 
@@ -103,7 +105,7 @@ export function idleTree({ minutes }: IdleOptions): void {
       await until('the processor rests', () => isResting(PROCESS_KEYS.members));
     });
 
-    it('asks Redis 30 times a minute at most, and Postgres once in 5 minutes, and works at once when there is work', async function () {
+    it('asks Redis 30 times a minute at most, and Postgres once in 5 minutes, keeps seven connections, and works at once', async function () {
       const monitor = new Monitor(around.redis.port);
       try {
         // A session that is asked each second, as before the rest, reports to Postgres's statistics at its end.
@@ -123,6 +125,9 @@ export function idleTree({ minutes }: IdleOptions): void {
         assert.ok(asked.length <= queries, `${asked.length} sessions were asked something`);
         const more = (await transactions()) - made;
         assert.ok(more <= queries * TRANSACTIONS_A_QUERY, `${more} transactions`);
+        const clients = (await redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n');
+        assert.equal(clients.length, OF_REDIS + 2, `besides two of this test's:\n${clients.join('\n')}`);
+        assert.equal((await sessions()).length, 1, 'the session that LISTENs');
         this.runnable().title += `: ${sent.length} commands, ${more} transactions`;
       } finally {
         monitor.end();

@@ -1,10 +1,11 @@
-import { PROBE_KEY } from '../../core/redis';
+import { PROBE_KEY, type Redis } from '../../core/redis';
 import { clientUrl, isRouted, keyPrefixOf, redisTls } from '../../core/redis-url';
 import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, checkStalled, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
-import { isDemotion } from '../../internals/redis-client';
+import { isDemotion, watchReplies } from '../../internals/redis-client';
 import { deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
+import { SilenceWatch } from '../../support/progress';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
 import { Fetcher } from './fetcher';
@@ -36,6 +37,8 @@ const BLOCKING_PATIENCE_MS = 75_000;
 
 export interface ConsumerOptions {
   readonly redisUrl: string;
+  /** The process's shared connection to the same server, which also hears the channels of the queues. */
+  readonly redis: Redis;
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
   readonly budget: number;
@@ -54,8 +57,9 @@ export interface ConsumerOptions {
 }
 
 /**
- * The processor's connection to bee-queue: the queues, their connections (one for commands, one for subscriptions, one
- * blocking for each of the first four queues) and the fetcher over all of them. It starts as soon as Redis is there.
+ * The processor's connection to bee-queue: the queues, their connections (one for commands, one blocking for each of the
+ * first four queues) and the fetcher over all of them. It starts as soon as Redis is there. Fetches share no connection
+ * with the rest of the process, whose large records and replies they would else have to wait for.
  */
 export class Consumer {
   readonly fetcher: Fetcher;
@@ -76,17 +80,13 @@ export class Consumer {
       () => this.fetcher.wake(),
       () => this.leaveReplica(),
     );
-    const subscriber = this.connect(COMMAND_PATIENCE_MS, () => {
-      for (const queue of this.queues) queue.raiseDelayed();
-    });
     const blocking = queues
       .slice(0, MOST_PEEKS)
       .map(() => this.connect(BLOCKING_PATIENCE_MS, () => this.fetcher.wake()));
     this.command = command;
-    this.connections = [command, subscriber, ...blocking];
+    this.connections = [command, ...blocking];
     this.queues = queues.map(({ name }, index) => {
-      const connections = { command, subscriber, blocking: blocking[index] };
-      return this.observe(new WorkerQueue(name, options.stallInterval, connections));
+      return this.observe(new WorkerQueue(name, options.stallInterval, { command, blocking: blocking[index] }));
     });
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
     const onLost = (error: Error) => onError(error, 'fetching jobs');
@@ -121,13 +121,10 @@ export class Consumer {
       },
       onError: (error) => this.report(error, 'the upkeep of the queues'),
     });
-    const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
-    subscriber.subscribe(WAKE_CHANNEL, (prefix) => {
-      if (prefixes.has(prefix)) this.fetcher.wake();
-    });
   }
 
   async start(): Promise<void> {
+    this.listen();
     await loadBeeScripts();
     if (this.closed) return;
     const beat = () => void this.keepAlive().catch((error: Error) => this.report(error, 'keeping jobs alive'));
@@ -164,6 +161,20 @@ export class Consumer {
     for (const connection of this.connections) connection.end();
   }
 
+  private listen(): void {
+    const { redis, queues } = this.options;
+    for (const queue of this.queues) redis.listen(queue.earlierChannel, (at) => queue.heed(at));
+    const prefixes = new Set(queues.map(({ name }) => keyPrefix(name)));
+    const onWake = (prefix: string) => {
+      if (prefixes.has(prefix)) this.fetcher.wake();
+    };
+    // Redis confirms this channel after the others.
+    redis.listen(WAKE_CHANNEL, onWake, (refusal) => {
+      if (refusal) this.report(refusal, 'the connection to Redis');
+      else if (!this.closed) this.lookAnew();
+    });
+  }
+
   private connect(patienceMs: number, onReady: () => void, onPromoted?: () => void): BeeConnection {
     const onError = (error: Error) => this.report(error, 'the connection to Redis');
     return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onPromoted, onError });
@@ -172,6 +183,8 @@ export class Consumer {
   /** A replica goes on serving subscriptions, so nothing else would move these connections to the new master. */
   private leaveReplica(): void {
     for (const connection of this.connections) if (connection !== this.command) connection.drop();
+    // The shared one finds out by itself where it leads to when it writes.
+    this.options.redis.client.del(PROBE_KEY).catch(() => undefined);
   }
 
   private observe(queue: WorkerQueue): WorkerQueue {
@@ -185,7 +198,6 @@ export class Consumer {
   }
 
   private poll(): void {
-    for (const connection of this.connections) connection.checkLiveness();
     const now = performance.now();
     const isIdle = now - this.fetcher.deliveredAt > IDLE_AFTER_MS && this.unwatched.length === 0;
     if (isIdle && this.command.ready && now - this.upkeptAt < IDLE_POLL_MS) return;
@@ -234,13 +246,20 @@ export function weightedOrder(weights: readonly number[], random: () => number =
   return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
 }
 
+/** Has the shared connection made anew, too, when it owes an answer for as long as one for commands may. */
+export function leaveWhenSilent(redis: Redis, patienceMs = COMMAND_PATIENCE_MS): void {
+  const silence = new SilenceWatch(patienceMs, (error) => redis.leave(error));
+  silence.expectGreeting(redis.client);
+  watchReplies(redis.client, silence.expect);
+}
+
 const CONNECT_TIMEOUT_MS = 10_000;
 const KEEP_ALIVE_MS = 30_000;
 const LONGEST_RETRY_MS = 2000;
 
 export interface BeeConnectionOptions {
   readonly url: string;
-  /** A connection without a reply for longer than this counts as dead, ms. */
+  /** A connection that owes a reply for longer than this counts as dead, ms. */
   readonly patienceMs: number;
   /** Called at each connection, the first one or a later one. */
   readonly onReady: () => void;
@@ -259,8 +278,7 @@ export class BeeConnection {
   lastError: Error | undefined;
   /** Resolves at the first connection. */
   readonly firstReady = deferred();
-  private pending = 0;
-  private progressAt = performance.now();
+  private readonly silence: SilenceWatch;
   private retryMs = 50;
   private demoted = false;
 
@@ -284,15 +302,13 @@ export class BeeConnection {
     };
     const client: BeeClient = createBeeClient(settings, locate);
     this.client = client;
-    // Each queue adds listeners, so Node's warning of a leak would be false.
-    client.setMaxListeners(0);
     client.on('error', (error: Error) => {
       this.lastError = error;
       onError(withTlsAdvice(error, 'Redis'));
     });
-    client.on('connect', () => {
-      this.progressAt = performance.now();
-    });
+    // There may be a new master by then, to which the other connections must go, too.
+    this.silence = new SilenceWatch(options.patienceMs, (error) => client.connected && this.leave(error));
+    this.silence.expectGreeting(client);
     client.on('ready', () => {
       // A replica rejects this, too, which drops the connection again, after a longer wait each time.
       if (this.demoted) this.probe();
@@ -307,43 +323,14 @@ export class BeeConnection {
   /** @throws the client's error; when the connection was lost the command may have run. */
   send(command: string, args: readonly (string | number)[]): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.pending++ === 0) this.progressAt = performance.now();
+      this.silence.asked();
       this.client.send_command(command, args, (error, reply) => {
-        this.pending--;
-        this.progressAt = performance.now();
+        this.silence.answered();
         if (error && isDemotion(error)) this.leave(error);
         if (error) reject(error);
         else resolve(reply);
       });
     });
-  }
-
-  /** Subscribes to a channel, also after reconnections. The connection can then be used for subscriptions only. */
-  subscribe(name: string, onMessage: (message: string) => void): void {
-    const { client, options } = this;
-    const channel = keyPrefixOf(options.url) + name;
-    client.on('message', (heard: string, message: string) => {
-      if (heard === channel) onMessage(message);
-    });
-    const ask = () =>
-      client.subscribe(channel, (error) => {
-        if (!error || client.closing) return;
-        // The connection was lost before Redis replied, and node_redis repeats only acknowledged subscriptions.
-        client.once('ready', ask);
-        if (error.name !== 'AbortError') options.onError(error);
-      });
-    ask();
-  }
-
-  /** Closes a connection that owes a reply for too long; node_redis makes a new one. Call it periodically. */
-  checkLiveness(): void {
-    const { client } = this;
-    const expecting = client.ready ? this.pending > 0 : client.connected;
-    if (!expecting || performance.now() - this.progressAt < this.options.patienceMs) return;
-    this.progressAt = performance.now();
-    // There may be a new master by now, to which the other connections must go, too.
-    this.demoted = true;
-    client.stream.destroy();
   }
 
   /** Closes the connection; node_redis makes a new one, to the server that the URL's name leads to by then. */

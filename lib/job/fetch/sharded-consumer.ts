@@ -1,3 +1,4 @@
+import { shardsOf } from '../../core/redis';
 import type { ProgressReading } from '../../support/progress';
 import { Consumer, type ConsumerOptions, weightedOrder } from './consumer';
 import type { Delivery } from './fetch-call';
@@ -17,7 +18,7 @@ export class ShardedConsumer {
     private readonly options: ConsumerOptions,
     private readonly urls: Readonly<Record<string, string>>,
   ) {
-    const { queues, weighted, budget, redisUrl } = options;
+    const { queues, weighted, budget, redisUrl, redis: home } = options;
     const servers = new Map<string, (typeof queues)[number][]>();
     for (const queue of queues) {
       const url = urls[queue.name] ?? redisUrl;
@@ -29,9 +30,11 @@ export class ShardedConsumer {
       (weightedOrder(sums)([...fetchers.keys()], 1)[0] ?? []).flatMap((one) => fetchers[one] ?? []);
     const permits: SharedPermits = { free: budget, fetchers, inTurn: weighted ? byWeight : () => fetchers };
     this.consumers = [...servers].map(([redisUrl, own]) => {
+      const redis = shardsOf(home.client)?.all.find(({ url }) => url === redisUrl)?.redis ?? home;
       return new Consumer({
         ...options,
         redisUrl,
+        redis,
         queues: own,
         createFetcher: (given) => new SharedFetcher(given, permits),
       });

@@ -48,9 +48,12 @@ describe('a Redis that is made a read-only replica', () => {
     }
   });
 
-  it('is left by every connection of a processor, that of its subscriptions, too', async () => {
+  it('is left by every connection of a processor, the one that it shares and that writes nothing, too', async () => {
+    const redis = new Redis(pair.url, new Events());
+    await redis.start();
     const consumer = new Consumer({
       redisUrl: pair.url,
+      redis,
       queues: [{ name: 'default', weight: 1 }],
       weighted: false,
       budget: 1,
@@ -72,6 +75,7 @@ describe('a Redis that is made a read-only replica', () => {
       await until('all three are at the second', async () => (await connections(pair.servers[1])) === 3);
     } finally {
       consumer.close();
+      await redis.stop(Deadline.after(1000));
     }
   });
 });

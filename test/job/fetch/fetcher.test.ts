@@ -41,7 +41,7 @@ describe('the fetcher', () => {
 
   const start = (names: readonly string[], budget: number, order: FetchOrder = strictOrder, onBegun = () => {}) => {
     const { command } = stage;
-    const connections = { command, subscriber: command, blocking: undefined };
+    const connections = { command, blocking: undefined };
     const fetcher = new Fetcher({
       queues: names.map((name) => new WorkerQueue(name, 30_000, connections)),
       command,

@@ -45,7 +45,7 @@ describe('the fetchers of several processes', () => {
       connections.push(command, blocking);
       const by = fetchers.length;
       const fetcher = new Fetcher({
-        queues: [new WorkerQueue('default', 30_000, { command, subscriber: command, blocking })],
+        queues: [new WorkerQueue('default', 30_000, { command, blocking })],
         command,
         budget: 1,
         order: strictOrder,
@@ -156,7 +156,13 @@ describe('the fetchers of several processes', () => {
   });
 
   it('hand on a job that was offered to one which does not move, without a poll', async () => {
-    const options = { redisUrl: stage.server.url, weighted: false, budget: 1, limits: new ClassLimits() };
+    const options = {
+      redisUrl: stage.server.url,
+      redis: stage.redis,
+      weighted: false,
+      budget: 1,
+      limits: new ClassLimits(),
+    };
     const ids: string[] = [];
     const consumer = new Consumer({
       ...options,
@@ -200,6 +206,7 @@ describe('the fetchers of several processes', () => {
     const ids: string[] = [];
     const consumer = new Consumer({
       redisUrl: stage.server.url,
+      redis: stage.redis,
       weighted: false,
       budget: 1,
       limits: new ClassLimits(),

@@ -1,0 +1,104 @@
+import assert from 'node:assert/strict';
+import { Events } from '../../lib/core/events';
+import { Redis } from '../../lib/core/redis';
+import { leaveWhenSilent } from '../../lib/job/fetch/consumer';
+import { Deadline } from '../../lib/support/async';
+import { startTestRedis, type TestRedis } from '../support/redis';
+import { tell } from '../support/replicated-redis';
+import { SeverableProxy } from '../support/severable-proxy';
+import { until } from '../support/until';
+
+describe('the connection to Redis that a process shares', () => {
+  let server: TestRedis;
+  let way: SeverableProxy;
+  let redis: Redis;
+  let events: Events;
+  before(async () => {
+    server = await startTestRedis();
+  });
+  after(() => server.remove());
+  beforeEach(async () => {
+    way = await open();
+  });
+  afterEach(async () => {
+    await redis.stop(Deadline.after(1000));
+    await way.sever();
+  });
+
+  const open = async (port = 0) => {
+    const proxy = new SeverableProxy({ host: '127.0.0.1', port: server.port });
+    proxy.port = port;
+    await proxy.open();
+    return proxy;
+  };
+  const connect = async (patienceMs?: number) => {
+    events = new Events();
+    redis = new Redis(`redis://127.0.0.1:${way.port}`, events);
+    if (patienceMs !== undefined) leaveWhenSilent(redis, patienceMs);
+    const ready = events.next('redis.ready');
+    await redis.start();
+    await ready;
+  };
+
+  it('hears a channel after it was lost, even when Redis had not had the subscription by then, and says so', async () => {
+    await connect();
+    const heard: string[] = [];
+    let confirmed = 0;
+    server.pause();
+    const hears = redis.listen(
+      'news',
+      (text) => heard.push(text),
+      (refusal) => (refusal ? assert.fail(refusal) : confirmed++),
+    );
+    // Sent, and never answered.
+    await way.sever();
+    server.resume();
+    for (const [round, text] of ['first', 'second'].entries()) {
+      await way.open();
+      await until('it is heard', () => confirmed === round + 1);
+      assert.ok(hears());
+      await tell(server, ['PUBLISH', 'news', text]);
+      await until(`${text} is heard`, () => heard.includes(text));
+      await way.sever();
+      await until('it is lost', () => !hears());
+    }
+    assert.deepEqual(heard, ['first', 'second']);
+  });
+
+  it('says that a login may not listen', async () => {
+    await tell(server, ['ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels']);
+    redis = new Redis(`redis://deaf:secret@127.0.0.1:${way.port}`, new Events());
+    await redis.start();
+    const refusals: string[] = [];
+    const hears = redis.listen(
+      'news',
+      () => assert.fail('nothing is said'),
+      (refusal) => refusals.push(String(refusal)),
+    );
+    await until('it is told', () => refusals.length > 0);
+    assert.match(refusals[0] ?? '', /NOPERM/);
+    assert.ok(!hears());
+  });
+
+  it('is left when it owes an answer, or a greeting, for too long, and made anew until it is answered', async () => {
+    await connect(100);
+    let connections = 0;
+    redis.client.on('connect', () => connections++);
+    const lost = events.next('redis.lost');
+    way.silence();
+    await assert.rejects(redis.client.ping());
+    assert.match((await lost).error.message, /^no answer for 0\.1 s$/);
+    await until('it has been made anew three times', () => connections >= 3);
+    const ready = events.next('redis.ready');
+    await way.sever();
+    way = await open(way.port);
+    await ready;
+    assert.equal(await redis.client.ping(), 'PONG');
+    const before = connections;
+    await Promise.all(Array.from({ length: 20 }, () => redis.client.ping()));
+    // It could have been left meanwhile.
+    await tell(server, ['BLPOP', 'nothing', '0.3']);
+    assert.equal(await redis.client.ping(), 'PONG');
+    assert.equal(connections, before, 'one that answers is kept');
+  });
+});

@@ -1,0 +1,59 @@
+import assert from 'node:assert/strict';
+import { catamount } from '../cli/cli-process';
+import { tell } from '../support/replicated-redis';
+import { until } from '../support/until';
+import { OF_REDIS } from './idle';
+import { signUpMany } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+/** The pools of two workers and of the processor, and one that LISTENs. */
+const OF_POSTGRES = 2 * 5 + 3 + 1;
+
+describe('the connections of a tree of two workers', () => {
+  let around: Surroundings;
+  before(async () => {
+    around = await Surroundings.make();
+  });
+  after(() => around.remove());
+
+  /** By what each did last, in order. */
+  const ofRedis = async () =>
+    String(await tell(around.redis, ['CLIENT', 'LIST']))
+      .split('\n')
+      .flatMap((line) => / cmd=(\S+)/.exec(line)?.[1] ?? [])
+      .filter((command) => command !== 'client|list')
+      .sort();
+  const ofPostgres = async () => {
+    const [row] = await around.database.query<{ count: number }>(
+      `select count(*)::int from pg_stat_activity
+       where datname = current_database() and application_name = 'catamount' and pid <> pg_backend_pid()`,
+    );
+    return row?.count ?? assert.fail('there is no count');
+  };
+
+  it('are six to Redis while it is busy, too, and to Postgres no more than is told', async function () {
+    const tree = await around.start({ env: { WEB_CONCURRENCY: '2' } });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    await until('they are there', async () => (await ofRedis()).length === OF_REDIS);
+    const told = JSON.parse((await catamount(tree.cwd, ['status', '--json'])).stdout) as {
+      readonly tree: { readonly limits: { readonly database_connections: number } };
+    };
+    assert.equal(told.tree.limits.database_connections, OF_POSTGRES);
+
+    let most = 0;
+    let busy = true;
+    const watch = (async () => {
+      while (busy) most = Math.max(most, await ofPostgres());
+    })();
+    for (let round = 0; round < 3; round++) await signUpMany(tree, 40, 30);
+    await around.sink.waitFor(120);
+    busy = false;
+    await watch;
+    assert.ok(most > 1 && most <= OF_POSTGRES, `${most} connections to Postgres`);
+    const jobs = await ofRedis();
+    assert.equal(jobs.length, OF_REDIS, jobs.join());
+    assert.equal(jobs.filter((command) => command === 'blmove').length, 2, jobs.join());
+
+    this.runnable().title += `: ${most} while it was busy`;
+  });
+});
