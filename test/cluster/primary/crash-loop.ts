@@ -13,6 +13,8 @@ const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 30_000;
 const AGAIN = /job processor restarts in ([\d,]+) ms/;
 
+const waitMs = (line: Line | undefined) => Number(AGAIN.exec(line?.text ?? '')?.[1]?.replaceAll(',', ''));
+
 const workerPids = async (tree: Tree) => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
 
 const timeOf = (line: Line | undefined) => Date.parse(String(line?.json.time));
@@ -72,7 +74,7 @@ export function crashLoop(ms: number, measured = true): void {
       });
       await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
       // The processor that the restart has ended was a healthy one: the first wait comes after the first crash.
-      const waits = tree.linesMatching(AGAIN).map(({ text }) => Number(AGAIN.exec(text)?.[1]?.replaceAll(',', '')));
+      const waits = tree.linesMatching(AGAIN).map(waitMs);
       assert.ok(waits.length >= CIRCUIT);
       assert.deepEqual(
         waits,
@@ -88,7 +90,7 @@ export function crashLoop(ms: number, measured = true): void {
       if (measured) {
         const phase = await tree.waitForLine(/phase \d+ completed/, { from });
         const [waiting] = tree.linesMatching(AGAIN).slice(-1);
-        const end = timeOf(waiting) + Number(AGAIN.exec(waiting?.text ?? '')?.[1]);
+        const end = timeOf(waiting) + waitMs(waiting);
         // Its back-off may be over before the workers are through.
         assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `${timeOf(forked) - timeOf(phase)} ms after them`);
       }
