@@ -111,10 +111,13 @@ export class SilenceWatch {
     answer.then(this.answered, this.answered);
   };
 
-  /** Each connection of this client is to be greeted, too: after `connect` it emits `ready`, `error` or `end`. */
+  /**
+   * Each connection of this client is to be greeted, too: after `connect` it emits `ready`, or `end` or `reconnecting`. An
+   * `error` alone ends nothing: node_redis keeps a connection whose greeting was refused, and waits.
+   */
   expectGreeting(client: EventEmitter): void {
     let greeting = deferred();
-    for (const event of ['ready', 'error', 'end']) client.on(event, () => greeting.resolve());
+    for (const event of ['ready', 'end', 'reconnecting']) client.on(event, () => greeting.resolve());
     client.on('connect', () => {
       greeting.resolve();
       greeting = deferred();

@@ -46,6 +46,13 @@ const mutations: readonly Mutation[] = [
     replace: ``,
     killedBy: ['test/core/redis-connection.test.ts'],
   },
+  {
+    promise: 'and one whose greeting was refused',
+    file: 'lib/support/progress.ts',
+    find: `['ready', 'end', 'reconnecting']`,
+    replace: `['ready', 'error', 'end']`,
+    killedBy: ['test/job/fetch/bee-connection.test.ts'],
+  },
 ];
 
 export default mutations;
