@@ -94,7 +94,7 @@ function afterCreate(connection: Connection, done: (error: null, connection: Con
 function asEvents(events: Events): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
-    if (line.endsWith(REFUSED_WRITE) || line.endsWith('Error: aborted')) return; // the latter by a pool that is ended
+    if (line.endsWith(REFUSED_WRITE) || line.endsWith('Error: aborted')) return; // A pool that is ended says the latter.
     events.emit('database.error', { error: withTlsAdvice(new Error(line), 'Postgres') });
   };
   return { warn: report, error: report, deprecate: report, debug: () => undefined };

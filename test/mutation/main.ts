@@ -8,7 +8,7 @@ import { lists, type Mutation } from './mutation';
 
 const ROOT = path.resolve(__dirname, '../..');
 const USAGE = `npm run mutations -- [options]
-  --only TEXT   only mutations whose promise, file or list contains TEXT; given several times: any of them
+  --only TEXT   only mutations whose promise, file or list contains TEXT; it may be given several times
   --copies N    how many are tried side by side, each in a copy of its own; default: one a core
   --list        names them and ends`;
 /** Of the first tier, and with the second: shares of the mutations that must be noticed. */
