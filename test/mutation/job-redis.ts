@@ -6,40 +6,10 @@ const OUTCOMES_TEST = ['test/job/fetch/fetch-script.test.ts'];
 const LIMITS_TEST = ['test/job/fetch/limit-script.test.ts'];
 const TAKE_OVER = 'lib/job/processes/rescue.ts';
 const REGISTRY = 'lib/core/heartbeat-registry.ts';
-const FETCHER = 'lib/job/fetch/fetcher.ts';
-const FLEET_TEST = ['test/job/fetch/fleet.test.ts'];
 const TAKE_OVER_TEST = ['test/job/processes/rescue.test.ts'];
 
 /** Mutations of what Redis does with jobs: fetching, outcomes, limits, rescue. */
 const mutations: readonly Mutation[] = [
-  {
-    promise: 'who gives a job looks whether somebody has taken it',
-    file: 'lib/job/queue/dispatch.ts',
-    find: "if (states.includes('queued')) lookAfterOffers",
-    replace: "if (states.includes('expired')) lookAfterOffers",
-    killedBy: ['test/job/fetch/fleet.test.ts'],
-  },
-  {
-    promise: 'a lone job wakes one processor',
-    file: FETCHER,
-    find: `blocking.send('blmove', [waiting, offered, 'RIGHT', 'LEFT', BLOCK_S])`,
-    replace: `blocking.send('blmove', [waiting, waiting, 'RIGHT', offered === '' ? 'LEFT' : 'RIGHT', BLOCK_S])`,
-    killedBy: FLEET_TEST,
-  },
-  {
-    promise: 'a job that was offered to a process without room goes to another',
-    file: FETCHER,
-    find: `lost.length === 0 && !this.isOffered) break;`,
-    replace: `lost.length === 0) break;`,
-    killedBy: FLEET_TEST,
-  },
-  {
-    promise: 'a job that was offered to a process which has died is found again',
-    file: FUSED,
-    find: `for _, p in ipairs(KEYS) do recall(p) end`,
-    replace: `if want == 0 then for _, p in ipairs(KEYS) do recall(p) end end`,
-    killedBy: FLEET_TEST,
-  },
   {
     promise: 'an old run does not end a newer one’s job',
     file: FUSED,

@@ -44,6 +44,8 @@ interface FetchRequest {
   readonly limits: string;
   /** true: jobs are running here or may be on their way, so no job that must run alone is delivered. */
   readonly busy: boolean;
+  /** true: jobs that were offered are recalled first. Otherwise they are only where there are too few others. */
+  readonly recall: boolean;
   readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
 }
 
@@ -80,6 +82,7 @@ function encode({
   lostTokens,
   limits,
   busy,
+  recall,
   outcomes,
 }: FetchRequest): (string | number)[] {
   const width = orders[0]?.length ?? 0;
@@ -96,6 +99,7 @@ function encode({
     lost,
     limits,
     busy ? 1 : 0,
+    recall ? 1 : 0,
   ];
   for (const { queue, delivery, outcome } of outcomes) {
     const record = 'record' in outcome ? outcome.record : '';

@@ -111,7 +111,8 @@ export const MAX_DELIVERIES = 3;
 //       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", sometimes after "upkeep"; "\n": none, but
 //         check blocked jobs; "": none, and do not check
 //       8 "1": the process has jobs running, so it gets none that must run alone
-//       9… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
+//       9 "1": recall what was offered before fetching; else that is done where there are too few other jobs
+//       10… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
 // op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but
 //       counted), leave (until it is due, for others; uncounted)
 // mark  what a final outcome leaves: f the id in `ended` (its outbox row is to be deleted), r the id in `tombstones`;
@@ -132,7 +133,7 @@ local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', '', ''}, {}, {}
 -- When Redis is out of memory, it lets a script write only if its first command can free some, as that of an outcome
 -- does. Without that, the jobs that fill it could not be fetched, and would never end.
-if not ARGV[9] then call('srem', KEYS[1]..'stalling', '') end
+if not ARGV[10] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
 local function keepCount(p, id, fence, uncounted)
   local n = tonumber(fence:match('^%d+')) - uncounted
@@ -149,7 +150,7 @@ end
 ${OUTCOME_LUA}
 ${RECALL_LUA}
 ${UNQUEUE_LUA}
-for a = 9, #ARGV, 8 do
+for a = 10, #ARGV, 8 do
   local p, id, fence, op, record, at, markers, class = KEYS[tonumber(ARGV[a])], unpack(ARGV, a + 1, a + 7)
   local current = call('hget', p..'deliveries', id)
   local ok = current == fence
@@ -213,7 +214,10 @@ local function suspected(p, id)
   return n >= ${MAX_DELIVERIES - 1}, n
 end
 
-for _, p in ipairs(KEYS) do recall(p) end
+-- Redis offers a job only while its queue is empty, and who was offered it asks for the recall. So it is not needed in
+-- each call of a process that always finds jobs.
+local recalled = ARGV[9] == '1'
+if recalled then for _, p in ipairs(KEYS) do recall(p) end end
 local got, steps = 0, want + 500                          -- bounds the skips too: never a long script
 while got < want and steps > 0 do
   local id
@@ -252,7 +256,12 @@ while got < want and steps > 0 do
       break
     end
   end
-  steps = id and steps - 1 or 0
+  if not id and not recalled then
+    for _, p in ipairs(KEYS) do recall(p) end
+    recalled = true
+  else
+    steps = id and steps - 1 or 0
+  end
 end
 if wakeOthers then wakeOthers() end
 for q, yes in pairs(paused) do if yes then out[1] = out[1]..q..',' end end

@@ -38,12 +38,12 @@ export class Fetcher {
   private closed = false;
   private calls = 0;
   private inFlight = 0;
-  /**
-   * true: a wake came while calls in flight held every permit, and its job may have come too late for their scripts.
-   */
+  /** true: a wake came while calls in flight held every permit, perhaps too late for their scripts to see its job. */
   protected missedWake = false;
   /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
   private isOffered = false;
+  /** true: jobs may be offered to this process, or to a dead one, so that the next call recalls them. */
+  private recallDue = true;
   /** Time at which Redis last delivered a job, or this process began, ms on the monotonic clock. */
   deliveredAt = performance.now();
   /** Number of calls in flight that may deliver jobs. */
@@ -87,18 +87,14 @@ export class Fetcher {
     return this.running.has(id);
   }
 
-  /**
-   * Starts fetching. Call it when every queue is ready: else jobs of later queues would overtake those of the first.
-   */
+  /** Starts fetching. Call it when every queue is ready, so that jobs of later queues do not overtake the first's. */
   start(): void {
     if (this.started) return;
     this.started = true;
     this.wake();
   }
 
-  /**
-   * Stops fetching, also before `start`. Jobs that arrive afterwards are returned, and their delivery is not counted.
-   */
+  /** Stops fetching, also before `start`. Jobs that arrive after that are returned, and their delivery is not counted. */
   quiet(): void {
     this.isQuiet = true;
   }
@@ -109,8 +105,13 @@ export class Fetcher {
     this.wake();
   }
 
-  /** Call when there may be something to fetch or to send; it makes one call per tick. */
+  /** Call when there may be something to fetch; it makes one call per tick. */
   wake(): void {
+    this.recallDue = true;
+    this.schedule();
+  }
+
+  protected schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => this.flush());
@@ -148,7 +149,7 @@ export class Fetcher {
       const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'release';
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     }
-    this.wake();
+    this.schedule();
   }
 
   private get fetching(): boolean {
@@ -167,7 +168,7 @@ export class Fetcher {
 
   /** Called when permits are free again. @param own true: this fetcher is to be woken, too. */
   protected freed(own = false): void {
-    if (own) this.wake();
+    if (own) this.schedule();
   }
 
   /** @returns those of the jobs of a reply that may run. @param held the permits that its call still had. */
@@ -233,9 +234,11 @@ export class Fetcher {
       lostTokens: lost,
       limits: limits.written(this.running.values(), this.upkeepDue),
       busy: this.isBusy,
+      recall: this.recallDue,
       outcomes: endings.map((ending) => ({ queue: this.queueNumber(ending.delivery.queue), ...ending })),
     };
     if (wanted > 0) this.upkeepDue = false;
+    this.recallDue = false;
     this.inFlight++;
     if (wanted > 0) this.fetches++;
     const hold = this.hold(wanted);
@@ -246,6 +249,7 @@ export class Fetcher {
     if (reply instanceof Error) {
       this.progress.failed(reply);
       this.permits.free += held;
+      this.recallDue = true;
       this.waiveIsolation();
       this.freed();
       this.ended.unshift(...endings);
@@ -284,11 +288,11 @@ export class Fetcher {
     const lookAgain = this.missedWake && permits.free > 0;
     if (lookAgain) this.missedWake = false;
     this.freed();
-    if (lookAgain || permits.isolationDue || permits.isolated) this.wake();
+    if (lookAgain || permits.isolationDue || permits.isolated) this.schedule();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // A budget larger than one call may find more jobs.
-    else if (wanted > 0 && permits.free > 0) this.wake();
-    if (this.waiters.size > 0) this.wake();
+    else if (wanted > 0 && permits.free > 0) this.schedule();
+    if (this.waiters.size > 0) this.schedule();
   }
 
   /** @param offered false: there was none for so long. */
@@ -309,8 +313,7 @@ export class Fetcher {
 
   /**
    * Starts jobs in several turns. Short jobs that all start together would end together, too, and Redis and this
-   * process would wait for each other. With several calls in flight Redis records and fetches some while this process
-   * runs others.
+   * process would wait for each other. With several calls in flight, each does its part while the other does.
    */
   private runInTurns(deliveries: readonly Delivery[]): void {
     const isUnderWay = this.unbegun.length > 0;

@@ -53,7 +53,7 @@ export class SharedFetcher extends Fetcher {
     for (const one of this.shared.inTurn()) {
       const isMissing = one !== this && one.missedWake && this.shared.free > 0;
       if (isMissing) one.missedWake = false;
-      if (isMissing || (own && one === this)) one.wake();
+      if (isMissing || (own && one === this)) one.schedule();
     }
   }
 

@@ -10,6 +10,7 @@ import { newRecord } from '../../../lib/job/record/record';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { AdapterStage, connectBee } from './adapter-stage';
+import { HandmadeProcess } from './handmade-process';
 
 const RECORD = newRecord('{"class":"AnyJob","args":[]}');
 
@@ -39,7 +40,7 @@ describe('the fetchers of several processes', () => {
     ran.length = 0;
   });
 
-  const start = async (count: number) => {
+  const start = async (count: number, onError: (error: Error) => void = (error) => assert.fail(error)) => {
     for (let n = 0; n < count; n++) {
       const [command, blocking] = [await connectBee(stage.server.url), await connectBee(stage.server.url)];
       connections.push(command, blocking);
@@ -55,7 +56,7 @@ describe('the fetchers of several processes', () => {
           await gate.pass();
           return { outcome: { op: 'discard', markers: '' }, recorded: () => undefined };
         },
-        onError: (error) => assert.fail(error),
+        onError,
       });
       fetchers.push(fetcher);
       fetcher.start();
@@ -153,6 +154,37 @@ describe('the fetchers of several processes', () => {
     assert.equal((await readQueues(client, ['default']))[0]?.waiting, 1, 'it counts as waiting meanwhile');
     fetchers[0]?.resume();
     await runs(1);
+  });
+
+  it('take offered jobs first when they are asked to, and otherwise as soon as there are too few others', async () => {
+    const command = await connectBee(stage.server.url);
+    connections.push(command);
+    const process = new HandmadeProcess(command, 'handmade');
+    const fetch = async (wanted: number, recall: boolean) =>
+      (await process.call({ wanted, recall })).fetched.map(({ id }) => id);
+    const offer = () => client.lMove('bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT');
+    await enqueue('a', 'b', 'c', 'd', 'e');
+    await offer();
+    assert.deepEqual(await fetch(1, false), ['b'], 'whoever was offered it asks for it');
+    assert.deepEqual(await fetch(1, true), ['a']);
+    await offer();
+    assert.deepEqual(await fetch(3, false), ['d', 'e', 'c']);
+  });
+
+  it('ask again for jobs that were offered when Redis has refused a call', async () => {
+    const errors: string[] = [];
+    await start(1, (error) => errors.push(error.message));
+    await client.sendCommand(['ACL', 'SETUSER', 'default', '-evalsha', '-eval']);
+    for (const id of ['a', 'b'])
+      await client.multi().hSet('bq:default:jobs', id, RECORD).lPush('bq:default:waiting', id).exec();
+    await until('its call was refused', () => errors.length > 0);
+    assert.match(errors[0] ?? '', /NOPERM/);
+    await client.sendCommand(['ACL', 'SETUSER', 'default', '+evalsha', '+eval']);
+    await runs(2);
+    assert.deepEqual(
+      ran.map(({ id }) => id),
+      ['a', 'b'],
+    );
   });
 
   it('hand on a job that was offered to one which does not move, without a poll', async () => {

@@ -10,6 +10,8 @@ export interface HandmadeCall {
   /** Deliveries that it says it has in hand. Default: none. */
   readonly running?: readonly Delivery[];
   readonly upkeep?: boolean;
+  /** Whether offered jobs come first. Default: only where there are too few others. */
+  readonly recall?: boolean;
 }
 
 /** A job processor as Redis sees it, whose calls are made by hand: a test decides who comes first, and who falls silent. */
@@ -24,7 +26,7 @@ export class HandmadeProcess {
   ) {}
 
   /** @returns its token besides, by which a reply can be called lost. */
-  async call({ wanted = 0, ends = [], lost = [], running = [], upkeep = false }: HandmadeCall) {
+  async call({ wanted = 0, ends = [], lost = [], running = [], upkeep = false, recall = false }: HandmadeCall) {
     const { queues, limits } = this;
     const token = `${this.identity}.${++this.calls}`;
     const { fetched, applied } = await fetchAndComplete(this.command, {
@@ -35,6 +37,7 @@ export class HandmadeProcess {
       lostTokens: lost,
       limits: limits.written(running, upkeep),
       busy: running.length > 0,
+      recall,
       outcomes: ends.map((end) => ({ queue: queues.indexOf(end.delivery.queue), ...end })),
     });
     const deliveries = fetched.map((job) => {
