@@ -51,7 +51,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     }
     default:
       throw new UserError(
-        `"${command}" is no command. Use none to start the tree, or catamount help to see all.`,
+        `"${command}" is not a command. Give none to start the tree; catamount help lists all of them.`,
         EXIT.usage,
       );
   }
@@ -89,10 +89,10 @@ function parse(args: string[]): { only: string | undefined; allowPending: boolea
   }
 }
 
-/** @throws UserError when the entry file hands over something else than a manifest. */
+/** @throws UserError when the entry file passes anything but a manifest. */
 function requireApp(app: unknown): void {
   if (typeof app === 'object' && app !== null && 'jobsDir' in app && 'routes' in app) return;
-  const given = app === undefined ? 'undefined' : `${typeof app === 'object' ? 'an' : 'a'} ${typeof app} that is none`;
+  const given = app === undefined ? 'undefined' : `${typeof app === 'object' ? 'an' : 'a'} ${typeof app} that is not one`;
   const remedy = 'export what defineApp({ … }) returns from your app file, and give that to boot';
   throw new UserError(`${process.argv[1]}: boot needs the app's manifest and got ${given}: ${remedy}.`, EXIT.config);
 }

@@ -12,7 +12,7 @@ import type * as context from './web/context';
 /**
  * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers,
  * and their errors, is loaded on first access: the primary imports the app's manifest through this module, and needs
- * none of it. Its types stand in `public-types.ts`, which no process loads.
+ * none of it. Its types are in `public-types.ts`, which no process loads.
  */
 
 export { boot } from './boot';

@@ -4,8 +4,8 @@ import { isObject } from '../support/type-guards';
 
 /**
  * Calls `onLine` for each line of the stream, without its end, until the stream ends. Lines are separated by \n and
- * \r\n only: a JSON line may have any other separator of Unicode inside.
- * @param first what was read of the stream before. @param onLine `isLogRecord` as the function of that name says.
+ * \r\n only: a JSON line may contain any other separator of Unicode.
+ * @param first the bytes read from the stream before. @param onLine `isLogRecord` is the result of that function.
  */
 export function readOutput(
   stream: Readable,
@@ -35,7 +35,7 @@ export function readOutput(
   });
 }
 
-/** true for a line as pino, bunyan or winston write it: a JSON object with a `level`, or as Google's, a `severity`. */
+/** true for a line as pino, bunyan and winston write it, a JSON object with a `level`, or with Google's `severity`. */
 export function isLogRecord(line: string): boolean {
   if (!line.startsWith('{') || !line.trimEnd().endsWith('}')) return false;
   try {

@@ -35,7 +35,7 @@ export function forkBeside(role: string): ChildProcess {
 /**
  * Runs the entry file in a role that ends by itself.
  * @param options.onMessage gets what it sends. @param options.timeoutMs it is killed after this time. Default: never.
- * @returns its exit code; the signal that ended it; `late` when it was killed, or what it started holds its output open.
+ * @returns its exit code, or the signal that ended it; `late` when it was killed at the time limit.
  */
 export function runEntry(
   role: string,
@@ -49,12 +49,12 @@ export function runEntry(
   child.on('message', onMessage);
   reportOutput(child, role, events);
   return new Promise((resolve, reject) => {
-    // A module of the app may block its process, which then hears nothing of our end.
+    // A process that a module of the app blocks would not notice that this one has ended.
     const kill = () => child.kill('SIGKILL');
     let late = false;
     const onTimeout = () => {
       late = kill();
-      // What it has started may live on with its output open, for whose end `close` would wait.
+      // Processes that it has started may keep its output open, and `close` would wait for them.
       for (const stream of [child.stdout, child.stderr]) stream?.destroy();
     };
     const timer = timeoutMs === undefined ? undefined : setTimeout(onTimeout, timeoutMs);
@@ -74,7 +74,7 @@ const LAST_LINES = 5;
 
 /**
  * Emits `child.output` for each line that the child prints outside its log: a `console.log`, the stack of a crash; and
- * `child.record` for one that its app's own logger wrote. What reads them is loaded with the first.
+ * `child.record` for one that its app's own logger wrote. The reader is loaded with the first output.
  * @returns the last non-empty lines of its standard error, a list that is kept up to date.
  */
 export function reportOutput(child: ChildProcess, name: string, events: Events): readonly string[] {

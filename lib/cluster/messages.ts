@@ -34,7 +34,7 @@ export const HEARTBEAT_INTERVAL_MS = 1000;
 export interface StopMessage {
   readonly catamount: 'stop';
   readonly remainingMs: number;
-  /** true: idle connections of this worker go to other workers. */
+  /** true: the worker hands off its idle connections, by `handoff`, and the primary sends them to other workers. */
   readonly handOff: boolean;
 }
 
@@ -49,7 +49,7 @@ export type ToWorker =
   | { readonly catamount: 'connection' }
   /** Asks for the number of connections received. Reply `count`. */
   | { readonly catamount: 'count' }
-  /** State of the job processor: without it the tree is degraded. */
+  /** State of the job processor; without one the tree is degraded. */
   | { readonly catamount: 'jobs'; readonly jobs: JobsHealth }
   /** A worker of this tree has been ready for the first time. */
   | { readonly catamount: 'tree-served' }
@@ -78,11 +78,11 @@ export type FromWorker =
   | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   /** The connection has arrived; no byte of it was read before this was sent. */
   | { readonly catamount: 'taken' }
-  /** Follows the `taken` of each connection counted: one sent before `count` was asked and not counted here is lost. */
+  /** Follows the `taken` of each connection counted: one that was sent before `count`, and is not counted here, is lost. */
   | { readonly catamount: 'count'; readonly taken: number }
   /** All slots are in use, or no longer. */
   | { readonly catamount: 'full'; readonly full: boolean }
-  /** Carries an idle connection for another worker. */
+  /** Carries an idle connection, which the primary sends to another worker. */
   | { readonly catamount: 'handoff' }
   /** The drain is over. `aborted`: requests left unanswered at the deadline. `status`: null if it never served. */
   | { readonly catamount: 'drained'; readonly aborted: number; readonly status: WorkerStatus | null }
@@ -91,7 +91,7 @@ export type FromWorker =
   | RequestMessage
   | BootFailure;
 
-/** Asks for an operation of the tree; `reply` follows. */
+/** Requests an operation of the tree, which is answered by `reply`. */
 export interface RequestMessage {
   readonly catamount: 'request';
   readonly id: number;
@@ -146,7 +146,7 @@ export function isOurs<M extends { readonly catamount: string }>(message: unknow
   return typeof message === 'object' && message !== null && 'catamount' in message;
 }
 
-/** Longer texts of the request journal are cut, characters: an entry stays one short line, whatever a client sends. */
+/** Maximum length of a text in the request journal, characters: an entry stays one short line, whatever a client sends. */
 const MAX_REQUEST_LENGTH = 500;
 
 /** A folder in memory, where the system has one: a write to a disk's file system takes five times as long or more. */

@@ -7,7 +7,7 @@ import type { Operations, Rollup, TreeStats, TreeStatus } from './status';
 /** Time limit for operations that the primary answers at once, ms. */
 const PROMPT_MS = 5000;
 
-/** The tree's operations in a child: each is sent to the primary, and its result or its error comes back. */
+/** The tree's operations in a child: each is sent to the primary, which replies with its result or its error. */
 export class PrimaryClient implements Operations {
   private readonly requests: RequestReply<Omit<RequestMessage, 'catamount' | 'id'>, unknown>;
 

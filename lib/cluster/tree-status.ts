@@ -36,8 +36,8 @@ export interface WorkerStatus extends ProcessMetrics {
   /** Use of the pool of Postgres connections. */
   readonly pool: PoolStats;
   /**
-   * Address of the peer that was last seen to send headers of a proxy although TRUST_PROXY does not name it, empty for one
-   * that came through a unix socket; null: there was none. Absent from workers of an older version.
+   * Address of the last peer that sent the headers of a proxy although TRUST_PROXY does not name it, empty for one that
+   * came through a unix socket; null: there was none. Absent from workers of an older version.
    */
   readonly untrustedProxy?: string | null;
 }
@@ -50,7 +50,7 @@ export interface WorkerStats {
   readonly booted: boolean;
   readonly state: string;
   readonly lastCheckin: string | null;
-  /** Age of its last message by a clock that nobody sets, ms; null before the first; absent from older versions. */
+  /** Age of its last message on the monotonic clock, ms; null before the first; absent from older versions. */
   readonly heartbeatAgeMs?: number | null;
   readonly lastStatus: WorkerStatus | Record<string, never>;
   /** Proportional set size, MB; null where the system does not report it. */
@@ -63,22 +63,22 @@ export interface WaitingQueue {
   readonly queue: string;
   /** Time for which the oldest of them has been due, ms. */
   readonly ms: number;
-  /** The same at the time at which that was read, ms; absent from older versions. */
+  /** `ms` as it was when the queue was read; absent from older versions. */
   readonly readMs?: number;
   readonly paused: boolean;
 }
 
 /** The health of a tree's jobs, as its web workers report it at `/ready`. */
 export interface JobsHealth {
-  /** false while no job processor is there. */
+  /** false while there is no job processor. */
   readonly running: boolean;
-  /** Sentences about what stands still although it has something to do; null: nothing does. */
+  /** Sentences about the parts that are stalled; null: none is. */
   readonly stalled: string | null;
-  /** Time since which the oldest job on a queue has been due, s of `process.hrtime`; null: not known, or nothing stands still. */
+  /** Time since which the oldest job on a queue has been due, s of `process.hrtime`; null: not known, or nothing is stalled. */
   readonly dueSinceS: number | null;
 }
 
-/** A part of the job processor that has to move while there is something to do. */
+/** A part of the job processor that must make progress while it has something to do; otherwise it is stalled. */
 export interface PartProgress {
   readonly part: StalledPart;
   /** Time since it last succeeded or found nothing to do, ms; null: it never has. */
@@ -86,7 +86,7 @@ export interface PartProgress {
   /** Time for which something has been due without success, ms; 0: nothing is due. */
   readonly owedMs: number;
   readonly cause: FailureCause;
-  /** The last failure in its own words; empty where there was none. */
+  /** Message of the last failure; empty if there was none. */
   readonly error: string;
 }
 
@@ -106,9 +106,9 @@ export interface ProcessorStatus extends ProcessMetrics {
   readonly quiet: boolean;
   /** false: notifications of Postgres do not arrive; null: not known yet. */
   readonly listening?: boolean | null;
-  /** The parts that have to move while there is something to do; absent from processors of an older version. */
+  /** Progress of its parts; absent from processors of an older version. */
   readonly progress?: readonly PartProgress[];
-  /** Sentences about what stands still although it has something to do; null: nothing does. */
+  /** Sentences about the parts that are stalled; null: none is. */
   readonly stalled?: string | null;
   /** Queues with jobs that are due, as it last read them. */
   readonly waiting?: readonly WaitingQueue[];
@@ -126,7 +126,7 @@ export interface ProcessorStats {
   readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'backing_off' | 'crash_loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
-  /** Age of its last message by a clock that nobody sets, ms; null before the first; absent from older versions. */
+  /** Age of its last message on the monotonic clock, ms; null before the first; absent from older versions. */
   readonly heartbeatAgeMs?: number | null;
   readonly restarts: number;
   readonly pssMb: number | null;
@@ -163,7 +163,7 @@ export interface TreeStats {
   readonly lastPhase: { readonly phase: number; readonly completed: boolean; readonly reason: string | null } | null;
 }
 
-/** Operations that an operator can request, by whichever way. */
+/** Operations that an operator can request, through any channel. */
 export interface Operations {
   stats(): Promise<TreeStats>;
   /** The status for operators; memory figures are at most some seconds old. */
@@ -171,13 +171,13 @@ export interface Operations {
   /** Rollups after that number. The caller confirms with it that all rollups up to there are stored. */
   rollups(after: number): Promise<readonly Rollup[]>;
   /**
-   * Starts a command of the table for somebody who does not wait for its end. Resolves once it has begun.
+   * Starts a command of the table without waiting for its end. Resolves once it has begun.
    * @throws UserError when it is rejected at once.
    */
   runCommand(command: string, argument: number, by: Caller): Promise<void>;
   /** Adds an event that a child has seen to the tree's events. */
   recordEvent(event: RecentEvent): Promise<void>;
-  /** Replaces every worker, then the job processor, with code read anew. Rejects with the reason when it is aborted. */
+  /** Replaces every worker, then the job processor, with newly loaded code. Rejects with the reason when it is aborted. */
   phasedRestart(): Promise<void>;
   /** Drains everything and starts it again under the same primary. */
   restart(): Promise<void>;

@@ -17,7 +17,7 @@ export interface DrainableServer {
   /** Closes each connection after its response; resolves when no request is left, at most after `atMostMs`. */
   enterLameDuck(atMostMs: number): Promise<void>;
   /**
-   * Resolves when the last response is sent and everything is closed. Idle connections go to `handOff`.
+   * Resolves when the last response is sent and everything is closed. Idle connections are passed to `handOff`.
    * @returns the number of requests that the deadline left unanswered.
    */
   drain(deadline: Deadline, handOff?: HandOff): Promise<number>;
@@ -34,7 +34,7 @@ export interface DrainableServer {
   setJobsHealth(health: JobsHealth): void;
   /** Called when `/ready` is answered with 200 for the first time. */
   onServed: () => void;
-  /** Another worker of the tree has been ready: `/ready` waits for nothing more. */
+  /** Another worker of the tree has been ready: `/ready` need not wait for the first readiness any longer. */
   treeServed(): void;
 }
 
@@ -45,7 +45,8 @@ export interface Assignment {
 
 /**
  * The worker's end of its connection to the primary. The primary decides: a signal to the worker alone only makes it
- * ask for a replacement, since platforms signal every process and throng relays. Without a primary it drains and exits.
+ * ask for a replacement, since platforms signal every process and throng relays signals. Without a primary it drains and
+ * exits.
  */
 export class Worker {
   readonly assigned = deferred<Assignment>();
@@ -93,7 +94,7 @@ export class Worker {
     this.tell({ catamount: 'boot-failed', message, exitCode, final }, () => process.exit(exitCode));
   }
 
-  /** After an uncaught error: asks for a successor, and returns at the deadline, with or without one. */
+  /** After an uncaught error: requests a successor, and returns at the deadline, with or without one. */
   async leaveAfterError(deadline: Deadline): Promise<void> {
     this.tell({ catamount: 'replace-me', reason: 'an error was not caught' });
     await deadline.wait(new Promise(() => undefined));

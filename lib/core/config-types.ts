@@ -38,10 +38,10 @@ export type MailDelivery = 'smtp' | 'file' | 'log' | 'test';
 /** A language tag (BCP 47) in its canonical form, such as `de` or `pt-BR`. */
 export type Locale = string;
 
-/** The locales that Catamount has texts of its own for. */
+/** The locales that Catamount itself has texts in. */
 export type ShippedLocale = 'en' | 'ko';
 
-/** The proxies whose headers on a request's caller, scheme and age are trusted: a number of hops, or addresses. */
+/** The proxies whose headers about a request's client, scheme and age are trusted: a number of hops, or addresses. */
 export type TrustedProxies =
   | {
       /** Number of proxies in front of the tree; 0: none is trusted. */
@@ -76,15 +76,15 @@ export interface WebConfig {
   readonly queueTimeoutMs: number;
   /** Maximum size of a body that we read, bytes. */
   readonly bodyLimitBytes: number;
-  /** A caller has this long to send the head of a request; never longer than `requestTimeoutMs`. */
+  /** A client has this long to send the headers of a request; never longer than `requestTimeoutMs`. */
   readonly headerTimeoutMs: number;
-  /** A caller has this long to send a request, body included. */
+  /** A client has this long to send a request, body included. */
   readonly requestTimeoutMs: number;
-  /** A caller who reads nothing of a response for this long is disconnected. */
+  /** A client that accepts no byte of a pending response for this long is disconnected. */
   readonly writeTimeoutMs: number;
-  /** A process whose event loop has been blocked for this long is killed and started again. */
+  /** A process whose event loop has been blocked for this long is killed and restarted. */
   readonly workerTimeoutMs: number;
-  /** A worker that is not ready after this time is killed and started again. */
+  /** A worker that is not ready after this time is killed and restarted. */
   readonly bootTimeoutMs: number;
 }
 
@@ -156,7 +156,7 @@ export interface Config {
     /** The key of its history, the same after a restart. */
     readonly place: string;
   };
-  /** The place where callers reach the web, from HOST and PORT. */
+  /** The place where clients reach the web, from HOST and PORT. */
   readonly listen: ListenAddress;
   /** Web workers and the limits of their requests. */
   readonly web: WebConfig;
@@ -191,9 +191,9 @@ export interface Config {
   readonly mail: MailConfig;
   /** Rate limits of the sample app's sign-ups. */
   readonly signUps: SignUpsConfig;
-  /** The app's address for the outside world, without a slash at its end: the base of links in mails. */
+  /** The app's public address, without a trailing slash: the base of links in mails. */
   readonly appUrl: string;
-  /** The locale of callers and jobs that have none of their own. */
+  /** The locale of requests and jobs that have none of their own. */
   readonly defaultLocale: Locale;
   /** Access to the operator's pages. null: in production nobody, elsewhere holders of `opsToken` on this machine. */
   readonly ops: OpsConfig | null;
@@ -221,7 +221,7 @@ export interface Config {
   };
   /** true: in production a web is ready although migrations are pending (`--allow-pending`). */
   readonly allowPending?: boolean;
-  /** true: a job processor of this tree has booted before this process was started. */
+  /** true: a job processor of this tree had booted before this process was started. */
   readonly jobsBooted?: boolean;
   /** Doubtful but valid settings, each a sentence for the log. */
   readonly warnings: readonly string[];

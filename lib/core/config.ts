@@ -7,9 +7,9 @@ import type { Environment } from './settings-reader';
 export type * from './config-types';
 
 /** The variable that carries the validated config to children, so that it is read and checked once. */
-const HANDED_ON = 'CATAMOUNT_CONFIG';
+const CONFIG_VARIABLE = 'CATAMOUNT_CONFIG';
 
-/** Is set on `globalThis` by `boot`, which may be that of another copy of Catamount than the command's. */
+/** `boot` sets this on `globalThis`, since it may belong to another copy of Catamount than the command that looks for it. */
 export const BOOTED = Symbol.for('catamount.booted');
 
 /** @returns the environment; other code reads `process.env` only through this function. */
@@ -19,7 +19,7 @@ export function environment(): Environment {
 
 /** Passes this config to children forked from now on, with settings of glibc that keep their memory small. */
 export function passConfigToChildren(config: Config): void {
-  process.env[HANDED_ON] = JSON.stringify(config);
+  process.env[CONFIG_VARIABLE] = JSON.stringify(config);
   // By default glibc gives each thread an arena of its own, and raises its trim threshold after the first large block
   // that is freed, which wastes 5 MB per process. The value here is the initial threshold, which then stays fixed.
   process.env.MALLOC_ARENA_MAX ??= '2';
@@ -28,13 +28,13 @@ export function passConfigToChildren(config: Config): void {
 
 /** @returns true when a primary started this process. */
 export function hasInheritedConfig(): boolean {
-  return process.env[HANDED_ON] !== undefined;
+  return process.env[CONFIG_VARIABLE] !== undefined;
 }
 
 /** @returns the primary's config, frozen. @throws Error when no primary started this process. */
 export function inheritedConfig(): Config {
-  const json = process.env[HANDED_ON];
-  if (json === undefined) throw new Error(`${HANDED_ON} is missing: this process must be started by the primary`);
+  const json = process.env[CONFIG_VARIABLE];
+  if (json === undefined) throw new Error(`${CONFIG_VARIABLE} is missing: this process must be started by the primary`);
   return deepFreeze(JSON.parse(json) as Config);
 }
 
@@ -58,7 +58,7 @@ export function version(): string {
   }
 }
 
-/** The locales that Catamount has texts of its own for. */
+/** The locales that Catamount itself has texts in. */
 export const LOCALES = ['en', 'ko'] as const satisfies readonly ShippedLocale[];
 
 /** The most Postgres connections that this tree may open: the pools of its processes, and one that LISTENs. */
@@ -108,7 +108,7 @@ export const TABLES = {
   channel: 'job_outbox',
   /** The channel on which a listener finds out whether notifications reach it; the payload is its token. */
   echoChannel: 'job_outbox_echo',
-  /** The channel on which a relay says that it has looked: its id, and ms until it looks again; or, at its end, ''. */
+  /** The channel on which a relay reports that it has polled the outbox: its id, and ms until its next poll; at its end, ''. */
   relayChannel: 'job_outbox_relay',
 };
 
@@ -116,9 +116,9 @@ const UNQUALIFIED = { ...TABLES };
 const CHANNELS = ['channel', 'echoChannel', 'relayChannel'] as const;
 
 /**
- * Has all statements of this process name Catamount's tables in a schema, whatever the search path: that of a session
- * does not hold through a pooler in transaction mode. A channel's name is as long for any schema, since Postgres allows
- * 63 bytes.
+ * Makes all statements of this process name Catamount's tables with a schema, whatever the search path: a pooler in
+ * transaction mode does not keep that for a session. A channel's name gets a hash of the schema instead, since Postgres
+ * allows it 63 bytes only.
  * @param schema lower-case letters, digits and _.
  */
 export function useSchema(schema: string): void {

@@ -7,7 +7,7 @@ export class UserError extends Error {
 
   constructor(
     message: string,
-    /** The process's exit code when nobody catches the error: 78 for wrong settings, 69 for a missing service, else 1. */
+    /** The process's exit code when nobody catches the error: 78 for wrong settings, 69 for a missing service, otherwise 1. */
     readonly exitCode: number = EXIT.failed,
   ) {
     super(message);
@@ -17,7 +17,7 @@ export class UserError extends Error {
 /** Releases of Node.js that this runs on, as `engines` of package.json has them: the oldest, and the first untested. */
 export const NODE_RELEASES = { oldest: [20, 19], untested: 27 } as const;
 
-/** Ends the process with a sentence on a Node.js that is too old, before the app or we use what that lacks. */
+/** Ends the process with a sentence about a Node.js that is too old, before any code needs a newer one. */
 export function requireNode(): void {
   const [major, minor] = nodeRelease();
   const [oldest, oldestMinor] = NODE_RELEASES.oldest;
@@ -27,7 +27,7 @@ export function requireNode(): void {
   process.exit(EXIT.config);
 }
 
-/** @returns what to say of a Node.js that is newer than what was tested; else nothing. */
+/** @returns a warning about a Node.js that is newer than the tested ones; otherwise nothing. */
 export function untestedNode(): string[] {
   if (nodeRelease()[0] < NODE_RELEASES.untested) return [];
   const newest = NODE_RELEASES.untested - 1;
@@ -55,7 +55,7 @@ export class NoConnectionError extends Error {
   }
 }
 
-/** @returns a text that a person can look up: the error's code, or else its message, shortened. */
+/** @returns a text that a person can look up: the error's code, otherwise its message, shortened. */
 export function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;
   return error.message === '' ? error.constructor.name : error.message.slice(0, 60);

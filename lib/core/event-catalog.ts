@@ -6,7 +6,7 @@ import type { Logger } from './logging';
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The values of an event that is kept, which are plain ones only, so its sentence is made of these. */
+/** The plain values of an event. A kept event has only these, so its sentence is made of them. */
 type PlainValues<P> = { readonly [K in keyof P as P[K] extends string | number | boolean | null ? K : never]: P[K] };
 
 interface LogPart<P> {
@@ -70,14 +70,14 @@ const CATALOG: Catalog = {
   'process.error': error((e) => `${e.during}: ${e.error.message}`, { fields: (e) => ({ err: e.error }) }),
   'descriptors.exhausted': error((e) =>
     e.code === 'EMFILE'
-      ? 'this process has no file descriptor left (EMFILE), so callers are dropped: raise its limit, by `ulimit -n` or LimitNOFILE'
-      : 'this machine has no file descriptor left (ENFILE), so callers are dropped: raise its limit, fs.file-max',
+      ? 'this process has no file descriptor left (EMFILE), so new connections are dropped: raise its limit, by `ulimit -n` or LimitNOFILE'
+      : 'this machine has no file descriptor left (ENFILE), so new connections are dropped: raise its limit, fs.file-max',
   ),
   'descriptors.freed': info(() => 'file descriptors are available again'),
   'redis.ready': debug(() => 'connected to Redis'),
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
   'service.lost': {
-    // Each process logs for itself that Redis is away.
+    // Each process itself logs that Redis is unavailable.
     level: (e) => (e.service === 'redis' ? 'debug' : 'warn'),
     sentence: (e) => `${SERVICES[e.service]} does not answer: ${e.cause}`,
   },
@@ -208,7 +208,7 @@ const CATALOG: Catalog = {
     fields: (e) => ({ err: e.error, requestId: e.requestId }),
   }),
   'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: (e) => ({ jobId: e.id, via: e.via }) }),
-  'job.duplicate': debug((e) => `${e.class} not enqueued: the job that holds its unique key is on its way`, {
+  'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,
   }),
   'job.cancelled': debug((e) => `${e.class} not enqueued: cancelled by a callback or a middleware`, { fields: jobId }),
@@ -290,7 +290,7 @@ const CATALOG: Catalog = {
     (e) =>
       `queue ${e.queue} is behind: the oldest of ${pluralize(e.size, 'waiting job')} has waited for ${formatDuration(e.latencyMs)}. ` +
       (e.served
-        ? 'Unless its jobs are slow without need, raise JOB_CONCURRENCY, or start another tree with --only jobs'
+        ? 'Unless its jobs are needlessly slow, raise JOB_CONCURRENCY, or start another tree with --only jobs'
         : 'No job processor serves it: add it to JOB_QUEUES'),
   ),
   'queue.latency-normal': info(
@@ -300,7 +300,7 @@ const CATALOG: Catalog = {
   'outbox.latency-high': warn(
     (e) =>
       `the outbox is behind: the oldest of ${pluralize(e.size, 'job')} that are due has waited for ${formatDuration(e.latencyMs)} to be ` +
-      'copied to Redis. See whether Redis answers and has memory left, or a queue is full: beyond 10,000 waiting jobs the rest stays here',
+      'copied to Redis. Check whether Redis answers and has memory left, and whether a queue is full: beyond 10,000 waiting jobs the rest stays here',
   ),
   'outbox.latency-normal': info((e) => `the outbox has caught up: ${pluralize(e.size, 'job')} due`),
   'mail.sent': info((e) => `mail ${e.mailer}#${e.action} sent by ${e.via} in ${countText(e.durationMs)} ms`, {

@@ -45,7 +45,7 @@ export interface EventMap {
     readonly name: string;
     readonly did: 'applied' | 'rolled back' | 'took over from knex_migrations the';
   };
-  /** All trees together may open more connections while they are deployed than Postgres allows. */
+  /** During a deploy all trees together may open more connections than Postgres allows. */
   'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
   'database.error': { readonly error: Error };
 
@@ -57,7 +57,7 @@ export interface EventMap {
     readonly durationMs: number;
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };
-  /** The server ended by itself and is started again. */
+  /** The server exited by itself and is restarted. */
   'embedded.exited': { readonly server: 'postgres' | 'redis'; readonly pid: number };
 
   // The primary
@@ -83,11 +83,11 @@ export interface EventMap {
     readonly heartbeatAgeMs: number;
     readonly inFlight: readonly { readonly what: string; readonly id: string; readonly ageMs: number }[];
   };
-  /** The processor goes on, since its successor could not boot. */
+  /** The processor keeps running, since its successor could not boot. */
   'processor.kept': { readonly pid: number; readonly reason: string };
   /** The processor crashed so often that it is restarted only rarely now. */
   'processor.crash-loop': { readonly crashes: number };
-  /** A part of it has something to do and does not move; `about` names the queue, or is the error's own message. */
+  /** A part of the processor makes no progress although it has work; `about` names the queue, or is the error's message. */
   'processor.stalled': AboutStandstill;
   'processor.moves': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
@@ -129,7 +129,7 @@ export interface EventMap {
   'operator.queue': {
     readonly action: 'pause' | 'resume' | 'clear';
     readonly queue: string;
-    /** Number of jobs that a clear deleted; else 0. */
+    /** Number of jobs that a clear deleted; otherwise 0. */
     readonly jobs: number;
     readonly via: Caller;
   };
@@ -161,7 +161,7 @@ export interface EventMap {
   'operator.jobs': { readonly action: string; readonly set: string; readonly count: number; readonly via: Caller };
   /** A child printed a line outside its log. */
   'child.output': { readonly child: string; readonly line: string };
-  /** The app's own logger wrote a line of JSON with a level in a child: it goes into the log as it is. */
+  /** The app's own logger wrote a line of JSON with a level in a child, which is logged unchanged. */
   'child.record': { readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
@@ -211,7 +211,7 @@ export interface EventMap {
   'job.retrying': AboutJob & { readonly waitMs: number; readonly error: Error };
   'job.dead': AboutJob & { readonly reason: string; readonly error: Error };
   'job.discarded': AboutJob & { readonly error: Error };
-  /** The job's timeout expired long ago, and its handler goes on all the same. Emitted once per run. */
+  /** The job's timeout expired long ago, but its handler is still running. Emitted once per run. */
   'job.timeout-ignored': {
     readonly id: string;
     readonly class: string;
@@ -220,7 +220,7 @@ export interface EventMap {
   };
   /** The job's process stops: the job is at the head of its queue again, as if it had not been started. */
   'job.released': { readonly id: string; readonly class: string; readonly queue: string };
-  /** This app cannot run the job, which is left to processors that can. `again`: the log has told of its class just now. */
+  /** This app cannot run the job, which is left to processors that can. `again`: the log has just warned of its class. */
   'job.left': {
     readonly id: string;
     readonly class: string;
@@ -254,13 +254,13 @@ export interface EventMap {
   'installation.foreign': { readonly database: string; readonly redis: string };
   /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
   'listen.deaf': Record<string, never>;
-  /** They reach it again. */
+  /** Notifications of Postgres reach the job processor again. */
   'listen.hears': Record<string, never>;
   /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
   /** Redis had these jobs' records, but they were on no list; they were put back. */
   'queue.restored': { readonly queue: string; readonly count: number };
-  /** Work on queues or the outbox failed; it is repeated without end. Emitted for the first failure in a row only. */
+  /** Work on queues or the outbox failed; it is retried without end. Emitted for the first failure in a row only. */
   'queue.error': { readonly error: Error; readonly during: string };
   /** A recurring job was enqueued, at its time or by an operator's trigger. */
   'cron.enqueued': {
@@ -286,8 +286,8 @@ export interface EventMap {
     readonly limited: boolean;
   };
   /**
-   * Recurring jobs, or the one named, could not be enqueued; that is repeated without end. Emitted for the first
-   * failure in a row only.
+   * Recurring jobs, or the one named, could not be enqueued, which is retried without end. Emitted for the first failure
+   * in a row only.
    */
   'cron.error': { readonly error: Error; readonly name?: string };
 

@@ -12,7 +12,7 @@ interface Registered {
 }
 
 /**
- * A typed emitter. An error of a listener is emitted as `process.error`; the other listeners are called all the same.
+ * A typed emitter. An error in a listener is emitted as `process.error`; the other listeners are still called.
  */
 export class Events {
   private readonly registered = new Set<Registered>();

@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 /** The app's own attributes of a request or job, such as a tenant, a plan or a trace. */
 export type Attributes = { readonly [name: string]: JsonValue };
 
-/** The request or job that code runs for. It follows every await, and goes into log lines and enqueued jobs. */
+/** The request or job that code runs for. It follows every await, and is added to log lines and enqueued jobs. */
 export interface ExecutionContext {
   /** Id of the request, or of that which enqueued the job. */
   readonly requestId?: string;
@@ -13,7 +13,7 @@ export interface ExecutionContext {
   readonly jobClass?: string;
   /** 1 for the first run of a job. */
   readonly attempt?: number;
-  /** Locale of the caller, in which mails are written. */
+  /** Locale of the request's client, in which mails are written. */
   readonly locale?: string;
   /** See `withAttributes`. */
   readonly attributes?: Attributes;

@@ -1,4 +1,4 @@
-/** Why work stands still, in English; other languages have `overview.sentence.cause.<cause>`. */
+/** The reasons why work is stalled, in English; other languages have `overview.sentence.cause.<cause>`. */
 const CAUSES = {
   noAnswer: 'there is no answer',
   unreachable: 'the server cannot be reached, or has closed the connection',
@@ -25,7 +25,7 @@ const CAUSES = {
 export type FailureCause = keyof typeof CAUSES;
 export const FAILURE_CAUSES = Object.keys(CAUSES) as readonly FailureCause[];
 
-/** The parts of a tree's jobs that can stand still, in English; other languages have `overview.sentence.part.<part>`. */
+/** The parts of a tree's jobs that can stall, in English; other languages have `overview.sentence.part.<part>`. */
 const PARTS = {
   fetch: 'fetching jobs',
   relay: 'dispatching jobs from the outbox',
@@ -43,7 +43,7 @@ export interface AboutStandstill {
   readonly part: string;
   readonly cause: string;
   readonly spanMs: number;
-  /** The queue concerned, or the error in its own words; empty where neither is known. */
+  /** The queue concerned, or the error's message; empty where neither is known. */
   readonly about: string;
   /** The part and the cause in English. */
   readonly words: string;
@@ -111,10 +111,10 @@ const NAMES: Readonly<Record<string, FailureCause>> = {
   TimeoutError: 'noAnswer',
 };
 
-/** @returns the cause by what the server or the system says. An error may carry the one behind it. */
+/** @returns the cause, by the codes and messages of the error and of the errors that caused it. */
 export function causeOf(error: Error): FailureCause {
   for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {
-    // Redis's own word stands first, or behind what the client or a script puts before it.
+    // Redis's error code comes first, or after a prefix that the client or a script has added.
     const [, word = ''] =
       /(?:^|[\s:-])(READONLY|OOM|NOAUTH|WRONGPASS|NOPERM|MISCONF|LOADING|BUSY|MASTERDOWN|NOREPLICAS|CROSSSLOT|CLUSTERDOWN|MOVED)\b/.exec(
         one.message,

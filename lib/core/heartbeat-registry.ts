@@ -45,7 +45,7 @@ local function wake(id)
 end
 `;
 
-// A watcher wants to know now who lives: what those have promised who sent heartbeats less often holds no longer.
+// Unwatched members send few heartbeats and count ahead of time. The first watcher resets those times and wakes them all.
 //
 // KEYS  1 members, 2 watched (missing: nobody watches)
 // ARGV  1 channel, 2 prefix of the members' info, 3 maximum heartbeat age to be listed, 4 to be kept (ms),
@@ -91,23 +91,23 @@ export interface RegistryKeys {
 interface Judging {
   /** The reply to its last heartbeat; undefined before the first. */
   readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
-  /** After a longer pause between its own heartbeats it cannot judge others, since Redis may have been away, ms. */
+  /** After a longer pause between its own heartbeats it cannot judge others: Redis may have been unavailable. ms. */
   readonly gapMs: number;
   /** Heartbeat age from which others are unresponsive, ms. */
   readonly unresponsiveMs: number;
 }
 
 export interface Heartbeat {
-  /** The member's info, as text. Default: the last one is kept. */
+  /** The member's info, as text. Default: the previous one is kept. */
   readonly info?: string | undefined;
   /** TTL of the info after this heartbeat, s. */
   readonly ttlS: number;
-  /** Commands that it has executed and that are to be removed. Default: none. */
+  /** Commands that it has executed, which are removed. Default: none. */
   readonly executed?: readonly string[];
   /** Default: it judges nobody. */
   readonly judging?: Judging;
   /**
-   * While nobody watches, it counts as if this heartbeat came so much later, ms: for members that send fewer. Default 0.
+   * While nobody watches, this heartbeat counts as if it came this much later, ms: for members that send fewer. Default 0.
    */
   readonly aheadMs?: number;
 }
@@ -122,7 +122,7 @@ export interface HeartbeatReply {
   readonly unresponsive: readonly string[];
   /** true: somebody lists the members, so their info is wanted more often. */
   readonly watched: boolean;
-  /** Time until the next member is unresponsive, ms; negative: one is. Without meaning for who judges nobody. */
+  /** Time until the next member is unresponsive, ms; negative: one is. Meaningless without `judging`. */
   readonly expiresMs: number;
   /** true: Redis did not know it as a member before. */
   readonly joined: boolean;

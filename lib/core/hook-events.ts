@@ -18,7 +18,7 @@ export interface AboutWorker {
 
 /** A web worker was forked. It does not serve yet. */
 export interface WorkerForkedEvent extends AboutWorker {
-  /** The phase it is of: 0 at the start of the tree, one more with each phased restart. */
+  /** The worker's phase: 0 at the start of the tree, one more with each phased restart. */
   readonly phase: number;
 }
 
@@ -51,7 +51,7 @@ export interface ProcessorExitedEvent extends AboutExit {
 export interface PhaseCompletedEvent {
   /** The phase that has begun, from 1. */
   readonly phase: number;
-  /** Time since the restart was asked for, ms. */
+  /** Time since the restart was requested, ms. */
   readonly durationMs: number;
 }
 
@@ -65,7 +65,7 @@ export interface StoppingEvent {
 
 /** All processes of the tree have ended, and the primary is about to. */
 export interface StoppedEvent {
-  /** Time since the stop was asked for, ms. */
+  /** Time since the stop was requested, ms. */
   readonly durationMs: number;
   /** Number of processes that did not end in time and were killed. */
   readonly killed: number;

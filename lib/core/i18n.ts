@@ -12,7 +12,7 @@ export interface I18n {
   in(locale: string): Translate;
   /** @returns true when the key has a text in that locale or in one that it falls back to. */
   has(key: string, locale: string): boolean;
-  /** The locales that there are texts in. */
+  /** The locales that have texts. */
   readonly locales: readonly string[];
 }
 
@@ -27,11 +27,11 @@ export interface LoadedI18n extends I18n {
 interface I18nOptions {
   /** true: a text without one of its values throws a MissingValueError. Default: `{{name}}` is shown. */
   readonly strict?: boolean;
-  /** Is called once for each text that a locale lacks for which there are files, or the default locale. */
+  /** Called once for each text that is missing in a locale with files, or in the default locale. */
   readonly onMissing?: (missing: MissingText) => void;
 }
 
-/** Shown where neither the locale nor the default one has a text. */
+/** The locale of texts that neither the requested locale nor the default one has. */
 const LAST = 'en';
 
 /**
@@ -69,7 +69,7 @@ export async function loadI18n(
   // Texts without values are cached, since they never change. Missing keys are not, since there may be any number.
   const plain = new Map(locales.map((locale) => [locale, new Map<string, string>()]));
 
-  /** A count may ask for a form that a locale lacks; its usual form is better than one of another language. */
+  /** A locale may lack the plural form of a count; its usual form is better than one of another language. */
   const find = (key: string, locale: string, values: Readonly<Record<string, unknown>>): string => {
     const { chain, own } = chainOf(locale);
     const forms = typeof values.count === 'number' ? [key, `${key}_other`] : [key];
@@ -111,7 +111,7 @@ function read(file: string): object {
   try {
     texts = JSON.parse(fs.readFileSync(file, 'utf8'));
   } catch (thrown) {
-    throw new UserError(`${file}: it is not valid JSON, ${toError(thrown).message}: mend it`);
+    throw new UserError(`${file}: it is not valid JSON, ${toError(thrown).message}: fix it`);
   }
   if (typeof texts === 'object' && texts !== null && !Array.isArray(texts)) return texts;
   throw new UserError(`${file}: it should hold an object of texts: { "greeting": "Hello" }`);

@@ -32,7 +32,7 @@ export function listenError(error: NodeJS.ErrnoException, address: ListenAddress
     address.kind === 'unix' ? [address.path, 'HOST'] : [`port ${address.port} on ${address.host}`, 'PORT'];
   const advice: Readonly<Record<string, string>> = {
     EADDRINUSE: `${where} is taken. Stop what uses it, or set ${variable} to another one.`,
-    EACCES: `There is no permission to listen on ${where}. Set ${variable} to another one; ports below 1024 are root's.`,
+    EACCES: `There is no permission to listen on ${where}. Set ${variable} to another one; ports below 1024 need root.`,
     EADDRNOTAVAIL: `HOST is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
     ENOTFOUND: `HOST is wrong: this machine cannot listen on ${where}. Use 0.0.0.0 or 127.0.0.1.`,
   };

@@ -11,7 +11,7 @@ export type ImportFile = (file: string) => Promise<unknown>;
 export interface LoadOptions {
   /** Default `importFile`. */
   readonly importFile?: ImportFile | undefined;
-  /** Receives what is wrong with each file, and the others are loaded all the same. Default: the first is thrown. */
+  /** Receives the fault of each wrong file; the others are still loaded. Default: the first fault is thrown. */
   readonly onFault?: ((fault: UserError) => void) | undefined;
 }
 
@@ -54,7 +54,7 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
         throw faults().loadFault(file, thrown);
       });
       const classes = [...new Set(exportsOf(exported).filter(isOne))];
-      // A compiler of `require`, such as tsx's, has copies of its own of what a test runner has required before.
+      // A hook of `require`, such as tsx's, keeps its own copies of files that a test runner has required before.
       const required = exportsOf(require.cache?.[file]?.exports).filter(isOne);
       if (required.some((one) => !classes.includes(one))) throw faults().loadedTwice();
       take(classes, name, exported);
@@ -93,7 +93,7 @@ export async function importExports(file: string, load: ImportFile = importFile)
 
 /** true where modules are loaded by `require` alone: in Jest's sandbox, and by compilers that extend only `require`. */
 function hasRequireOnly(thrown: unknown): boolean {
-  // In a sandbox an error of Node's is no instance of the sandbox's Error.
+  // In a sandbox one of Node's errors is not an instance of the sandbox's Error.
   const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? String(thrown.code) : '';
   return (
     code.startsWith('ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING') ||

@@ -9,11 +9,11 @@ interface Place {
 }
 
 /**
- * Says what keeps a file of the app from being loaded: the thing, its line, and what to do. Loaded only when a file is
- * wrong.
- * @param file the absolute path that was to be loaded, which the message leaves out; empty: it is not known.
+ * Explains why a file of the app cannot be loaded: the mistake, its line, and the remedy. This module is loaded only when
+ * a file is wrong.
+ * @param file the absolute path of the file, which the message leaves out; empty: it is not known.
  * @param thrown the error of loading it.
- * @returns an error with exit code 78 whose message goes on behind `<file>: `.
+ * @returns an error with exit code 78 whose message continues `<file>: `.
  */
 export function loadFault(file: string, thrown: unknown): UserError {
   const error = toError(thrown);
@@ -22,7 +22,7 @@ export function loadFault(file: string, thrown: unknown): UserError {
   return Object.assign(new UserError(message, EXIT.config), { cause: error });
 }
 
-/** Says that a file's classes exist twice, which would not be known as each other's. */
+/** The error for a file whose classes exist twice: an instance of one would not be an instance of the other. */
 export function loadedTwice(): UserError {
   return new UserError(
     'it was required before it was imported, and its classes exist twice: have the test runner import all files; mocha does with "node-option": ["import=tsx", "no-experimental-require-module"] in .mocharc.json',
@@ -39,8 +39,8 @@ export function withRemedy(thrown: unknown): unknown {
 }
 
 /**
- * What to throw for a file that somebody has named: one sentence where Node says why it cannot be loaded, and what the file
- * itself has thrown as it is, with its stack.
+ * @returns the error to throw for a file that the user has named: one sentence where Node cannot load it; an error that
+ * the file itself has thrown unchanged, with its stack.
  */
 export function namedFileFault(file: string, thrown: unknown): unknown {
   const error = toError(thrown);
@@ -49,14 +49,14 @@ export function namedFileFault(file: string, thrown: unknown): unknown {
   return new UserError(`${file}: ${loadFault(file, thrown).message}`, EXIT.config);
 }
 
-/** @returns undefined unless something that the file imports is not there. */
+/** @returns undefined unless something that the file imports does not exist. */
 function missing(error: Error): string | undefined {
   const code = 'code' in error ? error.code : undefined;
   if (code !== 'MODULE_NOT_FOUND' && code !== 'ERR_MODULE_NOT_FOUND') return undefined;
   const [, name = ''] = /^Cannot find (?:module|package) '([^']+)'/.exec(error.message) ?? [];
   if (name === '') return undefined;
   const [, importer] = /(?: imported from |Require stack:\n- )(\S+)/.exec(error.message) ?? [];
-  if (/^[./]/.test(name)) return `${name} is imported by ${importer ?? 'it'} and does not exist: mend the path`;
+  if (/^[./]/.test(name)) return `${name} is imported by ${importer ?? 'it'} and does not exist: fix the path`;
   const [scope = '', inScope = ''] = name.split('/');
   const wanted = name.startsWith('@') ? `${scope}/${inScope}` : scope;
   return `the package ${wanted} is imported by ${importer ?? 'it'} and is not installed: run npm install ${wanted}`;
@@ -65,14 +65,14 @@ function missing(error: Error): string | undefined {
 function unreadable(file: string, error: Error): string {
   const { message } = error;
   if (/does not provide an export named/.test(message)) {
-    return `${message.replace(/^The/, 'the')}${at(file, placeOf(file, error))}: mend that import, or export it there`;
+    return `${message.replace(/^The/, 'the')}${at(file, placeOf(file, error))}: fix that import, or export it there`;
   }
   if (/^(?:Cannot use import statement|Unexpected token 'export')/.test(message)) {
     return 'it uses import or export, and Node takes it for CommonJS: name it .mjs, or set "type": "module" in package.json';
   }
   const place = placeOf(file, error);
-  // Node gives no place of an error in the syntax of an ES module.
-  const remedy = place || file === '' ? 'mend it' : `mend it where node --check ${file} points`;
+  // Node gives no place for a syntax error in an ES module.
+  const remedy = place || file === '' ? 'fix it' : `fix it where node --check ${file} points`;
   return `it is not valid JavaScript, ${message}${at(file, place)}: ${remedy}`;
 }
 
@@ -84,7 +84,7 @@ function throwing(file: string, error: Error): string {
   if (word) {
     return `it is an ES module, which has no ${word}${place}: use import and export, or name it .cjs`;
   }
-  return `${message}${place}: mend it`;
+  return `${message}${place}: fix it`;
 }
 
 function at(file: string, place: Place | undefined): string {
@@ -92,7 +92,7 @@ function at(file: string, place: Place | undefined): string {
   return place.file === file ? ` in line ${place.line}` : ` in line ${place.line} of ${place.file}`;
 }
 
-/** @returns the place in the file that the stack names, else the first that is no part of Node or of a package. */
+/** @returns the place in the file that the stack names, otherwise the first outside of Node and packages. */
 function placeOf(file: string, { stack = '' }: Error): Place | undefined {
   const places = [...stack.matchAll(/(?:^|[\s(])((?:file:\/\/)?\/[^\s():]+):(\d+)/gm)].map(
     ([, name = '', line = '']) => ({

@@ -17,7 +17,7 @@ export function withParents(locale: string): string[] {
   return parts.map((_, index) => parts.slice(0, parts.length - index).join('-'));
 }
 
-/** @returns the files of texts in a folder by locale; those whose name is no language tag under undefined. */
+/** @returns the files of texts in a folder by locale; under undefined those whose name is not a language tag. */
 export function textFiles(folder: string): ReadonlyMap<string | undefined, readonly string[]> {
   const files = new Map<string | undefined, string[]>();
   if (!fs.existsSync(folder)) return files;

@@ -149,7 +149,7 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   events.on('child.record', ({ line }) => destination.pass(line));
   destination.onDropped((count) =>
     events.emit('process.warning', {
-      message: `dropped ${pluralize(count, 'log line')}: nobody read what this process wrote. See what standard output goes to.`,
+      message: `dropped ${pluralize(count, 'log line')}: nobody read what this process wrote. Check where standard output goes.`,
     }),
   );
   // The pipe breaks when the primary dies; a stray line must not kill the child then.
@@ -159,15 +159,15 @@ export function openLog(config: Config, name: string, fd = 1): ProcessLog {
 }
 
 export interface UncaughtRules {
-  /** @returns true when the error belongs to one piece of work, which was made to fail with it. Default: never. */
+  /** @returns true when the error belongs to one piece of work, which has been failed with it. Default: never. */
   readonly contain?: (error: Error) => boolean;
-  /** @returns true when the process may go on after a rejection, which was logged. Default: never. */
+  /** @returns true when the process may continue after a rejection, which was logged. Default: never. */
   readonly outlives?: () => boolean;
 }
 
 /**
- * Handles uncaught errors. One leaves the process in an unknown state, so it is logged, and `leave` ends the process as
- * gracefully as possible. A second one ends it at once.
+ * Handles uncaught errors. Such an error leaves the process in an unknown state, so it is logged, and `leave` ends the
+ * process as gracefully as possible. A second error ends it at once.
  */
 export function onUncaught(
   events: Events,
@@ -323,7 +323,7 @@ interface Walk {
   readonly above: readonly object[];
 }
 
-/** Converts any value to bounded JSON, since errors of clients contain sockets, requests and circles. */
+/** Converts any value to bounded JSON, since clients' errors contain sockets, requests and cyclic references. */
 function plain(value: unknown, walk: Walk): JsonValue {
   if (walk.left-- <= 0) return '…';
   if (value === null || value === undefined || typeof value === 'function') return null;

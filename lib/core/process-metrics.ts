@@ -42,7 +42,7 @@ export class ProcessMetricsSampler {
     };
   }
 
-  /** Linux reports the RSS in a file. When no descriptor is left to open it, the previous value stands. */
+  /** Linux reports the RSS in a file. When no descriptor is left to open it, the previous value is kept. */
   private readRss(): number {
     try {
       this.rssMb = round(process.memoryUsage.rss() / 1048576, 1);
@@ -73,10 +73,10 @@ const DESCRIPTOR_REPORT_INTERVAL_MS = 60_000;
 
 /**
  * Reports that the process has no file descriptor left. Nothing else would show it: libuv then drops new connections to
- * keep the event loop from spinning, and does not tell Node.
+ * keep the event loop from spinning, without an error in Node.
  */
 export class DescriptorWatch {
-  private toldAt = Number.NEGATIVE_INFINITY;
+  private reportedAt = Number.NEGATIVE_INFINITY;
   private isExhausted = false;
 
   /** @param now a monotonic clock, ms. */
@@ -92,8 +92,8 @@ export class DescriptorWatch {
 
   check(): void {
     const code = shortage();
-    if (code !== undefined && this.now() - this.toldAt >= DESCRIPTOR_REPORT_INTERVAL_MS) {
-      this.toldAt = this.now();
+    if (code !== undefined && this.now() - this.reportedAt >= DESCRIPTOR_REPORT_INTERVAL_MS) {
+      this.reportedAt = this.now();
       this.events.emit('descriptors.exhausted', { code });
     }
     if (code === undefined && this.isExhausted) this.events.emit('descriptors.freed', {});

@@ -7,9 +7,9 @@ import type { RedisClient } from './redis';
 import { readInfo } from './redis-script';
 import { clientUrl, isSentinelUrl, keyPrefixOf, redisPlace, redisTls } from './redis-url';
 
-/** Time limit of one sentinel's or node's answer, ms. Those that are late are passed over. */
+/** Time limit of one sentinel's or node's answer, ms. Late ones are ignored. */
 const ANSWER_MS = 1000;
-/** The nodes of a cluster that are asked at once; a large one has more. */
+/** Maximum number of a cluster's nodes that are asked at once; a large cluster has more. */
 const MAX_ASKED = 5;
 
 export interface ServerAddress {
@@ -18,9 +18,9 @@ export interface ServerAddress {
   readonly port: number;
 }
 
-/** What one sentinel or node says. */
+/** The answer of one sentinel or node. */
 interface Answer {
-  /** undefined: it knows none. */
+  /** undefined: it knows no such server. */
   readonly address: ServerAddress | undefined;
   /** Of two answers the one with the higher epoch is newer. */
   readonly epoch: number;
@@ -29,9 +29,8 @@ interface Answer {
 type Asked = ReturnType<typeof connectionTo>;
 
 /**
- * Finds the server that has an app's keys, where the URL names only those who know it: sentinels, or a node of a
- * cluster. It is asked before each connection, and the connections of a process that are made at the same time ask
- * together.
+ * Finds the server that has an app's keys, where the URL names only servers that know it: sentinels, or a node of a
+ * cluster. The lookup precedes each connection; connections that a process makes at the same time share one.
  */
 export abstract class RedisRoute {
   private locating: Promise<ServerAddress> | undefined;
@@ -39,8 +38,8 @@ export abstract class RedisRoute {
   constructor(protected readonly url: string) {}
 
   /**
-   * Asks several at once and waits for the majority of them, at most a second. The newest answer counts: one that was
-   * cut off from the others may still name the old master.
+   * Asks several at once and waits for the majority of them, at most a second. The newest answer counts: a sentinel that
+   * was cut off from the others may still name the old master.
    * @throws UserError, exit code 78, when sentinels answer and none knows the master; Error when nobody answers.
    */
   locate(): Promise<ServerAddress> {
@@ -50,14 +49,14 @@ export abstract class RedisRoute {
     return this.locating;
   }
 
-  /** Tells a rejection that may name the server to go to, as MOVED does. */
+  /** Call with a rejection: it may name the server to use, as MOVED does. */
   follow(_message: string): void {}
 
   protected abstract readonly kind: string;
   protected abstract asked(): readonly ServerAddress[];
   protected abstract ask(client: Asked, at: ServerAddress): Promise<Answer>;
   protected abstract unknown(): Error;
-  /** The login of those who are asked. */
+  /** The URL with the login for the servers that are asked. */
   protected abstract loginOf(url: URL): URL;
 
   protected async find(): Promise<ServerAddress> {
@@ -122,7 +121,7 @@ export class SentinelRoute extends RedisRoute {
   protected async ask(client: Asked): Promise<Answer> {
     const [address, facts] = await Promise.all([
       client.sendCommand(['SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.master]) as Promise<unknown>,
-      // A sentinel that does not let this be asked is one vote.
+      // Where this command is forbidden, the sentinel's answer counts with epoch 0.
       client.sendCommand(['SENTINEL', 'MASTER', this.master]).catch(() => []) as Promise<unknown>,
     ]);
     const fields = texts(facts);
@@ -135,7 +134,7 @@ export class SentinelRoute extends RedisRoute {
     const { searchParams } = new URL(this.url);
     return new UserError(
       `Redis at ${redisPlace(this.url)} cannot be found: the sentinels at ${searchParams.get('sentinels')} watch no master ` +
-        `called ${this.master}. Set the name behind the hosts of the Redis URL to that of their "sentinel monitor".`,
+        `called ${this.master}. Set the name after the hosts of the Redis URL to that of their "sentinel monitor".`,
       EXIT.config,
     );
   }
@@ -184,7 +183,7 @@ export class ClusterRoute extends RedisRoute {
     return new Error(`no node of the cluster at ${redisPlace(this.url)} has the keys of ${keyPrefixOf(this.url)}`);
   }
 
-  /** A node that does not know its own name means that by which it was asked. */
+  /** A node that does not know its own host name has the one by which it was asked. */
   private fromNode({ host, port }: { readonly host: string | null; readonly port: number }, at: ServerAddress) {
     return { host: host || at.host, port };
   }
@@ -211,7 +210,7 @@ function connectionTo(url: string) {
   });
 }
 
-/** The address of the newest answers, and of several that of the most. */
+/** The address that most of the newest answers name. */
 function newestOf(answers: readonly Answer[]): ServerAddress | undefined {
   const known = answers.flatMap(({ address, epoch }) => (address ? [{ address, epoch }] : []));
   const newest = known.filter(({ epoch }) => epoch === Math.max(...known.map((answer) => answer.epoch)));
@@ -246,18 +245,18 @@ export function locatorOf(url: string): () => Promise<ServerAddress> | undefined
   return () => routeOf(url)?.locate();
 }
 
-/** A server that owes an answer for this long is left, ms: sentinels have long named another master. */
+/** The connection to a server that has owed a reply for this long is dropped, ms: sentinels name another master by then. */
 const SILENCE_MS = 10_000;
-/** Time limit of a connection, ms: a server that is frozen takes it and never answers. */
+/** Time limit for connecting, ms: a frozen server accepts the connection and never answers. */
 const CONNECT_MS = 5000;
 
 /**
- * Makes the connections of one `Redis` by a route: each is a client of its own, which stands behind the one that others
- * have.
+ * Makes the connections of one `Redis` by a route: each is a client of its own, to which the client that others hold
+ * delegates.
  */
 export class RedisRouter {
   /**
-   * @param client the one that others have.
+   * @param client the one that others hold.
    * @param create makes a client that does not reconnect.
    * @param onLost called when a connection is lost, or cannot be made.
    */
@@ -279,7 +278,7 @@ export class RedisRouter {
     if (!route) return void (await client.connect());
     try {
       const next = this.create(serverUrl(this.url, await route.locate()));
-      // What becomes of the earlier one concerns nobody any more.
+      // Nobody needs the events of the earlier connection.
       client.removeAllListeners().on('error', () => undefined);
       client.destroy();
       replaceClient(client, this.watch(next));
@@ -290,8 +289,8 @@ export class RedisRouter {
   }
 
   /**
-   * An app with a prefix has a slot, which may be moved, so the nodes of a cluster are asked from the first connection
-   * on.
+   * In a cluster the slot of an app's prefix may be moved, so the nodes are asked from the first connection on.
+   * @returns true when connections are made by a route.
    */
   async isRoute(): Promise<boolean> {
     const { client, route, url } = this;
@@ -300,12 +299,12 @@ export class RedisRouter {
     if (info.get('cluster_enabled') !== '1') return false;
     const cluster = new ClusterRoute(url);
     routes.set(url, cluster);
-    // The other nodes are known from now on, in case that this one goes away.
+    // Learns the other nodes now, in case this one becomes unavailable.
     await cluster.locate().catch(() => undefined);
     return true;
   }
 
-  /** @returns true when the error only names the node to go to, so that no server is away. */
+  /** @returns true when the error only names the node to use: no server is unavailable then. */
   follows({ message }: Error): boolean {
     this.route?.follow(message);
     return message.includes('MOVED ') && keyPrefixOf(this.url) !== '';

@@ -4,9 +4,9 @@ import type { Redis, RedisClient } from './redis';
 import { answerWithin } from './redis-script';
 import { redisPlace, SHARDS } from './redis-url';
 
-/** Time limit of what others wait for, ms: a server that is frozen must not hold up the queues of those that are not. */
+/** Time limit of one server's answer, ms: a server that is frozen must not hold up the queues of the others. */
 export const SHARD_MS = 1000;
-/** A server that has not answered in time is left alone for this long, ms, unless its connection is lost meanwhile. */
+/** A server that has not answered in time is asked nothing for this long, ms, unless it has been reconnected meanwhile. */
 const SUSPECT_MS = 5000;
 
 /** One of the servers of REDIS_SHARDS. */
@@ -14,10 +14,10 @@ export class RedisShard {
   readonly redis: Redis;
   /** Its host and port, for messages. */
   readonly place: string;
-  /** The error that its connection was lost by, and since when it has not answered, ms on the monotonic clock. */
+  /** The error that ended its connection, and the time since which it has not answered, ms on the monotonic clock. */
   private lost: { readonly error: Error; readonly at: number } | undefined;
   private suspectUntil = Number.NEGATIVE_INFINITY;
-  /** Since when it has not answered in time. */
+  /** The time since which it has not answered, ms on the monotonic clock. */
   private suspectedAt = 0;
 
   constructor(
@@ -31,7 +31,7 @@ export class RedisShard {
     const own = new Events();
     this.redis = create(url, own);
     own.on('redis.lost', ({ error }) => {
-      // A server that is frozen has not answered for a while by then.
+      // A frozen server had stopped answering some time before the connection ended.
       const now = performance.now();
       this.lost = { error, at: now < this.suspectUntil + SUSPECT_MS ? this.suspectedAt : now };
       this.warn(`is not reachable: ${error.message || error.name}; reconnecting`);
@@ -52,12 +52,12 @@ export class RedisShard {
     return this.redis.client;
   }
 
-  /** true: it is not asked, since it would not answer. */
+  /** true while it is unavailable: it is asked nothing. */
   get isAway(): boolean {
     return !this.client.isReady || performance.now() < this.suspectUntil;
   }
 
-  /** For how long it has not answered, ms, and the error that its connection was lost by; undefined while it answers. */
+  /** How long it has not answered, ms, and the error that ended its connection; undefined while it answers. */
   get outage(): { readonly error?: Error; readonly ms: number } | undefined {
     const now = performance.now();
     if (this.lost) return { error: this.lost.error, ms: now - this.lost.at };
@@ -78,7 +78,7 @@ export class RedisShard {
   }
 }
 
-/** The servers of REDIS_SHARDS: each holds the queues that it is given there, and everything that has a queue's key. */
+/** The servers of REDIS_SHARDS: each holds the queues that are named for it there, with all their keys. */
 export class RedisShards {
   readonly all: readonly RedisShard[];
   /** The URLs of the servers by queue. */
@@ -86,7 +86,7 @@ export class RedisShards {
   private readonly byQueue: ReadonlyMap<string, RedisShard>;
 
   /**
-   * @param home the client of REDIS_URL. @param url REDIS_URL, with the others in it. @param create makes the connection to one.
+   * @param home the client of REDIS_URL. @param url REDIS_URL with the other URLs in it. @param create connects to a server.
    */
   constructor(
     private readonly home: RedisClient,
@@ -122,7 +122,7 @@ export class RedisShards {
     return this.byQueue.get(queue)?.client ?? this.home;
   }
 
-  /** Splits queues, or what belongs to one, by their servers; that of REDIS_URL comes first, perhaps with none. */
+  /** Splits queues, or items of queues, by their servers; that of REDIS_URL comes first, perhaps with none. */
   split<T extends string | { readonly queue: string }>(items: readonly T[]): Map<RedisClient, T[]> {
     const parts = new Map<RedisClient, T[]>([[this.home, []]]);
     for (const item of items) {
@@ -139,7 +139,7 @@ export class RedisShards {
     return this.all.find((shard) => shard.client === client);
   }
 
-  /** Queues of servers that do not answer. */
+  /** Queues of unavailable servers. */
   get awayQueues(): readonly string[] {
     return this.all.flatMap((shard) => (shard.isAway ? shard.queues : []));
   }
@@ -149,7 +149,7 @@ export class RedisShards {
     this.shardOf(client)?.suspect();
   }
 
-  /** Reads from all servers at once. One of REDIS_SHARDS that is away, or does not answer within SHARD_MS, adds nothing. */
+  /** Reads from all servers at once. One of REDIS_SHARDS that is unavailable, or answers after SHARD_MS, adds nothing. */
   async read<T>(
     queues: readonly string[],
     read: (server: RedisClient, queues: readonly string[]) => Promise<readonly T[]>,
@@ -170,7 +170,7 @@ export class RedisShards {
   }
 }
 
-/** @returns the URLs of the servers of queues that do not live with the others, by queue; none without REDIS_SHARDS. */
+/** @returns the URLs of REDIS_SHARDS by queue; none without that setting. */
 export function shardUrls(url: string): Readonly<Record<string, string>> {
   return JSON.parse(new URL(url).searchParams.get(SHARDS) ?? '{}') as Record<string, string>;
 }

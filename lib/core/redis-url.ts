@@ -14,7 +14,7 @@ export function redisTls(
   return mode === 'off' ? {} : { tls: true, rejectUnauthorized: mode === 'checked' };
 }
 
-/** @returns the URL without what is ours in it, which Redis clients do not know. */
+/** @returns the URL without our own parameters, which Redis clients do not know. */
 export function clientUrl(url: string): string {
   const parsed = new URL(url.replace('+sentinel:', ':'));
   for (const name of ['sslmode', KEY_PREFIX, SHARDS, ...SENTINEL_PARAMETERS]) parsed.searchParams.delete(name);
@@ -40,8 +40,8 @@ export function redisPlace(url: string): string {
 /**
  * Both clients put this before each key, and we before each channel; scripts find it before their first key
  * (`NAMESPACE_LUA`). It is a hash tag, so a cluster keeps all keys of an app in one slot, and no script or command needs
- * keys of two. It has no colon, since the parts of a queue's key are found by theirs.
- * @returns '' for an app without REDIS_PREFIX, whose keys are called as bee-queue's and ours always were.
+ * keys of two. It has no colon, since a queue's key is split at its colons.
+ * @returns '' for an app without REDIS_PREFIX, whose keys have the names that plain bee-queue producers expect.
  */
 export function keyPrefixOf(url: string): string {
   return new URL(url).searchParams.get(KEY_PREFIX) ?? '';

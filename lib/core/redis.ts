@@ -13,7 +13,7 @@ export type RedisClient = Omit<
   'bf' | 'cf' | 'cms' | 'ft' | 'json' | 'tDigest' | 'topK' | 'ts'
 >;
 
-/** @param isFinal whether a lost connection stays lost. Default: it is made again. */
+/** @param isFinal true: the client does not reconnect. Default: it does. */
 function createRedis(url: string, isFinal = () => false) {
   return createClient({
     url: clientUrl(url),
@@ -25,7 +25,7 @@ function createRedis(url: string, isFinal = () => false) {
     },
     // Managed servers close connections that are idle for 300 s.
     pingInterval: 150_000,
-    // While Redis is away commands fail at once instead of waiting for it.
+    // While Redis is unavailable commands fail at once instead of waiting for it.
     disableOfflineQueue: true,
     // The client's own timeout covers only the time until a command is written, and costs each a signal and an error.
     // Timeouts of replies are in core/redis-script.ts.
@@ -33,15 +33,15 @@ function createRedis(url: string, isFinal = () => false) {
   });
 }
 
-/** By the client of REDIS_URL, where REDIS_SHARDS is set: the other servers. */
+/** The servers of REDIS_SHARDS, by the client of REDIS_URL. */
 const shards = new WeakMap<RedisClient, RedisShards>();
 
-/** @param client that of REDIS_URL, as everywhere below. @returns the other servers; undefined without REDIS_SHARDS. */
+/** @param client of REDIS_URL, as everywhere below. @returns the other servers; undefined without REDIS_SHARDS. */
 export function shardsOf(client: RedisClient): RedisShards | undefined {
   return shards.get(client);
 }
 
-/** Splits queues, or what belongs to one, by the server that they live on. That of REDIS_URL comes first, perhaps with none. */
+/** Splits queues, or items of queues, by the server that they live on. That of REDIS_URL comes first, perhaps with none. */
 export function byServer<T extends string | { readonly queue: string }>(
   client: RedisClient,
   items: readonly T[],
@@ -51,7 +51,7 @@ export function byServer<T extends string | { readonly queue: string }>(
 
 /**
  * Reads from the server of REDIS_URL and from all others at once. One of the others that does not answer adds nothing.
- * @param read is given those of the queues that live on that server.
+ * @param read is called with the queues that live on that server.
  */
 export function readServers<T>(
   client: RedisClient,
@@ -61,12 +61,12 @@ export function readServers<T>(
   return shards.get(client)?.read(queues, read) ?? read(client, queues);
 }
 
-/** A key that nobody writes: deleting it changes nothing, and finds out whether a server accepts writes. */
+/** A key that nobody writes: deleting it changes nothing, and shows whether a server accepts writes. */
 export const PROBE_KEY = 'catamount:probe';
 
 /**
- * The process's one shared connection (redis 6). It must not be given a blocking command. A server that has become a
- * read-only replica is left for whichever server the URL's name leads to by then.
+ * The process's one shared connection (redis 6). It must not be given a blocking command. When its server has become a
+ * read-only replica it reconnects, to whichever server the URL's name leads to by then.
  */
 export class Redis implements Service {
   readonly name = 'redis';
@@ -74,9 +74,9 @@ export class Redis implements Service {
   private connecting: Promise<unknown> | undefined;
   private readonly attempted = deferred();
   private lost = false;
-  /** The latest error that a connection ended with, or was not made for, since there last was one. */
+  /** The error that ended the connection, or kept it from being made; undefined while there is one. */
   private lostBy: Error | undefined;
-  /** The rejection of a write by a server that is no master any more. */
+  /** The rejection of a write by a server that is no longer the master. */
   private demotion: Error | undefined;
   private readonly backoff = new Backoff({ base: 50, max: 2000 });
   private reconnection: NodeJS.Timeout | undefined;
@@ -84,7 +84,7 @@ export class Redis implements Service {
   /** undefined: the URL leads to the server itself. */
   private readonly router: RedisRouter | undefined;
 
-  /** @param isShard true: it is left when it owes an answer for ten seconds, since others go on without it. */
+  /** @param isShard true: a server of REDIS_SHARDS. The connection is made again when it has owed a reply for ten seconds. */
   constructor(
     private readonly url: string,
     private readonly events: Events,
@@ -96,7 +96,7 @@ export class Redis implements Service {
       shards.set(this.client, new RedisShards(this.client, url, events, (one, own) => new Redis(one, own, true)));
     }
     if (!isShard && !isRouted(url)) return;
-    // Loaded on demand: one plain server, which most have, needs no route.
+    // Loaded on demand: a single plain server, the usual case, needs no route.
     const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
     const create = (server: string) => this.observe(createRedis(server, () => true));
     this.router = new RedisRouter(url, this.client, create, (error) => this.leave(error));
@@ -110,7 +110,7 @@ export class Redis implements Service {
     return client;
   }
 
-  /** Does not wait for the connection, since a process must start, and take sign-ups, while Redis is away. */
+  /** Does not wait for the connection, since a process must start, and accept sign-ups, while Redis is unavailable. */
   async start(): Promise<void> {
     this.connecting ??= this.connect();
     await shards.get(this.client)?.start();
@@ -122,8 +122,8 @@ export class Redis implements Service {
 
   /**
    * Listens to a channel on this same connection (RESP 3), also after reconnections.
-   * @param onHeard called whenever Redis confirms it, since earlier messages were missed; or with its refusal.
-   * @returns whether it is heard now: not before Redis has confirmed it, and never by a login that may not subscribe.
+   * @param onHeard called whenever Redis confirms the subscription, since earlier messages were missed; or with its refusal.
+   * @returns a function: is the subscription in force? Not before Redis confirms it; never for a login without the right.
    */
   listen(channel: string, onMessage: (message: string) => void, onHeard = (_refusal?: Error) => {}): () => boolean {
     let confirmed = false;
@@ -131,10 +131,10 @@ export class Redis implements Service {
       confirmed = true;
       onHeard();
     };
-    // When the connection was lost instead, the next one asks again.
+    // If the connection was lost instead, the next one subscribes again.
     const refused = (error: unknown) => this.client.isReady && onHeard(toError(error));
     const ask = () => this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage).then(heard, refused);
-    // The client repeats it by itself only on the connection that it was asked on, not behind sentinels.
+    // The client subscribes again by itself, but behind sentinels and in a cluster another client takes its place.
     this.events.on('redis.ready', ask);
     if (this.client.isReady) void ask();
     return () => confirmed && this.client.isReady;
@@ -157,8 +157,8 @@ export class Redis implements Service {
   }
 
   /**
-   * @throws when Redis does not answer, or rejects writes because it is no master any more or has lost its replicas: the
-   * error that the connection was lost by, where the client itself knows only that there is none.
+   * @throws when Redis does not answer, or rejects writes because it is no longer the master or has lost its replicas. The
+   * error that ended the connection, where the client itself would only say that there is none.
    */
   async ping(): Promise<void> {
     await this.client.ping().catch((error: unknown) => {
@@ -185,14 +185,14 @@ export class Redis implements Service {
   }
 
   private async acceptsWrites(): Promise<boolean> {
-    // A connection that is lost meanwhile is made again, and asked again.
+    // If the connection is lost meanwhile, the next one is probed.
     return this.client.del(PROBE_KEY).then(
       () => true,
       (error: unknown) => !isDemotion(error) && this.client.isReady,
     );
   }
 
-  /** Connects anew, since this server is not the right one any more, or does not answer. Others are told why. */
+  /** Reconnects, since this server is no longer the right one or does not answer; the reason is reported as an outage. */
   leave(reason: Error): void {
     if (this.stopped || this.reconnection) return;
     this.demotion = reason;

@@ -1,6 +1,6 @@
 import { Histogram, type HistogramData } from '../support/histogram';
 
-/** The reasons why a request is shed with 503 before the app sees it. `stale`: its caller has given up already. */
+/** The reasons why a request is shed with 503 before the app sees it. `stale`: its client has given up by now. */
 export const SHED_REASONS = ['full', 'timeout', 'stale'] as const;
 export type ShedReason = (typeof SHED_REASONS)[number];
 
@@ -19,7 +19,7 @@ export interface RequestCounts {
   readonly queued: HistogramData;
 }
 
-/** The greatest durations of some requests, ms; 0 when there were none. They bound the percentiles. */
+/** The longest durations among some requests, ms; 0 when there were none. They bound the percentiles. */
 export interface Slowest {
   readonly durationMs: number;
   readonly queuedMs: number;

@@ -6,7 +6,7 @@ const PARAMETERS = ['sslmode', 'sentinelUsername', 'sentinelPassword'];
  * Reads `redis+sentinel://user:password@host:26379,host2:26379/master/0?sentinelUsername=…&sentinelPassword=…`, or
  * `rediss+sentinel://` for TLS to the servers and to the sentinels. User and password are those of the servers.
  * @returns the same as a URL that `URL` can read: of the first sentinel, with the parameters `sentinels` (all of them,
- * with ports, divided by commas) and `master`; undefined when it has another form.
+ * with ports, separated by commas) and `master`; undefined when it has another form.
  */
 export function readSentinelUrl(text: string): string | undefined {
   const [, scheme, login = '', hosts = '', master = '', database = '/0', query = ''] = FORM.exec(text) ?? [];

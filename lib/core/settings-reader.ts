@@ -70,7 +70,7 @@ export class SettingsReader {
 }
 
 /**
- * Shows just enough of a secret to recognise the mistake: the scheme of a URL, else its length. Not the host, since
+ * Shows just enough of a secret to recognise the mistake: the scheme of a URL, or the length. Not the host, since
  * that may be a part of a password with an unescaped character.
  */
 function hideSecret(text: string): string {
@@ -100,7 +100,7 @@ const size = z
   })
   .pipe(z.number().min(1000).max(1e9));
 
-/** Reads what one request may take of a web worker, and one worker of the tree. */
+/** Reads the limits on one request, and on one worker. */
 export function readWebLimits(
   read: SettingsReader,
 ): Omit<Config['web'], 'enabled' | 'concurrency' | 'sizing' | 'maxThreads'> {
@@ -123,7 +123,7 @@ export function readWebLimits(
 export const url = (...protocols: string[]) =>
   z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol));
 
-/** A locale, in its canonical form. Its module is loaded on demand, since the primary needs it for this alone. */
+/** A locale, in its canonical form. The module is loaded on demand, since the primary needs it only for this. */
 export const languageTag = z
   .string()
   .transform((tag) => (require('./locales') as typeof import('./locales')).canonicalLocale(tag) ?? '')
@@ -168,14 +168,14 @@ export function readPool(read: SettingsReader, maxThreads: number, jobConcurrenc
   return { web: given ?? maxThreads, jobs: Math.max(given ?? jobs, jobConcurrency + 1) };
 }
 
-/** Reads the schema of Catamount's tables. In lower case a name means the same with quotes and without. */
+/** Reads the schema of Catamount's tables. A lower-case name means the same with quotes and without. */
 export function readSchema(read: SettingsReader): string {
   const name = z.string().regex(/^(?!pg_|information_schema$)[a-z_][a-z0-9_]{0,62}$/);
   const allowed = 'a name of up to 63 lower-case letters, digits and _, such as shop, which does not begin with pg_';
   return read.get('DATABASE_SCHEMA', name, allowed, DEFAULT_SCHEMA);
 }
 
-/** @param prefix REDIS_PREFIX, or null. @param shards REDIS_SHARDS. @returns the URL that tells both clients of them. */
+/** @param prefix REDIS_PREFIX, or null. @param shards REDIS_SHARDS. @returns the URL with both as parameters of ours. */
 export function withRedisPrefix(url: string, prefix: string | null, shards: Config['redisShards'] = {}): string {
   const isSharded = Object.keys(shards).length > 0;
   if (prefix === null && !isSharded) return url;
@@ -185,7 +185,7 @@ export function withRedisPrefix(url: string, prefix: string | null, shards: Conf
   return parsed.toString();
 }
 
-/** Turns off the check of certificates, since those of Heroku's servers are self-signed, unless the URL has a mode. */
+/** Turns off the check of certificates, unless the URL has `sslmode`: those of Heroku's servers are self-signed. */
 export function asOnHeroku(url: string, server: 'Postgres' | 'Redis'): string {
   const parsed = new URL(url);
   const mode = server === 'Redis' ? redisTlsMode(url) : postgresTls(url, true);
@@ -209,12 +209,12 @@ export function smtpTlsWords(url: string): string {
   const insists = mustUpgrade(url) || is('requireTLS', 'true');
   const how = protocol === 'smtps:' ? 'TLS' : insists ? 'STARTTLS' : 'STARTTLS where the server offers it';
   const unchecked = is('tls.rejectUnauthorized', 'false');
-  return ` (${how}, certificate ${unchecked ? 'not checked: tls.rejectUnauthorized=false stands in SMTP_URL' : 'checked'})`;
+  return ` (${how}, certificate ${unchecked ? 'not checked: SMTP_URL has tls.rejectUnauthorized=false' : 'checked'})`;
 }
 
 /**
- * Reads the Redis URL. REDIS_PROVIDER *names* the variable that holds it, as with Sidekiq; without it the first of
- * REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL that is set counts. @returns null when none is.
+ * Reads the Redis URL. REDIS_PROVIDER *names* the variable that holds it, as with Sidekiq; without it, it is the first
+ * that is set of REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL. @returns null when none is.
  */
 export function readRedisUrl(read: SettingsReader): string | null {
   const provider = read.raw('REDIS_PROVIDER');

@@ -126,7 +126,7 @@ export function readSettings(input: SettingsInput): Config {
     null,
   );
   const redisThere = (text: string) => withRedisPrefix(onHeroku ? asOnHeroku(text, 'Redis') : text, redisPrefix);
-  // Loaded on demand: most have one server.
+  // Loaded on demand: most apps have one server.
   const { readShards } = read.has('REDIS_SHARDS')
     ? (require('./shard-setting') as typeof import('./shard-setting'))
     : {};

@@ -2,17 +2,17 @@ import { redisPlace } from './redis-url';
 import { REDIS_URL, redisUrl, type SettingsReader } from './settings-reader';
 
 const NAME = 'REDIS_SHARDS';
-const FORM = 'queue=URL for each queue, divided by spaces, such as mailer=redis://b:6379 reports=rediss://c:6380';
+const FORM = 'queue=URL for each queue, separated by spaces, such as mailer=redis://b:6379 reports=rediss://c:6380';
 
 interface ShardContext {
   /** The Redis of all other queues; null when it is not given. */
   readonly home: string | null;
-  /** Adds what all Redis URLs have in common. */
+  /** Adds the parameters that all Redis URLs share. */
   readonly complete: (url: string) => string;
 }
 
 /**
- * Reads REDIS_SHARDS: the servers of queues that do not live on REDIS_URL. White space divides them, which no URL has.
+ * Reads REDIS_SHARDS: the servers of queues that do not live on REDIS_URL. White space, which no URL has, separates them.
  * @returns the URLs by queue.
  */
 export function readShards(read: SettingsReader, { home, complete }: ShardContext): Readonly<Record<string, string>> {
@@ -26,7 +26,7 @@ export function readShards(read: SettingsReader, { home, complete }: ShardContex
     const complain = (allowed: string) => read.complain(NAME, shown, allowed);
     if (queue === '') complain(FORM);
     else if (!parsed.success) complain(`${FORM}; the URL is ${REDIS_URL}`);
-    else if (shards.has(queue)) complain(`one URL for each queue: ${queue} is there twice`);
+    else if (shards.has(queue)) complain(`one URL for each queue: ${queue} is named twice`);
     else {
       const other = places.get(serverOf(parsed.data));
       if (other !== undefined && other !== parsed.data)
@@ -38,7 +38,7 @@ export function readShards(read: SettingsReader, { home, complete }: ShardContex
   return Object.fromEntries(shards);
 }
 
-/** Two URLs of one server and database would be taken for two servers. */
+/** @returns the server and database of a URL, since two URLs of the same ones must not count as two servers. */
 function serverOf(url: string): string {
   const { port, protocol, pathname } = new URL(url);
   const place = redisPlace(url) + (port === '' && !protocol.includes('sentinel') ? ':6379' : '');

@@ -15,36 +15,35 @@ interface StopPhase {
 }
 
 /**
- * The division of a stop's one deadline (SHUTDOWN_TIMEOUT after the first signal; for `halt` it has passed at once), by
- * process. `stopPhase` applies a phase to the deadline of the whole stop. A process that is asked to stop is sent the
- * remaining milliseconds, and divides these by the same table; `cluster/primary/child-handle` kills one that is left at
- * the end of its time.
+ * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`; at once for `halt`.
+ * The file in brackets applies the phase, by `stopPhase`. The primary sends each child the milliseconds of `drain`, which
+ * the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
  */
 const STOP_PHASES = {
-  // The primary, and in single mode the web server in it.
-  /** The tree still accepts connections, until the router in front has stopped sending them. */
+  // The primary. In single mode role/single-mode applies `lameDuck` and `drain` itself.
+  /** The tree still accepts connections, until the router in front has stopped sending them (worker-pool). */
   lameDuck: { maxMs: 1500, share: 1 / 4 },
-  /** The listening socket is closed in a moment without new connections. */
+  /** The listening socket is closed at a moment without new connections (cluster/primary/listener). */
   quietGap: { maxMs: 250, share: 1 / 4 },
-  /** All accepted connections are handed off to workers. */
-  handOut: { maxMs: 1000, share: 1 / 4 },
-  /** Requests and the job processor finish; the reserve lets late ones report that before they are killed. */
+  /** Workers confirm all connections that were accepted (cluster/primary/listener). */
+  dispatch: { maxMs: 1000, share: 1 / 4 },
+  /** Requests and jobs finish; the reserve lets a late child report its end before it is killed (child-handle). */
   drain: { reserveMs: 1000, reserveShare: 1 / 2 },
-  /** WebSockets are ended by the app, which has heard `goodbye`; then by us. */
+  /** The app, warned by `goodbye`, closes its WebSockets; the rest are closed after that (web/server). */
   goodbye: { maxMs: 1000, share: 1 / 4 },
-  /** All workers but the last end, by force if need be; the last one still closes their idle connections. */
+  /** A worker that hands off its idle connections exits or is killed; the reserve is for those who get them (child-handle). */
   handOff: { reserveMs: 500, reserveShare: 1 / 2 },
-  /** The control socket sends its last answers, among them that to `catamount stop`. */
+  /** The control socket sends its last answers, among them the one to `catamount stop` (cluster/control/server). */
   lastAnswers: { maxMs: 1000, minMs: 1000 },
-  /** Embedded servers hold data, so even a stop whose time is over lets them close their files. */
+  /** Embedded servers hold data, so even a stop that is out of time lets them close their files (role/primary). */
   embeddedServers: { minMs: 2000 },
-  /** Embedded servers shut down in order; the reserve is for killing them and releasing their keeper and claim. */
+  /** They shut down in order; the reserve is for killing them and releasing keeper and claim (embedded/server-lifecycle). */
   embeddedOrderly: { reserveMs: 250 },
 
   // The job processor, and the closing of connections in every process.
-  /** Even a stop whose time is over tries to return jobs to their queues. */
+  /** Even a stop that is out of time tries to return jobs to their queues (job/processor, as the next four). */
   processor: { minMs: 500 },
-  /** Running jobs go on until they must be returned. */
+  /** Running jobs continue until they must be returned. */
   runningJobs: { reserveMs: 3000, reserveShare: 1 / 2 },
   /** Handlers react to their aborted signal. */
   abortedJobs: { maxMs: 300, share: 1 / 2 },
@@ -52,15 +51,15 @@ const STOP_PHASES = {
   outcomes: { maxMs: 2000, share: 1 / 2 },
   /** Statistics are flushed, and the processor leaves the list of processes. */
   deregistration: { maxMs: 1000, share: 1 / 2 },
-  /** Mails in flight finish; the reserve is for recording interrupted ones as failed. */
+  /** Mails in flight finish; the reserve is for recording interrupted ones as failed (mailer/delivery/delivery). */
   mails: { reserveMs: 500 },
-  /** Records of sent mails are retried while Postgres is away. */
+  /** Records of sent mails are retried while Postgres is unavailable (mailer/delivery/delivery). */
   mailRecords: { reserveMs: 2000 },
-  /** The tree's last status goes to Redis, and its place there is released. */
+  /** The tree's last status is written to Redis, and its entry there is released (tree/tree-reporter). */
   treeStatus: { maxMs: 1000 },
 } as const satisfies Readonly<Record<string, StopPhase>>;
 
-/** Time after the deadline at which throng ends a primary that has got a signal and has not ended, with exit code 1, ms. */
+/** In a tree with forked workers throng force-exits a signalled primary this long after the deadline, with code 1, ms. */
 export const FORCED_EXIT_MS = 5000;
 /** Time after the deadline at which `catamount stop` reports that the tree is still running, ms. */
 export const OVERDUE_EXIT_MS = 10_000;
@@ -78,7 +77,7 @@ export function stopPhase(deadline: Deadline, name: keyof typeof STOP_PHASES, ov
   return Deadline.after(Math.max(mostMs, phase.minMs ?? 0));
 }
 
-/** The ends of a tree's processes. The primary exits with 1 where one of these numbers is above 0 (`role/primary`). */
+/** How a tree's processes ended. The primary exits with 1 if either number is above 0 (`role/primary`). */
 export interface StopOutcome {
   /** Processes that were killed, at the deadline of the stop or of their own phase. */
   readonly killed: number;

@@ -9,14 +9,14 @@ const WORDS = {
     plain: 'begin the Redis URL with redis:// instead of rediss://',
   },
   SMTP: {
-    unchecked: 'put ?tls.rejectUnauthorized=false behind SMTP_URL',
+    unchecked: 'append ?tls.rejectUnauthorized=false to SMTP_URL',
     plain: 'use smtp:// instead of smtps:// in SMTP_URL',
   },
 } as const;
 
 type Server = keyof typeof WORDS;
 
-/** Advice by error message, since errors lose their codes on their way through the clients. */
+/** Advice by error message, since the clients drop the codes of errors. */
 const ADVICE: readonly (readonly [RegExp, (server: Server) => string])[] = [
   [
     /self-signed certificate|unable to (verify the first|get (local )?issuer) certificate/,
@@ -31,7 +31,7 @@ const ADVICE: readonly (readonly [RegExp, (server: Server) => string])[] = [
   [/certificate has expired/, (server) => `have it renewed, or ${WORDS[server].unchecked} to encrypt without a check`],
   [
     /wrong version number|packet length too long|does not support SSL/,
-    (server) => `it speaks no TLS on that port; ${WORDS[server].plain}`,
+    (server) => `it does not speak TLS on that port; ${WORDS[server].plain}`,
   ],
   [/no encryption$|SSL off$/, () => 'it insists on TLS; use ?sslmode=require in DATABASE_URL'],
 ];

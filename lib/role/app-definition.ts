@@ -9,7 +9,7 @@ export type * from './app-options';
 
 const OWN_PARTS: readonly OwnPart[] = ['koa', 'bodyParser', 'headers', 'probes', 'server', 'workerBoot', 'workerStop'];
 
-/** Options that name a folder; `false` stands for none. */
+/** Options that name a folder; `false` means none. */
 export const FOLDERS = ['jobs', 'models', 'migrations', 'mailers', 'previews', 'templates', 'locales'] as const;
 
 /**

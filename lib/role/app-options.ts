@@ -26,7 +26,7 @@ export interface RouteEnvironment {
   /** The settings of the tree, for addresses, locales and the like. */
   readonly config: Config;
   /**
-   * Limits how often a caller may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. The name keeps its
+   * Limits how often a client may do something: `limit('sign-ups', { count: 60, seconds: 3600 })`. The name keeps its
    * counts apart from those of other limits; a rate of null allows everything.
    */
   readonly limit: (name: string, rate: Rate | null) => RateLimit;
@@ -50,7 +50,7 @@ export interface WorkerEnvironment {
 export interface Hooks {
   /** Called once the tree serves. */
   readonly booted?: (event: ListeningEvent) => unknown;
-  /** Called when a web worker was forked, which does not serve yet. */
+  /** Called when a web worker was forked. It does not serve yet. */
   readonly workerBoot?: (event: WorkerForkedEvent) => unknown;
   /** Called when a web worker serves. */
   readonly workerReady?: (event: WorkerReadyEvent) => unknown;
@@ -62,7 +62,7 @@ export interface Hooks {
   readonly processorExit?: (event: ProcessorExitedEvent) => unknown;
   /** Called when the tree begins to stop. */
   readonly stopping?: (event: StoppingEvent) => unknown;
-  /** Called when all other processes have ended; the primary waits for nothing that it begins. */
+  /** Called when all other processes have ended; the primary does not wait for anything that it starts. */
   readonly stopped?: (event: StoppedEvent) => unknown;
 }
 
@@ -106,18 +106,18 @@ export interface AppOptions {
   /**
    * Gives the Koa app its keys and middleware. They run inside the request log and the handling of errors, and before all
    * else: health checks, bodies, and the wait for a slot. A body that they have read is left alone. A Koa that it returns
-   * is the app that was there before: its keys and context are kept, its middleware runs in a slot and before the routes,
-   * and reads its bodies itself unless `bodyParser` is given.
+   * is the app's existing one: its keys and context are kept, its middleware runs in a slot and before the routes, and
+   * reads its bodies itself unless `bodyParser` is given.
    */
   readonly koa?: (app: Koa, environment: RouteEnvironment) => unknown;
   /**
-   * What reads bodies instead of our own parser for JSON, before a request waits for a slot: a middleware, such as
-   * koa-body's; false for routes that read `ctx.req`; or these by path: `{ '/hooks/stripe': false, '/files/*': parser }`.
+   * Reads bodies instead of our own JSON parser, before a request waits for a slot: a middleware, such as koa-body's;
+   * false for routes that read `ctx.req`; or either by path: `{ '/hooks/stripe': false, '/files/*': parser }`.
    */
   readonly bodyParser?: BodyParser | Readonly<Record<string, BodyParser>>;
   /** Helmet's options, which replace ours one by one; false for no security headers. The operator's pages keep theirs. */
   readonly headers?: SecurityHeaders;
-  /** Where the probes are: `{ health: '/livez', ready: '/readyz' }`; false for one, or both, that the app answers itself. */
+  /** Paths of the probes: `{ health: '/livez', ready: '/readyz' }`; false for one, or both, that the app answers itself. */
   readonly probes?: Probes | false;
   /**
    * Adds listeners to the HTTP server of each worker, such as one for `upgrade`. `goodbye` is aborted when the worker is
@@ -126,7 +126,7 @@ export interface AppOptions {
   readonly server?: (server: Server, worker: { readonly config: Config; readonly goodbye: AbortSignal }) => unknown;
   /** Awaited in each web worker and in the job processor, before it serves or runs jobs. */
   readonly workerBoot?: (worker: WorkerEnvironment) => unknown;
-  /** Awaited there when requests and jobs have ended, until the deadline of the stop. */
+  /** Awaited in the same processes when requests and jobs have ended, until the deadline of the stop. */
   readonly workerStop?: (worker: WorkerEnvironment) => unknown;
   /** Called in the primary. */
   readonly hooks?: Hooks;

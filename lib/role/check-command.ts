@@ -51,7 +51,7 @@ export async function runCheckCommand(
   process.exit(messages.length === 0 ? EXIT.ok : EXIT.failed);
 }
 
-/** Names of the app's migrations that have not run, and sentences about those whose files are gone. */
+/** Names of the migrations that have not run, and sentences about applied ones whose files are missing. */
 function migrationsIn(app: AppDefinition, config: Config): Promise<{ pending: string[]; gone: string[] }> {
   const migrations = migrationsOf(app);
   return withDatabase(config, 'they need Postgres', async ({ knex }) => ({

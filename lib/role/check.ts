@@ -24,8 +24,8 @@ export interface CheckResult {
 }
 
 /**
- * Checks all that needs neither Postgres nor Redis: classes, names, schedules, queues, setups, templates, texts and
- * previews. It goes on after a mistake, so that all are told at once.
+ * Checks everything that needs neither Postgres nor Redis: classes, names, schedules, queues, setups, templates, texts
+ * and previews. It continues after a mistake, so that all are reported at once.
  * @param config undefined: the settings are wrong themselves, and what depends on them is left out.
  */
 export async function checkApp(
@@ -34,7 +34,7 @@ export async function checkApp(
 ): Promise<CheckResult> {
   const findings = new Map<string, Finding>();
   const tell = (message: string, fatal = true) => {
-    // A mistake of one class may be found again, without its file, when all classes are looked at together.
+    // A mistake in one class may be found again, without its file, when all classes are checked together.
     if ([...findings.keys()].some((known) => known.endsWith(message))) return;
     findings.set(message, { message, fatal });
   };
@@ -85,7 +85,7 @@ export async function checkApp(
   return { findings: [...findings.values()], jobs: [...jobs].length, mailers: mailers.size };
 }
 
-/** Runs in a process of its own at each start of a tree, and hands its findings to the primary. */
+/** Runs in a process of its own at each start of a tree, and sends its findings to the primary. */
 export async function runStartCheck(app: AppDefinition, config: Config): Promise<void> {
   process.title = 'catamount: check';
   ignoreOperatorSignals();

@@ -16,8 +16,9 @@ import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 const STOP_MS = 5000;
 
 interface ConnectionOptions {
-  /** The name of this process in its log, and the beginning of what is said when a server does not answer. */
+  /** The name of this process in its log. */
   readonly as: string;
+  /** Beginning of the message when a server does not answer: `Nothing done`. */
   readonly doing: string;
   /** The servers without which there is nothing to do. Default: both. */
   readonly needs?: readonly ('postgres' | 'redis')[];
@@ -66,7 +67,7 @@ export class AppConnection {
     const log = logOf(config);
     logEvents(events, createLogger({ log }, as, openLogDestination(log, 2), new LogFilter(events)));
     for (const shard of shardsOf(redis.client)?.all ?? [])
-      if (shard.isAway) shard.warn('does not answer: what it holds is missing here');
+      if (shard.isAway) shard.warn('does not answer: its jobs are missing here');
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));

@@ -35,7 +35,7 @@ export async function runConsole(
     const names = Object.keys(classes).join(', ') || 'no classes';
     process.stdout.write(`${app.name}, ${config.environment}: ${names}; knex, transaction, performAllLater\n`);
   }
-  // With a context of its own, a Date or an array that is typed would be none for the code of the app.
+  // With a context of its own, a Date or an array that is typed would fail the app's `instanceof` checks.
   const piped = isTty ? undefined : new PassThrough();
   const options = { useGlobal: true, terminal: isTty, output: process.stdout };
   const server = repl.start({ ...options, prompt: isTty ? `${app.name}> ` : '', input: piped ?? process.stdin });
@@ -49,9 +49,9 @@ export async function runConsole(
 }
 
 /**
- * Hands over standard input line by line, each after the one before has been evaluated: at the end of its input a REPL
- * says that it has ended although lines with an `await` are still to come. A REPL asks for the next line when one has
- * been evaluated, whether that has failed or not; what it calls at the end of an evaluation leaves failures out.
+ * Feeds standard input to the REPL line by line, each after the previous one has been evaluated: at the end of its input
+ * a REPL emits `exit` although lines with an `await` have yet to run. The prompt shows that an evaluation is over, also a
+ * failed one, for which a REPL calls nothing else.
  */
 async function feed(server: repl.REPLServer, input: PassThrough, ended: Promise<void>): Promise<void> {
   let asked = deferred();

@@ -91,7 +91,7 @@ function parsed(args: readonly string[]): { readonly command: DbCommand; readonl
     const command = COMMANDS.find((name) => name === positionals[0]);
     if (positionals.length === 0) throw new Error('db needs a command.');
     if (command === undefined || positionals.length > 1)
-      throw new Error(`"db ${positionals.join(' ')}" is no command.`);
+      throw new Error(`"db ${positionals.join(' ')}" is not a command.`);
     return { command, force: values.force === true };
   } catch (thrown) {
     throw new UserError(`${toError(thrown).message}\nUsage: ${USAGE}`, EXIT.usage);

@@ -25,11 +25,11 @@ export async function warnOfPlannedConnections(sources: {
     if (planned <= allowed) return;
     events.emit('database.overplanned', { planned, allowed, trees: counts.length });
   } catch {
-    // It is a forecast: who cannot be asked at the start shows on /ops as soon as it answers.
+    // This is a forecast only: once the servers answer, /ops shows the same.
   }
 }
 
-/** Production runs no migrations at start, because the release phase does; missing ones are only reported. */
+/** Production runs no migrations at the start, because the release phase does; pending ones are only reported. */
 export async function warnOfPendingMigrations(
   app: AppDefinition,
   { database, events }: { readonly database: Pick<Database, 'knex'>; readonly events: Events },

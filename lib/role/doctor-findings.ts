@@ -9,7 +9,7 @@ import { connectionSettings, type Database } from '../model/database';
 import { deferred, toError, valueWithin } from '../support/async';
 import { TreeDirectory } from '../tree/tree-directory';
 
-/** One thing that is not as it should be, as `catamount doctor --json` shows it. */
+/** One problem, as `catamount doctor --json` prints it. */
 export interface Symptom {
   /** Stays the same from version to version, such as `pending_migration`. */
   readonly id: string;
@@ -43,16 +43,16 @@ export async function findingsOfProxies(
   const from = [...peers].map((peer) => peer || 'a unix socket').join(', ');
   const trusts = 'hops' in trustProxy ? 'TRUST_PROXY is 0' : 'TRUST_PROXY does not name it';
   const remedy =
-    'set it to the number of proxies in front, or to their addresses. If no proxy of yours is there, a caller has made the headers up, and there is nothing to do.';
+    'set it to the number of proxies in front, or to their addresses. If you have no proxy there, a client has forged the headers, and there is nothing to do.';
   return [symptom('warning', 'proxy_not_trusted', `Headers of a proxy came from ${from}, and ${trusts}`, remedy)];
 }
 
-/** Time for a notification to arrive that was sent to oneself, ms. */
+/** Time within which a notification to oneself must arrive, ms. */
 const ECHO_MS = 5000;
 
 /**
- * Sends itself a notification, on the connections that job processors use: a pooler in transaction mode accepts LISTEN, and
- * nothing arrives.
+ * Sends itself a notification, on the connections that job processors use: a pooler in transaction mode accepts LISTEN, but
+ * delivers nothing.
  */
 export async function findingsOfPooler(
   { databaseDirectUrl, environment }: Config,

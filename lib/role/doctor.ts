@@ -15,12 +15,12 @@ import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 import { findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
 
-/** @param message a sentence that says by itself what to do. */
+/** @param message a sentence that contains the remedy. */
 const said = (severity: Symptom['severity'], id: string, message: string) => symptom(severity, id, message, '');
 
 /**
- * `catamount doctor [--json]`: looks at what surrounds the app, where it is going to run, and says what to do about each thing
- * that is not as it should be. With `--json` it prints `{ findings: Symptom[] }`. Exit code 1: there is one.
+ * `catamount doctor [--json]`: checks the environment in which the app will run, and says what to do about each problem.
+ * With `--json` it prints `{ findings: Symptom[] }`. Exit code 1: there is a problem.
  * @throws UserError for wrong usage.
  */
 export async function runDoctor(
@@ -62,7 +62,7 @@ function parsed(args: readonly string[]): { readonly json: boolean } {
   }
 }
 
-/** A tree of one half, by `--only`, is not looked at: the memory of the other half is elsewhere. */
+/** Skips a tree that is started with `--only`, since its other half runs elsewhere. */
 function findingsOfMemory({ memoryLimitMb, web, jobs }: Config): Symptom[] {
   const planned = BASE_MB + web.concurrency * WORKER_MB;
   if (memoryLimitMb === null || !web.enabled || !jobs.enabled || planned <= memoryLimitMb) return [];
@@ -98,7 +98,7 @@ function findingsOfSettings({ environment, databaseUrl, redisUrl, redisShards }:
   return found;
 }
 
-/** If there is a Procfile, its platform sends signals to what it starts: a shell in between would keep them. */
+/** A platform that reads a Procfile signals the process that it starts: a shell or npm may not pass the signals on. */
 function findingsOfProcfile(root: string): Symptom[] {
   const file = [root, process.cwd()].map((folder) => path.join(folder, 'Procfile')).find((each) => fs.existsSync(each));
   if (file === undefined) return [];
@@ -127,7 +127,7 @@ function findingsOfProcfile(root: string): Symptom[] {
   return found;
 }
 
-/** Finds what else a tree that runs jobs would refuse. @param url null: the embedded one. @param name of it in sentences. */
+/** Finds a Redis that a tree with jobs would refuse. @param url null: the embedded one. @param name of it in sentences. */
 async function findingsOfRedisKind(url: string | null, { client }: Redis, name: string): Promise<Symptom[]> {
   const { clusterFault, versionFault } = await import('./redis-faults');
   const info = readInfo(await client.info());
@@ -165,7 +165,7 @@ async function findingsOfServers(
     );
   }
   found.push(...(await findingsOfPooler(config, database)));
-  // No tree runs on a Redis that is refused, and a cluster would not answer for want of a prefix.
+  // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
   found.push(...(await findingsOfRedis(config, redis, 'Redis')));
   for (const { redis: shard, url, about, isAway } of shardsOf(redis.client)?.all ?? []) {
@@ -184,7 +184,7 @@ async function findingsOfServers(
 async function findingsOfRedis(config: Config, { client }: Redis, name: string): Promise<Symptom[]> {
   const found: Symptom[] = [];
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
-  // Told without a limit of memory, too: a plan that is changed later may bring one.
+  // Reported even without a memory limit, since a later plan may have one.
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
     found.push(

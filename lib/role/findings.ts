@@ -16,13 +16,13 @@ export interface CheckMessage {
   readonly findings: readonly Finding[];
 }
 
-/** Maximum time of the check, ms: who connects meanwhile waits for it. */
+/** Maximum time of the check, ms: clients that connect meanwhile wait for it. */
 const MAX_CHECK_MS = 10_000;
 
 /**
  * Checks the app in a process of its own. An app that takes long to load is not checked: its processes have time limits
- * of their own, and say what they wait for.
- * @param bootTimeoutMs the time that a process has to become ready. @param isOver true: nobody needs to know any more.
+ * of their own, and report what they wait for.
+ * @param bootTimeoutMs the time that a process has to become ready. @param isOver true: the result is no longer needed.
  * @throws UserError with all that is wrong.
  */
 export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver: () => boolean): Promise<void> {

@@ -3,7 +3,7 @@ import { type Migrations, pendingMigrations } from '../model/migrations';
 import { CachedProbe } from '../support/cached-probe';
 import { pluralize } from '../support/text';
 
-/** Maximum age of what is known about migrations and writes, ms. */
+/** Maximum age of the results about migrations and writes, ms. */
 const FRESH_MS = 1000;
 /** Names that a sentence lists before it counts the rest. */
 const LISTED = 3;
@@ -23,8 +23,8 @@ interface FirstReadinessOptions {
 
 /**
  * Decides whether a tree in production is ready for the first time: a platform that asks `/ready` keeps the old release
- * as long as it is not. Afterwards the same faults only degrade it, since taking a web away that has served mends
- * nothing. Each worker decides until one of them has been ready; the others, and those that replace them, then are.
+ * as long as it is not. Afterwards the same faults only degrade it, since taking a web that has served out of service
+ * would fix nothing. Each worker decides until one has been ready; then the others are, too, and their successors.
  */
 export class FirstReadiness {
   private served = false;

@@ -49,7 +49,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
   const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
   const onCommand = (command: ProcessorCommand) => tellPrimary({ catamount: 'command', command });
   onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
-  // Only the tree's reporter asks the primary for anything, and another process may be that.
+  // Only the tree's reporter sends requests to the primary, and it may be another process.
   const tree = lazy(async () => {
     const { PrimaryClient } = await import('../cluster/primary-client');
     return new PrimaryClient(tellPrimary);
@@ -176,7 +176,7 @@ export class JobProcessorRole {
     const mail = new MailDelivery({
       config,
       record: new DeliveryRecord(database.knex, {
-        // Imported on demand: only a check of old records needs it, and it loads all job sets.
+        // Imported on demand: only the check of old records needs it, and it loads all job sets.
         livingJobs: async (ids) => {
           const { livingJobs } = await import('../job/sets/find-job');
           return livingJobs({ redis: redis.client, knex: database.knex, queues }, ids);
@@ -230,7 +230,7 @@ export class JobProcessorRole {
   }
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {
-    // Imported on demand, since it is needed at the start alone.
+    // Imported on demand, since only the start needs it.
     const { checkRedis } = await import('./redis-check');
     await checkRedis({ redis, url, events: this.events, first: this.lineage.dead.length === 0 });
   }
@@ -313,8 +313,8 @@ export class JobProcessorRole {
 
 function causeOf(error: Error | undefined): FailureCause {
   if (!error) return 'noAnswer';
-  // As at each start.
+  // Every start begins in this state.
   if (error instanceof NoConnectionError) return 'unreachable';
-  // Loaded on demand: most processors meet no other failure.
+  // Loaded on demand: most processors have no other failure.
   return (require('../core/failure-cause') as typeof import('../core/failure-cause')).causeOf(error);
 }

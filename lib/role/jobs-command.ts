@@ -94,7 +94,7 @@ export function explained(thrown: unknown): Error {
   const error: Error & { readonly code?: unknown } = toError(thrown);
   if (error instanceof UserError || MISTAKES.some((kind) => error instanceof kind)) return error;
   if (error.code === UNDEFINED_TABLE) {
-    return new UserError("The database lacks tables of Catamount's: run catamount db migrate.", EXIT.unavailable);
+    return new UserError("The database lacks Catamount's tables: run catamount db migrate.", EXIT.unavailable);
   }
   return Object.assign(new UserError(`It did not work, Redis or Postgres says: ${error.message}`), { cause: error });
 }

@@ -37,13 +37,13 @@ async function loadSetup<T>(
   return check(loaded?.default, where);
 }
 
-/** @returns what the app's code has thrown, with its place and what to do. @param subject beginning of the sentence. */
+/** @returns the error that the app's code has thrown, with its place and the remedy. @param subject of the sentence. */
 function faultOf(subject: string, thrown: unknown): UserError {
   const { loadFault } = require('../core/load-fault') as typeof import('../core/load-fault');
   return Object.assign(new UserError(`${subject}: ${loadFault('', thrown).message}`, EXIT.config), { cause: thrown });
 }
 
-/** Path that the function imports, compiled or not, for messages: nothing but its source text has it. */
+/** Path that the function imports, compiled or not, for messages: only its source text contains it. */
 function fileOf(load: () => unknown): string {
   return /(?:import|require)\(\s*["'`]([^"'`]+)["'`]/.exec(load.toString())?.[1] ?? 'of defineApp';
 }
@@ -88,7 +88,7 @@ export async function loadRoutes({ routes }: Pick<AppDefinition, 'routes'>): Pro
   });
 }
 
-/** Calls the routes. What they throw would be thrown again by every worker, so that the tree would restart for ever. */
+/** Makes what the routes throw final: every worker would throw it again, and the tree would restart workers for ever. */
 function checkedRoutes(routes: Routes, where: string): Routes {
   return (router, environment) => {
     try {
@@ -100,8 +100,8 @@ function checkedRoutes(routes: Routes, where: string): Routes {
 }
 
 /**
- * What the app says of its web, if anything. @param environment undefined: only to check it, without calling `koa`.
- * @throws UserError for what cannot be used.
+ * The app's own options of its web, if it has any. @param environment undefined: only checks them; `koa` is not called.
+ * @throws UserError for an option that cannot be used.
  */
 export async function loadOwnWeb(
   app: Pick<AppDefinition, 'koa' | 'bodyParser' | 'headers' | 'probes'>,
@@ -136,13 +136,13 @@ interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'>
   readonly config: Config;
   readonly database: Database;
   readonly tree: () => Promise<Operations>;
-  /** Stops the reporter with its own. */
+  /** The reporter is added to these, and stopped with them. */
   readonly services: ServiceGroup;
 }
 
 /**
  * The tree's reporter, if this process is appointed: its modules load then, since all but one process never need them.
- * In production it also warns, once, of what is wrong with the deploy of the whole tree.
+ * In production it also warns, once, about pending migrations and too many connections.
  */
 export class AppointedReporter {
   private appointed: Promise<TreeReporter | undefined> | undefined;

@@ -31,8 +31,8 @@ const KINDS: Readonly<Record<keyof AppOptions, Kind>> = {
 };
 
 /**
- * Finds what an app's manifest says in vain: options that there are not, values of another kind, folders that are not
- * there. One that is missing is not fatal, since Git and compilers make no empty folders.
+ * Finds mistakes in an app's manifest: unknown options, values of the wrong kind, missing folders. A missing folder is
+ * not fatal, since Git and compilers create no empty ones.
  */
 export function manifestMistakes(app: AppDefinition): Finding[] {
   const found: Finding[] = [];

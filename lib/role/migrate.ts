@@ -16,7 +16,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
       EXIT.config,
     );
   }
-  // Without its primary nobody waits for the migrations.
+  // Once its primary has died, nobody waits for the migrations.
   process.once('disconnect', () => process.exit(EXIT.failed));
   // The listener alone must not keep this process alive.
   process.channel?.unref();

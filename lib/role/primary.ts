@@ -29,7 +29,7 @@ import { checkAtStart } from './findings';
 import type { WebServerRole } from './single-mode';
 
 /**
- * Outside production the web is to be ready first, so the processor loads after it; jobs do not wait longer than this,
+ * Outside production the job processor loads after the web, which a developer waits for; but it waits no longer than this,
  * ms, for a web that is slow or fails.
  */
 const PROCESSOR_WAITS_MS = 2000;
@@ -51,9 +51,9 @@ export class Primary {
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
   private jobsWatch: JobsWatch | undefined;
-  private handedOn: Config | undefined;
+  private childConfig: Config | undefined;
   private checked = Promise.resolve();
-  /** What runs regularly, but not in a stop. */
+  /** Periodic tasks, which a stop ends first. */
   private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
 
@@ -120,7 +120,7 @@ export class Primary {
     this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
   }
 
-  /** The check says all that is wrong with an app, so what it finds goes first. */
+  /** Stops the tree because a processor refuses to start, unless the check of the app, which is complete, reports why. */
   private async refuse(error: UserError): Promise<void> {
     const passed = await this.checked.then(
       () => true,
@@ -134,17 +134,17 @@ export class Primary {
     if (this.web !== this.workers) this.web?.setJobsHealth(change);
   }
 
-  /** Until a processor has booted the web is not ready; workers that are forked later do not wait for it again. */
+  /** The web is not ready until a processor has booted; workers that are forked later do not wait for that again. */
   private holdUntilJobsBoot(): void {
     this.workers.setJobsHealth({ running: false });
     this.events.on('processor.ready', () => {
-      if (this.handedOn) this.passConfig({ ...this.handedOn, jobsBooted: true });
+      if (this.childConfig) this.passConfig({ ...this.childConfig, jobsBooted: true });
     });
   }
 
   private passConfig(config: Config): void {
-    this.handedOn = { jobsBooted: this.handedOn?.jobsBooted ?? false, ...config };
-    passConfigToChildren(this.handedOn);
+    this.childConfig = { jobsBooted: this.childConfig?.jobsBooted ?? false, ...config };
+    passConfigToChildren(this.childConfig);
   }
 
   private buildOperations(): TreeOperations {
@@ -172,8 +172,8 @@ export class Primary {
     onStopSignals((reason) => void this.stop(reason), config.log.file === null);
     onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
     onOperatorSignals(this.operations, events);
-    // With the web in this process, a rejection that a route does not handle would end the whole tree. Only that
-    // request is affected, as by an exception in one of Puma's threads.
+    // In single mode a rejection that a route does not handle would end the whole tree. It affects only that request
+    // instead, as an exception in one of Puma's threads does.
     const ofRequest = () => config.web.concurrency === 0 && currentContext().requestId !== undefined;
     onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), {
       outlives: ofRequest,
@@ -219,8 +219,8 @@ export class Primary {
   }
 
   /**
-   * Stops the tree by one deadline: web and jobs side by side, embedded servers last, which get their minimum even when
-   * it is over; then exits. Later calls have no effect.
+   * Stops the tree within one deadline: web and jobs side by side, the control socket, then the embedded servers, which
+   * get their minimum even after the deadline; then exits. Later calls have no effect.
    */
   stop(reason: string, exitCode: number = EXIT.ok, timeoutMs = this.config.shutdownTimeoutMs): Promise<never> {
     this.stopped ??= this.stopAll(reason, exitCode, timeoutMs);
@@ -230,7 +230,7 @@ export class Primary {
   private async stopAll(reason: string, exitCode: number, timeoutMs: number): Promise<never> {
     const since = performance.now();
     const deadline = Deadline.after(timeoutMs);
-    // Where a stop takes far too long, throng calls exit without a code: this one is used then.
+    // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
     process.exitCode = EXIT.failed;
     this.events.emit('primary.stopping', { reason, timeoutMs });
     for (const task of this.tasks) void task.stop();
@@ -244,7 +244,7 @@ export class Primary {
     process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
   }
 
-  /** Starts embedded servers for the URLs that the environment does not give, and adds theirs. */
+  /** Starts embedded servers for the URLs that are not set. @returns the config with their URLs. */
   private async settleServers(): Promise<Config> {
     const { config, events } = this;
     const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null];
@@ -263,13 +263,13 @@ export class Primary {
   }
 
   /**
-   * Checks the app in a process of its own, beside whatever else a start waits for.
+   * Checks the app in a process of its own, while the start waits for everything else.
    * @throws UserError with all that is wrong.
    */
   private checkApp(): Promise<void> {
     this.passConfig(this.config);
     this.checked = checkAtStart(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
-    // Whoever awaits it comes later.
+    // It is awaited later, and a rejection before that is not an unhandled one.
     this.checked.catch(() => undefined);
     return this.checked;
   }

@@ -5,19 +5,19 @@ import { answerWithin, readInfo } from '../core/redis-script';
 import { isSentinelUrl, redisPlace } from '../core/redis-url';
 import { toError } from '../support/async';
 
-/** Time limit of the first connection, and of each answer, ms: a start does not wait for a Redis that is away. */
+/** Time limit of the first connection, and of each answer, ms: a start does not wait for a Redis that is unavailable. */
 const PATIENCE_MS = 2000;
 
 interface RedisCheckOptions {
   readonly redis: Redis;
   readonly url: string;
   readonly events: Events;
-  /** false: a processor has been at work in this tree, so a fault is told, but jobs go on as before. */
+  /** false: a processor has run jobs in this tree before, so a fault is only logged, and jobs continue. */
   readonly first: boolean;
 }
 
 /**
- * Looks for settings of Redis under which jobs would be lost or stand still without a word.
+ * Looks for settings of Redis under which jobs would silently be lost or never run.
  * @throws UserError, exit code 78, with the setting and the remedy, at the first start of a tree.
  */
 export async function checkRedis({ redis, url, events, first }: RedisCheckOptions): Promise<void> {
@@ -57,7 +57,7 @@ async function checkGreeting(redis: Redis, url: string, first: boolean): Promise
   if (fault !== undefined) throw new UserError(`Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
 }
 
-/** @returns true for what most have, which needs no second look: no cluster, no limit of memory, and not an old one. */
+/** @returns true for the usual Redis, which needs no further check: a recent one, without cluster mode and `maxmemory`. */
 function isSound(info: ReadonlyMap<string, string>): boolean {
   const isRecent = Number.parseInt(info.get('redis_version') ?? '', 10) > 6;
   return isRecent && info.get('cluster_enabled') === '0' && info.get('maxmemory') === '0';

@@ -1,17 +1,17 @@
 import { keyPrefixOf } from '../core/redis-url';
 
-/** The least version: older ones have no BLMOVE, by which a job wakes one processor. Valkey says 7.2. */
+/** The oldest version: earlier ones have no BLMOVE, by which a job wakes one processor. Valkey reports 7.2. */
 const LEAST = 6.2;
 
 /** The fields of INFO. */
 export type Info = ReadonlyMap<string, string>;
 
-/** @returns the end of a sentence about a Redis with which jobs are lost, or stand still; undefined for any other. */
+/** @returns the end of a sentence about a Redis with which jobs are lost or never run; undefined for any other. */
 export function faultOf(info: Info, url: string): string | undefined {
   return versionFault(info) ?? clusterFault(info, url) ?? evictionFault(info);
 }
 
-/** @returns the same about a Redis that loses less. */
+/** @returns the end of a sentence about a Redis that loses no jobs, but sessions; undefined for any other. */
 export function doubtOf(info: Info): string | undefined {
   const policy = evictionPolicy(info);
   if (policy === undefined) return undefined;
@@ -19,8 +19,8 @@ export function doubtOf(info: Info): string | undefined {
 }
 
 /**
- * @param error by which a connection was lost.
- * @returns the same about a Redis that does not know the client's first word, which came with 6.0.
+ * @param error that ended a connection.
+ * @returns the same about a Redis that does not know the client's first command, which came with 6.0.
  */
 export function greetingFault(error: Error): string | undefined {
   return /unknown command .?HELLO\b/i.test(error.message)

@@ -40,7 +40,7 @@ export async function reachRedis(redis: Redis, url: string, events: Events, purp
     if (fault !== undefined) throw new UserError(`${purpose}, Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
     throw refused(purpose, 'Redis', url, failure);
   }
-  // What is away of REDIS_SHARDS only keeps its queues from being looked at.
+  // An unavailable server of REDIS_SHARDS only hides its own queues.
   await redis.firstAttempt(REACH_MS);
 }
 

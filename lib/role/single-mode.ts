@@ -65,12 +65,12 @@ export class SingleModeWeb implements WebServerRole {
 /** The part of the tree that serves HTTP: a pool of workers, or the primary itself. */
 export interface WebServerRole {
   /**
-   * @param onListening gets the address in use before any process is forked. @param permission nothing is served before
+   * @param onListening gets the address in use before any process is forked. @param permission nothing is served until
    * it resolves.
    * @returns that address once everything serves. @throws UserError when it cannot.
    */
   start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string>;
-  /** Tells its processes how the tree's jobs are. */
+  /** Passes the state of the tree's jobs to its processes. */
   setJobsHealth(change: Partial<JobsHealth>): void;
   stop(deadline: Deadline): Promise<StopOutcome>;
 }

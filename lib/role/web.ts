@@ -61,12 +61,11 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
 
 /**
  * A new process serves only after its first attempt to reach Redis, at most this much later, ms. Until then it would
- * take Redis for lost and count sign-in tries and sign-ups in its own memory, so that each restart would grant new
- * ones.
+ * count sign-in attempts and sign-ups in its own memory, as in an outage, so that each restart would allow more of them.
  */
 const FIRST_CONTACT_MS = 2000;
 
-/** Maximum age of `/ready`'s knowledge about a copied database, ms. */
+/** Maximum age of the result of the check for a copied database, ms. */
 const FOREIGN_FRESH_MS = 2000;
 const ADVICE_TO_ADOPT =
   'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
@@ -196,7 +195,7 @@ export class WebRole implements DrainableServer {
     return this.server;
   }
 
-  /** In development a browser is shown the error of `catamount dev`, if it has one. */
+  /** In development a browser is shown the error of `catamount dev`, if there is one. */
   private showing(pages: Koa.Middleware): Koa.Middleware {
     if (this.config.environment !== 'development') return pages;
     const note = path.join(this.config.stateDir, 'dev-error.json');
@@ -263,7 +262,7 @@ export class WebRole implements DrainableServer {
     this.first?.treeServed();
   }
 
-  /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the requests cut off. */
+  /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the number of aborted ones. */
   async drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
     const aborted = (await this.server?.drain(deadline, handOff)) ?? 0;
     if (aborted > 0) {

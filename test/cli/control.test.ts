@@ -18,7 +18,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   'recycle 1': ['recycle 1', /^recycle: done\n$/],
   'worker-count-up': ['scale 1', /^Workers: 3\n$/],
   'jobs quiet': ['quietJobs', /^jobs quiet: done\n$/],
-  'jobs resume': ['resumeJobs', /^jobs resume: done; queues that are paused stay so \(jobs resume QUEUE\)\n$/],
+  'jobs resume': ['resumeJobs', /^jobs resume: done; paused queues stay paused \(jobs resume QUEUE\)\n$/],
   'heap-snapshot 1': ['heapSnapshot 1', /^\/tmp\/1\.heapsnapshot\n$/],
 };
 
@@ -101,7 +101,7 @@ describe('catamount, asking a tree', () => {
     await start();
     const { stateFile: file } = recorder;
     const state = await recorder.vanish();
-    const stale = `No Catamount runs here: the state file ${file} is of pid ${state.pid}, which is gone.\n`;
+    const stale = `No Catamount runs here: the state file ${file} names pid ${state.pid}, which has ended.\n`;
     assert.deepEqual(await run('stats'), { code: 69, stdout: '', stderr: stale });
     // The system has given its pid to another: this process.
     writeState(file, { ...state, pid: process.pid });
@@ -111,7 +111,7 @@ describe('catamount, asking a tree', () => {
     fs.writeFileSync(file, 'half a st');
     const broken = await run('stats');
     assert.equal(broken.code, 1);
-    assert.match(broken.stderr, /^.* is no state file of Catamount's\. .*\n$/);
+    assert.match(broken.stderr, /^.* is not a state file of Catamount\. .*\n$/);
     fs.rmSync(file);
     const none = await run('stats');
     assert.equal(none.code, 69);

@@ -129,7 +129,7 @@ describe('catamount jobs, as it is typed', () => {
         { DATABASE_URL: `postgres://x@${nowhere}/x` },
       ],
       ['processes', 0, /^$/, { DATABASE_URL: `postgres://x@${nowhere}/x` }],
-      ['list scheduled', 69, /lacks tables of Catamount's: run catamount db migrate\.\n$/, { DATABASE_URL: empty.url }],
+      ['list scheduled', 69, /lacks Catamount's tables: run catamount db migrate\.\n$/, { DATABASE_URL: empty.url }],
       [
         'stats',
         69,
@@ -165,7 +165,7 @@ describe('catamount jobs, as it is typed', () => {
     assert.equal(moved.length, 1, JSON.stringify(retries));
     await until('it waits', async () => (await totalOf('waiting')) === 1);
     const resumed = await jobs('resume');
-    assert.equal(resumed.stdout, 'jobs resume: done; queues that are paused stay so (jobs resume QUEUE)\n');
+    assert.equal(resumed.stdout, 'jobs resume: done; paused queues stay paused (jobs resume QUEUE)\n');
     await until('it has died once more', async () => ![undefined, died].includes((await dead())?.at));
     assert.equal((await jobs(`delete ${id}`)).stdout, 'Deleted 1 job.\n');
     assert.equal((await tree.stop()).code, 0);

@@ -105,7 +105,7 @@ describe('catamount', () => {
       ['stats -S', /--state/],
       ['stats now', /stats takes no argument/],
       ['heap-snapshot', /heap-snapshot N needs the slot of a worker.*nothing was given/],
-      ['heap-snapshot one', /"one" is none/],
+      ['heap-snapshot one', /"one" is not one/],
       ['heap-snapshot 1 2', /"2" is too much/],
       ['start', /There is no dist\/server\.js, .* or server\.mjs/],
       ['--only web', /There is no dist\/server\.js/],

@@ -124,7 +124,7 @@ describe('workers', () => {
     assert.equal(blocked.line, 'blocked');
     cluster.signal('SIGTERM');
     assert.deepEqual(await cluster.ended, { code: 1, signal: null });
-    assert.ok(cluster.of('child.killed').some(({ reason }) => reason === 'the deadline is over'));
+    assert.ok(cluster.of('child.killed').some(({ reason }) => reason === 'the deadline has passed'));
     assert.equal(await cut, 'ECONNRESET');
     assert.equal((await cluster.nth('stopped')).killed, 1);
   });

@@ -44,9 +44,9 @@ describe('REDIS_SHARDS', () => {
   });
 
   for (const [wrong, remedy] of [
-    ['mailer', /queue=URL for each queue, divided by spaces/],
+    ['mailer', /queue=URL for each queue, separated by spaces/],
     ['mailer=http://u:secret@b', /"mailer=http:\/\/…"; it must be queue=URL .* a redis:\/\/ or rediss:\/\/ URL/],
-    ['mailer=redis://u:secret@b mailer=redis://u:secret@c', /"mailer=redis:\/\/…"; .*mailer is there twice/],
+    ['mailer=redis://u:secret@b mailer=redis://u:secret@c', /"mailer=redis:\/\/…"; .*mailer is named twice/],
     ['mailer=redis://u:secret@a:6379/0', /another server than that of REDIS_URL/],
     ['mailer=redis://b default=redis://u:secret@b:6379', /another server than that of another queue/],
   ] as const) {

@@ -89,7 +89,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'what was sent to a worker that is killed, and never taken, goes to another',
     file: 'lib/cluster/primary/worker-handle.ts',
-    find: 'if (unconfirmed) this.pool.handOff(unconfirmed);',
+    find: 'if (unconfirmed) this.pool.redispatch(unconfirmed);',
     replace: 'if (unconfirmed) closeConnection(unconfirmed);',
     killedBy: ['test/cluster/listening-socket.deep.ts'],
   },
@@ -110,8 +110,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'whoever is there at the deadline of a stop is killed',
     file: 'lib/cluster/primary/child-handle.ts',
-    find: "if (late) this.kill('the deadline is over');",
-    replace: "if (late) this.events.emit('process.warning', { message: 'the deadline is over' });",
+    find: "if (late) this.kill('the deadline has passed');",
+    replace: "if (late) this.events.emit('process.warning', { message: 'the deadline has passed' });",
     killedBy: ['test/cluster/workers.deep.ts'],
   },
   {

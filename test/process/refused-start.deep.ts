@@ -32,7 +32,7 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
     code: 64,
     says: [/--frobnicate.*\n.*Usage:.*--only web\|jobs/s],
   },
-  'a command that there is not': { options: { args: ['deploy'] }, code: 64, says: [/"deploy" is no command/] },
+  'a command that there is not': { options: { args: ['deploy'] }, code: 64, says: [/"deploy" is not a command/] },
   'a role that there is not': {
     options: { args: ['--only', 'mail'] },
     code: 78,

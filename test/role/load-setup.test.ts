@@ -23,7 +23,7 @@ const REFUSED: readonly (readonly [title: string, load: () => Promise<unknown>, 
   [
     'one that breaks',
     () => job(() => Promise.reject(new Error('it broke'))),
-    /^jobSetup \(of defineApp\) cannot be loaded: it broke in line \d+ of .*load-setup\.test\.ts: mend it$/,
+    /^jobSetup \(of defineApp\) cannot be loaded: it broke in line \d+ of .*load-setup\.test\.ts: fix it$/,
   ],
   [
     'one without a default export',

@@ -76,7 +76,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a job file that throws': {
     files: { 'jobs/wave.js': `const KEY = process.env.NO_SUCH_KEY.trim();\n${job('WaveJob')}` },
-    says: /jobs\/wave\.js: Cannot read properties of undefined \(reading 'trim'\) in line 1: mend it/,
+    says: /jobs\/wave\.js: Cannot read properties of undefined \(reading 'trim'\) in line 1: fix it/,
   },
   'a package that is not installed': {
     files: { 'jobs/wave.js': `import '@no-such/package/part';\n${job('WaveJob')}` },
@@ -84,7 +84,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a file that is not there': {
     files: { 'jobs/wave.js': `import './no-such-file.js';\n${job('WaveJob')}` },
-    says: /jobs\/wave\.js: .*no-such-file\.js is imported by .*wave\.js and does not exist: mend the path/,
+    says: /jobs\/wave\.js: .*no-such-file\.js is imported by .*wave\.js and does not exist: fix the path/,
   },
   'require in an ES module': {
     files: { 'jobs/wave.mjs': "const { Job } = require('catamount');\nexport default class WaveJob extends Job {}" },
@@ -92,7 +92,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a syntax error in a job': {
     files: { 'jobs/wave.cjs': 'module.exports = {\n  a: 1\n  b: 2 };' },
-    says: /jobs\/wave\.cjs: it is not valid JavaScript, Unexpected identifier 'b' in line 3: mend it/,
+    says: /jobs\/wave\.cjs: it is not valid JavaScript, Unexpected identifier 'b' in line 3: fix it/,
   },
   'a timeout that is no length of time': {
     files: wave("static timeout = '5 parsecs'; perform() {}"),
@@ -196,7 +196,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'texts that are no JSON': {
     files: { 'locales/ko.json': '{ "button": ' },
-    says: /locales\/ko\.json: it is not valid JSON, .*: mend it/,
+    says: /locales\/ko\.json: it is not valid JSON, .*: fix it/,
   },
   'a preview of no mailer': {
     files: { 'mailers/previews/guest-mailer-preview.js': preview('GuestMailer', 'hello() {}') },
@@ -263,11 +263,11 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   },
   'an app file that exports nothing': {
     files: { 'app.js': '' },
-    says: /server\.js: the requested module '\.\/app\.js' does not provide an export named 'default' in line 2: mend that import/,
+    says: /server\.js: the requested module '\.\/app\.js' does not provide an export named 'default' in line 2: fix that import/,
   },
   'something else than an app': {
     files: { 'app.js': "export default { name: 'shop' };" },
-    says: /server\.js: boot needs the app's manifest and got an object that is none: export what defineApp/,
+    says: /server\.js: boot needs the app's manifest and got an object that is not one: export what defineApp/,
   },
   'an app without a name': {
     files: { 'app.js': APP.replace("name: 'shop', ", '') },
@@ -283,7 +283,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   },
   'routes that are not there': {
     files: { 'routes.js': null },
-    says: /routes \(\.\/routes\.js\) cannot be loaded: .*routes\.js is imported by .*app\.js and does not exist: mend the path/,
+    says: /routes \(\.\/routes\.js\) cannot be loaded: .*routes\.js is imported by .*app\.js and does not exist: fix the path/,
   },
   'routes that are no function': {
     files: { 'routes.js': 'export default {};' },
@@ -291,7 +291,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   },
   'routes that throw': {
     files: { 'routes.js': "export default (router) => {\n  router.gett('/');\n};" },
-    says: /routes \(\.\/routes\.js\): router\.gett is not a function in line 2 of .*routes\.js: mend it/,
+    says: /routes \(\.\/routes\.js\): router\.gett is not a function in line 2 of .*routes\.js: fix it/,
   },
   'a setting that is mistyped': {
     env: { PORT: 'abc' },

@@ -32,7 +32,7 @@ export async function ask(
   const { status, text } = await exchange(address, command, argument, promptMs);
   const body = parse(text);
   if (status >= 200 && status < 300 && body) return body;
-  const reason = typeof body?.error === 'string' ? body.error : `it answered ${status}, which makes no sense.`;
+  const reason = typeof body?.error === 'string' ? body.error : `it answered ${status} without a reason.`;
   throw new UserError(reason);
 }
 

@@ -48,14 +48,14 @@ export const COMMANDS: readonly Command[] = [
     name: 'status',
     method: 'GET',
     signals: [],
-    help: 'whether it runs, and how it is: all is well, or what needs you; --json adds all that is known of the tree',
+    help: 'whether the tree runs, and whether all is well or what needs attention; --json adds its whole status',
     run: (operations) => operations.status().then(statusJson),
   },
   {
     name: 'phased-restart',
     method: 'POST',
     signals: ['SIGUSR1', 'SIGUSR2'],
-    help: 'replace the workers one by one, then the job processor, with code read anew; no request fails',
+    help: 'replace the workers one by one, then the job processor, with newly loaded code; no request fails',
     slow: true,
     run: (operations) => done(operations.phasedRestart()),
   },
@@ -63,7 +63,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'restart',
     method: 'POST',
     signals: [],
-    help: 'finish what is in flight, then start everything anew under the same primary',
+    help: 'finish what is in flight, then start everything again under the same primary',
     slow: true,
     run: (operations) => done(operations.restart()),
   },
@@ -79,7 +79,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'halt',
     method: 'POST',
     signals: [],
-    help: 'end at once, with nothing finished',
+    help: 'end at once, finishing nothing',
     final: true,
     run: (operations) => done(operations.halt()),
   },
@@ -88,7 +88,7 @@ export const COMMANDS: readonly Command[] = [
     method: 'POST',
     signals: [],
     argument: { name: 'N', meaning: 'the slot of a worker' },
-    help: 'put a fresh worker in the place of the one in slot N; no request fails',
+    help: 'replace the worker in slot N with a fresh one; no request fails',
     slow: true,
     run: (operations, slot) => done(operations.recycle(slot)),
   },
@@ -96,14 +96,14 @@ export const COMMANDS: readonly Command[] = [
     name: 'worker-count-up',
     method: 'POST',
     signals: ['SIGTTIN'],
-    help: 'one worker more',
+    help: 'add a worker',
     run: (operations) => scaled(operations.scale(1)),
   },
   {
     name: 'worker-count-down',
     method: 'POST',
     signals: ['SIGTTOU'],
-    help: 'one worker fewer',
+    help: 'remove a worker',
     slow: true,
     run: (operations) => scaled(operations.scale(-1)),
   },
@@ -111,7 +111,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'jobs quiet',
     method: 'POST',
     signals: ['SIGTSTP'],
-    help: 'the job processor takes no more jobs and finishes those it has',
+    help: 'the job processor fetches no more jobs and finishes those it has',
     slow: true,
     run: (operations) => done(operations.quietJobs()),
   },
@@ -119,15 +119,15 @@ export const COMMANDS: readonly Command[] = [
     name: 'jobs resume',
     method: 'POST',
     signals: [],
-    help: 'the job processor takes jobs again after a quiet, or is started again after a stop',
-    remark: 'queues that are paused stay so (jobs resume QUEUE)',
+    help: 'the job processor fetches jobs again after a quiet, or is started again after a stop',
+    remark: 'paused queues stay paused (jobs resume QUEUE)',
     run: (operations) => done(operations.resumeJobs()),
   },
   {
     name: 'reopen-log',
     method: 'POST',
     signals: ['SIGHUP'],
-    help: 'open the log file anew after it was moved away',
+    help: 'reopen the log file after it was moved away',
     run: (operations) => done(operations.reopenLog()),
   },
   {
@@ -143,7 +143,7 @@ export const COMMANDS: readonly Command[] = [
     method: 'POST',
     signals: [],
     argument: { name: 'N', meaning: 'the slot of a worker' },
-    help: 'write a heap snapshot of the worker in slot N, and say where',
+    help: 'write a heap snapshot of the worker in slot N, and print its path',
     slow: true,
     run: (operations, slot) => operations.heapSnapshot(slot).then((file) => ({ status: 'ok', file })),
   },
@@ -172,7 +172,7 @@ export function parseArgument(command: Command, text: string | undefined): numbe
     return 0;
   }
   if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
-  const given = text === undefined ? 'nothing was given' : `"${text.slice(0, LONGEST_SHOWN)}" is none`;
+  const given = text === undefined ? 'nothing was given' : `"${text.slice(0, LONGEST_SHOWN)}" is not one`;
   throw new UserError(`${usageOf(command)} needs ${argument.meaning}, a whole number: ${given}.`, EXIT.usage);
 }
 
@@ -188,7 +188,7 @@ export function commandTable(): string {
 /** JSON of `stats`. */
 export type StatsJson = SnakeCased<TreeStats>;
 
-/** JSON of `status`: the essentials, and `tree` with everything. */
+/** JSON of `status`: the essentials, and the whole status as `tree`. */
 export interface StatusJson {
   readonly status: 'ok';
   readonly pid: number;

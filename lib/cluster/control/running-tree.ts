@@ -51,10 +51,10 @@ export class RunningTree {
     const { state, stateFile } = this;
     if (!(error instanceof NobodyListensError) || state?.controlSocket !== this.address.socket) return error;
     const { pid } = state;
-    const whose = `No Catamount runs here: the state file ${stateFile} is of pid ${pid},`;
+    const whose = `No Catamount runs here: the state file ${stateFile} names pid ${pid},`;
     switch (lookAt(pid)) {
       case 'gone':
-        return new UserError(`${whose} which is gone.`, EXIT.unavailable);
+        return new UserError(`${whose} which has ended.`, EXIT.unavailable);
       case 'another program':
         return new UserError(`${whose} which is another program now.`, EXIT.unavailable);
       case 'alive':

@@ -12,7 +12,7 @@ import type { Operations } from '../status';
 import { COMMANDS, type Command, parseArgument, pathOf } from './commands';
 import { clearSocketPath, isListening, readState, socketAddress, takenError, writeState } from './state-file';
 
-/** Time limit for a whole request, ms: it is one small head on a local socket. */
+/** Time limit for a whole request, ms: it is a few headers on a local socket. */
 const PATIENCE_MS = 3000;
 const MAX_HEADER_SIZE = 8192;
 /** Slow commands keep their connection until they are done. */
@@ -21,7 +21,7 @@ const MAX_CONNECTIONS = 64;
 export interface ControlOptions {
   /** The settings `config.control`. */
   readonly control: { readonly socket: string; readonly stateFile: string };
-  /** Duration limit of a stop, ms, told to the caller of `stop`. */
+  /** Maximum duration of a stop, ms, which the answer to `stop` contains. */
   readonly shutdownTimeoutMs: number;
   readonly operations: Operations;
   readonly events: Events;
@@ -30,13 +30,13 @@ export interface ControlOptions {
 }
 
 /**
- * Serves operators' commands: HTTP on a Unix socket that only the tree's user may open, with a token that stands only
+ * Serves operators' commands: HTTP on a Unix socket that only the tree's user may open, with a token that is kept only
  * in the state file. No request can disturb the primary.
  */
 export class ControlServer implements Service {
   readonly name = 'control';
   private readonly server: http.Server;
-  /** Hexadecimal, since one of base64url may begin with a dash, and a command line takes it for an option then. */
+  /** Hexadecimal, since a token in base64url may begin with a dash, which a command line would take for an option. */
   private readonly token = randomBytes(32).toString('hex');
   /** The text of the state file, once it is written. */
   private stateText: string | undefined;
@@ -73,7 +73,7 @@ export class ControlServer implements Service {
     if (this.stopping) return;
     const { socket, stateFile } = this.options.control;
     try {
-      // Read first, so as not to overwrite a file that is no state file, or that belongs to a tree running elsewhere.
+      // Read first, so as not to overwrite a file that is not a state file, or that belongs to a tree running elsewhere.
       const former = readState(stateFile);
       if (former && (await isListening(former.controlSocket).catch(() => false)))
         throw takenError(former.controlSocket);
@@ -105,7 +105,7 @@ export class ControlServer implements Service {
     await closed.promise;
   }
 
-  /** A later tree may have written its own, and what cannot be read is not ours to remove. */
+  /** Keeps a file that a later tree has written, and one that cannot be read. */
   private removeState(): void {
     const { stateFile } = this.options.control;
     try {
@@ -225,11 +225,11 @@ export function readRequest(request: IncomingMessage, token: string): Order | An
   const found = find(target);
   if (!found) {
     const known = COMMANDS.map(pathOf).join(', ');
-    return refusal(404, `${target.slice(0, 100)} is no command. There are ${known}.`);
+    return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${known}.`);
   }
   const { command, text } = found;
   if (request.method !== command.method)
-    return refusal(405, `${command.name} is asked for with ${command.method}.`, { allow: command.method });
+    return refusal(405, `${command.name} must be requested with ${command.method}.`, { allow: command.method });
   if (request.headers['transfer-encoding'] !== undefined || Number(request.headers['content-length'] ?? 0) > 0)
     return refusal(413, 'A command has no body.');
   try {

@@ -34,7 +34,7 @@ export function writeState(file: string, state: TreeState): string {
 
 /**
  * @returns undefined when there is no file.
- * @throws UserError when it cannot be read or is no state file.
+ * @throws UserError when it cannot be read or is not a state file.
  */
 export function readState(file: string): TreeState | undefined {
   let text: string;
@@ -49,7 +49,7 @@ export function readState(file: string): TreeState | undefined {
   }
   const state = parse(text);
   if (isState(state)) return state;
-  throw new UserError(`${file} is no state file of Catamount's. Is --state or STATE_FILE right?`);
+  throw new UserError(`${file} is not a state file of Catamount. Is --state or STATE_FILE right?`);
 }
 
 function parse(text: string): unknown {
@@ -105,16 +105,16 @@ export function isListening(file: string): Promise<boolean> {
 
 /**
  * Prepares the path for a new socket: creates the folder, and removes the file of a dead tree.
- * @throws UserError when a live tree listens there, or when the file is no socket.
+ * @throws UserError when a live tree listens there, or when the file is not a socket.
  */
 export async function clearSocketPath(file: string): Promise<void> {
   fs.mkdirSync(path.dirname(file), { recursive: true });
   const found = fs.lstatSync(file, { throwIfNoEntry: false });
   if (!found) return;
   if (!found.isSocket())
-    throw new UserError(`${file} is no socket. Remove it, or set CONTROL_SOCKET to another path.`, EXIT.config);
+    throw new UserError(`${file} is not a socket. Remove it, or set CONTROL_SOCKET to another path.`, EXIT.config);
   if (await isListening(file)) throw takenError(file);
-  // One of several trees that start at once removes the dead file: another one would remove the new socket of the first.
+  // Only one of several trees that start at once may remove the dead file: the next would remove the first one's new socket.
   const lock = `${file}.lock`;
   while (!takeLock(lock)) await wait(LOCK_POLL_MS);
   try {
@@ -125,7 +125,7 @@ export async function clearSocketPath(file: string): Promise<void> {
   }
 }
 
-/** The lock is held for a few calls to the file system, without a pause: an older one is of a process that died in them, ms. */
+/** A lock is held for a few calls to the file system only: one of this age, ms, belongs to a process that died meanwhile. */
 const LOCK_STALE_MS = 10_000;
 const LOCK_POLL_MS = 10;
 

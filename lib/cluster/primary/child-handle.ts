@@ -147,7 +147,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
 
   /**
    * Asks it to finish its work and exit; kills it at the deadline. May be called several times.
-   * @param handOff true: its idle connections go to other workers, which need some of the time for them.
+   * @param handOff true: a worker that hands off its idle connections. It is killed sooner, since others need time for these.
    */
   async stop(deadline: Deadline, handOff = false): Promise<StopOutcome> {
     if (!this.wasDraining && this.lifecycle !== 'exited') {
@@ -159,7 +159,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     }
     const killAt = handOff ? stopPhase(deadline, 'handOff') : deadline;
     const late = (await killAt.wait(this.exited.promise)) === 'late';
-    if (late) this.kill('the deadline is over');
+    if (late) this.kill('the deadline has passed');
     const { code } = await this.exited.promise;
     // A child that was never ready had no work to finish.
     return late ? { killed: 1, failed: 0 } : { killed: 0, failed: code !== 0 && this.wasReady ? 1 : 0 };
@@ -269,7 +269,7 @@ export class RestartPolicy {
     this.next = null;
   }
 
-  /** Calls `again` after the next wait. @returns that wait, ms, and the number of the try. */
+  /** Calls `again` after the next wait. @returns that wait, ms, and the number of the attempt. */
   schedule(servedMs: number, again: () => void): { waitMs: number; attempt: number } {
     if (servedMs >= this.stableMs) this.backoff.reset();
     const waitMs = this.backoff.next();
@@ -307,8 +307,8 @@ export interface ReporterCandidate {
 const CHECK_MS = 1000;
 
 /**
- * Appoints one process of the tree to report its status to Redis, since the primary is to stay small. Two reporters for
- * a moment do no harm: they write the same.
+ * Appoints one process of the tree to report its status to Redis, which would make the primary too large. Two reporters
+ * for a moment do no harm: they write the same.
  */
 export class ReporterElection {
   readonly task: PeriodicTask;

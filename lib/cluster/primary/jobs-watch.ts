@@ -6,15 +6,15 @@ const CHECK_INTERVAL_MS = 1000;
 
 interface JobsWatchOptions {
   readonly processor: () => ProcessorStats;
-  /** Age of its last heartbeat by the monotonic clock, which nobody sets, ms. */
+  /** Age of its last heartbeat on the monotonic clock, ms. */
   readonly silentMs: () => number;
   readonly events: Events;
-  /** Called when the sentences about what stands still change, or meanwhile the oldest job that is due. */
+  /** Called when the sentences about stalled jobs change, or, while jobs are stalled, the time of the oldest due one. */
   readonly onChange: (change: Pick<JobsHealth, 'stalled' | 'dueSinceS'>) => void;
   readonly everyMs?: number;
 }
 
-/** Passes on what the job processor says of itself, and speaks for one that says nothing any more. */
+/** Passes on the job processor's own reports of stalled jobs, and reports a processor that has become unresponsive. */
 export class JobsWatch {
   private last: Pick<JobsHealth, 'stalled' | 'dueSinceS'> = { stalled: null, dueSinceS: null };
   /** Age of the last heartbeat of a frozen processor, ms; 0: it is not frozen. */
@@ -26,13 +26,13 @@ export class JobsWatch {
     this.task = new PeriodicTask({
       everyMs,
       work: () => this.check(),
-      onError: (error) => events.emit('process.error', { error, during: 'judging whether jobs move' }),
+      onError: (error) => events.emit('process.error', { error, during: 'checking whether jobs make progress' }),
     });
   }
 
   private async check(): Promise<undefined> {
     const { events, onChange, silentMs } = this.options;
-    // This process may have slept itself: then a heartbeat waits, and is read before this goes on.
+    // This process itself may have been suspended: a heartbeat that has arrived meanwhile is read first.
     if (silentMs() > UNRESPONSIVE_MS) await new Promise((resolve) => setImmediate(resolve));
     const { state, lastStatus } = this.options.processor();
     const reports = state === 'ready' || state === 'quiet';
@@ -48,7 +48,7 @@ export class JobsWatch {
     }
     this.frozenMs = frozenMs;
     const oldestMs = reported(lastStatus)?.waiting?.reduce((most, { ms }) => Math.max(most, ms), 0) ?? 0;
-    // By a clock that all processes of a machine share. It is read in whole seconds, so one more or less is no change.
+    // All processes of a machine share this clock. Whole seconds are compared, so a difference of one is no change.
     const dueSinceS =
       stalled === null || oldestMs === 0 ? null : Math.round(process.hrtime()[0] - (oldestMs + ageMs) / 1000);
     if (stalled === this.last.stalled && Math.abs((dueSinceS ?? 0) - (this.last.dueSinceS ?? 0)) <= 1) return;

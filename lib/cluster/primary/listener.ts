@@ -13,7 +13,7 @@ import { type Deadline, type Deferred, deferred } from '../../support/async';
 export interface Taker {
   /** True while it serves and was not asked to stop. */
   readonly takes: boolean;
-  /** True when all its slots were in use by its last report. */
+  /** True when all its slots were in use at its last report. */
   readonly full: boolean;
   /** True while it has not confirmed the last connection it was sent. */
   readonly awaited: boolean;
@@ -22,12 +22,12 @@ export interface Taker {
 
 /** Wait of a connection for a worker with a free slot, ms, like Puma's `wait_for_less_busy_worker`. */
 const LESS_BUSY_WAIT_MS = 5;
-/** In a stop the socket is closed after no connection has come for this long, ms. */
+/** A stop closes the socket once no connection has arrived for this long, ms. */
 const QUIET_GAP_MS = 50;
 
 /**
- * The tree's listening socket, owned by the primary as in Puma: it outlives workers, and while there is none, callers
- * wait. Each worker is sent one connection at a time and confirms it, so that a blocked worker holds up one caller
+ * The tree's listening socket, owned by the primary as in Puma: it outlives workers, and while there is none, clients
+ * wait. Each worker is sent one connection at a time and confirms it, so that a blocked worker holds up one client
  * only.
  */
 export class Listener {
@@ -40,7 +40,7 @@ export class Listener {
   /** True while accepted connections wait for the socket to be closed. */
   private holding = false;
   private retry: NodeJS.Timeout | undefined;
-  private handedOut: Deferred | undefined;
+  private dispatched: Deferred | undefined;
   private closed = false;
 
   constructor(
@@ -49,16 +49,16 @@ export class Listener {
     private readonly events: Events,
   ) {
     const descriptors = new DescriptorWatch(events);
-    // Nothing is read here: the caller's bytes wait in the kernel for the worker.
+    // Nothing is read here: the client's bytes wait in the kernel for the worker.
     const options = { pauseOnConnect: true, noDelay: true, allowHalfOpen: true };
     this.server = net.createServer(options, (socket) => {
       this.accepted++;
       this.acceptedAt = performance.now();
-      // This connection may have taken the last descriptor. libuv drops those behind it silently, and a later check may
-      // find some free again.
+      // This connection may have taken the last descriptor. libuv silently drops the connections after it, and a later
+      // check may find some free again.
       descriptors.check();
       socket.on('error', () => undefined);
-      this.handOut(socket);
+      this.dispatch(socket);
     });
   }
 
@@ -80,14 +80,14 @@ export class Listener {
   }
 
   /** Sends the connection to a worker as soon as one can take it. */
-  handOut(connection: Connection): void {
+  dispatch(connection: Connection): void {
     this.waiting.push({ connection, since: performance.now() });
     this.goOn();
   }
 
   /**
-   * Continues handing out: called when a worker has confirmed a connection, has become ready, has a free slot, or is
-   * gone.
+   * Dispatches the waiting connections. Call when a worker has confirmed a connection, has become ready, has a free slot,
+   * or has exited.
    */
   goOn(): void {
     for (; !this.holding; ) {
@@ -99,20 +99,20 @@ export class Listener {
       taker.take(first.connection);
     }
     if (this.closed && !this.takers().some(({ takes }) => takes)) this.giveUp();
-    if (!this.handedOut || !this.isHandedOut()) return;
-    this.handedOut.resolve();
-    this.handedOut = undefined;
+    if (!this.dispatched || !this.isDispatched()) return;
+    this.dispatched.resolve();
+    this.dispatched = undefined;
   }
 
   /**
    * Closes the socket at a moment when no connection waits in the kernel, since closing resets those. Until then
-   * accepted connections are held back: callers who reconnect after each response would otherwise keep arriving, and
-   * one of them would be reset. Afterwards the workers get all of them. Resolves when each is confirmed by a worker, or
-   * waits behind a blocked one: killing that one passes it to another.
+   * accepted connections are held back: otherwise clients that reconnect after each response would keep arriving, and
+   * one of them would be reset. Afterwards the workers get all of them. Resolves when workers have confirmed each, at
+   * the latest when `dispatch` is over: one that a blocked worker has not taken goes to another when that is killed.
    */
   async close(deadline: Deadline): Promise<void> {
     this.holding = true;
-    // From the end of this patience on, any turn of the event loop without a new connection will do.
+    // After this, any turn of the event loop without a new connection will do.
     const patience = stopPhase(deadline, 'quietGap');
     for (let before = -1; before !== this.accepted && !deadline.expired; ) {
       const gapMs = Math.min(QUIET_GAP_MS - (performance.now() - this.acceptedAt), patience.remaining());
@@ -127,17 +127,17 @@ export class Listener {
     this.closed = true;
     this.holding = false;
     this.goOn();
-    await this.settled(stopPhase(deadline, 'handOut'));
+    await this.settled(stopPhase(deadline, 'dispatch'));
   }
 
-  /** Resolves when no connection waits and workers have confirmed all that they were sent. */
+  /** Resolves when no connection waits and workers have confirmed all that they were sent, or at the deadline. */
   async settled(deadline: Deadline): Promise<void> {
-    if (this.isHandedOut()) return;
-    this.handedOut ??= deferred();
-    await deadline.wait(this.handedOut.promise);
+    if (this.isDispatched()) return;
+    this.dispatched ??= deferred();
+    await deadline.wait(this.dispatched.promise);
   }
 
-  private isHandedOut(): boolean {
+  private isDispatched(): boolean {
     return this.waiting.length === 0 && !this.takers().some(({ awaited }) => awaited);
   }
 

@@ -58,7 +58,7 @@ export class MemoryWatch {
     return memory;
   }
 
-  /** The last measurement if it is younger than some seconds, since measuring takes milliseconds. */
+  /** The last measurement if it is younger than RECENT_MS, since measuring takes milliseconds. */
   recent(): TreeMemory {
     const { last } = this;
     return last && this.now() - last.at < RECENT_MS ? last.memory : this.measure();
@@ -101,7 +101,7 @@ export class MemoryWatch {
   }
 }
 
-/** Connections pass through the primary: it collects garbage when the workers are idle. The task has to be started. */
+/** The primary accepts all connections, so it collects garbage when the workers are idle. The task has to be started. */
 export function collectAtRest(workers: Pick<WorkerPool, 'handles'>, events: Events): PeriodicTask {
   const collector = new OutOfBandGc();
   return new PeriodicTask({

@@ -7,7 +7,7 @@ import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 export const MOST_TRIES = 3;
 
 /**
- * Replaces every worker, slot by slot, with code read anew from disk. When the new code cannot boot, the phase is
+ * Replaces every worker, slot by slot, with code newly loaded from disk. When the new code cannot boot, the phase is
  * aborted and the remaining old workers keep serving.
  */
 export class PhasedRestart {

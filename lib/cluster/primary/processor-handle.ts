@@ -22,7 +22,7 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
 
   constructor(
     { identity, heapMb, quiet, dead }: ProcessorStart,
-    /** Gets each message, once it is noted here. */
+    /** Called with each message, after the handle itself has taken note of it. */
     private readonly hear: (handle: ProcessorHandle, message: FromProcessor) => void,
     events: Events,
   ) {

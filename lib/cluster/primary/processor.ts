@@ -27,7 +27,7 @@ const MOST_DEAD = 10;
 export interface ProcessorOptions {
   /** The tree's id, with which the identities of its processors begin. */
   readonly lineage: string;
-  /** A processor without heartbeat for this long is killed, ms. */
+  /** A processor that has sent no heartbeat for this long is killed, ms. */
   readonly timeoutMs: number;
   /** Time limit for a boot, ms; at least `timeoutMs`. */
   readonly bootTimeoutMs: number;
@@ -68,15 +68,15 @@ export class ProcessorSupervisor {
   private cpuOfGone = 0;
   private forks = 0;
   private stopping = false;
-  /** True while nothing may be fetched, whatever is commanded. */
+  /** True until the start is permitted: nothing is fetched before that, whatever is commanded. */
   private held = false;
   /** Set by the last command; it holds for every successor. */
   private desiredState: 'open' | 'quiet' | 'stopped' = 'open';
-  /** True while a successor is to fetch once it is ready, unless a command arrives before. */
+  /** True during a replacement whose successor will fetch when it is ready; a command that comes first clears it. */
   private opensSuccessor = false;
   /** Processors that ended without returning their jobs: the next one rescues these. */
   private dead: readonly string[] = [];
-  /** True while the current one stops only to be followed by another at once. */
+  /** True while the current one stops for a `stop-first` replacement, after which its successor is forked at once. */
   private followsAtOnce = false;
   private renewal: Promise<void> = Promise.resolve();
   private readonly watch: PeriodicTask;
@@ -95,7 +95,7 @@ export class ProcessorSupervisor {
     return this.handles.map(({ pid }) => pid);
   }
 
-  /** @param permission it boots, but fetches nothing before this resolves. Default: it fetches once it has booted. */
+  /** @param permission it boots, but fetches nothing until this resolves. Default: it fetches once it has booted. */
   start(permission?: Promise<void>): void {
     if (this.current || this.stopping) return;
     this.watch.start();
@@ -115,8 +115,8 @@ export class ProcessorSupervisor {
    * Replaces the processor; the successor fetches, whatever was commanded before. `start-first`: it is ready before the
    * old one stops fetching and finishes its jobs beside it. `stop-first`: jobs finish, or return to their queue,
    * before it is started. Replacements run one after the other: the later one may mean newer code.
-   * @param orderFor decides by the memory that is left. @throws UserError when the successor cannot boot: the old one
-   * stays.
+   * @param orderFor chooses the order by the memory that is left. @throws UserError when the successor cannot boot: the
+   * old one stays.
    */
   restart(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));
@@ -139,7 +139,7 @@ export class ProcessorSupervisor {
     if (!this.current && this.absence === 'stopped') this.fork();
   }
 
-  /** Drains it, and starts none until it is resumed or restarted. */
+  /** Drains it; no processor is started until `resume` or `restart`. */
   async suspend(): Promise<void> {
     if (this.stopping || this.desiredState === 'stopped') return;
     this.desiredState = 'stopped';
@@ -150,7 +150,7 @@ export class ProcessorSupervisor {
     await Promise.all(this.handles.map((handle) => handle.stop(deadline)));
   }
 
-  /** From now on the processor may ask for these operations. */
+  /** From now on the processor may request these operations. */
   allow(operations: Operations): void {
     this.operations = operations;
   }
@@ -180,7 +180,7 @@ export class ProcessorSupervisor {
     return { ...nobody, state: absence, restarts };
   }
 
-  /** Age of its last message by the monotonic clock, ms; 0: there is none. */
+  /** Age of the processor's last message on the monotonic clock, ms; 0 while there is no processor. */
   get heartbeatAgeMs(): number {
     return this.current?.heartbeatAgeMs ?? 0;
   }
@@ -198,7 +198,7 @@ export class ProcessorSupervisor {
     const old = this.current;
     if (this.stopping || (!old && this.absence === 'disabled')) return;
     if (!old) {
-      // It waits up to half a minute for its next restart: code read anew may be the remedy.
+      // Its next restart may be half a minute away, and the new code may be the remedy.
       this.desiredState = 'open';
       this.policy.cancel();
       this.fork();
@@ -221,7 +221,7 @@ export class ProcessorSupervisor {
       if (this.stopping || this.desiredState === 'stopped') return;
       const reason = successor.exitMessage;
       const permanent = successor.isPermanentFailure;
-      // If the old one has died meanwhile, its restart is scheduled already.
+      // If the old one has died meanwhile, a restart is already scheduled.
       if (tries < MOST_TRIES && !permanent && this.current === old) continue;
       this.opensSuccessor = false;
       if (this.current === old) this.events.emit('processor.kept', { pid: old.pid, reason });
@@ -274,13 +274,13 @@ export class ProcessorSupervisor {
     this.everReady = true;
     this.policy.served();
     this.events.emit('processor.ready', { pid: handle.pid, durationMs: handle.bootMs });
-    if (handle === this.other && handle.state === 'quiet') this.handOver(handle);
+    if (handle === this.other && handle.state === 'quiet') this.switchTo(handle);
     if (handle.state === 'quiet' && this.desiredState === 'open' && !this.held) handle.resume();
     this.options.onRunning?.(true);
   }
 
-  /** Makes the successor the one that fetches. The old one is told first, so that two never fetch at the same time. */
-  private handOver(successor: ProcessorHandle): void {
+  /** Makes the successor the current one. The old one stops fetching first, so that two never fetch at the same time. */
+  private switchTo(successor: ProcessorHandle): void {
     const old = this.current;
     this.other = old;
     this.current = successor;
@@ -330,7 +330,7 @@ export class ProcessorSupervisor {
     this.options.onRunning?.(false);
   }
 
-  /** Makes the successor current: the processor that it should replace has died before it was ready. */
+  /** Makes a booting successor current: the processor that it was to replace has died. */
   private advance(successor: ProcessorHandle): void {
     this.current = successor;
     this.other = undefined;
@@ -338,7 +338,7 @@ export class ProcessorSupervisor {
     this.opensSuccessor = false;
   }
 
-  /** By the living processors now, and by the next one when it starts. */
+  /** Has its jobs rescued by the running processors now, and by the next one when it starts. */
   private haveJobsRescued({ identity }: ProcessorHandle): void {
     this.dead = [...this.dead, identity].slice(-MOST_DEAD);
     for (const handle of this.handles) if (handle.state !== 'stopping') handle.rescueOrphans(identity);

@@ -155,7 +155,7 @@ export class TreeMonitor {
     const sizes: Record<string, number> = {};
     for (const [name, pid] of named) {
       const mb = byPid.get(pid);
-      // During a replacement one name stands for two processes.
+      // During a replacement two processes share a name.
       if (mb !== undefined) sizes[name] = Math.round(((sizes[name] ?? 0) + mb) * 10) / 10;
     }
     return sizes;
@@ -195,7 +195,7 @@ export class RecentRates {
     const now = { at, value: totalsOf(this.requests()) };
     const [before = now] = this.window.within(at, RATE_MS);
     const [{ value: oldest } = now] = this.window.within(at, KEPT_MS);
-    // A sample at the very edge of the window tells of what was before it.
+    // A sample at the very edge of the window covers the time before it.
     const late = this.window.within(at, SLOWEST_MS).filter((one) => one.at > at - SLOWEST_MS);
     return {
       requestsPerS: (now.value.requests - before.value.requests) / Math.max(1, (at - before.at) / 1000),
@@ -215,7 +215,7 @@ export interface RollupSource {
   /** Counters since the tree began. */
   readonly requests: () => RequestCounts;
   readonly memory: () => Readonly<Record<string, number>>;
-  /** true: what ends is still counted, and each read ends the current rollup, so that it can still be stored. */
+  /** true: each read ends the current rollup, so that what ends during the stop is counted and stored, too. */
   readonly isStopping: () => boolean;
 }
 
@@ -242,7 +242,7 @@ export class Rollups {
     this.slowest = slowerOf(this.slowest, slowest);
   }
 
-  /** The rollups after that number; those up to it are stored and are dropped. */
+  /** The rollups after that number; those up to it have been stored, and are dropped. */
   after(number: number): readonly Rollup[] {
     if (this.source.isStopping()) this.closeRollup();
     this.parts = this.parts.filter((part) => part.number > number);

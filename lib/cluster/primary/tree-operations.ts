@@ -16,7 +16,7 @@ import type { TreeMonitor } from './tree-monitor';
 import type { WorkerHandle } from './worker-handle';
 import type { Slot, WorkerPool } from './worker-pool';
 
-/** A rejection within this time, ms, reaches the caller of `runCommand`; a later one only the tree's events. */
+/** A rejection within this time, ms, reaches the caller of `runCommand`; a later one appears in the tree's events only. */
 const AT_ONCE_MS = 300;
 
 export interface TreeParts {
@@ -59,7 +59,7 @@ export class TreeOperations implements Operations {
   async runCommand(name: string, argument: number, by: Caller): Promise<void> {
     const { events } = this.parts;
     const command = COMMANDS.find((one) => one.name === name);
-    if (!command) throw new UserError(`"${name}" is no command`);
+    if (!command) throw new UserError(`"${name}" is not a command`);
     const typed = command.argument ? `${name} ${argument}` : name;
     events.emit('operator.command', { command: typed, via: by });
     const refused = command.run(this, argument).then(
@@ -118,14 +118,14 @@ export class TreeOperations implements Operations {
 
   async restart(): Promise<void> {
     const { workers, processor } = this.parts;
-    // The first slot is never empty, so that callers do not wait for a boot.
+    // The first slot is never empty, so that clients do not wait for a boot.
     const renewals = workers.slots.map((slot, i) =>
       workers.replace(slot, 'asked', i === 0 ? 'start-first' : 'stop-first'),
     );
     const results = await Promise.all(renewals);
     await processor?.restart(() => 'stop-first');
     const failed = results.find((result) => !result.replaced);
-    if (failed && !failed.replaced) throw new UserError(`not every worker came back: ${failed.reason}`);
+    if (failed && !failed.replaced) throw new UserError(`not every worker was restarted: ${failed.reason}`);
   }
 
   /** Resolves when the stop has begun, so that the caller gets an answer before the process exits. */
@@ -149,7 +149,7 @@ export class TreeOperations implements Operations {
   }
 
   async scale(by: 1 | -1): Promise<number> {
-    if (this.parts.workers.slots.length === 0) throw new UserError('this tree has no web workers to count up or down');
+    if (this.parts.workers.slots.length === 0) throw new UserError('this tree has no web workers to add or remove');
     return this.parts.workers.scale(by);
   }
 
@@ -167,7 +167,7 @@ export class TreeOperations implements Operations {
 
   async reopenLog(): Promise<void> {
     if (this.parts.config.log.file === null) {
-      throw new UserError('there is no log file to reopen: the log goes to standard output, which is no file');
+      throw new UserError('there is no log file to reopen: the log goes to standard output, which is not a file');
     }
     this.parts.reopenLog();
     for (const handle of this.parts.workers.handles) handle.reopenLog();
@@ -220,14 +220,14 @@ function rounded(mb: number | null): number | null {
   return mb === null ? null : Number(mb.toFixed(1));
 }
 
-/** Runs the operation that a child asks for. @returns the answer to send; it never rejects. */
+/** Runs the operation that a child requests. @returns the reply to send; it never rejects. */
 export async function answerRequest(
   operations: Operations | undefined,
   request: RequestMessage,
 ): Promise<ReplyMessage> {
   const { id, operation, args } = request;
   if (!operations) {
-    const refusal = { message: 'this tree lets its processes ask for nothing', ours: false };
+    const refusal = { message: 'this tree accepts no requests from its processes', ours: false };
     return { catamount: 'reply', id, value: null, refusal };
   }
   try {

@@ -12,18 +12,18 @@ import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status
 import { ChildHandle, type HeartbeatLimits } from './child-handle';
 import type { Taker } from './listener';
 
-/** A healthy worker confirms a connection within milliseconds: after this time, ms, it may be lost. */
+/** A healthy worker confirms a connection within milliseconds: after this time, ms, the connection may be lost. */
 const LOST_AFTER_MS = 400;
 
 export type WorkerState = WorkerHandle['state'];
 
 /** Requests of a worker to the pool. */
 export interface PoolCallbacks {
-  /** Finds another worker for the connection. */
-  handOff(connection: Connection): void;
+  /** Sends a connection that this worker has handed off, or never received, to another worker. */
+  redispatch(connection: Connection): void;
   /** The worker may be able to take a connection again. */
   free(): void;
-  /** Runs an operation of the tree that the worker asks for. */
+  /** Runs an operation of the tree that the worker requests. */
   answer(asked: RequestMessage): Promise<ToWorker>;
   /** The worker has answered `/ready` with 200 for the first time. */
   treeServed(): void;
@@ -36,7 +36,7 @@ export interface PoolCallbacks {
 /** The primary's view of a web worker. */
 export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements Taker {
   readonly idle = deferred();
-  /** True when all its slots were in use by its last report. */
+  /** True when all its slots were in use at its last report. */
   full = false;
   /** Status of the last heartbeat; undefined before the first. */
   status: WorkerStatus | undefined;
@@ -45,7 +45,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   private sentAt = 0;
   /** Number of connections sent that were not lost on the way. */
   private sent = 0;
-  /** `sent` at the time of the `count` question. Only one is open at a time, so its answer concerns `unconfirmed`. */
+  /** `sent` when `count` was sent. Only one `count` is pending at a time, so its reply concerns `unconfirmed`. */
   private asked: number | undefined;
   private readonly snapshots = new RequestReply<string, string>((id, file) =>
     this.send({ catamount: 'heap-snapshot', id, file }),
@@ -104,7 +104,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
 
   /**
    * Node loses a connection silently when the worker has no file descriptor left for it. Messages keep their order, so
-   * a count asked for after the connection was sent tells whether it arrived.
+   * a count that was requested after the connection was sent shows whether it arrived.
    */
   private lookForLost(): void {
     if (!this.unconfirmed || this.asked !== undefined || performance.now() - this.sentAt < LOST_AFTER_MS) return;
@@ -179,7 +179,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   private takeBack(): void {
     const { unconfirmed } = this;
     this.unconfirmed = undefined;
-    if (unconfirmed) this.pool.handOff(unconfirmed);
+    if (unconfirmed) this.pool.redispatch(unconfirmed);
     this.pool.free();
   }
 
@@ -235,7 +235,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.pool.free();
         break;
       case 'handoff':
-        this.pool.handOff(connection as ConnectionHandle);
+        this.pool.redispatch(connection as ConnectionHandle);
         break;
       case 'boot-failed':
         this.failure = message;

@@ -17,7 +17,7 @@ import { forkWorkers } from './throng';
 import { answerRequest } from './tree-operations';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
 
-/** After this many boot deaths in a row, with no worker ever ready, the tree does not start. */
+/** After this many boot deaths in a row, with no worker ever ready, the start fails. */
 const MAX_BOOT_DEATHS = 3;
 /** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
@@ -25,8 +25,8 @@ const LEAVE_PAUSE_MS = 250;
 const MOST_WORKERS = 64;
 
 /**
- * `start-first`: the successor is ready before the old worker drains. `stop-first`: needs less memory, one worker
- * fewer meanwhile.
+ * `start-first`: the successor is ready before the old worker drains. `stop-first`: the old worker drains first, which
+ * needs less memory, but leaves one worker fewer meanwhile.
  */
 export type ReplaceOrder = 'start-first' | 'stop-first';
 /** Outcome of a replacement; `reason` says why the successor never became ready. */
@@ -41,7 +41,7 @@ export type Replacement =
  */
 export class WorkerPool implements PoolCallbacks {
   readonly slots: Slot[];
-  /** The generation of workers that are forked now. */
+  /** The generation of the workers that are forked from now on. */
   phase = 0;
   readonly counters = new LifetimeCounters();
   /** Called with every status that a worker reports. */
@@ -73,8 +73,8 @@ export class WorkerPool implements PoolCallbacks {
 
   /**
    * Listens, forks all workers, and waits until every slot has been ready once.
-   * @param onListening gets the address in use before anything is forked. @param permission until it resolves nothing
-   * is served, although workers boot. @returns the address. @throws whatever `permission` rejects with.
+   * @param onListening gets the address in use before anything is forked. @param permission workers boot, but nothing is
+   * served until it resolves. @returns the address. @throws whatever `permission` rejects with.
    * @throws UserError when the address is unavailable, or when the web cannot boot, with the worker's last output.
    */
   async start(onListening?: (address: string) => void, permission?: Promise<void>): Promise<string> {
@@ -109,7 +109,7 @@ export class WorkerPool implements PoolCallbacks {
     this.stopping = true;
     void this.watch.stop();
     for (const slot of this.slots) slot.policy.cancel();
-    // A blocked worker does not reply: the others wait no longer for it than for a busy one.
+    // A blocked worker never replies; it is waited for no longer than a busy one.
     const lameDuck = stopPhase(deadline, 'lameDuck');
     await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));
     await this.listener.close(deadline);
@@ -129,7 +129,7 @@ export class WorkerPool implements PoolCallbacks {
   async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
     const old = slot.handle;
     if (this.stopping || !old || slot.outgoing)
-      return { replaced: false, reason: 'the slot is changing already', permanent: true };
+      return { replaced: false, reason: 'it is being replaced or restarted already', permanent: true };
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
@@ -153,7 +153,7 @@ export class WorkerPool implements PoolCallbacks {
   async scale(by: 1 | -1): Promise<number> {
     const count = this.slots.length + by;
     if (count < 1) throw new UserError('there is only one worker left: stop the tree instead');
-    if (count > MOST_WORKERS) throw new UserError(`there are ${MOST_WORKERS} workers already, the most there may be`);
+    if (count > MOST_WORKERS) throw new UserError(`there are ${MOST_WORKERS} workers already, which is the maximum`);
     if (this.stopping) throw new UserError('the tree is stopping');
     if (by === 1) {
       const slot = new Slot(count - 1, this.restarts);
@@ -173,13 +173,13 @@ export class WorkerPool implements PoolCallbacks {
     return Deadline.after(this.config.shutdownTimeoutMs);
   }
 
-  /** Tells every worker, now and when it becomes ready, whether jobs are being run. */
+  /** Sends the state of jobs to every worker, now and whenever one becomes ready. */
   setJobsHealth(change: Partial<JobsHealth>): void {
     this.jobsHealth = { ...this.jobsHealth, ...change };
     for (const handle of this.handles) handle.setJobsHealth(this.jobsHealth);
   }
 
-  /** From now on workers may ask for these operations. */
+  /** From now on workers may request these operations. */
   allow(operations: Operations): void {
     this.operations = operations;
   }
@@ -198,7 +198,7 @@ export class WorkerPool implements PoolCallbacks {
   /** Assigns a slot to a worker that throng or we have forked: forks are announced in order. */
   private adopt(worker: ClusterWorker): void {
     const slot = this.expecting.shift();
-    if (!slot) throw new Error('a worker was forked that nobody asked for');
+    if (!slot) throw new Error('a worker was forked without a request for one');
     const handle = new WorkerHandle(worker, slot.index, this.phase, this, this.events);
     this.counters.openWorker(handle);
     slot.handle = handle;
@@ -271,8 +271,8 @@ export class WorkerPool implements PoolCallbacks {
     }, LEAVE_PAUSE_MS);
   }
 
-  handOff(connection: Connection): void {
-    this.listener.handOut(connection);
+  redispatch(connection: Connection): void {
+    this.listener.dispatch(connection);
   }
 
   free(): void {

@@ -53,7 +53,7 @@ describe('a state file', () => {
     const wrong = Object.keys(STATE).map((key) => JSON.stringify({ ...STATE, [key]: null }));
     for (const text of ['', '{', 'null', '[]', '7', JSON.stringify(STATE).slice(0, -3), ...wrong]) {
       fs.writeFileSync(file, text);
-      assert.throws(() => readState(file), { name: 'UserError', message: /is no state file/ }, text);
+      assert.throws(() => readState(file), { name: 'UserError', message: /is not a state file/ }, text);
     }
     assert.throws(() => readState(path.dirname(file)), { name: 'UserError', message: /cannot be read \(EISDIR\)/ });
   });

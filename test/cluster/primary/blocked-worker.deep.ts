@@ -47,7 +47,7 @@ describe('a worker in while(true)', () => {
     const cut = cutOff('/block');
     await tree.waitForLine(/"msg":"it blocks"/, { from: tree.lines.length });
     assert.equal((await tree.stop()).code, 1);
-    await tree.waitForLine(/killed worker 0 \(pid \d+\): the deadline is over/);
+    await tree.waitForLine(/killed worker 0 \(pid \d+\): the deadline has passed/);
     await tree.waitForLine(/stopped in [\d.]+ m?s, [12] killed/);
     assert.equal(await cut, 'ECONNRESET');
     await tree.allGone();

@@ -53,7 +53,7 @@ describe('a deploy', () => {
     assert.deepEqual({ ...last_phase, reason: '' }, { phase: 1, completed: false, reason: '' });
     assert.match(
       String(last_phase?.reason),
-      /^worker 0 cannot boot: routes \(\.\/routes\) cannot be loaded: a broken deploy in line \d+ of .*routes\.[jt]s: mend it$/,
+      /^worker 0 cannot boot: routes \(\.\/routes\) cannot be loaded: a broken deploy in line \d+ of .*routes\.[jt]s: fix it$/,
     );
     assert.deepEqual(await pidsOf(tree), old);
     mend();

@@ -136,7 +136,7 @@ describe('an operator', () => {
     await tree.allGone();
     assert.deepEqual(fs.readFileSync(path.join(tree.cwd, '.catamount/state.json')), left);
     const { code, stderr } = await catamount(tree.cwd, 'status');
-    assert.deepEqual([code, /state file .* is of pid \d+, which is gone/.test(stderr)], [69, true], stderr);
+    assert.deepEqual([code, /state file .* names pid \d+, which has ended/.test(stderr)], [69, true], stderr);
   });
 
   for (const [name, way, codes] of [
