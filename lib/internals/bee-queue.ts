@@ -24,7 +24,7 @@ export type BeeCallback = (error: Error | null, reply?: unknown) => void;
 
 export interface BeeClientOptions {
   readonly url: string;
-  /** Stands before every key, not before channels. */
+  /** Prefix of every key, but not of channels. */
   readonly prefix: string;
   readonly tls?: { readonly rejectUnauthorized: boolean };
   readonly connect_timeout: number;
@@ -88,14 +88,14 @@ const beesOwn = createRequire(require.resolve('bee-queue'));
 /** @param locate returns the server to connect to, asked before each connection; undefined: that of the URL. */
 export function createBeeClient(options: BeeClientOptions, locate?: Locate): BeeClient {
   const { createClient } = beesOwn('redis') as { createClient(options: BeeClientOptions): BeeClient & OfflineQueue };
-  // Loaded on demand: one plain server, which most have, is not looked for.
+  // Loaded on demand: a single plain server, the usual case, need not be located.
   const { locatedClient } = locate ? (require('./located-client') as typeof import('./located-client')) : {};
   const client = locate && locatedClient ? locatedClient(beesOwn, options, locate) : createClient(options);
   // A node_redis with other internals keeps its own implementation.
   if (typeof client.send_offline_queue !== 'function' || typeof client.internal_send_command !== 'function')
     return client;
-  // The original loops forever when the connection has ended again meanwhile: commands that cannot be sent go back to
-  // the queue, and the loop takes them from it again.
+  // The original loops forever when the connection has ended again meanwhile: commands that cannot be sent return to the
+  // queue, from which the loop takes them again.
   client.send_offline_queue = () => {
     const { offline_queue: queue } = client;
     for (let left = queue.length; left > 0; left--) client.internal_send_command(queue.shift());
@@ -169,7 +169,7 @@ export class WorkerQueue extends BeeQueue {
     if (ids.length > 0) await this.connections.command.send('srem', [this.toKey('stalling'), ...ids]);
   }
 
-  /** The channel that tells the time at which a job falls due, ms since 1970, if it is before that of all others. */
+  /** The channel that announces the time at which a job falls due, ms since 1970, if it is the earliest of all. */
   get earlierChannel(): string {
     return this.toKey('earlierDelayed');
   }
@@ -180,7 +180,7 @@ export class WorkerQueue extends BeeQueue {
   }
 
   /**
-   * Schedules the delayed jobs anew: a message about an earlier one may have been missed while the connection was away.
+   * Schedules the delayed jobs again: a message about an earlier one may have been missed while there was no connection.
    */
   raiseDelayed(): void {
     if (this._isReady && !this.paused) this._activateDelayed();
@@ -196,7 +196,7 @@ export class WorkerQueue extends BeeQueue {
   }
 
   /**
-   * Replaces bee-queue's `connect()`, which makes a connection for subscriptions, too, and fails for good if that breaks
+   * Replaces bee-queue's `connect()`, which also opens a connection for subscriptions, and fails for good if that breaks
    * before Redis confirms the subscription.
    */
   private async join(): Promise<void> {
@@ -221,8 +221,8 @@ export class WorkerQueue extends BeeQueue {
 const STALL_KEYS = ['stallBlock', 'stalling', 'waiting', 'active'];
 
 /**
- * Returns the stalled jobs of all these queues to them, in one call of bee-queue's own script for each, and emits
- * `stalled` with the id of each. Within one stall interval only the first call of any process does anything.
+ * Returns the stalled jobs of all these queues to them, by bee-queue's own script, in one call for all queues, and emits
+ * `stalled` with the id of each job. Within one stall interval only the first call of any process does anything.
  * @throws the client's error.
  */
 export async function checkStalled(queues: readonly WorkerQueue[], command: QueueConnection): Promise<void> {

@@ -19,9 +19,9 @@ export function collectGarbage(): void {
   else gc();
 }
 
-/** Ticks without work before a pause of some 20 to 60 ms is unlikely to delay anybody. */
+/** Ticks without work after which a pause of some 20 to 60 ms is unlikely to delay anybody. */
 const QUIET_LOOKS = 5;
-/** A collection pays if the heap takes this much more than what was alive after the last one, bytes. */
+/** A collection pays if the heap is this much larger than what was alive after the last one, bytes. */
 const WORTH_BYTES = 5 * 1048576;
 /** Without work, a collection pays after this growth, bytes, and at least this many ticks after the last one. */
 const GROWN_BYTES = 2 * 1048576;

@@ -1,22 +1,22 @@
 import type { Knex } from 'knex';
 
-/** Why the pool gives up a connection, which knex logs; the statement that was refused has told it already. */
+/** The pool's reason to drop a connection. knex logs it, although the refused statement has reported it already. */
 export const REFUSED_WRITE = 'it refuses writes';
 
 /** SQLSTATE of a statement that writes on a standby, or in a read-only transaction. */
 const READ_ONLY = '25006';
 
 interface RawConnection {
-  /** The connection of pg's protocol, which a pool of another driver does not have. */
+  /** The protocol connection of a pg client, which other drivers do not have. */
   readonly connection?: { on(event: 'errorMessage', listener: (message: { readonly code?: string }) => void): unknown };
   /** knex takes a connection that has this out of its pool instead of using it again. */
   __knex__disposed?: unknown;
 }
 
 /**
- * Call with each new connection of a pool (`pool.afterCreate`): one on which Postgres refuses a write is left as soon as
- * it is returned. A session that began on a server that is a standby by now, or while the database was set read-only,
- * stays so for as long as it lasts, also when the server's name leads to one that takes writes again.
+ * Call with each new connection of a pool (`pool.afterCreate`): one on which Postgres refuses a write is dropped as soon
+ * as it is returned. A session that began on a standby, or while the database was set read-only, refuses writes as long
+ * as it lasts, even when the server's name leads to one that accepts them.
  */
 export function leaveIfReadOnly(connection: RawConnection): void {
   connection.connection?.on('errorMessage', ({ code }) => {

@@ -15,8 +15,8 @@ interface Connecting {
 }
 
 /**
- * A node_redis 3 client that looks for its server before each connection. Private: `create_stream`, by which node_redis
- * makes them all, `connection_options`, and `on_error`. The name of the class is what bee-queue recognizes it by.
+ * A node_redis 3 client that locates its server before each connection. Private: `create_stream`, by which node_redis
+ * makes them all, `connection_options`, and `on_error`. bee-queue recognizes it by the name of its class.
  * @param bees the `require` of bee-queue.
  */
 export function locatedClient(bees: NodeJS.Require, options: BeeClientOptions, locate: Locate) {
@@ -45,7 +45,7 @@ export function locatedClient(bees: NodeJS.Require, options: BeeClientOptions, l
             this.address = `${host}:${port}`;
             super.create_stream();
           }),
-        // Several clients are given the same error, and each puts words before its message.
+        // Several clients get the same error, and each would add a prefix to its message.
         (error: Error) => ifWaiting(() => this.on_error(new Error(error.message))),
       );
     }

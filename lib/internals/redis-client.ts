@@ -13,13 +13,13 @@ function load(): Pick<typeof Redis, 'createClient'> {
   return ofThePackage('@redis/client') as typeof Redis;
 }
 
-/** Through which all commands of a client go but those of MULTI. */
+/** Sends all commands of a client except those of MULTI. */
 interface Sender {
   sendCommand(args: readonly string[], options?: object): Promise<unknown>;
   readonly _self?: Sender;
 }
 
-/** Calls `onReply` with the promise of each reply but those to MULTI. Private: `_self`; without it, of raw commands only. */
+/** Calls `onReply` with the promise of each reply, except to MULTI. Private: `_self`; without it, to raw commands only. */
 export function watchReplies(client: object, onReply: (reply: Promise<unknown>) => void): void {
   const sender = senderOf(client as Sender);
   const send = sender.sendCommand;
@@ -30,7 +30,7 @@ export function watchReplies(client: object, onReply: (reply: Promise<unknown>) 
   };
 }
 
-/** Calls `onRejected` with each error that a command of this client is answered with. */
+/** Calls `onRejected` with the error of each command of this client that fails. */
 export function watchRejections(client: object, onRejected: (error: unknown) => void): void {
   watchReplies(client, (reply) => void reply.catch(onRejected));
 }
@@ -44,8 +44,8 @@ export function isNoScript(error: unknown): boolean {
 }
 
 /**
- * @returns true for a write that was rejected because the server is no master any more, or not that of the keys. Redis
- * 6.2 puts the code of an error inside a script behind a dash, in the middle of the message.
+ * @returns true for a write that was rejected because the server is no longer the master, or does not have the keys. For
+ * an error inside a script Redis 6.2 puts the code after a dash, in the middle of the message.
  */
 export function isDemotion(error: unknown): boolean {
   return error instanceof Error && /(?:^|-)(?:READONLY|NOREPLICAS|MOVED)\b/.test(error.message);

@@ -1,4 +1,4 @@
-/** Puts the object behind another client behind this one, so that those who have this one use the other's connection. */
+/** Makes a client inherit from the object behind another one, so that all who hold it use the other's connection. */
 export function replaceClient(client: object, other: object): void {
   Object.setPrototypeOf(client, Object.getPrototypeOf(other));
 }

@@ -26,7 +26,7 @@ const FRESH_MS = 1000;
 
 /** The connections of a server on which no byte of a (next) request has been read. */
 export class IdleConnections {
-  /** Every open connection and the time when it came, ms on the monotonic clock. */
+  /** Every open connection and the time at which it arrived, ms on the monotonic clock. */
   private readonly sockets = new Map<net.Socket, number>();
   private readonly leaving = new WeakSet<net.Socket>();
   private emptied: Deferred | undefined;
@@ -64,7 +64,7 @@ export class IdleConnections {
   }
 
   /**
-   * Closes idle connections where nobody can take them over. A request that is being sent at this moment is cut off.
+   * Closes idle connections, where no other process can take them. A request that is just being sent is cut off.
    */
   close(): void {
     const now = performance.now();
@@ -75,7 +75,7 @@ export class IdleConnections {
 
   /**
    * Finds idle connections by calling closeIdleConnections() with `destroy` replaced by a recorder. Node leaves out
-   * those that have sent no byte; they are idle for us, too: they are new, or were idle in the process that gave them.
+   * those that have sent no byte; they count as idle here: they are new, or were idle in the process that sent them.
    */
   private find(): net.Socket[] {
     const sockets = [...this.sockets.keys()];
@@ -115,7 +115,7 @@ export interface ConnectionHandle {
   close(): void;
 }
 
-/** A connection that was accepted here, or one that a leaving worker gave back. */
+/** A connection that was accepted here, or one that a draining worker has handed off. */
 export type Connection = net.Socket | ConnectionHandle;
 
 /** Closes this process's copy; the connection lives on where another process has a copy. */

@@ -34,7 +34,7 @@ const LATE: unique symbol = Symbol('late');
 
 /**
  * @returns LATE when `work` has not settled after `ms`. A process that was blocked itself, by its own work or by the
- * machine, first reads what has arrived meanwhile, so that an answer that is there does not count as late.
+ * machine, first reads what has arrived meanwhile, so that a reply that is in time does not count as late.
  */
 async function unlessLate<T>(work: Promise<T>, ms: number): Promise<T | typeof LATE> {
   let timer: NodeJS.Timeout | undefined;
@@ -149,7 +149,7 @@ export function toError(thrown: unknown): Error {
   }
 }
 
-/** Reads the properties that everybody reads. @throws the error of a getter that throws. */
+/** Reads the properties that any reader of an error uses. @throws the error of a getter that throws. */
 function readable(error: Error): Error {
   for (const part of [error.name, error.message, error.stack]) `${String(part)}`;
   if (error.cause instanceof Error) readable(error.cause);

@@ -11,15 +11,15 @@ interface ClockWatchOptions {
 const JUMP_MS = 1000;
 
 /**
- * Notices that the wall clock was set, or that the machine has slept: timers go by the monotonic clock, which is not
- * set and stands still meanwhile, so what they wait for may be due already. It asks nobody.
+ * Notices that the wall clock was set, or that the machine has slept: timers use the monotonic clock, which does not
+ * change with the one and stops during the other, so what they wait for may already be due.
  */
 export class ClockWatch {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly options: ClockWatchOptions) {}
 
-  /** Starts anew if it has been started already. */
+  /** Starts, or restarts if it has been started already. */
   start(): void {
     this.stop();
     const { onJump, wall = () => Date.now(), everyMs = 5000 } = this.options;

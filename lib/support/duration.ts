@@ -28,8 +28,8 @@ const SHORT_UNITS = [
 ] as const;
 
 /**
- * Formats a duration in one unit, above seconds in one of which there are at least two: `12 ms`, `90 s`, `30 h`, `12
- * d`.
+ * Formats a duration in one unit: the largest of which there are at least two, seconds from one on: `12 ms`, `90 s`,
+ * `30 h`, `12 d`.
  */
 export function formatDuration(ms: number): string {
   const [unit, length] = SHORT_UNITS.find(([, unitMs]) => ms >= (unitMs === 1000 ? 1 : 1.99) * unitMs) ?? ['ms', 1];

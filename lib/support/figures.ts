@@ -1,4 +1,4 @@
-/** Stands for an unknown value, as distinct from 0. */
+/** The text for an unknown value, as distinct from 0. */
 export const UNKNOWN = '–';
 
 type Figure = number | null | undefined;

@@ -69,7 +69,7 @@ export function bucketOf(bounds: readonly number[], ms: number): number {
  * Estimates a quantile, ms, by linear interpolation within its bucket, and never above the greatest value; null when
  * there are no values. The last bucket is taken to end at twice its bound.
  * @param q 0 to 1: 0.99 for the 99th percentile.
- * @param greatest the greatest value, ms; it is ignored when it is below the quantile's bucket. Default: unknown.
+ * @param greatest the greatest value, ms; ignored when it is below the quantile's bucket. Default: unknown.
  */
 export function quantile(
   bounds: readonly number[],

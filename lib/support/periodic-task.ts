@@ -12,7 +12,7 @@ interface RecurringOptions {
   readonly progress?: Progress | undefined;
 }
 
-/** A task that runs at intervals and when triggered, never twice at once; after failures it goes on with a backoff. */
+/** A task that runs at intervals and when triggered, never twice at once; after failures it continues with a backoff. */
 export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
   private pass: Promise<void> | undefined;

@@ -1,7 +1,7 @@
 import type { EventEmitter } from 'node:events';
 import { deferred } from './async';
 
-/** The state of work that must go on while there is something to do. */
+/** The state of work that must make progress while there is something to do. */
 export interface ProgressReading {
   /** Time since it last succeeded, ms; null: it never has. */
   readonly movedMs: number | null;
@@ -17,7 +17,7 @@ interface ProgressOptions {
   readonly forgetMs?: number;
 }
 
-/** Measures whether work moves, from what its process knows itself: nothing is asked for it. */
+/** Measures whether work makes progress, from what its process knows: no server is queried for it. */
 export class Progress {
   private movedAt: number | undefined;
   private owedSince: number | undefined;
@@ -39,7 +39,7 @@ export class Progress {
     this.owedSince ??= this.touchedAt;
   }
 
-  /** Call when it has succeeded, also in a part, and when there is nothing to do. */
+  /** Call when it has succeeded, even in part, and when there is nothing to do. */
   moved(): void {
     this.movedAt = this.now();
     this.owedSince = undefined;
@@ -82,15 +82,14 @@ export class Progress {
 }
 
 /**
- * Watches the answers of one server that may be frozen, or whose connection may have ended without a word: it is silent
- * when nothing was answered for so long although something was asked.
+ * Watches the replies of one server that may be frozen, or whose connection may have ended without notice: the server is
+ * silent when it has sent no reply for `patienceMs` although one is due.
  */
 export class SilenceWatch {
   private pending = 0;
   private answeredAt = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  /** @param patienceMs that time, ms. */
   constructor(
     private readonly patienceMs: number,
     private readonly onSilent: (error: Error) => void,
@@ -112,8 +111,8 @@ export class SilenceWatch {
   };
 
   /**
-   * Each connection of this client is to be greeted, too: after `connect` it emits `ready`, or `end` or `reconnecting`. An
-   * `error` alone ends nothing: node_redis keeps a connection whose greeting was refused, and waits.
+   * Expects a greeting for each connection of this client, too: after `connect` it emits `ready`, `end` or `reconnecting`.
+   * An `error` alone ends nothing: node_redis keeps a connection whose greeting was refused, and waits.
    */
   expectGreeting(client: EventEmitter): void {
     let greeting = deferred();
@@ -121,7 +120,7 @@ export class SilenceWatch {
     client.on('connect', () => {
       greeting.resolve();
       greeting = deferred();
-      // What was asked before waits for the greeting, too.
+      // Earlier requests wait for the greeting, too.
       this.answeredAt = performance.now();
       this.expect(greeting.promise);
     });

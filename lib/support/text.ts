@@ -90,7 +90,7 @@ export function sameText(a: string, b: string): boolean {
   return timingSafeEqual(digest(a), digest(b));
 }
 
-/** @returns the key by which calls of an address are counted: for IPv6 its /64, since one subscriber has all of it. */
+/** @returns the key by which requests of an address are counted: for IPv6 its /64, since one subscriber has all of it. */
 export function clientNetwork(ip: string): string {
   const plain = ip.replace(/^::ffff:/i, '').replace(/%.*$/, '');
   if (!net.isIPv6(plain)) return plain;
