@@ -92,7 +92,7 @@ function parse(args: string[]): { only: string | undefined; allowPending: boolea
 /** @throws UserError when the entry file passes anything but a manifest. */
 function requireApp(app: unknown): void {
   if (typeof app === 'object' && app !== null && 'jobsDir' in app && 'routes' in app) return;
-  const given = app === undefined ? 'undefined' : `${typeof app === 'object' ? 'an' : 'a'} ${typeof app} that is not one`;
+  const got = app === undefined ? 'undefined' : `${typeof app === 'object' ? 'an' : 'a'} ${typeof app} that is not one`;
   const remedy = 'export what defineApp({ … }) returns from your app file, and give that to boot';
-  throw new UserError(`${process.argv[1]}: boot needs the app's manifest and got ${given}: ${remedy}.`, EXIT.config);
+  throw new UserError(`${process.argv[1]}: boot needs the app's manifest and got ${got}: ${remedy}.`, EXIT.config);
 }
