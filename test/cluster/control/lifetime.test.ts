@@ -119,7 +119,7 @@ describe('a control server', () => {
     const file = path.join(cwd, 'precious.txt');
     fs.writeFileSync(file, 'precious');
     for (const options of [{ socket: file }, { stateFile: file }]) {
-      const message = /precious\.txt is no (socket|state file)/;
+      const message = /precious\.txt is not a (socket|state file)/;
       await assert.rejects(start({ cwd, ...options }), { name: 'UserError', message });
       assert.equal(fs.readFileSync(file, 'utf8'), 'precious');
     }
