@@ -98,7 +98,7 @@ export function inSlot({ stats }: TreeStatus, slot: SlotStatus): SlotHolders {
   };
 }
 
-/** The slot's last process has exited, a restart is scheduled, and no other process serves in its place. */
+/** True when the slot's last process has exited, a restart is scheduled, and no other process serves in its place. */
 export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolders): boolean {
   if (outgoing || current?.state === 'ready' || current?.state === 'draining') return false;
   return slot.nextRestart !== null;
@@ -108,7 +108,7 @@ type Heard = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
 
 /**
  * Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. A clock that is set
- * makes nobody silent: only a tree of an older version, which tells no age, is judged by the times alone.
+ * makes no child look unresponsive: timestamps are compared only for a tree of an older version, which reports no age.
  */
 export function silenceOf({ lastCheckin, heartbeatAgeMs }: Heard, now: Date): number | null {
   if (lastCheckin === null) return null;
@@ -217,7 +217,7 @@ function failureIssues({ failures, cron }: SystemStatus): Issue[] {
   return issues;
 }
 
-/** The most connections to Postgres that all trees may have open while they are deployed. */
+/** Maximum number of connections to Postgres that all trees may have open during a deploy. */
 export function plannedConnections(trees: readonly Pick<KnownTree, 'treeStatus'>[]): number {
   return sumOverDeploy(trees.map(({ treeStatus }) => treeStatus.limits.databaseConnections ?? 0));
 }
@@ -245,7 +245,7 @@ function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTre
   return issues;
 }
 
-/** Enough mails have failed in a row to blame the mail server rather than one address. */
+/** True when enough mails have failed in a row to blame the mail server rather than one address. */
 export function isFailing({ failure, failedSince }: MailFacts): boolean {
   return failure !== null && failedSince >= MAIL_FAILURES;
 }
@@ -310,14 +310,14 @@ function deafIssues({ listening }: ProcessorStatus): Issue[] {
   return listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
 }
 
-/** While a release is deployed that is as it should be; else no processor has what these jobs need. */
+/** Expected while a release is being deployed; otherwise no processor has the code that these jobs need. */
 function leftIssues({ left = [] }: ProcessorStatus): Issue[] {
   return left.map(({ class: name, reason, times, spanMs }) => {
     return { level: 'warn', code: 'left', subject: name, figures: { class: name, reason, times, spanMs } };
   });
 }
 
-/** A queue that waits by an operator's wish is an issue of the queue; of the others the server is away. */
+/** Paused queues and a quiet processor have issues of their own; any other `queue` is a server that is unavailable. */
 function stalledIssues(status: ProcessorStatus): Issue[] {
   return standstillsOf(status)
     .filter(({ cause }) => cause !== 'paused' && cause !== 'quiet')

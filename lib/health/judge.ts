@@ -8,7 +8,7 @@ export interface JudgedTree extends KnownTree {
   readonly issues: readonly Issue[];
 }
 
-/** A transient condition that needs nobody. */
+/** A transient condition that needs no operator. */
 type Transit = 'stopping' | 'phasedRestart' | 'starting' | 'notAllKnown';
 
 /** The overall health, computed once so that pages, terminal and metrics agree. */
@@ -18,14 +18,14 @@ export interface Judgement {
   readonly issues: readonly Issue[];
   /** null: nothing is in progress. */
   readonly transit: Transit | null;
-  /** The tree that was asked for; undefined when it is not known. */
+  /** The requested tree; undefined when it is unknown. */
   readonly shown: JudgedTree | undefined;
   readonly trees: readonly JudgedTree[];
 }
 
 /**
  * Judges one tree, the services that it uses, and, in one issue each, the other trees.
- * @param chosen id of a tree; null for the own one. @param warningMs JOB_LATENCY_WARNING in ms; 0: never late.
+ * @param chosen id of a tree; null for that of this process. @param warningMs JOB_LATENCY_WARNING in ms; 0: never late.
  */
 export function judge(systemStatus: SystemStatus, chosen: string | null, warningMs: number): Judgement {
   const trees = knownTrees(systemStatus).flatMap((tree) => judged(tree));

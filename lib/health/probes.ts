@@ -10,8 +10,8 @@ import { ALLOWED_SQL } from '../model/database';
 
 /** SQL condition: created since midnight UTC. */
 export const TODAY = `created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
-/** At most this many jobs are looked up, those with the newest mails, to bound the time. */
-const ASKED_FOR = 1000;
+/** Maximum number of jobs that are looked up, those with the newest mails, to bound the time. */
+const MAX_JOBS_LOOKED_UP = 1000;
 
 /** Counts today's failed mails that their jobs will send again. @throws errors of Postgres and Redis. */
 export async function countMailsToRetry(sources: LivingJobsSources): Promise<number> {
@@ -25,7 +25,7 @@ export async function countMailsToRetry(sources: LivingJobsSources): Promise<num
       sources.knex.raw('count(*)::int as mails'),
     )
     .orderByRaw('max(created_at) desc')
-    .limit(ASKED_FOR);
+    .limit(MAX_JOBS_LOOKED_UP);
   // Imported on demand: most of the time no mail has failed.
   const { comingJobs } = await import('../job/sets/find-job');
   const coming = await comingJobs(
@@ -65,7 +65,7 @@ export async function readPostgres(knex: Knex): Promise<PostgresFacts> {
     POSTGRES_SQL,
   );
   const [row] = rows;
-  if (!row) throw new Error('Postgres knows no role of this name');
+  if (!row) throw new Error('Postgres has no role of this name');
   const { version, used, allowed, size: sizeBytes } = row;
   return { version, used, allowed, sizeBytes, pingMs, refusesWrites: await refusesWrites(knex) };
 }
@@ -161,7 +161,7 @@ const MAIL_SQL = () => `
 export async function readMail(sources: LivingJobsSources): Promise<MailFacts> {
   const { rows } = await sources.knex.raw<{ rows: Row[] }>(MAIL_SQL());
   const [row] = rows;
-  if (!row) throw new Error('Postgres told nothing of mails');
+  if (!row) throw new Error('Postgres returned no row about mails');
   const { last_sent: lastSent, last_failed: failedAt, error } = row;
   // Jobs cannot be looked up without Redis: all failed mails then count as failed.
   const retrying = row.failed === 0 ? 0 : await countMailsToRetry(sources).catch(() => 0);
@@ -181,10 +181,10 @@ export const FAILURES_MS = 5 * 60_000;
 /** A dead job is reported for this long, ms, unless an operator retries or deletes it. */
 export const DEATHS_MS = 24 * 3_600_000;
 /** A class is failing when at least this many of its runs and this share of them have failed. */
-const FAILED = 5;
-const FAILED_SHARE = 0.1;
+const MIN_FAILED = 5;
+const MIN_FAILED_SHARE = 0.1;
 /** Maximum number of failing classes that are named. */
-const MOST_CLASSES = 5;
+const MAX_CLASSES = 5;
 
 export interface FailingClass {
   readonly class: string;
@@ -211,10 +211,10 @@ export async function readFailures(redis: RedisClient, knex: Knex, now: Date = n
   ]);
   const failing = classes
     .map(({ class: name, failed, processed }) => ({ class: name, failed, runs: failed + processed }))
-    .filter(({ failed, runs }) => failed >= FAILED && failed >= runs * FAILED_SHARE)
+    .filter(({ failed, runs }) => failed >= MIN_FAILED && failed >= runs * MIN_FAILED_SHARE)
     .sort((a, b) => b.failed - a.failed);
   return {
-    classes: failing.slice(0, MOST_CLASSES),
+    classes: failing.slice(0, MAX_CLASSES),
     spanMs: FAILURES_MS,
     dead: [...dead.values()].reduce((sum, count) => sum + count, 0),
     deadSpanMs: DEATHS_MS,

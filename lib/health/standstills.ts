@@ -2,33 +2,33 @@ import type { ProcessorStatus } from '../cluster/status';
 import type { Events } from '../core/events';
 import type { AboutStandstill, FailureCause, StalledPart } from '../core/failure-cause';
 
-/** A part of a tree's jobs that does not move although it has something to do. */
+/** A part of a tree's jobs that makes no progress although it has something to do. */
 export interface Standstill {
   readonly part: StalledPart;
   readonly cause: FailureCause;
   /** Time for which it has stood still, ms. */
   readonly spanMs: number;
-  /** The queue concerned, or the error in its own words; empty where neither is known. */
+  /** The queue concerned, or the error's message; empty when neither is known. */
   readonly about: string;
 }
 
 /**
- * Something that has been due for this long stands still, ms. A heartbeat, the check of the primary and its message to
- * the web workers come on top of it, and within 15 s everybody is told.
+ * A part whose work has been due for this long stands still, ms. The heartbeat, the primary's check and its message to
+ * the web workers add to this: `/ready`, `/ops` and the log report a standstill within 15 s.
  */
 const STALLED_MS = 10_000;
 
-/** The same of a server of queues, which is known to be away once its connection is lost, ms. */
+/** The same for a server of queues, ms. It is shorter because a lost connection already shows that it is unavailable. */
 const AWAY_MS = 5000;
 
 type Reported = Pick<ProcessorStatus, 'quiet' | 'progress' | 'waiting'>;
 
-/** Judges the jobs of a tree by what its processor knows itself: nobody is asked for it. */
+/** Finds the standstills in what the processor knows itself, without a request to any server. */
 export function standstillsOf({ quiet, progress = [], waiting = [] }: Reported): Standstill[] {
   const stalled = progress
     .filter(({ part, owedMs }) => owedMs >= (part === 'queue' ? AWAY_MS : STALLED_MS))
     .map(({ part, owedMs, cause, error }): Standstill => ({ part, cause, spanMs: owedMs, about: error }));
-  // These wait since an operator wants it. What waits for a free slot is merely late.
+  // An operator makes these jobs wait. A job that waits for a free slot is merely late.
   const held = waiting
     .filter(({ ms, paused }) => ms >= STALLED_MS && (quiet || paused))
     .map(({ queue, ms, paused }): Standstill => {
@@ -37,20 +37,20 @@ export function standstillsOf({ quiet, progress = [], waiting = [] }: Reported):
   return [...stalled, ...held];
 }
 
-/** Reports in the job processor when a part of it comes to a standstill, and when it moves again. */
+/** Reports in the job processor when a part of it comes to a standstill, and when it makes progress again. */
 export class StandstillReporter {
   private known = new Map<string, Standstill>();
 
   constructor(private readonly events: Events) {}
 
-  /** Call with every heartbeat. @returns sentences for everybody to read; null: everything moves. */
+  /** Call with every heartbeat. @returns sentences that anybody may read; null: nothing stands still. */
   report(status: Reported): string | null {
     const found = new Map(standstillsOf(status).map((one) => [keyOf(one), one]));
     for (const [key, one] of found) if (!this.known.has(key)) this.events.emit('processor.stalled', inWords(one));
     const parts = new Set([...found.values()].map(partOf));
     for (const one of this.known.values()) {
       const { cause: _cause, reason: _reason, ...about } = inWords(one);
-      // A part that stands still for another reason by now has not moved.
+      // A part that now stands still for another reason has made no progress.
       if (!parts.has(partOf(one))) this.events.emit('processor.moves', about);
     }
     this.known = found;
@@ -64,7 +64,7 @@ function inWords(one: Standstill): AboutStandstill {
   return { ...one, words: partText(one.part), reason: causeText(one.cause) };
 }
 
-/** A server's own words and place are left out, since strangers may read this, too. */
+/** Leaves out a server's error message and address, since strangers may read the sentence at `/ready`. */
 function sentence(one: Standstill): string {
   const { words, reason } = inWords(one);
   const queues = one.about.replace(/ at \S+$/, '');

@@ -111,8 +111,8 @@ export class StatusCollector {
   }
 
   /**
-   * @param options.trees `now` reads the status of all trees anew, for decisions about what a tree can be told to do: an
-   *   operator may have seen a change on a page that another worker served a moment ago. Default: recent values do.
+   * @param options.trees `now` reads the status of all trees again, for decisions about which commands a tree can follow:
+   *   an operator may have seen a change on a page that another worker served a moment ago. Default: recent values suffice.
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
     const readTrees = <T>(probe: CachedProbe<T>) => (age === 'now' ? probe.refresh() : probe.get());
@@ -159,7 +159,7 @@ export interface KnownTree {
   readonly heartbeatAgeMs: number | null;
 }
 
-/** The own tree, even if Redis does not list it, and all others, by name. Equal names get the pid appended. */
+/** This process's tree, even if Redis does not list it, and all others, by name. Equal names get the pid appended. */
 export function knownTrees(systemStatus: Pick<SystemStatus, 'own' | 'trees'>): KnownTree[] {
   const own = valueIn(systemStatus.own);
   const others = (valueIn(systemStatus.trees) ?? []).filter(({ treeStatus }) => treeStatus.id !== own?.id);

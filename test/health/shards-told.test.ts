@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { judgementLines } from '../../lib/cli/top/stores';
 import type { PartProgress } from '../../lib/cluster/status';
-import { lastMoves } from '../../lib/health/last-moves';
+import { lastProgress } from '../../lib/health/last-progress';
 import { NOW, processorOf, statusOf, treeStatusOf } from '../ops/overview/tree-statuses';
 import { known, REDIS, systemStatusOf } from './system-statuses';
 
@@ -29,7 +29,7 @@ describe('servers of REDIS_SHARDS', () => {
   it('are no parts of which the last move is told', () => {
     const answers = { part: 'queue', movedMs: 900, owedMs: 0, cause: 'noAnswer', error: 'mailer at b:6379' } as const;
     const lastStatus = { ...statusOf(), quiet: false, inFlight: [], progress: [answers] };
-    assert.deepEqual(lastMoves(treeStatusOf({ jobs: processorOf({ lastStatus }) })), []);
+    assert.deepEqual(lastProgress(treeStatusOf({ jobs: processorOf({ lastStatus }) })), []);
   });
 
   it('are warned of one by one when their memory is short, or they may drop jobs', () => {

@@ -251,8 +251,8 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },
   {
-    promise: 'the last move of a part is told by now, not by the last heartbeat',
-    file: 'lib/health/last-moves.ts',
+    promise: 'the last progress of a part is told by now, not by the last heartbeat',
+    file: 'lib/health/last-progress.ts',
     find: 'movedMs: movedMs + (heartbeatAgeMs ?? 0)',
     replace: 'movedMs',
     killedBy: ['test/ops/metrics/exposition.test.ts', 'test/ops/overview/cards.test.ts'],

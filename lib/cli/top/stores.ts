@@ -10,7 +10,7 @@ import { JobAdmin } from '../../job/admin/job-admin';
 import type { ListedQueue } from '../../job/admin/queues';
 import { Database } from '../../model/database';
 import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
-import { movesText } from '../../ops/overview/processor-card';
+import { progressText } from '../../ops/overview/processor-card';
 import { Formatter } from '../../ops/ui/format';
 import { pageTexts, TEXTS } from '../../ops/ui/texts';
 import { resolvedUrls } from '../../role/server-connections';
@@ -147,9 +147,9 @@ export function judgementLines(
   ];
 }
 
-/** When each part of the tree's jobs last moved, in one line as on the overview page; '' where nothing is known. */
+/** When each part of the tree's jobs last made progress, in one line as on the overview page; '' if nothing is known. */
 export function movesLine(treeStatus: TreeStatus, now: Date): string {
-  return movesText(treeStatus, new Formatter(texts, now, false));
+  return progressText(treeStatus, new Formatter(texts, now, false));
 }
 
 /** Judges the given tree status, which may be newer than the one in `systemStatus`. */

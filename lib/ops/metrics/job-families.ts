@@ -1,5 +1,5 @@
 import { processorsOf, reported } from '../../cluster/status';
-import { lastMoves } from '../../health/last-moves';
+import { lastProgress } from '../../health/last-progress';
 import { standstillsOf } from '../../health/standstills';
 import type { QueueStatus } from '../../job/queue/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
@@ -92,7 +92,7 @@ export const JOBS: readonly Family[] = [
     read: ({ tree }) => {
       if (!tree) return [];
       const at = Date.parse(tree.at);
-      return lastMoves(tree).map(({ part, movedMs }) => ({ labels: { part }, value: (at - movedMs) / 1000 }));
+      return lastProgress(tree).map(({ part, movedMs }) => ({ labels: { part }, value: (at - movedMs) / 1000 }));
     },
   },
   {

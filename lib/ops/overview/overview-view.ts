@@ -3,7 +3,7 @@ import type { Config } from '../../core/config';
 import type { RecentEvent } from '../../core/events';
 import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
-import { type LastMove, lastMoves } from '../../health/last-moves';
+import { type LastProgress, lastProgress } from '../../health/last-progress';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
 import { type EventLine, eventLines, healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
@@ -31,8 +31,8 @@ interface MachineView {
   readonly events: readonly EventLine[];
   readonly workers: number;
   readonly order: string;
-  /** When each part of its jobs last moved, for programs. */
-  readonly lastMoves: readonly LastMove[];
+  /** When each part of its jobs last made progress, for programs: `last_moves` in the page's JSON. */
+  readonly lastMoves: readonly LastProgress[];
 }
 
 /** All values of the overview, formatted for the reader. */
@@ -89,7 +89,7 @@ export function overviewView(
   };
 }
 
-/** Viewers are told neither what a process printed nor the path of a request. */
+/** Viewers may see neither the output of a process nor the path of a request. */
 function redactedIssue({ detail: _detail, termination, ...issue }: Issue): Issue {
   if (termination === undefined) return issue;
   return { ...issue, termination: termination && { ...termination, message: null, activity: null } };
@@ -125,13 +125,13 @@ function machineView(
     events: eventLines(treeStatus.events, format, EVENTS, actions),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
-    lastMoves: lastMoves(treeStatus),
+    lastMoves: lastProgress(treeStatus),
   };
 }
 
 interface Segment {
   readonly id: string;
-  /** Class of the style sheet: primary, worker, jobs, or a worker whose memory stands out from the others'. */
+  /** Class in the style sheet: primary, worker, jobs, or a worker whose memory stands out from the others'. */
   readonly shade: 'p' | WorkerShade | 'j' | 'hot';
   readonly name: string;
   /** null when it is unknown or there is no process. */
@@ -158,7 +158,7 @@ interface MemoryView {
   readonly free: { readonly mb: number; readonly x: number; readonly label: string } | null;
 }
 
-/** Least width of a segment, percent of the bar, for name and size, and for a worker's number. */
+/** Minimum width of a segment, percent of the bar: for a label of name and size, and for a worker's number. */
 const LABELLED = 8;
 const NUMBERED = 3;
 const STEP_MB = 128;

@@ -30,7 +30,7 @@ export interface NodeView {
   readonly barPercent: number;
   readonly hot: boolean;
   readonly say: string;
-  /** When each part of the job processor last moved; '' while it is not well, absent from other processes. */
+  /** When each part of the job processor last made progress; '' while it is not well, absent from other processes. */
   readonly moved?: string;
 }
 

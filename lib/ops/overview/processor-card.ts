@@ -1,12 +1,12 @@
 import type { ProcessorStats, ProcessorStatus, TreeStatus } from '../../cluster/status';
 import { silenceOf } from '../../health/issues';
-import { lastMoves, oldestDueMs } from '../../health/last-moves';
+import { lastProgress, oldestDueMs } from '../../health/last-progress';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
 
-/** Most jobs that the card names. */
-const NAMED = 2;
+/** Maximum number of jobs that the card names. */
+const MAX_NAMED = 2;
 
 interface State {
   readonly tone: Tone;
@@ -45,20 +45,20 @@ export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: Jobs
     icon: state.icon ?? ICONS[state.tone],
     phase: state.phase,
     say: state.say,
-    moved: isKnown && state.tone === 'ok' ? movesText(treeStatus, format) : '',
+    moved: isKnown && state.tone === 'ok' ? progressText(treeStatus, format) : '',
   };
 }
 
-/** When each part last moved, and for how long the oldest job has been due, in one line; empty where nothing is known. */
-export function movesText(treeStatus: TreeStatus, format: Formatter): string {
+/** When each part last made progress, and for how long the oldest job has been due, as one line; '' if nothing is known. */
+export function progressText(treeStatus: TreeStatus, format: Formatter): string {
   const { t } = format;
-  const moves = lastMoves(treeStatus).map(({ part, movedMs }) =>
-    t('overview.moved.part', { part: t(`overview.moved.${part}`), span: format.coarse(Math.max(1000, movedMs)) }),
+  const parts = lastProgress(treeStatus).map(({ part, movedMs }) =>
+    t('overview.progress.part', { part: t(`overview.progress.${part}`), span: format.coarse(Math.max(1000, movedMs)) }),
   );
   const dueMs = oldestDueMs(treeStatus);
   return facts(
-    moves.length > 0 && t('overview.moved.line', { parts: moves.join(', ') }),
-    dueMs !== undefined && t('overview.moved.due', { span: format.coarse(Math.max(1000, dueMs)) }),
+    parts.length > 0 && t('overview.progress.line', { parts: parts.join(', ') }),
+    dueMs !== undefined && t('overview.progress.due', { span: format.coarse(Math.max(1000, dueMs)) }),
   );
 }
 
@@ -120,7 +120,7 @@ function readyState(
   const { t, now } = format;
   const heartbeatAgeMs = silenceOf(processor, now);
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
-  const named = running.slice(0, NAMED).join(', ') + (running.length > NAMED ? ` +${running.length - NAMED}` : '');
+  const named = running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');
   if (heartbeatAgeMs !== null) {
     const span = format.seconds(heartbeatAgeMs);
     const say =

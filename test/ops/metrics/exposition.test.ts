@@ -113,7 +113,7 @@ describe('the text of metrics', () => {
     assert.equal(none.metrics.get('catamount_job_standstill_seconds')?.lines.length ?? 0, 0);
   });
 
-  it('tells when each part of the jobs of a tree last moved, and nothing of one that never has', async () => {
+  it('tells when each part of the jobs of a tree last made progress, and nothing of one that never has', async () => {
     const { lastStatus } = processorOf();
     const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
     const progress = [

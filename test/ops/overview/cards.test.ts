@@ -211,7 +211,7 @@ describe('the card of', () => {
       assert.equal(view.say, 'ImportRows 12 s, WelcomeEmailJob 12 s +1');
     });
 
-    it('says when each part last moved, and how long the oldest job has been due, while all is well with it', () => {
+    it('says when each part last made progress, and how long the oldest job has been due, while all is well with it', () => {
       const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
       const progress = (['fetch', 'relay', 'listen', 'cron', 'mail'] as const).map((part, index) => {
         return { ...idle, part, movedMs: part === 'cron' ? null : 400 * 60 ** (index / 2) };
@@ -219,18 +219,18 @@ describe('the card of', () => {
       const lastStatus = { ...processorOf().lastStatus, progress } as ProcessorStatus;
       const moved = (changes: Partial<ProcessorStats>) =>
         jobsView(treeStatusOf({ jobs: processorOf({ lastStatus, ...changes }) }), around, words).moved;
-      assert.equal(moved({}), 'Last moved: fetch 1 s, relay 3 s, LISTEN 24 s, mail 24 min ago');
+      assert.equal(moved({}), 'Last progress: fetch 1 s, relay 3 s, LISTEN 24 s, mail 24 min ago');
       const waiting = [41_000, 7000].map((ms) => ({ queue: 'default', ms, paused: false }));
       assert.equal(
         moved({ heartbeatAgeMs: 2000, lastStatus: { ...lastStatus, waiting } }),
-        'Last moved: fetch 2 s, relay 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',
+        'Last progress: fetch 2 s, relay 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',
         'all of it is as old as its last heartbeat',
       );
       // What is read between its arrival and its fetch does not wait.
       const passing = [{ queue: 'default', ms: 4000, readMs: 20, paused: false }];
       assert.equal(
         moved({ lastStatus: { ...lastStatus, waiting: passing } }),
-        'Last moved: fetch 1 s, relay 3 s, LISTEN 24 s, mail 24 min ago',
+        'Last progress: fetch 1 s, relay 3 s, LISTEN 24 s, mail 24 min ago',
       );
       for (const changes of [{ state: 'quiet' }, { lastStatus: processorOf().lastStatus }] as const)
         assert.equal(moved(changes), '');

@@ -86,7 +86,7 @@ describe('the overview', () => {
     assert.deepEqual([shown.level, shown.issues], ['ok', []]);
   });
 
-  it('tells of the tree that is shown when each part of its jobs last moved, on its card and as JSON', async () => {
+  it('tells of the tree that is shown when each part of its jobs last made progress, on its card and as JSON', async () => {
     const relay = { part: 'relay', movedMs: 41_500, owedMs: 0, cause: 'noAnswer', error: '' } as const;
     const lastStatus = { ...processorOf().lastStatus, progress: [relay] } as ProcessorStatus;
     const moving = treeStatusOf({ id: 'moving', jobs: processorOf({ lastStatus }) });
@@ -94,7 +94,7 @@ describe('the overview', () => {
     const { machine } = await show('?tree=moving');
     assert.deepEqual(machine?.last_moves, [{ part: 'relay', moved_ms: 41_500 }]);
     const { body } = await ops.get('/ops?tree=moving', operator);
-    assert.match(body, /<p class="moved"[^>]*>Last moved: relay 41.s ago<\/p>/);
+    assert.match(body, /<p class="moved"[^>]*>Last progress: relay 41.s ago<\/p>/);
     await publish(moving, 20_000);
     const unheard = async () => (await ops.get('/ops?tree=moving', operator)).body;
     await until('what it said last is not told as now', async () =>

@@ -1,30 +1,30 @@
 import { reported, type TreeStatus } from '../cluster/status';
 import type { StalledPart } from '../core/failure-cause';
 
-/** When a part of a tree's jobs last moved: succeeded, or found nothing to do. */
-export interface LastMove {
+/** When a part of a tree's jobs last made progress: it succeeded, or found nothing to do. */
+export interface LastProgress {
   readonly part: StalledPart;
   /** Time since then, ms. */
   readonly movedMs: number;
 }
 
 /**
- * @returns the parts of the processor that fetches, by its last heartbeat. A part that has never had anything to do is
- *   left out, and all of them are where the processor has not spoken yet, or is of an older version.
+ * @returns the parts of the processor that fetches, by its last heartbeat. A part that never had work is left out; so
+ *   are all parts before the first heartbeat, or from an older version.
  */
-export function lastMoves({ stats: { jobProcessor } }: TreeStatus): LastMove[] {
+export function lastProgress({ stats: { jobProcessor } }: TreeStatus): LastProgress[] {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
   const { progress = [] } = reported(lastStatus) ?? {};
-  // Of the servers of REDIS_SHARDS, which are part `queue`, it is told when they are away.
+  // The servers of REDIS_SHARDS, part `queue`, are reported only while they are unavailable.
   return progress.flatMap(({ part, movedMs }) =>
     movedMs === null || part === 'queue' ? [] : [{ part, movedMs: movedMs + (heartbeatAgeMs ?? 0) }],
   );
 }
 
-/** A job that had been due for less than this when the queues were read, ms, has most likely run since. */
+/** A job that had been due for less than this when the queues were read, ms, has most likely run since then. */
 const FLEETING_MS = 1000;
 
-/** @returns the time for which the oldest job on a queue of that processor has been due, ms; undefined: none is. */
+/** @returns the time for which the oldest job on that processor's queues has been due, ms; undefined: none is due. */
 export function oldestDueMs({ stats: { jobProcessor } }: TreeStatus): number | undefined {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
   const waiting = (reported(lastStatus)?.waiting ?? [])
