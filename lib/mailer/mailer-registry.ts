@@ -18,7 +18,7 @@ export class MailerRegistry implements MailerLookup {
   add(mailer: MailerClass): void {
     if (this.classes.has(mailer.name)) {
       throw new UserError(
-        `there is another mailer named ${mailer.name}: rename one, since mails for later tell them by name`,
+        `there is another mailer named ${mailer.name}: rename one, since enqueued mails name their mailer`,
       );
     }
     this.classes.set(mailer.name, mailer);
@@ -51,7 +51,7 @@ export async function loadMailers(folder: string, { importFile, onFault }: LoadO
     take: ([mailer, another]) => {
       if (!mailer)
         throw new UserError(
-          'a file in the mailers folder must export a subclass of Mailer: export it, or keep the file in a folder below',
+          'a file in the mailers folder must export a subclass of Mailer: export it, or move the file into a subfolder',
         );
       if (another) {
         throw new UserError(`it exports ${mailer.name} and ${another.name}: give each a file of its own`);

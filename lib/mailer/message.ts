@@ -21,14 +21,14 @@ export interface SentMail {
   readonly refused?: readonly Refusal[];
 }
 
-/** The mail was not sent, and this is no error. */
+/** The mail was not sent, which is not a failure. */
 export interface SkippedMail {
   /**
    * skipped: an earlier run of the job has sent it, a mailer or an interceptor cancelled it, its action built none, its
    * mailer delivers none, or `rescueFrom` handled an error.
    */
   readonly status: 'skipped';
-  /** The reason for people. */
+  /** The reason, as a text for people. */
   readonly reason: string;
 }
 
@@ -75,8 +75,8 @@ export class MailMessage<A extends readonly unknown[] = readonly unknown[], P ex
    * Builds the mail and sends it, or skips it when its job has already sent it. Errors that the mailer's `rescueFrom`
    * handles are not thrown.
    * @throws NotConnectedError before `boot`; InvalidMailError, TemplateError, MissingTemplateError,
-   * MissingTextError, AttachmentError; PermanentDeliveryError when the server refused the mail for good; other
-   * errors may pass with a retry.
+   * MissingTextError, AttachmentError; PermanentDeliveryError when the server refused the mail for good; after any
+   * other error a retry may succeed.
    */
   async deliverNow(): Promise<DeliveryResult> {
     return connectedDelivery(`${this.mailer.name}.${this.action}`).deliver(this);
@@ -129,7 +129,7 @@ function connectedDelivery(message: string): Delivery {
 function messageOf(order: SerializedMessage): MailMessage {
   if (source) return source.messageOf(order);
   throw new NotConnectedError(
-    `${order.mailer}.${order.action} is to be delivered, but this process knows no mailers: give Mailer.connect() some`,
+    `${order.mailer}.${order.action} cannot be delivered, since this process knows no mailers: pass some to Mailer.connect()`,
   );
 }
 

@@ -96,9 +96,9 @@ describe('addresses', () => {
 
   it('refuses line breaks in names, addresses and headers', () => {
     for (const value of ['Ada\r\nBcc: x@evil.example', 'Ada\nx', 'Ada\rx', 'Ada\0']) {
-      assert.throws(() => mailboxes('to', { name: value, address: 'a@example.com' }), /holds a line break/);
-      assert.throws(() => mailboxes('to', `${value} <a@example.com>`), /holds a line break/);
-      assert.throws(() => checkedHeaders({ 'X-Note': value }), /holds a line break/);
+      assert.throws(() => mailboxes('to', { name: value, address: 'a@example.com' }), /contains a line break/);
+      assert.throws(() => mailboxes('to', `${value} <a@example.com>`), /contains a line break/);
+      assert.throws(() => checkedHeaders({ 'X-Note': value }), /contains a line break/);
     }
     assert.throws(() => mailboxes('to', { address: 'a@example.com\r\nx' }), InvalidMailError);
   });
@@ -118,7 +118,7 @@ describe('addresses', () => {
     }
     assert.throws(
       () => mailboxes('to', { name: 5, address: 'a@example.com' } as never),
-      /^InvalidMailError: to: 5 is no text$/,
+      /^InvalidMailError: to: 5 is not a text$/,
     );
   });
 
@@ -135,8 +135,8 @@ describe('addresses', () => {
   it('takes texts for headers, and one of each name', () => {
     // An object would be taken for a header that is folded and encoded already.
     const prepared = { prepared: true, value: 'a\r\nBcc: x@evil.example' };
-    assert.throws(() => checkedHeaders({ 'X-Note': prepared as never }), /X-Note: \[object Object\] is no text/);
-    assert.throws(() => checkedSubject(prepared), /subject: \[object Object\] is no text/);
+    assert.throws(() => checkedHeaders({ 'X-Note': prepared as never }), /X-Note: \[object Object\] is not a text/);
+    assert.throws(() => checkedSubject(prepared), /subject: \[object Object\] is not a text/);
     assert.throws(() => checkedSubject('x'.repeat(999)), InvalidMailError);
     assert.deepEqual(mergedHeaders({ 'X-A': '1', 'X-B': '1' }, undefined, { 'x-a': '2' }), { 'x-a': '2', 'X-B': '1' });
   });

@@ -99,7 +99,7 @@ describe('Attachments', () => {
     attachments.attach('c.mp4', { path: file });
     await assert.rejects(read(attachments), {
       name: 'InvalidMailError',
-      message: 'UserMailer#welcome: its attachments have 61 MB; 50 MB are the most: send a link instead',
+      message: 'UserMailer#welcome: its attachments total 61 MB, and the maximum is 50 MB: send a link instead',
     });
   });
 

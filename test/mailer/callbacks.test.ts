@@ -157,10 +157,10 @@ describe('callbacks', () => {
     );
     const evil = 'a\r\nBcc: x@evil.example';
     for (const [change, expected] of [
-      [{ subject: evil }, /subject: .* holds a line break/],
-      [{ messageId: evil }, /messageId: .* holds a line break/],
-      [{ headers: { 'X-A': evil } }, /X-A: .* holds a line break/],
-      [{ attachments: [{ name: evil, content: Buffer.from('') }] }, /attachments: .* holds a line break/],
+      [{ subject: evil }, /subject: .* contains a line break/],
+      [{ messageId: evil }, /messageId: .* contains a line break/],
+      [{ headers: { 'X-A': evil } }, /X-A: .* contains a line break/],
+      [{ attachments: [{ name: evil, content: Buffer.from('') }] }, /attachments: .* contains a line break/],
       [{ attachments: [{ name: 'a', type: evil, content: Buffer.from('') }] }, /the type of a is/],
     ] as const) {
       setup.interceptors = [(message) => ({ ...message, ...change })];
@@ -194,7 +194,7 @@ describe('callbacks', () => {
   describe('rescueFrom', () => {
     it('sees to an error, the class’s own rule before its parent’s, the latest first', async () => {
       const result = await NoteMailer.note(new TypeError('odd')).deliverNow();
-      assert.deepEqual(result, { status: 'skipped', reason: 'its mailer has seen to TypeError: odd' });
+      assert.deepEqual(result, { status: 'skipped', reason: 'its mailer handled TypeError: odd' });
       await NoteMailer.note(new RangeError('far')).deliverNow();
       assert.deepEqual(
         heard.filter((line) => /odd|far/.test(line)),
@@ -231,7 +231,7 @@ describe('callbacks', () => {
     it('refuses what knows no errors', () => {
       class Wrong extends NoteMailer {}
       assert.throws(() => Wrong.rescueFrom([], () => undefined), /Wrong\.rescueFrom: no errors are named/);
-      assert.throws(() => Wrong.rescueFrom(Error, undefined as never), /Wrong\.rescueFrom: the handler is no function/);
+      assert.throws(() => Wrong.rescueFrom(Error, undefined as never), /Wrong\.rescueFrom: the handler is not a function/);
       assert.throws(() => Wrong.rescueFrom('Error' as never, () => undefined), TypeError);
     });
   });

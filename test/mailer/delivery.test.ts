@@ -167,7 +167,7 @@ describe('MailDelivery', () => {
     }
     await assert.rejects(
       OddMailer.note('').deliverNow(),
-      /delivery: "pigeon" is no way to deliver; there are smtp, file, log/,
+      /delivery: "pigeon" is not a delivery method; there are smtp, file, log/,
     );
     assert.deepEqual(await stage.records(), []);
   });

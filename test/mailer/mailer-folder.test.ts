@@ -59,7 +59,7 @@ describe('the folder of mailers', () => {
   it('refuses two of one name', async () => {
     write('a.ts', 'export class UserMailer extends Mailer {}');
     write('b.ts', 'export class UserMailer extends Mailer {}');
-    await refuses('b.ts', /another mailer named UserMailer: rename one, since mails for later tell them by name/);
+    await refuses('b.ts', /another mailer named UserMailer: rename one, since enqueued mails name their mailer/);
     assert.deepEqual([...new MailerRegistry('here')], []);
   });
 });

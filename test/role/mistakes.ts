@@ -145,7 +145,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a partial that is missing': {
     files: { 'mailers/templates/partials/button.ejs': null },
-    says: /welcome\/html\.ejs: UserMailer#welcome includes \/partials\/button, and there is no .*button\.ejs: write it/,
+    says: /welcome\/html\.ejs: UserMailer#welcome includes \/partials\/button, but there is no .*button\.ejs: write it/,
   },
   'a layout that is missing': {
     files: { 'mailers/templates/layouts/mailer/html.ejs': null },
@@ -185,13 +185,13 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a file of texts that is named after no locale': {
     files: { 'locales/pt_BR.json': '{}' },
-    says: /locales\/pt_BR\.json: pt_BR is no language tag \(BCP 47\): name it after a locale, such as pt-BR\.json$/,
+    says: /locales\/pt_BR\.json: pt_BR is not a language tag \(BCP 47\): name it after a locale, such as pt-BR\.json$/,
     warning: true,
     alone: true,
   },
   'a default locale without a file': {
     files: { 'locales/en.json': null },
-    says: /locales\/en\.json: it is missing, and DEFAULT_LOCALE is en: write it, or set it to ko$/,
+    says: /locales\/en\.json: it is missing, but DEFAULT_LOCALE is en: write it, or set DEFAULT_LOCALE to ko$/,
     warning: true,
   },
   'texts that are no JSON': {
@@ -200,7 +200,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a preview of no mailer': {
     files: { 'mailers/previews/guest-mailer-preview.js': preview('GuestMailer', 'hello() {}') },
-    says: /previews: GuestMailerPreview previews GuestMailer, and no mailer is named so: name it after one/,
+    says: /previews: GuestMailerPreview previews GuestMailer, but no mailer has that name: name it after one/,
     warning: true,
   },
   'two migrations of one name': {

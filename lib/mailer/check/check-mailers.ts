@@ -20,7 +20,7 @@ export interface MailCheck {
   readonly defaultLocale: string;
   /** false: the app renders its mails without templates. */
   readonly usesTemplates: boolean;
-  /** Receives each mistake. `fatal`: such a mail could not be sent. */
+  /** Receives each finding. `fatal`: such a mail could not be sent. */
   readonly onFinding: (message: string, fatal: boolean) => void;
 }
 
@@ -38,11 +38,11 @@ export function checkMailers(options: MailCheck): void {
   for (const { mailer } of options.previews.names()) {
     if (options.mailers.get(mailer)) continue;
     const place = `${options.previewsDir}: ${mailer}Preview`;
-    options.onFinding(`${place} previews ${mailer}, and no mailer is named so: name it after one`, false);
+    options.onFinding(`${place} previews ${mailer}, but no mailer has that name: name it after one`, false);
   }
 }
 
-/** Texts that were found missing already. */
+/** Texts that have already been reported as missing. */
 export class NamedTexts {
   private readonly names = new Set<string>();
 
@@ -76,13 +76,13 @@ class ActionCheck {
     const { mailer, action, title, options } = this;
     const method: unknown = Reflect.get(mailer.prototype as object, action);
     if (typeof method !== 'function') {
-      const wrong = `${title} is declared by static ${this.name} = this.action('${action}'), and there is no such method`;
+      const wrong = `${title} is declared by static ${this.name} = this.action('${action}'), but there is no such method`;
       options.onFinding(`${options.mailers.place}: ${wrong}: write it, or name the one that is meant`, true);
       return;
     }
     if (!options.usesTemplates) return;
     const source = method.toString();
-    // An action that names its own template, or leaves the mail to other code, says only at run time which it is.
+    // Where an action names its own template or leaves the mail to other code, the template is known only at run time.
     if (!/\.mail\(\s*\{/.test(source) || /\btemplate\b/.test(source)) return;
     const folder = `${underscore(ownerOf(mailer, action).name)}/${underscore(action)}`;
     const parts = (['html', 'text'] as const).filter((part) => this.views.exists(`${folder}/${part}`));
@@ -118,7 +118,7 @@ class ActionCheck {
       const target = path.posix.join(name.startsWith('/') ? '.' : path.posix.dirname(view), name.replace(/\.ejs$/, ''));
       if (this.views.exists(target)) this.checkView(target, seen);
       else {
-        const wrong = `includes ${name}, and there is no ${this.views.file(target)}: write it, or name another`;
+        const wrong = `includes ${name}, but there is no ${this.views.file(target)}: write it, or name another`;
         this.options.onFinding(`${this.views.file(view)}: ${this.title} ${wrong}`, true);
       }
     }

@@ -9,18 +9,18 @@ interface TextCheck {
   readonly onFinding: (message: string, fatal: boolean) => void;
 }
 
-/** Texts of Catamount's own, which has them in English where a file has none. */
+/** Catamount's own texts, which need no file: English is the fallback. */
 const OURS = /^catamount\./;
-/** The most texts that one finding names. */
-const MOST_NAMED = 20;
+/** Maximum number of texts that one finding names. */
+const MAX_NAMED = 20;
 const FORMS = ['zero', 'one', 'two', 'few', 'many', 'other'] as const;
-/** Counts that tell the forms which a language has for those that people meet. */
+/** Counts that people meet: the forms of these are the ones that a language needs. */
 const COUNTS = Array.from({ length: 200 }, (_, count) => count);
 
 /**
- * Finds the texts and the forms for counts that the files of one locale lack, and those of another have; files that are
- * named after no locale; and a default locale without a file.
- * @param known those that were found already.
+ * Finds texts and plural forms that one locale lacks and another has, files that are not named after a locale, and a
+ * default locale without a file.
+ * @param known texts that have already been reported.
  */
 export function checkTexts(
   { localesDir, i18n, defaultLocale, onFinding }: TextCheck,
@@ -28,14 +28,14 @@ export function checkTexts(
 ): void {
   for (const file of textFiles(localesDir).get(undefined) ?? []) {
     const name = path.basename(file, '.json');
-    onFinding(`${file}: ${name} is no language tag (BCP 47): name it after a locale, such as pt-BR.json`, false);
+    onFinding(`${file}: ${name} is not a language tag (BCP 47): name it after a locale, such as pt-BR.json`, false);
   }
   const texts = new Map(i18n.locales.map((locale) => [locale, new LocaleTexts(locale, i18n)]));
   if (texts.size > 0 && !withParents(defaultLocale).some((each) => texts.has(each))) {
     const file = path.join(localesDir, `${defaultLocale}.json`);
     const others = [...texts.keys()].join(' or ');
     onFinding(
-      `${file}: it is missing, and DEFAULT_LOCALE is ${defaultLocale}: write it, or set it to ${others}`,
+      `${file}: it is missing, but DEFAULT_LOCALE is ${defaultLocale}: write it, or set DEFAULT_LOCALE to ${others}`,
       false,
     );
   }
@@ -64,7 +64,7 @@ export function checkTexts(
 /** The texts of the files of one locale. */
 class LocaleTexts {
   private readonly keys: ReadonlySet<string>;
-  /** The keys, those of counts (`cat_one`, `cat_other`) as one: `cat`. */
+  /** The keys. Those of one counted text (`cat_one`, `cat_other`) are one: `cat`. */
   readonly stems: ReadonlySet<string>;
 
   constructor(
@@ -95,7 +95,7 @@ class LocaleTexts {
   }
 }
 
-/** The keys of texts in levels, such as `a.b.cat_one`. */
+/** The keys of nested texts, such as `a.b.cat_one`. */
 function keysOf(texts: unknown, prefix = ''): string[] {
   if (typeof texts !== 'object' || texts === null) return [];
   return Object.entries(texts).flatMap(([name, value]) =>
@@ -104,8 +104,8 @@ function keysOf(texts: unknown, prefix = ''): string[] {
 }
 
 function listed(noun: string, names: readonly string[]): string {
-  const more = names.length - MOST_NAMED;
-  const shown = names.slice(0, MOST_NAMED).join(', ');
+  const more = names.length - MAX_NAMED;
+  const shown = names.slice(0, MAX_NAMED).join(', ');
   return `the ${noun}${names.length === 1 ? '' : 's'} ${shown}${more > 0 ? ` and ${more} more` : ''}`;
 }
 

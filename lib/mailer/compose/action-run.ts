@@ -60,7 +60,7 @@ export class ActionRun implements MailerRun {
   }
 
   /**
-   * Gives an error to the handler that `rescueFrom` has registered for it.
+   * Calls the handler that `rescueFrom` has registered for an error.
    * @returns false when no rule matches the error.
    * @throws whatever the handler throws.
    */

@@ -111,7 +111,7 @@ export async function intercept(
 }
 
 /**
- * Checks a message again after code of the app has had it, since that code may have changed it, even in place.
+ * Checks a message again after code of the app has handled it, since that code may have changed it, even in place.
  * @param when names that code in an error, such as `after the interceptors`.
  * @throws InvalidMailError for a message that cannot be sent.
  */

@@ -22,7 +22,7 @@ export function runOf(mailer: object): MailerRun {
   if (run) return run;
   const name = mailer.constructor.name;
   throw new NotConnectedError(
-    `a ${name} that you made yourself builds no mail: make its actions static, as in static readonly welcome = this.action('welcome'), and call ${name}.welcome()`,
+    `a ${name} that you created yourself builds no mail: declare its actions as statics, as in static readonly welcome = this.action('welcome'), and call ${name}.welcome()`,
   );
 }
 

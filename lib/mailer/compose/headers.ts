@@ -49,10 +49,10 @@ const LONGEST_LINE = 998;
  * @throws InvalidMailError for anything but a string, for a line break and for a text that is too long.
  */
 export function checkedLine(field: string, value: unknown, longest: number = LONGEST_LINE): string {
-  if (typeof value !== 'string') throw new InvalidMailError(`${field}: ${String(value)} is no text`);
-  if (/[\r\n\0]/.test(value)) throw new InvalidMailError(`${field}: ${JSON.stringify(value)} holds a line break`);
+  if (typeof value !== 'string') throw new InvalidMailError(`${field}: ${String(value)} is not a text`);
+  if (/[\r\n\0]/.test(value)) throw new InvalidMailError(`${field}: ${JSON.stringify(value)} contains a line break`);
   if (value.length > longest) {
-    throw new InvalidMailError(`${field}: a text of ${value.length} characters is too long; ${longest} are the most`);
+    throw new InvalidMailError(`${field}: a text of ${value.length} characters is too long; the maximum is ${longest}`);
   }
   return value;
 }
@@ -65,7 +65,7 @@ export function checkedSubject(subject: unknown): string {
 /** @throws InvalidMailError for an invalid header name, or one that an option of the mail sets. */
 export function checkedHeaders(headers: MailHeaders): MailHeaders {
   for (const [name, value] of Object.entries(headers)) {
-    if (!/^[A-Za-z0-9-]+$/.test(name)) throw new InvalidMailError(`headers: ${JSON.stringify(name)} is no header name`);
+    if (!/^[A-Za-z0-9-]+$/.test(name)) throw new InvalidMailError(`headers: ${JSON.stringify(name)} is not a header name`);
     if (OWN.has(name.toLowerCase())) throw new InvalidMailError(`headers: ${name} is set by an option of the mail`);
     // nodemailer folds a header between words, so only each word must fit on a line.
     for (const word of checkedLine(name, value, Number.POSITIVE_INFINITY).split(' ')) checkedLine(name, word);

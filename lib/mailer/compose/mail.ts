@@ -79,9 +79,10 @@ function settled<T>(value: T | ((mail: MailAtHand) => T), mail: MailAtHand): T {
 }
 
 /**
- * Total size of the attachments of one mail, in bytes: more than mail servers accept or a small machine should buffer.
+ * Maximum total size of the attachments of one mail, bytes. Mail servers accept no more, nor should a small machine
+ * buffer more.
  */
-const MOST_BYTES = 50e6;
+const MAX_BYTES = 50e6;
 
 interface Entry {
   readonly name: string;
@@ -145,9 +146,9 @@ export class Attachments {
     const what = (name: string) => `${about}: the attachment ${JSON.stringify(name)}`;
     const sizes = await Promise.all(this.entries.map(({ name, content }) => sizeOf(content, what(name))));
     const size = sizes.reduce((sum, each) => sum + each, 0);
-    if (size > MOST_BYTES) {
+    if (size > MAX_BYTES) {
       const mb = Math.ceil(size / 1e6);
-      throw new InvalidMailError(`${about}: its attachments have ${mb} MB; 50 MB are the most: send a link instead`);
+      throw new InvalidMailError(`${about}: its attachments total ${mb} MB, and the maximum is 50 MB: send a link instead`);
     }
     return Promise.all(
       this.entries.map(async ({ name, content, type, cid }) => ({

@@ -21,7 +21,7 @@ export class UnknownMailerError extends NotHereError {
   override readonly name = 'UnknownMailerError';
 }
 
-/** Thrown by `cancel()` inside a mailer: the mail is not sent, and this is no error. */
+/** Thrown by `cancel()` inside a mailer: the mail is not sent. This does not count as a failure. */
 export class MailCancelled extends Error {
   override readonly name = 'MailCancelled';
 }
@@ -53,7 +53,7 @@ export class PartialDeliveryError extends Error {
     readonly pending: readonly Refusal[],
   ) {
     const answers = pending.map(({ address, answer }) => `${address}: ${answer}`).join('; ');
-    super(`the server took the mail for the others, but not yet for ${answers}`);
+    super(`the server accepted the mail for the others, but not yet for ${answers}`);
   }
 }
 

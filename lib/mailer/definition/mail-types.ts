@@ -24,7 +24,7 @@ export type Address =
 /** One address or several. */
 export type Addresses = Address | readonly Address[];
 
-/** Headers by name. A line break in a value, and a name that another option sets, are refused. */
+/** Headers by name. A line break in a value and a name that another option sets are refused. */
 export type MailHeaders = Readonly<Record<string, string>>;
 
 /**
@@ -35,7 +35,7 @@ export type AttachmentContent =
   | string
   | Uint8Array
   | {
-      /** Path of the file; an AttachmentError if it cannot be read then. */
+      /** Path of the file. If it cannot be read at that time, the delivery fails with an AttachmentError. */
       readonly path: string;
     };
 
@@ -71,7 +71,7 @@ export interface MailAttachment {
 export interface OutgoingMessage {
   /** In angle brackets. The same for every retry of a mail, so that the receiving side can recognise a duplicate. */
   readonly messageId: string;
-  /** The moment at which the mail was built, for its header. */
+  /** Time at which the mail was built, for its header. */
   readonly date: Date;
   /** The sender. */
   readonly from: Mailbox;
@@ -146,9 +146,9 @@ export type Layout =
 export interface RenderRequest {
   /** Folder below the templates, such as `user_mailer/welcome`; it holds `html.ejs`, `text.ejs` or both. */
   readonly template: string;
-  /** Folder below `layouts/` that is to wrap each part, or false for none. */
+  /** Folder below `layouts/` that wraps each part, or false for none. */
   readonly layout: Layout;
-  /** The locale in which the mail is to be written. */
+  /** The locale in which the mail is written. */
   readonly locale: string;
   /** Looks up a text in that locale. */
   readonly t: Translate;
@@ -226,7 +226,7 @@ export interface MailAtHand {
   readonly params: Readonly<Record<string, unknown>>;
 }
 
-/** A default of a mailer's mails, or a function that makes it for each of them. */
+/** A default of a mailer's mails, or a function that returns it for each of them. */
 export type MailDefault<T> = T | ((mail: MailAtHand) => T);
 
 /** Defaults of all mails of a mailer. A function is called for every mail. Subclasses inherit those they do not set. */
@@ -241,7 +241,7 @@ export interface MailDefaults {
   readonly cc?: MailDefault<Addresses>;
   /** Recipients whom no other one sees. */
   readonly bcc?: MailDefault<Addresses>;
-  /** The subject, before the text of the locale is looked for. */
+  /** The subject. It has precedence over the text of the locale. */
   readonly subject?: MailDefault<string>;
   /** Merged with those of parent classes and of the mail, name by name. */
   readonly headers?: MailDefault<MailHeaders>;

@@ -17,7 +17,7 @@ export interface AnyMailer {
 
 /** A concrete subclass of `Mailer`, as a value, with its static settings. */
 export interface MailerClass<M extends AnyMailer = AnyMailer> {
-  /** Mailers are made without arguments; those of an action are its own. */
+  /** A mailer is created without arguments: those of an action are passed to the action. */
   new (): M;
   /** The class's name, by which enqueued mails find it. */
   readonly name: string;
@@ -36,7 +36,7 @@ export interface MailerClass<M extends AnyMailer = AnyMailer> {
 /** Finds mailers by class name. */
 export interface MailerLookup {
   get(name: string): MailerClass | undefined;
-  /** The folder or module the mailers come from, for error messages. */
+  /** The folder or module that the mailers are loaded from, for error messages. */
   readonly place: string;
 }
 
@@ -50,7 +50,7 @@ const rules = new WeakMap<object, RescueRule[]>();
 /** @throws TypeError that names the mailer, when an argument is of a wrong type. */
 export function addRescueRule(mailer: { readonly name: string }, errors: ErrorMatchers, handler: ErrorHandler): void {
   const at = `${mailer.name}.rescueFrom`;
-  if (typeof handler !== 'function') throw new TypeError(`${at}: the handler is no function`);
+  if (typeof handler !== 'function') throw new TypeError(`${at}: the handler is not a function`);
   const own = rules.get(mailer) ?? [];
   rules.set(mailer, own);
   own.push({ matches: matcherOfAny(errors, at), handler });

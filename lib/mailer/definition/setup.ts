@@ -10,7 +10,7 @@ export interface MailOrigin {
 }
 
 /**
- * Gets each finished mail before it is sent and returns it, changed or not; or 'cancel', and it is not sent:
+ * Receives each finished mail before it is sent. It returns the mail, changed or not, or 'cancel' to send none:
  * `(message) => ({ ...message, to: 'staging@example.com', cc: [], bcc: [] })`. If it throws, the delivery fails.
  */
 export type MailInterceptor = (

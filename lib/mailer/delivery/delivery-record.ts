@@ -10,7 +10,7 @@ import type { IdempotencyKey, Receipt } from '../definition/mail-types';
 import { answerIn } from '../transport/smtp';
 import { recipients } from '../transport/transport';
 
-/** `mine`: the caller sends the mail. `sent`: it was sent before. `busy`: another run is sending it now. */
+/** `mine`: this run sends the mail. `sent`: an earlier run has sent it. `busy`: another run is sending it now. */
 export type Claim =
   | {
       readonly verdict: 'mine';
@@ -31,12 +31,12 @@ export interface DeliveryStore {
   claim(key: IdempotencyKey, draft: Draft): Promise<Claim>;
   /** A claim older than this is renewed before its mail is sent, ms. */
   readonly renewAfterMs: number;
-  /** Restarts the lease of a claim. @returns false when another run holds the claim by now. */
+  /** Restarts the lease of a claim. @returns false when another run holds the claim now. */
   renew(key: string, token: string): Promise<boolean>;
-  /** Marks the mail sent, whoever holds the claim by now, because it is out. @param recipients default: as claimed. */
+  /** Marks the mail sent, whoever holds the claim now, because it is out. @param recipients default: as claimed. */
   sent(key: string, receipt: Receipt, recipients?: readonly string[]): Promise<void>;
   /**
-   * Records `settled` recipients, whoever holds the claim by now, so that they get no second mail; then acts
+   * Records `settled` recipients, whoever holds the claim now, so that they get no second mail; then does the same
    * as `failed`.
    */
   recordPartial(key: string, token: string, settled: readonly string[], error: Error): Promise<void>;
@@ -44,7 +44,7 @@ export interface DeliveryStore {
   failed(key: string, token: string, error: Error): Promise<void>;
   /** Gives the claim back without a failure: the mail is not to be sent. Does nothing under another run's claim. */
   release(key: string, token: string): Promise<void>;
-  /** Removes old records that no job can ask for any more. @returns the number removed. */
+  /** Removes old records that no job can need any more. @returns the number removed. */
   prune(): Promise<number>;
 }
 
@@ -58,7 +58,7 @@ const LEASE_MS = 30_000;
  */
 const KEEP_SENT_DAYS = 60;
 const KEEP_OTHERS_DAYS = 200;
-/** Number of job ids that one query asks for. */
+/** Number of job ids that one query returns. */
 const PAGE = 500;
 
 /**

@@ -128,7 +128,7 @@ export class MailDelivery implements Service, Delivery {
     let failure = error;
     try {
       if (!(error instanceof DeliveryInProgressError) && (await run?.rescue(error))) {
-        return this.skipped(message, `its mailer has seen to ${error.name}: ${error.message}`);
+        return this.skipped(message, `its mailer handled ${error.name}: ${error.message}`);
       }
     } catch (thrown) {
       if (thrown instanceof MailCancelled) return this.skipped(message, thrown.message);
@@ -193,13 +193,13 @@ export class Transports {
     await Promise.all([...this.made.values()].map((transport) => transport.close(options)));
   }
 
-  /** Each module is loaded on demand, since a process uses one way to deliver, as a rule. */
+  /** Each module is loaded on demand, since a process usually uses only one delivery method. */
   private make(method: DeliveryMethod): Transport {
     const { smtpUrl, dir } = this.mail;
     if (method === 'smtp') {
       if (smtpUrl === null)
         throw new InvalidMailError(
-          "a mail asks for delivery 'smtp', but SMTP_URL is not set: set it, or choose another",
+          "a mail requests delivery 'smtp', but SMTP_URL is not set: set it, or choose another method",
         );
       const { SmtpTransport } = require('../transport/smtp') as typeof import('../transport/smtp');
       return new SmtpTransport(smtpUrl);
@@ -209,14 +209,14 @@ export class Transports {
     if (method === 'log') return new local.LogTransport(this.events);
     if (method === 'test') return new local.TestTransport(KEPT);
     throw new InvalidMailError(
-      `delivery: ${JSON.stringify(method satisfies never)} is no way to deliver; there are smtp, file, log and test`,
+      `delivery: ${JSON.stringify(method satisfies never)} is not a delivery method; there are smtp, file, log and test`,
     );
   }
 }
 
 /** Longest time the caller of a write waits for it, ms. */
 const PATIENCE_MS = 2000;
-/** Limit of the retries of a write, ms. A longer outage has worse consequences than a missing record. */
+/** A write is given up after this time, ms. A longer outage has worse consequences than a missing record. */
 const GIVE_UP_MS = 600_000;
 /** Longest pause between two retries during a stop, ms. */
 const STOPPING_PAUSE_MS = 250;

@@ -31,7 +31,7 @@ export interface SendingOptions {
   readonly writes: DurableWrites;
   readonly events: Events;
   readonly setup: MailSetup;
-  /** Learns whether mails get to the server. */
+  /** Records whether mails reach the server. */
   readonly progress: Progress;
 }
 
@@ -55,7 +55,7 @@ export class SendAttempt {
       message = this.toTheRest(await this.finish());
       // Interceptors may be slow, and the lease must cover the send.
       if (performance.now() - since > record.renewAfterMs && !(await record.renew(key.key, claim.token))) {
-        throw new DeliveryInProgressError(`another run of this job has taken ${this.options.run.message.title} over`);
+        throw new DeliveryInProgressError(`another run of this job has taken over ${this.options.run.message.title}`);
       }
       receipt = await this.transmit(message);
     } catch (thrown) {
@@ -80,7 +80,7 @@ export class SendAttempt {
     return { status: 'sent', messageId: claim.messageId, ...(refused && { refused }) };
   }
 
-  /** A mail that is refused for its own sake shows that the server is well. */
+  /** A server that refuses this one mail works, so the refusal counts as progress. */
   private async transmit(message: OutgoingMessage): Promise<Receipt> {
     const { transport, progress } = this.options;
     progress.due();
@@ -115,7 +115,7 @@ export class SendAttempt {
       settled.map((address) => ({ address })),
     );
     if (envelopeTo.length === 0)
-      throw new MailCancelled('everyone it is for has got it from an earlier run of this job');
+      throw new MailCancelled('an earlier run of this job has settled all of its recipients');
     return { ...message, envelopeTo };
   }
 
@@ -142,7 +142,7 @@ export class SendAttempt {
     events.emit('mail.sent', { to, via: transport.name, messageId, durationMs, ...origin });
     const pending = new Set(this.pending(receipt));
     for (const one of refused.filter((each) => !pending.has(each))) {
-      const error = new Error(`the server took the mail for the others, but not for ${one.address}: ${one.answer}`);
+      const error = new Error(`the server accepted the mail for the others, but not for ${one.address}: ${one.answer}`);
       events.emit('mail.failed', { error, ...origin });
     }
     await this.attempt('afterDeliver of a mailer', () =>
@@ -167,7 +167,7 @@ export class SendAttempt {
   }
 }
 
-/** nodemailer's codes for what the server says of one mail. */
+/** nodemailer's codes for replies about one mail, not about the server. */
 const ABOUT_THE_MAIL = new Set(['EENVELOPE', 'EMESSAGE', 'ESTREAM']);
 
 function isAboutTheMail(error: Error): boolean {

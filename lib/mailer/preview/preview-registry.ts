@@ -20,7 +20,7 @@ export class Previews {
       throw new UserError(`its class is named ${preview.name || 'nothing'}; name it after a mailer: UserMailerPreview`);
     }
     if (this.classes.has(mailer))
-      throw new UserError(`there is another ${preview.name}: put its methods into one class`);
+      throw new UserError(`there is another ${preview.name}: put the methods of both into one class`);
     this.classes.set(mailer, preview);
   }
 

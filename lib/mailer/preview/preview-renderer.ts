@@ -166,13 +166,13 @@ export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewErr
   };
 }
 
-/** Removes the place that a template error begins with, for the answer has it apart. */
+/** Removes the place that a template error begins with, since the answer has it in fields of its own. */
 function withoutPlace(message: string, file: string | null): string {
   const rest = file !== null && message.startsWith(`${file}:`) ? message.slice(file.length) : message;
   return rest === message ? message : rest.replace(/^:(\d+:)? */, '');
 }
 
-/** Returns the innermost stack frame in the app's code. Our sample app lies within our own folder. */
+/** Returns the innermost stack frame in the app's code. Our sample app is within our own folder. */
 function appFrame(error: Error, roots: readonly string[], code: readonly string[]): Place | null {
   const isBelow = (file: string, folders: readonly string[]) =>
     folders.some((folder) => file.startsWith(folder + path.sep));

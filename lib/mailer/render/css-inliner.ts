@@ -99,7 +99,7 @@ const ATTRIBUTE = /\s+([^\s"'<>/=]+)(?:\s*=\s*(?:"([^"]*)"|'[^']*'|[^\s"'=<>`]+)
 /** Attributes of links and images that differ from mail to mail and that juice ignores. */
 const VARYING = new Set(['href', 'src', 'alt', 'title']);
 const WITH_VARYING = new Set(['a', 'img']);
-/** Elements whose content is no markup. */
+/** Elements whose content is not markup. */
 const RAW = new Set(['style', 'title', 'textarea']);
 /** Elements that refer to files, have parsing rules of their own, or do not occur in mails. */
 const STRANGE = new Set(['script', 'link', 'svg', 'math', 'plaintext']);

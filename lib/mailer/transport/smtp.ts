@@ -14,8 +14,8 @@ export interface SmtpTimeouts {
   /** Limit of a whole delivery, ms. Default 20,000. */
   readonly sendMs?: number;
   /**
-   * Limit of the server's silence, ms. Default 20,000: a server may take its time over a whole message (RFC 5321,
-   * 4.5.3.2.6), and who has given up waiting for its answer sends the mail again.
+   * Limit of the server's silence, ms. Default 20,000: a server may need long to accept a message (RFC 5321,
+   * 4.5.3.2.6), and giving up before its answer means sending the mail again.
    */
   readonly socketMs?: number;
 }
@@ -61,7 +61,7 @@ export class SmtpTransport implements Transport {
       const error = toError(thrown);
       if (error instanceof PermanentDeliveryError) throw error;
       if (signal.aborted)
-        throw new Error(`the SMTP server did not take the mail within ${this.sendMs} ms`, { cause: error });
+        throw new Error(`the SMTP server did not accept the mail within ${this.sendMs} ms`, { cause: error });
       if (isPermanent(error)) throw new PermanentDeliveryError(error.response, error.responseCode, error);
       throw withTlsAdvice(error, 'SMTP');
     }
@@ -82,7 +82,7 @@ const ABOUT_LOGIN = new Set([530, 534, 535, 538]);
 
 /** An enhanced status code (RFC 3463) after the reply code. */
 const ENHANCED = /^\d{3}[ -](\d)\.(\d{1,3})\.(\d{1,3})\b/;
-/** Wordings of servers for limits that pass by themselves. */
+/** Wordings that servers use for limits that are temporary. */
 const LIMIT_WORDS =
   /\bquota\b|exceeded storage|mailbox (is )?full|\btoo many (messages|mails|e-?mails|connections)|\b(rate|sending|hourly|daily) limit|\b(unusual|sending|message) rate\b|throttl|try again later/i;
 
@@ -163,7 +163,7 @@ export async function insistOnUtf8(addresses: readonly string[], options: SMTPCo
   const greeting = await ehloAnswer(options);
   // A server without EHLO has no extensions either.
   if (/^250[ -]SMTPUTF8\b/im.test(greeting)) return;
-  const answer = `the server does not offer SMTPUTF8, without which it cannot be told of ${addresses.join(', ')}`;
+  const answer = `the server does not offer SMTPUTF8, without which it cannot deliver to ${addresses.join(', ')}`;
   throw new PermanentDeliveryError(`${NOT_PERMITTED} 5.6.7 ${answer}`, NOT_PERMITTED, undefined);
 }
 
@@ -172,7 +172,7 @@ function ehloAnswer(options: SMTPConnection.Options): Promise<string> {
   return new Promise<string>((resolve, reject) => {
     connection.once('error', (error: unknown) => reject(toError(error)));
     connection.once('end', () =>
-      reject(new Error('the SMTP server closed the connection before its greeting was over')),
+      reject(new Error('the SMTP server closed the connection during its greeting')),
     );
     connection.connect((error) => {
       if (error) reject(toError(error));

@@ -3,7 +3,7 @@ import type { Mailbox, OutgoingMessage, Receipt } from '../definition/mail-types
 
 export interface Transport {
   readonly name: string;
-  /** @throws PermanentDeliveryError when a retry is no use; any other error may pass. */
+  /** @throws PermanentDeliveryError when a retry is useless; after any other error a retry may succeed. */
   send(message: OutgoingMessage): Promise<Receipt>;
   /** Idempotent. `force` also cuts off mails in flight. */
   close(options?: { readonly force: boolean }): Promise<void>;
