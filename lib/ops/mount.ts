@@ -9,7 +9,7 @@ import type { OpsOptions } from './ui/context';
 const INBOX_PATH = '/ops/mail/inbox';
 /**
  * The pages have a concurrency limit of their own: they take no slot from the app, and still answer when all of its
- * slots are taken, which is when operators need them. Forms and streams of events release their slot once they are read.
+ * slots are taken, which is when operators need them. Forms and event streams release their slot once they are read.
  */
 const LIMIT = { maxThreads: 3, backlog: 32, queueTimeoutMs: 10_000 };
 
@@ -71,5 +71,5 @@ function assertToken(ctx: Koa.Context, token: string): void {
 
 function assertFromHere(ctx: Koa.Context): void {
   if (isFromHere(ctx)) return;
-  throw new ProblemError(403, { detail: 'Without METRICS_TOKEN only this machine may ask.' });
+  throw new ProblemError(403, { detail: 'Without METRICS_TOKEN, metrics are served to this machine only.' });
 }

@@ -134,7 +134,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that died of its own word is said to be refused for good',
     file: 'lib/ops/jobs/job-page.ts',
-    find: "refused: place.place === 'dead' && !job.killed && saysSo(entry),",
+    find: "refused: place.place === 'dead' && !job.killed && diedOfLatestError(entry),",
     replace: "refused: place.place === 'dead' && !job.killed && !saysSo(entry),",
     killedBy: [...JOB, 'test/ops/jobs/acts.test.ts', ...LISTS],
   },

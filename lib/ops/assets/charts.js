@@ -1,4 +1,5 @@
-// Draws the charts with uPlot from the data that the page carries, and keeps them up to date. Without it the table below them is open.
+// Draws the charts with uPlot from the data in the page, and keeps them up to date. Without this script the table below
+// them is open.
 (() => {
   let section = document.querySelector('[data-charts]');
   if (!section || !window.uPlot) return;
@@ -17,7 +18,7 @@
     return true;
   };
 
-  // Colours and dashes are those of the style sheet, which the keys have, too.
+  // Colours and dashes come from the style sheet, as those of the legend do.
   const probe = document.createElementNS('http://www.w3.org/2000/svg', 'path');
   const hidden = document.createElement('span');
   hidden.hidden = true;
@@ -36,7 +37,7 @@
   const faint = (rgb) => rgb.replace(/rgb\(([^)]+)\)/, 'rgba($1, .12)');
   const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 16);
 
-  // Of a stack the topmost layer is painted first: each covers what is above it.
+  // The topmost layer of a stack is painted first: each layer covers the one above it.
   const columns = ({ series, stacked }) => {
     if (!stacked) return series.map(({ values }) => values);
     let below = [];
@@ -58,7 +59,7 @@
     return series.map(({ label, look }) => ({ label, points, width: 1, ...styled(`layer ${look}`) })).reverse();
   };
 
-  // A lone value between gaps would not be seen as a line.
+  // A single value between gaps would be invisible as a line, so it is drawn as a point.
   const lone = (u, index) => {
     const values = u.data[index];
     const known = (i) => (values[i] ?? null) !== null;
@@ -81,7 +82,7 @@
     ctx.restore();
   };
 
-  // To the left of a layer's last known value.
+  // Writes the names to the left of the layers' last known values.
   const nameLayers = ({ series, max }, { over }) => {
     const last = Math.max(-1, ...series.map(({ values }) => values.findLastIndex((value) => value !== null)));
     let below = 0;
@@ -148,7 +149,7 @@
     }
   };
 
-  // Of a tree that has just started the first figures are yet to come; or Redis was away.
+  // The page has no figures when its tree has just started or Redis was unavailable: look for them on a fresh page.
   const find = async () => {
     try {
       const answer = await fetch(location.href, {
@@ -163,7 +164,7 @@
       section = fresh;
       if (read()) draw();
     } catch {
-      // The next time, perhaps.
+      // The next refresh tries again.
     }
   };
 
@@ -176,7 +177,7 @@
       });
       if (!answer.ok) return;
       data = await answer.json();
-      // Not under the reader's cursor: the figures that it shows would jump.
+      // Not while the reader points at a chart: the figures under the cursor would jump.
       if (section.querySelector('.canvas:hover')) return;
       for (const one of data.charts) {
         const figure = section.querySelector(`[data-chart="${one.key}"]`);
@@ -188,7 +189,7 @@
       }
       draw();
     } catch {
-      // The next time, perhaps.
+      // The next refresh tries again.
     }
   };
 

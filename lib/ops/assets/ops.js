@@ -1,6 +1,6 @@
-// Makes a page live: patches what its event stream tells of. Every page is complete without this.
+// Keeps a page up to date from its event stream. Every page is complete without this script.
 (() => {
-  // On a phone the list of pages is wider than the window.
+  // On a phone the list of pages is wider than the window: scroll to the current page.
   const current = document.querySelector('.nav [aria-current]');
   if (current) {
     const [nav, item] = [current.parentElement, current.getBoundingClientRect()];
@@ -32,7 +32,7 @@
 
   let source;
   let again;
-  // Of a stream that tells something every second: when it last did.
+  // Time of the last event of a stream that sends one every second; undefined for all other streams.
   let heardAt;
   // Values that no longer arrive are shown as unknown, not as they were.
   const forget = () => {
@@ -56,17 +56,17 @@
     };
     source.onerror = () => {
       lose();
-      // The browser asks again after a break, but never after an answer that is no stream, such as a 503.
+      // The browser reconnects after a disconnect, but never after a response that is not a stream, such as a 503.
       if (source.readyState === EventSource.CLOSED) again = setTimeout(connect, REFUSED_MS);
     };
     source.addEventListener('tick', tick);
-    // For the script of the page.
+    // Handled by the overview's own script.
     source.addEventListener('overview', ({ data }) => {
       tick();
       heardAt = performance.now();
       document.dispatchEvent(new CustomEvent('live:overview', { detail: JSON.parse(data) }));
     });
-    // Numbers change where they stand; whatever else has changed is told as news.
+    // Numbers change in place; other changes are announced as news.
     source.addEventListener('counts', ({ data }) => {
       for (const [name, text] of Object.entries(JSON.parse(data)))
         put(document.querySelector(`[data-count="${name}"]`), text);
@@ -78,9 +78,9 @@
         if (typeof share === 'number') row?.querySelector('.bar rect')?.setAttribute('width', `${share * 100}%`);
       }
     });
-    // What the page shows has changed, and it is the kind of page that is simply shown anew.
+    // Sent to pages that are simply reloaded when their content has changed.
     source.addEventListener('reload', () => location.reload());
-    // Lists never move under the hand: the reader is told, and asks for it.
+    // A list never changes under the pointer: a note offers to show the changes.
     source.addEventListener('news', ({ data }) => {
       const note = document.getElementById('news');
       if (!note) return;
@@ -90,10 +90,10 @@
     });
   };
   connect();
-  // A worker whose loop is blocked ends no stream: another one is asked.
+  // A worker whose event loop is blocked does not end its streams: reconnect, if possible to another worker.
   setInterval(() => {
     if (heardAt === undefined || performance.now() - heardAt < UNRESPONSIVE_MS) return;
-    // Should it be the blocked one again, which takes one connection more, that is noticed sooner.
+    // If the blocked worker gets this connection, too, that is noticed sooner.
     heardAt = performance.now() - UNRESPONSIVE_MS + AGAIN_MS;
     source.close();
     lose();

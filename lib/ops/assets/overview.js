@@ -1,10 +1,10 @@
-// Changes the overview as its stream tells: texts and attributes, in place. What consists of something else by now is
-// taken from the page made anew, but not under a pointer or focus.
+// Applies the stream's changes to the overview: texts and attributes in place. A part whose layout has changed is taken
+// from a freshly rendered page, unless the pointer or the focus is on it.
 (() => {
   const CALM = new Set(['issues', 'events']);
   const LOST_MS = 10_000;
   let targets = new Map();
-  // What the stream takes this page to show: it sends no value twice.
+  // All values that the stream has sent so far: it sends only those that change.
   const told = new Map();
   let renewing = false;
   let lost;
@@ -26,7 +26,7 @@
     if (pips) {
       for (const [i, pip] of [...element.children].entries()) pip.classList.toggle('on', i < value);
     } else if (name === undefined) {
-      // The same text again would be read out again.
+      // Screen readers would read out the same text again.
       if (element.textContent !== String(value)) element.textContent = value;
     } else if (value === null) element.removeAttribute(name);
     else if (element.getAttribute(name) !== String(value)) element.setAttribute(name, value);
@@ -48,7 +48,7 @@
     try {
       const answer = await fetch(location.href, {
         headers: { Accept: 'text/html' },
-        // A worker whose loop is blocked takes connections all the same: another one answers the next time.
+        // A worker whose event loop is blocked still gets connections: the next attempt may reach another one.
         signal: AbortSignal.timeout(3000),
       });
       if (!answer.ok || answer.redirected) return;
@@ -58,10 +58,10 @@
         if (fresh && !inUse(part)) part.replaceWith(document.adoptNode(fresh));
       }
       find();
-      // The page that they come from may have been made before the last messages.
+      // The fresh page may have been rendered before the last messages were sent.
       for (const [key, value] of told) put(key, value);
     } catch {
-      // The next message asks again.
+      // The next message triggers another attempt.
     } finally {
       renewing = false;
     }

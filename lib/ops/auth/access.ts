@@ -24,7 +24,7 @@ const FIELD = 'token';
 
 /**
  * Fields of a form that this visitor's own page has sent.
- * @throws ProblemError 403 for another origin or a stale token, 415 for a body that is no form, 413 for one too large.
+ * @throws ProblemError 403 for another origin or a stale token, 415 for a body that is not a form, 413 for a large one.
  */
 export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
   const origin = ctx.get('Origin');
@@ -37,8 +37,8 @@ export async function readForm(ctx: OpsContext): Promise<URLSearchParams> {
 
 /**
  * Guards everything below /ops except the assets: who may read, who may change something, and that a form comes from the
- * visitor's own page. A guest sees the sign-in only; a viewer reads; all other methods than GET and HEAD, and so every
- * action on jobs, mails and processes, are an operator's.
+ * visitor's own page. A guest may only sign in, and a viewer may only read: all methods other than GET and HEAD, and so
+ * every action on jobs, mails and processes, are for operators.
  */
 export function authenticate(site: AuthParts): OpsMiddleware {
   const mode = accessMode(site.config);

@@ -133,7 +133,7 @@ function ownPath(given: string | null): string {
     : '/ops';
 }
 
-/** Number of tries from one address before it must pause. */
+/** Number of tries that one address has before it must pause. */
 export const TRIES = 5;
 /** Length of that pause, s. */
 export const PAUSE_SECONDS = 15 * 60;

@@ -20,7 +20,7 @@ interface ChartTree {
   readonly limitMb: number | null;
 }
 
-/** The frames of the charts, what the page's script draws in them, and a table for those who have no script. */
+/** The frames of the charts, what the page's script draws in them, and a table for readers without JavaScript. */
 interface ChartsView {
   readonly range: FigureRange;
   readonly ranges: readonly FigureRange[];

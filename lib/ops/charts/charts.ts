@@ -26,7 +26,7 @@ type Figures = NonNullable<FigureStep['figures']>;
 export function chartsOf(source: ChartSource, format: Formatter): Chart[] {
   const { steps, range, now, memory } = source;
   const stepS = stepMsOf(range) / 1000;
-  // Seconds whose rollup is not written yet are not idle ones: rates of the last steps count only written seconds.
+  // Seconds without a rollup so far are not idle: the rates of the last steps count only seconds that have one.
   const seconds = (at: Date) => {
     const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
     return Math.min(stepS, written);
@@ -248,7 +248,7 @@ export interface Series {
   readonly look: 'k1' | 'k2' | 'k3' | 'k5' | 'p' | WorkerShade | 'j';
   /** null for steps without a known value. */
   readonly values: readonly (number | null)[];
-  /** The latest known value with its unit; null: the process is gone and needs no key. */
+  /** The latest known value with its unit; null: the process is gone and has no entry in the legend. */
   readonly latest: string | null;
 }
 

@@ -21,8 +21,8 @@ import {
 
 /** An action that destroys more jobs than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
-/** A move stops between two jobs after this time, ms, since routers wait for 30 s. */
-const LONGEST_MS = 20_000;
+/** An action on many jobs stops between two of them after this time, ms, since routers wait for 30 s. */
+const MAX_ACTION_MS = 20_000;
 const HOUR_MS = 3_600_000;
 
 /** The field with a wrong value; the texts are `jobs.confirm.wrong.<field>`. */
@@ -39,8 +39,8 @@ interface Question {
 }
 
 /**
- * Routes to retry, run, reschedule, kill and delete the selected jobs, or all that match a filter. `auth/access` has let
- * only operators post.
+ * Routes to retry, promote, reschedule, kill and delete the selected jobs, or all that match a filter. Only operators
+ * get here: `auth/access` rejects the forms of others.
  */
 export function actionRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
@@ -97,7 +97,7 @@ async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { acti
   if (!action) throw localizedProblem(400, 'badAct');
   const options = {
     at: momentOf(at) ?? new Date(),
-    signal: AbortSignal.timeout(LONGEST_MS),
+    signal: AbortSignal.timeout(MAX_ACTION_MS),
     ...('filter' in selection && { limit: asked }),
   };
   const { moved, complete } = await site.admin(ctx).act(action, page.name, selection, options);
@@ -156,7 +156,7 @@ function readAction(fields: URLSearchParams, page: SetPage): JobAction {
   return action;
 }
 
-/** Parses the value of a datetime-local field as UTC; undefined when it is none. */
+/** Parses the value of a datetime-local field as UTC; undefined when it is invalid. */
 function momentOf(text: string): Date | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text)) return undefined;
   const moment = new Date(`${text}Z`);
@@ -182,7 +182,7 @@ export interface JobSelection {
   readonly selection: Selection;
 }
 
-/** Number of jobs by class, the most frequent first. */
+/** Number of jobs by class, the most frequent class first. */
 export interface SelectedCounts {
   readonly count: number;
   readonly classes: readonly { readonly name: string; readonly count: number }[];
@@ -190,11 +190,11 @@ export interface SelectedCounts {
   readonly others: { readonly classes: number; readonly jobs: number };
 }
 
-/** Most jobs that are counted by class; further ones count as others. */
-const TOLD = 50_000;
+/** Maximum number of jobs that are counted by class; the rest count as others. */
+const MAX_COUNTED_BY_CLASS = 50_000;
 const CLASSES_SHOWN = 3;
 /** A question can be answered within this time, ms. */
-const PATIENCE_MS = 86_400_000;
+const QUESTION_TTL_MS = 86_400_000;
 
 /** Reads the selection from the fields. @throws ProblemError 400 or 422 that names the invalid field. */
 export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
@@ -219,7 +219,7 @@ export async function countSelected(set: JobSet, { selection }: JobSelection): P
     for (const entry of entries) add(entry.class);
     count = entries.length;
   } else {
-    const { jobs, complete } = await set.outlines(selection.filter, TOLD);
+    const { jobs, complete } = await set.outlines(selection.filter, MAX_COUNTED_BY_CLASS);
     for (const job of jobs) add(job.class);
     count = complete ? jobs.length : await set.count(selection.filter);
   }
@@ -233,7 +233,7 @@ function readTime(text: string | null): number {
   const now = Date.now();
   if (text === null) return now;
   const time = Number(text);
-  if (!/^\d{13}$/.test(text) || time > now || time < now - PATIENCE_MS) throw localizedProblem(422, 'stale');
+  if (!/^\d{13}$/.test(text) || time > now || time < now - QUESTION_TTL_MS) throw localizedProblem(422, 'stale');
   return time;
 }
 

@@ -7,23 +7,23 @@ import { type Patch, watch } from './list';
 import { type JobPageContext, type RouteModule, showPage } from './pages';
 
 const PATH = '/ops/jobs/busy';
-/** Most jobs whose record is read. Others are shown with the data of their process's heartbeat only. */
-const LOOKED_UP = 50;
-/** Age of the last heartbeat, ms, from which a job processor counts as unresponsive. They come every 1 to 2 s. */
+/** Maximum number of jobs whose records are read. The others are shown from their process's heartbeat alone. */
+const MAX_LOOKED_UP = 50;
+/** Age of the last heartbeat, ms, from which a job processor counts as unresponsive. One is sent every 1 to 2 s. */
 const UNRESPONSIVE_MS = 5000;
 
 interface BusyRow extends BusyJob {
   readonly href: string;
   readonly host: string;
   readonly pid: number;
-  /** undefined when the job has ended meanwhile. */
+  /** undefined when the job has since ended. */
   readonly job: JobView | undefined;
-  /** The last progress the job noted, as text, and as a share where it is a number from 0 to 1. */
+  /** The last progress that the job reported, as text, and as a share when it is a number from 0 to 1. */
   readonly progress: string | null;
   readonly share: number | null;
 }
 
-/** The jobs that run now, with their processes. */
+/** The running jobs, with their processes. */
 export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
@@ -74,7 +74,7 @@ async function busyRows(
   jobs.sort((a, b) => a.job.startedAt - b.job.startedAt);
   return Promise.all(
     jobs.map(async ({ process: { host, pid }, job }, index) => {
-      const found = index < LOOKED_UP ? await admin.find(job).catch(() => undefined) : undefined;
+      const found = index < MAX_LOOKED_UP ? await admin.find(job).catch(() => undefined) : undefined;
       const entry = found?.place === 'active' ? found.entry : undefined;
       const value = entry?.progress;
       const share = typeof value === 'number' && value >= 0 && value <= 1 ? value : null;

@@ -8,10 +8,10 @@ import type { Counts } from '../ui/layout';
 
 /** Pages rendered within this time share the numbers, ms. */
 const FRESH_MS = 250;
-/** Longest time that a header waits for a number, ms. */
+/** Maximum time that a header waits for a number, ms. */
 const PATIENCE_MS = 1000;
 
-/** Numbers of every page's header. It loads no modules of the job pages. A number that is late is unknown (null). */
+/** Numbers in every page's header. It loads no modules of the job pages. A number that is late is null (unknown). */
 export class JobCounts {
   private latest: { readonly counts: Promise<Counts>; readonly at: number } | undefined;
 

@@ -78,8 +78,8 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     share: typeof entry.progress === 'number' && entry.progress >= 0 && entry.progress <= 1 ? entry.progress : null,
     attributes: attributes === undefined ? [] : showValues(attributes, rules, WHOLE),
     jobLocale: locale ?? null,
-    // Its run, or the policy of its class, decided that no other attempt can help.
-    refused: place.place === 'dead' && !job.killed && saysSo(entry),
+    // Its run, or its class's policy, decided that no further attempt can help.
+    refused: place.place === 'dead' && !job.killed && diedOfLatestError(entry),
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,
     raw: rules.everything ? (entry.raw ?? null) : null,
@@ -130,11 +130,11 @@ async function whereItRuns({ processes }: JobAdmin, { id, queue }: JobView): Pro
 }
 
 /** True when the job died because of its latest error, not because its attempts were used up. */
-function saysSo({ reason, errors }: JobEntry): boolean {
+function diedOfLatestError({ reason, errors }: JobEntry): boolean {
   return reason !== undefined && reason !== '' && errors[0]?.message.includes(reason) === true;
 }
 
-/** A fingerprint that changes when the job moves. */
+/** A fingerprint that changes with the job's place, attempts and time. */
 function stateOf({ place, entry }: FoundPlace): string {
   return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
 }
@@ -174,7 +174,7 @@ export interface TimelineParts {
 export function timeline(parts: TimelineParts): JobEvent[] {
   const { job, failures } = parts;
   const events = [...latest(parts), ...failures.map((failure, index) => failed(job, failure, index))];
-  // The record only keeps the latest errors, so earlier runs are summed up in one event.
+  // The record keeps only the latest errors, so earlier runs are summed up in one event.
   const oldest = attemptOf(job, failures, failures.length - 1);
   if (failures.length > 0 && oldest > 1) {
     events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: null });
@@ -184,7 +184,7 @@ export function timeline(parts: TimelineParts): JobEvent[] {
   return events;
 }
 
-/** The job's present state as an event; none for a dead job whose last failed run already is one. */
+/** The job's current state as an event; none for a dead job whose last failed run already is one. */
 function latest({ job, place, failures, running }: TimelineParts): JobEvent[] {
   const next = { count: job.attempts + 1 };
   const event = (what: string, state: JobEvent['state'], icon: IconName, at = job.at, values: object = next) => [

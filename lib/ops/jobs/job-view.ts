@@ -19,7 +19,7 @@ export interface JobView {
   readonly href: string;
   /** `queue/id`, the value of the forms of lists. */
   readonly ref: string;
-  /** Time of its death or its next run, or at which it was put on its queue. */
+  /** Time of its death, of its next run, or at which it was put on its queue. */
   readonly at: Date | null;
   readonly enqueuedAt: Date | null;
   /** Number of failed runs. */
@@ -41,7 +41,7 @@ export interface ShownFailure {
   readonly name: string;
   readonly message: string | null;
   readonly frames: readonly StackLine[];
-  /** The frames without most of those of libraries; null when that leaves out none. */
+  /** The frames without most library frames; null when none can be left out. */
   readonly essence: readonly StackLine[] | null;
   readonly run: JobError['run'] | null;
 }
@@ -116,7 +116,7 @@ export interface ShownArgument {
   readonly text: string | null;
 }
 
-/** Most characters of one job's arguments in a list. */
+/** Maximum number of characters of one job's arguments in a list. */
 const LINE_LENGTH = 400;
 
 /** @param args in their serialised form, redacted. */
@@ -146,7 +146,7 @@ function shown(name: string | null, value: JsonValue): ShownArgument {
   };
 }
 
-/** JSON with spaces. Values that JSON has no form for, such as dates, bigints and models, are shown by name. */
+/** JSON with spaces. Values without a form in JSON, such as dates, bigints and models, are shown by name. */
 function textOf(value: JsonValue): string {
   if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`;
   if (!isObject(value)) return JSON.stringify(value);
@@ -204,7 +204,7 @@ export function stackLines(stack: string): StackLine[] {
   return lines;
 }
 
-/** Only keeps the first of consecutive frames of libraries. @returns undefined when that leaves out none. */
+/** Keeps only the first of consecutive library frames. @returns undefined when none can be left out. */
 export function essence(lines: readonly StackLine[]): StackLine[] | undefined {
   let inRow = 0;
   const kept = lines.filter(({ kind }) => {

@@ -23,7 +23,7 @@ import {
   showPage,
 } from './pages';
 
-/** Number of jobs from which the filters collect names of classes and errors. */
+/** Number of jobs from which the filters' names of classes and errors are collected. */
 const SAMPLE = 1000;
 
 export function listRoutes(page: SetPage): RouteModule {
@@ -93,7 +93,7 @@ async function read(
   }
 }
 
-/** Names of the queues. Dead jobs must be listed without Redis as well, so its outage leaves the configured queues. */
+/** Names of the queues. Dead jobs are listed without Redis as well: then only the configured queues are known. */
 async function queuesOf({ config }: JobPageContext, admin: JobAdmin, { name }: SetPage): Promise<readonly string[]> {
   const configured = config.jobs.queues.map((queue) => queue.name);
   return name === 'dead' ? admin.queueNames().catch(() => configured) : admin.queueNames();
@@ -135,7 +135,7 @@ export interface Patch {
   readonly share?: number | null;
 }
 
-/** Answers with a stream that calls `look` every second, after it has sent the header's numbers. */
+/** Answers with a stream that sends the header's numbers and then calls `look`, every second. */
 export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: EventStream) => Promise<void>): void {
   const format = Formatter.of(ctx);
   const stream = site.streams.begin(ctx);
@@ -148,7 +148,7 @@ export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: Even
 }
 
 /**
- * Tells an open list about changes: how many matching jobs have died since it was rendered, or that the size of the
+ * Announces changes to an open list: how many matching jobs have died since it was rendered, or that the size of the
  * retry or scheduled set has changed. Both are cheap to read, whatever the size of the set.
  */
 function listEvents(site: JobPageContext, ctx: OpsContext, page: SetPage): void {

@@ -29,7 +29,7 @@ export interface JobPageContext extends PageContext {
   readonly classes: JobClasses;
 }
 
-/** Makes it, and has the classes loaded before any of the pages. */
+/** Creates the context. The job classes are loaded before the first of the pages is served. */
 export function jobPageContext(site: PageContext): JobPageContext {
   const classes = new JobClasses(site.jobs);
   site.router.use('/ops/jobs', (_, next) => classes.load().then(next));
@@ -42,7 +42,7 @@ export type RouteModule = (site: JobPageContext) => void;
 /** Parts of the query that belong to one view of a page, so that links from it leave them out. */
 const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
 
-/** Shows a page with the flash of the form before it. */
+/** Shows a page with the flash of the form that led to it. */
 export async function showPage(
   site: JobPageContext,
   ctx: OpsContext,
@@ -89,7 +89,7 @@ export function backOf({ state }: OpsContext, usual: string): string {
   return pathname.startsWith('/ops/jobs/') ? pathname + search : usual;
 }
 
-/** The app's job classes, which decide how arguments are redacted. They are loaded for the first of the job pages. */
+/** The app's job classes, which decide how arguments are redacted. They are loaded with the first of the job pages. */
 export class JobClasses {
   private readonly filter: Redactor;
   private loading: Promise<void> | undefined;
@@ -164,7 +164,8 @@ type SpanName = keyof typeof SPANS;
 const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when', 'failed'] as const;
 export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
 
-const LONGEST = 1000;
+/** Maximum length of a filter's value, characters. */
+const MAX_LENGTH = 1000;
 const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '', failed: '' };
 /** Filters whose value is the name of a span. */
 const TIMES = ['when', 'failed'] as const;
@@ -186,7 +187,7 @@ function readText(name: string, value: unknown): string {
   if (value === undefined || value === null) return '';
   if (typeof value !== 'string') throw localizedProblem(400, 'queryTwice', { values: { name } });
   const text = value.trim();
-  if (text.length > LONGEST || text.includes('\0')) throw badQuery(name === 'q' ? 'text' : name, text, 'text');
+  if (text.length > MAX_LENGTH || text.includes('\0')) throw badQuery(name === 'q' ? 'text' : name, text, 'text');
   return text;
 }
 
@@ -230,7 +231,7 @@ export function readSort({ query }: OpsContext, { sorts }: Pick<SetPage, 'sorts'
   return { by, descending: minus === '-' };
 }
 
-/** Reads the page's number, from 1. @throws ProblemError 400 when it is none. */
+/** Reads the page's number, from 1. @throws ProblemError 400 when it is invalid. */
 export function readPage({ query }: OpsContext): number {
   const { page = '1' } = query;
   if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));

@@ -35,12 +35,12 @@ async function jobOf(site: JobPageContext, ctx: OpsContext, id: string): Promise
   return entry && jobPath(entry);
 }
 
-/** Most bytes that are read from the end of a log. */
+/** Maximum number of bytes that are read from the end of a log. */
 const LOOKED_AT = 16 * 1024 * 1024;
 const CHUNK = 256 * 1024;
 const LINE_LENGTH = 4000;
 
-/** The latest lines of a log that contain a text, the oldest first. @param most their maximum number. */
+/** The latest lines of a log that contain a text, the oldest first. @param most maximum number of lines. */
 export async function logLines(file: string, text: string, most: number): Promise<string[]> {
   const handle = await fs.open(file);
   try {

@@ -44,8 +44,8 @@ interface DeliveryFilter {
 
 /** The clock of the enqueuing process may be ahead of that of Postgres by this much, ms. */
 const CLOCKS_DIFFER_MS = 3_600_000;
-/** Most rows that are counted, so that the count stays cheap. */
-const COUNTED = 10_000;
+/** Maximum number of rows that are counted, so that the count stays cheap. */
+const MAX_COUNTED = 10_000;
 /** The filter offers the templates of this many newest mails. */
 const TEMPLATES_OF = 5000;
 const TEMPLATE = `mailer || '#' || action`;
@@ -76,7 +76,7 @@ export class Deliveries {
     return row;
   }
 
-  /** Records of one job in the order in which it began them. @param enqueuedAt limits the rows that are searched. */
+  /** Records of one job in the order of their creation. @param enqueuedAt limits the rows that are searched. */
   async ofJob(id: string, enqueuedAt: Date, most: number): Promise<DeliveryRow[]> {
     return this.knex(this.knex.raw(TABLES.deliveries))
       .select<DeliveryRow[]>(COLUMNS)
@@ -87,9 +87,9 @@ export class Deliveries {
       .limit(most);
   }
 
-  /** Number of matching records, at most COUNTED. */
+  /** Number of matching records, at most MAX_COUNTED. */
   async count(filter: DeliveryFilter): Promise<number> {
-    const some = this.matching(filter).select(this.knex.raw('1')).limit(COUNTED).as('some');
+    const some = this.matching(filter).select(this.knex.raw('1')).limit(MAX_COUNTED).as('some');
     const [row] = await this.knex.from(some).count<{ count: string }[]>('* as count');
     return Number(row?.count ?? 0);
   }
@@ -107,7 +107,7 @@ export class Deliveries {
     return rows.map(({ template }) => template);
   }
 
-  /** Number of mails by state that were begun since midnight, UTC. */
+  /** Number of mails by state whose record was created since midnight UTC. */
   async today(): Promise<Readonly<Record<DeliveryState, number>>> {
     const rows = await this.knex(this.knex.raw(TABLES.deliveries))
       .whereRaw(TODAY)
@@ -160,7 +160,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
         templates: await deliveries.templates(),
         veiled,
         today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
-        more: paging.total >= COUNTED,
+        more: paging.total >= MAX_COUNTED,
       };
       await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });
     });
@@ -196,7 +196,7 @@ function filterOf(ctx: OpsContext, veiled: boolean): DeliveryFilter {
   };
 }
 
-/** Redacts a record: the subject may name a person, the answer repeats addresses, and the key is made from one. */
+/** Redacts a record: the subject may name a person, the answer repeats addresses, and the key derives from them. */
 export function withoutAddresses<Row extends DeliveryRow>(row: Row): Row {
   const veil = (text: string | null) => text?.replace(ADDRESS, '…') ?? null;
   return {

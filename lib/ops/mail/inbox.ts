@@ -25,7 +25,7 @@ export interface InboxEntry {
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/;
 /** Bytes of a mail that are read for its entry and for a search. */
 const HEAD = 256 * 1024;
-/** Larger files are ignored, bytes. */
+/** Files larger than this, bytes, are ignored. */
 const LARGEST = 50_000_000;
 /** Number of newest mails that a search covers. */
 export const SEARCHED = 1000;
@@ -133,7 +133,7 @@ function dateIn(name: string): Date {
 export const INBOX = '/ops/mail/inbox';
 /** Deleting more mails than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
-/** Mails in the list beside a mail. */
+/** Number of mails in the list beside a mail. */
 const LATEST = 8;
 
 /** Pages of the inbox. For operators only, since mails contain addresses and links that sign in. */

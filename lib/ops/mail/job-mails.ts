@@ -6,11 +6,11 @@ import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
 import { type ToldDelivery, withJobs } from './mail-jobs';
 
 type JobMail = ToldDelivery & {
-  /** Path of its page; null for readers who may not see it. */
+  /** Path of its page; null for visitors who may not see it. */
   readonly href: string | null;
 };
 
-/** Most mails that are listed; one more is read, to show that there are others. */
+/** Maximum number of mails that are listed. One more is read, to show whether there are others. */
 export const MAILS_SHOWN = 20;
 
 /** Mails that a job sent or tried to send, in order; undefined when Postgres is down. */

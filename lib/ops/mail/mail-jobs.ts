@@ -32,7 +32,7 @@ export type ToldDelivery = DeliveryRow & {
   readonly job: MailJob | null;
 };
 
-/** First part of the key of a mail that was not sent by a job. */
+/** The first part of the key of a mail that was not sent by a job. */
 const NO_JOB = 'once';
 
 /** Adds the jobs of mails. A job with several mails is looked up once. */

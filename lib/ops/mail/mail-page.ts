@@ -11,8 +11,8 @@ const SCHEMES = ['light', 'dark'] as const;
 
 /** Gmail clips HTML above this size, bytes. */
 const CLIPPED_ABOVE = 102_000;
-/** Most characters of a source that are shown; the download has all of it. */
-const SHOWN = 200_000;
+/** Maximum number of characters of a source that are shown; the download has all of it. */
+const MAX_SOURCE = 200_000;
 
 interface MailPage {
   readonly mail: ParsedMail;
@@ -20,7 +20,7 @@ interface MailPage {
   readonly base: string;
   /** The languages that the mail is offered in; false: only in its own. */
   readonly locales: readonly Language[] | false;
-  /** Values for the list at its side. */
+  /** Values for the list beside it. */
   readonly index: object;
   /** Name of a preview. */
   readonly preview?: string;
@@ -62,8 +62,8 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
     widths: WIDTHS,
     scheme: oneOf(ctx, 'scheme', SCHEMES),
     schemes: SCHEMES,
-    source: source.slice(0, SHOWN),
-    cutOff: source.length > SHOWN,
+    source: source.slice(0, MAX_SOURCE),
+    cutOff: source.length > MAX_SOURCE,
   };
   await site.pages.show(ctx, 'mail/mail', locals, {
     ...jsonOf(mail),
@@ -82,7 +82,7 @@ export function answerPiece(ctx: OpsContext, mail: ParsedMail, piece: string): v
   else throw localizedProblem(404, 'missing');
 }
 
-/** Answers with a download, which the browser must never render, since others wrote it. */
+/** Answers with a download, which the browser must never render, since its content is not ours. */
 function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): void {
   ctx.attachment(name.replace(/[\p{Cc}/\\]/gu, '_').slice(-150));
   ctx.set({ 'Content-Security-Policy': "default-src 'none'; sandbox", 'X-Content-Type-Options': 'nosniff' });
@@ -100,7 +100,7 @@ export function askedLanguage(ctx: OpsContext): string | null {
   return (typeof lang === 'string' && canonicalLocale(lang)) || null;
 }
 
-/** A language as the pages offer it: its tag, and its name in itself. */
+/** A language as the pages offer it: its tag, and its own name for itself. */
 export type Language = readonly [tag: string, name: string];
 
 /** The languages of these tags. */
@@ -143,8 +143,8 @@ function policy(remoteImages: boolean): string {
   ].join('; ');
 }
 
-/** Most bytes of embedded images that are put into the HTML of a mail, in total. */
-const MOST_SHOWN = 20_000_000;
+/** Maximum total size of the embedded images that are inlined into the HTML of a mail, bytes. */
+const MAX_INLINED = 20_000_000;
 
 /** Answers with the HTML of a mail for the frame. */
 function renderFrame(ctx: OpsContext, mail: ParsedMail): void {
@@ -169,7 +169,7 @@ export function frameHtml(mail: Pick<ParsedMail, 'html' | 'attachments'>): strin
 /** Replaces `cid:` URLs by `data:` URLs, since the sandboxed frame cannot load images from this server. */
 function withOwnImages({ html, attachments }: Pick<ParsedMail, 'html' | 'attachments'>): string {
   const images = new Map(attachments.filter(({ cid }) => cid !== null).map((one) => [one.cid, one]));
-  let room = MOST_SHOWN;
+  let room = MAX_INLINED;
   return (html ?? '').replace(/cid:([^"'\s)>\\]{1,500})/gi, (whole, id: string) => {
     const image = images.get(decoded(id)) ?? images.get(id);
     const type = image && /^image\/[\w.+-]+$/.exec(image.type)?.[0];

@@ -17,10 +17,10 @@ const PREVIEWS = `${INDEX}/previews`;
 const ONE = `${PREVIEWS}/:mailer/:action`;
 const EVENTS = `${PREVIEWS}/events`;
 const KEPT = ['lang', 'part', 'width', 'scheme'];
-/** Mails of the inbox in the list beside a preview. */
+/** Number of inbox mails in the list beside a preview. */
 const LATEST = 4;
 
-/** Pages of the previews of the app's mails. @param inbox for the list at their side. */
+/** Pages of the previews of the app's mails. @param inbox for the list beside them. */
 export function previewRoutes(inbox: Inbox): PageModule {
   return (site) => {
     const { router, config } = site;

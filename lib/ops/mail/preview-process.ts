@@ -7,12 +7,12 @@ import type { PreviewName, PreviewRequest, PreviewResponse } from '../../mailer/
 import { RequestReply } from '../../support/request-reply';
 import { localizedProblem } from '../ui/shell';
 
-/** Longest wait for one preview, ms; its process is then killed as unresponsive. */
+/** Maximum wait for one preview, ms; its process is then killed as unresponsive. */
 const PATIENCE_MS = 20_000;
 
 type Order = PreviewRequest extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
 
-/** A process that renders previews. It exits when it is idle for a while, and with its worker. */
+/** A process that renders previews. It exits after it has been idle for a while, and with its worker. */
 class PreviewProcess {
   private readonly child: ChildProcess = forkBeside(PREVIEWS_ROLE);
   private readonly requests: RequestReply<Order, PreviewResponse>;
@@ -72,7 +72,7 @@ class PreviewProcessGone extends Error {
 interface PreviewSourceOptions {
   /** Folders with the code, templates and texts of previews. */
   readonly folders: readonly string[];
-  /** True when files may change while the process runs, that is outside of production. */
+  /** True when files may change while the process runs, that is, outside production. */
   readonly changing: boolean;
 }
 

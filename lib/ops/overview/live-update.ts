@@ -96,7 +96,7 @@ function putMachine({ line, nodes, memory }: Machine, put: Put, word: (tone: str
 }
 
 /**
- * The values that an open page shows. An unchanged value keeps its first string, so that the equal ones of later
+ * The values that an open page shows. An unchanged value keeps its first string, so that the equal strings of later
  * seconds die young and an open page does not fill V8's old generation.
  */
 export class SentValues {

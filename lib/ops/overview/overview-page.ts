@@ -83,7 +83,7 @@ function follow(site: PageContext, ctx: OpsContext, look: () => Promise<Overview
   const tell = async () => {
     await tellCounts(stream, site, format);
     const view = await look().catch((error: unknown) => {
-      // After a reload the page says that its tree is gone (404). A tree that is only out of reach may come back.
+      // The reloaded page says that its tree is gone (404). A tree that is only out of reach may come back.
       if (!(error instanceof ProblemError) || error.status !== 404) throw error;
       stream.send('reload');
       stream.end();

@@ -82,7 +82,7 @@ interface State {
   readonly say: string;
 }
 
-/** The card of a slot: of the worker that serves in it, or of its replacement's state. */
+/** The card of a slot: its worker, or how far the restart of its worker is. */
 export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: Formatter): NodeView {
   const { t } = format;
   const { current, outgoing } = inSlot(treeStatus, slot);
@@ -248,9 +248,9 @@ function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
   return port === '' ? address : t('overview.say.port', { port });
 }
 
-/** Cause of death and next step: "Loop blocked for 10 s in POST /imports. Killed; starting, try 2." */
-export function terminationText(death: Termination | null, next: NextRestart | null, format: Formatter): string {
-  return sentences(death && format.cause(death), next && nextWords(next, format));
+/** Cause of the termination, and the next step: "Loop blocked for 10 s in POST /imports. Killed. Starting, try 2." */
+export function terminationText(termination: Termination | null, next: NextRestart | null, format: Formatter): string {
+  return sentences(termination && format.cause(termination), next && nextWords(next, format));
 }
 
 function nextWords({ at, attempt }: NextRestart, format: Formatter): string {

@@ -18,7 +18,7 @@ export interface TreeHealth {
   readonly issues: readonly Issue[];
 }
 
-/** All known trees, the own one included even when Redis does not know it. */
+/** All known trees, and this process's own even if Redis does not list it. */
 export function assessTrees({ trees }: Judgement, systemStatus: SystemStatus, format: Formatter): TreeHealth[] {
   return trees.flatMap((tree) => {
     try {
@@ -43,7 +43,7 @@ function seenTree(
     treeStatus,
     own,
     unresponsiveFor: span,
-    nodes: nodes.map((node) => unheardOf(node, span, format)),
+    nodes: nodes.map((node) => withoutHeartbeat(node, span, format)),
     issues: [],
   };
 }
@@ -61,7 +61,7 @@ function nodeViews(treeStatus: TreeStatus, { queues, redis }: SystemStatus, form
 }
 
 /** The card of a process without a current heartbeat: its last figures may no longer be true. */
-function unheardOf(node: NodeView, span: string, { t }: Formatter): NodeView {
+function withoutHeartbeat(node: NodeView, span: string, { t }: Formatter): NodeView {
   const unknown = { text: '–', tone: null };
   return {
     ...node,

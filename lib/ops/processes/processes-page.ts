@@ -58,7 +58,7 @@ export const processRoutes: PageModule = async (site) => {
       if (!action.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
       const flash = { what: action.key, name: tree.treeStatus.name, slot };
       const order = async () => {
-        await orderOf(site, ctx, action, tree, slot);
+        await sendCommand(site, ctx, action, tree, slot);
         return flash;
       };
       try {
@@ -75,10 +75,10 @@ export const processRoutes: PageModule = async (site) => {
 };
 
 /**
- * Runs the command: the own tree gets it directly, another one through Redis.
- * @throws UserError if the own tree refuses.
+ * Sends the command: to this process's own tree directly, to another tree through Redis.
+ * @throws UserError when its own tree refuses.
  */
-async function orderOf(
+async function sendCommand(
   site: PageContext,
   ctx: OpsContext,
   { command }: TreeAction,

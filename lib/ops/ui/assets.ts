@@ -13,7 +13,7 @@ interface Asset {
 const FOREVER = 'public, max-age=31536000, immutable';
 
 /**
- * The files of one folder and single ones from elsewhere. No other file is served. Their bytes are not kept in memory,
+ * The files of one folder and single files from elsewhere. No other file is served. Their bytes are not kept in memory,
  * since browsers cache them for good.
  */
 export class Assets {

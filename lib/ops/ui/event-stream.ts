@@ -4,9 +4,9 @@ import type { Formatter } from './format';
 import type { Counts } from './layout';
 import { localizedProblem } from './shell';
 
-/** Most concurrent streams of one process. */
-const MOST = 50;
-/** Longest life of a stream, ms. The browser then reconnects, and its session is checked again. */
+/** Maximum number of concurrent streams in one process. */
+const MAX_STREAMS = 50;
+/** Maximum lifetime of a stream, ms. The browser then reconnects, and its session is checked again. */
 const LIFE_MS = 10 * 60_000;
 /** Interval of comments, ms: routers cut connections that are idle for 55 s. */
 const PING_MS = 15_000;
@@ -30,7 +30,7 @@ export class Streams {
 
   /** Answers with a stream, which releases the request's slot. @throws ProblemError 503 when there are too many. */
   begin(ctx: OpsContext): EventStream {
-    if (this.open >= MOST) throw localizedProblem(503, 'busy', { headers: { 'Retry-After': '30' } });
+    if (this.open >= MAX_STREAMS) throw localizedProblem(503, 'busy', { headers: { 'Retry-After': '30' } });
     this.open++;
     ctx.releaseSlot();
     const body = new PassThrough();

@@ -7,15 +7,15 @@ import { localizedProblem } from './shell';
 const PREFIX = 'catamount:ops:';
 /** The same form within this time after its answer counts as a double click, s. */
 const DOUBLE_CLICK_S = 5;
-/** Longest duration of an action, s. Its claim expires after that. */
-const LONGEST_S = 60;
+/** Maximum duration of an action, s. Its claim expires after that. */
+const MAX_ACTION_S = 60;
 /** Lifetime of a flash, s. */
-const TOLD_S = 600;
+const FLASH_TTL_S = 600;
 const LOOK_MS = 50;
 const ID = /^[A-Za-z0-9_-]{12}$/;
 const PENDING = 'pending';
 
-/** Stores the outcome of a form for the page that follows, whose query has its id as `flash`. */
+/** Stores the outcome of a form for the next page, whose query names it as `flash`. */
 export class FlashStore<Flash extends object> {
   constructor(private readonly redis: RedisClient) {}
 
@@ -28,7 +28,7 @@ export class FlashStore<Flash extends object> {
    */
   async once(ctx: OpsContext, work: () => Promise<Flash>, repeatable = false): Promise<string | undefined> {
     const key = PREFIX + digest(ctx);
-    const options = { condition: 'NX', expiration: { type: 'EX', value: LONGEST_S } } as const;
+    const options = { condition: 'NX', expiration: { type: 'EX', value: MAX_ACTION_S } } as const;
     const claimed = await this.redis.set(key, PENDING, options).catch((thrown: unknown) => {
       if (repeatable) return undefined;
       throw thrown;
@@ -41,7 +41,7 @@ export class FlashStore<Flash extends object> {
     try {
       const id = randomBytes(9).toString('base64url');
       const flash = JSON.stringify(await work());
-      await this.redis.set(`${PREFIX}flash:${id}`, flash, { expiration: { type: 'EX', value: TOLD_S } });
+      await this.redis.set(`${PREFIX}flash:${id}`, flash, { expiration: { type: 'EX', value: FLASH_TTL_S } });
       await this.redis.set(key, id, { expiration: { type: 'EX', value: DOUBLE_CLICK_S } });
       return id;
     } catch (thrown) {
@@ -59,7 +59,7 @@ export class FlashStore<Flash extends object> {
   }
 
   private async twin(key: string): Promise<string> {
-    const end = Date.now() + LONGEST_S * 1000;
+    const end = Date.now() + MAX_ACTION_S * 1000;
     let state: string | null = PENDING;
     while (state === PENDING && Date.now() < end) {
       await wait(LOOK_MS);

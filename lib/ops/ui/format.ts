@@ -14,7 +14,7 @@ const UNITS = [
   ['s', 1000],
 ] as const;
 
-/** Longer texts from elsewhere, such as output of a process, are cut, characters. */
+/** Maximum length of a text from elsewhere, such as a process's output, characters. The rest is cut. */
 const LONGEST = 90;
 
 /**
@@ -169,7 +169,7 @@ export class Formatter {
     return code === null ? t(`overview.termination.${how}`) : t('overview.termination.exited', { code });
   };
 
-  /** A past duration in its greatest unit only, in seconds at least. */
+  /** A past duration in its largest unit only, which is at least seconds. */
   coarse(ms: number): string {
     const [unit, length] = UNITS.find(([, each]) => ms >= each) ?? UNITS[3];
     return this.unit(unit, Math.floor(ms / length));
@@ -238,7 +238,7 @@ export function facts(...parts: readonly (string | false | null | undefined)[]):
   return parts.filter(Boolean).join(' · ');
 }
 
-/** Path of a job's page. It is here since pages of other folders link to it without loading the pages of jobs. */
+/** Path of a job's page. It is here so that pages of other folders can link to it without loading the pages of jobs. */
 export function jobPath({ queue, id }: { readonly queue: string; readonly id: string }): string {
   return `/ops/jobs/job/${encodeURIComponent(queue)}/${encodeURIComponent(id)}`;
 }

@@ -31,8 +31,8 @@ export class Layout {
   private readonly build = `catamount ${version()} · Node ${process.versions.node}`;
 
   constructor(private readonly options: PageOptions) {
-    // The views are indented by nesting, and the indentation is not sent. A line break is, as the space that it is in HTML: where
-    // neighbours must touch, the line before ends with an EJS tag that swallows it (`-%>`), or there is no break.
+    // The indentation of the views is not sent. Their line breaks are, and HTML takes each for a space: where neighbours
+    // must touch, there is no break, or the line before ends with an EJS tag that swallows it (`-%>`).
     this.views = new Views(options.folder, { cache: options.config.environment === 'production', rmWhitespace: true });
   }
 
@@ -81,7 +81,7 @@ function unknownCounts(): Counts {
   return Object.fromEntries(NAV.map(({ key }) => [key, null]));
 }
 
-/** Entries of the header, in order, with the text `nav.<key>`. Paths below `below`, else `href`, belong to an entry. */
+/** Entries of the header, in order, with the text `nav.<key>`. An entry has the paths below `below`, else `href`. */
 const NAV = [
   { key: 'overview', href: '/ops' },
   { key: 'queues', href: '/ops/jobs/queues' },

@@ -127,7 +127,7 @@ function troubleOf(thrown: unknown): Trouble {
     return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
   const code = codeIn(toError(thrown));
-  const away = whoIsAway(thrown);
+  const away = unavailableStore(thrown);
   const retry = { 'Retry-After': '2' };
   if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
@@ -146,7 +146,7 @@ function codeIn(error: Error): string {
 const REDIS_AWAY = /^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
 
 /** The store whose outage caused the error; undefined for other errors. */
-function whoIsAway(thrown: unknown): 'Redis' | 'Postgres' | undefined {
+function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   if (thrown instanceof ProblemError) return undefined;
   const error = toError(thrown);
   const { name } = error.constructor;
@@ -169,7 +169,7 @@ export function reportFailedAction(
     try {
       await next();
     } catch (thrown) {
-      const away = whoIsAway(thrown);
+      const away = unavailableStore(thrown);
       const action = away && actionOf(ctx);
       if (away && action) {
         const service = away === 'Redis' ? 'redis' : 'postgres';
