@@ -110,8 +110,8 @@ const STATES: readonly (readonly [
     'requests that are turned away, and errors',
     systemStatusOf(treeStatusOf({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } })),
     ['shed', 'serverErrors'],
-    /4 requests were turned away/,
-    /2 answers were errors/,
+    /4 requests were shed/,
+    /2 requests failed/,
   ],
   [
     'memory that runs short',
@@ -286,7 +286,7 @@ const STATES: readonly (readonly [
     [],
     /^Workers are starting/,
   ],
-  ['what could not be read', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not all is known/],
+  ['what could not be read', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is known/],
 ];
 
 /** Head and rest of an issue as they stand in a row. */

@@ -44,20 +44,20 @@ export const JOBS: readonly Family[] = [
     name: 'catamount_job_duration_seconds',
     shared: true,
     type: 'histogram',
-    help: 'How long runs that succeeded took, by class, of all trees on this Redis.',
+    help: 'Duration of runs that succeeded, by class, of all trees on this Redis.',
     read: (scrape) => histograms(scrape, ({ duration }) => duration),
   },
   {
     name: 'catamount_job_queue_latency_seconds',
     shared: true,
     type: 'histogram',
-    help: 'How long jobs waited before each run since they could have run, by class, of all trees on this Redis.',
+    help: 'How long jobs waited from being due until they ran, by class, of all trees on this Redis.',
     read: (scrape) => histograms(scrape, ({ latency }) => latency),
   },
   {
     name: 'catamount_jobs_running',
     type: 'gauge',
-    help: 'Jobs that run in this tree.',
+    help: 'Jobs that are running in this tree.',
     read: ({ tree }) => {
       const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
       return only(statuses.length > 0 ? statuses.flatMap(({ inFlight }) => inFlight).length : undefined);
@@ -66,19 +66,19 @@ export const JOBS: readonly Family[] = [
   {
     name: 'catamount_job_concurrency_limit',
     type: 'gauge',
-    help: 'Jobs that may run in this tree at once. 0: it runs none.',
+    help: 'Maximum number of jobs that run in this tree at once. 0: it runs none.',
     read: ({ tree }) => only(tree?.limits.jobConcurrency),
   },
   {
     name: 'catamount_job_processor_up',
     type: 'gauge',
-    help: "Whether this tree's job processor works. There is no such line in a tree that runs no jobs.",
+    help: "Whether this tree's job processor works. Absent from trees that run no jobs.",
     read: ({ tree }) => only(runsJobs(tree) ? Number(isUp(tree)) : undefined),
   },
   {
     name: 'catamount_job_standstill_seconds',
     type: 'gauge',
-    help: "How long the part of this tree's jobs that has stood still for longest has done so. 0: everything moves.",
+    help: "How long a part of this tree's jobs has stood still; of several, the longest time. 0: none stands still.",
     read: ({ tree }) => {
       const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
       const spans = statuses.flatMap(standstillsOf).map(({ spanMs }) => spanMs / 1000);
@@ -88,7 +88,7 @@ export const JOBS: readonly Family[] = [
   {
     name: 'catamount_job_last_moved_timestamp_seconds',
     type: 'gauge',
-    help: "When a part of this tree's jobs (fetch, relay, listen, cron, mail) last moved or found nothing to do, in seconds since 1970.",
+    help: "When a part of this tree's jobs (fetch, relay, listen, cron, mail) last made progress or found nothing to do, in seconds since 1970.",
     read: ({ tree }) => {
       if (!tree) return [];
       const at = Date.parse(tree.at);
@@ -98,14 +98,14 @@ export const JOBS: readonly Family[] = [
   {
     name: 'catamount_job_processor_restarts_total',
     type: 'counter',
-    help: 'How often the job processor of this tree was started again.',
+    help: 'Number of restarts of the job processor of this tree.',
     read: ({ tree }) => only(runsJobs(tree) ? tree?.stats.jobProcessor.restarts : undefined),
   },
   {
     name: 'catamount_job_processors',
     shared: true,
     type: 'gauge',
-    help: 'Job processors of all trees on this Redis.',
+    help: 'Number of job processors of all trees on this Redis.',
     read: ({ processors }) => only(processors),
   },
 ];
@@ -119,7 +119,7 @@ function isUp(tree: Scrape['tree']): boolean {
 }
 
 /** Maximum number of queues with series of their own: jobs may be enqueued on queues of any name. */
-const MOST_QUEUES = 100;
+const MAX_QUEUES = 100;
 
 interface NamedQueue {
   readonly name: string;
@@ -128,8 +128,8 @@ interface NamedQueue {
 
 /** The first queues by name, and all others together as `other`. */
 function named({ queues = [] }: Scrape): NamedQueue[] {
-  const one = queues.slice(0, MOST_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
-  const others = queues.slice(MOST_QUEUES);
+  const one = queues.slice(0, MAX_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
+  const others = queues.slice(MAX_QUEUES);
   return others.length === 0 ? one : [...one, { name: 'other', queues: others }];
 }
 
@@ -141,7 +141,7 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_queue_jobs',
     shared: true,
     type: 'gauge',
-    help: 'Jobs of a queue: waiting, blocked (as many of their class run as may), active, or in the outbox (due, not copied to Redis yet).',
+    help: 'Jobs of a queue: waiting, blocked (by the limit of their class), active, or in the outbox (due, not yet copied to Redis).',
     read: (scrape) =>
       named(scrape).flatMap(({ name, queues }) => {
         const { outbox } = scrape;
@@ -160,7 +160,7 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_queue_latency_seconds',
     shared: true,
     type: 'gauge',
-    help: 'How long the job that is next has waited since it could have run.',
+    help: 'How long the next job of a queue has been due.',
     read: (scrape) =>
       named(scrape).map(({ name, queues }) => ({
         labels: { queue: name },
@@ -171,7 +171,7 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_queue_paused',
     shared: true,
     type: 'gauge',
-    help: 'Whether somebody has paused the queue.',
+    help: 'Whether an operator has paused the queue.',
     read: (scrape) =>
       named(scrape).map(({ name, queues }) => ({
         labels: { queue: name },
@@ -189,14 +189,14 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_outbox_rows',
     shared: true,
     type: 'gauge',
-    help: 'Rows in the outbox: jobs whose outcome is still to come. Counted up to 100000.',
+    help: 'Rows in the outbox, which are jobs without an outcome so far. Counted up to 100000.',
     read: ({ outbox }) => only(outbox?.rows),
   },
   {
     name: 'catamount_outbox_age_seconds',
     shared: true,
     type: 'gauge',
-    help: 'How long the oldest job that is due has waited in the outbox to be copied to Redis.',
+    help: 'How long the oldest due job in the outbox has waited to be copied to Redis.',
     read: ({ outbox }) => only(outbox && outbox.ageMs / 1000),
   },
 ];
@@ -206,7 +206,7 @@ export const MAILS: readonly Family[] = [
     name: 'catamount_mails_total',
     shared: true,
     type: 'counter',
-    help: 'Mails by mailer and outcome, of all trees on this Redis, since its data began. A mail that is tried again counts each time.',
+    help: 'Mails by mailer and outcome, of all trees on this Redis, since its data began. Every attempt counts.',
     read: ({ history }) =>
       [...(history?.mailers ?? [])].flatMap(([name, counts]) =>
         MAIL_OUTCOMES.map((outcome) => ({

@@ -50,10 +50,10 @@ export interface Scrape {
   readonly queues: readonly QueueStatus[] | undefined;
   readonly sets: Readonly<Record<'retry' | 'scheduled' | 'dead', number | undefined>>;
   readonly history: HistoryCounters | undefined;
-  /** Number of job processors. */
+  /** Number of job processors of all trees on this Redis. */
   readonly processors: number | undefined;
   readonly outbox: OutboxReading | undefined;
-  /** Issues by the judgement that the overview shows. */
+  /** The issues that the overview shows. */
   readonly issues: readonly Issue[] | undefined;
   /** Number of parts that could not be read. */
   readonly missing: number;
@@ -109,10 +109,10 @@ function known<T>(reading: Promise<T>): Promise<T | undefined> {
 }
 
 /** Rows are counted up to this number, to bound the time. */
-const MOST_COUNTED = 100_000;
+const MAX_COUNTED = 100_000;
 
 export interface OutboxReading {
-  /** Rows of jobs whose outcome is still to come; at most 100,000 are counted. */
+  /** Number of rows, one for each job without an outcome so far; at most 100,000 are counted. */
   readonly rows: number;
   /** Due jobs not yet copied to Redis, by queue; at most 10,000 each are counted. undefined: not known. */
   readonly due: ReadonlyMap<string, number> | undefined;
@@ -123,7 +123,7 @@ export interface OutboxReading {
 async function readOutbox(knex: Knex, due: OutboxReading['due']): Promise<OutboxReading> {
   const counted = await knex.raw<{ rows: { readonly size: number }[] }>(
     `select count(*)::int as size from (select 1 from ${TABLES.outbox} limit ?) as counted`,
-    [MOST_COUNTED],
+    [MAX_COUNTED],
   );
   const ageMs = Math.max(0, -((await msUntilDue(knex)) ?? 0));
   return { rows: counted.rows[0]?.size ?? 0, due, ageMs };

@@ -12,7 +12,7 @@ export const TREE: readonly Family[] = [
   {
     name: 'catamount_build_info',
     type: 'gauge',
-    help: 'Always 1; its labels tell which app this is, and of which versions.',
+    help: 'Always 1; the labels name the app and the versions of Catamount and Node.',
     read: ({ tree }) =>
       tree
         ? [
@@ -26,31 +26,31 @@ export const TREE: readonly Family[] = [
   {
     name: 'catamount_start_time_seconds',
     type: 'gauge',
-    help: 'When the primary began, in seconds since 1970.',
+    help: 'Start time of the primary, in seconds since 1970.',
     read: ({ tree }) => only(tree && Date.parse(tree.stats.startedAt) / 1000),
   },
   {
     name: 'catamount_phase',
     type: 'gauge',
-    help: 'Generation of web workers: one more with every phased restart.',
+    help: 'Generation of the web workers; every phased restart adds 1.',
     read: ({ tree }) => only(tree?.stats.phase),
   },
   {
     name: 'catamount_workers',
     type: 'gauge',
-    help: 'Web workers that there should be. 0: the primary serves the web itself.',
+    help: 'Number of web workers that the tree should have. 0: the primary serves the web itself.',
     read: ({ tree }) => only(tree?.stats.workers),
   },
   {
     name: 'catamount_workers_ready',
     type: 'gauge',
-    help: 'Web workers that serve.',
+    help: 'Number of web workers that serve.',
     read: ({ tree }) => only(tree?.stats.bootedWorkers),
   },
   {
     name: 'catamount_worker_restarts_total',
     type: 'counter',
-    help: 'Web workers that were put in the place of another, by reason.',
+    help: 'Number of web workers that have replaced another one, by reason.',
     read: ({ tree }) =>
       tree
         ? REASONS.map((reason) => ({ labels: { reason }, value: tree.stats.totals.workerRestarts[reason] ?? 0 }))
@@ -59,19 +59,19 @@ export const TREE: readonly Family[] = [
   {
     name: 'catamount_memory_bytes',
     type: 'gauge',
-    help: 'Memory that the whole tree takes, as the sum of proportional set sizes.',
+    help: 'Memory that the whole tree uses, as the sum of proportional set sizes.',
     read: ({ tree }) => only(tree?.stats.memory.pssMb && tree.stats.memory.pssMb * MIB),
   },
   {
     name: 'catamount_memory_limit_bytes',
     type: 'gauge',
-    help: 'Memory that the whole tree may take. There is no such line without a limit.',
+    help: 'Memory that the whole tree may use. Absent without a limit.',
     read: ({ tree }) => only(tree?.stats.memory.limitMb && tree.stats.memory.limitMb * MIB),
   },
   {
     name: 'catamount_issues',
     type: 'gauge',
-    help: 'What needs a person, by the names that the overview, catamount top and catamount status share: how many of each.',
+    help: 'Number of issues that need a person, by the code that the overview, catamount top and catamount status share.',
     read: ({ issues }) =>
       issues
         ? ISSUE_CODES.map((code) => ({ labels: { code }, value: issues.filter((one) => one.code === code).length }))
@@ -80,19 +80,19 @@ export const TREE: readonly Family[] = [
   {
     name: 'catamount_scrape_errors',
     type: 'gauge',
-    help: 'Parts of this text that are left out, since what they are read from has failed or has not answered in 4 s.',
+    help: 'Number of parts of this text that are left out because their source failed or did not answer within 4 s.',
     read: ({ missing }) => only(missing),
   },
   {
     name: 'catamount_redis_up',
     type: 'gauge',
-    help: 'Whether Redis answers the web worker that was asked.',
+    help: 'Whether Redis answers the web worker that served this scrape.',
     read: ({ redisAnswers }) => only(redisAnswers ? 1 : 0),
   },
   {
     name: 'catamount_postgres_up',
     type: 'gauge',
-    help: 'Whether Postgres answers the web worker that was asked.',
+    help: 'Whether Postgres answers the web worker that served this scrape.',
     read: ({ postgresAnswers }) => only(postgresAnswers ? 1 : 0),
   },
 ];
@@ -150,7 +150,7 @@ export const PROCESSES: readonly Family[] = [
   {
     name: 'catamount_process_proportional_memory_bytes',
     type: 'gauge',
-    help: 'Proportional set size (PSS): own pages and a share of those in common with others. Sums up to what the tree takes.',
+    help: 'Proportional set size (PSS): private pages and a share of shared ones. The sum is what the tree uses.',
     read: (scrape) => byPlace(scrape, ({ pssMb }) => pssMb && pssMb * MIB, sum),
   },
   {
@@ -162,7 +162,7 @@ export const PROCESSES: readonly Family[] = [
   {
     name: 'catamount_process_cpu_seconds_total',
     type: 'counter',
-    help: 'CPU time used in each place of the tree, by all processes that were ever in it.',
+    help: 'CPU time used in each place of the tree, by all processes that it has held.',
     read: ({ tree }) =>
       Object.entries(tree?.stats.totals.cpuSeconds ?? {}).map(([process, value]) => ({ labels: { process }, value })),
   },
@@ -181,7 +181,7 @@ export const PROCESSES: readonly Family[] = [
   {
     name: 'catamount_postgres_pool_connections',
     type: 'gauge',
-    help: 'Connections to Postgres that a process holds.',
+    help: 'Connections to Postgres that a process has open.',
     read: (scrape) => [
       ...byPlace(scrape, ({ pool }) => pool?.used, sum, { state: 'used' }),
       ...byPlace(scrape, ({ pool }) => pool?.idle, sum, { state: 'idle' }),
@@ -190,7 +190,7 @@ export const PROCESSES: readonly Family[] = [
   {
     name: 'catamount_postgres_pool_limit',
     type: 'gauge',
-    help: 'Connections to Postgres that a process may hold.',
+    help: 'Maximum number of connections to Postgres that a process may open.',
     read: (scrape) => byPlace(scrape, ({ pool }) => pool?.max, sum),
   },
   {
@@ -237,7 +237,7 @@ export const HTTP: readonly Family[] = [
   {
     name: 'catamount_http_requests_total',
     type: 'counter',
-    help: 'Requests that came to an end, by method and class of status. 499 (4xx): the caller left before.',
+    help: 'Finished requests, by method and class of status. 499 (4xx): the client left before the response.',
     read: (scrape) => {
       const answered = requestsOf(scrape)?.answered;
       return answered ? byMethodAndStatus(answered) : [];
@@ -246,7 +246,7 @@ export const HTTP: readonly Family[] = [
   {
     name: 'catamount_http_request_duration_seconds',
     type: 'histogram',
-    help: 'How long requests took from arrival to end, waits included.',
+    help: 'Duration of requests from arrival to end, including waits.',
     read: (scrape) => {
       const requests = requestsOf(scrape);
       return requests ? [{ boundsMs: BOUNDS_MS, buckets: requests.duration }] : [];
@@ -264,7 +264,7 @@ export const HTTP: readonly Family[] = [
   {
     name: 'catamount_http_requests_shed_total',
     type: 'counter',
-    help: 'Requests turned away with 503: the backlog was full, the wait too long (timeout), or the caller was gone (stale).',
+    help: 'Requests shed with 503: the backlog was full, the wait too long (timeout), or the client gone (stale).',
     read: (scrape) => {
       const requests = requestsOf(scrape);
       return requests ? SHED_REASONS.map((reason) => ({ labels: { reason }, value: requests.shed[reason] })) : [];
@@ -285,7 +285,7 @@ export const HTTP: readonly Family[] = [
   {
     name: 'catamount_http_concurrency_limit',
     type: 'gauge',
-    help: 'Requests that may be in flight at once.',
+    help: 'Maximum number of requests in flight.',
     read: (scrape) => byProcess(scrape, (status) => status.maxThreads),
   },
 ];

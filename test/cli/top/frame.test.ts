@@ -105,7 +105,7 @@ describe('a frame of top', () => {
       drawn(view({ treeStatus: dead, stores: known }))[2] ?? '',
       /^ {2}The job processor restarts, try 3\. It died at boot: no\.$/,
     );
-    assert.match(verdict({ stores: NO_STORES }) ?? '', /^~ Not all is known at the moment\.$/);
+    assert.match(verdict({ stores: NO_STORES }) ?? '', /^~ Not everything is known at the moment\.$/);
     assert.match(
       drawn(view({ treeStatus: dead })).join('\n'),
       /^! \d\d:\d\d:\d\d {2}the job processor died \(try 3 is next\): no$/m,

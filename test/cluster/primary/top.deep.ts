@@ -49,7 +49,7 @@ describe('catamount top of a whole tree', () => {
     await emulator.shows(/recycle 0 requested by the control socket/);
     emulator.type('p');
     await emulator.shows(/^ {2}jobs +\d+ +quiet /m);
-    await emulator.shows(/^ {2}Jobs are quiet: no more are begun/m);
+    await emulator.shows(/^ {2}Jobs are quiet: no more are started/m);
     emulator.type('p');
     await emulator.shows(/^ {2}jobs +\d+ +ready /m);
     emulator.type('q');

@@ -107,7 +107,7 @@ describe("the operator's pages, signed in to", () => {
     assert.equal(page.status, 200);
     const answer = await ops.post('/ops/mail/inbox/clear', { token: tokenIn(page.body) }, { Cookie });
     assert.equal(answer.status, 403);
-    assert.match(answer.body, /Viewers only look/);
+    assert.match(answer.body, /Viewers cannot make changes/);
   });
 
   it('take a form only from their own page', async () => {
@@ -334,7 +334,7 @@ describe("the operator's pages, on a developer's machine", () => {
       ]) {
         const answer = await open(host);
         assert.equal(answer.status, 403, host);
-        assert.match(answer.body, /Asked for under a strange name/);
+        assert.match(answer.body, /Requested under an unknown host name/);
       }
     } finally {
       await ops.stop();

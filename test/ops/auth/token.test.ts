@@ -38,7 +38,7 @@ describe("the operator's pages without passwords", () => {
       assert.equal((await ask(path, { headers: { Accept: 'application/json' } })).status, 404);
       assert.equal((await ask(path, { method: 'POST', headers: { Origin: ops.url } })).status, 404);
     }
-    assert.match((await ask('/ops?token=wrong')).body, /not the token of the tree that runs now/);
+    assert.match((await ask('/ops?token=wrong')).body, /not the token of the running tree/);
     assert.match((await ask('/ops?locale=ko')).body, /로그에 토큰이 든 링크가 있습니다/);
   });
 
@@ -75,7 +75,7 @@ describe("the operator's pages without passwords", () => {
       );
     const wrong = await send('wrong');
     assert.equal(wrong.status, 401);
-    assert.match(wrong.body, /not the token of the tree that runs now/);
+    assert.match(wrong.body, /not the token of the running tree/);
     assert.doesNotMatch(cookiesOf(wrong), /operator/);
     const right = await send(` ${OPS_TOKEN} `);
     assert.deepEqual([right.status, right.headers.location], [303, '/ops/mail/inbox']);

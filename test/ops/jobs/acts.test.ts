@@ -86,9 +86,9 @@ describe('what can be done with jobs', () => {
     const [one = '', two = ''] = await bury(2);
     await operator.act(`${DEAD}/action`, { action: 'delete', id: ref(one), confirmed: '1', expected: '1' });
     const some = await operator.act(`${DEAD}/action`, { action: 'retry', id: [ref(one), ref(two)] });
-    assert.match(some, /1 job is back on its queue\. 1 had left the list before\./);
+    assert.match(some, /1 job is back on its queue\. 1 had already left the list\./);
     const none = await operator.act(`${DEAD}/action`, { action: 'retry', id: ref(one) });
-    assert.match(none, /Nothing was changed: the jobs had left the list before\./);
+    assert.match(none, /Nothing was changed: the jobs had already left the list\./);
     assert.match(
       await operator.read(`${DEAD}/confirm?action=delete&id=${ref(one)}`, 409),
       /^These jobs have left the list/,
@@ -163,7 +163,7 @@ describe('what can be done with jobs', () => {
     await schedule(1);
     const again = await operator.post('/ops/jobs/scheduled/action', fields);
     assert.equal(again.status, 422);
-    assert.match(textOf(again.body), /Delete 3 scheduled jobs\? .* There are 3 by now\. Look again/);
+    assert.match(textOf(again.body), /Delete 3 scheduled jobs\? .* There are 3 now\. Look again/);
     assert.match(
       await operator.act('/ops/jobs/scheduled/action', { ...hiddenFields(again.body), action: 'delete' }),
       /3 jobs were deleted\./,
@@ -185,7 +185,7 @@ describe('what can be done with jobs', () => {
       assert.match(textOf(refused.body), /Give a date and a time/, at);
     }
     const at = '2099-12-24T18:00';
-    assert.match(await operator.act(`${retries}/action`, { ...fields, at }), /1 job has another time\./);
+    assert.match(await operator.act(`${retries}/action`, { ...fields, at }), /1 job was rescheduled\./);
     assert.equal(await stage.redis.client.zScore('bq:mailer:delayed', id), Date.parse(`${at}Z`));
     const kill = hiddenFields((await operator.get(`${retries}/confirm?action=kill&id=mailer/${id}`)).body);
     assert.match(await operator.act(`${retries}/action`, { ...kill, action: 'kill' }), /1 job is dead now\./);
@@ -208,7 +208,7 @@ describe('what can be done with jobs', () => {
       [{ action: 'kill', id: ref(id) }, 400, /^That cannot be done with these jobs/],
       [{ action: 'delete', id: ref(id), confirmed: '1' }, 422, /^This form is out of date/],
       [{ action: 'delete', all: '1', confirmed: '1', expected: '1', asOf: '1' }, 422, /^This form is out of date/],
-      [{ action: 'retry', all: '1', queue: 'a b' }, 400, /^That is no name of a queue/],
+      [{ action: 'retry', all: '1', queue: 'a b' }, 400, /^That is not a queue name/],
     ];
     for (const [fields, status, text] of cases) {
       const answer = await operator.post(`${DEAD}/action`, fields);

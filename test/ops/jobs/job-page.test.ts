@@ -117,7 +117,7 @@ describe("a job's page", () => {
     await until('it waits', async () => /Waiting on default/.test(await operator.read(page(next))));
     assert.match(
       await operator.read(page(next)),
-      /^default ImportRowsJob waiting .* Waiting on default .* 1 before it\./,
+      /^default ImportRowsJob waiting .* Waiting on default .* 1 ahead of it\./,
     );
     await operator.act('/ops/jobs/queues/default/resume');
     const running = await until('it runs', async () => {
@@ -201,7 +201,7 @@ describe("a job's page", () => {
     const id = (await stage.deadIds())[0] ?? '';
     const straight = await operator.get(`/ops/jobs/find?q=${id}`);
     assert.deepEqual([straight.status, straight.headers.location], [302, page(id)]);
-    assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job holds it by now/);
+    assert.match(await operator.read('/ops/jobs/find?q=nothing'), /No job contains it\./);
     assert.match(await operator.read('/ops/jobs/find', 400), /cannot be searched for/);
   });
 

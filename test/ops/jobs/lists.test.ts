@@ -212,9 +212,9 @@ describe('lists of jobs', () => {
       ['page=1&page=2', 'There is no such page'],
       ['sort=colour', 'This list has no such order'],
       ['sort=--class', 'This list has no such order'],
-      ['queue=a%20b', 'That is no name of a queue'],
-      ['when=never', 'That is no stretch of time'],
-      ['q=a&q=b', 'This address says a thing twice'],
+      ['queue=a%20b', 'That is not a queue name'],
+      ['when=never', 'That is not a time span'],
+      ['q=a&q=b', 'This address has a value twice'],
       [`q=${'x'.repeat(1001)}`, 'That cannot be searched for'],
       ['tag=a%00b', 'That cannot be searched for'],
     ];
@@ -246,7 +246,7 @@ describe('lists of jobs', () => {
     assert.equal((await all('error=BillingTimeout')).total, 60);
     assert.deepEqual((await all('')).jobs[0]?.args, null);
     for (const path of ['/ops/jobs/find?q=inv_7', '/ops/jobs/dead/confirm?all=1', '/ops/jobs/queues/default/clear']) {
-      assert.match(await viewer.read(path, 403), /^Viewers only look/);
+      assert.match(await viewer.read(path, 403), /^Viewers cannot make changes/);
     }
   });
 

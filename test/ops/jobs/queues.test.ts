@@ -66,14 +66,14 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
 
   it('pause and resume a queue, and the log tells who asked', async () => {
     await stage.processor();
-    assert.match(await operator.act(`${QUEUES}/default/pause`), /default is paused: no job of it begins any more\./);
+    assert.match(await operator.act(`${QUEUES}/default/pause`), /default is paused: no more of its jobs start\./);
     await ImportRowsJob.performLater({ import: 1, from: 0 });
     await until('it waits', async () => (await waiting('default')) === 1);
     assert.match(
       await operator.read(`${QUEUES}/default`),
-      /No job of this queue begins\. Paused .* by an operator \(127\.0\.0\.1\)\./,
+      /No job of this queue starts\. Paused .* by an operator \(127\.0\.0\.1\)\./,
     );
-    assert.match(await operator.act(`${QUEUES}/default/resume`), /default goes on\./);
+    assert.match(await operator.act(`${QUEUES}/default/resume`), /default is resumed\./);
     await until('it runs', () => imports.held === 1);
     assert.deepEqual(audited(), [
       '{"name":"operator.queue","action":"pause","queue":"default","jobs":0}',
@@ -83,7 +83,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.equal(nowhere.status, 404);
     assert.match(
       textOf(nowhere.body),
-      /^There is no such queue Nobody knows a queue nowhere\..* Nothing was changed\./,
+      /^There is no such queue No queue is named nowhere\..* Nothing was changed\./,
     );
   });
 
@@ -104,7 +104,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     for (const path of [QUEUES, `${QUEUES}/default`]) {
       const text = await operator.read(path);
       assert.match(text, told, path);
-      assert.doesNotMatch(text, /Jobs come faster/, path);
+      assert.doesNotMatch(text, /Jobs arrive faster/, path);
     }
   });
 
@@ -143,7 +143,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
       const page = await operator.read(QUEUES);
       return page.includes('is late') && page;
     });
-    assert.match(unserved, /No job processor serves it: add it to JOB_QUEUES\.|Jobs come faster than they are done/);
+    assert.match(unserved, /No job processor serves it: add it to JOB_QUEUES\.|Jobs arrive faster than they finish/);
   });
 
   it('show what waits in a queue, the next one first, and find in it', async () => {

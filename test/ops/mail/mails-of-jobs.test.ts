@@ -120,7 +120,7 @@ describe('mails whose jobs have failed', () => {
       confirmed: '1',
       expected: '1',
     });
-    assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job is gone: nobody sends it again\./);
+    assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job is gone: it will not be sent again\./);
     assert.equal((await listed())[0]?.outcome, 'failed');
   });
 

@@ -200,7 +200,7 @@ describe('previews of mails, in npm run dev', () => {
     }
     const gone = await copy.tree.request('GET', `${GALLERY}/exits`);
     assert.equal(gone.status, 502);
-    assert.match(gone.body, /The preview could not be made.*ended by code 3/s);
+    assert.match(gone.body, /The preview could not be rendered.*ended by code 3/s);
     assert.equal((await copy.tree.request('GET', WELCOME)).status, 200);
   });
 
@@ -225,7 +225,7 @@ describe('previews of mails, in npm run dev', () => {
       },
     });
     assert.equal(wrong.status, 422);
-    assert.match(wrong.body, /me@example\.com, all@example\.com is no mail address/);
+    assert.match(wrong.body, /me@example\.com, all@example\.com is not a mail address/);
   });
 
   it('work without scripts', async () => {

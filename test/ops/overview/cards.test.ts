@@ -166,7 +166,7 @@ describe('the card of', () => {
       const slots = [slotOf(0, { outgoing: 100 }), slotOf(1)];
       const view = worker(treeStatusOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
       assert.deepEqual([view.tone, view.phase, view.on], ['ok', 'replacing', 0]);
-      assert.match(view.say, /pid 100 serves on/);
+      assert.match(view.say, /pid 100 keeps serving/);
     });
 
     it('that is not heard of says what it was doing', () => {
