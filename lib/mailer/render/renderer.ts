@@ -8,6 +8,7 @@ import { Views } from './views';
 /** Passes through email-templates as one local, so that its own locals (`cache`, `pretty`) cannot hide the mail's. */
 type Wrapped = { readonly request: RenderRequest } | { readonly html: string };
 
+/** Width of the text part, characters. */
 const WIDTH = 72;
 
 /**

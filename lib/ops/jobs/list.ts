@@ -4,7 +4,7 @@ import { InvalidRequestError, type JobPage, type PageRequest } from '../../job/s
 import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
-import { tellCounts } from '../ui/event-stream';
+import { sendCounts } from '../ui/event-stream';
 import { Formatter, Paging, PER_PAGE } from '../ui/format';
 import { pageJson, showJob } from './job-view';
 import {
@@ -141,7 +141,7 @@ export function watch(site: JobPageContext, ctx: OpsContext, look: (stream: Even
   const stream = site.streams.begin(ctx);
   stream.every(LOOK_MS, async () => {
     // The header comes first: its numbers may be readable when the page's data is not.
-    await tellCounts(stream, site, format);
+    await sendCounts(stream, site, format);
     await look(stream);
     stream.send('tick');
   });

@@ -29,7 +29,8 @@ const HEAD = 256 * 1024;
 const LARGEST = 50_000_000;
 /** Number of newest mails that a search covers. */
 export const SEARCHED = 1000;
-const REMEMBERED = 500;
+/** Maximum number of cached entries. */
+const MAX_CACHED = 500;
 
 /** The mails that `file` delivery has written. Names sort by time; files never change, so their entries are cached. */
 export class Inbox {
@@ -98,7 +99,7 @@ export class Inbox {
   private remember(entry: InboxEntry): void {
     this.known.set(entry.name, entry);
     const [oldest] = this.known.keys();
-    if (this.known.size > REMEMBERED && oldest !== undefined) this.known.delete(oldest);
+    if (this.known.size > MAX_CACHED && oldest !== undefined) this.known.delete(oldest);
   }
 }
 

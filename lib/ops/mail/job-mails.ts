@@ -3,9 +3,9 @@ import type { JobEntry } from '../../job/sets/entry';
 import type { PageContext } from '../ui/context';
 
 import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
-import { type ToldDelivery, withJobs } from './mail-jobs';
+import { type DeliveryWithJob, withJobs } from './mail-jobs';
 
-type JobMail = ToldDelivery & {
+type JobMail = DeliveryWithJob & {
   /** Path of its page; null for visitors who may not see it. */
   readonly href: string | null;
 };

@@ -24,7 +24,7 @@ export interface MailJob {
 }
 
 /** A delivery record with the state of its job. */
-export type ToldDelivery = DeliveryRow & {
+export type DeliveryWithJob = DeliveryRow & {
   readonly outcome: Outcome;
   /** Time of the next attempt; null when there is none or it is unknown. */
   readonly nextAttemptAt: Date | null;
@@ -49,7 +49,7 @@ export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'kne
     return job;
   };
   return Promise.all(
-    rows.map(async (row): Promise<ToldDelivery> => {
+    rows.map(async (row): Promise<DeliveryWithJob> => {
       const [id = NO_JOB] = row.key.split('/');
       const job = id === NO_JOB ? null : await jobOf(id);
       const outcome = outcomeOf(row, job);

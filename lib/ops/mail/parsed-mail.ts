@@ -139,7 +139,8 @@ function decoded(text: string): string {
   );
 }
 
-const LONGEST = 140;
+/** Maximum length of a preview line, characters. */
+const MAX_PREVIEW = 140;
 /** Characters of the mail that are searched for its first words. */
 const LOOKED_AT = 20_000;
 /** Invisible characters with which templates pad a short preview line. */
@@ -149,7 +150,7 @@ const FILLER = /\u034f|[\u00ad\u200b-\u200f\u2060\ufeff]/g;
 export function previewLine(html: string | null, text: string | null): string {
   const words = html === null ? (text ?? '').slice(0, LOOKED_AT) : beforeFiller(htmlToText(html, LOOKED_AT));
   const line = words.replace(FILLER, '').replace(/\s+/g, ' ').trim();
-  return line.length <= LONGEST ? line : `${line.slice(0, LONGEST).replace(/\s+\S*$/, '')}…`;
+  return line.length <= MAX_PREVIEW ? line : `${line.slice(0, MAX_PREVIEW).replace(/\s+\S*$/, '')}…`;
 }
 
 /** The words before the padding, which templates insert to keep the mail's body out of the preview. */

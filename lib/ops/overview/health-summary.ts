@@ -193,7 +193,7 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
 
 const DAY_MS = 86_400_000;
 
-/** The newest first. @param actions operators' actions on jobs, queues and mails, which all trees share. */
+/** Lines of events, the newest first. @param actions operators' actions on jobs, queues and mails, which all trees share. */
 export function eventLines(
   events: readonly RecentEvent[],
   format: Formatter,
@@ -302,7 +302,8 @@ interface IssueWords {
   readonly rest: string;
 }
 
-const LONGEST = 120;
+/** Maximum length of an issue's detail, such as a mail server's answer, characters. */
+const MAX_DETAIL = 120;
 const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
@@ -312,7 +313,7 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
   for (const [name, figure] of Object.entries(figures))
     if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
-  values.detail = redacted ? '' : (detail ?? '').slice(0, LONGEST);
+  values.detail = redacted ? '' : (detail ?? '').slice(0, MAX_DETAIL);
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);

@@ -2,7 +2,7 @@ import { snakeCase } from '../../support/snake-case';
 import { ProblemError } from '../../web/context';
 import { chartData, chartsView } from '../charts/charts-view';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
-import { tellCounts } from '../ui/event-stream';
+import { sendCounts } from '../ui/event-stream';
 
 import { FlashStore } from '../ui/flash';
 import { Formatter } from '../ui/format';
@@ -81,7 +81,7 @@ function follow(site: PageContext, ctx: OpsContext, look: () => Promise<Overview
   const shown = new SentValues();
   const format = Formatter.of(ctx);
   const tell = async () => {
-    await tellCounts(stream, site, format);
+    await sendCounts(stream, site, format);
     const view = await look().catch((error: unknown) => {
       // The reloaded page says that its tree is gone (404). A tree that is only out of reach may come back.
       if (!(error instanceof ProblemError) || error.status !== 404) throw error;

@@ -113,7 +113,7 @@ export class EventStream {
 }
 
 /** Sends the header's numbers, which every live page has, when they have changed. An unknown one is a dash. */
-export async function tellCounts(
+export async function sendCounts(
   stream: EventStream,
   site: { counts(): Promise<Counts> },
   format: Formatter,

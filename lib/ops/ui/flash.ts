@@ -11,6 +11,7 @@ const DOUBLE_CLICK_S = 5;
 const MAX_ACTION_S = 60;
 /** Lifetime of a flash, s. */
 const FLASH_TTL_S = 600;
+/** Interval at which a double click looks for the outcome of the first one, ms. */
 const LOOK_MS = 50;
 const ID = /^[A-Za-z0-9_-]{12}$/;
 const PENDING = 'pending';
