@@ -284,7 +284,7 @@ export class SignOuts {
   }
 }
 
-/** Digest of the secret: forms are bound to the secret itself, so reading the stored digest gains nobody anything. */
+/** Digest of the secret: forms are bound to the secret itself, so the stored digest is of no use to a reader. */
 function digestOf(secret: string): string {
   return createHmac('sha256', secret).update('signed out').digest('base64url');
 }

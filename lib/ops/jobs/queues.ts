@@ -112,7 +112,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
   });
 }
 
-/** Updates the numbers of an open page in place, and tells it when queues were added, removed, paused or resumed. */
+/** Updates an open page's numbers in place, and announces when queues were added, removed, paused or resumed. */
 function queueEvents(site: JobPageContext, ctx: OpsContext): void {
   const { t } = ctx.state;
   const seen = String(ctx.query.seen ?? '');
