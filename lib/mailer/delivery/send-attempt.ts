@@ -115,7 +115,7 @@ export class SendAttempt {
       settled.map((address) => ({ address })),
     );
     if (envelopeTo.length === 0)
-      throw new MailCancelled('an earlier run of this job has settled all of its recipients');
+      throw new MailCancelled('an earlier run of this job has settled all recipients of this mail');
     return { ...message, envelopeTo };
   }
 
