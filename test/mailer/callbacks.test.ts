@@ -231,7 +231,10 @@ describe('callbacks', () => {
     it('refuses what knows no errors', () => {
       class Wrong extends NoteMailer {}
       assert.throws(() => Wrong.rescueFrom([], () => undefined), /Wrong\.rescueFrom: no errors are named/);
-      assert.throws(() => Wrong.rescueFrom(Error, undefined as never), /Wrong\.rescueFrom: the handler is not a function/);
+      assert.throws(
+        () => Wrong.rescueFrom(Error, undefined as never),
+        /Wrong\.rescueFrom: the handler is not a function/,
+      );
       assert.throws(() => Wrong.rescueFrom('Error' as never, () => undefined), TypeError);
     });
   });

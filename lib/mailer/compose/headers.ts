@@ -65,7 +65,8 @@ export function checkedSubject(subject: unknown): string {
 /** @throws InvalidMailError for an invalid header name, or one that an option of the mail sets. */
 export function checkedHeaders(headers: MailHeaders): MailHeaders {
   for (const [name, value] of Object.entries(headers)) {
-    if (!/^[A-Za-z0-9-]+$/.test(name)) throw new InvalidMailError(`headers: ${JSON.stringify(name)} is not a header name`);
+    if (!/^[A-Za-z0-9-]+$/.test(name))
+      throw new InvalidMailError(`headers: ${JSON.stringify(name)} is not a header name`);
     if (OWN.has(name.toLowerCase())) throw new InvalidMailError(`headers: ${name} is set by an option of the mail`);
     // nodemailer folds a header between words, so only each word must fit on a line.
     for (const word of checkedLine(name, value, Number.POSITIVE_INFINITY).split(' ')) checkedLine(name, word);

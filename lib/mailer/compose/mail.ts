@@ -148,7 +148,9 @@ export class Attachments {
     const size = sizes.reduce((sum, each) => sum + each, 0);
     if (size > MAX_BYTES) {
       const mb = Math.ceil(size / 1e6);
-      throw new InvalidMailError(`${about}: its attachments total ${mb} MB, and the maximum is 50 MB: send a link instead`);
+      throw new InvalidMailError(
+        `${about}: its attachments total ${mb} MB, and the maximum is 50 MB: send a link instead`,
+      );
     }
     return Promise.all(
       this.entries.map(async ({ name, content, type, cid }) => ({

@@ -171,9 +171,7 @@ function ehloAnswer(options: SMTPConnection.Options): Promise<string> {
   const connection = new SMTPConnection(options);
   return new Promise<string>((resolve, reject) => {
     connection.once('error', (error: unknown) => reject(toError(error)));
-    connection.once('end', () =>
-      reject(new Error('the SMTP server closed the connection during its greeting')),
-    );
+    connection.once('end', () => reject(new Error('the SMTP server closed the connection during its greeting')));
     connection.connect((error) => {
       if (error) reject(toError(error));
       else resolve(String(connection.lastServerResponse));

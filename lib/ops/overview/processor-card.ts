@@ -120,7 +120,8 @@ function readyState(
   const { t, now } = format;
   const heartbeatAgeMs = silenceOf(processor, now);
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
-  const named = running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');
+  const named =
+    running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');
   if (heartbeatAgeMs !== null) {
     const span = format.seconds(heartbeatAgeMs);
     const say =

@@ -156,7 +156,10 @@ describe('pages of jobs while a server is away', () => {
     await stage.ops.database.query('alter table job_cron rename to job_cron_away');
     try {
       assert.match(await operator.read('/ops/jobs/retry'), /^Retries/);
-      assert.match(await operator.read('/ops/jobs/queues'), /Cron Postgres does not answer, so the tasks are unknown\./);
+      assert.match(
+        await operator.read('/ops/jobs/queues'),
+        /Cron Postgres does not answer, so the tasks are unknown\./,
+      );
       assert.equal((await operator.get('/ops/jobs/scheduled')).status, 500);
     } finally {
       await stage.ops.database.query('alter table job_outbox_away rename to job_outbox');

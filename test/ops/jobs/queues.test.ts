@@ -81,10 +81,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     ]);
     const nowhere = await operator.post(`${QUEUES}/nowhere/pause`);
     assert.equal(nowhere.status, 404);
-    assert.match(
-      textOf(nowhere.body),
-      /^There is no such queue No queue is named nowhere\..* Nothing was changed\./,
-    );
+    assert.match(textOf(nowhere.body), /^There is no such queue No queue is named nowhere\..* Nothing was changed\./);
   });
 
   it('name the jobs that hold the slots which a late queue waits for', async () => {
