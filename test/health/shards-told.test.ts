@@ -36,7 +36,7 @@ describe('servers of REDIS_SHARDS', () => {
     const full = { ...REDIS, about: 'mailer at b:6379', usedBytes: 24e6 };
     const dropping = { ...REDIS, about: 'reports at c:6379', policy: 'volatile-ttl' };
     assert.deepEqual(told([], [full, dropping]).slice(1), [
-      'Redis is nearly full: 96 % of its memory is taken. mailer at b:6379',
+      'Redis is nearly full: 96 % of its memory is in use. mailer at b:6379',
       'Redis may drop jobs: its maxmemory-policy is volatile-ttl, not noeviction. reports at c:6379',
     ]);
     assert.deepEqual(told([], [{ ...REDIS, about: 'mailer at b:6379' }]).slice(1), []);

@@ -286,12 +286,7 @@ const STATES: readonly (readonly [
     [],
     /^Workers are starting/,
   ],
-  [
-    'what could not be read',
-    systemStatusOf(treeStatusOf(), { failures: away('E', 1) }),
-    [],
-    /^Not everything is known/,
-  ],
+  ['what could not be read', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is/],
 ];
 
 /** Head and rest of an issue as they stand in a row. */
