@@ -107,7 +107,7 @@ describe('Mailer', () => {
     assert.equal((await bye.build('https://shop.example'))?.options.subject, 'https://shop.example/bye');
     await assert.rejects(bye.build(), NotConnectedError);
     const build = () => new TenantMailer().greeting('ada@example.com');
-    assert.throws(build, /a TenantMailer that you made yourself builds no mail: make its actions static/);
+    assert.throws(build, /a TenantMailer that you created yourself builds no mail: declare its actions as statics/);
   });
 
   it('runs the action at delivery, not before, and once per delivery', async () => {

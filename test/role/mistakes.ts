@@ -125,7 +125,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a mailer file that exports none': {
     files: { 'mailers/text.js': 'export const text = 1;' },
-    says: /mailers\/text\.js: a file in the mailers folder must export a subclass of Mailer: export it, or keep/,
+    says: /mailers\/text\.js: a file in the mailers folder must export a subclass of Mailer: export it, or move the file into a subfolder/,
   },
   'two mailers of one name': {
     files: { 'mailers/welcome-mailer.js': mailer('UserMailer', WELCOME) },
