@@ -30,7 +30,7 @@ describe("the operator's pages without passwords", () => {
       for (const query of ['', '?token=', '?token=wrong', `?token=${OPS_TOKEN}x`, '?token=a&token=b']) {
         const answer = await ask(path + query);
         assert.equal(answer.status, path === '/ops' ? 200 : 404, path + query);
-        assert.match(answer.body, /The log of the start has a link/);
+        assert.match(answer.body, /it logs a link with the token/);
         assert.match(answer.body, new RegExp(`${ops.url}/ops\\?token=…`));
         assert.doesNotMatch(answer.body, /token-of-this|type="password"/);
         assert.doesNotMatch(cookiesOf(answer), /operator/);

@@ -105,7 +105,7 @@ describe('what can be done with jobs', () => {
     assert.equal(asked.status, 200);
     assert.match(
       textOf(asked.body),
-      /^Delete 2 dead jobs\? They cannot be brought back\. .* SyncInvoiceJob 2 jobs Delete 2 jobs Keep them$/,
+      /^Delete 2 dead jobs\? They cannot be restored\. .* SyncInvoiceJob 2 jobs Delete 2 jobs Keep them$/,
     );
     assert.match(asked.body, /href="\/ops\/jobs\/dead\?q=inv">Keep them/);
     assert.equal((await deadIds()).length, 2);
@@ -188,12 +188,12 @@ describe('what can be done with jobs', () => {
     assert.match(await operator.act(`${retries}/action`, { ...fields, at }), /1 job was rescheduled\./);
     assert.equal(await stage.redis.client.zScore('bq:mailer:delayed', id), Date.parse(`${at}Z`));
     const kill = hiddenFields((await operator.get(`${retries}/confirm?action=kill&id=mailer/${id}`)).body);
-    assert.match(await operator.act(`${retries}/action`, { ...kill, action: 'kill' }), /1 job is dead now\./);
+    assert.match(await operator.act(`${retries}/action`, { ...kill, action: 'kill' }), /1 job is now dead\./);
     assert.match(await operator.read(DEAD), /WelcomeMailJob .* Killed mailbox of 1 does not exist/);
 
     const later = await WelcomeMailJob.set({ wait: '3h' }).performLater(2, 'en');
     const told = await operator.act('/ops/jobs/scheduled/action', { action: 'promote', id: `mailer/${later.id}` });
-    assert.match(told, /1 job was promoted: it is on its queue\./);
+    assert.match(told, /1 job was promoted and is on its queue\./);
     await until('it has run', () => stage.eventsNamed('job.retrying').some((job) => job.id === later.id));
   });
 

@@ -138,7 +138,7 @@ describe("a job's page", () => {
   });
 
   it('of a job that has ended, or never was, says so', async () => {
-    assert.match(await operator.read(page('nowhere'), 404), /^Job nowhere This job is not known It has ended well/);
+    assert.match(await operator.read(page('nowhere'), 404), /^Job nowhere This job is not known It has succeeded/);
     assert.equal((await operator.get(page('nowhere'), { Accept: 'application/json' })).status, 404);
     for (const id of ['%00', 'a%20b', '%ED%95%9C', 'x'.repeat(300)]) {
       const { status, body } = await operator.get(page(id));
@@ -158,7 +158,7 @@ describe("a job's page", () => {
     await until('it has ended well', () => billing.invoices.length === 1);
     await until('it is gone', async () => (await operator.get(page(id))).status === 404);
     const told = await operator.get(answer.headers.location ?? '');
-    assert.match(textOf(told.body), /1 job is back on its queue\. This job is not known It has ended well/);
+    assert.match(textOf(told.body), /1 job is back on its queue\. This job is not known It has succeeded/);
   });
 
   it('of a revived job goes on to show what it died of', async () => {

@@ -226,7 +226,7 @@ describe('lists of jobs', () => {
     const problem = await operator.get('/ops/jobs/dead?page=x', { Accept: 'application/json' });
     assert.deepEqual([problem.status, problem.json().reason], [400, 'badQuery.page']);
     assert.match(await operator.read('/ops/jobs/scheduled?sort=error', 400), /no such order/);
-    assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day and all/);
+    assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day or all/);
   });
 
   it('hide from a viewer what may name people, and give them nothing to act with or to find it out by', async () => {

@@ -177,6 +177,6 @@ describe('mails whose jobs have failed', () => {
     const [row] = await listed();
     await stage.ops.redis.stop();
     await until('Redis is known to be away', async () => (await listed())[0]?.outcome === 'unknown');
-    assert.match(await operator.read(`${LIST}/${row?.key}`), /Redis does not answer: whether its job/);
+    assert.match(await operator.read(`${LIST}/${row?.key}`), /Redis does not answer, so it is unknown whether its job/);
   });
 });
