@@ -141,7 +141,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   },
   'a template that cannot be compiled': {
     files: { [HTML]: '<p>\n<% if (true) { %>' },
-    says: /user_mailer\/welcome\/html\.ejs.* \(a template of UserMailer#welcome: mend it\)/,
+    says: /user_mailer\/welcome\/html\.ejs.* \(a template of UserMailer#welcome: fix it\)/,
   },
   'a partial that is missing': {
     files: { 'mailers/templates/partials/button.ejs': null },

@@ -110,7 +110,7 @@ class ActionCheck {
     try {
       source = this.views.checked(view);
     } catch (thrown) {
-      this.options.onFinding(`${toError(thrown).message} (a template of ${this.title}: mend it)`, true);
+      this.options.onFinding(`${toError(thrown).message} (a template of ${this.title}: fix it)`, true);
       return;
     }
     for (const [, , key = ''] of source.matchAll(TEXT)) this.checkText(key, view);
