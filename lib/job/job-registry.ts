@@ -43,7 +43,7 @@ export interface LoadJobsOptions extends LoadOptions {
  * Loads every job of a folder and its subfolders. A file default-exports one subclass of `Job` and is named after it
  * (`welcome-email.ts` holds `WelcomeEmailJob`, in whichever subfolder). Files without a job may hold code that jobs
  * share. A missing folder holds none.
- * @param options.inspect sees each class; an error of its, as of `onOther`, is one of the file.
+ * @param options.inspect sees each class. An error that it or `onOther` throws counts as an error in the file.
  * @throws UserError that names the file and the reason.
  */
 export async function loadJobs(
@@ -68,17 +68,17 @@ export async function loadJobs(
 
 /**
  * @returns undefined for a module that holds no job.
- * @throws UserError for one whose job would never be found, or that is not what its file's name promises.
+ * @throws UserError for a module whose job would never be found, or whose class does not match the file's name.
  */
 function jobClassOf(classes: readonly JobClass[], fileName: string, module: unknown): JobClass | undefined {
   const exported = (module as { readonly default?: unknown } | null)?.default ?? module;
   const actual = path.basename(withoutExtension(fileName));
   if (!isJobClass(exported)) {
-    // A subfolder may hold the base of other jobs, exported by name; a file that is named after it was meant as a job.
+    // A subfolder may hold a base class of jobs, exported by name; if the file is named after it, it is meant as a job.
     const job = classes.find((each) => !fileName.includes(path.sep) || fileNameOf(each) === actual);
     if (job) {
       throw new UserError(
-        `it exports ${job.name} by name: export it as the default, or, where it is the base of other jobs, keep it in a folder below`,
+        `it exports ${job.name} by name: export it as the default or, if other jobs extend it, move it to a subfolder`,
       );
     }
     const broken = exportsOf(module).find(looksLikeJob);
@@ -100,7 +100,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
   return exported;
 }
 
-/** A class that somebody must have meant as a job: it would otherwise never run, and nobody would know why. */
+/** A class that must have been meant as a job: otherwise it would never run, and nobody would know why. */
 function looksLikeJob(value: unknown): value is { readonly name: string } {
   if (typeof value !== 'function' || isJobClass(value) || !/^class\b/.test(Function.prototype.toString.call(value)))
     return false;

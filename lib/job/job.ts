@@ -66,8 +66,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** true: always through Postgres, so that the job survives even if Redis loses all its data. */
   static durable = false;
   /**
-   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Goes through Postgres. Options
-   * are `readonly … as const`, or TypeScript takes their words for any text and refuses them; so with `cron`, `timeout`.
+   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Goes through Postgres. Like
+   * `cron` and `timeout`, declare options `readonly … as const`, or TypeScript rejects their texts as mere strings.
    */
   static unique?: UniqueOptions | boolean;
   /** Attached to each job, so that operators can search for them. */
@@ -138,7 +138,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   afterPerform?(...args: A): unknown;
 
   /**
-   * Called when the job is discarded, or dead. An error that it throws is reported, and changes nothing. It is not
+   * Called when the job is discarded or dies. An error that it throws is reported, and changes nothing. It is not
    * called if the arguments cannot be read.
    */
   afterDiscard?(error: Error, ...args: A): unknown;
@@ -180,7 +180,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
-   * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is no JSON.
+   * Shows operators the progress of the work. As cheap as `checkpoint`. @throws TypeError for a value that is not JSON.
    */
   protected async progress(value: JsonValue): Promise<void> {
     await running().runOf(this).checkpoint.progress(value);
@@ -188,7 +188,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
 
   /**
    * Connects every job class to Redis and Postgres; undefined disconnects them. Called by the role at boot and stop.
-   * @param equipment kept as it was when left out.
+   * @param equipment if omitted, the previous one is kept.
    * @internal
    */
   static connect(enqueuer: Enqueuer | undefined, equipment?: JobDependencies): void {

@@ -30,7 +30,7 @@ interface StopTuning {
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
   readonly redisUrl: string;
-  /** Leads past a pooler to Postgres itself. Default: the database's own URL. */
+  /** Reaches Postgres itself, not a pooler in front of it. Default: the database's own URL. */
   readonly databaseDirectUrl?: string | undefined;
   readonly database: Database;
   /** Started before this service, and stopped after it. */
@@ -45,8 +45,8 @@ export interface JobProcessorOptions {
   /** The app's name in the list of processes. */
   readonly app?: string;
   /**
-   * Called with a command that was sent through Redis. Default: the processor obeys by itself; `stop` then means
-   * `quiet`, since there is no process to end.
+   * Called with a command that was sent through Redis. Default: the processor carries it out itself; `stop` then
+   * means `quiet`, since there is no process to end.
    */
   readonly onCommand?: (command: ProcessorCommand) => void;
 }
@@ -63,21 +63,21 @@ export interface Lineage {
 
 export interface ProcessorTuning extends HeartbeatTuning {
   /**
-   * A job that no process has kept alive for this long is returned by bee-queue's own stall check, ms. It is for jobs of
-   * plain bee-queue workers, and of processors that nobody remembers; `unresponsiveMs` finds ours sooner. Default 30,000.
+   * Time without a sign of life after which bee-queue's own stall check returns a job, ms. Default 30,000. For jobs of
+   * plain bee-queue workers and of processors that are not listed; `unresponsiveMs` finds ours sooner.
    */
   readonly stallInterval?: number;
   readonly cron?: CronTuning;
   readonly outbox?: OutboxTuning;
   /** false: the outcomes of jobs and mails are not counted. Default true. */
   readonly history?: boolean;
-  /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
+  /** How long after its timeout a handler that still runs is reported, ms. Default 10,000. */
   readonly graceMs?: number;
-  /** Time since it could run for which a job that this app cannot run is left to others, ms. Default 21 days. */
+  /** How long a job that this app cannot run is left to others, from when it became due, ms. Default 21 days. */
   readonly leftForMs?: number;
-  /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
+  /** How long a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
-  /** Longest interval of polling for jobs without a notification, ms. Default 2000, and less if it serves many queues. */
+  /** Maximum interval of the poll for jobs that no notification announced, ms. Default 2000; with many queues 500. */
   readonly pollMs?: number;
   readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
@@ -207,8 +207,8 @@ export class JobProcessor implements Service {
 
   /**
    * Called in the handler of an uncaught error: fails the job whose code raised it, which the execution context names.
-   * If it names none, any job may be the cause and the process has to end; then the jobs that it returns keep their
-   * delivery counted, as if it had died.
+   * If it names none, any job may be the cause, so the process has to end, and the jobs that it returns keep their
+   * delivery counted, as if the process had died.
    */
   failRunOf(error: Error): UncaughtOutcome {
     const outcome = this.executor.failRunOf(error);
@@ -244,7 +244,7 @@ export class JobProcessor implements Service {
     return consumer && 'progress' in consumer ? consumer.progress : consumer?.fetcher.progress.read();
   }
 
-  /** Progress of the servers of REDIS_SHARDS, by what names each with its queues. */
+  /** Progress of each server of REDIS_SHARDS, by a text that names the server and its queues. */
   get shardProgress(): readonly (readonly [string, ProgressReading])[] {
     const { consumer, isQuiet, options } = this;
     return (shardsOf(options.redis.client)?.all ?? []).map(({ about, queues, outage }) => {
@@ -254,7 +254,7 @@ export class JobProcessor implements Service {
     });
   }
 
-  /** Queues with jobs that are due, as last read; none in a stop, since they wait for another processor then. */
+  /** Queues with jobs that are due, as last read; none during a stop, since they then wait for another processor. */
   get waiting(): ProcessReporter['waiting'] {
     return this.stopping ? [] : this.reporter.waiting;
   }
@@ -309,12 +309,12 @@ export class JobProcessor implements Service {
     const served = new Set(config.jobs.queues.map((queue) => queue.name));
     for (const jobClass of registry) {
       if (served.has(jobClass.queue)) continue;
-      const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: nobody here runs it`;
+      const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: it does not run here`;
       events.emit('process.warning', { message });
     }
     for (const queue of Object.keys(shardsOf(redis.client)?.urls ?? {})) {
       if (served.has(queue)) continue;
-      const message = `REDIS_SHARDS names the queue ${queue}, which JOB_QUEUES does not list: nobody here runs its jobs`;
+      const message = `REDIS_SHARDS names the queue ${queue}, which JOB_QUEUES does not list: its jobs do not run here`;
       events.emit('process.warning', { message });
     }
   }
@@ -326,14 +326,14 @@ function consumerOf(
   options: ConsumerOptions,
 ): Consumer | ShardedConsumer {
   if (!urls) return new Consumer(options);
-  // Loaded on demand: most have one server.
+  // Loaded on demand: most apps use one server.
   const { ShardedConsumer } = require('./fetch/sharded-consumer') as typeof import('./fetch/sharded-consumer');
   return new ShardedConsumer(options, urls);
 }
 
 /**
  * @returns undefined when no class has a `static cron`.
- * @throws UserError that names the class, for one that cannot be read.
+ * @throws UserError that names the class, for a schedule that cannot be read.
  */
 function loadCronService(
   { registry, setup, models, database, events, tuning }: JobProcessorOptions,

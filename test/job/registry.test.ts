@@ -83,7 +83,7 @@ describe('the registry', () => {
 
   it('refuses a job that is not the default export', async () => {
     write('welcome.ts', 'export class WelcomeJob extends Job { perform() {} }');
-    await refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default, or, .* in a folder below/);
+    await refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default or, .* to a subfolder/);
   });
 
   it('refuses a file and a class that disagree', async () => {

@@ -23,8 +23,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that was offered to a process without room goes to another',
     file: FETCHER,
-    find: `lost.length === 0 && !this.isOffered) break;`,
-    replace: `lost.length === 0) break;`,
+    find: `lostTokens.length === 0 && !this.isOffered) break;`,
+    replace: `lostTokens.length === 0) break;`,
     killedBy: FLEET_TEST,
   },
   {

@@ -105,7 +105,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'one tree at a time compares the outbox with a Redis that may have lost its data',
     file: 'lib/job/outbox/reconciler.ts',
-    find: 'if (life.othersCompare) return undefined;',
+    find: 'if (run.othersCompare) return undefined;',
     replace: '',
     killedBy: ['test/job/outbox/reconciler-lease.test.ts'],
   },
@@ -234,7 +234,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a unique job may be enqueued again from its outcome on',
     file: 'lib/job/perform/executor.ts',
-    find: `if (job.payload.unique === 'executed') await this.release(job);`,
+    find: `if (job.payload.unique === 'executed') await this.releaseClaim(job);`,
     replace: '',
     killedBy: [UNIQUE],
   },

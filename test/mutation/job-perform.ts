@@ -209,7 +209,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the claim of a unique job ends with it',
     file: 'lib/job/perform/outcomes.ts',
-    find: '    await this.afterDiscard(job, error);\n    await this.options.release(job);',
+    find: '    await this.afterDiscard(job, error);\n    await this.options.releaseClaim(job);',
     replace: '    await this.afterDiscard(job, error);',
     killedBy: ['test/job/perform/unique-release.test.ts'],
   },

@@ -55,7 +55,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job whose delivery was lost with its reply goes back',
     file: FUSED,
-    find: `if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then`,
+    find: `if d and lostCalls:find('|'..d:match(':(.*)$')..'|', 1, true) then`,
     replace: `if not d then`,
     killedBy: [...OUTCOMES_TEST, ...LIMITS_TEST],
   },
@@ -97,8 +97,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'others are woken when a place is free that this process does not take',
     file: LIMITS,
-    find: `if call('srem', \${PLACES}..class, p..id) == 1 then freed[class] = true end`,
-    replace: `call('srem', \${PLACES}..class, p..id)`,
+    find: `if call('srem', \${SEMAPHORE}..class, p..id) == 1 then freed[class] = true end`,
+    replace: `call('srem', \${SEMAPHORE}..class, p..id)`,
     killedBy: LIMITS_TEST,
   },
   {
@@ -181,8 +181,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that starts in an idle processor brings a heartbeat at once',
     file: 'lib/job/processes/heartbeat.ts',
-    find: `this.unhearJobs = undefined;\n      this.wake();`,
-    replace: `this.unhearJobs = undefined;`,
+    find: `this.stopListening = undefined;\n      this.wake();`,
+    replace: `this.stopListening = undefined;`,
     killedBy: ['test/job/processes/process-list.test.ts'],
   },
   {

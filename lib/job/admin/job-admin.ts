@@ -29,7 +29,7 @@ export const SETS_BY_ACTION: Readonly<Record<JobAction, readonly SetName[]>> = {
   delete: ['retry', 'scheduled', 'dead', 'waiting'],
 };
 
-/** @returns the actions that apply to a set, in the order in which they are offered: the most frequent first. */
+/** @returns the actions that apply to a set, in the order in which they are offered: the most frequent one first. */
 export function actionsOn(set: string): JobAction[] {
   const actions = Object.keys(SETS_BY_ACTION) as JobAction[];
   return actions.filter((action) => SETS_BY_ACTION[action].some((name) => name === set));
@@ -46,9 +46,9 @@ interface ActionOptions extends BulkOptions {
 }
 
 /**
- * What operators do with jobs, from any process; the commands, the pages and `top` share it. It asks for no permission:
- * `ops/auth/access` does so for the pages, and who has the app's shell may type its commands. Make an instance for each
- * use: it reads the names of the queues only once.
+ * What operators do with jobs, from any process; the commands, the pages and `top` share it. It checks no permissions:
+ * `ops/auth/access` does so for the pages, and whoever has the app's shell may run its commands. Create an instance for
+ * each use: it reads the names of the queues only once.
  */
 export class JobAdmin {
   private known: Promise<string[]> | undefined;

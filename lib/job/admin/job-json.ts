@@ -43,9 +43,9 @@ export interface JobJson {
   /** Number of failed runs. */
   readonly attempts: number;
   readonly args: readonly JsonValue[] | null;
-  /** The reason why `args` is null; else null. */
+  /** The reason why `args` is null; otherwise null. */
   readonly args_redacted: WhyRedacted | null;
-  /** The reason of its death. */
+  /** The reason why it died. */
   readonly reason: string | null;
   /** The latest errors, newest first. */
   readonly errors: readonly JobErrorJson[];

@@ -21,7 +21,7 @@ const ANSWER_MS = 5000;
 
 export interface ListedQueue extends QueueStatus {
   /**
-   * Jobs that are due and still in the outbox, since the relay has not come to them yet or the queue is full. At most
+   * Jobs that are due and still in the outbox, since the relay has not copied them yet or the queue is full. At most
    * 10,000 are counted; undefined when Postgres does not answer.
    */
   readonly inOutbox: number | undefined;
@@ -76,13 +76,13 @@ export class Queues {
     const pause = { since: new Date(), by: via };
     const set = clientOf(redis, name).set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
     if ((await answerWithin(ANSWER_MS, set)) === null) return false;
-    this.tell('pause', name, 0);
+    this.report('pause', name, 0);
     await this.orReport(keepPause(knex, name, pause), `keeping the pause of queue ${name} in Postgres`);
     return true;
   }
 
   /**
-   * Resumes a queue. Idle processors are woken at once; one that misses that polls within some seconds.
+   * Resumes a queue. Idle processors are woken at once; one that misses the message polls within seconds.
    * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
    */
   async resume(name: string): Promise<boolean> {
@@ -92,7 +92,7 @@ export class Queues {
     await this.orReport(forgetPause(knex, name), `forgetting the pause of queue ${name} in Postgres`);
     const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
     if (removed === 0) return false;
-    this.tell('resume', name, 0);
+    this.report('resume', name, 0);
     await WAKE_SCRIPT.run(redis, [keyPrefix(name)], []);
     return true;
   }
@@ -120,19 +120,19 @@ export class Queues {
         ),
       );
     } finally {
-      this.tell('clear', name, jobs);
+      this.report('clear', name, jobs);
     }
     return jobs;
   }
 
-  /** Reports a failure of Postgres instead of throwing it: Redis decides, Postgres only keeps the pause for it. */
+  /** Reports a failure of Postgres instead of throwing it: Redis decides, Postgres only has a copy of the pause. */
   private async orReport(kept: Promise<void>, during: string): Promise<void> {
     await kept.catch((error: unknown) => {
       this.sources.events.emit('process.error', { error: toError(error), during });
     });
   }
 
-  private tell(action: 'pause' | 'resume' | 'clear', queue: string, jobs: number): void {
+  private report(action: 'pause' | 'resume' | 'clear', queue: string, jobs: number): void {
     const { events, via } = this.sources;
     events.emit('operator.queue', { action, queue, jobs, via });
   }
@@ -192,7 +192,7 @@ export async function clearQueue(
 ): Promise<number> {
   const prefix = keyPrefix(queue);
   let deleted = 0;
-  for (const list of ['offered', 'waiting', ...(await heldLists(client, prefix))]) {
+  for (const list of ['offered', 'waiting', ...(await blockedLists(client, prefix))]) {
     let left = await answerWithin(ANSWER_MS, client.lLen(prefix + list));
     while (left > 0) {
       const args = [String(Date.now()), list, String(Math.min(CHUNK, left))];
@@ -206,7 +206,7 @@ export async function clearQueue(
 }
 
 /** @returns the names of the queue's lists of blocked jobs, such as `blocked:ReportJob`. */
-async function heldLists(client: RedisClient, prefix: string): Promise<string[]> {
+async function blockedLists(client: RedisClient, prefix: string): Promise<string[]> {
   const keys = (await answerWithin(ANSWER_MS, client.sMembers(BLOCKED_KEY))).map(withoutNamespace);
   return keys.filter((key) => key.startsWith(`${prefix}blocked:`)).map((key) => key.slice(prefix.length));
 }

@@ -37,7 +37,7 @@ export interface Answer {
 
 export type Run = (context: CommandContext) => Promise<Answer>;
 
-/** A word behind the command's name. */
+/** A word after the command's name. */
 interface Operand {
   /** The name in the help. */
   readonly name: string;
@@ -53,13 +53,13 @@ interface CommandInput {
   readonly options: Options;
 }
 
-/** A command behind `catamount jobs`. */
+/** A subcommand of `catamount jobs`. */
 export interface JobCommand {
-  /** The words that are typed behind `jobs`. */
+  /** The words that are typed after `jobs`. */
   readonly name: string;
   readonly operands: readonly Operand[];
   readonly options: readonly OptionName[];
-  /** The services that the command cannot do without. */
+  /** The services without which the command cannot run. */
   readonly needs: readonly ('redis' | 'postgres')[];
   /** One line, for the help and the guide to jobs. */
   readonly help: string;
@@ -69,7 +69,7 @@ export interface JobCommand {
 
 export const BOTH = ['redis', 'postgres'] as const;
 
-/** The usage as typed behind `catamount`: `jobs enqueue CLASS [JSON]`. */
+/** The usage as typed after `catamount`: `jobs enqueue CLASS [JSON]`. */
 export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {
   const words = operands.map((operand) => {
     const word = operand.repeated ? `${operand.name}…` : operand.name;
@@ -89,14 +89,14 @@ export const OPTIONS = {
   },
   class: { type: 'string', value: 'CLASS', help: 'only jobs of this class' },
   tag: { type: 'string', multiple: true, value: 'TAG', help: 'only jobs with this tag' },
-  error: { type: 'string', value: 'TEXT', help: 'only jobs with this in an error or in the reason of their death' },
+  error: { type: 'string', value: 'TEXT', help: 'only jobs with this in an error or in the reason why they died' },
   text: { type: 'string', value: 'TEXT', help: 'only jobs with this in id, class, arguments, tags, request or errors' },
-  limit: { type: 'string', value: 'N', help: 'so many jobs at most' },
+  limit: { type: 'string', value: 'N', help: 'at most this many jobs' },
   page: { type: 'string', value: 'N', help: 'a later page of the list' },
-  after: { type: 'string', value: 'NEXT', help: 'the page behind the one whose JSON says this `next`' },
-  all: { type: 'boolean', help: 'all jobs of a set that the filters leave, instead of ids' },
-  set: { type: 'string', value: 'SET', help: 'of which set, with --all: retry, scheduled or dead' },
-  yes: { type: 'boolean', short: 'y', help: 'without the question whether many jobs are meant' },
+  after: { type: 'string', value: 'NEXT', help: 'the page after the one whose JSON has this `next`' },
+  all: { type: 'boolean', help: 'instead of ids: all jobs of a set that match the filters' },
+  set: { type: 'string', value: 'SET', help: 'the set for --all: retry, scheduled or dead' },
+  yes: { type: 'boolean', short: 'y', help: 'do not ask for confirmation' },
   wait: { type: 'string', value: 'TIME', help: 'run after this long: 90s, 5m, 2h, 7d' },
   at: { type: 'string', value: 'TIME', help: 'run at this moment: 2026-12-24T18:00 here, or with Z or +09:00' },
   json: { type: 'boolean', help: 'print the answer as JSON' },

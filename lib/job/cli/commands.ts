@@ -17,7 +17,7 @@ import { PROCESSES } from './processes';
 import { ADOPT, CLEAR, PAUSE, RESUME, STATS } from './queues';
 import { SHOW } from './show';
 
-/** The single table of commands behind `jobs`: the parser, the help and lib/job/README.md are made from it. */
+/** The single table of commands of `jobs`: the parser, the help and lib/job/README.md are made from it. */
 export const JOB_COMMANDS: readonly JobCommand[] = [
   STATS,
   LIST,
@@ -38,7 +38,7 @@ export function jobCommandTable(): string {
   return ['| command | what it does |', '|---|---|', ...rows].join('\n');
 }
 
-/** The parsed words behind `jobs`. */
+/** The parsed words after `jobs`. */
 export type Typed =
   | { readonly help: true; readonly command: JobCommand | undefined }
   | { readonly help: false; readonly command: JobCommand; readonly run: Run; readonly json: boolean };
@@ -109,7 +109,7 @@ function checkOperands(command: JobCommand, given: readonly string[]): void {
 /** The commands of a queue and of the whole job processor have the same names, so they are easily confused. */
 function hint({ name }: JobCommand): string {
   if (name === 'pause') return ' (for the whole job processor: jobs quiet)';
-  return name === 'resume' ? ' (for the whole job processor: catamount jobs resume, asked of a running tree)' : '';
+  return name === 'resume' ? ' (for the whole job processor: catamount jobs resume, while the tree runs)' : '';
 }
 
 /** The text of `catamount jobs --help`, or the help of one command. */
@@ -126,12 +126,12 @@ ${optionLines([...command.options, ...FOR_ALL])}
 
 ${lines(JOB_COMMANDS.map((one) => [usageOf(one), one.help]))}
 
-These are asked of the tree that runs here: jobs quiet, jobs resume (the whole job processor).
-The others look into Redis and Postgres themselves, whether the tree runs or not.
+The tree that runs here carries out jobs quiet and jobs resume, for its whole job processor.
+The other commands use Redis and Postgres themselves, whether the tree runs or not.
 
 ${optionLines(Object.keys(OPTIONS) as OptionName[])}
 
-Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Redis or Postgres is not there.
+Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Redis or Postgres is unavailable.
 `;
 }
 

@@ -47,7 +47,7 @@ function argumentsOf(json: string): readonly JsonValue[] {
   try {
     parsed = JSON.parse(json);
   } catch (error) {
-    throw wrongUsage(`The arguments are no JSON (${toError(error).message}): give an array such as '["ada", 7]'.`);
+    throw wrongUsage(`The arguments are not JSON (${toError(error).message}): give an array such as '["ada", 7]'.`);
   }
   if (Array.isArray(parsed)) return parsed as JsonValue[];
   throw wrongUsage(`The arguments are ${json.slice(0, 60)}: give an array, such as '[${json.slice(0, 60)}]'.`);
@@ -65,7 +65,7 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
     text: job.enqueued
       ? `Enqueued ${name} ${job.id} on ${queue}${runAt === null ? '' : `, to run at ${fullMoment(runAt)}`}.\n`
       : '',
-    notes: [...refusalOf(name, job), ...(served ? [] : [`No job processor that is alive serves the queue ${queue}.`])],
+    notes: [...refusalOf(name, job), ...(served ? [] : [`No running job processor serves the queue ${queue}.`])],
     ok: job.enqueued,
   };
 }
@@ -92,7 +92,7 @@ async function attempt(
 function refusalOf(name: string, { id, enqueued, reason }: EnqueuedJob): string[] {
   if (enqueued) return [];
   if (reason === 'duplicate') return [`Not enqueued: ${name} is unique, and job ${id} is on its way.`];
-  return [`Not enqueued: the app's own code has cancelled it.`];
+  return [`Not enqueued: the app's own code cancelled it.`];
 }
 
 function runAtOf({ wait, waitUntil }: JobOptions): string | null {
@@ -118,13 +118,13 @@ interface Change {
 
 const CHANGES: Readonly<Record<'trigger' | 'pause' | 'resume' | 'forget', Change>> = {
   trigger: {
-    help: 'enqueue a recurring job now, besides its times',
-    done: 'is enqueued by the next job processor that knows it',
+    help: 'enqueue a recurring job now, in addition to its times',
+    done: 'will be enqueued by a job processor that has its class',
   },
   pause: { help: 'skip the times of a recurring job from now on', done: 'is paused' },
   resume: { help: 'enqueue it at its times again; what the pause skipped is not caught up', done: 'runs at its times' },
   forget: {
-    help: 'delete one whose class is gone',
+    help: 'delete a recurring job whose class is gone',
     done: 'is forgotten; a job processor that still declares it brings it back as new',
   },
 };
@@ -166,7 +166,7 @@ function listing({ terminal }: CommandContext, listed: readonly CronListing[]): 
     json: { cron: listed.map(cronJson) },
     text:
       listed.length === 0
-        ? 'There are no recurring jobs (a class declares them by `static cron`).\n'
+        ? 'There are no recurring jobs (a class declares them with `static cron`).\n'
         : `${table([heading, ...rows], terminal.columns).join('\n')}\n`,
   };
 }

@@ -33,7 +33,7 @@ const BUSY = 'busy';
 const SETS: readonly string[] = [...Object.keys(COLUMNS), BUSY];
 const LIMIT = 25;
 const NO_JOBS: Readonly<Record<string, string>> = {
-  retry: 'No job is to be retried.',
+  retry: 'No job waits for a retry.',
   scheduled: 'No job is scheduled.',
   dead: 'No job is dead.',
   waiting: 'No job waits.',
@@ -53,7 +53,7 @@ export const LIST: JobCommand = {
     const request = requestOf(options);
     if (set !== BUSY) return (context) => listSet(context, set as StoredSet, request);
     if (options.tag ?? options.error ?? options.text ?? options.after)
-      throw wrongUsage('Of busy jobs only their queue, class and attempt are known: use --queue and --class.');
+      throw wrongUsage('Only the queue, class and attempt of busy jobs are known: use --queue and --class.');
     return (context) => listBusy(context, request);
   },
 };
@@ -88,7 +88,7 @@ async function listSet(context: CommandContext, set: StoredSet, request: ListReq
     notes:
       inOutbox === 0
         ? []
-        : [`${pluralize(inOutbox, 'more job')} due in the outbox: a job processor copies what is there to its queue.`],
+        : [`${pluralize(inOutbox, 'more job')} due in the outbox: a job processor copies them to their queues.`],
     text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
   };
 }
@@ -171,12 +171,12 @@ function summary(set: string, request: ListRequest, shown: number, extent: Exten
 const REDACTED = '(redacted)';
 const UNREADABLE = '(unreadable)';
 const NONE = '–';
-/** Arguments that stand before another column are cut on a terminal to a quarter of its width, but not below this. */
+/** Arguments before another column are cut to a quarter of the terminal's width, but not below this. */
 const SOME = 24;
 
 type ColumnName = 'id' | 'class' | 'queue' | 'failed' | 'next' | 'died' | 'since' | 'due' | 'arguments' | 'error';
 
-/** @param columns the width of the terminal; undefined if the output is no terminal. */
+/** @param columns the width of the terminal; undefined if the output is not a terminal. */
 function jobRows(jobs: readonly JobJson[], names: readonly ColumnName[], columns: number | undefined): string[][] {
   return [[...names], ...jobs.map((job) => names.map((name) => cell(job, name, names, columns)))];
 }
@@ -241,7 +241,7 @@ async function waitingPage(admin: JobAdmin, queues: readonly string[], request: 
   for (const [index, queue] of queues.entries()) {
     const list = admin.waiting(queue);
     const room = index < from || next !== undefined ? 0 : limit - entries.length;
-    // The cursor of a queue of which nothing was shown yet has no id.
+    // The cursor of a queue that no job was shown of yet has no id.
     const after = index === from && start?.id !== NOT_BEGUN ? request.after : undefined;
     if (room === 0) {
       const count = await list.count(request);

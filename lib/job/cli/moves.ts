@@ -25,8 +25,8 @@ import {
 import { unknownJob } from './show';
 
 const HELP: Readonly<Record<JobAction, string>> = {
-  retry: 'run failed or dead jobs now, behind what waits in their queues',
-  promote: 'run scheduled jobs now, behind what waits in their queues',
+  retry: 'run failed or dead jobs now, after the jobs that wait in their queues',
+  promote: 'run scheduled jobs now, after the jobs that wait in their queues',
   reschedule: 'run retries or scheduled jobs at another time, by --wait or --at',
   kill: 'move retries or scheduled jobs to the dead set, from where they can be retried by hand',
   delete: 'delete retries, scheduled, dead or waiting jobs for good',
@@ -137,7 +137,7 @@ async function moveOne(
     const { id, queue } = entry;
     if (!SETS_BY_ACTION[action].includes(place)) return `Job ${id} ${STATE[place]}: ${instead(action, place)}.`;
     const { moved } = await admin.act(action, place, { id, queue }, { at });
-    return moved > 0 ? undefined : `Job ${id} has just left the ${place} set: somebody or something was faster.`;
+    return moved > 0 ? undefined : `Job ${id} has just left the ${place} set: somebody else was faster.`;
   } catch (error) {
     if (error instanceof UserError) return error.message;
     throw error;
@@ -183,7 +183,7 @@ async function moveAll(
   return {
     json: { action, set, moved, complete },
     text: `${DONE[action]} ${pluralize(moved, `${set} job`)}.\n`,
-    notes: interrupted ? ['It was interrupted; the same command goes on where it ended.'] : [],
+    notes: interrupted ? ['It was interrupted; the same command continues where it stopped.'] : [],
     ok: !interrupted,
   };
 }

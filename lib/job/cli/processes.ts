@@ -20,10 +20,10 @@ const PROCESSES_LIST: JobCommand = {
 };
 
 const COMMANDS: Readonly<Record<ProcessorCommand, readonly [help: string, done: string]>> = {
-  quiet: ['have one of them, wherever it is, fetch no more jobs', 'was told to fetch no more jobs'],
-  resume: ['have it fetch jobs again', 'was told to fetch jobs again'],
+  quiet: ['make a job processor, wherever it runs, fetch no more jobs', 'was told to fetch no more jobs'],
+  resume: ['make it fetch jobs again', 'was told to fetch jobs again'],
   stop: [
-    'have it finish its jobs and stay stopped, until catamount jobs resume is asked of its own tree',
+    'make it finish its jobs and stay stopped until catamount jobs resume is run on its own tree',
     'was told to finish its jobs and end',
   ],
 };

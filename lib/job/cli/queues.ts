@@ -16,7 +16,7 @@ export const PAUSE: JobCommand = {
   operands: QUEUE,
   options: [],
   needs: ['redis'],
-  help: 'no job of this queue begins any more, in any process; they may still be enqueued',
+  help: 'start no more jobs of this queue, in any process; jobs can still be enqueued',
   prepare:
     ({ operands: [queue = ''] }) =>
     (context) =>
@@ -28,7 +28,7 @@ export const RESUME: JobCommand = {
   operands: QUEUE,
   options: [],
   needs: ['redis'],
-  help: 'jobs of this queue begin again after a pause (without QUEUE: the job processor, see above)',
+  help: 'start jobs of this queue again after a pause (without QUEUE: resume the job processor, see above)',
   prepare:
     ({ operands: [queue = ''] }) =>
     async (context) => {
@@ -44,7 +44,7 @@ export const CLEAR: JobCommand = {
   operands: QUEUE,
   options: ['yes'],
   needs: BOTH,
-  help: 'delete all that waits in this queue; what runs, is scheduled, failed or dead stays',
+  help: 'delete all jobs that wait in this queue; running, scheduled, failed and dead ones stay',
   prepare:
     ({ operands: [queue = ''], options }) =>
     (context) =>
@@ -61,7 +61,7 @@ async function pause(context: CommandContext, queue: string): Promise<Answer> {
   return {
     json: { queue, paused: true, changed, since: since.toISOString(), by },
     text: changed
-      ? `Paused ${queue}: jobs resume ${queue} takes it back.\n`
+      ? `Paused ${queue}. To undo that: catamount jobs resume ${queue}\n`
       : `${queue} is paused already: ${when}, by ${callerText(by)}.\n`,
   };
 }
@@ -87,7 +87,7 @@ export const STATS: JobCommand = {
   operands: [],
   options: [],
   needs: BOTH,
-  help: 'what is done, failed, busy and due, and every queue with its length and latency',
+  help: 'counts of jobs done, failed, busy and due, and every queue with its length and latency',
   prepare: () => stats,
 };
 
@@ -165,11 +165,11 @@ export const ADOPT: JobCommand = {
   operands: [],
   options: ['yes'],
   needs: BOTH,
-  help: 'let the jobs of a database that was copied from elsewhere run here; until then none does',
+  help: 'let the jobs of a database that was copied from elsewhere run here; until then none of them runs',
   prepare:
     ({ options }) =>
     async (context) => {
-      await confirmed(context, options.yes === true, 'run the jobs that this database has brought along');
+      await confirmed(context, options.yes === true, 'run the jobs that came with this database');
       const changed = await context.adopt();
       const text = changed
         ? 'Adopted: its jobs are dispatched from now on.\n'

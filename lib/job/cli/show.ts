@@ -20,7 +20,7 @@ import { argumentsText, fullMoment } from './list';
 const STATE: Readonly<Record<SetName, string>> = {
   waiting: 'waiting',
   active: 'running',
-  blocked: 'blocked: as many jobs of its class run as may',
+  blocked: 'blocked: its class is at its concurrency limit',
   retry: 'failed, to be retried',
   scheduled: 'scheduled',
   dead: 'dead',
@@ -38,7 +38,7 @@ export const SHOW: JobCommand = {
   operands: [{ name: 'ID' }],
   options: ['queue'],
   needs: BOTH,
-  help: 'all that is known of a job: where it is, arguments, errors, tags, progress',
+  help: 'all that is known about a job: where it is, arguments, errors, tags, progress',
   prepare: ({ operands: [id = ''], options }) => {
     const ref = { id, queue: onlyOne('queue', options.queue) };
     checkRef(ref);
@@ -106,5 +106,5 @@ export async function unknownJob({ admin }: CommandContext, id: string): Promise
   const pages = await Promise.all(sets.map((set) => set.page(request)));
   const busy = (await admin.processes.list()).flatMap((process) => process.busy);
   const known = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
-  return `There is no job ${id}: it has ended well, was deleted, or never existed.${suggestion(id, known)}`;
+  return `There is no job ${id}: it has succeeded, was discarded or deleted, or never existed.${suggestion(id, known)}`;
 }

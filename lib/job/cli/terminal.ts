@@ -17,7 +17,7 @@ export class Terminal {
     streams.output.on('error', () => undefined);
   }
 
-  /** The width of the terminal that shows the output; undefined if the output is no terminal. */
+  /** The width of the terminal that shows the output; undefined if the output is not a terminal. */
   get columns(): number | undefined {
     const { isTTY, columns } = this.streams.output;
     return isTTY ? columns : undefined;

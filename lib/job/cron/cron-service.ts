@@ -25,19 +25,19 @@ export interface CronTuning {
 
 /** Delay before the next try for a row that another processor has locked, ms. */
 const HELD_MS = 500;
-/** The same while nobody can say yet whether the database is a copy, ms. */
+/** The same while it is not known yet whether the database is a copy, ms. */
 const UNKNOWN_MS = 1000;
 
 export interface CronServiceOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly entries: readonly CronEntry[];
-  /** Says whether anything may be enqueued. Default: always. */
+  /** Decides whether anything may be enqueued. Default: always. */
   readonly gate?: Pick<InstallationGate, 'opens' | 'wasOpen' | 'ownsRowsIn'> | undefined;
   readonly tuning?: CronTuning | undefined;
 }
 
-/** Another process has locked the row of a recurring job, or declares the job otherwise. */
+/** Another process has locked the row of a recurring job, or declares the job differently. */
 export class RowLockedError extends Error {
   override readonly name = 'RowLockedError';
 
@@ -52,9 +52,9 @@ interface Done {
 }
 
 /**
- * Enqueues recurring jobs at their times. Every processor runs one, without a leader: whoever locks an entry's row
- * first enqueues what is due and moves the row on, in one transaction. Only Postgres's clock counts, and Redis may be
- * away.
+ * Enqueues recurring jobs at their times. Every processor runs one, without a leader: the first to lock an entry's row
+ * enqueues what is due and advances the row, in one transaction. Only Postgres's clock counts, and Redis may be
+ * unavailable.
  */
 export class CronService {
   readonly progress = new Progress();
@@ -87,7 +87,7 @@ export class CronService {
   /** @returns ms until the next tick. */
   private async pass(): Promise<number | undefined> {
     const { knex, entries, gate } = this.options;
-    // Recurring jobs go on while Redis is away, but not those of a copied database; so the gate must have opened once.
+    // Recurring jobs go on while Redis is unavailable, but not in a copied database, so the gate must have opened once.
     try {
       if (gate && !(await gate.opens())) return undefined;
     } catch (thrown) {
@@ -139,14 +139,14 @@ export class CronService {
         this.progress.failed(new RowLockedError(entry.name));
         return HELD_MS;
       }
-      this.tell(entry, done);
+      this.report(entry, done);
       return msUntilDue(entry, { ...row, settled_until: row.now, run_requested_at: null });
     } catch (thrown) {
       return this.failed(entry, toError(thrown));
     }
   }
 
-  /** @returns undefined if another processor has locked the entry or declares it otherwise. */
+  /** @returns undefined if another processor has locked the entry or declares it differently. */
   private async enqueueDue(trx: Knex.Transaction, entry: CronEntry): Promise<Done | undefined> {
     const row = await lockRow(trx, entry.name);
     if (!row || !isSame(row, entry)) return undefined;
@@ -168,7 +168,7 @@ export class CronService {
     return { policy, graceMs, limit };
   }
 
-  private tell({ name, jobClass, policy }: CronEntry, { plan, runs }: Done): void {
+  private report({ name, jobClass, policy }: CronEntry, { plan, runs }: Done): void {
     const { events } = this.options;
     const about = { name, class: jobNameOf(jobClass) };
     for (const { id, scheduledFor, reason } of runs) {

@@ -8,7 +8,7 @@ import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';
 
-/** A row that no processor has refreshed for this long may be claimed by one that declares it otherwise. */
+/** A row that no processor has refreshed for this long may be claimed by one that declares it differently. */
 const CLAIM_LASTS = '3 minutes';
 /** A row that no processor has refreshed for this long belongs to a removed class, or to an app that does not run. */
 const KNOWN_FOR = '1 day';
@@ -175,7 +175,7 @@ export interface CronListing {
   readonly caughtUp: number;
 }
 
-/** Lists and controls recurring jobs from any process. It needs Postgres alone; the processors follow at once. */
+/** Lists and controls recurring jobs from any process. It needs only Postgres; the processors follow at once. */
 export class CronTable {
   /** @param audit receives the changes as events. Default: none. */
   constructor(
@@ -189,8 +189,8 @@ export class CronTable {
   }
 
   /**
-   * Enqueues the job now, beside its schedule, even while it is paused. A processor that knows it must be alive; two
-   * calls before it reacts enqueue one job.
+   * Enqueues the job now, besides its schedule, even while it is paused. A processor that has its class must be alive;
+   * two calls before it reacts enqueue one job.
    * @throws UserError for an unknown name.
    */
   async trigger(name: string): Promise<void> {
@@ -213,15 +213,15 @@ export class CronTable {
    */
   async forget(name: string): Promise<void> {
     if (!(await remove(this.knex, name))) throw await this.unknown(name);
-    this.tell('forget', name);
+    this.report('forget', name);
   }
 
   private async change(name: string, what: 'pause' | 'resume' | 'trigger'): Promise<void> {
     if (!(await change(this.knex, name, what))) throw await this.unknown(name);
-    this.tell(what, name);
+    this.report(what, name);
   }
 
-  private tell(action: 'pause' | 'resume' | 'trigger' | 'forget', name: string): void {
+  private report(action: 'pause' | 'resume' | 'trigger' | 'forget', name: string): void {
     this.audit?.events.emit('operator.cron', { action, name, via: this.audit.via });
   }
 

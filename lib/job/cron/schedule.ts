@@ -12,7 +12,7 @@ import type { CatchUpPolicy } from './cron-service';
  * At clock changes, an expression with fixed hours and minutes (`30 2 * * *`, `0 6,18 * * *`) is due once for each of
  * its times on every day, as in Vixie cron: a time that spring leaves out is due at the first moment after the gap, one
  * that autumn repeats is due the first time only. An expression with `*` or a step in hours, minutes or seconds is an
- * interval (`0 * * * *`): it has no tick in a gap and one in each of two repeated hours, so that none is longer.
+ * interval (`0 * * * *`): it has no tick in a gap and one in each of two repeated hours, so that no interval is longer.
  */
 export class Schedule {
   private readonly cron: Cron;
@@ -38,7 +38,7 @@ export class Schedule {
       const reason = toError(thrown).message.replace(/^CronPattern: /, '');
       throw new UserError(`cron is '${at}': ${reason} ${ADVICE}`);
     }
-    if (!this.next(new Date())) throw new UserError(`cron is '${at}', which never comes ${ADVICE}`);
+    if (!this.next(new Date())) throw new UserError(`cron is '${at}', which never occurs ${ADVICE}`);
   }
 
   /** The first tick after a moment; undefined when there will be none. */
@@ -51,7 +51,7 @@ export class Schedule {
   ticks(after: Date, until: Date, limit: number): Date[] {
     const first = this.walk(after, until, limit);
     if (first.length < limit) return first;
-    // previousRuns() leaves out the moment itself, so it is asked from 1 ms later.
+    // previousRuns() leaves out the moment itself, so the next millisecond is passed.
     const oldest = this.cron.previousRuns(limit, new Date(until.getTime() + 1)).at(-1);
     return oldest && oldest > after ? [oldest, ...this.walk(oldest, until, 2 * limit)].slice(-limit) : first;
   }
@@ -171,7 +171,7 @@ function readEntry(jobClass: JobClass, given: CronOptions, codec: ArgumentCodec)
     throw new UserError(`name of cron '${at}' is ${JSON.stringify(name)}; give at most 200 characters without spaces`);
   }
   if (!Array.isArray(args)) {
-    throw new UserError(`args of cron '${at}' is ${JSON.stringify(args)}; give an array of what perform takes`);
+    throw new UserError(`args of cron '${at}' is ${JSON.stringify(args)}; give an array of the arguments of perform`);
   }
   serializeArguments(`cron '${at}'`, args, codec);
   const schedule = new Schedule(at, timeZone);

@@ -10,7 +10,7 @@ export class KillJob extends Error {
   override readonly name: string = 'KillJob';
 }
 
-/** The job needs what only another release has (a class, a mailer, a model …), so it is left to that (perform/leave.ts). */
+/** The job needs something that only another release has (a class, a model …) and is left to it (perform/leave.ts). */
 export class NotHereError extends Error {
   override readonly name: string = 'NotHereError';
 }
@@ -25,7 +25,7 @@ export class NewerFormatError extends NotHereError {
   override readonly name = 'NewerFormatError';
 
   constructor(
-    /** The name of the job's class; `unreadable` where that stands elsewhere in the newer format. */
+    /** The name of the job's class; `unreadable` if the newer format keeps it elsewhere. */
     readonly jobName: string,
     format: number,
     known: number,

@@ -16,7 +16,7 @@ export interface JobContext {
   readonly class: string;
   /** Tags of the class and of the enqueue, by which operators find the job. */
   readonly tags: readonly string[];
-  /** The moment of `performLater`; of a recurring job that of its enqueue, which may be later than its tick. */
+  /** The moment of `performLater`; for a recurring job that of its enqueue, which may be later than its tick. */
   readonly enqueuedAt: Date;
   /** Deliveries without an outcome, this one included: above 1, a process died or stalled with the job. */
   readonly deliveries: number;
@@ -38,13 +38,13 @@ export interface Performable {
   aroundPerform?(perform: () => Promise<void>, ...args: never[]): unknown;
   /** Called after a `perform` that did not fail. */
   afterPerform?(...args: never[]): unknown;
-  /** Called when the job is discarded, or dead. */
+  /** Called when the job is discarded or dies. */
   afterDiscard?(error: Error, ...args: never[]): unknown;
 }
 
 /** A concrete subclass of `Job`, as a value. */
 export interface JobClass<J extends Performable = Performable> {
-  /** Jobs are made without arguments; those of `perform` are its own. */
+  /** Takes no arguments: those of the job go to `perform`. */
   new (): J;
   /** The class's own name, which the job carries unless `jobName` is set. */
   readonly name: string;
@@ -81,7 +81,7 @@ export interface UniqueOptions {
    * enqueues another one. Default executed.
    */
   readonly until?: 'executed' | 'executing';
-  /** Maximum lifetime of the claim, from the moment when the job may run. Default: the lifetime of the job. */
+  /** Maximum lifetime of the claim, from when the job is due. Default: the lifetime of the job. */
   readonly ttl?: Duration;
 }
 
@@ -150,11 +150,11 @@ export type JobArguments = readonly (JobArgument | undefined)[];
 
 /**
  * The arguments of one class, for its `Job<…>`: those of JobArguments, and objects of interfaces all of whose properties a
- * job can take. An instance of a class is none, since its methods would be lost.
+ * job can take. An instance of a class is not allowed, since its methods would be lost.
  */
 export type ArgumentsOf<A> = JobArguments | (readonly unknown[] & { readonly [K in keyof A]: Taken<A[K]> });
 
-/** The type itself where a job can take it, else one that nothing fits. */
+/** The type itself if a job can take it; otherwise a type that no value fits. */
 export type Taken<T> = T extends JobArgument | undefined
   ? T
   : T extends (...args: never[]) => unknown
@@ -182,7 +182,7 @@ export interface AcceptedJob {
   readonly id: string;
   /** true: the job was enqueued. */
   readonly enqueued: true;
-  /** Never there, so that `reason` alone tells the three results apart, too. */
+  /** Always absent, so that `reason` alone tells the three results apart, too. */
   readonly reason?: undefined;
 }
 
@@ -210,9 +210,9 @@ export interface CancelledJob {
 export interface UniqueClaim {
   /** The class's name and a digest of the arguments that count. */
   readonly key: string;
-  /** The end of the claim: the job's outcome, or its begin. */
+  /** The end of the claim: the job's outcome, or the start of its run. */
   readonly until: 'executed' | 'executing';
-  /** Maximum lifetime of the claim, from the moment when the job may run, ms; null: the lifetime of the job. */
+  /** Maximum lifetime of the claim, from when the job is due, ms; null: the lifetime of the job. */
   readonly ttlMs: number | null;
 }
 
@@ -246,7 +246,7 @@ export interface EnqueueRequest {
   readonly id: string;
   /** The class whose `perform` is to run. */
   readonly jobClass: JobClass;
-  /** The name that the job carries: the class's `jobName`, else its own name. */
+  /** The name that the job carries: the class's `jobName`, otherwise its own name. */
   readonly name: string;
   /** The serialized arguments. */
   readonly args: readonly JsonValue[];

@@ -20,7 +20,7 @@ export type ErrorClass = abstract new (...args: never[]) => Error;
 /** A class of errors, or a predicate. The causes of an error are not matched; a predicate may look at them. */
 export type ErrorMatcher = ErrorClass | ((error: Error) => boolean);
 
-/** The errors that a rule is about: those that any of these match. */
+/** The errors that a rule covers: those that any of these match. */
 export type ErrorMatchers = ErrorMatcher | readonly ErrorMatcher[];
 
 /** The type of the errors that the matchers accept. */
@@ -51,7 +51,7 @@ export interface RetryOnOptions {
   readonly jitter?: number;
 }
 
-/** A rule of a class about some errors. */
+/** A rule of a class for some errors. */
 export interface ErrorRule {
   matches(error: Error): boolean;
   /** undefined: the errors discard the job. */
@@ -82,7 +82,7 @@ export function addRetryRule(
   if (attempts !== Number.POSITIVE_INFINITY && !(Number.isInteger(attempts) && attempts >= 1)) {
     throw new TypeError(`${at}: attempts is ${attempts}; give a whole number from 1, or Infinity`);
   }
-  if (!(jitter >= 0 && jitter <= 1)) throw new TypeError(`${at}: jitter is ${jitter}; give a part of 1, such as 0.15`);
+  if (!(jitter >= 0 && jitter <= 1)) throw new TypeError(`${at}: jitter is ${jitter}; give a share of 1, such as 0.15`);
   if (wait !== 'polynomial' && typeof wait !== 'function' && parseDuration(wait) === undefined) {
     const advice = "give milliseconds, text such as '10s', 'polynomial', or a function";
     throw new TypeError(`${at}: wait is ${JSON.stringify(wait)}; ${advice}`);
@@ -126,7 +126,7 @@ function addRule(jobClass: object, at: string, { errors, retry, handler }: Decla
 
 /**
  * @param at named in the error. @returns a predicate that is true if any of them matches. @throws TypeError for a value
- * that is no matcher.
+ * that is not a matcher.
  */
 export function matcherOfAny(errors: ErrorMatchers, at: string): (error: Error) => boolean {
   const matchers = listed(errors);
@@ -142,7 +142,7 @@ function listed(errors: ErrorMatchers): readonly ErrorMatcher[] {
 function testOf(matcher: ErrorMatcher, at: string): (error: Error) => boolean {
   if (isErrorClass(matcher)) return (error) => error instanceof matcher;
   if (typeof matcher !== 'function' || /^class\b/.test(Function.prototype.toString.call(matcher))) {
-    throw new TypeError(`${at}: ${String(matcher).slice(0, 60)} is no subclass of Error and no function`);
+    throw new TypeError(`${at}: ${String(matcher).slice(0, 60)} is neither a subclass of Error nor a function`);
   }
   return matcher;
 }

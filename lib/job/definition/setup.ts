@@ -87,7 +87,7 @@ export function checkJobSetup(value: unknown, where: string): JobSetup {
   const names = (setup.serializers ?? []).map((serializer) => serializer.name);
   const twice = names.find((name, index) => names.indexOf(name) !== index);
   if (twice !== undefined)
-    throw new UserError(`${where}: two serializers are named ${twice}; what travels is told by it`);
+    throw new UserError(`${where}: two serializers are named ${twice}; stored arguments are told apart by the name`);
   return setup;
 }
 

@@ -265,7 +265,7 @@ function checkAttributes(attributes: Attributes): void {
   if (checked.has(attributes)) return;
   for (const [name, value] of Object.entries(attributes)) {
     const [json] = serializeArguments(`withAttributes: ${name}`, [value]);
-    if (json !== value) throw new TypeError(`withAttributes: ${name} is no plain JSON; attributes travel as they are`);
+    if (json !== value) throw new TypeError(`withAttributes: ${name} is not plain JSON; attributes travel as they are`);
   }
   checked.add(attributes);
 }
@@ -294,7 +294,7 @@ export interface JobConnection extends JobDependencies {
 let enqueuer: Enqueuer | undefined;
 let equipment: JobDependencies = {};
 
-/** @param given kept as it was when left out. */
+/** @param given if omitted, the previous one is kept. */
 export function connectEnqueuer(connected: Enqueuer | undefined, given: JobDependencies = equipment): void {
   enqueuer = connected;
   equipment = given;

@@ -21,7 +21,7 @@ export class JobEnqueuer implements Enqueuer {
   private readonly notifier: OutboxNotifier;
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
-  /** Queues that were reported as served by nobody here, once each. */
+  /** Queues that were reported as missing from JOB_QUEUES, once each. */
   private readonly unserved = new Set<string>();
   /** Inserts that are in progress because Redis did not answer. */
   private readonly fallbacks = new Set<Promise<void>>();
@@ -75,7 +75,7 @@ export class JobEnqueuer implements Enqueuer {
     this.events.emit('job.left-transaction', { class: name });
   }
 
-  /** The start has told of the queues of classes; `set({ queue })` may name any. */
+  /** The start warns of the queues of classes; `set({ queue })` may name any other. */
   private reportUnserved({ name, queue }: EnqueueRequest, served: readonly string[]): void {
     if (this.unserved.has(queue)) return;
     this.unserved.add(queue);
@@ -105,7 +105,7 @@ export class JobEnqueuer implements Enqueuer {
     }
   }
 
-  /** Never rejects: what cannot be loaded, for want of file descriptors perhaps, has sent nothing. */
+  /** Never rejects: if the module cannot be loaded, perhaps for want of file descriptors, nothing was sent. */
   private async send(server: RedisClient, requests: readonly EnqueueRequest[]): Promise<Sent> {
     try {
       return await (await this.enqueuerOf(server)).send(requests);
@@ -127,7 +127,7 @@ export class JobEnqueuer implements Enqueuer {
 
   /**
    * Deletes the rows of jobs that Redis took after the timeout. A row that is dispatched by now has met its twin in
-   * Redis; one that waits for long because its queue is full would arrive when the end of its twin is forgotten.
+   * Redis; one that waits for long because its queue is full would arrive after the end of its twin is forgotten.
    */
   private async leaveToRedis(ids: readonly string[]): Promise<void> {
     await Promise.allSettled([...this.fallbacks]);

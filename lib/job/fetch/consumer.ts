@@ -12,43 +12,43 @@ import { Fetcher } from './fetcher';
 import type { ExecutionResult, FetcherOptions, FetchOrder } from './fetcher-types';
 
 /**
- * Longest interval of the poll that makes up for missed wakes, and for jobs offered to a process that has died, ms. It
+ * Maximum interval of the poll that makes up for missed wakes, and for jobs offered to a process that has died, ms. It
  * varies, so that the processors of a fleet do not all poll at once.
  */
 const POLL_MS = 2000;
-/** The same while there are queues without a peek, since nothing announces retries that become due there, ms. */
+/** The same if some queues have no peek, since nothing announces retries that become due there, ms. */
 const UNWATCHED_POLL_MS = 500;
-/** The least interval while there are no jobs: only one that was offered to a process which then died waits for it. */
+/** Minimum interval while there are no jobs, ms: only a job that was offered to a process which died waits for it. */
 const IDLE_POLL_MS = 18_000;
 const IDLE_AFTER_MS = 60_000;
-/** Interval at which it says which queues it serves; they are forgotten after ten minutes. */
+/** Interval at which a processor announces its queues, ms; without that they are forgotten after ten minutes. */
 const ANNOUNCE_MS = 120_000;
-/** Queues, from the first on, that a blocking connection waits for; small Redis plans allow 20 connections in all. */
+/** The first queues have a blocking connection each, this many at most: small Redis plans allow 20 connections. */
 const MOST_PEEKS = 4;
-/** Redis ends the interval of the last check for stalled jobs by its own clock, ms. */
+/** Added to the stall interval, whose end Redis determines by its own clock, ms. */
 const STALL_SLACK_MS = 50;
 /** Heartbeats of jobs per stall interval: a job that blocks the event loop for 20 of 30 s does not count as stalled. */
 const BEATS = 6;
-/** Interval of looks whether the connection is there, ms. */
+/** Time after which the check for stalled jobs looks again for a connection, ms. */
 const CHECK_AGAIN_MS = 1000;
 const COMMAND_PATIENCE_MS = 10_000;
-/** Longer than a blocking peek, ms. */
+/** Longer than a peek blocks, ms. */
 const BLOCKING_PATIENCE_MS = 75_000;
 
 export interface ConsumerOptions {
   readonly redisUrl: string;
-  /** The process's shared connection to the same server, which also hears the channels of the queues. */
+  /** The process's shared connection to the same server, which also subscribes to the channels of the queues. */
   readonly redis: Redis;
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
   readonly budget: number;
-  /** Makes a fetcher that shares its permits with those of other servers. Default: it is alone. */
+  /** Makes a fetcher that shares its permits with those of other servers. Default: one with its own. */
   readonly createFetcher?: (options: FetcherOptions) => Fetcher;
   readonly limits: ClassLimits;
   readonly identity?: string | undefined;
   /** Time after which a job without a heartbeat is stalled, ms. */
   readonly stallInterval: number;
-  /** Longest interval of the poll that makes up for missed wakes, ms. Default 2000; with queues without a peek 500. */
+  /** Maximum interval of the poll that makes up for missed wakes, ms. Default 2000; if some queues have no peek 500. */
   readonly pollMs?: number | undefined;
   readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when a job was taken back from a process that died or stalled. */
@@ -58,8 +58,8 @@ export interface ConsumerOptions {
 
 /**
  * The processor's connection to bee-queue: the queues, their connections (one for commands, one blocking for each of the
- * first four queues) and the fetcher over all of them. It starts as soon as Redis is there. Fetches share no connection
- * with the rest of the process, whose large records and replies they would else have to wait for.
+ * first four queues) and the fetcher over all of them. It starts as soon as Redis is available. Fetches share no
+ * connection with the rest of the process, for whose large records and replies they would have to wait.
  */
 export class Consumer {
   readonly fetcher: Fetcher;
@@ -183,7 +183,7 @@ export class Consumer {
   /** A replica goes on serving subscriptions, so nothing else would move these connections to the new master. */
   private leaveReplica(): void {
     for (const connection of this.connections) if (connection !== this.command) connection.drop();
-    // The shared one finds out by itself where it leads to when it writes.
+    // The shared connection notices by itself, at its next write, that its server is a replica.
     this.options.redis.client.del(PROBE_KEY).catch(() => undefined);
   }
 
@@ -246,7 +246,7 @@ export function weightedOrder(weights: readonly number[], random: () => number =
   return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
 }
 
-/** Has the shared connection made anew, too, when it owes an answer for as long as one for commands may. */
+/** Reconnects the shared connection, too, when it has owed a reply for as long as a command connection may. */
 export function leaveWhenSilent(redis: Redis, patienceMs = COMMAND_PATIENCE_MS): void {
   const silence = new SilenceWatch(patienceMs, (error) => redis.leave(error));
   silence.expectGreeting(redis.client);
@@ -261,16 +261,16 @@ export interface BeeConnectionOptions {
   readonly url: string;
   /** A connection that owes a reply for longer than this counts as dead, ms. */
   readonly patienceMs: number;
-  /** Called at each connection, the first one or a later one. */
+  /** Called each time that it has connected, the first time included. */
   readonly onReady: () => void;
-  /** Called before `onReady` when writes are accepted again after a server was no master any more. */
+  /** Called before `onReady` when writes are accepted again after the server had become a replica. */
   readonly onPromoted?: (() => void) | undefined;
   readonly onError: (error: Error) => void;
 }
 
 /**
- * One connection through bee-queue's node_redis 3 that always reconnects: it waits for a Redis that is away, also at
- * boot, and closes a connection to one that takes commands and does not reply, or is a read-only replica by now.
+ * One connection through bee-queue's node_redis 3 that always reconnects: it waits while Redis is unavailable, also at
+ * boot, and drops a connection whose server takes commands without replying or has become a read-only replica.
  */
 export class BeeConnection {
   readonly client: BeeClient;
@@ -285,7 +285,7 @@ export class BeeConnection {
   constructor(private readonly options: BeeConnectionOptions) {
     const { url, onError } = options;
     const tls = redisTls(url);
-    // Loaded on demand: one plain server, which most have, needs no route.
+    // Loaded on demand: one plain server, which most apps have, needs no route.
     const routing = () => require('../../core/redis-route') as typeof import('../../core/redis-route');
     const locate = isRouted(url) ? routing().locatorOf(url) : undefined;
     const settings = {
@@ -306,11 +306,11 @@ export class BeeConnection {
       this.lastError = error;
       onError(withTlsAdvice(error, 'Redis'));
     });
-    // There may be a new master by then, to which the other connections must go, too.
+    // By then there may be a new master, to which the other connections must move, too.
     this.silence = new SilenceWatch(options.patienceMs, (error) => client.connected && this.leave(error));
     this.silence.expectGreeting(client);
     client.on('ready', () => {
-      // A replica rejects this, too, which drops the connection again, after a longer wait each time.
+      // A replica rejects the probe, too, which drops the connection again, after a longer wait each time.
       if (this.demoted) this.probe();
       else this.accepted();
     });

@@ -30,7 +30,7 @@ export type Outcome =
   | { readonly op: 'retry'; readonly record: string; readonly dueAt: number }
   | { readonly op: 'dead'; readonly record: string; readonly markers: EndMarkers }
   | { readonly op: 'leave'; readonly dueAt: number }
-  | { readonly op: 'release' | 'lost' };
+  | { readonly op: 'release' | 'release-counted' };
 
 interface FetchRequest {
   /** Key prefixes of all queues; the queue numbers below are indexes of this array. */
@@ -87,7 +87,7 @@ function encode({
 }: FetchRequest): (string | number)[] {
   const width = orders[0]?.length ?? 0;
   const order = orders.flat().map(twoCharacters);
-  const lost = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
+  const lostCalls = lostTokens.length > 0 ? `|${lostTokens.join('|')}|` : '';
   const args = [
     prefixes.length,
     ...prefixes,
@@ -96,7 +96,7 @@ function encode({
     wanted,
     width,
     order.join(''),
-    lost,
+    lostCalls,
     limits,
     busy ? 1 : 0,
     recall ? 1 : 0,
@@ -149,7 +149,7 @@ const CLASS = /^\{"data":\{[^{}[\]]*?"class":"([^"\\]+)"/;
 export class ClassLimits {
   private readonly limits = new Map<string, number>();
 
-  /** @throws UserError for a limit that is no whole number from 1, or a name that the script could not match. */
+  /** @throws UserError for a limit that is not a whole number from 1, or a name that the script could not match. */
   constructor(classes: Iterable<Pick<JobClass, 'name' | 'jobName' | 'concurrency'>> = []) {
     for (const jobClass of classes) {
       const { concurrency } = jobClass;
@@ -173,7 +173,7 @@ export class ClassLimits {
     return this.limits.size === 0;
   }
 
-  /** @returns the class of a record, if it has a limit; a plain producer's record must begin as ours do for that. */
+  /** @returns the class of a record, if it has a limit; a plain producer's record must begin like ours. */
   classOf(record: string): string | undefined {
     if (this.none) return undefined;
     const name = CLASS.exec(record)?.[1];

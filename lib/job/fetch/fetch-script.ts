@@ -10,25 +10,25 @@ import {
 
 // The part of the fetch script that keeps the concurrency limits of classes.
 //
-// A class with a limit has a set of taken permits, `catamount:limit:<class>`, each "<prefix><id>". When that is full,
-// its next job moves from the queue to the list `blocked:<class>` beside it, and the scan goes on. As soon as a permit
-// is free, here or in another process (which is woken then), blocked jobs come before those that wait in their queue.
-// Only a fetch moves them, so none can be forgotten: jobs of a class that no longer has a limit are fetched at once. A
-// permit counts only while its job is in `active`, so anything else that takes a job away from its process (a rescue, a
-// lost reply, an operator) frees its permit. `catamount:blocked` has the keys of the lists that may hold jobs.
+// A class with a limit has a set of taken permits, `catamount:semaphore:<class>`, each "<prefix><id>". When the set is
+// full, the next job of the class moves from its queue to that queue's list `blocked:<class>`, and the scan goes on. As
+// soon as a permit is free, here or in another process (which is woken), blocked jobs go before the rest of their
+// queue. Only a fetch moves them, so none can be forgotten: jobs of a class that no longer has a limit are fetched at
+// once. A permit counts only while its job is in `active`, so anything that takes a job from its process (a rescue,
+// a lost reply, an operator) frees its permit. `catamount:blocked` has the keys of the lists that may hold jobs.
 
-const PLACES = `ns..'${semaphoreKey('')}'`;
+const SEMAPHORE = `ns..'${semaphoreKey('')}'`;
 
 /** Lua that defines the functions for limits when limits are given. Expects `call`, `limits` and `out`. */
 export const LIMITS = `${NAMESPACE_LUA}
-local freePermits, limitedClass, popBlocked, block, acquire, release, wakeOthers
+local freePermits, limitedClass, popBlocked, block, acquirePermit, releasePermit, wakeOthers
 if limits ~= '' then
-  local free, freed, blocked = {}, {}, {}                    -- by class: free permits, once known; one was given up. By prefix: classes
+  local free, freed, blocked = {}, {}, {}              -- by class: free permits, if one was freed; by prefix: classes
 
-  -- Returns the free permits of a class. Without a limit they are unlimited, unless another process knows of one.
+  -- Returns the free permits of a class. Without a limit here they are unlimited, unless other processes hold some.
   freePermits = function(class, check)
     if free[class] then return free[class] end
-    local key = ${PLACES}..class
+    local key = ${SEMAPHORE}..class
     local _, at = limits:find('\\n'..class..'\\t', 1, true)
     local limit, here, taken = nil, 0, call('scard', key)
     if at then limit, here = limits:match('^(%d+) (%d+)', at + 1) end
@@ -64,13 +64,13 @@ if limits ~= '' then
     out[3] = '1'
   end
 
-  acquire = function(p, id, class)
+  acquirePermit = function(p, id, class)
     free[class] = freePermits(class) - 1
-    call('sadd', ${PLACES}..class, p..id)
+    call('sadd', ${SEMAPHORE}..class, p..id)
   end
 
-  release = function(p, id, class)
-    if call('srem', ${PLACES}..class, p..id) == 1 then freed[class] = true end
+  releasePermit = function(p, id, class)
+    if call('srem', ${SEMAPHORE}..class, p..id) == 1 then freed[class] = true end
   end
 
   -- Permits that this call released and did not acquire again go to blocked jobs.
@@ -82,7 +82,7 @@ if limits ~= '' then
     end
   end
 
-  if limits:find('upkeep', 1, true) == 1 then             -- permits of dead processes, which would only be seen when all are taken
+  if limits:find('upkeep', 1, true) == 1 then          -- permits of dead processes, else noticed only if all are taken
     for class in limits:gmatch('\\n([^\\t\\n]+)\\t') do freePermits(class, true) end
   end
 
@@ -111,10 +111,10 @@ export const MAX_DELIVERIES = 3;
 //       7 limits of classes (fetch-call.ts), "\nName\tlimit running-here\n…", sometimes after "upkeep"; "\n": none, but
 //         check blocked jobs; "": none, and do not check
 //       8 "1": the process has jobs running, so it gets none that must run alone
-//       9 "1": recall what was offered before fetching; else that is done where there are too few other jobs
+//       9 "1": recall what was offered before fetching; otherwise only if there are too few other jobs
 //       10… outcomes, eight each: queue number, id, fence, op, record, due time (ms), markers, limited class or ""
-// op    complete (succeeded), discard, retry, dead, release (to the head of the queue, uncounted), lost (likewise, but
-//       counted), leave (until it is due, for others; uncounted)
+// op    complete (succeeded), discard, retry, dead, release (return to the head of the queue, uncounted),
+//       release-counted (the same, but counted), leave (delay until it is due, for other processors; uncounted)
 // mark  what a final outcome leaves: f the id in `ended` (its outbox row is to be deleted), r the id in `tombstones`;
 //       c deletes its cursor and progress
 // reply { paused queue numbers, "1"/"0" per outcome, "1" if anything is blocked, "1" if a job waits to run alone, then
@@ -122,24 +122,24 @@ export const MAX_DELIVERIES = 3;
 //
 // A fence is "<deliveries since the last outcome>:<token of the call that delivered>". Only the latest delivery may
 // report an outcome: when the fence differs the outcome is void, because it was sent twice, or the job was rescued or
-// returned. A success counts all the same when the id is ours, and so never another job's, whatever the job is doing by
-// then. A job that has one delivery left may be the one that kills its processes, or it only ran beside that one. Its
-// last delivery goes alone to a process that has no other jobs, which shows which of them it is. Earlier deliveries do
-// not: else, after a plain kill -9, a long job would keep everything else waiting. Records are never rewritten here,
-// since cjson would turn [] into {}.
+// returned. A success counts even so if the id is a UUID of ours, since it can belong to no other job. A job with one
+// delivery left may be the one that kills its processes, or may only have run beside it. Its last delivery goes to a
+// process that runs nothing else, which shows which of the two it is. Earlier deliveries do not: otherwise, after a
+// plain kill -9, a long job would keep everything else waiting. Records are never rewritten here, since cjson would
+// turn [] into {}.
 export const FETCH_SCRIPT = `
 local call, now, token, want = redis.call, ARGV[1], ARGV[2], tonumber(ARGV[3])
-local width, order, lost, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
+local width, order, lostCalls, limits = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local out, applied, paused = {'', '', '', ''}, {}, {}
--- When Redis is out of memory, it lets a script write only if its first command can free some, as that of an outcome
--- does. Without that, the jobs that fill it could not be fetched, and would never end.
+-- A Redis that is out of memory lets a script write only if its first write can free some, as that of an outcome can.
+-- Without this one, the jobs that fill Redis could not be fetched, and would never end.
 if not ARGV[10] then call('srem', KEYS[1]..'stalling', '') end
 ${LIMITS}
 local function keepCount(p, id, fence, uncounted)
   local n = tonumber(fence:match('^%d+')) - uncounted
   if n > 0 then call('hset', p..'deliveries', id, n..':') end
 end
-local function releaseJob(p, id, fence, uncounted)
+local function returnToQueue(p, id, fence, uncounted)
   call('rpush', p..'waiting', id)
   keepCount(p, id, fence, uncounted)
 end
@@ -164,8 +164,8 @@ for a = 10, #ARGV, 8 do
       if ok then leaveMarkers(p, id, markers) end
     elseif not had or call('hexists', p..'jobs', id) == 0 then
       ok = false                                          -- removed by hand while it ran
-    elseif op == 'release' or op == 'lost' then
-      releaseJob(p, id, fence, op == 'release' and 1 or 0)
+    elseif op == 'release' or op == 'release-counted' then
+      returnToQueue(p, id, fence, op == 'release' and 1 or 0)
     elseif op == 'leave' then
       delayJob(p, id, at)
       keepCount(p, id, fence, 1)
@@ -188,22 +188,22 @@ for a = 10, #ARGV, 8 do
     ok = true
   elseif not current and (op == 'discard' and markers:find('f', 1, true) or op == 'complete' and markers:find('[fr]'))
     and call('hexists', p..'jobs', id) == 0 then
-    -- Redis was emptied meanwhile, and the row in the outbox must go all the same; or the job has died elsewhere, and is
-    -- in Postgres as dead. A straight one is there as well, if anywhere.
+    -- Redis was emptied meanwhile, and the outbox row must be deleted even so; or the job has died elsewhere and is
+    -- dead in Postgres. If a job that went straight to Redis is anywhere, it is there, too.
     leaveMarkers(p, id, markers..'f')
     ok = true
   end
   applied[#applied + 1] = ok and '1' or '0'
-  -- The outcome is void, and the permit may belong to another delivery.
-  if release and class ~= '' and (not current or current == fence) then release(p, id, class) end
+  -- If another delivery is the current one, the permit may belong to that.
+  if releasePermit and class ~= '' and (not current or current == fence) then releasePermit(p, id, class) end
 end
 
-for _, p in ipairs(lost == '' and {} or KEYS) do          -- jobs handed out in replies that never came
+for _, p in ipairs(lostCalls == '' and {} or KEYS) do     -- jobs delivered by replies that were lost
   for _, id in ipairs(call('lrange', p..'active', 0, -1)) do
     local d = call('hget', p..'deliveries', id)
-    if d and lost:find('|'..d:match(':(.*)$')..'|', 1, true) then
+    if d and lostCalls:find('|'..d:match(':(.*)$')..'|', 1, true) then
       call('lrem', p..'active', 1, id); call('srem', p..'stalling', id); call('hdel', p..'deliveries', id)
-      releaseJob(p, id, d, 1)
+      returnToQueue(p, id, d, 1)
     end
   end
 end
@@ -214,11 +214,11 @@ local function suspected(p, id)
   return n >= ${MAX_DELIVERIES - 1}, n
 end
 
--- Redis offers a job only while its queue is empty, and who was offered it asks for the recall. So it is not needed in
--- each call of a process that always finds jobs.
+-- Redis offers a job only while its queue is empty, and the process that was offered it requests the recall. So a
+-- process that always finds jobs does not need it in each call.
 local recalled = ARGV[9] == '1'
 if recalled then for _, p in ipairs(KEYS) do recall(p) end end
-local got, steps = 0, want + 500                          -- bounds the skips too: never a long script
+local got, steps = 0, want + 500                          -- bounds the skipped jobs, too, so that no call takes long
 while got < want and steps > 0 do
   local id
   for i = 1, width do
@@ -249,7 +249,7 @@ while got < want and steps > 0 do
         local fence = (earlier + 1)..':'..token
         got = got + 1
         call('hset', p..'deliveries', id, fence)
-        if class then acquire(p, id, class) end
+        if class then acquirePermit(p, id, class) end
         local n = got * 4 + 1
         out[n], out[n + 1], out[n + 2], out[n + 3] = q, id, fence, record
       end

@@ -14,7 +14,7 @@ export interface FetcherOptions {
   readonly command: BeeConnection;
   /** Jobs running at once, over all queues. */
   readonly budget: number;
-  /** The same, shared with the fetchers of other servers. Default: it is alone. */
+  /** The permits to run them, if shared with the fetchers of other servers. Default: its own. */
   readonly permits?: Permits | undefined;
   readonly order: FetchOrder;
   readonly limits: ClassLimits;
@@ -33,7 +33,7 @@ export type FetchOrder = (queues: readonly number[], wanted: number) => readonly
 export interface Permits {
   /** Jobs that may still begin. */
   free: number;
-  /** The fetcher that has found a job that must run alone, which is next there. */
+  /** The fetcher that has found a job that must run alone and is next in its queue. */
   isolationDue?: object | undefined;
   /** The job that runs alone. */
   isolated?: Delivery | undefined;

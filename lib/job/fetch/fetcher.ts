@@ -9,7 +9,7 @@ import type { ExecutionResult, FetcherOptions, Permits } from './fetcher-types';
 
 /** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
-/** Jobs of one reply that start in one turn of the event loop. Measured: 3 to 4 are best from a budget of 10 on. */
+/** Jobs of one reply that start in one turn of the event loop. Measured: 3 to 4 are best from a budget of 10. */
 const MOST_IN_A_TURN = 4;
 
 interface Ending extends ExecutionResult {
@@ -117,7 +117,7 @@ export class Fetcher {
     setImmediate(() => this.flush());
   }
 
-  /** Wakes, frees permits of dead processes, and fetches jobs blocked by limits of the past. Call it periodically. */
+  /** Wakes, frees permits of dead processes, and fetches jobs blocked by limits since removed. Call it periodically. */
   upkeep(): void {
     this.upkeepDue = true;
     this.wake();
@@ -146,7 +146,7 @@ export class Fetcher {
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     for (const delivery of [...this.running.values()]) {
       this.running.delete(delivery.id);
-      const op = counted && !this.unbegun.includes(delivery) ? 'lost' : 'release';
+      const op = counted && !this.unbegun.includes(delivery) ? 'release-counted' : 'release';
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     }
     this.schedule();
@@ -171,7 +171,7 @@ export class Fetcher {
     if (own) this.schedule();
   }
 
-  /** @returns those of the jobs of a reply that may run. @param held the permits that its call still had. */
+  /** @returns the jobs of a reply that may run. @param held the permits that its call still had. */
   protected fit(deliveries: readonly Delivery[], _held: number): readonly Delivery[] {
     return deliveries;
   }
@@ -205,13 +205,13 @@ export class Fetcher {
       const mayFetch = this.fetching && !permits.isolationDue && !permits.isolated && this.late === 0;
       const wanted = mayFetch ? Math.min(Math.max(0, permits.free), MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
-      const lost = this.lostTokens.splice(0);
+      const lostTokens = this.lostTokens.splice(0);
       if (wanted === 0 && this.fetching && (this.inFlight > 0 || this.isShared)) this.missedWake = true;
-      // Without a free permit, too, a call is made for an offered job, so that another process gets it.
-      if (wanted === 0 && endings.length === 0 && lost.length === 0 && !this.isOffered) break;
+      // For an offered job a call is made even without a free permit, so that another process gets it.
+      if (wanted === 0 && endings.length === 0 && lostTokens.length === 0 && !this.isOffered) break;
       this.isOffered = false;
       permits.free -= wanted;
-      void this.call(wanted, endings, lost);
+      void this.call(wanted, endings, lostTokens);
     } while (this.ended.length > 0);
   }
 
@@ -223,7 +223,7 @@ export class Fetcher {
     else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
   }
 
-  private async call(wanted: number, endings: readonly Ending[], lost: readonly string[]): Promise<void> {
+  private async call(wanted: number, endings: readonly Ending[], lostTokens: readonly string[]): Promise<void> {
     const { queues, command, order, limits } = this.options;
     const token = this.tokenPrefix + (++this.calls).toString(36);
     const request = {
@@ -231,7 +231,7 @@ export class Fetcher {
       token,
       wanted,
       queueOrders: wanted > 0 ? order([...queues.keys()], wanted) : [],
-      lostTokens: lost,
+      lostTokens,
       limits: limits.written(this.running.values(), this.upkeepDue),
       busy: this.isBusy,
       recall: this.recallDue,
@@ -253,7 +253,7 @@ export class Fetcher {
       this.waiveIsolation();
       this.freed();
       this.ended.unshift(...endings);
-      this.lostTokens.push(...lost, token);
+      this.lostTokens.push(...lostTokens, token);
       return this.retryLater(reply);
     }
     this.backoff.reset();
@@ -295,11 +295,11 @@ export class Fetcher {
     if (this.waiters.size > 0) this.schedule();
   }
 
-  /** @param offered false: there was none for so long. */
+  /** @param offered false: no job came before the peek timed out. */
   private peeked(offered: boolean): void {
     this.progress.confirmedIdle();
     if (offered) this.isOffered = true;
-    // Before the reply to a call none is armed, since its jobs may take every permit.
+    // Before the reply to a call no peek is armed, since the jobs of that reply may take every permit.
     if (offered || this.inFlight > 0) this.wake();
     else if (this.fetching && this.permits.free > 0) this.armPeeks(new Set());
     else if (this.isShared) this.missedWake = true;
@@ -368,10 +368,10 @@ export class Fetcher {
 const BLOCK_S = 60;
 
 /**
- * Waits for a job, as bee-queue and Sidekiq do, by a command that hands each job to one of those who wait: so a lone
- * job wakes one processor, however many there are, whoever has put it there. The job moves to `offered`, from where the
- * next fetch takes it, and not straight to this process, which may have no permit for it by then, be quiet, or be dead.
- * It must not be armed on a paused queue, whose jobs would move there and back without end. Needs Redis 6.2.
+ * Waits for a job, as bee-queue and Sidekiq do, by a command that hands each job to one waiting process: a lone job
+ * wakes one processor, however many there are and whoever has enqueued it. The job moves to `offered`, from where the
+ * next fetch takes it, and not straight to this process, which by then may have no permit for it, be quiet, or be dead.
+ * Never arm it on a paused queue, whose jobs would move back and forth without end. Needs Redis 6.2.
  */
 class BlockingPeek {
   private armed = false;

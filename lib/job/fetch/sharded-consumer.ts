@@ -6,8 +6,8 @@ import { SharedFetcher, type SharedPermits } from './shared-fetcher';
 
 /**
  * One consumer for each server that some of the queues live on. They share the permits, and each waits at its own
- * server. The order of the queues holds within each, and over the servers by the first queue of each, or by the sums of
- * their weights.
+ * server. The order of the queues holds within each server; among servers it is the order of their first queues or,
+ * with weights, goes by the sum of the weights of each.
  */
 export class ShardedConsumer {
   readonly fetcher: FetcherGroup;

@@ -3,7 +3,7 @@ import { MAX_DELIVERIES } from './fetch-script';
 import { Fetcher, RELEASED } from './fetcher';
 import type { FetcherOptions, Permits } from './fetcher-types';
 
-/** A call that waits for longer gives its permits back, so that a server that is frozen does not stop the others, ms. */
+/** A call that waits for longer returns its permits, so that a frozen server does not stop the others, ms. */
 const LATE_MS = 500;
 
 /** The permits of a process that fetches from several servers. */
@@ -57,7 +57,7 @@ export class SharedFetcher extends Fetcher {
     }
   }
 
-  /** For the jobs of a late reply there may be no permits any more: they are returned at once. */
+  /** There may be no permits left for jobs of a late reply; such jobs are returned at once. */
   protected override fit(deliveries: readonly Delivery[], held: number): readonly Delivery[] {
     if (held > 0) return deliveries;
     const permitted = deliveries.length + Math.min(0, this.shared.free);

@@ -2,11 +2,11 @@ import type { Knex } from 'knex';
 
 /**
  * Creates the table of dead jobs, apart from `job_outbox`, whose settings suit rows that live for seconds. Ids of plain
- * bee-queue producers repeat over queues, so `id` is a text and the queue belongs to the key. Each page counts the
+ * bee-queue producers repeat across queues, so `id` is text and the queue is part of the key. Each page counts the
  * matching rows, if possible by an index-only scan, which needs a current visibility map; hence autovacuum also runs
  * after inserts. Jobs with a rare tag are found by the index on tags; those with a frequent one are counted in the
  * index by time, which includes the tags. `search` and `messages` are stored in the row itself, since a search for a
- * word would else fetch each of them from the TOAST table.
+ * word would otherwise fetch each of them from the TOAST table.
  *
  * `job_handovers` records for a while the deaths that were handed over from Redis. When Redis still has one of them,
  * after a crash or from an older copy of its data, it does not count as another death, although the job may have been

@@ -12,7 +12,7 @@ const BATCH = 1000;
 /** Time for which ids are gathered into one batch, ms. */
 const GATHER_MS = 25;
 const SWEEP_MS = 10_000;
-/** The same while nothing happens, ms. */
+/** Interval of sweeps while nothing happens, ms. */
 const IDLE_SWEEP_MS = 300_000;
 const ANSWER_MS = 5000;
 /** Maximum number of deaths kept in memory until they are handed over; a sweep finds the rest. */
@@ -72,7 +72,7 @@ export class Completer {
 
   /** Call when a job has died: Redis has it in `dead`. */
   addDead(queue: string, id: string): void {
-    // More come up only while Postgres is away for long; the sweep finds the rest.
+    // There are more only while Postgres is unavailable for long; the sweep finds the rest.
     if (this.died.length < MAX_DIED) this.died.push({ queue, id });
     this.gather();
   }
@@ -88,19 +88,19 @@ export class Completer {
   async stop(): Promise<void> {
     clearTimeout(this.gathering);
     await this.task.stop();
-    if (this.finished.length > 0) await this.settleOwn().catch(this.options.onError);
+    if (this.finished.length > 0) await this.completeOwn().catch(this.options.onError);
     if (this.died.length > 0) await this.handOverOwn().catch(this.options.onError);
   }
 
   private async pass(): Promise<number | undefined> {
-    await this.settleOwn();
+    await this.completeOwn();
     await this.handOverOwn();
     await this.prune();
     const now = performance.now();
     const sweepMs = this.options.isIdle?.() ? Math.max(IDLE_SWEEP_MS, this.sweepMs) : this.sweepMs;
     if (now - this.sweptAt < sweepMs || !this.options.redis.isReady) return undefined;
     const { redis, queues } = this.options;
-    // Queues that nobody serves are swept as well, since operators end jobs there.
+    // Queues that no processor serves are swept, too, since operators may end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
     for (const queue of presentQueues(redis, [...queues, ...others])) await this.sweep(queue);
     await forgetIdleQueues(redis, presentQueues(redis, others));
@@ -108,10 +108,10 @@ export class Completer {
     return undefined;
   }
 
-  private async settleOwn(): Promise<void> {
+  private async completeOwn(): Promise<void> {
     // Ids that arrive meanwhile are left for a later pass.
     const until = this.finished.length;
-    for (let settled = 0; settled < until; settled += BATCH) {
+    for (let completed = 0; completed < until; completed += BATCH) {
       const batch = this.finished.slice(0, BATCH);
       await deleteEnded(this.options.knex, batch);
       this.finished.splice(0, batch.length);
@@ -119,7 +119,7 @@ export class Completer {
     }
   }
 
-  /** Hands over the deaths of this process. While Postgres is away it fails, and a sweep hands them over later. */
+  /** Hands over the deaths of this process. If Postgres is unavailable, a sweep hands them over later. */
   private async handOverOwn(): Promise<void> {
     const { options } = this;
     const died = this.died.splice(0);
@@ -160,7 +160,7 @@ export class Completer {
     await answerWithin(ANSWER_MS, redis.zRemRangeByScore(tombstones, '-inf', Date.now() - TOMBSTONE_TTL_MS));
   }
 
-  /** Removes ids whose rows are deleted from `ended`. While Redis is away, a sweep does so later. */
+  /** Removes ids from `ended` once their rows are deleted. While Redis is unavailable, a sweep does so later. */
   private async forget(batch: readonly { readonly queue: string; readonly id: string }[]): Promise<void> {
     for (const queue of new Set(batch.map((job) => job.queue))) {
       const redis = clientOf(this.options.redis, queue);

@@ -50,7 +50,7 @@ interface DeadRow {
 function rowOf({ id, record: text, cursor, progress }: Death): DeadRow {
   try {
     const record = readRecord(text ?? '');
-    // Of a newer format, too, so that nothing of it is lost when newer code retries it.
+    // Newer formats are read, too, so that nothing is lost when newer code retries the job.
     const payload = readPayload(record.data, Number.POSITIVE_INFINITY);
     const options = {
       ...record.options,
@@ -177,7 +177,7 @@ function momentOf(ms: number): number {
 }
 
 // KEYS  1 queue prefix
-// ARGV  1 at most so many of the longest dead  2… or ids
+// ARGV  1 the number of longest dead jobs to read, or "" and then 2… ids
 // reply id, time of death, "1" if there is a record, record, cursor, progress for each that is dead
 const READ_SCRIPT = new RedisScript(`
 local call, p, out, ids = redis.call, KEYS[1], {}, ARGV
@@ -193,8 +193,8 @@ for _, id in ipairs(ids) do
 end
 return out`);
 
-// Deletes what Redis has of deaths that Postgres has now. An id with another time by now is another death, which stays.
-// Older versions also put dead jobs into `failed`, and their searched text into `gists`.
+// Deletes deaths from Redis that Postgres has now. If an id has another time by now, that is another death, which
+// stays. Older versions also put dead jobs into `failed`, and their searched text into `gists`.
 // KEYS  1 queue prefix
 // ARGV  id, time of death for each
 const TAKE_OUT_SCRIPT = new RedisScript(`
@@ -216,7 +216,7 @@ interface HandOverStores {
 }
 
 /**
- * Moves jobs of a queue that have died from Redis to Postgres. When that is interrupted a sweep repeats it, with the
+ * Moves jobs of a queue that have died from Redis to Postgres. If that is interrupted, a sweep repeats it, with the
  * same result.
  * @param ids Default: all in `dead`.
  * @returns how many deaths were new.

@@ -75,7 +75,7 @@ async function insertMany(knex: Knex, rows: readonly NewOutboxRow[]): Promise<vo
   );
 }
 
-/** @returns the ids of the rows whose keys nobody held. Waits for an open transaction that has inserted one. */
+/** @returns the ids of the rows whose keys were free. Waits for an open transaction that has inserted one. */
 async function insertUnclaimed(knex: Knex, rows: readonly NewOutboxRow[]): Promise<readonly string[]> {
   // Rows are inserted in the order of their keys, so that two bulks that want the same keys do not deadlock.
   const { rows: inserted } = await knex.raw<{ rows: { readonly id: string }[] }>(
@@ -118,10 +118,10 @@ export async function deleteUndispatched(knex: Knex, ids: readonly string[]): Pr
   await knex.raw(`delete from ${TABLES.outbox} where id = any(?::uuid[]) and dispatched_at is null`, [[...ids]]);
 }
 
-/** Attempts to claim a key whose holder was gone when it was looked up. */
+/** Maximum number of attempts to claim a key whose holder was gone when it was looked up. */
 const TRIES = 10;
 
-/** Inserts rows whose keys nobody holds. @returns their ids. */
+/** Inserts rows whose keys are free. @returns their ids. */
 type InsertUnclaimed = (knex: Knex, rows: readonly NewOutboxRow[]) => Promise<readonly string[]>;
 
 /**
@@ -155,7 +155,7 @@ export async function claimKeys(
 
 /**
  * Ends the claim of a unique job, so that the next of its kind may be enqueued; a job without a claim is left alone.
- * Deleting the row would end it too, but that happens a little after the outcome.
+ * Deleting the row would end it, too, but that happens a little after the outcome.
  */
 export async function releaseUnique(knex: Knex, id: string): Promise<void> {
   await knex.raw(
@@ -188,22 +188,22 @@ function keyOf(row: NewOutboxRow): string {
 
 /** Pause between two notifications, ms; relays gather rows for longer anyway. */
 const GATHER_MS = 10;
-/** Attempts to send a notification while Postgres does not take it. */
+/** Maximum number of attempts to send a notification that Postgres does not accept. */
 const MAX_ATTEMPTS = 15;
 
-/** Channel of Redis: somebody has notified the relays; the age of the newest of these notifications, ms. */
+/** Channel of Redis: announces that the relays were notified, by the age of the newest notification, ms. */
 export const NOTIFIED_CHANNEL = 'catamount:notified';
-/** Least pause between two messages there, ms. */
+/** Minimum pause between two messages there, ms. */
 const PUBLISH_PAUSE_MS = 1000;
-/** One that Redis does not take is sent again for this long, ms; a processor whose Redis is back looks by itself. */
+/** How long a message that Redis rejects is sent again, ms; a processor polls by itself once its Redis is back. */
 const PUBLISH_FOR_MS = 60_000;
 
 /**
  * Notifies the relays of new rows once they are committed. NOTIFY within the transaction would save a round trip, but
  * Postgres commits transactions that notify one at a time, each with its own wait for the disk. A separate notification
- * is sent at once, or under load one for many rows. When one is lost with this process, its successor sends one, or a
- * relay's poll finds the rows. That it was sent is said over Redis, too, once a second at most: so a relay finds out that
- * its connection no longer carries notifications, which costs nothing while nothing is enqueued.
+ * is sent at once or, under load, one for many rows. If one is lost with this process, its successor sends another, or
+ * a relay's poll finds the rows. It is also announced over Redis, at most once a second, so that a relay notices when
+ * its connection no longer carries notifications; this costs nothing while nothing is enqueued.
  */
 export class OutboxNotifier {
   private sending = false;
@@ -238,7 +238,7 @@ export class OutboxNotifier {
     this.sending = true;
     while (this.again) {
       this.again = false;
-      // The relays of idle trees poll rarely, so a notification that has failed is sent again, for about a minute.
+      // The relays of idle trees poll rarely, so a failed notification is sent again, for about a minute.
       const told = await this.knex.raw("select pg_notify(?, '')", [TABLES.channel]).then(
         () => true,
         () => false,

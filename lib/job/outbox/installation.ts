@@ -61,12 +61,12 @@ const STANDS_MS = 2000;
 export interface InstallationGateOptions {
   readonly knex: Knex;
   readonly redis: RedisClient;
-  /** Called once, until it is adopted, when the database was copied from another installation. */
+  /** Called once, until the jobs are adopted, when the database was copied from another installation. */
   readonly onForeign: (installation: Installation) => void;
 }
 
 /**
- * Prevents the dispatch of jobs in a database that was copied from another installation, until somebody adopts them.
+ * Prevents the dispatch of jobs in a database that was copied from another installation, until they are adopted.
  */
 export class InstallationGate {
   private readAt = Number.NEGATIVE_INFINITY;
@@ -95,7 +95,7 @@ export class InstallationGate {
     return this.owns((await idInDatabase(trx)) ?? null);
   }
 
-  /** Makes `opens` read both ids again, since Postgres or Redis may be another one by now. */
+  /** Makes `opens` read both ids again, since Postgres or Redis may be another server by now. */
   forget(): void {
     this.readAt = Number.NEGATIVE_INFINITY;
   }

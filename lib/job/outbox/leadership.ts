@@ -1,10 +1,10 @@
-/** Time for which the others wait for the leader, ms; up to half as much more by chance, so that one of them is first. */
+/** How long the others wait for the leader, ms, plus up to half as much at random, so that one of them is first. */
 const GRACE_MS = 700;
 
 export interface LeadershipOptions {
   /** Unique among all relays. */
   readonly id: string;
-  /** @returns true: notifications of Postgres arrive here. Without them nobody is waited for. */
+  /** @returns true: notifications of Postgres arrive here. Without them this relay waits for no other. */
   readonly hears: () => boolean;
   readonly graceMs?: number | undefined;
   /** The monotonic clock, ms. */
@@ -13,17 +13,17 @@ export interface LeadershipOptions {
 }
 
 /**
- * Decides which of many relays works. All hear of new rows, and all hear which of them has looked last, and when it will
- * look again: that one leads. The others look only if it is late by the time of grace, as after kill -9, when it is
- * frozen, or when it needs that long for a batch; whoever looks then leads. So the lease lasts from one notification to the
- * next, and costs nothing while nothing happens, unlike a row that is renewed; and no session holds it, as it would an
- * advisory lock. That two may lead for a moment does no harm: rows are claimed by locks.
+ * Decides which of many relays works. All of them hear of new rows, and which relay has polled last and when it will
+ * poll again: that one leads. The others poll only if it is late by the grace period, as after kill -9, while it is
+ * frozen, or when it needs that long for a batch; whichever polls then leads. So a lease lasts from one notification to
+ * the next. It costs nothing while nothing happens, unlike a row that has to be renewed, and is not tied to a session,
+ * unlike an advisory lock. Two leaders at once do no harm, since rows are claimed by locks.
  */
 export class Leadership {
   private leader: string | undefined;
   /** Time of the first sign of new rows that no relay has answered yet. */
   private unansweredAt: number | undefined;
-  /** Time at which the leader will look again by what it has said last. */
+  /** Time at which the leader will poll again, by its latest message. */
   private nextLookAt: number | undefined;
   private readonly graceMs: number;
   private readonly now: () => number;
@@ -54,13 +54,13 @@ export class Leadership {
     this.unansweredAt ??= this.now();
   }
 
-  /** Call when the leader may be another, since something may have been missed. */
+  /** Call when messages may have been missed, so that another relay may lead by now. */
   forget(): void {
     this.leader = undefined;
     this.noticed();
   }
 
-  /** Call with the message of a relay that has looked, or has ended. */
+  /** Call with the message of a relay that has polled, or has ended. */
   heard(message: string): void {
     const [leader = '', ms = ''] = message.split(' ');
     this.leader = leader || undefined;
@@ -68,12 +68,12 @@ export class Leadership {
     this.nextLookAt = ms === '' ? undefined : this.now() + Math.max(0, Number(ms));
   }
 
-  /** @returns the message of this relay when it has looked, to which the time until it looks again (ms) is added. */
+  /** @returns the message of this relay after a poll; the time until its next one (ms) is appended. */
   get message(): string {
     return `${this.options.id} `;
   }
 
-  /** @returns ms until this relay is to look; 0 or less: now. undefined: not before it hears something. */
+  /** @returns ms until this relay should poll; 0 or less: now; undefined: not before it hears something. */
   get waitMs(): number | undefined {
     if (this.leads) return 0;
     const signs = [this.unansweredAt, this.nextLookAt].filter((at) => at !== undefined);

@@ -8,17 +8,17 @@ import { type ConnectionSettings, connectionSettings } from '../../model/databas
 import { Backoff, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
 
-/** Interval of the queries that keep a connection checked on which notifications do not arrive (yet), ms. */
+/** Interval of the queries that check a connection on which notifications do not arrive (yet), ms. */
 const KEEP_ALIVE_MS = 30_000;
-/** The same where they do. That the other side is gone is then found by TCP, which asks Postgres nothing. */
+/** The same if they do. TCP then detects that the other side is gone, without a query to Postgres. */
 const HEARING_KEEP_ALIVE_MS = 900_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
-/** Time for a notification to arrive that was sent to oneself, ms. */
+/** How long a notification that this process sends to itself may take, ms. */
 const ECHO_MS = 5000;
-/** Time after which one counts as lost of which others say that they have sent it, ms. */
+/** How long an announced notification may take before it counts as lost, ms. */
 const NOTICE_MS = 1000;
-/** So soon after another a notification need not arrive, ms: the poll of the relay that the other has woken finds its rows. */
+/** No notification is expected within this time after another, ms: the relay that the other woke polls its rows too. */
 const NEAR_MS = 500;
 
 interface ListenerOptions {
@@ -34,7 +34,7 @@ interface ListenerOptions {
    * Called with a notification's payload, and without one after each connection: rows may have been committed before.
    */
   readonly onNotice: (notice?: string) => void;
-  /** Called with what a relay has told the others. */
+  /** Called with the message of a relay to all. */
   readonly onRelay: (message: string) => void;
   /** Called when the connection is lost. */
   readonly onLost: () => void;
@@ -44,10 +44,10 @@ interface ListenerOptions {
 
 /**
  * LISTENs on a connection of its own, and connects again whenever that is lost. A pooler in transaction mode accepts
- * LISTEN and then gives the server connection to others, so that nothing ever arrives here and nobody is told. Each
- * connection is therefore tested with a notification to itself. One that has carried notifications may fall silent later,
- * as behind a router that has forgotten it: then what others say that they have sent does not arrive, nor what this
- * tree's relay tells all relays, and another connection is opened.
+ * LISTEN and then gives the server connection to others, so that nothing ever arrives here, without any error. Each
+ * connection is therefore tested with a notification to itself. A connection may also fall silent later, as behind a
+ * router that has forgotten it. Then neither notifications that others have announced arrive, nor messages of this
+ * tree's own relay, and another connection is opened.
  */
 export class OutboxListener {
   /** false: notifications do not arrive; null: not known yet. */
@@ -121,8 +121,8 @@ export class OutboxListener {
   }
 
   /**
-   * Call when somebody says to have notified the relays. Unless it arrives here, too, whoever waits for it is told, and
-   * the relay's look tests this connection (`expectEcho`).
+   * Call when another process announces that it has notified the relays. If that notification does not arrive here,
+   * `onNotice` is called in its place, and the poll that follows tests this connection (`expectEcho`).
    * @param ageMs time since the newest of these notifications was sent.
    */
   expectNotice(ageMs: number): void {
@@ -130,7 +130,7 @@ export class OutboxListener {
     this.expect(this.options.noticeMs ?? NOTICE_MS, () => this.options.onNotice(''));
   }
 
-  /** Call when a notification was sent that must arrive here, too. @param sentAt before that, ms on the monotonic clock. */
+  /** Call after sending a notification that must arrive here, too. @param sentAt a time before, ms, monotonic. */
   expectEcho(sentAt: number): void {
     if (this.heardAt >= sentAt) return;
     const { client } = this;
@@ -145,7 +145,7 @@ export class OutboxListener {
     if (this.hears !== true || !this.client || this.expecting) return;
     this.progress.due();
     const timer = setTimeout(() => {
-      // What has arrived while a job blocked the event loop is read first.
+      // Notifications that arrived while a job blocked the event loop are read first.
       setImmediate(() => {
         if (this.expecting !== timer) return;
         this.expecting = undefined;
@@ -211,7 +211,7 @@ export class OutboxListener {
     this.hears = null;
     this.progress.failed(error);
     this.clearTimers();
-    // A silent one would never be ended by the other side.
+    // The other side would never end a silent connection.
     this.socket?.destroy();
     if (this.backoff.attempts === 0) this.options.onError(withTlsAdvice(error, 'Postgres'));
     this.options.onLost();

@@ -13,10 +13,7 @@ import { type Cursor, deleteRows, dispatchedAfter, redispatch } from './table';
 const EVERY_MS = 2000;
 /** Interval of routine comparisons of a part of the outbox, ms. */
 const ROUTINE_MS = 10_000;
-/**
- * The same three intervals while nothing happens in the outbox, ms. The processor's heartbeat finds a Redis that was
- * emptied sooner.
- */
+/** The same intervals while nothing happens in the outbox, ms. The heartbeat notices an emptied Redis sooner. */
 const IDLE_EVERY_MS = 60_000;
 const IDLE_ROUTINE_MS = 3_600_000;
 /** Interval of the checks for jobs that are on no list, ms. */
@@ -55,7 +52,7 @@ export interface ReconcilerOptions {
   /** @returns true when rows may be dispatched at all. */
   readonly mayDispatch: () => Promise<boolean>;
   /** Called when Redis may have lost its data, before rows are returned to the relay. */
-  readonly onNewLife: () => Promise<void>;
+  readonly onNewRun: () => Promise<void>;
   /** Called when Redis has lost all its data. */
   readonly onEmptied: () => void;
   /** Called when rows were returned to the relay. */
@@ -70,14 +67,14 @@ export interface ReconcilerOptions {
 
 /**
  * Finds dispatched rows whose jobs Redis no longer has, and returns them to the relay. It compares the whole outbox
- * when Redis may have lost its data, else a part at a time, as a safety net against unforeseen losses. Jobs that Redis
- * has a record of, but on no list, are put back on theirs. Of several trees one compares at a time: whoever holds a lease
- * in Redis the whole, and the tree whose relay leads the parts.
+ * when Redis may have lost its data, otherwise a part at a time, as a safety net against unforeseen losses. Jobs that
+ * have a record in Redis but are on no list are put back on one. Of several trees one compares at a time: the whole is
+ * compared by the holder of a lease in Redis, the parts by the tree whose relay leads.
  */
 export class Reconciler {
   private cursor: Cursor | undefined;
   /** Full comparisons in the current run of Redis. */
-  private wholeWalks = { life: '', count: 0 };
+  private wholeWalks = { run: '', count: 0 };
   /** true: this process has seen a compared run, so a Redis that has none afterwards was emptied. */
   private hasSeenCompared = false;
   private strays: StrayJobs | undefined;
@@ -98,14 +95,14 @@ export class Reconciler {
     this.task = new PeriodicTask({ everyMs: tuning?.compareMs ?? EVERY_MS, work: () => this.pass(), onError });
   }
 
-  /** Call when Redis is back, since it may have lost its data. */
+  /** Call when Redis is available again, since it may have lost its data. */
   trigger(): void {
     this.runId = undefined;
     this.lookedAt = Number.NEGATIVE_INFINITY;
     this.task.trigger();
   }
 
-  /** Has the next pass look whether Redis has lost its data, even if nothing happens in the outbox. */
+  /** Makes the next pass check whether Redis has lost its data, even if nothing happens in the outbox. */
   lookSoon(): void {
     this.lookedAt = Number.NEGATIVE_INFINITY;
   }
@@ -117,27 +114,27 @@ export class Reconciler {
     const now = performance.now();
     if (isIdle && now - this.lookedAt < IDLE_EVERY_MS) return undefined;
     this.lookedAt = now;
-    // Once it has compared, an idle one need not ask Postgres each time; before, it must not take the lease for nothing.
+    // After its first comparison an idle one need not query Postgres; before that, it must not take the lease in vain.
     if (!(isIdle && this.hasSeenCompared) && !(await this.options.mayDispatch())) return undefined;
     this.runId ??= await readRunId(redis);
-    const life = await currentRun(redis, this.runId, this.id);
-    if (life.compared) {
+    const run = await currentRun(redis, this.runId, this.id);
+    if (run.compared) {
       this.hasSeenCompared = true;
       await this.routine(isIdle);
       return undefined;
     }
     if (isIdle && !(await this.options.mayDispatch())) return undefined;
-    if (life.first && this.hasSeenCompared) this.options.onEmptied();
+    if (run.first && this.hasSeenCompared) this.options.onEmptied();
     this.hasSeenCompared = false;
     this.cursor = undefined;
-    if (life.othersCompare) return undefined;
-    await this.options.onNewLife();
+    if (run.othersCompare) return undefined;
+    await this.options.onNewRun();
     await this.walk(Number.POSITIVE_INFINITY);
     await this.lookForStrays();
-    const ofLife = `${life.runId} ${life.id}`;
-    const before = this.wholeWalks.life === ofLife ? this.wholeWalks.count : 0;
-    this.wholeWalks = { life: ofLife, count: before + 1 };
-    if (this.wholeWalks.count >= WHOLE_WALKS) this.hasSeenCompared = await markCompared(redis, life);
+    const ofRun = `${run.runId} ${run.id}`;
+    const before = this.wholeWalks.run === ofRun ? this.wholeWalks.count : 0;
+    this.wholeWalks = { run: ofRun, count: before + 1 };
+    if (this.wholeWalks.count >= WHOLE_WALKS) this.hasSeenCompared = await markCompared(redis, run);
     return undefined;
   }
 
@@ -230,10 +227,10 @@ export async function whatRedisKnows(
 /** The Redis key of the run id of the Redis process whose data has been compared with the outbox. */
 const KEY = 'catamount:reconciled-run';
 /**
- * The Redis key of a random id that exists until the data was compared; after a FLUSHALL meanwhile it is another one.
+ * The Redis key of a random id that exists until the data has been compared; after a FLUSHALL it is another one.
  */
 const BEGUN_KEY = 'catamount:reconciled-run:begun';
-/** string: the reconciler that compares this run; it expires if that one says nothing for too long. */
+/** string: the reconciler that compares this run; it expires unless that one renews it in time. */
 const LEASE_KEY = 'catamount:reconciled-run:lease';
 const LEASE_MS = 10_000;
 const ANSWER_MS = 5000;
@@ -254,7 +251,7 @@ export interface RedisRun {
 }
 
 // KEYS  1 the compared run, 2 the begun run, 3 the lease
-// ARGV  1 run id, 2 a random id, 3 who asks, 4 time for which the lease is theirs then, ms
+// ARGV  1 run id, 2 a random id, 3 the caller, 4 the duration of its lease, ms
 // reply { "" when this run has been compared, else its id; 1 when no run was compared before; 1 when others compare it }
 const LOOK = new RedisScript(`
 local call = redis.call
@@ -274,13 +271,13 @@ if call('get', KEYS[2]) ~= ARGV[2] then return 0 end
 call('set', KEYS[1], ARGV[1]); call('del', KEYS[2], KEYS[3])
 return 1`);
 
-/** It stays the same as long as the connection does. */
+/** The run id stays the same as long as the connection does. */
 async function readRunId(client: RedisClient): Promise<string> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
   return readInfo(info).get('run_id') ?? 'unknown';
 }
 
-/** @param caller unique among all reconcilers: unless another holds it, the lease is theirs from now on. */
+/** @param caller unique among all reconcilers. Unless another one holds the lease, it does from now on. */
 export async function currentRun(client: RedisClient, runId: string, caller: string): Promise<RedisRun> {
   const args = [runId, randomUUID(), caller, String(LEASE_MS)];
   const reply = await LOOK.run(client, [KEY, BEGUN_KEY, LEASE_KEY], args);

@@ -18,14 +18,14 @@ import { claimDue, deleteRows, msUntilDue } from './table';
 const BATCH = 500;
 /** Rows per transaction while Redis is short of memory. */
 const SMALL_BATCH = 50;
-/** Interval of polls, which make up for lost notifications, after the last row, ms; while nothing comes it grows. */
+/** Interval of the polls that make up for lost notifications, ms; it grows while no row comes. */
 const POLL_MS = 1000;
 const POLL_GROWTH = 3;
 /** Pause while another relay has locked the rows that are due, ms. */
 const LOCKED_MS = 50;
 const MAX_POLL_MS = 900_000;
 /**
- * While several rows come at once, a pass waits this long for more, ms: it costs much the same for one row as for 20.
+ * While several rows come at once, a pass waits this long for more, ms: a pass of 20 rows costs little more than one.
  */
 const GATHER_MS = 25;
 /** Interval of checks for room in a full queue, ms. */
@@ -40,39 +40,39 @@ export interface RelayOptions {
   /** Jobs that may wait on a queue; the rest stays in the outbox. Default 10,000. */
   readonly mostWaiting?: number | undefined;
   /**
-   * Pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000; where notifications
-   * arrive it grows to 900,000 while nothing comes.
+   * Pause between two polls of the outbox, which make up for lost notifications, ms. Default 1,000; if notifications
+   * arrive it grows to 900,000 while no row comes.
    */
   readonly pollMs?: number | undefined;
   /** Unique among all relays. Default: random. */
   readonly id?: string | undefined;
   /** @returns true: notifications of Postgres arrive here. Default: they do not, so this relay waits for no other. */
   readonly hears?: () => boolean;
-  /** Called when all relays were told something, this one included. @param sentAt before that, ms on the monotonic clock. */
+  /** Called after a message to all relays, this one included. @param sentAt a time before, ms, monotonic. */
   readonly onNotified?: (sentAt: number) => void;
-  /** Time for which it waits for the relay that leads, ms. Default 700 to 1,050. */
+  /** How long it waits for the relay that leads, ms. Default 700 to 1,050. */
   readonly graceMs?: number | undefined;
 }
 
-/** The rows belong to another installation than the gate has checked, as after a restore. */
+/** The rows belong to an installation that the gate has not checked, as after a restore. */
 class ForeignRows extends Error {}
 
 /**
  * Copies outbox rows that are due to their queues, under the row's id, as long as there is room. After a crash between
  * the dispatch and COMMIT a row is dispatched again, which the dispatch script recognises. Of the relays of all trees one
- * leads (leadership.ts); the others are there for when it does not.
+ * leads (leadership.ts); the others stand by.
  */
 export class Relay {
   private noticed = false;
   private pollMs: number;
-  /** Which relay leads: whoever stops this one tells the others when it did. */
+  /** Which relay leads. If this one does, whoever stops it tells the others. */
   readonly leadership: Leadership;
   /** Rows dispatched since the queues' capacity was last read. */
   private unseen = 0;
   private gatherUntil = 0;
   private readonly gauge: QueueCapacity;
   readonly progress = new Progress();
-  /** Its looks at the outbox, which end with the task. */
+  /** Polls the outbox. */
   readonly task: PeriodicTask;
 
   constructor(private readonly options: RelayOptions) {
@@ -88,7 +88,7 @@ export class Relay {
     this.task.start();
   }
 
-  /** Queues whose rows stay in the outbox until there is room, or their server is back. */
+  /** Queues whose rows stay in the outbox until there is room, or their server is available again. */
   get fullQueues(): readonly string[] {
     return [...this.gauge.saturated, ...(shardsOf(this.options.redis)?.awayQueues ?? [])];
   }
@@ -109,19 +109,19 @@ export class Relay {
     this.task.trigger();
   }
 
-  /** Call when notifications may have been missed, so that nobody knows who leads. */
+  /** Call when notifications may have been missed, so that it is not known which relay leads. */
   recover(): void {
     this.leadership.forget();
     this.trigger();
   }
 
-  /** Call with what a relay has told the others. */
+  /** Call with the message of a relay to all. */
   heard(message: string): void {
     this.leadership.heard(message);
     if (!this.leadership.leads) this.task.trigger();
   }
 
-  /** @returns ms until the next one. */
+  /** @returns ms until the next pass. */
   private async pass(): Promise<number> {
     const { gauge, leadership } = this;
     const turnMs = leadership.waitMs;
@@ -155,7 +155,7 @@ export class Relay {
   }
 
   /**
-   * Tells the other relays, too.
+   * Also tells the other relays.
    * @returns ms until the next row is due, until a full queue is checked again, or until the next poll: while nothing
    * happens, and notifications arrive, polls become rare.
    */
@@ -210,14 +210,14 @@ export class Relay {
   }
 }
 
-/** Locks held for longer are asked about; Postgres gives them to others 10 s after the last statement (`HELD_BRIEFLY`). */
+/** Locks held for longer are verified; Postgres releases them 10 s after the last statement (`HELD_BRIEFLY`). */
 const CERTAIN_MS = 2000;
 
 /** Knows whether the locks of a transaction may have gone to others while this process, or its machine, was frozen. */
 class LockAge {
   private seen = times();
 
-  /** Resolves at once while they are certain to hold, else when Postgres has said so. @throws when the session has ended. */
+  /** Resolves at once while they are certain, otherwise once Postgres confirms them. @throws if the session ended. */
   async confirm(trx: Knex.Transaction): Promise<void> {
     while (times().some((ms, clock) => Math.abs(ms - (this.seen[clock] ?? 0)) > CERTAIN_MS)) {
       this.seen = times();
@@ -226,7 +226,7 @@ class LockAge {
   }
 }
 
-/** Both clocks, ms: one of them goes on while the machine sleeps, and nobody sets the other. */
+/** Both clocks, ms: `Date.now` advances while the machine sleeps, and nobody sets `performance.now`. */
 function times(): readonly number[] {
   return [performance.now(), Date.now()];
 }

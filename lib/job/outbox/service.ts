@@ -18,24 +18,24 @@ import { CRON_NOTICE, sendEcho } from './table';
 export interface OutboxTuning extends ReconcilerTuning {
   /** Pause of the relay between two polls, which make up for lost notifications, ms. Default 1,000, growing to 900,000. */
   readonly pollMs?: number;
-  /** Time for which a relay waits for the one that leads, ms. Default 700 to 1,050. */
+  /** How long a relay waits for the one that leads, ms. Default 700 to 1,050. */
   readonly graceMs?: number;
   /** Interval of the completer's sweep for ids that other processes left behind, ms. Default 10,000. */
   readonly sweepMs?: number;
-  /** Time for a notification to arrive that the processor sends to itself, ms. Default 5,000. */
+  /** How long a notification that the processor sends to itself may take, ms. Default 5,000. */
   readonly echoMs?: number;
-  /** Time for a notification to arrive of which others say that they have sent it, ms. Default 1,000. */
+  /** How long a notification that another process has announced may take, ms. Default 1,000. */
   readonly noticeMs?: number;
   /** The wall clock that is watched for jumps, ms, and the interval of the checks. Default: each 5 s. */
   readonly clock?: { readonly wall: () => number; readonly everyMs: number };
 }
 
-/** What a server of REDIS_SHARDS is said to have met; that of REDIS_URL has an event for it. */
+/** The warning for a server of REDIS_SHARDS; for that of REDIS_URL there is an event. */
 const EMPTIED = 'has lost its data: what is in the outbox is dispatched again, everything else is gone';
 
 interface OutboxServiceOptions {
   readonly database: Database;
-  /** Leads past a pooler to Postgres itself. Default: the database's own URL. */
+  /** Reaches Postgres itself, not a pooler in front of it. Default: the database's own URL. */
   readonly listenUrl?: string | undefined;
   readonly redis: Redis;
   readonly events: Events;
@@ -61,7 +61,7 @@ export class OutboxService {
   private readonly completer: Completer;
   /** One for each server. */
   private readonly reconcilers: readonly Reconciler[];
-  /** Closed while this database is a copy of another installation's whose jobs nobody has adopted. */
+  /** Closed while this database is a copy of another installation's and its jobs have not been adopted. */
   readonly gate: InstallationGate;
   private readonly clock: ClockWatch;
   private readonly unsubscribes: (() => void)[] = [];
@@ -111,25 +111,25 @@ export class OutboxService {
       onError: this.report('listening for new jobs'),
     });
     this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
-    const onSettleError = this.report('recording the ends of jobs in Postgres');
+    const onCompleteError = this.report('recording the ends of jobs in Postgres');
     this.completer = new Completer({
       knex,
       redis: client,
       queues,
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
-      onError: onSettleError,
+      onError: onCompleteError,
       isIdle,
       sweepMs: tuning?.sweepMs,
     });
     const servers = [client, ...(shardsOf(client)?.all ?? []).map((shard) => shard.client)];
-    this.reconcilers = servers.map((server) => this.compares(server));
+    this.reconcilers = servers.map((server) => this.reconcilerOf(server));
   }
 
   private report(during: string): (error: Error) => void {
     return (error) => this.options.events.emit('queue.error', { error, during });
   }
 
-  private compares(server: RedisClient): Reconciler {
+  private reconcilerOf(server: RedisClient): Reconciler {
     const { database, redis, events, queues, isRunning, tuning } = this.options;
     const { client: home } = redis;
     const owns = (queue: string) => clientOf(home, queue) === server;
@@ -143,7 +143,7 @@ export class OutboxService {
       home,
       owns,
       isRunning,
-      onNewLife: () => this.restorePauses(server, owns).catch(this.report('pausing queues again')),
+      onNewRun: () => this.restorePauses(server, owns).catch(this.report('pausing queues again')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
         // The relay that leads has not heard of them.
@@ -180,7 +180,7 @@ export class OutboxService {
     for (const reconciler of this.reconcilers) reconciler.lookSoon();
   }
 
-  /** What is due by now was not when its timer was set. */
+  /** Timers that were set before a jump do not know what is due after it. */
   private clockJumped(ms: number): void {
     const { events, onClockJump } = this.options;
     const message = `the clock was set ${ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(ms / 1000))} s, or the machine has slept: whatever is due by now runs`;
@@ -203,8 +203,8 @@ export class OutboxService {
   }
 
   /**
-   * true: nothing has happened in the outbox for a minute, and notifications arrive. Then nothing here asks Postgres more
-   * than a few times an hour, so that a database which sleeps when nobody needs it may do so.
+   * true: nothing has happened in the outbox for a minute, and notifications arrive. Then Postgres gets only a few
+   * queries an hour from here, so that a database which suspends itself when it is not used can do so.
    */
   get isIdle(): boolean {
     return this.listener.hears === true && performance.now() - this.activeAt > IDLE_AFTER_MS;
@@ -244,7 +244,7 @@ export class OutboxService {
     const { task, leadership } = this.relay;
     await task.stop();
     if (!leadership.isLeader) return;
-    // Without it the others would wait for the time of grace.
+    // Without this the other relays would wait for the grace period.
     const { knex } = this.options.database;
     await knex.raw("select pg_notify(?, '')", [TABLES.relayChannel]).catch(() => undefined);
   }

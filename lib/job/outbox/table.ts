@@ -7,13 +7,13 @@ export async function sendEcho(knex: Knex, token: string): Promise<void> {
 }
 
 /**
- * Asks Postgres by a write that changes nothing, which it refuses as it would any other, and which has the pool leave a
+ * Tries a write that changes nothing: a read-only Postgres rejects it like any other, and the pool then closes a
  * session that stays read-only.
- * @returns true while it refuses writes; false also while the table has not been made. @throws its other errors.
+ * @returns true while Postgres rejects writes; false also while the table does not exist. @throws its other errors.
  */
 export async function refusesWrites(knex: Knex): Promise<boolean> {
   try {
-    // Who waits for a lock on the table has not been refused.
+    // A wait for a lock on the table is not a rejection.
     await knex.raw(`set local lock_timeout = '300ms'; update ${TABLES.outbox} set id = id where false`);
   } catch (thrown) {
     const { code } = thrown as { readonly code?: unknown };
@@ -188,9 +188,9 @@ const OF_OTHERS = () => `with recursive ${QUEUES()}, others as (
 )`;
 
 /**
- * SQL for the statement that locks rows: Postgres ends the session when its process then sends nothing for 10 s, since a
- * process that is frozen would keep them from all others. Who does something else before the next statement must know
- * that its locks still hold.
+ * SQL for the statement that locks rows: Postgres then ends the session if it receives nothing for 10 s, since a frozen
+ * process would keep the rows from all others. Code that does something else before the next statement must check that
+ * it still has its locks.
  */
 export const HELD_BRIEFLY = `set_config('idle_in_transaction_session_timeout', '10000', true)`;
 
@@ -232,8 +232,8 @@ export async function claimDue(trx: Knex.Transaction, limit: number, except: rea
 
 /**
  * @param except queues that are left out.
- * @param told is sent to all relays together with the answer: a message to which the answer (ms), at most `mostMs`, is
- * added. Default: nothing is sent.
+ * @param told a message to all relays, to which the answer (ms), at most `mostMs`, is appended. Default: nothing is
+ * sent.
  * @returns ms until the next row is due (0 or less: now), by the database's clock; undefined when none waits.
  */
 export async function msUntilDue(

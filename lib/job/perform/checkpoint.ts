@@ -25,7 +25,7 @@ export class JobTakenError extends Error {
   override readonly name = 'JobTakenError';
 }
 
-export interface RunNotesOptions {
+export interface CheckpointOptions {
   readonly run: Run;
   readonly owner: CheckpointOwner;
   readonly store: CheckpointStore;
@@ -35,7 +35,7 @@ export interface RunNotesOptions {
   readonly onError: (error: Error) => void;
 }
 
-/** Cursor and progress of one run. Values that come faster than Redis is written are kept here; the latest wins. */
+/** Cursor and progress of one run. Values that come faster than they may be written wait here; the latest wins. */
 export class Checkpoint {
   private latest: string | undefined;
   private pending: CheckpointData = {};
@@ -46,7 +46,7 @@ export class Checkpoint {
   private failing = false;
   private closed = false;
 
-  constructor(private readonly options: RunNotesOptions) {}
+  constructor(private readonly options: CheckpointOptions) {}
 
   /** @throws TypeError for an invalid cursor; the reason when the run is aborted, after the cursor was stored. */
   async save(cursor: Cursor): Promise<void> {
@@ -59,7 +59,7 @@ export class Checkpoint {
     throw abortReason;
   }
 
-  /** @throws TypeError for a value that is no JSON. */
+  /** @throws TypeError for a value that is not JSON. */
   async progress(value: JsonValue): Promise<void> {
     serializeArguments(`${this.options.run.class}.progress`, [value], NO_MODELS);
     await this.note({ progress: JSON.stringify(value) });
@@ -89,7 +89,7 @@ export class Checkpoint {
     this.writing = undefined;
   }
 
-  /** Ends the timer: nothing is written any more. */
+  /** Stops the timer: nothing is written after this. */
   close(): void {
     this.closed = true;
     clearTimeout(this.timer);

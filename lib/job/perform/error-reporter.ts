@@ -30,7 +30,7 @@ export class ErrorReporter implements Service {
   readonly name = 'error reporter';
   private readonly pending = new Set<Promise<unknown>>();
   private unsubscribe: (() => void) | undefined;
-  private toldOfSilence = false;
+  private overloadReported = false;
 
   constructor(
     private readonly events: Events,
@@ -54,18 +54,18 @@ export class ErrorReporter implements Service {
     // A failure of `reportError` itself would be reported and fail again.
     if ('during' in event && event.during === DURING) return;
     if (this.pending.size >= MOST_PENDING) {
-      this.tellOfSilence();
+      this.reportOverload();
       return;
     }
-    this.toldOfSilence = false;
+    this.overloadReported = false;
     const sent: Promise<unknown> = this.send(describe(event)).finally(() => this.pending.delete(sent));
     this.pending.add(sent);
   }
 
-  private tellOfSilence(): void {
-    if (this.toldOfSilence) return;
-    this.toldOfSilence = true;
-    const error = new Error(`${MOST_PENDING} reports have got no answer yet: others are left out until they have`);
+  private reportOverload(): void {
+    if (this.overloadReported) return;
+    this.overloadReported = true;
+    const error = new Error(`${MOST_PENDING} reports are unanswered; further ones are dropped until some have been`);
     this.events.emit('process.error', { error, during: DURING });
   }
 

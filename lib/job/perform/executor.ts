@@ -34,7 +34,7 @@ export interface ExecutorDependencies {
   readonly maxDeliveries: number;
   /** Called for the final outcome of a job whose row may be in the outbox. */
   readonly onFinished: (queue: string, id: string) => void;
-  /** Called for the death of a job. */
+  /** Called when a job has died. */
   readonly onDied: (queue: string, id: string) => void;
   /** Runs around every run; the first one is the outermost. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
@@ -50,15 +50,15 @@ export interface ExecutorDependencies {
   readonly random?: (() => number) | undefined;
   /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
-  /** Time after its timeout at which a handler that still runs is reported, ms. Default 10,000. */
+  /** How long after its timeout a handler that still runs is reported, ms. Default 10,000. */
   readonly graceMs?: number | undefined;
   /** As in ProcessorTuning. */
   readonly leftForMs?: number | undefined;
-  /** Time that a handler may go on after an uncaught error of its code, ms. Default 10,000. */
+  /** How long a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number | undefined;
 }
 
-/** The run that an uncaught error belongs to: one that fails by it now, one that has ended already, or unknown. */
+/** The run that an uncaught error belongs to fails with it now, has ended already, or is unknown. */
 export type UncaughtOutcome = 'failed' | 'ended' | 'unknown';
 
 const UNCAUGHT_GRACE_MS = 10_000;
@@ -79,7 +79,7 @@ export class Executor {
   readonly failures: Failures;
   private readonly middleware: readonly PerformMiddleware[];
   /**
-   * Classes whose jobs have used cursor or progress in this process, so that any job of theirs may have stored some.
+   * Classes whose jobs have used cursor or progress in this process, so any job of such a class may have stored some.
    */
   private readonly checkpointing = new Set<JobClass>();
   /** true if a returned job keeps its delivery counted, since any of them may have brought the process down. */
@@ -96,7 +96,7 @@ export class Executor {
       outcomes: this.outcomes,
       random,
       leftForMs,
-      release: (job) => this.release(job),
+      releaseClaim: (job) => this.releaseClaim(job),
       prepare: async (job) => {
         const run = this.begin(job, this.classOf(job));
         this.instantiate(job, run);
@@ -129,7 +129,7 @@ export class Executor {
   }
 
   /**
-   * Aborts all runs since the process stops: an error that a handler throws from now on is no failure of the job.
+   * Aborts all runs since the process stops: an error that a handler throws from now on is not a failure of the job.
    * @param counted true: each of them may have brought the process down, so their deliveries stay counted.
    */
   abort(reason: Error, counted = false): void {
@@ -141,7 +141,7 @@ export class Executor {
     try {
       return await this.failures.conclude(job, error);
     } catch (thrown) {
-      await this.release(job);
+      await this.releaseClaim(job);
       return this.outcomes.unwritable(job, toError(thrown));
     }
   }
@@ -159,7 +159,7 @@ export class Executor {
     this.outcomes.started(job, run.startedAt);
     const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
     try {
-      if (job.payload.unique === 'executing') await this.release(job);
+      if (job.payload.unique === 'executing') await this.releaseClaim(job);
       const working = runAsDelivered(run, () => this.work(job, run, plan));
       if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();
       await run.settle(working);
@@ -167,7 +167,7 @@ export class Executor {
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
       run.openCheckpoint?.close();
-      if (job.payload.unique === 'executed') await this.release(job);
+      if (job.payload.unique === 'executed') await this.releaseClaim(job);
       return this.outcomes.succeeded(job, job.hasCheckpoint || this.checkpointing.has(jobClass));
     } catch (thrown) {
       unwatch?.();
@@ -199,7 +199,7 @@ export class Executor {
       tags: payload.tags ?? NO_TAGS,
       enqueuedAtMs: payload.enqueuedAt,
       carried: payload.attrs,
-      makeNotes: () => {
+      makeCheckpoint: () => {
         this.checkpointing.add(jobClass);
         return this.checkpointOf(job, run);
       },
@@ -265,7 +265,7 @@ export class Executor {
     return this.failures.dead(job, error, error.message);
   }
 
-  private async release({ payload, id }: JobExecution): Promise<void> {
+  private async releaseClaim({ payload, id }: JobExecution): Promise<void> {
     if (payload.unique === undefined) return;
     try {
       await this.options.releaseUnique?.(id);

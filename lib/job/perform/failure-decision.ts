@@ -123,7 +123,7 @@ function answerOf(rules: RetryRules, attempt: number, error: Error): number | 'd
 /** @throws TypeError for an invalid duration. */
 function milliseconds(answer: Duration, whose: string): number {
   const ms = parseDuration(answer);
-  if (ms === undefined) throw new TypeError(`${whose} gave ${JSON.stringify(answer)}, which is no length of time`);
+  if (ms === undefined) throw new TypeError(`${whose} gave ${JSON.stringify(answer)}, which is not a length of time`);
   return ms;
 }
 

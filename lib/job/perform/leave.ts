@@ -2,17 +2,17 @@ import type { LeftClass } from '../../cluster/tree-status';
 import type { NotHereError } from '../definition/errors';
 
 /**
- * A job that this app cannot run is left to others for so long since it could first run, ms; then it fails. A release
- * that was taken back, and whose jobs are still there, may be deployed anew within that time.
+ * How long a job that this app cannot run is left to others, counted from when it became due, before it fails, ms. A
+ * release that was rolled back, and whose jobs still wait, may be deployed again within that time.
  */
 const LEFT_FOR_MS = 21 * 24 * 3600 * 1000;
-/** It waits for a share of its age before it is offered anew, and at least and at most this long, ms. */
+/** Share of its age for which such a job waits before it is offered again, and the bounds of that wait, ms. */
 const WAIT_SHARE = 0.1;
 const MIN_WAIT_MS = 1000;
 const MAX_WAIT_MS = 900_000;
 /** Interval at which the log warns of the same jobs, ms. */
 const WARN_INTERVAL_MS = 60_000;
-/** Names that are remembered at most: anybody who can write to Redis can make some up. */
+/** Maximum number of names to remember: anybody who can write to Redis can make some up. */
 const MAX_NAMES = 100;
 
 interface Known {
@@ -20,21 +20,21 @@ interface Known {
   times: number;
   readonly since: number;
   warnedAt: number;
-  /** Unless one is met again before then, others have them. On the monotonic clock, as the times above, ms. */
+  /** Forgotten then, unless such a job is met again: others have run them. Monotonic clock, as the times above, ms. */
   until: number;
 }
 
 export interface Leave {
   /** Time until it is offered to all processors again, ms. */
   readonly waitMs: number;
-  /** true: the log has told of such a job within the last minute. */
+  /** true: such a job was logged within the last minute. */
   readonly again: boolean;
 }
 
 /**
  * Decides about jobs that need something that this app does not have. While a release is deployed, its jobs meet
- * processors of the release before; they are offered again after a wait that grows with their age, until a processor has
- * what they need. That is no failure of theirs, so no attempt is counted.
+ * processors of the previous one; they are offered again after a wait that grows with their age, until a processor has
+ * what they need. That is not a failure, so no attempt is counted.
  */
 export class JobsLeft {
   private readonly names = new Map<string, Known>();
@@ -47,14 +47,14 @@ export class JobsLeft {
 
   /**
    * @param ageMs time since the job could run.
-   * @returns undefined for a job that nobody has taken for so long that it has failed.
+   * @returns undefined for a job that has found no processor for so long that it fails.
    */
   decide(name: string, error: NotHereError, ageMs: number): Leave | undefined {
     if (ageMs > this.leftForMs) return undefined;
     const waitMs = Math.min(MAX_WAIT_MS, Math.max(MIN_WAIT_MS, ageMs * WAIT_SHARE)) * (0.75 + this.random() / 2);
     const at = this.now();
     this.forget(at);
-    // The log tells of no more names either, since each would be new to it every time.
+    // Further names are not logged either, since each would count as new every time.
     if (!this.names.has(name) && this.names.size >= MAX_NAMES) return { waitMs, again: true };
     const known = this.names.get(name) ?? { reason: '', times: 0, since: at, warnedAt: -WARN_INTERVAL_MS, until: 0 };
     this.names.set(name, known);
@@ -66,7 +66,7 @@ export class JobsLeft {
     return { waitMs, again };
   }
 
-  /** Jobs that have been met and are not known to be over. */
+  /** Classes whose jobs were met and, as far as is known, still wait for another processor. */
   list(): LeftClass[] {
     const at = this.now();
     this.forget(at);

@@ -18,7 +18,7 @@ export interface OutcomesOptions {
   readonly events: Events;
   /** Called for the final outcome of a job whose row may be in the outbox. */
   readonly onFinished: (queue: string, id: string) => void;
-  /** A job is dead: its row goes as it comes to Postgres as such. */
+  /** Called when a job has died: it is written to `job_dead`, and its outbox row is deleted with that. */
   readonly onDied: (queue: string, id: string) => void;
   readonly filter: Redactor;
   /** The current time, ms since 1970. Default: Date.now. */
@@ -72,14 +72,14 @@ export class Outcomes {
   }
 
   /**
-   * Dead, with its record as delivered, for one that cannot be serialized again, for example because of its nesting.
+   * Dead, with its record as delivered, since that cannot be serialized again, for example because of its nesting.
    */
   unwritable(job: JobExecution, error: Error): ExecutionResult {
     const { record } = job.delivery;
     return this.final({ op: 'dead', record, markers: markersOf(job, true) }, job, () =>
       this.options.events.emit('job.dead', {
         error,
-        reason: `its record cannot be written anew: ${error.message}`,
+        reason: `its record cannot be written again: ${error.message}`,
         ...this.about(job),
       }),
     );
@@ -88,7 +88,7 @@ export class Outcomes {
   /** @param counted true if its run may have brought the process down. */
   returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
-    return this.final({ op: counted ? 'lost' : 'release' }, job, () =>
+    return this.final({ op: counted ? 'release-counted' : 'release' }, job, () =>
       this.options.events.emit('job.released', { id, class: name, queue }),
     );
   }
@@ -102,7 +102,7 @@ export class Outcomes {
     );
   }
 
-  /** Time since which the job could run, ms; undefined when its record does not tell. */
+  /** How long the job has been due, ms; undefined when its record does not say. */
   ageOf(job: JobExecution): number | undefined {
     const { now = Date.now } = this.options;
     const since = readyAt(job.record.options);
@@ -152,7 +152,7 @@ export interface FailuresOptions {
   /** As in ProcessorTuning. */
   readonly leftForMs?: number | undefined;
   /** Releases the claim that a job may hold at its end. Never rejects. */
-  readonly release: (job: JobExecution) => Promise<void>;
+  readonly releaseClaim: (job: JobExecution) => Promise<void>;
   /** Prepares a job that did not run for its callback: instance, run and arguments. */
   readonly prepare: (job: JobExecution) => Promise<Run>;
   /** The arguments for a callback after the run, as they were enqueued, even if the run has modified its own. */
@@ -163,7 +163,7 @@ export interface FailuresOptions {
 
 /** Turns the failure of a job into its outcome. Errors in the class's own rules and callbacks cost the job nothing. */
 export class Failures {
-  /** Made when the first such job is met. */
+  /** Created when the first job is left to others. */
   private jobsLeft: Left | undefined;
 
   constructor(private readonly options: FailuresOptions) {}
@@ -179,19 +179,19 @@ export class Failures {
     const verdict = this.decide(job, error);
     if (verdict.kind === 'retry') return this.options.outcomes.retrying(job, error, verdict.waitMs, verdict.key);
     const handled = await this.handle(verdict, job, error);
-    if (handled === 'not') return this.dead(job, error, error.message, verdict.key);
+    if (handled === 'failed') return this.dead(job, error, error.message, verdict.key);
     if (verdict.kind === 'dead' && handled === 'none') return this.dead(job, error, verdict.reason, verdict.key);
-    await this.over(job, error);
+    await this.finish(job, error);
     return this.options.outcomes.discarded(job, error);
   }
 
   async dead(job: JobExecution, error: Error, reason: string, key?: string): Promise<ExecutionResult> {
     const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;
-    await this.over(job, error);
+    await this.finish(job, error);
     return this.options.outcomes.dead(job, error, reason, { key, cursor });
   }
 
-  /** @returns undefined for a job that fails: nobody has taken it for long, or nobody can know for how long. */
+  /** @returns undefined for a job that fails: it has been due for too long, or its record does not say since when. */
   private leave(job: JobExecution, error: NotHereError): ExecutionResult | undefined {
     const { outcomes, random, leftForMs } = this.options;
     const ageMs = outcomes.ageOf(job);
@@ -210,12 +210,12 @@ export class Failures {
     return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
   }
 
-  /** @returns not: the handler that was to take care of the job has failed itself. */
+  /** @returns failed: the handler that decides about a dead job has failed itself. */
   private async handle(
     { kind, handler }: FailureDecision,
     job: JobExecution,
     error: Error,
-  ): Promise<'none' | 'done' | 'not'> {
+  ): Promise<'none' | 'done' | 'failed'> {
     const { run, instance } = job;
     if (!handler || !run) return 'none';
     try {
@@ -223,13 +223,13 @@ export class Failures {
       return 'done';
     } catch (thrown) {
       this.report(toError(thrown), `handling the last failure of ${job.class}`);
-      return kind === 'dead' ? 'not' : 'done';
+      return kind === 'dead' ? 'failed' : 'done';
     }
   }
 
-  private async over(job: JobExecution, error: Error): Promise<void> {
+  private async finish(job: JobExecution, error: Error): Promise<void> {
     await this.afterDiscard(job, error);
-    await this.options.release(job);
+    await this.options.releaseClaim(job);
   }
 
   private async afterDiscard(job: JobExecution, error: Error): Promise<void> {

@@ -19,8 +19,8 @@ export interface RunSubject {
   /** ms since 1970. */
   readonly enqueuedAtMs: number;
   readonly carried: CarriedContext;
-  /** Makes the store of cursor and progress. */
-  readonly makeNotes: () => Checkpoint;
+  /** Makes the checkpoint, which stores cursor and progress. */
+  readonly makeCheckpoint: () => Checkpoint;
 }
 
 /** One run of a job in this process. */
@@ -32,7 +32,7 @@ export class Run implements JobRun {
   private readonly began = performance.now();
   private controller: AbortController | undefined;
   private reason: Error | undefined;
-  private madeNotes: Checkpoint | undefined;
+  private made: Checkpoint | undefined;
   /** The first uncaught error of its code. */
   private uncaught: Error | undefined;
   private giveUp: ((error: Error) => void) | undefined;
@@ -93,16 +93,16 @@ export class Run implements JobRun {
 
   /** Made on first use, since few jobs use it. */
   get checkpoint(): Checkpoint {
-    this.madeNotes ??= this.subject.makeNotes();
-    return this.madeNotes;
+    this.made ??= this.subject.makeCheckpoint();
+    return this.made;
   }
 
   /** undefined if the job has not used it. */
   get openCheckpoint(): Checkpoint | undefined {
-    return this.madeNotes;
+    return this.made;
   }
 
-  /** true if its process stops, or lost it to another: an error from now on is no failure of the job. */
+  /** true if its process stops, or has lost the job to another: an error from now on is not a failure of the job. */
   get isAborted(): boolean {
     return this.reason !== undefined && !(this.reason instanceof JobTimeoutError) && this.reason !== this.uncaught;
   }
@@ -206,7 +206,7 @@ const DELIVERED_RUN = Symbol('delivered run');
 
 type ContextOfRun = ExecutionContext & { readonly [DELIVERED_RUN]?: Run };
 
-/** Like `runInContextOf`, for a delivered job: its run fails by an uncaught error of its code. */
+/** Like `runInContextOf`, for a delivered job: an uncaught error of its code fails the run. */
 export function runAsDelivered<T>(run: Run, work: () => T): T {
   const { id: jobId, class: jobClass, attempt, carried } = run;
   const context: ContextOfRun = { jobId, jobClass, attempt, ...carried, [DELIVERED_RUN]: run };
@@ -312,7 +312,7 @@ export interface RunHere {
 /**
  * Runs a job in the calling code, with its callbacks and its timeout, without retries or a record. Its cursor and
  * progress are kept in memory.
- * @throws the error of `perform` or a callback; JobTimeoutError when it is late and then rejects.
+ * @throws the error of `perform` or a callback; JobTimeoutError when it rejects after its timeout.
  */
 export async function performNow(
   jobClass: JobClass,
@@ -329,7 +329,7 @@ export async function performNow(
   const plan = compileOptions(jobClass);
   const store = new MemoryCheckpointStore();
   const owner = { id, queue, fence: '' };
-  const makeNotes = (): Checkpoint => new Checkpoint({ run, owner, store, onError: () => undefined });
+  const makeCheckpoint = (): Checkpoint => new Checkpoint({ run, owner, store, onError: () => undefined });
   const enqueuedAtMs = Date.now();
   const run: Run = new Run({
     id,
@@ -340,7 +340,7 @@ export async function performNow(
     deliveries: 1,
     enqueuedAtMs,
     carried,
-    makeNotes,
+    makeCheckpoint,
   });
   run.args = args;
   const job: Performable = new jobClass();

@@ -136,7 +136,7 @@ export class ProcessReporter {
     return this.latency.waiting;
   }
 
-  /** Flushes the statistics; while Redis is away they are kept in memory. */
+  /** Flushes the statistics; while Redis is unavailable they are kept in memory. */
   private async account(): Promise<undefined> {
     const { client } = this.options.redis;
     if (client.isReady) await this.flusher.send(client);
@@ -179,13 +179,14 @@ export class ProcessReporter {
 
 /** TTL of a processor's status after its last heartbeat, s. */
 const TTL_S = 30;
-/** After more missed heartbeats of its own a processor cannot judge others, since Redis may have been away. */
+/** A processor that has missed more heartbeats itself cannot judge others, since Redis may have been unavailable. */
 const MAX_MISSED_HEARTBEATS = 3;
-/** An idle processor that nobody watches sends every nth heartbeat only. */
+/** An idle processor that nobody watches sends only every nth heartbeat. */
 const IDLE_EVERY = 15;
-/** The most of the time after which others are unresponsive that may pass between its heartbeats. */
+/** Maximum interval between idle heartbeats, as a share of `unresponsiveMs`. */
 const IDLE_SHARE = 0.6;
 const IDLE_AFTER_MS = 60_000;
+const UNRESPONSIVE_MS = 25_000;
 
 export interface HeartbeatTuning {
   /** Interval of heartbeats, which also fetch commands, ms. Default 1000; 15 times as long while it is idle. */
@@ -212,8 +213,8 @@ interface HeartbeatOptions extends HeartbeatTuning, Pick<ProcessReporterOptions,
  * it also reports its status, and it rescues the jobs of unresponsive processors. Heartbeats come from the event loop,
  * so a job that blocks it for `unresponsiveMs` runs a second time elsewhere.
  *
- * While it is idle it sends fewer: a job that starts, a command, a watcher, and another processor that becomes
- * unresponsive bring the next one at once.
+ * While it is idle it sends fewer. A starting job, a command, a watcher, or another processor that becomes unresponsive
+ * brings the next one at once.
  */
 class Heartbeat {
   private readonly task: PeriodicTask;
@@ -229,7 +230,7 @@ class Heartbeat {
   /** Time before which an idle processor sends no heartbeat, ms on the monotonic clock. */
   private restsUntil = 0;
   /** Set while it rests. */
-  private unhearJobs: (() => void) | undefined;
+  private stopListening: (() => void) | undefined;
   private aheadMs = 0;
   private readonly registry: HeartbeatRegistry;
 
@@ -242,7 +243,7 @@ class Heartbeat {
       everyMs: heartbeatMs,
       work: () => this.pass(),
       onError: (error) => {
-        // While Redis is away its connection reports that.
+        // While Redis is unavailable its connection reports that.
         if (redis.client.isReady) events.emit('queue.error', { error, during: 'the heartbeat of the job processor' });
       },
     });
@@ -276,11 +277,11 @@ class Heartbeat {
     return performance.now() - activeAt() > idleAfterMs && !isCalled && this.hears();
   }
 
-  /** When a job runs, its process is to be missed as soon as one that is busy. */
-  private heedJobs(): void {
-    this.unhearJobs ??= this.options.events.on('job.started', () => {
-      this.unhearJobs?.();
-      this.unhearJobs = undefined;
+  /** A starting job ends the idle rhythm, so that a death is noticed as fast as that of any busy process. */
+  private wakeOnJobStart(): void {
+    this.stopListening ??= this.options.events.on('job.started', () => {
+      this.stopListening?.();
+      this.stopListening = undefined;
       this.wake();
     });
   }
@@ -294,18 +295,18 @@ class Heartbeat {
   /** Leaves the list. Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.unsubscribe?.();
-    this.unhearJobs?.();
+    this.stopListening?.();
     await deadline.wait(this.task.stop());
     const { client } = this.options.redis;
     if (client.isReady) await deadline.wait(this.registry.deregister(this.options.identity)).catch(() => undefined);
   }
 
   private async pass(): Promise<number | undefined> {
-    const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = 25_000 } = this.options;
+    const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = UNRESPONSIVE_MS } = this.options;
     if (!redis.client.isReady) return undefined;
     const isIdle = this.isIdle();
     if (isIdle && performance.now() < this.restsUntil) return undefined;
-    if (isIdle) this.heedJobs();
+    if (isIdle) this.wakeOnJobStart();
     // Rescues come before the heartbeat, so that nobody sees both processes. The heartbeat is sent even if they fail.
     const failure = await this.rescueFromDead().then(() => undefined, toError);
     const report = isIdle || this.heartbeats % this.infoEvery === 0;
@@ -325,7 +326,7 @@ class Heartbeat {
     if (reply.joined && this.last) this.options.onForgotten();
     this.last = reply;
     this.aheadMs = aheadMs;
-    // Half an interval is left to the timer, which else comes a moment too early and skips one.
+    // Half an interval is left to the timer, which otherwise fires a moment too early and skips one.
     if (isIdle) this.restsUntil = begun + Math.min(restMs, reply.expiresMs) - heartbeatMs / 2;
     this.execute(reply.commands);
     if (failure) throw failure;

@@ -10,7 +10,7 @@ export interface DueQueue {
   readonly queue: string;
   /** Time for which its oldest job has been due, ms. */
   readonly ms: number;
-  /** The same at the time at which that was read, ms. */
+  /** The same when it was last read, ms. */
   readonly readMs: number;
   readonly paused: boolean;
 }
@@ -23,7 +23,7 @@ export interface LatencyMonitorOptions {
   readonly queues: readonly string[];
   /** @returns full queues; their rows wait in the outbox on purpose. */
   readonly fullQueues: () => readonly string[];
-  /** @returns true where the relay works, which alone knows the full queues. Default: it does. */
+  /** @returns true if this process's relay leads: only that one knows the full queues. Default: it does. */
   readonly leads?: () => boolean;
   /** Latency above which a queue is reported, ms. 0: never. */
   readonly warningMs: number;
@@ -33,7 +33,7 @@ export interface LatencyMonitorOptions {
   readonly isIdle?: () => boolean;
 }
 
-/** Interval of the checks while nothing happens in the outbox, which is not asked then, ms. */
+/** Interval of the checks while nothing happens in the outbox, which is not queried then, ms. */
 const IDLE_CHECK_MS = 30_000;
 
 /**
@@ -53,7 +53,7 @@ export class LatencyMonitor {
     this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });
   }
 
-  /** The queues with jobs that are due. Since the last read these have waited on. */
+  /** The queues with jobs that are due; the time since the last read is included. */
   get waiting(): readonly DueQueue[] {
     const sinceMs = performance.now() - this.readAt;
     return this.due.map(({ ms, ...queue }) => ({ ...queue, ms: ms + sinceMs }));

@@ -35,7 +35,7 @@ export class ProcessList {
   }
 
   /**
-   * While this is called, idle processors report as often as others.
+   * While this is called again and again, idle processors report as often as others.
    * @param options.watch false: they do not. Default true.
    * @returns the processors by tree, then by age, the oldest first. @throws when Redis does not answer.
    */
@@ -54,7 +54,7 @@ export class ProcessList {
    */
   async send(identity: string, command: ProcessorCommand): Promise<boolean> {
     if (!isProcessorCommand(command)) {
-      throw new UserError(`"${command}" is no command for a job processor; use ${PROCESSOR_COMMANDS.join(', ')}.`);
+      throw new UserError(`"${command}" is not a command for a job processor; use ${PROCESSOR_COMMANDS.join(', ')}.`);
     }
     const text = `${command} ${randomBytes(6).toString('hex')}`;
     if (!(await this.registry.send(identity, text))) return false;

@@ -36,12 +36,12 @@ export interface RescuedJob {
 }
 
 /**
- * Returns the jobs of a dead process to the heads of their queues at once, while bee-queue's stall check would wait for its
- * interval, and removes the process from the list. The heartbeat of a processor calls it: for those that the primary has
- * seen die (`cluster/primary/processor`), and for those whose own heartbeats have ceased. The next delivery finds in
- * `deliveries` how many there have been: the fetch script counts it, has the last permitted one run alone, and the
- * executor declares the job dead after that. On a server of REDIS_SHARDS that does not answer, bee-queue's stall check
- * returns them once it does.
+ * Returns the jobs of a dead process to the heads of their queues at once, where bee-queue's stall check would wait for
+ * its interval, and removes the process from the list. The heartbeat of a processor calls it: for those that the
+ * primary has seen die (`cluster/primary/processor`), and for those whose own heartbeats have ceased. `deliveries`
+ * keeps the number of lost deliveries: `FETCH_SCRIPT` has the last permitted one run alone, and after `MAX_DELIVERIES`
+ * of them `Executor.perform` does not run the job but makes it dead (`Executor.poisoned`). If a server of REDIS_SHARDS
+ * does not answer, bee-queue's stall check returns its jobs once it does.
  * @param unresponsiveMs ms without heartbeats that the rescue requires; 0 for a process that is known to be dead.
  * @returns the rescued jobs; undefined when it is not unresponsive, or another process has rescued them.
  */

@@ -6,7 +6,7 @@ import { lookAfterOffers } from './offers';
 
 /** Limits of one script call, in bytes of records and in jobs, so that it never blocks Redis for long. */
 const LIMITS = { bytes: 1_000_000, count: 1000 };
-/** Time limit of a reply of one server of several, ms: the jobs for the others wait meanwhile. */
+/** Timeout of a reply of one of several servers, ms: the jobs for the others wait meanwhile. */
 const SHARD_LIMIT_MS = 1000;
 
 /**
@@ -37,8 +37,8 @@ export interface DispatchedJob {
 
 // Does the work of bee-queue's addJob.lua for many jobs, and never twice for one id.
 // KEYS  queue prefixes ("bq:default:")
-// ARGV  1 not after (ms, by Redis's clock), or 0 of rows in the outbox, then id, number of its queue, record, and when it
-//       died or "", for each job
+// ARGV  1 not after (ms, by Redis's clock), or 0 for rows of the outbox; then, for each job, id, number of its queue,
+//       record, and when it died or ""
 // reply one letter a job: q queued, k known, f ended, e expired
 const SCRIPT = new RedisScript(`
 local call, out, notAfter = redis.call, {}, tonumber(ARGV[1])
@@ -47,7 +47,7 @@ local time = call('time')
 local expired = notAfter > 0 and time[1] * 1000 + time[2] / 1000 > notAfter
 for a = 2, #ARGV, 4 do
   local id, p, died, state = ARGV[a], KEYS[tonumber(ARGV[a + 1])], ARGV[a + 3], 'q'
-  -- The job was retried. The remains of its death must not undo that, nor must the marker that its end has left.
+  -- The job was retried: neither the remains of its death nor the marker that its end has left may undo that.
   if died ~= '' and call('zscore', p..'dead', id) == died then
     call('zrem', p..'dead', id)
     for _, key in ipairs({ 'jobs', 'cursor', 'progress', 'deliveries' }) do call('hdel', p..key, id) end
@@ -57,7 +57,7 @@ for a = 2, #ARGV, 4 do
   elseif call('hsetnx', p..'jobs', id, ARGV[a + 2]) == 1 then
     if call('lpush', p..'waiting', id) == 1 then beginsToFill(p, time[1] * 1000) end
   else state = 'k' end
-  -- The job may have come straight to Redis after its caller had given up on that, so its record does not name its row.
+  -- The job may have reached Redis directly after its enqueuer had given up on that, so its record names no row.
   if state == 'k' and notAfter == 0 then call('sadd', p..'twins', id) end
   out[#out + 1] = state
 end
@@ -78,7 +78,7 @@ export interface DispatchOptions {
 
 /**
  * Puts jobs on their queues in the order given; a job that is there already, or has ended already, is left alone.
- * @param client that of REDIS_URL; each queue's own server is found by it.
+ * @param client that of REDIS_URL, from which each queue's own server is found.
  * @returns a state for each job. @throws when Redis does not answer: some of them may be queued then.
  */
 export async function dispatch(

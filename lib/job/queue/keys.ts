@@ -26,18 +26,18 @@ export function keyPrefix(queue: string): string {
   return `${PREFIX}:${queue}:`;
 }
 
-/** Keys of a queue beside bee-queue's (`jobs`, `waiting`, `active`, `delayed`, `failed`, `stalling`). */
+/** Keys of a queue besides bee-queue's (`jobs`, `waiting`, `active`, `delayed`, `failed`, `stalling`). */
 type OwnKey =
   /**
-   * list: jobs that have woken an idle processor which has not fetched them yet; they come before those of `waiting`.
-   * Any fetch takes them, so those of a processor that has died on the way wait for a poll at most.
+   * list: jobs that an idle processor was woken for and has not fetched yet; they go before those of `waiting`. Any
+   * fetch takes them, so that they wait at most for the next poll if that processor has died.
    */
   | 'offered'
   /** hash, id → `n:token`: deliveries without an outcome, and the fence of the latest. */
   | 'deliveries'
   /** zset by time of death: jobs that have died, until they are handed over to Postgres (outbox/dead-jobs.ts). */
   | 'dead'
-  /** string: number of these that were dropped for space while Postgres was away and are not reported yet. */
+  /** string: number of these that were dropped for space while Postgres was unavailable and are not reported yet. */
   | 'dropped'
   /** string: exists while the queue is paused. */
   | 'paused'
@@ -53,15 +53,15 @@ type OwnKey =
   | 'progress';
 
 /**
- * Lua for scripts that use a key or channel below: `ns`, the prefix of all keys of this app (core/redis-url.ts), which
- * both clients put before the first key, too; `''` when there is none. Names that such a script publishes or stores for
- * others than scripts lack it.
+ * Lua for scripts that use a key or channel below: `ns`, the prefix of all keys of this app (core/redis-url.ts), read
+ * from the first key, since both clients add it to every key; `''` when there is none. Names that such a script
+ * publishes or stores for code outside of scripts lack it.
  */
 export const NAMESPACE_LUA = `
 local ns = KEYS[1]:match('^{[^}]*}') or ''
 `;
 
-/** @returns a key that came from Redis as both clients take keys: without the prefix of all keys of this app. */
+/** @returns a key that came from Redis without the prefix of all keys of this app, which both clients add again. */
 export function withoutNamespace(key: string): string {
   return key.replace(/^\{[^}]*\}/, '');
 }
@@ -84,14 +84,14 @@ export function queueKey(queue: string, key: OwnKey | 'jobs' | 'waiting' | 'acti
   return keyPrefix(queue) + key;
 }
 
-/** Lua for `recall(p)`: jobs that were offered are the next of `waiting` again, in their order. Expects `call`. */
+/** Lua for `recall(p)`: puts offered jobs back at the head of `waiting`, in their order. Expects `call`. */
 export const RECALL_LUA = `
 local function recall(p)
   while call('lmove', p..'offered', p..'waiting', 'LEFT', 'RIGHT') do end
 end
 `;
 
-/** Lua for `unqueue(p, id)`: takes a job that waits out of its queue. Expects `call`. @returns whether it was there. */
+/** Lua for `unqueue(p, id)`: removes a waiting job from its queue. Expects `call`. @returns whether it was there. */
 export const UNQUEUE_LUA = `
 local function unqueue(p, id)
   return call('lrem', p..'waiting', -1, id) > 0 or call('lrem', p..'offered', -1, id) > 0
@@ -110,9 +110,9 @@ export const DYING_LIMIT = 10_000;
 
 /**
  * Lua for scripts that end jobs: `leaveMarkers(p, id, markers)`, and `die(p, id, markers)` for a job whose record is
- * written already; expects `call` and `now` (ms).
- * Whatever removes a job leaves its id in `ended`: the job may have a row in the outbox, which would else be taken
- * for lost and dispatched again. A death leaves no such marker: the row is deleted when the job is dead in Postgres.
+ * written already; expects `call` and `now` (ms). Whatever removes a job leaves its id in `ended`: the job may have a
+ * row in the outbox, which would otherwise be taken for lost and dispatched again. A death leaves no such marker: the
+ * row is deleted once the job is in `job_dead`.
  */
 export const OUTCOME_LUA = `
 local function leaveMarkers(p, id, markers)

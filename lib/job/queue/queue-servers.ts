@@ -10,7 +10,7 @@ export function clientOf(client: RedisClient, queue: string): RedisClient {
   return shardsOf(client)?.clientOf(queue) ?? client;
 }
 
-/** @returns those of the queues whose server answers, as far as is known. */
+/** @returns the queues without those whose server is known to be unavailable. */
 export function presentQueues(client: RedisClient, queues: readonly string[]): readonly string[] {
   const away = shardsOf(client)?.awayQueues ?? [];
   return away.length === 0 ? queues : queues.filter((queue) => !away.includes(queue));
@@ -20,7 +20,7 @@ export function presentQueues(client: RedisClient, queues: readonly string[]): r
 export async function queueNames(client: RedisClient): Promise<string[]> {
   const names = await readServers(client, [], async (server) => {
     const listed = await answerWithin(ANSWER_MS, server.zRange(QUEUES_KEY, 0, -1));
-    // A queue may have lived on another server before.
+    // The list of a server may still have queues that have moved to another one.
     return listed.filter((name) => clientOf(client, name) === server);
   });
   return [...names].sort();
@@ -33,7 +33,7 @@ export async function knownQueues(client: RedisClient, configured: readonly stri
 
 /**
  * Reads the status of all these queues in one script call for each server.
- * @returns those of the servers that answer. @throws when that of REDIS_URL does not.
+ * @returns those of the servers that answer. @throws when the server of REDIS_URL does not.
  */
 export async function readQueues(client: RedisClient, names: readonly string[]): Promise<readonly QueueStatus[]> {
   const read = async (server: RedisClient, own: readonly string[]) =>

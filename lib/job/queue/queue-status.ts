@@ -58,7 +58,7 @@ const FIELDS = 7;
 
 /**
  * Reads the status of these queues, then of all others that are known, server by server.
- * @throws when that of REDIS_URL does not answer.
+ * @throws when the server of REDIS_URL does not answer.
  */
 export async function readKnownQueues(client: RedisClient, given: readonly string[]): Promise<readonly QueueStatus[]> {
   const shards = shardsOf(client);
@@ -69,7 +69,7 @@ export async function readKnownQueues(client: RedisClient, given: readonly strin
   });
 }
 
-/** Reads the status of these queues of one server, at least one. @param args `known`: then of all others there. */
+/** Reads the status of these queues of one server, at least one. @param args `known`: also of all others there. */
 export async function readStatuses(
   client: RedisClient,
   given: readonly string[],

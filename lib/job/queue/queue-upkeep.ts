@@ -7,7 +7,7 @@ import { clientOf } from './queue-servers';
 import type { Pause } from './queue-status';
 
 const ANSWER_MS = 5000;
-/** An empty queue that nobody has served for this long is removed from the list, ms. */
+/** An empty queue that no processor has served for this long is removed from the list, ms. */
 const FORGOTTEN_AFTER_MS = 10 * 60_000;
 
 // KEYS  1 queues, then queue prefixes
@@ -28,7 +28,7 @@ export async function forgetIdleQueues(client: RedisClient, names: readonly stri
     if (own.length > 0) await FORGET.run(server, [QUEUES_KEY, ...own.map(keyPrefix)], [before, ...own]);
 }
 
-/** @returns how many dead jobs of a queue were dropped while Postgres was away, and resets that counter. */
+/** Resets the counter of dead jobs that were dropped while Postgres was unavailable. @returns how many there were. */
 export async function takeDropped(client: RedisClient, queue: string): Promise<number> {
   return Number((await answerWithin(ANSWER_MS, clientOf(client, queue).getDel(queueKey(queue, 'dropped')))) ?? 0);
 }
@@ -56,8 +56,8 @@ if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call('del', KEYS[1]) 
 return 0`);
 
 /**
- * Pauses queues again whose pauses Redis has lost. An operator who resumes one meanwhile deletes its row first; then
- * the pause is undone.
+ * Pauses queues again whose pauses Redis has lost. An operator who resumes one meanwhile deletes its row first; in that
+ * case its pause is taken back.
  * @param redis the client of their server. @param owns whether a queue lives there.
  * @returns the names of the queues that were paused again.
  */

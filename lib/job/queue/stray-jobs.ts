@@ -31,11 +31,11 @@ const MOST_COMPARED = 250_000;
 const MOST_READ = 10_000;
 
 /**
- * Checks again, and puts jobs that are on no list where their records say that they belong: into the dead set,
- * `delayed`, or else `waiting`. Jobs that a listed process holds are left to it, and those that an unlisted one holds,
- * too, unless the caller is sure that it is gone.
+ * Checks jobs again, and puts those that are on no list where their records say that they belong: into the dead set,
+ * `delayed`, or otherwise `waiting`. A job that a process holds is left to it; if that process is not listed, only
+ * until the caller is sure that it is gone.
  * KEYS  1 queue prefix
- * ARGV  the processes that the server of REDIS_URL lists, ":a:b:", where that is another; then id, "1" = sure, for each
+ * ARGV  the processes that the server of REDIS_URL lists, ":a:b:", if that is another; then id, "1" = sure, for each
  * reply a letter for each that was checked, which may not be all: p put back, h held by a process, u held by a process
  *       that is not listed, o in a list or set, or gone
  */
@@ -107,7 +107,7 @@ return table.concat(out)`);
 const ANSWER_MS = 5000;
 /** List elements, or candidates, per call. */
 const PAGE = 500;
-/** Maximum share of the time that scans may take while a mismatch lasts that they cannot repair. */
+/** Maximum share of time that scans take while there is a mismatch that they cannot repair. */
 const WALK_SHARE = 0.05;
 /**
  * After this many ms without being listed a process counts as gone, since a living one sends a heartbeat each second.
@@ -148,7 +148,7 @@ export class StrayJobs {
         const ended = performance.now();
         this.notBefore.set(queue, ended + (ended - began) / WALK_SHARE);
       } finally {
-        // What was put back before Redis failed is told, too.
+        // Jobs that were put back before Redis failed are reported, too.
         if (restored > 0) this.options.onRestored(queue, restored);
       }
     }

@@ -133,7 +133,7 @@ function isThenable(value: unknown): value is PromiseLike<unknown> {
 type Found = ReadonlyMap<string, Model>;
 
 /**
- * Loads the records that one job's arguments refer to, with one query per class for those that are asked for together.
+ * Loads the records that one job's arguments refer to, with one query per class for those requested together.
  */
 class RecordLoader {
   private asked: { readonly reference: RecordReference; readonly done: (found: Promise<Found>) => void }[] = [];

@@ -2,7 +2,7 @@ import type { JsonValue } from '../../core/execution-context';
 import { isRecord, type ModelLookup, referenceOf } from '../../model/model-lookup';
 import type { ArgumentSerializer } from '../definition/setup';
 
-/** Deeper than any sensible argument, and less deep than the stack of JSON.stringify. */
+/** Deeper than any sensible argument, and less deep than the stack of JSON.stringify allows. */
 const MAX_DEPTH = 100;
 const LONE_SURROGATE = /\p{Surrogate}/u;
 const ADVICE =
@@ -117,7 +117,7 @@ class ArgumentEncoder {
   }
 }
 
-/** The fault without its path. */
+/** What is wrong with a value; `encode` puts the path to it in front. */
 class Fault extends Error {}
 
 function encodeDate(value: Date): JsonValue {

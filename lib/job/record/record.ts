@@ -4,8 +4,8 @@ import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
 
 /**
- * The version of the payload. Only a change that older code would get wrong raises it, since that leaves such jobs to newer
- * code (perform/leave.ts); fields that may be missed are added under new names. Fields of `options` keep their types.
+ * The version of the payload. Raise it only for what older code would misread, as that leaves such jobs to newer code
+ * (perform/leave.ts). Add fields that older code may ignore under new names. Fields of `options` keep their types.
  */
 const VERSION = 1;
 
@@ -30,13 +30,13 @@ export interface Payload {
   /** The context of the enqueuing code, which the job runs in. */
   readonly attrs: CarriedContext;
   readonly tags?: readonly string[];
-  /** The job holds a claim that is to be released (outbox/insert.ts): before its run, or at its end. */
+  /** The job holds a claim (outbox/insert.ts), which is released before its run, or at its end. */
   readonly unique?: UniqueClaim['until'];
   /** ms since 1970. */
   readonly enqueuedAt: number;
 }
 
-/** A record whose `data` is no payload: it would fail in the same way on every run. */
+/** A record whose `data` is not a payload: it would fail in the same way on every run. */
 export class UnreadableJobError extends Error {
   override readonly name = 'UnreadableJobError';
 }
@@ -75,7 +75,7 @@ export function readPayload(data: unknown, known = VERSION): Payload {
   if (v > known) throw new NewerFormatError(isText(given.class) ? given.class : 'unreadable', v, VERSION);
   if (typeof given.class !== 'string') throw new UnreadableJobError('the record names no job class');
   if (given.args !== undefined && !Array.isArray(given.args)) {
-    throw new UnreadableJobError(`the arguments of ${given.class} are no array`);
+    throw new UnreadableJobError(`the arguments of ${given.class} are not an array`);
   }
   return {
     args: [],
@@ -150,7 +150,7 @@ export function newRecord(payloadJson: string, readyAt: number = Date.now()): st
   return `{"data":${payloadJson},"options":{"timestamp":${readyAt},"stacktraces":[]},"status":"created","progress":0}`;
 }
 
-/** Fields of a wrong type count as absent. @throws UnreadableJobError when the text is no record. */
+/** Fields of a wrong type count as absent. @throws UnreadableJobError when the text is not a record. */
 export function readRecord(text: string): JobRecord {
   let parsed: unknown;
   try {
@@ -158,7 +158,7 @@ export function readRecord(text: string): JobRecord {
   } catch (cause) {
     throw new UnreadableJobError('the record is not JSON', { cause });
   }
-  if (typeof parsed !== 'object' || parsed === null) throw new UnreadableJobError('the record is no object');
+  if (typeof parsed !== 'object' || parsed === null) throw new UnreadableJobError('the record is not an object');
   const { data, options, status, progress } = parsed as Partial<JobRecord>;
   return { data, options: readOptions(options), status: status ?? 'created', progress: progress ?? 0 };
 }
@@ -203,20 +203,20 @@ function resetAttempts(record: JobRecord): JobRecord {
   return { ...record, options: { ...options, attempts: 0 }, status: 'created' };
 }
 
-/** The record with which a job runs that an operator has retried: its errors stay readable, all else starts anew. */
+/** The parts of a record for a job that an operator retries: its errors stay readable, all else starts anew. */
 interface Revival {
   /** The dead job's `data`, and its `options`. */
   readonly payload: string;
   readonly options: string;
-  /** Since when it could run, ms since 1970. */
+  /** Time since which it can run, ms since 1970. */
   readonly readyAt: number;
-  /** It has a row in the outbox, which its end must delete. */
+  /** true: it has a row in the outbox, which its end must delete. */
   readonly durable: boolean;
 }
 
 export function retriedRecord({ payload, options, readyAt, durable }: Revival): string {
   const dead = readRecord(deadRecord(payload, options));
-  // Its keys stay in their order.
+  // The keys keep their order, by which scripts find the class.
   const data = durable ? { ...(dead.data as object), via: 'outbox' } : dead.data;
   const { dueAt: _, ...kept } = resetAttempts(dead).options;
   return JSON.stringify({ data, options: { ...kept, timestamp: readyAt }, status: 'created', progress: 0 });

@@ -71,8 +71,8 @@ export class DeadSet extends JobSet {
   }
 
   /**
-   * Puts jobs on the tails of their queues with all attempts anew. They are durable: their rows stay in the outbox
-   * until their next outcome.
+   * Puts jobs on the tails of their queues with all their attempts again. They are durable: their rows stay in the
+   * outbox until their next outcome.
    */
   retryMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(RETRY, selection, options);
@@ -163,7 +163,7 @@ export class DeadSet extends JobSet {
 interface DeadChoice {
   readonly condition: RowCondition;
   readonly limit: number;
-  /** Rows that another transaction has locked are waited for, or passed over. */
+  /** Waits for rows that another transaction has locked, or skips them. */
   readonly locked: 'for update' | 'for update skip locked';
 }
 
@@ -249,7 +249,7 @@ async function readPage(
   const found = isSearch && count && !after && (await searchRows(knex, condition, order, offset, limit));
   if (found) return found;
   const total = count ? await countDead(knex, condition) : undefined;
-  if (after) return { rows: await readRows(knex, behind(condition, order, after), order, offset, limit), total };
+  if (after) return { rows: await readRows(knex, startingAfter(condition, order, after), order, offset, limit), total };
   if (total === 0) return { rows: [], total };
   if (total === undefined || reverse === undefined || offset <= total / 2)
     return { rows: await readRows(knex, condition, order, offset, limit), total };
@@ -258,7 +258,7 @@ async function readPage(
   return { rows: rows.reverse(), total };
 }
 
-function behind({ sql, values }: RowCondition, order: string, { score, queue, id }: ScanPosition): RowCondition {
+function startingAfter({ sql, values }: RowCondition, order: string, { score, queue, id }: ScanPosition): RowCondition {
   const [later, next] = order === BY_TIME ? ['<', '>'] : ['>', '<'];
   return {
     sql: `${sql} and (died_at ${later} ${MOMENT} or died_at = ${MOMENT} and (queue, id) ${next} (?, ?))`,
@@ -283,7 +283,7 @@ async function readRows(
   return rows;
 }
 
-/** Matches of a search up to which they are sorted as found; the first of more are found fast in the index by time. */
+/** Up to this many matches of a search are sorted after a scan; the first of more are found fast in time order. */
 const MAX_FOUND = 5000;
 
 /**

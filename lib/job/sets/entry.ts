@@ -39,7 +39,7 @@ export interface JobEntry {
   readonly attempts: number;
   /** The latest five errors, newest first. */
   readonly errors: readonly JobError[];
-  /** The reason of its death. */
+  /** The reason why it died. */
   readonly reason: string | undefined;
   readonly tags: readonly string[];
   /** Context of the code that enqueued it. */
@@ -66,7 +66,7 @@ interface EntrySource {
 /** Describes a job by its record. Never throws: a record that cannot be read gives an entry with `unreadable`. */
 export function describeJob(source: EntrySource): JobEntry {
   const { id, queue, set, text } = source;
-  // A score may be no valid time, since plain producers can write anything.
+  // A score may not be a valid time, since plain producers can write anything.
   const at = Number.isNaN(source.at?.getTime()) ? undefined : source.at;
   const known = { id, queue, set, at, progress: parsed(source.progress) };
   if (text === undefined) return { ...known, ...NOTHING, unreadable: 'the job has no record' };

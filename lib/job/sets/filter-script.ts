@@ -6,8 +6,8 @@
  *     {"data":{"v":1,"class":"C","args":[…],"via":"…",…},"options":{"timestamp":…},"status":"…","progress":0}
  *                            c     a      e               o
  *
- * and the marks between its parts cannot occur in strings, where quotes are escaped. Where a mark occurs twice, since
- * arguments hold one like it, or where somebody else wrote the record, it is parsed, which counts as more `work`.
+ * and the marks between its parts cannot occur in strings, where quotes are escaped. If a mark occurs twice, since
+ * arguments hold one like it, or if another producer wrote the record, it is parsed, which counts as more `work`.
  */
 export const FILTER_LUA = String.raw`
 local find, sub, lower, byte = string.find, string.sub, string.lower, string.byte
@@ -110,7 +110,7 @@ local function inMessage(text, options, at, stop)
 end
 
 -- Finds the first hit from a position on, in upper or lower case. It searches for a rare part of the term only, in one
--- of its forms: lowering the text takes ten times as long, since Redis hashes each string that a script makes.
+-- of its forms: lowering the text takes ten times as long, since Redis hashes each string that a script creates.
 local function hitIn(text, term, part, from)
   local offset, last = term.offset, term.length - 1
   local at = find(text, part, from + offset, true)
@@ -135,7 +135,7 @@ local function errorTextHolds(text, options, terms)
   return false
 end
 
--- Parses the rest of the data behind the arguments: attrs and tags.
+-- Parses the rest of the data after the arguments: attrs and tags.
 local function contextHolds(rest, terms)
   local attrs = field(rest, 'attrs')
   return holds(field(attrs, 'requestId'), terms) or holds(field(attrs, 'attributes'), terms)
@@ -170,7 +170,8 @@ local function rest(text, e, o)
   return parse('{"args":0' .. sub(text, e + 1, o))
 end
 
--- Returns true if a form of a term is in the class, the arguments, the context or the errors; nil if only parsing tells.
+-- Returns true if a form of a term is in the class, the arguments, the context or the errors; nil if only parsing can
+-- tell.
 local function formHolds(text, term, part, c, a, o)
   local at, e, attrs, isIn = hitIn(text, term, part, c), nil, nil, nil
   while at do

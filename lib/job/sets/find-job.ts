@@ -91,7 +91,7 @@ export interface JobLocation {
   readonly queue: string;
   /** `nowhere`: Redis has only its record. */
   readonly place: 'dead' | 'delayed' | 'active' | 'blocked' | 'waiting' | 'nowhere';
-  /** For `dead` and `delayed` ms since 1970; for `waiting` the number of jobs before it; else 0. */
+  /** For `dead` and `delayed` ms since 1970; for `waiting` the number of jobs before it; otherwise 0. */
   readonly score: number;
   readonly text: string | undefined;
   readonly progress: string | undefined;

@@ -86,7 +86,7 @@ export abstract class JobSet {
           : await this.moveMatching(move, checkFilter(selection.filter), run);
       return { moved: run.moved, complete };
     } finally {
-      this.tell(move, run.moved);
+      this.report(move, run.moved);
     }
   }
 
@@ -100,7 +100,7 @@ export abstract class JobSet {
     return done >= refs.length;
   }
 
-  private tell({ action }: Transition, count: number): void {
+  private report({ action }: Transition, count: number): void {
     const { events, via } = this.sources;
     if (count > 0) events.emit('operator.jobs', { action, set: this.name, count, via });
   }

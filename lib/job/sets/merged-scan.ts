@@ -3,8 +3,8 @@ import type { FoundJob, ScanStep, ScanStepResult, SetScanner } from './scan';
 import type { ScanPosition } from './scan-script';
 
 /**
- * Merges the scans of several servers into one, in the order of the time, the queue and the id. Only as far as every
- * server has been scanned is that order certain, so a step ends there.
+ * Merges the scans of several servers into one, ordered by time, queue and id. That order is certain only as far as
+ * every server has been scanned, so a step ends there.
  * @param count counts what a scan finds.
  */
 export function mergedWalker(
@@ -13,7 +13,7 @@ export function mergedWalker(
   count: (walker: SetScanner<ScanPosition>) => Promise<{ readonly total: number }>,
 ): SetScanner<ScanPosition> {
   const sign = newestFirst ? -1 : 1;
-  // As the script has it: queues of jobs with the same time come by name either way.
+  // As in the script, jobs with the same time are ordered by the names of their queues in either direction.
   const compare = (a: ScanPosition, b: ScanPosition) =>
     sign * (a.score - b.score) || compareText(a.queue, b.queue) || sign * compareText(a.id, b.id);
   return {
@@ -36,7 +36,7 @@ async function mergedStep(
     walkers.map((walker) => walker.step({ after, skip: 0, limit: wanted, counting: false })),
   );
   const ends = steps.flatMap(({ done, position }) => (done ? [] : [position]));
-  // A server that has not passed anything yet says nothing of what is certain.
+  // While a server has not passed any job yet, nothing after `after` is certain.
   const known = ends.flatMap((position) => position ?? []);
   const end = known.length < ends.length ? after : known.sort(compare)[0];
   const isCertain = (job: FoundJob) => ends.length === 0 || (end !== undefined && compare(job, end) <= 0);

@@ -44,7 +44,7 @@ export type MoveState = 'moved' | 'gone' | 'changed';
 const MOST = 200;
 const MAX_BYTES = 1_000_000;
 
-// The call that takes the id out of its set moves the job, so a second click finds nothing.
+// The call that removes the id from its set moves the job, so a second click finds nothing.
 // KEYS  1 queue prefix
 // ARGV  1 now (ms)  2 from  3 to  4 due time (ms)  5… four per job: id, SHA-1, new record or "", markers
 // reply one letter a job: m moved, g gone, c changed
@@ -132,7 +132,7 @@ function* batches(jobs: readonly MovedJob[]): Generator<MovedJob[]> {
   }
 }
 
-/** Number of reads of a job whose record keeps changing. */
+/** Maximum number of attempts to move a job whose record keeps changing. */
 const TRIES = 3;
 
 export interface Transition {
@@ -216,7 +216,7 @@ export class SetMover {
     return states;
   }
 
-  /** A failure here is made good by a job processor's sweep some seconds later. */
+  /** A job processor's sweep makes up for a failure here some seconds later. */
   private async handOver(jobs: readonly MovedJob[]): Promise<void> {
     for (const queue of new Set(jobs.map((job) => job.queue))) {
       const ids = jobs.filter((job) => job.queue === queue).map((job) => job.id);
@@ -278,7 +278,7 @@ const ANSWER_MS = 1000;
 
 /**
  * Deletes the outbox rows of jobs that an operator has ended, so that their claims end with them. Redis has their ids
- * in `ended`, so a failure here is made good by a processor's completer some seconds later.
+ * in `ended`, so a processor's completer makes up for a failure here some seconds later.
  */
 export async function completeRows(
   { knex, redis }: { readonly knex: Knex; readonly redis: RedisClient },

@@ -38,13 +38,13 @@ export async function pageOfRows(
   others: readonly ScheduledKey[],
 ): Promise<ScheduledRow[]> {
   const { after, offset, limit, newestFirst = false } = page;
-  const order = newestFirst ? NEWEST_FIRST : ORDER;
+  const [order, following] = newestFirst ? [NEWEST_FIRST, FOLLOWING.newestFirst] : [ORDER, FOLLOWING.oldestFirst];
   const { rows } = await knex.raw<{ rows: { at: string; queue: string; id: string; payload: string | null }[] }>(
     `with page as (
        select at, queue, id, stored from (
          select run_at as at, queue, id::text as id, id as stored from ${TABLES.outbox} where ${condition.sql}
          ${others.length > 0 ? OTHERS : ''}
-       ) as job ${after ? BEHIND[newestFirst ? 'newestFirst' : 'oldestFirst'] : ''} order by ${order} offset ? limit ?
+       ) as job ${after ? following : ''} order by ${order} offset ? limit ?
      )
      select ${MICROSECONDS} as at, queue, id, payload
      from page left join (select id as row, payload from ${TABLES.outbox}) as job on job.row = stored order by ${order}`,
@@ -61,7 +61,7 @@ export async function pageOfRows(
   return rows.map((row) => ({ ...row, at: Number(row.at) }));
 }
 
-const BEHIND = {
+const FOLLOWING = {
   oldestFirst: `where at > ${MOMENT} or at = ${MOMENT} and (queue collate "C" > ? or queue = ? and id collate "C" > ?)`,
   newestFirst: `where at < ${MOMENT} or at = ${MOMENT} and (queue collate "C" > ? or queue = ? and id collate "C" < ?)`,
 };
@@ -91,8 +91,8 @@ export async function countRows(knex: Knex, { sql, values }: RowCondition): Prom
 export interface RowChoice {
   readonly condition: RowCondition;
   readonly limit: number;
-  /** Rows that another transaction has locked are waited for, or passed over. */
-  readonly locked: 'wait' | 'pass over';
+  /** Whether to wait for rows that another transaction has locked, or to skip them. */
+  readonly locked: 'wait' | 'skip';
   /** Rows created later, by the database's clock, are left alone. */
   readonly until?: string | undefined;
 }
@@ -107,7 +107,7 @@ function chosen(
   return {
     sql: `select ${columns} from ${TABLES.outbox}
       where ${condition.sql} and run_at > clock_timestamp() and (?::timestamptz is null or created_at <= ?::timestamptz) and ${also}
-      order by run_at limit ? for update${locked === 'pass over' ? ' skip locked' : ''}`,
+      order by run_at limit ? for update${locked === 'skip' ? ' skip locked' : ''}`,
     values: [...condition.values, until ?? null, until ?? null, ...alsoValues, limit],
   };
 }
@@ -121,7 +121,7 @@ export function runRows(knex: Knex, choice: RowChoice): Promise<number> {
 export function rescheduleRows(knex: Knex, choice: RowChoice, atMs: number): Promise<number> {
   const us = atMs * 1000;
   // A row that has this time already would be chosen by every chunk.
-  const others = choice.locked === 'pass over' ? ([`run_at <> ${MOMENT}`, [us]] as const) : (['true', []] as const);
+  const others = choice.locked === 'skip' ? ([`run_at <> ${MOMENT}`, [us]] as const) : (['true', []] as const);
   return changeRows(
     knex,
     chosen(choice, 'id', others[0], [...others[1]]),
@@ -174,7 +174,7 @@ export async function databaseTime(knex: Knex): Promise<string> {
 
 export interface OutboxJob extends ScheduledKey {
   readonly payload: string;
-  /** The other part of the record, of a job that was dead and has been retried; else null. */
+  /** The other part of the record, if the job was dead and has been retried; otherwise null. */
   readonly options: string | null;
   readonly isDue: boolean;
 }

@@ -15,7 +15,7 @@ export interface JobFilter {
   readonly class?: string | undefined;
   /** One of the job's tags, exactly. */
   readonly tag?: string | undefined;
-  /** Part of the message of one of its errors, or of the reason of its death; case does not matter. */
+  /** Part of the message of one of its errors, or of the reason why it died; case does not matter. */
   readonly error?: string | undefined;
   /** Part of its id, class, arguments, tags, request id, attributes or errors; case does not matter. */
   readonly text?: string | undefined;
@@ -106,7 +106,7 @@ export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds =
   });
 }
 
-/** A job by its id; with its queue where ids repeat over queues, as those of plain bee-queue producers do. */
+/** A job by its id; with its queue if ids repeat across queues, as those of plain bee-queue producers do. */
 export type JobRef = string | { readonly id: string; readonly queue?: string | undefined };
 
 export interface CheckedRef {
@@ -231,7 +231,7 @@ export interface Sort {
 }
 
 export interface PageRequest extends JobFilter {
-  /** Default: the set's own order. Other keys than `at` take at most 20,000 matching jobs, and no `after`. */
+  /** Default: the set's own order. Keys other than `at` allow at most 20,000 matching jobs, and no `after`. */
   readonly sort?: Sort | undefined;
   /** Matching jobs to skip. Default 0. */
   readonly offset?: number | undefined;
@@ -280,7 +280,7 @@ export function checkSort({ sort, after }: PageRequest): Sort | undefined {
     throw new InvalidRequestError(`sort by ${JSON.stringify(sort.by)?.slice(0, 100)}; give ${SORT_KEYS.join(', ')}`);
   }
   if (sort.by !== 'at' && after !== undefined) {
-    throw new InvalidRequestError(`a page sorted by ${sort.by} follows no cursor; give offset instead of after`);
+    throw new InvalidRequestError(`a page sorted by ${sort.by} cannot follow a cursor; give offset instead of after`);
   }
   return sort;
 }

@@ -61,19 +61,19 @@ local function before(one, other)
   return #one < #other
 end
 
-local function isBehind(q, itsScore, itsId)
+local function isAfter(q, itsScore, itsId)
   if itsScore ~= score then return (itsScore < score) == NEWEST end
   if q ~= number then return q > number end
   return itsId ~= after and before(itsId, after) == NEWEST
 end
 
--- Returns the first rank behind the position.
+-- Returns the first rank after the position.
 local function start(q, key)
   local low, high = 0, score and call('zcard', key) or 0
   while low < high do
     local middle = math.floor((low + high) / 2)
     local one = call(range, key, middle, middle, 'withscores')
-    if isBehind(q, tonumber(one[2]), one[1]) then high = middle else low = middle + 1 end
+    if isAfter(q, tonumber(one[2]), one[1]) then high = middle else low = middle + 1 end
   end
   return low
 end

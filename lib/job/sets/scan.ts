@@ -154,7 +154,7 @@ end`);
 export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
   const walkers = parts(client, walk).map(([server, own]) => serverWalker(server, own));
   if (walkers.length === 1 && walkers[0]) return walkers[0];
-  // Loaded on demand: most have one server.
+  // Loaded on demand: most apps use one server.
   return (require('./merged-scan') as typeof import('./merged-scan')).mergedWalker(walkers, walk, countWalk);
 }
 
@@ -237,7 +237,7 @@ function readOutline({ queues }: Scan, values: readonly (string | number)[], sta
   };
 }
 
-/** @returns undefined when the text is no JSON, since the record is malformed. */
+/** @returns undefined when the text is not JSON, since the record is malformed. */
 function className(json: string): string | undefined {
   try {
     return String(JSON.parse(`"${json}"`));

@@ -170,7 +170,7 @@ class RowMover {
     const until = await databaseTime(this.sources.knex);
     while (run.chunk > 0) {
       const limit = run.chunk;
-      const { moved, chosen } = await this.move(move, { condition, limit, locked: 'pass over', until });
+      const { moved, chosen } = await this.move(move, { condition, limit, locked: 'skip', until });
       run.add(moved);
       // Rows that were chosen but not moved would be chosen again without end.
       if (chosen < limit || moved === 0) return true;

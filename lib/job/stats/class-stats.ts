@@ -19,7 +19,7 @@ export class ClassStats {
   retried = 0;
   dead = 0;
   discarded = 0;
-  /** Time from when a job could have run to its run, ms. */
+  /** Time from when a job was due until its run began, ms. */
   readonly latency = new Histogram(JOB_BOUNDS_MS);
   /** Durations of the runs that succeeded, ms. */
   readonly duration = new Histogram(JOB_BOUNDS_MS);

@@ -18,7 +18,7 @@ import {
 
 /** Maximum number of classes that are counted by name in one minute. */
 const MOST_CLASSES = 200;
-/** Maximum number of minutes kept while Redis is away; earlier ones are merged into the oldest. */
+/** Maximum number of minutes kept while Redis is unavailable; earlier ones are merged into the oldest. */
 const MOST_MINUTES = 60;
 
 /** Counts by the beginning of the minute, ms since 1970, then by class. */
@@ -139,7 +139,7 @@ export class WorkCounter {
 
 /** Fields in one script call, so that it blocks Redis for a few milliseconds at most. */
 const CHUNK = 500;
-/** A hash with this many fields takes no new class, so that endless names do not fill Redis. */
+/** A hash with this many fields accepts no new class, so that endless names do not fill Redis. */
 const MOST_FIELDS = 10_000;
 /** Time for which Redis remembers the last part of a processor, s. */
 const REMEMBERED_S = 86_400;
@@ -193,7 +193,7 @@ export class StatsFlusher {
   }
 
   private cut(): void {
-    // First, so that nobody reads of a job whose mail is not counted yet.
+    // Mails go first, so that nobody sees a job counted whose mail is not counted yet.
     this.addParts(Math.floor(Date.now() / MINUTE_MS) * MINUTE_MS, this.mails?.take() ?? []);
     for (const [minute, classes] of this.stats.take()) {
       this.addParts(

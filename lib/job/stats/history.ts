@@ -30,7 +30,7 @@ export interface HistoryCounters {
 
 /** The counts of one minute or one day. */
 interface HistoryPeriod extends HistorySum {
-  /** Begin of the period, UTC. */
+  /** Start of the period, UTC. */
   readonly at: Date;
 }
 
@@ -62,7 +62,7 @@ export class History {
   async days(count: number, now: Date = new Date()): Promise<HistoryPeriod[]> {
     if (!Number.isInteger(count) || count < 1 || count > DAYS_KEPT) {
       throw new UserError(
-        `${count} is no number of days that the history has: give a whole one from 1 to ${DAYS_KEPT}.`,
+        `${count} is not a number of days that the history has: give a whole one from 1 to ${DAYS_KEPT}.`,
       );
     }
     const today = Math.floor(now.getTime() / DAY_MS) * DAY_MS;
@@ -100,7 +100,7 @@ function minutesBetween(from: Date, to: Date): number[] {
   const count = last - first + 1;
   if (!(count >= 1 && count <= MOST_MINUTES)) {
     const given = [from, to].map((date) => (Number.isNaN(date.getTime()) ? 'an invalid date' : date.toISOString()));
-    throw new UserError(`${given.join(' to ')} is no stretch of time from 1 to ${MOST_MINUTES} minutes.`);
+    throw new UserError(`${given.join(' to ')} is not a period of 1 to ${MOST_MINUTES} minutes.`);
   }
   return Array.from({ length: count }, (_, i) => (first + i) * MINUTE_MS);
 }
@@ -126,7 +126,7 @@ export interface ClassSummary {
   readonly discarded: number;
   /** Share of failed runs among those that succeeded or failed, 0 to 1; 0 if there were none. */
   readonly errorRate: number;
-  /** Time from when a job could have run to its run. */
+  /** Time from when a job was due until its run began. */
   readonly latency: DurationSummary;
   /** Durations of the runs that succeeded. */
   readonly duration: DurationSummary;

@@ -129,7 +129,7 @@ describe('jobs enqueue', () => {
 
   it('says that nobody serves the queue at the moment', async () => {
     const { notes, ok } = await enqueue('NoteJob');
-    assert.deepEqual([notes, ok], [['No job processor that is alive serves the queue default.'], true]);
+    assert.deepEqual([notes, ok], [['No running job processor serves the queue default.'], true]);
   });
 
   it('says why it enqueued nothing', async () => {

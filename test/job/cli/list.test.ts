@@ -221,7 +221,7 @@ describe('jobs list and jobs show', () => {
 
   it('says what is empty, and what does not match', async () => {
     for (const [set, text] of Object.entries({
-      retry: 'No job is to be retried.',
+      retry: 'No job waits for a retry.',
       scheduled: 'No job is scheduled.',
       dead: 'No job is dead.',
       waiting: 'No job waits.',
@@ -242,9 +242,9 @@ describe('jobs list and jobs show', () => {
         /^There is no job class "ImprotJob"\. Did you mean ImportJob\? There are: DyingJob, HeldJob,/,
       ],
       ['list dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\? There are: default, mailer\.$/],
-      [`show ${wrong}`, new RegExp(`^There is no job ${wrong}: it has ended well, .* Did you mean ${id}\\?$`)],
+      [`show ${wrong}`, new RegExp(`^There is no job ${wrong}: it has succeeded, .* Did you mean ${id}\\?$`)],
       [`show ${id.slice(0, 8)}`, new RegExp(`Did you mean ${id}\\?$`)],
-      ['show nothing-like-it', /^There is no job nothing-like-it: it has ended well, was deleted, or never existed\.$/],
+      ['show nothing-like-it', /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/],
     ] as const)
       await assert.rejects(typist.type(words), { exitCode: 1, message });
     assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone, but has jobs');

@@ -151,7 +151,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const waiting = await typist.type('list waiting');
     assert.deepEqual([waiting.text, waiting.json.in_outbox], ['No job waits.\n', 2]);
     assert.deepEqual(waiting.notes, [
-      '2 more jobs due in the outbox: a job processor copies what is there to its queue.',
+      '2 more jobs due in the outbox: a job processor copies them to their queues.',
     ]);
     assert.match((await typist.type(`show ${first.id}`)).text, /^State {8}waiting$/m);
     assert.equal((await typist.type(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
@@ -219,7 +219,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     const { ok, notes, json, text } = await person.type('delete --all --set dead --yes');
     assert.deepEqual([ok, json.moved, json.complete], [false, 200, false]);
     assert.equal(text, 'Deleted 200 dead jobs.\n');
-    assert.deepEqual(notes, ['It was interrupted; the same command goes on where it ended.']);
+    assert.deepEqual(notes, ['It was interrupted; the same command continues where it stopped.']);
     assert.equal((await sizes()).dead, 250);
     assert.equal(process.listenerCount('SIGINT'), 0);
   });

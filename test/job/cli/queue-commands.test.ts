@@ -24,7 +24,7 @@ describe('jobs pause, resume and clear', () => {
   it('pause and resume a queue that is really served, once each, and tell the log', async () => {
     await system.processor([CountJob]);
     const paused = await typist.type('pause default');
-    assert.equal(paused.text, 'Paused default: jobs resume default takes it back.\n');
+    assert.equal(paused.text, 'Paused default. To undo that: catamount jobs resume default\n');
     await CountJob.performLater(1);
     await CountJob.set({ queue: 'mailer' }).performLater(2);
     await until('the other queue goes on', () => ran.length === 1);

@@ -147,7 +147,7 @@ describe('the schedule', () => {
     ['', 'UTC', /^cron is ''/],
     ['* * * * * * 2027', 'UTC', /^cron is '\* \* \* \* \* \* 2027'/],
     ['@reboot', 'UTC', /^cron is '@reboot'/],
-    ['0 0 30 2 *', 'UTC', /^cron is '0 0 30 2 \*', which never comes \(give/],
+    ['0 0 30 2 *', 'UTC', /^cron is '0 0 30 2 \*', which never occurs \(give/],
     ['0 3 * * *', 'Mars/Olympus', /^timeZone is 'Mars\/Olympus'; give an IANA name, such as Europe\/Berlin, or UTC$/],
   ];
   for (const [spec, zone, message] of refused) {

@@ -309,7 +309,7 @@ describe('enqueuing', () => {
 
     it('holds no attributes that JSON cannot carry', async () => {
       const late = withAttributes({ at: new Date(0) as never }, () => GreetJob.performLater('Ann'));
-      await assert.rejects(late, /withAttributes: at is no plain JSON/);
+      await assert.rejects(late, /withAttributes: at is not plain JSON/);
       const wrong = withAttributes({ on: { f: Number.NaN } }, () => GreetJob.performLater('Ann'));
       await assert.rejects(wrong, /withAttributes: on.*\.f is NaN/);
     });

@@ -15,7 +15,7 @@ const OUTCOMES: readonly Outcome[] = [
   { op: 'retry', record: '{}', dueAt: Number.MAX_SAFE_INTEGER },
   { op: 'dead', record: '{}', markers: 'f' },
   { op: 'release' },
-  { op: 'lost' },
+  { op: 'release-counted' },
 ];
 const DONE: Outcome = { op: 'complete', markers: 'f' };
 

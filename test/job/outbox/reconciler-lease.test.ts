@@ -40,7 +40,7 @@ describe('of several reconcilers', () => {
         looks[n] = (looks[n] ?? 0) + 1;
         return true;
       },
-      onNewLife: async () => {
+      onNewRun: async () => {
         begun[n] = (begun[n] ?? 0) + 1;
         await gate.pass();
       },

@@ -94,7 +94,7 @@ describe('poisoned records', () => {
       .replace('"args":[', `"args":[${'['.repeat(50_000)}${']'.repeat(50_000)}`)
       .replace('"via"', '"unique":"executed","via"');
     assert.deepEqual(await perform(nested), { op: 'dead', record: nested, markers: 'rc' });
-    assert.match(dead[0]?.reason ?? '', /^its record cannot be written anew: Maximum call stack/);
+    assert.match(dead[0]?.reason ?? '', /^its record cannot be written again: Maximum call stack/);
     assert.deepEqual(released, ['id-1']);
   });
 

@@ -284,8 +284,8 @@ describe('the retry policy', () => {
       refused(() => OddJob.retryOn(BusyError, { jitter: Number.NaN }), /jitter is NaN/);
       refused(() => OddJob.retryOn(BusyError, { wait: 'soon' as '1s' }), /wait is "soon"; .*'polynomial'/);
       refused(() => OddJob.retryOn([]), /no errors are named/);
-      refused(() => OddJob.discardOn('GoneError' as never), /OddJob\.discardOn: GoneError is no subclass of Error/);
-      refused(() => OddJob.discardOn(class Foreign {} as never), /no subclass of Error and no function/);
+      refused(() => OddJob.discardOn('GoneError' as never), /OddJob\.discardOn: GoneError is neither a subclass of/);
+      refused(() => OddJob.discardOn(class Foreign {} as never), /neither a subclass of Error nor a function/);
     });
   });
 });

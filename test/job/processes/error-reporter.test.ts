@@ -125,7 +125,7 @@ describe('the error reporter', () => {
     assert.equal(answers.length, 1000);
     assert.deepEqual(
       system.eventsNamed('process.error').map(({ error }) => error.message),
-      ['1000 reports have got no answer yet: others are left out until they have'],
+      ['1000 reports are unanswered; further ones are dropped until some have been'],
     );
     for (const answer of answers.splice(0)) answer();
     await new Promise(setImmediate);

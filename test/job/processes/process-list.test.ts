@@ -233,7 +233,7 @@ describe('commands by Redis', () => {
     assert.equal(await processes.send('tree-9', 'quiet'), false);
     await assert.rejects(processes.send('tree-0', 'halt' as 'stop'), {
       name: 'UserError',
-      message: '"halt" is no command for a job processor; use quiet, resume, stop.',
+      message: '"halt" is not a command for a job processor; use quiet, resume, stop.',
     });
     assert.deepEqual(await system.redis.client.keys('*:commands'), []);
   });

@@ -293,11 +293,11 @@ describe('the history of jobs', () => {
       [noon, new Date(noon.getTime() + 1500 * MINUTE_MS)],
       [noon, new Date(Number.NaN)],
     ] as const) {
-      await assert.rejects(history.minutes(from, to), /^UserError: .* is no stretch of time from 1 to 1500 minutes\.$/);
+      await assert.rejects(history.minutes(from, to), /^UserError: .* is not a period of 1 to 1500 minutes\.$/);
     }
     assert.equal((await history.minutes(noon, new Date(noon.getTime() + 1499 * MINUTE_MS))).length, 1500);
     for (const count of [0, 181, 1.5, Number.NaN]) {
-      await assert.rejects(history.days(count), /is no number of days that the history has/);
+      await assert.rejects(history.days(count), /is not a number of days that the history has/);
     }
   });
 });
