@@ -244,7 +244,10 @@ describe('jobs list and jobs show', () => {
       ['list dead --queue malier', /^There is no queue "malier"\. Did you mean mailer\? There are: default, mailer\.$/],
       [`show ${wrong}`, new RegExp(`^There is no job ${wrong}: it has succeeded, .* Did you mean ${id}\\?$`)],
       [`show ${id.slice(0, 8)}`, new RegExp(`Did you mean ${id}\\?$`)],
-      ['show nothing-like-it', /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/],
+      [
+        'show nothing-like-it',
+        /^There is no job nothing-like-it: it has succeeded, was discarded or deleted, or never existed\.$/,
+      ],
     ] as const)
       await assert.rejects(typist.type(words), { exitCode: 1, message });
     assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone, but has jobs');

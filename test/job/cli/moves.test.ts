@@ -150,9 +150,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     ]);
     const waiting = await typist.type('list waiting');
     assert.deepEqual([waiting.text, waiting.json.in_outbox], ['No job waits.\n', 2]);
-    assert.deepEqual(waiting.notes, [
-      '2 more jobs due in the outbox: a job processor copies them to their queues.',
-    ]);
+    assert.deepEqual(waiting.notes, ['2 more jobs due in the outbox: a job processor copies them to their queues.']);
     assert.match((await typist.type(`show ${first.id}`)).text, /^State {8}waiting$/m);
     assert.equal((await typist.type(`delete ${first.id}`)).text, 'Deleted 1 job.\n');
     assert.equal((await typist.type(`delete ${first.id}`)).ok, false);
