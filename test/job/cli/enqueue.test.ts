@@ -140,7 +140,7 @@ describe('jobs enqueue', () => {
     assert.deepEqual(second.notes, [`Not enqueued: OnceJob is unique, and job ${first.json.id} is on its way.`]);
     const cancelled = await enqueue('PickyJob', '[0]');
     assert.deepEqual([cancelled.ok, cancelled.json.reason], [false, 'cancelled']);
-    assert.deepEqual(cancelled.notes, ["Not enqueued: the app's own code has cancelled it."]);
+    assert.deepEqual(cancelled.notes, ["Not enqueued: the app's own code cancelled it."]);
     await assert.rejects(enqueue('PickyJob', '[-1]'), { exitCode: 1, message: 'It was not enqueued: -1 is too small' });
     for (const [words, message] of [
       [

@@ -102,7 +102,7 @@ describe('the retry policy', () => {
         ),
         { kind: 'retry', waitMs: 15_000 },
       );
-      assert.match(broken[0]?.message ?? '', /no length of time/);
+      assert.match(broken[0]?.message ?? '', /not a length of time/);
     });
   });
 
