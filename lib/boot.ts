@@ -36,7 +36,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
   const run = role !== undefined && Object.hasOwn(COMMANDS, role) ? COMMANDS[role] : undefined;
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
-  const { only, allowPending, command } = parse(args);
+  const { only, allowPending, command } = await parse(args);
   switch (command) {
     case 'migrate':
     case 'rollback':
@@ -75,17 +75,18 @@ async function configFromEnvironment(only: string | undefined): Promise<Config> 
 
 const OPTIONS = { only: { type: 'string' }, 'allow-pending': { type: 'boolean' } } as const;
 
-function parse(args: string[]): { only: string | undefined; allowPending: boolean; command: string } {
+/** @throws UserError with the exit code for wrong usage. */
+async function parse(args: string[]): Promise<{ only: string | undefined; allowPending: boolean; command: string }> {
+  const config = { args, options: OPTIONS, allowPositionals: true } as const;
   try {
-    const { values, positionals } = parseArgs({ args, options: OPTIONS, allowPositionals: true });
+    const { values, positionals } = parseArgs(config);
     const [command = 'start', surplus] = positionals;
-    if (surplus !== undefined) throw new Error(`"${surplus}" is one command too many.`);
+    if (surplus !== undefined) throw (await import('./core/command-line')).surplusWord(command, surplus);
     return { only: values.only, allowPending: values['allow-pending'] === true, command };
-  } catch (error) {
-    throw new UserError(
-      `${error instanceof Error ? error.message : error}\nUsage: node server.js [--only web|jobs] [--allow-pending]`,
-      EXIT.usage,
-    );
+  } catch (thrown) {
+    if (thrown instanceof UserError) throw thrown;
+    const command = args.find((word) => word === 'migrate' || word === 'rollback') ?? 'start';
+    throw (await import('./core/command-line')).wrongArguments(command, config, thrown);
   }
 }
 

@@ -17,6 +17,14 @@ export function findEntry(): string | undefined {
   return places.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
 }
 
+/** What to do in the current folder, where no entry file is. */
+function remedyHere(): string {
+  // A new app in TypeScript has not been built when the first command is typed.
+  if (fs.existsSync('server.ts')) return 'Build the app (npm run build)';
+  if (fs.existsSync('package.json')) return 'Build the app, or go to its folder';
+  return 'Go to the folder of your app, or make one: catamount new shop';
+}
+
 /**
  * Runs the app's own entry file in this process; `boot` reads the command from the arguments.
  * @param args default: the arguments of this process.
@@ -26,9 +34,7 @@ export async function runApp(args: readonly string[] = process.argv.slice(2)): P
   const entry = findEntry();
   if (entry === undefined) {
     const wanted = `${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)}`;
-    // A new app in TypeScript has not been built when the first command is typed.
-    const remedy = fs.existsSync('server.ts') ? 'Build the app (npm run build)' : 'Build the app, or go to its folder';
-    throw new UserError(`There is no ${wanted} in ${process.cwd()}. ${remedy}.`, EXIT.usage);
+    throw new UserError(`There is no ${wanted} in ${process.cwd()}. ${remedyHere()}.`, EXIT.usage);
   }
   // Children are forked from argv[1], so it must be the app's entry and not this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];

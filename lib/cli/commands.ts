@@ -109,7 +109,7 @@ function generate(verb: 'generate' | 'destroy'): NonNullable<CliCommand['run']> 
 
 /** A new migration is written by the generator, all else is done by the app. */
 async function db(args: readonly string[]): Promise<void> {
-  const [first, ...words] = args;
-  if (first === 'make') return generate('generate')(['migration', ...words]);
+  const at = args.findIndex((word) => !word.startsWith('-'));
+  if (args[at] === 'make') return generate('generate')(['migration', ...args.toSpliced(at, 1)]);
   await runApp(['db', ...args]);
 }

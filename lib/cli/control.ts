@@ -4,7 +4,8 @@ import { COMMANDS, type Command, parseArgument, type StatusJson, treeOf } from '
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { lookAt } from '../cluster/control/state-file';
 import { type ProcessorStats, reported, type TreeStats, type WorkerStats, type WorkerStatus } from '../cluster/status';
-import { EXIT, UserError } from '../core/errors';
+import { surplusWord } from '../core/command-line';
+import { UserError } from '../core/errors';
 import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/async';
@@ -35,11 +36,17 @@ export async function control(
   process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
 }
 
-async function find(words: readonly string[]): Promise<{ command: Command; argument: number }> {
+/** @throws UserError, which says what may have been meant, when the words do not begin with the name of a command. */
+export async function commandNamed(words: readonly string[]): Promise<Command> {
   const command = COMMANDS.find(({ name }) => name.split(' ').every((word, i) => word === words[i]));
   if (!command) throw (await import('./help')).noCommand(words.join(' '));
+  return command;
+}
+
+async function find(words: readonly string[]): Promise<{ command: Command; argument: number }> {
+  const command = await commandNamed(words);
   const [argument, ...more] = words.slice(command.name.split(' ').length);
-  if (more.length > 0) throw new UserError(`"${more.join(' ')}" is too much. See catamount help.`, EXIT.usage);
+  if (more.length > 0) throw surplusWord(command.name, more.join(' '));
   return { command, argument: parseArgument(command, argument) };
 }
 

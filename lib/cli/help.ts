@@ -33,7 +33,7 @@ To jobs, wherever they are, whether the tree runs or not (catamount jobs --help 
 
 ${lines(jobCommandLines(), 30)}
 
-Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here.
+Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here, 78 a setting or the app is wrong.
 `;
 }
 
@@ -45,7 +45,7 @@ export function helpOn(words: readonly string[]): string {
   const text = words.join(' ');
   const own = CLI_COMMANDS.find(({ name }) => name === words[0]);
   if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
-  const tree = COMMANDS.find(({ name }) => name === text);
+  const tree = COMMANDS.find(({ name }) => name === text || name === words[0]);
   if (tree) return page([usageOf(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
   if (words[0] !== 'jobs') throw noCommand(text);
   return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);

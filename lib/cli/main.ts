@@ -1,40 +1,49 @@
 #!/usr/bin/env node
 import { parseArgs } from 'node:util';
-import type { TreeFlags } from '../cluster/control/running-tree';
 import { version } from '../core/config';
-import { EXIT, requireNode, UserError } from '../core/errors';
-import { toError } from '../support/async';
+import { requireNode, UserError } from '../core/errors';
 import { runApp } from './app-entry';
 import { CLI_COMMANDS } from './commands';
 
-const OPTIONS = {
+/** Options of what looks at the running tree. */
+const PLACE = {
   state: { type: 'string', short: 'S' },
   socket: { type: 'string', short: 'C' },
   token: { type: 'string', short: 'T' },
-  json: { type: 'boolean' },
-  only: { type: 'string' },
-  'allow-pending': { type: 'boolean' },
-  help: { type: 'boolean', short: 'h' },
-  version: { type: 'boolean', short: 'v' },
 } as const;
+const TO_THE_TREE = { ...PLACE, json: { type: 'boolean' } } as const;
+/** Those whose values are no words of the command. */
+const WITH_VALUE = { ...PLACE, only: { type: 'string' } } as const;
 
-const ASKING = ['--help', '-h', '--version', '-v'];
+const HELP = ['--help', '-h'];
+const VERSION = ['--version', '-v'];
 
 // Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
   const [first = 'start', topic] = wordsOf(args);
   if (first === 'jobs') return jobs(args);
   const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
-  const asks = first === 'help' || (first === 'run' ? args.slice(0, 2) : args).some((each) => ASKING.includes(each));
+  // What stands behind a script is its own.
+  const ours = first === 'run' ? args.slice(0, 2) : args;
+  const asksHelp = first === 'help' || ours.some((each) => HELP.includes(each));
+  const asks = asksHelp || ours.some((each) => VERSION.includes(each));
   if (own?.run && (!asks || own.details === undefined))
     return own.run(first === 'help' ? ['--help', ...behind(behind(args, 'help'), own.name)] : behind(args, own.name));
   if (!asks && own?.inApp === true) return runApp();
-  const { values, positionals } = parse(args);
-  const [command = 'start'] = positionals;
-  if (command === 'help' || values.help) process.stdout.write(await helpFor(positionals));
-  else if (command === 'version' || values.version) process.stdout.write(`${version()}\n`);
-  else if (command === 'top') await topOf(positionals, values);
-  else await (await import('./control')).control(positionals, values);
+  if (asksHelp) process.stdout.write(await helpFor(wordsOf(args)));
+  else if (asks || first === 'version') process.stdout.write(`${version()}\n`);
+  else if (first === 'top') await topOf(args);
+  else await order(args);
+}
+
+/** Sends a command to the running tree. */
+async function order(args: string[]): Promise<void> {
+  const { commandNamed, control } = await import('./control');
+  const { readArguments } = await import('../core/command-line');
+  // The name is looked at first: what is no command has no options that could be wrong.
+  const { name } = await commandNamed(wordsOf(args));
+  const { values, positionals } = readArguments(name, { args, options: TO_THE_TREE, allowPositionals: true });
+  await control(positionals, values);
 }
 
 async function helpFor(words: readonly string[]): Promise<string> {
@@ -43,9 +52,10 @@ async function helpFor(words: readonly string[]): Promise<string> {
   return about.length === 0 ? help() : helpOn(about);
 }
 
-async function topOf([, surplus]: string[], flags: TreeFlags): Promise<void> {
-  if (surplus !== undefined) throw new UserError(`"${surplus}" is too much. See catamount help.`, EXIT.usage);
-  await (await import('./top/top')).top(flags);
+async function topOf(args: string[]): Promise<void> {
+  const { readArguments } = await import('../core/command-line');
+  const { values } = readArguments('top', { args: behind(args, 'top'), options: PLACE });
+  await (await import('./top/top')).top(values);
   // A request to Redis or Postgres may still be open, and nobody waits for its reply.
   process.exit();
 }
@@ -54,8 +64,10 @@ async function topOf([, surplus]: string[], flags: TreeFlags): Promise<void> {
 async function jobs(args: string[]): Promise<void> {
   const [, ...words] = wordsOf(args);
   const { isForTheTree, orderTree, runJobs } = await import('./jobs');
-  if (isForTheTree(words) && !args.includes('--help') && !args.includes('-h')) {
-    const { values, positionals } = parse(args);
+  const { readArguments } = await import('../core/command-line');
+  if (isForTheTree(words) && !args.some((each) => HELP.includes(each))) {
+    const config = { args, options: TO_THE_TREE, allowPositionals: true } as const;
+    const { values, positionals } = readArguments(`jobs ${words[0]}`, config);
     return orderTree(positionals, values);
   }
   await runJobs(behind(args, 'jobs'));
@@ -68,15 +80,7 @@ function behind(args: readonly string[], word: string): string[] {
 
 /** The arguments without options, and without the values of the options that are known here. */
 function wordsOf(args: string[]): string[] {
-  return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: false }).positionals;
-}
-
-function parse(args: string[]) {
-  try {
-    return parseArgs({ args, options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UserError(`${toError(error).message}\nSee catamount help.`, EXIT.usage);
-  }
+  return parseArgs({ args, options: WITH_VALUE, allowPositionals: true, strict: false }).positionals;
 }
 
 requireNode();

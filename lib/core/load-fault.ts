@@ -1,4 +1,4 @@
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { toError } from '../support/async';
 import { EXIT, UserError } from './errors';
 
@@ -33,10 +33,14 @@ export function loadedTwice(): UserError {
 /** Adds the remedy to Node's message about a file in TypeScript. @returns any other error as it is. */
 export function withRemedy(thrown: unknown): unknown {
   if (!(thrown instanceof TypeError && 'code' in thrown && thrown.code === 'ERR_UNKNOWN_FILE_EXTENSION')) return thrown;
+  if (!/^Unknown file extension "\.[cm]?ts"/.test(thrown.message)) return thrown;
   return new UserError(
     `${thrown.message}. Run it with NODE_OPTIONS=--import=tsx, or by Node 22.18 or later; in Vitest give defineApp import: (file) => import(file)`,
   );
 }
+
+/** Node's codes for a file that holds none of the code it runs, such as text and JSON; the last is that of Node 20. */
+const NO_SCRIPT = ['ERR_UNKNOWN_FILE_EXTENSION', 'ERR_IMPORT_ATTRIBUTE_MISSING', 'ERR_IMPORT_ASSERTION_TYPE_MISSING'];
 
 /**
  * @returns the error to throw for a file that the user has named: one sentence where Node cannot load it; an error that
@@ -44,7 +48,10 @@ export function withRemedy(thrown: unknown): unknown {
  */
 export function namedFileFault(file: string, thrown: unknown): unknown {
   const error = toError(thrown);
-  const ofNode = missing(error) !== undefined || error.name === 'SyntaxError';
+  const code = 'code' in error ? String(error.code) : '';
+  if (NO_SCRIPT.includes(code) && [file, pathToFileURL(file).href].some((name) => error.message.includes(name)))
+    return new UserError(`${file} is not a script: name a file of JavaScript or TypeScript.`, EXIT.usage);
+  const ofNode = missing(error) !== undefined || error.name === 'SyntaxError' || NO_SCRIPT.includes(code);
   if (!ofNode && !/is not defined in ES module scope/.test(error.message)) return thrown;
   return new UserError(`${file}: ${loadFault(file, thrown).message}`, EXIT.config);
 }

@@ -1,7 +1,7 @@
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../core/command-line';
 import type { Config } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
+import { EXIT } from '../core/errors';
 import { goneMigrations } from '../model/gone-migrations';
 import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
@@ -20,7 +20,7 @@ export async function runCheckCommand(
   readConfig: () => Promise<Config>,
 ): Promise<void> {
   const startedAt = performance.now();
-  const { values } = parsed(args);
+  const { values } = readArguments('check', { args, options: { json: { type: 'boolean' } } });
   const findings: Finding[] = [];
   const tell = (thrown: unknown) => void findings.push({ message: toError(thrown).message, fatal: true });
   const config = await readConfig().catch((thrown: unknown) => void tell(thrown));
@@ -58,12 +58,4 @@ function migrationsIn(app: AppDefinition, config: Config): Promise<{ pending: st
     pending: await pendingMigrations(knex, migrations),
     gone: await goneMigrations(knex, migrations),
   }));
-}
-
-function parsed(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: { json: { type: 'boolean' } } });
-  } catch (thrown) {
-    throw new UserError(`${toError(thrown).message}\nUsage: catamount check [--json]`, EXIT.usage);
-  }
 }

@@ -2,8 +2,8 @@ import path from 'node:path';
 import readline from 'node:readline';
 import repl from 'node:repl';
 import { PassThrough } from 'node:stream';
+import { readArguments } from '../core/command-line';
 import type { Config } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
 import { performAllLater } from '../job/job';
 import { loadJobs } from '../job/job-registry';
 import { loadMailers } from '../mailer/mailer-registry';
@@ -15,14 +15,14 @@ import { AppConnection } from './connection';
 /**
  * `catamount console`: Node's REPL with the app's models, jobs and mailers by name, and `knex`, `transaction` and
  * `performAllLater`. `await` works at its top level. It ends with its input.
- * @throws UserError when Redis or Postgres does not answer.
+ * @throws UserError for any argument, and when Redis or Postgres does not answer.
  */
 export async function runConsole(
   app: AppDefinition,
   args: readonly string[],
   readConfig: () => Promise<Config>,
 ): Promise<void> {
-  if (args.length > 0) throw new UserError(`console takes no argument; "${args.join(' ')}" is too much.`, EXIT.usage);
+  readArguments('console', { args });
   const config = await readConfig();
   const connection = await AppConnection.open(app, config, { as: 'console', doing: 'There is no console' });
   const jobs = [...(await loadJobs(app.jobsDir, app))];

@@ -1,18 +1,16 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments, surplusWord } from '../core/command-line';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Database } from '../model/database';
 import { APP_TABLE, migrationStates, OUR_TABLE } from '../model/migrations';
 import { migrateDown, migrateUp, separateHistories } from '../model/migrator';
-import { toError } from '../support/async';
+import { didYouMean } from '../support/text';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 import { mainOf } from './script';
 import { withDatabase } from './server-connections';
-
-const USAGE = 'catamount db migrate | rollback | status | separate | make NAME | seed | reset [--force]';
 
 /**
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
@@ -82,18 +80,23 @@ async function seed(app: AppDefinition, config: Config): Promise<void> {
 }
 
 function parsed(args: readonly string[]): { readonly command: DbCommand; readonly force: boolean } {
-  try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      options: { force: { type: 'boolean' } },
-      allowPositionals: true,
-    });
-    const command = COMMANDS.find((name) => name === positionals[0]);
-    if (positionals.length === 0) throw new Error('db needs a command.');
-    if (command === undefined || positionals.length > 1)
-      throw new Error(`"db ${positionals.join(' ')}" is not a command.`);
-    return { command, force: values.force === true };
-  } catch (thrown) {
-    throw new UserError(`${toError(thrown).message}\nUsage: ${USAGE}`, EXIT.usage);
-  }
+  const options = { force: { type: 'boolean' } } as const;
+  const { values, positionals } = readArguments('db', { args, options, allowPositionals: true });
+  const [word, surplus] = positionals;
+  const command = COMMANDS.find((name) => name === word);
+  if (command === undefined) throw noCommand(word);
+  if (surplus !== undefined) throw surplusWord(`db ${command}`, surplus);
+  if (values.force && command !== 'reset')
+    throw new UserError(`--force belongs to db reset; db ${command} has none. See catamount help db.`, EXIT.usage);
+  return { command, force: values.force === true };
+}
+
+function noCommand(word: string | undefined): UserError {
+  // The generator writes it, which apps do not load.
+  if (word === 'make') return new UserError('A migration is written by catamount db make NAME.', EXIT.usage);
+  const known = [...COMMANDS, 'make'];
+  const meant = word === undefined ? undefined : didYouMean(word, known);
+  const hint = meant === undefined ? `There are ${known.join(', ')}.` : `Did you mean db ${meant}?`;
+  const wrong = word === undefined ? 'db needs a command.' : `"db ${word}" is not a command.`;
+  return new UserError(`${wrong} ${hint} See catamount help db.`, EXIT.usage);
 }

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../core/command-line';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
-import { EXIT, UserError, untestedNode } from '../core/errors';
+import { EXIT, untestedNode } from '../core/errors';
 import { BASE_MB, WORKER_MB } from '../core/memory-plan';
 import { type Redis, shardsOf } from '../core/redis';
 import { readInfo } from '../core/redis-script';
@@ -28,7 +28,7 @@ export async function runDoctor(
   args: readonly string[],
   readConfig: () => Promise<Config>,
 ): Promise<void> {
-  const { json } = parsed(args);
+  const { json } = readArguments('doctor', { args, options: { json: { type: 'boolean' } } }).values;
   const findings = untestedNode().map((message) => said('warning', 'untested_node', message));
   const add = (id: string) => (thrown: unknown) => void findings.push(said('error', id, toError(thrown).message));
   const config = await readConfig().catch(add('wrong_settings'));
@@ -51,15 +51,6 @@ function textOf(findings: readonly Symptom[]): string {
   const lines = findings.map(({ finding, what_to_do: todo }) => (todo === '' ? finding : `${finding}: ${todo}`));
   const end = findings.length === 0 ? 'All is as it should be.' : `Things to do: ${findings.length}`;
   return [...lines, end].join('\n');
-}
-
-function parsed(args: readonly string[]): { readonly json: boolean } {
-  try {
-    const { values } = parseArgs({ args: [...args], options: { json: { type: 'boolean' } } });
-    return { json: values.json === true };
-  } catch (thrown) {
-    throw new UserError(`${toError(thrown).message}\nUsage: catamount doctor [--json]`, EXIT.usage);
-  }
 }
 
 /** Skips a tree that is started with `--only`, since its other half runs elsewhere. */

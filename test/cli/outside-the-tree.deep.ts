@@ -47,6 +47,8 @@ const FILES: Readonly<Record<string, string>> = {
     };`,
   'none.js': 'exports.main = 1;',
   'misspelt.mjs': "import '@no-such/package'; export default () => {};",
+  'data.mjs': "import data from './package.json'; export default () => data;",
+  'notes.md': '# Notes',
   'throws.js': "module.exports = async () => { throw new Error('it broke'); };",
   'client.js': `const { connect, Mailer } = require('catamount');
     const GreetJob = require('./jobs/greet');
@@ -164,6 +166,17 @@ describe('outside the tree', () => {
       [none.code, none.stderr],
       [64, 'none.js exports no function: write export default async (...args) => { … }\n'],
     );
+    for (const [file, says] of [
+      ['package.json', 'is not a script: name a file of JavaScript or TypeScript'],
+      ['notes.md', 'is not a script: name a file of JavaScript or TypeScript'],
+      ['seeds', 'is a folder: name a script in it'],
+    ] as const) {
+      const { code: refused, stderr: told } = await run('run', file);
+      assert.deepEqual([refused, told], [64, `${path.join(cwd, file)} ${says}.\n`]);
+    }
+    const data = await run('run', 'data.mjs');
+    assert.equal(data.code, 78);
+    assert.match(data.stderr, /^\S+\/data\.mjs: Module ".*\/package\.json" needs an import attribute .*: fix it\n$/);
     const absent = await run('run', 'absent.js');
     assert.deepEqual([absent.code, absent.stderr], [64, `There is no file ${path.join(cwd, 'absent.js')}.\n`]);
     const misspelt = await run('run', 'misspelt.mjs');
@@ -175,6 +188,33 @@ describe('outside the tree', () => {
     const away = await catamount(cwd, ['run', 'add.js'], { ...env, REDIS_URL: 'redis://127.0.0.1:1' });
     assert.equal(away.code, 69);
     assert.match(away.stderr, /^Cannot run add\.js, Redis at 127\.0\.0\.1:1 does not let us in/);
+  });
+
+  it('ends wrong usage with 64 and one sentence, whether servers are there or not', async () => {
+    const cases = [
+      ['check --jsn', /^check has no option --jsn\. Did you mean --json\? See catamount help check\.\n$/],
+      ['check now', /^"now" is too much for check\. See catamount help check\.\n$/],
+      ['doctor --json=all', /^--json of doctor takes no value, and was given "all"\. See catamount help doctor\.\n$/],
+      ['console now', /^"now" is too much for console\. See catamount help console\.\n$/],
+      ['console --loud', /^console has no option --loud\. See catamount help console\.\n$/],
+      ['db', /^db needs a command\. There are migrate, rollback, .* make\. See catamount help db\.\n$/],
+      ['db migrat', /^"db migrat" is not a command\. Did you mean db migrate\? See catamount help db\.\n$/],
+      ['db migrate now', /^"now" is too much for db migrate\. See catamount help db migrate\.\n$/],
+      ['db migrate --force', /^--force belongs to db reset; db migrate has none\. See catamount help db\.\n$/],
+      [
+        'db --dry-run make x --nonsense',
+        /^generate has no option --nonsense; it has --queue, --dry-run, --force\. See/,
+      ],
+      ['run', /^run needs a file: catamount run FILE \[ARGUMENT…\]\n$/],
+      ['run --loud add.js', /^run has no option --loud; the script comes first: catamount run FILE \[ARGUMENT…\]\n$/],
+      ['run absent.js', /^There is no file \S+\/absent\.js\.\n$/],
+      ['start --frob', /^start has no option --frob; it has --only, --allow-pending\. See catamount help start\.\n$/],
+    ] as const;
+    for (const [line, message] of cases) {
+      const { code, stdout, stderr } = await catamount(cwd, line.split(' '));
+      assert.deepEqual([code, stdout], [64, ''], line);
+      assert.match(stderr, message, line);
+    }
   });
 
   it('console: classes by name, and await at the top level', async () => {

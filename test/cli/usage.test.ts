@@ -57,6 +57,11 @@ describe('catamount', () => {
       assert.match(stdout, /^Usage: catamount (generate|destroy)/);
     }
     assert.equal(check.stdout, helpOn(['check']));
+    const asked = { 'recycle 1 --help': 'recycle', 'start --nonsense -h': 'start', 'dev --build x --help': 'dev' };
+    for (const [line, topic] of Object.entries(asked)) {
+      const [told = assert.fail()] = await all(line);
+      assert.deepEqual(told, { code: 0, stdout: helpOn([topic]), stderr: '' }, line);
+    }
     assert.deepEqual(same, check);
     assert.deepEqual([none.code, none.stderr], [64, '"nothing" is no command. See catamount help.\n']);
   });
@@ -101,13 +106,41 @@ describe('catamount', () => {
       ['jobs resume default', /There is no dist\/server\.js, .* or server\.mjs/],
       ['jobs quiet default', /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
       ['jobs list dead', /There is no dist\/server\.js, .* or server\.mjs/],
-      ['stats --nonsense', /--nonsense/],
-      ['stats -S', /--state/],
+      [
+        'stats --nonsense',
+        /^stats has no option --nonsense; it has --state, --socket, --token, --json\. See catamount help stats\.\n$/,
+      ],
+      ['stats --jsn', /^stats has no option --jsn\. Did you mean --json\? See catamount help stats\.\n$/],
+      ['stats -x', /^stats has no option -x; it has --state, /],
+      ['stast --nonsense', /^"stast" is no command\. Did you mean start\? See/],
+      ['stats -S', /^--state of stats needs a value\. See catamount help stats\.\n$/],
+      ['stats --state --json', /^--state of stats needs a value\. See/],
+      ['stats --json=yes', /^--json of stats takes no value, and was given "yes"\. See/],
+      ['stop --only web', /^stop has no option --only; it has --state, /],
+      ['top now', /^"now" is too much for top\. See catamount help top\.\n$/],
+      ['top --json', /^top has no option --json; it has --state, --socket, --token\. See/],
+      ['jobs quiet --only web', /^jobs quiet has no option --only; .* See catamount help jobs quiet\.\n$/],
+      ['new shop --typescript', /^new has no option --typescript; it has --javascript, --esm, /],
+      [
+        'new shop --javascrip',
+        /^new has no option --javascrip\. Did you mean --javascript\? See catamount help new\.\n$/,
+      ],
+      [
+        'generate job x --que mailer',
+        /^generate has no option --que\. Did you mean --queue\? See catamount help generate\.\n$/,
+      ],
+      ['generate job x --queue', /^--queue of generate needs a value\. See/],
+      ['dev now', /^"now" is too much for dev\. See catamount help dev\.\n$/],
+      ['dev --onyl web', /^dev has no option --onyl\. Did you mean --only\? See/],
+      ['dev --only mail', /^--only of dev is "mail"; it must be web or jobs\. See catamount help dev\.\n$/],
       ['stats now', /stats takes no argument/],
       ['heap-snapshot', /heap-snapshot N needs the slot of a worker.*nothing was given/],
       ['heap-snapshot one', /"one" is not one/],
-      ['heap-snapshot 1 2', /"2" is too much/],
-      ['start', /There is no dist\/server\.js, .* or server\.mjs/],
+      ['heap-snapshot 1 2', /^"2" is too much for heap-snapshot\. See catamount help heap-snapshot\.\n$/],
+      [
+        'start',
+        /^There is no dist\/server\.js, .* or server\.mjs in \S+\. Go to the folder of your app, or make one: catamount new shop\.\n$/,
+      ],
       ['--only web', /There is no dist\/server\.js/],
     ] as const;
     const ends = await all(...cases.map(([line]) => line));

@@ -1,7 +1,28 @@
 import type { Mutation } from './mutation';
 
-/** Mutations of how an app's files are loaded, and of what is said where that fails. */
+/** Mutations of how an app's files are loaded and written, and of the answers to wrong calls of the command. */
 const mutations: readonly Mutation[] = [
+  {
+    promise: 'generate writes all files or none',
+    file: 'lib/cli/generate/files.ts',
+    find: 'for (const each of written) fs.rmSync(each',
+    replace: 'for (const each of [] as string[]) fs.rmSync(each',
+    killedBy: ['test/cli/generate/generate.test.ts'],
+  },
+  {
+    promise: 'of an option that there is not it is told which one may be meant',
+    file: 'lib/core/command-line.ts',
+    find: 'if (meant !== undefined) return',
+    replace: 'if (meant === given) return',
+    killedBy: ['test/cli/usage.test.ts'],
+  },
+  {
+    promise: 'an order to the running tree takes no option of a start',
+    file: 'lib/cli/main.ts',
+    find: 'readArguments(name, { args, options: TO_THE_TREE,',
+    replace: 'readArguments(name, { args, options: { ...WITH_VALUE, ...TO_THE_TREE },',
+    killedBy: ['test/cli/usage.test.ts'],
+  },
   {
     promise: 'a file whose classes exist twice is named',
     file: 'lib/core/load-classes.ts',
@@ -14,6 +35,20 @@ const mutations: readonly Mutation[] = [
     file: 'lib/role/script.ts',
     find: 'if (!fs.existsSync(absolute)) throw',
     replace: 'if (false) throw',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'a file that is no script is told to be none',
+    file: 'lib/core/load-fault.ts',
+    find: 'if (NO_SCRIPT.includes(code) && [',
+    replace: 'if (code === undefined && [',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'a script that is not there is told whether servers are there or not',
+    file: 'lib/role/script.ts',
+    find: '  pathOf(file);\n',
+    replace: '',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {

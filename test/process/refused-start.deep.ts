@@ -30,7 +30,7 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
   'an option that there is not': {
     options: { args: ['--frobnicate'] },
     code: 64,
-    says: [/--frobnicate.*\n.*Usage:.*--only web\|jobs/s],
+    says: [/^start has no option --frobnicate; it has --only, --allow-pending\. See catamount help start\.$/],
   },
   'a command that there is not': { options: { args: ['deploy'] }, code: 64, says: [/"deploy" is not a command/] },
   'a role that there is not': {
@@ -38,7 +38,16 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
     code: 78,
     says: [/--only +is "mail"; it must be web or jobs/],
   },
-  'more than one command': { options: { args: ['migrate', 'rollback'] }, code: 64, says: [/rollback/] },
+  'an option of another command': {
+    options: { args: ['migrate', '--force'] },
+    code: 64,
+    says: [/^migrate has no option --force; it has --only, --allow-pending\. See catamount help migrate\.$/],
+  },
+  'more than one command': {
+    options: { args: ['migrate', 'rollback'] },
+    code: 64,
+    says: [/^"rollback" is too much for migrate\. See catamount help migrate\.$/],
+  },
 };
 
 const DOOR = path.resolve(__dirname, '../../dist/lib/index.js');

@@ -1,8 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { toError } from '../../support/async';
 import { readLayout } from '../generate/app-layout';
 import { DevServer } from './dev-server';
 
@@ -14,7 +13,13 @@ const OPTIONS = {
 
 /** `catamount dev`, for an app in the current folder. @throws UserError. */
 export async function runDev(args: readonly string[], findEntry: () => string | undefined): Promise<void> {
-  const { only, build, 'no-build': buildsNot } = parse(args);
+  const { only, build, 'no-build': buildsNot } = readArguments('dev', { args, options: OPTIONS }).values;
+  // The tree would refuse it at every start, and no save would mend that.
+  if (only !== undefined && only !== 'web' && only !== 'jobs')
+    throw new UserError(
+      `--only of dev is ${JSON.stringify(only)}; it must be web or jobs. See catamount help dev.`,
+      EXIT.usage,
+    );
   const layout = readLayout(process.cwd());
   const server = new DevServer({
     layout,
@@ -24,14 +29,6 @@ export async function runDev(args: readonly string[], findEntry: () => string | 
     args: only === undefined ? [] : ['--only', only],
   });
   process.exit(await server.run());
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS }).values;
-  } catch (thrown) {
-    throw new UserError(`${toError(thrown).message}\nSee catamount help dev.`, EXIT.usage);
-  }
 }
 
 /** The script `build` of package.json; none for an app without one. */

@@ -82,9 +82,11 @@ function readPackage(folder: string): PackageJson {
     throw new UserError(`There is no package.json in ${folder}. Go to the folder of your app.`, EXIT.usage);
   }
   try {
-    return JSON.parse(fs.readFileSync(file, 'utf8')) as PackageJson;
+    const parsed: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
+    if (typeof parsed !== 'object' || parsed === null) throw new Error('it holds no object');
+    return parsed;
   } catch (error) {
-    throw new UserError(`${file} is no JSON: ${error instanceof Error ? error.message : error}`);
+    throw new UserError(`${file} is no JSON of a package: ${error instanceof Error ? error.message : error}.`);
   }
 }
 

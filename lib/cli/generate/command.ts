@@ -1,6 +1,5 @@
-import { parseArgs } from 'node:util';
+import { readArguments } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { toError } from '../../support/async';
 import { didYouMean } from '../../support/text';
 import { readLayout } from './app-layout';
 import { removeFiles, type Step, writeFiles } from './files';
@@ -21,7 +20,7 @@ const OPTIONS = {
  * @throws UserError.
  */
 export function runGenerator(verb: Verb, args: readonly string[], folder: string, print: (text: string) => void): void {
-  const { values, positionals } = parse(verb, args);
+  const { values, positionals } = readArguments(verb, { args, options: OPTIONS, allowPositionals: true });
   const [kind, name, ...rest] = positionals;
   if (values.help || kind === undefined) {
     if (!values.help) throw new UserError(`${verb} needs to know what. See catamount help ${verb}.`, EXIT.usage);
@@ -44,14 +43,6 @@ export function runGenerator(verb: Verb, args: readonly string[], folder: string
       ? writeFiles(folder, plan.files, dryRun)
       : removeFiles(folder, plan.files, { dryRun, force: values.force === true });
   print(report(steps, remarkOf(verb, plan, steps), dryRun));
-}
-
-function parse(verb: Verb, args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UserError(`${toError(error).message}\nSee catamount help ${verb}.`, EXIT.usage);
-  }
 }
 
 function find(verb: Verb, kind: string): Generator {

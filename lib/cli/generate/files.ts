@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../../core/errors';
+import { toError } from '../../support/async';
 import type { GeneratedFile } from './generators';
 
 /** The outcome for one file, as it is printed. */
@@ -9,7 +10,7 @@ export type Step = readonly ['create' | 'identical' | 'remove' | 'absent', file:
 /**
  * Writes files that are not there yet, or none of them.
  * @param dryRun true: writes nothing.
- * @throws UserError that names the files which are there with another content.
+ * @throws UserError that names the files which are there with another content, or the one that cannot be written.
  */
 export function writeFiles(folder: string, files: readonly GeneratedFile[], dryRun: boolean): Step[] {
   const found = files.map((given) => ({ ...given, there: findFile(folder, given) }));
@@ -21,15 +22,26 @@ export function writeFiles(folder: string, files: readonly GeneratedFile[], dryR
         'Move what is there away, or give another name.',
     );
   }
-  return found.map(({ there, file, content }) => {
-    if (there !== undefined) return ['identical', there];
+  const missing = found.filter(({ there }) => there === undefined);
+  if (!dryRun) writeAll(folder, missing);
+  return found.map(({ there, file }) => (there === undefined ? ['create', file] : ['identical', there]));
+}
+
+/** Writes all of them, or none. @throws UserError that names the file which the system refuses. */
+function writeAll(folder: string, files: readonly GeneratedFile[]): void {
+  const written: string[] = [];
+  for (const { file, content } of files) {
     const target = path.join(folder, file);
-    if (!dryRun) {
+    try {
       fs.mkdirSync(path.dirname(target), { recursive: true });
       fs.writeFileSync(target, content, { flag: 'wx' });
+      written.push(target);
+    } catch (thrown) {
+      for (const each of written) fs.rmSync(each, { force: true });
+      for (const each of [target, ...written]) removeEmpty(path.dirname(each), folder);
+      throw new UserError(`${target} cannot be written, and nothing was: ${toError(thrown).message}.`);
     }
-    return ['create', file];
-  });
+  }
 }
 
 /**
@@ -80,7 +92,11 @@ function contentOf(folder: string, file: string): string {
 }
 
 function removeEmpty(folder: string, until: string): void {
-  if (folder === until || fs.readdirSync(folder).length > 0) return;
+  if (folder === until || !isFolder(folder) || fs.readdirSync(folder).length > 0) return;
   fs.rmdirSync(folder);
   removeEmpty(path.dirname(folder), until);
+}
+
+function isFolder(name: string): boolean {
+  return fs.existsSync(name) && fs.statSync(name).isDirectory();
 }

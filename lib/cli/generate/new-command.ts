@@ -1,8 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { parseArgs } from 'node:util';
+import { readArguments, surplusWord } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { toError } from '../../support/async';
 import { npmInstall } from './child-process';
 import { report } from './command';
 import { writeFiles } from './files';
@@ -23,13 +22,13 @@ const OPTIONS = {
  * @throws UserError.
  */
 export async function runNew(args: readonly string[], cwd: string, print: (text: string) => void): Promise<void> {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = readArguments('new', { args, options: OPTIONS, allowPositionals: true });
   if (values.help) {
     print(HELP);
     return;
   }
   const [given, surplus] = positionals;
-  if (surplus !== undefined) throw new UserError(`"${surplus}" is too much. See catamount help new.`, EXIT.usage);
+  if (surplus !== undefined) throw surplusWord('new', surplus);
   if (values.esm && values.cjs) throw new UserError('Give --esm or --cjs, not both.', EXIT.usage);
   const name = checkAppName(given);
   const folder = path.join(cwd, name);
@@ -51,14 +50,6 @@ export async function runNew(args: readonly string[], cwd: string, print: (text:
   const installs = values['skip-install'] !== true;
   if (installs) await npmInstall(folder);
   print(`\nThe app ${name} is there. Next: cd ${name} && ${installs ? '' : 'npm install && '}npm start\n`);
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
-  } catch (error) {
-    throw new UserError(`${toError(error).message}\nSee catamount help new.`, EXIT.usage);
-  }
 }
 
 const HELP = `Usage: catamount new NAME [options]

@@ -1,4 +1,5 @@
 import { parseArgs } from 'node:util';
+import { wrongArguments } from '../../core/command-line';
 import { toError } from '../../support/async';
 import {
   type JobCommand,
@@ -60,12 +61,12 @@ export function parseJobCommand(args: readonly string[]): Typed {
 }
 
 function parse(args: readonly string[]): { readonly values: Options; readonly positionals: readonly string[] } {
+  const config = { args, options: OPTIONS, allowPositionals: true } as const;
   try {
-    return parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true });
+    return parseArgs(config);
   } catch (thrown) {
-    const { message } = toError(thrown);
-    const unknown = /^Unknown option '-*([^']+)'/.exec(message)?.[1];
-    if (unknown === undefined) throw wrongUsage(`${message}\n${SEE}`);
+    const unknown = /^Unknown option '-*([^']+)'/.exec(toError(thrown).message)?.[1];
+    if (unknown === undefined) throw wrongArguments('jobs', config, thrown);
     throw wrongUsage(`There is no option --${unknown}.${suggestion(unknown, Object.keys(OPTIONS), '--')} ${SEE}`);
   }
 }

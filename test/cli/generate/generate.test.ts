@@ -109,6 +109,21 @@ describe('catamount generate', () => {
     assert.equal(app.files().length, 2);
   });
 
+  it('writes all or nothing where the system refuses a file, and names it', () => {
+    const app = new AppFolder(TS);
+    app.write('test', 'a file in the place of a folder');
+    assert.throws(
+      () => app.catamount('generate job tidy'),
+      /^UserError: \S+\/test\/jobs\/tidy\.test\.ts cannot be written, and nothing was: E[A-Z]+: .*\.$/,
+    );
+    assert.deepEqual(fs.readdirSync(app.folder).sort(), ['app.ts', 'package.json', 'test', 'tsconfig.json']);
+    app.write('package.json', 'null');
+    assert.throws(
+      () => app.catamount('generate job tidy'),
+      /package\.json is no JSON of a package: it holds no object\.$/,
+    );
+  });
+
   it('is undone by destroy, folders and all, but for what was changed since', () => {
     const app = new AppFolder(TS);
     const lines = [
