@@ -143,7 +143,7 @@ describe('the outbox', () => {
     afterEach(recover);
     const refused = () =>
       until('it is refused', () =>
-        system.eventsNamed('queue.error').some(({ during }) => during === 'recording the ends of jobs in Postgres'),
+        system.eventsNamed('queue.error').some(({ during }) => during === 'recording the outcomes of jobs in Postgres'),
       );
 
     it('keeps in mind which jobs have ended, even when Redis forgets them', async () => {

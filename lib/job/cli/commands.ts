@@ -127,7 +127,7 @@ ${optionLines([...command.options, ...FOR_ALL])}
 
 ${lines(JOB_COMMANDS.map((one) => [usageOf(one), one.help]))}
 
-The tree that runs here carries out jobs quiet and jobs resume, for its whole job processor.
+The tree that runs here carries out jobs quiet, and jobs resume without QUEUE, for its whole job processor.
 The other commands use Redis and Postgres themselves, whether the tree runs or not.
 
 ${optionLines(Object.keys(OPTIONS) as OptionName[])}

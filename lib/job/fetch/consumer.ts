@@ -119,7 +119,7 @@ export class Consumer {
         await checkStalled(served, command);
         return undefined;
       },
-      onError: (error) => this.report(error, 'the upkeep of the queues'),
+      onError: (error) => this.report(error, 'maintaining the queues'),
     });
   }
 
@@ -189,7 +189,7 @@ export class Consumer {
 
   private observe(queue: WorkerQueue): WorkerQueue {
     queue.on('stalled', (id: string) => this.options.onStalled(id, queue.name));
-    queue.on('error', (error: Error) => this.report(error, `the upkeep of queue ${queue.name}`));
+    queue.on('error', (error: Error) => this.report(error, `maintaining queue ${queue.name}`));
     return queue;
   }
 

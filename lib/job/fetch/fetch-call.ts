@@ -44,7 +44,7 @@ interface FetchRequest {
   readonly limits: string;
   /** true: jobs are running here or may be on their way, so no job that must run alone is delivered. */
   readonly busy: boolean;
-  /** true: jobs that were offered are recalled first. Otherwise they are only where there are too few others. */
+  /** true: offered jobs are recalled first; false: only if there are too few other jobs. */
   readonly recall: boolean;
   readonly outcomes: readonly { readonly queue: number; readonly delivery: Delivery; readonly outcome: Outcome }[];
 }

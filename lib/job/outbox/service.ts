@@ -111,7 +111,7 @@ export class OutboxService {
       onError: this.report('listening for new jobs'),
     });
     this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
-    const onCompleteError = this.report('recording the ends of jobs in Postgres');
+    const onCompleteError = this.report('recording the outcomes of jobs in Postgres');
     this.completer = new Completer({
       knex,
       redis: client,
@@ -143,7 +143,7 @@ export class OutboxService {
       home,
       owns,
       isRunning,
-      onNewRun: () => this.restorePauses(server, owns).catch(this.report('pausing queues again')),
+      onNewRun: () => this.restorePauses(server, owns).catch(this.report('restoring the pauses of queues')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
         // The relay that leads has not heard of them.

@@ -176,11 +176,11 @@ export class Failures {
     const left = error instanceof NotHereError && this.leave(job, error);
     if (left) return left;
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
-    const verdict = this.decide(job, error);
-    if (verdict.kind === 'retry') return this.options.outcomes.retrying(job, error, verdict.waitMs, verdict.key);
-    const handled = await this.handle(verdict, job, error);
-    if (handled === 'failed') return this.dead(job, error, error.message, verdict.key);
-    if (verdict.kind === 'dead' && handled === 'none') return this.dead(job, error, verdict.reason, verdict.key);
+    const decision = this.decide(job, error);
+    if (decision.kind === 'retry') return this.options.outcomes.retrying(job, error, decision.waitMs, decision.key);
+    const handled = await this.handle(decision, job, error);
+    if (handled === 'failed') return this.dead(job, error, error.message, decision.key);
+    if (decision.kind === 'dead' && handled === 'none') return this.dead(job, error, decision.reason, decision.key);
     await this.finish(job, error);
     return this.options.outcomes.discarded(job, error);
   }
@@ -206,7 +206,7 @@ export class Failures {
   private decide(job: JobExecution, error: Error): FailureDecision {
     const { random } = this.options;
     const failure = { attempt: job.attempt, error, counts: job.record.options.attemptsBy };
-    const onBrokenRule = (broken: Error) => this.report(broken, `asking ${job.class} when to retry`);
+    const onBrokenRule = (broken: Error) => this.report(broken, `deciding when to retry ${job.class}`);
     return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
   }
 

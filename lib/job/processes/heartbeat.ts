@@ -144,7 +144,7 @@ export class ProcessReporter {
 
   private report(error: Error): void {
     const { redis, events } = this.options;
-    if (redis.client.isReady) events.emit('queue.error', { error, during: 'handing over the history of jobs' });
+    if (redis.client.isReady) events.emit('queue.error', { error, during: 'sending the history of jobs to Redis' });
   }
 
   private get queues(): string[] {

@@ -7,33 +7,33 @@ import type { ScanPosition } from './scan-script';
  * every server has been scanned, so a step ends there.
  * @param count counts what a scan finds.
  */
-export function mergedWalker(
-  walkers: readonly SetScanner<ScanPosition>[],
+export function mergedScanner(
+  scanners: readonly SetScanner<ScanPosition>[],
   { newestFirst }: { readonly newestFirst: boolean },
-  count: (walker: SetScanner<ScanPosition>) => Promise<{ readonly total: number }>,
+  count: (scanner: SetScanner<ScanPosition>) => Promise<{ readonly total: number }>,
 ): SetScanner<ScanPosition> {
   const sign = newestFirst ? -1 : 1;
   // As in the script, jobs with the same time are ordered by the names of their queues in either direction.
   const compare = (a: ScanPosition, b: ScanPosition) =>
     sign * (a.score - b.score) || compareText(a.queue, b.queue) || sign * compareText(a.id, b.id);
   return {
-    step: (step) => mergedStep(walkers, step, compare),
+    step: (step) => mergedStep(scanners, step, compare),
     positionOf: ({ score, queue, id }) => ({ score, queue, id }),
     size: async () => {
-      const counts = await Promise.all(walkers.map(count));
+      const counts = await Promise.all(scanners.map(count));
       return counts.reduce((sum, { total }) => sum + total, 0);
     },
   };
 }
 
 async function mergedStep(
-  walkers: readonly SetScanner<ScanPosition>[],
+  scanners: readonly SetScanner<ScanPosition>[],
   { after, skip, limit }: ScanStep<ScanPosition>,
   compare: (a: ScanPosition, b: ScanPosition) => number,
 ): Promise<ScanStepResult<ScanPosition>> {
   const wanted = skip + limit;
   const steps = await Promise.all(
-    walkers.map((walker) => walker.step({ after, skip: 0, limit: wanted, counting: false })),
+    scanners.map((scanner) => scanner.step({ after, skip: 0, limit: wanted, counting: false })),
   );
   const ends = steps.flatMap(({ done, position }) => (done ? [] : [position]));
   // While a server has not passed any job yet, nothing after `after` is certain.

@@ -174,11 +174,11 @@ export class SetMover {
   }
 
   private async moveOnServer(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
-    const walker = this.set.walker(filter);
+    const scanner = this.set.scanner(filter);
     let left = await this.set.extent(filter);
     let after: ScanPosition | undefined;
     while (left > 0 && run.chunk > 0) {
-      const step = await walker.step({ after, skip: 0, limit: run.chunk, counting: false });
+      const step = await scanner.step({ after, skip: 0, limit: run.chunk, counting: false });
       const jobs = step.jobs.filter((job) => this.concerns(move, job, run));
       const states = await this.move(move, jobs);
       const changed = jobs.filter((_, index) => states[index] === 'changed');

@@ -21,14 +21,14 @@ import {
   writeCursor,
 } from './query';
 import {
-  countWalk,
+  countScan,
+  createScanner,
   type FoundJob,
   readOutlines,
   type SetScanner,
-  setWalker,
+  scanPage,
   sizeInRedis,
   sizeOf,
-  walkPage,
 } from './scan';
 import type { Scan, ScanPosition } from './scan-script';
 
@@ -38,7 +38,7 @@ interface RedisSetKind {
   readonly retrying: boolean;
 }
 
-interface WalkOptions {
+interface ScanOptions {
   /** Default false. */
   readonly newestFirst?: boolean;
   readonly idsOnly?: boolean;
@@ -58,7 +58,7 @@ export class RedisSet {
     const bounds = checkBounds(request);
     const after = request.after === undefined ? undefined : readCursor(name, request.after);
     const order = { newestFirst: request.sort?.descending ?? false };
-    const page = await walkPage(this.walker(checkFilter(request), order), bounds, after);
+    const page = await scanPage(this.scanner(checkFilter(request), order), bounds, after);
     const { total, complete, next } = page;
     const entries = page.jobs.map((job) => this.describe(job));
     return { entries, total, complete, next: next && writeCursor(name, next) };
@@ -66,7 +66,7 @@ export class RedisSet {
 
   /** @throws InvalidRequestError. */
   async count(filter: JobFilter = {}): Promise<number> {
-    return (await countWalk(this.walker(checkFilter(filter)))).total;
+    return (await countScan(this.scanner(checkFilter(filter)))).total;
   }
 
   size(): Promise<number> {
@@ -75,7 +75,7 @@ export class RedisSet {
 
   /** Reads the first matching jobs, in the set's order. */
   outlines(filter: CheckedFilter, limit: number): Promise<Outlines> {
-    return readOutlines(this.sources.redis, this.walk(filter), limit);
+    return readOutlines(this.sources.redis, this.scan(filter), limit);
   }
 
   /** @returns the entries of these jobs, in the order given, without those that have left the set. */
@@ -91,15 +91,15 @@ export class RedisSet {
 
   /** @returns an upper bound for the number of jobs that a scan meets. */
   extent(filter: CheckedFilter): Promise<number> {
-    return sizeOf(this.sources.redis, this.walk(filter));
+    return sizeOf(this.sources.redis, this.scan(filter));
   }
 
-  walker(filter: CheckedFilter, options: WalkOptions = {}): SetScanner<ScanPosition> {
+  scanner(filter: CheckedFilter, options: ScanOptions = {}): SetScanner<ScanPosition> {
     const { newestFirst = false, idsOnly = false, trustIds } = options;
-    return setWalker(this.sources.redis, { ...this.walk(filter, trustIds), newestFirst, idsOnly });
+    return createScanner(this.sources.redis, { ...this.scan(filter, trustIds), newestFirst, idsOnly });
   }
 
-  private walk(filter: CheckedFilter, trustIds = false): Scan {
+  private scan(filter: CheckedFilter, trustIds = false): Scan {
     const { retrying } = this.kind;
     const asked = [...new Set(filter.queues ?? this.sources.queues)].sort();
     const queues = presentQueues(this.sources.redis, asked);

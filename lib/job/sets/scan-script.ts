@@ -39,7 +39,7 @@ const IDS = 5000;
  *         id, score, and the three values that `describe` gives }
  * @param describe Lua: `describe(text, id, p)` for the record, false without one, and the key prefix of the queue.
  */
-export function walkScript(describe: string): RedisScript {
+export function scanScript(describe: string): RedisScript {
   return new RedisScript(`
 local call = redis.call
 local F = cjson.decode(ARGV[1])
@@ -139,13 +139,13 @@ interface ScanChunk {
   readonly values: readonly (string | number)[];
 }
 
-export async function runWalk(
+export async function runScan(
   script: RedisScript,
   client: RedisClient,
-  walk: Scan,
+  scan: Scan,
   step: ScanStep<ScanPosition>,
 ): Promise<ScanChunk> {
-  const { newestFirst, queues, filter, since, until, idsOnly = false } = walk;
+  const { newestFirst, queues, filter, since, until, idsOnly = false } = scan;
   if (queues.length === 0) return { matched: 0, scanned: 0, done: true, position: step.after, values: [] };
   const { skip, limit, counting } = step;
   const [first, last] = newestFirst ? [until, since] : [since, until];

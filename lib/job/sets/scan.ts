@@ -5,7 +5,7 @@ import { queueKey } from '../queue/keys';
 import { clientOf, presentQueues } from '../queue/queue-servers';
 import { countRows, rowCondition } from './outbox-rows';
 import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds, type SetSources } from './query';
-import { runWalk, type Scan, type ScanPosition, walkScript } from './scan-script';
+import { runScan, type Scan, type ScanPosition, scanScript } from './scan-script';
 
 /**
  * Counts the jobs of a set, cheaply enough for every second, and without loading the code that moves them. A delayed
@@ -26,8 +26,8 @@ export async function sizeInRedis(
   { redis, queues }: Pick<SetSources, 'redis' | 'queues'>,
 ): Promise<number> {
   const filter = luaFilter(checkFilter({}), { retrying: name === 'retry', trustIds: true });
-  const walk = { newestFirst: false, queues: presentQueues(redis, [...new Set(queues)].sort()), filter };
-  return (await countWalk(setWalker(redis, walk))).total;
+  const scan = { newestFirst: false, queues: presentQueues(redis, [...new Set(queues)].sort()), filter };
+  return (await countScan(createScanner(redis, scan))).total;
 }
 
 /** A job as a set holds it. */
@@ -103,33 +103,33 @@ interface ScanPage<P> {
 }
 
 /** Reads a page of a scan, and counts all matching jobs when that is wanted. */
-export async function walkPage<P>(
-  walker: SetScanner<P>,
+export async function scanPage<P>(
+  scanner: SetScanner<P>,
   { offset, limit, count }: PageBounds,
   after: P | undefined,
 ): Promise<ScanPage<P>> {
   // After a cursor the count takes a scan of its own, from the beginning.
-  const counting = count && !walker.size && after === undefined;
-  const { matched, ...page } = await run(walker, { after, skip: offset, limit, counting });
+  const counting = count && !scanner.size && after === undefined;
+  const { matched, ...page } = await run(scanner, { after, skip: offset, limit, counting });
   if (!count) return { ...page, total: undefined };
-  return counting ? { ...page, total: matched } : { ...page, ...(await countWalk(walker)) };
+  return counting ? { ...page, total: matched } : { ...page, ...(await countScan(scanner)) };
 }
 
-export async function countWalk<P>(
-  walker: SetScanner<P>,
+export async function countScan<P>(
+  scanner: SetScanner<P>,
 ): Promise<{ readonly total: number; readonly complete: boolean }> {
-  if (walker.size) return { total: await walker.size(), complete: true };
-  const { matched, complete } = await run(walker, { after: undefined, skip: 0, limit: 0, counting: true });
+  if (scanner.size) return { total: await scanner.size(), complete: true };
+  const { matched, complete } = await run(scanner, { after: undefined, skip: 0, limit: 0, counting: true });
   return { total: matched, complete };
 }
 
-async function run<P>(walker: SetScanner<P>, want: ScanStep<P>) {
+async function run<P>(scanner: SetScanner<P>, want: ScanStep<P>) {
   const jobs: FoundJob[] = [];
   const enough = want.counting ? Number.POSITIVE_INFINITY : want.skip + want.limit;
   let [matched, scanned, done, position] = [0, 0, false, want.after];
   while (!done && scanned < SCAN_LIMIT && matched < enough) {
     const skip = Math.max(0, want.skip - matched);
-    const step = await walker.step({ ...want, after: position, skip, limit: want.limit - jobs.length });
+    const step = await scanner.step({ ...want, after: position, skip, limit: want.limit - jobs.length });
     jobs.push(...step.jobs);
     matched += step.matched;
     scanned += step.scanned;
@@ -138,38 +138,38 @@ async function run<P>(walker: SetScanner<P>, want: ScanStep<P>) {
   const last = jobs.at(-1);
   const more = want.counting ? matched > want.skip + jobs.length : !done;
   // A page that is not full ends where the scan did.
-  const next = jobs.length === want.limit ? more && last && walker.positionOf(last) : done ? undefined : position;
+  const next = jobs.length === want.limit ? more && last && scanner.positionOf(last) : done ? undefined : position;
   return { jobs, matched, complete: done || !want.counting, next: next || undefined };
 }
 
 const ANSWER_MS = 5000;
 
 /** Describes a job by its record, the record's SHA-1, and its progress. */
-const PAGE_SCRIPT = walkScript(`
+const PAGE_SCRIPT = scanScript(`
 local function describe(text, id, p)
   return text or '', text and redis.sha1hex(text) or '', call('hget', p..'progress', id) or ''
 end`);
 
 /** Scans the `delayed` sets of several queues as one. */
-export function setWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
-  const walkers = parts(client, walk).map(([server, own]) => serverWalker(server, own));
-  if (walkers.length === 1 && walkers[0]) return walkers[0];
+export function createScanner(client: RedisClient, scan: Scan): SetScanner<ScanPosition> {
+  const scanners = parts(client, scan).map(([server, own]) => serverScanner(server, own));
+  if (scanners.length === 1 && scanners[0]) return scanners[0];
   // Loaded on demand: most apps use one server.
-  return (require('./merged-scan') as typeof import('./merged-scan')).mergedWalker(walkers, walk, countWalk);
+  return (require('./merged-scan') as typeof import('./merged-scan')).mergedScanner(scanners, scan, countScan);
 }
 
 /** @returns the scans by server of those that have some of the queues; at least one. */
-function parts(client: RedisClient, walk: Scan): readonly (readonly [RedisClient, Scan])[] {
-  const all = [...byServer(client, walk.queues)];
+function parts(client: RedisClient, scan: Scan): readonly (readonly [RedisClient, Scan])[] {
+  const all = [...byServer(client, scan.queues)];
   const some = all.filter(([, queues]) => queues.length > 0);
-  return (some.length > 0 ? some : all).map(([server, queues]) => [server, { ...walk, queues }]);
+  return (some.length > 0 ? some : all).map(([server, queues]) => [server, { ...scan, queues }]);
 }
 
-function serverWalker(client: RedisClient, walk: Scan): SetScanner<ScanPosition> {
+function serverScanner(client: RedisClient, scan: Scan): SetScanner<ScanPosition> {
   return {
     step: async (step) => {
-      const { values, ...stretch } = await runWalk(PAGE_SCRIPT, client, walk, step);
-      return { ...stretch, jobs: foundJobs(walk.queues, values) };
+      const { values, ...chunk } = await runScan(PAGE_SCRIPT, client, scan, step);
+      return { ...chunk, jobs: foundJobs(scan.queues, values) };
     },
     positionOf: ({ score, queue, id }) => ({ score, queue, id }),
     // Only records tell the retry and the scheduled set apart, so counting takes a scan.
@@ -189,7 +189,7 @@ export async function sizeOf(client: RedisClient, { queues, since, until }: Scan
 const CHUNK = 1000;
 
 // Describes a job by its class, JSON-encoded without its quotes; its failed runs; the name of its latest error.
-const OUTLINE_SCRIPT = walkScript(`
+const OUTLINE_SCRIPT = scanScript(`
 local function describe(text)
   if not text then return '', '', '' end
   local class = string.match(text, '^{"data":{"v":%d+,"class":"(.-)","args":%[')
@@ -203,24 +203,24 @@ local function describe(text)
 end`);
 
 /** Reads the first jobs of a scan that begins with the oldest, in its order. @param limit maximum number of jobs. */
-export async function readOutlines(client: RedisClient, walk: Scan, limit: number): Promise<Outlines> {
-  const found = await Promise.all(parts(client, walk).map(([server, own]) => serverOutlines(server, own, limit)));
+export async function readOutlines(client: RedisClient, scan: Scan, limit: number): Promise<Outlines> {
+  const found = await Promise.all(parts(client, scan).map(([server, own]) => serverOutlines(server, own, limit)));
   const [only] = found;
   if (found.length === 1 && only) return only;
   const jobs = found.flatMap((one) => one.jobs).sort((a, b) => a.at - b.at);
   return { jobs: jobs.slice(0, limit), complete: jobs.length <= limit && found.every(({ complete }) => complete) };
 }
 
-async function serverOutlines(client: RedisClient, walk: Scan, limit: number): Promise<Outlines> {
+async function serverOutlines(client: RedisClient, scan: Scan, limit: number): Promise<Outlines> {
   const jobs: JobOutline[] = [];
   let after: ScanPosition | undefined;
   let done = false;
   while (!done && jobs.length < limit) {
     const step = { after, skip: 0, limit: Math.min(CHUNK, limit - jobs.length), counting: false };
-    const stretch = await runWalk(OUTLINE_SCRIPT, client, walk, step);
-    for (let i = 0; i + 5 < stretch.values.length; i += 6) jobs.push(readOutline(walk, stretch.values, i));
-    after = stretch.position;
-    done = stretch.done;
+    const chunk = await runScan(OUTLINE_SCRIPT, client, scan, step);
+    for (let i = 0; i + 5 < chunk.values.length; i += 6) jobs.push(readOutline(scan, chunk.values, i));
+    after = chunk.position;
+    done = chunk.done;
   }
   return { jobs, complete: done };
 }

@@ -37,7 +37,7 @@ import {
   writeCursor,
 } from './query';
 import { RedisSet } from './redis-set';
-import { countWalk, sizeOfSet, walkPage } from './scan';
+import { countScan, scanPage, sizeOfSet } from './scan';
 import type { ScanPosition } from './scan-script';
 
 const PROMOTE = toQueue('promote');
@@ -69,8 +69,8 @@ export class ScheduledSet extends PendingSet {
     // The first jobs in Redis are read, since any of them may be on this page; Postgres merges them with its rows.
     const bounds = { offset: 0, limit: offset + limit + 1, count };
     const newestFirst = request.sort?.descending ?? false;
-    const walker = this.inRedis.walker(filter, { idsOnly: true, newestFirst });
-    const theirs = await walkPage(walker, bounds, after && inMilliseconds(after));
+    const scanner = this.inRedis.scanner(filter, { idsOnly: true, newestFirst });
+    const theirs = await scanPage(scanner, bounds, after && inMilliseconds(after));
     const condition = rowCondition(filter);
     const others = theirs.jobs
       .filter(({ id }) => !id.includes('\0'))
@@ -88,7 +88,7 @@ export class ScheduledSet extends PendingSet {
 
   async count(filter: JobFilter = {}): Promise<number> {
     const checked = checkFilter(filter);
-    const theirs = await countWalk(this.inRedis.walker(checked));
+    const theirs = await countScan(this.inRedis.scanner(checked));
     return theirs.total + (await countRows(this.sources.knex, rowCondition(checked)));
   }
 

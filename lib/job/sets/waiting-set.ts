@@ -21,13 +21,13 @@ import {
   writeCursor,
 } from './query';
 import {
-  countWalk,
+  countScan,
   type FoundJob,
   foundJobs,
   type ScanStep,
   type ScanStepResult,
   type SetScanner,
-  walkPage,
+  scanPage,
 } from './scan';
 
 /** The jobs of one queue that wait to be fetched, next first. */
@@ -41,7 +41,7 @@ export class WaitingList {
   async page(request: PageRequest = {}): Promise<JobPage> {
     const bounds = checkBounds(request);
     const after = request.after === undefined ? undefined : readCursor('waiting', request.after).id;
-    const { jobs, total, complete, next } = await walkPage(this.walker(request), bounds, after);
+    const { jobs, total, complete, next } = await scanPage(this.scanner(request), bounds, after);
     return {
       entries: jobs.map((job) => this.describe(job)),
       total,
@@ -52,7 +52,7 @@ export class WaitingList {
 
   /** @throws InvalidRequestError. */
   async count(filter: JobFilter = {}): Promise<number> {
-    return (await countWalk(this.walker(filter))).total;
+    return (await countScan(this.scanner(filter))).total;
   }
 
   /**
@@ -78,9 +78,9 @@ export class WaitingList {
     return true;
   }
 
-  private walker(request: JobFilter): SetScanner<string> {
+  private scanner(request: JobFilter): SetScanner<string> {
     const checked = checkFilter({ ...request, queue: undefined });
-    return waitingWalker(
+    return waitingScanner(
       clientOf(this.sources.redis, this.queue),
       this.queue,
       isFiltering(checked) ? luaFilter(checked) : '',
@@ -142,7 +142,7 @@ return reply`);
  * continues at the head.
  * @param filter the JSON of `luaFilter`; '' when records need not be read.
  */
-function waitingWalker(client: RedisClient, queue: string, filter: string): SetScanner<string> {
+function waitingScanner(client: RedisClient, queue: string, filter: string): SetScanner<string> {
   return {
     step: (step) => waitingStep(client, queue, filter, step),
     positionOf: (job) => job.id,
