@@ -153,6 +153,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
       const round = WAIT_LIMIT_MS * (2 * kills + 6);
       this.timeout(ms + round);
       const end = performance.now() + ms;
+      let deaths = 0;
       do {
         const numbers = Array.from({ length: jobs / 2 }, (_, n) => [n] as [number]);
         const enqueued = [
@@ -181,8 +182,10 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
         );
         const again = await query(`select from job_dead where died_at > '${before}'`);
         assert.equal(again.length, enqueued.length, 'each has died once more');
+        deaths += enqueued.length + again.length;
         await query('truncate job_dead');
       } while (performance.now() < end);
+      this.runnable().title += `: ${deaths} deaths, ${killed} times kill -9`;
     });
   });
 }

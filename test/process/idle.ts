@@ -105,7 +105,7 @@ export function idleTree({ minutes }: IdleOptions): void {
       await until('the processor rests', () => isResting(PROCESS_KEYS.members));
     });
 
-    it('asks Redis 30 times a minute at most, and Postgres once in 5 minutes, keeps seven connections, and works at once', async function () {
+    it('asks Redis 30 times a minute at most, and Postgres once in 5 minutes, keeps six connections, and works at once', async function () {
       const monitor = new Monitor(around.redis.port);
       try {
         // A session that is asked each second, as before the rest, reports to Postgres's statistics at its end.

@@ -51,14 +51,14 @@ export function leaks(times: number, measured = true): void {
     });
     after(() => stage.remove());
 
-    it(`is recycled before the limit, ${times} times, and loses no request`, async () => {
+    it(`is recycled before the limit, ${times} times, and loses no request`, async function () {
       const tree = await stage.start({ MEMORY_LIMIT_MB: String(LIMIT_MB) });
       const stopWatching = watchMemory(tree);
       const leaked: number[] = [];
       // By their slots' own count.
       const recycled = async () =>
         (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
-      const { failures } = await underLoad(
+      const { failures, requests } = await underLoad(
         tree,
         4,
         () => '/slow?ms=50',
@@ -75,6 +75,7 @@ export function leaks(times: number, measured = true): void {
       if (measured) assert.ok(peakMb < LIMIT_MB, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
       assert.ok(peakMb > PLANNED_MB * 0.9, `the tree took ${peakMb} MB of ${LIMIT_MB}`);
       assert.deepEqual(tree.linesMatching(/killed/), []);
+      this.runnable().title += `: the tree took ${Math.ceil(peakMb)} MB of ${LIMIT_MB} at most; ${requests} requests`;
       assert.equal((await tree.stop()).code, 0);
     });
   });

@@ -5,7 +5,7 @@ import { order, statsOf } from './operator';
 import { Stage } from './stage';
 import { underLoad } from './under-load';
 
-/** A load lasts a minute at most: a long row is done in several. */
+/** A load ends by itself after some minutes: a long row is done in several. */
 const PER_LOAD = 4;
 
 /** Half of the connections are kept alive, half are fresh for each request. */
@@ -18,7 +18,7 @@ export function phasedRestarts(times: number): void {
     after(() => stage.remove());
 
     for (const count of [1, 2]) {
-      it(`lose no request of ${count === 1 ? 'a single worker' : `${count} workers`}`, async () => {
+      it(`lose no request of ${count === 1 ? 'a single worker' : `${count} workers`}`, async function () {
         const tree = await stage.start({ WEB_CONCURRENCY: String(count) });
         let requests = 0;
         for (let done = 0; done < times; done += PER_LOAD) {
@@ -35,6 +35,7 @@ export function phasedRestarts(times: number): void {
           requests += result.requests;
         }
         assert.ok(requests > times * 30, `${requests} requests`);
+        this.runnable().title += `: ${requests} requests`;
         assert.equal((await tree.stop()).code, 0);
         await tree.allGone();
       });

@@ -41,7 +41,7 @@ export function randomKills(ms: number, seed: number): void {
     });
     after(() => stage.remove());
 
-    it('leaves no zombie, no orphan and no bound port, and the web always comes back', async () => {
+    it('leaves no zombie, no orphan and no bound port, and the web always comes back', async function () {
       const port = await serverPort();
       const roll = dice(seed);
       let tree = await stage.start({ PORT: String(port) });
@@ -81,6 +81,10 @@ export function randomKills(ms: number, seed: number): void {
       assert.equal((await tree.stop()).code, 0);
       await tree.allGone();
       assert.equal(await isBound(port), false);
+      const killed = ['primary', 'jobs', 'web'].map((role) => `${role} ${hits.filter((hit) => hit === role).length}`);
+      const { answered, lost } = gateway.result;
+      const cut = Object.values(lost).reduce((sum, count) => sum + count, 0);
+      this.runnable().title += `: killed were ${killed.join(', ')}; ${answered} requests, ${cut} cut off`;
     });
   });
 }

@@ -10,18 +10,24 @@ import { Stage } from './stage';
 export const PROMISED_S = 2;
 const WORK_MS = 300;
 
-/** By the product's own figure, from its first to its last line. */
+/** @returns how long it took, s, by the product's own figure, from its first to its last line. */
 async function stopAndTime(tree: Tree): Promise<number> {
   assert.deepEqual({ ...(await tree.stop()), durationMs: 0 }, { code: 0, signal: null, durationMs: 0 });
   await tree.allGone();
   const { text } = await tree.waitForLine(/stopped in/);
-  assert.match(text, /stopped in [\d.]+ m?s, 0 killed/);
-  return Number(/in ([\d.]+) s/.exec(text)?.[1]);
+  const [, took = '', unit] = /stopped in ([\d.]+) (m?s), 0 killed/.exec(text) ?? assert.fail(text);
+  return unit === 's' ? Number(took) : Number(took) / 1000;
 }
 
 function assertPrompt(seconds: readonly number[], longestS: number): void {
   const late = seconds.filter((one) => one > longestS + WORK_MS / 1000);
   assert.deepEqual(late, [], `stops took ${seconds.join(', ')} s`);
+}
+
+/** For whoever wants the figures. */
+function figures(seconds: readonly number[]): string {
+  const sorted = seconds.toSorted((a, b) => a - b);
+  return `: half took ${sorted[Math.floor(sorted.length / 2)]} s at most, the slowest ${sorted.at(-1)} s`;
 }
 
 export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINITY): void {
@@ -32,7 +38,7 @@ export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINIT
     });
     after(() => stage.remove());
 
-    it('lose nothing that was in flight, and none is slow', async () => {
+    it('lose nothing that was in flight, and none is slow', async function () {
       const PORT = String(await serverPort());
       const took: number[] = [];
       let tree = await stage.start({ PORT });
@@ -50,6 +56,7 @@ export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINIT
       assert.deepEqual(gateway.result.lost, {});
       assertPrompt(took, longestS);
       await stopAndTime(tree);
+      this.runnable().title += `${figures(took)}; ${gateway.result.answered} requests`;
     });
   });
 }
@@ -62,7 +69,7 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
     });
     after(() => stage.remove());
 
-    it('take no longer than their work in flight and a little, idle, or busy, or never let alone', async () => {
+    it('take no longer than their work in flight and a little, idle, or busy, or never let alone', async function () {
       const took: number[] = [];
       for (let n = 0; n < times; n++) {
         const tree = await stage.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
@@ -82,6 +89,7 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
         assert.deepEqual(gateway?.result.lost ?? {}, {});
       }
       assertPrompt(took, longestS);
+      this.runnable().title += figures(took);
     });
   });
 }
@@ -97,20 +105,24 @@ export function stopsUnderFreshCallers(times: number): void {
     });
     after(() => stage.remove());
 
-    it('reset none of them', async () => {
+    it('reset none of them', async function () {
       const lost: Record<string, number>[] = [];
+      const took: number[] = [];
+      let answered = 0;
       for (let n = 0; n < times; n++) {
         const tree = await stage.start();
         const callers = new FreshCallers(tree.baseUrl, CALLERS, (sent) => `/slow?ms=${40 + (sent % 30)}`);
         await until('all are served', () => callers.answered >= 4 * CALLERS);
-        await stopAndTime(tree);
+        took.push(await stopAndTime(tree));
         await callers.end();
         lost.push(callers.lost);
+        answered += callers.answered;
       }
       assert.deepEqual(
         lost,
         lost.map(() => ({})),
       );
+      this.runnable().title += `${figures(took)}; ${answered} requests`;
     });
   });
 }
