@@ -163,7 +163,7 @@ export class WebRole implements DrainableServer {
         return { ...this.jobsHealth, oldestDueS: dueSinceS === null ? null : process.hrtime()[0] - dueSinceS };
       },
       unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
-      limit: this.limit,
+      limiter: this.limit,
       onUntrustedProxy: (peer) => {
         this.untrustedProxy = peer;
       },

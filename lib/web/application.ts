@@ -26,21 +26,21 @@ export interface ApplicationOptions extends HealthOptions {
   readonly events: Events;
   /** Adds the app's routes. */
   readonly routes: (router: Router) => void;
-  /** Pass one to read its snapshots. Default: a new one with the limits of the config. */
-  readonly limit?: ConcurrencyLimiter;
-  /** The app's folder of texts, whose files say which locales it has. Default: none, so those that Catamount has. */
+  /** Give your own to read its snapshots. Default: a new one with the limits of the config. */
+  readonly limiter?: ConcurrencyLimiter;
+  /** The app's folder of texts, whose files determine its locales. Default: none; the locales are Catamount's own. */
   readonly localesDir?: string;
   /** The app's own Koa, whose middleware runs before routing, limits and bodies. Default: a new one. */
   readonly koa?: Koa;
-  /** Middleware of an app that was there before, which runs in a slot and before the routes. Default: none. */
+  /** Middleware of an existing Koa app, which runs in a slot and before the routes. Default: none. */
   readonly existing?: readonly Koa.Middleware[];
-  /** Security headers of the app's own. Default: ours. */
+  /** The app's own security headers. Default: ours. */
   readonly headers?: SecurityHeaders | undefined;
-  /** Parsers of bodies of the app's own. Default: we parse JSON, and leave all else to the routes. */
+  /** The app's own body parsers. Default: we parse JSON, and leave everything else to the routes. */
   readonly parserOf?: ParserOf | undefined;
-  /** @returns the signal that tells the response's route to end. Default: one that is never aborted. */
+  /** @returns the signal on which the response's route should end. Default: one that is never aborted. */
   readonly goodbye?: (response: ServerResponse) => AbortSignal;
-  /** Called with the address of a peer whose headers of a proxy are removed, since TRUST_PROXY does not name it. */
+  /** Called with the address of a peer whose proxy headers are removed because TRUST_PROXY does not include it. */
   readonly onUntrustedProxy?: (peer: string) => void;
   /** Middleware that answers some requests before they need a slot. */
   readonly mounts?: Koa.Middleware;
@@ -48,7 +48,7 @@ export interface ApplicationOptions extends HealthOptions {
 
 /** The Koa app of one web process: Catamount's own middleware around the app's routes. */
 export function createApplication(options: ApplicationOptions): Koa {
-  const { config, events, limit = new ConcurrencyLimiter(config.web) } = options;
+  const { config, events, limiter = new ConcurrencyLimiter(config.web) } = options;
   const { koa: app = new Koa(), existing = [], goodbye = () => new AbortController().signal } = options;
   // Koa may trust these headers, since `proxies` removes those that do not come from a trusted proxy.
   app.proxy = true;
@@ -78,7 +78,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(shedStale());
   if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
-  app.use(limitConcurrency(limit));
+  app.use(limitConcurrency(limiter));
   app.use(body.parse);
   for (const middleware of existing) app.use(middleware);
   app.use(notFound(router));

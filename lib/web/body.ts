@@ -7,17 +7,17 @@ import { hasEnded, onRequestEnd } from './server';
 
 /** Maximum size of a body, bytes, unless BODY_LIMIT says otherwise. */
 export const BODY_LIMIT = 100_000;
-/** Bytes read and dropped beyond the limit, so that the caller sees the response; after that the connection is cut. */
-const PATIENCE = 1_000_000;
+/** Bytes beyond the limit that are read and dropped, so that the client sees the response. After that it is cut off. */
+const MAX_OVERRUN_BYTES = 1_000_000;
 
 /**
- * Reads the body. Rejects when the caller leaves half-way.
+ * Reads the body. Rejects if the client disconnects half-way.
  * @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large.
  */
 export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Promise<Buffer> {
   const { req: request } = response;
   const announced = Number(request.headers['content-length'] ?? 0);
-  if (announced > limit) throw tooLarge(limit, announced > limit + PATIENCE);
+  if (announced > limit) throw tooLarge(limit, announced > limit + MAX_OVERRUN_BYTES);
   askForBody(response);
   const finished = deferred<Buffer>();
   const chunks: Buffer[] = [];
@@ -26,15 +26,15 @@ export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Pr
     size += chunk.length;
     if (size <= limit) chunks.push(chunk);
     else finished.reject(tooLarge(limit, false));
-    if (size > limit + PATIENCE) request.destroy();
+    if (size > limit + MAX_OVERRUN_BYTES) request.destroy();
   });
   request.once('end', () => finished.resolve(Buffer.concat(chunks)));
   request.once('error', (error) => finished.reject(error));
-  request.once('close', () => finished.reject(new Error('the caller left before the body was complete')));
+  request.once('close', () => finished.reject(new Error('the client disconnected before the body was complete')));
   return finished.promise;
 }
 
-/** Answers `Expect: 100-continue`: the caller sends its body only then, and never after an error response. */
+/** Answers `Expect: 100-continue`: the client sends its body only then, and never after an error response. */
 export function askForBody(response: ServerResponse): void {
   const { expect } = response.req.headers;
   if (expect !== undefined && response.req.httpVersion === '1.1') response.writeContinue();
@@ -49,11 +49,11 @@ function tooLarge(limit: number, close: boolean): ProblemError {
 
 /** Maximum bytes of bodies that one process holds for waiting requests. */
 const HELD_LIMIT = 16_000_000;
-/** Bytes of a body other than JSON that are read before its request asks for a slot. */
+/** Bytes of a body other than JSON that are read before its request queues for a slot. */
 const BUFFERED_LIMIT = 1_000_000;
 const TYPES = ['application/json', 'application/*+json'];
 
-/** What reads the bodies of a path: a middleware of the app's, or false for the route itself. undefined: we do. */
+/** @returns the reader of a path's bodies: a middleware of the app, or false for the route itself; undefined: ours. */
 export type ParserOf = (path: string) => Koa.Middleware | false | undefined;
 
 export interface BodyOptions {
@@ -63,11 +63,11 @@ export interface BodyOptions {
 }
 
 /**
- * Two middlewares around the concurrency limit. `receive` reads the bytes before a slot is given, as Puma's reactor
- * does, so that slow senders cost no slots. `parse` parses them once there is a slot, so that waiting requests stay
- * small: a value can be a hundred times the size of its text. Bodies of another type are left unread for the route,
- * which may have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT; the rest arrives while
- * the slot is held. A parser of the app's runs before the slot as well.
+ * Two middlewares around the concurrency limiter. `receive` reads the bytes before a slot is taken, as Puma's reactor
+ * does, so that slow senders occupy no slots. `parse` parses them in the slot, so that waiting requests stay small: a
+ * value can be a hundred times the size of its text. Bodies of other types are left unread for the route, which may
+ * have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT; the rest arrives while the slot is
+ * held. The app's own parser, if it has one, also runs before the slot is taken.
  */
 export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: BodyOptions = {}): {
   readonly receive: Koa.Middleware;
@@ -76,11 +76,11 @@ export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: Bod
   const received = new WeakMap<Koa.Request, Buffer>();
   let held = 0;
 
-  // `ctx.is` returns null when there is no body.
   const receive: Koa.Middleware = (ctx, next) => {
     // The app's own middleware may have read it.
     if (ctx.req.readableDidRead) return next();
     const type = ctx.is(TYPES);
+    // null: there is no body.
     if (type === null) return next();
     const own = parserOf(ctx.path);
     if (own) {
@@ -134,7 +134,7 @@ export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: Bod
   return { receive, parse };
 }
 
-/** Parses a JSON body. @throws ProblemError 400 that says what is wrong with the text; never any other error. */
+/** Parses a JSON body. @throws ProblemError 400 that says what is wrong with the text, and nothing else. */
 export function parseJson(bytes: Buffer): unknown {
   const value = parse(decode(bytes));
   const key = unsafeKey(value);
@@ -185,11 +185,11 @@ function malformed(detail: string): ProblemError {
 
 /**
  * Waits until a body is complete or `limit` bytes of it have arrived, and leaves the request untouched: the next
- * reader, by whatever API, gets the body from its first byte. Rejects when the caller leaves half-way.
- * @param limit bytes. @returns the number of bytes that are held.
+ * reader, by whatever API, gets the body from its first byte. Rejects if the client disconnects half-way.
+ * @param limit bytes. @returns the number of bytes in the buffer.
  */
 export async function bufferBody(request: IncomingMessage, limit: number): Promise<number> {
-  // Most bodies arrive with the head, and are complete after one turn of the event loop.
+  // Most bodies arrive together with the headers, and are complete after one turn of the event loop.
   await setImmediate();
   if (request.complete) return request.readableLength;
   const finished = deferred();
@@ -212,14 +212,14 @@ export async function bufferBody(request: IncomingMessage, limit: number): Promi
   };
   const leave = () => {
     stop();
-    finished.reject(new Error('the caller left before the body was complete'));
+    finished.reject(new Error('the client disconnected before the body was complete'));
   };
   const stop = () => {
     request.off('readable', take).off('error', leave).off('close', leave);
   };
   request.on('readable', take).once('error', leave).once('close', leave);
   await finished.promise;
-  // Node removes a `readable` listener only in the next tick; until then `data` would not flow.
+  // Node removes a `readable` listener only in the next tick. Until then a `data` listener would receive nothing.
   await setImmediate();
   return size;
 }

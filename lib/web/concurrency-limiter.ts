@@ -4,14 +4,15 @@ import { deferred } from '../support/async';
 import { ProblemError } from './context';
 import { answersNow, itsTurn, onRequestEnd } from './server';
 
-export interface LimitOptions {
-  /** Maximum number of requests in flight. */
+/** The limits of one worker, each with its setting. */
+export interface LimiterOptions {
+  /** Maximum number of requests in flight: MAX_THREADS, 5 by default. */
   readonly maxThreads: number;
-  /** Maximum number of requests that wait for a slot. */
+  /** Maximum number of requests waiting for a slot, above which a request is shed: WEB_BACKLOG, 512 by default. */
   readonly backlog: number;
-  /** Maximum wait of one request, ms. */
+  /** Maximum wait of one request, after which it is shed, ms: WEB_QUEUE_TIMEOUT, 10 s by default. */
   readonly queueTimeoutMs: number;
-  /** Called after a slot was taken or released. */
+  /** Called after a slot has been taken or released. */
   readonly onSlots?: () => void;
 }
 
@@ -26,9 +27,9 @@ export interface LimitSnapshot {
   readonly poolCapacity: number;
   /** Maximum number of waiting requests since the last snapshot. */
   readonly backlogMax: number;
-  /** Requests that were given a slot so far. */
+  /** Requests that have been given a slot so far. */
   readonly requestsCount: number;
-  /** Requests shed so far: the backlog was full, or the wait too long. */
+  /** Requests shed so far, because the backlog was full or the wait too long. */
   readonly shedCount: number;
 }
 
@@ -40,7 +41,7 @@ export interface RequestInFlight {
   readonly startedAt: number;
 }
 
-/** The result of asking for a slot. `gone`: the caller left while waiting. */
+/** The result of a request for a slot. `gone`: the client disconnected while waiting. */
 export type Admission =
   | { readonly outcome: 'admitted'; readonly release: () => void }
   | { readonly outcome: 'full' | 'timeout' | 'gone' };
@@ -54,11 +55,11 @@ interface Waiting {
 /**
  * Puma's thread pool without the threads: at most `maxThreads` requests are in flight; at most `backlog` wait in order
  * of arrival, each for at most `queueTimeoutMs`. A slot is held until its response has been sent, its connection has
- * closed, or it is released explicitly, and it returns only once.
+ * closed, or it is released explicitly. Releasing it again does nothing.
  */
 export class ConcurrencyLimiter {
   private readonly running = new Set<RequestInFlight>();
-  /** In order of arrival. A set makes it cheap to leave from the middle. */
+  /** In order of arrival. A set makes it cheap to remove a request from the middle. */
   private readonly queue = new Set<Waiting>();
   private backlogMax = 0;
   private requestsCount = 0;
@@ -66,11 +67,11 @@ export class ConcurrencyLimiter {
 
   /** @param onBegin called for each request that gets a slot, before anything else is done for it. */
   constructor(
-    private readonly options: LimitOptions,
+    private readonly options: LimiterOptions,
     private readonly onBegin: (request: RequestInFlight) => void = () => undefined,
   ) {}
 
-  /** Asks for a slot, which is given at once or after a wait; it is held until `response` ends. */
+  /** Requests a slot, which is given at once or after a wait, and held until `response` ends. */
   enter(request: RequestInFlight, response: ServerResponse): Admission | Promise<Admission> {
     if (this.hasRoom()) return this.admit(request, response);
     if (this.queue.size >= this.options.backlog) {
@@ -99,7 +100,7 @@ export class ConcurrencyLimiter {
     };
   }
 
-  /** All slots are in use: the next request has to wait. */
+  /** true while all slots are in use, so that the next request has to wait. */
   get saturated(): boolean {
     return !this.hasRoom();
   }
@@ -155,11 +156,11 @@ const REASONS = {
 } as const;
 
 /**
- * Lets a request through once it has a slot, and sheds it with 503 when it cannot have one in time. A pipelined request
- * asks for its slot when those before it on its connection are answered: before that its response could not be sent,
- * and the earlier requests might be waiting for the very slot that it held.
+ * Lets a request through once it has a slot, and sheds it with 503 if it cannot get one in time. A pipelined request
+ * queues for a slot only after the requests before it on its connection have been answered. Its response could not be
+ * sent any earlier, and those requests might be waiting for the very slot that it held.
  */
-export function limitConcurrency(limit: ConcurrencyLimiter): Koa.Middleware {
+export function limitConcurrency(limiter: ConcurrencyLimiter): Koa.Middleware {
   return function limitRequests(ctx, next) {
     return answersNow(ctx.res) ? enter(ctx, next) : enterInTurn(ctx, next);
   };
@@ -170,16 +171,16 @@ export function limitConcurrency(limit: ConcurrencyLimiter): Koa.Middleware {
 
   function enter(ctx: Koa.Context, next: Koa.Next): Promise<unknown> | undefined {
     const { method, path, requestId } = ctx;
-    const admission = limit.enter({ method, path, requestId, startedAt: Date.now() }, ctx.res);
-    // Usually there is room, so nothing is awaited.
+    const admission = limiter.enter({ method, path, requestId, startedAt: Date.now() }, ctx.res);
+    // Usually a slot is free, so nothing is awaited.
     return admission instanceof Promise ? wait(ctx, admission, next) : goOn(ctx, admission, next);
   }
 }
 
 async function wait(ctx: Koa.Context, turn: Promise<Admission>, next: Koa.Next): Promise<unknown> {
-  const askedAt = performance.now();
+  const queuedAt = performance.now();
   const admission = await turn;
-  ctx.queuedMs = performance.now() - askedAt;
+  ctx.queuedMs = performance.now() - queuedAt;
   return goOn(ctx, admission, next);
 }
 

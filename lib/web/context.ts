@@ -5,24 +5,24 @@ import type { ShedReason } from '../core/request-counts';
 /** The context of a route: Koa's context with our additions. */
 declare module 'koa' {
   interface DefaultContext {
-    /** The caller's X-Request-Id when well-formed, else a new one. */
+    /** The client's X-Request-Id if it is well-formed, else a new one. */
     requestId: string;
-    /** The locale of the app that suits the caller's Accept-Language best, else the default one. */
+    /** The locale of the app that matches the client's Accept-Language best, else the default one. */
     locale: Locale;
     /** Time spent waiting for a slot, ms. */
     queuedMs: number;
-    /** true if the request came through a proxy, trusted or not, by its headers. */
+    /** true if the headers say that the request came through a proxy, trusted or not. */
     forwarded: boolean;
-    /** true for requests that the app does not see: health checks and operators' pages. */
+    /** true for requests that never reach the app: health checks and operators' pages. */
     internal: boolean;
-    /** The reason why the request was shed before the app saw it, else null. */
+    /** Why the request was shed before it reached the app, else null. */
     shedReason: ShedReason | null;
     /**
-     * Addresses of the operators' pages that this caller can open: the tree, and the inbox of mails that are kept
-     * instead of sent. undefined if the caller can open none.
+     * Addresses of the operators' pages that this client may open: the tree, and the inbox of mails that are stored
+     * instead of sent. undefined if it may open none.
      */
     ops: { readonly tree: string; readonly inbox: string | null } | undefined;
-    /** Aborted when the process is about to stop or to be replaced: a stream that could go on for ever ends by it. */
+    /** Aborted when the process is about to stop or to be replaced, so that an endless stream can end. */
     readonly goodbye: AbortSignal;
     /** Releases the slot before the response ends, for streams and long polls that mostly wait. */
     releaseSlot(): void;
@@ -31,16 +31,16 @@ declare module 'koa' {
   interface Request {
     /** The parsed JSON body; undefined if there is none, or if it is of another type (then `req` is unread). */
     body?: unknown;
-    /** The bytes of a JSON body as they came, for the signature of a webhook; undefined where `bodyParser` left it alone. */
+    /** The bytes of a JSON body as received, for a webhook's signature; undefined where `bodyParser` applies. */
     rawBody?: Buffer;
   }
 }
 
-/** An error in one part of the request; `pointer` is a JSON pointer into its body. */
+/** An error in one part of the request. */
 export interface ProblemPart {
-  /** Place in the request's body, such as `/email`. */
+  /** JSON pointer into the request's body, such as `/email`. */
   readonly pointer: string;
-  /** Tells the caller what is wrong there. */
+  /** Explains to the client what is wrong there. */
   readonly detail: string;
 }
 
@@ -50,7 +50,7 @@ export interface ProblemOptions {
   readonly type?: string;
   /** Default: the reason phrase of the status. */
   readonly title?: string;
-  /** Explains this occurrence to the caller, and what to do. */
+  /** Explains this occurrence to the client, and what to do about it. */
   readonly detail?: string;
   /** The wrong parts of the request, for forms that mark them. */
   readonly errors?: readonly ProblemPart[];
@@ -60,7 +60,7 @@ export interface ProblemOptions {
   readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
-/** Thrown by a route to answer with an RFC 9457 problem. Everything in it is shown to the caller. */
+/** Thrown by a route to respond with an RFC 9457 problem. Everything in it is sent to the client. */
 export class ProblemError extends Error {
   override readonly name = 'ProblemError';
 
@@ -74,7 +74,7 @@ export class ProblemError extends Error {
   }
 
   /**
-   * @param requestId undefined: the request was refused before it had one.
+   * @param requestId undefined if the request was rejected before it had one.
    * @internal
    */
   toDocument(requestId: string | undefined): Record<string, unknown> {

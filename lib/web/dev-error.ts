@@ -9,8 +9,9 @@ interface Note {
 }
 
 /**
- * While `catamount dev` has an error to show, browsers that ask for a page are shown it; all else is served by the old code.
- * @param file its note. @throws ProblemError with the error.
+ * Shows the error of `catamount dev`, while there is one, to browsers that request a page. Everything else is served by
+ * the code from before the error.
+ * @param file the note that `catamount dev` writes. @throws ProblemError with the error.
  */
 export function answerWithError(ctx: Koa.Context, file: string): void {
   if (ctx.method !== 'GET' || ctx.accepts('json', 'html') !== 'html') return;
@@ -18,7 +19,7 @@ export function answerWithError(ctx: Koa.Context, file: string): void {
   if (note) throw new ProblemError(500, { title: note.title, detail: note.text });
 }
 
-/** undefined when there is none, or the process that wrote it has ended without removing it. */
+/** @returns undefined if there is no note, or if the process that wrote it has ended without removing it. */
 function read(file: string): Note | undefined {
   try {
     const note = JSON.parse(fs.readFileSync(file, 'utf8')) as Note;

@@ -10,8 +10,8 @@ import { hasEnded } from './server';
 const TYPE = 'application/problem+json; charset=utf-8';
 
 /**
- * Answers everything that is thrown further in with a problem document, or with a page in a browser. An unexpected
- * error is reported as `request.error` and answered with 500.
+ * Turns everything that later middleware throws into a problem document, or into a page for a browser. An unexpected
+ * error is reported as `request.error`, and the response is a 500.
  */
 export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
   return async (ctx, next) => {
@@ -33,15 +33,15 @@ export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
 
 /**
  * Replaces Koa's handling of errors that no middleware can catch: a stream that breaks while it is being sent, a body
- * that cannot be serialized. Once the head is out, the connection is cut, so that the caller does not take half a
- * response for a whole one.
+ * that cannot be serialized. Once the headers have been sent, the connection is cut, so that the client does not take
+ * half a response for a complete one.
  */
 export function handleLateErrors(app: Koa, events: Events, texts: PageTexts): void {
   const reported = new WeakSet<Error>();
   app.on('error', () => undefined);
   app.context.onerror = function onerror(this: Koa.Context, thrown: unknown) {
     const { res } = this;
-    // Koa also calls this without an error, when all went well.
+    // Koa also calls this without an error, after a successful response.
     if (thrown === null || thrown === undefined) return;
     const error = toError(thrown);
     // A stream's error arrives a second time through the socket.
@@ -62,9 +62,7 @@ export function handleLateErrors(app: Koa, events: Events, texts: PageTexts): vo
   };
 }
 
-/**
- * Browsers ask for HTML by name; programs and `curl` accept anything and get JSON, and so do addresses with `.json`.
- */
+/** Browsers name HTML in Accept. Programs such as `curl` accept anything and get JSON, as do URLs ending in `.json`. */
 function represent(
   answer: ProblemError,
   ctx: Pick<Koa.Context, 'accepts' | 'locale' | 'originalUrl' | 'requestId'>,
@@ -72,11 +70,11 @@ function represent(
 ): { readonly body: string; readonly headers: Readonly<Record<string, string>> } {
   const html = ctx.accepts('json', 'html') === 'html' && !/\.json(\?|$)/.test(ctx.originalUrl);
   if (!html) return { body: JSON.stringify(answer.toDocument(ctx.requestId)), headers: { 'Content-Type': TYPE } };
-  // Loaded with the first page: most callers are programs.
+  // Loaded for the first page only: most clients are programs.
   return (require('./problem-page') as typeof import('./problem-page')).problemPage(answer, ctx, texts);
 }
 
-/** The caller left or sent invalid HTTP, which is no error of this server. */
+/** @returns true if the client disconnected or sent invalid HTTP, which is not a fault of this server. */
 function isOfConnection(error: Error): boolean {
   const code = 'code' in error ? String(error.code) : '';
   return /^(ECONNRESET|ECONNABORTED|EPIPE|ETIMEDOUT|ERR_STREAM_PREMATURE_CLOSE|ERR_HTTP_REQUEST_TIMEOUT|HPE_.*)$/.test(
@@ -84,13 +82,14 @@ function isOfConnection(error: Error): boolean {
   );
 }
 
-/** Removes the headers of the response that is replaced. */
+/** Removes the headers that described the response that is being replaced. */
 function forgetIntentions(ctx: Pick<Koa.Context, 'remove'>): void {
   for (const name of ['Cache-Control', 'Content-Encoding', 'ETag', 'Last-Modified', 'Location']) ctx.remove(name);
 }
 
 /**
- * Problems and the statuses of Koa's `ctx.throw` and `ctx.assert` are kept; an outage is a 503, the rest a bare 500.
+ * Keeps problems, and the statuses of Koa's `ctx.throw` and `ctx.assert`. An outage becomes a 503, an upload parser's
+ * error a 4xx, and everything else a bare 500.
  */
 function toProblem(thrown: unknown): ProblemError {
   if (thrown instanceof ProblemError) return thrown;
@@ -105,7 +104,7 @@ function toProblem(thrown: unknown): ProblemError {
   return uploadProblem(thrown) ?? new ProblemError(500);
 }
 
-/** The headers of an error that a response can carry. */
+/** @returns those headers of an error that are valid in a response. */
 function sendable(headers: unknown): Record<string, string | string[]> {
   if (typeof headers !== 'object' || headers === null) return {};
   const good: Record<string, string | string[]> = {};
@@ -133,31 +132,31 @@ function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requ
 }
 
 /**
- * Codes of the network, and of Postgres: class 08 (connection exception), class 53 (insufficient resources), shutdown
- * and startup (57P01 to 57P03), and a standby that takes no writes (25006).
+ * Error codes of the network and of Postgres: class 08 (connection exception), class 53 (insufficient resources),
+ * shutdown and startup (57P01 to 57P03), and a standby that accepts no writes (25006).
  */
 const CODES =
   /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53\w{3}|57P0[123]|25006)$/;
-/** Messages of connections that broke or were never made, which have no code; knex puts the statement before them. */
+/** Errors without a code, of connections that broke or were never made. knex prefixes them with the statement. */
 const MESSAGES = /(?:^| - )(?:Connection terminated|Client has encountered a connection error|timeout expired)/;
-const DEEPEST = 5;
+const MAX_DEPTH = 5;
 
-/** true if a server that this one needs is away, is starting, or is out of resources: the caller may try again. */
+/** @returns true if a server that this one needs is down, starting or out of resources, so that a client may retry. */
 export function isOutage(thrown: unknown): boolean {
   let error = thrown;
-  for (let depth = 0; error instanceof Error && depth < DEEPEST; depth++) {
-    if (speaksOfOutage(error)) return true;
-    error = beneath(error);
+  for (let depth = 0; error instanceof Error && depth < MAX_DEPTH; depth++) {
+    if (indicatesOutage(error)) return true;
+    error = innerError(error);
   }
   return false;
 }
 
-function speaksOfOutage(error: Error): boolean {
+function indicatesOutage(error: Error): boolean {
   const code = 'code' in error ? String(error.code) : '';
   return error.name === 'KnexTimeoutError' || CODES.test(code) || MESSAGES.test(error.message) || isTlsFailure(error);
 }
 
-/** Models wrap the errors of the database. */
-function beneath(error: Error): unknown {
+/** Objection's models wrap the errors of the database in `nativeError`. */
+function innerError(error: Error): unknown {
   return 'nativeError' in error ? error.nativeError : error.cause;
 }

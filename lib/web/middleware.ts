@@ -17,7 +17,7 @@ const ANSWER_MS = 1000;
 const HEALTH_METHODS = ['GET', 'HEAD', 'OPTIONS'];
 
 /**
- * Answers `/health` (the process is alive) and `/ready` (it can serve), before the limit, so that probes never wait.
+ * Answers `/health` (the process is alive) and `/ready` (it can serve). It runs before the limiter: probes never wait.
  */
 export function health({
   appName,
@@ -53,7 +53,7 @@ export function health({
     if (asksReady) await assertReady();
     const missing = asksReady ? await degraded() : [];
     const standstill = asksReady ? standstillOfJobs() : undefined;
-    // The status stays 200: a router must not take the web away because jobs are ill.
+    // The status stays 200: a router must not take the web out of service because jobs are stalled.
     const broken = [...(standstill ? ['jobs'] : []), ...missing.map(({ name }) => name)];
     const advice = missing.flatMap(({ advice: text }) => text ?? []);
     ctx.body = {
@@ -91,7 +91,7 @@ function notReady(detail: string, down: readonly string[], reason?: string): Pro
 
 interface Failing {
   readonly name: string;
-  /** undefined: there was no answer in time. */
+  /** undefined if there was no answer in time. */
   readonly error: Error | undefined;
 }
 
@@ -112,9 +112,9 @@ function failureOf({ name, check }: ReadinessCheck): Promise<Failing | null> {
   return valueWithin(answer(), ANSWER_MS, { name, error: undefined });
 }
 
-/** A server's own words are left out, since they may name users and hosts. */
+/** A server's own message is left out, since it may name users and hosts. */
 async function causesOf(down: readonly Failing[]): Promise<string> {
-  // Loaded on demand: while everything answers there is no cause to tell.
+  // Loaded on demand, since it is needed only when a check fails.
   const { causeOf, causeText } = await import('../core/failure-cause');
   return down.map(({ name, error }) => `${name}: ${causeText(error ? causeOf(error) : 'noAnswer')}`).join('; ');
 }
@@ -124,7 +124,7 @@ const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/;
 
 /**
  * Sets the request id and the locale for log lines, responses and the jobs that the request enqueues.
- * @param offered the locales of the app; the first is taken where the caller has no preference.
+ * @param offered the locales of the app; the first is used for a client that prefers none of them.
  */
 export function requestContext(offered: readonly [Locale, ...Locale[]]): Koa.Middleware {
   return (ctx, next) => {
@@ -141,13 +141,13 @@ export function requestContext(offered: readonly [Locale, ...Locale[]]): Koa.Mid
 }
 
 /**
- * Security headers: pages may use what this server itself serves, and nothing inline.
- * @param given of the app, for all paths but the operator's.
+ * Sets security headers by which pages may use only what this server itself serves, and nothing inline.
+ * @param given the app's own headers, for all paths except the operators'.
  */
 export function securityHeaders(given?: SecurityHeaders): Koa.Middleware {
-  // The headers are the same for every response, so helmet runs once: this saves a dozen functions for each request.
+  // The headers are the same for every response, so helmet runs only once. This saves each request a dozen calls.
   const standard = headersOf(helmet(OPTIONS));
-  // Its options are a union of 256 types: a spread of two of these would take most of a build.
+  // Helmet's options are a union of 256 types; type-checking a spread of two of these would dominate the build time.
   const own = given === false ? [] : given && headersOf(helmet({ ...(OPTIONS as object), ...given }));
   return (ctx, next) => {
     const headers = own && !/^\/ops(\/|$)/.test(ctx.path) ? own : standard;
@@ -175,11 +175,11 @@ const OPTIONS: NonNullable<Parameters<typeof helmet>[0]> = {
     },
   },
   xFrameOptions: { action: 'deny' },
-  // Browsers follow it over https only. Subdomains are left out, since they may belong to somebody else.
+  // Browsers obey this header over https only. Subdomains are left out, since they may belong to somebody else.
   strictTransportSecurity: { maxAge: 31_536_000, includeSubDomains: false },
 };
 
-/** The headers that the middleware sets on any response. */
+/** @returns the headers that the middleware sets on every response. */
 function headersOf(middleware: Koa.Middleware): readonly Header[] {
   const headers: Header[] = [];
   const req = new IncomingMessage(new Socket());
@@ -203,7 +203,7 @@ export const wellFormedPath: Koa.Middleware = (ctx, next) => {
   return next();
 };
 
-/** After this time the router in front has given up on the request and answered its caller, ms (Heroku: H12). */
+/** Time after which the router in front of us has given up on the request and answered 503 itself, ms (Heroku: H12). */
 export const ROUTER_PATIENCE_MS = 30_000;
 /** A difference larger than this comes from a wrong clock, not from a wait, ms. */
 const BELIEVABLE_MS = 600_000;
@@ -223,18 +223,18 @@ export function waitedSinceRouter(header: string, now: number = Date.now()): num
   return waited > 0 && waited < BELIEVABLE_MS ? waited : 0;
 }
 
-/** Sheds a request whose caller has given up, so that its slot goes to one that somebody still waits for. */
+/** Sheds a request that the router has already answered, so that its slot goes to one that a client still waits for. */
 export function shedStale(): Koa.Middleware {
   return (ctx, next) => {
     const waited = waitedSinceRouter(ctx.get('X-Request-Start'));
     if (waited <= ROUTER_PATIENCE_MS) return next();
     ctx.shedReason = 'stale';
-    const detail = `The request was ${Math.round(waited / 1000)} s old when it arrived: its caller has been told 503 already.`;
+    const detail = `The request was ${Math.round(waited / 1000)} s old when it arrived: its router has given up on it.`;
     throw new ProblemError(503, { detail, headers: { 'Retry-After': '2' } });
   };
 }
 
-/** nginx's code for a caller who left before the response was complete. */
+/** nginx's code for a client that disconnected before the response was complete. */
 const CLIENT_LEFT = 499;
 
 /** Emits `request.finished` once per request, however it ends. */
@@ -244,7 +244,7 @@ export function requestEvents(events: Events): Koa.Middleware {
     onRequestEnd(ctx.res, () => {
       events.emit('request.finished', {
         method: ctx.method,
-        // The path is without the query, which may carry secrets.
+        // `path` excludes the query, which may carry secrets.
         path: ctx.path,
         status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
         durationMs: hundredths(performance.now() - startedAt),
@@ -265,13 +265,13 @@ function hundredths(ms: number): number {
 
 /**
  * Answers requests without a route: 404, 405 with Allow if the path exists, and OPTIONS. A method that no route could
- * have also gets 405, not 501: outsiders should not be able to cause server errors, which routers count.
+ * have also gets 405, not 501: clients should not be able to cause server errors, which routers count.
  */
 export function notFound(router: Router): Koa.Middleware {
   return (ctx, next) => next().then(() => explain(ctx, router));
 }
 
-/** @throws ProblemError when no route has answered the request. */
+/** @throws ProblemError if no route has answered the request. */
 function explain(ctx: Koa.Context, router: Router): void {
   if (ctx.status !== 404 || (ctx.body !== undefined && ctx.body !== null) || ctx.respond === false) return;
   if (ctx.method === 'OPTIONS' && ctx.path === '*') {
@@ -286,7 +286,7 @@ function explain(ctx: Koa.Context, router: Router): void {
     ctx.set(headers);
     return;
   }
-  // The route exists and left the response empty, which means that there is no such thing.
+  // A route that leaves the response empty says that the resource does not exist.
   if (allowed.includes(ctx.method)) throw new ProblemError(404);
   throw new ProblemError(405, {
     detail: `${ctx.method} is not allowed here; ${headers.Allow} are.`,
@@ -299,14 +299,14 @@ function methodsOf(router: Router, path: string): string[] {
   return METHODS.filter((method) => methods.has(method));
 }
 
-/** Headers set by proxies. From any other peer they may be forged. */
+/** Headers set by proxies. Any other peer may have forged them. */
 const PROXY_HEADERS = ['x-forwarded-for', 'x-forwarded-proto', 'x-forwarded-host', 'x-request-start'] as const;
 const FORWARDING = [...PROXY_HEADERS.slice(0, 3), 'forwarded', 'x-real-ip', 'via'];
 
 /**
- * Finds the caller's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no
- * later middleware need decide whom to trust.
- * @param onUntrustedProxy called for each header that is removed, with the address of the peer; empty for a unix socket's.
+ * Finds the client's address behind trusted proxies, and removes proxy headers from requests of other peers, so that no
+ * later middleware has to decide whom to trust.
+ * @param onUntrustedProxy called for each removed header with the peer's address, which is empty for a unix socket.
  */
 export function proxies(trust: TrustedProxies, onUntrustedProxy?: (peer: string) => void): Koa.Middleware {
   const isTrusted = 'hops' in trust ? undefined : matcher(trust.addresses);
@@ -330,7 +330,7 @@ export function proxies(trust: TrustedProxies, onUntrustedProxy?: (peer: string)
   };
 }
 
-/** Each proxy appends its peer, so the caller is the last address that is no trusted proxy, or the first of all. */
+/** Each proxy appends its peer, so the client is the last address that is not a trusted proxy, else the first one. */
 function beyond(forwarded: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
   const known = forwarded.slice(forwarded.findLastIndex((address) => isIP(address) === 0) + 1);
   return known.findLast((address) => !isTrusted(address)) ?? known[0];
@@ -362,17 +362,17 @@ const AUTHORITY = /^(?:\[[\da-f:.]+\]|(?:[\w.~!$&'()*+,;=-]|%[\da-f]{2})+)(?::\d
 const ABSOLUTE = /^https?:\/\/([^/?#]*)/i;
 
 /**
- * Enforces the rules of RFC 9112 on the Host header and on transfer codings that Node's parser leaves to us. Two
- * servers that interpret one of these differently can be tricked by request smuggling.
+ * Enforces those rules of RFC 9112 on the Host header and on transfer codings that Node's parser does not. Two servers
+ * that interpret one of these differently can be attacked by request smuggling.
  */
 export const requestTarget: Koa.Middleware = (ctx, next) => {
   const { req } = ctx;
   const coding = req.headers['transfer-encoding'];
-  // 400 and not 501: outsiders should not be able to cause server errors.
+  // 400 rather than 501: clients should not be able to cause server errors.
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
-    throw malformed('The only transfer coding is chunked.');
+    throw malformed('The only supported transfer coding is chunked.');
   const host = hostOf(req);
-  if (host !== undefined && !AUTHORITY.test(host)) throw malformed('The Host header is not one host.');
+  if (host !== undefined && !AUTHORITY.test(host)) throw malformed('The Host header is not a single host.');
   const absolute = ABSOLUTE.exec(req.url ?? '');
   if (absolute) {
     const authority = absolute[1] ?? '';
@@ -382,7 +382,7 @@ export const requestTarget: Koa.Middleware = (ctx, next) => {
   return next();
 };
 
-/** The value of Host; all values joined when there are several, undefined if there is none, which HTTP/1.0 allows. */
+/** @returns the value of Host; all values joined if there are several; undefined if there is none, as in HTTP/1.0. */
 function hostOf(req: IncomingMessage): string | undefined {
   const { rawHeaders } = req;
   let host: string | undefined;

@@ -2,28 +2,28 @@ import type Koa from 'koa';
 import type helmet from 'koa-helmet';
 
 export interface HttpServerOptions {
-  /** A caller that takes no byte of a response for this long is cut off, ms. */
+  /** Time after which a client that reads nothing of a pending response is cut off, ms (WRITE_TIMEOUT). */
   readonly writeTimeoutMs: number;
-  /** Time for a caller to send a request, body included, ms. */
+  /** Time for a client to send a request, body included, ms (REQUEST_TIMEOUT). */
   readonly requestTimeoutMs: number;
-  /** Time for a caller to send the head of a request, ms. Default 15 s. */
+  /** Time for a client to send the headers of a request, ms (HEADER_TIMEOUT). Default 15 s. */
   readonly headerTimeoutMs?: number;
 }
 
-/** A request, or the connection that one was upgraded to, which did not end in time. */
+/** A request, or an upgraded connection, that did not end in time. */
 export interface AbortedRequest {
   readonly what: string;
   readonly id: string;
   readonly ageMs: number;
 }
 
-/** A service that the process cannot serve without. `check` rejects when it does not answer. */
+/** A service that the process cannot serve without. `check` rejects if it does not answer. */
 export interface ReadinessCheck {
   readonly name: string;
   readonly check: () => Promise<unknown>;
 }
 
-/** A part that does not work, and advice for an operator where it does not recover by itself. */
+/** A part that does not work, with advice for an operator if it does not recover by itself. */
 export interface Degradation {
   readonly name: string;
   readonly advice?: string;
@@ -31,9 +31,9 @@ export interface Degradation {
 
 /** Paths of the two probes; false for one that the app answers itself. */
 export interface Probes {
-  /** The path that answers 200 while the process lives. Default `/health`. */
+  /** The path that answers 200 as long as the process is alive. Default `/health`. */
   readonly health?: string | false;
-  /** The path that answers 503 while the process cannot serve. Default `/ready`. */
+  /** The path that answers 200 if the process can serve, else 503. Default `/ready`. */
   readonly ready?: string | false;
 }
 
@@ -42,13 +42,13 @@ export interface HealthOptions {
   readonly readiness: readonly ReadinessCheck[];
   /** The parts that do not work although the process can serve. Default: none. */
   readonly degraded?: () => readonly Degradation[] | Promise<readonly Degradation[]>;
-  /** The health of the tree's jobs, with the age of the oldest one that is due, s; null: not known. Default: they run. */
+  /** The state of the tree's jobs, and how long the oldest due one has waited, s; null: unknown. Default: they run. */
   readonly jobs?: () => {
     readonly running: boolean;
     readonly stalled: string | null;
     readonly oldestDueS?: number | null;
   };
-  /** Says why the process has never been ready yet, which is 503 as well. Default: no reason. */
+  /** Says why the process may not become ready for the first time, which is also a 503. Default: no reason. */
   readonly unready?: (() => Promise<string | undefined>) | undefined;
   /** Paths of the two probes; false for one that the app answers itself. Default: `/health` and `/ready`. */
   readonly probes?: Probes | undefined;
@@ -56,8 +56,8 @@ export interface HealthOptions {
   readonly isLeaving: () => boolean;
 }
 
-/** The reader of a request's body: a middleware; false leaves the body to the route. */
+/** A middleware that reads a request's body; false leaves the body to the route. */
 export type BodyParser = false | Koa.Middleware;
 
-/** Helmet's options, which replace ours one by one; false for no header. */
+/** Helmet's options, which replace ours one by one; false for no headers. */
 export type SecurityHeaders = Parameters<typeof helmet>[0] | false;

@@ -7,7 +7,7 @@ import type { ApplicationOptions } from './application';
 import type { ParserOf } from './body';
 import type { BodyParser, Probes, SecurityHeaders } from './options';
 
-/** What an app may say of its web (`AppOptions`). */
+/** The options of an app (`AppOptions`) that concern the web. */
 export interface OwnWeb {
   readonly koa?: ((app: Koa) => unknown) | undefined;
   readonly bodyParser?: BodyParser | Readonly<Record<string, BodyParser>> | undefined;
@@ -15,13 +15,13 @@ export interface OwnWeb {
   readonly probes?: Probes | false | undefined;
 }
 
-/** The parts of an application that an app has of its own. @throws UserError for an option of the wrong kind. */
+/** @returns the parts that an app replaces with its own. @throws UserError for an option of the wrong kind. */
 export async function ownWeb(own: OwnWeb): Promise<Partial<ApplicationOptions>> {
   const { bodyParser, headers, probes } = own;
   const koa = new Koa();
   const returned = await own.koa?.(koa);
   const existing = returned === koa || !isKoa(returned) ? undefined : returned;
-  // An app that was there reads its bodies itself.
+  // An existing Koa app reads its bodies itself.
   const parser = bodyParser ?? (existing ? false : undefined);
   return {
     ...(existing ? joined(koa, existing) : { koa }),
@@ -31,7 +31,7 @@ export async function ownWeb(own: OwnWeb): Promise<Partial<ApplicationOptions>> 
   };
 }
 
-/** Its keys, context and settings stay; its middleware runs in a slot, and that of `koa` first of all. */
+/** Keeps the existing app's keys, context and settings. Its middleware runs in a slot, and that of `koa` before all. */
 function joined(koa: Koa, existing: Koa): Pick<ApplicationOptions, 'koa' | 'existing'> {
   const middleware = existing.middleware.splice(0);
   for (const first of koa.middleware) existing.use(first);
@@ -39,7 +39,7 @@ function joined(koa: Koa, existing: Koa): Pick<ApplicationOptions, 'koa' | 'exis
   return { koa: existing, existing: middleware };
 }
 
-/** By what it can do: it may come from another copy of koa. */
+/** Checks for members instead of the class, since the app may use another copy of koa. */
 function isKoa(value: unknown): value is Koa {
   return (
     isObject(value) &&
@@ -51,12 +51,12 @@ function isKoa(value: unknown): value is Koa {
   );
 }
 
-/** Helmet refuses an option that is given by two names, and ours are there already. */
+/** Helmet rejects an option that is given under two names, so the app's names are changed to those that we use. */
 const NAMES: Readonly<Record<string, string>> = { hsts: 'strictTransportSecurity', frameguard: 'xFrameOptions' };
 
 function headersOf(headers: unknown): SecurityHeaders | undefined {
   if (headers === undefined || headers === false) return headers;
-  if (!isObject(headers)) throw wrong('headers', headers, 'give options of helmet, or false');
+  if (!isObject(headers)) throw wrong('headers', headers, "give helmet's options, or false");
   try {
     helmet(headers);
   } catch (thrown) {
@@ -71,27 +71,26 @@ function probesOf(probes: unknown): Probes | undefined {
   if (!isObject(probes)) throw wrong('probes', probes, "give { health: '/livez', ready: '/readyz' }, or false");
   const { health = '/health', ready = '/ready', ...others } = probes as Readonly<Record<string, unknown>>;
   const [surplus] = Object.keys(others);
-  if (surplus !== undefined) throw wrong(`probes.${surplus}`, others[surplus], 'health and ready are the probes');
+  if (surplus !== undefined) throw wrong(`probes.${surplus}`, others[surplus], 'the probes are health and ready');
   const path = (name: string, value: unknown): string | false => {
     if (value === false || (typeof value === 'string' && /^\/[^?#\s]*$/.test(value))) return value;
     throw wrong(`probes.${name}`, value, 'give a path that begins with /, or false');
   };
   const paths = { health: path('health', health), ready: path('ready', ready) };
-  if (paths.health !== false && paths.health === paths.ready)
-    throw wrong('probes', probes, 'give each a path of its own');
+  if (paths.health !== false && paths.health === paths.ready) throw wrong('probes', probes, 'give each its own path');
   return paths;
 }
 
 function parsers(given: unknown): ParserOf {
   if (given === false || typeof given === 'function') return () => given as BodyParser;
-  if (!isObject(given)) throw wrong('bodyParser', given, 'give a middleware, false, or an object of them by path');
+  if (!isObject(given)) throw wrong('bodyParser', given, 'give a middleware, false, or an object of these by path');
   const exact = new Map<string, BodyParser>();
   const below: [string, BodyParser][] = [];
   for (const [path, parser] of Object.entries(given) as [string, unknown][]) {
     if (parser !== false && typeof parser !== 'function')
       throw wrong(`bodyParser[${JSON.stringify(path)}]`, parser, 'give a middleware, or false');
     if (!/^\/[^*?#\s]*\*?$/.test(path) || /[^/]\*$/.test(path))
-      throw wrong('bodyParser', path, 'a key is a path such as /hooks/stripe, or one with all below it: /hooks/*');
+      throw wrong('bodyParser', path, 'a key is a path such as /hooks/stripe, or a folder such as /hooks/*');
     if (path.endsWith('*')) below.push([path.slice(0, -1), parser as BodyParser]);
     else exact.set(path, parser as BodyParser);
   }

@@ -7,18 +7,18 @@ import type { Events } from '../core/events';
 import { missingTextWords, textFiles, withParents } from '../core/locales';
 import type { ProblemError } from './context';
 
-/** Where the texts of the page come from. */
+/** The sources of the page's texts. */
 export interface PageTexts {
   readonly defaultLocale: Locale;
   readonly events: Events;
-  /** The app's folder of texts, whose `catamount.problems` come before ours. Default: ours only. */
+  /** The app's folder of texts, whose `catamount.problems` take precedence over ours. Default: only ours. */
   readonly localesDir?: string | undefined;
 }
 
 /** Title and explanation, by status or by class of status. */
 type Words = Readonly<Record<string, readonly [title: string, what: string]>>;
 
-/** A problem as an HTML page. Title and detail of the app's own routes are shown as they are. */
+/** Renders a problem as an HTML page. Title and detail from the app's own routes are shown unchanged. */
 export function problemPage(
   { status, options }: ProblemError,
   { locale, requestId }: Pick<Koa.Context, 'locale' | 'requestId'>,
@@ -65,10 +65,10 @@ function wordsOf(texts: PageTexts): ProblemWords {
   return words;
 }
 
-/** The words of the page in every language: those of the app, then ours. A file is read once, when it is needed. */
+/** The page's texts in every language: the app's, then ours. Each file is read once, at its first use. */
 class ProblemWords {
   private readonly read = new Map<string, Readonly<Record<string, string>>>();
-  private readonly told = new Set<string>();
+  private readonly warned = new Set<string>();
 
   constructor(private readonly texts: PageTexts) {}
 
@@ -76,22 +76,22 @@ class ProblemWords {
     return withParents(locale).some((each) => this.in(each)[key] !== undefined);
   }
 
-  /** @returns the first of these texts that the locale has, else that of what it falls back to; at last in English. */
+  /** @returns the first of these texts that the locale has, or else its fallbacks, of which English is the last. */
   find(locale: Locale, keys: readonly string[]): { readonly text: string; readonly locale: string } {
     const own = withParents(locale);
     for (const each of [...own, ...withParents(this.texts.defaultLocale), 'en']) {
       const key = keys.find((one) => this.in(each)[one] !== undefined);
       if (key === undefined) continue;
-      if (!own.includes(each)) this.tell(`catamount.problems.${keys[0]}`, locale, each);
+      if (!own.includes(each)) this.warn(`catamount.problems.${keys[0]}`, locale, each);
       return { text: this.in(each)[key] ?? '', locale: each };
     }
     throw new Error(`there is no text ${keys[0]} in English`);
   }
 
-  private tell(key: string, locale: Locale, shown: string): void {
+  private warn(key: string, locale: Locale, shown: string): void {
     const message = missingTextWords({ key, locale, shown });
-    if (this.told.has(message)) return;
-    this.told.add(message);
+    if (this.warned.has(message)) return;
+    this.warned.add(message);
     this.texts.events.emit('process.warning', { message });
   }
 
@@ -110,7 +110,7 @@ function filesOf(folder: string | undefined, locale: string): readonly string[] 
   return folder === undefined ? [] : (textFiles(folder).get(locale) ?? []);
 }
 
-/** The texts below `catamount.problems` of a file: `{ "404": { "title": "…", "what": "…" }, "home": "…" }`. */
+/** @returns the texts below `catamount.problems` in a file: `{ "404": { "title": "…", "what": "…" }, "home": "…" }`. */
 function ownWords(file: string): Readonly<Record<string, string>> {
   const { catamount } = JSON.parse(fs.readFileSync(file, 'utf8')) as { catamount?: { problems?: object } };
   const found: Record<string, string> = {};
@@ -136,13 +136,13 @@ function shipped(locale: string): Readonly<Record<string, string>> {
 
 const WORDS = {
   en: {
-    401: ['Please sign in', 'This page is shown to those who have signed in.'],
-    403: ['This is not open to you', 'Your account may not see this page.'],
-    404: ['There is nothing here', 'No page has this address; what it showed may be gone.'],
-    405: ['That cannot be done here', 'This address takes no such request.'],
-    413: ['That was too much at once', 'Send less, or in parts.'],
+    401: ['Please sign in', 'You must be signed in to see this page.'],
+    403: ['You have no access to this page', 'Your account does not have permission to see it.'],
+    404: ['There is nothing here', 'There is no page at this address. What it showed may have been removed.'],
+    405: ['That cannot be done here', 'This address does not accept this kind of request.'],
+    413: ['That was too much at once', 'Send less, or send it in parts.'],
     503: ['Too busy at the moment', 'Try again in a few seconds.'],
-    '4xx': ['That was not understood', 'The request is not one that this page takes.'],
+    '4xx': ['We did not understand that', 'This page does not accept the request.'],
     '5xx': ['Something went wrong', 'The fault is ours. The log has the details, under the number below.'],
   },
   ko: {
@@ -158,11 +158,11 @@ const WORDS = {
 } satisfies Readonly<Record<ShippedLocale, Words>>;
 
 const LABELS = {
-  en: { home: 'First page', request: 'Request' },
+  en: { home: 'Home page', request: 'Request' },
   ko: { home: '첫 페이지', request: '요청' },
 } satisfies Readonly<Record<ShippedLocale, object>>;
 
 const STYLE = `:root{color-scheme:light dark}body{margin:0;min-height:100vh;display:grid;place-content:center;justify-items:start;gap:12px;padding:24px;box-sizing:border-box;color:light-dark(#17181b,#ececee);background:light-dark(#f6f6f4,#0d0e10);font:400 1rem/1.6 system-ui,-apple-system,"Segoe UI",Roboto,"Apple SD Gothic Neo","Noto Sans KR","Malgun Gothic",sans-serif;overflow-wrap:anywhere}:lang(ko){word-break:keep-all}h1,p,ul{margin:0;max-width:36rem}p{white-space:pre-wrap}h1{font-size:1.375rem;line-height:1.25}a{display:inline-flex;align-items:center;min-height:44px;color:light-dark(#2257b8,#8cb4ff)}small{color:light-dark(#565961,#a2a6ae);font-variant-numeric:tabular-nums}`;
 
-/** The page loads no other file, so it works whatever the app serves; its style is allowed by its digest. */
+/** The page loads no other file, so it works whatever the app serves. The policy allows its style by digest. */
 const POLICY = `default-src 'none';base-uri 'none';frame-ancestors 'none';style-src 'sha256-${createHash('sha256').update(STYLE).digest('base64')}'`;

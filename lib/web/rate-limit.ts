@@ -7,36 +7,36 @@ import { Deadline } from '../support/async';
 import type { Rate } from '../support/duration';
 
 /**
- * Timeout of a count in Redis, ms. It is long enough for a Redis that is only far away or busy: a count in this process
- * alone would know of its own callers only.
+ * Timeout of a count in Redis, ms. It is long enough for a Redis that is merely far away or busy, since this process's
+ * own count misses the requests that other processes serve.
  */
 const ANSWER_TIMEOUT_MS = 1000;
 
 interface Counters {
   readonly shared: RateLimiterRedis | RateLimiterMemory;
-  /** Counts of this process alone, used while Redis is away. */
+  /** Counts of this process alone, used while Redis is unavailable. */
   readonly own: RateLimiterMemory;
 }
 
 /**
  * The rate limits of an app's routes. They count in Redis, for all processes together and across restarts. While Redis
- * is away each process counts alone, so the limit is multiplied by the number of processes, and nobody waits.
+ * is unavailable each process counts alone, so the limit is multiplied by the number of processes, and nobody waits.
  */
 export class RateLimits {
   private unavailable = false;
 
   constructor(
     private readonly appName: string,
-    /** undefined: everything is counted in this process alone. */
+    /** undefined: only the requests of this process are counted. */
     private readonly redis: RedisClient | undefined,
   ) {}
 
-  /** @param name keeps its counts apart from those of other limits. @param rate null: everything is allowed. */
+  /** @param name keeps its counts apart from those of other limits. @param rate null allows everything. */
   limit(name: string, rate: Rate | null): RateLimit {
     return new RateLimit(rate && (() => this.counters(name, rate)), (ask) => this.inTime(ask));
   }
 
-  /** Loads the package at the first request that is counted. */
+  /** Loads the package, at the first request that is counted. */
   private counters(name: string, { count, seconds }: Rate): Counters {
     const { RateLimiterMemory, RateLimiterRedis } = loadRateLimiters();
     const common = { keyPrefix: `catamount:limit:${this.appName}:${name}`, points: count, duration: seconds };
@@ -48,13 +48,13 @@ export class RateLimits {
       useRedisPackage: true,
       rejectIfRedisNotReady: true,
       insuranceLimiter: own,
-      // A caller who is over the limit costs Redis no further commands.
+      // A client over the limit costs Redis no further commands.
       inMemoryBlockOnConsumed: count + 1,
     });
     return { shared, own };
   }
 
-  /** Uses the own counts if Redis does not answer in time, and until Redis has answered the late command. */
+  /** Uses this process's own counts if Redis does not answer in time, and until it has answered the late command. */
   private async inTime<T>(ask: Ask<T>): Promise<T> {
     if (this.unavailable) return ask('own');
     const answer = ask('shared');
@@ -70,7 +70,7 @@ export class RateLimits {
 
 type Ask<T> = (whom: keyof Counters) => Promise<T>;
 
-/** One limit: the number of times within a period that somebody may do something. */
+/** One limit: how many times within a period somebody may do something. */
 export class RateLimit {
   private made: Counters | undefined;
 
@@ -79,7 +79,7 @@ export class RateLimit {
     private readonly inTime: <T>(ask: Ask<T>) => Promise<T>,
   ) {}
 
-  /** Counts one attempt. @returns 0 when it is allowed, else the seconds until it is. */
+  /** Counts one attempt. @returns 0 if it is allowed, else the seconds until the next one is. */
   async take(key: string): Promise<number> {
     const counters = this.counters();
     if (!counters) return 0;
@@ -93,7 +93,7 @@ export class RateLimit {
     }
   }
 
-  /** Takes one attempt back that did not come about. */
+  /** Uncounts an attempt that came to nothing. */
   async giveBack(key: string): Promise<void> {
     const counters = this.counters();
     if (!counters) return;
@@ -107,14 +107,14 @@ export class RateLimit {
   }
 }
 
-/** Keys hold a digest, so that they are short and contain no addresses. */
+/** Keys contain a digest, so that they are short and reveal no addresses. */
 function digestOf(key: string): string {
   return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 
 /**
- * Loads only the Redis and memory stores of rate-limiter-flexible. The whole package, with a class for every store it
- * supports, would take twice the time and twice the memory.
+ * Loads only the Redis and memory stores of rate-limiter-flexible. The whole package, with a class for each store that
+ * it supports, would take twice the time and memory.
  */
 function loadRateLimiters(): Pick<typeof Flexible, 'RateLimiterRedis' | 'RateLimiterMemory'> {
   const ofThePackage = createRequire(require.resolve('rate-limiter-flexible'));

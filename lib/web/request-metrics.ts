@@ -2,13 +2,12 @@ import type { EventMap } from '../core/events';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 import { BOUNDS_MS, Histogram, type HistogramData } from '../support/histogram';
 
-/** Other methods are counted as `other`, since callers may send any word. */
+/** Other methods are counted as `other`, since clients may send any word. */
 const METHODS = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 const OTHER = METHODS.length;
-/** 1xx to 5xx, and `other` for the rest. */
 const CLASSES = ['other', '1xx', '2xx', '3xx', '4xx', '5xx'];
 
-/** Counts the app's requests in this process. A request costs a few increments. */
+/** Counts the app's requests in this process, at the cost of a few increments each. */
 export class RequestMetrics {
   private readonly answered = new Float64Array((METHODS.length + 1) * CLASSES.length);
   private readonly shed = { full: 0, timeout: 0, stale: 0 };
@@ -38,14 +37,14 @@ export class RequestMetrics {
     return { answered, shed: { ...this.shed }, duration: dataOf(this.duration), queued: dataOf(this.queued) };
   }
 
-  /** The 99th percentile of the waits for a slot since the last call, ms; 0 without requests. */
+  /** @returns the 99th percentile of the waits for a slot since the last call, ms; 0 without requests. */
   takeQueueTimeP99(): number {
     const p99 = this.waits.quantile(0.99) ?? 0;
     this.waits.reset();
     return Number(p99.toFixed(1));
   }
 
-  /** The maxima since the last call. */
+  /** @returns the maxima since the last call. */
   takeSlowest(): Slowest {
     return { durationMs: takeMax(this.duration), queuedMs: takeMax(this.queued) };
   }

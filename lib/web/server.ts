@@ -9,8 +9,8 @@ import { type Deadline, deferred } from '../support/async';
 import type { AbortedRequest, HttpServerOptions } from './options';
 
 /**
- * `keepAliveTimeout` is above the 90 s that Heroku's router keeps an idle connection: the router closes first, and
- * never sends a request into a connection that is being closed. Node checks for requests that take too long at
+ * `keepAliveTimeout` exceeds the 90 s for which Heroku's router keeps an idle connection: the router closes first, and
+ * never sends a request into a connection that is being closed. Node looks for overdue requests at intervals of
  * `connectionsCheckingInterval`, which is 30 s by default.
  */
 const TIMEOUTS = {
@@ -18,22 +18,22 @@ const TIMEOUTS = {
   connectionsCheckingInterval: 1000,
   maxHeaderSize: 16_384,
 };
-/** Maximum number of unanswered requests on one connection; a client that pipelines more sends the rest again. */
-const MOST_PIPELINED = 128;
-/** A client that sends this many more requests without reading its responses is cut off. */
-const MOST_IGNORED = 1024;
+/** Maximum number of unanswered requests on one connection; a client that pipelines more has to resend the rest. */
+const MAX_PIPELINED = 128;
+/** A client that sends more than this many further requests, which are ignored, is cut off. */
+const MAX_IGNORED = 1024;
 
 interface Pipeline {
   unanswered: number;
   ignored: number;
-  /** The last response of this connection is being sent, or waits for its turn. */
+  /** true when the connection's last response is being sent, or waits for its turn. */
   closing: boolean;
 }
 
 /**
  * Node's HTTP server with limits on what one connection may take: time for its requests, time for its responses, and
- * the number of pipelined requests. At the last limit the connection is closed behind a response, as RFC 9112 (9.3.2)
- * permits, and the requests behind that one are never begun.
+ * the number of pipelined requests. At the last limit the connection is closed after a response, as RFC 9112 (9.3.2)
+ * permits, and the requests that follow are never begun.
  */
 export function createHttpServer(
   handler: RequestListener,
@@ -43,12 +43,12 @@ export function createHttpServer(
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
     const pipeline = pipelineOf(pipelines, request.socket);
-    // The parser still delivers the requests that it read before the connection was closed.
+    // The parser still delivers the requests that it has read before the connection was closed.
     if (pipeline.closing || request.socket.writableEnded) {
-      if (++pipeline.ignored > MOST_IGNORED) request.socket.destroy();
+      if (++pipeline.ignored > MAX_IGNORED) request.socket.destroy();
       return;
     }
-    pipeline.closing = ++pipeline.unanswered >= MOST_PIPELINED;
+    pipeline.closing = ++pipeline.unanswered >= MAX_PIPELINED;
     if (pipeline.closing) response.shouldKeepAlive = false;
     stalled.add(response);
     onRequestEnd(response, () => {
@@ -57,10 +57,10 @@ export function createHttpServer(
     });
     handler(request, response);
   };
-  // Node refuses a head that may take longer than its request.
+  // Node throws if the headers may take longer than the request.
   const headersTimeout = Math.min(headerTimeoutMs, requestTimeoutMs);
   const server = http.createServer({ ...TIMEOUTS, headersTimeout, requestTimeout: requestTimeoutMs }, serve);
-  // `askForBody` sends 100 Continue when a reader wants the body; by then its maximum size is known.
+  // `askForBody` sends 100 Continue once a reader wants the body. By then its maximum size is known.
   server.on('checkContinue', serve);
   server.on('clientError', (error: NodeJS.ErrnoException, socket) => {
     const { refuse } = require('./client-error') as typeof import('./client-error');
@@ -78,12 +78,12 @@ function pipelineOf(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipel
   return pipeline;
 }
 
-/** Requests have ceased when none came for this long, ms. */
+/** Requests count as having ceased once none has arrived for this long, ms. */
 const QUIET_MS = 250;
-/** Interval at which idle keep-alive connections are looked for while draining, ms. */
+/** Interval between sweeps for idle keep-alive connections while draining, ms. */
 const IDLE_SWEEP_MS = 25;
 
-/** A WebSocket's close frame with the code 1001, RFC 6455 (5.5.1, 7.4.1). */
+/** A WebSocket close frame with the code 1001 (RFC 6455, 5.5.1 and 7.4.1). */
 const GOING_AWAY = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
 
 function abortedRequest({ method, url = '' }: IncomingMessage, since: number, id: unknown): AbortedRequest {
@@ -94,16 +94,14 @@ function abortedRequest({ method, url = '' }: IncomingMessage, since: number, id
 /** Hands an idle connection to another process; `done` closes our copy of it. */
 type HandOff = (connection: RawConnection, done: () => void) => void;
 
-/**
- * The HTTP server of one process: it listens or serves connections that it is given, may be a lame duck, and drains.
- */
+/** The HTTP server of one process: it listens, or serves connections that it is given, enters lame duck, and drains. */
 export class WebServer {
   private readonly server: http.Server;
   private readonly idle: IdleConnections;
-  /** Responses that are not out yet, with the time when their request came. */
+  /** Unfinished responses, with the times at which their requests arrived, ms on the monotonic clock. */
   private readonly responses = new Map<ServerResponse, number>();
   private readonly goodbyes = new Map<ServerResponse, AbortController>();
-  /** Connections that have been upgraded, with their requests and the times of these, ms on the monotonic clock. */
+  /** Upgraded connections, with their requests and the times at which these arrived, ms on the monotonic clock. */
   private readonly upgraded = new Map<Duplex, { readonly request: IncomingMessage; readonly since: number }>();
   private readonly leave = new AbortController();
   /** Requests and upgraded connections that the deadline of `drain` has cut off. */
@@ -129,7 +127,7 @@ export class WebServer {
     return this.leave.signal;
   }
 
-  /** @returns a signal of one response, which is aborted when the process begins to drain; no other outlives the response. */
+  /** @returns a signal aborted when the process begins to drain. Each response has its own, dropped when it ends. */
   goodbyeOf(response: ServerResponse): AbortSignal {
     const known = this.goodbyes.get(response);
     if (known) return known.signal;
@@ -143,9 +141,9 @@ export class WebServer {
   /** Lets the app add its listeners, such as one for upgrades. */
   async extend(add: (server: http.Server, goodbye: AbortSignal) => unknown): Promise<void> {
     await add(this.server, this.goodbye);
-    // socket.io answers its own requests before they reach our listener. They are responses to wait for and to name, too.
+    // socket.io answers its own requests before they reach our listener, but `drain` must wait for these and name them.
     this.server.prependListener('request', (_, response) => this.note(response));
-    // A listener of ours alone would keep Node from answering an upgrade that the app does not take.
+    // If ours were the only listener, Node would not answer an upgrade that the app ignores.
     if (this.server.listenerCount('upgrade') > 0)
       this.server.prependListener('upgrade', (request, socket) => this.watch(request, socket));
   }
@@ -155,14 +153,14 @@ export class WebServer {
     socket.once('close', () => this.upgraded.delete(socket));
   }
 
-  /** true from the moment the process is asked to stop; then readiness fails. */
+  /** true from the moment the process is asked to stop, so that readiness fails. */
   get leaving(): boolean {
     return this.lameDuck;
   }
 
   /**
    * @returns the address in use, such as `http://127.0.0.1:3000`.
-   * @throws UserError when the address cannot be used.
+   * @throws UserError if the address cannot be used.
    */
   async listen(): Promise<string> {
     const listening = deferred();
@@ -176,7 +174,7 @@ export class WebServer {
 
   /** Replaces `listen` where another process listens and hands over its connections. */
   expectConnections(): void {
-    // On this event Node begins to enforce the timeouts of connections and to track which are idle.
+    // On this event Node begins to enforce timeouts of connections and to track which of them are idle.
     this.server.emit('listening');
   }
 
@@ -185,8 +183,9 @@ export class WebServer {
     this.server.emit('connection', socketOf(connection));
   }
 
+  /** Serves on, but closes each connection after its response. Resolves when requests cease, or after `atMostMs`. */
   async enterLameDuck(atMostMs: number): Promise<void> {
-    this.startPoliteness();
+    this.disableKeepAlive();
     const since = performance.now();
     const quiet = deferred();
     const timer = setInterval(() => {
@@ -198,8 +197,9 @@ export class WebServer {
   }
 
   /**
-   * Stops listening; resolves when every response is out, or when the deadline has cut the rest off. Idle keep-alive
-   * connections are handed off if `handOff` is given, else closed. @returns the number of responses that were cut off.
+   * Stops listening. Resolves when every response has been sent, or when the deadline has cut off the rest. Idle
+   * keep-alive connections are handed off if `handOff` is given, else closed.
+   * @returns the number of requests and upgraded connections that were cut off.
    */
   drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
     this.draining ??= this.drainOnce(deadline, handOff);
@@ -207,8 +207,8 @@ export class WebServer {
   }
 
   private async drainOnce(deadline: Deadline, handOff?: HandOff): Promise<number> {
-    this.startPoliteness();
-    // http's own close() would close idle connections at once, and keep those alive that were busy.
+    this.disableKeepAlive();
+    // http's own close() would also close idle connections instead of handing them off, and stop enforcing timeouts.
     if (this.server.listening) net.Server.prototype.close.call(this.server);
     const clear = () => (handOff ? this.idle.handOff(handOff) : this.idle.close());
     clear();
@@ -231,17 +231,17 @@ export class WebServer {
     return this.aborted.length;
   }
 
-  /** Ends the upgraded connections that the app has not ended by itself; a WebSocket's with the code for "going away". */
+  /** Ends the upgraded connections that the app has not ended itself; a WebSocket with the code for "going away". */
   private closeUpgraded(): void {
     for (const [socket, { request }] of this.upgraded) {
       const isWebSocket = request.headers.upgrade?.toLowerCase() === 'websocket';
-      // A frame of the app that is half written would be broken by one of ours.
+      // Our frame would corrupt a frame of the app that is half written.
       if (isWebSocket && socket.writableLength === 0) socket.end(GOING_AWAY);
       else socket.end();
     }
   }
 
-  /** Counts a response among those in hand, once. */
+  /** Tracks a response until it ends. Calling it again for the same one does nothing. */
   private note(response: ServerResponse): void {
     if (this.responses.has(response)) return;
     this.lastRequestAt = performance.now();
@@ -250,7 +250,8 @@ export class WebServer {
     if (this.lameDuck) response.shouldKeepAlive = false;
   }
 
-  private startPoliteness(): void {
+  /** From now on each connection closes after its response. */
+  private disableKeepAlive(): void {
     this.lameDuck = true;
     for (const response of this.responses.keys()) {
       if (!response.headersSent) response.shouldKeepAlive = false;
@@ -258,19 +259,20 @@ export class WebServer {
   }
 }
 
-/** Maximum interval of the checks, ms. */
+/** Maximum interval between checks for stalled writes, ms. */
 const STALL_CHECK_MS = 1000;
 
 interface Progress {
-  /** Bytes of its responses that the system has accepted. */
+  /** Bytes of the connection's responses that the kernel has accepted. */
   readonly bytes: number;
+  /** When `bytes` last changed, ms on the monotonic clock. */
   readonly since: number;
 }
 
 /**
- * Cuts off callers that do not take their responses: bytes wait, and the system has accepted none of them for the whole
- * timeout, as in Puma. A slow reader still makes room in the system's buffer now and then, and a response that is not
- * there yet, such as the next event of a stream, is not the caller's delay.
+ * Cuts off clients that do not read their responses, as Puma does: bytes are waiting to be written, and the kernel has
+ * accepted none of them for the whole timeout. A slow reader still makes room in the kernel's buffer now and then, and
+ * when no bytes are waiting, as between two events of a stream, it is not the client that is slow.
  */
 export class StalledWrites {
   private readonly responses = new Set<ServerResponse>();
@@ -292,7 +294,7 @@ export class StalledWrites {
     this.responses.add(response);
   }
 
-  /** The responses that are due on this connection. */
+  /** @returns the unfinished responses of a connection. */
   of(socket: Duplex): readonly ServerResponse[] {
     return [...this.responses].filter((response) => response.req.socket === socket);
   }
@@ -319,17 +321,13 @@ export class StalledWrites {
 
 type Listener = () => void;
 
-/**
- * Listeners for the end of a response. A property, since a WeakMap entry per request costs the garbage collector more.
- */
+/** Listeners for the end of a response: a property, since a WeakMap entry per request would burden the collector. */
 const LISTENERS = Symbol('request end');
 interface Awaited extends ServerResponse {
   [LISTENERS]?: Set<Listener> | undefined;
 }
 
-/**
- * Responses with listeners on each socket, which gets one listener itself, however many requests a client pipelines.
- */
+/** Responses with listeners, by socket. The socket itself gets one listener, however many requests are pipelined. */
 const awaited = new WeakMap<Socket, Set<ServerResponse>>();
 
 /**
@@ -345,12 +343,12 @@ export function onRequestEnd(response: Awaited, listener: Listener): () => void 
   return () => listeners.delete(listener);
 }
 
-/** true when the response has been sent, or nobody is left to receive it. */
+/** @returns true if the response has been sent, or nobody is left to receive it. */
 export function hasEnded(response: ServerResponse): boolean {
   return response.writableFinished || response.req.socket.destroyed;
 }
 
-/** true when the response can be sent: of pipelined requests only the first unanswered one has the socket. */
+/** @returns true if the response can be sent: of pipelined requests only the oldest unanswered one has the socket. */
 export function answersNow(response: ServerResponse): boolean {
   return response.socket !== null;
 }

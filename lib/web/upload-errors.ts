@@ -2,8 +2,8 @@ import { isObject } from '../support/type-guards';
 import { ProblemError } from './context';
 
 /**
- * The errors of what reads uploads that say nothing of a status by Koa's conventions: multer's (by name and code) and
- * formidable's (`httpCode`). @returns undefined for any other.
+ * Recognizes the errors of upload parsers that carry no `status` as Koa's do: multer's (by name and code) and
+ * formidable's (`httpCode`). @returns undefined for any other error.
  */
 export function uploadProblem(thrown: unknown): ProblemError | undefined {
   if (!isObject(thrown) || !(thrown instanceof Error)) return undefined;

@@ -275,8 +275,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'senders that are slow cost no slot',
     file: 'lib/web/application.ts',
-    find: '  app.use(body.receive);\n  app.use(limitConcurrency(limit));\n',
-    replace: '  app.use(limitConcurrency(limit));\n  app.use(body.receive);\n',
+    find: '  app.use(body.receive);\n  app.use(limitConcurrency(limiter));\n',
+    replace: '  app.use(limitConcurrency(limiter));\n  app.use(body.receive);\n',
     killedBy: ['test/web/json-body.test.ts'],
   },
   {
@@ -287,13 +287,13 @@ const mutations: readonly Mutation[] = [
   app.use(shedStale());
   if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
-  app.use(limitConcurrency(limit));
+  app.use(limitConcurrency(limiter));
 `,
     replace: `  app.use(wellFormedPath);
   app.use(shedStale());
   if (options.mounts) app.use(options.mounts);
   app.use(body.receive);
-  app.use(limitConcurrency(limit));
+  app.use(limitConcurrency(limiter));
   app.use(health(options));
 `,
     killedBy: ['test/web/limit.test.ts'],

@@ -203,11 +203,11 @@ describe('what an app says of its web', () => {
     ],
     'a path without a slash': [{ bodyParser: { hooks: false } }, /bodyParser is "hooks"; a key is a path/],
     'a path with a pattern': [{ bodyParser: { '/a*': false } }, /bodyParser is "\/a\*"; a key is a path/],
-    'headers that are none': [{ headers: true }, /headers is true; give options of helmet, or false/],
+    'headers that are none': [{ headers: true }, /headers is true; give helmet's options, or false/],
     'an option that helmet refuses': [{ headers: { frameguard: { action: 'x' } } }, /headers is .*; helmet says: /],
     'a probe without a slash': [{ probes: { health: 'livez' } }, /probes\.health is "livez"; give a path/],
-    'an unknown probe': [{ probes: { live: '/livez' } }, /probes\.live is "\/livez"; health and ready are/],
-    'one path for both': [{ probes: { health: '/ready' } }, /give each a path of its own/],
+    'an unknown probe': [{ probes: { live: '/livez' } }, /probes\.live is "\/livez"; the probes are health and ready/],
+    'one path for both': [{ probes: { health: '/ready' } }, /give each its own path/],
     'probes that are none': [{ probes: '/livez' }, /probes is "\/livez"; give \{ health/],
   };
   for (const [name, [own, message]] of Object.entries(WRONG)) {

@@ -102,7 +102,7 @@ export class Serving {
       ...(options.degraded && { degraded: options.degraded }),
       ...(options.jobs && { jobs: options.jobs }),
       isLeaving: options.isLeaving ?? (() => false),
-      limit: this.limit,
+      limiter: this.limit,
       onUntrustedProxy: (peer) => this.untrusted.push(peer),
       ...own,
       ...(options.localesDir && { localesDir: options.localesDir }),
