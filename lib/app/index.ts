@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { defineApp } from '../index';
 
-/** The manifest of the sample app. The primary loads it too, so it imports nothing heavy. */
+/** The manifest of the sample app. The primary also loads it, so it imports nothing heavy. */
 export default defineApp({
   name: 'catamount',
   root: path.resolve(__dirname, '../..'),

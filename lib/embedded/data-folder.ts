@@ -10,9 +10,9 @@ export interface User {
 const isRoot = () => process.getuid?.() === 0;
 
 /**
- * Files of servers that root starts in another user's checkout must belong to that user, who could not start the
- * servers the next time otherwise.
- * @returns the owner to act for; undefined when not root, or when root owns the checkout.
+ * When root starts servers in another user's checkout, their files must belong to that user, who could not start the
+ * servers later otherwise.
+ * @returns the owner to act for; undefined if we are not root, or if root owns the checkout.
  */
 export function ownerToActFor(stateDir: string): User | undefined {
   if (!isRoot()) return undefined;
@@ -30,7 +30,7 @@ export function makeFolder(folder: string, user: User | undefined, mode = 0o755)
 
 /**
  * Creates a folder that only the server's user may enter, unless it exists.
- * @throws UserError when it belongs to another user.
+ * @throws UserError if it belongs to another user.
  */
 export function makeDataFolder(folder: string, user: User | undefined): void {
   if (!fs.existsSync(folder)) makeFolder(folder, user, 0o700);
@@ -39,11 +39,11 @@ export function makeDataFolder(folder: string, user: User | undefined): void {
   if (uid === expected) return;
   throw new UserError(
     `${folder} belongs to user id ${uid}, but its server would run as user id ${expected}. Start as the user who ` +
-      `started before, or remove ${path.dirname(folder)} to begin with empty data.`,
+      `started it before, or remove ${path.dirname(folder)} to begin with empty data.`,
   );
 }
 
-const ADVICE = 'Start as the user who owns the folder, or where this user may write.';
+const ADVICE = 'Start as the user who owns the folder, or in a folder to which this user may write.';
 
 /** Turns a permission error of the file system into a UserError with advice; other errors pass through. */
 export async function withAdvice<T>(work: () => Promise<T>): Promise<T> {

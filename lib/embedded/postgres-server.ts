@@ -13,10 +13,10 @@ import { freePort, hasArgument, isAlive, postgresAnswers, run } from './server-p
 const DATABASE = 'catamount';
 
 /**
- * The settings are small, because the tree has at most twenty connections. With `synchronous_commit=off`, COMMIT does
+ * The settings are modest, because the tree has at most twenty connections. With `synchronous_commit=off`, COMMIT does
  * not wait for the disk. Committed data survives the end of any of our processes, even by `kill -9`, because Postgres
- * has it. Only a crash of Postgres or of the machine loses the last moments (up to three times wal_writer_delay,
- * 0.6 s), and it never corrupts data.
+ * already has it. Only a crash of Postgres or of the machine loses the most recent commits (up to three times
+ * wal_writer_delay, 0.6 s), and it never corrupts data.
  */
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
@@ -35,12 +35,12 @@ const SETTINGS = {
 /** The rules of pg_hba.conf: password logins from this machine only. Postgres stores the password salted and hashed. */
 const RULES = 'host all all 127.0.0.1/32 scram-sha-256\n';
 
-/** Longest wait for a server that is starting or stopping, ms. */
+/** Timeout for a server that is starting or stopping, ms. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
 const AGAIN_MS = 100;
-/** Errors that pass: the free port was taken meanwhile, or processes of a killed server are still ending. */
-const PASSING = /could not create any TCP\/IP sockets|shared memory block/;
+/** Transient errors: the free port has just been taken, or processes of a killed server are still exiting. */
+const TRANSIENT = /could not create any TCP\/IP sockets|shared memory block/;
 
 export class PostgresServer implements EmbeddedServer {
   readonly name = 'postgres';
@@ -79,7 +79,7 @@ export class PostgresServer implements EmbeddedServer {
     if (await postgresAnswers(recorded.port)) return { process, port: recorded.port, adopted: true };
     throw new UserError(
       `The embedded Postgres, pid ${pid}, does not answer on port ${recorded.port}. ` +
-        `If that lasts, stop it (kill -INT ${pid}), then start again.`,
+        `If this persists, stop it (kill -INT ${pid}), then start again.`,
     );
   }
 
@@ -89,7 +89,7 @@ export class PostgresServer implements EmbeddedServer {
     makeDataFolder(this.folder, user.user);
     await initialise(this.mark, DATABASE, binaries, user);
     disownPidFile(this.mark);
-    await this.close(binaries, user);
+    await this.requirePassword(binaries, user);
     for (let attempt = 1; ; attempt++) {
       try {
         return await this.startOn(
@@ -99,19 +99,19 @@ export class PostgresServer implements EmbeddedServer {
           onPid,
         );
       } catch (error) {
-        if (attempt === TRIES || !(error instanceof StartError && PASSING.test(error.log))) throw error;
+        if (attempt === TRIES || !(error instanceof StartError && TRANSIENT.test(error.log))) throw error;
         await wait(AGAIN_MS);
       }
     }
   }
 
-  /** Closes the server to clients without the password, whatever rules the data folder itself has. */
-  private async close(binaries: PostgresBinaries, user: PostgresUser): Promise<void> {
+  /** Rejects clients without the password, whatever rules the data folder itself contains. */
+  private async requirePassword(binaries: PostgresBinaries, user: PostgresUser): Promise<void> {
     writePrivately(this.rulesFile, RULES, user.user);
     if (this.hasPassword()) return;
     const password = newPassword();
     await setPassword(this.mark, password, binaries, user);
-    // The file is written last: as long as it is missing, the next start sets the password again.
+    // The file is written last, since the next start sets the password again as long as the file is missing.
     writePassword(this.folder, password, user.user);
   }
 
@@ -153,8 +153,9 @@ const INITDB = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--
 const SINGLE = ['-F', '-c', 'io_method=sync', '-c', 'log_checkpoints=off', 'template1'];
 
 /**
- * Creates the data folder with an empty database, unless it exists. It gets its final name when it is complete, so an
- * interrupted one is created again. Each draft has a new name, since the initdb of a killed run may still be at work.
+ * Creates the data folder with an empty database, unless it exists. It gets its final name only when it is complete, so
+ * after an interruption it is created again. Each draft has a new name, since the initdb of a killed run may still be
+ * running.
  */
 async function initialise(
   dataDir: string,
@@ -171,14 +172,14 @@ async function initialise(
     await runAs(as, [postgres, '--single', '-D', draft, ...SINGLE], `CREATE DATABASE "${database}"\n`);
   };
   await make(user).catch((error: Error) => {
-    // Creating the data, unlike running on it, needs a user with a name; in a namespace every user is nobody.
+    // Unlike the server, initdb needs a user that has a name. In a namespace every user is nobody.
     if (!error.message.includes('effective user ID')) throw error;
     return make({ ...user, wrapper: IN_NAMESPACE });
   });
   fs.renameSync(draft, dataDir);
 }
 
-/** Sets the password of a stopped server. It goes through a pipe, so that the process list does not show it. */
+/** Sets the password of a stopped server, through a pipe, so that the process list does not show it. */
 async function setPassword(
   dataDir: string,
   password: string,
@@ -194,7 +195,7 @@ function removeDrafts(folder: string): void {
     try {
       fs.rmSync(path.join(folder, name), { recursive: true, force: true });
     } catch {
-      // Its initdb writes faster than we remove; the next start removes the rest.
+      // Its initdb writes files faster than we remove them. The next start removes the rest.
     }
   }
 }
@@ -209,7 +210,7 @@ async function runAs(
   } catch (thrown) {
     const { message, stderr } = thrown as Error & { readonly stderr?: string };
     throw new UserError(
-      `Cannot make the data of the embedded Postgres: ${stderr?.trim() || message}\n${note}` +
+      `Cannot create the data of the embedded Postgres: ${stderr?.trim() || message}\n${note}` +
         'Or set DATABASE_URL to a Postgres of your own.',
     );
   }
@@ -222,6 +223,7 @@ interface PidFile {
   readonly status: string;
 }
 
+/** Indexes of lines in `postmaster.pid`. */
 const PORT = 3;
 const STATUS = 7;
 
@@ -235,7 +237,7 @@ function readPidFile(dataDir: string): PidFile | undefined {
   }
 }
 
-/** The port of the last run, from the command line that Postgres records in `postmaster.opts`. */
+/** @returns the port of the last run, from the command line that Postgres records in `postmaster.opts`. */
 function lastPort(dataDir: string): number | undefined {
   const file = path.join(dataDir, 'postmaster.opts');
   const port = fs.existsSync(file) ? /"-p" "(\d+)"/.exec(fs.readFileSync(file, 'utf8'))?.[1] : undefined;
@@ -244,9 +246,9 @@ function lastPort(dataDir: string): number | undefined {
 
 /**
  * Makes Postgres ignore the pid file of a server that is gone. Another program may have its pid by now, or the system
- * may still list it; Postgres would take it for a living server and refuse to start. The pid is replaced by our own,
- * that of the parent, which Postgres knows cannot be a server. The rest of the file stays, because Postgres uses it to
- * make sure that no process of the former server still uses the data; deleting the file would disable that check.
+ * may still list it, so that Postgres would take it for a running server and refuse to start. Its pid is replaced by
+ * ours, since Postgres knows that its parent cannot be a server. The rest of the file stays, because Postgres uses it
+ * to make sure that no process of the old server still uses the data; deleting the file would disable that check.
  */
 function disownPidFile(dataDir: string): void {
   const file = path.join(dataDir, 'postmaster.pid');
@@ -255,9 +257,9 @@ function disownPidFile(dataDir: string): void {
   fs.writeFileSync(file, [process.pid, ...rest].join('\n'));
 }
 
-/** The user Postgres runs as, since it refuses to be root. */
+/** The user that Postgres runs as, since it refuses to run as root. */
 interface PostgresUser {
-  /** Prefix of every command. */
+  /** Words put before every command. */
   readonly wrapper: readonly string[];
   readonly user: User | undefined;
   /** Added to the error when a command fails. */
@@ -267,13 +269,13 @@ interface PostgresUser {
 const NOBODY: User = { uid: 65534, gid: 65534 };
 const NOBODY_NOTE =
   'Postgres refuses to run as root, and this machine forbids user namespaces, so it runs as nobody: ' +
-  'let others enter this folder and those above it (chmod o+x), or start as a user of your own.\n';
-/** Runs a command in a user namespace, where root appears as nobody. Files stay those of the real user. */
+  'let other users enter this folder and the folders above it (chmod o+x), or do not start as root.\n';
+/** Runs a command in a user namespace, where root appears as nobody. Files still belong to the real user. */
 const IN_NAMESPACE: readonly string[] = ['unshare', '--user'];
 
 /**
- * Chooses the user when we are root: the owner of existing data; else the owner of the checkout; else root in a user
- * namespace, which may enter a folder that is closed to others; else, where namespaces are forbidden, nobody.
+ * Chooses the user if we are root: the owner of existing data; else the owner of the checkout; else root in a user
+ * namespace, who may enter folders that are closed to other users; else, if namespaces are forbidden, nobody.
  */
 export async function postgresUser(
   folder: string,

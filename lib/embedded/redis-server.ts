@@ -15,7 +15,7 @@ interface Recorded {
   readonly port: number;
 }
 
-/** Longest wait for a server that is loading its data or stopping, ms. */
+/** Timeout for a server that is loading its data or stopping, ms. */
 const SETTLE_MS = 15_000;
 const TRIES = 4;
 const AGAIN_MS = 100;
@@ -60,7 +60,7 @@ export class RedisServer implements EmbeddedServer {
     if (settled) return { process, port, adopted: true };
     throw new UserError(
       `The embedded Redis, pid ${pid}, does not answer on port ${port}. ` +
-        `If that lasts, stop it (kill ${pid}), then start again.`,
+        `If this persists, stop it (kill ${pid}), then start again.`,
     );
   }
 
@@ -86,8 +86,8 @@ export class RedisServer implements EmbeddedServer {
   }
 
   /**
-   * Starts Redis with an append-only file: a write reaches the disk within a second, and the end of the process
-   * loses none.
+   * Starts Redis with an append-only file: a write reaches the disk within a second, and the end of the process loses
+   * nothing.
    */
   private async startOn(
     port: number,
@@ -104,7 +104,7 @@ export class RedisServer implements EmbeddedServer {
       save: '',
       maxmemory: '64mb',
       'maxmemory-policy': 'noeviction',
-      // The command line must stay as given, because it identifies this server.
+      // The command line must stay unchanged, because it identifies this server.
       'set-proc-title': 'no',
     };
     const argv = [
@@ -131,13 +131,13 @@ export class RedisServer implements EmbeddedServer {
     try {
       return JSON.parse(fs.readFileSync(this.recordFile, 'utf8')) as Recorded;
     } catch (error) {
-      // There is no record, or a start was cut short while writing it; then the keeper knows the pid.
+      // There is no record, or a start was interrupted while writing it. In that case the keeper knows the pid.
       if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
       throw error;
     }
   }
 
-  /** Returns the owner of existing data when we are root, so that the data stays theirs. */
+  /** @returns the owner of existing data if we are root, so that the data remains theirs. */
   private userOfData(): User | undefined {
     if (process.getuid?.() !== 0 || !fs.existsSync(this.mark)) return undefined;
     const { uid, gid } = fs.statSync(this.mark);

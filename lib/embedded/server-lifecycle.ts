@@ -8,7 +8,7 @@ import type { EmbeddedServer, RunningServer } from './embedded-servers';
 import type { Keeper } from './folder-claim';
 import { type Command, hasArgument, launch, type ServerProcess } from './server-process';
 
-/** Limit for stopping a server that a killed run left here and that this run does not need or must restart, ms. */
+/** Timeout for stopping a server of a killed run that this run does not need, or must restart, ms. */
 const UNNEEDED_MS = 10_000;
 
 /** A server that this process manages, from its start or adoption to its end. */
@@ -30,13 +30,13 @@ export class OwnedServer {
     return this.server.url(running.port);
   }
 
-  /** Stops a server of a killed run when this process uses another elsewhere. */
+  /** Stops the server of a killed run, if there is one, since this process uses another server. */
   async stopUnneeded(): Promise<void> {
     const found = await this.find();
     if (found) await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
   }
 
-  /** Stops the server. One that still runs after the deadline is left to the keeper. */
+  /** Stops the server. If it is still running after the deadline, it is left to the keeper. */
   async stop(deadline: Deadline): Promise<void> {
     if (!this.revival) return;
     const ending = this.revival.end();
@@ -74,11 +74,13 @@ export class OwnedServer {
   }
 }
 
-/** Interval of checks for the server's end, ms. An adopted server is no child of ours, so no event reports its end. */
-const EVERY_MS = 500;
-const LONGEST_WAIT_MS = 30_000;
+/**
+ * Interval of the checks whether the server runs, ms: an adopted server is not our child, so no event reports its end.
+ */
+const CHECK_INTERVAL_MS = 500;
+const MAX_BACKOFF_MS = 30_000;
 
-/** Restarts a server that has exited by itself, on the same port, which the whole tree uses, until `end()`. */
+/** Until `end()`, restarts a server that has exited by itself, on the same port, since the whole tree uses that. */
 export class Revival {
   private readonly stopping = new AbortController();
   private readonly watching: Promise<void>;
@@ -101,8 +103,8 @@ export class Revival {
   }
 
   private async watch(): Promise<void> {
-    const backoff = new Backoff({ base: EVERY_MS, max: LONGEST_WAIT_MS });
-    while (await this.pause(backoff.attempts === 0 ? EVERY_MS : backoff.next())) {
+    const backoff = new Backoff({ base: CHECK_INTERVAL_MS, max: MAX_BACKOFF_MS });
+    while (await this.pause(backoff.attempts === 0 ? CHECK_INTERVAL_MS : backoff.next())) {
       if (!this.running.process.gone()) continue;
       const { name } = this.server;
       if (backoff.attempts === 0) this.events.emit('embedded.exited', { server: name, pid: this.running.process.pid });
@@ -111,49 +113,50 @@ export class Revival {
         backoff.reset();
       } catch (error) {
         backoff.next();
-        this.events.emit('process.error', { error: toError(error), during: `starting embedded ${name} again` });
+        this.events.emit('process.error', { error: toError(error), during: `restarting embedded ${name}` });
       }
     }
   }
 
-  /** @returns false when the watch is to stop. */
+  /** @returns false if the watch should stop. */
   private async pause(ms: number): Promise<boolean> {
     await wait(ms, undefined, { ref: false, signal: this.stopping.signal }).catch(() => undefined);
     return !this.stopping.signal.aborted;
   }
 }
 
-const START_MS = 20_000;
-/** Maximum size of a log from former runs, and length of the part that the error of a failed start shows, in bytes. */
-const LOG_KEPT = 1_000_000;
-const LOG_SHOWN = 1500;
+const START_TIMEOUT_MS = 20_000;
+/** Size above which the log of previous runs is truncated, bytes. */
+const MAX_LOG_BYTES = 1_000_000;
+/** Length of the part of the log that the error of a failed start shows, characters. */
+const SHOWN_LOG_LENGTH = 1500;
 
 export interface StartOptions {
   readonly name: string;
   readonly command: Command;
   readonly logFile: string;
-  /** The environment variable that names another server, for error messages. */
+  /** The environment variable that would name another server, for error messages. */
   readonly variable: string;
   readonly onPid: (pid: number) => void;
   readonly ready: () => boolean | Promise<boolean>;
 }
 
 /**
- * Starts a server and waits until it is ready. @throws UserError when it cannot be run; StartError with the end of its
- * log when it does not become ready.
+ * Starts a server and waits until it is ready. @throws UserError if it cannot be run; StartError with the end of its
+ * log if it does not become ready.
  */
 export async function startServer(options: StartOptions): Promise<ServerProcess> {
   const { name, command, logFile, variable, onPid, ready } = options;
-  if (fs.existsSync(logFile) && fs.statSync(logFile).size > LOG_KEPT) fs.truncateSync(logFile);
+  if (fs.existsSync(logFile) && fs.statSync(logFile).size > MAX_LOG_BYTES) fs.truncateSync(logFile);
   const instead = `Or set ${variable} to a ${name} of your own.`;
   const server = await launch(command, logFile, onPid).catch((thrown: unknown) => {
     throw new UserError(`Cannot run the embedded ${name}: ${toError(thrown).message}. ${instead}`);
   });
-  const settled = await poll(async () => server.gone() || (await ready()), Deadline.after(START_MS));
+  const settled = await poll(async () => server.gone() || (await ready()), Deadline.after(START_TIMEOUT_MS));
   if (settled && !server.gone()) return server;
   if (!settled) process.kill(server.pid, 'SIGKILL');
-  const what = settled ? server.ending() : `was not ready after ${START_MS / 1000} s`;
-  const log = fs.readFileSync(logFile, 'utf8').slice(-LOG_SHOWN).trim();
+  const what = settled ? server.ending() : `was not ready after ${START_TIMEOUT_MS / 1000} s`;
+  const log = fs.readFileSync(logFile, 'utf8').slice(-SHOWN_LOG_LENGTH).trim();
   throw new StartError(`The embedded ${name} ${what}. Its log, ${logFile}, ends with:\n${log}\n${instead}`, log);
 }
 
@@ -166,7 +169,7 @@ export class StartError extends UserError {
   }
 }
 
-/** Asks a server to stop and waits until it has; ends it by force shortly before the deadline. */
+/** Asks a server to stop and waits until it has. Kills it shortly before the deadline. */
 export async function stopServer(
   server: EmbeddedServer,
   { process: target }: RunningServer,
@@ -188,7 +191,7 @@ function signal(pid: number, name: NodeJS.Signals): void {
   }
 }
 
-/** Checks the condition every few milliseconds until it holds. @returns false when the deadline passed first. */
+/** Checks the condition every few milliseconds until it holds. @returns false if the deadline has passed first. */
 export async function poll(condition: () => boolean | Promise<boolean>, deadline: Deadline): Promise<boolean> {
   while (!(await condition())) {
     if (deadline.expired) return false;

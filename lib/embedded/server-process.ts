@@ -6,7 +6,7 @@ import type { Writable } from 'node:stream';
 import { promisify } from 'node:util';
 import { environment } from '../core/config';
 
-/** All processes of this folder are started here, and no other file of it imports `child_process`. */
+// All processes of this folder are started here, and no other file in it imports `child_process`.
 
 export interface Command {
   /** The program and its arguments. */
@@ -24,7 +24,7 @@ export interface ServerProcess {
 /**
  * Starts a server in a session of its own, so that Ctrl-C in the terminal does not end it before its clients.
  * @param onPid called synchronously after the spawn, so that this process cannot end in between.
- * @throws Error when the program cannot be run.
+ * @throws Error if the program cannot be run.
  */
 export async function launch(
   command: Command,
@@ -59,7 +59,7 @@ export async function launch(
 export async function run(command: Command, input = ''): Promise<string> {
   const [program = '', ...args] = command.argv;
   const running = promisify(execFile)(program, args, { ...command.user, env: serverEnvironment(), cwd: '/' });
-  // A program that never reads its input breaks the pipe; its exit code is the result that counts.
+  // A program that never reads its input breaks the pipe. Only its exit code counts.
   running.child.stdin?.on('error', () => undefined);
   running.child.stdin?.end(input);
   return (await running).stdout;
@@ -71,8 +71,8 @@ export interface ScriptProcess {
 }
 
 /**
- * Starts a shell script in a session of its own, with a pipe from this process, which ends when this process does. The
- * script is passed in a variable, so that the process list shows its name and arguments instead of its text.
+ * Starts a shell script in a session of its own. Its input is a pipe that closes when this process ends. The script is
+ * passed in a variable, so that the process list shows its name and arguments instead of its text.
  */
 export function runScript(script: string, name: string, args: readonly string[]): ScriptProcess {
   const child = spawn('/bin/sh', ['-c', 'eval "$SCRIPT"', name, ...args], {
@@ -89,7 +89,7 @@ export function runScript(script: string, name: string, args: readonly string[])
   return { input: child.stdin, exited };
 }
 
-/** Excludes the app's environment, which may hold secrets and variables that servers read (PGPORT, PGDATA). */
+/** Excludes the app's environment, which may contain secrets, and variables that servers read (PGPORT, PGDATA). */
 function serverEnvironment(): Record<string, string> {
   return { PATH: environment().PATH ?? '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' };
 }
@@ -97,9 +97,7 @@ function serverEnvironment(): Record<string, string> {
 /** Linux has /proc; other systems have `ps`. */
 const hasProc = fs.existsSync('/proc/self/stat');
 
-/**
- * Returns true while the process runs. A zombie counts as gone, since the first process of some containers reaps none.
- */
+/** @returns true while the process runs. Zombies count as gone, since in some containers nothing reaps them. */
 export function isAlive(pid: number): boolean {
   if (!Number.isSafeInteger(pid) || pid < 1) return false;
   try {
@@ -117,15 +115,14 @@ export async function startedAt(pid: number): Promise<string | undefined> {
   return (await ps(pid, 'lstart=')) || undefined;
 }
 
-/** Returns true when the process was started with `argument` among its arguments. */
+/** @returns true if `argument` is among the arguments of the process. */
 export async function hasArgument(pid: number, argument: string): Promise<boolean> {
   if (hasProc) return readProc(pid, 'cmdline')?.split('\0').includes(argument) ?? false;
   return ` ${await ps(pid, 'command=')} `.includes(` ${argument} `);
 }
 
 /**
- * Returns the fields of /proc/<pid>/stat from the third, the state, on. The second is a name that may hold any
- * character.
+ * @returns the fields of /proc/<pid>/stat from the third on, the state. The second is a name that may contain spaces.
  */
 function statFields(pid: number): string[] | undefined {
   const stat = hasProc ? readProc(pid, 'stat') : undefined;
@@ -144,7 +141,7 @@ async function ps(pid: number, column: string): Promise<string> {
   return (await run({ argv: ['ps', '-ww', '-o', column, '-p', String(pid)] }).catch(() => '')).trim();
 }
 
-/** Postgres' SSLRequest message, which is answered by one letter before any authentication. */
+/** The SSLRequest message of Postgres, which the server answers with one letter before any authentication. */
 const SSL_REQUEST = Buffer.from([0, 0, 0, 8, 4, 210, 22, 47]);
 const WAIT_MS = 1000;
 
@@ -152,15 +149,15 @@ export async function postgresAnswers(port: number): Promise<boolean> {
   return /^[NS]/.test(await ask(port, SSL_REQUEST, 1));
 }
 
-/** Returns true once Redis has loaded its data; until then it answers PING with an error. */
+/** @returns true once Redis has loaded its data; until then it answers PING with an error. */
 export async function redisAnswers(port: number, password?: string): Promise<boolean> {
   if (password === undefined) return (await ask(port, 'PING\r\n', 1)).startsWith('+PONG');
   return (await ask(port, `AUTH ${password}\r\nPING\r\n`, 2)).startsWith('+OK\r\n+PONG');
 }
 
 /**
- * Sends a question and returns the first chunk of the answer, or so many lines; less when the connection ends or
- * times out.
+ * Sends a request. @returns the first chunk of the answer if `lines` is 1, else that many lines; less if the connection
+ * ends or times out.
  */
 function ask(port: number, question: Buffer | string, lines: number): Promise<string> {
   return new Promise((resolve) => {
@@ -180,7 +177,7 @@ function ask(port: number, question: Buffer | string, lines: number): Promise<st
   });
 }
 
-/** @param preferred used when it is free, so that a folder's servers keep their ports from run to run. */
+/** @param preferred used if it is free, so that a folder's servers keep their ports from run to run. */
 export async function freePort(preferred?: number): Promise<number> {
   if (preferred !== undefined && preferred > 0) {
     const port = await tryPort(preferred).catch(() => undefined);

@@ -8,15 +8,15 @@ import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import '../internals/pg';
 
-// internals/pg must load pg before knex does, which would load it without the workaround there.
+// internals/pg must load pg, with its workaround, before knex loads it without.
 
-/** Connections of a pool whose process is not a part of a tree, and so has no setting for it. */
+/** Maximum connections of a process outside a tree, for which there is no setting. */
 const POOL_MAX = 3;
 
-/** Timeout of the wait for a connection of the pool, ms. */
+/** Timeout of the wait for a connection from the pool, ms. */
 const ACQUIRE_TIMEOUT_MS = 10_000;
 
-/** The methods used of knex's pool, for which knex declares no type. */
+/** The methods that we use of knex's pool, for which knex declares no type. */
 interface Pool {
   numUsed(): number;
   numFree(): number;
@@ -36,7 +36,7 @@ export class Database implements Service {
       readonly production: boolean;
       readonly events: Events;
       readonly poolMax?: number;
-      /** The schema of Catamount's tables, for this process. undefined: as it is. */
+      /** The schema of Catamount's tables in this process; undefined leaves it unchanged. */
       readonly schema?: string;
     },
   ) {
@@ -53,12 +53,12 @@ export class Database implements Service {
   }
 
   /**
-   * The same pool for those who have somebody waiting: a statement that is not answered within `ms` fails, and its
-   * connection is given up, since a Postgres that takes statements and never answers would keep it for ever.
+   * The same pool with a time limit, for use while somebody waits. A statement that is not answered within `ms` fails,
+   * and its connection is closed, since a Postgres that accepts statements and never answers would hold it forever.
    */
   withTimeout(ms: number): Knex {
     const limited = createKnex({ client: 'pg', acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS, log: this.log });
-    // It has been given no connection, so it has made no pool of its own; this one's is ended by this one only.
+    // Without connection settings it has made no pool of its own. Only `stop` ends the shared one.
     Object.assign(limited.client, { pool: this.knex.client.pool });
     limited.on('start', (builder: Pick<Knex.QueryBuilder, 'timeout'>) => builder.timeout(ms));
     return limited;
@@ -90,11 +90,11 @@ function afterCreate(connection: Connection, done: (error: null, connection: Con
   done(null, connection);
 }
 
-/** Reports connections that fail or break while idle, which knex cannot throw and would write to standard output. */
+/** Reports connections that fail or break while idle. knex cannot throw these errors, and would print them instead. */
 function asEvents(events: Events): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
-    if (line.endsWith(REFUSED_WRITE) || line.endsWith('Error: aborted')) return; // A pool that is ended says the latter.
+    if (line.endsWith(REFUSED_WRITE) || line.endsWith('Error: aborted')) return; // The latter: the pool is closing.
     events.emit('database.error', { error: withTlsAdvice(new Error(line), 'Postgres') });
   };
   return { warn: report, error: report, deprecate: report, debug: () => undefined };
@@ -122,12 +122,12 @@ export function connectionSettings(url: string, production: boolean): Connection
   };
 }
 
-/** Managed plans limit the connections of each role; without such a limit the server's own applies. */
+/** Managed plans limit the connections of each role. Without such a limit the server's own applies. */
 export const ALLOWED_SQL = `case when r.rolconnlimit < 0
   then current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
   else r.rolconnlimit end`;
 
-/** @returns the connections that this role may open at all. @throws errors of Postgres. */
+/** @returns the maximum number of connections that this role may open in total. @throws Error from Postgres. */
 export async function readAllowedConnections(knex: Knex): Promise<number> {
   const { rows } = await knex.raw<{ rows: { allowed: number }[] }>(
     `select ${ALLOWED_SQL} as allowed from pg_roles r where r.rolname = current_user`,

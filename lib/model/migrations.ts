@@ -5,23 +5,23 @@ import { TABLES } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { type ImportFile, importExports, withoutExtension } from '../core/load-classes';
 
-/** Keeps Catamount's own migrations, in the schema of its tables, apart from those of the app. */
+/** Table of Catamount's own migrations, in the schema of its tables. */
 export const OUR_TABLE = 'catamount_migrations';
-/** Keeps the app's: knex's own default, so that an app brings its history along. */
+/** Table of the app's migrations: knex's default, so that an existing app keeps its history. */
 export const APP_TABLE = 'knex_migrations';
 
 /** The folders of migrations, as absolute paths. A missing folder has no migrations. */
 export interface Migrations {
-  /** Catamount's own, kept in `OUR_TABLE`. */
+  /** Catamount's own, recorded in `OUR_TABLE`. */
   readonly ours: readonly string[];
-  /** The app's, kept in `APP_TABLE`; null: the app has a migration tool of its own. */
+  /** The app's, recorded in `APP_TABLE`; null if the app uses a migration tool of its own. */
   readonly apps: readonly string[] | null;
   /** Default: Node's own `import()`. */
   readonly importFile?: ImportFile | undefined;
 }
 
 export interface MigrationFile {
-  /** Without extension, so that a database migrated from TypeScript and one migrated from the build have the same names. */
+  /** Without an extension, so that a database has the same names whether TypeScript or the build migrated it. */
   readonly name: string;
   readonly file: string;
 }
@@ -36,7 +36,7 @@ export function migrationFiles(folders: readonly string[]): MigrationFile[] {
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
-/** @throws UserError that names the file, when it cannot be loaded or exports no `up`. */
+/** @throws UserError that names the file, if it cannot be loaded or does not export both `up` and `down`. */
 export async function importMigration({ file }: MigrationFile, importFile?: ImportFile): Promise<Knex.Migration> {
   const exported = await importExports(file, importFile).catch((thrown: unknown) => {
     const { loadFault } = require('../core/load-fault') as typeof import('../core/load-fault');
@@ -54,7 +54,7 @@ export async function importMigration({ file }: MigrationFile, importFile?: Impo
 /** A table of migrations. */
 export interface MigrationTable {
   readonly table: string;
-  /** undefined: found by the search path. */
+  /** undefined if the search path finds it. */
   readonly schema: string | undefined;
 }
 
@@ -63,8 +63,8 @@ export function ourTable(): MigrationTable {
 }
 
 /**
- * Finds the app's table. With DATABASE_SCHEMA that is one in its schema, since several apps may share the database; but a
- * history that the app has brought along, in the search path, stays where it is.
+ * Finds the app's table. With DATABASE_SCHEMA it is in that schema, since several apps may share the database. But a
+ * history that the app already has, in the search path, stays where it is.
  */
 export async function appTable(knex: Knex, apps: readonly string[]): Promise<MigrationTable> {
   const found = { table: APP_TABLE, schema: undefined };
@@ -78,7 +78,7 @@ export function rowsOf(knex: Knex, { table, schema }: MigrationTable): Knex.Quer
   return schema === undefined ? knex(table) : knex(table).withSchema(schema);
 }
 
-/** @returns true when there is that table. */
+/** @returns true if the table exists. */
 export async function tableExists(knex: Knex, { table, schema }: MigrationTable): Promise<boolean> {
   const { rows } = await knex.raw<{ rows: { readonly there: boolean }[] }>(
     'select to_regclass(?) is not null as there',
@@ -87,7 +87,7 @@ export async function tableExists(knex: Knex, { table, schema }: MigrationTable)
   return rows[0]?.there === true;
 }
 
-/** @returns the names in a table, without extensions; undefined: there is no such table. */
+/** @returns the names in a table, without extensions; undefined if the table does not exist. */
 async function namesIn(knex: Knex, table: MigrationTable): Promise<ReadonlySet<string> | undefined> {
   if (!(await tableExists(knex, table))) return undefined;
   const names: string[] = await rowsOf(knex, table).pluck('name');
@@ -95,8 +95,9 @@ async function namesIn(knex: Knex, table: MigrationTable): Promise<ReadonlySet<s
 }
 
 /**
- * Lists all migrations, Catamount's first, and whether they have run. Unlike knex's `list` it creates no tables: this may
- * run in several processes beside a `migrateUp`. Until Catamount's have a table of their own, they stand in the app's.
+ * Lists all migrations, Catamount's first, and whether they have run. Unlike knex's `list` it creates no tables, since
+ * it may run in several processes next to a `migrateUp`. In a database of an older release, whose migrations by
+ * Catamount are in the app's table, it reads them there.
  */
 export async function migrationStates(
   knex: Knex,
@@ -110,7 +111,7 @@ export async function migrationStates(
   return [...states(ours, isOlder ? app : own), ...states(apps ?? [], app)];
 }
 
-/** Returns the names of the migrations that have not run yet. */
+/** @returns the names of the migrations that have not run yet. */
 export async function pendingMigrations(knex: Knex, migrations: Migrations): Promise<string[]> {
   return (await migrationStates(knex, migrations)).filter(({ done }) => !done).map(({ name }) => name);
 }

@@ -14,22 +14,22 @@ import {
   tableExists,
 } from './migrations';
 
-/** Receives the names of Catamount's migrations that were found in the app's table, once they stand in their own. */
+/** Receives the names of Catamount's migrations that have been copied from the app's table into their own. */
 type OnAdopted = (names: readonly string[]) => void;
 
-/** Migrations that are kept in one table. */
+/** Migrations that are recorded in one table. */
 interface History extends MigrationTable {
   readonly isOurs: boolean;
   readonly files: readonly MigrationFile[];
   readonly importFile: ImportFile | undefined;
 }
 
-/** What knex asks of a history whose table has these names. */
+/** Gives knex the migrations of a history, under the names that its table already has. */
 class HistorySource implements Knex.MigrationSource<MigrationFile> {
   private readonly stored: ReadonlyMap<string, string>;
   private readonly keepsExtensions: boolean;
 
-  /** @param remnants names in the table that are nobody's migrations: they have nothing to do, and nothing to take back. */
+  /** @param remnants names in the table that do not belong to this history: running them, up or down, does nothing. */
   constructor(
     private readonly history: History,
     stored: readonly string[],
@@ -44,7 +44,7 @@ class HistorySource implements Knex.MigrationSource<MigrationFile> {
     return [...this.history.files, ...remnants].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 
-  /** An app that comes with a history of knex's own has names with extensions in it, and knex goes on with that. */
+  /** knex records names with extensions. A history that an app has made with knex itself goes on in that way. */
   getMigrationName({ name, file }: MigrationFile): string {
     const own = this.keepsExtensions ? `${name}${/\.\w+$/.exec(file)?.[0] ?? ''}` : name;
     return this.stored.get(name) ?? own;
@@ -56,14 +56,14 @@ class HistorySource implements Knex.MigrationSource<MigrationFile> {
   }
 }
 
-/** Catamount's first, since the app's may refer to its tables. */
+/** @returns Catamount's history first, since the app's migrations may refer to its tables. */
 async function historiesOf(knex: Knex, { ours, apps, importFile }: Migrations): Promise<History[]> {
   const own = { ...ourTable(), isOurs: true, files: migrationFiles(ours), importFile: undefined };
   if (apps === null) return [own];
   return [own, { ...(await appTable(knex, apps)), isOurs: false, files: migrationFiles(apps), importFile }];
 }
 
-/** What knex is told of a history. */
+/** @returns knex's settings for a history. */
 function settings(history: History, migrationSource: HistorySource) {
   const { table, schema, isOurs } = history;
   return {
@@ -71,7 +71,7 @@ function settings(history: History, migrationSource: HistorySource) {
     ...(schema !== undefined && { schemaName: schema }),
     migrationSource,
     beforeEach: async (trx: Knex) => {
-      // Catamount's migrations name their tables without a schema. Of another app's, in another one, they find none.
+      // Catamount's migrations name no schema. They must not find the tables of another app, in another schema.
       if (isOurs && schema !== undefined) await trx.raw('set local search_path to ??', [schema]);
     },
     afterEach: async (trx: Knex) => {
@@ -82,19 +82,19 @@ function settings(history: History, migrationSource: HistorySource) {
 
 /**
  * Runs all pending migrations: Catamount's, then the app's.
- * @returns the names of those that ran, in order.
+ * @returns the names of the migrations that ran, in order.
  * @throws knex's MigrationLocked while another process migrates.
  */
 export async function migrateUp(knex: Knex, migrations: Migrations, onAdopted?: OnAdopted): Promise<string[]> {
   await makeTables(knex, migrations, onAdopted);
   const histories = await historiesOf(knex, migrations);
   const ran: string[] = [];
-  // One run has one number in both tables, so that it can be taken back as one.
+  // One run has the same batch number in both tables, so that it can be rolled back as a whole.
   let batch: number | undefined;
   for (const history of histories) {
     const [, names] = (await knex.migrate.latest({
       ...settings(history, new HistorySource(history, await rowsOf(knex, history).pluck('name'))),
-      // A platform that goes back to an older release runs its migrations: those that only the newer one has stay applied.
+      // An older release to which a platform rolls back migrates, too: what only the newer one has stays applied.
       disableMigrationsListValidation: true,
       beforeAll: async (trx) => {
         batch ??= Math.max(...(await lastBatches(trx, histories))) + 1;
@@ -109,7 +109,7 @@ export async function migrateUp(knex: Knex, migrations: Migrations, onAdopted?: 
   return ran;
 }
 
-/** Takes the last run of migrations back, or all of them; the app's first. @returns the names, in order. */
+/** Rolls back the last run of migrations, or all of them, the app's first. @returns the names, in order. */
 export async function migrateDown(
   knex: Knex,
   migrations: Migrations,
@@ -131,7 +131,7 @@ export async function migrateDown(
     const [, names] = (await knex.migrate.rollback(
       {
         ...given,
-        // What an older release finds in the app's table is true again.
+        // An older release reads the app's table, so the name has to be removed there as well.
         afterEach: async (trx, [migration]) => {
           await given.afterEach(trx);
           if (isApps || !remains) return;
@@ -148,9 +148,9 @@ export async function migrateDown(
 }
 
 /**
- * Takes Catamount's names out of the app's table, where releases before the table of their own look for them. knex's own
- * command, which knows the app's files only, works there afterwards; those releases take all of Catamount's for pending.
- * @returns the names that stood there.
+ * Removes Catamount's names from the app's table, where older releases look for them. Afterwards knex's own command,
+ * which knows only the app's files, works there; but to those releases all of Catamount's migrations are pending.
+ * @returns the names that were removed.
  */
 export async function separateHistories(knex: Knex, migrations: Migrations, onAdopted?: OnAdopted): Promise<string[]> {
   await makeTables(knex, migrations, onAdopted);
@@ -164,8 +164,8 @@ export async function separateHistories(knex: Knex, migrations: Migrations, onAd
 }
 
 /**
- * Creates knex's tables under a lock of ours, since knex creates its own lock table without one: when two processes
- * migrate a new database at once, both may fail and leave a second row in it, which blocks all migrations for good.
+ * Creates knex's tables under a lock of ours, since knex creates its lock table without one. If two processes migrated
+ * a new database at once, both might fail and leave a second row in that table, which blocks all migrations for good.
  */
 async function makeTables(knex: Knex, migrations: Migrations, onAdopted: OnAdopted = () => undefined): Promise<void> {
   const adopted = await knex.transaction(async (trx) => {
@@ -180,8 +180,8 @@ async function makeTables(knex: Knex, migrations: Migrations, onAdopted: OnAdopt
 }
 
 /**
- * Copies Catamount's rows from the app's table, where releases before the table of their own kept them. They stay there,
- * too: a platform that goes back to such a release runs its migrations, which would else create all tables again.
+ * Copies Catamount's rows from the app's table, where older releases record them. They stay there as well: if a
+ * platform rolls back to such a release, its migrations would otherwise create all tables again.
  */
 async function adopt(trx: Knex.Transaction, { ours }: Migrations): Promise<string[]> {
   if (!(await hasOlderTable(trx))) return [];
@@ -195,19 +195,19 @@ async function adopt(trx: Knex.Transaction, { ours }: Migrations): Promise<strin
   return rows.map(({ name }) => name);
 }
 
-/** Releases before Catamount's table knew no DATABASE_SCHEMA, so what they kept belongs to the default one. */
+/** Releases that use the app's table do not know DATABASE_SCHEMA, so their rows belong to the default schema. */
 async function hasOlderTable(knex: Knex): Promise<boolean> {
   return TABLES.schema === undefined && (await tableExists(knex, { table: APP_TABLE, schema: undefined }));
 }
 
-/** Asks first, since a role may use a schema that was made for it and be allowed to make none. */
+/** Looks first, since a role may use a schema that was created for it without the right to create one. */
 async function makeSchema(trx: Knex.Transaction): Promise<void> {
   if (TABLES.schema === undefined) return;
   const { rows } = await trx.raw('select 1 from pg_namespace where nspname = ?', [TABLES.schema]);
   if (rows.length === 0) await trx.raw('create schema ??', [TABLES.schema]);
 }
 
-/** Waits for another process that migrates by the app's table. @throws Error when it does so in several transactions. */
+/** Waits while an older release migrates in one transaction. @throws Error if it uses several, as knex's lock shows. */
 async function lockAppTable(trx: Knex.Transaction): Promise<void> {
   const table = `${APP_TABLE}_lock`;
   if (!(await tableExists(trx, { table, schema: undefined }))) return;

@@ -4,7 +4,7 @@ import { type LoadOptions, loadClasses } from '../core/load-classes';
 
 /** Finds model classes by name. */
 export interface ModelLookup {
-  /** @returns undefined when there is none. */
+  /** @returns undefined if there is none. */
   get(name: string): ModelClass<Model> | undefined;
   /** The source of the models, for error messages. */
   readonly place: string;
@@ -16,7 +16,7 @@ export interface LoadedModels extends ModelLookup {
 }
 
 /**
- * Loads the models of a folder and its subfolders: every objection model that a file exports, by class name. A missing
+ * Loads the models of a folder and its subfolders: every Objection model that a file exports, by class name. A missing
  * folder has no models.
  * @throws UserError for a file that cannot be loaded, or for two classes with the same name.
  */
@@ -32,7 +32,7 @@ export async function loadModels(folder: string, { importFile, onFault }: LoadOp
       for (const model of classes) {
         if ((models.get(model.name) ?? model) !== model) {
           throw new UserError(
-            `there is another model named ${model.name}: rename one, since a job's arguments tell them by name`,
+            `there is another model named ${model.name}: rename one, since a job's arguments refer to models by name`,
           );
         }
         models.set(model.name, model);
@@ -56,12 +56,12 @@ export interface RecordReference {
   readonly id: RecordId;
 }
 
-/** Recognises any objection model, ours or the app's own, without loading objection. */
+/** Recognizes any Objection model, ours or the app's own, without loading Objection. */
 export function isRecord(value: object): value is Model {
   return '$isObjectionModel' in value && value.$isObjectionModel === true;
 }
 
-/** @returns undefined for a record without an id, which was never saved. */
+/** @returns undefined for a record without an id, which has never been saved. */
 export function referenceOf(record: Model): RecordReference | undefined {
   const id = idOf(record);
   return id === undefined ? undefined : { model: record.constructor.name, id };

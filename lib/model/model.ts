@@ -7,19 +7,19 @@ import {
 } from 'objection';
 import { currentTransaction, lateQuery } from './transaction';
 
-/** An objection model whose queries join the ambient `transaction()` and which maintains its own timestamps. */
+/** An Objection model whose queries join the ambient `transaction()` and which maintains its own timestamps. */
 export class Model extends ObjectionModel {
-  /** Set at the insert, unless it is given: the table needs a column `created_at`. */
+  /** Set on insert unless it is given. The table needs a column `created_at`. */
   createdAt?: Date;
-  /** Set at each insert and update: the table needs a column `updated_at`. */
+  /** Set on every insert and update. The table needs a column `updated_at`. */
   updatedAt?: Date;
 
   /** Maps snake case in the database to camel case in the code. */
   static override columnNameMappers = snakeCaseMappers();
 
   /**
-   * Begins a query, in `trx` or else in the transaction that the current code runs in. A query that is run after that has
-   * ended, since nobody awaited it, runs on the pool after a commit, and rejects after a rollback.
+   * Begins a query in `trx`, or else in the transaction in which the current code runs. If nobody awaited the query,
+   * and it runs after that transaction has ended, it uses the pool after a commit, and rejects after a rollback.
    */
   static override query<M extends ObjectionModel>(this: Constructor<M>, trx?: TransactionOrKnex): QueryBuilderType<M> {
     const query = ObjectionModel.query.call<Constructor<M>, [TransactionOrKnex?], QueryBuilderType<M>>(
@@ -34,12 +34,12 @@ export class Model extends ObjectionModel {
     return query;
   }
 
-  /** Sets `updatedAt`. A class with a hook of its own calls `super.$beforeUpdate()`. */
+  /** Sets `updatedAt`. An override has to call `super.$beforeUpdate()`. */
   override $beforeUpdate(): void {
     this.updatedAt = new Date();
   }
 
-  /** Sets both times. A class with a hook of its own calls `super.$beforeInsert()`. */
+  /** Sets both times. An override has to call `super.$beforeInsert()`. */
   override $beforeInsert(): void {
     this.createdAt ??= new Date();
     this.updatedAt ??= this.createdAt;

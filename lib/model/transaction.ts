@@ -4,7 +4,7 @@ import { NotConnectedError } from '../core/errors';
 import { onTransactionEnd, type Settlement, settled } from '../internals/knex';
 import { type Deferred, deferred } from '../support/async';
 
-/** The async scope of one transaction. Work that was begun in it and not awaited may go on after its end. */
+/** The async scope of one transaction. Work begun in it that nobody awaits may outlive it. */
 interface Scope {
   readonly trx: Knex.Transaction;
   readonly around: Scope | undefined;
@@ -16,23 +16,23 @@ interface Scope {
 
 const ambient = new AsyncLocalStorage<Scope>();
 let connected: Knex | undefined;
-let tellLate: (model: string) => void = () => undefined;
+let reportLate: (model: string) => void = () => undefined;
 
 /**
  * Sets the database of `transaction()`; `undefined` disconnects. The role calls it at boot and stop. A test may pass a
  * transaction of its own, in which those of the app are savepoints.
- * @param onLate called, once for each model, for a query that runs after the commit of the transaction it was begun in.
+ * @param onLate called once for each model of which a query ran after the commit of the transaction it was begun in.
  */
 export function connectTransactions(knex: Knex | undefined, onLate: (model: string) => void = () => undefined): void {
   const reported = new Set<string>();
   connected = knex;
-  tellLate = (model) => {
+  reportLate = (model) => {
     if (!reported.has(model)) onLate(model);
     reported.add(model);
   };
 }
 
-/** Returns the transaction that the current code runs in, if any. */
+/** @returns the transaction in which the current code runs, if any. */
 export function currentTransaction(): Knex.Transaction | undefined {
   let scope = ambient.getStore();
   while (scope?.committed) scope = scope.around;
@@ -40,9 +40,9 @@ export function currentTransaction(): Knex.Transaction | undefined {
 }
 
 /**
- * For work that outlives its transaction, because `transaction()` did not wait for it. Returns undefined while the
- * transaction is open, and outside of one.
- * @returns the outcome, once it is known for the transaction and those around it, as far as they have ended.
+ * For work that outlives its transaction because nobody awaited it.
+ * @returns the outcome, once it is known for the transaction and the enclosing ones that have ended; undefined while
+ * the transaction is open, and outside of one.
  */
 export function endedTransaction(): Promise<'committed' | 'rolled back'> | undefined {
   const scope = ambient.getStore();
@@ -50,13 +50,13 @@ export function endedTransaction(): Promise<'committed' | 'rolled back'> | undef
 }
 
 /**
- * For a query that outlives its transaction, because `transaction()` did not wait for it. After a commit it runs on the
- * pool and is reported to `onLate`. Returns undefined for any other query.
- * @throws Error (rejects) after a rollback, which the query should have been part of.
+ * For a query that outlives its transaction because nobody awaited it. After a commit it is reported to `onLate` and
+ * runs on the pool.
+ * @returns undefined for any other query. Rejects after a rollback, of which the query should have been part.
  */
 export function lateQuery(model: string): Promise<void> | undefined {
   return endedTransaction()?.then((outcome) => {
-    if (outcome === 'committed') return tellLate(model);
+    if (outcome === 'committed') return reportLate(model);
     throw new Error(
       `a query of ${model} was begun in a transaction that has been rolled back: await it inside transaction(), or run it where none is open`,
     );
@@ -69,11 +69,11 @@ async function outcomeOf(scope: Scope | undefined): Promise<'committed' | 'rolle
 }
 
 /**
- * Runs `work` in one database transaction: commits when it resolves, rolls back when it rejects. Queries of `Model`s
- * and `performLater` inside join it by themselves. A nested transaction is a savepoint.
- * @throws whatever `work` throws; NotConnectedError before `boot`; Error when Postgres has rejected a statement and
- * `work` ignored that, since nothing of the transaction can be kept then; Error inside a transaction that has been
- * rolled back already.
+ * Runs `work` in one database transaction, which is committed when it resolves and rolled back when it rejects. Queries
+ * of `Model`s and calls of `performLater` inside join it by themselves. A nested transaction is a savepoint.
+ * @throws whatever `work` throws; NotConnectedError before `boot`; Error if Postgres has rejected a statement and
+ * `work` ignored that, since such a transaction cannot be committed; Error inside a transaction that has already been
+ * rolled back.
  */
 export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLike<T>): Promise<T> {
   if ((await endedTransaction()) === 'rolled back')
@@ -93,7 +93,7 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
     own.ended.resolve(committed);
   };
   const run = parent.transaction(async (trx) => {
-    // knex calls us even when BEGIN or SAVEPOINT has failed, and then ignores our outcome: our writes would be kept.
+    // knex calls us even if BEGIN or SAVEPOINT has failed, and then ignores our outcome: our writes would be kept.
     if (trx.isCompleted()) throw new Error('the transaction could not begin');
     own = { trx, around, committed: undefined, ended: deferred() };
     let refused: Error | undefined;
@@ -114,8 +114,8 @@ export async function transaction<T>(work: (trx: Knex.Transaction) => PromiseLik
 }
 
 /**
- * Checks that the transaction is still usable after a failed statement. If not, Postgres would answer COMMIT with a
- * rollback, which knex takes for success, and a released savepoint would leave the transaction around it aborted. A
+ * Checks that the transaction is still usable after a failed statement. If it is not, Postgres would answer COMMIT with
+ * a rollback, which knex takes for success, and releasing a savepoint would leave the enclosing transaction aborted. A
  * statement that failed within a savepoint of its own does no harm.
  */
 async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void> {
@@ -127,8 +127,8 @@ async function checkUsable(trx: Knex.Transaction, refused: Error): Promise<void>
 }
 
 /**
- * Calls `listener` with the outcome of `trx`, once that of its outermost transaction is known. A test's own transaction
- * that never commits does not count as one; if `trx` is that transaction, the listener is called at once.
+ * Calls `listener` with the outcome of `trx`, once that of its outermost transaction is known. A test's own
+ * transaction, which never commits, does not count. If `trx` is that transaction, the listener is called at once.
  * @returns the listener's result in that case.
  */
 export function onOutcome(trx: Knex.Transaction, listener: Settlement): unknown {

@@ -5,17 +5,18 @@ import { Deadline, toError } from '../support/async';
 import { isObject } from '../support/type-guards';
 import { ACTIONS_KEY } from './tree-commands';
 
-const KEPT = 200;
+/** Maximum number of entries; the oldest are dropped. */
+const MAX_ENTRIES = 200;
 /**
- * The same action by the same operator within this time is added to the earlier entry, ms: a selection of jobs is moved
- * one by one.
+ * The same action by the same operator within this time is added to the last entry, ms: a selection of jobs is moved
+ * one job at a time.
  */
 const SAME_MS = 10_000;
-/** Timeout for connecting to Redis, ms: the process may be about to exit. */
+/** Timeout for connecting to Redis, ms. It is short, since the process may be about to exit. */
 const PATIENCE_MS = 2000;
 
-// KEYS 1 actions ARGV 1 the action as JSON, 2 its count, 3 time within which it is the same action (ms), 4 entries kept
-const NOTE = new RedisScript(`
+// KEYS 1 actions ARGV 1 the action as JSON, 2 its count, 3 time within which it is the same action (ms), 4 MAX_ENTRIES
+const RECORD_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now, count = time[1] * 1000 + math.floor(time[2] / 1000), tonumber(ARGV[2])
 local at, before, what = (call('lindex', KEYS[1], 0) or ''):match('^(%d+) (%d+) (.*)$')
@@ -25,8 +26,8 @@ if isSame then call('lset', KEYS[1], 0, entry) else call('lpush', KEYS[1], entry
 call('ltrim', KEYS[1], 0, ARGV[4] - 1)`);
 
 /**
- * Records in Redis the actions of operators, from the pages of any tree or from a terminal. It listens to the events
- * that the log is written from.
+ * Records in Redis what operators do, on the pages of any tree or in a terminal. It listens to the same events from
+ * which the log is written.
  */
 export class OperatorActions {
   private readonly underway = new Set<Promise<void>>();
@@ -34,33 +35,34 @@ export class OperatorActions {
   constructor(
     private readonly redis: Redis,
     private readonly events: Events,
-    /** Makes the own tree keep an event that Redis did not take. Absent where no tree is known. */
+    /** Has this process's tree keep an event that Redis has not accepted. Absent in a process outside a tree. */
     private readonly remember?: (event: RecentEvent) => Promise<void>,
   ) {}
 
   /** Records every action from now on. */
   listen(): void {
     this.events.onAny((name, payload) => {
-      if (keeperOf(name) === 'redis') this.track(this.note(name, payload));
+      if (keeperOf(name) === 'redis') this.track(this.record(name, payload));
     });
   }
 
-  /** Resolves when every action so far is recorded, or has failed to be. */
+  /** Resolves when every action so far has been recorded, or could not be. */
   async settled(): Promise<void> {
     await Promise.allSettled(this.underway);
   }
 
-  private async note(name: EventName, payload: EventMap[EventName]): Promise<void> {
+  private async record(name: EventName, payload: EventMap[EventName]): Promise<void> {
     const { count = 0, ...about } = payload as { readonly count?: number };
     try {
       await this.ready();
       const what = JSON.stringify({ name, about });
-      await NOTE.run(this.redis.client, [ACTIONS_KEY], [what, String(count), String(SAME_MS), String(KEPT)]);
+      const args = [what, String(count), String(SAME_MS), String(MAX_ENTRIES)];
+      await RECORD_SCRIPT.run(this.redis.client, [ACTIONS_KEY], args);
     } catch (thrown) {
-      // The log has the action all the same.
+      // The action is in the log anyway.
       const error = toError(thrown);
       await this.remember?.(recentEvent(name, payload)).catch(() => undefined);
-      this.events.emit('process.error', { error, during: 'keeping in Redis what an operator has done' });
+      this.events.emit('process.error', { error, during: "recording an operator's action in Redis" });
     }
   }
 
@@ -78,12 +80,12 @@ export class OperatorActions {
   }
 }
 
-/** The recorded actions, newest first. @throws Error when Redis does not answer. */
+/** @returns the recorded actions, newest first. @throws Error if Redis does not answer. */
 export async function readActions(client: RedisClient): Promise<RecentEvent[]> {
   return (await client.lRange(ACTIONS_KEY, 0, -1)).flatMap(readStoredAction);
 }
 
-/** Returns nothing for an entry that this version cannot read. */
+/** @returns an empty array for an entry that this version cannot read. */
 function readStoredAction(text: string): RecentEvent[] {
   const [, at, count, json = ''] = /^(\d+) (\d+) (.*)$/s.exec(text) ?? [];
   try {

@@ -1,21 +1,21 @@
 import type { Rollup, RollupCounters } from '../cluster/status';
-
 import type { RedisClient } from '../core/redis';
 import { answerWithin, RedisScript } from '../core/redis-script';
 import type { Slowest } from '../core/request-counts';
 import { figuresKey, writtenKey } from './tree-commands';
 
-/** The place under which the rollups of all trees are summed up. */
+/** The place under which the rollups of all trees are added up. */
 export const ALL_TREES = 'all';
 /** Time for which the number of the last rollup is remembered, s. */
 const REMEMBERED_S = 86_400;
 
-/** One step of a ring, as JSON. The names are short, since it is stored for each step. A rollup has its number, too. */
+/** One step of a ring, as JSON. Its names are short, since they are stored with each step. */
 interface StoredBucket {
-  /** Begin of the step, s since 1970. */
+  /** Start of the step, s since 1970. */
   readonly t: number;
+  /** The counters. */
   readonly s: Readonly<Record<string, number>>;
-  /** Histogram counts of response times, and of waits. */
+  /** Histogram counts of response times and of waits for a slot. */
   readonly d: readonly number[];
   readonly q: readonly number[];
   /** The maximum memory of each process, MB, and the maximum latency of each queue, ms. */
@@ -25,10 +25,12 @@ interface StoredBucket {
   readonly x: { readonly d?: number; readonly q?: number };
 }
 
-// Counters are added to the step's, gauges keep their maximum; a step of an earlier round of the ring is overwritten.
+// Counters are added to those of the step; gauges keep their maximum. A step of an earlier round of the ring is
+// overwritten. Rollups that have already been written, which happens when the reply was lost, are skipped.
+//
 // KEYS  1 number of the last rollup written, then for each range: the ring of the place, the ring of all trees
-// ARGV  1 TTL of that number (s), 2 steps in a ring, 3 the rollups in order, 4… seconds of a step
-// Rollups that have been written before, of which the reply was lost, are passed over.
+// ARGV  1 TTL of that number (s), 2 steps in a ring, 3 the rollups in order, each with its number n,
+//       4… the length of a step (s)
 const SCRIPT = new RedisScript(`
 local call = redis.call
 local written = tonumber(call('get', KEYS[1]) or 0)
@@ -57,11 +59,11 @@ for _, part in ipairs(cjson.decode(ARGV[3])) do
 end`);
 
 /**
- * Adds a rollup to every range of its place and of all trees; only once, however often it is sent.
- * @param latencies the time that the next job of each queue has waited, ms.
- * @param earlier rollups before it that are not written yet, in order.
+ * Adds a rollup to every range of its place and of all trees, only once however often it is sent.
+ * @param latencies how long the next job of each queue has waited, ms.
+ * @param earlier the preceding rollups that have not been written yet, in order.
  */
-export async function writePart(
+export async function writeRollup(
   client: RedisClient,
   tree: { readonly id: string; readonly place: string },
   part: Rollup,
@@ -78,7 +80,7 @@ export async function writePart(
   await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
 }
 
-/** The ranges of the charts; each has the same number of steps. */
+/** The ranges of the charts, all with the same number of steps. */
 export const FIGURE_RANGES = [
   { name: '10m', stepS: 10 },
   { name: '1h', stepS: 60 },
@@ -90,7 +92,7 @@ export type FigureRange = (typeof FIGURE_RANGES)[number]['name'];
 
 /** Steps that are shown. */
 const STEPS = 60;
-/** Steps in a ring: some more, so that a write never overwrites a step that is shown. */
+/** Steps in a ring: more than are shown, so that a write never overwrites one of these. */
 const RING = 64;
 
 export function stepMsOf(range: FigureRange): number {
@@ -103,10 +105,10 @@ export function isFigureRange(text: unknown): text is FigureRange {
 
 const ANSWER_MS = 2000;
 
-/** The rollup of one step. */
+/** One step of a time series. */
 export interface FigureStep {
   readonly at: Date;
-  /** undefined if nothing was written in this step, which differs from zero. */
+  /** undefined if nothing was written in this step, which is not the same as zeros. */
   readonly figures:
     | {
         readonly sums: RollupCounters;
@@ -126,8 +128,8 @@ export class TimeSeries {
   constructor(private readonly redis: RedisClient) {}
 
   /**
-   * The last sixty steps, the oldest first, including those without data.
-   * @param place the place of a tree, or ALL_TREES. @throws Error when Redis does not answer.
+   * @param place the place of a tree, or ALL_TREES.
+   * @returns the last sixty steps, oldest first, including those without data. @throws Error if Redis does not answer.
    */
   async read(place: string, range: FigureRange, now = Date.now()): Promise<FigureStep[]> {
     const texts = await answerWithin(ANSWER_MS, this.redis.hVals(figuresKey(place, range)));

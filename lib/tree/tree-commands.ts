@@ -4,11 +4,11 @@ import type { Caller } from '../core/events';
 import type { RegistryKeys } from '../core/heartbeat-registry';
 import { escapeControls } from '../support/text';
 
-/** Redis zset of tree id by the time of its last heartbeat (ms, Redis's clock): every tree on this Redis. */
+/** Redis zset of every tree on this Redis: its id, by the time of its last heartbeat (ms, Redis's clock). */
 export const TREES = 'catamount:trees';
 /** Redis string that exists while somebody watches the trees. */
 export const WATCHED = 'catamount:trees:watched';
-/** Channel: the id of a tree that is to send a heartbeat at once; empty: all trees are. */
+/** Channel of the ids of trees that should send a heartbeat at once; an empty message means all trees. */
 const TREES_WAKE = 'catamount:trees:wake';
 
 /** Redis list of operators' actions, newest first: time (ms, Redis's clock), count, action as JSON. */
@@ -22,12 +22,12 @@ export function treeStatusKey(id: string): string {
   return TREE_PREFIX + id;
 }
 
-/** Redis list: commands that the tree has not begun yet. */
+/** Redis list: commands that the tree has not yet begun. */
 export function treeCommandsKey(id: string): string {
   return `${TREE_PREFIX}${id}:commands`;
 }
 
-/** Every tree on this Redis. */
+/** Keys of the registry of trees. */
 export const TREE_KEYS: RegistryKeys = {
   members: TREES,
   infoPrefix: TREE_PREFIX,
@@ -36,20 +36,20 @@ export const TREE_KEYS: RegistryKeys = {
   wake: TREES_WAKE,
 };
 
-/** Redis string: the number of the tree's last rollup that was written. */
+/** Redis string: the number of the tree's last rollup that has been written. */
 export function writtenKey(id: string): string {
   return `${TREE_PREFIX}${id}:written`;
 }
 
-/** Redis hash: the time series of one place at one resolution, by step. @param place the place of a tree, or `all`. */
+/** Redis hash: one time series, by step. @param place the place of a tree, or `all`. @param range such as `10m`. */
 export function figuresKey(place: string, range: string): string {
   return `catamount:rollups:${place}:${range}`;
 }
 
-/** Longer names of callers are cut, characters. */
+/** Longer names of callers are truncated, characters. */
 const MAX_CALLER_LENGTH = 200;
 
-/** Commands that may be sent to a tree through Redis: only those after which the tree still runs. */
+/** Commands that may be sent to a tree through Redis: only those that leave it running. */
 const TREE_COMMANDS = [
   'phased-restart',
   'recycle',
@@ -77,12 +77,12 @@ export function newCommand(command: TreeCommand, argument: number, by: Caller): 
   return { id: randomBytes(6).toString('hex'), command, argument, by };
 }
 
-/** @returns undefined for a text that is no command known to this version. */
+/** @returns undefined for a text that is not a command known to this version. */
 export function readCommand(text: string): PendingCommand | undefined {
   try {
     const { id, command, argument, by } = JSON.parse(text) as Partial<PendingCommand>;
     if (typeof id !== 'string' || !isTreeCommand(command) || typeof by !== 'string') return undefined;
-    // The name goes into the log of a tree that cannot check who asked.
+    // The name is logged by a tree that cannot verify who sent the command.
     const caller = escapeControls(by.slice(0, MAX_CALLER_LENGTH));
     if (!isCaller(caller) || !Number.isSafeInteger(argument)) return undefined;
     return { id, command, argument: argument ?? 0, by: caller };

@@ -9,11 +9,11 @@ import { newCommand, TREE_KEYS, type TreeCommand } from './tree-commands';
 /** A tree with its last reported status. */
 export interface ListedTree {
   readonly treeStatus: TreeStatus;
-  /** Time since its last heartbeat, ms. Above some seconds it is cut off or dead. */
+  /** Time since its last heartbeat, ms. After some seconds without one it is cut off or dead. */
   readonly heartbeatAgeMs: number;
 }
 
-/** Every tree that shares this Redis. Any process may use it: it only reads, and sends commands. */
+/** The trees that share this Redis. Any process may use it, since it only reads and sends commands. */
 export class TreeDirectory {
   private readonly registry: HeartbeatRegistry;
 
@@ -22,11 +22,11 @@ export class TreeDirectory {
   }
 
   /**
-   * The trees by name. While this is called, the trees report their status every two seconds instead of every ten.
-   * @throws Error when Redis does not answer.
+   * Calling this repeatedly makes the trees report their status every two seconds instead of every ten.
+   * @returns the trees, sorted by name. @throws Error if Redis does not answer.
    */
   async list(): Promise<ListedTree[]> {
-    const found = await this.registry.list(readPicture);
+    const found = await this.registry.list(readStatus);
     const listed = found.map(({ info, heartbeatAgeMs }) => ({ treeStatus: info, heartbeatAgeMs }));
     return listed.sort(
       (a, b) => compareText(a.treeStatus.name, b.treeStatus.name) || compareText(a.treeStatus.id, b.treeStatus.id),
@@ -34,8 +34,8 @@ export class TreeDirectory {
   }
 
   /**
-   * Sends a command to one tree, which fetches its commands every second. It is void after a minute.
-   * @returns false when no such tree is known. @throws Error when Redis does not answer.
+   * Sends a command to one tree, which fetches its commands every second. The command expires after a minute.
+   * @returns false if no such tree is known. @throws Error if Redis does not answer.
    */
   async send(id: string, command: TreeCommand, argument: number, by: Caller): Promise<boolean> {
     return this.registry.send(id, JSON.stringify(newCommand(command, argument, by)));
@@ -43,10 +43,10 @@ export class TreeDirectory {
 }
 
 /** @returns undefined for a status that this version cannot read. */
-function readPicture(text: string): TreeStatus | undefined {
+function readStatus(text: string): TreeStatus | undefined {
   try {
     const treeStatus = JSON.parse(text) as TreeStatus;
-    return isPicture(treeStatus) ? treeStatus : undefined;
+    return isTreeStatus(treeStatus) ? treeStatus : undefined;
   } catch {
     return undefined;
   }
@@ -55,7 +55,7 @@ function readPicture(text: string): TreeStatus | undefined {
 const isEmpty = (value: unknown) => isObject(value) && Object.keys(value).length === 0;
 const isObjects = (value: unknown) => Array.isArray(value) && value.every(isObject);
 
-function isPicture({
+function isTreeStatus({
   id,
   name,
   place,
@@ -68,7 +68,7 @@ function isPicture({
   processor,
   events,
 }: TreeStatus): boolean {
-  // A worker that has just been forked has reported no status yet; its tree is listed all the same.
+  // A worker that has just been forked has not reported a status yet, but its tree is listed anyway.
   const statuses = stats.workerStatus.map(({ lastStatus }) => lastStatus).filter((status) => !isEmpty(status));
   const lists = [slots, events, stats.workerStatus, ...statuses.map((status) => status.inFlight)];
   const parts = [rates, processMetrics, processor, stats.memory, stats.totals, stats.jobProcessor, stats.versions];

@@ -9,7 +9,7 @@ import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
-import { writePart } from './time-series';
+import { writeRollup } from './time-series';
 import { readCommand, TREE_KEYS } from './tree-commands';
 
 const HEARTBEAT_MS = 1000;
@@ -19,7 +19,7 @@ const IDLE_AFTER_MS = 60_000;
 /** A status is sent with every nth heartbeat: every 2nd while somebody watches, else every 10th. */
 const WATCHED = 2;
 const UNWATCHED = 10;
-/** The same while the tree is idle, and the number of rollups that are written together then. */
+/** While the tree is idle it is every 15th, and this many rollups are written together. */
 const IDLE = 15;
 const IDLE_ROLLUPS = 6;
 
@@ -37,11 +37,11 @@ export interface TreeReporterOptions {
 }
 
 /**
- * Keeps the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that were
- * sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process of a tree for this.
+ * Maintains the tree's entry in Redis: its heartbeat, its status and its time series. It also runs the commands that
+ * are sent to the tree, and watches for outages of Redis and Postgres. The primary appoints one process for this.
  *
- * An idle tree that nobody watches sends a heartbeat with every status only; a command or a watcher brings the next one
- * at once.
+ * An idle tree that nobody watches sends a heartbeat only together with its status. A command or a new watcher triggers
+ * the next one at once.
  */
 export class TreeReporter implements Service {
   readonly name = 'tree reporter';
@@ -51,11 +51,12 @@ export class TreeReporter implements Service {
   private readonly outages: OutageWatch | undefined;
   private on = false;
   private treeStatus: TreeStatus | undefined;
-  private toldAt = Number.NEGATIVE_INFINITY;
+  private statusSentAt = Number.NEGATIVE_INFINITY;
   private watched = false;
-  private hears: (() => boolean) | undefined;
+  /** @returns true while the channel of wake-ups is subscribed. undefined until this process is first appointed. */
+  private isListening: (() => boolean) | undefined;
   private written = 0;
-  /** Requests that the tree had served when it was last looked at, and the time at which that number last changed. */
+  /** Requests that the tree had served at the last pass. */
   private requests = 0;
   private activeAt = performance.now();
 
@@ -83,7 +84,7 @@ export class TreeReporter implements Service {
     if (on === this.on) return;
     this.on = on;
     if (on) {
-      this.hears ??= this.options.redis.listen(TREE_KEYS.wake, (id) => this.wake(id));
+      this.isListening ??= this.options.redis.listen(TREE_KEYS.wake, (id) => this.wake(id));
       this.task.start();
       this.outages?.start();
     } else {
@@ -92,10 +93,10 @@ export class TreeReporter implements Service {
     }
   }
 
-  /** It reports nothing before it is appointed. */
+  /** Does nothing, since a process reports only once it has been appointed. */
   async start(): Promise<void> {}
 
-  /** Writes the last rollups; removes the tree's entry, too, if the whole tree stops. */
+  /** Writes the last rollups. If the whole tree is stopping, it also removes the tree's entry. */
   async stop(deadline: Deadline): Promise<void> {
     if (!this.on) return;
     this.on = false;
@@ -104,7 +105,7 @@ export class TreeReporter implements Service {
       await Promise.all([this.task.stop(), this.outages?.stop()]);
       if (!redis.client.isReady) return;
       const treeStatus = await tree.status();
-      await this.writeFigures(treeStatus);
+      await this.writeRollups(treeStatus);
       if (treeStatus.stopping) await this.registry.deregister(treeStatus.id);
     };
     await stopPhase(deadline, 'treeStatus')
@@ -112,10 +113,10 @@ export class TreeReporter implements Service {
       .catch(() => undefined);
   }
 
-  /** @param id of the tree whose next heartbeat is wanted at once; empty: of all. */
+  /** @param id the tree that should send its next heartbeat at once; empty means every tree. */
   private wake(id: string): void {
     if (id !== '' && id !== this.treeStatus?.id) return;
-    this.toldAt = Number.NEGATIVE_INFINITY;
+    this.statusSentAt = Number.NEGATIVE_INFINITY;
     this.task.trigger();
   }
 
@@ -126,10 +127,10 @@ export class TreeReporter implements Service {
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
     if (!redis.client.isReady) return;
-    const idle = this.isIdle && !this.watched && this.hears?.() === true;
-    // Half an interval is left to the timer, which else comes a moment too early and skips one.
+    const idle = this.isIdle && !this.watched && this.isListening?.() === true;
+    // Half an interval is subtracted, since a timer that fires a moment early would otherwise cost one pass.
     const everyMs = this.heartbeatMs * (this.watched ? WATCHED : (idle ? IDLE : UNWATCHED) - 0.5);
-    const due = performance.now() - this.toldAt >= everyMs;
+    const due = performance.now() - this.statusSentAt >= everyMs;
     if (idle && !due) return;
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
     this.noteActivity(this.treeStatus);
@@ -140,9 +141,9 @@ export class TreeReporter implements Service {
       aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
     this.outages?.redisAnswered();
-    if (due) this.toldAt = performance.now();
+    if (due) this.statusSentAt = performance.now();
     this.watched = watched;
-    if (due) await this.writeFigures(treeStatus, idle && !watched ? IDLE_ROLLUPS : 1);
+    if (due) await this.writeRollups(treeStatus, idle && !watched ? IDLE_ROLLUPS : 1);
     await this.execute(treeStatus.id, commands);
   }
 
@@ -156,22 +157,22 @@ export class TreeReporter implements Service {
     this.activeAt = performance.now();
   }
 
-  /** @param least with fewer rollups none is written yet. */
-  private async writeFigures(treeStatus: TreeStatus, least = 1): Promise<void> {
+  /** @param least the number of rollups below which none is written yet. */
+  private async writeRollups(treeStatus: TreeStatus, least = 1): Promise<void> {
     const { redis, tree } = this.options;
     const parts = await tree.rollups(this.written);
     const last = parts.at(-1);
     if (!last || parts.length < least) return;
     const queues = await readKnownQueues(redis.client, treeStatus.limits.queues);
     const latencies = queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs] as const);
-    await writePart(redis.client, treeStatus, last, Object.fromEntries(latencies), parts.slice(0, -1));
+    await writeRollup(redis.client, treeStatus, last, Object.fromEntries(latencies), parts.slice(0, -1));
     this.written = last.number;
   }
 
   /**
    * Runs commands. Each is removed from its list before it begins: there may be two reporters for a moment, and a
-   * command may end the very process that begins it, whose successor must not find it again. A command that is lost in
-   * this way is repeated by its operator, while a worker that is replaced twice cannot be undone.
+   * command may end the very process that runs it, whose successor must not find it again. An operator can repeat a
+   * command that is lost in this way, but replacing a worker twice cannot be undone.
    */
   private async execute(id: string, texts: readonly string[]): Promise<void> {
     for (const text of texts) {
@@ -181,11 +182,11 @@ export class TreeReporter implements Service {
       try {
         await this.options.tree.runCommand(command.command, command.argument, command.by);
       } catch (error) {
-        // The tree has logged already that it rejected the command.
+        // The tree has already logged that it rejected the command.
         if (!(error instanceof UserError)) throw error;
       }
-      // The next heartbeat carries the changed status.
-      this.toldAt = Number.NEGATIVE_INFINITY;
+      // The next heartbeat should carry the changed status.
+      this.statusSentAt = Number.NEGATIVE_INFINITY;
     }
   }
 }
@@ -194,20 +195,20 @@ type ServiceName = EventMap['service.lost']['service'];
 
 const CHECK_INTERVAL_MS = 1000;
 /**
- * Intervals of the pings while the tree is idle, ms: a Postgres that sleeps when nobody needs it may do so, and Redis
- * answers the heartbeats.
+ * Intervals of the pings while the tree is idle, ms. They are long, since a serverless Postgres should be allowed to
+ * suspend, and Redis already answers the heartbeats.
  */
 const IDLE_INTERVAL_MS: Readonly<Record<ServiceName, number>> = { redis: 17_000, postgres: 1_800_000 };
 /** Timeout of one ping, ms. */
 const PATIENCE_MS = 2000;
-/** A single broken connection is no outage, so it takes two failures in a row. */
+/** Failures in a row that make an outage. One is not enough: a single connection may have broken. */
 const FAILURES = 2;
 
 export interface OutageWatchOptions {
   readonly redis: Redis;
   readonly database: Pick<Database, 'ping' | 'poolUse'>;
   readonly events: Events;
-  /** Makes the whole tree keep the event. */
+  /** Has the whole tree keep the event. */
   readonly tell: (event: RecentEvent) => Promise<void>;
   /** @returns true while the tree has nothing to do. Default: it is never idle. */
   readonly isIdle?: () => boolean;
@@ -219,20 +220,20 @@ interface Seen {
   /** Time of the first failure, ms on the monotonic clock; undefined while the service answers. */
   since: number | undefined;
   failures: number;
-  /** Time of the last ping, likewise. */
+  /** Time of the last ping, ms on the monotonic clock. */
   pingedAt: number;
 }
 
 const unseen = (): Seen => ({ since: undefined, failures: 0, pingedAt: Number.NEGATIVE_INFINITY });
 
-/** Pings Redis and Postgres, so that an outage is reported with its length. One process of a tree does this. */
+/** Pings Redis and Postgres, in one process of a tree, so that an outage is reported with its duration. */
 export class OutageWatch {
   private readonly seen: Readonly<Record<ServiceName, Seen>> = {
     redis: unseen(),
     postgres: unseen(),
   };
   private readonly task: PeriodicTask;
-  /** The reason why the connection to Redis broke: commands only say that there is none. */
+  /** Why the connection to Redis broke: the errors of commands only say that there is none. */
   private lost: Error | undefined;
 
   constructor(private readonly options: OutageWatchOptions) {
@@ -246,7 +247,7 @@ export class OutageWatch {
         await Promise.all([this.check('redis'), this.check('postgres')]);
         return undefined;
       },
-      onError: (error) => events.emit('process.error', { error, during: 'looking whether Redis and Postgres answer' }),
+      onError: (error) => events.emit('process.error', { error, during: 'checking whether Redis and Postgres answer' }),
     });
   }
 
@@ -254,13 +255,13 @@ export class OutageWatch {
     this.task.start();
   }
 
-  /** Stops, and forgets outages that go on: the process that is appointed next reports those. */
+  /** Stops, and forgets ongoing outages, which the next process to be appointed reports. */
   async stop(): Promise<void> {
     await this.task.stop();
     for (const seen of Object.values(this.seen)) Object.assign(seen, unseen());
   }
 
-  /** Call when Redis has answered something: an idle tree need not ping it then. */
+  /** To be called when Redis has answered anything, so that an idle tree need not ping it. */
   redisAnswered(): void {
     this.seen.redis.pingedAt = performance.now();
   }
@@ -286,7 +287,7 @@ export class OutageWatch {
     await this.tell('service.restored', { service, outageMs: Math.round(performance.now() - since) });
   }
 
-  /** `unknown`: every connection of the pool is in use, which says nothing about Postgres. */
+  /** @returns `unknown` if every connection of the pool is in use, which says nothing about Postgres. */
   private async failureOf(service: ServiceName): Promise<Error | undefined | 'unknown'> {
     const { redis, database } = this.options;
     if (service === 'postgres') {
@@ -305,7 +306,7 @@ export class OutageWatch {
   private async tell<E extends 'service.lost' | 'service.restored'>(name: E, payload: EventMap[E]): Promise<void> {
     const { events, tell } = this.options;
     events.emit(name, payload);
-    // A primary that does not answer is reported elsewhere.
+    // If the primary does not answer, that is reported elsewhere.
     await tell(recentEvent(name, payload)).catch(() => undefined);
   }
 }

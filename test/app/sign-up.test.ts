@@ -147,7 +147,7 @@ describe('POST /users', () => {
         const { status, json } = await app.signUp(body);
         assert.equal(status, 422);
         assert.deepEqual(json.errors, [
-          { pointer: '', detail: 'must be an object with email, and if you like name and locale' },
+          { pointer: '', detail: 'must be an object with email, and optionally name and locale' },
         ]);
       });
     }

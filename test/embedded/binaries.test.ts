@@ -59,7 +59,7 @@ describe('the programs of the embedded servers', () => {
       const folder = path.join(tempFolder('root'), 'postgres');
       const { wrapper, user, note } = await postgresUser(folder, undefined, async () => false);
       assert.deepEqual([wrapper, user], [[], { uid: 65534, gid: 65534 }]);
-      assert.match(String(note), /it runs as nobody: let others enter this folder/);
+      assert.match(String(note), /it runs as nobody: let other users enter this folder/);
     });
   }
 });

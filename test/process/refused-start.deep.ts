@@ -145,7 +145,7 @@ describe('a start that cannot be names', () => {
     const cwd = writeApp({ 'migrations/20270102000000_gone.js': MIGRATION });
     const env = { ...PRODUCTION, DATABASE_URL: database.url };
     const says =
-      /migrations\/20270102000000_gone\.js: it was applied to this database and is gone: put it back, unless an older release is to run here/;
+      /migrations\/20270102000000_gone\.js: it was applied to this database, but is gone: put it back, unless this is an older release/;
     try {
       const first = await catamount(cwd, ['migrate'], env);
       assert.equal(first.code, 0, first.stdout + first.stderr);

@@ -93,7 +93,7 @@ describe('what operators have done, in Redis', () => {
     await server.stop();
     const failed = events.next('process.error');
     jobs('retry', 1);
-    assert.match((await failed).during, /keeping in Redis what an operator has done/);
+    assert.match((await failed).during, /recording an operator's action in Redis/);
     await server.start();
   });
 });

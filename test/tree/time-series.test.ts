@@ -5,7 +5,7 @@ import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { NONE_SLOW } from '../../lib/core/request-counts';
 import { Deadline } from '../../lib/support/async';
-import { ALL_TREES, FIGURE_RANGES, TimeSeries, writePart } from '../../lib/tree/time-series';
+import { ALL_TREES, FIGURE_RANGES, TimeSeries, writeRollup } from '../../lib/tree/time-series';
 import { figuresKey } from '../../lib/tree/tree-commands';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
@@ -46,8 +46,8 @@ describe('the history of figures', () => {
     (await history.read(place, range, now)).at(-1)?.figures;
 
   it('sums up parts by step, and keeps the greatest size of each process', async () => {
-    await writePart(redis.client, TREE, part(1, NOON, 10, { primary: 30, 'worker 0': 50 }), { default: 200 });
-    await writePart(redis.client, TREE, part(2, NOON + 10_000, 5, { primary: 29, 'worker 1': 70 }), {
+    await writeRollup(redis.client, TREE, part(1, NOON, 10, { primary: 30, 'worker 0': 50 }), { default: 200 });
+    await writeRollup(redis.client, TREE, part(2, NOON + 10_000, 5, { primary: 29, 'worker 1': 70 }), {
       default: 90,
       mailer: 4,
     });
@@ -66,30 +66,30 @@ describe('the history of figures', () => {
   });
 
   it('keeps the slowest request of a step, above which no percentile is shown', async () => {
-    await writePart(redis.client, TREE, part(1, NOON, 1, {}, { durationMs: 1300.5, queuedMs: 2 }), {});
-    await writePart(redis.client, TREE, part(2, NOON + 10_000, 1, {}, { durationMs: 900, queuedMs: 7 }), {});
+    await writeRollup(redis.client, TREE, part(1, NOON, 1, {}, { durationMs: 1300.5, queuedMs: 2 }), {});
+    await writeRollup(redis.client, TREE, part(2, NOON + 10_000, 1, {}, { durationMs: 900, queuedMs: 7 }), {});
     for (const place of [TREE.place, ALL_TREES]) {
       assert.deepEqual((await last(place, '1h', NOON))?.slowest, { durationMs: 1300.5, queuedMs: 7 }, place);
     }
   });
 
   it('counts a part once, however often it is sent', async () => {
-    for (let i = 0; i < 3; i++) await writePart(redis.client, TREE, part(1, NOON, 10), {});
+    for (let i = 0; i < 3; i++) await writeRollup(redis.client, TREE, part(1, NOON, 10), {});
     assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 10);
-    await writePart(redis.client, { ...TREE, id: 'tree-2' }, part(1, NOON, 10), {});
+    await writeRollup(redis.client, { ...TREE, id: 'tree-2' }, part(1, NOON, 10), {});
     assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 20, 'a new primary in the same place goes on');
   });
 
   it('sums up all trees, but not what they take', async () => {
-    await writePart(redis.client, TREE, part(1, NOON, 10, { primary: 30 }), {});
-    await writePart(redis.client, { id: 'tree-2', place: 'there' }, part(1, NOON, 7, { primary: 40 }), {});
+    await writeRollup(redis.client, TREE, part(1, NOON, 10, { primary: 30 }), {});
+    await writeRollup(redis.client, { id: 'tree-2', place: 'there' }, part(1, NOON, 7, { primary: 40 }), {});
     const all = await last(ALL_TREES, '1h', NOON);
     assert.deepEqual([all?.sums.requests, all?.memory], [17, {}]);
     assert.equal((await last('there', '1h', NOON))?.sums.requests, 7);
   });
 
   it('is bounded: a ring is written over, and nothing outlives its range', async () => {
-    for (let i = 0; i < 200; i++) await writePart(redis.client, TREE, part(i + 1, NOON + i * 10_000, i), {});
+    for (let i = 0; i < 200; i++) await writeRollup(redis.client, TREE, part(i + 1, NOON + i * 10_000, i), {});
     assert.equal(await redis.client.hLen(figuresKey(TREE.place, '10m')), 64);
     const steps = await history.read(TREE.place, '10m', NOON + 199 * 10_000);
     assert.deepEqual(
@@ -107,7 +107,7 @@ describe('the history of figures', () => {
   });
 
   it('shows gaps as unknown, and passes over what it cannot read', async () => {
-    await writePart(redis.client, TREE, part(1, NOON, 10), {});
+    await writeRollup(redis.client, TREE, part(1, NOON, 10), {});
     await redis.client.hSet(figuresKey(TREE.place, '1h'), { 7: 'no JSON', 8: '{"t":"x"}', 9: '[]' });
     const steps = await history.read(TREE.place, '1h', NOON + 120_000);
     assert.deepEqual(

@@ -18,8 +18,8 @@ export class UserMailer extends Mailer {
 }
 
 /**
- * The name in the text; without one, the local part of the address. The subject has no name, because a sign-up could
- * otherwise send a stranger's words to any address.
+ * @returns the name in the text; without one, the local part of the address. The subject contains no name, because
+ * otherwise anybody could sign up to have words of their own sent to any address.
  */
 function nameFor(email: string, name: string | null): string {
   return name?.replace(/\s+/g, ' ').trim() || email.replace(/@.*$/, '');

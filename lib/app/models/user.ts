@@ -19,10 +19,7 @@ export class User extends Model {
   /** SHA-256 of the secret part of the access token. */
   declare tokenDigest: Buffer;
 
-  /**
-   * Returns true for the error of an insert or update whose address another user has; addresses are compared without
-   * regard to case.
-   */
+  /** @returns true if an insert or update failed because another user has the address, in upper or lower case. */
   static isEmailTaken(error: unknown): boolean {
     return error instanceof Error && 'constraint' in error && error.constraint === 'users_email_key';
   }

@@ -11,7 +11,7 @@ const YEAR = 'public, max-age=31536000, immutable';
 /** HTML snippets by the name of their placeholder in the page. */
 type Texts = Readonly<Record<string, string>>;
 
-/** The landing page and its files, which are read once, when the routes are added. */
+/** The landing page and its files, which are read only once, when the routes are added. */
 export const homeRoutes: Routes = (router) => {
   const style = readView('home.css');
   const icon = readView('favicon.svg');
@@ -24,7 +24,7 @@ export const homeRoutes: Routes = (router) => {
   const pages = { en: pageIn('en'), ko: pageIn('ko') };
 
   router.get('/', (ctx) => {
-    // The page shows commands to paste, so they name the origin that the page was requested from.
+    // The page shows commands to paste, so these contain the origin from which the page was requested.
     ctx.set({ 'Cache-Control': 'no-cache', Vary: 'Host, Accept-Language' });
     const { texts, page: translated } = pages[userLocale(ctx.locale)];
     answer(ctx, 'html', filled(translated, { origin: originOf(ctx), ...linksFor(ctx, texts) }));
@@ -39,7 +39,7 @@ export const homeRoutes: Routes = (router) => {
   });
 };
 
-/** Links to the operator's pages, for readers who may open them. */
+/** Links to the operators' pages, for readers who may open them. */
 function linksFor({ ops }: Pick<RouterContext, 'ops'>, texts: Texts): Texts {
   const link = (address: string | null | undefined, text = '', classes = '') =>
     address ? `<a${classes && ` class="${classes}"`} href="${address}">${text}</a>` : '';
@@ -54,7 +54,7 @@ function readView(name: string): { readonly text: string; readonly tag: string }
   return { text, tag: tagOf(text) };
 }
 
-/** Fills in placeholders; those without a value stay. */
+/** Fills in placeholders. Those without a value stay. */
 function filled(text: string, values: Texts): string {
   return text.replace(/\{\{(\w+)\}\}/g, (place, name: string) => values[name] ?? place);
 }

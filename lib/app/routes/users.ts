@@ -14,7 +14,7 @@ export const userRoutes: Routes = (router, environment) => {
     const seconds = await limits.take(ctx.ip, given.email);
     if (seconds > 0) return refuseSignUp(ctx, seconds);
     const { user, accessToken } = await signUp({ ...given, locale }).catch(async (error: unknown) => {
-      // A taken address counts too: otherwise anybody could test without limit which addresses have signed up.
+      // A taken address counts as well: otherwise anybody could test without limit which addresses have signed up.
       if (error instanceof EmailTakenError) throw taken();
       await limits.giveBack(ctx.ip, given.email);
       throw error;
@@ -53,23 +53,20 @@ function unauthorized(tried: boolean): ProblemError {
 
 const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
 const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
-/**
- * A dot-atom of at most 64 characters at a domain name, which every mail server accepts. Quoted local parts
- * are refused.
- */
+/** A dot-atom of at most 64 characters at a domain name, as every mail server accepts, without quoted local parts. */
 const MAILBOX = new RegExp(`^(?=.{1,64}@)${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+(?!\\d+$)${LABEL}$`);
 /** Control characters, lone surrogates, line separators and characters that reverse the direction of text. */
 const UNFIT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
 
-/** In characters. It is short so that strangers cannot put advertisements into the welcome mail. */
-const LONGEST_NAME = 80;
+/** Characters. It is short, so that strangers cannot put advertisements into the welcome mail. */
+const MAX_NAME_LENGTH = 80;
 /** Matches text that mail programs turn into a link. */
 const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}][\p{L}\d-]+(?:[/?#]|:\d)/iu;
 
 const error = {
-  body: 'must be an object with email, and if you like name and locale',
+  body: 'must be an object with email, and optionally name and locale',
   email: 'must be an e-mail address such as name@example.com, in ASCII, of at most 254 characters',
-  name: `must be a name of 1 to ${LONGEST_NAME} characters, on one line, without control characters and without a web address`,
+  name: `must be a name of 1 to ${MAX_NAME_LENGTH} characters, on one line, without control characters and without a web address`,
   locale: `must be ${USER_LOCALES.join(' or ')}`,
 };
 
@@ -80,7 +77,7 @@ const NewUser = z.object(
       .string(error.name)
       .trim()
       .refine(
-        (name) => name !== '' && [...name].length <= LONGEST_NAME && !UNFIT.test(name) && !LINK.test(name),
+        (name) => name !== '' && [...name].length <= MAX_NAME_LENGTH && !UNFIT.test(name) && !LINK.test(name),
         error.name,
       )
       .nullish()
@@ -121,7 +118,7 @@ const TEXTS = {
       `There were too many sign-ups from your network, or with mail addresses like this one. Try again in ${
         minutes === 1 ? 'a minute' : `${minutes} minutes`
       }.`,
-    home: 'To the first page',
+    home: 'To the home page',
   },
   ko: {
     title: '가입 신청이 너무 많습니다',
@@ -131,7 +128,7 @@ const TEXTS = {
   },
 };
 
-/** Answers 429, with a page where a browser asks for one. @throws ProblemError as the answer to all other clients. */
+/** Responds with 429 and a page if a browser asks for one. @throws ProblemError for all other clients. */
 export function refuseSignUp(ctx: RouterContext, seconds: number): void {
   const minutes = Math.ceil(seconds / 60);
   const headers = { 'Retry-After': String(seconds), 'Cache-Control': 'no-store' };

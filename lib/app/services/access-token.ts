@@ -1,15 +1,15 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { User } from '../models/user';
 
-const LARGEST_ID = 9_223_372_036_854_775_807n;
+const MAX_BIGINT = 9_223_372_036_854_775_807n;
 
-/** `<user id>:<secret>`; the database holds only the secret's digest. */
+/** `<user id>:<secret>`. The database stores only a digest of the secret. */
 export interface AccessToken {
   readonly userId: string;
   readonly secret: string;
 }
 
-/** Returns 256 random bits, URL-safe. */
+/** @returns 256 random bits, URL-safe. */
 export function newSecret(): string {
   return randomBytes(32).toString('base64url');
 }
@@ -28,14 +28,14 @@ export function formatToken({ userId, secret }: AccessToken): string {
   return `${userId}:${secret}`;
 }
 
-/** @returns undefined when the text cannot be a token, so that no query is made for it. */
+/** @returns undefined if the text cannot be a token, so that it causes no query. */
 export function parseToken(text: string): AccessToken | undefined {
   const [, userId, secret] = /^([1-9]\d{0,18}):([A-Za-z0-9_-]{43})$/.exec(text) ?? [];
-  if (userId === undefined || secret === undefined || BigInt(userId) > LARGEST_ID) return undefined;
+  if (userId === undefined || secret === undefined || BigInt(userId) > MAX_BIGINT) return undefined;
   return { userId, secret };
 }
 
-/** @param header the Authorization header. @returns the user of its token; undefined when it has no valid one. */
+/** @param header the Authorization header. @returns the user of its token; undefined without a valid one. */
 export async function authenticate(header: string): Promise<User | undefined> {
   const [, text = ''] = /^Bearer +(\S+) *$/i.exec(header) ?? [];
   const token = parseToken(text);

@@ -1,8 +1,6 @@
 import { clientNetwork, type RateLimit, type RouteEnvironment } from '../../index';
 
-/**
- * Limits sign-ups: each sends a mail to an address the caller names, so without a limit anybody could flood a mailbox.
- */
+/** Limits sign-ups, since each sends a mail to an address that the client chooses: anybody could flood a mailbox. */
 export class SignUpLimits {
   private readonly perAddress: RateLimit;
   private readonly perMailbox: RateLimit;
@@ -14,9 +12,9 @@ export class SignUpLimits {
     this.perDomain = limit('sign-ups-by-domain', signUps.perDomain);
   }
 
-  /** Counts one sign-up. @returns 0 when it is allowed, else the seconds until it is. */
+  /** Counts one sign-up. @returns 0 if it is allowed, else the seconds until the next one is. */
   async take(ip: string, email: string): Promise<number> {
-    // The limits are taken in turn: a client over its own limit must not use up those of a mailbox or domain.
+    // The limits are taken in turn: a client over its own limit must not use up that of a mailbox or domain.
     return (
       (await this.perAddress.take(clientNetwork(ip))) ||
       (await this.perMailbox.take(mailboxOf(email))) ||

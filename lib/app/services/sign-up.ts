@@ -15,8 +15,8 @@ export interface SignUp {
 }
 
 /**
- * Creates the user and enqueues the welcome mail in one transaction, so that there are both or neither.
- * @throws EmailTakenError when another user has the address.
+ * Creates the user and enqueues the welcome mail in one transaction, so that both exist or neither does.
+ * @throws EmailTakenError if another user has the address.
  */
 export async function signUp(input: Pick<User, 'email' | 'name' | 'locale'>): Promise<SignUp> {
   const secret = newSecret();
@@ -27,7 +27,7 @@ export async function signUp(input: Pick<User, 'email' | 'name' | 'locale'>): Pr
       return { user, accessToken: formatToken({ userId: user.id, secret }) };
     });
   } catch (error) {
-    // The unique index decides, instead of a query beforehand, because two sign-ups may race.
+    // The unique index decides, rather than a query beforehand, because two sign-ups may race.
     if (User.isEmailTaken(error)) throw new EmailTakenError(input.email, { cause: error });
     throw error;
   }

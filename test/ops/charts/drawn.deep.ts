@@ -4,7 +4,7 @@ import { Redis } from '../../../lib/core/redis';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { Deadline } from '../../../lib/support/async';
 import { BOUNDS_MS } from '../../../lib/support/histogram';
-import { writePart } from '../../../lib/tree/time-series';
+import { writeRollup } from '../../../lib/tree/time-series';
 import { TREES, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { type Browser, colourIn, launchBrowser, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
@@ -30,7 +30,12 @@ describe('charts in a browser', () => {
     const counts = BOUNDS_MS.map((bound) => (bound === 25 ? requests : 0));
     const rollup = { sums, duration: counts, queued: counts, slowest: NONE_SLOW, memory };
     number += 1;
-    return writePart(redis.client, { id: 'far', place: 'here' }, { number, at: begun - ago * STEP_MS, ...rollup }, {});
+    return writeRollup(
+      redis.client,
+      { id: 'far', place: 'here' },
+      { number, at: begun - ago * STEP_MS, ...rollup },
+      {},
+    );
   };
 
   before(async () => {

@@ -6,7 +6,7 @@ import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { Deadline } from '../../../lib/support/async';
-import { writePart } from '../../../lib/tree/time-series';
+import { writeRollup } from '../../../lib/tree/time-series';
 import { TREES, treeCommandsKey, treeStatusKey } from '../../../lib/tree/tree-commands';
 import { until } from '../../support/until';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
@@ -284,7 +284,7 @@ describe('the overview', () => {
     const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
     const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
     const part = { number: 1, at, sums, duration: [1], queued: [1], slowest: NONE_SLOW, memory: { [HOSTILE]: 40 } };
-    await writePart(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
+    await writeRollup(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
     await until('the queue is seen', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
     for (const path of [
       '/ops?tree=evil&range=10m',
