@@ -21,7 +21,7 @@ const ENQUEUED_PARTS = ['args', 'queue', 'at', 'wait', 'times', 'where'];
 const PERFORMED_PARTS = ['args', 'queue', 'outcome', 'times', 'where'];
 
 /**
- * Returns the jobs that are enqueued and not yet performed, oldest first, without those of uncommitted transactions.
+ * @returns the jobs that are enqueued and not yet performed, oldest first, except those of uncommitted transactions.
  */
 export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
   const { ledger, equipment } = connectedMode('enqueuedJobs');
@@ -140,13 +140,13 @@ export function assertEnqueuedJobs(count: number, during?: During, filter: JobFi
 
 const ENDS: readonly JobEnd[] = ['succeeded', 'discarded', 'dead', 'failed'];
 
-/** Narrows an assertion about performed jobs. A property left out matches anything. */
+/** Narrows an assertion about performed jobs. An omitted property matches anything. */
 export interface PerformedMatch<J extends Performable = Performable> extends JobMatch<J> {
   /** Default: succeeded. */
   readonly outcome?: JobEnd;
 }
 
-/** Returns the finished jobs, in the order in which they were enqueued. */
+/** @returns the finished jobs, in the order in which they were enqueued. */
 export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob[] {
   const { ledger, equipment } = connectedMode('performedJobs');
   requireFilter('performedJobs', filter);
@@ -200,7 +200,10 @@ export function assertPerformed<J extends Performable>(
   });
 }
 
-/** Fails if a job, or one of a class, has been performed, whatever its outcome. Parameters as of `assertNoEnqueued`. */
+/**
+ * Fails if a job, or one of a class, has been performed, whatever its outcome. The parameters are those of
+ * `assertNoEnqueued`.
+ */
 export function assertNoPerformed<J extends Performable>(
   jobClass?: JobClass<J>,
   match?: Omit<JobMatch<J>, 'times'>,
@@ -228,7 +231,8 @@ export function assertNoPerformed<J extends Performable>(
 }
 
 /**
- * Fails unless exactly `count` jobs have been performed, whatever their outcome. Parameters as of `assertEnqueuedJobs`.
+ * Fails unless exactly `count` jobs have been performed, whatever their outcome. The parameters are those of
+ * `assertEnqueuedJobs`.
  */
 export function assertPerformedJobs(count: number, during?: undefined, filter?: JobFilter): void;
 export function assertPerformedJobs(count: number, during: During, filter?: JobFilter): Promise<void>;

@@ -10,18 +10,17 @@ import { DeliverMailJob, type MailMessage } from '../mailer/message';
 import { assertCount, check, type During, describeMatch, type EnqueuedMatch, matcher, paramsText } from './assertions';
 import type { LoggedJob } from './job-log';
 import { performEnqueuedJobs } from './perform-jobs';
-
 import type { TestMail, TestMailOptions } from './test-mail';
 import { connectedMode } from './use-jobs';
 import { requireAction, requireApp, requireCount, requireDuring, requireMail, requireMatch } from './wrong-arguments';
 
-/** The mail that an assertion is about, as an action's static makes it. */
+/** The mail that an assertion is about, as an action's static method creates it. */
 export type MessageToMatch = Pick<MailMessage, 'mailer' | 'action' | 'args' | 'params'>;
 
-/** Narrows an assertion about enqueued mails. A property left out matches anything. */
+/** Narrows an assertion about enqueued mails. An omitted property matches anything. */
 export type EnqueuedEmailMatch = Pick<EnqueuedMatch, 'queue' | 'at' | 'wait' | 'times'>;
 
-/** Narrows an assertion about enqueued mails of an action. A property left out matches anything. */
+/** Narrows an assertion about enqueued mails of an action. An omitted property matches anything. */
 export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>> extends EnqueuedEmailMatch {
   /** All arguments, as they are passed to the action. */
   readonly args?: ActionArguments<M[A]>;
@@ -30,7 +29,7 @@ export interface EnqueuedEmailWith<M extends AnyMailer, A extends ActionName<M>>
 }
 
 /**
- * Fails unless `deliverLater` has enqueued this mail. The message is only compared, not delivered: by mailer, action,
+ * Fails unless `deliverLater` has enqueued this mail. The message is not delivered, only compared by mailer, action,
  * arguments and params.
  *
  *     assertEnqueuedEmail(UserMailer.welcome(user))
@@ -133,7 +132,7 @@ function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | 
   const { args, params } = wanted;
   const compared = args === undefined ? match : { ...match, args };
   const subject = `${describeMatch(`the mail ${wanted.mailer.name}.${wanted.action}`, compared)}${paramsText(params)}`;
-  const parts = Object.entries(travelled(wanted, (name, values) => serializeArguments(name, values, codec)));
+  const parts = Object.entries(serialized(wanted, (name, values) => serializeArguments(name, values, codec)));
   const matchesJob = matcher(DeliverMailJob, match, codec);
   return check(mode, during, (since) => {
     const found = mode.ledger.in(['enqueued'], since).filter((entry) => {
@@ -146,8 +145,8 @@ function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | 
   });
 }
 
-/** Serializes the compared part of a mail. The locale is not compared, since it is that of the enqueuing code. */
-function travelled(
+/** Serializes the parts of a mail that are compared. The locale is not, since it comes from the enqueuing code. */
+function serialized(
   { mailer, action, args, params }: Wanted,
   serialize: (name: string, values: readonly unknown[]) => readonly JsonValue[],
 ): object {
@@ -174,7 +173,7 @@ export interface TestMails {
 let connected: TestMail | undefined;
 
 /**
- * Connects the mailers: mails are built, checked and rendered as in production, and kept for `deliveries()`. As in
+ * Connects the mailers. Mails are built, checked and rendered as in production, and collected for `deliveries()`. As in
  * production, a job that runs again does not send its mail again.
  *
  *     let mail
@@ -185,7 +184,7 @@ let connected: TestMail | undefined;
  *     const [welcome] = await captureEmails(() => performEnqueuedJobs(() => signUp({ email })))
  *     assert.match(welcome.subject, /Welcome/)
  *
- * @throws TypeError when it is not given the app; UserError when the app's mailers or texts cannot be loaded.
+ * @throws TypeError if it is not given the app; UserError if the app's mailers or texts cannot be loaded.
  */
 export async function useTestMail(options: TestMailOptions): Promise<TestMails> {
   requireApp('useTestMail', options);
@@ -201,7 +200,7 @@ export async function useTestMail(options: TestMailOptions): Promise<TestMails> 
   };
 }
 
-/** Returns all mails since `useTestMail()` or the last `clear()`, oldest first. */
+/** @returns all mails since `useTestMail()` or the last `clear()`, oldest first. */
 export function deliveries(): readonly OutgoingMessage[] {
   return [...current('deliveries').messages];
 }
@@ -259,12 +258,11 @@ async function restore(mail: TestMail): Promise<void> {
 
 function current(caller: string): TestMail {
   if (connected) return connected;
-  throw new NotConnectedError(`${caller} knows of no mails: call useTestMail() first`);
+  throw new NotConnectedError(`${caller} needs test mail: call useTestMail() first`);
 }
 
 /**
- * Delivers the mails that `deliverLater` has enqueued and that are due; other jobs stay enqueued. `useTestMail`
- * collects the mails.
+ * Delivers the due mails that `deliverLater` has enqueued. Other jobs stay enqueued. `useTestMail` collects the mails.
  *
  *     await signUp(user)
  *     await performEnqueuedEmails()

@@ -11,7 +11,7 @@ import { type Duration, formatDuration, parseDuration } from '../support/duratio
 import type { JobEnd, JobState, LoggedJob } from './job-log';
 import type { JobMode, TestDependencies } from './use-jobs';
 
-/** Code of a test whose effects an assertion checks. */
+/** Code in a test whose effects an assertion checks. */
 export type During = () => unknown;
 
 interface Count {
@@ -25,7 +25,7 @@ interface Count {
   readonly since: number;
 }
 
-/** @throws AssertionError that lists the jobs there are; its stack starts at `caller`. */
+/** @throws AssertionError that lists the actual jobs. Its stack starts at `caller`. */
 export function assertCount(mode: JobMode, count: Count, caller: (...args: never[]) => unknown): void {
   const { subject, verb, found, times, since } = count;
   const actual = found.length;
@@ -41,13 +41,13 @@ export function assertCount(mode: JobMode, count: Count, caller: (...args: never
   });
 }
 
-/** Checks at once; with `during`, after it has run, and returns a promise. */
-export function check<T>(mode: JobMode, during: During | undefined, look: (since: number) => T): T | Promise<T> {
-  if (!during) return look(0);
+/** Checks at once, or, if `during` is given, after it has run, and returns a promise. */
+export function check<T>(mode: JobMode, during: During | undefined, verify: (since: number) => T): T | Promise<T> {
+  if (!during) return verify(0);
   const since = mode.ledger.mark;
   return (async () => {
     await during();
-    return look(since);
+    return verify(since);
   })();
 }
 
@@ -63,7 +63,7 @@ function surroundings({ name, ledger, equipment }: JobMode, since: number): stri
 }
 
 /** Maximum number of jobs that a message lists. */
-const SHOWN = 20;
+const MAX_LISTED = 20;
 const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
   pending: 'in a transaction that has not committed',
   performing: 'running',
@@ -91,13 +91,13 @@ function describeJob(entry: LoggedJob, { codec, filter }: TestDependencies): str
   return `${facts.join(', ')}${end ? `: ${end}` : ''}${error ?? ''}`;
 }
 
-/** Example: ` with params { tenant: 'acme' }`; empty where there are none. */
+/** Example: ` with params { tenant: 'acme' }`; empty if there are none. */
 export function paramsText(params: unknown): string {
   if (typeof params !== 'object' || params === null || Object.keys(params).length === 0) return '';
   return ` with params ${valueText(params)}`;
 }
 
-/** A mail for later as its caller wrote it: `the mail UserMailer.welcome('ada@example.com')`. */
+/** A mail for later, as the code that enqueued it wrote it: `the mail UserMailer.welcome('ada@example.com')`. */
 function mailOf({ request }: LoggedJob, shown: readonly unknown[] | undefined): string | undefined {
   const [mail] = shown ?? [];
   if ((request.jobClass as unknown) !== DeliverMailJob || typeof mail !== 'object' || mail === null) return undefined;
@@ -106,15 +106,15 @@ function mailOf({ request }: LoggedJob, shown: readonly unknown[] | undefined): 
   return `the mail ${mailer}.${action}(${values})${paramsText(params)}`;
 }
 
-/** Lists jobs below a heading, one a line, or states that there is none. */
+/** Lists jobs below a heading, one per line, or says that there are none. */
 export function listJobs(heading: string, entries: readonly LoggedJob[], equipment: TestDependencies): string {
   if (entries.length === 0) return `${heading}: none`;
-  const lines = entries.slice(0, SHOWN).map((entry) => `  ${describeJob(entry, equipment)}`);
-  if (entries.length > SHOWN) lines.push(`  and ${entries.length - SHOWN} more`);
+  const lines = entries.slice(0, MAX_LISTED).map((entry) => `  ${describeJob(entry, equipment)}`);
+  if (entries.length > MAX_LISTED) lines.push(`  and ${entries.length - MAX_LISTED} more`);
   return [`${heading}:`, ...lines].join('\n');
 }
 
-/** Describes the jobs that a match asks for: `WelcomeEmailJob('7') on mailer at …`. */
+/** Describes the jobs that a match selects: `WelcomeEmailJob('7') on mailer at …`. */
 export function describeMatch(
   name: string,
   {
@@ -133,7 +133,7 @@ export function describeMatch(
     ...(queue === undefined ? [] : [`on ${queue}`]),
     ...(at === undefined ? [] : [at === null ? 'to run at once' : `at ${at.toISOString()}`]),
     ...(wait === undefined ? [] : [`with wait ${JSON.stringify(wait)}`]),
-    ...(where === undefined ? [] : ['that the where function takes']),
+    ...(where === undefined ? [] : ['that the where function accepts']),
   ].join(' ');
 }
 
@@ -144,7 +144,7 @@ function valueText(value: unknown): string {
 /** Tolerance for `at`, ms: the code under test reads the clock a little later than the test. */
 const CLOCK_SLACK_MS = 1000;
 
-/** Narrows an assertion about jobs of a class. A property left out matches anything. */
+/** Narrows an assertion about jobs of a class. An omitted property matches anything. */
 export interface JobMatch<J extends Performable = Performable> {
   /** All arguments, as they are passed to `performLater`. */
   readonly args?: Readonly<Args<J>>;
@@ -156,11 +156,11 @@ export interface JobMatch<J extends Performable = Performable> {
   readonly where?: (job: TestJob) => boolean;
 }
 
-/** Narrows an assertion about enqueued jobs. A property left out matches anything. */
+/** Narrows an assertion about enqueued jobs. An omitted property matches anything. */
 export interface EnqueuedMatch<J extends Performable = Performable> extends JobMatch<J> {
-  /** The time before which it must not run, compared to the second; null: it may run at once. */
+  /** The time before which it must not run, to within a second; null: it may run at once. */
   readonly at?: Date | null;
-  /** The `wait` it was enqueued with. */
+  /** The `wait` with which it was enqueued. */
   readonly wait?: Duration;
 }
 
@@ -171,7 +171,7 @@ export function matcher<J extends Performable>(
   codec: ArgumentCodec,
 ): (entry: LoggedJob) => boolean {
   const { queue, at, where } = match;
-  const args = match.args && travelled(jobNameOf(jobClass), match.args, codec);
+  const args = match.args && serialized(jobNameOf(jobClass), match.args, codec);
   const wait = match.wait === undefined ? undefined : milliseconds(match.wait);
   return (entry) => {
     const { request } = entry;
@@ -187,7 +187,7 @@ export function matcher<J extends Performable>(
   };
 }
 
-function travelled(name: string, args: readonly unknown[], codec: ArgumentCodec): unknown {
+function serialized(name: string, args: readonly unknown[], codec: ArgumentCodec): unknown {
   return JSON.parse(JSON.stringify(serializeArguments(name, args, codec)));
 }
 
@@ -198,23 +198,23 @@ function isAt(actual: Date | undefined, wanted: Date | null): boolean {
 
 function milliseconds(wait: Duration): number {
   const ms = parseDuration(wait);
-  if (ms === undefined) throw new TypeError(`wait is ${JSON.stringify(wait)}, which is no length of time`);
+  if (ms === undefined) throw new TypeError(`wait is ${JSON.stringify(wait)}, which is not a duration`);
   return ms;
 }
 
-/** A job as assertions and `enqueuedJobs` show it. */
+/** A job as returned by assertions and `enqueuedJobs`. */
 export interface TestJob {
   /** The job's UUID, as `performLater` returned it. */
   readonly id: string;
   /** The job's registered name. */
   readonly class: string;
-  /** The arguments that `perform` gets; in serialized form if one is a model, which would have to be loaded. */
+  /** The arguments that `perform` gets; in serialized form if one is a model, since that would have to be loaded. */
   readonly args: readonly unknown[];
   /** The queue on which it is enqueued. */
   readonly queue: string;
-  /** The job does not run before it; undefined: it may run at once. */
+  /** The time before which the job does not run; undefined: it may run at once. */
   readonly at: Date | undefined;
-  /** Tags of its class and of its enqueue. */
+  /** The tags of its class, and those with which it was enqueued. */
   readonly tags: readonly string[];
   /** Context of the enqueuing code. */
   readonly context: CarriedContext;
@@ -222,7 +222,7 @@ export interface TestJob {
   readonly runs: number;
 }
 
-/** A finished job as assertions and `performedJobs` show it. */
+/** A finished job as returned by assertions and `performedJobs`. */
 export interface PerformedTestJob extends TestJob {
   /**
    * discarded: it failed with an error that its class discards. dead: it failed for the last time, or for good. failed:
@@ -245,7 +245,7 @@ export function performedJobOf(entry: LoggedJob, codec: ArgumentCodec): Performe
   return { ...testJobOf(entry, codec), at: undefined, outcome: entry.state as JobEnd, error: entry.error };
 }
 
-/** Deserializes arguments without asking the database, so that looking at jobs stays synchronous. */
+/** Deserializes arguments without a query, so that inspecting jobs stays synchronous. */
 function readable(args: readonly JsonValue[], codec: ArgumentCodec): readonly unknown[] {
   if (JSON.stringify(args).includes('"$model"')) return args;
   try {

@@ -13,15 +13,15 @@ import { createHttpServer } from '../web/server';
 import type { TestAnswer, TestRequestOptions, TestRequestsOptions } from './request';
 import { Wire } from './wire';
 
-/** Limit of the app's `workerStop`, ms. */
+/** Timeout of the app's `workerStop`, ms. */
 const CLOSE_MS = 5000;
 const TIMEOUT_MS = 5000;
-/** Length of a body in a message, characters. */
-const SHOWN = 300;
+/** Maximum length of a body in a message, characters. */
+const SHOWN_BODY_LENGTH = 300;
 
-/** The web of one app in this process, whose server gets connections in memory. It holds nothing that is to be closed. */
+/** The web of one app in this process. Its server gets connections in memory, so none has to be closed. */
 export class InProcessApp {
-  /** Errors that were reported, by the id of their request. */
+  /** Reported errors, by the id of their request. */
   private readonly errors = new Map<string, Error>();
 
   private constructor(
@@ -32,7 +32,7 @@ export class InProcessApp {
     events.on('request.error', ({ requestId, error }) => this.errors.set(requestId, error));
   }
 
-  /** @throws UserError for settings or parts of the app that cannot be used; the error of its `koa` or `workerBoot`. */
+  /** @throws UserError for unusable settings or parts of the app; the error of its `koa` or `workerBoot`. */
   static async open(app: AppDefinition, { settings = {} }: TestRequestsOptions): Promise<InProcessApp> {
     const config = readSettings({ env: { ...environment(), NODE_ENV: 'test', ...settings }, cwd: app.root });
     const events = new Events();
@@ -102,7 +102,7 @@ function outgoing({ json, body, headers: given = {} }: TestRequestOptions) {
   if (json !== undefined) headers['content-type'] ??= 'application/json';
   if (bytes !== undefined && headers['transfer-encoding'] === undefined)
     headers['content-length'] ??= Buffer.byteLength(bytes);
-  // By this id the error behind the response is found.
+  // The error behind the response is found by this id.
   headers['x-request-id'] ??= randomUUID();
   return { body: bytes, headers, requestId: String(headers['x-request-id']) };
 }
@@ -129,7 +129,7 @@ function parsed<T>(what: string, status: number, text: string): T {
   try {
     return JSON.parse(text) as T;
   } catch (thrown) {
-    const shown = text === '' ? 'no body' : `no JSON: ${text.slice(0, SHOWN)}`;
+    const shown = text === '' ? 'no body' : `no JSON: ${text.slice(0, SHOWN_BODY_LENGTH)}`;
     throw new Error(`request: ${what} answered ${status} with ${shown}`, { cause: thrown });
   }
 }

@@ -5,24 +5,24 @@ import { createPayload, newRecord, readPayload, readRecord } from '../job/record
 import type { JobFilter, PerformOptions } from './use-jobs';
 
 /**
- * pending: enqueued in a transaction that has not committed. enqueued: waits to run, for its time, or for a retry.
- * performing: runs now. The others are final.
+ * pending: enqueued in a transaction that has not committed. enqueued: waiting to run, for its time, or for a retry.
+ * performing: running. The others are final.
  */
 export type JobState = 'pending' | 'enqueued' | 'performing' | JobEnd;
 
-/** failed: under the inline adapter, which performs a job at once and does not retry it. */
+/** failed: it failed under inline jobs, which are not retried. */
 export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed';
 
 /** One enqueued job, from `performLater` to its end. */
 export class LoggedJob {
   state: JobState = 'pending';
-  /** The serialized record, as Redis would hold it, so that no object of the caller survives in it. */
+  /** The serialized record, as Redis would store it, so that it shares no objects with the enqueuing code. */
   record: string;
   /** Earliest time to run, ms since 1970. */
   dueAt: number;
   /** Error of the last run, if it failed. */
   error: Error | undefined;
-  /** Number of runs begun. */
+  /** Number of runs that have begun. */
   runs = 0;
 
   constructor(readonly request: EnqueueRequest) {
@@ -41,7 +41,7 @@ export class JobLog {
   private readonly entries = new Map<LoggedJob, number>();
   private added = 0;
 
-  /** The number of jobs added so far, by which later jobs can be told from earlier ones. */
+  /** The number of jobs added so far, by which later jobs can be distinguished from earlier ones. */
   get mark(): number {
     return this.added;
   }
@@ -56,7 +56,7 @@ export class JobLog {
     this.entries.delete(entry);
   }
 
-  /** @param since a `mark`; jobs added before it are left out. */
+  /** @param since a `mark`; jobs added before it are excluded. */
   in(states: readonly JobState[], since = 0): LoggedJob[] {
     const found: LoggedJob[] = [];
     for (const [entry, number] of this.entries) {
@@ -77,18 +77,18 @@ function dueAt({ runAt }: EnqueueRequest): number {
 
 interface Claim {
   readonly id: string;
-  /** ms since 1970; infinite for a claim that does not expire. */
+  /** ms since 1970; Infinity for a claim that does not expire. */
   readonly endsAt: number;
 }
 
-/** The jobs that hold the keys of unique jobs; the outbox has them for real jobs. */
+/** The holders of the keys of unique jobs, which the outbox stores for real jobs. */
 export class Claims {
   private readonly held = new Map<string, Claim>();
 
   /**
    * Claims the key of a unique job.
    * @param dueAt earliest time to run, ms since 1970; the claim's time to live starts then.
-   * @returns the id of the job that already holds the key; undefined when this job now holds it or is not unique.
+   * @returns the id of the job that already holds the key; undefined if this job now holds it or is not unique.
    */
   take({ id, unique }: EnqueueRequest, dueAt: number): string | undefined {
     if (!unique) return undefined;
@@ -109,7 +109,7 @@ export class Claims {
   }
 }
 
-/** @throws TypeError when both `only` and `except` are given. */
+/** @throws TypeError if both `only` and `except` are given. */
 export function matchesFilter({ only, except, queue }: JobFilter): (entry: LoggedJob) => boolean {
   if (only !== undefined && except !== undefined) throw new TypeError('give either only or except, not both');
   const wanted = only === undefined ? undefined : [only].flat();
@@ -120,7 +120,7 @@ export function matchesFilter({ only, except, queue }: JobFilter): (entry: Logge
     (queue === undefined || request.queue === queue);
 }
 
-/** Returns true when the job's time has come, or when it is a retry that need not wait. */
+/** @returns true if the job's time has come, or if it is a retry that need not wait. */
 export function isDue({ dueAt, runs }: LoggedJob, { at, retries = 'now' }: PerformOptions): boolean {
   if (runs > 0 && retries === 'now') return true;
   return dueAt <= (at?.getTime() ?? Date.now());

@@ -17,7 +17,7 @@ import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
 export type Commits = 'outermost' | 'immediate';
 
 /**
- * Base of fake and inline jobs: they are kept in memory, after the same checks as on their way to Redis and Postgres.
+ * Base of fake and inline jobs, which are kept in memory after the same checks as on their way to Redis and Postgres.
  */
 export abstract class MemoryJobs implements JobMode {
   abstract readonly name: 'fake' | 'inline';
@@ -78,7 +78,7 @@ export abstract class MemoryJobs implements JobMode {
   }
 }
 
-/** Limit of runs in one `perform`; more means that jobs enqueue each other without end. */
+/** Maximum number of runs in one `perform`. More means that jobs enqueue each other endlessly. */
 const MAX_RUNS = 10_000;
 
 /** Keeps jobs until the test performs them. */
@@ -95,7 +95,7 @@ export class FakeJobs extends MemoryJobs {
       for (const entry of round) {
         count += 1;
         if (count > MAX_RUNS) throw endless(entry);
-        // Another job of this round may have performed it meanwhile.
+        // Another job of this round may already have performed it.
         if (entry.state === 'enqueued') await this.performOne(entry, options);
       }
     }
@@ -113,7 +113,7 @@ export class FakeJobs extends MemoryJobs {
 
 function endless({ request }: LoggedJob): Error {
   return new Error(
-    `performed ${MAX_RUNS} jobs, and ${request.name} is still to come: does a job enqueue itself for ever?`,
+    `performed ${MAX_RUNS} jobs, and ${request.name} is still enqueued: does a job enqueue itself forever?`,
   );
 }
 
@@ -122,7 +122,7 @@ function byTurn(one: LoggedJob, other: LoggedJob): number {
   return one.runs - other.runs || one.dueAt - other.dueAt;
 }
 
-/** Performs jobs at once, in the caller's `performLater`. */
+/** Performs jobs at once, inside `performLater`. */
 export class InlineJobs extends MemoryJobs {
   readonly name = 'inline';
 
@@ -142,8 +142,8 @@ export class InlineJobs extends MemoryJobs {
 export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';
 
 /**
- * Performs jobs with the executor of the job processor, from their serialized records. Only the way through Redis and
- * the wait for a retry are missing.
+ * Performs jobs with the executor of the job processor, from their serialized records. Only the passage through Redis
+ * and the wait for a retry are missing.
  */
 export class TestRuns {
   /**
@@ -154,8 +154,8 @@ export class TestRuns {
   private readonly events = new Events();
   private readonly checkpoints = new MemoryCheckpointStore();
   private readonly running = new Map<string, LoggedJob>();
-  /** Errors of the app's hooks, which production only logs. A test gets them thrown. */
-  private readonly mishaps: Error[] = [];
+  /** Errors of the app's hooks. Production only logs them, while a test should fail. */
+  private readonly hookErrors: Error[] = [];
 
   constructor(
     private readonly equipment: TestDependencies,
@@ -172,7 +172,7 @@ export class TestRuns {
     }
     for (const name of ['process.error', 'queue.error'] as const) {
       events.on(name, ({ error, during }) => {
-        this.mishaps.push(new Error(`${during}: ${error.message}`, { cause: error }));
+        this.hookErrors.push(new Error(`${during}: ${error.message}`, { cause: error }));
       });
     }
   }
@@ -192,24 +192,24 @@ export class TestRuns {
     const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
     recorded(true);
     this.running.delete(id);
-    const [mishap] = this.mishaps.splice(0);
+    const [hookError] = this.hookErrors.splice(0);
     if (outcome.op === 'complete') entry.state = 'succeeded';
     else if (outcome.op === 'discard') entry.state = 'discarded';
     else if (outcome.op === 'leave') throw this.giveUp(entry);
-    else if (!('record' in outcome)) throw new Error(`${entry.request.name} was given back, though nothing stops here`);
+    else if (!('record' in outcome)) throw new Error(`${entry.request.name} was released, but nothing is stopping`);
     else {
       entry.record = outcome.record;
       entry.state = outcome.op === 'dead' ? 'dead' : 'enqueued';
       if (outcome.op === 'retry') entry.dueAt = outcome.dueAt;
     }
-    if (mishap) throw mishap;
+    if (hookError) throw hookError;
     return entry.state === 'enqueued' ? 'retrying' : entry.state;
   }
 
-  /** There is no other processor that could have what the job needs. */
+  /** Fails the job, since there is no other processor that might have what it needs. */
   private giveUp(entry: LoggedJob): Error {
     entry.state = 'enqueued';
-    return entry.error ?? new Error(`${entry.request.name} needs what this app does not have`);
+    return entry.error ?? new Error(`${entry.request.name} needs something that this app does not have`);
   }
 
   private executor({ request }: LoggedJob): Executor {

@@ -4,8 +4,8 @@ import type { EnqueuedJob, JobClass } from '../job/definition/job-class';
 import { connectedMode, type JobMode, type PerformOptions } from './use-jobs';
 
 /**
- * Performs the jobs that are enqueued and due, and those that they enqueue, one after another, until none is left. They
- * run as in a job processor: with arguments from JSON, callbacks, middleware and retry rules.
+ * Performs the enqueued jobs that are due, and those that they enqueue, one after another until none is left. They run
+ * as in a job processor: with arguments from JSON, callbacks, middleware and retry rules.
  *
  *     await signUp({ email })
  *     await performEnqueuedJobs()
@@ -13,8 +13,8 @@ import { connectedMode, type JobMode, type PerformOptions } from './use-jobs';
  *     await performEnqueuedJobs(() => signUp({ email }))            // only what this enqueues
  *     await travelTo(tomorrow, () => performEnqueuedJobs())         // delayed jobs are due then
  *
- * A failed job that is to be retried runs again without a wait, after the others, as often as its class allows;
- * `retries` changes that. With real jobs, a processor starts, performs what is due and stops; waits and retries then
+ * A failed job that would be retried runs again without waiting, after the others, as often as its class allows;
+ * `retries` changes that. With real jobs, a processor starts, performs what is due, and stops. Waits and retries then
  * go through Redis.
  *
  * @throws the error of the first job that dies, which production would move to the dead set. Other jobs stay enqueued.
@@ -42,18 +42,18 @@ export async function performEnqueuedJobs<T>(
   return result;
 }
 
-/** The time from which `enqueueCronJobs` looks for ticks. */
+/** Option of `enqueueCronJobs`: the time from which it looks for ticks. */
 export interface CronTimes {
   /** Ticks up to this time are skipped. Default: the time of the last call for this schedule. */
   readonly since?: Date;
 }
 
-/** The time up to which the ticks of each schedule are handled, by schedule name. */
+/** The time up to which the ticks of each schedule have been handled, by the schedule's name. */
 const settled = new WeakMap<JobMode, Map<string, Date>>();
 
 /**
- * Enqueues the jobs that the `static cron` of these classes has scheduled since the last call, as a job processor
- * would: in their time zone, and by their catch-up policy for ticks that are more than a minute late.
+ * Enqueues the jobs that the `static cron` of these classes has scheduled since the last call, as a job processor does:
+ * in their time zone, and following their catch-up policy for ticks that are more than a minute late.
  *
  *     await enqueueCronJobs(ReportJob, { since: new Date('2030-01-01T02:00:00Z') })   // static cron = '0 3 * * *'
  *     travelTo('2030-01-01T03:00:00Z')
@@ -61,8 +61,8 @@ const settled = new WeakMap<JobMode, Map<string, Date>>();
  *     assertEnqueued(ReportJob, { times: 1 })
  *
  * The first call without `since` enqueues nothing, since a new schedule begins at that moment.
- * @returns the result of each tick's enqueue.
- * @throws UserError for an invalid schedule; TypeError when none of the classes has one.
+ * @returns the enqueued job of each tick.
+ * @throws UserError for an invalid schedule; TypeError if none of the classes has one.
  */
 export async function enqueueCronJobs(
   classes: JobClass | readonly JobClass[],

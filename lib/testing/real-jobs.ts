@@ -86,7 +86,7 @@ export class RealJobs implements JobMode {
   }
 
   async clear(): Promise<void> {
-    // One that was being performed when its processor was stopped is in its queue again.
+    // A job that was running when its processor stopped is in its queue again.
     const left = this.ledger.in(['pending', 'enqueued', 'performing', 'dead']);
     if (left.length > 0) await this.connections.remove(left);
     this.ledger.clear();
@@ -121,7 +121,7 @@ export class RealJobs implements JobMode {
   }
 }
 
-/** Hides the recurring schedules of jobs: the processor must run only what the test has enqueued. */
+/** Hides the schedules of recurring jobs, since the processor must run only what the test has enqueued. */
 class RealRegistry extends JobRegistry {
   override *[Symbol.iterator](): Iterator<JobClass> {
     const classes = { [Symbol.iterator]: () => super[Symbol.iterator]() };
@@ -129,15 +129,15 @@ class RealRegistry extends JobRegistry {
   }
 }
 
-/** Marks the job enqueued, unless it has been performed meanwhile. */
+/** Marks the job as enqueued, unless it has already been performed. */
 function accept(entry: LoggedJob): void {
   if (entry.state === 'pending') entry.state = 'enqueued';
 }
 
-/** Limit for closing the Redis connection, ms. */
+/** Timeout for closing the Redis connection, ms. */
 const CLOSE_MS = 5000;
 
-/** The connections to Redis and Postgres behind real jobs. */
+/** The connections of real jobs to Redis and Postgres. */
 export class RealConnections {
   readonly enqueuer: JobEnqueuer;
 
@@ -150,7 +150,7 @@ export class RealConnections {
     this.enqueuer = new JobEnqueuer(this.database.knex, redis.client, events);
   }
 
-  /** @throws Error when Redis does not answer. */
+  /** @throws Error if Redis does not answer. */
   static async open(database: TestDatabase, redisUrl: string): Promise<RealConnections> {
     const events = new Events();
     const redis = new Redis(redisUrl, events);
@@ -173,7 +173,7 @@ export class RealConnections {
   /** @throws Error while `begin()` of the test database has a transaction open. */
   checkCommits(): void {
     if (!this.testDatabase.inTransaction) return;
-    throw new Error('no job processor sees what a test writes after database.begin(): use fake or inline jobs there');
+    throw new Error('a job processor cannot see what a test writes after database.begin(): use fake or inline jobs');
   }
 
   /** Moves scheduled jobs and jobs waiting for a retry to the tail of their queues. */

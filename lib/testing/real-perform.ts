@@ -8,7 +8,7 @@ import { isDue, type JobLog, type LoggedJob, matchesFilter } from './job-log';
 import type { RealConnections } from './real-jobs';
 import type { PerformOptions, TestDependencies } from './use-jobs';
 
-/** Limits for stopping the processor, ms; the shorter one applies once the jobs have used up their time. */
+/** Timeouts for stopping the processor, ms. The shorter one applies once the jobs have used up their time. */
 const STOP_MS = 5000;
 const LATE_STOP_MS = 500;
 
@@ -19,18 +19,18 @@ export interface Workplace {
   readonly ledger: JobLog;
   /** Number of jobs that run at once. */
   readonly concurrency: number;
-  /** Limit for all of them together, ms. */
+  /** Time limit for all of them together, ms. */
   readonly timeoutMs: number;
 }
 
 /**
- * Runs processors one after another until no due job is left, since a job may enqueue another into a queue that the
- * running processor does not fetch from.
- * @throws the error of the first job that died; Error when `timeoutMs` is over; TypeError for `only` or `except`.
+ * Runs processors one after another until no due job is left, since a job may enqueue another into a queue from which
+ * the running processor does not fetch.
+ * @throws the error of the first job that dies; Error after `timeoutMs`; TypeError for `only` or `except`.
  */
 export async function performReal(place: Workplace, options: PerformOptions, since: number): Promise<void> {
   if (options.only !== undefined || options.except !== undefined) {
-    throw new TypeError('a real job processor takes whatever comes next in its queues: leave out only and except');
+    throw new TypeError('a real job processor runs whatever comes next in its queues: leave out only and except');
   }
   place.connections.checkCommits();
   const deadline = Deadline.after(place.timeoutMs);
@@ -42,7 +42,7 @@ export async function performReal(place: Workplace, options: PerformOptions, sin
   }
 }
 
-/** One processor at work. */
+/** One run of a processor. */
 class RealWork {
   /** Error of the first job that died. */
   private failure: Error | undefined;
@@ -86,10 +86,10 @@ class RealWork {
 
   async run(deadline: Deadline): Promise<void> {
     const { connections, ledger, timeoutMs, equipment } = this.place;
-    const unsubscribe = connections.events.onAny((name, event) => this.hear(name, event));
+    const unsubscribe = connections.events.onAny((name, event) => this.onEvent(name, event));
     await this.reporter?.start();
     await this.processor.start();
-    this.look();
+    this.checkJobs();
     const outcome = await deadline.wait(this.ended.promise);
     const stop = Deadline.after(outcome === 'late' ? LATE_STOP_MS : STOP_MS);
     await this.processor.stop(stop);
@@ -102,20 +102,20 @@ class RealWork {
     throw new Error(`the jobs did not end within ${timeoutMs} ms\n${left}`, { cause: this.trouble });
   }
 
-  private hear(name: EventName, event: EventMap[EventName]): void {
+  private onEvent(name: EventName, event: EventMap[EventName]): void {
     const { retries = 'now' } = this.options;
     if (name.endsWith('.error') && 'error' in event) this.trouble = event.error;
     if (name === 'job.dead' && 'error' in event) this.failure ??= event.error;
-    // It waits for another app, which does not run in a test.
+    // The job waits for another app, which does not run in a test.
     if (name === 'job.left' && 'error' in event) this.failure ??= event.error;
     if (name === 'job.retrying' && 'error' in event && retries === 'never') this.failure ??= event.error;
     if (this.failure) this.ended.resolve();
-    // The log gets this event after us, so the check waits until it has.
-    else if (name.startsWith('job.')) queueMicrotask(() => this.look());
+    // The job log receives this event after us, so the check waits until it has.
+    else if (name.startsWith('job.')) queueMicrotask(() => this.checkJobs());
   }
 
-  /** Brings forward jobs that are due by the test's clock or that need not wait; ends the run when none is left. */
-  private look(): void {
+  /** Brings forward jobs that are due by the test's clock or need not wait. Ends the run when no job is left. */
+  private checkJobs(): void {
     const { ledger, connections } = this.place;
     const here = this.left().filter(({ request }) => this.queues.includes(request.queue));
     const early = here.filter((entry) => isSetAside(entry) && !this.promoted.has(turnOf(entry)));
@@ -127,7 +127,7 @@ class RealWork {
   }
 }
 
-/** Returns true for a job in the scheduled set or the retry set. */
+/** @returns true for a job in the scheduled set or the retry set. */
 function isSetAside({ request, runs }: LoggedJob): boolean {
   return runs > 0 || request.runAt !== undefined;
 }

@@ -6,21 +6,21 @@ import type { InProcessApp } from './in-process-app';
 /** Options of `request`. */
 export interface TestRequestsOptions {
   /**
-   * Settings that replace those of the environment, by the names of the table in the README: `{ TRUST_PROXY: '1' }`.
-   * NODE_ENV is test, unless it is given here. Default: none.
+   * Settings that replace those of the environment, by their names in the README's table: `{ TRUST_PROXY: '1' }`.
+   * NODE_ENV is `test` unless it is given here. Default: none.
    */
   readonly settings?: Readonly<Record<string, string>> | undefined;
 }
 
-/** One request besides its method and path. */
+/** The parts of a request other than its method and path. */
 export interface TestRequestOptions {
   /** The body, sent as application/json unless `headers` name another type. Default: no body. */
   readonly json?: unknown;
-  /** The body as it is, such as a form or a signed text; its type is up to `headers`. Default: no body. */
+  /** The body to send unchanged, such as a form or a signed text. `headers` must name its type. Default: no body. */
   readonly body?: string | Uint8Array | undefined;
-  /** Headers by name, in any case: `{ Cookie: 'a=1', 'Accept-Language': 'ko' }`. Default: none but Host and those of the body. */
+  /** Headers by name, in any case: `{ Cookie: 'a=1', 'Accept-Language': 'ko' }`. Default: only Host and the body's. */
   readonly headers?: Readonly<Record<string, string | readonly string[]>> | undefined;
-  /** Limit until the response is complete, ms. Default 5000. */
+  /** Time limit for the complete response, ms. Default 5000. */
   readonly timeoutMs?: number | undefined;
 }
 
@@ -28,22 +28,22 @@ export interface TestRequestOptions {
 export interface TestAnswer {
   /** The HTTP status, such as 201. */
   readonly status: number;
-  /** By lower-case name; `set-cookie` is a list. */
+  /** The headers by lower-case name; `set-cookie` is a list. */
   readonly headers: IncomingHttpHeaders;
   /** The body, read as UTF-8; '' if there is none. */
   readonly text: string;
   /** The bytes of the body. */
   readonly body: Buffer;
-  /** The error behind a status from 500, which the response itself does not tell; undefined if there was none. */
+  /** The error behind a status of 500 or above, which the response does not reveal; undefined if there was none. */
   readonly error: Error | undefined;
   /**
-   * Parses the body as JSON. Its shape is not checked.
-   * @throws Error that shows the status and the body, when it is no JSON.
+   * Parses the body as JSON, without checking its shape.
+   * @throws Error that shows the status and the body, if it is not JSON.
    */
   json<T = unknown>(): T;
 }
 
-/** Sends requests to an app in this process. All methods resolve with the complete response, whatever its status. */
+/** Sends requests to an app in this process. Every method resolves with the complete response, whatever its status. */
 export interface TestRequests {
   /** Sends a GET request. */
   get(path: string, options?: TestRequestOptions): Promise<TestAnswer>;
@@ -58,10 +58,10 @@ export interface TestRequests {
   /** Sends a DELETE request. */
   delete(path: string, options?: TestRequestOptions): Promise<TestAnswer>;
   /**
-   * Sends a request of any method.
+   * Sends a request with any method.
    * @param path begins with `/`, and may have a query.
-   * @throws TypeError for a path or options that cannot be sent; Error when the app cannot be loaded, when the response
-   * is not complete in time, or when the app cuts it off.
+   * @throws TypeError for a path or options that cannot be sent; Error if the app cannot be loaded, or if the response
+   * is not complete in time or is cut off by the app.
    */
   send(method: string, path: string, options?: TestRequestOptions): Promise<TestAnswer>;
   /** Awaits the app's `workerStop`, if `workerBoot` has been called. Nothing else has to be closed. Idempotent. */
@@ -71,19 +71,19 @@ export interface TestRequests {
 }
 
 /**
- * Sends requests through the app's whole web in this process, without a port: Catamount's middleware, the app's `koa`,
- * `bodyParser`, headers and routes, and the documents for errors. The caller's address is 127.0.0.1, rate limits count
- * in memory, anew for each `request`, and the operator's pages are not there. Jobs, models and mails are those that the
- * other functions of this kit have connected.
+ * Sends requests through the app's entire web in this process, without a port: Catamount's middleware, the app's `koa`,
+ * `bodyParser`, headers and routes, and the problem documents for errors. The client's address is 127.0.0.1. Rate
+ * limits count in memory, separately for each `request(app)`. There are no operators' pages. Jobs, models and mails are
+ * those that the other functions of `catamount/testing` have connected.
  *
  *     const shop = request(app)
  *     const answer = await shop.post('/users', { json: { email: 'ada@example.com' } })
  *     assert.equal(answer.status, 201, answer.text)
  *     assertEnqueued(WelcomeEmailJob, { times: 1 })
  *
- * The app is loaded, and its `workerBoot` awaited, with the first request.
- * @param app the manifest, as `defineApp` returns it.
- * @throws TypeError for anything else than a manifest.
+ * The first request loads the app and awaits its `workerBoot`.
+ * @param app the app, as `defineApp` returns it.
+ * @throws TypeError for anything that `defineApp` has not returned.
  */
 export function request(app: AppDefinition, options: TestRequestsOptions = {}): TestRequests {
   checkManifest(app);
@@ -120,19 +120,19 @@ export function request(app: AppDefinition, options: TestRequestsOptions = {}): 
 function checkManifest(app: AppDefinition): void {
   const { routes, jobsDir } = (app ?? {}) as Partial<AppDefinition>;
   if (typeof routes === 'function' && typeof jobsDir === 'string') return;
-  throw new TypeError(`request: ${shown(app)} is no manifest; give what defineApp returns, as app.js exports it`);
+  throw new TypeError(`request: ${shown(app)} is not an app; give what defineApp returns, as app.js exports it`);
 }
 
 function checkRequest(method: string, path: string, options: TestRequestOptions): void {
   if (typeof method !== 'string' || !/^[A-Za-z-]+$/.test(method))
-    throw new TypeError(`request: ${shown(method)} is no method; give one such as 'PROPFIND'`);
+    throw new TypeError(`request: ${shown(method)} is not a method; give one such as 'PROPFIND'`);
   const name = `request: ${method.toUpperCase()}`;
   if (typeof path !== 'string' || !path.startsWith('/') || /[^\x21-\x7e]/.test(path))
-    throw new TypeError(`${name} ${shown(path)} is no path; it begins with / and is percent-encoded: '/users?page=2'`);
+    throw new TypeError(`${name} ${shown(path)} is not a path; give one such as '/users?page=2', percent-encoded`);
   checkNames(`${name} ${path}`, options, ['json', 'body', 'headers', 'timeoutMs']);
   const { json, body, timeoutMs = 1 } = options;
   if (json !== undefined && body !== undefined)
-    throw new TypeError(`${name} ${path}: json and body are both given; give the one that is to be sent`);
+    throw new TypeError(`${name} ${path}: json and body are both given; give only the one to send`);
   if (body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array))
     throw new TypeError(`${name} ${path}: body is ${shown(body)}; give text or bytes, or an object as json`);
   if (typeof timeoutMs !== 'number' || !(timeoutMs > 0))

@@ -11,18 +11,18 @@ import { connectTransactions } from '../model/transaction';
 import { type AppDefinition, migrationsOf } from '../role/app-definition';
 import { Deadline } from '../support/async';
 
-/** The database of a test, and its tables. */
+/** Options of `useTestDatabase`. */
 export interface TestDatabaseOptions {
   /**
-   * URL of a database that tests may change at will, such as `postgres://localhost/shop_test`. Default: the variable
-   * TEST_DATABASE_URL; without one the embedded Postgres, with an empty database of its own in `.catamount/test`.
+   * URL of a database that tests may change at will, such as `postgres://localhost/shop_test`. Default: the environment
+   * variable TEST_DATABASE_URL, or else an embedded Postgres in `.catamount/test`, whose database is emptied first.
    */
   readonly url?: string | undefined;
-  /** The app's manifest. With it, pending migrations of the app and of Catamount are run. Default: none are run. */
+  /** The app, whose pending migrations and those of Catamount are run. Default: no migrations are run. */
   readonly app?: AppDefinition | undefined;
 }
 
-/** Limit for running queries when the database is closed, ms. */
+/** Timeout for queries that are running when the database is closed, ms. */
 const CLOSE_MS = 5000;
 
 /** Postgres for the models and `transaction()` of an app under test, without booting the app. */
@@ -39,29 +39,29 @@ export class TestDatabase {
     private readonly server?: EmbeddedServers,
   ) {}
 
-  /** True between `begin()` and `rollBack()`. */
+  /** true between `begin()` and `rollBack()`. */
   get inTransaction(): boolean {
     return this.own !== undefined;
   }
 
-  /** For the test's own queries; inside the test's transaction, if one is open. */
+  /** For the test's own queries. They run inside the test's transaction, if one is open. */
   get knex(): Knex {
     return this.own ?? this.database.knex;
   }
 
   /**
-   * Opens a transaction that serves as the database of all models and each `transaction()` until `rollBack()` undoes
-   * everything. A `transaction()` of the app becomes a savepoint in it. Jobs count as enqueued when the outermost
-   * savepoint is released, as if it had been committed.
-   * @throws Error when it is open already.
+   * Opens a transaction that all models and every `transaction()` use until `rollBack()` undoes everything. A
+   * `transaction()` of the app becomes a savepoint in it. Jobs count as enqueued when the outermost savepoint is
+   * released, as if it had been committed.
+   * @throws Error if it is already open.
    */
   async begin(): Promise<void> {
-    if (this.own) throw new Error('the transaction of the test is open already; roll it back first');
+    if (this.own) throw new Error("the test's transaction is already open; roll it back first");
     this.own = await this.database.knex.transaction();
     connect(this.own);
   }
 
-  /** Undoes everything written since `begin()`. Does nothing without a `begin()`. */
+  /** Undoes everything that has been written since `begin()`. Does nothing without a `begin()`. */
   async rollBack(): Promise<void> {
     const { own } = this;
     this.own = undefined;
@@ -69,7 +69,7 @@ export class TestDatabase {
     if (own && !own.isCompleted()) await own.rollback();
   }
 
-  /** Rolls back, disconnects the models and ends the connections. Idempotent. */
+  /** Rolls back, disconnects the models and closes the connections. Idempotent. */
   async close(): Promise<void> {
     await this.rollBack();
     connect(undefined);
@@ -83,7 +83,7 @@ export class TestDatabase {
   }
 }
 
-/** @throws the error of migrating or connecting. */
+/** @throws the error of connecting or migrating. */
 export async function openTestDatabase({ url, app }: TestDatabaseOptions = {}): Promise<TestDatabase> {
   const given = url ?? environment().TEST_DATABASE_URL;
   return given ? connectTo(given, app) : openEmbedded(app);
@@ -100,14 +100,14 @@ async function openEmbedded(app: AppDefinition | undefined): Promise<TestDatabas
     await server.stop(Deadline.after(CLOSE_MS));
     if (!(error instanceof UserError)) throw error;
     throw new UserError(
-      `${error.message}\nOne process of tests at a time has the embedded Postgres (node --test --test-concurrency=1); ` +
-        'those that run side by side each need a database of their own, as TEST_DATABASE_URL or as url.',
+      `${error.message}\nOnly one test process at a time can use the embedded Postgres (node --test --test-concurrency=1); ` +
+        'test processes that run in parallel each need their own database, as TEST_DATABASE_URL or as url.',
       error.exitCode,
     );
   }
 }
 
-/** @param server the embedded one, whose database is emptied first: it may have had migrations that were changed since. */
+/** @param server the embedded one. Its database is emptied first, since its migrations may have been edited. */
 async function connectTo(url: string, app: AppDefinition | undefined, server?: EmbeddedServers): Promise<TestDatabase> {
   const database = new Database(url, { production: false, events: new Events() });
   try {
@@ -122,7 +122,7 @@ async function connectTo(url: string, app: AppDefinition | undefined, server?: E
   return new TestDatabase(database, server);
 }
 
-/** Takes a lock, since test runners start many processes at once, and knex fails in all but one of them. */
+/** Takes a lock, since test runners start many processes at once, and without it knex would fail in all but one. */
 async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
   await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount test migrations'))");
@@ -132,6 +132,6 @@ async function migrate(knex: Knex, app: AppDefinition): Promise<void> {
 
 function connect(knex: Knex | undefined): void {
   connectTransactions(knex);
-  // objection allows undefined here, although its types do not.
+  // Objection allows undefined here, although its types do not.
   Model.knex(knex as Knex);
 }

@@ -12,10 +12,10 @@ import type { AppDefinition } from '../role/app-definition';
 import { loadMailSetup } from '../role/load-setup';
 import { Deadline } from '../support/async';
 
-/** Limit for mails in flight when test mail is restored, ms. */
+/** Timeout for mails in flight when test mail is restored, ms. */
 const CLOSE_MS = 5000;
 
-/** The app whose mails `useTestMail` builds, and the settings that it needs for them. */
+/** Options of `useTestMail`: the app whose mails it builds, and the settings that these need. */
 export interface TestMailOptions {
   /** The app's manifest, which names its mailers, templates, texts and mail setup. */
   readonly app: AppDefinition;
@@ -27,7 +27,7 @@ export interface TestMailOptions {
   readonly defaultLocale?: Locale;
 }
 
-/** Mails are built, checked and rendered as in production, and kept here. */
+/** Collects mails, which are built, checked and rendered as in production. */
 export class TestMail {
   private constructor(
     private readonly transport: TestTransport,
@@ -71,7 +71,7 @@ export class TestMail {
   }
 }
 
-/** Delivery records in memory: as with Postgres in production, a job that runs again does not send its mail again. */
+/** Delivery records in memory, so that, as in production, a job that runs again does not send its mail again. */
 export class MemoryDeliveryRecords implements DeliveryStore {
   readonly renewAfterMs = Number.POSITIVE_INFINITY;
   private readonly states = new Map<string, 'claimed' | 'sent'>();

@@ -2,12 +2,12 @@ import { type Duration, parseDuration } from '../support/duration';
 
 type DateClass = typeof Date;
 
-/** The Date class before the first trip; undefined while the clock is real. */
+/** The original Date class; undefined while the clock is real. */
 let real: DateClass | undefined;
 
 /**
- * Stops the clock at a moment: `new Date()` and `Date.now()` return it until the next trip or `travelBack()`. Jobs
- * scheduled up to then are due. Timers and the clocks of Postgres and Redis go on.
+ * Stops the clock at a moment: `new Date()` and `Date.now()` return it until the next call or `travelBack()`. Jobs
+ * scheduled up to that moment are due. Timers and the clocks of Postgres and Redis are not affected.
  *
  *     await ReminderJob.set({ wait: '3d' }).performLater(user.id)
  *     await travelTo(new Date(Date.now() + 3 * 86_400_000), () => performEnqueuedJobs())
@@ -18,14 +18,14 @@ let real: DateClass | undefined;
 export function travelTo(moment: Date | string): void;
 /**
  * Stops the clock at a moment while one piece of code runs.
- * @param during the clock stands still until it ends.
+ * @param during the clock stands still until this ends.
  * @returns the result of `during`.
  * @throws TypeError for an invalid date.
  */
 export function travelTo<T>(moment: Date | string, during: () => PromiseLike<T> | T): Promise<T>;
 export function travelTo<T>(moment: Date | string, during?: () => PromiseLike<T> | T): Promise<T> | undefined {
   const at = new Date(moment).getTime();
-  if (Number.isNaN(at)) throw new TypeError(`travelTo: "${moment}" is no moment; give a valid Date`);
+  if (Number.isNaN(at)) throw new TypeError(`travelTo: "${moment}" is not a date; give a valid Date`);
   if (!during) {
     stopClock(at);
     return undefined;
@@ -34,7 +34,7 @@ export function travelTo<T>(moment: Date | string, during?: () => PromiseLike<T>
 }
 
 /**
- * Travels as `travelTo` does, by a duration from the present time of the clock: `travel('5m')`.
+ * Stops the clock, as `travelTo` does, at a duration from its present time: `travel('5m')`.
  * @throws TypeError for an invalid duration.
  */
 export function travel(duration: Duration): void;
@@ -42,7 +42,7 @@ export function travel<T>(duration: Duration, during: () => PromiseLike<T> | T):
 export function travel<T>(duration: Duration, during?: () => PromiseLike<T> | T): Promise<T> | undefined {
   const ms = parseDuration(duration);
   if (ms === undefined) {
-    throw new TypeError(`travel: ${JSON.stringify(duration)} is no length of time; give ms, or text such as '5m'`);
+    throw new TypeError(`travel: ${JSON.stringify(duration)} is not a duration; give ms, or text such as '5m'`);
   }
   const moment = new Date(Date.now() + ms);
   if (during) return travelTo(moment, during);
@@ -50,7 +50,7 @@ export function travel<T>(duration: Duration, during?: () => PromiseLike<T> | T)
   return undefined;
 }
 
-/** Restores the real clock. Does nothing when nobody has travelled. */
+/** Restores the real clock. Does nothing if the clock has not been stopped. */
 export function travelBack(): void {
   if (real) globalThis.Date = real;
   real = undefined;
@@ -68,8 +68,8 @@ async function stay<T>(at: number, during: () => PromiseLike<T> | T): Promise<T>
 }
 
 /**
- * Replaces Date in the global object that loaded this module: jest gives its tests one of their own, which the mock
- * timers of node:test do not reach.
+ * Replaces Date in the global object that loaded this module: Jest gives each test file a global object of its own,
+ * which the mock timers of node:test do not reach.
  */
 function stopClock(at: number): void {
   real ??= globalThis.Date;

@@ -17,15 +17,15 @@ import type { TestDatabase, TestDatabaseOptions } from './test-database';
 export interface MemoryOptions extends EquipmentOptions {
   /**
    * outermost: a job enqueued inside a transaction counts once the outermost one commits, and never after a rollback.
-   * immediate: it counts at once, whatever happens to the transaction; for tests that run as a whole inside a
-   * `transaction()` that never commits. (A transaction of `TestDatabase.begin` does not need this.) Default outermost.
+   * immediate: it counts at once, whatever happens to the transaction. This is for tests that run entirely inside a
+   * `transaction()` that never commits; a transaction of `TestDatabase.begin` does not need it. Default outermost.
    */
   readonly commits?: Commits | undefined;
 }
 
 /**
- * Keeps jobs in memory until the test performs them, without Redis and outbox. All checks of a real enqueue apply, and
- * arguments pass through JSON.
+ * Keeps jobs in memory, without Redis or the outbox, until the test performs them. All checks of `performLater` apply,
+ * and arguments pass through JSON.
  *
  *     let jobs
  *     beforeEach(async () => { jobs = await useFakeJobs() })
@@ -43,9 +43,10 @@ export async function useFakeJobs(options: MemoryOptions = {}): Promise<TestJobs
 
 /**
  * Performs jobs at once, inside `performLater`, or when the outermost transaction commits. `wait` and `waitUntil` are
- * ignored. An error of the job is thrown to the enqueuing code, unless its class discards it; nothing is retried. A
- * unique job is a duplicate only while another with its key is running. After a commit, `transaction()` throws the
- * error; with knex's own transactions it becomes an unhandled rejection, which fails the test run.
+ * ignored. The error of a job is thrown to the enqueuing code, unless its class discards it, and nothing is retried. A
+ * unique job is a duplicate only while another with its key is running. For a job that runs at the commit,
+ * `transaction()` throws the error; in knex's own transactions it becomes an unhandled rejection, which fails the test
+ * run.
  */
 export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJobs> {
   return connectMode(new InlineJobs(await TestDependencies.load(options), options.commits));
@@ -53,26 +54,26 @@ export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJo
 
 /** Options of `useRealJobs`. */
 export interface RealOptions extends EquipmentOptions {
-  /** Holds the outbox; all migrations must have run. */
+  /** The database with the outbox. All migrations must have run. */
   readonly database: TestDatabase;
   /** URL of a Redis that tests may use: `redis://localhost:6379/15`. */
   readonly redisUrl: string;
   /** Number of jobs that run at once. Default 1, so that they run in the order of their queue. */
   readonly concurrency?: number | undefined;
-  /** Limit of one `performEnqueuedJobs`, ms. Default 10,000. */
+  /** Time limit for one `performEnqueuedJobs`, ms. Default 10,000. */
   readonly timeoutMs?: number | undefined;
 }
 
 /**
- * Enqueues jobs as in production, to Redis and Postgres; `performEnqueuedJobs` runs a job processor within the test's
+ * Enqueues jobs as in production, in Redis and Postgres. `performEnqueuedJobs` runs a job processor within the test's
  * process. `restore()` removes the jobs that the test leaves behind.
  *
  *     const database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app })
  *     const jobs = await useRealJobs({ database, redisUrl: 'redis://localhost:6379/15', app })
  *
  * It does not work with `database.begin()`, since a processor cannot see what is never committed. Test processes that
- * run in parallel each need a Redis and a database of their own, or they fetch each other's jobs.
- * @throws Error when Redis does not answer.
+ * run in parallel each need their own Redis and database, or they fetch each other's jobs.
+ * @throws Error if Redis does not answer.
  */
 export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   const { database, redisUrl, concurrency = 1, timeoutMs = 10_000 } = options;
@@ -94,7 +95,7 @@ export interface TestJobs {
   [Symbol.asyncDispose](): Promise<void>;
 }
 
-/** A stack; the last one is in use. */
+/** A stack of modes, of which the last one is in use. */
 const connected: JobMode[] = [];
 
 function connectMode(mode: JobMode): TestJobs {
@@ -110,11 +111,11 @@ function connectMode(mode: JobMode): TestJobs {
   return { clear: () => mode.clear(), restore, [Symbol.asyncDispose]: restore };
 }
 
-/** @throws NotConnectedError when the test has connected no mode. */
+/** @throws NotConnectedError if the test has connected no mode. */
 export function connectedMode(caller: string): JobMode {
   const mode = connected.at(-1);
   if (mode) return mode;
-  throw new NotConnectedError(`${caller} knows of no jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
+  throw new NotConnectedError(`${caller} needs test jobs: call useFakeJobs(), useInlineJobs() or useRealJobs() first`);
 }
 
 function connectLast(): void {
@@ -124,26 +125,26 @@ function connectLast(): void {
 
 /** Selects jobs by class and queue. */
 export interface JobFilter {
-  /** Jobs of these classes alone. Default: of all classes. */
+  /** Selects only jobs of these classes. Default: of all classes. */
   readonly only?: JobClass | readonly JobClass[] | undefined;
-  /** Jobs of all classes but these. */
+  /** Selects jobs of all classes except these. */
   readonly except?: JobClass | readonly JobClass[] | undefined;
-  /** Jobs of this queue alone. Default: of all queues. */
+  /** Selects only jobs of this queue. Default: of all queues. */
   readonly queue?: string | undefined;
 }
 
-/** The jobs that `performEnqueuedJobs` performs, and how often it tries each. */
+/** Options of `performEnqueuedJobs`: which jobs it performs, and how it treats failures. */
 export interface PerformOptions extends JobFilter {
   /** Performs jobs that are due by this moment. Default: now, by the clock that `travelTo` sets. */
   readonly at?: Date | undefined;
   /**
-   * Treatment of a failed job that is to be retried. now: it runs again without a wait, after the others, up to the
-   * limits of its class. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
+   * The treatment of a failed job that would be retried. now: it runs again without waiting, after the others, up to
+   * the limits of its class. due: it stays enqueued until its time. never: its error is thrown at once. Default now.
    */
   readonly retries?: 'now' | 'due' | 'never' | undefined;
 }
 
-/** The destination of enqueued jobs while a test has connected it. */
+/** The destination of the jobs that a test enqueues. */
 export interface JobMode extends Enqueuer {
   readonly name: 'fake' | 'inline' | 'real';
   readonly ledger: JobLog;
@@ -160,17 +161,17 @@ export interface JobMode extends Enqueuer {
   close(): Promise<void>;
 }
 
-/** The parts of an app that its jobs need in a test. */
+/** The parts of an app that its jobs need in tests. */
 export interface EquipmentOptions {
-  /** The app's manifest, as `boot` takes it, which names the job setup and the models. Default: none. */
+  /** The app, as `defineApp` returns it, with its job setup and models. Default: none. */
   readonly app?: AppDefinition | undefined;
   /** Replaces the app's job setup. */
   readonly setup?: JobSetup | undefined;
-  /** Models that may be job arguments. Default: those of the app's folder. */
+  /** Models that may be job arguments. Default: those in the app's folder. */
   readonly models?: readonly ModelClass<Model>[] | undefined;
 }
 
-/** The app's extensions of its jobs: middleware, serializers, models and filters. */
+/** The app's extensions for jobs: middleware, serializers, models and filters. */
 export class TestDependencies {
   readonly codec: ArgumentCodec;
   readonly filter: Redactor;

@@ -2,7 +2,7 @@ import { Duplex } from 'node:stream';
 
 type Done = (error?: Error | null) => void;
 
-/** One end of a connection in memory, with what routes and HTTP expect of a socket from this machine. */
+/** One end of a connection in memory, with the properties that routes and HTTP expect of a local socket. */
 export class Wire extends Duplex {
   readonly remoteAddress = '127.0.0.1';
   readonly remoteFamily = 'IPv4';
@@ -21,7 +21,7 @@ export class Wire extends Duplex {
     return [client, server];
   }
 
-  /** Does nothing, as the other methods of a socket that routes may call: nothing in memory times out or is delayed. */
+  /** Does nothing, like the two methods below, since a connection in memory neither times out nor is delayed. */
   setTimeout(): this {
     return this;
   }

@@ -4,22 +4,20 @@ import type { MailerClass } from '../mailer/definition/mailer-class';
 import { Mailer } from '../mailer/mailer';
 import { didYouMean } from '../support/text';
 
-/**
- * What types would refuse, and a test in plain JavaScript passes: each is a TypeError whose sentence names the function,
- * what it was given, and what it takes. Without it an assertion that no job can meet would pass, or fail for another
- * reason than the test says.
- */
+// Checks for arguments that TypeScript would reject, but that a test in plain JavaScript can pass. Each TypeError names
+// the function, what it was given, and what it takes. Without these checks an assertion that no job can meet would
+// pass, or fail for a misleading reason.
 
-/** @throws TypeError for something else than a subclass of Job. */
+/** @throws TypeError for anything but a subclass of Job. */
 export function requireJobClass(caller: string, value: unknown): void {
   if (typeof value === 'function' && value.prototype instanceof Job) return;
-  throw new TypeError(`${caller} takes a job class, such as WelcomeEmailJob, and was given ${given(value)}`);
+  throw new TypeError(`${caller} takes a job class, such as WelcomeEmailJob, but was given ${given(value)}`);
 }
 
-/** @throws TypeError for something else than a mailer, or an action that the mailer does not have. */
+/** @throws TypeError for anything but a mailer, or for an action that the mailer does not have. */
 export function requireAction(caller: string, mailer: unknown, action: unknown): void {
   if (!isMailer(mailer)) {
-    throw new TypeError(`${caller} takes a mailer, such as UserMailer, and was given ${given(mailer)}`);
+    throw new TypeError(`${caller} takes a mailer, such as UserMailer, but was given ${given(mailer)}`);
   }
   const actions = Object.getOwnPropertyNames(mailer.prototype).filter((name) => name !== 'constructor');
   if (typeof action === 'string' && typeof Reflect.get(mailer.prototype, action) === 'function') return;
@@ -29,21 +27,21 @@ export function requireAction(caller: string, mailer: unknown, action: unknown):
   throw new TypeError(`${caller}: ${mailer.name} has no action ${name}: ${remedy}`);
 }
 
-/** @throws TypeError for something else than a mail, as an action's static makes it. */
+/** @throws TypeError for anything but a mail, as an action's static method creates it. */
 export function requireMail(caller: string, value: unknown): void {
   const { mailer, action } = typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
   if (isMailer(mailer) && typeof action === 'string') return;
   const remedy = isMailer(value)
-    ? `: for any arguments there is assertEnqueuedEmailWith(${value.name}, 'welcome')`
+    ? `: to match any arguments, use assertEnqueuedEmailWith(${value.name}, 'welcome')`
     : '';
   throw new TypeError(
-    `${caller} takes a mail, such as UserMailer.welcome(user), and was given ${given(value)}${remedy}`,
+    `${caller} takes a mail, such as UserMailer.welcome(user), but was given ${given(value)}${remedy}`,
   );
 }
 
 const IS: Readonly<Record<string, readonly [what: string, is: (value: unknown) => boolean]>> = {
-  args: ['an array of what is passed', Array.isArray],
-  params: ['an object of what is passed to with()', (value) => typeof value === 'object' && value !== null],
+  args: ['an array of the arguments', Array.isArray],
+  params: ['an object, as passed to with()', (value) => typeof value === 'object' && value !== null],
   queue: ['the name of a queue', (value) => typeof value === 'string'],
   times: ['a whole number', isCount],
   at: ['a Date, or null for at once', (value) => value === null || value instanceof Date],
@@ -56,18 +54,20 @@ const IS: Readonly<Record<string, readonly [what: string, is: (value: unknown) =
 
 /**
  * @param known the properties that the caller compares.
- * @throws TypeError for another property, or a value that it cannot have.
+ * @throws TypeError for any other property, or for a value that it cannot have.
  */
 export function requireMatch(caller: string, match: unknown, known: readonly string[]): void {
   if (typeof match !== 'object' || match === null) {
-    throw new TypeError(`${caller} takes an object second, such as { ${known[0]}: … }, and was given ${given(match)}`);
+    throw new TypeError(
+      `${caller} takes an object as its second argument, such as { ${known[0]}: … }, but was given ${given(match)}`,
+    );
   }
   for (const [name, value] of Object.entries(match)) {
     if (value === undefined) continue;
     if (!known.includes(name)) {
       const meant = didYouMean(name, known);
       throw new TypeError(
-        `${caller} compares no ${name}: ${meant ? `write ${meant}` : `it compares ${known.join(', ')}`}`,
+        `${caller} does not compare ${name}: ${meant ? `write ${meant}` : `it compares ${known.join(', ')}`}`,
       );
     }
     const [what, is] = IS[name] ?? ['', () => true];
@@ -75,29 +75,28 @@ export function requireMatch(caller: string, match: unknown, known: readonly str
   }
 }
 
-/** @throws TypeError for something else than a number of jobs or mails. */
+/** @throws TypeError for anything but a number of jobs or mails. */
 export function requireCount(caller: string, count: unknown): void {
-  if (!isCount(count)) throw new TypeError(`${caller} takes a whole number first, and was given ${given(count)}`);
+  if (!isCount(count))
+    throw new TypeError(`${caller} takes a whole number as its first argument, but was given ${given(count)}`);
 }
 
-/** @throws TypeError for something else than a function or undefined: a promise has begun before it can be watched. */
+/** @throws TypeError for anything but a function or undefined: a promise has begun before it can be watched. */
 export function requireDuring(caller: string, during: unknown): void {
   if (during === undefined || typeof during === 'function') return;
-  const remedy = isPromise(during) ? ': give the function that makes it, () => …' : '';
-  throw new TypeError(
-    `${caller} takes the code that it watches as a function, and was given ${given(during)}${remedy}`,
-  );
+  const remedy = isPromise(during) ? ': give the function that creates it, () => …' : '';
+  throw new TypeError(`${caller} takes the code to watch as a function, but was given ${given(during)}${remedy}`);
 }
 
-/** @throws TypeError for something else than an object with what `defineApp` returns as its `app`. */
+/** @throws TypeError for anything but an object whose `app` is what `defineApp` returns. */
 export function requireApp(caller: string, options: unknown): void {
   const app: unknown = typeof options === 'object' && options !== null ? Reflect.get(options, 'app') : undefined;
   if (typeof app === 'object' && app !== null && 'localesDir' in app && 'mailersDir' in app) return;
   const remedy = `call ${caller}({ app }) with what defineApp returns, as app.js exports it`;
-  throw new TypeError(`${caller} takes the app, and was given ${app === undefined ? 'none' : given(app)}: ${remedy}`);
+  throw new TypeError(`${caller} takes the app, but was given ${app === undefined ? 'none' : given(app)}: ${remedy}`);
 }
 
-/** @throws TypeError for a filter with something else than job classes. */
+/** @throws TypeError for a filter with anything but job classes. */
 export function requireFilter(caller: string, filter: object): void {
   for (const classes of [Reflect.get(filter, 'only'), Reflect.get(filter, 'except')]) {
     for (const each of classes === undefined ? [] : [classes].flat())

@@ -106,7 +106,7 @@ describe('fake jobs', () => {
 
     it('not at all without a kit', async () => {
       await jobs.restore();
-      assert.throws(() => enqueuedJobs(), /enqueuedJobs knows of no jobs: call useFakeJobs\(\)/);
+      assert.throws(() => enqueuedJobs(), /enqueuedJobs needs test jobs: call useFakeJobs\(\)/);
       await assert.rejects(GreetJob.performLater('Ann'), /in a process that is not connected/);
     });
 
@@ -243,7 +243,7 @@ describe('fake jobs', () => {
   describe('are performed', () => {
     it('for as long as a job enqueues another, within reason', async () => {
       await ChainJob.performLater(20_000);
-      await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still to come/);
+      await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still enqueued/);
     });
 
     it('as far as they are meant', async () => {

@@ -68,7 +68,7 @@ describe('mails in a test', () => {
     ] as const) {
       await assert.rejects(useWrongly(given), {
         name: 'TypeError',
-        message: `useTestMail takes the app, and was given ${shown}: ${remedy}`,
+        message: `useTestMail takes the app, but was given ${shown}: ${remedy}`,
       });
     }
     // What was connected before goes on.
@@ -193,7 +193,7 @@ describe('mails in a test', () => {
   it('are known to nobody without useTestMail', async () => {
     await mail.restore();
     await mail.restore();
-    assert.throws(() => deliveries(), /deliveries knows of no mails: call useTestMail\(\) first/);
+    assert.throws(() => deliveries(), /deliveries needs test mail: call useTestMail\(\) first/);
     await assert.rejects(
       UserMailer.welcome({ email: 'a@b.c', name: '', locale: 'en' }).deliverNow(),
       /delivers no mail/,

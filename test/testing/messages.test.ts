@@ -79,7 +79,7 @@ const MISTAKES: readonly Row[] = [
   [
     'undefined',
     () => assertEnqueued(undefined),
-    /assertEnqueued takes a job class, such as WelcomeEmailJob, and was given undefined: is it exported, and imported by that name\?/,
+    /assertEnqueued takes a job class, such as WelcomeEmailJob, but was given undefined: is it exported, and imported by that name\?/,
   ],
   ['a name', () => assertEnqueued('GreetJob'), /assertEnqueued takes a job class, .* given the text "GreetJob"/],
   [
@@ -96,33 +96,29 @@ const MISTAKES: readonly Row[] = [
   [
     'a mistyped property',
     () => assertEnqueued(GreetJob, { arg: ['Ann'] }),
-    /assertEnqueued compares no arg: write args/,
+    /assertEnqueued does not compare arg: write args/,
   ],
   [
     'a property that is not compared',
     () => assertPerformed(GreetJob, { priority: 1 }),
-    /assertPerformed compares no priority: it compares args, queue, outcome, times, where/,
+    /assertPerformed does not compare priority: it compares args, queue, outcome, times, where/,
   ],
   [
     'one argument alone',
     () => assertEnqueued(GreetJob, { args: 'Ann' }),
-    /assertEnqueued: args is the text "Ann"; give an array of what is passed/,
+    /assertEnqueued: args is the text "Ann"; give an array of the arguments/,
   ],
   [
     'arguments in place of a match',
     () => assertEnqueued(GreetJob, 'Ann'),
-    /assertEnqueued takes an object second, such as { args: … }, and was given the text "Ann"/,
+    /assertEnqueued takes an object as its second argument, such as { args: … }, but was given the text "Ann"/,
   ],
   [
     'a time as text',
     () => assertEnqueued(GreetJob, { at: '2030-01-01' }),
     /assertEnqueued: at is the text "2030-01-01"; give a Date, or null for at once/,
   ],
-  [
-    'a wait that is none',
-    () => assertEnqueued(GreetJob, { wait: 'soon' }),
-    /wait is "soon", which is no length of time/,
-  ],
+  ['a wait that is none', () => assertEnqueued(GreetJob, { wait: 'soon' }), /wait is "soon", which is not a duration/],
   [
     'a count as text',
     () => assertEnqueued(GreetJob, { times: '2' }),
@@ -136,29 +132,37 @@ const MISTAKES: readonly Row[] = [
   [
     'a promise to watch',
     () => assertEnqueued(GreetJob, {}, Promise.resolve()),
-    /assertEnqueued takes the code that it watches as a function, and was given a promise: give the function that makes it/,
+    /assertEnqueued takes the code to watch as a function, but was given a promise: give the function that creates it/,
   ],
   [
     'no count of jobs',
     () => assertEnqueuedJobs(() => undefined),
-    /assertEnqueuedJobs takes a whole number first, and was given the function without a name/,
+    /assertEnqueuedJobs takes a whole number as its first argument, but was given the function without a name/,
   ],
-  ['half a job', () => assertPerformedJobs(1.5), /assertPerformedJobs takes a whole number first, and was given 1\.5/],
+  [
+    'half a job',
+    () => assertPerformedJobs(1.5),
+    /assertPerformedJobs takes a whole number as its first argument, but was given 1\.5/,
+  ],
   [
     'a filter of no job',
     () => enqueuedJobs({ only: [GreetJob, undefined] }),
     /enqueuedJobs: only or except takes a job class, .* given undefined/,
   ],
-  ['no count of mails', () => assertEmails(), /assertEmails takes a whole number first, and was given undefined/],
+  [
+    'no count of mails',
+    () => assertEmails(),
+    /assertEmails takes a whole number as its first argument, but was given undefined/,
+  ],
   [
     'no count of mails for later',
     () => assertEnqueuedEmails('1'),
-    /assertEnqueuedEmails takes a whole number first, and was given the text "1"/,
+    /assertEnqueuedEmails takes a whole number as its first argument, but was given the text "1"/,
   ],
   [
     'a mailer in place of a mail',
     () => assertEnqueuedEmail(NoticeMailer, 'welcome'),
-    /assertEnqueuedEmail takes a mail, such as UserMailer\.welcome\(user\), and was given the mailer NoticeMailer: for any arguments there is assertEnqueuedEmailWith\(NoticeMailer, 'welcome'\)/,
+    /assertEnqueuedEmail takes a mail, such as UserMailer\.welcome\(user\), but was given the mailer NoticeMailer: to match any arguments, use assertEnqueuedEmailWith\(NoticeMailer, 'welcome'\)/,
   ],
   [
     'a static that is not called',
@@ -168,7 +172,7 @@ const MISTAKES: readonly Row[] = [
   [
     'no mailer',
     () => assertEnqueuedEmailWith(GreetJob, 'welcome'),
-    /assertEnqueuedEmailWith takes a mailer, such as UserMailer, and was given the class GreetJob/,
+    /assertEnqueuedEmailWith takes a mailer, such as UserMailer, but was given the class GreetJob/,
   ],
   [
     'a mistyped action',
@@ -183,12 +187,12 @@ const MISTAKES: readonly Row[] = [
   [
     'params that are none',
     () => assertEnqueuedEmailWith(NoticeMailer, 'welcome', { params: 'acme' }),
-    /assertEnqueuedEmailWith: params is the text "acme"; give an object of what is passed to with\(\)/,
+    /assertEnqueuedEmailWith: params is the text "acme"; give an object, as passed to with\(\)/,
   ],
   [
     'a property that mails do not have',
     () => assertEnqueuedEmailWith(NoticeMailer, 'welcome', { to: 'ada@example.com' }),
-    /assertEnqueuedEmailWith compares no to: it compares queue, at, wait, times/,
+    /assertEnqueuedEmailWith does not compare to: it compares queue, at, wait, times/,
   ],
 ];
 

@@ -174,7 +174,7 @@ describe('real jobs', () => {
     await use();
     await database.begin();
     await WorkJob.performLater('unseen');
-    await assert.rejects(performEnqueuedJobs(), /use fake or inline jobs there/);
+    await assert.rejects(performEnqueuedJobs(), /use fake or inline jobs/);
   });
 
   it('are of one class a name', async () => {

@@ -187,19 +187,16 @@ describe('request(app)', () => {
     for (const [attempt, message] of [
       [
         () => request(wrong(undefined)),
-        'request: undefined is no manifest; give what defineApp returns, as app.js exports it',
+        'request: undefined is not an app; give what defineApp returns, as app.js exports it',
       ],
-      [() => request(wrong(7)), 'request: 7 is no manifest; give what defineApp returns, as app.js exports it'],
+      [() => request(wrong(7)), 'request: 7 is not an app; give what defineApp returns, as app.js exports it'],
       [
         () => request(wrong({ default: shop })),
-        'request: { default: [Object] } is no manifest; give what defineApp returns, as app.js exports it',
+        'request: { default: [Object] } is not an app; give what defineApp returns, as app.js exports it',
       ],
       [() => request(shop, wrong({ env: {} })), 'request: there is no option env; the options are settings'],
-      [() => app.send('no method', '/'), "request: 'no method' is no method; give one such as 'PROPFIND'"],
-      [
-        () => app.get('users'),
-        "request: GET 'users' is no path; it begins with / and is percent-encoded: '/users?page=2'",
-      ],
+      [() => app.send('no method', '/'), "request: 'no method' is not a method; give one such as 'PROPFIND'"],
+      [() => app.get('users'), "request: GET 'users' is not a path; give one such as '/users?page=2', percent-encoded"],
       [
         () => app.post('/', wrong({ data: 1 })),
         'request: POST /: there is no option data; the options are json, body, headers, timeoutMs',
@@ -210,7 +207,7 @@ describe('request(app)', () => {
       ],
       [
         () => app.post('/', { json: 1, body: '' }),
-        'request: POST /: json and body are both given; give the one that is to be sent',
+        'request: POST /: json and body are both given; give only the one to send',
       ],
       [
         () => app.post('/', { body: wrong({ a: 1 }) }),

@@ -136,7 +136,7 @@ describe('jobs enqueued inside a transaction', () => {
       assert.equal((await database.knex('notes')).length, 0);
     });
 
-    it('are opened once', () => assert.rejects(database.begin(), /open already/));
+    it('are opened once', () => assert.rejects(database.begin(), /already open/));
   });
 
   describe('and performed inline', () => {
