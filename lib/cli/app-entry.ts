@@ -5,8 +5,8 @@ import { EXIT, UserError } from '../core/errors';
 import { importFile } from '../core/load-classes';
 
 /**
- * Places to look for an app's entry file, in this order, relative to the current folder. One in TypeScript counts where
- * Node, or a compiler that was loaded before, runs it.
+ * Places to look for an app's entry file, in this order, relative to the current folder. A TypeScript entry counts only
+ * if Node or a loaded compiler can run it.
  */
 export const ENTRIES: readonly string[] = ['dist/server.js', 'dist/server.mjs', 'server.js', 'server.mjs'];
 const TYPESCRIPT_ENTRIES: readonly string[] = ['server.ts', 'server.mts'];
@@ -17,18 +17,18 @@ export function findEntry(): string | undefined {
   return places.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
 }
 
-/** What to do in the current folder, where no entry file is. */
+/** @returns what to do in the current folder, which has no entry file. */
 function remedyHere(): string {
   // A new app in TypeScript has not been built when the first command is typed.
   if (fs.existsSync('server.ts')) return 'Build the app (npm run build)';
   if (fs.existsSync('package.json')) return 'Build the app, or go to its folder';
-  return 'Go to the folder of your app, or make one: catamount new shop';
+  return 'Go to the folder of your app, or create one: catamount new shop';
 }
 
 /**
- * Runs the app's own entry file in this process; `boot` reads the command from the arguments.
+ * Runs the app's own entry file in this process, where `boot` reads the command from the arguments.
  * @param args default: the arguments of this process.
- * @throws UserError with the exit code for wrong usage when there is no entry file.
+ * @throws UserError with the exit code for wrong usage if there is no entry file.
  */
 export async function runApp(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const entry = findEntry();
@@ -36,12 +36,12 @@ export async function runApp(args: readonly string[] = process.argv.slice(2)): P
     const wanted = `${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)}`;
     throw new UserError(`There is no ${wanted} in ${process.cwd()}. ${remedyHere()}.`, EXIT.usage);
   }
-  // Children are forked from argv[1], so it must be the app's entry and not this file.
+  // Children are forked from argv[1], so it must be the app's entry file rather than this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
   process.once('exit', (code) => {
     if (code !== EXIT.ok || Reflect.get(globalThis, BOOTED) === true) return;
     const remedy = "call boot(app) in it: require('catamount').boot(require('./app'))";
-    process.stderr.write(`${entry}: it has ended without a call of boot, so that nothing was started: ${remedy}.\n`);
+    process.stderr.write(`${entry}: it has ended without calling boot, so nothing was started: ${remedy}.\n`);
     process.exitCode = EXIT.config;
   });
   await importFile(entry).catch(async (thrown: unknown) => {

@@ -18,7 +18,7 @@ const POLL_MS = 25;
 
 /**
  * Sends one command to the running tree, waits until it is done, and prints the reply.
- * @throws UserError for an unknown command, and when no tree runs or the tree rejects the command.
+ * @throws UserError for an unknown command, or if no tree runs or the tree rejects the command.
  */
 export async function control(
   words: readonly string[],
@@ -32,7 +32,7 @@ export async function control(
     throw tree.explain(error);
   });
   if (command.final) await untilGone(answer);
-  if (command.name === 'status') return tellStatus(tree, answer as unknown as StatusJson, flags.json === true);
+  if (command.name === 'status') return printStatus(tree, answer as unknown as StatusJson, flags.json === true);
   process.stdout.write(flags.json ? `${JSON.stringify(answer, null, 2)}\n` : text(command, answer));
 }
 
@@ -54,7 +54,7 @@ async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Recor
   const limitMs = Number(timeoutMs) + OVERDUE_EXIT_MS;
   const deadline = Deadline.after(limitMs);
   while (lookAt(Number(pid)) !== 'gone') {
-    if (deadline.expired) throw new UserError(`pid ${pid} still runs after ${limitMs / 1000} s.`);
+    if (deadline.expired) throw new UserError(`pid ${pid} is still running after ${limitMs / 1000} s.`);
     await wait(POLL_MS);
   }
 }
@@ -67,8 +67,8 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
-/** Prints one line that says the tree runs, then the same judgement of its health as the overview page. */
-async function tellStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
+/** Prints one line that says that the tree runs, then the same judgement of its health as the overview page. */
+async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const { StoreReader, judgementLines, judgementOf, movesLine } = await import('./top/stores');
   const treeStatus = treeOf({ ...summary });
   const reader = new StoreReader(tree.cwd, async () => treeStatus);
@@ -84,7 +84,7 @@ async function tellStatus(tree: RunningTree, summary: StatusJson, json: boolean)
   ];
   const text = json ? JSON.stringify({ ...summary, ...judgementJson(judgement) }, null, 2) : lines.join('\n');
   await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
-  // A request to Redis or Postgres may still be open, and nobody waits for its reply.
+  // A request to Redis or Postgres may still be open, but nobody needs its reply any more.
   process.exit();
 }
 
@@ -139,7 +139,7 @@ function workerRow(worker: WorkerStats): string[] {
 }
 
 function processorLine(processor: ProcessorStats): string {
-  if (processor.state === 'stopped') return 'stopped by order; `catamount jobs resume` starts it again';
+  if (processor.state === 'stopped') return 'stopped by an operator; `catamount jobs resume` starts it again';
   if (processor.pid === null) return processor.state;
   const status = reported(processor.lastStatus);
   const parts = [`pid ${processor.pid}`, processor.state];
@@ -156,7 +156,7 @@ function memoryLine({ pssMb, limitMb }: TreeStats['memory']): string {
 
 function phaseLine(phase: TreeStats['lastPhase']): string {
   if (phase === null) return 'no restart yet';
-  const end = phase.completed ? 'completed' : 'given up';
+  const end = phase.completed ? 'completed' : 'aborted';
   return `restart to phase ${phase.phase} ${end}${phase.reason === null ? '' : `: ${phase.reason}`}`;
 }
 

@@ -10,7 +10,7 @@ const OPTIONS: readonly (readonly [string, string])[] = [
   ['-S, --state FILE', 'the state file of the tree (STATE_FILE, else .catamount/state.json)'],
   ['-C, --socket PATH', 'its control socket, instead of the one in the state file'],
   ['-T, --token TOKEN', 'its token, instead of the one in the state file'],
-  ['--json', 'print the answer as JSON'],
+  ['--json', 'print the reply as JSON'],
 ];
 
 /** The text that `catamount help` prints. */
@@ -23,13 +23,13 @@ ${lines(CLI_COMMANDS.map(({ name, summary }) => [name, summary]))}
 
 The app is the first of ${ENTRIES.join(', ')} in the current folder.
 
-To the tree that runs here (the same by a signal to the primary, where one is named):
+Commands to the tree that runs here (a signal named in brackets, sent to the primary, does the same):
 
 ${lines(COMMANDS.map((command) => [usageOf(command), `${command.help}${signals(command.signals)}`]))}
 
 ${lines(OPTIONS)}
 
-To jobs, wherever they are, whether the tree runs or not (catamount jobs --help tells their options):
+Commands on jobs, whether or not the tree runs (catamount jobs --help lists their options):
 
 ${lines(jobCommandLines(), 30)}
 
@@ -39,7 +39,7 @@ Exit codes: 0 done, 1 refused or failed, 64 wrong usage, 69 nothing runs here, 7
 
 /**
  * The text that `catamount help COMMAND` prints.
- * @throws UserError, a usage error, when there is no such command.
+ * @throws UserError, a usage error, if there is no such command.
  */
 export function helpOn(words: readonly string[]): string {
   const text = words.join(' ');
@@ -51,7 +51,7 @@ export function helpOn(words: readonly string[]): string {
   return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);
 }
 
-/** Says that nothing is called so, and what may have been meant. */
+/** @returns an error that says that there is no such command, and what may have been meant. */
 export function noCommand(text: string): UserError {
   const names = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
   const meant = didYouMean(text.split(' ')[0] ?? '', [...names, 'jobs']);

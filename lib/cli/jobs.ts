@@ -4,16 +4,16 @@ import { runApp } from './app-entry';
 import { control } from './control';
 
 /**
- * `jobs quiet`, and `jobs resume` without a queue, are commands for the running tree's job processor; every other jobs
+ * `jobs quiet`, and `jobs resume` without a queue, are commands for the running tree's job processor. Every other jobs
  * command is run by the app's own entry file, through `boot`.
- * @param words the words behind `jobs` that do not begin with a dash.
+ * @param words the words after `jobs` that do not begin with a dash.
  */
 export function isForTheTree([first, queue]: readonly string[]): boolean {
   return queue === undefined && (first === 'quiet' || first === 'resume');
 }
 
 /**
- * Sends `quiet` or `resume` to the running tree. An error of `resume` also explains how a queue is resumed.
+ * Sends `quiet` or `resume` to the running tree. An error of `resume` also explains how to resume a queue.
  * @throws UserError.
  */
 export async function orderTree(words: readonly string[], flags: Parameters<typeof control>[1]): Promise<void> {
@@ -25,12 +25,12 @@ export async function orderTree(words: readonly string[], flags: Parameters<type
   }
 }
 
-/** Runs a jobs command in the app. @throws UserError for wrong usage, even where there is no app. */
+/** Runs a jobs command in the app. @throws UserError for wrong usage, even if there is no app. */
 export async function runJobs(args: readonly string[]): Promise<void> {
   const [first, queue] = args;
   if (first === 'quiet' && queue !== undefined && !queue.startsWith('-')) {
     throw new UserError(
-      `jobs quiet is for the whole job processor, and takes no queue. For one queue: jobs pause ${queue}.`,
+      `jobs quiet is for the whole job processor and takes no queue. For one queue: jobs pause ${queue}.`,
       EXIT.usage,
     );
   }

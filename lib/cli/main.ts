@@ -18,7 +18,7 @@ const WITH_VALUE = { ...PLACE, only: { type: 'string' } } as const;
 const HELP = ['--help', '-h'];
 const VERSION = ['--version', '-v'];
 
-// Modules are loaded by need: a tree that runs for months should not keep the code that prints or queries other trees.
+// Modules are loaded on demand: a tree that runs for months should not retain code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
   const [first = 'start', topic] = wordsOf(args);
   if (first === 'jobs') return jobs(args);
@@ -60,7 +60,7 @@ async function topOf(args: string[]): Promise<void> {
   process.exit();
 }
 
-/** `jobs` has options of its own, except for the commands that go to the running tree. */
+/** `jobs` has its own options, except for the commands that are sent to the running tree. */
 async function jobs(args: string[]): Promise<void> {
   const [, ...words] = wordsOf(args);
   const { isForTheTree, orderTree, runJobs } = await import('./jobs');

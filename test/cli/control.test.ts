@@ -53,7 +53,7 @@ describe('catamount, asking a tree', () => {
       '1 | 4212 | 2 | booting | – | – | – | – | – | 0',
       'Jobs: | pid 4213, ready, 1 running, lag p99 12 ms, memory 70 MB, restarts 2',
       'Memory: | 220 MB of 512 MB (43 %)',
-      'Phased: | restart to phase 3 given up: worker 0 did not boot: broken',
+      'Phased: | restart to phase 3 aborted: worker 0 did not boot: broken',
     ])
       assert.ok(lines.includes(line), `${line} is not in\n${lines.join('\n')}`);
     const stats = JSON.parse((await run('stats --json')).stdout);

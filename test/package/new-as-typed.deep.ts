@@ -38,7 +38,7 @@ describe('npx catamount new', () => {
       );
     const { stdout } = await shell(home, 'npx --yes catamount new shop');
     assert.match(stdout, /^added \d+ packages/m, 'npm has told what it did');
-    assert.match(stdout, /^The app shop is there\. Next: cd shop && npm start$/m);
+    assert.match(stdout, /^Created the app shop\. Next: cd shop && npm start$/m);
     const shop = path.join(home, 'shop');
     const { dependencies } = JSON.parse(fs.readFileSync(path.join(shop, 'package.json'), 'utf8'));
     assert.match(dependencies.catamount, /^\^\d/, 'from the registry, as this one');

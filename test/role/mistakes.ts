@@ -254,7 +254,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
   },
   'an entry file that does not boot': {
     files: { 'server.js': "import './app.js';" },
-    says: /server\.js: it has ended without a call of boot, so that nothing was started: call boot\(app\) in it/,
+    says: /server\.js: it has ended without calling boot, so nothing was started: call boot\(app\) in it/,
   },
   'no entry file': {
     files: { 'server.js': null },

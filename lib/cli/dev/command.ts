@@ -31,7 +31,7 @@ export async function runDev(args: readonly string[], findEntry: () => string | 
   process.exit(await server.run());
 }
 
-/** The script `build` of package.json; none for an app without one. */
+/** @returns a command that runs the script `build` of package.json; undefined if there is none. */
 function buildOf(folder: string): string | undefined {
   const { scripts } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
     readonly scripts?: Readonly<Record<string, string>>;

@@ -13,9 +13,9 @@ import { Sources } from './sources';
 
 export interface DevOptions {
   readonly layout: AppLayout;
-  /** The app's build command; undefined for one whose sources Node runs as they are. */
+  /** The app's build command; undefined if Node runs its sources without a build. */
   readonly build: string | undefined;
-  /** Folder that the build writes, relative to the app's. */
+  /** The folder that the build writes to, relative to the app's folder. */
   readonly output: string;
   /** Finds the app's entry file in the current folder. */
   readonly findEntry: () => string | undefined;
@@ -23,7 +23,7 @@ export interface DevOptions {
   readonly args: readonly string[];
 }
 
-/** A reload that failed, with what a developer needs to read. */
+/** A failed reload. Its title and message are shown to the developer. */
 class Fault extends Error {
   constructor(
     readonly title: string,
@@ -33,7 +33,7 @@ class Fault extends Error {
   }
 }
 
-/** `catamount dev`: the tree of an app, which follows its sources. */
+/** `catamount dev`: runs the tree of an app, and reloads it when its sources change. */
 export class DevServer {
   private readonly sources: Sources;
   private readonly note: ErrorNote;
@@ -41,10 +41,11 @@ export class DevServer {
   private readonly left = deferred<'left'>();
   private leaving = false;
   private exitCode = 0;
-  /** Files that changed during the last build, and those that did so in two builds in a row: the build writes them. */
+  /** Files that changed during the last build. */
   private suspects: ReadonlySet<string> = new Set();
+  /** Files that changed during two builds in a row, and so are written by the build itself. */
   private readonly written = new Set<string>();
-  /** Changes that no code serves yet. */
+  /** Changed files that the running tree does not serve yet. */
   private readonly due = new Set<string>();
 
   constructor(private readonly options: DevOptions) {
@@ -52,7 +53,7 @@ export class DevServer {
     this.sources = new Sources(folder, [options.output, `${options.output}.next`, `${options.output}.old`]);
     this.note = new ErrorNote(folder);
     this.note.clear();
-    // A terminal sends its signals to the tree as well, which leads its own stop; we end with it.
+    // A terminal also sends SIGINT to the tree, which stops by itself. We end when it has.
     process.on('SIGINT', () => this.leave(undefined));
     for (const signal of ['SIGTERM', 'SIGHUP'] as const) process.on(signal, () => this.leave(signal));
   }
@@ -71,7 +72,7 @@ export class DevServer {
     }
   }
 
-  /** Builds and reloads. @returns files that have changed meanwhile. */
+  /** Builds and reloads. @returns files that changed in the meantime. */
   private async follow(changed: ReadonlySet<string>): Promise<ReadonlySet<string>> {
     for (const file of changed) this.due.add(file);
     try {
@@ -82,8 +83,8 @@ export class DevServer {
       this.note.clear();
     } catch (thrown) {
       if (!(thrown instanceof Fault)) throw thrown;
-      const serves = this.tree ? 'the old code goes on serving' : 'nothing serves';
-      // Whoever reads of it may look into the browser at once.
+      const serves = this.tree ? 'the old code keeps serving' : 'nothing is serving';
+      // The note comes first, since whoever reads the terminal may look into the browser at once.
       this.note.write(thrown.title, thrown.message);
       process.stdout.write(`${thrown.message.trimEnd()}\n`);
       say(`${thrown.title}: ${serves} until the next save`);
@@ -101,7 +102,7 @@ export class DevServer {
       if (!this.suspects.has(file) || !changed.has(file)) continue;
       meanwhile.delete(file);
       this.written.add(file);
-      say(`${file} is written by the build: what it writes there is no change`);
+      say(`${file} is written by the build, so what the build writes there does not count as a change`);
     }
     this.suspects = meanwhile;
     if (!ok) restore();
@@ -119,8 +120,8 @@ export class DevServer {
     const migrates = layout.migrations !== false && touches(layout.migrations);
     if (whole || migrates || touches(layout.jobs)) await this.check();
     if (migrates) await this.migrate();
-    if (whole) return this.startAnew();
-    await this.order(touches(layout.jobs) ? 'restart' : 'phased-restart');
+    if (whole) return this.startAgain();
+    await this.restart(touches(layout.jobs) ? 'restart' : 'phased-restart');
   }
 
   private async start(): Promise<void> {
@@ -131,24 +132,24 @@ export class DevServer {
     this.tree = tree;
     const gone = once(tree, 'exit').then(([code, signal]: (number | string | null)[]) => {
       if (this.tree === tree) this.onEnd(Number(code ?? 1));
-      return `It ended by ${signal ?? `code ${code}`}; the terminal says why.`;
+      return `It ended with ${signal ?? `code ${code}`}. The terminal says why.`;
     });
-    const said = await Promise.race([gone, this.serves(tree)]);
-    if (said !== undefined && !this.leaving) throw new Fault('The app cannot start', said);
+    const ending = await Promise.race([gone, this.untilReady(tree)]);
+    if (ending !== undefined && !this.leaving) throw new Fault('The app cannot start', ending);
   }
 
   /** Resolves once all workers of this tree are ready. */
-  private async serves(tree: ReturnType<typeof startEntry>): Promise<undefined> {
+  private async untilReady(tree: ReturnType<typeof startEntry>): Promise<undefined> {
     const isOurs = async () => {
       const stats = await this.ask('stats').catch(() => undefined);
-      // Commands are taken before the first worker is ready.
+      // The tree accepts commands before its first worker is ready.
       return stats?.pid === tree.pid && stats?.booted_workers === stats?.workers;
     };
     while (this.tree === tree && !(await isOurs())) await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     return undefined;
   }
 
-  private async startAnew(): Promise<void> {
+  private async startAgain(): Promise<void> {
     const { tree } = this;
     if (tree) {
       const gone = once(tree, 'exit');
@@ -159,7 +160,7 @@ export class DevServer {
     await this.start();
   }
 
-  /** @throws Fault when the new code has a mistake that a restart would not survive. */
+  /** @throws Fault if the new code has a mistake that a restart would not survive. */
   private async check(): Promise<void> {
     const { ok, text } = await runEntryCommand(this.options.findEntry() ?? '', ['check', '--json']);
     if (ok) return;
@@ -174,11 +175,11 @@ export class DevServer {
     if (!ok) throw new Fault('A migration failed', text);
   }
 
-  private async order(name: 'restart' | 'phased-restart'): Promise<void> {
+  private async restart(name: 'restart' | 'phased-restart'): Promise<void> {
     try {
       const { single } = await this.ask('stats');
-      // Then the primary has the app's code itself.
-      if (single !== undefined && single !== null) return await this.startAnew();
+      // In single mode the primary itself runs the app's code.
+      if (single !== undefined && single !== null) return await this.startAgain();
       await this.ask(name);
     } catch (thrown) {
       if (thrown instanceof Fault) throw thrown;
@@ -200,12 +201,12 @@ export class DevServer {
     this.left.resolve('left');
   }
 
-  /** A tree that somebody has stopped ends us as well; one that died is started again with the next save. */
+  /** If the tree was stopped, we end as well. If it has died, it is started again at the next save. */
   private onEnd(code: number): void {
     this.tree = undefined;
     this.exitCode = code;
     if (code === 0) this.leave(undefined);
-    else if (!this.leaving) say(`The app has ended with code ${code}: it starts again with the next save`);
+    else if (!this.leaving) say(`The app has ended with code ${code}: it is started again at the next save`);
   }
 
   private async end(): Promise<number> {
@@ -215,10 +216,10 @@ export class DevServer {
   }
 }
 
-/** Interval at which a tree is asked whether it serves, ms. */
+/** Interval of the checks whether a tree is ready, ms. */
 const POLL_MS = 100;
 
-/** The findings of `check --json`, without pending migrations; undefined when it has not come that far. */
+/** @returns the findings of `check --json` except pending migrations; undefined if the check itself has failed. */
 function findingsIn(text: string): string[] | undefined {
   try {
     const { findings } = JSON.parse(text) as { readonly findings: readonly string[] };
@@ -228,7 +229,7 @@ function findingsIn(text: string): string[] | undefined {
   }
 }
 
-/** Keeps a copy of what is built, since many builds begin by removing it. @returns puts it back. */
+/** Copies the last build, since many builds begin by removing it. @returns a function that restores it. */
 function keep(output: string, copy: string): () => void {
   fs.rmSync(copy, { recursive: true, force: true });
   if (!fs.existsSync(output)) return () => undefined;

@@ -1,11 +1,11 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** Tells the web workers, and so the browsers, what keeps the new code from serving. */
+/** A file from which the web workers learn, and show to browsers, why the new code is not serving. */
 export class ErrorNote {
   private readonly file: string;
 
-  /** @param folder of the app. */
+  /** @param folder the app's folder. */
   constructor(folder: string) {
     this.file = path.join(folder, '.catamount/dev-error.json');
     process.once('exit', () => this.clear());

@@ -3,11 +3,11 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { deferred } from '../../support/async';
 
-/** Folders that hold no code of the app, or only its tests. All that begins with a dot is none either. */
+/** Folders without code of the app, or with only its tests. Names that begin with a dot are ignored as well. */
 const NO_SOURCES = new Set(['node_modules', 'dist', 'coverage', 'test', 'tests', 'spec', '__tests__']);
 const SOURCE = /\.(?:[cm]?[jt]sx?|json|ejs|html|css|svg|sql|ya?ml|graphql)$/;
 const NO_SOURCE = /\.(?:test|spec)\.[cm]?[jt]sx?$|^package-lock\.json$/;
-/** Editors write a file several times, and tools many files, ms. */
+/** Delay after a change, ms, since editors write a file several times, and tools write many files. */
 const SETTLE_MS = 100;
 
 interface Seen {
@@ -16,8 +16,8 @@ interface Seen {
 }
 
 /**
- * Watches the sources of an app. A file has changed when its content is another one, or when it has come or gone: tools
- * that write the same again, and saves without a change, are none.
+ * Watches the sources of an app. A file has changed if its content is different, or if it has been created or deleted.
+ * Writing the same content again is not a change.
  */
 export class Sources {
   private readonly ignored: ReadonlySet<string>;
@@ -27,7 +27,8 @@ export class Sources {
   private timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param root absolute. @param outputs further folders that are no sources, relative to it, such as that of a compiler.
+   * @param root an absolute path. @param outputs further folders to ignore, relative to it, such as a compiler's
+   * output.
    */
   constructor(
     private readonly root: string,
@@ -37,7 +38,7 @@ export class Sources {
     this.scan();
   }
 
-  /** Resolves with the files that have changed, relative to the root; never with none. */
+  /** Resolves once files have changed, with their paths relative to the root. */
   async changed(): Promise<ReadonlySet<string>> {
     for (;;) {
       await this.wake.promise;
@@ -47,7 +48,7 @@ export class Sources {
     }
   }
 
-  /** The files that have changed since the last look. */
+  /** @returns the files that have changed since the last scan. */
   scan(): ReadonlySet<string> {
     const changed = new Set<string>();
     const there = new Set<string>();
@@ -75,13 +76,13 @@ export class Sources {
       } else if (entry.isFile() && SOURCE.test(entry.name) && !NO_SOURCE.test(entry.name)) {
         const file = path.relative(this.root, whole);
         there.add(file);
-        if (this.look(whole, file)) changed.add(file);
+        if (this.hasChanged(whole, file)) changed.add(file);
       }
     }
   }
 
-  /** @returns true when the file is another one than before. */
-  private look(whole: string, file: string): boolean {
+  /** @returns true if the content of the file differs from that of the last scan, and remembers it. */
+  private hasChanged(whole: string, file: string): boolean {
     const before = this.seen.get(file);
     try {
       const { mtimeMs, size, ino } = fs.statSync(whole);
@@ -91,7 +92,7 @@ export class Sources {
       this.seen.set(file, { stamp, hash });
       return before?.hash !== hash;
     } catch {
-      // It has gone between two looks; the next tells.
+      // The file has just been deleted, which the next scan reports.
       return false;
     }
   }
@@ -99,7 +100,7 @@ export class Sources {
   private watch(folder: string): void {
     if (this.watchers.has(folder)) return;
     try {
-      const watcher = fs.watch(folder, () => this.stir());
+      const watcher = fs.watch(folder, () => this.wakeSoon());
       const forget = () => {
         watcher.close();
         this.watchers.delete(folder);
@@ -107,11 +108,11 @@ export class Sources {
       watcher.once('error', forget);
       this.watchers.set(folder, watcher);
     } catch {
-      // The folder is gone already.
+      // The folder has already been deleted.
     }
   }
 
-  private stir(): void {
+  private wakeSoon(): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.wake.resolve(), SETTLE_MS);
   }
@@ -125,7 +126,7 @@ function entriesOf(folder: string): fs.Dirent[] {
   }
 }
 
-/** Plain names of the app's .gitignore: data, logs and the output of builds. */
+/** @returns the plain names in the app's .gitignore: data, logs and the output of builds. */
 function gitIgnored(root: string): string[] {
   const file = path.join(root, '.gitignore');
   const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';

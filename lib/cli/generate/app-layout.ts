@@ -2,21 +2,21 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../../core/errors';
 
-/** The language of an app, and the place of everything in it; paths are relative to its folder, with `/`. */
+/** The language of an app, and where its parts are. Paths are relative to its folder, with `/`. */
 export interface AppLayout {
   /** The folder of package.json. */
   readonly folder: string;
   readonly typescript: boolean;
-  /** `type` of package.json: what Node makes of `.js`. */
+  /** true if `type` of package.json makes ES modules of `.js` files. */
   readonly esm: boolean;
-  /** The extension in imports; empty in TypeScript for CommonJS. */
+  /** The extension that imports are written with; empty for CommonJS. */
   readonly extension: '' | '.js' | '.ts';
   readonly runner: TestRunner;
   /** The file that calls `defineApp`, without its extension. */
   readonly manifest: string;
   readonly jobs: string;
   readonly models: string;
-  /** false: the manifest says that a tool of the app's own migrates. */
+  /** false if the manifest leaves migrations to a tool of the app's own. */
   readonly migrations: string | false;
   readonly mailers: string;
   readonly previews: string;
@@ -27,7 +27,7 @@ export interface AppLayout {
 
 export type TestRunner = 'node' | 'vitest' | 'jest' | 'mocha';
 
-/** Possible files of an app's manifest, in the order in which they are tried. */
+/** Files that may be an app's manifest, in the order in which they are tried. */
 const MANIFESTS = ['app', 'lib/app', 'src/app', 'app/index', 'lib/app/index', 'src/app/index', 'server', 'src/server'];
 const EXTENSIONS = ['.ts', '.js', '.mts', '.mjs', '.cts', '.cjs'];
 
@@ -38,9 +38,9 @@ interface Manifest {
 }
 
 /**
- * Reads the app's layout from package.json, tsconfig.json and the source of its manifest. It runs none of them, so that
- * an app that is broken, or not built, can be added to.
- * @throws UserError when the folder holds no app.
+ * Reads the app's layout from package.json, tsconfig.json and the source of its manifest, without running it, so that
+ * files can be added to an app that is broken or not built.
+ * @throws UserError if the folder contains no app.
  */
 export function readLayout(folder: string): AppLayout {
   const packageJson = readPackage(folder);
@@ -100,7 +100,7 @@ function findManifest(folder: string): Manifest {
     }
   }
   throw new UserError(
-    `No file in ${folder} calls defineApp; ${MANIFESTS.join(', ')} were looked at. Go to the folder of your app.`,
+    `No file in ${folder} calls defineApp (tried ${MANIFESTS.join(', ')}). Go to the folder of your app.`,
     EXIT.usage,
   );
 }
@@ -125,7 +125,7 @@ function importExtension(folder: string, typescript: boolean, esm: boolean): App
   if (!typescript) return esm ? '.js' : '';
   const file = path.join(folder, 'tsconfig.json');
   const tsconfig = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
-  // Sources that Node or a bundler runs as they are.
+  // Node or a bundler runs the sources directly.
   if (/"(?:allowImportingTsExtensions|rewriteRelativeImportExtensions)":\s*true/.test(tsconfig)) return '.ts';
   return esm ? '.js' : '';
 }

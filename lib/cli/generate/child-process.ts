@@ -4,31 +4,32 @@ import path from 'node:path';
 import { environment } from '../../core/config';
 import { UserError } from '../../core/errors';
 
-/** Runs `npm install` in a folder, at the terminal. @throws UserError when it fails; the app is whole without it. */
+/** Runs `npm install` in a folder, on the terminal. @throws UserError if it fails, which leaves the app complete. */
 export async function npmInstall(folder: string): Promise<void> {
   const child = spawn('npm', ['install', '--no-audit', '--no-fund'], {
     cwd: folder,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const [code] = (await once(child, 'close').catch(() => [null])) as [number | null];
-  if (code !== 0) throw new UserError(`npm install failed in ${folder}. The app is there: go there, and run it again.`);
+  if (code !== 0)
+    throw new UserError(`npm install failed in ${folder}. The app has been created: run npm install there again.`);
 }
 
-/** Starts this Node.js on the app's entry file, at the terminal. */
+/** Starts this Node.js with the app's entry file, on the terminal. */
 export function startEntry(entry: string, args: readonly string[]): ChildProcess {
   return spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: 'inherit' });
 }
 
 export interface Outcome {
   readonly ok: boolean;
-  /** What it has written to both of its outputs; of much only the end. */
+  /** The end of its standard output and standard error, interleaved. */
   readonly text: string;
 }
 
-/** Length of the output that is kept, characters. */
-const KEPT = 40_000;
+/** Maximum length of that text, characters. */
+const MAX_TEXT_LENGTH = 40_000;
 
-/** Runs a command line as npm does, with the app's own programs in its PATH. @param onText gets its output as it comes. */
+/** Runs a command line as npm does, with the app's own programs in PATH. @param onText receives its output at once. */
 export function runShell(command: string, folder: string, onText: (text: string) => void): Promise<Outcome> {
   const { PATH = '', ...others } = environment();
   const bin = path.join(folder, 'node_modules/.bin');
@@ -53,7 +54,7 @@ async function outcomeOf(child: ChildProcess, onText: (text: string) => void): P
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (part: string) => {
       onText(part);
-      text = (text + part).slice(-KEPT);
+      text = (text + part).slice(-MAX_TEXT_LENGTH);
     });
   }
   const [code] = (await once(child, 'close')) as [number | null];

@@ -15,8 +15,8 @@ const OPTIONS = {
 } as const;
 
 /**
- * `catamount generate …` writes files into the app of a folder, `catamount destroy …` takes them back.
- * @param args the words behind the verb.
+ * `catamount generate …` writes files into the app in a folder; `catamount destroy …` removes them.
+ * @param args the words after the verb.
  * @throws UserError.
  */
 export function runGenerator(verb: Verb, args: readonly string[], folder: string, print: (text: string) => void): void {
@@ -32,7 +32,7 @@ export function runGenerator(verb: Verb, args: readonly string[], folder: string
     throw new UserError(`--queue belongs to generate job; a ${kind} has none.`, EXIT.usage);
   }
   if (values.force && verb === 'generate') {
-    throw new UserError('generate has no --force: it never overwrites. Move the file away first.', EXIT.usage);
+    throw new UserError('generate has no --force: it never overwrites files. Move the file away first.', EXIT.usage);
   }
   const layout = readLayout(folder);
   const request: Request = { name, rest, queue: values.queue, now: new Date() };
@@ -51,7 +51,7 @@ function find(verb: Verb, kind: string): Generator {
   if (found) return found;
   const meant = didYouMean(kind, names);
   throw new UserError(
-    `${verb} knows no ${kind}${meant === undefined ? '' : ` (${meant}?)`}: give one of ${names.join(', ')}.`,
+    `${verb} does not know ${kind}${meant === undefined ? '' : ` (${meant}?)`}: give one of ${names.join(', ')}.`,
     EXIT.usage,
   );
 }
@@ -59,10 +59,10 @@ function find(verb: Verb, kind: string): Generator {
 function remarkOf(verb: Verb, { remark, files }: Plan, steps: readonly Step[]): string | undefined {
   if (verb === 'generate') return remark;
   const migrated = files.some(({ untimed }, i) => untimed !== undefined && steps[i]?.[0] === 'remove');
-  return migrated ? 'Where the migration has run, its table is still there.' : undefined;
+  return migrated ? 'If the migration has run, its table still exists.' : undefined;
 }
 
-/** Lists what has become of the files. */
+/** Lists the outcome for each file. */
 export function report(steps: readonly Step[], remark: string | undefined, dryRun: boolean): string {
   const lines = steps.map(([step, file]) => `${step.padStart(10)}  ${file}`);
   if (dryRun) lines.push('Nothing was changed: --dry-run.');
@@ -75,11 +75,11 @@ export function generatorHelp(verb: Verb, kind?: string): string {
   const shown = GENERATORS.filter(({ name }) => kind === undefined || name === kind);
   const what =
     verb === 'generate'
-      ? "Writes files in the app's language, into its own folders, each with a test where one makes sense. Overwrites nothing."
-      : 'Removes what generate has written for the same words. Refuses what was changed since, unless --force is given.';
+      ? "Writes files in the app's language, into its own folders, each with a test if one makes sense. Overwrites nothing."
+      : 'Removes what generate has written for the same words. Changed files are removed only with --force.';
   const options = [
     ['--dry-run', 'list the files, and change nothing'],
-    ...(verb === 'generate' ? [['--queue QUEUE', 'of a job']] : [['--force', 'remove changed files, too']]),
+    ...(verb === 'generate' ? [['--queue QUEUE', 'the queue of a job']] : [['--force', 'remove changed files, too']]),
   ];
   return `Usage: catamount ${verb} WHAT NAME [WORDS] [options]
 

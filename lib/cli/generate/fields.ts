@@ -2,20 +2,20 @@ import { EXIT, UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
 import { parseName } from './names';
 
-/** A column of a table, with the property that has its value. */
+/** A column of a table, and the property for its value. */
 export interface Field {
   readonly column: string;
   readonly property: string;
   readonly nullable: boolean;
-  /** TypeScript's type, without null. */
+  /** The TypeScript type, without null. */
   readonly type: string;
   /** The method of knex's table builder. */
   readonly builder: string;
-  /** An expression for a value, and the one that Postgres gives back for it. */
+  /** An expression for a value, which Postgres returns unchanged. */
   readonly sample: string;
 }
 
-/** Names of a type in a command, in knex and in TypeScript. Postgres's driver returns bigint and decimal as text. */
+/** Types by their names in a command. The driver of Postgres returns bigint and decimal as text. */
 const TYPES: Readonly<Record<string, Pick<Field, 'type' | 'builder' | 'sample'>>> = {
   text: { type: 'string', builder: 'text', sample: "'text'" },
   integer: { type: 'number', builder: 'integer', sample: '7' },
@@ -31,8 +31,8 @@ const TYPES: Readonly<Record<string, Pick<Field, 'type' | 'builder' | 'sample'>>
 const OWN = ['id', 'created_at', 'updated_at'];
 
 /**
- * Reads the fields of a model: `title`, `views:integer`, `published_at:timestamp?`, whose mark allows null.
- * @throws UserError for a type that there is not, and for a column that each table has or that is given twice.
+ * Reads the fields of a model: `title`, `views:integer`, `published_at:timestamp?`. The question mark allows null.
+ * @throws UserError for an unknown type, and for a column that every table has or that is given twice.
  */
 export function parseFields(given: readonly string[]): Field[] {
   const fields = given.map((text) => {
@@ -43,7 +43,7 @@ export function parseFields(given: readonly string[]): Field[] {
       const meant = didYouMean(type, Object.keys(TYPES));
       throw new UserError(
         `${JSON.stringify(text)}: there is no type ${type}${meant === undefined ? '' : ` (${meant}?)`}. ` +
-          `Give one of ${Object.keys(TYPES).join(', ')}, with ? behind it where the value may be null.`,
+          `Give one of ${Object.keys(TYPES).join(', ')}, followed by ? if the value may be null.`,
         EXIT.usage,
       );
     }
@@ -73,7 +73,7 @@ export interface Argument {
   readonly sample: string;
 }
 
-/** Reads the arguments of a job: `userId`, `count:number`. @throws UserError for a type that there is not. */
+/** Reads the arguments of a job: `userId`, `count:number`. @throws UserError for an unknown type. */
 export function parseArguments(given: readonly string[]): Argument[] {
   return given.map((text) => {
     const [name = '', type = 'string', ...more] = text.split(':');

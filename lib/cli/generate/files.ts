@@ -18,8 +18,8 @@ export function writeFiles(folder: string, files: readonly GeneratedFile[], dryR
   if (taken.length > 0) {
     const names = taken.map(({ there }) => there).join(', ');
     throw new UserError(
-      `${names} ${taken.length === 1 ? 'is' : 'are'} there already, and nothing was written. ` +
-        'Move what is there away, or give another name.',
+      `${names} already ${taken.length === 1 ? 'exists' : 'exist'}, and nothing was written. ` +
+        'Move away what exists, or give another name.',
     );
   }
   const missing = found.filter(({ there }) => there === undefined);
@@ -45,9 +45,9 @@ function writeAll(folder: string, files: readonly GeneratedFile[]): void {
 }
 
 /**
- * Removes files that are as they were written, and the folders that this leaves empty; or removes none of them.
- * @param force true: removes changed files, too.
- * @throws UserError that names the files which were changed since.
+ * Removes files, and the folders that this leaves empty. If a file has been changed, it removes none of them.
+ * @param force true removes changed files, too.
+ * @throws UserError that names the files that have been changed.
  */
 export function removeFiles(
   folder: string,
@@ -60,7 +60,7 @@ export function removeFiles(
     const names = changed.map(({ there }) => there).join(', ');
     throw new UserError(
       `${names} ${changed.length === 1 ? 'is' : 'are'} not what generate writes for these words, and nothing was removed. ` +
-        'Give the words that generate was given, or --force to remove what was changed since.',
+        'Give the words that generate was given, or --force to remove changed files as well.',
     );
   }
   return found.map(({ there, file }) => {
@@ -73,7 +73,7 @@ export function removeFiles(
   });
 }
 
-/** The path of the file, or of the migration of that name, whatever its time; undefined when there is none. */
+/** @returns the path of the file, or of the migration with that name, whatever its time; undefined if there is none. */
 function findFile(folder: string, { file, untimed }: GeneratedFile): string | undefined {
   const home = path.posix.dirname(file);
   const absolute = path.join(folder, home);

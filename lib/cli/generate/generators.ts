@@ -7,9 +7,9 @@ import { type Field, parseArguments, parseFields } from './fields';
 import { type Name, parseName, plural } from './names';
 import { renderSource, renderText } from './source';
 
-/** A file of the app, with its whole content. */
+/** A file of the app, with its complete content. */
 export interface GeneratedFile {
-  /** Relative to the app's folder. A migration's has the time in its name. */
+  /** The path, relative to the app's folder. The name of a migration contains its time. */
   readonly file: string;
   readonly content: string;
   /** The name without its time, by which `destroy` finds a migration. */
@@ -18,7 +18,7 @@ export interface GeneratedFile {
 
 export interface Request {
   readonly name: string | undefined;
-  /** The words behind the name: actions, fields or arguments. */
+  /** The words after the name: actions, fields or arguments. */
   readonly rest: readonly string[];
   readonly queue: string | undefined;
   readonly now: Date;
@@ -26,7 +26,7 @@ export interface Request {
 
 export interface Plan {
   readonly files: readonly GeneratedFile[];
-  /** The steps left to do by hand, printed behind the list. */
+  /** What remains to be done by hand, printed after the list. */
   readonly remark?: string;
 }
 
@@ -38,7 +38,7 @@ export interface Generator {
   readonly plan: (request: Request, layout: AppLayout) => Plan;
 }
 
-/** Queues that a tree serves unless JOB_QUEUES says otherwise. */
+/** Queues that a tree serves by default, without JOB_QUEUES. */
 const SERVED = ['default', 'mailer'];
 
 const join = path.posix.join;
@@ -61,7 +61,7 @@ export const GENERATORS: readonly Generator[] = [
   {
     name: 'preview',
     usage: 'preview MAILER [ACTION…]',
-    help: 'previews of a mailer that is there: of all its actions, or of these',
+    help: 'previews of an existing mailer: of all its actions, or of these',
     example: 'preview UserMailer welcome',
     plan: planPreview,
   },
@@ -75,14 +75,14 @@ export const GENERATORS: readonly Generator[] = [
   {
     name: 'migration',
     usage: 'migration NAME [FIELD[:TYPE][?]…]',
-    help: 'a migration; create_posts and add_slug_to_posts are written out when fields are given',
+    help: 'a migration; create_posts and add_slug_to_posts are written out if fields are given',
     example: 'migration add_slug_to_posts slug?',
     plan: planMigration,
   },
   {
     name: 'route',
     usage: 'route NAME',
-    help: 'a file of routes, to be called by the app’s own',
+    help: "a file of routes, to be called from the app's own",
     example: 'route posts',
     plan: planRoute,
   },
@@ -93,7 +93,7 @@ function planJob({ name, rest, queue }: Request, layout: AppLayout): Plan {
   const args = parseArguments(rest);
   if (queue !== undefined && !QUEUE_NAME.test(queue)) {
     throw new UserError(
-      `${JSON.stringify(queue)} is no name of a queue. Give letters, digits, - and _, such as mailer.`,
+      `${JSON.stringify(queue)} is not the name of a queue. Give letters, digits, - and _, such as mailer.`,
       EXIT.usage,
     );
   }
@@ -103,7 +103,7 @@ function planJob({ name, rest, queue }: Request, layout: AppLayout): Plan {
     files: [source(layout, 'job', file, values), test(layout, 'job-test', 'jobs', kebab, values)],
     ...(queue !== undefined &&
       !SERVED.includes(queue) && {
-        remark: `Nobody serves the queue ${queue} yet: set JOB_QUEUES=default,mailer,${queue}`,
+        remark: `No tree serves the queue ${queue} yet: set JOB_QUEUES=default,mailer,${queue}`,
       }),
   };
 }
@@ -142,7 +142,7 @@ function planPreview({ name, rest }: Request, layout: AppLayout): Plan {
   const mailerFile = path.join(layout.folder, extended(layout, file));
   if (!fs.existsSync(mailerFile)) {
     throw new UserError(
-      `There is no ${extended(layout, file)} to preview. Make it: catamount generate mailer ${pascal}Mailer welcome`,
+      `There is no ${extended(layout, file)} to preview. Create it: catamount generate mailer ${pascal}Mailer welcome`,
     );
   }
   const declared = [...fs.readFileSync(mailerFile, 'utf8').matchAll(/\.action\(\s*(['"`])(\w+)\1/g)];
@@ -242,7 +242,7 @@ function migration(
   return { ...source(layout, 'migration', file, values), untimed: name };
 }
 
-/** The time in the name of a new migration: now, or behind the last migration, since they run in the order of their names. */
+/** @returns the time for the name of a new migration: now, but after the last one, since they run in order of name. */
 function timeFor(home: string, now: Date): string {
   const times = (fs.existsSync(home) ? fs.readdirSync(home) : []).map((name) => Number(/^\d{14}(?=_)/.exec(name)?.[0]));
   const last = Math.max(0, ...times.filter((time) => !Number.isNaN(time)));

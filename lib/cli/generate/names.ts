@@ -28,8 +28,8 @@ const RESERVED = new Set(
 
 /**
  * Reads a name in any of its spellings: `WelcomeEmail`, `welcomeEmail`, `welcome-email`, `welcome_email`.
- * @param what the kind of thing, for the message: `job`. @param suffix an ending that the name may or may not have: `Job`.
- * @throws UserError that says how a name looks.
+ * @param what the kind of thing, for the message: `job`. @param suffix an optional ending of the name: `Job`.
+ * @throws UserError that says what a name looks like.
  */
 export function parseName(what: string, given: string | undefined, example: string, suffix = ''): Name {
   if (given === undefined) {
@@ -40,7 +40,7 @@ export function parseName(what: string, given: string | undefined, example: stri
   const kebab = ending !== '' && whole.endsWith(`-${ending}`) ? whole.slice(0, -ending.length - 1) : whole;
   const isBare = kebab === ending;
   if (!WORD.test(given) || isBare || RESERVED.has(kebab)) {
-    const reason = isBare || RESERVED.has(kebab) ? 'is a word with a meaning of its own' : 'is no name';
+    const reason = isBare || RESERVED.has(kebab) ? 'is reserved' : 'is not a name';
     throw new UserError(
       `${JSON.stringify(given)} ${reason}. Name the ${what} in letters and digits, beginning with a letter, such as ${example}.`,
       EXIT.usage,
@@ -57,7 +57,7 @@ export function parseName(what: string, given: string | undefined, example: stri
   };
 }
 
-/** The plural of the last word, by the rules of English that have no exceptions: `user_stories`, `boxes`, `posts`. */
+/** Forms the plural of the last word by the regular rules of English: `user_stories`, `boxes`, `posts`. */
 export function plural(word: string): string {
   if (/[^aeiou]y$/.test(word)) return `${word.slice(0, -1)}ies`;
   if (/(?:s|x|z|ch|sh)$/.test(word)) return `${word}es`;

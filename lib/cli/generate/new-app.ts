@@ -5,29 +5,29 @@ import type { AppLayout } from './app-layout';
 import type { GeneratedFile } from './generators';
 import { renderSource, renderText } from './source';
 
-/** The languages of a new app. */
+/** The name and the language of a new app, and its folder. */
 export interface NewApp {
   readonly name: string;
-  /** The folder that it is made in. */
+  /** The folder in which it is created. */
   readonly folder: string;
   readonly typescript: boolean;
   readonly esm: boolean;
   readonly now: Date;
 }
 
-/** @throws UserError for a name that neither defineApp nor npm takes. */
+/** @throws UserError for a name that defineApp or npm would reject. */
 export function checkAppName(name: string | undefined): string {
   if (name === undefined) throw new UserError('new needs a name. For example: catamount new shop', EXIT.usage);
   if (!/^[a-z][a-z0-9_-]{0,60}$/.test(name)) {
     throw new UserError(
-      `${JSON.stringify(name)} is no name of an app. Give small letters, digits, - and _, beginning with a letter, such as shop.`,
+      `${JSON.stringify(name)} is not the name of an app. Give lower-case letters, digits, - and _, beginning with a letter, such as shop.`,
       EXIT.usage,
     );
   }
   return name;
 }
 
-/** The files of a new app, in which a sign-up sends a mail. */
+/** @returns the files of a new app, in which a sign-up sends a mail. */
 export function newApp({ name, folder, typescript, esm, now }: NewApp): GeneratedFile[] {
   const layout: AppLayout = {
     folder,
@@ -82,7 +82,7 @@ export function newApp({ name, folder, typescript, esm, now }: NewApp): Generate
   ];
 }
 
-/** Lists stand on one line, as formatters put short ones. */
+/** Puts lists on one line, as formatters do with short ones. */
 function formatJson(value: object): string {
   const text = JSON.stringify(value, null, 2).replace(/\[\n\s+([^[\]{}]+?)\n\s+\]/g, (_, items: string) => {
     return `[${items.split(/\n\s*/).join(' ')}]`;
@@ -102,7 +102,7 @@ const texts = (name: string) => ({
   },
 });
 
-/** The root of this package. */
+/** The root folder of this package. */
 const OWN_ROOT = path.resolve(
   __dirname,
   ...Array(path.basename(path.resolve(__dirname, '../../..')) === 'dist' ? 4 : 3).fill('..'),
@@ -146,7 +146,7 @@ function packageJson({ name, folder, typescript, esm }: Omit<NewApp, 'now'>): ob
   };
 }
 
-/** Where the app gets Catamount from: the registry, or whichever tarball or folder this one came from. */
+/** @returns where the app gets Catamount from: the registry, or the tarball or folder from which this one came. */
 function ownSource(folder: string): string {
   const modules = path.dirname(OWN_ROOT);
   if (path.basename(modules) !== 'node_modules') return `file:${OWN_ROOT}`;
@@ -157,7 +157,7 @@ function ownSource(folder: string): string {
   return `file:${path.relative(folder, path.resolve(installer, given.slice('file:'.length)))}`;
 }
 
-/** Modules as the two systems find them; both emit what Node runs without a loader. */
+/** The compiler's options for either module system. Node runs the output of both without a loader. */
 function tsconfig(esm: boolean): object {
   return {
     compilerOptions: {
@@ -187,7 +187,10 @@ const BIOME = {
   linter: { rules: { complexity: { noThisInStatic: 'off' } } },
 };
 
-/** Servers for the platforms that have them; a package of its own, since npm refuses other platforms' elsewhere. */
+/**
+ * Servers for the platforms that have them. They are in a package of their own, since npm would otherwise reject those
+ * of other platforms.
+ */
 const LOCAL_SERVERS = {
   name: 'catamount-local-servers',
   version: '1.0.0',

@@ -17,8 +17,8 @@ const OPTIONS = {
 } as const;
 
 /**
- * `catamount new shop` makes an app in a folder of its name, and installs its packages.
- * @param args the words behind `new`. @param cwd the folder in which the new one is made.
+ * `catamount new shop` creates an app in a folder of that name, and installs its packages.
+ * @param args the words after `new`. @param cwd the folder in which the app's folder is created.
  * @throws UserError.
  */
 export async function runNew(args: readonly string[], cwd: string, print: (text: string) => void): Promise<void> {
@@ -33,7 +33,7 @@ export async function runNew(args: readonly string[], cwd: string, print: (text:
   const name = checkAppName(given);
   const folder = path.join(cwd, name);
   if (fs.existsSync(folder) && fs.readdirSync(folder).length > 0) {
-    throw new UserError(`${folder} is there and not empty. Give another name, or move it away.`);
+    throw new UserError(`${folder} already exists and is not empty. Give another name, or move it away.`);
   }
   const typescript = values.javascript !== true;
   const files = newApp({ name, folder, typescript, esm: values.esm === true, now: new Date() });
@@ -49,15 +49,15 @@ export async function runNew(args: readonly string[], cwd: string, print: (text:
   if (dryRun) return;
   const installs = values['skip-install'] !== true;
   if (installs) await npmInstall(folder);
-  print(`\nThe app ${name} is there. Next: cd ${name} && ${installs ? '' : 'npm install && '}npm start\n`);
+  print(`\nCreated the app ${name}. Next: cd ${name} && ${installs ? '' : 'npm install && '}npm start\n`);
 }
 
 const HELP = `Usage: catamount new NAME [options]
 
-Makes an app in the folder NAME: a sign-up, whose job sends a mail, with tests, and runs npm install there.
+Creates an app in the folder NAME, a sign-up whose job sends a mail, with tests, and runs npm install there.
 
   --javascript     JavaScript instead of TypeScript
   --esm, --cjs     ES modules, or CommonJS (the default)
-  --skip-install   run no npm install
+  --skip-install   do not run npm install
   --dry-run        list the files, and change nothing
 `;

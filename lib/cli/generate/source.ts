@@ -5,26 +5,26 @@ import type { AppLayout } from './app-layout';
 
 const TEMPLATES = path.join(__dirname, 'templates');
 
-/** The parts of an app's code that differ by language, module system and test runner, for templates. */
+/** Helpers of the templates for code that differs by language, module system and test runner. */
 export interface SourceHelpers {
   readonly ts: boolean;
   readonly esm: boolean;
-  /** JavaScript for CommonJS: the only source without `import` and `export`. */
+  /** true for CommonJS in JavaScript, the only kind of source without `import` and `export`. */
   readonly cjs: boolean;
   readonly runner: AppLayout['runner'];
-  /** Adds an import of names: `use('Job', 'catamount')`. Types only, `type Routes`, are left out of JavaScript. */
+  /** Adds an import of names: `use('Job', 'catamount')`. Types, such as `type Routes`, are left out in JavaScript. */
   use(names: string, from: string): '';
   /** Adds an import of types, in TypeScript only. */
   useType(names: string, from: string): '';
-  /** Adds an import of the class that a file of the app holds. */
+  /** Adds an import of the class in a file of the app. */
   useClass(name: string, file: string): '';
-  /** Adds an import of what a file of the app exports by name. */
+  /** Adds an import of named exports of a file of the app. */
   useNames(names: string, file: string): '';
-  /** Adds an import of what a file of the app exports as its default. */
+  /** Adds an import of the default export of a file of the app. */
   useDefault(name: string, file: string): '';
-  /** Adds an import of a package as a whole. */
+  /** Adds a default import of a package. */
   usePackage(name: string, from: string): '';
-  /** Adds the imports of a test: `describe`, `it` and those hooks. */
+  /** Adds the imports of a test: `describe`, `it` and these hooks. */
   useRunner(...hooks: readonly TestHook[]): '';
   /** The runner's name of a hook: Vitest and Jest say beforeAll. */
   hook(name: TestHook): string;
@@ -32,15 +32,15 @@ export interface SourceHelpers {
   readonly exportDefault: string;
   /** The end of an exported class. */
   readonly end: string;
-  /** A word of TypeScript, with a space behind it. */
+  /** @returns the text and a space in TypeScript, else ''. */
   only(text: string): string;
 }
 
 export type TestHook = 'after' | 'afterEach' | 'before' | 'beforeEach';
 
 /**
- * Renders a template as a file of the app: its imports first, in the order that linters want, then its code.
- * @param file the file's path in the app, from which relative imports lead.
+ * Renders a template as a file of the app: its imports first, in the order that linters expect, then its code.
+ * @param file the file's path in the app, on which relative imports depend.
  */
 export function renderSource(template: string, file: string, layout: AppLayout, values: object): string {
   const imports = new Map<string, string>();
@@ -80,10 +80,10 @@ export function renderSource(template: string, file: string, layout: AppLayout, 
   return lines.length === 0 ? body : `${lines.join('\n')}\n\n${body}`;
 }
 
-/** Renders a template that is no code. Its first line break belongs to the template's own head. */
+/** Renders a template without adding imports, and trims the result. */
 export function renderText(template: string, values: object): string {
   const file = path.join(TEMPLATES, `${template}.ejs`);
-  // The delimiter is not that of the mails' own templates, which are written as they stand.
+  // The delimiter differs from that of mail templates, which are written into the app unrendered.
   const text = ejs.render(fs.readFileSync(file, 'utf8'), values, { escape: String, delimiter: '?', filename: file });
   return `${text.trim()}\n`;
 }
@@ -97,7 +97,7 @@ function rank(from: string): number {
   return from.startsWith('.') ? 2 : 1;
 }
 
-/** The way in which files of an app import each other. TypeScript always writes `import`, whatever it is compiled to. */
+/** How the files of an app import each other. TypeScript always uses `import`, whatever it is compiled to. */
 class ModuleSyntax {
   readonly isCommonJs: boolean;
 
@@ -118,11 +118,11 @@ class ModuleSyntax {
     if (list.length === 0) return '';
     const [head, tail] = this.isCommonJs ? ['const', `= require('${from}')`] : ['import', `from '${from}'`];
     const line = `${head} { ${list.join(', ')} } ${tail};`;
-    // Longer lines are broken as formatters break them.
+    // Longer lines are broken as formatters would break them.
     return line.length <= 120 ? line : `${head} {\n${list.map((name) => `  ${name},\n`).join('')}} ${tail};`;
   }
 
-  /** A file of JavaScript for CommonJS is its class; others export it by name. */
+  /** In CommonJS a file's exports are its class; otherwise the class is exported by name. */
   class(name: string, target: string): string {
     const from = this.specifier(target);
     return this.isCommonJs ? this.default(name, from) : `import { ${name} } from '${from}';`;

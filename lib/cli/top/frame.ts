@@ -8,18 +8,19 @@ import { judgementLines } from './stores';
 import { count, type Line, line, type Size, time, type View } from './view';
 
 const KEYS = 'q quit  ↑↓ choose  r recycle  R phased restart  + - workers  p pause  h help';
-/** With at least this many rows, an empty line separates the sections. */
+/** At this many rows or more, an empty line separates the sections. */
 const ROOMY = 20;
 /** A smaller terminal has no room for anything useful. */
-const LEAST: Size = { columns: 40, rows: 8 };
+const MIN_SIZE: Size = { columns: 40, rows: 8 };
 
 /**
- * One screen: as many lines as the terminal has, none wider than it; the last line is for keys, questions and messages.
+ * Draws one screen: as many lines as the terminal has, none wider than it. The last line is for keys, questions and
+ * messages.
  */
 export function frame(view: View, size: Size, now = Date.now()): Line[] {
   const { columns, rows } = size;
-  if (columns < LEAST.columns || rows < LEAST.rows) {
-    return cut([line(`make it ${LEAST.columns}×${LEAST.rows}`), ...blank(rows)], size);
+  if (columns < MIN_SIZE.columns || rows < MIN_SIZE.rows) {
+    return cut([line(`enlarge to ${MIN_SIZE.columns}×${MIN_SIZE.rows}`), ...blank(rows)], size);
   }
   const body = view.help ? HELP : sections(view, columns, rows - 1, now);
   return cut([...[...body, ...blank(rows)].slice(0, rows - 1), bottom(view)], size);
@@ -29,7 +30,7 @@ function blank(rows: number): Line[] {
   return Array.from({ length: rows }, () => line());
 }
 
-/** The same content for an output that is no terminal: everything once, with nothing selected. */
+/** Draws the same content for an output that is not a terminal: everything once, with nothing selected. */
 export function snapshot(view: View, columns: number, now = Date.now()): Line[] {
   const size = { columns, rows: 200 };
   const body = sections({ ...view, selected: -1 }, columns, size.rows, now);
@@ -39,7 +40,7 @@ export function snapshot(view: View, columns: number, now = Date.now()): Line[] 
 function sections(view: View, columns: number, rows: number, now: number): Line[] {
   const head = summary(view, now, Math.max(1, Math.floor(rows / 8)));
   const room = rows - head.length - 1;
-  // Processes and queues get their share first; requests in flight and events share the rows that are left.
+  // Processes and queues get their share first. Requests in flight and events share the remaining rows.
   const tree = processes(view, columns, Math.max(4, Math.ceil(room / 2)), now);
   const jobs = queues(view, columns, Math.max(4, Math.ceil(room / 3)));
   const left = rows - head.length - tree.length - jobs.length - 2;
@@ -58,7 +59,8 @@ function bottom({ question, message, help }: View): Line {
 }
 
 /**
- * Fits every line into the width, and escapes control characters: paths and error messages must not drive the terminal.
+ * Truncates every line to the width, and escapes control characters: paths and error messages must not control the
+ * terminal.
  */
 function cut(lines: readonly Line[], { columns, rows }: Size): Line[] {
   return lines.slice(0, rows).map(({ text, tone }) => line(truncate(escapeControls(text), columns), tone));
@@ -79,7 +81,7 @@ export function summary(view: View, now: number, most: number): Line[] {
   const state =
     silence === undefined
       ? judgementLines(view.stores.systemStatus, treeStatus, new Date(now), most)
-      : [line(`! What follows is old, the tree is asked again: ${silence}`, 'bad')];
+      : [line(`! The data below is out of date, asking the tree again: ${silence}`, 'bad')];
   return [line(title, 'strong'), ...state, requestsLine(view, treeStatus), memoryLine(treeStatus)];
 }
 
@@ -90,7 +92,7 @@ function requestsLine({ rates }: View, { rates: treeRates }: TreeStatus): Line {
     `p50 ${time(p50Ms)}`,
     `p99 ${time(p99Ms)}`,
     `5xx ${rate(failingPerS)}/s`,
-    `turned away ${count(treeRates.shed)} in the last minute`,
+    `${count(treeRates.shed)} shed in the last minute`,
   ];
   return line(parts.join('  '), treeRates.shed > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
 }
@@ -103,24 +105,24 @@ function memoryLine({ stats, limits }: TreeStatus): Line {
   return line(`Memory    ${megabytes(used)} of ${limit} MB (${share})`, high ? 'warn' : 'plain');
 }
 
-/** The help screen, which the key h opens. */
+/** The help screen, opened by the key h. */
 export const HELP: readonly Line[] = [
   line('catamount top: this tree, once a second', 'strong'),
   line(),
   line('  ↑ ↓ tab   choose a worker'),
-  line('  r         recycle it: a fresh one takes its place (asks first)'),
+  line('  r         recycle it: start a new one in its place (asks first)'),
   line('  R         phased restart: all workers, then the job processor (asks first)'),
-  line('  + -       one worker more, one fewer'),
-  line('  p         pause jobs: those that run finish, no more begin; again: resume'),
-  line('  space     ask now'),
-  line('  q Ctrl-C  quit; the tree goes on'),
+  line('  + -       add a worker, remove one'),
+  line('  p         pause jobs: running ones finish, no more begin; again: resume'),
+  line('  space     refresh now'),
+  line('  q Ctrl-C  quit; the tree keeps running'),
   line(),
-  line('  state     with a time: until it is cut off, or tried again'),
-  line('  busy      requests in flight of the slots there are; jobs, of the most at once'),
-  line('  wait      requests that have no slot yet'),
-  line('  lag       how late the event loop was in the last second, 99th percentile'),
-  line('  cpu       of one core; memory: proportional set size, which sums up'),
-  line('  blocked   jobs set aside, since as many of their class run as may'),
-  line('  outbox    jobs that are due and not in Redis yet'),
-  line('  latency   how long the job that is next has waited'),
+  line('  state     with the time until the process is killed, or started again'),
+  line('  busy      requests in flight / slots; for jobs, running / maximum at once'),
+  line('  wait      requests waiting for a slot'),
+  line('  lag       delay of the event loop in the last second, 99th percentile'),
+  line('  cpu       share of one core; memory: proportional set size, which adds up'),
+  line('  blocked   jobs that wait for the concurrency limit of their class'),
+  line('  outbox    due jobs that are not in Redis yet'),
+  line('  latency   how long the next job has waited'),
 ];

@@ -1,19 +1,19 @@
 import { emitKeypressEvents, type Key } from 'node:readline';
 import type { Line, Size, Tone } from './view';
 
-/** A terminal to draw on; tests pass a stream. */
+/** A terminal to draw on. Tests pass a stream. */
 export interface Output extends NodeJS.WritableStream {
   readonly isTTY?: boolean;
   readonly columns?: number;
   readonly rows?: number;
 }
 
-/** The terminal's alternate screen, which keeps what was shown before, without a cursor. */
+/** Switches to the terminal's alternate screen, which leaves the normal one unchanged, and hides the cursor. */
 const ENTER = '\x1b[?1049h\x1b[?25l\x1b[2J';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 const CLEAR_TO_END = '\x1b[K';
 
-/** Draws frames on a terminal, and restores the terminal in the end. */
+/** Draws frames on a terminal, which `leave` restores. */
 export class Screen {
   private shown: readonly string[] | undefined;
   private entered = false;
@@ -40,7 +40,7 @@ export class Screen {
     this.output.write(LEAVE);
   }
 
-  /** Clears the screen and draws the next frame in full. */
+  /** Clears the screen, so that the next frame is drawn in full. */
   forget(): void {
     this.shown = undefined;
     if (this.entered) this.output.write('\x1b[2J');
@@ -58,15 +58,15 @@ export class Screen {
   }
 }
 
-/** The keyboard of a terminal; tests pass a stream. */
+/** The keyboard of a terminal. Tests pass a stream. */
 export interface Input extends NodeJS.ReadableStream {
   readonly isTTY?: boolean;
   setRawMode?(raw: boolean): unknown;
 }
 
-/** Reports single key presses as long as it is open. */
+/** Reports single key presses while it is open. */
 export class Keyboard {
-  private readonly hear = (typed: string | undefined, key: Key) => this.onKey(nameOf(typed, key));
+  private readonly onKeypress = (typed: string | undefined, key: Key) => this.onKey(nameOf(typed, key));
 
   /** @param onKey called with the name of the key: `q`, `R`, `up`, `tab`, `ctrl-c` and so on. */
   constructor(
@@ -78,12 +78,12 @@ export class Keyboard {
 
   open(): void {
     this.input.setRawMode?.(true);
-    this.input.on('keypress', this.hear);
+    this.input.on('keypress', this.onKeypress);
     this.input.resume();
   }
 
   close(): void {
-    this.input.off('keypress', this.hear);
+    this.input.off('keypress', this.onKeypress);
     this.input.setRawMode?.(false);
     this.input.pause();
   }
@@ -92,7 +92,7 @@ export class Keyboard {
 function nameOf(typed: string | undefined, { name, ctrl, shift, sequence }: Key): string {
   if (ctrl) return `ctrl-${name}`;
   if (name === 'tab' && shift) return 'shift-tab';
-  // Printable characters are taken as typed, so that R differs from r; other keys go by their name.
+  // Printable characters are reported as typed, so that R differs from r. Other keys have names.
   return typed !== undefined && /^[!-~]$/.test(typed) ? typed : (name ?? sequence ?? '');
 }
 
@@ -108,14 +108,14 @@ const COLOURED: Readonly<Record<Tone, string>> = {
   warn: '\x1b[33m',
   bad: '\x1b[1;31m',
 };
-/** Bold and reverse video are no colours, so NO_COLOR allows them. */
+/** Bold and reverse video are not colours, so NO_COLOR allows them. */
 const UNCOLOURED: typeof COLOURED = { ...COLOURED, faint: '', warn: '', bad: '\x1b[1m' };
 
-/** @param colour false when NO_COLOR is set. */
+/** @param colour false if NO_COLOR is set. */
 export function stylerFor(colour: boolean): Styler {
   const codes = colour ? COLOURED : UNCOLOURED;
   return (text, tone) => (codes[tone] === '' || text === '' ? text : `${codes[tone]}${text}${RESET}`);
 }
 
-/** For outputs that are no terminal. */
+/** For outputs other than terminals. */
 export const UNSTYLED: Styler = (text) => text;

@@ -25,14 +25,14 @@ interface Row {
   readonly tone: Tone;
 }
 
-/** The workers that can be selected, in order: one for each slot, the newest. */
+/** @returns the workers that can be selected, in order: the newest one of each slot. */
 export function chosenFrom({ stats }: TreeStatus): readonly WorkerStats[] {
   return stats.workerStatus.filter(
     (worker, i) => stats.workerStatus.findIndex(({ index }) => index === worker.index) === i,
   );
 }
 
-/** One line for each process, at most `most` lines; where there are more, those around the selected worker. */
+/** One line for each process, at most `most` lines. If there are more, those around the selected worker are shown. */
 export function processes(view: View, columns: number, most: number, now: number): Line[] {
   const { treeStatus } = view;
   if (!treeStatus) return [];
@@ -49,7 +49,7 @@ export function processes(view: View, columns: number, most: number, now: number
   return [line(heading, 'faint'), ...lines, ...(hidden > 0 ? [line(`  … ${hidden} more workers`, 'faint')] : [])];
 }
 
-/** Returns the rows that fit, with the one at `index` among them. */
+/** @returns the rows that fit, including the one at `index`. */
 function around(rows: readonly Row[], index: number, room: number): { shown: readonly Row[]; hidden: number } {
   if (rows.length <= room) return { shown: rows, hidden: 0 };
   // One line is needed for the number of hidden rows.
@@ -83,7 +83,7 @@ function workerRow(view: View, worker: WorkerStats, treeStatus: TreeStatus, chos
   return { cells, tone: chosen ? 'selected' : trouble ? 'warn' : 'plain' };
 }
 
-/** `3`, or `3 (1 crash)`: restarts by a deploy or on request are expected, so only the others are named. */
+/** Example: `3 (1 crash)`. Restarts by a deploy or on request are expected, so only the others are named. */
 function restartsText(restarts: WorkerStats['restarts']): string {
   const entries = Object.entries(restarts);
   const total = entries.reduce((sum, [, times]) => sum + times, 0);
@@ -133,7 +133,7 @@ function processorState({ state }: ProcessorStats, restartsAt: string | undefine
   return `${state} ${left(restartsAt, now)}`;
 }
 
-/** The time that is left until then. */
+/** The time that remains until then. */
 function left(until: string, now: number): string {
   return formatDuration(Math.max(0, Date.parse(until) - now));
 }
@@ -159,7 +159,7 @@ function primaryRow({ rates }: View, { stats, processMetrics, stopping }: TreeSt
 const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'latency', 'state'];
 
 /**
- * At most `most` lines of queues, then the sizes of the job sets. Without room for all, the slowest queues come first.
+ * Lines of queues, then the sizes of the job sets, `most` lines in all. If not all queues fit, the slowest are shown.
  */
 export function queues({ stores, treeStatus }: View, columns: number, most: number): Line[] {
   const { queues: listed, retry, scheduled, dead, trouble } = stores;
@@ -200,7 +200,7 @@ function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: Li
   ];
 }
 
-/** Work in flight in the selected worker and in the job processor, the longest running first. */
+/** Work in flight in the selected worker and in the job processor, the longest-running first. */
 export function inFlight({ treeStatus, selected }: View, most: number): Line[] {
   if (!treeStatus) return [];
   const { single } = treeStatus.stats;
@@ -222,7 +222,7 @@ function works(where: string, list: readonly WorkInFlight[]): Line[] {
     .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${time(ageMs).padStart(8)}  ${what}`));
 }
 
-/** Exit messages of processes that have died and are not restarted yet, then the recent events, newest first. */
+/** Exit messages of processes that have died and not been restarted yet, then the recent events, newest first. */
 export function events({ treeStatus, stores }: View, most: number): Line[] {
   if (!treeStatus) return [];
   const dead = [
@@ -241,7 +241,7 @@ export function events({ treeStatus, stores }: View, most: number): Line[] {
     ),
     ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
   ];
-  return lines.length === 0 ? [] : [line('  happened', 'faint'), ...lines.slice(0, most - 1)];
+  return lines.length === 0 ? [] : [line('  events', 'faint'), ...lines.slice(0, most - 1)];
 }
 
 function exitMessage(who: string, termination: Termination, attempt: number): Line {

@@ -7,10 +7,10 @@ import { chosenFrom } from './sections';
 import { NO_STORES, StoreReader, type Stores } from './stores';
 import { type Line, line, NO_RATES, RateMeter, type View } from './view';
 
-/** Time for which the result of a command is shown, ms. */
+/** How long the result of a command is shown, ms. */
 const MESSAGE_MS = 8000;
 
-/** The state of `catamount top` and the meaning of its keys. It knows nothing of terminals. */
+/** The state of `catamount top` and the meaning of its keys, independent of the terminal. */
 export class Session {
   private tree: RunningTree;
   private readonly stores: StoreReader;
@@ -27,8 +27,8 @@ export class Session {
 
   /**
    * @param answerMs see `Pace`.
-   * @param onChange called when something else is to be drawn.
-   * @throws UserError with exit code 69 when there is no trace of a tree.
+   * @param onChange called when the view has changed and should be drawn again.
+   * @throws UserError with exit code 69 if there is no trace of a tree.
    */
   constructor(
     private readonly flags: TreeFlags,
@@ -49,7 +49,7 @@ export class Session {
   }
 
   /**
-   * Asks the tree for its status. @throws an error for the user if the first request fails; later failures are shown.
+   * Asks the tree for its status. @throws UserError if the first request fails. Later failures are shown instead.
    */
   async lookAtTree(): Promise<void> {
     try {
@@ -72,7 +72,7 @@ export class Session {
     this.onChange();
   }
 
-  /** @returns false when the key ends the session. */
+  /** @returns false if the key ends the session. */
   press(key: string): boolean {
     if (key === 'ctrl-c') return false;
     if (this.pending) this.answer(key);
@@ -87,7 +87,7 @@ export class Session {
     return this.stores.stop();
   }
 
-  /** Actions of the keys while no question is open; other keys do nothing. */
+  /** Actions of the keys while no question is open. Other keys do nothing. */
   private readonly actions: Readonly<Record<string, () => void>> = {
     up: () => this.select(-1),
     'shift-tab': () => this.select(-1),
@@ -138,7 +138,7 @@ export class Session {
     this.messageUntil = Date.now() + forMs;
   }
 
-  /** Moves the selection, from the last worker to the first one and back; 0 only keeps it within the list. */
+  /** Moves the selection, from the last worker on to the first one. 0 only keeps it within the list. */
   private select(by: number): void {
     const count = this.treeStatus ? chosenFrom(this.treeStatus).length : 0;
     this.selected =
@@ -150,7 +150,7 @@ export class Session {
     return state === 'quiet' || state === 'stopped';
   }
 
-  /** A tree that was restarted has another token, so its state file is read again. */
+  /** Reads the state file again, since a restarted tree has a new token. */
   private findAgain(): void {
     try {
       this.tree = RunningTree.find(this.flags);
@@ -166,11 +166,11 @@ function command(name: string): (typeof COMMANDS)[number] {
   return found;
 }
 
-/** A command for the tree, with the texts that are shown before, during and after it. */
+/** A command to the tree, with the texts that are shown before, during and after it. */
 export interface Order {
   readonly command: string;
   readonly argument?: number;
-  /** Asked before the command is sent; without it, the command is sent at once. */
+  /** A question to be confirmed before the command is sent. Without one it is sent at once. */
   readonly question?: string;
   readonly announcement: string;
   readonly done: (answer: Readonly<Record<string, unknown>>) => string;
@@ -182,7 +182,7 @@ export function recycle(slot: number): Order {
     argument: slot,
     question: `Recycle worker ${slot}?`,
     announcement: `Worker ${slot} is being replaced …`,
-    done: () => `Worker ${slot} was replaced.`,
+    done: () => `Worker ${slot} has been replaced.`,
   };
 }
 
@@ -196,7 +196,7 @@ export const PHASED_RESTART: Order = {
 export function scale(by: 1 | -1): Order {
   return {
     command: by === 1 ? 'worker-count-up' : 'worker-count-down',
-    announcement: by === 1 ? 'One worker more …' : 'One worker fewer …',
+    announcement: by === 1 ? 'Adding a worker …' : 'Removing a worker …',
     done: ({ workers }) => `Workers: ${workers}`,
   };
 }
@@ -204,16 +204,16 @@ export function scale(by: 1 | -1): Order {
 export const QUIET_JOBS: Order = {
   command: 'jobs quiet',
   announcement: 'Pausing jobs …',
-  done: () => 'Jobs are paused: those that run finish, no more begin. p resumes them.',
+  done: () => 'Jobs are paused: running ones finish, no more begin. p resumes them.',
 };
 
 export const RESUME_JOBS: Order = {
   command: 'jobs resume',
   announcement: 'Resuming jobs …',
-  done: () => 'Jobs are run again.',
+  done: () => 'Jobs have resumed.',
 };
 
-/** Sends the command. @returns the message to show: the result, or the reason for the failure; it never rejects. */
+/** Sends the command. @returns the message to show: the result, or why it failed. Never rejects. */
 export async function carryOut({ command: name, argument, done }: Order, tree: RunningTree): Promise<Line> {
   const command = COMMANDS.find((one) => one.name === name);
   if (!command) return line(`${name} is no command`, 'bad');

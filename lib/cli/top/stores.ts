@@ -17,7 +17,7 @@ import { resolvedUrls } from '../../role/server-connections';
 import { Deadline, toError } from '../../support/async';
 import { type Line, line } from './view';
 
-/** The state that Redis and Postgres hold. Values that could not be read are undefined. */
+/** What has been read from Redis and Postgres. Values that could not be read are undefined. */
 export interface Stores {
   readonly queues: readonly ListedQueue[] | undefined;
   readonly retry: number | undefined;
@@ -25,7 +25,7 @@ export interface Stores {
   readonly dead: number | undefined;
   /** undefined if neither Redis nor Postgres could be reached. */
   readonly systemStatus: SystemStatus | undefined;
-  /** The reason why values are missing. */
+  /** Why values are missing. */
   readonly trouble: string | undefined;
 }
 
@@ -39,7 +39,7 @@ export const NO_STORES: Stores = {
 };
 
 const STOP_MS = 1000;
-/** Time for the first connection to Redis, ms. */
+/** Timeout for the first connection to Redis, ms. */
 const READY_MS = 3000;
 
 interface Connections {
@@ -51,7 +51,7 @@ interface Connections {
 }
 
 /**
- * Reads queues and job sets, by the settings of the current shell or from the embedded servers in the tree's folder.
+ * Reads queues and job sets, using the settings of the current shell or the embedded servers in the tree's folder.
  */
 export class StoreReader {
   private connecting: Promise<Connections> | undefined;
@@ -62,7 +62,7 @@ export class StoreReader {
     private readonly status: () => Promise<TreeStatus>,
   ) {}
 
-  /** Reads everything once. It never rejects: failures are in `trouble`. */
+  /** Reads everything once. Never rejects: failures are reported in `trouble`. */
   async read(): Promise<Stores> {
     try {
       this.connecting ??= connect(this.cwd, this.status);
@@ -90,7 +90,7 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
   const database = new Database(urls.database, { production, events, poolMax: 1, schema: config.databaseSchema });
   const ready = events.next('redis.ready');
   await redis.start();
-  // The client goes on connecting by itself when this is not enough.
+  // If this is not long enough, the client keeps trying by itself.
   await Deadline.after(READY_MS).wait(ready);
   const statusCollector = new StatusCollector({ tree: { status }, redis, knex: database.knex, events, config });
   return { redis, database, events, statusCollector, queues: config.jobs.queues.map((queue) => queue.name) };
@@ -124,8 +124,8 @@ async function readAll({
 const texts = pageTexts(TEXTS).in('en');
 
 /**
- * The health of the tree in lines, by the same judgement and with the same format as the overview page.
- * @param systemStatus undefined if Redis and Postgres could not be reached. @param most the number of lines about problems.
+ * The health of the tree in lines, with the same judgement and format as the overview page.
+ * @param systemStatus undefined if Redis and Postgres could not be reached. @param most the maximum number of problems.
  */
 export function judgementLines(
   systemStatus: SystemStatus | undefined,
@@ -147,7 +147,7 @@ export function judgementLines(
   ];
 }
 
-/** When each part of the tree's jobs last made progress, in one line as on the overview page; '' if nothing is known. */
+/** @returns when each part of the tree's jobs last made progress, in one line as on the overview page; '' if unknown. */
 export function movesLine(treeStatus: TreeStatus, now: Date): string {
   return progressText(treeStatus, new Formatter(texts, now, false));
 }

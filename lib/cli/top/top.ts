@@ -7,10 +7,10 @@ import { type Input, Keyboard, type Output, Screen, stylerFor } from './screen';
 import { Session } from './session';
 
 const PACE: Pace = { treeMs: 1000, answerMs: 3000, storesMs: 2000, secondReadingMs: 1200 };
-/** Time that the system may take to stop this process after Ctrl-Z, ms. */
+/** How long the system may take to suspend this process after Ctrl-Z, ms. */
 const STOPPED_MS = 100;
-/** Width of the lines when the output is no terminal, in columns. */
-const WIDE = 160;
+/** Width of the lines if the output is not a terminal, columns. */
+const DEFAULT_WIDTH = 160;
 
 /** Intervals and timeouts, ms. */
 export interface Pace {
@@ -19,7 +19,7 @@ export interface Pace {
   readonly answerMs: number;
   /** Interval at which queues and job sets are read. */
   readonly storesMs: number;
-  /** Without a terminal: delay before the second status of the tree, since rates need two. */
+  /** Without a terminal: delay before the second status request, since rates need two. */
   readonly secondReadingMs: number;
 }
 
@@ -32,7 +32,7 @@ export interface Stage {
 }
 
 /**
- * Shows the tree live until q is pressed; without a terminal, prints it once. @throws UserError when no tree answers.
+ * Shows the tree live until q is pressed. Without a terminal, prints it once. @throws UserError if no tree answers.
  */
 export async function top(
   flags: TreeFlags,
@@ -49,7 +49,7 @@ async function showOnce(flags: TreeFlags, { output, pace = PACE }: Stage): Promi
   const session = new Session(flags, pace.answerMs, () => undefined);
   await session.lookAtTree();
   await Promise.all([session.lookAtStores(), wait(pace.secondReadingMs).then(() => session.lookAtTree())]);
-  const text = snapshot(session.view(), output.isTTY ? (output.columns ?? WIDE) : WIDE)
+  const text = snapshot(session.view(), output.isTTY ? (output.columns ?? DEFAULT_WIDTH) : DEFAULT_WIDTH)
     .map((line) => line.text)
     .join('\n');
   await new Promise<void>((resolve) => output.write(`${text}\n`, () => resolve()));
@@ -60,7 +60,7 @@ async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: S
   const screen = new Screen(output, stylerFor(!env.NO_COLOR));
   const draw = () => screen.draw(frame(session.view(), screen.size));
   const session = new Session(flags, pace.answerMs, draw);
-  // The first request comes before the screen is taken, so that an error is printed as by any other command.
+  // The first request precedes the switch to the alternate screen, so that an error is printed as by any other command.
   await session.lookAtTree();
   const ended = new AbortController();
   const keyboard = new Keyboard(input, (key) => {
@@ -77,8 +77,8 @@ async function showLive(flags: TreeFlags, { input, output, env, pace = PACE }: S
     screen.leave();
   };
   /**
-   * Stops like any program on Ctrl-Z; `fg` continues it. Without a shell that could continue it (docker exec) the
-   * system does not stop it, so it continues by itself after STOPPED_MS.
+   * Suspends this process like any program on Ctrl-Z, until `fg`. Without a shell that could continue it (docker exec)
+   * the system does not suspend it, so it continues by itself after STOPPED_MS.
    */
   const pause = () => {
     giveBack();
@@ -129,7 +129,8 @@ function every(ms: number, over: AbortSignal, work: () => Promise<void>): Promis
 }
 
 /**
- * Restores the terminal before the process ends in any way but SIGKILL. @returns a function that removes the handlers.
+ * Restores the terminal before the process ends in any way other than SIGKILL. @returns a function that removes the
+ * handlers.
  */
 function onDeath(giveBack: () => void): () => void {
   const signals = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const;

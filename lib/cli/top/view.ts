@@ -6,7 +6,7 @@ import { BOUNDS_MS, countsSince, quantile, RateWindow } from '../../support/hist
 import { countText } from '../../support/text';
 import type { Stores } from './stores';
 
-/** The look of a line. A problem also has a word or a sign, since there may be no colours. */
+/** The style of a line. A problem is also marked by a word or a sign, since there may be no colours. */
 export type Tone = 'plain' | 'strong' | 'faint' | 'selected' | 'warn' | 'bad';
 
 export interface Line {
@@ -18,19 +18,19 @@ export function line(text = '', tone: Tone = 'plain'): Line {
   return { text, tone };
 }
 
-/** Everything that a frame is drawn from. */
+/** Everything from which a frame is drawn. */
 export interface View {
   /** undefined until the tree has answered for the first time. */
   readonly treeStatus: TreeStatus | undefined;
   readonly rates: Rates;
   readonly stores: Stores;
-  /** The reason why the tree does not answer; undefined while it answers. */
+  /** Why the tree does not answer; undefined while it answers. */
   readonly silence: string | undefined;
   /** Index among the workers that can be selected. */
   readonly selected: number;
   /** The result of the last command. */
   readonly message: Line | undefined;
-  /** To be answered with y or n. */
+  /** A question to be answered with y or n. */
   readonly question: string | undefined;
   readonly help: boolean;
 }
@@ -46,7 +46,7 @@ function known(value: Value): value is number {
   return value !== null && value !== undefined;
 }
 
-/** - */
+/** Formats a duration. */
 export function time(ms: Value): string {
   return known(ms) ? formatElapsed(ms) : UNKNOWN;
 }
@@ -55,7 +55,7 @@ export function count(value: Value): string {
   return known(value) ? countText(value) : UNKNOWN;
 }
 
-/** Span that rates are computed over, ms: statuses come once a second, so over a shorter one rates would jump. */
+/** Span over which rates are computed, ms. Statuses arrive once a second, so over a shorter one rates would jump. */
 const SPAN_MS = SLOWEST_MS;
 
 export interface ProcessRates {
@@ -65,7 +65,7 @@ export interface ProcessRates {
   readonly cpu: number;
 }
 
-/** Changes per second over the last seconds; values that are not known yet are undefined. */
+/** Changes per second over the last seconds. Values that are not known yet are undefined. */
 export interface Rates {
   readonly requestsPerS: number | undefined;
   /** Responses with a status of 500 and above. */
@@ -90,7 +90,7 @@ export class RateMeter {
   private id: string | undefined;
 
   add(treeStatus: TreeStatus): Rates {
-    // A restarted primary counts from 0 again, so statuses of the earlier one are dropped.
+    // A restarted primary counts from 0 again, so the statuses of its predecessor are dropped.
     if (treeStatus.id !== this.id) this.window.clear();
     this.id = treeStatus.id;
     const at = Date.parse(treeStatus.at);

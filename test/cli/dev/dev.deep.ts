@@ -62,7 +62,7 @@ describe('catamount dev', () => {
 
     let from = tree.lines.length;
     app.write('routes.js', 'module.exports = (router) => {{');
-    await tree.waitForLine(/The new code does not boot: the old code goes on serving/, { from });
+    await tree.waitForLine(/The new code does not boot: the old code keeps serving/, { from });
     assert.equal(await word(), 'two', 'a program is served by the old code');
     const page = await tree.request('GET', '/word', HTML);
     assert.equal(page.status, 500);
@@ -79,7 +79,7 @@ describe('catamount dev', () => {
 
     from = tree.lines.length;
     app.write('jobs/say.js', 'module.exports = class SayJob { nothing() {} }');
-    await tree.waitForLine(/The app has a mistake: the old code goes on serving/, { from });
+    await tree.waitForLine(/The app has a mistake: the old code keeps serving/, { from });
     await tree.waitForLine(/jobs\/say\.js: SayJob is no subclass of Job/, { from });
     await tree.request('POST', '/jobs');
     await tree.waitForLine(/the job says one/, { from });
@@ -135,7 +135,7 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
 
     let from = tree.lines.length;
     app.write('src/routes.js', `${routes('two')} // WRONG`);
-    await tree.waitForLine(/The build failed: the old code goes on serving/, { from });
+    await tree.waitForLine(/The build failed: the old code keeps serving/, { from });
     assert.match((await tree.request('GET', '/word', HTML)).body, /The build failed[\s\S]*this is WRONG/);
     assert.equal(await word(), 'one');
     assert.equal(app.read('dist/routes.js'), routes('one'), 'what was built before is there');
@@ -153,7 +153,7 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
   it('waits for the next save where the app cannot start', async () => {
     app = new DevApp({ ...FILES, 'routes.js': 'module.exports = 7;' });
     tree = app.spawn([], { DATABASE_URL: database.url, REDIS_URL: redis.url, WEB_CONCURRENCY: '1' });
-    await tree.waitForLine(/The app cannot start: nothing serves until the next save/);
+    await tree.waitForLine(/The app cannot start: nothing is serving until the next save/);
     app.write('routes.js', routes('one', SAYS));
     await tree.ready();
     assert.equal(await word(), 'one');

@@ -77,11 +77,11 @@ describe('catamount generate', () => {
     assert.throws(() => app.catamount('generate job tidy'), {
       name: 'UserError',
       message:
-        'test/jobs/tidy.test.ts is there already, and nothing was written. Move what is there away, or give another name.',
+        'test/jobs/tidy.test.ts already exists, and nothing was written. Move away what exists, or give another name.',
     });
     assert.deepEqual(app.files(), ['test/jobs/tidy.test.ts']);
     app.write('migrations/20260101000000_create_posts.ts', '// mine\n');
-    assert.throws(() => app.catamount('generate model Post'), /20260101000000_create_posts\.ts is there already/);
+    assert.throws(() => app.catamount('generate model Post'), /20260101000000_create_posts\.ts already exists/);
     fs.rmSync(path.join(app.folder, 'test/jobs/tidy.test.ts'));
     app.catamount('generate job tidy');
     assert.match(app.catamount('generate job tidy'), /^ identical {2}jobs\/tidy\.ts$/m);
@@ -162,14 +162,14 @@ describe('catamount generate', () => {
     const app = new AppFolder(TS);
     const cases = [
       ['generate', /needs to know what. See catamount help generate/],
-      ['generate jib tidy', /knows no jib \(job\?\): give one of job, mailer,/],
+      ['generate jib tidy', /does not know jib \(job\?\): give one of job, mailer,/],
       ['generate job', /A job needs a name. For example: catamount generate job WelcomeEmail/],
-      ['generate job 7up', /"7up" is no name. Name the job in letters and digits, .* such as WelcomeEmail/],
-      ['generate job ../evil', /"\.\.\/evil" is no name/],
-      ['generate job Job', /"Job" is a word with a meaning of its own/],
-      ['generate model class', /"class" is a word with a meaning of its own/],
+      ['generate job 7up', /"7up" is not a name. Name the job in letters and digits, .* such as WelcomeEmail/],
+      ['generate job ../evil', /"\.\.\/evil" is not a name/],
+      ['generate job Job', /"Job" is reserved/],
+      ['generate model class', /"class" is reserved/],
       ['generate job tidy count:int', /there is no type int. Give one of string, number/],
-      ['generate job tidy --queue a/b', /"a\/b" is no name of a queue/],
+      ['generate job tidy --queue a/b', /"a\/b" is not the name of a queue/],
       ['generate mailer UserMailer', /A mailer needs an action/],
       ['generate mailer UserMailer hi hi', /The action hi is given twice/],
       ['generate model Post title:txt', /there is no type txt \(text\?\)/],
@@ -207,7 +207,7 @@ describe('catamount generate', () => {
   it('says where it looked when the folder holds no app', () => {
     const app = new AppFolder(TS);
     fs.rmSync(path.join(app.folder, 'app.ts'));
-    assert.throws(() => app.catamount('generate job tidy'), /No file in .* calls defineApp; app, lib\/app, /);
+    assert.throws(() => app.catamount('generate job tidy'), /No file in .* calls defineApp \(tried app, lib\/app, /);
     fs.rmSync(path.join(app.folder, 'package.json'));
     assert.throws(() => app.catamount('generate job tidy'), /There is no package\.json in /);
   });

@@ -73,12 +73,12 @@ describe('catamount new', () => {
     fs.mkdirSync(path.join(folder, 'taken'));
     fs.writeFileSync(path.join(folder, 'taken/file'), '');
     for (const [line, message] of [
-      ['Shop', /"Shop" is no name of an app. Give small letters, digits, - and _/],
-      ['../shop', /"\.\.\/shop" is no name of an app/],
+      ['Shop', /"Shop" is not the name of an app. Give lower-case letters, digits, - and _/],
+      ['../shop', /"\.\.\/shop" is not the name of an app/],
       ['shop inn', /"inn" is too much/],
       ['shop --esm --cjs', /Give --esm or --cjs, not both/],
       ['shop --coffee', /--coffee/],
-      ['taken', /taken is there and not empty. Give another name, or move it away/],
+      ['taken', /taken already exists and is not empty. Give another name, or move it away/],
     ] as const)
       await assert.rejects(
         make(line, folder),

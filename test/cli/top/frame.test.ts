@@ -84,7 +84,7 @@ describe('a frame of top', () => {
     assert.equal(verdict({}), 'All is well.');
     assert.match(
       verdict({ silence: 'the tree ended' }) ?? '',
-      /^! What follows is old, the tree is asked again: the tree ended$/,
+      /^! The data below is out of date, asking the tree again: the tree ended$/,
     );
     assert.match(verdict({ treeStatus: { ...well, stopping: true } }) ?? '', /stopping/);
     assert.match(verdict({ treeStatus: { ...well, phasedRestart: true } }) ?? '', /phased restart is under way/);
@@ -180,7 +180,7 @@ describe('a frame of top', () => {
     for (const columns of [1, 39, 40, 60, 80, 200]) {
       for (const rows of [1, 2, 8, 12, 15, 24, 50]) fits(drawn(shown, { columns, rows }), { columns, rows });
     }
-    assert.deepEqual(drawn(shown, { columns: 39, rows: 24 })[0], 'make it 40×8');
+    assert.deepEqual(drawn(shown, { columns: 39, rows: 24 })[0], 'enlarge to 40×8');
     assert.match(drawn(shown, { columns: 80, rows: 16 }).join('\n'), /Retry 3/);
   });
 

@@ -83,7 +83,7 @@ describe('catamount top', () => {
     await emulator.shows(/Recycle worker 1\?/);
     emulator.type('y');
     await called('recycle 1');
-    await emulator.shows(/Worker 1 was replaced/);
+    await emulator.shows(/Worker 1 has been replaced/);
     assert.deepEqual(calls(), ['recycle 1']);
   });
 
@@ -154,7 +154,7 @@ describe('catamount top', () => {
     await until('it fits, with the keys in the last line', fits);
     emulator.resize(100, 30);
     await until('the last line is the keys again', () => emulator.screen[29]?.endsWith('h help'));
-    await emulator.shows(/turned away 3 in the last minute/);
+    await emulator.shows(/3 shed in the last minute/);
   });
 
   it('writes only what has changed', async () => {
@@ -171,7 +171,7 @@ describe('catamount top', () => {
     // One of its own: no operation has that name, so none is refused.
     await begin(['nothing']);
     await recorder.vanish();
-    await emulator.shows(/^! What follows is old, the tree is asked again: No Catamount runs here/m);
+    await emulator.shows(/^! The data below is out of date, asking the tree again: No Catamount runs here/m);
     await emulator.shows(/^› web 0 +4211/m);
     const next = await Recorder.start({ cwd: recorder.cwd });
     await until('the next one has answered', () => !emulator.screen.join('').includes('is old'));

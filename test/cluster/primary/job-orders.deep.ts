@@ -77,7 +77,10 @@ describe('orders for the job processor', () => {
       const { pid, restarts } = await stateIs(tree, 'stopped');
       assert.deepEqual([pid, restarts], [null, 0]);
       assert.equal((await processes.list()).length, 1);
-      assert.match((await catamount(tree.cwd, 'stats')).stdout, /^Jobs: +stopped by order; `catamount jobs resume`/m);
+      assert.match(
+        (await catamount(tree.cwd, 'stats')).stdout,
+        /^Jobs: +stopped by an operator; `catamount jobs resume`/m,
+      );
       assert.match((await catamount(tree.cwd, 'status')).stdout, /job processor stopped$/m);
       assert.equal((await processorOf(other)).state, 'ready');
       const ready = await tree.request('GET', '/ready');
