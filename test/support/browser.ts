@@ -21,7 +21,7 @@ const ROOT = path.resolve(__dirname, '../..');
 /** Screenshots stay here after the run, for inspection. Each run overwrites them. */
 const SHOTS = path.join(ROOT, '.catamount/shots');
 const HANGUL = path.join(ROOT, 'node_modules/@embedpdf/fonts-kr/fonts');
-/** Every page is shot in each of these, as `<name>.<scheme>.<width>.png`. */
+/** Variants of every screenshot, which are named `<name>.<scheme>.<width>.png`. */
 const VARIANTS = [
   { scheme: 'light', width: 1280 },
   { scheme: 'light', width: 390 },
@@ -74,7 +74,7 @@ export class WatchedPage {
   private constructor(readonly page: Page) {
     page.on('pageerror', (error) => this.troubles.push(error.message));
     page.on('console', (message) => {
-      // Chromium logs this for every response of 400 and above, also for those that a test asks for.
+      // Chromium logs this for every response of 400 and above, including those that a test expects.
       if (message.type() === 'error' && !message.text().startsWith('Failed to load resource'))
         this.troubles.push(message.text());
     });
@@ -108,7 +108,8 @@ export async function shoot(page: Page, name: string): Promise<void> {
   for (const { scheme, width } of VARIANTS) {
     await page.evaluate(`document.documentElement.dataset.theme = '${scheme}'`);
     await page.setViewportSize({ width, height: 900 });
-    // Content below the viewport, frames above all, is not always drawn, so the viewport is made as high as the page.
+    // Content below the viewport, especially in frames, is not always drawn, so the viewport is made as high as the
+    // page.
     const height = await page.evaluate<number>('document.documentElement.scrollHeight');
     await page.setViewportSize({ width, height });
     await page.evaluate('new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))');
@@ -140,7 +141,7 @@ export async function wordsOf(locator: Locator): Promise<string> {
   return ((await locator.textContent()) ?? '').replace(/\s+/g, ' ').trim();
 }
 
-/** Red, green and blue of one rendered pixel, from a screenshot: computed styles do not show what covers it. */
+/** Red, green and blue of one pixel of a screenshot: computed styles do not reveal what covers an element. */
 export async function colourIn(
   shown: Locator,
   position: { readonly x: number; readonly y: number },
@@ -163,7 +164,7 @@ function* imageData(png: Buffer): Generator<Buffer> {
   }
 }
 
-/** Tells whether the page overflows the window horizontally. */
+/** @returns true if the page overflows the window horizontally. */
 export function scrollsSideways(page: Page): Promise<boolean> {
   return page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth');
 }

@@ -7,10 +7,10 @@ interface Packet {
   readonly bytes: Buffer | undefined;
 }
 
-/** Waits longer than this, ms, use a timer, which is about as precise; shorter ones turn the event loop. */
+/** Waits longer than this, ms, use a timer, which is about this precise; shorter ones turn the event loop. */
 const TIMER_MS = 1.15;
 
-/** Simulates network latency: forwards TCP to a local port, all bytes in order and late by the same time. */
+/** Simulates network latency: forwards TCP to a local port, with all bytes in order and equally delayed. */
 export class DelayingProxy {
   // Every packet waits equally long, so one queue for all connections is ordered by due time.
   private readonly queue: Packet[] = [];
@@ -18,7 +18,7 @@ export class DelayingProxy {
   private readonly sockets = new Set<net.Socket>();
   private readonly server: net.Server;
 
-  /** @param delayMs latency in each direction, ms; a round trip takes twice as long. It may be changed. */
+  /** @param delayMs latency in each direction, ms; a round trip takes twice as long. It may be changed at any time. */
   constructor(
     targetPort: number,
     public delayMs: number,

@@ -10,8 +10,9 @@ const building = new Map<string, Promise<string>>();
 
 /**
  * Compiles an app of `test/fixtures` into its own folder, with the built package in node_modules as in any user's app.
- * Each app is built once per lane. @param root the checkout whose app and package it is; it must have been built. Default:
- * this one. @returns the path of its entry file.
+ * Each app is built once per lane.
+ * @param root the checkout with the app and the package, which must have been built. Default: this one.
+ * @returns the path of the app's entry file.
  */
 export function buildFixtureApp(name: string, root = ROOT): Promise<string> {
   const key = path.join(root, name);

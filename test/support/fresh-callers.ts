@@ -1,8 +1,8 @@
 import { request } from './http';
 
 /**
- * Callers that open a new connection for every request, so that at any moment some connections are still queued in the
- * kernel or between the primary and a worker. A caller ends when its connection is refused.
+ * Clients that open a new connection for every request, so that at any moment some connections are still queued in the
+ * kernel or between the primary and a worker. A client ends when its connection is refused.
  */
 export class FreshCallers {
   answered = 0;
@@ -11,7 +11,7 @@ export class FreshCallers {
   private readonly loops: Promise<void>[];
   private over = false;
 
-  /** @param pathOf returns the path of a caller's n-th request, counted from 0. */
+  /** @param pathOf returns the path of a client's n-th request, counted from 0. */
   constructor(
     private readonly address: string,
     count: number,
@@ -20,7 +20,7 @@ export class FreshCallers {
     this.loops = Array.from({ length: count }, () => this.call());
   }
 
-  /** Resolves when every caller was refused a connection or was told to stop. */
+  /** Resolves when every client has been refused a connection or has stopped. */
   async end(): Promise<void> {
     await Promise.all(this.loops);
   }

@@ -13,8 +13,8 @@ markProcesses();
 fc.configureGlobal({ seed: Number(process.env.FUZZ_SEED ?? 20261126) });
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Mocha and Node open and close these handles themselves, so they are no leak of a file. */
-const UNTOLD = new Set(['Timeout', 'Immediate', 'FSReqCallback', 'FSReqPromise', 'TTYWrap']);
+/** Mocha and Node open and close these handles themselves, so they are not a file's leak. */
+const IGNORED = new Set(['Timeout', 'Immediate', 'FSReqCallback', 'FSReqPromise', 'TTYWrap']);
 
 /** Runs once per run, in the main process, before the lanes are forked. */
 export async function mochaGlobalSetup(): Promise<void> {
@@ -61,7 +61,7 @@ function leftovers(): string[] {
 }
 
 function newProcesses() {
-  // A single lane runs in Mocha's own process and is the parent of the shared Postgres, which forks as it needs.
+  // A single lane runs in Mocha's own process, and is the parent of the shared Postgres, which forks as needed.
   const isPartOfKnown = (ppid: number, command: string) => before.pids.has(ppid) && command.startsWith('postgres: ');
   return processesOfRun().filter(({ pid, ppid, command }) => !before.pids.has(pid) && !isPartOfKnown(ppid, command));
 }
@@ -75,7 +75,7 @@ function kill(pid: number): void {
 }
 
 function handles(): string[] {
-  return process.getActiveResourcesInfo().filter((handle) => !UNTOLD.has(handle));
+  return process.getActiveResourcesInfo().filter((handle) => !IGNORED.has(handle));
 }
 
 /** Appends how long a file took, s, measured since the end of the previous one so that loading is included. */

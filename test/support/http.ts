@@ -8,9 +8,9 @@ export interface RequestOptions {
   readonly body?: string | Buffer;
   readonly headers?: Readonly<Record<string, string>>;
   readonly timeoutMs?: number;
-  /** A loopback address to send from, such as 127.0.0.2, so as to be another client to the server. */
+  /** A loopback address to send from, such as 127.0.0.2, so that the server sees a different client. */
   readonly localAddress?: string;
-  /** Keeps the connection for later requests. Default: a connection of its own for this one. */
+  /** Keeps the connection for later requests. Default: a new connection for this one. */
   readonly agent?: http.Agent;
 }
 
@@ -21,7 +21,10 @@ export interface Answer {
   json<T = Record<string, unknown>>(): T;
 }
 
-/** Sends one request on its own connection, unless an agent is given, so that nothing is kept alive and no retry hides a failure. */
+/**
+ * Sends one request on its own connection, unless an agent is given, so that nothing is kept alive and no retry hides a
+ * failure.
+ */
 export function request(url: string, options: RequestOptions = {}): Promise<Answer> {
   const { method = 'GET', json, timeoutMs = WAIT_LIMIT_MS, localAddress, agent = false } = options;
   const body = json === undefined ? options.body : JSON.stringify(json);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-/** Users name the keys below these: arguments of jobs and mails. */
+/** Below these keys, with the arguments of jobs and mails, users choose the names. */
 const OF_USERS = new Set(['arguments', 'args', 'checkpoint']);
 
 /** Asserts that every key of JSON for operators is in snake_case, the one form used by all of its endpoints. */

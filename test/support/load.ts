@@ -15,11 +15,11 @@ export interface Load {
   stop(): Promise<LoadResult>;
 }
 
-/** Upper limit of any load, ms, so that a test that forgets to stop one ends. */
-const LONGEST_MS = 4 * WAIT_LIMIT_MS;
+/** Maximum duration of a load, ms, so that a test that forgets to stop one ends. */
+const MAX_MS = 4 * WAIT_LIMIT_MS;
 
 /**
- * Requests paths from `connections` loops at once: half keep one connection alive, half open one for each request.
+ * Requests paths in `connections` concurrent loops: half keep one connection alive, half open one for each request.
  * @param pathOf returns the path of the n-th request overall, counted from 0.
  */
 export function startLoad(baseUrl: string, connections: number, pathOf: (n: number) => string): Load {
@@ -29,7 +29,7 @@ export function startLoad(baseUrl: string, connections: number, pathOf: (n: numb
     { length: connections },
     (_, i) => new http.Agent({ keepAlive: i % 2 === 0, maxSockets: 1 }),
   );
-  const end = performance.now() + LONGEST_MS;
+  const end = performance.now() + MAX_MS;
   let stopping = false;
   let sent = 0;
 

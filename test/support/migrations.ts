@@ -3,7 +3,7 @@ import type { Migrations } from '../../lib/model/migrations';
 
 const OURS = /[/\\]lib[/\\](?:job|mailer|ops)[/\\]migrations$/;
 
-/** Sorts folders, such as `lib/job/migrations`, by whose they are. */
+/** Divides folders, such as `lib/job/migrations`, into Catamount's and the app's. */
 export function migrationsIn(folders: readonly string[]): Migrations {
   const absolute = folders.map((folder) => path.resolve(__dirname, '../..', folder));
   return {

@@ -40,7 +40,7 @@ export class OlderPostgres {
     fs.closeSync(log);
     const made = new OlderPostgres(child, around, port);
     const first = made.at('postgres');
-    await until('the older Postgres takes queries', async () => made.hasEnded || (await first.query('select 1')));
+    await until('the older Postgres answers queries', async () => made.hasEnded || (await first.query('select 1')));
     if (made.hasEnded) throw new Error(`Postgres exited:\n${fs.readFileSync(path.join(around, 'log'), 'utf8')}`);
     await first.query(`create database ${NAME}`);
     return made;
@@ -50,11 +50,11 @@ export class OlderPostgres {
     return this.at(NAME);
   }
 
-  /** Ends it and removes its data. */
+  /** Stops it and removes its data. */
   async remove(): Promise<void> {
     if (!this.hasEnded) {
       const exited = once(this.child, 'exit');
-      // Its children end with it.
+      // SIGQUIT also ends its children.
       this.child.kill('SIGQUIT');
       await exited;
     }
@@ -65,7 +65,7 @@ export class OlderPostgres {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** The database goes with the server. */
+  /** `drop` does nothing, since the database is removed with the server. */
   private at(name: string): TestDatabase {
     return databaseAt(`postgres://postgres@127.0.0.1:${this.port}/${name}`, async () => undefined);
   }

@@ -1,15 +1,15 @@
 import net, { type AddressInfo } from 'node:net';
 import type { TestRedis } from './redis';
 
-/** Settings of a server that does not know the first word of the client, as none did before 6.0. */
+/** Settings of a server without the command HELLO, which the client sends first and Redis 6.0 introduced. */
 export const WITHOUT_HELLO = ['--rename-command', 'HELLO', ''];
 
-/** A real server behind a proxy that changes one thing in its answers: the version that INFO tells. */
+/** A real server behind a proxy that changes one thing in its replies: the version in INFO. */
 export class OlderRedis {
   private readonly sockets = new Set<net.Socket>();
   private readonly server: net.Server;
 
-  /** @param version as long as the first two numbers of the real one: `6.0` for 8.2. */
+  /** @param version of the same length as the first two numbers of the real one: `6.0` for 8.2. */
   constructor(real: TestRedis, version: string) {
     this.server = net.createServer((inward) => {
       const outward = net.connect(real.port, '127.0.0.1');
@@ -22,7 +22,7 @@ export class OlderRedis {
         socket.once('close', () => other.destroy());
       }
       inward.pipe(outward);
-      // Not UTF-8, in which a part of a character would be changed.
+      // latin1, since UTF-8 would corrupt a character that is split between two chunks.
       outward.on('data', (bytes) =>
         inward.write(bytes.toString('latin1').replace(/redis_version:\d\.\d/, `redis_version:${version}`), 'latin1'),
       );

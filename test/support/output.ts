@@ -32,7 +32,7 @@ export class Output {
    * Resolves with the first line that matches, written before or after the call.
    * @param options.from skips that many lines: `output.lines.length` for new ones only.
    * @param options.ended returns true once no more lines will come.
-   * @throws Error with the last lines when none matches before the process ended or WAIT_LIMIT_MS passed.
+   * @throws Error with the last lines, if none matches before the process ends or WAIT_LIMIT_MS pass.
    */
   async waitFor(
     match: LineMatch,
@@ -40,7 +40,7 @@ export class Output {
   ): Promise<Line> {
     const { from = 0, ended = () => false } = options;
     const found = () => {
-      // `ended` is asked first, so that the last lines of an ended process are still searched once.
+      // `ended` is called first, so that the last lines of an ended process are still searched once.
       const over = ended();
       return this.matching(match, from)[0] ?? (over ? 'ended' : undefined);
     };

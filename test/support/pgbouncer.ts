@@ -10,7 +10,7 @@ import { until } from './until';
 /** The user `nobody`, since PgBouncer refuses to run as root. */
 const NOBODY = 65_534;
 
-/** A PgBouncer in transaction mode before one database. Its port stays the same throughout. */
+/** A PgBouncer in transaction mode in front of one database. Its port never changes. */
 export class PgBouncer {
   private child: ChildProcess | undefined;
   private readonly folder = tempFolder('pgbouncer');
@@ -23,7 +23,7 @@ export class PgBouncer {
 
   /**
    * @param target URL of the database, with user and password.
-   * @param settings of PgBouncer beside those that it needs, such as `{ max_prepared_statements: '0' }`.
+   * @param settings further settings of PgBouncer, such as `{ max_prepared_statements: '0' }`.
    */
   static async start(target: string, settings: Readonly<Record<string, string>> = {}): Promise<PgBouncer> {
     const pooler = new PgBouncer(new URL(target), await serverPort());
@@ -48,7 +48,7 @@ export class PgBouncer {
     });
     this.child = child;
     const ended = () => missing !== undefined || hasEnded(child);
-    await until('PgBouncer takes queries', async () => ended() || (await this.answers()));
+    await until('PgBouncer answers queries', async () => ended() || (await this.answers()));
     if (ended()) throw missing ?? new Error(`PgBouncer exited:\n${this.log().slice(-1000)}`);
   }
 
@@ -61,7 +61,7 @@ export class PgBouncer {
     await exited;
   }
 
-  /** How many named prepared statements its connections to Postgres hold, each by itself. */
+  /** @returns the number of named prepared statements on each of its connections to Postgres. */
   async preparedStatements(): Promise<number[]> {
     const url = new URL(this.url);
     url.pathname = 'pgbouncer';

@@ -8,12 +8,12 @@ import { sharedPostgres } from './shared-servers';
 import { LANE } from './temp-folder';
 
 const ROOT = path.resolve(__dirname, '../..');
-/** The folders with migrations of the product and of its app. */
+/** The folders with the migrations of Catamount and of the sample app. */
 const ALL_FOLDERS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations', 'migrations'];
 
 export interface TestDatabase {
   readonly url: string;
-  /** Runs one statement on a connection of its own and returns its rows. */
+  /** Runs one statement on its own connection, and returns the rows. */
   query<Row extends pg.QueryResultRow = pg.QueryResultRow>(sql: string, values?: unknown[]): Promise<Row[]>;
   /** Closes all connections to the database and drops it. */
   drop(): Promise<void>;
@@ -30,7 +30,7 @@ const templates = new Map<string, Promise<string>>();
 const made = new Set<string>();
 let count = 0;
 
-/** Creates a database on the run's shared Postgres. It is cloned from a template, so cheap enough for every test. */
+/** Creates a database on the run's shared Postgres. Cloning a template makes it cheap enough for every test. */
 export async function createDatabase({ migrated = false }: DatabaseOptions = {}): Promise<TestDatabase> {
   const folders = migrated === true ? ALL_FOLDERS : migrated === false ? [] : migrated;
   const template = folders.length === 0 ? 'template1' : await migratedTemplate(folders);
@@ -44,12 +44,12 @@ export function databaseAt(url: string, drop: () => Promise<void>): TestDatabase
   return { url, query: (sql, values) => query(url, sql, values), drop };
 }
 
-/** Databases of this lane that were not dropped. */
+/** @returns the databases of this lane that have not been dropped. */
 export function leftoverDatabases(): readonly string[] {
   return [...made];
 }
 
-/** Drops them, so that the next file of the lane does not fail for what this one has left. */
+/** Drops them, so that the next file of the lane does not fail because of what this one has left behind. */
 export async function dropLeftoverDatabases(): Promise<void> {
   for (const name of leftoverDatabases()) await drop(name);
 }

@@ -9,7 +9,7 @@ export interface ProcessRow {
 
 const hasProc = fs.existsSync('/proc/self/stat');
 
-/** All processes of the machine that this user may see, zombies excluded. */
+/** @returns all processes on the machine that this user may see, except zombies. */
 export function processes(): ProcessRow[] {
   return hasProc ? procRows() : psRows();
 }
@@ -18,13 +18,13 @@ export function isRunning(pid: number): boolean {
   return processes().some((row) => row.pid === pid);
 }
 
-/** Descendants of a process, its children first. */
+/** @returns the descendants of a process, its children first. */
 export function descendants(pid: number, rows = processes()): ProcessRow[] {
   const children = rows.filter((row) => row.ppid === pid);
   return children.concat(children.flatMap((child) => descendants(child.pid, rows)));
 }
 
-/** Tells whether a process was started with this `NAME=value`. Always false where there is no /proc. */
+/** @returns true if a process was started with this `NAME=value`. Always false on systems without /proc. */
 export function hasVariable(pid: number, assignment: string): boolean {
   try {
     return fs.readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0').includes(assignment);
@@ -45,7 +45,7 @@ function procRows(): ProcessRow[] {
         const command = fs.readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim();
         return [{ pid: Number(name), ppid: Number(ppid), command }];
       } catch {
-        // The process ended after the folder was listed.
+        // The process has ended since the folder was listed.
         return [];
       }
     });

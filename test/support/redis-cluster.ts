@@ -13,21 +13,21 @@ interface Node {
 
 const SLOTS = 16_384;
 
-/** A cluster whose nodes share the slots. A master that is away for a second is replaced by its replica. */
+/** A cluster whose masters share the slots. A master that is down for a second is replaced by its replica. */
 export class RedisCluster {
   private constructor(
     private readonly nodes: Node[],
     private readonly slot: number,
   ) {}
 
-  /** @param prefix the REDIS_PREFIX whose slot is meant by `owner`, `migrate` and the like. */
+  /** @param prefix the REDIS_PREFIX whose slot `owner`, `migrate` and the other methods refer to. */
   static async start(masters: number, prefix = 'shop'): Promise<RedisCluster> {
     const nodes = await Promise.all(Array.from({ length: masters }, startNode));
     const [{ redis: first }] = nodes as [Node];
     for (const [index, { redis }] of nodes.entries()) {
       const from = Math.floor((SLOTS * index) / masters);
       const to = Math.floor((SLOTS * (index + 1)) / masters);
-      // By each one's number, since Redis 6.2 knows no ranges.
+      // Each slot by its number, since Redis 6.2 does not support ranges.
       const slots = Array.from({ length: to - from }, (_, one) => String(from + one));
       await tell(redis, ['CLUSTER', 'ADDSLOTS', ...slots]);
       await tell(redis, ['CLUSTER', 'SET-CONFIG-EPOCH', String(index + 1)]);
@@ -44,7 +44,7 @@ export class RedisCluster {
     return first.redis;
   }
 
-  /** The node that has the slot of the prefix, as all of them say. */
+  /** The master that owns the slot of the prefix. */
   async owner(): Promise<TestRedis> {
     return (await this.parted()).owner.redis;
   }
@@ -54,7 +54,9 @@ export class RedisCluster {
     return (await this.parted()).other.redis;
   }
 
-  /** Moves the slot with all its keys to another master, as `redis-cli --cluster reshard` does. @returns that. */
+  /**
+   * Moves the slot with all its keys to another master, as `redis-cli --cluster reshard` does. @returns that master.
+   */
   async migrate(): Promise<TestRedis> {
     const { owner, other } = await this.parted();
     const slot = String(this.slot);
@@ -75,7 +77,7 @@ export class RedisCluster {
     const [{ owner }, replica] = await Promise.all([this.parted(), startNode()]);
     const { redis } = replica;
     await this.meet(replica);
-    // It must have heard of its master first.
+    // The command fails until the node has heard of its master.
     await until('the replica replicates', () =>
       tell(redis, ['CLUSTER', 'REPLICATE', owner.id]).then(
         () => true,
@@ -120,7 +122,7 @@ async function startNode(): Promise<Node> {
   return { redis, id: String(await tell(redis, ['CLUSTER', 'MYID'])) };
 }
 
-/** @param line one of CLUSTER NODES: its slots come after the eight other fields. */
+/** @param line a line of CLUSTER NODES: its slots follow eight other fields. */
 function ownsSlot(line: string, slot: number): boolean {
   return line
     .split(' ')

@@ -8,7 +8,7 @@ import { serverPort } from './server-port';
 import { removeFolder, tempFolder } from './temp-folder';
 import { until } from './until';
 
-/** A Redis server that a test may stop, kill, freeze and wipe. Its port stays the same throughout. */
+/** A Redis server that a test may stop, kill, freeze and wipe. Its port never changes. */
 export class TestRedis {
   private child: ChildProcess | undefined;
 
@@ -45,7 +45,7 @@ export class TestRedis {
     }
   }
 
-  /** Shuts it down gracefully. Its data stays for `restart()`. */
+  /** Shuts it down gracefully. Its data is kept for `restart()`. */
   async stop(): Promise<void> {
     await this.end('SIGTERM');
   }
@@ -57,7 +57,7 @@ export class TestRedis {
   /** @param options.wipe starts without data, as the smallest managed plans do after every restart. */
   async restart(options: { readonly wipe?: boolean } = {}): Promise<void> {
     await this.end(options.wipe ? 'SIGKILL' : 'SIGTERM');
-    // The second is what Redis 6.2 writes.
+    // Redis 6.2 writes the second one.
     const data = options.wipe ? ['appendonlydir', 'appendonly.aof'] : [];
     for (const name of data) fs.rmSync(path.join(this.folder, name), { recursive: true, force: true });
     await this.start();

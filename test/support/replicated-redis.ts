@@ -4,10 +4,10 @@ import { startTestRedis, type TestRedis } from './redis';
 import { SeverableProxy } from './severable-proxy';
 import { until } from './until';
 
-/** By default a master waits 5 s for more replicas before it sends its data. */
+/** Without this setting a master waits 5 s for more replicas before it sends its data. */
 export const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
 
-/** A master and its replica, and one address that leads to whichever was promoted last. */
+/** A master and its replica, and one address that stands for either of them, as a name in DNS does. */
 export class ReplicatedRedis {
   private constructor(
     readonly servers: readonly [TestRedis, TestRedis],
@@ -27,14 +27,14 @@ export class ReplicatedRedis {
     return `redis://127.0.0.1:${this.name.port}`;
   }
 
-  /** The first becomes the second's replica. Connections through the name stay with it. */
+  /** Makes the first server the second's replica. Connections through the name stay with the first. */
   async demote(): Promise<void> {
     const [first, second] = this.servers;
     await tell(second, ['REPLICAOF', 'NO', 'ONE']);
     await tell(first, ['REPLICAOF', '127.0.0.1', String(second.port)]);
   }
 
-  /** New connections through the name go to the second. */
+  /** Directs new connections through the name to the second server. */
   rename(): void {
     this.name.lead({ host: '127.0.0.1', port: this.servers[1].port });
   }
@@ -45,10 +45,10 @@ export class ReplicatedRedis {
   }
 }
 
-/** Sends one command on a connection of its own. */
+/** Sends one command on its own connection. */
 export async function tell(server: { readonly url: string }, command: readonly string[]): Promise<unknown> {
   const client = createClient({ url: server.url, socket: { reconnectStrategy: false } });
-  // A server that changes its role closes its connections. The command's own rejection tells so, and this event is the same.
+  // A server that changes its role closes its connections. The command itself also rejects with this error.
   client.on('error', () => undefined);
   try {
     await client.connect();
@@ -58,7 +58,7 @@ export async function tell(server: { readonly url: string }, command: readonly s
   }
 }
 
-/** Makes one a replica of the other, and waits until it has its data. */
+/** Makes one server a replica of the other, and waits until it has the data. */
 export async function replicate(replica: TestRedis, master: TestRedis): Promise<void> {
   await tell(replica, ['REPLICAOF', '127.0.0.1', String(master.port)]);
   const linked = await until('the replica has its master’s data', async () =>

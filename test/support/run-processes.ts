@@ -4,12 +4,12 @@ import { LANE_FOLDER, RUN_FOLDER } from './temp-folder';
 
 const MARK = 'CATAMOUNT_TEST_RUN';
 
-/** Marks the environment, so that all processes started from now on are recognisable even when reparented. */
+/** Marks the environment, so that all processes started from now on can be recognized even when reparented. */
 export function markProcesses(): void {
   process.env[MARK] = LANE_FOLDER;
 }
 
-/** Live processes that this lane started: its descendants, and those that have its mark or its folder's path. */
+/** @returns the live processes that this lane has started: its descendants, and those with its mark or its folder. */
 export function processesOfRun(): ProcessRow[] {
   const rows = processes();
   const kin = new Set(descendants(process.pid, rows).map((row) => row.pid));

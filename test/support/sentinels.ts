@@ -11,7 +11,7 @@ import { until } from './until';
 
 const MASTER = 'shop';
 
-/** One redis-sentinel process. Its port stays the same. */
+/** One redis-sentinel process. Its port never changes. */
 export class Sentinel {
   private child: ChildProcess | undefined;
 
@@ -57,7 +57,10 @@ export class Sentinel {
   }
 }
 
-/** A master called `shop`, its replica, and three sentinels that watch them. A master that is away for a second is left. */
+/**
+ * A master named `shop`, its replica, and three sentinels that watch them. If the master is down for a second, they
+ * promote the replica.
+ */
 export class WatchedRedis {
   private constructor(
     readonly servers: readonly [TestRedis, TestRedis],
@@ -65,7 +68,7 @@ export class WatchedRedis {
     private readonly password: string | undefined,
   ) {}
 
-  /** @param password what the sentinels ask for; the servers ask for none. */
+  /** @param password required by the sentinels; the servers require none. */
   static async start(password?: string): Promise<WatchedRedis> {
     const servers = await Promise.all([startTestRedis(...AT_ONCE), startTestRedis(...AT_ONCE)] as const);
     await replicate(servers[1], servers[0]);
@@ -81,7 +84,7 @@ export class WatchedRedis {
     return watched;
   }
 
-  /** @param master the name by which it is asked for. */
+  /** @param master the name of the master in the URL. */
   url(master = MASTER): string {
     const hosts = this.sentinels.map(({ port }) => `127.0.0.1:${port}`).join();
     const query = this.password === undefined ? '' : `?sentinelPassword=${this.password}`;
@@ -94,8 +97,8 @@ export class WatchedRedis {
 }
 
 /**
- * Starts one that watches the master `shop` there. Those of one master find each other.
- * @param epoch of what it knows: a higher one is newer.
+ * Starts a sentinel that watches the master `shop` on a port. The sentinels of one master find each other.
+ * @param epoch the epoch of its configuration: a higher one is newer.
  */
 export async function startSentinel(masterPort: number, password?: string, epoch = 0): Promise<Sentinel> {
   const [folder, port] = [tempFolder('sentinel'), await serverPort()];

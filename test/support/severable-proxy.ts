@@ -2,8 +2,8 @@ import net, { type AddressInfo } from 'node:net';
 import tls from 'node:tls';
 
 /**
- * A TCP proxy between a client and a server that a test can sever (connections cut, new ones refused, as if the server
- * were down) or silence (connections and bytes are accepted, no answer comes).
+ * A TCP proxy between a client and a server that a test can sever (connections are cut and new ones refused, as if the
+ * server were down) or silence (connections and bytes are accepted, but nothing is answered).
  */
 export class SeverableProxy {
   private readonly sockets = new Set<net.Socket>();
@@ -40,14 +40,14 @@ export class SeverableProxy {
     }
   }
 
-  /** Listens, also again after `sever()`. @returns the port, the same each time. */
+  /** Listens, for the first time or again after `sever()`. @returns the port, which never changes. */
   async open(): Promise<number> {
     await new Promise<void>((resolve) => this.server.listen(this.port, '127.0.0.1', resolve));
     this.port = (this.server.address() as AddressInfo).port;
     return this.port;
   }
 
-  /** New connections go to another server, those that there are stay, as when a name is changed after a failover. */
+  /** Directs new connections to another server; existing ones stay, as when a DNS name changes after a failover. */
   lead(target: { readonly host: string; readonly port: number }): void {
     this.target = target;
   }

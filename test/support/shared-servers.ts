@@ -9,7 +9,7 @@ const POSTGRES = 'CATAMOUNT_TEST_POSTGRES';
 let servers: EmbeddedServers | undefined;
 let starting: Promise<string> | undefined;
 
-/** URL of the run's one Postgres, with an empty database. The main process starts it before it forks the lanes. */
+/** @returns the URL of the run's one Postgres, which the main process starts before it forks the lanes. */
 export function sharedPostgres(): Promise<string> {
   const url = process.env[POSTGRES];
   if (url !== undefined) return Promise.resolve(url);

@@ -1,15 +1,15 @@
 import net from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 
-/** A step of an SMTP conversation. `message` is the content after DATA, up to its answer. */
+/** A step of an SMTP conversation. `message` is the content after DATA, up to its reply. */
 export type SmtpStep = 'greeting' | 'EHLO' | 'MAIL' | 'RCPT' | 'DATA' | 'message';
 
 export type SmtpFault =
-  /** The client gets this answer; the server does not see the command. */
+  /** The client gets this reply, and the server never sees the command. */
   | { readonly answer: `${number} ${string}` }
   /** The connection breaks when the server has received half of the bytes. */
   | 'drop'
-  /** The server accepts the command, but the connection breaks before its answer arrives. */
+  /** The server accepts the command, but the connection breaks before its reply arrives. */
   | 'lose the answer'
   | { readonly delayMs: number };
 
@@ -37,7 +37,7 @@ export class SmtpProxy {
     return `smtp://127.0.0.1:${this.port}`;
   }
 
-  /** Listens; after `down()` on the same port as before. */
+  /** Listens, always on the same port. */
   async up(): Promise<void> {
     const server = net.createServer((client) => new Conversation(this, client, this.keep(net.connect(this.target))));
     server.on('connection', (client) => this.keep(client));
@@ -71,7 +71,7 @@ export class SmtpProxy {
   }
 }
 
-/** One connection. Commands are handled one by one, since a client may pipeline several. */
+/** One connection. Commands are handled one at a time, since a client may pipeline several. */
 class Conversation {
   private said = '';
   private answered = '';
@@ -140,7 +140,7 @@ class Conversation {
     else if (!this.client.destroyed) this.client.write(answer, 'latin1');
   }
 
-  /** The server's next whole answer. It may have several lines; the last one has a space after its code. */
+  /** @returns the server's next complete reply, which may have several lines; the last has a space after its code. */
   private async nextAnswer(): Promise<string> {
     for (;;) {
       const whole = /^(?:\d{3}-.*\r\n)*\d{3}(?: .*)?\r\n/.exec(this.answered)?.[0];

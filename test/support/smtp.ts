@@ -12,7 +12,7 @@ export type ReceivedMail = ParsedMail & {
   /** The bytes as received, one latin1 character each. */
   readonly raw: string;
   readonly envelope: { readonly from: string; readonly to: string[] };
-  /** True when it arrived over TLS. */
+  /** true if it arrived over TLS. */
   readonly secure: boolean;
 };
 
@@ -77,17 +77,17 @@ export class SmtpSink {
     return `${this.options.tls?.kind === 'implicit' ? 'smtps' : 'smtp'}://127.0.0.1:${this.port}`;
   }
 
-  /** Number of mails whose DATA has arrived and is unanswered because of `hold()`. */
+  /** The number of mails whose DATA has arrived and has not been answered because of `hold()`. */
   get waiting(): number {
     return this.held.length;
   }
 
-  /** Refuses the next attempt at `stage`. Several calls queue up, one failure each. */
+  /** Rejects the next attempt at `stage`. Several calls cause as many failures. */
   failNext(code: number, message: string, stage: FailureStage = 'data'): void {
     this.failures.push({ code, message, stage });
   }
 
-  /** From now on mails are received, but neither kept nor answered until `release()` or `discard()`. */
+  /** From now on mails are received, but neither stored nor answered until `release()` or `discard()`. */
   hold(): void {
     this.holding = true;
   }
@@ -97,7 +97,7 @@ export class SmtpSink {
     for (const go of this.held.splice(0)) go(true);
   }
 
-  /** Ends `hold()` without keeping the held mails, whose clients have gone before they were answered. */
+  /** Ends `hold()` without storing the held mails, whose clients have disconnected without a reply. */
   discard(): void {
     this.holding = false;
     for (const go of this.held.splice(0)) go(false);

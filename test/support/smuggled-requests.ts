@@ -1,7 +1,7 @@
 const head = 'POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n';
 const smuggled = 'GET /admin HTTP/1.1\r\nHost: a\r\n\r\n';
 
-/** Raw requests that the parser must reject, by name: each may get at most one answer, and that must be a refusal. */
+/** Raw requests that the parser must reject, by name: each may get at most one response, which must be an error. */
 export const SMUGGLED_REQUESTS: Readonly<Record<string, string>> = {
   'both lengths (CL.TE)': `${head}Content-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n${smuggled}`,
   'two lengths': `${head}Content-Length: 2\r\nContent-Length: 40\r\n\r\n{}${smuggled}`,

@@ -5,30 +5,30 @@ import pg from 'pg';
 const SSL_REQUEST = 80_877_103;
 const AUTHENTICATION_OK = Buffer.from([0x52, 0, 0, 0, 8, 0, 0, 0, 0]);
 const READY = Buffer.from([0x5a, 0, 0, 0, 5, 0x49]);
-/** Messages of a server that may come at any time: NotificationResponse, NoticeResponse, ParameterStatus. */
-const UNASKED = 'ANS';
+/** Messages that a server may send at any time: NotificationResponse, NoticeResponse, ParameterStatus. */
+const UNSOLICITED = 'ANS';
 
-/** A connection to Postgres, authenticated, of which the pooler reads and writes the bytes. */
+/** An authenticated connection to Postgres, whose bytes the pooler reads and writes. */
 interface ServerConnection {
   readonly socket: Duplex;
   readonly client: pg.Client;
-  /** The caller whose transaction it runs. */
+  /** The client whose transaction it runs. */
   caller: Caller | undefined;
 }
 
 interface Caller {
   readonly socket: net.Socket;
   server: ServerConnection | undefined;
-  /** Queries and Syncs that no ReadyForQuery has answered. */
+  /** The number of Query and Sync messages not yet answered by ReadyForQuery. */
   owed: number;
   /** Messages that wait for a server connection. */
   readonly waiting: Buffer[];
 }
 
 /**
- * A pooler in transaction mode before a real Postgres, as PgBouncer is with `pool_mode = transaction`: a caller has a
- * server connection until ReadyForQuery says that no transaction is open, and the next statement may get another one.
- * Notifications that come while nobody has the connection are dropped, which PgBouncer does, too.
+ * A pooler in transaction mode in front of a real Postgres, like PgBouncer with `pool_mode = transaction`. A client has
+ * a server connection until ReadyForQuery says that no transaction is open; its next statement may get another one.
+ * Notifications that arrive while no client has the connection are dropped, as PgBouncer does.
  */
 export class TransactionPooler {
   private readonly servers: ServerConnection[] = [];
@@ -56,7 +56,7 @@ export class TransactionPooler {
     return url.href;
   }
 
-  /** From now on a caller keeps its server connection, as with `pool_mode = session`. All have to connect again. */
+  /** From now on a client keeps its server connection, as with `pool_mode = session`. All clients have to reconnect. */
   keepSessions(): void {
     this.keepsSessions = true;
     for (const { socket } of this.callers) socket.destroy();
@@ -100,7 +100,7 @@ export class TransactionPooler {
 
   private assign(): void {
     while (this.queue.length > 0) {
-      // The one used last goes first, as with PgBouncer.
+      // The most recently used connection is taken first, as by PgBouncer.
       const server = this.servers.findLast((one) => one.caller === undefined);
       if (!server) {
         if (this.servers.length + this.opening < this.poolSize) void this.openServer();
@@ -114,7 +114,7 @@ export class TransactionPooler {
     }
   }
 
-  /** Lets pg sign in, and takes the socket over from it. */
+  /** Lets pg authenticate, then takes over its socket. */
   private async openServer(): Promise<void> {
     this.opening++;
     const client = new pg.Client(this.target);
@@ -139,7 +139,7 @@ export class TransactionPooler {
   private answer(server: ServerConnection, type: string, message: Buffer): void {
     const { caller } = server;
     if (!caller) {
-      if (!UNASKED.includes(type)) server.socket.destroy(new Error(`an answer (${type}) that nobody asked for`));
+      if (!UNSOLICITED.includes(type)) server.socket.destroy(new Error(`an unexpected message of the server: ${type}`));
       return;
     }
     caller.socket.write(message);
@@ -155,12 +155,12 @@ export class TransactionPooler {
     this.callers.delete(caller);
     const place = this.queue.indexOf(caller);
     if (place >= 0) this.queue.splice(place, 1);
-    // Its transaction is undone with the connection.
+    // Closing the connection rolls back its transaction.
     caller.server?.socket.destroy();
   }
 }
 
-/** @returns the bytes after the last whole message. */
+/** Calls `take` for each complete message. @returns the remaining bytes. */
 function eachMessage(bytes: Buffer, take: (type: string, message: Buffer) => void): Buffer {
   let rest = bytes;
   while (rest.length >= 5 && rest.length > rest.readInt32BE(1)) {

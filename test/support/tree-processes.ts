@@ -3,7 +3,7 @@ import type { ProcessRow } from './processes';
 /** The pids of a tree by role. */
 export interface TreeProcesses {
   readonly primary: number | undefined;
-  /** By slot. While a slot is replaced it has two processes; the last one in the listing, the newer, is given. */
+  /** Pids by slot. While a slot is being replaced it has two processes, of which this has the newer one. */
   readonly web: ReadonlyMap<number, number>;
   readonly webPids: readonly number[];
   readonly jobs: number | undefined;

@@ -20,11 +20,11 @@ export interface TreeOptions {
   /** Default: a new folder, so that the tree has its own `.catamount`; `cleanup()` removes it. */
   readonly cwd?: string;
   readonly args?: readonly string[];
-  /** The program that starts it. Default: `node`, as in the Procfile. */
+  /** The program that starts the tree. Default: `node`, as in the Procfile. */
   readonly via?: 'node' | 'npm';
   /** Headers of every `request`. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** User to run as; needs root. */
+  /** The user to run as, which requires root. */
   readonly uid?: number;
   /** Path of the node binary. Default: that of this process. */
   readonly node?: string;
@@ -84,7 +84,7 @@ export class Tree {
     });
   }
 
-  /** Pid of the started process: the primary, or npm above it. */
+  /** The pid of the started process: the primary, or npm if that starts it. */
   get pid(): number {
     return this.child.pid ?? 0;
   }
@@ -102,7 +102,7 @@ export class Tree {
     return this.child.exitCode !== null || this.child.signalCode !== null;
   }
 
-  /** Resolves when it listens. Rejects with its last lines when it exits first. */
+  /** Resolves when the tree listens. Rejects with its last lines if it exits first. */
   async ready(): Promise<this> {
     const pattern = /Listening on (https?:\/\/[^\s,"]+)/;
     const line = await this.waitForLine(pattern);
@@ -160,10 +160,10 @@ export class Tree {
     await this.end();
   }
 
-  /** Live processes of the tree: its descendants, and those with its mark or its state folder on the command line. */
+  /** @returns the live processes of the tree: its descendants, and those with its mark or its state folder. */
   leftovers(): ProcessRow[] {
     const rows = processes();
-    // After its exit the system may have reused the pid.
+    // After the exit the system may have reused the pid.
     const family = this.hasExited ? [] : [this.pid, ...descendants(this.pid, rows).map((row) => row.pid)];
     const kin = new Set(family);
     const state = path.join(this.cwd, '.catamount');
@@ -181,7 +181,7 @@ export class Tree {
     });
   }
 
-  /** Kills all processes that are left and removes the tree's own folder. Safe in any state, and to call twice. */
+  /** Kills all remaining processes and removes the tree's own folder. Safe in any state, and safe to call twice. */
   async cleanup(): Promise<void> {
     for (const row of this.leftovers()) {
       // On SIGQUIT Postgres ends its child processes at once; SIGKILL would orphan them.
@@ -208,7 +208,7 @@ export async function startTree(options: TreeOptions = {}): Promise<Tree> {
   }
 }
 
-/** The given variables and defaults, with only those of this process's environment that any program needs. */
+/** @returns the given variables, the defaults, and those of this process's variables that every program needs. */
 function environmentOf(given: TreeOptions['env'] = {}): Record<string, string> {
   const inherited = ['PATH', 'HOME', 'TMPDIR', 'NODE_V8_COVERAGE', 'CATAMOUNT_TEST_RUN'];
   const own = inherited.map((name) => [name, process.env[name]] as const);
@@ -217,7 +217,7 @@ function environmentOf(given: TreeOptions['env'] = {}): Record<string, string> {
   return Object.fromEntries(entries.flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 }
 
-/** Writes a package.json whose `npm start` is the product's, with an absolute entry as it runs in another folder. */
+/** Writes a package.json with our own `npm start`, whose entry is absolute, since it runs in another folder. */
 function writePackage(folder: string, entry: string): void {
   const { scripts } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as {
     readonly scripts: { readonly start: string };

@@ -13,7 +13,7 @@ type Truthy<T> = Exclude<T, false | 0 | '' | null | undefined>;
 /**
  * Polls `predicate` until it returns something truthy, and resolves with it. An exception counts as "not yet".
  * @param description completes "until …" in the error message, such as "both workers are ready".
- * @throws Error with the last value or exception when the time is up.
+ * @throws Error with the last value or exception if that does not happen in time.
  */
 export async function until<T>(
   description: string,

@@ -1,5 +1,6 @@
 /**
- * Time after which a test stops waiting for a condition and fails, ms. Far longer than any condition takes; the runner
- * raises it where it measured slow process starts. One limit for all tests, so that none prescribes a machine's speed.
+ * Time after which a test stops waiting for a condition and fails, ms. It is far longer than any condition takes, and
+ * the runner raises it if it measures slow process starts. All tests share one limit, so that none depends on a
+ * machine's speed.
  */
 export const WAIT_LIMIT_MS = Number(process.env.CATAMOUNT_TEST_LIMIT_MS ?? 60_000);
