@@ -5,14 +5,14 @@ import { requireNode, UserError } from '../core/errors';
 import { runApp } from './app-entry';
 import { CLI_COMMANDS } from './commands';
 
-/** Options of what looks at the running tree. */
+/** Options of every command that uses the running tree. */
 const PLACE = {
   state: { type: 'string', short: 'S' },
   socket: { type: 'string', short: 'C' },
   token: { type: 'string', short: 'T' },
 } as const;
 const TO_THE_TREE = { ...PLACE, json: { type: 'boolean' } } as const;
-/** Those whose values are no words of the command. */
+/** Options whose values must not be taken for words of the command. */
 const WITH_VALUE = { ...PLACE, only: { type: 'string' } } as const;
 
 const HELP = ['--help', '-h'];
@@ -23,12 +23,14 @@ async function main(args: string[]): Promise<void> {
   const [first = 'start', topic] = wordsOf(args);
   if (first === 'jobs') return jobs(args);
   const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
-  // What stands behind a script is its own.
+  // What follows a script belongs to the script.
   const ours = first === 'run' ? args.slice(0, 2) : args;
   const asksHelp = first === 'help' || ours.some((each) => HELP.includes(each));
   const asks = asksHelp || ours.some((each) => VERSION.includes(each));
   if (own?.run && (!asks || own.details === undefined))
-    return own.run(first === 'help' ? ['--help', ...behind(behind(args, 'help'), own.name)] : behind(args, own.name));
+    return own.run(
+      first === 'help' ? ['--help', ...without(without(args, 'help'), own.name)] : without(args, own.name),
+    );
   if (!asks && own?.inApp === true) return runApp();
   if (asksHelp) process.stdout.write(await helpFor(wordsOf(args)));
   else if (asks || first === 'version') process.stdout.write(`${version()}\n`);
@@ -40,7 +42,7 @@ async function main(args: string[]): Promise<void> {
 async function order(args: string[]): Promise<void> {
   const { commandNamed, control } = await import('./control');
   const { readArguments } = await import('../core/command-line');
-  // The name is looked at first: what is no command has no options that could be wrong.
+  // The name is checked first: an unknown command has no options that could be wrong.
   const { name } = await commandNamed(wordsOf(args));
   const { values, positionals } = readArguments(name, { args, options: TO_THE_TREE, allowPositionals: true });
   await control(positionals, values);
@@ -54,9 +56,9 @@ async function helpFor(words: readonly string[]): Promise<string> {
 
 async function topOf(args: string[]): Promise<void> {
   const { readArguments } = await import('../core/command-line');
-  const { values } = readArguments('top', { args: behind(args, 'top'), options: PLACE });
+  const { values } = readArguments('top', { args: without(args, 'top'), options: PLACE });
   await (await import('./top/top')).top(values);
-  // A request to Redis or Postgres may still be open, and nobody waits for its reply.
+  // A request to Redis or Postgres may still be open, but nobody needs its reply any more.
   process.exit();
 }
 
@@ -70,15 +72,15 @@ async function jobs(args: string[]): Promise<void> {
     const { values, positionals } = readArguments(`jobs ${words[0]}`, config);
     return orderTree(positionals, values);
   }
-  await runJobs(behind(args, 'jobs'));
+  await runJobs(without(args, 'jobs'));
 }
 
-/** The arguments without the first that is this word. */
-function behind(args: readonly string[], word: string): string[] {
+/** @returns the arguments without the first occurrence of a word. */
+function without(args: readonly string[], word: string): string[] {
   return args.toSpliced(args.indexOf(word), 1);
 }
 
-/** The arguments without options, and without the values of the options that are known here. */
+/** @returns the arguments except options, and except the values of the options that are known here. */
 function wordsOf(args: string[]): string[] {
   return parseArgs({ args, options: WITH_VALUE, allowPositionals: true, strict: false }).positionals;
 }

@@ -3,12 +3,12 @@ import { toError } from '../support/async';
 import { didYouMean } from '../support/text';
 import { EXIT, UserError } from './errors';
 
-/** A command with more options than these lists none of them in a sentence; its help does. */
-const MOST_LISTED = 5;
+/** If a command has more options than this, an error does not list them. Its help does. */
+const MAX_LISTED = 5;
 
 /**
- * Reads what was typed behind a command, as `util.parseArgs` does.
- * @param command as it is typed behind `catamount`: `check`.
+ * Parses what was typed after a command, as `util.parseArgs` does.
+ * @param command as it is typed after `catamount`: `check`.
  * @throws UserError with the exit code for wrong usage, in one sentence.
  */
 export function readArguments<const T extends ParseArgsConfig>(
@@ -23,8 +23,8 @@ export function readArguments<const T extends ParseArgsConfig>(
 }
 
 /**
- * Says in one sentence what is wrong with what was typed behind a command, and what may have been meant. Node's own message
- * has several, about a syntax that nobody has asked for.
+ * Says in one sentence what is wrong with the arguments of a command, and what may have been meant. Node's own message
+ * has several, about a syntax of which the user need not know.
  * @param thrown the error of `parseArgs` for this configuration.
  */
 export function wrongArguments(command: string, config: ParseArgsConfig, thrown: unknown): UserError {
@@ -38,14 +38,14 @@ export function wrongArguments(command: string, config: ParseArgsConfig, thrown:
     if (type === undefined) return wrongUsage(command, unknownOption(command, rawName, Object.keys(options)));
     if (type === 'boolean' && value !== undefined)
       return wrongUsage(command, `--${name} of ${command} takes no value, and was given ${JSON.stringify(value)}.`);
-    // What looks like an option is one, unless it is written behind an equals sign.
+    // A value that looks like an option is one, unless it follows an equals sign.
     const isMissing = value === undefined || (inlineValue === false && /^-./.test(value));
     if (type === 'string' && isMissing) return wrongUsage(command, `--${name} of ${command} needs a value.`);
   }
   return wrongUsage(command, `${command}: ${toError(thrown).message}.`);
 }
 
-/** Says that a command was given a word more than it takes. */
+/** @returns an error that says that a command was given one word too many. */
 export function surplusWord(command: string, word: string): UserError {
   return wrongUsage(command, `${JSON.stringify(word)} is too much for ${command}.`);
 }
@@ -54,7 +54,7 @@ function unknownOption(command: string, given: string, names: readonly string[])
   const meant = didYouMean(given.replace(/^-+/, ''), names);
   if (meant !== undefined) return `${command} has no option ${given}. Did you mean --${meant}?`;
   const listed = names.filter((name) => name !== 'help').map((name) => `--${name}`);
-  if (listed.length === 0 || listed.length > MOST_LISTED) return `${command} has no option ${given}.`;
+  if (listed.length === 0 || listed.length > MAX_LISTED) return `${command} has no option ${given}.`;
   return `${command} has no option ${given}; it has ${listed.join(', ')}.`;
 }
 

@@ -139,7 +139,7 @@ describe('catamount', () => {
       ['heap-snapshot 1 2', /^"2" is too much for heap-snapshot\. See catamount help heap-snapshot\.\n$/],
       [
         'start',
-        /^There is no dist\/server\.js, .* or server\.mjs in \S+\. Go to the folder of your app, or make one: catamount new shop\.\n$/,
+        /^There is no dist\/server\.js, .* or server\.mjs in \S+\. Go to the folder of your app, or create one: catamount new shop\.\n$/,
       ],
       ['--only web', /There is no dist\/server\.js/],
     ] as const;
