@@ -69,17 +69,17 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
 
 /** Prints one line that says that the tree runs, then the same judgement of its health as the overview page. */
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
-  const { StoreReader, judgementLines, judgementOf, movesLine } = await import('./top/stores');
+  const { StoreReader, judgementLines, judgementOf, progressLine } = await import('./top/stores');
   const treeStatus = treeOf({ ...summary });
   const reader = new StoreReader(tree.cwd, async () => treeStatus);
   const { systemStatus, trouble } = await reader.read();
   await reader.stop();
   const judgement = judgementOf(systemStatus, treeStatus);
-  const moves = movesLine(treeStatus, new Date());
+  const progress = progressLine(treeStatus, new Date());
   const lines = [
     statusLine(summary),
     ...judgementLines(systemStatus, treeStatus, new Date()).map(({ text }) => text),
-    ...(moves === '' ? [] : [moves]),
+    ...(progress === '' ? [] : [progress]),
     ...(trouble === undefined ? [] : [trouble]),
   ];
   const text = json ? JSON.stringify({ ...summary, ...judgementJson(judgement) }, null, 2) : lines.join('\n');

@@ -148,7 +148,7 @@ export function judgementLines(
 }
 
 /** @returns when each part of the tree's jobs last made progress, in one line as on the overview page; '' without any. */
-export function movesLine(treeStatus: TreeStatus, now: Date): string {
+export function progressLine(treeStatus: TreeStatus, now: Date): string {
   return progressText(treeStatus, new Formatter(texts, now, false));
 }
 
