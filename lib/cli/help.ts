@@ -56,7 +56,7 @@ export function noCommand(text: string): UserError {
   const names = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
   const meant = didYouMean(text.split(' ')[0] ?? '', [...names, 'jobs']);
   const hint = meant === undefined ? '' : `Did you mean ${meant}? `;
-  return new UserError(`"${text}" is no command. ${hint}See catamount help.`, EXIT.usage);
+  return new UserError(`"${text}" is not a command. ${hint}See catamount help.`, EXIT.usage);
 }
 
 function page(usage: readonly string[], summary: string, details: string): string {

@@ -37,7 +37,7 @@ export function wrongArguments(command: string, config: ParseArgsConfig, thrown:
     const type = Object.hasOwn(options, name) ? options[name]?.type : undefined;
     if (type === undefined) return wrongUsage(command, unknownOption(command, rawName, Object.keys(options)));
     if (type === 'boolean' && value !== undefined)
-      return wrongUsage(command, `--${name} of ${command} takes no value, and was given ${JSON.stringify(value)}.`);
+      return wrongUsage(command, `--${name} of ${command} takes no value, but was given ${JSON.stringify(value)}.`);
     // A value that looks like an option is one, unless it follows an equals sign.
     const isMissing = value === undefined || (inlineValue === false && /^-./.test(value));
     if (type === 'string' && isMissing) return wrongUsage(command, `--${name} of ${command} needs a value.`);
@@ -47,7 +47,7 @@ export function wrongArguments(command: string, config: ParseArgsConfig, thrown:
 
 /** @returns an error that says that a command was given one word too many. */
 export function surplusWord(command: string, word: string): UserError {
-  return wrongUsage(command, `${JSON.stringify(word)} is too much for ${command}.`);
+  return wrongUsage(command, `Unexpected argument ${JSON.stringify(word)} for ${command}.`);
 }
 
 function unknownOption(command: string, given: string, names: readonly string[]): string {

@@ -193,13 +193,13 @@ describe('outside the tree', () => {
   it('ends wrong usage with 64 and one sentence, whether servers are there or not', async () => {
     const cases = [
       ['check --jsn', /^check has no option --jsn\. Did you mean --json\? See catamount help check\.\n$/],
-      ['check now', /^"now" is too much for check\. See catamount help check\.\n$/],
-      ['doctor --json=all', /^--json of doctor takes no value, and was given "all"\. See catamount help doctor\.\n$/],
-      ['console now', /^"now" is too much for console\. See catamount help console\.\n$/],
+      ['check now', /^Unexpected argument "now" for check\. See catamount help check\.\n$/],
+      ['doctor --json=all', /^--json of doctor takes no value, but was given "all"\. See catamount help doctor\.\n$/],
+      ['console now', /^Unexpected argument "now" for console\. See catamount help console\.\n$/],
       ['console --loud', /^console has no option --loud\. See catamount help console\.\n$/],
       ['db', /^db needs a command\. There are migrate, rollback, .* make\. See catamount help db\.\n$/],
       ['db migrat', /^"db migrat" is not a command\. Did you mean db migrate\? See catamount help db\.\n$/],
-      ['db migrate now', /^"now" is too much for db migrate\. See catamount help db migrate\.\n$/],
+      ['db migrate now', /^Unexpected argument "now" for db migrate\. See catamount help db migrate\.\n$/],
       ['db migrate --force', /^--force belongs to db reset; db migrate has none\. See catamount help db\.\n$/],
       [
         'db --dry-run make x --nonsense',

@@ -63,7 +63,7 @@ describe('catamount', () => {
       assert.deepEqual(told, { code: 0, stdout: helpOn([topic]), stderr: '' }, line);
     }
     assert.deepEqual(same, check);
-    assert.deepEqual([none.code, none.stderr], [64, '"nothing" is no command. See catamount help.\n']);
+    assert.deepEqual([none.code, none.stderr], [64, '"nothing" is not a command. See catamount help.\n']);
   });
 
   it('prints its version', async () => {
@@ -96,10 +96,10 @@ describe('catamount', () => {
 
   it('ends wrong usage with 64', async () => {
     const cases = [
-      ['stast', /^"stast" is no command\. Did you mean start\? See catamount help\.\n$/],
-      ['genrate job', /^"genrate job" is no command\. Did you mean generate\? See/],
-      ['help destory', /^"destory" is no command\. Did you mean destroy\? See/],
-      ['deploy', /^"deploy" is no command\. See/],
+      ['stast', /^"stast" is not a command\. Did you mean start\? See catamount help\.\n$/],
+      ['genrate job', /^"genrate job" is not a command\. Did you mean generate\? See/],
+      ['help destory', /^"destory" is not a command\. Did you mean destroy\? See/],
+      ['deploy', /^"deploy" is not a command\. See/],
       ['jobs', /^jobs needs a command\. See catamount jobs --help\.\n$/],
       ['jobs loud', /^There is no command "jobs loud"/],
       ['jobs resume -S', /--state/],
@@ -112,12 +112,12 @@ describe('catamount', () => {
       ],
       ['stats --jsn', /^stats has no option --jsn\. Did you mean --json\? See catamount help stats\.\n$/],
       ['stats -x', /^stats has no option -x; it has --state, /],
-      ['stast --nonsense', /^"stast" is no command\. Did you mean start\? See/],
+      ['stast --nonsense', /^"stast" is not a command\. Did you mean start\? See/],
       ['stats -S', /^--state of stats needs a value\. See catamount help stats\.\n$/],
       ['stats --state --json', /^--state of stats needs a value\. See/],
-      ['stats --json=yes', /^--json of stats takes no value, and was given "yes"\. See/],
+      ['stats --json=yes', /^--json of stats takes no value, but was given "yes"\. See/],
       ['stop --only web', /^stop has no option --only; it has --state, /],
-      ['top now', /^"now" is too much for top\. See catamount help top\.\n$/],
+      ['top now', /^Unexpected argument "now" for top\. See catamount help top\.\n$/],
       ['top --json', /^top has no option --json; it has --state, --socket, --token\. See/],
       ['jobs quiet --only web', /^jobs quiet has no option --only; .* See catamount help jobs quiet\.\n$/],
       ['new shop --typescript', /^new has no option --typescript; it has --javascript, --esm, /],
@@ -130,13 +130,13 @@ describe('catamount', () => {
         /^generate has no option --que\. Did you mean --queue\? See catamount help generate\.\n$/,
       ],
       ['generate job x --queue', /^--queue of generate needs a value\. See/],
-      ['dev now', /^"now" is too much for dev\. See catamount help dev\.\n$/],
+      ['dev now', /^Unexpected argument "now" for dev\. See catamount help dev\.\n$/],
       ['dev --onyl web', /^dev has no option --onyl\. Did you mean --only\? See/],
       ['dev --only mail', /^--only of dev is "mail"; it must be web or jobs\. See catamount help dev\.\n$/],
       ['stats now', /stats takes no argument/],
       ['heap-snapshot', /heap-snapshot N needs the slot of a worker.*nothing was given/],
       ['heap-snapshot one', /"one" is not one/],
-      ['heap-snapshot 1 2', /^"2" is too much for heap-snapshot\. See catamount help heap-snapshot\.\n$/],
+      ['heap-snapshot 1 2', /^Unexpected argument "2" for heap-snapshot\. See catamount help heap-snapshot\.\n$/],
       [
         'start',
         /^There is no dist\/server\.js, .* or server\.mjs in \S+\. Go to the folder of your app, or create one: catamount new shop\.\n$/,

@@ -46,7 +46,7 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
   'more than one command': {
     options: { args: ['migrate', 'rollback'] },
     code: 64,
-    says: [/^"rollback" is too much for migrate\. See catamount help migrate\.$/],
+    says: [/^Unexpected argument "rollback" for migrate\. See catamount help migrate\.$/],
   },
 };
 

@@ -14,7 +14,7 @@ const OPTIONS = {
 /** `catamount dev`, for an app in the current folder. @throws UserError. */
 export async function runDev(args: readonly string[], findEntry: () => string | undefined): Promise<void> {
   const { only, build, 'no-build': buildsNot } = readArguments('dev', { args, options: OPTIONS }).values;
-  // The tree would refuse it at every start, and no save would mend that.
+  // The tree would reject it at every start, whatever was saved.
   if (only !== undefined && only !== 'web' && only !== 'jobs')
     throw new UserError(
       `--only of dev is ${JSON.stringify(only)}; it must be web or jobs. See catamount help dev.`,

@@ -83,10 +83,10 @@ function readPackage(folder: string): PackageJson {
   }
   try {
     const parsed: unknown = JSON.parse(fs.readFileSync(file, 'utf8'));
-    if (typeof parsed !== 'object' || parsed === null) throw new Error('it holds no object');
+    if (typeof parsed !== 'object' || parsed === null) throw new Error('it is not an object');
     return parsed;
   } catch (error) {
-    throw new UserError(`${file} is no JSON of a package: ${error instanceof Error ? error.message : error}.`);
+    throw new UserError(`${file} is not a valid package.json: ${error instanceof Error ? error.message : error}.`);
   }
 }
 

@@ -8,9 +8,9 @@ import type { GeneratedFile } from './generators';
 export type Step = readonly ['create' | 'identical' | 'remove' | 'absent', file: string];
 
 /**
- * Writes files that are not there yet, or none of them.
- * @param dryRun true: writes nothing.
- * @throws UserError that names the files which are there with another content, or the one that cannot be written.
+ * Writes those files that do not exist yet, or none of them.
+ * @param dryRun true writes nothing.
+ * @throws UserError that names the files that exist with other content, or the one that cannot be written.
  */
 export function writeFiles(folder: string, files: readonly GeneratedFile[], dryRun: boolean): Step[] {
   const found = files.map((given) => ({ ...given, there: findFile(folder, given) }));
@@ -27,7 +27,7 @@ export function writeFiles(folder: string, files: readonly GeneratedFile[], dryR
   return found.map(({ there, file }) => (there === undefined ? ['create', file] : ['identical', there]));
 }
 
-/** Writes all of them, or none. @throws UserError that names the file which the system refuses. */
+/** Writes all of them, or none. @throws UserError that names the file that cannot be written. */
 function writeAll(folder: string, files: readonly GeneratedFile[]): void {
   const written: string[] = [];
   for (const { file, content } of files) {
@@ -39,7 +39,7 @@ function writeAll(folder: string, files: readonly GeneratedFile[]): void {
     } catch (thrown) {
       for (const each of written) fs.rmSync(each, { force: true });
       for (const each of [target, ...written]) removeEmpty(path.dirname(each), folder);
-      throw new UserError(`${target} cannot be written, and nothing was: ${toError(thrown).message}.`);
+      throw new UserError(`${target} cannot be written, and nothing was written: ${toError(thrown).message}.`);
     }
   }
 }

@@ -193,7 +193,7 @@ function planRoute({ name, rest }: Request, layout: AppLayout): Plan {
 
 function noMore(what: string, [surplus]: readonly string[]): void {
   if (surplus !== undefined) {
-    throw new UserError(`${JSON.stringify(surplus)} is too much: a ${what} takes a name only.`, EXIT.usage);
+    throw new UserError(`Unexpected argument ${JSON.stringify(surplus)}: a ${what} takes only a name.`, EXIT.usage);
   }
 }
 

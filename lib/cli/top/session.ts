@@ -162,7 +162,7 @@ export class Session {
 
 function command(name: string): (typeof COMMANDS)[number] {
   const found = COMMANDS.find((one) => one.name === name);
-  if (!found) throw new Error(`${name} is no command`);
+  if (!found) throw new Error(`${name} is not a command`);
   return found;
 }
 
@@ -216,7 +216,7 @@ export const RESUME_JOBS: Order = {
 /** Sends the command. @returns the message to show: the result, or why it failed. Never rejects. */
 export async function carryOut({ command: name, argument, done }: Order, tree: RunningTree): Promise<Line> {
   const command = COMMANDS.find((one) => one.name === name);
-  if (!command) return line(`${name} is no command`, 'bad');
+  if (!command) return line(`${name} is not a command`, 'bad');
   try {
     return line(done(await ask(tree.address, command, argument)));
   } catch (thrown) {

@@ -114,13 +114,13 @@ describe('catamount generate', () => {
     app.write('test', 'a file in the place of a folder');
     assert.throws(
       () => app.catamount('generate job tidy'),
-      /^UserError: \S+\/test\/jobs\/tidy\.test\.ts cannot be written, and nothing was: E[A-Z]+: .*\.$/,
+      /^UserError: \S+\/test\/jobs\/tidy\.test\.ts cannot be written, and nothing was written: E[A-Z]+: .*\.$/,
     );
     assert.deepEqual(fs.readdirSync(app.folder).sort(), ['app.ts', 'package.json', 'test', 'tsconfig.json']);
     app.write('package.json', 'null');
     assert.throws(
       () => app.catamount('generate job tidy'),
-      /package\.json is no JSON of a package: it holds no object\.$/,
+      /package.json is not a valid package\.json: it is not an object\.$/,
     );
   });
 
@@ -177,7 +177,7 @@ describe('catamount generate', () => {
       ['generate model Post a a:text', /The field a is given twice/],
       ['generate model Post --queue mailer', /--queue belongs to generate job/],
       ['generate migration rename slug', /named create_TABLE or add_…_to_TABLE/],
-      ['generate route posts title', /"title" is too much/],
+      ['generate route posts title', /Unexpected argument "title"/],
       ['generate job tidy --force', /generate has no --force/],
       ['generate job tidy --nonsense', /--nonsense/],
     ] as const;

@@ -75,7 +75,7 @@ describe('catamount new', () => {
     for (const [line, message] of [
       ['Shop', /"Shop" is not the name of an app. Give lower-case letters, digits, - and _/],
       ['../shop', /"\.\.\/shop" is not the name of an app/],
-      ['shop inn', /"inn" is too much/],
+      ['shop inn', /Unexpected argument "inn"/],
       ['shop --esm --cjs', /Give --esm or --cjs, not both/],
       ['shop --coffee', /--coffee/],
       ['taken', /taken already exists and is not empty. Give another name, or move it away/],

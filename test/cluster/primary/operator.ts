@@ -43,7 +43,7 @@ export function stateOf(tree: Tree): TreeState {
 /** Asks by the socket, as the command line does, without a process for each question. */
 export function order(tree: Tree, name: string, argument?: number): Promise<Record<string, unknown>> {
   const command = COMMANDS.find((one) => one.name === name);
-  if (!command) throw new Error(`${name} is no command`);
+  if (!command) throw new Error(`${name} is not a command`);
   const { controlSocket: socket, token } = stateOf(tree);
   return ask({ socket, token }, command, argument, WAIT_LIMIT_MS);
 }

@@ -23,7 +23,7 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   ['list dead --clas X', /^There is no option --clas\. Did you mean --class\?/],
   ['list dead --class', /^--class of jobs needs a value\. See catamount help jobs\.$/],
   ['list dead --class --json', /^--class of jobs needs a value\. See/],
-  ['list dead --json=yes', /^--json of jobs takes no value, and was given "yes"\. See/],
+  ['list dead --json=yes', /^--json of jobs takes no value, but was given "yes"\. See/],
   ['list dead --wait 5m', /^jobs list has no option --wait\. See catamount jobs list --help\.$/],
   ['list dead --limit 0', /^--limit is "0"; give a whole number from 1\.$/],
   ['list dead --limit 501', /^--limit is 501; a page has at most 500 jobs\.$/],
