@@ -126,7 +126,7 @@ export interface ProcessorStats {
   readonly state: 'disabled' | 'booting' | 'ready' | 'quiet' | 'stopping' | 'stopped' | 'backing_off' | 'crash_loop';
   readonly startedAt: string | null;
   readonly lastCheckin: string | null;
-  /** Age of its last message on the monotonic clock, ms; null before the first; absent from older versions. */
+  /** Age of its last message, before the first its own, on the monotonic clock, ms; null or absent in older versions. */
   readonly heartbeatAgeMs?: number | null;
   readonly restarts: number;
   readonly pssMb: number | null;

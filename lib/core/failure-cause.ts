@@ -18,6 +18,7 @@ const CAUSES = {
   poolEmpty: 'every connection of the pool to Postgres is in use',
   diskFull: 'the disk is full',
   frozen: 'its process does not answer',
+  boots: 'it is still booting',
   quiet: 'an operator has told it to be quiet',
   paused: 'an operator has paused the queue',
   other: 'it fails',
@@ -56,6 +57,11 @@ export function causeText(cause: string): string {
 
 export function partText(part: string): string {
   return PARTS[part as StalledPart] ?? part;
+}
+
+/** Says of the whole processor that it stands still. */
+export function aboutProcessor(cause: FailureCause): Omit<AboutStandstill, 'spanMs'> {
+  return { part: 'processor', cause, about: '', words: PARTS.processor, reason: CAUSES[cause] };
 }
 
 /** Replies of Redis by their first word. */

@@ -1,4 +1,6 @@
 import {
+  BOOTS_MS,
+  type ProcessorStats,
   type ProcessorStatus,
   reported,
   type SlotStatus,
@@ -328,6 +330,13 @@ function stalledIssues(status: ProcessorStatus): Issue[] {
     });
 }
 
+/** Before its first heartbeat there is nothing else that it could tell. */
+function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats): Issue[] {
+  if (typeof spanMs !== 'number' || spanMs <= BOOTS_MS) return [];
+  const figures = { part: 'processor', cause: 'boots', spanMs };
+  return [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }];
+}
+
 function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits }: TreeStatus, now: Date): Issue[] {
   if (limits.jobConcurrency === 0) return [];
   const { jobProcessor: processor } = stats;
@@ -339,8 +348,9 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'backing_off':
       return [restarting];
     case 'disabled':
-    case 'booting':
       return nextRestart ? [restarting] : [];
+    case 'booting':
+      return [...(nextRestart ? [restarting] : []), ...slowBoot(processor)];
     case 'stopped':
       return [{ level: 'warn', code: 'jobsStopped', figures: {} }];
     case 'quiet':

@@ -1,6 +1,7 @@
 import type { ProcessorStatus } from '../cluster/status';
 import type { Events } from '../core/events';
 import type { AboutStandstill, FailureCause, StalledPart } from '../core/failure-cause';
+import type { ProgressReading } from '../support/progress';
 
 /** A part of a tree's jobs that makes no progress although it has something to do. */
 export interface Standstill {
@@ -20,6 +21,25 @@ const STALLED_MS = 10_000;
 
 /** The same for a server of queues, ms. It is shorter because a lost connection already shows that it is unavailable. */
 const AWAY_MS = 5000;
+
+/** At the start of a processor this is enough, ms, since its process had to boot before anything could be due. */
+const AT_START_MS = 5000;
+/** What becomes due so soon after the work began is due since then, ms. */
+const FIRST_MS = 2000;
+
+/**
+ * Corrects the time for which a part is owed, ms. What a processor meets when it begins may have been there before, and
+ * nobody told of it while the process booted: a part that has not moved since is owed for as long as its process lives.
+ * @param processMs age of the process. @param workMs time since it began to work.
+ */
+export function owedSinceStart(
+  { movedMs, owedMs }: Pick<ProgressReading, 'movedMs' | 'owedMs'>,
+  processMs: number,
+  workMs: number,
+): number {
+  const isFirst = movedMs === null && owedMs >= AT_START_MS && owedMs > workMs - FIRST_MS;
+  return isFirst ? Math.max(owedMs, processMs) : owedMs;
+}
 
 type Reported = Pick<ProcessorStatus, 'quiet' | 'progress' | 'waiting'>;
 

@@ -4,6 +4,7 @@ import type { Config } from '../core/config';
 import type { Events, RecentEvent } from '../core/events';
 import type { RedisClient } from '../core/redis';
 import { isForeign } from '../job/outbox/installation';
+import { lookForOverdue } from '../job/outbox/overdue';
 import { dueByQueue } from '../job/outbox/table';
 import { knownQueues, readQueues } from '../job/queue/queue-servers';
 import type { QueueStatus } from '../job/queue/queue-status';
@@ -95,7 +96,11 @@ export class StatusCollector {
     this.trees = probe(900, () => list.list());
     this.queues = probe(1900, async () => readQueues(client, await known()));
     this.foreign = probe(4900, () => isForeign(knex, client));
-    this.outbox = probe(9000, async () => dueByQueue(knex, await known()));
+    this.outbox = probe(9000, async () => {
+      const due = await dueByQueue(knex, await known());
+      if ([...due.values()].some((size) => size > 0)) await lookForOverdue(knex, client);
+      return due;
+    });
     this.failures = probe(4900, () => readFailures(client, knex));
     this.cron = probe(9000, async () => readFailingCron(knex, client, await known()));
     this.postgres = probe(4900, () => readPostgres(knex));

@@ -18,7 +18,7 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { Redis } from '../core/redis';
 import { isRouted } from '../core/redis-url';
-import { StandstillReporter } from '../health/standstills';
+import { owedSinceStart, StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { leaveWhenSilent } from '../job/fetch/consumer';
 import { loadJobs } from '../job/job-registry';
@@ -134,6 +134,8 @@ export class JobProcessorRole {
   private mail: MailDelivery | undefined;
   private readonly standstills: StandstillReporter;
   private isQuiet: boolean;
+  /** Time at which it had begun to work, ms on the monotonic clock. */
+  private worksSince = 0;
 
   constructor(
     private readonly app: AppDefinition,
@@ -167,7 +169,9 @@ export class JobProcessorRole {
     this.database = database;
     const redis = new Redis(urls.redis, events);
     if (!isRouted(urls.redis)) leaveWhenSilent(redis);
-    await this.checkRedis(redis, urls.redis);
+    // A Redis that does not answer costs no time of its own.
+    const checked = this.checkRedis(redis, urls.redis);
+    checked.catch(() => undefined);
     const queues = config.jobs.queues.map(({ name }) => name);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale, {
       strict: true,
@@ -226,7 +230,9 @@ export class JobProcessorRole {
     ]);
     this.services = services;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: this.tree, events, services });
+    await checked;
     await services.start();
+    this.worksSince = performance.now();
   }
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {
@@ -292,10 +298,14 @@ export class JobProcessorRole {
   }
 
   private progress(): PartProgress[] {
+    // The age of the process.
+    const now = performance.now();
     const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
     const parts = Object.entries(measured).flatMap(([part, progress]) => {
       if (!progress) return [];
-      const { movedMs, owedMs, error } = progress;
+      const { movedMs, error } = progress;
+      // The mails of an app need not begin with its process.
+      const owedMs = part === 'mail' ? progress.owedMs : owedSinceStart(progress, now, now - this.worksSince);
       const cause = causeOf(error);
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });

@@ -288,10 +288,11 @@ export class WebRole implements DrainableServer {
     return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: WRITES_REFUSED }] : [];
   }
 
-  /** Only /ready asks: its module loads with the first such request. */
+  /** Only /ready asks: its modules load with the first such request. Nobody waits for the look, which mends what it finds. */
   private async readForeign(): Promise<boolean> {
-    const { isForeign } = await import('../job/outbox/installation');
-    return isForeign(this.database.knex, this.redis.client);
+    const stores = [this.database.knex, this.redis.client] as const;
+    (await import('../job/outbox/overdue')).lookForOverdue(...stores).catch(() => undefined);
+    return (await import('../job/outbox/installation')).isForeign(...stores);
   }
 
   private inFlight(): WorkInFlight[] {

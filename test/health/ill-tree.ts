@@ -1,3 +1,4 @@
+import assert from 'node:assert/strict';
 import path from 'node:path';
 import pg from 'pg';
 import { createClient } from 'redis';
@@ -116,6 +117,25 @@ export class IllTree {
   async signUp(): Promise<void> {
     const email = `ill.${Date.now()}.${Math.random()}@example.com`;
     await this.tree.request('POST', '/users', { json: { email, name: 'Ill' } });
+  }
+
+  /** The pid of its job processor. */
+  get processor(): number {
+    return this.tree.processes().jobs ?? assert.fail('it has no job processor');
+  }
+
+  /** @returns the pid that it had. */
+  killProcessor(): number {
+    const pid = this.processor;
+    process.kill(pid, 'SIGKILL');
+    return pid;
+  }
+
+  /** @returns the pid of the next job processor, which has only just been forked. */
+  async successorOf(pid: number): Promise<number> {
+    const isNext = (row: { readonly pid: number; readonly command: string }) =>
+      row.pid !== pid && /^catamount: jobs| processor /.test(row.command);
+    return until('there is another job processor', () => this.tree.processes().all.find(isNext)?.pid);
   }
 
   /** Runs a script that keeps Redis from answering anybody. */

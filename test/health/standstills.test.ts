@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { PartProgress } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
-import { StandstillReporter, standstillsOf } from '../../lib/health/standstills';
+import { treeIssues } from '../../lib/health/issues';
+import { owedSinceStart, StandstillReporter, standstillsOf } from '../../lib/health/standstills';
+import { processorOf, treeStatusOf } from '../ops/overview/tree-statuses';
 
 const MOVING: PartProgress = { part: 'relay', movedMs: 10, owedMs: 0, cause: 'noAnswer', error: '' };
 const FULL: PartProgress = { ...MOVING, owedMs: 11_000, cause: 'redisFull', error: 'OOM at redis://app@10.0.0.7' };
@@ -31,6 +33,22 @@ describe('standstills', () => {
     assert.deepEqual(found(away), ['queue unreachable mailer, reports at b:6379']);
     const sentence = /^a queue with jobs \(mailer, reports\) stands still: the server cannot be reached/;
     assert.match(String(new StandstillReporter(new Events()).report(away)), sentence);
+  });
+
+  it('are owed, at the start of a processor, for as long as its process lives, but not before 5 s', () => {
+    const since = (movedMs: number | null, owedMs: number) => owedSinceStart({ movedMs, owedMs }, 9000, 5500);
+    assert.equal(since(null, 5400), 9000);
+    assert.equal(since(null, 4999), 4999, 'it may only be slow');
+    assert.equal(since(8000, 5400), 5400, 'it has moved');
+    assert.equal(owedSinceStart({ movedMs: null, owedMs: 6000 }, 60_000, 55_000), 6000, 'it became due later');
+  });
+
+  it('are processors that have been booting for 12 s, of which /ops tells', () => {
+    const issues = (heartbeatAgeMs: number) =>
+      treeIssues(treeStatusOf({ jobs: processorOf({ state: 'booting', lastCheckin: null, heartbeatAgeMs }) }));
+    assert.deepEqual(issues(12_000), []);
+    const figures = { part: 'processor', cause: 'boots', spanMs: 12_001 };
+    assert.deepEqual(issues(12_001), [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }]);
   });
 
   it('say nothing of a processor of an older version, which reports no progress', () => {

@@ -257,6 +257,42 @@ const OF_POSTGRES: readonly Injection[] = [
   { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
 ];
 
+/** What a job processor meets that starts: none before it knew of the cause. */
+const AT_THE_START = [
+  'Redis becomes a replica',
+  'Redis is frozen',
+  'the password of Redis has changed',
+  'the table of the outbox is away',
+  'Postgres has no connection left',
+  'Postgres is silent',
+];
+
+const OF_STARTS: readonly Injection[] = [
+  ...[...OF_REDIS, ...OF_POSTGRES]
+    .filter(({ name }) => AT_THE_START.includes(name))
+    .map(
+      ({ name, inject, ...told }): Injection => ({
+        ...told,
+        name: `a job processor starts while ${name}`,
+        inject: async (ill) => {
+          const cure = await inject(ill);
+          ill.killProcessor();
+          return cure;
+        },
+        log: /stands still/,
+      }),
+    ),
+  {
+    name: 'a job processor does not come to the end of its boot',
+    inject: async (ill) => {
+      const pid = await ill.successorOf(ill.killProcessor());
+      process.kill(pid, 'SIGSTOP');
+      return () => process.kill(pid, 'SIGCONT');
+    },
+    ...stalled(/it is still booting/),
+  },
+];
+
 const OF_CODE: readonly Injection[] = [
   {
     name: 'a job computes without an end',
@@ -285,10 +321,9 @@ const OF_JOBS: readonly Injection[] = [
   },
   {
     name: 'the job processor is frozen',
-    inject: (ill) => {
-      const { jobs = 0 } = ill.tree.processes();
-      process.kill(jobs, 'SIGSTOP');
-      return () => process.kill(jobs, 'SIGCONT');
+    inject: ({ processor }) => {
+      process.kill(processor, 'SIGSTOP');
+      return () => process.kill(processor, 'SIGCONT');
     },
     ...stalled(/does not answer/),
     codes: ['jobsUnresponsive'],
@@ -323,7 +358,7 @@ const OF_JOBS: readonly Injection[] = [
  * @param promisedS time within which each must be told; then the trees suffer one after the other, too.
  */
 export function standstills(promisedS?: number): void {
-  const lists = { redis: OF_REDIS, postgres: [...OF_POSTGRES, ...OF_CODE], jobs: OF_JOBS };
+  const lists = { redis: OF_REDIS, postgres: [...OF_POSTGRES, ...OF_CODE], starts: OF_STARTS, jobs: OF_JOBS };
 
   describe(`standstills: each is told with its cause${promisedS === undefined ? '' : ` within ${promisedS} s`}, and ends with it`, () => {
     const outcomes = new Map<string, Promise<number>>();

@@ -361,13 +361,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/web/health.test.ts'],
   },
   {
-    promise: 'a frozen job processor, which says nothing of itself, is told by the primary',
-    file: 'lib/cluster/primary/jobs-watch.ts',
-    find: 'const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;',
-    replace: 'const frozenMs = 0;',
-    killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
-  },
-  {
     promise: 'a Redis that is too old, would delete jobs, or is a cluster without a prefix, refuses the start',
     file: 'lib/role/redis-check.ts',
     find: `if (fault !== undefined && first) throw new UserError(`,

@@ -1,12 +1,13 @@
 import type { Events } from '../../core/events';
+import type { AboutStandstill } from '../../core/failure-cause';
 import { PeriodicTask } from '../../support/periodic-task';
-import { type JobsHealth, type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
+import { BOOTS_MS, type JobsHealth, type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
 
 interface JobsWatchOptions {
   readonly processor: () => ProcessorStats;
-  /** Age of its last heartbeat on the monotonic clock, ms. */
+  /** Age of its last heartbeat, before the first that of the process, on the monotonic clock, ms. */
   readonly silentMs: () => number;
   readonly events: Events;
   /** Called when the sentences about stalled jobs change, or, while jobs are stalled, the time of the oldest due one. */
@@ -14,11 +15,11 @@ interface JobsWatchOptions {
   readonly everyMs?: number;
 }
 
-/** Passes on the job processor's own reports of stalled jobs, and reports a processor that has become unresponsive. */
+/** Passes on the job processor's own reports of stalled jobs, and reports one that is unresponsive, or boots for long. */
 export class JobsWatch {
   private last: Pick<JobsHealth, 'stalled' | 'dueSinceS'> = { stalled: null, dueSinceS: null };
-  /** Age of the last heartbeat of a frozen processor, ms; 0: it is not frozen. */
-  private frozenMs = 0;
+  /** What was reported of a silent processor; undefined once it reports itself. */
+  private told: AboutStandstill | undefined;
   readonly task: PeriodicTask;
 
   constructor(private readonly options: JobsWatchOptions) {
@@ -36,17 +37,22 @@ export class JobsWatch {
     if (silentMs() > UNRESPONSIVE_MS) await new Promise((resolve) => setImmediate(resolve));
     const { state, lastStatus } = this.options.processor();
     const reports = state === 'ready' || state === 'quiet';
-    const ageMs = reports ? silentMs() : 0;
-    const frozenMs = ageMs > UNRESPONSIVE_MS ? ageMs : 0;
+    const boots = state === 'booting';
+    const ageMs = reports || boots ? silentMs() : 0;
+    const isSilent = ageMs > (boots ? BOOTS_MS : UNRESPONSIVE_MS);
     let stalled = (reports ? reported(lastStatus)?.stalled : null) ?? null;
-    if (frozenMs > 0 || this.frozenMs > 0) {
-      const { part, cause, about, words, reason } = await frozenProcessor();
-      if (this.frozenMs === 0)
-        events.emit('processor.stalled', { part, cause, about, words, reason, spanMs: frozenMs });
-      if (frozenMs === 0) events.emit('processor.moves', { part, about, words, spanMs: this.frozenMs });
-      else stalled = `${words} stands still: ${reason}`;
+    if (isSilent) {
+      // Loaded on demand: most processors never freeze, and boot fast.
+      const { aboutProcessor } = await import('../../core/failure-cause');
+      const about = aboutProcessor(boots ? 'boots' : 'frozen');
+      if (this.told?.cause !== about.cause) events.emit('processor.stalled', { ...about, spanMs: ageMs });
+      this.told = { ...about, spanMs: ageMs };
+      stalled = `${about.words} stands still: ${about.reason}`;
+    } else if (this.told && reports) {
+      const { part, about, words, spanMs } = this.told;
+      events.emit('processor.moves', { part, about, words, spanMs });
+      this.told = undefined;
     }
-    this.frozenMs = frozenMs;
     const oldestMs = reported(lastStatus)?.waiting?.reduce((most, { ms }) => Math.max(most, ms), 0) ?? 0;
     // All processes of a machine share this clock. Whole seconds are compared, so a difference of one is no change.
     const dueSinceS =
@@ -55,11 +61,4 @@ export class JobsWatch {
     this.last = { stalled, dueSinceS };
     onChange(this.last);
   }
-}
-
-/** The words are loaded when a processor freezes, which most never do. */
-async function frozenProcessor() {
-  const { causeText, partText } = await import('../../core/failure-cause');
-  const [part, cause] = ['processor', 'frozen'] as const;
-  return { part, cause, about: '', words: partText(part), reason: causeText(cause) };
 }

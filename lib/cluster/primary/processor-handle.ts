@@ -62,7 +62,7 @@ export class ProcessorHandle extends ChildHandle<FromProcessor, ToProcessor> {
       state: this.state,
       startedAt: this.startedAt.toISOString(),
       lastCheckin: this.lastCheckin?.toISOString() ?? null,
-      heartbeatAgeMs: this.lastCheckin ? this.heartbeatAgeMs : null,
+      heartbeatAgeMs: this.heartbeatAgeMs,
       restarts,
       pssMb: pssMb,
       lastStatus: this.status ?? {},

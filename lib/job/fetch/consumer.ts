@@ -50,6 +50,8 @@ export interface ConsumerOptions {
   readonly stallInterval: number;
   /** Maximum interval of the poll that makes up for missed wakes, ms. Default 2000; if some queues have no peek 500. */
   readonly pollMs?: number | undefined;
+  /** Time for an answer, unless it waits for jobs, after which the server counts as frozen, ms. Default 10,000. */
+  readonly patienceMs?: number;
   readonly handler: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when a job was taken back from a process that died or stalled. */
   readonly onStalled: (id: string, queue: string) => void;
@@ -76,9 +78,9 @@ export class Consumer {
   constructor(private readonly options: ConsumerOptions) {
     const { queues, weighted, budget, limits, identity, handler, onError } = options;
     const command = this.connect(
-      COMMAND_PATIENCE_MS,
+      options.patienceMs ?? COMMAND_PATIENCE_MS,
       () => this.fetcher.wake(),
-      () => this.leaveReplica(),
+      () => this.leaveMaster(),
     );
     const blocking = queues
       .slice(0, MOST_PEEKS)
@@ -180,8 +182,11 @@ export class Consumer {
     return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onPromoted, onError });
   }
 
-  /** A replica goes on serving subscriptions, so nothing else would move these connections to the new master. */
-  private leaveReplica(): void {
+  /**
+   * Moves the other connections to the new master, too. One that waits at the old one would find out a minute later that
+   * this is frozen, and one that subscribes never that it is a replica by now.
+   */
+  private leaveMaster(): void {
     for (const connection of this.connections) if (connection !== this.command) connection.drop();
     // The shared connection notices by itself, at its next write, that its server is a replica.
     this.options.redis.client.del(PROBE_KEY).catch(() => undefined);

@@ -42,6 +42,7 @@ const DURABLE = `options is not null and id ~* '^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0
  */
 export class DeadSet extends JobSet {
   readonly name = 'dead';
+  protected override readonly notifies = true;
 
   protected override async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
     const { offset, limit, count } = checkBounds(request);

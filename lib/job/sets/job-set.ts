@@ -1,3 +1,4 @@
+import { NOTIFIED_CHANNEL } from '../outbox/insert';
 import { dueRecord, type JobEntry, killedRecord, queuedRecord, rewritten, type SetName } from './entry';
 import type { Transition } from './move-script';
 import {
@@ -30,6 +31,8 @@ import {
  */
 export abstract class JobSet {
   abstract readonly name: SetName;
+  /** true: its jobs are in Postgres, and the relays are notified of those that become due. */
+  protected readonly notifies: boolean = false;
 
   constructor(protected readonly sources: SetSources) {}
 
@@ -100,9 +103,13 @@ export abstract class JobSet {
     return done >= refs.length;
   }
 
-  private report({ action }: Transition, count: number): void {
-    const { events, via } = this.sources;
-    if (count > 0) events.emit('operator.jobs', { action, set: this.name, count, via });
+  private report({ action, to }: Transition, count: number): void {
+    const { events, via, redis } = this.sources;
+    if (count === 0) return;
+    events.emit('operator.jobs', { action, set: this.name, count, via });
+    if (!this.notifies || (to !== 'queue' && to !== 'delay')) return;
+    // Said over Redis, too, as with each enqueue: a relay whose connection has fallen silent hears no notification.
+    redis.publish(`${redis.options.keyPrefix ?? ''}${NOTIFIED_CHANNEL}`, '0').catch(() => undefined);
   }
 }
 

@@ -50,6 +50,7 @@ const LATEST_MS = Date.UTC(9999, 11);
  */
 export class ScheduledSet extends PendingSet {
   readonly name = 'scheduled';
+  protected override readonly notifies = true;
   private readonly inRedis: RedisSet;
   private readonly mover: SetMover;
   private readonly rowMover: RowMover;

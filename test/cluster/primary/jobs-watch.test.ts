@@ -18,7 +18,7 @@ function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['
 }
 
 describe('the watch of the job processor', () => {
-  it('passes on what it says stands still, and says so of itself when it says nothing for 4 s', async () => {
+  it('passes on what it says stands still, and says so of itself when it says nothing for 4 s, or boots for 12 s', async () => {
     const told: string[] = [];
     const events = new Events();
     events.on('processor.stalled', ({ part, cause }) => told.push(`${part} ${cause}`));
@@ -47,6 +47,11 @@ describe('the watch of the job processor', () => {
     assert.equal(await awaited(() => reporting(null, 5000, 'quiet')), frozen, 'a quiet one, too');
     // One that boots has not spoken yet: that it does not run is told otherwise.
     assert.equal(await awaited(() => reporting(null, 5000, 'booting')), null);
+    const boots = 'the job processor stands still: it is still booting';
+    assert.equal(await awaited(() => reporting(null, 12_001, 'booting')), boots);
+    assert.equal(await awaited(() => reporting(null, 0, 'backing_off')), null, 'it was given up');
+    assert.equal(await awaited(() => reporting(null, 12_001, 'booting')), boots);
+    assert.equal(await awaited(() => reporting(null)), null);
     await watch.task.stop();
     // Its heartbeat waits to be read, since this process was frozen itself.
     seen = () => reporting(null, 60_000);
@@ -61,7 +66,8 @@ describe('the watch of the job processor', () => {
     });
     again.task.start();
     await again.task.stop();
-    assert.deepEqual(told, ['processor frozen', 'processor moves', 'processor frozen', 'processor moves']);
+    const spells = ['processor frozen', 'processor moves', 'processor frozen', 'processor boots', 'processor moves'];
+    assert.deepEqual(told, spells, 'one that ends has not moved');
   });
 
   it('passes on since when the oldest job has been due while something stands still, also of a frozen processor', async () => {

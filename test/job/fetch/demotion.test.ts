@@ -1,11 +1,15 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { Consumer } from '../../../lib/job/fetch/consumer';
+import { Consumer, leaveWhenSilent } from '../../../lib/job/fetch/consumer';
 import { ClassLimits } from '../../../lib/job/fetch/fetch-call';
 import { Deadline } from '../../../lib/support/async';
 import { ReplicatedRedis, tell } from '../../support/replicated-redis';
 import { until } from '../../support/until';
+
+const PATIENCE_MS = 500;
+/** Half of the time for which a connection that waits for jobs is patient. */
+const MOST_MS = 37_000;
 
 describe('a Redis that is made a read-only replica', () => {
   let pair: ReplicatedRedis;
@@ -49,7 +53,32 @@ describe('a Redis that is made a read-only replica', () => {
   });
 
   it('is left by every connection of a processor, the one that it shares and that writes nothing, too', async () => {
+    await processing(async (at) => {
+      await until('three connections are at the first', async () => (await at(0)) === 3);
+      await pair.demote();
+      pair.rename();
+      await until('all three are at the second', async () => (await at(1)) === 3);
+    });
+  });
+
+  it('is left likewise when it is frozen, by those that wait for jobs, too, which would be patient for a minute', async () => {
+    await processing(async (at) => {
+      await until('three connections are at the first', async () => (await at(0)) === 3);
+      const [first, second] = pair.servers;
+      first.pause();
+      await tell(second, ['REPLICAOF', 'NO', 'ONE']);
+      pair.rename();
+      const before = performance.now();
+      await until('all three are at the second', async () => (await at(1)) === 3);
+      const ms = performance.now() - before;
+      assert.ok(ms < MOST_MS, `after ${ms} ms`);
+    });
+  });
+
+  /** @param work is given a function that counts the connections at one of the two. */
+  async function processing(work: (at: (server: 0 | 1) => Promise<number>) => Promise<void>): Promise<void> {
     const redis = new Redis(pair.url, new Events());
+    leaveWhenSilent(redis, PATIENCE_MS);
     await redis.start();
     const consumer = new Consumer({
       redisUrl: pair.url,
@@ -59,23 +88,22 @@ describe('a Redis that is made a read-only replica', () => {
       budget: 1,
       limits: new ClassLimits(),
       stallInterval: 30_000,
+      pollMs: 50,
+      patienceMs: PATIENCE_MS,
       handler: () => assert.fail('there is no job'),
       onStalled: () => undefined,
       onError: () => undefined,
     });
-    const connections = async (server: { readonly url: string }) =>
-      String(await tell(server, ['CLIENT', 'LIST']))
+    const at = async (server: 0 | 1) =>
+      String(await tell(pair.servers[server], ['CLIENT', 'LIST']))
         .split('\n')
         .filter((line) => / flags=[NPb]+ /.test(line) && !line.includes('cmd=client')).length;
     await consumer.start();
     try {
-      await until('three connections are at the first', async () => (await connections(pair.servers[0])) === 3);
-      await pair.demote();
-      pair.rename();
-      await until('all three are at the second', async () => (await connections(pair.servers[1])) === 3);
+      await work(at);
     } finally {
       consumer.close();
       await redis.stop(Deadline.after(1000));
     }
-  });
+  }
 });

@@ -1,9 +1,14 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import { Job } from '../../../lib/job/job';
+import { insertIntoOutbox } from '../../../lib/job/outbox/insert';
+import { lookForOverdue } from '../../../lib/job/outbox/overdue';
 import { transaction } from '../../../lib/model/transaction';
 import { TcpSwitch } from '../../chaos/scene/tcp-switch';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
+import { setSources, setsOf } from '../sets/set-sources';
+import { payloadText, storeDead } from '../sets/stored-job';
 
 const HOUR = 3_600_000;
 const ran: string[] = [];
@@ -69,6 +74,49 @@ describe('a LISTEN connection that falls silent', () => {
     await enqueuedUntilRun();
     // Its keep-alive would find out later, and report it.
     assert.deepEqual(system.eventsNamed('queue.error'), []);
+  });
+
+  describe('keeps no job back', () => {
+    const told = { queue: 'default', class: 'NoteJob' } as const;
+    const payloadOf = (note: string) => payloadText({ ...told, args: [note], via: 'outbox' });
+    /** Neither storing these nor inserting them notifies anybody. */
+    const acts: Record<string, (note: string) => Promise<unknown>> = {
+      'that was dead and that an operator retries': async (note) => {
+        const id = await storeDead(system.database.knex, { ...told, args: [note] });
+        await setsOf(setSources(system)).dead.retryMany({ ids: [id] });
+      },
+      'that an operator runs before its time': async (note) => {
+        const row = { ...told, id: randomUUID(), payload: payloadOf(note), runAt: { inMs: HOUR } };
+        await insertIntoOutbox(system.database.knex, [row]);
+        await setsOf(setSources(system)).scheduled.promoteMany({ ids: [row.id] });
+      },
+      'that plain SQL has inserted, once somebody has asked how all is': async (note) => {
+        await insertBySql(note, '10 s');
+        assert.equal(await lookForOverdue(system.database.knex, system.redis.client), true);
+      },
+    };
+    const insertBySql = (note: string, age: string) =>
+      system.postgres.query(
+        `insert into job_outbox (id, queue, class, payload, run_at)
+         values (gen_random_uuid(), 'default', 'NoteJob', $1, clock_timestamp() - $2::interval)`,
+        [payloadOf(note), age],
+      );
+
+    for (const [which, act] of Object.entries(acts))
+      it(which, async () => {
+        await listening({ pollMs: HOUR, noticeMs: 20, echoMs: HOUR });
+        way.swallow();
+        await until('one of them runs', async () => {
+          await act('unheard');
+          return ran.length > 0;
+        });
+        assert.deepEqual(system.eventsNamed('queue.error'), []);
+      });
+
+    it('that plain SQL has inserted and that is due but fresh: whoever has inserted it may notify', async () => {
+      await insertBySql('fresh', '0 s');
+      assert.equal(await lookForOverdue(system.database.knex, system.redis.client), false);
+    });
   });
 
   it('is found out by what its own relay tells all, too', async () => {

@@ -1,0 +1,183 @@
+import assert from 'node:assert/strict';
+import path from 'node:path';
+import { Client } from 'pg';
+import { TABLES } from '../../lib/core/config';
+import { Clock } from '../chaos/scene/clock';
+import { ChaosPostgres } from '../chaos/scene/postgres';
+import { buildFixtureApp } from '../support/fixture-app';
+import { RedisCluster } from '../support/redis-cluster';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import type { Tree } from '../support/tree';
+import { until } from '../support/until';
+import { IllTree, type Injection } from './ill-tree';
+
+const stalled = (words: RegExp): Pick<Injection, 'ready' | 'log' | 'codes'> => ({
+  ready: new RegExp(`"jobs":"stalled".*${words.source}`),
+  log: new RegExp(`stands still.*${words.source}`),
+  codes: ['stalled'],
+});
+
+const HOUR_MS = 3_600_000;
+
+/** A row that waits in the outbox until long after the test. @param length of its payload. */
+const filler = (length: number) => `insert into job_outbox (id, queue, class, payload, run_at)
+  values (gen_random_uuid(), 'default', 'FillerJob', repeat('x', ${length}), '2100-01-01')`;
+
+async function untilFull({ database }: IllTree, insert: string): Promise<void> {
+  for (;;) {
+    const error = await database.query(insert).then(
+      () => undefined,
+      (thrown: Error & { readonly code?: string }) => thrown,
+    );
+    if (error?.code === '53100') return;
+    if (error) throw error;
+  }
+}
+
+/**
+ * More causes, for which servers or trees of a kind of their own are needed; the others are in standstills.ts.
+ * @param promisedS time within which each must be told; without it nothing is asserted of that.
+ */
+export function illStores(promisedS?: number): void {
+  const told = promisedS === undefined ? 'told' : `told within ${promisedS} s`;
+  const assertPromised = (name: string, ms: number) =>
+    assert.ok(ms / 1000 <= (promisedS ?? Number.POSITIVE_INFINITY), `${name} was told after ${ms / 1000} s`);
+
+  describe(`standstills of stores of their own: each is ${told} with its cause, and ends with it, where`, () => {
+    let ill: IllTree | undefined;
+    const suffers = async (injection: Injection) =>
+      assertPromised(injection.name, await (ill ?? assert.fail()).suffers(injection));
+    afterEach(async () => {
+      await ill?.remove();
+      ill = undefined;
+    });
+
+    it('the name of Redis leads to a cluster by now, and the tree has no prefix', async () => {
+      ill = await IllTree.make();
+      const cluster = await RedisCluster.start(3);
+      try {
+        await suffers({
+          name: 'cluster',
+          inject: async ({ ways, redis }) => {
+            ways.redis.pointTo((await cluster.owner()).port);
+            await ill?.signUp();
+            return () => ways.redis.pointTo(redis.port);
+          },
+          ...stalled(/Redis is a cluster/),
+          // Another node has the key of the readiness check, so that Redis counts as down.
+          ready: /"reason":"[^"]*Redis is a cluster/,
+        });
+      } finally {
+        await cluster.remove();
+      }
+    });
+
+    it('the disk of Postgres is full, or the standby that every COMMIT waits for has fallen behind', async () => {
+      const entry = await buildFixtureApp('jobs-app');
+      const postgres = await ChaosPostgres.make({ connections: 40, migrated: false, walApart: true });
+      ill = await IllTree.make({ entry, postgres });
+      await suffers({
+        name: 'standby',
+        inject: async () => {
+          await postgres.administer(`alter system set synchronous_standby_names = 'standby'`);
+          await postgres.administer('select pg_reload_conf()');
+          return async () => {
+            await postgres.administer('alter system reset synchronous_standby_names');
+            await postgres.administer('select pg_reload_conf()');
+          };
+        },
+        ...stalled(/dispatching jobs from the outbox stands still|enqueuing recurring jobs stands still/),
+        log: /(dispatching jobs from the outbox|enqueuing recurring jobs) stands still/,
+      });
+      await suffers({
+        name: 'disk',
+        inject: async (tree) => {
+          // While somebody may still read them, the rows of jobs that have ended take up their space.
+          const letGo = await tree.lock('set transaction isolation level repeatable read; select 1');
+          postgres.disk.fill();
+          for (const length of [1500, 1]) await untilFull(tree, filler(length));
+          return async () => {
+            postgres.disk.free();
+            await letGo();
+            await tree.database.query(`delete from job_outbox where class = 'FillerJob'`);
+          };
+        },
+        ...stalled(/the disk of Postgres is full/),
+      });
+    });
+
+    it('the job processor is frozen whose relay leads; another tree relays and works meanwhile', async () => {
+      ill = await IllTree.make();
+      const { tree, admin, sink, database } = ill;
+      const other = await ill.another();
+      const listener = new Client({ connectionString: database.url });
+      let leader = '';
+      listener.on('notification', ({ payload = '' }) => {
+        leader = payload.split(' ')[0] || leader;
+      });
+      await listener.connect();
+      await listener.query(`LISTEN ${TABLES.relayChannel}`);
+      const leads = async (one: Tree) => {
+        const info = await admin.sendCommand(['GET', `catamount:process:${leader}`]);
+        return (JSON.parse(String(info)) as { pid: number } | null)?.pid === one.processes().jobs;
+      };
+      const pidOf = (one: Tree) => one.processes().jobs ?? assert.fail('it has no job processor');
+      try {
+        // The tree that has come last leads; while it is frozen, this one does.
+        process.kill(pidOf(other), 'SIGSTOP');
+        await ill.signUp();
+        await until('this tree leads', () => leads(tree));
+        process.kill(pidOf(other), 'SIGCONT');
+        await sink.waitFor(1);
+        await suffers({
+          name: 'leader',
+          inject: async () => {
+            process.kill(pidOf(tree), 'SIGSTOP');
+            await ill?.signUp();
+            return async () => {
+              await sink.waitFor(2);
+              assert.ok(await leads(other));
+              process.kill(pidOf(tree), 'SIGCONT');
+            };
+          },
+          ...stalled(/does not answer/),
+          codes: ['jobsUnresponsive'],
+        });
+      } finally {
+        await listener.end();
+      }
+    });
+  });
+
+  describe(`standstills: a clock that is set is ${told}`, () => {
+    it('is told, forward and back, and brings nothing to a standstill', async () => {
+      const folder = tempFolder('clock');
+      const clock = new Clock(path.join(folder, 'offset'));
+      const ill = await IllTree.make({ env: clock.env });
+      try {
+        let mails = 0;
+        for (const [ms, way] of [
+          [2 * HOUR_MS, 'forward'],
+          [0, 'back'],
+        ] as const) {
+          const from = ill.tree.lines.length;
+          clock.set(ms);
+          const set = performance.now();
+          await ill.tree.waitForLine(new RegExp(`the clock was set ${way} by 7200 s`), { from });
+          assertPromised('a clock', performance.now() - set);
+          await ill.signUp();
+          await ill.sink.waitFor(++mails);
+          assert.ok(await ill.isWell(), await ill.readyBody());
+          const codes = await ill.codesOnOps();
+          assert.deepEqual(
+            codes.filter((code) => /stalled|unresponsive|away/i.test(code)),
+            [],
+          );
+        }
+      } finally {
+        await ill.remove();
+        removeFolder(folder);
+      }
+    });
+  });
+}
