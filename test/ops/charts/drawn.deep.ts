@@ -65,6 +65,10 @@ describe('charts in a browser', () => {
 
   it('are drawn from what the page carries, and a lone value between gaps is seen', async () => {
     const { page, troubles } = await open();
+    // With its clock stopped the page refreshes nothing, which would move the values away from the pixel looked at.
+    await page.clock.install();
+    await page.clock.pauseAt(Date.now() + 60_000);
+    await page.goto(PAGE);
     await page.locator('[data-chart="memory"] canvas').waitFor();
     assert.equal(await page.locator('.chart canvas').count(), 7, 'queues, too, of which there is no latency yet');
     assert.equal(await page.locator('.charts + details[open]').count(), 0, 'the table is put away');
@@ -76,6 +80,7 @@ describe('charts in a browser', () => {
     const over = page.locator('[data-chart="requests"] .u-over');
     const { width = 0, height = 0 } = (await over.boundingBox()) ?? {};
     assert.deepEqual(await colourIn(over, { x: (lone / (steps.length - 1)) * width, y: height / 2 }), BUSY);
+    await page.clock.resume();
     assert.deepEqual(await violations(page), []);
     assert.deepEqual(troubles, []);
     await shoot(page, 'charts');
