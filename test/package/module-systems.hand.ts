@@ -29,12 +29,12 @@ describe('an app in TypeScript', () => {
   before(async () => {
     [around, database] = await Promise.all([Surroundings.make(await createDatabase()), createDatabase()]);
     folder = path.join(around.folder, 'app');
-    for (const [name, content] of Object.entries(APP)) {
+    const runners = ['node', 'mocha', 'vitest', 'jest'] as const;
+    const tests = runners.map((runner) => [`test/${runner}.test.ts`, testOf(runner)] as const);
+    for (const [name, content] of [...Object.entries(APP), ...tests]) {
       fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
       fs.writeFileSync(path.join(folder, name), content);
     }
-    for (const runner of ['node', 'mocha', 'vitest', 'jest'] as const)
-      fs.writeFileSync(path.join(folder, `test/${runner}.test.ts`), testOf(runner));
     const { tarball } = await pack(around.folder);
     fs.renameSync(tarball, path.join(around.folder, 'catamount.tgz'));
     lockLikeOurs(folder);
