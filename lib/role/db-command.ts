@@ -11,6 +11,7 @@ import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 import { mainOf } from './script';
 import { withDatabase } from './server-connections';
+import { unbuiltMigrations } from './unbuilt-migrations';
 
 /**
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
@@ -27,6 +28,10 @@ export async function runDbCommand(
     throw new UserError('db reset deletes all data of a production database: say --force if you mean it.', EXIT.usage);
   }
   if (command !== 'seed') {
+    for (const file of command === 'rollback' || command === 'separate' ? [] : unbuiltMigrations(app)) {
+      process.stderr.write(`${file} is not built yet, so it is left out: build the app (npm run build).\n`);
+      if (command === 'status') process.exitCode = EXIT.failed;
+    }
     const lines = await withDatabase(config, 'Nothing done', (database) => migrated(app, database, command));
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   }

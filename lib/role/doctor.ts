@@ -94,6 +94,7 @@ function findingsOfProcfile(root: string): Symptom[] {
   const file = [root, process.cwd()].map((folder) => path.join(folder, 'Procfile')).find((each) => fs.existsSync(each));
   if (file === undefined) return [];
   const text = fs.readFileSync(file, 'utf8');
+  const entry = path.relative(path.dirname(file), process.argv[1] ?? 'server.js');
   const found: Symptom[] = [];
   if (/^(web|worker):\s*(npm|npx|yarn|pnpm)\b/m.test(text)) {
     found.push(
@@ -101,7 +102,7 @@ function findingsOfProcfile(root: string): Symptom[] {
         'error',
         'procfile_package_manager',
         `${file}: a package manager stands between the platform and the tree`,
-        'start node itself, as in node server.js.',
+        `start node itself, as in node ${entry}.`,
       ),
     );
   }
@@ -111,7 +112,7 @@ function findingsOfProcfile(root: string): Symptom[] {
         'warning',
         'procfile_no_release',
         `${file}: nothing migrates before a release`,
-        'add the line release: node server.js migrate',
+        `add the line release: node ${entry} migrate`,
       ),
     );
   }

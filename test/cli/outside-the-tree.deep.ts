@@ -128,6 +128,39 @@ describe('outside the tree', () => {
     assert.equal((await run('db', 'migrate')).code, 0);
   });
 
+  it('db tells of a migration that the build lacks, which status counts as pending', async () => {
+    const built = tempFolder('built');
+    const write = (name: string, text: string) => {
+      fs.mkdirSync(path.dirname(path.join(built, name)), { recursive: true });
+      fs.writeFileSync(path.join(built, name), text);
+    };
+    fs.mkdirSync(path.join(built, 'node_modules'));
+    fs.symlinkSync(ROOT, path.join(built, 'node_modules/catamount'));
+    const define =
+      "catamount.defineApp({ name: 'built', root: __dirname, routes: async () => ({ default: () => {} }) })";
+    write('dist/server.js', `const catamount = require('catamount'); catamount.boot(${define});`);
+    const source = 'export const up = async () => undefined; export const down = up;';
+    for (const name of ['1_old.ts', '2_new.ts']) write(`migrations/${name}`, source);
+    write('dist/migrations/1_old.js', 'exports.up = exports.down = async () => undefined;');
+    const own = await createDatabase({ migrated: [] });
+    try {
+      const servers = { ...env, DATABASE_URL: own.url };
+      const says = 'migrations/2_new.ts is not built yet, so it is left out: build the app (npm run build).\n';
+      const migrated = await catamount(built, ['db', 'migrate'], servers);
+      assert.deepEqual([migrated.code, migrated.stderr], [0, says]);
+      assert.match(migrated.stdout, /^migrated 1_old$/m);
+      const status = await catamount(built, ['db', 'status'], servers);
+      assert.deepEqual([status.code, status.stderr], [1, says], status.stdout);
+      write('dist/migrations/2_new.js', 'exports.up = exports.down = async () => undefined;');
+      const pending = await catamount(built, ['db', 'status'], servers);
+      assert.deepEqual([pending.code, pending.stderr], [1, '']);
+      assert.match(pending.stdout, /^pending 2_new$/m);
+    } finally {
+      await own.drop();
+      removeFolder(built);
+    }
+  });
+
   it('db make writes a migration', async () => {
     const { code, stdout } = await run('db', 'make', 'add_slug_to_entries', 'slug');
     assert.equal(code, 0);
@@ -252,8 +285,11 @@ describe('outside the tree', () => {
     await forgetful.remove();
     fs.rmSync(path.join(cwd, 'Procfile'));
     assert.equal(code, 1);
-    assert.match(stdout, /Procfile: a package manager stands between .*: start node itself/);
-    assert.match(stdout, /Procfile: nothing migrates before a release: add the line release:/);
+    assert.match(stdout, /Procfile: a package manager stands between .*: start node itself, as in node server\.js\.$/m);
+    assert.match(
+      stdout,
+      /Procfile: nothing migrates before a release: add the line release: node server\.js migrate$/m,
+    );
     assert.match(stdout, /^Postgres allows \d+ connections, and a deploy may open \d+: lower DATABASE_POOL/m);
     assert.match(stdout, /^Redis keeps no append-only file/m);
     assert.match(

@@ -3,6 +3,20 @@ import type { Mutation } from './mutation';
 /** Mutations of how an app's files are loaded and written, and of the answers to wrong calls of the command. */
 const mutations: readonly Mutation[] = [
   {
+    promise: 'a migration that the build lacks is told',
+    file: 'lib/role/unbuilt-migrations.ts',
+    find: '&& !built.has(',
+    replace: '&& built.size > 9 && !built.has(',
+    killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'what catamount dev tells is appended to the file that its tree logs to',
+    file: 'lib/cli/dev/output.ts',
+    find: "fs.openSync(file, 'a')",
+    replace: "fs.openSync(file, 'r+')",
+    killedBy: ['test/cli/dev/dev.deep.ts'],
+  },
+  {
     promise: 'generate writes all files or none',
     file: 'lib/cli/generate/files.ts',
     find: 'for (const each of written) fs.rmSync(each',

@@ -9,6 +9,7 @@ import { deferred, toError } from '../../support/async';
 import type { AppLayout } from '../generate/app-layout';
 import { runEntryCommand, runShell, startEntry } from '../generate/child-process';
 import { ErrorNote } from './error-note';
+import { Output } from './output';
 import { Sources } from './sources';
 
 export interface DevOptions {
@@ -37,6 +38,7 @@ class Fault extends Error {
 export class DevServer {
   private readonly sources: Sources;
   private readonly note: ErrorNote;
+  private readonly output = new Output();
   private tree: ReturnType<typeof startEntry> | undefined;
   private readonly left = deferred<'left'>();
   private leaving = false;
@@ -68,7 +70,7 @@ export class DevServer {
       if (next === 'left') return this.end();
       changed = next;
       for (const file of changed) this.written.delete(file);
-      say(`${list(changed)} changed`);
+      this.output.say(`${list(changed)} changed`);
     }
   }
 
@@ -86,8 +88,8 @@ export class DevServer {
       const serves = this.tree ? 'the old code keeps serving' : 'nothing is serving';
       // The note comes first, since whoever reads the terminal may look into the browser at once.
       this.note.write(thrown.title, thrown.message);
-      process.stdout.write(`${thrown.message.trimEnd()}\n`);
-      say(`${thrown.title}: ${serves} until the next save`);
+      this.output.write(`${thrown.message.trimEnd()}\n`);
+      this.output.say(`${thrown.title}: ${serves} until the next save`);
     }
     return new Set();
   }
@@ -96,13 +98,13 @@ export class DevServer {
     const { build, layout, output } = this.options;
     if (build === undefined) return new Set();
     const restore = keep(path.join(layout.folder, output), path.join(layout.folder, '.catamount/last-build'));
-    const { ok, text } = await runShell(build, layout.folder, (part) => void process.stdout.write(part));
+    const { ok, text } = await runShell(build, layout.folder, (part) => this.output.write(part));
     const meanwhile = new Set([...this.sources.scan()].filter((file) => !this.written.has(file)));
     for (const file of meanwhile) {
       if (!this.suspects.has(file) || !changed.has(file)) continue;
       meanwhile.delete(file);
       this.written.add(file);
-      say(`${file} is written by the build, so what the build writes there does not count as a change`);
+      this.output.say(`${file} is written by the build, so what the build writes there does not count as a change`);
     }
     this.suspects = meanwhile;
     if (!ok) restore();
@@ -128,7 +130,7 @@ export class DevServer {
     const entry = this.options.findEntry();
     if (entry === undefined)
       throw new Fault('The app has no entry file', 'There is no server.js, and no dist/server.js.');
-    const tree = startEntry(entry, this.options.args);
+    const tree = startEntry(entry, this.options.args, this.output.stdio);
     this.tree = tree;
     const gone = once(tree, 'exit').then(([code, signal]: (number | string | null)[]) => {
       if (this.tree === tree) this.onEnd(Number(code ?? 1));
@@ -171,7 +173,7 @@ export class DevServer {
 
   private async migrate(): Promise<void> {
     const { ok, text } = await runEntryCommand(this.options.findEntry() ?? '', ['db', 'migrate']);
-    process.stdout.write(text);
+    this.output.write(text);
     if (!ok) throw new Fault('A migration failed', text);
   }
 
@@ -206,7 +208,7 @@ export class DevServer {
     this.tree = undefined;
     this.exitCode = code;
     if (code === 0) this.leave(undefined);
-    else if (!this.leaving) say(`The app has ended with code ${code}: it is started again at the next save`);
+    else if (!this.leaving) this.output.say(`The app has ended with code ${code}: it is started again at the next save`);
   }
 
   private async end(): Promise<number> {
@@ -248,8 +250,4 @@ function withoutExtension(file: string): string {
 function list(files: ReadonlySet<string>): string {
   const [first = '', ...more] = files;
   return more.length === 0 ? first : `${first} and ${more.length} more`;
-}
-
-function say(text: string): void {
-  process.stdout.write(`* ${text}\n`);
 }

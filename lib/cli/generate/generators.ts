@@ -164,7 +164,13 @@ function planModel({ name, rest, now }: Request, layout: AppLayout): Plan {
       ...(layout.migrations === false ? [] : [migration(layout, layout.migrations, `create_${table}`, fields, now)]),
       test(layout, 'model-test', 'models', kebab, values),
     ],
+    ...(layout.migrations !== false && { remark: howToRun(layout) }),
   };
+}
+
+function howToRun({ typescript }: AppLayout): string {
+  const build = typescript ? 'npm run build && ' : '';
+  return `The migration runs by ${build}npx catamount db migrate, or when the app is started by npm start or catamount dev.`;
 }
 
 function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
@@ -180,7 +186,7 @@ function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
     const why = `${layout.manifest} says migrations: false, so a tool of the app's own writes and runs its migrations`;
     throw new UserError(`${why}. Use that tool, or name a folder there.`, EXIT.usage);
   }
-  return { files: [migration(layout, layout.migrations, snake, fields, now)] };
+  return { files: [migration(layout, layout.migrations, snake, fields, now)], remark: howToRun(layout) };
 }
 
 function planRoute({ name, rest }: Request, layout: AppLayout): Plan {

@@ -175,7 +175,7 @@ function tsconfig(esm: boolean): object {
       skipLibCheck: true,
       sourceMap: true,
     },
-    include: ['server.ts', 'lib', 'jobs', 'migrations', 'test'],
+    include: ['server.ts', 'lib', 'jobs', 'migrations', 'seeds', 'test'],
   };
 }
 

@@ -4,7 +4,7 @@ import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { spawnTree, type Tree, type TreeOptions } from '../../support/tree';
 
 const ROOT = path.resolve(__dirname, '../../..');
-const CLI = path.join(ROOT, 'dist/lib/cli/main.js');
+export const CLI = path.join(ROOT, 'dist/lib/cli/main.js');
 
 /** An app in JavaScript whose files a test may change, under `catamount dev`. */
 export class DevApp {

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import fs from 'node:fs';
+import path from 'node:path';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
-import { DevApp } from './dev-app';
+import { CLI, DevApp } from './dev-app';
 
 const routes = (word: string, head = '') => `${head}module.exports = (router) => {
   router.get('/word', (ctx) => { ctx.body = { word: ${JSON.stringify(word)}, pid: process.pid }; });
@@ -148,6 +152,35 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     assert.equal(app.read('.builds').length, before + 1);
     assert.equal((await tree.stop('SIGTERM')).code, 0);
     await tree.allGone();
+  });
+
+  it('appends to the file that its output is, as its tree does, so that nothing is overwritten', async () => {
+    app = new DevApp(FILES);
+    const file = path.join(app.folder, 'dev.log');
+    const output = fs.openSync(file, 'w');
+    const servers = { DATABASE_URL: database.url, REDIS_URL: redis.url };
+    const dev = spawn(process.execPath, [CLI, 'dev'], {
+      cwd: app.folder,
+      stdio: ['ignore', output, output],
+      env: { PATH: process.env.PATH, ...servers, WEB_CONCURRENCY: '1', PORT: '0' },
+    });
+    const exited = once(dev, 'exit');
+    try {
+      await until('it serves', () => /Listening on/.test(fs.readFileSync(file, 'utf8')));
+      app.write('routes.js', 'module.exports = (router) => {{');
+      await until('it tells', () => /until the next save/.test(fs.readFileSync(file, 'utf8')));
+    } finally {
+      dev.kill('SIGTERM');
+      await exited;
+      fs.closeSync(output);
+    }
+    const lines = fs.readFileSync(file, 'utf8').trim().split('\n');
+    assert.match(JSON.parse(lines[0] ?? '').msg, /starts the app devapp/);
+    for (const line of lines.filter((each) => each.startsWith('{'))) JSON.parse(line);
+    const place = (words: RegExp) => lines.findIndex((line) => words.test(line));
+    assert.ok(place(/Listening on/) < place(/^\* routes\.js changed$/), lines.join('\n'));
+    assert.ok(place(/^\* routes\.js changed$/) < place(/^\* The new code does not boot/), lines.join('\n'));
+    assert.match(lines.at(-1) ?? '', /"stopped in /);
   });
 
   it('waits for the next save where the app cannot start', async () => {

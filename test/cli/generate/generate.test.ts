@@ -91,7 +91,11 @@ describe('catamount generate', () => {
     const app = new AppFolder(TS);
     app.write('migrations/29990101000000_create_users.ts', '');
     app.catamount('generate model Post');
-    app.catamount('generate migration add_slug_to_posts slug');
+    const printed = app.catamount('generate migration add_slug_to_posts slug');
+    assert.match(
+      printed,
+      /^The migration runs by npm run build && npx catamount db migrate, or when the app is started/m,
+    );
     const names = fs.readdirSync(path.join(app.folder, 'migrations')).sort();
     assert.deepEqual(names.slice(1), ['29990101000001_create_posts.ts', '29990101000002_add_slug_to_posts.ts']);
   });
