@@ -208,7 +208,8 @@ export class DevServer {
     this.tree = undefined;
     this.exitCode = code;
     if (code === 0) this.leave(undefined);
-    else if (!this.leaving) this.output.say(`The app has ended with code ${code}: it is started again at the next save`);
+    else if (!this.leaving)
+      this.output.say(`The app has ended with code ${code}: it is started again at the next save`);
   }
 
   private async end(): Promise<number> {
