@@ -1,6 +1,6 @@
-import type { StdioOptions } from 'node:child_process';
 import fs from 'node:fs';
 import { fileBehindStdout } from '../../core/logging';
+import type { Stdio } from '../generate/child-process';
 
 /**
  * Standard output of `catamount dev` and of the tree that it starts. The tree appends its log to the file that standard
@@ -8,7 +8,7 @@ import { fileBehindStdout } from '../../core/logging';
  */
 export class Output {
   /** For the tree: files are opened for appending, all else is inherited. */
-  readonly stdio: StdioOptions;
+  readonly stdio: Stdio;
   private readonly descriptor: number | undefined;
 
   constructor() {

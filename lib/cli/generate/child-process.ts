@@ -1,4 +1,4 @@
-import { type ChildProcess, type StdioOptions, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import path from 'node:path';
 import { environment } from '../../core/config';
@@ -15,9 +15,12 @@ export async function npmInstall(folder: string): Promise<void> {
     throw new UserError(`npm install failed in ${folder}. The app has been created: run npm install there again.`);
 }
 
+/** The standard input, output and error of a child: a descriptor, or ours. */
+export type Stdio = readonly ['inherit', number | 'inherit', number | 'inherit'];
+
 /** Starts this Node.js with the app's entry file. */
-export function startEntry(entry: string, args: readonly string[], stdio: StdioOptions): ChildProcess {
-  return spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio });
+export function startEntry(entry: string, args: readonly string[], stdio: Stdio): ChildProcess {
+  return spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: [...stdio] });
 }
 
 export interface Outcome {
