@@ -58,12 +58,12 @@ export function isoTime(now: () => number = Date.now): () => string {
 }
 
 /**
- * @returns the file that standard output was redirected to, or null. Call it at the start: once a log rotation has
+ * @returns the file that this descriptor was redirected to, or null. Call it at the start: once a log rotation has
  * moved the file, the system only reports its new name.
  */
-export function fileBehindStdout(): string | null {
+export function fileBehind(fd: 1 | 2): string | null {
   try {
-    return fs.fstatSync(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
+    return fs.fstatSync(fd).isFile() ? fs.readlinkSync(`/proc/self/fd/${fd}`) : null;
   } catch {
     return null;
   }

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
@@ -17,7 +18,7 @@ import { EXIT, UserError, untestedNode } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
-import { onUncaught, openLog } from '../core/logging';
+import { fileBehind, onUncaught, openLog } from '../core/logging';
 import { withRedisPrefix } from '../core/settings-reader';
 import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
@@ -314,7 +315,10 @@ export class Primary {
   /** Prints the message of a UserError; any other error is rethrown. @returns the exit code. */
   private reportFailure(error: unknown): number {
     if (!(error instanceof UserError)) throw error;
-    process.stderr.write(`${error.message}\n`);
+    const text = `${error.message}\n`;
+    // Written at the offset of standard error, it would overwrite lines that the log has appended to the same file.
+    if (fileBehind(2) !== null) fs.appendFileSync('/proc/self/fd/2', text);
+    else process.stderr.write(text);
     return error.exitCode;
   }
 }

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net, { type AddressInfo } from 'node:net';
 import path from 'node:path';
@@ -51,6 +53,7 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
 };
 
 const DOOR = path.resolve(__dirname, '../../dist/lib/index.js');
+const SERVER = path.resolve(__dirname, '../../dist/server.js');
 /** The command as it is typed. */
 const COMMAND = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
@@ -160,6 +163,32 @@ describe('a start that cannot be names', () => {
     } finally {
       removeFolder(cwd);
       await database.drop();
+    }
+  });
+
+  it('the reason below what it has logged, where both go to one file', async () => {
+    const holder = net.createServer().listen(0, '127.0.0.1');
+    await once(holder, 'listening');
+    const cwd = tempFolder('one-file');
+    const file = path.join(cwd, 'log');
+    const output = fs.openSync(file, 'w');
+    try {
+      const { port } = holder.address() as AddressInfo;
+      const { PATH, HOME } = process.env;
+      const env = { PATH, HOME, PORT: String(port) };
+      const tree = spawn(process.execPath, [SERVER], { cwd, env, stdio: ['ignore', output, output] });
+      assert.deepEqual(await once(tree, 'exit'), [69, null]);
+      const lines = fs.readFileSync(file, 'utf8').trimEnd().split('\n');
+      const [told, ...others] = lines.filter((line) => !line.startsWith('{'));
+      assert.match(told ?? '', /is taken/);
+      assert.deepEqual(others, []);
+      const logged = lines.filter((line) => line !== told).map((line) => String(JSON.parse(line).msg));
+      assert.match(logged[0] ?? '', /starts the app/);
+    } finally {
+      fs.closeSync(output);
+      holder.close();
+      await once(holder, 'close');
+      removeFolder(cwd);
     }
   });
 

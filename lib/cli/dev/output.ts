@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { fileBehindStdout } from '../../core/logging';
+import { fileBehind } from '../../core/logging';
 import type { Stdio } from '../generate/child-process';
 
 /**
@@ -12,7 +12,7 @@ export class Output {
   private readonly descriptor: number | undefined;
 
   constructor() {
-    const file = fileBehindStdout();
+    const file = fileBehind(1);
     this.descriptor = file === null ? undefined : fs.openSync(file, 'a');
     const stdout = this.descriptor ?? 'inherit';
     this.stdio = ['inherit', stdout, isStdout(2) ? stdout : 'inherit'];
