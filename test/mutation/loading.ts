@@ -17,6 +17,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cli/dev/dev.deep.ts'],
   },
   {
+    promise: 'why a tree cannot start does not overwrite its log in the same file',
+    file: 'lib/role/primary.ts',
+    find: 'if (fileBehind(2) !== null) fs',
+    replace: 'if (fileBehind(2) === undefined) fs',
+    killedBy: ['test/process/refused-start.deep.ts'],
+  },
+  {
     promise: 'generate writes all files or none',
     file: 'lib/cli/generate/files.ts',
     find: 'for (const each of written) fs.rmSync(each',
