@@ -11,9 +11,7 @@ interface Registered {
   readonly listener: EveryListener;
 }
 
-/**
- * A typed emitter. An error in a listener is emitted as `process.error`; the other listeners are still called.
- */
+/** A typed emitter. An error in a listener is emitted as `process.error`; the other listeners are still called. */
 export class Events {
   private readonly registered = new Set<Registered>();
   /** Cache of the listeners by event, cleared by each change, since some events come thousands of times a second. */

@@ -74,9 +74,7 @@ export interface LogDestination extends DestinationStream {
   reopen(): void;
   /** Writes a line of another logger as it is, in either format. */
   pass(line: string): void;
-  /**
-   * Calls the listener with the number of lines that were dropped while nobody read them, once lines are read again.
-   */
+  /** Calls the listener with the number of lines that were dropped while nobody read them, once they are read again. */
   onDropped(listener: (count: number) => void): void;
 }
 
