@@ -18,6 +18,17 @@ function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['
 }
 
 describe('the watch of the job processor', () => {
+  const watches: JobsWatch[] = [];
+  const watching = (options: ConstructorParameters<typeof JobsWatch>[0]) => {
+    const watch = new JobsWatch(options);
+    watches.push(watch);
+    return watch;
+  };
+  // Also after a failure, since one that looks on keeps the run from its end.
+  afterEach(async () => {
+    await Promise.all(watches.splice(0).map(({ task }) => task.stop()));
+  });
+
   it('passes on what it says stands still, and says so of itself when it says nothing for 4 s, or boots for 12 s', async () => {
     const told: string[] = [];
     const events = new Events();
@@ -26,7 +37,7 @@ describe('the watch of the job processor', () => {
     let seen = () => reporting(null);
     const changes: (string | null)[] = [];
     const onChange = ({ stalled }: { readonly stalled: string | null }) => changes.push(stalled);
-    const watch = new JobsWatch({
+    const watch = watching({
       processor: () => seen().stats,
       silentMs: () => seen().silentMs,
       events,
@@ -58,7 +69,7 @@ describe('the watch of the job processor', () => {
     setImmediate(() => {
       seen = () => reporting(null);
     });
-    const again = new JobsWatch({
+    const again = watching({
       processor: () => reporting(null).stats,
       silentMs: () => seen().silentMs,
       events,
@@ -79,7 +90,7 @@ describe('the watch of the job processor', () => {
     let seen = due(null, 0, 70_000);
     let looks = 0;
     const ages: (number | null)[] = [];
-    const watch = new JobsWatch({
+    const watch = watching({
       processor: () => {
         looks++;
         return seen.stats;
