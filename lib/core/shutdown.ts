@@ -41,7 +41,7 @@ const STOP_PHASES = {
   embeddedOrderly: { reserveMs: 250 },
 
   // The job processor, and the closing of connections in every process.
-  /** Even a stop that is out of time tries to return jobs to their queues (job/processor, as the next four). */
+  /** Even a processor that stops at once, after an uncaught error, tries to return its jobs (job/processor, as the next four). */
   processor: { minMs: 500 },
   /** Running jobs continue until they must be returned. */
   runningJobs: { reserveMs: 3000, reserveShare: 1 / 2 },
