@@ -42,7 +42,7 @@ describe('catamount top of a whole tree', () => {
     emulator.type('r');
     await emulator.shows(/Recycle worker 0\?/);
     emulator.type('y');
-    await emulator.shows(/Worker 0 was replaced/);
+    await emulator.shows(/Worker 0 has been replaced/);
     const [after] = (await statsOf(tree)).worker_status;
     assert.notEqual(after?.pid, before?.pid);
     await emulator.shows(new RegExp(`^› web 0 +${after?.pid} +ready`, 'm'));
