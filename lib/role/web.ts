@@ -110,7 +110,7 @@ export class WebRole implements DrainableServer {
     this.services = new ServiceGroup('the web', [this.database, this.redis]);
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
-    this.foreign = new CachedProbe(() => this.readForeign(), { freshMs: FOREIGN_FRESH_MS });
+    this.foreign = new CachedProbe(() => this.lookAtOutbox(), { freshMs: FOREIGN_FRESH_MS });
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
@@ -288,8 +288,8 @@ export class WebRole implements DrainableServer {
     return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: WRITES_REFUSED }] : [];
   }
 
-  /** Only /ready asks: its modules load with the first such request. Nobody waits for the look, which mends what it finds. */
-  private async readForeign(): Promise<boolean> {
+  /** Only /ready asks, which loads its modules. Rows that are overdue are looked for beside it. @returns whether it is foreign. */
+  private async lookAtOutbox(): Promise<boolean> {
     const stores = [this.database.knex, this.redis.client] as const;
     (await import('../job/outbox/overdue')).lookForOverdue(...stores).catch(() => undefined);
     return (await import('../job/outbox/installation')).isForeign(...stores);
