@@ -1,5 +1,5 @@
 import { runEntry } from '../cluster/child-process';
-import { CHECK_ROLE, isOurs } from '../cluster/messages';
+import { CHECK_ROLE, type Incoming } from '../cluster/messages';
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
 
@@ -27,8 +27,9 @@ const MAX_CHECK_MS = 10_000;
  */
 export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver: () => boolean): Promise<void> {
   const findings: Finding[] = [];
-  const onMessage = (message: unknown) => {
-    if (isOurs<CheckMessage>(message)) findings.push(...message.findings);
+  const onMessage = (given: unknown) => {
+    const message = given as Incoming<CheckMessage>;
+    if (message?.catamount) findings.push(...message.findings);
   };
   const timeoutMs = Math.min(MAX_CHECK_MS, bootTimeoutMs);
   const code = await runEntry(CHECK_ROLE, events, { onMessage, timeoutMs });

@@ -2,8 +2,8 @@ import { Model } from 'objection';
 import {
   type FromProcessor,
   HEARTBEAT_INTERVAL_MS,
+  type Incoming,
   ignoreOperatorSignals,
-  isOurs,
   type ProcessorCommand,
   type ToProcessor,
 } from '../cluster/messages';
@@ -76,8 +76,9 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
       },
     );
   };
-  process.on('message', (message: unknown) => {
-    if (!isOurs<ToProcessor>(message)) return;
+  process.on('message', (given: unknown) => {
+    const message = given as Incoming<ToProcessor>;
+    if (!message?.catamount) return;
     if (message.catamount === 'stop') stopAndExit(message.remainingMs);
     else if (message.catamount === 'quiet') jobs.quiet();
     else if (message.catamount === 'resume') jobs.resume();

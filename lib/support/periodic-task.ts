@@ -15,6 +15,8 @@ interface RecurringOptions {
 /** A task that runs at intervals and when triggered, never twice at once; after failures it continues with a backoff. */
 export class PeriodicTask {
   private timer: NodeJS.Timeout | undefined;
+  /** Set while work is gathered for the next pass. */
+  private gathering: NodeJS.Timeout | undefined;
   private pass: Promise<void> | undefined;
   private again = false;
   /** true: it was not started, or was stopped since; a pass that is running ends soon. */
@@ -38,11 +40,28 @@ export class PeriodicTask {
     this.pass = this.run();
   }
 
+  /** Runs a pass `ms` after the first of these calls, for all of them. */
+  triggerIn(ms: number): void {
+    this.gathering ??= setTimeout(() => {
+      this.gathering = undefined;
+      this.trigger();
+    }, ms);
+  }
+
   /** Starts no further pass; resolves when the running one has ended. */
   async stop(): Promise<void> {
     this.stopped = true;
     clearTimeout(this.timer);
     await this.pass;
+  }
+
+  /** Stops it, but after one more pass if one was triggered and has not begun, or if the last one failed. */
+  async finish(): Promise<void> {
+    await this.stop();
+    const isDue = this.gathering !== undefined || this.again || this.backoff.attempts > 0;
+    clearTimeout(this.gathering);
+    this.gathering = undefined;
+    if (isDue) await this.once();
   }
 
   private async run(): Promise<void> {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { RequestJournal, RequestJournalReader } from '../../lib/cluster/messages';
+import { RequestJournalReader } from '../../lib/cluster/primary/worker-handle';
+import { RequestJournal } from '../../lib/cluster/worker';
 import { tempFolder } from '../support/temp-folder';
 
 describe('the note of what a worker began', () => {

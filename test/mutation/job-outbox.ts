@@ -152,6 +152,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [RELAY],
   },
   {
+    promise: 'a stop records the ends of jobs that were still gathered',
+    file: 'lib/support/periodic-task.ts',
+    find: 'if (isDue) await this.once();',
+    replace: '',
+    killedBy: ['test/support/periodic-task.test.ts'],
+  },
+  {
     promise: 'an outage of Postgres loses no end that this process knows',
     file: 'lib/job/outbox/completer.ts',
     find: `      await deleteEnded(this.options.knex, batch);

@@ -4,7 +4,7 @@ import { type StopOutcome, stopPhase } from '../../core/shutdown';
 import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
-import { type BootFailure, isOurs, type StopMessage } from '../messages';
+import type { BootFailure, Incoming, StopMessage } from '../messages';
 import { type Activity, endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
@@ -67,8 +67,9 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     protected readonly events: Events,
   ) {
     this.recentStderr = reportOutput(child, output, events);
-    child.on('message', (message: unknown, connection: unknown) => {
-      if (!isOurs<In>(message)) return;
+    child.on('message', (given: unknown, connection: unknown) => {
+      const message = given as Incoming<In>;
+      if (!message?.catamount) return;
       this.heardAt = performance.now();
       this.receive(message, connection);
     });

@@ -50,51 +50,34 @@ export class Completer {
   private died: Ended[] = [];
   private prunedAt = Number.NEGATIVE_INFINITY;
   private unpruned = 0;
-  private gathering: NodeJS.Timeout | undefined;
   private sweptAt = Number.NEGATIVE_INFINITY;
   private readonly sweepMs: number;
-  private readonly task: PeriodicTask;
+  /** A stop `finish`es it: ids that its last pass misses stay in `ended`. */
+  readonly task: PeriodicTask;
 
   constructor(private readonly options: CompleterOptions) {
     this.sweepMs = options.sweepMs ?? SWEEP_MS;
     this.task = new PeriodicTask({ everyMs: this.sweepMs, work: () => this.pass(), onError: options.onError });
   }
 
-  start(): void {
-    this.task.start();
-  }
-
   /** Call when a job from the outbox has its outcome. */
   add(queue: string, id: string): void {
     this.finished.push({ queue, id });
-    this.gather();
+    this.task.triggerIn(GATHER_MS);
   }
 
   /** Call when a job has died: Redis has it in `dead`. */
   addDead(queue: string, id: string): void {
     // There are more only while Postgres is unavailable for long; the sweep finds the rest.
     if (this.died.length < MAX_DIED) this.died.push({ queue, id });
-    this.gather();
-  }
-
-  private gather(): void {
-    this.gathering ??= setTimeout(() => {
-      this.gathering = undefined;
-      this.task.trigger();
-    }, GATHER_MS);
-  }
-
-  /** Ends after the running batch and one more for the rest; ids that these miss stay in `ended`. */
-  async stop(): Promise<void> {
-    clearTimeout(this.gathering);
-    await this.task.stop();
-    if (this.finished.length > 0) await this.completeOwn().catch(this.options.onError);
-    if (this.died.length > 0) await this.handOverOwn().catch(this.options.onError);
+    this.task.triggerIn(GATHER_MS);
   }
 
   private async pass(): Promise<number | undefined> {
     await this.completeOwn();
     await this.handOverOwn();
+    // The last pass of a stop is for its own jobs.
+    if (this.task.stopped) return undefined;
     await this.prune();
     const now = performance.now();
     const sweepMs = this.options.isIdle?.() ? Math.max(IDLE_SWEEP_MS, this.sweepMs) : this.sweepMs;

@@ -169,7 +169,7 @@ export class OutboxService {
     if (this.unsubscribes.length === 0)
       this.unsubscribes.push(events.on('redis.ready', onReady), events.on('shard.ready', onReady));
     this.clock.start();
-    this.completer.start();
+    this.completer.task.start();
     this.relay.start();
     this.listener.start();
     for (const { task } of this.reconcilers) task.start();
@@ -258,7 +258,7 @@ export class OutboxService {
 
   async stop(deadline: Deadline): Promise<void> {
     await this.quiet(deadline);
-    await deadline.wait(this.completer.stop());
+    await deadline.wait(this.completer.task.finish());
   }
 }
 
