@@ -1,25 +1,11 @@
-import { Deadline } from '../support/async';
-
-/** The part of a stop's remaining time that a phase may take. */
-interface StopPhase {
-  /** Maximum duration, ms. */
-  readonly maxMs?: number;
-  /** Maximum share of the remaining time, so that a stop that is nearly over still reaches every phase. */
-  readonly share?: number;
-  /** The phase ends this much before the deadline, ms; that time is for the phases after it. */
-  readonly reserveMs?: number;
-  /** Maximum share of the remaining time that is reserved. Default 1. */
-  readonly reserveShare?: number;
-  /** Minimum duration, ms, even when the stop's time is over. */
-  readonly minMs?: number;
-}
+import type { DeadlinePart } from '../support/async';
 
 /**
  * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`; at once for `halt`.
- * The file in brackets applies the phase, by `stopPhase`. The primary sends each child the milliseconds of `drain`, which
- * the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
+ * The file in brackets applies the phase, by `Deadline.part`. The primary sends each child the milliseconds of `drain`,
+ * which the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
  */
-const STOP_PHASES = {
+export const STOP_PHASES = {
   // The primary. In single mode role/single-mode applies `lameDuck` and `drain` itself.
   /** The tree still accepts connections, until the router in front has stopped sending them (worker-pool). */
   lameDuck: { maxMs: 1500, share: 1 / 4 },
@@ -57,35 +43,9 @@ const STOP_PHASES = {
   mailRecords: { reserveMs: 2000 },
   /** The tree's last status is written to Redis, and its entry there is released (tree/tree-reporter). */
   treeStatus: { maxMs: 1000 },
-} as const satisfies Readonly<Record<string, StopPhase>>;
+} as const satisfies Readonly<Record<string, DeadlinePart>>;
 
 /** In a tree with forked workers throng force-exits a signalled primary this long after the deadline, with code 1, ms. */
 export const FORCED_EXIT_MS = 5000;
 /** Time after the deadline at which `catamount stop` reports that the tree is still running, ms. */
 export const OVERDUE_EXIT_MS = 10_000;
-
-/**
- * @param deadline of the whole stop.
- * @param override values that replace the table's, for tests.
- * @returns the deadline of the phase, which begins now.
- */
-export function stopPhase(deadline: Deadline, name: keyof typeof STOP_PHASES, override: StopPhase = {}): Deadline {
-  const phase: StopPhase = { ...STOP_PHASES[name], ...override };
-  const leftMs = deadline.remaining();
-  const reservedMs = Math.min(phase.reserveMs ?? 0, leftMs * (phase.reserveShare ?? 1));
-  const mostMs = Math.min(phase.maxMs ?? Number.POSITIVE_INFINITY, leftMs * (phase.share ?? 1), leftMs - reservedMs);
-  return Deadline.after(Math.max(mostMs, phase.minMs ?? 0));
-}
-
-/** How a tree's processes ended. The primary exits with 1 if either number is above 0 (`role/primary`). */
-export interface StopOutcome {
-  /** Processes that were killed, at the deadline of the stop or of their own phase. */
-  readonly killed: number;
-  /** Processes that ended by themselves, but aborted requests or failed with an error. Jobs that were returned do not count. */
-  readonly failed: number;
-}
-
-export function sumOutcomes(outcomes: readonly StopOutcome[]): StopOutcome {
-  const sum = (of: keyof StopOutcome) => outcomes.reduce((total, outcome) => total + outcome[of], 0);
-  return { killed: sum('killed'), failed: sum('failed') };
-}

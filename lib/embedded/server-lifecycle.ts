@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
-import { stopPhase } from '../core/shutdown';
+import { STOP_PHASES } from '../core/shutdown';
 import { Backoff, Deadline, toError } from '../support/async';
 import type { EmbeddedServer, RunningServer } from './embedded-servers';
 import type { Keeper } from './folder-claim';
@@ -178,7 +178,7 @@ export async function stopServer(
   // An adopted server is not our child: it may have ended unnoticed, and its pid may be another process's.
   if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
   signal(target.pid, `SIG${server.stopSignal}`);
-  if (await poll(target.gone, stopPhase(deadline, 'embeddedOrderly'))) return;
+  if (await poll(target.gone, deadline.part(STOP_PHASES.embeddedOrderly))) return;
   signal(target.pid, 'SIGKILL');
   await poll(target.gone, deadline);
 }

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
 import { type Redis, shardsOf } from '../core/redis';
-import { stopPhase } from '../core/shutdown';
+import { STOP_PHASES } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
 import type { Deadline } from '../support/async';
@@ -279,23 +279,24 @@ export class JobProcessor implements Service {
     const { consumer, outbox, executor } = this;
     if (!consumer) return;
     const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
-    const deadline = stopPhase(given, 'processor', leastMs === undefined ? {} : { minMs: leastMs });
-    const atMost = (ms: number | undefined) => (ms === undefined ? {} : { maxMs: ms });
+    const deadline = given.part({ ...STOP_PHASES.processor, ...(leastMs !== undefined && { minMs: leastMs }) });
+    const step = (name: 'runningJobs' | 'abortedJobs' | 'outcomes', maxMs: number | undefined) =>
+      deadline.part({ ...STOP_PHASES[name], ...(maxMs !== undefined && { maxMs }) });
     this.quiet();
     this.reporter.drains();
     const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(Promise.resolve(this.cron?.task.stop()))]);
     const { fetcher } = consumer;
-    if ((await stopPhase(deadline, 'runningJobs', atMost(runningJobsMs)).wait(fetcher.handlersEnded())) === 'late') {
+    if ((await step('runningJobs', runningJobsMs).wait(fetcher.handlersEnded())) === 'late') {
       executor.abort(new Error('the process is stopping'), this.causeUnknown);
-      await stopPhase(deadline, 'abortedJobs', atMost(abortedJobsMs)).wait(fetcher.handlersEnded());
+      await step('abortedJobs', abortedJobsMs).wait(fetcher.handlersEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);
       fetcher.returnRunning(returned, this.causeUnknown);
     }
-    await stopPhase(deadline, 'outcomes', atMost(outcomesMs)).wait(fetcher.idle());
+    await step('outcomes', outcomesMs).wait(fetcher.idle());
     await quieted;
     await outbox.stop(deadline);
-    await this.reporter.stop(stopPhase(deadline, 'deregistration'));
+    await this.reporter.stop(deadline.part(STOP_PHASES.deregistration));
     consumer.close();
   }
 

@@ -4,7 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
-import { ReporterElection } from '../cluster/primary/child-handle';
+import { ReporterElection, type StopOutcome, sumOutcomes } from '../cluster/primary/child-handle';
 import { JobsWatch } from '../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../cluster/primary/memory-watch';
 import { PhasedRestart } from '../cluster/primary/phased-restart';
@@ -20,7 +20,7 @@ import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
 import { fileBehind, onUncaught, openLog } from '../core/logging';
 import { withRedisPrefix } from '../core/settings-reader';
-import { type StopOutcome, stopPhase, sumOutcomes } from '../core/shutdown';
+import { STOP_PHASES } from '../core/shutdown';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
 import { Deadline, deferred } from '../support/async';
 import type { PeriodicTask } from '../support/periodic-task';
@@ -240,7 +240,7 @@ export class Primary {
       await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
     );
     await this.control.stop(deadline);
-    await this.embedded?.stop(stopPhase(deadline, 'embeddedServers'));
+    await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
     this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed });
     process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
   }

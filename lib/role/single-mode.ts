@@ -1,9 +1,10 @@
 import { HEARTBEAT_INTERVAL_MS } from '../cluster/messages';
+import type { StopOutcome } from '../cluster/primary/child-handle';
 import type { JobsHealth, Operations, WorkerStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import { UserError } from '../core/errors';
 import type { Events } from '../core/events';
-import { type StopOutcome, stopPhase } from '../core/shutdown';
+import { STOP_PHASES } from '../core/shutdown';
 import { OutOfBandGc } from '../internals/gc';
 import type { Deadline } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
@@ -55,8 +56,8 @@ export class SingleModeWeb implements WebServerRole {
 
   async stop(deadline: Deadline): Promise<StopOutcome> {
     this.stopping = true;
-    await this.web.enterLameDuck(stopPhase(deadline, 'lameDuck').remaining());
-    const aborted = await this.web.drain(stopPhase(deadline, 'drain'));
+    await this.web.enterLameDuck(deadline.part(STOP_PHASES.lameDuck).remaining());
+    const aborted = await this.web.drain(deadline.part(STOP_PHASES.drain));
     await this.heartbeat.stop();
     return { killed: 0, failed: aborted > 0 ? 1 : 0 };
   }

@@ -1,5 +1,19 @@
 import { inspect, types } from 'node:util';
 
+/** How much of a deadline's remaining time one of several steps may take. */
+export interface DeadlinePart {
+  /** Maximum duration, ms. */
+  readonly maxMs?: number;
+  /** Maximum share of the remaining time, so that every step is reached even when little is left. */
+  readonly share?: number;
+  /** It ends this much before the deadline, ms; that time is for the steps after it. */
+  readonly reserveMs?: number;
+  /** Maximum share of the remaining time that is reserved. Default 1. */
+  readonly reserveShare?: number;
+  /** Minimum duration, ms, even past the deadline. */
+  readonly minMs?: number;
+}
+
 /**
  * A moment in the future on the monotonic clock, passed down so that nested waits share it. Clocks of processes differ,
  * so send another process the value of `remaining()` and make a new deadline there.
@@ -19,6 +33,19 @@ export class Deadline {
 
   get expired(): boolean {
     return this.remaining() === 0;
+  }
+
+  /** @returns the deadline of a step that begins now. */
+  part({
+    maxMs = Number.POSITIVE_INFINITY,
+    share = 1,
+    reserveMs = 0,
+    reserveShare = 1,
+    minMs = 0,
+  }: DeadlinePart): Deadline {
+    const leftMs = this.remaining();
+    const reservedMs = Math.min(reserveMs, leftMs * reserveShare);
+    return Deadline.after(Math.max(Math.min(maxMs, leftMs * share, leftMs - reservedMs), minMs));
   }
 
   /**

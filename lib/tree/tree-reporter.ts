@@ -3,7 +3,7 @@ import { codeOf, UserError } from '../core/errors';
 import { type EventMap, type Events, type RecentEvent, recentEvent } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
-import { stopPhase } from '../core/shutdown';
+import { STOP_PHASES } from '../core/shutdown';
 import { readKnownQueues } from '../job/queue/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
@@ -108,7 +108,8 @@ export class TreeReporter implements Service {
       await this.writeRollups(treeStatus);
       if (treeStatus.stopping) await this.registry.deregister(treeStatus.id);
     };
-    await stopPhase(deadline, 'treeStatus')
+    await deadline
+      .part(STOP_PHASES.treeStatus)
       .wait(farewell())
       .catch(() => undefined);
   }

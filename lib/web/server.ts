@@ -3,7 +3,7 @@ import net, { type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ListenAddress } from '../core/config';
 import { addressInUse, listenError } from '../core/listen-address';
-import { stopPhase } from '../core/shutdown';
+import { STOP_PHASES } from '../core/shutdown';
 import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
 import type { AbortedRequest, HttpServerOptions } from './options';
@@ -215,7 +215,7 @@ export class WebServer {
     const sweep = setInterval(clear, IDLE_SWEEP_MS);
     this.leave.abort();
     for (const controller of this.goodbyes.values()) controller.abort();
-    const closing = setTimeout(() => this.closeUpgraded(), stopPhase(deadline, 'goodbye').remaining());
+    const closing = setTimeout(() => this.closeUpgraded(), deadline.part(STOP_PHASES.goodbye).remaining());
     const end = await deadline.wait(this.idle.gone());
     clearInterval(sweep);
     clearTimeout(closing);

@@ -151,8 +151,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a stop that is nearly over still reaches every phase',
-    file: 'lib/core/shutdown.ts',
-    find: 'leftMs * (phase.share ?? 1), leftMs - reservedMs',
+    file: 'lib/support/async.ts',
+    find: 'leftMs * share, leftMs - reservedMs',
     replace: 'leftMs - reservedMs',
     killedBy: ['test/core/shutdown.test.ts'],
   },

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { version } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { stopPhase } from '../../core/shutdown';
+import { STOP_PHASES } from '../../core/shutdown';
 import { type Deadline, deferred, toError } from '../../support/async';
 import type { Service } from '../../support/service';
 import type { Operations } from '../status';
@@ -100,7 +100,7 @@ export class ControlServer implements Service {
     const closed = deferred();
     // `close` also removes the socket file.
     this.server.close(() => closed.resolve());
-    if ((await stopPhase(deadline, 'lastAnswers').wait(closed.promise)) === 'done') return;
+    if ((await deadline.part(STOP_PHASES.lastAnswers).wait(closed.promise)) === 'done') return;
     this.server.closeAllConnections();
     await closed.promise;
   }

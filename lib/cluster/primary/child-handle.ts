@@ -1,6 +1,6 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { type StopOutcome, stopPhase } from '../../core/shutdown';
+import { STOP_PHASES } from '../../core/shutdown';
 import { Backoff, type Deadline, deferred } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
@@ -154,11 +154,11 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     if (!this.wasDraining && this.lifecycle !== 'exited') {
       this.lifecycle = 'draining';
       this.wasDraining = true;
-      const remainingMs = stopPhase(deadline, 'drain').remaining();
+      const remainingMs = deadline.part(STOP_PHASES.drain).remaining();
       this.drainUntil = new Date(Date.now() + remainingMs);
       this.send({ catamount: 'stop', remainingMs, handOff });
     }
-    const killAt = handOff ? stopPhase(deadline, 'handOff') : deadline;
+    const killAt = handOff ? deadline.part(STOP_PHASES.handOff) : deadline;
     const late = (await killAt.wait(this.exited.promise)) === 'late';
     if (late) this.kill('the deadline has passed');
     const { code } = await this.exited.promise;
@@ -217,6 +217,19 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     await this.left();
     this.exited.resolve({ code, signal });
   }
+}
+
+/** How a tree's processes ended. The primary exits with 1 if either number is above 0 (`role/primary`). */
+export interface StopOutcome {
+  /** Processes that were killed, at the deadline of the stop or of their own phase. */
+  readonly killed: number;
+  /** Processes that ended by themselves, but aborted requests or failed with an error. Jobs that were returned do not count. */
+  readonly failed: number;
+}
+
+export function sumOutcomes(outcomes: readonly StopOutcome[]): StopOutcome {
+  const sum = (of: keyof StopOutcome) => outcomes.reduce((total, outcome) => total + outcome[of], 0);
+  return { killed: sum('killed'), failed: sum('failed') };
 }
 
 /** Kills children that are unresponsive or not ready in time; their owners replace them. The task has to be started. */

@@ -4,7 +4,7 @@ import type { ListenAddress } from '../../core/config';
 import type { Events } from '../../core/events';
 import { addressInUse, listenError } from '../../core/listen-address';
 import { DescriptorWatch } from '../../core/process-metrics';
-import { stopPhase } from '../../core/shutdown';
+import { STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';
 import { type Deadline, type Deferred, deferred } from '../../support/async';
@@ -113,7 +113,7 @@ export class Listener {
   async close(deadline: Deadline): Promise<void> {
     this.holding = true;
     // After this, any turn of the event loop without a new connection will do.
-    const patience = stopPhase(deadline, 'quietGap');
+    const patience = deadline.part(STOP_PHASES.quietGap);
     for (let before = -1; before !== this.accepted && !deadline.expired; ) {
       const gapMs = Math.min(QUIET_GAP_MS - (performance.now() - this.acceptedAt), patience.remaining());
       if (gapMs > 0) await wait(gapMs);
@@ -127,7 +127,7 @@ export class Listener {
     this.closed = true;
     this.holding = false;
     this.goOn();
-    await this.settled(stopPhase(deadline, 'dispatch'));
+    await this.settled(deadline.part(STOP_PHASES.dispatch));
   }
 
   /** Resolves when no connection waits and workers have confirmed all that they were sent, or at the deadline. */

@@ -1,6 +1,5 @@
 import { UserError } from '../../core/errors';
 import type { Events, RecentEvent } from '../../core/events';
-import { type StopOutcome, sumOutcomes } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { FromProcessor, ProcessorCommand } from '../messages';
@@ -12,6 +11,8 @@ import {
   killUnresponsive,
   type RestartOptions,
   RestartPolicy,
+  type StopOutcome,
+  sumOutcomes,
 } from './child-handle';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';

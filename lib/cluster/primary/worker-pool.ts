@@ -3,7 +3,7 @@ import type { Config } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { type RequestCounts, sumByKey, sumRequests } from '../../core/request-counts';
-import { FORCED_EXIT_MS, type StopOutcome, stopPhase, sumOutcomes } from '../../core/shutdown';
+import { FORCED_EXIT_MS, STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { Deadline, type Deferred, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
@@ -11,7 +11,14 @@ import { CHILD_STDIO, childFlags } from '../child-process';
 import type { RequestMessage, ToWorker } from '../messages';
 import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
 import type { ReporterCandidate } from './child-handle';
-import { type ChildExit, killUnresponsive, type RestartOptions, RestartPolicy } from './child-handle';
+import {
+  type ChildExit,
+  killUnresponsive,
+  type RestartOptions,
+  RestartPolicy,
+  type StopOutcome,
+  sumOutcomes,
+} from './child-handle';
 import { Listener } from './listener';
 import { forkWorkers } from './throng';
 import { answerRequest } from './tree-operations';
@@ -110,7 +117,7 @@ export class WorkerPool implements PoolCallbacks {
     void this.watch.stop();
     for (const slot of this.slots) slot.policy.cancel();
     // A blocked worker never replies; it is waited for no longer than a busy one.
-    const lameDuck = stopPhase(deadline, 'lameDuck');
+    const lameDuck = deadline.part(STOP_PHASES.lameDuck);
     await lameDuck.wait(Promise.all(this.handles.map((handle) => handle.enterLameDuck(lameDuck.remaining()))));
     await this.listener.close(deadline);
     const { handles } = this;

@@ -2,7 +2,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import type { Config, MailDelivery as DeliveryMethod } from '../../core/config';
 import type { Events } from '../../core/events';
 import type { I18n } from '../../core/i18n';
-import { stopPhase } from '../../core/shutdown';
+import { STOP_PHASES } from '../../core/shutdown';
 import { Backoff, Deadline, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
@@ -158,7 +158,7 @@ export class MailDelivery implements Service, Delivery {
 
   private async settle(deadline: Deadline): Promise<void> {
     void this.track(this.housekeeping.stop());
-    const outcome = await stopPhase(deadline, 'mails').wait(Promise.allSettled(this.underway));
+    const outcome = await deadline.part(STOP_PHASES.mails).wait(Promise.allSettled(this.underway));
     const force = { force: outcome === 'late' };
     await Promise.all([this.options.transport?.close(force), this.transports.close(force)]);
     // The sends that were cut off still record their failure.
@@ -251,7 +251,7 @@ export class DurableWrites {
 
   /** Retries pending writes until shortly before the deadline, then gives them up. */
   async stop(deadline: Deadline): Promise<void> {
-    this.last = stopPhase(deadline, 'mailRecords');
+    this.last = deadline.part(STOP_PHASES.mailRecords);
     this.ending.abort();
     await deadline.wait(Promise.all(this.pending));
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { BootFailure } from '../../../lib/cluster/messages';
-import { ChildHandle, RestartPolicy } from '../../../lib/cluster/primary/child-handle';
+import { ChildHandle, RestartPolicy, sumOutcomes } from '../../../lib/cluster/primary/child-handle';
 import type { Activity } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';
@@ -137,5 +137,19 @@ describe('when a child is started again', () => {
     await Promise.all([unborn.exited.promise, served.exited.promise]);
     assert.deepEqual([policy.bootDied(unborn, 2), policy.bootDied(served, 2)], [undefined, undefined]);
     assert.match(policy.bootDied(unborn, 2)?.message ?? '', /child died 2 times at boot: it was ended by SIGKILL/);
+  });
+});
+
+describe('the outcome of a stop', () => {
+  it('counts what came of each part', () => {
+    assert.deepEqual(sumOutcomes([]), { killed: 0, failed: 0 });
+    assert.deepEqual(
+      sumOutcomes([
+        { killed: 1, failed: 0 },
+        { killed: 0, failed: 1 },
+        { killed: 1, failed: 0 },
+      ]),
+      { killed: 2, failed: 1 },
+    );
   });
 });
