@@ -121,6 +121,8 @@ run = spawn(
     '--reporter=test/support/file-reporter.ts',
     ...(values.grep === undefined ? [] : ['--fgrep', values.grep]),
     ...(values.bail ? ['--bail'] : []),
+    // A timer that a failed test has left behind, such as that of a pool, must not keep the run from its end.
+    '--exit',
     ...(process.stdout.isTTY ? ['--color'] : []),
     ...files,
   ],

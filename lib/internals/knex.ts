@@ -1,3 +1,4 @@
+import net from 'node:net';
 import type { Knex } from 'knex';
 
 /** The pool's reason to drop a connection. knex logs it, although the refused statement has reported it already. */
@@ -6,11 +7,25 @@ export const REFUSED_WRITE = 'it refuses writes';
 /** SQLSTATE of a statement that writes on a standby, or in a read-only transaction. */
 const READ_ONLY = '25006';
 
+/** The first word of a cancel request, after its length; from the protocol, where it stands in place of a version. */
+const CANCEL_REQUEST = 80_877_102;
+/** A server that has not taken a cancel request by then, ms, is silent, and would not cancel anything. */
+const CANCEL_MS = 1000;
+
 interface RawConnection {
   /** The protocol connection of a pg client, which other drivers do not have. */
   readonly connection?: { on(event: 'errorMessage', listener: (message: { readonly code?: string }) => void): unknown };
   /** knex takes a connection that has this out of its pool instead of using it again. */
   __knex__disposed?: unknown;
+  /** pg: true between statements. */
+  readonly readyForQuery?: boolean;
+  /** pg: the address of the server, where a host that begins with / is a folder with its socket. */
+  readonly host?: string;
+  readonly port?: number;
+  /** pg: what a cancel request must name. */
+  readonly processID?: number | null;
+  readonly secretKey?: number | null;
+  end?(ended: (error?: Error) => void): unknown;
 }
 
 /**
@@ -22,6 +37,42 @@ export function leaveIfReadOnly(connection: RawConnection): void {
   connection.connection?.on('errorMessage', ({ code }) => {
     if (code === READ_ONLY) connection.__knex__disposed = REFUSED_WRITE;
   });
+}
+
+/**
+ * Call with each new connection of a pool: when it is closed while a statement runs, for example one that has timed out,
+ * Postgres is asked first to cancel that statement. Otherwise Postgres would notice only at the end of the statement that
+ * nobody is there any more: each one that waits for a lock would hold a server process, until none is left for others.
+ */
+export function cancelOnClose(connection: RawConnection): void {
+  const { end } = connection;
+  if (typeof end !== 'function') return;
+  connection.end = (ended) => {
+    const close = () => end.call(connection, ended);
+    if (connection.readyForQuery === false) requestCancel(connection, close);
+    else close();
+  };
+}
+
+/**
+ * Sends the protocol's CancelRequest on a connection of its own, which the server closes without an answer. It is not
+ * encrypted: servers take it without TLS, too, and all that it tells is of use for a connection that is about to end.
+ * @param sent called once, also when the request could not be sent.
+ */
+function requestCancel({ host, port, processID, secretKey }: RawConnection, sent: () => void): void {
+  if (!host || !port || !Number.isInteger(processID) || !Number.isInteger(secretKey)) {
+    sent();
+    return;
+  }
+  const request = Buffer.alloc(16);
+  for (const [index, word] of [request.length, CANCEL_REQUEST, processID, secretKey].entries())
+    request.writeInt32BE(Number(word), index * 4);
+  const socket = host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
+  socket.setTimeout(CANCEL_MS, () => socket.destroy());
+  socket.on('error', () => undefined);
+  socket.on('close', sent);
+  socket.resume();
+  socket.end(request);
 }
 
 /**

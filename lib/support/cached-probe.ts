@@ -15,10 +15,15 @@ export interface ProbeOptions {
 /** A failed read is repeated after this, ms, unless the probe refreshes sooner anyway. */
 const AGAIN_MS = 1900;
 
-/** A value shared by many readers and read at most once per `freshMs`. `get` never rejects. */
+/**
+ * A value shared by many readers and read at most once per `freshMs`. `get` never rejects, and begins no read while the last
+ * one, although it has failed by its limit, still waits for its answer: otherwise all connections of a pool would soon wait.
+ */
 export class CachedProbe<T> {
   private reading: Promise<ProbeResult<T>> | undefined;
   private pending = false;
+  /** Reads whose answer has not come, also after their limit. */
+  private unanswered = 0;
   private readAt = 0;
   private failingSince: Date | undefined;
 
@@ -32,7 +37,7 @@ export class CachedProbe<T> {
     const { freshMs } = this.options;
     const goodFor = this.failingSince ? Math.min(freshMs, AGAIN_MS) : freshMs;
     // Callers share a read that is under way: its value will be fresh enough for all of them.
-    if (!this.reading || (!this.pending && now - this.readAt > goodFor)) return this.startRead();
+    if (!this.reading || (this.unanswered === 0 && now - this.readAt > goodFor)) return this.startRead();
     return this.reading;
   }
 
@@ -67,6 +72,15 @@ export class CachedProbe<T> {
 
   private withinLimit(): Promise<T> {
     const { limitMs = 1500 } = this.options;
-    return withTimeout(this.read(), limitMs, () => new Error(`no answer within ${limitMs} ms`));
+    return withTimeout(this.answer(), limitMs, () => new Error(`no answer within ${limitMs} ms`));
+  }
+
+  private async answer(): Promise<T> {
+    this.unanswered++;
+    try {
+      return await this.read();
+    } finally {
+      this.unanswered--;
+    }
   }
 }

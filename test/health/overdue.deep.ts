@@ -6,6 +6,8 @@ import { until } from '../support/until';
 
 const TOKEN = 'sesame-opens-0123456789';
 const SELDOM = { everyMs: 50 };
+/** Time for several looks, ms. */
+const LOOKS_MS = 8000;
 
 describe('a row that plain SQL has inserted', () => {
   let around: Surroundings;
@@ -49,6 +51,32 @@ describe('a row that plain SQL has inserted', () => {
         },
         SELDOM,
       );
+    }
+  });
+
+  it('is looked for without taking connections from the web while somebody has locked the outbox', async () => {
+    const tree = await around.start({ args: ['--only', 'web'], env: { WEB_CONCURRENCY: '1', DATABASE_POOL: '1' } });
+    const holder = new Client({ connectionString: around.database.url });
+    await holder.connect();
+    try {
+      await holder.query('begin; lock table job_outbox in access exclusive mode');
+      const from = performance.now();
+      const bodies = new Set<string>();
+      await until(
+        'the worker has looked several times, once in two seconds',
+        async () => {
+          bodies.add((await tree.request('GET', '/ready')).body);
+          return performance.now() > from + LOOKS_MS;
+        },
+        SELDOM,
+      );
+      assert.match([...bodies].join('\n'), /^{"status":"ok"[^\n]*$/);
+      const held = await around.database.query(
+        `select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+      );
+      assert.ok(held.length <= 1, JSON.stringify(held));
+    } finally {
+      await holder.end();
     }
   });
 });

@@ -382,6 +382,8 @@ export function standstills(promisedS?: number): void {
       }
     });
     after(async () => {
+      // All suffer all causes, also those of a test that --grep leaves out.
+      await Promise.allSettled(outcomes.values());
       await Promise.all(trees.map((tree) => tree.then((made) => made.remove())));
     });
 

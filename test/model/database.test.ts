@@ -62,6 +62,27 @@ describe('Database', () => {
     await database.stop(Deadline.after(30_000));
   });
 
+  it('has Postgres cancel a statement that has timed out, which would wait on for a lock that somebody holds', async () => {
+    await created.query('create table ledgers (total int)');
+    const database = new Database(created.url, { production: false, events: new Events() });
+    const holder = await database.knex.transaction();
+    try {
+      await holder.raw('lock table ledgers in access exclusive mode');
+      const limited = database.withTimeout(100);
+      await assert.rejects(limited.raw('select total from ledgers'), /timeout/i);
+      await until('no statement waits for the lock', async () => {
+        const [row] = await created.query(
+          `select count(*)::int as n from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`,
+        );
+        return row?.n === 0;
+      });
+      assert.equal((await limited.raw<{ rows: unknown[] }>('select 1')).rows.length, 1);
+    } finally {
+      await holder.rollback();
+      await database.stop(Deadline.after(30_000));
+    }
+  });
+
   it('leaves the sessions on which Postgres refuses writes, and logs nothing of that', async () => {
     const name = new URL(created.url).pathname.slice(1);
     const told: string[] = [];

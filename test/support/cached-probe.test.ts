@@ -1,0 +1,63 @@
+import assert from 'node:assert/strict';
+import { type Deferred, deferred } from '../../lib/support/async';
+import { CachedProbe } from '../../lib/support/cached-probe';
+import { until } from './until';
+
+describe('CachedProbe', () => {
+  it('begins no read while one that has exceeded its limit still waits for its answer', async () => {
+    const reads: Deferred<number>[] = [];
+    const probe = new CachedProbe(
+      () => {
+        const read = deferred<number>();
+        reads.push(read);
+        return read.promise;
+      },
+      { freshMs: 1, limitMs: 20 },
+    );
+    const [one, other] = await Promise.all([probe.get(), probe.get()]);
+    assert.equal(one, other);
+    assert.match(one.ok ? '' : one.error.message, /no answer within 20 ms/);
+    const since = one.ok ? undefined : one.since;
+    const from = performance.now();
+    await until('the value would have to be read again', async () => {
+      await probe.get();
+      return performance.now() > from + 100;
+    });
+    assert.equal(reads.length, 1);
+
+    reads[0]?.resolve(1);
+    await until('another read has begun', () => {
+      void probe.get();
+      return reads.length === 2;
+    });
+    const failed = await probe.get();
+    assert.deepEqual(failed.ok ? undefined : failed.since, since);
+    reads[1]?.resolve(2);
+    await until('the third has begun', () => {
+      void probe.get();
+      return reads.length === 3;
+    });
+    reads[2]?.resolve(3);
+    const { ok, ...answer } = await probe.get();
+    assert.ok(ok);
+    assert.equal('value' in answer && answer.value, 3);
+  });
+
+  it('reads anew for whoever must know what is true now, while another one still waits', async () => {
+    const reads: Deferred<number>[] = [];
+    const probe = new CachedProbe(
+      () => {
+        const read = deferred<number>();
+        reads.push(read);
+        return read.promise;
+      },
+      { freshMs: 60_000, limitMs: 20 },
+    );
+    assert.equal((await probe.get()).ok, false);
+    const now = probe.refresh();
+    reads[1]?.resolve(2);
+    const answer = await now;
+    assert.equal(answer.ok && answer.value, 2);
+    reads[0]?.resolve(1);
+  });
+});
