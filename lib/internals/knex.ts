@@ -17,15 +17,12 @@ interface RawConnection {
   readonly connection?: { on(event: 'errorMessage', listener: (message: { readonly code?: string }) => void): unknown };
   /** knex takes a connection that has this out of its pool instead of using it again. */
   __knex__disposed?: unknown;
-  /** pg: true between statements. */
-  readonly readyForQuery?: boolean;
   /** pg: the address of the server, where a host that begins with / is a folder with its socket. */
   readonly host?: string;
   readonly port?: number;
   /** pg: what a cancel request must name. */
   readonly processID?: number | null;
   readonly secretKey?: number | null;
-  end?(ended: (error?: Error) => void): unknown;
 }
 
 /**
@@ -40,37 +37,35 @@ export function leaveIfReadOnly(connection: RawConnection): void {
 }
 
 /**
- * Call with each new connection of a pool: when it is closed while a statement runs, for example one that has timed out,
- * Postgres is asked first to cancel that statement. Otherwise Postgres would notice only at the end of the statement that
- * nobody is there any more: each one that waits for a lock would hold a server process, until none is left for others.
+ * Call with each new connection of a pool: when knex gives it up because a statement has exceeded its timeout, Postgres is
+ * asked to cancel that statement. Otherwise Postgres would notice only at its end that nobody waits for it any more: each
+ * statement that waits for a lock would hold a server process, until none is left for others.
  */
-export function cancelOnClose(connection: RawConnection): void {
-  const { end } = connection;
-  if (typeof end !== 'function') return;
-  connection.end = (ended) => {
-    const close = () => end.call(connection, ended);
-    if (connection.readyForQuery === false) requestCancel(connection, close);
-    else close();
-  };
+export function cancelAfterTimeout(connection: RawConnection): void {
+  let disposed = connection.__knex__disposed;
+  Object.defineProperty(connection, '__knex__disposed', {
+    configurable: true,
+    enumerable: true,
+    get: () => disposed,
+    set: (reason: unknown) => {
+      disposed = reason;
+      if ((reason as Partial<Error> | undefined)?.name === 'KnexTimeoutError') requestCancel(connection);
+    },
+  });
 }
 
 /**
  * Sends the protocol's CancelRequest on a connection of its own, which the server closes without an answer. It is not
- * encrypted: servers take it without TLS, too, and all that it tells is of use for a connection that is about to end.
- * @param sent called once, also when the request could not be sent.
+ * encrypted: servers take it without TLS, too, and what it tells is of use for this connection only, which ends soon.
  */
-function requestCancel({ host, port, processID, secretKey }: RawConnection, sent: () => void): void {
-  if (!host || !port || !Number.isInteger(processID) || !Number.isInteger(secretKey)) {
-    sent();
-    return;
-  }
+function requestCancel({ host, port, processID, secretKey }: RawConnection): void {
+  if (!host || !port || !Number.isInteger(processID) || !Number.isInteger(secretKey)) return;
   const request = Buffer.alloc(16);
   for (const [index, word] of [request.length, CANCEL_REQUEST, processID, secretKey].entries())
     request.writeInt32BE(Number(word), index * 4);
   const socket = host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
   socket.setTimeout(CANCEL_MS, () => socket.destroy());
   socket.on('error', () => undefined);
-  socket.on('close', sent);
   socket.resume();
   socket.end(request);
 }

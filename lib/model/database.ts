@@ -3,7 +3,7 @@ import { useSchema } from '../core/config';
 import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
-import { cancelOnClose, leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
+import { cancelAfterTimeout, leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
 import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import '../internals/pg';
@@ -54,7 +54,7 @@ export class Database implements Service {
 
   /**
    * The same pool with a time limit, for use while somebody waits. A statement that is not answered within `ms` fails,
-   * Postgres is asked to cancel it, and its connection is closed, since a Postgres that accepts statements and never
+   * Postgres is asked to cancel it, and the pool drops its connection, since a Postgres that accepts statements and never
    * answers would hold it forever.
    */
   withTimeout(ms: number): Knex {
@@ -88,7 +88,7 @@ type Connection = Parameters<typeof leaveIfReadOnly>[0];
 
 function afterCreate(connection: Connection, done: (error: null, connection: Connection) => void): void {
   leaveIfReadOnly(connection);
-  cancelOnClose(connection);
+  cancelAfterTimeout(connection);
   done(null, connection);
 }
 
