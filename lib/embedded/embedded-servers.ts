@@ -16,6 +16,8 @@ export interface EmbeddedOptions {
   readonly events: Events;
   /** How long the servers outlive a killed primary, so that a quick restart can adopt them, ms. Default 10,000. */
   readonly graceMs?: number;
+  /** Connections that Postgres must allow, beside some to spare. Default 40, also the least. An adopted server keeps its limit. */
+  readonly connections?: number;
 }
 
 const GRACE_MS = 10_000;
@@ -71,7 +73,7 @@ export class EmbeddedServers {
       this.owned.push(owned);
       return owned;
     };
-    const postgres = own(new PostgresServer(this.stateDir, actingFor));
+    const postgres = own(new PostgresServer(this.stateDir, actingFor, this.options.connections));
     const redis = own(new RedisServer(this.stateDir, actingFor));
     const results = await Promise.allSettled([
       needPostgres ? postgres.start().then((databaseUrl) => ({ databaseUrl })) : postgres.stopUnneeded(),

@@ -12,8 +12,12 @@ import { freePort, hasArgument, isAlive, postgresAnswers, run } from './server-p
 
 const DATABASE = 'catamount';
 
+const MIN_CONNECTIONS = 60;
+/** Connections that are left for a developer's own tools and tests. */
+const SPARE_CONNECTIONS = 20;
+
 /**
- * The settings are modest, because the tree has at most twenty connections. With `synchronous_commit=off`, COMMIT does
+ * The settings are modest, because the tree has few connections. With `synchronous_commit=off`, COMMIT does
  * not wait for the disk. Committed data survives the end of any of our processes, even by `kill -9`, because Postgres
  * already has it. Only a crash of Postgres or of the machine loses the most recent commits (up to three times
  * wal_writer_delay, 0.6 s), and it never corrupts data.
@@ -21,7 +25,6 @@ const DATABASE = 'catamount';
 const SETTINGS = {
   listen_addresses: '127.0.0.1',
   unix_socket_directories: '',
-  max_connections: '60',
   shared_buffers: '16MB',
   max_wal_size: '128MB',
   synchronous_commit: 'off',
@@ -53,6 +56,7 @@ export class PostgresServer implements EmbeddedServer {
   constructor(
     stateDir: string,
     private readonly actingFor?: User,
+    private readonly connections = 0,
   ) {
     this.folder = path.join(stateDir, 'postgres');
     this.mark = path.join(this.folder, 'data');
@@ -121,10 +125,11 @@ export class PostgresServer implements EmbeddedServer {
     { wrapper, user }: PostgresUser,
     onPid: (pid: number) => void,
   ): Promise<RunningServer> {
-    const settings = Object.entries({ ...SETTINGS, hba_file: this.rulesFile }).flatMap(([name, value]) => [
-      '-c',
-      `${name}=${value}`,
-    ]);
+    const settings = Object.entries({
+      ...SETTINGS,
+      max_connections: Math.max(MIN_CONNECTIONS, this.connections + SPARE_CONNECTIONS),
+      hba_file: this.rulesFile,
+    }).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     let pid = 0;
     const process = await startServer({
       name: 'Postgres',

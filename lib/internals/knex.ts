@@ -1,5 +1,5 @@
-import net from 'node:net';
 import type { Knex } from 'knex';
+import type { ServerSession } from './cancel-request';
 
 /** The pool's reason to drop a connection. knex logs it, although the refused statement has reported it already. */
 export const REFUSED_WRITE = 'it refuses writes';
@@ -7,22 +7,11 @@ export const REFUSED_WRITE = 'it refuses writes';
 /** SQLSTATE of a statement that writes on a standby, or in a read-only transaction. */
 const READ_ONLY = '25006';
 
-/** The first word of a cancel request, after its length; from the protocol, where it stands in place of a version. */
-const CANCEL_REQUEST = 80_877_102;
-/** A server that has not taken a cancel request by then, ms, is silent, and would not cancel anything. */
-const CANCEL_MS = 1000;
-
-interface RawConnection {
+interface RawConnection extends ServerSession {
   /** The protocol connection of a pg client, which other drivers do not have. */
   readonly connection?: { on(event: 'errorMessage', listener: (message: { readonly code?: string }) => void): unknown };
   /** knex takes a connection that has this out of its pool instead of using it again. */
   __knex__disposed?: unknown;
-  /** pg: the address of the server, where a host that begins with / is a folder with its socket. */
-  readonly host?: string;
-  readonly port?: number;
-  /** pg: what a cancel request must name. */
-  readonly processID?: number | null;
-  readonly secretKey?: number | null;
 }
 
 /**
@@ -37,37 +26,19 @@ export function leaveIfReadOnly(connection: RawConnection): void {
 }
 
 /**
- * Call with each new connection of a pool: when knex gives it up because a statement has exceeded its timeout, Postgres is
- * asked to cancel that statement. Otherwise Postgres would notice only at its end that nobody waits for it any more: each
- * statement that waits for a lock would hold a server process, until none is left for others.
+ * Call with each new connection of a pool: when a statement has exceeded its timeout, Postgres is asked to cancel it. It
+ * would otherwise run on at the server: if it waits for a lock, it holds a server process, until none is left for others.
  */
 export function cancelAfterTimeout(connection: RawConnection): void {
   let disposed = connection.__knex__disposed;
   Object.defineProperty(connection, '__knex__disposed', {
-    configurable: true,
-    enumerable: true,
     get: () => disposed,
     set: (reason: unknown) => {
       disposed = reason;
-      if ((reason as Partial<Error> | undefined)?.name === 'KnexTimeoutError') requestCancel(connection);
+      if ((reason as Partial<Error> | undefined)?.name !== 'KnexTimeoutError') return;
+      void import('./cancel-request').then(({ requestCancel }) => requestCancel(connection));
     },
   });
-}
-
-/**
- * Sends the protocol's CancelRequest on a connection of its own, which the server closes without an answer. It is not
- * encrypted: servers take it without TLS, too, and what it tells is of use for this connection only, which ends soon.
- */
-function requestCancel({ host, port, processID, secretKey }: RawConnection): void {
-  if (!host || !port || !Number.isInteger(processID) || !Number.isInteger(secretKey)) return;
-  const request = Buffer.alloc(16);
-  for (const [index, word] of [request.length, CANCEL_REQUEST, processID, secretKey].entries())
-    request.writeInt32BE(Number(word), index * 4);
-  const socket = host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
-  socket.setTimeout(CANCEL_MS, () => socket.destroy());
-  socket.on('error', () => undefined);
-  socket.resume();
-  socket.end(request);
 }
 
 /**

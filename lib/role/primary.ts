@@ -13,7 +13,7 @@ import { TreeMonitor } from '../cluster/primary/tree-monitor';
 import { TreeOperations } from '../cluster/primary/tree-operations';
 import { WorkerPool } from '../cluster/primary/worker-pool';
 import type { JobsHealth } from '../cluster/status';
-import { type Config, environment, passConfigToChildren } from '../core/config';
+import { type Config, connectionsOfTree, environment, passConfigToChildren, sumOverDeploy } from '../core/config';
 import { EXIT, UserError, untestedNode } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
@@ -252,7 +252,8 @@ export class Primary {
     if (!needPostgres && !needRedis) return config;
     // Never loaded in production, where readSettings requires both URLs.
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
-    this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events });
+    const connections = sumOverDeploy([connectionsOfTree(config)]);
+    this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events, connections });
     const { databaseUrl, redisUrl } = await this.embedded.start();
     this.monitor.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
     return {

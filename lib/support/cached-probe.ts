@@ -15,14 +15,11 @@ export interface ProbeOptions {
 /** A failed read is repeated after this, ms, unless the probe refreshes sooner anyway. */
 const AGAIN_MS = 1900;
 
-/**
- * A value shared by many readers and read at most once per `freshMs`. `get` never rejects, and begins no read while the last
- * one, although it has failed by its limit, still waits for its answer: otherwise all connections of a pool would soon wait.
- */
+/** A value shared by many readers and read at most once per `freshMs`. `get` never rejects. */
 export class CachedProbe<T> {
   private reading: Promise<ProbeResult<T>> | undefined;
   private pending = false;
-  /** Reads whose answer has not come, also after their limit. */
+  /** Reads without an answer, also after their limit: if others were begun, all connections of a pool would soon wait. */
   private unanswered = 0;
   private readAt = 0;
   private failingSince: Date | undefined;
@@ -72,15 +69,9 @@ export class CachedProbe<T> {
 
   private withinLimit(): Promise<T> {
     const { limitMs = 1500 } = this.options;
-    return withTimeout(this.answer(), limitMs, () => new Error(`no answer within ${limitMs} ms`));
-  }
-
-  private async answer(): Promise<T> {
+    const answer = this.read();
     this.unanswered++;
-    try {
-      return await this.read();
-    } finally {
-      this.unanswered--;
-    }
+    const settled = answer.finally(() => this.unanswered--);
+    return withTimeout(settled, limitMs, () => new Error(`no answer within ${limitMs} ms`));
   }
 }

@@ -199,8 +199,11 @@ describe('catamount jobs, as it is typed', () => {
     };
     const flags = () => ({ ...env, PATIENCE_FLAGS: stage.env.PATIENCE_FLAGS ?? '' });
 
-    it('finds those of the tree, and says when they are down', async () => {
-      const tree = await startHere({});
+    it('finds those of the tree, whose Postgres allows its pools, and says when they are down', async () => {
+      const tree = await startHere({ DATABASE_POOL: '40' });
+      // Twice the pools of a worker and of the processor with its LISTEN, and some to spare.
+      const postgres = tree.processes().all.find(({ command }) => command.includes('bin/postgres '));
+      assert.match(postgres?.command ?? '', / max_connections=182 /);
       const here = (line: string) => jobs(line, tree.cwd, flags());
       assert.equal((await typed(['enqueue', 'GloomyJob', ACCOUNT], tree.cwd, flags())).code, 0);
       await until('it is dead', async () => (await totalOf('dead', tree.cwd, flags())) === 1);

@@ -52,6 +52,27 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/health/overdue.deep.ts'],
   },
   {
+    promise: 'but none of them waits for an outbox that somebody has locked, while the pool runs out of connections',
+    file: 'lib/role/web.ts',
+    find: 'this.looking = this.database.withTimeout(LOOK_STATEMENT_TIMEOUT_MS);',
+    replace: 'this.looking = this.database.knex;',
+    killedBy: ['test/health/overdue.deep.ts'],
+  },
+  {
+    promise: 'Postgres is asked to cancel a statement that has timed out',
+    file: 'lib/model/database.ts',
+    find: '  cancelAfterTimeout(connection);',
+    replace: '',
+    killedBy: ['test/model/database.test.ts'],
+  },
+  {
+    promise: 'a probe begins no read while one still waits',
+    file: 'lib/support/cached-probe.ts',
+    find: 'this.unanswered === 0 &&',
+    replace: '!this.pending &&',
+    killedBy: ['test/support/cached-probe.test.ts'],
+  },
+  {
     promise: 'what an operator retries is found by a relay whose connection has fallen silent',
     file: 'lib/job/sets/job-set.ts',
     find: "if (!this.notifies || (to !== 'queue' && to !== 'delay')) return;",

@@ -5,6 +5,8 @@ import { Deadline } from '../../lib/support/async';
 import { RUN_FOLDER } from './temp-folder';
 
 const POSTGRES = 'CATAMOUNT_TEST_POSTGRES';
+/** A lane may have several trees with nine connections each, and there are as many lanes as the machine has cores. */
+const CONNECTIONS = 500;
 
 let servers: EmbeddedServers | undefined;
 let starting: Promise<string> | undefined;
@@ -32,6 +34,7 @@ async function start(): Promise<string> {
     needRedis: false,
     events: new Events(),
     graceMs: 0,
+    connections: CONNECTIONS,
   });
   const { databaseUrl = '' } = await servers.start();
   return databaseUrl;

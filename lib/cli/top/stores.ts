@@ -39,6 +39,8 @@ export const NO_STORES: Stores = {
 };
 
 const STOP_MS = 1000;
+/** A read of Postgres fails after this, ms, so that the one connection does not wait for ever. */
+const STATEMENT_TIMEOUT_MS = 5000;
 /** Timeout for the first connection to Redis, ms. */
 const READY_MS = 3000;
 
@@ -92,7 +94,13 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
   await redis.start();
   // If this is not long enough, the client keeps trying by itself.
   await Deadline.after(READY_MS).wait(ready);
-  const statusCollector = new StatusCollector({ tree: { status }, redis, knex: database.knex, events, config });
+  const statusCollector = new StatusCollector({
+    tree: { status },
+    redis,
+    knex: database.withTimeout(STATEMENT_TIMEOUT_MS),
+    events,
+    config,
+  });
   return { redis, database, events, statusCollector, queues: config.jobs.queues.map((queue) => queue.name) };
 }
 
