@@ -13,17 +13,14 @@ import type {
   PreparedJob,
   UniqueOptions,
 } from './definition/job-class';
-import { jobNameOf } from './definition/options';
-import {
-  addDiscardRule,
-  addRetryRule,
-  DEFAULT_RETRY,
-  type ErrorHandler,
-  type ErrorMatchers,
-  type ErrorOf,
-  type RetryDecision,
-  type RetryOnOptions,
-  type RetryOptions,
+import { DEFAULT_RETRY, jobNameOf } from './definition/options';
+import type {
+  ErrorHandler,
+  ErrorMatchers,
+  ErrorOf,
+  RetryDecision,
+  RetryOnOptions,
+  RetryOptions,
 } from './definition/retry-policy';
 import {
   connectEnqueuer,
@@ -38,6 +35,9 @@ import { serializeArguments } from './record/arguments';
 
 /** Loaded where jobs are run: other processes only enqueue them. */
 const running = () => require('./perform/run') as typeof import('./perform/run');
+
+/** Loaded with the first class that has rules for errors, or where jobs are run. */
+const retryPolicy = () => require('./definition/retry-policy') as typeof import('./definition/retry-policy');
 
 /** A subclass of `Job`, abstract ones included. */
 export type AbstractJobClass<J extends Performable> = (abstract new () => J) & Pick<JobClass, 'name'>;
@@ -105,7 +105,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     options: RetryOnOptions = {},
     exhausted?: ErrorHandler<ErrorOf<M>, J>,
   ): void {
-    addRetryRule(this, errors, options, exhausted as ErrorHandler | undefined);
+    retryPolicy().addRetryRule(this, errors, options, exhausted as ErrorHandler | undefined);
   }
 
   /**
@@ -117,7 +117,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
     errors: M,
     handler?: ErrorHandler<ErrorOf<M>, J>,
   ): void {
-    addDiscardRule(this, errors, handler as ErrorHandler | undefined);
+    retryPolicy().addDiscardRule(this, errors, handler as ErrorHandler | undefined);
   }
 
   /**

@@ -223,7 +223,7 @@ export class TestRuns {
       middleware: setup.performMiddleware,
       decode: (args) => deserializeArguments(args, codec),
       filter,
-      checkpoints: this.checkpoints,
+      checkpoints: () => this.checkpoints,
       releaseUnique: async (id) => this.claims.release(id),
     });
   }

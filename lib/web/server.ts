@@ -2,7 +2,6 @@ import http, { type IncomingMessage, type RequestListener, type ServerResponse }
 import net, { type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ListenAddress } from '../core/config';
-import { addressInUse, listenError } from '../core/listen-address';
 import { STOP_PHASES } from '../core/shutdown';
 import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
@@ -163,6 +162,8 @@ export class WebServer {
    * @throws UserError if the address cannot be used.
    */
   async listen(): Promise<string> {
+    // Imported on demand: a forked worker never listens.
+    const { addressInUse, listenError } = await import('../core/listen-address');
     const listening = deferred();
     this.server.once('error', (error: NodeJS.ErrnoException) => listening.reject(listenError(error, this.address)));
     this.server.once('listening', () => listening.resolve());

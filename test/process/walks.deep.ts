@@ -19,8 +19,8 @@ const MAX_FILES = { 'POST /users': 20, 'a job': 16, 'a retry': 22, SIGTERM: 22 }
  */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
   primary: { files: 54, lines: 7_700 },
-  web: { files: 88, lines: 11_300 },
-  jobs: { files: 112, lines: 17_450 },
+  web: { files: 87, lines: 11_100 },
+  jobs: { files: 110, lines: 17_200 },
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;

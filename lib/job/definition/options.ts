@@ -1,11 +1,15 @@
 import { type Duration, parseDuration } from '../../support/duration';
 import type { EnqueueRequest, JobClass, Performable, RunAt, UniqueClaim, UniqueOptions } from './job-class';
+import type { RetryOptions } from './retry-policy';
 
 /** Characters that a queue's name may have, since it is a part of Redis keys. */
 export const QUEUE_NAME = /^[A-Za-z0-9_-]+$/;
 
 /** Beyond this delay Node's timers fire at once. */
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+/** The default of `Job.retry`, as in Sidekiq. */
+export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
 
 export function jobNameOf(jobClass: Pick<JobClass, 'jobName' | 'name'>): string {
   return jobClass.jobName ?? jobClass.name;

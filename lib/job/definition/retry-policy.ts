@@ -9,8 +9,6 @@ export interface RetryOptions {
   readonly limit: number;
 }
 
-export const DEFAULT_RETRY: RetryOptions = Object.freeze({ limit: 25 });
-
 /** The decision of a job class about one failure; undefined leaves it to the formula. */
 export type RetryDecision = Duration | 'discard' | 'dead' | undefined;
 

@@ -23,9 +23,9 @@ import {
   readyAt,
   routeMarkers,
 } from '../record/record';
-import { Checkpoint, type CheckpointStore, MemoryCheckpointStore, RedisCheckpointStore } from './checkpoint';
+import type { Checkpoint, CheckpointStore } from './checkpoint';
 import { Failures, Outcomes } from './outcomes';
-import { attachRun, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
+import { attachRun, checkpointModule, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
 
 export interface ExecutorDependencies {
   readonly registry: JobLookup;
@@ -42,8 +42,8 @@ export interface ExecutorDependencies {
   readonly decode?: ((args: readonly JsonValue[]) => readonly unknown[] | Promise<readonly unknown[]>) | undefined;
   /** Redacts the arguments in events. Default: the default names. */
   readonly filter?: Redactor | undefined;
-  /** Stores cursors and progress. Default: in memory, for the length of a run. */
-  readonly checkpoints?: CheckpointStore | undefined;
+  /** @returns the store of cursors and progress. Default: in memory, for the length of a run. */
+  readonly checkpoints?: (() => CheckpointStore) | undefined;
   /** Releases the claim of a unique job. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
   /** Replaces Math.random for the waits of retries. */
@@ -278,15 +278,16 @@ export class Executor {
   }
 
   private checkpointOf(job: JobExecution, run: Run): Checkpoint {
-    const { events, checkpoints = new MemoryCheckpointStore() } = this.options;
+    const { Checkpoint, MemoryCheckpointStore } = checkpointModule();
+    const { events, checkpoints } = this.options;
+    const store = checkpoints?.() ?? new MemoryCheckpointStore();
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    const { cursor: inherited } = job.record.options;
-    return new Checkpoint({ run, owner: job.delivery, store: checkpoints, inherited, onError });
+    return new Checkpoint({ run, owner: job.delivery, store, inherited: job.record.options.cursor, onError });
   }
 
   private async cursorOf(job: JobExecution): Promise<string | undefined> {
-    const read = job.run?.openCheckpoint?.cursorText() ?? this.options.checkpoints?.readCursor(job);
-    return read?.catch(() => undefined);
+    const read = async () => job.run?.openCheckpoint?.cursorText() ?? this.options.checkpoints?.().readCursor(job);
+    return read().catch(() => undefined);
   }
 }
 
@@ -393,7 +394,7 @@ export function createExecutor({ knex, redis, setup, models, tuning, ...options 
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new Redactor(setup.filterArguments),
-    checkpoints: new RedisCheckpointStore(redis, tuning.checkpointMs),
+    checkpoints: () => new (checkpointModule().RedisCheckpointStore)(redis, tuning.checkpointMs),
     releaseUnique: (id) => releaseUnique(knex, id),
   });
 }

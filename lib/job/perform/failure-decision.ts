@@ -1,8 +1,8 @@
 import { toError } from '../../support/async';
 import { type Duration, parseDuration } from '../../support/duration';
 import { DiscardJob, KillJob, RecordGoneError } from '../definition/errors';
+import { DEFAULT_RETRY } from '../definition/options';
 import {
-  DEFAULT_RETRY,
   type ErrorHandler,
   type ErrorRule,
   type RetryDecision,

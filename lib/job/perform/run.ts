@@ -6,7 +6,10 @@ import { JobTimeoutError } from '../definition/errors';
 import type { CarriedContext, JobClass, JobContext, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobRun, PerformMiddleware } from '../definition/setup';
-import { Checkpoint, MemoryCheckpointStore } from './checkpoint';
+import type { Checkpoint } from './checkpoint';
+
+/** Loaded with the first cursor or progress of a job: most jobs have none. */
+export const checkpointModule = () => require('./checkpoint') as typeof import('./checkpoint');
 
 /** The data of a run. */
 export interface RunSubject {
@@ -327,9 +330,11 @@ export async function performNow(
   }: RunHere = {},
 ): Promise<unknown> {
   const plan = compileOptions(jobClass);
-  const store = new MemoryCheckpointStore();
   const owner = { id, queue, fence: '' };
-  const makeCheckpoint = (): Checkpoint => new Checkpoint({ run, owner, store, onError: () => undefined });
+  const makeCheckpoint = (): Checkpoint => {
+    const { Checkpoint, MemoryCheckpointStore } = checkpointModule();
+    return new Checkpoint({ run, owner, store: new MemoryCheckpointStore(), onError: () => undefined });
+  };
   const enqueuedAtMs = Date.now();
   const run: Run = new Run({
     id,
