@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { setTimeout as wait } from 'node:timers/promises';
 import { Events } from '../../lib/core/events';
 import type { Redis } from '../../lib/core/redis';
 import { Consumer } from '../../lib/job/fetch/consumer';
@@ -12,12 +13,18 @@ import { Child } from './harness/processes';
 
 /** What the id of a lone job begins with, before the time of its enqueue. */
 export const LONE = 'lone-';
+/**
+ * The starts of those in this process are spread over this time, ms, the longest period of their polls. They would
+ * otherwise all poll in the same moments, and it would be chance how many of these fall into a measurement.
+ */
+const STARTS_MS = 30_000;
 const PROCESS = path.join(__dirname, 'fleet-process.js');
 
 /** Processors that wait for jobs, with their relays. Their polls are on, as they always are. */
 export interface Processors {
   /** Blocking connections when all of them wait. */
   readonly waiting: number;
+  readonly relays: number;
   /** Times from the enqueue to `perform` of the jobs so far, ms. */
   readonly pickups: readonly number[];
   /** Ends them, by kill -9 where they are processes. */
@@ -39,7 +46,7 @@ export async function startProcesses(
   const end = async () => {
     await Promise.all(children.map((child) => child.kill()));
   };
-  return { children, pickups, waiting: 2 * count, end };
+  return { children, pickups, waiting: 2 * count, relays: count, end };
 }
 
 async function listen(child: Child, pickups: number[]): Promise<void> {
@@ -73,15 +80,18 @@ export async function startInProcess(bench: Bench, count: number, redis: Redis):
       onError: (error) => bench.say(String(error)),
     });
   });
-  for (const consumer of consumers) await consumer.start();
   const outboxes = Array.from({ length: count }, () => {
     return new OutboxService({ database, redis, events, production: false, queues: [], isRunning: () => false });
   });
-  for (const outbox of outboxes) outbox.start();
+  for (const [index, consumer] of consumers.entries()) {
+    await consumer.start();
+    outboxes[index]?.start();
+    await wait(STARTS_MS / count);
+  }
   const end = async () => {
     for (const consumer of consumers) consumer.close();
     for (const outbox of outboxes) await outbox.stop(Deadline.after(5000));
     await database.stop(Deadline.after(5000));
   };
-  return { pickups, waiting: count, end };
+  return { pickups, waiting: count, relays: count, end };
 }

@@ -12,6 +12,7 @@ import type { ContenderName } from './contender/contenders';
 import type { DrainResult } from './contender/process';
 import { now } from './fleet-process';
 import { LONE, type Processors, startInProcess, startProcesses } from './fleet-processors';
+import { beside, insertRow, measureRows, type RowCosts } from './fleet-rows';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, median, percentile, short, table } from './harness/figures';
 
@@ -19,15 +20,18 @@ import { interleave, median, percentile, short, table } from './harness/figures'
 const PROCESSES = [1, 10];
 const IN_PROCESS = 50;
 const FULL = [1, 10];
-const PAYLOAD = '{"v":1,"class":"AnyJob","args":[],"via":"outbox"}';
-/** Postgres counts what a session did when it has been idle for this long, ms. */
-const COUNTED_MS = 11_000;
-/** Then what the start costs is over: the relays know who leads, and the reconcilers have compared, ms. */
-const SETTLED_MS = 15_000;
+/**
+ * Then what the start costs is over: the relays know who leads, the reconcilers have compared, and LISTEN connections
+ * have been sent their first statement since, ms.
+ */
+const SETTLED_MS = 35_000;
+/** How long it is counted what polls cost, before the work and after it, ms: they come each 10 s at least. */
+const POLLS_MS = 10_000;
 
-interface Costs {
+interface Costs extends RowCosts {
   readonly redisCalls: number;
-  readonly transactions: number;
+  /** Of all processors together, which are not part of the above. */
+  readonly redisPollsPerSecond: number;
   readonly pickupP50Ms: number;
   readonly pickupP99Ms: number;
 }
@@ -43,9 +47,7 @@ export const fleet: Benchmark = {
       if (bench.wants(`${count}`)) costs[count] = await measure(bench, () => startProcesses(bench, count));
     if (bench.wants(`${IN_PROCESS}`))
       costs[IN_PROCESS] = await measure(bench, (redis) => startInProcess(bench, IN_PROCESS, redis));
-    const lines = Object.entries(costs).map(([count, figures]) => [count, ...Object.values(figures).map(short)]);
-    const head = ['a lone job, processors', 'Redis calls', 'transactions', 'pickup p50', 'p99, ms'];
-    if (lines.length > 0) bench.say(`\n${table(head, lines)}`);
+    tell(bench, costs);
     const jobsPerSecond: Record<string, Record<string, number>> = {};
     if (bench.wants('full queue')) for (const count of FULL) jobsPerSecond[count] = await drain(bench, count);
     const contenders = Object.keys(Object.values(jobsPerSecond)[0] ?? {});
@@ -57,8 +59,25 @@ export const fleet: Benchmark = {
   },
 };
 
+function tell(bench: Bench, costs: Readonly<Record<string, Costs>>): void {
+  const measured = Object.entries(costs);
+  if (measured.length === 0) return;
+  const jobs = measured.map(([count, figures]) => {
+    const { redisCalls, pickupP50Ms, pickupP99Ms, transactions, notificationsRead, postgresCpuMs } = figures;
+    const stores = [redisCalls, transactions, notificationsRead, postgresCpuMs];
+    return [count, ...[...stores, pickupP50Ms, pickupP99Ms].map(short)];
+  });
+  const heads = ['Redis calls', 'transactions', 'notifications read', 'Postgres CPU, ms', 'pickup p50', 'p99, ms'];
+  bench.say(`\n${table(['a lone job, processors', ...heads], jobs)}`);
+  const polls = measured.map(([count, { redisPollsPerSecond, pollsPerSecond }]) => {
+    return [count, short(redisPollsPerSecond), short(pollsPerSecond)];
+  });
+  bench.say(`\n${table(['polls a second beside it, processors', 'Redis calls', 'transactions'], polls)}`);
+}
+
 async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors>): Promise<Costs> {
   const stores = await bench.stores();
+  const { database } = stores;
   await stores.clear();
   const redis = new Redis((await stores.urls(0)).redisUrl, new Events());
   await redis.start();
@@ -70,7 +89,7 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   const calls = async () => {
     const info = await redis.client.info('commandstats');
     const of = (name: string) => Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-    return of('evalsha') + of('eval') + of('blmove') + of('lrange');
+    return [of('evalsha') + of('eval') + of('blmove') + of('lrange')];
   };
   const lone = async (count: number) => {
     for (let n = 0; n < count; n++) {
@@ -87,64 +106,17 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   await wait(SETTLED_MS);
   const count = bench.options.quick ? 50 : 200;
   const from = pickups.length;
-  const redisCalls = (await beside(calls, 5000, () => lone(count))) / count;
+  // For a minute after a row the relays poll at the pace of trees that are not idle, before, during and after the work.
+  await insertRow((sql) => database.query(sql));
+  const counted = await beside(calls, POLLS_MS, () => lone(count));
   const measured = pickups.slice(from);
-  const transactions = await rows(bench, redis);
+  const ofRows = await measureRows(bench, redis, processors.relays);
   await processors.end();
   await redis.stop(Deadline.after(5000));
   const [pickupP50Ms, pickupP99Ms] = [percentile(measured, 50), percentile(measured, 99)];
-  return { redisCalls, transactions, pickupP50Ms, pickupP99Ms };
-}
-
-/** @returns what the work adds to the counter, beside what heartbeats and polls add before it and after it. */
-async function beside(counter: () => Promise<number>, idleMs: number, work: () => Promise<unknown>): Promise<number> {
-  const counts: (readonly [count: number, at: number])[] = [];
-  for (const act of [() => wait(idleMs), work, () => wait(idleMs)]) {
-    if (counts.length === 0) counts.push([await counter(), performance.now()]);
-    await act();
-    counts.push([await counter(), performance.now()]);
-  }
-  const [before, busy, after] = counts.slice(1).map(([count, at], n) => {
-    const [was, wasAt] = counts[n] ?? [count, at];
-    return { added: count - was, ms: at - wasAt };
-  });
-  if (!before || !busy || !after) return Number.NaN;
-  return busy.added - ((before.added + after.added) / (before.ms + after.ms)) * busy.ms;
-}
-
-/** @returns the transactions of all processors that one lone row costs, its INSERT and notification left out. */
-async function rows(bench: Bench, redis: Redis): Promise<number> {
-  const { database } = await bench.stores();
-  const count = 50;
-  let own = 0;
-  const transactions = async () => {
-    await wait(COUNTED_MS);
-    const [row] = await database.query<{ n: number }>(
-      'select (xact_commit + xact_rollback)::int as n from pg_stat_database where datname = current_database()',
-    );
-    own++;
-    return (row?.n ?? 0) - own;
-  };
-  // Counting takes its time itself.
-  const added = await beside(transactions, 0, async () => {
-    for (let n = 0; n < count; n++) {
-      await insertRow(bench);
-      own += 2;
-      await until('it is in Redis', async () => (await redis.client.lLen('bq:unserved:waiting')) === n + 1, {
-        everyMs: 2,
-      });
-      await wait(60);
-    }
-  });
-  return added / count;
-}
-
-async function insertRow(bench: Bench): Promise<void> {
-  const { database } = await bench.stores();
-  await database.query(
-    `insert into ${TABLES.outbox} (id, queue, class, payload) values (gen_random_uuid(), 'unserved', 'AnyJob', '${PAYLOAD}')`,
-  );
-  await database.query(`select pg_notify('${TABLES.channel}', '')`);
+  const [redisCalls = Number.NaN] = counted.added.map((calls) => calls / count);
+  const [redisPollsPerSecond = Number.NaN] = counted.perSecond;
+  return { redisCalls, redisPollsPerSecond, ...ofRows, pickupP50Ms, pickupP99Ms };
 }
 
 /** @returns the speeds of all processors together, by contender: with `--against` also of the other checkout. */
@@ -186,7 +158,7 @@ async function takeOvers(bench: Bench): Promise<number[]> {
     await wait(SETTLED_MS);
     const before = await length();
     leader = '';
-    await insertRow(bench);
+    await insertRow((sql) => stores.database.query(sql));
     await until('it is in Redis', async () => (await length()) === before + 1);
     const child = await until('the relay that leads is known', async () => {
       const found = (await list.list()).find(({ identity }) => identity === leader);
@@ -194,7 +166,7 @@ async function takeOvers(bench: Bench): Promise<number[]> {
     });
     await child.kill();
     const begun = performance.now();
-    await insertRow(bench);
+    await insertRow((sql) => stores.database.query(sql));
     await until('another relays', async () => (await length()) === before + 2);
     times.push(performance.now() - begun);
     await end();

@@ -110,6 +110,13 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/outbox/reconciler-lease.test.ts'],
   },
   {
+    promise: 'a tree that does not lead asks Postgres nothing while others have rows relayed',
+    file: 'lib/job/outbox/reconciler.ts',
+    find: 'if (await isCompared(redis, this.runId)) {',
+    replace: 'if ((await this.options.mayDispatch()) && (await isCompared(redis, this.runId))) {',
+    killedBy: [LEADERSHIP, 'test/job/outbox/reconciler-lease.test.ts'],
+  },
+  {
     promise: 'a relay that leads and cannot work is not waited for',
     file: 'lib/job/outbox/leadership.ts',
     find: 'this.unansweredAt ??= this.now();',

@@ -114,16 +114,18 @@ export class Reconciler {
     const now = performance.now();
     if (isIdle && now - this.lookedAt < IDLE_EVERY_MS) return undefined;
     this.lookedAt = now;
-    // After its first comparison an idle one need not query Postgres; before that, it must not take the lease in vain.
-    if (!(isIdle && this.hasSeenCompared) && !(await this.options.mayDispatch())) return undefined;
     this.runId ??= await readRunId(redis);
-    const run = await currentRun(redis, this.runId, this.id);
-    if (run.compared) {
+    // Nearly all passes end here. But for those of one tree they leave Postgres alone, however large the fleet is.
+    if (await isCompared(redis, this.runId)) {
       this.hasSeenCompared = true;
       await this.routine(isIdle);
       return undefined;
     }
-    if (isIdle && !(await this.options.mayDispatch())) return undefined;
+    // The lease must not be taken in vain.
+    if (!(await this.options.mayDispatch())) return undefined;
+    const run = await currentRun(redis, this.runId, this.id);
+    // Another has marked it meanwhile: the next pass goes on from there.
+    if (run.compared) return undefined;
     if (run.first && this.hasSeenCompared) this.options.onEmptied();
     this.hasSeenCompared = false;
     this.cursor = undefined;
@@ -143,6 +145,8 @@ export class Reconciler {
     const { leads = () => true, mayDispatch } = this.options;
     const isDue = (since: number, everyMs: number) => performance.now() - since >= everyMs;
     if (!leads()) return;
+    // An idle one need not query Postgres until it compares.
+    if (!isIdle && !(await mayDispatch())) return;
     const compares = isDue(this.routineAt, isIdle ? IDLE_ROUTINE_MS : this.routineMs);
     const strays = isDue(this.lookedForStraysAt, isIdle ? IDLE_STRAYS_MS : Math.min(STRAYS_MS, this.routineMs));
     if (compares && (await mayDispatch())) {
@@ -275,6 +279,11 @@ return 1`);
 async function readRunId(client: RedisClient): Promise<string> {
   const info = await answerWithin(ANSWER_MS, client.info('server'));
   return readInfo(info).get('run_id') ?? 'unknown';
+}
+
+/** @returns true when the data of this run has been compared. */
+async function isCompared(client: RedisClient, runId: string): Promise<boolean> {
+  return (await answerWithin(ANSWER_MS, client.get(KEY))) === runId;
 }
 
 /** @param caller unique among all reconcilers. Unless another one holds the lease, it does from now on. */

@@ -4,13 +4,15 @@ import { TABLES } from '../../../lib/core/config';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Leadership } from '../../../lib/job/outbox/leadership';
-import { OutboxService } from '../../../lib/job/outbox/service';
+import { OutboxService, type OutboxTuning } from '../../../lib/job/outbox/service';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
 import { DelayingProxy } from '../../support/delaying-proxy';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
+
+const HOUR = 3_600_000;
 
 describe('who of several relays leads', () => {
   let now = 0;
@@ -106,7 +108,7 @@ describe('the relays of three trees', () => {
     await postgres.query('truncate job_outbox');
   });
 
-  const start = async (graceMs?: number, redisUrl = server.url) => {
+  const start = async (tuning: OutboxTuning = {}, redisUrl = server.url) => {
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events });
     const statements: string[] = [];
@@ -121,7 +123,7 @@ describe('the relays of three trees', () => {
       production: false,
       queues: [],
       isRunning: () => false,
-      tuning: graceMs === undefined ? {} : { graceMs },
+      tuning,
     });
     const tree = { database, redis, outbox, statements };
     trees.push(tree);
@@ -154,7 +156,7 @@ describe('the relays of three trees', () => {
     try {
       listener.on('notification', ({ payload = '' }) => told.push(Number(payload.split(' ')[1])));
       await listener.query(`LISTEN ${TABLES.relayChannel}`);
-      await start(50);
+      await start({ graceMs: 50 });
       await enqueue();
       await until('it polls more rarely', () => told.at(-1) === 3000);
       await enqueue();
@@ -165,7 +167,7 @@ describe('the relays of three trees', () => {
   });
 
   it('claim a row once together: the others know that it is looked after', async () => {
-    for (let n = 0; n < 3; n++) await start(3_600_000);
+    for (let n = 0; n < 3; n++) await start({ graceMs: HOUR });
     await enqueue();
     await dispatched(1);
     await led();
@@ -178,6 +180,36 @@ describe('the relays of three trees', () => {
     assert.deepEqual(after.filter((count) => count > 0).length, 1, `claims by tree: ${after.join()}`);
   });
 
+  it('send Postgres nothing while another leads, however many rows come', async () => {
+    for (let n = 0; n < 4; n++) await start({ graceMs: HOUR, compareMs: 20 });
+    let rows = 0;
+    const relay = async () => {
+      await enqueue();
+      await dispatched(++rows);
+    };
+    const sent = (tree?: Tree) => tree?.statements.length ?? Number.NaN;
+    await until('one relays, Redis has been compared, and what the start asks is over', async () => {
+      const counts = trees.map(sent);
+      await relay();
+      const isCompared = await trees[0]?.redis.client.exists('catamount:reconciled-run');
+      return isCompared && trees.filter((tree, index) => sent(tree) > (counts[index] ?? 0)).length === 1;
+    });
+    await led();
+    const leader = trees.find(({ outbox }) => outbox.leads);
+    const others = trees.filter((tree) => tree !== leader);
+    const asked = () => leader?.statements.filter((sql) => sql.startsWith('select id::text from job_inst')).length ?? 0;
+    const [before, askedBefore] = [others.map(sent), asked()];
+    // It asks again when its answer is two seconds old; so would each of the others by then.
+    await until('whose jobs they are has been asked twice', async () => {
+      await relay();
+      return asked() >= askedBefore + 2;
+    });
+    assert.deepEqual(
+      others.map(({ statements }, index) => statements.slice(before[index])),
+      others.map(() => []),
+    );
+  });
+
   it('are joined by a second one while the first is behind, which leaves again when it is not', async () => {
     // Each batch takes a round trip to Redis, which is longer than the time of grace.
     const ways = [0, 1].map(() => new DelayingProxy(Number(new URL(server.url).port), 0));
@@ -185,7 +217,7 @@ describe('the relays of three trees', () => {
       for (const way of ways) {
         const long = new URL(server.url);
         long.port = String(await way.start());
-        await start(200, long.href);
+        await start({ graceMs: 200 }, long.href);
       }
       // Which of them has looked last is left to chance.
       await led();
@@ -218,7 +250,7 @@ describe('the relays of three trees', () => {
   });
 
   it('wait for no time of grace when the one that leads has ended: it says so', async () => {
-    for (let n = 0; n < 3; n++) await start(3_600_000);
+    for (let n = 0; n < 3; n++) await start({ graceMs: HOUR });
     await enqueue();
     await led();
     const leader = trees.find(({ outbox }) => outbox.leads);
@@ -228,7 +260,7 @@ describe('the relays of three trees', () => {
   });
 
   it('go on without the one that leads when it cannot work, and with another at once when it has ended', async () => {
-    for (let n = 0; n < 3; n++) await start(50);
+    for (let n = 0; n < 3; n++) await start({ graceMs: 50 });
     await enqueue();
     await dispatched(1);
     await led();

@@ -12,9 +12,11 @@ describe('of several reconcilers', () => {
   let system: JobSystem;
   const gate = new Gate();
   const reconcilers: Reconciler[] = [];
-  /** By reconciler: the beginnings of whole comparisons, and the looks at whether one is due. */
+  /** By reconciler: the beginnings of whole comparisons, the looks at whether one is due, the questions to Postgres. */
   const begun: number[] = [];
   const looks: number[] = [];
+  const asked: number[] = [];
+  let leader = 0;
   before(async () => {
     system = await JobSystem.start();
   });
@@ -22,7 +24,8 @@ describe('of several reconcilers', () => {
   beforeEach(async () => {
     gate.close();
     await system.redis.client.flushAll();
-    for (const counts of [begun, looks]) counts.length = 0;
+    for (const counts of [begun, looks, asked]) counts.length = 0;
+    leader = 0;
   });
   afterEach(async () => {
     gate.open();
@@ -31,13 +34,18 @@ describe('of several reconcilers', () => {
 
   const start = () => {
     const n = reconcilers.length;
-    [begun[n], looks[n]] = [0, 0];
+    [begun[n], looks[n], asked[n]] = [0, 0, 0];
     const reconciler = new Reconciler({
       knex: system.database.knex,
       redis: system.redis.client,
       isRunning: () => false,
-      mayDispatch: async () => {
+      leads: () => n === leader,
+      isIdle: () => {
         looks[n] = (looks[n] ?? 0) + 1;
+        return false;
+      },
+      mayDispatch: async () => {
+        asked[n] = (asked[n] ?? 0) + 1;
         return true;
       },
       onNewRun: async () => {
@@ -71,6 +79,20 @@ describe('of several reconcilers', () => {
     await until('Redis is compared', () => system.redis.client.exists('catamount:reconciled-run'));
     for (const n of [1, 2]) await hasLooked(n);
     assert.deepEqual(begun, [2, 0, 0], 'twice by the first, as a relay may have been between its dispatch and COMMIT');
+  });
+
+  it('only that of the tree that leads asks Postgres whose jobs these are, once Redis has been compared', async () => {
+    gate.open();
+    for (let n = 0; n < 3; n++) start();
+    await until('Redis is compared', () => system.redis.client.exists('catamount:reconciled-run'));
+    for (const next of [0, 2]) {
+      leader = next;
+      for (const n of [0, 1, 2]) await hasLooked(n);
+      const before = [...asked];
+      for (const n of [0, 1, 2]) await hasLooked(n);
+      const more = asked.map((count, n) => count > (before[n] ?? 0));
+      assert.deepEqual(more, [next === 0, false, next === 2]);
+    }
   });
 
   it('another compares when the one that does has said nothing until its lease ends', async () => {
