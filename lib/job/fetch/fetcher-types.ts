@@ -9,6 +9,11 @@ export interface ExecutionResult {
   readonly recorded: (applied: boolean) => void;
 }
 
+/** A delivery that has ended here, before Redis knows. */
+export interface Ending extends ExecutionResult {
+  readonly delivery: Delivery;
+}
+
 export interface FetcherOptions {
   readonly queues: readonly WorkerQueue[];
   readonly command: BeeConnection;
