@@ -11,7 +11,7 @@ export interface CliEnd {
   readonly stderr: string;
 }
 
-/** Runs the `catamount` command as it is typed, in a folder, with nothing of ours in its environment but PATH. */
+/** Runs the `catamount` command as typed, in a folder, with an environment that inherits only PATH. */
 export function catamount(
   cwd: string,
   args: readonly string[],
@@ -20,7 +20,7 @@ export function catamount(
   return runNode(cwd, [entry, ...args], env);
 }
 
-/** Runs Node with these arguments, in the same way. */
+/** Runs Node with these arguments and the same environment. */
 export async function runNode(
   cwd: string,
   args: readonly string[],

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { RecorderProcess } from '../cluster/control/recorder-process';
 import { catamount } from './cli-process';
 
-describe('catamount, asking a primary', () => {
+describe('a catamount command sent to a primary', () => {
   let recorder: RecorderProcess;
   const run = (command: string) => catamount(recorder.cwd, [command]);
   beforeEach(async () => {
@@ -12,13 +12,13 @@ describe('catamount, asking a primary', () => {
   afterEach(() => recorder.cleanup());
 
   for (const command of ['stop', 'halt']) {
-    it(`${command}: returns when it is gone, and not before`, async () => {
+    it(`${command}: returns once the primary has exited, and not before`, async () => {
       let returned = false;
       const ending = run(command).finally(() => {
         returned = true;
       });
       await recorder.said('called');
-      // Asked later, and answered.
+      // Sent later, but answered.
       assert.equal((await run('status')).code, 0);
       assert.ok(!returned);
       await recorder.kill9();
@@ -27,7 +27,7 @@ describe('catamount, asking a primary', () => {
     });
   }
 
-  it('says how to reach one whose socket file is gone', async () => {
+  it('says how to reach a primary whose socket file is gone', async () => {
     fs.rmSync(recorder.socket);
     const { code, stderr } = await run('stop');
     assert.equal(code, 1);

@@ -8,7 +8,7 @@ import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { catamount } from './cli-process';
 
-/** By what is typed: what the operations are called with, and what is printed. All commands: test/cluster/control/commands.test.ts. */
+/** For each command line: the call that it makes, and what it prints. All commands: test/cluster/control/commands.test.ts. */
 const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   status: [
     'status',
@@ -22,7 +22,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   'heap-snapshot 1': ['heapSnapshot 1', /^\/tmp\/1\.heapsnapshot\n$/],
 };
 
-describe('catamount, asking a tree', () => {
+describe('catamount control commands', () => {
   let recorder: Recorder;
   const start = async (...failing: string[]) => {
     recorder = await Recorder.start({ failing });
@@ -30,7 +30,7 @@ describe('catamount, asking a tree', () => {
   const run = (line: string, env?: Record<string, string>) => catamount(recorder.cwd, line.split(' '), env);
   afterEach(() => recorder.cleanup());
 
-  it('has done what is typed, and prints what came of it', async () => {
+  it('run the operation that is typed, and print its result', async () => {
     await start();
     const ends = await Promise.all(Object.keys(EXPECTED).map(async (line) => ({ line, ...(await run(line)) })));
     for (const { line, code, stdout, stderr } of ends) {
@@ -41,7 +41,7 @@ describe('catamount, asking a tree', () => {
     assert.deepEqual(recorder.calls.sort(), calls.sort());
   });
 
-  it('prints the stats as a table, or whole as JSON', async () => {
+  it('print stats as a table, or in full as JSON', async () => {
     await start();
     const { stdout } = await run('stats');
     const lines = stdout.split('\n').map((line) => line.trim().replace(/ {2,}/g, ' | '));
@@ -64,7 +64,7 @@ describe('catamount, asking a tree', () => {
     assertSnakeCase([stats, status]);
   });
 
-  it('ends with 1 and the reason when the tree refuses or fails', async () => {
+  it('exit with 1 and the reason when the tree refuses or fails', async () => {
     await start('phasedRestart', '!gc');
     const refused = await run('phased-restart');
     assert.deepEqual(refused, { code: 1, stdout: '', stderr: 'phasedRestart is refused today.\n' });
@@ -75,11 +75,11 @@ describe('catamount, asking a tree', () => {
     assert.deepEqual(recorder.calls, ['phasedRestart', 'gc']);
   });
 
-  it('finds a tree by flags and by the settings, from anywhere', async () => {
+  it('find a tree by flags or settings, from any folder', async () => {
     await start();
     const elsewhere = tempFolder('elsewhere');
     const { token } = recorder.state;
-    // Nobody can take it for an option, whatever it is: one that began with a dash was refused after --token.
+    // Hexadecimal digits only: a token that began with a dash would be parsed as an option after --token.
     assert.match(token, /^[0-9a-f]{64}$/);
     const ways: readonly (readonly [readonly string[], Record<string, string>?])[] = [
       [['-S', recorder.stateFile]],
@@ -97,13 +97,13 @@ describe('catamount, asking a tree', () => {
     );
   });
 
-  it('says that nothing runs when the state file is stale, and never with a stack', async () => {
+  it('say that nothing runs when the state file is stale, without a stack trace', async () => {
     await start();
     const { stateFile: file } = recorder;
     const state = await recorder.vanish();
     const stale = `No Catamount runs here: the state file ${file} names pid ${state.pid}, which has ended.\n`;
     assert.deepEqual(await run('stats'), { code: 69, stdout: '', stderr: stale });
-    // The system has given its pid to another: this process.
+    // The system has reused its pid for another process: this one.
     writeState(file, { ...state, pid: process.pid });
     const reused = await run('stop');
     assert.equal(reused.code, 69);
@@ -118,16 +118,16 @@ describe('catamount, asking a tree', () => {
     assert.match(none.stderr, /^No Catamount runs here: there is no state file .*\n$/);
   });
 
-  it('says so when the tree ends before it has answered', async () => {
+  it('say so when the tree ends before it has replied', async () => {
     await start('~gc');
     const asking = run('gc');
-    await until('it has been asked', () => recorder.calls.length === 1);
+    await until('it has received the call', () => recorder.calls.length === 1);
     await recorder.stop();
     const { code, stderr } = await asking;
     assert.deepEqual([code, stderr], [1, 'The tree ended, or cut the connection, before it answered.\n']);
   });
 
-  it('says that nobody listens where the flags point', async () => {
+  it('say so when nothing listens on the socket that the flags name', async () => {
     await start();
     const socket = path.join(recorder.cwd, 'none.sock');
     const { code, stderr } = await run(`gc -C ${socket}`);

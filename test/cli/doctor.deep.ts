@@ -16,7 +16,7 @@ describe('catamount doctor', () => {
   });
   after(() => around.remove());
 
-  /** Each finding in one line, by its id. */
+  /** The findings by id, each on one line. */
   const findings = async (env: Readonly<Record<string, string>> = {}) => {
     const child = spawn(process.execPath, [ENTRY, 'doctor', '--json'], {
       cwd: around.folder,
@@ -48,7 +48,7 @@ describe('catamount doctor', () => {
     await tree.stop();
   });
 
-  it('finds out a pooler in transaction mode, and a DATABASE_DIRECT_URL that leads to one, or nowhere', async () => {
+  it('detects a pooler in transaction mode, and a DATABASE_DIRECT_URL that leads to one, or to no server', async () => {
     const pooler = await TransactionPooler.open(around.database.url);
     try {
       const behind = await findings({ DATABASE_URL: pooler.url });

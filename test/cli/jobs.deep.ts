@@ -23,7 +23,7 @@ interface Printed {
   readonly stderr: string;
 }
 
-describe('catamount jobs, as it is typed', () => {
+describe('catamount jobs on the command line', () => {
   let stage: Stage;
   let redis: Redis;
   let cwd: string;
@@ -43,7 +43,7 @@ describe('catamount jobs, as it is typed', () => {
     await stage.database.query('truncate job_outbox, job_pauses');
   });
 
-  /** A folder where the app can be started, with a state of its own. */
+  /** A folder in which the app can be started, with its own state. */
   const appFolder = () => {
     const folder = tempFolder('jobs');
     fs.writeFileSync(path.join(folder, 'server.js'), `require(${JSON.stringify(stage.entryFile)});\n`);
@@ -56,7 +56,7 @@ describe('catamount jobs, as it is typed', () => {
         resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
       );
     });
-  /** Without a tree's URLs unless the environment has them. */
+  /** The command does not see a tree's URLs unless the given environment has them. */
   const typed = (words: readonly string[], folder = cwd, env: Record<string, string> = stage.env) =>
     execute(process.execPath, [CLI, 'jobs', ...words], folder, env);
   const jobs = (line: string, folder?: string, env?: Record<string, string>) => typed(line.split(' '), folder, env);
@@ -72,10 +72,10 @@ describe('catamount jobs, as it is typed', () => {
   const totalOf = async (set: string, folder?: string, env?: Record<string, string>) =>
     (await json(`list ${set}`, folder, env)).total;
 
-  it('works while no tree runs, and logs what it has done beside the answer', async () => {
+  it('works while no tree runs, and logs to stderr what it has done', async () => {
     const enqueued = await typed(['enqueue', 'GloomyJob', ACCOUNT, '--json']);
     assert.equal(enqueued.code, 0, enqueued.stderr);
-    assert.equal(enqueued.stderr, '', 'notes are for people');
+    assert.equal(enqueued.stderr, '', 'hints are for people, not for --json');
     const { id } = JSON.parse(enqueued.stdout) as { id: string };
     assert.equal((stage.jobNotes().at(-1) as { readonly enqueues?: string }).enqueues, 'GloomyJob');
     const [waiting, shown, paused] = await Promise.all([
@@ -99,7 +99,7 @@ describe('catamount jobs, as it is typed', () => {
     assert.match((await jobs('clear default --yes')).stdout, /^Deleted 1 job that waited in default\.\n$/);
   });
 
-  it('is the same by the entry file, and lets a reader go who has seen enough', async () => {
+  it('also runs through the entry file, and exits cleanly when its reader closes the pipe', async () => {
     const direct = await execute(process.execPath, ['server.js', 'jobs', 'stats'], cwd, stage.env);
     assert.deepEqual([direct.code, direct.stderr], [0, '']);
     assert.match(direct.stdout, /^queue +waiting/m);
@@ -107,7 +107,7 @@ describe('catamount jobs, as it is typed', () => {
     assert.deepEqual([head.code, head.stderr], [0, '']);
   });
 
-  it('ends with 1 for what is not found, 64 for wrong usage, 69 without Redis, Postgres or tables', async () => {
+  it('exits with 1 for unknown names, 64 for wrong usage, 69 without Redis, Postgres or tables', async () => {
     const empty = await createDatabase();
     const nowhere = `127.0.0.1:${await serverPort()}`;
     const nobody = tempFolder('nobody');
@@ -151,7 +151,7 @@ describe('catamount jobs, as it is typed', () => {
     }
   });
 
-  it('moves what the running tree has failed, and orders its processor', async () => {
+  it('moves the failed jobs of a running tree, and controls its processor', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd });
     const processes = new ProcessList(redis.client);
     await until('its processor is listed', async () => (await processes.list()).length === 1);
@@ -163,7 +163,7 @@ describe('catamount jobs, as it is typed', () => {
     const retries = await Promise.all([jobs(`retry ${id}`), jobs(`retry ${id}`), jobs('retry --all --set dead --yes')]);
     const moved = retries.filter(({ stdout }) => /^Retried 1 /.test(stdout));
     assert.equal(moved.length, 1, JSON.stringify(retries));
-    await until('it waits', async () => (await totalOf('waiting')) === 1);
+    await until('it is waiting', async () => (await totalOf('waiting')) === 1);
     const resumed = await jobs('resume');
     assert.equal(resumed.stdout, 'jobs resume: done; paused queues stay paused (jobs resume QUEUE)\n');
     await until('it has died once more', async () => ![undefined, died].includes((await dead())?.at));
@@ -174,7 +174,7 @@ describe('catamount jobs, as it is typed', () => {
     assert.match(gone.stderr, /^No Catamount runs here.*\n.*For a paused queue: jobs resume QUEUE\.\n$/);
   });
 
-  it('asks a person at a terminal, whose log stays quiet', async () => {
+  it('asks for confirmation at a terminal, and logs nothing there', async () => {
     await typed(['enqueue', 'GloomyJob', ACCOUNT, '--wait', '1h']);
     const command = `"${process.execPath}" "${CLI}" jobs kill --all --set scheduled`;
     const ask = (answer: string) =>
@@ -199,9 +199,9 @@ describe('catamount jobs, as it is typed', () => {
     };
     const flags = () => ({ ...env, PATIENCE_FLAGS: stage.env.PATIENCE_FLAGS ?? '' });
 
-    it('finds those of the tree, whose Postgres allows its pools, and says when they are down', async () => {
+    it('finds the servers of the tree, whose Postgres has room for its pools, and says when they are down', async () => {
       const tree = await startHere({ DATABASE_POOL: '40' });
-      // Twice the pools of a worker and of the processor with its LISTEN, and some to spare.
+      // Twice the pools of one worker and of the processor with its LISTEN connection, and a reserve.
       const postgres = tree.processes().all.find(({ command }) => command.includes('bin/postgres '));
       assert.match(postgres?.command ?? '', / max_connections=182 /);
       const here = (line: string) => jobs(line, tree.cwd, flags());
@@ -217,7 +217,7 @@ describe('catamount jobs, as it is typed', () => {
       );
     });
 
-    it('says when the tree has servers of its own', async () => {
+    it('says so when the tree uses a server that is not embedded', async () => {
       const tree = await startHere({ DATABASE_URL: stage.env.DATABASE_URL });
       const { code, stderr } = await jobs('list dead', tree.cwd, flags());
       assert.equal(code, 69);

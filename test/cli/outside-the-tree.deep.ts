@@ -95,7 +95,7 @@ describe('outside the tree', () => {
   const emails = async () =>
     (await database.query<{ email: string }>('select email from entries order by id')).map(({ email }) => email);
 
-  /** What `catamount doctor` finds, by severity and id. */
+  /** The findings of `catamount doctor`, as severity and id. */
   const symptoms = async (changed: Readonly<Record<string, string>> = {}) => {
     const { stdout } = await catamount(cwd, ['doctor', '--json'], { ...env, ...changed });
     const { findings } = JSON.parse(stdout) as { findings: Record<string, string>[] };
@@ -109,7 +109,7 @@ describe('outside the tree', () => {
     assert.match(before.stdout, /^pending 20260101000000_create_entries$/m);
     assert.equal(await hasTable('knex_migrations'), false);
     assert.equal(await hasTable('catamount_migrations'), false);
-    // That command works on the embedded database, too, which `migrate` refuses.
+    // Unlike `migrate`, it also works on the embedded database.
     assert.match((await run('check')).stdout, /20260101000000_create_entries has not run: run catamount db migrate$/m);
     const migrated = await run('db', 'migrate');
     assert.deepEqual([migrated.code, migrated.stderr], [0, '']);
@@ -128,7 +128,7 @@ describe('outside the tree', () => {
     assert.equal((await run('db', 'migrate')).code, 0);
   });
 
-  it('db tells of a migration that the build lacks, which status counts as pending', async () => {
+  it('db names a migration that is missing from the build, and db status counts it as pending', async () => {
     const built = tempFolder('built');
     const write = (name: string, text: string) => {
       fs.mkdirSync(path.dirname(path.join(built, name)), { recursive: true });
@@ -180,7 +180,7 @@ describe('outside the tree', () => {
     assert.ok((await emails()).includes('kept'));
   });
 
-  it('run: the script has models, transactions and jobs, and its arguments', async () => {
+  it('run: a script can use models, transactions and jobs, and receives its arguments; mistakes get one sentence', async () => {
     const jobs = async () => (await database.query('select id from job_outbox')).length;
     const had = await jobs();
     const { code, stdout, stderr } = await run('run', 'add.js', 'ada@example.com', '--loud');
@@ -223,7 +223,7 @@ describe('outside the tree', () => {
     assert.match(away.stderr, /^Cannot run add\.js, Redis at 127\.0\.0\.1:1 does not let us in/);
   });
 
-  it('ends wrong usage with 64 and one sentence, whether servers are there or not', async () => {
+  it('wrong usage exits with 64 and one sentence, even when no server is reachable', async () => {
     const cases = [
       ['check --jsn', /^check has no option --jsn\. Did you mean --json\? See catamount help check\.\n$/],
       ['check now', /^Unexpected argument "now" for check\. See catamount help check\.\n$/],
@@ -272,7 +272,7 @@ describe('outside the tree', () => {
     assert.match(stdout, /^Uncaught Error: a slip$[\s\S]*^Uncaught Error: another$/m);
   });
 
-  it('doctor: what surrounds the app, and what to do about it', async () => {
+  it('doctor: finds what is wrong around the app, and says what to do about it', async () => {
     const well = await run('doctor');
     assert.deepEqual([well.code, well.stdout], [0, 'All is as it should be.\n'], well.stderr);
     fs.writeFileSync(path.join(cwd, 'Procfile'), 'web: npm start\n');
@@ -332,7 +332,7 @@ describe('outside the tree', () => {
     assert.deepEqual(await symptoms({ PORT: 'abc' }), ['error wrong_settings']);
   });
 
-  it('doctor: a Redis with which no tree would start', async () => {
+  it('doctor: finds a Redis with which no tree would start', async () => {
     const [ancient, cluster] = await Promise.all([startTestRedis(...WITHOUT_HELLO), RedisCluster.start(1)]);
     const older = new OlderRedis(redis, '6.0');
     const doctor = async (url: string, more: Record<string, string> = {}) => {
@@ -377,6 +377,6 @@ describe('outside the tree', () => {
       loaded.filter((file) => heavy.test(file)),
       [],
     );
-    assert.ok(loaded.filter((file) => file.includes('dist/lib/')).length > 20, 'what it needs is seen');
+    assert.ok(loaded.filter((file) => file.includes('dist/lib/')).length > 20, 'the modules that it needs are listed');
   });
 });

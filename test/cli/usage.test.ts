@@ -15,7 +15,7 @@ describe('catamount', () => {
 
   const all = (...lines: string[]) => Promise.all(lines.map((line) => catamount(folder, line.split(' '))));
 
-  it('explains every command, without an app too', async () => {
+  it('explains every command, also outside an app', async () => {
     for (const { code, stdout, stderr } of await all('help', '--help', '-h')) {
       assert.deepEqual([code, stderr], [0, '']);
       for (const command of COMMANDS) {
@@ -31,7 +31,7 @@ describe('catamount', () => {
     assert.match(one.stdout, /^Usage: catamount jobs retry ID… or --all \[options\]\n/);
   });
 
-  it('has more to say about each command that it lists', async () => {
+  it('has a help page for each command that it lists', async () => {
     const listed = (await catamount(folder, ['help'])).stdout.matchAll(/^ {2}((?:jobs )?[a-z][a-z-]*)(?: |$)/gm);
     const names = [...listed].map(([, name = '']) => name).filter((name) => name !== 'jobs');
     for (const { name } of [...CLI_COMMANDS, ...COMMANDS]) assert.ok(names.includes(name) || name.startsWith('jobs '));
@@ -72,10 +72,10 @@ describe('catamount', () => {
       assert.deepEqual(end, { code: 0, stdout: `${version}\n`, stderr: '' });
   });
 
-  it('ends by every way in on a Node.js that is too old, whatever the app would use of a newer one', async () => {
+  it('exits with one sentence on a Node.js that is too old, through every entry point', async () => {
     const app = tempFolder('app');
     const door = JSON.stringify(path.resolve(__dirname, '../../dist/lib/index.js'));
-    // As in an ES module on Node.js 18, where import.meta has no dirname.
+    // As with an ES module on Node.js 18, where import.meta.dirname is undefined.
     fs.writeFileSync(path.join(app, 'tests.js'), `require(${door}).defineApp({ name: 'shop', root: undefined });`);
     const [oldest, minor] = NODE_RELEASES.oldest;
     for (const version of ['18.20.4', `${oldest}.${minor - 1}.9`]) {
@@ -94,7 +94,7 @@ describe('catamount', () => {
     assert.equal(engines.node, `>=${oldest}.${minor} <${NODE_RELEASES.untested}`);
   });
 
-  it('ends wrong usage with 64', async () => {
+  it('exits with 64 on wrong usage', async () => {
     const cases = [
       ['stast', /^"stast" is not a command\. Did you mean start\? See catamount help\.\n$/],
       ['genrate job', /^"genrate job" is not a command\. Did you mean generate\? See/],
@@ -152,9 +152,9 @@ describe('catamount', () => {
     }
   });
 
-  it("hands the app's commands to the app's entry file, arguments and all", async () => {
+  it("passes the app's commands and their arguments to the app's entry file", async () => {
     const app = tempFolder('app');
-    // Its own exit code is that of the command.
+    // The command exits with the entry file's own exit code.
     const code = 'console.log(JSON.stringify(process.argv.slice(1))); process.exitCode = 3;';
     fs.writeFileSync(path.join(app, 'server.js'), code);
     const entry = path.join(app, 'server.js');

@@ -7,7 +7,7 @@ const REDACTED = '[FILTERED]';
 const shown = (value: JsonValue, filter = new Redactor()) => filter.filter([value])[0];
 
 describe('the argument filter', () => {
-  /** What counts as telling, word by word. Not taken from the filter: a name that it loses is to be missed here. */
+  /** Sensitive names, word by word. Not imported from the filter: if it loses a name, the test must notice. */
   const NAMES = [
     ['password'],
     ['passwd'],
@@ -42,12 +42,12 @@ describe('the argument filter', () => {
     'with a number': (words) => `${words.join('_')}2`,
   };
   for (const [how, write] of Object.entries(WRITINGS)) {
-    it(`hides the values of telling keys, written ${how}`, () => {
+    it(`redacts the values of sensitive keys, written ${how}`, () => {
       for (const key of NAMES.map(write)) assert.deepEqual(shown({ [key]: 'x' }), { [key]: REDACTED }, key);
     });
   }
 
-  it('shows what only sounds like one', () => {
+  it('shows the values of keys that only resemble sensitive ones', () => {
     const keys = [
       'tokenizer',
       'secretary',
@@ -63,12 +63,12 @@ describe('the argument filter', () => {
     for (const key of keys) assert.deepEqual(shown({ [key]: 'x' }), { [key]: 'x' }, key);
   });
 
-  it('hides at any depth, whatever the value', () => {
+  it('redacts at any depth, whatever the value', () => {
     const value = { users: [{ name: 'Ann', auth: { token: { nested: [1] }, otp: 123456 } }] };
     assert.deepEqual(shown(value), { users: [{ name: 'Ann', auth: { token: REDACTED, otp: REDACTED } }] });
   });
 
-  it('hides what the app names: words as the usual ones, patterns by the key as it is', () => {
+  it('redacts what the app names: words are matched like the built-in ones, patterns against the literal key', () => {
     const filter = new Redactor(['phoneNumber', 'iban', /^x-/gi, '(']);
     assert.deepEqual(
       shown({ phone_number: 1, homePhoneNumbers: 2, IBAN: 3, ibanish: 4, 'X-Trace': 5, 'x-Other': 6, max: 7 }, filter),
@@ -82,10 +82,10 @@ describe('the argument filter', () => {
         max: 7,
       },
     );
-    assert.deepEqual(shown({ 'X-Trace': 5 }, filter), { 'X-Trace': REDACTED }, 'the same, asked again');
+    assert.deepEqual(shown({ 'X-Trace': 5 }, filter), { 'X-Trace': REDACTED }, 'the same, filtered again');
   });
 
-  it('cuts what is long, wide or deep', () => {
+  it('truncates what is long, wide or deep', () => {
     assert.equal(shown('a'.repeat(200)), 'a'.repeat(200));
     assert.equal(shown('a'.repeat(1234)), `${'a'.repeat(200)}… (1234 characters)`);
     assert.deepEqual(shown(Array.from({ length: 30 }, (_, i) => i)), [...Array(20).keys(), '… 10 more']);
@@ -96,7 +96,7 @@ describe('the argument filter', () => {
     assert.equal(JSON.stringify(shown(deep)), `${'['.repeat(7)}"…"${']'.repeat(7)}`);
   });
 
-  it('shows nothing of a class that wants it so, and of one that is not known', () => {
+  it('shows no arguments of a class with logArguments: false, nor of an unknown class', () => {
     const filter = new Redactor();
     assert.deepEqual(filter.show({}, [1]), [1]);
     assert.deepEqual(filter.show({ logArguments: true }, [1]), [1]);
@@ -104,7 +104,7 @@ describe('the argument filter', () => {
     assert.equal(filter.show(undefined, [1]), undefined);
   });
 
-  it('never shows what is under a hidden key, and stays small', () => {
+  it('never shows anything under a redacted key, at any depth', () => {
     const secret = 'hunter2hunter2';
     const inner = fc.letrec<{ value: JsonValue }>((tie) => ({
       value: fc.oneof(

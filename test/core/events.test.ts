@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 
 describe('events', () => {
-  it('reach their listeners, until taken off', () => {
+  it('reach their listeners until these are removed', () => {
     const events = new Events();
     const heard: string[] = [];
     const off = events.on('process.warning', ({ message }) => heard.push(message));

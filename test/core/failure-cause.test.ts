@@ -37,7 +37,7 @@ describe('the cause of a failure', () => {
       assert.equal(causeOf(error), cause);
     });
 
-  it('is a sentence for each cause and part', () => {
+  it('has a sentence for each cause and part', () => {
     for (const cause of FAILURE_CAUSES) assert.match(causeText(cause), / /, cause);
     for (const part of STALLED_PARTS) assert.match(partText(part), / /, part);
   });

@@ -17,9 +17,9 @@ describe('texts', () => {
   const en = { a: { hello: 'Hello', name: 'Hi {{name}}, {{lng}}', cat_one: 'a cat', cat_other: '{{count}} cats' } };
   const ko = { a: { hello: '안녕하세요' } };
 
-  it('are looked up in one locale, else in the default one, else they are the key', async () => {
+  it('are looked up in one locale, otherwise in the default one; otherwise the key is shown', async () => {
     const i18n = await loadI18n([folderOf({ en, ko })], 'en');
-    // Twice: the second time it is known.
+    // Twice: the second lookup is cached.
     for (const _ of [1, 2]) {
       assert.equal(i18n.in('ko')('a.hello'), '안녕하세요');
       assert.equal(i18n.in('en')('a.hello'), 'Hello');
@@ -31,7 +31,7 @@ describe('texts', () => {
     assert.deepEqual([i18n.has('a.cat_one', 'ko'), i18n.has('a.none', 'ko')], [true, false]);
   });
 
-  it('of a variety fall back to its language, then to the default locale, then to English', async () => {
+  it('of a regional locale fall back to its language, then to the default locale, then to English', async () => {
     const texts = {
       'pt-BR': { a: 'você' },
       pt: { a: 'tu', b: 'ecrã' },
@@ -53,7 +53,7 @@ describe('texts', () => {
     }
     assert.deepEqual([i18n.has('d', 'pt-BR'), i18n.has('e', 'pt-BR')], [true, false]);
     assert.deepEqual([i18n.hasOwn('b', 'pt-BR'), i18n.hasOwn('c', 'pt-BR')], [true, false]);
-    // Once for each text; a language that there is no file of is no locale of the app.
+    // Once for each text. A language without a file is not one of the app's locales.
     assert.deepEqual(missing, [
       { key: 'c', locale: 'pt-BR', shown: 'de' },
       { key: 'd', locale: 'pt-BR', shown: 'en' },
@@ -61,7 +61,7 @@ describe('texts', () => {
     ]);
   });
 
-  it('of counts take the form of their language, and its usual one rather than that of another', async () => {
+  it('with a count use the plural form of their language, or its "other" form where that is missing', async () => {
     const pl = { cat_one: 'kot', cat_few: '{{count}} koty', cat_many: '{{count}} kotów', cat_other: '{{count}} kota' };
     const t = (await loadI18n([folderOf({ en: en.a, pl, cs: { cat_other: '{{count}} koček' } })], 'en')).in('pl');
     assert.deepEqual(
@@ -75,7 +75,7 @@ describe('texts', () => {
     );
   });
 
-  it('take values as they are, each time anew, and a locale among them changes nothing', async () => {
+  it('take values literally, on each call, and a value named lng does not change the locale', async () => {
     const t = (await loadI18n([folderOf({ en, ko })], 'en')).in('en');
     assert.equal(t('a.name', { name: '<b> & {{lng}}', lng: 'ko' }), 'Hi <b> & {{lng}}, en');
     assert.equal(t('a.name', { name: 'Ada' }), 'Hi Ada, en');
@@ -83,7 +83,7 @@ describe('texts', () => {
     assert.deepEqual([t('a.cat', { count: 1 }), t('a.cat', { count: 2 })], ['a cat', '2 cats']);
   });
 
-  it('that miss a value are refused where a reader would see the gap', async () => {
+  it('throw in strict mode when a value is missing', async () => {
     const t = (await loadI18n([folderOf({ en })], 'en', { strict: true })).in('en');
     const expected = {
       name: 'MissingValueError',
@@ -96,14 +96,14 @@ describe('texts', () => {
     assert.equal(t('a.name', { replace: { name: '', lng: 0 } }), 'Hi , 0');
   });
 
-  it('of a later folder win, and no file is written', async () => {
+  it('of a later folder take precedence, and no file is written', async () => {
     const [first, second] = [folderOf({ en, ko }), folderOf({ en: { a: { hello: 'Hey' } } })];
     const t = (await loadI18n([first, '/nowhere', second], 'en')).in('en');
     assert.deepEqual([t('a.hello'), t('a.missing'), t('a.name', { name: 'x' })], ['Hey', 'a.missing', 'Hi x, en']);
     assert.deepEqual(fs.readdirSync(second), ['en.json']);
   });
 
-  it('name the file that holds none', async () => {
+  it('from a file that cannot be read as texts are rejected, and the file is named', async () => {
     const folder = folderOf({ en });
     const file = path.join(folder, 'ko.json');
     for (const [source, reason] of [

@@ -28,7 +28,7 @@ describe('the loader of folders', () => {
     return found;
   }
 
-  it('loads modules of either kind, with whatever they export', async () => {
+  it('loads CommonJS and ES modules, whatever they export', async () => {
     write({
       'a.cjs': 'module.exports = class A {};',
       'b.cjs': 'const all = { B: class B {}, C: class C {} }; module.exports = all;',
@@ -68,7 +68,7 @@ describe('the loader of folders', () => {
     assert.equal(execFileSync(process.execPath, [path.join(folder, 'main.mjs')], { encoding: 'utf8' }), 'true true\n');
   });
 
-  it('loads by the function that an app gives', async () => {
+  it('loads with the function that the app passes', async () => {
     write({ 'a.cjs': 'throw new Error("not by this road")' });
     const asked: string[] = [];
     const found = await load(async (file) => {
@@ -79,7 +79,7 @@ describe('the loader of folders', () => {
     assert.deepEqual(asked, [path.join(folder, 'a.cjs')]);
   });
 
-  it('requires where a sandbox has no import(), as that of Jest', async () => {
+  it('falls back to require in a sandbox without import(), such as that of Jest', async () => {
     write({ 'a.cjs': 'exports.A = class A {};' });
     const inSandbox = vm.runInThisContext('(file) => import(file)') as (file: string) => Promise<unknown>;
     await assert.rejects(inSandbox(path.join(folder, 'a.cjs')), { code: /^ERR_VM_DYNAMIC_IMPORT_CALLBACK_MISSING/ });

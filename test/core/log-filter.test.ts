@@ -8,7 +8,7 @@ import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 
-/** What people have typed reaches the log by none of these ways. */
+/** What users have entered reaches the log in none of these ways. */
 describe('the log hides', () => {
   function listen() {
     const texts: string[] = [];
@@ -25,7 +25,7 @@ describe('the log hides', () => {
   const report = (events: Events, error: Error) =>
     events.emit('request.error', { error, method: 'POST', path: '/users', requestId: 'r-1' });
 
-  it("attributes whose names tell that they are secret, and those that the app's job setup names", () => {
+  it("attributes with sensitive names, and those that the app's job setup names", () => {
     const { events, texts, line } = listen();
     const attributes = { tenant: 'shop', accessToken: 'abc', customer: { email: 'ada@example.com', password: 'x' } };
     const warn = () => withAttributes(attributes, () => events.emit('process.warning', { message: 'careful' }));
@@ -45,7 +45,7 @@ describe('the log hides', () => {
     assert.equal(texts.length, 2);
   });
 
-  it("what an error's own fields have under such names, at any depth, however they are knotted", () => {
+  it("the values under such names in an error's own fields, at any depth, even in cyclic objects", () => {
     const { events, line } = listen();
     const config: Record<string, unknown> = { url: '/pay', headers: { authorization: 'Bearer abc', accept: 'text' } };
     config.self = config;
@@ -66,7 +66,7 @@ describe('the log hides', () => {
     assert.match(JSON.stringify(err.source), /inner/);
   });
 
-  describe('of an error of Postgres', () => {
+  describe('in an error of Postgres', () => {
     let database: TestDatabase;
     let connection: Database;
     before(async () => {
@@ -101,7 +101,7 @@ describe('the log hides', () => {
       ],
     };
     for (const [name, [work, kept]] of Object.entries(failures)) {
-      it(`${name}, and tells what helps`, async () => {
+      it(`${name}, and keeps what helps to find the cause`, async () => {
         const { events, texts, line } = listen();
         const error = await work().then(
           () => assert.fail('it did not fail'),
@@ -111,7 +111,7 @@ describe('the log hides', () => {
         const { detail, where, internalQuery, ...rest } = line().err;
         const told = JSON.stringify({ ...rest, detail, where, internalQuery });
         assert.match(told, kept);
-        // The message of a value that has the wrong form quotes it: that is the database's own sentence.
+        // Postgres quotes a malformed value in its own message.
         if (!/invalid input syntax for type integer/.test(error.message)) assert.doesNotMatch(texts.join(''), /ada@/);
         assert.doesNotMatch(JSON.stringify([detail, where, internalQuery]), /ada@/);
       });

@@ -18,7 +18,7 @@ describe('the log', () => {
     return { events, lines, off };
   }
 
-  /** A job's run, and how often its arguments were asked for. */
+  /** A job's run, and how often its arguments were read. */
   function job() {
     const asked = { times: 0 };
     const args = () => {
@@ -28,7 +28,7 @@ describe('the log', () => {
     return { asked, run: { id: 'j-1', class: 'GreetJob', queue: 'default', attempt: 2, requestId: 'r-1', args } };
   }
 
-  it('has lines that tell the process and the request, until it is ended', () => {
+  it('names the process and the request in each line, until it is turned off', () => {
     const { events, lines, off } = listen('info');
     runInContext({ requestId: 'r-1' }, () => events.emit('process.warning', { message: 'careful' }));
     off();
@@ -39,7 +39,7 @@ describe('the log', () => {
     );
   });
 
-  it('names the process and the request in the lines for people, too', async () => {
+  it('names the process and the request in the pretty format, too', async () => {
     const folder = tempFolder('log');
     const file = path.join(folder, 'log');
     const fd = fs.openSync(file, 'w');
@@ -52,7 +52,7 @@ describe('the log', () => {
     removeFolder(folder);
   });
 
-  it('passes the lines of another logger on as they are, among its own, whatever its format', async () => {
+  it('passes the lines of another logger through unchanged, whatever its own format', async () => {
     const line = '{"level":20,"time":1,  "msg":"mine"}';
     for (const format of ['json', 'pretty'] as const) {
       const folder = tempFolder('log');
@@ -67,7 +67,7 @@ describe('the log', () => {
     }
   });
 
-  it('asks for arguments only when the line is written', () => {
+  it('reads arguments only when the line is written', () => {
     for (const [level, times] of [
       ['debug', 1],
       ['warn', 0],
@@ -79,7 +79,7 @@ describe('the log', () => {
     }
   });
 
-  it('says of a failure whose it was, with which arguments, for which request', () => {
+  it('says which job failed, with which arguments and for which request', () => {
     const { events, lines } = listen('warn');
     const { run } = job();
     const error = new Error('busy');
@@ -98,7 +98,7 @@ describe('the log', () => {
     assert.match(JSON.stringify(lines[0]?.err), /"message":"busy"/);
   });
 
-  it('says who has steered what, and warns of a job that ignores its timeout', () => {
+  it('says which operator did what, and warns of a job that ignores its timeout', () => {
     const { events, lines } = listen('debug');
     events.emit('operator.cron', { action: 'pause', name: 'nightly', via: 'cli:ada' });
     events.emit('operator.processor', { command: 'quiet', processor: 'tree-0', via: 'cli:ada' });
@@ -117,7 +117,7 @@ describe('the log', () => {
     );
   });
 
-  it('counts as people write it', () => {
+  it('writes counts with plurals and thousands separators', () => {
     const { events, lines } = listen('warn');
     for (const count of [1, 1204, 1_204_567]) events.emit('outbox.redispatched', { count });
     assert.deepEqual(
@@ -128,7 +128,7 @@ describe('the log', () => {
     );
   });
 
-  it('has times as toISOString() writes them, across minutes, days and back', () => {
+  it('writes times as toISOString() does, across minutes and days, and when the clock goes back', () => {
     const begun = Date.UTC(2026, 11, 31, 23, 58, 59, 990);
     const moments = [0, 1, 59_999, 60_000, ...Array.from({ length: 400 }, (_, n) => begun + n * 457), begun];
     const left = [...moments];

@@ -7,7 +7,7 @@ import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 
 describe('a log into a pipe that nobody reads', () => {
-  it('holds nothing up, goes on when it is read again, and counts what was dropped', async () => {
+  it('blocks nothing, resumes when the pipe is read again, and reports how many lines were dropped', async () => {
     const folder = tempFolder('pipe');
     const file = path.join(folder, 'pipe');
     execFileSync('mkfifo', [file]);
@@ -20,10 +20,10 @@ describe('a log into a pipe that nobody reads', () => {
       const line = (n: number) => `${String(n).padStart(99, '0')}\n`;
       const count = 20_000;
       for (let n = 0; n < count; n++) writer.write(line(n));
-      assert.deepEqual(drops, [], 'it is told when it flows again');
+      assert.deepEqual(drops, [], 'drops are reported once the pipe flows again');
       let text = '';
       const buffer = Buffer.alloc(65_536);
-      await until('all that was kept has come, and it is told how many have not', () => {
+      await until('all buffered lines and the count of the dropped ones have arrived', () => {
         try {
           for (let length = 1; length > 0; ) {
             length = fs.readSync(reader, buffer);

@@ -14,7 +14,7 @@ describe('out-of-band collection', () => {
     collections = done = 0;
     const collect = () => {
       collections++;
-      // The first one leaves the pages.
+      // The first collection does not release the pages yet.
       if (collections % 2 === 0) takenMib = Math.min(takenMib, 22);
     };
     collector = new OutOfBandGc(collect, () => ({ aliveBytes: 20 * MIB, takenBytes: takenMib * MIB }));
@@ -25,7 +25,7 @@ describe('out-of-band collection', () => {
   };
   const work = () => collector.tick(0, ++done);
 
-  it('comes twice, once work has rested for five looks, and then no more', () => {
+  it('runs twice after five idle ticks, and then no more', () => {
     look(4);
     assert.equal(collections, 0);
     look(1);
@@ -36,7 +36,7 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 2);
   });
 
-  it('comes again without work when the heap has grown, a minute later at least', () => {
+  it('runs again without work when the heap has grown, at least a minute later', () => {
     look(6);
     takenMib = 30;
     look(59);
@@ -48,7 +48,7 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 4);
   });
 
-  it('does not come while there is work now and then', () => {
+  it('does not run while there is work now and then', () => {
     for (let n = 0; n < 50; n++) {
       work();
       look(4);
@@ -56,12 +56,12 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 0);
   });
 
-  it('does not come while there is one piece of work in hand', () => {
+  it('does not run while something is in flight', () => {
     for (let n = 0; n < 50; n++) collector.tick(1, 0);
     assert.equal(collections, 0);
   });
 
-  it('comes after work only when it is worth it', () => {
+  it('runs after work only when there is enough to free', () => {
     look(10);
     takenMib = 24.9;
     work();
@@ -73,7 +73,7 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 4);
   });
 
-  it('begins anew when there is work between the two', () => {
+  it('starts over when there is work between the two collections', () => {
     look(5);
     work();
     look(4);
@@ -82,7 +82,7 @@ describe('out-of-band collection', () => {
     assert.equal(collections, 3);
   });
 
-  it('really collects', () => {
+  it('frees memory for real', () => {
     const inUse = () => process.memoryUsage().heapUsed;
     let litter: object[] | undefined = Array.from({ length: 500_000 }, (_, n) => ({ n }));
     const before = inUse();

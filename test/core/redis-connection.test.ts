@@ -8,7 +8,7 @@ import { tell } from '../support/replicated-redis';
 import { SeverableProxy } from '../support/severable-proxy';
 import { until } from '../support/until';
 
-describe('the connection to Redis that a process shares', () => {
+describe('the shared connection of a process to Redis', () => {
   let server: TestRedis;
   let way: SeverableProxy;
   let redis: Redis;
@@ -40,7 +40,7 @@ describe('the connection to Redis that a process shares', () => {
     await ready;
   };
 
-  it('hears a channel after it was lost, even when Redis had not had the subscription by then, and says so', async () => {
+  it('subscribes again after it was lost, even if Redis never confirmed the first subscription, and reports that', async () => {
     await connect();
     const heard: string[] = [];
     let confirmed = 0;
@@ -50,12 +50,12 @@ describe('the connection to Redis that a process shares', () => {
       (text) => heard.push(text),
       (refusal) => (refusal ? assert.fail(refusal) : confirmed++),
     );
-    // Sent, and never answered.
+    // The subscription was sent, but never confirmed.
     await way.sever();
     server.resume();
     for (const [round, text] of ['first', 'second'].entries()) {
       await way.open();
-      await until('it is heard', () => confirmed === round + 1);
+      await until('the subscription is confirmed', () => confirmed === round + 1);
       assert.ok(hears());
       await tell(server, ['PUBLISH', 'news', text]);
       await until(`${text} is heard`, () => heard.includes(text));
@@ -65,22 +65,22 @@ describe('the connection to Redis that a process shares', () => {
     assert.deepEqual(heard, ['first', 'second']);
   });
 
-  it('says that a login may not listen', async () => {
+  it('reports that its user may not subscribe', async () => {
     await tell(server, ['ACL', 'SETUSER', 'deaf', 'on', '>secret', '~*', '+@all', 'resetchannels']);
     redis = new Redis(`redis://deaf:secret@127.0.0.1:${way.port}`, new Events());
     await redis.start();
     const refusals: string[] = [];
     const hears = redis.listen(
       'news',
-      () => assert.fail('nothing is said'),
+      () => assert.fail('nothing is published'),
       (refusal) => refusals.push(String(refusal)),
     );
-    await until('it is told', () => refusals.length > 0);
+    await until('the refusal is reported', () => refusals.length > 0);
     assert.match(refusals[0] ?? '', /NOPERM/);
     assert.ok(!hears());
   });
 
-  it('is left when it owes an answer, or a greeting, for too long, and made anew until it is answered', async () => {
+  it('is closed when a reply, or the greeting, takes too long, and reopened until Redis answers', async () => {
     await connect(100);
     let connections = 0;
     redis.client.on('connect', () => connections++);
@@ -88,7 +88,7 @@ describe('the connection to Redis that a process shares', () => {
     way.silence();
     await assert.rejects(redis.client.ping());
     assert.match((await lost).error.message, /^no answer for 0\.1 s$/);
-    await until('it has been made anew three times', () => connections >= 3);
+    await until('it has been opened three times', () => connections >= 3);
     const ready = events.next('redis.ready');
     await way.sever();
     way = await open(way.port);
@@ -96,7 +96,7 @@ describe('the connection to Redis that a process shares', () => {
     assert.equal(await redis.client.ping(), 'PONG');
     const before = connections;
     await Promise.all(Array.from({ length: 20 }, () => redis.client.ping()));
-    // It could have been left meanwhile.
+    // It could have been closed meanwhile.
     await tell(server, ['BLPOP', 'nothing', '0.3']);
     assert.equal(await redis.client.ping(), 'PONG');
     assert.equal(connections, before, 'one that answers is kept');

@@ -23,13 +23,13 @@ describe('the route to a master', () => {
     );
   };
 
-  it('is that of the sentinel who knows the newest failover', async () => {
+  it('follows the sentinel that knows of the latest failover', async () => {
     const newest = { host: '127.0.0.1', port: servers[1]?.port };
     assert.deepEqual(await routeOf([older, newer]).locate(), newest);
     assert.deepEqual(await routeOf([newer, older]).locate(), newest);
   });
 
-  it('passes over a sentinel that does not answer', async () => {
+  it('skips a sentinel that does not answer', async () => {
     newer.pause();
     try {
       const { port } = await routeOf([newer, older]).locate();
@@ -43,7 +43,7 @@ describe('the route to a master', () => {
     }
   });
 
-  it('is unknown, which a start refuses, only when a sentinel says so', async () => {
+  it('is rejected with exit code 78 when the sentinels know no such master', async () => {
     await assert.rejects(routeOf([older, newer], 'shops').locate(), (error: unknown) => {
       assert.ok(error instanceof UserError);
       assert.equal(error.exitCode, 78);

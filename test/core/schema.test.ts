@@ -4,7 +4,7 @@ import { TABLES, useSchema } from '../../lib/core/config';
 describe('the tables of a schema', () => {
   afterEach(() => useSchema('public'));
 
-  it('are named with it, and have channels of their own, of at most 63 bytes; public is the search path', () => {
+  it('are qualified with it, and have their own channels, of at most 63 bytes; public relies on the search path', () => {
     const names = { ...TABLES };
     const longest = 's'.repeat(63);
     useSchema('user');
@@ -13,7 +13,7 @@ describe('the tables of a schema', () => {
     useSchema(longest);
     const channels = [names, ofUser, TABLES].flatMap((each) => [each.channel, each.echoChannel, each.relayChannel]);
     assert.equal(new Set(channels).size, 9);
-    // They stand in LISTEN as they are.
+    // LISTEN takes them unquoted.
     for (const channel of channels) assert.match(channel, /^[a-z0-9_]{1,63}$/);
     useSchema('public');
     assert.deepEqual(TABLES, names);

@@ -30,7 +30,7 @@ const PRODUCTION = {
 };
 
 describe('settings', () => {
-  it('give each tree a place that survives its restart, and that no other has beside it', () => {
+  it('give each tree an identity that survives its restart and that no concurrent tree shares', () => {
     const place = (env: Record<string, string> = {}, only?: string) => read(env, only).tree.place;
     assert.equal(place({ PORT: '3000' }), place({ PORT: '3001' }), 'the same tree on another port');
     const sideBySide = [{}, { CONTROL_SOCKET: '.catamount/other.sock' }, { CONTROL_SOCKET: '/run/third.sock' }];
@@ -39,7 +39,7 @@ describe('settings', () => {
     assert.notEqual(place({ DYNO: 'web.1' }), place({ DYNO: 'web.2' }));
   });
 
-  it('has the documented defaults', () => {
+  it('have the documented defaults', () => {
     const config = read();
     assert.equal(config.environment, 'development');
     assert.deepEqual(config.listen, { kind: 'tcp', host: '127.0.0.1', port: 3000 });
@@ -79,7 +79,7 @@ describe('settings', () => {
     assert.deepEqual(config.log, { level: 'info', format: 'json', file: null });
   });
 
-  it('reports every mistake at once, by name, value and what is allowed', () => {
+  it('report all mistakes at once, each with its name, its value and what is allowed', () => {
     const message = complaints({ PORT: 'abc', WEB_CONCURRENCY: '-1', JOB_QUEUES: 'a,,b', MAIL_FROM: 'x\nBcc: y@z' });
     assert.match(message, /4 settings are wrong/);
     assert.match(message, /PORT +is "abc"; it must be a whole number from 0 to 65535/);
@@ -88,7 +88,7 @@ describe('settings', () => {
     assert.match(message, /MAIL_FROM/);
   });
 
-  it('takes any locale that is well-formed, in its canonical form', () => {
+  it('accept any well-formed locale, in its canonical form', () => {
     const cases = { de: 'de', 'pt-br': 'pt-BR', 'ZH-hant-tw': 'zh-Hant-TW', ' ko ': 'ko', '': 'en' };
     for (const [given, locale] of Object.entries(cases))
       assert.equal(read({ DEFAULT_LOCALE: given }).defaultLocale, locale);
@@ -101,7 +101,7 @@ describe('settings', () => {
       );
   });
 
-  it('takes one sender that mails can be from', () => {
+  it('accept one sender, with a mailbox that mail servers accept', () => {
     for (const from of [
       'hello@shop.example',
       'The Shop <hello@shop.example>',
@@ -122,14 +122,14 @@ describe('settings', () => {
       assert.match(complaints({ MAIL_FROM: from }), /MAIL_FROM .*one address, such as/, from);
   });
 
-  it('is from the host of APP_URL, or from localhost where that is a number', () => {
+  it('derive the default sender from the host of APP_URL, or from localhost if that is an IP address', () => {
     const from = (appUrl: string) => read({ APP_URL: appUrl }).mail.from;
     assert.equal(from('https://shop.example:8443'), 'no-reply@shop.example');
     assert.equal(from('http://127.0.0.1:3000'), 'no-reply@localhost');
     assert.equal(from('http://[::1]:3000'), 'no-reply@localhost');
   });
 
-  it('names a port in links that somebody may listen on, and tells a tree that listens on none to set APP_URL', () => {
+  it('never put port 0 into links of a tree that listens on no port, and advise it to set APP_URL', () => {
     const links = (env: Record<string, string>, only?: string) => {
       const { appUrl, warnings } = read(env, only);
       return [appUrl, /listens on no port.*Set APP_URL/.test(warnings.join())];
@@ -143,7 +143,7 @@ describe('settings', () => {
     assert.deepEqual(read({ APP_URL: 'https://shop.example' }, 'jobs').warnings, []);
   });
 
-  it('takes a schema of up to 63 bytes whose name means the same with quotes and without', () => {
+  it('accept a schema of up to 63 bytes whose name means the same quoted and unquoted', () => {
     const schema = (name: string) => read({ DATABASE_SCHEMA: name }).databaseSchema;
     assert.equal(read({}).databaseSchema, 'public');
     for (const name of ['shop', 'user', '_shop_2', 's'.repeat(63)]) assert.equal(schema(name), name);
@@ -160,7 +160,7 @@ describe('settings', () => {
       assert.throws(() => schema(name), /DATABASE_SCHEMA {2}is ".*"; it must be a name of up to 63 lower-case letters/);
   });
 
-  it('gives each process the connections to Postgres that it can use, and jobs always one more than there are', () => {
+  it('size the pool of each process by its concurrency, and always give the processor one connection more than jobs', () => {
     const pool = (env: Record<string, string>) => read(env).databasePool;
     assert.deepEqual(pool({}), { web: 5, jobs: 3 });
     assert.deepEqual(pool({ MAX_THREADS: '8', JOB_CONCURRENCY: '10' }), { web: 8, jobs: 11 });
@@ -168,19 +168,19 @@ describe('settings', () => {
     assert.deepEqual(pool({ DATABASE_POOL: '20' }), { web: 20, jobs: 20 });
   });
 
-  it('counts all pools of a tree, and the connection that LISTENs', () => {
+  it('count all pools of a tree, and the LISTEN connection', () => {
     assert.equal(connectionsOfTree(read()), 2 * 5 + 3 + 1);
     assert.equal(connectionsOfTree(read({ WEB_CONCURRENCY: '0' })), 5 + 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'jobs')), 3 + 1);
     assert.equal(connectionsOfTree(read({}, 'web')), 2 * 5);
   });
 
-  it('refuse the way past a pooler without the way to it: migrations would go to another database than the app', () => {
+  it('reject DATABASE_DIRECT_URL without DATABASE_URL: migrations would go to another database than the app', () => {
     const env = { DATABASE_DIRECT_URL: 'postgres://u:p@direct.example:5432/x' };
     assert.throws(() => read(env), /DATABASE_URL.*DATABASE_DIRECT_URL leads past it/s);
   });
 
-  it('takes the way past a pooler from DATABASE_DIRECT_URL, else from DATABASE_URL', () => {
+  it('take the direct URL from DATABASE_DIRECT_URL, otherwise from DATABASE_URL', () => {
     const env = { DATABASE_URL: 'postgres://pooler.example/shop', REDIS_URL: 'redis://r.example' };
     assert.equal(serverUrls(read(env)).databaseDirect, env.DATABASE_URL);
     const direct = 'postgres://db.example/shop';
@@ -188,11 +188,11 @@ describe('settings', () => {
     assert.equal(serverUrls(read({ ...env, DATABASE_DIRECT_URL: direct })).database, env.DATABASE_URL);
   });
 
-  it('counts an empty variable as unset', () => {
+  it('treat an empty variable as unset', () => {
     assert.equal(read({ PORT: '', WEB_CONCURRENCY: ' ' }).web.concurrency, 2);
   });
 
-  it('never shows a secret in a complaint', () => {
+  it('never show a secret in an error', () => {
     const message = complaints({
       DATABASE_URL: 'mysql://root:hunter2@db/shop',
       OPS_USER: 'ann',
@@ -200,7 +200,7 @@ describe('settings', () => {
     });
     assert.doesNotMatch(message, /hunter2|short/);
     assert.match(message, /mysql:\/\/…/);
-    // A password with a character that should have been escaped: the parser takes a part of it for the host.
+    // A password with an unescaped reserved character: the parser takes part of it for the host.
     for (const url of ['mysql://root:hun#ter2@db/shop', 'mysql://root@hunter2', 'mysql://root:12/hunter2@db'])
       assert.doesNotMatch(complaints({ DATABASE_URL: url }), /hun|ter2|root|12/);
   });
@@ -222,7 +222,7 @@ describe('settings', () => {
         assert.match(complaints(env), complaint);
     });
 
-    it('never give the viewer the password of the operator, which would let them do everything', () => {
+    it('reject a viewer password equal to OPS_PASSWORD, which would let viewers do everything', () => {
       for (const same of ['correct horse', ' correct horse ']) {
         const message = complaints({ ...operator, OPS_VIEWER_PASSWORD: same });
         assert.match(message, /OPS_VIEWER_PASSWORD .*another password than OPS_PASSWORD/);
@@ -231,7 +231,7 @@ describe('settings', () => {
     });
   });
 
-  it('takes a token for metrics that cannot be guessed, and fits into a header', () => {
+  it('accept a metrics token only if it cannot be guessed and fits into a header', () => {
     assert.equal(read({}).metricsToken, null);
     assert.equal(read({ METRICS_TOKEN: 'c0ffee-c0ffee-c0ffee' }).metricsToken, 'c0ffee-c0ffee-c0ffee');
     for (const wrong of ['short', 'has a space in the midst', 'naïve-naïve-naïve-naïve']) {
@@ -241,7 +241,7 @@ describe('settings', () => {
     }
   });
 
-  it('insists on real servers and mail in production', () => {
+  it('require real servers and mail delivery in production', () => {
     const message = complaints({ NODE_ENV: 'production' });
     assert.match(message, /DATABASE_URL +is not set/);
     assert.match(message, /REDIS_URL +is not set/);
@@ -254,7 +254,7 @@ describe('settings', () => {
   describe('the Redis URL', () => {
     const urls = { REDIS_TLS_URL: 'rediss://tls:1', REDIS_URL: 'redis://plain:2', REDISTOGO_URL: 'redis://togo:3' };
 
-    it('is that of the variable which REDIS_PROVIDER names', () => {
+    it('is read from the variable that REDIS_PROVIDER names', () => {
       assert.equal(read({ ...urls, REDIS_PROVIDER: 'REDISTOGO_URL' }).redisUrl, 'redis://togo:3');
       assert.equal(
         read({ ...urls, REDIS_PROVIDER: 'MY_REDIS', MY_REDIS: 'redis://mine:4' }).redisUrl,
@@ -262,7 +262,7 @@ describe('settings', () => {
       );
     });
 
-    it('is otherwise the first of REDIS_TLS_URL, REDIS_URL, REDISTOGO_URL', () => {
+    it('is otherwise the first one set of REDIS_TLS_URL, REDIS_URL, REDISTOGO_URL', () => {
       assert.equal(read(urls).redisUrl, 'rediss://tls:1');
       assert.equal(read({ ...urls, REDIS_TLS_URL: undefined }).redisUrl, 'redis://plain:2');
       assert.equal(read({ REDISTOGO_URL: 'redis://togo:3' }).redisUrl, 'redis://togo:3');
@@ -293,12 +293,12 @@ describe('settings', () => {
       });
     }
 
-    it('is not REDIS_PROVIDER itself', () => {
+    it('is never the value of REDIS_PROVIDER itself', () => {
       assert.match(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /the name of the variable/);
       assert.doesNotMatch(complaints({ REDIS_PROVIDER: 'redis://u:secret@h:1' }), /secret/);
     });
 
-    it('is missed when the named variable is not set', () => {
+    it('is reported missing when the named variable is not set', () => {
       assert.match(complaints({ REDIS_PROVIDER: 'toString' }), /toString +is not set/);
       assert.match(
         complaints({ REDIS_PROVIDER: 'REDISTOGO_URL' }),
@@ -307,7 +307,7 @@ describe('settings', () => {
     });
   });
 
-  it('reads queues in order, or with weights', () => {
+  it('read queues in order, or with weights', () => {
     assert.deepEqual(read({ JOB_QUEUES: 'mailer' }).jobs.queues, [{ name: 'mailer', weight: 1 }]);
     const { queues, weighted } = read({ JOB_QUEUES: 'default:3, mailer:1' }).jobs;
     assert.equal(weighted, true);
@@ -318,7 +318,7 @@ describe('settings', () => {
     assert.match(complaints({ JOB_QUEUES: 'a,a' }), /JOB_QUEUES/);
   });
 
-  it('reads times in seconds or with a unit', () => {
+  it('read durations in seconds or with a unit', () => {
     assert.equal(read({ SHUTDOWN_TIMEOUT: '9' }).shutdownTimeoutMs, 9000);
     assert.equal(read({ WEB_QUEUE_TIMEOUT: '250ms' }).web.queueTimeoutMs, 250);
     assert.match(complaints({ SHUTDOWN_TIMEOUT: 'soon' }), /SHUTDOWN_TIMEOUT +is "soon"/);
@@ -330,7 +330,7 @@ describe('settings', () => {
     );
   });
 
-  it('sizes WEB_CONCURRENCY=auto by memory and cores', () => {
+  it('size WEB_CONCURRENCY=auto by memory and cores', () => {
     const auto = (memoryLimitMb: number | null, cores: number) =>
       readSettings({ env: { WEB_CONCURRENCY: 'auto' }, cwd: '/', machine: { memoryLimitMb, cores } }).web.concurrency;
     const { web } = readSettings({
@@ -345,13 +345,13 @@ describe('settings', () => {
     assert.equal(auto(4096, 2), 2);
   });
 
-  it('takes 512 MB as the limit on a dyno that shows no other', () => {
+  it('assume a limit of 512 MB on a dyno that reports none', () => {
     assert.equal(read({ DYNO: 'web.1' }).memoryLimitMb, 512);
     assert.equal(read({ DYNO: 'web.1', MEMORY_LIMIT_MB: '1024' }).memoryLimitMb, 1024);
     assert.equal(read().memoryLimitMb, null);
   });
 
-  it('divides the memory that is planned for heaps', () => {
+  it('divide the memory that is planned for heaps', () => {
     assert.equal(read().heapCaps, null);
     assert.deepEqual(read({ MEMORY_LIMIT_MB: '512' }).heapCaps, { workerMb: 115, jobsMb: 144 });
     assert.deepEqual(read({ MEMORY_LIMIT_MB: '512', WEB_CONCURRENCY: '1' }).heapCaps, { workerMb: 166, jobsMb: 208 });
@@ -359,7 +359,7 @@ describe('settings', () => {
     assert.deepEqual(caps, { workerMb: 64, jobsMb: 64 });
   });
 
-  it('splits the roles with --only', () => {
+  it('split the roles with --only', () => {
     assert.equal(read({}, 'web').jobs.enabled, false);
     assert.equal(read({}, 'jobs').web.enabled, false);
     assert.equal(read({}, 'jobs').control.socket, '/srv/shop/.catamount/control-jobs.sock');
@@ -367,7 +367,7 @@ describe('settings', () => {
     assert.match(complaints({ JOB_PROCESSOR: '0' }, 'jobs'), /JOB_PROCESSOR/);
   });
 
-  it('listens on a unix socket', () => {
+  it('accept a Unix socket to listen on', () => {
     assert.deepEqual(read({ HOST: 'unix:tmp/web.sock' }).listen, { kind: 'unix', path: '/srv/shop/tmp/web.sock' });
   });
 });

@@ -9,7 +9,7 @@ const machine = { memoryLimitMb: null, cores: 4 };
 const read = (env: Record<string, string>, only?: string) => readSettings({ env, cwd: '/srv/shop', only, machine });
 
 describe('REDIS_SHARDS', () => {
-  it('leads to the servers of queues that live elsewhere, divided by white space', () => {
+  it('lists queues with a Redis of their own, separated by white space', () => {
     const { redisShards, redisUrl } = read({
       REDIS_URL: 'redis://a',
       REDIS_PREFIX: 'app',
@@ -23,14 +23,14 @@ describe('REDIS_SHARDS', () => {
     assert.deepEqual(shardUrls(read({ REDIS_URL: 'redis://a' }).redisUrl ?? ''), {});
   });
 
-  it('is written as the guide shows it', () => {
+  it('accepts the example of the guide', () => {
     const [, shards = ''] =
       /^REDIS_SHARDS="(.*)"$/m.exec(assignedTo('test/core/shard-setting.test.ts', 'REDIS_SHARDS=')) ?? [];
     const { redisShards } = read({ REDIS_URL: 'redis://a', REDIS_SHARDS: shards });
     assert.deepEqual(redisShards, { mailer: 'redis://b:6379', reports: 'rediss://c:6380' });
   });
 
-  it('adds its queues to those that are served, unless JOB_QUEUES says which are', () => {
+  it('adds its queues to those that are served, unless JOB_QUEUES is set', () => {
     const served = (env: Record<string, string>) =>
       read({ REDIS_URL: 'redis://a', REDIS_SHARDS: 'reports=redis://b mailer=redis://b', ...env }).jobs.queues;
     assert.deepEqual(
@@ -50,7 +50,7 @@ describe('REDIS_SHARDS', () => {
     ['mailer=redis://u:secret@a:6379/0', /another server than that of REDIS_URL/],
     ['mailer=redis://b default=redis://u:secret@b:6379', /another server than that of another queue/],
   ] as const) {
-    it(`does not lead to ${wrong}`, () => {
+    it(`rejects ${wrong}`, () => {
       const start = () => read({ REDIS_URL: 'redis://a', REDIS_SHARDS: wrong });
       assert.throws(start, (error) => {
         assert.ok(error instanceof ConfigError);

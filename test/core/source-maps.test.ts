@@ -6,7 +6,7 @@ import { tempFolder } from '../support/temp-folder';
 
 const TSC = path.resolve(__dirname, '../../node_modules/typescript/bin/tsc');
 const LIB = path.resolve(__dirname, '../../dist/lib/internals/stack-traces.js');
-/** Types, so that lines and columns of the compiled file are others. */
+/** The types make the lines and columns of the compiled file differ. */
 const SOURCE = `interface Given {
   readonly text: string;
 }
@@ -46,7 +46,7 @@ describe('stack traces', () => {
     for (const end of ['', '.map']) fs.renameSync(compiled('theirs') + end, compiled('node_modules/theirs') + end);
   });
 
-  /** @returns by file what its `fail` throws, as a process prints it. */
+  /** @returns by file the error that its `fail` throws, as a process prints it. */
   function tracesOf(names: readonly string[], flags: readonly string[] = []): Readonly<Record<string, string[]>> {
     const script = `
       require(${JSON.stringify(LIB)}).installSourceMaps();
@@ -60,7 +60,7 @@ describe('stack traces', () => {
     return JSON.parse(execFileSync(process.execPath, [...flags, '-e', script], { encoding: 'utf8', env }));
   }
 
-  it('name the source, its line and its column, wherever there is a map', () => {
+  it('name the source, its line and its column wherever there is a source map', () => {
     const others = ['gone', 'broken', 'node_modules/theirs'];
     const {
       failing = [],
@@ -79,7 +79,7 @@ describe('stack traces', () => {
       assert.match(rest[name]?.[1] ?? '', new RegExp(`at fail \\(${compiled(name)}:\\d+:\\d+\\)`), name);
   });
 
-  it('are Node’s own, the same ones, where it maps them', () => {
+  it('are unchanged where Node maps them itself', () => {
     const [failing] = Object.values(tracesOf(['failing'], ['--enable-source-maps']));
     assert.equal(failing?.[1], `    at fail (${path.join(folder, 'failing.ts')}:8:9)`);
   });

@@ -19,7 +19,7 @@ const told = (env: Readonly<Record<string, string>> = {}) =>
     .join('\n');
 
 describe('the certificates of servers', () => {
-  it("are checked, but for those of Heroku's servers, which no authority has signed", () => {
+  it("are checked, except those of Heroku's servers, which are self-signed", () => {
     const checks = (env: Readonly<Record<string, string>>) => redisTls(read(env).redisUrl ?? '');
     assert.deepEqual(checks({}), { tls: true, rejectUnauthorized: true });
     assert.deepEqual(checks({ DYNO: 'web.1' }), { tls: true, rejectUnauthorized: false });
@@ -37,7 +37,7 @@ describe('the certificates of servers', () => {
       assert.equal(read({ DYNO: 'web.1', DATABASE_URL }).databaseUrl, DATABASE_URL);
   });
 
-  it('stand in what the start tells: whether each is checked, and which setting changes that', () => {
+  it('are mentioned in the banner: whether each is checked, and which setting changes that', () => {
     assert.match(told(), /Postgres at db\.example \(TLS, certificate checked\)/);
     assert.match(told(), /Redis at r\.example:6380 \(TLS, certificate checked\)/);
     assert.match(told(), /SMTP to mail\.example \(TLS, certificate checked\)/);
@@ -58,7 +58,7 @@ describe('the certificates of servers', () => {
       ['smtp://mail.example:25?ignoreTLS=true', 'no TLS'],
     ] as const)
       assert.ok(told({ SMTP_URL }).includes(`(${words})`), told({ SMTP_URL }));
-    // Nobody listens in on the way to this machine.
+    // Nobody can eavesdrop on a loopback connection.
     assert.match(
       told({ DATABASE_URL: 'postgres://localhost/shop', REDIS_URL: 'redis://127.0.0.1:1' }),
       /localhost, Redis at 127\.0\.0\.1:1$/,

@@ -19,7 +19,7 @@ const stalled = (words: RegExp): Pick<Injection, 'ready' | 'log' | 'codes'> => (
 
 const HOUR_MS = 3_600_000;
 
-/** A row that waits in the outbox until long after the test. @param length of its payload. */
+/** A row that stays in the outbox until long after the test. @param length of its payload. */
 const filler = (length: number) => `insert into job_outbox (id, queue, class, payload, run_at)
   values (gen_random_uuid(), 'default', 'FillerJob', repeat('x', ${length}), '2100-01-01')`;
 
@@ -35,15 +35,15 @@ async function untilFull({ database }: IllTree, insert: string): Promise<void> {
 }
 
 /**
- * More causes, for which servers or trees of a kind of their own are needed; the others are in standstills.ts.
- * @param promisedS time within which each must be told; without it nothing is asserted of that.
+ * More causes, which need special servers or trees; the others are in standstills.ts.
+ * @param promisedS time within which each must be reported, s; default: not asserted.
  */
 export function illStores(promisedS?: number): void {
-  const told = promisedS === undefined ? 'told' : `told within ${promisedS} s`;
+  const told = promisedS === undefined ? 'reported' : `reported within ${promisedS} s`;
   const assertPromised = (name: string, ms: number) =>
-    assert.ok(ms / 1000 <= (promisedS ?? Number.POSITIVE_INFINITY), `${name} was told after ${ms / 1000} s`);
+    assert.ok(ms / 1000 <= (promisedS ?? Number.POSITIVE_INFINITY), `${name} was reported after ${ms / 1000} s`);
 
-  describe(`standstills of stores of their own: each is ${told} with its cause, and ends with it, where`, () => {
+  describe(`standstills with special stores: each is ${told} with its cause, and clears with it, when`, () => {
     let ill: IllTree | undefined;
     const suffers = async (injection: Injection) =>
       assertPromised(injection.name, await (ill ?? assert.fail()).suffers(injection));
@@ -52,7 +52,7 @@ export function illStores(promisedS?: number): void {
       ill = undefined;
     });
 
-    it('the name of Redis leads to a cluster by now, and the tree has no prefix', async () => {
+    it('the address of Redis now leads to a cluster, and the tree has no prefix', async () => {
       ill = await IllTree.make();
       const cluster = await RedisCluster.start(3);
       try {
@@ -64,7 +64,7 @@ export function illStores(promisedS?: number): void {
             return () => ways.redis.pointTo(redis.port);
           },
           ...stalled(/Redis is a cluster/),
-          // Another node has the key of the readiness check, so that Redis counts as down.
+          // The key of the readiness check belongs to another node, so Redis counts as down.
           ready: /"reason":"[^"]*Redis is a cluster/,
         });
       } finally {
@@ -92,7 +92,7 @@ export function illStores(promisedS?: number): void {
       await suffers({
         name: 'disk',
         inject: async (tree) => {
-          // While somebody may still read them, the rows of jobs that have ended take up their space.
+          // An open snapshot keeps vacuum from reusing the space of finished jobs' rows.
           const letGo = await tree.lock('set transaction isolation level repeatable read; select 1');
           postgres.disk.fill();
           for (const length of [1500, 1]) await untilFull(tree, filler(length));
@@ -106,7 +106,7 @@ export function illStores(promisedS?: number): void {
       });
     });
 
-    it('the job processor is frozen whose relay leads; another tree relays and works meanwhile', async () => {
+    it('the job processor whose relay leads is frozen; meanwhile another tree relays and works', async () => {
       ill = await IllTree.make();
       const { tree, admin, sink, database } = ill;
       const other = await ill.another();
@@ -123,7 +123,7 @@ export function illStores(promisedS?: number): void {
       };
       const pidOf = (one: Tree) => one.processes().jobs ?? assert.fail('it has no job processor');
       try {
-        // The tree that has come last leads; while it is frozen, this one does.
+        // The tree that started last leads. While it is frozen, this one takes over.
         process.kill(pidOf(other), 'SIGSTOP');
         await ill.signUp();
         await until('this tree leads', () => leads(tree));
@@ -136,7 +136,7 @@ export function illStores(promisedS?: number): void {
             await ill?.signUp();
             return async () => {
               await sink.waitFor(2);
-              // A relay that has just come out of a freeze may have to connect anew before it says that it leads.
+              // A relay that has just been unfrozen may have to reconnect before it announces that it leads.
               await until('the other tree leads', () => leads(other));
               process.kill(pidOf(tree), 'SIGCONT');
             };
@@ -150,8 +150,8 @@ export function illStores(promisedS?: number): void {
     });
   });
 
-  describe(`standstills: a clock that is set is ${told}`, () => {
-    it('is told, forward and back, and brings nothing to a standstill', async () => {
+  describe(`standstills: a clock that is changed is ${told}`, () => {
+    it('when it is set forward and when it is set back, and nothing stalls', async () => {
       const folder = tempFolder('clock');
       const clock = new Clock(path.join(folder, 'offset'));
       const ill = await IllTree.make({ env: clock.env });

@@ -13,13 +13,13 @@ import { until } from '../support/until';
 
 const TOKEN = 'sesame-opens-0123456789';
 export const PASSWORD = 'first';
-/** Asking costs the tree that is asked, too. */
+/** Polling seldom, since each request also loads the tree. */
 const SELDOM = { everyMs: 100 };
 
 /** Undoes what was injected. */
 export type Cure = () => unknown;
 
-/** A cause that brings jobs to a standstill, and the words by which each place tells it. */
+/** A cause that brings jobs to a standstill, and how each place reports it. */
 export interface Injection {
   readonly name: string;
   readonly inject: (ill: IllTree) => Promise<Cure> | Cure;
@@ -27,7 +27,7 @@ export interface Injection {
   readonly ready: RegExp;
   /** Matches a line of the log. */
   readonly log: RegExp;
-  /** Codes of which /ops tells one. */
+  /** Codes of issues, at least one of which /ops shows. */
   readonly codes: readonly string[];
 }
 
@@ -38,17 +38,17 @@ async function connected(url: string) {
   return client;
 }
 
-/** A tree whose ways to Postgres, Redis and SMTP are all in the hands of a test. */
+/** A tree whose connections to Postgres, Redis and SMTP all pass through switches of the test. */
 export class IllTree {
   private readonly others: Tree[] = [];
 
   private constructor(
     readonly tree: Tree,
-    /** For what is to be gone with it. */
+    /** Temporary files, removed with the tree. */
     readonly folder: string,
     private readonly env: Readonly<Record<string, string>>,
     readonly database: TestDatabase,
-    /** The tree's own user of the database. */
+    /** The database role that only this tree uses. */
     readonly role: string,
     readonly redis: TestRedis,
     readonly admin: Awaited<ReturnType<typeof connected>>,
@@ -58,7 +58,7 @@ export class IllTree {
 
   /**
    * @param options.entry of the app; default: the sample app.
-   * @param options.postgres instead of a database on the run's; it is removed with the tree.
+   * @param options.postgres default: a database on the Postgres of the run. It is removed with the tree.
    */
   static async make({
     entry,
@@ -82,7 +82,7 @@ export class IllTree {
     const [toPostgres, direct, toRedis, smtp] = await Promise.all(
       [postgresPort, postgresPort, redis.port, sink.port].map((port) => TcpSwitch.start(port)),
     );
-    if (!toPostgres || !direct || !toRedis || !smtp) throw new Error('a way is missing');
+    if (!toPostgres || !direct || !toRedis || !smtp) throw new Error('a switch is missing');
     const by = (way: TcpSwitch) => `postgres://${role}:${PASSWORD}@127.0.0.1:${way.port}/${name}`;
     const admin = await connected(redis.url);
     const env = {
@@ -100,13 +100,13 @@ export class IllTree {
     const tree = await startTree({ ...(entry !== undefined && { entry }), env });
     const ways = { postgres: toPostgres, direct, redis: toRedis, smtp };
     const made = new IllTree(tree, folder, env, database, role, redis, admin, sink, ways);
-    // A web worker is well before there is a processor, and only what is at work can come to a standstill.
+    // The web is ready before the processor, and only a processor at work can come to a standstill.
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    await until('it is well', () => made.isWell());
+    await until('/ready says that all is well', () => made.isWell());
     return made;
   }
 
-  /** Another tree of the same app, by the same ways to the same servers; it is removed with this one. */
+  /** Starts another tree of the same app, through the same switches; it is removed with this one. */
   async another(): Promise<Tree> {
     const tree = await startTree({ env: this.env });
     this.others.push(tree);
@@ -124,38 +124,38 @@ export class IllTree {
     return this.tree.processes().jobs ?? assert.fail('it has no job processor');
   }
 
-  /** @returns the pid that it had. */
+  /** @returns the pid of the killed process. */
   killProcessor(): number {
     const pid = this.processor;
     process.kill(pid, 'SIGKILL');
     return pid;
   }
 
-  /** @returns the pid of the next job processor, which has only just been forked. */
+  /** @returns the pid of the next job processor, as soon as it has been forked. */
   async successorOf(pid: number): Promise<number> {
     const isNext = (row: { readonly pid: number; readonly command: string }) =>
       row.pid !== pid && /^catamount: jobs| processor /.test(row.command);
     return until('there is another job processor', () => this.tree.processes().all.find(isNext)?.pid);
   }
 
-  /** Runs a script that keeps Redis from answering anybody. */
+  /** Runs a script that keeps Redis from answering any client. */
   async runForEver(script: string): Promise<{ readonly end: () => void }> {
     const client = await connected(this.redis.url);
     client.eval(script).catch(() => undefined);
     return { end: () => client.destroy() };
   }
 
-  /** The name of its database. */
+  /** The name of the tree's database. */
   get name(): string {
     return new URL(this.database.url).pathname.slice(1);
   }
 
-  /** Ends the tree's connections to Postgres, so that it has to open others. */
+  /** Terminates the tree's sessions in Postgres, so that it has to open new ones. */
   async endConnections(): Promise<void> {
     await this.database.query('select pg_terminate_backend(pid) from pg_stat_activity where usename = $1', [this.role]);
   }
 
-  /** Holds what a statement locks. @returns a function that lets go of it. */
+  /** Holds the locks of a statement. @returns a function that releases them. */
   async lock(sql: string): Promise<Cure> {
     const client = new pg.Client(this.database.url);
     await client.connect();
@@ -180,8 +180,8 @@ export class IllTree {
   }
 
   /**
-   * Injects, waits until everybody tells it, cures, and waits until nobody does any more.
-   * @returns ms until all had told, from when the cause was there.
+   * Injects the cause, waits until /ready, /ops and the log report it, cures it, and waits until they report its end.
+   * @returns ms from the injection until all three had reported it.
    */
   async suffers({ inject, ready, log, codes }: Injection): Promise<number> {
     const isTold = async () => (await this.codesOnOps()).some((code) => codes.includes(code));
@@ -190,20 +190,20 @@ export class IllTree {
     const since = performance.now();
     try {
       await Promise.all([
-        until(`/ready tells ${ready}`, async () => ready.test(await this.readyBody()), SELDOM),
+        until(`/ready reports ${ready}`, async () => ready.test(await this.readyBody()), SELDOM),
         this.tree.waitForLine(log, { from }),
-        until(`/ops tells one of ${codes}`, isTold, SELDOM),
+        until(`/ops reports one of ${codes}`, isTold, SELDOM),
       ]);
       return Math.round(performance.now() - since);
     } finally {
       await cure();
-      await until('/ready says that it is well again', () => this.isWell(), SELDOM);
-      await until(`/ops tells none of ${codes} any more`, async () => !(await isTold()), SELDOM);
-      await until('the log says that all goes on', () => this.standstills().size === 0, SELDOM);
+      await until('/ready says that all is well again', () => this.isWell(), SELDOM);
+      await until(`/ops no longer reports any of ${codes}`, async () => !(await isTold()), SELDOM);
+      await until('the log says that all standstills have ended', () => this.standstills().size === 0, SELDOM);
     }
   }
 
-  /** Parts that stand still by the log, and the index of the line that tells so: it is not told again. */
+  /** Parts that stand still according to the log, and the index of the line that says so: it is logged only once. */
   private standstills(): ReadonlyMap<string, number> {
     const open = new Map<string, number>();
     for (const [index, { json }] of this.tree.lines.entries()) {

@@ -16,7 +16,7 @@ const CLEAN = '00000000-0000-4000-8000-000000000001';
 const DYING = '00000000-0000-4000-8000-000000000002';
 const RETRIED = '00000000-0000-4000-8000-000000000003';
 
-describe('what Redis and Postgres tell of failing jobs', () => {
+describe('the failing jobs in Redis and Postgres', () => {
   let server: TestRedis;
   let database: TestDatabase;
   let redis: Redis;
@@ -43,7 +43,7 @@ describe('what Redis and Postgres tell of failing jobs', () => {
     for (const [field, by] of toFields(name, tally)) await redis.client.hIncrBy(minuteKey(at), field, by);
   };
 
-  it('names the classes that fail much and often, those that fail most first', async () => {
+  it('are counted by class where failures are many and frequent, the most first', async () => {
     const now = Date.now();
     await count(now, 'ImportJob', 3, 9);
     await count(now - 60_000, 'ImportJob', 0, 1);
@@ -58,7 +58,7 @@ describe('what Redis and Postgres tell of failing jobs', () => {
     ]);
   });
 
-  it('counts the dead of the last day that nobody has dealt with', async () => {
+  it('include the dead jobs of the last day that nobody has handled yet', async () => {
     const now = Date.now();
     await storeDead(db.knex, { id: 'a', at: now - 1000 });
     await storeDead(db.knex, { id: 'b', at: now - 2 * 86_400_000 });
@@ -68,7 +68,7 @@ describe('what Redis and Postgres tell of failing jobs', () => {
     assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 0);
   });
 
-  it('names recurring jobs whose latest run has died, or waits for a retry', async () => {
+  it('include recurring jobs whose latest run is dead or waits for a retry', async () => {
     for (const [name, id] of [
       ['clean', CLEAN],
       ['dying', DYING],

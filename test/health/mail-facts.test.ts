@@ -9,7 +9,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 
-describe('what is known of mails', () => {
+describe('the figures on mails', () => {
   let server: TestRedis;
   let redis: Redis;
   let testDatabase: TestDatabase;
@@ -31,7 +31,7 @@ describe('what is known of mails', () => {
     await redis.client.flushAll();
   });
 
-  /** Of a job, begun so many hours ago; a mail that was sent went out so many minutes ago. */
+  /** A mail of a job. @param hoursAgo when it was begun. @param sentAgo when it was sent, in minutes. */
   const mail = (job: string, state: 'sent' | 'failed', hoursAgo: number, sentAgo = 0) =>
     testDatabase.query(`
       insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
@@ -41,7 +41,7 @@ describe('what is known of mails', () => {
         ${state === 'sent' ? `now() - interval '${sentAgo} min'` : 'null'}, now() - interval '${hoursAgo} h')`);
   const read = () => readMail({ knex: database.knex, redis: redis.client, queues: ['default', 'mailer'] });
 
-  it('the last one that was sent may have been begun days ago', async () => {
+  it('find the mail sent last, even if it was begun days ago', async () => {
     await mail('slow', 'sent', 50, 7);
     await mail('a', 'failed', 0);
     const { lastSent, failedSince } = await read();
@@ -49,19 +49,19 @@ describe('what is known of mails', () => {
     assert.equal(failedSince, 1);
   });
 
-  it('those that will be sent again are counted apart: their jobs wait in Redis or in the outbox', async () => {
+  it('count mails to be retried, whose jobs wait in Redis, apart from those that have failed', async () => {
     const { client } = redis;
     await store(client, 'delayed', { id: 'retried', queue: 'mailer', errors: ['450 busy'] });
     await store(client, 'waiting', { id: 'waiting', queue: 'mailer' });
     await storeDead(database.knex, { id: 'dead', queue: 'mailer', errors: ['550 no'] });
-    // It has died just now, and Postgres does not have it yet.
+    // It has just died and is not in Postgres yet.
     await store(client, 'dead', { id: 'dying', queue: 'mailer', errors: ['550 no'] });
     for (const job of ['retried', 'waiting', 'dead', 'dying', 'gone', 'once']) await mail(job, 'failed', 0);
     const { failedToday, retryingToday } = await read();
     assert.deepEqual({ failedToday, retryingToday }, { failedToday: 4, retryingToday: 2 });
   });
 
-  it('one whose job has died is never counted as to be retried while its job moves from Redis to Postgres', async () => {
+  it('never count a mail as to be retried while its dead job moves from Redis to Postgres', async () => {
     const ids = Array.from({ length: 100 }, (_, index) => `dying-${index}`);
     for (const id of ids) {
       await store(redis.client, 'dead', { id, queue: 'mailer', errors: ['550 no'] });
@@ -86,7 +86,7 @@ describe('what is known of mails', () => {
     assert.ok(seen.length > 0);
   });
 
-  it('without Redis, which knows of jobs, all of them have failed', async () => {
+  it('count all unsent mails as failed without Redis, which knows the jobs', async () => {
     await store(redis.client, 'delayed', { id: 'retried', queue: 'mailer', errors: ['450 busy'] });
     await mail('retried', 'failed', 0);
     await server.stop();

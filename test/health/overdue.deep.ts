@@ -6,7 +6,7 @@ import { until } from '../support/until';
 
 const TOKEN = 'sesame-opens-0123456789';
 const SELDOM = { everyMs: 50 };
-/** Time for several looks, ms. */
+/** Time for several checks, ms. */
 const LOOKS_MS = 8000;
 
 describe('a row that plain SQL has inserted', () => {
@@ -25,10 +25,10 @@ describe('a row that plain SQL has inserted', () => {
     await around.remove();
   });
 
-  it('is told to the relays by whoever asks how all is, and nobody is told while there is none', async () => {
+  it('is reported to the relays by a health check or a scrape, and without such a row no notification is sent', async () => {
     const env = { WEB_CONCURRENCY: '1', METRICS_TOKEN: TOKEN };
     const tree = await around.start({ args: ['--only', 'web'], env });
-    await until('the worker has told of its start', () => heard === 1);
+    await until('the worker has sent the notification of its start', () => heard === 1);
     const headers = { Authorization: `Bearer ${TOKEN}` };
     const ask = async (path: string) => {
       const { status, body } = await tree.request('GET', path, { headers });
@@ -54,7 +54,7 @@ describe('a row that plain SQL has inserted', () => {
     }
   });
 
-  it('is looked for without taking connections from the web while somebody has locked the outbox', async () => {
+  it('does not cost the web its connections while the outbox, in which it is looked for, is locked', async () => {
     const tree = await around.start({ args: ['--only', 'web'], env: { WEB_CONCURRENCY: '1', DATABASE_POOL: '1' } });
     const holder = new Client({ connectionString: around.database.url });
     await holder.connect();
@@ -63,7 +63,7 @@ describe('a row that plain SQL has inserted', () => {
       const from = performance.now();
       const bodies = new Set<string>();
       await until(
-        'the worker has looked several times, once in two seconds',
+        'the worker has checked several times, once in two seconds',
         async () => {
           bodies.add((await tree.request('GET', '/ready')).body);
           return performance.now() > from + LOOKS_MS;

@@ -20,8 +20,8 @@ interface Told {
   readonly lines: readonly string[];
 }
 
-/** What `told-alike.test.ts` shows of every state by statuses of it, for some states of a real tree. */
-describe('how a real tree is', () => {
+/** `told-alike.test.ts` checks every state with made-up statuses; this checks some states with a real tree. */
+describe('the state of a real tree, as /ops, top, status and the metrics report it:', () => {
   let stage: Stage;
   let tree: Tree;
   let cookie: string;
@@ -75,7 +75,7 @@ describe('how a real tree is', () => {
     return lines.flatMap(({ labels, value }) => (value > 0 ? [labels.code ?? ''] : [])).sort();
   }
 
-  /** All four tell these issues and no others, each in its own words. */
+  /** All four report these issues and no others, each in its own form. */
   async function assertTold(codes: readonly string[]): Promise<void> {
     const told = async () => {
       assert.deepEqual(await inMetrics(), [...codes].sort());
@@ -101,23 +101,23 @@ describe('how a real tree is', () => {
         assert.equal(title, pageTexts(TEXTS).in(locale)(key, { count: codes.length }));
       return true;
     };
-    await until(`all tell ${codes.join() || 'that all is well'}`, told, { everyMs: 200 });
+    await until(`all report ${codes.join() || 'that all is well'}`, told, { everyMs: 200 });
   }
 
-  it('is well', () => assertTold([]));
+  it('all is well', () => assertTold([]));
 
-  it('has a paused queue', async () => {
+  it('a paused queue', async () => {
     const env = { PATH: process.env.PATH, ...stage.env };
     await run(process.execPath, [stage.entryFile, 'jobs', 'pause', 'mailer'], { cwd: tree.cwd, env });
     await assertTold(['paused']);
   });
 
-  it('has dead jobs beside it', async () => {
+  it('dead jobs as well', async () => {
     for (let n = 0; n < 3; n++) await tree.request('POST', '/gloomy-job');
     await assertTold(['paused', 'deaths']);
   });
 
-  it('has lost what Redis had', async () => {
+  it('a Redis that has lost its data', async () => {
     const client = createClient({ url: stage.redis.url });
     await client.connect();
     await client.sendCommand(['FLUSHALL']);
@@ -135,7 +135,7 @@ function plain(html: string): string {
   return text.replace(/[\s\u00a0]+/g, ' ').trim();
 }
 
-/** Without spans of time, which go on between two looks. */
+/** Without durations, which grow between two readings. */
 function timeless(line: string): string {
   return line.replace(/\d+(?:\.\d+)? ?(?:ms|s|min|h|초|분|시간)(?: \d+ ?(?:s|초))?(?![\p{L}])/gu, '…');
 }

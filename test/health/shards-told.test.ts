@@ -13,7 +13,7 @@ describe('servers of REDIS_SHARDS', () => {
     return judgementLines(status, tree, new Date(NOW)).map(({ text }) => text.trim().replaceAll('\u00a0', ' '));
   };
 
-  it('that are away are named with the queues that are missing', () => {
+  it('that are unavailable are named, with the queues that are not shown', () => {
     const away = {
       part: 'queue',
       movedMs: null,
@@ -26,13 +26,13 @@ describe('servers of REDIS_SHARDS', () => {
     assert.match(String(line), /\. Not shown here: mailer, reports at b:6379\.$/);
   });
 
-  it('are no parts of which the last move is told', () => {
+  it('are not listed with their last progress', () => {
     const answers = { part: 'queue', movedMs: 900, owedMs: 0, cause: 'noAnswer', error: 'mailer at b:6379' } as const;
     const lastStatus = { ...statusOf(), quiet: false, inFlight: [], progress: [answers] };
     assert.deepEqual(lastProgress(treeStatusOf({ jobs: processorOf({ lastStatus }) })), []);
   });
 
-  it('are warned of one by one when their memory is short, or they may drop jobs', () => {
+  it('are named in a warning of their own when they are low on memory or may evict jobs', () => {
     const full = { ...REDIS, about: 'mailer at b:6379', usedBytes: 24e6 };
     const dropping = { ...REDIS, about: 'reports at c:6379', policy: 'volatile-ttl' };
     assert.deepEqual(told([], [full, dropping]).slice(1), [

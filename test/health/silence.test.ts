@@ -9,15 +9,15 @@ describe('the silence of a process', () => {
   const codesOf = (heard: { readonly lastCheckin: string; readonly heartbeatAgeMs: number }) =>
     treeIssues(treeStatusOf({ workers: [workerOf(0, heard)], jobs: processorOf(heard) })).map(({ code }) => code);
 
-  it('does not begin with a clock that is set forward', () => {
+  it('does not begin when the clock is set forward', () => {
     assert.deepEqual(codesOf({ lastCheckin: hours(-1), heartbeatAgeMs: 700 }), []);
   });
 
-  it('does not end with a clock that is set back', () => {
+  it('does not end when the clock is set back', () => {
     assert.deepEqual(codesOf({ lastCheckin: hours(1), heartbeatAgeMs: 8000 }), ['unresponsive', 'jobsUnresponsive']);
   });
 
-  it('is judged by the times alone in a tree of an older version, which tells no age', () => {
+  it('is judged by timestamps alone for an older version, which reports no heartbeat age', () => {
     assert.equal(silenceOf({ lastCheckin: hours(-1) }, new Date(NOW)), HOUR_MS);
     assert.equal(silenceOf({ lastCheckin: null, heartbeatAgeMs: null }, new Date(NOW)), null);
   });

@@ -16,17 +16,17 @@ describe('standstills', () => {
   const found = (status: Partial<Parameters<typeof standstillsOf>[0]>) =>
     standstillsOf({ quiet: false, ...status }).map(({ part, cause, about }) => [part, cause, about].join(' ').trim());
 
-  it('are parts that have something to do and do not move for 10 s', () => {
+  it('are parts that have work and make no progress for 10 s', () => {
     assert.deepEqual(found({ progress: [MOVING, { ...FULL, owedMs: 9999 }] }), []);
     assert.deepEqual(found({ progress: [FULL] }), ['relay redisFull OOM at redis://app@10.0.0.7']);
   });
 
-  it('are jobs that wait since a queue is paused or the processor is quiet, not jobs that wait for a slot', () => {
+  it('are jobs that wait because a queue is paused or the processor is quiet, but not jobs that wait for a slot', () => {
     assert.deepEqual(found({ waiting }), ['queue paused mailer']);
     assert.deepEqual(found({ waiting, quiet: true }), ['queue quiet default', 'queue paused mailer']);
   });
 
-  it('are queues whose server has been away for 5 s, of whose place the public is not told', () => {
+  it('are queues whose server has been unavailable for 5 s, whose address is not made public', () => {
     const shard: PartProgress = { ...MOVING, part: 'queue', cause: 'unreachable', error: 'mailer, reports at b:6379' };
     assert.deepEqual(found({ progress: [{ ...shard, owedMs: 4999 }] }), []);
     const away = { quiet: false, progress: [{ ...shard, owedMs: 5000 }] };
@@ -35,7 +35,7 @@ describe('standstills', () => {
     assert.match(String(new StandstillReporter(new Events()).report(away)), sentence);
   });
 
-  it('are owed, at the start of a processor, for as long as its process lives, but not before 5 s', () => {
+  it('at the start of a processor are counted from the start of its process, but not before 5 s', () => {
     const since = (movedMs: number | null, owedMs: number) => owedSinceStart({ movedMs, owedMs }, 9000, 5500);
     assert.equal(since(null, 5400), 9000);
     assert.equal(since(null, 4999), 4999, 'it may only be slow');
@@ -43,7 +43,7 @@ describe('standstills', () => {
     assert.equal(owedSinceStart({ movedMs: null, owedMs: 6000 }, 60_000, 55_000), 6000, 'it became due later');
   });
 
-  it('are processors that have been booting for 12 s, of which /ops tells', () => {
+  it('are processors that have been booting for more than 12 s, which /ops reports', () => {
     const issues = (heartbeatAgeMs: number) =>
       treeIssues(treeStatusOf({ jobs: processorOf({ state: 'booting', lastCheckin: null, heartbeatAgeMs }) }));
     assert.deepEqual(issues(12_000), []);
@@ -51,11 +51,11 @@ describe('standstills', () => {
     assert.deepEqual(issues(12_001), [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }]);
   });
 
-  it('say nothing of a processor of an older version, which reports no progress', () => {
+  it('are unknown for a processor of an older version, which reports no progress', () => {
     assert.deepEqual(found({}), []);
   });
 
-  it('are reported at their beginning and their end, and to the public without private words', () => {
+  it('are reported when they begin and when they end, and to the public without private details', () => {
     const told: [name: string, payload: object][] = [];
     const events = new Events();
     for (const name of ['processor.stalled', 'processor.moves'] as const)
@@ -71,7 +71,7 @@ describe('standstills', () => {
     );
     const otherwise = { ...FULL, owedMs: 14_000, cause: 'redisBusy', error: '' } as const;
     reporter.report({ quiet: false, progress: [otherwise] });
-    assert.equal(told.length, 4, 'another cause is told, and is no move');
+    assert.equal(told.length, 4, 'another cause is reported, and does not count as progress');
     told.splice(2, 2);
     reporter.report({ quiet: false, progress: [{ ...FULL, owedMs: 14_000 }], waiting });
     told.splice(2);

@@ -8,7 +8,7 @@ import { AT_ONCE, replicate } from '../support/replicated-redis';
 import { until } from '../support/until';
 import { IllTree, type Injection, PASSWORD } from './ill-tree';
 
-/** Time within which everybody tells of a standstill, s: measured by `npm run chaos -- long --only standstills`. */
+/** Time within which /ready, /ops and the log all report a standstill, s: measured by `npm run chaos -- long --only standstills`. */
 export const PROMISED_S = 15;
 
 const REDIS_AWAY = { ready: /"down":\["redis"\]|"jobs":"stalled"/, codes: ['redisAway', 'stalled'] } as const;
@@ -28,7 +28,7 @@ const command =
   ({ admin }: IllTree) =>
     admin.sendCommand(args);
 
-/** Changes a setting of Redis by one command and back by another. @param kills ends all other connections. */
+/** Changes a setting of Redis with one command, and back with another. @param kills whether all other connections are closed. */
 function byCommand(change: readonly string[], back: readonly string[], kills = false): Injection['inject'] {
   return async (ill) => {
     await command(...change)(ill);
@@ -51,7 +51,7 @@ function byWay(way: keyof IllTree['ways'], how: 'takeDown' | 'swallow', signsUp 
     if (signsUp) await ill.signUp();
     return async () => {
       ill.ways[way].mend();
-      // A mail that was refused is sent by its job's next run, and shows by another at once that the server is back.
+      // The refused mail waits for its job's retry; another one shows at once that the server is back.
       if (signsUp) await ill.signUp();
     };
   };
@@ -73,7 +73,7 @@ const OF_REDIS: readonly Injection[] = [
   {
     name: 'Redis cannot save to its disk',
     inject: async (ill) => {
-      // A folder stands where its file is to be.
+      // A folder with the name of its file is in the way.
       const obstacle = path.join(ill.redis.folder, 'dump.rdb');
       fs.mkdirSync(obstacle);
       await command('CONFIG', 'SET', 'save', '3600 1')(ill);
@@ -99,7 +99,7 @@ const OF_REDIS: readonly Injection[] = [
     inject: async (ill) => {
       const replica = await startTestRedis(...AT_ONCE);
       await replicate(replica, ill.redis);
-      // Redis 6.2 sets one at a time.
+      // Redis 6.2 accepts one setting per command.
       await command('CONFIG', 'SET', 'min-replicas-max-lag', '2')(ill);
       await command('CONFIG', 'SET', 'min-replicas-to-write', '1')(ill);
       replica.pause();
@@ -152,13 +152,13 @@ const OF_REDIS: readonly Injection[] = [
     log: /max number of clients|not reachable|stands still/,
   },
   {
-    name: 'the user of Redis is off',
+    name: 'the user of Redis is disabled',
     inject: byCommand(['ACL', 'SETUSER', 'default', 'off'], ['ACL', 'SETUSER', 'default', 'on'], true),
     ...REDIS_AWAY,
     log: /NOAUTH|WRONGPASS|not reachable|stands still/,
   },
   {
-    name: 'a script of somebody does not end',
+    name: 'a script of another client does not end',
     inject: async (ill) => {
       await command('CONFIG', 'SET', 'lua-time-limit', '100')(ill);
       const { end } = await ill.runForEver('while true do end');
@@ -171,12 +171,17 @@ const OF_REDIS: readonly Injection[] = [
     log: /BUSY|not reachable|stands still/,
   },
   { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable|stands still/ },
-  { name: 'the way to Redis drops all bytes', inject: byWay('redis', 'swallow'), ...REDIS_AWAY, log: /stands still/ },
+  {
+    name: 'the network drops all bytes to Redis',
+    inject: byWay('redis', 'swallow'),
+    ...REDIS_AWAY,
+    log: /stands still/,
+  },
 ];
 
 const OF_POSTGRES: readonly Injection[] = [
   {
-    name: 'the table of the outbox is away',
+    name: 'the outbox table is missing',
     inject: bySql(
       () => 'alter table job_outbox rename to job_outbox_away',
       () => 'alter table job_outbox_away rename to job_outbox',
@@ -213,7 +218,7 @@ const OF_POSTGRES: readonly Injection[] = [
     codes: ['postgresReadOnly'],
   },
   {
-    name: 'the role of Postgres may not log in any more',
+    name: 'the role of Postgres may no longer log in',
     inject: bySql(
       ({ role }) => `alter role ${role} nologin`,
       ({ role }) => `alter role ${role} login`,
@@ -222,7 +227,7 @@ const OF_POSTGRES: readonly Injection[] = [
     ...POSTGRES_AWAY,
   },
   {
-    name: 'the outbox belongs to somebody else',
+    name: 'the outbox table has another owner',
     inject: bySql(
       () => 'alter table job_outbox owner to current_user',
       ({ role }) => `alter table job_outbox owner to ${role}`,
@@ -231,24 +236,24 @@ const OF_POSTGRES: readonly Injection[] = [
     log: /stands still.*permission denied/,
   },
   {
-    name: 'somebody has locked the outbox',
+    name: 'another session has locked the outbox',
     inject: (ill) => ill.lock('lock table job_outbox in access exclusive mode'),
     ...stalled(/dispatching jobs|enqueuing recurring jobs/),
   },
   {
-    name: 'somebody has locked the rows of recurring jobs',
+    name: 'another session has locked the rows of recurring jobs',
     inject: (ill) => ill.lock('select 1 from job_cron for update'),
     ...stalled(/locked the row of a recurring job/),
   },
   {
-    name: 'the way of LISTEN is down',
+    name: 'the LISTEN connection is down',
     inject: byWay('direct', 'takeDown'),
     ...stalled(/listening for new jobs stands still/),
     log: /listening for new jobs stands still/,
   },
   {
-    // Every second the recurring job is committed, of which the listener hears nothing.
-    name: 'the way of LISTEN drops all bytes',
+    // The recurring job is committed every second, but the listener hears nothing of it.
+    name: 'the network drops all bytes of the LISTEN connection',
     inject: byWay('direct', 'swallow'),
     ...stalled(/listening for new jobs stands still: there is no answer/),
     log: /listening for new jobs stands still: there is no answer/,
@@ -257,12 +262,12 @@ const OF_POSTGRES: readonly Injection[] = [
   { name: 'Postgres is silent', inject: byWay('postgres', 'swallow'), ...POSTGRES_AWAY },
 ];
 
-/** What a job processor meets that starts: none before it knew of the cause. */
+/** Causes that are there before a job processor starts. */
 const AT_THE_START = [
   'Redis becomes a replica',
   'Redis is frozen',
   'the password of Redis has changed',
-  'the table of the outbox is away',
+  'the outbox table is missing',
   'Postgres has no connection left',
   'Postgres is silent',
 ];
@@ -283,7 +288,7 @@ const OF_STARTS: readonly Injection[] = [
       }),
     ),
   {
-    name: 'a job processor does not come to the end of its boot',
+    name: 'a job processor does not finish booting',
     inject: async (ill) => {
       const pid = await ill.successorOf(ill.killProcessor());
       process.kill(pid, 'SIGSTOP');
@@ -295,7 +300,7 @@ const OF_STARTS: readonly Injection[] = [
 
 const OF_CODE: readonly Injection[] = [
   {
-    name: 'a job computes without an end',
+    name: 'a job never stops computing',
     inject: async (ill) => {
       const enough = path.join(ill.folder, 'enough');
       const { status } = await ill.tree.request('POST', `/stubborn?until=${encodeURIComponent(enough)}`);
@@ -353,14 +358,14 @@ const OF_JOBS: readonly Injection[] = [
 ];
 
 /**
- * Each tree suffers each cause of its list, one after the other. In the deep tier the trees suffer side by side, and nothing
- * is asserted of how soon it is told, since that depends on the machine.
- * @param promisedS time within which each must be told; then the trees suffer one after the other, too.
+ * Each tree goes through the causes of its list, one after the other. In the deep tier the trees do so in parallel, and how soon
+ * a cause is reported is not asserted, since that depends on the machine.
+ * @param promisedS time within which each must be reported, s; the trees then run one after the other, too.
  */
 export function standstills(promisedS?: number): void {
   const lists = { redis: OF_REDIS, postgres: [...OF_POSTGRES, ...OF_CODE], starts: OF_STARTS, jobs: OF_JOBS };
 
-  describe(`standstills: each is told with its cause${promisedS === undefined ? '' : ` within ${promisedS} s`}, and ends with it`, () => {
+  describe(`standstills: each is reported with its cause${promisedS === undefined ? '' : ` within ${promisedS} s`}, and clears with it`, () => {
     const outcomes = new Map<string, Promise<number>>();
     const trees: Promise<IllTree>[] = [];
     before(async () => {
@@ -382,7 +387,7 @@ export function standstills(promisedS?: number): void {
       }
     });
     after(async () => {
-      // All suffer all causes, also those of a test that --grep leaves out.
+      // All causes are injected, even those whose test --grep leaves out.
       await Promise.allSettled(outcomes.values());
       await Promise.all(trees.map((tree) => tree.then((made) => made.remove())));
     });
@@ -392,8 +397,8 @@ export function standstills(promisedS?: number): void {
         const ms = await outcomes.get(name);
         assert.ok(ms !== undefined && ms > 0);
         const seconds = Math.round(ms / 100) / 10;
-        this.runnable().title += `, told after ${seconds.toFixed(1)} s`;
-        if (promisedS !== undefined) assert.ok(seconds <= promisedS, `it was told after ${seconds} s`);
+        this.runnable().title += `, reported after ${seconds.toFixed(1)} s`;
+        if (promisedS !== undefined) assert.ok(seconds <= promisedS, `it was reported after ${seconds} s`);
       });
   });
 }

@@ -48,7 +48,7 @@ export const MAIL = {
   failure: null,
 };
 
-/** All is well, but for what is said otherwise. */
+/** A status in which all is well, except for the given changes. */
 export function systemStatusOf(
   treeStatus: TreeStatus = treeStatusOf(),
   changes: Partial<SystemStatus> = {},

@@ -58,7 +58,7 @@ const failing = (failed: number, runs: number) =>
   known({ ...NO_FAILURES, classes: [{ class: 'ImportJob', failed, runs }] });
 const other = (treeStatus: TreeStatus, heartbeatAgeMs = 0) => known([{ treeStatus, heartbeatAgeMs }]);
 
-/** [how all is, what is to be told of it, parts of the words] */
+/** [the state, its status, the codes that are reported, parts of the texts] */
 const STATES: readonly (readonly [
   state: string,
   systemStatus: SystemStatus,
@@ -289,17 +289,17 @@ const STATES: readonly (readonly [
   ['what could not be read', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is/],
 ];
 
-/** Head and rest of an issue as they stand in a row. */
+/** The head and the rest of an issue, on one line. */
 function lineOf(issue: { readonly head: string; readonly rest: string } | undefined): string {
   return `${issue?.head} ${issue?.rest}`.trim();
 }
 
-/** In no order: that of the words differs. */
+/** Sorted, since languages put them in a different order. */
 function numbersIn(text: string): string[] {
   return (text.match(/\d+(?:\.\d+)*/g) ?? []).sort();
 }
 
-describe('how all is', () => {
+describe('the state of everything', () => {
   const { jobs, mail } = readSettings({ cwd: '/nowhere', env: { NODE_ENV: 'test' } });
   const wordsIn = (locale: 'en' | 'ko') => new Formatter(pageTexts(TEXTS).in(locale), new Date(NOW), false);
 
@@ -321,7 +321,7 @@ describe('how all is', () => {
   };
 
   for (const [state, systemStatus, codes, ...told] of STATES) {
-    it(`is told alike on the overview, in top, by status and in metrics: ${state}`, () => {
+    it(`is reported alike on the overview, in top, by status and in the metrics: ${state}`, () => {
       const view = onThePage(systemStatus);
       const { verdict } = view;
       const lines = verdict.issues.map(({ head, rest }) => `${head} ${rest}`.trim());
@@ -351,7 +351,7 @@ describe('how all is', () => {
   }
 
   for (const [state, systemStatus, codes] of STATES) {
-    it(`is told in Korean with the same figures and names: ${state}`, () => {
+    it(`is reported in Korean with the same figures and names: ${state}`, () => {
       const { verdict } = onThePage(systemStatus);
       const { verdict: korean } = onThePage(systemStatus, 'ko');
       assert.deepEqual([korean.tone, korean.icon], [verdict.tone, verdict.icon]);
@@ -371,7 +371,7 @@ describe('how all is', () => {
           numbersIn(english.replace(/one thing|last minute/, '1')),
           `${line} / ${english}`,
         );
-        // `place`, `part` and `cause` choose words.
+        // `place`, `part` and `cause` select texts, and are not shown as such.
         const { place: _place, part: _part, cause: _cause, ...named } = figures;
         const names = Object.values(named).filter((figure) => typeof figure === 'string');
         for (const name of [...names, detail]) assert.ok(line.includes(name), `${name} in ${line}`);
@@ -383,12 +383,12 @@ describe('how all is', () => {
     });
   }
 
-  it('leads to each cause', () => {
+  it('links each issue to its cause', () => {
     for (const [state, systemStatus] of STATES)
       for (const { href } of onThePage(systemStatus).verdict.issues) assert.match(href, /^(\/ops|#)/, state);
   });
 
-  it('says that jobs wait wherever some do, and that none does where none does', () => {
+  it('says how many jobs wait, also in a paused queue or for a limit, and says so when none does', () => {
     const line = (queues: SystemStatus['queues']) => onThePage(systemStatusOf(treeStatusOf(), { queues })).verdict.line;
     const paused = { since: new Date(NOW), by: 'ada' };
     assert.match(line(known([queueOf('mailer', { waiting: 31, latencyMs: 5000, paused })])), /31 jobs wait/);

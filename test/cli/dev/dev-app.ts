@@ -6,7 +6,7 @@ import { spawnTree, type Tree, type TreeOptions } from '../../support/tree';
 const ROOT = path.resolve(__dirname, '../../..');
 export const CLI = path.join(ROOT, 'dist/lib/cli/main.js');
 
-/** An app in JavaScript whose files a test may change, under `catamount dev`. */
+/** A JavaScript app under `catamount dev`, whose files a test can change. */
 export class DevApp {
   readonly folder = tempFolder('dev-app');
   private tree: Tree | undefined;
@@ -17,7 +17,7 @@ export class DevApp {
     for (const [file, text] of Object.entries(files)) this.write(file, text);
   }
 
-  /** Starts it without waiting until it serves. */
+  /** Starts it, and does not wait until it serves. */
   spawn(args: readonly string[], env: NonNullable<TreeOptions['env']>): Tree {
     this.tree = spawnTree({ entry: CLI, args: ['dev', ...args], cwd: this.folder, env });
     return this.tree;

@@ -56,7 +56,7 @@ describe('catamount dev', () => {
   const word = async () => (await tree.request('GET', '/word')).json().word;
   const serves = (expected: string) => until(`it serves ${expected}`, async () => (await word()) === expected);
 
-  it('reloads by phases, restarts where jobs have changed, shows what is wrong in both places, and recovers', async () => {
+  it('reloads with a phased restart, restarts the processor when a job changes, reports errors in the log and the browser, and recovers', async () => {
     await start(FILES);
     assert.equal(await word(), 'one');
 
@@ -77,7 +77,7 @@ describe('catamount dev', () => {
     await serves('three');
     await until('a browser is served again', async () => (await tree.request('GET', '/word', HTML)).status === 200);
     await tree.waitForLine(/phased restart to phase 2 completed/, { from });
-    // Its job processor is replaced after that, by one that reads the jobs anew.
+    // The job processor is replaced afterwards, by one that loads the jobs again.
     from = tree.lines.findIndex(({ text }) => /phased restart to phase 2 completed/.test(text));
     await tree.waitForLine(/job processor \(pid \d+\) is ready/, { from });
 
@@ -112,7 +112,7 @@ describe('catamount dev', () => {
     await tree.allGone();
   });
 
-  it('builds before, tells of a build that fails, keeps what is built, and learns what the build itself writes', async () => {
+  it('builds first, reports a failed build, keeps the previous output, and ignores files that the build itself writes', async () => {
     const build = `const fs = require('node:fs');
 const text = fs.readFileSync('src/routes.js', 'utf8');
 fs.writeFileSync('src/stamp.json', JSON.stringify({ at: process.hrtime.bigint().toString() }));
@@ -142,7 +142,7 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     await tree.waitForLine(/The build failed: the old code keeps serving/, { from });
     assert.match((await tree.request('GET', '/word', HTML)).body, /The build failed[\s\S]*this is WRONG/);
     assert.equal(await word(), 'one');
-    assert.equal(app.read('dist/routes.js'), routes('one'), 'what was built before is there');
+    assert.equal(app.read('dist/routes.js'), routes('one'), 'the previous output is still there');
 
     from = tree.lines.length;
     const before = app.read('.builds').length;
@@ -154,7 +154,7 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     await tree.allGone();
   });
 
-  it('appends to the file that its output is, as its tree does, so that nothing is overwritten', async () => {
+  it('appends to the file that stdout is redirected to, as its tree does, so that neither overwrites the other', async () => {
     app = new DevApp(FILES);
     const file = path.join(app.folder, 'dev.log');
     const output = fs.openSync(file, 'w');
@@ -168,7 +168,7 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     try {
       await until('it serves', () => /Listening on/.test(fs.readFileSync(file, 'utf8')));
       app.write('routes.js', 'module.exports = (router) => {{');
-      await until('it tells', () => /until the next save/.test(fs.readFileSync(file, 'utf8')));
+      await until('it reports the error', () => /until the next save/.test(fs.readFileSync(file, 'utf8')));
     } finally {
       dev.kill('SIGTERM');
       await exited;
@@ -183,7 +183,7 @@ fs.copyFileSync('src/routes.js', 'dist/routes.js');`;
     assert.match(lines.at(-1) ?? '', /"stopped in /);
   });
 
-  it('waits for the next save where the app cannot start', async () => {
+  it('waits for the next save when the app cannot start', async () => {
     app = new DevApp({ ...FILES, 'routes.js': 'module.exports = 7;' });
     tree = app.spawn([], { DATABASE_URL: database.url, REDIS_URL: redis.url, WEB_CONCURRENCY: '1' });
     await tree.waitForLine(/The app cannot start: nothing is serving until the next save/);

@@ -10,7 +10,7 @@ export interface Shape {
   readonly esm: boolean;
 }
 
-/** The least that an app is: package.json, the manifest, and in TypeScript tsconfig.json. */
+/** A minimal app: package.json, the manifest, and for TypeScript tsconfig.json. */
 export class AppFolder {
   readonly folder = tempFolder('generate');
 
@@ -36,7 +36,7 @@ export class AppFolder {
     return fs.readFileSync(path.join(this.folder, file), 'utf8');
   }
 
-  /** All files but those of the app itself. */
+  /** All files except those that make up the app itself. */
   files(): string[] {
     return fs
       .readdirSync(this.folder, { recursive: true, encoding: 'utf8' })
@@ -46,7 +46,7 @@ export class AppFolder {
       .sort();
   }
 
-  /** Runs `catamount` with the words, which no space is in. @returns what it prints. @throws UserError. */
+  /** Runs `catamount` with the words of the line, none of which may contain a space. @returns what it prints. @throws UserError. */
   catamount(line: string): string {
     const [verb, ...args] = line.split(' ');
     let printed = '';
@@ -73,7 +73,7 @@ const tsconfig = (esm: boolean) => ({
   },
 });
 
-/** Every kind of thing, with and without what it can be given. */
+/** Every generator, with and without arguments. */
 export const EVERYTHING = [
   'job tidy',
   'job WelcomeEmail userId count:number big:bigint at:Date really:boolean --queue mailer',

@@ -9,7 +9,7 @@ import { AppFolder, EVERYTHING, ROOT } from './app-folder';
 const TS = { typescript: true, esm: false };
 
 describe('catamount generate', () => {
-  it('writes what each kind of thing needs, into the folders of the manifest', () => {
+  it('writes the files of each kind into the folders of the manifest', () => {
     const app = new AppFolder(TS, ", models: 'lib/models', mailers: 'lib/mailers', templates: 'lib/mails'");
     for (const line of [
       'generate job WelcomeEmail userId --queue mailer',
@@ -40,7 +40,7 @@ describe('catamount generate', () => {
     assert.match(app.read('test/mailers/user-mailer.test.ts'), /from '\.\.\/\.\.\/lib\/mailers\/user-mailer';/);
   });
 
-  it("takes a name in any spelling, with or without the kind's ending", () => {
+  it('accepts a name in any spelling, with or without the suffix of its kind', () => {
     for (const name of ['WelcomeEmail', 'welcomeEmailJob', 'welcome-email', 'welcome_email_job']) {
       const app = new AppFolder(TS);
       app.catamount(`generate job ${name}`);
@@ -48,7 +48,7 @@ describe('catamount generate', () => {
     }
   });
 
-  it('writes the language, the modules and the test runner of the app', () => {
+  it('follows the language, the module system and the test runner of the app', () => {
     const expected = [
       [false, false, "const { Job } = require('catamount');", "require('../../jobs/tidy');"],
       [false, true, "import { Job } from 'catamount';", "from '../../jobs/tidy.js';"],
@@ -71,7 +71,7 @@ describe('catamount generate', () => {
     assert.ok(test.includes("from '../../models/post.ts';") && test.includes('beforeAll(async () => {'), test);
   });
 
-  it('never overwrites: it names what is there, and writes none of the files', () => {
+  it('never overwrites: if a file exists, it names that and writes none', () => {
     const app = new AppFolder(TS);
     app.write('test/jobs/tidy.test.ts', '// mine\n');
     assert.throws(() => app.catamount('generate job tidy'), {
@@ -87,7 +87,7 @@ describe('catamount generate', () => {
     assert.match(app.catamount('generate job tidy'), /^ identical {2}jobs\/tidy\.ts$/m);
   });
 
-  it('puts a migration behind the last one, also in the same second, and where a clock was ahead', () => {
+  it('dates a migration after the latest one, even within the same second or when that is dated ahead of the clock', () => {
     const app = new AppFolder(TS);
     app.write('migrations/29990101000000_create_users.ts', '');
     app.catamount('generate model Post');
@@ -100,7 +100,7 @@ describe('catamount generate', () => {
     assert.deepEqual(names.slice(1), ['29990101000001_create_posts.ts', '29990101000002_add_slug_to_posts.ts']);
   });
 
-  it('lists with --dry-run, and changes nothing', () => {
+  it('lists the files with --dry-run, and changes nothing', () => {
     const app = new AppFolder(TS);
     const listed = app.catamount('generate job tidy --dry-run');
     assert.equal(
@@ -113,7 +113,7 @@ describe('catamount generate', () => {
     assert.equal(app.files().length, 2);
   });
 
-  it('writes all or nothing where the system refuses a file, and names it', () => {
+  it('writes all files or none when the system refuses one, and names that one', () => {
     const app = new AppFolder(TS);
     app.write('test', 'a file in the place of a folder');
     assert.throws(
@@ -128,7 +128,7 @@ describe('catamount generate', () => {
     );
   });
 
-  it('is undone by destroy, folders and all, but for what was changed since', () => {
+  it('is undone by destroy, folders included, except for files that have changed since', () => {
     const app = new AppFolder(TS);
     const lines = [
       'job tidy --queue mailer',
@@ -150,7 +150,7 @@ describe('catamount generate', () => {
     assert.match(app.catamount('destroy job tidy'), /^ {4}absent {2}jobs\/tidy\.ts$/m);
   });
 
-  it('previews all actions of a mailer that is there', () => {
+  it('writes a preview of every action of an existing mailer', () => {
     const app = new AppFolder(TS);
     assert.throws(
       () => app.catamount('generate preview UserMailer'),
@@ -162,7 +162,7 @@ describe('catamount generate', () => {
     assert.match(app.read('mailers/previews/user-mailer-preview.ts'), /welcome\(\) \{.*passwordReset\(\) \{/s);
   });
 
-  it('refuses with one sentence and the remedy', () => {
+  it('refuses wrong input with one sentence that says what to do', () => {
     const app = new AppFolder(TS);
     const cases = [
       ['generate', /needs to know what. See catamount help generate/],
@@ -196,7 +196,7 @@ describe('catamount generate', () => {
     assert.match(app.catamount('generate job tidy --queue slow'), /set JOB_QUEUES=default,mailer,slow\n$/);
   });
 
-  it('writes no migration where the app has a tool of its own for them', () => {
+  it('writes no migration when the app has its own migration tool', () => {
     const app = new AppFolder(TS);
     const manifest = fs.readFileSync(path.join(app.folder, 'app.ts'), 'utf8');
     app.write('app.ts', manifest.replace('defineApp({', 'defineApp({ migrations: false,'));
@@ -208,7 +208,7 @@ describe('catamount generate', () => {
     assert.deepEqual(app.files(), ['models/post.ts', 'test/models/post.test.ts']);
   });
 
-  it('says where it looked when the folder holds no app', () => {
+  it('says where it looked when the folder contains no app', () => {
     const app = new AppFolder(TS);
     fs.rmSync(path.join(app.folder, 'app.ts'));
     assert.throws(() => app.catamount('generate job tidy'), /No file in .* calls defineApp \(tried app, lib\/app, /);
@@ -216,7 +216,7 @@ describe('catamount generate', () => {
     assert.throws(() => app.catamount('generate job tidy'), /There is no package\.json in /);
   });
 
-  it('is a command, with a help of its own', async () => {
+  it('is a command with its own help', async () => {
     const app = new AppFolder(TS);
     const made = await catamount(app.folder, ['generate', 'job', 'tidy', '--queue', 'mailer']);
     assert.deepEqual([made.code, made.stderr], [0, '']);
@@ -228,7 +228,7 @@ describe('catamount generate', () => {
     assert.deepEqual([undone.code, undone.stderr, app.files()], [0, '', []]);
   });
 
-  it('writes what Biome neither formats otherwise nor warns of', () => {
+  it('writes code that passes Biome, format included', () => {
     const biome = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
     for (const typescript of [true, false]) {
       for (const esm of [true, false]) {

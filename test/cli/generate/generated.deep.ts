@@ -13,7 +13,7 @@ const SHAPES: readonly Shape[] = [true, false].flatMap((typescript) =>
 );
 const PACKAGES = path.join(ROOT, 'node_modules');
 
-/** Runs a script of node in the app, with nothing of the run in its environment that tests look at. @returns all it printed. */
+/** Runs Node in the app, without the variables of this run that tests read. @returns everything that it printed. */
 async function node(app: AppFolder, ...args: readonly string[]): Promise<string> {
   const { TEST_DATABASE_URL: _, ...env } = process.env;
   const { stdout, stderr } = await run(process.execPath, args, { cwd: app.folder, env }).catch(
@@ -22,7 +22,7 @@ async function node(app: AppFolder, ...args: readonly string[]): Promise<string>
   return stdout + stderr;
 }
 
-/** An app beside which the packages of this checkout are, and the checkout itself as its package. */
+/** An app that resolves the packages of this checkout, and the checkout itself as `catamount`. */
 function appWithPackages(shape: Shape): AppFolder {
   const app = new AppFolder(shape);
   fs.mkdirSync(path.join(app.folder, 'node_modules'));
@@ -33,7 +33,7 @@ function appWithPackages(shape: Shape): AppFolder {
   return app;
 }
 
-/** The linter's settings that a new app has. */
+/** The linter's settings in a new app. */
 function lintSettings(app: AppFolder, shape: Shape): string {
   const files = newApp({ ...shape, name: 'shop', folder: app.folder, now: new Date() });
   return files.find(({ file }) => file === '.biome.json')?.content ?? assert.fail('no .biome.json');

@@ -20,7 +20,7 @@ describe('catamount new', () => {
     return { folder, printed };
   };
 
-  it('makes an app with the top level of this repository', async () => {
+  it('creates an app with the top level of this repository', async () => {
     const { folder, printed } = await make('shop --skip-install');
     assert.deepEqual(fs.readdirSync(path.join(folder, 'shop')).sort(), [
       '.biome.json',
@@ -39,7 +39,7 @@ describe('catamount new', () => {
     assert.match(printed, /Next: cd shop && npm install && npm start\n$/);
   });
 
-  it('takes versions, and servers for all platforms, from this package', async () => {
+  it('takes versions, and the embedded servers for all platforms, from this package', async () => {
     const { folder } = await make('shop --skip-install');
     const made = readJson(folder, 'shop/package.json');
     const ours = readJson(ROOT, 'package.json');
@@ -53,7 +53,7 @@ describe('catamount new', () => {
     );
   });
 
-  it('writes what Biome neither formats otherwise nor warns of, in every language and module system', async () => {
+  it('writes code that passes Biome, format included, in every language and module system', async () => {
     const biome = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
     for (const flags of ['', ' --esm', ' --javascript', ' --javascript --esm']) {
       const { folder } = await make(`shop --skip-install${flags}`);
@@ -66,7 +66,7 @@ describe('catamount new', () => {
     }
   });
 
-  it('refuses with one sentence and the remedy, and lists with --dry-run', async () => {
+  it('refuses wrong input with one sentence that says what to do, and lists the files with --dry-run', async () => {
     const { folder, printed } = await make('shop --dry-run');
     assert.match(printed, /^ {4}create {2}shop\/package\.json$/m);
     assert.deepEqual(fs.readdirSync(folder), []);

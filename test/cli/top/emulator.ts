@@ -3,12 +3,12 @@ import { Terminal } from '@xterm/headless';
 import type { Stage } from '../../../lib/cli/top/top';
 import { until } from '../../support/until';
 
-/** Fast, but for nobody's patience. */
+/** Fast, except for the timeout of a reply. */
 const PACE = { treeMs: 20, answerMs: 60_000, storesMs: 20, secondReadingMs: 5 };
 
-/** A terminal with a screen and keys, as a person has it before them: xterm, without a window. */
+/** A terminal with a screen and a keyboard: xterm without a window. */
 export class Emulator {
-  /** All that was written to it. */
+  /** Everything that has been written to it. */
   written = '';
   rawMode = false;
   private readonly terminal: Terminal;
@@ -53,18 +53,18 @@ export class Emulator {
     this.output.emit('resize');
   }
 
-  /** It is closed: what is written to it fails. */
+  /** Closes it: writes to it fail from then on. */
   close(): void {
     this.output.destroy(new Error('write EPIPE'));
   }
 
-  /** What is on the screen, line by line. */
+  /** The text on the screen, line by line. */
   get screen(): string[] {
     const { active } = this.terminal.buffer;
     return Array.from({ length: this.terminal.rows }, (_, row) => active.getLine(row)?.translateToString(true) ?? '');
   }
 
-  /** Whether it shows its other screen, which leaves the shell's as it was. */
+  /** Whether it shows its alternate screen, which leaves the shell's as it was. */
   get showsOther(): boolean {
     return this.terminal.buffer.active.type === 'alternate';
   }

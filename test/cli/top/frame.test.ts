@@ -61,7 +61,7 @@ describe('a frame of top', () => {
   ];
   const busy = treeStatusOf({ workers });
 
-  it('shows all of a tree in 80 columns and 24 rows', () => {
+  it('shows the whole tree in 80 columns and 24 rows', () => {
     const lines = drawn(view({ treeStatus: busy, stores: stores(queue('default', { waiting: 12, latencyMs: 3400 })) }));
     fits(lines, SIZE);
     const text = lines.join('\n');
@@ -77,7 +77,7 @@ describe('a frame of top', () => {
     assert.match(lines.at(-1) ?? '', /^q quit .* h help$/);
   });
 
-  it('says first what is wrong', () => {
+  it('says in its second line what is wrong', () => {
     const well = treeStatusOf();
     const known = { ...NO_STORES, systemStatus: systemStatusOf(well) };
     const verdict = (shown: Partial<View>) => drawn(view({ treeStatus: well, stores: known, ...shown }))[1];
@@ -127,7 +127,7 @@ describe('a frame of top', () => {
     assert.doesNotMatch(text, /^. (web|jobs) /m);
   });
 
-  it('keeps the chosen one of many workers in sight', () => {
+  it('keeps the selected one of many workers visible', () => {
     const many = treeStatusOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
     for (const selected of [0, 1, 30, 62, 63]) {
       const lines = drawn(view({ treeStatus: many, selected, stores: stores(queue('default')) }));
@@ -139,7 +139,7 @@ describe('a frame of top', () => {
     }
   });
 
-  it('shows the queues that are furthest behind where there is not room for all', () => {
+  it('shows the queues that are furthest behind when there is no room for all', () => {
     const queues = Array.from({ length: 40 }, (_, i) => queue(`q${i}`, { latencyMs: i * 1000 }));
     const lines = drawn(view({ treeStatus: busy, stores: stores(...queues) }));
     fits(lines, SIZE);
@@ -148,7 +148,7 @@ describe('a frame of top', () => {
     assert.match(lines.join('\n'), /… \d+ more queues/);
   });
 
-  it('counts the columns that letters of East Asia take, and obeys nothing of what it shows', () => {
+  it('aligns columns with East Asian wide characters, and escapes control characters in what it shows', () => {
     const message = '\x1b[2J\x07결제 서비스가 응답하지 않습니다 '.repeat(5);
     const lastTermination = {
       at: new Date(NOW).toISOString(),
@@ -172,10 +172,10 @@ describe('a frame of top', () => {
     assert.match(text, /died \(try 1 is next\): \\x1b\[2J\\x07결제 서비스가/);
     const [hangul = '', latin = ''] = lines.filter((one) => /메일|default/.test(one));
     const end = (one: string) => width(one.slice(0, one.indexOf('open')));
-    assert.equal(end(hangul), end(latin), 'columns stand below each other');
+    assert.equal(end(hangul), end(latin), 'the columns are aligned');
   });
 
-  it('fits whatever terminal there is', () => {
+  it('fits a terminal of any size', () => {
     const shown = view({ treeStatus: busy, stores: stores(queue('default'), queue('mailer')), selected: 1 });
     for (const columns of [1, 39, 40, 60, 80, 200]) {
       for (const rows of [1, 2, 8, 12, 15, 24, 50]) fits(drawn(shown, { columns, rows }), { columns, rows });
@@ -184,7 +184,7 @@ describe('a frame of top', () => {
     assert.match(drawn(shown, { columns: 80, rows: 16 }).join('\n'), /Retry 3/);
   });
 
-  it('tells what is not known as such', () => {
+  it('shows unknown values as unknown', () => {
     const text = drawn(
       view({ treeStatus: treeStatusOf({ workers: [workerOf(0, { lastStatus: {}, pssMb: null })] }) }),
     ).join('\n');
@@ -200,7 +200,7 @@ describe('a frame of top', () => {
     assert.match(drawn(view({})).join('\n'), /Asking the tree/);
   });
 
-  it('asks and answers in the last line', () => {
+  it('shows questions and messages in the last line', () => {
     assert.equal(drawn(view({ treeStatus: busy, question: 'Recycle worker 0?' })).at(-1), 'Recycle worker 0? y/n');
     assert.equal(drawn(view({ treeStatus: busy, message: line('Workers: 3') })).at(-1), 'Workers: 3');
     const help = drawn(view({ treeStatus: busy, help: true }));
@@ -209,7 +209,7 @@ describe('a frame of top', () => {
     assert.equal(help.at(-1), 'any key: back');
   });
 
-  it('is told whole where there is no terminal', () => {
+  it('lists every worker when there is no terminal', () => {
     const many = treeStatusOf({ workers: Array.from({ length: 64 }, (_, i) => workerOf(i)) });
     const lines = snapshot(view({ treeStatus: many, stores: stores(queue('default')) }), 160, NOW).map(
       ({ text }) => text,
@@ -222,13 +222,13 @@ describe('a frame of top', () => {
 describe('the style of top', () => {
   const tones: Tone[] = ['plain', 'strong', 'faint', 'selected', 'warn', 'bad'];
 
-  it('has colours', () => {
+  it('uses colours', () => {
     const styled = tones.map((tone) => stylerFor(true)('x', tone));
     assert.equal(new Set(styled).size, tones.length);
     assert.equal(stylerFor(true)('x', 'warn'), '\x1b[33mx\x1b[0m');
   });
 
-  it('has none where NO_COLOR asks for none, but still shows what is chosen', () => {
+  it('uses none when NO_COLOR is set, but still marks the selection', () => {
     for (const tone of tones) {
       const codes = stylerFor(false)('x', tone)
         .split('\x1b[')

@@ -5,7 +5,7 @@ import { type RequestCounts, sumRequests } from '../../../lib/core/request-count
 import { BOUNDS_MS } from '../../../lib/support/histogram';
 import { NOW, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
 
-/** So many requests, of which each took up to 25 ms. */
+/** The counts of requests that took up to 25 ms each. */
 function counts(answered: Readonly<Record<string, number>>): RequestCounts {
   const total = Object.values(answered).reduce((sum, count) => sum + count, 0);
   const buckets = { counts: BOUNDS_MS.map((bound) => (bound === 25 ? total : 0)).concat(0), sumMs: total * 20 };
@@ -15,7 +15,7 @@ function counts(answered: Readonly<Record<string, number>>): RequestCounts {
 const served = (pid: number, requests: number, cpuSeconds: number) =>
   workerOf(0, { pid, lastStatus: statusOf({ requests: counts({ 'GET 2xx': requests }), cpuSeconds }) });
 
-/** So many seconds after NOW. */
+/** A status taken the given number of seconds after NOW. */
 function treeStatus(
   workers: readonly WorkerStats[],
   about: { seconds?: number; requests?: RequestCounts; id?: string } = {},
@@ -26,7 +26,7 @@ function treeStatus(
 }
 
 describe('the rates of top', () => {
-  it('are what has changed between two statuses', () => {
+  it('are the differences between two statuses', () => {
     const meter = new RateMeter();
     const first = meter.add(treeStatus([served(1, 100, 1)], { requests: counts({ 'GET 2xx': 100 }) }));
     assert.equal(first.requestsPerS, undefined, 'nothing is known yet, which is not 0');
@@ -49,14 +49,14 @@ describe('the rates of top', () => {
     assert.equal(rates.p99Ms, 13, 'not 22.5, by its bucket alone');
   });
 
-  it('are of the last five seconds', () => {
+  it('cover the last five seconds', () => {
     const meter = new RateMeter();
     for (let s = 0; s <= 10; s++) meter.add(treeStatus([], { seconds: s, requests: counts({ 'GET 2xx': 100 }) }));
     const rates = meter.add(treeStatus([], { seconds: 11, requests: counts({ 'GET 2xx': 110 }) }));
     assert.equal(rates.requestsPerS, 2);
   });
 
-  it('begin anew with another primary, whose counts do', () => {
+  it('start over with a new primary, whose counters start at zero', () => {
     const meter = new RateMeter();
     meter.add(treeStatus([served(1, 500, 9)], { requests: counts({ 'GET 2xx': 500 }) }));
     const rates = meter.add(
@@ -66,14 +66,14 @@ describe('the rates of top', () => {
     assert.equal(rates.byPid.size, 0);
   });
 
-  it('know nothing of a process that has just begun', () => {
+  it('are unknown for a process that has just started', () => {
     const meter = new RateMeter();
     meter.add(treeStatus([served(1, 500, 9)]));
     const rates = meter.add(treeStatus([served(2, 3, 1)], { seconds: 1 }));
     assert.equal(rates.byPid.get(2), undefined);
   });
 
-  it('know no duration where no request has ended', () => {
+  it('have no percentiles when no request has ended', () => {
     const meter = new RateMeter();
     meter.add(treeStatus([], { requests: counts({ 'GET 2xx': 5 }) }));
     const rates = meter.add(treeStatus([], { seconds: 1, requests: counts({ 'GET 2xx': 5 }) }));

@@ -9,7 +9,7 @@ const ENTRY = path.resolve(__dirname, '../../fixtures/cli/top-on-pipes.ts');
 const ENTER = '\x1b[?1049h\x1b[?25l';
 const LEAVE = '\x1b[?25h\x1b[?1049l';
 const LENT_AND_TAKEN = 'raw mode on\nraw mode off\nraw mode on\nraw mode off\n';
-/** A shell that has control of jobs, as a person's: it comes back when what it has started is stopped, and goes on with it. */
+/** A shell with job control, like an interactive one: it continues when its child is stopped, then resumes that with `fg`. */
 const SHELL = 'set -m; "$@"; echo "stopped: $?" >&2; fg > /dev/null';
 
 describe('the terminal of catamount top', () => {
@@ -37,11 +37,11 @@ describe('the terminal of catamount top', () => {
     await until('it is drawn', () => drawn.includes('shop on web.1'));
     assert.ok(drawn.startsWith(ENTER));
   }
-  /** It goes on drawing what changes: the frame is looked for anywhere behind the second ENTER, not at the end. */
+  /** Updates follow the frame, so it may be anywhere after the second ENTER, not only at the end. */
   const drawnAgain = () => drawn.split(ENTER)[2]?.includes('h help');
 
   for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT'] as const) {
-    it(`is given back before ${signal} ends it`, async () => {
+    it(`is restored before ${signal} ends the process`, async () => {
       await begin();
       child.kill(signal);
       const [code, by] = await once(child, 'close');
@@ -52,7 +52,7 @@ describe('the terminal of catamount top', () => {
     });
   }
 
-  it('is lent to the shell by Ctrl-Z, and taken again by fg', async () => {
+  it('is restored for the shell on Ctrl-Z, and taken over again on fg', async () => {
     await begin({}, 'bash', '-c', SHELL, 'bash');
     child.stdin?.write('\x1a');
     await until('it is drawn again', () => {
@@ -65,8 +65,8 @@ describe('the terminal of catamount top', () => {
     assert.ok(drawn.endsWith(LEAVE));
   });
 
-  it('is taken again at once where there is no shell to lend it to', async () => {
-    // The leader of a session of its own: the system stops nobody whom no shell could go on with.
+  it('is taken over again at once after Ctrl-Z when no shell could resume the process', async () => {
+    // A session leader: the system does not stop a process in an orphaned process group, since nobody could resume it.
     await begin({ detached: true });
     child.stdin?.write('\x1a');
     await until('it is drawn again', drawnAgain);

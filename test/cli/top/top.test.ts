@@ -11,7 +11,7 @@ const DOWN = '\x1b[B';
 const SHIFT_TAB = '\x1b[Z';
 
 describe('catamount top', () => {
-  /** One for all that do not spoil it. */
+  /** Shared by all tests that do not change it. */
   let shared: Recorder;
   let recorder: Recorder;
   let emulator: Emulator;
@@ -42,7 +42,7 @@ describe('catamount top', () => {
     if (recorder !== shared) await recorder.cleanup();
   });
 
-  it('shows the tree live on the other screen, and gives the terminal back as it was', async () => {
+  it('shows the tree live on the alternate screen, and restores the terminal', async () => {
     await begin();
     assert.deepEqual([emulator.showsOther, emulator.hidesCursor, emulator.rawMode], [true, true, true]);
     await emulator.shows(/^shop on web\.1, pid \d+, up 1 h 2 min, phase 3/m);
@@ -51,14 +51,14 @@ describe('catamount top', () => {
     await emulator.shows(/worker 0 \(pid \d+\) was killed by SIGKILL/);
     await emulator.shows(/WelcomeEmailJob on mailer/);
     const looks = recorder.calls.length;
-    await until('it asks again and again', () => recorder.calls.length >= looks + 2);
+    await until('it has polled twice more', () => recorder.calls.length >= looks + 2);
     await quit();
-    await until('the other screen is left', () => !emulator.showsOther);
+    await until('the alternate screen is closed', () => !emulator.showsOther);
     assert.deepEqual([emulator.hidesCursor, emulator.rawMode], [false, false]);
     assert.equal(emulator.screen.join('').trim(), '', 'nothing of it is left');
   });
 
-  it('chooses a worker by arrows and tab, around the corner', async () => {
+  it('selects a worker with the arrow and tab keys, wrapping around', async () => {
     await begin();
     for (const [keys, chosen] of [
       [DOWN, 1],
@@ -72,7 +72,7 @@ describe('catamount top', () => {
     assert.deepEqual(calls(), []);
   });
 
-  it('recycles the chosen worker, when one means it', async () => {
+  it('recycles the selected worker once it is confirmed', async () => {
     await begin();
     emulator.type(DOWN);
     emulator.type('r');
@@ -87,7 +87,7 @@ describe('catamount top', () => {
     assert.deepEqual(calls(), ['recycle 1']);
   });
 
-  it('restarts by phases, when one means it; any other key is no', async () => {
+  it('starts a phased restart once it is confirmed; any key but y cancels it', async () => {
     await begin();
     for (const key of ['R', 'q', 'R', '\x1b', 'R', '\r', 'R', DOWN]) {
       emulator.type(key);
@@ -101,7 +101,7 @@ describe('catamount top', () => {
     await emulator.shows(/The phased restart is complete/);
   });
 
-  it('scales, pauses and resumes at once', async () => {
+  it('scales and pauses without confirmation', async () => {
     await begin();
     emulator.type('+');
     await called('scale 1');
@@ -114,7 +114,7 @@ describe('catamount top', () => {
     await emulator.shows(/Jobs are paused/);
   });
 
-  it('tells why something was refused', async () => {
+  it('says why a command was refused', async () => {
     await begin(['scale', '!recycle']);
     emulator.type('+');
     await emulator.shows(/^Not done: scale is refused today\.$/m);
@@ -124,14 +124,14 @@ describe('catamount top', () => {
     await emulator.shows(/^Not done: recycle broke$/m);
   });
 
-  it('goes on while a slow order lasts', async () => {
+  it('keeps polling and responding while a slow command runs', async () => {
     await begin(['~phasedRestart']);
     emulator.type('R');
     await emulator.shows(/Restart all workers/);
     emulator.type('y');
     await emulator.shows(/A phased restart has begun/);
     const looks = recorder.calls.length;
-    await until('it asks again', () => recorder.calls.length >= looks + 2);
+    await until('it has polled twice more', () => recorder.calls.length >= looks + 2);
     emulator.type(DOWN);
     await emulator.shows(/^› web 1 /m);
     await quit();
@@ -146,10 +146,10 @@ describe('catamount top', () => {
     assert.deepEqual(calls(), []);
   });
 
-  it('draws anew when the terminal becomes another size', async () => {
+  it('redraws when the terminal is resized', async () => {
     await begin();
     emulator.resize(50, 12);
-    // What it had drawn a moment before for the old size may come in between.
+    // A frame drawn for the old size may still arrive in between.
     const fits = () => emulator.screen[11]?.startsWith('q quit') && emulator.screen.every((text) => width(text) <= 50);
     await until('it fits, with the keys in the last line', fits);
     emulator.resize(100, 30);
@@ -167,8 +167,8 @@ describe('catamount top', () => {
     assert.ok(emulator.written.length - before < 2 * whole, `${emulator.written.length - before} of ${whole}`);
   });
 
-  it('says that the tree is gone, and finds the one that comes after', async () => {
-    // One of its own: no operation has that name, so none is refused.
+  it('says that the tree is gone, and finds its successor', async () => {
+    // A recorder of its own. No operation has that name, so none is refused.
     await begin(['nothing']);
     await recorder.vanish();
     await emulator.shows(/^! The data below is out of date, asking the tree again: No Catamount runs here/m);
@@ -178,7 +178,7 @@ describe('catamount top', () => {
     await next.cleanup();
   });
 
-  it('has no colours where NO_COLOR asks for none', async () => {
+  it('uses no colours when NO_COLOR is set', async () => {
     await begin([], { TERM: 'xterm', NO_COLOR: '1' });
     const codes = emulator.written.split('\x1b[').map((code) => /^[\d;]*m/.exec(code)?.[0]);
     assert.deepEqual([...new Set(codes.filter((code) => code !== undefined))].sort(), ['0m', '1m', '7m']);
@@ -191,7 +191,7 @@ describe('catamount top', () => {
     assert.equal(emulator.rawMode, false);
   });
 
-  it('prints one frame where there is no terminal, and ends', async () => {
+  it('prints one frame and exits when there is no terminal', async () => {
     recorder = shared;
     for (const env of [{}, { TERM: 'dumb' }]) {
       emulator = new Emulator();
@@ -210,7 +210,7 @@ describe('catamount top', () => {
     }
   });
 
-  it('says that nobody runs here as every command does', async () => {
+  it('says that nothing runs here, in the words of the other commands', async () => {
     recorder = await Recorder.start();
     await recorder.vanish();
     emulator = new Emulator();
