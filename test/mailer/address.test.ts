@@ -4,8 +4,8 @@ import { checkedHeaders, checkedSubject, mailboxes, mergedHeaders } from '../../
 import { InvalidMailError } from '../../lib/mailer/definition/errors';
 import { addressKey, isAddress } from '../../lib/support/email-address';
 
-describe('addresses', () => {
-  it('reads texts, lists and objects', () => {
+describe('addresses and headers:', () => {
+  it('addresses are read from strings, lists and objects', () => {
     assert.deepEqual(mailboxes('to', undefined), []);
     assert.deepEqual(mailboxes('to', ''), []);
     assert.deepEqual(mailboxes('to', 'ada@example.com'), [{ name: '', address: 'ada@example.com' }]);
@@ -22,7 +22,7 @@ describe('addresses', () => {
     ]);
   });
 
-  it('takes no second address out of an object', () => {
+  it('an object holds a single address', () => {
     for (const address of [
       'a@example.com, b@evil.example',
       'a@example.com b@evil.example',
@@ -38,7 +38,7 @@ describe('addresses', () => {
     });
   });
 
-  it('takes what mail servers take, and nothing else', () => {
+  it('an address is valid only if mail servers accept it', () => {
     for (const address of [
       'a@b',
       'root@localhost',
@@ -77,9 +77,9 @@ describe('addresses', () => {
       assert.ok(!isAddress(address), address);
   });
 
-  it('takes any address of the web’s usual form', () => {
+  it('every address of the form that HTML input fields accept is valid', () => {
     fc.assert(fc.property(fc.emailAddress(), (address) => isAddress(address)));
-    // What sign-up takes.
+    // The form that sign-up accepts.
     const atom = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,15}";
     const mailbox = new RegExp(
       `^${atom}(\\.${atom}){0,2}@([A-Za-z0-9]([A-Za-z0-9-]{0,9}[A-Za-z0-9])?\\.){1,3}[A-Za-z]{2,9}$`,
@@ -87,14 +87,14 @@ describe('addresses', () => {
     fc.assert(fc.property(fc.stringMatching(mailbox), (address) => isAddress(address)));
   });
 
-  it('knows one mailbox again', () => {
+  it('addresses of the same mailbox have the same key', () => {
     assert.equal(addressKey('Ada@EXAMPLE.com'), 'Ada@example.com');
     assert.equal(addressKey('a@münchen.example'), addressKey('a@XN--MNCHEN-3YA.example'));
     assert.notEqual(addressKey('ada@example.com'), addressKey('Ada@example.com'));
     assert.equal(addressKey('unknown'), 'unknown');
   });
 
-  it('refuses line breaks in names, addresses and headers', () => {
+  it('names, addresses and headers must not contain line breaks', () => {
     for (const value of ['Ada\r\nBcc: x@evil.example', 'Ada\nx', 'Ada\rx', 'Ada\0']) {
       assert.throws(() => mailboxes('to', { name: value, address: 'a@example.com' }), /contains a line break/);
       assert.throws(() => mailboxes('to', `${value} <a@example.com>`), /contains a line break/);
@@ -103,7 +103,7 @@ describe('addresses', () => {
     assert.throws(() => mailboxes('to', { address: 'a@example.com\r\nx' }), InvalidMailError);
   });
 
-  it('names what callers without types give instead', () => {
+  it('a value of a wrong type, as plain JavaScript may pass it, is quoted in the error', () => {
     for (const [given, shown] of [
       [null, 'null'],
       [5, '5'],
@@ -122,7 +122,7 @@ describe('addresses', () => {
     );
   });
 
-  it('takes a list of any length, and no line that mail servers would not', () => {
+  it('a list may have any length, but no word may exceed the line length of SMTP', () => {
     assert.equal(mailboxes('bcc', 'a@example.com, '.repeat(2000)).length, 2000);
     assert.throws(
       () => mailboxes('to', { name: 'x'.repeat(999), address: 'a@example.com' }),
@@ -132,8 +132,8 @@ describe('addresses', () => {
     assert.ok(checkedHeaders({ 'X-Note': 'words '.repeat(1000) }));
   });
 
-  it('takes texts for headers, and one of each name', () => {
-    // An object would be taken for a header that is folded and encoded already.
+  it('header values must be strings, one per name', () => {
+    // nodemailer would treat such an object as an already folded and encoded header.
     const prepared = { prepared: true, value: 'a\r\nBcc: x@evil.example' };
     assert.throws(() => checkedHeaders({ 'X-Note': prepared as never }), /X-Note: \[object Object\] is not a text/);
     assert.throws(() => checkedSubject(prepared), /subject: \[object Object\] is not a text/);
@@ -141,7 +141,7 @@ describe('addresses', () => {
     assert.deepEqual(mergedHeaders({ 'X-A': '1', 'X-B': '1' }, undefined, { 'x-a': '2' }), { 'x-a': '2', 'X-B': '1' });
   });
 
-  it('takes header names only, and none that the mail sets itself', () => {
+  it('header names must be valid, and not those that the mail sets itself', () => {
     assert.deepEqual(checkedHeaders({ 'X-Shop': '1' }), { 'X-Shop': '1' });
     for (const name of ['X Shop', 'X-Shop:', '', 'Bcc', 'SUBJECT', 'message-id', 'X\r\nBcc'])
       assert.throws(() => checkedHeaders({ [name]: '1' }), InvalidMailError, name);

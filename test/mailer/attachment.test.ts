@@ -8,7 +8,7 @@ import { tempFolder } from '../support/temp-folder';
 describe('Attachments', () => {
   const read = (attachments: Attachments) => attachments.read('UserMailer#welcome');
 
-  it('takes text, bytes and files, in order', async () => {
+  it('accepts strings, bytes and files, and keeps their order', async () => {
     const file = path.join(tempFolder('attachment'), 'terms.pdf');
     fs.writeFileSync(file, 'terms');
     const attachments = new Attachments();
@@ -48,7 +48,7 @@ describe('Attachments', () => {
     await assert.rejects(read(wrong), /that is a folder/);
   });
 
-  it('gives inline ones a URL, the same for the same, another for another', async () => {
+  it('gives each inline attachment a URL that depends on its name and content', async () => {
     const attachments = new Attachments();
     const logo = attachments.inline('logo.png', 'one');
     assert.match(logo, /^cid:logo\.png\.[0-9a-f]{16}@inline$/);
@@ -65,7 +65,7 @@ describe('Attachments', () => {
     );
   });
 
-  it('adds up', async () => {
+  it('merges two lists in order, and keeps equal inline attachments once', async () => {
     const [one, two] = [new Attachments(), new Attachments()];
     one.attach('a.txt', '1');
     one.inline('logo.png', '1');
@@ -80,7 +80,7 @@ describe('Attachments', () => {
     assert.equal((await read(one)).length, 2);
   });
 
-  it('tells which inline ones there are', () => {
+  it('lists the inline attachments when a name is unknown', () => {
     const attachments = new Attachments();
     assert.throws(() => attachments.url('logo.png'), /no inline attachment "logo\.png"; there is none/);
     attachments.attach('logo.png', 'x');
@@ -88,7 +88,7 @@ describe('Attachments', () => {
     assert.throws(() => attachments.url('logo.png'), /no inline attachment "logo\.png"; there is icon\.png/);
   });
 
-  it('refuses more than mail servers take, before it is read', async () => {
+  it('rejects more than 50 MB in all, without reading the files', async () => {
     const file = path.join(tempFolder('attachment'), 'film.mp4');
     fs.writeFileSync(file, '');
     fs.truncateSync(file, 30e6);
@@ -103,7 +103,7 @@ describe('Attachments', () => {
     });
   });
 
-  it('refuses names, types and contents that cannot be', () => {
+  it('rejects invalid names, types and contents', () => {
     const attachments = new Attachments();
     for (const name of ['', '  ', 'a\r\nBcc: x@evil.example', 'a\0'])
       assert.throws(() => attachments.attach(name, 'x'), InvalidMailError);

@@ -86,7 +86,7 @@ describe('callbacks', () => {
 
   const job = <T>(jobId: string, work: () => T): T => runInContext({ jobId, attempt: 1 }, work);
 
-  it('are called in order around action and delivery', async () => {
+  it('run in order around the action and the delivery', async () => {
     setup.interceptors = [
       (message) => {
         heard.push('interceptor');
@@ -107,13 +107,13 @@ describe('callbacks', () => {
   });
 
   for (const stop of ['beforeAction', 'action', 'afterAction', 'beforeDeliver']) {
-    it(`may cancel: ${stop}`, async () => {
+    it(`may cancel the mail: ${stop}`, async () => {
       const result = await job(stop, () => NoteMailer.with({ stop }).note().deliverNow());
       assert.deepEqual(result, { status: 'skipped', reason: `not ${stop}` });
       assert.deepEqual(stage.all('mail.skipped'), [{ mailer: 'NoteMailer', action: 'note', reason: `not ${stop}` }]);
       assert.deepEqual([transport.messages, stage.all('mail.failed')], [[], []]);
       assert.equal(heard.at(-1)?.split(' ')[0], stop);
-      // Nothing is known of it: another run may send it.
+      // It leaves no record, so that another run may send it.
       assert.deepEqual(
         (await stage.records()).filter(({ key }) => String(key).startsWith(stop)),
         [],
@@ -122,14 +122,14 @@ describe('callbacks', () => {
   }
 
   for (const fail of ['beforeAction', 'action', 'afterAction', 'beforeDeliver']) {
-    it(`fail the mail with what they throw: ${fail}`, async () => {
+    it(`fail the mail if they throw: ${fail}`, async () => {
       await assert.rejects(NoteMailer.with({ fail }).note().deliverNow(), new RegExp(`broken ${fail}`));
       assert.equal(stage.all('mail.failed').length, 1);
       assert.equal(transport.messages.length, 0);
     });
   }
 
-  it('cannot undo what is out: afterDeliver and observers that fail are reported', async () => {
+  it('after delivery cannot fail the mail: errors in afterDeliver and observers are reported', async () => {
     setup.observers = [() => Promise.reject(new Error('deaf')), () => heard.push('second')];
     const { status } = await NoteMailer.with({ fail: 'afterDeliver' }).note().deliverNow();
     assert.equal(status, 'sent');
@@ -140,7 +140,7 @@ describe('callbacks', () => {
     assert.equal(heard.at(-1), 'second');
   });
 
-  it('an interceptor that fails, forgets the message or makes nonsense of it fails the mail', async () => {
+  it('fail the mail if an interceptor throws, returns no message or makes the message invalid', async () => {
     setup.interceptors = [() => Promise.reject(new Error('away'))];
     await assert.rejects(PlainMailer.note().deliverNow(), /away/);
     setup.interceptors = [function forget() {} as never];
@@ -165,14 +165,14 @@ describe('callbacks', () => {
     ] as const) {
       setup.interceptors = [(message) => ({ ...message, ...change })];
       await assert.rejects(PlainMailer.note().deliverNow(), expected);
-      // In place, as code without types may do it.
+      // Mutated in place, as plain JavaScript may do.
       setup.interceptors = [(message) => Object.assign(message, change)];
       await assert.rejects(PlainMailer.note().deliverNow(), expected);
     }
     assert.equal(transport.messages.length, 0);
   });
 
-  it('may change the message in beforeDeliver, which is checked again', async () => {
+  it('may change the message in beforeDeliver, after which it is validated again', async () => {
     class ChangingMailer extends Mailer {
       static override readonly layout = false;
       static readonly note = this.action('note');
@@ -192,7 +192,7 @@ describe('callbacks', () => {
   });
 
   describe('rescueFrom', () => {
-    it('sees to an error, the class’s own rule before its parent’s, the latest first', async () => {
+    it('handles an error, by the rules of the class before those of its parent, the latest first', async () => {
       const result = await NoteMailer.note(new TypeError('odd')).deliverNow();
       assert.deepEqual(result, { status: 'skipped', reason: 'its mailer handled TypeError: odd' });
       await NoteMailer.note(new RangeError('far')).deliverNow();
@@ -203,7 +203,7 @@ describe('callbacks', () => {
       assert.equal(stage.all('mail.failed').length, 0);
     });
 
-    it('sees to what delivery throws, too; the record tells of the failure', async () => {
+    it('also handles errors of the delivery; the record still says that it failed', async () => {
       const send = transport.send;
       transport.send = () => Promise.reject(new PermanentDeliveryError('550 no', 550, undefined));
       try {
@@ -216,19 +216,19 @@ describe('callbacks', () => {
       assert.equal(record?.state, 'failed');
     });
 
-    it('fails the mail with what its handler throws, and leaves other errors alone', async () => {
+    it('fails the mail with the error that its handler throws, and leaves other errors alone', async () => {
       await assert.rejects(NoteMailer.note(new Error('rethrow')).deliverNow(), /worse than rethrow/);
       await assert.rejects(NoteMailer.note(new Error('other')).deliverNow(), /other/);
       await assert.rejects(NoteMailer.broken().deliverNow(), TemplateError);
       assert.equal(stage.all('mail.failed').length, 3);
     });
 
-    it('may cancel in its handler', async () => {
+    it('may cancel the mail in its handler', async () => {
       const result = await NoteMailer.note(new SyntaxError('odd')).deliverNow();
       assert.deepEqual(result, { status: 'skipped', reason: 'seen to' });
     });
 
-    it('refuses what knows no errors', () => {
+    it('rejects a rule without error classes or without a handler', () => {
       class Wrong extends NoteMailer {}
       assert.throws(() => Wrong.rescueFrom([], () => undefined), /Wrong\.rescueFrom: no errors are named/);
       assert.throws(

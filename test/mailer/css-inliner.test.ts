@@ -20,7 +20,7 @@ const email = new EmailTemplates({
 const juiceOwn = createRequire(require.resolve('email-templates'))('juice/lib/cheerio') as { codeBlocks: object };
 const plain = (html: string) => email.juiceResources(html);
 
-/** juice as it is, and how often it was asked. */
+/** juice itself, and a counter of its calls. */
 function counted() {
   const counter = { count: 0 };
   const inline = (html: string) => {
@@ -34,7 +34,7 @@ const outcome = (work: Promise<string>) => work.catch((error: Error) => `${error
 
 describe('CssInliner', () => {
   const { codeBlocks } = juiceOwn;
-  // What juice takes for code in a text is not to be copied.
+  // juice leaves parts of a text alone that look like code. The inliner need not imitate that.
   before(() => {
     juiceOwn.codeBlocks = {};
   });
@@ -63,7 +63,7 @@ describe('CssInliner', () => {
   );
   const text = fc.oneof(nasty, fc.string({ unit: 'binary', maxLength: 40 }), fc.string({ unit: 'grapheme' }));
 
-  it('makes of our mails what juice makes of them, whatever the texts', async () => {
+  it('gives the same result as juice for our mails, whatever the texts', async () => {
     const i18n: I18n = await loadI18n([APP_LOCALES], 'en');
     const views = new Views(APP_TEMPLATES, { cache: true });
     const { counter, inliner } = counted();
@@ -91,7 +91,7 @@ describe('CssInliner', () => {
     assert.equal(counter.count, 0);
   });
 
-  it('makes of any well-formed HTML what juice makes of it', async () => {
+  it('gives the same result as juice for any well-formed HTML', async () => {
     const escaped = text.map((value) => value.replace(/&/g, '&amp;').replace(/</g, '&lt;').replace(/"/g, '&#34;'));
     const attribute = fc.oneof(
       fc.tuple(fc.constantFrom('href', 'src', 'alt', 'title', 'class', 'id', 'width', 'align', 'data-x'), escaped),
@@ -135,7 +135,7 @@ describe('CssInliner', () => {
     );
   });
 
-  it('makes of any rubbish what juice makes of it', async () => {
+  it('gives the same result as juice for malformed HTML', async () => {
     const pieces = [
       ...['<', '>', '</', '/>', '<!', '<!--', '-->', '--!>', '<?', ']]>', '<![CDATA[', '"', "'", '=', ' ', '\n', '/'],
       ...['a', 'img', 'p', 'title', 'style', 'textarea', 'script', 'svg', 'href', 'src', 'class', 'x', '&amp;', '&'],
@@ -151,7 +151,7 @@ describe('CssInliner', () => {
     );
   });
 
-  it('asks juice once for mails that differ in texts and links, once at a time, and again after a failure', async () => {
+  it('calls juice once for mails that differ only in texts and links, even concurrent ones, and again after a failure', async () => {
     const mail = (name: string, link: string) => `<style>p { color: red }</style><p>${name}</p><a href="${link}">x</a>`;
     const { counter, inliner } = counted();
     const all = await Promise.all(Array.from({ length: 20 }, (_, n) => inliner.apply(mail(`n${n}`, `https://x/${n}`))));
@@ -165,7 +165,7 @@ describe('CssInliner', () => {
     assert.match(await flaky.apply(mail('a', 'b')), /color: red;">a</);
   });
 
-  it('keeps a bounded amount, the latest used', async () => {
+  it('keeps a bounded cache of the most recently used shapes', async () => {
     const mail = (n: number) => `<style>p { color: red }</style><p class="c${n}">${'<b>x</b>'.repeat(2000)}</p>`;
     const { counter, inliner } = counted();
     await inliner.apply(mail(-1));
@@ -178,7 +178,7 @@ describe('CssInliner', () => {
     assert.equal(counter.count, 62);
   });
 
-  it('asks anew for every mail where a selector sees what differs, or where files are linked', async () => {
+  it('calls juice for every mail if a selector depends on what differs, or if files are linked', async () => {
     for (const css of [
       'a[href="1"] { color: red }',
       'p:contains("1") { color: red }',
@@ -196,7 +196,7 @@ describe('CssInliner', () => {
     assert.equal(counter.count, 2);
   });
 
-  it('leaves a text alone that juice would take for the beginning of code, and all behind it', async () => {
+  it('inlines styles even after a text that juice would take for the start of code', async () => {
     juiceOwn.codeBlocks = codeBlocks;
     const inline = 'style="color: red;"';
     for (const before of ['', '<script></script>']) {

@@ -106,7 +106,7 @@ describe('deliverLater', () => {
     User.query().insertAndFetch({ email: `u${++count}@example.com`, name, locale: 'en', tokenDigest: Buffer.from('') });
   const work = () => system.processor([DeliverMailJob]);
 
-  it('sends what was asked for: arguments, params, models by their ids, the locale', async () => {
+  it('sends the mail with its arguments, params, models (by id) and locale', async () => {
     const [user, from] = [await newUser(), await newUser('Bob')];
     const due = new Date('2026-12-01T00:00:00Z');
     const job = await runInContext({ locale: 'ko' }, () =>
@@ -117,14 +117,14 @@ describe('deliverLater', () => {
     await work();
     const [mail] = await sink.waitFor(1);
     assert.equal(mail?.subject, `Hi,${due.toISOString()},bigint,Bob`);
-    // The record as it is now, not as it was.
+    // The model is loaded again when the job runs.
     assert.deepEqual(mail?.envelope.to, ['moved@example.com']);
     assert.equal(mail?.headers.get('content-language'), 'ko');
-    // The record of its delivery is the job's: a later run finds it.
+    // The delivery record belongs to the job, so a later run finds it.
     assert.match(mail?.messageId ?? '', new RegExp(`^<${job.id}\\.`));
   });
 
-  it('takes an object of an interface, and what is in it arrives as it was', async () => {
+  it('accepts an object typed by an interface, whose values arrive unchanged', async () => {
     const order: Order = { lines: [{ text: 'tea', due: new Date(0) }, { text: 'cake' }] };
     await LetterMailer.receipt(order).deliverLater();
     await work();
@@ -150,7 +150,7 @@ describe('deliverLater', () => {
     assert.equal(sink.messages.length, 2);
   });
 
-  it('goes with the transaction: sent after its commit, never after a rollback', async () => {
+  it('is part of the transaction: sent after its commit, never after a rollback', async () => {
     await work();
     const rolledBack = transaction(async () => {
       await LetterMailer.letter(await newUser(), 'never').deliverLater();
@@ -167,7 +167,7 @@ describe('deliverLater', () => {
     assert.deepEqual([insideCount, mails.map(({ subject }) => subject)], [0, ['always']]);
   });
 
-  it('is discarded when a record is gone', async () => {
+  it('is discarded when the record of an argument is gone', async () => {
     const user = await newUser();
     const { id } = await LetterMailer.letter(user).deliverLater();
     await User.query().deleteById(user.id);
@@ -176,7 +176,7 @@ describe('deliverLater', () => {
     assert.equal(sink.messages.length, 0);
   });
 
-  it('is left to others, as an unknown job is, where the mailer or the action is not known', async () => {
+  it('is left to other processors, like an unknown job, when its mailer is unknown', async () => {
     const { id } = await LetterMailer.letter(await newUser()).deliverLater();
     Mailer.connect(delivery, new MailerRegistry('lib/app/mailers'));
     await work();
@@ -198,9 +198,9 @@ describe('deliverLater', () => {
     }
   });
 
-  it('refuses what cannot travel, and says what it is', async () => {
+  it('rejects arguments that cannot be serialized, and names them', async () => {
     const user = await newUser();
-    // @ts-expect-error a Buffer is no argument of a job
+    // @ts-expect-error a Buffer cannot be an argument of a job
     await assert.rejects(LetterMailer.file(Buffer.from('x')).deliverLater(), {
       name: 'TypeError',
       message: /^LetterMailer\.file: argument 1 is an instance of Buffer/,
@@ -218,7 +218,7 @@ describe('deliverLater', () => {
     assert.equal(await system.outboxSize(), 0);
   });
 
-  it('takes arguments that are left out, or undefined', async () => {
+  it('accepts arguments that are omitted or undefined', async () => {
     const user = await newUser();
     await LetterMailer.with({ from: undefined }).letter(user, undefined).deliverLater();
     await work();

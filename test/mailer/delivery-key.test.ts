@@ -19,7 +19,7 @@ class Order extends Model {
 class Invoice extends Model {
   static override readonly tableName = 'invoices';
 }
-/** Shows nothing of itself but by its words. */
+/** Its value is visible only through toString(). */
 class Money {
   readonly #cents: number;
   constructor(cents: number) {
@@ -61,14 +61,14 @@ describe('IdempotencyKeys', () => {
     assert.ok(d2 !== b && d2 !== c);
   });
 
-  it('tells mails to the same people apart by all that they are given, in whatever order a run comes to them', () => {
+  it('tells mails to the same people apart by all their arguments, in whatever order a run sends them', () => {
     const keys = (attempt: number, ...given: string[]) => {
       const fresh = new IdempotencyKeys();
       return runInContext({ jobId: 'j', attempt }, () =>
         given.map((one) => fresh.next(draft('shipped', 'a@x.example'), one).key),
       );
     };
-    // Made anew for each run, as a job makes or loads its arguments anew.
+    // Created again for each run, as a job creates or loads its arguments in each run.
     const all = (): string[] => [
       given(),
       given('token-1'),
@@ -112,7 +112,7 @@ describe('IdempotencyKeys', () => {
     assert.deepEqual(keys(2, ...all().reverse()), first.reverse());
   });
 
-  it('takes a record for the same whatever its columns say by now, and what is left out for undefined', () => {
+  it('identifies a saved model by its id alone, and treats a missing value like undefined', () => {
     const key = (one: string) =>
       runInContext(
         { jobId: 'j', attempt: 1 },
@@ -127,7 +127,7 @@ describe('IdempotencyKeys', () => {
     for (const [one, other] of same) assert.equal(key(one), key(other));
   });
 
-  it('takes what shows nothing of itself for another each time: rather twice than never', () => {
+  it('treats opaque values as different each time: a mail that is sent twice is better than one that is never sent', () => {
     class Secret {
       readonly #cents: number;
       constructor(cents: number) {
@@ -142,7 +142,7 @@ describe('IdempotencyKeys', () => {
     assert.equal(given(Uint8Array.of(5).buffer), given(Uint8Array.of(5).buffer));
   });
 
-  it('can name what contains itself, is shared by many, or cannot be read', () => {
+  it('copes with values that are cyclic, widely shared or unreadable', () => {
     const ring: Record<string, unknown> = { name: 'ring' };
     ring.self = ring;
     let shared: unknown = 'leaf';
@@ -163,7 +163,7 @@ describe('IdempotencyKeys', () => {
     assert.equal(new Set(keys).size, 3);
   });
 
-  it('takes the order of recipients for nothing, and a nested context for the same run', () => {
+  it('ignores the order of recipients, and counts a nested context to the same run', () => {
     const keys = new IdempotencyKeys();
     runInContext({ jobId: 'j', attempt: 1 }, () => {
       const one = keys.next(draft('news', 'a@x.example', 'b@x.example'), NOTHING).key;
@@ -176,7 +176,7 @@ describe('IdempotencyKeys', () => {
     });
   });
 
-  it('derives a valid Message-ID at the sender, and a fresh key outside jobs', () => {
+  it('derives a valid Message-ID in the domain of the sender, and a new key outside jobs', () => {
     const keys = new IdempotencyKeys();
     const { key, messageId } = runInContext({ jobId: 'a b/<c>@d' }, () =>
       keys.next(draft('news', 'a@x.example'), NOTHING),
@@ -184,7 +184,7 @@ describe('IdempotencyKeys', () => {
     assert.match(messageId, /^<[A-Za-z0-9._-]+@shop\.example>$/);
     assert.ok(key.startsWith('a b/<c>@d/'));
     const [, digest = ''] = /\/([0-9a-f]{16})\/1$/.exec(key) ?? [];
-    assert.ok(digest !== '' && !messageId.includes(digest), 'whoever gets it could guess at the Bcc');
+    assert.ok(digest !== '' && !messageId.includes(digest), 'with the digest, a recipient could guess the Bcc');
     const from = { name: '', address: 'hello@münchen.example' };
     assert.match(keys.next({ ...draft('news', 'a@x.example'), from }, NOTHING).messageId, /@xn--mnchen-3ya\.example>$/);
     assert.notEqual(

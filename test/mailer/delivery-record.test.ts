@@ -40,7 +40,7 @@ describe('DeliveryRecord', () => {
 
   const row = async (name: string) => (await test.query('select * from mail_deliveries where key = $1', [name]))[0];
 
-  it('is claimed once, then sent for ever', async () => {
+  it('is claimed once, and stays sent', async () => {
     const record = new DeliveryRecord(open().knex);
     const claim = await record.claim(key('once'), draft);
     assert.equal(claim.verdict, 'mine');
@@ -63,7 +63,7 @@ describe('DeliveryRecord', () => {
     assert.ok(sent_at instanceof Date);
   });
 
-  it('says sent whatever bytes the server answered with, which no text of Postgres could hold', async () => {
+  it('is marked as sent even if the reply of the server has bytes that Postgres cannot store', async () => {
     const record = new DeliveryRecord(open().knex);
     await record.claim(key('bytes'), draft);
     const refused = [{ address: 'log@example.com', answer: '550 \0 no' }];
@@ -72,7 +72,7 @@ describe('DeliveryRecord', () => {
     assert.deepEqual([state, response, error], ['sent', '250 \ufffd ok', 'log@example.com: 550 \ufffd no']);
   });
 
-  it('tells of a failure whatever bytes the server answered with', async () => {
+  it('is marked as failed even if the reply of the server has bytes that Postgres cannot store', async () => {
     const record = new DeliveryRecord(open().knex);
     const claim = await record.claim(key('refusal'), draft);
     assert.ok(claim.verdict === 'mine');
@@ -94,7 +94,7 @@ describe('DeliveryRecord', () => {
     assert.equal((await row('again'))?.state, 'claimed');
   });
 
-  it('goes to one of many that claim at once, from several processes', async () => {
+  it('is claimed by exactly one of many concurrent claimants in several processes', async () => {
     const records = [open(), open(), open()].map((database) => new DeliveryRecord(database.knex));
     for (let round = 0; round < 20; round++) {
       const name = `race-${round}`;
@@ -107,7 +107,7 @@ describe('DeliveryRecord', () => {
     }
   });
 
-  it('is claimed again as soon as the claiming process is gone', async () => {
+  it('can be claimed again as soon as the process that holds it is gone', async () => {
     const dying = open();
     assert.equal((await new DeliveryRecord(dying.knex).claim(key('orphan'), draft)).verdict, 'mine');
     const record = new DeliveryRecord(open().knex);
@@ -119,25 +119,25 @@ describe('DeliveryRecord', () => {
     assert.equal((await row('orphan'))?.attempts, 2);
   });
 
-  it('is claimed again when another session has the number that the claiming process had', async () => {
+  it('can be claimed again when another session has got the backend pid of the holder', async () => {
     const record = new DeliveryRecord(open().knex);
     await record.claim(key('reused'), draft);
     assert.equal((await record.claim(key('reused'), draft)).verdict, 'busy');
-    // Postgres gives the numbers of processes again: whose it was began earlier.
+    // Postgres reuses backend pids; the start of the session tells the two apart.
     await test.query(
       `update mail_deliveries set claimed_by_since = claimed_by_since - interval '1 s' where key = 'reused'`,
     );
     assert.equal((await record.claim(key('reused'), draft)).verdict, 'mine');
   });
 
-  it('is claimed again when the claimant lives but has held it too long', async () => {
+  it('can be claimed again when its holder is alive but has held it for too long', async () => {
     const first = new DeliveryRecord(open().knex);
     await first.claim(key('hung'), draft);
     const second = new DeliveryRecord(open().knex, { leaseMs: 0 });
     assert.equal((await second.claim(key('hung'), draft)).verdict, 'mine');
   });
 
-  it('is held on to, until it is somebody else’s', async () => {
+  it('can be renewed by its holder until another one has claimed it', async () => {
     const record = new DeliveryRecord(open().knex);
     const claim = await record.claim(key('long'), draft);
     assert.ok(claim.verdict === 'mine');
@@ -151,7 +151,7 @@ describe('DeliveryRecord', () => {
     assert.equal(await record.renew('long', claim.token), false);
   });
 
-  it('stays sent, whatever the slower of two runs reports after the other', async () => {
+  it('stays sent, whatever the slower of two runs reports later', async () => {
     const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
     await record.claim(key('slow'), draft);
     const quick = await record.claim(key('slow'), draft);
@@ -165,7 +165,7 @@ describe('DeliveryRecord', () => {
     assert.equal((await record.claim(key('slow'), draft)).verdict, 'sent');
   });
 
-  it('knows who is settled: from two runs that overlap, and when the next one sends nothing', async () => {
+  it('remembers settled recipients of two overlapping runs, even after a run that sends nothing', async () => {
     const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
     const claim = async () => {
       const mine = await record.claim(key('partly'), draft);
@@ -181,7 +181,7 @@ describe('DeliveryRecord', () => {
     assert.deepEqual((await claim()).settled, all);
   });
 
-  it('forgets what was sent long ago', async () => {
+  it('is pruned when it is old', async () => {
     const record = new DeliveryRecord(open().knex);
     const names = ['old', 'new', 'old-failed', 'older-failed'];
     for (const name of names) await record.claim(key(name), draft);

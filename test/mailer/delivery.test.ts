@@ -45,7 +45,7 @@ describe('MailDelivery', () => {
     });
     afterEach(() => sink.stop());
 
-    it('sends, records and tells', async () => {
+    it('sends the mail, records it and emits the event', async () => {
       const result = await job('job-1', () => UserMailer.welcome(ada).deliverNow());
       const [mail] = sink.messages;
       assert.equal(mail?.subject, 'Welcome to Catamount');
@@ -60,7 +60,7 @@ describe('MailDelivery', () => {
       assert.match(String(response), /^250 /);
     });
 
-    it('tries again after a 4xx and after a connection cut in the middle of DATA, with the same Message-ID', async () => {
+    it('fails on a 4xx and on a connection cut during DATA, and a later run sends with the same Message-ID', async () => {
       sink.failNext(451, 'later', 'data');
       sink.failNext(0, 'cut', 'drop');
       for (const attempt of [1, 2]) {
@@ -77,7 +77,7 @@ describe('MailDelivery', () => {
       assert.equal(stage.all('mail.failed').length, 2);
     });
 
-    it('dies with the answer of the server on a 5xx', async () => {
+    it('fails for good on a 5xx, and records the reply of the server', async () => {
       sink.failNext(550, '5.1.1 unknown user', 'rcpt');
       await assert.rejects(
         job('job-1', () => UserMailer.welcome(ada).deliverNow()),
@@ -87,11 +87,11 @@ describe('MailDelivery', () => {
       assert.match(String(record?.error), /550 5\.1\.1 unknown user/);
     });
 
-    it('lets one of two runs of a job send while both are alive', async () => {
+    it('lets only one of two concurrent runs of a job send', async () => {
       const other = stage.another();
       sink.hold();
       const first = job('job-1', () => UserMailer.welcome(ada).deliverNow());
-      await until('the first mail waits for its answer', () => sink.waiting === 1);
+      await until('the first mail waits for the reply of the server', () => sink.waiting === 1);
       await assert.rejects(
         job('job-1', () => other.delivery.deliver(UserMailer.welcome(ada)), 2),
         DeliveryInProgressError,
@@ -108,10 +108,10 @@ describe('MailDelivery', () => {
       await other.close();
     });
 
-    it('lets mails on their way finish when it stops, and takes no new ones', async () => {
+    it('finishes the mails in flight when it stops, and accepts no new ones', async () => {
       sink.hold();
       const sending = job('job-1', () => UserMailer.welcome(ada).deliverNow());
-      await until('the mail waits for its answer', () => sink.waiting === 1);
+      await until('the mail waits for the reply of the server', () => sink.waiting === 1);
       const stopping = stage.delivery.stop(Deadline.after(LONG_MS));
       await assert.rejects(UserMailer.welcome(ada).deliverNow(), /has stopped/);
       sink.release();
@@ -119,17 +119,17 @@ describe('MailDelivery', () => {
       assert.equal((await stage.records())[0]?.state, 'sent');
     });
 
-    it('cuts off at the deadline, and a later run sends', async () => {
+    it('aborts the mails in flight at the deadline, and records them as failed', async () => {
       sink.hold();
       const late = assert.rejects(job('job-1', () => UserMailer.welcome(ada).deliverNow()));
-      await until('the mail waits for its answer', () => sink.waiting === 1);
+      await until('the mail waits for the reply of the server', () => sink.waiting === 1);
       await stage.delivery.stop(Deadline.after(550));
       await late;
       assert.equal((await stage.records())[0]?.state, 'failed');
     });
   });
 
-  it('is not sent by the slower of two runs, when making it has taken too long', async () => {
+  it('does not send in the slower of two runs if its claim expired while the mail was built', async () => {
     const transport = new TestTransport();
     let first = true;
     let other: ReturnType<Stage['another']> | undefined;
@@ -138,7 +138,7 @@ describe('MailDelivery', () => {
         async (message) => {
           if (!first) return message;
           first = false;
-          // Meanwhile its claim runs out, and another processor has the job.
+          // Meanwhile the claim expires, and another processor runs the job.
           await job('j', () => other?.delivery.deliver(NoteMailer.note('a@example.com')), 2);
           return message;
         },
@@ -158,7 +158,7 @@ describe('MailDelivery', () => {
     await other.close();
   });
 
-  it('names the ways to deliver where there is no such one', async () => {
+  it('lists the delivery methods when one is unknown', async () => {
     stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
     class OddMailer extends NoteMailer {
       override note() {
@@ -172,7 +172,7 @@ describe('MailDelivery', () => {
     assert.deepEqual(await stage.records(), []);
   });
 
-  it('sends the same mail again in a job only where the job asks for it twice', async () => {
+  it('sends identical mails of one run as often as the run asks, and none of them again in later runs', async () => {
     const transport = new TestTransport();
     stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
     const run = async () => {
@@ -184,7 +184,7 @@ describe('MailDelivery', () => {
     assert.equal(transport.messages.length, 3);
     await job('j', run, 2);
     assert.equal(transport.messages.length, 3);
-    // The same attempt, run anew in the same process: a stalled job that was rescued.
+    // The same attempt again in the same process: a stalled job that was rescued.
     stage.events.emit('job.started', { id: 'j', class: 'X', queue: 'mailer', attempt: 2, waitedMs: 0 });
     await job('j', run, 2);
     assert.equal(transport.messages.length, 3);
@@ -192,7 +192,7 @@ describe('MailDelivery', () => {
     assert.equal(transport.messages.length, 4);
   });
 
-  it('records a template error and names file and line', async () => {
+  it('records a template error, with its file and line', async () => {
     stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
     await assert.rejects(NoteMailer.broken('a@example.com').deliverNow(), (error) => {
       assert.ok(error instanceof TemplateError);
@@ -206,7 +206,7 @@ describe('MailDelivery', () => {
     assert.equal(stage.all('mail.failed').length, 1);
   });
 
-  it('claims nothing for a mail that cannot stand', async () => {
+  it('claims nothing for an invalid mail', async () => {
     stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
     await assert.rejects(NoteMailer.note('').deliverNow(), InvalidMailError);
     await assert.rejects(NoteMailer.note('a@example.com', 'Hi\r\nBcc: b@example.com').deliverNow(), InvalidMailError);

@@ -76,7 +76,7 @@ describe('draft', () => {
   }
   const subject = async (options: MailOptions) => (await draft(BillMailer.lastReminder(options))).subject;
 
-  it('names folders and texts after class and action', async () => {
+  it('derives the template folder and the texts from the class and the action', async () => {
     assert.equal(underscore('UserMailer'), 'user_mailer');
     assert.equal(underscore('SMSMailer'), 'sms_mailer');
     assert.equal(underscore('twoFactorV2'), 'two_factor_v2');
@@ -85,13 +85,13 @@ describe('draft', () => {
     assert.equal((await draft(PartMailer.note({ template: 'other/place', layout: false }))).template, 'other/place');
   });
 
-  it('keeps what looks like an option or a text of i18n in a value a value', async () => {
+  it('takes values literally, even if they look like options or syntax of i18next', async () => {
     const locals = { number: '{{name}}', name: '$t(only.en)', lng: 'ko', context: 'x', defaultValue: 'y', replace: {} };
     assert.equal(await subject({ locals }), 'Bill {{name}} for $t(only.en)');
     assert.equal(await subject({ subject: ' Pay! ', locals }), 'Pay!');
   });
 
-  it('takes the locale from the mail, else the context, else the default; an unknown one is the default', async () => {
+  it('takes the locale of the mail, otherwise of the context, otherwise the default, which also replaces an unknown one', async () => {
     const locale = async (options: MailOptions, ambient?: string, fallback = 'en') =>
       runInContext(ambient === undefined ? {} : { locale: ambient }, async () => {
         return (await draft(BillMailer.lastReminder(options), fallback)).texts.locale;
@@ -109,7 +109,7 @@ describe('draft', () => {
     assert.equal(await locale({ locale: 'de-AT' }, undefined, 'de'), 'de');
   });
 
-  it('inherits defaults, headers one by one, functions asked anew', async () => {
+  it('inherits defaults; headers are merged one by one', async () => {
     const bill = await draft(BillMailer.lastReminder({}));
     assert.deepEqual(bill.from, { name: 'Bills', address: 'bills@shop.example' });
     assert.deepEqual(bill.replyTo, [{ name: '', address: 'help@shop.example' }]);
@@ -127,7 +127,7 @@ describe('draft', () => {
     assert.equal((await draft(PlainMailer.note({ to: 'a@example.com' }))).from.address, 'hello@shop.example');
   });
 
-  it('asks defaults that are functions, of the mail at hand', async () => {
+  it('calls defaults that are functions for each mail', async () => {
     const list = await draft(SublistMailer.with({ ...{ shop: 'acme.example' } }).list());
     assert.deepEqual(
       [list.to[0]?.address, list.subject, list.from.address, list.mailer],
@@ -137,7 +137,7 @@ describe('draft', () => {
     assert.deepEqual([own.to[0]?.address, own.subject], ['ada@example.com', 'Mine']);
   });
 
-  it('keeps the templates and texts of the class that has the action', async () => {
+  it('uses the templates and texts of the class that defines the action', async () => {
     assert.equal((await draft(SublistMailer.list({ to: 'ada@example.com' }))).template, 'list_mailer/list');
     class OtherMailer extends SublistMailer {
       override list() {
@@ -147,7 +147,7 @@ describe('draft', () => {
     assert.equal((await draft(OtherMailer.list())).template, 'other_mailer/list');
   });
 
-  it('refuses a mail without recipient or with no single sender', async () => {
+  it('rejects a mail without a recipient, or without exactly one sender', async () => {
     for (const options of [{}, { to: '' }, { to: [] }]) {
       await assert.rejects(draft(PlainMailer.note(options)), /PlainMailer#note has no recipient/);
     }

@@ -44,8 +44,8 @@ const TEMPLATES = {
 };
 const TEXTS = { 'en.json': '{"trap_mailer":{"note":{"subject":"For {{name}}","hello":"Hello, {{name}}"}}}' };
 
-/** Each as it is told of in the notes of those who have met it. */
-describe('what email-templates would do', () => {
+/** Each is a known trap of email-templates, reported by its users. */
+describe('the traps of email-templates are avoided:', () => {
   let sink: SmtpSink;
   let stage: Stage;
   let texts: string;
@@ -89,27 +89,27 @@ describe('what email-templates would do', () => {
     await note();
   });
 
-  it('2: CSS is written into the elements, and media queries stay', async () => {
+  it('2: CSS is inlined, and media queries are kept', async () => {
     const html = String((await note()).html);
     assert.match(html, /<p style="color: red;">/);
     assert.match(html, /<style>[^<]*@media \(max-width: 480px\)/);
     assert.doesNotMatch(html, /[^@]p \{ color: red/);
   });
 
-  it('3: subject and text are left alone by what is for HTML', async () => {
+  it('3: the inlining and escaping of HTML leave the subject and the text alone', async () => {
     const { subject, text } = await note({ name: 'Bob <b> & co' });
     assert.equal(subject, 'For Bob <b> & co');
     assert.ok(text?.startsWith(CSS) && text.trimEnd().endsWith('Hello, Bob <b> & co'), text);
   });
 
-  it("4: the mail's own locals win", async () => {
+  it("4: the mail's own locals take precedence", async () => {
     const { html, text } = await note(Object.fromEntries(NAMES.map((name) => [name, `my ${name}`])));
     const shown = NAMES.map((name) => `${name}=my ${name}`).join(' ');
     assert.ok(String(html).includes(shown) && text?.includes(shown), text);
   });
 
   for (const environment of ['development', 'test', 'production']) {
-    it(`5: the transport is ours, NODE_ENV=${environment} or not, and nothing opens a browser`, async () => {
+    it(`5: the transport is ours when NODE_ENV is ${environment}, and no browser is opened`, async () => {
       const { NODE_ENV } = process.env;
       process.env.NODE_ENV = environment;
       const own = await open();
@@ -125,7 +125,7 @@ describe('what email-templates would do', () => {
     });
   }
 
-  it('6: no text is written into a locale file, and none is read for each mail', async () => {
+  it('6: locale files are neither written nor read again for each mail', async () => {
     await assert.rejects(TrapMailer.untold().deliverNow(), /no locale file has the text trap_mailer\.untold\.nothing/);
     assert.deepEqual(fs.readdirSync(texts), ['en.json']);
     assert.equal(fs.readFileSync(`${texts}/en.json`, 'utf8'), TEXTS['en.json']);
@@ -141,7 +141,7 @@ describe('what email-templates would do', () => {
     assert.ok(text?.trimEnd().endsWith(`Hello, ${name}`), text);
   });
 
-  it('8: a mail without a template, a recipient or a sender is an error, and not an empty mail', async () => {
+  it('8: a mail without a template, a recipient or a sender is an error, not an empty mail', async () => {
     await assert.rejects(TrapMailer.missing().deliverNow(), MissingTemplateError);
     await assert.rejects(TrapMailer.note({}, { to: [] }).deliverNow(), InvalidMailError);
     await assert.rejects(TrapMailer.note({}, { from: [] }).deliverNow(), InvalidMailError);
@@ -150,7 +150,7 @@ describe('what email-templates would do', () => {
 
   const within = createRequire(require.resolve('email-templates'));
 
-  it('9: nodemailer is ours, and there is no other one', () => {
+  it('9: it uses our nodemailer, and no other copy', () => {
     assert.equal(within.resolve('nodemailer'), require.resolve('nodemailer'));
     const { version } = require('nodemailer/package.json') as { version: string };
     assert.ok(Number.parseInt(version, 10) >= 10, version);
@@ -168,7 +168,7 @@ describe('what email-templates would do', () => {
     assert.throws(() => new Translations(), /left out/);
   });
 
-  it('11: EJS is ours, and takes no options from the locals', async () => {
+  it('11: it uses our EJS, which takes no options from the locals', async () => {
     const [folder = ''] = /^.*node_modules\/ejs\//.exec(require.resolve('ejs')) ?? [];
     const { version } = JSON.parse(fs.readFileSync(`${folder}package.json`, 'utf8')) as { version: string };
     assert.ok(Number.parseInt(version, 10) >= 7, version);

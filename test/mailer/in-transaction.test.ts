@@ -21,7 +21,7 @@ class NewsMailer extends Mailer {
 }
 
 for (const concurrency of [1, 8]) {
-  describe(`mails inside the transactions of ${concurrency} at once`, () => {
+  describe(`mails sent inside transactions by ${concurrency} jobs at once`, () => {
     let system: JobSystem;
     let sink: SmtpSink;
     let delivery: MailDelivery;
@@ -32,7 +32,7 @@ for (const concurrency of [1, 8]) {
       async perform(to: string): Promise<void> {
         await transaction(async (trx) => {
           await trx.raw('select 1');
-          // Every job has its connection before any asks for the second one.
+          // Every job holds its connection before any requests a second one.
           holding += 1;
           if (holding >= concurrency) go.resolve();
           await go.promise;
@@ -72,7 +72,7 @@ for (const concurrency of [1, 8]) {
       for (let round = 0; round < rounds; round++) {
         holding = 0;
         go = deferred<void>();
-        // Durable ones keep the outbox busy on the same pool.
+        // Jobs enqueued in a transaction keep the outbox busy on the same pool.
         const jobs = Array.from({ length: concurrency }, (_, n) => [`u${round}-${n}@example.com`] as const);
         await transaction(() => NewsJob.performAllLater(jobs));
         await sink.waitFor((round + 1) * concurrency);

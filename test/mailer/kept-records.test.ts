@@ -55,7 +55,7 @@ describe('the records of sent mails', () => {
   const kept = async () =>
     new Set((await system.postgres.query<{ key: string }>('select key from mail_deliveries')).map(({ key }) => key));
 
-  it('are kept as long as their job may run again: dead, or scheduled far ahead', async () => {
+  it('are kept while their job may run again, because it is dead or scheduled far ahead', async () => {
     const done = await DoneJob.performLater();
     const doomed = await DoomedJob.performLater();
     const later = await transaction(() => DoneJob.set({ wait: '300d' }).performLater());
@@ -84,7 +84,7 @@ describe('the records of sent mails', () => {
     await system.postgres.query(
       `update mail_deliveries set sent_at = now() - interval '170 days', created_at = now() - interval '250 days'`,
     );
-    await until('the others are gone', async () => {
+    await until('the other records are pruned', async () => {
       await record.prune();
       assert.deepEqual(await kept(), new Set([ofDoomed, ofLater]));
       return true;

@@ -25,7 +25,7 @@ describe('the folder of mailers', () => {
         error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
     );
 
-  it('gives one mailer a file, by class name, however it is exported', async () => {
+  it('provides the mailer of each file by class name, however it is exported', async () => {
     write('user-mailer.ts', 'export class UserMailer extends Mailer {}\nexport const other = 1;');
     write('order-mailer.ts', 'export default class OrderMailer extends Mailer {}');
     write('news.js', `module.exports = class NewsMailer extends Mailer {};`);
@@ -43,11 +43,11 @@ describe('the folder of mailers', () => {
     assert.equal(mailers.place, folder);
   });
 
-  it('is empty where there is none', async () => {
+  it('may be missing', async () => {
     assert.deepEqual([...(await loadMailers(path.join(folder, 'missing')))], []);
   });
 
-  it('refuses a file without a mailer, with two, or that breaks', async () => {
+  it('must not have a file without a mailer, with two, or that cannot be loaded', async () => {
     write('c.ts', 'export const text = Mailer.name');
     await refuses('c.ts', /must export a subclass of Mailer/);
     write('b.ts', 'export class AMailer extends Mailer {}\nexport class BMailer extends Mailer {}');
@@ -56,7 +56,7 @@ describe('the folder of mailers', () => {
     await refuses('a.ts', /it broke/);
   });
 
-  it('refuses two of one name', async () => {
+  it('must not have two mailers with the same name', async () => {
     write('a.ts', 'export class UserMailer extends Mailer {}');
     write('b.ts', 'export class UserMailer extends Mailer {}');
     await refuses('b.ts', /another mailer named UserMailer: rename one, since enqueued mails name their mailer/);

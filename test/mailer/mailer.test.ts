@@ -40,7 +40,7 @@ class SubTenantMailer extends TenantMailer {}
 describe('Mailer', () => {
   afterEach(() => Mailer.connect(undefined));
 
-  it('gives each action as a typed static', () => {
+  it('exposes each action as a typed static method', () => {
     OrderMailer.placed('ada@example.com', 1);
     OrderMailer.shipped('ada@example.com');
     // @ts-expect-error the action wants a number
@@ -55,11 +55,11 @@ describe('Mailer', () => {
     assert.ok(Wrong);
   });
 
-  it('gives params, typed, to the actions called on with()', async () => {
+  it('passes typed params from with() to the actions', async () => {
     const mailer = TenantMailer.with({ tenant: 'acme', plan: 'pro' });
     assert.equal((await mailer.hello('ada@example.com').build())?.options.subject, 'acme pro');
     assert.deepEqual(Object.keys(mailer), ['hello', 'bye']);
-    // It can be taken off, and keeps its params.
+    // An action can be detached, and keeps its params.
     const { hello } = mailer;
     assert.equal((await hello('ada@example.com').build())?.options.subject, 'acme pro');
 
@@ -74,7 +74,7 @@ describe('Mailer', () => {
       TenantMailer.with({ tenant: 'acme', colour: 'red' });
       // @ts-expect-error an action's own arguments are checked
       mailer.bye('ada@example.com');
-      // @ts-expect-error only actions are there
+      // @ts-expect-error only actions are available
       mailer.connect(undefined);
       // @ts-expect-error a mailer without params takes none
       OrderMailer.with({ tenant: 'acme' });
@@ -82,7 +82,7 @@ describe('Mailer', () => {
     assert.ok(mistakes);
   });
 
-  it('takes the class that it is called on', async () => {
+  it('uses the class that the action is called on', async () => {
     const message = SubTenantMailer.with({ tenant: 'acme' }).hello('ada@example.com');
     assert.deepEqual(
       [message.mailer.name, message.action, message.title],
@@ -94,7 +94,7 @@ describe('Mailer', () => {
     assert.equal(shipped('ada@example.com').mailer.name, 'OrderMailer');
   });
 
-  it('checks a mail where it is built', async () => {
+  it('validates a mail where it is built', async () => {
     await assert.rejects(OrderMailer.shipped('nobody').build(), (error: Error) => {
       assert.match(error.message, /^to: "nobody" is not an e-mail address$/);
       assert.match(error.stack ?? '', /OrderMailer\.shipped/);
@@ -102,7 +102,7 @@ describe('Mailer', () => {
     });
   });
 
-  it('makes links where it knows APP_URL', async () => {
+  it('builds links when it knows APP_URL', async () => {
     const bye = TenantMailer.with({ tenant: 'acme' }).bye('ada@example.com', { night: false });
     assert.equal((await bye.build('https://shop.example'))?.options.subject, 'https://shop.example/bye');
     await assert.rejects(bye.build(), NotConnectedError);
@@ -126,7 +126,7 @@ describe('Mailer', () => {
     assert.deepEqual(delivered, [{ to: 'ada@example.com', locals: { total: 5 } }, { to: 'bob@example.com' }]);
   });
 
-  it('says what to do when nothing delivers in this process', async () => {
+  it('says what to do in a process without a delivery', async () => {
     await assert.rejects(OrderMailer.placed('ada@example.com', 5).deliverNow(), (error) => {
       assert.ok(error instanceof NotConnectedError);
       assert.match(
@@ -139,7 +139,7 @@ describe('Mailer', () => {
 
   it('is light: the primary and the web import it without email-templates, nodemailer or an ORM', () => {
     const mailer = path.resolve(__dirname, '../../lib/mailer/mailer');
-    // It even enqueues a mail for later.
+    // The script even enqueues a mail.
     const script = `
       const { Mailer } = require(${JSON.stringify(mailer)});
       const { Job } = require(${JSON.stringify(path.resolve(__dirname, '../../lib/job/job'))});

@@ -39,7 +39,7 @@ describe('the mails that one job sends to one reader', () => {
   const inRun = <T>(attempt: number, work: () => Promise<T>) => runInContext({ jobId: 'notes-job', attempt }, work);
   const received = () => sink.messages.map(({ subject }) => subject);
 
-  /** One run of a job that sends what is unsent, and notes what it has sent. @param failsAt before this one is sent. */
+  /** One run of a job that sends the unsent notes and marks those that were sent. @param failsAt the note before which it fails. */
   function run(attempt: number, unsent: readonly Note[], marked: Set<number>, failsAt?: number): Promise<void> {
     return inRun(attempt, async () => {
       for (const { id, text } of unsent) {
@@ -51,7 +51,7 @@ describe('the mails that one job sends to one reader', () => {
     });
   }
 
-  it('all go out where a failed run is followed by one that has only the rest, in another order', async () => {
+  it('are all sent when a failed run is followed by one that has only the rest, in another order', async () => {
     for (const failsAt of [2, 3, 5]) {
       sink.messages.length = 0;
       await stage.testDatabase.query('truncate mail_deliveries');
@@ -64,7 +64,7 @@ describe('the mails that one job sends to one reader', () => {
     }
   });
 
-  it('are skipped by a later run that comes to them again, whatever it has sent before them', async () => {
+  it('are skipped by a later run that sends them again, whatever it has sent before', async () => {
     const send = (attempt: number, notes: readonly Note[]) =>
       inRun(attempt, () => Promise.all(notes.map(({ id, text }) => NoteMailer.note(READER, id, text).deliverNow())));
     await send(1, NOTES.slice(0, 3));
@@ -76,7 +76,7 @@ describe('the mails that one job sends to one reader', () => {
     assert.deepEqual(received().sort(), subjects(NOTES));
   });
 
-  it('count as often as they are sent on purpose, and a text that has changed makes another mail', async () => {
+  it('may be identical on purpose, and count as new when their arguments change', async () => {
     const twice = (attempt: number, text: string) =>
       inRun(attempt, async () => [
         await NoteMailer.with({ tone: '!' }).note(READER, 1, text).deliverNow(),

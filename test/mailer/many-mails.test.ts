@@ -6,7 +6,7 @@ import { Stage } from './stage';
 
 const MANY = 56;
 const AT_ONCE = 10;
-/** What has broken mails before: markup, quotes, what looks escaped or encoded already, placeholders, right-to-left, length. */
+/** What can break a mail: markup, quotes, text that looks escaped or encoded, placeholders, right-to-left text, length. */
 const NAMES = [
   "O'Brien <b>",
   'Zoë & Søns "Ltd"',
@@ -43,7 +43,7 @@ describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server
   before(async () => {
     sink = await startSmtpSink();
     stage = await Stage.open({ delivery: 'smtp', smtpUrl: sink.url });
-    // Every job runs twice, one run after the other, as after an acknowledgement that was lost.
+    // Every job runs twice, one run after the other, as when the acknowledgement of the first is lost.
     for (const attempt of [1, 2]) {
       const queue = [...readers.entries()];
       const lane = async () => {
@@ -66,14 +66,14 @@ describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server
   };
   const heading = ({ locale, name }: Reader) => (locale === 'ko' ? `${name} 님, 반갑습니다.` : `Welcome, ${name}.`);
 
-  it('come once each', () => {
+  it('arrive once each', () => {
     assert.equal(sink.messages.length, MANY);
     assert.equal(new Set(sink.messages.map(({ messageId }) => messageId)).size, MANY);
     assert.equal(stage.all('mail.sent').length, MANY);
     assert.equal(stage.all('mail.skipped').length, MANY);
   });
 
-  it('are two parts in UTF-8, in lines of ASCII that every server takes', () => {
+  it('have two parts in UTF-8, encoded as ASCII lines that every server accepts', () => {
     each(({ raw, headers }, { locale }) => {
       assert.match(raw, /^Content-Type: multipart\/alternative;/m);
       const parts = [...raw.matchAll(/^Content-Type: text\/(\w+); charset=([\w-]+)\r$/gm)];
@@ -90,15 +90,15 @@ describe(`${MANY} welcome mails, half of them Korean, through a real SMTP server
     });
   });
 
-  it('have subject and receiver as they are, however the name is written', () => {
+  it('have the right subject and recipient, whatever the name contains', () => {
     each(({ subject, to }, { name, email, locale }) => {
-      // Nothing of the name: whoever signs somebody else up writes nothing into the subject.
+      // The subject has nothing of the name: whoever signs up somebody else must not be able to write into it.
       assert.equal(subject, locale === 'ko' ? 'Catamount에 오신 것을 환영합니다' : 'Welcome to Catamount');
       assert.deepEqual([to].flat()[0]?.value, [{ name, address: email }]);
     });
   });
 
-  it('have the name in the text as it is, and in the HTML escaped once', () => {
+  it('have the name unchanged in the text, and escaped once in the HTML', () => {
     each(({ text, html }, reader) => {
       assert.ok(text?.startsWith(`${heading(reader)}\n`), text);
       const escaped = heading(reader).replace(/[&<>"']/g, (character) => `&${ENTITIES.get(character)};`);

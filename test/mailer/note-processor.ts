@@ -1,4 +1,4 @@
-/** A job processor that sends notes, in a process of its own, to be killed. It tells its parent of what it has recorded. */
+/** A job processor that sends notes, in its own process, so that it can be killed. It tells its parent what it has recorded. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { loadI18n } from '../../lib/core/i18n';
@@ -14,7 +14,7 @@ import { connectJobs } from '../../lib/role/load-setup';
 import { TWO_QUEUES } from '../job/job-system';
 
 const CONCURRENCY = 8;
-/** One call in so many fails. */
+/** One call out of this many fails. */
 const FAILING = 4;
 
 interface NoteRow {
@@ -30,7 +30,7 @@ class NoteMailer extends Mailer {
   }
 }
 
-/** Sends what is unsent, in any order, and fails somewhere between as often as not. */
+/** Sends the unsent notes in random order, and often fails in between. */
 export class NotesJob extends Job<[reader: string]> {
   static override readonly retryIn = () => '20ms' as const;
 
@@ -54,7 +54,7 @@ export interface NoteProcessorOptions {
   readonly lineage: Lineage;
 }
 
-/** Starts one. It ends with its parent at the latest. */
+/** Starts a processor. It ends with its parent at the latest. */
 export function startNoteProcessor(options: NoteProcessorOptions): ChildProcess {
   return fork(__filename, [JSON.stringify(options)], { execArgv: ['--import', 'tsx'] });
 }

@@ -17,13 +17,13 @@ import { folderOf } from './stage';
 
 export interface NoteStormOptions {
   readonly jobs: number;
-  /** How often the processor is killed meanwhile. */
+  /** How often the processor is killed. */
   readonly kills: number;
   readonly seed: number;
 }
 
 const MOST_NOTES = 5;
-/** Rows of one statement. */
+/** Rows per statement. */
 const ALL_AT_ONCE = 500;
 
 interface Note {
@@ -32,7 +32,7 @@ interface Note {
   readonly text: string;
 }
 
-/** Each (job, arguments) is one mail, whatever fails between and whoever is killed. */
+/** Each pair of job and arguments is one mail, whatever fails in between and whichever process is killed. */
 export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
   describe(`${jobs} jobs that send the unsent of up to ${MOST_NOTES} notes each (seed ${seed})`, () => {
     let system: JobSystem;
@@ -52,7 +52,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
       await ledger.stop();
     });
 
-    it('mail each of them once, while calls between fail and the processor is killed', async function () {
+    it('mail each note once, while calls in between fail and the processor is killed', async function () {
       const begun = performance.now();
       this.timeout(jobs * 100 + 4 * WAIT_LIMIT_MS);
       const roll = dice(seed);
@@ -81,7 +81,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
       let current = begin(0);
       for (let kill = 1; kill <= many; kill++) {
         const wanted = Math.floor((notes.length * kill) / (many + 1));
-        await until(`${wanted} mails have come`, () => ledger.entries.length >= wanted, { timeoutMs: limitMs() });
+        await until(`${wanted} mails have arrived`, () => ledger.entries.length >= wanted, { timeoutMs: limitMs() });
         const exited = once(current, 'exit');
         current.kill('SIGKILL');
         kills.push(performance.now());
@@ -111,7 +111,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
         [...mails.keys()].sort(),
         notes.map(({ id, reader, text }) => `note ${id} ${text} to ${reader}`).sort(),
       );
-      // Throws for whatever is not the gap that SMTP leaves.
+      // Throws for any duplicate that the gap in SMTP does not explain.
       const doubles = explainDoubles(mails, kills, recorded, late.max / 1e6);
       const records = await system.postgres.query<{ state: string; count: number }>(
         'select state, count(*)::int from mail_deliveries group by state',
@@ -138,7 +138,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
       }
     }
 
-    /** For whoever wants the figures. */
+    /** Writes the figures to a file. */
     function keep(report: object): void {
       const folder = path.resolve(__dirname, '../../.catamount/chaos');
       fs.mkdirSync(folder, { recursive: true });
@@ -147,7 +147,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
   });
 }
 
-/** Texts may be equal, ids are not. */
+/** Texts may be equal; ids are unique. */
 function toNote(reader: string, id: number): Note {
   return { id, reader, text: `hello ${id % 3}` };
 }

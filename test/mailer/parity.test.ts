@@ -100,8 +100,8 @@ const TEMPLATES = {
 
 const customer = { email: 'ada@example.com', name: "Ada O'Neil" };
 
-/** Row by row; previews are in test/ops/mail, helpers for tests in test/testing/mails.test. Records that travel by id, on real stores, are in deliver-mail-job.test. */
-describe('what ActionMailer gives', () => {
+/** The features of ActionMailer, one test each. Previews are in test/ops/mail, test helpers in test/testing/mails.test.ts, models as arguments in deliver-mail-job.test.ts. */
+describe('the features of ActionMailer:', () => {
   let stage: Stage;
   let sink: SmtpSink;
   let render: Render | undefined;
@@ -139,7 +139,7 @@ describe('what ActionMailer gives', () => {
   it('a class, its actions, and a folder of templates named after both', async () => {
     await shop().shipped(false).deliverNow();
     assert.deepEqual([received().html, received().text], ['<p>Shipped</p>', 'Shipped\n']);
-    // A subclass that has no action of its own has no templates of its own.
+    // A subclass without its own action uses the templates of its parent.
     class LateMailer extends OrderMailer {}
     await LateMailer.with({ customer }).shipped(false).deliverNow();
     assert.equal(received().text, 'Shipped\n');
@@ -169,7 +169,7 @@ describe('what ActionMailer gives', () => {
     assert.deepEqual(await bodies(false), [false, false]);
   });
 
-  it('the subject: as given, from the texts, else the action in words', async () => {
+  it('the subject: as given, otherwise from the texts, otherwise the humanised action', async () => {
     await shop().shipped('shop', 'On its way').deliverNow();
     assert.equal(received().subject, 'On its way');
     await shop().shipped('shop').deliverNow();
@@ -178,7 +178,7 @@ describe('what ActionMailer gives', () => {
     assert.equal(received().subject, '주문 7');
   });
 
-  it('deliverNow, and deliverLater with wait, waitUntil and queue, in the locale of whoever asked', async () => {
+  it('deliverNow, and deliverLater with wait, waitUntil and queue, in the locale of the caller', async () => {
     Mailer.connect(stage.delivery, new MailerRegistry('this test', [OrderMailer]));
     const jobs = await useFakeJobs();
     try {
@@ -206,7 +206,7 @@ describe('what ActionMailer gives', () => {
     }
   });
 
-  it('both parts, headers, addresses with names; a line break in any of them is refused', async () => {
+  it('both parts, headers and addresses with names, which must not contain line breaks', async () => {
     await shop().written({ 'X-Campaign': 'spring' }).deliverNow();
     const mail = received();
     assert.match(mail.raw, /^Content-Type: multipart\/alternative;/m);
@@ -226,7 +226,7 @@ describe('what ActionMailer gives', () => {
     await assert.rejects(named.placed(7).deliverNow(), /to: .* contains a line break/);
   });
 
-  it('attachments, and pictures inside the HTML', async () => {
+  it('attachments, and inline images', async () => {
     await shop().placed(7).deliverNow();
     const named = (name: string) => received().attachments.find(({ filename }) => filename === name);
     const [terms, logo] = [named('terms.txt'), named('logo.png')];
@@ -236,11 +236,11 @@ describe('what ActionMailer gives', () => {
     );
     assert.deepEqual([logo?.filename, logo?.contentType, logo?.related], ['logo.png', 'image/png', true]);
     assert.deepEqual(logo?.content, PIXEL);
-    // mailparser puts the picture where its cid: stood.
+    // mailparser replaces each cid: with the image.
     assert.equal(String(received().html).match(/src="data:image\/png;base64/g)?.length, 2);
   });
 
-  it('links are absolute', async () => {
+  it('absolute links', async () => {
     await shop().placed(7).deliverNow();
     const links = [...String(received().html).matchAll(/href="([^"]+)"/g)].map((match) => match[1]);
     assert.deepEqual(links, ['https://shop.example/orders/7?from=mail', 'https://shop.example/help']);
@@ -251,7 +251,7 @@ describe('what ActionMailer gives', () => {
     assert.equal(sink.messages.length, 0);
   });
 
-  it('a delivery of one mail’s own', async () => {
+  it('a delivery method per mail', async () => {
     await shop().plain('log').deliverNow();
     assert.deepEqual(
       stage.all('mail.logged').map(({ to, subject, text }) => [to, subject, text]),
@@ -269,7 +269,7 @@ describe('what ActionMailer gives', () => {
     );
   });
 
-  it('callbacks around action and delivery, and errors that the mailer sees to', async () => {
+  it('callbacks around the action and the delivery, and rescueFrom', async () => {
     steps.length = 0;
     await CarefulMailer.with({ customer }).placed(7).deliverNow();
     assert.deepEqual(steps.splice(0), ['before placed', 'after placed', 'delivered Placed']);
@@ -282,7 +282,7 @@ describe('what ActionMailer gives', () => {
     assert.deepEqual(result, { status: 'skipped', reason: 'performDeliveries of its mailer is false' });
   });
 
-  it('interceptors redirect to a staging address, or cancel; observers hear of what is out', async () => {
+  it('interceptors that redirect or cancel a mail, and observers of sent mails', async () => {
     const seen: string[] = [];
     const redirect: MailInterceptor = (message) => ({
       ...message,
@@ -308,7 +308,7 @@ describe('what ActionMailer gives', () => {
     assert.deepEqual([sink.messages.length, seen.length], [1, 1]);
   });
 
-  it('a renderer of the app’s own, and its text derived', async () => {
+  it('the app’s own renderer, with the text derived from its HTML', async () => {
     render = ({ template, subject, locals }, standard) =>
       template === 'order_mailer/placed'
         ? { html: `<h1>${subject}</h1><p>${String(locals.order)} &amp; more</p>` }

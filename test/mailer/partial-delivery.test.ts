@@ -15,7 +15,7 @@ class NewsMailer extends Mailer {
 
 const ALL = ['ada@example.com', 'bob@example.com', 'cy@example.com'];
 
-describe('a mail that the server takes for some of its recipients', () => {
+describe('a mail that the server accepts for some of its recipients only', () => {
   let stage: Stage;
   let sink: SmtpSink;
   beforeEach(async () => {
@@ -35,7 +35,7 @@ describe('a mail that the server takes for some of its recipients', () => {
   const envelopes = () => sink.messages.map(({ envelope }) => envelope.to);
   const record = async () => (await stage.records())[0] ?? assert.fail('there is no record');
 
-  it('is sent again to those alone that were refused for now', async () => {
+  it('is sent again only to those that were refused temporarily', async () => {
     sink.failNext(451, 'greylisted', 'rcpt');
     await assert.rejects(run(1, ...ALL), (error) => {
       assert.ok(error instanceof PartialDeliveryError);
@@ -52,7 +52,7 @@ describe('a mail that the server takes for some of its recipients', () => {
     assert.equal((await run(4, ...ALL)).status, 'skipped');
     assert.deepEqual(envelopes(), [['bob@example.com', 'cy@example.com'], ['ada@example.com']]);
 
-    // It is one mail: the same Message-ID, and everybody sees whom it is for.
+    // It is one mail: the Message-ID is the same, and each copy lists all recipients.
     const [first, second] = sink.messages;
     assert.equal(first?.messageId, second?.messageId);
     assert.deepEqual(
@@ -67,7 +67,7 @@ describe('a mail that the server takes for some of its recipients', () => {
     );
   });
 
-  it('is over for those that were refused for good, while the rest is tried again', async () => {
+  it('is not retried for those that were refused for good, but for the rest', async () => {
     sink.failNext(550, 'unknown', 'rcpt');
     sink.failNext(451, 'later', 'rcpt');
     await assert.rejects(run(1, ...ALL), PartialDeliveryError);
@@ -76,7 +76,7 @@ describe('a mail that the server takes for some of its recipients', () => {
     assert.deepEqual(envelopes(), [['cy@example.com'], ['bob@example.com']]);
   });
 
-  it('is sent, and the refusal reported, where all that is left was refused for good', async () => {
+  it('counts as sent, and reports the refusal, if all the others were refused for good', async () => {
     sink.failNext(550, 'unknown', 'rcpt');
     const result = await run(1, ...ALL);
     assert.ok(result.status === 'sent');
@@ -88,7 +88,7 @@ describe('a mail that the server takes for some of its recipients', () => {
     assert.equal(sink.messages.length, 1);
   });
 
-  it('ends in the dead set with the answer, when the rest is refused for good later', async () => {
+  it('fails for good, with the reply of the server, when the rest is refused for good later', async () => {
     sink.failNext(451, 'later', 'rcpt');
     await assert.rejects(run(1, ...ALL), PartialDeliveryError);
     sink.failNext(550, 'unknown', 'rcpt');
@@ -97,7 +97,7 @@ describe('a mail that the server takes for some of its recipients', () => {
     assert.equal(sink.messages.length, 1);
   });
 
-  it('tells recipients whose domain the server knows in another form', async () => {
+  it('recognizes recipients whose domain has another form on the server', async () => {
     sink.failNext(451, 'later', 'rcpt');
     await assert.rejects(run(1, 'ada@MÜNCHEN.example', 'bob@Example.COM'), PartialDeliveryError);
     await run(2, 'ada@MÜNCHEN.example', 'bob@Example.COM');
@@ -107,7 +107,7 @@ describe('a mail that the server takes for some of its recipients', () => {
     );
   });
 
-  it('is reported where no job could try again', async () => {
+  it('is not retried outside a job, and the refusals are reported', async () => {
     sink.failNext(451, 'later', 'rcpt');
     const result = await NewsMailer.news('ada@example.com', ['bob@example.com']).deliverNow();
     assert.ok(result.status === 'sent');

@@ -14,8 +14,8 @@ class NoteMailer extends Mailer {
 
 const TEMPLATES = { 'layouts/mailer/html.ejs': '<%- slot("content") %>', 'note_mailer/note/html.ejs': '<p>x</p>' };
 
-/** A mail is out, and Postgres is away just then: what says so is written down all the same. */
-describe('a mail that is sent while Postgres goes away', () => {
+/** Postgres fails just after a mail has been sent. The mail must still be recorded as sent. */
+describe('a mail that is sent while Postgres becomes unavailable', () => {
   let stage: Stage;
   let whenSent: () => Promise<unknown>;
   before(async () => {
@@ -37,32 +37,32 @@ describe('a mail that is sent while Postgres goes away', () => {
   const stateOf = async (to: string) =>
     (await stage.testDatabase.query('select state from mail_deliveries where recipients = array[$1]', [to]))[0]?.state;
 
-  it('is recorded as sent, where only its connection was lost', async () => {
+  it('is recorded as sent when only the connection was lost', async () => {
     whenSent = cut;
     const { status } = await NoteMailer.note('cut@example.com').deliverNow();
     assert.equal(status, 'sent');
     await until('it is recorded', async () => (await stateOf('cut@example.com')) === 'sent');
   });
 
-  it('does not keep its job waiting, and is recorded as sent as soon as that can be', async () => {
+  it('does not keep its job waiting, and is recorded as sent as soon as possible', async () => {
     whenSent = () => stage.testDatabase.query('alter table mail_deliveries rename to hidden');
     const { status } = await NoteMailer.note('away@example.com').deliverNow();
     assert.equal(status, 'sent');
     const troubles = () =>
       stage.all('process.error').filter(({ during }) => during === 'recording a mail that was sent');
-    // The job does not wait: its mail may be sent before the first try to record it has failed.
-    await until('the failure is told', () => troubles().length >= 1);
+    // The job does not wait, so it may end before the first attempt to record the mail has failed.
+    await until('the failure is reported', () => troubles().length >= 1);
     await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
     await until('it is recorded', async () => (await stateOf('away@example.com')) === 'sent');
   });
 
-  it('is recorded as sent though its process is told to stop meanwhile', async () => {
+  it('is recorded as sent even if its process is stopping', async () => {
     whenSent = () => stage.testDatabase.query('alter table mail_deliveries rename to hidden');
     await NoteMailer.note('stop@example.com').deliverNow();
     let tries = 0;
     stage.database.knex.on('query-error', () => tries++);
     const stopped = stage.delivery.stop(Deadline.after(LONG_MS));
-    await until('it is tried again and again', () => tries > 2);
+    await until('recording has been attempted several times', () => tries > 2);
     await stage.testDatabase.query('alter table hidden rename to mail_deliveries');
     await stopped;
     assert.equal(await stateOf('stop@example.com'), 'sent');

@@ -36,7 +36,7 @@ describe('Renderer', () => {
     return { template: 'shop/note', layout: 'mailer', locale, t, subject: 'Note', locals, ...more };
   }
 
-  it('wraps both parts in the layout, translated', async () => {
+  it('renders both parts into the layout, in the locale', async () => {
     const renderer = rendererOf({
       'shop/note/html.ejs': '<p><%= t(".hello", { name }) %></p>',
       'shop/note/text.ejs': '<% provide("reason", t("shop.bye")) %><%= t(".hello", { name }) %>',
@@ -51,7 +51,7 @@ describe('Renderer', () => {
     assert.equal(bare.html, '<p>Hello, Ada</p>');
   });
 
-  it('names the partial and its line when that is where it fails', async () => {
+  it('names the partial and its line when a partial fails', async () => {
     const renderer = rendererOf({
       'shop/note/html.ejs': '<p>\n\n<%- include("/partials/row", { row: undefined }) %></p>',
       'partials/row.ejs': '<b>\n<%= row.total %></b>',
@@ -89,7 +89,7 @@ describe('Renderer', () => {
     await assert.rejects(renderer.render(request({}, { layout: 'other' })), /layouts\/other\/html\.ejs: write it/);
   });
 
-  it('finds templates and layouts in their folder only', async () => {
+  it('finds templates and layouts only inside their folder', async () => {
     const templatesDir = folderOf({ ...LAYOUT, 'inside/shop/note/text.ejs': 'in', 'secret/html.ejs': 'out' });
     const renderer = new Renderer({ templatesDir: `${templatesDir}/inside`, cache: true, appUrl: '' });
     assert.equal((await renderer.render(request({}, { layout: false }))).text, 'in\n');
@@ -106,7 +106,7 @@ describe('Renderer', () => {
     await assert.rejects(renderer.render(request({}, { layout: '../../secret' })), MissingTemplateError);
   });
 
-  it('counts in the locale, and falls back to the default locale for a text that is not translated', async () => {
+  it('uses the plural forms of the locale, and falls back to the default locale for a missing text', async () => {
     const renderer = rendererOf({ 'shop/note/text.ejs': '<%= t(".count", { count }) %>, <%= t("shop.bye") %>' });
     const first = async (count: number, locale: string) =>
       (await renderer.render(request({ count }, { locale, layout: false }))).text;
@@ -114,7 +114,7 @@ describe('Renderer', () => {
     assert.equal(await first(3, 'ko'), '3 items, Bye\n');
   });
 
-  it('derives the text part from HTML, without preheader, images and what is hidden, in the layout of texts', async () => {
+  it('derives the text part from the HTML, without preheader, images and hidden elements, in the text layout', async () => {
     const html =
       '<% provide("reason", "Why") %><div class="preheader">Hidden</div><b aria-hidden="true">C</b><h1>Hi</h1><p>See <a href="https://x.example/y">this</a> &amp; <%= name %></p><img alt="cat" src="c.png">';
     const layout = '<html><body><i>Shop</i><%- slot("content") %></body></html>';
@@ -124,7 +124,7 @@ describe('Renderer', () => {
       (await renderer.render(request({ name: "O'Brien <b>" }, given))).text;
     assert.equal(await textOf(rendererOf(files)), `${bare}\n\n--\nWhy\n`);
     assert.equal(await textOf(rendererOf(files), { layout: { html: 'mailer', text: false } }), `${bare}\n`);
-    // Where there is no layout of texts, that of the HTML is all there is.
+    // Without a text layout, the text is derived from the whole HTML, layout included.
     const own = { 'shop/note/html.ejs': html, 'layouts/own/html.ejs': layout };
     assert.equal(await textOf(rendererOf(own), { layout: 'own' }), `Shop\n\n${bare}\n`);
     const plain = await rendererOf({ 'shop/note/text.ejs': 'Only text' }).render(request({}, { layout: false }));

@@ -9,7 +9,7 @@ describe('a mail setup', () => {
     assert.deepEqual(checkMailSetup({}, 'mailSetup'), {});
   });
 
-  it('is refused with the reason, and what to do', () => {
+  it('is rejected with the reason, and what to do about it', () => {
     const refusals: readonly (readonly [unknown, RegExp])[] = [
       [undefined, /^mailSetup \(.\/setup\) must default-export an object; it is a undefined$/],
       [{ interceptor: [] }, /there is no interceptor in a mail setup; it may have interceptors, observers, render$/],

@@ -17,7 +17,7 @@ import { type SmtpFault, SmtpProxy, type SmtpStep } from '../support/smtp-proxy'
 import { until } from '../support/until';
 import { APP_LOCALES, APP_TEMPLATES, LONG_MS } from './stage';
 
-/** Mails go out from jobs, as in the app; retries do not wait. */
+/** Mails are sent by jobs, as in the app, but retries are almost immediate. */
 class WelcomeJob extends Job<[email: string]> {
   static override readonly retryIn = () => '20ms' as const;
   async perform(email: string) {
@@ -26,7 +26,7 @@ class WelcomeJob extends Job<[email: string]> {
 }
 
 const STEPS = ['greeting', 'EHLO', 'MAIL', 'RCPT', 'DATA', 'message'] as const;
-/** A refusal of these is about the mail; before them it is about the server or us. */
+/** A refusal at these steps is about the mail; before them it is about the server or our login. */
 const ABOUT_THE_MAIL: readonly SmtpStep[] = ['MAIL', 'RCPT', 'DATA', 'message'];
 const ANSWERS = ['421 4.3.2 closing', '450 4.2.1 busy', '550 5.7.1 unwanted'] as const;
 
@@ -65,7 +65,7 @@ describe('mails from jobs, when the SMTP server', () => {
     await system.processor([WelcomeJob]);
     sink.messages.length = 0;
     proxy.plan.length = 0;
-    // A conversation that goes on has its greeting behind it.
+    // A kept connection has had its greeting already.
     proxy.hangUp();
   });
   after(async () => {
@@ -79,11 +79,11 @@ describe('mails from jobs, when the SMTP server', () => {
   const over = () =>
     new Set([...system.eventsNamed('job.succeeded'), ...system.eventsNamed('job.dead')].map(({ id }) => id));
 
-  /** Enqueues that many and waits for the end of each. @returns their addresses. */
+  /** Enqueues as many jobs and waits until all have ended. @returns their addresses. */
   async function send(many = 1): Promise<string[]> {
     const emails = Array.from({ length: many }, () => `user${++count}@example.com`);
     const jobs = await Promise.all(emails.map((email) => WelcomeJob.performLater(email)));
-    await until('every job has come to its end', () => jobs.every(({ id }) => over().has(id)));
+    await until('every job has ended', () => jobs.every(({ id }) => over().has(id)));
     return emails;
   }
 
@@ -98,7 +98,7 @@ describe('mails from jobs, when the SMTP server', () => {
     assert.ok(records.length === emails.length && records.every(({ response }) => response.startsWith('250 ')));
   }
 
-  /** What has to happen does happen, and nothing is left to happen to the next one. */
+  /** Sends one mail under the given faults, all of which must occur. */
   async function sendWith(...faults: readonly [SmtpStep, SmtpFault][]): Promise<string[]> {
     proxy.plan.push(...faults.map(([step, fault]) => ({ step, fault })));
     const emails = await send();
@@ -109,7 +109,7 @@ describe('mails from jobs, when the SMTP server', () => {
   for (const answer of ANSWERS) {
     for (const step of STEPS) {
       const isForGood = answer.startsWith('5') && ABOUT_THE_MAIL.includes(step);
-      it(`says ${answer} at ${step}: ${isForGood ? 'the job is dead, and shows the answer' : 'the mail comes once, later'}`, async () => {
+      it(`says ${answer} at ${step}: ${isForGood ? 'the job is dead, with the reply as its reason' : 'the mail arrives once, later'}`, async () => {
         const emails = await sendWith([step, { answer }]);
         if (!isForGood) return assertOnceEach(emails);
         assert.deepEqual(received(), []);
@@ -126,26 +126,26 @@ describe('mails from jobs, when the SMTP server', () => {
   }
 
   for (const step of STEPS) {
-    it(`breaks off at ${step === 'message' ? 'half of the message' : step}: the mail comes once, later`, async () => {
+    it(`disconnects ${step === 'message' ? 'in the middle of the message' : `at ${step}`}: the mail arrives once, later`, async () => {
       await assertOnceEach(await sendWith([step, 'drop']));
     });
   }
 
-  it('is slow to answer, again and again: the mail comes once, and there is no second try', async () => {
+  it('replies slowly at every step: the mail arrives once, without a retry', async () => {
     await assertOnceEach(
       await sendWith(...STEPS.map((step) => [step, { delayMs: 100 }] satisfies [SmtpStep, SmtpFault])),
     );
     assert.deepEqual(system.eventsNamed('job.retrying'), []);
   });
 
-  it('thinks about a message for twelve seconds: the mail comes once, and there is no second try', async () => {
+  it('takes twelve seconds to accept a message: the mail arrives once, without a retry', async () => {
     await assertOnceEach(await sendWith(['message', { delayMs: 12_000 }]));
     assert.deepEqual(system.eventsNamed('job.retrying'), []);
   });
 
   for (const step of ['greeting', 'RCPT', 'message'] as const) {
-    it(`is silent at ${step} for longer than anybody waits: the mail comes once, later`, async () => {
-      // Only the first try has so little patience, that no other fails by it on a machine that is busy.
+    it(`is silent at ${step} until the client times out: the mail arrives once, later`, async () => {
+      // Only the first attempt has such a short timeout, so that no other one fails on a busy machine.
       const patient = new SmtpTransport(proxy.url);
       const impatient = new SmtpTransport(proxy.url, { socketMs: 1000 });
       let tries = 0;
@@ -168,13 +168,13 @@ describe('mails from jobs, when the SMTP server', () => {
     });
   }
 
-  it('takes the mail, and its answer is lost: all that SMTP allows is to send it again, under the same Message-ID', async () => {
+  it('accepts the mail, but its reply is lost: the mail is sent again, with the same Message-ID, as SMTP leaves no other way', async () => {
     const [email] = await sendWith(['message', 'lose the answer']);
     assert.deepEqual(received(), [email, email]);
     assert.equal(new Set(sink.messages.map(({ messageId }) => messageId)).size, 1);
   });
 
-  it('is down: nothing is lost, and all comes once it is up', async () => {
+  it('is down: nothing is lost, and each mail arrives once, when it is up again', async () => {
     await proxy.down();
     const sending = send(5);
     await until('each has failed twice', () => system.eventsNamed('job.retrying').length >= 10);
@@ -183,7 +183,7 @@ describe('mails from jobs, when the SMTP server', () => {
     await assertOnceEach(await sending);
   });
 
-  it('fails in every way at random: each mail comes once', async () => {
+  it('fails at random: each mail arrives once', async () => {
     const throwDice = dice(20261126);
     const faults: readonly SmtpFault[] = ['drop', { answer: ANSWERS[0] }, { answer: ANSWERS[1] }, { delayMs: 50 }];
     const pick = <T>(all: readonly T[]): T => all[throwDice(all.length)] ?? assert.fail();

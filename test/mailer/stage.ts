@@ -10,12 +10,12 @@ import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { tempFolder } from '../support/temp-folder';
 
-/** Longer than any stop takes: what is cut off in a test is cut off on purpose. */
+/** Longer than any stop takes: whatever a test cuts off is cut off on purpose. */
 export const LONG_MS = 600_000;
 export const APP_TEMPLATES = path.resolve(__dirname, '../../lib/app/mailers/templates');
 export const APP_LOCALES = path.resolve(__dirname, '../../lib/app/locales');
 
-/** Writes files, given by their path below a fresh folder. @returns the folder. */
+/** Writes files into a new folder, by their relative path. @returns the folder. */
 export function folderOf(files: Readonly<Record<string, string>>): string {
   const folder = tempFolder('mail');
   for (const [name, text] of Object.entries(files)) {
@@ -26,13 +26,13 @@ export function folderOf(files: Readonly<Record<string, string>>): string {
   return folder;
 }
 
-/** Texts as locale files would hold them. */
+/** Texts, given as the contents of locale files. */
 export function textsOf(locales: Readonly<Record<string, unknown>>): Promise<I18n> {
   const files = Object.entries(locales).map(([locale, texts]) => [`${locale}.json`, JSON.stringify(texts)]);
   return loadI18n([folderOf(Object.fromEntries(files))], 'en');
 }
 
-/** A delivery on a database of its own, connected to the mailers, that remembers its events. */
+/** A delivery with its own database, connected to the mailers, which records its events. */
 export class Stage {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
 
@@ -50,9 +50,9 @@ export class Stage {
   static async open(
     mail: Partial<MailDeliveryOptions['config']['mail']>,
     options: Partial<Pick<MailDeliveryOptions, 'i18n' | 'templatesDir' | 'transport' | 'setup' | 'patienceMs'>> & {
-      /** true: all tables, not only those of mail. */
+      /** Whether to create all tables; default: only those of mail. */
       readonly migrated?: true;
-      /** As of DeliveryRecord. */
+      /** As in the options of DeliveryRecord. */
       readonly leaseMs?: number;
     } = {},
   ): Promise<Stage> {
@@ -82,7 +82,7 @@ export class Stage {
     return stage;
   }
 
-  /** A second delivery on the same database, as another processor would have, not connected to the mailers. */
+  /** A second delivery on the same database, like that of another processor. It is not connected to the mailers. */
   another(): { readonly delivery: MailDelivery; readonly close: () => Promise<void> } {
     const database = new Database(this.testDatabase.url, { production: false, events: this.events });
     const delivery = new MailDelivery({ ...this.options, record: this.recordIn(database) });

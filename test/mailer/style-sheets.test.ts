@@ -8,7 +8,7 @@ import type { RenderRequest } from '../../lib/mailer/definition/mail-types';
 import { Renderer } from '../../lib/mailer/render/renderer';
 import { folderOf } from './stage';
 
-describe('style sheets that the HTML of a mail links', () => {
+describe('style sheets that a mail links to', () => {
   const asked: string[] = [];
   let server: http.Server;
   let base: string;
@@ -45,7 +45,7 @@ describe('style sheets that the HTML of a mail links', () => {
     return html;
   };
 
-  it('are written into the elements where they are files beside the templates', async () => {
+  it('are inlined if they are files in the folder of templates', async () => {
     for (const href of ['styles/note.css', './styles/note.css', path.join(templatesDir, 'styles/note.css')]) {
       for (const link of [
         `<link rel="stylesheet" href="${href}">`,
@@ -59,7 +59,7 @@ describe('style sheets that the HTML of a mail links', () => {
     );
   });
 
-  it('are neither fetched nor read where they lie elsewhere', async () => {
+  it('are neither fetched nor read from anywhere else', async () => {
     const up = path.relative(templatesDir, secret);
     const elsewhere = [`${base}/a.css`, `${base.slice(5)}/b.css`, secret, up, `styles/../${up}`, 'styles/linked.css'];
     for (const href of [...elsewhere, pathToFileURL(secret).href, 'styles/plain.txt', 'styles/missing.css']) {

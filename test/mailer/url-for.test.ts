@@ -7,7 +7,7 @@ describe('urlFor', () => {
   const urlFor = urlsBelow('https://shop.example');
   const below = urlsBelow('https://shop.example:8443/store/');
 
-  it('makes absolute links of paths', () => {
+  it('turns paths into absolute links', () => {
     assert.equal(urlFor('/orders/7'), 'https://shop.example/orders/7');
     assert.equal(urlFor('orders/7'), 'https://shop.example/orders/7');
     assert.equal(urlFor(''), 'https://shop.example/');
@@ -26,13 +26,13 @@ describe('urlFor', () => {
     assert.equal(urlFor('/find?q=old&x=1#top', { q: 'new' }), 'https://shop.example/find?x=1&q=new#top');
   });
 
-  it('takes absolute links to the app itself', () => {
+  it('accepts absolute links to the app itself', () => {
     assert.equal(urlFor('https://shop.example/orders'), 'https://shop.example/orders');
     assert.equal(urlFor('HTTPS://SHOP.example:443/orders'), 'https://shop.example/orders');
     assert.equal(below('https://shop.example:8443/store/orders'), 'https://shop.example:8443/store/orders');
   });
 
-  it('refuses what leads elsewhere', () => {
+  it('rejects links to anywhere else', () => {
     const elsewhere = [
       'https://evil.example/',
       'http://shop.example/',
@@ -64,7 +64,7 @@ describe('urlFor', () => {
     });
   });
 
-  it('never leaves the host, whatever it is given', () => {
+  it('never leaves the host, whatever the input', () => {
     const piece = fc.constantFrom(
       '/',
       '\\',

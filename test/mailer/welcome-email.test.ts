@@ -36,14 +36,14 @@ describe('UserMailer#welcome', () => {
     assert.match(ko.text, /^민지 님, 반갑습니다\.\n/);
   });
 
-  it('calls somebody without a name by the address, and keeps a name on one line', async () => {
+  it('addresses a user without a name by the local part of the address, and keeps a name on one line', async () => {
     const greeting = async (name: string | null) => (await welcome({ name })).text.split('\n')[0];
     assert.equal(await greeting(null), 'Welcome, ada.');
     assert.equal(await greeting(' \u2028 '), 'Welcome, ada.');
     assert.equal(await greeting('Ada  \u2028 Lovelace'), 'Welcome, Ada Lovelace.');
   });
 
-  it('says what is true of the app, links to it, and reads well as text', async () => {
+  it('has a text part that reads well, and links only to the app', async () => {
     const { html = '', text } = await welcome({});
     assert.equal(
       text,
@@ -70,7 +70,7 @@ describe('UserMailer#welcome', () => {
     assert.doesNotMatch(html, /confirm/i);
   });
 
-  it('carries its design without a style sheet, and adapts where there is one', async () => {
+  it('has inline styles, and adapts to dark mode and phones where style sheets are supported', async () => {
     const { html = '' } = await welcome({});
     assert.match(html, /<a class="btn" href="https:\/\/shop\.example" style="[^"]*background-color: #a34f17/);
     assert.match(html, /@media \(prefers-color-scheme: dark\)/);
@@ -119,7 +119,7 @@ describe('WelcomeEmailJob', () => {
     assert.deepEqual(mail?.to, [{ name: '민지', address: 'minji@example.com' }]);
   });
 
-  it('does nothing for a user who is gone, and none for one without an address', async () => {
+  it('does nothing for a user who is gone or has no address', async () => {
     transport.messages.length = 0;
     await new WelcomeEmailJob().perform('4711');
     await new WelcomeEmailJob().perform(await insert('', 'en'));

@@ -7,9 +7,9 @@ import { deliveries, type TestMails, useTestMail } from '../../lib/testing';
 import { type Browser, launchBrowser, type Page, scrollsSideways, violations } from '../support/browser';
 
 const ROOT = path.resolve(__dirname, '../..');
-/** Kept after the run, to be looked at. */
+/** Screenshots are kept after the run, for people to look at. */
 const SHOTS = path.join(ROOT, '.catamount/shots');
-/** Above this Gmail cuts a mail off. */
+/** Gmail clips a mail that is larger, bytes. */
 const CLIPPED_AT = 102_000;
 
 const READERS = {
@@ -49,7 +49,7 @@ describe('the look of the welcome mail', () => {
     page.evaluate<string>(`getComputedStyle(document.querySelector('${selector}')).${property}`);
 
   for (const [name, reader] of Object.entries(READERS)) {
-    it(`to ${name}: light and dark, on a phone and in a pane, nothing sticks out and all can be read`, async () => {
+    it(`to ${name}: fits and is legible in light and dark mode, on a phone and in a reading pane`, async () => {
       mails.clear();
       await UserMailer.welcome(reader).deliverNow();
       const html = deliveries()[0]?.html ?? assert.fail('it has no HTML');
@@ -65,12 +65,12 @@ describe('the look of the welcome mail', () => {
           assert.equal(await styleOf(page, '.card', 'backgroundColor'), card);
           assert.equal(await styleOf(page, 'h1', 'color'), heading);
           assert.equal(await styleOf(page, '.btn', 'backgroundColor'), button);
-          // On a phone the button is as wide as the text.
+          // Only on a phone is the button as wide as the text.
           const [btn, text] = await Promise.all(['.btn', 'h1'].map((each) => page.locator(each).boundingBox()));
           assert.equal(btn?.width === text?.width, width === 320);
           await page.screenshot({ path: path.join(SHOTS, `welcome-${name}.${scheme}.${width}.png`), fullPage: true });
         }
-        // A mail is no page, and has no landmarks of one.
+        // A mail is not a page, so it needs no landmarks.
         const found = await violations(page);
         assert.deepEqual(
           found.filter((line) => !/^\w+ (landmark-one-main|region):/.test(line)),

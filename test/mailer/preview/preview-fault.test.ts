@@ -14,7 +14,7 @@ describe('faultOf', () => {
     return error;
   };
 
-  it("shows the app's innermost line with those around it, and paths from the app's root", () => {
+  it("shows the app's innermost line in context, and paths relative to the app's root", () => {
     const file = path.join(root, 'mailers/user-mailer.js');
     const fault = faultOf(
       thrown(
@@ -40,7 +40,7 @@ describe('faultOf', () => {
     assert.deepEqual([unknown.message, unknown.line, unknown.excerpt?.from], ['x is not defined', null, 1]);
   });
 
-  it('makes do without a place', () => {
+  it('copes with errors whose location is unknown', () => {
     for (const odd of [thrown('node:internal/timers:1:1'), 'a string', null, undefined, { toString: () => 'odd' }]) {
       const fault = faultOf(odd, app);
       assert.deepEqual([fault.file, fault.line, fault.excerpt], [null, null, null]);

@@ -10,7 +10,7 @@ const preview = (name: string, body = '') =>
   `const { MailerPreview } = require(${BASE}); exports.default = class ${name} extends MailerPreview { ${body} };`;
 
 describe('previews in a folder', () => {
-  it('are listed by mailer, then in the order they are written in, inherited ones last', () => {
+  it('are listed by mailer, then in the order of their definition, inherited ones last', () => {
     class Base extends MailerPreview {
       shared() {}
     }
@@ -40,13 +40,13 @@ describe('previews in a folder', () => {
       assert.equal(previews.find({ mailer, action: 'first' }), undefined, mailer);
   });
 
-  it('are loaded from files of one class each; a missing folder holds none', async () => {
+  it('are loaded from files of one class each; the folder may be missing', async () => {
     const folder = folderOf({ 'user-mailer-preview.js': preview('UserMailerPreview', 'welcome() {}'), 'notes.md': '' });
     assert.deepEqual((await loadPreviews(folder)).names(), [{ mailer: 'UserMailer', action: 'welcome' }]);
     assert.deepEqual((await loadPreviews(path.join(folder, 'missing'))).names(), []);
   });
 
-  it('name the file that cannot be used, and why', async () => {
+  it('are rejected with the name of the file that cannot be used, and the reason', async () => {
     for (const [file, source, reason] of [
       ['none.js', 'exports.x = 1', /none\.js: a file in the previews folder must export one subclass of MailerPreview/],
       [

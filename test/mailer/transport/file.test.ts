@@ -25,7 +25,7 @@ function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
 }
 
 describe('FileTransport', () => {
-  it('writes the real MIME message into a folder that it makes, for its owner only', async () => {
+  it('writes the MIME message into a folder that it creates, readable by its owner only', async () => {
     const folder = path.join(tempFolder('mail'), 'deep/mails');
     const { response = '' } = await new FileTransport(folder).send(message());
     assert.equal(response, path.join(folder, '20261125T010203.004Z-job-1.abc.1.eml'));
@@ -39,7 +39,7 @@ describe('FileTransport', () => {
     assert.equal(mail.text?.trim(), '안녕하세요');
   });
 
-  it('names files so that they sort by time, and stay inside the folder', async () => {
+  it('gives files names that sort by time and stay inside the folder', async () => {
     const folder = tempFolder('mail');
     const transport = new FileTransport(folder);
     for (const [n, iso] of [
@@ -55,7 +55,7 @@ describe('FileTransport', () => {
     );
   });
 
-  it('shows a mail whole or not at all', async () => {
+  it('writes each file atomically', async () => {
     const folder = tempFolder('mail');
     const seen: string[] = [];
     const watching = fs.watch(folder, (_event, name) => {
@@ -76,7 +76,7 @@ describe('FileTransport', () => {
     assert.ok(seen.every((raw) => /--\r\n$/.test(raw)));
   });
 
-  it('fails when the folder cannot be made', async () => {
+  it('fails when the folder cannot be created', async () => {
     const file = path.join(tempFolder('mail'), 'taken');
     fs.writeFileSync(file, '');
     await assert.rejects(new FileTransport(path.join(file, 'mails')).send(message()), /ENOTDIR|EEXIST/);

@@ -22,7 +22,7 @@ function message(to: readonly string[], more: Partial<OutgoingMessage> = {}): Ou
   };
 }
 
-/** As servers say it: limits that pass by themselves. */
+/** Temporary limits, in the words of real servers. */
 const PASSING = [
   [550, '4.2.2 The email account that you tried to reach is over quota'],
   [552, '5.2.2 Mailbox full'],
@@ -35,7 +35,7 @@ const PASSING = [
   [550, '5.7.28 Your domain has sent too many emails, try again later'],
 ] as const;
 
-/** What no wait changes. */
+/** Refusals that waiting does not change. */
 const FOR_GOOD = [
   [550, '5.1.1 no such user, whatever her quota'],
   [550, '5.7.1 unwanted'],
@@ -45,7 +45,7 @@ const FOR_GOOD = [
   [554, 'no'],
 ] as const;
 
-describe('what an SMTP server says with a 5xx', () => {
+describe('a 5xx reply of an SMTP server', () => {
   let sink: SmtpSink;
   beforeEach(async () => {
     sink = await startSmtpSink();
@@ -64,7 +64,7 @@ describe('what an SMTP server says with a 5xx', () => {
     return error;
   };
 
-  it('is tried again where it speaks of a quota or a rate, with its answer', async () => {
+  it('is temporary if it mentions a quota or a rate limit', async () => {
     for (const [code, text] of PASSING) {
       for (const stage of ['mail', 'rcpt', 'data'] as const) {
         const error = await errorOf(stage, code, text);
@@ -74,12 +74,12 @@ describe('what an SMTP server says with a 5xx', () => {
     }
   });
 
-  it('is for good otherwise', async () => {
+  it('is permanent otherwise', async () => {
     for (const [code, text] of FOR_GOOD)
       assert.ok((await errorOf('rcpt', code, text)) instanceof PermanentDeliveryError, text);
   });
 
-  it('counts for each recipient alone where others were taken', async () => {
+  it('is judged for each recipient separately when others were accepted', async () => {
     const transport = new SmtpTransport(sink.url);
     sink.failNext(552, '5.2.2 mailbox full', 'rcpt');
     sink.failNext(550, '5.1.1 no such user', 'rcpt');

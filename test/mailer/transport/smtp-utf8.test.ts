@@ -5,7 +5,7 @@ import { PermanentDeliveryError } from '../../../lib/mailer/definition/errors';
 import { SmtpTransport } from '../../../lib/mailer/transport/smtp';
 import { until } from '../../support/until';
 
-/** A server that notes each command as it came, byte by byte. */
+/** A server that records each command, byte for byte. */
 class BareServer {
   readonly commands: string[] = [];
   private readonly sockets = new Set<net.Socket>();
@@ -87,7 +87,7 @@ describe('an address that is not ASCII', () => {
   });
   const envelope = () => server.commands.filter((line) => /^(MAIL|RCPT)/.test(line));
 
-  it('before the @ ends the mail for good where the server takes none, and it is sent nothing', async () => {
+  it('before the @ fails the mail for good if the server does not offer SMTPUTF8, before anything is sent', async () => {
     await start('8BITMIME');
     const sent = transport.send(message('ada@example.com', 'jörg@example.com'));
     await assert.rejects(sent, (error) => {
@@ -99,7 +99,7 @@ describe('an address that is not ASCII', () => {
     await until('no connection is left', () => server.openConnections === 0);
   });
 
-  it('before the @ goes as it is to a server that offers SMTPUTF8', async () => {
+  it('before the @ is sent unchanged to a server that offers SMTPUTF8', async () => {
     await start('8BITMIME', 'SMTPUTF8');
     await transport.send(message('jörg@example.com'));
     const [from = '', to] = envelope();
@@ -107,7 +107,7 @@ describe('an address that is not ASCII', () => {
     assert.equal(to, 'RCPT TO:<jörg@example.com>');
   });
 
-  it('behind the @ goes as punycode to whatever server', async () => {
+  it('after the @ is sent as punycode to any server', async () => {
     await start();
     await transport.send(message('ada@bücher.example'));
     assert.equal(envelope()[1], 'RCPT TO:<ada@xn--bcher-kva.example>');

@@ -27,7 +27,7 @@ function message(more: Partial<OutgoingMessage> = {}): OutgoingMessage {
   };
 }
 
-/** Stands between transport and server, to see and cut connections. */
+/** A relay between transport and server, to observe and cut connections. */
 async function relayTo(target: number) {
   const sockets = new Set<net.Socket>();
   const server = net.createServer((socket) => {
@@ -87,7 +87,7 @@ describe('SmtpTransport', () => {
     assert.deepEqual(mail?.envelope.to, ['ada@example.com', 'c@example.com', 'b@example.com']);
   });
 
-  it('has texts read as they were written, whatever readers take for encoded', async () => {
+  it('keeps mail clients from decoding texts that look like encoded words', async () => {
     const name = '=?utf-8?Q?a=0D=0AX-Evil:_1?= Ada';
     await transport.send(message({ subject: name, to: [box('ada@example.com', name)] }));
     const [mail] = sink.messages;
@@ -95,7 +95,7 @@ describe('SmtpTransport', () => {
     assert.deepEqual(shown, [name, name]);
   });
 
-  it('keeps at most two connections and uses them again', async () => {
+  it('opens at most two connections and reuses them', async () => {
     const relay = await relayTo(sink.port);
     const relayed = new SmtpTransport(relay.url);
     await Promise.all(Array.from({ length: 20 }, () => relayed.send(message())));
@@ -105,9 +105,9 @@ describe('SmtpTransport', () => {
     await relay.stop();
   });
 
-  it('gives up for good on a 5xx to the mail, with the answer; all else may be tried again', async () => {
+  it('fails for good, with the reply, on a 5xx that is about the mail; any other failure may be retried', async () => {
     const refusals: readonly (readonly [stage: FailureStage, code: number, isForGood: boolean])[] = [
-      // Of the server as a whole, and of our login.
+      // These two are about the server as a whole, and about our login.
       ['connect', 554, false],
       ['mail', 530, false],
       ['mail', 550, true],
@@ -120,7 +120,7 @@ describe('SmtpTransport', () => {
     ];
     for (const [stage, code, isForGood] of refusals) {
       sink.failNext(code, '5.1.1 no such user', stage);
-      // On a connection of its own: a 421 to one that is kept has it tried at once on another.
+      // On a new connection: after a 421 on a kept one, another is tried at once.
       const fresh = new SmtpTransport(sink.url);
       const error: unknown = await fresh.send(message()).then(
         () => undefined,
@@ -134,7 +134,7 @@ describe('SmtpTransport', () => {
     assert.equal(sink.messages.length, 1);
   });
 
-  it('may be tried again when the connection drops in the middle of DATA, and does not try by itself', async () => {
+  it('fails temporarily when the connection drops during DATA, and does not retry by itself', async () => {
     sink.failNext(0, 'cut', 'drop');
     await assert.rejects(transport.send(message()), (error) => {
       assert.ok(error instanceof Error && !(error instanceof PermanentDeliveryError));
@@ -145,7 +145,7 @@ describe('SmtpTransport', () => {
     assert.equal(sink.messages.length, 1);
   });
 
-  it('sends over a fresh connection when the kept one has gone stale', async () => {
+  it('sends over a new connection when the kept one is stale', async () => {
     const relay = await relayTo(sink.port);
     const relayed = new SmtpTransport(relay.url);
     await relayed.send(message());
@@ -156,7 +156,7 @@ describe('SmtpTransport', () => {
     await relay.stop();
   });
 
-  it('may be tried again when nothing listens', async () => {
+  it('fails temporarily when the server is down', async () => {
     const { port } = sink;
     await sink.stop();
     const other = new SmtpTransport(`smtp://127.0.0.1:${port}`);
@@ -165,7 +165,7 @@ describe('SmtpTransport', () => {
     sink = await startSmtpSink();
   });
 
-  it('tells of recipients refused while others were taken', async () => {
+  it('reports the recipients that were refused while others were accepted', async () => {
     sink.failNext(550, 'no such user', 'rcpt');
     const { refused } = await transport.send(message({ to: [box('gone@example.com'), box('ada@example.com')] }));
     assert.equal(refused?.length, 1);
@@ -174,7 +174,7 @@ describe('SmtpTransport', () => {
     assert.deepEqual(sink.messages[0]?.envelope.to, ['ada@example.com']);
   });
 
-  it('gives up on a server that is silent, and on one that trickles', async () => {
+  it('times out on a silent server, and on one that trickles', async () => {
     const sockets = new Set<net.Socket>();
     const cases = [
       { trickle: false, limits: { socketMs: 50, sendMs: LONG_MS }, told: /[Tt]imeout/ },
@@ -198,14 +198,14 @@ describe('SmtpTransport', () => {
     }
   });
 
-  it('logs in with what the URL says', async () => {
+  it('logs in with the credentials of the URL', async () => {
     const other = new SmtpTransport(sink.url.replace('//', '//user:p%40ss@'));
     await other.send(message());
     await other.close();
     assert.equal(sink.messages.length, 1);
   });
 
-  it('sends no password in the clear to another machine', () => {
+  it('requires TLS before it sends a password to another machine', () => {
     assert.equal(mustUpgrade('smtp://user:secret@mail.shop.example:587'), true);
     assert.equal(mustUpgrade('smtp://mail.shop.example:25'), false);
     assert.equal(mustUpgrade('smtp://user:secret@127.0.0.1:1025'), false);
@@ -213,10 +213,10 @@ describe('SmtpTransport', () => {
     assert.equal(mustUpgrade('smtps://user:secret@mail.shop.example'), false);
   });
 
-  it('finishes what is on its way when closed, and cuts it off by force', async () => {
+  it('finishes mails in flight when closed, and aborts them when closed by force', async () => {
     sink.hold();
     const sending = transport.send(message());
-    await until('the mail waits', () => sink.waiting === 1);
+    await until('the mail waits for the reply of the server', () => sink.waiting === 1);
     await transport.close();
     await transport.close();
     sink.release();
@@ -226,7 +226,7 @@ describe('SmtpTransport', () => {
     const second = new SmtpTransport(sink.url);
     sink.hold();
     const cut = assert.rejects(second.send(message()));
-    await until('the mail waits', () => sink.waiting === 1);
+    await until('the mail waits for the reply of the server', () => sink.waiting === 1);
     await second.close({ force: true });
     await cut;
   });
