@@ -135,7 +135,7 @@ function plain(html: string): string {
   return text.replace(/[\s\u00a0]+/g, ' ').trim();
 }
 
-/** Without durations, which grow between two readings. */
+/** Without durations, which grow between two looks. */
 function timeless(line: string): string {
   return line.replace(/\d+(?:\.\d+)? ?(?:ms|s|min|h|초|분|시간)(?: \d+ ?(?:s|초))?(?![\p{L}])/gu, '…');
 }

@@ -171,12 +171,7 @@ const OF_REDIS: readonly Injection[] = [
     log: /BUSY|not reachable|stands still/,
   },
   { name: 'Redis is down', inject: byWay('redis', 'takeDown'), ...REDIS_AWAY, log: /not reachable|stands still/ },
-  {
-    name: 'the network drops all bytes to Redis',
-    inject: byWay('redis', 'swallow'),
-    ...REDIS_AWAY,
-    log: /stands still/,
-  },
+  { name: 'packets to Redis are dropped', inject: byWay('redis', 'swallow'), ...REDIS_AWAY, log: /stands still/ },
 ];
 
 const OF_POSTGRES: readonly Injection[] = [
@@ -253,7 +248,7 @@ const OF_POSTGRES: readonly Injection[] = [
   },
   {
     // The recurring job is committed every second, but the listener hears nothing of it.
-    name: 'the network drops all bytes of the LISTEN connection',
+    name: 'packets of the LISTEN connection are dropped',
     inject: byWay('direct', 'swallow'),
     ...stalled(/listening for new jobs stands still: there is no answer/),
     log: /listening for new jobs stands still: there is no answer/,
@@ -300,7 +295,7 @@ const OF_STARTS: readonly Injection[] = [
 
 const OF_CODE: readonly Injection[] = [
   {
-    name: 'a job never stops computing',
+    name: 'a job blocks the event loop',
     inject: async (ill) => {
       const enough = path.join(ill.folder, 'enough');
       const { status } = await ill.tree.request('POST', `/stubborn?until=${encodeURIComponent(enough)}`);
