@@ -1,6 +1,6 @@
 /**
- * What readers have stumbled over, by language: words for one thing that had two, sentences that were not true, particles
- * that show that nobody knew the word before them. Held against the files of texts, and against pages as they are shown.
+ * Wordings that readers have stumbled over, by language: a second word for the same thing, untrue sentences, Korean particles
+ * chosen without knowing the word before them. Tests check the locale files and the rendered pages against them.
  */
 export const FORBIDDEN: Readonly<Record<'en' | 'ko', readonly RegExp[]>> = {
   en: [
@@ -29,22 +29,22 @@ export const FORBIDDEN: Readonly<Record<'en' | 'ko', readonly RegExp[]>> = {
     /소식 없음/,
     /모두 합쳐/,
     /(^|\s)쪽|\d쪽/m,
-    // Both particles, for want of knowing the word; the second may stand in brackets or behind a stroke.
+    // Both particles at once, as the word was unknown. The second may be in brackets or after a slash.
     /(이|가|을|를|은|는|와|과)[(/](이|가|을|를|은|는|와|과)\)?/,
     /\(으\)로/,
-    // Between the time that a run took and where it was stood the error's name.
+    // The name of an error is missing between the duration of a run and its place.
     /만에 \S+, pid \d+에서/,
-    // Left in English.
+    // Untranslated.
     /\b(the control socket|phased-restart|requested by|last of|only attempt)\b/,
     /\w+Job on \w+/,
   ],
 };
 
-/** Values that end as all of their kind do, so that a particle may follow: a count with its 개, a server's name, a size. */
+/** Values whose ending is always the same, so that a particle may follow: a count with its 개, a server's name, a size. */
 const KNOWN_END = new Set(['what', 'who', 'server', 'limit']);
 const PARTICLE = /\{\{(\w+)\}\}(이|가|을|를|은|는|와|과|로|으로)(?=[\s.,:)]|$)/g;
 
-/** @returns what of a text a reader should not see. */
+/** @returns the wordings in a text that readers should not see. */
 export function forbiddenIn(text: string, locale: 'en' | 'ko'): string[] {
   const found = FORBIDDEN[locale].flatMap((pattern) => pattern.exec(text)?.[0] ?? []);
   if (locale === 'en') return found;

@@ -15,7 +15,7 @@ interface Report {
 
 const PRELOAD = path.join(__dirname, 'report-worker.cjs');
 
-describe("what the operator's pages have a worker load", () => {
+describe("the modules that the operator's pages load in a worker", () => {
   let database: TestDatabase;
   let redis: TestRedis;
   let reports: string;
@@ -35,7 +35,7 @@ describe("what the operator's pages have a worker load", () => {
     await database.drop();
   });
 
-  /** What the only worker has loaded at its end. */
+  /** @returns what the only worker has loaded when it ends. */
   const loadedBy = async (visit: (tree: Tree) => Promise<void>): Promise<Report> => {
     tree = await startTree({
       env: {
@@ -55,7 +55,7 @@ describe("what the operator's pages have a worker load", () => {
     const all = fs.readdirSync(reports).map((file) => path.join(reports, file));
     const read = all.map((file) => JSON.parse(fs.readFileSync(file, 'utf8')) as Report);
     for (const file of all) fs.rmSync(file);
-    return read.find(({ title }) => title.startsWith('catamount: web')) ?? assert.fail('no worker has told of itself');
+    return read.find(({ title }) => title.startsWith('catamount: web')) ?? assert.fail('no worker has reported');
   };
 
   const get = async (from: Tree, target: string, cookie = '') => {
@@ -86,14 +86,14 @@ describe("what the operator's pages have a worker load", () => {
     loaded.filter((file) => folders.some((folder) => file.includes(folder)));
   const namesOf = (files: readonly string[]) => files.map((file) => path.basename(file)).sort();
 
-  it('is next to nothing before they are asked for', async () => {
+  it('are next to none before a page is requested', async () => {
     const report = await loadedBy(async (asked) => {
       await get(asked, '/');
     });
     assert.deepEqual(namesOf(below(report, '/lib/ops/')), ['access-mode.js', 'mount.js']);
   });
 
-  it('is the overview alone when that is open: no other pages, nothing that moves jobs, no tables of languages', async () => {
+  it('are only those of the overview while that is open: no other pages, no actions on jobs, no i18next or Intl data', async () => {
     const report = await loadedBy(async (asked) => {
       const cookie = await signIn(asked);
       const page = await get(asked, '/ops', cookie);
@@ -113,7 +113,7 @@ describe("what the operator's pages have a worker load", () => {
     assert.deepEqual(report.intl, []);
   });
 
-  it('is one folder of pages more for each that is asked for', async () => {
+  it('are those of one more folder for each page that is opened', async () => {
     const report = await loadedBy(async (asked) => {
       const cookie = await signIn(asked);
       await get(asked, '/ops/mail/deliveries', cookie);

@@ -16,13 +16,13 @@ const FOLDERS = filesBelow(OPS)
   .filter((file) => file.endsWith('/locales/en.json'))
   .map((file) => path.dirname(file));
 const PAGES = sourcesBelow(OPS);
-/** Sources that have the names of what the pages tell of, such as events and issues. */
+/** Sources that contain names used in keys, such as those of events and issues. */
 const NAMES = ['core', 'cluster', 'health', 'job', 'mailer', 'tree'].flatMap((folder) =>
   sourcesBelow(path.resolve(OPS, '..', folder)),
 );
 
 const SENTENCES = 'overview.sentence.';
-/** Events whose sentence depends on what was done, or why. */
+/** Events whose sentence depends on the action or the reason. */
 const KINDS: Readonly<Record<string, readonly Readonly<Record<string, string>>[]>> = {
   'dead.dropped': ['limit', 'age'].map((reason) => ({ reason })),
   'operator.jobs': ['retry', 'promote', 'reschedule', 'kill', 'delete'].map((action) => ({ action })),
@@ -37,16 +37,16 @@ describe("the texts of the operator's pages", () => {
     const shown = path.relative(OPS, folder);
 
     it(`are complete in both languages: ${shown}`, () => {
-      // English has the sentences of events from their catalogue.
+      // The English sentences of events are in the event catalogue.
       const translated = [...(ko?.keys() ?? [])].filter((key) => !key.startsWith(SENTENCES));
       assert.deepEqual(translated.sort(), [...(en?.keys() ?? [])].sort());
       for (const [key, text] of ko ?? []) assert.notEqual(text.trim(), '', key);
     });
 
-    it(`tell the same values: ${shown}`, () => {
+    it(`contain the same values in both languages: ${shown}`, () => {
       const values = (text = '') => [...new Set(text.match(/\{\{\w+\}\}/g))].sort();
       for (const [key, text] of en ?? []) {
-        // "The newest mail": where there is one, its number need not be said.
+        // Singular forms may leave out the number, as in "The newest mail".
         if (key.endsWith('_one')) continue;
         assert.deepEqual(values(ko?.get(key)), values(text), key);
       }
@@ -65,7 +65,7 @@ describe("the texts of the operator's pages", () => {
       }
   });
 
-  it('have none of the words that readers stumble over', () => {
+  it('contain no forbidden wordings', () => {
     const files = [
       ...FOLDERS.flatMap(localesIn),
       ...['en', 'ko'].map((locale) => path.join(APP_VIEWS, `home.${locale}.json`)),
@@ -75,13 +75,13 @@ describe("the texts of the operator's pages", () => {
       return [...textsOf(file)].flatMap(([key, text]) => forbiddenIn(text, locale).map((words) => `${key}: ${words}`));
     });
     assert.deepEqual(found, []);
-    // The list finds what it is for.
+    // The check detects what it is meant to detect.
     assert.deepEqual(forbiddenIn('오류 4ms 만에 vm, pid 7890에서', 'ko'), ['만에 vm, pid 7890에서']);
     assert.deepEqual(forbiddenIn('default이(가) 큐 {{slot}}을 등록', 'ko'), ['등록', '이(가)', '{{slot}}을']);
     assert.deepEqual(forbiddenIn('What is to become of 238 jobs?', 'en'), ['What is to become of']);
   });
 
-  it('tell who asked, for what, and what runs, in the language of the reader', () => {
+  it("say who requested which command, and what is running, in the reader's language", () => {
     const t = pageTexts(TEXTS).in('ko');
     const words = new Formatter(t, new Date('2026-03-12T14:00:00Z'), false);
     const event = (about: object, name = 'operator.command') =>
@@ -97,7 +97,7 @@ describe("the texts of the operator's pages", () => {
     assert.equal(words.caller('cli:ada'), '터미널의 ada');
     const viewer = new Formatter(t, new Date('2026-03-12T14:00:00Z'), true);
     assert.deepEqual(['pages:::1', 'cli:ada', 'socket'].map(viewer.caller), ['운영자', '터미널', '터미널']);
-    // Every command that leaves an event has words.
+    // Every command that emits an event has a text.
     const orders = COMMANDS.filter(({ method }) => method === 'POST').map(({ name }) => name);
     const known = t('overview.event.command.phased-restart');
     assert.notEqual(known, 'overview.event.command.phased-restart');
@@ -105,7 +105,7 @@ describe("the texts of the operator's pages", () => {
       assert.doesNotMatch(event({ command: name, via: 'top' }) ?? '', new RegExp(`^${name}`), name);
   });
 
-  it('are there wherever a page asks for one by name', () => {
+  it('exist for every key that a page uses', () => {
     const keysIn = (locale: string) =>
       FOLDERS.flatMap((folder) => [...textsOf(path.join(folder, `${locale}.json`)).keys()]);
     const known = new Set([...keysIn('en'), ...keysIn('ko').filter((key) => key.startsWith(SENTENCES))]);
@@ -116,7 +116,7 @@ describe("the texts of the operator's pages", () => {
       asked.filter((key) => !has(key)),
       [],
     );
-    // Also where it is composed: some text must begin as the code does, and end so.
+    // Composed keys, too: some key must match the constant parts of the template.
     const texts = [...known].map((key) => key.replace(/_(one|other)$/, ''));
     const composed = PAGES.flatMap((text) => [...text.matchAll(/\bt\(`([^`]+)`/g)].map(([, key = '']) => key));
     assert.ok(composed.length > 20);
@@ -126,10 +126,10 @@ describe("the texts of the operator's pages", () => {
     );
   });
 
-  it('are all asked for somewhere', () => {
+  it('are all used', () => {
     const keys = FOLDERS.flatMap(localesIn).flatMap((file) => [...textsOf(file).keys()]);
     assert.deepEqual(unused(keys, PAGES, NAMES), []);
-    // The search finds what it is for, composed or not.
+    // The check detects unused keys, composed ones included.
     const made = [
       "t('a.b')",
       `t(\`a.kind.\${kind}\`)`,
@@ -148,7 +148,7 @@ describe("the app's texts", () => {
   ];
   const keysIn = (locale: string) => files(locale).flatMap((file) => [...textsOf(file).keys()]);
 
-  it('are complete in both languages, and all asked for by its views and mails', () => {
+  it('are complete in both languages, and all used by its views and mails', () => {
     assert.deepEqual(keysIn('ko').sort(), keysIn('en').sort());
     const words = new Set(sourcesBelow(APP).flatMap((source) => source.match(/\w+/g) ?? []));
     const names = keysIn('en').map((key) => key.split('.').at(-1) ?? '');
@@ -159,7 +159,7 @@ describe("the app's texts", () => {
   });
 });
 
-/** Matches what a template may become. */
+/** A pattern of all strings that a template literal may produce. */
 function patternOf(template: string): RegExp {
   return new RegExp(
     `^${template
@@ -174,8 +174,8 @@ const OPERAND = /'([\w.-]*)'|\([^()]*\)|[\w.$]+(?:\[[\w.$]+\])?/g;
 const SUM = new RegExp(`'[\\w.-]+\\.'(?:\\s*\\+\\s*(?:${OPERAND.source}))+`, 'g');
 
 /**
- * Keys that no source names: not as a string, nor as a template or a sum whose variable parts stand somewhere in the
- * sources as words.
+ * Keys that no source uses: neither as a string, nor as a template or a concatenation whose variable parts occur as words
+ * somewhere in the sources.
  */
 function unused(keys: readonly string[], sources: readonly string[], names: readonly string[]): string[] {
   const strings = new Set<string>();
@@ -220,7 +220,7 @@ function filesBelow(folder: string): string[] {
     .map((entry) => path.join(entry.parentPath, entry.name));
 }
 
-/** By `a.b.c`. */
+/** Texts by their key, such as `a.b.c`. */
 function textsOf(file: string): Map<string, string> {
   const texts = new Map<string, string>();
   const add = (value: unknown, key: string) => {

@@ -12,17 +12,17 @@ import { removeFolder, tempFolder } from '../support/temp-folder';
 import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { singleTree } from './single-tree';
 
-/** Opens the pages where there are no passwords: what `get` and `post` send. */
+/** The header that opens the pages when no passwords are set; `get` and `post` send it. */
 export const OPS_TOKEN = 'token-of-the-tests';
 export const BEARER = { Authorization: `Bearer ${OPS_TOKEN}` } as const;
 export const SIGNED = { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', OPS_VIEWER_PASSWORD: 'battery staple' };
 
-/** The app's web process with real servers behind it, to look at /ops. */
+/** The app's web process with real servers behind it, for tests of /ops. */
 export class OpsWeb {
   readonly signIns: EventMap['operator.sign-in'][] = [];
   readonly errors: EventMap['request.error'][] = [];
   readonly mails: EventMap['operator.mails'][] = [];
-  /** What the log tells of operators' doings: their events' names and payloads. */
+  /** The events of operators' actions, by name and payload. */
   readonly operated: (readonly [name: string, payload: object])[] = [];
   url = '';
 
@@ -41,7 +41,10 @@ export class OpsWeb {
     });
   }
 
-  /** @param env over the settings of a developer's machine. @param wayToPostgres by which the web process reaches it. */
+  /**
+   * @param env overrides the settings of a developer's machine.
+   * @param wayToPostgres maps the URL of Postgres to the one that the web process uses; default: the same.
+   */
   static async start(
     env: Readonly<Record<string, string>> = {},
     definition: AppDefinition = app,
@@ -78,19 +81,19 @@ export class OpsWeb {
     removeFolder(this.folder);
   }
 
-  /** The process goes, as it does at a deploy. @returns how many requests were cut at the deadline, which is far away. */
+  /** Stops the process, as a deploy does. @returns the number of requests that were cut off at the deadline, which is far away. */
   leave(): Promise<number> {
     return this.web.drain(Deadline.after(WAIT_LIMIT_MS));
   }
 
-  /** JSON is looked at whatever the test asks for it: all pages tell programs in one form. */
+  /** The keys of every JSON response are checked: all pages use the same form. */
   async get(path: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const answer = await request(this.url + path, { headers: { ...BEARER, ...headers } });
     if (answer.headers['content-type']?.startsWith('application/json')) assertSnakeCase(answer.json(), path);
     return answer;
   }
 
-  /** As the browser sends the form of a page of ours. */
+  /** Submits a form like a browser on one of the pages. */
   post(
     path: string,
     fields: Readonly<Record<string, string>> | URLSearchParams,
@@ -111,12 +114,12 @@ export class OpsWeb {
   }
 }
 
-/** What a browser would send back. */
+/** The cookies that a browser would send back. */
 export function cookiesOf(answer: Answer): string {
   return (answer.headers['set-cookie'] ?? []).map((cookie) => cookie.split(';')[0]).join('; ');
 }
 
-/** Of the first form on the page. */
+/** The token of the first form on the page. */
 export function tokenIn(page: string): string {
   return /name="token" value="([^"]+)"/.exec(page)?.[1] ?? '';
 }

@@ -1,6 +1,6 @@
 /**
- * Runs in a page that is shown on a phone: links, buttons and fields that are less high than a finger; two things of which
- * each covers part of the other; frames higher than the window; and whether something sticks out at the side.
+ * Runs in a page on a phone. Finds links, buttons and fields that are too small to touch, elements that overlap, frames that
+ * are taller than the window, and whether the page scrolls sideways.
  */
 window.phoneFaults = (least) => {
   const name = (element) => {
@@ -14,18 +14,18 @@ window.phoneFaults = (least) => {
   };
   const hidden = (element) => {
     if (element.closest('.sr, .skip, [hidden], svg, iframe')) return true;
-    // Nor what lies in details that are closed.
+    // Content of closed details is not visible either.
     return !element.checkVisibility({ visibilityProperty: true });
   };
   const area = (element) => {
-    // A box is ticked by its label as well.
+    // A checkbox can also be ticked by its label.
     const label = element.matches('input[type="checkbox"]') ? element.closest('label') : null;
     return (label ?? element).getBoundingClientRect();
   };
   const shownIn = (element) => {
     const own = area(element);
     let [left, top, right, bottom] = [own.left, own.top, own.right, own.bottom];
-    // What is scrolled out of sight covers nothing.
+    // Elements that are scrolled out of sight overlap nothing.
     for (let outer = element.parentElement; outer; outer = outer.parentElement) {
       if (getComputedStyle(outer).overflowX === 'visible') continue;
       const box = outer.getBoundingClientRect();
@@ -43,7 +43,7 @@ window.phoneFaults = (least) => {
     )
     .map((element) => `${Math.round(area(element).height)} px ${name(element)}`);
 
-  // Texts, each by the boxes of its lines.
+  // Texts, as the boxes of their lines.
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   const texts = [];
   while (walker.nextNode()) {
@@ -64,7 +64,7 @@ window.phoneFaults = (least) => {
   const related = (a, b) => a.contains(b) || b.contains(a) || a.closest('label') === (b.closest('label') ?? b);
   const overlaps = new Set();
   for (const [i, target] of targets.entries()) {
-    // What sticks to an edge is above the rest on purpose, and the page scrolls under it.
+    // Sticky elements overlap the rest on purpose: the page scrolls under them.
     if (target.closest('.bulk')) continue;
     const box = shownIn(target);
     if (box.width < 3 || box.height < 3) continue;

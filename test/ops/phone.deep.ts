@@ -11,7 +11,7 @@ import { DevCopy } from './mail/dev-copy';
 import { Mailbox } from './mail/mailbox';
 import { BEARER, OpsWeb, SIGNED } from './ops-web';
 
-/** Of a finger, px: what the design asks for. */
+/** The minimum size of a touch target, px. */
 const FINGER = 44;
 const PHONE = { viewport: { width: 375, height: 740 }, hasTouch: true, isMobile: true, deviceScaleFactor: 1 };
 
@@ -21,7 +21,7 @@ interface Faults {
   readonly small: readonly string[];
   readonly overlaps: readonly string[];
   readonly sideways: boolean;
-  /** Frames that are higher than the window. */
+  /** Frames that are taller than the window. */
   readonly tall: readonly string[];
 }
 
@@ -31,7 +31,7 @@ describe('all pages on a phone', () => {
   let browser: Browser;
   before(async () => {
     [ops, browser] = await Promise.all([OpsWeb.start(SIGNED), launchBrowser()]);
-    // The last one to start has this process's jobs.
+    // The last one to start is the one to which jobs of this process are connected.
     stage = await ShopStage.start(SIGNED);
   });
   after(async () => {
@@ -47,7 +47,7 @@ describe('all pages on a phone', () => {
     await storeDead(stage.database.knex, { ...long, tags: ['billing', 'a-long-tag-of-somebody'], at: Date.now() });
     await client.set('bq:mailer:paused', `${Date.now()} pages:203.0.113.7`);
     await until(
-      'the recurring jobs are there',
+      'the recurring jobs are stored',
       async () => (await stage.ops.database.query('select from job_cron')).length > 0,
     );
     await stage.ops.database.query(`
@@ -99,7 +99,7 @@ describe('all pages on a phone', () => {
     };
   }
 
-  /** Those of a tree of its own: its processes render previews, and can be restarted. */
+  /** Pages that need a tree: it renders previews, and its processes can be restarted. */
   const PREVIEWS = {
     'restart-all': '/ops/processes/restart',
     previews: '/ops/mail',
@@ -111,10 +111,10 @@ describe('all pages on a phone', () => {
     nowhere: '/nowhere',
   };
 
-  /** @param headers that open the pages, where nobody signs in. */
+  /** @param headers that open the pages when no passwords are set. */
   type At = Pick<OpsWeb, 'url'> & Partial<Pick<OpsWeb, 'signIn'>> & { readonly headers?: Record<string, string> };
 
-  /** Pages that say what is wrong; all others are what they are called. */
+  /** Error pages, by name; all others answer 200. */
   const FAULTY: Readonly<Record<string, number>> = { gone: 404, refused: 400, nowhere: 404 };
 
   async function look(of: At, locale: 'en' | 'ko', pages: Readonly<Record<string, string>>): Promise<void> {
@@ -126,7 +126,7 @@ describe('all pages on a phone', () => {
     const { page } = watched;
     const visit = async (name: string, at: string) => {
       const answer = await page.goto(of.url + at);
-      // Else the page that asks for a password would be looked at in their stead.
+      // Otherwise the sign-in page could be checked in place of the page.
       const asksWho = (await page.locator('form[action="/ops/sign-in"]').count()) > 0;
       assert.deepEqual([answer?.status(), asksWho], [FAULTY[name] ?? 200, name === 'sign-in'], name);
       await page.evaluate(SCRIPT);
@@ -146,24 +146,24 @@ describe('all pages on a phone', () => {
     }
     for (const [name, at] of Object.entries(pages)) await visit(name, at);
     assert.deepEqual(faults, []);
-    // What the frame of a mail keeps from running is told, as it should be.
+    // The browser reports what the sandbox of a mail has blocked, which is expected.
     const ours = watched.troubles.filter((trouble) => !/document's frame is sandboxed|"img-src data:"/.test(trouble));
     assert.deepEqual(ours, []);
     await watched.close();
   }
 
   for (const locale of ['en', 'ko'] as const) {
-    it(`have targets for fingers, nothing on top of anything, and no forbidden words: jobs and processes, ${locale}`, async () => {
+    it(`have large touch targets, no overlapping elements and no forbidden wordings: jobs and processes, ${locale}`, async () => {
       await stage.reset();
       await look(stage.ops, locale, await pagesOfJobs());
     });
 
-    it(`have targets for fingers, nothing on top of anything, and no forbidden words: mails, ${locale}`, async () => {
+    it(`have large touch targets, no overlapping elements and no forbidden wordings: mails, ${locale}`, async () => {
       await ops.database.query('truncate mail_deliveries');
       await look(ops, locale, await pagesOfMails());
     });
 
-    it(`have targets for fingers, nothing on top of anything, and no forbidden words: previews, ${locale}`, async () => {
+    it(`have large touch targets, no overlapping elements and no forbidden wordings: previews, ${locale}`, async () => {
       const copy = await DevCopy.start();
       try {
         await look({ url: copy.tree.baseUrl, headers: BEARER }, locale, PREVIEWS);

@@ -1,5 +1,5 @@
-// Preloaded into every process of a tree: writes down, at its end, which files it had loaded, and what of Intl, whose
-// tables are read when they are first used, it had asked for.
+// Preloaded into every process of a tree: when the process exits, it writes which files were loaded, and which parts of Intl
+// were used, whose data is loaded on first use.
 const fs = require('node:fs');
 const path = require('node:path');
 

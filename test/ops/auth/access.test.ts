@@ -11,7 +11,7 @@ import { BEARER, cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
 const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1' };
 
-describe("the operator's pages, signed in to", () => {
+describe("the operator's pages, with passwords set", () => {
   let ops: OpsWeb;
   before(async () => {
     ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
@@ -24,7 +24,7 @@ describe("the operator's pages, signed in to", () => {
   };
   const right = { name: SIGNED.OPS_USER, password: SIGNED.OPS_PASSWORD };
 
-  it('show strangers the sign-in page at every address, and nothing else', async () => {
+  it('show unauthenticated visitors the sign-in page at every path, and nothing else', async () => {
     const first = await ops.get('/ops');
     assert.equal(first.status, 200);
     assert.match(first.body, /type="password"/);
@@ -39,7 +39,7 @@ describe("the operator's pages, signed in to", () => {
     assert.equal((await ops.get('/ops/mail.json')).status, 404);
   });
 
-  it('let in with the right password, to where one wanted to go', async () => {
+  it('redirect to the requested path after the right password', async () => {
     const page = await ops.get('/ops/nowhere');
     const fields = { ...right, token: tokenIn(page.body), next: '/ops/nowhere' };
     const answer = await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) });
@@ -51,7 +51,7 @@ describe("the operator's pages, signed in to", () => {
     assert.match(gone.body, /Sign out/);
   });
 
-  it('lead nowhere else after the sign-in', async () => {
+  it('never redirect outside the pages after the sign-in', async () => {
     for (const next of [
       ...[
         'https://evil.example/',
@@ -69,7 +69,7 @@ describe("the operator's pages, signed in to", () => {
     }
   });
 
-  it('keep the session in a cookie that no script and no other site gets, and end it everywhere', async () => {
+  it('keep the session in an HttpOnly, SameSite=Strict cookie, and invalidate its copies on sign-out', async () => {
     const answer = await tryToSignIn(right);
     const [cookie = ''] = (answer.headers['set-cookie'] ?? []).filter((one) => one.startsWith('catamount_ops='));
     assert.match(cookie, /; Path=\/ops; HttpOnly; SameSite=Strict$/);
@@ -79,11 +79,11 @@ describe("the operator's pages, signed in to", () => {
     assert.equal(page.status, 200);
     const left = await ops.post('/ops/sign-out', { token: tokenIn(page.body) }, { Cookie });
     assert.equal(left.headers.location, '/ops/sign-in?signed=out');
-    // A copy of the cookie is of no use either.
+    // A copy of the cookie is invalid, too.
     assert.equal((await ops.get('/ops/mail/deliveries', { Cookie })).status, 404);
   });
 
-  it('take no session that they did not make', async () => {
+  it('reject forged sessions', async () => {
     const Cookie = await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD);
     const [role = '', secret = '', expires = '', signature = ''] = Cookie.replace(/.*catamount_ops=/, '').split('.');
     assert.equal(role, 'viewer');
@@ -101,7 +101,7 @@ describe("the operator's pages, signed in to", () => {
     }
   });
 
-  it('let a viewer look, and do nothing', async () => {
+  it('let a viewer read, but change nothing', async () => {
     const Cookie = await ops.signIn(SIGNED.OPS_VIEWER_PASSWORD);
     const page = await ops.get('/ops/mail/deliveries', { Cookie });
     assert.equal(page.status, 200);
@@ -110,7 +110,7 @@ describe("the operator's pages, signed in to", () => {
     assert.match(answer.body, /Viewers cannot make changes/);
   });
 
-  it('take a form only from their own page', async () => {
+  it('accept a form only with the token of its page, from their own origin', async () => {
     const page = await ops.get('/ops/sign-in');
     const fields = { ...right, token: tokenIn(page.body) };
     const Cookie = cookiesOf(page);
@@ -133,7 +133,7 @@ describe("the operator's pages, signed in to", () => {
     assert.equal(large.status, 413);
   });
 
-  it('have headers that keep others out', async () => {
+  it('send security headers', async () => {
     for (const path of ['/ops', '/ops/sign-in', '/ops/nowhere']) {
       const { headers } = await ops.get(path);
       assert.equal(
@@ -147,7 +147,7 @@ describe("the operator's pages, signed in to", () => {
     }
   });
 
-  it('serve their assets, and nothing beside them', async () => {
+  it('serve their assets, and no other files', async () => {
     const page = await ops.get('/ops/sign-in');
     const [, url = ''] = /href="(\/ops\/assets\/ops\.css\?v=[^"]+)"/.exec(page.body) ?? [];
     const css = await ops.get(url);
@@ -167,8 +167,8 @@ describe("the operator's pages, signed in to", () => {
       assert.notEqual((await ops.get(`/ops/assets/${name}`)).status, 200, name);
   });
 
-  // The last: everybody here comes from one address.
-  it('make an address wait after wrong passwords, also those sent at the same time, also for the right one', async () => {
+  // This test must be the last: all of them use one address.
+  it('lock an address out after wrong passwords, even concurrent ones, and even with the right password', async () => {
     for (let left = TRIES - 1; left > 0; left--) {
       const answer = await tryToSignIn({ name: 'ada', password: `wrong ${left}` });
       assert.equal(answer.status, 401);
@@ -180,7 +180,7 @@ describe("the operator's pages, signed in to", () => {
     for (const round of [0, 1]) {
       const flood = Array.from({ length: 25 }, (_, n) => {
         const password = round > 0 && n === 12 ? SIGNED.OPS_PASSWORD : `guess ${n}`;
-        // Whoever calls us directly may say of itself what it likes.
+        // X-Forwarded-For is ignored when the client is not a trusted proxy.
         const from = { 'X-Forwarded-For': `10.0.${round}.${n}` };
         return ops.post('/ops/sign-in', { name: 'ada', password, token: tokenIn(page.body) }, { Cookie, ...from });
       });
@@ -195,7 +195,7 @@ describe("the operator's pages, signed in to", () => {
   });
 });
 
-describe('a sign-in after wrong passwords, by the clock', () => {
+describe('a sign-in after the pause for wrong passwords', () => {
   let server: TestRedis;
   let redis: Redis;
   before(async () => {
@@ -210,13 +210,13 @@ describe('a sign-in after wrong passwords, by the clock', () => {
   });
 
   const KEY = 'catamount:ops:tries:192.0.2.7';
-  // Tries are counted in Redis; by each process alone while it is away.
+  // Tries are counted in Redis, or in each process while Redis is unavailable.
   for (const where of ['in Redis', 'in memory']) {
-    it(`is possible again when the pause is over, which more tries make no longer (${where})`, async () => {
+    it(`is possible again, even if there were more tries during the pause (counted ${where})`, async () => {
       let now = Date.now();
       const away = new Redis('redis://127.0.0.1:1', new Events());
       const tries = new SignInThrottle(where === 'in Redis' ? redis : away, () => now);
-      /** Redis keeps the time itself: what is left of the pause is made shorter there. */
+      /** Redis has its own clock, so the remaining pause is shortened there. */
       const pass = async (seconds: number) => {
         now += seconds * 1000;
         const left = (await redis.client.ttl(KEY)) - seconds;
@@ -239,7 +239,7 @@ describe('a sign-in after wrong passwords, by the clock', () => {
 });
 
 describe("the operator's pages, while Redis does not answer", () => {
-  it('let in who was signed in, and count wrong passwords all the same', async () => {
+  it('keep sessions valid, and still count wrong passwords', async () => {
     const ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
     try {
       const Cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
@@ -271,7 +271,7 @@ describe("the operator's pages, behind TLS", () => {
 });
 
 describe("the operator's pages, in production without a password", () => {
-  it('are not there', async () => {
+  it('do not exist', async () => {
     const ops = await OpsWeb.start(PRODUCTION);
     try {
       const elsewhere = await ops.get('/nowhere');
@@ -291,7 +291,7 @@ describe("the operator's pages, in production without a password", () => {
 });
 
 describe("the operator's pages, on a developer's machine", () => {
-  it('are closed to what a proxy has brought, and to forms of other sites', async () => {
+  it('reject requests that came through a proxy, and forms from other sites', async () => {
     const ops = await OpsWeb.start({ TRUST_PROXY: '1' });
     try {
       for (const header of [
@@ -308,7 +308,11 @@ describe("the operator's pages, on a developer's machine", () => {
       const page = await ops.get('/ops/jobs/queues');
       const Cookie = cookiesOf(page);
       for (const site of ['cross-site', 'same-site'])
-        assert.equal((await ops.get('/ops/mail/inbox', { 'Sec-Fetch-Site': site })).status, 200, 'links lead here');
+        assert.equal(
+          (await ops.get('/ops/mail/inbox', { 'Sec-Fetch-Site': site })).status,
+          200,
+          'links from other sites work',
+        );
       const pause = (site: string) =>
         ops.post('/ops/jobs/queues/default/pause', { token: tokenIn(page.body) }, { Cookie, 'Sec-Fetch-Site': site });
       for (const site of ['cross-site', 'same-site']) assert.equal((await pause(site)).status, 403, site);
@@ -318,7 +322,7 @@ describe("the operator's pages, on a developer's machine", () => {
     }
   });
 
-  it('answer to those who ask from this machine, by its name', async () => {
+  it('answer only to host names of this machine', async () => {
     const ops = await OpsWeb.start();
     const { port } = new URL(ops.url);
     const open = (host: string) => request(`${ops.url}/ops/mail/deliveries`, { headers: { ...BEARER, Host: host } });

@@ -11,7 +11,7 @@ import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 const PRODUCTION = { NODE_ENV: 'production', APP_URL: 'http://127.0.0.1' };
 
 describe('guessing the password of the pages', () => {
-  it("gets no more tries from signing in as a viewer, and an operator's own sign-in forgives them", async () => {
+  it("is not helped by signing in as a viewer; only an operator's sign-in resets the tries", async () => {
     const ops = await OpsWeb.start({ ...PRODUCTION, ...SIGNED });
     const signIn = async (password: string) => {
       const page = await ops.get('/ops/sign-in');
@@ -22,7 +22,7 @@ describe('guessing the password of the pages', () => {
       for (let n = 1; n < TRIES; n++) assert.equal(await signIn(`slip ${n}`), 401);
       assert.equal(await signIn(SIGNED.OPS_PASSWORD), 303);
       for (let n = 1; n < TRIES; n++) assert.equal(await signIn(`guess ${n}`), 401);
-      // It costs no try either, however often.
+      // Signing in as a viewer costs no try either, however often.
       for (let n = 0; n < TRIES; n++) assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 303);
       assert.equal(await signIn('the fifth guess'), 429);
       assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 429);
@@ -48,7 +48,7 @@ describe('guessing the password from many addresses', () => {
   });
 
   for (const where of ['in Redis', 'in memory']) {
-    it(`becomes slow for all of them together, but not for who has signed in before (${where})`, async () => {
+    it(`is slowed down for all of them together, but not for an address that has signed in before (counted ${where})`, async () => {
       let now = 1_800_000_000_000;
       const away = new Redis('redis://127.0.0.1:1', new Events());
       const tries = new SignInThrottle(where === 'in Redis' ? redis : away, () => now);
@@ -62,22 +62,22 @@ describe('guessing the password from many addresses', () => {
         longest = Math.max(longest, delayMs);
         if (allowed) looked++;
         else shed++;
-        if (!allowed) assert.ok(waitSeconds < PAUSE_SECONDS, 'nobody is locked out for what others did');
+        if (!allowed) assert.ok(waitSeconds < PAUSE_SECONDS, 'no address is locked out because of others');
       };
       for (let n = 0; n < 1000; n++) await guess(n);
-      assert.ok(looked < 100, `${looked} of 1,000 guesses were looked at`);
+      assert.ok(looked < 100, `${looked} of 1,000 guesses were checked`);
       assert.ok(shed > 900 && longest >= 5000 && longest <= 10_000, `${shed}, ${longest} ms`);
       const known = await tries.count('192.0.2.7');
       assert.deepEqual([known.allowed, known.delayMs, known.left], [true, 0, TRIES - 1]);
-      // A minute lets some dozens of tries pass, those of newcomers too.
+      // A minute later a few dozen tries pass again, also from new addresses.
       looked = 0;
       now += 60_000;
-      // Redis goes by its own clock.
+      // Redis has its own clock.
       if (where === 'in Redis') await redis.client.decrBy('catamount:ops:pace', 60_000);
       const newcomer = await tries.count('198.51.100.1');
       assert.equal(newcomer.allowed, true);
       for (let n = 0; n < 1000; n++) await guess(100_000 + n);
-      assert.ok(looked < 100, `${looked} of 1,000 guesses were looked at`);
+      assert.ok(looked < 100, `${looked} of 1,000 guesses were checked`);
     });
   }
 });

@@ -7,8 +7,8 @@ import { startTestRedis, type TestRedis } from '../../support/redis';
 import { startTree, type Tree } from '../../support/tree';
 import { until } from '../../support/until';
 
-/** As a developer starts it: with no password set, and the log in front of them. */
-describe('the way from the terminal to the pages', () => {
+/** As a developer starts it: without a password, watching the log. */
+describe('opening the pages from the terminal', () => {
   let browser: Browser;
   let database: TestDatabase;
   let redis: TestRedis;
@@ -34,7 +34,7 @@ describe('the way from the terminal to the pages', () => {
     return { tree, link };
   };
 
-  it('is one click, which any worker understands, for as long as the tree runs', async () => {
+  it('takes one click on the link in the log, and all workers accept the session while the tree runs', async () => {
     const [one, other] = await Promise.all([start(), start()]);
     const { page, troubles } = await WatchedPage.open(browser);
     const signInPage = page.getByRole('heading', { name: 'Open with the token from the log' });
@@ -43,7 +43,7 @@ describe('the way from the terminal to the pages', () => {
     await page.goto(one.link);
     await page.locator('#p-worker-0').waitFor();
     assert.equal(page.url(), `${one.tree.baseUrl}/ops`);
-    // Another tree at another port has a session of its own, and a token of its own.
+    // Another tree, on another port, has its own session and its own token.
     await page.goto(one.link.replace(one.tree.baseUrl, other.tree.baseUrl));
     await signInPage.waitFor();
     await page.goto(other.link);
@@ -57,12 +57,12 @@ describe('the way from the terminal to the pages', () => {
     for (let n = 0; n < 10; n++) assert.equal(await open(one.tree), 200);
     assert.equal(await open(other.tree), 200);
     await order(one.tree, 'phased-restart');
-    await until('the workers are others', async () => (await pids()).every((pid) => !before.includes(pid)));
+    await until('the workers have been replaced', async () => (await pids()).every((pid) => !before.includes(pid)));
     for (let n = 0; n < 10; n++) assert.equal(await open(one.tree), 200);
     assert.deepEqual(troubles, []);
   });
 
-  it('is told by the page to who has come another way', async () => {
+  it('also works by entering the token on the page', async () => {
     const { tree, link } = await start();
     const token = new URL(link).searchParams.get('token') ?? '';
     for (const locale of ['en', 'ko']) {

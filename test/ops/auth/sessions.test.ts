@@ -15,7 +15,7 @@ import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
 const HOST = 'shop.example';
 
-/** A session as releases before have written it, and what is kept of it when it has ended: both are read by this one. */
+/** A session that an older release has written, and the record of its sign-out. This release must accept both. */
 const BEFORE = {
   cookie: 'catamount_ops=operator.kept-from-the-release0.1767268800.pgUFDBPbpZhdIeTHTxDqirSmwbcEPYN-Ob-vzhFqeco',
   signedOut: 'gHZ-1qvlmwZm3H9s8MCopXPN6p8e8kMFaCsdfL4O4fU',
@@ -52,7 +52,7 @@ describe('the sessions of operators', () => {
   const signIn = async (sessions: Sessions) => (await sessions.signIn('operator', HOST)).split(';')[0] ?? '';
   const roleAt = async (sessions: Sessions, cookie: string) => (await sessions.visitor(cookie, HOST)).role;
 
-  it('are those of one database and its passwords: every process of it knows them, and no other', async () => {
+  it('are valid in every process with the same database and passwords, and in no other', async () => {
     const cookies = await Promise.all([signIn(sessionsOf(database.url)), signIn(sessionsOf(database.url))]);
     for (const cookie of cookies) {
       assert.equal(await roleAt(sessionsOf(database.url), cookie), 'operator');
@@ -62,14 +62,14 @@ describe('the sessions of operators', () => {
     }
   });
 
-  it('are told by a cookie to the letter: with anything behind it, it is none', async () => {
+  it('need the exact cookie: with anything appended it is invalid', async () => {
     const sessions = sessionsOf(database.url);
     const cookie = await signIn(sessions);
     assert.equal(await roleAt(sessions, cookie), 'operator');
     for (const more of ['.', '.x', `.${cookie}`]) assert.equal(await roleAt(sessions, cookie + more), 'guest', more);
   });
 
-  it('last for twelve hours, whatever the browser keeps of them', async () => {
+  it('last for twelve hours, whatever the browser does with the cookie', async () => {
     let now = Date.now();
     const sessions = sessionsOf(database.url, {}, away, () => now);
     const cookie = await signIn(sessions);
@@ -80,14 +80,14 @@ describe('the sessions of operators', () => {
     assert.equal(await roleAt(sessions, cookie), 'guest');
   });
 
-  it('go by a key that was given, wherever their tables are', async () => {
+  it('are signed with OPS_SECRET if it is set, whatever the database', async () => {
     const given = { OPS_SECRET: 'x'.repeat(32) };
     const cookie = await signIn(sessionsOf(database.url, given));
     assert.equal(await roleAt(sessionsOf(other.url, given), cookie), 'operator');
     assert.equal(await roleAt(sessionsOf(database.url), cookie), 'guest');
   });
 
-  it('hold through a deploy, and what another release has ended stays ended', async () => {
+  it('survive a deploy, and stay signed out across releases', async () => {
     const at = Date.UTC(2026, 0, 1);
     const given = { OPS_SECRET: 'x'.repeat(32) };
     const inRelease = (url: string) => sessionsOf(url, given, away, () => at);
@@ -96,16 +96,16 @@ describe('the sessions of operators', () => {
       BEFORE.signedOut,
     ]);
     assert.equal(await roleAt(inRelease(other.url), BEFORE.cookie), 'guest');
-    // Of a release to come, whose cookies say more: its operators sign in again here.
+    // A cookie of a later release may have more parts: its operators have to sign in again.
     assert.equal(await roleAt(inRelease(database.url), BEFORE.cookie.replace('operator', 'operator.admin')), 'guest');
   });
 
-  it('are found by a new process while Postgres is away, since Redis has the key too', async () => {
+  it('are valid in a new process while Postgres is unavailable, since Redis has the key, too', async () => {
     const cookie = await signIn(sessionsOf(database.url, {}, redis));
     assert.equal(await roleAt(sessionsOf('postgres://127.0.0.1:1/nothing', {}, redis), cookie), 'operator');
   });
 
-  it('end for good: a Redis that loses its data brings none back', async () => {
+  it('stay signed out when Redis loses its data or Postgres is unavailable', async () => {
     const sessions = sessionsOf(database.url, {}, redis);
     const cookie = await signIn(sessions);
     await sessions.signOut(await sessions.visitor(cookie, HOST), HOST);
@@ -113,14 +113,14 @@ describe('the sessions of operators', () => {
     await redis.client.flushAll();
     assert.equal(await roleAt(sessions, cookie), 'guest');
     assert.equal(await roleAt(sessionsOf(database.url), cookie), 'guest');
-    // Nor does a Postgres that is away, while Redis remembers.
+    // Without Postgres, Redis remembers the sign-out.
     const others = sessionsOf(database.url, {}, redis);
     const again = await signIn(others);
     await others.signOut(await others.visitor(again, HOST), HOST);
     assert.equal(await roleAt(sessionsOf('postgres://127.0.0.1:1/nothing', {}, redis), again), 'guest');
   });
 
-  it('take their open streams along when they end', async () => {
+  it('close their event streams at sign-out', async () => {
     const ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
     try {
       const Cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
@@ -128,7 +128,7 @@ describe('the sessions of operators', () => {
       const [mine, others] = await Promise.all([openStream(ops, Cookie), openStream(ops, other)]);
       const page = await ops.get('/ops/mail/deliveries', { Cookie });
       await ops.post('/ops/sign-out', { token: tokenIn(page.body) }, { Cookie });
-      await until('the stream of who has signed out ends', () => mine.ended());
+      await until('the stream of the session that was signed out has ended', () => mine.ended());
       assert.equal(others.ended(), false);
       others.close();
     } finally {
@@ -136,7 +136,7 @@ describe('the sessions of operators', () => {
     }
   });
 
-  it('cannot be signed by who knows the passwords', async () => {
+  it('cannot be forged with the passwords alone', async () => {
     const ops = await OpsWeb.start({ NODE_ENV: 'production', APP_URL: 'http://127.0.0.1', ...SIGNED });
     try {
       const { OPS_USER, OPS_PASSWORD, OPS_VIEWER_PASSWORD } = SIGNED;
@@ -152,7 +152,7 @@ describe('the sessions of operators', () => {
   });
 });
 
-/** The live events of the overview, as a browser's EventSource asks for them. */
+/** Opens the event stream of the overview, like a browser's EventSource. */
 function openStream(ops: OpsWeb, Cookie: string): Promise<{ ended: () => boolean; close: () => void }> {
   return new Promise((resolve, reject) => {
     const asked = http.get(`${ops.url}/ops/events`, { headers: { Cookie, Accept: 'text/event-stream' } }, (answer) => {

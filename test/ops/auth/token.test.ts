@@ -6,7 +6,7 @@ import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
 const OPS_TOKEN = 'token-of-this-very-start';
 
-/** Nobody has set passwords, as on a developer's machine. */
+/** No passwords are set, as on a developer's machine. */
 describe("the operator's pages without passwords", () => {
   let ops: OpsWeb;
   before(async () => {
@@ -25,7 +25,7 @@ describe("the operator's pages without passwords", () => {
     '/ops/events',
   ];
 
-  it('let in nobody without the token, and say where it is', async () => {
+  it('let nobody in without the token, and say where to find it', async () => {
     for (const path of [...PATHS, '/ops/nowhere']) {
       for (const query of ['', '?token=', '?token=wrong', `?token=${OPS_TOKEN}x`, '?token=a&token=b']) {
         const answer = await ask(path + query);
@@ -42,7 +42,7 @@ describe("the operator's pages without passwords", () => {
     assert.match((await ask('/ops?locale=ko')).body, /로그에 토큰이 든 링크가 있습니다/);
   });
 
-  it('exchange the token of the link for a session, at every address, and take it out of the address', async () => {
+  it('exchange the token of a link for a session, on every page, and remove it from the URL', async () => {
     for (const [path, to] of [
       ['/ops', '/ops'],
       ['/ops/mail/inbox', '/ops/mail/inbox'],
@@ -54,7 +54,7 @@ describe("the operator's pages without passwords", () => {
       assert.doesNotMatch(String(answer.headers['set-cookie']), /token-of-this/);
       const Cookie = cookiesOf(answer);
       assert.equal((await ask(to, { headers: { Cookie } })).status, 200);
-      // A form of the page is taken from who has the session, and from nobody else.
+      // A form is accepted only with the session.
       const page = await ask('/ops/jobs/queues', { headers: { Cookie } });
       const pause = (headers: Readonly<Record<string, string>>) =>
         ops.post('/ops/jobs/queues/default/pause', { token: tokenIn(page.body) }, { Authorization: '', ...headers });
@@ -65,7 +65,7 @@ describe("the operator's pages without passwords", () => {
     assert.ok(ops.signIns.some(({ role, locked }) => role === 'operator' && !locked));
   });
 
-  it('take the token in a form, too, and lead on to where one wanted to go', async () => {
+  it('also accept the token in a form, and redirect to the requested page', async () => {
     const page = await ask('/ops/mail/inbox');
     const send = (key: string) =>
       ops.post(
@@ -82,14 +82,14 @@ describe("the operator's pages without passwords", () => {
     assert.equal((await ask('/ops/mail/inbox', { headers: { Cookie: cookiesOf(right) } })).status, 200);
   });
 
-  it('are open to scripts that bear the token', async () => {
+  it('are open to scripts with the bearer token', async () => {
     const bear = (token: string) =>
       ask('/ops/jobs/queues', { headers: { Authorization: `Bearer ${token}`, Accept: 'application/json' } });
     assert.equal((await bear(OPS_TOKEN)).status, 200);
     assert.equal((await bear(`${OPS_TOKEN}x`)).status, 404);
   });
 
-  it('believe no session of another start, whose token was another, and none that was made up', async () => {
+  it('reject sessions of an earlier start with another token, and forged ones', async () => {
     const Cookie = await enter();
     assert.equal((await ask('/ops/mail/inbox', { headers: { Cookie } })).status, 200);
     const later = await OpsWeb.start({ OPS_TOKEN: `${OPS_TOKEN}-later` });
@@ -103,7 +103,7 @@ describe("the operator's pages without passwords", () => {
     assert.equal((await ask('/ops/mail/inbox', { headers: { Cookie: forged } })).status, 404);
   });
 
-  it('refuse what comes from elsewhere, token or not', async () => {
+  it('reject requests through a proxy or under another host name, even with the token', async () => {
     const Cookie = await enter();
     for (const headers of [{ 'X-Forwarded-For': '203.0.113.9' }, { Host: 'evil.example' }] as const) {
       assert.equal((await ask(`/ops?token=${OPS_TOKEN}`, { headers })).status, 403);
@@ -115,7 +115,7 @@ describe("the operator's pages without passwords", () => {
 describe('the token of the pages', () => {
   const read = (env: Readonly<Record<string, string>>) => readSettings({ env, cwd: '/srv/shop' });
 
-  it('is another one at every start, or the one that is set', () => {
+  it('is random at every start, unless OPS_TOKEN is set', () => {
     const [one, other] = [read({}).opsToken, read({}).opsToken];
     assert.match(one ?? '', /^[\w-]{22}$/);
     assert.notEqual(one, other);
@@ -124,7 +124,7 @@ describe('the token of the pages', () => {
       assert.throws(() => read({ OPS_TOKEN: wrong }), /OPS_TOKEN.*at least 16/, wrong);
   });
 
-  it('is there only where the pages are, and nobody signs in', () => {
+  it('exists only where the pages do and no passwords are set', () => {
     assert.equal(read({ ...SIGNED, OPS_TOKEN }).opsToken, null);
     const production = {
       NODE_ENV: 'production',
@@ -135,7 +135,7 @@ describe('the token of the pages', () => {
     assert.equal(read({ ...production, OPS_TOKEN }).opsToken, null);
   });
 
-  it('stands in the links that the start tells', () => {
+  it('is part of the links that are logged at the start', () => {
     const config = read({ OPS_TOKEN });
     assert.deepEqual(pagesAt('http://127.0.0.1:3000', config), [
       'http://127.0.0.1:3000/',

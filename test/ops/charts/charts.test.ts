@@ -22,14 +22,14 @@ const REQUEST = {
   remoteAddress: '127.0.0.1',
 };
 
-/** One request that took so long, by bucket. */
+/** The bucket counts of a single request. */
 function counted(durationMs: number): readonly number[] {
   const tally = new RequestMetrics();
   tally.add({ ...REQUEST, durationMs });
   return tally.read().duration.counts;
 }
 
-/** Sixty minutes, of which only some are known. */
+/** Sixty minutes, with figures for some of them. */
 function minutes(known: Readonly<Record<number, Partial<NonNullable<FigureStep['figures']>>>>): FigureStep[] {
   return Array.from({ length: 60 }, (_, i) => {
     const at = new Date(Date.UTC(2026, 2, 12, 13, 1 + i));
@@ -51,7 +51,7 @@ describe('charts', () => {
   let words: Formatter;
   before(() => {
     const translate = pageTexts(TEXTS).in('en');
-    // Numbers and their units do not part.
+    // Numbers and units are joined by non-breaking spaces.
     const t: Translate = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
     words = new Formatter(t, new Date(NOW), false);
   });
@@ -67,7 +67,7 @@ describe('charts', () => {
   };
   const sums = { requests: 600, serverErrors: 9, shed: 6, processed: 30, failed: 3 };
 
-  it('tell rates of what is written of a minute that has just begun: not all of its seconds are', () => {
+  it('compute the rate of an unfinished minute from the seconds that have been recorded', () => {
     const drawn = charts(minutes({ 57: { sums }, 59: { sums } }));
     const requests = drawn.get('requests');
     assert.deepEqual(
@@ -93,12 +93,12 @@ describe('charts', () => {
     );
   });
 
-  it('have a gap, not nought, at a minute of which nothing is written yet', () => {
+  it('have a gap, not 0, in a minute without recorded seconds', () => {
     const begun = charts(minutes({ 57: { sums }, 59: { sums } }), 512, new Date(Date.UTC(2026, 2, 12, 14, 0, 12)));
     assert.deepEqual(begun.get('requests')?.series[0]?.values.slice(-3), [10, null, null]);
   });
 
-  it('tell rates by the minute where there is less than one a second', () => {
+  it('show rates per minute when they are below one per second', () => {
     const one = { ...sums, requests: 1 };
     const requests = charts(minutes({ 57: { sums: one } })).get('requests');
     assert.deepEqual(
@@ -108,7 +108,7 @@ describe('charts', () => {
     assert.equal(charts(minutes({ 57: { sums } })).get('requests')?.unit, '/s');
   });
 
-  it('have one unit beside the axis and in the key', () => {
+  it('use the same unit on the axis and in the legend', () => {
     const duration = BOUNDS_MS.map((bound) => (bound === 2500 ? 4 : 0));
     const drawn = charts(minutes({ 57: { duration, queued: duration, latencies: { mailer: 1500 } } }));
     assert.deepEqual(
@@ -124,7 +124,7 @@ describe('charts', () => {
     );
   });
 
-  it('tell percentiles to within their bucket', () => {
+  it('estimate percentiles within their bucket', () => {
     const buckets = fc.array(fc.nat({ max: 50 }), { minLength: BOUNDS_MS.length + 1, maxLength: BOUNDS_MS.length + 1 });
     fc.assert(
       fc.property(buckets, fc.double({ min: 0.01, max: 1, noNaN: true }), (counts, share) => {
@@ -151,7 +151,7 @@ describe('charts', () => {
     );
   });
 
-  it('show the queues that waited longest, and where they are late', () => {
+  it('show the queues with the highest latencies, and the limit', () => {
     const latencies = { default: 1200, mailer: 252_000, imports: 0, reports: 5 };
     const latency = charts(minutes({ 58: { latencies } })).get('latency');
     assert.deepEqual(
@@ -165,7 +165,7 @@ describe('charts', () => {
     assert.deepEqual([latency?.late, latency?.limit, latency?.max], [true, 60, 400]);
   });
 
-  it('stack the memory of processes, those that are gone without a key', () => {
+  it('stack the memory of processes, without a current value for those that are gone', () => {
     const drawn = charts(
       minutes({
         10: { memory: { jobs: 60, 'worker 10': 50, 'worker 2': 40, primary: 30 } },
@@ -185,14 +185,14 @@ describe('charts', () => {
     assert.equal(charts(minutes({ 1: { memory: { primary: 700 } } })).get('memory')?.late, true);
   });
 
-  it('draw workers in shades of their own', () => {
+  it('draw neighbouring workers in different shades', () => {
     const sizes = Array.from({ length: 6 }, (_, slot) => [`worker ${slot}`, 80]);
     const drawn = charts(minutes({ 58: { memory: { primary: 30, ...Object.fromEntries(sizes), jobs: 70 } } }));
     const looks = drawn.get('memory')?.series.map(({ look }) => look);
     assert.deepEqual(looks, ['p', 'w0', 'w1', 'w2', 'w3', 'w0', 'w1', 'j']);
   });
 
-  it('of nothing have a scale all the same', () => {
+  it('have a scale even without data', () => {
     for (const { key, max } of charts(minutes({})).values()) assert.ok(max > 0, key);
   });
 
@@ -202,7 +202,7 @@ describe('charts', () => {
   });
 });
 
-describe('percentiles of counted lengths of time', () => {
+describe('percentiles of durations in buckets', () => {
   it('lie in the bucket that holds the rank', () => {
     const bucket = fc.integer({ min: 0, max: BOUNDS_MS.length - 1 });
     fc.assert(
@@ -224,7 +224,7 @@ describe('percentiles of counted lengths of time', () => {
     );
   });
 
-  it('are never above the slowest, whatever the bound of its bucket: as of jobs, so of requests', () => {
+  it('never exceed the slowest duration, whatever the bound of its bucket, for jobs and for requests', () => {
     const lengths = fc.array(fc.double({ min: 0, max: 40_000, noNaN: true }), { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(lengths, fc.double({ min: 0.01, max: 1, noNaN: true }), (times, share) => {
@@ -235,15 +235,15 @@ describe('percentiles of counted lengths of time', () => {
         }
         const { durationMs: slowest } = tally.takeSlowest();
         const found = [quantile(BOUNDS_MS, tally.read().duration.counts, share, slowest), histogram.quantile(share)];
-        // The tally tells to a thousandth of a millisecond.
+        // RequestMetrics is accurate to a thousandth of a millisecond.
         for (const ms of found) assert.ok(ms !== null && ms <= Math.max(...times) + 0.001, `${ms} of ${times}`);
       }),
     );
     assert.equal(quantile(BOUNDS_MS, counted(1300), 0.99, 1300), 1300, 'not 1750, in the middle of its bucket');
-    assert.equal(quantile(BOUNDS_MS, counted(1300), 0.99), 1750, 'where nobody has told');
+    assert.equal(quantile(BOUNDS_MS, counted(1300), 0.99), 1750, 'without knowledge of the slowest');
   });
 
-  it('are beyond the last bound when they lie there, and null of nothing', () => {
+  it('may lie beyond the last bound, and are null without data', () => {
     assert.ok((quantile(BOUNDS_MS, [...BOUNDS_MS.map(() => 0), 4], 0.5) ?? 0) > 30_000);
     assert.equal(quantile(BOUNDS_MS, [...BOUNDS_MS.map(() => 0), 0], 0.99), null);
     assert.equal(quantile(BOUNDS_MS, [], 0.99), null);

@@ -14,7 +14,7 @@ import { treeStatusOf } from '../overview/tree-statuses';
 
 const PAGE = '/ops?tree=far&range=10m';
 const STEP_MS = 10_000;
-/** The colour of the first series, in light. */
+/** The colour of the first series in light mode. */
 const BUSY = [0x2f, 0x6b, 0xd8];
 
 describe('charts in a browser', () => {
@@ -24,7 +24,7 @@ describe('charts in a browser', () => {
   let number = 0;
   const begun = Math.floor(Date.now() / STEP_MS) * STEP_MS;
 
-  /** A rollup of the tree. @param ago in steps of ten seconds. */
+  /** Writes a rollup of the tree. @param ago its age, in steps of ten seconds. */
   const write = (ago: number, requests: number, memory: Readonly<Record<string, number>>) => {
     const sums = { requests, serverErrors: 0, shed: 0, processed: 3, failed: 0 };
     const counts = BOUNDS_MS.map((bound) => (bound === 25 ? requests : 0));
@@ -45,7 +45,7 @@ describe('charts in a browser', () => {
     await until('Redis is connected', () => redis.client.isReady);
     const status = treeStatusOf({ id: 'far', at: new Date().toISOString() });
     await redis.client.set(treeStatusKey('far'), JSON.stringify(status));
-    // Far ahead, so that it is not silent whatever this test waits for.
+    // A heartbeat far in the future, so that the tree does not become unresponsive during the test.
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
     for (let ago = 30; ago > 20; ago--)
       await write(ago, 100, { primary: 30, 'worker 0': 80, 'worker 1': 20, jobs: 70 });
@@ -63,15 +63,15 @@ describe('charts in a browser', () => {
     return watched;
   };
 
-  it('are drawn from what the page carries, and a lone value between gaps is seen', async () => {
+  it('are drawn from the data in the page, and a single value between gaps is visible', async () => {
     const { page, troubles } = await open();
-    // With its clock stopped the page refreshes nothing, which would move the values away from the pixel looked at.
+    // While its clock is stopped, the page does not refresh, which would move the values away from the checked pixel.
     await page.clock.install();
     await page.clock.pauseAt(Date.now() + 60_000);
     await page.goto(PAGE);
     await page.locator('[data-chart="memory"] canvas').waitFor();
-    assert.equal(await page.locator('.chart canvas').count(), 7, 'queues, too, of which there is no latency yet');
-    assert.equal(await page.locator('.charts + details[open]').count(), 0, 'the table is put away');
+    assert.equal(await page.locator('.chart canvas').count(), 7, 'queues, too, although there is no latency yet');
+    assert.equal(await page.locator('.charts + details[open]').count(), 0, 'the table is collapsed');
     const steps = await page.evaluate<(number | null)[]>(
       "JSON.parse(document.getElementById('chart-data').textContent).charts[0].series[0].values",
     );
@@ -87,14 +87,14 @@ describe('charts in a browser', () => {
     await page.context().close();
   });
 
-  it('name each layer of memory that has room for its name', async () => {
+  it('label each layer of memory that has room for its name', async () => {
     const { page } = await open();
     await page.locator('[data-chart="memory"] canvas').waitFor();
     assert.deepEqual(await page.locator('.layer-name').allTextContents(), ['Worker 0', 'Jobs']);
     await page.context().close();
   });
 
-  it('follow what is written', async () => {
+  it('are updated with new data', async () => {
     const { page } = await open();
     await page.locator('[data-chart="memory"] canvas').waitFor();
     await page.clock.install();

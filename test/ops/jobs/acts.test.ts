@@ -9,7 +9,7 @@ import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
 
 const DEAD = '/ops/jobs/dead';
 
-describe('what can be done with jobs', () => {
+describe('actions on jobs:', () => {
   let stage: ShopStage;
   let operator: Visitor;
   let viewer: Visitor;
@@ -29,7 +29,7 @@ describe('what can be done with jobs', () => {
   const audited = () =>
     stage.ops.operated.filter(([name]) => name !== 'operator.sign-in').map(([name, payload]) => ({ name, ...payload }));
 
-  /** @returns the ids of so many jobs that have died. */
+  /** Has as many jobs die. @returns their ids. */
   async function bury(count: number): Promise<string[]> {
     const before = died();
     await stage.processor();
@@ -44,7 +44,7 @@ describe('what can be done with jobs', () => {
     return ids;
   }
 
-  it('those that are ticked are retried, once, and the log tells who asked', async () => {
+  it('selected jobs are retried once, and the log says who requested it', async () => {
     const [one = '', two = '', three = ''] = await bury(3);
     billing.works = true;
     const text = await operator.act(`${DEAD}/action`, {
@@ -61,12 +61,12 @@ describe('what can be done with jobs', () => {
     ]);
   });
 
-  it('a double click retries once, even a job that dies again at once, and all clicks are told the same', async () => {
+  it('a double click retries once, even if the job dies again at once, and all clicks get the same response', async () => {
     const [id = ''] = await bury(1);
     const token = tokenIn((await operator.get(DEAD)).body);
     const fields = { token, action: 'retry', id: ref(id), back: DEAD };
     const answers = await Promise.all([1, 2, 3].map(() => operator.send(`${DEAD}/action`, fields)));
-    // So that the last click is a quick one, however slow the machine is.
+    // Keep the record of the first click, so that the last one counts as a double click even on a slow machine.
     const { client } = stage.redis;
     for (const key of await client.keys('catamount:ops:*')) await client.persist(key);
     answers.push(await operator.send(`${DEAD}/action`, fields));
@@ -82,7 +82,7 @@ describe('what can be done with jobs', () => {
     assert.match(textOf(told.body), /1 job is back on its queue\./);
   });
 
-  it('a form that is left open says that its jobs have gone', async () => {
+  it('an outdated form reports that its jobs have left the list', async () => {
     const [one = '', two = ''] = await bury(2);
     await operator.act(`${DEAD}/action`, { action: 'delete', id: ref(one), confirmed: '1', expected: '1' });
     const some = await operator.act(`${DEAD}/action`, { action: 'retry', id: [ref(one), ref(two)] });
@@ -95,7 +95,7 @@ describe('what can be done with jobs', () => {
     );
   });
 
-  it('deleting asks first: what is hit, what it costs, and a way out', async () => {
+  it('a deletion asks for confirmation, says what is affected and that it is final, and can be cancelled', async () => {
     const [one = '', two = ''] = await bury(2);
     const asked = await operator.post(`${DEAD}/action`, {
       action: 'delete',
@@ -114,7 +114,7 @@ describe('what can be done with jobs', () => {
     assert.deepEqual(await deadIds(), []);
   });
 
-  it('all that match are meant by one form; what deletes many has their number typed', async () => {
+  it('one form applies to all matching jobs, and deleting many requires typing their number', async () => {
     await bury(30);
     const choice = await operator.get(`${DEAD}/confirm?all=1&q=inv_`);
     assert.match(
@@ -133,7 +133,7 @@ describe('what can be done with jobs', () => {
       assert.equal(refused.status, 422);
       assert.match(textOf(refused.body), /Delete 30 dead jobs\? .* Type 30 to confirm\./);
     }
-    // Who dies meanwhile is not meant.
+    // A job that dies meanwhile is not affected.
     const [late = ''] = await bury(1);
     assert.match(await operator.act(`${DEAD}/action`, { ...fields, count: '30' }), /30 jobs were deleted\./);
     assert.deepEqual(await deadIds(), [late]);
@@ -143,7 +143,7 @@ describe('what can be done with jobs', () => {
     );
   });
 
-  it('all that match are retried without a number, however many: it costs nothing', async () => {
+  it('retrying all matching jobs never requires typing their number, since nothing is lost', async () => {
     await bury(30);
     billing.works = true;
     const question = await operator.get(`${DEAD}/confirm?all=1&action=retry`);
@@ -153,7 +153,7 @@ describe('what can be done with jobs', () => {
     await until('they have run', () => billing.invoices.length === 30);
   });
 
-  it('all that match are counted anew: where they have become more, one is asked again', async () => {
+  it('the matching jobs are counted again, and confirmation is requested again when there are more', async () => {
     const schedule = async (count: number) => {
       for (let n = 0; n < count; n++) await WelcomeMailJob.set({ wait: '3h' }).performLater(n, 'en');
     };
@@ -170,7 +170,7 @@ describe('what can be done with jobs', () => {
     );
   });
 
-  it('scheduled jobs and retries are promoted, rescheduled and killed', async () => {
+  it('scheduled jobs and retries can be promoted, rescheduled and killed', async () => {
     await stage.processor();
     await WelcomeMailJob.performLater(1, 'en');
     const [{ id = '' } = {}] = await until('it is to be retried', () => {
@@ -197,7 +197,7 @@ describe('what can be done with jobs', () => {
     await until('it has run', () => stage.eventsNamed('job.retrying').some((job) => job.id === later.id));
   });
 
-  it('what makes no sense is refused, and nothing is changed', async () => {
+  it('invalid requests are rejected, and change nothing', async () => {
     const [id = ''] = await bury(1);
     const cases: [Record<string, string>, number, RegExp][] = [
       [{ action: 'retry' }, 422, /^No job is ticked/],
@@ -220,7 +220,7 @@ describe('what can be done with jobs', () => {
     assert.deepEqual(audited(), []);
   });
 
-  it('goes back to pages of jobs only', async () => {
+  it('redirects lead only to pages of jobs', async () => {
     const [id = ''] = await bury(1);
     for (const back of ['https://evil.example/', '//evil.example/ops/jobs/', '/ops/jobs/../../evil', '/ops/sign-out']) {
       const { headers } = await operator.post(`${DEAD}/action`, { action: 'retry', id: ref(id), back });
@@ -229,7 +229,7 @@ describe('what can be done with jobs', () => {
     }
   });
 
-  it('is for operators, and for their own forms only', async () => {
+  it('only operators can act, and only with their own forms', async () => {
     const [id = ''] = await bury(1);
     const token = tokenIn((await operator.get(DEAD)).body);
     const fields = { token, action: 'retry', id: ref(id) };
@@ -255,7 +255,7 @@ describe('what can be done with jobs', () => {
   });
 });
 
-/** What the form of a question carries along. */
+/** The hidden fields of a confirmation form. */
 function hiddenFields(html: string): Record<string, string | string[]> {
   const fields: Record<string, string[]> = {};
   const [, main = ''] = /<main[^>]*>([\s\S]*)<\/main>/.exec(html) ?? [];

@@ -6,8 +6,8 @@ import { argumentLine, shownArguments } from '../../../lib/ops/jobs/job-view';
 const shown = (args: readonly JsonValue[]) =>
   shownArguments(args).map(({ name, text }) => (name === null ? text : `${name} = ${text}`));
 
-describe('arguments as pages show them', () => {
-  it('go by the keys of the only one, or by their places', () => {
+describe('arguments on the pages', () => {
+  it('are shown by the keys of a single object, otherwise by position', () => {
     assert.deepEqual(shown([{ user: 4812, locale: 'ko' }]), ['user = 4812', 'locale = "ko"']);
     assert.deepEqual(shown([4812, 'ko', null, true]), ['4812', '"ko"', 'null', 'true']);
     assert.deepEqual(shown([{ a: 1 }, { b: [2, { c: 'd' }] }]), ['{a: 1}', '{b: [2, {c: "d"}]}']);
@@ -15,7 +15,7 @@ describe('arguments as pages show them', () => {
     assert.deepEqual(shown([{}]), ['{}']);
   });
 
-  it('have dates, bigints, models and values of the app by their names', () => {
+  it('show dates, bigints, models and custom values in readable form', () => {
     const args = [
       { $date: '2026-11-26T00:00:00.000Z' },
       { $bigint: '12345678901234567890' },
@@ -37,14 +37,14 @@ describe('arguments as pages show them', () => {
     assert.deepEqual(shown([{ $date: '2026-11-26T00:00:00.000Z' }]), ['2026-11-26T00:00:00.000Z']);
   });
 
-  it('show what would turn the writing around', () => {
+  it('escape characters that change the text direction', () => {
     assert.deepEqual(shown([{ 'a\u2066': 'user\u202egnp.exe', b: ['\u061c'] }]), [
       'a\\u2066 = "user\\u202egnp.exe"',
       'b = ["\\u61c"]',
     ]);
   });
 
-  it('have none where the filter hides it', () => {
+  it('have no text where the filter redacts them', () => {
     const filtered = new Redactor(['email']).filter([{ id: 1, email: 'a@b.c', deep: { token: 'x' } }]);
     assert.deepEqual(shownArguments(filtered), [
       { name: 'id', text: '1' },
@@ -53,7 +53,7 @@ describe('arguments as pages show them', () => {
     ]);
   });
 
-  it('fit into a line, as far as it goes', () => {
+  it('are truncated to one line', () => {
     const line = argumentLine(shownArguments(['x'.repeat(300), 'y'.repeat(300), 'z']));
     assert.deepEqual(
       line.map(({ text }) => text?.length),

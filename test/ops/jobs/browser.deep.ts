@@ -9,7 +9,7 @@ import SyncInvoiceJob from './shop/jobs/sync-invoice';
 import { seed } from './shop-seeds';
 import { ShopStage } from './shop-stage';
 
-/** Kept as pictures, to be looked at. */
+/** Pages whose screenshots are kept, for people to look at. */
 const SHOT = new Set(['queues', 'busy', 'dead-ticked', 'job', 'confirm']);
 
 describe('pages of jobs in a browser', () => {
@@ -33,7 +33,7 @@ describe('pages of jobs in a browser', () => {
     await until('it is dead', () => died() === before + 1);
   }
 
-  /** From a list full of dead jobs to one that is deleted and others that have run. */
+  /** Filters, sorts and retries dead jobs, opens one, and cancels its deletion. */
   async function walk(javaScriptEnabled: boolean): Promise<void> {
     await seed(stage, 30);
     const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER, javaScriptEnabled });
@@ -78,11 +78,11 @@ describe('pages of jobs in a browser', () => {
     await watched.close();
   }
 
-  it('lead from a list by filters to what is retried and deleted', () => walk(true));
+  it('filter a list, retry jobs and ask before deleting', () => walk(true));
 
   it('do the same without JavaScript', () => walk(false));
 
-  it('tell of new jobs, and move nothing under the hand', async () => {
+  it('announce new jobs without moving the rows', async () => {
     await seed(stage, 2);
     const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
     const { page } = watched;
@@ -106,7 +106,7 @@ describe('pages of jobs in a browser', () => {
     await watched.close();
   });
 
-  it('keep numbers of queues and of what runs up to date where they stand', async () => {
+  it('update the numbers of queues and running jobs in place', async () => {
     await seed(stage, 1);
     const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
     const { page } = watched;
@@ -118,7 +118,9 @@ describe('pages of jobs in a browser', () => {
     await page.getByText('The list has changed, show').waitFor();
     await stage.redis.client.del('bq:default:paused');
 
-    await until('the first one is told of', async () => (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'));
+    await until('the first one is shown as running', async () =>
+      (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'),
+    );
     await page.goto(url('/ops/jobs/busy'));
     await page.locator('#live[data-state="ok"]').waitFor();
     imports.close();
@@ -127,7 +129,7 @@ describe('pages of jobs in a browser', () => {
     await watched.close();
   });
 
-  it('are fit for everyone, from 320 px to wide, and run nothing that jobs bring along', async () => {
+  it('are accessible from 320 px up, and run no script from the data of jobs', async () => {
     const [id = ''] = await seed(stage, 12);
     const evil = `"><img src=x onerror="document.title='pwned'"><script>document.title='pwned'</script>`;
     const hostile = await storeDead(stage.database.knex, {
@@ -137,7 +139,7 @@ describe('pages of jobs in a browser', () => {
       tags: [evil],
       at: Date.now(),
     });
-    await until('the busy job is told of', async () => (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'));
+    await until('the running job is shown', async () => (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'));
     const watched = await WatchedPage.open(browser, { extraHTTPHeaders: BEARER });
     const { page } = watched;
     const pages = {

@@ -6,7 +6,7 @@ import { SIGNED } from '../ops-web';
 import { ShopStage } from './shop-stage';
 import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
 
-/** What runs, or breaks out of where it stands, unless it is escaped. */
+/** Runs a script or breaks out of its context unless it is escaped. */
 const EVIL = `"><img src=x onerror=alert(1)>'</title></pre><script>alert(2)</script><svg/onload=alert(3)>{{12345*67891}}<%= 12345*67891 %>`;
 
 describe('jobs with hostile names, arguments, errors and tags', () => {
@@ -61,7 +61,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
   });
   after(() => stage?.stop());
 
-  it('show them as what they are, and run none of them', async () => {
+  it('show them escaped, and run none of them', async () => {
     for (const path of paths) {
       const { body, status, headers } = await operator.get(path);
       assert.equal(status, 200, `${path}: ${textOf(body)}`);
@@ -73,7 +73,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
     assert.ok(textOf((await operator.get(paths[9] ?? '')).body).includes(EVIL.slice(2, 29)));
   });
 
-  it('are spoken of in words, in both languages', async () => {
+  it('have texts for everything, in both languages', async () => {
     const asked = ['retry', 'scheduled', 'dead'].flatMap((list) =>
       ['retry', 'promote', 'reschedule', 'kill', 'delete'].map(
         (act) => `/ops/jobs/${list}/confirm?all=1&action=${act}`,
@@ -88,7 +88,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
     }
   });
 
-  it('refuse them in what is refused', async () => {
+  it('escape them in error pages', async () => {
     for (const name of ['page', 'sort', 'queue', 'when']) {
       const { body, status } = await operator.get(`/ops/jobs/dead?${name}=${encodeURIComponent(EVIL)}`);
       assert.equal(status, 400);
@@ -103,7 +103,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
     }
   });
 
-  it('show a viewer none of it but names', async () => {
+  it('show them escaped to a viewer, too', async () => {
     for (const path of paths.filter((each) => !/find|confirm|delete/.test(each))) {
       const { body, status } = await viewer.get(path);
       assert.equal(status, 200, path);
@@ -112,7 +112,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
   });
 });
 
-describe('pages of jobs while a server is away', () => {
+describe('pages of jobs while a server is unavailable', () => {
   let stage: ShopStage;
   let operator: Visitor;
   before(async () => {
@@ -121,10 +121,10 @@ describe('pages of jobs while a server is away', () => {
   });
   after(() => stage?.stop());
 
-  it('say that Redis is, that nothing was changed, and the number of the request; and come back by themselves', async () => {
+  it('name Redis, say that nothing was changed, show the request id, and recover by themselves', async () => {
     const token = /name="token" value="([^"]+)"/.exec((await operator.get('/ops/jobs/dead')).body)?.[1] ?? '';
     await stage.ops.redis.kill();
-    await until('it is missed', async () => {
+    await until('the pages notice', async () => {
       const { body, status } = await operator.get('/ops/jobs/retry');
       return status === 503 && body.includes('data-count="retry">–<');
     });
@@ -144,14 +144,14 @@ describe('pages of jobs while a server is away', () => {
     assert.equal(act.status, 503);
     const json = await operator.get('/ops/jobs/retry.json');
     assert.deepEqual([json.status, json.json().reason], [503, 'away']);
-    // Recurring jobs are in Postgres alone, and so are the dead.
+    // Recurring and dead jobs are only in Postgres.
     assert.match(await operator.read('/ops/jobs/dead'), /^Dead jobs/);
     assert.match(await operator.read('/ops/jobs/cron'), /^Cron 0 tasks/);
     await stage.ops.redis.start();
-    await until('it is found again', async () => (await operator.get('/ops/jobs/retry')).status === 200);
+    await until('the pages have Redis again', async () => (await operator.get('/ops/jobs/retry')).status === 200);
   });
 
-  it('say so of Postgres, and show what Redis knows', async () => {
+  it('say what is unknown without the tables in Postgres, and show what Redis knows', async () => {
     await stage.ops.database.query('alter table job_outbox rename to job_outbox_away');
     await stage.ops.database.query('alter table job_cron rename to job_cron_away');
     try {

@@ -28,7 +28,7 @@ describe("a job's page", () => {
 
   const page = (id: string, queue = 'default') => `/ops/jobs/job/${queue}/${id}`;
 
-  /** @returns the id of a job of a request that has died. */
+  /** Has a job die that a request has enqueued. @returns its id. */
   async function bury(): Promise<string> {
     await stage.processor();
     const { id } = await runInContext({ requestId: 'req-42', locale: 'ko' }, () =>
@@ -38,7 +38,7 @@ describe("a job's page", () => {
     return id;
   }
 
-  it('of a dead job tells the error with its stack, its arguments, its context and what has befallen it', async () => {
+  it("shows a dead job's error with its stack, its arguments, its context and its history", async () => {
     const id = await bury();
     const { body } = await operator.get(page(id));
     const text = textOf(body);
@@ -63,7 +63,7 @@ describe("a job's page", () => {
     assert.doesNotMatch(body, /tok_secret|tok_other|ada@example/);
   });
 
-  it('shows a viewer neither arguments nor messages nor attributes, and nothing to act with', async () => {
+  it('shows a viewer neither arguments nor messages nor attributes, and no actions', async () => {
     const { body } = await viewer.get(page(await bury()));
     assert.doesNotMatch(body, /inv_29|12900|No answer|aborted|acme|"btn main"|\/confirm/);
     assert.match(
@@ -74,25 +74,25 @@ describe("a job's page", () => {
     assert.doesNotMatch(json, /inv_29|No answer|aborted|acme/);
   });
 
-  it('shows a long value whole to whoever opens it, and hides what is in it all the same', async () => {
+  it('can show a long value in full, but still redacts what is in it', async () => {
     const text = 'long '.repeat(300);
     const items = Array.from({ length: 60 }, (_, n) => n);
     const args = [{ text, items, inner: { token: 'tok_secret' } }];
     const id = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob', args, errors: ['x'] });
     const { body } = await operator.get(page(id));
-    assert.ok(body.includes(text), 'all of the text');
+    assert.ok(body.includes(text), 'the whole text');
     assert.match(textOf(body), /show all 1 502 characters/);
     assert.match(body, /57, 58, 59\]/);
     assert.doesNotMatch(body, /tok_secret/);
     assert.doesNotMatch(await operator.read('/ops/jobs/dead'), /58, 59/);
   });
 
-  it('leads to its class', async () => {
+  it('links to its class', async () => {
     const { body } = await operator.get(page(await bury()));
     assert.match(body, /href="\/ops\/jobs\/classes\/SyncInvoiceJob">SyncInvoiceJob</);
   });
 
-  it('hides what its class hides, and what nobody can tell of', async () => {
+  it('hides the arguments of a class with logArguments = false, and of an unknown class', async () => {
     await stage.processor();
     const { id } = await SecretJob.performLater('sesame');
     await until('it is dead', () => stage.eventsNamed('job.dead').length === 1);
@@ -109,18 +109,18 @@ describe("a job's page", () => {
     );
   });
 
-  it('tells where the job is by now: it waits, runs, is to run again, has ended', async () => {
+  it('shows where the job is now: waiting, running or to be retried', async () => {
     const waiting = await ImportRowsJob.performLater({ import: 1, from: 0 });
     const [{ id: next } = { id: '' }] = await Promise.all([ImportRowsJob.performLater({ import: 2, from: 0 })]);
     await stage.redis.client.set('bq:default:paused', '0 test');
     await stage.processor({ concurrency: 1 });
-    await until('it waits', async () => /Waiting on default/.test(await operator.read(page(next))));
+    await until('it is waiting', async () => /Waiting on default/.test(await operator.read(page(next))));
     assert.match(
       await operator.read(page(next)),
       /^default ImportRowsJob waiting .* Waiting on default .* 1 ahead of it\./,
     );
     await operator.act('/ops/jobs/queues/default/resume');
-    const running = await until('it runs', async () => {
+    const running = await until('it is running', async () => {
       const text = await operator.read(page(waiting.id));
       return /1\. Running .* on \S+, pid \d+/.test(text) && /Progress 42 %/.test(text) && text;
     });
@@ -137,7 +137,7 @@ describe("a job's page", () => {
     );
   });
 
-  it('of a job that has ended, or never was, says so', async () => {
+  it('says that a job is unknown when it has ended or never existed', async () => {
     assert.match(await operator.read(page('nowhere'), 404), /^Job nowhere This job is not known It has succeeded/);
     assert.equal((await operator.get(page('nowhere'), { Accept: 'application/json' })).status, 404);
     for (const id of ['%00', 'a%20b', '%ED%95%9C', 'x'.repeat(300)]) {
@@ -147,7 +147,7 @@ describe("a job's page", () => {
     assert.match(await operator.read(page('x', 'a%20b'), 404), /is not known|nothing here/);
   });
 
-  it('has its job retried, and tells of it even when it has ended by then', async () => {
+  it('retries the job, and confirms it even if the job has already ended', async () => {
     const id = await bury();
     billing.works = true;
     const answer = await operator.post('/ops/jobs/dead/action', {
@@ -155,24 +155,24 @@ describe("a job's page", () => {
       id: `default/${id}`,
       back: page(id),
     });
-    await until('it has ended well', () => billing.invoices.length === 1);
+    await until('it has succeeded', () => billing.invoices.length === 1);
     await until('it is gone', async () => (await operator.get(page(id))).status === 404);
     const told = await operator.get(answer.headers.location ?? '');
     assert.match(textOf(told.body), /1 job is back on its queue\. This job is not known It has succeeded/);
   });
 
-  it('of a revived job goes on to show what it died of', async () => {
+  it('keeps showing the earlier death of a job that was retried', async () => {
     const id = await bury();
     await operator.act('/ops/jobs/dead/action', { action: 'retry', id: `default/${id}` });
     await until('it is dead again', () => stage.eventsNamed('job.dead').length === 2);
     assert.match(await operator.read(page(id)), /1\. Died .* 1\. Failed .* Enqueued/);
   });
 
-  it('has a job deleted that only waits', async () => {
+  it('deletes a waiting job', async () => {
     await stage.redis.client.set('bq:default:paused', '0 test');
     await stage.processor();
     const { id } = await ImportRowsJob.performLater({ import: 1, from: 0 });
-    await until('it waits', async () => (await stage.redis.client.lLen('bq:default:waiting')) === 1);
+    await until('it is waiting', async () => (await stage.redis.client.lLen('bq:default:waiting')) === 1);
     assert.match(
       await operator.read(`${page(id)}/delete`),
       /^Delete this job\? .* import: 1, from: 0 Delete 1 job Keep it$/,
@@ -183,7 +183,7 @@ describe("a job's page", () => {
     assert.match(await operator.act(`${page(id)}/delete`, { again: '1' }), /Nothing was changed/);
   });
 
-  it('of a dead job, and their list, need no Redis', async () => {
+  it('of a dead job works without Redis, as does the list of dead jobs', async () => {
     const id = await bury();
     await stage.stopProcessors();
     await stage.ops.redis.stop();
@@ -191,7 +191,7 @@ describe("a job's page", () => {
     assert.match(await operator.read('/ops/jobs/dead?queue=default'), /^Dead jobs .* SyncInvoiceJob /);
   });
 
-  it('leads from a request to its jobs and its lines in the log', async () => {
+  it('is found by the id of its request, along with the lines of the log', async () => {
     await bury();
     const find = '/ops/jobs/find?q=req-42';
     assert.match(
@@ -205,7 +205,7 @@ describe("a job's page", () => {
     assert.match(await operator.read('/ops/jobs/find', 400), /cannot be searched for/);
   });
 
-  it('shows the latest lines of a log that goes to a file', async () => {
+  it('is found along with the latest matching lines of a log file', async () => {
     const file = path.join(stage.ops.folder, 'web.log');
     const line = (n: number, requestId: string) => `${JSON.stringify({ n, requestId, msg: '한글 <b>' })}\n`;
     const noise = Array.from({ length: 20_000 }, (_, n) => line(n, `other-${n}`)).join('');

@@ -28,7 +28,7 @@ describe('lists of jobs', () => {
   });
   after(() => stage?.stop());
 
-  it('show the dead, the newest first, with what they were given, why they died and how often they were tried', async () => {
+  it('show dead jobs, newest first, with their arguments, errors and attempts', async () => {
     const text = await operator.read('/ops/jobs/dead');
     assert.match(text, /^Dead jobs 61 jobs died\. Kept for 180 days, then removed\./);
     assert.match(text, /SyncInvoiceJob billing invoice: "inv_\d+", amount: 129\d\d, token: filtered , email: filtered/);
@@ -39,7 +39,7 @@ describe('lists of jobs', () => {
     assert.deepEqual([jobs.length, total], [50, 61]);
   });
 
-  it('are paged, and a page beyond the last is the last', async () => {
+  it('are paginated, and a page beyond the last shows the last', async () => {
     assert.match(await operator.read('/ops/jobs/dead'), /1–50 of 61 Newer Older$/);
     assert.match(await operator.read('/ops/jobs/dead?page=2'), /51–61 of 61 Newer Older$/);
     assert.match(await operator.read('/ops/jobs/dead?page=99'), /51–61 of 61/);
@@ -54,7 +54,7 @@ describe('lists of jobs', () => {
     );
   });
 
-  it('are filtered by text, class, queue, error, tag and time', async () => {
+  it('can be filtered by text, class, queue, error, tag and time', async () => {
     const count = async (query: string, list = 'dead') =>
       (await operator.json<ListJson>(`/ops/jobs/${list}?${query}`)).total;
     assert.equal(await count('q=INV_7'), 1);
@@ -70,12 +70,12 @@ describe('lists of jobs', () => {
     assert.equal(await count('when=hour', 'scheduled'), 0);
     assert.equal(await count('when=day', 'scheduled'), 1);
     assert.equal(await count('q=4812', 'retry'), 1);
-    // It failed just now; its next try may be due within the minute.
+    // It has just failed; its retry may be due within a minute.
     assert.equal(await count('failed=hour', 'retry'), 1);
     assert.equal(await count('failed=hour&when=week&class=WelcomeMailJob', 'retry'), 1);
   });
 
-  it('of retries are filtered by when they failed, whenever they run next', async () => {
+  it('of retries can be filtered by the time of their failure, whenever they run next', async () => {
     const { client } = stage.redis;
     const failedAgo = (id: string, hours: number) => {
       const [at, run] = [Date.now() - hours * 3_600_000, { attempt: 1, ms: 5, host: 'h', pid: 1 }];
@@ -113,20 +113,20 @@ describe('lists of jobs', () => {
     await operator.act('/ops/jobs/retry/action', fields);
   });
 
-  it('offer all of their jobs above the first row', async () => {
+  it('offer to select all of their jobs above the first row', async () => {
     const text = await operator.read('/ops/jobs/dead');
     assert.match(text, /^Dead jobs 61 jobs died\. .* removed\. All 61… Search/);
-    // A filter that leaves few of them offers those.
+    // With a filter, only the matching ones are offered.
     assert.match(await operator.read('/ops/jobs/dead?class=SecretJob'), / All 1… Search/);
   });
 
-  it('lead from a class to where its jobs are, and what became of them', async () => {
+  it('link to a class, whose page shows where its jobs are and what became of them', async () => {
     const text = await operator.read('/ops/jobs/classes/WelcomeMailJob');
     assert.match(text, /^Job classes WelcomeMailJob Where its jobs are Scheduled jobs 1 job Retries 1 job What became/);
     const { body } = await operator.get('/ops/jobs/classes/SyncInvoiceJob');
     assert.match(body, /href="\/ops\/jobs\/dead\?class=SyncInvoiceJob">Dead jobs/);
     assert.match(textOf(body), /Last hour \d+ \d+/);
-    await until('the job that runs is told of', async () => {
+    await until('the running job is shown', async () => {
       return /Running now 1 job/.test(await operator.read('/ops/jobs/classes/ImportRowsJob'));
     });
     assert.match(await operator.read('/ops/jobs/classes/NobodysJob', 404), /^This job class is not known/);
@@ -141,7 +141,7 @@ describe('lists of jobs', () => {
     );
   });
 
-  it('say what a filter hides, and what was probably meant', async () => {
+  it('say how many jobs a filter hides, and suggest what was meant', async () => {
     const text = await operator.read('/ops/jobs/dead?q=synkinvoice&queue=default');
     assert.match(text, /Queue: default Clear all Nothing matches “synkinvoice” in default/);
     assert.match(text, /61 dead jobs are hidden by these filters\. Did you mean SyncInvoice \?/);
@@ -151,7 +151,7 @@ describe('lists of jobs', () => {
     assert.match(body, /<option value="SyncInvoiceJob">/);
   });
 
-  it('are read by programs with the keys that the commands print', async () => {
+  it('as JSON have the same keys as the output of the commands', async () => {
     const places = ['dead', 'retry', 'scheduled', 'queues', 'queues/default', 'busy', 'cron', 'classes'];
     for (const place of places) {
       const { body } = await operator.get(`/ops/jobs/${place}`, { Accept: 'application/json' });
@@ -167,7 +167,7 @@ describe('lists of jobs', () => {
     assert.deepEqual(Object.keys(job ?? {}), [...keys.split(' '), 'attributes', 'progress', 'unreadable', 'href']);
   });
 
-  it('are sorted by each of their columns, either way', async () => {
+  it('can be sorted by their columns, in both directions', async () => {
     const first = async (sort: string) => (await operator.json<ListJson>(`/ops/jobs/dead?sort=${sort}`)).jobs[0];
     assert.equal((await first('class'))?.class, 'SecretJob');
     assert.equal((await first('-class'))?.class, 'SyncInvoiceJob');
@@ -179,7 +179,7 @@ describe('lists of jobs', () => {
     assert.match(body, /aria-sort="ascending">\s*<a href="\/ops\/jobs\/dead\?sort=-class&amp;q=inv">Job/);
   });
 
-  it('show what is to be retried and what is scheduled', async () => {
+  it('show retries and scheduled jobs', async () => {
     const retries = await operator.read('/ops/jobs/retry');
     assert.match(retries, /^Retries 1 job has failed and will run again by itself\./);
     assert.match(retries, /WelcomeMailJob 4812, "ko" mailer TypeError mailbox of 4812 .*in \d+ s/);
@@ -187,7 +187,7 @@ describe('lists of jobs', () => {
     assert.match(scheduled, /^Scheduled jobs 1 job waits for its time\..*WelcomeMailJob 4790, "en" mailer .* in 2 h/);
   });
 
-  it('say how many there are beside their names', async () => {
+  it('have counts beside their names', async () => {
     const counts = await until('the busy job is among them', async () => {
       const { body } = await operator.get('/ops/jobs/classes');
       const found = [...body.matchAll(/data-count="(\w+)">([^<]*)</g)].map(([, name, text]) => [name, text]);
@@ -204,7 +204,7 @@ describe('lists of jobs', () => {
     });
   });
 
-  it('refuse what makes no sense, and say what would', async () => {
+  it('reject invalid queries, and say what is wrong with them', async () => {
     const cases = [
       ['page=0', 'There is no such page'],
       ['page=-1', 'There is no such page'],
@@ -229,11 +229,11 @@ describe('lists of jobs', () => {
     assert.match(await operator.read('/ops/jobs/classes?period=year', 400), /hour, day or all/);
   });
 
-  it('hide from a viewer what may name people, and give them nothing to act with or to find it out by', async () => {
+  it('hide arguments and messages from a viewer, who can neither act on jobs nor search for such values', async () => {
     for (const path of ['/ops/jobs/dead', '/ops/jobs/retry', '/ops/jobs/scheduled', '/ops/jobs/queues/mailer']) {
       const { body, status } = await viewer.get(path);
       assert.equal(status, 200);
-      // Ids and tokens are random, so that the same four digits may stand in them.
+      // Ids and tokens are random and may contain the same digits by chance.
       const text = body.replace(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|value="[\w-]{20,}"/g, '');
       const told =
         /.{0,80}(inv_|4812|4790|mailbox|No answer|type="checkbox"|name="q"|method="post" action="\/ops\/jobs).{0,40}/;
@@ -250,7 +250,7 @@ describe('lists of jobs', () => {
     }
   });
 
-  it('stand in Korean, too', async () => {
+  it('are available in Korean', async () => {
     const { body } = await operator.get('/ops/jobs/dead?locale=ko');
     assert.match(textOf(body), /^죽은 작업 모두 61개입니다\./);
     assert.doesNotMatch(body, /jobs\.\w+\.|nav\.\w+/);

@@ -13,7 +13,7 @@ import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
 const QUEUES = '/ops/jobs/queues';
 const CRON = '/ops/jobs/cron';
 
-describe('pages of queues, of what runs, and of recurring jobs', () => {
+describe('pages of queues, running jobs and recurring jobs', () => {
   let stage: ShopStage;
   let operator: Visitor;
   let viewer: Visitor;
@@ -33,7 +33,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
       .map((each) => JSON.stringify(each));
   const waiting = (queue: string) => stage.redis.client.lLen(`bq:${queue}:waiting`);
 
-  /** So many jobs that wait, since the queue is paused. */
+  /** Enqueues as many jobs on a paused queue. */
   async function fill(count: number): Promise<void> {
     await stage.redis.client.set('bq:default:paused', `${Date.now()} test`);
     await stage.processor();
@@ -41,7 +41,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     await until('they wait', async () => (await waiting('default')) === count);
   }
 
-  it('list the queues in their order, with their size and who serves them', async () => {
+  it('list the queues in order, with their sizes and their processors', async () => {
     assert.match(await operator.read(QUEUES), /^Queues No job processor runs: jobs wait until one is started\./);
     await fill(3);
     const text = await until('the processor is listed', async () => {
@@ -54,7 +54,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.doesNotMatch((await viewer.get(QUEUES)).body, /<button class="plain"/);
   });
 
-  it('show a queue whatever it is called', async () => {
+  it('show a queue even if it has the name of a path or a property', async () => {
     const { client } = stage.redis;
     for (const queue of ['events', 'clear', 'constructor']) {
       await client.zAdd('catamount:queues', { score: Date.now(), value: queue });
@@ -64,17 +64,17 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     }
   });
 
-  it('pause and resume a queue, and the log tells who asked', async () => {
+  it('pause and resume a queue, and the log says who requested it', async () => {
     await stage.processor();
     assert.match(await operator.act(`${QUEUES}/default/pause`), /default is paused: no more of its jobs start\./);
     await ImportRowsJob.performLater({ import: 1, from: 0 });
-    await until('it waits', async () => (await waiting('default')) === 1);
+    await until('it is waiting', async () => (await waiting('default')) === 1);
     assert.match(
       await operator.read(`${QUEUES}/default`),
       /No job of this queue starts\. Paused .* by an operator \(127\.0\.0\.1\)\./,
     );
     assert.match(await operator.act(`${QUEUES}/default/resume`), /default is resumed\./);
-    await until('it runs', () => imports.held === 1);
+    await until('it is running', () => imports.held === 1);
     assert.deepEqual(audited(), [
       '{"name":"operator.queue","action":"pause","queue":"default","jobs":0}',
       '{"name":"operator.queue","action":"resume","queue":"default","jobs":0}',
@@ -84,7 +84,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.match(textOf(nowhere.body), /^There is no such queue No queue is named nowhere\..* Nothing was changed\./);
   });
 
-  it('name the jobs that hold the slots which a late queue waits for', async () => {
+  it('name the jobs that occupy the slots a late queue waits for', async () => {
     await store(stage.redis.client, 'waiting', {
       queue: 'default',
       class: 'ImportRowsJob',
@@ -136,14 +136,14 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     );
     await stage.redis.client.del('bq:default:paused');
     await stage.stopProcessors();
-    const unserved = await until('nobody serves it', async () => {
+    const unserved = await until('it has no processor', async () => {
       const page = await operator.read(QUEUES);
       return page.includes('is late') && page;
     });
     assert.match(unserved, /No job processor serves it: add it to JOB_QUEUES\.|Jobs arrive faster than they finish/);
   });
 
-  it('show what waits in a queue, the next one first, and find in it', async () => {
+  it('show the waiting jobs of a queue, the next one first, and search them', async () => {
     await fill(60);
     const text = await operator.read(`${QUEUES}/default`);
     assert.match(
@@ -160,7 +160,7 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.doesNotMatch((await viewer.get(`${QUEUES}/default?q=import`)).body, /import: \d|name="q"/);
   });
 
-  it('clear a queue once its number is typed', async () => {
+  it('clear a queue once the number of its jobs is typed', async () => {
     await fill(30);
     const { body } = await operator.get(`${QUEUES}/default/clear`);
     assert.match(
@@ -180,11 +180,11 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.deepEqual(audited(), ['{"name":"operator.queue","action":"clear","queue":"default","jobs":31}']);
   });
 
-  it('show what runs, where, since when and how far it is', async () => {
+  it('show running jobs, with their process, duration and progress', async () => {
     await stage.processor();
     assert.match(await operator.read('/ops/jobs/busy'), /^Busy .* Nothing runs/);
     await ImportRowsJob.performLater({ import: 771_902_345, from: 12_000 });
-    const text = await until('it is told of', async () => {
+    const text = await until('its progress is shown', async () => {
       const page = await operator.read('/ops/jobs/busy');
       return page.includes('42 %') && page;
     });
@@ -198,9 +198,9 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     assert.doesNotMatch(seen, /771902345/);
   });
 
-  it('show recurring jobs in words, with their last and their next run, and have them run, paused and resumed', async () => {
+  it('describe recurring jobs, with their last and next run, and trigger, pause and resume them', async () => {
     await stage.processor();
-    const text = await until('they are known', async () => {
+    const text = await until('they are listed', async () => {
       const page = await operator.read(CRON);
       return page.includes('2 tasks') && page;
     });
@@ -234,11 +234,11 @@ describe('pages of queues, of what runs, and of recurring jobs', () => {
     );
   });
 
-  it('count what became of jobs by class', async () => {
+  it('count the outcomes of jobs by class', async () => {
     await stage.processor();
     await PruneSessionsJob.performLater();
     await WelcomeMailJob.performLater(1, 'en');
-    // How long a job has waited is counted before what becomes of it.
+    // The latency of a job is counted before its outcome.
     await until('the history has both', async () => {
       const text = await operator.read('/ops/jobs/classes');
       assert.match(text, /PruneSessionsJob 1 0 0 % 0 0 [\d.]+ m?s [\d.]+ m?s [\d.]+ m?s/);

@@ -6,7 +6,7 @@ import SyncInvoiceJob from './shop/jobs/sync-invoice';
 import WelcomeMailJob from './shop/jobs/welcome-mail';
 import type { ShopStage } from './shop-stage';
 
-/** Puts a job or more into every place there is, by having them run, fail and die. @returns the ids of the dead. */
+/** Fills every set with at least one job, by having jobs run, fail and die. @returns the ids of the dead ones. */
 export async function seed(stage: ShopStage, dead = 3): Promise<string[]> {
   await stage.processor();
   const ids: string[] = [];

@@ -34,7 +34,7 @@ export class ShopStage {
     return new ShopStage(ops, database, redis, events);
   }
 
-  /** Runs the shop's jobs. Started. */
+  /** Starts a job processor of the shop. */
   async processor(jobs: Partial<JobsConfig> = {}): Promise<JobProcessor> {
     const { database, redis, events, ops } = this;
     const processor = new JobProcessor({
@@ -57,7 +57,7 @@ export class ShopStage {
     await Promise.all(this.processors.splice(0).map((processor) => processor.stop(Deadline.after(2000))));
   }
 
-  /** Of dead jobs, the one that died first comes first. */
+  /** The ids of the dead jobs, oldest first. */
   async deadIds(): Promise<string[]> {
     const rows = await this.ops.database.query<{ id: string }>('select id from job_dead order by died_at, id');
     return rows.map(({ id }) => id);

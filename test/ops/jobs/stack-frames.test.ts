@@ -6,7 +6,7 @@ import { essence, stackLines } from '../../../lib/ops/jobs/job-view';
 const LIB = path.resolve(__dirname, '../../../lib');
 
 describe('stack traces', () => {
-  it('tell the frames of the app from those of packages, of Node and of Catamount', () => {
+  it('distinguish frames of the app from those of packages, of Node and of Catamount', () => {
     const frames = [
       'at post (/srv/shop/jobs/sync.js:41:13)',
       'at Knex.query (/srv/shop/node_modules/knex/lib/a.js:1:2)',
@@ -26,7 +26,7 @@ describe('stack traces', () => {
     assert.equal(lines[3]?.text, 'at async SignUp (lib/app/services/sign-up.ts:1:2)');
   });
 
-  it('have their causes between the frames, and messages of several lines are no frames', () => {
+  it('have their causes between the frames, and do not take lines of messages for frames', () => {
     const stack = 'Error: one\ntwo\n    at a (/x/a.js:1:1)\nCaused by: TypeError: three\nfour\n    at b (/x/b.js:1:1)';
     assert.deepEqual(
       stackLines(stack).map(({ text, kind }) => `${kind} ${text}`),
@@ -35,7 +35,7 @@ describe('stack traces', () => {
     assert.deepEqual(stackLines(''), []);
   });
 
-  it('are cut down to what one looks for, where there is much else', () => {
+  it('are shortened to the relevant frames when there are many others', () => {
     const library = '    at x (node:internal/a:1:1)\n'.repeat(6);
     const own = '    at y (/srv/shop/y.js:1:1)\n';
     const lines = stackLines(`Error: x\n${own}${library}${own}${library}`.trimEnd());
@@ -46,7 +46,7 @@ describe('stack traces', () => {
     assert.equal(essence(lines.slice(0, 4)), undefined);
   });
 
-  it('begin with a name and a message', () => {
+  it('start with a name and a message', () => {
     assert.deepEqual(nameAndMessage('TypeError: x: y'), { name: 'TypeError', message: 'x: y' });
     assert.deepEqual(nameAndMessage('Nested.Error: x\ny\nCaused by: z'), { name: 'Nested.Error', message: 'x\ny' });
     assert.deepEqual(nameAndMessage('AbortError'), { name: 'AbortError', message: '' });

@@ -5,7 +5,7 @@ import { type OpsWeb, SIGNED, tokenIn } from '../ops-web';
 export const OPERATOR = SIGNED.OPS_PASSWORD;
 export const VIEWER = SIGNED.OPS_VIEWER_PASSWORD;
 
-/** Somebody with a browser, who is signed in. */
+/** A signed-in user with a browser. */
 export class Visitor {
   private constructor(
     private readonly ops: OpsWeb,
@@ -20,7 +20,7 @@ export class Visitor {
     return this.ops.get(path, { Cookie: this.cookies, ...headers });
   }
 
-  /** The text of a page, as a reader sees it. */
+  /** The visible text of a page. */
   async read(path: string, status = 200): Promise<string> {
     const answer = await this.get(path);
     assert.equal(answer.status, status, `${path}: ${answer.body.slice(0, 2000)}`);
@@ -33,13 +33,13 @@ export class Visitor {
     return answer.json<T>();
   }
 
-  /** Sends a form of a page of ours. Several values of one name are given as an array. */
+  /** Submits a form with the token of a page. An array stands for several values of one name. */
   async post(path: string, fields: Readonly<Record<string, string | readonly string[]>> = {}): Promise<Answer> {
     const token = tokenIn((await this.get('/ops/jobs/classes')).body);
     return this.send(path, { token, ...fields });
   }
 
-  /** Sends what anybody might send. */
+  /** Sends any form, without adding a token. */
   send(
     path: string,
     fields: Readonly<Record<string, string | readonly string[]>>,
@@ -50,7 +50,7 @@ export class Visitor {
     return this.ops.post(path, form, { Cookie: this.cookies, ...headers });
   }
 
-  /** Sends a form and goes where it leads. @returns the text of the page that tells what was done. */
+  /** Submits a form and follows the redirect. @returns the text of the page that reports the result. */
   async act(path: string, fields: Readonly<Record<string, string | readonly string[]>> = {}): Promise<string> {
     const answer = await this.post(path, fields);
     assert.equal(answer.status, 303, textOf(answer.body));
@@ -58,7 +58,7 @@ export class Visitor {
   }
 }
 
-/** Without tags, with one space wherever there is white space. */
+/** The text without tags, with white space collapsed. */
 export function textOf(html: string): string {
   const [, main = html] = /<main[^>]*>([\s\S]*)<\/main>/.exec(html) ?? [];
   return main

@@ -24,7 +24,7 @@ describe('deliveries in a browser', () => {
     await ops?.stop();
   });
 
-  /** Some of yesterday and of today, in every state. */
+  /** Inserts deliveries of yesterday and today, in every state. */
   const fill = () =>
     ops.database.query(`
       insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
@@ -45,7 +45,7 @@ describe('deliveries in a browser', () => {
     return page;
   };
 
-  it('look right, and axe-core finds nothing', async () => {
+  it('are accessible, and do not scroll sideways on a phone', async () => {
     const page = await signIn(SIGNED.OPS_PASSWORD);
     const visit = async (name: string, at: string) => {
       await page.goto(at);
@@ -64,7 +64,7 @@ describe('deliveries in a browser', () => {
     for (const locale of ['en', 'ko']) await visit(`delivery.${locale}`, `${pathname}?locale=${locale}`);
   });
 
-  it('look right to viewers', async () => {
+  it('are accessible to viewers', async () => {
     const page = await signIn(SIGNED.OPS_VIEWER_PASSWORD);
     await shoot(page, 'deliveries-viewer.en');
     assert.deepEqual(await violations(page), []);

@@ -45,7 +45,7 @@ describe('deliveries', () => {
   });
   beforeEach(() => ops.database.query('truncate mail_deliveries'));
 
-  /** What the job processor delivers with. */
+  /** A delivery like that of the job processor. */
   const deliveryBy = async (method: 'smtp' | 'file') => {
     const delivery = new MailDelivery({
       config: {
@@ -68,7 +68,7 @@ describe('deliveries', () => {
     return delivery;
   };
   const welcome = (email: string, locale: Locale = 'en') => UserMailer.welcome({ email, name: null, locale });
-  /** As many records as a busy app has, from the earliest to the latest a second apart. */
+  /** Inserts records one second apart, as many as a busy app has. */
   const fill = (count: number) =>
     ops.database.query(`
       insert into mail_deliveries (key, mailer, action, recipients, subject, message_id, state, claim, claimed_at,
@@ -81,7 +81,7 @@ describe('deliveries', () => {
   const shown = async (query = '', headers = operator) =>
     (await ops.get(`${LIST}.json${query}`, headers)).json<Shown>();
 
-  it('show what became of each mail, with the answer of the server', async () => {
+  it('show the outcome of each mail, with the reply of the server', async () => {
     const smtp = await deliveryBy('smtp');
     await smtp.deliver(welcome('ada@example.com'));
     sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');
@@ -90,7 +90,7 @@ describe('deliveries', () => {
     );
     sink.hold();
     const slow = smtp.deliver(welcome('slow@example.com'));
-    await until('the server has the mail in hand', () => sink.waiting === 1);
+    await until('the server holds its reply to the mail', () => sink.waiting === 1);
     const { total, deliveries: rows } = await shown();
     assert.equal(total, 3);
     assert.deepEqual(
@@ -111,7 +111,7 @@ describe('deliveries', () => {
     assert.equal((await ops.get(`${LIST}/job-8/x/1`, operator)).status, 404);
   });
 
-  it('lead to the mail where it was written to a file', async () => {
+  it('link to the mail when it was written to a file', async () => {
     await (await deliveryBy('file')).deliver(welcome('file@example.com'));
     const [, href = ''] =
       /href="(\/ops\/mail\/deliveries\/once[^"]*)"/.exec((await ops.get(LIST, operator)).body) ?? [];
@@ -119,7 +119,7 @@ describe('deliveries', () => {
     assert.match((await ops.get(mail, operator)).body, /file@example\.com/);
   });
 
-  it('are filtered, searched and paged', async () => {
+  it('can be filtered, searched and paginated', async () => {
     await fill(10_050);
     assert.equal((await shown()).total, 10_000);
     assert.match((await ops.get(LIST, operator)).body, /1–50 of more than 10\u202f000/);
@@ -134,7 +134,7 @@ describe('deliveries', () => {
     assert.deepEqual([second.deliveries.length, second.deliveries[49]?.recipients], [50, ['user100@example.com']]);
   });
 
-  it('hide addresses from viewers, who see neither previews nor the inbox', async () => {
+  it('hide addresses from viewers, who have no access to previews and the inbox', async () => {
     await fill(3);
     const smtp = await deliveryBy('smtp');
     sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');

@@ -10,7 +10,7 @@ const ROOT = path.resolve(__dirname, '../../..');
 const GALLERY = path.join(ROOT, 'test/fixtures/gallery');
 const COPIED = ['server.ts', 'lib', 'jobs', 'migrations', 'package.json', 'tsconfig.json', '.config'];
 
-/** `npm run dev` in a copy of this repository, whose files a test may change. The gallery's mails are part of its app. */
+/** `npm run dev` in a copy of this repository, whose files a test may change. Its app includes the mails of the gallery. */
 export class DevCopy {
   private constructor(
     readonly folder: string,
@@ -28,17 +28,17 @@ export class DevCopy {
       ['previews/gallery-mailer-preview.ts', '../../../index'],
     ] as const)
       rewrite(path.join(mailers, file), (text) => text.replace("'catamount'", `'${index}'`));
-    // As the script `dev` of package.json does; npm would stand between the tree and its stop.
+    // The same as the script `dev` of package.json, but without npm, which would be between the test and the tree.
     const build = 'node .config/build.mjs --if-stale';
     execSync(build, { cwd: folder, stdio: 'ignore' });
     const entry = path.join(folder, 'dist/lib/cli/main.js');
-    // Links in mails name the port, so it must be known.
+    // Links in mails contain the port, so it must be known beforehand.
     const env = { PORT: String(await serverPort()), OPS_TOKEN };
     const tree = await startTree({ entry, args: ['dev', '--build', build], cwd: folder, env, headers: BEARER });
     return new DevCopy(folder, tree);
   }
 
-  /** Changes a file, as an editor would. @param file below `lib/app`. @returns takes the change back. */
+  /** Changes a file, as an editor would. @param file below `lib/app`. @returns a function that reverts the change. */
   change(file: string, how: (text: string) => string): () => void {
     const target = path.join(this.folder, 'lib/app', file);
     const before = fs.readFileSync(target, 'utf8');

@@ -15,7 +15,7 @@ describe('folderVersion', () => {
   afterEach(() => removeFolder(folder));
   const version = () => folderVersion([folder, path.join(folder, 'missing')]);
 
-  it('is another one when a file is changed, added, renamed or removed; of the code only when that is', async () => {
+  it('changes when a file is changed, added, renamed or removed; that of the code only when code changes', async () => {
     const seen = [await version()];
     const after = async (change: () => void) => {
       change();

@@ -5,7 +5,7 @@ import { htmlToText, previewLine } from '../../../lib/ops/mail/parsed-mail';
 const words = (html: string) => htmlToText(html).replace(/\s+/g, ' ').trim();
 
 describe('htmlToText', () => {
-  it('is what stands between tags', () => {
+  it('is the text between tags', () => {
     const html =
       '<HEAD><title>No</title><style>p { a: b }</style></HEAD><p title="1 > 0">One<br>two</p><!-- <p>no</p> -->&lt;three&gt;';
     assert.equal(words(html), '0">One two <three>');
@@ -13,7 +13,7 @@ describe('htmlToText', () => {
     assert.equal(words('a &#x1F408; &#99999999; &unknown; &nbsp;b &#0;'), 'a 🐈 &unknown; b \0');
   });
 
-  it('ends where something is not closed', () => {
+  it('ends at an unclosed element', () => {
     for (const open of ['<p', '<!-- no', '<style>no', '<script>no', '<head>no', '<'])
       assert.equal(words(`One${open}`), 'One');
   });
@@ -22,8 +22,8 @@ describe('htmlToText', () => {
     assert.equal(htmlToText('<p>One</p><p>Two</p><p>Three</p>', 4), 'One Two');
   });
 
-  it('takes a time in proportion to the length, whatever a stranger has written, as does all that reads HTML', () => {
-    /** Of the processor, ms: the clock would count what others have it do meanwhile. */
+  it('takes linear time even on malicious input, as do the other functions that read HTML', () => {
+    /** CPU time, ms: wall-clock time would include other processes. */
     const timeOf = (html: string) => {
       const since = process.cpuUsage();
       previewLine(html, null);
@@ -49,14 +49,14 @@ describe('htmlToText', () => {
       timeOf(odd.repeat(1000));
       const short = Math.max(5, timeOf(odd.repeat(10_000)));
       const long = timeOf(odd.repeat(200_000));
-      // Twenty times as long; four hundred times, if every place looked through all that follows.
+      // The input is twenty times as long. Quadratic time would be four hundred times as much.
       assert.ok(long < short * 150, `${odd}: ${short} ms, ${long} ms`);
     }
   });
 });
 
 describe('previewLine', () => {
-  it('is the first words of the HTML, up to the filler behind them', () => {
+  it('is the start of the text in the HTML, up to the filler after it', () => {
     const filler = '&#847;&zwnj;&nbsp;'.repeat(30);
     const html = `<!doctype html><head><title>No</title><style>p { color: red }</style></head><body>
       <!-- nor this --><div style="display: none">Confirm &amp; you&#39;re&nbsp;in.${filler}</div><h1>Welcome</h1>`;
@@ -65,7 +65,7 @@ describe('previewLine', () => {
     assert.equal(previewLine(`<body>${filler}<p>Behind the filler</p>`, null), 'Behind the filler');
   });
 
-  it('is the text where there is no HTML, cut at a word', () => {
+  it('is the text part if there is no HTML, truncated at a word', () => {
     assert.equal(previewLine(null, '  Hello\n\nAda '), 'Hello Ada');
     assert.equal(previewLine(null, null), '');
     const long = previewLine(null, 'word '.repeat(100));

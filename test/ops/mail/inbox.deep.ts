@@ -41,7 +41,7 @@ describe('the inbox in a browser', () => {
     assert.deepEqual(troubles, []);
   });
 
-  it('tells of new mails without moving the list, and of deleted ones', async () => {
+  it('announces new mails without moving the list, and shows that mails were deleted', async () => {
     const name = await box.send({ subject: 'The first' });
     await page.goto(INBOX);
     await box.send({ subject: 'The second' });
@@ -64,7 +64,7 @@ describe('the inbox in a browser', () => {
   });
 
   for (const locale of ['en', 'ko'] as const) {
-    it(`looks right, and axe-core finds nothing, in ${locale}`, async () => {
+    it(`is accessible, and does not scroll sideways on a phone, in ${locale}`, async () => {
       const visit = async (name: string, at: string) => {
         await page.goto(`${at}${at.includes('?') ? '&' : '?'}locale=${locale}`);
         await shoot(page, `${name}.${locale}`);

@@ -29,7 +29,7 @@ describe('the inbox', () => {
     return { page, cookies: { Cookie: cookiesOf(page) }, fields: { token: tokenIn(page.body), until } };
   };
 
-  it('shows what was sent, newest first, by pages', async () => {
+  it('shows sent mails, newest first, in pages', async () => {
     assert.match((await ops.get(INBOX)).body, /No mails yet/);
     for (let i = 0; i < 51; i++) await box.send({ subject: `Number ${i}` });
     const { total, subjects } = await list();
@@ -39,7 +39,7 @@ describe('the inbox', () => {
     assert.match((await ops.get(`${INBOX}?page=2`)).body, /51–51 of 51/);
   });
 
-  it('is searched by address, subject and words', async () => {
+  it('can be searched by address, subject and words', async () => {
     await box.send({ subject: 'Rechnung', to: [{ name: '', address: 'bo@example.com' }] });
     await box.send({ subject: '환영합니다', text: 'Come in' });
     await box.send({ subject: 'Only HTML', html: '<style>.x{}</style><p>Deep <b>inside</b></p>', text: '' });
@@ -50,7 +50,7 @@ describe('the inbox', () => {
     assert.match((await ops.get(`${INBOX}?q=%3Cb%3Enobody`)).body, /Nothing matches “&lt;b&gt;nobody”/);
   });
 
-  it('reads nothing but mails of its folder, whatever the name', async () => {
+  it('reads only mails in its folder, whatever the requested name', async () => {
     const name = await box.send();
     assert.equal((await ops.get(`${INBOX}/${name}`)).status, 200);
     fs.writeFileSync(path.join(folder, '.hidden.eml'), 'Subject: hidden\r\n\r\nsecret');
@@ -81,7 +81,7 @@ describe('the inbox', () => {
     assert.ok(fs.existsSync(path.join(ops.folder, 'outside.eml')));
   });
 
-  it('shows what strangers wrote as text', async () => {
+  it('escapes what strangers wrote', async () => {
     const name = await box.send({
       from: { name: '"><script>alert(1)</script>', address: 'x@example.com' },
       to: [{ name: '<img src=x onerror=alert(1)>', address: 'y@example.com' }],
@@ -102,7 +102,7 @@ describe('the inbox', () => {
     assert.equal(file.headers['x-content-type-options'], 'nosniff');
   });
 
-  it('deletes one, or all that were there, and only by its own form', async () => {
+  it('deletes one mail, or all that were shown, and only by its own form', async () => {
     const [first = ''] = [await box.send(), await box.send()];
     const { cookies, fields } = await form(`${INBOX}/clear`);
     for (const [forged, headers] of [
@@ -124,7 +124,7 @@ describe('the inbox', () => {
     assert.deepEqual(ops.mails.slice(-2), Array(2).fill({ action: 'delete', count: 1, via }));
   });
 
-  it('asks for the number before many are deleted', async () => {
+  it('requires the number to be typed before many mails are deleted', async () => {
     for (let i = 0; i < 26; i++) await box.send();
     const { page, cookies, fields } = await form(`${INBOX}/clear`);
     assert.match(page.body, /Delete all 26 mails\?/);

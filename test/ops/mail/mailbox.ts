@@ -4,7 +4,7 @@ import { FileTransport } from '../../../lib/mailer/transport/local-transports';
 
 import type { OpsWeb } from '../ops-web';
 
-/** The folder that the inbox shows. */
+/** Writes mails into the folder that the inbox shows. */
 export class Mailbox {
   readonly folder: string;
   sent = 0;
@@ -15,12 +15,12 @@ export class Mailbox {
     this.transport = new FileTransport(this.folder);
   }
 
-  /** As the job processor does. @returns the name of its file. */
+  /** Sends a mail like the job processor does. @returns the name of its file. */
   async send(message: Partial<OutgoingMessage> = {}): Promise<string> {
     const sent = ++this.sent;
     const { response = '' } = await this.transport.send({
       messageId: `<${sent}@example.com>`,
-      // Names tell milliseconds.
+      // The date is part of the file name, in milliseconds.
       date: new Date(Date.UTC(2026, 2, 12, 14, 0, 0, sent)),
       from: { name: 'Catamount', address: 'hello@example.com' },
       to: [{ name: 'Ada', address: 'ada@example.com' }],

@@ -62,17 +62,17 @@ describe('mails whose jobs have failed', () => {
     await stage.processor();
   });
 
-  /** @returns the id of a job whose second mail the server has refused for now; its first one has gone out. */
+  /** Has one job send a mail, and another one get a temporary refusal. @returns the id of the second job. */
   async function refusedForNow(): Promise<string> {
     const { id } = await SendReceiptsJob.performLater(['early@example.com']);
-    await until('a mail has gone out', () => stage.eventsNamed('job.succeeded').some((job) => job.id === id));
+    await until('a mail has been sent', () => stage.eventsNamed('job.succeeded').some((job) => job.id === id));
     sink.failNext(450, BUSY, 'rcpt');
     const late = await SendReceiptsJob.performLater(['late@example.com', 'last@example.com']);
     await until('its job will run again', () => stage.eventsNamed('job.retrying').some((job) => job.id === late.id));
     return late.id;
   }
 
-  /** @returns the id of a job whose mail the server has refused for good. */
+  /** Has a job's mail refused for good. @returns the id of the job. */
   async function refusedForGood(): Promise<string> {
     sink.failNext(550, '5.1.1 <nobody@example.com> no such user', 'rcpt');
     const { id } = await SendReceiptsJob.performLater(['nobody@example.com']);
@@ -83,7 +83,7 @@ describe('mails whose jobs have failed', () => {
   const jobPath = (id: string) => `/ops/jobs/job/mailer/${id}`;
   const listed = async () => (await operator.json<Shown>(LIST)).deliveries;
 
-  it('are told to be tried again, when next, and what the server has answered', async () => {
+  it('are shown as to be retried, with the time and the reply of the server', async () => {
     const id = await refusedForNow();
     const { body } = await operator.get(LIST);
     const text = textOf(body);
@@ -91,7 +91,7 @@ describe('mails whose jobs have failed', () => {
     assert.match(text, /450 4\.2\.1 <late@example\.com> mailbox busy, try again later/);
     assert.match(text, /to be retried next in \d+ s/);
     assert.doesNotMatch(body, /data-state="bad"/);
-    assert.ok(body.includes(`href="${jobPath(id)}"`), 'it leads to its job');
+    assert.ok(body.includes(`href="${jobPath(id)}"`), 'it links to its job');
     const [row] = await listed();
     assert.deepEqual([row?.state, row?.outcome], ['failed', 'retrying']);
     const due = await stage.redis.client.zScore('bq:mailer:delayed', id);
@@ -103,10 +103,10 @@ describe('mails whose jobs have failed', () => {
     assert.match(told, /Its job will send it again by itself, next in \d+ s\./);
     assert.match(told, /Answer 450 4\.2\.1 <late@example\.com> mailbox busy, try again later/);
     assert.doesNotMatch(mail.body, /data-state="bad"/);
-    assert.ok(mail.body.includes(`href="${jobPath(id)}"`), 'it leads to its job');
+    assert.ok(mail.body.includes(`href="${jobPath(id)}"`), 'it links to its job');
   });
 
-  it('have failed once nobody sends them again: their job is dead, or deleted', async () => {
+  it('are shown as failed once their job is dead or deleted', async () => {
     const dead = await refusedForGood();
     assert.match(await operator.read(LIST), /^Deliveries 0 sent today, 1 failed\. /);
     const [row] = await listed();
@@ -124,7 +124,7 @@ describe('mails whose jobs have failed', () => {
     assert.equal((await listed())[0]?.outcome, 'failed');
   });
 
-  it('wait on a queue, or run, before they are sent', async () => {
+  it('are still shown as to be retried when their job waits on its queue', async () => {
     const id = await refusedForNow();
     await operator.act('/ops/jobs/queues/mailer/pause');
     await operator.act('/ops/jobs/retry/action', { action: 'retry', id: `mailer/${id}` });
@@ -133,7 +133,7 @@ describe('mails whose jobs have failed', () => {
     assert.match(await operator.read(`${LIST}/${row?.key}`), /Its job waits on its queue to send it again\./);
   });
 
-  it('are listed on the page of their job, each with what became of it', async () => {
+  it('are listed on the page of their job, with their outcome', async () => {
     const id = await refusedForNow();
     const { body } = await operator.get(jobPath(id));
     assert.match(
@@ -141,20 +141,20 @@ describe('mails whose jobs have failed', () => {
       /Mails To Subject Outcome late@example\.com Welcome to Catamount 450 4\.2\.1 .* to be retried/,
     );
     const [row] = await listed();
-    assert.ok(body.includes(`href="${LIST}/${row?.key}"`), 'it leads to its mail');
+    assert.ok(body.includes(`href="${LIST}/${row?.key}"`), 'it links to its mail');
     const hidden = await viewer.get(jobPath(id));
     assert.match(textOf(hidden.body), /Mails To Subject Outcome hidden UserMailer#welcome to be retried/);
     assert.doesNotMatch(hidden.body, /late@|mailbox busy/);
   });
 
-  it('are told to a viewer without addresses', async () => {
+  it('are shown to a viewer without addresses', async () => {
     await refusedForNow();
     const { body } = await viewer.get(LIST);
     assert.match(textOf(body), /450 4\.2\.1 <…> mailbox busy, try again later .* to be retried next in \d+ s/);
     assert.doesNotMatch(body, /late@/);
   });
 
-  it('are not called a failure of mail by the overview', async () => {
+  it('do not count as a failure of mail on the overview', async () => {
     await refusedForNow();
     const text = await until('the overview has counted them', async () => {
       const read = await operator.read('/ops');
@@ -164,19 +164,19 @@ describe('mails whose jobs have failed', () => {
     assert.doesNotMatch(text, /fails|Mail fails/);
   });
 
-  it('that failed for good are counted apart from those', async () => {
+  it('are counted apart from mails that have failed for good', async () => {
     await refusedForNow();
     await refusedForGood();
     assert.match(await operator.read(LIST), /^Deliveries 1 sent today, 1 failed, 1 to be retried\. /);
     assert.match(await operator.read(`${LIST}?locale=ko`), /오늘 1통 보냄, 1통 실패, 1통 재시도 예정/);
   });
 
-  it('of which Redis could tell, but does not answer, are neither', async () => {
+  it('are neither failed nor to be retried while Redis, which knows the jobs, is unavailable', async () => {
     await refusedForNow();
     await stage.stopProcessors();
     const [row] = await listed();
     await stage.ops.redis.stop();
-    await until('Redis is known to be away', async () => (await listed())[0]?.outcome === 'unknown');
+    await until('the page notices that Redis is unavailable', async () => (await listed())[0]?.outcome === 'unknown');
     assert.match(await operator.read(`${LIST}/${row?.key}`), /Redis does not answer, so it is unknown whether its job/);
   });
 });

@@ -6,7 +6,7 @@ const DOT = { name: 'dot.png', type: 'image/png', content: Buffer.from('dot'), c
 const BASE = '<base target="_blank">';
 
 describe('the frame of a mail', () => {
-  it('opens links in windows of their own, whatever the HTML begins with', () => {
+  it('opens links in new windows, whatever the HTML begins with', () => {
     const of = (html: string) => frameHtml({ html, attachments: [] });
     assert.equal(
       of('<!doctype html><html><HEAD lang="en"><title>'),
@@ -16,7 +16,7 @@ describe('the frame of a mail', () => {
     assert.equal(of('<p>Hi'), `${BASE}<p>Hi`);
   });
 
-  it('shows images that the mail carries, and only images', () => {
+  it('embeds attached images, but no other attachments', () => {
     const odd = { ...DOT, type: 'text/html', cid: 'odd' };
     const html = `<img src="cid:dot.png@shop"><img src='cid:dot.png%40shop'><p style="background: url(cid:dot.png@shop)">
       <img src="cid:odd"><img src="cid:missing"><img src="cid:%">`;
@@ -26,13 +26,13 @@ describe('the frame of a mail', () => {
     assert.equal(frameHtml({ html: null, attachments: [DOT] }), '');
   });
 
-  it('does not grow without bounds, however often an image is shown', () => {
+  it('has a bounded size, however often an image is used', () => {
     const large = { ...DOT, content: Buffer.alloc(1_000_000) };
     const shown = frameHtml({ html: '<img src="cid:dot.png@shop">'.repeat(1000), attachments: [large] });
     assert.ok(shown.length < 30_000_000, String(shown.length));
   });
 
-  it('knows of images that lie elsewhere', () => {
+  it('detects remote images', () => {
     const html = `<img alt="" src="https://x/1.png"><img src=http://x/2><td background='https://x/3'><p style="background:url(&quot;x)">
       <p style="background: url( 'https://x/4' )"><img src="data:image/png;base64,"><a href="https://x/5">`;
     assert.equal(remoteImages(html), 4);
@@ -43,7 +43,7 @@ describe('the frame of a mail', () => {
 const opened = (...lines: string[]) => openMail(Buffer.from(lines.join('\r\n')));
 
 describe('openMail', () => {
-  it('takes a message apart', async () => {
+  it('parses a message', async () => {
     const mail = await opened(
       ...['From: =?UTF-8?B?6rmA66+87KeA?= <minji@example.com>', 'To: Team: a@example.com, "B, C" <b@example.com>;'],
       ...[
@@ -67,7 +67,7 @@ describe('openMail', () => {
     ]);
   });
 
-  it('makes the best of what is broken', async () => {
+  it('copes with broken messages', async () => {
     for (const source of [
       '',
       'no header at all',

@@ -45,7 +45,7 @@ describe('previews of an app in plain JavaScript, without a build', () => {
     removeFolder(folder);
   });
 
-  it('say how to write one where there are none', async () => {
+  it('say how to write one when there are none', async () => {
     const browser = await launchBrowser();
     try {
       const { page, troubles } = await WatchedPage.open(browser, { baseURL: tree.baseUrl, extraHTTPHeaders: BEARER });
@@ -68,7 +68,7 @@ describe('previews of an app in plain JavaScript, without a build', () => {
     }
   });
 
-  it('name the file that cannot be loaded, and work again once it can', async () => {
+  it('name a file that cannot be loaded, and work again once it is fixed', async () => {
     const file = 'mailers/previews/order-mailer-preview.js';
     write(file, 'class {');
     const broken = await tree.request('GET', '/ops/mail');

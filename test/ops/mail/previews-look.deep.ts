@@ -6,7 +6,7 @@ import { DevCopy } from './dev-copy';
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
 const GALLERY = '/ops/mail/previews/GalleryMailer';
 
-describe('previews of mails, to the eye', () => {
+describe('pages of mail previews', () => {
   let copy: DevCopy;
   let browser: Browser;
   before(async () => {
@@ -18,14 +18,14 @@ describe('previews of mails, to the eye', () => {
   });
 
   for (const locale of ['en', 'ko'] as const) {
-    it(`look right, and axe-core finds nothing, in ${locale}`, async () => {
+    it(`are accessible, and do not scroll sideways on a phone, in ${locale}`, async () => {
       const pages = [
         ['mail', `${WELCOME}?lang=${locale}`],
         ['mail-dark-phone', `${WELCOME}?lang=${locale}&width=phone&scheme=dark`],
         ['mail-clipped', `${GALLERY}/newsletter`],
         ['mail-attachments', `${GALLERY}/invoice`],
       ] as const;
-      // The rest has few words of its own.
+      // The other pages have few texts of their own.
       const more = [
         ['mail-text', `${WELCOME}?part=text`],
         ['mail-source', `${WELCOME}?part=source`],

@@ -19,7 +19,7 @@ import { DevCopy } from './dev-copy';
 const WELCOME = '/ops/mail/previews/UserMailer/welcome';
 const GALLERY = '/ops/mail/previews/GalleryMailer';
 const TEMPLATE = 'mailers/templates/user_mailer/welcome/html.ejs';
-/** What the browser says when it keeps a mail from doing what it must not. */
+/** Messages of the browser when it blocks what a mail must not do. */
 const HINDERED = /^(Blocked script execution|Loading the image|Blocked form submission|Executing inline|Running the)/;
 
 describe('previews of mails, in npm run dev', () => {
@@ -32,7 +32,7 @@ describe('previews of mails, in npm run dev', () => {
   const open = async (options: Parameters<typeof WatchedPage.open>[1] = {}) => {
     watched = await WatchedPage.open(browser, { baseURL: copy.tree.baseUrl, ...options });
     page = watched.page;
-    // Chromium's downloads carry cookies, and no headers that were set on a page.
+    // Chromium sends cookies with downloads, but not the extra headers of the page.
     await page.context().request.get(`/ops?token=${OPS_TOKEN}`, { maxRedirects: 0 });
     frame = page.frameLocator('iframe');
   };
@@ -68,7 +68,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.deepEqual(troubles, []);
   });
 
-  it('are listed by mailer and method, and open with the first', async () => {
+  it('are listed by mailer and method, and the first one is opened', async () => {
     await page.goto('/ops/mail');
     assert.match(await page.title(), /^Invoice/);
     const index = page.getByRole('navigation', { name: 'Mails', exact: true });
@@ -82,7 +82,7 @@ describe('previews of mails, in npm run dev', () => {
     ]);
   });
 
-  it('tell all of the head, and show every part', async () => {
+  it('show all headers and every part', async () => {
     await page.goto(`${GALLERY}/invoice`);
     const subject = 'Invoice <script>document.title="run"</script> 2026-118';
     assert.equal(await wordsOf(page.getByRole('heading', { level: 1 })), subject);
@@ -111,7 +111,7 @@ describe('previews of mails, in npm run dev', () => {
     );
   });
 
-  it('switch the language of the mail, the width and the colours, and keep them for the next', async () => {
+  it('switch the language, width and colours of the mail, and keep them for the next one', async () => {
     await page.goto(WELCOME);
     await choose('Language of the mail', '한국어');
     assert.equal(await frame.locator('html').getAttribute('lang'), 'ko');
@@ -132,7 +132,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.match(await wordsOf(frame.locator('.h')), /O'Brien <b> & Söhne/);
   });
 
-  it('are kept in a frame in which nothing runs, and nothing is fetched unless asked for', async () => {
+  it('are sandboxed: no script runs, and images are loaded only on request', async () => {
     const failed: string[] = [];
     page.on('requestfailed', (request) => void failed.push(`${request.url()} ${request.failure()?.errorText}`));
     await page.goto(`${GALLERY}/invoice`);
@@ -147,7 +147,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.equal(await opened.evaluate('window.opener'), null);
     await opened.close();
     await page.getByRole('link', { name: 'Load images' }).click();
-    await until('the image is asked for', () =>
+    await until('the image is requested', () =>
       failed.some((one) => /pixel.png net::ERR_(UNSAFE_PORT|CONNECTION)/.test(one)),
     );
     assert.match(await page.title(), /^Invoice <script>/);
@@ -155,7 +155,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.match(String(policy), /^sandbox allow-popups [^;]*; default-src 'none'/);
   });
 
-  it('can be downloaded, whole and by attachment', async () => {
+  it('can be downloaded, as a whole and each attachment', async () => {
     await page.goto(`${GALLERY}/invoice`);
     const whole = await downloaded('Download .eml');
     assert.equal(whole.name, 'Invoice _script_document.title=_run___script_ 2026-118.eml');
@@ -165,7 +165,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.deepEqual(file, { name: 'invoice 2026-118.pdf', bytes: Buffer.from('%PDF-1.4 not much of one') });
   });
 
-  it('warn of what Gmail cuts off, show words without HTML, and say when no mail is sent', async () => {
+  it('warn when Gmail would clip the mail, show mails without HTML, and say when no mail is sent', async () => {
     await page.goto(`${GALLERY}/newsletter`);
     assert.match(
       await wordsOf(page.locator('.note')),
@@ -180,7 +180,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.equal((await copy.tree.request('GET', `${GALLERY}/constructor`)).status, 404);
   });
 
-  it('show the line where a preview has failed', async () => {
+  it('show the line at which a preview failed', async () => {
     await page.goto(`${GALLERY}/broken`);
     assert.match(await wordsOf(page.locator('.note')), /RangeError ?no <b>first<\/b> name to show/);
     assert.match(
@@ -193,7 +193,7 @@ describe('previews of mails, in npm run dev', () => {
     watched.troubles.length = 0;
   });
 
-  it('leave nothing in the database, and outlive a preview that ends their process', async () => {
+  it('leave nothing in the database, and recover from a preview that exits its process', async () => {
     for (let i = 0; i < 2; i++) {
       const { subject } = (await copy.tree.request('GET', `${GALLERY}/stored.json`)).json();
       assert.equal(subject, 'Users: 1');
@@ -238,7 +238,7 @@ describe('previews of mails, in npm run dev', () => {
     assert.match(await wordsOf(page.locator('#live')), /^As of/);
   });
 
-  it('are shown anew when a template, a text or the code changes; what is broken meanwhile is told', async () => {
+  it('reload when a template, a text or the code changes, and show what is broken meanwhile', async () => {
     await page.goto(WELCOME);
     const mend = copy.change(TEMPLATE, (text) => text.replace('<%=', '<%= nobody.knows %>\n<%='));
     await page.locator('.why', { hasText: 'nobody is not defined' }).waitFor();
@@ -253,7 +253,7 @@ describe('previews of mails, in npm run dev', () => {
     await frame.getByText('Come in, Ada Park.').waitFor();
     copy.change('mailers/previews/user-mailer-preview.ts', (text) => text.replaceAll('Ada Park', 'Ada Lee'));
     await frame.getByText('Come in, Ada Lee.').waitFor();
-    // The page that tells of the broken template is one of 500.
+    // The page of the broken template has the status 500.
     watched.troubles.length = 0;
   });
 });

@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import type { Metric } from './prometheus-text';
 
-/** Of Prometheus: https://prometheus.io/docs/practices/naming, and what `promtool check metrics` minds besides. */
+/** Prometheus's naming conventions, https://prometheus.io/docs/practices/naming, and further checks of `promtool check metrics`. */
 const NO_BASE_UNIT =
   /^(milli|micro|nano|kilo|mega|giga|kibi|mebi|gibi)|^(minutes?|hours?|days?|weeks?|percent|celcius|bits?|ms|us|ns|sec|s|kb|mb|gb|b|m|h|d)$/;
 const UNITS = ['seconds', 'bytes', 'ratio', 'info', 'total'];
 
-/** @throws AssertionError that lists what breaks them. */
+/** @throws AssertionError that lists the violations. */
 export function assertConventions(metrics: ReadonlyMap<string, Metric>): void {
   assert.deepEqual(
     [...metrics.values()].flatMap((metric) => faultsOf(metric).map((fault) => `${metric.name}: ${fault}`)),

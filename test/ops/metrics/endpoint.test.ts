@@ -21,7 +21,7 @@ describe('/ops/metrics', () => {
   describe('with a token', () => {
     start({ ...PRODUCTION, METRICS_TOKEN: TOKEN });
 
-    it('is for whoever has it, and nobody else', async () => {
+    it('requires it as a bearer token', async () => {
       const { metrics } = ScrapedText.of(await withToken(`Bearer ${TOKEN}`));
       assert.ok(metrics.has('catamount_http_requests_total'));
       ScrapedText.of(await withToken(`bearer ${TOKEN}`));
@@ -36,11 +36,11 @@ describe('/ops/metrics', () => {
       assert.equal((await ops.get(`${PATH}?token=${TOKEN}`)).status, 401);
     });
 
-    it('is there without the pages', async () => {
+    it('is available without the pages', async () => {
       assert.equal((await ops.get('/ops')).status, 404);
     });
 
-    it('is read only, and never cached', async () => {
+    it('is read-only and never cached', async () => {
       const headers = { Authorization: `Bearer ${TOKEN}` };
       const head = await request(ops.url + PATH, { method: 'HEAD', headers });
       assert.deepEqual([head.status, head.body], [200, '']);
@@ -51,9 +51,9 @@ describe('/ops/metrics', () => {
       }
     });
 
-    it('takes one reading for all who ask at the same time', async () => {
+    it('reads the values once for concurrent scrapes', async () => {
       const texts = await Promise.all(Array.from({ length: 20 }, () => withToken(`Bearer ${TOKEN}`)));
-      // The CPU time of the process is another with every reading.
+      // Each reading has a different CPU time of the process.
       assert.ok(new Set(texts.map(({ body }) => body)).size < 20);
     });
   });
@@ -61,7 +61,7 @@ describe('/ops/metrics', () => {
   describe('without one, in production', () => {
     start({ ...PRODUCTION, ...SIGNED });
 
-    it('is not there, whoever is signed in', async () => {
+    it('does not exist, even for a signed-in operator', async () => {
       const nothing = await ops.get('/nowhere');
       const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
       for (const headers of [{}, { Cookie: cookie }, { Authorization: 'Bearer null' }, { Authorization: 'Bearer ' }]) {
@@ -75,12 +75,12 @@ describe('/ops/metrics', () => {
   describe("on a developer's machine", () => {
     start({});
 
-    it('is open to that machine, but not to a page that was made to point there', async () => {
+    it('is open to that machine, but not to DNS rebinding', async () => {
       ScrapedText.of(await ops.get(PATH));
       assert.equal((await ops.get(PATH, { Host: 'rebound.example' })).status, 403);
     });
 
-    it('answers while Redis takes its commands and says nothing', async () => {
+    it('answers while Redis accepts commands but does not reply', async () => {
       ops.redis.pause();
       const scrape = ScrapedText.of(await ops.get(PATH).finally(() => ops.redis.resume()));
       assert.deepEqual([scrape.sum('catamount_postgres_up'), scrape.sum('catamount_redis_up')], [1, 0]);
@@ -88,8 +88,8 @@ describe('/ops/metrics', () => {
       assert.ok(scrape.metrics.has('catamount_process_cpu_seconds_total'));
     });
 
-    it('answers when Postgres is gone, and leaves out what it would have to tell of it', async () => {
-      // Redis, which was silent, may be on its way back yet.
+    it('answers without Postgres, and leaves out what it would read from it', async () => {
+      // The connection to Redis, which was paused, may still be reconnecting.
       const before = await until('nothing is missing', async () => {
         const scrape = ScrapedText.of(await ops.get(PATH));
         return scrape.sum('catamount_scrape_errors') === 0 ? scrape : undefined;

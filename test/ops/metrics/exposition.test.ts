@@ -26,13 +26,13 @@ const NOTHING: Scrape = {
 const HOSTILE = ['a"b', 'back\\slash', 'new\nline', '\\n', '{le="1"} 5', '</script>', '이메일 🐆', "o'clock", ' '];
 
 describe('the text of metrics', () => {
-  it('leaves out what is not known: that is not 0', async () => {
+  it('omits unknown values instead of reporting 0', async () => {
     const { metrics } = new ScrapedText(await expose(FAMILIES, NOTHING));
     assert.equal(metrics.get('catamount_redis_up')?.lines[0]?.labels.tree, 'web.1');
     assert.deepEqual([...metrics.keys()], ['catamount_scrape_errors', 'catamount_redis_up', 'catamount_postgres_up']);
   });
 
-  it('bears names of any letters', async () => {
+  it('escapes names with any characters', async () => {
     const tally = new ClassStats();
     tally.processed = 1;
     const mails = { sent: 1, failed: 0, skipped: 0 };
@@ -48,7 +48,7 @@ describe('the text of metrics', () => {
     assertConventions(scrape.metrics);
   });
 
-  it('counts the times of jobs in buckets that rise, and none of them is lost', async () => {
+  it('counts each duration of a job in cumulative buckets', async () => {
     const tally = new ClassStats();
     const times = [0, 0.4, 1, 3, 3.4, 40, 999, 60_000, 3_600_000, 1e12];
     for (const ms of times) tally.duration.observe(ms);
@@ -60,13 +60,13 @@ describe('the text of metrics', () => {
     );
     assert.equal(bounds.length, 16);
     for (const le of bounds.filter((bound) => bound !== '+Inf')) {
-      // Of a bucket the lower bound is in it, as the history counts.
+      // Buckets include their lower bound, as in the history.
       assert.equal(below(le), times.filter((ms) => ms < Number(le) * 1000).length, le);
     }
     assert.equal(below('+Inf'), times.length);
   });
 
-  it('names at most a hundred queues, and sums up the others', async () => {
+  it('lists at most a hundred queues, and sums up the others', async () => {
     const queues = Array.from({ length: 250 }, (_, i) => ({
       name: `q${i}`,
       waiting: 1,
@@ -95,7 +95,7 @@ describe('the text of metrics', () => {
     assert.equal(scrape.sum('catamount_outbox_age_seconds'), 1.5);
   });
 
-  it('tells for how long the jobs of a tree have stood still: 0 while they move, and nothing without a processor', async () => {
+  it('reports how long the jobs of a tree have stood still: 0 while they progress, nothing without a processor', async () => {
     const told = async (changes: Partial<ProcessorStatus>) => {
       const { lastStatus } = processorOf();
       const tree = treeStatusOf({
@@ -113,7 +113,7 @@ describe('the text of metrics', () => {
     assert.equal(none.metrics.get('catamount_job_standstill_seconds')?.lines.length ?? 0, 0);
   });
 
-  it('tells when each part of the jobs of a tree last made progress, and nothing of one that never has', async () => {
+  it('reports when each part of a job processor last made progress, and omits one that never has', async () => {
     const { lastStatus } = processorOf();
     const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
     const progress = [
@@ -121,7 +121,7 @@ describe('the text of metrics', () => {
       { ...idle, part: 'mail', movedMs: 3_600_000 },
       { ...idle, part: 'cron', movedMs: null },
     ];
-    // What it has said is as old as its last heartbeat.
+    // Its report is as old as its last heartbeat.
     const jobs = processorOf({ heartbeatAgeMs: 12_000, lastStatus: { ...lastStatus, progress } as ProcessorStatus });
     const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, tree: treeStatusOf({ jobs }) }));
     const name = 'catamount_job_last_moved_timestamp_seconds';
@@ -135,12 +135,12 @@ describe('the text of metrics', () => {
     assert.equal(none.metrics.has(name), false);
   });
 
-  it('has no name twice', () => {
+  it('has unique names', () => {
     const names = FAMILIES.map(({ name }: Family) => name);
     assert.equal(new Set(names).size, names.length);
   });
 
-  it('has bounds in order', () => {
+  it('has bounds in ascending order', () => {
     assert.deepEqual(
       BOUNDS_MS,
       BOUNDS_MS.toSorted((a, b) => a - b),
@@ -148,10 +148,10 @@ describe('the text of metrics', () => {
   });
 });
 
-describe('the reader of that text in tests', () => {
+describe('the parser of that text in these tests', () => {
   const good = '# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n';
 
-  it('takes what is right', () => {
+  it('accepts valid text', () => {
     assert.equal(parsePrometheus(good).get('a_total')?.lines[0]?.value, 2);
   });
 
@@ -172,7 +172,7 @@ describe('the reader of that text in tests', () => {
     ],
     ['no last bucket', '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'],
   ] as const) {
-    it(`refuses ${why}`, () => {
+    it(`rejects ${why}`, () => {
       assert.throws(() => parsePrometheus(text));
     });
   }

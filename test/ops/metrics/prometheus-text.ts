@@ -1,5 +1,5 @@
 export interface Line {
-  /** With its `_bucket`, `_sum` or `_count`. */
+  /** Includes the suffix `_bucket`, `_sum` or `_count`. */
   readonly name: string;
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -18,9 +18,9 @@ const LABEL = /([a-zA-Z_][a-zA-Z0-9_]*)="((?:[^"\\\n]|\\[\\"n])*)"(,|$)/gy;
 const VALUE = /^([+-]?\d+(\.\d+)?(e[+-]?\d+)?|[+-]Inf|NaN)$/i;
 
 /**
- * Reads Prometheus's text format 0.0.4, and minds all of its rules: one HELP and one TYPE before the lines of a metric, which
- * stand together; no line twice; labels well-formed; histograms whole.
- * @throws Error that names the line.
+ * Parses Prometheus's text format 0.0.4 strictly: one HELP and one TYPE before the lines of a metric, which are contiguous;
+ * no duplicate lines; well-formed labels; complete histograms.
+ * @throws Error that quotes the line.
  */
 export function parsePrometheus(text: string): Map<string, Metric> {
   if (!text.endsWith('\n')) throw new Error('the last line has no end');

@@ -17,7 +17,7 @@ const overlap = ({ gridPos: a }: Panel, { gridPos: b }: Panel) =>
   a.x < b.x + b.w && b.x < a.x + a.w && a.y < b.y + b.h && b.y < a.y + a.h;
 
 describe('the alert rules and the dashboard', () => {
-  it("are queries by Prometheus's grammar, of metrics that there are", () => {
+  it("have queries that Prometheus's grammar accepts, of existing metrics", () => {
     const queries = allQueries();
     assert.ok(queries.length > 50);
     for (const [where, query] of queries) {
@@ -27,7 +27,7 @@ describe('the alert rules and the dashboard', () => {
     }
   });
 
-  it('never take the increase of a gauge, nor a counter as it is', () => {
+  it('never use rate() or increase() of a gauge, nor a counter without them', () => {
     const counters = FAMILIES.filter(({ type }) => type !== 'gauge').map(({ name }) => name);
     for (const [where, query] of allQueries()) {
       for (const [, name = ''] of query.matchAll(/(catamount_\w+)(?:\{[^}]*\})?(?!\w)(?!\{)(?!\[)/g)) {
@@ -42,7 +42,7 @@ describe('the alert rules and the dashboard', () => {
     }
   });
 
-  it('say in each alert how grave it is, what is wrong and what to do', () => {
+  it('give each alert a severity, a summary and a description', () => {
     const rules = readRules();
     assert.equal(new Set(rules.map(({ alert }) => alert)).size, rules.length);
     for (const { alert, expr, labels, annotations, for: wait = '0m', ...more } of rules) {
@@ -60,7 +60,7 @@ describe('the alert rules and the dashboard', () => {
     }
   });
 
-  it('draw every panel in a place of its own, with a legend to each line', () => {
+  it('have panels that do not overlap, with a legend for each line', () => {
     const { panels, templating } = readDashboard();
     assert.equal(new Set(panels.map(({ id }) => id)).size, panels.length);
     for (const [i, panel] of panels.entries()) {
@@ -81,7 +81,7 @@ describe('the alert rules and the dashboard', () => {
     );
   });
 
-  it('are checked by a test that finds what is wrong', () => {
+  it('are checked with functions that detect mistakes', () => {
     assert.throws(() => parseQuery('sum(catamount_phase'));
     assert.throws(() => parseQuery('rate(catamount_phase)) > 1'));
     const scrape = new ScrapedText('# HELP a_total A thing.\n# TYPE a_total counter\na_total{x="1"} 2\n');
@@ -91,7 +91,7 @@ describe('the alert rules and the dashboard', () => {
   });
 });
 
-/** Labels that a query's result has; undefined: all that the metric has. */
+/** The labels of a query's result; undefined if it keeps all labels of the metric. */
 function keptLabels(query: string): string[] | undefined {
   const [, labels] = /^\s*(?:histogram_quantile\([\d.]+, )?(?:sum|max) by \(([^)]*)\)/.exec(query) ?? [];
   return labels?.split(',').map((label) => label.trim());

@@ -36,7 +36,7 @@ export interface Dashboard {
   readonly annotations: { readonly list: readonly { readonly expr: string }[] };
 }
 
-/** @throws Error for what is no YAML, or has a key twice. */
+/** @throws Error for invalid YAML or duplicate keys. */
 export function readRules(): Rule[] {
   const text = fs.readFileSync(path.join(FOLDER, 'alerts.yml'), 'utf8');
   const { groups } = YAML.parse(text, { strict: true, uniqueKeys: true }) as { groups: { rules: Rule[] }[] };
@@ -47,7 +47,7 @@ export function readDashboard(): Dashboard {
   return JSON.parse(fs.readFileSync(path.join(FOLDER, 'dashboard.json'), 'utf8')) as Dashboard;
 }
 
-/** Every query of the rules and the dashboard, by where it stands; Grafana's variables are filled in. */
+/** Every query of the rules and the dashboard, with its place; Grafana's variables are replaced. */
 export function allQueries(): [where: string, query: string][] {
   const dashboard = readDashboard();
   const filled = (query: string) => query.replaceAll('$__rate_interval', '5m').replaceAll(/\$\w+/g, '.*');
@@ -66,7 +66,7 @@ interface Matcher {
   readonly value: string;
 }
 
-/** A metric that a query asks for. */
+/** A metric that a query selects. */
 export interface Selector {
   readonly metric: string;
   readonly matchers: readonly Matcher[];
@@ -74,11 +74,11 @@ export interface Selector {
 
 export interface Query {
   readonly selectors: readonly Selector[];
-  /** Labels that it groups or joins by. */
+  /** Labels that the query groups or joins by. */
   readonly grouping: readonly string[];
 }
 
-/** By Prometheus's own grammar. @throws Error that shows where a query is wrong. */
+/** Parses a query with Prometheus's own grammar. @throws Error that shows where it is wrong. */
 export function parseQuery(text: string): Query {
   const tree = parser.configure({ strict: true }).parse(text);
   const selectors: { metric: string; matchers: Matcher[] }[] = [];
@@ -101,10 +101,10 @@ export function parseQuery(text: string): Query {
   return { selectors, grouping };
 }
 
-/** Labels that Prometheus adds to all that it scrapes. */
+/** Labels that Prometheus adds to everything it scrapes. */
 const ADDED = ['job', 'instance'];
 
-/** What a query asks for that the scrape does not tell: metrics, labels, or values of labels that no line has. */
+/** @returns what a query uses and the scrape lacks: metrics, labels, or values of labels. */
 export function unknownTo(scrape: ScrapedText, { selectors, grouping }: Query): string[] {
   const lines = [...scrape.metrics.values()].flatMap((metric) => metric.lines);
   const labels = new Set([...ADDED, ...lines.flatMap((line) => Object.keys(line.labels))]);

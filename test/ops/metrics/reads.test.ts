@@ -36,7 +36,7 @@ describe('what a scrape reads', () => {
     removeFolder(cwd);
   });
 
-  it('is asked of the tree, of Redis and of Postgres once', async () => {
+  it('is read from the tree, from Redis and from Postgres only once', async () => {
     const env = { NODE_ENV: 'test', DATABASE_URL: postgres.url, REDIS_URL: server.url, MAIL_DELIVERY: 'log' };
     const config = readSettings({ cwd, env });
     const tree = singleTree(config, events);
@@ -61,8 +61,8 @@ describe('what a scrape reads', () => {
     });
     await page.text();
     await redis.client.echo('the end');
-    await until('Redis has told of all', () => commands.some((line) => line.includes('the end')));
-    // Of a script's own calls each is told, too: what counts is what was sent.
+    await until('MONITOR has reported all commands', () => commands.some((line) => line.includes('the end')));
+    // MONITOR also reports the calls inside scripts. Only commands that were sent count.
     const sent = commands.filter((line) => !line.includes(' lua] ')).map((line) => line.replace(/^[^"]*/, ''));
     assert.ok(asked.length > 3 && sent.length > 5, `${asked.length} and ${sent.length} reads were seen`);
     assert.deepEqual(twice([...asked, ...sent]), []);

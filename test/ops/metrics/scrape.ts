@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import type { Answer } from '../../support/http';
 import { type Metric, parsePrometheus } from './prometheus-text';
 
-/** What a scrape has told. */
+/** The parsed text of a scrape. */
 export class ScrapedText {
   readonly metrics: ReadonlyMap<string, Metric>;
 
-  /** @throws Error when the text breaks a rule of the format. */
+  /** @throws Error when the text violates the format. */
   constructor(readonly text: string) {
     this.metrics = parsePrometheus(text);
   }
@@ -17,7 +17,7 @@ export class ScrapedText {
     return new ScrapedText(answer.body);
   }
 
-  /** Of the lines that have these labels the sum; NaN when there is none. */
+  /** The sum of the lines with these labels; NaN if there are none. */
   sum(name: string, labels: Readonly<Record<string, string>> = {}): number {
     const metric = this.metrics.get(name) ?? this.metrics.get(name.replace(/_(bucket|sum|count)$/, ''));
     const wanted = Object.entries(labels);
@@ -27,7 +27,7 @@ export class ScrapedText {
     return found.length === 0 ? Number.NaN : found.reduce((sum, { value }) => sum + value, 0);
   }
 
-  /** Of all that may only grow, by name and labels. */
+  /** The values of all counters, by name and labels. */
   growing(): Map<string, number> {
     const grows = [...this.metrics.values()].filter(({ type }) => type !== 'gauge');
     return new Map(
@@ -37,7 +37,7 @@ export class ScrapedText {
     );
   }
 
-  /** @throws AssertionError that names what has become less, or is gone, since `before`. */
+  /** @throws AssertionError that names counters that have decreased or disappeared since `before`. */
   assertNothingWentBack(before: ScrapedText): void {
     const now = this.growing();
     const less = [...before.growing()].filter(([key, value]) => !((now.get(key) ?? -1) >= value));

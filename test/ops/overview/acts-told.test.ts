@@ -9,7 +9,7 @@ import { ShopStage } from '../jobs/shop-stage';
 import { OPERATOR, textOf, VIEWER, Visitor } from '../jobs/visitor';
 import { SIGNED, tokenIn } from '../ops-web';
 
-describe('what operators do', () => {
+describe('the actions of operators', () => {
   let stage: ShopStage;
   let operator: Visitor;
   let viewer: Visitor;
@@ -25,14 +25,14 @@ describe('what operators do', () => {
 
   const order = (n: number) => ({ invoice: `inv_${n}`, amount: n, token: 't', email: 'e' });
   const confirmed = (expected: number) => ({ confirmed: '1', expected: String(expected) });
-  /** Of the events the newest, once they tell of it. What a page shows is a second old at most. */
+  /** Waits until the page shows such an event, which may take a second. @returns the texts of the events. */
   const eventsWith = (pattern: RegExp, who = operator, path = '/ops') =>
-    until(`the page tells of ${pattern}`, async () => {
+    until(`the page shows ${pattern}`, async () => {
       const [, events = ''] = /Recent events (.*)$/.exec(await who.read(path)) ?? [];
       return pattern.test(events) && events;
     });
 
-  it('with jobs is told: who, what, how many, when', async () => {
+  it('on jobs are shown: who did what, how many and when', async () => {
     await SyncInvoiceJob.performAllLater([1, 2, 3].map((n) => [order(n)]));
     await WelcomeMailJob.performLater(1, 'en');
     await until('they have failed', () => {
@@ -66,8 +66,10 @@ describe('what operators do', () => {
     await eventsWith(/Deleted 2 dead jobs/, operator, '/ops/processes');
   });
 
-  it('with recurring jobs is told, too, to a viewer without the address', async () => {
-    await until('it is known', async () => /PruneSessionsJob/.test(await operator.read('/ops/jobs/cron')));
+  it('on recurring jobs are shown, to a viewer without the address', async () => {
+    await until('the recurring job is listed', async () =>
+      /PruneSessionsJob/.test(await operator.read('/ops/jobs/cron')),
+    );
     for (const act of ['trigger', 'pause', 'resume']) await operator.act(`/ops/jobs/cron/PruneSessionsJob/${act}`);
     const told = 'recurring job PruneSessionsJob';
     await eventsWith(new RegExp(`Resumed ${told} .* Paused ${told} .* Triggered ${told} \\(requested by an operator`));
@@ -75,7 +77,7 @@ describe('what operators do', () => {
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
 
-  it('is told when Redis takes commands and says nothing, too, and the page says so', async () => {
+  it('are shown as failed when Redis accepts commands but does not reply, and the response says so', async () => {
     const token = tokenIn((await operator.get('/ops/mail/inbox')).body);
     stage.ops.redis.pause();
     const answer = await operator
@@ -89,7 +91,7 @@ describe('what operators do', () => {
     await eventsWith(/Could not pause queue default: Redis did not answer \(requested by an operator/);
   });
 
-  it('is told while Redis is away, too: what failed for that, and what needs no Redis', async () => {
+  it('are shown while Redis is unavailable: those that failed, and those that do not need Redis', async () => {
     await stage.ops.database.query('delete from job_dead');
     const deadId = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob' });
     fs.mkdirSync(path.join(stage.ops.folder, '.catamount/mails'), { recursive: true });
@@ -118,11 +120,11 @@ describe('what operators do', () => {
       'trigger recurring job PruneSessionsJob',
     ])
       await eventsWith(new RegExp(`Could not ${what}: ${failed}`));
-    // A form that only leads to the question has asked for nothing.
+    // A form that only leads to the confirmation page is not an action.
     await fails('/ops/jobs/retry/action', { action: 'delete', all: '1' });
     await fails('/ops/jobs/queues/mailer/resume');
     assert.doesNotMatch(await eventsWith(/Could not resume queue mailer/), /delete /);
-    await until('the page tells of it in Korean', async () => {
+    await until('the page shows it in Korean', async () => {
       return /default 큐 일시 중지 실패: Redis 응답 없음/.test(await operator.read('/ops?locale=ko'));
     });
     const seen = await eventsWith(
@@ -132,11 +134,11 @@ describe('what operators do', () => {
     assert.doesNotMatch(seen, /127\.0\.0\.1/);
   });
 
-  it('is told in Korean', async () => {
-    // The web's own connection may still be on its way back.
+  it('are shown in Korean', async () => {
+    // The web process may still be reconnecting to Redis.
     await until('the pages have Redis again', async () => (await operator.get('/ops/jobs/queues')).status === 200);
     await operator.act('/ops/jobs/queues/mailer/pause');
-    await until('the page tells of it', async () => {
+    await until('the page shows it', async () => {
       return /mailer 큐 일시 중지 · 운영자 \(127\.0\.0\.1\)/.test(await operator.read('/ops?locale=ko'));
     });
   });

@@ -21,12 +21,12 @@ const BLOCKED: Termination = {
 };
 const IN_2_S = { at: new Date(Date.parse(NOW) + 1500).toISOString(), attempt: 2 };
 
-describe('the card of', () => {
+describe('cards and events on the overview:', () => {
   let t: Translate;
   let words: Formatter;
   before(() => {
     const translate = pageTexts(TEXTS).in('en');
-    // Numbers and their units do not part.
+    // Numbers and units are joined by non-breaking spaces.
     t = (key, values) => translate(key, values).replaceAll('\u00a0', ' ');
     words = new Formatter(t, new Date(NOW), false);
   });
@@ -35,7 +35,7 @@ describe('the card of', () => {
   const worker = (treeStatus: TreeStatus, by = words) =>
     workerView(treeStatus, treeStatus.slots[0] ?? assert.fail(), by);
 
-  it('what has happened to jobs says how many, where, and why', () => {
+  it('events of jobs say how many, on which queue and why', () => {
     const dropped = (reason: string) => ({
       at: NOW,
       name: 'dead.dropped' as const,
@@ -52,11 +52,11 @@ describe('the card of', () => {
     );
   });
 
-  describe('a worker', () => {
+  describe('the card of a worker', () => {
     const dead = (changes: Partial<ReturnType<typeof slotOf>>) =>
       treeStatusOf({ workers: [workerOf(1)], slots: [slotOf(0, changes), slotOf(1)] });
 
-    it('that is ready says so, with its figures', () => {
+    it('shows that it is ready, with its figures', () => {
       const busy = workerOf(0, {
         lastStatus: statusOf({ busyThreads: 3, backlog: 4, lagP99Ms: 148 }),
         restarts: { crash: 1, phase: 2 },
@@ -74,7 +74,7 @@ describe('the card of', () => {
       );
     });
 
-    it('that was killed says why, and when it comes back', () => {
+    it('shows why it was killed, and when it will be restarted', () => {
       assert.deepEqual(look(worker(dead({ lastTermination: BLOCKED, nextRestart: IN_2_S }))), [
         'bad',
         'cut',
@@ -108,7 +108,7 @@ describe('the card of', () => {
       );
     });
 
-    it('that died says why in Korean, too, and in English only what it printed itself', () => {
+    it('shows in Korean why it died; only its own output remains untranslated', () => {
       const korean = new Formatter(pageTexts(TEXTS).in('ko'), new Date(NOW), false);
       const told = (lastTermination: Termination) => worker(dead({ lastTermination, nextRestart: IN_2_S }), korean).say;
       const exited: Termination = {
@@ -132,7 +132,7 @@ describe('the card of', () => {
         assert.doesNotMatch(told(death).replace('SIGABRT', ''), /[a-z]/i, told(death));
     });
 
-    it('tells a viewer no path, and nothing that a process printed', () => {
+    it('shows a viewer no paths and no output of processes', () => {
       const viewer = new Formatter(t, new Date(NOW), true);
       assert.doesNotMatch(worker(dead({ lastTermination: BLOCKED, nextRestart: IN_2_S }), viewer).say, /imports|ann/);
       const broken: Termination = {
@@ -148,7 +148,7 @@ describe('the card of', () => {
       );
     });
 
-    it('that drains says until when', () => {
+    it('shows how long it may drain', () => {
       const drainUntil = new Date(Date.parse(NOW) + 17_000).toISOString();
       const old = workerOf(0, { state: 'draining', lastStatus: statusOf({ busyThreads: 2 }) });
       const slots = [slotOf(0, { outgoing: 100, drainUntil }), slotOf(1)];
@@ -161,7 +161,7 @@ describe('the card of', () => {
       ]);
     });
 
-    it('that is being replaced while it serves is no trouble', () => {
+    it('does not warn while it is being replaced and still serves', () => {
       const successor = workerOf(0, { pid: 200, state: 'booting', lastStatus: {}, lastCheckin: null });
       const slots = [slotOf(0, { outgoing: 100 }), slotOf(1)];
       const view = worker(treeStatusOf({ workers: [successor, workerOf(0), workerOf(1)], slots }));
@@ -169,7 +169,7 @@ describe('the card of', () => {
       assert.match(view.say, /pid 100 keeps serving/);
     });
 
-    it('that is not heard of says what it was doing', () => {
+    it('shows what an unresponsive worker was doing', () => {
       const doing = [{ what: 'POST /imports', id: 'r', ageMs: 8000 }];
       const silent = workerOf(0, { lastCheckin: ago(8), lastStatus: statusOf({ inFlight: doing }) });
       const view = worker(treeStatusOf({ workers: [silent, workerOf(1)] }));
@@ -177,13 +177,13 @@ describe('the card of', () => {
       assert.match(view.say, /No heartbeat for 8\.0 s.*POST \/imports/);
     });
 
-    it('that holds far more than its siblings stands out', () => {
+    it('warns when it uses far more memory than its siblings', () => {
       const view = worker(treeStatusOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] }));
       assert.deepEqual([view.tone, view.hot, view.memory.tone, view.barPercent], ['warn', true, 'bad', 86]);
       assert.match(view.say, /171 MB, 2\.9 × its siblings/);
     });
 
-    it('is unknown, never 0, before it has told anything', () => {
+    it('shows unknown values, not 0, before the first report', () => {
       const fresh = workerOf(0, { state: 'booting', lastStatus: {}, lastCheckin: null, pssMb: null });
       const view = worker(treeStatusOf({ workers: [fresh, workerOf(1)] }));
       assert.deepEqual([view.tone, view.phase], ['busy', 'starting']);
@@ -191,12 +191,12 @@ describe('the card of', () => {
     });
   });
 
-  describe('the job processor', () => {
+  describe('the card of the job processor', () => {
     const around = { waiting: 17, redisAnswers: true };
     const jobs = (state: ReturnType<typeof processorOf>['state'], more: Parameters<typeof treeStatusOf>[0] = {}) =>
       jobsView(treeStatusOf({ jobs: processorOf({ state }), ...more }), around, words);
 
-    it('says what runs in it', () => {
+    it('shows running jobs', () => {
       const inFlight = ['ImportRows', 'WelcomeEmailJob', 'ThirdJob'].map((name, i) => ({
         what: `${name} on default`,
         job: { class: name, queue: 'default' },
@@ -211,7 +211,7 @@ describe('the card of', () => {
       assert.equal(view.say, 'ImportRows 12 s, WelcomeEmailJob 12 s +1');
     });
 
-    it('says when each part last made progress, and how long the oldest job has been due, while all is well with it', () => {
+    it('shows when each part last made progress, and how long the oldest job has been due, while it is ready', () => {
       const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
       const progress = (['fetch', 'relay', 'listen', 'cron', 'mail'] as const).map((part, index) => {
         return { ...idle, part, movedMs: part === 'cron' ? null : 400 * 60 ** (index / 2) };
@@ -224,9 +224,9 @@ describe('the card of', () => {
       assert.equal(
         moved({ heartbeatAgeMs: 2000, lastStatus: { ...lastStatus, waiting } }),
         'Last progress: fetch 2 s, relay 5 s, LISTEN 26 s, mail 24 min ago · oldest due job waits 43 s',
-        'all of it is as old as its last heartbeat',
+        'all values are as old as its last heartbeat',
       );
-      // What is read between its arrival and its fetch does not wait.
+      // A job that is read between its arrival and its fetch is not waiting.
       const passing = [{ queue: 'default', ms: 4000, readMs: 20, paused: false }];
       assert.equal(
         moved({ lastStatus: { ...lastStatus, waiting: passing } }),
@@ -236,7 +236,7 @@ describe('the card of', () => {
         assert.equal(moved(changes), '');
     });
 
-    it('shows each of its states', () => {
+    it('shows every state', () => {
       const processor = { lastTermination: BLOCKED, nextRestart: { ...IN_2_S, attempt: 6 } };
       const seen = (['quiet', 'stopped', 'stopping', 'booting', 'backing_off', 'crash_loop'] as const).map((state) => {
         const trouble = state === 'backing_off' || state === 'crash_loop';
@@ -259,7 +259,7 @@ describe('the card of', () => {
       assert.deepEqual([open.memory.text, open.on], ['–', 0]);
     });
 
-    it('is unknown while Redis is away', () => {
+    it('is unknown while Redis is unavailable', () => {
       const view = jobsView(treeStatusOf(), { waiting: null, redisAnswers: false }, words);
       assert.deepEqual(
         [view.tone, view.line, view.on, view.waiting.text, view.lag.text],
@@ -268,14 +268,14 @@ describe('the card of', () => {
     });
   });
 
-  it('the primary says where the tree is, and whether it goes', () => {
+  it('the card of the primary shows the port, and whether the tree is stopping', () => {
     const view = primaryView(treeStatusOf({ stopping: true }), words);
     assert.equal(view.say, 'up 2 h · pid 24 · port 3000 · sends to 2 of 2 workers');
     assert.deepEqual([view.tone, view.phase], ['warn', 'stopping']);
     assert.match(primaryView(treeStatusOf({ address: 'unix:/run/app.sock' }), words).say, /unix:\/run\/app\.sock/);
   });
 
-  describe('all of them', () => {
+  describe('all cards together', () => {
     const nodes = (treeStatus: TreeStatus) => [
       primaryView(treeStatus, words),
       ...treeStatus.slots.map((slot) => workerView(treeStatus, slot, words)),
@@ -283,9 +283,9 @@ describe('the card of', () => {
     ];
     const keys = (treeStatus: TreeStatus) => treeIssues(treeStatus).map(({ code, level }) => `${level} ${code}`);
 
-    it('are well when nothing is wrong', () => assert.deepEqual(keys(treeStatusOf()), []));
+    it('raise no issue when all is well', () => assert.deepEqual(keys(treeStatusOf()), []));
 
-    it('lead to what needs a person', () => {
+    it('raise issues for what needs an operator', () => {
       const slots = [
         slotOf(0, { lastTermination: BLOCKED, nextRestart: IN_2_S }),
         slotOf(1, { lastTermination: BLOCKED, nextRestart: IN_2_S }),
@@ -310,7 +310,7 @@ describe('the card of', () => {
       );
     });
 
-    it('share one bar of memory', () => {
+    it('share one memory bar', () => {
       const treeStatus = treeStatusOf();
       const memory = memoryView(treeStatus, nodes(treeStatus), words);
       assert.deepEqual([memory.text, memory.share, memory.tone, memory.mark], ['220 of 512 MB', '43 %', 'ok', 84.96]);

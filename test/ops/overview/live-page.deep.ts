@@ -29,23 +29,23 @@ describe('a live page', () => {
     await ops?.stop();
   });
 
-  /** Another tree tells how it looks. @param pids of its workers. */
+  /** Publishes the status of another tree. @param pids of its workers. */
   const tell = async (...pids: number[]) => {
     const workers = pids.map((pid, index) => workerOf(index, { pid, lastCheckin: new Date().toISOString() }));
     const treeStatus = treeStatusOf({ id: 'far', at: new Date().toISOString(), workers });
     await redis.client.set(treeStatusKey('far'), JSON.stringify(treeStatus));
-    // Far ahead, so that it is not silent whatever this test waits for.
+    // A heartbeat far in the future, so that the tree does not become unresponsive during the test.
     await redis.client.zAdd(TREES, { value: 'far', score: Date.now() + 3_600_000 });
   };
 
-  it('shows no old value when a part of it that is made anew comes later than the news', async () => {
+  it('shows no old value when a part that is fetched again arrives after newer events', async () => {
     await tell(111);
     const { page } = await WatchedPage.open(browser, { baseURL: ops.url, extraHTTPHeaders: BEARER });
     await until('the tree is known', async () => (await page.goto(PAGE))?.status() === 200);
     const pid = (slot: number, of: number) =>
       page.locator(`#p-worker-${slot} > .node .say`, { hasText: `pid ${of}` }).waitFor();
     await pid(0, 111);
-    // The page that is fetched for the new part was made before the next news, and comes after it.
+    // The page fetched for the new part was rendered before the next event, but arrives after it.
     const held = deferred();
     const asked = deferred();
     await page.route('**/ops?tree=far', async (route) => {
@@ -64,7 +64,7 @@ describe('a live page', () => {
     await page.context().close();
   });
 
-  it('asks again when its stream was refused', async () => {
+  it('reconnects when its event stream was refused', async () => {
     await tell(111);
     const streams: http.ClientRequest[] = [];
     for (let n = 0; n < 50; n++) {

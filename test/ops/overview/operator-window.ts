@@ -11,7 +11,7 @@ export class OperatorWindow {
     readonly tree: Tree,
   ) {}
 
-  /** Signs in by the page, and comes out at the overview. */
+  /** Signs in on the page, and ends up at the overview. */
   static async open(browser: Browser, tree: Tree, options: BrowserContextOptions = {}): Promise<OperatorWindow> {
     const watched = await WatchedPage.open(browser, options);
     const { page } = watched;
@@ -27,7 +27,7 @@ export class OperatorWindow {
     return this.watched.page;
   }
 
-  /** What went wrong in it, but for streams that a worker took along when it died. */
+  /** Errors in the window, except for event streams that broke because their worker died. */
   get troubles(): string[] {
     return this.watched.troubles.filter((text) => !text.includes('ERR_INCOMPLETE_CHUNKED_ENCODING'));
   }
@@ -36,7 +36,7 @@ export class OperatorWindow {
     await this.page.goto(this.tree.baseUrl + path);
   }
 
-  /** Of a process: `worker-0`, `jobs`. */
+  /** The card of a process: `worker-0`, `jobs`. */
   card(id: string) {
     return this.page.locator(`#p-${id} > .node`);
   }
@@ -54,7 +54,7 @@ export class OperatorWindow {
     await card.waitFor();
   }
 
-  /** pid, as the card tells it. */
+  /** The pid that the card shows. */
   async pidOf(id: string): Promise<number> {
     const say = this.card(id).locator('.say', { hasText: /pid \d+/ });
     const pid = Number(/pid (\d+)/.exec(await wordsOf(say))?.[1]);
@@ -62,7 +62,7 @@ export class OperatorWindow {
     return pid;
   }
 
-  /** Presses the button of the page that asks whether it is meant, and comes out at the overview. */
+  /** Presses the button of the confirmation page, and ends up at the overview. */
   async confirm(question: RegExp, button: string): Promise<void> {
     await this.page.getByRole('heading', { name: question }).waitFor();
     await this.page.getByRole('button', { name: button }).click();

@@ -56,14 +56,14 @@ describe('the overview', () => {
 
   const show = async (query = '', headers = operator) =>
     (await ops.get(`/ops.json${query}`, headers)).json<unknown>() as Shown;
-  /** As another primary would put it there, until it is seen. */
+  /** Publishes a status like another primary, and waits until it is shown. */
   const publish = async (treeStatus: object & { readonly id: string }, heartbeatAgeMs = 0) => {
     await redis.client.set(treeStatusKey(treeStatus.id), JSON.stringify(treeStatus));
     await redis.client.zAdd(TREES, { value: treeStatus.id, score: Date.now() - heartbeatAgeMs });
     const seen = async () => (await show()).trees?.some(({ id }) => id === treeStatus.id);
-    await until(`tree ${treeStatus.id} is seen`, seen);
+    await until(`tree ${treeStatus.id} is shown`, seen);
   };
-  /** What an open page is sent. */
+  /** The event stream of an open page. */
   const streamOf = async (query = '') => {
     let text = '';
     const request = http.get(`${ops.url}/ops/events${query}`, { headers: operator, agent: false });
@@ -75,7 +75,7 @@ describe('the overview', () => {
   };
   const retire = (id: string) => Promise.all([redis.client.del(treeStatusKey(id)), redis.client.zRem(TREES, id)]);
 
-  it('answers as a page, without anything inline, and as JSON', async () => {
+  it('is available as a page, without inline scripts or styles, and as JSON', async () => {
     const { status, body, headers } = await ops.get('/ops', operator);
     assert.equal(status, 200);
     assert.match(body, /<h1 aria-live="polite"[^>]*>All is well<\/h1>/);
@@ -86,7 +86,7 @@ describe('the overview', () => {
     assert.deepEqual([shown.level, shown.issues], ['ok', []]);
   });
 
-  it('tells of the tree that is shown when each part of its jobs last made progress, on its card and as JSON', async () => {
+  it("shows when each part of the tree's jobs last made progress, on the card and as JSON", async () => {
     const relay = { part: 'relay', movedMs: 41_500, owedMs: 0, cause: 'noAnswer', error: '' } as const;
     const lastStatus = { ...processorOf().lastStatus, progress: [relay] } as ProcessorStatus;
     const moving = treeStatusOf({ id: 'moving', jobs: processorOf({ lastStatus }) });
@@ -97,13 +97,13 @@ describe('the overview', () => {
     assert.match(body, /<p class="moved"[^>]*>Last progress: relay 41.s ago<\/p>/);
     await publish(moving, 20_000);
     const unheard = async () => (await ops.get('/ops?tree=moving', operator)).body;
-    await until('what it said last is not told as now', async () =>
+    await until('outdated progress is no longer shown', async () =>
       /<p class="moved"[^>]*><\/p>/.test(await unheard()),
     );
     await retire('moving');
   });
 
-  it('has its scripts, uPlot among them, as assets of its own', async () => {
+  it('serves its scripts, including uPlot, as its own assets', async () => {
     const { body } = await ops.get('/ops', operator);
     const scripts = [...body.matchAll(/<script src="([^"]+)"/g)].map(([, src = '']) => src);
     assert.deepEqual(
@@ -116,22 +116,22 @@ describe('the overview', () => {
     }
   });
 
-  it("tells an open page of the header's numbers, which are unknown while Redis is away", async () => {
+  it('sends the numbers of the header to an open page', async () => {
     const stream = await streamOf();
     const counts = () =>
       [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
-    await until('there are numbers', () => counts().at(-1)?.dead === '0');
+    await until('the numbers have arrived', () => counts().at(-1)?.dead === '0');
     await ops.database.query(
       `insert into job_dead (id, queue, class, error, attempts, tags, messages, search, died_at)
        values ('a', 'default', '', '', 0, '{}', '', '', now())`,
     );
     await until('one more is dead', () => counts().at(-1)?.dead === '1');
     await ops.database.query('delete from job_dead');
-    await until('it is there no more', () => counts().at(-1)?.dead === '0');
+    await until('it is gone', () => counts().at(-1)?.dead === '0');
     stream.close();
   });
 
-  it('lets viewers look, and nothing else', async () => {
+  it('is read-only for viewers', async () => {
     const page = await ops.get('/ops', viewer);
     assert.equal(page.status, 200);
     assert.doesNotMatch(page.body, /Restart workers/);
@@ -143,7 +143,7 @@ describe('the overview', () => {
     assert.equal(posted.status, 403);
   });
 
-  it('tells viewers no path, no address, and nothing that a process printed', async () => {
+  it('shows viewers no paths, no addresses and no output of processes', async () => {
     const inFlight = [{ what: 'GET /users/ann@example.com', id: 'r', ageMs: 5000 }];
     const lastTermination = {
       at: ago(3),
@@ -186,7 +186,7 @@ describe('the overview', () => {
     await retire('private');
   });
 
-  it('takes no order without its token, nor one that makes no sense', async () => {
+  it("rejects commands without the form's token, and impossible ones", async () => {
     await publish(treeStatusOf({ id: 'other' }));
     const path = '/ops/processes/quiet?tree=other';
     assert.equal((await ops.post(path, { token: 'forged' }, operator)).status, 403);
@@ -210,7 +210,7 @@ describe('the overview', () => {
     await retire('other');
   });
 
-  it('leaves an order for the tree that it is for, once for a double click, and tells so', async () => {
+  it('queues a command for the right tree, once for a double click, and confirms it', async () => {
     await publish(treeStatusOf({ id: 'other' }));
     const path = '/ops/processes/recycle?tree=other&slot=1';
     const token = tokenIn((await ops.get(path, operator)).body);
@@ -229,7 +229,7 @@ describe('the overview', () => {
     await Promise.all([retire('other'), redis.client.del(treeCommandsKey('other'))]);
   });
 
-  it('shows every tree, a silent one grey, and says when one is gone', async () => {
+  it('shows every tree, an unresponsive one in grey, and answers 404 for an unknown one', async () => {
     await publish(treeStatusOf({ id: 'near', name: 'web.2' }));
     await publish(treeStatusOf({ id: 'far', name: 'web.10' }), 12_000);
     const shown = await show();
@@ -252,12 +252,12 @@ describe('the overview', () => {
     await Promise.all([retire('near'), retire('far')]);
   });
 
-  it('shows a tree one of whose workers has only just been forked, and has told nothing of itself', async () => {
+  it('shows a tree with a worker that has just been forked and has not reported yet', async () => {
     const silent = { state: 'booting', booted: false, lastCheckin: null, lastStatus: {}, pssMb: null } as const;
     await publish(treeStatusOf({ id: 'replaced' }));
     const treeStatus = treeStatusOf({ id: 'replaced', name: 'web.3', workers: [workerOf(0, silent), workerOf(1)] });
     await redis.client.set(treeStatusKey('replaced'), JSON.stringify(treeStatus));
-    const name = await until('it is seen as it is, or no more', async () => {
+    const name = await until('its new status is shown, or an error', async () => {
       const { status, body } = await ops.get('/ops.json?tree=replaced', operator);
       if (status !== 200) return String(status);
       const { machine } = JSON.parse(body) as Shown;
@@ -267,7 +267,7 @@ describe('the overview', () => {
     await retire('replaced');
   });
 
-  it('runs nothing that a tree, a queue or an event is called', async () => {
+  it('escapes the names of trees, queues and events', async () => {
     const about = { command: HOSTILE, via: HOSTILE };
     const events = [{ at: new Date().toISOString(), name: 'operator.command' as const, about }];
     const treeStatus = treeStatusOf({
@@ -285,7 +285,7 @@ describe('the overview', () => {
     const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
     const part = { number: 1, at, sums, duration: [1], queued: [1], slowest: NONE_SLOW, memory: { [HOSTILE]: 40 } };
     await writeRollup(redis.client, { id: 'evil', place: 'evil' }, part, { [HOSTILE]: 100 });
-    await until('the queue is seen', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
+    await until('the queue is shown', async () => (await show()).queues?.some(({ name }) => name === HOSTILE));
     for (const path of [
       '/ops?tree=evil&range=10m',
       '/ops',
@@ -302,7 +302,7 @@ describe('the overview', () => {
     await Promise.all([retire('evil'), redis.client.zRem('catamount:queues', HOSTILE)]);
   });
 
-  it('is not broken by what it cannot read', async () => {
+  it('tolerates unreadable statuses and unknown parameters', async () => {
     for (const text of ['no JSON', '[]', '{"id":"odd"}', 'null', JSON.stringify({ ...treeStatusOf(), slots: null })]) {
       await redis.client.set(treeStatusKey('odd'), text);
       await redis.client.zAdd(TREES, { value: 'odd', score: Date.now() });
@@ -313,27 +313,27 @@ describe('the overview', () => {
       assert.equal((await ops.get(`/ops${query}`, operator)).status, 200, query);
   });
 
-  it('sends what has changed, and only that', async () => {
+  it('sends only changed values', async () => {
     const stream = await streamOf();
     const messages = () =>
       [...stream.text().matchAll(/^event: overview\ndata: (.+)\n\n/gm)].map(
         ([, data = '']) => JSON.parse(data) as { values: Record<string, unknown>; fingerprints: object },
       );
-    await until('two have come', () => messages().length >= 2);
+    await until('two messages have arrived', () => messages().length >= 2);
     stream.close();
     const [first, second] = messages();
     assert.equal(first?.values['verdict.title'], 'All is well');
     assert.equal(first?.values['n.primary.tone'], 'ok');
     assert.deepEqual(Object.keys(first?.fingerprints ?? {}), ['issues', 'trees', 'machine', 'queues', 'events']);
-    assert.ok(!('verdict.title' in (second?.values ?? {})), 'what is as it was is not sent again');
+    assert.ok(!('verdict.title' in (second?.values ?? {})), 'unchanged values are not sent again');
   });
 
-  it('has the page made anew when the tree that it shows is gone', async () => {
+  it('reloads the page when the tree that it shows is gone', async () => {
     await publish(treeStatusOf({ id: 'short' }));
     const { text, close } = await streamOf('?tree=short');
     await until('the tree is shown', () => text().includes('n.worker-0.say'));
     await retire('short');
-    await until('the page is to be made anew', () => text().includes('event: reload'));
+    await until('the page is told to reload', () => text().includes('event: reload'));
     close();
   });
 });
@@ -345,8 +345,8 @@ describe('the overview without Postgres', () => {
   });
   after(() => ops?.stop());
 
-  it('says so, and shows the rest', async () => {
-    // Redis has a second and a half to answer, which a busy machine may need for the first page itself.
+  it('says so, and shows everything else', async () => {
+    // Redis has 1.5 s to answer, which a busy machine may need for rendering the first page.
     await until('Redis answers and Postgres does not', async () => {
       const { status, body } = await ops.get('/ops');
       assert.equal(status, 200);

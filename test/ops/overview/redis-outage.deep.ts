@@ -31,11 +31,11 @@ describe('the overview without Redis', () => {
       readonly trees: readonly { readonly id: string }[] | null;
     };
 
-  it('is still there, and fills again by itself', async () => {
-    // Far ahead, so that it is not silent, or gone, however long Redis is away.
+  it('remains available, and recovers by itself', async () => {
+    // A heartbeat far in the future, so that the tree does not become unresponsive during the outage.
     await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen' })));
     await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() + 3_600_000 });
-    await until('the tree is seen', async () => (await overview()).trees?.some(({ id }) => id === 'unseen'));
+    await until('the tree is listed', async () => (await overview()).trees?.some(({ id }) => id === 'unseen'));
     let sent = '';
     const page = http.get(`${ops.url}/ops/events?tree=unseen`, { headers: operator, agent: false });
     const [answer] = (await once(page, 'response')) as [http.IncomingMessage];
@@ -44,7 +44,7 @@ describe('the overview without Redis', () => {
     });
     await until('the tree is shown', () => sent.includes('n.worker-0.say'));
     await ops.redis.stop();
-    const shown = await until('it is noticed', async () => {
+    const shown = await until('the page shows the outage', async () => {
       const seen = await ops.get('/ops', operator);
       return seen.body.includes('Redis does not answer') && seen;
     });
@@ -55,7 +55,7 @@ describe('the overview without Redis', () => {
     assert.match(shown.body, /id="postgres" data-state="ok"/);
     assert.equal((await ops.get('/ops/charts.json', operator)).status, 503);
     assert.equal((await ops.get('/ops/processes', operator)).status, 200);
-    // Another tree is out of sight, which is not to be gone: a page of it must not become one that is never made anew.
+    // Another tree is unknown, not gone: its page answers 503, after which a browser keeps trying.
     for (const path of ['/ops?tree=unseen', '/ops/processes?tree=unseen'])
       assert.equal((await ops.get(path, operator)).status, 503, path);
     await ops.redis.start();
@@ -63,7 +63,7 @@ describe('the overview without Redis', () => {
     const heard = sent.length;
     await redis.client.set(treeStatusKey('unseen'), JSON.stringify(treeStatusOf({ id: 'unseen', name: 'web.8' })));
     await redis.client.zAdd(TREES, { value: 'unseen', score: Date.now() });
-    await until('the same page hears of it again', () => sent.slice(heard).includes('web.8'));
+    await until('the same page receives its status again', () => sent.slice(heard).includes('web.8'));
     assert.doesNotMatch(sent, /event: reload/);
     page.destroy();
   });

@@ -6,7 +6,7 @@ import { until } from '../../support/until';
 import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
-describe('orders to a real tree, in a browser', () => {
+describe('commands to a real tree, in a browser:', () => {
   let stage: Stage;
   let tree: Tree;
   let browser: Browser;
@@ -28,7 +28,7 @@ describe('orders to a real tree, in a browser', () => {
   const allIsWell = () => until('all is well', async () => (await verdict()) === 'All is well');
   const events = (text: RegExp) => operator.page.locator('.events li', { hasText: text }).first().waitFor();
 
-  it('recycles one worker', async () => {
+  it('one worker is recycled', async () => {
     const pid = await operator.pidOf('worker-0');
     await operator.card('worker-0').getByRole('link').click();
     await operator.page.waitForURL(/\/ops\/processes#worker-0$/);
@@ -37,13 +37,13 @@ describe('orders to a real tree, in a browser', () => {
     await operator.page.locator('#worker-0').getByRole('link', { name: 'Recycle' }).click();
     await operator.confirm(/Recycle worker 0 of/, 'Recycle worker 0');
     await operator.page.getByText(/Worker 0 of .* is being replaced/).waitFor();
-    await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
+    await until('another worker serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
     await events(/Worker 0 \(pid \d+\) is being replaced \(requested\)/);
     await events(/Recycle worker 0 requested by an operator \(127\.0\.0\.1\)/);
     await tree.waitForLine(/recycle 0 requested by the operator's pages, 127\.0\.0\.1/);
   });
 
-  it('has a worker more and a worker fewer, without being loaded anew', async () => {
+  it('a worker is added and removed, without reloading the page', async () => {
     await operator.goto('/ops/processes');
     await operator.page.getByRole('link', { name: 'Add a worker' }).click();
     await operator.confirm(/Add a worker to/, 'Add worker 2');
@@ -57,7 +57,7 @@ describe('orders to a real tree, in a browser', () => {
     await tree.waitForLine(/worker-count-down requested by the operator's pages/);
   });
 
-  it('quiets and resumes jobs', async () => {
+  it('jobs are quieted and resumed', async () => {
     await operator.goto('/ops/processes/quiet');
     await operator.confirm(/Quiet the jobs of/, 'Quiet jobs');
     await operator.waitForCard('jobs', { tone: 'warn', phase: 'quiet' });
@@ -68,7 +68,7 @@ describe('orders to a real tree, in a browser', () => {
     await allIsWell();
   });
 
-  it('restarts all workers while it goes on showing them', async () => {
+  it('all workers are restarted while the page keeps showing them', async () => {
     const pids = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
     await operator.page.getByRole('link', { name: 'Restart workers' }).click();
     assert.equal(await operator.page.locator('.selected li').count(), 2);
@@ -77,14 +77,14 @@ describe('orders to a real tree, in a browser', () => {
     await operator.confirm(/Restart 2 workers of/, 'Restart 2 workers');
     await events(/Phased restart to phase 1 completed/);
     await allIsWell();
-    // The event may be on the page before the cards are.
-    await until('each card shows another process', async () => {
+    // The event may be shown before the cards are updated.
+    await until('each card shows a new process', async () => {
       const now = [await operator.pidOf('worker-0'), await operator.pidOf('worker-1'), await operator.pidOf('jobs')];
       return now.every((pid, i) => pid !== pids[i]) || assert.fail(`${pids} ${now}`);
     });
   });
 
-  it('is refused what cannot be, in words', async () => {
+  it('an impossible command is rejected with an explanation', async () => {
     await operator.goto('/ops/processes/remove');
     await operator.confirm(/Remove worker 1 of/, 'Remove worker 1');
     await operator.card('worker-1').waitFor({ state: 'detached' });
@@ -96,13 +96,13 @@ describe('orders to a real tree, in a browser', () => {
     await operator.waitForCard('worker-1', { tone: 'ok', phase: 'ready' });
   });
 
-  it('is complete without JavaScript, orders included', async () => {
+  it('everything works without JavaScript, commands included', async () => {
     const plain = await OperatorWindow.open(browser, tree, { javaScriptEnabled: false });
     const figures = async () => {
       await plain.goto('/ops?range=10m');
       return (await plain.page.locator('details[open] tbody tr').count()) >= 1;
     };
-    await until('there are figures, in an open table', figures, { everyMs: 500 });
+    await until('the open table has figures', figures, { everyMs: 500 });
     await plain.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
     const pid = await plain.pidOf('worker-1');
     await plain.goto('/ops/processes');
@@ -111,10 +111,10 @@ describe('orders to a real tree, in a browser', () => {
     const replaced = async () => {
       await plain.goto('/ops');
       const words = (await plain.card('worker-1').allTextContents()).join(' ');
-      // A page that nobody changes may have been made just when the place stood empty.
+      // A static page may have been rendered just when the slot was empty.
       return /pid \d+/.test(words) && !words.includes(`pid ${pid}`);
     };
-    await until('another serves in its place', replaced, { everyMs: 500 });
+    await until('another worker serves in its place', replaced, { everyMs: 500 });
     await plain.close();
   });
 });

@@ -70,7 +70,7 @@ interface Changes extends Partial<Omit<TreeStatus, 'stats' | 'limits'>> {
   readonly limits?: Partial<TreeStatus['limits']>;
 }
 
-/** A healthy tree of two workers and a job processor, but for what is said otherwise. */
+/** A healthy tree of two workers and a job processor, except for the given changes. */
 export function treeStatusOf({
   workers = [workerOf(0), workerOf(1)],
   jobs = processorOf(),

@@ -8,8 +8,8 @@ import { SIGNED } from '../ops-web';
 import { OperatorWindow } from './operator-window';
 
 /**
- * A blocked worker is silent for long enough to be seen before it is killed, even if the page is served by it, and asks it
- * once more.
+ * Long enough for a blocked worker to be shown as unresponsive before it is killed, even if it serves the page, which has to
+ * reconnect.
  */
 const WORKER_TIMEOUT_MS = 14_000;
 
@@ -47,17 +47,17 @@ describe('the overview of a real tree, in a browser', () => {
   const allIsWell = () => until('all is well', async () => (await verdict()) === 'All is well');
   const events = (text: RegExp) => operator.page.locator('.events li', { hasText: text }).first().waitFor();
 
-  it('shows every process, is live, and accessible', async () => {
+  it('shows every process, updates live and is accessible', async () => {
     for (const id of ['worker-0', 'worker-1', 'jobs']) await operator.waitForCard(id, { tone: 'ok', phase: 'ready' });
     await operator.waitForCard('primary', { tone: 'ok', say: /sends to 2 of 2 workers/ });
     await operator.page.locator('#live[data-state="ok"]').waitFor();
     const time = operator.page.locator('#live time');
     const first = await time.textContent();
-    await until('the page has heard of the tree again', async () => (await time.textContent()) !== first);
+    await until('the page has been updated', async () => (await time.textContent()) !== first);
     assert.deepEqual(await violations(operator.page), []);
   });
 
-  it('shows requests in flight while they are', async () => {
+  it('shows requests in flight', async () => {
     const slow = Array.from({ length: 4 }, () => request(`${tree.baseUrl}/slow?ms=6000`));
     const inFlight = async () => {
       const counts = await operator.page.locator('[data-kind="worker"] .now').allTextContents();
@@ -69,7 +69,7 @@ describe('the overview of a real tree, in a browser', () => {
     await until('none is', async () => (await operator.page.locator('[data-kind="worker"] .pips > .on').count()) === 0);
   });
 
-  it('shows a worker that was killed, why it cannot come back, and that it is back', async () => {
+  it('shows that a worker was killed, why it cannot restart, and that it is back', async () => {
     mend = stage.spoil('broken');
     const pid = await operator.pidOf('worker-1');
     process.kill(pid, 'SIGKILL');
@@ -91,7 +91,7 @@ describe('the overview of a real tree, in a browser', () => {
     assert.notEqual(await operator.pidOf('worker-1'), pid);
   });
 
-  it('shows a worker whose loop is blocked, and what it was killed for', async () => {
+  it('shows a worker whose event loop is blocked, and why it was killed', async () => {
     mend = stage.spoil('slow-boot');
     request(`${tree.baseUrl}/block`).catch(() => undefined);
     const silent = operator.page.locator('[data-kind="worker"]', {
@@ -107,13 +107,13 @@ describe('the overview of a real tree, in a browser', () => {
     assert.deepEqual(operator.troubles, []);
   });
 
-  it('is told apart from what it shows when it hears no more', async () => {
+  it('shows that the connection is lost, then that the state is unknown', async () => {
     const { page } = operator;
     await page.clock.install();
     await operator.goto('/ops');
     await page.locator('#live[data-state="ok"]').waitFor();
     await page.route('**/ops/events', (route) => route.abort());
-    // What it had is silent by then, and another is not to be had: first that is said, then what it showed is unknown.
+    // No stream can be opened: first the page says that it is not live, then what it shows becomes unknown.
     await page.clock.fastForward(5000);
     await page.locator('#live[data-state="unknown"]').waitFor();
     await operator.waitForCard('worker-0', { tone: 'ok' });
@@ -125,7 +125,7 @@ describe('the overview of a real tree, in a browser', () => {
     await operator.waitForCard('worker-0', { tone: 'ok', phase: 'ready' });
   });
 
-  it('draws what it has seen, with uPlot, and as a table', async () => {
+  it('shows the history as charts with uPlot, and as a table', async () => {
     const figures = async () => {
       await operator.goto('/ops?range=10m');
       return (await operator.page.locator('.chart .uplot canvas').count()) >= 6;
@@ -143,11 +143,11 @@ describe('the overview of a real tree, in a browser', () => {
     assert.deepEqual(operator.troubles, []);
   });
 
-  it('fits from 320 px to wide, and speaks Korean', async () => {
+  it('never scrolls sideways, from 320 px up, and is available in Korean', async () => {
     for (const path of ['/ops?locale=ko', '/ops/processes', '/ops/processes/restart']) {
       await operator.goto(path);
       await operator.page.evaluate("for (const one of document.querySelectorAll('details')) one.open = true");
-      // What a process printed, or a path, may be one long word.
+      // The output of a process, or a path, may be one long word.
       const longest =
         "for (const one of document.querySelectorAll(':is(h1, .say, .verdict-line p, .events li > span, .hint, .sub)'))";
       await operator.page.evaluate(`${longest} one.textContent += 'x'.repeat(120)`);

@@ -47,7 +47,7 @@ describe('several trees on one Redis, in a browser', () => {
     operator.page.locator('.dynos li', { has: operator.page.getByText(name, { exact: false }) });
   const look = (name: string) => tab(name).getByRole('link').click();
 
-  it('shows both, and each when it is chosen', async () => {
+  it('are both listed, and each is shown when it is selected', async () => {
     for (const name of ['web.1', 'web.2']) await tab(name).waitFor();
     assert.equal(await wordsOf(operator.page.locator('#tree-h')), 'Tree web.1');
     const own = await operator.pidOf('primary');
@@ -60,7 +60,7 @@ describe('several trees on one Redis, in a browser', () => {
     assert.deepEqual(await violations(operator.page), []);
   });
 
-  it('has orders reach the tree that they are for', async () => {
+  it('get only the commands that are meant for them', async () => {
     await look('web.2');
     await operator.page.waitForURL(/\?tree=/);
     await operator.page.getByRole('link', { name: 'Processes', exact: true }).click();
@@ -74,8 +74,8 @@ describe('several trees on one Redis, in a browser', () => {
     await operator.card('worker-0').getByRole('link').click();
     await operator.page.locator('#worker-0').getByRole('link', { name: 'Recycle' }).click();
     await operator.confirm(/Recycle worker 0 of web\.2\?/, 'Recycle worker 0');
-    await until('another serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
-    await until('it is one of that tree', async () =>
+    await until('another worker serves in its place', async () => (await operator.pidOf('worker-0')) !== pid);
+    await until('that worker belongs to the right tree', async () =>
       second.processes().webPids.includes(await operator.pidOf('worker-0')),
     );
 
@@ -85,7 +85,7 @@ describe('several trees on one Redis, in a browser', () => {
     assert.deepEqual(first.linesMatching(/requested by/), []);
   });
 
-  it('shows trees of other shapes: jobs only, and a primary that serves the web itself', async () => {
+  it('may be of other kinds: jobs only, or a primary that serves the web itself', async () => {
     const jobs = stage.spawn({ ...SIGNED, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
     const single = await start({ DYNO: 'web.7', WEB_CONCURRENCY: '0', JOB_PROCESSOR: '0' });
     await tab('worker.1').getByText('jobs only').waitFor();
@@ -101,7 +101,7 @@ describe('several trees on one Redis, in a browser', () => {
     for (const name of ['worker.1', 'web.7']) await tab(name).waitFor({ state: 'detached' });
   });
 
-  it('lets go at once of one that stops, and half a minute later of one that is killed, grey until then', async () => {
+  it('disappear at once when they stop, and half a minute after they were killed, grey until then', async () => {
     const third = await start({ DYNO: 'web.3' });
     await tab('web.3').waitFor();
     assert.equal((await third.stop()).code, 0);
@@ -114,7 +114,7 @@ describe('several trees on one Redis, in a browser', () => {
     await look('web.2');
     await operator.page.locator('#p-worker-0[data-state="unknown"][data-line="dashed"]').waitFor();
     await shoot(operator.page, 'overview-silent');
-    // Half a minute goes by: what Redis keeps of its last sign of life is that much older.
+    // Half a minute passes: the heartbeat in Redis is made that much older.
     const id = new URL(operator.page.url()).searchParams.get('tree') ?? assert.fail('no tree was chosen');
     await redis.client.zIncrBy(TREES, -30_000, id);
     await operator.page.getByRole('heading', { name: 'This tree is gone' }).waitFor();
@@ -124,7 +124,7 @@ describe('several trees on one Redis, in a browser', () => {
     assert.deepEqual(operator.troubles, []);
   });
 
-  it('has a history that outlives a restart', async () => {
+  it('keep their history across a restart', async () => {
     const requests = async () => {
       const cookies = (await operator.page.context().cookies()).map(({ name, value }) => `${name}=${value}`).join('; ');
       const answer = await first.request('GET', '/ops/charts.json?range=1h', { headers: { Cookie: cookies } });
@@ -133,7 +133,7 @@ describe('several trees on one Redis, in a browser', () => {
       return values.filter((value) => value !== null && value > 0).length;
     };
     await Promise.all(Array.from({ length: 50 }, () => first.request('GET', '/slow?ms=1')));
-    await until('they are in the history', requests, { everyMs: 500 });
+    await until('the requests are in the history', requests, { everyMs: 500 });
     await first.stop();
     first = await start({ DYNO: 'web.1' }, { cwd: home });
     assert.ok((await requests()) > 0);

@@ -31,7 +31,7 @@ describe('the pages of processes', () => {
     await redis.client.zAdd(TREES, { value: treeStatus.id, score: Date.now() + 3_600_000 });
   };
 
-  it('lead from what runs now to the page of each job', async () => {
+  it('link running jobs to their pages', async () => {
     const job = {
       what: 'Report on time on odd-queue',
       job: { class: 'Report on time', queue: 'odd-queue' },
@@ -56,13 +56,13 @@ describe('the pages of processes', () => {
     assert.match(body, /class="mono">\s*GET \/reports on paper\s*<\/th>/);
   });
 
-  it('offer what a tree can be told to do now, not what it could be told a moment ago', async () => {
+  it('offer the commands that are possible now, not those of an outdated status', async () => {
     const at = new Date().toISOString();
     await tell(treeStatusOf({ id: 'near', at }));
     const resume = () => ops.get('/ops/processes/resume?tree=near', operator);
     await until('the tree is known', async () => (await resume()).status === 409);
     await tell(treeStatusOf({ id: 'near', at, jobs: processorOf({ state: 'quiet' }) }));
-    // Another worker's page may have shown the operator by now that its jobs are quiet.
+    // The operator may already have seen, on a page of another worker, that the jobs are quiet.
     const { status, body } = await resume();
     assert.equal(status, 200, textOf(body));
     assert.match(body, /Resume the jobs of web\.1/);

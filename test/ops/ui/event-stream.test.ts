@@ -19,8 +19,8 @@ describe('event streams', () => {
       http.get(ops.url + EVENTS, { headers: BEARER, agent: false }, resolve).once('error', reject);
     });
 
-  it('are so many at most, and give their place back when the reader leaves', async () => {
-    // One by one: the first of them loads what the pages are made of, for which others would wait a limited time only.
+  it('are limited in number, and free their place when the client disconnects', async () => {
+    // One by one: the first one loads the modules of the pages, and others would wait only a limited time for that.
     const streams: http.IncomingMessage[] = [];
     while (streams.length < 50) streams.push(await open());
     for (const { statusCode, headers } of streams) {
@@ -29,17 +29,17 @@ describe('event streams', () => {
     }
     const refused = await request(ops.url + EVENTS, { headers: BEARER });
     assert.deepEqual([refused.status, refused.headers['retry-after']], [503, '30']);
-    // They hold no slot: pages are answered meanwhile.
+    // Streams occupy no slot, so pages are still served.
     assert.equal((await ops.get('/ops/mail/inbox')).status, 200);
     streams[0]?.destroy();
-    const again = await until('there is a place again', async () => {
+    const again = await until('there is a free place again', async () => {
       const stream = await open();
       return stream.statusCode === 200 && stream;
     });
     for (const stream of [...streams, again]) stream.destroy();
   });
 
-  it('end when the process leaves', async () => {
+  it('end when the process stops', async () => {
     const stream = await open();
     let text = '';
     stream.setEncoding('utf8').on('data', (chunk: string) => {

@@ -8,7 +8,7 @@ const DAY_MS = 86_400_000;
 
 describe('days on the pages', () => {
   for (const locale of LOCALES) {
-    it(`are written as the language has them: ${locale}`, () => {
+    it(`have the format of the language: ${locale}`, () => {
       const known = new Intl.DateTimeFormat(locale, { month: 'short', day: 'numeric', timeZone: 'UTC' });
       const format = formatterOf(locale);
       for (let n = 0; n < 366; n++) {
@@ -18,7 +18,7 @@ describe('days on the pages', () => {
     });
   }
 
-  it('stand before the time, and give way to the whole date when they are long ago', () => {
+  it('precede the time, and become a full date when they are long ago', () => {
     const [date, now] = [new Date('2026-03-12T14:02:11Z'), new Date('2026-03-14T00:00:00Z')];
     assert.equal(formatterOf('en').stamp(date, now), 'Mar 12, 14:02:11');
     assert.equal(formatterOf('ko').stamp(date, now), '3월 12일 14:02:11');

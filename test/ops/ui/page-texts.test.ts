@@ -6,7 +6,7 @@ import { loadI18n } from '../../../lib/core/i18n';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
-/** `a.b.c`, without what goes with a count. */
+/** Keys such as `a.b.c`, without their plural suffix. */
 function keysOf(part: object, prefix = ''): string[] {
   return Object.entries(part).flatMap(([name, value]: [string, unknown]) =>
     typeof value === 'string'
@@ -15,9 +15,9 @@ function keysOf(part: object, prefix = ''): string[] {
   );
 }
 
-describe("the texts of the operator's pages, as they are read", () => {
+describe("the texts of the operator's pages, as they are looked up,", () => {
   for (const locale of LOCALES) {
-    it(`are those that i18next would find: ${locale}`, async () => {
+    it(`are the same as with i18next: ${locale}`, async () => {
       const [known, texts] = [(await loadI18n(TEXTS, 'en')).in(locale), pageTexts(TEXTS).in(locale)];
       const files = TEXTS.map((folder) => path.join(folder, `${locale}.json`));
       const keys = new Set(files.flatMap((file) => keysOf(JSON.parse(fs.readFileSync(file, 'utf8')) as object)));

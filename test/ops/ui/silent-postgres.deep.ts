@@ -3,7 +3,7 @@ import { SeverableProxy } from '../../support/severable-proxy';
 import { textOf } from '../jobs/visitor';
 import { OpsWeb, SIGNED, tokenIn } from '../ops-web';
 
-describe('when Postgres takes connections and says nothing', () => {
+describe('when Postgres accepts connections but does not reply', () => {
   let ops: OpsWeb;
   let proxy: SeverableProxy;
   before(async () => {
@@ -19,7 +19,7 @@ describe('when Postgres takes connections and says nothing', () => {
     await ops?.stop();
   });
 
-  it('pages that need it say so, with 503, and those that do not need it are there', async () => {
+  it('pages that need it answer 503 and say so, and the others work', async () => {
     const cookie = await ops.signIn(SIGNED.OPS_PASSWORD);
     const get = (path: string) => ops.get(path, { Cookie: cookie });
     const page = await get('/ops/mail/deliveries');
@@ -30,7 +30,7 @@ describe('when Postgres takes connections and says nothing', () => {
       assert.deepEqual([status, headers['retry-after']], [503, '2'], textOf(body));
       assert.match(textOf(body), /Postgres does not answer/, path);
     };
-    // The pool has a connection from before: first it is that which is silent, then new ones.
+    // First the existing connection of the pool is silent, then new ones.
     await says503('/ops/mail/deliveries');
     await Promise.all([says503('/ops/jobs/scheduled'), says503('/ops/jobs/dead')]);
     const [answer, json] = await Promise.all([
@@ -43,7 +43,7 @@ describe('when Postgres takes connections and says nothing', () => {
     assert.equal((await get('/ops/jobs/retry')).status, 200);
   });
 
-  it('a process that has not read the key of sessions yet says so, too', async () => {
+  it('a process that has not read the session key yet says so, too', async () => {
     const other = await OpsWeb.start(SIGNED, undefined, async (address) => {
       const url = new URL(address);
       url.host = `127.0.0.1:${proxy.port}`;

@@ -7,11 +7,11 @@ const FOLDER = path.resolve(__dirname, '../../../lib/ops/locales');
 const NOW = new Date('2026-03-12T14:02:11Z');
 const [SECOND, MINUTE, HOUR, DAY] = [1000, 60_000, 3_600_000, 86_400_000];
 
-describe('lengths of time in words', () => {
+describe('durations in words', () => {
   const words = async (locale: string) => new Formatter(pageTexts([FOLDER]).in(locale), NOW);
   const plain = (text: string) => text.replaceAll('\u00a0', ' ');
 
-  it('have two units at most, and a dash where none is known', async () => {
+  it('have at most two units, and are a dash when unknown', async () => {
     const english = await words('en');
     const cases: [number | null, string][] = [
       [null, '–'],
@@ -30,7 +30,7 @@ describe('lengths of time in words', () => {
     assert.equal((await words('ko')).span(4 * MINUTE + 12 * SECOND), '4분 12초');
   });
 
-  it('are told from now, ahead and back', async () => {
+  it('are relative to now, in the past and in the future', async () => {
     const english = await words('en');
     const cases: [number, string][] = [
       [0, 'now'],

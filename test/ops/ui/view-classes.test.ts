@@ -4,15 +4,15 @@ import path from 'node:path';
 
 const OPS = path.resolve(__dirname, '../../../lib/ops');
 
-/** The files of a folder by their paths, as far as their names end so. */
+/** The files of a folder with the given ending, by their paths. */
 function readAll(folder: string, ending: string): ReadonlyMap<string, string> {
   const names = fs.readdirSync(path.join(OPS, folder), { recursive: true, encoding: 'utf8' });
   const files = names.filter((name) => name.endsWith(ending));
   return new Map(files.map((name) => [name, fs.readFileSync(path.join(OPS, folder, name), 'utf8')]));
 }
 
-describe('the classes that the views name', () => {
-  it('have a rule in the style sheet, or a script that looks for them', () => {
+describe('the CSS classes in the views', () => {
+  it('have a rule in the style sheet, or are used by a script', () => {
     const known = [...readAll('assets', '.css').values(), ...readAll('assets', '.js').values()].join('\n');
     const named = new Set<string>();
     const unknown: string[] = [];

@@ -7,7 +7,7 @@ export class BillingTimeout extends Error {
   override readonly name = 'BillingTimeout';
 }
 
-/** What the shop's jobs lean on. Out of order until somebody mends it. */
+/** A service that the shop's jobs need. It fails until a test sets `works`. */
 export const billing = { works: false, invoices: [] as string[] };
 
 export async function postInvoice(invoice: string): Promise<void> {

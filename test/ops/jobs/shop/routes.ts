@@ -1,2 +1,2 @@
-/** It has none of its own. */
+/** The shop has no routes of its own. */
 export default function routes(): void {}

@@ -1,6 +1,6 @@
 import { Job } from '../../../../../lib/job/job';
 
-/** Shows nobody what it was given. */
+/** Never shows its arguments. */
 export default class SecretJob extends Job<[word: string]> {
   static override readonly retry = { limit: 0 };
   static override readonly logArguments = false;

@@ -1,6 +1,6 @@
 import { Job } from '../../../../../lib/job/job';
 
-/** Fails, and is tried again much later. */
+/** Fails, and is retried much later. */
 export default class WelcomeMailJob extends Job<[user: number, locale: string]> {
   static override readonly queue = 'mailer';
 
