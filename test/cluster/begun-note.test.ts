@@ -4,8 +4,8 @@ import { RequestJournalReader } from '../../lib/cluster/primary/worker-handle';
 import { RequestJournal } from '../../lib/cluster/worker';
 import { tempFolder } from '../support/temp-folder';
 
-describe('the note of what a worker began', () => {
-  it('tells another process the last of it, however long the texts before were, and leaves no file', () => {
+describe('the request journal of a worker', () => {
+  it('shows another process the last request that began, even after a longer one, and leaves no file behind', () => {
     const note = RequestJournal.open(tempFolder());
     assert.ok(note);
     const reader = RequestJournalReader.take(note.file);
@@ -21,7 +21,7 @@ describe('the note of what a worker began', () => {
     reader.close();
   });
 
-  it('takes the place of one that a killed process of the same number left', () => {
+  it('replaces the file that a killed process with the same pid left behind', () => {
     const left = RequestJournal.open(tempFolder());
     left?.write('GET /old', 'r-1');
     const note = RequestJournal.open(tempFolder());

@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { reportOutput } from '../../lib/cluster/child-process';
 import { Events } from '../../lib/core/events';
 
-/** What a child's output becomes: texts, and records of its own logger. */
+/** Runs the code in a child process and collects what its output is reported as: text, and records of its own logger. */
 async function heard(code: string): Promise<{ texts: string[]; records: string[]; recentStderr: readonly string[] }> {
   const events = new Events();
   const texts: string[] = [];
@@ -17,8 +17,8 @@ async function heard(code: string): Promise<{ texts: string[]; records: string[]
   return { texts, records, recentStderr };
 }
 
-describe('what a child prints', () => {
-  it('is a record where it is JSON with a level, letter for letter, and text elsewhere', async () => {
+describe('the output of a child process', () => {
+  it('is passed on verbatim where a line is JSON with a level, and as text otherwise', async () => {
     const records = [
       '{"level":30,"time":1764430000000,"pid":7,"msg":"by pino"}',
       '{ "message": "by winston",  "level":"info" }',
@@ -43,7 +43,7 @@ describe('what a child prints', () => {
     );
   });
 
-  it('comes in one piece, wherever its chunks are cut', async () => {
+  it('keeps each line in one piece, wherever its chunks are split', async () => {
     const record = JSON.stringify({ level: 30, msg: '가나다'.repeat(50_000) });
     const code = `const record = JSON.stringify({ level: 30, msg: '가나다'.repeat(50_000) });
       const bytes = Buffer.from(record + '\\r\\nafter\\r\\n');
@@ -54,7 +54,7 @@ describe('what a child prints', () => {
     assert.deepEqual(said.texts, ['web.0: after']);
   });
 
-  it('keeps the last words of a crash, a record among them', async () => {
+  it('keeps the last lines of stderr before a crash, including JSON records', async () => {
     const said = await heard(`console.error('{"level":60,"msg":"fatal"}\\n\\nError: gone')`);
     assert.deepEqual(said.recentStderr, ['{"level":60,"msg":"fatal"}', 'Error: gone']);
   });

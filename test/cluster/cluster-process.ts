@@ -17,11 +17,11 @@ export interface Happening {
   readonly phase?: number;
   readonly reason?: string;
   readonly killed?: number;
-  /** Of a worker, past its log. */
+  /** What a worker printed outside its log. */
   readonly line?: string;
 }
 
-/** The primary of test/fixtures/cluster/tree.ts in a process of its own, and what it says. */
+/** The primary of test/fixtures/cluster/tree.ts in its own process, and the events that it prints. */
 export class ClusterProcess {
   readonly happenings: Happening[] = [];
   readonly ended: Promise<{ code: number | null; signal: string | null }>;
@@ -49,12 +49,12 @@ export class ClusterProcess {
     return this.happenings.filter((happening) => happening.name === name);
   }
 
-  /** Waits for the n-th happening of that name. */
+  /** Waits for the n-th event of that name. */
   async nth(name: string, n = 1): Promise<Happening> {
     return until(`${name} has happened ${n} times: ${this.errors}`, () => this.of(name)[n - 1]);
   }
 
-  /** What has happened after that many happenings. */
+  /** Waits for an event of that name after the first `from` events. */
   async since(from: number, name: string): Promise<Happening> {
     const find = () => this.happenings.slice(from).find((happening) => happening.name === name);
     return until(`${name} happens: ${this.errors}`, find);
@@ -64,7 +64,7 @@ export class ClusterProcess {
     return (await this.nth('listening')).address ?? '';
   }
 
-  /** The worker that serves in the slot now. */
+  /** The pid of the worker that was the last to become ready in the slot, or 0. */
   pidOf(slot: number): number {
     return this.of('worker.ready').findLast((ready) => ready.slot === slot)?.pid ?? 0;
   }

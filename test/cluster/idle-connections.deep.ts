@@ -4,20 +4,20 @@ import http from 'node:http';
 import { until } from '../support/until';
 import { ClusterProcess } from './cluster-process';
 
-/** One connection that is kept alive, as a router has many. */
+/** A client with one keep-alive connection, of which a router has many. */
 class Client {
   private readonly agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
 
   constructor(private readonly address: string) {}
 
-  /** @returns the slot that answered, and whether it came by the same connection as the one before. */
+  /** @returns the slot that answered, and whether the response came over the same connection as the one before. */
   ask() {
     const sent = this.send('GET');
     sent.request.end();
     return sent.answer;
   }
 
-  /** @returns a request that a worker has in its hands, and that is answered when it is finished. */
+  /** @returns a request that a worker has started; it is answered when `finish` is called. */
   async hold() {
     const { request, answer } = this.send('POST', { expect: '100-continue' });
     request.flushHeaders();
@@ -42,7 +42,7 @@ class Client {
   }
 }
 
-describe('idle connections in a stop', () => {
+describe('idle connections during a stop', () => {
   let cluster: ClusterProcess;
   const clients: Client[] = [];
   after(async () => {
@@ -50,18 +50,18 @@ describe('idle connections in a stop', () => {
     await cluster.end();
   });
 
-  it('are passed on to the worker that goes last, which answers what comes by them', async () => {
+  it('are handed off to the worker that stops last, which answers the requests on them', async () => {
     cluster = new ClusterProcess('3');
     const address = await cluster.address();
     const bySlot: Client[][] = [[], [], []];
-    await until('each worker has two', async () => {
+    await until('each worker has two connections', async () => {
       const client = new Client(address);
       clients.push(client);
       bySlot[(await client.ask()).slot]?.push(client);
       return bySlot.every((some) => some.length >= 2);
     });
     const [, moved = [], [busy] = []] = bySlot;
-    // As long as it is not answered, its worker holds up the stop, and with it the last one, in slot 0.
+    // Until this request is answered, its worker delays the stop, and with it the last worker, in slot 0.
     const held = await busy?.hold();
     cluster.signal('SIGTERM');
     await until('the worker in slot 1 is gone', () => cluster.of('worker.exited').some(({ slot }) => slot === 1));

@@ -13,7 +13,7 @@ describe('the listening socket', () => {
   let cluster: ClusterProcess;
   afterEach(() => cluster.end());
 
-  it(`is closed in a stop without resetting any of ${CALLERS} callers who always open new connections`, async () => {
+  it(`is closed during a stop without resetting any of ${CALLERS} clients that always open new connections`, async () => {
     for (let n = 1; n <= STOPS; n++) {
       cluster = new ClusterProcess('2');
       const callers = new FreshCallers(await cluster.address(), CALLERS, (sent) => `/?ms=${40 + (sent % 30)}`);
@@ -25,7 +25,7 @@ describe('the listening socket', () => {
     }
   });
 
-  /** Stops workers, and sends requests until each of them has been sent one that it does not take. */
+  /** Suspends workers, and sends requests until each of them has been sent one that it does not take. */
   const sendToStopped = async (slots: readonly number[]) => {
     for (const slot of slots) process.kill(cluster.pidOf(slot), 'SIGSTOP');
     const address = await cluster.address();
@@ -33,14 +33,14 @@ describe('the listening socket', () => {
     const callers = Array.from({ length: 5 * slots.length + 5 }, async () =>
       bodies.push((await request(address)).body),
     );
-    await until('all are served but one for each', () => bodies.length === callers.length - slots.length);
+    await until('all requests are served but one per suspended worker', () => bodies.length === callers.length - slots.length);
     return { served: Promise.all(callers).then(() => bodies.map((body) => Number(body.split(' ')[1]))) };
   };
   const killAll = (slots: readonly number[]) => {
     for (const slot of slots) process.kill(cluster.pidOf(slot), 'SIGKILL');
   };
 
-  it('has what was sent to a killed worker, and never taken, go to another; one caller at most waits for a blocked one', async () => {
+  it('sends a connection that a killed worker never took to another worker, and at most one to a blocked worker', async () => {
     cluster = new ClusterProcess('2');
     await cluster.address();
     const { served } = await sendToStopped([0]);
@@ -52,7 +52,7 @@ describe('the listening socket', () => {
     );
   });
 
-  it('has it go to another, too, while a process of the app holds the killed worker’s channel open', async () => {
+  it('sends it to another worker even while a child process of the app holds the killed worker’s channel open', async () => {
     cluster = new ClusterProcess('2');
     const [slot = 0, heir = 0] = (await request(`${await cluster.address()}/heir`)).body.split(' ').map(Number);
     try {
@@ -64,7 +64,7 @@ describe('the listening socket', () => {
     }
   });
 
-  it(`has what was sent to ${TOGETHER} workers go to others, however their ends come together`, async () => {
+  it(`sends the connections of ${TOGETHER} workers that are killed at once to others`, async () => {
     cluster = new ClusterProcess(String(TOGETHER + 1));
     await cluster.address();
     const slots = Array.from({ length: TOGETHER }, (_, slot) => slot);
@@ -76,7 +76,7 @@ describe('the listening socket', () => {
     }
   });
 
-  it('stays when the only worker is killed: callers wait for its successor, on the same port', async () => {
+  it('stays open when the only worker is killed: clients wait for its successor on the same port', async () => {
     cluster = new ClusterProcess('1');
     const address = await cluster.address();
     process.kill(cluster.pidOf(0), 'SIGKILL');

@@ -5,11 +5,11 @@ import { type ReplaceOrder, Slot } from '../../lib/cluster/primary/worker-pool';
 import { Events } from '../../lib/core/events';
 import { deferred } from '../../lib/support/async';
 
-/** Of which 850 may be taken before a worker is recycled. */
+/** A worker is recycled when the tree uses more than 85 % of it. */
 const LIMIT_MB = 1000;
 const PRIMARY = 1;
 
-/** What processes take, by pid. The worker in slot n has pid 10 + n, its successor 20 + n, and so on. */
+/** A tree whose processes have the given sizes. The worker in slot n has pid 10 + n, its successor 20 + n, and so on. */
 class FakeTree {
   readonly sizes = new Map<number, number>();
   readonly slots: Slot[];
@@ -18,7 +18,7 @@ class FakeTree {
   readonly watch: MemoryWatch;
   busy = false;
   now = 0;
-  /** What a new worker takes, MB. */
+  /** Memory of a new worker, MB. */
   freshMb = 100;
   /** How often processes were measured. */
   measured = 0;
@@ -79,7 +79,7 @@ describe('the memory of a tree', () => {
     assert.deepEqual(tree.told, [{ totalMb: 851, limitMb: LIMIT_MB, slot: 0, workerMb: 300 }]);
   });
 
-  it('is kept by recycling the largest worker, whichever it is, until there is enough', async () => {
+  it('is brought below the limit by recycling the largest worker, repeatedly if necessary', async () => {
     const tree = new FakeTree(100, [200, 400, 300]);
     await tree.watch.check();
     await tree.watch.check();
@@ -89,7 +89,7 @@ describe('the memory of a tree', () => {
     assert.deepEqual(tree.recycled(), [1, 0]);
   });
 
-  it('is not kept by one that boots, or leaves, nor while the tree changes', async () => {
+  it('is not reclaimed from a worker that boots or leaves, nor during a restart', async () => {
     const tree = new FakeTree(100, [300, 400, 500]);
     tree.busy = true;
     await tree.watch.check();
@@ -115,7 +115,7 @@ describe('the memory of a tree', () => {
     assert.equal(tree.recycled().length, 2);
   });
 
-  it('that recycling does not bring down is left alone for a minute', async () => {
+  it('is left alone for a minute when recycling did not bring it below the limit', async () => {
     const tree = new FakeTree(900, [100, 100]);
     await tree.watch.check();
     tree.now = 59_999;
@@ -126,7 +126,7 @@ describe('the memory of a tree', () => {
     assert.equal(tree.recycled().length, 2);
   });
 
-  it('that nobody limits, or that the system does not tell, is never too much', async () => {
+  it('is never reclaimed without a limit or when it cannot be measured', async () => {
     const unlimited = new FakeTree(9000, [9000, 9000], null);
     const untold = new FakeTree(9000, [9000, 9000]);
     untold.sizes.clear();
@@ -137,7 +137,7 @@ describe('the memory of a tree', () => {
     }
   });
 
-  it('decides who comes first: the successor where it fits beside the old one, and of an only worker always', () => {
+  it('decides the order of a replacement: the successor starts first if it fits beside the old worker, or if that is the only one', () => {
     // A successor may take 1.2 times as much for a while.
     const orderIn = (primaryMb: number, workersMb: number[]) => {
       const tree = new FakeTree(primaryMb, workersMb);
@@ -148,7 +148,7 @@ describe('the memory of a tree', () => {
     assert.equal(orderIn(700, [500]), 'start-first');
   });
 
-  it('is measured anew for who asks only when some seconds have passed', () => {
+  it('is measured again on request only after four seconds', () => {
     const tree = new FakeTree(100, [100]);
     assert.equal(tree.watch.recent().totalMb, 200);
     tree.now = 3999;

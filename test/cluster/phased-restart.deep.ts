@@ -5,16 +5,16 @@ import { startLoad } from '../support/load';
 import { tempFolder } from '../support/temp-folder';
 import { ClusterProcess } from './cluster-process';
 
-describe('an only worker', () => {
+describe('a single worker', () => {
   let cluster: ClusterProcess;
   before(async () => {
-    // Whoever has served at all counts as healthy.
+    // A worker that has served for a moment counts as stable.
     cluster = new ClusterProcess('1', 'stable=1');
     await cluster.address();
   });
   after(() => cluster.end());
 
-  it('is renewed, replaced when it is signalled alone, and gets another beside it, with no request lost', async () => {
+  it('loses no request when it is restarted, sent SIGTERM, or scaled up to two and back', async () => {
     const load = startLoad(await cluster.address(), 8, (n) => `/?ms=${n % 20}`);
     const renewals = [
       () => cluster.signal('SIGUSR2'),
@@ -40,7 +40,7 @@ describe('an only worker', () => {
     assert.equal(cluster.of('worker.restart-scheduled').length, 0);
   });
 
-  it('comes back at once, however often it dies, where it has served for a while before', async () => {
+  it('is restarted at once after each death if it had served for a while', async () => {
     for (let dead = 1; dead <= 3; dead++) {
       const from = cluster.happenings.length;
       process.kill(cluster.pidOf(0), 'SIGKILL');
@@ -61,7 +61,7 @@ for (const order of ['stop-first', 'start-first'] as const) {
     after(() => cluster.end());
     const pids = () => [cluster.pidOf(0), cluster.pidOf(1)];
 
-    it('replaces each and loses no request, again and again', async () => {
+    it('replaces each worker without losing a request, twice in a row', async () => {
       const load = startLoad(await cluster.address(), 16, (n) => `/?ms=${n % 20}`);
       for (let phase = 1; phase <= 2; phase++) {
         const before = pids();
@@ -75,7 +75,7 @@ for (const order of ['stop-first', 'start-first'] as const) {
       assert.equal(cluster.of('worker.restart-scheduled').length, 0);
     });
 
-    it('is given up when the new code cannot boot; who is not replaced yet serves on', async () => {
+    it('is aborted when the new code cannot boot, and the workers not yet replaced keep serving', async () => {
       const load = startLoad(await cluster.address(), 8, () => '/?ms=5');
       const [first, second] = pids();
       fs.writeFileSync(spoilt, '');
@@ -84,7 +84,7 @@ for (const order of ['stop-first', 'start-first'] as const) {
       const { reason } = await cluster.nth('phase.aborted');
       assert.match(reason ?? '', /worker 0 cannot boot/);
       const left = cluster.happenings.slice(from).filter(({ name, expected }) => name === 'worker.exited' && expected);
-      // One at most, and only where there is no room for its successor beside it.
+      // At most one has stopped, and only where memory has no room for its successor beside it.
       assert.deepEqual(
         left.map(({ pid }) => pid),
         order === 'stop-first' ? [first] : [],

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { EventBuffer, Events, onJobEvents } from '../../lib/core/events';
 
-describe('what has happened in the tree', () => {
-  it('is kept newest first, its plain values only, and no more of it than can be read', () => {
+describe('the recent events of a tree', () => {
+  it('are the newest 30, newest first, with their plain values only', () => {
     const events = new Events();
     const recent = new EventBuffer(events);
     const inFlight = [{ what: 'GET /block', id: 'r', ageMs: 1 }];
@@ -16,7 +16,7 @@ describe('what has happened in the tree', () => {
     );
   });
 
-  it('is not what was to be expected, nor what happens all the time, and no text is without end', () => {
+  it('leave out expected and routine events, and long texts are truncated', () => {
     const events = new Events();
     const recent = new EventBuffer(events);
     events.emit('worker.exited', { slot: 0, pid: 1, code: 0, signal: null, expected: true });
@@ -31,8 +31,8 @@ describe('what has happened in the tree', () => {
   });
 });
 
-describe('what has happened in the job processor', () => {
-  it('is told as it happens, and kept by the primary among the rest', () => {
+describe('the recent events of the job processor', () => {
+  it('are sent as they happen, and kept by the primary among its own', () => {
     const [ofProcessor, ofPrimary] = [new Events(), new Events()];
     const recent = new EventBuffer(ofPrimary);
     onJobEvents(ofProcessor, (event) => recent.add(event));

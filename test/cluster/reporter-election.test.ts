@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/child-handle';
 import { Events } from '../../lib/core/events';
 
-describe("who keeps a tree's place in Redis", () => {
+describe('the reporter of a tree', () => {
   const told: string[] = [];
   const candidate = (pid: number, healthy = true): ReporterCandidate => ({
     pid,
@@ -13,19 +13,19 @@ describe("who keeps a tree's place in Redis", () => {
     told.length = 0;
   });
 
-  it('is the first that is fit, as long as it is', () => {
+  it('is the first healthy worker, as long as it is healthy', () => {
     let candidates = [candidate(1, false), candidate(2), candidate(3)];
     const post = new ReporterElection(() => candidates, new Events());
     post.check();
     candidates = [candidate(1), candidate(2), candidate(3)];
     post.check();
-    assert.deepEqual(told, ['+2'], 'nobody is relieved without need');
+    assert.deepEqual(told, ['+2'], 'a healthy reporter is kept');
     candidates = [candidate(1), candidate(2, false), candidate(3)];
     post.check();
     assert.deepEqual(told, ['+2', '-2', '+1']);
   });
 
-  it('is another when that one is gone, and nobody when there is none', () => {
+  it('is the next worker when that one is gone, and none when there are no workers', () => {
     let candidates = [candidate(1), candidate(2)];
     const post = new ReporterElection(() => candidates, new Events());
     post.check();

@@ -3,7 +3,7 @@ import { RecentRates, ROLLUP_INTERVAL_MS, Rollups } from '../../lib/cluster/prim
 import { type RequestCounts, sumRequests } from '../../lib/core/request-counts';
 import { BOUNDS_MS } from '../../lib/support/histogram';
 
-/** So many requests since the beginning, of which some took 7 ms and failed, or were refused. */
+/** Totals since the start: requests that succeeded, failed or were shed, all of which took 7 ms. */
 function counts(ok: number, errors = 0, refused = 0): RequestCounts {
   const none = sumRequests([]);
   const duration = { counts: BOUNDS_MS.map((bound) => (bound === 10 ? ok + errors + refused : 0)).concat(0), sumMs: 0 };
@@ -11,7 +11,7 @@ function counts(ok: number, errors = 0, refused = 0): RequestCounts {
   return { ...none, answered, shed: { full: refused, timeout: 0, stale: 0 }, duration };
 }
 
-describe('figures of ten seconds', () => {
+describe('rollups of ten seconds', () => {
   const make = () => {
     const source = { now: counts(0), memory: { primary: 30 }, stopping: false };
     const figures = new Rollups({
@@ -22,7 +22,7 @@ describe('figures of ten seconds', () => {
     return { source, figures };
   };
 
-  it('are what was counted since the part before', () => {
+  it('hold what was counted since the previous one', () => {
     const { source, figures } = make();
     source.now = counts(10, 2, 1);
     figures.addWork({ processed: 3, failed: 1 });
@@ -38,7 +38,7 @@ describe('figures of ten seconds', () => {
     assert.deepEqual([first?.at, second?.at, second?.memory], [20_000, 30_000, { primary: 31 }]);
   });
 
-  it('hold what ends while the tree stops, up to each read', () => {
+  it('include what ends while the tree stops, up to each read', () => {
     const { source, figures } = make();
     figures.addWork({ processed: 3, failed: 0 });
     source.stopping = true;
@@ -50,7 +50,7 @@ describe('figures of ten seconds', () => {
     assert.deepEqual(second?.sums, { requests: 2, serverErrors: 0, shed: 0, processed: 1, failed: 1 });
   });
 
-  it('have the slowest request of their time alone', () => {
+  it('hold the slowest request of their own interval', () => {
     const { figures } = make();
     figures.addSlowest({ durationMs: 1300, queuedMs: 1 });
     figures.addSlowest({ durationMs: 700, queuedMs: 9 });
@@ -66,7 +66,7 @@ describe('figures of ten seconds', () => {
     );
   });
 
-  it('are kept until they are said to be in safety', () => {
+  it('are kept until they are acknowledged as stored', () => {
     const { figures } = make();
     for (let i = 1; i <= 3; i++) figures.closeRollup(i * ROLLUP_INTERVAL_MS);
     assert.deepEqual(
@@ -76,11 +76,11 @@ describe('figures of ten seconds', () => {
     assert.deepEqual(
       figures.after(0).map(({ number }) => number),
       [2, 3],
-      'what was in safety is gone',
+      'those that are stored are gone',
     );
   });
 
-  it('are folded together when nobody takes them for long, and no sum is lost', () => {
+  it('are merged when they are not read for a long time, and no sum is lost', () => {
     const { source, figures } = make();
     for (let i = 1; i <= 100; i++) {
       source.now = counts(i);
@@ -100,8 +100,8 @@ describe('figures of ten seconds', () => {
   });
 });
 
-describe('rates of late', () => {
-  it('are those of the last ten seconds, and errors of the last minute', () => {
+describe('recent rates', () => {
+  it('cover the last ten seconds, and the last minute for errors', () => {
     let [at, now] = [0, counts(0)];
     const rates = new RecentRates(
       () => now,
@@ -117,14 +117,14 @@ describe('rates of late', () => {
     assert.deepEqual(rates.read(), { requestsPerS: 0, shed: 0, serverErrors: 0, slowestMs: 0 });
   });
 
-  it('know the slowest request of the last five seconds', () => {
+  it('include the slowest request of the last five seconds', () => {
     let at = 0;
     const rates = new RecentRates(
       () => counts(0),
       () => at,
     );
     rates.addSlowest({ durationMs: 1300, queuedMs: 0 });
-    assert.equal(rates.read().slowestMs, 1300, 'before it is a sample');
+    assert.equal(rates.read().slowestMs, 1300, 'before the first sample');
     rates.sample();
     rates.addSlowest({ durationMs: 40, queuedMs: 0 });
     for (at of [2000, 4000]) rates.sample();

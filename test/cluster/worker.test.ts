@@ -8,7 +8,7 @@ import { until } from '../support/until';
 
 const ENTRY = path.resolve(__dirname, '../fixtures/cluster/tree.ts');
 
-/** A connection as the processes of a tree hand it to each other. */
+/** A connection that one process of a tree hands to another. */
 interface Handle {
   close(): void;
 }
@@ -17,7 +17,7 @@ interface Handle {
 describe('a worker', () => {
   let worker: ChildProcess;
   let heard: FromWorker[];
-  /** Connections that it gave back. */
+  /** Connections that it handed back. */
   let returned: Handle[];
   let listener: net.Server;
   let address: string;
@@ -49,7 +49,7 @@ describe('a worker', () => {
   const hears = (name: FromWorker['catamount']) =>
     until(`the worker says ${name}`, () => heard.some(({ catamount }) => catamount === name));
 
-  it('says that it has a connection, gives it back when it drains, and leaves when it is told that this was seen', async () => {
+  it('acknowledges a connection, hands it back when it drains, and exits when the primary tells it to', async () => {
     const client = net.connect(port(), '127.0.0.1');
     await hears('taken');
     tell({ catamount: 'stop', remainingMs: 600_000, handOff: true });
@@ -65,7 +65,7 @@ describe('a worker', () => {
     client.destroy();
   });
 
-  it('serves on when it is signalled alone, until it is told to go, and then tells what it has cut off', async () => {
+  it('asks to be replaced when it alone gets SIGTERM, serves until the primary stops it, and reports what it cut off', async () => {
     worker.kill('SIGTERM');
     await hears('replace-me');
     const cut = await fetch(`${address}/early?ms=600000`);
@@ -79,7 +79,7 @@ describe('a worker', () => {
     await assert.rejects(cut.text());
   });
 
-  it('finishes what is in flight and leaves by itself when its primary is gone', async () => {
+  it('finishes what is in flight and exits by itself when its primary is gone', async () => {
     const slow = await fetch(`${address}/early?ms=300`);
     const exited = once(worker, 'exit');
     worker.disconnect();

@@ -25,17 +25,17 @@ describe('two workers', () => {
   const ask = async (operation: string, argument = 0): Promise<Told> =>
     JSON.parse((await request(`${address}/ask/${operation}/${argument}`)).body) as Told;
 
-  it('fill the slots from 0, both on one address', async () => {
+  it('fill the slots from 0 and share one address', async () => {
     const slots = cluster.of('worker.ready').map(({ slot }) => slot);
     assert.deepEqual(slots.sort(), [0, 1]);
     const served = new Set<string>();
-    await until('every worker has answered', async () => {
+    await until('each worker has answered', async () => {
       served.add((await request(address)).body);
       return served.size === 2;
     });
   });
 
-  it('may ask the primary of the whole tree, many at once, and are refused in its words', async () => {
+  it('can query the primary about the whole tree, many times at once, and get its errors', async () => {
     const all = await Promise.all(Array.from({ length: 50 }, () => ask('stats')));
     for (const { value } of all) {
       const { pid, workerStatus } = value as TreeStats;
@@ -48,7 +48,7 @@ describe('two workers', () => {
     assert.deepEqual(await ask('quietJobs'), { name: 'UserError', message: 'this tree runs no job processor' });
   });
 
-  it('are replaced one for one, with nothing lost, when they are signalled alone', async () => {
+  it('are replaced one by one without losing a request when they alone get SIGTERM', async () => {
     const load = startLoad(address, 16, (n) => `/?ms=${n % 20}`);
     for (let replaced = 1; replaced <= 4; replaced++) {
       await load.answered(100);
@@ -61,7 +61,7 @@ describe('two workers', () => {
     assert.deepEqual((await load.stop()).failures, {});
   });
 
-  it('come back in their slot when they are killed, and leave no client hanging: only what they had accepted is cut', async () => {
+  it('are restarted in their slot when they are killed, and only the requests that they had accepted are cut off', async () => {
     const load = startLoad(address, 16, (n) => `/?ms=${n % 10}`);
     for (let killed = 0; killed < 3; killed++) {
       await load.answered(100);
@@ -77,7 +77,7 @@ describe('two workers', () => {
     assert.deepEqual(kinds, []);
   });
 
-  it('that crash as soon as they serve have to wait longer each time', async () => {
+  it('that crash as soon as they serve are restarted after a longer delay each time', async () => {
     for (let crashed = 0; crashed < 2; crashed++) {
       const from = cluster.happenings.length;
       await request(`${address}/crash`).catch(() => undefined);
@@ -108,10 +108,10 @@ describe('workers', () => {
   let cluster: ClusterProcess;
   afterEach(() => cluster.end());
 
-  it('are killed when a stop’s deadline finds them at work, which its exit code tells', async () => {
+  it('are killed at the deadline of a stop, and the exit code shows it', async () => {
     cluster = new ClusterProcess('2', 'shutdown=3000');
     const address = await cluster.address();
-    // The first worker that is healthy goes last; it must not have to go in the time that a blocked one has used up.
+    // The first healthy worker stops last, so block the other one: it must not use up the first one's time.
     const agent = await until('there is a connection to worker 1', async () => {
       const connection = new http.Agent({ keepAlive: true });
       const { body } = await request(address, { agent: connection });
@@ -129,7 +129,7 @@ describe('workers', () => {
     assert.equal((await cluster.nth('stopped')).killed, 1);
   });
 
-  it('count as killed only where they were: not one that ended by itself in time, though it had to cut a request off', async () => {
+  it('that end by themselves in time do not count as killed, although they had to cut a request off', async () => {
     cluster = new ClusterProcess('1', 'shutdown=3000');
     const late = await fetch(`${await cluster.address()}/early?ms=600000`);
     cluster.signal('SIGTERM');
@@ -149,13 +149,13 @@ describe('workers', () => {
     await until('the workers are gone', () => workers.every((pid) => !isRunning(pid)));
   });
 
-  it('that can never boot end the start with their last words', async () => {
+  it('that cannot boot end the start with their last lines of stderr', async () => {
     cluster = new ClusterProcess('2', 'broken');
     assert.equal((await cluster.ended).code, 78);
     assert.match(cluster.errors, /this app is broken/);
   });
 
-  it('that do not become ready in time are killed and tried again, then given up', async () => {
+  it('that do not become ready in time are killed and restarted twice, then the start fails', async () => {
     cluster = new ClusterProcess('1', 'mute');
     assert.equal((await cluster.ended).code, 78);
     assert.match(cluster.errors, /worker 0 died 3 times at boot/);

@@ -8,7 +8,7 @@ import { until } from '../../support/until';
 import { Recorder } from './recorder';
 import { socketRequest } from './socket-request';
 
-/** By path: what the operations are called with, and the answer. */
+/** By path: the expected call of an operation, and the response. */
 const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/phased-restart': ['phasedRestart', { status: 'ok' }],
   '/restart': ['restart', { status: 'ok' }],
@@ -22,7 +22,7 @@ const EXPECTED: Readonly<Record<string, readonly [string, object]>> = {
   '/heap-snapshot/1': ['heapSnapshot 1', { status: 'ok', file: '/tmp/1.heapsnapshot' }],
 };
 
-describe('commands', () => {
+describe('the commands of the control socket', () => {
   let recorder: Recorder;
   let authorization: { readonly authorization: string };
   const start = async (...failing: string[]) => {
@@ -33,7 +33,7 @@ describe('commands', () => {
   const get = (path: string) => socketRequest(recorder.socket, 'GET', path, authorization);
   afterEach(() => recorder.cleanup());
 
-  it('do each what they say, by socket', async () => {
+  it('each call their operation and answer with its result', async () => {
     await start();
     for (const [path, [call, answer]] of Object.entries(EXPECTED)) {
       const { status, body } = await post(path);
@@ -51,7 +51,7 @@ describe('commands', () => {
     const { name, app } = tree as { name: string; app: string };
     assert.deepEqual([name, app], ['web.1', 'shop']);
     assertSnakeCase([stats.body, tree]);
-    // What `catamount top` reads of it is the tree as the primary has it.
+    // `catamount top` reads the same status from the response as the primary has.
     const { at, ...told } = treeOf({ tree });
     const { at: later, ...own } = await recorder.operations.status();
     assert.ok(Date.parse(at) <= Date.parse(later));
@@ -64,7 +64,7 @@ describe('commands', () => {
   });
 
   for (const path of ['/stop', '/halt']) {
-    it(`answer ${path} before they end the process`, async () => {
+    it(`answer ${path} before the process ends`, async () => {
       await start();
       const { status, body } = await post(path);
       assert.equal(status, 202);
@@ -73,7 +73,7 @@ describe('commands', () => {
     });
   }
 
-  it('tell why they were refused, and what broke, and go on', async () => {
+  it('answer with the reason of a rejection or a failure, and the server keeps serving', async () => {
     await start('phasedRestart', '!gc', '!stop');
     const refused = await post('/phased-restart');
     assert.deepEqual([refused.status, refused.body], [409, { error: 'phasedRestart is refused today.' }]);
@@ -85,7 +85,7 @@ describe('commands', () => {
     assert.equal((await get('/status')).status, 200);
   });
 
-  it('wait for what is slow, but hold nobody up, not even a stop', async () => {
+  it('wait for a slow operation without delaying other commands or a stop', async () => {
     await start('~phasedRestart');
     const waiting = post('/phased-restart').catch((error: NodeJS.ErrnoException) => error.code);
     await until('it is under way', () => recorder.calls.length === 1);
@@ -94,7 +94,7 @@ describe('commands', () => {
     assert.equal(await waiting, 'ECONNRESET');
   });
 
-  it('are not waited for without end when the primary hangs', async () => {
+  it('fail with a timeout on the client when the primary hangs', async () => {
     await start('~stats');
     const [stats = assert.fail()] = COMMANDS;
     const { socket, state } = recorder;
@@ -104,7 +104,7 @@ describe('commands', () => {
 });
 
 describe('the table of commands', () => {
-  it('stands in its guide, a row each', () => {
+  it('is printed in the guide, one row per command', () => {
     const rows = commandTable().split('\n');
     assert.equal(rows.length, COMMANDS.length + 2);
     assert.ok(rows.includes('| `catamount stop` | `TERM`, `INT` | finish what is in flight and end |'));

@@ -24,7 +24,7 @@ describe('a control server in a process of its own', () => {
     for (const recorder of started.splice(0)) await recorder.cleanup();
   });
 
-  it('answers before it ends, whoever still waits, and leaves nothing behind unless it is halted', async () => {
+  it('answers a stop although another command still waits, and leaves no files behind unless it is halted', async () => {
     for (const how of ['SIGTERM', '/stop', '/halt'] as const) {
       const recorder = await start({ failing: ['~phasedRestart'] });
       const waiting = statusOf(recorder, 'POST', '/phased-restart').catch((error: NodeJS.ErrnoException) => error.code);
@@ -38,7 +38,7 @@ describe('a control server in a process of its own', () => {
     }
   });
 
-  it('gives the socket to one of several that start at once after a crash', async () => {
+  it('lets exactly one of several that start at once after a crash take the socket', async () => {
     const dead = await start();
     await dead.kill9();
     assert.ok(fs.existsSync(dead.socket) && fs.existsSync(dead.stateFile));
@@ -55,7 +55,7 @@ describe('a control server in a process of its own', () => {
     assert.equal(await statusOf(winner, 'GET', '/stats'), 200);
   });
 
-  it('comes by with a short way to a socket whose path is too long', async () => {
+  it('listens on a socket whose absolute path is too long, if its relative path is short enough', async () => {
     const cwd = path.join(tempFolder('control'), 'd'.repeat(100));
     fs.mkdirSync(cwd);
     const inside = await start({ cwd });

@@ -28,7 +28,7 @@ describe('a control server', () => {
     for (const recorder of started.splice(0)) await recorder.cleanup();
   });
 
-  it('takes its socket and state file along when it stops, which it may without a start', async () => {
+  it('removes its socket and state file when it stops, and can be stopped without having been started', async () => {
     await make().stop();
     const recorder = await start();
     const { token, startedAt, version, ...rest } = recorder.state;
@@ -39,7 +39,7 @@ describe('a control server', () => {
     assert.deepEqual(fs.readdirSync(path.dirname(recorder.socket)), []);
   });
 
-  it('leaves the state file of a later tree, and what is no file, where it is', async () => {
+  it('does not remove the state file of a later tree, or a folder in its place', async () => {
     const recorder = await start();
     const later = { ...recorder.state, token: 'of a later tree' };
     writeState(recorder.stateFile, later);
@@ -52,17 +52,17 @@ describe('a control server', () => {
     assert.ok(fs.statSync(other.stateFile).isDirectory());
   });
 
-  /** Its socket and state file are left behind, as `kill -9` leaves them. */
+  /** Leaves a socket and a state file behind, as `kill -9` does. */
   const startDead = async () => {
     const dead = await start();
-    // A second name for the socket's file outlives the listener.
+    // A second link to the socket outlives the listener, which unlinks the first.
     fs.linkSync(dead.socket, `${dead.socket}.kept`);
     await dead.vanish();
     fs.renameSync(`${dead.socket}.kept`, dead.socket);
     return dead;
   };
 
-  it('takes over from a tree that died without a word, with another token', async () => {
+  it('takes over the socket of a tree that was killed, with a new token', async () => {
     const dead = await startDead();
     const { token } = dead.state;
     const next = await start({ cwd: dead.cwd });
@@ -71,7 +71,7 @@ describe('a control server', () => {
     assert.equal(modeOf(next.socket), 0o600);
   });
 
-  it('removes what a dead tree has left while nobody else does, and waits for none who died while doing it', async () => {
+  it('waits while another process removes the files of a dead tree, unless that process died and left its lock', async () => {
     const dead = await startDead();
     const lock = `${dead.socket}.lock`;
     fs.mkdirSync(lock);
@@ -97,7 +97,7 @@ describe('a control server', () => {
     assert.deepEqual(fs.readdirSync(path.dirname(dead.socket)).sort(), ['control.sock', 'state.json']);
   });
 
-  it('is refused where another one lives, which is not disturbed', async () => {
+  it('refuses to start where another one is running, and leaves that one undisturbed', async () => {
     const first = await start();
     const { cwd, state } = first;
     const taken = {
@@ -114,7 +114,7 @@ describe('a control server', () => {
     assert.deepEqual(first.state, state);
   });
 
-  it('never removes or writes over what is not its own', async () => {
+  it('never removes or overwrites a file that is not its own', async () => {
     const cwd = tempFolder('control');
     const file = path.join(cwd, 'precious.txt');
     fs.writeFileSync(file, 'precious');
@@ -126,7 +126,7 @@ describe('a control server', () => {
     assert.ok(!fs.existsSync(path.join(cwd, '.catamount/control.sock')));
   });
 
-  it('says where it may not write, and which path is too long for a socket', async () => {
+  it('names a path that it cannot write to or that is too long for a socket, and the setting to change', async () => {
     const cwd = tempFolder('control');
     const inFile = path.join(cwd, 'file', 'below');
     fs.writeFileSync(path.dirname(inFile), '');
@@ -143,12 +143,12 @@ describe('a control server', () => {
     assert.ok(!fs.existsSync(socket));
   });
 
-  it('is private before anyone can look, whatever the umask', async () => {
+  it('creates its socket with mode 0600 from the start, whatever the umask', async () => {
     const server = make();
     const mask = process.umask(0);
     const modes: number[] = [];
     const listen = net.Server.prototype.listen;
-    // Nothing of ours can run between the call and this look, so neither can anybody's connection be accepted.
+    // None of our code runs between the call and this check, so no connection can have been accepted in between.
     net.Server.prototype.listen = function (this: net.Server, ...args: unknown[]) {
       Reflect.apply(listen, this, args);
       modes.push(modeOf(server.socket));
@@ -156,7 +156,7 @@ describe('a control server', () => {
     } as typeof listen;
     try {
       await server.server.start();
-      assert.equal(process.umask(), 0, 'it has put the mask back');
+      assert.equal(process.umask(), 0, 'the umask is restored');
     } finally {
       net.Server.prototype.listen = listen;
       process.umask(mask);

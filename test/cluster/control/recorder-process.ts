@@ -8,7 +8,7 @@ import type { RecorderOptions } from './recorder';
 
 const entry = path.resolve(__dirname, '../../fixtures/control/recorder.ts');
 
-/** The process of test/fixtures/control/recorder.ts: a control server, and what it was made to do. */
+/** The process of test/fixtures/control/recorder.ts: a control server that reports each call of its operations. */
 export class RecorderProcess {
   readonly cwd: string;
   readonly socket: string;
@@ -52,7 +52,7 @@ export class RecorderProcess {
     return this.output.matching(({ json }) => json.name === 'called').map(({ json }) => String(json.call));
   }
 
-  /** Waits until it has said so, by name, after the first `from` lines. */
+  /** Waits for a line with that name after the first `from` lines. */
   async said(name: string, from = 0): Promise<Readonly<Record<string, unknown>>> {
     const line = await this.output.waitFor(({ json }) => json.name === name, { from, ended: () => this.over });
     return line.json;
@@ -67,7 +67,7 @@ export class RecorderProcess {
     await this.exited;
   }
 
-  /** Ends it, however it is, and removes its folder. */
+  /** Kills the process, if it still runs, and removes its folder. */
   async cleanup(): Promise<void> {
     await this.kill9();
     removeFolder(this.cwd);

@@ -10,17 +10,17 @@ import { processorOf, slotOf, statusOf, treeStatusOf, workerOf } from '../../ops
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 
 export interface RecorderOptions {
-  /** Names of operations that refuse, or with `!` before them break, or with `~` never end. */
+  /** Names of operations that are refused; those prefixed with `!` throw, those with `~` never end. */
   readonly failing?: readonly string[];
-  /** Where a former one has left its files. Default: a new folder. */
+  /** A folder in which an earlier server left its files. Default: a new folder. */
   readonly cwd?: string;
   readonly socket?: string;
   readonly stateFile?: string;
-  /** As of ControlOptions. */
+  /** See ControlOptions. */
   readonly patienceMs?: number;
 }
 
-/** A control server in this process, over operations that only say they were called. */
+/** A control server in this process, whose operations only record their calls. */
 export class Recorder {
   readonly cwd: string;
   readonly socket: string;
@@ -62,7 +62,7 @@ export class Recorder {
     return state;
   }
 
-  /** It is as if a primary had been killed: nobody listens, and its state file names a process that is gone. */
+  /** Leaves what a killed primary leaves: nothing listens, and the state file names a process that has ended. */
   async vanish(): Promise<TreeState> {
     const { pid } = spawnSync(process.execPath, ['-e', '0']);
     const state = { ...this.state, pid };
@@ -75,14 +75,14 @@ export class Recorder {
     return this.server.stop(Deadline.after(0));
   }
 
-  /** Stops it and removes its folder. */
+  /** Stops the server and removes its folder. */
   async cleanup(): Promise<void> {
     await this.stop();
     removeFolder(this.cwd);
   }
 }
 
-/** @param called told each call. @param failing as of RecorderOptions. */
+/** @param called gets each call. @param failing see RecorderOptions. */
 export function recordedOperations(called: (call: string) => void, failing: readonly string[] = []): Operations {
   async function record(operation: string, ...argument: (number | string)[]): Promise<void> {
     called([operation, ...argument].join(' '));
@@ -114,7 +114,7 @@ function sampleStats(): TreeStats {
   return samplePicture().stats;
 }
 
-/** A tree that has been up for 1 h 2 min, with one worker that has crashed before and one that boots. */
+/** A tree that has been up for 1 h 2 min, with one worker that has crashed once and one that is booting. */
 function samplePicture(): TreeStatus {
   const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
   const inFlight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];

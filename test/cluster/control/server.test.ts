@@ -14,7 +14,7 @@ describe('the control server', () => {
   after(() => recorder.cleanup());
   const ask = (method: string, path: string, headers: Record<string, string> = { authorization }) =>
     socketRequest(recorder.socket, method, path, headers);
-  /** Nothing was done, and it serves. */
+  /** No operation was called, and the server still answers. */
   const assertUndisturbed = async () => {
     assert.deepEqual(
       recorder.calls.filter((call) => call !== 'status'),
@@ -38,7 +38,7 @@ describe('the control server', () => {
     await assertUndisturbed();
   });
 
-  it('names the known commands when asked for an unknown one', async () => {
+  it('answers an unknown command with 404 and lists the known ones', async () => {
     for (const path of ['/', '/nonsense', '/STATS', '/stats/', '/stop/1', '/jobs', '/jobs quiet', '/%73top', '*']) {
       const { status, body } = await ask('GET', path.replaceAll(' ', '%20'));
       assert.equal(status, 404, path);
@@ -46,7 +46,7 @@ describe('the control server', () => {
     }
   });
 
-  it('insists on the method', async () => {
+  it('answers a wrong method with 405 and names the right one', async () => {
     for (const [method, path, allow] of [
       ['GET', '/stop', 'POST'],
       ['HEAD', '/stop', 'POST'],
@@ -59,7 +59,7 @@ describe('the control server', () => {
     await assertUndisturbed();
   });
 
-  it('insists on the argument', async () => {
+  it('answers a missing or invalid argument with 400', async () => {
     for (const path of [
       '/heap-snapshot',
       '/heap-snapshot/',
@@ -74,7 +74,7 @@ describe('the control server', () => {
     await assertUndisturbed();
   });
 
-  it('takes no body, however large', async () => {
+  it('rejects a request with a body, however large', async () => {
     const head = `POST /gc HTTP/1.1\r\nhost: x\r\nauthorization: ${authorization}\r\n`;
     const megabytes = 'x'.repeat(8_000_000);
     assert.match(
@@ -86,7 +86,7 @@ describe('the control server', () => {
     await assertUndisturbed();
   });
 
-  it('refuses what is malformed or too large', async () => {
+  it('rejects malformed requests and headers that are too large', async () => {
     const large = `GET /stats HTTP/1.1\r\nhost: x\r\nx: ${'y'.repeat(100_000)}\r\n\r\n`;
     assert.match(await rawExchange(recorder.socket, large), /^HTTP\/1.1 431 /);
     assert.match(await rawExchange(recorder.socket, 'nonsense\r\n\r\n'), /^HTTP\/1.1 400 /);
@@ -95,7 +95,7 @@ describe('the control server', () => {
     await assertUndisturbed();
   });
 
-  it('serves others while one is slow, whom it cuts off in the end', async () => {
+  it('serves other clients while some are slow, and disconnects the slow ones after a timeout', async () => {
     const begun = ['', 'GET /sta', `GET /stats HTTP/1.1\r\nhost: x\r\n`];
     for (const text of begun)
       net
@@ -108,7 +108,7 @@ describe('the control server', () => {
     await impatient.cleanup();
   });
 
-  it('serves on when it has been flooded with connections', async () => {
+  it('still serves after a flood of connections', async () => {
     const idle = Array.from({ length: 200 }, () => net.connect(socketAddress(recorder.socket)));
     await Promise.all(
       idle.map(

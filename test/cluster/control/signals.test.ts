@@ -8,7 +8,7 @@ import { Output } from '../../support/output';
 import { until } from '../../support/until';
 import { Recorder } from './recorder';
 
-/** Without a handler the first would end this process, not freeze it. SIGTERM and SIGINT have tests of their own. */
+/** By signal, the operation that it calls. SIGTERM and SIGINT have their own tests. */
 const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGUSR1: 'phasedRestart',
   SIGUSR2: 'phasedRestart',
@@ -18,7 +18,7 @@ const CALLED: Readonly<Partial<Record<NodeJS.Signals, string>>> = {
   SIGHUP: 'reopenLog',
 };
 const SIGNALS = Object.keys(CALLED) as NodeJS.Signals[];
-/** Answers each line it is sent, unless a signal has ended or frozen it. */
+/** Echoes each line that it is sent, unless a signal has ended or stopped it. */
 const CHILD = `
   require(${JSON.stringify(path.resolve(__dirname, '../../../dist/lib/cluster/messages'))}).ignoreOperatorSignals();
   process.stdin.on('data', (line) => process.stdout.write(line)).resume();
@@ -26,7 +26,7 @@ const CHILD = `
 `;
 
 describe('operator signals', () => {
-  it('do each what its command does, every time it comes, until they are no longer listened to', async () => {
+  it('each call the operation of their command, every time, until the handlers are removed', async () => {
     const handlers = () => SIGNALS.map((signal) => process.listenerCount(signal));
     const before = handlers();
     const { operations, events, calls, complaints } = new Recorder({ failing: ['scale', '!reopenLog'] });
@@ -49,7 +49,7 @@ describe('operator signals', () => {
     assert.deepEqual(inTable.sort(), [...SIGNALS, 'SIGTERM', 'SIGINT'].sort());
   });
 
-  it('neither end nor freeze a child that ignores them, nor open its debugger', async () => {
+  it('neither end nor suspend a child that ignores them, nor open its debugger', async () => {
     const child = spawn(process.execPath, ['-e', CHILD]);
     const output = new Output(child);
     await output.waitFor(/ready/);

@@ -8,7 +8,7 @@ export interface SocketAnswer {
   readonly body: Record<string, unknown>;
 }
 
-/** One HTTP request over a unix socket, with the headers given and no others of ours. */
+/** Sends one HTTP request over a Unix socket, with only the given headers besides those that Node adds. */
 export function socketRequest(
   socket: string,
   method: string,
@@ -31,7 +31,7 @@ export function socketRequest(
   });
 }
 
-/** Sends bytes as they are and resolves with everything that comes back until the other side closes. */
+/** Sends raw bytes and resolves with everything that comes back until the server closes the connection. */
 export function rawExchange(socket: string, bytes: Uint8Array | string, { end = false } = {}): Promise<string> {
   return new Promise((resolve) => {
     let received = '';
@@ -41,7 +41,7 @@ export function rawExchange(socket: string, bytes: Uint8Array | string, { end = 
     connection.on('data', (part) => {
       received += part;
     });
-    // A peer that has had enough resets the connection.
+    // A server that stops reading resets the connection.
     connection.on('error', () => undefined);
     connection.on('close', () => resolve(received));
   });

@@ -21,7 +21,7 @@ describe('a state file', () => {
     file = path.join(tempFolder('state'), 'below', 'state.json');
   });
 
-  it('is read as it was written, and only its owner may', () => {
+  it('is read back as it was written, and only its owner can read it', () => {
     assert.equal(readState(file), undefined);
     writeState(file, STATE);
     writeState(file, { ...STATE, pid: 13 });
@@ -30,7 +30,7 @@ describe('a state file', () => {
     assert.deepEqual(fs.readdirSync(path.dirname(file)), ['state.json']);
   });
 
-  it('is never seen half written', () => {
+  it('is replaced atomically', () => {
     writeState(file, STATE);
     const before = fs.openSync(file, 'r');
     writeState(file, { ...STATE, pid: 13 });
@@ -38,7 +38,7 @@ describe('a state file', () => {
     fs.closeSync(before);
   });
 
-  it('does not write through a link that lies where its draft goes', () => {
+  it('is not written through a symbolic link that lies in the place of its temporary file', () => {
     const target = path.join(tempFolder('state'), 'target');
     fs.writeFileSync(target, 'precious');
     fs.mkdirSync(path.dirname(file), { recursive: true });
@@ -48,7 +48,7 @@ describe('a state file', () => {
     assert.deepEqual(readState(file), STATE);
   });
 
-  it('is refused with a sentence when it is anything else', () => {
+  it('is rejected with a clear message when its content is invalid', () => {
     fs.mkdirSync(path.dirname(file), { recursive: true });
     const wrong = Object.keys(STATE).map((key) => JSON.stringify({ ...STATE, [key]: null }));
     for (const text of ['', '{', 'null', '[]', '7', JSON.stringify(STATE).slice(0, -3), ...wrong]) {
@@ -59,8 +59,8 @@ describe('a state file', () => {
   });
 });
 
-describe('the pid of a primary', () => {
-  it('is told from one that is gone, and from one that another program has', async () => {
+describe('looking up the pid of a primary', () => {
+  it('tells a running primary from a process that has ended and from another program', async () => {
     const child = spawn(process.execPath, [
       '-e',
       'process.title = "catamount: primary"; console.log(1); process.stdin.resume()',

@@ -7,12 +7,11 @@ import { until } from '../../support/until';
 import { statsOf } from './operator';
 import { Stage } from './stage';
 
-describe('a worker in while(true)', () => {
+describe('a worker in an endless loop', () => {
   let stage: Stage;
   let tree: Tree;
   before(async () => {
     stage = await Stage.make();
-    // A fixed port: with its only worker gone, the tree listens anew.
     const PORT = String(await serverPort());
     tree = await stage.start({ PORT, WORKER_TIMEOUT: '10s', SHUTDOWN_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
   });
@@ -20,10 +19,10 @@ describe('a worker in while(true)', () => {
 
   const cutOff = (target: string) => tree.request('GET', target).catch((error: NodeJS.ErrnoException) => error.code);
 
-  it('is replaced, and the log names its last request and what else it had in hand', async () => {
+  it('is replaced, and the log names its last request and the others in flight', async () => {
     const from = tree.lines.length;
     const slow = cutOff('/slow?ms=600000');
-    await until('its worker has told of the slow request', async () => {
+    await until('its worker has reported the slow request', async () => {
       const [worker] = (await statsOf(tree)).worker_status;
       return worker?.last_status.busy_threads === 1;
     });
@@ -34,7 +33,7 @@ describe('a worker in while(true)', () => {
     assert.deepEqual(await Promise.all([slow, cut]), ['ECONNRESET', 'ECONNRESET']);
     await tree.waitForLine(/worker 0 \(pid \d+\) is ready/, { from });
     assert.equal((await tree.request('GET', '/slow')).status, 200);
-    // Nothing is left of what the worker wrote down.
+    // The request journal of the worker is gone.
     assert.deepEqual(fs.readdirSync(path.join(tree.cwd, '.catamount')).sort(), ['control.sock', 'state.json']);
     const { worker_status } = await statsOf(tree);
     assert.deepEqual(
@@ -43,7 +42,7 @@ describe('a worker in while(true)', () => {
     );
   });
 
-  it('is killed at the deadline of a stop, which the log tells, and the exit code', async () => {
+  it('is killed at the deadline of a stop, as the log and the exit code show', async () => {
     const cut = cutOff('/block');
     await tree.waitForLine(/"msg":"it blocks"/, { from: tree.lines.length });
     assert.equal((await tree.stop()).code, 1);

@@ -33,7 +33,7 @@ describe('a deploy', () => {
     });
   const askByEach = async () => [...new Set(await Promise.all(Array.from({ length: CONNECTIONS }, ask)))];
 
-  it('that is broken loses no request under load: the old phase serves on, and stats tell the reason', async () => {
+  it('that cannot boot loses no request under load: the old phase keeps serving, and stats give the reason', async () => {
     const old = await pidsOf(tree);
     const mend = stage.spoil('broken');
     const { failures } = await underLoad(
@@ -59,8 +59,8 @@ describe('a deploy', () => {
     mend();
   });
 
-  // As a router keeps them: a worker that leaves gives them to another, which may be the next to leave.
-  it('that is mended goes through, and connections that say nothing outlast it, and hold up neither it nor a stop', async () => {
+  // A router keeps idle connections. A worker that leaves hands them to another, which may be the next to leave.
+  it('that is repaired goes through; idle keep-alive connections survive it and delay neither it nor a stop', async () => {
     assert.deepEqual(await askByEach(), ['200 on a new connection']);
     for (let n = 0; n < 2; n++) await order(tree, 'phased-restart');
     assert.equal((await statsOf(tree)).last_phase?.completed, true);
@@ -69,8 +69,8 @@ describe('a deploy', () => {
     await tree.allGone();
   });
 
-  it('takes each worker before its successor comes where memory has no room for both', async () => {
-    // Far less than it takes: once recycling has not helped, it is left alone for a minute.
+  it('stops each worker before it starts the successor where memory has no room for both', async () => {
+    // Far less than the tree uses: once recycling has not helped, the tree is left alone for a minute.
     tree = await stage.start({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
     await tree.waitForLine(/is recycled/);
     const recycled = async () => (await statsOf(tree)).worker_status.some(({ restarts }) => restarts.memory === 1);

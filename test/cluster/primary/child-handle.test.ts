@@ -38,27 +38,27 @@ class TestChild extends ChildHandle<FromTestChild> {
 const NEVER_MS = 600_000;
 const children: TestChild[] = [];
 
-/** Whatever a test that has failed leaves behind. */
+/** Kills what a failed test leaves behind. */
 function killAll(): void {
   for (const child of children.splice(0)) if (child.termination === null) child.kill('the test is over');
 }
 
-describe('a child', () => {
+describe('a child process', () => {
   afterEach(killAll);
 
-  it('that dies at boot is told by the last that it wrote', async () => {
+  it('that dies at boot is reported with its last lines of stderr', async () => {
     const child = new TestChild(
       `console.error('Error: broken\\n  at x'); process.on('message', () => process.exit(1))`,
     );
     const lines: string[] = [];
     child.heard.on('child.output', ({ line }) => lines.push(line));
-    await until('all that it wrote was read', () => lines.length === 2);
+    await until('all of its output has been read', () => lines.length === 2);
     child.send({ catamount: 'stop', remainingMs: 0, handOff: false });
     await child.exited.promise;
     assert.deepEqual([child.termination?.reason, child.termination?.message], ['boot', 'Error: broken /   at x']);
   });
 
-  it('that says why it cannot start is told by that', async () => {
+  it('that reports why it cannot start is reported with that reason', async () => {
     const failure: BootFailure = { catamount: 'boot-failed', message: 'no queue "mial"', exitCode: 78, final: true };
     const child = new TestChild(`process.send(${JSON.stringify(failure)}, () => process.exit(78))`);
     await child.ready.promise;
@@ -70,7 +70,7 @@ describe('a child', () => {
     );
   });
 
-  it('that served is told by its end', async () => {
+  it('that dies after it was ready is reported with its signal', async () => {
     const child = new TestChild(READY + STAYS);
     await child.ready.promise;
     child.kill('a test');
@@ -82,7 +82,7 @@ describe('a child', () => {
     );
   });
 
-  it('that does not answer is killed, and told by what it was doing; one that drains is left alone', async () => {
+  it('that is unresponsive is killed and reported with its activity, but not while it drains', async () => {
     const [child, draining] = [new TestChild(READY + STAYS), new TestChild(READY + STAYS)];
     await Promise.all([child.ready.promise, draining.ready.promise]);
     const stop = draining.stop(Deadline.after(1500));
@@ -103,7 +103,7 @@ describe('a child', () => {
     assert.deepEqual([child.termination?.reason, child.exitMessage], ['timeout', 'it was not ready in time']);
   });
 
-  it('counts as killed by its stop only where it was', async () => {
+  it('counts as killed by a stop only if it was killed', async () => {
     const orderly = new TestChild(`${READY} process.on('message', () => process.exit(0))`);
     const broken = new TestChild(`${READY} process.on('message', () => process.exit(3))`);
     await Promise.all([orderly.ready.promise, broken.ready.promise]);
@@ -112,10 +112,10 @@ describe('a child', () => {
   });
 });
 
-describe('when a child is started again', () => {
+describe('the restart policy', () => {
   afterEach(killAll);
 
-  it('grows with each death, and is soon again for one that had served', () => {
+  it('doubles the delay with each death and resets it for a child that had served', () => {
     const policy = new RestartPolicy({ base: 10, stableMs: 5000 });
     const wait = (servedMs: number) => policy.schedule(servedMs, () => undefined);
     assert.deepEqual(
@@ -129,7 +129,7 @@ describe('when a child is started again', () => {
     policy.cancel();
   });
 
-  it('is never where nothing can boot, though not for those that have served', async () => {
+  it('gives up when children die at boot, not counting those that had been ready', async () => {
     const policy = new RestartPolicy();
     const [unborn, served] = [new TestChild(STAYS), new TestChild(READY + STAYS)];
     await served.ready.promise;
@@ -141,7 +141,7 @@ describe('when a child is started again', () => {
 });
 
 describe('the outcome of a stop', () => {
-  it('counts what came of each part', () => {
+  it('sums up the outcomes of its parts', () => {
     assert.deepEqual(sumOutcomes([]), { killed: 0, failed: 0 });
     assert.deepEqual(
       sumOutcomes([

@@ -16,7 +16,7 @@ describe('a clock that is set back by an hour', () => {
   });
   after(() => stage.remove());
 
-  it('neither ends the tree nor brings workers that nobody asked for, when others leave', async () => {
+  it('neither ends the tree nor adds workers during a phased restart', async () => {
     const clock = new Clock(path.join(tempFolder('clock'), 'clock'));
     const tree = await stage.start({ WEB_CONCURRENCY: '2', ...clock.env });
     clock.set(-HOUR_MS);
@@ -25,7 +25,7 @@ describe('a clock that is set back by an hour', () => {
         ({ last_checkin }) => Date.parse(last_checkin ?? '') < Date.now() - HOUR_MS / 2,
       ),
     );
-    // Nobody has become silent by it.
+    // No worker counts as unresponsive because of it.
     for (const { heartbeat_age_ms: ageMs } of (await statsOf(tree)).worker_status)
       assert.ok(typeof ageMs === 'number' && ageMs >= 0 && ageMs < UNRESPONSIVE_MS, String(ageMs));
     await order(tree, 'phased-restart');

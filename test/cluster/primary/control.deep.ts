@@ -42,7 +42,7 @@ describe('an operator', () => {
   });
   after(() => stage.remove());
 
-  it('has workers counted up and down by the socket, the command line and signals', async () => {
+  it('adds and removes workers by the socket, the command line and signals', async () => {
     const ways: readonly (readonly [Way, Way])[] = [
       [bySocket('worker-count-up'), bySocket('worker-count-down')],
       [byCli('worker-count-up'), byCli('worker-count-down')],
@@ -58,7 +58,7 @@ describe('an operator', () => {
     assert.equal((await catamount(tree.cwd, 'worker-count-down')).code, 1);
   });
 
-  it('has every process renewed by the command line and by a signal, phased or at once', async () => {
+  it('restarts all workers by the command line, the socket and a signal, phased or at once', async () => {
     const first = await pids(tree);
     await byCli('phased-restart')(tree);
     const second = await pids(tree);
@@ -72,7 +72,7 @@ describe('an operator', () => {
     assert.equal(new Set(all).size, all.length);
   });
 
-  it('has jobs quieted by the socket, the command line and a signal, and resumed', async () => {
+  it('quiets jobs by the socket, the command line and a signal, and resumes them', async () => {
     await until('jobs run', async () => (await statsOf(tree)).job_processor.state === 'ready');
     const ways: readonly (readonly [Way, Way])[] = [
       [bySocket('jobs quiet'), bySocket('jobs resume')],
@@ -87,7 +87,7 @@ describe('an operator', () => {
     }
   });
 
-  it('has garbage collected and heaps written down', async () => {
+  it('triggers garbage collection and writes heap snapshots', async () => {
     await bySocket('gc')(tree);
     await byCli('gc')(tree);
     const written = [
@@ -103,7 +103,7 @@ describe('an operator', () => {
     assert.deepEqual([none.code, /slot 7 has no ready worker/.test(none.stderr)], [1, true]);
   });
 
-  it('sees stats and status', async () => {
+  it('reads stats and status', async () => {
     const { stdout } = (await byCli('stats', '--json')(tree)) as Printed;
     const { workers, pid, versions } = JSON.parse(stdout) as Record<string, unknown>;
     assert.deepEqual([workers, pid], [1, tree.pid]);
@@ -116,7 +116,7 @@ describe('an operator', () => {
     assert.equal((await order(tree, 'status')).pid, tree.pid);
   });
 
-  it('is refused without the token, and when there is no log file to reopen', async () => {
+  it('is rejected without the token, and when there is no log file to reopen', async () => {
     const refused = await catamount(tree.cwd, 'stop', '--token', 'guessed', '--socket', stateOf(tree).controlSocket);
     assert.deepEqual([refused.code, /token is missing or wrong/.test(refused.stderr)], [1, true]);
     const status = await new Promise((resolve, reject) => {
@@ -130,7 +130,7 @@ describe('an operator', () => {
     assert.equal(mode & 0o777, 0o600);
   });
 
-  it('learns that the tree of a state file is gone', async () => {
+  it('is told that the tree of a state file has ended', async () => {
     const left = fs.readFileSync(path.join(tree.cwd, '.catamount/state.json'));
     await tree.kill9();
     await tree.allGone();
@@ -144,7 +144,7 @@ describe('an operator', () => {
     ['stop by SIGINT', bySignal('SIGINT'), [0]],
     ['halt by the command line', byCli('halt'), [0, 1]],
   ] as const) {
-    it(`starts it again and ends it: ${name}`, async () => {
+    it(`starts the tree again and ends it: ${name}`, async () => {
       const ending = await stage.start({ WEB_CONCURRENCY: '1' }, { cwd: tree.cwd });
       assert.match((await catamount(tree.cwd, 'status')).stdout, new RegExp(`pid ${ending.pid}`));
       await way(ending);

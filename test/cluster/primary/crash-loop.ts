@@ -7,7 +7,7 @@ import { order, statsOf } from './operator';
 import { Stage } from './stage';
 import { underLoad } from './under-load';
 
-/** As many deaths are a crash loop. */
+/** So many deaths in a row are a crash loop. */
 const CIRCUIT = 5;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 30_000;
@@ -20,21 +20,21 @@ const workerPids = async (tree: Tree) => (await statsOf(tree)).worker_status.map
 const timeOf = (line: Line | undefined) => Date.parse(String(line?.json.time));
 
 /**
- * By the median: on a busy machine of two cores the tail belongs to whoever else is at work.
- * @returns both, for whoever wants the figures.
+ * Compares the medians: on a busy machine with two cores the tail depends on other processes.
+ * @returns both figures as text, for the title.
  */
 function assertNoSlower(times: readonly number[], before: readonly number[]): string {
   const [now = 0, then = 0] = [times, before].map(
     (some) => some.toSorted((a, b) => a - b)[Math.floor(some.length / 2)] ?? 0,
   );
-  const figures = `an answer took ${now.toFixed(1)} ms, before ${then.toFixed(1)} ms`;
+  const figures = `a response took ${now.toFixed(1)} ms, before ${then.toFixed(1)} ms`;
   assert.ok(now <= 2 * then, figures);
   return figures;
 }
 
 /**
- * @param ms how long the web is watched while the processor dies, at least until it is in a crash loop.
- * @param measured whether the web has to be as quick as before, and the processor back at once.
+ * @param ms how long the web is watched while the processor dies; at least until it is in a crash loop.
+ * @param measured whether the web has to be as fast as before, and the processor back at once.
  */
 export function crashLoop(ms: number, measured = true): void {
   describe(`a job processor that dies again and again, for ${ms / 1000} s`, () => {
@@ -47,13 +47,13 @@ export function crashLoop(ms: number, measured = true): void {
     });
     after(() => stage.remove());
 
-    it('does not touch the web; its forks are bounded, and both /ready and stats tell', async function () {
+    it('does not affect the web; its restarts back off, and /ready and stats report it', async function () {
       const gateway = new Gateway(tree.baseUrl, 8, '/slow?ms=20');
       try {
         await gateway.more(measured ? 300 : 30);
         const before = gateway.result.times.splice(0);
         const mend = stage.spoil('jobs-crash');
-        // A phased restart would keep the healthy one.
+        // A phased restart would keep the healthy processor.
         await order(tree, 'restart');
         await dieFor(ms);
         await gateway.more(30);
@@ -79,8 +79,8 @@ export function crashLoop(ms: number, measured = true): void {
         jobs: 'stalled',
         reason: 'the job processor is not running',
       });
-      await until('time is up', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
-      // The processor that the restart has ended was a healthy one: the first wait comes after the first crash.
+      await until('the time is over', () => performance.now() - begun > ms, { timeoutMs: ms + 1000 });
+      // The processor that the restart ended was healthy, so the first delay follows the first crash.
       const waits = tree.linesMatching(AGAIN).map(waitMs);
       assert.ok(waits.length >= CIRCUIT);
       assert.deepEqual(
@@ -90,7 +90,7 @@ export function crashLoop(ms: number, measured = true): void {
       assert.deepEqual(await workerPids(tree), workers);
     }
 
-    it('and once it is mended, a phased restart brings it back at once', async () => {
+    it('is brought back at once by a phased restart when the fault is repaired', async () => {
       const from = tree.lines.length;
       await order(tree, 'phased-restart');
       const forked = await tree.waitForLine(/job processor \(pid \d+\) forked/, { from });
@@ -98,19 +98,19 @@ export function crashLoop(ms: number, measured = true): void {
         const phase = await tree.waitForLine(/phase \d+ completed/, { from });
         const [waiting] = tree.linesMatching(AGAIN).slice(-1);
         const end = timeOf(waiting) + waitMs(waiting);
-        // Its back-off may be over before the workers are through.
+        // Its back-off may end before the workers have been replaced.
         assert.ok(timeOf(forked) < end || timeOf(phase) >= end, `${timeOf(forked) - timeOf(phase)} ms after them`);
       }
       const healthy = async () => (await tree.request('GET', '/ready')).json().status === 'ok';
-      await until('it is ready without reserve', healthy);
-      const processor = await until('stats say so, too', async () => {
+      await until('/ready reports ok', healthy);
+      const processor = await until('stats report it as ready', async () => {
         const { job_processor } = await statsOf(tree);
         return job_processor.state === 'ready' && job_processor;
       });
       assert.ok(processor.restarts >= CIRCUIT);
     });
 
-    it('and a job that takes the process along costs that process only', async () => {
+    it('loses no request of the web when a job kills it', async () => {
       const from = tree.lines.length;
       const { failures } = await underLoad(
         tree,

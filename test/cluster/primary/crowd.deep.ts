@@ -9,7 +9,7 @@ import { Stage } from './stage';
 const CROWD = 1000;
 const WORKERS = 2;
 const THREADS = 5;
-/** Enough for all connections of the second test, however they are dealt out. */
+/** Enough for all connections of the last test, however they are spread over the workers. */
 const BACKLOG = 30;
 
 describe('a worker whose threads are all busy', () => {
@@ -29,7 +29,7 @@ describe('a worker whose threads are all busy', () => {
     });
     for (let served = 1; served <= 4; served++) {
       assert.equal((await request(`${tree.baseUrl}/slow?ms=0`)).status, 200);
-      await until('the other one has nothing to do again', async () => {
+      await until('the other worker is idle again', async () => {
         const { worker_status } = await statsOf(tree);
         const idle = worker_status.filter(({ last_status }) => last_status.busy_threads === 0);
         return idle.some(({ last_status }) => last_status.requests_count === served);
@@ -53,7 +53,7 @@ describe('more requests than threads', () => {
   });
   after(() => stage.remove());
 
-  it(`${CROWD} at once: MAX_THREADS run in a worker, WEB_BACKLOG wait, the others get 503, /health answers all the while`, async () => {
+  it(`${CROWD} at once: MAX_THREADS run in a worker, WEB_BACKLOG wait, the others get 503, and /health keeps answering`, async () => {
     const release = stage.spoil('hold');
     const statuses: number[] = [];
     const refused = () => statuses.filter((status) => status === 503).length;
@@ -63,13 +63,13 @@ describe('more requests than threads', () => {
       return answer;
     });
     const places = WORKERS * (THREADS + BACKLOG);
-    await until('all are turned away for whom there is no place', () => refused() === CROWD - places);
+    await until('all requests that have no place are shed', () => refused() === CROWD - places);
     assert.equal(statuses.length, refused());
     const sumOf = async (name: 'busy_threads' | 'backlog' | 'shed_count') =>
       (await statsOf(tree)).worker_status.reduce((sum, { last_status }) => sum + (last_status[name] ?? 0), 0);
-    await until('stats tell of all that run', async () => (await sumOf('busy_threads')) === WORKERS * THREADS);
-    await until('stats tell of all that wait', async () => (await sumOf('backlog')) === WORKERS * BACKLOG);
-    await until('stats count who was turned away', async () => (await sumOf('shed_count')) === refused());
+    await until('stats count all running requests', async () => (await sumOf('busy_threads')) === WORKERS * THREADS);
+    await until('stats count all waiting requests', async () => (await sumOf('backlog')) === WORKERS * BACKLOG);
+    await until('stats count all shed requests', async () => (await sumOf('shed_count')) === refused());
     for (let n = 0; n < 10; n++) assert.equal((await request(`${tree.baseUrl}/health`)).status, 200);
     release();
     const answers = await Promise.all(crowd);
@@ -80,7 +80,7 @@ describe('more requests than threads', () => {
     assert.ok(shed.every(({ headers }) => Number(headers['retry-after']) > 0));
   });
 
-  it('of 32 connections that are kept alive and never rest, none starves', async () => {
+  it('on 32 keep-alive connections that are never idle starve none of them', async () => {
     const counts = Array.from({ length: 32 }, () => 0);
     const served = () => Math.min(...counts) >= 3;
     const ask = (agent: http.Agent) =>

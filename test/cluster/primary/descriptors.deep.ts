@@ -7,7 +7,7 @@ import type { Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import { Stage } from './stage';
 
-/** As little as a tree starts with. */
+/** Just enough for a tree to start. */
 const LIMIT = 100;
 
 describe('a tree that runs out of file descriptors', () => {
@@ -31,7 +31,7 @@ describe('a tree that runs out of file descriptors', () => {
     socket.on('error', () => undefined);
     sockets.push(socket);
   };
-  /** pid of the worker that answers. */
+  /** @returns the pid of the worker that answers, or undefined without a 200. */
   const answers = (tree: Tree) =>
     tree.request('GET', '/slow?ms=1').then(
       ({ status, body }) => (status === 200 ? (JSON.parse(body) as { pid: number }).pid : undefined),
@@ -39,7 +39,7 @@ describe('a tree that runs out of file descriptors', () => {
     );
 
   for (const count of [1, 2]) {
-    it(`says so, and what to do, and serves again as soon as there are some (${count} workers)`, async () => {
+    it(`logs it with the remedy, and serves again as soon as some are free (${count} workers)`, async () => {
       const tree = await stage.start({ WEB_CONCURRENCY: String(count) }, { node, args: ['--only', 'web'] });
       for (let n = 0; n < 3 * LIMIT; n++) connect(tree);
       await tree.waitForLine(/has no file descriptor left.*ulimit -n/);
@@ -51,7 +51,7 @@ describe('a tree that runs out of file descriptors', () => {
         return serving.size === count && !pids.includes(undefined);
       });
       assert.deepEqual(tree.linesMatching(/uncaught|exited with/), []);
-      assert.ok(tree.linesMatching(/no file descriptor left/).length <= 2 * (count + 2), 'it is told of now and then');
+      assert.ok(tree.linesMatching(/no file descriptor left/).length <= 2 * (count + 2), 'it is logged only now and then');
       assert.equal((await tree.stop()).code, 0);
     });
   }

@@ -16,7 +16,7 @@ describe('a stop while a worker boots', () => {
   };
 
   for (const [name, stop] of Object.entries(WAYS)) {
-    it(`is as clean as any other, ${name}, and so is a worker that is counted down while it boots`, async () => {
+    it(`kills nothing, ${name}, and neither does a worker-count-down while the worker boots`, async () => {
       const tree = await stage.start({ LOG_LEVEL: 'debug', WEB_CONCURRENCY: '1' });
       await order(tree, 'worker-count-up');
       assert.deepEqual(await order(tree, 'worker-count-down'), { status: 'ok', workers: 1 });

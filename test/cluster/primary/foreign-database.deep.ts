@@ -22,11 +22,11 @@ describe('a tree on a database that was copied from another installation', () =>
   });
   after(() => stage.remove());
 
-  it('serves, and says by /ready and status what to do, until somebody has done it', async () => {
+  it('serves, and /ready and status name the remedy until the database is adopted', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' });
     await tree.waitForLine(/copied from another installation.*jobs adopt/);
     const ready = async () => JSON.parse((await tree.request('GET', '/ready')).body) as Record<string, unknown>;
-    const told = await until('/ready tells of it', async () => {
+    const told = await until('/ready reports it', async () => {
       const answer = await ready();
       return String(answer.broken) === 'installation' && answer;
     });

@@ -4,19 +4,19 @@ import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 
 export interface GatewayResult {
   answered: number;
-  /** What each answer took, ms. */
+  /** Duration of each response, ms. */
   readonly times: number[];
-  /** Requests that were under way and got no answer, or a 5xx, by kind. */
+  /** Requests that were sent and got no response, or a 5xx, by kind. */
   readonly lost: Record<string, number>;
-  /** Attempts that found nobody there: sent again, as nothing was lost. */
+  /** Attempts while nothing listened: nothing was lost, so they are repeated. */
   refused: number;
 }
 
 const HANG_MS = WAIT_LIMIT_MS;
 
 /**
- * Clients behind a router: it asks the tree whether it is ready, holds requests back while it is not, and tries again
- * where nobody listens. What it has sent must be answered.
+ * Clients behind a router. It polls /ready, holds requests back while the tree is not ready, and repeats a request
+ * when nothing listens. Each request that was sent must be answered.
  */
 export class Gateway {
   readonly result: GatewayResult = { answered: 0, times: [], lost: {}, refused: 0 };
@@ -39,7 +39,7 @@ export class Gateway {
     await until(`${count} more requests are answered`, () => this.result.answered >= goal);
   }
 
-  /** No new requests; resolves when the last has ended. */
+  /** Sends no more requests; resolves when the last one has ended. */
   async close(): Promise<GatewayResult> {
     this.closing = true;
     await Promise.all(this.loops);
@@ -83,7 +83,7 @@ export class Gateway {
       });
       request.on('timeout', () => request.destroy(Object.assign(new Error(), { code: 'hang' })));
       request.on('error', ({ code }: NodeJS.ErrnoException) => {
-        // Before a connection nothing was sent; what comes after is a loss.
+        // Nothing is lost when the connection is refused. Any later error is a loss.
         resolve(code === 'ECONNREFUSED' ? code : `${code} ${request.reusedSocket ? 'reused' : 'fresh'}`);
       });
     });

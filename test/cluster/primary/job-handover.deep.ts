@@ -26,7 +26,7 @@ describe('a phased restart while a long job runs', () => {
     await until(`${name} begins`, () => said(name, 'begins').length >= times);
     return said(name, 'begins')[times - 1]?.pid ?? 0;
   };
-  /** The processor of a tree in which a job runs for as long as the test wants. */
+  /** Starts a tree with a job that runs until the test calls `mend`. */
   const withLongJob = async (env: Readonly<Record<string, string>> = {}) => {
     const mend = stage.spoil('hold');
     const tree = await stage.start({ WEB_CONCURRENCY: '1', ...env });
@@ -39,7 +39,7 @@ describe('a phased restart while a long job runs', () => {
       return other?.pid === old && other.state === 'stopping' && processor.state === 'ready' && processor;
     });
 
-  it('has a successor run what is enqueued meanwhile, before the long job ends, and shows both', async () => {
+  it('lets the successor run what is enqueued meanwhile, before the long job ends, and stats show both processors', async () => {
     const { tree, mend, old } = await withLongJob();
     const restarted = order(tree, 'phased-restart');
     const { pid } = await handedOver(tree, old);
@@ -65,13 +65,13 @@ describe('a phased restart while a long job runs', () => {
     await tree.allGone();
   });
 
-  it('gives the job of an old processor that dies meanwhile to its successor at once', async () => {
+  it('gives the job to the successor at once if the old processor dies meanwhile', async () => {
     const { tree, mend, old } = await withLongJob();
     const restarted = order(tree, 'phased-restart');
     const { pid } = await handedOver(tree, old);
     process.kill(old, 'SIGKILL');
     assert.equal(await begins('long', 2), pid);
-    // It was not its silence that told.
+    // The successor did not have to wait for heartbeats to stop.
     assert.deepEqual(tree.linesMatching(/has sent no heartbeat/), []);
     await restarted;
     mend();
@@ -80,7 +80,7 @@ describe('a phased restart while a long job runs', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('keeps the old processor when its successor cannot boot, and the log, the operator and the stats say so', async () => {
+  it('keeps the old processor when its successor cannot boot, and the log, the command and stats say so', async () => {
     const { tree, mend, old } = await withLongJob();
     const repair = stage.spoil('jobs-crash');
     const typed = await catamount(tree.cwd, 'phased-restart');
@@ -105,14 +105,14 @@ describe('a phased restart while a long job runs', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('that is followed by a stop takes both processors down, and one that was told to be quiet stays so', async () => {
+  it('that is followed by a stop ends both processors, and a successor that was quieted while it booted stays quiet', async () => {
     const { tree, mend, old } = await withLongJob();
     const free = stage.spoil('slow-jobs');
     const restarted = order(tree, 'phased-restart').catch(() => undefined);
     await until('its successor boots', async () => (await statsOf(tree)).other_job_processor?.state === 'booting');
     await order(tree, 'jobs quiet');
     free();
-    await until('it takes over, quiet', async () => {
+    await until('the successor takes over and is quiet', async () => {
       const { job_processor: processor, other_job_processor: other } = await statsOf(tree);
       return other?.pid === old && processor.state === 'quiet';
     });
@@ -127,7 +127,7 @@ describe('a phased restart while a long job runs', () => {
   });
 
   it('lets the old processor finish first where memory has no room for both', async () => {
-    // Far less than it takes: once recycling has not helped, it is left alone for a minute.
+    // Far less than the tree uses: once recycling has not helped, the tree is left alone for a minute.
     const { tree, mend, old } = await withLongJob({ MEMORY_LIMIT_MB: '128', LOG_LEVEL: 'debug' });
     const alone = async () => {
       const [worker, ...others] = (await statsOf(tree)).worker_status;
@@ -136,7 +136,7 @@ describe('a phased restart while a long job runs', () => {
     await until('its worker was recycled', alone);
     const from = tree.lines.length;
     const restarted = order(tree, 'phased-restart');
-    await until('the old one drains', async () => (await statsOf(tree)).job_processor.state === 'stopping');
+    await until('the old processor drains', async () => (await statsOf(tree)).job_processor.state === 'stopping');
     assert.equal((await statsOf(tree)).other_job_processor, undefined);
     mend();
     await restarted;

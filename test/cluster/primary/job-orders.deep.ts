@@ -8,7 +8,7 @@ import { until } from '../../support/until';
 import { catamount, order, statsOf } from './operator';
 import { Stage } from './stage';
 
-describe('orders for the job processor', () => {
+describe('commands for the job processor', () => {
   let stage: Stage;
   let redis: Redis;
   let processes: ProcessList;
@@ -35,7 +35,7 @@ describe('orders for the job processor', () => {
     return until('it is listed', async () => (await processes.list()).find((one) => one.pid === pid));
   };
 
-  it('outlive its processes: what was quiet, crashes and comes back is quiet', async () => {
+  it('outlive its process: a quiet processor that crashes is restarted quiet', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '1' });
     const { identity } = await listed(tree);
     assert.equal(await processes.send(identity, 'quiet'), true);
@@ -57,7 +57,7 @@ describe('orders for the job processor', () => {
     assert.deepEqual(await processes.list(), []);
   });
 
-  it('stop it for good, in the one tree that is meant, until somebody wants it back', async () => {
+  it('stop it in the one tree they are sent to, until an operator starts it again', async () => {
     const [tree, other] = await Promise.all([
       stage.start({ WEB_CONCURRENCY: '1' }),
       stage.start({ WEB_CONCURRENCY: '1' }),
@@ -90,13 +90,13 @@ describe('orders for the job processor', () => {
       await stateIs(tree, 'ready');
       await until('all is well again', async () => !/jobs/.test((await tree.request('GET', '/ready')).body));
     }
-    assert.equal(identities.size, 3, 'none had the identity of another');
+    assert.equal(identities.size, 3, 'each process has its own identity');
     assert.equal(tree.linesMatching(/job processor stopped on command/).length, 3);
     assert.equal(tree.linesMatching(/job processor restarts in/).length, 0);
     for (const one of [tree, other]) assert.equal((await one.stop()).code, 0);
   });
 
-  it('leave a tree that has nothing else, idle', async () => {
+  it('that stop it leave a tree idle that only runs jobs', async () => {
     const tree = stage.spawn({}, { args: ['--only', 'jobs'] });
     const state = `${tree.cwd}/.catamount/state-jobs.json`;
     const ready = /job processor \(pid (\d+)\) is ready/;

@@ -11,25 +11,25 @@ interface Seen {
 }
 
 function reporting(stalled: string | null, silentMs = 0, state: ProcessorStats['state'] = 'ready'): Seen {
-  // By a clock that was set since: nobody may judge by it.
+  // The wall clock has been set since, so it must not be used to judge.
   const lastCheckin = new Date(Date.now() - 3_600_000).toISOString();
   const lastStatus = { ...statusOf(), quiet: false, inFlight: [], stalled };
   return { silentMs, stats: processorOf({ state, lastCheckin, lastStatus }) };
 }
 
-describe('the watch of the job processor', () => {
+describe('the watch over the job processor', () => {
   const watches: JobsWatch[] = [];
   const watching = (options: ConstructorParameters<typeof JobsWatch>[0]) => {
     const watch = new JobsWatch(options);
     watches.push(watch);
     return watch;
   };
-  // Also after a failure, since one that looks on keeps the run from its end.
+  // Also after a failure: a watch that is still running keeps the test process alive.
   afterEach(async () => {
     await Promise.all(watches.splice(0).map(({ task }) => task.stop()));
   });
 
-  it('passes on what it says stands still, and says so of itself when it says nothing for 4 s, or boots for 12 s', async () => {
+  it('passes on the standstill that it reports, and reports the processor after 4 s without a heartbeat or 12 s of booting', async () => {
     const told: string[] = [];
     const events = new Events();
     events.on('processor.stalled', ({ part, cause }) => told.push(`${part} ${cause}`));
@@ -56,15 +56,15 @@ describe('the watch of the job processor', () => {
     assert.equal(await awaited(() => reporting('the relay stands still', 5000)), frozen);
     assert.equal(await awaited(() => reporting(null)), null);
     assert.equal(await awaited(() => reporting(null, 5000, 'quiet')), frozen, 'a quiet one, too');
-    // One that boots has not spoken yet: that it does not run is told otherwise.
+    // A processor that boots sends no heartbeats yet, and that it is not running is reported elsewhere.
     assert.equal(await awaited(() => reporting(null, 5000, 'booting')), null);
     const boots = 'the job processor stands still: it is still booting';
     assert.equal(await awaited(() => reporting(null, 12_001, 'booting')), boots);
-    assert.equal(await awaited(() => reporting(null, 0, 'backing_off')), null, 'it was given up');
+    assert.equal(await awaited(() => reporting(null, 0, 'backing_off')), null, 'the boot has failed');
     assert.equal(await awaited(() => reporting(null, 12_001, 'booting')), boots);
     assert.equal(await awaited(() => reporting(null)), null);
     await watch.task.stop();
-    // Its heartbeat waits to be read, since this process was frozen itself.
+    // The primary itself was frozen, so a heartbeat is still waiting to be read.
     seen = () => reporting(null, 60_000);
     setImmediate(() => {
       seen = () => reporting(null);
@@ -78,10 +78,10 @@ describe('the watch of the job processor', () => {
     again.task.start();
     await again.task.stop();
     const spells = ['processor frozen', 'processor moves', 'processor frozen', 'processor boots', 'processor moves'];
-    assert.deepEqual(told, spells, 'one that ends has not moved');
+    assert.deepEqual(told, spells, 'a processor that has ended has not recovered');
   });
 
-  it('passes on since when the oldest job has been due while something stands still, also of a frozen processor', async () => {
+  it('passes on since when the oldest job has been due during a standstill, even if the processor is frozen', async () => {
     const due = (stalled: string | null, silentMs: number, ...ages: number[]): Seen => {
       const { stats } = reporting(stalled);
       const waiting = ages.map((ms, index) => ({ queue: `queue-${index}`, ms, paused: true }));
@@ -106,7 +106,7 @@ describe('the watch of the job processor', () => {
     };
     watch.task.start();
     await look();
-    assert.deepEqual(ages, [], 'nothing stands still, so a job that waits is nothing new');
+    assert.deepEqual(ages, [], 'without a standstill a waiting job is not reported');
     for (const next of [due('a queue stands still', 0, 3000, 90_000), due(null, 30_000, 20_000), due(null, 0)]) {
       seen = next;
       const before: number = ages.length;
@@ -117,7 +117,7 @@ describe('the watch of the job processor', () => {
     await watch.task.stop();
     const [waits = 0, frozen = 0, none] = ages;
     assert.ok(Math.abs((waits ?? 0) - 90) <= 1, `${waits} s`);
-    assert.ok(Math.abs((frozen ?? 0) - 50) <= 1, `${frozen} s: it has waited on since the last heartbeat`);
+    assert.ok(Math.abs((frozen ?? 0) - 50) <= 1, `${frozen} s: it has kept waiting since the last heartbeat`);
     assert.equal(none, null);
   });
 });

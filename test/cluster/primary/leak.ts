@@ -8,14 +8,14 @@ import { Stage } from './stage';
 import { underLoad } from './under-load';
 
 const LIMIT_MB = 512;
-/** Above it the largest worker is recycled. */
+/** Above this the largest worker is recycled. */
 const PLANNED_MB = LIMIT_MB * 0.85;
-/** One more leak: a check, every 2 s, finds a few of them. */
+/** Size of a small leak. A few of them happen between two checks, which are 2 s apart. */
 const LEAK_MB = 2;
-/** So much before the limit of the plan the small leaks begin. */
+/** The small leaks begin this far below PLANNED_MB. */
 const NEAR_MB = 30;
 
-/** Samples what the tree takes until it is told to stop. */
+/** Samples the memory of the tree. @returns a function that stops sampling and returns the peak, MB. */
 function watchMemory(tree: Tree): () => number {
   let peakMb = 0;
   const sample = () => {
@@ -30,7 +30,7 @@ function watchMemory(tree: Tree): () => number {
   };
 }
 
-/** Until that is enough, at a pace that leaves time to look at the memory between. @returns the statuses. */
+/** Leaks until it is enough, slowly enough for checks in between. @returns the statuses of the responses. */
 async function leak(tree: Tree, enough: () => boolean): Promise<number[]> {
   const ask = async (path: string) => (await request(`${tree.baseUrl}${path}`)).status;
   const room = PLANNED_MB - NEAR_MB - ((await statsOf(tree)).memory.pss_mb ?? 0);
@@ -41,7 +41,7 @@ async function leak(tree: Tree, enough: () => boolean): Promise<number[]> {
 
 /**
  * @param times how often a worker is to be recycled.
- * @param measured whether the tree has to stay below the limit, and who else the machine runs has a say in that.
+ * @param measured whether the tree has to stay below the limit, which also depends on what else the machine runs.
  */
 export function leaks(times: number, measured = true): void {
   describe('a leaking worker', () => {
@@ -55,7 +55,7 @@ export function leaks(times: number, measured = true): void {
       const tree = await stage.start({ MEMORY_LIMIT_MB: String(LIMIT_MB) });
       const stopWatching = watchMemory(tree);
       const leaked: number[] = [];
-      // By their slots' own count.
+      // As the slots count them.
       const recycled = async () =>
         (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
       const { failures, requests } = await underLoad(

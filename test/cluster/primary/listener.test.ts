@@ -23,11 +23,11 @@ class PromptWorker implements Taker {
 }
 
 describe('the listener', () => {
-  it('holds who comes while it waits to close the socket, so that all who come again are there, and has them served then', async () => {
+  it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {
     const worker = new PromptWorker();
     const listener = new Listener({ kind: 'tcp', host: '127.0.0.1', port: 0 }, () => [worker], new Events());
     const callers = new FreshCallers(await listener.listen(), CALLERS, () => '/');
-    await until('callers are served', () => callers.answered >= 4 * CALLERS);
+    await until('clients are served', () => callers.answered >= 4 * CALLERS);
     const before = worker.taken;
     await listener.close(Deadline.after(10_000));
     await callers.end();

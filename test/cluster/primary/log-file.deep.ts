@@ -19,7 +19,7 @@ describe('a tree whose standard output goes to a file', () => {
 
   const read = (file: string) => (fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '');
   const moved = (n: number) => `${log}.${n}`;
-  /** Has both workers write of a request. */
+  /** Sends requests until both workers have logged one. */
   const askEach = async (name: string) => {
     const seen = () =>
       ['web.0', 'web.1'].every((web) => read(log).includes(`GET /${name} 404`) && linesOf(log).has(web));
@@ -58,30 +58,30 @@ describe('a tree whose standard output goes to a file', () => {
     await stage.remove();
   });
 
-  it("has the lines of the app's own logger there as they are", async () => {
+  it("writes the lines of the app's own logger to it verbatim", async () => {
     const record = `{"level":30,"process":"web.0",  "msg":"by the app"}`;
     await request(`${address}/print?text=${encodeURIComponent(record)}`);
     await until('the line is in the file', () => read(log).split('\n').includes(record));
   });
 
-  it('goes on in a new file of the old name after SIGHUP, and after reopen-log', async () => {
+  it('reopens the file by its name after SIGHUP and after reopen-log', async () => {
     for (const [n, reopen] of [
       async () => tree.kill('SIGHUP'),
       async () => assert.equal((await catamount(folder, 'reopen-log')).code, 0),
     ].entries()) {
       fs.renameSync(log, moved(n));
       await reopen();
-      await until('the file is there again', () => fs.existsSync(log));
+      await until('the file exists again', () => fs.existsSync(log));
       await askEach(`round-${n}`);
       assert.equal(tree.exitCode, null);
-      // Nothing is lost on the way, and nothing written twice.
+      // From now on nothing is written to the old file.
       const before = fs.statSync(moved(n)).size;
       await askEach(`again-${n}`);
       assert.equal(fs.statSync(moved(n)).size, before);
     }
   });
 
-  it('and writes down to its end there', async () => {
+  it('writes its last line to it', async () => {
     assert.equal(readState(path.join(folder, '.catamount/state.json'))?.pid, tree.pid);
     tree.kill('SIGTERM');
     const [code] = await once(tree, 'exit');

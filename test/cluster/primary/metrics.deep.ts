@@ -24,7 +24,7 @@ describe('the metrics of a whole tree', () => {
   });
   after(() => stage.remove());
 
-  /** Whichever worker answers; nothing has gone back since the one before. */
+  /** Scrapes whichever worker answers, and asserts that no counter has decreased since the last scrape. */
   async function scrape(): Promise<ScrapedText> {
     const answer = await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } });
     const now = ScrapedText.of(answer);
@@ -40,7 +40,7 @@ describe('the metrics of a whole tree', () => {
     }
   }
 
-  /** Scrapes until it is so. A scrape of which a store that is busy is missing says nothing. */
+  /** Scrapes until the condition holds. A scrape that lacks a busy store does not count. */
   const told = (what: string, test: (scrape: ScrapedText) => boolean) =>
     until(
       what,
@@ -52,10 +52,10 @@ describe('the metrics of a whole tree', () => {
     );
 
   const requests = (scraped: ScrapedText) => scraped.sum('catamount_http_requests_total');
-  const allAreTold = () => told(`all ${answered} requests are told of`, (scraped) => requests(scraped) === answered);
+  const allAreTold = () => told(`all ${answered} requests are counted`, (scraped) => requests(scraped) === answered);
   const bothReady = () => told('both workers are ready', (scraped) => scraped.sum('catamount_workers_ready') === 2);
 
-  it('sum up the requests of all workers, and none of the health checks and scrapes', async () => {
+  it('sum up the requests of all workers without health checks and scrapes', async () => {
     await get('/slow?ms=5', 30);
     await get('/nowhere', 10);
     await tree.request('GET', '/health');
@@ -67,11 +67,11 @@ describe('the metrics of a whole tree', () => {
     assert.ok(last.sum('catamount_http_request_duration_seconds_bucket', { le: '0.0025' }) <= 10);
   });
 
-  it('do not go back when a worker is killed, and count on with its successor', async () => {
+  it('never decrease when a worker is killed, and keep counting with its successor', async () => {
     const [{ pid = 0 } = assert.fail()] = (await statsOf(tree)).worker_status;
     process.kill(pid, 'SIGKILL');
     await told(
-      'the restart is told of',
+      'the restart is counted',
       (scraped) => scraped.sum('catamount_worker_restarts_total', { reason: 'crash' }) === 1,
     );
     await bothReady();
@@ -80,7 +80,7 @@ describe('the metrics of a whole tree', () => {
     await allAreTold();
   });
 
-  it('lose no request when workers are replaced one by one', async () => {
+  it('count every request while workers are replaced one by one', async () => {
     const restarted = order(tree, 'phased-restart');
     let over = false;
     void restarted.finally(() => {
@@ -96,18 +96,18 @@ describe('the metrics of a whole tree', () => {
     assert.equal(last.sum('catamount_phase'), 1);
   });
 
-  it('keep what a worker has counted that is scaled away', async () => {
+  it('keep the counts of a worker that is removed', async () => {
     await order(tree, 'worker-count-up');
-    await told('there are three', (scraped) => scraped.sum('catamount_workers_ready') === 3);
+    await told('three workers are ready', (scraped) => scraped.sum('catamount_workers_ready') === 3);
     await get('/slow?ms=1', 30);
     await order(tree, 'worker-count-down');
     await allAreTold();
     assert.equal(last.sum('catamount_workers'), 2);
   });
 
-  it('show who is in flight, who waits, and who was turned away', async () => {
+  it('show requests in flight, waiting and shed', async () => {
     const release = stage.spoil('hold');
-    // Two at a time: with the scrape between them, single ones would come to the same worker again and again.
+    // Two at a time: single requests, with a scrape in between, would all go to the same worker.
     const many: Promise<number>[] = [];
     let shed = 0;
     const ask = async () => {
@@ -115,13 +115,13 @@ describe('the metrics of a whole tree', () => {
       if (status === 503) shed++;
       return status;
     };
-    await told('all slots and places to wait are taken', (scraped) => {
+    await told('all threads and the backlog are full', (scraped) => {
       const [running, waiting] = ['in_flight', 'queued'].map((what) => scraped.sum(`catamount_http_requests_${what}`));
       const full = running === 4 && waiting === 2;
       if (!full) many.push(ask(), ask());
       return full;
     });
-    await until('the others are turned away', () => shed === many.length - 6);
+    await until('the others are shed', () => shed === many.length - 6);
     assert.equal(last.sum('catamount_http_concurrency_limit'), 4);
     release();
     const statuses = await Promise.all(many);
@@ -134,33 +134,33 @@ describe('the metrics of a whole tree', () => {
     assert.ok(last.sum('catamount_http_request_queue_seconds_sum') > 0);
   });
 
-  it('tell what became of jobs and mails, which outlives the processor', async () => {
+  it('count the outcomes of jobs and mails, and keep the counts when the processor dies', async () => {
     await tree.request('POST', '/gloomy-job');
     await tree.request('POST', '/notices?to=ann@example.com');
     answered += 2;
     const jobs = (scraped: ScrapedText, name: string, outcome: string) =>
       scraped.sum('catamount_jobs_total', { class: name, outcome });
-    await told('the dead job is told of', (scraped) => jobs(scraped, 'GloomyJob', 'dead') === 1);
-    await told('the mail is told of', (scraped) => jobs(scraped, 'catamount.deliver-mail', 'succeeded') === 1);
+    await told('the dead job is counted', (scraped) => jobs(scraped, 'GloomyJob', 'dead') === 1);
+    await told('the mail is counted', (scraped) => jobs(scraped, 'catamount.deliver-mail', 'succeeded') === 1);
     assert.equal(last.sum('catamount_mails_total', { mailer: 'NoticeMailer', outcome: 'sent' }), 1);
     assert.equal(last.sum('catamount_job_set_jobs', { set: 'dead' }), 1);
     assert.equal(last.sum('catamount_job_duration_seconds_count', { class: 'catamount.deliver-mail' }), 1);
     assert.equal(last.sum('catamount_job_queue_latency_seconds_count', { class: 'GloomyJob' }), 1);
     process.kill((await statsOf(tree)).job_processor.pid ?? 0, 'SIGKILL');
-    await told('it was started again', (scraped) => scraped.sum('catamount_job_processor_restarts_total') === 2);
-    await told('it works', (scraped) => scraped.sum('catamount_job_processor_up') === 1);
+    await told('the processor was restarted', (scraped) => scraped.sum('catamount_job_processor_restarts_total') === 2);
+    await told('the processor is up', (scraped) => scraped.sum('catamount_job_processor_up') === 1);
     assert.equal(jobs(last, 'GloomyJob', 'dead'), 1);
     await allAreTold();
   });
 
-  it('have a figure for everything, by the conventions', async () => {
-    // A new process reports itself some time after its start.
+  it('include every family, and follow the conventions of Prometheus', async () => {
+    // A new process sends its first metrics some time after its start.
     const processes = ['primary', 'web.0', 'web.1', 'jobs'];
     const measured = (now: ScrapedText, process: string) =>
       now.sum('catamount_process_resident_memory_bytes', { process }) > 0 &&
       now.sum('catamount_process_cpu_seconds_total', { process }) > 0;
     await told(
-      'a scrape has all stores and processes',
+      'a scrape includes all stores and processes',
       (now) =>
         ['catamount_jobs_running', 'catamount_job_last_moved_timestamp_seconds'].every((name) =>
           now.metrics.has(name),
@@ -186,7 +186,7 @@ describe('the metrics of a whole tree', () => {
       assert.ok(scraped.sum('catamount_process_event_loop_lag_p99_seconds', { process }) >= 0, process);
     }
     assert.equal(scraped.sum('catamount_memory_limit_bytes'), 2 * 1024 ** 3);
-    // Two workers of two threads, and a processor of two jobs that needs one more for itself.
+    // Two workers with two threads each, and a processor with two jobs, which needs one more connection for itself.
     assert.equal(scraped.sum('catamount_postgres_pool_limit'), 7);
     assert.equal(scraped.sum('catamount_job_processors'), 1);
     assert.equal(scraped.sum('catamount_queue_paused', { queue: 'default' }), 0);

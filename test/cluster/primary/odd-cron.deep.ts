@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Stage } from './stage';
 
-describe('a recurring job whose time makes no sense', () => {
+describe('a recurring job with an invalid cron expression', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();
@@ -9,7 +9,7 @@ describe('a recurring job whose time makes no sense', () => {
   });
   after(() => stage.remove());
 
-  it('refuses the start of the tree, and names the class and what it was given', async () => {
+  it('keeps the tree from starting, and the error names the class and the expression', async () => {
     const tree = stage.spawn();
     const { code } = await tree.end();
     assert.equal(code, 78);

@@ -14,12 +14,12 @@ export interface Printed {
   readonly stderr: string;
 }
 
-/** Types a command in the tree's folder. */
+/** Runs a command in the tree's folder. */
 export function catamount(cwd: string, ...words: string[]): Promise<Printed> {
   return catamountWith({}, cwd, ...words);
 }
 
-/** The same in a shell that has these variables. */
+/** The same with these environment variables. */
 export function catamountWith(
   env: Readonly<Record<string, string>>,
   cwd: string,
@@ -40,7 +40,7 @@ export function stateOf(tree: Tree): TreeState {
   return state;
 }
 
-/** Asks by the socket, as the command line does, without a process for each question. */
+/** Sends a command to the control socket, as the command line does, without starting a process for it. */
 export function order(tree: Tree, name: string, argument?: number): Promise<Record<string, unknown>> {
   const command = COMMANDS.find((one) => one.name === name);
   if (!command) throw new Error(`${name} is not a command`);

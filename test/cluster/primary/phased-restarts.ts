@@ -5,10 +5,10 @@ import { order, statsOf } from './operator';
 import { Stage } from './stage';
 import { underLoad } from './under-load';
 
-/** A load ends by itself after some minutes: a long row is done in several. */
+/** A load ends by itself after some minutes, so many restarts are spread over several loads. */
 const PER_LOAD = 4;
 
-/** Half of the connections are kept alive, half are fresh for each request. */
+/** Half of the connections are kept alive, half are opened for each request. */
 export function phasedRestarts(times: number): void {
   describe(`${times} phased restarts in a row under load`, () => {
     let stage: Stage;

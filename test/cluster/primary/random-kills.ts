@@ -11,7 +11,7 @@ import { Stage } from './stage';
 const EVERY_MS = 1000;
 const ROLES = ['primary', 'jobs', 'web', 'web'] as const;
 
-/** Dead children that the process has not asked about. */
+/** Pids of dead children for which the process has not waited. */
 function zombiesOf(ppid: number): number[] {
   return fs.readdirSync('/proc').flatMap((name) => {
     try {
@@ -32,7 +32,7 @@ function isBound(port: number): Promise<boolean> {
   });
 }
 
-/** Kills one process of the tree each second; a tree whose primary was hit is started again, as a platform does. */
+/** Kills one process of the tree each second, and starts the tree again after its primary was killed, as a platform does. */
 export function randomKills(ms: number, seed: number): void {
   describe(`kill -9 of a random process each second, for ${ms / 1000} s (seed ${seed})`, () => {
     let stage: Stage;
@@ -52,7 +52,7 @@ export function randomKills(ms: number, seed: number): void {
           const next = performance.now() + EVERY_MS;
           const role = ROLES[roll(ROLES.length)] ?? 'primary';
           const which = roll(2);
-          const victim = await until(`there is one to kill (${role})`, () => {
+          const victim = await until(`there is a process to kill (${role})`, () => {
             const { primary, jobs, webPids } = tree.processes();
             return { primary, jobs, web: webPids[which % webPids.length] }[role];
           });
@@ -69,7 +69,7 @@ export function randomKills(ms: number, seed: number): void {
       } finally {
         await gateway.close();
       }
-      // What was in the hands of the victim is lost, and nothing but that: no 5xx, nobody is left hanging.
+      // Only the requests that the victim had in hand are lost: there is no 5xx, and no client is left hanging.
       assert.deepEqual(
         Object.keys(gateway.result.lost).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind)),
         [],

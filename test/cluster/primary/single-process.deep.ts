@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { Stage } from './stage';
 
-describe('a web without workers', () => {
+describe('a tree that serves the web in its primary', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();
   });
   after(() => stage.remove());
 
-  it('goes on after a rejection that a route has left alone, which the log tells with its request', async () => {
+  it('survives an unhandled rejection in a route, and logs it with the request id', async () => {
     const tree = await stage.start({ WEB_CONCURRENCY: '0' });
     const { status } = await tree.request('GET', '/stray', { headers: { 'x-request-id': 'stray-1' } });
     assert.equal(status, 200);
@@ -19,7 +19,7 @@ describe('a web without workers', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it("is told by the app's workerBoot that it cannot serve, as a web with workers and the job processor are", async () => {
+  it("logs the error of the app's workerBoot, as workers and the job processor do", async () => {
     const mend = stage.spoil('own-boot');
     for (const [WEB_CONCURRENCY, only] of [
       ['0', 'web'],
@@ -33,7 +33,7 @@ describe('a web without workers', () => {
     mend();
   });
 
-  it("stops without the app's workerStop where that hangs, and names it", async () => {
+  it("stops although the app's workerStop hangs, and names it in the log", async () => {
     const mend = stage.spoil('own-stop');
     for (const WEB_CONCURRENCY of ['0', '1']) {
       const tree = await stage.start({ WEB_CONCURRENCY, SHUTDOWN_TIMEOUT: '3s' });

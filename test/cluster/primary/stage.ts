@@ -6,7 +6,7 @@ import { startTestRedis, type TestRedis } from '../../support/redis';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../../support/tree';
 
-/** No test depends on a limit of the product that it does not set itself, however slow the machine. */
+/** Long enough that no test meets a timeout of the product that it does not set itself, however slow the machine. */
 const UNHURRIED = {
   WORKER_BOOT_TIMEOUT: '10m',
   WORKER_TIMEOUT: '10m',
@@ -16,7 +16,7 @@ const UNHURRIED = {
 
 const OUR_MIGRATIONS = ['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations'];
 
-/** The test app on a database and a Redis of its own, in production, with switches to spoil it. */
+/** The test app in production, with its own database and Redis, and switches that break it. */
 export class Stage {
   private readonly flags = tempFolder('flags');
   private readonly trees: Tree[] = [];
@@ -47,7 +47,7 @@ export class Stage {
     return tree;
   }
 
-  /** What the tree is started with. */
+  /** The environment that the tree is started with. */
   get env(): Record<string, string> {
     return {
       NODE_ENV: 'production',
@@ -64,7 +64,7 @@ export class Stage {
     return this.entry;
   }
 
-  /** Switches one of the app's flaws on. @returns what mends it, however often. */
+  /** Switches on one of the app's faults. @returns a function that repairs it and may be called repeatedly. */
   spoil(
     flag:
       | 'broken'
@@ -84,17 +84,17 @@ export class Stage {
     return () => fs.rmSync(file, { force: true });
   }
 
-  /** What the app's hooks have heard so far. */
+  /** The calls of the app's hooks so far. */
   hooks(): { readonly hook: string; readonly [key: string]: unknown }[] {
     return this.noted('hooks') as { hook: string }[];
   }
 
-  /** What the app's job setup has seen and heard so far. */
+  /** What the app's job setup has noted so far. */
   jobNotes(): readonly object[] {
     return this.noted('jobs');
   }
 
-  /** What the app's mail setup has seen so far. */
+  /** What the app's mail setup has noted so far. */
   mailNotes(): readonly object[] {
     return this.noted('mails');
   }

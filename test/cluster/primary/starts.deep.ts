@@ -4,7 +4,7 @@ import { until } from '../../support/until';
 import { order, statsOf } from './operator';
 import { Stage } from './stage';
 
-describe('a start', () => {
+describe('the start of a tree', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();
@@ -14,10 +14,10 @@ describe('a start', () => {
   const processorIs = (tree: Tree, state: string) =>
     until(`the processor is ${state}`, async () => (await statsOf(tree)).job_processor.state === state);
 
-  it('whose web is slow runs jobs before, heeds what was ordered of them, and has stray lines prefixed for a person', async () => {
+  it('whose web is slow to boot obeys commands for its jobs meanwhile, and the pretty log prefixes printed lines', async () => {
     const mend = stage.spoil('slow-boot');
     const tree = stage.spawn({ LOG_FORMAT: 'pretty', WEB_CONCURRENCY: '1' });
-    await until('it can be asked', () => statsOf(tree).catch(() => undefined));
+    await until('the control socket answers', () => statsOf(tree).catch(() => undefined));
     await order(tree, 'jobs quiet');
     await processorIs(tree, 'quiet');
     assert.deepEqual(tree.linesMatching(/Listening on/), []);
@@ -31,7 +31,7 @@ describe('a start', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('boots the job processor beside the check of the app, and has it fetch nothing before that has passed', async () => {
+  it('boots the job processor while the app is checked, and lets it fetch jobs only after the check has passed', async () => {
     const pass = stage.spoil('slow-check');
     const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
@@ -48,19 +48,19 @@ describe('a start', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('gives the job processor its time before its silence counts', async () => {
+  it('gives the job processor WORKER_BOOT_TIMEOUT to boot before it is killed', async () => {
     const mend = stage.spoil('slow-jobs');
     const env = { WORKER_TIMEOUT: '1s', WORKER_BOOT_TIMEOUT: '4s' };
     const tree = stage.spawn(env, { args: ['--only', 'jobs'] });
     const { text } = await tree.waitForLine(/killed job processor.*not ready after/);
-    // The processor boots beside the check, so either may be over first.
+    // The processor boots while the app is checked, so either may end first.
     await tree.waitForLine(/The app was not checked: it had not loaded after 4 s/);
     assert.ok(Number(/not ready after ([\d.]+) s/.exec(text)?.[1]) >= 4, text);
     mend();
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
   });
 
-  it('heeds no message of the app while it is checked, and waits for nobody whom the app has started', async () => {
+  it('ignores messages that the app sends while it is checked, and does not wait for a process that the app started', async () => {
     const mend = stage.spoil('helper');
     const tree = stage.spawn({ WORKER_BOOT_TIMEOUT: '4s', WEB_CONCURRENCY: '1' });
     await tree.ready();
@@ -69,7 +69,7 @@ describe('a start', () => {
     mend();
   });
 
-  it('whose job setup does not load is ended, and names it', async () => {
+  it('fails with exit code 78 when the job setup does not load, and names it', async () => {
     const mend = stage.spoil('broken-setup');
     const tree = stage.spawn({ WEB_CONCURRENCY: '1' });
     assert.equal((await tree.exited).code, 78);

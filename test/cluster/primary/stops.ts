@@ -6,11 +6,11 @@ import { until } from '../../support/until';
 import { Gateway } from './gateway';
 import { Stage } from './stage';
 
-/** What a stop may take above its work in flight, s: measured by `npm run chaos`. */
+/** How much longer than its work in flight a stop may take, s; measured by `npm run chaos`. */
 export const PROMISED_S = 2;
 const WORK_MS = 300;
 
-/** @returns how long it took, s, by the product's own figure, from its first to its last line. */
+/** @returns how long the stop took, s, according to the tree's own last log line. */
 async function stopAndTime(tree: Tree): Promise<number> {
   assert.deepEqual({ ...(await tree.stop()), durationMs: 0 }, { code: 0, signal: null, durationMs: 0 });
   await tree.allGone();
@@ -24,7 +24,7 @@ function assertPrompt(seconds: readonly number[], longestS: number): void {
   assert.deepEqual(late, [], `stops took ${seconds.join(', ')} s`);
 }
 
-/** For whoever wants the figures. */
+/** The figures, for the title. */
 function figures(seconds: readonly number[]): string {
   const sorted = seconds.toSorted((a, b) => a - b);
   return `: half took ${sorted[Math.floor(sorted.length / 2)]} s at most, the slowest ${sorted.at(-1)} s`;
@@ -38,7 +38,7 @@ export function stopsAndStarts(times: number, longestS = Number.POSITIVE_INFINIT
     });
     after(() => stage.remove());
 
-    it('lose nothing that was in flight, and none is slow', async function () {
+    it('lose no request in flight, and none is slow', async function () {
       const PORT = String(await serverPort());
       const took: number[] = [];
       let tree = await stage.start({ PORT });
@@ -69,7 +69,7 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
     });
     after(() => stage.remove());
 
-    it('take no longer than their work in flight and a little, idle, or busy, or never let alone', async function () {
+    it('take little longer than their work in flight, whether the tree is idle, busy or under constant load', async function () {
       const took: number[] = [];
       for (let n = 0; n < times; n++) {
         const tree = await stage.start({ WEB_CONCURRENCY: n % 2 === 0 ? '1' : '2' });
@@ -94,11 +94,11 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
   });
 }
 
-/** As many as MAX_THREADS of two workers serve at once, and some who wait. */
+/** As many as MAX_THREADS of two workers serve at once, and some that wait. */
 const CALLERS = 16;
 
 export function stopsUnderFreshCallers(times: number): void {
-  describe(`${times} stops under ${CALLERS} callers who open a new connection for each request`, () => {
+  describe(`${times} stops under ${CALLERS} clients that open a new connection for each request`, () => {
     let stage: Stage;
     before(async () => {
       stage = await Stage.make();

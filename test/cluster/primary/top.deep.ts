@@ -14,7 +14,7 @@ describe('catamount top of a whole tree', () => {
   });
   after(() => stage.remove());
 
-  it('prints all of it once into a pipe', async () => {
+  it('prints everything once when its output is a pipe', async () => {
     await tree.request('POST', '/gloomy-job');
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const { code, stdout, stderr } = await catamount(tree.cwd, 'top');
@@ -26,7 +26,7 @@ describe('catamount top of a whole tree', () => {
     assert.equal((await catamount(tree.cwd, 'top', 'surplus')).code, 64);
   });
 
-  it('shows its queues and sets, with the settings of the tree', async () => {
+  it('shows queues and sets when it has the settings of the tree', async () => {
     const { database, redis } = stage;
     const env = { DATABASE_URL: database.url, REDIS_URL: redis.url };
     const { stdout } = await catamountWith(env, tree.cwd, 'top');
@@ -34,7 +34,7 @@ describe('catamount top of a whole tree', () => {
     assert.match(stdout, /^Retry 0, scheduled 0, dead 1$/m);
   });
 
-  it('recycles a worker and quiets the jobs by its keys', async () => {
+  it('recycles a worker and quiets jobs by its keys', async () => {
     const emulator = new Emulator(100, 40);
     const ended = top({ state: `${tree.cwd}/.catamount/state.json` }, emulator.stage());
     await emulator.shows(/^› web 0 /m);

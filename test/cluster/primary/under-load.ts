@@ -1,7 +1,7 @@
 import { type Load, type LoadResult, startLoad } from '../../support/load';
 import type { Tree } from '../../support/tree';
 
-/** Does something while clients keep a tree busy. The load ends with it, however it ends. */
+/** Runs `work` while clients keep a tree busy. The load ends with it, even if it fails. */
 export async function underLoad(
   tree: Tree,
   connections: number,

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Stage } from './stage';
 
-describe('a tree whose standard output nobody reads', () => {
+describe('a tree whose standard output is not read', () => {
   let stage: Stage;
   before(async () => {
     stage = await Stage.make();
@@ -9,10 +9,10 @@ describe('a tree whose standard output nobody reads', () => {
   after(() => stage.remove());
 
   for (const concurrency of ['0', '1']) {
-    it(`serves on, tells what it had to drop, and stops, with WEB_CONCURRENCY=${concurrency}`, async () => {
+    it(`keeps serving, logs how many lines it had to drop, and stops, with WEB_CONCURRENCY=${concurrency}`, async () => {
       const tree = await stage.start({ WEB_CONCURRENCY: concurrency });
       const goOn = tree.stopReading();
-      // A line has some 300 bytes: more than the pipe and what is kept can hold.
+      // A line has some 300 bytes, so these are more than the pipe and the log's buffer hold.
       for (let n = 0; n < 60; n++) {
         const answers = await Promise.all(Array.from({ length: 100 }, () => tree.request('GET', '/slow')));
         assert.ok(answers.every(({ status }) => status === 200));

@@ -7,7 +7,7 @@ import { until } from '../../support/until';
 import { order, statsOf } from './operator';
 import { Stage } from './stage';
 
-/** Tells of each collection that the product asks for. Node itself shows only until version 20 that one was asked for. */
+/** Prints a line for each collection that the product requests. Node itself shows that only up to version 20. */
 const OBSERVER = `
 const vm = require('node:vm');
 const { runInNewContext } = vm;
@@ -34,13 +34,13 @@ describe('a whole tree', () => {
 
   const heard = (hook: string) => stage.hooks().filter((event) => event.hook === hook);
 
-  it('has its web first, and the job processor behind it', async () => {
+  it('listens before its job processor is ready', async () => {
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     const at = (pattern: RegExp) => tree.lines.findIndex(({ text }) => pattern.test(text));
     assert.ok(at(/Listening on/) < at(/job processor \(pid \d+\) is ready/));
   });
 
-  it('has the app’s job setup at work in its web workers and in its job processor', async () => {
+  it('applies the app’s job setup in its web workers and in its job processor', async () => {
     assert.equal((await tree.request('POST', '/gloomy-job')).status, 202);
     await until('the failure is reported', () => stage.jobNotes().length === 3);
     const args = [{ iban: 'DE02 1203', name: 'Ann' }];
@@ -57,11 +57,11 @@ describe('a whole tree', () => {
     }
   });
 
-  it('has a mail asked for in a web worker, which stays light, and delivered by the job processor with the mail setup', async () => {
+  it('enqueues a mail in a web worker without loading mail code, and delivers it in the job processor with the mail setup', async () => {
     const headers = { 'Accept-Language': 'ko' };
     const answer = await tree.request('POST', '/notices?to=ada@example.com', { headers });
     assert.deepEqual(answer.json(), { enqueued: true, loaded: [] });
-    await until('the mail is out', () => stage.mailNotes().length > 0);
+    await until('the mail is sent', () => stage.mailNotes().length > 0);
     assert.deepEqual(stage.mailNotes(), [
       {
         mailer: 'NoticeMailer',
@@ -78,8 +78,8 @@ describe('a whole tree', () => {
     assert.deepEqual(records, [{ state: 'sent', recipients: ['staging@patience.example'] }]);
   });
 
-  it('has hooks hear of its start; one that throws or rejects is logged and harms nothing', async () => {
-    await until('booted is heard', () => heard('booted').length === 1);
+  it('calls the hooks of its start; one that throws or rejects is logged and does no harm', async () => {
+    await until('booted is called', () => heard('booted').length === 1);
     assert.equal(heard('booted')[0]?.address, tree.baseUrl);
     const booted = heard('workerBoot').map(({ slot }) => slot);
     assert.deepEqual(booted.sort(), [0, 1]);
@@ -93,11 +93,11 @@ describe('a whole tree', () => {
     );
     const exits = heard('workerExit').map(({ code, expected }) => ({ code, expected }));
     assert.deepEqual(exits, Array(2).fill({ code: 0, expected: true }));
-    await until('the processor has been renewed', () => heard('processorExit').length === 1);
+    await until('the processor has been replaced', () => heard('processorExit').length === 1);
     assert.equal((await tree.request('GET', '/slow')).status, 200);
   });
 
-  it('brings a stray line of a worker out in one piece, with its name', async () => {
+  it('logs a line that a worker prints in one piece, with the name of the worker', async () => {
     const text = `stray ${'x'.repeat(5000)} line`;
     const { pid } = (await tree.request('GET', `/print?text=${encodeURIComponent(text)}`)).json();
     const { json } = await tree.waitForLine(/stray x+ line/);
@@ -105,22 +105,22 @@ describe('a whole tree', () => {
     assert.deepEqual([json.msg, json.child], [text, `web.${slot}`]);
   });
 
-  it('does not lose the last words of a worker that crashes', async () => {
+  it('does not lose the last lines of a worker that crashes', async () => {
     await Promise.allSettled([tree.request('GET', '/print?text=famous'), tree.request('GET', '/crash')]);
     await tree.waitForLine(/"msg":"famous"/);
     await tree.waitForLine(/worker \d \(pid \d+\) exited with code 3/);
     const crashed = () => heard('workerExit').some(({ code, expected }) => code === 3 && expected === false);
-    await until('the hook has heard of it', crashed);
+    await until('the hook has been called', crashed);
   });
 
-  it('has its workers and its primary collect garbage when they have come to rest', async () => {
+  it('collects garbage in its workers and its primary when they are idle', async () => {
     const serving = async () => (await statsOf(tree)).booted_workers === 2;
     await until('both workers serve again', serving);
     const { pid } = (await tree.request('GET', '/litter')).json();
     for (const one of [tree.pid, Number(pid)]) await tree.waitForLine(new RegExp(`\\b${one} was told to collect`));
   });
 
-  it('names the process in every line, and has its end heard', async () => {
+  it('names the process in every line, and calls the hooks of its end', async () => {
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
     await tree.waitForLine(/stopped in/);
