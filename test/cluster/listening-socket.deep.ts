@@ -33,7 +33,10 @@ describe('the listening socket', () => {
     const callers = Array.from({ length: 5 * slots.length + 5 }, async () =>
       bodies.push((await request(address)).body),
     );
-    await until('all requests are served but one per suspended worker', () => bodies.length === callers.length - slots.length);
+    await until(
+      'all requests are served but one per suspended worker',
+      () => bodies.length === callers.length - slots.length,
+    );
     return { served: Promise.all(callers).then(() => bodies.map((body) => Number(body.split(' ')[1]))) };
   };
   const killAll = (slots: readonly number[]) => {

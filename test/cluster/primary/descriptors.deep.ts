@@ -51,7 +51,10 @@ describe('a tree that runs out of file descriptors', () => {
         return serving.size === count && !pids.includes(undefined);
       });
       assert.deepEqual(tree.linesMatching(/uncaught|exited with/), []);
-      assert.ok(tree.linesMatching(/no file descriptor left/).length <= 2 * (count + 2), 'it is logged only now and then');
+      assert.ok(
+        tree.linesMatching(/no file descriptor left/).length <= 2 * (count + 2),
+        'it is logged only now and then',
+      );
       assert.equal((await tree.stop()).code, 0);
     });
   }
