@@ -9,7 +9,7 @@ import { Surroundings } from './surroundings';
 
 const run = promisify(execFile);
 const ROOT = path.resolve(__dirname, '../..');
-/** Runs a program as process 1 of a new namespace, where that is permitted to anybody. */
+/** Runs a program as process 1 of a new namespace, on machines that permit it without root. */
 const AS_FIRST = ['--user', '--map-root-user', '--pid', '--fork', '--kill-child', '--mount-proc'];
 
 describe('off Heroku', () => {
@@ -23,17 +23,17 @@ describe('off Heroku', () => {
     removeFolder(folder);
   });
 
-  it('the unit of the guide is one that systemd takes', async () => {
+  it('systemd accepts the unit of the guide', async () => {
     const guide = fs.readFileSync(path.join(ROOT, 'lib/cluster/README.md'), 'utf8');
     const [, unit = ''] = /```ini\n(.*?)```/s.exec(guide) ?? [];
     assert.match(unit, /^ExecStart=/m);
     const file = path.join(folder, 'shop.service');
     fs.writeFileSync(file, unit.replace('/srv/shop', folder));
-    // It exits with 1 for what it does not know or cannot find.
+    // It exits with 1 for directives that it does not know and files that it cannot find.
     await run('systemd-analyze', ['verify', '--man=no', '--generators=no', file]);
   });
 
-  it('a tree that is process 1 serves, and ends with 0 when its container is stopped', async () => {
+  it('a tree that is process 1 serves, and exits with 0 when its container is stopped', async () => {
     const script = path.join(folder, 'first.sh');
     fs.writeFileSync(script, `#!/bin/sh\nexec unshare ${AS_FIRST.join(' ')} ${process.execPath} "$@"\n`, {
       mode: 0o755,

@@ -9,7 +9,7 @@ import { until } from '../support/until';
 import { subjectFor } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** Of unknown addresses together so many passwords are looked at at once, then one a second, and some may wait their turn. */
+/** All unknown addresses together may try this many passwords at once, then one a second, and WAITING may wait their turn. */
 const AT_ONCE = 30;
 const WAITING = 10;
 const LIMITS = { SIGN_UPS_PER_ADDRESS: '5/1h', SIGN_UPS_PER_DOMAIN: '12/1h', SIGN_UPS_PER_MAILBOX: '2/1h' };
@@ -24,31 +24,31 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
   after(() => around?.remove());
 
   let invented = 0;
-  /** The proxy appends whom it was asked by; before that stands whatever the caller has made up. */
+  /** The proxy appends the client's address to whatever the client has made up. */
   const from = (address: string) => ({ 'X-Forwarded-For': `10.9.8.${++invented % 250}, ${address}` });
 
   const signIn = (address: string, password: string) => signInFrom(tree, from(address), password);
   const statusOf = async (address: string, password: string) => (await signIn(address, password)).status;
 
-  it('guesses from one address end with the fifth, whoever signs in as a viewer in between, and hold up nobody else', async () => {
+  it('guesses from one address are rejected from the fifth on, even if a viewer signs in between, and other addresses are not affected', async () => {
     const guesses: number[] = [];
     for (let n = 0; n < 20; n++) {
       if (n > 0 && n < TRIES) assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_VIEWER_PASSWORD), 303);
       guesses.push(await statusOf('203.0.113.5', `guess ${n}`));
     }
     assert.deepEqual(guesses, [...Array<number>(TRIES - 1).fill(401), ...Array<number>(21 - TRIES).fill(429)]);
-    assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_PASSWORD), 429, 'the right one is not looked at either');
+    assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_PASSWORD), 429, 'the right password is not checked either');
     assert.equal(await statusOf('203.0.113.6', SIGNED.OPS_PASSWORD), 303);
     assert.equal(await statusOf('203.0.113.7', SIGNED.OPS_VIEWER_PASSWORD), 303);
-    // New processes know it, too.
+    // New processes know it as well.
     const pids = async () => (await statsOf(tree)).worker_status.map(({ pid }) => pid);
     const before = await pids();
     await order(tree, 'phased-restart');
-    await until('the workers are others', async () => (await pids()).every((pid) => !before.includes(pid)));
+    await until('the workers have been replaced', async () => (await pids()).every((pid) => !before.includes(pid)));
     assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_PASSWORD), 429);
   });
 
-  it('guesses from many addresses become slow for all of them together, and lock nobody out', async () => {
+  it('guesses from many addresses are throttled together, and lock nobody out', async () => {
     const begun = performance.now();
     const answers: Answer[] = [];
     let next = 0;
@@ -56,21 +56,18 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
       for (let n = next++; n < 200; n = next++) answers.push(await signIn(`198.51.${n >> 6}.${n & 63}`, `guess ${n}`));
     };
     const attack = Promise.all(Array.from({ length: 20 }, guess));
-    await until('the attack is turned away', () => answers.some(({ status }) => status === 429));
-    assert.equal(await statusOf('203.0.113.6', SIGNED.OPS_PASSWORD), 303, 'an address that is known goes on at once');
+    await until('the attack is rejected', () => answers.some(({ status }) => status === 429));
+    assert.equal(await statusOf('203.0.113.6', SIGNED.OPS_PASSWORD), 303, 'a known address is not throttled');
     await attack;
     const seconds = Math.ceil((performance.now() - begun) / 1000);
     const looked = answers.filter(({ status }) => status === 401).length;
-    assert.ok(looked <= AT_ONCE + WAITING + seconds, `${looked} guesses were looked at in ${seconds} s`);
+    assert.ok(looked <= AT_ONCE + WAITING + seconds, `${looked} guesses were checked in ${seconds} s`);
     assert.ok(answers.every(({ status }) => status === 401 || status === 429));
     for (const { status, headers } of answers) if (status === 429) assert.ok(Number(headers['retry-after']) <= WAITING);
-    await until(
-      'who has never been here gets in',
-      async () => (await statusOf('192.0.2.200', SIGNED.OPS_PASSWORD)) === 303,
-    );
+    await until('an unknown address gets in', async () => (await statusOf('192.0.2.200', SIGNED.OPS_PASSWORD)) === 303);
   });
 
-  it('sign-ups send as many mails as the limits say, and nothing that an attacker wrote stands in a subject', async () => {
+  it('sign-ups send no more mails than the limits allow, and no subject contains text of an attacker', async () => {
     const accepted: string[] = [];
     const signUp = async (email: string, name: string, address: string) => {
       const { status } = await tree.request('POST', '/users', { json: { email, name }, headers: from(address) });
@@ -85,15 +82,15 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
     };
     const refused = await signUp('ada@a.example', 'renew at https://evil.example/pay', '203.0.113.20');
     assert.equal(refused, 422);
-    // One caller, many victims.
+    // One client, many victims.
     assert.deepEqual(await count(40, (n) => [`victim@one${n}.example`, '203.0.113.20']), [5, 35, 0]);
-    // Many callers, one company.
+    // Many clients, one company.
     assert.deepEqual(await count(30, (n) => [`victim${n}@company.example`, `203.0.113.${30 + n}`]), [12, 18, 0]);
-    // Many callers, one mailbox.
+    // Many clients, one mailbox.
     assert.deepEqual(await count(10, (n) => [`victim+${n}@mail.example`, `203.0.113.${70 + n}`]), [2, 8, 0]);
     for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
     assert.equal(await until('it serves again', () => signUp('victim@later.example', 'Ada', '203.0.113.20')), 429);
-    assert.equal(await signUp('bob@friends.example', 'Bob', '203.0.113.99'), 201, 'others are not held back');
+    assert.equal(await signUp('bob@friends.example', 'Bob', '203.0.113.99'), 201, 'others are not limited');
     await around.sink.waitFor(accepted.length);
     await until(
       'every job has ended',
@@ -106,7 +103,7 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
   });
 });
 
-/** How late each byte to and from Redis is, ms: an answer takes twice as long. */
+/** Delay of each byte to and from Redis, ms: a reply takes twice as long. */
 const DELAY_MS = 250;
 const RESTARTS = 2;
 
@@ -127,14 +124,14 @@ describe('attacks on a tree whose Redis is 500 ms away', () => {
   });
 
   const from = (address: string) => ({ 'X-Forwarded-For': address });
-  /** Callers wait until there is a worker again, so that this is the first request of the next one. */
+  /** Repeats a request until a worker answers, so that it is the first request of a new worker. */
   const served = (what: string, ask: () => Promise<Answer>) =>
     until(`${what} is answered`, () => ask().catch(() => undefined)).then(({ status }) => status);
   const restart = (): void => {
     for (const pid of tree.processes().webPids) process.kill(pid, 'SIGKILL');
   };
 
-  it('have no more sign-ups after a restart', async () => {
+  it('gain no further sign-ups from a restart', async () => {
     let invented = 0;
     const signUp = () =>
       tree.request('POST', '/users', {
@@ -149,7 +146,7 @@ describe('attacks on a tree whose Redis is 500 ms away', () => {
     }
   });
 
-  it('have no more guesses at a password after a restart', async () => {
+  it('gain no further guesses at a password from a restart', async () => {
     const guess = () => signInFrom(tree, from('203.0.113.5'), 'guess');
     for (let n = 1; n < TRIES; n++) assert.equal((await guess()).status, 401);
     assert.equal((await guess()).status, 429);
@@ -174,5 +171,5 @@ async function signInFrom(tree: Tree, from: Readonly<Record<string, string>>, pa
   });
 }
 
-/** Names that are taken, since people may have them for all that we know. */
+/** Names that are accepted, since for all that we know people may have them. */
 const LURES = ['Your payment failed: call +1 202 555 0100', 'Account locked today', 'Ada', 'evil.example'];

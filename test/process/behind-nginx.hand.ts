@@ -15,11 +15,11 @@ import { until } from '../support/until';
 import { Surroundings } from './surroundings';
 
 /**
- * The nginx of the guide, run for real. No package of npm has its binary, so this stands in no tier: where nginx is
- * installed, run `npm test -- test/process/behind-nginx.hand.ts`. What the tree makes of the headers is in
- * attacks.deep.ts and proxies.test.ts, too.
+ * Runs nginx with the guide's configuration. No npm package contains its binary, so this file is in no tier: where nginx
+ * is installed, run `npm test -- test/process/behind-nginx.hand.ts`. attacks.deep.ts and proxies.test.ts test how the
+ * tree reads the headers.
  */
-describe('behind nginx, as the guide sets it up', () => {
+describe('behind nginx with the configuration of the guide', () => {
   let around: Surroundings;
   let tree: Tree;
   let nginx: ChildProcess;
@@ -43,7 +43,7 @@ describe('behind nginx, as the guide sets it up', () => {
     await around?.remove();
   });
 
-  /** Writes a whole configuration around the guide's. @returns its file. */
+  /** Writes a complete configuration that includes the guide's. @returns its path. */
   async function configure(): Promise<string> {
     const { chain, key } = await makeCertificate();
     const written = { 'shop.pem': chain, 'shop.key': key };
@@ -69,7 +69,7 @@ describe('behind nginx, as the guide sets it up', () => {
     readonly body?: string;
   }
 
-  /** Asks nginx by TLS from an address of this machine, with a made-up header of whom it comes from. */
+  /** Sends a request to nginx over TLS from an address of this machine, with forged headers about the client. */
   async function ask(from: string, method: string, target: string, { headers = {}, body }: Given = {}) {
     const forged = { Host: 'shop.example', 'X-Forwarded-For': '203.0.113.99', 'X-Forwarded-Proto': 'http' };
     const sent = https.request({
@@ -96,7 +96,7 @@ describe('behind nginx, as the guide sets it up', () => {
     return ask(from, 'POST', '/ops/sign-in', { headers, body: new URLSearchParams(fields).toString() });
   }
 
-  it('sign-ups are counted and logged by the caller, whoever the caller says to be', async () => {
+  it('sign-ups are limited and logged by the address of the client, whatever its headers claim', async () => {
     const signUp = async (from: string, name: string) => {
       const body = JSON.stringify({ email: `${name}@${name}.example`, name });
       return (await ask(from, 'POST', '/users', { headers: { 'Content-Type': 'application/json' }, body })).status;
@@ -111,7 +111,7 @@ describe('behind nginx, as the guide sets it up', () => {
     assert.deepEqual(tree.linesMatching(/203\.0\.113\.99/), []);
   });
 
-  it('an operator gets cookies for https only, and a guesser locks out nobody but themselves', async () => {
+  it('an operator gets Secure cookies, and guesses lock out only the address that they come from', async () => {
     const open = await signIn('127.0.0.3', SIGNED.OPS_PASSWORD);
     assert.equal(open.status, 303, open.body);
     assert.ok(cookies(open.headers).length > 0);

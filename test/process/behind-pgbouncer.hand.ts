@@ -10,12 +10,12 @@ import { Surroundings } from './surroundings';
 
 type Settings = Readonly<Record<string, string>>;
 
-/** Whatever the log would tell an operator of the way to Postgres. */
+/** Any log line about the connection to Postgres that an operator would have to read. */
 const TOLD = /pooler|notification|prepared statement|DATABASE_DIRECT_URL/;
 
 /**
- * PgBouncer in transaction mode, run for real. No package of npm has its binary, so this stands in no tier: where
- * pgbouncer is installed, run `npm test -- test/process/behind-pgbouncer.hand.ts`. The tiers have a pooler of their own
+ * Runs PgBouncer in transaction mode. No npm package contains its binary, so this file is in no tier: where pgbouncer is
+ * installed, run `npm test -- test/process/behind-pgbouncer.hand.ts`. The tiers use our own pooler instead
  * (test/support/transaction-pooler.ts).
  */
 describe('behind PgBouncer in transaction mode', () => {
@@ -30,7 +30,7 @@ describe('behind PgBouncer in transaction mode', () => {
     pooler = undefined;
   });
 
-  /** @param env of the tree beside the way through PgBouncer. */
+  /** @param env settings of the tree besides DATABASE_URL, which leads through PgBouncer. */
   async function start(settings: Settings, env: Settings): Promise<Tree> {
     pooler = await PgBouncer.start(around.database.url, settings);
     const tree = await around.start({ env: { ...env, DATABASE_URL: pooler.url } });
@@ -55,36 +55,36 @@ describe('behind PgBouncer in transaction mode', () => {
   };
 
   for (const prepared of ['0', '100'])
-    it(`with DATABASE_DIRECT_URL and max_prepared_statements = ${prepared}: all is well, and nothing is told`, async () => {
+    it(`with DATABASE_DIRECT_URL and max_prepared_statements = ${prepared}: notifications arrive, and nothing is logged`, async () => {
       const tree = await start({ max_prepared_statements: prepared }, past());
       await until('notifications arrive', () => hears(tree));
       await signUpsThrough(around, tree, (stream) => stream.more(100));
       assert.deepEqual(told(tree), []);
     });
 
-  it('without DATABASE_DIRECT_URL: all goes on, and the log, the status and /ops name what to set', async () => {
+  it('without DATABASE_DIRECT_URL: jobs run, and the log, the status and /ops name the setting', async () => {
     const tree = await start({}, { NODE_ENV: 'development', OPS_TOKEN });
     await tree.waitForLine(/notifications of Postgres do not arrive.*set DATABASE_DIRECT_URL/);
-    await until('/ops tells', async () => (await codesOnOps(tree)).includes('listenDeaf'));
+    await until('/ops reports it', async () => (await codesOnOps(tree)).includes('listenDeaf'));
     const { stdout } = await catamountWith(around.env, tree.cwd, 'status');
     assert.match(stdout, /Set DATABASE_DIRECT_URL to the URL of Postgres itself/);
     await isReady(tree);
     await signUpsThrough(around, tree, (stream) => stream.more(100));
   });
 
-  it('killed and started again: no sign-up that was accepted is lost, and the tree is ready by itself', async () => {
+  it('killed and started again: no accepted sign-up is lost, and the tree recovers by itself', async () => {
     const tree = await start({}, past());
     const stream = new SignUpStream(tree, 4);
     for (let times = 0; times < 3; times++) {
       await stream.more(20);
       await pooler?.kill();
-      await until('it is told', async () => (await tree.request('GET', '/ready')).status === 503);
+      await until('/ready answers 503', async () => (await tree.request('GET', '/ready')).status === 503);
       await pooler?.start();
       await isReady(tree);
     }
     await stream.more(20);
     await stream.stop();
-    assert.ok(stream.failures.length > 0, 'nobody met the outage');
+    assert.ok(stream.failures.length > 0, 'no request met the outage');
     assert.deepEqual([...new Set(stream.failures)], ['503']);
     await assertOneMailEach(around);
     const users = new Set(await around.users());
@@ -95,7 +95,7 @@ describe('behind PgBouncer in transaction mode', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('which allows named prepared statements: a tree that is restarted leaves none behind, and loses nothing', async () => {
+  it('with named prepared statements: a tree that is restarted leaves none behind, and loses nothing', async () => {
     const tree = await start({ max_prepared_statements: '100', default_pool_size: '2' }, past());
     await signUpsThrough(around, tree, async (stream) => {
       for (const command of ['phased-restart', 'restart']) {
@@ -105,7 +105,7 @@ describe('behind PgBouncer in transaction mode', () => {
         await tree.waitForLine(/job processor \(pid \d+\) is ready/, { from });
         await stream.more(20);
       }
-      // Another client's statement of the same name would meet one that a connection has kept.
+      // Otherwise another client's statement of the same name would clash with one that a connection has kept.
       const kept = (await pooler?.preparedStatements()) ?? [];
       assert.ok(kept.length > 0);
       assert.deepEqual(new Set(kept), new Set([0]));

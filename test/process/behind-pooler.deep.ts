@@ -5,7 +5,7 @@ import { Surroundings } from './surroundings';
 
 const DEAF = /notifications of Postgres do not arrive.*set DATABASE_DIRECT_URL/;
 
-/** As behind PgBouncer with `pool_mode = transaction`, which behind-pgbouncer.hand.ts has itself. */
+/** Stands in for PgBouncer with `pool_mode = transaction`, which behind-pgbouncer.hand.ts runs. */
 describe('behind a pooler in transaction mode', () => {
   let around: Surroundings;
   let pooler: TransactionPooler;
@@ -20,14 +20,14 @@ describe('behind a pooler in transaction mode', () => {
 
   const start = (env: Readonly<Record<string, string>>) => around.start({ env: { DATABASE_URL: pooler.url, ...env } });
 
-  it('people sign up and have one mail each with DATABASE_DIRECT_URL, and nothing is told', async () => {
+  it('people sign up and get one mail each with DATABASE_DIRECT_URL, and nothing is logged', async () => {
     const tree = await start({ DATABASE_DIRECT_URL: around.database.url });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await signUpsThrough(around, tree, (stream) => stream.more(30));
     assert.deepEqual(tree.linesMatching(DEAF), []);
   });
 
-  it('so do they without it, and the log names what to set', async () => {
+  it('they do so without it as well, and the log names the setting', async () => {
     const tree = await start({});
     await tree.waitForLine(DEAF);
     await signUpsThrough(around, tree, (stream) => stream.more(30));

@@ -4,14 +4,14 @@ import { buildFixtureApp } from '../support/fixture-app';
 import type { Tree } from '../support/tree';
 import { Surroundings } from './surroundings';
 
-/** What the jobs of `test/fixtures/jobs-app` write down. */
+/** A line that a job of `test/fixtures/jobs-app` writes. */
 export interface Entry {
-  /** Of the processor that ran it. */
+  /** Pid of the processor that ran the job. */
   readonly pid: number;
   readonly chore?: number;
   readonly long?: string;
   readonly attempt?: number;
-  /** The kind of error that it leaves for nobody to catch. */
+  /** The kind of error that the job leaves uncaught. */
   readonly stray?: string;
   readonly neighbour?: 'begins' | 'ends';
   readonly deliveries?: number;
@@ -21,7 +21,7 @@ export interface Entry {
   readonly job?: string;
 }
 
-/** Trees of one app on one database and one Redis, and the book that all their jobs write into. */
+/** Trees of one app on one database and one Redis, and the file that all their jobs write to. */
 export class Chores {
   private constructor(
     private readonly around: Surroundings,
@@ -43,12 +43,12 @@ export class Chores {
     return lines.map((line) => JSON.parse(line) as Entry);
   }
 
-  /** Each run of a long job, in order. */
+  /** All runs of long jobs, in order. */
   longs(): Entry[] {
     return this.entries().filter((entry) => entry.long !== undefined);
   }
 
-  /** Classes of the jobs that have no outcome yet, but for ticks. */
+  /** Classes of the jobs that have no outcome yet, except for ticks. */
   async inOutbox(): Promise<string[]> {
     const rows = await this.around.database.query<{ class: string }>(
       `select class from job_outbox where class <> 'TickJob'`,

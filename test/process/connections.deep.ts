@@ -6,17 +6,17 @@ import { OF_REDIS } from './idle';
 import { signUpMany } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** The pools of two workers and of the processor, and one that LISTENs. */
+/** The pools of two workers and of the processor, and the connection that LISTENs. */
 const OF_POSTGRES = 2 * 5 + 3 + 1;
 
-describe('the connections of a tree of two workers', () => {
+describe('the connections of a tree with two workers', () => {
   let around: Surroundings;
   before(async () => {
     around = await Surroundings.make();
   });
   after(() => around.remove());
 
-  /** By what each did last, in order. */
+  /** The last command of each connection, sorted. */
   const ofRedis = async () =>
     String(await tell(around.redis, ['CLIENT', 'LIST']))
       .split('\n')
@@ -31,10 +31,10 @@ describe('the connections of a tree of two workers', () => {
     return row?.count ?? assert.fail('there is no count');
   };
 
-  it('are six to Redis while it is busy, too, and to Postgres no more than is told', async function () {
+  it('are six to Redis even when it is busy, and no more to Postgres than its status announces', async function () {
     const tree = await around.start({ env: { WEB_CONCURRENCY: '2' } });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
-    await until('they are there', async () => (await ofRedis()).length === OF_REDIS);
+    await until('all are open', async () => (await ofRedis()).length === OF_REDIS);
     const told = JSON.parse((await catamount(tree.cwd, ['status', '--json'])).stdout) as {
       readonly tree: { readonly limits: { readonly database_connections: number } };
     };

@@ -4,17 +4,17 @@ import path from 'node:path';
 
 const GUIDE = path.resolve(__dirname, '../../lib/cluster/README.md');
 
-/** What the guide's Dockerfile says of the image. */
+/** The image that the guide's Dockerfile describes. */
 export interface Image {
   readonly workdir: string;
   readonly env: Readonly<Record<string, string>>;
   readonly user: string;
   readonly command: readonly string[];
-  /** The folders that it makes, and hands to a user. */
+  /** The folders that it creates and gives to a user. */
   readonly owned: readonly { readonly folder: string; readonly user: string }[];
 }
 
-/** The text of the guide's only code block in a language that holds a text. */
+/** @returns the guide's only code block in that language that contains `holds`. */
 function block(language: string, holds: string): string {
   const blocks = [...fs.readFileSync(GUIDE, 'utf8').matchAll(/```(\w+)\n(.*?)```/gs)];
   const found = blocks.filter(([, named, text = '']) => named === language && text.includes(holds));
@@ -22,7 +22,7 @@ function block(language: string, holds: string): string {
   return found[0]?.[2] ?? '';
 }
 
-/** @throws where it says something that is not understood here. */
+/** Reads the guide's Dockerfile. @throws AssertionError for an instruction that is not understood here. */
 export function theDockerfile(): Image {
   const lines = block('dockerfile', 'FROM')
     .split('\n')
@@ -43,7 +43,7 @@ export function theDockerfile(): Image {
   return { ...image, owned };
 }
 
-/** The manifest for Kubernetes. */
+/** The guide's manifest for Kubernetes. */
 export function theManifest(): string {
   return block('yaml', 'kind: Deployment');
 }

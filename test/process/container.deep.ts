@@ -12,19 +12,19 @@ const run = promisify(execFile);
 const ROOT = path.resolve(__dirname, '../..');
 /** The id of the user `node` in Node's images. */
 const NODE = 1000;
-/** What a container has of the machine's devices, as far as a program needs them. */
+/** The devices of a container that a program needs. */
 const DEVICES = ['null', 'zero', 'random', 'urandom'].map((name) => `dev/${name}`);
-/** What the image takes from this checkout; links in node_modules lead to .config. */
+/** The folders of this checkout that are in the image; links in node_modules lead to .config. */
 const APP = ['dist', 'node_modules', '.config'];
 
 /**
- * The guide's Dockerfile, as far as it runs without Docker: a root file system with Node, the libraries that it loads, the
- * app and its packages, and nothing else. It is read-only but for /tmp, and the tree alone is in it, by the Dockerfile's
- * command, user and environment.
+ * The guide's Dockerfile as far as it can be tested without Docker: a root file system with Node, the libraries that it
+ * loads, the app and its packages, and nothing else. It is read-only except for /tmp. Only the tree runs in it, with the
+ * command, user and environment of the Dockerfile.
  */
 describe("the guide's Dockerfile", () => {
   if (process.getuid?.() !== 0) {
-    it('is run by root only, who may make a root file system: sudo npm run test:deep -- --only container');
+    it('is only tested as root, who can make a root file system: sudo npm run test:deep -- --only container');
     return;
   }
   const image = theDockerfile();
@@ -57,7 +57,7 @@ describe("the guide's Dockerfile", () => {
     }
   }
 
-  /** Runs the image's command, with more arguments, as a container would. */
+  /** Runs the image's command with further arguments, as a container would. */
   function contained(...args: readonly string[]): Tree {
     assert.equal(image.user, 'node');
     const into = (from: string, to: string) => `mount --bind ${from} ${path.join(root, to)}`;
@@ -80,19 +80,19 @@ describe("the guide's Dockerfile", () => {
       node: 'unshare',
       entry: '--mount',
       args: ['--pid', '--fork', '--kill-child', file],
-      // Half of an image's environment is the base image's.
+      // PATH and HOME come from the base image.
       env: { ...machine, PATH: '/usr/local/bin:/usr/bin:/bin:/sbin', HOME: '/home/node', ...image.env },
     });
   }
 
-  /** Each file of the root file system with what a change of it would change. */
+  /** Each file of the root file system with its size and time, to detect writes. */
   const files = () =>
     fs.readdirSync(root, { recursive: true, encoding: 'utf8' }).map((name) => {
       const { size, mtimeMs } = fs.lstatSync(path.join(root, name));
       return `${name} ${size} ${mtimeMs}`;
     });
 
-  it('makes an image that migrates, serves, mails and stops, as a user that may write to /tmp only', async () => {
+  it('makes an image that migrates, serves, sends mail and stops, as a user that can only write to /tmp', async () => {
     const before = files();
     const migration = contained('migrate');
     assert.equal((await migration.end()).code, 0, migration.lines.map(({ text }) => text).join('\n'));

@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import type { Line } from '../support/output';
 import type { LoggedJob } from './mail-ledger';
 
-/** A kill counts as done a little after it is, ms. */
+/** A kill may be recorded this much after it took effect, ms. */
 const CLOCK_MS = 5;
 
 /**
- * The server took a mail, and the processor was killed before it had written that down: the one gap that SMTP leaves. The
- * kill meant is the next after the mail, since that one ends the processor that has sent it.
- * @param kills when a processor was killed, as `performance.now()`. @param recorded lines that tell of a mail that was sent.
- * @param lateMs how late this process, which is the mail server as well, has been at most to read what had come.
- * @returns how long after the first mail each of them was killed, ms. @throws AssertionError for any other double.
+ * Accepts a mail that arrived twice only if the processor was killed after the server had accepted it and before that was
+ * recorded: the one gap that SMTP leaves. The next kill after the mail counts, since it ends the processor that sent it.
+ * @param kills times at which a processor was killed, as `performance.now()`. @param recorded log lines of sent mails.
+ * @param lateMs longest delay with which this process, which is also the mail server, has read what had arrived.
+ * @returns for each double, how long after the first mail the kill was, ms. @throws AssertionError for any other double.
  */
 export function explainDoubles(
   mails: ReadonlyMap<string, readonly LoggedJob[]>,

@@ -11,19 +11,19 @@ import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { Surroundings } from './surroundings';
 
-/** What an idle tree may send, by its own heartbeat: four of these a minute, and 30 commands. */
+/** Commands that an idle tree may send per heartbeat: with four heartbeats a minute these are 30 a minute. */
 const COMMANDS_A_HEARTBEAT = 7.5;
 const HEARTBEATS_A_MINUTE = 4;
-/** Queries that one tree may send to Postgres: one in so many minutes. */
+/** A tree may send one query to Postgres in this many minutes. */
 const MINUTES_A_QUERY = 5;
-/** The relay's look is one, and the session that LISTENs takes its notification in another. */
+/** The relay's query is one, and the session that LISTENs receives its notification in another. */
 const TRANSACTIONS_A_QUERY = 2;
-/** Connections: one of each of two workers, and of the processor one for all but jobs, one that fetches, and two that wait. */
+/** Connections to Redis: one of each worker, and four of the processor: one general, one that fetches, two that wait. */
 export const OF_REDIS = 6;
-/** It is idle when it has done nothing for a minute; this is the most of that. */
+/** A tree is idle when it has done nothing for a minute; this is most of it. */
 const NEARLY_IDLE_MS = 50_000;
 
-/** What clients send to a Redis. INFO commandstats would count what scripts call, too. */
+/** Records the commands that clients send to a Redis. INFO commandstats would also count those inside scripts. */
 class Monitor {
   readonly commands: string[] = [];
   private readonly socket: net.Socket;
@@ -52,11 +52,11 @@ class Monitor {
 }
 
 export interface IdleOptions {
-  /** Time for which an idle tree is watched. */
+  /** How long the idle tree is watched. */
   readonly minutes: number;
 }
 
-/** A tree that has nothing to do, on a Postgres of its own, which counts every transaction and makes none itself. */
+/** A tree with nothing to do, on its own Postgres, which counts every transaction and makes none itself. */
 export function idleTree({ minutes }: IdleOptions): void {
   describe(`an idle tree, over ${minutes} minutes`, function () {
     this.timeout(Math.max(this.timeout(), (minutes + 10) * 60_000));
@@ -79,12 +79,12 @@ export function idleTree({ minutes }: IdleOptions): void {
       await around.remove();
     });
 
-    /** Whether all members count as alive for longer than the heartbeats of a tree at work say. */
+    /** @returns whether all members count as alive for longer than the heartbeats of a busy tree make them. */
     const isResting = async (members: string) => {
       const scores = await redis.client.zRangeWithScores(members, 0, -1);
       return scores.length > 0 && scores.every(({ score }) => score > Date.now() + 3000);
     };
-    // Both are asked in another database, so that the question does not count.
+    // Both queries run in another database, so that they are not counted.
     const named = () => `datname = '${new URL(around.database.url).pathname.slice(1)}'`;
     const sessions = () =>
       postgres.administer<{ pid: number; at: string }>(
@@ -101,32 +101,32 @@ export function idleTree({ minutes }: IdleOptions): void {
       await tree.waitForLine(/job processor \(pid \d+\) is ready/);
       const nearly = performance.now() + NEARLY_IDLE_MS;
       await until('it has done nothing for most of a minute', () => performance.now() > nearly);
-      await until('the tree rests', () => isResting(TREE_KEYS.members));
-      await until('the processor rests', () => isResting(PROCESS_KEYS.members));
+      await until('the tree sends the heartbeats of an idle one', () => isResting(TREE_KEYS.members));
+      await until('the processor sends the heartbeats of an idle one', () => isResting(PROCESS_KEYS.members));
     });
 
-    it('asks Redis 30 times a minute at most, and Postgres once in 5 minutes, keeps six connections, and works at once', async function () {
+    it('sends at most 30 commands a minute to Redis and a query in 5 minutes to Postgres, keeps six connections, and works at once', async function () {
       const monitor = new Monitor(around.redis.port);
       try {
-        // A session that is asked each second, as before the rest, reports to Postgres's statistics at its end.
+        // A session that was queried each second reports to the statistics of Postgres when it ends.
         await until('only the session that LISTENs is left', async () => (await sessions()).length <= 1);
         const nth = monitor.heartbeats(TREE_KEYS.members) + 1;
         await until('the next heartbeat', () => monitor.heartbeats(TREE_KEYS.members) === nth);
         const before = new Map((await sessions()).map(({ pid, at }) => [pid, at]));
         const made = await transactions();
-        assert.ok(made > 0, 'Postgres counts them');
+        assert.ok(made > 0, 'Postgres counts transactions');
         const from = monitor.commands.length;
         for (let n = 1; n <= heartbeats; n++)
           await until(`heartbeat ${n}`, () => monitor.heartbeats(TREE_KEYS.members) >= nth + n);
         const sent = monitor.commands.slice(from);
-        assert.ok(sent.length > heartbeats, 'it was heard');
+        assert.ok(sent.length > heartbeats, 'the monitor has heard the tree');
         assert.ok(sent.length <= heartbeats * COMMANDS_A_HEARTBEAT, `${sent.length} commands:\n${sent.join('\n')}`);
         const asked = (await sessions()).filter(({ pid, at }) => before.get(pid) !== at);
-        assert.ok(asked.length <= queries, `${asked.length} sessions were asked something`);
+        assert.ok(asked.length <= queries, `${asked.length} sessions ran a query`);
         const more = (await transactions()) - made;
         assert.ok(more <= queries * TRANSACTIONS_A_QUERY, `${more} transactions`);
         const clients = (await redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n');
-        assert.equal(clients.length, OF_REDIS + 2, `besides two of this test's:\n${clients.join('\n')}`);
+        assert.equal(clients.length, OF_REDIS + 2, `with two of this test:\n${clients.join('\n')}`);
         assert.equal((await sessions()).length, 1, 'the session that LISTENs');
         this.runnable().title += `: ${sent.length} commands, ${more} transactions`;
       } finally {

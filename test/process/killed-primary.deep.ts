@@ -15,16 +15,16 @@ describe('kill -9 of a primary with embedded servers', () => {
     await sink.stop();
   });
 
-  it('no process stays; the next start has the data and sends what was pending, once', async () => {
+  it('leaves no process behind; the next start has the data and sends the pending mails once', async () => {
     const env = { SMTP_URL: sink.url };
-    // The orphaned job processor waits as long for its two mails, which do not end.
+    // The orphaned job processor waits this long for its two mails, which are never answered.
     const tree = await startTree({ env: { ...env, SHUTDOWN_TIMEOUT: '3s' } });
     trees.push(tree);
     sink.hold();
     const user = somebody();
     const { accessToken } = (await signUp(tree, user)).json<{ accessToken: string }>();
     const users = [user, ...(await signUpMany(tree, 4))];
-    await until('two mails are on their way', () => sink.waiting === 2);
+    await until('two mails are in flight', () => sink.waiting === 2);
     await tree.kill9();
     await tree.allGone();
     sink.discard();

@@ -17,7 +17,7 @@ describe('kill -9 in a tree in production', () => {
   });
   after(() => around.remove());
 
-  it('of a web worker costs what it had in flight: it is replaced, sign-ups go on, every mail arrives', async () => {
+  it('of a web worker loses only what it had in flight: it is replaced, sign-ups continue, and every mail arrives', async () => {
     const stream = new SignUpStream(tree, AT_ONCE);
     await stream.more(10);
     for (const slot of [0, 1]) {
@@ -43,23 +43,23 @@ describe('kill -9 in a tree in production', () => {
     assert.deepEqual([...tree.processes().web.keys()], [0, 1]);
   });
 
-  it('of the job processor: its successor has its jobs before it is seen, the web does not notice, one mail each', async () => {
+  it('of the job processor: its successor rescues its jobs before it is listed, the web is not affected, and each user gets one mail', async () => {
     const redis = await createClient({ url: around.redis.url }).connect();
     try {
       const listed = () => redis.zRange(PROCESSES, 0, -1);
-      const dead = await until('the first is on the list', async () => (await listed())[0]);
+      const dead = await until('the processor is listed', async () => (await listed())[0]);
       const pid = await onlyProcessor(tree);
       const web = tree.processes().webPids;
       around.sink.hold();
       await signUpMany(tree, 2);
-      await until('it has two mails in hand', () => around.sink.waiting === 2);
+      await until('it has two mails in flight', () => around.sink.waiting === 2);
       process.kill(pid, 'SIGKILL');
       await tree.waitForLine(/job processor \(pid \d+\) was killed by SIGKILL/);
-      // The server had not answered when the connections broke: it has not taken them.
+      // The server had not answered when the connections broke, so it has not accepted these mails.
       around.sink.discard();
       await signUpMany(tree, 2);
-      // The stall check, which others would rely on, leaves the dead one on the list.
-      const seen = await until('the successor is on the list', async () => {
+      // The stall check, which would rescue the jobs later, leaves the dead processor listed.
+      const seen = await until('the successor is listed', async () => {
         const identities = await listed();
         return identities.some((identity) => identity !== dead) ? identities : undefined;
       });

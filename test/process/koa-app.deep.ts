@@ -18,18 +18,18 @@ import { until } from '../support/until';
 import { Surroundings } from './surroundings';
 
 const ROOT = path.resolve(__dirname, '../..');
-/** An app that was there before: sessions, static files, uploads, events, a webhook, WebSockets, its own pool, log and migrations. */
+/** An existing app: sessions, static files, uploads, events, a webhook, WebSockets, its own pool, log and migrations. */
 const BEFORE = path.join(ROOT, 'test/fixtures/koa-app');
-/** The files of it that are other ones under Catamount. */
+/** Those of its files that differ under Catamount. */
 const MOVED = path.join(ROOT, 'test/fixtures/koa-app-moved');
 const MOST_LINES = 15;
 
 const SECRET = 'of the payment service';
 const ENV = { COOKIE_KEY: 'a key', HOOK_SECRET: SECRET };
-/** Each way that socket.io's client may take. The first is its default: it polls, and upgrades. */
+/** The transports of socket.io's client. The first is its default: it polls, then upgrades. */
 const TRANSPORTS = [['polling', 'websocket'], ['websocket'], ['polling']] as const;
 
-/** Lays out the app's files with the packages that it depends on. @returns the path of its entry file. */
+/** Copies the app's files and links the packages that it depends on. @returns the path of its entry file. */
 function layOut(folder: string, ...sources: readonly string[]): string {
   for (const source of sources) fs.cpSync(source, folder, { recursive: true });
   const { dependencies } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
@@ -43,7 +43,7 @@ function layOut(folder: string, ...sources: readonly string[]): string {
   return path.join(folder, 'server.js');
 }
 
-/** A form with one file, of which the second half is sent when `finish` is called. */
+/** A form with one file, whose second half is sent when `finish` is called. */
 class SlowUpload {
   private readonly sent: http.ClientRequest;
   private readonly answer: Promise<readonly [http.IncomingMessage]>;
@@ -59,7 +59,7 @@ class SlowUpload {
     this.sent.write(Buffer.alloc(200_000, 7));
   }
 
-  /** Resolves when the connection is lost before there is an answer. */
+  /** Resolves when the connection is lost before a response. */
   async isCut(): Promise<void> {
     await assert.rejects(this.answer);
   }
@@ -72,7 +72,7 @@ class SlowUpload {
   }
 }
 
-/** Events of the server, as text. */
+/** Server-sent events, as text. */
 class Stream {
   heard = '';
   ended: 'in order' | 'cut' | undefined;
@@ -106,7 +106,7 @@ async function chat(tree: Tree): Promise<WebSocket> {
   return socket;
 }
 
-/** A WebSocket whose client leaves its end open, whatever it is told. */
+/** A WebSocket whose client keeps its end open, whatever the server sends. */
 async function deafChat(tree: Tree): Promise<net.Socket> {
   const { hostname, port } = new URL(tree.baseUrl);
   const socket = net.connect({ host: hostname, port: Number(port), allowHalfOpen: true });
@@ -117,7 +117,7 @@ async function deafChat(tree: Tree): Promise<net.Socket> {
   return socket;
 }
 
-/** A client of socket.io that bids, and what became of its connections. */
+/** A socket.io client that bids, and the reasons for which its connections ended. */
 class Bidder {
   readonly left: string[] = [];
   private readonly socket: Socket;
@@ -155,7 +155,7 @@ async function asksEachOnce(tree: Tree): Promise<void> {
   assert.match(cookie, /bazaar\.sig=/);
   assert.deepEqual((await tree.request('GET', '/visits', { headers: { cookie } })).json(), { visits: 2 });
   assert.equal((await tree.request('GET', '/hours.txt')).body, 'Open from nine to five.\n');
-  // The signature is over these bytes, which no parser would write like this.
+  // The signature covers exactly these bytes, which no serializer would write like this.
   const body = '{ "amount":  100 }';
   const signed = createHmac('sha256', SECRET).update(body).digest('hex');
   const pay = (signature: string) =>
@@ -173,7 +173,7 @@ async function asksEachOnce(tree: Tree): Promise<void> {
   }
 }
 
-describe('a Koa app that was there before', () => {
+describe('an existing Koa app', () => {
   let around: Surroundings;
   let alone: TreeOptions;
   before(async () => {
@@ -188,7 +188,7 @@ describe('a Koa app that was there before', () => {
     return { entry: layOut(folder, ...sources), env: { ...ENV, WEB_CONCURRENCY: '1' } };
   };
 
-  it(`moves in at most ${MOST_LINES} lines`, () => {
+  it(`is adopted in at most ${MOST_LINES} lines`, () => {
     const lines = fs.readdirSync(MOVED).map((file) => {
       const both = [path.join(BEFORE, file), path.join(MOVED, file)];
       try {
@@ -205,7 +205,7 @@ describe('a Koa app that was there before', () => {
     assert.ok(sum > 0 && sum <= MOST_LINES, `${sum} lines were changed or added`);
   });
 
-  /** Holds up every report until it ends. */
+  /** Blocks every report until the lock is released. */
   const lock = async () => {
     const key = new Client({ connectionString: around.database.url });
     await key.connect();
@@ -213,7 +213,7 @@ describe('a Koa app that was there before', () => {
     return key;
   };
 
-  /** knex's own command, as the app has always used it. */
+  /** Runs knex's own command, as the app does without Catamount. */
   const knex = (folder: string, command: string) =>
     execFileSync(process.execPath, [path.join(ROOT, 'node_modules/knex/bin/cli.js'), command], {
       cwd: path.join(around.folder, folder),
@@ -221,14 +221,14 @@ describe('a Koa app that was there before', () => {
       encoding: 'utf8',
     });
 
-  it('answers alone as it always has', async () => {
+  it('serves without Catamount', async () => {
     const tree = await around.start(alone);
     await asksEachOnce(tree);
     await Stream.open(tree);
     await tree.stop();
   });
 
-  it('brings its history of migrations along, on which its own command works still', async () => {
+  it('keeps its history of migrations, with which its own command still works', async () => {
     const migrating = around.spawn({ ...appIn('moved', BEFORE, MOVED), args: ['migrate'] });
     assert.equal((await migrating.exited).code, 0);
     assert.equal(migrating.linesMatching(/applied migration \d+_create_job_outbox/).length, 1);
@@ -236,7 +236,7 @@ describe('a Koa app that was there before', () => {
     assert.match(knex('moved', 'migrate:latest'), /Already up to date/);
   });
 
-  it('answers all the same under Catamount, and a phased restart cuts off nobody', async () => {
+  it('serves the same under Catamount, and a phased restart cuts off no client', async () => {
     const tree = await around.start(appIn('moved-on', BEFORE, MOVED));
     await asksEachOnce(tree);
 
@@ -244,7 +244,7 @@ describe('a Koa app that was there before', () => {
     const bidders = TRANSPORTS.map((transports) => new Bidder(tree, transports));
     try {
       const [old] = await Promise.all(bidders.map((bidder) => bidder.bid()));
-      await until('who may upgrade has', () => bidders[0]?.transport === 'websocket');
+      await until('the client that can upgrade has done so', () => bidders[0]?.transport === 'websocket');
       const [stream, socket] = await Promise.all([Stream.open(tree), chat(tree)]);
       const closed = once(socket, 'close');
       const from = tree.lines.length;
@@ -281,10 +281,10 @@ describe('a Koa app that was there before', () => {
     }
     await tree.stop();
     await tree.allGone();
-    await until('its last line has come', () => tree.linesMatching(/stopped in .* 0 killed/).length === 1);
+    await until('its last line has been logged', () => tree.linesMatching(/stopped in .* 0 killed/).length === 1);
   });
 
-  it('has what a phased restart cannot wait for named, each and nothing else', async () => {
+  it('has exactly those requests named in the log that a phased restart cannot wait for', async () => {
     const { entry, env } = appIn('hurried', BEFORE, MOVED);
     const tree = await around.start({ entry, env: { ...env, SHUTDOWN_TIMEOUT: '3s' } });
     const key = await lock();
@@ -299,7 +299,7 @@ describe('a Koa app that was there before', () => {
       await catamount(tree.cwd, 'phased-restart');
       const aborted = () =>
         tree.linesMatching(/was aborted after/).flatMap(({ json }) => String(json.msg).match(/^\S+ \S+/) ?? []);
-      await until('all are named', () => aborted().length >= 3);
+      await until('all have been named', () => aborted().length >= 3);
       assert.deepEqual(aborted().sort(), ['GET /chat', 'GET /report', 'POST /files']);
       assert.equal(await report, 'cut');
       await uploadIsCut;

@@ -3,7 +3,7 @@ import { parse } from 'yaml';
 import { readSettings } from '../../lib/core/settings';
 import { theDockerfile, theManifest } from './container-guide';
 
-/** What the manifest leaves to the secret that it names. */
+/** The settings that come from the secret that the manifest names. */
 const SECRET = {
   DATABASE_URL: 'postgres://u:p@db.example/shop',
   REDIS_URL: 'redis://r.example:6379',
@@ -52,7 +52,7 @@ describe("the guide's manifest for Kubernetes", () => {
   const config = readSettings({ env: { ...image.env, ...SECRET, ...own }, cwd: image.workdir, machine });
   const seconds = (ms: number) => ms / 1000;
 
-  it('serves where the probes ask, at the port that is read', () => {
+  it('probes the paths and the port at which the tree serves', () => {
     assert.equal(kind, 'Deployment');
     assert.deepEqual(config.listen, { kind: 'tcp', host: '0.0.0.0', port: served.ports[0]?.containerPort });
     for (const { httpGet } of [served.startupProbe, served.livenessProbe, served.readinessProbe])
@@ -60,10 +60,10 @@ describe("the guide's manifest for Kubernetes", () => {
     assert.equal(served.startupProbe.httpGet.path, '/health');
     assert.equal(served.livenessProbe.httpGet.path, '/health');
     assert.equal(served.readinessProbe.httpGet.path, '/ready');
-    assert.deepEqual(config.trustProxy, { hops: 1 }, 'the ingress stands in front');
+    assert.deepEqual(config.trustProxy, { hops: 1 }, 'the ingress is one hop');
   });
 
-  it('gives a stop, a start and a worker that hangs more time than the tree itself does', () => {
+  it('allows a stop, a start and a hanging worker more time than the tree itself does', () => {
     const { preStop } = served.lifecycle;
     const stop = preStop.sleep.seconds + seconds(config.shutdownTimeoutMs);
     assert.ok(pod.terminationGracePeriodSeconds > stop, `${pod.terminationGracePeriodSeconds} s for ${stop} s`);
@@ -73,12 +73,12 @@ describe("the guide's manifest for Kubernetes", () => {
     assert.ok(patience(served.livenessProbe) > seconds(config.web.workerTimeoutMs), 'livenessProbe');
   });
 
-  it('migrates first, as the guide says, by the program that serves', () => {
+  it('migrates first, with the program that serves', () => {
     assert.deepEqual(migration.command, [...image.command, 'migrate']);
-    assert.equal(served.command, undefined, 'what serves is the CMD of the image');
+    assert.equal(served.command, undefined, 'the CMD of the image serves');
   });
 
-  it('has what is written written where that is allowed, by a user that is not root', () => {
+  it('writes only to the mounted volume, as a user that is not root', () => {
     assert.equal(pod.securityContext.runAsNonRoot, true);
     assert.ok(pod.securityContext.runAsUser > 0);
     for (const one of [migration, served]) {

@@ -15,13 +15,13 @@ export interface LeaderStormOptions {
 }
 
 const TREES = 3;
-/** Sign-ups at one time. */
+/** Concurrent sign-ups. */
 const AT_ONCE = 6;
-/** Mails that must have come from others before the frozen leader goes on. */
+/** Mails that must have come from the other trees before the frozen leader is resumed. */
 const MAILS_MEANWHILE = 20;
 const SETTLED_MS = 4 * WAIT_LIMIT_MS;
 
-/** People sign up on three trees; the one whose relay leads is frozen for a while, and another one killed for good. */
+/** People sign up on three trees. The leading relay is frozen for a while, and later the leading tree is killed. */
 export function leaderStorm({ users }: LeaderStormOptions): void {
   describe(`${users} sign-ups over ${TREES} trees, whose leading relay is frozen and then killed`, function () {
     this.timeout(4 * SETTLED_MS);
@@ -60,7 +60,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
         return tree && info ? { tree, pid: info.pid } : undefined;
       });
 
-    it('all have one mail, but for those whose mail was on its way when its processor was killed', async () => {
+    it('everyone gets one mail, except those whose mail was in flight when its processor was killed', async () => {
       const lag = monitorEventLoopDelay({ resolution: 10 });
       lag.enable();
       const accepted: string[] = [];
@@ -68,7 +68,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       const failures: string[] = [];
       const kills: number[] = [];
       let begun = 0;
-      /** The next ones wait until this many may have begun. */
+      /** Further sign-ups wait until this is raised. */
       let allowed = users / 3;
       const client = async () => {
         while (begun < users) {
@@ -98,7 +98,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       process.kill(frozen.pid, 'SIGSTOP');
       allowed = (users * 2) / 3;
       const before = ledger.entries.length;
-      await until('others go on', () => ledger.entries.length >= before + MAILS_MEANWHILE);
+      await until('the other trees send mails', () => ledger.entries.length >= before + MAILS_MEANWHILE);
       process.kill(frozen.pid, 'SIGCONT');
 
       await ended(users / 2);
@@ -122,7 +122,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       assert.deepEqual(
         accepted.filter((email) => !there.has(email)),
         [],
-        'answered 201, and not there',
+        'answered 201, but not in the database',
       );
       const mails = ledger.byReceiver();
       assert.deepEqual(
@@ -152,6 +152,6 @@ function killNow(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It is among those that were killed already.
+    // The process has ended already.
   }
 }

@@ -9,13 +9,13 @@ interface CoverageReport {
 }
 
 /**
- * What each process of a tree has loaded, told by Node itself: with NODE_V8_COVERAGE every process writes down at its
- * end which scripts it had, CommonJS and ES modules alike.
+ * The modules that each process of a tree has loaded, according to Node itself: with NODE_V8_COVERAGE every process writes
+ * a list of its scripts, CommonJS and ES modules alike, when it ends.
  */
 export class LoadedModules {
   private readonly byPid = new Map<number, Set<string>>();
 
-  /** @param folder the tree's NODE_V8_COVERAGE, once the tree has ended. */
+  /** @param folder NODE_V8_COVERAGE of a tree that has ended. */
   constructor(folder: string) {
     for (const name of fs.readdirSync(folder)) {
       const pid = Number(/^coverage-(\d+)-/.exec(name)?.[1]);
@@ -26,7 +26,7 @@ export class LoadedModules {
     }
   }
 
-  /** Package names, and folders of ours such as `lib/embedded`. Empty when the process has written nothing. */
+  /** Names of packages, and our own folders such as `lib/embedded`. Empty if the process has written nothing. */
   of(pid: number | undefined): ReadonlySet<string> {
     return this.byPid.get(pid ?? 0) ?? new Set();
   }
@@ -36,7 +36,7 @@ export class LoadedModules {
   }
 }
 
-/** Of a tree that is up, the pids by role. */
+/** Pids of a running tree, by role. */
 export function rolesOf(tree: Tree): Readonly<Record<'primary' | 'web' | 'jobs', number | undefined>> {
   const { primary, web, jobs } = tree.processes();
   return { primary, web: web.get(0), jobs };

@@ -59,7 +59,7 @@ const FILES: Readonly<Record<string, string>> = {
   }),
 };
 
-describe('an app in languages that Catamount has no texts in', () => {
+describe('an app in languages for which Catamount has no texts', () => {
   const folder = tempFolder('locales');
   let database: TestDatabase;
   let redis: TestRedis;
@@ -93,7 +93,7 @@ describe('an app in languages that Catamount has no texts in', () => {
     return answer.json<{ locale: string }>().locale;
   };
 
-  it('writes to each caller in their own, else in that of DEFAULT_LOCALE, and tells once of a text that a language lacks', async () => {
+  it('uses the language of the client or DEFAULT_LOCALE, and logs once each text that a language lacks', async () => {
     assert.equal(await order('', 'first'), 'de');
     assert.equal(await order('pt-BR,pt;q=0.9', 'second'), 'pt-BR');
     assert.equal(await order('fr, de-AT;q=0.5', 'third'), 'de');
@@ -120,7 +120,7 @@ describe('an app in languages that Catamount has no texts in', () => {
     ]);
   });
 
-  it('has catamount check name the texts that a language lacks, which break nothing', async () => {
+  it('fails catamount check, which names the texts that a language lacks', async () => {
     const { stdout, code } = await catamount(folder, ['check'], { DEFAULT_LOCALE: 'de' });
     for (const says of [
       /de\.json: lacks the text order_mailer\.placed\.legal /,

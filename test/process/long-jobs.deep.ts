@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { until } from '../support/until';
 import { Chores } from './chores';
 
-describe('SIGTERM to a tree with two jobs of a minute in hand', () => {
+describe('SIGTERM to a tree that runs two jobs of a minute', () => {
   let chores: Chores;
   before(async () => {
     chores = await Chores.make();
@@ -12,14 +12,14 @@ describe('SIGTERM to a tree with two jobs of a minute in hand', () => {
   const post = async (name: string, tree: Awaited<ReturnType<Chores['start']>>) =>
     assert.equal((await tree.request('POST', `/long?name=${name}`)).status, 202);
 
-  it('both go back in time, nobody is killed, and both run again when it is started anew, no attempt burnt', async () => {
-    // Part of it is kept for giving jobs back.
+  it('returns both to their queue in time, kills nothing, and the next start runs both without counting an attempt', async () => {
+    // Part of it is reserved for returning jobs to their queues.
     const env = { SHUTDOWN_TIMEOUT: '12s' };
     const tree = await chores.start(env);
     await post('straight', tree);
     await post('outbox', tree);
     await until('both run', () => chores.longs().length === 2);
-    // 1 would say that somebody was killed at the deadline.
+    // It would be 1 if a process had been killed at the deadline.
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();
     assert.equal(tree.linesMatching(/LongJob returned to queue default: the process is stopping/).length, 2);

@@ -5,11 +5,11 @@ export interface LoggedJob {
   readonly to: string;
   readonly messageId: string;
   readonly subject?: string;
-  /** When it was taken: the answer goes out next. As `performance.now()`. */
+  /** Time at which it was accepted, just before the reply, as `performance.now()`. */
   readonly at: number;
 }
 
-/** A real SMTP server for floods of mail: writes down who got which, and keeps nothing else. */
+/** A real SMTP server for floods of mail. It records who got which mail, and keeps nothing else. */
 export class MailLedger {
   readonly entries: LoggedJob[] = [];
   private readonly server: SMTPServer;
@@ -32,7 +32,7 @@ export class MailLedger {
         }, done);
       },
     });
-    // Clients that are killed are what this is for.
+    // Clients that are killed are expected here.
     this.server.on('error', () => undefined);
   }
 

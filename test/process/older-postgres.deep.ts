@@ -5,7 +5,7 @@ import { until } from '../support/until';
 import { signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** The tiers run on the embedded Postgres; this is the oldest that the guide names. */
+/** The tiers use the embedded Postgres; this one is the oldest that the guide supports. */
 describe('on Postgres 15', () => {
   let postgres: OlderPostgres;
   let around: Surroundings;
@@ -18,7 +18,7 @@ describe('on Postgres 15', () => {
     await postgres?.remove();
   });
 
-  it('a release migrates, people sign up and have one mail each, and the status says that all is well', async () => {
+  it('a release migrates, people sign up and get one mail each, and the status is ok', async () => {
     const [row] = await around.database.query<{ server_version: string }>('show server_version');
     assert.match(row?.server_version ?? '', /^15\./);
     const release = around.spawn({ args: ['migrate'] });
@@ -27,7 +27,7 @@ describe('on Postgres 15', () => {
     await signUpsThrough(around, tree, async (stream) => {
       await stream.more(100);
       const status = async () => (await catamountWith(around.env, tree.cwd, 'status', '--json')).stdout;
-      await until('the status says that all is well', async () => JSON.parse(await status()).level === 'ok');
+      await until('the status is ok', async () => JSON.parse(await status()).level === 'ok');
     });
   });
 });

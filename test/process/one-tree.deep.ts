@@ -20,17 +20,17 @@ interface Refused {
 const JSON_TYPE = { 'content-type': 'application/json' };
 const email = 'mallory@example.com';
 
-/** One of each kind; the rest is asked of the layers by themselves, in test/app and test/web. */
+/** One of each kind; the others are tested in their layers, in test/app and test/web. */
 const REFUSED: Readonly<Record<string, Refused>> = {
   'no body': { status: 415 },
-  'half an object': { status: 400, options: { body: '{"email":"a@b.c"', headers: JSON_TYPE } },
-  'brackets without end': {
+  'a truncated object': { status: 400, options: { body: '{"email":"a@b.c"', headers: JSON_TYPE } },
+  'deeply nested brackets': {
     status: 422,
     options: { body: '['.repeat(49_000) + ']'.repeat(49_000), headers: JSON_TYPE },
   },
   'more than 100 kB': { status: 413, options: { json: { email, name: 'x'.repeat(110_000) } } },
   'a header in the address': { status: 422, options: { json: { email: `${email}\r\nBcc: all@example.com` } } },
-  'a token of nobody': {
+  'an unknown token': {
     status: 401,
     method: 'GET',
     target: '/users/me',
@@ -38,10 +38,10 @@ const REFUSED: Readonly<Record<string, Refused>> = {
   },
   'a path that cannot be decoded': { status: 400, method: 'GET', target: '/%E0%A4%A' },
   'a path with a NUL': { status: 404, method: 'GET', target: '/users/%00' },
-  'a method that nobody knows': { status: 405, method: 'PROPFIND' },
+  'an unknown method': { status: 405, method: 'PROPFIND' },
 };
 
-/** What no client of Node's would send: the primary looks at the head of a connection before a worker does. */
+/** Bytes that no client of Node would send. */
 const RAW: Readonly<Record<string, { bytes: string; status: RegExp }>> = {
   'huge headers': {
     bytes: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(40_000)}\r\n\r\n`,
@@ -57,7 +57,7 @@ const RAW: Readonly<Record<string, { bytes: string; status: RegExp }>> = {
 const NOT_IN_PRIMARY = ['objection', 'knex', 'pg', 'koa', 'email-templates', 'nodemailer', 'bee-queue'];
 const NOT_IN_WEB = ['email-templates', 'nodemailer', 'bee-queue', 'prom-client', 'ejs', 'throng'];
 const NOT_IN_JOBS = ['koa', '@koa/router', 'koa-helmet', 'zod'];
-/** Embedded servers, and what the package redis would bring along. */
+/** Embedded servers, and the packages that the package redis would load. */
 const NOWHERE = [
   'lib/embedded',
   'catamount-local-servers',
@@ -94,7 +94,7 @@ describe('a tree in production', () => {
     assert.equal((await tree.request('GET', '/')).status, 200);
   });
 
-  it('refuses bad input by a problem document', async () => {
+  it('rejects invalid input with a problem document', async () => {
     for (const [name, { status, method = 'POST', target = '/users', options = {} }] of Object.entries(REFUSED)) {
       const answer = await tree.request(method, target, options);
       assert.equal(answer.status, status, `${name}: ${answer.body}`);
@@ -104,7 +104,7 @@ describe('a tree in production', () => {
     for (const [name, { bytes, status }] of Object.entries(RAW)) assert.match(await raw(tree, bytes), status, name);
   });
 
-  it('has had no trouble: no 5xx, no user by bad input, no crash, no warning; and leaves in order', async () => {
+  it('has created no user from invalid input, has lost no process and has logged no warning', async () => {
     assert.equal((await around.users()).length, MANY);
     assert.deepEqual(pids(), pidsAtFirst);
     assert.deepEqual(
@@ -113,7 +113,7 @@ describe('a tree in production', () => {
     );
   });
 
-  describe('has loaded in each process', () => {
+  describe('loads in its processes', () => {
     let loaded: LoadedModules;
     let roles: ReturnType<typeof rolesOf>;
     before(async () => {
@@ -133,7 +133,7 @@ describe('a tree in production', () => {
       );
     };
 
-    it('what it needs', () => {
+    it('what each needs', () => {
       const needed = {
         primary: ['throng', 'zod'],
         web: ['koa', 'knex', 'objection', 'pg', '@redis/client'],
@@ -144,21 +144,19 @@ describe('a tree in production', () => {
       }
     });
 
-    it('no ORM, web framework, mail or queue, where it is the primary', () =>
-      assertNone(roles.primary, NOT_IN_PRIMARY));
+    it('no ORM, web framework, mail or queue code in the primary', () => assertNone(roles.primary, NOT_IN_PRIMARY));
 
-    it('no mail, no queue and nothing that forks, where it is a web worker', () => assertNone(roles.web, NOT_IN_WEB));
+    it('no mail or queue code and nothing that forks in a web worker', () => assertNone(roles.web, NOT_IN_WEB));
 
-    it('no web framework, nor the reader of settings, where it is the job processor', () =>
-      assertNone(roles.jobs, NOT_IN_JOBS));
+    it('no web framework and no validator of settings in the job processor', () => assertNone(roles.jobs, NOT_IN_JOBS));
 
-    it('no embedded servers, nor what the Redis client does not need, anywhere', () => {
+    it('no embedded servers and no unused Redis packages in any process', () => {
       for (const pid of loaded.pids) assertNone(pid, NOWHERE);
     });
   });
 });
 
-/** Sends bytes as they are. @returns all that comes back. */
+/** Sends raw bytes. @returns everything that comes back. */
 function raw(tree: Tree, bytes: string): Promise<string> {
   const { hostname, port } = new URL(tree.baseUrl);
   return new Promise((resolve, reject) => {

@@ -10,7 +10,7 @@ import { Surroundings } from './surroundings';
 const run = promisify(execFile);
 const ROOT = path.resolve(__dirname, '../..');
 
-/** The command of each process type, read as Heroku reads them. */
+/** The command of each process type, parsed as Heroku does. */
 function procfile(): Readonly<Record<string, string>> {
   const lines = fs.readFileSync(path.join(ROOT, 'Procfile'), 'utf8').split('\n');
   const found = lines.map((line) => /^([A-Za-z0-9_-]+):\s*(.+)$/.exec(line)).filter((match) => match !== null);
@@ -22,7 +22,7 @@ describe('the Procfile', () => {
   let database: TestDatabase;
   before(async () => {
     [around, database] = await Promise.all([Surroundings.make(), createDatabase()]);
-    // The slug: its folder is where a dyno runs the commands.
+    // This is the slug, in whose folder a dyno runs the commands.
     for (const name of ['dist', 'node_modules']) fs.symlinkSync(path.join(ROOT, name), path.join(around.folder, name));
   });
   after(async () => {
@@ -30,7 +30,7 @@ describe('the Procfile', () => {
     await database.drop();
   });
 
-  it('migrates in the release phase, serves at PORT and mails, and ends with nobody killed when every process is sent SIGTERM', async () => {
+  it('migrates in the release phase, serves at PORT and sends mail, and ends without a kill when every process is sent SIGTERM', async () => {
     const { release = assert.fail('no release:'), web = assert.fail('no web:'), ...others } = procfile();
     assert.deepEqual(others, {});
     const port = String(await serverPort());
@@ -47,7 +47,7 @@ describe('the Procfile', () => {
       env: { ...dyno, PORT: port, DYNO: 'web.1', HOST: undefined, LOG_FORMAT: undefined },
     });
     assert.equal(tree.baseUrl, `http://0.0.0.0:${port}`);
-    // As Heroku's router passes a request on: what the caller has made up stands first.
+    // Heroku's router appends the client's address to what the client has made up.
     const routed = {
       'X-Forwarded-For': '198.51.100.1, 203.0.113.7',
       'X-Forwarded-Proto': 'https',
@@ -67,10 +67,10 @@ describe('the Procfile', () => {
       try {
         process.kill(pid, 'SIGTERM');
       } catch {
-        // It has left already.
+        // The process has ended already.
       }
     }
-    // The shell is sent it as well and says nothing of how the tree ended; the tree itself does, and leaves nothing.
+    // The shell gets the signal as well, so its exit code says nothing about the tree; the tree's last line does.
     await tree.waitForLine(/"stopped in .*, 0 killed"/);
     await tree.allGone();
     assert.deepEqual(tree.linesMatching(/"level":"(?:error|fatal)"/), []);

@@ -7,8 +7,8 @@ import { until } from '../support/until';
 import { signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** The table of lib/cluster/README.md: a cluster of three masters, in which one has the keys of the app. */
-describe('a cluster of three', () => {
+/** See the table in lib/cluster/README.md: a cluster with three masters, one of which has the keys of the app. */
+describe('a Redis cluster with three masters', () => {
   let around: Surroundings;
   let cluster: RedisCluster;
   before(async () => {
@@ -23,13 +23,13 @@ describe('a cluster of three', () => {
   const startAt = ({ url }: TestRedis) => around.start({ env: { REDIS_URL: url, REDIS_PREFIX: 'shop' } });
   const isReady = (tree: Tree) =>
     until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
-  /** Its processor fetches there. */
+  /** Waits until the processor fetches from this server. */
   const isUsed = (redis: TestRedis) =>
-    until('the subscriptions are there', async () =>
+    until('the processor has subscribed', async () =>
       /sub=[1-9]/.test(String(await tell(redis, ['CLIENT', 'LIST', 'TYPE', 'PUBSUB']))),
     );
 
-  it('serves through a node that does not have the keys, and nothing is told', async () => {
+  it('can be reached through a node that does not have the keys, and nothing is logged', async () => {
     const tree = await startAt(await cluster.other());
     await signUpsThrough(around, tree, (stream) => stream.more(10));
     assert.ok(Number(await tell(await cluster.owner(), ['DBSIZE'])) > 0);
@@ -49,11 +49,11 @@ describe('a cluster of three', () => {
     });
   });
 
-  it('is followed when a replica takes the place of its master, which the URL leads to', async () => {
+  it('is followed when a replica replaces the master that the URL names', async () => {
     const replica = await cluster.addReplica();
     const owner = await cluster.owner();
     const tree = await startAt(owner);
-    // A process knows the other nodes from its first connection on.
+    // A process learns the other nodes from its first connection.
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await signUpsThrough(around, tree, async (stream) => {
       await owner.kill();

@@ -8,7 +8,7 @@ import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** The table of lib/cluster/README.md: kinds of Redis beside one plain server. */
+/** See the table in lib/cluster/README.md: kinds of Redis other than one plain server. */
 describe('a Redis that is', () => {
   let around: Surroundings;
   let removals: (() => Promise<unknown>)[] = [];
@@ -23,7 +23,7 @@ describe('a Redis that is', () => {
 
   const readiness = async (tree: Tree) => (await tree.request('GET', '/ready')).status;
 
-  it('made a replica behind its name: told, not ready, and the jobs go on at the new master', async () => {
+  it('demoted to a replica behind its host name is reported by /ready, and the jobs continue on the new master', async () => {
     const pair = await ReplicatedRedis.start();
     removals.push(() => pair.remove());
     const tree = await around.start({ env: { REDIS_URL: pair.url } });
@@ -37,7 +37,7 @@ describe('a Redis that is', () => {
     });
   });
 
-  it('out of memory: told, and the jobs go on when it has some', async () => {
+  it('out of memory is logged, and the jobs continue when it has memory again', async () => {
     const tree = await around.start();
     await signUpsThrough(around, tree, async (stream) => {
       await tell(around.redis, ['CONFIG', 'SET', 'maxmemory', '1']);
@@ -66,16 +66,16 @@ describe('a Redis that is', () => {
     return text;
   }
 
-  it('allowed to delete any key: the start is refused', async () => {
+  it('allowed to evict any key prevents the start', async () => {
     const text = await refused(await redisWith('--maxmemory', '64mb', '--maxmemory-policy', 'allkeys-lru'));
     assert.match(text, /would delete jobs when its memory is full: set its maxmemory-policy, which is allkeys-lru/);
   });
 
-  it('in cluster mode, without a prefix: the start is refused', async () => {
+  it('in cluster mode prevents the start without a prefix', async () => {
     assert.match(await refused(await cluster()), /is in cluster mode, .*set REDIS_PREFIX/);
   });
 
-  it('in cluster mode, with a prefix: as any other', async () => {
+  it('in cluster mode serves like any other with a prefix', async () => {
     const redis = await cluster();
     const tree = await around.start({ env: { REDIS_URL: redis.url, REDIS_PREFIX: 'shop' } });
     await signUpsThrough(around, tree, (stream) => stream.more(10));
@@ -86,14 +86,14 @@ describe('a Redis that is', () => {
     );
   });
 
-  it('older than 6.2: the start is refused', async () => {
+  it('older than 6.2 prevents the start', async () => {
     const older = new OlderRedis(around.redis, '6.0');
     removals.push(() => older.close());
     const text = await refused({ url: await older.open() });
     assert.match(text, /is version 6\.0\.\d+, which cannot keep the queues: use 6\.2 or newer\.$/);
   });
 
-  it('older than 6.0, which the client cannot talk to: the start is refused', async () => {
+  it('older than 6.0, which the client cannot talk to, prevents the start', async () => {
     const text = await refused(await redisWith(...WITHOUT_HELLO));
     assert.match(
       text,
@@ -101,7 +101,7 @@ describe('a Redis that is', () => {
     );
   });
 
-  it('allowed to delete keys that expire, and forbids CONFIG: warned of, and as any other', async () => {
+  it('allowed to evict keys that expire, and that forbids CONFIG, serves like any other after a warning', async () => {
     const redis = await redisWith('--maxmemory', '64mb', '--maxmemory-policy', 'volatile-lru');
     await tell(redis, ['ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-config', '-@admin']);
     const url = redis.url.replace('redis://', 'redis://app:secret@');
@@ -110,7 +110,7 @@ describe('a Redis that is', () => {
     await signUpsThrough(around, tree, (stream) => stream.more(10));
   });
 
-  it('shared by two apps, each with a prefix: neither meets anything of the other', async () => {
+  it('shared by two apps with different prefixes keeps them apart', async () => {
     const other = await Surroundings.make();
     removals.push(() => other.remove());
     const [one, two] = await Promise.all([

@@ -14,7 +14,7 @@ describe('without Redis', () => {
 
   const ready = () => tree.request('GET', '/ready');
 
-  /** Redis is told to be away, and the tree stays alive. */
+  /** Asserts that /ready reports Redis as down while /health is fine. */
   async function assertOnlyRedisIsMissed(): Promise<void> {
     const answer = await until('the tree is not ready', async () => {
       const given = await ready();
@@ -28,7 +28,7 @@ describe('without Redis', () => {
     await until('the tree is ready', async () => (await ready()).status === 200);
   }
 
-  /** People sign up before, during and after; not one is turned away. */
+  /** People sign up before, during and after the outage, and none of them is rejected. */
   async function signUpsThrough(outage: (stream: SignUpStream) => Promise<void>): Promise<void> {
     const stream = new SignUpStream(tree, 2);
     await stream.more(10);
@@ -42,7 +42,7 @@ describe('without Redis', () => {
     assert.ok(stream.accepted.every((email) => users.has(email)));
   }
 
-  it('the tree comes up and takes sign-ups, and the mails follow once Redis is there', async () => {
+  it('the tree starts and accepts sign-ups, and the mails follow once Redis is available', async () => {
     await around.redis.stop();
     tree = await around.start();
     const users = await signUpMany(tree, 10);
@@ -54,7 +54,7 @@ describe('without Redis', () => {
     await assertOneMailEach(around);
   });
 
-  it('for a while: every sign-up is taken, every mail arrives after, none twice', async () => {
+  it('for a while, every sign-up is accepted, and every mail arrives afterwards, none twice', async () => {
     await signUpsThrough(async (stream) => {
       await around.redis.stop();
       await stream.more(20);
@@ -64,11 +64,11 @@ describe('without Redis', () => {
     });
   });
 
-  it('and then with an empty one: jobs that waited and jobs that ran are neither lost nor done twice', async () => {
+  it('and then with an empty one, neither waiting nor running jobs are lost or done twice', async () => {
     await signUpsThrough(async (stream) => {
       around.sink.hold();
       await stream.more(20);
-      await until('two mails are on their way', () => around.sink.waiting === 2);
+      await until('two mails are in flight', () => around.sink.waiting === 2);
       await around.redis.kill();
       await stream.more(10);
       await around.redis.restart({ wipe: true });
@@ -78,7 +78,7 @@ describe('without Redis', () => {
     assert.ok(tree.linesMatching(/Redis had lost \d+ job/).length > 0);
   });
 
-  it('that hangs: sign-ups do not wait for it', async () => {
+  it('while it hangs, sign-ups do not wait for it', async () => {
     await signUpsThrough(async (stream) => {
       around.redis.pause();
       await assertOnlyRedisIsMissed();
@@ -87,7 +87,7 @@ describe('without Redis', () => {
     });
   });
 
-  it('no process has died of it', async () => {
+  it('no process has died', async () => {
     assert.deepEqual(tree.linesMatching(/was killed by|exited with/), []);
     assert.equal((await tree.stop()).code, 0);
     await tree.allGone();

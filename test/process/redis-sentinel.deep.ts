@@ -5,7 +5,7 @@ import { until } from '../support/until';
 import { signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** The table of lib/cluster/README.md: a master that sentinels watch. */
+/** See the table in lib/cluster/README.md: a master that sentinels watch. */
 describe('a Redis that sentinels watch', () => {
   let around: Surroundings;
   let watched: WatchedRedis;
@@ -19,7 +19,7 @@ describe('a Redis that sentinels watch', () => {
     String(await tell(watched.servers[index], ['INFO', 'replication'])).includes('role:master');
   const promoted = () => until('the replica is promoted', () => isMaster(1));
 
-  it('is followed to the new master when its own is killed, although a sentinel does not answer', async () => {
+  it('is followed to the new master when the old one is killed, even if a sentinel does not answer', async () => {
     watched = await WatchedRedis.start();
     const { servers, sentinels } = watched;
     sentinels[0].pause();
@@ -34,7 +34,7 @@ describe('a Redis that sentinels watch', () => {
     assert.equal(queues, 1);
   });
 
-  it('is followed when its master is frozen, also when that wakes up again; the sentinels ask for a password', async () => {
+  it('is followed when its master is frozen and later resumes, with sentinels that require a password', async () => {
     watched = await WatchedRedis.start('guarded');
     const { servers } = watched;
     const tree = await around.start({ env: { REDIS_URL: watched.url() } });
@@ -45,7 +45,7 @@ describe('a Redis that sentinels watch', () => {
     await signUpsThrough(around, tree, async (stream) => {
       servers[0].pause();
       await promoted();
-      // The two of the sentinels, and ours.
+      // Two connections belong to the sentinels, the others to us.
       const before = await connections();
       await until('the subscriptions have moved', async () => (await connections()) > before);
       await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
@@ -55,7 +55,7 @@ describe('a Redis that sentinels watch', () => {
     });
   });
 
-  it('under a name that no sentinel knows: the start is refused', async () => {
+  it('under a name that no sentinel knows prevents the start', async () => {
     watched = await WatchedRedis.start();
     const tree = around.spawn({ env: { REDIS_URL: watched.url('shops') } });
     const { text } = await tree.waitForLine(/^Catamount cannot start: Redis at /);

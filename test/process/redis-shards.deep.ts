@@ -32,7 +32,7 @@ describe('queues on several Redis servers', () => {
   const keysOf = async (redis: TestRedis, pattern: string) =>
     ((await tell(redis, ['KEYS', pattern])) as string[]).sort();
 
-  /** Enqueues a job of a user who is gone, and waits until it has run. */
+  /** Enqueues a job for a user who does not exist, and waits until it has run. */
   async function runs(tree: Tree, queue: string): Promise<void> {
     const from = tree.lines.length;
     const typed = ['jobs', 'enqueue', 'WelcomeEmailJob', '["999999999"]', '--queue', queue];
@@ -54,7 +54,7 @@ describe('queues on several Redis servers', () => {
     return cookiesOf(answer);
   }
 
-  it('live on their own: nothing of them is on another', async () => {
+  it('are kept apart: each server has the keys of its own queues only', async () => {
     const tree = await around.start({ env: env() });
     await signUpsThrough(around, tree, async () => {
       await runs(tree, 'reports');
@@ -74,7 +74,7 @@ describe('queues on several Redis servers', () => {
     ['stopped', () => mails.stop(), () => mails.start()],
     ['frozen', async () => mails.pause(), async () => mails.resume()],
   ] as const) {
-    it(`whose server is ${how} wait for it, and all else goes on`, async () => {
+    it(`whose server is ${how} wait for it, and all others continue`, async () => {
       const tree = await around.start({ env: env() });
       await signUpMany(tree, 10);
       const stream = new SignUpStream(tree, 2);
@@ -86,9 +86,9 @@ describe('queues on several Redis servers', () => {
       const { host } = new URL(mails.url);
       const told = new RegExp(`mailer at ${host}`);
       await Promise.all([
-        until('/ready tells', async () => {
+        until('/ready reports it', async () => {
           const { status, body } = await tree.request('GET', '/ready');
-          assert.ok(!body.includes(host), 'the public is not told where it is');
+          assert.ok(!body.includes(host), 'the address is not public');
           return (
             status === 200 &&
             /"jobs":"stalled".*a queue with jobs \(mailer\) stands still: (the server cannot be reached|there is no answer)/.test(
@@ -117,12 +117,12 @@ describe('queues on several Redis servers', () => {
     });
   }
 
-  it('whose server comes back empty: what it had lost is dispatched again', async () => {
+  it('whose server comes back empty have the lost jobs dispatched again', async () => {
     const tree = await around.start({ env: env() });
     await signUpsThrough(around, tree, async (stream) => {
       around.sink.hold();
       await stream.more(20);
-      await until('two mails are on their way', () => around.sink.waiting === 2);
+      await until('two mails are in flight', () => around.sink.waiting === 2);
       await mails.kill();
       await stream.more(10);
       await mails.restart({ wipe: true });
@@ -132,8 +132,8 @@ describe('queues on several Redis servers', () => {
     assert.ok(tree.linesMatching(/Redis had lost \d+ job/).length > 0);
   });
 
-  it('of which one server may delete any key: the start is refused', async () => {
-    // Redis 6.2 sets one at a time.
+  it('prevent the start if one server may evict any key', async () => {
+    // Redis 6.2 sets only one parameter per command.
     await tell(reports, ['CONFIG', 'SET', 'maxmemory', '64mb']);
     await tell(reports, ['CONFIG', 'SET', 'maxmemory-policy', 'allkeys-lru']);
     const tree = around.spawn({ env: env() });

@@ -16,8 +16,8 @@ interface Refusal {
   readonly says: readonly RegExp[];
 }
 
-const SHED_REASONS: Readonly<Record<string, Refusal>> = {
-  'a wrong setting, with its value and what is allowed, beside every server that production needs': {
+const WRONG_ARGUMENTS: Readonly<Record<string, Refusal>> = {
+  'a wrong setting with its value and the allowed ones, and every missing server that production needs': {
     options: { env: { NODE_ENV: 'production', PORT: 'abc' } },
     code: 78,
     says: [
@@ -29,13 +29,13 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
       /nothing embedded starts in production/,
     ],
   },
-  'an option that there is not': {
+  'an unknown option': {
     options: { args: ['--frobnicate'] },
     code: 64,
     says: [/^start has no option --frobnicate; it has --only, --allow-pending\. See catamount help start\.$/],
   },
-  'a command that there is not': { options: { args: ['deploy'] }, code: 64, says: [/"deploy" is not a command/] },
-  'a role that there is not': {
+  'an unknown command': { options: { args: ['deploy'] }, code: 64, says: [/"deploy" is not a command/] },
+  'an unknown role': {
     options: { args: ['--only', 'mail'] },
     code: 78,
     says: [/--only +is "mail"; it must be web or jobs/],
@@ -54,7 +54,7 @@ const SHED_REASONS: Readonly<Record<string, Refusal>> = {
 
 const DOOR = path.resolve(__dirname, '../../dist/lib/index.js');
 const SERVER = path.resolve(__dirname, '../../dist/server.js');
-/** The command as it is typed. */
+/** The `catamount` command. */
 const COMMAND = path.resolve(__dirname, '../../dist/lib/cli/main.js');
 
 /** Writes an app that imports the build. @returns its folder. */
@@ -68,7 +68,7 @@ function writeApp(changes: Readonly<Record<string, string | null>>): string {
   return folder;
 }
 
-/** Of production, whose servers do not answer: they are not asked before the app is checked and has been loaded. */
+/** Production settings with servers that do not answer: they are not needed until the app is loaded and checked. */
 const PRODUCTION = {
   NODE_ENV: 'production',
   DATABASE_URL: 'postgres://nobody@127.0.0.1:1/none',
@@ -77,8 +77,8 @@ const PRODUCTION = {
   APP_URL: 'https://shop.example',
 };
 
-/** Starts that must fail, before anything is started for nothing. */
-describe('a start that cannot be names', () => {
+/** These starts must fail before any process is started in vain. */
+describe('a start that fails names', () => {
   const trees: Tree[] = [];
   afterEach(async () => {
     await Promise.all(trees.splice(0).map((tree) => tree.cleanup()));
@@ -88,7 +88,7 @@ describe('a start that cannot be names', () => {
   async function refused(options: TreeOptions): Promise<{ code: number | null; text: string; tree: Tree }> {
     const tree = spawnTree(options);
     trees.push(tree);
-    // By `end`, which has a limit: a start that is not refused goes on for good.
+    // `end` has a time limit, which a start that is not refused would exceed.
     await tree.end();
     const { code } = await tree.exited;
     assert.deepEqual(tree.leftovers(), []);
@@ -96,7 +96,7 @@ describe('a start that cannot be names', () => {
     return { code, text: errors.join('\n'), tree };
   }
 
-  for (const [name, { options, code, says }] of Object.entries(SHED_REASONS)) {
+  for (const [name, { options, code, says }] of Object.entries(WRONG_ARGUMENTS)) {
     it(name, async () => {
       const end = await refused(options);
       for (const pattern of says) assert.match(end.text, pattern);
@@ -126,8 +126,8 @@ describe('a start that cannot be names', () => {
     });
   }
 
-  it('every mistake in the app, in production too, and catamount check tells the same', async () => {
-    const both = ['a job without perform', 'an action without a template', 'an option of cron that there is not'];
+  it('every mistake in the app, in production too, and catamount check reports the same', async () => {
+    const both = ['a job without perform', 'an action without a template', 'an unknown option of cron'];
     const rows = both.map((name) => IN_THE_APP[name] ?? assert.fail(name));
     const cwd = writeApp(Object.assign({}, ...rows.map(({ files }) => files)));
     const embedded = { NODE_ENV: undefined, DATABASE_URL: undefined, REDIS_URL: undefined };
@@ -143,7 +143,7 @@ describe('a start that cannot be names', () => {
     removeFolder(cwd);
   });
 
-  it('a migration that was applied and whose file is gone, which older releases may mean', async () => {
+  it('an applied migration whose file is gone, as a warning only, since an older release may be running', async () => {
     const database = await createDatabase();
     const cwd = writeApp({ 'migrations/20270102000000_gone.js': MIGRATION });
     const env = { ...PRODUCTION, DATABASE_URL: database.url };
@@ -166,7 +166,7 @@ describe('a start that cannot be names', () => {
     }
   });
 
-  it('the reason below what it has logged, where both go to one file', async () => {
+  it('the reason once, next to the log, if both go to one file', async () => {
     const holder = net.createServer().listen(0, '127.0.0.1');
     await once(holder, 'listening');
     const cwd = tempFolder('one-file');

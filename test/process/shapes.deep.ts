@@ -18,7 +18,7 @@ describe('the shapes of a tree', () => {
   });
   after(() => around.remove());
 
-  /** A process has its title a little after it begins. */
+  /** A process gets its title shortly after it starts. */
   const assertConsistsOf = async (tree: Tree, ...wanted: readonly string[]) => {
     const titles = () => {
       const rows = tree.processes().all;
@@ -31,13 +31,13 @@ describe('the shapes of a tree', () => {
     );
   };
 
-  it('--only web: workers, and no job processor', async () => {
+  it('--only web: workers and no job processor', async () => {
     web = await around.start({ args: ['--only', 'web'] });
     await assertConsistsOf(web, 'primary', 'web 0', 'web 1');
     assert.equal((await signUp(web)).status, 201);
   });
 
-  it('--only jobs: the job processor, and no web; it runs what another tree has committed', async () => {
+  it('--only jobs: the job processor and no web; it runs what another tree has enqueued', async () => {
     jobs = around.spawn({ args: ['--only', 'jobs'] });
     await jobs.waitForLine(/job processor \(pid \d+\) is ready/);
     await assertConsistsOf(jobs, 'jobs', 'primary');
@@ -46,7 +46,7 @@ describe('the shapes of a tree', () => {
     assert.deepEqual(jobs.linesMatching(/Listening/), []);
   });
 
-  it('both leave in order', async () => {
+  it('both stop in order', async () => {
     for (const tree of [jobs, web]) {
       assert.equal((await tree.stop()).code, 0);
       await tree.allGone();
@@ -79,7 +79,7 @@ describe('the shapes of a tree', () => {
         request.once('error', reject);
       });
 
-    it('listens on the socket, and takes over a file that a killed tree left', async () => {
+    it('listens on the socket, replaces the file of a killed tree, and refuses to start beside a running one', async () => {
       const file = path.join(folder, 'web.sock');
       const options = { args: ['--only', 'web'], env: { HOST: `unix:${file}` } };
       const first = around.spawn(options);
@@ -88,7 +88,7 @@ describe('the shapes of a tree', () => {
       await until('its stores answer', async () => (await statusOf(file, '/ready')) === 200);
       await first.kill9();
       await first.allGone();
-      // A worker that outlives its primary may have taken the file along; what a power cut leaves is there for sure.
+      // A worker that outlives its primary may have removed the file, so leave one as a power cut would.
       if (!fs.existsSync(file)) await leaveStaleSocket(file);
 
       const second = around.spawn(options);
@@ -105,7 +105,7 @@ describe('the shapes of a tree', () => {
   });
 });
 
-/** A socket file that nobody listens on: renamed while in use, so that closing does not find it. */
+/** Leaves a socket file that nothing listens on: it is renamed while in use, so that closing does not remove it. */
 async function leaveStaleSocket(file: string): Promise<void> {
   const server = net.createServer();
   await new Promise<void>((resolve) => server.listen(`${file}.used`, resolve));

@@ -16,12 +16,12 @@ import { type LoggedJob, MailLedger } from './mail-ledger';
 import { signUp, somebody } from './sign-ups';
 
 export interface StormOptions {
-  /** How many are to have been answered 201, or were cut off. */
+  /** Number of sign-ups that are answered 201 or cut off. */
   readonly users: number;
-  /** How often something is killed meanwhile, Redis being emptied included. */
+  /** Number of kills meanwhile, including those that empty Redis. */
   readonly blows: number;
   readonly seed: number;
-  /** How often Redis is emptied. */
+  /** Number of times that Redis is emptied. */
   readonly wipes: number;
 }
 
@@ -29,35 +29,36 @@ type Victim = 'processor' | 'worker 0' | 'worker 1' | 'redis' | 'redis, emptied'
 
 interface Blow {
   readonly victim: Victim;
-  /** As `performance.now()`. */
+  /** Time of the blow, as `performance.now()`. */
   readonly at: number;
 }
 
 /**
- * A job that was in hand when three processors died counts as poison, rightly. What one that was killed had in hand goes
- * first: it is done when so many mails more have come.
+ * A job that was running when three processors died rightly counts as poison. Therefore the next processor is killed only
+ * when the jobs of the last one are done: they run first, so they are done when this many more mails have arrived.
  */
 const DONE_BY_THEN = 6;
-/** Sign-ups over HTTP at one time. */
+/** Concurrent sign-ups over HTTP. */
 const AT_ONCE = 8;
-/** Retries of jobs have their pauses, and 10,000 mails take their time. */
+/** Retries of jobs are delayed, and 10,000 mails take some time. */
 const SETTLED_MS = 4 * WAIT_LIMIT_MS;
-/** What a client sees of a worker that is killed with its request in hand. */
+/** Errors that a client gets when a worker is killed during its request. */
 const CUT = /^(ECONNRESET|EPIPE)$/;
 
 /**
- * People sign up while the tree's processes and Redis are killed at random, and what came of each is looked at after. The
- * blows fall by the number of sign-ups, and the sign-ups do not run ahead of them: so it is as wild on any machine.
+ * People sign up while the tree's processes and Redis are killed at random; afterwards the outcome of each sign-up is
+ * checked. The blows follow the number of sign-ups, and the sign-ups wait for the blows, so that a fast machine and a slow
+ * one see the same storm.
  */
 class Storm {
   readonly blows: Blow[] = [];
   readonly accepted: string[] = [];
-  /** Requests that were under way when they were cut: their users may exist or not. */
+  /** Requests that were cut off: their users may or may not exist. */
   readonly cut: string[] = [];
   readonly failures: string[] = [];
   refused = 0;
   private begunSignUps = 0;
-  /** Mails that there must have been before a processor is killed again. */
+  /** Mails that must have arrived before a processor is killed again. */
   private mailsWanted = 0;
   private readonly begun = performance.now();
   private readonly roll: (sides: number) => number;
@@ -76,7 +77,7 @@ class Storm {
     const { blows, wipes } = this.options;
     for (let blow = 1; blow <= blows; blow++) {
       await this.ended(this.share * blow);
-      // Evenly spread, none at the very end.
+      // They are evenly spread, with none at the very end.
       const wiped = this.blows.filter(({ victim }) => victim === 'redis, emptied').length;
       if (wiped < wipes && blow > (blows * (wiped + 1)) / (wipes + 1)) await this.empty();
       else await this.blow();
@@ -104,7 +105,7 @@ class Storm {
 
   private async signUpOne(): Promise<void> {
     const user = somebody();
-    await until('somebody listens', async () => {
+    await until('the tree listens', async () => {
       try {
         const { status, body } = await signUp(this.tree, user);
         if (status === 201) this.accepted.push(user.email);
@@ -127,12 +128,15 @@ class Storm {
     if (victim === 'redis') {
       await this.redis.kill();
       this.note(victim);
-      // It is away for some of those that may go on before the next blow.
+      // Redis is down for some of the sign-ups before the next blow.
       await this.ended(this.share * (this.blows.length + this.roll(10) / 10));
       return this.redis.start();
     }
     if (victim === 'processor') {
-      await until('the last one’s jobs are done', () => this.ledger.entries.length >= this.mailsWanted);
+      await until(
+        'the jobs of the last killed processor are done',
+        () => this.ledger.entries.length >= this.mailsWanted,
+      );
     }
     const pid = await until(`there is a ${victim} at work`, () => {
       const { jobs, web } = this.tree.processes();
@@ -153,7 +157,7 @@ class Storm {
     this.blows.push({ victim, at: performance.now() });
   }
 
-  /** What happened, for whoever has to find out why. */
+  /** A report for those who have to find the cause of a failure. */
   report(): object {
     const at = (ms: number) => Math.round(ms - this.begun);
     const { accepted, cut, refused, failures, options } = this;
@@ -162,12 +166,12 @@ class Storm {
   }
 }
 
-/** Processors and workers and Redis die at random, Redis loses all it holds: nobody goes without the one mail due. */
+/** Processors, workers and Redis die at random, and Redis loses its data; still everybody gets one mail. */
 export function signUpStorm(options: StormOptions): void {
   const { users, blows, seed, wipes } = options;
   const title = `${users} sign-ups and ${blows} times kill -9, Redis emptied ${wipes === 1 ? 'once' : `${wipes} times`}`;
   describe(`${title} (seed ${seed})`, function () {
-    // Each blow and the end has the limit of every other wait.
+    // Each blow has the limit of every other wait, and the end has SETTLED_MS.
     this.timeout((blows + 1) * WAIT_LIMIT_MS + SETTLED_MS);
     let database: TestDatabase;
     let redis: TestRedis;
@@ -183,7 +187,7 @@ export function signUpStorm(options: StormOptions): void {
       tree = await startTree({
         env: {
           NODE_ENV: 'production',
-          // The same one after a moment without any worker.
+          // A fixed port, which stays the same while no worker runs.
           PORT: String(await serverPort()),
           DATABASE_URL: database.url,
           REDIS_URL: redis.url,
@@ -198,7 +202,7 @@ export function signUpStorm(options: StormOptions): void {
       await Promise.all([redis?.remove(), ledger?.stop(), database?.drop()]);
     });
 
-    it('everyone is there, with one delivery record and a mail; a second mail only where a processor died between', async () => {
+    it('everyone is in the database, with one delivery record and one mail, or two if a processor died in between', async () => {
       const storm = new Storm(options, tree, redis, ledger);
       const lag = monitorEventLoopDelay({ resolution: 10 });
       lag.enable();
@@ -220,7 +224,7 @@ export function signUpStorm(options: StormOptions): void {
       await tree.allGone();
     });
 
-    /** One line for the reader, the whole for a file. */
+    /** Writes the report to a file. */
     function say(report: object): void {
       const folder = path.resolve(__dirname, '../../.catamount/chaos');
       fs.mkdirSync(folder, { recursive: true });
@@ -229,7 +233,7 @@ export function signUpStorm(options: StormOptions): void {
   });
 }
 
-/** Nothing is on its way any more, and nothing lies where it should not. */
+/** Waits until the outbox is empty, then asserts that no job is left in Redis or dead. */
 async function settled(database: TestDatabase, redis: TestRedis): Promise<void> {
   const rows = () => database.query('select id, class, dispatched_at, run_at from job_outbox limit 5');
   const empty = async () => {
@@ -261,18 +265,18 @@ async function assertEveryoneIsServed(
   assert.deepEqual(
     storm.accepted.filter((email) => !users.has(email)),
     [],
-    'answered 201, and not there',
+    'answered 201, but not in the database',
   );
   const known = new Set([...storm.accepted, ...storm.cut]);
   assert.deepEqual(
     [...users.keys()].filter((email) => !known.has(email)),
     [],
-    'there, and nobody signed up',
+    'in the database without a sign-up',
   );
   assert.deepEqual(
     rows.filter(({ deliveries, sent }) => deliveries !== 1 || sent !== 1),
     [],
-    'not one delivery record that says sent',
+    'without exactly one delivery record in state sent',
   );
   assert.deepEqual(
     [...users.keys()].filter((email) => !mails.has(email)),
@@ -282,7 +286,7 @@ async function assertEveryoneIsServed(
   assert.deepEqual(
     [...mails.keys()].filter((email) => !users.has(email)),
     [],
-    'a mail for nobody',
+    'a mail to an unknown user',
   );
 }
 

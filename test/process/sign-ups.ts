@@ -14,7 +14,7 @@ export interface NewUser {
   readonly locale: 'en' | 'ko';
 }
 
-/** Somebody who has never signed up before; every other one reads Korean. */
+/** A new user; every second one reads Korean. */
 export function somebody(): NewUser {
   const n = ++count;
   return { email: `user${n}@example.com`, name: `User ${n}`, locale: n % 2 === 0 ? 'ko' : 'en' };
@@ -28,7 +28,7 @@ export function signUp(tree: Tree, user: NewUser = somebody()): Promise<Answer> 
   return tree.request('POST', '/users', { json: user });
 }
 
-/** Signs up that many, `atOnce` of them at a time. @returns who they are; each was answered 201. */
+/** Signs up that many users, `atOnce` of them at a time. @returns the users; each was answered 201. */
 export async function signUpMany(tree: Tree, many: number, atOnce = 8): Promise<NewUser[]> {
   const users = Array.from({ length: many }, somebody);
   const queue = [...users];
@@ -42,7 +42,7 @@ export async function signUpMany(tree: Tree, many: number, atOnce = 8): Promise<
 /** People who sign up one after the other, on several connections at once, until `stop()`. */
 export class SignUpStream {
   readonly accepted: string[] = [];
-  /** Whatever was not 201: statuses and error codes. */
+  /** Statuses other than 201, and error codes. */
   readonly failures: string[] = [];
   private stopping = false;
   private readonly loops: Promise<void>[];
@@ -54,7 +54,7 @@ export class SignUpStream {
     this.loops = Array.from({ length: atOnce }, () => this.loop());
   }
 
-  /** Resolves when that many more have signed up. */
+  /** Resolves when that many more users have signed up. */
   async more(many: number): Promise<void> {
     const goal = this.accepted.length + many;
     const reached = () => this.accepted.length >= goal;
@@ -82,13 +82,13 @@ export class SignUpStream {
   }
 }
 
-/** A sign-up of which the server has the head, but not yet the body. */
+/** A sign-up whose headers the server has received, but not yet the body. */
 export interface OpenSignUp {
-  /** Sends the rest. @returns the status of the answer. */
+  /** Sends the body. @returns the status of the response. */
   finish(): Promise<number>;
 }
 
-/** Resolves when the server has answered the head with `100 Continue`: the request is in flight for sure. */
+/** Resolves when the server has answered the headers with `100 Continue`, so that the request is certainly in flight. */
 export function openSignUp(tree: Tree): Promise<OpenSignUp> {
   const body = Buffer.from(JSON.stringify(somebody()));
   const headers = { 'content-type': 'application/json', 'content-length': body.length, expect: '100-continue' };
@@ -111,7 +111,7 @@ export function openSignUp(tree: Tree): Promise<OpenSignUp> {
   });
 }
 
-/** People sign up before, during and after; each is answered 201 and has one mail, and the tree ends well. */
+/** People sign up before, during and after what happens; each is answered 201 and gets one mail, and the tree exits with 0. */
 export async function signUpsThrough(
   around: Surroundings,
   tree: Tree,
@@ -127,7 +127,7 @@ export async function signUpsThrough(
   assert.equal((await tree.stop()).code, 0);
 }
 
-/** Waits until every job has ended, then finds one mail for each user of the database: no more, no fewer. */
+/** Waits until every job has ended, then asserts that each user in the database got exactly one mail. */
 export async function assertOneMailEach(around: Surroundings): Promise<void> {
   const { database, sink } = around;
   const left = async () => (await database.query('select id, dispatched_at, class from job_outbox')).length;
@@ -138,7 +138,7 @@ export async function assertOneMailEach(around: Surroundings): Promise<void> {
   assert.deepEqual({ receivers, duplicates }, { receivers: users, duplicates: [] });
 }
 
-/** What the delivery records and the log know of each mail that has come again under its Message-ID. */
+/** The delivery records and log lines of each mail that arrived more than once with the same Message-ID. */
 async function historyOfDuplicates({ database, sink, started }: Surroundings): Promise<readonly string[]> {
   const ids = sink.messages.map((mail) => mail.messageId ?? 'no Message-ID');
   const duplicates = [...new Set(ids.filter((id, n) => ids.indexOf(id) !== n))];

@@ -6,10 +6,10 @@ import { assertOneMailEach, openSignUp, SignUpStream } from './sign-ups';
 import { Surroundings } from './surroundings';
 
 const STOPPING = /got SIG\w+: stopping/;
-/** Whoever comes when nobody listens any more is refused, and has sent no request. */
+/** A client that connects when nothing listens any more is refused before it has sent a request. */
 const REFUSED = /^ECONNREFUSED/;
 
-/** How a stop is brought about; `again` comes while the tree is stopping. */
+/** A way to stop a tree; `again` is called while the tree is stopping. */
 interface Way {
   readonly options?: TreeOptions;
   readonly signal: (tree: Tree) => void;
@@ -21,12 +21,12 @@ const toPrimary = (signal: NodeJS.Signals) => (tree: Tree) => {
   if (primary !== undefined) process.kill(primary, signal);
 };
 const toEach = (signal: NodeJS.Signals) => (tree: Tree) => {
-  // Workers first: each may hear of it before the primary says anything.
+  // Workers come first, so that each may get the signal before the primary tells it to stop.
   for (const { pid } of [...tree.processes().all].sort((a, b) => b.pid - a.pid)) {
     try {
       process.kill(pid, signal);
     } catch {
-      // It has left already.
+      // The process has ended already.
     }
   }
 };
@@ -43,14 +43,14 @@ describe('a stop under load', () => {
   before(async () => {
     around = await Surroundings.make();
   });
-  // A stop that failed must not spoil the others.
+  // A failed test must not affect the others.
   afterEach(() => around.sink.release());
   after(() => around.remove());
 
   for (const [name, { options, signal, again = () => undefined }] of Object.entries(WAYS)) {
-    it(`by ${name}: every request is answered, nobody is killed, nothing is left, no job is lost`, async () => {
+    it(`by ${name} answers every request, kills nothing, leaves no process behind and loses no job`, async () => {
       const tree = await around.start({ ...options, env: { SHUTDOWN_TIMEOUT: '5m' } });
-      // What the stop before has left is sent by now.
+      // By now the mails that the previous stop left have been sent.
       await assertOneMailEach(around);
       const before = (await around.users()).length;
       around.sink.hold();
@@ -58,11 +58,11 @@ describe('a stop under load', () => {
       const stream = new SignUpStream(tree, 2);
       const open = await Promise.all([openSignUp(tree), openSignUp(tree), openSignUp(tree)]);
       await Promise.all([stream.more(20), load.answered(50)]);
-      await until('two mails are on their way', () => around.sink.waiting === 2);
+      await until('two mails are in flight', () => around.sink.waiting === 2);
 
       signal(tree);
       await tree.waitForLine(STOPPING);
-      // The tree serves on until whoever sends requests has noticed.
+      // The tree keeps serving until the clients have stopped.
       await Promise.all([stream.stop(), load.stop()]);
       again(tree);
       const statuses = await Promise.all(open.map((request) => request.finish()));
@@ -78,12 +78,12 @@ describe('a stop under load', () => {
         [],
       );
       await tree.waitForLine(/stopped in [\d.]+ m?s, 0 killed/);
-      // Whoever was not answered is not in the database either.
+      // Users whose sign-up was not answered are not in the database either.
       assert.equal((await around.users()).length, before + stream.accepted.length + open.length);
     });
   }
 
-  it('and every job that was left is done by the next start', async () => {
+  it('leaves the remaining jobs to the next start', async () => {
     const tree = await around.start();
     await assertOneMailEach(around);
     assert.equal((await tree.stop()).code, 0);

@@ -6,7 +6,7 @@ import { type ParsedMail, simpleParser } from 'mailparser';
 import { startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
-/** On a bare machine: nothing is set, everything is embedded. */
+/** Nothing is set, so everything is embedded. */
 const env = { HOST: undefined, LOG_FORMAT: 'pretty', NODE_ENV: undefined };
 
 interface Created {
@@ -22,7 +22,7 @@ describe('a first start with no settings', () => {
   });
   after(() => tree.cleanup());
 
-  it('says what starts, then where it listens', () => {
+  it('prints what it starts, then where it listens', () => {
     const text = tree.lines.map((line) => line.text).join('\n');
     for (const pattern of [
       /^Catamount \d+\.\d+\.\d+ starts the app \w+: cluster mode, development$/m,
@@ -38,13 +38,13 @@ describe('a first start with no settings', () => {
     assert.ok(text.indexOf('Catamount') < text.indexOf('Listening'));
   });
 
-  it('is one primary, two web workers, one job processor and two servers', async () => {
+  it('runs one primary, two web workers, one job processor and two servers', async () => {
     const titles = () => {
       const { all } = tree.processes();
       return all.flatMap(({ command }) => /^catamount: \w+( \d+)?(?=$| )/.exec(command)?.[0] ?? []).sort();
     };
     const expected = ['catamount: jobs', 'catamount: primary', 'catamount: web 0', 'catamount: web 1'];
-    // A child that has only just been forked shows its parent's title until it runs its own program.
+    // A child that has just been forked has its parent's title until it runs its own program.
     await until(
       'each process has its title',
       () => isDeepStrictEqual(titles(), expected) || assert.fail(titles().join()),
@@ -64,7 +64,7 @@ describe('a first start with no settings', () => {
     assert.match(created.accessToken, new RegExp(`^${created.id}:[\\w-]{43}$`));
   });
 
-  it('writes the welcome mail as a file, in the language of the user', async () => {
+  it('writes the welcome mail to a file, in the language of the user', async () => {
     const json = { email: 'gildong@example.com', name: '홍길동', locale: 'ko' };
     assert.equal((await tree.request('POST', '/users', { json })).status, 201);
     const mails = await mailsIn(tree, 2);
@@ -113,7 +113,7 @@ function mailFiles({ cwd }: Tree): string[] {
   return names.filter((name) => name.endsWith('.eml')).map((name) => path.join(folder, name));
 }
 
-/** By recipient, once there are that many. */
+/** Waits for that many mails. @returns them by recipient. */
 async function mailsIn(tree: Tree, wanted: number): Promise<Map<string, ParsedMail>> {
   const files = await until(`there are ${wanted} mails`, () => {
     const found = mailFiles(tree);

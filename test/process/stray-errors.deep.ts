@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { until } from '../support/until';
 import { Chores } from './chores';
 
-describe('an error that a job leaves for nobody to catch', () => {
+describe('an uncaught error of a job', () => {
   let chores: Chores;
   beforeEach(async () => {
     chores = await Chores.make();
   });
   afterEach(() => chores.remove());
 
-  it('fails that job, which is tried again; the processor goes on, and so do the neighbours', async () => {
+  it('fails that job, which is retried; the processor and its other jobs continue', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=rejection,timer&neighbour=1');
@@ -30,7 +30,7 @@ describe('an error that a job leaves for nobody to catch', () => {
     assert.equal(entries.filter(({ neighbour }) => neighbour === 'begins').length, 1);
   });
 
-  it('after its end is told of, and ends nothing', async () => {
+  it('after its end is logged and ends nothing', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=late');
@@ -40,7 +40,7 @@ describe('an error that a job leaves for nobody to catch', () => {
     assert.equal(new Set(chores.entries().map(({ pid }) => pid)).size, 1);
   });
 
-  it('whose cause cannot be told costs the process, and a delivery: the job is dead after three', async () => {
+  it('that cannot be attributed to a job ends the process, and the job is dead after three deliveries', async () => {
     const tree = await chores.start({ JOB_CONCURRENCY: '5' });
     await tree.waitForLine(/job processor \(pid \d+\) is ready/);
     await tree.request('POST', '/strays?kinds=untold');

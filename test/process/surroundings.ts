@@ -5,9 +5,9 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tree';
 
-/** What a tree in production finds around it: a migrated database, a Redis and an SMTP server, all one's own. */
+/** The servers of a tree in production: a migrated database, a Redis and an SMTP server, all for one test alone. */
 export class Surroundings {
-  /** For whatever a test wants written. */
+  /** A temporary folder for the test. */
   readonly folder = tempFolder('around');
   private readonly trees: Tree[] = [];
 
@@ -17,7 +17,7 @@ export class Surroundings {
     readonly sink: SmtpSink,
   ) {}
 
-  /** @param ownDatabase instead of one on the run's Postgres; migrated or not. */
+  /** @param ownDatabase replaces a migrated one on the run's Postgres; it need not be migrated. */
   static async make(ownDatabase?: TestDatabase): Promise<Surroundings> {
     const [database, redis, sink] = await Promise.all([
       ownDatabase ?? createDatabase({ migrated: true }),
@@ -38,22 +38,22 @@ export class Surroundings {
     };
   }
 
-  /** A tree that serves. */
+  /** Starts a tree and waits until it serves. */
   async start(options: TreeOptions = {}): Promise<Tree> {
     return this.keep(await startTree(this.withOurs(options)));
   }
 
-  /** A tree that may not come up. */
+  /** Starts a tree that may fail to start. */
   spawn(options: TreeOptions = {}): Tree {
     return this.keep(spawnTree(this.withOurs(options)));
   }
 
-  /** All trees that were started here, those that have ended included. */
+  /** All trees that were started here, including those that have ended. */
   get started(): readonly Tree[] {
     return this.trees;
   }
 
-  /** Addresses of all users, in order. */
+  /** Mail addresses of all users, sorted. */
   async users(): Promise<string[]> {
     const rows = await this.database.query<{ email: string }>('select email from users');
     return rows.map((row) => row.email).sort();

@@ -47,7 +47,7 @@ describe('two apps on one Postgres and one Redis', () => {
     await database.drop();
   });
 
-  /** Both start and migrate at once. */
+  /** Both apps start and migrate at the same time. */
   async function start(name: string, database: Readonly<Record<string, string>>): Promise<App> {
     const sink = await startSmtpSink();
     const env = {
@@ -78,7 +78,7 @@ describe('two apps on one Postgres and one Redis', () => {
     return answer.body;
   };
 
-  it('each has its tables in its schema, and public has none of Catamount', async () => {
+  it('each has its tables in its schema, and public has none of them', async () => {
     for (const { name } of [shop, forum]) {
       const there = await tablesIn(name);
       for (const table of [...OURS, 'catamount_migrations', 'knex_migrations'])
@@ -88,7 +88,7 @@ describe('two apps on one Postgres and one Redis', () => {
     assert.deepEqual(await tablesIn('public'), ['users']);
   });
 
-  it('jobs, mails and notifications of one never reach the other, and both go on', async () => {
+  it('jobs, mails and notifications of one never reach the other', async () => {
     const heard: string[] = [];
     const listener = new pg.Client(database.url);
     await listener.connect();
@@ -113,7 +113,8 @@ describe('two apps on one Postgres and one Redis', () => {
         [...new Set(receivers(toForum))].sort(),
         Array.from({ length: 10 }, (_, n) => `writer${n}`),
       );
-      for (const { name } of [shop, forum]) await until('it was heard', () => heard.includes(channels.get(name) ?? ''));
+      for (const { name } of [shop, forum])
+        await until('its notification has arrived', () => heard.includes(channels.get(name) ?? ''));
       assert.ok(!heard.includes('job_outbox'));
       for (const { name } of [shop, forum]) {
         const rows = await database.query<{ count: number }>(
@@ -126,7 +127,7 @@ describe('two apps on one Postgres and one Redis', () => {
     }
   });
 
-  it('each sees its own tree, mails and jobs at /ops, and leaves no key outside its prefix', async () => {
+  it('each shows only its own mails at /ops, and has no key outside its prefix', async () => {
     const [ofShop, ofForum] = await Promise.all([
       page(shop, '/ops/mail/deliveries'),
       page(forum, '/ops/mail/deliveries'),
@@ -148,7 +149,7 @@ describe('two apps on one Postgres and one Redis', () => {
     }
   });
 
-  it('one takes all its migrations back, and the other serves on', async () => {
+  it('one rolls back all its migrations, and the other keeps serving', async () => {
     assert.equal((await forum.tree.stop()).code, 0);
     const back = spawnTree({ args: ['rollback'], env: forum.env });
     assert.equal((await back.exited).code, 0, back.lines.map(({ text }) => text).join('\n'));

@@ -11,10 +11,10 @@ import { signUp, somebody } from './sign-ups';
 import { Surroundings } from './surroundings';
 
 const EACH = 12;
-/** What a job that only the newer release can run must not be told of by the older one. */
+/** Log lines that no release may write about a job that only the newer one can run. */
 const FAILED = /failed \(attempt|is dead/;
 
-/** The release before: its processor has no ChoreJob, though its web side can still enqueue one. */
+/** Builds the older release: its processor has no ChoreJob, but its web can enqueue one. */
 async function releaseBefore(entry: string): Promise<string> {
   const folder = path.join(LANE_FOLDER, 'chaos-app-before');
   fs.rmSync(folder, { recursive: true, force: true });
@@ -41,14 +41,14 @@ describe('two releases on one Redis and one Postgres', () => {
     const env = { WEB_CONCURRENCY: '1', CHAOS_BOOK: ledger.file };
     older = await around.start({ entry: await releaseBefore(entry), env });
     await older.waitForLine(/job processor \(pid \d+\) is ready/);
-    // Its jobs are fetched by the older release alone at first, as when a deploy begins with the web side.
+    // At first only the older release fetches its jobs, as when a deploy begins with the web.
     newer = await around.start({ entry, env, args: ['--only', 'web'] });
   });
   after(() => around?.remove());
 
   const lines = (tree: Tree, match: RegExp) => tree.linesMatching(match).map(({ text }) => text);
 
-  it('jobs of a class that only the newer one has wait for it, and have failed at nothing; mails go out once', async () => {
+  it('jobs of a class that only the newer one has wait for it without failing, and each mail is sent once', async () => {
     const people: string[] = [];
     for (let n = 0; n < 2 * EACH; n++) {
       const tree = n % 2 === 0 ? older : newer;
@@ -67,7 +67,7 @@ describe('two releases on one Redis and one Postgres', () => {
       env: { WEB_CONCURRENCY: '1', CHAOS_BOOK: ledger.file },
     });
     await until('all chores have run', () => ledger.chores().size === 2 * EACH);
-    await until('all mails have come', () => around.sink.messages.length >= people.length);
+    await until('all mails have arrived', () => around.sink.messages.length >= people.length);
     const left = async () => (await around.database.query('select id from job_outbox')).length;
     await until('the outbox is empty', async () => (await left()) === 0);
     assert.deepEqual(
@@ -83,7 +83,7 @@ describe('two releases on one Redis and one Postgres', () => {
     }
   });
 
-  it('a job of a newer format is left by both, with its record as it is, and both work on', async () => {
+  it('a job in a newer format is left by both with its record unchanged, and both keep working', async () => {
     const data = { v: 2, class: 'ChoreJob', args: { id: 7 }, via: 'redis' };
     const text = JSON.stringify({ data, options: { timestamp: Date.now() }, status: 'created', progress: 0 });
     const client = await createClient({ url: around.redis.url }).connect();
@@ -91,7 +91,7 @@ describe('two releases on one Redis and one Postgres', () => {
       await client.hSet('bq:default:jobs', 'of-tomorrow', text);
       await client.lPush('bq:default:waiting', 'of-tomorrow');
       const told = /ChoreJob is left to other processors: ChoreJob was enqueued in format 2 by a newer release/;
-      await until('one has told of it', () => around.started.some((tree) => lines(tree, told).length > 0));
+      await until('one has logged it', () => around.started.some((tree) => lines(tree, told).length > 0));
       await until('it waits', async () => (await client.zScore('bq:default:delayed', 'of-tomorrow')) !== null);
       assert.equal(await client.hGet('bq:default:jobs', 'of-tomorrow'), text);
       const id = 2 * EACH + 1;

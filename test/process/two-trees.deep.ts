@@ -16,18 +16,18 @@ describe('two trees on one Redis and one Postgres', () => {
 
   const post = async (tree: Tree, target: string) => assert.equal((await tree.request('POST', target)).status, 202);
 
-  it('one is killed with two jobs in hand: the other notices its silence and runs them, no attempt burnt', async () => {
+  it('one is killed while it runs two jobs: the other notices the missing heartbeats and runs them without counting an attempt', async () => {
     const doomed = await chores.start();
     await post(doomed, '/long?name=straight');
     await post(doomed, '/long?name=outbox');
-    await until('it holds both', () => chores.longs().length === 2);
+    await until('it runs both', () => chores.longs().length === 2);
     living = await chores.start({ JOB_CONCURRENCY: '4' });
     await living.waitForLine(/job processor \(pid \d+\) is ready/);
-    // As a machine goes: all at once, the processor too, before it can notice.
+    // All processes at once, as when a machine fails, so that the processor cannot notice the death of its primary.
     const { jobs, all } = doomed.processes();
     for (const pid of [jobs, ...all.map((row) => row.pid)]) if (pid !== undefined) killNow(pid);
     await until('both run on the other', () => chores.longs().length === 4);
-    // By its silence, which the README gives in seconds, not by the stall check behind it.
+    // The jobs are rescued because of missing heartbeats, after the time in the README, not by the later stall check.
     await living.waitForLine(/has sent no heartbeat for 25 s: \d jobs? of it returned to their queues/);
     const again = chores.longs().slice(2);
     assert.deepEqual(again.map(({ long, attempt }) => [long, attempt]).sort(), [
@@ -37,12 +37,12 @@ describe('two trees on one Redis and one Postgres', () => {
     assert.deepEqual([...new Set(again.map(({ pid }) => pid))], [living.processes().jobs]);
   });
 
-  it('each job is run once, by the one or the other', async () => {
+  it('each job runs once, on one or the other', async () => {
     const second = await chores.start();
     await second.waitForLine(/job processor \(pid \d+\) is ready/);
     const done = () => chores.entries().filter(({ chore }) => chore !== undefined);
     let posted = 0;
-    await until('both have had a share', async () => {
+    await until('both have run some', async () => {
       const batch = posted / PER_BATCH;
       if (batch >= LEAST_BATCHES && new Set(done().map(({ pid }) => pid)).size === 2) return true;
       await post(batch % 2 === 0 ? living : second, `/chores?from=${posted}&count=${PER_BATCH}`);
@@ -61,7 +61,7 @@ describe('two trees on one Redis and one Postgres', () => {
     await second.stop();
   });
 
-  it('each tick of the clock is enqueued once, whoever lives', async () => {
+  it('each tick of a recurring job is enqueued once, although a tree was killed', async () => {
     const ticks = () => chores.entries().flatMap(({ tick, job }) => (tick === undefined ? [] : [`${tick} ${job}`]));
     const { length } = ticks();
     await until('some more have run', () => ticks().length >= length + 3);
@@ -76,6 +76,6 @@ function killNow(pid: number): void {
   try {
     process.kill(pid, 'SIGKILL');
   } catch {
-    // It is among those that were killed already.
+    // The process has ended already.
   }
 }

@@ -14,16 +14,16 @@ interface Report {
   readonly loaded: readonly string[];
 }
 
-/** What each role has run in a phase. */
+/** The calls of each role in a phase. */
 export type Calls = ReadonlyMap<Role, Readonly<Record<string, number>>>;
 
-/** How often the act is repeated, and in how many more of these than rests a function runs that is on its way. */
+/** Number of repetitions. A function is part of the walk if it runs in ON_THE_WAY more of them than of the rests. */
 const REPETITIONS = 20;
 const ON_THE_WAY = 15;
 
 /**
- * What stands behind every line of the log, what is no act of this product's (the app, the mechanisms that know Node only, a
- * developer's servers), and the doors.
+ * Not counted: the code behind every log line, code that is not part of what the product does (the app, helpers that only
+ * know Node, embedded servers), and index files.
  */
 const NOT_COUNTED = [
   /^lib\/(app|support|internals|embedded)\//,
@@ -31,16 +31,16 @@ const NOT_COUNTED = [
   /^lib\/core\/(events|event-catalog|logging|execution-context)\.ts$/,
 ];
 
-/** The files of ours that an act enters, found by counting the calls of functions in every process of a tree. */
+/** Finds our files that an action enters, by counting the calls of functions in every process of a tree. */
 export class WalkRecorder {
   private phases = 0;
 
-  /** @param folder for what the processes write. */
+  /** @param folder for the reports of the processes. */
   constructor(private readonly folder: string) {
     fs.mkdirSync(folder, { recursive: true });
   }
 
-  /** What a tree is to be started with. */
+  /** The environment that a tree must be started with. */
   get env(): Record<string, string> {
     return {
       NODE_OPTIONS: `--require ${path.join(__dirname, 'walk-recorder.cjs')}`,
@@ -50,9 +50,9 @@ export class WalkRecorder {
   }
 
   /**
-   * The files that `once` enters. It is done twenty times, each time followed by a rest that takes as long: a function is on
-   * its way that runs in most of the repetitions and not in the rests. How often it runs in one of them does not matter,
-   * since a heartbeat may fall into it, and loops.
+   * @returns the files that `once` enters. It is run twenty times, each time followed by a rest of the same length. A function
+   * is part of the walk if it runs in most of the repetitions and not in the rests. The number of calls within one of them
+   * does not matter, since there are loops, and a heartbeat may fall into it.
    */
   async walk(tree: Tree, role: Role, once: (n: number) => Promise<unknown>): Promise<string[]> {
     const surplus = new Map<string, number>();
@@ -75,7 +75,7 @@ export class WalkRecorder {
     return filesOf([...surplus].flatMap(([name, repetitions]) => (repetitions >= ON_THE_WAY ? [name] : [])));
   }
 
-  /** Stops the tree. @returns what ran because of it, in all processes: nothing of it runs in a tree at rest. */
+  /** Stops the tree. @returns the functions that ran because of it in all processes, without those of an idle tree. */
   async stop(tree: Tree, restMs: number): Promise<Set<string>> {
     const idle = await this.begin(tree);
     const end = performance.now() + restMs;
@@ -90,7 +90,7 @@ export class WalkRecorder {
     return found;
   }
 
-  /** How many files of ours each role of a tree that has ended had loaded, and how many lines these have. */
+  /** The number of our files, and of their lines, that each role of a tree that has ended had loaded. */
   loaded(): ReadonlyMap<Role, { readonly files: number; readonly lines: number }> {
     const sizes = new Map<Role, { files: number; lines: number }>();
     for (const { role, report } of this.reports(`p${this.phases}`)) {
@@ -100,7 +100,7 @@ export class WalkRecorder {
     return sizes;
   }
 
-  /** @returns the phase that has begun in every process. */
+  /** Begins a phase in every process. @returns its name. */
   private async begin(tree: Tree): Promise<string> {
     const phase = `p${++this.phases}`;
     const draft = path.join(this.folder, 'draft');
@@ -130,7 +130,7 @@ export class WalkRecorder {
   }
 }
 
-/** The files of these functions that count. */
+/** The files of these functions, without those that are not counted. */
 export function filesOf(functions: readonly string[]): string[] {
   const files = new Set(functions.map((name) => name.slice(0, name.indexOf(' '))));
   return [...files].filter((file) => !NOT_COUNTED.some((pattern) => pattern.test(file))).sort();

@@ -9,13 +9,13 @@ import { Surroundings } from './surroundings';
 import { filesOf, type Role, WalkRecorder } from './walk';
 
 /**
- * How many files of ours each act may enter: a reader who follows it opens no more, but for tables that are only read, such
- * as that of `core/shutdown`. All four are at their goals.
+ * The number of our files that each action may enter. A reader who follows it opens no more, except for tables that are
+ * only read, such as that of `core/shutdown`. All four are at their goals.
  */
 const MAX_FILES = { 'POST /users': 20, 'a job': 16, 'a retry': 22, SIGTERM: 22 } as const;
 /**
- * What each role may have loaded of ours. The primary is below its goal, 62 files of 8,400 lines; the goals of web and jobs
- * are 88 files of 9,900 lines and 110 of 15,200.
+ * The amount of our code that each role may have loaded. The primary is below its goal, 62 files of 8,400 lines; the goals
+ * of web and jobs are 88 files of 9,900 lines and 110 of 15,200.
  */
 const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines: number }>> = {
   primary: { files: 54, lines: 7_700 },
@@ -24,7 +24,7 @@ const MAX_LOADED: Readonly<Record<Role, { readonly files: number; readonly lines
 };
 /** A stop is compared with a rest in which everything that runs every ten seconds, or more often, has run. */
 const REST_MS = 11_000;
-/** What runs more seldom falls into one of them at most. */
+/** Code that runs less often falls into one of them at most. */
 const STOPS = 2;
 
 function assertShort(walk: keyof typeof MAX_FILES, files: readonly string[]): void {
@@ -56,7 +56,7 @@ describe('the walks', () => {
       assert.equal(answer.status, 201, answer.body);
     };
 
-    it('are short: a sign-up in the worker; and no process has loaded more than it needs', async () => {
+    it('are short for a sign-up in the worker, and no process has loaded more than it may', async () => {
       const walks = recorder('users');
       const tree = await started(walks);
       await signUp(tree, 'first');
@@ -71,7 +71,7 @@ describe('the walks', () => {
       assertShort('POST /users', files);
     });
 
-    it('are short: SIGTERM, through all processes of an idle tree', async () => {
+    it('are short for SIGTERM, through all processes of an idle tree', async () => {
       const stops: Set<string>[] = [];
       for (let n = 0; n < STOPS; n++) {
         const walks = recorder(`stop-${n}`);
@@ -95,7 +95,7 @@ describe('the walks', () => {
     });
     after(() => stage.remove());
 
-    it('are short: a job in the processor', async () => {
+    it('are short for a job in the processor', async () => {
       const run = async (name: string) => {
         const from = tree.lines.length;
         assert.equal((await tree.request('POST', `/patient-job?name=${name}&flag=none`)).status, 202);
@@ -105,7 +105,7 @@ describe('the walks', () => {
       assertShort('a job', await walks.walk(tree, 'jobs', (n) => run(`job-${n}`)));
     });
 
-    it('are short: a retry of a dead job, in the worker', async () => {
+    it('are short for the retry of a dead job in the worker', async () => {
       const post = async (target: string, fields: Record<string, string>, cookie: string) => {
         const answer = await tree.request('POST', target, {
           body: new URLSearchParams(fields).toString(),

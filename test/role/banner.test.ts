@@ -2,14 +2,14 @@ import assert from 'node:assert/strict';
 import { readSettings } from '../../lib/core/settings';
 import { pagesAt } from '../../lib/role/banner';
 
-describe('what a browser opens', () => {
+describe('the URLs of the banner', () => {
   const at = (address: string, env: Readonly<Record<string, string>> = {}) =>
     pagesAt(
       address,
       readSettings({ cwd: '/nowhere', env: { OPS_USER: 'ada', OPS_PASSWORD: 'correct horse', ...env } }),
     );
 
-  it('is on localhost, at the port that the tree has, with the pages and the inbox', () => {
+  it('use localhost and the actual port, and include the pages and the inbox', () => {
     for (const address of ['http://0.0.0.0:41234', 'http://[::]:41234'])
       assert.deepEqual(at(address), [
         'http://localhost:41234/',

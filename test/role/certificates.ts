@@ -5,14 +5,14 @@ import { tempFolder } from '../support/temp-folder';
 
 /** A server's certificate and key, in PEM, and the private authority that signed it. */
 export interface Certificate {
-  /** With the authority's behind it, as managed servers send it. */
+  /** The certificate, followed by the authority's, as managed servers send it. */
   readonly chain: string;
   readonly key: string;
-  /** The authority's certificate: what NODE_EXTRA_CA_CERTS takes. */
+  /** Path of the authority's certificate, for NODE_EXTRA_CA_CERTS. */
   readonly authorityFile: string;
 }
 
-/** A certificate as the managed plans have it: signed by an authority that no system knows. */
+/** Makes a certificate like those of managed plans: signed by an authority that no system trusts. */
 export async function makeCertificate(): Promise<Certificate> {
   const common = { keyType: 'ec', curve: 'P-256', algorithm: 'sha256' } as const;
   const authority = await generate([{ name: 'commonName', value: 'Test Authority' }], {

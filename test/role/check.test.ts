@@ -8,7 +8,7 @@ import { loadRoutes } from '../../lib/role/load-setup';
 import { LANE_FOLDER, removeFolder, tempFolder } from '../support/temp-folder';
 import { IN_THE_APP, type Mistake, SOUND } from './mistakes';
 
-/** The files say 'catamount', as an app's do. */
+/** The files import from 'catamount', as those of an app do; this replaces it. */
 const DOOR = JSON.stringify(path.resolve(__dirname, '../../lib'));
 
 describe('the check of an app', () => {
@@ -33,7 +33,7 @@ describe('the check of an app', () => {
     });
   }
 
-  it('finds nothing in a sound app, and counts what it looked at', async () => {
+  it('finds nothing in an app without mistakes, and counts its jobs and mailers', async () => {
     assert.deepEqual(await check({}), { findings: [], jobs: 1, mailers: 1 });
   });
 
@@ -49,17 +49,17 @@ describe('the check of an app', () => {
         finding.message.includes(LANE_FOLDER) || /cron named|^defineApp/.test(finding.message),
         finding.message,
       );
-      // One mistake is told once, unless other things lean on what is missing.
+      // A mistake is reported once, unless other files depend on what is missing.
       if (mistake.options || alone) assert.deepEqual(findings, [finding]);
     });
   }
 
-  it('tells all mistakes at once, and refuses a start for the fatal ones', async () => {
+  it('reports all mistakes at once, and refuses to start only because of the fatal ones', async () => {
     const { findings } = await check({
       files: {
         ...IN_THE_APP['a job without perform']?.files,
-        ...IN_THE_APP['a text that is missing']?.files,
-        ...IN_THE_APP['a queue that nobody serves']?.files,
+        ...IN_THE_APP['a missing text']?.files,
+        ...IN_THE_APP['a queue that is not served']?.files,
       },
     });
     const warnings: string[] = [];

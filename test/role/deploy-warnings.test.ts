@@ -6,14 +6,14 @@ import { TREE_KEYS } from '../../lib/tree/tree-commands';
 import { JobSystem } from '../job/job-system';
 import { treeStatusOf } from '../ops/overview/tree-statuses';
 
-describe('the warning of pools that are too large', () => {
+describe('the warning about pools that are too large', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
   });
   after(() => system.stop());
 
-  it('counts the pools of all trees, old and new side by side, and its own tree once', async () => {
+  it('counts the pools of all trees, including those of old processes during a deploy, and its own tree once', async () => {
     const { redis, database, events } = system;
     const { allowed = 0 } =
       (
@@ -31,7 +31,7 @@ describe('the warning of pools that are too large', () => {
       const status = { ...treeStatusOf({ limits: { databaseConnections: half - 10 } }), id };
       await registry.heartbeat(id, { info: JSON.stringify(status), ttlS: 60 });
     }
-    // Two workers and a processor that LISTENs: 3 × 3 + 1.
+    // Two workers and a processor, plus the connection that LISTENs: 3 × 3 + 1.
     await warn(3);
     assert.deepEqual(system.eventsNamed('database.overplanned'), []);
     await warn(4);

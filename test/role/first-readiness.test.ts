@@ -36,7 +36,7 @@ describe('the first readiness of a process', () => {
       ...options,
     });
 
-  it('waits for the migrations, and creates none of their tables', async () => {
+  it('waits for pending migrations, and creates no table for them', async () => {
     const first = readiness();
     assert.match(
       (await first.reason()) ?? '',
@@ -49,7 +49,7 @@ describe('the first readiness of a process', () => {
     await until('it is ready', async () => (await first.reason()) === undefined);
   });
 
-  it('waits for a database that takes writes; one that refuses them later keeps nobody out', async () => {
+  it('waits for a database that accepts writes, but is kept when the database refuses them later', async () => {
     const name = new URL(created.url).pathname.slice(1);
     await migrateUp(database.knex, MIGRATIONS);
     const served = readiness();
@@ -74,7 +74,7 @@ describe('the first readiness of a process', () => {
     assert.equal(await first.reason(), undefined);
     booted = false;
     assert.equal(await first.reason(), undefined);
-    assert.equal(told, 1, 'the tree is told once');
+    assert.equal(told, 1, 'the tree is notified once');
   });
 
   it('waits for nothing more once another process of the tree has been ready', async () => {

@@ -26,14 +26,14 @@ describe('a job processor', () => {
 
   const reports = () => heard.filter((message) => message.catamount === 'heartbeat');
 
-  /** Starts one that begins like that. */
+  /** Starts a processor that fetches from the start, or is quiet. */
   const begin = (how: 'open' | 'quiet') => {
     heard.length = 0;
     child = fork(stage.entryFile, [PROCESSOR_ROLE, 'tested-0', how], {
       cwd,
       env: { ...process.env, ...stage.env, CATAMOUNT_CONFIG: JSON.stringify(readSettings({ env: stage.env, cwd })) },
       execArgv: [],
-      // It writes its log to the fifth.
+      // It writes its log to the fifth descriptor.
       stdio: ['ignore', 'ignore', 'inherit', 'ipc', 'ignore'],
     });
     child.on('message', (message: FromProcessor) => heard.push(message));
@@ -47,7 +47,7 @@ describe('a job processor', () => {
   };
   const processed = () => reports().reduce((sum, { work }) => sum + work.processed, 0);
 
-  it('that is resumed while it boots is not quiet once it has', async () => {
+  it('that is resumed while it boots is not quiet afterwards', async () => {
     await enqueue('first', 'none');
     const exited = begin('quiet');
     tell({ catamount: 'resume' });
@@ -61,10 +61,12 @@ describe('a job processor', () => {
     const release = stage.spoil('hold');
     await enqueue('last', 'hold');
     const exited = begin('open');
-    await until('the job is in hand by its report', () => reports().some(({ status }) => status.inFlight.length === 1));
+    await until('a heartbeat reports the running job', () =>
+      reports().some(({ status }) => status.inFlight.length === 1),
+    );
     stop();
     const before = reports().length;
-    await until('it reports while it stops', () => reports().length > before);
+    await until('it sends a heartbeat while it stops', () => reports().length > before);
     release();
     assert.deepEqual(await exited, [0, null]);
     assert.equal(processed(), 1);

@@ -11,35 +11,35 @@ const mail = (mailSetup: Load | undefined) =>
 
 const REFUSED: readonly (readonly [title: string, load: () => Promise<unknown>, message: RegExp])[] = [
   [
-    'a file that is missing',
+    'a missing file',
     () => job(() => import('./no-such-setup' as string)),
     /^jobSetup \(\.\/no-such-setup\) cannot be loaded: /,
   ],
   [
-    'the like of mails',
+    'a missing file of mailSetup',
     () => mail(() => import('./no-such-setup' as string)),
     /^mailSetup \(\.\/no-such-setup\) cannot be loaded: /,
   ],
   [
-    'one that breaks',
+    'a file that throws',
     () => job(() => Promise.reject(new Error('it broke'))),
     /^jobSetup \(of defineApp\) cannot be loaded: it broke in line \d+ of .*load-setup\.test\.ts: fix it$/,
   ],
   [
-    'one without a default export',
+    'a file without a default export',
     () => job(() => import('../support/until')),
     /^jobSetup \(\.\.\/support\/until\) must default-export an object; it is a undefined$/,
   ],
   [
-    'middleware that is none',
+    'middleware that is not an array',
     () => job(async () => ({ default: { performMiddleware: 1 } })),
     /performMiddleware is a number; give an array of functions/,
   ],
-  ['observers that are none', () => mail(async () => ({ default: { observers: 1 } })), /observers is a number/],
+  ['observers that are not an array', () => mail(async () => ({ default: { observers: 1 } })), /observers is a number/],
 ];
 
 describe('the setup of an app', () => {
-  it('is the default export of its file, or nothing where there is none', async () => {
+  it('is the default export of its file, or empty if there is none', async () => {
     const jobSetup = { filterArguments: ['iban'] };
     assert.equal(await job(async () => ({ default: jobSetup })), jobSetup);
     const mailSetup = { observers: [() => undefined] };
@@ -48,16 +48,16 @@ describe('the setup of an app', () => {
   });
 
   for (const [title, load, message] of REFUSED) {
-    it(`names ${title}`, () =>
+    it(`is rejected with an error for ${title}`, () =>
       assert.rejects(load(), (error: Error) => error instanceof UserError && message.test(error.message)));
   }
 });
 
-describe('what an app does in each worker', () => {
+describe("an app's workerBoot and workerStop", () => {
   const service = (own: Pick<AppDefinition, 'workerBoot' | 'workerStop'>) =>
     appService(own as AppDefinition, { role: 'web' } as unknown as Parameters<typeof appService>[1]) ?? assert.fail();
 
-  it('is awaited before the worker goes on, and ends its boot where it fails', async () => {
+  it('make the boot wait for workerBoot, and fail with it', async () => {
     const pool = deferred();
     const order: string[] = [];
     const started = service({ workerBoot: () => pool.promise })
@@ -72,7 +72,7 @@ describe('what an app does in each worker', () => {
       await assert.rejects(service({ workerBoot }).start(), /no pool/);
   });
 
-  it('ends by the deadline of the stop, and only where it has begun', async () => {
+  it('are called in pairs, and workerStop is given until the deadline of the stop', async () => {
     let stops = 0;
     const idle = service({ workerStop: () => void stops++ });
     await idle.stop(Deadline.after(0));

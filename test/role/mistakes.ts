@@ -1,19 +1,19 @@
 /**
- * The mistakes that people make in an app, one a row: what is changed, and the sentence that they read, which names the
- * file, the thing and the remedy. `check.test.ts` has the check find those in the app's files; `refused-start.deep.ts`
- * starts an app with each of them.
+ * A mistake that people make in an app: what differs from a correct one, and the message that they read, which names the
+ * file, the mistake and the remedy. `check.test.ts` checks apps with the mistakes in IN_THE_APP; `refused-start.deep.ts`
+ * starts an app with each of those in AT_A_START.
  */
 export interface Mistake {
-  /** Files that differ from the sound app; null: one that is missing. They import from 'catamount'. */
+  /** Files that differ from the correct app; null: the file is missing. They import from 'catamount'. */
   readonly files?: Readonly<Record<string, string | null>>;
-  /** Further options of defineApp. */
+  /** Additional options of defineApp. */
   readonly options?: Readonly<Record<string, unknown>>;
-  /** Settings of the start; undefined: one that is not set. */
+  /** Settings of the start; undefined: not set. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly says: RegExp;
-  /** true: a tree starts with it, and is warned. */
+  /** true: the tree starts with a warning. */
   readonly warning?: boolean;
-  /** true: nothing else is found with it. */
+  /** true: nothing else is found. */
   readonly alone?: boolean;
   /** Exit code of the start. Default 78. */
   readonly code?: number;
@@ -32,7 +32,7 @@ const WELCOME = "static welcome = this.action('welcome'); welcome(to) { return t
 const HTML = 'mailers/templates/user_mailer/welcome/html.ejs';
 export const MIGRATION = 'export async function up() {}\nexport async function down() {}';
 
-/** An app without a mistake: each row changes one thing. */
+/** An app without mistakes: each row changes one thing. */
 export const SOUND: Readonly<Record<string, string>> = {
   'jobs/greet.js': job('GreetJob', "static cron = '0 3 * * *'; perform() {}"),
   'models/user.js': model('User'),
@@ -48,17 +48,17 @@ export const SOUND: Readonly<Record<string, string>> = {
   'migrations/20270101000000_make_users.js': MIGRATION,
 };
 
-/** Those that the check of an app finds, at each start and by `catamount check`. */
+/** Mistakes that the check of an app finds, at each start and by `catamount check`. */
 export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
   'a job without perform': {
     files: { 'jobs/greet.js': job('GreetJob', 'run() {}') },
     says: /jobs\/greet\.js: GreetJob has no perform method: write what the job does in async perform\(\)/,
   },
-  'a job file of another name': {
+  'a job file whose name does not match its class': {
     files: { 'jobs/gret.js': job('WaveJob') },
     says: /jobs\/gret\.js: it holds WaveJob; name the file wave, or the class GretJob/,
   },
-  'two jobs of one name': {
+  'two jobs with the same name': {
     files: wave("static jobName = 'GreetJob'; perform() {}"),
     says: /jobs\/wave\.js: two job classes are named GreetJob; give one another jobName/,
   },
@@ -82,7 +82,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     files: { 'jobs/wave.js': `import '@no-such/package/part';\n${job('WaveJob')}` },
     says: /jobs\/wave\.js: the package @no-such\/package is imported by .*wave\.js and is not installed: run npm install @no-such\/package/,
   },
-  'a file that is not there': {
+  'an imported file that does not exist': {
     files: { 'jobs/wave.js': `import './no-such-file.js';\n${job('WaveJob')}` },
     says: /jobs\/wave\.js: .*no-such-file\.js is imported by .*wave\.js and does not exist: fix the path/,
   },
@@ -94,32 +94,32 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     files: { 'jobs/wave.cjs': 'module.exports = {\n  a: 1\n  b: 2 };' },
     says: /jobs\/wave\.cjs: it is not valid JavaScript, Unexpected identifier 'b' in line 3: fix it/,
   },
-  'a timeout that is no length of time': {
+  'an invalid timeout': {
     files: wave("static timeout = '5 parsecs'; perform() {}"),
     says: /jobs\/wave\.js: WaveJob\.timeout is "5 parsecs"; give a length of time/,
   },
-  'a cron expression that is none': {
+  'an invalid cron expression': {
     files: wave("static cron = '61 * * * *'; perform() {}"),
     says: /jobs\/wave\.js: WaveJob: cron is '61 \* \* \* \*': .*give five fields such as '0 3 \* \* \*'/,
   },
-  'a time zone that there is not': {
+  'an unknown time zone': {
     files: wave("static cron = { at: '0 3 * * *', timeZone: 'Mars/Base' }; perform() {}"),
     says: /jobs\/wave\.js: WaveJob: timeZone is 'Mars\/Base'; give an IANA name, such as Europe\/Berlin, or UTC/,
   },
-  'an option of cron that there is not': {
+  'an unknown option of cron': {
     files: wave("static cron = { at: '0 3 * * *', zone: 'Europe/Berlin' }; perform() {}"),
     says: /jobs\/wave\.js: WaveJob: there is no option zone of cron: write timeZone/,
   },
-  'two schedules of one name': {
+  'two schedules with the same name': {
     files: wave("static cron = { at: '@daily', name: 'GreetJob' }; perform() {}"),
     says: /GreetJob and WaveJob: both have a cron named GreetJob; give one of them another name/,
   },
-  'a queue that nobody serves': {
+  'a queue that is not served': {
     files: wave("static queue = 'reports'; perform() {}"),
     says: /jobs\/wave\.js: WaveJob goes to the queue reports, which JOB_QUEUES \(default, mailer\) lacks: add it there/,
     warning: true,
   },
-  'two models of one name': {
+  'two models with the same name': {
     files: { 'models/person.js': model('User') },
     says: /models\/user\.js: there is another model named User: rename one/,
   },
@@ -127,7 +127,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     files: { 'mailers/text.js': 'export const text = 1;' },
     says: /mailers\/text\.js: a file in the mailers folder must export a subclass of Mailer: export it, or move the file into a subfolder/,
   },
-  'two mailers of one name': {
+  'two mailers with the same name': {
     files: { 'mailers/welcome-mailer.js': mailer('UserMailer', WELCOME) },
     says: /mailers\/welcome-mailer\.js: there is another mailer named UserMailer: rename one/,
   },
@@ -143,15 +143,15 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     files: { [HTML]: '<p>\n<% if (true) { %>' },
     says: /user_mailer\/welcome\/html\.ejs.* \(a template of UserMailer#welcome: fix it\)/,
   },
-  'a partial that is missing': {
+  'a missing partial': {
     files: { 'mailers/templates/partials/button.ejs': null },
     says: /welcome\/html\.ejs: UserMailer#welcome includes \/partials\/button, but there is no .*button\.ejs: write it/,
   },
-  'a layout that is missing': {
+  'a missing layout': {
     files: { 'mailers/templates/layouts/mailer/html.ejs': null },
     says: /layouts\/mailer\/html\.ejs: the layout of UserMailer#welcome is missing: write it, or set static layout = false/,
   },
-  'a text that is missing': {
+  'a missing text': {
     files: { 'locales/en.json': '{ "button_other": "More" }' },
     says: /locales\/en\.json: lacks the text user_mailer\.welcome\.hello that .*UserMailer#welcome shows: add it/,
   },
@@ -160,7 +160,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     says: /locales\/ko\.json: lacks the text user_mailer\.welcome\.hello/,
     warning: true,
   },
-  'a text that only code names, and that another locale lacks': {
+  'a text that only code names and another locale lacks': {
     files: {
       'locales/en.json':
         '{ "user_mailer": { "welcome": { "hello": "Hello", "subject": "Hi", "bye": "Bye" } }, "button_one": "One", "button_other": "More" }',
@@ -174,7 +174,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     warning: true,
     alone: true,
   },
-  'a form of a count that a language lacks': {
+  'a missing plural form': {
     files: {
       'locales/pl.json':
         '{ "user_mailer": { "welcome": { "hello": "Cześć" } }, "button_one": "Jeden", "button_other": "Inne" }',
@@ -183,7 +183,7 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     warning: true,
     alone: true,
   },
-  'a file of texts that is named after no locale': {
+  'a file of texts that is not named after a locale': {
     files: { 'locales/pt_BR.json': '{}' },
     says: /locales\/pt_BR\.json: pt_BR is not a language tag \(BCP 47\): name it after a locale, such as pt-BR\.json$/,
     warning: true,
@@ -194,41 +194,41 @@ export const IN_THE_APP: Readonly<Record<string, Mistake>> = {
     says: /locales\/en\.json: it is missing, but DEFAULT_LOCALE is en: write it, or set DEFAULT_LOCALE to ko$/,
     warning: true,
   },
-  'texts that are no JSON': {
+  'texts that are not valid JSON': {
     files: { 'locales/ko.json': '{ "button": ' },
     says: /locales\/ko\.json: it is not valid JSON, .*: fix it/,
   },
-  'a preview of no mailer': {
+  'a preview without a mailer': {
     files: { 'mailers/previews/guest-mailer-preview.js': preview('GuestMailer', 'hello() {}') },
     says: /previews: GuestMailerPreview previews GuestMailer, but no mailer has that name: name it after one/,
     warning: true,
   },
-  'two migrations of one name': {
+  'two migrations with the same name': {
     files: { 'migrations/20270101000000_make_users.cjs': 'exports.up = exports.down = async () => undefined;' },
     says: /migrations\/20270101000000_make_users\.js: 20270101000000_make_users\.cjs is a migration of the same name, .*: rename one, or remove it/,
   },
-  'an option that is mistyped': {
+  'a mistyped option': {
     options: { mailer: 'mails' },
     says: /defineApp: there is no option mailer: write mailers/,
   },
-  'a hook that there is not': {
+  'an unknown hook': {
     options: { hooks: { onBoot: null } },
     says: /defineApp: there is no hook onBoot: take it out, or write one of booted, workerBoot, /,
   },
-  'a function that is none': {
+  'a string in place of a function': {
     options: { workerStop: 'stop.js' },
     says: /defineApp: workerStop is "stop\.js"; give a function/,
   },
-  'a file in place of its import': {
+  'a path in place of an import': {
     options: { jobSetup: './job-setup.js' },
     says: /defineApp: jobSetup is "\.\/job-setup\.js"; give a function, such as \(\) => import\('\.\/jobSetup'\)/,
   },
-  'a folder that is not there': {
+  'a missing folder': {
     options: { jobs: 'src/jobs' },
     says: /defineApp: jobs is "src\/jobs", and there is no folder .*src\/jobs: make it, or name another/,
     warning: true,
   },
-  'a probe that is no path': {
+  'a probe that is not a path': {
     options: { probes: { health: 'livez' } },
     says: /defineApp: probes\.health is .*livez.*; give a path that begins with \//,
   },
@@ -238,7 +238,7 @@ const SERVER = "import { boot } from 'catamount';\nimport app from './app.js';\n
 const APP = `import { defineApp } from 'catamount';
 export default defineApp({ name: 'shop', root: import.meta.dirname, routes: () => import('./routes.js') });`;
 
-/** The other files of an app that starts. */
+/** The other files that an app needs to start. */
 export const STARTING: Readonly<Record<string, string>> = {
   'package.json': '{ "name": "shop", "type": "module" }',
   'server.js': SERVER,
@@ -246,7 +246,7 @@ export const STARTING: Readonly<Record<string, string>> = {
   'routes.js': 'export default () => {};',
 };
 
-/** Those that a start finds, or the entry file before it. */
+/** Mistakes that a start finds, or the entry file before it. */
 export const AT_A_START: Readonly<Record<string, Mistake>> = {
   'import in a CommonJS file': {
     files: { 'jobs/wave.cjs': job('WaveJob') },
@@ -265,7 +265,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     files: { 'app.js': '' },
     says: /server\.js: the requested module '\.\/app\.js' does not provide an export named 'default' in line 2: fix that import/,
   },
-  'something else than an app': {
+  'an object in place of an app': {
     files: { 'app.js': "export default { name: 'shop' };" },
     says: /server\.js: boot needs the app's manifest and got an object that is not one: export what defineApp/,
   },
@@ -277,15 +277,15 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     files: { 'app.js': APP.replace('root: import.meta.dirname, ', '') },
     says: /defineApp: root is undefined; give an absolute path, such as __dirname/,
   },
-  'a folder that is no text': {
+  'a folder that is not a string': {
     files: { 'app.js': APP.replace('root:', 'jobs: 5, root:') },
     says: /defineApp: jobs is 5; give a folder below root, such as src\/jobs/,
   },
-  'routes that are not there': {
+  'missing routes': {
     files: { 'routes.js': null },
     says: /routes \(\.\/routes\.js\) cannot be loaded: .*routes\.js is imported by .*app\.js and does not exist: fix the path/,
   },
-  'routes that are no function': {
+  'routes that are not a function': {
     files: { 'routes.js': 'export default {};' },
     says: /routes \(\.\/routes\.js\): its default export is no function; export one: \(router, environment\)/,
   },
@@ -293,15 +293,15 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     files: { 'routes.js': "export default (router) => {\n  router.gett('/');\n};" },
     says: /routes \(\.\/routes\.js\): router\.gett is not a function in line 2 of .*routes\.js: fix it/,
   },
-  'a setting that is mistyped': {
+  'an invalid setting': {
     env: { PORT: 'abc' },
     says: /PORT +is "abc"; it must be a whole number from 0 to 65535/,
   },
-  'a locale that is none': {
+  'an invalid locale': {
     env: { DEFAULT_LOCALE: 'de_DE.UTF-8' },
     says: /DEFAULT_LOCALE +is "de_DE\.UTF-8"; it must be a language tag \(BCP 47\), such as de or pt-BR/,
   },
-  'a Redis that is no URL': {
+  'an invalid Redis URL': {
     env: { REDIS_URL: 'localhost:6379' },
     says: /REDIS_URL +is .*; it must be .*redis:\/\//,
   },
@@ -318,7 +318,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     says: /Cannot migrate, Postgres at 127\.0\.0\.1:1\b.* does not let us in: .*: start it, or give DATABASE_URL its address/,
     code: 69,
   },
-  'a wrong password of Postgres': {
+  'a wrong Postgres password': {
     env: { NODE_ENV: 'development', DATABASE_URL: 'a wrong password' },
     says: /Cannot migrate, Postgres at \S+ does not let us in: password authentication failed for user \\?"\w+\\?": give DATABASE_URL the right user and password/,
     code: 69,
@@ -328,7 +328,7 @@ export const AT_A_START: Readonly<Record<string, Mistake>> = {
     env: { NODE_ENV: 'development', DATABASE_URL: 'a real one' },
     says: /migrations\/20270101000000_make_users\.js: it exports no function up: write export async function up\(knex\)/,
   },
-  'a database that there is not': {
+  'a database that does not exist': {
     env: { NODE_ENV: 'development', DATABASE_URL: 'a missing one' },
     says: /Cannot migrate, Postgres at \S+ does not let us in: database \\?"no_such_database\\?" does not exist: create that database, or name another in DATABASE_URL/,
     code: 69,

@@ -8,7 +8,7 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
-/** Catamount's run first, then the app's. */
+/** Catamount's migrations run first, then the app's. */
 const MIGRATIONS = [['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations'], ['migrations']]
   .flatMap((folders) => folders.flatMap((folder) => fs.readdirSync(path.resolve(__dirname, '../..', folder))).sort())
   .map((file) => file.replace(/^\d+_|\.ts$/g, ''));
@@ -45,7 +45,7 @@ describe('a release in production', () => {
     trees.push(tree);
     return tree;
   };
-  /** Runs a command to its end. @returns how it ended, and the migrations that it says it has run or taken back. */
+  /** Runs a command to its end. @returns its exit code, its output and the migrations that it has applied or rolled back. */
   const run = async (command: 'migrate' | 'rollback', more: Readonly<Record<string, string | undefined>> = {}) => {
     const tree = spawnTree({ args: [command], env: { ...env(), ...more } });
     trees.push(tree);
@@ -64,7 +64,7 @@ describe('a release in production', () => {
     return rows.map(({ name }) => name);
   };
 
-  it('start migrates nothing, starts nothing embedded and says which migrations are to be run', async () => {
+  it('start applies no migration, starts no embedded server and names the pending migrations', async () => {
     const tree = await started();
     const { text } = await tree.waitForLine(/migrations have not run/);
     for (const name of MIGRATIONS) assert.match(text, new RegExp(name));
@@ -80,7 +80,7 @@ describe('a release in production', () => {
     assert.deepEqual(fs.existsSync(state) ? fs.readdirSync(state) : [], []);
   });
 
-  it('start --allow-pending says so, too, and its workers are ready; once it tells of a Node.js that is too new', async () => {
+  it('start --allow-pending names them as well, and is ready; it warns once about a Node.js that is too new', async () => {
     const tree = await started(['--allow-pending'], asNode('27.1.0'));
     await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
     await tree.waitForLine(/migrations have not run/);
@@ -88,7 +88,7 @@ describe('a release in production', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('migrate does, and a second time nothing; rollback takes the batch back', async () => {
+  it('migrate applies them, a second run does nothing, and rollback reverts the batch', async () => {
     const first = await run('migrate');
     assert.deepEqual([first.code, first.done], [0, MIGRATIONS], first.text);
     assert.deepEqual(await run('migrate'), { code: 0, text: '', done: [] });
@@ -97,14 +97,14 @@ describe('a release in production', () => {
     assert.deepEqual(await tables(), []);
   });
 
-  it('migrate may run side by side, as when two releases meet', async () => {
+  it('migrate can run twice at the same time, as when two releases overlap', async () => {
     const both = await Promise.all([run('migrate'), run('migrate')]);
     assert.deepEqual([both[0].code, both[1].code], [0, 0], both.map(({ text }) => text).join('\n'));
     assert.deepEqual(both.flatMap(({ done }) => done).sort(), [...MIGRATIONS].sort());
     assert.ok((await tables()).includes('users'));
   });
 
-  it('then start has nothing to say, and serves', async () => {
+  it('then start serves without a warning', async () => {
     const tree = await started();
     assert.equal((await tree.request('POST', '/users', { json: { email: 'ada@example.com' } })).status, 201);
     await mail.waitFor(1);
@@ -116,7 +116,7 @@ describe('a release in production', () => {
     );
   });
 
-  it('then a worker that is started later is ready as the tree was: what is ill by then only degrades it', async () => {
+  it('then a worker that is started later is ready at once: a store that fails by then only degrades it', async () => {
     const tree = await started();
     const ready = () => tree.request('GET', '/ready');
     await until('it is ready', async () => (await ready()).status === 200);
@@ -141,7 +141,7 @@ describe('a release in production', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('migrate takes over once what an older release has migrated, and says so, also side by side', async () => {
+  it('migrate converts the records of an older release once, and logs it, even when it runs twice at the same time', async () => {
     await database.query(`
       insert into knex_migrations (name, batch, migration_time) select name, batch, migration_time from catamount_migrations;
       drop table catamount_migrations, catamount_migrations_lock`);
@@ -156,7 +156,7 @@ describe('a release in production', () => {
     assert.deepEqual((await run('migrate')).text, '');
   });
 
-  it('migrate says what is missing where no database is set', async () => {
+  it('migrate fails with the name of the missing setting when no database is set', async () => {
     const { code, text } = await run('migrate', { NODE_ENV: 'development', DATABASE_URL: undefined });
     assert.equal(code, 78);
     assert.match(text, /DATABASE_URL is not set/);

@@ -4,12 +4,12 @@ import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type Certificate, makeCertificate } from './certificates';
 import { SslPostgres } from './ssl-postgres';
 
-/** What a platform hands out: Postgres and Redis that take TLS only, with certificates that no system trusts. */
+/** Servers as a platform provides them: Postgres and Redis that require TLS, with certificates that no system trusts. */
 export class SecureServers {
   private constructor(
     readonly certificate: Certificate,
     readonly postgres: SslPostgres,
-    /** Behind its TLS; for looking. */
+    /** The Redis itself, without TLS, for checks. */
     readonly redis: TestRedis,
     private readonly redisTls: SeverableProxy,
     readonly redisUrl: string,
@@ -27,7 +27,7 @@ export class SecureServers {
     return new SecureServers(certificate, postgres, redis, redisTls, redisUrl, mail);
   }
 
-  /** An environment in production, but for the databases' addresses. */
+  /** A production environment without the URLs of Postgres and Redis. */
   get env() {
     return {
       NODE_ENV: 'production',
@@ -37,7 +37,7 @@ export class SecureServers {
     };
   }
 
-  /** Processes must have let go of them before. */
+  /** Stops the servers. Processes must have closed their connections before. */
   async stop(): Promise<void> {
     await this.mail.stop();
     await this.redisTls.sever();

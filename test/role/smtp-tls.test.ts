@@ -27,7 +27,7 @@ async function send(url: string): Promise<void> {
   }
 }
 
-describe('mail by TLS', () => {
+describe('mail over TLS', () => {
   let certificate: Certificate;
   let sink: SmtpSink;
   before(async () => {
@@ -42,7 +42,7 @@ describe('mail by TLS', () => {
 
   for (const kind of ['implicit', 'starttls'] as const) {
     describe(kind === 'implicit' ? 'smtps://' : 'smtp:// with STARTTLS', () => {
-      it('refuses a certificate that nobody vouches for, and says what to do', async () => {
+      it('rejects a certificate from an unknown authority, and names the remedy', async () => {
         const url = await listen(kind);
         await assert.rejects(send(url), (error: Error) => {
           assert.match(error.message, /self-signed certificate/);
@@ -53,7 +53,7 @@ describe('mail by TLS', () => {
         assert.equal(sink.messages.length, 0);
       });
 
-      it('takes it when SMTP_URL says so', async () => {
+      it('accepts it if SMTP_URL says so', async () => {
         await send(`${await listen(kind)}?tls.rejectUnauthorized=false`);
         assert.deepEqual(
           sink.messages.map(({ subject, secure }) => [subject, secure]),
@@ -63,7 +63,7 @@ describe('mail by TLS', () => {
     });
   }
 
-  it('says what to do when smtps:// meets a server without TLS', async () => {
+  it('names the remedy when smtps:// is used with a server without TLS', async () => {
     sink = await startSmtpSink();
     await assert.rejects(send(sink.url.replace('smtp:', 'smtps:')), /smtp:\/\/.*SMTP_URL/);
   });

@@ -39,7 +39,7 @@ export class SslPostgres {
     }
   }
 
-  /** An empty database. @returns its URL at `host`, with `sslmode` unless it is undefined. */
+  /** Creates an empty database. @returns its URL at `host`, with `sslmode` unless it is undefined. */
   async createDatabase(host: string, sslmode: string | undefined): Promise<string> {
     const name = `shop_${++this.count}`;
     await this.query(`create database ${name}`);
@@ -54,7 +54,7 @@ export class SslPostgres {
     return url.toString();
   }
 
-  /** @param url of one of our databases; default: the server's first. */
+  /** @param url one of our databases. Default: the server's first. */
   async query<Row extends pg.QueryResultRow>(sql: string, url?: string): Promise<Row[]> {
     const { pathname } = new URL(url ?? this.base);
     return rows<Row>(this.urlOf(pathname, '127.0.0.1', undefined), sql, { rejectUnauthorized: false });
@@ -65,12 +65,12 @@ export class SslPostgres {
   }
 
   private async insistOnSsl(dataDir: string, { chain, key }: Certificate): Promise<void> {
-    // Postgres may run as another user than we, and reads only a key of its own.
+    // Postgres may run as a different user, and only reads a key that it owns.
     const { uid, gid } = fs.statSync(dataDir);
     for (const [name, text] of [
       ['server.crt', chain],
       ['server.key', key],
-      // The embedded server's rules stand beside its data.
+      // The embedded server keeps its access rules next to its data folder.
       ['../pg_hba.conf', SSL_ONLY],
     ] as const) {
       const file = path.join(dataDir, name);
@@ -79,8 +79,8 @@ export class SslPostgres {
     }
     await rows(this.base.toString(), 'alter system set ssl = on');
     await rows(this.base.toString(), 'select pg_reload_conf()');
-    await until('Postgres takes connections with SSL', () => this.query('select 1'));
-    await until('Postgres takes none without', () =>
+    await until('Postgres accepts connections with SSL', () => this.query('select 1'));
+    await until('Postgres rejects connections without SSL', () =>
       rows(this.base.toString(), 'select 1').then(
         () => false,
         () => true,

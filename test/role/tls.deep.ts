@@ -4,7 +4,7 @@ import { spawnTree, startTree, type Tree, type TreeOptions } from '../support/tr
 import { until } from '../support/until';
 import { SecureServers } from './secure-servers';
 
-/** Not loopback by its name, yet this machine: reaches what listens on 127.0.0.1. The certificate does not have it. */
+/** An address that is not loopback by its name, but reaches what listens on 127.0.0.1. It is not in the certificate. */
 const ELSEWHERE = '0.0.0.0';
 
 interface Case {
@@ -16,7 +16,7 @@ interface Case {
 
 const CASES: readonly Case[] = [
   {
-    title: "Heroku's certificates, which nobody signed: no sslmode, Redis in REDIS_TLS_URL before REDIS_URL",
+    title: "Heroku's self-signed certificates: no sslmode, and REDIS_TLS_URL takes precedence over REDIS_URL",
     host: ELSEWHERE,
     sslmode: undefined,
     redis: ({ redisUrl }) => ({ DYNO: 'web.1', REDIS_TLS_URL: redisUrl, REDIS_URL: 'redis://127.0.0.1:1' }),
@@ -28,7 +28,7 @@ const CASES: readonly Case[] = [
     redis: ({ redisUrl }) => ({ REDIS_URL: `${redisUrl}?sslmode=require` }),
   },
   {
-    title: 'Postgres with sslmode=verify-full and a known authority, Redis checked without being asked to',
+    title: 'Postgres with sslmode=verify-full and a known authority, and Redis verified by default',
     host: 'localhost',
     sslmode: 'verify-full',
     redis: ({ redisUrl, certificate }) => ({
@@ -63,7 +63,7 @@ describe('production behind TLS', () => {
   };
 
   for (const { title, host, sslmode, redis } of CASES) {
-    it(`${title}: every client gets through and the mail arrives`, async () => {
+    it(`${title}: every client connects over TLS, and the mail arrives`, async () => {
       const DATABASE_URL = await servers.postgres.createDatabase(host, sslmode);
       const env = { ...redis(servers), DATABASE_URL };
       const { code, text } = await migrate(env);
@@ -73,9 +73,9 @@ describe('production behind TLS', () => {
       assert.equal(status, 201);
       const [mail] = await servers.mail.waitFor(1);
       assert.deepEqual([mail?.envelope.to, mail?.secure], [['ada@example.com'], true]);
-      await until('all is ready', async () => (await tree.request('GET', '/ready')).status === 200);
+      await until('the tree is ready', async () => (await tree.request('GET', '/ready')).status === 200);
 
-      // The pools, and the one that listens, which is its last statement.
+      // There are the connections of the pools, and the one whose last statement is LISTEN.
       const connections = await servers.postgres.query<{ query: string; ssl: boolean }>(
         `select query, ssl from pg_stat_activity join pg_stat_ssl using (pid) where application_name = 'catamount'`,
         DATABASE_URL,
@@ -94,20 +94,20 @@ describe('production behind TLS', () => {
   }
 
   const refusals: Readonly<Record<string, { url: () => string; known?: true; says: RegExp }>> = {
-    'an authority that nobody knows': {
+    'an unknown authority': {
       url: () => servers.postgres.urlOf('catamount', '127.0.0.1', 'verify-full'),
       says: /Cannot migrate.*self-signed certificate.*NODE_EXTRA_CA_CERTS, or use \?sslmode=require in DATABASE_URL/s,
     },
-    'an authority that nobody knows, without a word on it in the URL': {
+    'an unknown authority without sslmode in the URL': {
       url: () => servers.postgres.urlOf('catamount', ELSEWHERE, undefined),
       says: /Cannot migrate.*self-signed certificate.*NODE_EXTRA_CA_CERTS, or use \?sslmode=require in DATABASE_URL/s,
     },
-    'a name that the certificate has not': {
+    'a host name that is not in the certificate': {
       url: () => servers.postgres.urlOf('catamount', ELSEWHERE, 'verify-full'),
       known: true,
       says: /altnames.*use a host name that the certificate has/,
     },
-    'a URL that asks for no SSL where Postgres insists on it': {
+    'a URL without SSL if Postgres requires it': {
       url: () => servers.postgres.urlOf('catamount', '127.0.0.1', undefined),
       says: /no encryption: it insists on TLS; use \?sslmode=require in DATABASE_URL/,
     },
@@ -117,7 +117,7 @@ describe('production behind TLS', () => {
     },
   };
   for (const [name, { url, known, says }] of Object.entries(refusals)) {
-    it(`migrate refuses ${name}, and says what to do`, async () => {
+    it(`migrate rejects ${name}, and names the remedy`, async () => {
       const { code, text } = await migrate({
         DATABASE_URL: url(),
         ...(known && { NODE_EXTRA_CA_CERTS: servers.certificate.authorityFile }),
@@ -128,7 +128,7 @@ describe('production behind TLS', () => {
     });
   }
 
-  it('a tree that trusts none of them serves all the same, is not ready, and its log says what to do', async () => {
+  it('a tree that trusts none of them answers /health, is not ready, and its log names the remedy', async () => {
     const tree = await start({
       DATABASE_URL: servers.postgres.urlOf('catamount', '127.0.0.1', 'verify-full'),
       REDIS_URL: servers.redisUrl,
@@ -145,7 +145,7 @@ describe('production behind TLS', () => {
   });
 });
 
-/** redis 6, which introduces itself, and bee-queue's redis 3, which does not, beside the one that asks. */
+/** @returns whether redis 6, which sends its name, and bee-queue's redis 3, which does not, are both connected. */
 async function bothClients(url: string): Promise<boolean> {
   const client = await createClient({ url, disableClientInfo: true }).connect();
   try {
