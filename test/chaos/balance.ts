@@ -11,7 +11,7 @@ import {
   type StoresOfScene,
 } from './scene/environment';
 
-/** A job that only Redis held may be lost with its data for this long after acceptance, ms: counted, but no loss. */
+/** A job that only Redis had may be lost with its data for this long after acceptance, ms: it is counted, but not as a loss. */
 const NOT_YET_RUN_MS = 30_000;
 
 export interface Balance {
@@ -24,14 +24,14 @@ export interface Balance {
   readonly noteMails: number;
   readonly chores: number;
   readonly ticks: number;
-  /** Jobs lost because only Redis held them when it lost its data: the app enqueues them without the outbox. */
+  /** Jobs that the app enqueued without the outbox, and that were lost because Redis lost its data. */
   readonly goneWithRedis: number;
   /** Runs of jobs after their first one. */
   readonly ranAgain: number;
   readonly duplicates: readonly Duplicate[];
 }
 
-/** What was promised, and where it shows what became of that. */
+/** The promises, and the servers and files that show their outcomes. */
 export type Scene = Pick<Environment, 'ledger' | 'mails' | 'incidents' | 'jobLedger' | 'postgres'> &
   StoresOfScene & { readonly platform: Pick<Environment['platform'], 'gaveUp'> };
 
@@ -49,8 +49,8 @@ export async function balance(environment: Scene): Promise<Balance> {
     losses: [
       ...ledger.broken,
       ...environment.platform.gaveUp,
-      ...(left === '' ? [] : [`still on its way after three minutes: ${left}`]),
-      ...dead.map((job) => `given up: ${job}`),
+      ...(left === '' ? [] : [`unfinished after three minutes: ${left}`]),
+      ...dead.map((job) => `dead: ${job}`),
       ...users,
       ...notes.losses,
       ...chores.losses,
@@ -84,10 +84,14 @@ async function checkUsers({ ledger, postgres }: Scene, received: ReadonlySet<str
   return [
     ...ledger.users
       .filter(({ email }) => !users.has(email))
-      .map(({ email }) => `${email} was answered 201 and is gone`),
-    ...[...users.keys()].filter((email) => !known.has(email)).map((email) => `${email} is there, and nobody signed up`),
-    ...[...users.keys()].filter((email) => !received.has(email)).map((email) => `${email} has got no mail`),
-    ...[...received].filter((email) => !users.has(email)).map((email) => `${email} got a mail, and is not there`),
+      .map(({ email }) => `${email} was answered 201, but is not in the database`),
+    ...[...users.keys()]
+      .filter((email) => !known.has(email))
+      .map((email) => `${email} is in the database, but did not sign up`),
+    ...[...users.keys()].filter((email) => !received.has(email)).map((email) => `${email} got no mail`),
+    ...[...received]
+      .filter((email) => !users.has(email))
+      .map((email) => `${email} got a mail, but is not in the database`),
     ...rows
       .filter(({ deliveries, sent }) => deliveries !== 1 || sent !== 1)
       .map((row) => `${row.email} has ${row.deliveries} delivery records, ${row.sent} of which say sent`),
@@ -108,8 +112,8 @@ function checkChores({ ledger, jobLedger, incidents }: Scene) {
       ...undone.filter((chore) => !wasInRedis(chore)).map(({ id, kind }) => `job ${id} (${kind}) never ran`),
       ...ledger.chores
         .filter(({ id, kind }) => isTakenBack(kind) && done.has(id))
-        .map(({ id }) => `job ${id} ran, and its transaction was rolled back`),
-      ...[...done.keys()].filter((id) => !known.has(id)).map((id) => `job ${id} ran, and nobody asked for it`),
+        .map(({ id }) => `job ${id} ran, although its transaction was rolled back`),
+      ...[...done.keys()].filter((id) => !known.has(id)).map((id) => `job ${id} ran, but was never enqueued`),
       ...[...jobLedger.walks()].flatMap(([id, steps]) => brokenWalk(id, steps)),
     ],
   };
@@ -118,7 +122,7 @@ function checkChores({ ledger, jobLedger, incidents }: Scene) {
 /** A step may repeat when a process dies right after it, but none may be skipped. */
 function brokenWalk(id: number, steps: readonly number[]): string[] {
   const leaps = steps.filter((step, index) => step > (steps[index - 1] ?? -1) + 1);
-  return leaps.length > 0 ? [`job ${id} left out a step: ${steps.join(' ')}`] : [];
+  return leaps.length > 0 ? [`job ${id} skipped a step: ${steps.join(' ')}`] : [];
 }
 
 /** The recurring job must have a tick every 2 s from the first to the last. */
@@ -138,12 +142,12 @@ function ranAgain(counts: ReadonlyMap<unknown, number>): number {
 
 /** A mail accepted within this time before its processor's death may not have been recorded yet, ms. */
 const UNRECORDED_MS = 3000;
-/** Tolerance between the clocks, ms: a mail is logged before its answer is sent, and a kill after it happened. */
+/** Tolerance, ms: a mail is logged before the reply is sent, and a kill after it happened. */
 const CLOCK_MS = 10;
 
 export interface Duplicate {
   readonly to: string;
-  /** When the server accepted the two, ms as `performance.now()`, which the times of injections are, too. */
+  /** Times at which the server accepted the two, as `performance.now()`, like the times of injections. */
   readonly at: readonly [number, number];
   /** The incident that explains it; undefined when there is none, which counts as a loss. */
   readonly reason: string | undefined;
@@ -151,7 +155,7 @@ export interface Duplicate {
 
 /**
  * Mails that arrived more than once. SMTP cannot rule that out: the server accepts a mail and its sender dies before
- * it has recorded that, or the answer is lost.
+ * it has recorded that, or the reply is lost.
  */
 export function duplicatesOf(
   mails: ReadonlyMap<string, readonly LoggedJob[]>,
@@ -169,11 +173,11 @@ export function duplicatesOf(
 function explained(first: LoggedJob, second: LoggedJob, incidents: readonly Incident[]): string | undefined {
   const between = incidents.filter(({ at }) => at > first.at - CLOCK_MS && at < second.at);
   if (between.some(({ kind, at }) => kind === 'processor died' && at - first.at < UNRECORDED_MS)) {
-    return 'the job processor was killed between the server’s yes and its record';
+    return 'the job processor was killed between the acceptance and its record';
   }
-  // This incident is recorded at its begin and at its end.
+  // This incident is recorded at its beginning and at its end.
   return between.some(({ kind }) => kind === 'answer of SMTP lost')
-    ? 'the server’s yes was lost on its way'
+    ? 'the reply with the acceptance was lost'
     : undefined;
 }
 
@@ -187,8 +191,8 @@ export interface Settled {
 }
 
 /**
- * Waits until every job has ended. Retries are promoted, as an operator does after an outage: by backoff the first
- * one would come after some 20 s and the fourth after two minutes.
+ * Waits until every job has ended. It retries failed jobs at once, as an operator does after an outage: with backoff the
+ * first retry would come after some 20 s and the fourth after two minutes.
  */
 export function settle(environment: StoresOfScene): Promise<Settled> {
   return asOperator(environment, async (operator) => {
@@ -207,7 +211,7 @@ export function settle(environment: StoresOfScene): Promise<Settled> {
   });
 }
 
-/** @returns the unfinished jobs in words. Ticks come every 2 s, so they only count when they pile up. */
+/** @returns the unfinished jobs in words. A tick comes every 2 s, so one job in the queues does not count. */
 async function leftOver({ admin, knex }: Operator): Promise<string> {
   const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
   const waiting = await Promise.all(QUEUES.map((queue) => admin.waiting(queue).count()));

@@ -11,7 +11,7 @@ describe('the ledger of a chaos run', () => {
   const reasonFor = (mails: readonly ReturnType<typeof mail>[], incidents: Parameters<typeof duplicatesOf>[1]) =>
     duplicatesOf(new Map([['a@b.co', mails]]), incidents).map(({ reason }) => reason !== undefined);
 
-  it('explains a second mail by a death right after the first, or by a lost answer, and by nothing else', () => {
+  it('excuses a duplicate mail only if the processor died right after the first or a reply was lost', () => {
     const twice = [mail(1000), mail(9000)];
     assert.deepEqual(reasonFor([mail(1000)], []), []);
     assert.deepEqual(reasonFor(twice, []), [false]);
@@ -23,7 +23,7 @@ describe('the ledger of a chaos run', () => {
     assert.deepEqual(reasonFor([mail(1000), mail(2000, '<2>')], [{ kind: 'processor died', at: 1500 }]), [false]);
   });
 
-  it('takes mails of one job to one reader for the same only where their subjects are', () => {
+  it('counts mails of one job to one reader as the same only if their subjects are the same', () => {
     const noteMail = (subject: string) => ({ to: 'reader1@notes.example', messageId: '<1>', at: 1, subject });
     const notes = [noteMail('note 1 hello'), noteMail('note 2 hello'), noteMail('note 1 hello')];
     assert.deepEqual(
@@ -32,7 +32,7 @@ describe('the ledger of a chaos run', () => {
     );
   });
 
-  it('loses a request that came to more harm than the faults of its time explain', () => {
+  it('counts a failed request as lost if no fault at its time explains the damage', () => {
     const fault = (damage: Fault['damage']) =>
       ({ name: 'x', about: 'x', inject: async () => undefined, damage }) as Fault;
     const injected = (damage: Fault['damage'], from: number, to: number | undefined): Injection => ({
@@ -41,7 +41,7 @@ describe('the ledger of a chaos run', () => {
     });
     const ledger = new Ledger();
     const now = performance.now();
-    // Late enough however slowly the requests are recorded.
+    // This is late enough however slowly the requests are recorded.
     const later = now + 3_600_000;
     const busy = { status: 503, body: '', retryAfter: '2' };
     const limited = { status: 429, body: '', retryAfter: '60' };
@@ -59,7 +59,7 @@ describe('the ledger of a chaos run', () => {
     assert.deepEqual(lost(injected('cut', now - 9000, now - 5000)), all);
   });
 
-  it('comes from faults in an order that a seed gives again: each once, then each during a phased restart', () => {
+  it('follows a schedule that a seed repeats: each fault once, then each during a phased restart', () => {
     const names = (seed: number, many: number) => {
       const schedule = new FaultSchedule(FAULTS, seed);
       return Array.from({ length: many }, () => schedule.next().name);

@@ -9,14 +9,14 @@ export const CHORES = [
 /** All kinds of chores; the additional ones are only enqueued by faults. */
 export type ChoreKind = (typeof CHORES)[number] | 'long' | 'patient' | 'sole';
 
-/** True when the chore's transaction is rolled back, so that it must never run. */
+/** @returns true if the chore's transaction is rolled back, so that it must never run. */
 export function isTakenBack(kind: ChoreKind): boolean {
   return kind === 'rolled-back' || kind === 'late-rolled-back';
 }
 
 /**
- * The way a request failed: refused with Retry-After (503, 429), answered wrongly, which no fault excuses, or left
- * without an answer.
+ * The way a request failed: rejected with Retry-After (503, 429), answered wrongly, which no fault excuses, or left
+ * without a response.
  */
 export type Damage = 'turned away' | 'failed' | 'cut';
 
@@ -37,18 +37,18 @@ export interface SignedUp {
 export interface AcceptedChore {
   readonly id: number;
   readonly kind: ChoreKind;
-  /** Time of the answer, as `performance.now()`. */
+  /** Time of the response, as `performance.now()`. */
   readonly at: number;
 }
 
-/** Records what clients were promised by the answers they got, and their failed requests. */
+/** Records what the responses promised to the clients, and the requests that failed. */
 export class Ledger {
   readonly users: SignedUp[] = [];
   readonly chores: AcceptedChore[] = [];
   readonly mishaps: Mishap[] = [];
-  /** Addresses whose sign-up got no answer: it may or may not have been committed. */
+  /** Addresses whose sign-up got no response: it may or may not have been committed. */
   readonly unsure = new Set<string>();
-  /** Chores that got no answer, likewise. */
+  /** Chores that got no response, and may or may not have been committed. */
   readonly unsureChores = new Set<number>();
   /** Broken promises detected during the run. */
   readonly broken: string[] = [];

@@ -27,7 +27,7 @@ stopsInARow(100, PROMISED_S);
 stopsUnderFreshCallers(20);
 signUpStorm({ users: 10_000, blows: 20, seed, wipes: 2 });
 leaderStorm({ users: 10_000 });
-// The build before, by `npm run chaos -- long --only rolling --from ../built-checkout`.
+// An older build is set by `npm run chaos -- long --only rolling --from ../built-checkout`.
 rollingDeploy({ trees: 10, from: process.env.CHAOS_FROM });
 noteStorm({ jobs: 10_000, kills: 40, seed });
 standstills(TOLD_WITHIN_S);

@@ -10,12 +10,12 @@ import type { Outcome } from './traffic';
 
 const ROOT = path.resolve(__dirname, '../..');
 const FOLDER = path.join(ROOT, '.catamount/chaos');
-/** Most losses that are printed. */
+/** Number of losses that are printed at most. */
 const SHOWN = 20;
 const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
-npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz, with so many times as many cases, and all other properties with another seed
-npm run chaos -- long [--seed n] [--only words] [--minutes n] [--from folder] the long forms of tests in test/chaos/long.chaos.ts; --minutes: of deaths, --from: a built checkout of which the rolling deploy comes
-npm run chaos -- faults                                       what --only takes`;
+npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz with n times as many cases, and all other properties with another seed
+npm run chaos -- long [--seed n] [--only words] [--minutes n] [--from folder] the long forms of tests in test/chaos/long.chaos.ts; --minutes: duration of the deaths, --from: built checkout that the rolling deploy replaces
+npm run chaos -- faults                                       the names that --only accepts`;
 const MOST_MINUTES = 120;
 /** Time after the faults for jobs in progress and for the shutdown, ms. A longer run hangs and is ended. */
 const EXTRA_MS = 10 * 60_000;
@@ -62,17 +62,19 @@ async function main(): Promise<number> {
 async function run(minutes: number, seed: number, faults: readonly Fault[]): Promise<number> {
   endOnSignals();
   const options = { seed, ms: minutes * 60_000, faults, say };
-  say(`seed ${seed}: the same faults in the same order by npm run chaos -- --minutes ${minutes} --seed ${seed}`);
+  say(
+    `seed ${seed}: repeat the same faults in the same order with npm run chaos -- --minutes ${minutes} --seed ${seed}`,
+  );
   const limit = setTimeout(() => {
-    process.stderr.write('the run hangs, and is ended\n');
+    process.stderr.write('the run hangs and is ended\n');
     process.kill(process.pid, 'SIGTERM');
   }, options.ms + EXTRA_MS);
   const result = await chaosRun(options);
   clearTimeout(limit);
-  say(`\n${reportOf(result)}\n\nkept in ${path.relative(ROOT, keep(options, result))}`);
+  say(`\n${reportOf(result)}\n\nwritten to ${path.relative(ROOT, keep(options, result))}`);
   const left = processesOfRun();
   for (const { pid, command } of left) {
-    say(`left behind, and killed now: ${pid} ${command}`);
+    say(`left behind and killed: ${pid} ${command}`);
     process.kill(pid, 'SIGKILL');
   }
   return isGood(result) && left.length === 0 ? 0 : 1;
@@ -92,13 +94,11 @@ function reportOf(result: ChaosResult): string {
     duplicates.set(reason, (duplicates.get(reason) ?? 0) + 1);
   const losses = [
     ...balance.losses,
-    ...lostRequests.map(
-      ({ what, outcome }) => `${what} ended by ${ending(outcome)}, and nothing that struck explains it`,
-    ),
+    ...lostRequests.map(({ what, outcome }) => `${what} ended with ${ending(outcome)}, and no fault explains it`),
   ];
   const lines = [
     ['faults', `${injections.length} struck, ${survived} survived`],
-    ['requests', `${served} served, ${shed} told to come back, ${failed} failed, ${cut} cut off`],
+    ['requests', `${served} served, ${shed} asked to retry, ${failed} failed, ${cut} cut off`],
     ['sign-ups', `${balance.signedUp} answered 201, ${balance.mails} mails received`],
     ['notes', `${balance.notes} committed with a job that sends them, ${balance.noteMails} mails received`],
     ['jobs', `${balance.chores} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],
@@ -159,7 +159,7 @@ function mocha(files: readonly string[], only: string | undefined, env: Readonly
     'test/support/hooks.ts',
     '--timeout',
     '900000',
-    // Words that no title has would pass, having tried nothing.
+    // Otherwise words that are in no title would pass without a test.
     '--fail-zero',
   ];
   const { status } = spawnSync(

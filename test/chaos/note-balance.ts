@@ -42,7 +42,7 @@ export async function checkNotes({ ledger, mails, postgres }: Pick<Environment, 
       .filter(([name]) => !received.has(name))
       .map(([name, { sent }]) => `${name} was never sent, and ${sent ? 'is marked as sent' : 'is not marked as sent'}`),
     ...[...expected].filter(([, { sent }]) => !sent).map(([name]) => `${name} is not marked as sent`),
-    ...[...received].filter((name) => !expected.has(name)).map((name) => `${name} was sent, and nobody asked for it`),
+    ...[...received].filter((name) => !expected.has(name)).map((name) => `${name} was sent, but not committed`),
     ...[...expected.keys()]
       .filter((name) => recorded.get(name)?.count !== 1 || recorded.get(name)?.sent !== 1)
       .map(
@@ -50,7 +50,7 @@ export async function checkNotes({ ledger, mails, postgres }: Pick<Environment, 
       ),
     ...ledger.chores
       .filter(({ id, kind }) => kind === 'notes' && !chores.has(id))
-      .map(({ id }) => `job ${id} was accepted, and its notes are gone`),
+      .map(({ id }) => `job ${id} was accepted, but its notes are missing`),
   ];
   return { count: notes.length, losses };
 }

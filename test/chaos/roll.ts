@@ -16,13 +16,13 @@ import { Traffic } from './traffic';
 
 export interface RollOptions {
   readonly trees: number;
-  /** Folder of a built checkout, whose trees are replaced by those of this one. Default: this one's own. */
+  /** Folder of a built checkout whose trees are replaced by those of this one. Default: this checkout. */
   readonly from?: string | undefined;
 }
 
-/** A tree and the one that takes its place have 7 connections each at most, and the run has some of its own. */
+/** A tree and its successor have 7 connections each at most, and the run has some of its own. */
 const CONNECTIONS_A_TREE = 8;
-/** What a front is answered by a tree that is not ready is no error of the tree. */
+/** Errors in the log. A 503 of /ready, which a tree that is not ready gives to the front, does not count. */
 const ERROR_LINE = /"level":"(error|fatal)"(?!.*"path":"\/ready","status":503)/;
 
 /** All trees of a fleet are replaced one after the other, while people sign up, read and enqueue jobs. */
@@ -57,7 +57,7 @@ export function rollingDeploy({ trees, from }: RollOptions): void {
       const ledger = new Ledger();
       const traffic = new Traffic(front.baseUrl, ledger);
       const say = (line: string) => void process.stdout.write(`      ${line}\n`);
-      /** As a platform's release phase. */
+      /** Migrates as the release phase of a platform does. */
       const migrate = async (release: string) => {
         const tree = spawnTree({ entry: release, env, args: ['migrate'] });
         assert.deepEqual(await tree.exited, { code: 0, signal: null }, tree.lines.map(({ text }) => text).join('\n'));
@@ -73,14 +73,14 @@ export function rollingDeploy({ trees, from }: RollOptions): void {
         await migrate(entry);
         await fleet.roll(entry, (count) => say(`${count} of ${trees} replaced, ${ledger.served} requests served`));
         const { length } = ledger.users;
-        await until('some more have signed up', () => ledger.users.length > length + 20);
+        await until('more people have signed up', () => ledger.users.length > length + 20);
         await traffic.stop();
         const platform = { gaveUp: fleet.gaveUp };
         const result = await balance({ ledger, mails, incidents: [], postgres, redis, jobLedger, platform });
         await fleet.stop();
         const { losses, duplicates, ...counts } = result;
         say(JSON.stringify({ served: ledger.served, failed: ledger.mishaps.length, ...counts }));
-        assert.deepEqual(ledger.mishaps, [], 'requests that failed or were turned away');
+        assert.deepEqual(ledger.mishaps, [], 'requests that failed or were shed');
         assert.deepEqual([losses, duplicates, fleet.gaveUp], [[], [], []]);
         assert.deepEqual(fleet.lines(ERROR_LINE), []);
       } finally {

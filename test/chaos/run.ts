@@ -40,7 +40,7 @@ export interface Injection {
   readonly to: number | undefined;
   /** Duration of each step of the recovery after the fault ended. */
   readonly recovery: Recovery | undefined;
-  /** The reason why it did not recover. */
+  /** The reason for which the tree did not recover. */
   readonly error: Error | undefined;
 }
 
@@ -53,7 +53,7 @@ const LOG_KEPT = 5000;
 const RECOVERY_LIMIT_MS = 90_000;
 /** The slowest step of a recovery is printed when it took longer than this, ms. */
 const SLOW_MS = 5000;
-/** A fault still excuses a request that began up to this long after its end, ms. */
+/** A fault also excuses a request that began up to this long after its end, ms. */
 const AFTER_MS = 1000;
 
 /** One run: clients use the tree, faults are injected one after the other, and at the end the ledger must balance. */
@@ -74,7 +74,7 @@ export async function chaosRun({ seed, ms, faults, say }: ChaosOptions): Promise
       if (injection.error) break;
     }
     await traffic.stop();
-    say('waiting for what is on its way');
+    say('waiting for unfinished jobs');
     const balanced = await balance(environment);
     const exitCode = await platform.stop();
     const count = (damage: Mishap['damage']) => ledger.mishaps.filter((mishap) => mishap.damage === damage).length;
@@ -143,7 +143,7 @@ async function inject(fault: Fault, environment: Environment, roll: Roll): Promi
   }
 }
 
-/** Resolves once a new user has signed up and got a mail, and a job ran. @throws Error after RECOVERY_LIMIT_MS. */
+/** Resolves once a new user has signed up and got a mail, and a job has run. @throws Error after RECOVERY_LIMIT_MS. */
 async function recovered({ platform, traffic, jobLedger, mails }: Environment): Promise<Recovery> {
   const limit = { timeoutMs: RECOVERY_LIMIT_MS, everyMs: 200 };
   const times = [performance.now()];
@@ -155,7 +155,7 @@ async function recovered({ platform, traffic, jobLedger, mails }: Environment): 
   const chore = await until('a job is accepted', () => traffic.chores.enqueue('outbox'), limit);
   await until(`job ${chore} has run`, () => jobLedger.chores().has(chore), limit);
   done();
-  await until(`${email} has got a mail`, () => mails.entries.some(({ to }) => to === email), limit);
+  await until(`${email} has received a mail`, () => mails.entries.some(({ to }) => to === email), limit);
   done();
   const [ready = 0, signUp = 0, job = 0, mail = 0] = times.slice(1).map((time, n) => time - (times[n] ?? time));
   return { ready, 'a sign-up': signUp, 'a job': job, 'its mail': mail };
@@ -181,5 +181,5 @@ function wellAgain(recovery: Recovery): string {
   const sum = Object.values(recovery).reduce((all, ms) => all + ms, 0);
   const [slowest = '', longest = 0] = Object.entries(recovery).sort(([, a], [, b]) => b - a)[0] ?? [];
   const why = sum > SLOW_MS ? ` (${slowest}: ${seconds(longest)} s)` : '';
-  return `well again after ${seconds(sum)} s${why}`;
+  return `recovered after ${seconds(sum)} s${why}`;
 }

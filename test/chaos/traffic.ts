@@ -4,10 +4,10 @@ import { CHORES, type ChoreKind, isTakenBack, type Ledger } from './ledger';
 
 export type Outcome =
   | { readonly status: number; readonly body: string; readonly retryAfter?: string | undefined }
-  /** No answer: the error's code, or `hang`, with details for diagnosis. */
+  /** No response: the error's code, or `hang`, with details for diagnosis. */
   | { readonly error: string; readonly detail?: string };
 
-/** Longer than any request can take, ms, which may wait for a slot, a connection and a frozen process. */
+/** Longer than any request can take, ms: it may wait for a thread, a connection and a frozen process. */
 const HANG_MS = 45_000;
 
 interface Sent {
@@ -28,7 +28,7 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
       response.on('data', (part: string) => {
         text += part;
       });
-      response.on('error', (error: NodeJS.ErrnoException) => end({ error: `${error.code} in the answer` }));
+      response.on('error', (error: NodeJS.ErrnoException) => end({ error: `${error.code} in the response` }));
       response.on('end', () => {
         end({ status: response.statusCode ?? 0, body: text, retryAfter: response.headers['retry-after'] });
       });
@@ -42,7 +42,7 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
       resolve(outcome);
     };
     request.on('error', (error: NodeJS.ErrnoException) => {
-      const connection = request.reusedSocket ? 'a connection that had been used before' : 'a new connection';
+      const connection = request.reusedSocket ? 'a reused connection' : 'a new connection';
       end({ error: error.code ?? error.message, detail: `${error.message}, on ${connection}` });
     });
     request.end(body);
@@ -50,7 +50,7 @@ export function exchange(agent: http.Agent, { method, url, json, headers = {} }:
 }
 
 const REFUSED_MS = 100;
-/** Pause between two requests of a client, ms: the load leaves a small machine room for the faults. */
+/** Pause between two requests of a client, ms: it leaves a small machine time for the faults. */
 const PAUSE_MS = 400;
 
 /** Sends one request after the other and records each in the ledger. */
@@ -113,7 +113,7 @@ let chores = 0;
 
 /** Signs up users, whose tokens must work as soon as they are answered. */
 class SignUpClient extends Client {
-  /** @returns the address when the answer was 201. */
+  /** @returns the address if the response was 201. */
   async signUp(): Promise<string | undefined> {
     const { ledger } = this;
     const n = ++people;
@@ -126,7 +126,7 @@ class SignUpClient extends Client {
       ledger.users.push({ email, token: accessToken });
       return email;
     }
-    // It may have been committed although the answer of the worker, or of Postgres to it, was lost.
+    // The sign-up may have been committed although the response of the worker, or that of Postgres, was lost.
     ledger.unsure.add(email);
     return undefined;
   }
@@ -147,8 +147,9 @@ class ReaderClient extends Client {
     const headers = { authorization: `Bearer ${user.token}` };
     const outcome = await this.send('GET /users/me', '/users/me', { method: 'GET', headers });
     if (!outcome || !('body' in outcome) || outcome.status >= 500) return;
-    if (outcome.status !== 200) broken.push(`${user.email} has a token that is answered ${outcome.status}`);
-    else if (!outcome.body.includes(`"${user.email}"`)) broken.push(`${user.email} is told ${outcome.body}`);
+    if (outcome.status !== 200) broken.push(`the token of ${user.email} was answered ${outcome.status}`);
+    else if (!outcome.body.includes(`"${user.email}"`))
+      broken.push(`${user.email} got another response: ${outcome.body}`);
   }
 }
 
@@ -159,11 +160,11 @@ class SlowClient extends Client {
   }
 }
 
-/** Enqueues jobs in all the ways of CHORES. */
+/** Enqueues jobs in all ways of CHORES. */
 class ChoreClient extends Client {
   private next = 0;
 
-  /** @returns the chore's id when it was accepted. */
+  /** @returns the chore's id if it was accepted. */
   async enqueue(kind: ChoreKind): Promise<number | undefined> {
     const { ledger } = this;
     const id = ++chores;
@@ -180,7 +181,7 @@ class ChoreClient extends Client {
 
   /**
    * Enqueues a chore that the ledger does not expect to run.
-   * @returns its id and the body of the answer. @throws Error when it was not accepted.
+   * @returns its id and the body of the response. @throws Error if it was not accepted.
    */
   async order(
     kind: 'poison' | 'doomed' | 'sole',

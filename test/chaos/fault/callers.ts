@@ -11,11 +11,11 @@ const LONG_MS = 8000;
 const HEAD = 'POST /users HTTP/1.1\r\nHost: chaos.example\r\nContent-Type: application/json\r\n';
 const TEN_MB = 10_000_000;
 
-/** Faults of broken or hostile callers. All other callers must be served meanwhile. */
+/** Faults of broken or hostile clients. All other clients must be served meanwhile. */
 export const CONNECTION_FAULTS: readonly Fault[] = [
   {
     name: 'slow-loris',
-    about: `${MANY} callers send a byte of their request now and then`,
+    about: `${MANY} clients send a few bytes of their request now and then`,
     async inject(environment) {
       const sockets = await connectMany(environment, MANY);
       const request = Buffer.from(`${HEAD}X-Slow: ${'x'.repeat(200)}\r\n`);
@@ -28,7 +28,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   },
   {
     name: 'half-open',
-    about: `${MANY} callers begin a body and say no more, and read no answer`,
+    about: `${MANY} clients send part of a body and nothing more, and read no response`,
     async inject(environment, roll) {
       const sockets = await connectMany(environment, MANY);
       for (const socket of sockets) {
@@ -41,7 +41,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   },
   {
     name: 'resets',
-    about: 'callers reset their connection anywhere in a request',
+    about: 'clients reset their connection anywhere in a request',
     async inject(environment, roll) {
       const body = JSON.stringify({ email: 'nobody', name: 'x'.repeat(2000) });
       const request = Buffer.from(`${HEAD}Content-Length: ${body.length}\r\n\r\n${body}`);
@@ -55,7 +55,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   },
   {
     name: 'large-bodies',
-    about: '8 callers send 10 MB each, half of them without saying so before',
+    about: '8 clients send 10 MB each, half of them without announcing the length',
     async inject(environment) {
       const sockets = await connectMany(environment, 8);
       const answers = await Promise.all(sockets.map((socket, n) => sendLarge(socket, n % 2 === 0)));
@@ -74,7 +74,7 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
         socket.end(bytes);
         await closed(socket);
         const answer = read();
-        // A connection that is cut counts as refused as well: its worker may be draining.
+        // A connection that is cut off also counts as rejected: its worker may be draining.
         const answers = answer.match(/HTTP\/1\.1 \d+/g) ?? [];
         if (answers.length > 1 || !/^(HTTP\/1\.1 4|$)/.test(answer))
           environment.ledger.broken.push(`${name}: ${answer}`);
@@ -83,15 +83,15 @@ export const CONNECTION_FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Two workers with five slots each. */
+/** Two workers with five threads each. */
 const SLOTS = 10;
 const WORK_MS = 200;
 const OVERLOAD_MS = 8000;
 
-/** A request that cannot be served in time must be refused at once, and none may be cut. */
+/** A request that cannot be served in time must be shed at once, and none may be cut off. */
 export const OVERLOAD: Fault = {
   name: 'overload',
-  about: 'twice as many requests as there are slots for, for 8 s',
+  about: 'twice as many requests as the threads can serve, for 8 s',
   damage: 'turned away',
   async inject({ platform, ledger }) {
     const agent = new http.Agent();
@@ -138,7 +138,7 @@ function closed(socket: net.Socket): Promise<void> {
   return socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', () => resolve()));
 }
 
-/** @returns the answer, which is empty when the connection is cut. */
+/** @returns the response, which is empty when the connection is cut off. */
 async function sendLarge(socket: net.Socket, announced: boolean): Promise<string> {
   const read = reading(socket);
   socket.write(`${HEAD}${announced ? `Content-Length: ${TEN_MB}` : 'Transfer-Encoding: chunked'}\r\n\r\n`);

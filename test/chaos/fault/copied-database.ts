@@ -27,7 +27,7 @@ const STRAIGHT = 0;
 export const COPIED_DATABASE: Fault = {
   name: 'database-copied',
   about:
-    'a second tree starts on a copy of the database, with its own Redis: it dispatches nothing until it is told to',
+    'a second tree starts on a copy of the database, with its own Redis: it dispatches nothing until an operator adopts the copy',
   async inject(environment) {
     const staging = await Staging.make();
     try {
@@ -93,12 +93,12 @@ class Staging {
 
   async check({ ledger, platform }: Environment): Promise<void> {
     const brought = await this.due();
-    if (brought === 0) ledger.broken.push('the copy of the database has no jobs, which shows nothing');
+    if (brought === 0) ledger.broken.push('the copy of the database has no jobs, so this run proves nothing');
     this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
     await this.tree.waitForLine(/jobs adopt/);
     // A job enqueued straight into its own Redis is not from the copy and must run.
     await this.tree.request('POST', `/chores/straight?id=${STRAIGHT}`);
-    await until('it runs its own job', () => this.book.chores().has(STRAIGHT), LIMIT);
+    await until('the second tree runs its own job', () => this.book.chores().has(STRAIGHT), LIMIT);
     await wait(LOOKED_MS);
     const ran = [...this.book.chores().keys()].filter((id) => id !== STRAIGHT);
     const ticks = this.book.ticks().size;

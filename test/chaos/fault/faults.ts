@@ -17,7 +17,7 @@ export interface Fault {
   /** The name that `--only` takes. */
   readonly name: string;
   readonly about: string;
-  /** The worst outcome that requests may have meanwhile. Default: all are answered as usual. None excuses a 500. */
+  /** The worst outcome that requests may have meanwhile. Default: all are answered as usual. No fault excuses a 500. */
   readonly damage?: Exclude<Damage, 'failed'>;
   /** Causes the fault and removes its cause before it resolves. */
   inject(environment: Environment, roll: Roll): Promise<void>;

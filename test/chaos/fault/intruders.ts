@@ -14,7 +14,7 @@ import type { Fault } from './faults';
 const TRIES = 5;
 /** Checks shared by all unknown addresses: this many at once, then one per second. */
 const AT_ONCE = 30;
-/** Longest time that a try may have waited for its turn, s. */
+/** Longest time that an attempt may have waited for its turn, s. */
 const LONGEST_S = 10;
 const GUESSES = 60;
 const ADDRESSES = 200;
@@ -34,7 +34,7 @@ class Visitor {
     return request(this.baseUrl + target, { ...this.options, headers: { cookie: this.cookies, ...headers } });
   }
 
-  /** Submits the sign-in form as a browser does. @returns the answer; 303 means signed in. */
+  /** Submits the sign-in form as a browser does. @returns the response; 303 means signed in. */
   async signIn(password: string, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
     const page = await this.get('/ops/sign-in', { cookie: '' });
     const fields = { name: OPERATOR.OPS_USER, password, token: tokenIn(page.body) };
@@ -64,7 +64,7 @@ type Guesses = Map<number, number>;
 function note(guesses: Guesses, { status, headers }: Answer, { ledger }: Environment): void {
   guesses.set(status, (guesses.get(status) ?? 0) + 1);
   if (status === 429 && headers['retry-after'] === undefined)
-    ledger.broken.push('a guess was answered 429, and not when to come back');
+    ledger.broken.push('a guess was answered 429 without Retry-After');
   if (status !== 401 && status !== 429) ledger.broken.push(`a wrong password at /ops was answered ${status}`);
 }
 
@@ -94,7 +94,7 @@ async function whileOperatorWorks(environment: Environment, attack: () => Promis
 
 const FROM_ONE: Fault = {
   name: 'guesses-from-one',
-  about: 'one address guesses at the password of /ops, and signs in as a viewer between, while the operator works',
+  about: 'one address guesses the password of /ops, and signs in as a viewer in between, while the operator works',
   async inject(environment, roll) {
     const guesses: Guesses = new Map();
     const { ledger, platform } = environment;
@@ -102,7 +102,7 @@ const FROM_ONE: Fault = {
     await whileOperatorWorks(environment, async () => {
       for (let n = 0; n < GUESSES; n++) {
         const visitor = new Visitor(platform.baseUrl, address);
-        // These headers claim another caller each time. No proxy is trusted here, so they must be ignored.
+        // These headers claim a different client each time. No proxy is trusted here, so they must be ignored.
         const forged = { 'x-forwarded-for': `198.51.100.${n}`, 'x-real-ip': `198.51.100.${n}` };
         note(guesses, await visitor.signIn(`guess ${n}`, forged), environment);
         if (n % 4 === 3) await visitor.signIn(OPERATOR.OPS_VIEWER_PASSWORD);
@@ -112,13 +112,13 @@ const FROM_ONE: Fault = {
         ledger.broken.push(`the right password after ${GUESSES} guesses was answered ${late.status}`);
     });
     const looked = guesses.get(401) ?? 0;
-    if (looked > TRIES) ledger.broken.push(`${looked} of ${GUESSES} guesses from one address were looked at`);
+    if (looked > TRIES) ledger.broken.push(`${looked} of ${GUESSES} guesses from one address were checked`);
   },
 };
 
 const FROM_MANY: Fault = {
   name: 'guesses-from-many',
-  about: `${ADDRESSES} addresses guess at the password of /ops, while the operator works`,
+  about: `${ADDRESSES} addresses guess the password of /ops, while the operator works`,
   async inject(environment, roll) {
     const guesses: Guesses = new Map();
     const { ledger, platform } = environment;
@@ -137,7 +137,7 @@ const FROM_MANY: Fault = {
     const seconds = (performance.now() - begun) / 1000;
     const looked = guesses.get(401) ?? 0;
     if (looked > AT_ONCE + seconds + LONGEST_S)
-      ledger.broken.push(`${looked} guesses from many addresses were looked at within ${Math.round(seconds)} s`);
+      ledger.broken.push(`${looked} guesses from many addresses were checked within ${Math.round(seconds)} s`);
   },
 };
 
@@ -147,7 +147,8 @@ const PASSWORDS = ['', 'postgres', 'redis', 'admin', 'catamount'];
 /** Other users of a developer's machine try to reach the embedded servers. */
 const AT_THE_STORES: Fault = {
   name: 'strangers-at-the-stores',
-  about: 'others on a developer’s machine try at the embedded Postgres and Redis, with no password or a wrong one',
+  about:
+    'other users of a developer’s machine try to enter the embedded Postgres and Redis with no password or a wrong one',
   async inject({ ledger, platform }, roll) {
     const tree = await startTree({ entry: platform.entry, env: { MAIL_DELIVERY: 'log', CHAOS_BOOK: '/dev/null' } });
     try {
@@ -155,16 +156,19 @@ const AT_THE_STORES: Fault = {
       const [postgres, redis] = [Number(new URL(databaseUrl).port), Number(new URL(redisUrl).port)];
       for (let n = 0; n < ATTEMPTS; n++) {
         const password = PASSWORDS[roll(PASSWORDS.length)] ?? '';
-        if (await entersPostgres(postgres, password)) ledger.broken.push(`Postgres let in who said "${password}"`);
-        if (await redisAnswers(redis, password || undefined)) ledger.broken.push(`Redis let in who said "${password}"`);
+        if (await entersPostgres(postgres, password))
+          ledger.broken.push(`Postgres accepted the password "${password}"`);
+        if (await redisAnswers(redis, password || undefined))
+          ledger.broken.push(`Redis accepted the password "${password}"`);
         await hangUp(n % 2 === 0 ? postgres : redis);
         if (n % 10 !== 0) continue;
         const { status } = await tree.request('POST', '/users', { json: { email: `guest${n}@example.com` } });
-        if (status !== 201) ledger.broken.push(`a sign-up was answered ${status} while strangers were at the stores`);
+        if (status !== 201)
+          ledger.broken.push(`a sign-up was answered ${status} while strangers tried to enter the stores`);
       }
       const { code } = await tree.stop();
       if (code !== 0)
-        ledger.broken.push(`a developer's tree ended with code ${code} after strangers were at its stores`);
+        ledger.broken.push(`a developer's tree ended with code ${code} after strangers tried to enter its stores`);
     } finally {
       await tree.cleanup();
     }
@@ -182,7 +186,7 @@ async function entersPostgres(port: number, password: string): Promise<boolean> 
   return entered;
 }
 
-/** Connects, sends bytes that are no valid start of either protocol, and disconnects. */
+/** Connects, sends bytes that are not a valid start of either protocol, and disconnects. */
 function hangUp(port: number): Promise<void> {
   return new Promise((resolve) => {
     const socket = net.connect(port, '127.0.0.1', () => socket.end(Buffer.from([0, 0, 0, 8, 4, 210, 22, 47, 13, 10])));
@@ -191,5 +195,5 @@ function hangUp(port: number): Promise<void> {
   });
 }
 
-/** Unauthorised callers must not get in, and authorised ones must not be locked out. */
+/** Unauthorized clients must not get in, and authorized ones must not be locked out. */
 export const INTRUDER_FAULTS: readonly Fault[] = [FROM_ONE, FROM_MANY, AT_THE_STORES];

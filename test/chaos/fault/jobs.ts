@@ -38,10 +38,10 @@ function haveRun({ jobLedger }: Environment, what: string, ids: readonly number[
 
 const POISON: Fault = {
   name: 'poison-job',
-  about: 'a job kills the job processor each time it runs, beside others that take as long: it alone is given up',
+  about: 'a job kills the job processor each time it runs, next to other jobs: it alone dies',
   async inject(environment) {
     const { traffic, jobLedger, incidents } = environment;
-    // Few enough, and next to each other in the queue, that they always run at the same time.
+    // There are so few of them, next to each other in the queue, that they always run at the same time.
     const { id, neighbours } = await asOperator(environment, async ({ admin: { queues } }) => {
       await queues.pause('default');
       const longs = await enqueue(environment, 'long', 3);
@@ -51,7 +51,7 @@ const POISON: Fault = {
     });
     const dead = async () => (await countDead(environment, 'PoisonJob')) > 0;
     try {
-      await until('the poison job is given up', dead, LIMIT);
+      await until('the poison job is dead', dead, LIMIT);
     } finally {
       for (const at of jobLedger.killsBy(id)) incidents.push({ kind: 'processor died', at });
     }
@@ -60,7 +60,7 @@ const POISON: Fault = {
   },
 };
 
-/** The Redis keys that are deleted, and the kind of chore that is put there first. */
+/** The Redis keys that are deleted, and the kind of chore that is enqueued there first. */
 const PLACES = {
   waiting: { keys: QUEUES.map((queue) => queueKey(queue, 'waiting')), kind: 'straight', pauses: true },
   delayed: { keys: QUEUES.map((queue) => queueKey(queue, 'delayed')), kind: 'patient', pauses: false },
@@ -69,7 +69,7 @@ const PLACES = {
 type Place = keyof typeof PLACES;
 const MANY = 20;
 
-/** Waits until the keys hold anything and deletes them in the same script. */
+/** Waits until the keys hold jobs, and deletes them in the same script. */
 async function deletePlace({ redis }: Environment, place: Place): Promise<void> {
   const { keys } = PLACES[place];
   const script = `local found = 0
@@ -86,7 +86,7 @@ async function deletePlace({ redis }: Environment, place: Place): Promise<void> 
 /** Redis keeps the job records but loses the lists that refer to them. No job is gone, so all must run. */
 const LISTS: Fault = {
   name: 'redis-lists-lost',
-  about: 'the lists of waiting, delayed or held jobs are deleted in Redis, while their records stay',
+  about: 'the lists of waiting, delayed or blocked jobs are deleted in Redis, while their records stay',
   async inject(environment, roll) {
     const all = Object.keys(PLACES) as Place[];
     for (const place of roll(2) === 0 ? all : [all[roll(all.length)] as Place]) {
@@ -105,7 +105,7 @@ const LISTS: Fault = {
 
 const HALF_A_YEAR: Fault = {
   name: 'clock-half-a-year',
-  about: 'the clock of the tree is 185 days ahead for a while: dead jobs stay, which are kept for 180',
+  about: 'the clock of the tree is 185 days ahead for a while: dead jobs, which are kept for 180, stay',
   async inject(environment) {
     const { clock, ledger, traffic } = environment;
     await traffic.chores.order('doomed');
@@ -115,14 +115,14 @@ const HALF_A_YEAR: Fault = {
       clock.set(HALF_A_YEAR_MS);
       await traffic.chores.order('doomed');
       await until('another one is dead', async () => (await dead()) === 2, LIMIT).catch(async () => {
-        ledger.broken.push(`the dead set has ${await dead()} of 2 jobs, by a clock that is half a year ahead`);
+        ledger.broken.push(`the dead set has ${await dead()} of 2 jobs while the clock is half a year ahead`);
       });
       await wait(SWEPT_MS);
     } finally {
       clock.set(0);
     }
     const taken = await takeDead(environment, 'DoomedJob');
-    if (taken !== 2) ledger.broken.push(`the dead set had ${taken} of 2 jobs, after the clock was half a year ahead`);
+    if (taken !== 2) ledger.broken.push(`the dead set had ${taken} of 2 jobs after the clock was half a year ahead`);
   },
 };
 
@@ -147,7 +147,7 @@ const SOLE: Fault = {
       try {
         await refuse(id, 'while it waited');
         clock.set(TWO_HOURS_MS);
-        // Claims expire by the clock of Postgres, which cannot be moved, so the row is made two hours older instead.
+        // Claims expire by the clock of Postgres, which cannot be set, so the row is made two hours older instead.
         await knex.raw(`update job_outbox set run_at = run_at - interval '2 hours',
           created_at = created_at - interval '2 hours', unique_until = unique_until - interval '2 hours'
           where class = 'SoleJob'`);
@@ -163,7 +163,7 @@ const SOLE: Fault = {
       const runs = () => jobLedger.chores().get(id);
       if (runs() !== 1) ledger.broken.push(`unique job ${id} ran ${runs()} times`);
       if (!(await isTaken(id))) ledger.broken.push(`unique job ${id} was refused after it had ended`);
-      await until('it runs once more', () => runs() === 2, LIMIT);
+      await until('the unique job runs once more', () => runs() === 2, LIMIT);
     });
   },
 };

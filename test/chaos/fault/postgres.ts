@@ -11,7 +11,7 @@ const TABLES = ['users', 'job_outbox', 'mail_deliveries'] as const;
 const FAULTS: readonly Fault[] = [
   {
     name: 'postgres-restart',
-    about: 'Postgres is stopped in order, in a hurry or killed, and comes back',
+    about: 'Postgres is stopped in order or immediately, or killed, and comes back',
     async inject(environment, roll) {
       await environment.postgres.stop((['SIGINT', 'SIGQUIT', 'SIGKILL'] as const)[roll(3)] ?? 'SIGINT');
       await wait(roll(2000));
@@ -20,7 +20,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'postgres-silent',
-    about: 'Postgres takes connections and statements, and answers nothing for 5 s',
+    about: 'Postgres accepts connections and statements, but answers nothing for 5 s',
     async inject(environment) {
       environment.postgresNetwork.swallow();
       await wait(HELD_MS);
@@ -41,7 +41,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'postgres-connections-taken',
-    about: 'others hold what is left of the 20 connections of a small plan',
+    about: 'other clients take all free connections of the 20 that a small plan has',
     async inject(environment) {
       const held = await takeAll(environment.postgres);
       await wait(HELD_MS);
@@ -75,7 +75,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'postgres-crash',
-    about: 'kill -9 of one of the processes of Postgres: it throws everybody out and recovers',
+    about: 'kill -9 of a backend of Postgres: it disconnects all clients and recovers',
     async inject(environment, roll) {
       const backends = await environment.postgres.administer<{ pid: number }>(
         `select pid from pg_stat_activity where application_name = 'catamount' order by pid`,
@@ -88,8 +88,7 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'postgres-disk-full',
-    about:
-      'the disk that Postgres is on is full for 5 s, to the last byte; what does not survive that is started again',
+    about: 'the disk of Postgres is full to the last byte for 5 s; Postgres is started again if it does not survive',
     async inject(environment) {
       const { postgres } = environment;
       try {
@@ -105,10 +104,10 @@ const FAULTS: readonly Fault[] = [
   },
 ];
 
-/** Meanwhile requests may be refused with Retry-After. Committed data must stay. */
+/** Meanwhile requests may be shed with Retry-After. Committed data must stay. */
 export const POSTGRES_FAULTS = FAULTS.map((fault): Fault => ({ ...fault, damage: 'turned away' }));
 
-/** Takes all connections that are left. */
+/** Takes all free connections. */
 async function takeAll(postgres: ChaosPostgres): Promise<Client[]> {
   const held: Client[] = [];
   for (;;) {

@@ -7,7 +7,7 @@ import type { Fault } from './faults';
 
 /** Shorter than WORKER_TIMEOUT, so that the process does not count as unresponsive, nor as dead to other trees, ms. */
 const FROZEN_MS = 3000;
-/** The mail server accepts mails that were in transit when their sender was stopped, for this long, ms. */
+/** For this long the mail server may accept mails that were in transit when their sender was killed, ms. */
 const IN_TRANSIT_MS = 500;
 const NOTED_EVERY_MS = 1000;
 
@@ -34,7 +34,7 @@ const kill = (role: Role): Fault => ({
     process.kill(pid, 'SIGKILL');
     if (role === 'worker') return;
     environment.note('processor died');
-    // Noted again, since the mail server has meanwhile accepted mails in transit.
+    // It is noted again, since the mail server has meanwhile accepted mails in transit.
     await wait(IN_TRANSIT_MS);
     environment.note('processor died');
   },
@@ -51,7 +51,7 @@ const freeze = (role: Role): Fault => ({
   },
 });
 
-/** Stops a process for good, which looks like a blocked event loop. */
+/** Suspends a process for good, which looks like a blocked event loop. */
 const block = (role: 'worker' | 'processor'): Fault => ({
   name: `stuck-${role}`,
   about: `SIGSTOP of ${THE[role]} for good: the primary kills it`,
@@ -61,7 +61,7 @@ const block = (role: 'worker' | 'processor'): Fault => ({
     if (pid === undefined) return;
     await whileStopped(pid, async () => {
       let notedAt = Number.NEGATIVE_INFINITY;
-      // It can record nothing until it is killed, while the mail server accepts mails in transit, and may be slow itself.
+      // Until it is killed it can record nothing, while the mail server, which may be slow itself, accepts mails in transit.
       const isKilled = () => {
         if (role === 'processor' && performance.now() - notedAt >= NOTED_EVERY_MS) {
           notedAt = performance.now();
@@ -136,7 +136,7 @@ export function duringPhasedRestart(fault: Fault): Fault {
   };
 }
 
-/** Resolves when the restart is complete or was abandoned, since another fault may have ended the primary. */
+/** Resolves when the restart is complete or aborted: another fault may have ended the primary. */
 async function restartByPhases({ platform }: Environment): Promise<void> {
   await order(platform.tree, 'phased-restart').catch(() => undefined);
 }

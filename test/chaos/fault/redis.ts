@@ -36,7 +36,7 @@ const loss = (name: string, about: string, lose: (redis: Environment['redis']) =
   name,
   about,
   async inject(environment, roll) {
-    // Without a pile Redis only holds the jobs that are running.
+    // Without paused queues Redis only has the jobs that are running.
     const pile = roll(2) === 0;
     if (pile) {
       await eachQueue(environment, (queues, queue) => queues.pause(queue));
@@ -46,7 +46,7 @@ const loss = (name: string, about: string, lose: (redis: Environment['redis']) =
     await lose(environment.redis);
     environment.note('redis lost data');
     if (!pile) return;
-    // A processor may still pause the queues again, since Postgres has recorded them as paused.
+    // A processor may pause the queues again, since Postgres has recorded them as paused.
     await wait(PILING_UP_MS);
     await eachQueue(environment, (queues, queue) => queues.resume(queue));
   },
@@ -58,7 +58,7 @@ function eachQueue(environment: Environment, work: (queues: Queues, queue: strin
   });
 }
 
-/** Sign-ups must go on whatever happens to Redis. It keeps its data in all but the last three faults. */
+/** Sign-ups must succeed whatever happens to Redis. It keeps its data in all but the last three faults. */
 export const REDIS_FAULTS: readonly Fault[] = [
   {
     name: 'redis-restart',
@@ -70,8 +70,8 @@ export const REDIS_FAULTS: readonly Fault[] = [
       await current.start();
     },
   },
-  outage('redis-outage', 'nobody gets through to Redis for 10 s', (network) => network.takeDown()),
-  outage('redis-silent', 'Redis takes connections and commands, and answers nothing for 10 s', (network) =>
+  outage('redis-outage', 'Redis is unreachable for 10 s', (network) => network.takeDown()),
+  outage('redis-silent', 'Redis accepts connections and commands, but answers nothing for 10 s', (network) =>
     network.swallow(),
   ),
   threeTimes('redis-scripts', 'SCRIPT FLUSH', ['SCRIPT', 'FLUSH']),
@@ -82,22 +82,20 @@ export const REDIS_FAULTS: readonly Fault[] = [
   ),
   {
     name: 'redis-full',
-    about: 'maxmemory is reached: Redis takes no writes for 5 s',
+    about: 'maxmemory is reached: Redis accepts no writes for 5 s',
     async inject({ redis }) {
       await redis.command('CONFIG', 'SET', 'maxmemory', '1mb');
       await wait(FULL_MS);
       await redis.command('CONFIG', 'SET', 'maxmemory', '0');
     },
   },
-  loss('redis-flushed', 'FLUSHALL, with jobs in hand and in paused queues, which are resumed then', (redis) =>
+  loss('redis-flushed', 'FLUSHALL while jobs run or wait in paused queues, which are resumed afterwards', (redis) =>
     redis.command('FLUSHALL'),
   ),
   loss('redis-wiped', 'Redis dies, and comes back without data, as the smallest plans do', (redis) =>
     redis.current.restart({ wipe: true }),
   ),
-  loss(
-    'redis-failover',
-    'a replica takes over that has heard nothing for 2 s: newer jobs are gone, older ones are there again',
-    (redis) => redis.failOver(BEHIND_MS),
+  loss('redis-failover', 'a replica takes over that is 2 s behind: newer jobs are gone, older ones are back', (redis) =>
+    redis.failOver(BEHIND_MS),
   ),
 ];

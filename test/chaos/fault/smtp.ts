@@ -21,14 +21,14 @@ const trouble = (name: string, about: string, faults: readonly SmtpFault[], step
 
 /** No request depends on SMTP, so none may be harmed. Mails that could not be sent must be retried. */
 export const SMTP_FAULTS: readonly Fault[] = [
-  trouble('smtp-refusals', 'the mail server says 421 and 450 at any step', [
+  trouble('smtp-refusals', 'the mail server replies 421 and 450 at any step', [
     { answer: '421 4.3.2 closing' },
     { answer: '450 4.2.1 busy' },
   ]),
-  trouble('smtp-dropped', 'connections to the mail server break at any step, in the middle of a mail, too', ['drop']),
+  trouble('smtp-dropped', 'connections to the mail server break at any step, even in the middle of a mail', ['drop']),
   trouble(
     'smtp-answers-lost',
-    'the mail server takes mails, and its answers are lost',
+    'the mail server accepts mails, but its replies are lost',
     ['lose the answer'],
     ['message'],
   ),

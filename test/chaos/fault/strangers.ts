@@ -21,7 +21,7 @@ let flooded = 0;
 
 const SIGN_UP_FLOOD: Fault = {
   name: 'sign-up-flood',
-  about: `${FLOOD} sign-ups as fast as they are answered, from ${FLOODERS} addresses, some with advertisements for names`,
+  about: `${FLOOD} sign-ups as fast as they are answered, from ${FLOODERS} addresses, some with advertisements as names`,
   damage: 'turned away',
   async inject({ ledger, platform }, roll) {
     let next = 0;
@@ -51,10 +51,10 @@ const SIGN_UP_FLOOD: Fault = {
 
 const FORGED_MS = 5000;
 
-/** No proxy is trusted, so forwarding headers from callers must be ignored. */
+/** No proxy is trusted, so forwarding headers from clients must be ignored. */
 const FORGED_HEADERS: Fault = {
   name: 'forged-headers',
-  about: 'callers say that they come from elsewhere, were sent long ago, or mean another host',
+  about: 'clients forge headers about their address, the start of the request and the host',
   async inject({ ledger, platform, traffic }) {
     const { baseUrl } = platform;
     const begun = performance.now();
@@ -71,14 +71,14 @@ const FORGED_HEADERS: Fault = {
       if (user) {
         const authorization = `Bearer ${user.token}`;
         const answer = await request(`${baseUrl}/users/me`, { headers: { ...headers, authorization } });
-        if (answer.status !== 200) ledger.broken.push(`forged headers had a request answered ${answer.status}`);
+        if (answer.status !== 200) ledger.broken.push(`a request with forged headers was answered ${answer.status}`);
       }
       const page = await request(`${baseUrl}/ops`, { headers: { ...headers, host: 'evil.example' } });
       const told = JSON.stringify(page.headers) + page.body;
       if (page.status >= 500 || told.includes('evil.example'))
-        ledger.broken.push(`/ops was answered ${page.status} under another host, or names it`);
+        ledger.broken.push(`/ops under another host was answered ${page.status}, or the response names that host`);
       const odd = await request(`${baseUrl}/health`, { headers: { host: ['a b', 'a@b', 'a/b', '[::1'][n % 4] ?? '' } });
-      if (odd.status !== 400) ledger.broken.push(`an odd Host was answered ${odd.status}`);
+      if (odd.status !== 400) ledger.broken.push(`an invalid Host was answered ${odd.status}`);
       await wait(50);
     }
     await traffic.signUps.signUp();
@@ -92,13 +92,13 @@ const MOST_ANSWERED = 128;
 
 const PIPELINES: Fault = {
   name: 'pipelines',
-  about: `${PIPELINERS} callers send ${PIPELINED} requests each without waiting for an answer`,
+  about: `${PIPELINERS} clients send ${PIPELINED} requests each without waiting for a response`,
   damage: 'turned away',
   async inject(environment, roll) {
     const { ledger } = environment;
     const texts = await Promise.all(Array.from({ length: PIPELINERS }, () => pipeline(environment, roll(2) === 0)));
     for (const text of texts) {
-      // An answer that is cut in the middle counts as refused.
+      // A response that is cut off in the middle counts as shed.
       const answers = readAnswers(text.slice(0, text.lastIndexOf('\r\n\r\n') + 4));
       if (answers.length > MOST_ANSWERED) ledger.broken.push(`${answers.length} pipelined requests were answered`);
       for (const { status, headers } of answers)
@@ -122,5 +122,5 @@ function pipeline({ platform }: Environment, slow: boolean): Promise<string> {
   });
 }
 
-/** Hostile traffic may make other callers wait, but nothing worse. */
+/** Hostile traffic may make other clients wait, but nothing worse. */
 export const STRANGER_FAULTS: readonly Fault[] = [SIGN_UP_FLOOD, FORGED_HEADERS, PIPELINES];

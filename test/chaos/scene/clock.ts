@@ -2,8 +2,8 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 /**
- * The wall clock of the tree's own processes. A test must not set the machine's, so a preloaded module adds the offset
- * in a file to `Date`. Redis and Postgres keep the true time, as if they ran on another machine.
+ * The wall clock of the tree's own processes. A test must not set the clock of the machine, so a preloaded module adds an
+ * offset, which it reads from a file, to `Date`. Redis and Postgres keep the true time, as if they ran on another machine.
  */
 export class Clock {
   constructor(private readonly file: string) {

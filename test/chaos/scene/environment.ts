@@ -68,7 +68,7 @@ export class Environment {
       JOB_CONCURRENCY: '5',
       WEB_BACKLOG: '64',
       WEB_QUEUE_TIMEOUT: '3s',
-      // Longer than the freeze faults stop a process, so that a frozen one is not killed.
+      // This is longer than the freeze faults suspend a process, so that a frozen one is not killed.
       WORKER_TIMEOUT: '10s',
       ...OPERATOR,
       LOG_LEVEL: 'warn',
@@ -95,13 +95,13 @@ export class Environment {
 
 export const QUEUES = ['default', 'mailer'] as const;
 
-/** The same means as an operator has: the pages and `catamount jobs` are built on them. */
+/** The same tools as an operator has: the pages and `catamount jobs` are built on them. */
 export interface Operator {
   readonly admin: JobAdmin;
   readonly knex: Knex;
 }
 
-/** The servers that the operator needs, without what stands between them and the tree. */
+/** The servers that the operator needs, without the proxies between them and the tree. */
 export type StoresOfScene = Pick<Environment, 'postgres' | 'redis'>;
 
 /** Connects to the stores directly instead of through the networks that faults break. */

@@ -3,7 +3,7 @@ import { spawnTree, type Tree } from '../../support/tree';
 import { until } from '../../support/until';
 import type { Backend, Front } from './front';
 
-/** Trees start one after the other on a machine that serves all the while, ms. */
+/** Limit for the start of a tree, ms: the machine is serving at the same time. */
 const READY_MS = 240_000;
 /** Log lines that a rolled tree may have: jobs of the fixture that fail on purpose. */
 const EXPECTED = /(Stubborn|Patient|Notes)Job failed/;
@@ -13,9 +13,9 @@ interface Member {
   readonly backend: Backend;
 }
 
-/** Trees of one app behind one front, replaced one after the other as a rolling update of Kubernetes does it. */
+/** Trees of one app behind one front, replaced one after the other as in a rolling update of Kubernetes. */
 export class Fleet {
-  /** What must not have happened, in sentences. */
+  /** Sentences about what must not have happened; empty if all went well. */
   readonly gaveUp: string[] = [];
   private members: Member[] = [];
   private readonly ended: Tree[] = [];
@@ -25,12 +25,12 @@ export class Fleet {
     private readonly env: Readonly<Record<string, string>>,
   ) {}
 
-  /** Starts one more tree. Resolves when the front gives it requests. */
+  /** Starts one more tree. Resolves when the front sends it requests. */
   async add(entry: string): Promise<void> {
     this.members.push(await this.launch(entry));
   }
 
-  /** A tree of `entry` takes the place of each that is there: the old one is told to stop when the new one is ready. */
+  /** Replaces each running tree by one of `entry`: the old one is stopped when the new one is ready. */
   async roll(entry: string, onEach: (count: number) => void): Promise<void> {
     const old = this.members;
     this.members = [];
@@ -50,7 +50,7 @@ export class Fleet {
     await Promise.all([...this.members.map(({ tree }) => tree), ...this.ended].map((tree) => tree.cleanup()));
   }
 
-  /** Lines of all logs that tell of an error, or that match. */
+  /** Lines of all logs that match, without those of jobs that fail on purpose. */
   lines(match: RegExp): string[] {
     const trees = [...this.ended, ...this.members.map(({ tree }) => tree)];
     return trees

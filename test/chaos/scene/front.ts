@@ -7,15 +7,15 @@ const CHECK_TIMEOUT_MS = 2000;
 /** A tree behind the front. */
 export interface Backend {
   readonly url: URL;
-  /** true: it gets requests. */
+  /** true if it gets requests. */
   serves: boolean;
   gone: boolean;
 }
 
 /**
- * What a platform has before its trees: gives each request to the next tree whose `/ready` said 200 last, over a connection
- * of its own. A connection that is refused has taken nothing, so the next tree is tried, as nginx and Envoy do it; nothing
- * else is sent twice.
+ * The load balancer of a platform. It sends each request, over a new connection, to the next tree whose last `/ready` was
+ * 200. When a connection is refused, nothing was sent, so it tries the next tree, as nginx and Envoy do; nothing else is
+ * sent twice.
  */
 export class Front {
   private readonly backends: Backend[] = [];
@@ -32,7 +32,7 @@ export class Front {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** It gets no request before its `/ready` says 200. */
+  /** Adds a tree, which gets no request until its `/ready` answers 200. */
   add(url: string): Backend {
     const backend: Backend = { url: new URL(url), serves: false, gone: false };
     this.backends.push(backend);
@@ -88,7 +88,7 @@ function end(response: http.ServerResponse, status: number, text: string): void 
   else response.writeHead(status, { 'content-type': 'text/plain' }).end(text);
 }
 
-/** @returns the error of a request that was not answered whole. */
+/** @returns the error of a request that was not answered completely. */
 function pass(
   to: URL,
   { method, url, headers }: http.IncomingMessage,
@@ -110,7 +110,7 @@ function pass(
   });
 }
 
-/** @returns the status of a GET; undefined: no answer in time. */
+/** @returns the status of a GET; undefined without a response in time. */
 function statusOf(url: URL): Promise<number | undefined> {
   return new Promise((resolve) => {
     const request = http.get(url, { agent: false, timeout: CHECK_TIMEOUT_MS }, (answer) => {

@@ -53,7 +53,7 @@ export class Platform {
     await until('the tree is ready', serves, { timeoutMs: READY_MS, everyMs: 100 });
   }
 
-  /** Stops the tree with SIGTERM and starts no other. @returns its exit code. */
+  /** Stops the tree with SIGTERM and starts no new one. @returns its exit code. */
   async stop(): Promise<number | null> {
     this.stopping = true;
     await this.work;

@@ -53,7 +53,7 @@ export class ChaosPostgres {
 
   /**
    * Creates, starts and migrates a server.
-   * @param options.migrated false: `makeNotes` is left to the caller, too.
+   * @param options.migrated false: the caller migrates and calls `makeNotes`.
    * @param options.walApart true: its write-ahead log is not on the small disk, so that it survives a full one.
    */
   static async make({ connections = CONNECTIONS, migrated = true, walApart = false } = {}): Promise<ChaosPostgres> {
@@ -203,7 +203,7 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
   return exitCode !== null || signalCode !== null;
 }
 
-/** Bytes of one write that fills the disk: large ones first, small ones for the rest. */
+/** Bytes per write that fills the disk: large writes first, small ones for the rest. */
 const PART = 2 ** 20;
 const LAST_PART = 512;
 

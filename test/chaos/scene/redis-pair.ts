@@ -4,7 +4,7 @@ import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 import { TcpSwitch } from './tcp-switch';
 
-/** Acknowledged writes are in the AOF file, though not flushed: a killed Redis comes back with all of them. */
+/** Acknowledged writes are in the AOF file, although not flushed, so a killed Redis comes back with all of them. */
 const SETTINGS = ['--appendfsync', 'no'];
 
 /** A Redis and its replica behind one address. */
@@ -33,8 +33,8 @@ export class RedisPair {
   }
 
   /**
-   * Fails over as a managed plan does: the replica takes over with its data, the old primary comes back as its empty
-   * replica. @param behindMs time of writes that the replica lacks, ms.
+   * Fails over as a managed plan does: the replica takes over with its data, and the old primary comes back as its empty
+   * replica. @param behindMs the replica lacks the writes of this time, ms.
    */
   async failOver(behindMs: number): Promise<void> {
     const { primary, replica } = this;
@@ -59,7 +59,7 @@ export class RedisPair {
     await withRedis(this.replica.url, async (client) => {
       await client.sendCommand(['REPLICAOF', '127.0.0.1', String(this.primary.port)]);
       const synced = async () => /master_link_status:up/.test(await client.info('replication'));
-      await until('the replica has all', synced, { timeoutMs: 60_000, everyMs: 50 });
+      await until('the replica is in sync', synced, { timeoutMs: 60_000, everyMs: 50 });
     });
   }
 }

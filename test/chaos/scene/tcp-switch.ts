@@ -1,6 +1,6 @@
 import net, { type AddressInfo } from 'node:net';
 
-/** A fixed address in front of changing servers, as a managed plan has in a failover. */
+/** A fixed address in front of changing servers, like that of a managed plan in a failover. */
 export class TcpSwitch {
   private readonly pairs = new Set<readonly [net.Socket, net.Socket]>();
   private readonly server = net.createServer((inward) => this.connect(inward));
@@ -19,7 +19,7 @@ export class TcpSwitch {
     return (this.server.address() as AddressInfo).port;
   }
 
-  /** Sends new connections to another port. Existing ones are cut. */
+  /** Sends new connections to another port, and cuts existing ones. */
   pointTo(target: number): void {
     this.target = target;
     this.cut();
@@ -35,7 +35,7 @@ export class TcpSwitch {
     this.cut();
   }
 
-  /** Keeps connections and accepts new ones, but passes no bytes, as a network that drops packets. */
+  /** Keeps connections and accepts new ones, but passes no bytes, like a network that drops packets. */
   swallow(): void {
     this.silent = true;
     for (const sockets of this.pairs) for (const socket of sockets) socket.pause();
