@@ -17,12 +17,12 @@ import {
   stateFolder,
 } from './servers-under-test';
 
-/** Longer than any test: the next start comes before it is over. */
+/** Longer than any test, so that the next start always comes within it. */
 const LONG_MS = 600_000;
 const nothingRuns = (stateDir: string) => () => processesOf(stateDir).length === 0;
 
 describe('after a kill -9 of their owner the embedded servers', () => {
-  /** One for all: making the data takes the longest. */
+  /** One folder for all tests, since initializing the data takes most of the time. */
   let stateDir: string;
   before(() => {
     stateDir = stateFolder();
@@ -42,18 +42,18 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       assert.equal(next.started.get(server)?.adopted, true);
       assert.equal(next.started.get(server)?.pid, owner.serverPid(server));
     }
-    await until('the first keeper has left', () => !keepersOf(stateDir).includes(firstKeeper));
+    await until('the first keeper exits', () => !keepersOf(stateDir).includes(firstKeeper));
     assert.equal(await countUp(urls.databaseUrl), count + 1);
     await assertBothAnswer(urls);
     await next.stop();
     assertNothingRuns(stateDir);
   });
 
-  it('are stopped by the keeper when nobody comes, with their data intact', async () => {
+  it('are stopped by the keeper if no new owner starts, with their data intact', async () => {
     const owner = OwnerProcess.start(stateDir, { graceMs: 200 });
     const count = await countUp((await owner.ready()).databaseUrl);
     await owner.kill9();
-    await until('the keeper has stopped all and left', nothingRuns(stateDir));
+    await until('the keeper has stopped the servers and exited', nothingRuns(stateDir));
 
     const next = await startServers(stateDir);
     assert.equal(next.started.get('postgres')?.adopted, false);
@@ -61,7 +61,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     await next.stop();
   });
 
-  it('are stopped by a next start that needs them no more', async () => {
+  it('are stopped by the next start if it does not need them', async () => {
     const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
     await owner.ready();
     await owner.kill9();
@@ -69,10 +69,10 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     assert.equal(next.started.get('redis')?.adopted, true);
     assert.equal(isRunning(owner.serverPid('postgres')), false);
     await next.stop();
-    await until('all have left', nothingRuns(stateDir));
+    await until('nothing runs', nothingRuns(stateDir));
   });
 
-  it('may be started again at any moment', async () => {
+  it('can be started again at any moment', async () => {
     for (let round = 0; round < 2; round++) {
       const owner = OwnerProcess.start(stateDir);
       const count = await countUp((await owner.ready()).databaseUrl);
@@ -103,7 +103,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     assertNothingRuns(stateDir);
   });
 
-  describe('and of themselves, where somebody else has their pids by now,', () => {
+  describe('and of themselves, when other processes have their pids,', () => {
     let stranger: ChildProcess;
     beforeEach(() => {
       stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
@@ -113,7 +113,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       if (stranger.signalCode === null) await once(stranger, 'exit');
     });
 
-    it('are started anew, with their data, and the stranger is left alone', async () => {
+    it('are started again with their data, and the other process is left alone', async () => {
       const owner = OwnerProcess.start(stateDir, { graceMs: LONG_MS });
       const count = await countUp((await owner.ready()).databaseUrl, 'CHECKPOINT');
       const pids = [owner.serverPid('postgres'), owner.serverPid('redis')];
@@ -133,7 +133,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
       assert.equal(await countUp(next.urls.databaseUrl), count + 1);
       await next.stop();
       assert.equal(stranger.signalCode, null);
-      await until('the first keeper has seen that it is not needed', nothingRuns(stateDir));
+      await until('the first keeper has exited', nothingRuns(stateDir));
     });
   });
 });

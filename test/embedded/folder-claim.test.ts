@@ -8,7 +8,7 @@ import { startedAt } from '../../lib/embedded/server-process';
 import { removeFolder } from '../support/temp-folder';
 import { stateFolder } from './servers-under-test';
 
-describe('the claim of a folder', () => {
+describe('the claim on a folder', () => {
   let stateDir: string;
   const take = () => FolderClaim.take(stateDir, undefined);
   const write = (number: number, content: string) => {
@@ -20,7 +20,7 @@ describe('the claim of a folder', () => {
   });
   afterEach(() => removeFolder(path.dirname(stateDir)));
 
-  it('is granted to one process only, and again once released', async () => {
+  it('is granted to only one of several starts, and again once it is released', async () => {
     const tries = await Promise.allSettled(Array.from({ length: 20 }, take));
     const granted = tries.flatMap((result) => (result.status === 'fulfilled' ? [result.value] : []));
     assert.equal(granted.length, 1);
@@ -33,7 +33,7 @@ describe('the claim of a folder', () => {
     (await take()).release();
   });
 
-  it('takes over from a process that is gone', async () => {
+  it('takes over from a process that has ended', async () => {
     const gone = spawn('true');
     await once(gone, 'exit');
     write(7, JSON.stringify({ pid: gone.pid, role: 'primary', startedAt: '1' }));
@@ -43,7 +43,7 @@ describe('the claim of a folder', () => {
     claim.release();
   });
 
-  it('takes over when another process has got the pid since', async () => {
+  it('takes over when another process has the pid now', async () => {
     write(3, JSON.stringify({ pid: process.pid, role: 'primary', startedAt: `${await startedAt(process.pid)}0` }));
     assert.equal((await take()).number, 4);
     write(5, JSON.stringify({ pid: process.pid, role: 'keeper' }));

@@ -10,16 +10,16 @@ const FIXTURE = path.join(ROOT, 'test/fixtures/embedded/hold-servers.ts');
 type Line = Readonly<Record<string, unknown>>;
 
 export interface OwnerOptions {
-  /** How long the servers outlive it when it is killed, ms. */
+  /** Time for which the servers outlive the owner when it is killed, ms. */
   readonly graceMs?: number;
-  /** How long its stop may take, ms. */
+  /** Deadline of its stop, ms. */
   readonly stopMs?: number;
-  /** Which servers it starts. */
+  /** The servers that it starts. */
   readonly which?: 'both' | 'redis';
   readonly uid?: number;
 }
 
-/** A process of its own that owns the embedded servers of a folder. */
+/** A separate process that owns the embedded servers of a folder. */
 export class OwnerProcess {
   readonly lines: Line[] = [];
 
@@ -39,7 +39,7 @@ export class OwnerProcess {
     return new OwnerProcess(child);
   }
 
-  /** The line that says it is ready. */
+  /** Waits until the servers run. @returns their URLs. @throws Error with the reason if they do not start. */
   async ready(): Promise<{ readonly databaseUrl: string; readonly redisUrl: string }> {
     const done = () => this.lines.find((line) => line.ready || line.error);
     const line = await until('the owner process is ready', done);

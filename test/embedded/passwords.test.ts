@@ -9,9 +9,9 @@ import { sharedPostgres } from '../support/shared-servers';
 import { removeFolder } from '../support/temp-folder';
 import { assertNothingRuns, startServers, stateFolder } from './servers-under-test';
 
-/** Another user of this machine reaches 127.0.0.1 as we do; what they lack is the password. */
-describe('the embedded servers, asked by somebody else on this machine', () => {
-  it('let nobody into Postgres who has no password, or a wrong one', async () => {
+/** Another user of this machine can reach 127.0.0.1 as well, but does not have the password. */
+describe('the embedded servers, on a machine with other users', () => {
+  it('reject connections to Postgres with no password or a wrong one', async () => {
     const url = new URL(await sharedPostgres());
     assert.match(url.password, /^[\w-]{32,}$/);
     for (const password of ['', 'postgres', url.password.slice(1)]) {
@@ -23,7 +23,7 @@ describe('the embedded servers, asked by somebody else on this machine', () => {
         password,
       });
       await assert.rejects(client.connect(), /password/, password);
-      // One that gives up by itself leaves the server waiting for its password, and DROP DATABASE waits for that for a minute.
+      // If the client did not end, the server would wait for its password, and DROP DATABASE for that, for a minute.
       await client.end();
     }
     const client = new pg.Client(url.href);
@@ -36,7 +36,7 @@ describe('the embedded servers, asked by somebody else on this machine', () => {
     assert.ok(!processes().some(({ command }) => command.includes(url.password)), 'no list of processes shows it');
   });
 
-  it('let nobody into Redis who has no password, which only the owner may read', async () => {
+  it('reject connections to Redis without the password, which only the owner can read', async () => {
     const stateDir = stateFolder();
     const run = await startServers(stateDir, 'redis');
     try {
@@ -58,7 +58,7 @@ describe('the embedded servers, asked by somebody else on this machine', () => {
       assert.ok(!processes().some(({ command }) => command.includes(password)), 'no list of processes shows it');
       await run.stop();
       const again = await startServers(stateDir, 'redis');
-      assert.equal(new URL(again.urls.redisUrl).password, password, 'it stays');
+      assert.equal(new URL(again.urls.redisUrl).password, password, 'the password stays the same');
       await again.stop();
     } finally {
       await run.stop();

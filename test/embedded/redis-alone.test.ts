@@ -22,7 +22,7 @@ import {
   stateFolder,
 } from './servers-under-test';
 
-/** The thin path: Redis starts in a moment. What takes Postgres as well is in the files of the deep tier. */
+/** The thin path, with Redis, which starts in a moment. The tests with Postgres are in the deep tier. */
 describe('an embedded Redis', () => {
   let stateDir: string;
   beforeEach(() => {
@@ -46,7 +46,7 @@ describe('an embedded Redis', () => {
     assertNothingRuns(stateDir);
   });
 
-  it('of a folder that another start has is refused to the second, and the first goes on', async () => {
+  it('keeps running when a second start in its folder is refused', async () => {
     const first = await startServers(stateDir, 'redis');
     await assert.rejects(startServers(stateDir, 'redis'), {
       message: new RegExp(`^Another Catamount, pid ${process.pid}, runs in this folder`),
@@ -56,16 +56,16 @@ describe('an embedded Redis', () => {
     assertNothingRuns(stateDir);
   });
 
-  it('is started again where it was when it ends by itself', async () => {
+  it('is restarted on the same port when it dies', async () => {
     const run = await startServers(stateDir, 'redis');
     process.kill(run.started.get('redis')?.pid ?? 0, 'SIGKILL');
-    await until('it has been lost', () => run.lost.has('redis'));
+    await until('its end is reported', () => run.lost.has('redis'));
     await until('it answers again', () => assertRedisAnswers(run.urls.redisUrl).then(() => true));
     await run.stop();
     assertNothingRuns(stateDir);
   });
 
-  it('is not touched when none is needed, and may be stopped without having been started', async () => {
+  it('is not started when it is not needed, and can be stopped without having been started', async () => {
     const none = new EmbeddedServers({ stateDir, needPostgres: false, needRedis: false, events: new Events() });
     assert.deepEqual(await none.start(), {});
     await none.stop(Deadline.after(1000));
@@ -74,7 +74,7 @@ describe('an embedded Redis', () => {
     assert.equal(fs.existsSync(stateDir), false);
   });
 
-  it('that was adopted is stopped by the keeper of whoever adopted it', async () => {
+  it('that was adopted is stopped by the keeper of its new owner', async () => {
     const first = OwnerProcess.start(stateDir, { which: 'redis', graceMs: 600_000 });
     await first.ready();
     await first.kill9();
@@ -85,7 +85,7 @@ describe('an embedded Redis', () => {
     await until('nothing runs', () => processesOf(stateDir).length === 0);
   });
 
-  describe('whose pid somebody else has by now', () => {
+  describe('whose pid another process has now', () => {
     let stranger: ChildProcess;
     beforeEach(() => {
       stranger = spawn('sleep', ['600'], { stdio: 'ignore' });
@@ -95,7 +95,7 @@ describe('an embedded Redis', () => {
       if (stranger.signalCode === null) await once(stranger, 'exit');
     });
 
-    it('is started anew', async () => {
+    it('is started again', async () => {
       fs.mkdirSync(path.join(stateDir, 'redis'), { recursive: true, mode: 0o700 });
       const record = JSON.stringify({ pid: stranger.pid, port: 1 });
       fs.writeFileSync(path.join(stateDir, 'redis', 'redis.json'), record);
@@ -105,7 +105,7 @@ describe('an embedded Redis', () => {
       assert.equal(stranger.signalCode, null);
     });
 
-    it('is not stopped in the place of the stranger, by its owner or by the keeper', async () => {
+    it('does not get that process killed by its owner or by the keeper', async () => {
       const pid = stranger.pid ?? 0;
       const running = { process: { pid, gone: () => false }, port: 1, adopted: true };
       await stopServer(new RedisServer(stateDir), running, Deadline.after(1000));

@@ -22,7 +22,7 @@ export function stateFolder(): string {
   return path.join(tempFolder('embedded'), '.catamount');
 }
 
-/** @param which `redis` alone is there in a moment. */
+/** @param which `redis` starts in a moment, `both` takes longer. */
 export async function startServers(stateDir: string, which: 'both' | 'redis' = 'both'): Promise<ServersUnderTest> {
   const events = new Events();
   const started = new Map<string, Started>();
@@ -37,9 +37,9 @@ export async function startServers(stateDir: string, which: 'both' | 'redis' = '
 }
 
 /**
- * Counts up in a table, so that lost data shows.
- * @param then a statement to end with: CHECKPOINT, where Postgres itself is about to be killed.
- * @returns the count so far.
+ * Adds a row to a table, so that lost data can be noticed.
+ * @param then a last statement: CHECKPOINT if Postgres itself is about to be killed.
+ * @returns the number of rows.
  */
 export async function countUp(databaseUrl: string, then = 'SELECT'): Promise<number> {
   const client = new pg.Client(databaseUrl);

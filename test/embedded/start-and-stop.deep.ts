@@ -10,7 +10,7 @@ import { OwnerProcess } from './owner-process';
 import { assertBothAnswer, assertNothingRuns, countUp, startServers, stateFolder } from './servers-under-test';
 
 describe('the embedded servers', () => {
-  /** One for all: making the data takes the longest. Only its owner may enter. */
+  /** One folder for all tests, since initializing the data takes most of the time. Only its owner can enter it. */
   let stateDir: string;
   before(() => {
     stateDir = stateFolder();
@@ -18,7 +18,7 @@ describe('the embedded servers', () => {
   });
   after(() => removeFolder(path.dirname(stateDir)));
 
-  it('start, keep data and ports from run to run, and leave nothing running', async () => {
+  it('keep their data and ports from run to run, and leave nothing running', async () => {
     const first = await startServers(stateDir);
     assert.match(first.urls.databaseUrl, /^postgres:\/\/postgres:[\w-]{32}@127\.0\.0\.1:\d+\/catamount$/);
     assert.equal(await countUp(first.urls.databaseUrl), 1);
@@ -49,7 +49,7 @@ describe('the embedded servers', () => {
     removeFolder(path.dirname(other));
   });
 
-  it('take other ports when somebody has theirs', async () => {
+  it('use other ports if theirs are taken', async () => {
     const first = await startServers(stateDir);
     await first.stop();
     const ports = Object.values(first.urls).map((url) => Number(new URL(url).port));
@@ -63,30 +63,30 @@ describe('the embedded servers', () => {
     await second.stop();
   });
 
-  it('are started again where they were when they end by themselves', async () => {
+  it('are restarted on the same ports when they die', async () => {
     const run = await startServers(stateDir);
     for (const { pid } of run.started.values()) process.kill(pid, 'SIGKILL');
-    await until('both have been lost', () => run.lost.size === 2);
+    await until('both ends are reported', () => run.lost.size === 2);
     await until('both answer again', () => assertBothAnswer(run.urls).then(() => true));
     await run.stop();
     assertNothingRuns(stateDir);
   });
 
-  it('end by force when the deadline comes', async () => {
-    // The keeper, who would end them as well, is not to be the first.
+  it('are killed at the deadline of a stop', async () => {
+    // A long grace period keeps the keeper, which would end the servers as well, from being first.
     const owner = OwnerProcess.start(stateDir, { stopMs: 600, graceMs: 600_000 });
     await owner.ready();
     const frozen = owner.serverPid('redis');
     process.kill(frozen, 'SIGSTOP');
     await owner.stop();
-    await until('the one that hangs is gone', () => !isRunning(frozen));
-    // Sends the keeper away where the deadline was over before its owner could.
+    await until('the suspended server is gone', () => !isRunning(frozen));
+    // This start ends the keeper if the deadline passed before its owner could.
     const next = await startServers(stateDir);
     await next.stop();
     await until('nothing runs', () => assertNothingRuns(stateDir) ?? true);
   });
 
-  it('all stop, with the log in the message, when one cannot start', async () => {
+  it('all stop when one cannot start, and the error contains its log', async () => {
     const broken = stateFolder();
     await (await startServers(broken)).stop();
     fs.writeFileSync(path.join(broken, 'postgres', 'data', 'PG_VERSION'), '9.6\n');

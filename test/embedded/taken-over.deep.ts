@@ -13,7 +13,7 @@ import { assertBothAnswer, assertNothingRuns, countUp, startServers, stateFolder
 
 const asOurselves = process.getuid?.() === 0 ? ['unshare', '--user'] : [];
 
-/** As versions did that knew no passwords: `trust`, and a Redis for everybody. */
+/** Older versions set no passwords: Postgres used `trust`, and Redis was open to everybody. */
 describe('a state folder whose servers have no passwords', () => {
   let stateDir: string;
   const children: ChildProcess[] = [];
@@ -29,7 +29,7 @@ describe('a state folder whose servers have no passwords', () => {
   });
 
   for (const state of ['stopped', 'running']) {
-    it(`is taken over with its data, and closed (${state})`, async () => {
+    it(`is adopted with its data, and its servers get passwords (${state})`, async () => {
       const postgresPort = await makeOpenPostgres();
       const redisPort = await makeOpenRedis();
       const open = `postgres://postgres@127.0.0.1:${postgresPort}/catamount`;
@@ -88,7 +88,7 @@ describe('a state folder whose servers have no passwords', () => {
       ...settings.flatMap((setting) => ['-c', setting]),
     ]);
     await until('Postgres answers', () => postgresAnswers(port));
-    await until('its database is there', async () => {
+    await until('its database exists', async () => {
       const client = new pg.Client(`postgres://postgres@127.0.0.1:${port}/postgres`);
       await client.connect();
       await client.query('create database catamount').finally(() => client.end());

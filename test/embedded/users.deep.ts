@@ -8,7 +8,7 @@ import { assertNothingRuns, countUp, startServers, stateFolder } from './servers
 const NOBODY = 65534;
 const isRoot = process.getuid?.() === 0;
 
-describe('whoever starts the embedded servers', () => {
+describe('the user who starts the embedded servers', () => {
   let stateDir: string;
   beforeEach(() => {
     stateDir = stateFolder();
@@ -16,7 +16,7 @@ describe('whoever starts the embedded servers', () => {
   afterEach(() => removeFolder(path.dirname(stateDir)));
 
   if (isRoot && othersMayRead(path.resolve(__dirname, '../..'))) {
-    it('is root, then another user, then root again, in a folder of that user with mode 0700', async () => {
+    it('can be root, then another user, then root again, in a folder of that user with mode 0700', async () => {
       const home = path.dirname(stateDir);
       fs.chmodSync(home, 0o700);
       fs.chownSync(home, NOBODY, NOBODY);
@@ -35,7 +35,7 @@ describe('whoever starts the embedded servers', () => {
       assertNothingRuns(stateDir);
     });
 
-    it('is another user after root, in a folder of root: told so', async () => {
+    it('is told the reason if it is another user after root, in a folder of root', async () => {
       const ours = await startServers(stateDir);
       await ours.stop();
       const refused = async (reason: RegExp) => {
@@ -45,7 +45,7 @@ describe('whoever starts the embedded servers', () => {
       };
       fs.chmodSync(path.dirname(stateDir), 0o755);
       await refused(/^UserError: This user \(id 65534\) may not use .*\.catamount.* Start as the user who/);
-      // They may write there, but the data is not theirs.
+      // The other user can write there, but does not own the data.
       for (const folder of [stateDir, path.join(stateDir, 'claims')]) fs.chmodSync(folder, 0o777);
       await refused(/^UserError: .*(belongs to user id 0|may not use).* Start as the user who/);
       assertNothingRuns(stateDir);
@@ -53,7 +53,7 @@ describe('whoever starts the embedded servers', () => {
   }
 });
 
-/** Whether another user gets through to the checkout: not when it lies in a closed folder. */
+/** @returns whether another user can read the checkout, which is not so if a folder above is closed. */
 function othersMayRead(folder: string): boolean {
   const parent = path.dirname(folder);
   return (fs.statSync(folder).mode & 0o005) === 0o005 && (parent === folder || othersMayRead(parent));
