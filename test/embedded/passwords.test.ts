@@ -33,7 +33,10 @@ describe('the embedded servers, on a machine with other users', () => {
     );
     await client.end();
     assert.deepEqual(rows, [{ scram: true }]);
-    assert.ok(!processes().some(({ command }) => command.includes(url.password)), 'no list of processes shows it');
+    assert.ok(
+      !processes().some(({ command }) => command.includes(url.password)),
+      'no process shows it in its command line',
+    );
   });
 
   it('reject connections to Redis without the password, which only the owner can read', async () => {
@@ -55,7 +58,10 @@ describe('the embedded servers, on a machine with other users', () => {
       assert.ok(telling.length > 0);
       for (const name of telling) assert.equal(fs.statSync(path.join(folder, name)).mode & 0o777, 0o600, name);
       assert.ok(!telling.includes('redis.log'));
-      assert.ok(!processes().some(({ command }) => command.includes(password)), 'no list of processes shows it');
+      assert.ok(
+        !processes().some(({ command }) => command.includes(password)),
+        'no process shows it in its command line',
+      );
       await run.stop();
       const again = await startServers(stateDir, 'redis');
       assert.equal(new URL(again.urls.redisUrl).password, password, 'the password stays the same');

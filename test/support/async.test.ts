@@ -6,14 +6,14 @@ const LONG_MS = 600_000;
 const never = () => new Promise<string>(() => undefined);
 
 describe('a promise with a time limit', () => {
-  it('has its value or its error when it is in time', async () => {
+  it('settles with its value or its error when it is in time', async () => {
     assert.equal(await withTimeout(Promise.resolve('value'), LONG_MS, () => new Error('late')), 'value');
     const failure = new Error('failed');
     const failed = withTimeout(Promise.reject(failure), LONG_MS, () => new Error('late'));
     await assert.rejects(failed, (error) => error === failure);
   });
 
-  it('fails when it is late, and its value is passed on when it comes', async () => {
+  it('rejects when it is late, and passes the late value on when it comes', async () => {
     const work = deferred<string>();
     const late: string[] = [];
     const waited = withTimeout(
@@ -28,7 +28,7 @@ describe('a promise with a time limit', () => {
     assert.deepEqual(late, ['after all']);
   });
 
-  it('leaves no rejection behind that nobody handles', async () => {
+  it('leaves no unhandled rejection behind', async () => {
     const work = deferred<string>();
     await assert.rejects(withTimeout(work.promise, 1, () => new Error('it is late')));
     work.reject(new Error('nobody waits for this'));
@@ -41,7 +41,7 @@ describe('a promise with a time limit', () => {
     assert.equal(await valueWithin(never(), 1, null), null);
   });
 
-  it('is not late while its answer waits to be read by a process that was blocked', async () => {
+  it('is not late if its value had arrived while the process was blocked', async () => {
     const answer = new Promise<string>((resolve) => setTimeout(resolve, 2, 'in time'));
     const waited = valueWithin(answer, 1, 'late');
     const blockedUntil = performance.now() + 20;

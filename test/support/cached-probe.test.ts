@@ -4,7 +4,7 @@ import { CachedProbe } from '../../lib/support/cached-probe';
 import { until } from './until';
 
 describe('CachedProbe', () => {
-  it('begins no read while one that has exceeded its limit still waits for its answer', async () => {
+  it('starts no read while one that has exceeded its limit still waits for its reply', async () => {
     const reads: Deferred<number>[] = [];
     const probe = new CachedProbe(
       () => {
@@ -19,21 +19,21 @@ describe('CachedProbe', () => {
     assert.match(one.ok ? '' : one.error.message, /no answer within 20 ms/);
     const since = one.ok ? undefined : one.since;
     const from = performance.now();
-    await until('the value would have to be read again', async () => {
+    await until('the value is stale', async () => {
       await probe.get();
       return performance.now() > from + 100;
     });
     assert.equal(reads.length, 1);
 
     reads[0]?.resolve(1);
-    await until('another read has begun', () => {
+    await until('the second read has started', () => {
       void probe.get();
       return reads.length === 2;
     });
     const failed = await probe.get();
     assert.deepEqual(failed.ok ? undefined : failed.since, since);
     reads[1]?.resolve(2);
-    await until('the third has begun', () => {
+    await until('the third read has started', () => {
       void probe.get();
       return reads.length === 3;
     });
@@ -43,7 +43,7 @@ describe('CachedProbe', () => {
     assert.equal('value' in answer && answer.value, 3);
   });
 
-  it('reads anew for whoever must know what is true now, while another one still waits', async () => {
+  it('reads again on refresh, even while another read still waits', async () => {
     const reads: Deferred<number>[] = [];
     const probe = new CachedProbe(
       () => {

@@ -4,7 +4,7 @@ import { JOB_BOUNDS_MS } from '../../lib/job/stats/class-stats';
 import { BOUNDS_MS, bucketOf, Histogram } from '../../lib/support/histogram';
 
 const lengths = fc.array(fc.double({ min: 0, max: 200_000_000, noNaN: true }), { minLength: 1, maxLength: 200 });
-/** Those of requests, those of jobs, and those in which the first bucket holds 0 alone. */
+/** The bounds of requests, those of jobs, and bounds whose first bucket only has 0. */
 const bounds = fc.constantFrom(BOUNDS_MS, JOB_BOUNDS_MS, [0, ...BOUNDS_MS]);
 const share = fc.double({ min: 0, max: 1, noNaN: true });
 
@@ -15,7 +15,7 @@ function histogramOf(values: readonly number[], of: readonly number[]): Histogra
 }
 
 describe('a histogram', () => {
-  it('tells each percentile to within the bucket of the true one', () => {
+  it('gives each percentile within the bucket of the exact one', () => {
     fc.assert(
       fc.property(bounds, lengths, share, (of, values, p) => {
         const sorted = [...values].sort((a, b) => a - b);
@@ -28,7 +28,7 @@ describe('a histogram', () => {
     );
   });
 
-  it('of many is the same as of all', () => {
+  it('that is merged from many equals the one of all values', () => {
     fc.assert(
       fc.property(bounds, fc.array(lengths, { maxLength: 6 }), share, (of, parts, p) => {
         const merged = new Histogram(of);
@@ -42,7 +42,7 @@ describe('a histogram', () => {
     );
   });
 
-  it('puts every number into some bucket, larger ones never into an earlier one', () => {
+  it('puts every number into a bucket, and a larger one never into an earlier bucket', () => {
     fc.assert(
       fc.property(bounds, fc.double({ noNaN: true }), fc.double({ noNaN: true }), (of, a, b) => {
         const [low, high] = [bucketOf(of, Math.min(a, b)), bucketOf(of, Math.max(a, b))];
@@ -53,7 +53,7 @@ describe('a histogram', () => {
     assert.deepEqual(ofJobs, [0, 0, 0, 0, 0, 1, 47]);
   });
 
-  it('of nothing tells nothing', () => {
+  it('without values has no mean and no percentiles', () => {
     const empty = new Histogram();
     assert.deepEqual([empty.count, empty.meanMs, empty.quantile(0.5)], [0, null, null]);
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { PeriodicTask } from '../../lib/support/periodic-task';
 import { until } from './until';
 
-/** Longer than any of these tests: passes run because they are triggered. */
+/** Longer than any of these tests, so that passes only run because they are triggered. */
 const NEVER_MS = 3_600_000;
 
 describe('a periodic task', () => {
@@ -24,17 +24,17 @@ describe('a periodic task', () => {
     errors = [];
   });
 
-  it('runs one pass for all that is gathered', async () => {
+  it('runs one pass for all triggers that it gathers', async () => {
     const task = makeTask();
     task.start();
     assert.equal(passes, 1);
     task.triggerIn(30);
     task.triggerIn(1);
-    await until('it has run', () => passes === 2);
+    await until('the pass has run', () => passes === 2);
     await task.stop();
     task.triggerIn(0);
     await task.finish();
-    assert.equal(passes, 3, 'a pass that was triggered is due, also when the task was stopped before');
+    assert.equal(passes, 3, 'a triggered pass is due even after the task was stopped');
   });
 
   it('finishes without a pass when none is due', async () => {
@@ -45,7 +45,7 @@ describe('a periodic task', () => {
     assert.equal(passes, 1);
   });
 
-  it('finishes with the pass that is due: gathered, triggered during another, or failed', async () => {
+  it('finishes with the pass that is due: one that was delayed, triggered during another, or failed', async () => {
     const gathering = makeTask();
     gathering.start();
     gathering.triggerIn(NEVER_MS);
@@ -58,7 +58,7 @@ describe('a periodic task', () => {
     triggered.start();
     triggered.trigger();
     const finished = triggered.finish();
-    assert.equal(passes, 3, 'never two at once');
+    assert.equal(passes, 3, 'two passes never overlap');
     work = async () => undefined;
     end(undefined);
     await finished;
@@ -67,7 +67,7 @@ describe('a periodic task', () => {
     const failed = makeTask();
     work = () => Promise.reject(new Error('away'));
     failed.start();
-    await until('it has failed', () => errors.length > 0);
+    await until('the pass has failed', () => errors.length > 0);
     await failed.finish();
     assert.ok(passes >= 6);
     assert.deepEqual(errors, ['away'], 'only the first failure in a row is reported');

@@ -10,7 +10,7 @@ describe('progress', () => {
     at = 1000;
   });
 
-  it('owes nothing before something is due, and from then on until it has moved', () => {
+  it('counts the time owed since something is due, until it moves', () => {
     const progress = new Progress({ now });
     assert.deepEqual(progress.read(), { movedMs: null, owedMs: 0, error: undefined });
     progress.due();
@@ -23,7 +23,7 @@ describe('progress', () => {
     assert.deepEqual(progress.read(), { movedMs: 500, owedMs: 0, error: undefined });
   });
 
-  it('owes since the first of several failures, and names the last one', () => {
+  it('counts the time owed since the first of several failures, and reports the last one', () => {
     const progress = new Progress({ now });
     for (const message of ['first', 'second']) {
       progress.begin();
@@ -38,7 +38,7 @@ describe('progress', () => {
     assert.equal(progress.read().owedMs, 0);
   });
 
-  it('takes nothing to do for a sign of life, but not for an end of failures', () => {
+  it('counts an idle pass as a sign of life, but not as the end of failures', () => {
     const progress = new Progress({ now });
     progress.confirmedIdle();
     assert.equal(progress.read().movedMs, 0);
@@ -48,7 +48,7 @@ describe('progress', () => {
     assert.deepEqual([progress.read().movedMs, progress.read().owedMs], [3000, 3000]);
   });
 
-  it('forgets what nobody has tried for a long time, if it may', () => {
+  it('forgets a failure that was not retried for forgetMs', () => {
     const progress = new Progress({ now, forgetMs: 60_000 });
     progress.failed(new Error('refused'));
     at += 60_000;
@@ -57,17 +57,17 @@ describe('progress', () => {
     assert.equal(progress.read().owedMs, 0);
   });
 
-  it('is told by a periodic task of passes that fail, hang and succeed', async () => {
+  it('follows the passes of a periodic task that fail, hang and succeed', async () => {
     const progress = new Progress({ now });
     let work = (): Promise<undefined> => Promise.reject(new Error('no'));
     const task = new PeriodicTask({ everyMs: 1, work: () => work(), onError: () => undefined, progress });
     task.start();
-    await until('it has failed', () => progress.read().error !== undefined);
+    await until('a pass has failed', () => progress.read().error !== undefined);
     at += 9000;
     assert.equal(progress.read().owedMs, 9000);
     work = async () => undefined;
     task.trigger();
-    await until('it has moved', () => progress.read().owedMs === 0);
+    await until('a pass has succeeded', () => progress.read().owedMs === 0);
     let end: (value: undefined) => void = () => undefined;
     work = () => new Promise((resolve) => (end = resolve));
     at += 1;

@@ -7,7 +7,7 @@ import { until } from './until';
 /** Without this setting a master waits 5 s for more replicas before it sends its data. */
 export const AT_ONCE = ['--repl-diskless-sync-delay', '0'];
 
-/** A master and its replica, and one address that stands for either of them, as a name in DNS does. */
+/** A master and its replica, and one address that leads to either of them, as a DNS name does. */
 export class ReplicatedRedis {
   private constructor(
     readonly servers: readonly [TestRedis, TestRedis],

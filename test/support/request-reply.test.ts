@@ -11,7 +11,7 @@ describe('requests and their replies', () => {
   };
   const limit = { ms: WAIT_LIMIT_MS, onLate: () => new Error('late') };
 
-  it('belong together by their id, in whatever order they come', async () => {
+  it('are matched by their id, in whatever order the replies come', async () => {
     const { requests, idOf } = make();
     const [a, b] = [requests.ask('a', limit), requests.ask('b')];
     requests.settle(idOf('b'), 'to b');
@@ -20,7 +20,7 @@ describe('requests and their replies', () => {
     await assert.rejects(a, /^Error: no$/);
   });
 
-  it('fail when none comes in time, and a reply that comes later is nobody else’s', async () => {
+  it('fail without a reply in time, and a late reply goes to no other request', async () => {
     const { requests, idOf } = make();
     await assert.rejects(requests.ask('slow', { ms: 0, onLate: () => new Error('not in time') }), /not in time/);
     requests.settle(idOf('slow'), 'at last');
@@ -37,7 +37,7 @@ describe('requests and their replies', () => {
     for (const one of asked) await assert.rejects(one, /gone/);
   });
 
-  it('fail when they cannot be sent', async () => {
+  it('fail when the request cannot be sent', async () => {
     const requests = new RequestReply<string, string>(() => {
       throw new Error('no channel');
     });

@@ -18,7 +18,7 @@ function recorder(calls: string[], name: string, fails: { start?: boolean; stop?
 }
 
 describe('a service group', () => {
-  it('starts in order and stops in reverse, once each', async () => {
+  it('starts in order and stops in reverse order, once each', async () => {
     const calls: string[] = [];
     const group = new ServiceGroup('all', [recorder(calls, 'a'), recorder(calls, 'b')]);
     await Promise.all([group.start(), group.start()]);
@@ -26,7 +26,7 @@ describe('a service group', () => {
     assert.deepEqual(calls, ['start a', 'start b', 'stop b', 'stop a']);
   });
 
-  it('takes in one more once all have started, which is stopped first', async () => {
+  it('starts a service that is added once all others have started, and stops it first', async () => {
     const calls: string[] = [];
     const group = new ServiceGroup('all', [recorder(calls, 'a')]);
     const started = group.start();
@@ -36,7 +36,7 @@ describe('a service group', () => {
     assert.deepEqual(calls, ['start a', 'start late', 'stop late', 'stop a']);
   });
 
-  it('takes in none while it stops', async () => {
+  it('rejects a service that is added while it stops', async () => {
     const calls: string[] = [];
     const group = new ServiceGroup('all', []);
     await group.start();
@@ -46,7 +46,7 @@ describe('a service group', () => {
     assert.deepEqual(calls, []);
   });
 
-  it('may be stopped without having been started', async () => {
+  it('can be stopped without having been started', async () => {
     await new ServiceGroup('all', [recorder([], 'a')]).stop(Deadline.after(100));
   });
 
@@ -62,7 +62,7 @@ describe('a service group', () => {
     assert.deepEqual(calls, ['start a', 'start b', 'stop b', 'stop a']);
   });
 
-  it('stops the others when one fails to stop, then says so', async () => {
+  it('stops the others when one fails to stop, then rejects', async () => {
     const calls: string[] = [];
     const group = new ServiceGroup('all', [recorder(calls, 'a'), recorder(calls, 'b', { stop: true })]);
     await group.start();
@@ -72,7 +72,7 @@ describe('a service group', () => {
 });
 
 describe('a deadline', () => {
-  it('tells late from done', async () => {
+  it('tells whether a promise is done or late', async () => {
     assert.equal(await Deadline.after(1000).wait(Promise.resolve()), 'done');
     assert.equal(await Deadline.after(0).wait(new Promise(() => undefined)), 'late');
     await assert.rejects(Deadline.after(1000).wait(Promise.reject(new Error('broke'))), /broke/);
@@ -80,7 +80,7 @@ describe('a deadline', () => {
 });
 
 describe('back-off', () => {
-  it('doubles up to its maximum, and starts anew after a reset', () => {
+  it('doubles up to its maximum, and starts again after a reset', () => {
     const backoff = new Backoff({ base: 100, max: 1000 });
     assert.deepEqual(
       [1, 2, 3, 4, 5].map(() => backoff.next()),

@@ -12,7 +12,7 @@ export type ReceivedMail = ParsedMail & {
   /** The bytes as received, one latin1 character each. */
   readonly raw: string;
   readonly envelope: { readonly from: string; readonly to: string[] };
-  /** true if it arrived over TLS. */
+  /** true if the mail arrived over TLS. */
   readonly secure: boolean;
 };
 

@@ -28,7 +28,7 @@ describe('the closest word', () => {
 });
 
 describe('text for a terminal', () => {
-  it('shows what a terminal would execute', () => {
+  it('has its control characters escaped', () => {
     for (const [text, shown] of [
       ['plain', 'plain'],
       ['\x1b[2J\x1b]0;title\x07', '\\x1b[2J\\x1b]0;title\\x07'],
@@ -41,7 +41,7 @@ describe('text for a terminal', () => {
     assert.deepEqual(printableLines('a\r\n  b\x1b\nc'), ['a', '  b\\x1b', 'c']);
   });
 
-  it('holds no control code, whatever it is made from', () => {
+  it('contains no control character, whatever the input', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), (text) => {
         assert.doesNotMatch(escapeControls(text), /\p{Cc}/u);
@@ -52,8 +52,8 @@ describe('text for a terminal', () => {
 
 const [S, MIN, H, D] = [1000, 60_000, 3_600_000, 86_400_000];
 
-describe('short times', () => {
-  it('have one unit', () => {
+describe('durations as text', () => {
+  it('have one unit when they are short forms', () => {
     for (const [ms, text] of [
       [-5, '0 ms'],
       [0, '0 ms'],
@@ -69,7 +69,7 @@ describe('short times', () => {
       assert.equal(formatDuration(ms), text);
   });
 
-  it('lie before or behind now', () => {
+  it('can be relative to now', () => {
     const now = Date.now();
     for (const [ms, text] of [
       [0, 'now'],
@@ -80,7 +80,7 @@ describe('short times', () => {
       assert.equal(fromNow(new Date(now + ms), now), text);
   });
 
-  it('last for two units', () => {
+  it('have two units when they are spans', () => {
     for (const [ms, text] of [
       [0, '0 s'],
       [999, '0 s'],
@@ -93,13 +93,13 @@ describe('short times', () => {
   });
 });
 
-describe('the order of texts', () => {
-  it('is that of their code units', () => {
+describe('the order of strings', () => {
+  it('follows their code units', () => {
     assert.deepEqual(['b', 'a10', '', 'a2', 'a'].sort(compareText), ['', 'a', 'a10', 'a2', 'b']);
     assert.equal(compareText('a', 'a'), 0);
   });
 
-  it('has numbers by their size where that is asked for', () => {
+  it('sorts numbers by value in byTextAndNumber', () => {
     const names = ['web.10', 'web.2', 'web', 'web.2b', 'api', '7', 'web.02', 'web.2.1'];
     const sorted = ['7', 'api', 'web', 'web.02', 'web.2', 'web.2.1', 'web.2b', 'web.10'];
     assert.deepEqual(names.sort(byTextAndNumber), sorted);
@@ -109,7 +109,7 @@ describe('the order of texts', () => {
 });
 
 describe('tables for terminals', () => {
-  it('have columns as wide as their widest cell, and numbers to the right', () => {
+  it('have columns as wide as their widest cell, and align numbers to the right', () => {
     assert.deepEqual(
       table([
         ['name', 'size', 'due', 'note'],
@@ -126,7 +126,7 @@ describe('tables for terminals', () => {
     );
   });
 
-  it('count columns as a terminal does', () => {
+  it('count the width of characters as a terminal does', () => {
     for (const [text, columns] of [
       ['', 0],
       ['abc', 3],
@@ -148,7 +148,7 @@ describe('tables for terminals', () => {
     assert.deepEqual(lines, ['who     what', '김하늘  x', '🐈      y', 'ada     z']);
   });
 
-  it('cut the last column to the terminal, but not to nothing', () => {
+  it('truncate the last column to the width of the terminal, down to a minimum', () => {
     const rows = [
       ['id', 'error'],
       ['1', 'a'.repeat(200)],
@@ -158,7 +158,7 @@ describe('tables for terminals', () => {
     assert.equal(table(rows)[1]?.length, 204);
   });
 
-  it('narrow the columns before the last one, but not the first, nor numbers, until a line fits', () => {
+  it('narrow the columns before the last one, except the first and numbers, until a line fits', () => {
     const id = '0b9b6b1e-1c1f-4d62-a2d8-9c2b7a3c1a55';
     const rows = [
       ['id', 'class', 'failed', 'arguments', 'error'],
@@ -171,11 +171,11 @@ describe('tables for terminals', () => {
       assert.match(line, / 12 {2}/);
     }
     const [heading = '', line = ''] = table(rows);
-    assert.ok(heading.length < 150, 'a pipe is not padded to one long cell');
-    assert.ok(line.includes('x'.repeat(700)), 'and nothing is cut in it');
+    assert.ok(heading.length < 150, 'the output to a pipe is not padded to one long cell');
+    assert.ok(line.includes('x'.repeat(700)), 'the output to a pipe is not truncated');
   });
 
-  it('fit any text into any width', () => {
+  it('truncate any text to any width', () => {
     fc.assert(
       fc.property(fc.string({ unit: 'grapheme' }), fc.integer({ min: 1, max: 40 }), (text, columns) => {
         const cut = truncate(text, columns);

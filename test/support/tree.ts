@@ -175,7 +175,7 @@ export class Tree {
   /** Resolves when no process of the tree is alive. */
   async allGone(): Promise<void> {
     const none = () => this.leftovers().length === 0;
-    await until('nothing of the tree is alive', none).catch(() => {
+    await until('no process of the tree is alive', none).catch(() => {
       const list = this.leftovers().map((row) => `${row.pid} ${row.command.slice(0, 120)}`);
       throw new Error(`Left of the tree after ${WAIT_LIMIT_MS} ms:\n${list.join('\n')}`);
     });
