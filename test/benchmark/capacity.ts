@@ -23,32 +23,32 @@ import { memoryOver } from './memory';
 const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 /** Memory of one dyno of Heroku's Basic or Standard-1X, of a Standard-2X, and of a Performance-M, MB. */
 const MEMORY_MB = [512, 1024, 2560];
-/** Machines that the number of workers is computed for. */
+/** Numbers of cores for which the number of workers is computed. */
 const SIZED_CORES = [1, 2, 4, 8];
-/** What a caller bears: the load grows until one request in twenty takes longer. */
+/** Acceptable latency, ms: the load grows until more than one request in twenty takes longer. */
 const MAX_P95_MS = 100;
 const CALLERS = { from: 2, to: 256 };
 const STEP_SECONDS = 1.2;
 /** Requests that are not measured. Their rate decides how many the first step has. */
 const WARM_UP = 100;
-/** Jobs whose rate decides how many are measured: as many as take JOB_SECONDS. */
+/** Jobs whose rate determines how many are measured: as many as take JOB_SECONDS. */
 const FIRST_JOBS = 300;
 const JOB_SECONDS = 4;
-/** Plans that are not begun by then are left out, on a machine that is too busy to measure on. */
+/** Plans that have not begun by then are skipped: the machine is too busy for a measurement. */
 const MAX_MS = 300_000;
-/** With fewer mails left, how long they take says nothing of their rate. */
+/** With fewer mails left, their duration says nothing about their rate. */
 const LEAST_MAILS = 50;
-/** A process that has had nothing to do for 5 s collects its garbage. */
+/** Time to rest, ms: a process that has been idle for 5 s collects its garbage. */
 const REST_MS = 7000;
 const LOOK_MS = 1500;
 const SAMPLE_EVERY_MS = 500;
 
 type Send = (load: Pick<LoadTask, 'connections' | 'amount'>) => ReturnType<Loader['run']>;
 
-/** The highest rate whose p95 is within the bound. */
+/** The highest rate with a p95 within the bound. */
 interface Climb {
   readonly requestsPerSecond: number;
-  /** Callers who have a request in hand all the time. */
+  /** Clients that have a request in flight all the time. */
   readonly connections: number;
 }
 
@@ -61,19 +61,20 @@ interface Row {
   readonly loadPssMb: number;
   readonly reads: Climb;
   readonly writes: Climb;
-  /** Jobs that look up a row; undefined of another app than the sample app. */
+  /** Rate of jobs that look up a row; undefined for an app other than the sample app. */
   readonly jobsPerSecond: number | undefined;
-  /** Jobs that the writes have left: each sends a mail. undefined where they were too few. */
+  /** Rate of the jobs that the writes have enqueued: each sends a mail. undefined if there were too few. */
   readonly mailsPerSecond: number | undefined;
-  /** The most connections that were open, and those that the settings allow. */
+  /** Largest number of open connections, and the number that the settings allow. */
   readonly postgres: number;
   readonly postgresAllowed: number;
   readonly redis: number;
 }
 
-/** What a memory limit and some cores are good for, where the tree sizes itself (WEB_CONCURRENCY=auto). */
+/** The load that a tree which sizes itself (WEB_CONCURRENCY=auto) can serve within a memory limit and on some cores. */
 export const capacity: Benchmark = {
-  about: 'what a tree serves within a memory limit and on some cores, sized by itself; --app measures one of your own',
+  about:
+    'load that a tree serves within a memory limit and on some cores, sized by itself; --app measures an app of your own',
   peers: true,
   async run(bench) {
     bench.say(`load averages at the start: ${loads()}`);
@@ -84,7 +85,7 @@ export const capacity: Benchmark = {
     const rows: Row[] = [];
     try {
       const mail = { MAIL_DELIVERY: 'smtp', SMTP_URL: await smtp.next<string>() };
-      // An app of one's own may limit what one caller writes, so each request is another one's.
+      // An app may limit the writes of one client, so each request pretends to come from another one.
       const trust = bench.options.app ? { TRUST_PROXY: '1' } : {};
       const env = { ...stores.env, ...mail, ...trust, WEB_CONCURRENCY: 'auto' };
       if (bench.options.app) await migrate(entryOfApp(bench), env);
@@ -209,7 +210,7 @@ async function measure(bench: Bench, { stores, loader, env, cores, memoryMb }: C
   }
 }
 
-/** Doubles the callers until p95 is over the bound. @returns the best step within it; NaN where none is. */
+/** Doubles the clients until p95 exceeds the bound. @returns the best step within it; NaN if there is none. */
 async function climb(send: Send): Promise<Climb> {
   let rate = (await send({ connections: CALLERS.from, amount: WARM_UP })).requestsPerSecond;
   let best: Climb = { requestsPerSecond: Number.NaN, connections: 0 };
@@ -223,14 +224,14 @@ async function climb(send: Send): Promise<Climb> {
   return best;
 }
 
-/** The rate at which the jobs that are left are done. */
+/** Waits for the jobs that are left. @returns their number and rate. */
 async function rateOfJobs(stores: Stores): Promise<{ readonly done: number; readonly perSecond: number }> {
   const begun = performance.now();
   const done = await jobsDone(stores, 20);
   return { done, perSecond: (done / (performance.now() - begun)) * 1000 };
 }
 
-/** The rate of jobs that look up a row, and find none. */
+/** @returns the rate of jobs that look up a row and find none. */
 async function rateOfLookUps(stores: Stores): Promise<{ readonly perSecond: number }> {
   await enqueueWelcomes(stores, FIRST_JOBS);
   const { perSecond } = await rateOfJobs(stores);
@@ -238,7 +239,7 @@ async function rateOfLookUps(stores: Stores): Promise<{ readonly perSecond: numb
   return rateOfJobs(stores);
 }
 
-/** The headers of somebody who has just signed up. */
+/** Signs a user up. @returns the headers that authenticate them. */
 async function someonesToken(url: string, name: string): Promise<Record<string, string>> {
   const answer = await request(`${url}/users`, {
     method: 'POST',
@@ -248,7 +249,7 @@ async function someonesToken(url: string, name: string): Promise<Record<string, 
   return { authorization: `Bearer ${accessToken}` };
 }
 
-/** Looks at the memory of a tree and at its connections all the while. */
+/** Samples the memory of a tree and its connections until `end`. */
 class Samples {
   private pssMb = 0;
   private most = { postgres: 0, redis: 0 };
@@ -262,12 +263,12 @@ class Samples {
     this.running = this.run();
   }
 
-  /** The most that there have been so far. */
+  /** The largest numbers of connections so far. */
   get connections(): { readonly postgres: number; readonly redis: number } {
     return { ...this.most };
   }
 
-  /** @returns the most memory that the tree had, MiB. */
+  /** Stops sampling. @returns the peak memory of the tree, MiB. */
   async end(): Promise<number> {
     this.ended.abort();
     await this.running;
@@ -288,7 +289,7 @@ class Samples {
       `select count(*)::int from pg_stat_activity where datname = current_database() and application_name = 'catamount'`,
     );
     const clients = await this.stores.client.sendCommand(['CLIENT', 'LIST']);
-    // One of them is ours.
+    // One connection is that of this process.
     return { postgres: row?.count ?? 0, redis: String(clients).trim().split('\n').length - 1 };
   }
 }

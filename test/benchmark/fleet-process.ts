@@ -1,12 +1,12 @@
 import { CatamountContender } from './contender/catamount';
 import type { StoreUrls } from './contender/contenders';
 
-/** A job processor of the product in a process of its own, until it is killed. */
+/** A job processor of the product in a separate process, which runs until it is killed. */
 export interface FleetTask {
   readonly stores: StoreUrls;
 }
 
-/** First `working`; then of each job the time since the one that is its argument, ms. */
+/** First `working`, then for each job the time since its argument, ms. */
 export type FleetMessage = 'working' | number;
 
 /** The monotonic clock, which all processes of a machine share, ms. */

@@ -11,23 +11,23 @@ import { type FleetMessage, type FleetTask, now } from './fleet-process';
 import type { Bench } from './harness/bench';
 import { Child } from './harness/processes';
 
-/** What the id of a lone job begins with, before the time of its enqueue. */
+/** Prefix of the id of a lone job; the time at which it was enqueued follows. */
 export const LONE = 'lone-';
 /**
- * The starts of those in this process are spread over this time, ms, the longest period of their polls. They would
- * otherwise all poll in the same moments, and it would be chance how many of these fall into a measurement.
+ * The starts of the processors in this process are spread over this time, ms, the longest period of their polls. Otherwise
+ * all would poll at the same moments, and the number of polls within a measurement would depend on chance.
  */
 const STARTS_MS = 30_000;
 const PROCESS = path.join(__dirname, 'fleet-process.js');
 
-/** Processors that wait for jobs, with their relays. Their polls are on, as they always are. */
+/** Processors that wait for jobs, with their relays, which poll as usual. */
 export interface Processors {
   /** Blocking connections when all of them wait. */
   readonly waiting: number;
   readonly relays: number;
-  /** Times from the enqueue to `perform` of the jobs so far, ms. */
+  /** Times from enqueue to `perform` of the jobs so far, ms. */
   readonly pickups: readonly number[];
-  /** Ends them, by kill -9 where they are processes. */
+  /** Ends the processors, with kill -9 if they are processes. */
   end(): Promise<void>;
 }
 
@@ -53,11 +53,11 @@ async function listen(child: Child, pickups: number[]): Promise<void> {
   try {
     for (;;) pickups.push(Number(await child.next<FleetMessage>()));
   } catch {
-    // It was killed.
+    // The process was killed.
   }
 }
 
-/** Of this process: so many would not find room on the machine. The relays have a pool together, LISTEN each its own. */
+/** Processors within this process, since so many processes would not fit on the machine. The relays share one pool. */
 export async function startInProcess(bench: Bench, count: number, redis: Redis): Promise<Processors> {
   const { redisUrl, databaseUrl } = await (await bench.stores()).urls(0);
   const events = new Events();

@@ -7,33 +7,33 @@ import { until } from '../support/until';
 import type { Bench } from './harness/bench';
 
 const PAYLOAD = '{"v":1,"class":"AnyJob","args":[],"via":"outbox"}';
-/** Postgres counts what a session did when it has been idle for this long, ms. */
+/** Postgres adds the counts of a session to its statistics when the session has been idle for this long, ms. */
 const COUNTED_MS = 11_000;
 /** Pause between two rows, ms. */
 const APART_MS = 60;
 
-/** What one lone row costs Postgres, its INSERT and notification left out. */
+/** The cost of a lone row for Postgres, without its INSERT and its notification. */
 export interface RowCosts {
-  /** Those that relays begin. */
+  /** Transactions that relays begin. */
   readonly transactions: number;
   /**
-   * Notifications that listening sessions read. Postgres counts each as a transaction, too, but only when the session is
-   * sent its next statement, which is after 15 minutes; so `transactions` has none of them.
+   * Notifications that listening sessions read. Postgres counts each as a transaction as well, but only when the session
+   * gets its next statement, up to 15 minutes later, so they are not included in `transactions`.
    */
   readonly notificationsRead: number;
   /** CPU time of all processes of Postgres. */
   readonly postgresCpuMs: number;
-  /** Transactions of polls and checks in the minute after a row, by all relays together; not part of the above. */
+  /** Transactions of polls and checks by all relays together in the minute after a row, not included in the above. */
   readonly pollsPerSecond: number;
 }
 
-/** By counter: what the work adds, and what is added in a second without it. */
+/** For each counter, the increase due to the work, and the increase per second without it. */
 interface Counted {
   readonly added: readonly number[];
   readonly perSecond: readonly number[];
 }
 
-/** @returns what the work adds to the counters, beside what heartbeats and polls add before it and after it. */
+/** @returns the increase of the counters due to the work, without that of heartbeats and polls before and after it. */
 export async function beside(
   counters: () => Promise<readonly number[]>,
   idleMs: number,
@@ -69,12 +69,12 @@ export async function insertRow(query: (sql: string) => Promise<unknown>): Promi
 }
 
 /**
- * Measures the costs of lone rows for all relays together. Each relay must have listened for half a minute before, since
- * the statement that it sends on its LISTEN connection then makes Postgres count the notifications of the start.
+ * Measures the costs of lone rows for all relays together. Each relay must have been listening for half a minute: the
+ * statement that it then sends on its LISTEN connection makes Postgres count the notifications of the start.
  */
 export async function measureRows(bench: Bench, redis: Redis, relays: number): Promise<RowCosts> {
   const { databaseUrl } = await (await bench.stores()).urls(0);
-  // Its own session, since each new one is a transaction more; and one that hears what the relays hear.
+  // One session is kept, since each new one would be a further transaction; the other gets the relays' notifications.
   const [session, listener] = [0, 1].map(() => new Client({ connectionString: databaseUrl })) as [Client, Client];
   await session.connect();
   await listener.connect();
@@ -97,12 +97,12 @@ export async function measureRows(bench: Bench, redis: Redis, relays: number): P
     const before = await relayed();
     await insertRow((sql) => session.query(sql));
     own += 2;
-    await until('it is in Redis', async () => (await relayed()) === before + 1, { everyMs: 2 });
+    await until('the row is in Redis', async () => (await relayed()) === before + 1, { everyMs: 2 });
     await wait(APART_MS);
   };
-  // For a minute after it the relays poll at the pace of trees that are not idle, as they do during the work.
+  // For a minute after this row the relays poll like those of a busy tree, as they do during the work.
   await row();
-  // Counting takes its time itself.
+  // No idle time is needed, since `counters` waits itself.
   const { added, perSecond } = await beside(counters, 0, async () => {
     for (let n = 0; n < rows; n++) await row();
   });
@@ -114,18 +114,18 @@ export async function measureRows(bench: Bench, redis: Redis, relays: number): P
   return { transactions, notificationsRead, postgresCpuMs, pollsPerSecond: perSecond[0] ?? Number.NaN };
 }
 
-/** `pg` knows the id of its backend's process, and declares no type for it. */
+/** `pg` knows the pid of its backend, but declares no type for it. */
 function backendOf(client: Client): number {
   return (client as Client & { readonly processID: number }).processID;
 }
 
-/** The CPU time of a Postgres on this machine, from /proc. */
+/** The CPU time of a Postgres server on this machine, from /proc. */
 class ServerCpu {
   private readonly server: number;
   private readonly seen = new Map<number, number>();
   private total = 0;
 
-  /** @param backend a process of the server. @param except processes that are left out. */
+  /** @param backend a process of the server. @param except processes that are not counted. */
   constructor(
     backend: number,
     private readonly except: readonly number[],
@@ -134,7 +134,7 @@ class ServerCpu {
     this.ms();
   }
 
-  /** @returns ms since the first call, without what processes used that have ended between two calls. */
+  /** @returns ms since the first call. The last usage of processes that end between two calls is missing. */
   ms(): number {
     for (const name of fs.readdirSync('/proc')) {
       const pid = Number(name);
@@ -152,7 +152,7 @@ function parentOf(pid: number): number | undefined {
   return parent === undefined ? undefined : Number(parent);
 }
 
-/** @returns the file's text; '' when the process has ended. */
+/** @returns the file's text, or '' if the process has ended. */
 function read(file: string): string {
   try {
     return fs.readFileSync(file, 'utf8');

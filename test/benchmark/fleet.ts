@@ -16,30 +16,30 @@ import { beside, insertRow, measureRows, type RowCosts } from './fleet-rows';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, median, percentile, short, table } from './harness/figures';
 
-/** Processes of their own, and 50 in this one, for which a machine of two cores has no room otherwise. */
+/** Numbers of real processes. IN_PROCESS processors share this process, since a machine of two cores has no room for 50. */
 const PROCESSES = [1, 10];
 const IN_PROCESS = 50;
 const FULL = [1, 10];
 /**
- * Then what the start costs is over: the relays know who leads, the reconcilers have compared, and LISTEN connections
- * have been sent their first statement since, ms.
+ * Time after which the start no longer costs anything, ms: the relays have elected a leader, the reconcilers have
+ * compared, and each LISTEN connection has sent its first statement.
  */
 const SETTLED_MS = 35_000;
-/** How long it is counted what polls cost, before the work and after it, ms: they come each 10 s at least. */
+/** Time before and after the work in which the cost of polls is counted, ms: there is a poll every 10 s at least. */
 const POLLS_MS = 10_000;
 
 interface Costs extends RowCosts {
   readonly redisCalls: number;
-  /** Of all processors together, which are not part of the above. */
+  /** Calls of all processors together, which are not included in `redisCalls`. */
   readonly redisPollsPerSecond: number;
   readonly pickupP50Ms: number;
   readonly pickupP99Ms: number;
 }
 
-/** What a job costs the stores, by the number of processors, and how soon another relays when the one that leads is killed. */
+/** The cost of a job for the stores by the number of processors, and the time of a takeover when the leading relay dies. */
 export const fleet: Benchmark = {
   about:
-    'a lone job with 1, 10 and 50 processors: calls of Redis, transactions, pickup; a full queue; the end of the relay that leads',
+    'a lone job with 1, 10 and 50 processors: calls of Redis, transactions, pickup; a full queue; the death of the leading relay',
   peers: false,
   async run(bench) {
     const costs: Record<string, Costs> = {};
@@ -85,7 +85,8 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   const processors = await start(redis);
   const { pickups } = processors;
   const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await redis.client.info('clients'))?.[1]);
-  const allWait = () => until('all wait', async () => (await blocked()) === processors.waiting, { everyMs: 2 });
+  const allWait = () =>
+    until('all processors wait', async () => (await blocked()) === processors.waiting, { everyMs: 2 });
   const calls = async () => {
     const info = await redis.client.info('commandstats');
     const of = (name: string) => Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
@@ -97,7 +98,7 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
       const at = now();
       const record = newRecord(JSON.stringify({ class: 'NoopJob', args: [at] }));
       await dispatch(redis.client, [{ id: `${LONE}${at}`, queue: 'default', record }]);
-      await until('it ran', () => pickups.length >= expected, { everyMs: 1 });
+      await until('the job has run', () => pickups.length >= expected, { everyMs: 1 });
       await allWait();
     }
   };
@@ -106,7 +107,7 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   await wait(SETTLED_MS);
   const count = bench.options.quick ? 50 : 200;
   const from = pickups.length;
-  // For a minute after a row the relays poll at the pace of trees that are not idle, before, during and after the work.
+  // For a minute after a row the relays poll like those of a busy tree, so the pace is the same before, during and after.
   await insertRow((sql) => database.query(sql));
   const counted = await beside(calls, POLLS_MS, () => lone(count));
   const measured = pickups.slice(from);
@@ -119,11 +120,11 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   return { redisCalls, redisPollsPerSecond, ...ofRows, pickupP50Ms, pickupP99Ms };
 }
 
-/** @returns the speeds of all processors together, by contender: with `--against` also of the other checkout. */
+/** @returns the speed of all processors together by contender, with `--against` also that of the other checkout. */
 async function drain(bench: Bench, processes: number): Promise<Record<string, number>> {
   const stores = await bench.stores();
   const count = bench.options.quick ? 20_000 : 80_000;
-  // Each leaves some of its share, so that all are at work until the last one has been measured.
+  // Each runs less than its share, so that all are busy until the last one has been measured.
   const share = Math.floor((count / processes) * 0.7);
   const speeds = await interleave(bench.choose(['catamount']), bench.rounds, async (contender: ContenderName) => {
     await stores.clear();
@@ -135,7 +136,7 @@ async function drain(bench: Bench, processes: number): Promise<Record<string, nu
   return Object.fromEntries(Object.entries(speeds).map(([name, samples]) => [name, median(samples)]));
 }
 
-/** Kills the process whose relay leads. @returns the times from that to the next row's place in Redis, ms. */
+/** Kills the process with the leading relay. @returns the times until the next row is in Redis, ms. */
 async function takeOvers(bench: Bench): Promise<number[]> {
   const stores = await bench.stores();
   await stores.clear();
@@ -159,15 +160,15 @@ async function takeOvers(bench: Bench): Promise<number[]> {
     const before = await length();
     leader = '';
     await insertRow((sql) => stores.database.query(sql));
-    await until('it is in Redis', async () => (await length()) === before + 1);
-    const child = await until('the relay that leads is known', async () => {
+    await until('the row is in Redis', async () => (await length()) === before + 1);
+    const child = await until('the leading relay is known', async () => {
       const found = (await list.list()).find(({ identity }) => identity === leader);
       return children.find(({ pid }) => pid === found?.pid);
     });
     await child.kill();
     const begun = performance.now();
     await insertRow((sql) => stores.database.query(sql));
-    await until('another relays', async () => (await length()) === before + 2);
+    await until('another relay has taken over', async () => (await length()) === before + 2);
     times.push(performance.now() - begun);
     await end();
   }

@@ -17,7 +17,7 @@ const FLAT = { atMost: 1.25 };
 
 /** Measures costs at growing levels. The levels take turns, so that other load on the machine affects all equally. */
 export const growth: Benchmark = {
-  about: 'what a job and a sign-up cost with 10^3 to 10^6 jobs queued, jobs died, users there (--quick: to 10^5)',
+  about: 'cost of a job and of a sign-up with 10^3 to 10^6 queued jobs, dead jobs and users (--quick: to 10^5)',
   peers: true,
   async run(bench) {
     return { ...(await queued(bench)), ...(await dead(bench)), ...(await users(bench)) };

@@ -8,7 +8,7 @@ import { startTree } from './harness/measured-server';
 
 /** Sign-ups before the rest, so that every module is loaded. */
 const WARM_UP = 20;
-/** By then each poll that becomes rare is as rare as it gets: the relay's last step is from 12 to 15 minutes. */
+/** After this time every poll has reached its longest interval: the relay's last step is from 12 to 15 minutes. */
 const MINUTES = 20;
 const QUICK_MINUTES = 2;
 
@@ -21,7 +21,7 @@ async function claimedAt(database: string): Promise<number> {
   return rows[0]?.at.getTime() ?? Number.NaN;
 }
 
-/** A tree rests; then somebody signs up, and the job is picked up by what a rested tree still hears. */
+/** A tree is idle for a while; then a user signs up, and the pickup of the job shows how well an idle tree listens. */
 export const idle: Benchmark = {
   about:
     'ms from the answer to a sign-up until its job has been picked up, by a tree that has rested for --minutes (20)',

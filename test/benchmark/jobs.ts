@@ -40,7 +40,7 @@ const CELLS: readonly Cell[] = [
 
 /** Runs no-op jobs that already wait in their queues through the whole job layer. */
 export const jobs: Benchmark = {
-  about: 'no-op jobs a second, by concurrency and round trip, against bee-queue and BullMQ; by the outbox, too',
+  about: 'no-op jobs a second, by concurrency and round trip, against bee-queue and BullMQ; also through the outbox',
   peers: true,
   async run(bench) {
     sayHow(bench);

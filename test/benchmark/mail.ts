@@ -15,7 +15,7 @@ const MANY = 20_000;
 
 /** Sends welcome mails of the sample app, half of them Korean, to a real SMTP server, two at a time. */
 export const mail: Benchmark = {
-  about: 'CPU a mail over plain nodemailer, beside EJS and juice by hand, and memory over many mails',
+  about: 'CPU per mail above plain nodemailer, compared with EJS and juice by hand, and memory over many mails',
   peers: true,
   async run(bench) {
     const many = bench.options.quick ? MANY / 10 : MANY;

@@ -12,7 +12,7 @@ const SMTP_SERVER = path.join(__dirname, 'harness/smtp-server.js');
 const JOBS = 100_000;
 const MINUTES = 2;
 const QUICK_MINUTES = 0.5;
-/** Pause after a start and after work, ms, in which garbage is collected and connections of callers close. */
+/** Pause after a start and after work, ms, in which garbage is collected and connections of clients close. */
 const REST_MS = 10_000;
 const LOOK_MS = 5000;
 const LOOK_EVERY_MS = 500;

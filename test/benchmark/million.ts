@@ -12,7 +12,7 @@ const KEPT = /^(catamount:|bq:[\w-]+:(dead|failed|jobs|recent|stallBlock)$)/;
 
 /** Runs a million no-op jobs, enqueued in bulk, to see whether the processor grows and which keys remain in Redis. */
 export const million: Benchmark = {
-  about: 'a million no-op jobs: memory of the processor while it runs them, and what Redis holds after',
+  about: 'a million no-op jobs: memory of the processor while it runs them, and the keys that Redis holds afterwards',
   peers: false,
   async run(bench) {
     const count = bench.options.quick ? QUICK : MILLION;

@@ -18,7 +18,7 @@ const GOALS = { seconds: { atMost: 60 }, commands: { atMost: 4 } };
 /** The mail may take this long to arrive, ms; then the run fails. */
 const ARRIVES_MS = 600_000;
 
-/** What is typed behind `npx catamount new shop` for each shape of an app. */
+/** Arguments after `npx catamount new shop` for each kind of app. */
 const SHAPES = {
   'TypeScript, CommonJS': '',
   'TypeScript, ES modules': ' --esm',
@@ -26,7 +26,7 @@ const SHAPES = {
   'JavaScript, ES modules': ' --javascript --esm',
 } as const;
 
-/** Seconds of each step of somebody new; `commands` are those up to the first mail. */
+/** Seconds of each step of a new user; `commands` are those up to the first mail. */
 interface Steps {
   readonly made: number;
   readonly mailed: number;
@@ -34,7 +34,7 @@ interface Steps {
   readonly commands: number;
 }
 
-/** Somebody with Node, npm and an empty folder types what the guide says, until the first mail is there; then `npm test`. */
+/** In an empty folder, with Node and npm, types what the guide says until the first mail has arrived; then `npm test`. */
 export const newApp: Benchmark = {
   about:
     's from an empty folder to the first mail by npx catamount new, from the tarball and npm’s cache, and of its npm test',
@@ -95,7 +95,7 @@ async function first(flags: string, registry: LocalRegistry): Promise<Steps> {
         ({ status }) => status === 200,
         () => false,
       );
-    await until('it is ready', answers);
+    await until('the server is ready', answers);
     typed.push('curl');
     const { status, body } = await request(`${url}/users`, {
       method: 'POST',
@@ -103,7 +103,7 @@ async function first(flags: string, registry: LocalRegistry): Promise<Steps> {
     });
     if (status !== 201) throw new Error(`the sign-up was answered ${status}: ${body}`);
     const mails = path.join(shop, '.catamount/mails');
-    await until('the mail is there', () => fs.existsSync(mails) && fs.readdirSync(mails).length > 0);
+    await until('the mail has arrived', () => fs.existsSync(mails) && fs.readdirSync(mails).length > 0);
     const steps = { made, mailed: seconds(), commands: typed.length };
     const exited = once(server, 'exit');
     process.kill(-(server.pid ?? 0), 'SIGTERM');

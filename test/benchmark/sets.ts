@@ -16,7 +16,7 @@ const PER_PAGE = 50;
 /** Limits for queries that an index answers, and for searches in the texts of all jobs, ms. */
 const GOALS_MS = { list: 20, text: 300 } as const;
 
-/** Queries of an operator for dead jobs, from texts that match none to texts that match all. */
+/** Searches of an operator for dead jobs, from texts that match none to texts that match all. */
 const QUESTIONS: Readonly<Record<string, PageRequest>> = {
   list: {},
   'list, in the middle': { offset: 25_000 },

@@ -8,7 +8,7 @@ const PATHS = { outbox: '/outbox', 'no job': '/no-job', 'bee-queue after commit'
 type Way = keyof typeof PATHS;
 const WAYS = Object.keys(PATHS) as Way[];
 
-/** The number of requests that the tree serves at once: two workers with five slots each. */
+/** The number of requests that the tree serves at once: two workers with five threads each. */
 const CONNECTIONS = 10;
 const BURST = 300;
 const GOALS = { 'no job': { speed: { atLeast: 0.8 }, p99: { atMost: 1.3 } } };

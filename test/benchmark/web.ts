@@ -50,13 +50,13 @@ export const web: Benchmark = {
   },
 };
 
-/** Connections with a request in flight each. Of 32, most wait for a slot. */
+/** Connections with a request in flight each. Of 32, most wait for a thread. */
 const LIMIT_CONNECTIONS = [4, 32];
 const LIMIT_GOALS = { unlimited: { speed: { atLeast: 0.98 } } };
 
-/** The cost of the concurrency limit: one process with MAX_THREADS slots against the same one without the limit. */
+/** The cost of the concurrency limit: one process with MAX_THREADS threads against the same one without the limit. */
 export const limit: Benchmark = {
-  about: 'what it costs that requests take turns: the same app with and without the limit',
+  about: 'cost of the concurrency limit: the same app with and without it',
   peers: true,
   async run(bench) {
     const results = await loadInRounds(

@@ -31,16 +31,16 @@ export interface BenchOptions {
   readonly contenders: readonly ContenderName[] | undefined;
   /** Limits the run to rows whose name begins or ends with this. */
   readonly only: string | undefined;
-  /** An app of one's own, for the benchmark that can measure one; undefined for the sample app. */
+  /** The user's own app, for the benchmark that can measure one; undefined for the sample app. */
   readonly app?: OwnApp | undefined;
 }
 
 export interface OwnApp {
-  /** Holds the built app, its packages included. */
+  /** Folder of the built app, including its packages. */
   readonly folder: string;
-  /** What is read: a path that answers 200 to anybody. */
+  /** Path of the reads, which answers 200 to anybody. */
   readonly read: string;
-  /** What is written: a path that takes a sign-up, `{email, name, locale}` as JSON, each with an address of its own. */
+  /** Path of the writes, which takes a sign-up, `{email, name, locale}` as JSON, each with a different address. */
   readonly write: string;
 }
 

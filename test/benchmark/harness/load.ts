@@ -14,9 +14,9 @@ export interface LoadTask {
   readonly amount: number;
   /** Prefix of addresses: each request signs up a user. Undefined sends requests without a body. */
   readonly signUps?: string;
-  /** true: each sign-up says by X-Forwarded-For that another caller has sent it, for apps that limit one. */
+  /** true: each sign-up claims a different client in X-Forwarded-For, for apps that limit sign-ups per client. */
   readonly byMany?: boolean;
-  /** Sent with each request. */
+  /** Headers of each request. */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -25,7 +25,7 @@ export interface LoadResult {
   readonly answered: number;
   /** Latency of each request, ms. */
   readonly latencies: readonly number[];
-  /** Number of answers without success by status, and of connection errors by code. */
+  /** Number of unsuccessful responses by status, and of connection errors by code. */
   readonly wrong: Readonly<Record<string, number>>;
 }
 

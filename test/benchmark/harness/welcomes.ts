@@ -28,12 +28,12 @@ class WelcomeEmailJob extends Job<[userId: string]> {
   }
 }
 
-/** Enqueues welcome mails without a recipient straight into Redis, by a process of its own: jobs of one look-up each. */
+/** Enqueues welcome mails without a recipient straight into Redis, in a separate process: each job is one look-up. */
 export async function enqueueWelcomes(stores: Stores, count: number): Promise<void> {
   await runChild<number>(__filename, { stores: await stores.urls(0), count } satisfies EnqueueTask);
 }
 
-/** Resolves when all jobs are done, those in the outbox and those in Redis alone. @returns how many were left at first. */
+/** Resolves when all jobs in the outbox and in Redis are done. @returns how many there were at first. */
 export async function jobsDone(stores: Stores, lookEveryMs = 200): Promise<number> {
   const end = performance.now() + DONE_MS;
   const lists = QUEUES.flatMap((queue) => [`bq:${queue}:waiting`, `bq:${queue}:active`]);
