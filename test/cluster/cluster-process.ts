@@ -17,7 +17,7 @@ export interface Happening {
   readonly phase?: number;
   readonly reason?: string;
   readonly killed?: number;
-  /** What a worker printed outside its log. */
+  /** A line that a worker printed outside its log. */
   readonly line?: string;
 }
 

@@ -20,7 +20,7 @@ class FakeTree {
   now = 0;
   /** Memory of a new worker, MB. */
   freshMb = 100;
-  /** How often processes were measured. */
+  /** Number of measurements. */
   measured = 0;
   /** A replacement lasts until this resolves. */
   meanwhile = Promise.resolve();

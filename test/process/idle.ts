@@ -52,7 +52,7 @@ class Monitor {
 }
 
 export interface IdleOptions {
-  /** How long the idle tree is watched. */
+  /** Duration of the watch over the idle tree. */
   readonly minutes: number;
 }
 

@@ -47,7 +47,7 @@ export class RecorderProcess {
     return state;
   }
 
-  /** What the operations were called with, in order: `scale 1`. */
+  /** The calls of the operations with their arguments, in order, such as `scale 1`. */
   get calls(): string[] {
     return this.output.matching(({ json }) => json.name === 'called').map(({ json }) => String(json.call));
   }

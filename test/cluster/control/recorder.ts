@@ -25,9 +25,9 @@ export class Recorder {
   readonly cwd: string;
   readonly socket: string;
   readonly stateFile: string;
-  /** What the operations were called with, in order: `scale 1`. */
+  /** The calls of the operations with their arguments, in order, such as `scale 1`. */
   readonly calls: string[] = [];
-  /** What was logged as a warning or an error. */
+  /** Messages of warnings and errors. */
   readonly complaints: string[] = [];
   readonly events = new Events();
   readonly operations: Operations;

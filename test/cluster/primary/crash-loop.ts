@@ -7,7 +7,7 @@ import { order, statsOf } from './operator';
 import { Stage } from './stage';
 import { underLoad } from './under-load';
 
-/** So many deaths in a row are a crash loop. */
+/** Number of deaths in a row that make a crash loop. */
 const CIRCUIT = 5;
 const FIRST_WAIT_MS = 100;
 const LONGEST_WAIT_MS = 30_000;

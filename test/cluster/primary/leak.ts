@@ -55,7 +55,7 @@ export function leaks(times: number, measured = true): void {
       const tree = await stage.start({ MEMORY_LIMIT_MB: String(LIMIT_MB) });
       const stopWatching = watchMemory(tree);
       const leaked: number[] = [];
-      // As the slots count them.
+      // The slots count their recycled workers.
       const recycled = async () =>
         (await statsOf(tree)).worker_status.reduce((sum, { restarts }) => sum + (restarts.memory ?? 0), 0);
       const { failures, requests } = await underLoad(

@@ -89,12 +89,12 @@ export class Stage {
     return this.noted('hooks') as { hook: string }[];
   }
 
-  /** What the app's job setup has noted so far. */
+  /** The notes of the app's job setup so far. */
   jobNotes(): readonly object[] {
     return this.noted('jobs');
   }
 
-  /** What the app's mail setup has noted so far. */
+  /** The notes of the app's mail setup so far. */
   mailNotes(): readonly object[] {
     return this.noted('mails');
   }

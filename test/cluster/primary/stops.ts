@@ -6,7 +6,7 @@ import { until } from '../../support/until';
 import { Gateway } from './gateway';
 import { Stage } from './stage';
 
-/** How much longer than its work in flight a stop may take, s; measured by `npm run chaos`. */
+/** Time that a stop may take in addition to its work in flight, s; measured by `npm run chaos`. */
 export const PROMISED_S = 2;
 const WORK_MS = 300;
 
@@ -94,7 +94,7 @@ export function stopsInARow(times: number, longestS = Number.POSITIVE_INFINITY):
   });
 }
 
-/** As many as MAX_THREADS of two workers serve at once, and some that wait. */
+/** Two workers serve 10 of them at once (MAX_THREADS), and the others wait. */
 const CALLERS = 16;
 
 export function stopsUnderFreshCallers(times: number): void {
