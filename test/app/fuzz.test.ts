@@ -3,8 +3,8 @@ import http from 'node:http';
 import fc from 'fast-check';
 import { RunningApp } from './running-app';
 
-/** Whatever is sent: an answer of the contract, never a 5xx, and the next caller is served. */
-describe('POST /users with anything', () => {
+/** Whatever is sent, the response is one of the documented ones, never a 5xx, and the next client is served. */
+describe('POST /users survives random', () => {
   let app: RunningApp;
   const agent = new http.Agent({ keepAlive: true });
   before(async () => {
@@ -50,7 +50,7 @@ describe('POST /users with anything', () => {
     );
   });
 
-  it('users that are nearly right', () => {
+  it('users that are nearly valid', () => {
     const user = fc.record({ email: fc.emailAddress(), name: text, locale: fc.constantFrom('en', 'ko', null) });
     return fc.assert(
       fc.asyncProperty(user, (value) => send(JSON.stringify(value))),

@@ -9,14 +9,14 @@ import { opsPages } from '../../lib/ops/mount';
 import { singleTree } from '../ops/single-tree';
 import { Serving } from '../web/serving';
 
-describe('landing page', () => {
+describe('the landing page', () => {
   let serving: Serving;
   before(async () => {
     serving = await Serving.start({ routes });
   });
   after(() => serving.stop());
 
-  it('is a page with commands that work when pasted', async () => {
+  it('has commands that work when pasted', async () => {
     const { status, headers, text } = await serving.request('/', { headers: { host: 'shop.example:8080' } });
     assert.equal(status, 200);
     assert.equal(headers['content-type'], 'text/html; charset=utf-8');
@@ -28,27 +28,27 @@ describe('landing page', () => {
     for (const host of ['"><script>', 'a/b', "a'b", 'a:b']) {
       const { status, text } = await serving.request('/', { headers: { host } });
       assert.ok(!text.includes(host), host);
-      // RFC 3986 allows an apostrophe in a host; for the others the request is refused before the page.
+      // RFC 3986 allows an apostrophe in a host; the other requests are rejected before the page is rendered.
       if (host === "a'b") assert.match(text, /curl -X POST http:\/\/localhost:3000\/users/);
       else assert.equal(status, 400, host);
     }
   });
 
-  it('has nothing inline that the policy forbids', async () => {
+  it('has no inline scripts or styles, which the policy forbids', async () => {
     const { text } = await serving.request('/');
     assert.doesNotMatch(text, /<script|<style|\sstyle=|\son\w+=/);
   });
 
-  it('links only to what is there', async () => {
+  it('links only to existing pages', async () => {
     const { text } = await serving.request('/');
     const links = [...text.matchAll(/(?:href|src)="([^"#][^"]*)"/g)].map(([, link = '']) => link);
     assert.ok(links.length >= 5);
-    assert.ok(!links.some((link) => link.startsWith('/ops')), 'there are no such pages here');
+    assert.ok(!links.some((link) => link.startsWith('/ops')), 'this app has no such pages');
     for (const link of links) assert.equal((await serving.request(link)).status, 200, link);
     assert.equal((await serving.request('/favicon.ico')).status, 200);
   });
 
-  it('speaks the language of the browser, in every text', async () => {
+  it('is in the language of the browser, in every text', async () => {
     const [en, ko] = await Promise.all(
       ['en-GB', 'ko-KR,ko;q=0.9,en;q=0.5'].map((liked) =>
         serving.request('/', { headers: { 'accept-language': liked } }),
@@ -61,7 +61,7 @@ describe('landing page', () => {
     const textsOf = (locale: string) =>
       Object.keys(JSON.parse(fs.readFileSync(`lib/app/views/home.${locale}.json`, 'utf8')));
     assert.deepEqual(textsOf('ko'), textsOf('en'));
-    // Words of its own in each place, but for names.
+    // No text may be the same in both languages, except for commands.
     const words = (text = '') =>
       new Set([...text.matchAll(/>([^<>]*[a-z]{3,} [a-z]{3,}[^<>]*)</g)].map(([, found]) => found));
     const commands = /curl|^npm start$|^ls |^\n? *-[Hd]|"id"|^\{/;
@@ -69,10 +69,10 @@ describe('landing page', () => {
     assert.deepEqual(both, []);
   });
 
-  it('leads those who can open them to the tree and to the mails', async () => {
+  it('links to the tree and the mails for those who can open them', async () => {
     const at = async (config: ReturnType<typeof readSettings>, headers = {}) => {
       const events = new Events();
-      // The pages themselves are not asked for: nothing is connected to.
+      // The pages themselves are not requested, so nothing needs to be connected.
       const stores = { redis: new Redis('redis://127.0.0.1:1', events), knex: knex({ client: 'pg' }) };
       const beside = opsPages({
         config,
@@ -97,7 +97,7 @@ describe('landing page', () => {
     const inbox = '/ops/mail/inbox';
     assert.deepEqual(await at(settings()), ['/ops', inbox, inbox]);
     assert.deepEqual(await at(settings({ MAIL_DELIVERY: 'log' })), ['/ops']);
-    assert.deepEqual(await at(settings(), { host: 'shop.example' }), [], 'the pages are open to this machine only');
+    assert.deepEqual(await at(settings(), { host: 'shop.example' }), [], 'the pages are only open to this machine');
     assert.deepEqual(await at(settings(), { 'x-forwarded-for': '1.2.3.4' }), []);
     const signed = { OPS_USER: 'ada', OPS_PASSWORD: 'a long password' };
     assert.deepEqual(await at(settings(signed), { host: 'shop.example' }), ['/ops', inbox, inbox]);
@@ -105,7 +105,7 @@ describe('landing page', () => {
     assert.deepEqual(await at(settings({ ...production, MAIL_DELIVERY: 'log' })), []);
   });
 
-  it('lets browsers keep the style and the icon, and ask again for the page', async () => {
+  it('lets browsers cache the style sheet, and revalidate the page', async () => {
     const page = await serving.request('/');
     assert.equal(page.headers['cache-control'], 'no-cache');
     const again = await serving.request('/', { headers: { 'if-none-match': page.headers.etag } });

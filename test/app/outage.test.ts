@@ -3,14 +3,14 @@ import pg from 'pg';
 import { until } from '../support/until';
 import { RunningApp } from './running-app';
 
-describe('when Postgres is away', () => {
+describe('when Postgres is unavailable', () => {
   let app: RunningApp;
   before(async () => {
     app = await RunningApp.start();
   });
   after(() => app.stop());
 
-  it('503 worth another try, told to the log, and 201 as soon as it is back', async () => {
+  it('answers 503 with Retry-After and logs the error, and 201 as soon as it is back', async () => {
     assert.equal((await app.signUp({ email: 'a@example.com' })).status, 201);
     await app.postgres.sever();
     const { status, headers, text } = await app.signUp({ email: 'b@example.com' });
@@ -21,7 +21,7 @@ describe('when Postgres is away', () => {
     await until('a sign-up works again', async () => (await app.signUp({ email: 'b@example.com' })).status === 201);
   });
 
-  it('503 where it goes away in the middle of a statement, in a transaction and outside one', async () => {
+  it('answers 503 if the connection is lost during a statement, inside and outside a transaction', async () => {
     const { accessToken } = (await app.signUp({ email: 'c@example.com' })).json as { accessToken: string };
     const blocked = () =>
       app.database.query(
@@ -32,7 +32,7 @@ describe('when Postgres is away', () => {
     for (const ask of [reading, () => app.signUp({ email: 'd@example.com' })]) {
       for (const end of ['pg_terminate_backend', 'sever'] as const) {
         const locker = new pg.Client(app.database.url);
-        // One of the ways to end a test that fails is to drop its database.
+        // When the test fails, its database is dropped, which ends this connection, too.
         locker.on('error', () => undefined);
         await locker.connect();
         await locker.query('begin; lock table users in access exclusive mode');
@@ -47,7 +47,7 @@ describe('when Postgres is away', () => {
     }
   });
 
-  it('503 where it takes no writes: its disk is full, or it has become a standby', async () => {
+  it('answers 503 if it accepts no writes, because its disk is full or it has become a standby', async () => {
     for (const [code, message] of [
       ['53100', 'could not extend file "base/1/2": No space left on device'],
       ['25006', 'cannot execute INSERT in a read-only transaction'],

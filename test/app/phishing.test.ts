@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { RunningApp } from './running-app';
 
-/** The welcome goes to whatever address is given: what a stranger can write into it must be of no use to them. */
+/** The welcome mail goes to any address that is entered, so a stranger must not be able to write a message into it. */
 describe('a name at sign-up', () => {
   let app: RunningApp;
   before(async () => {
@@ -10,7 +10,7 @@ describe('a name at sign-up', () => {
   after(() => app.stop());
   beforeEach(() => app.clear());
 
-  it('is refused when it is a message or an address to click on, with the reason', async () => {
+  it('is rejected, with the reason, if it is a message or contains a web address', async () => {
     for (const name of [
       'your payment failed, renew at https://evil.example/pay now',
       'ftp://evil.example',
@@ -29,7 +29,7 @@ describe('a name at sign-up', () => {
     assert.deepEqual(await app.users(), []);
   });
 
-  it('is taken when it is one', async () => {
+  it('is accepted if it is a name', async () => {
     for (const [n, name] of ["O'Brien", 'Dr. A. Müller', '홍길동', 'J.R.R. Tolkien', 'x'.repeat(80), 'A/B'].entries())
       assert.equal((await app.signUp({ email: `user${n}@example.com`, name })).status, 201, name);
   });

@@ -15,9 +15,9 @@ import { until } from '../support/until';
 import { Serving } from '../web/serving';
 
 export interface RunningOptions {
-  /** Over settings that let anybody sign up any number of times. */
+  /** Overrides the settings, which do not limit sign-ups. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Default: one that is not there. */
+  /** Default: an address where nothing listens. */
   readonly redisUrl?: string;
 }
 
@@ -26,7 +26,7 @@ export class RunningApp {
   private constructor(
     readonly serving: Serving,
     readonly database: TestDatabase,
-    /** The way from the app to its database; the tests' own goes round it. */
+    /** The proxy between the app and its database, which `database` bypasses. */
     readonly postgres: SeverableProxy,
     private readonly pool: Database,
     readonly redis: Redis,

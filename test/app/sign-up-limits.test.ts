@@ -5,7 +5,7 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 import { RunningApp, type RunningOptions } from './running-app';
 
-describe('how many may sign up', () => {
+describe('the limit on sign-ups', () => {
   let app: RunningApp;
   let redis: TestRedis;
   beforeEach(async () => {
@@ -26,7 +26,7 @@ describe('how many may sign up', () => {
     return found;
   };
 
-  it('by default: a flood from one address is cut, and sends no more mails than that', async () => {
+  it('by default stops a flood from one address, along with its mails', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '', SIGN_UPS_PER_DOMAIN: '', SIGN_UPS_PER_MAILBOX: '' });
     const flood = Array.from({ length: 100 }, (_, n) => signUp(`victim${n}@host${n}.example`, '192.0.2.1'));
     const answers = await Promise.all(flood);
@@ -36,7 +36,7 @@ describe('how many may sign up', () => {
     assert.equal((await signUp('ada@example.com', '192.0.2.2')).status, 201);
   });
 
-  it('says when to come back: as a problem, and as a page where a browser asks for one', async () => {
+  it('says when to try again, in a problem document or, to a browser, on a page', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '1/10m' });
     await signUp('ada@example.com', '192.0.2.1');
     const { status, headers, json } = await signUp('bob@example.com', '192.0.2.1');
@@ -58,21 +58,21 @@ describe('how many may sign up', () => {
     }
   });
 
-  it('is counted by network, by mailbox and by the domain of the mail', async () => {
+  it('is counted by network, by mailbox and by mail domain', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '3/1h', SIGN_UPS_PER_MAILBOX: '2/1h', SIGN_UPS_PER_DOMAIN: '4/1h' });
     const network = Array.from({ length: 4 }, (_, n) => [`a${n}@a.example`, `2001:db8::${n + 1}`] as const);
     assert.deepEqual(await statuses(network), [201, 201, 201, 429], 'one subscriber has a /64');
     const tags = ['ada', 'Ada+1', 'ADA+2', 'ada+3'].map((name, n) => [`${name}@b.example`, `198.51.100.${n}`] as const);
-    assert.deepEqual(await statuses(tags), [201, 201, 429, 429], 'what is behind a + is the same mailbox');
+    assert.deepEqual(await statuses(tags), [201, 201, 429, 429], 'an address with a + tag is the same mailbox');
     const domain = Array.from(
       { length: 5 },
       (_, n) => [`c${n}@${n % 2 ? 'c' : 'C'}.example`, `203.0.113.${n}`] as const,
     );
     assert.deepEqual(await statuses(domain), [201, 201, 201, 201, 429]);
-    assert.equal((await signUp('d@d.example', '203.0.113.4')).status, 201, 'others are not held back');
+    assert.equal((await signUp('d@d.example', '203.0.113.4')).status, 201, 'other domains are not affected');
   });
 
-  it('lets nobody who is refused use up what others have', async () => {
+  it('is not used up for others by rejected sign-ups', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '2/1h', SIGN_UPS_PER_DOMAIN: '4/1h' });
     for (let n = 0; n < 20; n++) await signUp(`flood${n}@example.com`, '192.0.2.1');
     assert.deepEqual(
@@ -84,7 +84,7 @@ describe('how many may sign up', () => {
     );
   });
 
-  it('counts a taken address, but neither wrong input nor what failed on our side', async () => {
+  it('counts a taken address, but neither invalid input nor failures of the server', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '3/1h' });
     for (let n = 0; n < 10; n++) assert.equal((await signUp('no address', '192.0.2.1')).status, 422);
     await app.database.query('alter table job_outbox rename to away');
@@ -101,7 +101,7 @@ describe('how many may sign up', () => {
     assert.deepEqual(await app.redis.client.keys('catamount:limit:*'), []);
   });
 
-  it('is kept through a restart, and shared by all processes; no address stands in Redis', async () => {
+  it('survives a restart, is shared by all processes, and stores no addresses in Redis', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '2/1h' });
     const people = [1, 2].map((n) => [`ada${n}@example.com`, '192.0.2.77'] as const);
     assert.deepEqual(await statuses(people), [201, 201]);
@@ -114,24 +114,24 @@ describe('how many may sign up', () => {
     for (const key of keys) assert.ok((await app.redis.client.ttl(key)) > 0, key);
   });
 
-  it('holds in each process alone while Redis is away, which nobody waits for', async () => {
+  it('applies per process while Redis is unavailable, without waiting for it', async () => {
     await start({ SIGN_UPS_PER_ADDRESS: '3/1h' });
     await redis.stop();
-    await until('Redis is lost', () => !app.redis.client.isReady);
+    await until('the connection to Redis is lost', () => !app.redis.client.isReady);
     const people = [1, 2, 3, 4].map((n) => [`ada${n}@example.com`, '192.0.2.1'] as const);
     assert.deepEqual(await statuses(people), [201, 201, 201, 429]);
-    // Once it is back it is asked again: it knows of none of these.
+    // Once Redis is back it is used again, although it has none of these counts.
     await redis.start();
     await until('Redis is back', () => app.redis.client.isReady);
-    await until('it counts there', async () => {
+    await until('sign-ups are counted in Redis', async () => {
       await signUp(`later${Math.random().toString(36).slice(2)}@example.com`, '192.0.2.9');
       return (await app.redis.client.keys('catamount:limit:*')).length > 0;
     });
   });
 
-  it('asks a Redis that takes questions and gives no answers once, and goes on without it', async () => {
+  it('sends only one command to a Redis that does not reply, then does without it', async () => {
     await start({});
-    // Frozen, it keeps the connection and says nothing.
+    // A frozen Redis keeps the connection open, but does not reply.
     redis.pause();
     try {
       const limit = new RateLimits('shop', app.redis.client).limit('pages', { count: 2, seconds: 60 });
@@ -148,7 +148,7 @@ describe('how many may sign up', () => {
   });
 });
 
-describe('settings of sign-ups', () => {
+describe('the settings for sign-ups', () => {
   const read = (env: Readonly<Record<string, string>>) => readSettings({ env, cwd: '/srv/shop' }).signUps;
 
   it('are generous by default', () => {
@@ -159,7 +159,7 @@ describe('settings of sign-ups', () => {
     });
   });
 
-  it('are so many in so long, or off', () => {
+  it('are a number per period, or off', () => {
     assert.deepEqual(read({ SIGN_UPS_PER_ADDRESS: '7/30s' }).perAddress, { count: 7, seconds: 30 });
     assert.deepEqual(read({ SIGN_UPS_PER_ADDRESS: '7 / 90' }).perAddress, { count: 7, seconds: 90 });
     assert.equal(read({ SIGN_UPS_PER_DOMAIN: 'off' }).perDomain, null);

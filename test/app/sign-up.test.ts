@@ -31,12 +31,12 @@ describe('POST /users', () => {
     assert.doesNotMatch(JSON.stringify(await app.database.query('select * from users')), new RegExp(secret));
   });
 
-  it('takes what the README sends', async () => {
+  it('accepts the example of the README', async () => {
     const [, body = ''] = /-d '(.+)'/.exec(guideBlock('README.md', 'curl -X POST localhost:3000/users')) ?? [];
     assert.equal((await app.signUp(JSON.parse(body) as { email: string })).status, 201);
   });
 
-  it('leaves the welcome in the outbox, by the same transaction', async () => {
+  it('stores the welcome job in the outbox', async () => {
     await app.signUp({ email });
     const [job, ...others] = await app.jobs();
     assert.deepEqual([job?.class, job?.queue, others], ['WelcomeEmailJob', 'mailer', []]);
@@ -61,7 +61,7 @@ describe('POST /users', () => {
       [{}, 'fr', 'en'],
     ] as const;
     for (const [given, accepted, expected] of cases) {
-      it(`${JSON.stringify(given)} from a caller who likes ${accepted}: ${expected}`, async () => {
+      it(`${JSON.stringify(given)} from a client that prefers ${accepted}: ${expected}`, async () => {
         const { json } = await app.signUp({ email, ...given }, { 'accept-language': accepted });
         assert.equal(json.locale, expected);
       });
@@ -81,7 +81,7 @@ describe('POST /users', () => {
       });
     }
 
-    it('one of twenty who race gets it', async () => {
+    it('only one of twenty concurrent sign-ups gets it', async () => {
       const answers = await Promise.all(Array.from({ length: 20 }, () => app.signUp({ email })));
       const statuses = answers.map(({ status }) => status).sort();
       assert.deepEqual(statuses, [201, ...Array<number>(19).fill(422)]);
@@ -153,7 +153,7 @@ describe('POST /users', () => {
     }
   });
 
-  it('415 for another type, 400 for no body, and says what to send', async () => {
+  it('415 for another content type, with what to send, and 400 for no body', async () => {
     const form = await app.serving.post('/users', 'email=a@b.co', {
       'content-type': 'application/x-www-form-urlencoded',
     });

@@ -15,7 +15,7 @@ describe('GET /users/me', () => {
   const ask = (authorization?: string) =>
     app.serving.request('/users/me', { headers: authorization === undefined ? {} : { authorization } });
 
-  it('answers the user without the token', async () => {
+  it('returns the user, without the token', async () => {
     for (const scheme of ['Bearer', 'bearer', 'BEARER']) {
       const { status, json, headers } = await ask(`${scheme} ${token}`);
       assert.equal(status, 200);
@@ -33,7 +33,7 @@ describe('GET /users/me', () => {
     assert.equal(json.title, 'Unauthorized');
   });
 
-  it('401 for every token that is not right', async () => {
+  it('401 for every wrong token', async () => {
     const [, secret = ''] = token.split(':');
     const tokens = [
       `${token}x`,
@@ -54,7 +54,7 @@ describe('GET /users/me', () => {
     assert.deepEqual(app.serving.errors, []);
   });
 
-  it('is gone with the user', async () => {
+  it('401 once the user is deleted', async () => {
     const { json } = await app.signUp({ email: 'gone@example.com' });
     await app.database.query('delete from users where id = $1', [json.id]);
     assert.equal((await ask(`Bearer ${json.accessToken}`)).status, 401);

@@ -43,7 +43,7 @@ describe('recurring jobs in a test', () => {
     await jobs.restore();
   });
 
-  it('are enqueued when their time has come', async () => {
+  it('are enqueued when they are due', async () => {
     travelTo('2030-01-01T17:55:00Z');
     assert.deepEqual(await enqueueCronJobs(ReportJob), []);
     assertNoEnqueued();
@@ -60,7 +60,7 @@ describe('recurring jobs in a test', () => {
     assert.deepEqual(await enqueueCronJobs(ReportJob), [], 'each tick once');
   });
 
-  it('are caught up as their policy says', async () => {
+  it('are caught up according to their policy', async () => {
     travelTo('2030-01-01T00:00:00Z');
     await enqueueCronJobs(ReportJob, { since: new Date('2029-12-31T22:00:00Z') });
     assertEnqueued(ReportJob, { args: ['often'], times: 12 });

@@ -39,7 +39,7 @@ const SETUP: JobSetup = {
   ],
 };
 
-describe("what the app adds to its jobs, in the app's tests", () => {
+describe("the app's job setup in its tests", () => {
   let jobs: TestJobs | undefined;
   beforeEach(() => {
     log.length = 0;
@@ -64,18 +64,18 @@ describe("what the app adds to its jobs, in the app's tests", () => {
     assert.deepEqual(log, ['around SecretJob', 'performed']);
   });
 
-  it('or from the test', async () => {
+  it('can be replaced by the test', async () => {
     jobs = await useFakeJobs({ app: app(SETUP), setup: {} });
     await SecretJob.performLater({ pin: '1234' });
     await performEnqueuedJobs();
     assert.deepEqual(log, ['performed']);
   });
 
-  it('is refused where it is not what it should be', async () => {
+  it('is rejected when it is invalid', async () => {
     await assert.rejects(useFakeJobs({ app: app({ performMiddleware: 'none' }) }), /performMiddleware is a string/);
   });
 
-  it('hides arguments in messages', async () => {
+  it('redacts arguments in messages', async () => {
     jobs = await useFakeJobs({ setup: SETUP });
     await SecretJob.performLater({ pin: '1234' });
     await SilentJob.performLater('hush');
@@ -86,13 +86,13 @@ describe("what the app adds to its jobs, in the app's tests", () => {
     );
   });
 
-  it('fails the test when it throws where nobody would notice', async () => {
+  it('fails the test when a callback throws an error that would otherwise only be logged', async () => {
     jobs = await useFakeJobs();
     await AwkwardJob.performLater();
     await assert.rejects(performEnqueuedJobs(), /afterDiscard of AwkwardJob: of the hook/);
   });
 
-  it('is forgotten with the kit', async () => {
+  it('ends when the test jobs are restored', async () => {
     jobs = await useFakeJobs({ setup: SETUP });
     await jobs.restore();
     jobs = await useFakeJobs();

@@ -50,7 +50,7 @@ class GivenUpJob extends Job<[how: 'discard' | 'kill']> {
   }
 }
 
-/** @returns the message of the assertion that fails. */
+/** @returns the message of the failed assertion. */
 function failure(check: () => unknown): string {
   try {
     check();
@@ -73,7 +73,7 @@ describe('fake jobs', () => {
   });
 
   describe('are enqueued', () => {
-    it('and kept, with all that travels, until they are performed', async () => {
+    it('and kept, with all their data, until they are performed', async () => {
       const { id } = await GreetJob.performLater('Ann');
       assert.deepEqual(log, []);
       assert.deepEqual(enqueuedJobs(), [
@@ -97,20 +97,20 @@ describe('fake jobs', () => {
       );
     });
 
-    it('as what their arguments are then, whatever becomes of the objects', async () => {
+    it('with a copy of their arguments', async () => {
       const options = { password: 'first' };
       await GreetJob.performLater('Ann', options);
       options.password = 'second';
       assertEnqueued(GreetJob, { args: ['Ann', { password: 'first' }] });
     });
 
-    it('not at all without a kit', async () => {
+    it('only after useFakeJobs()', async () => {
       await jobs.restore();
       assert.throws(() => enqueuedJobs(), /enqueuedJobs needs test jobs: call useFakeJobs\(\)/);
       await assert.rejects(GreetJob.performLater('Ann'), /in a process that is not connected/);
     });
 
-    it('in the kit that was connected last', async () => {
+    it('in the test jobs that were connected last', async () => {
       await GreetJob.performLater('outer');
       const inner = await useFakeJobs();
       await GreetJob.performLater('inner');
@@ -125,7 +125,7 @@ describe('fake jobs', () => {
   });
 
   describe('are asserted', () => {
-    it('by class, arguments, queue, time, number and whatever else', async () => {
+    it('by class, arguments, queue, time, number and a predicate', async () => {
       travelTo('2030-01-01');
       await GreetJob.performLater('Ann', { at: new Date() });
       await GreetJob.set({ queue: 'slow', wait: '1h' }).performLater('Bob');
@@ -147,7 +147,7 @@ describe('fake jobs', () => {
       assert.throws(() => enqueuedJobs({ only: GreetJob, except: ChainJob }), /either only or except/);
     });
 
-    it('with messages that tell what there is instead, and no secrets', async () => {
+    it('with messages that list the existing jobs, without secrets', async () => {
       travelTo('2030-01-01');
       await GreetJob.performLater('Ann', { password: 'hunter2', at: new Date() });
       await ChainJob.set({ wait: '1d' }).performLater(0);
@@ -194,7 +194,7 @@ describe('fake jobs', () => {
       );
     });
 
-    it('where the stack begins at the test', () => {
+    it('with a stack that starts at the test', () => {
       try {
         assertEnqueued(GreetJob);
         assert.fail('it passed');
@@ -204,7 +204,7 @@ describe('fake jobs', () => {
       }
     });
 
-    it('within a piece of work only', async () => {
+    it('within a block only', async () => {
       await GreetJob.performLater('before');
       await assertEnqueuedJobs(1, () => GreetJob.performLater('Ann'));
       await assertEnqueued(GreetJob, { args: ['Bob'], times: 1 }, () => GreetJob.performLater('Bob'));
@@ -227,13 +227,13 @@ describe('fake jobs', () => {
       );
     });
 
-    it('typed as the job is', () => {
+    it('with the types of the job', () => {
       const neverRun = () => {
-        // @ts-expect-error a number is no name
+        // @ts-expect-error a number is not a name
         assertEnqueued(GreetJob, { args: [5] });
-        // @ts-expect-error the outcome of what is enqueued is not known
+        // @ts-expect-error an enqueued job has no outcome yet
         assertEnqueued(GreetJob, { outcome: 'dead' });
-        // @ts-expect-error no job
+        // @ts-expect-error not a job
         assertEnqueued(Date);
       };
       assert.equal(typeof neverRun, 'function');
@@ -241,12 +241,12 @@ describe('fake jobs', () => {
   });
 
   describe('are performed', () => {
-    it('for as long as a job enqueues another, within reason', async () => {
+    it('as long as a job enqueues another, up to a limit', async () => {
       await ChainJob.performLater(20_000);
       await assert.rejects(performEnqueuedJobs(), /performed 10000 jobs, and ChainJob is still enqueued/);
     });
 
-    it('as far as they are meant', async () => {
+    it('only if they match the filter', async () => {
       await GreetJob.performLater('Ann');
       await ChainJob.performLater(0);
       await performEnqueuedJobs({ only: ChainJob });
@@ -258,12 +258,12 @@ describe('fake jobs', () => {
       assert.deepEqual(log, ['chain 0', 'chain 1', 'chain 0']);
       const result = await performEnqueuedJobs(async () => 'given back', { queue: 'mailer' });
       assert.equal(result, 'given back');
-      assert.equal(log.length, 3, 'what was there before is left alone');
+      assert.equal(log.length, 3, 'jobs from before the block are left alone');
       await performEnqueuedJobs({ queue: 'mailer' });
       assert.deepEqual(log.at(-1), 'Ann 1');
     });
 
-    it('sooner due first', async () => {
+    it('in the order in which they are due', async () => {
       await GreetJob.set({ wait: '2h' }).performLater('later');
       await GreetJob.set({ wait: '1h' }).performLater('sooner');
       await travelTo(new Date(Date.now() + 86_400_000), () => performEnqueuedJobs());
@@ -272,7 +272,7 @@ describe('fake jobs', () => {
   });
 
   describe('are retried', () => {
-    it('without a wait, behind the others, and succeed', async () => {
+    it('without waiting, after the others, and succeed', async () => {
       await FlakyJob.performLater(2);
       await GreetJob.performLater('Ann');
       await performEnqueuedJobs();
@@ -282,7 +282,7 @@ describe('fake jobs', () => {
       assert.equal(flaky?.error, undefined);
     });
 
-    it('never, if the test wants it so', async () => {
+    it("not at all with retries: 'never'", async () => {
       await FlakyJob.performLater(1);
       await assert.rejects(performEnqueuedJobs({ retries: 'never' }), /run 1 failed/);
       assert.deepEqual(log, ['flaky 1']);
@@ -291,7 +291,7 @@ describe('fake jobs', () => {
   });
 });
 
-it('inline jobs never stay enqueued, which an assertion says', async () => {
+it('inline jobs never stay enqueued, and a failed assertion says so', async () => {
   const jobs = await useInlineJobs();
   await ChainJob.performLater(0);
   assert.throws(

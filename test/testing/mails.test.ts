@@ -71,7 +71,7 @@ describe('mails in a test', () => {
         message: `useTestMail takes the app, but was given ${shown}: ${remedy}`,
       });
     }
-    // What was connected before goes on.
+    // The earlier connection still works.
     assert.deepEqual(deliveries(), []);
   });
 
@@ -97,7 +97,7 @@ describe('mails in a test', () => {
     assertEmails(2);
   });
 
-  it('are counted, within a piece of work or in all', async () => {
+  it('are counted, within a block or in all', async () => {
     assertEmails(0);
     await assertEmails(1, () => perform('ada@example.com'));
     const captured = await captureEmails(async () => {
@@ -122,7 +122,7 @@ describe('mails in a test', () => {
     );
   });
 
-  it('for later are enqueued, told apart, and sent when they are performed', async () => {
+  it('for later are enqueued, compared with their arguments, and sent when they are performed', async () => {
     const bob = { email: 'bob@example.com', name: 'Bob', locale: 'en' } as const;
     await UserMailer.welcome(bob).deliverLater();
     await UserMailer.welcome({ ...bob, name: 'Rob' }).deliverLater({ wait: '1h', queue: 'slow' });
@@ -140,7 +140,7 @@ describe('mails in a test', () => {
     assert.equal(deliveries()[0]?.to[0]?.address, 'bob@example.com');
   });
 
-  it('for later are told by mailer and action, and what matters of the rest', async () => {
+  it('for later are matched by mailer and action, and by any further criteria', async () => {
     const bob = { email: 'bob@example.com', name: 'Bob', locale: 'en' } as const;
     const tenant = { name: 'acme' };
     const later = async () => {
@@ -181,7 +181,7 @@ describe('mails in a test', () => {
     assertEnqueuedJobs(1);
   });
 
-  it('fail as they do in production', async () => {
+  it('fail as in production', async () => {
     await mail.restore();
     const root = folderOf({ 'mailers/templates/broken_mailer/broken/text.ejs': '<%= nothing.here %>' });
     mail = await useTestMail({ app: defineApp({ name: 'shop', root, routes }) });
@@ -190,7 +190,7 @@ describe('mails in a test', () => {
     assertEmails(0);
   });
 
-  it('are known to nobody without useTestMail', async () => {
+  it('are not recorded without useTestMail', async () => {
     await mail.restore();
     await mail.restore();
     assert.throws(() => deliveries(), /deliveries needs test mail: call useTestMail\(\) first/);

@@ -196,7 +196,7 @@ const MISTAKES: readonly Row[] = [
   ],
 ];
 
-describe('the test kit says', () => {
+describe('the messages of the test helpers say', () => {
   let jobs: kit.TestJobs;
   before(async () => {
     jobs = await kit.useFakeJobs();
@@ -207,7 +207,7 @@ describe('the test kit says', () => {
   after(() => jobs.restore());
 
   for (const [title, call, message] of FAILURES) {
-    it(`what was expected and what there is: ${title}`, () => {
+    it(`what was expected and what was found: ${title}`, () => {
       assert.throws(call, (error) => {
         assert.ok(error instanceof AssertionError);
         assert.match(error.message, message);
@@ -217,8 +217,8 @@ describe('the test kit says', () => {
   }
 
   for (const [title, call, message] of MISTAKES) {
-    it(`what it was given and what it takes: ${title}`, async () => {
-      // Some return a promise where they are given code to watch.
+    it(`what was given and what is accepted: ${title}`, async () => {
+      // Some return a promise when they are given code to watch.
       await assert.rejects(async () => call(), { name: 'TypeError', message });
     });
   }

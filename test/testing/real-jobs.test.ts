@@ -52,7 +52,7 @@ class CrowdJob extends Job {
   async perform() {
     CrowdJob.running += 1;
     CrowdJob.most = Math.max(CrowdJob.most, CrowdJob.running);
-    await until('as many run as ever will', () => CrowdJob.most === 3);
+    await until('three jobs have run at the same time', () => CrowdJob.most === 3);
     CrowdJob.running -= 1;
   }
 }
@@ -99,7 +99,7 @@ describe('real jobs', () => {
     assertEnqueued(WorkJob, { args: ['later'], times: 1 });
   });
 
-  it('that are left over are taken out of Redis and Postgres', async () => {
+  it('that are left over are removed from Redis and Postgres', async () => {
     await use();
     await WorkJob.performLater('waiting');
     await WorkJob.set({ wait: '1h' }).performLater('later');
@@ -117,7 +117,7 @@ describe('real jobs', () => {
     assert.deepEqual(log.sort(), ['fresh', 'fresh there']);
   });
 
-  it('are of one queue, if the test wants it so', async () => {
+  it('can be performed for one queue only', async () => {
     await use();
     await WorkJob.performLater('here');
     await WorkJob.set({ queue: 'mailer' }).performLater('there');
@@ -129,12 +129,12 @@ describe('real jobs', () => {
     );
   });
 
-  it('cannot be picked: a processor takes what comes next', async () => {
+  it('cannot be selected by class, since a processor takes the next one', async () => {
     await use();
     await assert.rejects(performEnqueuedJobs({ only: WorkJob }), /leave out only and except/);
   });
 
-  it('run side by side, if the test wants it so', async () => {
+  it('can run concurrently', async () => {
     await use({ concurrency: 3 });
     await CrowdJob.performAllLater(Array.from({ length: 12 }, () => []));
     await performEnqueuedJobs();
@@ -142,7 +142,7 @@ describe('real jobs', () => {
     assert.equal(CrowdJob.most, 3);
   });
 
-  it('are not waited for without end', async () => {
+  it('are not waited for longer than timeoutMs', async () => {
     await use({ timeoutMs: 200 });
     await StuckJob.performLater();
     await assert.rejects(
@@ -151,7 +151,7 @@ describe('real jobs', () => {
     );
   });
 
-  it('are retried when they are due, by a clock that stands still', async () => {
+  it('are retried when they are due by the clock of the test, which stands still', async () => {
     await use();
     travelTo('2031-01-01');
     await WorkJob.performLater('fail');
@@ -162,7 +162,7 @@ describe('real jobs', () => {
     assert.deepEqual(log, ['fail', 'fail']);
   });
 
-  it('do not bring the recurring jobs of their classes along', async () => {
+  it('do not schedule the recurring jobs of their classes', async () => {
     await use();
     await TickingJob.performLater();
     await performEnqueuedJobs();
@@ -170,14 +170,14 @@ describe('real jobs', () => {
     assert.deepEqual(await created.query('select * from job_cron'), []);
   });
 
-  it('are refused within a transaction that never commits', async () => {
+  it('are rejected within a transaction that never commits', async () => {
     await use();
     await database.begin();
     await WorkJob.performLater('unseen');
     await assert.rejects(performEnqueuedJobs(), /use fake or inline jobs/);
   });
 
-  it('are of one class a name', async () => {
+  it('need unique class names', async () => {
     await use();
     const Other = {
       WorkJob: class WorkJob extends Job {

@@ -64,7 +64,7 @@ const shop = appWith((router, { limit }) => {
 });
 
 describe('request(app)', () => {
-  it('goes through the middleware, the routes and the documents for errors', async () => {
+  it('passes through the middleware, the routes and the error handling', async () => {
     const app = request(shop);
     const refused = await app.patch('/things', { json: {} });
     assert.equal(refused.status, 422);
@@ -81,7 +81,7 @@ describe('request(app)', () => {
     assert.ok(head.headers['content-security-policy']);
   });
 
-  it('sends bodies, headers and cookies as they are given, from this machine', async () => {
+  it('sends bodies, headers and cookies unchanged, from this machine', async () => {
     const app = request(shop);
     const answer = await app.get('/whence?a=1', { headers: { Cookie: 'a=1', 'Accept-Language': 'ko' } });
     assert.deepEqual(answer.json(), { ip: '127.0.0.1', locale: 'ko', cookie: '1', host: 'localhost' });
@@ -100,7 +100,7 @@ describe('request(app)', () => {
     assert.equal(large.status, 413);
   });
 
-  it('tells the error behind a 500', async () => {
+  it('exposes the error behind a 500', async () => {
     const answer = await request(shop).get('/boom');
     assert.equal(answer.status, 500);
     assert.doesNotMatch(answer.text, /the reason/);
@@ -108,7 +108,7 @@ describe('request(app)', () => {
     assert.equal(answer.error.message, 'the reason');
   });
 
-  it('has the jobs of a route where the assertions look for them', async () => {
+  it('enqueues the jobs of a route where assertions find them', async () => {
     await using _jobs = await useFakeJobs();
     const answers = await Promise.all(
       ['Ada', 'Bob'].map((name) => request(shop).post('/greetings', { json: { name } })),
@@ -121,7 +121,7 @@ describe('request(app)', () => {
     assertEnqueued(GreetJob, { times: 2 });
   });
 
-  it('counts rate limits in memory, anew for each request()', async () => {
+  it('counts rate limits in memory, separately for each request()', async () => {
     const app = request(shop);
     assert.deepEqual([(await app.get('/seldom')).status, (await app.get('/seldom')).status], [204, 429]);
     assert.equal((await request(shop).get('/seldom')).status, 204);
@@ -169,7 +169,7 @@ describe('request(app)', () => {
     assert.deepEqual(calls, ['boot web', 'stop web']);
   });
 
-  it('explains a response that never comes, is cut off, or is no JSON', async () => {
+  it('explains a response that does not arrive, is cut off, or is not JSON', async () => {
     const app = request(shop);
     await assert.rejects(app.get('/slow', { timeoutMs: 20 }), {
       message: 'request: GET /slow: no complete response in 20 ms; raise timeoutMs, or end the response',
@@ -219,7 +219,7 @@ describe('request(app)', () => {
     }
   });
 
-  it('keeps no process alive that has sent requests and counted limits', async () => {
+  it('keeps no process alive after requests and rate limits', async () => {
     const script = `
       const { request } = require('./lib/testing');
       const { defineApp } = require('./lib/index');
@@ -235,7 +235,7 @@ describe('request(app)', () => {
     assert.equal(stdout, '200 0\n');
   });
 
-  it('signs somebody up in the sample app, with its database and mails', async () => {
+  it('signs up a user in the sample app, with its database and its jobs', async () => {
     const made = await createDatabase();
     try {
       await using database = await useTestDatabase({ url: made.url, app: sampleApp });

@@ -16,10 +16,10 @@ class NoteJob extends Job<[label: number]> {
   perform(_label: number) {}
 }
 
-/** What is done in a transaction, in order. */
+/** What happens in a transaction, in order. */
 type Step =
   | { readonly do: 'write'; readonly explicit: boolean }
-  /** A statement that Postgres refuses: from then on it refuses all, up to the next rollback. */
+  /** A statement that fails: from then on Postgres rejects all statements, up to the next rollback. */
   | { readonly do: 'break' }
   | { readonly do: 'nest'; readonly steps: readonly Step[]; readonly ends: 'resolves' | 'rejects' | 'by hand' };
 
@@ -57,7 +57,7 @@ describe('a job beside a row, in transactions of any shape,', () => {
     await created.drop();
   });
 
-  /** Both, or, where Postgres refuses the row, neither. */
+  /** Writes both, or neither if Postgres rejects the row. */
   const write = async (explicit: boolean) => {
     labels += 1;
     const trx = currentTransaction();
@@ -80,15 +80,15 @@ describe('a job beside a row, in transactions of any shape,', () => {
     transaction(async (trx) => {
       await run(steps);
       if (ends === 'rejects') throw new Error('taken back');
-      // knex takes no notice of the end that follows.
+      // knex then ignores the regular end of the transaction.
       if (ends === 'by hand') await trx.rollback().catch(() => undefined);
     });
 
   for (const [where, begin] of [
     ['outside a transaction', false],
-    ["in a test's own, which never commits", true],
+    ["in a test's transaction, which never commits", true],
   ] as const) {
-    it(`is enqueued exactly when the row is there, ${where}`, () =>
+    it(`is enqueued exactly if the row exists, ${where}`, () =>
       fc.assert(
         fc.asyncProperty(STEPS, async (steps) => {
           const jobs = await useFakeJobs();

@@ -94,7 +94,7 @@ describe('jobs enqueued inside a transaction', () => {
     assert.deepEqual(seen, ['written']);
   });
 
-  it('are performed in no transaction of the caller', async () => {
+  it("are performed outside the caller's transaction", async () => {
     const { id } = await write();
     await transaction(async () => {
       await Note.query().findById(id).patch({ text: 'changed' });
@@ -103,7 +103,7 @@ describe('jobs enqueued inside a transaction', () => {
     assert.deepEqual(seen, ['written']);
   });
 
-  it('that never commits count at once, if the test wants it so', async () => {
+  it('count at once with commits: immediate', async () => {
     await jobs.restore();
     jobs = await useFakeJobs({ commits: 'immediate' });
     await rolledBack(async () => {
@@ -114,10 +114,10 @@ describe('jobs enqueued inside a transaction', () => {
     assertEnqueuedJobs(2);
   });
 
-  describe("of the test's own, which never commits,", () => {
+  describe('of the test, which never commits,', () => {
     beforeEach(() => database.begin());
 
-    it('count as they would without it, and leave nothing', async () => {
+    it('count as usual, and leave nothing behind', async () => {
       const note = await write();
       assertEnqueuedJobs(1);
       await transaction(async () => {
@@ -131,12 +131,12 @@ describe('jobs enqueued inside a transaction', () => {
       await performEnqueuedJobs();
       assert.deepEqual(seen, ['written', 'second', 'third']);
       assert.equal((await database.knex('notes').where({ id: note.id })).length, 1);
-      assert.equal(await noteCount(), 0, 'nobody else sees any of it');
+      assert.equal(await noteCount(), 0, 'other connections see none of it');
       await database.rollBack();
       assert.equal((await database.knex('notes')).length, 0);
     });
 
-    it('are opened once', () => assert.rejects(database.begin(), /already open/));
+    it('cannot be nested with a second begin()', () => assert.rejects(database.begin(), /already open/));
   });
 
   describe('and performed inline', () => {
@@ -159,7 +159,7 @@ describe('jobs enqueued inside a transaction', () => {
       assert.deepEqual(seen, []);
     });
 
-    it('fail transaction(), whose work is committed', async () => {
+    it('make transaction() reject when they fail, although its work is committed', async () => {
       const work = transaction(async () => {
         await write();
         await FailJob.performLater();
@@ -168,7 +168,7 @@ describe('jobs enqueued inside a transaction', () => {
       assert.equal(await noteCount(), 1);
     });
 
-    it('run at the release of the outermost savepoint of a test that never commits', async () => {
+    it("run when the outermost savepoint of a test's transaction is released", async () => {
       await database.begin();
       await transaction(async () => {
         await transaction(() => write());
@@ -179,7 +179,7 @@ describe('jobs enqueued inside a transaction', () => {
     });
   });
 
-  it('find the tables of the app and of Catamount, whoever migrates at the same time', async () => {
+  it('find the tables of the app and of Catamount, even if several processes migrate at once', async () => {
     const fresh = await createDatabase();
     const root = folderOf({ 'migrations/20300101000000_shops.js': MIGRATION });
     const app = defineApp({ name: 'shop', root, routes: async () => ({ default: () => undefined }) });

@@ -8,7 +8,7 @@ const NEW_YEAR = '2030-01-01T00:00:00.000Z';
 describe('travelling in time', () => {
   afterEach(travelBack);
 
-  it('stops the clock at a moment, however one asks for the time', async () => {
+  it('stops the clock, for every way to read the time', async () => {
     const Before = Date;
     travelTo(new Date(NEW_YEAR));
     assert.equal(Date.now(), Date.parse(NEW_YEAR));
@@ -28,7 +28,7 @@ describe('travelling in time', () => {
     assert.equal(Date, Before);
   });
 
-  it('goes on from where it is, and straight back', () => {
+  it('continues from the current moment, and returns directly', () => {
     travelTo(NEW_YEAR);
     travel('1d');
     assert.equal(new Date().toISOString(), '2030-01-02T00:00:00.000Z');
@@ -39,7 +39,7 @@ describe('travelling in time', () => {
     assert.ok(new Date().getUTCFullYear() < 2030);
   });
 
-  it('for the time of a function only, whatever becomes of it', async () => {
+  it('lasts only as long as a function runs, even if it throws', async () => {
     const year = () => new Date().getUTCFullYear();
     travelTo(NEW_YEAR);
     assert.equal(
@@ -59,9 +59,9 @@ describe('travelling in time', () => {
     assert.equal(year(), 2030);
   });
 
-  it('refuses what is neither a date nor a duration', () => {
+  it('rejects what is neither a date nor a duration', () => {
     assert.throws(() => travelTo('soon'), /travelTo: "soon" is not a date/);
-    // @ts-expect-error no length of time
+    // @ts-expect-error not a duration
     assert.throws(() => travel('soon'), /travel: "soon" is not a duration/);
   });
 });

@@ -9,7 +9,7 @@ import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
-describe('application', () => {
+describe('the application', () => {
   let serving: Serving;
 
   before(async () => {
@@ -76,7 +76,7 @@ describe('application', () => {
   });
 
   describe('request id', () => {
-    it('keeps a well-formed one, also in the context of the code', async () => {
+    it('keeps a well-formed one, which is also in the execution context', async () => {
       const { headers, json } = await serving.request('/hello', { headers: { 'x-request-id': 'abc-1' } });
       assert.equal(headers['x-request-id'], 'abc-1');
       assert.deepEqual(json, { context: { requestId: 'abc-1', locale: 'en' } });
@@ -133,7 +133,7 @@ describe('application', () => {
     });
     const asked = (languages: string) => ({ headers: { accept: 'text/html', 'accept-language': languages } });
 
-    it('are those of its files, and the default one', async () => {
+    it('are those with files, and the default one', async () => {
       const cases = { '': 'de', de: 'de', 'de-CH,en': 'de', ko: 'de', pt: 'pt-BR', 'en;q=0.9,pt-br;q=0.8': 'pt-BR' };
       for (const [languages, locale] of Object.entries(cases)) {
         const { json } = await german.request('/hello', asked(languages));
@@ -141,7 +141,7 @@ describe('application', () => {
       }
     });
 
-    it('have pages for problems by their files, and what is missing is told once', async () => {
+    it('translate the error pages with the texts of their files, and each missing text is reported once', async () => {
       const page = await german.request('/none', asked('de'));
       assert.match(page.text, /<html lang="de">[\s\S]*<h1>Hier ist nichts<\/h1>\n<p>Diese Seite gibt es nicht\.<\/p>/);
       assert.match(page.text, /404 Not Found · Request [\s\S]*Startseite/);
@@ -167,8 +167,8 @@ describe('application', () => {
     });
   });
 
-  describe('problems', () => {
-    it('answers a ProblemError as it is', async () => {
+  describe('errors', () => {
+    it('answers with the status, headers and document of a ProblemError', async () => {
       const answer = await serving.request('/teapot', { headers: { 'x-request-id': 'r1' } });
       assert.equal(answer.status, 418);
       assert.equal(answer.headers['content-type'], 'application/problem+json; charset=utf-8');
@@ -183,7 +183,7 @@ describe('application', () => {
       assert.equal(serving.errors.length, 0);
     });
 
-    it('are pages in a browser, in its language, and JSON for everybody else', async () => {
+    it('are shown as pages in a browser, in its language, and sent as JSON otherwise', async () => {
       const accept = 'text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8';
       const browse = (path: string, headers = {}) => serving.request(path, { headers: { accept, ...headers } });
       const missing = await browse('/nope', { 'accept-language': 'ko-KR,ko;q=0.9' });
@@ -202,21 +202,21 @@ describe('application', () => {
       assert.doesNotMatch(fault.text, /secret|node_modules/);
       for (const headers of [{}, { accept: '*/*' }, { accept: 'application/json' }, { accept: 'image/png' }])
         assert.equal((await serving.request('/nope', { headers })).json.status, 404);
-      assert.equal((await browse('/nope.json?x')).json.status, 404, 'an address can ask for JSON, too');
+      assert.equal((await browse('/nope.json?x')).json.status, 404, 'a path can request JSON, too');
     });
 
-    it('put nothing of the request into the page as markup', async () => {
+    it('escape what the page contains of the request', async () => {
       const { text } = await serving.request('/echo', { headers: { accept: 'text/html', 'x-say': '<script>"&' } });
       assert.ok(text.includes('<p>&lt;script&gt;&quot;&amp;</p>'), text);
       assert.ok(!text.includes('<script'));
     });
 
-    it("answers Koa's own errors by their status", async () => {
+    it("answers with the status of Koa's own errors", async () => {
       const { status, json } = await serving.request('/thrown');
       assert.deepEqual([status, json.detail], [403, 'not yours']);
     });
 
-    it('sends the headers that they carry, as Koa does, where they can be sent', async () => {
+    it('sends the headers of errors, like Koa, unless they are invalid', async () => {
       const challenge = await serving.request('/challenge');
       assert.deepEqual([challenge.status, challenge.json.detail], [401, 'who are you?']);
       assert.equal(challenge.headers['www-authenticate'], 'Basic realm="shop", Bearer');
@@ -226,7 +226,7 @@ describe('application', () => {
     });
 
     for (const path of ['/boom', '/not-an-error', '/not-json']) {
-      it(`answers ${path} with a bare 500 and tells the log`, async () => {
+      it(`answers ${path} with a 500 without details, and logs the error`, async () => {
         const { status, text, headers, json } = await serving.request(path);
         assert.equal(status, 500);
         assert.equal(headers['content-type'], 'application/problem+json; charset=utf-8');
@@ -239,7 +239,7 @@ describe('application', () => {
       });
     }
 
-    it('cuts the connection when a stream breaks after the head is out', async () => {
+    it('closes the connection when a stream fails after the headers were sent', async () => {
       await assert.rejects(serving.request('/broken-stream'));
       await until('the error is reported', () => serving.errors.length === 1);
       await serving.request('/hello');
@@ -251,7 +251,7 @@ describe('application', () => {
   });
 
   describe('routing', () => {
-    it('404 for an unknown path, and for a route that says nothing', async () => {
+    it('404 for an unknown path, and for a route that does not respond', async () => {
       for (const path of ['/nope', '/missing', '//', '/hello/x', '/%00', '/__proto__', '/constructor']) {
         const { status, json } = await serving.request(path);
         assert.deepEqual([status, json.title], [404, 'Not Found'], path);
@@ -265,7 +265,7 @@ describe('application', () => {
       assert.equal(json.title, 'Method Not Allowed');
     });
 
-    it('405 for a method that no route could have', async () => {
+    it('405 for a method that no route supports', async () => {
       assert.equal((await serving.request('/hello', { method: 'PROPFIND' })).status, 405);
       assert.equal((await serving.request('/nope', { method: 'PROPFIND' })).status, 404);
     });
@@ -278,7 +278,7 @@ describe('application', () => {
       assert.equal((await serving.request('/nope', { method: 'OPTIONS' })).status, 404);
     });
 
-    it('answers HEAD as GET without the body, problems too', async () => {
+    it('answers HEAD like GET without the body, errors included', async () => {
       for (const path of ['/hello', '/nope', '/boom', '/not-json', '/health']) {
         const head = await serving.request(path, { method: 'HEAD', headers: { 'x-request-id': 'same' } });
         const get = await serving.request(path, { headers: { 'x-request-id': 'same' } });
@@ -299,7 +299,7 @@ describe('application', () => {
       assert.equal((await serving.request('/hello?x=%zz')).status, 200);
     });
 
-    it('understands the absolute form of a target', async () => {
+    it('accepts the absolute form of a request target', async () => {
       assert.match(
         await serving.raw('GET http://a.example/hello HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n'),
         /^HTTP\/1\.1 200 /,
@@ -307,12 +307,12 @@ describe('application', () => {
     });
   });
 
-  it('takes the authority of an absolute target for the host, whatever Host says', async () => {
+  it('takes the host from an absolute request target, whatever the Host header says', async () => {
     const text = await serving.raw('GET http://shop.example:81/whence HTTP/1.1\r\nHost: evil.example\r\n\r\n');
     assert.match(text, /"host":"shop\.example:81"/);
   });
 
-  it('tells IPv4 addresses as such on a server that listens on IPv6', async () => {
+  it('shows IPv4 addresses as such when it listens on IPv6', async () => {
     const wide = await Serving.start({
       host: '::',
       routes: (router) => void router.get('/', (ctx) => (ctx.body = ctx.ip)),
@@ -322,7 +322,7 @@ describe('application', () => {
     assert.equal(text, '127.0.0.1');
   });
 
-  it('sends the security headers with every answer', async () => {
+  it('sends the security headers with every response', async () => {
     for (const path of ['/hello', '/nope', '/boom', '/health', '/%']) {
       const { headers } = await serving.request(path);
       assert.match(String(headers['content-security-policy']), /^default-src 'none';/, path);
@@ -331,20 +331,20 @@ describe('application', () => {
     }
   });
 
-  it('tells of every finished request', async () => {
+  it('emits an event for every finished request', async () => {
     await serving.request('/hello?token=secret', { headers: { 'x-request-id': 'r2' } });
-    await until('the event is there', () => serving.finished.length === 1);
+    await until('the event has been emitted', () => serving.finished.length === 1);
     const { durationMs, queuedMs, ...rest } = serving.finished[0] ?? assert.fail();
     assert.ok(durationMs >= queuedMs && queuedMs >= 0);
     const about = { requestId: 'r2', remoteAddress: '127.0.0.1', internal: false, shedReason: null };
     assert.deepEqual(rest, { method: 'GET', path: '/hello', status: 200, ...about });
   });
 
-  it('tells apart what is answered beside the app, and what is turned away', async () => {
+  it('marks requests in the event that were answered internally or shed', async () => {
     const behind = await Serving.start({ trustProxy: { hops: 1 } });
     await behind.request('/health');
     await behind.request('/hello', { headers: { 'x-request-start': String(Date.now() - 60_000) } });
-    await until('both events are there', () => behind.finished.length === 2);
+    await until('both events have been emitted', () => behind.finished.length === 2);
     assert.deepEqual(
       behind.finished.map(({ path, internal, shedReason }) => [path, internal, shedReason]),
       [
@@ -355,12 +355,12 @@ describe('application', () => {
     await behind.stop();
   });
 
-  it('believes X-Forwarded-For behind a trusted proxy only, and there the last hop only', async () => {
+  it('trusts X-Forwarded-For only behind a trusted proxy, and then only the last hop', async () => {
     const spoofed = { headers: { 'x-forwarded-for': '6.6.6.6, 1.2.3.4' } };
     await serving.request('/hello', spoofed);
     const heroku = await Serving.start({ trustProxy: { hops: 1 } });
     await heroku.request('/health', spoofed);
-    await until('both events are there', () => serving.finished.length === 1 && heroku.finished.length === 1);
+    await until('both events have been emitted', () => serving.finished.length === 1 && heroku.finished.length === 1);
     await heroku.stop();
     assert.equal(serving.finished[0]?.remoteAddress, '127.0.0.1');
     assert.equal(heroku.finished[0]?.remoteAddress, '1.2.3.4');

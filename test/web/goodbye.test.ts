@@ -39,7 +39,7 @@ describe('a web server that drains', () => {
     return client;
   };
 
-  it('closes a WebSocket with 1001 that the app leaves open', async () => {
+  it('closes a WebSocket that the app leaves open with 1001', async () => {
     const client = await sockets();
     const closed = once(client, 'close');
     assert.equal(await server.drain(Deadline.after(LONG_MS)), 0);
@@ -56,7 +56,7 @@ describe('a web server that drains', () => {
     assert.deepEqual([code, String(reason)], [1012, 'be right back']);
   });
 
-  it('tells a stream to end, and waits for an upload', async () => {
+  it('signals a stream to end, and waits for an upload', async () => {
     handler = (request, response) => {
       if (request.method === 'POST') request.resume().once('end', () => response.end('all there'));
       else {
@@ -81,7 +81,7 @@ describe('a web server that drains', () => {
     assert.deepEqual(server.aborted, []);
   });
 
-  it('names what it has cut off at the deadline', async () => {
+  it('names the connections that it has cut off at the deadline', async () => {
     handler = (_, response) => {
       response.setHeader('X-Request-Id', 'r1');
       response.write('for ever');
@@ -109,7 +109,7 @@ describe('a web server that drains', () => {
     );
   });
 
-  it('names a poll of socket.io, which answers in our place, and lets the app end it', async () => {
+  it('names a long poll of socket.io, which bypasses Koa, unless the app has ended it', async () => {
     for (const [deadline, byApp, aborted] of [
       [50, false, ['GET /socket.io/']],
       [LONG_MS, true, []],
@@ -124,7 +124,7 @@ describe('a web server that drains', () => {
       });
       const client = io(await server.listen(), { transports: ['polling'], forceNew: true, reconnection: false });
       await once(client as unknown as NodeJS.EventEmitter, 'connect');
-      await until('it polls', () => sockets?.sockets.sockets.values().next().value?.conn.transport.writable);
+      await until('the client polls', () => sockets?.sockets.sockets.values().next().value?.conn.transport.writable);
       const left = new Promise((resolve) => client.once('disconnect', resolve));
       await server.drain(Deadline.after(deadline));
       await left;

@@ -6,7 +6,7 @@ describe('health', () => {
   let serving: Serving | undefined;
   afterEach(() => serving?.stop());
 
-  it('/health is alive, whatever the rest does', async () => {
+  it('/health is 200 in any state', async () => {
     serving = await Serving.start({
       isLeaving: () => true,
       readiness: [{ name: 'redis', check: () => Promise.reject() }],
@@ -17,12 +17,12 @@ describe('health', () => {
     assert.equal(headers['cache-control'], 'no-store');
   });
 
-  it('/ready when every check answers', async () => {
+  it('/ready is 200 when every check succeeds', async () => {
     serving = await Serving.start({ readiness: [{ name: 'postgres', check: async () => 'ok' }] });
     assert.equal((await serving.request('/ready')).status, 200);
   });
 
-  it('/ready names what is down: rejecting, throwing, or silent for a second', async () => {
+  it('/ready names what is down, because its check rejects, throws or does not answer within a second', async () => {
     const broken = () => {
       throw new Error('no');
     };
@@ -43,7 +43,7 @@ describe('health', () => {
     assert.equal(serving.errors.length, 0);
   });
 
-  it('/ready says why each does not answer, in words of ours alone', async () => {
+  it('/ready says why each is down, without the words of the server', async () => {
     const rejected = (message: string) => () => Promise.reject(new Error(message));
     serving = await Serving.start({
       readiness: [
@@ -65,7 +65,7 @@ describe('health', () => {
     assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
   });
 
-  it('/ready says how old the oldest job is that is due while jobs stand still, where that is known', async () => {
+  it('/ready says how old the oldest due job is while jobs stand still, if that is known', async () => {
     let jobs = { running: true, stalled: 'a queue stands still' as string | null, oldestDueS: 41 };
     serving = await Serving.start({ jobs: () => jobs });
     const { json } = await serving.request('/ready');
@@ -75,7 +75,7 @@ describe('health', () => {
     assert.deepEqual((await serving.request('/ready')).json, { status: 'ok', app: 'shop' });
   });
 
-  it('/ready is degraded where something does not work, and says what to do about it', async () => {
+  it('/ready is degraded when something does not work, and says what to do about it', async () => {
     const degraded = () => [{ name: 'installation', advice: 'Adopt it.' }];
     const jobs = () => ({ running: false, stalled: null });
     serving = await Serving.start({ degraded, jobs });
@@ -87,20 +87,20 @@ describe('health', () => {
     assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
   });
 
-  it('/ready is 503 while leaving', async () => {
+  it('/ready is 503 while the process is stopping', async () => {
     serving = await Serving.start({ isLeaving: () => true });
     const { status, json } = await serving.request('/ready');
     assert.deepEqual([status, json.detail], [503, 'This process is shutting down.']);
   });
 
-  it('runs one round of checks for many probes at once', async () => {
+  it('runs the checks once for concurrent probes', async () => {
     let rounds = 0;
     const check = async () => {
       rounds++;
       await setImmediate();
     };
     serving = await Serving.start({ readiness: [{ name: 'postgres', check }] });
-    // In one packet, so that they do come at once.
+    // Sent in one packet, so that they are concurrent.
     const probe = 'GET /ready HTTP/1.1\r\nHost: a\r\n';
     const answers = await serving.raw(`${`${probe}\r\n`.repeat(19)}${probe}Connection: close\r\n\r\n`);
     assert.equal(answers.match(/HTTP\/1\.1 200/g)?.length, 20);

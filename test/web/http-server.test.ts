@@ -23,7 +23,7 @@ describe('a connection', () => {
     });
     after(() => serving.stop());
 
-    /** What comes back for so many requests in one go, until the server closes. */
+    /** Sends as many requests at once. @returns all responses, once the server has closed the connection. */
     async function pipelined(path: string, count: number): Promise<string> {
       const socket = await serving.connect();
       let text = '';
@@ -39,21 +39,21 @@ describe('a connection', () => {
       return text;
     }
 
-    it('is closed behind as many answers as may wait, the last of which says so', async () => {
+    it('is closed after the maximum number of pending responses, the last of which says so', async () => {
       const text = await pipelined('/quick', 300);
       assert.equal(text.match(/HTTP\/1\.1 200 /g)?.length, 128);
       assert.equal(text.match(/\r\nConnection: close\r\n/g)?.length, 1);
       assert.match(text.slice(text.lastIndexOf('HTTP/1.1 200 ')), /\r\nConnection: close\r\n/);
-      await until('each is told of', () => serving.finished.length === 128);
+      await until('each request has finished', () => serving.finished.length === 128);
     });
 
-    it('is cut off when its requests never end, whatever the answers say', async () => {
+    it('is cut off if there are too many requests, even without a response', async () => {
       assert.equal(await pipelined('/never', 1500), '');
       await until('nothing is in flight', () => serving.limit.snapshot().inFlight === 0);
     });
   });
 
-  describe('whose answer is not taken', () => {
+  describe('whose client does not read the response', () => {
     const SIZE = 60_000_000;
     let server: http.Server;
     let response: ServerResponse | undefined;
@@ -96,7 +96,7 @@ describe('a connection', () => {
       await until('it is cut off', cut);
     });
 
-    it('is cut off when nothing of it was taken for the whole time, and not before', async () => {
+    it('is cut off once nothing was read for the whole timeout, and not before', async () => {
       let now = 0;
       const stalled = new StalledWrites(10_000, () => now);
       const look = (at: number) => {
@@ -118,26 +118,26 @@ describe('a connection', () => {
       });
       assert.equal(look(0), false);
       assert.equal(look(9999), false);
-      // Slowly, but it goes on.
+      // The client reads slowly, but makes progress.
       const before = client.bytesRead;
       client.resume();
-      await until('something of it was taken', () => client.bytesRead > before + SIZE / 10);
+      await until('a part has been read', () => client.bytesRead > before + SIZE / 10);
       client.pause();
       assert.equal(look(10_000), false);
       assert.equal(look(19_999), false);
       client.resume();
-      await until('all of it was taken', () => response?.writableFinished === true);
+      await until('all has been read', () => response?.writableFinished === true);
       assert.equal(look(HOUR_MS), false);
     });
 
-    it('goes on while there is nothing to take, as in a stream of events', async () => {
+    it('stays open while there is nothing to read, as in an event stream', async () => {
       let now = 0;
       const stalled = new StalledWrites(10_000, () => now);
       await ask((given) => {
         stalled.add(given);
         given.write('data: 1\n\n');
       });
-      await until('the event is on its way', () => response?.req.socket.writableLength === 0);
+      await until('the event has been sent', () => response?.req.socket.writableLength === 0);
       for (now = 0; now < HOUR_MS; now += 60_000) stalled.check();
       assert.equal(cut(), false);
       client.resume();

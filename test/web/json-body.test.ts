@@ -7,7 +7,7 @@ import { Serving } from './serving';
 
 const LIMIT = 100_000;
 
-describe('JSON body', () => {
+describe('a JSON body', () => {
   let serving: Serving;
   let bodies: unknown[] = [];
 
@@ -18,7 +18,7 @@ describe('JSON body', () => {
           bodies.push(ctx.request.body);
           ctx.body = { type: typeof ctx.request.body };
         });
-        // As an app with a reader of its own: by events, by a pipe, by iteration.
+        // Like an app that reads bodies itself: by events, by a pipe, by iteration.
         router.put('/length/data', async (ctx) => {
           let length = 0;
           ctx.req.on('data', (chunk: Buffer) => {
@@ -49,13 +49,13 @@ describe('JSON body', () => {
     serving.finished.length = 0;
   });
 
-  it('gives the route the value', async () => {
+  it('is parsed for the route', async () => {
     assert.equal((await serving.post('/echo', '{"a":[1,"é",null]}')).status, 200);
     await serving.post('/echo', '{"a":2}', { 'content-type': 'application/vnd.shop+json; charset=utf-8' });
     assert.deepEqual(bodies, [{ a: [1, 'é', null] }, { a: 2 }]);
   });
 
-  it('leaves a body of another type, or none, to the route', async () => {
+  it('of another type, or a missing one, is left to the route', async () => {
     await serving.post('/echo', 'a=1', { 'content-type': 'application/x-www-form-urlencoded' });
     await serving.request('/echo', { method: 'POST' });
     assert.deepEqual(bodies, [undefined, undefined]);
@@ -91,18 +91,18 @@ describe('JSON body', () => {
     });
   }
 
-  it('allows a key that only looks dangerous', async () => {
+  it('may have a key that only looks dangerous', async () => {
     assert.equal((await serving.post('/echo', '{"constructor":"Acme","proto":1}')).status, 200);
   });
 
-  it('survives deep nesting, right or wrong', async () => {
+  it('may be deeply nested, valid or not', async () => {
     const depth = LIMIT / 2;
     assert.equal((await serving.post('/echo', '['.repeat(depth) + ']'.repeat(depth))).status, 200);
     assert.equal((await serving.post('/echo', '['.repeat(LIMIT))).status, 400);
     assert.equal((await serving.post('/echo', '{"a":'.repeat(19_999))).status, 400);
   });
 
-  it('takes exactly the limit and not a byte more', async () => {
+  it('may have exactly the size of the limit, and not a byte more', async () => {
     const body = (size: number) => `"${'x'.repeat(size - 2)}"`;
     assert.equal((await serving.post('/echo', body(LIMIT))).status, 200);
     assert.equal((await serving.post('/echo', body(LIMIT + 1))).status, 413);
@@ -114,7 +114,7 @@ describe('JSON body', () => {
     }
   });
 
-  it('does not wait for the body that is announced too large', async () => {
+  it('is rejected at once if its Content-Length is too large', async () => {
     const socket = await serving.connect();
     const answered = new Promise<string>((resolve) => socket.once('data', (chunk) => resolve(String(chunk))));
     socket.write('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100001\r\n\r\n');
@@ -122,7 +122,7 @@ describe('JSON body', () => {
     socket.destroy();
   });
 
-  it('asks for a body that waits for 100-continue, unless it is announced too large', async () => {
+  it('is requested with 100 Continue, unless its Content-Length is too large', async () => {
     const head = 'POST /echo HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Type: application/json\r\n';
     assert.match(await serving.raw(`${head}Content-Length: 5000000\r\n\r\n`), /^HTTP\/1\.1 413 /);
     for (const type of ['application/json', 'text/plain']) {
@@ -132,14 +132,14 @@ describe('JSON body', () => {
         text += String(chunk);
       });
       socket.write(`${head.replace('application/json', type)}Content-Length: 2\r\n\r\n`);
-      await until('it is asked for', () => text === 'HTTP/1.1 100 Continue\r\n\r\n');
+      await until('100 Continue has arrived', () => text === 'HTTP/1.1 100 Continue\r\n\r\n');
       socket.write('{}');
-      await until('it is answered', () => /Continue\r\n\r\nHTTP\/1\.1 200 /.test(text));
+      await until('the response has arrived', () => /Continue\r\n\r\nHTTP\/1\.1 200 /.test(text));
       socket.destroy();
     }
   });
 
-  it('cuts off one that never ends sending', async () => {
+  it('is cut off if it never ends', async () => {
     const socket = await serving.connect();
     let closed = false;
     socket.once('close', () => {
@@ -157,26 +157,26 @@ describe('JSON body', () => {
     assert.equal(serving.errors.length, 0);
   });
 
-  it('415 for compressed bodies: they cost more than they weigh', async () => {
+  it('is rejected with 415 if it is compressed, since it could be huge', async () => {
     const { status, headers } = await serving.post('/echo', gzipSync('{}'), { 'content-encoding': 'gzip' });
     assert.deepEqual([status, headers['accept-encoding']], [415, 'identity']);
   });
 
-  it('costs no slot while it comes in, and leaves nothing when the caller stops half-way', async () => {
+  it('occupies no slot while it is received, and leaves nothing behind when the client aborts', async () => {
     const head = 'POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n';
     const senders = await Promise.all(Array.from({ length: 20 }, () => serving.connect()));
     for (const sender of senders) sender.write(`${head}{"a"`);
     assert.equal((await serving.post('/echo', '{}')).status, 200);
     assert.equal(serving.limit.snapshot().inFlight, 0);
     for (const [index, sender] of senders.entries()) index % 2 === 0 ? sender.destroy() : sender.end();
-    await until('all have been noticed', () => serving.finished.length === 21);
+    await until('all aborts have been noticed', () => serving.finished.length === 21);
     assert.equal(serving.finished.filter(({ status }) => status === 499).length, 20);
     for (const sender of senders) sender.destroy();
     assert.equal(serving.errors.length, 0);
     assert.deepEqual(bodies, [{}]);
   });
 
-  it('leaves every byte of another body to whoever reads it, however it comes in', async () => {
+  it('of another type can be read completely, in whatever pieces it arrives', async () => {
     for (const reader of ['data', 'pipe', 'iteration']) {
       for (const size of [0, 1, 100_000, 3_000_000]) {
         for (const coding of [{ 'content-length': size }, { 'transfer-encoding': 'chunked' }]) {
@@ -201,11 +201,11 @@ describe('JSON body', () => {
         });
         socket.write(head);
         for (const piece of pieces) {
-          // Packets of their own: the server has seen the one before when it has answered another request.
+          // Separate packets: once another request is answered, the server has received the previous piece.
           await serving.request('/unread', { method: 'PUT' });
           socket.write(piece);
         }
-        await until('it is answered', () => text.includes(`{"length":${length}}`));
+        await until('the response has arrived', () => text.includes(`{"length":${length}}`));
         socket.destroy();
       }
     }
@@ -213,7 +213,7 @@ describe('JSON body', () => {
     assert.equal(serving.errors.length, 0);
   });
 
-  it('costs no slot while another body comes in, nor when the caller stops half-way', async () => {
+  it('of another type occupies no slot while it is received, nor when the client aborts', async () => {
     const head = 'PUT /length/data HTTP/1.1\r\nHost: a\r\nContent-Type: text/plain\r\nContent-Length: 100\r\n\r\n';
     const senders = await Promise.all(Array.from({ length: 20 }, () => serving.connect()));
     for (const sender of senders) sender.write(`${head}half`);
@@ -227,7 +227,10 @@ describe('JSON body', () => {
       /^HTTP\/1\.1 200 /,
     );
     for (const sender of senders) sender.destroy();
-    await until('all have been noticed', () => serving.finished.filter(({ status }) => status === 499).length === 20);
+    await until(
+      'all aborts have been noticed',
+      () => serving.finished.filter(({ status }) => status === 499).length === 20,
+    );
     first.destroy();
     assert.equal(serving.errors.length, 0);
   });

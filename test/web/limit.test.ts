@@ -5,9 +5,9 @@ import { type Deferred, deferred } from '../../lib/support/async';
 import { until } from '../support/until';
 import { type Answer, Serving, type ServingOptions } from './serving';
 
-describe('limit', () => {
+describe('the concurrency limit', () => {
   let serving: Serving;
-  /** One for each request that a handler holds, in order. */
+  /** One for each request that a handler has held, in order. */
   let held: Deferred[] = [];
   let order: string[] = [];
   let mostAtOnce = 0;
@@ -66,16 +66,16 @@ describe('limit', () => {
     const { inFlight, waiting } = serving.limit.snapshot();
     return `${inFlight} in flight, ${waiting} waiting`;
   };
-  const reach = (wanted: string) => until(`there are ${wanted}`, () => counts() === wanted);
+  const reach = (wanted: string) => until(`${wanted}`, () => counts() === wanted);
 
-  it('never lets more than maxThreads in, whatever comes, while /health answers', async () => {
+  it('never admits more than maxThreads requests, while /health is always answered', async () => {
     await start({ maxThreads: 5, backlog: 1000 });
     const answers = Promise.all(Array.from({ length: 200 }, () => serving.request('/hold')));
     await reach('5 in flight, 195 waiting');
     for (let probe = 0; probe < 20; probe++) assert.equal((await serving.request('/health')).status, 200);
     assert.equal(counts(), '5 in flight, 195 waiting');
     for (let served = 0; served < 200; served++) {
-      await until('the next is in', () => held.length > served);
+      await until('the next one is in a handler', () => held.length > served);
       held[served]?.resolve();
     }
     assert.ok((await answers).every(({ status }) => status === 200));
@@ -84,7 +84,7 @@ describe('limit', () => {
     assert.equal(serving.limit.snapshot().requestsCount, 200);
   });
 
-  it('serves in order of arrival', async () => {
+  it('serves requests in the order of their arrival', async () => {
     await start({ maxThreads: 1, backlog: 10 });
     const answers: Promise<Answer>[] = [];
     for (let n = 0; n < 5; n++) {
@@ -92,14 +92,14 @@ describe('limit', () => {
       await reach(`1 in flight, ${n} waiting`);
     }
     for (let n = 0; n < 5; n++) {
-      await until('the next is in', () => held.length === n + 1);
+      await until('the next one is in a handler', () => held.length === n + 1);
       held[n]?.resolve();
     }
     await Promise.all(answers);
     assert.deepEqual(order, ['0', '1', '2', '3', '4']);
   });
 
-  it('turns away at once when the backlog is full, and tells how it stands', async () => {
+  it('sheds at once when the backlog is full, and reports its state', async () => {
     await start({ maxThreads: 2, backlog: 1 });
     const before = Date.now();
     const first = [serving.request('/hold'), serving.request('/hold')];
@@ -110,7 +110,7 @@ describe('limit', () => {
     const fourth = serving.request('/hold').finally(() => {
       told = true;
     });
-    await until('the fourth is told, or waits', () => told || serving.limit.snapshot().waiting > 1);
+    await until('the fourth is shed, or waits', () => told || serving.limit.snapshot().waiting > 1);
     assert.equal(counts(), '2 in flight, 1 waiting');
     const { status, headers, json } = await fourth;
     assert.deepEqual([status, headers['retry-after'], json.detail], [503, '2', 'Too many requests are waiting.']);
@@ -129,15 +129,15 @@ describe('limit', () => {
     assert.ok(running && running.startedAt >= before && running.startedAt <= Date.now());
     for (const hold of held) hold.resolve();
     await Promise.all(first);
-    await until('the third is in', () => held.length === 3);
+    await until('the third is in a handler', () => held.length === 3);
     held[2]?.resolve();
     assert.equal((await third).status, 200);
     await reach('0 in flight, 0 waiting');
     assert.equal(serving.limit.snapshot().backlogMax, 0);
-    assert.equal(serving.errors.length, 0, 'a 503 of ours is no error');
+    assert.equal(serving.errors.length, 0, 'a shed request is not an error');
   });
 
-  it('turns away what has waited too long', async () => {
+  it('sheds a request that has waited too long', async () => {
     await start({ maxThreads: 1, backlog: 5, queueTimeoutMs: 30 });
     const first = serving.request('/hold');
     await reach('1 in flight, 0 waiting');
@@ -146,14 +146,14 @@ describe('limit', () => {
     assert.equal(counts(), '1 in flight, 0 waiting');
     held[0]?.resolve();
     assert.equal((await first).status, 200);
-    await until('both events are there', () => serving.finished.length === 2);
-    // In either order: a request has finished only when its connection has told so.
+    await until('both events have been emitted', () => serving.finished.length === 2);
+    // In either order, since a request only finishes when its connection reports that.
     const shed = serving.finished.find(({ shedReason }) => shedReason === 'timeout');
     assert.ok((shed?.queuedMs ?? 0) >= 29, `after ${shed?.queuedMs} ms`);
     assert.equal(serving.finished.filter(({ shedReason }) => shedReason === null).length, 1);
   });
 
-  it('a caller who leaves while waiting gives the place up and is never served', async () => {
+  it('never serves a client that disconnects while waiting, and frees its place', async () => {
     await start({ maxThreads: 1, backlog: 2 });
     const first = serving.request('/hold?n=first');
     await reach('1 in flight, 0 waiting');
@@ -165,7 +165,7 @@ describe('limit', () => {
     leaver.destroy();
     await reach('1 in flight, 1 waiting');
     held[0]?.resolve();
-    await until('the last is in', () => held.length === 2);
+    await until('the last is in a handler', () => held.length === 2);
     held[1]?.resolve();
     assert.deepEqual([(await first).status, (await last).status], [200, 200]);
     assert.deepEqual(order, ['first', 'last']);
@@ -175,7 +175,7 @@ describe('limit', () => {
     );
   });
 
-  it('holds the slot until a slow reader has the answer, and takes it back when the reader leaves', async () => {
+  it('keeps the slot until a slow client has read the response, or disconnects', async () => {
     await start({ maxThreads: 1, backlog: 2 });
     const reader = await serving.connect();
     reader.pause();
@@ -188,7 +188,7 @@ describe('limit', () => {
     await reach('0 in flight, 0 waiting');
   });
 
-  it('a caller who leaves in the middle gives the slot back at once', async () => {
+  it('frees the slot at once when a client disconnects while it is served', async () => {
     await start({ maxThreads: 1, backlog: 2 });
     const leaver = await serving.connect();
     leaver.write('GET /hold HTTP/1.1\r\nHost: a\r\n\r\n');
@@ -200,7 +200,7 @@ describe('limit', () => {
     assert.equal(counts(), '0 in flight, 0 waiting');
   });
 
-  it('gives the slot of a pipelining client back when it leaves', async () => {
+  it('frees the slot of a pipelining client when it disconnects', async () => {
     await start({ maxThreads: 3, backlog: 100 });
     const warnings: Error[] = [];
     const heard = (warning: Error) => warnings.push(warning);
@@ -215,7 +215,7 @@ describe('limit', () => {
     assert.equal(serving.finished.length, 30);
   });
 
-  it('gives no slot to a request whose answer waits behind another one on its connection', async () => {
+  it('gives no slot to a request whose response has to wait for another one on its connection', async () => {
     await start({ maxThreads: 2, backlog: 100 });
     const post = 'POST /quick HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}';
     const last = 'GET /quick HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n';
@@ -224,13 +224,13 @@ describe('limit', () => {
     pipeliner.on('data', (chunk) => {
       text += String(chunk);
     });
-    // The body of the first is taken in before it asks for a slot: those behind it would be faster.
+    // The first one's body is read before it requests a slot, so the later ones would overtake it.
     pipeliner.write(`${post}${'GET /quick HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(2)}${last}`);
-    await until('all are answered', () => text.match(/HTTP\/1\.1 200/g)?.length === 4);
+    await until('all responses have arrived', () => text.match(/HTTP\/1\.1 200/g)?.length === 4);
     assert.match(text, /\r\n\r\nposted/);
   });
 
-  it('takes one request at a time of a pipelining client, whose others take no place in the backlog', async () => {
+  it('admits one request of a pipelining client at a time, and its others take no place in the backlog', async () => {
     await start({ maxThreads: 1, backlog: 1 });
     const pipeliner = await serving.connect();
     pipeliner.write('GET /hold HTTP/1.1\r\nHost: a\r\n\r\n'.repeat(30));
@@ -239,7 +239,7 @@ describe('limit', () => {
     await reach('1 in flight, 1 waiting');
     held[0]?.resolve();
     assert.equal((await other).status, 200);
-    await until('the second of the pipelining client is in', () => held.length === 2);
+    await until('the second one of the pipelining client is in a handler', () => held.length === 2);
     assert.equal(counts(), '1 in flight, 0 waiting');
     pipeliner.destroy();
     await reach('0 in flight, 0 waiting');
@@ -260,7 +260,7 @@ describe('limit', () => {
     assert.equal(counts(), '0 in flight, 0 waiting');
   });
 
-  it('keeps count over errors and reused connections', async () => {
+  it('counts correctly despite errors and reused connections', async () => {
     await start({ maxThreads: 2, backlog: 100 });
     const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
     const paths = ['/quick', '/fails', '/nope', '/hold%', '/quick'];
@@ -273,10 +273,10 @@ describe('limit', () => {
     assert.ok(mostAtOnce <= 2);
   });
 
-  it('lets a handler give its slot back early, once', async () => {
+  it('lets a handler release its slot early, and only once', async () => {
     await start({ maxThreads: 1, backlog: 5 });
     const polls = [serving.request('/released'), serving.request('/released')];
-    await until('both poll', () => held.length === 2);
+    await until('both are polling', () => held.length === 2);
     assert.equal(counts(), '0 in flight, 0 waiting');
     assert.equal((await serving.request('/quick')).status, 200);
     for (const hold of held) hold.resolve();

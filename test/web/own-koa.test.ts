@@ -8,7 +8,7 @@ describe("the app's own Koa", () => {
   let serving: Serving;
   afterEach(() => serving.stop());
 
-  it('has its keys and middleware before health checks, bodies and slots, and inside the handling of errors', async () => {
+  it('runs its middleware before health checks, body parsing and slots, inside our error handling, and has its own keys', async () => {
     const koa = new Koa();
     koa.keys = ['a key of the app'];
     koa.use(async (ctx, next) => {
@@ -49,7 +49,7 @@ describe("the app's own Koa", () => {
     assert.equal((await serving.request('/ready')).json.status, 'ok');
   });
 
-  it('has the bytes of a JSON body as they came, to check a signature', async () => {
+  it('has the raw bytes of a JSON body, to verify a signature', async () => {
     const sign = (body: string | Buffer) => createHmac('sha256', 'secret').update(body).digest('hex');
     serving = await Serving.start({
       routes: (router) => {

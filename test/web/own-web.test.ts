@@ -8,14 +8,14 @@ import { Serving } from './serving';
 
 const BIG = JSON.stringify({ words: 'x'.repeat(150_000) });
 
-/** One file in a form, as a browser sends it. */
+/** A form with one file, as a browser sends it. */
 function form(name: string, bytes: number): { readonly body: Buffer; readonly headers: Record<string, string> } {
   const head = `--b1\r\nContent-Disposition: form-data; name="${name}"; filename="a.bin"\r\n\r\n`;
   const body = Buffer.concat([Buffer.from(head), Buffer.alloc(bytes, 7), Buffer.from('\r\n--b1--\r\n')]);
   return { body, headers: { 'Content-Type': 'multipart/form-data; boundary=b1' } };
 }
 
-describe('what an app says of its web', () => {
+describe("an app's settings of its web:", () => {
   let serving: Serving;
   const serve = async (own: OwnWeb, routes: Parameters<typeof Serving.start>[0] = {}) => {
     serving = await Serving.start({ own, ...routes });
@@ -37,12 +37,12 @@ describe('what an app says of its web', () => {
       await next();
     };
 
-    it('false leaves JSON of any size to the route', async () => {
+    it('as false leaves JSON of any size to the route', async () => {
       await serve({ bodyParser: false }, routes);
       assert.deepEqual((await serving.post('/hook', BIG)).json, { read: BIG.length });
     });
 
-    it('of the app reads in place of ours, before the request waits for a slot', async () => {
+    it('as a middleware replaces ours, before the request waits for a slot', async () => {
       await serve({ bodyParser: shout }, { ...routes, web: { maxThreads: 1 } });
       const slow = await serving.connect();
       slow.write('POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\nContent-Type: text/plain\r\n\r\nhalf');
@@ -52,7 +52,7 @@ describe('what an app says of its web', () => {
       slow.destroy();
     });
 
-    it('is chosen by path: the exact one, else the longest folder, else ours', async () => {
+    it('can depend on the path: an exact match, otherwise the longest folder, otherwise ours', async () => {
       await serve({ bodyParser: { '/hooks/*': false, '/hooks/loud/*': shout, '/hooks/loud/json': false } }, routes);
       const answers = ['/hooks/a', '/hooks/loud/a', '/hooks/loud/json', '/hooks', '/other'].map((path) =>
         serving.post(path, '{"a":1}'),
@@ -64,7 +64,7 @@ describe('what an app says of its web', () => {
       );
     });
 
-    it('may be multer, whose limits are answered 413 and whose refusals 400', async () => {
+    it('may be multer, whose limits give 413 and whose other errors 400', async () => {
       const upload = multer({ limits: { fileSize: 1_000_000 } });
       await serve(
         { bodyParser: { '/files': upload.single('file') as Koa.Middleware } },
@@ -85,7 +85,7 @@ describe('what an app says of its web', () => {
     });
   });
 
-  it('BODY_LIMIT: the largest body that we read', async () => {
+  it('BODY_LIMIT limits the bodies that we parse', async () => {
     await serve(
       {},
       {
@@ -101,7 +101,7 @@ describe('what an app says of its web', () => {
     assert.deepEqual([large.status, large.json.detail], [413, 'The body must not be larger than 200000 bytes.']);
   });
 
-  it('what Node refuses is answered with a problem document', async () => {
+  it('requests that Node rejects get a problem document', async () => {
     await serve({}, { web: { headerTimeoutMs: 1, requestTimeoutMs: 1000 } });
     const texts = await Promise.all(
       ['GET / HT', `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 'nonsense\r\n\r\n'].map(
@@ -121,7 +121,7 @@ describe('what an app says of its web', () => {
     }
   });
 
-  it('headers: helmet by its own words, by old names as well, or none; the operator has ours', async () => {
+  it("headers: helmet's options, old names included, or none; the operator's pages keep ours", async () => {
     const beside = async (ctx: Koa.Context, next: Koa.Next) => {
       if (ctx.path === '/ops') ctx.body = 'ops';
       else await next();
@@ -142,7 +142,7 @@ describe('what an app says of its web', () => {
     assert.equal((await serving.request('/ops')).headers['x-content-type-options'], 'nosniff');
   });
 
-  it('probes: at other paths, or answered by the app', async () => {
+  it("probes: at other paths, or by the app's own routes", async () => {
     const routes = {
       routes: (router: Parameters<NonNullable<NonNullable<Parameters<typeof Serving.start>[0]>['routes']>>[0]) => {
         router.get('/ready', (ctx) => {
@@ -161,7 +161,7 @@ describe('what an app says of its web', () => {
     assert.equal((await serving.request('/ready')).text, 'of the app');
   });
 
-  it('koa: an app that was there keeps its keys, context and parser, and runs in a slot before the routes', async () => {
+  it('koa: an existing app keeps its keys, context and parser, and runs in a slot before the routes', async () => {
     const existing = new Koa();
     existing.keys = ['a key'];
     existing.context.shop = 'of the app';
@@ -211,7 +211,7 @@ describe('what an app says of its web', () => {
     'probes that are none': [{ probes: '/livez' }, /probes is "\/livez"; give \{ health/],
   };
   for (const [name, [own, message]] of Object.entries(WRONG)) {
-    it(`is refused in a sentence: ${name}`, async () => {
+    it(`rejected with one sentence: ${name}`, async () => {
       await assert.rejects(ownWeb(own as OwnWeb), { name: 'UserError', exitCode: 78, message });
     });
   }

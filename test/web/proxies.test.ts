@@ -5,7 +5,7 @@ import { Serving } from './serving';
 const trustOf = (env: Readonly<Record<string, string>>) => readSettings({ env, cwd: '/srv/shop' }).trustProxy;
 
 describe('a proxy in front', () => {
-  /** What a request looks like to the app. */
+  /** @returns how the app sees a request. */
   async function seen(env: Readonly<Record<string, string>>, headers: Readonly<Record<string, string>>) {
     const serving = await Serving.start({
       trustProxy: trustOf(env),
@@ -32,13 +32,13 @@ describe('a proxy in front', () => {
   it('is believed only when it is trusted', async () => {
     for (const env of [{}, { TRUST_PROXY: '0' }, { TRUST_PROXY: '192.0.2.0/24' }]) {
       const { ip, protocol, host, forwarded, untrusted } = await seen(env, FORWARDED);
-      assert.equal(untrusted, '127.0.0.1', 'it is told who has sent them');
+      assert.equal(untrusted, '127.0.0.1', 'the sender is reported');
       assert.deepEqual([ip, protocol, forwarded], ['127.0.0.1', 'http', '']);
       assert.notEqual(host, 'shop.example');
     }
   });
 
-  it('tells the caller by the number of hops, or by the addresses that proxies have', async () => {
+  it('identifies the client by the number of hops, or by the addresses of proxies', async () => {
     for (const [TRUST_PROXY, ip] of [
       ['1', '10.1.2.3'],
       ['2', '198.51.100.7'],
@@ -57,7 +57,7 @@ describe('a proxy in front', () => {
     assert.equal(odd.ip, '127.0.0.1');
   });
 
-  it('may tell how old a request is; from others X-Request-Start counts for nothing', async () => {
+  it('may say how old a request is; otherwise X-Request-Start is ignored', async () => {
     const old = { 'X-Request-Start': String(Date.now() - 31_000) };
     assert.equal((await seen({ TRUST_PROXY: '1' }, old)).status, 503);
     assert.equal((await seen({ TRUST_PROXY: '127.0.0.1' }, old)).status, 503);
@@ -65,7 +65,7 @@ describe('a proxy in front', () => {
     assert.equal((await seen({ TRUST_PROXY: '192.0.2.1' }, old)).status, 200);
   });
 
-  it('is one hop on Heroku; what is neither a number nor addresses is refused', () => {
+  it('is one hop on Heroku; anything but a number or addresses is rejected', () => {
     assert.deepEqual(trustOf({ DYNO: 'web.1' }), { hops: 1 });
     assert.deepEqual(trustOf({ DYNO: 'web.1', TRUST_PROXY: '2' }), { hops: 2 });
     assert.deepEqual(trustOf({}), { hops: 0 });

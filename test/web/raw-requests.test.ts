@@ -3,7 +3,7 @@ import { SMUGGLED_REQUESTS } from '../support/smuggled-requests';
 import { until } from '../support/until';
 import { Serving } from './serving';
 
-/** What must never get past the parser, and never more than one answer's worth. */
+/** Requests that must not get past the parser, and get no more than one response. */
 describe('raw requests', () => {
   let serving: Serving;
   let calls = 0;
@@ -28,7 +28,7 @@ describe('raw requests', () => {
   });
 
   for (const [name, bytes] of Object.entries(SMUGGLED_REQUESTS)) {
-    it(`refuses ${name}`, async () => {
+    it(`are rejected: ${name}`, async () => {
       const text = await serving.raw(bytes);
       assert.match(text, /^HTTP\/1\.1 4\d\d /);
       assert.equal(text.match(/HTTP\/1\.1 /g)?.length, 1);
@@ -36,13 +36,13 @@ describe('raw requests', () => {
     });
   }
 
-  it('431 for huge headers', async () => {
+  it('get 431 for huge headers', async () => {
     const text = await serving.raw(`GET /admin HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`);
     assert.match(text, /^HTTP\/1\.1 431 /);
     assert.equal(calls, 0);
   });
 
-  it('is alive and silent after all of that', async () => {
+  it('leave the server working, and no errors', async () => {
     assert.equal((await serving.request('/admin')).status, 200);
     assert.deepEqual(serving.errors, []);
     await until('nothing is in flight', () => serving.limit.snapshot().inFlight === 0);

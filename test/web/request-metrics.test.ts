@@ -17,8 +17,8 @@ const finished = (about: Partial<EventMap['request.finished']>): EventMap['reque
   ...about,
 });
 
-describe('the tally of requests', () => {
-  it('counts by method and class of status, and whatever callers make up as other', () => {
+describe('request metrics', () => {
+  it('are counted by method and status class, and unknown ones as other', () => {
     const tally = new RequestMetrics();
     for (const method of ['GET', 'GET', 'POST', 'BREW', '__proto__', 'constructor', 'get'])
       tally.add(finished({ method }));
@@ -34,7 +34,7 @@ describe('the tally of requests', () => {
     });
   });
 
-  it('puts each length of time into the bucket whose bound it does not exceed', () => {
+  it('put each duration into the bucket whose bound it does not exceed', () => {
     const tally = new RequestMetrics();
     for (const bound of BOUNDS_MS) tally.add(finished({ durationMs: bound, queuedMs: bound + 0.01 }));
     const { duration, queued } = tally.read();
@@ -45,7 +45,7 @@ describe('the tally of requests', () => {
     assert.ok(Math.abs(queued.sumMs - sum - BOUNDS_MS.length / 100) < 0.001);
   });
 
-  it('knows the slowest of those that ended since it was last asked', () => {
+  it('report the slowest request since the last reading', () => {
     const tally = new RequestMetrics();
     for (const [durationMs, queuedMs] of [
       [30, 2],
@@ -59,7 +59,7 @@ describe('the tally of requests', () => {
     assert.deepEqual(tally.takeSlowest(), { durationMs: 0, queuedMs: 0 });
   });
 
-  it('knows the 99th percentile of the waits since it was last asked, where most requests did not wait', () => {
+  it('report the 99th percentile of queue times since the last reading, even if most requests did not wait', () => {
     const tally = new RequestMetrics();
     const p99Of = (waits: Readonly<Record<number, number>>) => {
       for (const [queuedMs, count] of Object.entries(waits))
@@ -74,14 +74,14 @@ describe('the tally of requests', () => {
     assert.equal(p99Of({}), 0);
   });
 
-  it('counts why requests were turned away', () => {
+  it('count shed requests by reason', () => {
     const tally = new RequestMetrics();
     for (const shedReason of ['full', 'full', 'timeout', 'stale', null] as const)
       tally.add(finished({ shedReason, status: 503 }));
     assert.deepEqual(tally.read().shed, { full: 2, timeout: 1, stale: 1 });
   });
 
-  it('is summed up over processes', () => {
+  it('are summed up over processes', () => {
     const [one, other] = [new RequestMetrics(), new RequestMetrics()];
     one.add(finished({ durationMs: 2, queuedMs: 0.5 }));
     other.add(finished({ durationMs: 40_000 }));

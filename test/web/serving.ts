@@ -15,7 +15,7 @@ import { createHttpServer } from '../../lib/web/server';
 
 export interface ServingOptions {
   readonly routes?: Routes;
-  /** Default: settings of a test, and a Redis that is not there. */
+  /** Default: settings for tests, and a Redis that is unreachable. */
   readonly environment?: RouteEnvironment;
   readonly web?: {
     readonly maxThreads?: number;
@@ -26,7 +26,7 @@ export interface ServingOptions {
     readonly headerTimeoutMs?: number;
     readonly bodyLimitBytes?: number;
   };
-  /** Default: 127.0.0.1, where it is asked in any case. */
+  /** Default: 127.0.0.1, to which requests are sent in any case. */
   readonly host?: string;
   readonly trustProxy?: TrustedProxies;
   readonly readiness?: readonly ReadinessCheck[];
@@ -37,7 +37,7 @@ export interface ServingOptions {
   readonly localesDir?: string;
   /** Default: en. */
   readonly defaultLocale?: string;
-  /** What an app may say of its web, as in `defineApp`. */
+  /** The app's own settings of its web, as in `defineApp`. */
   readonly own?: OwnWeb;
   readonly beside?: Parameters<typeof createApplication>[0]['mounts'];
 }
@@ -63,7 +63,7 @@ function alone(): RouteEnvironment {
   return { config, limit: (name, rate) => limits.limit(name, rate) };
 }
 
-/** The application on a real server, on a port of its own. */
+/** The application on a real server, on its own port. */
 export class Serving {
   readonly limit: ConcurrencyLimiter;
   readonly finished: EventMap['request.finished'][] = [];
@@ -156,7 +156,7 @@ export class Serving {
     return this.request(path, { method: 'POST', headers: { 'content-type': 'application/json', ...headers }, body });
   }
 
-  /** Writes bytes as they are. @returns all that came back until the server, or the end of `bytes`, closed. */
+  /** Sends raw bytes. @returns everything received until the server, or the end of `bytes`, closed the connection. */
   async raw(bytes: string | Buffer): Promise<string> {
     const socket = await this.connect();
     const chunks: Buffer[] = [];
@@ -171,7 +171,7 @@ export class Serving {
     return new Promise((resolve, reject) => {
       const socket = net.connect(this.port, '127.0.0.1', () => resolve(socket));
       socket.once('error', reject);
-      // Resets are what some tests are about.
+      // Some tests expect a reset.
       socket.on('error', () => undefined);
     });
   }

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { Serving } from './serving';
 
-/** How much later than its limit a connection may be cut off, ms: one look of the server's a second, on a busy machine. */
+/** How much later than its limit a connection may be cut off, ms: the server checks once a second, and the machine may be busy. */
 const LATE_MS = 5000;
 
-/** Time itself is meant here: the limits are Node's own, which no clock of ours can move. */
-describe('the time that a connection has', () => {
+/** This test has to wait for real time: the limits are Node's own, and no clock of ours can move them. */
+describe('the time limit of a connection', () => {
   let serving: Serving;
   before(async () => {
     serving = await Serving.start({ routes: (router) => void router.post('/', () => undefined) });
@@ -13,13 +13,13 @@ describe('the time that a connection has', () => {
   after(() => serving.stop());
 
   const LIMITS = {
-    'for a head, which is 15 s': { limitMs: 15_000, sent: 'GET / HTTP/1.1\r\nHost: a\r\n' },
-    'for a whole request, which is 29 s': {
+    'for headers is 15 s': { limitMs: 15_000, sent: 'GET / HTTP/1.1\r\nHost: a\r\n' },
+    'for a whole request is 29 s': {
       limitMs: 29_000,
       sent: 'POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 10\r\n\r\n{"a"',
     },
   };
-  /** What a caller who stops in the middle is told, and after how many ms. */
+  /** The response to a client that stops in the middle, and after how many ms it was cut off. */
   const cutOff = async (sent: string) => {
     const socket = await serving.connect();
     const since = performance.now();
@@ -32,7 +32,7 @@ describe('the time that a connection has', () => {
     await closed;
     return { text, tookMs: performance.now() - since };
   };
-  // Both callers wait at the same time.
+  // Both clients wait at the same time.
   const ends = new Map<string, ReturnType<typeof cutOff>>();
   before(() => {
     for (const { sent } of Object.values(LIMITS)) ends.set(sent, cutOff(sent));

@@ -17,7 +17,7 @@ interface Grounds {
   readonly redisUrl: string;
 }
 
-/** The adapters that are to behave alike. */
+/** The adapters that have to behave alike. */
 const ADAPTERS = {
   fake: () => useFakeJobs({ setup, models: [Note] }),
   inline: () => useInlineJobs({ setup, models: [Note] }),
@@ -28,16 +28,16 @@ const ADAPTERS = {
 type AdapterName = keyof typeof ADAPTERS;
 type Run = () => Promise<unknown>;
 
-/** Of an adapter that cannot be like the others: why, and what it does instead. */
+/** Why an adapter cannot behave like the others, and what it does instead. */
 interface Difference {
   readonly because: string;
   readonly run: Run;
 }
 
-/** A case that all adapters answer alike, save where one differs by its nature. */
+/** A case in which all adapters behave alike, unless one differs by its nature. */
 type Conform = (title: string, run: Run, differences?: { readonly [N in AdapterName]?: Difference }) => void;
 
-/** Has `define` say its cases for each adapter, on stores that they share. */
+/** Runs the cases of `define` for each adapter, on shared stores. */
 export function conformance(subject: string, define: (conform: Conform, grounds: Grounds) => void): void {
   describe(`the conformance of job adapters: ${subject}`, () => {
     let created: Created;
@@ -76,11 +76,11 @@ export function conformance(subject: string, define: (conform: Conform, grounds:
         afterEach(async () => {
           travelBack();
           await jobs.restore();
-          assert.deepEqual(await created.query('select * from job_outbox'), [], 'every job is gone');
+          assert.deepEqual(await created.query('select * from job_outbox'), [], 'no job is left');
         });
         define((title, run, differences = {}) => {
           const difference = differences[adapter];
-          if (difference) it(`${title} — but not here: ${difference.because}`, difference.run);
+          if (difference) it(`${title} – but not here: ${difference.because}`, difference.run);
           else it(title, run);
         }, grounds);
       });

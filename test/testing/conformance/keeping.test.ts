@@ -17,7 +17,7 @@ import { BusyError, ChainJob, DebouncedJob, EchoJob, FlakyJob, RuledJob, StepsJo
 conformance('what is kept, when it runs, and transactions', (conform, grounds) => {
   describe('keeps', () => {
     conform(
-      'where a job has come to, for its next run',
+      'the checkpoint of a job for its next run',
       async () => {
         await StepsJob.performLater();
         await performEnqueuedJobs();
@@ -32,7 +32,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
     );
 
     conform(
-      'one job of a unique key at a time, until it has ended',
+      'a unique key until its job has ended',
       async () => {
         const first = await UniqueJob.performLater('a');
         const second = await UniqueJob.performLater('a');
@@ -46,26 +46,26 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       },
       {
         inline: {
-          because: 'a job has ended before the next one comes; only what it enqueues itself is a duplicate',
+          because: 'a job has ended before the next one is enqueued; only what it enqueues itself is a duplicate',
           run: async () => {
             const first = await UniqueJob.performLater('a');
             assert.deepEqual(told(), [{ id: first.id, enqueued: false, reason: 'duplicate' }]);
             assert.equal((await UniqueJob.performLater('a')).enqueued, true);
             assertPerformed(UniqueJob, { times: 2 });
-            // One that has failed has ended, too.
+            // A failed job has ended, too.
             for (let n = 0; n < 2; n++) await assert.rejects(UniqueJob.performLater('fails'), RangeError);
           },
         },
       },
     );
 
-    conform('a unique key until the job begins, where it says so', async () => {
+    conform("a unique key until its job starts, with until: 'executing'", async () => {
       await DebouncedJob.performLater('a', true);
       await performEnqueuedJobs();
       assert.deepEqual(told(), [true, false]);
     });
 
-    conform('a bulk together, and gives an answer for each', async () => {
+    conform('the jobs of a bulk, with a result for each', async () => {
       const all = await EchoJob.performAllLater([[1], [2], [3]]);
       assert.equal(new Set(all.map((job) => job.id)).size, 3);
       const mixed = await performAllLater([
@@ -86,7 +86,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
 
   describe('performs', () => {
     conform(
-      'in the order of enqueuing, and what jobs enqueue, in whatever queue',
+      'jobs in the order of enqueuing, and those that jobs enqueue, on any queue',
       async () => {
         await ChainJob.performLater(3);
         await EchoJob.set({ queue: 'mailer' }).performLater('a');
@@ -95,7 +95,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       },
       {
         inline: {
-          because: 'what a job enqueues is performed within it',
+          because: 'a job that is enqueued by a job is performed within that job',
           run: async () => {
             await ChainJob.performLater(3);
             await EchoJob.set({ queue: 'mailer' }).performLater('a');
@@ -106,7 +106,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
     );
 
     conform(
-      'what is delayed once it is due by the clock of the test',
+      'scheduled jobs once they are due by the clock of the test',
       async () => {
         await EchoJob.set({ wait: '1h' }).performLater('in an hour');
         await EchoJob.set({ waitUntil: new Date(Date.now() + 86_400_000) }).performLater('tomorrow');
@@ -130,7 +130,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
     );
 
     conform(
-      'retries when they are due, where the test waits for them',
+      'retries when they are due, if the test asks for that',
       async () => {
         await RuledJob.performLater('busy');
         await performEnqueuedJobs({ retries: 'due' });
@@ -146,7 +146,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
     );
   });
 
-  describe('heeds transactions', () => {
+  describe('respects transactions', () => {
     const rolledBack = (work: () => Promise<unknown>) =>
       assert.rejects(
         transaction(async () => {
@@ -184,7 +184,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       assert.deepEqual(told(), [['kept']]);
     });
 
-    conform('that are given', async () => {
+    conform('that are passed explicitly', async () => {
       const trx = await grounds.database.knex.transaction();
       await EchoJob.set({ trx }).performLater('kept');
       assertNoEnqueued();
@@ -197,7 +197,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       assert.deepEqual(told(), [['kept']]);
     });
 
-    conform('in which Postgres has refused a statement, and which it rolls back at COMMIT', async () => {
+    conform('in which a statement has failed, so that COMMIT rolls back', async () => {
       await grounds.database.knex.transaction(async (trx) => {
         await EchoJob.set({ trx }).performLater('lost');
         await trx.raw('select nonsense').catch(() => undefined);
@@ -214,7 +214,7 @@ conformance('what is kept, when it runs, and transactions', (conform, grounds) =
       assert.deepEqual(told(), []);
     });
 
-    conform('which, rolled back, leave a unique key free', async () => {
+    conform('that are rolled back, which leaves a unique key free', async () => {
       await rolledBack(() => UniqueJob.performLater('a'));
       assert.equal((await UniqueJob.performLater('a')).enqueued, true);
     });

@@ -27,7 +27,7 @@ const outcomes = () => performedJobs().map(({ class: name, outcome, runs }) => [
 
 conformance('runs and their ends', (conform) => {
   describe('carries', () => {
-    conform('arguments there and back', async () => {
+    conform('arguments unchanged', async () => {
       const note = await Note.query().insert({ text: 'kept' });
       const money: unknown = new Money(7, 'EUR');
       const given = ['text', 1.5, -0, null, true, new Date(0), 2n ** 70n, [[new Date(1)], { $date: 'mine' }], money];
@@ -41,7 +41,7 @@ conformance('runs and their ends', (conform) => {
       assertPerformed(NoteJob, { args: [note] });
     });
 
-    conform('no arguments that cannot travel', async () => {
+    conform('no arguments that cannot be serialized', async () => {
       const given: unknown = { password: undefined };
       await assert.rejects(EchoJob.performLater(given as string), /EchoJob: argument 1 .password is undefined/);
       await assert.rejects(
@@ -79,14 +79,14 @@ conformance('runs and their ends', (conform) => {
   });
 
   describe('calls', () => {
-    conform('middleware in its order, on both sides', async () => {
+    conform('middleware in order, when enqueuing and when performing', async () => {
       await EchoJob.performLater();
       await performEnqueuedJobs();
       assert.deepEqual(lines(/^enqueue/), ['enqueue outer EchoJob', 'enqueue inner', 'enqueued outer']);
       assert.deepEqual(lines(/^perform/), ['perform outer EchoJob', 'perform inner 1', 'performed outer']);
     });
 
-    conform('callbacks in their order, inside the middleware', async () => {
+    conform('callbacks in order, inside the middleware', async () => {
       await CallbackJob.performLater(false);
       await performEnqueuedJobs();
       assert.deepEqual(lines(/enqueue/), [
@@ -136,7 +136,7 @@ conformance('runs and their ends', (conform) => {
       },
       {
         inline: {
-          because: 'the error goes to the caller too',
+          because: 'the error is also thrown to the caller',
           run: async () => {
             await assert.rejects(FlakyJob.performLater(1), /failure 1/);
             await VerdictJob.performLater('discard');
@@ -149,7 +149,7 @@ conformance('runs and their ends', (conform) => {
 
   describe('counts', () => {
     conform(
-      'retries, and a success at last',
+      'retries, and a final success',
       async () => {
         await FlakyJob.performLater(2);
         await performEnqueuedJobs();
@@ -168,7 +168,7 @@ conformance('runs and their ends', (conform) => {
     );
 
     conform(
-      'the last of the retries as death, and says why',
+      'a job as dead after its last retry, with the error',
       async () => {
         await FlakyJob.performLater(99);
         await assert.rejects(performEnqueuedJobs(), /^RangeError: failure 3$/);
@@ -190,7 +190,7 @@ conformance('runs and their ends', (conform) => {
     );
 
     conform(
-      'attempts by the rule that fits the error',
+      'attempts by the rule that matches the error',
       async () => {
         await RuledJob.performLater('busy');
         await assert.rejects(performEnqueuedJobs(), BusyError);
@@ -208,7 +208,7 @@ conformance('runs and their ends', (conform) => {
       },
     );
 
-    conform('what is discarded, by rule or by verdict, as no failure', async () => {
+    conform('a job that is discarded, by a rule or by itself, as discarded, not as failed', async () => {
       await RuledJob.performLater('type');
       await VerdictJob.performLater('discard');
       await performEnqueuedJobs();
@@ -220,7 +220,7 @@ conformance('runs and their ends', (conform) => {
     });
 
     conform(
-      'what is killed, and what its timeout ends, as dead',
+      'a job that is killed or times out as dead',
       async () => {
         await VerdictJob.performLater('kill');
         await assert.rejects(performEnqueuedJobs(), KillJob);
@@ -233,7 +233,7 @@ conformance('runs and their ends', (conform) => {
       },
       {
         inline: {
-          because: 'the error goes to the caller of performLater',
+          because: 'the error is thrown to the caller of performLater',
           run: async () => {
             await assert.rejects(VerdictJob.performLater('kill'), KillJob);
             await assert.rejects(SlowJob.performLater(), JobTimeoutError);

@@ -5,7 +5,7 @@ import type { JobSetup } from '../../../lib/job/definition/setup';
 import { Job } from '../../../lib/job/job';
 import { Model } from '../../../lib/model/model';
 
-/** What the jobs below, their callbacks and the middleware around them have done, in order. */
+/** What the jobs below, their callbacks and their middleware have done, in order. */
 export const log: unknown[] = [];
 /** The log without the middleware. */
 export const told = () => log.filter((line) => typeof line !== 'string' || !/(outer|inner)|^report /.test(line));
@@ -81,7 +81,7 @@ export class ContextJob extends Job {
   }
 }
 
-/** Every callback there is. */
+/** Has every callback. */
 export class CallbackJob extends Job<[fails: boolean]> {
   static override retry = { limit: 0 };
 
@@ -134,7 +134,7 @@ export class FlakyJob extends Job<[fails: number]> {
 
 export class BusyError extends Error {}
 
-/** Retried by a rule of its own, which has fewer attempts than the class. */
+/** Retried by its own rule, which has fewer attempts than the class. */
 export class RuledJob extends Job<[how: 'busy' | 'type']> {
   static {
     this.retryOn(BusyError, { wait: '1h', attempts: 2 });
@@ -177,7 +177,7 @@ export class UniqueJob extends Job<[key: string]> {
   }
 }
 
-/** Its claim ends when it begins. */
+/** Its unique claim ends when it starts. */
 export class DebouncedJob extends Job<[key: string, again: boolean]> {
   static override unique = { by: (key: string) => key, until: 'executing' } as const;
 
@@ -202,7 +202,7 @@ export class NoteJob extends Job<[note: Note]> {
   }
 }
 
-/** Notes where it has come to, fails once, and goes on from there. */
+/** Stores a checkpoint after each step, fails once, and resumes from there. */
 export class StepsJob extends Job {
   async perform() {
     for (let step = (await this.resumeFrom<number>()) ?? 0; step < 4; step++) {
