@@ -6,7 +6,7 @@ import { retiredIn } from './retired-words';
 
 const root = path.resolve(__dirname, '..');
 
-/** Folders of lib from the lowest up. A file may import from its own folder and from lower layers only. */
+/** The folders of lib, from the lowest layer up. A file may import only from its own folder and from lower layers. */
 const LAYERS: readonly (readonly string[])[] = [
   ['support'],
   ['internals'],
@@ -24,7 +24,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['app'],
 ];
 
-/** What may be imported in one place only. */
+/** Packages that may be imported only in these files. */
 const FENCES: Readonly<Record<string, readonly string[]>> = {
   throng: ['lib/cluster/primary/throng.ts'],
   'bee-queue': ['lib/internals/bee-queue.ts'],
@@ -39,7 +39,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Packages that belong to one folder. */
+/** Packages that may be imported only in these folders. */
 const HOMES: Readonly<Record<string, readonly string[]>> = {
   koa: ['lib/web', 'lib/ops', 'lib/role', 'lib/app'],
   objection: [
@@ -84,7 +84,7 @@ function read(file: string): Source {
 
 const sources = tracked('server.ts', 'lib/*.ts', 'jobs/*.ts', 'migrations/*.ts').map(read);
 
-/** The file that a relative import means, relative to the root. */
+/** Resolves a relative import. @returns the file, relative to the root. */
 function resolve(from: string, specifier: string): string {
   const base = path.join(path.dirname(from), specifier);
   return (
@@ -100,12 +100,12 @@ function layerOf(file: string): number {
   return LAYERS.findIndex((names) => names.includes(part));
 }
 
-/** The code without what its strings say; comments stay, for that is where some hatches are. */
+/** The code without the contents of strings. Comments are kept, since some escape hatches are comments. */
 function withoutTexts(text: string): string {
   return text.replace(/'(?:[^'\\\n]|\\.)*'|`(?:[^`\\]|\\.)*`/g, "''");
 }
 
-describe('architecture', () => {
+describe('the architecture', () => {
   it('keeps the fixed top level', () => {
     const allowed =
       /^(\..*|package\.json|package-lock\.json|tsconfig\.json|Procfile|server\.ts|lib|jobs|migrations|test|README\.md)$/;
@@ -130,7 +130,7 @@ describe('architecture', () => {
     assert.deepEqual(wrong, []);
   });
 
-  it('has no import circle', () => {
+  it('has no import cycle', () => {
     const edges = new Map(
       sources.map(({ file, imports }) => [
         file,
@@ -139,7 +139,7 @@ describe('architecture', () => {
     );
     const done = new Set<string>();
     const visit = (file: string, trail: readonly string[]): void => {
-      assert.ok(!trail.includes(file), `circle: ${[...trail, file].join(' → ')}`);
+      assert.ok(!trail.includes(file), `cycle: ${[...trail, file].join(' → ')}`);
       if (done.has(file)) return;
       for (const next of edges.get(file) ?? []) visit(next, [...trail, file]);
       done.add(file);
@@ -147,7 +147,7 @@ describe('architecture', () => {
     for (const file of edges.keys()) visit(file, []);
   });
 
-  it('has no circle of folders, types and lazy imports included', () => {
+  it('has no cycle between folders, including type-only and lazy imports', () => {
     const edges = new Map<string, Map<string, string>>();
     for (const { file, imports } of sources) {
       const from = path.dirname(file);
@@ -160,7 +160,7 @@ describe('architecture', () => {
     }
     const done = new Set<string>();
     const visit = (folder: string, trail: readonly string[], ways: readonly string[]): void => {
-      assert.ok(!trail.includes(folder), `circle of folders: ${ways.slice(trail.indexOf(folder)).join('; ')}`);
+      assert.ok(!trail.includes(folder), `cycle of folders: ${ways.slice(trail.indexOf(folder)).join('; ')}`);
       if (done.has(folder)) return;
       for (const [next, way] of edges.get(folder) ?? []) visit(next, [...trail, folder], [...ways, way]);
       done.add(folder);
@@ -168,7 +168,7 @@ describe('architecture', () => {
     for (const folder of edges.keys()) visit(folder, [], []);
   });
 
-  it('keeps each fenced package in its one place', () => {
+  it('imports each fenced package only in its place', () => {
     const wrong: string[] = [];
     for (const { file, imports } of sources) {
       for (const { specifier, typeOnly } of imports) {
@@ -186,7 +186,7 @@ describe('architecture', () => {
     assert.deepEqual(wrong, []);
   });
 
-  it('reads process.env in one place', () => {
+  it('reads process.env in one place only', () => {
     const readers = sources.filter(({ text }) =>
       /process\s*\.\s*env\b/.test(text.replace(/^\s*(\/\/|\*|\/\*).*$/gm, '')),
     );
@@ -206,7 +206,7 @@ describe('architecture', () => {
     );
   });
 
-  it('has no file that imports more than 20 of ours, but for the doors and what wires a role together', () => {
+  it('has no file that imports more than 20 others, except for entry points and the wiring of roles', () => {
     const fanOuts = sources
       .filter(({ file }) => !/^lib\/(index|testing\/index|role\/[^/]+)\.ts$/.test(file))
       .map(({ file, imports }) => {
@@ -219,7 +219,7 @@ describe('architecture', () => {
     );
   });
 
-  it('has a README that is read in one sitting', () => {
+  it('has a README that can be read in one sitting', () => {
     const lengthOf = (file: string) => fs.readFileSync(path.join(root, file), 'utf8').split('\n').length - 1;
     assert.ok(
       lengthOf('README.md') <= 250,
@@ -228,7 +228,7 @@ describe('architecture', () => {
     assert.ok(lengthOf('lib/README.md') <= 90, `lib/README.md has ${lengthOf('lib/README.md')} lines`);
   });
 
-  it('says no word that the glossary has retired', () => {
+  it('uses no retired words', () => {
     const files = tracked('lib', 'jobs', 'test', 'README.md').filter(
       (file) => /\.(ts|js|json|md|ejs|css)$/.test(file) && !/^test\/(architecture.test|retired-words)\.ts$/.test(file),
     );
@@ -236,7 +236,7 @@ describe('architecture', () => {
       retiredIn(fs.readFileSync(path.join(root, file), 'utf8')).map((what) => `${file}: ${what}`),
     );
     assert.deepEqual(found, []);
-    // The list finds what it is for: whole words only.
+    // The check detects retired words, but only whole ones.
     assert.deepEqual(retiredIn('the scribe, not scribes, deleted 3 job(s)'), [
       'scribe: say reporter',
       'job(s): use pluralize()',
@@ -245,14 +245,14 @@ describe('architecture', () => {
     assert.deepEqual(retiredIn('impulse, pulse-code, TreeOrders'), []);
   });
 
-  it('names no file for leftovers', () => {
+  it('has no file with a catch-all name', () => {
     assert.deepEqual(
       sources.filter(({ file }) => /(util|helper|common|misc|manager)/i.test(file)).map(({ file }) => file),
       [],
     );
   });
 
-  it('holds no escape hatch from the type checker or the linter', () => {
+  it('has no escape hatch from the type checker or the linter', () => {
     const all = [...sources, ...tracked('test/*.ts').map(read)].filter(
       ({ file }) => file !== 'test/architecture.test.ts',
     );

@@ -26,7 +26,7 @@ function anchorsOf(file: string): Set<string> {
 }
 
 describe('the guides', () => {
-  it('have no link to a file or heading that is not there', () => {
+  it('link only to existing files and headings', () => {
     const dead = guides.flatMap((guide) =>
       [...read(guide).matchAll(/\]\((?!https?:|mailto:)([^)\s#]*)(?:#([^)\s]+))?\)/g)]
         .filter(([, target = '', anchor]) => {
@@ -39,7 +39,7 @@ describe('the guides', () => {
     assert.deepEqual(dead, []);
   });
 
-  it('name no npm script that is not there', () => {
+  it('name only existing npm scripts', () => {
     const { scripts } = JSON.parse(read('package.json')) as { readonly scripts: Readonly<Record<string, string>> };
     const named = guides.flatMap((guide) =>
       [...read(guide).matchAll(/`npm run ([\w:-]+)/g)].map(([, name = '']) => `${guide}: ${name}`),
@@ -51,7 +51,7 @@ describe('the guides', () => {
     );
   });
 
-  it('name no command of catamount that is not there', () => {
+  it('name only existing commands of catamount', () => {
     const known = [...CLI_COMMANDS, ...COMMANDS].map(({ name }) => name);
     const ofJobs = JOB_COMMANDS.map(({ name }) => `jobs ${name}`);
     const isThere = (line: string) => {
@@ -69,7 +69,7 @@ describe('the guides', () => {
     );
   });
 
-  it('name no file or folder of lib that is not there', () => {
+  it('name only existing files and folders of lib', () => {
     const folders = fs
       .readdirSync(path.join(ROOT, 'lib'), { withFileTypes: true })
       .filter((entry) => entry.isDirectory());
@@ -90,14 +90,14 @@ describe('the guides', () => {
     );
   });
 
-  it('hold no path of a machine and no placeholder', () => {
+  it('contain no machine paths and no placeholders', () => {
     assert.deepEqual(
       guides.filter((guide) => /@@|\/root\/|\/home\/|\/work\//.test(read(guide))),
       [],
     );
   });
 
-  it('name no test file that is not there', () => {
+  it('name only existing test files', () => {
     const named = guides.flatMap((guide) =>
       [...read(guide).matchAll(/\btest\/[\w/-]+\.(?:test|deep)\.ts\b/g)].map(([file]) => `${guide}: ${file}`),
     );
@@ -107,7 +107,7 @@ describe('the guides', () => {
     );
   });
 
-  it('have no example that no test compiles and runs', () => {
+  it('have only examples that a test compiles and runs', () => {
     const blocks = guideBlocks();
     const matches = (guide: string, text: string) =>
       ASSIGNED.filter((one) => one.guide === guide && text.startsWith(one.begins));
@@ -116,7 +116,7 @@ describe('the guides', () => {
       unassigned.map(({ guide, text }) => `${guide}: ${text.split('\n')[0]}`),
       [],
     );
-    assert.equal(ASSIGNED.length, blocks.length, 'assignments of blocks that are not there');
+    assert.equal(ASSIGNED.length, blocks.length, 'assignments of missing blocks');
     const missing = ASSIGNED.filter(({ by }) => !fs.existsSync(path.join(ROOT, by)));
     assert.deepEqual(missing, []);
   });

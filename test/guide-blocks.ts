@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 const ROOT = path.resolve(__dirname, '..');
-/** What a process prints, and pictures, are no examples. */
+/** Output and diagrams are not examples. */
 const SHOWN = ['text', 'mermaid'];
 
 export interface Block {
@@ -14,7 +14,7 @@ export interface Block {
   readonly text: string;
 }
 
-/** A block of a guide, by its first characters, and the test file that compiles it and runs it. */
+/** A block of a guide, by its first characters, and the test file that compiles and runs it. */
 export interface Assignment {
   readonly guide: string;
   readonly begins: string;
@@ -34,7 +34,7 @@ const [CLI, JOBS, MAILS, OPERATIONS, OPS, TESTS, WEB] = [
 const EXAMPLES = 'test/guide-examples.deep.ts';
 const IN_README = 'test/readme.test.ts';
 
-/** All blocks of code of the README and the guides. */
+/** All code blocks of the README and the guides. */
 export const ASSIGNED: readonly Assignment[] = [
   { guide: README, begins: 'npm ci && npm start', by: IN_README },
   { guide: README, begins: 'curl -X POST localhost:3000/users', by: 'test/app/sign-up.test.ts' },
@@ -43,7 +43,7 @@ export const ASSIGNED: readonly Assignment[] = [
   { guide: README, begins: 'await GreetUserJob.performLater', by: IN_README },
   { guide: README, begins: "import { Mailer } from '../../index';", by: IN_README },
   { guide: README, begins: '// server.js', by: EXAMPLES },
-  // Its commands are Heroku's own; this is what they lead to.
+  // Heroku's commands cannot be run here; this test runs the lines of the Procfile, as Heroku does.
   { guide: README, begins: 'heroku create', by: 'test/process/procfile.deep.ts' },
   { guide: CLI, begins: 'npx catamount new shop', by: 'test/package/new-app.deep.ts' },
   { guide: CLI, begins: 'npx catamount generate job', by: EXAMPLES },
@@ -72,7 +72,7 @@ export const ASSIGNED: readonly Assignment[] = [
   { guide: WEB, begins: "const { defineApp } = require('catamount');", by: EXAMPLES },
 ];
 
-/** The blocks of code in README, the guides and all else that is read. */
+/** The code blocks in all Markdown files of the repository. */
 export function guideBlocks(): readonly Block[] {
   const guides = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '*.md'], {
     cwd: ROOT,

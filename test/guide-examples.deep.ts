@@ -12,7 +12,7 @@ import { removeFolder, tempFolder } from './support/temp-folder';
 const ROOT = path.resolve(__dirname, '..');
 const block = (begins: string) => assignedTo('test/guide-examples.deep.ts', begins);
 
-/** What the examples of the command line take for given, beside the guestbook. */
+/** Files of an app that the examples of the command line assume, besides the guestbook. */
 const TAKEN = {
   'models/user.js': `const { Model } = require('catamount');
 exports.User = class User extends Model { static tableName = 'users'; };`,
@@ -34,7 +34,7 @@ module.exports = class GreetJob extends Job { perform() {} };`,
 exports.down = (knex) => knex.schema.dropTable('users');`,
 };
 
-/** What the examples of tests take for given: a test runner, and the app's own function. */
+/** Declarations that the examples of tests assume: a test runner, and a function of the app. */
 const TEST_PRELUDE = `const assert = require('node:assert/strict');
 const { after, afterEach, before, beforeEach, it } = require('node:test');
 const { transaction } = require('catamount');
@@ -70,7 +70,7 @@ describe('the examples of README and guides', () => {
   });
   afterEach(() => removeFolder(app));
 
-  /** Writes files of the app. */
+  /** Writes files into the app. */
   function write(files: Readonly<Record<string, string>>): void {
     for (const [name, content] of Object.entries(files)) {
       fs.mkdirSync(path.dirname(path.join(app, name)), { recursive: true });
@@ -101,7 +101,7 @@ describe('the examples of README and guides', () => {
     }
   };
 
-  it("README's app of three files serves, and limits its callers", async () => {
+  it('the app of three files in the README serves requests, and limits its clients', async () => {
     const parts = block('// server.js').split(/^\/\/ (\S+\.js)\n/m);
     const files = Object.fromEntries(parts.flatMap((name, n) => (n % 2 === 1 ? [[name, parts[n + 1] ?? '']] : [])));
     assert.deepEqual(Object.keys(files), ['server.js', 'app.js', 'routes.js']);
@@ -125,7 +125,7 @@ describe('the examples of README and guides', () => {
     assert.deepEqual(told, { statuses: [...Array(10).fill(200), 429], entries: 10 });
   });
 
-  it('the tests of the guide pass, on the model and the routes of the guide', async () => {
+  it('the tests of the guide pass, with the model and the routes of the guide', async () => {
     write({ 'models/entry.js': block('// models/entry.js'), 'routes.js': block('// routes.js') });
     const parts = [TEST_PRELUDE, block('const { assertEnqueued'), block('const shop = request(app);')];
     write({ 'test/guestbook.test.js': parts.join('\n') });
@@ -134,7 +134,7 @@ describe('the examples of README and guides', () => {
     assert.match(stdout, /^# fail 0$/m);
   });
 
-  it("an app's own Koa has its keys and middleware", async () => {
+  it("an app's own Koa keeps its middleware", async () => {
     const routes = "module.exports = (router) => router.get('/hours', (ctx) => { ctx.body = '9 to 5'; });";
     write({ 'app.js': block('// app.js'), 'routes.js': routes });
     const served = await inApp(`
@@ -143,7 +143,7 @@ describe('the examples of README and guides', () => {
     assert.equal(served, 'shop');
   });
 
-  it('an app has headers, probes and pages for errors of its own', async () => {
+  it('an app can have its own headers, probes and error pages', async () => {
     write({
       'app.js': block("const { defineApp } = require('catamount');"),
       'locales/de.json': block('{ "catamount"'),
@@ -162,7 +162,7 @@ describe('the examples of README and guides', () => {
     assert.match(String(told.page), /Hier ist nichts/);
   });
 
-  it('a script reminds those whom it is to remind', async () => {
+  it('the script enqueues a reminder for the right users', async () => {
     write({ 'scripts/remind.js': block('// scripts/remind.js') });
     await migrated();
     const { code, stderr } = await catamount(app, ['run', 'scripts/remind.js', '7d'], env);
@@ -170,12 +170,12 @@ describe('the examples of README and guides', () => {
     assert.equal(await waiting('mailer'), 1);
   });
 
-  it('another program enqueues', async () => {
+  it('another program enqueues a job', async () => {
     await inApp(`${block("const { connect } = require('catamount');")}\nawait greet('7');\nreturn null;`);
     assert.equal(await waiting('default'), 1);
   });
 
-  it('the generators take what the guide types', async () => {
+  it('the generators accept the commands of the guide', async () => {
     const lines = block('npx catamount generate job').trim().split('\n');
     for (const line of lines) {
       const { code, stderr } = await catamount(app, line.replace('npx catamount ', '').split(' '), env);
@@ -185,7 +185,7 @@ describe('the examples of README and guides', () => {
       assert.ok(fs.existsSync(path.join(app, name)), name);
   });
 
-  it('Prometheus is sent to the metrics', () => {
+  it('the scrape config of Prometheus has the path of the metrics', () => {
     const [job] = (parse(block('scrape_configs:')) as { readonly scrape_configs: readonly Record<string, unknown>[] })
       .scrape_configs;
     assert.deepEqual([job?.scheme, job?.metrics_path], ['https', '/ops/metrics']);

@@ -8,7 +8,7 @@ const ROOT = path.resolve(__dirname, '..');
 describe('each mutation', () => {
   const mutations = lists().flatMap((list) => list.mutations);
 
-  it('finds its text once in its file, and names tests that exist', () => {
+  it('has a text that occurs once in its file, and names existing tests', () => {
     const stale = mutations.flatMap(({ promise, file, find, killedBy }) => {
       const target = path.join(ROOT, file);
       const count = fs.existsSync(target) ? fs.readFileSync(target, 'utf8').split(find).length - 1 : 'no file,';

@@ -9,7 +9,7 @@ import { launchBrowser } from './support/browser';
 import type { Tree } from './support/tree';
 import { until } from './support/until';
 
-/** One thin path of each promise that takes a whole tree, on one tree. Each has its depth in `npm run test:deep`. */
+/** One thin path of each promise that needs a whole tree, all on one tree. `npm run test:deep` tests each in depth. */
 describe('one tree, as on a dyno', () => {
   let around: Surroundings;
   let tree: Tree;
@@ -29,24 +29,27 @@ describe('one tree, as on a dyno', () => {
   };
 
   it('is a primary, two web workers and a job processor', async () => {
-    await until('all show what they are', () => tree.processes().jobs !== undefined && tree.processes().web.size === 2);
+    await until(
+      'the workers and the job processor are running',
+      () => tree.processes().jobs !== undefined && tree.processes().web.size === 2,
+    );
     assert.equal(tree.processes().primary, tree.pid);
-    await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
+    await until('the tree is ready', async () => (await tree.request('GET', '/ready')).status === 200);
   });
 
-  it('takes a sign-up, whose welcome mail arrives once and in the language of its reader', async () => {
+  it('accepts a sign-up, whose welcome mail arrives once, in the language of the user', async () => {
     const users = [somebody(), somebody()];
     for (const user of users) assert.equal((await tree.request('POST', '/users', { json: user })).status, 201);
     assert.equal((await tree.request('POST', '/users', { json: users[0] })).status, 422);
     await eachHasOneMail();
     const received = around.sink.messages.map(({ envelope, subject }) => `${envelope.to}: ${subject}`);
     assert.deepEqual(received.sort(), users.map((user) => `${user.email}: ${subjectFor(user)}`).sort());
-    // The tree has taken a free port: its links name that one.
+    // The tree listens on a free port, which its links contain.
     const link = `http://localhost:${new URL(tree.baseUrl).port}`;
     for (const { raw } of around.sink.messages) assert.ok(raw.includes(link), `no ${link} in\n${raw}`);
   });
 
-  it('shows itself to an operator, in a browser and in a terminal', async () => {
+  it('shows its state to an operator, in a browser and in a terminal', async () => {
     const browser = await launchBrowser();
     try {
       const operator = await OperatorWindow.open(browser, tree);
@@ -60,7 +63,7 @@ describe('one tree, as on a dyno', () => {
     assert.match(typed.stdout, /Workers: 2 of 2 ready/);
   });
 
-  it('puts a new worker into the place of a killed one, and serves meanwhile', async () => {
+  it('replaces a killed worker', async () => {
     const killed = tree.processes().web.get(0);
     assert.ok(killed);
     process.kill(killed, 'SIGKILL');
@@ -69,23 +72,23 @@ describe('one tree, as on a dyno', () => {
       return booted_workers === 2 && worker_status.every(({ pid }) => pid !== killed);
     };
     await until('there are two workers again', revived);
-    await until('it is ready', async () => (await tree.request('GET', '/ready')).status === 200);
+    await until('the tree is ready', async () => (await tree.request('GET', '/ready')).status === 200);
   });
 
-  it('has the mails of a killed job processor sent by its successor', async () => {
+  it('sends the mails of a killed job processor by its successor', async () => {
     around.sink.hold();
     await signUpMany(tree, 2);
-    await until('two mails are on their way', () => around.sink.waiting === 2);
+    await until('two mails are being sent', () => around.sink.waiting === 2);
     const killed = tree.processes().jobs;
     assert.ok(killed);
     process.kill(killed, 'SIGKILL');
     await tree.waitForLine(new RegExp(`job processor \\(pid ${killed}\\) was killed by SIGKILL`));
-    // The server had not answered when the connections broke: it has not taken them.
+    // The server had not replied when the connections broke, so it has not accepted them.
     around.sink.discard();
     await eachHasOneMail();
   });
 
-  it('takes sign-ups while Redis is away, and sends their mails once it is back', async () => {
+  it('accepts sign-ups while Redis is down, and sends their mails once it is back', async () => {
     await around.redis.stop();
     const sent = around.sink.messages.length;
     await signUpMany(tree, 2);
@@ -94,7 +97,7 @@ describe('one tree, as on a dyno', () => {
     await eachHasOneMail();
   });
 
-  it('is restarted by phases without losing a request', async () => {
+  it('loses no request during a phased restart', async () => {
     const before = (await statsOf(tree)).worker_status.map(({ pid }) => pid);
     const { failures } = await underLoad(
       tree,
@@ -112,10 +115,10 @@ describe('one tree, as on a dyno', () => {
     assert.ok(worker_status.every(({ pid }) => !before.includes(pid)));
   });
 
-  it('stops in order: what is in hand is finished, nobody is killed, and nothing is left', async () => {
+  it('stops gracefully: work in flight is finished, no process is killed, and nothing is left behind', async () => {
     around.sink.hold();
     await signUpMany(tree, 1);
-    await until('its mail is on its way', () => around.sink.waiting === 1);
+    await until('its mail is being sent', () => around.sink.waiting === 1);
     const end = tree.stop();
     await tree.waitForLine(/stopping|SIGTERM/i);
     around.sink.release();

@@ -18,12 +18,12 @@ const jobGuide = read('lib/job/README.md');
 const mailGuide = read('lib/mailer/README.md');
 const opsGuide = read('lib/ops/README.md');
 
-/** As the sample has it. */
+/** The type of the example's mailer. */
 interface OrderMailers {
   with(params: { readonly shop: string }): { placed(order: object): MailMessage };
 }
 
-/** What the sample of a job class takes for given. */
+/** Declarations that the example of a job class assumes. */
 const IMPORT_PRELUDE = `import { Job, JobTimeoutError } from ${JSON.stringify(path.join(root, 'lib/index'))};
 class SmtpBusy extends Error {}
 class FileGone extends Error {}
@@ -35,13 +35,13 @@ const section = (title: string, guide = readme) => guide.split(/^## /m).find((pa
 
 const importJob = /```ts\n(export default class ImportJob[\s\S]*?)```/.exec(jobGuide)?.[1] ?? '';
 
-describe('README and guides', () => {
+describe('the README, or a guide,', () => {
   it('shows the two commands', () => {
     assert.match(section('Run it'), /^npm ci && npm start$/m);
     assert.match(section('Test it'), /^npm cit$/m);
   });
 
-  it('lists every setting that is read, and none that is not', () => {
+  it('lists exactly the settings that are read', () => {
     const sources = ['settings.ts', 'settings-reader.ts'].map((name) =>
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
     );
@@ -57,7 +57,7 @@ describe('README and guides', () => {
     assert.deepEqual([...listed].sort(), [...read].sort());
   });
 
-  it('lists every metric, and none that there is not', () => {
+  it('lists exactly the existing metrics', () => {
     const table = section('Metrics', opsGuide)
       .split('\n')
       .filter((line) => line.startsWith('| '))
@@ -68,7 +68,7 @@ describe('README and guides', () => {
     assert.deepEqual(listed.map((name) => `catamount_${name}`).sort(), FAMILIES.map(({ name }) => name).sort());
   });
 
-  it('shows a model and a transaction as the guestbook has them, which test/package installs and runs', () => {
+  it('shows a model and a transaction of the guestbook, which test/package installs and runs', () => {
     const guide = section('Models and transactions', read('lib/web/README.md'));
     const blocks = [...guide.matchAll(/```js\n\/\/ (\S+)\n([\s\S]*?)```/g)];
     assert.equal(blocks.length, 2);
@@ -79,7 +79,7 @@ describe('README and guides', () => {
     assert.ok(read('test/fixtures/second-app/migrations/20260101000000_create_entries.js').includes(migration || '?'));
   });
 
-  it('adds a job that the registry takes', async () => {
+  it('adds a job that the registry accepts', async () => {
     const [, code = ''] = /```ts\n([\s\S]*?)```/.exec(section('Add a job')) ?? [];
     const folder = tempFolder('readme');
     fs.writeFileSync(
@@ -93,7 +93,7 @@ describe('README and guides', () => {
     removeFolder(folder);
   });
 
-  it('shows a job class that the registry takes, with its schedule', async () => {
+  it('shows a job class that the registry accepts, with its schedule', async () => {
     const folder = tempFolder('readme');
     fs.writeFileSync(path.join(folder, 'import.ts'), IMPORT_PRELUDE + importJob);
     const registry = await loadJobs(folder);
@@ -142,7 +142,7 @@ export async function enqueue(user: User, users: readonly User[]) {\n${enqueue}}
           extends: path.join(root, 'tsconfig.json'),
           compilerOptions: {
             typeRoots: [path.join(root, 'node_modules/@types')],
-            // The types that an app sees; our sources have a check of their own.
+            // The types that an app sees; our sources are checked separately.
             paths: { [path.join(root, 'lib/index')]: [path.join(root, 'dist/lib/index.d.ts')] },
           },
           include: ['.'],
@@ -161,7 +161,7 @@ export async function enqueue(user: User, users: readonly User[]) {\n${enqueue}}
       assert.equal(status, 0, stdout);
     });
 
-    it('and jobs that are enqueued', async () => {
+    it('with jobs that are enqueued', async () => {
       const { enqueue } = require(path.join(folder, 'enqueue')) as {
         enqueue(user: { readonly id: string }, users: readonly { readonly id: string }[]): Promise<void>;
       };
@@ -178,7 +178,7 @@ export async function enqueue(user: User, users: readonly User[]) {\n${enqueue}}
       }
     });
 
-    it('that arrives as it says', async () => {
+    it('that arrives as described', async () => {
       const { OrderMailer } = require(path.join(folder, 'mailers/order-mailer')) as { OrderMailer: OrderMailers };
       const mails = await useTestMail({
         app: defineApp({

@@ -1,4 +1,4 @@
-/** `npm run mutations`: breaks each promise on purpose, in a copy of the checkout, and looks whether its tests notice. */
+/** `npm run mutations`: breaks each promise on purpose, in a copy of the checkout, and checks whether its tests notice. */
 import { execFileSync, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -11,7 +11,7 @@ const USAGE = `npm run mutations -- [options]
   --only TEXT   only mutations whose promise, file or list contains TEXT; it may be given several times
   --copies N    how many are tried side by side, each in a copy of its own; default: one a core
   --list        names them and ends`;
-/** Of the first tier, and with the second: shares of the mutations that must be noticed. */
+/** The share of mutations that must be noticed by the first tier, and by both tiers. */
 const GOALS = { fast: 0.8, both: 0.95 };
 
 type Verdict = 'killed by npm test' | 'killed by the deep tier' | 'SURVIVED' | 'BROKEN';
@@ -22,7 +22,7 @@ interface Outcome {
   readonly note: string;
 }
 
-/** The checkout as it is, but for what git ignores. Packages are those of the original. */
+/** Copies the checkout, without the files that git ignores. The copy shares the installed packages. */
 function copyCheckout(): string {
   const copy = fs.mkdtempSync(path.join(os.tmpdir(), 'mutant-'));
   const listed = execFileSync('git', ['ls-files', '-co', '--exclude-standard', '-z'], { cwd: ROOT, encoding: 'utf8' });
@@ -31,7 +31,7 @@ function copyCheckout(): string {
     fs.copyFileSync(path.join(ROOT, file), path.join(copy, file));
   }
   fs.symlinkSync(path.join(ROOT, 'node_modules'), path.join(copy, 'node_modules'));
-  // Tests that ask git for the files of the checkout find the same here.
+  // Tests that list the files of the checkout with git must work in the copy, too.
   execFileSync('git', ['init', '--quiet'], { cwd: copy });
   return copy;
 }
@@ -49,12 +49,12 @@ function run(args: readonly string[], cwd: string): Promise<{ readonly code: num
   });
 }
 
-/** A test that notices by waiting in vain waits for so long, s, however slowly the app has started. */
+/** How long a test waits in vain before it fails, s, even if the app has started slowly. */
 const LIMIT_S = '60';
-/** What a run says whose app was too slow to start, as on a machine that is too busy: that shows nothing. */
+/** The message of a run whose app started too slowly on a busy machine, which proves nothing. */
 const TOO_SLOW = /It did not listen within \d+ s/;
 
-/** @returns the first failure that was told, if at least one of the files failed. @throws when no test could be run. */
+/** @returns the first reported failure, if at least one of the files failed. @throws when no test could be run. */
 async function fails(files: readonly string[], copy: string): Promise<string | undefined> {
   if (files.length === 0) return undefined;
   const { code, output } = await run(['.config/test.mjs', '--bail', '--limit', LIMIT_S, ...files], copy);

@@ -1,13 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
 
-/** One way of breaking a promise, and the test files that must notice. */
+/** A change that breaks a promise, and the test files that must notice it. */
 export interface Mutation {
-  /** What is no longer true once the code is changed like this. */
+  /** A statement that is untrue once the code is changed like this. */
   readonly promise: string;
   /** Relative to the checkout. */
   readonly file: string;
-  /** Stands in the file exactly once. */
+  /** A text that occurs in the file exactly once. */
   readonly find: string;
   readonly replace: string;
   /** Test files, relative to the checkout, of which at least one has to fail. */

@@ -5,7 +5,7 @@ import path from 'node:path';
 const ROOT = path.resolve(__dirname, '../..');
 
 describe('npm run bench', () => {
-  it('builds and loads every benchmark, with all that no compiler touches', () => {
+  it('builds and loads every benchmark, with the files that are not compiled', () => {
     const run = (script: string, ...args: string[]) =>
       execFileSync(process.execPath, [path.join(ROOT, script), ...args], { cwd: ROOT, encoding: 'utf8' });
     run('.config/build.mjs', '--bench');

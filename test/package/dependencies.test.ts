@@ -21,30 +21,30 @@ interface Locked {
 
 const read = (name: string): unknown => JSON.parse(fs.readFileSync(path.join(ROOT, name), 'utf8'));
 
-/** Whoever installs the package gets what its ranges allow; this checkout gets what its lock says. */
+/** Installing the package follows its version ranges; this checkout follows its lock file. */
 describe('the dependencies of the package', () => {
   const { dependencies, devDependencies, overrides } = read('package.json') as Manifest;
   const { packages } = read('package-lock.json') as { readonly packages: Readonly<Record<string, Locked>> };
   const numbers = (version: string) => version.replace('^', '').split('.').map(Number);
-  /** Of versions `1.2.3` and ranges `^1.2.3`, `1.2.3` and `*`: all that is in use here. */
+  /** Supports the versions `1.2.3` and the ranges `^1.2.3`, `1.2.3` and `*`, since nothing else is used here. */
   const satisfies = (version: string, range: string): boolean => {
     if (range === '*' || range === version) return true;
     const [[major = 0, ...least], [ownMajor = 0, ...own]] = [numbers(range), numbers(version)];
     const enough = (own[0] ?? 0) - (least[0] ?? 0) || (own[1] ?? 0) - (least[1] ?? 0);
     return range.startsWith('^') && major > 0 && ownMajor === major && enough >= 0;
   };
-  /** The ranges in which a package is asked for by others. */
+  /** The ranges in which other packages depend on a package. */
   const asked = (name: string): readonly string[] =>
     Object.entries(packages)
       .filter(([folder]) => folder !== '')
       .flatMap(([, one]) => ({ ...one.dependencies, ...one.optionalDependencies })[name] ?? []);
 
-  it('are ranges, so that a fix of one of them reaches an app without a release of ours', () => {
+  it('are ranges, so that an app gets their fixes without a release of ours', () => {
     const pinned = Object.entries(dependencies).filter(([, range]) => !/^\^[1-9]\d*\.\d+\.\d+$/.test(range));
     assert.deepEqual(pinned, []);
   });
 
-  it('are pinned by the lock, to versions that their ranges allow', () => {
+  it('are locked to versions that their ranges allow', () => {
     assert.deepEqual(packages['']?.dependencies, dependencies);
     assert.deepEqual(packages['']?.devDependencies, devDependencies);
     for (const [name, range] of Object.entries(dependencies)) {
@@ -53,7 +53,7 @@ describe('the dependencies of the package', () => {
     }
   });
 
-  it('have stand-ins of the names, and of versions, that are asked for', () => {
+  it('have stand-ins with the names and versions that others depend on', () => {
     const local = Object.keys(overrides).filter((name) => devDependencies[name]?.startsWith('file:'));
     assert.ok(local.length > 0);
     for (const name of local) {
@@ -65,12 +65,12 @@ describe('the dependencies of the package', () => {
       };
       assert.equal(manifest.name, name);
       const ranges = asked(name);
-      assert.ok(ranges.length > 0, `nobody asks for ${name} any more: the stand-in can go`);
+      assert.ok(ranges.length > 0, `nothing depends on ${name} any more: remove the stand-in`);
       for (const range of ranges) assert.ok(satisfies(manifest.version, range), `${name} ${range}`);
     }
   });
 
-  it('name what the bundled packages take from outside the bundle, in ranges that these ask for', () => {
+  it('include what the bundled packages need from outside the bundle, in compatible ranges', () => {
     const needed = BUNDLED.flatMap((name) => Object.entries(packages[name]?.dependencies ?? {}));
     const shared = needed.filter(([name]) => name in dependencies && !(name in overrides) && name !== 'redis');
     assert.deepEqual(shared.map(([name]) => name).sort(), ['@babel/runtime', 'html-to-text', 'juice', 'lodash']);
@@ -78,7 +78,7 @@ describe('the dependencies of the package', () => {
       assert.ok(satisfies((dependencies[name] ?? '').replace('^', ''), range), `${name} ${range}`);
   });
 
-  it('lose nothing by the stand-in of a function that Node has: promisified functions keep their properties', () => {
+  it("keep the properties of promisified functions, although a stand-in uses Node's own promisify", () => {
     const bees = createRequire(require.resolve('bee-queue'));
     const { promisify } = bees('promise-callbacks') as { promisify(one: object): { readonly mark?: number } };
     assert.equal(promisify(Object.assign(() => undefined, { mark: 7 })).mark, 7);

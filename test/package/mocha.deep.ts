@@ -10,7 +10,7 @@ import { ROOT, withoutNpm } from './npm';
 import { APP, testOf } from './typescript-app';
 
 const run = promisify(execFile);
-/** What the app has beside the checkout, which is its `catamount`. */
+/** The app's packages besides the checkout, which is its `catamount`. */
 const PACKAGES = ['mocha', 'tsx', '@types', 'knex', 'pg'];
 
 describe('an app of ES modules in TypeScript, tested by mocha with tsx', () => {
@@ -33,7 +33,7 @@ describe('an app of ES modules in TypeScript, tested by mocha with tsx', () => {
     removeFolder(folder);
   });
 
-  /** Runs mocha as somebody does who has a database for tests. @returns its exit code, and what it printed. */
+  /** Runs mocha like a developer with a test database. @returns its exit code and output. */
   async function mocha(settings: string): Promise<{ readonly code: number; readonly printed: string }> {
     fs.writeFileSync(path.join(folder, '.mocharc.json'), settings);
     const { NODE_OPTIONS: _, ...own } = withoutNpm(process.env);
@@ -48,13 +48,13 @@ describe('an app of ES modules in TypeScript, tested by mocha with tsx', () => {
     );
   }
 
-  it('has one class of each, by the settings of the guide', async () => {
+  it('loads each class once, with the settings of the guide', async () => {
     const { code, printed } = await mocha(assignedTo('test/package/mocha.deep.ts', '{ "node-option"'));
     assert.equal(code, 0, printed);
     assert.match(printed, /^ *1 passing/m);
   });
 
-  it('says what to do where mocha requires its files, since they would exist twice', async () => {
+  it('says what to do when mocha requires its files, which would load classes twice', async () => {
     const { code, printed } = await mocha('{ "node-option": ["import=tsx"], "spec": "test/**/*.test.ts" }');
     assert.equal(code, 1, printed);
     const said =

@@ -10,15 +10,15 @@ import { APP, testOf } from './typescript-app';
 
 const run = promisify(execFile);
 
-/** The Node that strips types, where that of this run is older than 22.18. */
+/** A Node that strips types, if that of this run is older than 22.18. */
 const STRIPPING_NODE = process.env.STRIPPING_NODE ?? process.execPath;
-/** Test runners, and what Jest compiles with; the app's own packages are of this checkout. */
+/** Test runners, and the compiler that Jest uses. The app's own packages come from this checkout. */
 const RUNNERS = ['vitest@4', 'jest@30', '@babel/core@7', '@babel/preset-env@7', '@babel/preset-typescript@7'];
 const TSX = ['--import=tsx'];
 
 /**
- * One app in TypeScript, run in every way in which TypeScript is run, and its tests by every runner: a class of it exists
- * once. Vitest and Jest are not among our packages, so this stands in no tier:
+ * One TypeScript app, started in every way in which TypeScript can be run, and tested with every runner: each class must be
+ * loaded only once. Vitest and Jest are not among our packages, so this file is in no tier:
  * `npm test -- test/package/module-systems.hand.ts`, with a Node of 22.18 or later, or one named in STRIPPING_NODE.
  */
 describe('an app in TypeScript', () => {
@@ -47,7 +47,7 @@ describe('an app in TypeScript', () => {
     await database.drop();
   });
 
-  /** Runs a program of Node in the app, in the environment of somebody who has a database for tests. */
+  /** Runs Node in the app, in the environment of a developer with a test database. */
   const node = async (args: readonly string[], program = process.execPath): Promise<string> => {
     const { NODE_OPTIONS: _, ...own } = withoutNpm(process.env);
     const env = { ...own, TEST_DATABASE_URL: database.url };
@@ -64,7 +64,7 @@ describe('an app in TypeScript', () => {
     return STRIPPING_NODE;
   };
 
-  /** A sign-up in the worker, its job with a model, and the mail, whose mailer is given the same. */
+  /** Signs up in a worker, which enqueues a job with a model, which sends a mail with the same model. */
   const greets = async (options: {
     readonly cwd: string;
     readonly entry: string;
@@ -87,39 +87,39 @@ describe('an app in TypeScript', () => {
     await tree.allGone();
   };
 
-  it('is a tree by what tsc has written', async () => {
+  it('runs as a tree, compiled by tsc', async () => {
     await node([bin('typescript/bin/tsc'), '-p', '.']);
     fs.cpSync(path.join(folder, 'mailers/templates'), path.join(folder, 'dist/mailers/templates'), { recursive: true });
     await greets({ cwd: path.join(folder, 'dist'), entry: 'server.js' });
   });
 
-  it('is a tree by tsx', () => greets({ cwd: folder, entry: 'server.ts', loader: TSX.join() }));
+  it('runs as a tree with tsx', () => greets({ cwd: folder, entry: 'server.ts', loader: TSX.join() }));
 
-  it("is a tree by Node's own stripping of types", async () =>
+  it("runs as a tree with Node's own type stripping", async () =>
     greets({ cwd: folder, entry: 'server.ts', node: await strippingNode() }));
 
   const tap = ['--test', '--test-reporter=tap', 'test/node.test.ts'];
-  it('is tested by node:test, with tsx', async () => assert.match(await node([...TSX, ...tap]), /^# pass 1$/m));
+  it('can be tested with node:test and tsx', async () => assert.match(await node([...TSX, ...tap]), /^# pass 1$/m));
 
-  it("is tested by node:test, with Node's own stripping of types", async () =>
+  it("can be tested with node:test and Node's own type stripping", async () =>
     assert.match(await node(tap, await strippingNode()), /^# pass 1$/m));
 
   const mocha = (file: string) => [bin('mocha/bin/mocha.js'), '--timeout=0', file];
-  it('is tested by mocha, with tsx, by the settings of the guide', async () => {
+  it('can be tested with mocha and tsx, using the settings of the guide', async () => {
     const options = ['--import=tsx', '--no-experimental-require-module'];
     assert.match(await node([...options, ...mocha('test/mocha.test.ts')]), /^ *1 passing/m);
   });
 
-  it("is tested by mocha, with Node's own stripping of types", async () =>
+  it("can be tested with mocha and Node's own type stripping", async () =>
     assert.match(await node(mocha('test/mocha.test.ts'), await strippingNode()), /^ *1 passing/m));
 
-  it('is tested by Vitest, with the import of its own that the guide names', async () =>
+  it('can be tested with Vitest, with the import that the guide mentions', async () =>
     assert.match(
       await node([bin('vitest/vitest.mjs'), 'run', '--no-color', '--testTimeout=0', 'test/vitest.test.ts']),
       /Tests +1 passed/,
     ));
 
-  it('is tested by Jest', async () =>
+  it('can be tested with Jest', async () =>
     assert.match(
       await node([bin('jest/bin/jest.js'), '--testTimeout=600000', 'test/jest.test.ts']),
       /^Tests: +1 passed/m,

@@ -10,11 +10,11 @@ import { install, lockLikeOurs, npm, pack, ROOT, removeInstalled } from './npm';
 
 const run = promisify(execFile);
 
-/** The last lines of Node's test runner: `#` by its TAP reporter, `ℹ` by the one that Node has taken since version 23. */
+/** The summary of Node's test runner: `#` in its TAP reporter, `ℹ` in the default reporter since Node 23. */
 const passed = (count: number) => new RegExp(`^[#ℹ] pass ${count}$`, 'm');
 
-/** Apps that `catamount new` makes: one whose packages are installed, and the others beside them. */
-describe('an app that catamount new has made', () => {
+/** Apps created by `catamount new`. The packages of the first are installed, and the others use them, too. */
+describe('an app created by catamount new', () => {
   let folder: string;
   let mail: SmtpSink;
   let tree: Tree | undefined;
@@ -43,7 +43,7 @@ describe('an app that catamount new has made', () => {
     await removeInstalled(folder);
   });
 
-  /** Makes an app by the installed package, beside the packages of the first. */
+  /** Creates an app with the installed package; it uses the packages of the first app. */
   const make = async (name: string, ...flags: readonly string[]): Promise<string> => {
     const bin = path.join(folder, 'shop/node_modules/.bin/catamount');
     await run(bin, ['new', name, '--skip-install', ...flags], { cwd: folder });
@@ -72,7 +72,7 @@ describe('an app that catamount new has made', () => {
     await tree.allGone();
   };
 
-  /** The app's own scripts, in the environment that somebody new has. */
+  /** Runs scripts of the app, in the environment of a new user. @returns their output. */
   const passes = async (app: string, ...scripts: readonly string[]): Promise<string> => {
     let printed = '';
     for (const script of scripts) {
@@ -83,13 +83,13 @@ describe('an app that catamount new has made', () => {
     return printed;
   };
 
-  it('compiles, is clean, passes its tests, boots and mails, in TypeScript', async () => {
+  it('lints, compiles, passes its tests, boots and mails, in TypeScript', async () => {
     const app = path.join(folder, 'shop');
     assert.match(await passes(app, 'lint', 'build', 'test'), passed(2));
     await signsUp(app, 'dist/server.js');
   });
 
-  it('does so in TypeScript as ES modules, with what generate adds', async () => {
+  it('does the same in TypeScript as ES modules, with generated files', async () => {
     const app = await make('depot', '--esm');
     const bin = path.join(app, 'node_modules/.bin/catamount');
     for (const line of ['job SendReport userId --queue mailer', 'mailer ReportMailer weekly', 'model Post title'])
@@ -102,7 +102,7 @@ describe('an app that catamount new has made', () => {
     ['kiosk', 'CommonJS', []],
     ['stall', 'ES modules', ['--esm']],
   ] as const)
-    it(`does so in JavaScript as ${modules}`, async () => {
+    it(`does the same in JavaScript as ${modules}`, async () => {
       const app = await make(name, '--javascript', ...flags);
       assert.match(await passes(app, 'test'), passed(2));
       await signsUp(app, 'server.js');

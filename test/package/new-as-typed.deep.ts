@@ -11,12 +11,12 @@ import { LocalRegistry } from './registry';
 
 const run = promisify(execFile);
 
-/** Somebody who has Node, npm and an empty folder, and types what the guide says. */
+/** A new user with Node, npm and an empty folder types the commands of the guide. */
 describe('npx catamount new', () => {
   let around: Surroundings;
   let registry: LocalRegistry;
   before(async () => {
-    // Nothing is migrated: the release phase does that.
+    // The database is empty: the release phase migrates it.
     around = await Surroundings.make(await createDatabase());
     const { tarball, manifest } = await pack(around.folder);
     registry = await LocalRegistry.start(tarball, manifest, around.folder, ROOT);
@@ -37,14 +37,14 @@ describe('npx catamount new', () => {
           assert.fail(`${line}: ${error.stdout}\n${error.message}`),
       );
     const { stdout } = await shell(home, 'npx --yes catamount new shop');
-    assert.match(stdout, /^added \d+ packages/m, 'npm has told what it did');
+    assert.match(stdout, /^added \d+ packages/m, 'npm has reported its work');
     assert.match(stdout, /^Created the app shop\. Next: cd shop && npm start$/m);
     const shop = path.join(home, 'shop');
     const { dependencies } = JSON.parse(fs.readFileSync(path.join(shop, 'package.json'), 'utf8'));
-    assert.match(dependencies.catamount, /^\^\d/, 'from the registry, as this one');
+    assert.match(dependencies.catamount, /^\^\d/, 'from the registry, like the running package');
     assert.equal(fs.lstatSync(path.join(shop, 'node_modules/catamount')).isSymbolicLink(), false);
 
-    // A platform builds what has such a script, and then runs the lines of the Procfile.
+    // A platform runs the build script, then the lines of the Procfile.
     await shell(shop, 'npm run build');
     const lines = fs.readFileSync(path.join(shop, 'Procfile'), 'utf8').trim().split('\n');
     const { release = '', web = '', ...others } = Object.fromEntries(lines.map((line) => line.split(': ')));
@@ -64,7 +64,7 @@ describe('npx catamount new', () => {
     assert.equal(answer.status, 201, answer.body);
     const [welcome] = await around.sink.waitFor(1);
     assert.deepEqual([welcome?.envelope.to, welcome?.subject], [['ada@example.com'], 'Welcome to shop']);
-    // The shell would not pass it on; a platform sends it to every process.
+    // The shell would not forward the signal; a platform sends it to every process.
     process.kill(tree.processes().primary ?? assert.fail('no primary'), 'SIGTERM');
     await tree.waitForLine(/"stopped in .*, 0 killed"/);
     await tree.allGone();

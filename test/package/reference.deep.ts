@@ -20,12 +20,12 @@ describe('the API reference', () => {
     });
   });
 
-  it('is built without a warning: everything public is documented, and every type that it names is public', () => {
+  it('is built without warnings: everything public is documented, and uses only public types', () => {
     assert.match(output.stdout, /html generated/);
     assert.doesNotMatch(output.stdout + output.stderr, /\[(warning|error)\]/);
   });
 
-  it('has a page for everything that the package exports, of the package itself and of its helpers for tests', () => {
+  it('has a page for every export of the package and of its test helpers', () => {
     for (const [door, file] of [
       ['catamount', 'index.js'],
       ['testing', 'testing/index.js'],
@@ -39,7 +39,7 @@ describe('the API reference', () => {
     }
   });
 
-  it('says of a class what its comments say, and nothing of its private parts', () => {
+  it('shows the comments of a class, but not its internals', () => {
     const job = fs.readFileSync(path.join(folder, 'classes/catamount.Job.html'), 'utf8');
     for (const name of ['performlater', 'retryon', 'checkpoint', 'timeout']) {
       assert.ok(job.includes(`id="${name}"`), name);

@@ -6,14 +6,14 @@ import type { AddressInfo } from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 
-/** What npm reads of a package before it installs it, as registries and lock files have it. */
+/** The metadata that npm reads before it installs a package, in the form of registries and lock files. */
 interface Version {
   readonly version: string;
   readonly name?: string;
   readonly integrity?: string;
   readonly link?: boolean;
   readonly bundledDependencies?: readonly string[];
-  /** The same, as registries call it. */
+  /** The same, under the name that registries use. */
   readonly bundleDependencies?: readonly string[];
   readonly dist?: { readonly tarball: string; readonly integrity: string };
 }
@@ -21,9 +21,9 @@ interface Version {
 const UPSTREAM = 'https://registry.npmjs.org';
 
 /**
- * A registry that has the packages of this checkout's lock file, in those versions only, and one tarball of ours. So npm
- * finds what a stranger's npm would find, without a lock and without the network: the files themselves are in npm's cache,
- * by their checksums, since `npm ci` has installed this checkout. What is not there is asked of npm's own registry.
+ * A registry with the packages and versions of this checkout's lock file, and our tarball. With it npm finds what a user's npm
+ * would find, without a lock file and without the network: the files are in npm's cache, by checksum, since `npm ci` has
+ * installed this checkout. Missing files are requested from npm's own registry.
  */
 export class LocalRegistry {
   private readonly packages = new Map<string, Map<string, Version>>();
@@ -31,7 +31,7 @@ export class LocalRegistry {
 
   private constructor(
     private readonly tarball: Buffer,
-    /** A folder for npm's cache, in which only the files are shared with the user's: npx keeps what it installs there. */
+    /** The folder of npm's cache. It shares only the files with the user's cache, since npx also keeps its installations there. */
     private readonly cache: string,
   ) {}
 
@@ -62,7 +62,7 @@ export class LocalRegistry {
     return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
   }
 
-  /** For npm and npx. */
+  /** The environment for npm and npx. */
   get env(): Readonly<Record<string, string>> {
     return { npm_config_registry: this.url, npm_config_cache: this.cache, npm_config_prefer_offline: 'true' };
   }
@@ -73,7 +73,7 @@ export class LocalRegistry {
     await once(this.server, 'close');
   }
 
-  /** Of a package that stands in several places, such as one and an older one below another, all versions are there. */
+  /** Adds a version. A package that is installed in several places, such as a nested older one, has several versions. */
   private add(place: string, entry: Version): void {
     const [, installed] = /(?:^|\/)node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(place) ?? [];
     const { integrity, link, ...rest } = entry;
@@ -89,10 +89,10 @@ export class LocalRegistry {
   }
 
   private answer(url: string, response: http.ServerResponse): void {
-    // npm keeps nothing of this: the next run has another port.
+    // npm must not cache this: the next run has another port.
     response.setHeader('Cache-Control', 'no-store');
     if (url === '/catamount.tgz') return void response.end(this.tarball);
-    // npm asks us for the files, too, in place of its own registry.
+    // npm requests the files from this registry, too.
     if (url.endsWith('.tgz')) return void response.writeHead(302, { Location: UPSTREAM + url }).end();
     const name = decodeURIComponent(url.slice(1));
     const versions = this.packages.get(name);

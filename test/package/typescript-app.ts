@@ -1,9 +1,9 @@
 const json = (value: object) => `${JSON.stringify(value, null, 2)}\n`;
 
 /**
- * An app whose job is given a model, and whose mailer is given it by the job. Both say whether that is of the class that
- * their own file imports. Its imports name files as they are, which Node needs and tsc rewrites; types are all that makes it
- * TypeScript, so that Node can strip them.
+ * An app whose job gets a model and passes it to a mailer. Both report whether it is an instance of the class that their own
+ * file imports. Imports have the extension `.ts`, which Node needs and tsc rewrites. It uses only erasable TypeScript syntax,
+ * so that Node can strip the types.
  */
 export const APP: Readonly<Record<string, string>> = {
   'package.json': json({
@@ -118,7 +118,7 @@ export async function down(knex: Knex): Promise<void> {
 `,
 };
 
-/** The first line of a test in the words of each runner; mocha and Jest have theirs among the globals. */
+/** The first line of a test for each runner; the functions of mocha and Jest are global. */
 const HEADS = {
   node: "import { test } from 'node:test';",
   mocha: 'const test = it;',
@@ -126,7 +126,7 @@ const HEADS = {
   jest: '',
 } as const;
 
-/** The test of the app, of which runners know the first line only. */
+/** The test of the app; only the first line depends on the runner. */
 export function testOf(runner: keyof typeof HEADS): string {
   return `${HEADS[runner]}
 import assert from 'node:assert/strict';
