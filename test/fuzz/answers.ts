@@ -1,7 +1,7 @@
-/** One answer of HTTP/1.1, as it came over the wire. */
+/** One HTTP/1.1 response, as it came over the wire. */
 export interface RawAnswer {
   readonly status: number;
-  /** Names in lower case. */
+  /** Names are in lower case. */
   readonly headers: ReadonlyMap<string, string>;
   readonly body: string;
 }
@@ -9,15 +9,15 @@ export interface RawAnswer {
 const HEAD = /^HTTP\/1\.1 (\d{3}) [^\r\n]*\r\n((?:[^\s:\0]+: [^\r\n\0]*\r\n)*)\r\n/;
 
 /**
- * Reads all answers on a connection that has ended, the last of which may be cut.
- * @param text as latin1: a character for each byte.
- * @throws Error for what is no answer: a body that has no end, or something between two.
+ * Reads all responses on a connection that has ended. The last one may be cut off.
+ * @param text latin1, one character for each byte.
+ * @throws Error if what follows a response, or the connection's first byte, does not begin another one.
  */
 export function readAnswers(text: string): RawAnswer[] {
   const answers: RawAnswer[] = [];
   for (let rest = text; rest !== ''; ) {
     const [head, status = '', lines = ''] = HEAD.exec(rest) ?? [];
-    if (head === undefined) throw new Error(`no answer begins here: ${JSON.stringify(rest.slice(0, 200))}`);
+    if (head === undefined) throw new Error(`no response begins here: ${JSON.stringify(rest.slice(0, 200))}`);
     const headers = new Map(
       lines.split('\r\n').map((line) => {
         const colon = line.indexOf(':');
@@ -39,7 +39,7 @@ function bodyOf(
   if (status < 200 || status === 204 || status === 304) return { body: '', length: 0 };
   if (headers.get('transfer-encoding') === 'chunked') return chunked(rest);
   const length = headers.get('content-length');
-  // To HEAD there is none, whatever its length would be: then the next answer follows at once, or nothing.
+  // The response to HEAD has no body, whatever its length says: the next response follows at once, or nothing does.
   if (length !== undefined && !rest.startsWith('HTTP/1.1 '))
     return { body: rest.slice(0, Number(length)), length: Number(length) };
   if (length === undefined && headers.get('connection') === 'close') return { body: rest, length: rest.length };

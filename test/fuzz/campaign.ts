@@ -1,21 +1,21 @@
 import type { Parameters } from 'fast-check';
 
-/** `npm run fuzz` says how many times as many cases as are noted here; the tiers, which have the same ones each time, take a fifth. */
+/** The factor by which the numbers of cases in the tests are multiplied. `npm run fuzz` sets it; the tiers try a fifth. */
 const SCALE = Number(process.env.FUZZ_SCALE ?? 0.2);
-/** Of a failure that fast-check or the byte fuzzer shows: the same seed and scale have it again. */
+/** The seed of fast-check and the byte fuzzer: the same seed and scale reproduce a failure. */
 export const SEED = Number(process.env.FUZZ_SEED ?? 20261126);
 
-/** @param once how many `npm run fuzz -- --times 1` takes. */
+/** @param once the number of cases that `npm run fuzz -- --times 1` tries. */
 export function cases(once: number): number {
   return Math.ceil(once * SCALE);
 }
 
-/** For fast-check. @param once as of `cases`. */
+/** The settings of fast-check. @param once see `cases`. */
 export function runs<T>(once: number): Parameters<T> {
   return { numRuns: cases(once), seed: SEED };
 }
 
-/** Most of what is tried fails: stacks, which are made each time, cost more than all the rest. */
+/** Most inputs end in an error, whose stack trace would cost more than everything else. */
 export function withShortStacks(): void {
   const { stackTraceLimit } = Error;
   before(() => {

@@ -20,7 +20,7 @@ const WORDS = [
   ...'HTTP/1.0 /stop /halt %2f ?'.split(' '),
 ];
 
-/** Who may not, learns nothing and does nothing; who may, does what was meant or nothing. */
+/** A client without the token learns nothing and causes nothing. One with it causes what it asked for, or nothing. */
 describe('the control socket, given anything', () => {
   withShortStacks();
   let recorder: Recorder;
@@ -42,7 +42,7 @@ describe('the control socket, given anything', () => {
     assert.deepEqual(recorder.complaints, []);
   }
 
-  it('without the token', async () => {
+  it('runs no command without the token, and stays up', async () => {
     const seeds = requestsWith('Authorization: Bearer nonsense\r\n');
     const some = async (many: number) => {
       for (let n = many; n > 0; n--) {
@@ -55,7 +55,7 @@ describe('the control socket, given anything', () => {
     await assertUndisturbed();
   });
 
-  it('with the token, as it is read', () => {
+  it('with the token, reads a request as the command that its path names, or rejects it', () => {
     const token = 'T0KEN';
     const targets = ['/stats', '/jobs/quiet', '/heap-snapshot/1', '/recycle/0?x=1', '/worker-count-up'] as const;
     for (let n = cases(10_000); n > 0; n--) {
@@ -77,7 +77,7 @@ describe('the control socket, given anything', () => {
     }
   });
 
-  it('arguments of commands', () => {
+  it('reads the argument of a command as a whole number, or rejects it', () => {
     for (let n = cases(5000); n > 0; n--) {
       for (const command of COMMANDS.filter(({ argument }) => argument)) {
         try {
@@ -89,7 +89,7 @@ describe('the control socket, given anything', () => {
     }
   });
 
-  it('state files', () => {
+  it('has a state file that is read, or rejected without printing its token', () => {
     const folder = tempFolder('state');
     const file = path.join(folder, 'state.json');
     const state = JSON.stringify({ ...recorder.state, pid: 7 });

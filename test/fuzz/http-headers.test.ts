@@ -14,7 +14,7 @@ interface Seen {
   readonly forwarded: boolean;
 }
 
-/** What a request says of its way here: from a proxy that is trusted, or a caller's own invention. */
+/** What headers say about the way of a request: a trusted proxy has set them, or the client has made them up. */
 describe('headers of requests, given anything', () => {
   const servings: Serving[] = [];
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
@@ -37,7 +37,7 @@ describe('headers of requests, given anything', () => {
     for (const serving of servings) await serving.stop();
   });
 
-  // What Node's client sends as a header at all.
+  // Only what Node's client accepts as the value of a header.
   const value = fc
     .oneof(
       fc.string({ maxLength: 30 }),
@@ -50,7 +50,7 @@ describe('headers of requests, given anything', () => {
     .map((text) => text.replace(/[^\t\x20-\x7e]/g, ''));
   const headers = fc.dictionary(fc.constantFrom(...FORWARDING, 'x-request-start', 'x-request-id'), value);
 
-  it('change nothing about who asks, from a caller whom nobody trusts', async () => {
+  it('do not change the address, the host or the protocol when no proxy is trusted', async () => {
     const serving = await serve(0);
     await fc.assert(
       fc.asyncProperty(headers, async (given) => {
@@ -69,7 +69,7 @@ describe('headers of requests, given anything', () => {
     );
   });
 
-  it('tell an address, or nothing, from a proxy that is trusted', async () => {
+  it('yield a valid address when a proxy is trusted', async () => {
     const serving = await serve(1);
     await fc.assert(
       fc.asyncProperty(headers, async (given) => {

@@ -16,11 +16,11 @@ const BODIES = [
 ] as const;
 const WORDS = '"__proto__": "constructor":{"prototype":1} \\u0000 \\ud83d \ud83d\ude00 [ {"a": null 1e999'.split(' ');
 
-/** What comes in by HTTP, where it is read: a value that keeps its promises, or a problem that tells what is wrong. */
-describe('input of requests', () => {
+/** What clients send is read as a valid value, or rejected with a problem that says what is wrong. */
+describe('the readers of requests, given anything', () => {
   withShortStacks();
 
-  /** @returns what it gives, or the status of its refusal. */
+  /** @returns the value that `read` returns, or the status of its problem. */
   function orProblem<T>(read: () => T): T | number {
     try {
       return read();
@@ -42,7 +42,7 @@ describe('input of requests', () => {
     assert.ok(user.locale === undefined || ['en', 'ko'].includes(user.locale));
   }
 
-  it('bodies of any bytes', () => {
+  it('parse a body of any bytes, or reject it with 400', () => {
     const mutator = new Mutator(SEED, WORDS);
     for (let n = cases(20_000); n > 0; n--) {
       const value = orProblem(() => parseJson(mutator.mutate(BODIES)));
@@ -51,14 +51,14 @@ describe('input of requests', () => {
     }
   });
 
-  it('users of any shape', () => {
+  it('read a user of any shape as a valid one, or reject it with 400 or 422', () => {
     const text = fc.oneof(fc.string({ unit: 'binary', maxLength: 260 }), fc.string({ maxLength: 30 }));
     const field = fc.oneof(text, fc.emailAddress(), fc.constantFrom('en', 'ko', null, 0, true), fc.jsonValue());
     const user = fc.record({ email: field, name: field, locale: field }, { requiredKeys: [] });
     return fc.assert(fc.property(fc.oneof({ weight: 5, arbitrary: user }, fc.jsonValue()), checkUser), runs(8000));
   });
 
-  it('names that mail programs make a link of', () => {
+  it('reject a name that mail programs turn into a link, with 422', () => {
     const host = fc.oneof(
       fc.domain({ size: 'xsmall' }),
       fc.constantFrom('evil.example', 'EVIL.co', 'e-v.i1.example', 'evil.xn--p1ai', '악.한국'),
@@ -84,14 +84,14 @@ describe('input of requests', () => {
     );
   });
 
-  it('addresses that are nearly right', () => {
+  it('accept an almost valid address only if it is safe in a mail', () => {
     const mutator = new Mutator(SEED, ['.', '@', '..', '"', '<', '\r\n', ' ', '%00', '\u202e', 'xn--', '[1.2.3.4]']);
     for (let n = cases(10_000); n > 0; n--) {
       checkUser({ email: mutator.mutate(['new.user+tag@mail.example.com', "o'brien@x-y.co.uk"]).toString('utf8') });
     }
   });
 
-  it('access tokens', () => {
+  it('read an access token with a well-formed user id and secret, or none', () => {
     const seeds = ['1:IvK8iK5tehikMxNftugfPwd4qvELrrih1k27xSaq4hg', `9223372036854775807:${'a'.repeat(43)}`] as const;
     const mutator = new Mutator(SEED, [':', '-', '_', '=', '+', '9'.repeat(30), '0', '\n']);
     for (let n = cases(10_000); n > 0; n--) {
@@ -100,7 +100,7 @@ describe('input of requests', () => {
     }
   });
 
-  it('times that a router has put on', () => {
+  it('never read a negative wait, or one of ten minutes, from X-Request-Start', () => {
     const mutator = new Mutator(SEED, ['t=', '.', '-', 'e9', '9'.repeat(20), ' ']);
     for (let n = cases(10_000); n > 0; n--) {
       const text = mutator.mutate(['t=1700000000.123', '1700000000123']).toString('latin1');

@@ -12,7 +12,7 @@ import { Mutator } from './mutator';
 
 const JOB = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
 const LISTS = 'dead retry scheduled busy queues cron classes find dead/confirm queues/default dead/action'.split(' ');
-/** Previews are left out: a process of their own renders them, for which this one has no entry. */
+/** Previews are left out: another process renders them, which this test does not have. */
 const PATHS = [
   ...'/ /users /users/me /health /ready /ops /ops/sign-in /ops/metrics /ops/assets/ops.css /ops/jobs'.split(' '),
   ...LISTS.map((name) => `/ops/jobs/${name}`),
@@ -46,7 +46,7 @@ const WORDS = [
   ...'HTTP/1.0 HTTP/2.0 %00 %2e%2e/ /../ // ? # http://other/'.split(' '),
 ];
 
-/** The whole app with its operator's pages, on real servers: nothing that is sent is answered by a 5xx, or hurts the next. */
+/** The whole app with its operator's pages, on real servers: nothing that a client sends causes a 5xx or harms the next request. */
 describe('HTTP routes, given anything', () => {
   let web: OpsWeb;
   let port: number;
@@ -73,7 +73,7 @@ describe('HTTP routes, given anything', () => {
     assert.equal((await web.get('/health')).status, 200);
   });
 
-  /** @returns what came back until either side had enough. */
+  /** @returns what the server sent until either side closed the connection. */
   function exchange(bytes: Buffer): Promise<string> {
     return new Promise((resolve) => {
       const socket = net.connect(port, '127.0.0.1', () => socket.end(bytes));
@@ -81,7 +81,7 @@ describe('HTTP routes, given anything', () => {
       socket.setEncoding('latin1');
       socket.on('data', (part) => {
         text += part;
-        // An event stream has no end of its own.
+        // An event stream does not end by itself.
         if (/^content-type: text\/event-stream\r$/im.test(text)) socket.destroy();
       });
       socket.on('error', () => undefined);
@@ -89,7 +89,7 @@ describe('HTTP routes, given anything', () => {
     });
   }
 
-  it('bytes', async () => {
+  it('answer any bytes without a 5xx other than 501 and 505', async () => {
     const json = '{"email":"a@b.co","name":"A"}';
     const post = `POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: ${json.length}\r\n\r\n${json}`;
     const chunks = `POST /users HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n1d\r\n${json}\r\n0\r\n\r\n`;
@@ -111,7 +111,7 @@ describe('HTTP routes, given anything', () => {
   });
 
   for (const role of ['nobody', 'an operator'] as const) {
-    it(`requests of ${role}`, async () => {
+    it(`answer every request of ${role} without a 5xx`, async () => {
       const cookie = role === 'nobody' ? '' : await web.signIn(SIGNED.OPS_PASSWORD);
       const token = tokenIn((await web.get('/ops/jobs/dead', { cookie })).body);
       const agent = new http.Agent({ keepAlive: true, maxSockets: 4 });
@@ -166,7 +166,7 @@ const field = fc.oneof(
   ),
   odd,
 );
-/** Of a page that there is, or below a folder. */
+/** The path of an existing page, or one below a folder. */
 const target = fc.oneof(
   fc.record({ folder: fc.constant(undefined), name: fc.constantFrom(...PATHS) }),
   fc.record({ folder: fc.constantFrom(...FOLDERS), name: odd }),

@@ -36,7 +36,7 @@ class RuledJob extends Job<[]> {
   override afterDiscard(): void {}
 }
 
-/** Whatever a record holds: an outcome that Redis can be told of, and nobody who hears of the job is disturbed. */
+/** Whatever a record holds, its run has an outcome that Redis can record, and no listener to its events fails. */
 describe('records of jobs, read from Redis', () => {
   withShortStacks();
   const broken: unknown[] = [];
@@ -73,7 +73,7 @@ describe('records of jobs, read from Redis', () => {
     if (outcome.record !== record) JSON.parse(outcome.record);
   }
 
-  it('of any shape', () => {
+  it('have an outcome that Redis can record, whatever their shape', () => {
     const odd = fc.oneof(
       { weight: 3, arbitrary: fc.constant(undefined) },
       fc.constantFrom(null, 0, -1, 1.5, 1e300, '', 'x', 'PlainJob', '__proto__', 'constructor', [], {}, [[]], true),
@@ -121,12 +121,12 @@ describe('records of jobs, read from Redis', () => {
     );
   });
 
-  it('of any bytes', async () => {
+  it('have an outcome whatever their bytes', async () => {
     const mutator = new Mutator(SEED, JOB_WORDS);
     for (let n = cases(9000); n > 0; n--) await check(mutator.mutate(JOB_SEEDS).toString('utf8'), 1 + (n % 5));
   });
 
-  it('nested deeper than any program wants', async () => {
+  it('have an outcome when they are nested 100,000 levels deep', async () => {
     for (const depth of [1000, 100_000]) {
       for (const nest of [
         `${'['.repeat(depth)}${']'.repeat(depth)}`,

@@ -13,7 +13,7 @@ import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { runs } from './campaign';
 
 const PREFIX = keyPrefix('default');
-/** The latest year that is sure to come. */
+/** The year 2096: no job falls due during the test. */
 const FUTURE_MS = 4e12;
 const PLACES = ['waiting', 'held', 'scheduled', 'retry', 'dead'] as const;
 type Place = (typeof PLACES)[number];
@@ -21,7 +21,7 @@ const KEYS = ['waiting', 'blocked:HeldJob', 'delayed', 'dead', BLOCKED_KEY].map(
   name === BLOCKED_KEY ? name : PREFIX + name,
 );
 
-/** How much of a key goes: all of it, or those of its members whose turn it is. */
+/** What is lost of a key: all of it, or the members at the positions that are true, counted round and round. */
 type Loss = 'all' | readonly boolean[];
 
 /** Whatever part of a queue's lists and sets Redis has lost, each record is in one place again, and in the right one. */
@@ -82,7 +82,7 @@ describe('the places of jobs, of which any part is lost', () => {
     fc.constant([false]),
   );
 
-  it('are found again', () =>
+  it('are restored: each record is in exactly one place, the right one, with its time', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...PLACES), { minLength: 1, maxLength: 30 }),

@@ -4,11 +4,11 @@ import fc from 'fast-check';
 import { digestOfArguments } from '../../lib/mailer/delivery/delivery-record';
 import { runs, withShortStacks } from './campaign';
 
-/** What `deliverNow` is given: two mails of a job share a name only where they are given the same. */
+/** The arguments of mails that a job sends by `deliverNow`: two mails have the same digest only if their arguments are equal. */
 describe('arguments of mails', () => {
   withShortStacks();
 
-  // -0 is 0 to whoever reads a mail, and what is undefined counts as left out.
+  // In a mail -0 reads as 0, and a property that is undefined counts as left out.
   const number = fc.double().map((value) => (Object.is(value, -0) ? 0 : value));
   const text = fc.oneof(
     fc.string({ unit: 'binary', maxLength: 8 }),
@@ -18,7 +18,7 @@ describe('arguments of mails', () => {
     ...[fc.constant(null), fc.boolean(), number, fc.bigInt(), fc.integer({ min: -2, max: 2 })],
     ...[text, text],
     fc.date({ noInvalidDate: true }),
-    // Which of them the same bytes are in makes no difference.
+    // The same bytes have the same digest in a Buffer and an ArrayBuffer: a different first byte keeps them apart here.
     fc.uint8Array({ maxLength: 4 }).map((bytes) => Buffer.from([0, ...bytes])),
     fc.uint8Array({ maxLength: 4 }).map((bytes) => Uint8Array.of(1, ...bytes).buffer),
     fc.webUrl({ size: 'xsmall' }).map((url) => new URL(url)),
@@ -35,7 +35,7 @@ describe('arguments of mails', () => {
   }));
   const args = fc.array(value, { maxLength: 3 });
 
-  it('have one name, whoever has made or loaded them, in whatever order their properties come', () => {
+  it('have the same digest when they are equal, whatever the order of their properties', () => {
     fc.assert(
       fc.property(fc.clone(args, 2), ([one, other]) => {
         assert.equal(digestOfArguments(one, {}), digestOfArguments(other.map(turned), {}));
@@ -44,7 +44,7 @@ describe('arguments of mails', () => {
     );
   });
 
-  it('have different names where anything about them differs', () => {
+  it('have different digests when they differ in anything', () => {
     fc.assert(
       fc.property(args, args, (one, other) => {
         fc.pre(!isDeepStrictEqual(one, other));
@@ -54,7 +54,7 @@ describe('arguments of mails', () => {
     );
   });
 
-  it('have different names where one part of them differs, however deep it is', () => {
+  it('have different digests when one part differs, however deeply nested', () => {
     fc.assert(
       fc.property(value, plain, plain, fc.integer({ min: 0, max: 40 }), (around, one, other, depth) => {
         fc.pre(!isDeepStrictEqual(one, other));
@@ -66,7 +66,7 @@ describe('arguments of mails', () => {
   });
 });
 
-/** The same value, with the properties of plain objects the other way round. */
+/** The same value, with the properties of plain objects in reverse order. */
 function turned(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(turned);
   if (typeof value !== 'object' || value === null) return value;

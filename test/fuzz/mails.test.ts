@@ -18,11 +18,11 @@ const HTML = fs.readFileSync(path.join(APP_TEMPLATES, 'user_mailer/welcome/html.
 const EJS_WORDS = ['\n', ..."<% %> <%= <%- <%_ _%> <%# -%> include('/x') t( ) } { `".split(' ')];
 const HTML_WORDS = [' a=b', '<a href="', ...'< > </ <!-- --> <style> </style> " \' &amp; {{ <%'.split(' ')];
 
-/** Texts, templates, and what is put into them. */
+/** Texts and templates, and the values that are inserted into them. */
 describe('mails, given anything', () => {
   withShortStacks();
 
-  it('files of texts: read, or refused by their name', async () => {
+  it('load a file of texts, or reject it by its name', async () => {
     const seeds = [
       '{"a":{"b":"x {{name}} $t(a.c)","c":"y","n_one":"1","n_other":"{{count}}"}}',
       '{"a":["b"]}',
@@ -53,7 +53,7 @@ describe('mails, given anything', () => {
     }
   }
 
-  it('values of texts: shown as they are', async () => {
+  it('insert values into texts literally', async () => {
     const i18n = await textsOf({ en: { hello: 'Hello, {{name}}: {{name}}', bye: 'bye' } });
     const t = i18n.in('en');
     const odd = fc.constantFrom('{{name}}', '$t(hello)', '$t(bye)', '{{', '}}', '$&', '$1', '__proto__');
@@ -66,7 +66,7 @@ describe('mails, given anything', () => {
     );
   });
 
-  it('templates: rendered, or refused with their file', () => {
+  it('render a template, or reject it with the name of its file', () => {
     const folder = folderOf({ 'x.ejs': 'x' });
     const file = path.join(folder, 'shop/html.ejs');
     fs.mkdirSync(path.dirname(file));
@@ -85,7 +85,7 @@ describe('mails, given anything', () => {
     }
   });
 
-  it('HTML without its texts: the same again with them', () => {
+  it('restore HTML exactly when the texts that were taken out of it are put back', () => {
     const mutator = new Mutator(SEED, HTML_WORDS);
     const seeds = [
       '<!doctype html><html lang="en"><head><style>.a{color:red}</style><title>T</title></head><body><p class="a">Hi</p></body></html>',
@@ -99,7 +99,7 @@ describe('mails, given anything', () => {
     }
   });
 
-  it('received mails: opened, whatever is broken in them', async () => {
+  it('open a received mail, whatever is broken in it', async () => {
     const words = '--b --b-- =?utf-8?B? ?= =ZZ Content-Type: charset=x ; "'.split(' ');
     const mutator = new Mutator(SEED, ['\r\n', '\r\n\r\n', ...words]);
     const mail = [
@@ -115,7 +115,7 @@ describe('mails, given anything', () => {
     }
   });
 
-  it('the welcome mail: any name is text in it, and nothing else', async () => {
+  it('show any name as plain text in the welcome mail', async () => {
     const transport = new TestTransport();
     const stage = await Stage.open({}, { transport });
     const words = '<script> </p> &amp; {{name}} " \' <!-- \\u0000'.split(' ');

@@ -1,6 +1,6 @@
 import { dice } from '../support/dice';
 
-/** Bytes that parsers take for something. */
+/** Bytes that have a meaning to parsers. */
 const TELLING = [0x00, 0x09, 0x0a, 0x0d, 0x20, 0x22, 0x27, 0x2c, 0x2d, 0x2f, 0x3a, 0x3b, 0x5b, 0x5c, 0x7b, 0x7d, 0x7f];
 const MORE_TELLING = [0x80, 0xc0, 0xe2, 0xed, 0xf0, 0xff];
 const ALL_TELLING = [...TELLING, ...MORE_TELLING];
@@ -9,12 +9,12 @@ const LONGEST_REPEAT = 2000;
 
 type Change = (bytes: Buffer) => Buffer;
 
-/** A byte-level fuzzer: changes what it is given in a few random places, the same ones for the same seed. */
+/** A fuzzer of bytes: changes its input in a few random places, which are the same for the same seed. */
 export class Mutator {
   private readonly roll: (sides: number) => number;
   private readonly changes: readonly Change[];
 
-  /** @param words what the format is made of, to be put in anywhere. */
+  /** @param words the tokens of the format, which are inserted anywhere. */
   constructor(
     seed: number,
     private readonly words: readonly string[],
@@ -34,12 +34,12 @@ export class Mutator {
     ];
   }
 
-  /** One of them. */
+  /** @returns one of these, at random. */
   pick<T>(all: readonly [T, ...T[]]): T {
     return all[this.roll(all.length)] ?? all[0];
   }
 
-  /** A changed copy of one of them. */
+  /** @returns a changed copy of one of the seeds. */
   mutate(seeds: readonly [string, ...string[]]): Buffer {
     let bytes: Buffer = Buffer.from(this.pick(seeds), 'utf8');
     for (let left = 1 + this.roll(MOST_CHANGES); left > 0; left--) {
@@ -67,7 +67,7 @@ export class Mutator {
     return Buffer.concat(Array.from({ length: times }, () => what));
   }
 
-  /** Puts `what` in the place of `over` bytes somewhere. */
+  /** Replaces `over` bytes at a random place with `what`. */
   private put(bytes: Buffer, what: Buffer, over: number): Buffer {
     const at = this.at(bytes);
     return Buffer.concat([bytes.subarray(0, at), what, bytes.subarray(at + over)]);

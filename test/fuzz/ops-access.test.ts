@@ -10,7 +10,7 @@ import { Mutator } from './mutator';
 const WORDS = ['operator', 'viewer', 'guest', '.', ';', '=', ' ', 'catamount_ops=', '99999999999', 'NaN', '1e9', '%2e'];
 const JOB = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
 
-/** What is nearly a session, a token or a password lets nobody in. */
+/** A session, a token or a password that is almost right lets nobody in. */
 describe('the way into /ops, given anything', () => {
   let web: OpsWeb;
   before(async () => {
@@ -22,10 +22,10 @@ describe('the way into /ops, given anything', () => {
   after(() => web.stop());
   afterEach(() => assert.deepEqual(web.errors, []));
 
-  /** Only what a client may send as a header's value. */
+  /** Only bytes that a client may send as the value of a header. */
   const headerOf = (bytes: Buffer) => bytes.toString('latin1').replace(/[^\t\x20-\x7e\x80-\xff]/g, '');
 
-  it('cookies of sessions: only the one that was given', async () => {
+  it('accepts no cookie but those that were issued', async () => {
     const [operator, viewer] = [
       await web.signIn(SIGNED.OPS_PASSWORD),
       await web.signIn(SIGNED.OPS_VIEWER_PASSWORD),
@@ -46,7 +46,7 @@ describe('the way into /ops, given anything', () => {
     assert.equal((await web.get('/ops/jobs/dead', { cookie: operator })).status, 200);
   });
 
-  it('tokens of forms: only that of one’s own page', async () => {
+  it('accepts no form token but that of the same session, and no foreign origin', async () => {
     const operator = await web.signIn(SIGNED.OPS_PASSWORD);
     const viewer = await web.signIn(SIGNED.OPS_VIEWER_PASSWORD);
     const path = `/ops/jobs/job/default/${JOB}`;
@@ -68,7 +68,7 @@ describe('the way into /ops, given anything', () => {
     assert.equal((await web.get(path, { cookie: operator })).status, 200, 'it is still there');
   });
 
-  it('names and passwords: only the right ones', async () => {
+  it('accepts no almost-right name and password, and limits the attempts', async () => {
     const mutator = new Mutator(SEED, [
       'ada',
       'correct horse',
@@ -91,7 +91,7 @@ describe('the way into /ops, given anything', () => {
       seen.set(status, (seen.get(status) ?? 0) + 1);
     }
     assert.deepEqual([...seen.keys()].sort(), [401, 429]);
-    // The last of the tries is looked at, and told to wait.
+    // The fifth attempt is checked, too, and already answered with 429.
     assert.equal(seen.get(401), 4);
   });
 });

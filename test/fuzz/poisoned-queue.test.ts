@@ -24,7 +24,7 @@ class PlainJob extends Job {
   }
 }
 
-/** Poisoned records lie in a real queue among others: these run, those end, and an operator can look at all of it. */
+/** A real queue holds poisoned records among good ones: the good ones run, the others end, and operators can inspect them all. */
 describe('a queue with poisoned records', () => {
   withShortStacks();
   let system: JobSystem;
@@ -40,7 +40,7 @@ describe('a queue with poisoned records', () => {
     return rows.length === 0 && (await client.exists(left)) === 0;
   };
 
-  it('goes on, and nothing of it stays where it should not', async () => {
+  it('runs the good ones and ends the others, without a leftover in Redis or an internal error', async () => {
     const { redis } = system;
     const poisoned = cases(1000);
     const mutator = new Mutator(SEED, JOB_WORDS);
@@ -49,9 +49,9 @@ describe('a queue with poisoned records', () => {
       seed: SEED,
     });
     for (let n = 0; n < poisoned; n++) {
-      // Ours have UUIDs; others may have anything.
+      // Our jobs have UUIDs; other producers may use any id.
       const id = n % 2 === 0 ? randomUUID() : `${ids[n]} ${n}`;
-      // Among any bytes only what is UTF-8 can come back as it was.
+      // Redis's client decodes UTF-8, so that other bytes would not come back unchanged.
       const text = mutator.mutate(JOB_SEEDS).toString('utf8');
       void redis.client.hSet('bq:default:jobs', id, text);
       void redis.client.lPush('bq:default:waiting', id);
@@ -59,10 +59,10 @@ describe('a queue with poisoned records', () => {
     }
     await system.processor([HealthyJob, PlainJob], {
       jobs: { concurrency: 20 },
-      // What names no class of this app is left to nobody else here, whatever time it says it has waited for.
+      // A record whose class this app does not have fails at once here, instead of being left to another release.
       tuning: { now: () => Date.now() - 1e12, leftForMs: Number.NEGATIVE_INFINITY },
     });
-    await until('all have ended, and the dead are in Postgres', idle, { everyMs: 50 });
+    await until('all jobs have ended, and the dead ones are in Postgres', idle, { everyMs: 50 });
     assert.deepEqual(
       [...healthy].sort((a, b) => a - b),
       Array.from({ length: Math.ceil(poisoned / 20) }, (_, n) => n * 20),
@@ -73,7 +73,7 @@ describe('a queue with poisoned records', () => {
     assert.equal((await system.deadIds()).length, system.eventsNamed('job.dead').length);
   });
 
-  it('can be looked through, found and tried again', async () => {
+  it('can be listed, filtered, sorted, retried and deleted by operators', async () => {
     const sets = setsOf(setSources(system));
     const { total = 0 } = await sets.dead.page();
     assert.ok(total > cases(50), String(total));
@@ -96,7 +96,7 @@ describe('a queue with poisoned records', () => {
       assert.equal((await sets.find({ id })).place, 'dead');
     const { moved } = await sets.dead.retryMany({ filter: {} });
     assert.equal(moved, total);
-    await until('all have ended again', idle, { everyMs: 50 });
+    await until('all jobs have ended again', idle, { everyMs: 50 });
     assert.deepEqual(system.eventsNamed('queue.error'), []);
     const { moved: deleted } = await sets.dead.deleteMany({ filter: {} });
     assert.ok(deleted > 0);

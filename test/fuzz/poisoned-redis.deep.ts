@@ -22,17 +22,17 @@ const PAGES = ['/ops', '/ops?tree=other', '/ops/processes', '/ops/charts', '/ops
   LISTS.map((name) => `/ops/jobs/${name}`),
 );
 const WORDS = ['null', '[]', '{}', '"', ',', ':', '-1', '1e999', 'x', '\0', '"pid":{}', '[null]', '\ud83d'];
-/** Keys that are changed at once. */
+/** How many keys are changed at once. */
 const CHANGED = 3;
 
-/** A key with what is in it: members with their scores, fields with their values, or one text. */
+/** A key and its contents: members with their scores, fields with their values, or one string. */
 interface Kept {
   readonly key: string;
   readonly type: string;
   readonly entries: readonly (readonly [string, string])[];
 }
 
-/** What another version, or anybody, has written where trees and processors tell of themselves: the pages are served. */
+/** The pages are served whatever another version, or anybody else, has written into the keys that they read. */
 describe("the operator's pages, with nonsense in Redis", () => {
   let stage: ShopStage;
   let client: RedisClient;
@@ -79,7 +79,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
     }
   }
 
-  it('each of them', async () => {
+  it('are served without a 5xx or an error in the log', async () => {
     const mutator = new Mutator(SEED, WORDS);
     const operator = await Visitor.signIn(stage.ops, OPERATOR);
     const change = (text: string) => mutator.mutate([text]).toString('utf8');
@@ -100,7 +100,7 @@ describe("the operator's pages, with nonsense in Redis", () => {
     }
   });
 
-  it('statuses of other trees', async () => {
+  it('show the status of another tree, whatever it holds', async () => {
     const mutator = new Mutator(SEED, WORDS);
     const words = new Formatter(pageTexts(TEXTS).in('en'), new Date(NOW), false);
     const text = JSON.stringify(treeStatusOf({ id: 'other' }));

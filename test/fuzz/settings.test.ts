@@ -7,7 +7,7 @@ import { mailboxes } from '../../lib/mailer/compose/headers';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
-/** Every variable that is read, with what it may be. */
+/** Every variable that is read, with valid values. */
 const RIGHT: Readonly<Record<string, readonly string[]>> = {
   NODE_ENV: ['production', 'development', 'test'],
   DYNO: ['web.1'],
@@ -52,10 +52,10 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   LOG_FORMAT: ['pretty', 'json'],
 };
 const NAMES = Object.keys(RIGHT);
-/** A secret with this in it must be nowhere in what is printed. */
+/** The mark of secret values: it must never be printed. */
 const SECRET = /SECRET/;
 
-/** A frozen-to-be Config, or every complaint at once; never another error, and never a secret on the terminal. */
+/** Settings yield a Config or a ConfigError with all complaints, never another error, and never a secret on the terminal. */
 describe('settings of any kind', () => {
   withShortStacks();
 
@@ -77,7 +77,7 @@ describe('settings of any kind', () => {
     }
   }
 
-  it('texts', () => {
+  it('are read, or rejected by the name of the variable', () => {
     const value = fc.oneof(
       fc.string({ maxLength: 12 }),
       fc.string({ unit: 'binary', maxLength: 12 }),
@@ -94,7 +94,7 @@ describe('settings of any kind', () => {
     );
   });
 
-  it('values that are nearly right', () => {
+  it('are read, or rejected without their secrets, when their values are almost valid', () => {
     const mutator = new Mutator(SEED, [' ', ',', ':', '@', '/', '%', '%zz', '\0', '\n', '://', '😀', '9'.repeat(400)]);
     for (let n = cases(1000); n > 0; n--) {
       const env: Record<string, string> = {};
@@ -109,7 +109,7 @@ describe('settings of any kind', () => {
     }
   });
 
-  it('senders: one mailbox, or refused', () => {
+  it('accept a MAIL_FROM of exactly one mailbox only', () => {
     const name = fc.array(fc.constantFrom(...'ab@.<>",:;()\\[] 민'), { maxLength: 12 }).map((parts) => parts.join(''));
     return fc.assert(
       fc.property(name, fc.constantFrom('', '<a@b.example>', 'a@b.example'), (given, address) => {

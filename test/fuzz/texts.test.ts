@@ -11,7 +11,7 @@ import { parseDuration } from '../../lib/support/duration';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 
-/** Small languages of our own, and what is kept in Redis besides records. */
+/** Our own small formats, and what Redis stores besides job records. */
 describe('texts of any kind', () => {
   withShortStacks();
   const anything = fc.oneof(
@@ -19,7 +19,7 @@ describe('texts of any kind', () => {
     fc.constantFrom({ $date: 1e99 }, { $bigint: 'x' }, { $model: [1] }, { $value: [] }, { $number: 0 }),
   );
 
-  it('arguments of jobs: read, or refused', () =>
+  it('are read as arguments of jobs, or rejected with a message', () =>
     fc.assert(
       fc.asyncProperty(
         fc.array(fc.oneof(anything, fc.dictionary(fc.constantFrom('$date', '$model', '$$x', 'a'), anything)), {
@@ -36,7 +36,7 @@ describe('texts of any kind', () => {
       runs(6000),
     ));
 
-  it('arguments of jobs: what was taken comes back as it was', () =>
+  it('come back unchanged when they travel as arguments of jobs', () =>
     fc.assert(
       fc.asyncProperty(fc.array(fc.oneof(anything, fc.date({ noInvalidDate: true }), fc.bigInt())), async (args) => {
         const travelled: unknown = JSON.parse(JSON.stringify(serializeArguments('X', args, {})));
@@ -45,7 +45,7 @@ describe('texts of any kind', () => {
       runs(4000),
     ));
 
-  it('cron expressions: with a next time, or refused', () => {
+  it('are read as cron expressions with a next time, or rejected', () => {
     const mutator = new Mutator(SEED, [' ', ...'* / , - L W # ? MON 0 60 @daily 99999'.split(' ')]);
     const seeds = ['0 3 * * 1-5', '*/5 * * * * *', '@hourly', '30 2 29 2 *'] as const;
     for (let n = cases(1000); n > 0; n--) {
@@ -58,7 +58,7 @@ describe('texts of any kind', () => {
     }
   });
 
-  it('lengths of time', () => {
+  it('are read as durations, or not at all', () => {
     const mutator = new Mutator(SEED, ['ms', 's', 'd', '.', '-', 'e9', '9'.repeat(30), ' ']);
     for (let n = cases(10_000); n > 0; n--) {
       const ms = parseDuration(mutator.mutate(['10s', '500ms', '1.5h', '7 d', '3']).toString('utf8'));
@@ -66,7 +66,7 @@ describe('texts of any kind', () => {
     }
   });
 
-  it('filters of lists', () =>
+  it('are read as filters of lists, or rejected as invalid requests', () =>
     fc.assert(
       fc.property(
         fc.record(
@@ -91,7 +91,7 @@ describe('texts of any kind', () => {
       runs(4000),
     ));
 
-  it('what processors tell of themselves, and their history', () => {
+  it('are read as the status and the history of a processor, or skipped', () => {
     const info =
       '{"identity":"x","queues":["default"],"pid":7,"busy":[{"id":"1","startedAt":5}],"startedAt":1,"lagP99Ms":null}';
     const mutator = new Mutator(SEED, ['null', '[]', '{}', '"', ',', ':', '-1', '"busy":7', '"host":{}', '1e999']);
