@@ -15,12 +15,12 @@ import { until } from '../support/until';
 const { ours: OURS } = migrationsIn(['lib/job/migrations', 'lib/mailer/migrations', 'lib/ops/migrations']);
 const OUR_NAMES = migrationFiles(OURS).map(({ name }) => name);
 
-/** A migration of an app, which makes a table. */
+/** A migration of an app that creates a table. */
 const source = (table: string) => `
   exports.up = (knex) => knex.raw('create table ${table} ()');
   exports.down = (knex) => knex.raw('drop table ${table}');`;
 
-/** What releases before `catamount_migrations` give knex: one history of all folders, without extensions. */
+/** The migration source of releases without `catamount_migrations`: one history of all folders, names without extensions. */
 class OldSource implements Knex.MigrationSource<string> {
   private readonly files: ReadonlyMap<string, string>;
 
@@ -38,7 +38,7 @@ class OldSource implements Knex.MigrationSource<string> {
   }
 }
 
-describe('a database whose migrations all stand in knex_migrations', () => {
+describe('a database whose migrations are all recorded in knex_migrations', () => {
   let created: TestDatabase;
   let opened: Database[];
   let knex: Knex;
@@ -78,7 +78,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     await created.drop();
   });
 
-  it('is taken over once, told, with nothing run again and nothing pending before or after', async () => {
+  it('is converted once and reported, with no migration run again and none pending before or after', async () => {
     assert.deepEqual(await pendingMigrations(knex, both), []);
     const told: (readonly string[])[] = [];
     assert.deepEqual(await migrateUp(knex, both, (names) => told.push(names)), []);
@@ -105,7 +105,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     assert.equal((await created.query('select 1 from job_outbox')).length, 1);
   });
 
-  it('is taken over by whoever comes first, beside an older release that is migrating', async () => {
+  it('is converted by the first of several processes once an older release has finished migrating', async () => {
     const started = deferred<void>();
     const held = deferred<void>();
     await knex.migrate.rollback(olderRelease(), true);
@@ -123,7 +123,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     );
     const waiting =
       "select 1 from pg_stat_activity where wait_event = 'transactionid' and datname = current_database()";
-    await until('somebody waits for the older release', async () => (await created.query(waiting)).length > 0);
+    await until('a migrator waits for the older release', async () => (await created.query(waiting)).length > 0);
     held.resolve();
     await older;
     const outcomes = await all;
@@ -136,7 +136,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     assert.deepEqual(await pendingMigrations(knex, both), []);
   });
 
-  it('rolls back as one what one run has migrated, whichever tables it stands in', async () => {
+  it('rolls back together what one run has migrated, whichever tables record it', async () => {
     const extra = tempFolder('ours');
     fs.writeFileSync(path.join(extra, '20270101_ours.js'), source('ours'));
     const later = { ...both, ours: [...OURS, extra] };
@@ -146,7 +146,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     assert.deepEqual(await migrateUp(knex, later), ['20250103_more']);
     assert.deepEqual(await migrateDown(knex, later), ['20250103_more']);
     assert.deepEqual(await migrateDown(knex, later), ['20250102_notes', '20270101_ours']);
-    // What was taken over is one run still, and an older release finds it undone as well.
+    // The converted migrations still count as one run, and an older release sees them undone as well.
     assert.deepEqual(await migrateDown(knex, later), ['20250101_posts', ...[...OUR_NAMES].reverse()]);
     assert.deepEqual([await namesIn('knex_migrations'), await namesIn('catamount_migrations')], [[], []]);
     const left = ['catamount_migrations', 'catamount_migrations_lock', 'knex_migrations', 'knex_migrations_lock'];
@@ -155,7 +155,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     assert.equal(ran.length, OUR_NAMES.length + 3);
   });
 
-  it('is left to a migration tool of the app, but for what is ours', async () => {
+  it("leaves the app's migrations to a tool of its own, and migrates only ours", async () => {
     const none = { ours: OURS, apps: null };
     assert.deepEqual(await pendingMigrations(knex, none), []);
     fs.writeFileSync(path.join(appFolder, '20250102_notes.js'), source('notes'));
@@ -170,7 +170,7 @@ describe('a database whose migrations all stand in knex_migrations', () => {
     assert.deepEqual(await migrateUp(knex, none), OUR_NAMES);
   });
 
-  it("goes on from a history of knex's own, with extensions, and knex from ours", async () => {
+  it('continues a history that knex has recorded with extensions, and lets knex continue ours', async () => {
     const own = await createDatabase();
     const database = new Database(own.url, { production: false, events: new Events(), poolMax: 2 });
     try {

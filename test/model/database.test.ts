@@ -18,7 +18,7 @@ describe('Database', () => {
   });
   after(() => created.drop());
 
-  it('answers a ping, names itself, and stops twice', async () => {
+  it('answers a ping, sets its application_name, and may be stopped twice', async () => {
     const database = new Database(created.url, { production: false, events: new Events() });
     await database.start();
     await database.ping();
@@ -31,7 +31,7 @@ describe('Database', () => {
     await assert.rejects(database.ping());
   });
 
-  it('logs nothing of those who wait for a connection while it ends', async () => {
+  it('logs nothing about queries that wait for a connection when it stops', async () => {
     const told: string[] = [];
     const events = new Events();
     events.on('database.error', ({ error }) => told.push(error.message));
@@ -42,7 +42,7 @@ describe('Database', () => {
     assert.deepEqual(told, []);
   });
 
-  it('rejects a ping in time when nothing listens', async () => {
+  it('rejects a ping and reports why when nothing listens on the port', async () => {
     const url = `postgres://127.0.0.1:${await serverPort()}/shop`;
     const events = new Events();
     const told = events.next('database.error');
@@ -52,7 +52,7 @@ describe('Database', () => {
     await database.stop(Deadline.after(30_000));
   });
 
-  it('never takes more connections than its pool may', async () => {
+  it('opens no more connections than its pool allows', async () => {
     const database = new Database(created.url, { production: false, events: new Events() });
     await Promise.all(Array.from({ length: 30 }, () => database.knex.raw('select pg_sleep(0.001)')));
     const [row] = await created.query(
@@ -62,7 +62,7 @@ describe('Database', () => {
     await database.stop(Deadline.after(30_000));
   });
 
-  it('has Postgres cancel a statement that has timed out, which would wait on for a lock that somebody holds', async () => {
+  it('has Postgres cancel a statement that times out, instead of leaving it waiting for a lock', async () => {
     await created.query('create table ledgers (total int)');
     const database = new Database(created.url, { production: false, events: new Events() });
     const holder = await database.knex.transaction();
@@ -83,7 +83,7 @@ describe('Database', () => {
     }
   });
 
-  it('leaves the sessions on which Postgres refuses writes, and logs nothing of that', async () => {
+  it('abandons sessions on which Postgres refuses writes, and logs nothing about them', async () => {
     const name = new URL(created.url).pathname.slice(1);
     const told: string[] = [];
     const events = new Events();
@@ -98,7 +98,7 @@ describe('Database', () => {
       { code: '25006' },
     );
     await created.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
-    // Each of the sessions that were refused would be refused again.
+    // A session that has refused a write would refuse the next one, too.
     await Promise.all([1, 2, 3, 4].map(write));
     assert.deepEqual(told, []);
     await database.stop(Deadline.after(30_000));
@@ -123,7 +123,7 @@ describe('connectionSettings', () => {
   const unchecked = { rejectUnauthorized: false };
   const checked = { rejectUnauthorized: true };
   const table = [
-    // URL's host and mode, in production, what TLS it means
+    // Host and sslmode of the URL, whether in production, the TLS settings
     ['db.example.com', '', true, checked],
     ['db.example.com', '', false, off],
     ['localhost', '', true, off],
@@ -141,7 +141,7 @@ describe('connectionSettings', () => {
   ] as const;
 
   for (const [host, mode, production, ssl] of table) {
-    it(`${host}, sslmode=${mode || '(none)'}, ${production ? 'production' : 'elsewhere'}`, () => {
+    it(`chooses TLS for ${host}, sslmode=${mode || '(none)'}, ${production ? 'in production' : 'elsewhere'}`, () => {
       const query = mode === '' ? '' : `?sslmode=${mode}`;
       const settings = connectionSettings(`postgres://u:p%40ss@${host}:5433/shop${query}`, production);
       assert.deepEqual(settings.ssl, ssl);
@@ -149,14 +149,14 @@ describe('connectionSettings', () => {
     });
   }
 
-  it('keeps the other parameters', () => {
+  it('keeps the other parameters of the URL', () => {
     const { connectionString } = connectionSettings('postgres://h/shop?sslmode=require&options=-c%20x%3D1', true);
     assert.equal(connectionString, 'postgres://h/shop?options=-c+x%3D1');
   });
 });
 
-describe('the driver of Postgres', () => {
-  it('loads without what Node has for the web, and leaves no trace', () => {
+describe('the Postgres driver', () => {
+  it("loads without Node's undici, and leaves the globals unchanged", () => {
     const folder = tempFolder('driver');
     const tsc = path.join(ROOT, 'node_modules/typescript/bin/tsc');
     const flags = ['--noCheck', '--module', 'commonjs', '--target', 'es2022', '--outDir', folder];

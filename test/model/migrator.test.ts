@@ -19,7 +19,7 @@ const ALL = [...OUR_NAMES, ...APP_NAMES];
 
 const apps = (...folders: readonly string[]): Migrations => ({ ours: [], apps: folders });
 
-describe('migrator', () => {
+describe('the migrator', () => {
   let created: TestDatabase;
   let database: Database;
 
@@ -38,7 +38,7 @@ describe('migrator', () => {
        where table_schema = 'public' and table_name not like '%migrations%' order by 1, 2`,
     );
 
-  it('takes all of ours up, down, and up again to the same schema', async () => {
+  it('migrates everything up, down, and up again to the same schema', async () => {
     assert.ok(ALL.includes('20261125000003_create_users'));
     assert.deepEqual(await pendingMigrations(database.knex, BOTH), ALL);
 
@@ -55,11 +55,11 @@ describe('migrator', () => {
     assert.deepEqual(await schema(), first);
   });
 
-  it('takes a folder that is missing for an empty one: an app may have no migrations', async () => {
+  it('treats a missing folder as an empty one, since an app may have no migrations', async () => {
     assert.deepEqual(await migrateUp(database.knex, apps(path.join(tempFolder('none'), 'migrations'))), []);
   });
 
-  it('is one history over several folders, in order of name, whatever the extension', async () => {
+  it('keeps one history over several folders, ordered by name, whatever the extension', async () => {
     const [one, two] = [tempFolder('migrations'), tempFolder('migrations')];
     const migration = (table: string) => `
       exports.up = (knex) => knex.raw('create table ${table} ()');
@@ -70,7 +70,7 @@ describe('migrator', () => {
     fs.writeFileSync(path.join(two, '1_first.js.map'), '');
     assert.deepEqual(await migrateUp(database.knex, apps(one, two)), ['1_first', '2_second']);
 
-    // The same migrations from the build, and a new one.
+    // The same migrations with another extension, as in a build, and a new one.
     fs.renameSync(path.join(one, '2_second.js'), path.join(one, '2_second.ts'));
     fs.writeFileSync(path.join(two, '3_third.js'), migration('third'));
     assert.deepEqual(await migrateUp(database.knex, apps(one, two)), ['3_third']);
@@ -78,7 +78,7 @@ describe('migrator', () => {
     assert.deepEqual(await migrateDown(database.knex, apps(one, two), { all: true }), ['2_second', '1_first']);
   });
 
-  it('goes on from a history with migrations that only a newer release has, but takes none of those back', async () => {
+  it('migrates on from a history with migrations that only a newer release has, but refuses to roll those back', async () => {
     const [older, newer] = [tempFolder('migrations'), tempFolder('migrations')];
     const migration = 'exports.up = async () => undefined; exports.down = async () => undefined;';
     fs.writeFileSync(path.join(older, '20240101_first.js'), migration);
@@ -101,7 +101,7 @@ describe('migrator', () => {
     assert.deepEqual(await pendingMigrations(database.knex, apps(folder)), ['1_bad']);
   });
 
-  it('runs once when several processes migrate at the same time, and locks nobody out for good', async () => {
+  it('migrates once when several processes try at the same time, and leaves no lock behind', async () => {
     const others = Array.from(
       { length: 5 },
       () => new Database(created.url, { production: false, events: new Events(), poolMax: 1 }),

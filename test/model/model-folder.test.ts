@@ -20,7 +20,7 @@ describe('the models folder', () => {
   };
   const model = (name: string) => `class ${name} extends Model { static tableName = '${name.toLowerCase()}'; }`;
 
-  it('holds every model that its files export, however they do, and those of folders below', async () => {
+  it('yields every model that its files and those of its subfolders export, whatever the kind of export', async () => {
     write('user.js', `${model('User')} module.exports = User;`);
     write(
       'order.js',
@@ -41,13 +41,13 @@ describe('the models folder', () => {
     assert.equal((await loadModels(path.join(folder, 'nowhere'))).get('User'), undefined);
   });
 
-  it('refuses two models of one name', async () => {
+  it('rejects two models of the same name', async () => {
     write('a.js', `${model('User')} module.exports = User;`);
     write('b.js', `${model('User')} module.exports = User;`);
     await assert.rejects(loadModels(folder), /b\.js: there is another model named User/);
   });
 
-  it('names the file that cannot be loaded', async () => {
+  it('is rejected with the name of the file that cannot be loaded', async () => {
     write('a.js', 'throw new Error("broken");');
     await assert.rejects(
       loadModels(folder),

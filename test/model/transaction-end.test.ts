@@ -49,7 +49,7 @@ describe('the outcome of a transaction', () => {
     assert.deepEqual(heard, ['it is gone']);
   });
 
-  it('of a savepoint waits for the outermost', async () => {
+  it('is unknown for a savepoint until the outermost transaction ends', async () => {
     await transaction(async (outer) => {
       await transaction(async (inner) => {
         assert.notEqual(inner, outer);
@@ -61,7 +61,7 @@ describe('the outcome of a transaction', () => {
     assert.deepEqual(heard.sort(), ['the inner stays', 'the innermost stays']);
   });
 
-  it('of a released savepoint is a rollback when the outermost rolls back', async () => {
+  it('is a rollback for a released savepoint when the outermost transaction rolls back', async () => {
     await assert.rejects(
       transaction(async () => {
         await transaction(async (inner) => listen(inner));
@@ -71,7 +71,7 @@ describe('the outcome of a transaction', () => {
     assert.deepEqual(heard, ['it is gone']);
   });
 
-  it('of a savepoint that is rolled back is known at once, and does not touch the outer', async () => {
+  it('is known at once for a savepoint that is rolled back, and does not affect the outer transaction', async () => {
     await transaction(async (outer) => {
       listen(outer, 'the outer');
       await assert.rejects(
@@ -85,14 +85,14 @@ describe('the outcome of a transaction', () => {
     assert.deepEqual(heard, ['the inner is gone', 'the outer stays']);
   });
 
-  it("is told of knex's own transactions, ended by hand or by a function", async () => {
+  it("is reported for knex's own transactions, too, whether ended by hand or by a function", async () => {
     const committed = await knex.transaction();
     listen(committed, 'committed');
     await committed.commit();
     assert.deepEqual(heard, ['committed stays']);
     const takenBack = await knex.transaction();
     listen(takenBack, 'taken back');
-    // knex resolves the executionPromise of this one.
+    // knex resolves this executionPromise, although the transaction is rolled back.
     await takenBack.rollback();
     await takenBack.executionPromise;
     const byFunction = knex.transaction(async (trx) => listen(trx, 'by a function'));
@@ -100,7 +100,7 @@ describe('the outcome of a transaction', () => {
     assert.deepEqual(heard, ['committed stays', 'taken back is gone', 'by a function stays']);
   });
 
-  it('is a rollback where Postgres answers COMMIT with one', async () => {
+  it('is a rollback when Postgres answers COMMIT with ROLLBACK', async () => {
     await knex.transaction(async (trx) => {
       listen(trx);
       await trx.raw('select nonsense').catch(() => undefined);
@@ -118,13 +118,13 @@ describe('the outcome of a transaction', () => {
     assert.deepEqual(heard, ['it is gone']);
   });
 
-  it('is refused for one that is over', async () => {
+  it('cannot be listened for once the transaction is over', async () => {
     const trx = await knex.transaction();
     await trx.commit();
     assert.throws(() => listen(trx), /the transaction is over/);
   });
 
-  it('waits for what it sets off, and fails with it', async () => {
+  it('is awaited with its listeners by transaction(), which rejects when one of them does', async () => {
     let done = false;
     const begun = transaction(async (trx) =>
       onOutcome(trx, async () => {
@@ -145,7 +145,7 @@ describe('the outcome of a transaction', () => {
     );
   });
 
-  it("takes a test's own transaction for the database", async () => {
+  it("is that of the part inside when a test's own transaction stands for the database", async () => {
     const own = await knex.transaction();
     connectTransactions(own);
     try {

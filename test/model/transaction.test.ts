@@ -15,7 +15,7 @@ class Note extends Model {
 describe('transaction', () => {
   let created: TestDatabase;
   let database: Database;
-  /** Models whose queries came too late. */
+  /** The models whose queries began after the commit. */
   const left: string[] = [];
 
   before(async () => {
@@ -38,7 +38,7 @@ describe('transaction', () => {
   const stored = async () =>
     (await created.query('select body_text from notes order by 1')).map((row) => row.body_text);
 
-  it('keeps all of it, and gives the result', async () => {
+  it('commits everything together, and returns the result of the work', async () => {
     const result = await transaction(async () => {
       await write('a');
       await write('b');
@@ -49,7 +49,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['a', 'b']);
   });
 
-  it('keeps nothing when the work rejects, and rejects as it does', async () => {
+  it('rolls back when the work rejects, and rejects with the same error', async () => {
     const failure = new Error('no');
     const work = transaction(async () => {
       await write('a');
@@ -59,7 +59,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), []);
   });
 
-  it('is known to code however deep, and to nobody outside', async () => {
+  it('is current for asynchronous code inside it, and for none outside', async () => {
     assert.equal(currentTransaction(), undefined);
     let late: unknown = 'unset';
     const done = deferred();
@@ -76,7 +76,7 @@ describe('transaction', () => {
     assert.notEqual(late, 'unset');
   });
 
-  it('a query that comes after a rollback is refused, in so many words', async () => {
+  it('rejects a query that comes after the rollback, and says what to await', async () => {
     const ended = deferred();
     let late: Promise<unknown> = Promise.resolve();
     const work = transaction(async () => {
@@ -89,7 +89,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), []);
   });
 
-  it('a query that comes after a savepoint was taken back is refused, whatever becomes of the transaction', async () => {
+  it('rejects a query that comes after its savepoint was rolled back, even if the outer transaction commits', async () => {
     const ended = deferred();
     let late: Promise<unknown> = Promise.resolve();
     await transaction(async () => {
@@ -105,7 +105,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['outer']);
   });
 
-  it('a query that comes after the commit goes to the pool, not to the dead transaction, and is told of once', async () => {
+  it('sends a query that comes after the commit to the pool, and reports its model once', async () => {
     left.length = 0;
     await transaction(() => write('in time'));
     const again = deferred();
@@ -123,7 +123,7 @@ describe('transaction', () => {
     assert.deepEqual(left, ['Note']);
   });
 
-  it('a query that comes while COMMIT is on its way goes to the pool, too', async () => {
+  it('sends a query that comes during COMMIT to the pool, too', async () => {
     const write = { late: Promise.resolve<unknown>(undefined) };
     await transaction(async (trx) => {
       await Note.query().insert({ bodyText: 'in time' });
@@ -137,7 +137,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['in time', 'late']);
   });
 
-  it('another that is begun after it was rolled back is refused: it would be kept, though it is a part of it', async () => {
+  it('rejects another transaction that its work begins after the rollback, which would be committed', async () => {
     const ended = deferred();
     let late: Promise<unknown> = Promise.resolve();
     const work = transaction(async () => {
@@ -150,7 +150,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), []);
   });
 
-  it('inside another is a savepoint: only its own part is taken back', async () => {
+  it('is a savepoint inside another one: only its own part is rolled back', async () => {
     await transaction(async () => {
       await write('outer');
       await assert.rejects(
@@ -165,7 +165,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['outer', 'second inner']);
   });
 
-  it('inside another goes down with it', async () => {
+  it('is rolled back with the one around it', async () => {
     await assert.rejects(
       transaction(async () => {
         await transaction(() => write('inner'));
@@ -175,7 +175,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), []);
   });
 
-  it('does not mix up transactions that run side by side', async () => {
+  it('is not confused with others that run concurrently', async () => {
     const both = deferred();
     let begun = 0;
     const run = (name: string, fails: boolean) =>
@@ -194,7 +194,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['good', 'good again']);
   });
 
-  it('lets a query be given another transaction, or none', async () => {
+  it('lets a query run outside it when that is given another connection', async () => {
     await assert.rejects(
       transaction(async () => {
         await Note.query(database.knex).insert({ bodyText: 'outside' });
@@ -204,7 +204,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['outside']);
   });
 
-  it('rejects when Postgres has refused a statement, whoever took no notice', async () => {
+  it('rejects when Postgres has rejected a statement, even if the work ignored the error', async () => {
     const work = transaction(async () => {
       await write('a');
       await write('a').catch(() => undefined);
@@ -213,7 +213,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), []);
   });
 
-  it('is usable after a savepoint in which Postgres has refused a statement', async () => {
+  it('is usable after a savepoint in which Postgres has rejected a statement', async () => {
     await transaction(async () => {
       await write('a');
       const inner = transaction(async () => {
@@ -226,7 +226,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['a', 'c']);
   });
 
-  it('runs nothing when it cannot begin', async () => {
+  it('does not run its work when it cannot begin', async () => {
     let ran = false;
     await transaction(async (trx) => {
       await trx.raw('select nonsense').catch(() => undefined);
@@ -247,7 +247,7 @@ describe('transaction', () => {
     connectTransactions(database.knex);
   });
 
-  it('models keep their own time', async () => {
+  it('writes the created_at and updated_at of models', async () => {
     const note = await write('a');
     assert.ok(note.createdAt instanceof Date);
     const before = await Note.query().findById(note.id).throwIfNotFound();

@@ -11,7 +11,7 @@ import { WAIT_LIMIT_MS } from '../support/wait-limit';
 const PAUSE = { action: 'pause', queue: 'mailer', jobs: 0, via: 'cli:ada' } as const;
 const CRON = { action: 'trigger', name: 'nightly', via: 'cli:ada' } as const;
 
-describe('what operators have done, in Redis', () => {
+describe("the list of operators' actions in Redis", () => {
   let server: TestRedis;
   let redis: Redis;
   let events: Events;
@@ -38,7 +38,7 @@ describe('what operators have done, in Redis', () => {
     return (await readActions(redis.client)).map(({ about }) => about);
   };
 
-  it('is told from the newest to the oldest, with its time by the clock of Redis', async () => {
+  it("is read newest first, with times by Redis's clock, and holds nothing else", async () => {
     events.emit('operator.queue', PAUSE);
     events.emit('operator.cron', CRON);
     events.emit('job.enqueued', { id: '1', class: 'A', queue: 'mailer', via: 'redis' });
@@ -50,7 +50,7 @@ describe('what operators have done, in Redis', () => {
     assert.ok(Math.abs(Date.now() - Date.parse(newest?.at ?? '')) < WAIT_LIMIT_MS);
   });
 
-  it('counts jobs together that one person moves one by one', async () => {
+  it('combines the jobs that one operator moves one by one', async () => {
     for (let n = 0; n < 40; n++) jobs('retry', 1);
     jobs('delete', 2);
     jobs('delete', 3, 'cli:bob');
@@ -60,7 +60,7 @@ describe('what operators have done, in Redis', () => {
     );
   });
 
-  it('is capped: the oldest goes', async () => {
+  it('keeps the latest 200 actions', async () => {
     for (let n = 0; n < 210; n++)
       events.emit('operator.cron', { action: 'trigger', name: `task ${n}`, via: 'cli:ada' });
     await actions.settled();
@@ -71,7 +71,7 @@ describe('what operators have done, in Redis', () => {
     );
   });
 
-  it('is told by a process that has not connected, too', async () => {
+  it('is written to by a process that has not connected yet, too', async () => {
     const elsewhere = new Events();
     const other = new Redis(server.url, elsewhere);
     const late = new OperatorActions(other, elsewhere);
@@ -82,13 +82,13 @@ describe('what operators have done, in Redis', () => {
     await other.stop(Deadline.after(WAIT_LIMIT_MS));
   });
 
-  it('passes over what another version has written', async () => {
+  it('skips entries that it cannot read', async () => {
     await redis.client.lPush(ACTIONS_KEY, ['nonsense', '12 0 {"name":', '12 0 {"name":"operator.cron"}', '1 0 7']);
     jobs('retry', 1);
     assert.equal((await told()).length, 1);
   });
 
-  it('says in the log what could not be kept', async () => {
+  it('reports an action that could not be recorded', async () => {
     await redis.stop(Deadline.after(WAIT_LIMIT_MS));
     await server.stop();
     const failed = events.next('process.error');

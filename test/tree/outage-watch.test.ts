@@ -23,7 +23,7 @@ describe('an outage', () => {
   let database: Database;
   let reporter: TreeReporter;
   let tree: ReturnType<typeof singleTree>;
-  /** Events of earlier tests. */
+  /** How many outage events earlier tests have left. */
   let earlier = 0;
 
   before(async () => {
@@ -55,16 +55,16 @@ describe('an outage', () => {
     logged.length = 0;
   });
 
-  /** What the tree remembers, the oldest first. */
+  /** The outage events in the tree's status, oldest first. */
   const outages = async () => {
     const { events } = await tree.status();
     return events.filter(({ name }) => name.startsWith('service.')).toReversed();
   };
   const told = async () => (await outages()).slice(earlier).map(({ name, about }) => ({ event: name, ...about }));
-  const away = () => until('it is told', async () => (await told())[0]);
-  const back = () => until('it is told to be over', async () => (await told())[1]);
+  const away = () => until('the outage is reported', async () => (await told())[0]);
+  const back = () => until('its end is reported', async () => (await told())[1]);
 
-  it('is looked for in an idle tree, too, but Postgres is not kept awake for that', async () => {
+  it('is looked for in an idle tree, too, without a ping of Postgres each time', async () => {
     let pings = 0;
     const count = () => {
       pings++;
@@ -77,11 +77,11 @@ describe('an outage', () => {
     const watch = new OutageWatch({ redis, database, events, tell: async () => {}, isIdle: () => true, everyMs: 5 });
     watch.start();
     try {
-      await until('it has looked', () => pings > 0);
+      await until('Postgres has been pinged', () => pings > 0);
       await server.stop();
-      await until('it has looked several times more', () => found.length === 1);
+      await until('the outage of Redis is found', () => found.length === 1);
       await server.start();
-      await until('and again', () => found.length === 2);
+      await until('its end is found', () => found.length === 2);
       assert.equal(pings, 1);
     } finally {
       await watch.stop();
@@ -90,7 +90,7 @@ describe('an outage', () => {
     }
   });
 
-  it('of Redis is told when it begins, and with its length when it is over', async () => {
+  it('of Redis is reported when it begins, and with its duration when it is over', async () => {
     const begun = performance.now();
     await server.stop();
     const first = await away();
@@ -102,7 +102,7 @@ describe('an outage', () => {
     assert.deepEqual(logged, ['service.lost', 'service.restored']);
   });
 
-  it('of Postgres, too, though nobody else has asked it for anything', async () => {
+  it('of Postgres is reported, too, even if nothing else queries it', async () => {
     await proxy.sever();
     assert.deepEqual(await away(), { event: 'service.lost', service: 'postgres', cause: 'ECONNREFUSED' });
     await proxy.open();
@@ -112,7 +112,7 @@ describe('an outage', () => {
     );
   });
 
-  it('is none while every connection is in use', async () => {
+  it('of Postgres is not reported merely because every connection of the pool is in use', async () => {
     const busy = await Promise.all([1, 2].map(() => database.knex.client.acquireConnection()));
     await server.stop();
     await away();

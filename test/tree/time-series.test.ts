@@ -11,7 +11,7 @@ import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 
 const TREE = { id: 'tree-1', place: 'here' };
-/** A whole day, so that it begins a step of every range. */
+/** A moment at which a step of every range begins. */
 const NOON = Date.UTC(2026, 2, 12, 12, 0, 0);
 
 function part(
@@ -25,7 +25,7 @@ function part(
   return { number, at, sums, duration: [requests, 0, 1], queued: [requests], slowest, memory };
 }
 
-describe('the history of figures', () => {
+describe('the time series of figures', () => {
   let server: TestRedis;
   let redis: Redis;
   let history: TimeSeries;
@@ -45,7 +45,7 @@ describe('the history of figures', () => {
   const last = async (place: string, range: '10m' | '1h' | '6h' | '24h', now: number) =>
     (await history.read(place, range, now)).at(-1)?.figures;
 
-  it('sums up parts by step, and keeps the greatest size of each process', async () => {
+  it('adds up rollups by step, and keeps the greatest memory of each process', async () => {
     await writeRollup(redis.client, TREE, part(1, NOON, 10, { primary: 30, 'worker 0': 50 }), { default: 200 });
     await writeRollup(redis.client, TREE, part(2, NOON + 10_000, 5, { primary: 29, 'worker 1': 70 }), {
       default: 90,
@@ -73,14 +73,14 @@ describe('the history of figures', () => {
     }
   });
 
-  it('counts a part once, however often it is sent', async () => {
+  it('counts a rollup once, however often it is sent', async () => {
     for (let i = 0; i < 3; i++) await writeRollup(redis.client, TREE, part(1, NOON, 10), {});
     assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 10);
     await writeRollup(redis.client, { ...TREE, id: 'tree-2' }, part(1, NOON, 10), {});
-    assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 20, 'a new primary in the same place goes on');
+    assert.equal((await last(TREE.place, '1h', NOON))?.sums.requests, 20, 'a new primary in the same place adds to it');
   });
 
-  it('sums up all trees, but not what they take', async () => {
+  it('adds up the requests of all trees, but not their memory', async () => {
     await writeRollup(redis.client, TREE, part(1, NOON, 10, { primary: 30 }), {});
     await writeRollup(redis.client, { id: 'tree-2', place: 'there' }, part(1, NOON, 7, { primary: 40 }), {});
     const all = await last(ALL_TREES, '1h', NOON);
@@ -88,7 +88,7 @@ describe('the history of figures', () => {
     assert.equal((await last('there', '1h', NOON))?.sums.requests, 7);
   });
 
-  it('is bounded: a ring is written over, and nothing outlives its range', async () => {
+  it('is bounded: old steps are overwritten, and every key expires', async () => {
     for (let i = 0; i < 200; i++) await writeRollup(redis.client, TREE, part(i + 1, NOON + i * 10_000, i), {});
     assert.equal(await redis.client.hLen(figuresKey(TREE.place, '10m')), 64);
     const steps = await history.read(TREE.place, '10m', NOON + 199 * 10_000);
@@ -106,7 +106,7 @@ describe('the history of figures', () => {
     assert.ok(bytes.reduce<number>((sum, size) => sum + (size ?? 0), 0) < 100_000, `${bytes} bytes`);
   });
 
-  it('shows gaps as unknown, and passes over what it cannot read', async () => {
+  it('shows gaps as unknown, and skips what it cannot read', async () => {
     await writeRollup(redis.client, TREE, part(1, NOON, 10), {});
     await redis.client.hSet(figuresKey(TREE.place, '1h'), { 7: 'no JSON', 8: '{"t":"x"}', 9: '[]' });
     const steps = await history.read(TREE.place, '1h', NOON + 120_000);

@@ -48,19 +48,19 @@ describe("a tree's place in Redis", () => {
 
   const listed = async () => (await list.list())[0];
 
-  it('shows who it is, how it looks, and that it lives', async () => {
+  it('holds its name and status, and is renewed by heartbeats', async () => {
     const { treeStatus } = (await listed()) ?? assert.fail();
     assert.deepEqual([treeStatus.name, treeStatus.app, treeStatus.stats.pid], ['web.7', 'catamount', process.pid]);
     const first = await redis.client.zScore(TREES, 'test');
-    await until('it has shown again that it lives', async () => (await redis.client.zScore(TREES, 'test')) !== first);
+    await until('the next heartbeat has come', async () => (await redis.client.zScore(TREES, 'test')) !== first);
   });
 
-  it('is told more often while somebody looks', async () => {
+  it('is given a new status whenever somebody reads it', async () => {
     const first = (await listed())?.treeStatus.at;
-    await until('it has told again', async () => (await listed())?.treeStatus.at !== first);
+    await until('there is a newer status', async () => (await listed())?.treeStatus.at !== first);
   });
 
-  it('takes orders, each once, and says who has asked', async () => {
+  it('receives commands, runs each once, and reports who sent them', async () => {
     commands.length = refusals.length = 0;
     const by = `cli:ada at another tree\n${'!'.repeat(1000)}` as const;
     assert.equal(await list.send('test', 'worker-count-up', 0, by), true);
@@ -74,33 +74,33 @@ describe("a tree's place in Redis", () => {
     assert.equal(await redis.client.lLen(treeCommandsKey('test')), 0, 'its successor does not find it again');
   });
 
-  it('has an order done by one of two who keep the place for a moment', async () => {
+  it('has a command run by only one of two reporters that overlap', async () => {
     commands.length = refusals.length = 0;
     const twin = new TreeReporter({ redis, tree, events, heartbeatMs: 50 });
     twin.appoint(true);
     for (let n = 0; n < 5; n++) await list.send('test', 'worker-count-up', 0, `cli:ada ${n}`);
-    await until('all have been done', () => refusals.length >= 5);
-    // It has ended its pass: whatever it had found is done.
+    await until('all commands have been run', () => refusals.length >= 5);
+    // Its stop waits for its last pass, so that it has run whatever it has found.
     await twin.stop(Deadline.after(WAIT_LIMIT_MS));
     const asked = commands.map(({ via }) => via).sort();
     assert.deepEqual(asked, ['cli:ada 0', 'cli:ada 1', 'cli:ada 2', 'cli:ada 3', 'cli:ada 4']);
   });
 
-  it('passes over what is no order, or none that may be given from afar', async () => {
+  it('ignores what is not a command, and commands without a known sender', async () => {
     commands.length = 0;
     const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'cli:ada' });
     const unsigned = JSON.stringify({ id: 'y', command: 'jobs quiet', argument: 0, by: 'a stranger' });
     await redis.client.rPush(treeCommandsKey('test'), ['no JSON', stop, unsigned, '{"command":"recycle"}', '[]']);
-    await until('all are gone', async () => (await redis.client.lLen(treeCommandsKey('test'))) === 0);
+    await until('all of them are taken from the list', async () => (await redis.client.lLen(treeCommandsKey('test'))) === 0);
     assert.deepEqual(commands, []);
   });
 
-  it('is not there for a tree that nobody knows, and an order for it is refused', async () => {
+  it('does not exist for an unknown tree, to which no command can be sent', async () => {
     assert.equal(await list.send('nobody', 'jobs quiet', 0, 'cli:ada'), false);
     assert.equal(await redis.client.exists(treeCommandsKey('nobody')), 0);
   });
 
-  describe('of an idle tree, which by itself would send the next heartbeat in ten hours', () => {
+  describe('of an idle tree, whose next heartbeat is hours away', () => {
     let idle: TreeReporter;
     const score = async () => Number(await redis.client.zScore(TREES, 'test'));
     before(async () => {
@@ -108,9 +108,9 @@ describe("a tree's place in Redis", () => {
       await redis.client.flushAll();
       idle = new TreeReporter({ redis, tree, events, heartbeatMs: 3_600_000, idleAfterMs: 0 });
       idle.appoint(true);
-      await until('it is there', score);
-      // It reports once more when it knows that it can be woken.
-      await until('it counts as alive for long', async () => {
+      await until('the tree is listed', score);
+      // The reporter sends a heartbeat that lasts for hours once it knows that it can be woken.
+      await until('its heartbeat lasts for hours', async () => {
         await redis.client.publish(TREE_KEYS.wake, 'test');
         return (await score()) > Date.now() + 3_600_000;
       });
@@ -120,23 +120,23 @@ describe("a tree's place in Redis", () => {
       reporter.appoint(true);
     });
 
-    it('takes an order at once', async () => {
+    it('receives a command at once', async () => {
       refusals.length = 0;
       assert.equal(await list.send('test', 'worker-count-up', 0, 'cli:ada'), true);
       await until('it was refused', () => refusals.length === 1);
     });
 
-    it('tells how the tree is as soon as somebody looks, and nobody relies on what it had promised', async () => {
+    it('is given a new status as soon as somebody reads it, which ends all heartbeats that last for hours', async () => {
       assert.ok((await score()) > Date.now() + 3_600_000);
       await redis.client.zAdd(TREES, { value: 'dead', score: Date.now() + 3_600_000 });
       const first = (await listed())?.treeStatus.at;
       assert.ok(Number(await redis.client.zScore(TREES, 'dead')) <= Date.now());
-      await until('it has told again', async () => (await listed())?.treeStatus.at !== first);
+      await until('there is a newer status', async () => (await listed())?.treeStatus.at !== first);
       assert.ok((await score()) <= Date.now());
     });
   });
 
-  it('comes back after Redis has lost everything, or was away', async () => {
+  it('is restored after Redis was emptied or restarted', async () => {
     await redis.client.flushAll();
     await until('it is listed again', async () => (await list.list()).length === 1);
     await server.stop();
@@ -145,7 +145,7 @@ describe("a tree's place in Redis", () => {
     await until('it is listed once more', async () => (await list.list()).length === 1);
   });
 
-  it('is grey when it is silent, and goes after half a minute', async () => {
+  it('shows the age of its last heartbeat, and is removed after half a minute of silence', async () => {
     await reporter.stop(Deadline.after(WAIT_LIMIT_MS));
     const listedAfter = async (heartbeatAgeMs: number) => {
       await redis.client.zAdd(TREES, { value: 'test', score: Date.now() - heartbeatAgeMs });
@@ -154,6 +154,6 @@ describe("a tree's place in Redis", () => {
     assert.deepEqual(await listedAfter(6000), [true]);
     assert.deepEqual(await listedAfter(31_000), []);
     reporter.appoint(true);
-    await until('it is back', async () => (await list.list()).length === 1);
+    await until('the tree is listed again', async () => (await list.list()).length === 1);
   });
 });

@@ -24,15 +24,15 @@ describe('jobs cron', () => {
     typist = new Typist(system, [ReportJob], { via: 'cli:ada' });
   });
 
-  it('says that there are none', async () => {
+  it('says that there are no recurring jobs', async () => {
     const { text, json } = await typist.type('cron');
     assert.match(text, /^There are no recurring jobs/);
     assert.deepEqual(json, { cron: [] });
   });
 
-  it('lists them, runs them now, pauses, resumes and forgets them', async () => {
+  it('lists recurring jobs, and pauses, triggers, resumes and forgets one', async () => {
     await system.processor([ReportJob]);
-    await until('it is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
+    await until('the recurring job is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
     const { text, json } = await typist.type('cron list');
     assert.match(text, /^name +times +zone +next +last +missed +caught up +state\n/);
     assert.match(text, /\nyearly-report {2}0 3 1 1 \* {2}Asia\/Seoul {2}in \d+ [hd] +– +0 +0 {2}open\n$/);
@@ -44,7 +44,7 @@ describe('jobs cron', () => {
       (await typist.type('cron trigger yearly-report')).text,
       /^yearly-report will be enqueued by a job processor/,
     );
-    await until('it ran, though it is paused', () => ran === 1);
+    await until('the paused job has run once', () => ran === 1);
     await typist.type('cron resume yearly-report');
     assert.match((await typist.type('cron')).text, / {2}open\n$/);
     await system.stopProcessors();
@@ -60,9 +60,9 @@ describe('jobs cron', () => {
     );
   });
 
-  it('suggests the name that was probably meant', async () => {
+  it('suggests a similar name for an unknown one', async () => {
     await system.processor([ReportJob]);
-    await until('it is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
+    await until('the recurring job is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
     for (const command of ['trigger', 'pause', 'resume', 'forget'])
       await assert.rejects(typist.type(`cron ${command} yealry-report`), {
         exitCode: 1,

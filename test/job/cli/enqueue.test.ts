@@ -69,7 +69,7 @@ describe('jobs enqueue', () => {
 
   const enqueue = (...words: string[]) => typist.type(['enqueue', ...words]);
 
-  it('enqueues what the app then runs, through its middleware', async () => {
+  it("enqueues a job through the app's middleware, which the app then runs", async () => {
     await system.processor(CLASSES);
     const { text, json, notes, ok } = await enqueue('NoteJob', '["ada", 7, {"deep": [null]}]');
     assert.deepEqual([text, notes, ok], [`Enqueued NoteJob ${json.id} on default.\n`, [], true]);
@@ -81,18 +81,18 @@ describe('jobs enqueue', () => {
       reason: null,
       run_at: null,
     });
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     assert.deepEqual([ran, seen], [[['ada', 7, { deep: [null] }]], ['NoteJob']]);
     await enqueue('NoteJob');
-    await until('it ran, too', () => ran.length === 2);
+    await until('the second job has run', () => ran.length === 2);
     assert.deepEqual(ran[1], []);
   });
 
-  it('takes arguments as they travel, so that those of another job can be given again', async () => {
+  it('accepts tagged arguments, so that those of another job can be copied', async () => {
     await system.processor(CLASSES);
     const tagged = '[{"$date":"2026-01-02T03:04:05.000Z"},{"$bigint":"12345678901234567890"},{"$value":["money",250]}]';
     await enqueue('NoteJob', tagged);
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     assert.deepEqual(ran[0], [new Date('2026-01-02T03:04:05Z'), 12345678901234567890n, new Money(250)]);
     await assert.rejects(enqueue('NoteJob', '[{"$date":"someday"}]'), {
       exitCode: 1,
@@ -127,7 +127,7 @@ describe('jobs enqueue', () => {
     assert.equal((await typist.type(`show ${past.json.id}`)).json.set, 'waiting');
   });
 
-  it('says that nobody serves the queue at the moment', async () => {
+  it('warns that no running processor serves the queue', async () => {
     const { notes, ok } = await enqueue('NoteJob');
     assert.deepEqual([notes, ok], [['No running job processor serves the queue default.'], true]);
   });

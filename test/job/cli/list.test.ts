@@ -71,7 +71,7 @@ describe('jobs list and jobs show', () => {
   const count = (set: string, wanted: number) =>
     until(`${wanted} in ${set}`, async () => (await list(set)).total === wanted);
 
-  it('shows what really failed and died, with what is secret hidden, in JSON too', async () => {
+  it('shows failed and dead jobs, with secret arguments filtered, in JSON, too', async () => {
     await system.processor(CLASSES);
     const imported = await ImportJob.performLater('/a.csv', { apiToken: 's3cret', rows: 7 });
     const died = await DyingJob.set({ tags: ['vip'] }).performLater('마리');
@@ -109,7 +109,7 @@ describe('jobs list and jobs show', () => {
     assert.doesNotMatch(text + JSON.stringify(json), /s3cret/);
   });
 
-  it('shows no arguments where the class says so, or is not known here', async () => {
+  it('redacts the arguments of classes with logArguments = false, and of unknown classes', async () => {
     const secret = await SecretJob.performLater('ada@example.com');
     const unknown = await store(system.redis.client, 'waiting', { class: 'GoneJob', args: ['ada@example.com'] });
     const waiting = await typist.type('list waiting');
@@ -122,7 +122,7 @@ describe('jobs list and jobs show', () => {
     assert.match((await typist.type(`show ${unknown}`)).text, /^Arguments {4}\(not shown: the class is unknown\)$/m);
   });
 
-  it('keeps columns straight whatever is in them, and the terminal calm', async () => {
+  it('aligns columns whatever they contain, and escapes control characters', async () => {
     const errors = ['\x1b[2Jgone', '우체국이 닫혔다 🐈', 'e\u0301te\u0301'];
     for (const error of errors)
       await storeDead(system.database.knex, { class: 'ImportJob', args: [error], errors: [error] });
@@ -132,13 +132,13 @@ describe('jobs list and jobs show', () => {
       assert.doesNotMatch(text, /[^\P{Cc}\n]/u);
       assert.match(text, /\\\\?x1b|\\u001b/);
       const rows = text.split('\n').slice(0, 4);
-      // The last column begins at one place, counted as a terminal counts.
+      // The last column begins at the same place in each row, counted in terminal columns.
       const places = rows.map((row) => width(row.slice(0, row.search(/(Error:.*|error)$/))));
       assert.equal(new Set(places).size, 1, text);
     }
   });
 
-  it('fits the terminal, and pads nothing to a long cell in a pipe', async () => {
+  it('fits the width of the terminal, and does not pad to a long cell in a pipe', async () => {
     const { client } = system.redis;
     const long = 'x'.repeat(800);
     await storeDead(system.database.knex, { class: 'ImportJob', args: [long], errors: ['the mail server is away'] });
@@ -156,7 +156,7 @@ describe('jobs list and jobs show', () => {
     assert.doesNotMatch((await typist.type('list dead')).text, / {60}/);
   });
 
-  it('goes from page to page, by number or by cursor', async () => {
+  it('pages by number or by cursor', async () => {
     for (let n = 0; n < 7; n++)
       await storeDead(system.database.knex, { id: `job-${n}`, class: 'ImportJob', at: 1_700_000_000_000 - n });
     assert.deepEqual(await ids('dead --limit 3'), ['job-0', 'job-1', 'job-2']);
@@ -176,7 +176,7 @@ describe('jobs list and jobs show', () => {
     await assert.rejects(typist.type('list dead --after nonsense'), { exitCode: 64, message: /cursor/ });
   });
 
-  it('lists what waits in all queues, or in some, as one list', async () => {
+  it('lists the waiting jobs of all queues, or of some, as one list', async () => {
     const { client } = system.redis;
     for (const queue of ['default', 'mailer', 'other'])
       for (let n = 0; n < 3; n++)
@@ -204,10 +204,10 @@ describe('jobs list and jobs show', () => {
     }
   });
 
-  it('lists what runs', async () => {
+  it('lists running jobs', async () => {
     await system.processor(CLASSES, { tuning: { infoMs: 20, heartbeatMs: 20 } });
     const { id } = await HeldJob.performLater(7);
-    await until('it is busy', async () => (await list('busy')).total === 1);
+    await until('the job is listed as running', async () => (await list('busy')).total === 1);
     const { text, json } = await typist.type('list busy');
     assert.match(
       text,
@@ -219,7 +219,7 @@ describe('jobs list and jobs show', () => {
     assert.match((await typist.type(`show ${id}`)).text, /^State {8}running$/m);
   });
 
-  it('says what is empty, and what does not match', async () => {
+  it('says that a set is empty, or that no job matches', async () => {
     for (const [set, text] of Object.entries({
       retry: 'No job waits for a retry.',
       scheduled: 'No job is scheduled.',
@@ -233,7 +233,7 @@ describe('jobs list and jobs show', () => {
     assert.equal((await typist.type('list dead --class ImportJob')).text, 'No dead job matches.\n');
   });
 
-  it('suggests what was probably meant', async () => {
+  it('suggests a similar class, queue or id for an unknown one', async () => {
     const id = await storeDead(system.database.knex, { class: 'OldJob' });
     const wrong = `${id.slice(0, -1)}${id.endsWith('0') ? '1' : '0'}`;
     for (const [words, message] of [
@@ -250,6 +250,6 @@ describe('jobs list and jobs show', () => {
       ],
     ] as const)
       await assert.rejects(typist.type(words), { exitCode: 1, message });
-    assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone, but has jobs');
+    assert.equal((await list('dead --class OldJob')).total, 1, 'a class that is gone can be named while it has jobs');
   });
 });

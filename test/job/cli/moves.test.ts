@@ -58,7 +58,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
   const sizeIs = (set: 'retry' | 'scheduled' | 'dead', size: number) =>
     until(`${size} in ${set}`, async () => (await sizes())[set] === size);
   const audit = () => system.eventsNamed('operator.jobs');
-  /** Jobs that really failed or died. @returns their ids. */
+  /** Has jobs fail or die in a real processor. @returns their ids. */
   const spoiled = async (how: 'die' | 'fail', ...names: string[]) => {
     mood = how;
     const processor = await system.processor(CLASSES);
@@ -78,7 +78,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       }),
     );
 
-  it('has jobs that died and failed run again, in the processors of the app', async () => {
+  it("retry dead and failed jobs, which the app's processors then run", async () => {
     const dead = await spoiled('die', 'ann', 'bob');
     const [failed = ''] = await spoiled('fail', 'cyd');
     const answer = await typist.type(['retry', ...dead, failed]);
@@ -92,10 +92,10 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.deepEqual(audit()[0], { action: 'retry', set: 'dead', count: 1, via: 'cli:ada' });
     assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
     await system.processor(CLASSES);
-    await until('all ran', () => ran.length === 3);
+    await until('all jobs have run', () => ran.length === 3);
   });
 
-  it('tells of each job that cannot be moved, and moves the others', async () => {
+  it('report each job that they cannot move, and move the others', async () => {
     const [dead = ''] = await spoiled('die', 'ann');
     const { id: scheduled } = await MoodyJob.set({ wait: '1h' }).performLater('bob');
     for (const queue of ['default', 'mailer']) await storeDead(system.database.knex, { id: '7', queue });
@@ -114,10 +114,10 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       [near, scheduled, '7'],
     );
     assert.equal((await typist.type('delete 7 --queue mailer')).ok, true);
-    assert.deepEqual((await typist.type(`retry ${dead} ${dead}`)).json.moved, [], 'once is enough');
+    assert.deepEqual((await typist.type(`retry ${dead} ${dead}`)).json.moved, [], 'a job that was retried before cannot be retried again');
   });
 
-  it('promotes, reschedules, kills and deletes', async () => {
+  it('move and delete scheduled jobs by their ids', async () => {
     const later = async () => (await MoodyJob.set({ wait: '1h' }).performLater('late')).id;
     const [a, b, c] = [await later(), await later(), await later()];
     const atOf = async (id: string) => Date.parse(String((await typist.type(`show ${id}`)).json.at));
@@ -130,20 +130,20 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.equal((await typist.type(`promote ${c}`)).text, 'Promoted 1 job.\n');
     assert.deepEqual(await sizes(), { retry: 0, scheduled: 0, dead: 0 });
     await system.processor(CLASSES);
-    await until('it ran', () => ran.length === 1);
+    await until('the promoted job has run', () => ran.length === 1);
   });
 
-  it('deletes what waits, and leaves alone what runs', async () => {
+  it('delete a waiting job, but do not kill a running one', async () => {
     await system.processor(CLASSES, { jobs: { concurrency: 1 } });
     const { id: running } = await HeldJob.performLater();
-    await until('it runs', () => gate.held === 1);
+    await until('the first job is running', () => gate.held === 1);
     const { id: waiting } = await MoodyJob.performLater('ann');
     assert.equal((await typist.type(`delete ${waiting}`)).text, 'Deleted 1 job.\n');
     const { ok, notes } = await typist.type(`kill ${running}`);
     assert.deepEqual([ok, notes], [false, [`Job ${running} is running: kill is for retry and scheduled jobs.`]]);
   });
 
-  it('knows of jobs that wait in the outbox, while no job processor is alive', async () => {
+  it('find and delete jobs that are still in the outbox, even when no processor is alive', async () => {
     const [first, second] = await transaction(async () => [
       await MoodyJob.performLater('ann'),
       await MoodyJob.performLater('bob'),
@@ -156,12 +156,12 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.equal((await typist.type(`delete ${first.id}`)).ok, false);
     assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli:ada' }]);
     await system.processor(CLASSES);
-    await until('the other ran', () => ran.length === 1);
+    await until('the other job has run', () => ran.length === 1);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(ran, ['bob'], second.id);
   });
 
-  it('moves all of a set that the filters leave', async () => {
+  it('move all jobs of a set that match the filters', async () => {
     await stored('dead', 3);
     await stored('dead', 2, { class: 'HeldJob', args: [], queue: 'mailer' });
     const answer = await typist.type('retry --all --set dead --class MoodyJob --limit 2 --yes');
@@ -188,7 +188,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.equal((await sizes()).dead, 3);
   });
 
-  it('asks before it moves all, and takes nothing but yes for it', async () => {
+  it('ask before they move all jobs, and accept nothing but y or yes', async () => {
     await stored('dead', 2);
     const line = 'retry --all --set dead';
     await assert.rejects(typist.type(line), {
@@ -206,11 +206,11 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       const person = new Typist(system, CLASSES, { answers });
       const { text } = await person.type(`${line} --limit 1`);
       assert.equal(text, 'Retried 1 dead job.\n');
-      assert.ok(person.said.includes('1 of 1'), 'it shows how far it is');
+      assert.ok(person.said.includes('1 of 1'), 'it shows its progress');
     }
   });
 
-  it('ends at Ctrl-C between two chunks, and says how far it came', async () => {
+  it('end between two chunks after Ctrl-C, and say how far they came', async () => {
     await stored('dead', 450);
     const onSaid = (text: string) => text.includes('200 of 450') && process.emit('SIGINT', 'SIGINT');
     const person = new Typist(system, CLASSES, { answers: '', onSaid });

@@ -6,7 +6,7 @@ import { JOB_COMMANDS, jobCommandTable, jobsHelp, parseJobCommand } from '../../
 
 const ID = '0b0e7c4e-4a3f-4c7a-9d53-0f6f5d1c8a11';
 
-/** By what is typed behind `jobs`: what is said, before anything is connected. */
+/** What an operator types after `jobs`, and the error, which comes before anything is connected. */
 const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   [[], /^jobs needs a command\. See catamount jobs --help\.$/],
   ['lsit dead', /^There is no command "jobs lsit"\. Did you mean jobs list\?/],
@@ -63,15 +63,15 @@ const WRONG: readonly (readonly [string | readonly string[], RegExp])[] = [
   ['cron triger x', /^There is no command "jobs cron triger"\. Did you mean jobs cron trigger\?/],
 ];
 
-describe('what is typed behind jobs', () => {
+describe('the parser of jobs commands', () => {
   for (const [words, message] of WRONG) {
     const args = typeof words === 'string' ? words.split(' ') : words;
-    it(`is wrong usage: ${args.join(' ')}`, () => {
+    it(`rejects ${args.join(' ')}`, () => {
       assert.throws(() => parseJobCommand(args), { exitCode: 64, message });
     });
   }
 
-  it('means the list where a group is named alone', () => {
+  it('takes the name of a group for its list command', () => {
     for (const group of ['cron', 'processes']) {
       const typed = parseJobCommand([group, '--json']);
       assert.ok(!typed.help);
@@ -79,7 +79,7 @@ describe('what is typed behind jobs', () => {
     }
   });
 
-  it('has help for all, and for each', () => {
+  it('has help for all commands, and for each one', () => {
     const typed = parseJobCommand(['--help']);
     assert.deepEqual(typed, { help: true, command: undefined });
     const help = jobsHelp();
@@ -97,12 +97,12 @@ describe('what is typed behind jobs', () => {
 });
 
 describe('the table of jobs commands', () => {
-  it('stands in its guide', () => {
+  it('is in the guide', () => {
     const guide = fs.readFileSync(path.resolve(__dirname, '../../../lib/job/README.md'), 'utf8');
     assert.ok(guide.includes(jobCommandTable()), `lib/job/README.md should hold\n${jobCommandTable()}`);
   });
 
-  it('is Markdown with a row each', () => {
+  it('is Markdown with one row for each command', () => {
     const rows = jobCommandTable().split('\n');
     assert.equal(rows.length, JOB_COMMANDS.length + 2);
     assert.ok(rows.every((row) => row.split('|').length === 4));

@@ -52,12 +52,12 @@ describe('jobs processes and jobs stats', () => {
     });
   const name = `${os.hostname()}:${process.pid}`;
 
-  it('lists those that are alive, and none that is not', async () => {
+  it('list live processors, and say so when there is none', async () => {
     assert.equal((await typist.type('processes')).text, 'No job processor is alive.\n');
     assert.match((await typist.type('stats')).text, /^Busy {7}0: no job processor is alive$/m);
     await start('tree-0');
     await HeldJob.performLater();
-    await until('it is busy', async () => / 1\/3 /.test((await typist.type('processes')).text));
+    await until('the processor is listed with a running job', async () => / 1\/3 /.test((await typist.type('processes')).text));
     const { text, json } = await typist.type('processes list');
     const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
     assert.deepEqual(heading, ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues']);
@@ -66,7 +66,7 @@ describe('jobs processes and jobs stats', () => {
     assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);
   });
 
-  it('shows what a processor tells of itself where it makes sense', async () => {
+  it('show what is valid in the info of a processor, and skip what is not', async () => {
     const { client } = system.redis;
     const told = [
       { identity: 'odd', queues: ['default'], pid: 'seven', busy: [{ id: 1 }], host: 'vm', startedAt: 9e15 },
@@ -86,24 +86,24 @@ describe('jobs processes and jobs stats', () => {
     );
   });
 
-  it('has one take no more jobs, take them again, or stop, and tells the log', async () => {
+  it('tell a processor to be quiet, to resume or to stop, and log that', async () => {
     commands.length = 0;
     await start('tree-0');
     const state = async () => (await typist.type('processes')).text.split('\n')[1]?.split(/ {2,}/).at(-2);
-    await until('it is listed', state);
+    await until('the processor is listed', state);
     assert.equal((await typist.type(`processes quiet ${name}`)).text, `${name} was told to fetch no more jobs.\n`);
-    await until('it was told', () => commands.includes('quiet'));
+    await until('the processor has been told to be quiet', () => commands.includes('quiet'));
     await typist.type('processes resume tree-0');
-    await until('it was told that, too', () => commands.includes('resume'));
+    await until('the processor has been told to resume', () => commands.includes('resume'));
     await typist.type(`processes stop ${process.pid}`);
-    await until('it was told to stop', () => commands.includes('stop'));
+    await until('the processor has been told to stop', () => commands.includes('stop'));
     assert.deepEqual(
       system.eventsNamed('operator.processor'),
       (['quiet', 'resume', 'stop'] as const).map((command) => ({ command, processor: 'tree-0', via: 'cli:ada' })),
     );
   });
 
-  it('wants to know which one is meant', async () => {
+  it('reject the name of no processor, or of more than one', async () => {
     await assert.rejects(typist.type('processes quiet nobody:7'), {
       exitCode: 1,
       message: 'There is no job processor "nobody:7". There is none yet.',
@@ -120,13 +120,13 @@ describe('jobs processes and jobs stats', () => {
     });
   });
 
-  it('sums up what is done, failed, busy and due', async () => {
+  it('sum up the jobs that are done, failed, running and due', async () => {
     await start('tree-0');
     await HeldJob.set({ wait: '1h' }).performLater();
     await BrokenJob.performLater();
     await HeldJob.performLater();
     const stats = async () => (await typist.type('stats')).json;
-    await until('it is counted', async () => {
+    await until('the failure is counted', async () => {
       const { total, busy, retry } = await stats();
       return (total as { failed: number }).failed === 1 && busy === 1 && retry === 1;
     });

@@ -21,7 +21,7 @@ describe('jobs pause, resume and clear', () => {
     typist = new Typist(system, [CountJob], { via: 'cli:ada' });
   });
 
-  it('pause and resume a queue that is really served, once each, and tell the log', async () => {
+  it('pause and resume a queue that is served, each only once, and log that', async () => {
     await system.processor([CountJob]);
     const paused = await typist.type('pause default');
     assert.equal(paused.text, 'Paused default. To undo that: catamount jobs resume default\n');
@@ -34,7 +34,7 @@ describe('jobs pause, resume and clear', () => {
     assert.deepEqual([again.json.changed, again.json.since, again.ok], [false, paused.json.since, true]);
     assert.match((await typist.type('stats')).text, /^default +1 .* paused (now|\S+ m?s ago) by cli \(ada\)$/m);
     assert.deepEqual((await typist.type('resume default')).text, 'Resumed default.\n');
-    await until('it goes on', () => ran.length === 2);
+    await until('the resumed queue goes on', () => ran.length === 2);
     assert.deepEqual((await typist.type('resume default')).text, 'default is not paused.\n');
     assert.deepEqual(
       system.eventsNamed('operator.queue').map(({ action, queue, via }) => [action, queue, via]),
@@ -45,7 +45,7 @@ describe('jobs pause, resume and clear', () => {
     );
   });
 
-  it('clears what waits, after asking', async () => {
+  it('clear the waiting jobs of a queue, after asking', async () => {
     await CountJob.performAllLater([[1], [2], [3]]);
     await assert.rejects(typist.type('clear default'), {
       exitCode: 64,
@@ -60,7 +60,7 @@ describe('jobs pause, resume and clear', () => {
     assert.equal((await typist.type('list waiting')).json.total, 0);
   });
 
-  it('suggest the queue that was probably meant', async () => {
+  it('suggest a similar queue for an unknown one', async () => {
     for (const command of ['pause', 'resume', 'clear'])
       await assert.rejects(typist.type(`${command} defualt`), {
         exitCode: 1,

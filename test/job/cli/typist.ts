@@ -10,7 +10,7 @@ import { adoptDatabase } from '../../../lib/job/outbox/installation';
 import type { JobSystem } from '../job-system';
 
 export interface Typed {
-  /** As a program reads it. */
+  /** The output of --json. */
   readonly json: Readonly<Record<string, unknown>>;
   readonly text: string;
   readonly notes: readonly string[];
@@ -19,20 +19,20 @@ export interface Typed {
 
 export interface TypistOptions {
   readonly equipment?: JobDependencies;
-  /** What is typed when a question is asked: the typist sits at a terminal then. */
+  /** What the operator types when asked. With it, the input is a terminal. */
   readonly answers?: string;
-  /** Called with whatever is said beside the answers, as it is said. */
+  /** Called with each text that is written to stderr, such as questions and progress. */
   readonly onSaid?: (text: string) => void;
-  /** Of the terminal. */
+  /** Width of the terminal. */
   readonly columns?: number;
   readonly via?: Caller;
-  /** Of other processes' connections. Default: the system's. */
+  /** A Redis connection of another process. Default: the system's. */
   readonly redis?: JobSystem['redis'];
 }
 
 /** An operator who types commands, on the real Redis and Postgres of a test. */
 export class Typist {
-  /** What was said beside the answers: questions, progress. */
+  /** What was written to stderr: questions, progress. */
   said = '';
   private readonly terminal: Terminal;
 
@@ -44,7 +44,7 @@ export class Typist {
     this.terminal = new Terminal(this.streams());
   }
 
-  /** @param command words without spaces in them, or a list of words. @throws what ends the command. */
+  /** @param command words separated by spaces, or a list of words. @throws the error that ends the command. */
   async type(command: string | readonly string[]): Promise<Typed> {
     const { redis, database, events } = this.system;
     const { equipment = {}, via = 'cli:test' } = this.options;

@@ -55,7 +55,7 @@ describe('static cron', () => {
       { at: '@daily', catchUp: 'some' },
       /^ReportJob: catchUp of cron '@daily' is "some"; give skip, once, all$/,
     ],
-    ['args that are none', { at: '@daily', args: 'x' }, /^ReportJob: args of cron '@daily' is "x"; give an array/],
+    ['args that are not an array', { at: '@daily', args: 'x' }, /^ReportJob: args of cron '@daily' is "x"; give an array/],
     [
       'args that JSON cannot carry',
       { at: '@daily', args: [1, () => 1] },
@@ -64,7 +64,7 @@ describe('static cron', () => {
     ['a name with spaces', { at: '@daily', name: 'at night' }, /^ReportJob: name of cron '@daily' is "at night"; give/],
     ['an object without an expression', { every: 5 }, /^ReportJob: cron is \{"every":5\}; give text such as/],
     [
-      'two of one class with one name',
+      'two entries of one class with the same name',
       [{ at: '@daily' }, { at: '@hourly' }],
       /^ReportJob: two entries of its cron are named ReportJob; give one of them another name$/,
     ],
@@ -78,13 +78,13 @@ describe('static cron', () => {
     });
   }
 
-  it('refuses one name for two classes', () => {
+  it('refuses the same name in two classes', () => {
     assert.throws(() => entries(jobClass('@daily'), jobClass({ at: '@daily', name: 'ReportJob' }, 'OtherJob')), {
       message: 'ReportJob and OtherJob: both have a cron named ReportJob; give one of them another name',
     });
   });
 
-  it('loads the library for those alone that need it', () => {
+  it('loads the cron library only if a class needs it', () => {
     const code = `
       const { cronEntries } = require('./lib/job/cron/schedule');
       require('./lib/job/cron/cron-service');

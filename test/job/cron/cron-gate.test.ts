@@ -5,12 +5,12 @@ import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, recurring } from './cron-stage';
 
-describe('recurring jobs of which nobody can say yet whether they are those of a copy', () => {
+describe('recurring jobs while it is unknown whether the database is a copy', () => {
   const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_cron');
   });
 
-  it('count as standing still, with the cause, and are enqueued soon after that is known', async () => {
+  it('count as stalled, with the cause, and are enqueued soon after it is known', async () => {
     const state = { wasOpen: false };
     const gate = {
       opens: async () => state.wasOpen || Promise.reject(new Error('Socket closed unexpectedly')),
@@ -28,10 +28,10 @@ describe('recurring jobs of which nobody can say yet whether they are those of a
     });
     service.start();
     try {
-      await until('it says why', () => service.progress.read().error?.message === 'Socket closed unexpectedly');
+      await until('the cause is reported', () => service.progress.read().error?.message === 'Socket closed unexpectedly');
       assert.equal(service.progress.read().movedMs, null);
       state.wasOpen = true;
-      await until('one is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
+      await until('a job is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
       assert.equal(service.progress.read().error, undefined);
     } finally {
       await service.task.stop();

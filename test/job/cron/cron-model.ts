@@ -42,7 +42,7 @@ function steps(min: number, max: number): fc.Arbitrary<Field> {
   return step.map((n) => ({ text: `*/${n}`, values: new Set(range(min, max, n)), wild: true }));
 }
 
-/** Any day's expressions, fixed or interval. */
+/** Expressions that match every day, at fixed times or at intervals. */
 export const dailyExpression: fc.Arbitrary<Expression> = fc.record({
   minute: fc.oneof(field(0, 59), steps(0, 59)),
   hour: fc.oneof(field(0, 23), steps(0, 23)),
@@ -51,7 +51,7 @@ export const dailyExpression: fc.Arbitrary<Expression> = fc.record({
   weekday: fc.constant(every),
 });
 
-/** Days, months and weekdays too. */
+/** Expressions that restrict days, months and weekdays, too. */
 export const expression: fc.Arbitrary<Expression> = fc.record({
   minute: fc.oneof(field(0, 59), steps(0, 59)),
   hour: fc.oneof(field(0, 23), steps(0, 23)),
@@ -64,16 +64,16 @@ const MINUTE = 60_000;
 
 interface Wall {
   readonly at: number;
-  /** Sorts as the time does. */
+  /** Local date and time; texts sort like times. */
   readonly text: string;
   readonly date: string;
 }
 
-/** The ticks after `after` up to `until`. */
+/** @returns the ticks after `after`, up to and including `until`. */
 export function ticksByModel(expression: Expression, timeZone: string, after: Date, until: Date): Date[] {
   const wallOf = wallClock(timeZone);
   const walls: Wall[] = [];
-  // A day more on either side: there may be a gap that ends here.
+  // One more day on either side, since a gap may end within the span.
   const first = Math.floor(after.getTime() / MINUTE) * MINUTE - 86_400_000;
   for (let at = first; at <= until.getTime() + 86_400_000; at += MINUTE) walls.push(wallOf(at));
   const { minute, hour } = expression;
@@ -84,7 +84,7 @@ export function ticksByModel(expression: Expression, timeZone: string, after: Da
     .map((at) => new Date(at));
 }
 
-/** Every minute whose local time fits. */
+/** Every minute whose local time matches. */
 function intervals(expression: Expression, walls: readonly Wall[]): number[] {
   const { minute, hour } = expression;
   return walls
@@ -95,7 +95,7 @@ function intervals(expression: Expression, walls: readonly Wall[]): number[] {
     .map((wall) => wall.at);
 }
 
-/** For each day and time: the first minute that bears it, or the first one after the gap that swallowed it. */
+/** For each day and time: the first minute with that local time, or the first one after the gap that contains it. */
 function fixedTimes(expression: Expression, walls: readonly Wall[]): number[] {
   const found: number[] = [];
   for (const date of new Set(walls.map((wall) => wall.date))) {
@@ -115,7 +115,7 @@ function fits({ day, month, weekday }: Expression, date: string): boolean {
   const [y = 0, m = 0, d = 0] = date.split('-').map(Number);
   const dayFits = day.values.has(d);
   const weekdayFits = weekday.values.has(new Date(Date.UTC(y, m - 1, d)).getUTCDay());
-  // Cron's oldest surprise: where both are given, either will do.
+  // Cron's oldest surprise: if both day and weekday are restricted, either may match.
   const either = !day.wild && !weekday.wild ? dayFits || weekdayFits : dayFits && weekdayFits;
   return month.values.has(m) && either;
 }
@@ -128,7 +128,7 @@ function wallClock(timeZone: string): (at: number) => Wall {
   };
 }
 
-/** The hours, between two moments, in which a zone's clocks change. */
+/** @returns the hours between two moments in which a zone's clocks change. */
 export function clockChanges(timeZone: string, from: Date, to: Date): Date[] {
   const format = new Intl.DateTimeFormat('en', { timeZone, timeZoneName: 'longOffset', hour: 'numeric' });
   const offsetAt = (ms: number) => format.format(ms).split('GMT')[1];

@@ -10,24 +10,24 @@ import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, NEW_YEARS, ran, recurring, sleptSince2023, ticksOf } from './cron-stage';
 import { YearlyJob } from './yearly-job';
 
-describe('recurring jobs, while processors come and go,', () => {
+describe('recurring jobs, while processors start and stop,', () => {
   const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_cron');
     ran.length = 0;
   });
 
-  it('are enqueued once for each tick, by whichever of three processors is first, even as some stop', async () => {
+  it('are enqueued once a tick by one of three processors, even as one stops and another starts', async () => {
     const jobClass = recurring({ at: EVERY_SECOND, catchUp: 'all' });
     const [first] = await Promise.all([
       system.processor([jobClass]),
       system.processor([jobClass]),
       system.processor([jobClass]),
     ]);
-    await until('two ran', () => ran.length >= 2);
+    await until('two jobs have run', () => ran.length >= 2);
     await first?.stop(Deadline.after(30_000));
-    await until('four ran', () => ran.length >= 4);
+    await until('four jobs have run', () => ran.length >= 4);
     await system.processor([jobClass]);
-    await until('six ran', () => ran.length >= 6);
+    await until('six jobs have run', () => ran.length >= 6);
     const runs = ticksOf('TickJob');
     assert.equal(new Set(runs).size, runs.length, 'none ran twice');
     const ticks = system.eventsNamed('cron.enqueued').map((event) => event.scheduledFor.getTime());
@@ -35,11 +35,11 @@ describe('recurring jobs, while processors come and go,', () => {
     assert.deepEqual(
       ticks,
       ticks.map((_, n) => start + n * 1000),
-      'every second once',
+      'one tick for each second',
     );
   });
 
-  it('lose no tick, and repeat none, when a processor is killed within its transaction', async () => {
+  it('neither lose nor repeat a tick when a processor is killed in its transaction', async () => {
     await sleptSince2023(system, YearlyJob);
     const blocker = new pg.Client(system.postgres.url);
     await blocker.connect();
@@ -55,18 +55,18 @@ describe('recurring jobs, while processors come and go,', () => {
         );
         return rows.length > 0;
       };
-      await until('it is about to enqueue', inserting);
+      await until('the child is about to enqueue', inserting);
       await system.processor([YearlyJob], { tuning: { cron: { pollMs: 50 } } });
       child.kill('SIGKILL');
       await once(child, 'exit');
-      assert.deepEqual(system.eventsNamed('cron.enqueued'), [], 'the other one keeps off what is in hand');
+      assert.deepEqual(system.eventsNamed('cron.enqueued'), [], 'the other processor does not touch a tick that is being enqueued');
       await blocker.query('commit');
     } finally {
       child?.kill('SIGKILL');
       await blocker.end();
     }
-    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
-    await until('it ran', () => system.eventsNamed('job.succeeded').length > 0);
+    await until('the job is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
+    await until('the job has run', () => system.eventsNamed('job.succeeded').length > 0);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
     const [listing] = await new CronTable(system.database.knex).list();

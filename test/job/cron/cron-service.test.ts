@@ -32,9 +32,9 @@ describe('recurring jobs', () => {
   const alter = (assignments: string, name = 'TickJob') =>
     system.postgres.query(`update job_cron set ${assignments} where name = $1`, [name]);
 
-  it('run at their times, with their arguments, and know which time it is', async () => {
+  it('run at their times, with their arguments and the tick that they are for', async () => {
     await processor(recurring({ at: EVERY_SECOND, catchUp: 'all', args: ['x', 7], name: 'tick' }));
-    await until('two ran', () => ran.length >= 2);
+    await until('two jobs have run', () => ran.length >= 2);
     for (const { scheduledFor, args } of ran) {
       assert.deepEqual(args, ['x', 7]);
       assert.match(String(scheduledFor), /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.000Z$/);
@@ -57,13 +57,13 @@ describe('recurring jobs', () => {
     assert.ok(system.eventsNamed('cron.enqueued').some((event) => event.id === lastEnqueuedId));
   });
 
-  it('are enqueued once a tick by any number of processors that wake up to ticks of years', async () => {
+  it('are enqueued once a tick by four processors that catch up on years of ticks', async () => {
     const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
     await sleptSince2023(system, jobClass);
     await Promise.all(Array.from({ length: 4 }, () => processor(jobClass)));
-    await until('all ran', () => ran.length >= NEW_YEARS.length);
+    await until('all jobs have run', () => ran.length >= NEW_YEARS.length);
     await board.trigger('TickJob');
-    await until('and one more that was asked for', () => ran.length > NEW_YEARS.length);
+    await until('the triggered job has run, too', () => ran.length > NEW_YEARS.length);
     assert.deepEqual(ticksOf('TickJob').slice(0, -1), NEW_YEARS);
   });
 
@@ -73,12 +73,12 @@ describe('recurring jobs', () => {
     { catchUp: 'all', expected: NEW_YEARS, missed: NEW_YEARS.length, caughtUp: NEW_YEARS.length },
   ] as const;
   for (const { catchUp, expected, missed, caughtUp } of policies) {
-    it(`that slept catch up as told: ${catchUp}`, async () => {
+    it(`catch up on missed ticks with the policy ${catchUp}`, async () => {
       const jobClass = recurring({ at: '@yearly', catchUp });
       await sleptSince2023(system, jobClass);
       await processor(jobClass);
-      await until('the ticks are dealt with', () => system.eventsNamed('cron.missed').length > 0);
-      await until('they ran', () => ran.length === expected.length);
+      await until('the missed ticks are settled', () => system.eventsNamed('cron.missed').length > 0);
+      await until('the jobs have run', () => ran.length === expected.length);
       assert.deepEqual(ticksOf('TickJob'), expected);
       assert.deepEqual(system.eventsNamed('cron.missed'), [
         { name: 'TickJob', class: 'TickJob', policy: catchUp, missed, caughtUp, limited: false },
@@ -89,16 +89,16 @@ describe('recurring jobs', () => {
     });
   }
 
-  it('of which there are too many are caught up to a limit, and the log is told', async () => {
+  it('catch up on no more ticks than the limit, and log that', async () => {
     const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
     await sleptSince2023(system, jobClass);
     await system.processor([jobClass], { tuning: { cron: { limit: 2 } } });
-    await until('two ran', () => ran.length === 2);
+    await until('two jobs have run', () => ran.length === 2);
     assert.deepEqual(ticksOf('TickJob'), NEW_YEARS.slice(-2));
     assert.equal(system.eventsNamed('cron.missed')[0]?.limited, true);
   });
 
-  it('that are new start from now, and a restart brings no tick twice', async () => {
+  it('start from now when they are new, and repeat no tick after a restart', async () => {
     const jobClass = recurring('@yearly');
     await processor(jobClass);
     await isListed('TickJob');
@@ -107,13 +107,13 @@ describe('recurring jobs', () => {
     await alter("settled_until = '2023-06-01'");
     for (let round = 0; round < 3; round++) {
       const one = await processor(jobClass);
-      await until('the latest tick was run', () => ran.length === 1);
+      await until('the job of the latest tick has run', () => ran.length === 1);
       await one.stop(Deadline.after(30_000));
     }
     assert.equal(ran.length, 1);
   });
 
-  it('pause, and resume without what the pause swallowed, at once', async () => {
+  it('pause, run when triggered, and resume at once without the ticks of the pause', async () => {
     const jobClass = recurring({ at: '@yearly', catchUp: 'all' });
     const other = recurring('@yearly', 'OtherJob');
     await sleptSince2023(system, jobClass, other);
@@ -126,14 +126,14 @@ describe('recurring jobs', () => {
     await hasRun('TickJob');
     await board.resume('TickJob');
     await board.trigger('TickJob');
-    await until('it runs again when asked', () => ticksOf('TickJob').length > 1);
+    await until('the second triggered job has run', () => ticksOf('TickJob').length > 1);
     assert.equal(ticksOf('TickJob').length, 2);
     const { lastTick, nextTick: next } = await listed('TickJob');
     assert.equal(lastTick, null);
     assert.ok(next);
   });
 
-  it('that are unknown are named, with those there are', async () => {
+  it('are named in the error for an unknown one', async () => {
     const message = "no recurring job is named 'nightly'; there are: none";
     await assert.rejects(board.trigger('nightly'), { name: 'UserError', message });
     await processor(recurring('@yearly', 'AJob'), recurring('@yearly', 'BJob'));
@@ -148,7 +148,7 @@ describe('recurring jobs', () => {
     );
   });
 
-  it('with changed times start from now; an old processor keeps off until it alone is left', async () => {
+  it('start from now when their times have changed, and an older processor leaves them alone until it is the only one', async () => {
     const startsFromNow = async () => {
       const fresh = "select settled_until > now() - interval '1 day' as fresh from job_cron where name = 'TickJob'";
       return (await system.postgres.query(fresh))[0]?.fresh;
@@ -156,30 +156,30 @@ describe('recurring jobs', () => {
     await sleptSince2023(system, recurring('@yearly'));
     await alter('missed = 5');
     await processor(recurring({ at: '0 0 1 1 *', timeZone: 'Europe/Berlin' }));
-    await until('it is changed', async () => (await listed('TickJob')).timeZone === 'Europe/Berlin');
+    await until('the time zone has changed', async () => (await listed('TickJob')).timeZone === 'Europe/Berlin');
     assert.ok(await startsFromNow());
     await system.stopProcessors();
 
     const classes = [recurring('@yearly'), recurring('@yearly', 'OtherJob')];
     await system.processor(classes, { tuning: { cron: { pollMs: 20, refreshMs: 20 } } });
-    await until('the last to start has it', async () => (await listed('TickJob')).spec === '@yearly');
-    // A newer one comes, and tells of itself; the old one looks at the table again and again.
+    await until('the last processor to start has written its times', async () => (await listed('TickJob')).spec === '@yearly');
+    // As if a newer processor had come and written its times; the older one reads the table again and again.
     await alter("spec = '0 0 1 1 *', refreshed_at = now(), settled_until = '2023-06-01'");
     for (let look = 0; look < 2; look++) {
       await alter("refreshed_at = '2023-06-01'", 'OtherJob');
       const refreshed = "select 1 from job_cron where name = 'OtherJob' and refreshed_at > '2024-01-01'";
-      await until('the old one has written what it knows', async () => (await system.postgres.query(refreshed))[0]);
+      await until('the older processor has refreshed its other job', async () => (await system.postgres.query(refreshed))[0]);
     }
     await alter("settled_until = '2023-06-01'", 'OtherJob');
     await hasRun('OtherJob');
     assert.deepEqual([(await listed('TickJob')).spec, ticksOf('TickJob')], ['0 0 1 1 *', []]);
     await alter("refreshed_at = now() - interval '4 minutes'");
-    await until('nobody else knows it', async () => (await listed('TickJob')).spec === '@yearly');
+    await until('the older processor has written its times again', async () => (await listed('TickJob')).spec === '@yearly');
     assert.ok(await startsFromNow());
     assert.equal((await listed('TickJob')).missed, 5);
   });
 
-  it('whose times change between a look at them and their turn have no tick of the old ones', async () => {
+  it('have no tick of their old times when these change before their turn', async () => {
     const gate = new Gate();
     class SlowJob extends Job {
       static override cron = '@yearly';
@@ -191,14 +191,14 @@ describe('recurring jobs', () => {
     const classes = [SlowJob, recurring('@yearly'), recurring('@yearly', 'LastJob')];
     await sleptSince2023(system, ...classes);
     await processor(...classes);
-    await until('one holds up the others', () => gate.held === 1);
+    await until('the first job holds up the others', () => gate.held === 1);
     await alter("spec = '0 0 1 1 *'");
     gate.open();
-    await until('all had their turn', () => enqueued().includes('LastJob'));
+    await until('all jobs had their turn', () => enqueued().includes('LastJob'));
     assert.deepEqual(enqueued(), ['SlowJob', 'LastJob']);
   });
 
-  it('whose classes are gone are marked after a day, and deleted after a week', async () => {
+  it('are marked a day after their class is gone, and deleted after a week', async () => {
     const refreshed = (age: string) =>
       system.postgres.query("update job_cron set refreshed_at = now() - $1::interval where name = 'GoneJob'", [age]);
     await sleptSince2023(system, recurring('@yearly', 'GoneJob'));
@@ -208,29 +208,29 @@ describe('recurring jobs', () => {
     const { known, nextTick } = await listed('GoneJob');
     assert.deepEqual([known, nextTick], [false, null]);
     await refreshed('8 days');
-    await until('it is deleted', async () => (await board.list()).length === 1);
+    await until('the job without a class is deleted', async () => (await board.list()).length === 1);
     assert.deepEqual(ticksOf('GoneJob'), []);
   });
 
-  it('survive a week’s sleep of the whole app', async () => {
+  it('are kept when the whole app was stopped for more than a week', async () => {
     const jobClass = recurring('@yearly');
     await sleptSince2023(system, jobClass);
     await alter("refreshed_at = now() - interval '30 days', missed = 3");
     await processor(jobClass);
-    await until('it is caught up', () => ran.length === 1);
+    await until('the job has caught up', () => ran.length === 1);
     assert.equal((await listed('TickJob')).missed, 3 + NEW_YEARS.length);
   });
 
-  it('start anew where a wrong clock has settled the future', async () => {
+  it('start from now when a wrong clock has settled ticks of the future', async () => {
     const jobClass = recurring('@yearly');
     await sleptSince2023(system, jobClass);
     await alter("settled_until = '2100-01-01'");
     await processor(jobClass);
     const settled = "select settled_until < now() + interval '1 minute' as now from job_cron";
-    await until('it starts from now', async () => (await system.postgres.query(settled))[0]?.now);
+    await until('the job starts from now', async () => (await system.postgres.query(settled))[0]?.now);
   });
 
-  it('that cannot be enqueued keep nobody else from it, and are tried again', async () => {
+  it('are enqueued although another one cannot be, which is tried again', async () => {
     let [broken, tries] = [true, 0];
     class BrokenJob extends Job {
       static override cron = '@yearly';
@@ -244,18 +244,18 @@ describe('recurring jobs', () => {
     await sleptSince2023(system, BrokenJob, other);
     await processor(BrokenJob, other);
     await hasRun('OtherJob');
-    await until('it is tried again', () => tries > 1);
+    await until('the broken job is tried again', () => tries > 1);
     const errors = system.eventsNamed('cron.error');
     assert.deepEqual(
       errors.map(({ name, error }) => `${name}: ${error.message}`),
       ['BrokenJob: it will not do'],
-      'the first in a row is told of',
+      'only the first failure in a row is logged',
     );
     broken = false;
-    await until('it is enqueued', () => enqueued().includes('BrokenJob'));
+    await until('the repaired job is enqueued', () => enqueued().includes('BrokenJob'));
   });
 
-  it('are declined where the class is unique and its last run is still on its way', async () => {
+  it('are skipped when the class is unique and the previous job has not ended', async () => {
     class UniqueJob extends Job {
       static override readonly cron = { at: '@yearly', catchUp: 'all' } as const;
       static override queue = 'nobody-serves-it';
@@ -265,25 +265,25 @@ describe('recurring jobs', () => {
     await sleptSince2023(system, UniqueJob);
     await processor(UniqueJob);
     const declined = () => system.eventsNamed('cron.skipped').map(({ reason }) => reason);
-    await until('all ticks but one are declined', () => declined().length === NEW_YEARS.length - 1);
+    await until('all ticks but one are skipped', () => declined().length === NEW_YEARS.length - 1);
     assert.deepEqual(new Set(declined()), new Set(['duplicate']));
     assert.deepEqual(enqueued(), ['UniqueJob']);
     assert.equal((await listed('UniqueJob')).lastEnqueuedId, system.eventsNamed('cron.enqueued')[0]?.id);
   });
 
-  it('are enqueued while Redis is away, and run when it is back', async () => {
+  it('are enqueued while Redis is down, and run when it is back', async () => {
     await system.processor([recurring('@yearly')], { tuning: { cron: { pollMs: 20 } } });
     await isListed('TickJob');
     await system.redisServer.stop();
     await alter("settled_until = '2023-06-01'");
-    await until('it is enqueued', () => system.eventsNamed('cron.enqueued').length === 1);
+    await until('the job is enqueued', () => system.eventsNamed('cron.enqueued').length === 1);
     assert.equal(await system.outboxSize(), 1);
     assert.deepEqual(ran, []);
     await system.redisServer.start();
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
   });
 
-  it('wait quietly for a Postgres that is away', async () => {
+  it('wait for a Postgres that is down, and log only a few errors', async () => {
     const name = new URL(system.postgres.url).pathname.slice(1);
     const admin = new pg.Client(Object.assign(new URL(system.postgres.url), { pathname: '/postgres' }).toString());
     await admin.connect();
@@ -292,7 +292,7 @@ describe('recurring jobs', () => {
       await isListed('TickJob');
       await admin.query(`alter database ${name} allow_connections false`);
       await admin.query('select pg_terminate_backend(pid) from pg_stat_activity where datname = $1', [name]);
-      await until('it is missed', () => system.eventsNamed('cron.error').length > 0);
+      await until('the loss of Postgres is reported', () => system.eventsNamed('cron.error').length > 0);
     } finally {
       await admin.query(`alter database ${name} allow_connections true`);
       await admin.end();
@@ -303,7 +303,7 @@ describe('recurring jobs', () => {
     assert.ok(errors <= 2, `${errors} errors`);
   });
 
-  it('are left to others by a processor that is quiet, until it resumes', async () => {
+  it('are not enqueued by a quiet processor until it resumes', async () => {
     const [own, other] = [recurring('@yearly'), recurring('@yearly', 'OtherJob')];
     const one = await processor(own);
     await isListed('TickJob');
@@ -314,6 +314,6 @@ describe('recurring jobs', () => {
     await hasRun('OtherJob');
     assert.deepEqual(enqueued(), ['OtherJob']);
     one.resume();
-    await until('it goes on', () => enqueued().includes('TickJob'));
+    await until('the resumed processor enqueues its job', () => enqueued().includes('TickJob'));
   });
 });

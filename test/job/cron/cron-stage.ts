@@ -20,7 +20,7 @@ export const ticksOf = (name: string) =>
     .map((run) => String(run.scheduledFor))
     .sort();
 
-/** A job class with this `static cron`, that notes its runs. */
+/** A job class with this `static cron` that records its runs. */
 export function recurring(cron: string | CronOptions | readonly CronOptions[], jobName = 'TickJob'): JobClass {
   return class extends Job<[a?: string, b?: number]> {
     static override jobName = jobName;
@@ -33,13 +33,13 @@ export function recurring(cron: string | CronOptions | readonly CronOptions[], j
 
 export const EVERY_SECOND = '* * * * * *';
 
-/** Ticks of `@yearly` since 2023-06: on no day but New Year's Eve can the number change while a test runs. */
+/** The ticks of `@yearly` since 2023-06. Their number can change during a test only on New Year's Eve. */
 export const NEW_YEARS = Array.from(
   { length: new Date().getUTCFullYear() - 2023 },
   (_, n) => `${2024 + n}-01-01T00:00:00.000Z`,
 );
 
-/** The table as if processors that knew these classes had dealt with no tick since the middle of 2023. */
+/** Fills the table as if the last tick of these classes had been settled in the middle of 2023. */
 export async function sleptSince2023({ postgres }: JobSystem, ...classes: readonly JobClass[]): Promise<void> {
   for (const { name, jobClass, spec, timeZone, policy } of cronEntries(classes)) {
     await postgres.query(

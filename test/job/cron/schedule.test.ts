@@ -8,14 +8,14 @@ const HOUR = 3_600_000;
 const DAY = 24 * HOUR;
 const iso = (dates: readonly Date[]) => dates.map((date) => date.toISOString().replace(':00.000Z', 'Z'));
 
-/** What the library finds, one tick after the other. */
+/** The ticks that `next` finds one after the other. */
 function forward(schedule: Schedule, after: Date, until: Date): Date[] {
   const found: Date[] = [];
   for (let tick = schedule.next(after); tick && tick <= until; tick = schedule.next(tick)) found.push(tick);
   return found;
 }
 
-/** Zones whose clocks change, one for each way to do so. */
+/** One time zone for each way in which clocks change. */
 const zones = [
   ...new Map(
     Intl.supportedValuesOf('timeZone').map((zone) => {
@@ -27,45 +27,45 @@ const zones = [
 ].filter(({ changes }) => changes.length > 0);
 
 describe('the schedule', () => {
-  // The clocks of Berlin: 2026-03-29 02:00 is 03:00, 2026-10-25 03:00 is 02:00 again. Nuuk's move an
-  // hour before midnight.
+  // In Berlin 2026-03-29 02:00 becomes 03:00, and 2026-10-25 03:00 becomes 02:00. In Nuuk clocks change an hour before
+  // midnight.
   const table: readonly [string, string, string, string, readonly string[]][] = [
     [
-      'a fixed time that spring leaves out: once, right after the gap',
+      'runs a fixed time that spring skips once, right after the gap',
       '30 2 * * *',
       'Europe/Berlin',
       '2026-03-28T00:00Z',
       ['2026-03-28T01:30Z', '2026-03-29T01:00Z', '2026-03-30T00:30Z'],
     ],
     [
-      'a fixed time that autumn repeats: once, the first time',
+      'runs a fixed time that autumn repeats once, the first time',
       '30 2 * * *',
       'Europe/Berlin',
       '2026-10-24T00:00Z',
       ['2026-10-24T00:30Z', '2026-10-25T00:30Z', '2026-10-26T01:30Z'],
     ],
     [
-      'every half hour goes on through the gap',
+      'runs every half hour before and after the gap',
       '*/30 * * * *',
       'Europe/Berlin',
       '2026-03-29T00:00Z',
       ['2026-03-29T00:30Z', '2026-03-29T01:00Z', '2026-03-29T01:30Z'],
     ],
     [
-      'and through the repeated hour',
+      'runs every half hour in both of the repeated hours',
       '*/30 * * * *',
       'Europe/Berlin',
       '2026-10-25T00:00Z',
       ['2026-10-25T00:30Z', '2026-10-25T01:00Z', '2026-10-25T01:30Z', '2026-10-25T02:00Z'],
     ],
     [
-      'a gap before midnight: the tick is the next day’s first',
+      'runs at the start of the next day if the gap ends at midnight',
       '30 23 * * *',
       'America/Nuuk',
       '2026-03-28T00:00Z',
       ['2026-03-28T01:30Z', '2026-03-29T01:00Z', '2026-03-30T00:30Z'],
     ],
-    ['a leap day', '0 0 29 2 *', 'UTC', '2026-01-01T00:00Z', ['2028-02-29T00:00Z', '2032-02-29T00:00Z']],
+    ['runs on leap days only', '0 0 29 2 *', 'UTC', '2026-01-01T00:00Z', ['2028-02-29T00:00Z', '2032-02-29T00:00Z']],
   ];
   for (const [what, spec, zone, after, expected] of table) {
     it(`${what} (${spec} ${zone})`, () => {
@@ -76,7 +76,7 @@ describe('the schedule', () => {
     });
   }
 
-  it('takes seconds as a first of six fields', () => {
+  it('takes the first of six fields for seconds', () => {
     const after = new Date('2026-01-01T00:00:00.500Z');
     const until = new Date('2026-01-01T00:00:20.000Z');
     assert.deepEqual(
@@ -85,7 +85,7 @@ describe('the schedule', () => {
     );
   });
 
-  it('means what cron means', () => {
+  it('has the ticks that cron has', () => {
     const moment = fc.date({ min: new Date('2024-01-01'), max: new Date('2030-01-01'), noInvalidDate: true });
     fc.assert(
       fc.property(expression, moment, (given, after) => {
@@ -97,7 +97,7 @@ describe('the schedule', () => {
     );
   });
 
-  it('means it where clocks change, in every way that they do: each fixed time once a day', () => {
+  it('runs each fixed time once a day in every kind of clock change', () => {
     assert.ok(zones.length > 15, `${zones.length} ways`);
     const changes = zones.flatMap(({ zone, changes }) => changes.map((change) => ({ zone, change })));
     fc.assert(
@@ -111,7 +111,7 @@ describe('the schedule', () => {
     );
   });
 
-  it('finds the latest ticks looking back, the same as looking ahead', () => {
+  it('finds the same ticks looking back as looking ahead', () => {
     const zone = fc.constantFrom('UTC', ...zones.map((known) => known.zone));
     const moment = fc.date({ min: new Date('2026-01-01'), max: new Date('2027-01-01'), noInvalidDate: true });
     const hours = fc.integer({ min: 0, max: 60 });
@@ -133,7 +133,7 @@ describe('the schedule', () => {
     );
   });
 
-  it('includes a tick at the very end and leaves out one at the very beginning', () => {
+  it('includes a tick at the end of the span, and leaves out one at its beginning', () => {
     const schedule = new Schedule('0 * * * *', 'UTC');
     const [one, two] = [new Date('2026-01-01T01:00Z'), new Date('2026-01-01T02:00Z')];
     assert.deepEqual(schedule.ticks(one, two, 9), [two]);

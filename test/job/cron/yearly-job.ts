@@ -1,4 +1,4 @@
-/** A processor with one recurring job, in a process of its own, to be killed. */
+/** A processor with one recurring job in a process of its own, which a test kills. */
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
 import { Job } from '../../../lib/job/job';
@@ -8,7 +8,7 @@ import { Database } from '../../../lib/model/database';
 import { connectJobs } from '../../../lib/role/load-setup';
 import { TWO_QUEUES } from '../job-system';
 
-/** Due so rarely that only ticks of the past count. */
+/** Due so rarely that only past ticks are enqueued. */
 export class YearlyJob extends Job {
   static override cron = '@yearly';
   perform(): void {}
