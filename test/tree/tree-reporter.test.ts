@@ -91,7 +91,10 @@ describe("a tree's place in Redis", () => {
     const stop = JSON.stringify({ id: 'x', command: 'halt', argument: 0, by: 'cli:ada' });
     const unsigned = JSON.stringify({ id: 'y', command: 'jobs quiet', argument: 0, by: 'a stranger' });
     await redis.client.rPush(treeCommandsKey('test'), ['no JSON', stop, unsigned, '{"command":"recycle"}', '[]']);
-    await until('all of them are taken from the list', async () => (await redis.client.lLen(treeCommandsKey('test'))) === 0);
+    await until(
+      'all of them are taken from the list',
+      async () => (await redis.client.lLen(treeCommandsKey('test'))) === 0,
+    );
     assert.deepEqual(commands, []);
   });
 

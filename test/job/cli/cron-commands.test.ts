@@ -32,7 +32,10 @@ describe('jobs cron', () => {
 
   it('lists recurring jobs, and pauses, triggers, resumes and forgets one', async () => {
     await system.processor([ReportJob]);
-    await until('the recurring job is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
+    await until(
+      'the recurring job is listed',
+      async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1,
+    );
     const { text, json } = await typist.type('cron list');
     assert.match(text, /^name +times +zone +next +last +missed +caught up +state\n/);
     assert.match(text, /\nyearly-report {2}0 3 1 1 \* {2}Asia\/Seoul {2}in \d+ [hd] +– +0 +0 {2}open\n$/);
@@ -62,7 +65,10 @@ describe('jobs cron', () => {
 
   it('suggests a similar name for an unknown one', async () => {
     await system.processor([ReportJob]);
-    await until('the recurring job is listed', async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1);
+    await until(
+      'the recurring job is listed',
+      async () => ((await typist.type('cron')).json.cron as unknown[]).length === 1,
+    );
     for (const command of ['trigger', 'pause', 'resume', 'forget'])
       await assert.rejects(typist.type(`cron ${command} yealry-report`), {
         exitCode: 1,

@@ -114,7 +114,11 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
       [near, scheduled, '7'],
     );
     assert.equal((await typist.type('delete 7 --queue mailer')).ok, true);
-    assert.deepEqual((await typist.type(`retry ${dead} ${dead}`)).json.moved, [], 'a job that was retried before cannot be retried again');
+    assert.deepEqual(
+      (await typist.type(`retry ${dead} ${dead}`)).json.moved,
+      [],
+      'a job that was retried before cannot be retried again',
+    );
   });
 
   it('move and delete scheduled jobs by their ids', async () => {

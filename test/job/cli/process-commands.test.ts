@@ -57,7 +57,9 @@ describe('jobs processes and jobs stats', () => {
     assert.match((await typist.type('stats')).text, /^Busy {7}0: no job processor is alive$/m);
     await start('tree-0');
     await HeldJob.performLater();
-    await until('the processor is listed with a running job', async () => / 1\/3 /.test((await typist.type('processes')).text));
+    await until('the processor is listed with a running job', async () =>
+      / 1\/3 /.test((await typist.type('processes')).text),
+    );
     const { text, json } = await typist.type('processes list');
     const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
     assert.deepEqual(heading, ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues']);

@@ -55,7 +55,11 @@ describe('static cron', () => {
       { at: '@daily', catchUp: 'some' },
       /^ReportJob: catchUp of cron '@daily' is "some"; give skip, once, all$/,
     ],
-    ['args that are not an array', { at: '@daily', args: 'x' }, /^ReportJob: args of cron '@daily' is "x"; give an array/],
+    [
+      'args that are not an array',
+      { at: '@daily', args: 'x' },
+      /^ReportJob: args of cron '@daily' is "x"; give an array/,
+    ],
     [
       'args that JSON cannot carry',
       { at: '@daily', args: [1, () => 1] },

@@ -28,7 +28,10 @@ describe('recurring jobs while it is unknown whether the database is a copy', ()
     });
     service.start();
     try {
-      await until('the cause is reported', () => service.progress.read().error?.message === 'Socket closed unexpectedly');
+      await until(
+        'the cause is reported',
+        () => service.progress.read().error?.message === 'Socket closed unexpectedly',
+      );
       assert.equal(service.progress.read().movedMs, null);
       state.wasOpen = true;
       await until('a job is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);

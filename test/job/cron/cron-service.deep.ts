@@ -59,7 +59,11 @@ describe('recurring jobs, while processors start and stop,', () => {
       await system.processor([YearlyJob], { tuning: { cron: { pollMs: 50 } } });
       child.kill('SIGKILL');
       await once(child, 'exit');
-      assert.deepEqual(system.eventsNamed('cron.enqueued'), [], 'the other processor does not touch a tick that is being enqueued');
+      assert.deepEqual(
+        system.eventsNamed('cron.enqueued'),
+        [],
+        'the other processor does not touch a tick that is being enqueued',
+      );
       await blocker.query('commit');
     } finally {
       child?.kill('SIGKILL');

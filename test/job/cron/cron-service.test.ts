@@ -162,19 +162,28 @@ describe('recurring jobs', () => {
 
     const classes = [recurring('@yearly'), recurring('@yearly', 'OtherJob')];
     await system.processor(classes, { tuning: { cron: { pollMs: 20, refreshMs: 20 } } });
-    await until('the last processor to start has written its times', async () => (await listed('TickJob')).spec === '@yearly');
+    await until(
+      'the last processor to start has written its times',
+      async () => (await listed('TickJob')).spec === '@yearly',
+    );
     // As if a newer processor had come and written its times; the older one reads the table again and again.
     await alter("spec = '0 0 1 1 *', refreshed_at = now(), settled_until = '2023-06-01'");
     for (let look = 0; look < 2; look++) {
       await alter("refreshed_at = '2023-06-01'", 'OtherJob');
       const refreshed = "select 1 from job_cron where name = 'OtherJob' and refreshed_at > '2024-01-01'";
-      await until('the older processor has refreshed its other job', async () => (await system.postgres.query(refreshed))[0]);
+      await until(
+        'the older processor has refreshed its other job',
+        async () => (await system.postgres.query(refreshed))[0],
+      );
     }
     await alter("settled_until = '2023-06-01'", 'OtherJob');
     await hasRun('OtherJob');
     assert.deepEqual([(await listed('TickJob')).spec, ticksOf('TickJob')], ['0 0 1 1 *', []]);
     await alter("refreshed_at = now() - interval '4 minutes'");
-    await until('the older processor has written its times again', async () => (await listed('TickJob')).spec === '@yearly');
+    await until(
+      'the older processor has written its times again',
+      async () => (await listed('TickJob')).spec === '@yearly',
+    );
     assert.ok(await startsFromNow());
     assert.equal((await listed('TickJob')).missed, 5);
   });
