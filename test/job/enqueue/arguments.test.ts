@@ -25,25 +25,25 @@ const set: ArgumentSerializer<Set<unknown>> = {
   name: 'set',
   matches: (value) => value instanceof Set,
   serialize: (value) => [...value] as never,
-  // One that has to look something up.
+  // Asynchronous, like one that has to look something up.
   deserialize: async (json) => new Set(json as unknown[]),
 };
 const serializers = [money, set] as readonly ArgumentSerializer[];
 
-/** As a job travels: through text. */
+/** Serializes and deserializes by way of text, as for a job. */
 async function roundTrip(args: readonly unknown[], codec?: ArgumentCodec): Promise<readonly unknown[]> {
   const text = JSON.stringify(serializeArguments('AnyJob', args, codec));
   return deserializeArguments(JSON.parse(text), codec);
 }
 
-describe('arguments', () => {
+describe('arguments of jobs', () => {
   const circle: unknown[] = [];
   circle.push({ again: circle });
   class Odd {}
   const refused: readonly (readonly [unknown, RegExp])[] = [
     [undefined, /argument 1 is undefined/],
     [{ a: { b: [0, undefined] } }, /argument 1 \.a\.b\[1\] is undefined/],
-    // A hole, which JSON would fill.
+    // A hole in an array, which JSON would fill.
     [new Array(1), /argument 1 \[0\] is undefined/],
     [{ f() {} }, /argument 1 \.f is a function/],
     [Symbol('s'), /is a symbol/],
@@ -61,7 +61,7 @@ describe('arguments', () => {
     [{ 'a\0': 1 }, /has a key that has a NUL/],
   ];
   for (const [value, message] of refused) {
-    it(`refuses what ${message.source} says, naming class and place`, () => {
+    it(`are refused with class and path: ${message.source}`, () => {
       assert.throws(
         () => serializeArguments('PayJob', [value]),
         (error) =>
@@ -70,24 +70,24 @@ describe('arguments', () => {
     });
   }
 
-  it('names the argument that is wrong', () => {
+  it('are refused with the number of the wrong one', () => {
     assert.throws(() => serializeArguments('PayJob', ['fine', Number.NaN]), /PayJob: argument 2 is NaN/);
   });
 
-  it('refuses nesting that would break JSON.stringify, without breaking itself', () => {
+  it('are refused when they are nested too deeply, without a stack overflow', () => {
     let deep: unknown = 1;
     for (let i = 0; i < 100_000; i++) deep = [deep];
     assert.throws(() => serializeArguments('PayJob', [deep]), /nested deeper than 100/);
   });
 
-  it('gives JSON back as it is, not a copy', () => {
+  it('are returned uncopied when they are plain JSON', () => {
     const shared = { twice: 1 };
     const args = ['né😀', shared, [shared, { more: shared }], 0, true, null, Object.create(null)];
     assert.equal(serializeArguments('AnyJob', args), args);
     assert.equal(deserializeArguments(args), args);
   });
 
-  it('copies only on the way to what needs a tag, and changes nothing it was given', () => {
+  it('are copied only along the path to a value that needs a tag, and never changed', () => {
     const plain = { a: [1] };
     const args = [plain, { at: new Date(0), plain }] as const;
     const json = serializeArguments('AnyJob', args);
@@ -100,16 +100,16 @@ describe('arguments', () => {
     assert.deepEqual(json[1], { at: { $date: '1970-01-01T00:00:00.000Z' }, plain });
   });
 
-  it("does not take an app's own object for a tag", async () => {
+  it("keep an app's own objects whose keys look like tags", async () => {
     const args = [{ $date: 'tomorrow' }, { $$date: 1 }, { $model: ['User', 1] }, { $: { $set: 2 } }, { $a: 1, $b: 2 }];
     assert.deepEqual(await roundTrip(args), args);
   });
 
-  it('leaves alone what a plain producer wrote with a $ that means nothing here', () => {
+  it('keep unknown keys that begin with $, as plain producers may write them', () => {
     assert.deepEqual(deserializeArguments([{ $set: { $bigint: '1' } }]), [{ $set: 1n }]);
   });
 
-  it('asks the serializers of the app, which may take their time', async () => {
+  it("use the app's serializers, which may be asynchronous", async () => {
     const args = [new Money(5n, new Date(7)), { of: [new Set([1, 'a'])] }, { $value: ['money', 1] }];
     const back = await roundTrip(args, { serializers });
     assert.deepEqual(back, args);
@@ -117,12 +117,12 @@ describe('arguments', () => {
     assert.throws(() => serializeArguments('PayJob', args), /argument 1 is an instance of Money/);
   });
 
-  it('names a serializer that is missing on the way in', () => {
+  it('cannot be read without their serializer, which the error names', () => {
     const json = serializeArguments('AnyJob', [new Set()], { serializers });
     assert.throws(() => deserializeArguments(json), /no argument serializer "set" in this app/);
   });
 
-  it('ends at a serializer that gives back what it was given', () => {
+  it('are refused when a serializer returns its input', () => {
     const lazy = { ...set, serialize: (value: Set<unknown>) => value as never } as ArgumentSerializer;
     assert.throws(() => serializeArguments('AnyJob', [new Set()], { serializers: [lazy] }), /contains itself/);
   });
@@ -135,12 +135,12 @@ describe('arguments', () => {
     { $model: 'User' },
     { $value: 1 },
   ]) {
-    it(`cannot read ${JSON.stringify(nonsense)}, now or ever`, () => {
+    it(`are unreadable for good: ${JSON.stringify(nonsense)}`, () => {
       assert.throws(() => deserializeArguments([{ deep: nonsense }]), UnreadableJobError);
     });
   }
 
-  it('comes back as it was, whatever it is', async () => {
+  it('come back unchanged, whatever they are', async () => {
     const key = fc.oneof(
       fc.constantFrom('$date', '$$date', '$model', '$value', '$', '$$', '__proto__', 'then', 'constructor', 'toJSON'),
       fc.string({ unit: 'grapheme', maxLength: 5 }).filter((text) => !text.includes('\0')),

@@ -30,7 +30,7 @@ class PickyJob extends Job<[name: string]> {
     if (name === 'ignored') return;
     told.push(`around ${name}`);
     const { enqueued } = await enqueue();
-    // Twice is once.
+    // The second call enqueues nothing.
     await enqueue();
     told.push(`around ${name}: ${enqueued}`);
     if (name === 'too late') throw new CancelEnqueue('too late');
@@ -42,7 +42,7 @@ class PickyJob extends Job<[name: string]> {
 }
 
 describe('enqueuing', () => {
-  /** One bulk each. */
+  /** The requests of each call of the enqueuer. */
   let bulks: EnqueueRequest[][] = [];
   let cancelled: string[] = [];
   let answer: (request: EnqueueRequest) => EnqueuedJob | Error;
@@ -73,8 +73,8 @@ describe('enqueuing', () => {
   const requests = () => bulks.flat();
   const names = () => requests().map(({ args }) => args[0]);
 
-  describe('many', () => {
-    it('of one class go as one bulk, each with an id of its own', async () => {
+  describe('many jobs', () => {
+    it('of one class are enqueued in one bulk, each with an id of its own', async () => {
       const jobs = await GreetJob.performAllLater([['Ann'], ['Bob', 2]]);
       assert.equal(bulks.length, 1);
       assert.deepEqual(
@@ -91,7 +91,7 @@ describe('enqueuing', () => {
       assert.equal(new Set(jobs.map(({ id }) => id)).size, 2);
     });
 
-    it('of several classes, with options', async () => {
+    it('of several classes are enqueued with their options', async () => {
       const prepared = PickyJob.set({ wait: '5m', queue: 'slow', tags: ['x'] }).prepare('Bob');
       await performAllLater([GreetJob.set({ tags: ['hello', 'twice'] }).prepare('Ann'), prepared, prepared]);
       assert.deepEqual(
@@ -102,7 +102,11 @@ describe('enqueuing', () => {
           ['PickyJob', 'slow', ['x'], { inMs: 300_000 }],
         ],
       );
-      assert.equal(new Set(requests().map(({ id }) => id)).size, 3, 'enqueued twice, it is two jobs');
+      assert.equal(
+        new Set(requests().map(({ id }) => id)).size,
+        3,
+        'a prepared job that is enqueued twice is two jobs',
+      );
       await GreetJob.set({ queue: 'slow' }).performAllLater([['Ann']]);
       assert.equal(requests().at(-1)?.queue, 'slow');
     });
@@ -117,16 +121,16 @@ describe('enqueuing', () => {
       assert.deepEqual(bulks, []);
     });
 
-    it('may be none', async () => {
+    it('may be an empty list', async () => {
       assert.deepEqual(await performAllLater([]), []);
       assert.deepEqual(await GreetJob.performAllLater([]), []);
     });
 
-    it('are typed', () => {
+    it('are type-checked', () => {
       const neverRun = async () => {
-        // @ts-expect-error a number is no name
+        // @ts-expect-error a number is not a name
         await GreetJob.performAllLater([['Ann'], [5]]);
-        // @ts-expect-error no list of lists
+        // @ts-expect-error not a list of lists
         await GreetJob.performAllLater(['Ann']);
         // @ts-expect-error the name is missing
         await performAllLater([GreetJob.prepare()]);
@@ -135,7 +139,7 @@ describe('enqueuing', () => {
         const [job] = await GreetJob.set({}).performAllLater([['Ann', 1]]);
         if (!job || job.enqueued) return job?.id;
         const reason: 'duplicate' | 'cancelled' = job.reason;
-        // @ts-expect-error told apart from a job that was enqueued
+        // @ts-expect-error a duplicate or cancelled job was not enqueued
         const enqueued: true = job.enqueued;
         if (job.reason === 'duplicate') return [job satisfies DuplicateJob, reason];
         return [job satisfies CancelledJob, enqueued];
@@ -145,7 +149,7 @@ describe('enqueuing', () => {
   });
 
   describe('callbacks', () => {
-    it('surround it, on one instance', async () => {
+    it('surround the enqueue, on one instance', async () => {
       const made = PickyJob.made;
       const job = await PickyJob.performLater('Ann');
       assert.equal(job.enqueued, true);
@@ -154,7 +158,7 @@ describe('enqueuing', () => {
       assert.equal(requests().length, 1);
     });
 
-    it('may cancel it, without an error', async () => {
+    it('may cancel the enqueue, without an error', async () => {
       for (const name of ['nobody', 'ignored']) {
         const job = await PickyJob.performLater(name);
         assert.deepEqual([job.enqueued, job.reason], [false, 'cancelled']);
@@ -165,20 +169,20 @@ describe('enqueuing', () => {
       assert.deepEqual(told, ['before nobody', 'before ignored']);
     });
 
-    it('may fail, which the caller hears of; once it is enqueued, cancelling comes too late', async () => {
+    it('reject performLater when they fail, or cancel after the job was enqueued', async () => {
       await assert.rejects(PickyJob.performLater('bad'), RangeError);
       assert.deepEqual(bulks, []);
       await assert.rejects(PickyJob.performLater('too late'), CancelEnqueue);
       assert.equal(requests().length, 1);
     });
 
-    it('hear nothing of a duplicate having been enqueued', async () => {
+    it('do not include afterEnqueue for a duplicate', async () => {
       answer = () => ({ id: 'other', enqueued: false, reason: 'duplicate' });
       assert.deepEqual(await PickyJob.performLater('Ann'), { id: 'other', enqueued: false, reason: 'duplicate' });
       assert.deepEqual(told, ['before Ann', 'around Ann', 'around Ann: false']);
     });
 
-    it('are called for each of many, which still go as one bulk', async () => {
+    it('are called for each of many jobs, which are still enqueued in one bulk', async () => {
       const jobs = await performAllLater([
         PickyJob.prepare('a'),
         GreetJob.prepare('b'),
@@ -194,7 +198,7 @@ describe('enqueuing', () => {
       assert.deepEqual(told.filter((line) => line.startsWith('after')).sort(), ['after a: true', 'after c: true']);
     });
 
-    it('that fail for some of many leave the others enqueued, and say which', async () => {
+    it('that fail for one of many jobs leave the others enqueued, and the error says which', async () => {
       const bulk = performAllLater(['a', 'bad', 'c'].map((name) => PickyJob.prepare(name)));
       await assert.rejects(bulk, (error) => {
         assert.ok(error instanceof EnqueueError);
@@ -216,7 +220,7 @@ describe('enqueuing', () => {
         return job;
       };
 
-    it('is around the callbacks, the first outermost', async () => {
+    it('wraps the callbacks, the first one outermost', async () => {
       connect({ enqueueMiddleware: [layer('one'), layer('two')] });
       await PickyJob.performLater('Ann');
       assert.deepEqual(told.slice(0, 3), ['one in', 'two in', 'before Ann']);
@@ -237,7 +241,7 @@ describe('enqueuing', () => {
       assert.equal(told[0], 'before Eve');
     });
 
-    it('cancels by not going on, or by saying so', async () => {
+    it('cancels by not calling next, or by throwing CancelEnqueue', async () => {
       const silent = (async () => undefined) as unknown as EnqueueMiddleware;
       const explicit: EnqueueMiddleware = () => {
         throw new CancelEnqueue();
@@ -250,7 +254,7 @@ describe('enqueuing', () => {
       assert.deepEqual(cancelled, ['GreetJob', 'GreetJob']);
     });
 
-    it('may let one job of many through at a time', async () => {
+    it('may let many jobs through one at a time', async () => {
       let turn: Promise<unknown> = Promise.resolve();
       const oneByOne: EnqueueMiddleware = (request, next) => {
         const mine = turn.then(() => next(request));
@@ -266,7 +270,7 @@ describe('enqueuing', () => {
       assert.deepEqual(names(), ['a', 'b', 'c']);
     });
 
-    it('waits as long as it likes; the caller hears when all of them are done', async () => {
+    it('may take any time: a bulk settles when all its jobs have', async () => {
       const held = deferred();
       connect({
         enqueueMiddleware: [
@@ -288,7 +292,7 @@ describe('enqueuing', () => {
   });
 
   describe('the context', () => {
-    it('travels: request, locale and the attributes, laid over each other', async () => {
+    it('carries the request, the locale and the merged attributes', async () => {
       await runInContext({ requestId: 'r1', locale: 'ko', jobId: 'not carried' }, () =>
         withAttributes({ tenant: 'acme', plan: 'a' }, () =>
           withAttributes({ plan: 'b' }, async () => {
@@ -307,7 +311,7 @@ describe('enqueuing', () => {
       assert.deepEqual(requests()[1]?.context, {});
     });
 
-    it('holds no attributes that JSON cannot carry', async () => {
+    it('rejects attributes that are not plain JSON', async () => {
       const late = withAttributes({ at: new Date(0) as never }, () => GreetJob.performLater('Ann'));
       await assert.rejects(late, /withAttributes: at is not plain JSON/);
       const wrong = withAttributes({ on: { f: Number.NaN } }, () => GreetJob.performLater('Ann'));

@@ -49,7 +49,7 @@ describe('the enqueuer', () => {
   });
 
   const many = (count: number) => upTo(count).map((n) => [n] as const);
-  /** In the order in which they may run; what may at the same moment is in no order. */
+  /** The arguments of the rows in the order in which they may run. */
   const argsInOutbox = async () => {
     const args = "select (payload::json->'args'->>0)::int n from job_outbox order by run_at, id";
     return (await system.postgres.query<{ n: number }>(args)).map((row) => row.n);
@@ -63,7 +63,7 @@ describe('the enqueuer', () => {
     return seen;
   };
 
-  it('warns once of a queue that JOB_QUEUES lacks, and takes the job all the same', async () => {
+  it('warns once about a queue that JOB_QUEUES lacks, and enqueues the job all the same', async () => {
     for (const queue of ['reports', 'mailer', 'reports']) {
       const job = CountJob.set({ queue });
       for (const { enqueued } of [await job.performLater(1), await transaction(() => job.performLater(2))])
@@ -77,7 +77,7 @@ describe('the enqueuer', () => {
     ]);
   });
 
-  it('puts thousands on their queues, in order', async () => {
+  it('puts 1200 jobs on their queues, in order', async () => {
     const { client } = system.redis;
     const jobs = await performAllLater(
       upTo(1200).map((n) => (n % 5 === 0 ? MailCountJob.prepare(n) : CountJob.prepare(n))),
@@ -96,7 +96,7 @@ describe('the enqueuer', () => {
     );
   });
 
-  it('writes a thousand into the outbox with one statement, and keeps their order', async () => {
+  it('writes 1000 rows into the outbox with one statement, and keeps their order', async () => {
     const inside = await statements(() => transaction(() => CountJob.performAllLater(many(1000))));
     assert.equal(inside.filter((sql) => sql === 'insert into').length, 1);
     assert.deepEqual(await argsInOutbox(), upTo(1000));
@@ -114,7 +114,7 @@ describe('the enqueuer', () => {
     assert.equal(row?.waiting, 4);
   });
 
-  describe('when Postgres refuses a row', () => {
+  describe('when Postgres rejects a row', () => {
     before(() =>
       system.postgres.query(`
         create function refuse() returns trigger language plpgsql as $$ begin raise 'no room'; end $$;
@@ -123,16 +123,16 @@ describe('the enqueuer', () => {
     );
     after(() => system.postgres.query('drop function refuse cascade'));
 
-    it('a bulk for the outbox is enqueued whole or not at all, and what was for Redis with it', async () => {
+    it('enqueues nothing of a bulk, neither in the outbox nor in Redis', async () => {
       const jobs = upTo(1500).map((n) => DurableCountJob.prepare(n));
       await assert.rejects(performAllLater([CountJob.prepare(0), ...jobs]), /no room/);
       assert.equal(await system.outboxSize(), 0);
       assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
     });
 
-    it('and Redis is away, the error says what both said, and what was enqueued all the same', async () => {
+    it('and Redis is down, rejects with both errors, and says which jobs were enqueued all the same', async () => {
       await system.redisServer.kill();
-      await until('it is gone', () => !system.redis.client.isReady);
+      await until('the loss of Redis is known', () => !system.redis.client.isReady);
       const alone = CountJob.performLater(1234);
       await assert.rejects(
         alone,
@@ -149,14 +149,14 @@ describe('the enqueuer', () => {
     });
   });
 
-  it('turns to the outbox when Redis is away, and each job runs once', async () => {
+  it('falls back to the outbox while Redis is down, and each job runs once', async () => {
     await system.redisServer.kill();
-    await until('it is gone', () => !system.redis.client.isReady);
+    await until('the loss of Redis is known', () => !system.redis.client.isReady);
     await CountJob.performAllLater(many(1200));
     assert.deepEqual(await argsInOutbox(), upTo(1200));
     await system.redisServer.start();
     await system.processor([CountJob], { jobs: { concurrency: 10 } });
-    await until('all ran', () => ran.length >= 1200);
+    await until('all jobs have run', () => ran.length >= 1200);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(
       [...ran].sort((a, b) => a - b),
@@ -164,25 +164,25 @@ describe('the enqueuer', () => {
     );
   });
 
-  it('tells of a job that its own class has cancelled', async () => {
+  it('reports a job that its own class has cancelled', async () => {
     const { id, reason } = await ShyJob.performLater();
     assert.equal(reason, 'cancelled');
     assert.deepEqual(system.eventsNamed('job.cancelled'), [{ id, class: 'ShyJob', queue: 'default' }]);
     assert.deepEqual(system.eventsNamed('job.enqueued'), []);
   });
 
-  it('refuses a queue of no name before anything is enqueued', async () => {
+  it('rejects an invalid queue name before anything is enqueued', async () => {
     const jobs = [CountJob.prepare(1), CountJob.set({ queue: 'no such' }).prepare(2)];
     await assert.rejects(performAllLater(jobs), /CountJob: queue is "no such"/);
     assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
   });
 
-  it('carries request, locale and attributes into the job, and on into those that it enqueues', async () => {
+  it('passes request, locale and attributes on to the job, and to the jobs that it enqueues', async () => {
     await system.processor([ContextJob]);
     await runInContext({ requestId: 'r1', locale: 'ko' }, () =>
       withAttributes({ tenant: { id: 7 } }, () => transaction(() => ContextJob.performLater(2))),
     );
-    await until('all three ran', () => contexts.length === 3);
+    await until('all three jobs have run', () => contexts.length === 3);
     const carried = ['r1', 'ko', { tenant: { id: 7 } }];
     assert.deepEqual(contexts, [
       [2, ...carried, ['deep']],

@@ -13,12 +13,12 @@ class NoteJob extends Job<[name: string]> {
   }
 }
 
-describe('what is enqueued by work that transaction() did not wait for', () => {
+describe('a job that is enqueued by work that transaction() did not wait for', () => {
   const system = useJobSystem(() => {
     ran.length = 0;
   });
 
-  it('after a rollback is refused, in so many words, and does not run', async () => {
+  it('is rejected after a rollback, and does not run', async () => {
     const rolledBack = deferred();
     let late: Promise<unknown> = Promise.resolve();
     const work = transaction(async (trx) => {
@@ -31,11 +31,11 @@ describe('what is enqueued by work that transaction() did not wait for', () => {
     await assert.rejects(late, /NoteJob\.performLater was called in a transaction that has been rolled back.*await/);
     await system.processor([NoteJob]);
     await NoteJob.performLater('behind');
-    await until('what came later ran', () => ran.length > 0);
+    await until('a later job has run', () => ran.length > 0);
     assert.deepEqual(ran, ['behind']);
   });
 
-  it('after a commit goes out at once, and the log is told, once for a class', async () => {
+  it('is enqueued at once after the commit, which is logged once for each class', async () => {
     await system.processor([NoteJob]);
     for (const name of ['a', 'b']) {
       const committed = deferred();
@@ -47,11 +47,11 @@ describe('what is enqueued by work that transaction() did not wait for', () => {
       committed.resolve();
       await late;
     }
-    await until('both ran', () => ran.length === 2);
+    await until('both jobs have run', () => ran.length === 2);
     assert.deepEqual(system.eventsNamed('job.left-transaction'), [{ class: 'NoteJob' }]);
   });
 
-  it('after a savepoint belongs to the transaction around it', async () => {
+  it('belongs to the outer transaction after a savepoint was released', async () => {
     const released = deferred();
     let late: Promise<unknown> = Promise.resolve();
     const outer = transaction(async () => {
@@ -67,7 +67,7 @@ describe('what is enqueued by work that transaction() did not wait for', () => {
     assert.equal(await system.outboxSize(), 0);
     await system.processor([NoteJob]);
     await NoteJob.performLater('behind');
-    await until('what came later ran', () => ran.length > 0);
+    await until('a later job has run', () => ran.length > 0);
     assert.deepEqual(ran, ['behind']);
   });
 });

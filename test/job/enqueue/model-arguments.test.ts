@@ -53,7 +53,7 @@ describe('models as arguments', () => {
   const insert = (name: string) =>
     User.query().insert({ email: `${name}@example.org`, name, locale: 'en', tokenDigest: Buffer.from(name) });
 
-  it('travel by class and id, and are read anew before the job is performed', async () => {
+  it('are stored by class and id, and loaded before the job runs', async () => {
     await system.processor([MeetJob]);
     const at = new Date();
     await transaction(async () => {
@@ -61,11 +61,11 @@ describe('models as arguments', () => {
       await MeetJob.performLater(ann, { friends: [eve, bob, eve] }, at);
       await User.query().findById(bob.id).patch({ name: 'Robert' });
     });
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     assert.deepEqual(ran, [['Ann', ['Eve', 'Robert', 'Eve'], at]]);
   });
 
-  it('are read with one query a class, in whatever form the id is', async () => {
+  it('are loaded with one query for each class, whatever the type of the ids', async () => {
     const ids = [(await insert('Ann')).id, Number((await insert('Bob')).id)];
     const queries: string[] = [];
     const listen = ({ sql }: { readonly sql: string }) => queries.push(sql);
@@ -84,13 +84,13 @@ describe('models as arguments', () => {
     assert.equal(queries.length, 1);
   });
 
-  it('whose rows are gone discard the job', async () => {
+  it('discard the job when a row is gone', async () => {
     const ann = await insert('Ann');
     const bob = await insert('Bob');
     await User.query().deleteById(ann.id);
     await system.processor([MeetJob]);
     await MeetJob.performLater(bob, { friends: [ann] }, new Date());
-    await until('it is discarded', () => system.eventsNamed('job.discarded').length === 1);
+    await until('the job is discarded', () => system.eventsNamed('job.discarded').length === 1);
     const error = system.eventsNamed('job.discarded')[0]?.error;
     assert.ok(error instanceof RecordGoneError);
     assert.deepEqual(
@@ -100,7 +100,7 @@ describe('models as arguments', () => {
     assert.deepEqual(ran, []);
   });
 
-  it('make the same trip for performNow', async () => {
+  it('are loaded anew for performNow, too', async () => {
     const ann = await insert('Ann');
     ann.name = 'changed, but not saved';
     await MeetJob.performNow(ann, { friends: [] }, new Date(0));
@@ -109,7 +109,7 @@ describe('models as arguments', () => {
     await assert.rejects(MeetJob.performNow(ann, { friends: [] }, new Date(0)), RecordGoneError);
   });
 
-  it('may have a key of several columns', async () => {
+  it('may have a composite key', async () => {
     const lookup = { get: () => Seat, place: 'here' };
     const seats = [
       await Seat.query().insert({ row: 1, place: 'b' }),
@@ -125,7 +125,7 @@ describe('models as arguments', () => {
     );
   });
 
-  it('are refused before they are saved, or when the models folder has not their class', async () => {
+  it('are refused without an id, or when the models folder does not have their class', async () => {
     assert.throws(() => serializeArguments('MeetJob', [new User()], { models }), /argument 1 is a User without an id/);
     const half = Seat.fromJson({ row: 1 });
     assert.throws(() => serializeArguments('SitJob', [half]), /is a Seat without an id/);
@@ -142,7 +142,7 @@ describe('models as arguments', () => {
     );
   });
 
-  it('of a class that this app has not are an error that a newer deploy mends', async () => {
+  it('cannot be read when this app does not have their class', async () => {
     const read = async (known?: ModelLookup) => deserializeArguments([{ $model: ['Planet', 1] }], { models: known });
     await assert.rejects(read(models), /an argument is a Planet, which no file in .* exports/);
     await assert.rejects(read(), /this process knows no models/);

@@ -14,7 +14,7 @@ class AnyJob extends Job {
   perform(): void {}
 }
 
-/** For routes whose calls are to be answered, however busy the machine. */
+/** A limit that is never reached, however busy the machine. */
 const PATIENT = { limitMs: 60_000 };
 
 const request = (queue = 'default'): EnqueueRequest => ({
@@ -31,7 +31,7 @@ const request = (queue = 'default'): EnqueueRequest => ({
   unique: undefined,
 });
 
-describe('the route to Redis', () => {
+describe('the Redis enqueuer', () => {
   let server: TestRedis;
   let redis: Redis;
   beforeEach(async () => {
@@ -45,7 +45,7 @@ describe('the route to Redis', () => {
     await server.remove();
   });
 
-  it('takes what is enqueued at one time in one call, in its order', async () => {
+  it('sends everything that is enqueued in one turn in one call, in order', async () => {
     const enqueuer = new RedisEnqueuer(redis.client, PATIENT);
     await enqueuer.send([request()]);
     await redis.client.flushAll();
@@ -61,7 +61,7 @@ describe('the route to Redis', () => {
     );
   });
 
-  it('tells each of those who shared it what became of theirs', async () => {
+  it('tells each caller of a shared call what became of its jobs', async () => {
     const enqueuer = new RedisEnqueuer(redis.client, PATIENT);
     await redis.client.scriptFlush();
     const loads = [1, 1500, 700, 2].map((count) => Array.from({ length: count }, () => request()));
@@ -79,7 +79,7 @@ describe('the route to Redis', () => {
     }
   });
 
-  /** What `work` sees as the time of day is so much off. */
+  /** Runs `work` with a clock that is wrong by `ms`. */
   const withClockOff = async <T>(ms: number, work: () => Promise<T>): Promise<T> => {
     const { now } = Date;
     Date.now = () => now() + ms;
@@ -90,7 +90,7 @@ describe('the route to Redis', () => {
     }
   };
 
-  it('leads nowhere for what comes to Redis when its twin from the outbox may be long forgotten', async () => {
+  it('has Redis refuse a call that arrives so late that the job may have run from the outbox', async () => {
     const enqueuer = new RedisEnqueuer(redis.client, PATIENT);
     const late = await withClockOff(-600_000, () => enqueuer.send([request()]));
     assert.equal(late.sent, 0);
@@ -100,7 +100,7 @@ describe('the route to Redis', () => {
     assert.equal(await redis.client.lLen('bq:default:waiting'), 1);
   });
 
-  it('is given up for all of a bulk when Redis does not answer in time, and for what comes soon after', async () => {
+  it('gives up a whole bulk when Redis does not answer in time, and refuses what follows soon after', async () => {
     await new RedisEnqueuer(redis.client, PATIENT).send([request()]);
     const enqueuer = new RedisEnqueuer(redis.client, { limitMs: 50, avoidMs: 3_600_000 });
     server.pause();
@@ -111,11 +111,11 @@ describe('the route to Redis', () => {
       assert.match(String(refusal), /did not answer/);
     }
     server.resume();
-    await until('the first call has come through', async () => (await redis.client.lLen('bq:default:waiting')) > 1);
+    await until('Redis has run the first call', async () => (await redis.client.lLen('bq:default:waiting')) > 1);
     assert.equal(await redis.client.lLen('bq:default:waiting'), 1 + 1000);
   });
 
-  it('is not taken after a time-out, which a timer may tell a fraction of a millisecond early', async () => {
+  it('avoids Redis after a time-out, even if the timer fires a fraction of a millisecond early', async () => {
     await new RedisEnqueuer(redis.client, PATIENT).send([request()]);
     server.pause();
     for (let round = 0; round < 40; round++) {
@@ -126,13 +126,13 @@ describe('the route to Redis', () => {
     server.resume();
   });
 
-  it('is taken again soon, though the clock was set back by an hour since Redis did not answer', async () => {
+  it('uses Redis again soon, even if the clock was set back by an hour after a time-out', async () => {
     const enqueuer = new RedisEnqueuer(redis.client, { limitMs: 500, avoidMs: 0 });
     server.pause();
     await withClockOff(3_600_000, () => enqueuer.send([request()]));
     server.resume();
     let isTaken = false;
-    // On a busy machine an answer may be late.
+    // On a busy machine a reply may be late.
     for (let tries = 0; tries < 50 && !isTaken; tries++) isTaken = (await enqueuer.send([request()])).sent === 1;
     assert.ok(isTaken);
   });

@@ -59,7 +59,7 @@ describe('unique jobs', () => {
   const claims = async () =>
     (await system.postgres.query('select id from job_outbox where unique_key is not null')).map((row) => row.id);
 
-  it('are enqueued once: the second is told of the first', async () => {
+  it('are enqueued once: a duplicate gets the id of the first', async () => {
     const first = await SyncJob.performLater('a', { deep: true, by: 'x' });
     assert.deepEqual([first.enqueued, first.reason], [true, undefined]);
     const second = await SyncJob.performLater('a', { by: 'x', deep: true });
@@ -72,13 +72,13 @@ describe('unique jobs', () => {
     assert.equal(system.eventsNamed('job.enqueued').length, 4);
   });
 
-  it('are compared by what `by` says of their arguments', async () => {
+  it('are compared by what `by` returns for their arguments', async () => {
     const { id } = await IndexJob.performLater('home', 1);
     assert.equal((await IndexJob.performLater('home', 2)).id, id);
     assert.equal((await IndexJob.performLater('about', 1)).enqueued, true);
   });
 
-  it('until executed: may be enqueued again once they have run, not while they run', async () => {
+  it('until executed, may be enqueued again when they have run, but not while they run', async () => {
     await system.processor(CLASSES);
     const first = await SyncJob.performLater('a');
     await until('it runs', () => gate.held === 1);
@@ -90,7 +90,7 @@ describe('unique jobs', () => {
     await until('the second ran', () => ran.length === 2);
   });
 
-  it('until executing: may be enqueued again as soon as they run', async () => {
+  it('until executing, may be enqueued again as soon as they run', async () => {
     await system.processor(CLASSES);
     await IndexJob.performLater('home', 1);
     await until('it runs', () => gate.held === 1);
@@ -102,17 +102,17 @@ describe('unique jobs', () => {
   });
 
   for (const how of ['discard', 'die'] as const) {
-    it(`give up their claim when they ${how}`, async () => {
+    it(`release their claim when they ${how === 'die' ? 'die' : 'are discarded'}`, async () => {
       await system.processor(CLASSES);
       await FailingJob.performLater(how);
       const event = how === 'discard' ? 'job.discarded' : 'job.dead';
-      await until('it has its end', () => system.eventsNamed(event).length === 1);
+      await until('the first has ended', () => system.eventsNamed(event).length === 1);
       assert.equal((await FailingJob.performLater(how)).enqueued, true);
-      await until('so has the second', () => system.eventsNamed(event).length === 2);
+      await until('the second has ended', () => system.eventsNamed(event).length === 2);
     });
   }
 
-  it('keep their claim for as long as they live, unless they are given a ttl', async () => {
+  it('keep their claim until they end, unless they have a ttl', async () => {
     const { id } = await SyncJob.performLater('a');
     await IndexJob.performLater('home', 1);
     await system.postgres.query("update job_outbox set unique_until = unique_until - interval '10 years'");
@@ -127,7 +127,7 @@ describe('unique jobs', () => {
     assert.deepEqual(await FailingJob.performLater('retry'), { id, enqueued: false, reason: 'duplicate' });
   });
 
-  it('keep their claim when a stopping process hands them back', async () => {
+  it('keep their claim when a stopping process returns them to their queue', async () => {
     await system.processor(CLASSES);
     const { id } = await SyncJob.performLater('a');
     await until('it runs', () => gate.held === 1);
@@ -140,7 +140,7 @@ describe('unique jobs', () => {
       transaction(async () => {
         await SyncJob.performLater('a');
         const again = await SyncJob.performLater('a');
-        assert.equal(again.reason, 'duplicate', 'it sees its own claim');
+        assert.equal(again.reason, 'duplicate', 'a transaction sees its own claim');
         throw new Error('roll back');
       }),
       /roll back/,
@@ -163,7 +163,7 @@ describe('unique jobs', () => {
   };
 
   for (const outcome of ['commits', 'rolls back'] as const) {
-    it(`wait for a transaction that has claimed the same, which ${outcome}`, async () => {
+    it(`wait for a transaction that holds the same claim until it ${outcome}`, async () => {
       const { held, release } = await holdKey('a');
       const rival = transaction(() => SyncJob.performLater('a'));
       await until('the rival waits', async () => (await waitingForLocks()) === 1);
@@ -175,7 +175,7 @@ describe('unique jobs', () => {
     });
   }
 
-  it('lose a claim that has lasted its time, and keep their own', async () => {
+  it('may be enqueued again when the claim has expired, and then claim the key anew', async () => {
     const first = await SyncJob.performLater('a');
     await system.postgres.query("update job_outbox set unique_until = clock_timestamp() - interval '1 second'");
     const second = await SyncJob.performLater('a');
@@ -186,7 +186,7 @@ describe('unique jobs', () => {
     assert.notEqual(first.id, second.id);
   });
 
-  it('count their time from when they may run', async () => {
+  it('count their ttl from the time at which they may run', async () => {
     await IndexJob.set({ wait: '2h' }).performLater('home', 1);
     await SyncJob.set({ waitUntil: new Date(Date.now() + 3_600_000) }).performLater('a');
     const rows = await system.postgres.query<{ class: string; minutes: number | null }>(
@@ -199,7 +199,7 @@ describe('unique jobs', () => {
     ]);
   });
 
-  it('in bulk: among each other, against those on their way, beside others', async () => {
+  it('in bulk, are compared with each other and with those enqueued before', async () => {
     const { id } = await SyncJob.performLater('held');
     const answers = await performAllLater([
       SyncJob.prepare('new'),
@@ -219,10 +219,10 @@ describe('unique jobs', () => {
     assert.equal(await system.redis.client.lLen('bq:default:waiting'), 2);
   });
 
-  it('in two bulks that want the same keys in opposite orders: neither waits for ever', async () => {
+  it('do not deadlock in two bulks that claim the same keys in opposite orders', async () => {
     const bulk = (...names: string[]) =>
       transaction(() => SyncJob.performAllLater(names.map((name) => [name] as const)));
-    // Held up in the middle, each would have what the other one wants next.
+    // Both are held up at the key in the middle, where each would already hold the key that the other one needs next.
     const { held, release } = await holdKey('b');
     const bulks = Promise.all([bulk('a', 'b', 'c'), bulk('c', 'b', 'a')]);
     await until('both wait', async () => (await waitingForLocks()) === 2);

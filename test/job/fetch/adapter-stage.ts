@@ -6,7 +6,7 @@ import { Deadline } from '../../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 
-/** What the adapter stands on: a Redis, and a connection of each of the two kinds. */
+/** A Redis server with a connection of each of the two kinds that the fetcher uses. */
 export class AdapterStage {
   private constructor(
     readonly server: TestRedis,

@@ -4,7 +4,7 @@ import { tell } from '../../support/replicated-redis';
 import { until } from '../../support/until';
 
 describe('a connection of bee-queue', () => {
-  it('whose greeting was refused is made anew until it is not', async () => {
+  it('reconnects until Redis accepts its handshake', async () => {
     const server = await startTestRedis();
     const errors: string[] = [];
     const connection = new BeeConnection({
@@ -15,12 +15,12 @@ describe('a connection of bee-queue', () => {
     });
     const admin = { url: server.url.replace('//', '//:rotated@') };
     try {
-      await until('it is ready', () => connection.ready);
+      await until('the connection is ready', () => connection.ready);
       await tell(server, ['CONFIG', 'SET', 'requirepass', 'rotated']);
       connection.drop();
-      await until('it is refused', () => errors.some((message) => message.includes('NOAUTH')));
+      await until('the handshake is refused', () => errors.some((message) => message.includes('NOAUTH')));
       await tell(admin, ['CONFIG', 'SET', 'requirepass', '']);
-      await until('it is ready again', () => connection.ready);
+      await until('the connection is ready again', () => connection.ready);
     } finally {
       connection.end();
       await server.remove();

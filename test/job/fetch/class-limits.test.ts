@@ -19,27 +19,31 @@ describe('limits of classes', () => {
     { name: 'FreeJob' },
   ]);
 
-  it('are read from what a class says, by the name that travels, and written with how many run here', () => {
+  it('are read from classes, and written by job name with the number that runs here', () => {
     assert.equal(limits.written([], false), '\nOneJob\t1 0\nthree\t3 0\n');
     const here = [running('three'), running(undefined), running('three')];
     assert.equal(limits.written(here, true), 'upkeep\nOneJob\t1 0\nthree\t3 2\n');
   });
 
-  it('of no class at all cost a call nothing, but for a look at what others hold, now and then', () => {
+  it('add nothing to a call when no class has one, except for upkeep now and then', () => {
     assert.equal(new ClassLimits([{ name: 'FreeJob' }]).written([], false), '');
     assert.equal(new ClassLimits().written([], true), '\n');
   });
 
-  it('find the class in the text of a record, ours or a plain producer’s', () => {
+  it("find the class in the text of a record, ours or a plain producer's", () => {
     assert.equal(limits.classOf(record({ v: 1, class: 'OneJob', args: ['"class":"three"'] })), 'OneJob');
     assert.equal(limits.classOf(record({ class: 'three', args: [] })), 'three');
     assert.equal(limits.classOf(record({ v: 1, class: 'FreeJob', args: [] })), undefined);
     assert.equal(limits.classOf(record({ note: '"class":"OneJob"', class: 'three' })), 'three');
-    assert.equal(limits.classOf(record({ args: [1], class: 'OneJob' })), undefined, 'it begins otherwise: no limit');
+    assert.equal(
+      limits.classOf(record({ args: [1], class: 'OneJob' })),
+      undefined,
+      'a record that begins differently has no limit',
+    );
     assert.equal(limits.classOf('not JSON'), undefined);
   });
 
-  it('that are no limits are refused, with the class and the value', () => {
+  it('are refused with class and value when they are invalid', () => {
     for (const concurrency of [0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, '2' as unknown as number]) {
       assert.throws(
         () => new ClassLimits([{ name: 'OddJob', concurrency }]),

@@ -8,17 +8,17 @@ import { ReplicatedRedis, tell } from '../../support/replicated-redis';
 import { until } from '../../support/until';
 
 const PATIENCE_MS = 500;
-/** Half of the time for which a connection that waits for jobs is patient. */
+/** Half of the time that a connection waits for jobs before it suspects a silent Redis. */
 const MOST_MS = 37_000;
 
-describe('a Redis that is made a read-only replica', () => {
+describe('a Redis that becomes a read-only replica', () => {
   let pair: ReplicatedRedis;
   beforeEach(async () => {
     pair = await ReplicatedRedis.start();
   });
   afterEach(() => pair.remove());
 
-  it('is told once as lost, answers no ping, and is left for the master that the name leads to', async () => {
+  it('is reported once as lost, fails pings, and is left for the master to which the host name then points', async () => {
     const events = new Events();
     const lost: string[] = [];
     let ready = 0;
@@ -26,23 +26,23 @@ describe('a Redis that is made a read-only replica', () => {
     events.on('redis.ready', () => ready++);
     const redis = new Redis(pair.url, events);
     await redis.start();
-    await until('it is connected', () => ready === 1);
+    await until('Redis is connected', () => ready === 1);
     try {
       await pair.demote();
       await assert.rejects(redis.client.set('catamount:key', 'old'), /READONLY/);
       await assert.rejects(redis.ping(), /READONLY/);
-      // It connects to the replica some times more, and is not ready.
+      // It reconnects to the replica several times, and does not become ready.
       const connected = async () => {
         const stats = String(await tell(pair.servers[0], ['INFO', 'commandstats']));
         return Number(/cmdstat_hello:calls=(\d+)/.exec(stats)?.[1] ?? 0);
       };
-      // Each look connects once, too.
+      // Each reading of the statistics connects once, too.
       const before = await connected();
       let looks = 0;
-      await until('it has connected three times more', async () => (await connected()) - before - ++looks >= 3);
+      await until('there were three more connections', async () => (await connected()) - before - ++looks >= 3);
       assert.deepEqual([lost.length, ready], [1, 1]);
       pair.rename();
-      await until('it is connected again', () => ready === 2);
+      await until('Redis is connected again', () => ready === 2);
       await redis.client.set('catamount:key', 'new');
       await redis.ping();
       assert.equal(await tell(pair.servers[1], ['GET', 'catamount:key']), 'new');
@@ -52,30 +52,30 @@ describe('a Redis that is made a read-only replica', () => {
     }
   });
 
-  it('is left by every connection of a processor, the one that it shares and that writes nothing, too', async () => {
+  it('is left by every connection of a processor, including the shared one, which writes nothing', async () => {
     await processing(async (at) => {
-      await until('three connections are at the first', async () => (await at(0)) === 3);
+      await until('three connections to the first server', async () => (await at(0)) === 3);
       await pair.demote();
       pair.rename();
-      await until('all three are at the second', async () => (await at(1)) === 3);
+      await until('three connections to the second server', async () => (await at(1)) === 3);
     });
   });
 
-  it('is left likewise when it is frozen, by those that wait for jobs, too, which would be patient for a minute', async () => {
+  it('is left by every connection when it is frozen, including those that wait for jobs', async () => {
     await processing(async (at) => {
-      await until('three connections are at the first', async () => (await at(0)) === 3);
+      await until('three connections to the first server', async () => (await at(0)) === 3);
       const [first, second] = pair.servers;
       first.pause();
       await tell(second, ['REPLICAOF', 'NO', 'ONE']);
       pair.rename();
       const before = performance.now();
-      await until('all three are at the second', async () => (await at(1)) === 3);
+      await until('three connections to the second server', async () => (await at(1)) === 3);
       const ms = performance.now() - before;
       assert.ok(ms < MOST_MS, `after ${ms} ms`);
     });
   });
 
-  /** @param work is given a function that counts the connections at one of the two. */
+  /** @param work receives a function that counts the connections to one of the two servers. */
   async function processing(work: (at: (server: 0 | 1) => Promise<number>) => Promise<void>): Promise<void> {
     const redis = new Redis(pair.url, new Events());
     leaveWhenSilent(redis, PATIENCE_MS);

@@ -8,7 +8,7 @@ import { AdapterStage } from './adapter-stage';
 import { HandmadeProcess } from './handmade-process';
 
 const OUTCOMES: readonly Outcome[] = [
-  // Without a trace the id is a plain producer's, who may have used it again.
+  // Without markers the id comes from a plain producer, who may have reused it.
   { op: 'complete', markers: '' },
   { op: 'discard', markers: 'f' },
   { op: 'retry', record: '{}', dueAt: 0 },
@@ -19,7 +19,7 @@ const OUTCOMES: readonly Outcome[] = [
 ];
 const DONE: Outcome = { op: 'complete', markers: 'f' };
 
-/** `default` as it stands. */
+/** The contents of the queue `default`. */
 async function standing(client: RedisClient) {
   const [jobs, waiting, active, delayed, dead, finished, deliveries] = await Promise.all([
     client.hKeys('bq:default:jobs'),
@@ -58,7 +58,7 @@ describe('the outcome of a delivery', () => {
     (await process.fetch(1))[0] ?? assert.fail('there is nothing to fetch');
   const takenFromOld = () => rescueOrphans(client, 'old', ['default']);
 
-  it('is void when another run has the job by then, and changes nothing of that one', async () => {
+  it('is ignored when another run has the job by then, and does not affect that run', async () => {
     await takenFromOld();
     const second = await deliveredTo(newer);
     const before = await standing(client);
@@ -71,7 +71,7 @@ describe('the outcome of a delivery', () => {
   });
 
   const placesOfAJob: readonly { readonly where: string; readonly bring: () => Promise<unknown> }[] = [
-    { where: 'waits again, nobody having begun it anew', bring: async () => undefined },
+    { where: 'waits again', bring: async () => undefined },
     { where: 'runs in another process', bring: () => deliveredTo(newer) },
     {
       where: 'waits for its retry',
@@ -83,7 +83,7 @@ describe('the outcome of a delivery', () => {
     },
   ];
   for (const { where, bring } of placesOfAJob) {
-    it(`is a success all the same when the job ${where}`, async () => {
+    it(`counts as a success although the job ${where}`, async () => {
       await takenFromOld();
       await bring();
       assert.equal(await old.end(first, DONE), true);
@@ -91,7 +91,7 @@ describe('the outcome of a delivery', () => {
     });
   }
 
-  it('is void of the run that went on beside such a success', async () => {
+  it('is ignored for a second run when the first has succeeded', async () => {
     await takenFromOld();
     const second = await deliveredTo(newer);
     await old.end(first, DONE);
@@ -101,19 +101,19 @@ describe('the outcome of a delivery', () => {
     assert.deepEqual(await standing(client), NOWHERE);
   });
 
-  it('counts once when it is sent twice, as after a lost reply', async () => {
+  it('counts once when it is sent twice, as it is after a lost reply', async () => {
     const later = OUTCOMES[3] ?? assert.fail();
     assert.deepEqual([await old.end(first, later), await old.end(first, later)], [true, false]);
     assert.deepEqual((await standing(client)).delayed, ['job']);
   });
 
-  it('is void when the job was removed by hand, unless it is an end', async () => {
+  it('is ignored when it is a retry of a job that was removed by hand', async () => {
     await client.hDel('bq:default:jobs', 'job');
     assert.equal(await old.end(first, { op: 'retry', record: '{}', dueAt: 0 }), false);
     assert.deepEqual(await standing(client), { ...NOWHERE, finished: [] });
   });
 
-  it('that ends it has its rows deleted even when Redis was emptied meanwhile, or has handed it over as dead', async () => {
+  it('is recorded when it ends the job, even if Redis was emptied meanwhile', async () => {
     for (const markers of ['f', 'r', ''] as const) {
       await client.flushAll();
       assert.equal(await old.end(first, { op: 'complete', markers }), markers !== '');
@@ -121,7 +121,7 @@ describe('the outcome of a delivery', () => {
     }
   });
 
-  it('may be that it goes back: to the head, and not counted as delivered', async () => {
+  it('may be a release, which returns the job to the head of its queue and does not count the delivery', async () => {
     await dispatch(client, [{ id: 'behind', queue: 'default', record: '{}' }]);
     await old.end(first, { op: 'release' });
     assert.deepEqual(
@@ -133,9 +133,9 @@ describe('the outcome of a delivery', () => {
     );
   });
 
-  it('may never come, since the reply with the job was lost: the next call has it go back, too', async () => {
+  it('is replaced by a release when the reply with the job was lost: the next call returns it to its queue', async () => {
     const { token, fetched } = await newer.call({ wanted: 1 });
-    assert.deepEqual(fetched, [], 'the other has it');
+    assert.deepEqual(fetched, [], 'the other process has the job');
     await old.end(first, { op: 'release' });
     const lost = await old.call({ wanted: 1 });
     const again = await old.call({ wanted: 1, lost: [token, lost.token] });

@@ -13,7 +13,7 @@ import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { AdapterStage } from './adapter-stage';
 
-/** Without the worker around it, so that neither a poll nor a peek helps it. */
+/** Without the consumer around it, so that no poll can find a job that the fetcher has missed. */
 describe('the fetcher', () => {
   let stage: AdapterStage;
   let client: RedisClient;
@@ -67,30 +67,30 @@ describe('the fetcher', () => {
     return jobs.map(({ id }) => id);
   };
   const times = (count: number, queue = 'default') => Array.from({ length: count }, () => queue);
-  const allRan = (count: number) => until('all ran', () => begun.length === count);
+  const allRan = (count: number) => until('all jobs have begun', () => begun.length === count);
   const queuesBegun = () => begun.map(({ queue }) => queue);
 
-  it('fills a budget that is larger than what one call fetches, and no more than that', async () => {
+  it('fills a budget that is larger than one call, and does not exceed it', async () => {
     await enqueue(...times(230));
     start(['default'], 200);
-    await until('as many run as may', () => gate.held === 200);
+    await until('as many jobs run as the budget allows', () => gate.held === 200);
     assert.equal(await client.lLen('bq:default:waiting'), 30);
     gate.open();
     await allRan(230);
   });
 
-  it('looks again after a wake that came while a call without the job was under way', async () => {
+  it('fetches again after a wake that came during a call that did not see the job', async () => {
     gate.open();
     await enqueue('default');
     const fetcher = start(['default'], 1);
     await allRan(1);
     for (let round = 0; round < 20; round++) {
       const late = `late-${round}`;
-      // Redis has the script and the last outcome by then.
+      // By then Redis has the script and the last outcome.
       await fetcher.idle();
       fetcher.wake();
       await immediate();
-      // Redis runs these behind the script of that call, whose reply, with the only permit, is still to come.
+      // Redis runs these after the script of that call, which holds the only permit until its reply comes.
       const pushed = [
         stage.command.send('hset', ['bq:default:jobs', late, newRecord('{"class":"AnyJob","args":[]}')]),
         stage.command.send('lpush', ['bq:default:waiting', late]),
@@ -101,10 +101,10 @@ describe('the fetcher', () => {
     }
   });
 
-  it('gives back what had not begun when it was told to be quiet', async () => {
+  it('returns jobs to their queue that have not begun when it is told to be quiet', async () => {
     await enqueue(...times(10));
     const fetcher = start(['default'], 10, strictOrder, () => fetcher.quiet());
-    await until('some began', () => begun.length > 0);
+    await until('a job has begun', () => begun.length > 0);
     gate.open();
     await fetcher.idle();
     assert.equal(begun.length, 1);
@@ -112,10 +112,10 @@ describe('the fetcher', () => {
     assert.deepEqual([...left, await client.hLen('bq:default:deliveries')], [9, 0, 0]);
   });
 
-  it('begins jobs in their order, though some are fetched while others still wait for their turn', async () => {
+  it('begins jobs in order, although some are fetched while others still wait to begin', async () => {
     const ids = await enqueue(...times(30));
     gate.open();
-    // The loop is late: what is fetched meanwhile has arrived before the next turn.
+    // The event loop is blocked: jobs that are fetched meanwhile arrive before the next turn.
     start(['default'], 2, strictOrder, () => {
       setTimeout(blockFor, 0, 10);
       setImmediate(blockFor, 2);
@@ -127,7 +127,7 @@ describe('the fetcher', () => {
     );
   });
 
-  it('drains the first queue before the next, in strict order, however many there are', async () => {
+  it('drains each of 150 queues before the next in strict order', async () => {
     const names = Array.from({ length: 150 }, (_, n) => `queue-${n}`);
     const queues = names.flatMap((name) => times(3, name));
     await enqueue(...[...queues].reverse());
@@ -137,12 +137,12 @@ describe('the fetcher', () => {
     assert.deepEqual(queuesBegun(), queues);
   });
 
-  it('lets queues share by their weights', async () => {
+  it('shares its budget between queues by their weights', async () => {
     await enqueue(...times(100, 'light'), ...times(100, 'heavy'));
     gate.open();
     start(['heavy', 'light'], 2, weightedOrder([3, 1]));
     await allRan(200);
-    // Binomial: among the first 100 about 25; not within 4 … 50 with a chance below 1e-7.
+    // Binomial: about 25 of the first 100, and outside 4 … 50 with a probability below 1e-7.
     const early = queuesBegun()
       .slice(0, 100)
       .filter((queue) => queue === 'light').length;
@@ -160,7 +160,7 @@ describe('the fetcher', () => {
     );
   });
 
-  it('runs a job alone that has but one delivery left, until it has ended once', async () => {
+  it('runs a job with only one delivery left alone until it has ended', async () => {
     const record = newRecord('{"class":"AnyJob","args":[]}');
     const names = ['a', 'suspect b', 'c', 'suspect d', 'e'];
     await dispatch(
@@ -173,8 +173,8 @@ describe('the fetcher', () => {
     const together: string[][] = [];
     for (const expected of [['a'], ['suspect b'], ['c'], ['suspect d'], ['e']]) {
       const from = together.flat().length;
-      await until('the next have begun', () => begun.length > from);
-      // Were there more to begin, this call of the same process would have come behind theirs.
+      await until('the next job has begun', () => begun.length > from);
+      // If more jobs were to begin, Redis would have run their fetch before this call of the same connection.
       await stage.command.send('ping', []);
       together.push(begun.slice(from).map(({ id }) => id));
       assert.deepEqual(together.at(-1), expected);

@@ -14,7 +14,7 @@ import { HandmadeProcess } from './handmade-process';
 
 const RECORD = newRecord('{"class":"AnyJob","args":[]}');
 
-/** Fetchers on connections of their own, as those of several trees, and no poll that could help them. */
+/** Fetchers on connections of their own, like those of several trees, without a poll that could find what they miss. */
 describe('the fetchers of several processes', () => {
   let stage: AdapterStage;
   let client: RedisClient;
@@ -69,16 +69,16 @@ describe('the fetchers of several processes', () => {
       ids.map((id) => ({ id, queue: 'default', record: RECORD })),
     );
   const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1]);
-  const allWait = (count: number) => until('the idle ones wait', async () => (await blocked()) === count);
-  const runs = (count: number) => until('all ran', () => ran.length === count);
-  /** Calls by clients so far; those that scripts make count as theirs. */
+  const allWait = (count: number) => until('the idle fetchers wait', async () => (await blocked()) === count);
+  const runs = (count: number) => until('all jobs have run', () => ran.length === count);
+  /** The number of calls so far. Those that scripts make are counted, too. */
   const calls = async () => {
     const info = await client.info('commandstats');
     const of = (command: string) => Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
     return of('evalsha') + of('eval') + of('blmove');
   };
 
-  /** @returns the calls that 20 jobs cost, one after the other. */
+  /** @returns the number of calls for 20 jobs that come one after the other. */
   const costOfLoneJobs = async () => {
     await enqueue('first');
     await runs(1);
@@ -92,7 +92,7 @@ describe('the fetchers of several processes', () => {
     return (await calls()) - before;
   };
 
-  it('cost a lone job as many calls as a single one does, however many wait', async () => {
+  it('make as many calls for a lone job as a single fetcher does, however many wait', async () => {
     await start(1);
     const alone = await costOfLoneJobs();
     ran.length = 0;
@@ -102,7 +102,7 @@ describe('the fetchers of several processes', () => {
     assert.equal(alone, 20 * 4, 'the dispatch, the fetch, the outcome, and waiting again');
   });
 
-  it('share jobs that come at once', async () => {
+  it('share jobs that are enqueued together', async () => {
     await start(4);
     gate.close();
     await enqueue('a', 'b', 'c', 'd');
@@ -110,7 +110,7 @@ describe('the fetchers of several processes', () => {
     assert.deepEqual([...new Set(ran.map(({ by }) => by))].sort(), [0, 1, 2, 3]);
   });
 
-  it('are woken one at a time by a plain producer, too, without a poll', async () => {
+  it('are woken by a plain producer, too, without a poll', async () => {
     await start(3);
     for (let n = 0; n < 6; n++) {
       await client
@@ -122,10 +122,10 @@ describe('the fetchers of several processes', () => {
     }
   });
 
-  it('hand on a job that was offered to one that is quiet, or has no room, and lose its place to nobody', async () => {
+  it('return a job that was offered to one that is quiet or full, in its place in the queue', async () => {
     await start(3);
     gate.close();
-    // The first that waits is the first that is offered a job.
+    // Redis offers a job to the fetcher that has waited longest.
     fetchers[0]?.quiet();
     await enqueue('a');
     await runs(1);
@@ -142,21 +142,21 @@ describe('the fetchers of several processes', () => {
     assert.deepEqual(ran.map(({ id }) => id).sort(), ['a', 'b', 'c', 'd']);
   });
 
-  it('find a job again that was offered to a process which has died: with the next call of any of them', async () => {
+  it('find a job that was offered to a dead process, with their next call', async () => {
     await start(1);
     const dead = await connectBee(stage.server.url);
     fetchers[0]?.quiet();
     await enqueue('to wake it for the last time');
-    await until('it no longer waits', async () => (await blocked()) === 0);
-    await until('it has handed it on', async () => (await client.lLen('bq:default:waiting')) === 1);
+    await until('the quiet fetcher no longer waits', async () => (await blocked()) === 0);
+    await until('the job is back on its queue', async () => (await client.lLen('bq:default:waiting')) === 1);
     await dead.send('blmove', ['bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT', 0]);
     dead.end();
-    assert.equal((await readQueues(client, ['default']))[0]?.waiting, 1, 'it counts as waiting meanwhile');
+    assert.equal((await readQueues(client, ['default']))[0]?.waiting, 1, 'an offered job counts as waiting');
     fetchers[0]?.resume();
     await runs(1);
   });
 
-  it('take offered jobs first when they are asked to, and otherwise as soon as there are too few others', async () => {
+  it('take offered jobs first on a recall, and otherwise only if there are too few others', async () => {
     const command = await connectBee(stage.server.url);
     connections.push(command);
     const process = new HandmadeProcess(command, 'handmade');
@@ -165,19 +165,19 @@ describe('the fetchers of several processes', () => {
     const offer = () => client.lMove('bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT');
     await enqueue('a', 'b', 'c', 'd', 'e');
     await offer();
-    assert.deepEqual(await fetch(1, false), ['b'], 'whoever was offered it asks for it');
+    assert.deepEqual(await fetch(1, false), ['b'], 'an offered job is left to whom it was offered');
     assert.deepEqual(await fetch(1, true), ['a']);
     await offer();
     assert.deepEqual(await fetch(3, false), ['d', 'e', 'c']);
   });
 
-  it('ask again for jobs that were offered when Redis has refused a call', async () => {
+  it('ask again for offered jobs after Redis has refused a call', async () => {
     const errors: string[] = [];
     await start(1, (error) => errors.push(error.message));
     await client.sendCommand(['ACL', 'SETUSER', 'default', '-evalsha', '-eval']);
     for (const id of ['a', 'b'])
       await client.multi().hSet('bq:default:jobs', id, RECORD).lPush('bq:default:waiting', id).exec();
-    await until('its call was refused', () => errors.length > 0);
+    await until('a call was refused', () => errors.length > 0);
     assert.match(errors[0] ?? '', /NOPERM/);
     await client.sendCommand(['ACL', 'SETUSER', 'default', '+evalsha', '+eval']);
     await runs(2);
@@ -187,7 +187,7 @@ describe('the fetchers of several processes', () => {
     );
   });
 
-  it('hand on a job that was offered to one which does not move, without a poll', async () => {
+  it('take a job that was offered to a frozen process, without a poll', async () => {
     const options = {
       redisUrl: stage.server.url,
       redis: stage.redis,
@@ -222,7 +222,7 @@ describe('the fetchers of several processes', () => {
       await until('it has run', () => ids.length === n + 1, { everyMs: 5 });
       const tookMs = performance.now() - begun;
       assert.ok(tookMs < 1000, `after ${tookMs} ms, as by a poll`);
-      // The consumer waits since before; this one becomes the first again when that has run the next job.
+      // Now the consumer has waited longest. The frozen one is first again once the consumer has run the next job.
       await allWait(1);
       taken = offer();
       await allWait(2);
@@ -234,7 +234,7 @@ describe('the fetchers of several processes', () => {
     frozen.end();
   });
 
-  it('find a job by a poll when its wake was lost with the process that it was offered to', async () => {
+  it('find a job by a poll when its wake was lost with the process to which it was offered', async () => {
     const ids: string[] = [];
     const consumer = new Consumer({
       redisUrl: stage.server.url,
@@ -242,9 +242,9 @@ describe('the fetchers of several processes', () => {
       weighted: false,
       budget: 1,
       limits: new ClassLimits(),
-      // What producers of the tests before still look after is not here.
+      // A queue of its own, which no producer of an earlier test still looks after.
       queues: [{ name: 'lonely', weight: 1 }],
-      // Only a poll may help it.
+      // Only a poll can find the job.
       stallInterval: 3_600_000,
       pollMs: 50,
       handler: async ({ id }) => {
@@ -254,7 +254,7 @@ describe('the fetchers of several processes', () => {
       onStalled: () => undefined,
       onError: (error) => assert.fail(error),
     });
-    // The first that waits is offered the job. The plain producer, unlike ours, does not look whether it is taken.
+    // Redis offers the job to the one that has waited longest. Unlike ours, a plain producer does not check that it is taken.
     const doomed = await connectBee(stage.server.url);
     const offered = doomed.send('blmove', ['bq:lonely:waiting', 'bq:lonely:offered', 'RIGHT', 'LEFT', 0]);
     await allWait(1);
@@ -268,12 +268,15 @@ describe('the fetchers of several processes', () => {
     assert.deepEqual(ids, ['plain']);
   });
 
-  it('leave a paused queue alone after one look, and keep what was offered from it', async () => {
+  it('leave a paused queue alone after one look, and return what was offered from it', async () => {
     await start(2);
     await client.set('bq:default:paused', '1');
     await enqueue('a', 'b', 'c');
-    await until('nobody waits for it any more', async () => (await blocked()) === 0);
-    await until('all are back', async () => (await client.lRange('bq:default:waiting', 0, -1)).join() === 'c,b,a');
+    await until('no fetcher waits for the queue', async () => (await blocked()) === 0);
+    await until(
+      'all jobs are back on the queue',
+      async () => (await client.lRange('bq:default:waiting', 0, -1)).join() === 'c,b,a',
+    );
     await client.del('bq:default:paused');
     for (const fetcher of fetchers) fetcher.wake();
     await runs(3);

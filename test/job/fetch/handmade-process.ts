@@ -7,14 +7,14 @@ export interface HandmadeCall {
   readonly ends?: readonly { readonly delivery: Delivery; readonly outcome: Outcome }[];
   /** Tokens of calls whose reply was lost. */
   readonly lost?: readonly string[];
-  /** Deliveries that it says it has in hand. Default: none. */
+  /** Deliveries that the process says it is running. Default: none. */
   readonly running?: readonly Delivery[];
   readonly upkeep?: boolean;
-  /** Whether offered jobs come first. Default: only where there are too few others. */
+  /** Whether offered jobs come first. Default: false, they are taken only if there are too few others. */
   readonly recall?: boolean;
 }
 
-/** A job processor as Redis sees it, whose calls are made by hand: a test decides who comes first, and who falls silent. */
+/** A job processor as Redis sees it. The test makes its calls, and so decides their order and who falls silent. */
 export class HandmadeProcess {
   private calls = 0;
 
@@ -25,7 +25,7 @@ export class HandmadeProcess {
     private readonly limits = new ClassLimits(),
   ) {}
 
-  /** @returns its token besides, by which a reply can be called lost. */
+  /** @returns the reply, and the token of the call, by which a later call can declare its reply lost. */
   async call({ wanted = 0, ends = [], lost = [], running = [], upkeep = false, recall = false }: HandmadeCall) {
     const { queues, limits } = this;
     const token = `${this.identity}.${++this.calls}`;
@@ -51,7 +51,7 @@ export class HandmadeProcess {
     return (await this.call({ wanted })).fetched;
   }
 
-  /** @returns whether it counted. */
+  /** @returns whether the outcome was applied. */
   async end(delivery: Delivery, outcome: Outcome): Promise<boolean> {
     const { applied } = await this.call({ ends: [{ delivery, outcome }] });
     return applied[0] ?? false;

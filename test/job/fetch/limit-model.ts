@@ -18,13 +18,13 @@ interface Process {
   readonly running: Delivery[];
 }
 
-/** Processors that make calls of the fused script by hand, and what must be true of limits whatever they do. */
+/** Processors whose calls of the fetch script a test makes, and the invariants of limits that must hold whatever they do. */
 export class LimitModel {
   readonly processes: Process[];
   /** Ids of jobs that must end once each. */
   readonly expected = new Set<string>();
   readonly removed = new Set<string>();
-  /** May run twice at once, limit or not: the first time it is taken for dead. */
+  /** Fences of deliveries that were taken for stalled: their jobs may run twice at once, limit or not. */
   private readonly stalled = new Set<string>();
   readonly ended: string[] = [];
   private readonly classLimits: ClassLimits;
@@ -49,7 +49,7 @@ export class LimitModel {
     return id;
   }
 
-  /** @param lose the reply never comes: the jobs it names are not running, and the next call says so. */
+  /** @param lose whether the reply is lost: its jobs do not run, and the next call says so. */
   async call(process: Process, wanted: number, ends: readonly Outcome['op'][] = [], lose = false): Promise<Delivery[]> {
     const endings = process.running.splice(0, ends.length);
     const { token, applied, fetched } = await process.self.call({
@@ -68,7 +68,7 @@ export class LimitModel {
     return fetched;
   }
 
-  /** kill -9, and a successor that knows of it. */
+  /** The process is killed, and its successor rescues its jobs. */
   async die(process: Process): Promise<void> {
     const dead = process.self.identity;
     Object.assign(process, this.newborn());
@@ -76,20 +76,20 @@ export class LimitModel {
     await rescueOrphans(this.redis.client, dead, QUEUES);
   }
 
-  /** Its event loop is blocked for so long that its jobs are given to others, as bee-queue's stall check does it. */
+  /** The event loop of the process is blocked for so long that bee-queue's stall check gives its jobs to others. */
   async stall(process: Process): Promise<void> {
     for (const { id, queue, fence } of process.running) {
       const { client } = this.redis;
       this.stalled.add(fence);
       if ((await client.lRem(`bq:${queue}:active`, 0, id)) === 0) continue;
       await client.lPush(`bq:${queue}:waiting`, id);
-      // Whoever has the job by now loses it as well: the check knows of jobs, not of deliveries.
+      // Another process that has the job by now loses it as well: the check knows jobs, not deliveries.
       for (const { running } of this.processes)
         for (const other of running) if (other.id === id && other.queue === queue) this.stalled.add(other.fence);
     }
   }
 
-  /** As bee-queue's `removeJob` does it, of a job that is not running. */
+  /** Removes a job that is not running, as bee-queue's `removeJob` does. */
   async remove(id: string): Promise<void> {
     if (this.processes.some((process) => process.running.some((job) => job.id === id))) return;
     for (const queue of QUEUES) {
@@ -105,10 +105,10 @@ export class LimitModel {
     if (this.removed.has(id)) this.expected.delete(id);
   }
 
-  /** Works until there is nothing left, with processes as they are. */
+  /** Runs jobs in all processes until there are none left. */
   async drain(): Promise<void> {
     for (let idle = 0, round = 0; idle < 3; round++) {
-      assert.ok(round < 1000, 'it never ends: some job is stranded, or goes round');
+      assert.ok(round < 1000, 'a job is stranded, or goes round and round');
       let moved = 0;
       for (const process of this.processes) {
         moved += process.running.length;

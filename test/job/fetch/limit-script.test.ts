@@ -48,7 +48,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
   fc.constant({ do: 'forget scripts' as const }),
 );
 
-describe('the fused script and limits of classes', () => {
+describe('limits of classes in the fetch script', () => {
   let stage: AdapterStage;
   let redis: Redis;
   let command: BeeConnection;
@@ -65,7 +65,7 @@ describe('the fused script and limits of classes', () => {
     const keys = await redis.client.keys('*');
     const left = keys.filter((key) => !/:(recent|finished|stalling|deliveries)$|catamount:queues/.test(key));
     for (const queue of QUEUES) {
-      // A job that was removed while nobody could have its outcome: bee-queue does not know of this hash.
+      // bee-queue's removal does not know this hash, so that a removed job leaves its delivery count.
       const delivered = await redis.client.hKeys(`bq:${queue}:deliveries`);
       left.push(...delivered.filter((id) => !model.removed.has(id)));
     }
@@ -105,7 +105,7 @@ describe('the fused script and limits of classes', () => {
     }
   }
 
-  it('never exceed them and strand nothing, whatever happens to processes, replies and jobs', async () => {
+  it('are never exceeded and strand no job, whatever happens to processes, replies and jobs', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 60 }), async (steps) => {
         await redis.client.flushAll();
@@ -114,13 +114,13 @@ describe('the fused script and limits of classes', () => {
         await redis.client.del(QUEUES.map(paused));
         await model.drain();
         assert.deepEqual([...model.ended].sort(), [...model.expected].sort(), 'each job ended once');
-        assert.deepEqual(await leftovers(model), [], 'and nothing is left of them');
+        assert.deepEqual(await leftovers(model), [], 'nothing is left of them');
       }),
       { numRuns: 60 },
     );
   });
 
-  it('hold jobs beside their queue, in order, known, and pass them by', async () => {
+  it('hold jobs back in order, and let others pass them', async () => {
     const model = new LimitModel(redis, command, 1);
     const [process = assert.fail()] = model.processes;
     const ones: string[] = [];
@@ -132,7 +132,7 @@ describe('the fused script and limits of classes', () => {
     );
     assert.deepEqual(await redis.client.lRange('bq:default:blocked:OneJob', 0, -1), ones.slice(1).reverse());
     assert.equal(await redis.client.hLen('bq:default:jobs'), 5);
-    // What comes later waits its turn behind the held ones.
+    // A later job of the class waits behind the held ones.
     ones.push(await model.enqueue('OneJob', 'default'));
     await model.drain();
     assert.deepEqual(
@@ -141,7 +141,7 @@ describe('the fused script and limits of classes', () => {
     );
   });
 
-  it('let a job go to another process when this one may not take it', async () => {
+  it('let another process take a held job when one of its class has ended', async () => {
     const model = new LimitModel(redis, command, 2);
     const [quiet = assert.fail(), idle = assert.fail()] = model.processes;
     const first = await model.enqueue('OneJob', 'mailer');
@@ -155,7 +155,7 @@ describe('the fused script and limits of classes', () => {
     try {
       await subscriber.subscribe('catamount:wake', (prefix) => woken.push(prefix));
       await model.call(quiet, 0, ['discard']);
-      await until('others are woken', () => woken.length > 0);
+      await until('other processes are woken', () => woken.length > 0);
       assert.deepEqual(woken, ['bq:mailer:']);
     } finally {
       subscriber.destroy();
@@ -165,7 +165,7 @@ describe('the fused script and limits of classes', () => {
     assert.deepEqual(model.ended, [first, second]);
   });
 
-  it('heal where a limit was raised or is gone, and where jobs were removed', async () => {
+  it('release held jobs when a limit is raised or dropped, and survive removed jobs', async () => {
     const first = new LimitModel(redis, command, 1);
     const ids: string[] = [];
     for (let i = 0; i < 9; i++) ids.push(await first.enqueue('OneJob', 'default'));
@@ -177,12 +177,12 @@ describe('the fused script and limits of classes', () => {
     assert.deepEqual(
       some.map((job) => job.id),
       ids.slice(1, 3),
-      'the one of the old deploy counts',
+      'the job that the old deploy runs counts',
     );
 
     const lifted = new LimitModel(redis, command, 1, {});
     const [newest = assert.fail()] = lifted.processes;
-    assert.deepEqual(await lifted.call(newest, 9), [], 'somebody who knows of a limit is at work');
+    assert.deepEqual(await lifted.call(newest, 9), [], 'a process that knows a limit is running a job');
     await first.call(first.processes[0] ?? assert.fail(), 0, ['discard']);
     await raised.call(raised.processes[0] ?? assert.fail(), 0, ['discard', 'discard']);
     await lifted.remove(ids[3] ?? '');
@@ -191,7 +191,7 @@ describe('the fused script and limits of classes', () => {
     assert.deepEqual(await leftovers(lifted), []);
   });
 
-  it('hold even when Redis forgot who runs what', async () => {
+  it('hold even when Redis has forgotten which jobs run', async () => {
     const model = new LimitModel(redis, command, 1);
     const [process = assert.fail()] = model.processes;
     await model.enqueue('TwoJob', 'default');
@@ -207,7 +207,7 @@ describe('the fused script and limits of classes', () => {
     );
   });
 
-  it('hear the outcome of a job that was taken for stalled, and is held by now', async () => {
+  it('apply the outcome of a job that was taken for stalled and is now held', async () => {
     for (const op of ['retry', 'dead', 'release', 'discard'] as const) {
       await redis.client.flushAll();
       const model = new LimitModel(redis, command, 2);
@@ -223,7 +223,7 @@ describe('the fused script and limits of classes', () => {
       const held = () => redis.client.lRange('bq:default:blocked:OneJob', 0, -1);
       assert.deepEqual(await held(), [first]);
       await model.call(stalled, 0, [op]);
-      // Retries are due at once here.
+      // In this model retries are due at once.
       const waiting = await redis.client.lRange('bq:default:waiting', 0, -1);
       const dead = await redis.client.zRange('bq:default:dead', 0, -1);
       const places = { retry: waiting, release: waiting, dead, discard: model.ended };
@@ -231,7 +231,7 @@ describe('the fused script and limits of classes', () => {
     }
   });
 
-  it('walk on for a bounded time only, however many jobs of a full class are in front', async () => {
+  it('bound the work of one call, however many jobs of a full class are in front', async () => {
     const model = new LimitModel(redis, command, 1);
     const [process = assert.fail()] = model.processes;
     for (let i = 0; i < 1300; i++) await model.enqueue('OneJob', 'default');
