@@ -26,21 +26,21 @@ describe('the outbox', () => {
 
   const waiting = (queue = 'default') => system.redis.client.lLen(`bq:${queue}:waiting`);
 
-  it('takes the jobs of a transaction, and gives them out in order at once when it commits', async () => {
+  it('holds the jobs of a transaction, and dispatches them in order as soon as it commits', async () => {
     await system.processor([NoteJob], { tuning: { outbox: { pollMs: HOUR } } });
     await transaction(async () => {
       for (const note of ['a', 'b', 'c']) await NoteJob.performLater(note);
       assert.equal(await waiting(), 0);
       assert.equal(await system.outboxSize(), 0, 'another connection sees nothing yet');
     });
-    await until('all ran', () => ran.length === 3);
+    await until('all jobs have run', () => ran.length === 3);
     assert.deepEqual(ran, ['a', 'b', 'c']);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
-    await until('redis has forgotten them', async () => (await system.redis.client.zCard('bq:default:ended')) === 0);
+    await until('Redis has forgotten them', async () => (await system.redis.client.zCard('bq:default:ended')) === 0);
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
   });
 
-  it('tells all relays when a transaction commits', async () => {
+  it('notifies all relays when a transaction commits', async () => {
     const relay = new pg.Client(system.database.url);
     await relay.connect();
     try {
@@ -48,13 +48,13 @@ describe('the outbox', () => {
       relay.on('notification', () => told++);
       await relay.query(`LISTEN ${TABLES.channel}`);
       await transaction(() => NoteJob.performLater('first'));
-      await until('it is told', () => told > 0);
+      await until('the notification has come', () => told > 0);
     } finally {
       await relay.end();
     }
   });
 
-  it('keeps nothing of a transaction that rolls back, nor of a savepoint', async () => {
+  it('keeps no job of a transaction or a savepoint that is rolled back', async () => {
     await system.processor([NoteJob]);
     await assert.rejects(
       transaction(async () => {
@@ -70,12 +70,12 @@ describe('the outbox', () => {
         throw new Error('inner');
       }).catch(() => undefined);
     });
-    await until('the outer job ran', () => ran.length > 0);
+    await until('the outer job has run', () => ran.length > 0);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(ran, ['kept']);
   });
 
-  it('takes a transaction given by hand', async () => {
+  it('enqueues in a transaction that is passed with set()', async () => {
     const trx = await system.database.knex.transaction();
     await NoteJob.set({ trx }).performLater('by hand');
     await trx.rollback();
@@ -83,7 +83,7 @@ describe('the outbox', () => {
     assert.equal(await waiting(), 0);
   });
 
-  it('is passed by outside a transaction, but for durable jobs and later ones', async () => {
+  it('is bypassed outside a transaction, except by durable and scheduled jobs', async () => {
     await NoteJob.performLater('straight');
     assert.equal(await waiting(), 1);
     assert.equal(await system.outboxSize(), 0);
@@ -97,7 +97,7 @@ describe('the outbox', () => {
     );
   });
 
-  it('keeps jobs for as late a time as can be given', async () => {
+  it('accepts the latest times that may be given', async () => {
     await NoteJob.set({ wait: '36525d' }).performLater('in a century');
     await NoteJob.set({ waitUntil: new Date('9999-12-30T00:00:00Z') }).performLater('in the end');
     const rows = await system.postgres.query<{ year: number }>(
@@ -106,7 +106,7 @@ describe('the outbox', () => {
     assert.deepEqual([(rows[0]?.year ?? 0) > 2100, rows[1]?.year], [true, 9999]);
   });
 
-  it('holds a job until it is due, and is woken by that', async () => {
+  it('holds a job until it is due, and dispatches it then without a poll', async () => {
     const answers: unknown[] = [];
     class DueJob extends Job {
       async perform(): Promise<void> {
@@ -114,24 +114,24 @@ describe('the outbox', () => {
         answers.push(...(await system.postgres.query(due)));
       }
     }
-    // Its poll comes too late for anybody to wait for it.
+    // The next poll is an hour away.
     await system.processor([DueJob], { tuning: { outbox: { pollMs: HOUR } } });
     await DueJob.set({ wait: 300 }).performLater();
-    await until('it ran', () => answers.length > 0);
+    await until('the job has run', () => answers.length > 0);
     assert.deepEqual(answers, [{ due: true }]);
   });
 
-  it('is shared by two processors, each job run by one of them', async () => {
+  it('is shared by two processors, and each job runs once', async () => {
     await system.processor([NoteJob]);
     await system.processor([NoteJob]);
     const notes = Array.from({ length: 100 }, (_, n) => String(n));
     await Promise.all(notes.map((note) => transaction(() => NoteJob.performLater(note))));
-    await until('all ran', () => new Set(ran).size === 100);
+    await until('all jobs have run', () => new Set(ran).size === 100);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
     assert.equal(ran.length, 100);
   });
 
-  describe('while Postgres deletes nothing', () => {
+  describe('while Postgres refuses to delete rows', () => {
     before(() =>
       system.postgres.query(`
         create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$`),
@@ -142,11 +142,11 @@ describe('the outbox', () => {
     const recover = () => system.postgres.query('drop trigger if exists refuse on job_outbox');
     afterEach(recover);
     const refused = () =>
-      until('it is refused', () =>
+      until('a delete was refused', () =>
         system.eventsNamed('queue.error').some(({ during }) => during === 'recording the outcomes of jobs in Postgres'),
       );
 
-    it('keeps in mind which jobs have ended, even when Redis forgets them', async () => {
+    it('remembers which jobs have ended, even if Redis forgets them', async () => {
       await system.processor([NoteJob, DurableNoteJob], { tuning: { outbox: { sweepMs: HOUR, routineMs: HOUR } } });
       await DurableNoteJob.performLater('ended meanwhile');
       await refused();
@@ -154,12 +154,12 @@ describe('the outbox', () => {
       await recover();
       const { id } = await DurableNoteJob.performLater('later');
       const row = () => system.postgres.query('select 1 from job_outbox where id = $1', [id]);
-      await until('the row of the later one is gone', async () => (await row()).length === 0);
+      await until('the row of the later job is gone', async () => (await row()).length === 0);
       assert.equal(await system.outboxSize(), 0);
       assert.deepEqual(ran, ['ended meanwhile', 'later']);
     });
 
-    it('leaves in Redis what a processor that died has left unsettled, and finishes that later', async () => {
+    it('keeps ended jobs that a dead processor has left in Redis, and deletes their rows later', async () => {
       const { id } = await transaction(() => NoteJob.performLater('done by a dead one'));
       await system.postgres.query('update job_outbox set dispatched_at = now()');
       const left = () => system.redis.client.zCard('bq:default:ended');
@@ -172,7 +172,7 @@ describe('the outbox', () => {
       assert.equal(await left(), 2);
       await recover();
       await until('the row is gone', async () => (await system.outboxSize()) === 0);
-      await until('redis has forgotten it', async () => (await left()) === 0);
+      await until('Redis has forgotten it', async () => (await left()) === 0);
       assert.deepEqual(ran, []);
     });
   });

@@ -47,7 +47,7 @@ describe('jobs that die', () => {
   };
   const ofDead = async (id: string) => (await sets.dead.entries([id]))[0];
 
-  /** One that has come to Postgres by a process that died before it could take it out of Redis. */
+  /** A dead job that is in both stores: its process died after it had written the row, before it could remove it from Redis. */
   const halfHandedOver = async (diedAt: number) => {
     const id = randomUUID();
     const job = { id, class: 'MoodyJob', args: ['a'], errors: ['no a'], at: diedAt };
@@ -56,7 +56,7 @@ describe('jobs that die', () => {
     return id;
   };
 
-  it('are in Postgres, and nothing of them is left in Redis or in the outbox', async () => {
+  it('are stored in Postgres, and leave nothing in Redis or in the outbox', async () => {
     await system.processor([MoodyJob]);
     const [{ id }, { id: straight }] = await Promise.all([
       transaction(() => MoodyJob.performLater('a')),
@@ -75,7 +75,7 @@ describe('jobs that die', () => {
     );
   });
 
-  it('outlive a Redis that loses its data', async () => {
+  it('survive a Redis that loses its data', async () => {
     await system.processor([MoodyJob]);
     const { id } = await MoodyJob.performLater('a');
     await isDead(id);
@@ -84,17 +84,17 @@ describe('jobs that die', () => {
     assert.deepEqual([place, entry?.reason], ['dead', 'no a']);
     deadly = false;
     assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), true);
-    await until('it has run again', () => ran.length === 2);
+    await until('the job has run again', () => ran.length === 2);
   });
 
-  it('wait in Redis while Postgres refuses them, and are all dead afterwards', async () => {
+  it('wait in Redis while Postgres refuses them, and are stored afterwards', async () => {
     await system.processor([MoodyJob], { tuning: { outbox: { sweepMs: 20 } } });
     await system.postgres.query(`create function refuse() returns trigger language plpgsql as
       'begin raise exception ''no deaths today''; end'`);
     await system.postgres.query('create trigger refuse before insert on job_dead execute function refuse()');
     const jobs = await MoodyJob.performAllLater(['a', 'b', 'c'].map((name) => [name]));
-    await until('all have died', () => system.eventsNamed('job.dead').length === 3);
-    await until('that was refused', () => system.eventsNamed('queue.error').length > 0);
+    await until('all jobs have died', () => system.eventsNamed('job.dead').length === 3);
+    await until('Postgres has refused them', () => system.eventsNamed('queue.error').length > 0);
     assert.deepEqual(await system.deadIds(), []);
     await system.postgres.query('drop function refuse cascade');
     await until('all are dead', async () => (await system.deadIds()).length === 3);
@@ -102,7 +102,7 @@ describe('jobs that die', () => {
     await until('Redis has forgotten them', async () => (await inRedis()).length === 0);
   });
 
-  it('make room for others while they wait for Postgres, the oldest first, and that is told', async () => {
+  it('are dropped, oldest first, beyond a limit while they wait for Postgres, and that is reported', async () => {
     const { client } = system.redis;
     const many = Array.from({ length: DYING_LIMIT }, (_, n) => ({ score: 1000 + n, value: `old-${n}` }));
     await client.zAdd('bq:default:dead', many);
@@ -116,12 +116,12 @@ describe('jobs that die', () => {
     }
     assert.deepEqual(await client.hmGet('bq:default:jobs', ['old-0', 'old-1']), [null, '{}']);
     await system.processor([MoodyJob]);
-    await until('it is told', () => system.eventsNamed('dead.dropped').length === 1);
+    await until('the drop is reported', () => system.eventsNamed('dead.dropped').length === 1);
     assert.deepEqual(system.eventsNamed('dead.dropped'), [{ queue: 'default', count: 1, reason: 'limit' }]);
     assert.equal(await sets.dead.count(), DYING_LIMIT);
   });
 
-  it('that an operator kills keep what their runs have noted, even what is no JSON', async () => {
+  it('keep their cursor and progress when an operator kills them, even progress that is not JSON', async () => {
     const { client } = system.redis;
     const ids: string[] = [];
     for (const progress of ['0.5', 'half']) {
@@ -144,19 +144,22 @@ describe('jobs that die', () => {
     assert.equal((JSON.parse(row?.options ?? '{}') as { cursor?: string }).cursor, '"a third"');
   });
 
-  it('are retried without Redis, and run as soon as it is back, from where they had come to', async () => {
+  it('can be retried while Redis is down, and are queued with their cursor as soon as it is back', async () => {
     const processor = await system.processor([MoodyJob]);
     const { id } = await MoodyJob.performLater('a');
     await isDead(id);
     processor.quiet();
     await system.redisServer.stop();
-    await until('Redis is away', () => !system.redis.client.isReady);
+    await until('the loss of Redis is known', () => !system.redis.client.isReady);
     const { place } = await sets.find({ id, queue: 'default' });
     assert.equal(place, 'dead');
     assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), true);
     assert.deepEqual([await system.deadIds(), await system.outboxSize()], [[], 1]);
     await system.redisServer.start();
-    const queued = await until('it is on its queue', async () => (await sets.waiting('default').page()).entries[0]);
+    const queued = await until(
+      'the job is on its queue',
+      async () => (await sets.waiting('default').page()).entries[0],
+    );
     assert.deepEqual([queued.id, queued.attempts, queued.reason, queued.errors.length], [id, 0, undefined, 1]);
     const record = JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? '') as {
       readonly options: { readonly cursor?: string };
@@ -164,19 +167,19 @@ describe('jobs that die', () => {
     assert.equal(record.options.cursor, '"a half done"');
   });
 
-  it('live on when they are retried between row and take-out, whoever comes then', async () => {
+  it('stay retried when that happens before they are removed from Redis', async () => {
     const id = await halfHandedOver(5000);
     assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), true);
-    assert.equal(await handOver(stores(), 'default'), 0, 'that death is known');
+    assert.equal(await handOver(stores(), 'default'), 0, 'this death was stored before');
     assert.deepEqual([await system.deadIds(), await system.outboxSize(), await inRedis()], [[], 1, []]);
     deadly = false;
     await system.processor([MoodyJob]);
     await until('it has run', () => ran.length === 1);
-    await until('it is over', async () => (await system.outboxSize()) === 0);
+    await until('its row is gone', async () => (await system.outboxSize()) === 0);
     assert.equal((await sets.find(id)).place, 'gone');
   });
 
-  it('live on as well when the relay is quicker than the take-out', async () => {
+  it('stay retried, too, when the relay has dispatched them before that', async () => {
     const id = await halfHandedOver(5000);
     await isMoved(sets.dead.retryMany({ ids: [id] }));
     const job = { id, queue: 'default', record: recordText({ class: 'MoodyJob', args: ['anew'] }), diedAt: 5000 };
@@ -190,7 +193,7 @@ describe('jobs that die', () => {
     assert.deepEqual([await system.deadIds(), await inRedis()], [[], ['jobs']]);
   });
 
-  it('do not come back when they are deleted between row and take-out', async () => {
+  it('stay deleted when that happens before they are removed from Redis', async () => {
     const id = await halfHandedOver(5000);
     await system.redisServer.stop();
     assert.equal(await isMoved(sets.dead.deleteMany({ ids: [id] })), true);
@@ -201,7 +204,7 @@ describe('jobs that die', () => {
     assert.deepEqual([await system.deadIds(), (await sets.find(id)).place], [[], 'gone']);
   });
 
-  it('do not come back with an older copy of Redis either', async () => {
+  it('stay deleted when Redis is restored from an older copy', async () => {
     const id = await halfHandedOver(5000);
     await system.processor([MoodyJob], { tuning: { outbox: { sweepMs: 20 } } });
     await until('it is swept up', async () => (await inRedis()).length === 0);
@@ -209,14 +212,14 @@ describe('jobs that die', () => {
     const { client } = system.redis;
     for (const round of ['one', 'another']) {
       await client.zAdd('bq:default:ended', { score: Date.now(), value: `${round} sweep` });
-      await until('there was a sweep', async () => (await client.exists('bq:default:ended')) === 0);
+      await until('a sweep has run', async () => (await client.exists('bq:default:ended')) === 0);
     }
     await store(client, 'dead', { id, class: 'MoodyJob', args: ['a'], errors: ['no a'], at: 5000 });
     await until('it is swept up again', async () => (await inRedis()).length === 0);
     assert.deepEqual(await system.deadIds(), []);
   });
 
-  it('are left in Redis when they have died once more since they were read there', async () => {
+  it('are left in Redis when they have died again since they were read there', async () => {
     const { client } = system.redis;
     const job = { id: randomUUID(), class: 'MoodyJob', args: ['a'] };
     await store(client, 'dead', { ...job, errors: ['no a'], at: 4000 });
@@ -239,11 +242,11 @@ describe('jobs that die', () => {
     assert.deepEqual([(await ofDead(job.id))?.errors[0]?.message, await inRedis()], ['Error: no again', []]);
   });
 
-  it('run no time more when a relay was killed between their dispatch and its commit', async () => {
+  it('are not dispatched again when a relay was killed between their dispatch and its COMMIT', async () => {
     const id = await halfHandedOver(5000);
     await handOver(stores(), 'default');
     await isMoved(sets.dead.retryMany({ ids: [id] }));
-    // It has been dispatched, has run and has died again, and its row still says that it is to be dispatched.
+    // The job was dispatched, has run and died again, but its row still says that it must be dispatched.
     await store(system.redis.client, 'dead', { id, class: 'MoodyJob', args: ['a'], errors: ['no again'], at: 9000 });
     const again = { id, queue: 'default', record: recordText({ class: 'MoodyJob' }), diedAt: 5000 };
     assert.deepEqual(await dispatch(system.redis.client, [again]), ['known']);
@@ -255,17 +258,17 @@ describe('jobs that die', () => {
     assert.deepEqual([ran, (await ofDead(id))?.errors[0]?.message], [['another'], 'Error: no again']);
   });
 
-  it('are retried though their end was remembered, as that of a job which went straight to Redis is', async () => {
+  it('can be retried although Redis remembers their end, as it does for jobs that bypassed the outbox', async () => {
     await system.processor([MoodyJob]);
     const { id } = await MoodyJob.performLater('a');
     await isDead(id);
     assert.notEqual(await system.redis.client.zScore('bq:default:tombstones', id), null);
     deadly = false;
     await isMoved(sets.dead.retryMany({ ids: [id] }));
-    await until('it has run again', () => ran.length === 2);
+    await until('the job has run again', () => ran.length === 2);
   });
 
-  it('are swept up as older versions have left them', async () => {
+  it('are moved to Postgres from the keys of older versions', async () => {
     const { client } = system.redis;
     const id = await store(client, 'dead', { class: 'MoodyJob', args: ['a'], reason: 'long ago', at: 5000 });
     await client.sAdd('bq:default:failed', id);
@@ -277,7 +280,7 @@ describe('jobs that die', () => {
     assert.equal((await ofDead(id))?.at?.getTime(), 5000);
   });
 
-  it('are dead no more when a process that was taken for dead succeeds with them after all', async () => {
+  it('are no longer dead when a process that was taken for dead completes them after all', async () => {
     const processor = await system.processor([MoodyJob]);
     const ids = [randomUUID(), '7'];
     for (const id of ids) await storeDead(system.database.knex, { id, at: Date.now() - 60_000 });
@@ -287,10 +290,10 @@ describe('jobs that die', () => {
     );
     processor.quiet();
     await system.processor([MoodyJob]);
-    await until('they are dead no more', async () => (await system.deadIds()).length === 0);
+    await until('they are no longer dead', async () => (await system.deadIds()).length === 0);
   });
 
-  it('are found while they change sides, though neither side has them when it is asked', async () => {
+  it('are found while they move from Redis to Postgres', async () => {
     const { client } = system.redis;
     const id = await store(client, 'dead', { class: 'MoodyJob', args: ['a'], at: 5000 });
     const queues = async () => {
@@ -300,7 +303,7 @@ describe('jobs that die', () => {
     assert.equal((await findJob({ ...stores(), queues }, id)).place, 'dead');
   });
 
-  it('keep all that their records say, whatever that is', async () => {
+  it('keep everything in their records, even text that Postgres cannot store', async () => {
     const texts: JsonValue[] = ['\0', '\ud800', '€한국\u2028', '{}', ''];
     const id = randomUUID();
     const record = recordText({
@@ -319,7 +322,14 @@ describe('jobs that die', () => {
       { id: 'none', queue: 'default', record: undefined, diedAt: 5002 },
       { id: 'junk\0', queue: 'default', record: 'j\0nk', diedAt: Number.POSITIVE_INFINITY },
     ]);
-    const { class: name, args, tags, reason, errors, progress } = (await ofDead(id)) ?? assert.fail('it is not dead');
+    const {
+      class: name,
+      args,
+      tags,
+      reason,
+      errors,
+      progress,
+    } = (await ofDead(id)) ?? assert.fail('the job is not dead');
     assert.deepEqual([name, args, tags, reason], ['Odd\0Job', texts, ['t\0', '\udfff'], 'r\0']);
     assert.deepEqual([errors[0]?.message, progress], ['Error: e\0', { share: 0.5 }]);
     const { entries, total } = await sets.dead.page();

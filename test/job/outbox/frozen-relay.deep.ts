@@ -6,7 +6,7 @@ import { until } from '../../support/until';
 import { LongJob, startDoomedProcessor } from '../doomed-processor';
 import { JobSystem } from '../job-system';
 
-/** Long enough that a process is frozen between Postgres's answer and its own next step. */
+/** Long enough that the test can freeze the process between Postgres's reply and its own next step. */
 const DELAY_MS = 400;
 const ran: string[] = [];
 
@@ -18,8 +18,8 @@ class NotedJob extends Job<[name: string]> {
   }
 }
 
-/** In a process of its own, which is really frozen, in the middle of its transaction. */
-describe('a relay that is frozen with rows in its hand', () => {
+/** The relay is in a process of its own, which is stopped in the middle of its transaction. */
+describe('a relay that is frozen after it has claimed rows', () => {
   let system: JobSystem;
   let proxy: DelayingProxy;
   before(async () => {
@@ -42,31 +42,31 @@ describe('a relay that is frozen with rows in its hand', () => {
     return row?.n ?? -1;
   };
 
-  it('gives them up after ten seconds, and dispatches none of them when it goes on', async () => {
+  it('loses them to another after ten seconds, and dispatches none of them when it goes on', async () => {
     const slow = new URL(system.postgres.url);
     slow.port = String(await proxy.start());
-    // It runs no jobs, so that whoever runs one has been given it by the other.
+    // The processor here starts only once the child is frozen, so that it runs only what another relay has dispatched.
     const child = startDoomedProcessor({ database: slow.href, redis: system.redisServer.url }, 'frozen');
     const said: string[] = [];
     child.on('message', (name: string) => said.push(name));
     try {
-      await until('it listens', async () => (await system.postgres.query(LISTENERS)).length > 0);
+      await until('the child listens', async () => (await system.postgres.query(LISTENERS)).length > 0);
       await transaction(() => LongJob.performLater('the first shows that it relays'));
-      await until('it has that one', async () => said.length === 1 && (await dispatched()) === 1);
+      await until('the child runs the first job', async () => said.length === 1 && (await dispatched()) === 1);
       await transaction(async () => {
         for (const name of ['a', 'b', 'c']) await LongJob.performLater(name);
       });
-      await until('it has claimed them', async () => (await sessions('idle in transaction')).length > 0, {
+      await until('the child has claimed the rows', async () => (await sessions('idle in transaction')).length > 0, {
         everyMs: 10,
       });
       child.kill('SIGSTOP');
       assert.equal(await dispatched(), 1, 'its transaction has not ended');
       const begun = performance.now();
       await system.processor([NotedJob], { tuning: { stallInterval: 600_000 } });
-      await until('the other has run them', () => ran.length === 3);
+      await until('the other processor has run them', () => ran.length === 3);
       assert.ok(performance.now() - begun < 20_000, `after ${performance.now() - begun} ms`);
       await until('their rows are gone', async () => (await system.outboxSize()) === 1);
-      // As when their ends have been forgotten since: nothing in Redis would stop another dispatch.
+      // As if Redis had forgotten their ends, so that it would not prevent another dispatch.
       for (const key of ['ended', 'tombstones']) await system.redis.client.del(`bq:default:${key}`);
       child.kill('SIGCONT');
       await transaction(() => LongJob.performLater('the last'));

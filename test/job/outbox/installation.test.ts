@@ -33,8 +33,8 @@ describe('a database that was copied from another installation', () => {
     await beforeForeignRedis();
     await transaction(() => NoteJob.performLater('brought along'));
     await processor();
-    await until('it is told of', () => foreign().length === 1);
-    // What goes straight to Redis was never in the copy.
+    await until('the foreign database is reported', () => foreign().length === 1);
+    // A job that bypasses the outbox cannot be part of the copy.
     await NoteJob.performLater('straight');
     await until('that runs', () => ran.length === 1);
     assert.deepEqual(ran, ['straight']);
@@ -46,7 +46,7 @@ describe('a database that was copied from another installation', () => {
     assert.equal((await typist.type('adopt --yes')).json.adopted, false);
   });
 
-  it('has no recurring job enqueued, one that was asked for neither, until somebody adopts it', async () => {
+  it('enqueues no recurring job until somebody adopts it', async () => {
     class YearlyJob extends NoteJob {
       static override jobName = 'YearlyJob';
       static override readonly cron = { at: '@yearly', catchUp: 'once', args: ['due'] } as const;
@@ -54,8 +54,8 @@ describe('a database that was copied from another installation', () => {
     await sleptSince2023(system, YearlyJob);
     await beforeForeignRedis();
     await system.processor([NoteJob, YearlyJob], { tuning: { outbox: { pollMs: 20 }, cron: { pollMs: 20 } } });
-    await until('it is told of', () => foreign().length === 1);
-    // Each takes longer than a look at what is due.
+    await until('the foreign database is reported', () => foreign().length === 1);
+    // Each of these takes longer than the interval at which due ticks are looked for.
     for (let n = 1; n <= 20; n++) {
       await NoteJob.performLater(String(n));
       await until('it runs', () => ran.length === n);
@@ -66,7 +66,7 @@ describe('a database that was copied from another installation', () => {
     await until('the tick that was missed runs', () => ran.includes('due'));
   });
 
-  it('has no recurring job enqueued as long as Redis has never told whose it is', async () => {
+  it('enqueues no recurring job before Redis has said to which installation it belongs', async () => {
     class YearlyJob extends NoteJob {
       static override jobName = 'YearlyJob';
       static override readonly cron = { at: '@yearly', catchUp: 'once', args: ['due'] } as const;
@@ -75,28 +75,28 @@ describe('a database that was copied from another installation', () => {
     await beforeForeignRedis();
     await system.redisServer.stop();
     await system.processor([YearlyJob], { tuning: { outbox: { pollMs: 20 }, cron: { pollMs: 20 } } });
-    await until('it looks in vain', () => system.eventsNamed('redis.lost').length > 0);
+    await until('the loss of Redis is reported', () => system.eventsNamed('redis.lost').length > 0);
     await system.redisServer.start();
-    await until('it is told of', () => foreign().length === 1);
+    await until('the foreign database is reported', () => foreign().length === 1);
     assert.deepEqual(system.eventsNamed('cron.enqueued'), []);
   });
 
-  it('dispatches nothing even where it takes the place of another under a running processor', async () => {
+  it('dispatches nothing even if it replaces the original under a running processor', async () => {
     await processor();
     await transaction(() => NoteJob.performLater('ours'));
     await until('it runs', () => ran.length === 1);
-    // As a dump is restored in one transaction.
+    // Like a dump that is restored in one transaction.
     await transaction(async (trx) => {
       await trx.raw('update job_installation set id = ?::uuid', [ELSEWHERE]);
       await NoteJob.performLater('brought along');
     });
-    await until('it is told of', () => foreign().length === 1);
+    await until('the foreign database is reported', () => foreign().length === 1);
     await NoteJob.performLater('straight');
     await until('that runs', () => ran.length === 2);
     assert.deepEqual(ran, ['ours', 'straight']);
   });
 
-  it('is one only beside a Redis that is of another: an emptied Redis, or a new database, joins the other side', async () => {
+  it('is recognized only by a Redis of another installation: an emptied Redis, or an empty table, takes the id of the other store', async () => {
     await processor();
     await transaction(() => NoteJob.performLater('first'));
     await until('it runs', () => ran.length === 1);
@@ -104,7 +104,7 @@ describe('a database that was copied from another installation', () => {
     await system.redis.client.flushAll();
     await until('Redis has the same id again', async () => (await system.redis.client.get(KEY)) === id);
     await system.postgres.query('truncate job_installation');
-    await until('Postgres too', async () => {
+    await until('Postgres has the same id again', async () => {
       const [row] = await system.postgres.query<{ id: string }>('select id::text from job_installation');
       return row?.id === id;
     });

@@ -20,7 +20,7 @@ class HeldJob extends Job<[name: string]> {
   }
 }
 
-describe('a job that went to the outbox since Redis did not answer, and reached Redis all the same', () => {
+describe('a job that was written to the outbox because Redis did not answer, and reached Redis all the same', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
@@ -30,9 +30,9 @@ describe('a job that went to the outbox since Redis did not answer, and reached 
     await system.stop();
   });
 
-  it('runs once, though its row is compared with Redis when its end there is long forgotten', async () => {
+  it('runs once, although Redis has forgotten its end when its row is compared', async () => {
     gate.close();
-    // Its process has turned to Postgres and is gone; what it had sent to Redis comes there now.
+    // The process fell back to Postgres and is gone; what it had sent to Redis arrives only now.
     const { id } = await transaction(() => HeldJob.performLater('twin'));
     const [row] = await system.postgres.query<{ payload: string }>('select payload from job_outbox where id = $1', [
       id,
@@ -40,31 +40,31 @@ describe('a job that went to the outbox since Redis did not answer, and reached 
     const record = newRecord(String(row?.payload).replace('"via":"outbox"', '"via":"redis"'), Date.now());
     const late = { id, queue: 'default', record };
     assert.deepEqual(await dispatch(system.redis.client, [late], { notAfter: Date.now() + HOUR }), ['queued']);
-    // Where very many rows are dispatched, a walk over them takes longer than a minute: this one's never comes here.
+    // With very many dispatched rows, comparing them takes longer than a minute: here this row is not reached at all.
     await system.processor([HeldJob], { tuning: { outbox: { pollMs: 20, routineMs: HOUR } } });
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     const dispatched = 'select 1 from job_outbox where dispatched_at is not null';
     await until('its row is dispatched', async () => (await system.postgres.query(dispatched)).length === 1);
     gate.open();
     const ended = () => system.redis.client.hLen('bq:default:jobs').then((count) => count === 0);
-    await until('it has ended', ended);
+    await until('the job has ended', ended);
     await system.redis.client.del('bq:default:tombstones');
     await system.processor([HeldJob], { tuning: { outbox: { pollMs: 20, routineMs: 20, sweepMs: 20 } } });
     await until('its row is gone', async () => (await system.outboxSize()) === 0);
     await HeldJob.performLater('behind');
-    await until('what came later runs', () => ran.includes('behind'));
+    await until('a later job has run', () => ran.includes('behind'));
     assert.deepEqual(ran, ['twin', 'behind']);
     assert.deepEqual(await system.redis.client.keys('bq:*:twins'), []);
   });
 
-  it('has no row any more once Redis has said so: it may wait there for long, and the end of its twin is forgotten', async () => {
+  it('loses its row once Redis says that it has the job, which may wait there for longer than an end is remembered', async () => {
     await system.stopProcessors();
     system.redisServer.pause();
     await HeldJob.performLater('waiting');
     assert.equal(await system.outboxSize(), 1);
     system.redisServer.resume();
     await until('its row is gone', async () => (await system.outboxSize()) === 0);
-    // It may have been offered to a processor whose end the frozen Redis had not read yet.
+    // The job counts as waiting even if it was offered to a processor whose disconnect the frozen Redis had not read yet.
     assert.equal((await readQueues(system.redis.client, ['default']))[0]?.waiting, 1);
   });
 });

@@ -14,7 +14,7 @@ import { until } from '../../support/until';
 
 const HOUR = 3_600_000;
 
-describe('who of several relays leads', () => {
+describe('the leader of several relays', () => {
   let now = 0;
   let hears = true;
   const relay = (id: string, random = 0) =>
@@ -24,7 +24,7 @@ describe('who of several relays leads', () => {
     hears = true;
   });
 
-  it('is nobody at first, so all look; then whoever has looked last', () => {
+  it('is unknown at first, so that all of them look, and then the one that has looked last', () => {
     const [one, other] = [relay('one'), relay('other')];
     assert.deepEqual([one.waitMs, other.waitMs], [0, 0]);
     for (const each of [one, other]) each.heard('one 60000');
@@ -33,7 +33,7 @@ describe('who of several relays leads', () => {
     assert.deepEqual([one.waitMs, other.waitMs], [0, 100]);
   });
 
-  it('is another when it says nothing of new rows for the time of grace, killed or frozen', () => {
+  it('is replaced when it does not respond to new rows within the grace period', () => {
     const other = relay('other');
     other.heard('one 60000');
     now = 5000;
@@ -47,23 +47,23 @@ describe('who of several relays leads', () => {
     assert.ok(other.isLeader);
   });
 
-  it('is waited for when it has answered, and never beyond the time at which it was to look again', () => {
+  it('is waited for after it has responded, until the time of its next look', () => {
     const other = relay('other', 1);
     other.heard('one 60000');
     other.noticed();
     other.heard('one 3000');
-    assert.equal(other.waitMs, 3150, 'the grace differs from relay to relay');
+    assert.equal(other.waitMs, 3150, 'the grace period differs from relay to relay');
     now = 3150;
     assert.equal(other.waitMs, 0);
   });
 
-  it('is looked for after the time of grace even if it says that it is late itself, as when it cannot work', () => {
+  it('is replaced after the grace period even if it says that its own look is late', () => {
     const other = relay('other');
     other.heard('one -60000');
-    assert.equal(other.waitMs, 100, 'at once would be by turns with all others, without a pause');
+    assert.equal(other.waitMs, 100, 'without a grace period all relays would take turns without a pause');
   });
 
-  it('is nobody again when it ends, or something may have been missed, and is nothing to one that hears nothing', () => {
+  it('is unknown again when it resigns, when messages may have been missed, and while nothing is heard', () => {
     const other = relay('other');
     other.heard('one 60000');
     other.heard('');
@@ -128,7 +128,7 @@ describe('the relays of three trees', () => {
     const tree = { database, redis, outbox, statements };
     trees.push(tree);
     outbox.start();
-    await until('it hears', () => outbox.listening === true);
+    await until('the relay hears notifications', () => outbox.listening === true);
     return tree;
   };
   const claims = ({ statements }: Tree) =>
@@ -141,15 +141,15 @@ describe('the relays of three trees', () => {
     await postgres.query(`select pg_notify('${TABLES.channel}', '')`);
   };
   const dispatched = (count: number) =>
-    until('it is in Redis', async () => {
+    until('the rows are dispatched', async () => {
       const [row] = await postgres.query<{ n: number }>(
         'select count(*)::int as n from job_outbox where dispatched_at is not null',
       );
       return row?.n === count;
     });
-  const led = () => until('one leads', () => trees.filter(({ outbox }) => outbox.leads).length === 1);
+  const led = () => until('one relay leads', () => trees.filter(({ outbox }) => outbox.leads).length === 1);
 
-  it('ask Postgres ever more rarely while nothing comes, and as before when something has come', async () => {
+  it('poll Postgres more and more rarely while nothing comes, and as before when something has come', async () => {
     const told: number[] = [];
     const listener = new Client({ connectionString: postgres.url });
     await listener.connect();
@@ -158,15 +158,15 @@ describe('the relays of three trees', () => {
       await listener.query(`LISTEN ${TABLES.relayChannel}`);
       await start({ graceMs: 50 });
       await enqueue();
-      await until('it polls more rarely', () => told.at(-1) === 3000);
+      await until('the relay polls more rarely', () => told.at(-1) === 3000);
       await enqueue();
-      await until('it polls as before', () => told.at(-1) === 1000);
+      await until('the relay polls as before', () => told.at(-1) === 1000);
     } finally {
       await listener.end();
     }
   });
 
-  it('claim a row once together: the others know that it is looked after', async () => {
+  it('leave the claims to one of them', async () => {
     for (let n = 0; n < 3; n++) await start({ graceMs: HOUR });
     await enqueue();
     await dispatched(1);
@@ -180,7 +180,7 @@ describe('the relays of three trees', () => {
     assert.deepEqual(after.filter((count) => count > 0).length, 1, `claims by tree: ${after.join()}`);
   });
 
-  it('send Postgres nothing while another leads, however many rows come', async () => {
+  it('send no statement to Postgres while another leads, however many rows come', async () => {
     for (let n = 0; n < 4; n++) await start({ graceMs: HOUR, compareMs: 20 });
     let rows = 0;
     const relay = async () => {
@@ -199,8 +199,8 @@ describe('the relays of three trees', () => {
     const others = trees.filter((tree) => tree !== leader);
     const asked = () => leader?.statements.filter((sql) => sql.startsWith('select id::text from job_inst')).length ?? 0;
     const [before, askedBefore] = [others.map(sent), asked()];
-    // It asks again when its answer is two seconds old; so would each of the others by then.
-    await until('whose jobs they are has been asked twice', async () => {
+    // The leader asks again when its answer is two seconds old. By then each of the others would, too.
+    await until('the leader has asked twice whose jobs they are', async () => {
       await relay();
       return asked() >= askedBefore + 2;
     });
@@ -210,8 +210,8 @@ describe('the relays of three trees', () => {
     );
   });
 
-  it('are joined by a second one while the first is behind, which leaves again when it is not', async () => {
-    // Each batch takes a round trip to Redis, which is longer than the time of grace.
+  it('dispatch together while the leader is behind, and one of them alone when it is not', async () => {
+    // Each batch takes a round trip to Redis, which is made as long as the grace period.
     const ways = [0, 1].map(() => new DelayingProxy(Number(new URL(server.url).port), 0));
     try {
       for (const way of ways) {
@@ -219,7 +219,7 @@ describe('the relays of three trees', () => {
         long.port = String(await way.start());
         await start({ graceMs: 200 }, long.href);
       }
-      // Which of them has looked last is left to chance.
+      // Either of them may have looked last.
       await led();
       const first = trees.findIndex(({ outbox }) => outbox.leads);
       const [way, second] = [ways[first], trees[1 - first]];
@@ -233,10 +233,10 @@ describe('the relays of three trees', () => {
       );
       await enqueue();
       await dispatched(4001);
-      assert.ok(claims(second) > before + 1, 'it has taken more than one batch');
+      assert.ok(claims(second) > before + 1, 'the second relay has taken more than one batch');
       way.delayMs = 0;
       let rows = 4001;
-      await until('a lone row is claimed by one alone', async () => {
+      await until('a lone row is claimed by one relay', async () => {
         await led();
         const counts = trees.map(claims);
         await enqueue();
@@ -249,7 +249,7 @@ describe('the relays of three trees', () => {
     }
   });
 
-  it('wait for no time of grace when the one that leads has ended: it says so', async () => {
+  it('do not wait for the grace period when the leader stops, since it resigns', async () => {
     for (let n = 0; n < 3; n++) await start({ graceMs: HOUR });
     await enqueue();
     await led();
@@ -259,14 +259,14 @@ describe('the relays of three trees', () => {
     await dispatched(2);
   });
 
-  it('go on without the one that leads when it cannot work, and with another at once when it has ended', async () => {
+  it('go on without a leader that cannot work, and with another one at once when it stops', async () => {
     for (let n = 0; n < 3; n++) await start({ graceMs: 50 });
     await enqueue();
     await dispatched(1);
     await led();
     const leader = trees.find(({ outbox }) => outbox.leads);
     assert.ok(leader);
-    // Like a frozen one it does nothing, and its connections stay: others have all of its pool.
+    // Like a frozen leader it does nothing and keeps its connections, since the test takes its whole pool.
     const taken = await Promise.all([1, 2, 3].map(() => leader.database.knex.transaction()));
     await enqueue();
     await dispatched(2);
@@ -274,7 +274,7 @@ describe('the relays of three trees', () => {
     await Promise.all(taken.map((trx) => trx.rollback()));
     const [survivor, ...others] = trees;
     for (const { outbox } of others) await outbox.stop(Deadline.after(30_000));
-    await until('the last one leads', () => survivor?.outbox.leads);
+    await until('the last relay leads', () => survivor?.outbox.leads);
     await enqueue();
     await dispatched(3);
   });

@@ -43,20 +43,20 @@ describe('a LISTEN connection that falls silent', () => {
     });
     return processor;
   };
-  /** A job that follows a notification within half a second is left to the poll, which the relay does not make here. */
+  /** Enqueues until a job runs: one that follows a notification within half a second is left to the poll, which is off here. */
   const enqueuedUntilRun = () =>
-    until('they run', async () => {
+    until('a job has run', async () => {
       await transaction(() => NoteJob.performLater('unheard'));
       return ran.includes('unheard');
     });
   const silences = () =>
     system.eventsNamed('queue.error').filter(({ error }) => /stopped arriving/.test(error.message)).length;
 
-  it('keeps no job back that is enqueued, is told as a standstill, and is replaced', async () => {
-    // Nobody waits for its poll.
+  it('delays no job that is enqueued, is reported as a standstill, and is replaced', async () => {
+    // The next poll is an hour away.
     const processor = await listening({ pollMs: HOUR, noticeMs: 20 });
     await transaction(() => NoteJob.performLater('heard'));
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     way.swallow();
     await enqueuedUntilRun();
     await until('the connection is given up', () => silences() === 1);
@@ -64,33 +64,33 @@ describe('a LISTEN connection that falls silent', () => {
     assert.ok((processor.progress.listen?.owedMs ?? 0) > 0);
     way.mend();
     await until('notifications arrive again', () => processor.listening === true);
-    // A notification that is on its way is owed for a moment.
+    // A notification that is on its way counts as owed for a moment.
     await until('nothing is owed', () => processor.progress.listen?.owedMs === 0);
   });
 
-  it('keeps no job back while nobody has found that out', async () => {
+  it('delays no job before the silence is noticed', async () => {
     await listening({ pollMs: HOUR, noticeMs: 20, echoMs: HOUR });
     way.swallow();
     await enqueuedUntilRun();
-    // Its keep-alive would find out later, and report it.
+    // The keep-alive would notice and report it only later.
     assert.deepEqual(system.eventsNamed('queue.error'), []);
   });
 
-  describe('keeps no job back', () => {
+  describe('delays no job', () => {
     const told = { queue: 'default', class: 'NoteJob' } as const;
     const payloadOf = (note: string) => payloadText({ ...told, args: [note], via: 'outbox' });
-    /** Neither storing these nor inserting them notifies anybody. */
+    /** None of these sends a notification that is heard. */
     const acts: Record<string, (note: string) => Promise<unknown>> = {
-      'that was dead and that an operator retries': async (note) => {
+      'that an operator retries after its death': async (note) => {
         const id = await storeDead(system.database.knex, { ...told, args: [note] });
         await setsOf(setSources(system)).dead.retryMany({ ids: [id] });
       },
-      'that an operator runs before its time': async (note) => {
+      'that an operator promotes': async (note) => {
         const row = { ...told, id: randomUUID(), payload: payloadOf(note), runAt: { inMs: HOUR } };
         await insertIntoOutbox(system.database.knex, [row]);
         await setsOf(setSources(system)).scheduled.promoteMany({ ids: [row.id] });
       },
-      'that plain SQL has inserted, once somebody has asked how all is': async (note) => {
+      'that plain SQL has inserted, once a health check finds it': async (note) => {
         await insertBySql(note, '10 s');
         assert.equal(await lookForOverdue(system.database.knex, system.redis.client), true);
       },
@@ -106,20 +106,20 @@ describe('a LISTEN connection that falls silent', () => {
       it(which, async () => {
         await listening({ pollMs: HOUR, noticeMs: 20, echoMs: HOUR });
         way.swallow();
-        await until('one of them runs', async () => {
+        await until('one of the jobs has run', async () => {
           await act('unheard');
           return ran.length > 0;
         });
         assert.deepEqual(system.eventsNamed('queue.error'), []);
       });
 
-    it('that plain SQL has inserted and that is due but fresh: whoever has inserted it may notify', async () => {
+    it('because of a health check before it is overdue, since the SQL may have sent a notification itself', async () => {
       await insertBySql('fresh', '0 s');
       assert.equal(await lookForOverdue(system.database.knex, system.redis.client), false);
     });
   });
 
-  it('is found out by what its own relay tells all, too', async () => {
+  it("is noticed by its own relay's messages, too", async () => {
     await listening({ pollMs: 20, noticeMs: HOUR });
     way.swallow();
     await until('the connection is given up', () => silences() === 1);

@@ -32,31 +32,31 @@ describe('a pooler in transaction mode', () => {
     await pooler.close();
   });
 
-  it('lets jobs run, and is found out although LISTEN succeeds', async () => {
+  it('lets jobs run, and is detected although LISTEN succeeds', async () => {
     assert.deepEqual(
       await migrateUp(database.knex, migrationsIn(['lib/job/migrations'])),
       [],
-      'the migrator works through it',
+      'the migrator works through the pooler',
     );
     const outbox = { echoMs: 50, pollMs: 20 };
     const processor = await system.processor([NoteJob], { database, tuning: { outbox } });
-    await until('it is reported', () => system.eventsNamed('listen.deaf').length === 1);
+    await until('the pooler is reported', () => system.eventsNamed('listen.deaf').length === 1);
     assert.equal(processor.listening, false);
     await transaction(() => NoteJob.performLater('polled'));
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     pooler.keepSessions();
     await until('notifications arrive again', () => system.eventsNamed('listen.hears').length === 1);
     assert.equal(processor.listening, true);
   });
 
-  it('is passed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
-    // Nobody waits for its poll: it is told.
+  it('is bypassed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
+    // The next poll is an hour away: only a notification can start the job.
     const outbox = { echoMs: HOUR, pollMs: HOUR };
     const options = { database, databaseDirectUrl: system.postgres.url, tuning: { outbox } };
     const processor = await system.processor([NoteJob], options);
-    await until('its own notification has arrived', () => processor.listening === true);
+    await until("the listener's own notification has arrived", () => processor.listening === true);
     await transaction(() => NoteJob.performLater('told'));
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     assert.deepEqual(system.eventsNamed('listen.deaf'), []);
   });
 });

@@ -7,12 +7,12 @@ import { JobSystem } from '../job-system';
 const LEASE = 'catamount:reconciled-run:lease';
 const HOUR = 3_600_000;
 
-/** Several trees whose Redis may have lost its data, all at once. */
-describe('of several reconcilers', () => {
+/** The reconcilers of several trees, all of which find at the same time that Redis may have lost data. */
+describe('several reconcilers', () => {
   let system: JobSystem;
   const gate = new Gate();
   const reconcilers: Reconciler[] = [];
-  /** By reconciler: the beginnings of whole comparisons, the looks at whether one is due, the questions to Postgres. */
+  /** By reconciler: full comparisons that have begun, checks whether one is due, and questions to Postgres whose jobs these are. */
   const begun: number[] = [];
   const looks: number[] = [];
   const asked: number[] = [];
@@ -64,12 +64,12 @@ describe('of several reconcilers', () => {
   };
   const hasLooked = (n: number) => {
     const since = looks[n] ?? 0;
-    return until('it has looked again', () => (looks[n] ?? 0) > since + 2);
+    return until('the reconciler has looked again', () => (looks[n] ?? 0) > since + 2);
   };
 
-  it('one compares at a time, and the others need not when it has', async () => {
+  it('compare one at a time, and not at all when another has', async () => {
     start();
-    await until('the first compares', () => begun[0] === 1);
+    await until('the first begins to compare', () => begun[0] === 1);
     for (const n of [1, 2]) {
       start();
       await hasLooked(n);
@@ -81,7 +81,7 @@ describe('of several reconcilers', () => {
     assert.deepEqual(begun, [2, 0, 0], 'twice by the first, as a relay may have been between its dispatch and COMMIT');
   });
 
-  it('only that of the tree that leads asks Postgres whose jobs these are, once Redis has been compared', async () => {
+  it('leave it to the one of the leading tree to ask Postgres whose jobs these are, once Redis has been compared', async () => {
     gate.open();
     for (let n = 0; n < 3; n++) start();
     await until('Redis is compared', () => system.redis.client.exists('catamount:reconciled-run'));
@@ -95,15 +95,15 @@ describe('of several reconcilers', () => {
     }
   });
 
-  it('another compares when the one that does has said nothing until its lease ends', async () => {
+  it('take over the comparison when the lease of the first expires', async () => {
     start();
-    await until('the first compares', () => begun[0] === 1);
+    await until('the first begins to compare', () => begun[0] === 1);
     start();
     await hasLooked(1);
     const leaseMs = await system.redis.client.pTTL(LEASE);
     assert.ok(leaseMs > 0 && leaseMs <= 10_000, `${leaseMs} ms`);
-    // As its time would.
+    // As if its time had passed.
     await system.redis.client.pExpire(LEASE, 1);
-    await until('the second compares', () => begun[1] === 1);
+    await until('the second begins to compare', () => begun[1] === 1);
   });
 });

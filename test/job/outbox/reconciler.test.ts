@@ -6,7 +6,7 @@ import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
 const HOUR = 3_600_000;
-/** A queue whose jobs stay where they are. */
+/** A queue that no processor serves, so that its jobs stay where they are. */
 const UNSERVED = 'unserved';
 const COMPARED = 'catamount:reconciled-run';
 
@@ -21,7 +21,7 @@ class HeldJob extends Job {
   }
 }
 
-describe('what Redis has lost', () => {
+describe('a job that Redis has lost', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
@@ -50,61 +50,61 @@ describe('what Redis has lost', () => {
     return rows.map(({ id }) => id);
   };
 
-  it('with all its data is offered again, however many rows, but for jobs that run here', async () => {
+  it('with all its data is dispatched again, unless it runs here', async () => {
     await start({ compareMs: 20, routineMs: HOUR, page: 2 });
     await HeldJob.performLater();
     await insert(25);
-    await until('one runs, the others wait', async () => gate.held === 1 && (await onQueue()) === 25);
+    await until('one job runs, the others wait', async () => gate.held === 1 && (await onQueue()) === 25);
     await isCompared();
-    assert.deepEqual(system.eventsNamed('redis.emptied'), [], 'a new one is not an emptied one');
+    assert.deepEqual(system.eventsNamed('redis.emptied'), [], 'a new Redis is not reported as emptied');
     await system.redis.client.flushAll();
     await isCompared();
     assert.equal(system.eventsNamed('redis.emptied').length, 1);
-    await until('they wait again', async () => (await onQueue()) === 25);
+    await until('the others wait again', async () => (await onQueue()) === 25);
     assert.equal(offeredAgain(), 25);
     gate.open();
-    await until('the row of what ran is gone', async () => (await system.outboxSize()) === 25);
+    await until('the row of the job that ran is gone', async () => (await system.outboxSize()) === 25);
     assert.equal(ran, 1);
   });
 
-  it('is looked for twice: the first time a relay may have been between Redis and COMMIT', async () => {
+  it('is looked for twice, since a relay may be between Redis and COMMIT the first time', async () => {
     await insert(1, 'now()');
     const [inHand = ''] = await insert(1);
     const relay = await system.database.knex.transaction();
     await relay.raw('update job_outbox set dispatched_at = clock_timestamp() where id = ?', [inHand]);
     await start({ compareMs: HOUR, routineMs: HOUR });
-    await until('the other one is offered again', () => offeredAgain() === 1);
+    await until('the other job is dispatched again', () => offeredAgain() === 1);
     await relay.commit();
     system.events.emit('redis.ready', {});
     await isCompared();
     assert.equal(offeredAgain(), 2);
   });
 
-  it('is looked for twice in each life: one that is emptied between the two begins anew', async () => {
+  it('is looked for twice again when Redis is emptied between the two comparisons', async () => {
     await insert(1, 'now()');
     const [inHand = ''] = await insert(1);
     const relay = await system.database.knex.transaction();
     await relay.raw('update job_outbox set dispatched_at = clock_timestamp() where id = ?', [inHand]);
     await start({ compareMs: HOUR, routineMs: HOUR });
-    // By the relay's COMMIT, too: an emptied Redis is else compared with rows that are not said to be dispatched yet.
+    // The relay must have committed, too: otherwise the row would not count as dispatched in the next comparison.
     const dispatched = 'select id from job_outbox where dispatched_at is not null';
-    await until('the other one is there again', async () => {
+    await until('the other job is on its queue again', async () => {
       const rows = await system.postgres.query(dispatched);
       return offeredAgain() === 1 && (await onQueue()) === 1 && rows.length === 1;
     });
     await system.redis.client.flushAll();
     system.events.emit('redis.ready', {});
-    await until('it is offered once more', () => offeredAgain() === 2);
+    await until('it is dispatched once more', () => offeredAgain() === 2);
     await relay.commit();
     system.events.emit('redis.ready', {});
     await isCompared();
     assert.equal(offeredAgain(), 3);
   });
 
-  it('without anybody knowing why is found, too, wherever its row is', async () => {
+  it('without a restart of Redis is found, too, wherever its row is', async () => {
     await start({ compareMs: 20, routineMs: 0, page: 2 });
     await insert(25);
-    await until('they wait', async () => (await onQueue()) === 25);
+    await until('the jobs wait', async () => (await onQueue()) === 25);
     await isCompared();
     const [last] = await system.postgres.query<{ id: string }>(
       'select id from job_outbox order by dispatched_at desc, id desc limit 1',
@@ -112,7 +112,7 @@ describe('what Redis has lost', () => {
     const { client } = system.redis;
     const lose = client.multi().hDel(`bq:${UNSERVED}:jobs`, last?.id ?? '');
     await lose.lRem(`bq:${UNSERVED}:waiting`, 1, last?.id ?? '').exec();
-    await until('it waits again', async () => (await onQueue()) === 25);
+    await until('all jobs wait again', async () => (await onQueue()) === 25);
     assert.equal(offeredAgain(), 1);
   });
 });

@@ -8,7 +8,7 @@ import { createDatabase, type TestDatabase } from '../../support/postgres';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
 
-/** The most that one pass copies. */
+/** How many rows one pass copies at most. */
 const BATCH = 500;
 
 describe('the relay', () => {
@@ -72,7 +72,7 @@ describe('the relay', () => {
     );
     return row?.n ?? -1;
   };
-  /** Takes up to so many jobs as a processor would. @returns their numbers. */
+  /** Takes up to `count` jobs as a processor would. @returns their numbers. */
   const consume = async (queue: string, count: number): Promise<number[]> => {
     const { client } = redis;
     const ids = (await client.rPopCount(`bq:${queue}:waiting`, count)) ?? [];
@@ -83,7 +83,7 @@ describe('the relay', () => {
   };
   const consumeAll = async (queue: string, total: number, each: () => Promise<void>): Promise<number[]> => {
     const seen: number[] = [];
-    await until('all have come through', async () => {
+    await until('all jobs have come through', async () => {
       await each();
       seen.push(...(await consume(queue, 250)));
       return seen.length >= total;
@@ -102,11 +102,11 @@ describe('the relay', () => {
     });
     assert.deepEqual(seen, upTo(3000));
     assert.ok(most <= 800 + BATCH, `${most} waited at once`);
-    // The relay's COMMIT comes behind its copy in Redis.
-    await until('none is left to copy', async () => (await inOutbox()) === 0);
+    // The relay commits only after it has copied the jobs to Redis.
+    await until('no row is left to copy', async () => (await inOutbox()) === 0);
   });
 
-  /** Sets aside what waits, as the fetching script does for a class of which none may run now. @returns how much is. */
+  /** Holds all waiting jobs back, as the fetch script does for a class at its limit. @returns how many are held. */
   const hold = async (queue: string): Promise<number> => {
     const { client } = redis;
     const held = `bq:${queue}:blocked:EchoJob`;
@@ -115,43 +115,43 @@ describe('the relay', () => {
     return client.lLen(held);
   };
 
-  it('counts what is held for the limit of its class, of which there may be more', async () => {
+  it('counts jobs that are held for the limit of their class, and allows more of them', async () => {
     await insert('default', 3000);
     await start(60);
-    await until('so much is held', async () => (await hold('default')) >= 600);
-    await until('it holds back', async () => relay?.fullQueues.length === 1 && (await waiting('default')) === 0);
+    await until('600 jobs are held', async () => (await hold('default')) >= 600);
+    await until('the relay holds back', async () => relay?.fullQueues.length === 1 && (await waiting('default')) === 0);
     assert.ok((await redis.client.hLen('bq:default:jobs')) <= 600 + 2 * BATCH);
     await redis.client.del('bq:default:blocked:EchoJob');
-    await until('it goes on', async () => (await waiting('default')) > 0);
+    await until('the relay goes on', async () => (await waiting('default')) > 0);
   });
 
-  it('lets no more be held than a Redis that is short of memory can bear', async () => {
+  it('stops copying held jobs when Redis is short of memory', async () => {
     await insert('default', 6000, { fill: 'x'.repeat(3000) });
     await start(undefined, '--maxmemory', '12mb');
-    await until('it holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1);
+    await until('the relay holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1);
     assert.ok((await inOutbox()) > 0);
     assert.deepEqual(errors, []);
     await redis.client.del(['bq:default:blocked:EchoJob', 'bq:default:jobs']);
-    await until('it goes on', async () => (await waiting('default')) > 0);
+    await until('the relay goes on', async () => (await waiting('default')) > 0);
   });
 
-  it('copies what is for another queue, though older rows wait for a full one', async () => {
+  it('copies rows for another queue while older rows wait for a full one', async () => {
     await insert('default', 3000);
     await start(600);
     await until('the queue is full', async () => (await waiting('default')) >= 600);
     await insert('mailer', 700, { secondsAgo: 1 });
     relay?.trigger();
-    await until('the other has them', async () => (await waiting('mailer')) > 0);
+    await until('the other queue has jobs', async () => (await waiting('mailer')) > 0);
     assert.ok((await waiting('default')) <= 600 + BATCH);
     const seen = await consumeAll('mailer', 700, async () => undefined);
     assert.deepEqual(seen, upTo(700));
     assert.ok((await inOutbox()) >= 3000 - 600 - BATCH, 'the full queue gets no more');
   });
 
-  it('notes since when a job could have run, however long it was in the outbox', async () => {
+  it('records since when a job could have run, however long it was in the outbox', async () => {
     await insert('default', 1, { secondsAgo: 90 });
     await start(undefined);
-    await until('it is copied', async () => (await waiting('default')) === 1);
+    await until('the job is copied', async () => (await waiting('default')) === 1);
     const [record] = Object.values(await redis.client.hGetAll('bq:default:jobs'));
     const [row] = await postgres.query<{ at: number }>(
       'select floor(extract(epoch from run_at) * 1000)::float8 as at from job_outbox',
@@ -159,7 +159,7 @@ describe('the relay', () => {
     assert.equal(JSON.parse(String(record)).options.timestamp, row?.at);
   });
 
-  it('copies nothing that Redis has already, nor what has ended there, whose row it lets go', async () => {
+  it('does not copy a job that Redis has, nor one that has ended there, whose row it deletes', async () => {
     await insert('default', 3);
     const [ended = '', copied = '', fresh = ''] = (
       await postgres.query<{ id: string }>('select id from job_outbox order by run_at')
@@ -169,7 +169,7 @@ describe('the relay', () => {
     await redis.client.hSet('bq:default:jobs', copied, 'as copied before a crash');
     await redis.client.lPush('bq:default:waiting', copied);
     copy();
-    await until('it has dealt with all', async () => (await inOutbox()) === 0);
+    await until('the relay has handled all rows', async () => (await inOutbox()) === 0);
     const left = await postgres.query<{ id: string }>('select id from job_outbox order by run_at');
     assert.deepEqual(
       left.map(({ id }) => id),
@@ -179,10 +179,10 @@ describe('the relay', () => {
     assert.equal(await redis.client.hGet('bq:default:jobs', copied), 'as copied before a crash');
   });
 
-  it('leaves room in a Redis that is short of memory, and still gets everything through', async () => {
+  it('leaves room in a Redis that is short of memory, and still copies everything in order', async () => {
     await insert('default', 6000, { fill: 'x'.repeat(3000) });
     await start(undefined, '--maxmemory', '12mb');
-    await until('it holds back', async () => {
+    await until('the relay holds back', async () => {
       const before = await inOutbox();
       return before < 6000 && before > 0;
     });
