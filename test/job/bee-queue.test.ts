@@ -35,7 +35,7 @@ for (const [prefix, redisPrefix] of [
   ['bq', null],
   ['{shop}bq', 'shop'],
 ] as const)
-  describe(`plain bee-queue on the same keys, with the prefix ${prefix}`, () => {
+  describe(`plain bee-queue on our keys, with the prefix ${prefix}`, () => {
     let system: JobSystem;
     let plain: PlainQueue;
     before(async () => {
@@ -51,7 +51,7 @@ for (const [prefix, redisPrefix] of [
       await system.stop();
     });
 
-    it('may produce: now, later, and with an id that was used before', async () => {
+    it('can enqueue jobs: at once, delayed, and with an id that was used before', async () => {
       await system.processor([EchoJob]);
       const payload = (text: string) => ({ class: 'EchoJob', args: [text] });
       await plain.createJob(payload('now')).save();
@@ -59,20 +59,20 @@ for (const [prefix, redisPrefix] of [
         .createJob(payload('later'))
         .delayUntil(Date.now() + 300)
         .save();
-      await until('both ran', () => ran.length === 2);
+      await until('both jobs have run', () => ran.length === 2);
       await plain.createJob(payload('again')).setId('1').save();
-      await until('that ran too', () => ran.length === 3);
+      await until('the third job has run', () => ran.length === 3);
       assert.deepEqual(ran, ['now', 'later', 'again']);
     });
 
-    it('may read what we enqueue', async () => {
+    it('can read the jobs that we enqueue', async () => {
       const { id } = await EchoJob.performLater('held');
-      await until('it runs', () => gate.held === 1);
+      await until('the job is running', () => gate.held === 1);
       const [active = assert.fail('nothing is active')] = await plain.getJobs('active', { start: 0, end: 9 });
       assert.equal(active.id, id);
       assert.deepEqual((active.data as { args: unknown }).args, ['held']);
       assert.equal((await plain.checkHealth()).active, 1);
       gate.open();
-      await until('it is done', async () => (await plain.checkHealth()).active === 0);
+      await until('the job is done', async () => (await plain.checkHealth()).active === 0);
     });
   });

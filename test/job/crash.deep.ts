@@ -11,7 +11,7 @@ import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-pro
 import { JobSystem } from './job-system';
 import { setSources } from './sets/set-sources';
 
-/** So long that no process of this test falls silent by itself, nor any judge has gaps; the stall check comes later yet. */
+/** So long that no live process of this test counts as silent and no judge has gaps. The stall interval is even longer. */
 const UNRESPONSIVE_MS = 10_000;
 const TUNING = { heartbeatMs: 1500, infoMs: 1500, unresponsiveMs: UNRESPONSIVE_MS, stallInterval: 600_000 };
 const ran: string[] = [];
@@ -24,8 +24,8 @@ class RescuedJob extends Job<[name: string]> {
   }
 }
 
-/** In processes of their own, which are really killed; processes/rescue.test.ts shows the rest of what becomes of their jobs. */
-describe('a processor that is killed', () => {
+/** Real processes, which are killed. processes/rescue.test.ts shows what else becomes of the jobs of a dead process. */
+describe('a job processor that is killed', () => {
   let system: JobSystem;
   const children: ChildProcess[] = [];
   before(async () => {
@@ -40,7 +40,7 @@ describe('a processor that is killed', () => {
     for (const child of children.splice(0)) child.kill('SIGKILL');
   });
 
-  /** With what its jobs have said so far. */
+  /** @returns the process, and the messages of its jobs so far. */
   const startDoomed = (identity: string, concurrency = 2) => {
     const urls = { database: system.postgres.url, redis: system.redisServer.url };
     const child = startDoomedProcessor(urls, identity, TUNING, concurrency);
@@ -55,32 +55,35 @@ describe('a processor that is killed', () => {
     await exited;
   };
 
-  it('loses none of its jobs, while Redis is away, either; the living keep theirs through such an outage', async () => {
+  it('while Redis is down loses none of its jobs, and a live one keeps its own', async () => {
     const [living, dying] = [startDoomed('living'), startDoomed('dying')];
-    await until('both are listed', async () => (await system.redis.client.zCard(PROCESSES)) === 2);
+    await until('both children are listed', async () => (await system.redis.client.zCard(PROCESSES)) === 2);
     await transaction(async () => {
       for (const name of ['a', 'b']) await LongJob.performLater(name);
     });
     for (const name of ['c', 'd']) await LongJob.performLater(name);
-    await until('both hold two each', () => living.held.length === 2 && dying.held.length === 2);
+    await until('both children run two jobs', () => living.held.length === 2 && dying.held.length === 2);
     await system.processor([RescuedJob], { tuning: TUNING });
     await system.redisServer.kill();
     await kill(dying.child);
     const from = performance.now();
-    await until('the outage is longer than one may be silent', () => performance.now() - from > 1.2 * UNRESPONSIVE_MS);
+    await until(
+      'the outage is longer than a process may be silent',
+      () => performance.now() - from > 1.2 * UNRESPONSIVE_MS,
+    );
     await system.redisServer.start();
-    // By this judge, or by the living one, which has no permit for them.
-    await until('the jobs of the dead one ran', () => ran.length === 2);
-    assert.deepEqual(ran.sort(), dying.held.map((name) => `${name} 1`).sort(), 'no attempt is burnt');
+    // Either this processor or the live child rescues them, but only this one has permits for them.
+    await until('the jobs of the dead child have run', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), dying.held.map((name) => `${name} 1`).sort(), 'no attempt is counted');
     const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
     assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
     assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);
-    await until('rows are left of the living one only', async () => {
+    await until("only the rows of the live child's jobs are left", async () => {
       return (await system.outboxSize()) === living.held.filter((name) => name === 'a' || name === 'b').length;
     });
   });
 
-  it('by one of fifty jobs, beside another processor, costs none of the others: each runs alone until it has ended', async () => {
+  it('by one of fifty jobs loses none of the other 49, each of which runs alone at its last delivery', async () => {
     const names = Array.from({ length: 49 }, (_, index) => `brief ${index}`);
     await BriefJob.performAllLater(names.map((name) => [name]));
     await PoisonJob.performLater();
@@ -93,7 +96,7 @@ describe('a processor that is killed', () => {
         said.push(held);
         const exited = once(child, 'exit');
         const died = exited.then(() => true);
-        const over = until('nothing is left', async () => (await system.deadIds()).length > 0);
+        const over = until('the poison job is dead', async () => (await system.deadIds()).length > 0);
         dead = !(await Promise.race([died, over.then(() => false)])) || dead;
         if (!dead) await rescueOrphans(system.redis.client, identity, ['default']);
       }
@@ -109,19 +112,19 @@ describe('a processor that is killed', () => {
     );
   });
 
-  it('three times by one job has that job die, while its neighbours run', async () => {
+  it('three times by one job lets that job die, and runs its neighbours', async () => {
     await transaction(() => PoisonJob.performLater());
     for (const identity of ['first', 'second', 'third']) {
       await once(startDoomed(identity).child, 'exit');
-      // As its successor does, at once.
+      // As its successor would do at once.
       await rescueOrphans(system.redis.client, identity, ['default']);
     }
     await transaction(() => LongJob.performLater('neighbour'));
     await system.processor([RescuedJob], { tuning: TUNING });
-    const { reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    const { reason } = await until('the poison job is dead', () => system.eventsNamed('job.dead')[0]);
     assert.equal(reason, 'the process died, or stalled, 3 times while it ran this job');
-    await until('the neighbour ran', () => ran.length === 1);
-    const [dead] = await until('it is in the dead set', async () => {
+    await until('the neighbour has run', () => ran.length === 1);
+    const [dead] = await until('the poison job is in the dead set', async () => {
       const { entries } = await new DeadSet(setSources(system)).page();
       return entries.length > 0 && entries;
     });

@@ -21,19 +21,19 @@ import { WAIT_LIMIT_MS } from '../support/wait-limit';
 import { HopelessJob, startDyingProcessor } from './dying-processor';
 
 export interface DeathStormOptions {
-  /** How many die in one round. */
+  /** How many jobs die in one round. */
   readonly jobs: number;
-  /** How often something is killed in one round, while they die, and as often again after all were retried. */
+  /** How often something is killed while the jobs of a round die, and again as often after all were retried. */
   readonly kills: number;
   readonly seed: number;
-  /** There are rounds until it has taken so long. Default: one. */
+  /** Rounds are repeated for this time, ms. Default: one round. */
   readonly ms?: number;
 }
 
 /** What is killed, in turn. */
 const VICTIMS = ['processor', 'redis', 'postgres'] as const;
 
-/** The embedded Postgres, whose COMMIT does not wait for the disk, to be killed. Its address and its data stay. */
+/** The embedded Postgres, whose COMMIT does not wait for the disk, for the test to kill. It keeps its address and its data. */
 class KillablePostgres {
   private readonly server = new PostgresServer(path.join(tempFolder('postgres'), '.catamount'));
   private port: number | undefined;
@@ -43,7 +43,7 @@ class KillablePostgres {
     return this.server.url(this.port ?? 0);
   }
 
-  /** Children of a killed one may still be ending. */
+  /** Retries, since children of a killed server may still be ending. */
   async start(): Promise<void> {
     const { port, process } = await until('Postgres has started', () => this.server.start(() => undefined, this.port));
     this.port = port;
@@ -56,7 +56,7 @@ class KillablePostgres {
   }
 }
 
-/** Whoever is killed while jobs die, each is dead once, and nowhere else. */
+/** Whatever is killed while jobs die, each job is dead exactly once, and nowhere else. */
 export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): void {
   describe(`${jobs} jobs that die under kill -9 of everything (seed ${seed})`, () => {
     const roll = dice(seed);
@@ -114,7 +114,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
       }
     }
 
-    /** By a connection of its own, that nobody has cut. */
+    /** Queries on a connection of its own, which no kill has cut. */
     async function query<Row extends pg.QueryResultRow>(sql: string): Promise<Row[]> {
       const client = new pg.Client(postgres.url);
       client.on('error', () => undefined);
@@ -129,7 +129,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
     const deadIds = async () =>
       (await query<{ id: string }>('select id from job_dead order by id')).map(({ id }) => id);
 
-    /** @param died how many deaths Postgres has been told of. */
+    /** @param died returns how many deaths Postgres has recorded. */
     async function die(ids: readonly string[], died: () => Promise<number>): Promise<void> {
       for (let kill = 1; kill <= kills; kill++) {
         const wanted = Math.floor((ids.length * (kill - 1 + roll(100) / 100)) / (kills + 1));
@@ -138,7 +138,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
       }
       const expected = [...ids].sort();
       await until(
-        'all are dead, and nothing is left of them elsewhere',
+        'all jobs are dead, and nothing is left of them elsewhere',
         async () => {
           assert.deepEqual(await deadIds(), expected);
           assert.deepEqual(await query('select id from job_outbox'), []);
@@ -160,7 +160,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
           ...(await transaction(() => HopelessJob.performAllLater(numbers))),
           ...(await HopelessJob.performAllLater(numbers)),
         ];
-        // A killed Postgres of this kind forgets what it has committed in the last moments.
+        // A killed Postgres of this kind forgets the commits of the last moments.
         await query('checkpoint');
         await die(
           enqueued.map(({ id }) => id),
@@ -174,14 +174,14 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
           queues: [],
           via: 'cli:storm',
         });
-        await until('all are retried', async () => (await dead.retryMany({ filter: {} })).complete);
+        await until('all dead jobs are retried', async () => (await dead.retryMany({ filter: {} })).complete);
         await query('checkpoint');
         await die(
           enqueued.map(({ id }) => id),
           async () => (await query(`select from job_dead where died_at > '${before}'`)).length,
         );
         const again = await query(`select from job_dead where died_at > '${before}'`);
-        assert.equal(again.length, enqueued.length, 'each has died once more');
+        assert.equal(again.length, enqueued.length, 'each job has died once more');
         deaths += enqueued.length + again.length;
         await query('truncate job_dead');
       } while (performance.now() < end);

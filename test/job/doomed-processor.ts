@@ -1,4 +1,4 @@
-/** A processor in a process of its own, to be killed. Its jobs tell the parent that they run. */
+/** A job processor in a process of its own, which tests kill. Its jobs tell the parent when they run. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
@@ -15,7 +15,7 @@ export class LongJob extends Job<[name: string]> {
   }
 }
 
-/** Holds the event loop for that long. */
+/** Blocks the event loop for `ms`. */
 export class BlockingJob extends Job<[name: string, ms: number]> {
   perform(name: string, ms: number): void {
     process.send?.(name);
@@ -24,7 +24,7 @@ export class BlockingJob extends Job<[name: string, ms: number]> {
   }
 }
 
-/** Counts on and on from where an earlier run had come to, and tells of each number. */
+/** Counts without end from the cursor of an earlier run, and sends each number. */
 export class CountingJob extends Job {
   async perform(): Promise<void> {
     for (let n = (await this.resumeFrom<number>()) ?? 0; ; n++) {
@@ -35,7 +35,7 @@ export class CountingJob extends Job {
   }
 }
 
-/** Tells of its end, too, unless its process dies before. */
+/** Reports its end, too, unless its process dies first. */
 export class BriefJob extends Job<[name: string]> {
   async perform(name: string): Promise<void> {
     process.send?.(`${name} begins`);
@@ -50,7 +50,7 @@ export class PoisonJob extends Job {
   }
 }
 
-/** Starts one. It ends with its parent at the latest. */
+/** Starts a doomed processor. It ends with its parent at the latest. */
 export function startDoomedProcessor(
   urls: { readonly database: string; readonly redis: string },
   identity = 'doomed',

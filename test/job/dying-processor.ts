@@ -1,4 +1,4 @@
-/** A job processor whose jobs all die, in a process of its own, to be killed. */
+/** A job processor whose jobs all die, in a process of its own, which a test kills. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
@@ -24,7 +24,7 @@ export interface DyingProcessorOptions {
   readonly lineage: Lineage;
 }
 
-/** Starts one. It ends with its parent at the latest. */
+/** Starts a dying processor. It ends with its parent at the latest. */
 export function startDyingProcessor(options: DyingProcessorOptions): ChildProcess {
   return fork(__filename, [JSON.stringify(options)], { execArgv: ['--import', 'tsx'] });
 }

@@ -1,6 +1,6 @@
 import { deferred } from '../../lib/support/async';
 
-/** Holds whoever comes through until it is opened, and tells how many are held. */
+/** Holds every caller of `pass` until it is opened, and counts those that it holds. */
 export class Gate {
   private round = { opened: deferred(), held: 0 };
 
@@ -23,7 +23,7 @@ export class Gate {
     this.round.opened.resolve();
   }
 
-  /** Lets those go who are held, and begins to hold anew. */
+  /** Releases those that are held, and begins to hold new ones. */
   close(): void {
     this.open();
     this.round = { opened: deferred(), held: 0 };

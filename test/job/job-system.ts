@@ -27,7 +27,7 @@ export const TWO_QUEUES: JobsConfig = {
   latencyWarningMs: 60_000,
 };
 
-/** Postgres, Redis and one process's connections to both, wired as a role wires them; processors on demand. */
+/** Postgres, Redis and the connections of one process to both, wired as a role wires them, with processors on demand. */
 export class JobSystem {
   readonly heard: { readonly name: EventName; readonly payload: EventMap[EventName] }[] = [];
   private readonly processors: JobProcessor[] = [];
@@ -60,7 +60,7 @@ export class JobSystem {
     } = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });
-    // A killed Redis keeps what it has acknowledged: with `everysec` it may lose that when the disk is busy.
+    // A killed Redis must keep what it has acknowledged. With `everysec` it may lose that when the disk is busy.
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax });
@@ -78,11 +78,11 @@ export class JobSystem {
     );
     connectTransactions(database.knex);
     await redis.start();
-    await until('redis is connected', () => redis.client.isReady);
+    await until('Redis is connected', () => redis.client.isReady);
     return system;
   }
 
-  /** A processor that knows these classes. Started. */
+  /** Starts a processor that has these classes. */
   async processor(
     classes: readonly JobClass[],
     options: {
@@ -90,7 +90,7 @@ export class JobSystem {
       readonly tuning?: ProcessorTuning;
       readonly lineage?: Lineage;
       readonly onCommand?: JobProcessorOptions['onCommand'];
-      /** Its pool. Default: that of this process. */
+      /** The processor's pool. Default: that of this process. */
       readonly database?: Database;
       readonly databaseDirectUrl?: string;
     } = {},
@@ -125,7 +125,7 @@ export class JobSystem {
     return row?.count ?? -1;
   }
 
-  /** Of dead jobs, the one that died last first. */
+  /** @returns the ids of dead jobs, latest death first. */
   async deadIds(): Promise<string[]> {
     const rows = await this.postgres.query<{ id: string }>('select id from job_dead order by died_at desc, id');
     return rows.map(({ id }) => id);
@@ -135,7 +135,7 @@ export class JobSystem {
   async reset(): Promise<void> {
     await this.stopProcessors();
     await this.redisServer.start();
-    await until('redis is connected', () => this.redis.client.isReady);
+    await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
     await this.postgres.query('truncate job_outbox, job_pauses, job_dead, job_handovers');
     this.heard.length = 0;
@@ -158,7 +158,7 @@ export class JobSystem {
 
 /**
  * The system of a suite: started before its first test, reset before each, and stopped after the last.
- * @param reset what else is to be as at first before each test.
+ * @param reset restores what else the suite needs before each test.
  */
 export function useJobSystem(reset: () => void | Promise<void> = () => undefined): JobSystem {
   const system = Object.create(JobSystem.prototype) as JobSystem;

@@ -38,7 +38,7 @@ describe('Job', () => {
     requests.length = 0;
   });
 
-  it('hands class, arguments and options to the enqueuer', async () => {
+  it('passes class, arguments and options to the enqueuer', async () => {
     assert.deepEqual(await GreetJob.performLater('Ann', 2), { id: 'an-id', enqueued: true });
     await TellJob.performLater();
     await GreetJob.set({ queue: 'slow', wait: '5m' }).performLater('Bob');
@@ -51,7 +51,7 @@ describe('Job', () => {
     assert.deepEqual([configured?.queue, configured?.runAt], ['slow', { inMs: 300_000 }]);
   });
 
-  it('is typed end to end', () => {
+  it('type-checks arguments and options', () => {
     const neverRun = async () => {
       // @ts-expect-error a number is no name
       await GreetJob.performLater(5);
@@ -73,7 +73,7 @@ describe('Job', () => {
     assert.ok(neverRun);
   });
 
-  it('takes options as one writes them, annotated or constant', async () => {
+  it('accepts static options with an annotation or as const', async () => {
     class PlainlyJob extends Job<[name: string]> {
       static override readonly unique = { by: (name: string) => name, until: 'executing', ttl: '10m' } as const;
       static override readonly timeout = '5m';
@@ -139,7 +139,7 @@ describe('Job', () => {
     await assert.rejects(WrongJob.performLater(), /WrongJob: unique.until is "done"; give 'executed' or 'executing'/);
   });
 
-  it('knows which arguments can travel', () => {
+  it('type-checks which arguments can be serialized', () => {
     class User extends Model {
       declare name: string;
     }
@@ -228,7 +228,7 @@ describe('Job', () => {
     ]);
   });
 
-  it('refuses options that make no sense', async () => {
+  it('rejects invalid options', async () => {
     const later = (options: Parameters<typeof GreetJob.set>[0]) => GreetJob.set(options).performLater('Ann');
     await assert.rejects(later({ wait: 1, waitUntil: new Date() }), /either wait or waitUntil/);
     await assert.rejects(later({ wait: -1 }), /wait is -1/);
@@ -242,15 +242,15 @@ describe('Job', () => {
     }
     assert.equal(requests.length, 0);
     await later({ waitUntil: new Date(0), tags: ['한국 & 👨‍👩‍👧'] });
-    assert.equal(requests[0]?.runAt, undefined, 'the past is now');
+    assert.equal(requests[0]?.runAt, undefined, 'a time in the past means now');
   });
 
-  it('refuses arguments before anybody sees them', async () => {
+  it('rejects invalid arguments before the enqueuer sees them', async () => {
     const careless: { performLater(...args: unknown[]): Promise<unknown> } = GreetJob as never;
     await assert.rejects(careless.performLater.call(GreetJob, 'Ann', undefined), /GreetJob: argument 2 is undefined/);
   });
 
-  it('performs here and now, in a context of its own', async () => {
+  it('runs at once with performNow, in a context of its own', async () => {
     const said = await runInContext({ requestId: 'r1' }, () => GreetJob.performNow('Ann', 2));
     assert.equal(said, 'AnnAnn r1 GreetJob');
     const context = await TellJob.performNow();
@@ -269,7 +269,7 @@ describe('Job', () => {
     Job.connect(enqueuer);
   });
 
-  it('is light: its module brings neither ORM nor Redis', () => {
+  it('loads neither an ORM nor Redis with its module', () => {
     const script = `require(${JSON.stringify(path.resolve(__dirname, '../../lib/job/job.ts'))});
       const heavy = Object.keys(require.cache).filter((file) => /node_modules\\/(knex|objection|pg|redis|@redis|bee-queue)\\//.test(file));
       process.stdout.write(JSON.stringify(heavy));`;

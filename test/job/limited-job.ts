@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import { Job } from '../../lib/job/job';
 
-/** A job of which two may run at once. It notes in Postgres, in an order that all processes share, when it begins and ends. */
+/** A job with a limit of two. It records its begin and end in Postgres, in one order for all processes. */
 export class LimitedJob extends Job<[n: number]> {
   static override concurrency = 2;
   static knex: Knex | undefined;
@@ -23,7 +23,7 @@ export async function createTimeline(knex: Knex): Promise<void> {
   await knex.raw('create table timeline (at bigserial primary key, process text, what text, n int)');
 }
 
-/** A process is known to be dead. */
+/** Records that a process has died. */
 export async function noteDeath(knex: Knex, process: string): Promise<void> {
   await knex.raw(`insert into timeline (process, what, n) values (?, 'dead', 0)`, [process]);
 }
@@ -44,7 +44,7 @@ export async function timelineOf(knex: Knex): Promise<Moment[]> {
   return rows;
 }
 
-/** @returns how many ran at once at most. */
+/** @returns the greatest number of jobs that ran at once. */
 export function mostAtOnce(timeline: readonly Moment[]): number {
   const running = new Map<string, number>();
   let most = 0;

@@ -1,4 +1,4 @@
-/** A processor of limited jobs in a process of its own, to be killed. */
+/** A processor of limited jobs in a process of its own, which a test kills. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
@@ -8,7 +8,7 @@ import { Database } from '../../lib/model/database';
 import { TWO_QUEUES } from './job-system';
 import { FreeJob, LimitedJob } from './limited-job';
 
-/** @param dead the processor whose jobs it takes over. It ends with its parent at the latest. */
+/** Starts a processor, which ends with its parent at the latest. @param dead identity of the process whose jobs it rescues. */
 export function startLimitedProcessor(
   urls: { readonly database: string; readonly redis: string },
   identity: string,

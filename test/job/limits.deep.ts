@@ -33,7 +33,7 @@ describe('a class with a limit', () => {
   };
   const nothingLeft = async () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    await until('no job is left in redis', async () => {
+    await until('no job is left in Redis', async () => {
       const keys = await system.redis.client.keys('*');
       return keys.every(
         (key) => !/:(jobs|waiting|active|delayed|deliveries|blocked:.*)$|catamount:semaphore:/.test(key),
@@ -41,12 +41,12 @@ describe('a class with a limit', () => {
     });
   };
 
-  it('runs no more at once than that over three processes that are killed, on a Redis that restarts', async () => {
+  it('never runs more jobs at once in three processes, of which some are killed while Redis restarts', async () => {
     const { knex } = system.database;
     LimitedJob.knex = knex;
     LimitedJob.processName = 'here';
     const count = 400;
-    // So long that a killed process's jobs come back by take-over only, of which the timeline knows.
+    // So long that the jobs of a killed process come back only by its successor's rescue, which the timeline shows.
     const tuning = { stallInterval: 600_000 };
     await system.processor([LimitedJob, FreeJob], { tuning, lineage: { identity: 'here', dead: [] } });
     startChild('child-1');
@@ -70,7 +70,7 @@ describe('a class with a limit', () => {
       await system.redisServer.kill();
       await system.redisServer.start();
     }
-    await until('all have ended', async () => (await ended()) === count);
+    await until('all jobs have ended', async () => (await ended()) === count);
     await nothingLeft();
     const timeline = await timelineOf(knex);
     assert.equal(mostAtOnce(timeline), 2);

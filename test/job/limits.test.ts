@@ -53,7 +53,7 @@ describe('classes with a limit', () => {
 
   const nothingLeft = async () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    await until('no job is left in redis', async () => {
+    await until('no job is left in Redis', async () => {
       const keys = await system.redis.client.keys('*');
       return keys.every(
         (key) => !/:(jobs|waiting|active|delayed|deliveries|blocked:.*)$|catamount:semaphore:/.test(key),
@@ -61,16 +61,16 @@ describe('classes with a limit', () => {
     });
   };
 
-  it('do not hold up what comes behind them', async () => {
+  it('do not hold up other jobs behind them', async () => {
     await system.processor([OneJob, QuickJob]);
     await transaction(async () => {
       for (let n = 0; n < 50; n++) await OneJob.performLater(`limited ${n}`);
       await QuickJob.performLater('behind');
     });
-    await until('what is behind them ran', () => ran.includes('behind'));
+    await until('the job behind them has run', () => ran.includes('behind'));
     assert.deepEqual(ran, ['behind']);
     gate.open();
-    await until('all ran', () => ran.length === 51);
+    await until('all jobs have run', () => ran.length === 51);
     assert.equal(most, 1);
     assert.deepEqual(
       ran.slice(1),
@@ -80,35 +80,38 @@ describe('classes with a limit', () => {
     await nothingLeft();
   });
 
-  it('take their turn in another process at once when the one that ran them stops', async () => {
+  it('run their next job in another process at once when the first process is quiet', async () => {
     const leaving = await system.processor([OneJob]);
     await OneJob.performLater('first');
-    await until('it runs', () => gate.held === 1);
+    await until('the first job is running', () => gate.held === 1);
     await system.processor([OneJob]);
     await OneJob.performLater('second');
-    await until('the second is held', async () => (await system.redis.client.sCard('catamount:blocked')) === 1);
+    await until('the second job is held', async () => (await system.redis.client.sCard('catamount:blocked')) === 1);
     leaving.quiet();
     gate.open();
-    await until('both ran', () => ran.length === 2);
+    await until('both jobs have run', () => ran.length === 2);
     assert.equal(most, 1);
     await nothingLeft();
   });
 
-  it('are all let go when a deploy lifts the limit, and by processes that know nothing of the class', async () => {
+  it('run all held jobs when a deploy lifts the limit', async () => {
     const old = await system.processor([OneJob]);
     for (let n = 0; n < 6; n++) await OneJob.performLater(`${n}`);
-    await until('the others are held', async () => (await system.redis.client.lLen('bq:default:blocked:OneJob')) === 5);
+    await until(
+      'the other jobs are held',
+      async () => (await system.redis.client.lLen('bq:default:blocked:OneJob')) === 5,
+    );
     old.quiet();
     gate.close();
-    await until('it ran', () => ran.length === 1);
+    await until('the first job has run', () => ran.length === 1);
     await system.processor([LiftedJob], { jobs: { concurrency: 5 } });
-    await until('the others run, all at once', () => gate.held === 5);
+    await until('the other jobs run together', () => gate.held === 5);
     gate.open();
-    await until('all ran', () => ran.length === 6);
+    await until('all jobs have run', () => ran.length === 6);
     await nothingLeft();
   });
 
-  it('lose no job, and keep to the limit, when Redis is emptied while they run', async () => {
+  it('lose no job and keep their limit when Redis is emptied while they run', async () => {
     await system.processor([OneJob, QuickJob], { jobs: { concurrency: 4 } });
     await transaction(async () => {
       for (let n = 0; n < 20; n++) await OneJob.performLater(`${n}`);
@@ -118,12 +121,12 @@ describe('classes with a limit', () => {
       async () => (await system.redis.client.lLen('bq:default:blocked:OneJob')) === 19,
     );
     await system.redis.client.flushAll();
-    await until('they are back', () => system.eventsNamed('outbox.redispatched').length > 0);
+    await until('the jobs are dispatched again', () => system.eventsNamed('outbox.redispatched').length > 0);
     await transaction(() => QuickJob.performLater('behind'));
-    await until('what is behind them ran', () => ran.includes('behind'));
+    await until('the job behind them has run', () => ran.includes('behind'));
     assert.deepEqual(ran, ['behind']);
     gate.open();
-    await until('all ran', () => new Set(ran).size === 21);
+    await until('all jobs have run', () => new Set(ran).size === 21);
     assert.equal(most, 1);
     await nothingLeft();
   });

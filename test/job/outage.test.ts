@@ -29,7 +29,7 @@ const CLASSES = [CountJob, GatedJob];
 const upTo = (count: number) => [...Array(count).keys()];
 const sorted = () => [...ran].sort((a, b) => a - b);
 
-describe('outages', () => {
+describe('jobs during outages', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
@@ -49,34 +49,34 @@ describe('outages', () => {
     await until('nothing waits', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
   };
 
-  it('a Redis that is down and comes back loses no enqueue and repeats none', async () => {
+  it('are neither lost nor repeated when Redis goes down and comes back', async () => {
     await system.processor(CLASSES);
     for (const n of upTo(40)) {
       if (n === 10) await system.redisServer.kill();
       if (n === 30) await system.redisServer.start();
-      // Half within a transaction, half straight to a Redis that may not be there.
+      // Half of them in a transaction, half straight to a Redis that may be down.
       await (n % 2 === 0 ? transaction(() => CountJob.performLater(n)) : CountJob.performLater(n));
     }
-    await until('all ran', () => new Set(ran).size === 40);
+    await until('all jobs have run', () => new Set(ran).size === 40);
     await allSettled();
     assert.deepEqual(sorted(), upTo(40));
   });
 
-  it('a Redis that answers nothing costs an enqueue a second, then its job runs once', async () => {
+  it('go to the outbox when Redis does not answer, and run once', async () => {
     await system.processor(CLASSES);
     await CountJob.performLater(0);
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     system.redisServer.pause();
     try {
       await CountJob.performLater(1);
-      // Does not even try.
+      // This one does not even try Redis.
       await CountJob.performLater(2);
       const [, ...whileItWas] = system.eventsNamed('job.enqueued').map((event) => event.via);
       assert.deepEqual(whileItWas, ['outbox', 'outbox']);
     } finally {
       system.redisServer.resume();
     }
-    await until('all ran', () => new Set(ran).size === 3);
+    await until('all jobs have run', () => new Set(ran).size === 3);
     await allSettled();
     assert.deepEqual(sorted(), upTo(3));
   });
@@ -85,35 +85,35 @@ describe('outages', () => {
     ['FLUSHALL', () => system.redis.client.flushAll()],
     ['a Redis that restarts without its data', () => system.redisServer.restart({ wipe: true })],
   ] as const) {
-    it(`${what} loses no committed job: not those that wait, not those that run, none twice`, async () => {
+    it(`are all run once, those that wait and those that run, after ${what}`, async () => {
       const count = 600;
       await system.processor(CLASSES);
       await transaction(() => GatedJob.performAllLater(upTo(2).map((n) => [n])));
       await until('both permits are taken', () => gate.held === 2);
       const others = upTo(count).slice(2);
       await transaction(() => CountJob.performAllLater(others.map((n) => [n])));
-      await until('they wait in redis', async () => {
+      await until('the others wait in Redis', async () => {
         return (await system.redis.client.lLen('bq:default:waiting')) === others.length;
       });
       await lose();
       gate.open();
-      await until('all ran', () => new Set(ran).size === count);
+      await until('all jobs have run', () => new Set(ran).size === count);
       await allSettled();
       assert.deepEqual(sorted(), upTo(count));
       assert.ok(system.eventsNamed('outbox.redispatched').length > 0);
     });
   }
 
-  it('a Redis that is full to the brim still gives its jobs out, takes their outcomes, and hears who lives', async () => {
+  it('are still fetched and completed, and heartbeats recorded, when Redis is full', async () => {
     const { client } = system.redis;
     for (const n of upTo(20)) await CountJob.performLater(n);
     await client.configSet('maxmemory', '1');
     try {
       await assert.rejects(client.set('more', 'x'), /OOM/);
       await transaction(() => CountJob.performLater(20));
-      assert.equal((await CountJob.performLater(21)).enqueued, true, 'by way of Postgres');
+      assert.equal((await CountJob.performLater(21)).enqueued, true, 'it falls back to Postgres');
       const processor = await system.processor(CLASSES);
-      await until('those that Redis has have run', () => ran.length === 20);
+      await until('the jobs in Redis have run', () => ran.length === 20);
       assert.equal(await client.hLen('bq:default:jobs'), 0);
       const listed = await new ProcessList(client).list();
       assert.equal(listed.length, 1);
@@ -121,23 +121,23 @@ describe('outages', () => {
     } finally {
       await client.configSet('maxmemory', '0');
     }
-    await until('so have the others, when there is room again', () => ran.length === 22);
+    await until('the others have run when there is room again', () => ran.length === 22);
     await allSettled();
   });
 
-  it('outcomes that Redis missed reach it when it is back', async () => {
+  it('have their outcomes recorded when Redis is back', async () => {
     await system.processor(CLASSES);
     await transaction(() => GatedJob.performLater(0));
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     await system.redisServer.kill();
     gate.open();
     await system.redisServer.start();
-    await until('its success is known', () => system.eventsNamed('job.succeeded').length === 1);
+    await until('the job has succeeded', () => system.eventsNamed('job.succeeded').length === 1);
     await allSettled();
     assert.deepEqual(ran, [0]);
   });
 
-  it('lost scripts and cut connections are made up for', async () => {
+  it('run once each when Redis loses its scripts and its connections are cut', async () => {
     await system.processor(CLASSES);
     for (const n of upTo(30)) {
       if (n % 10 === 3) await system.redis.client.scriptFlush();
@@ -147,12 +147,12 @@ describe('outages', () => {
       }
       await CountJob.performLater(n);
     }
-    await until('all ran', () => new Set(ran).size === 30);
+    await until('all jobs have run', () => new Set(ran).size === 30);
     await allSettled();
     assert.deepEqual(sorted(), upTo(30));
   });
 
-  it('Postgres connections that are cut are made up for', async () => {
+  it('run once each when they were committed, although connections to Postgres are cut', async () => {
     await system.processor(CLASSES);
     const cut = () =>
       system.postgres.query(
@@ -166,27 +166,27 @@ describe('outages', () => {
         () => undefined,
       );
     }
-    assert.ok(enqueued.length >= 15, 'each cut fails a few at most');
-    await until('all that were committed ran', () => enqueued.every((n) => ran.includes(n)));
+    assert.ok(enqueued.length >= 15, 'each cut makes only a few enqueues fail');
+    await until('all committed jobs have run', () => enqueued.every((n) => ran.includes(n)));
     await allSettled();
     assert.equal(ran.length, new Set(ran).size, 'none ran twice');
   });
 
-  it('a processor that starts without Redis waits, then works', async () => {
+  it('run when Redis comes up after the processor', async () => {
     await system.redisServer.stop();
     await CountJob.performLater(0);
     await system.processor(CLASSES);
     await system.redisServer.start();
-    await until('it ran', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     await allSettled();
   });
 
-  it('a processor that loses Redis while it starts, at whatever moment, works when it is back', async () => {
+  it('run when Redis is back after it was lost at any moment of a processor start', async () => {
     for (let round = 0; round < 8; round++) {
       await system.reset();
       await system.processor(CLASSES);
       const from = performance.now();
-      // Some of its first commands are on their way.
+      // Some of the processor's first commands are on their way.
       while (performance.now() - from < round * 0.4) await new Promise(setImmediate);
       await system.redisServer.kill();
       await system.redisServer.start();
@@ -195,15 +195,15 @@ describe('outages', () => {
     }
   });
 
-  it('starting and stopping leaves no connection behind', async () => {
+  it('leave no connection behind after processors have started and stopped', async () => {
     const connections = async () =>
       (await system.redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n').length;
     const before = await connections();
     for (let round = 0; round < 3; round++) {
       const processor = await system.processor(CLASSES);
-      await until('its connections are there', async () => (await connections()) === before + 3);
+      await until('the processor has its connections', async () => (await connections()) === before + 3);
       await processor.stop(Deadline.after(30_000));
     }
-    await until('they are gone', async () => (await connections()) === before);
+    await until('the connections are closed', async () => (await connections()) === before);
   });
 });

@@ -16,7 +16,7 @@ class QueueJob extends Job {
 }
 
 const QUEUES = Array.from({ length: 12 }, (_, n) => ({ name: `queue-${n}`, weight: 1 }));
-/** So that nothing but a wake can tell of a job. */
+/** Only a wake can make the processor fetch. */
 const NO_POLL = { pollMs: 3_600_000 };
 
 describe('an idle processor', () => {
@@ -27,7 +27,7 @@ describe('an idle processor', () => {
   const connections = async () =>
     (await system.redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n').length;
 
-  it('is woken by a job, by the next, and by one that falls due, which it does not take before', async () => {
+  it('is woken by each job, and by a scheduled one no earlier than it is due', async () => {
     await system.processor([QueueJob], { tuning: NO_POLL });
     for (const count of [1, 2, 3]) {
       await QueueJob.performLater();
@@ -39,19 +39,19 @@ describe('an idle processor', () => {
     assert.ok(ranAt >= due, `${due - ranAt} ms too early`);
   });
 
-  it('runs a job that falls due, of which it was not told while its connection was away', async () => {
+  it('runs a job that falls due although its notification was missed while the connection was cut', async () => {
     await system.processor([QueueJob], { tuning: NO_POLL });
     await QueueJob.performLater();
-    await until('it works', () => ran.length === 1);
+    await until('the first job has run', () => ran.length === 1);
     const due = Date.now() + 100;
     await store(system.redis.client, 'delayed', { class: 'QueueJob', at: due });
     await tell(system.redisServer, ['CLIENT', 'KILL', 'TYPE', 'pubsub']);
     await until('it ran', () => ran.length === 2);
-    // bee-queue itself looks once a minute.
+    // bee-queue itself checks only once a minute.
     assert.ok(ranAt - due < 30_000, `${ranAt - due} ms late`);
   });
 
-  it('is woken by a job of a plain producer, which announces nothing', async () => {
+  it('is woken by the job of a plain producer, which sends no wake', async () => {
     await system.processor([QueueJob], { tuning: NO_POLL });
     for (const count of [1, 2, 3]) {
       await store(system.redis.client, 'waiting', { class: 'QueueJob' });
@@ -59,15 +59,18 @@ describe('an idle processor', () => {
     }
   });
 
-  it('of many queues holds few connections, and is woken by jobs in queues that it does not wait for', async () => {
+  it('with many queues holds few connections, and is woken by jobs in queues that it does not block on', async () => {
     const warnings: Error[] = [];
     const onWarning = (warning: Error) => warnings.push(warning);
     process.on('warning', onWarning);
     try {
       const before = await connections();
       await system.processor([QueueJob], { jobs: { queues: QUEUES }, tuning: NO_POLL });
-      await until('its connections are there', async () => (await connections()) === before + 5);
-      await until('others know', async () => (await system.redis.client.sCard('catamount:unwatched')) === 8);
+      await until('the processor has its connections', async () => (await connections()) === before + 5);
+      await until(
+        'producers can see the unwatched queues',
+        async () => (await system.redis.client.sCard('catamount:unwatched')) === 8,
+      );
       const names = [...QUEUES, ...QUEUES].map(({ name }) => name);
       for (const [index, name] of names.entries()) {
         await QueueJob.set({ queue: name }).performLater();

@@ -24,7 +24,7 @@ describe('the registry', () => {
         error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
     );
 
-  it('finds one job a file, by class name', async () => {
+  it('finds one job class in each file, by its name', async () => {
     write('welcome-email.ts', job('WelcomeEmailJob'));
     write('html-report.ts', job('HTMLReportJob'));
     write('old.ts', job('OldJob', "static override jobName = 'Older';"));
@@ -40,7 +40,7 @@ describe('the registry', () => {
     assert.equal(registry.get('Nobody'), undefined);
   });
 
-  it('finds jobs in subfolders, and takes what is exported there by name for the base of others', async () => {
+  it('finds jobs in subfolders, and ignores base classes that are exported there by name', async () => {
     fs.mkdirSync(path.join(folder, 'billing/cards'), { recursive: true });
     write(
       'billing/cards/charge-card.ts',
@@ -59,7 +59,7 @@ describe('the registry', () => {
     assert.deepEqual([...(await loadJobs(path.join(folder, 'missing')))], []);
   });
 
-  it('passes over what is no job: helpers, tests, types, and an index of the folder', async () => {
+  it('ignores helpers, tests, types and an index file', async () => {
     write('welcome-email.ts', job('WelcomeEmailJob'));
     write('text.ts', 'export const text = 1; export class Money {} export function enqueueJob() {}');
     write('settings.ts', 'export default { hours: 2 }');
@@ -74,7 +74,7 @@ describe('the registry', () => {
     );
   });
 
-  it('refuses a class that looks like a job and is none', async () => {
+  it('refuses a class that looks like a job but does not extend Job', async () => {
     write('thing.ts', 'export default class ThingJob {}');
     await refuses('thing.ts', /ThingJob is no subclass of Job: let it extend Job, or name it otherwise/);
     write('other.js', 'module.exports = class { perform() {} };');
@@ -86,7 +86,7 @@ describe('the registry', () => {
     await refuses('welcome.ts', /it exports WelcomeJob by name: export it as the default or, .* to a subfolder/);
   });
 
-  it('refuses a file and a class that disagree', async () => {
+  it('refuses a file whose name does not match its class', async () => {
     write('welcome-mail.ts', job('WelcomeEmailJob'));
     await refuses('welcome-mail.ts', /holds WelcomeEmailJob; name the file welcome-email, or the class WelcomeMailJob/);
   });
@@ -96,7 +96,7 @@ describe('the registry', () => {
     await refuses('welcome.ts', /named Welcome; end the name in Job, such as WelcomeJob/);
   });
 
-  it('refuses static options without sense, naming them', async () => {
+  it('refuses invalid static options by name', async () => {
     write('slow.ts', job('SlowJob', "static override timeout = 'soon' as '1s';"));
     await refuses('slow.ts', /SlowJob\.timeout is "soon"; give a length of time up to 24d, such as '5m'/);
     write('long.ts', job('LongJob', "static override timeout = '30d' as const;"));
@@ -111,13 +111,13 @@ describe('the registry', () => {
     await refuses('a.ts', /AJob: queue is "my queue"; use letters, digits, - and _/);
   });
 
-  it('refuses two of one name', async () => {
+  it('refuses two classes of the same name', async () => {
     write('one.ts', job('OneJob', "static override jobName = 'Same';"));
     write('two.ts', job('TwoJob', "static override jobName = 'Same';"));
     await refuses('two.ts', /two job classes are named Same/);
   });
 
-  it('names the file that cannot be loaded', async () => {
+  it('refuses a file that cannot be loaded, by name', async () => {
     write('broken.ts', 'throw new Error("boom")');
     await refuses('broken.ts', /boom/);
   });

@@ -5,7 +5,7 @@ import { checkJobSetup } from '../../lib/job/definition/setup';
 const serializer = (name: string) => ({ name, matches: () => false, serialize: () => 1, deserialize: () => 1 });
 
 describe('a job setup', () => {
-  it('may have any of its parts, or none', () => {
+  it('may have all of its parts, or none', () => {
     const full = {
       enqueueMiddleware: [],
       performMiddleware: [() => undefined],
@@ -17,7 +17,7 @@ describe('a job setup', () => {
     assert.deepEqual(checkJobSetup({ reportError: undefined }, 'jobSetup'), { reportError: undefined });
   });
 
-  it('is refused with the reason, and what to do', () => {
+  it('is refused with the reason and the remedy', () => {
     const refusals: readonly (readonly [unknown, RegExp])[] = [
       [undefined, /^jobSetup \(.\/setup\) must default-export an object; it is a undefined$/],
       [[], /it is an array/],

@@ -38,7 +38,7 @@ class FailingJob extends Job<[name: string]> {
 
 const CLASSES = [NamedJob, HeldJob, FailingJob];
 
-describe('queues on servers of their own', () => {
+describe('queues on Redis servers of their own', () => {
   let system: JobSystem;
   let mails: TestRedis;
   before(async () => {
@@ -60,12 +60,12 @@ describe('queues on servers of their own', () => {
   const admin = () => new JobAdmin(setSources(system));
   const haveRun = (...names: string[]) =>
     until(`${names} have run`, () => names.every((name) => ran.includes(name))).then(() =>
-      assert.deepEqual([...ran].sort(), [...names].sort(), 'each once'),
+      assert.deepEqual([...ran].sort(), [...names].sort(), 'each has run once'),
     );
   const record = (name: string, type = 'NamedJob') =>
     newRecord(JSON.stringify({ v: 1, class: type, args: [name], attrs: {} }));
 
-  it('get their jobs by either route, there and nowhere else, and run them', async () => {
+  it('have their jobs on that server only, whether enqueued directly or through the outbox', async () => {
     await NamedJob.set({ queue: 'mailer' }).performLater('straight');
     assert.ok(await inRedis(mails, 'bq:mailer:waiting'));
     await system.processor(CLASSES);
@@ -78,7 +78,7 @@ describe('queues on servers of their own', () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
   });
 
-  it('share the permits of a processor, and a job that comes to either is run when one is free', async () => {
+  it('share the permits of a processor', async () => {
     await system.processor(CLASSES);
     for (const [index, queue] of [...QUEUES, ...QUEUES].entries())
       await HeldJob.set({ queue }).performLater(`${queue} ${index}`);
@@ -89,8 +89,8 @@ describe('queues on servers of their own', () => {
     await haveRun('default 0', 'mailer 1', 'default 2', 'mailer 3', 'later');
   });
 
-  it('wait for a server that is frozen, and those of others do not', async () => {
-    // A call that asks that server for jobs is in flight at once, and has taken the other permit.
+  it('wait for a server that is frozen, and queues on other servers do not', async () => {
+    // A call that asks the frozen server for jobs is in flight at once, and holds the other permit.
     await system.processor(CLASSES, { tuning: { pollMs: 20 } });
     await HeldJob.set({ queue: 'mailer' }).performLater('running there');
     await until('it is running', () => gate.held === 1);
@@ -114,7 +114,7 @@ describe('queues on servers of their own', () => {
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
   });
 
-  it('do not keep the rows of others from the relay, however many of theirs wait for their server', async () => {
+  it('do not hold up the rows of other queues, however many of their own wait for their server', async () => {
     await system.processor(CLASSES);
     await mails.stop();
     const many = Array.from({ length: 501 }, (_, n) => [`mail ${n}`] as [string]);
@@ -130,7 +130,7 @@ describe('queues on servers of their own', () => {
     await until('all have run', () => ran.length === 502);
   });
 
-  it('have their jobs run alone in the process at their last delivery, whatever server they come from', async () => {
+  it('have a job at its last delivery run alone in the process, whatever server it comes from', async () => {
     const scriptCalls = async () => {
       const found = /cmdstat_evalsha:calls=(\d+)/.exec(String(await tell(mails, ['INFO', 'commandstats'])));
       return Number(found?.[1] ?? 0);
@@ -153,7 +153,7 @@ describe('queues on servers of their own', () => {
     await haveRun('dangerous', 'beside', 'after', 'after it, too');
   });
 
-  it('return the jobs of a processor that has died, on each server', async () => {
+  it('get the jobs of a dead processor back, on each server', async () => {
     const { client } = system.redis;
     for (const [server, queue] of [
       [system.redisServer, 'default'],
@@ -169,10 +169,10 @@ describe('queues on servers of their own', () => {
     await haveRun('default', 'mailer');
   });
 
-  it('are one set for operators: pages in order, counts, look-ups and moves', async () => {
+  it('are one set to operators, for pages in order, counts, look-ups and moves', async () => {
     await system.processor(CLASSES);
     for (const n of [0, 1, 2, 3, 4]) await FailingJob.set({ queue: QUEUES[n % 2] ?? '' }).performLater(`job ${n}`);
-    await until('all will be retried', async () => (await admin().size('retry')) === 5);
+    await until('all jobs wait for a retry', async () => (await admin().size('retry')) === 5);
     const retry = await admin().set('retry');
     for (const descending of [false, true]) {
       const ids: string[] = [];
@@ -206,13 +206,13 @@ describe('queues on servers of their own', () => {
     assert.equal(await inRedis(mails, 'bq:mailer:waiting'), false);
   });
 
-  it('are paused and resumed where they live, and are paused again when their server has lost that', async () => {
+  it('are paused and resumed on their server, and paused again when it has lost that', async () => {
     await system.processor(CLASSES, { tuning: { outbox: { compareMs: 50 } } });
     await until('its first run is compared', () => inRedis(mails, 'catamount:reconciled-run'));
     assert.equal(await admin().queues.pause('mailer'), true);
     assert.ok(await inRedis(mails, 'bq:mailer:paused'));
     await tell(mails, ['FLUSHALL']);
-    await until('it is paused again', () => inRedis(mails, 'bq:mailer:paused'));
+    await until('the queue is paused again', () => inRedis(mails, 'bq:mailer:paused'));
     await NamedJob.set({ queue: 'mailer' }).performLater('paused');
     await NamedJob.performLater('not paused');
     await haveRun('not paused');
@@ -220,7 +220,7 @@ describe('queues on servers of their own', () => {
     await haveRun('not paused', 'paused');
   });
 
-  it('of which a processor serves none are relayed, compared and counted by it all the same', async () => {
+  it('are relayed, compared and counted even by a processor that does not serve them', async () => {
     const jobs = { queues: [{ name: 'default', weight: 1 }] };
     await system.processor(CLASSES, { jobs, tuning: { outbox: { compareMs: 50 } } });
     await until('its first run is compared', () => inRedis(mails, 'catamount:reconciled-run'));
@@ -229,17 +229,17 @@ describe('queues on servers of their own', () => {
       const queues = await readKnownQueues(system.redis.client, ['default']);
       return queues.find(({ name }) => name === 'mailer')?.waiting;
     };
-    await until('it waits', async () => (await waiting()) === 1);
+    await until('the job waits', async () => (await waiting()) === 1);
     await tell(mails, ['FLUSHALL']);
-    await until('it waits again', async () => (await waiting()) === 1);
+    await until('the job waits again', async () => (await waiting()) === 1);
     await NamedJob.performLater('served here');
     await haveRun('served here');
   });
 
-  it('of a server that is away are left out of what is read, and what is asked of them fails', async () => {
+  it('are left out of lists while their server is down, and operations on them fail', async () => {
     await mails.stop();
     try {
-      await until('it is away', async () => (await admin().queues.list()).length === 1);
+      await until('the server is known to be down', async () => (await admin().queues.list()).length === 1);
       assert.deepEqual(
         (await admin().queues.list()).map(({ name }) => name),
         ['default'],
@@ -251,6 +251,6 @@ describe('queues on servers of their own', () => {
     } finally {
       await mails.start();
     }
-    await until('it is back', async () => (await admin().queues.list()).length === 2);
+    await until('the server is back', async () => (await admin().queues.list()).length === 2);
   });
 });

@@ -24,7 +24,7 @@ class HeedingJob extends Job<[name: string]> {
   }
 }
 
-/** Ends without an error when it is told to. */
+/** Ends without an error when its signal is aborted. */
 class TidyJob extends Job<[name: string]> {
   async perform(name: string): Promise<void> {
     ran.push(`${name} ${this.context.attempt}`);
@@ -32,12 +32,12 @@ class TidyJob extends Job<[name: string]> {
   }
 }
 
-/** Jobs are told to end soon, and nothing else is short. */
+/** Jobs are aborted soon; all other times are long. */
 const SOON: ProcessorTuning = { stop: { runningJobsMs: 20, abortedJobsMs: 20, outcomesMs: 10_000 } };
 const IN_TIME = 30_000;
 const CLASSES = [DeafJob, HeedingJob, TidyJob];
 
-describe('stopping', () => {
+describe('a job processor that stops', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
@@ -62,11 +62,13 @@ describe('stopping', () => {
     return { waiting, active, delayed };
   };
 
-  it('tells of no jobs that wait, since they wait for another processor: nobody has told it to be quiet', async () => {
+  it('reports no waiting jobs, since they now wait for another processor', async () => {
     const processor = await system.processor([DeafJob]);
     for (const name of ['first', 'second', 'third']) await DeafJob.performLater(name);
-    await until('it has no place for the third', () => gate.held === 2);
-    await until('it knows that the third waits', () => processor.waiting.some(({ queue }) => queue === 'default'));
+    await until('the third job has no permit', () => gate.held === 2);
+    await until('the processor reports that the third job waits', () =>
+      processor.waiting.some(({ queue }) => queue === 'default'),
+    );
     const stopped = processor.stop(Deadline.after(IN_TIME));
     assert.deepEqual(processor.waiting, []);
     gate.open();
@@ -74,7 +76,7 @@ describe('stopping', () => {
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
   });
 
-  it('quiet fetches no more, while what runs goes on', async () => {
+  it('after it was quiet fetches no jobs, and completes those that run', async () => {
     const processor = await system.processor(CLASSES);
     await DeafJob.performLater('first');
     await until('it runs', () => gate.held === 1);
@@ -100,10 +102,10 @@ describe('stopping', () => {
     gate.open();
     await stopped;
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
-    assert.equal(await system.outboxSize(), 0, 'its row is settled');
+    assert.equal(await system.outboxSize(), 0, 'its row is deleted');
   });
 
-  it('hands back what is late, to the head, with no attempt and no delivery burnt', async () => {
+  it('releases late jobs to the head of their queue, without counting an attempt or a delivery', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
@@ -118,11 +120,11 @@ describe('stopping', () => {
     await system.processor(CLASSES, { jobs: { concurrency: 1 } });
     await until('all have run', () => system.eventsNamed('job.succeeded').length === 3);
     assert.deepEqual(ran.slice(0, 2).sort(), ['deaf 1', 'heeding 1']);
-    assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the returned ones go first');
+    assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the released jobs run first');
     assert.equal(ran[4], 'behind 1');
   });
 
-  it('hands back what returns because its signal is aborted: nobody can tell that from its end', async () => {
+  it('releases a job that returns after its signal was aborted, since that may not be its real end', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
     await transaction(() => TidyJob.performLater('tidy'));
     await until('it runs', () => gate.held === 1);
@@ -131,25 +133,25 @@ describe('stopping', () => {
     assert.equal(system.eventsNamed('job.succeeded').length, 0);
     gate.open();
     await system.processor(CLASSES);
-    await until('it ran again, to its end', () => system.eventsNamed('job.succeeded').length === 1);
+    await until('the job has run again, to its end', () => system.eventsNamed('job.succeeded').length === 1);
     assert.deepEqual(ran, ['tidy 1', 'tidy 1']);
     await until('its row is gone', async () => (await system.outboxSize()) === 0);
   });
 
-  it('counts what ends after that, but never asked for its signal', async () => {
+  it('completes a job that ends after the abort and never read its signal', async () => {
     const patient = { stop: { ...SOON.stop, abortedJobsMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning: patient });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
     await until('both run', () => gate.held === 2);
     const stopped = processor.stop(Deadline.after(3 * IN_TIME));
-    await until('the one is told to end', () => gate.held === 1);
+    await until('one job is aborted', () => gate.held === 1);
     gate.open();
     await stopped;
     assert.deepEqual([system.eventsNamed('job.succeeded').length, system.eventsNamed('job.released').length], [1, 1]);
   });
 
-  it('hands back even when there is no time at all', async () => {
+  it('releases jobs even when its deadline has passed', async () => {
     const tuning = { stop: { ...SOON.stop, leastMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning });
     await DeafJob.performLater('deaf');
@@ -158,7 +160,7 @@ describe('stopping', () => {
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
   });
 
-  it('gives up what Redis cannot be told while it is away', async () => {
+  it('gives up recording outcomes while Redis is down', async () => {
     const processor = await system.processor(CLASSES, { tuning: { stop: { ...SOON.stop, outcomesMs: 20 } } });
     await DeafJob.performLater('deaf');
     await until('it runs', () => gate.held === 1);

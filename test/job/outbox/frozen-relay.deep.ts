@@ -45,7 +45,7 @@ describe('a relay that is frozen after it has claimed rows', () => {
   it('loses them to another after ten seconds, and dispatches none of them when it goes on', async () => {
     const slow = new URL(system.postgres.url);
     slow.port = String(await proxy.start());
-    // The processor here starts only once the child is frozen, so that it runs only what another relay has dispatched.
+    // Until it is frozen, the child is the only relay and the only processor.
     const child = startDoomedProcessor({ database: slow.href, redis: system.redisServer.url }, 'frozen');
     const said: string[] = [];
     child.on('message', (name: string) => said.push(name));

@@ -22,7 +22,7 @@ describe('the record of a job that failed', () => {
     );
   });
 
-  it('keeps the frames of errors that repeat themselves once, with the newest', () => {
+  it('keeps the frames of a repeated error once, with the newest', () => {
     const { stacktraces } = failed([
       failure('first', FRAMES),
       failure('second', FRAMES),
@@ -39,7 +39,7 @@ describe('the record of a job that failed', () => {
     ]);
   });
 
-  it('counts the frames of causes as well', () => {
+  it('keeps the repeated frames of causes once, too', () => {
     const [one, other] = [failure('cause', FRAMES), failure('cause', OTHER_FRAMES)];
     const { stacktraces } = failed([
       failure('late', FRAMES, one),
@@ -53,7 +53,7 @@ describe('the record of a job that failed', () => {
     ]);
   });
 
-  it('cuts what is long', () => {
+  it('truncates long errors', () => {
     const { stacktraces = [] } = failed([failure('x'.repeat(9000), FRAMES)]).options;
     assert.deepEqual(
       stacktraces.map((trace) => trace.length),
