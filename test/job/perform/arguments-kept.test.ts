@@ -45,7 +45,7 @@ class BlockedJob extends Job<[given: Given]> {
   }
 }
 
-/** Arguments are objects of the run; what is kept is what was enqueued. Sidekiq and ActiveJob promise the same. */
+/** A run gets its own copies of the arguments; the record keeps what was enqueued. Sidekiq and ActiveJob promise the same. */
 describe('arguments that a run changes in place', () => {
   const system = useJobSystem(() => {
     got.length = 0;
@@ -54,14 +54,14 @@ describe('arguments that a run changes in place', () => {
   const deadArgs = async () => (await new DeadSet(setSources(system)).page()).entries.map((entry) => entry.args);
   const whole = JSON.stringify(GIVEN);
 
-  it('are whole again in the retry, in afterDiscard, in the dead set and in what events tell', async () => {
+  it('are unchanged in the retry, in afterDiscard, in the dead set and in events', async () => {
     const told: unknown[] = [];
     const tell = ({ args }: EventMap['job.retrying'] | EventMap['job.dead']) => told.push(args?.());
     const offs = [system.events.on('job.retrying', tell), system.events.on('job.dead', tell)];
     try {
       await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
       await ShiftingJob.performLater(structuredClone(GIVEN));
-      await until('it is dead', async () => (await system.deadIds()).length === 1);
+      await until('the job is dead', async () => (await system.deadIds()).length === 1);
     } finally {
       for (const off of offs) off();
     }
@@ -71,18 +71,18 @@ describe('arguments that a run changes in place', () => {
     assert.deepEqual(await deadArgs(), [[GIVEN]]);
   });
 
-  it('by a callback before it are whole in the dead set', async () => {
+  it('are unchanged in the dead set when beforePerform has changed them', async () => {
     await system.processor([BlockedJob]);
     await BlockedJob.performLater(structuredClone(GIVEN));
-    await until('it is dead', async () => (await system.deadIds()).length === 1);
+    await until('the job is dead', async () => (await system.deadIds()).length === 1);
     assert.deepEqual(got, [whole]);
     assert.deepEqual(await deadArgs(), [[GIVEN]]);
   });
 
-  it('are whole when the events of its start are asked for them after it has ended', async () => {
+  it('are unchanged when they are read from job.started after the run has ended', async () => {
     await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
     await ShiftingJob.performLater(structuredClone(GIVEN));
-    await until('it is dead', async () => (await system.deadIds()).length === 1);
+    await until('the job is dead', async () => (await system.deadIds()).length === 1);
     assert.deepEqual(
       system.eventsNamed('job.started').map(({ args }) => args?.()),
       [[GIVEN], [GIVEN]],

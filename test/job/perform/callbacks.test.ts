@@ -68,54 +68,54 @@ describe('callbacks and middleware', () => {
   });
 
   const over = () =>
-    until('it is over', () =>
+    until('the run is over', () =>
       system.heard.find(({ name }) => /^job\.(succeeded|retrying|dead|discarded)$/.test(name)),
     ).then(({ name }) => name);
 
   describe('callbacks', () => {
-    it('come in order, inherited ones too, each with the arguments and in the context', async () => {
+    it('run in order, including inherited ones, with the arguments and in the context of the job', async () => {
       await system.processor([FullJob]);
       await FullJob.performLater('Ann');
       assert.equal(await over(), 'job.succeeded');
       assert.deepEqual(steps, ['before Ann FullJob', 'around Ann', 'perform Ann', 'round Ann', 'after Ann']);
     });
 
-    it('come with performNow as well, which gives what perform gives', async () => {
+    it('run with performNow, too, which returns what perform returns', async () => {
       assert.equal(await FullJob.performNow('Bob'), 'performed Bob');
       assert.deepEqual(steps, ['before Bob FullJob', 'around Bob', 'perform Bob', 'round Bob', 'after Bob']);
       await assert.rejects(FullJob.performNow('Bob', 'kill'), /no use/);
       assert.ok(
         !steps.some((step) => step.startsWith('afterDiscard')),
-        'nothing is discarded: the caller has the error',
+        'nothing is discarded, since the caller gets the error',
       );
     });
 
-    it('before can end the job; nothing else runs then', async () => {
+    it('may discard the job in beforePerform, after which nothing else runs', async () => {
       await system.processor([RefusingJob]);
       await RefusingJob.performLater();
       assert.equal(await over(), 'job.discarded');
       assert.deepEqual(steps, []);
     });
 
-    it('around that does not call perform skips it, and what comes after', async () => {
+    it('skip perform and afterPerform when aroundPerform does not call next()', async () => {
       await system.processor([FullJob]);
       await FullJob.performLater('Ann', 'skip');
       assert.equal(await over(), 'job.succeeded');
       assert.deepEqual(steps, ['before Ann FullJob', 'around Ann']);
     });
 
-    it('around that does not await perform fails, once perform has ended', async () => {
+    it('fail the run when aroundPerform does not await next(), once perform has ended', async () => {
       await system.processor([FullJob]);
       await FullJob.performLater('Ann', 'careless');
       assert.equal(await over(), 'job.retrying');
-      assert.equal(steps.at(-1), 'perform Ann', 'its slot was kept until then');
+      assert.equal(steps.at(-1), 'perform Ann', 'the run lasts until perform has ended');
       assert.equal(
         system.eventsNamed('job.retrying')[0]?.error.message,
         'aroundPerform of FullJob did not await next()',
       );
     });
 
-    it('around that calls perform twice fails', async () => {
+    it('fail the run when aroundPerform calls next() twice', async () => {
       await system.processor([FullJob]);
       await FullJob.performLater('Ann', 'twice');
       await over();
@@ -125,11 +125,11 @@ describe('callbacks and middleware', () => {
       );
     });
 
-    it('afterDiscard hears of deaths and discards; what it throws is reported', async () => {
+    it('include afterDiscard for dead and discarded jobs, whose own errors are reported', async () => {
       await system.processor([FullJob]);
       for (const mood of ['kill', 'discard']) await FullJob.performLater(mood, mood);
       await until(
-        'both are over',
+        'both runs are over',
         () => system.eventsNamed('job.dead').length + system.eventsNamed('job.discarded').length === 2,
       );
       assert.deepEqual(steps.filter((step) => step.startsWith('afterDiscard')).sort(), [
@@ -150,7 +150,7 @@ describe('callbacks and middleware', () => {
         steps.push(`${name} out`);
       };
 
-    it('is around the callbacks, the first one outermost, and in the context of the job', async () => {
+    it('wraps the callbacks, the first one outermost, in the context of the job', async () => {
       middleware.push(named('outer'), named('inner'), async (run, next) => {
         assert.equal(currentContext().jobId, run.id);
         await next();
@@ -171,13 +171,13 @@ describe('callbacks and middleware', () => {
       ]);
     });
 
-    it('is around performNow, too', async () => {
+    it('wraps performNow, too', async () => {
       middleware.push(named('outer'));
       assert.equal(await FullJob.performNow('Bob'), 'performed Bob');
       assert.deepEqual([steps[0], steps.at(-1)], ['outer in: FullJob Bob 1 0', 'outer out']);
     });
 
-    it('sees what fails, and what it throws is the failure', async () => {
+    it('sees the error of the job, and may replace it', async () => {
       middleware.push(async (_run, next) => {
         await next().catch((error: Error) => {
           throw new DiscardJob(`seen: ${error.message}`);
@@ -189,7 +189,7 @@ describe('callbacks and middleware', () => {
       assert.equal(system.eventsNamed('job.discarded')[0]?.error.message, 'seen: no use');
     });
 
-    it('that does not call next skips the job', async () => {
+    it('skips the job when it does not call next()', async () => {
       middleware.push(async () => undefined);
       await system.processor([FullJob]);
       await FullJob.performLater('Ann');
@@ -197,7 +197,7 @@ describe('callbacks and middleware', () => {
       assert.deepEqual(steps, []);
     });
 
-    it('that does not await next fails the job, whatever became of it, and nothing goes unhandled', async () => {
+    it('fails the job when it does not await next(), and leaves no rejection unhandled', async () => {
       middleware.push(async function careless(_run, next) {
         void next();
       });

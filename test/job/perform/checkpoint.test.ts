@@ -14,17 +14,17 @@ import { recordText } from '../sets/stored-job';
 
 /** A clock so far behind that every retry is due at once. */
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
-/** However slow Redis is, cursors are waited for. */
+/** Waits for the storing of cursors, however slow Redis is. */
 const PATIENT = { checkpointMs: 60_000 };
 
 const gate = new Gate();
-/** What each run began with, and each step, in the order of their happening. */
+/** The cursors with which runs have begun, and all steps, in order. */
 const begun: unknown[] = [];
 const steps: number[] = [];
 
 type End = 'well' | 'fail' | 'discard' | 'kill';
 
-/** Does 2000 steps without a pause; the first run ends at the thousandth, as told. */
+/** Does 2000 steps without a pause. The first run ends after the thousandth, in the given way. */
 class SteppingJob extends Job<[end: End]> {
   async perform(end: End): Promise<void> {
     const from = await this.resumeFrom<number>();
@@ -39,9 +39,9 @@ class SteppingJob extends Job<[end: End]> {
   }
 }
 
-/** Steps until it is told to end; held now and then. */
+/** Steps until its checkpoint ends it, held by the gate after each step. */
 class EndlessJob extends Job {
-  // To be stopped is not to be late.
+  // The test is about a stop, not about a timeout.
   static override timeout = '10m' as const;
 
   async perform(): Promise<void> {
@@ -56,7 +56,7 @@ class EndlessJob extends Job {
   }
 }
 
-/** Never lets anything else in by itself. */
+/** Never yields to the event loop by itself. */
 class TightJob extends Job {
   static override timeout = '60ms' as const;
 
@@ -107,11 +107,11 @@ describe('checkpoints and progress', () => {
     const { client } = system.redis;
     assert.equal(await client.exists(['bq:default:cursor', 'bq:default:progress']), 0);
   };
-  const succeeded = () => until('it succeeded', () => system.eventsNamed('job.succeeded')[0]);
+  const succeeded = () => until('the job has succeeded', () => system.eventsNamed('job.succeeded')[0]);
   const heard = (name: Parameters<JobSystem['eventsNamed']>[0]) => until(name, () => system.eventsNamed(name)[0]);
   const each = (count: number) => Array.from({ length: count }, (_, i) => i);
 
-  it('a retry resumes exactly where the failed run ended, and Redis hears of few steps', async () => {
+  it('let a retry resume exactly where the failed run ended, with few writes to Redis', async () => {
     const { client } = system.redis;
     await system.processor(CLASSES, { tuning: { ...PATIENT, ...RETRY_AT_ONCE } });
     await client.sendCommand(['CONFIG', 'RESETSTAT']);
@@ -126,7 +126,7 @@ describe('checkpoints and progress', () => {
     assert.ok(writes < quarters + 20, `${writes} HSETs for 2000 checkpoints in ${quarters} quarters of a second`);
   });
 
-  it('a stopped job ends at its next checkpoint, and resumes there, with nothing burnt', async () => {
+  it('end a stopped job at its next one, where it resumes without a counted attempt', async () => {
     const { client } = system.redis;
     const executor = createExecutor({
       knex: system.database.knex,
@@ -146,7 +146,7 @@ describe('checkpoints and progress', () => {
       await client.hSet('bq:default:deliveries', 'endless', fence);
       const before = steps.length;
       const performing = executor.perform({ id: 'endless', queue: 'default', record, deliveries, fence });
-      await until('it has done some steps', () => {
+      await until('the job has done some steps', () => {
         gate.close();
         return steps.length > before + 5;
       });
@@ -156,13 +156,13 @@ describe('checkpoints and progress', () => {
     };
     assert.deepEqual(await stoppedRun(1), { op: 'release' });
     const done = steps.length;
-    assert.equal(await noted('cursor', 'endless'), done, 'although it came faster than is written usually');
+    assert.equal(await noted('cursor', 'endless'), done, 'it is stored although the last one was stored a moment ago');
     assert.deepEqual(await stoppedRun(2), { op: 'release' });
     assert.deepEqual(begun, [0, done]);
     assert.deepEqual(steps, each(steps.length), 'no step twice');
   });
 
-  it('a loop that never pauses hears of its timeout, and has its cursor stored', async () => {
+  it('let a loop that never yields time out, with its cursor stored', async () => {
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await TightJob.performLater();
     const { error } = (await heard('job.retrying')) as { readonly error: Error };
@@ -170,27 +170,27 @@ describe('checkpoints and progress', () => {
     assert.ok((await noted('cursor', id)) > 0);
   });
 
-  it('tells those who watch how far it is', async () => {
+  it('store the progress for operators to see', async () => {
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await EndlessJob.performLater();
-    await until('it is held', () => gate.held === 1);
+    await until('the job is held', () => gate.held === 1);
     await until('the progress is stored a little later', async () => (await noted('progress', id))?.step === 0);
   });
 
-  it('a discarded job leaves nothing', async () => {
+  it('are deleted when the job is discarded', async () => {
     await system.processor(CLASSES, { tuning: PATIENT });
     await SteppingJob.performLater('discard');
     await heard('job.discarded');
     await nothingIsLeft();
   });
 
-  it('a dead one leaves nothing beside it, and resumes all the same when it is retried', async () => {
+  it('move with a dead job, which resumes when it is retried', async () => {
     const { client } = system.redis;
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await SteppingJob.performLater('kill');
     await heard('job.dead');
     await nothingIsLeft();
-    await until('it is dead', async () => (await system.deadIds()).includes(id));
+    await until('the job is dead', async () => (await system.deadIds()).includes(id));
     await until('Redis has nothing of it', async () => (await client.exists('bq:default:jobs')) === 0);
     await new DeadSet(setSources(system)).retryMany({ ids: [id] });
     await succeeded();
@@ -198,7 +198,7 @@ describe('checkpoints and progress', () => {
     assert.deepEqual(steps, each(2000));
   });
 
-  it('a job that does not get to its checkpoints again takes away what an earlier run has left', async () => {
+  it('of an earlier run are deleted when the job succeeds without any', async () => {
     class ChangedJob extends Job<[end: End]> {
       static override jobName = 'SteppingJob';
       perform(): void {}
@@ -216,34 +216,34 @@ describe('checkpoints and progress', () => {
     await nothingIsLeft();
   });
 
-  it('a run whose job was given to another ends, and overwrites nothing', async () => {
+  it('end a run whose job was given to another process, and overwrite nothing', async () => {
     const { client } = system.redis;
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await EndlessJob.performLater();
-    await until('it is held', () => gate.held === 1);
+    await until('the job is held', () => gate.held === 1);
     await client.hSet('bq:default:deliveries', id, '2:another.1');
     await client.hSet('bq:default:cursor', id, '77');
-    await until('it has ended', () => {
+    await until('the run has ended', () => {
       gate.close();
       return system.eventsNamed('job.fenced').length === 1;
     });
     assert.equal(await noted('cursor', id), 77);
   });
 
-  it('a Redis that is away, or emptied, keeps no job from going on', async () => {
+  it('do not stop a job when Redis is down or emptied', async () => {
     await system.processor(CLASSES);
     await EndlessJob.performLater();
-    await until('it is held', () => gate.held === 1);
+    await until('the job is held', () => gate.held === 1);
     await system.redisServer.kill();
-    await until('it has gone on, and its trouble was told', () => {
+    await until('the job has gone on, and the error was reported', () => {
       gate.close();
       return steps.length > 3 && system.eventsNamed('queue.error').some(({ during }) => during.includes('cursor'));
     });
     await system.redisServer.start();
-    await until('redis is connected', () => system.redis.client.isReady);
+    await until('Redis is connected', () => system.redis.client.isReady);
     await system.redis.client.flushAll();
     const before = steps.length;
-    await until('it goes on still', () => {
+    await until('the job goes on', () => {
       gate.close();
       return steps.length > before + 3;
     });
@@ -251,20 +251,20 @@ describe('checkpoints and progress', () => {
     await nothingIsLeft();
   });
 
-  it('costs a job that uses neither nothing', async () => {
+  it('cost nothing in a job that does not use them', async () => {
     const deletions = async () => /cmdstat_hdel:calls=(\d+)/.exec(await system.redis.client.info('commandstats'))?.[1];
     await system.processor([PlainJob]);
     await system.redis.client.sendCommand(['CONFIG', 'RESETSTAT']);
     await PlainJob.performLater();
     await succeeded();
-    assert.equal(await deletions(), '2', 'of its record and its delivery');
+    assert.equal(await deletions(), '2', 'the record and the delivery');
   });
 
-  it('performNow keeps both in memory; cursors may hold dates and bigints', async () => {
+  it('are kept in memory by performNow, and may hold dates and bigints', async () => {
     assert.deepEqual(await OddJob.performNow('fine'), { at: new Date(7), id: 12n, list: [-0] });
   });
 
-  it('refuses what cannot be kept', async () => {
+  it('reject values that cannot be stored', async () => {
     const refused = (what: string, message: RegExp) =>
       assert.rejects(OddJob.performNow(what), { name: 'TypeError', message });
     await refused('undefined', /^OddJob\.checkpoint: argument 1 is undefined/);
@@ -272,7 +272,7 @@ describe('checkpoints and progress', () => {
     await refused('NaN', /^OddJob\.progress: argument 1 is NaN/);
   });
 
-  it('any cursor comes back as it was', async () => {
+  it('return any cursor unchanged', async () => {
     class EchoJob extends Job<[cursor: string]> {
       async perform(cursor: string): Promise<unknown> {
         await this.checkpoint(JSON.parse(cursor));

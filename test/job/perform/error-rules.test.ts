@@ -53,24 +53,24 @@ class BrokenHandlerJob extends Job {
   }
 }
 
-describe('retryOn and discardOn, of jobs that run', () => {
+describe('retryOn and discardOn', () => {
   const system = useJobSystem(() => {
     told.length = 0;
   });
 
-  const dead = () => until('it is dead', () => system.eventsNamed('job.dead')[0]);
-  const discarded = () => until('it is discarded', () => system.eventsNamed('job.discarded')[0]);
+  const dead = () => until('the job is dead', () => system.eventsNamed('job.dead')[0]);
+  const discarded = () => until('the job is discarded', () => system.eventsNamed('job.discarded')[0]);
 
-  it('waits as the rule says, and counts in the record', async () => {
+  it('retry after the wait of the rule, and count its errors in the record', async () => {
     await system.processor([RuledJob]);
     const { id } = await RuledJob.performLater(['busy']);
-    const { waitMs } = await until('it retries', () => system.eventsNamed('job.retrying')[0]);
+    const { waitMs } = await until('the job will be retried', () => system.eventsNamed('job.retrying')[0]);
     assert.equal(waitMs, 1000);
     const { options } = JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? '');
     assert.deepEqual([options.attempts, options.attemptsBy], [1, { BusyError: 1 }]);
   });
 
-  it('counts each rule’s errors apart: only so many runs may fail with them', async () => {
+  it('count the errors of each rule separately', async () => {
     await system.processor([RuledJob], { tuning: RETRY_AT_ONCE });
     await RuledJob.performLater(['busy', 'other', 'busy', 'lost', 'busy']);
     const { reason, attempt } = await dead();
@@ -81,7 +81,7 @@ describe('retryOn and discardOn, of jobs that run', () => {
     );
   });
 
-  it('leaves a job to the handler when its attempts are used up', async () => {
+  it('discard a job whose attempts are used up, and call the handler', async () => {
     await system.processor([RuledJob], { tuning: RETRY_AT_ONCE });
     await RuledJob.performLater(['lost', 'lost']);
     assert.equal((await discarded()).error.message, 'lost 2');
@@ -89,14 +89,14 @@ describe('retryOn and discardOn, of jobs that run', () => {
     assert.deepEqual(system.eventsNamed('job.dead'), []);
   });
 
-  it('has it dead all the same when that handler fails', async () => {
+  it('let the job die when that handler fails', async () => {
     await system.processor([BrokenHandlerJob]);
     await BrokenHandlerJob.performLater();
     assert.equal((await dead()).reason, 'lost');
     assert.equal(system.eventsNamed('process.error')[0]?.error.message, 'nobody to tell');
   });
 
-  it('discards, whatever becomes of the handler', async () => {
+  it('discard the job even if the handler fails', async () => {
     await system.processor([RuledJob]);
     await RuledJob.performLater(['gone']);
     await discarded();
@@ -105,7 +105,7 @@ describe('retryOn and discardOn, of jobs that run', () => {
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
   });
 
-  it('discards a job whose record is gone', async () => {
+  it('discard a job whose model is gone without a rule', async () => {
     await system.processor([RuledJob]);
     await RuledJob.performLater(['record']);
     assert.equal((await discarded()).error.message, 'the User with the id 7 is gone');

@@ -52,7 +52,7 @@ class VerdictJob extends Job<[verdict: 'discard' | 'kill' | 'now' | 'broken rule
   }
 }
 
-describe('performing', () => {
+describe('the executor', () => {
   const system = useJobSystem(() => {
     ran.length = 0;
   });
@@ -61,7 +61,7 @@ describe('performing', () => {
   const heard = <E extends EventName>(name: E) =>
     until(`${name} is heard`, () => system.eventsNamed(name)[0]) as Promise<EventMap[E]>;
 
-  it('gives the job its arguments and the context it was enqueued in', async () => {
+  it('runs a job with its arguments, in the context in which it was enqueued', async () => {
     await system.processor([ContextJob]);
     await runInContext({ requestId: 'r-1', locale: 'ko' }, () =>
       withAttributes({ tenant: 'acme' }, () => ContextJob.performLater({ list: [] })),
@@ -82,7 +82,7 @@ describe('performing', () => {
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'nothing is left of it');
   });
 
-  it('has each log line about the job name it and its request, and what it logs itself its context, too', async () => {
+  it('adds the ids of job and request to each log line about the job, and its context to its own lines', async () => {
     const lines: Record<string, unknown>[] = [];
     const log = { level: 'debug', format: 'json', file: null } as const;
     const logger = createLogger({ log }, 'jobs', { write: (text) => void lines.push(JSON.parse(text)) });
@@ -114,7 +114,7 @@ describe('performing', () => {
     }
   });
 
-  it('retries at the intervals of the formula, with the attempt counted in the record', async () => {
+  it('retries after the wait of the formula, and counts the attempt in the record', async () => {
     const now = Date.now() + 3_600_000;
     await system.processor([FailingJob], { tuning: { random: () => 0, now: () => now } });
     const { id } = await transaction(() => FailingJob.performLater());
@@ -122,16 +122,16 @@ describe('performing', () => {
     assert.deepEqual([event.attempt, event.waitMs], [1, 15_000]);
     assert.equal(await system.redis.client.zScore('bq:default:delayed', id), now + 15_000);
     assert.equal((await record(id)).options.attempts, 1);
-    assert.equal(await system.outboxSize(), 1, 'its row lives on');
+    assert.equal(await system.outboxSize(), 1, 'its row is kept');
   });
 
-  it('is dead after the last retry, with its newest errors, and its row is gone', async () => {
+  it('lets a job die after its last retry, with its latest errors, and deletes its row', async () => {
     await system.processor([FailingJob], { tuning: RETRY_AT_ONCE });
     const { id } = await transaction(() => FailingJob.performLater());
     const { reason } = await heard('job.dead');
     assert.match(reason, /^failure 7 .*\(the last of 7 attempts\)$/);
     assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
-    await until('it is dead', async () => (await system.deadIds()).includes(id));
+    await until('the job is dead', async () => (await system.deadIds()).includes(id));
     const { entry } = await findJob({ redis: system.redis.client, knex: system.database.knex, queues: [] }, id);
     assert.deepEqual(
       entry?.errors.map(({ stack }) => [stack.slice(0, 16), stack.length]),
@@ -140,10 +140,10 @@ describe('performing', () => {
     await until('the row is gone', async () => (await system.outboxSize()) === 0);
   });
 
-  it('discards, kills and retries at once as told; a rule that breaks costs nothing', async () => {
+  it('discards, kills and retries jobs as their errors and retryIn say, and ignores a retryIn that throws', async () => {
     await system.processor([VerdictJob]);
     for (const verdict of ['discard', 'kill', 'now', 'broken rule'] as const) await VerdictJob.performLater(verdict);
-    await until('the last has its verdict', () => system.eventsNamed('job.retrying').length === 2);
+    await until('two jobs wait for their retry', () => system.eventsNamed('job.retrying').length === 2);
     await heard('job.succeeded');
     assert.equal((await heard('job.discarded')).error.message, 'nothing to do');
     assert.equal((await heard('job.dead')).reason, '550 no such user');
@@ -154,7 +154,7 @@ describe('performing', () => {
     assert.match(system.eventsNamed('process.error')[0]?.error.message ?? '', /the rule itself broke/);
   });
 
-  it('has what cannot be read die, and goes on', async () => {
+  it('lets unreadable jobs die, and goes on', async () => {
     const { client } = system.redis;
     const bad = ['not json', '7', '{"data":{"no":"class"}}', '{"data":{"class":"ContextJob","args":3}}', '{}'];
     for (const [index, text] of bad.entries()) {
@@ -166,13 +166,13 @@ describe('performing', () => {
     await system.processor([ContextJob]);
     await heard('job.succeeded');
     assert.equal(system.eventsNamed('job.dead').length, bad.length);
-    await until('all are dead', async () => (await system.deadIds()).length === bad.length);
+    await until('all bad jobs are dead', async () => (await system.deadIds()).length === bad.length);
     const stored = await system.postgres.query(`select payload from job_dead where id = 'bad-0'`);
     assert.deepEqual(stored, [{ payload: 'not json' }], 'kept as it was');
     assert.equal(await client.lLen('bq:default:active'), 0);
   });
 
-  it('fails in the end with a class that nobody has had for three weeks: then it is retried, and dead', async () => {
+  it('fails a job whose class no release has had for three weeks', async () => {
     const late = () => Date.now() + 22 * 24 * 3600 * 1000;
     await system.processor([], { tuning: { now: late } });
     await transaction(() => ContextJob.performLater({ list: [1] }));
@@ -181,7 +181,7 @@ describe('performing', () => {
     assert.deepEqual([attempt, system.eventsNamed('job.left').length], [1, 0]);
   });
 
-  it('buries what kills its process, and has afterDiscard called for it, once', async () => {
+  it('lets a job die that has killed its process three times, and calls its afterDiscard once', async () => {
     const { client } = system.redis;
     class FatalJob extends Job<[name: string]> {
       perform(name: string): void {
@@ -196,11 +196,11 @@ describe('performing', () => {
     const again = await FatalJob.performLater('Bob, whose afterDiscard did it');
     await client.hSet('bq:default:deliveries', again.id, '4:');
     await system.processor([FatalJob]);
-    await until('both are dead', () => system.eventsNamed('job.dead').length === 2);
+    await until('both jobs are dead', () => system.eventsNamed('job.dead').length === 2);
     assert.deepEqual(ran, ['Ann: PoisonJobError, 4']);
   });
 
-  it('does not stop at arguments that nobody can read: the job is dead at once, its callback is spared', async () => {
+  it('lets a job with unreadable arguments die at once, without calling its callbacks', async () => {
     const { client } = system.redis;
     const text = '{"data":{"class":"VerdictJob","args":[{"$date":"soon"}]}}';
     await client.hSet('bq:default:jobs', 'odd', text);
@@ -210,8 +210,8 @@ describe('performing', () => {
     assert.deepEqual(ran, []);
   });
 
-  describe('a job that holds the event loop', () => {
-    it('lets the process show that it lives before the next one begins, even if they were fetched at once', async () => {
+  describe('with a job that blocks the event loop', () => {
+    it('lets other work run before the next job begins, even if both were fetched together', async () => {
       const turns: number[] = [];
       const spans: { readonly from: number; readonly to: number }[] = [];
       class BlockingJob extends Job {
@@ -224,7 +224,7 @@ describe('performing', () => {
       for (let i = 0; i < 3; i++) await BlockingJob.performLater();
       const timer = setInterval(() => turns.push(performance.now()), 5);
       await system.processor([BlockingJob], { jobs: { concurrency: 3 } });
-      await until('all three ran', () => spans.length === 3);
+      await until('all three jobs have run', () => spans.length === 3);
       clearInterval(timer);
       for (const [index, { from }] of spans.slice(1).entries()) {
         const end = spans[index]?.to ?? assert.fail();
@@ -232,7 +232,7 @@ describe('performing', () => {
       }
     });
 
-    it('may hold it for two thirds of a stall interval: a mark is answered within less than the rest', async () => {
+    it('answers a stall mark within a third of the interval, so that the job may block for the other two thirds', async () => {
       const gate = new Gate();
       class HeldJob extends Job {
         perform(): Promise<void> {
@@ -241,14 +241,14 @@ describe('performing', () => {
       }
       const { client } = system.redis;
       const stallInterval = 1200;
-      // Nobody but the test marks jobs.
+      // Only the test marks jobs.
       await client.set('bq:default:stallBlock', '1');
       await system.processor([HeldJob], { tuning: { stallInterval } });
       const { id } = await HeldJob.performLater();
-      await until('it runs', () => gate.held === 1);
+      await until('the job is running', () => gate.held === 1);
       for (let mark = 0; mark < 3; mark++) {
         await client.sAdd('bq:default:stalling', id);
-        // What is to be answered by then has left this process before: timers go off in the order of their times.
+        // The answer that is due by then has been sent before this timer fires, since timers fire in the order of their times.
         await new Promise((resolve) => setTimeout(resolve, stallInterval / 3));
         await client.ping();
         assert.equal(await client.sIsMember('bq:default:stalling', id), 0);
@@ -257,21 +257,21 @@ describe('performing', () => {
     });
   });
 
-  describe('a job that has been given to another meanwhile', () => {
-    /** What has become of it by the time its first run ends. */
+  describe('with a job that was given to another process meanwhile', () => {
+    /** What has become of the job by the time its first run ends. */
     const fates: Readonly<Record<string, (id: string) => Promise<unknown>>> = {
-      'runs there': async () => undefined,
-      'failed there, and is to be retried': async (id) => {
+      'is running there': async () => undefined,
+      'has failed there and waits for its retry': async (id) => {
         await system.redis.client.lRem('bq:default:active', 0, id);
         await system.redis.client.hDel('bq:default:deliveries', id);
         await system.redis.client.zAdd('bq:default:delayed', { score: Date.now() + 60_000, value: id });
       },
-      'is dead, for it was rescued too often': async (id) => {
+      'is dead after too many rescues': async (id) => {
         await system.redis.client.lRem('bq:default:active', 0, id);
         await system.redis.client.hDel('bq:default:deliveries', id);
         await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
       },
-      'is dead in Postgres, for it was rescued too often': async (id) => {
+      'is dead in Postgres after too many rescues': async (id) => {
         await system.redis.client.lRem('bq:default:active', 0, id);
         await system.redis.client.hDel('bq:default:deliveries', id);
         await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
@@ -288,13 +288,13 @@ describe('performing', () => {
       };
 
     for (const [what, fate] of Object.entries(fates)) {
-      it(`and ${what}, is done all the same once one run succeeds`, async () => {
+      it(`completes it when this run succeeds, though it ${what}`, async () => {
         const UsurpedJob = usurped(() => undefined, fate);
         await system.processor([UsurpedJob]);
         await transaction(() => UsurpedJob.performLater());
         await heard('job.succeeded');
         await until('the row is gone', async () => (await system.outboxSize()) === 0);
-        await until('it is not dead', async () => (await system.deadIds()).length === 0);
+        await until('the job is not dead', async () => (await system.deadIds()).length === 0);
         const left = await system.redis.client.keys('bq:default:*');
         assert.deepEqual(
           left.filter((key) => !/:(finished|stallBlock)$/.test(key)),
@@ -303,7 +303,7 @@ describe('performing', () => {
       });
     }
 
-    it('is left to that one when this run fails', async () => {
+    it('leaves it to that process when this run fails', async () => {
       const UsurpedJob = usurped(() => {
         throw new Error('too late');
       });
@@ -317,7 +317,7 @@ describe('performing', () => {
       assert.equal(system.eventsNamed('job.retrying').length, 0);
     });
 
-    it('is left to that one, too, where its id may be used again: plain producers do', async () => {
+    it('leaves it to that process, too, if its id is not a UUID and so may be reused by a plain producer', async () => {
       const UsurpedJob = usurped(() => undefined);
       const { client } = system.redis;
       await system.processor([UsurpedJob]);

@@ -18,18 +18,18 @@ class NewJob extends Job<[word: string]> {
   }
 }
 
-/** A clock so far behind that whatever is to be due later is due at once. */
+/** A clock so far behind that whatever is due later is due at once. */
 const AT_ONCE = { now: () => Date.now() - 1e12 };
 
-describe('a job that needs what another release has', () => {
+describe('a job that only another release can run', () => {
   const system = useJobSystem(() => {
     ran.length = 0;
   });
-  const left = (times: number) => until('it is left', () => system.eventsNamed('job.left').length >= times);
+  const left = (times: number) => until('the job is left', () => system.eventsNamed('job.left').length >= times);
   const record = async (id: string) => JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? 'null');
   const none = (name: 'job.retrying' | 'job.dead') => assert.deepEqual(system.eventsNamed(name), []);
 
-  it('is left to a processor that has its class, again and again, and has failed at nothing', async () => {
+  it('is left, however often, until a processor has its class, and no attempt is counted', async () => {
     const old = await system.processor([], { tuning: AT_ONCE });
     const { id } = await transaction(() => NewJob.performLater('first'));
     await left(30);
@@ -41,29 +41,33 @@ describe('a job that needs what another release has', () => {
     const levels = system.eventsNamed('job.left').map(({ again }) => again);
     assert.deepEqual([...new Set(levels.slice(1)), levels[0]], [true, false], 'the log warns once a minute');
     await system.processor([NewJob]);
-    await until('the new one has run it', () => ran.length === 1);
+    await until('the newer processor has run it', () => ran.length === 1);
     assert.deepEqual(ran, [['first', 1, 1]]);
     none('job.retrying');
     none('job.dead');
     await until('its row is gone', async () => (await system.outboxSize()) === 0);
   });
 
-  it('keeps what it has failed at elsewhere, and the deliveries that have ended without an outcome', async () => {
+  it('keeps the count of its deliveries that ended without an outcome', async () => {
     const { client } = system.redis;
     const { id } = await transaction(() => NewJob.performLater('fails'));
     const newer = await system.processor([NewJob], { tuning: AT_ONCE });
-    await until('it has run twice', () => ran.length === 2);
+    await until('the job has run twice', () => ran.length === 2);
     newer.quiet();
     const again = await NewJob.performLater('has killed two');
     await client.hSet('bq:default:deliveries', again.id, '2:');
     await system.processor([], { tuning: { now: () => Date.now() + 3_600_000 } });
     await left(1);
-    await until('it waits', async () => (await client.zScore('bq:default:delayed', again.id)) !== null);
-    assert.equal(await client.hGet('bq:default:deliveries', again.id), '2:', 'a job that kills keeps its count');
+    await until('the second job waits', async () => (await client.zScore('bq:default:delayed', again.id)) !== null);
+    assert.equal(
+      await client.hGet('bq:default:deliveries', again.id),
+      '2:',
+      'a job that kills its process keeps its count',
+    );
     assert.equal(await record(id), null);
   });
 
-  it('is left as it is in a format that is newer, with fields that nobody here knows, whoever reads it', async () => {
+  it('is left unchanged when its format is newer, with its unknown fields', async () => {
     const { client } = system.redis;
     const text =
       '{"data":{"v":2,"class":"NewJob","args":{"word":"by name"},"via":"outbox"},"options":{"timestamp":1,"fresh":{"a":[]}},"status":"created","progress":0}'.replace(
@@ -82,17 +86,17 @@ describe('a job that needs what another release has', () => {
     assert.equal((await findJob(sources, 'newer')).entry?.class, 'NewJob');
   });
 
-  it('runs where other fields were added to a format that is known', async () => {
+  it('runs when a known format has additional fields', async () => {
     const { client } = system.redis;
     const text = `{"data":{"v":1,"class":"NewJob","args":["word"],"fresh":{"x":1}},"options":{"timestamp":${Date.now()},"fresh":[]},"status":"created","progress":0}`;
     await client.hSet('bq:default:jobs', 'same', text);
     await client.lPush('bq:default:waiting', 'same');
     await system.processor([NewJob]);
-    await until('it has run', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     assert.deepEqual(ran, [['word', 1, 1]]);
   });
 
-  it('that has died by the newer release is kept whole by a processor that cannot read it', async () => {
+  it('is stored completely when it has died in a newer release', async () => {
     const { client } = system.redis;
     const data = { v: 2, class: 'NewJob', args: ['word'], fresh: { x: 1 } };
     const options = { timestamp: 5, attempts: 2, reason: 'no more', fresh: 7 };
@@ -103,17 +107,17 @@ describe('a job that needs what another release has', () => {
       system.postgres.query<{ class: string; payload: string; options: string }>(
         `select class, payload, options from job_dead where id = 'dead'`,
       );
-    const [row] = await until('it is dead', async () => ((await rows()).length === 1 ? await rows() : undefined));
+    const [row] = await until('the job is dead', async () => ((await rows()).length === 1 ? await rows() : undefined));
     assert.equal(row?.class, 'NewJob');
     assert.deepEqual([JSON.parse(row.payload), JSON.parse(row.options)], [data, options]);
   });
 });
 
-describe('what becomes of jobs that are left', () => {
+describe('jobs that are left', () => {
   const DAY = 24 * 3600 * 1000;
   const error = new UnknownJobError('there is none');
 
-  it('they wait a tenth of their age, a second at least and a quarter of an hour at most, and fail after 21 days', () => {
+  it('wait a tenth of their age, at least a second and at most a quarter of an hour, and fail after 21 days', () => {
     const waits = (age: number) => new JobsLeft(() => 0.5).decide('A', error, age)?.waitMs;
     assert.deepEqual([-5000, 0, 60_000, DAY, 20 * DAY, 22 * DAY].map(waits), [
       1000,
@@ -125,7 +129,7 @@ describe('what becomes of jobs that are left', () => {
     ]);
   });
 
-  it('they are told of until nobody has met one for a while, and the log warns of each class once a minute', () => {
+  it('are listed until none has been fetched for a while, and are logged once a minute for each class', () => {
     let at = 0;
     const jobs = new JobsLeft(
       () => 0.5,
@@ -151,14 +155,14 @@ describe('what becomes of jobs that are left', () => {
     assert.deepEqual(jobs.list(), []);
   });
 
-  it('no more names are kept than a hundred, and the log warns of no others', () => {
+  it('are listed and logged for at most 100 classes', () => {
     const jobs = new JobsLeft();
     const again = Array.from({ length: 200 }, (_, n) => jobs.decide(`Job${n}`, error, 0)?.again);
     assert.equal(jobs.list().length, 100);
     assert.equal(again.filter((told) => told === false).length, 100);
   });
 
-  it('errors say what is missing', () => {
+  it('have errors that are NotHereErrors', () => {
     assert.ok(new NewerFormatError('A', 3, 1) instanceof NotHereError && error instanceof NotHereError);
   });
 });

@@ -5,7 +5,7 @@ import { until } from '../../support/until';
 import { BlockingJob, CountingJob, startDoomedProcessor } from '../doomed-processor';
 import { JobSystem } from '../job-system';
 
-/** Of the real 30 s and 20 s: what is left for the machine to be slow in is a sixth of the interval. */
+/** The scale of the real 30 s and 20 s. The margin for a slow machine is scaled, too. */
 const SCALE = 1 / 6;
 const STALL_MS = 30_000 * SCALE;
 const BLOCK_MS = 20_000 * SCALE;
@@ -34,15 +34,15 @@ describe('jobs in processes of their own', () => {
     await once(child, 'exit');
   }
 
-  it('that hold the event loop for 20 s (scaled) are not run twice at once, whenever they begin', async () => {
+  it('do not run twice when they block the event loop for 20 s (scaled), whenever they begin', async () => {
     const begun: string[] = [];
-    // Takes for dead nobody: what is tested is the stall check.
+    // No process is taken for dead: this test is about the stall check.
     const tuning = { stallInterval: STALL_MS, unresponsiveMs: 600_000 };
     for (const identity of ['one', 'another']) {
       start(identity, tuning).on('message', (name: string) => begun.push(name));
     }
     const expected: string[] = [];
-    // Against the stall check's marks, each begins at another moment.
+    // Each begins at another moment between the stall check's marks.
     for (let i = 0; i < 4; i++) {
       expected.push(`job ${i}`);
       await BlockingJob.performLater(`job ${i}`, BLOCK_MS);
@@ -51,7 +51,7 @@ describe('jobs in processes of their own', () => {
     assert.deepEqual(begun, expected);
   });
 
-  it('resume from their latest stored cursor when their process was killed', async () => {
+  it('resume from their latest stored cursor after their process was killed', async () => {
     const told: number[] = [];
     const first = start('first');
     const { id } = await CountingJob.performLater();
@@ -60,7 +60,7 @@ describe('jobs in processes of their own', () => {
     await kill(first);
     const stored = await cursor();
     start('second').on('message', (text: string) => told.push(Number(text)));
-    await until('it goes on', () => told.length > 3);
+    await until('the job goes on', () => told.length > 3);
     assert.equal(told[0], stored);
   });
 });

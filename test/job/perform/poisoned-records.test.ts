@@ -19,7 +19,7 @@ class FailingJob extends Job<[]> {
   }
 }
 
-/** What the fuzzers have found: each ended the process, again and again, or stopped something that goes on by itself. */
+/** Records like those that fuzzers have found: each would end the process, again and again, or stop a background task. */
 describe('poisoned records', () => {
   const events = new Events();
   const released: string[] = [];
@@ -49,7 +49,7 @@ describe('poisoned records', () => {
   };
   const failing = recordText({ class: 'FailingJob', errors: ['one'] });
 
-  it('whose own notes are nonsense are tried again, without them', async () => {
+  it('are retried without their stack traces or attempts when these are nonsense', async () => {
     for (const nonsense of ['7', 'null', '[7]', '{"length":1}', '"text"']) {
       const outcome = await perform(failing.replace(/"stacktraces":\[.*?\]/, `"stacktraces":${nonsense}`));
       assert.equal(outcome.op, 'retry');
@@ -63,24 +63,24 @@ describe('poisoned records', () => {
     }
   });
 
-  it('whose context is nonsense run without one', async () => {
+  it('run without a context when theirs is nonsense', async () => {
     for (const attrs of ['null', '7', '["a"]', '{"requestId":{},"locale":3,"attributes":[]}']) {
       assert.equal((await perform(failing.replace(/"attrs":\{.*?\}/, `"attrs":${attrs}`))).op, 'retry', attrs);
     }
   });
 
-  it('that say they took a route that there is not leave the trace of one from the outbox', async () => {
+  it('count as jobs from the outbox when their route is unknown', async () => {
     const outcome = await perform(failing.replace('"via":"redis"', '"via":"__proto__"'), 9);
     assert.deepEqual([outcome.op, 'markers' in outcome && outcome.markers], ['dead', 'fc']);
   });
 
-  it('are given out three times without an outcome, and are dead then', async () => {
+  it('are dead after three deliveries without an outcome', async () => {
     assert.equal((await perform(failing, 3)).op, 'retry');
     assert.equal((await perform(failing, 4)).op, 'dead');
     assert.match(dead[0]?.reason ?? '', /3/);
   });
 
-  it('of times that are no dates are as old as now', async () => {
+  it('count as enqueued now when their time is not a date', async () => {
     for (const time of ['-1e300', '1e300', '"1"'])
       await perform(failing.replace(/"timestamp":\d+/, `"timestamp":${time}`));
     assert.deepEqual(
@@ -89,7 +89,7 @@ describe('poisoned records', () => {
     );
   });
 
-  it('that are nested too deep to be written again are dead, as they came, and their claims are released', async () => {
+  it('are dead, unchanged and without their claims, when they are nested too deeply to be written again', async () => {
     const nested = failing
       .replace('"args":[', `"args":[${'['.repeat(50_000)}${']'.repeat(50_000)}`)
       .replace('"via"', '"unique":"executed","via"');
@@ -98,7 +98,7 @@ describe('poisoned records', () => {
     assert.deepEqual(released, ['id-1']);
   });
 
-  it('are tried again whatever a job throws that cannot be read, and afterDiscard is told of it', async () => {
+  it('are retried when a job throws what cannot be read, and afterDiscard gets a readable error', async () => {
     const refuse = () => {
       throw new Error('not to be read');
     };
@@ -123,7 +123,7 @@ describe('poisoned records', () => {
     }
   });
 
-  it('are no worse for what a job throws', async () => {
+  it('are retried when a job throws what is not an error', async () => {
     const odd = Object.assign(new Error('x'), { message: { not: 'a text' }, stack: 7 });
     for (const what of [Object.create(null), Symbol('s'), undefined, null, odd, { toString: null }, () => 1]) {
       thrown = what;

@@ -54,7 +54,7 @@ describe('the retry policy', () => {
       );
     });
 
-    it('does not count what rules have met', () => {
+    it('does not count errors to which rules apply', () => {
       fc.assert(
         fc.property(fc.nat(30), fc.nat(30), fc.dictionary(fc.string(), fc.nat(9)), (limit, retries, counts) => {
           const met = Object.values(counts).reduce((a, b) => a + b, 0);
@@ -70,13 +70,13 @@ describe('the retry policy', () => {
       );
     });
 
-    it('takes the word of typed errors', () => {
+    it('obeys DiscardJob, RecordGoneError and KillJob', () => {
       assert.deepEqual(verdict(rules(), new DiscardJob('gone')), { kind: 'discard' });
       assert.deepEqual(verdict(rules(), new RecordGoneError('User', '7')), { kind: 'discard' });
       assert.deepEqual(verdict(rules(), new KillJob('550 no such user')), { kind: 'dead', reason: '550 no such user' });
     });
 
-    it('asks the class, within the limit', () => {
+    it('asks retryIn, within the limit', () => {
       const answer = (given: RetryDecision, attempt = 1, limit = 25) =>
         verdict(
           rules(() => given, limit),
@@ -91,7 +91,7 @@ describe('the retry policy', () => {
       assert.equal(answer('2m', 2, 1).kind, 'dead');
     });
 
-    it('passes over an answer without sense, and says so', () => {
+    it('ignores and reports an invalid answer of retryIn', () => {
       const broken: Error[] = [];
       const random = () => 0;
       assert.deepEqual(
@@ -109,7 +109,7 @@ describe('the retry policy', () => {
   describe('with retryOn and discardOn', () => {
     const jitter = fc.double({ min: 0, max: 1, noNaN: true });
 
-    it('polynomial waits n^4 seconds, at most `jitter` of it more, and two', () => {
+    it('waits n^4 + 2 seconds and at most the `jitter` of n^4 when the wait is polynomial', () => {
       fc.assert(
         fc.property(fc.integer({ min: 1, max: 50 }), jitter, unit, (n, part, random) => {
           const ms = polynomialWaitMs(n, part, () => random);
@@ -119,7 +119,7 @@ describe('the retry policy', () => {
       );
     });
 
-    it('a fixed wait grows by at most `jitter`, and has that in the middle', () => {
+    it('adds a random share of at most `jitter` to a fixed wait', () => {
       fc.assert(
         fc.property(fc.nat(10_000_000), jitter, unit, (wait, part, random) => {
           class FixedJob extends SilentJob {
@@ -135,7 +135,7 @@ describe('the retry policy', () => {
       );
     });
 
-    it('allows `attempts` runs that fail with its errors, whatever else failed before', () => {
+    it("allows `attempts` runs that fail with the rule's errors, whatever other errors came before", () => {
       fc.assert(
         fc.property(fc.integer({ min: 1, max: 20 }), fc.nat(30), fc.nat(30), (attempts, failed, others) => {
           class CountingJob extends SilentJob {
@@ -154,7 +154,7 @@ describe('the retry policy', () => {
       );
     });
 
-    it('has 5 attempts, 3 s apart, if nothing else is said; Infinity has no end', () => {
+    it('allows 5 attempts, 3 s apart, by default, and any number with Infinity', () => {
       class UsualJob extends SilentJob {
         static {
           this.retryOn(BusyError);
@@ -172,7 +172,7 @@ describe('the retry policy', () => {
       assert.equal(verdict(UsualJob, new GoneError(), { counts: { GoneError: 1e9 } }).kind, 'retry');
     });
 
-    it('asks a function with the failures of its errors, and adds no jitter', () => {
+    it("asks a function with the number of the rule's failures, and adds no jitter", () => {
       const asked: unknown[] = [];
       const error = new BusyError('later');
       class FunctionJob extends SilentJob {
@@ -190,7 +190,7 @@ describe('the retry policy', () => {
       assert.deepEqual(asked, [3, error]);
     });
 
-    it('knows errors by their class, their parent, a list or a function', () => {
+    it('matches errors by their class, a parent class, a list or a function', () => {
       class ListJob extends SilentJob {
         static {
           this.discardOn([GoneError, (error) => error.message === 'odd']);
@@ -204,7 +204,7 @@ describe('the retry policy', () => {
       assert.deepEqual(kinds, ['discard', 'discard', 1, 15_000]);
     });
 
-    it('inherits; the latest counts, and the class before its parent', () => {
+    it('inherits rules, of which the latest applies, and those of the class before those of its parent', () => {
       abstract class ParentJob extends SilentJob {
         static {
           this.retryOn(Error, { wait: 1, jitter: 0 });
@@ -231,10 +231,10 @@ describe('the retry policy', () => {
         errors.map((error) => wait(CousinJob, error)),
         [1, 2, 3],
       );
-      assert.equal(wait(ChildJob, new DiscardJob()), 'discard', 'what the job itself says comes first');
+      assert.equal(wait(ChildJob, new DiscardJob()), 'discard', 'DiscardJob comes before all rules');
     });
 
-    it('counts for each rule by itself, though it has no name, and a parent has such a rule as well', () => {
+    it('counts separately for each rule by a function, including those of a parent class', () => {
       abstract class ParentJob extends SilentJob {
         static {
           this.retryOn((error) => error.message === 'busy', { attempts: 3 });
@@ -251,7 +251,7 @@ describe('the retry policy', () => {
       assert.ok(keys.every(Boolean));
     });
 
-    it('retries a record that is gone only where the class says so', () => {
+    it('retries a job whose model is gone if a rule says so', () => {
       class PatientJob extends SilentJob {
         static {
           this.retryOn(RecordGoneError, { wait: '1s' });
@@ -260,7 +260,7 @@ describe('the retry policy', () => {
       assert.equal(verdict(PatientJob, new RecordGoneError('User', '7')).kind, 'retry');
     });
 
-    it('passes over a rule that breaks, and says so', () => {
+    it('ignores and reports a rule that throws', () => {
       const broken: Error[] = [];
       const breaking = () => {
         throw new Error('the rule itself broke');
@@ -275,7 +275,7 @@ describe('the retry policy', () => {
       assert.deepEqual([got.kind === 'retry' && got.waitMs, broken.length], [15_000, 2]);
     });
 
-    it('refuses options without sense, naming class and option', () => {
+    it('rejects invalid options, naming class and option', () => {
       class OddJob extends SilentJob {}
       const refused = (declare: () => void, message: RegExp) => assert.throws(declare, { name: 'TypeError', message });
       refused(() => OddJob.retryOn(BusyError, { attempts: 0 }), /^OddJob\.retryOn: attempts is 0; /);

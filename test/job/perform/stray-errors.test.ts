@@ -24,7 +24,7 @@ class StrayJob extends Job {
   }
 }
 
-/** As the process does in its handler of uncaught errors, which Node calls in the context of the code that threw. */
+/** Acts like the process's handler of uncaught errors, which Node calls in the context of the code that threw. */
 async function later(): Promise<void> {
   await new Promise<void>((resolve) => {
     setTimeout(() => {
@@ -44,13 +44,13 @@ const executor = new Executor({
 });
 
 /** test/process/stray-errors.deep.ts shows the errors themselves, in a process of their own. */
-describe('a run whose code leaves an error for nobody to catch', () => {
+describe('a run whose code throws an error that nothing catches', () => {
   beforeEach(() => {
     outcomes.length = 0;
   });
 
   for (const then of ['hangs', 'resolves', 'performs another job that did'] as const) {
-    it(`has failed with it, though it ${then}`, async () => {
+    it(`fails with that error even if it ${then}`, async () => {
       after = then;
       const record = recordText({ class: 'StrayJob' });
       const delivery = { id: 'id-1', queue: 'default', record, deliveries: 1, fence: '1:t' };
@@ -62,7 +62,7 @@ describe('a run whose code leaves an error for nobody to catch', () => {
     });
   }
 
-  it('is not told where the error comes from elsewhere', () => {
+  it('does not fail when the error comes from elsewhere', () => {
     assert.equal(executor.failRunOf(STRAY), 'unknown');
   });
 });

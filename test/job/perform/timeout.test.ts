@@ -48,7 +48,7 @@ class QuickJob extends Job {
   }
 }
 
-describe('timeout', () => {
+describe('the timeout of a job', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
@@ -63,9 +63,9 @@ describe('timeout', () => {
     ran.length = 0;
   });
 
-  const retrying = () => until('it retries', () => system.eventsNamed('job.retrying')[0]);
+  const retrying = () => until('the job will be retried', () => system.eventsNamed('job.retrying')[0]);
 
-  it('aborts the signal; the run has failed then, and is tried again as any other', async () => {
+  it('aborts the signal and fails the run, which is retried like any other', async () => {
     await system.processor([HeedingJob]);
     const { id } = await HeedingJob.performLater();
     const { error, waitMs } = await retrying();
@@ -76,38 +76,38 @@ describe('timeout', () => {
     assert.match(options.stacktraces[0], /^JobTimeoutError: HeedingJob/);
   });
 
-  it('is the failure whatever the handler rejects with, which is its cause; rules can be about it', async () => {
+  it('is the error to which rules apply, with the error of perform as its cause', async () => {
     await system.processor([WrappingJob]);
     await WrappingJob.performLater();
-    const { error } = await until('it is discarded', () => system.eventsNamed('job.discarded')[0]);
+    const { error } = await until('the job is discarded', () => system.eventsNamed('job.discarded')[0]);
     assert.ok(error instanceof JobTimeoutError && error.cause instanceof Error);
     assert.equal(error.cause.message, 'the work was cut short');
   });
 
-  it('keeps the slot of a handler that does not heed it, and says so once', async () => {
+  it('leaves the permit to a job that ignores it, and reports that once', async () => {
     await system.processor([DeafJob, QuickJob], { jobs: { concurrency: 1 }, tuning: { graceMs: 30 } });
     const { id } = await DeafJob.performLater('badly');
     await QuickJob.performLater();
-    const overdue = await until('it is overdue', () => system.eventsNamed('job.timeout-ignored')[0]);
+    const overdue = await until('the ignored timeout is reported', () => system.eventsNamed('job.timeout-ignored')[0]);
     assert.deepEqual([overdue.id, overdue.class, overdue.queue], [id, 'DeafJob', 'default']);
     assert.ok(overdue.ageMs >= 89);
-    assert.deepEqual(ran, ['badly'], 'nothing else has begun');
+    assert.deepEqual(ran, ['badly'], 'the other job has not begun');
     gate.open();
     assert.ok((await retrying()).error instanceof JobTimeoutError);
-    await until('the next has run', () => ran.includes('quick'));
+    await until('the other job has run', () => ran.includes('quick'));
     assert.equal(system.eventsNamed('job.timeout-ignored').length, 1);
   });
 
-  it('counts for nothing when the handler ends well after all', async () => {
+  it('has no effect when the job succeeds after all', async () => {
     await system.processor([DeafJob], { tuning: { graceMs: 30 } });
     await DeafJob.performLater('well');
-    await until('it is overdue', () => system.eventsNamed('job.timeout-ignored')[0]);
+    await until('the ignored timeout is reported', () => system.eventsNamed('job.timeout-ignored')[0]);
     gate.open();
-    await until('it succeeded', () => system.eventsNamed('job.succeeded')[0]);
+    await until('the job has succeeded', () => system.eventsNamed('job.succeeded')[0]);
     assert.equal(system.eventsNamed('job.retrying').length, 0);
   });
 
-  it('holds for performNow', async () => {
+  it('applies to performNow', async () => {
     await assert.rejects(HeedingJob.performNow(), JobTimeoutError);
   });
 
@@ -115,7 +115,7 @@ describe('timeout', () => {
     const timers = () => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const before = timers();
     for (let i = 0; i < 50; i++) await QuickJob.performNow();
-    // Some of others may have come meanwhile.
-    await until('those of the runs are gone', () => timers() < before + 25);
+    // Others may have set some timers meanwhile.
+    await until('the timers of the runs are gone', () => timers() < before + 25);
   });
 });

@@ -16,7 +16,7 @@ class SyncJob extends Job<[name: string]> {
   }
 }
 
-describe('releasing the claim of a unique job', () => {
+describe('the release of the claim of a unique job', () => {
   let system: JobSystem;
   before(async () => {
     system = await JobSystem.start();
@@ -34,16 +34,16 @@ describe('releasing the claim of a unique job', () => {
     ['fine', 'job.succeeded'],
     ['dead', 'job.dead'],
   ] as const) {
-    it(`is tried when it is over, and spoils nothing when Postgres refuses: ${name}`, async () => {
+    it(`is reported when Postgres refuses it, and does not change the outcome ${end}`, async () => {
       await system.processor([SyncJob]);
       const { id } = await SyncJob.performLater(name);
-      await until('it runs', () => gate.held === 1);
+      await until('the job is running', () => gate.held === 1);
       await system.postgres.query(
         `alter table job_outbox add constraint stuck check (unique_key is not null) not valid`,
       );
       try {
         gate.open();
-        await until('it is over', () => system.eventsNamed(end)[0]);
+        await until('the job has ended', () => system.eventsNamed(end)[0]);
         const [trouble] = system.eventsNamed('queue.error').filter(({ during }) => during.includes('claim'));
         assert.match(trouble?.error.message ?? '', /stuck/);
         assert.equal(system.eventsNamed(end)[0]?.id, id);
