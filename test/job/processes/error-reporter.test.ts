@@ -38,7 +38,7 @@ describe('the error reporter', () => {
   };
   const given = { name: 'Ann', password: 'hunter2' };
 
-  it('tells of each failed attempt, with what is fit to be shown', async () => {
+  it('reports each failed attempt, with secret arguments filtered', async () => {
     const reports: ErrorReport[] = [];
     await start((report) => reports.push(report));
     const ids: string[] = [];
@@ -46,7 +46,7 @@ describe('the error reporter', () => {
       const { id } = await runInContext({ requestId: `r-${how}` }, () => LoginJob.performLater(how, given));
       ids.push(id);
     }
-    await until('all three are told', () => reports.length === 3);
+    await until('all three failures are reported', () => reports.length === 3);
     reports.sort((a, b) => ids.indexOf(a.id ?? '') - ids.indexOf(b.id ?? ''));
     assert.deepEqual(
       reports.map(({ error, ...report }) => ({ ...report, message: error.message })),
@@ -67,16 +67,16 @@ describe('the error reporter', () => {
     );
   });
 
-  it('shows no arguments of a class that wants it so', async () => {
+  it('reports no arguments of a class with logArguments = false', async () => {
     const reports: ErrorReport[] = [];
     await start((report) => reports.push(report));
     await SecretJob.performLater('ann@example.com');
-    const [report] = await until('it is told', () => (reports.length > 0 ? reports : undefined));
+    const [report] = await until('the death is reported', () => (reports.length > 0 ? reports : undefined));
     assert.equal(report?.kind, 'dead');
     assert.ok(report && !('args' in report));
   });
 
-  it('tells of what ails the process: Redis, Postgres, the relay, the schedule', async () => {
+  it('reports errors of Redis, Postgres, the relay and the schedule', async () => {
     const reports: ErrorReport[] = [];
     await start((report) => reports.push(report));
     const error = new Error('trouble');
@@ -92,13 +92,13 @@ describe('the error reporter', () => {
       ],
     );
     await system.redisServer.kill();
-    await until('both are told', () => {
+    await until('both errors are reported', () => {
       const kinds = new Set(reports.map(({ kind }) => kind));
       return kinds.has('redis') && kinds.has('relay');
     });
   });
 
-  it('that throws or rejects is told of once each, not to itself, and harms no job', async () => {
+  it('logs each failure of reportError once, does not report it, and affects no job', async () => {
     let calls = 0;
     await start(() => {
       calls++;
@@ -107,16 +107,16 @@ describe('the error reporter', () => {
     });
     await LoginJob.performLater('discard', given);
     await LoginJob.performLater('kill', given);
-    await until('both failures are told', () => system.eventsNamed('process.error').length === 2);
+    await until('both failures are logged', () => system.eventsNamed('process.error').length === 2);
     assert.deepEqual(
       system.eventsNamed('process.error').map(({ error, during }) => `${during}: ${error.message}`),
       ["the app's reportError: the tracker is down", "the app's reportError: it still is"],
     );
     assert.equal(calls, 2);
-    await until('the killed one is dead', async () => (await system.deadIds()).length === 1);
+    await until('the killed job is dead', async () => (await system.deadIds()).length === 1);
   });
 
-  it('that answers nobody is sent no more than a thousand reports, which is told once', async () => {
+  it('drops reports while 1000 are unanswered, and logs that once', async () => {
     const answers: (() => void)[] = [];
     reporter = new ErrorReporter(system.events, () => new Promise<void>((resolve) => answers.push(resolve)));
     await reporter.start();
@@ -130,11 +130,11 @@ describe('the error reporter', () => {
     for (const answer of answers.splice(0)) answer();
     await new Promise(setImmediate);
     trouble();
-    assert.equal(answers.length, 1, 'it answers again');
+    assert.equal(answers.length, 1, 'reports are sent again');
     answers[0]?.();
   });
 
-  it('is waited for by nobody but its own stop', async () => {
+  it('delays no job, only its own stop', async () => {
     const sent = deferred();
     await start(() => sent.promise);
     await LoginJob.performLater('kill', given);

@@ -20,7 +20,7 @@ class HeldJob extends Job {
   }
 }
 
-describe('queues that are behind', () => {
+describe('warnings about queues that are behind', () => {
   let system: JobSystem;
   let enqueued = 0;
   before(async () => {
@@ -33,25 +33,25 @@ describe('queues that are behind', () => {
   });
   afterEach(() => gate.open());
 
-  /** Jobs that could have run an hour ago. */
+  /** Enqueues jobs that could have run an hour ago. */
   const enqueueLate = async (queue: string, count: number) => {
     const record = newRecord('{"v":1,"class":"HeldJob","args":[],"attrs":{}}', Date.now() - HOUR);
     const jobs = Array.from({ length: count }, () => ({ id: `job-${++enqueued}`, queue, record }));
     await dispatch(system.redis.client, jobs);
   };
-  /** Rows that were due an hour ago. */
+  /** Changes due rows as if they had been due for an hour. */
   const outdateRows = () =>
     system.postgres.query(`update job_outbox set run_at = run_at - interval '1 hour' where run_at < clock_timestamp()`);
   const slow = (queue: string) => system.eventsNamed('queue.latency-high').filter((event) => event.queue === queue);
-  /** It has looked at all queues and the outbox since, for it looks at those that nobody serves last, and then at the outbox. */
+  /** Waits until the monitor has checked all queues and the outbox: it checks unserved queues last, and then the outbox. */
   const hasLooked = async () => {
     for (const queue of [`unserved-${++enqueued}`, `unserved-${++enqueued}`]) {
       await enqueueLate(queue, 1);
-      await until('it has looked', () => slow(queue).length === 1);
+      await until('the monitor has checked an unserved queue', () => slow(queue).length === 1);
     }
   };
 
-  it('are warned of once, with age and size, and told of again when they have caught up', async () => {
+  it('come once, with age and size, and are followed by an event when the queue has caught up', async () => {
     await enqueueLate('default', 5);
     await system.processor([HeldJob], OPTIONS);
     await until('two of them run', () => gate.held === 2);
@@ -65,7 +65,7 @@ describe('queues that are behind', () => {
     assert.deepEqual(caughtUp, { queue: 'default', latencyMs: 0, size: 0 });
   });
 
-  it('are told of by who serves them, or by anybody when nobody does; not while they are paused', async () => {
+  it('come from the processors that serve the queue, or from any if none does, and not while it is paused', async () => {
     const { client } = system.redis;
     await client.set('bq:mailer:paused', '1');
     for (const queue of ['mailer', 'somebodys', 'nobodys']) await enqueueLate(queue, 1);
@@ -77,11 +77,11 @@ describe('queues that are behind', () => {
     assert.deepEqual([only.size, only.served, slow('mailer'), slow('somebodys')], [1, false, [], []]);
   });
 
-  it('are nobody’s concern when warnings are switched off', async () => {
+  it('do not come when they are switched off', async () => {
     await enqueueLate('nobodys', 1);
     await system.processor([HeldJob], { ...OPTIONS, jobs: { latencyWarningMs: 0 } });
     await HeldJob.performLater();
-    await until('its heartbeats go on', async () => {
+    await until('the processor sends heartbeats', async () => {
       const [score] = await system.redis.client.zRangeWithScores(PROCESSES, 0, 0);
       return gate.held === 1 && score;
     });
@@ -90,7 +90,7 @@ describe('queues that are behind', () => {
     assert.equal(system.eventsNamed('queue.latency-high').length, 0);
   });
 
-  it('may be the outbox, while Redis is away', async () => {
+  it('come for the outbox while Redis is down', async () => {
     await system.processor([HeldJob], OPTIONS);
     gate.open();
     await system.redisServer.kill();
@@ -100,7 +100,7 @@ describe('queues that are behind', () => {
       await HeldJob.set({ wait: '1h' }).performLater();
     });
     await outdateRows();
-    const warning = await until('it is warned of', () => system.eventsNamed('outbox.latency-high')[0]);
+    const warning = await until('the warning has come', () => system.eventsNamed('outbox.latency-high')[0]);
     assert.equal(warning.size, 2, 'one is not due');
     assert.ok(warning.latencyMs >= HOUR);
     await system.redisServer.start();
@@ -108,7 +108,7 @@ describe('queues that are behind', () => {
     assert.equal(system.eventsNamed('outbox.latency-high').length, 1);
   });
 
-  it('are not the outbox when it keeps what a full queue has no room for', async () => {
+  it('do not come for rows that wait in the outbox for a full queue', async () => {
     await transaction(() => HeldJob.performLater());
     await outdateRows();
     const { redis, database, events } = system;
@@ -127,7 +127,10 @@ describe('queues that are behind', () => {
       await hasLooked();
       assert.equal(system.eventsNamed('outbox.latency-high').length, 0);
       full = [];
-      await until('it is warned of when there is room', () => system.eventsNamed('outbox.latency-high').length === 1);
+      await until(
+        'the warning has come when there is room',
+        () => system.eventsNamed('outbox.latency-high').length === 1,
+      );
     } finally {
       await watch.task.stop();
     }

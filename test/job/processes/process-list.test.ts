@@ -35,13 +35,15 @@ describe('the list of processes', () => {
   const start = (identity: string) =>
     system.processor([HeldJob], { tuning: FAST, lineage: { identity, dead: [] }, jobs: { concurrency: 3 } });
 
-  it('shows each processor of each tree, with what it is doing', async () => {
+  it('shows each processor of each tree, and its jobs', async () => {
     const from = Date.now();
     await start('tree-b-0');
     await start('tree-a-1');
     const { id } = await HeldJob.performLater();
     await until('it runs', () => gate.held === 1);
-    const busy = await until('one is busy', async () => (await processes.list()).find((one) => one.busyCount > 0));
+    const busy = await until('one processor is busy', async () =>
+      (await processes.list()).find((one) => one.busyCount > 0),
+    );
     const { startedAt = 0, ...job } = busy.busy[0] ?? {};
     assert.deepEqual(job, { id, class: 'HeldJob', queue: 'default', attempt: 1 });
     assert.ok(startedAt >= from && startedAt <= Date.now());
@@ -59,30 +61,32 @@ describe('the list of processes', () => {
       assert.match(one.version, /^\d+\.\d+\.\d+/);
       assert.ok(one.rssMb > 10 && one.lagP99Ms >= 0 && one.heartbeatAgeMs >= 0 && one.startedAt >= from);
     }
-    await until('round trips are timed', async () => (await processes.list()).every(({ redisMs }) => redisMs !== null));
+    await until('round trips to Redis are timed', async () =>
+      (await processes.list()).every(({ redisMs }) => redisMs !== null),
+    );
   });
 
-  it('shows at once that one is quiet, or drains, and no longer who has left in command', async () => {
+  it('shows at once that a processor is quiet or stopping, and not one that has stopped', async () => {
     const processor = await start('tree-0');
     const other = await start('other-0');
     const shown = async (identity: string) => (await processes.list()).find((one) => one.identity === identity);
-    await until('both are listed', async () => (await processes.list()).length === 2);
+    await until('both processors are listed', async () => (await processes.list()).length === 2);
     processor.quiet();
     await until('it is quiet', async () => (await shown('tree-0'))?.quiet);
     processor.resume();
-    await until('it is not', async () => (await shown('tree-0'))?.quiet === false);
+    await until('the processor is no longer quiet', async () => (await shown('tree-0'))?.quiet === false);
     other.quiet();
     await HeldJob.performLater();
     await until('it runs', () => gate.held === 1);
     const stopped = system.stopProcessors(60_000);
-    await until('it drains', async () => (await shown('tree-0'))?.stopping);
+    await until('the processor is stopping', async () => (await shown('tree-0'))?.stopping);
     gate.open();
     await stopped;
     assert.deepEqual(await processes.list(), []);
     assert.deepEqual(await system.redis.client.keys('catamount:process*'), []);
   });
 
-  it('leaves out who was silent for half a minute, and in time forgets it', async () => {
+  it('leaves out a process that was silent for half a minute, and later forgets it', async () => {
     const { client } = system.redis;
     const text = JSON.stringify({ identity: 'gone', queues: [] });
     const silentFor = async (ms: number) => {
@@ -92,12 +96,12 @@ describe('the list of processes', () => {
     };
     assert.deepEqual(await silentFor(15_000), ['gone']);
     assert.deepEqual(await silentFor(31_000), []);
-    assert.equal(await client.zCard(PROCESSES), 1, 'its jobs are still to be taken over');
+    assert.equal(await client.zCard(PROCESSES), 1, 'its jobs must still be rescued');
     assert.deepEqual(await silentFor(3_600_000), []);
     assert.equal(await client.zCard(PROCESSES), 0);
   });
 
-  it('bears a Redis that is away, or emptied: the next heartbeat tells all again', async () => {
+  it('is complete again after one heartbeat when Redis was emptied or restarted', async () => {
     await start('tree-0');
     await until('it is listed', async () => (await processes.list()).length === 1);
     await system.redis.client.flushAll();
@@ -112,48 +116,48 @@ describe('the list of processes', () => {
     );
   });
 
-  describe('of an idle processor, which by itself would send the next heartbeat in hours', () => {
+  describe('of an idle processor, whose next heartbeat is hours away', () => {
     const IDLE = { heartbeatMs: 3_600_000, infoMs: 3_600_000, idleAfterMs: 0, unresponsiveMs: 360_000_000 };
     const { wake } = PROCESS_KEYS;
     const score = async () => Number(await system.redis.client.zScore(PROCESSES, 'idle-0'));
     const startIdle = async () => {
       const lineage = { identity: 'idle-0', dead: [] };
       const processor = await system.processor([HeldJob], { tuning: IDLE, lineage });
-      await until('it is there', score);
-      await until('it counts as alive for long, now that it can be woken', async () => {
+      await until('the processor is listed', score);
+      await until('its heartbeat lasts for hours, now that it can be woken', async () => {
         await system.redis.client.publish(wake, 'idle-0');
         return (await score()) > Date.now() + 3_600_000;
       });
       return processor;
     };
 
-    it('a job that starts brings one at once, so that its process is missed as soon as others', async () => {
+    it('gets a short heartbeat as soon as a job starts, so that the death of its process is noticed in time', async () => {
       await startIdle();
       await HeldJob.performLater();
       await until('it runs', () => gate.held === 1);
-      await until('it counts as alive until now', async () => (await score()) <= Date.now());
+      await until('the long heartbeat has ended', async () => (await score()) <= Date.now());
     });
 
-    it('a command does', async () => {
+    it('delivers a command at once', async () => {
       const processor = await startIdle();
       assert.equal(await processes.send('idle-0', 'quiet'), true);
       await until('it is quiet', () => processor.snapshot().quiet);
     });
 
-    it('somebody who looks does, and relies on nothing that was promised', async () => {
+    it('gets the current state as soon as somebody reads it, which ends all heartbeats that last for hours', async () => {
       const processor = await startIdle();
       await system.redis.client.zAdd(PROCESSES, { value: 'dead-0', score: Date.now() + 3_600_000 });
       await processes.list({ watch: false });
-      assert.ok((await score()) > Date.now() + 3_600_000, 'a scrape is no such look');
+      assert.ok((await score()) > Date.now() + 3_600_000, 'a scrape of metrics does not count as reading');
       await system.redis.client.set(processKey('idle-0'), 'outdated');
       await processes.list();
       assert.ok(Number(await system.redis.client.zScore(PROCESSES, 'dead-0')) <= Date.now());
-      await until('it has told how it is', async () => (await processes.list()).length === 1);
+      await until('its current state is listed', async () => (await processes.list()).length === 1);
       assert.equal(processor.snapshot().quiet, false);
     });
   });
 
-  it('reads whatever text it finds', () => {
+  it('reads any text without an error', () => {
     fc.assert(
       fc.property(fc.oneof(fc.string(), fc.json()), (text) => {
         const info = readProcessInfo(text);
@@ -172,7 +176,7 @@ class NamedJob extends Job<[name: string]> {
   }
 }
 
-describe('commands by Redis', () => {
+describe('commands through Redis', () => {
   let processes: ProcessList;
   const system = useJobSystem(() => {
     ran.length = 0;
@@ -189,7 +193,7 @@ describe('commands by Redis', () => {
   };
   const commands = () => system.eventsNamed('operator.command');
 
-  it('quiet a processor, and have it take jobs again, each once', async () => {
+  it('quiet and resume a processor, each once', async () => {
     const processor = await start();
     assert.equal(await processes.send('tree-0', 'quiet'), true);
     await until('it is quiet', () => processor.snapshot().quiet);
@@ -204,17 +208,17 @@ describe('commands by Redis', () => {
     await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
   });
 
-  it('are handed to whoever is in charge of the process, in the command they came in', async () => {
+  it('are passed to onCommand once each, in order', async () => {
     const commands: string[] = [];
     await start({ onCommand: (command) => commands.push(command) });
     for (const command of ['quiet', 'resume', 'quiet', 'stop'] as const) await processes.send('tree-0', command);
-    await until('all have come', () => commands.length === 4);
+    await until('all commands have come', () => commands.length === 4);
     assert.deepEqual(commands, ['quiet', 'resume', 'quiet', 'stop']);
     await until('no command is left', async () => (await system.redis.client.exists(commandsKey('tree-0'))) === 0);
     assert.equal(commands.length, 4);
   });
 
-  it('come with every reply until Redis knows that they were executed: a reply may be lost', async () => {
+  it('come with every heartbeat until one says that they were executed, since a reply may be lost', async () => {
     await start();
     const { client } = system.redis;
     const registry = new HeartbeatRegistry(client, PROCESS_KEYS);
@@ -228,7 +232,7 @@ describe('commands by Redis', () => {
     assert.deepEqual(await heartbeat(command), []);
   });
 
-  it('are refused for nobody, and when they are none', async () => {
+  it('are refused for an unknown process, and if they are unknown', async () => {
     await start();
     assert.equal(await processes.send('tree-9', 'quiet'), false);
     await assert.rejects(processes.send('tree-0', 'halt' as 'stop'), {
@@ -238,14 +242,14 @@ describe('commands by Redis', () => {
     assert.deepEqual(await system.redis.client.keys('*:commands'), []);
   });
 
-  it('are void after a minute', async () => {
+  it('expire after a minute', async () => {
     await start();
     await processes.send('tree-0', 'quiet');
     const ttl = await system.redis.client.ttl(commandsKey('tree-0'));
     assert.ok(ttl <= 60, `${ttl} s`);
   });
 
-  it('need not be repeated to a successor that begins quiet', async () => {
+  it('need not be repeated to a successor that starts quiet', async () => {
     const processor = await start({ lineage: { identity: 'tree-1', dead: ['tree-0'], quiet: true } });
     assert.ok(processor.snapshot().quiet);
     await NamedJob.performLater('while quiet');

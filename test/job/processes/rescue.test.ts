@@ -21,7 +21,7 @@ const QUEUES = ['default', 'mailer'];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const UNRESPONSIVE_MS = 500;
-/** Short, so that a judge judges soon; no stall check is what brings jobs back. */
+/** Judges decide soon, and no stall check can bring jobs back instead. */
 const JUDGE: ProcessorTuning = { heartbeatMs: 100, infoMs: 100, unresponsiveMs: UNRESPONSIVE_MS, stallInterval: HOUR };
 
 const ran: string[] = [];
@@ -40,7 +40,7 @@ class HeldJob extends Job {
   }
 }
 
-describe('the jobs of a process that is dead, or silent', () => {
+describe('the jobs of a dead or silent process', () => {
   let system: JobSystem;
   let client: RedisClient;
   let command: BeeConnection;
@@ -60,7 +60,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     ran.length = 0;
   });
 
-  /** Somebody else's process, as Redis sees it. */
+  /** Another process, as Redis sees it. */
   const process = (identity: string) => new HandmadeProcess(command, identity, QUEUES);
   const enqueue = async (...ids: string[]) => {
     const record = (id: string) => newRecord(JSON.stringify({ v: 1, class: 'NamedJob', args: [id], attrs: {} }));
@@ -73,14 +73,14 @@ describe('the jobs of a process that is dead, or silent', () => {
     await enqueue(...ids);
     return process(identity).fetch(ids.length);
   };
-  /** Redis's clock. */
+  /** The time by Redis's clock, ms. */
   const now = async () => Number((await client.time())[0]) * 1000;
   const lastHeardOf = async (identity: string, agoMs: number) =>
     client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
   const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
   const rescued = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
 
-  it('run next, in their command, still counted as delivered: one of them may have killed it', async () => {
+  it('run next, in order, with their deliveries counted, since one of them may have killed the process', async () => {
     await enqueue('a', 'b', 'c', 'd');
     await process('dead').fetch(2);
     const back = await rescueOrphans(client, 'dead', QUEUES);
@@ -88,26 +88,26 @@ describe('the jobs of a process that is dead, or silent', () => {
     assert.deepEqual(counted(await process('other').fetch(4)), ['a 2', 'b 2', 'c 1', 'd 1']);
   });
 
-  it('are those of no other process, however much alike they are called', async () => {
+  it('are not those of another process with a similar name', async () => {
     await heldBy('tree-1', 'a');
     await heldBy('tree-10', 'b');
     await heldBy('a-tree-1', 'c');
     assert.deepEqual(await rescueOrphans(client, 'tree-1', QUEUES), [{ queue: 'default', id: 'a' }]);
   });
 
-  it('are taken over by one, after a second look at whether it is silent', async () => {
+  it('are rescued once, and only if the process is still silent', async () => {
     await heldBy('silent', 'a');
     const attempt = () => rescueOrphans(client, 'silent', QUEUES, HOUR);
     await lastHeardOf('silent', 59 * MINUTE);
-    assert.equal(await attempt(), undefined, 'it lives');
+    assert.equal(await attempt(), undefined, 'the process is alive');
     assert.equal(await client.lLen('bq:default:active'), 1);
     await lastHeardOf('silent', 61 * MINUTE);
     assert.deepEqual(await attempt(), [{ queue: 'default', id: 'a' }]);
-    assert.equal(await attempt(), undefined, 'another was first');
+    assert.equal(await attempt(), undefined, 'they were rescued before');
     assert.equal(await client.zCard(PROCESSES), 0);
   });
 
-  describe('are looked for by a judge', () => {
+  describe('are found by a judge', () => {
     const heartbeat = async (last: { readonly now: number; readonly since: number } | undefined) => {
       await client.del(PROCESSES);
       await lastHeardOf('silent', 61 * MINUTE);
@@ -117,13 +117,13 @@ describe('the jobs of a process that is dead, or silent', () => {
     };
     const MOMENT = 1000;
 
-    it('who has been here for that long', async () => {
+    it('that has been connected for the whole time of silence', async () => {
       const from = await now();
       const reply = await heartbeat({ now: from - MOMENT, since: from - 2 * HOUR });
       assert.deepEqual([reply.unresponsive, reply.since], [['silent'], from - 2 * HOUR]);
     });
 
-    it('who may rest until the next of them is silent for too long', async () => {
+    it('that may rest until the next process would be silent for too long', async () => {
       const from = await now();
       await client.zAdd(PROCESSES, { value: 'slow', score: from - 59 * MINUTE });
       const judging = { last: undefined, gapMs: 10 * MINUTE, unresponsiveMs: HOUR };
@@ -133,41 +133,41 @@ describe('the jobs of a process that is dead, or silent', () => {
     });
 
     for (const [who, nowAgo, sinceAgo] of [
-      ['has not been here for that long', MOMENT, 50 * MINUTE],
-      ['was itself away meanwhile', 11 * MINUTE, 2 * HOUR],
-      ['finds that the clock was put back', -MINUTE, 2 * HOUR],
+      ['has been connected for less time', MOMENT, 50 * MINUTE],
+      ['was itself disconnected meanwhile', 11 * MINUTE, 2 * HOUR],
+      ['finds that the clock was set back', -MINUTE, 2 * HOUR],
     ] as const) {
-      it(`but not by one who ${who}`, async () => {
+      it(`but not by one that ${who}`, async () => {
         const from = await now();
         const reply = await heartbeat({ now: from - nowAgo, since: from - sinceAgo });
         assert.deepEqual(reply.unresponsive, []);
-        // From here on it counts anew, where it was away.
+        // A judge that was disconnected starts to count anew.
         assert.equal(reply.since, nowAgo === MOMENT ? from - sinceAgo : reply.now);
       });
     }
 
-    it('but not by one who has just come', async () => {
+    it('but not by one that has just connected', async () => {
       const reply = await heartbeat(undefined);
       assert.deepEqual([reply.unresponsive, reply.since], [[], reply.now]);
     });
   });
 
-  it('are run at once by a successor that knows of its death; its neighbour keeps its own', async () => {
+  it('are run at once by its successor, while those of a neighbour stay with it', async () => {
     await heldBy('first', 'a', 'b');
     await heldBy('neighbour', 'c', 'd');
     const lineage = { identity: 'second', dead: ['first'] };
     await system.processor([NamedJob], { tuning: { stallInterval: HOUR }, lineage });
-    await until('both ran', () => ran.length === 2);
-    assert.deepEqual(ran.sort(), ['a 1', 'b 1'], 'no attempt is burnt');
-    // What a job has come to reaches Redis after it has run.
-    await until('Redis has only the neighbour’s', async () => {
+    await until('both jobs have run', () => ran.length === 2);
+    assert.deepEqual(ran.sort(), ['a 1', 'b 1'], 'no attempt is counted');
+    // The outcome of a job reaches Redis after it has run.
+    await until("Redis has only the neighbour's jobs", async () => {
       assert.deepEqual((await client.lRange('bq:default:active', 0, -1)).sort(), ['c', 'd']);
       return true;
     });
     assert.equal(system.eventsNamed('job.rescued').length, 2);
   });
 
-  it('are run by one of many judges, and end as any other, whether they came from the outbox or not', async () => {
+  it('are run by one of several judges, and end like any other, from the outbox or not', async () => {
     const judges = [
       await system.processor([NamedJob], { tuning: JUDGE }),
       await system.processor([NamedJob], { tuning: JUDGE }),
@@ -175,30 +175,30 @@ describe('the jobs of a process that is dead, or silent', () => {
     for (const judge of judges) judge.quiet();
     await transaction(() => NamedJob.performLater('from the outbox'));
     await NamedJob.performLater('straight');
-    await until('both are there', async () => (await client.lLen('bq:default:waiting')) === 2);
+    await until('both jobs wait', async () => (await client.lLen('bq:default:waiting')) === 2);
     await process('silent').fetch(2);
     await client.set(processKey('silent'), JSON.stringify({ identity: 'silent', queues: QUEUES, host: 'far', pid: 7 }));
     await lastHeardOf('silent', HOUR);
     await heldBy('living', 'not to be touched');
     await lastHeardOf('living', -HOUR);
-    await until('they are given back', () => system.eventsNamed('job.rescued').length === 2);
+    await until('both jobs are rescued', () => system.eventsNamed('job.rescued').length === 2);
     for (const judge of judges) judge.resume();
-    await until('both ran', () => ran.length === 2);
+    await until('both jobs have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
     assert.deepEqual(system.eventsNamed('processor.rescued'), [
       { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: UNRESPONSIVE_MS, jobs: 2 },
     ]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    await until('Redis has only the living one’s', async () => {
+    await until("Redis has only the live process's job", async () => {
       assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
       return true;
     });
   });
 
-  it('are not taken from the living because Redis was away', async () => {
+  it('are not taken from a live process because Redis was frozen', async () => {
     await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'living', dead: [] } });
     await HeldJob.performLater();
-    await until('it holds its job', () => gate.held === 1);
+    await until('the live process runs its job', () => gate.held === 1);
     (await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'judge', dead: [] } })).quiet();
     const judged = async (name: string) => {
       await lastHeardOf(name, HOUR);
@@ -208,7 +208,7 @@ describe('the jobs of a process that is dead, or silent', () => {
     const from = performance.now();
     system.redisServer.pause();
     await until(
-      'Redis was away for longer than one may be silent',
+      'Redis was frozen for longer than a process may be silent',
       () => performance.now() - from > 1.2 * UNRESPONSIVE_MS,
     );
     system.redisServer.resume();
@@ -216,11 +216,11 @@ describe('the jobs of a process that is dead, or silent', () => {
     assert.deepEqual([rescued(), ran], [['dead before', 'dead after'], ['held']]);
   });
 
-  it('are not taken from one whose jobs block its event loop by turns: it shows in between that it lives', async () => {
+  it('are not taken from a process whose jobs block its event loop in turns, since it sends heartbeats in between', async () => {
     const heartbeats: Promise<number | null>[] = [];
     class BlockingJob extends Job {
       perform(): void {
-        // On the connection of the heartbeats, behind those that were sent.
+        // This reads on the connection of the heartbeats, after those that were sent.
         heartbeats.push(client.zScore(PROCESSES, 'blocked'));
         const end = performance.now() + 30;
         while (performance.now() < end);
@@ -231,17 +231,17 @@ describe('the jobs of a process that is dead, or silent', () => {
       lineage: { identity: 'blocked', dead: [] },
     };
     const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
-    await until('it is there', async () => (await client.zCard(PROCESSES)) === 1);
+    await until('the processor is listed', async () => (await client.zCard(PROCESSES)) === 1);
     const count = 200;
     await transaction(() => BlockingJob.performAllLater(Array.from({ length: count }, () => [])));
-    await until('it has shown itself often, or all ran', async () => {
+    await until('there were several heartbeats, or all jobs have run', async () => {
       return heartbeats.length === count || new Set(await Promise.all(heartbeats)).size > 5;
     });
     processor.quiet();
-    assert.ok(heartbeats.length < count, 'it blocked all the time');
+    assert.ok(heartbeats.length < count, 'there was no heartbeat in between');
   });
 
-  it('of which one kills whoever runs it: the third death is its own, while its neighbours run', async () => {
+  it('run, except for one that has killed three processes, which is dead', async () => {
     await heldBy('first', 'poison', 'neighbour');
     await rescueOrphans(client, 'first', QUEUES);
     for (const victim of ['second', 'third']) {
@@ -249,24 +249,24 @@ describe('the jobs of a process that is dead, or silent', () => {
       await rescueOrphans(client, victim, QUEUES);
     }
     await system.processor([NamedJob], { tuning: JUDGE });
-    const { id, reason } = await until('it is dead', () => system.eventsNamed('job.dead')[0]);
+    const { id, reason } = await until('the poison job is dead', () => system.eventsNamed('job.dead')[0]);
     assert.deepEqual([id, reason], ['poison', 'the process died, or stalled, 3 times while it ran this job']);
-    await until('the neighbour ran', () => ran.length === 1);
-    await until('it is in Postgres', async () => (await system.deadIds()).join() === 'poison');
+    await until('the neighbour has run', () => ran.length === 1);
+    await until('the poison job is in Postgres', async () => (await system.deadIds()).join() === 'poison');
   });
 
-  it('come back by the stall check at the latest, which takes none that merely runs for long', async () => {
+  it('are returned by the stall check at the latest, which leaves long-running jobs alone', async () => {
     await system.processor([HeldJob, NamedJob], { tuning: { stallInterval: 100 } });
     await HeldJob.performLater();
-    await until('it runs', () => gate.held === 1);
+    await until('the long job is running', () => gate.held === 1);
     for (const orphan of ['a', 'b', 'c']) {
-      // Neither its process nor its delivery is known to anybody.
+      // Redis knows neither a process nor a delivery of this job.
       await client.hSet('bq:default:jobs', orphan, newRecord(JSON.stringify({ class: 'NamedJob', args: [orphan] })));
       await client.lPush('bq:default:active', orphan);
       await until(`${orphan} came back`, () => ran.includes(`${orphan} 1`));
     }
     gate.open();
-    await until('all have ended', () => system.eventsNamed('job.succeeded').length === 4);
+    await until('all jobs have ended', () => system.eventsNamed('job.succeeded').length === 4);
     assert.deepEqual(ran, ['held', 'a 1', 'b 1', 'c 1']);
     assert.deepEqual(
       system.eventsNamed('job.rescued').map(({ id }) => id),

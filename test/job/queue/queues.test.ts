@@ -34,7 +34,7 @@ class GatedJob extends Job<[n: number]> {
 }
 
 class FailingJob extends Job {
-  // The first wait is more than 10 s.
+  // The wait before the first retry is more than 10 s.
   static override retry = { limit: 5 };
 
   perform(): void {
@@ -83,20 +83,20 @@ describe('queues', () => {
     return found ?? assert.fail();
   };
   const asked = () => system.eventsNamed('operator.queue').map(({ via, ...event }) => ({ ...event, via }));
-  /** A job whose record Redis has had for a while. */
+  /** Puts a job with the given record on a queue. */
   const put = async (queue: string, id: string, record: string) => {
     await system.redis.client.hSet(`bq:${queue}:jobs`, id, record);
     await system.redis.client.lPush(`bq:${queue}:waiting`, id);
   };
   const data = JSON.stringify({ class: 'CountJob', args: [1] });
 
-  it('are listed with what is in each of their places', async () => {
+  it('are listed with the number of jobs in each place', async () => {
     await system.processor(CLASSES, { jobs: { concurrency: 3 } });
     for (const n of upTo(3)) await GatedJob.performLater(n);
-    await until('one runs, the others are held', async () => (await status('default')).blocked === 2);
+    await until('one job runs, the others are held', async () => (await status('default')).blocked === 2);
     await FailingJob.performLater();
     await DyingJob.performLater();
-    await until('one will be tried again, one is dead', async () => {
+    await until('one job waits for a retry, one is dead', async () => {
       const { delayed, dead } = await status('default');
       return delayed === 1 && dead === 1;
     });
@@ -113,12 +113,12 @@ describe('queues', () => {
     assert.equal(await queues.size('mailer'), 0);
   });
 
-  it('exist as soon as anybody enqueues to them or serves them, whoever lists them or not', async () => {
+  it('are known as soon as a job is enqueued on them or a processor serves them', async () => {
     assert.deepEqual(await queues.names(), ['default', 'mailer']);
     await CountJob.set({ queue: 'reports' }).performLater(1);
-    await until('it is known', async () => (await queues.names()).includes('reports'));
+    await until('the queue is known', async () => (await queues.names()).includes('reports'));
     await system.processor(CLASSES, { jobs: { queues: [{ name: 'archive', weight: 1 }] } });
-    await until('what is served is known', async () => (await queues.names()).includes('archive'));
+    await until('the served queue is known', async () => (await queues.names()).includes('archive'));
     assert.deepEqual(await queues.names(), ['default', 'mailer', 'archive', 'reports']);
     const listed = await queues.list();
     assert.deepEqual(
@@ -132,7 +132,7 @@ describe('queues', () => {
     );
   });
 
-  it('are behind by the age of the job that is next, since it could have run', async () => {
+  it('have the latency of their next job, counted from when it could have run', async () => {
     const now = Date.now();
     assert.equal((await status('default')).latencyMs, 0);
     const hour = 3_600_000;
@@ -152,7 +152,7 @@ describe('queues', () => {
     assert.equal((await status('odd-9')).latencyMs, 0);
   });
 
-  it('tell of what is due in the outbox, and do without Postgres', async () => {
+  it('are listed with the due jobs in the outbox, and without those when Postgres is down', async () => {
     await transaction(() => CountJob.performLater(1));
     await CountJob.set({ wait: '1h' }).performLater(2);
     assert.equal((await status('default')).inOutbox, 1);
@@ -166,18 +166,18 @@ describe('queues', () => {
     }
   });
 
-  it('that are paused begin no job, keep them all, and go on at once when they are resumed', async () => {
-    // Without the poll, which would come to the jobs of a resumed queue in the end.
+  it('begin no job while they are paused, and go on at once when they are resumed', async () => {
+    // Without a poll, which would find the jobs of a resumed queue in the end.
     await system.processor(CLASSES, { tuning: { pollMs: 3_600_000 } });
     for (const round of upTo(3)) {
       assert.equal(await queues.pause('default'), true);
-      assert.equal(await queues.pause('default'), false, 'once is enough');
+      assert.equal(await queues.pause('default'), false, 'the queue is paused already');
       await CountJob.performLater(round);
       await CountJob.set({ queue: 'mailer' }).performLater(100 + round);
       await until('the other queue goes on', () => ran.includes(100 + round));
       assert.ok(!ran.includes(round));
       assert.equal(await queues.resume('default'), true);
-      await until('it went on', () => ran.includes(round));
+      await until('the resumed queue goes on', () => ran.includes(round));
     }
     assert.equal(await queues.resume('default'), false);
     assert.deepEqual(asked().slice(0, 2), [
@@ -186,7 +186,7 @@ describe('queues', () => {
     ]);
   });
 
-  it('lose nothing when they are paused and resumed under load, and run nothing twice', async () => {
+  it('neither lose nor repeat a job when they are paused and resumed under load', async () => {
     await system.processor(CLASSES, { jobs: { concurrency: 5 } });
     await system.processor(CLASSES, { jobs: { concurrency: 5 } });
     const [rounds, perRound] = [12, 60];
@@ -200,7 +200,7 @@ describe('queues', () => {
       await until('the other queue goes on', () => ran.includes(round * perRound));
       await queues.resume(paused);
     }
-    await until('all ran', () => ran.length >= rounds * perRound);
+    await until('all jobs have run', () => ran.length >= rounds * perRound);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.deepEqual(
       ran.sort((a, b) => a - b),
@@ -208,33 +208,33 @@ describe('queues', () => {
     );
   });
 
-  it('that are paused stay so when Redis is emptied, and those that were resumed stay resumed', async () => {
+  it('stay paused or resumed when Redis is emptied', async () => {
     await system.processor(CLASSES);
     assert.deepEqual([await queues.pause('default'), await queues.pause('mailer')], [true, true]);
     const { paused } = await status('default');
     assert.equal(await queues.resume('mailer'), true);
     await transaction(() => CountJob.performLater(1));
-    await until('it waits', async () => (await status('default')).waiting === 1);
+    await until('the job waits', async () => (await status('default')).waiting === 1);
     await system.redis.client.flushAll();
-    await until('it waits again', async () => (await status('default')).waiting === 1);
-    assert.deepEqual((await status('default')).paused, paused, 'since then, and by the same');
+    await until('the job waits again', async () => (await status('default')).waiting === 1);
+    assert.deepEqual((await status('default')).paused, paused, 'paused since the same time, by the same caller');
     await CountJob.set({ queue: 'mailer' }).performLater(2);
-    await until('the other goes on', () => ran.includes(2));
+    await until('the other queue goes on', () => ran.includes(2));
     assert.deepEqual(ran, [2]);
     assert.deepEqual(system.eventsNamed('process.warning'), [
       { message: 'Redis had lost the pause of queue default: it is paused again' },
     ]);
     assert.equal(await queues.resume('default'), true);
-    await until('it ran', () => ran.includes(1));
+    await until('the job has run', () => ran.includes(1));
     await system.redisServer.restart({ wipe: true });
-    await until('redis is connected', () => system.redis.client.isReady);
+    await until('Redis is connected', () => system.redis.client.isReady);
     await CountJob.performLater(3);
-    await until('nothing is paused', () => ran.includes(3));
+    await until('the queue is not paused', () => ran.includes(3));
   });
 
-  it('resumed while a pause is restored are not paused', async () => {
+  it('stay resumed when that happens while a pause is being restored', async () => {
     const { redis, database } = system;
-    /** Takes so long to write that somebody resumes the queue meanwhile. */
+    /** So slow to write that the queue is resumed meanwhile. */
     const slow: RedisClient = Object.create(redis.client, {
       set: {
         value: async (...args: Parameters<RedisClient['set']>) => {
@@ -250,10 +250,10 @@ describe('queues', () => {
     await queues.pause('default');
     await redis.client.del('bq:default:paused');
     assert.deepEqual(await restorePauses(database.knex, redis.client), ['default']);
-    assert.deepEqual(await restorePauses(database.knex, redis.client), [], 'once is enough');
+    assert.deepEqual(await restorePauses(database.knex, redis.client), [], 'the pause was restored before');
   });
 
-  it('are paused and resumed although Postgres does not answer, which is reported', async () => {
+  it('are paused and resumed while Postgres is down, which is reported', async () => {
     const { redis, events } = system;
     const url = `postgres://nobody@127.0.0.1:${await serverPort()}/none`;
     const away = new Database(url, { production: false, events: new Events() });
@@ -273,7 +273,7 @@ describe('queues', () => {
     }
   });
 
-  it('that are paused keep nobody busy, however much waits in them', async () => {
+  it('cause few calls while they are paused with waiting jobs', async () => {
     await queues.pause('default');
     await CountJob.performLater(1);
     const lineage = { identity: 'idle', dead: [] };
@@ -285,7 +285,7 @@ describe('queues', () => {
     };
     const heartbeats = new Set<number | null>();
     const seen = (count: number) =>
-      until(`its heart has beaten ${count} times`, async () => {
+      until(`there were ${count} heartbeats`, async () => {
         heartbeats.add(await client.zScore(PROCESSES, 'idle'));
         return heartbeats.size > count;
       });
@@ -293,18 +293,18 @@ describe('queues', () => {
     const before = await calls();
     await seen(35);
     const made = (await calls()) - before;
-    // One each, and some for the relay and the like; who asks again and again makes dozens in that time.
+    // One call for each heartbeat and some for the relay and others. A processor that kept asking would make far more.
     assert.ok(made < 4 * 30, `${made} calls in 30 heartbeats`);
     assert.deepEqual(ran, []);
   });
 
-  it('are cleared of what waits, wherever it waits, and of nothing else; none of it comes back', async () => {
+  it('are cleared of waiting jobs only, in Redis and in the outbox, and none of them comes back', async () => {
     const processor = await system.processor(CLASSES, { jobs: { concurrency: 3 } });
     for (const n of upTo(3)) await transaction(() => GatedJob.performLater(n));
-    await until('two are held', async () => (await status('default')).blocked === 2);
+    await until('two jobs are held', async () => (await status('default')).blocked === 2);
     await FailingJob.performLater();
     await DyingJob.performLater();
-    await until('a retry and a dead one', async () => {
+    await until('one job waits for a retry, another is dead', async () => {
       const { delayed, dead } = await status('default');
       return delayed === 1 && dead === 1;
     });
@@ -313,7 +313,7 @@ describe('queues', () => {
       for (const n of upTo(1200)) await CountJob.performLater(n);
     });
     await CountJob.performLater(2000);
-    await until('they are in redis', async () => (await status('default')).waiting === 1201);
+    await until('all jobs are in Redis', async () => (await status('default')).waiting === 1201);
     processor.quiet();
     await CountJob.set({ wait: '1h' }).performLater(3000);
     await CountJob.set({ queue: 'mailer' }).performLater(4000);
@@ -324,18 +324,18 @@ describe('queues', () => {
     assert.deepEqual([waiting, blocked, active, delayed, dead, inOutbox], [0, 0, 1, 1, 1, 0]);
     assert.equal((await status('mailer')).waiting, 1);
     assert.deepEqual(asked().at(-1), { action: 'clear', queue: 'default', jobs: 1204, via: 'cli:test' });
-    assert.equal(await system.outboxSize(), 2, 'the running one and the scheduled one');
+    assert.equal(await system.outboxSize(), 2, 'the rows of the running and the scheduled job');
 
     await system.processor(CLASSES);
     await queues.resume('default');
     gate.open();
-    await until('what was left ran', () => ran.length === 2);
+    await until('the remaining jobs have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), [0, 4000]);
     await until('its row is gone', async () => (await system.outboxSize()) === 1);
     assert.equal(system.eventsNamed('outbox.redispatched').length, 0);
   });
 
-  it('are cleared of what is still in the outbox, too', async () => {
+  it('are cleared of jobs that are still in the outbox', async () => {
     await transaction(async () => {
       for (const n of upTo(1500)) await CountJob.performLater(n);
     });
@@ -344,7 +344,7 @@ describe('queues', () => {
     assert.equal(await system.outboxSize(), 0);
   });
 
-  it('that do not exist are refused by name', async () => {
+  it('are refused by name if they do not exist', async () => {
     for (const action of ['pause', 'resume', 'clear'] as const) {
       await assert.rejects(queues[action]('mialer'), (error: unknown) => {
         assert.ok(error instanceof InvalidRequestError);

@@ -39,7 +39,7 @@ describe('the record of a job that failed', () => {
     ]);
   });
 
-  it('keeps the repeated frames of causes once, too', () => {
+  it('compares the frames of causes, too, to recognize a repeated error', () => {
     const [one, other] = [failure('cause', FRAMES), failure('cause', OTHER_FRAMES)];
     const { stacktraces } = failed([
       failure('late', FRAMES, one),
