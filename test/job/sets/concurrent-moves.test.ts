@@ -26,7 +26,7 @@ class CountedJob extends Job<[n: number]> {
   }
 }
 
-describe('two operators at once', () => {
+describe('two operators at the same time', () => {
   let system: JobSystem;
   let mine: Sets;
   let theirs: Sets;
@@ -38,7 +38,7 @@ describe('two operators at once', () => {
     theirRedis = new Redis(system.redisServer.url, events);
     theirDatabase = new Database(system.postgres.url, { production: false, events, poolMax: 4 });
     await theirRedis.start();
-    await until('redis is connected', () => theirRedis.client.isReady);
+    await until('Redis is connected', () => theirRedis.client.isReady);
     const sources = setSources(system);
     mine = setsOf(sources);
     theirs = setsOf({ ...sources, redis: theirRedis.client, knex: theirDatabase.knex, via: 'cli:another' });
@@ -70,7 +70,7 @@ describe('two operators at once', () => {
     return ids;
   }
 
-  /** Those that are on their way back to their queue. */
+  /** The ids of jobs that are on their way back to their queue. */
   const retried = async () => {
     const rows = await system.postgres.query<{ id: string }>('select id from job_outbox where dispatched_at is null');
     return rows.map(({ id }) => id);
@@ -79,7 +79,7 @@ describe('two operators at once', () => {
     (await Promise.all(results)).reduce((total, { moved }) => total + moved, 0);
   const inOrder = (ids: readonly string[]) => [...ids].sort();
 
-  it('retry the same dead jobs, each of which is queued once', async () => {
+  it('may retry the same dead jobs, each of which is queued once', async () => {
     const ids = await bury();
     const clicks = ids.flatMap((id) => [
       isMoved(mine.dead.retryMany({ ids: [id] })),
@@ -90,12 +90,12 @@ describe('two operators at once', () => {
     assert.equal(await system.outboxSize(), COUNT);
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
-    await until('all have run', () => ran.length >= COUNT);
+    await until('all jobs have run', () => ran.length >= COUNT);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.deepEqual([ran.length, new Set(ran).size], [COUNT, COUNT]);
   });
 
-  it('retry all, by a filter and by ids', async () => {
+  it('may retry all jobs, by a filter and by ids', async () => {
     const ids = await bury();
     const moved = await sum([
       mine.dead.retryMany({ filter: { error: 'ONCE' } }),
@@ -107,19 +107,19 @@ describe('two operators at once', () => {
     assert.equal(await system.outboxSize(), COUNT);
   });
 
-  it('retry and delete the same jobs: each either runs, with its row, or is gone, without one', async () => {
+  it('may retry and delete the same jobs, each of which either runs or is gone', async () => {
     const ids = await bury();
     assert.equal(await sum([mine.dead.retryMany({ ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
     const queued = await retried();
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
-    await until('those that were retried have run', () => ran.length >= queued.length);
+    await until('the retried jobs have run', () => ran.length >= queued.length);
     assert.equal(new Set(ran).size, queued.length);
     assert.equal(system.eventsNamed('outbox.redispatched').length, 0);
   });
 
-  it('run, reschedule, kill and delete the same scheduled jobs: each is moved by one of them', async () => {
+  it('may promote, reschedule, kill and delete the same scheduled jobs, each of which is moved by one', async () => {
     const ids = await schedule();
     const later = new Date(Date.now() + 7_200_000);
     const [run, killed, deleted] = await Promise.all([
@@ -133,7 +133,7 @@ describe('two operators at once', () => {
     assert.equal(await system.outboxSize(), run.moved);
     assert.equal(await mine.scheduled.count(), 0);
     await system.processor([CountedJob]);
-    await until('those that were started have run', () => ran.length >= run.moved);
+    await until('the promoted jobs have run', () => ran.length >= run.moved);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
     assert.equal(new Set(ran).size, run.moved);
   });
@@ -147,7 +147,7 @@ describe('two operators at once', () => {
       (set: Sets['scheduled'], id: string) => isMoved(set.rescheduleMany({ ids: [id] }, new Date(died + 86_400_000))),
     ],
   ] as const) {
-    it(`${what} no job that another has just run, though they began before`, async () => {
+    it(`do not ${what} a job that the other has promoted meanwhile`, async () => {
       const { id } = await CountedJob.set({ wait: '1h' }).performLater(1);
       const [locked, end] = [deferred(), deferred()];
       const running = system.database.knex.transaction(async (trx) => {
@@ -158,7 +158,7 @@ describe('two operators at once', () => {
       });
       await locked.promise;
       const late = move(theirs.scheduled, id);
-      await until('it waits for the row', async () => {
+      await until('the second move waits for the row', async () => {
         const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_outbox%'";
         return (await system.postgres.query(waits)).length > 0;
       });
@@ -170,12 +170,12 @@ describe('two operators at once', () => {
     });
   }
 
-  it('do not chase jobs that die again at once', async () => {
+  it('do not retry jobs again that die at once', async () => {
     await bury();
     mood = 'die';
     await system.processor([CountedJob]);
     const { knex } = system.database;
-    /** So slow that all that were retried are dead again before it retries any more. */
+    /** So slow that all retried jobs are dead again before the next chunk. */
     const slow: Knex = Object.create(knex, {
       raw: {
         value: async (...args: Parameters<Knex['raw']>) => {
@@ -187,11 +187,11 @@ describe('two operators at once', () => {
     const patient = setsOf({ ...setSources(system), knex: slow });
     const result = await patient.dead.retryMany({ filter: {} }, { limit: 3 * COUNT });
     assert.deepEqual(result, { moved: COUNT, complete: true });
-    await until('they are all dead again', async () => (await mine.dead.count()) === COUNT);
+    await until('all jobs are dead again', async () => (await mine.dead.count()) === COUNT);
     assert.equal(ran.length, COUNT);
   });
 
-  it('do not chase jobs that fail again before the end is reached', async () => {
+  it('do not retry jobs again that fail before the move has ended', async () => {
     const { client } = system.redis;
     const count = 2 * COUNT + 50;
     for (let n = 0; n < count; n++) {
@@ -200,7 +200,7 @@ describe('two operators at once', () => {
     }
     mood = 'fail';
     await system.processor([CountedJob]);
-    /** So slow that all that was moved has failed again before it says anything more. */
+    /** So slow that all moved jobs have failed again before the next chunk. */
     const slow: RedisClient = Object.create(client, {
       evalSha: {
         value: async (...args: Parameters<RedisClient['evalSha']>) => {
@@ -212,11 +212,11 @@ describe('two operators at once', () => {
     });
     const patient = setsOf({ ...setSources(system), redis: slow });
     assert.deepEqual(await patient.retry.retryMany({ filter: {} }), { moved: count, complete: true });
-    await until('they have all failed again', async () => (await mine.retry.count()) === count);
+    await until('all jobs have failed again', async () => (await mine.retry.count()) === count);
     assert.equal(ran.length, count);
   });
 
-  it('can stop a long move, and go on with it', async () => {
+  it('may stop a long move, and continue it', async () => {
     await bury();
     const controller = new AbortController();
     controller.abort();
@@ -231,7 +231,7 @@ describe('two operators at once', () => {
     await assert.rejects(mine.dead.deleteMany({ filter: {} }, { limit: -1 }), /limit is -1/);
   });
 
-  it('never overwrite what has changed since it was read', async () => {
+  it('never overwrite a record that has changed since it was read', async () => {
     const id = await store(system.redis.client, 'delayed', { errors: ['first'] });
     const jobs = [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', markers: '' }];
     assert.deepEqual(await moveJobs(system.redis.client, { from: 'delayed', to: 'queue' }, jobs), ['changed']);

@@ -36,10 +36,10 @@ describe('the dead set', () => {
     return ids;
   };
 
-  it('lists the newest first, in pages, with what there is to know', async () => {
+  it('lists the newest first, in pages, with all their details', async () => {
     await kill('a', 'b', 'c');
     const { entries, total } = await dead.page({ limit: 1 });
-    const { at, enqueuedAt, errors, id, ...rest } = entries[0] ?? assert.fail('it is empty');
+    const { at, enqueuedAt, errors, id, ...rest } = entries[0] ?? assert.fail('the dead set is empty');
     assert.deepEqual(rest, {
       queue: 'default',
       set: 'dead',
@@ -58,7 +58,7 @@ describe('the dead set', () => {
     assert.ok((enqueuedAt?.getTime() ?? 0) <= (at?.getTime() ?? 0));
     assert.equal(errors[0]?.message, 'KillJob: no c');
     assert.match(errors[0]?.stack ?? '', /KillJob: no c\n {4}at /);
-    const { at: failedAt = 0, ms = -1, ...where } = errors[0]?.run ?? assert.fail('nobody noted its run');
+    const { at: failedAt = 0, ms = -1, ...where } = errors[0]?.run ?? assert.fail('the error has no run');
     assert.deepEqual(where, { attempt: 1, host: os.hostname(), pid: process.pid });
     assert.ok(failedAt >= (enqueuedAt?.getTime() ?? 0) && ms >= 0);
     assert.match(id, /-/);
@@ -70,18 +70,18 @@ describe('the dead set', () => {
     assert.deepEqual((await dead.page({ limit: 0 })).entries, []);
   });
 
-  it('gives a retried job all its attempts anew, and buries it again if need be, to be found by either error', async () => {
+  it('gives a retried job all its attempts anew, and finds it by either error when it is dead again', async () => {
     const [id = ''] = await kill('a');
     why = 'still no';
     await isMoved(dead.retryMany({ ids: [id] }));
-    await until('it is dead again', async () => (await dead.page()).entries[0]?.errors.length === 2);
+    await until('the job is dead again', async () => (await dead.page()).entries[0]?.errors.length === 2);
     assert.equal((await dead.page()).entries[0]?.attempts, 1);
     const counts = ['NO A', 'still', 'never'].map((error) => dead.count({ error }));
     assert.deepEqual(await Promise.all(counts), [1, 1, 0]);
     assert.deepEqual([await dead.count({ text: 'still no a' }), await dead.count({ class: 'MoodyJob' })], [1, 1]);
   });
 
-  it('retries all, those too that somebody with another clock has put on their queue', async () => {
+  it('retries all jobs, even those whose record has a time of a wrong clock', async () => {
     for (const timestamp of [Date.now() + 3_600_000, 8e15, 0]) {
       await storeDead(system.database.knex, { class: 'MoodyJob', args: ['a'], timestamp, at: Date.now() });
     }
@@ -89,7 +89,7 @@ describe('the dead set', () => {
     assert.equal(await dead.count(), 0);
   });
 
-  it('retries all, those too whose class no text of Postgres can name as it is', async () => {
+  it('retries all jobs, even those whose class name Postgres cannot store', async () => {
     const at = Date.now();
     for (const name of ['MoodyJob', 'Moody\0Job'])
       await storeDead(system.database.knex, { class: name, args: ['a'], at });
@@ -97,7 +97,7 @@ describe('the dead set', () => {
     assert.deepEqual([await dead.count(), await system.outboxSize()], [0, 2]);
   });
 
-  it("keeps 10,000 of each queue, for 180 days by Postgres's clock, and tells of those that it drops, and why", async () => {
+  it("keeps 10,000 jobs of each queue, for 180 days by Postgres's clock, and reports what it drops", async () => {
     const { knex } = system.database;
     const die = (id: string, queue: string, age: string, count = 1) =>
       knex.raw(
@@ -113,7 +113,7 @@ describe('the dead set', () => {
     Date.now = () => now() + 181 * 86_400_000;
     try {
       await system.processor([]);
-      await until('both are told of', () => system.eventsNamed('dead.dropped').length === 2);
+      await until('both drops are reported', () => system.eventsNamed('dead.dropped').length === 2);
     } finally {
       Date.now = now;
     }
@@ -130,7 +130,7 @@ describe('the dead set', () => {
       gone.map(({ id }) => id),
       ['old-10000', 'other-1'],
     );
-    // As many as are found are counted, and only the first of them shown.
+    // All matches are counted, and only the first ones returned.
     const found = async (text: string, offset = 0) => {
       const { entries, total } = await dead.page({ text, offset, limit: 2 });
       return [total, ...entries.map(({ id }) => id)];
@@ -140,7 +140,7 @@ describe('the dead set', () => {
     assert.deepEqual(await found('old-9999'), [1, 'old-9999']);
   });
 
-  it("counts their age by Redis's clock, whatever that of the process shows", async () => {
+  it("records the time of death by the stores' clocks, not that of the process", async () => {
     const [old = ''] = await kill('old');
     const retrying = await store(system.redis.client, 'delayed', {
       class: 'MoodyJob',

@@ -7,7 +7,7 @@ import { useJobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, recordText, type StoredJob, store, storeDead } from './stored-job';
 
-/** Few and alike, so that filters meet records. */
+/** Few words, so that filters often match records. */
 const WORDS = [
   'alpha',
   'Beta',
@@ -26,7 +26,7 @@ const WORDS = [
 ];
 /** Texts that look like parts of a record. */
 const MARKS = ['],"via":"', '},"options":{"timestamp":', '"class":"AlphaJob"'];
-/** In every record, but in no job. */
+/** Words that are in every record, but belong to no job. */
 const NOWHERE = [
   'outbox',
   'args',
@@ -39,7 +39,7 @@ const NOWHERE = [
   'reason',
   'enqueuedat',
 ];
-/** Arguments that look like what comes after them. */
+/** Arguments that look like the rest of a record. */
 const LOOKALIKES = [
   { list: [1], via: 'redis', attrs: {} },
   { empty: {}, options: { timestamp: 1, stacktraces: ['Error: alpha'] }, status: 'retrying' },
@@ -90,7 +90,7 @@ const filter: fc.Arbitrary<JobFilter> = fc.oneof(
   fc.record(CONDITIONS, { requiredKeys: [] }),
 );
 
-/** What a filter means, without any cleverness. */
+/** The meaning of a filter, in the simplest implementation. */
 function meets(id: string, given: StoredJob, { class: name, tag, error, text }: JobFilter): boolean {
   const within = (hay: string, term: string) => hay.toLowerCase().includes(term.toLowerCase());
   const messages = [...(given.errors ?? []).map((message) => `Error: ${message}`), given.reason ?? ''];
@@ -133,7 +133,7 @@ describe('a filter', () => {
       empty: () => system.postgres.query('truncate job_dead, job_handovers'),
       put: (stored: Stored) => storeDead(system.database.knex, stored),
     },
-    'jobs to be retried, in Redis': {
+    'jobs that wait for a retry, in Redis': {
       set: 'retry',
       status: 'retrying',
       empty: () => system.redis.client.del(['bq:default:delayed', 'bq:default:jobs']),
@@ -141,7 +141,7 @@ describe('a filter', () => {
     },
   } as const;
   for (const [name, { set, status, empty, put }] of Object.entries(places))
-    it(`finds what it says among ${name}, whatever they are like, ours or written by others`, async () => {
+    it(`finds exactly the matching jobs among ${name}, of our own and of plain producers`, async () => {
       await fc.assert(
         fc.asyncProperty(
           fc.array(fc.tuple(job, fc.constantFrom('ours', 'foreign')), { maxLength: 12 }),
@@ -150,7 +150,7 @@ describe('a filter', () => {
             await empty();
             for (const [index, [given, kind]] of jobs.entries()) {
               const text = recordText({ status, ...given });
-              // The same with its keys in another order, as another program may write it.
+              // The same record with its keys in another order, as another program may write it.
               const { data, ...rest } = JSON.parse(text) as Record<string, object>;
               const { v, ...payload } = data as { v: number };
               const written = kind === 'foreign' ? JSON.stringify({ ...rest, data: { ...payload, v } }) : text;
@@ -170,14 +170,14 @@ describe('a filter', () => {
       );
     });
 
-  it('means the same for scheduled jobs, whose rows are in Postgres', async () => {
+  it('finds exactly the matching scheduled jobs, in Postgres', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(job, { maxLength: 10 }),
         fc.array(filter, { minLength: 6, maxLength: 6 }),
         async (jobs, filters) => {
           await system.postgres.query('truncate job_outbox');
-          // They have not run yet.
+          // Scheduled jobs have not run yet.
           const rows = jobs.map(({ errors: _, reason: __, ...given }) => ({ id: randomUUID(), given }));
           for (const { id, given } of rows) {
             await system.postgres.query(
@@ -204,7 +204,7 @@ describe('a filter', () => {
     return entries.map((entry) => entry.id);
   };
 
-  it('finds what caused an error, and reasons, but no file names', async () => {
+  it('finds causes of errors and reasons of deaths, but no file names', async () => {
     const error = new Error('it took 5 s', { cause: new Error('socket hang up') });
     const record = failedRecord(readRecord(recordText({})), error, { deadReason: 'Gave up' });
     await storeDead(system.database.knex, { id: 'late', text: JSON.stringify(record) });
@@ -222,7 +222,7 @@ describe('a filter', () => {
       assert.deepEqual(await found(filter), []);
   });
 
-  it('is told what it cannot be', async () => {
+  it('is rejected with the invalid value', async () => {
     const wrong: readonly [JobFilter, RegExp][] = [
       [{ queue: 'a b' }, /the queue is "a b"; use letters, digits, - and _/],
       [{ queue: ['default', ''] }, /the queue is ""/],

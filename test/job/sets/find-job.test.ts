@@ -30,26 +30,26 @@ describe('finding a job', () => {
 
   const placeOf = async (id: string) => (await sets.find(id)).place;
 
-  it('follows it from the outbox through its queue and its run to its end', async () => {
+  it('follows it from the outbox through its queue and its run to its end, and when it is held', async () => {
     const [{ id }, { id: second }] = await transaction(
       async () => [await HeldUpJob.performLater('a'), await HeldUpJob.performLater('b')] as const,
     );
     const { place, entry, ahead } = await sets.find(id);
-    // Committed, and not yet copied to Redis.
+    // The job is committed, and not yet copied to Redis.
     assert.deepEqual([place, entry?.class, entry?.args, ahead], ['waiting', 'HeldUpJob', ['a'], undefined]);
     assert.deepEqual(entry?.tags, ['slow']);
     await system.processor([HeldUpJob]);
-    await until('it runs', async () => (await placeOf(id)) === 'active');
-    await until('its class has no place for the second', async () => (await placeOf(second)) === 'blocked');
-    await until('it has begun', () => release !== undefined);
+    await until('the first job is running', async () => (await placeOf(id)) === 'active');
+    await until('the second job is held', async () => (await placeOf(second)) === 'blocked');
+    await until('the first job has begun', () => release !== undefined);
     release?.();
-    await until('it has ended', async () => (await placeOf(id)) === 'gone');
-    await until('the second runs', async () => (await placeOf(second)) === 'active');
+    await until('the first job has ended', async () => (await placeOf(id)) === 'gone');
+    await until('the second job is running', async () => (await placeOf(second)) === 'active');
     release?.();
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
   });
 
-  it('tells how many come before it', async () => {
+  it('says how many jobs are ahead of it', async () => {
     const { client } = system.redis;
     const ids = [randomUUID(), randomUUID(), randomUUID()];
     for (const id of ids) await store(client, 'waiting', { id });
@@ -57,7 +57,7 @@ describe('finding a job', () => {
     assert.deepEqual(ahead, [0, 1, 2]);
   });
 
-  it('shows what cannot be read, as it is', async () => {
+  it('shows an unreadable record as it is', async () => {
     const { client } = system.redis;
     const broken = await storeDead(system.database.knex, { text: 'no JSON' });
     const { entry } = await sets.find(broken);
@@ -71,7 +71,7 @@ describe('finding a job', () => {
       [ghost.entry?.unreadable, ghost.entry?.raw, ghost.entry?.at?.getTime()],
       ['the job has no record', undefined, 5],
     );
-    // They can be deleted, but what is not there cannot be queued.
+    // A job without a record can be deleted, but not queued.
     assert.deepEqual(
       [await isMoved(sets.dead.retryMany({ ids: ['ghost'] })), await isMoved(sets.dead.deleteMany({ ids: ['ghost'] }))],
       [false, true],
@@ -79,7 +79,7 @@ describe('finding a job', () => {
     assert.deepEqual([await isMoved(sets.dead.retryMany({ ids: [broken] })), await placeOf(broken)], [true, 'waiting']);
   });
 
-  it('shows as late a time as there is for one that is later, and leaves out an id that Postgres cannot hold', async () => {
+  it('limits times that are too late, and leaves out an id that Postgres cannot store', async () => {
     const { client } = system.redis;
     await storeDead(system.database.knex, { id: 'late', at: 9e15, timestamp: -1 });
     await store(client, 'delayed', { id: 'later', at: 9e15 });
@@ -93,7 +93,7 @@ describe('finding a job', () => {
     ]);
   });
 
-  it('has to be told the queue of an id that several have', async () => {
+  it('needs the queue if several jobs have its id', async () => {
     for (const queue of ['default', 'mailer']) await storeDead(system.database.knex, { id: '1', queue });
     const message = /job 1 is in several queues \(default, mailer\): say which one is meant/;
     await assert.rejects(sets.find('1'), message);
@@ -105,7 +105,7 @@ describe('finding a job', () => {
     assert.equal((await sets.find({ id: '1', queue: 'mailer' })).place, 'gone');
   });
 
-  it('knows queues that are named, or that a row names, although nobody told of them', async () => {
+  it('finds it in a queue that is given or that its row names, even if that queue is unknown', async () => {
     const id = await storeDead(system.database.knex, { queue: 'other' });
     assert.equal(await placeOf(id), 'dead');
     assert.equal((await sets.find({ id, queue: 'other' })).place, 'dead');
@@ -122,7 +122,7 @@ describe('finding a job', () => {
     );
   });
 
-  it('refuses what can be no id', async () => {
+  it('rejects an invalid id', async () => {
     for (const id of ['', 'a b', 'x'.repeat(201), 'ä', 7 as never, undefined as never]) {
       await assert.rejects(
         sets.find(id),
@@ -139,12 +139,12 @@ describe('finding a job', () => {
     }
   });
 
-  it('deletes one that waits, once, with its row', async () => {
+  it('lets a waiting job be deleted once, with its row', async () => {
     await transaction(() => HeldUpJob.performLater('a'));
     const processor = await system.processor([]);
     processor.quiet();
     const waiting = sets.waiting('default');
-    const [entry] = await until('it is queued', async () => {
+    const [entry] = await until('the job is queued', async () => {
       const { entries } = await waiting.page();
       return entries.length > 0 && entries;
     });

@@ -11,14 +11,14 @@ const QUEUES = ['default', 'mailer'];
 const SOON = Date.now() + 3_600_000;
 const LATER = new Date(SOON + 1000);
 
-/** What a job is like when it is put there, and how a set's moves change it. */
+/** The model of a job: where it is, and how the moves of a set change it. */
 interface Job {
   readonly id: string;
   readonly queue: string;
   readonly class: string;
   readonly readable: boolean;
   place: SetName | 'gone';
-  /** Redis does not know it: its row does. */
+  /** The job is only in its row, not in Redis. */
   inPostgres: boolean;
   hasRow: boolean;
   attempts: number;
@@ -36,7 +36,7 @@ const KINDS = [
 ] as const;
 type Kind = (typeof KINDS)[number];
 
-/** The moves of each set, by what they are to the model. */
+/** The moves of each set, by their names in the model. */
 type Verb = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 const VERBS: { readonly [S in 'retry' | 'dead' | 'scheduled']: readonly Verb[] } = {
   retry: ['retry', 'reschedule', 'kill', 'delete'],
@@ -50,7 +50,7 @@ const retryOrDead = (kind: Kind) => (kind.startsWith('retry') ? 'retry' : 'dead'
 
 const step = fc.record({
   op: fc.constantFrom(...OPS),
-  // One; some by their ids; all of a class; all.
+  // One job, some by their ids, all of a class, or all.
   choice: fc.constantFrom('one', 'one', 'one', 'some', 'class', 'all'),
   numbers: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
 });
@@ -96,7 +96,7 @@ describe('moves of jobs', () => {
     return { ...job, place, attempts: place === 'retry' || (place === 'dead' && job.readable) ? 1 : 0 };
   }
 
-  /** What should come of a move. @returns whether the job is moved. */
+  /** Applies a move to the model. @returns whether the job is moved. */
   function expectMove(job: Job, [set, verb]: Op): boolean {
     if (job.place !== set) return false;
     if (verb === 'delete' || verb === 'kill') {
@@ -156,7 +156,7 @@ describe('moves of jobs', () => {
     } else {
       const name = choice === 'class' ? 'RedJob' : undefined;
       const matching = jobs.filter((job) => !name || (job.class === name && job.readable));
-      // Those that wait for that very moment need not be moved, and are not counted.
+      // Jobs that already wait for that moment need not be moved, and are not counted.
       const isMoved = (job: Job) =>
         expectMove(job, op) && !(op[1] === 'reschedule' && job.place === op[0] && later.has(job));
       moved = matching.filter(isMoved).length;
@@ -171,7 +171,7 @@ describe('moves of jobs', () => {
     assert.deepEqual(told, moved ? [{ action: op[1], set: op[0], count: moved, via: 'cli:test' }] : []);
   }
 
-  /** Jobs that were rescheduled to LATER. */
+  /** The jobs that were rescheduled to LATER. */
   const later = new Set<Job>();
 
   async function checkState(jobs: readonly Job[]): Promise<void> {
@@ -211,7 +211,7 @@ describe('moves of jobs', () => {
     assert.deepEqual([...queued.flat().map((entry) => entry.id), ...toldToRelay].sort(), idsAt('waiting'), 'once each');
   }
 
-  it('leave each job in one place, and its row as it should be', async () => {
+  it('leave each job in one place, with the right row or none', async () => {
     await fc.assert(
       fc.asyncProperty(
         fc.array(fc.constantFrom(...KINDS), { minLength: 1, maxLength: 8 }),
@@ -233,7 +233,7 @@ describe('moves of jobs', () => {
     );
   });
 
-  it('write what the job is from now on', async () => {
+  it('update reason, attempts and time in the record', async () => {
     const before = Date.now();
     const { id } = await create('retry', 0);
     await isMoved(sets.retry.killMany({ ids: [id] }));
@@ -242,6 +242,6 @@ describe('moves of jobs', () => {
     await isMoved(sets.dead.retryMany({ ids: [id] }));
     const { place, entry: queued } = await sets.find(id);
     assert.deepEqual([place, queued?.reason, queued?.attempts, queued?.errors.length], ['waiting', undefined, 0, 1]);
-    assert.ok((queued?.at?.getTime() ?? 0) >= before, 'its wait is counted from now');
+    assert.ok((queued?.at?.getTime() ?? 0) >= before, 'its latency is counted from now');
   });
 });

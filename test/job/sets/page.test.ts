@@ -8,7 +8,7 @@ import { isMoved, type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store, storeDead } from './stored-job';
 
 const QUEUES = ['alpha', 'beta', 'gamma'];
-/** So large that a script call takes three at most. */
+/** So large that one script call reads at most three. */
 const LARGE = 'x'.repeat(500_000);
 
 interface Given {
@@ -20,7 +20,7 @@ interface Given {
 
 const given: fc.Arbitrary<Given> = fc.record({
   queue: fc.constantFrom(...QUEUES),
-  // Few, so that there are ties.
+  // Few values, so that there are ties.
   at: fc.integer({ min: 1, max: 6 }),
   isRed: fc.boolean(),
   isLarge: fc.oneof({ arbitrary: fc.constant(false), weight: 4 }, fc.constant(true)),
@@ -32,7 +32,7 @@ const request = fc.record({
   red: fc.boolean(),
 });
 
-/** All pages, by their cursors. */
+/** @returns the ids of all pages, read by cursor. */
 async function allPages(read: (request: PageRequest) => Promise<JobPage>, request: PageRequest): Promise<string[]> {
   const ids: string[] = [];
   let after: string | undefined;
@@ -53,7 +53,7 @@ describe('a page', () => {
     sets = setsOf(setSources(system, ['gamma', 'alpha', 'beta', 'alpha']));
   });
 
-  /** Reads by offset and by cursor, and compares with what should be there, in order. */
+  /** Reads by offset and by cursor, and compares the ids and their order. */
   async function check(
     read: (request: PageRequest) => Promise<JobPage>,
     expected: readonly string[],
@@ -66,7 +66,11 @@ describe('a page', () => {
       expected.slice(offset, offset + limit),
     );
     assert.deepEqual([page.total, page.complete], [expected.length, true]);
-    assert.equal(page.next !== undefined, expected.length > offset + limit, 'next only where something follows');
+    assert.equal(
+      page.next !== undefined,
+      expected.length > offset + limit,
+      'there is a next only if something follows',
+    );
     const uncounted = await read({ ...filter, limit, offset, count: false });
     assert.deepEqual([uncounted.entries, uncounted.total], [page.entries, undefined]);
     assert.deepEqual(await allPages(read, { ...filter, limit }), expected);
@@ -74,7 +78,7 @@ describe('a page', () => {
 
   const compareText = (one: string, other: string) => (one < other ? -1 : one > other ? 1 : 0);
 
-  it('has the dead of all queues in one order, newest first', async () => {
+  it('has the dead jobs of all queues in one order, newest first', async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(given, { maxLength: 15 }), request, async (jobs, { red, ...bounds }) => {
         await system.postgres.query('truncate job_dead, job_handovers');
@@ -157,7 +161,7 @@ describe('a page', () => {
     );
   });
 
-  it('comes with the sizes of all sets', async () => {
+  it('has the same totals as the sizes of all sets', async () => {
     const { client } = system.redis;
     const soon = Date.now() + 3_600_000;
     for (const queue of QUEUES) {
@@ -169,7 +173,7 @@ describe('a page', () => {
       scheduled: 0,
       dead: 3,
     });
-    // What plain producers delay, and what became of it, only its record tells.
+    // Only its record shows whether a job that a plain producer has delayed waits for a retry.
     await store(client, 'delayed', { id: '1', queue: 'alpha', at: soon });
     await store(client, 'delayed', { id: '2', queue: 'alpha', at: soon, errors: ['once'] });
     await client.zAdd('bq:alpha:delayed', { score: soon, value: 'it has no record' });
@@ -185,7 +189,7 @@ describe('a page', () => {
     assert.deepEqual([await sets.retry.count(), await sets.scheduled.count(), await sets.dead.count()], [7, 6, 3]);
   });
 
-  it('is followed by what follows, whatever has come and gone', async () => {
+  it('is continued by its cursor, although jobs were added and removed meanwhile', async () => {
     for (let at = 1; at <= 6; at++) await storeDead(system.database.knex, { id: `job-${at}`, at, queue: 'alpha' });
     const first = await sets.dead.page({ limit: 2 });
     assert.deepEqual(
@@ -203,7 +207,7 @@ describe('a page', () => {
     assert.equal(second.total, 5);
   });
 
-  it('of a queue begins with its head again when the job of its cursor has run', async () => {
+  it('of a queue begins at its head when the job of its cursor has run', async () => {
     const { client } = system.redis;
     for (const id of ['a', 'b', 'c', 'd']) await store(client, 'waiting', { id, queue: 'alpha' });
     const waiting = sets.waiting('alpha');
@@ -219,7 +223,7 @@ describe('a page', () => {
     );
   });
 
-  it('looks at the queues it is told to, known or not', async () => {
+  it('has the jobs of the given queues, even of unknown ones', async () => {
     for (const queue of [...QUEUES, 'other']) await storeDead(system.database.knex, { id: queue, queue });
     const found = async (queue: string | string[]) =>
       (await sets.dead.page({ queue })).entries.map((entry) => entry.id).sort();
@@ -237,7 +241,7 @@ describe('a page', () => {
     });
   });
 
-  it('refuses what makes no sense', async () => {
+  it('is refused for invalid options', async () => {
     const { next } = await (async () => {
       for (const id of ['a', 'b']) await storeDead(system.database.knex, { id, queue: 'alpha' });
       return sets.dead.page({ limit: 1 });

@@ -35,7 +35,7 @@ describe('jobs that an operator moves', () => {
   };
   const processor = () => system.processor([MoodyJob]);
 
-  /** Enqueues one and has it run once, in this mood. */
+  /** Enqueues a job and lets it run once, in this mood. */
   async function runOnce(its: typeof mood): Promise<string> {
     mood = its;
     await processor();
@@ -48,13 +48,13 @@ describe('jobs that an operator moves', () => {
     return id;
   }
 
-  it('outlive a Redis that is emptied, once they are retried', async () => {
+  it('survive an emptied Redis once they are retried', async () => {
     const id = await runOnce('die');
     await outboxIsEmpty();
     assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), true);
     await emptied();
     await processor();
-    await until('it has run', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     await outboxIsEmpty();
     assert.equal((await sets.find(id)).place, 'gone');
   });
@@ -64,21 +64,21 @@ describe('jobs that an operator moves', () => {
     mood = 'die';
     await processor();
     await isMoved(sets.dead.retryMany({ ids: [id] }));
-    await until('it is dead again', () => ran.length === 1);
-    await until('it is dead again', async () => (await sets.find(id)).place === 'dead');
+    await until('the job has run again', () => ran.length === 1);
+    await until('the job is dead again', async () => (await sets.find(id)).place === 'dead');
     await outboxIsEmpty();
     assert.equal(await isMoved(sets.dead.deleteMany({ ids: [id] })), true);
     await until('Redis has nothing of it', async () => (await system.redis.client.exists('bq:default:jobs')) === 0);
   });
 
-  it('keep the row of a running life when a second retry comes too late', async () => {
+  it('keep the row of the first retry when a second one comes too late', async () => {
     const id = await runOnce('die');
     await Promise.all([isMoved(sets.dead.retryMany({ ids: [id] })), isMoved(sets.dead.retryMany({ ids: [id] }))]);
     assert.equal(await isMoved(sets.dead.retryMany({ ids: [id] })), false);
     assert.equal(await system.outboxSize(), 1);
   });
 
-  it('are not dead when Postgres fails as they are killed, and dead once when it does not', async () => {
+  it('stay scheduled when Postgres fails during a kill, and are dead once after another kill', async () => {
     const { id } = await MoodyJob.set({ wait: '1h' }).performLater('a');
     await system.postgres.query(`create function refuse() returns trigger language plpgsql as
       'begin raise exception ''no deletes today''; end'`);
@@ -97,35 +97,35 @@ describe('jobs that an operator moves', () => {
     assert.deepEqual([ran, await sets.dead.count()], [[], 1]);
   });
 
-  it('are dead after a kill, even if Redis forgets them', async () => {
+  it('do not run after a kill, even if Redis is emptied', async () => {
     const id = await runOnce('fail');
     assert.equal(await isMoved(sets.retry.killMany({ ids: [id] })), true);
     assert.equal(await system.outboxSize(), 0);
     await emptied();
     await processor();
     await MoodyJob.performLater('b');
-    await until('another has run', () => ran.length > 0);
+    await until('another job has run', () => ran.length > 0);
     assert.deepEqual(ran, ['b']);
   });
 
-  it('run at once when their retry is brought forward, with a processor that had planned it for later', async () => {
+  it('run at once when their retry is rescheduled to now, although a processor waits for a later time', async () => {
     const id = await runOnce('fail');
     await processor();
     assert.equal(await isMoved(sets.retry.rescheduleMany({ ids: [id] }, new Date())), true);
-    await until('it has run', () => ran.length === 1);
-    await until('it has ended', async () => (await sets.find(id)).place === 'gone');
+    await until('the job has run', () => ran.length === 1);
+    await until('the job has ended', async () => (await sets.find(id)).place === 'gone');
   });
 
-  it('run at once when they are scheduled and an operator will not wait', async () => {
+  it('run at once when they are promoted, and at their new time when they are rescheduled', async () => {
     await processor();
     const { id } = await MoodyJob.set({ wait: '1h' }).performLater('a');
     const { id: other } = await MoodyJob.set({ wait: '2h' }).performLater('b');
     assert.equal((await sets.find(id)).place, 'scheduled');
     assert.equal(await isMoved(sets.scheduled.promoteMany({ ids: [id] })), true);
-    await until('it has run', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     assert.equal(await isMoved(sets.scheduled.promoteMany({ ids: [id] })), false);
     assert.equal(await isMoved(sets.scheduled.rescheduleMany({ ids: [other] }, new Date(Date.now() + 20))), true);
-    await until('the other has run', () => ran.length === 2);
+    await until('the other job has run', () => ran.length === 2);
     await outboxIsEmpty();
   });
 
@@ -137,12 +137,12 @@ describe('jobs that an operator moves', () => {
     assert.equal((await OnlyJob.set({ wait: '1h' }).performLater('a')).enqueued, false);
     const claim = () => system.postgres.query('select (unique_until - run_at)::text as lasts from job_outbox');
     const before = await claim();
-    assert.ok(before[0]?.lasts, 'the claim has an end');
+    assert.ok(before[0]?.lasts, 'the claim expires');
     assert.equal(
       await isMoved(sets.scheduled.rescheduleMany({ ids: [one.id] }, new Date(Date.now() + 864_000_000))),
       true,
     );
-    assert.deepEqual(await claim(), before, 'it lasts as much longer as the job waits');
+    assert.deepEqual(await claim(), before, 'it lasts longer by as much as the job waits');
     assert.equal(await isMoved(sets.scheduled.deleteMany({ ids: [one.id] })), true);
     const two = await OnlyJob.set({ wait: '1h' }).performLater('a');
     assert.equal(two.enqueued, true);

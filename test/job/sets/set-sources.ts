@@ -7,7 +7,7 @@ import { ScheduledSet } from '../../../lib/job/sets/scheduled-set';
 import type { WaitingList } from '../../../lib/job/sets/waiting-set';
 import type { JobSystem } from '../job-system';
 
-/** What the sets of a test's operator are read from. */
+/** The sources of the sets of a test's operator. */
 export function setSources(
   { redis, database, events }: JobSystem,
   queues: readonly string[] = ['default', 'mailer'],
@@ -35,7 +35,7 @@ export function setsOf(sources: SetSources): Sets {
   };
 }
 
-/** Whether a move of one job has moved it. */
+/** @returns whether a move of one job has moved it. */
 export async function isMoved(move: Promise<BulkResult>): Promise<boolean> {
   return (await move).moved > 0;
 }

@@ -6,7 +6,7 @@ import { useJobSystem } from '../job-system';
 import { type Sets, setSources, setsOf } from './set-sources';
 import { payloadText, store, storeDead } from './stored-job';
 
-/** Far enough ahead that nothing falls due meanwhile, ms. */
+/** So far ahead that nothing falls due during the test, ms. */
 const SOON = Date.now() + 3_600_000;
 
 describe('a sorted page', () => {
@@ -37,7 +37,7 @@ describe('a sorted page', () => {
     await storeDead(system.database.knex, { id: 'd', at: 4000, text: other });
   };
 
-  it('has the dead by their time, class, queue, error and attempts, either way', async () => {
+  it('has dead jobs by time, class, queue, error and attempts, in either direction', async () => {
     await bury();
     const seen = await Promise.all(
       SORT_KEYS.map(async (by) => [by, await idsOf(sets.dead, by, false), await idsOf(sets.dead, by, true)]),
@@ -53,7 +53,7 @@ describe('a sorted page', () => {
     assert.deepEqual([page.entries.map((entry) => entry.class), page.total], [['Mouse', 'Zebra'], 4]);
   });
 
-  it('has scheduled jobs of Postgres and of Redis in one order, either way', async () => {
+  it('has scheduled jobs of Postgres and of Redis in one order, in either direction', async () => {
     const ids: Record<string, string> = {};
     const schedule = async (name: string, className: string, queue: string, at: number, inRedis = false) => {
       const id = randomUUID();
@@ -84,7 +84,7 @@ describe('a sorted page', () => {
     assert.equal([...first.entries, ...second.entries].map((entry) => ids[entry.id]).join(''), 'dbca');
   });
 
-  it('lies between two times, as does what is counted and moved', async () => {
+  it('may be limited to a period, like counts and moves', async () => {
     await bury();
     const filter = { since: new Date(2000), until: new Date(3000) };
     assert.equal(await idsOf(sets.dead, 'at', true, filter), 'cb');
@@ -96,7 +96,7 @@ describe('a sorted page', () => {
     assert.equal(await sets.dead.count({ until: new Date(999) }), 0);
   });
 
-  it('is one of references: those in the set, in their order', async () => {
+  it('of given references has those that are in the set, in their order', async () => {
     await bury();
     const { client } = system.redis;
     const later = { at: SOON, queue: 'default' };
@@ -115,7 +115,7 @@ describe('a sorted page', () => {
     assert.deepEqual(await sets.dead.entries([]), []);
   });
 
-  it('is refused for what makes no sense', async () => {
+  it('is refused for invalid options', async () => {
     const wrong = [
       { sort: { by: 'colour' as SortKey, descending: false } },
       { sort: { by: 'class' as const, descending: false }, after: 'x' },

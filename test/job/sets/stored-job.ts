@@ -4,7 +4,7 @@ import type { JsonValue } from '../../../lib/core/execution-context';
 import type { RedisClient } from '../../../lib/core/redis';
 import { insertDeaths } from '../../../lib/job/outbox/dead-jobs';
 
-/** A job as a test wants it in Redis. */
+/** A job that a test stores in Redis or Postgres. */
 export interface StoredJob {
   readonly id?: string;
   readonly queue?: string;
@@ -14,7 +14,7 @@ export interface StoredJob {
   readonly tags?: readonly string[];
   readonly requestId?: string;
   readonly attributes?: Readonly<Record<string, JsonValue>>;
-  /** Messages, newest first; each gets a stack. */
+  /** Messages, newest first. Each one gets a stack. */
   readonly errors?: readonly string[];
   readonly reason?: string;
   readonly timestamp?: number;
@@ -30,7 +30,7 @@ export function payloadText(job: StoredJob): string {
   return JSON.stringify({ v: 1, class: name, args, via, attrs, ...(tags && { tags }), enqueuedAt: 1_700_000_000_000 });
 }
 
-/** As bee-queue and our own code write it. */
+/** @returns the record as bee-queue and our own code write it. */
 export function recordText(job: StoredJob): string {
   const { errors = [], reason, timestamp = 1_700_000_000_000, status = 'created', progress = 0 } = job;
   return JSON.stringify({
@@ -46,7 +46,7 @@ export function recordText(job: StoredJob): string {
   });
 }
 
-/** Makes a dead job. @returns its id. */
+/** Stores a dead job in Postgres. @returns its id. */
 export async function storeDead(
   knex: Knex,
   job: StoredJob & { readonly at?: number; readonly text?: string | undefined },
@@ -57,7 +57,7 @@ export async function storeDead(
   return id;
 }
 
-/** Puts a job into `delayed`, or `dead` as one that is about to be, or at the tail of `waiting`. @returns its id. */
+/** Stores a job in Redis: in `delayed`, in `dead` on its way to Postgres, or at the tail of `waiting`. @returns its id. */
 export async function store(
   redis: RedisClient,
   place: 'delayed' | 'dead' | 'waiting',

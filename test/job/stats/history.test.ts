@@ -51,21 +51,21 @@ describe('the history of jobs', () => {
   });
   beforeEach(() => system.reset());
 
-  /** The last quarter of an hour, in one. */
+  /** The sum of the last quarter of an hour. */
   const lately = () => history.sum(new Date(Date.now() - 15 * MINUTE_MS), new Date());
   const processed = async () => (await history.totals()).all.processed;
 
-  it('tells what became of the jobs of each class, within seconds and after the stop', async () => {
+  it('counts the outcomes of the jobs of each class, soon and after the stop', async () => {
     await system.processor([GoodJob, FlakyJob], { tuning: FAST });
     await transaction(async () => {
       for (let i = 0; i < 5; i++) await GoodJob.performLater();
     });
-    // It was put on its queue an hour ago; what it waits is counted from its retry.
+    // The job was enqueued an hour ago; its latency is counted from its retry.
     const options = { timestamp: Date.now() - 3_600_000, dueAt: Date.now() - 1000 };
     const retried = { data: { class: 'FlakyJob', args: [] }, options, status: 'retrying' };
     await system.redis.client.hSet('bq:default:jobs', 'flaky', JSON.stringify(retried));
     await system.redis.client.lPush('bq:default:waiting', 'flaky');
-    await until('all have been told of', async () => {
+    await until('all outcomes are counted', async () => {
       const { all } = await lately();
       return all.processed === 5 && all.dead === 1;
     });
@@ -89,12 +89,12 @@ describe('the history of jobs', () => {
     assert.ok(waitedMs > 400 && waitedMs < 1_800_000, `${waitedMs} ms: a retry waits from when it is due`);
     assert.deepEqual(await history.totals(), { all, classes });
     const [today = assert.fail(), ...others] = (await history.days(3)).reverse();
-    // Unless midnight has passed meanwhile.
+    // Only if midnight has not passed meanwhile.
     if (today.at.getTime() + 60_000 < Date.now()) assert.deepEqual({ ...today, at: 0 }, { all, classes, at: 0 });
     assert.equal(others.length, 2);
   });
 
-  it('is not there where nobody counts', async () => {
+  it('is empty when it is switched off', async () => {
     const ended = system.events.next('job.succeeded');
     await system.processor([GoodJob], { tuning: { ...FAST, history: false } });
     await GoodJob.performLater();
@@ -103,10 +103,10 @@ describe('the history of jobs', () => {
     assert.equal(await processed(), 0);
   });
 
-  it('goes away by itself', async () => {
+  it('expires', async () => {
     await system.processor([GoodJob], { tuning: FAST });
     await GoodJob.performLater();
-    await until('it is told of', async () => (await processed()) === 1);
+    await until('the job is counted', async () => (await processed()) === 1);
     const { client } = system.redis;
     const keys = await client.keys('catamount:history:*');
     const ttls = await Promise.all(keys.map(async (key) => [key.length, await client.ttl(key)] as const));
@@ -116,27 +116,27 @@ describe('the history of jobs', () => {
     assert.ok(ttls.every(([, ttl]) => ttl > 0));
   });
 
-  it('waits for a Redis that is away, and counts nothing twice', async () => {
+  it('is complete after Redis was down, and counts nothing twice', async () => {
     gate.close();
     await system.processor([HeldJob], { tuning: FAST });
     for (let round = 1; round <= 2; round++) {
       await transaction(async () => {
         for (let i = 0; i < 10; i++) await HeldJob.performLater();
       });
-      await until('two of them run', () => gate.held === 2);
+      await until('two jobs are running', () => gate.held === 2);
       await system.redisServer.kill();
       gate.open();
-      await until('these have ended, of which Redis does not know', () => gate.held === 0);
+      await until('the two jobs have ended', () => gate.held === 0);
       await system.redisServer.start();
-      await until('all are done', () => system.eventsNamed('job.succeeded').length === round * 10);
+      await until('all jobs are done', () => system.eventsNamed('job.succeeded').length === round * 10);
       gate.close();
     }
-    await until('all are told of', async () => (await processed()) === 20);
+    await until('all jobs are counted', async () => (await processed()) === 20);
     await system.stopProcessors();
     assert.equal(await processed(), 20);
   });
 
-  describe('handed over by hand', () => {
+  describe('flushed by the test', () => {
     const events = new Events();
     let tally: JobStats;
     let now: number;
@@ -157,11 +157,11 @@ describe('the history of jobs', () => {
       await handover.send(system.redis.client);
       const cut = new Redis(system.redisServer.url, events);
       await cut.start();
-      await until('redis is connected', () => cut.client.isReady);
+      await until('Redis is connected', () => cut.client.isReady);
       succeed('AJob');
       system.redisServer.pause();
       const lost = assert.rejects(handover.send(cut.client));
-      // The client writes in its next turn.
+      // The client writes in the next turn of the event loop.
       for (let turn = 0; turn < 2; turn++) await nextTurn();
       cut.client.destroy();
       await lost;
@@ -191,7 +191,7 @@ describe('the history of jobs', () => {
       );
     });
 
-    it('knows the longest run and wait of all processes, above which no percentile is', async () => {
+    it('has no percentile above the longest run of all processes', async () => {
       const run = { id: 'j', class: 'AJob', queue: 'default' };
       for (const [index, durationMs] of [1200, 1300, 900].entries()) {
         events.emit('job.succeeded', { ...run, durationMs });
@@ -206,7 +206,7 @@ describe('the history of jobs', () => {
         assert.equal(all.duration.p99Ms, 1300);
     });
 
-    it('has what became of mails, by mailer', async () => {
+    it('counts the outcomes of mails by mailer', async () => {
       const mails = new MailTally();
       const endMails = mails.listen(events);
       const about = { mailer: 'UserMailer', action: 'welcome' };
@@ -230,11 +230,11 @@ describe('the history of jobs', () => {
           ['NewsMailer', { sent: 0, failed: 1, skipped: 0 }],
         ]),
       );
-      assert.deepEqual([...classes.keys()], ['AJob'], 'mailers are no job classes');
+      assert.deepEqual([...classes.keys()], ['AJob'], 'mailers are not job classes');
       assert.equal(classes.get('AJob')?.processed, 1);
     });
 
-    it('never has a job before the mail that it has sent', async () => {
+    it('never counts a job before the mail that it has sent', async () => {
       const mails = new MailTally();
       const endMails = mails.listen(events);
       const about = { mailer: 'UserMailer', action: 'welcome', to: [], via: 'smtp', messageId: 'm', durationMs: 3 };
@@ -255,7 +255,7 @@ describe('the history of jobs', () => {
       assert.equal((await history.counters()).mailers.get('UserMailer')?.sent, 20);
     });
 
-    it('names no more classes than Redis can bear, and counts the rest together', async () => {
+    it('names at most 10,000 classes, and counts the rest together', async () => {
       const { client } = system.redis;
       const fields = Array.from({ length: 10_000 }, (_, i) => [`p:Old${i}Job`, '1'] as const);
       await client.hSet(TOTALS_KEY, Object.fromEntries(fields));
@@ -270,7 +270,7 @@ describe('the history of jobs', () => {
       assert.equal((await lately()).classes.length, 2, 'the minute has room');
     });
 
-    it('is told minute by minute, without gaps', async () => {
+    it('is read minute by minute, without gaps', async () => {
       const noon = Date.UTC(2026, 10, 25, 12);
       const handover = new StatsFlusher(tally, 'by-hand');
       for (const minute of [0, 3]) {
@@ -286,7 +286,7 @@ describe('the history of jobs', () => {
     });
   });
 
-  it('refuses stretches of time that it does not have', async () => {
+  it('rejects invalid periods', async () => {
     const noon = new Date(Date.UTC(2026, 10, 25, 12));
     for (const [from, to] of [
       [noon, new Date(noon.getTime() - MINUTE_MS)],

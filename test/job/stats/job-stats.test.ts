@@ -6,7 +6,7 @@ import { JobStats, type Minutes } from '../../../lib/job/stats/collector';
 
 const NOON = Date.UTC(2026, 10, 25, 12);
 
-describe('the tally of a process', () => {
+describe('the job statistics of a process', () => {
   let events: Events;
   let tally: JobStats;
   let now: number;
@@ -22,7 +22,7 @@ describe('the tally of a process', () => {
   const processed = (minutes: Minutes) =>
     [...minutes.values()].flatMap((classes) => [...classes.values()]).reduce((sum, one) => sum + one.processed, 0);
 
-  it('counts each outcome, and how long jobs waited and ran', () => {
+  it('count each outcome, and how long jobs waited and ran', () => {
     const about = { id: 'j', class: 'AJob', queue: 'default', attempt: 1 };
     const error = new Error('broken');
     events.emit('job.started', { ...about, waitedMs: 100 });
@@ -36,7 +36,7 @@ describe('the tally of a process', () => {
     assert.deepEqual([latency.count, latency.sumMs, duration.count, duration.sumMs], [2, 300, 1, 5]);
   });
 
-  it('is by minute, and gives everything once', () => {
+  it('are by minute, and are taken once', () => {
     succeed();
     now += 29_999;
     succeed();
@@ -55,7 +55,7 @@ describe('the tally of a process', () => {
     assert.equal(processed(tally.take()), 1);
   });
 
-  it('keeps few minutes and few classes, and loses no count for it', () => {
+  it('keep at most 60 minutes and 200 classes, without losing a count', () => {
     for (let minute = 0; minute < 500; minute++, now += 60_000) succeed(`Class${minute}`);
     for (let i = 0; i < 1000; i++) succeed(`Other${i}`);
     const minutes = tally.take();
@@ -65,7 +65,7 @@ describe('the tally of a process', () => {
     assert.ok([...minutes.values()].at(-1)?.has('(other classes)'));
   });
 
-  it('counts classes that the app does not have together', () => {
+  it('count classes that the app does not have together', () => {
     const known = new JobStats(
       () => now,
       (name) => name === 'AJob',
@@ -82,7 +82,7 @@ describe('the tally of a process', () => {
     );
   });
 
-  it('hears nothing any more when it has ended', () => {
+  it('count nothing after they have stopped listening', () => {
     const other = new JobStats();
     const end = other.listen(events);
     end();
@@ -105,11 +105,11 @@ const tallies = fc
     for (const name of HISTOGRAMS) for (const ms of lengths[name]) tally[name].observe(ms);
     return tally;
   });
-// What JavaScript keeps out of objects' own keys would be lost in Redis's client as well.
+// A name that JavaScript does not accept as an own key would be lost in Redis's client as well.
 const names = fc.string().filter((name) => name !== '__proto__');
 
-describe('a tally of a class', () => {
-  it('comes back from Redis as it went, whatever the class is called', () => {
+describe('the statistics of a class', () => {
+  it('come back from Redis unchanged, whatever the name of the class', () => {
     fc.assert(
       fc.property(names, tallies, (className, tally) => {
         const fields = Object.fromEntries(toFields(className, tally).map(([field, by]) => [field, String(by)]));
@@ -118,7 +118,7 @@ describe('a tally of a class', () => {
     );
   });
 
-  it('is the sum of its parts', () => {
+  it('are the sum of their parts', () => {
     fc.assert(
       fc.property(tallies, tallies, (a, b) => {
         const hash: Record<string, number> = {};
@@ -133,7 +133,7 @@ describe('a tally of a class', () => {
     );
   });
 
-  it('passes over what it does not know', () => {
+  it('skip fields that they do not know', () => {
     const fields = { 'p:A': '2', 'q:A': '1', 'l48:A': '1', 'lx:A': '1', ':A': '1', p: '1', '': '1', 'f:A': 'many' };
     assert.deepEqual(
       [...fromFields(fields)].map(([name, { processed, failed }]) => [name, processed, failed]),
