@@ -76,7 +76,7 @@ describe('a job processor that stops', () => {
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
   });
 
-  it('after it was quiet fetches no jobs, and completes those that run', async () => {
+  it('fetches no jobs after it was quiet, and completes those that run', async () => {
     const processor = await system.processor(CLASSES);
     await DeafJob.performLater('first');
     await until('it runs', () => gate.held === 1);

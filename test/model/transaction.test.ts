@@ -137,7 +137,7 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['in time', 'late']);
   });
 
-  it('rejects another transaction that its work begins after the rollback, which would be committed', async () => {
+  it('rejects another transaction that its work begins after the rollback, instead of committing it', async () => {
     const ended = deferred();
     let late: Promise<unknown> = Promise.resolve();
     const work = transaction(async () => {

@@ -69,7 +69,7 @@ describe('jobs enqueue', () => {
 
   const enqueue = (...words: string[]) => typist.type(['enqueue', ...words]);
 
-  it("enqueues a job through the app's middleware, which the app then runs", async () => {
+  it("enqueues a job through the app's middleware, and the app runs it", async () => {
     await system.processor(CLASSES);
     const { text, json, notes, ok } = await enqueue('NoteJob', '["ada", 7, {"deep": [null]}]');
     assert.deepEqual([text, notes, ok], [`Enqueued NoteJob ${json.id} on default.\n`, [], true]);

@@ -10,7 +10,7 @@ import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, NEW_YEARS, ran, recurring, sleptSince2023, ticksOf } from './cron-stage';
 import { YearlyJob } from './yearly-job';
 
-describe('recurring jobs, while processors start and stop,', () => {
+describe('recurring jobs while processors start and stop', () => {
   const system = useJobSystem(async () => {
     await system.postgres.query('truncate job_cron');
     ran.length = 0;

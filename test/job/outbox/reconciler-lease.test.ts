@@ -81,7 +81,7 @@ describe('several reconcilers', () => {
     assert.deepEqual(begun, [2, 0, 0], 'twice by the first, as a relay may have been between its dispatch and COMMIT');
   });
 
-  it('leave it to the one of the leading tree to ask Postgres whose jobs these are, once Redis has been compared', async () => {
+  it('ask Postgres whose jobs these are only in the leading tree, once Redis has been compared', async () => {
     gate.open();
     for (let n = 0; n < 3; n++) start();
     await until('Redis is compared', () => system.redis.client.exists('catamount:reconciled-run'));

@@ -50,7 +50,7 @@ describe('a job that Redis has lost', () => {
     return rows.map(({ id }) => id);
   };
 
-  it('with all its data is dispatched again, unless it runs here', async () => {
+  it('is dispatched again when all data of Redis is lost, unless it runs here', async () => {
     await start({ compareMs: 20, routineMs: HOUR, page: 2 });
     await HeldJob.performLater();
     await insert(25);
@@ -101,7 +101,7 @@ describe('a job that Redis has lost', () => {
     assert.equal(offeredAgain(), 3);
   });
 
-  it('without a restart of Redis is found, too, wherever its row is', async () => {
+  it('is found, too, when Redis was not restarted, wherever its row is', async () => {
     await start({ compareMs: 20, routineMs: 0, page: 2 });
     await insert(25);
     await until('the jobs wait', async () => (await onQueue()) === 25);

@@ -125,7 +125,7 @@ describe('the relay', () => {
     await until('the relay goes on', async () => (await waiting('default')) > 0);
   });
 
-  it('stops copying held jobs when Redis is short of memory', async () => {
+  it('stops copying when held jobs leave Redis short of memory', async () => {
     await insert('default', 6000, { fill: 'x'.repeat(3000) });
     await start(undefined, '--maxmemory', '12mb');
     await until('the relay holds back', async () => (await hold('default')) > 500 && relay?.fullQueues.length === 1);

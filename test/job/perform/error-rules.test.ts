@@ -105,7 +105,7 @@ describe('retryOn and discardOn', () => {
     assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0);
   });
 
-  it('discard a job whose model is gone without a rule', async () => {
+  it('discard a job whose model is gone, even without a rule', async () => {
     await system.processor([RuledJob]);
     await RuledJob.performLater(['record']);
     assert.equal((await discarded()).error.message, 'the User with the id 7 is gone');
