@@ -4,10 +4,10 @@ const FETCH_SCRIPT = 'lib/job/fetch/fetch-script.ts';
 const FETCHER = 'lib/job/fetch/fetcher.ts';
 const FLEET_TEST = ['test/job/fetch/fleet.test.ts'];
 
-/** Mutations of how a job is offered to one of several processes, and recalled from one that does not take it. */
+/** Mutations of how a job is offered to one of several processes, and recalled from one that does not accept it. */
 const mutations: readonly Mutation[] = [
   {
-    promise: 'who gives a job looks whether somebody has taken it',
+    promise: 'the process that offers a job checks whether it was accepted',
     file: 'lib/job/queue/dispatch.ts',
     find: "if (states.includes('queued')) lookAfterOffers",
     replace: "if (states.includes('expired')) lookAfterOffers",

@@ -1,23 +1,23 @@
 import type { Mutation } from './mutation';
 
-/** Mutations of how an app's files are loaded and written, and of the answers to wrong calls of the command. */
+/** Mutations of how an app's files are loaded and written, and of the errors for wrong calls of the command. */
 const mutations: readonly Mutation[] = [
   {
-    promise: 'a migration that the build lacks is told',
+    promise: 'a migration that is missing from the build is reported',
     file: 'lib/role/unbuilt-migrations.ts',
     find: '&& !built.has(',
     replace: '&& built.size > 9 && !built.has(',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
-    promise: 'what catamount dev tells is appended to the file that its tree logs to',
+    promise: 'catamount dev appends to the file that its tree logs to',
     file: 'lib/cli/dev/output.ts',
     find: "fs.openSync(file, 'a')",
     replace: "fs.openSync(file, 'r+')",
     killedBy: ['test/cli/dev/dev.deep.ts'],
   },
   {
-    promise: 'why a tree cannot start does not overwrite its log in the same file',
+    promise: 'the error of a failed start does not overwrite the log in the same file',
     file: 'lib/role/primary.ts',
     find: 'if (fileBehind(2) !== null) fs',
     replace: 'if (fileBehind(2) === undefined) fs',
@@ -31,14 +31,14 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/cli/generate/generate.test.ts'],
   },
   {
-    promise: 'of an option that there is not it is told which one may be meant',
+    promise: 'for an unknown option, a similar one is suggested',
     file: 'lib/core/command-line.ts',
     find: 'if (meant !== undefined) return',
     replace: 'if (meant === given) return',
     killedBy: ['test/cli/usage.test.ts'],
   },
   {
-    promise: 'an order to the running tree takes no option of a start',
+    promise: 'a command to the running tree rejects the options of start',
     file: 'lib/cli/main.ts',
     find: 'readArguments(name, { args, options: TO_THE_TREE,',
     replace: 'readArguments(name, { args, options: { ...WITH_VALUE, ...TO_THE_TREE },',
@@ -52,35 +52,35 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/package/mocha.deep.ts'],
   },
   {
-    promise: 'a script that is not there is told by one sentence',
+    promise: 'a missing script is reported in one sentence',
     file: 'lib/role/script.ts',
     find: 'if (!fs.existsSync(absolute)) throw',
     replace: 'if (false) throw',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
-    promise: 'a file that is no script is told to be none',
+    promise: 'a file that is not a script is reported as such',
     file: 'lib/core/load-fault.ts',
     find: 'if (NO_SCRIPT.includes(code) && [',
     replace: 'if (code === undefined && [',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
-    promise: 'a script that is not there is told whether servers are there or not',
+    promise: 'a missing script is reported even without servers',
     file: 'lib/role/script.ts',
     find: '  pathOf(file);\n',
     replace: '',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
-    promise: 'what Node says of a script that cannot be loaded is one sentence',
+    promise: 'a script that cannot be loaded is reported in one sentence',
     file: 'lib/role/script.ts',
     find: "throw (await import('../core/load-fault')).namedFileFault(absolute, thrown);",
     replace: 'throw thrown;',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
-    promise: 'who waits for a connection of a pool that is ended is no error of Postgres',
+    promise: 'a wait for a connection that ends with the pool is not an error of Postgres',
     file: 'lib/model/database.ts',
     find: " || line.endsWith('Error: aborted')",
     replace: '',

@@ -2,7 +2,7 @@ import type { Mutation } from './mutation';
 
 const SHARDS_TEST = ['test/job/shards.test.ts'];
 
-/** Mutations of what keeps queues on servers of their own, a server that is away from stopping others, and one that is silent. */
+/** Mutations of queues on their own servers, of the isolation of an unavailable server, and of silent connections. */
 const mutations: readonly Mutation[] = [
   {
     promise: 'a queue lives on its own server of REDIS_SHARDS',
@@ -12,42 +12,42 @@ const mutations: readonly Mutation[] = [
     killedBy: SHARDS_TEST,
   },
   {
-    promise: 'a server that is frozen keeps no permits from the jobs of others',
+    promise: 'a frozen server holds no permits of the shared budget',
     file: 'lib/job/fetch/shared-fetcher.ts',
     find: '      this.shared.free += wanted;',
     replace: '',
     killedBy: SHARDS_TEST,
   },
   {
-    promise: 'a job that must run alone does, whatever server it comes from',
+    promise: 'a job that must run alone does so, whatever server it comes from',
     file: 'lib/job/fetch/shared-fetcher.ts',
     find: 'return this.shared.fetchers.some((one) => one.running.size > 0 || one.fetches > 0);',
     replace: 'return this.running.size > 0 || this.fetches > 0;',
     killedBy: SHARDS_TEST,
   },
   {
-    promise: 'the rows of a server that is away stay in the outbox, and those of others go on',
+    promise: 'the rows of an unavailable server stay in the outbox, and those of others are dispatched',
     file: 'lib/job/outbox/relay.ts',
     find: 'return [...this.gauge.saturated, ...(shardsOf(this.options.redis)?.awayQueues ?? [])];',
     replace: 'return shardsOf(this.options.redis) ? this.gauge.saturated : this.gauge.saturated;',
     killedBy: SHARDS_TEST,
   },
   {
-    promise: 'a connection of the job processor that answers nothing is left',
+    promise: 'a connection of the job processor that gets no replies is closed',
     file: 'lib/support/progress.ts',
     find: `else this.onSilent(`,
     replace: `else String(`,
     killedBy: ['test/core/redis-connection.test.ts'],
   },
   {
-    promise: 'so is one that is not greeted',
+    promise: 'a connection of the job processor without a greeting is closed',
     file: 'lib/support/progress.ts',
     find: `      this.expect(greeting.promise);\n`,
     replace: ``,
     killedBy: ['test/core/redis-connection.test.ts'],
   },
   {
-    promise: 'and one whose greeting was refused',
+    promise: 'a connection of the job processor whose greeting was rejected is closed',
     file: 'lib/support/progress.ts',
     find: `['ready', 'end', 'reconnecting']`,
     replace: `['ready', 'error', 'end']`,
