@@ -13,7 +13,7 @@ const CONNECTIONS = 10;
 const BURST = 300;
 const GOALS = { 'no job': { speed: { atLeast: 0.8 }, p99: { atMost: 1.3 } } };
 
-/** Environments that decide what runs beside the workers. No job is performed, as other benchmarks measure that. */
+/** Environments that determine the processes next to the workers. No job is performed, as other benchmarks measure that. */
 const CELLS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'workers alone': { JOB_PROCESSOR: '0' },
   'the relay copying to Redis': { JOB_QUEUES: 'default' },

@@ -17,7 +17,7 @@ describe('the listening socket', () => {
     for (let n = 1; n <= STOPS; n++) {
       cluster = new ClusterProcess('2');
       const callers = new FreshCallers(await cluster.address(), CALLERS, (sent) => `/?ms=${40 + (sent % 30)}`);
-      await until('callers are served', () => callers.answered >= 2 * CALLERS);
+      await until('clients are served', () => callers.answered >= 2 * CALLERS);
       cluster.signal('SIGTERM');
       await callers.end();
       assert.deepEqual({ lost: callers.lost, stop: n }, { lost: {}, stop: n });

@@ -52,7 +52,7 @@ describe('two trees on one Redis and one Postgres', () => {
     await until('all chores are done', () => done().length >= posted);
     // The long ones are still running.
     const settled = async () => (await chores.inOutbox()).every((name) => name === 'LongJob');
-    await until('their rows are gone', settled);
+    await until('their rows have been deleted', settled);
     const numbers = done().map(({ chore = -1 }) => chore);
     assert.deepEqual(
       numbers.sort((a, b) => a - b),
@@ -65,7 +65,7 @@ describe('two trees on one Redis and one Postgres', () => {
     const ticks = () => chores.entries().flatMap(({ tick, job }) => (tick === undefined ? [] : [`${tick} ${job}`]));
     const { length } = ticks();
     await until('some more have run', () => ticks().length >= length + 3);
-    // A tick that the killed tree had in hand may have run twice; it is one job all the same.
+    // A tick that the killed tree was running may have run twice, but it is still one job.
     const jobs = [...new Set(ticks())];
     const times = jobs.map((entry) => entry.split(' ')[0]);
     assert.deepEqual([...new Set(times)], times);

@@ -1,5 +1,5 @@
-// Preloaded into every process of a tree: counts the calls of each function while a file names a phase, and writes down
-// what was called in that phase when the next one begins or the process ends.
+// This file is preloaded into every process of a tree. It counts the calls of each function while a file names a phase,
+// and writes the counts of that phase to a file when the next one begins or the process ends.
 const fs = require('node:fs');
 const path = require('node:path');
 const { Session } = require('node:inspector');
@@ -30,7 +30,7 @@ function take() {
   return calls;
 }
 
-/** As in the repository; undefined for what is not ours. */
+/** Path within the repository; undefined for code that is not ours. */
 function nameOf(file) {
   return file.startsWith(OURS) ? path.join('lib', path.relative(OURS, file)).replace(/\.js$/, '.ts') : undefined;
 }

@@ -1,5 +1,5 @@
 import { DelayingProxy } from '../../support/delaying-proxy';
 
-// Runs in a process of its own, so that it takes no CPU time from measured processes. It sends its port.
+// This module runs in a separate process, so that it takes no CPU time from measured processes. It sends its port.
 const { port, delayMs } = JSON.parse(process.argv[2] ?? '{}') as { readonly port: number; readonly delayMs: number };
 void new DelayingProxy(port, delayMs).start().then((own) => process.send?.(own));

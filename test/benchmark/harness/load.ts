@@ -114,7 +114,7 @@ function summed(bursts: readonly (LoadResult & { readonly cpuMs: number })[]): B
 }
 
 /**
- * Starts the servers anew in each round and applies each of `loads` to them, one after the other.
+ * Starts the servers again in each round and applies each of `loads` to them, one after the other.
  * @returns for each load the results by server, in the order of the rounds.
  */
 export function loadInRounds<K extends string>(

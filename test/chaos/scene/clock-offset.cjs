@@ -1,5 +1,5 @@
-// Loaded before everything else in each process of the tree: `Date` is ahead of the true time by as many ms as the file
-// says, within a tenth of a second. Timers and `performance.now()` do not change, as they do not when a clock is set.
+// This file is loaded first in each process of the tree. It sets `Date` ahead of the true time by the number of ms in a
+// file, within a tenth of a second. Timers and `performance.now()` do not change, just as when a real clock is set.
 const fs = require('node:fs');
 
 const file = process.env.CHAOS_CLOCK;
@@ -15,7 +15,7 @@ if (file && fs.existsSync(file)) {
     try {
       read();
     } catch {
-      // The run is over.
+      // The run has ended and removed the file.
     }
   }, 100).unref();
   const now = () => TrueDate.now() + offset;

@@ -107,8 +107,8 @@ describe('a control server', () => {
     };
     const other = path.join(cwd, 'other');
     await assert.rejects(start({ cwd }), taken);
-    await assert.rejects(start({ cwd, socket: other }), taken, 'its state file would be lost');
-    await assert.rejects(start({ cwd, stateFile: other }), taken, 'its socket would be lost');
+    await assert.rejects(start({ cwd, socket: other }), taken, 'otherwise the state file of the first would be lost');
+    await assert.rejects(start({ cwd, stateFile: other }), taken, 'otherwise the socket of the first would be lost');
     assert.ok(!fs.existsSync(other));
     assert.ok(await answers(first));
     assert.deepEqual(first.state, state);

@@ -52,7 +52,7 @@ describe('commands for the job processor', () => {
     assert.ok(!(await processes.list()).some((one) => one.identity === identity), 'the dead one is not listed');
     await order(tree, 'jobs resume');
     await stateIs(tree, 'ready');
-    await until('it takes jobs again', async () => !(await processes.list()).some((one) => one.quiet));
+    await until('it fetches jobs again', async () => !(await processes.list()).some((one) => one.quiet));
     assert.equal((await tree.stop()).code, 0);
     assert.deepEqual(await processes.list(), []);
   });

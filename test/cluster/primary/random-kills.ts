@@ -69,7 +69,7 @@ export function randomKills(ms: number, seed: number): void {
       } finally {
         await gateway.close();
       }
-      // Only the requests that the victim had in hand are lost: there is no 5xx, and no client is left hanging.
+      // Only requests in flight at the victim are lost: there is no 5xx, and no client is left hanging.
       assert.deepEqual(
         Object.keys(gateway.result.lost).filter((kind) => !/^(ECONNRESET|EPIPE)/.test(kind)),
         [],
