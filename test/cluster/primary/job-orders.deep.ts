@@ -96,7 +96,7 @@ describe('commands for the job processor', () => {
     for (const one of [tree, other]) assert.equal((await one.stop()).code, 0);
   });
 
-  it('that stop it leave a tree idle that only runs jobs', async () => {
+  it('leave a tree that only runs jobs up, but idle, when they stop it', async () => {
     const tree = stage.spawn({}, { args: ['--only', 'jobs'] });
     const state = `${tree.cwd}/.catamount/state-jobs.json`;
     const ready = /job processor \(pid (\d+)\) is ready/;
