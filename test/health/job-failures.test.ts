@@ -43,7 +43,7 @@ describe('the failing jobs in Redis and Postgres', () => {
     for (const [field, by] of toFields(name, tally)) await redis.client.hIncrBy(minuteKey(at), field, by);
   };
 
-  it('are counted by class where failures are many and frequent, the most first', async () => {
+  it('are listed by class when many runs fail, and a large share of them, the most failures first', async () => {
     const now = Date.now();
     await count(now, 'ImportJob', 3, 9);
     await count(now - 60_000, 'ImportJob', 0, 1);

@@ -32,7 +32,7 @@ describe('servers of REDIS_SHARDS', () => {
     assert.deepEqual(lastProgress(treeStatusOf({ jobs: processorOf({ lastStatus }) })), []);
   });
 
-  it('are named in a warning of their own when they are low on memory or may evict jobs', () => {
+  it('are named in separate warnings when they are low on memory or may evict jobs', () => {
     const full = { ...REDIS, about: 'mailer at b:6379', usedBytes: 24e6 };
     const dropping = { ...REDIS, about: 'reports at c:6379', policy: 'volatile-ttl' };
     assert.deepEqual(told([], [full, dropping]).slice(1), [

@@ -76,7 +76,7 @@ describe('a mail that the server accepts for some of its recipients only', () =>
     assert.deepEqual(envelopes(), [['cy@example.com'], ['bob@example.com']]);
   });
 
-  it('counts as sent, and reports the refusal, if all the others were refused for good', async () => {
+  it('counts as sent, and reports the refusals, if none of them is temporary', async () => {
     sink.failNext(550, 'unknown', 'rcpt');
     const result = await run(1, ...ALL);
     assert.ok(result.status === 'sent');
