@@ -83,19 +83,19 @@ describe('the log hides', () => {
     });
 
     const failures: Readonly<Record<string, readonly [work: () => Promise<unknown>, kept: RegExp]>> = {
-      'the value that is there already, and the parameters of the statement': [
+      'a duplicate value, and the parameters of the statement': [
         async () => connection.knex('people').insert({ id: 2, email: 'ada@example.com' }),
         /people_email_key.*Key \(email\)=\(\[FILTERED\]\)/,
       ],
-      'the row that a rule refuses': [
+      'a row that a constraint rejects': [
         async () => connection.knex('people').insert({ id: 3, email: null, note: '{"to":"ada@example.com"}' }),
         /"column":"email"/,
       ],
-      'the text that is no JSON': [
+      'a text that is not JSON': [
         async () => connection.knex('people').insert({ id: 4, email: 'x', note: '{"to": ada@example.com}' }),
         /"code":"22P02"/,
       ],
-      'the query that a function has made': [
+      'a query inside a function': [
         async () => connection.knex.raw('select shout(?)', ['{a}, ada@example.com']),
         /PL\/pgSQL function shout/,
       ],
@@ -104,7 +104,7 @@ describe('the log hides', () => {
       it(`${name}, and keeps what helps to find the cause`, async () => {
         const { events, texts, line } = listen();
         const error = await work().then(
-          () => assert.fail('it did not fail'),
+          () => assert.fail('the statement did not fail'),
           (thrown: Error) => thrown,
         );
         report(events, error);

@@ -99,6 +99,6 @@ describe('the shared connection of a process to Redis', () => {
     // It could have been closed meanwhile.
     await tell(server, ['BLPOP', 'nothing', '0.3']);
     assert.equal(await redis.client.ping(), 'PONG');
-    assert.equal(connections, before, 'one that answers is kept');
+    assert.equal(connections, before, 'a connection that gets replies is kept');
   });
 });

@@ -72,7 +72,7 @@ describe('stack traces', () => {
     assert.deepEqual(failing.slice(0, 2), ['RangeError: no: undefined', place]);
     assert.match(failing[2] ?? '', /at \[eval\]:\d+:\d+/);
     assert.equal(inline[1], place, 'the map is in the file itself');
-    assert.equal(nameless[0], 'Error', 'its name cannot be written');
+    assert.equal(nameless[0], 'Error', 'its name cannot be printed');
     assert.match(nameless[1] ?? '', /nameless\.ts:2:17\)$/);
     assert.deepEqual(Object.keys(rest), others);
     for (const name of others)

@@ -73,19 +73,19 @@ const STATES: readonly (readonly [
     /Worker 0 restarts, try 2\. Loop blocked for 10 s/,
   ],
   [
-    'nobody serves',
+    'no worker serves',
     systemStatusOf(treeStatusOf({ workers: [], slots: [slotOf(0), slotOf(1)] })),
     ['nobodyServes'],
     /none of 2 workers/,
   ],
   [
-    'a silent worker',
+    'an unresponsive worker',
     systemStatusOf(treeStatusOf({ workers: [workerOf(0, { lastCheckin: ago(8) }), workerOf(1)] })),
     ['unresponsive'],
     /No heartbeat for 8\.0 s/,
   ],
   [
-    'a worker that is far larger than the other',
+    'a worker that uses far more memory than the other',
     systemStatusOf(treeStatusOf({ workers: [workerOf(0, { pssMb: 171 }), workerOf(1)] })),
     ['hot'],
     /171 MB/,
@@ -96,43 +96,43 @@ const STATES: readonly (readonly [
     ['jobsRestart'],
     /job processor restarts, try 2/,
   ],
-  ['its successor that starts', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
+  ['a starting job processor', systemStatusOf(processor('booting', NEXT)), ['jobsRestart'], /try 2/],
   ['a crash loop', systemStatusOf(processor('crash_loop', { ...NEXT, attempt: 6 })), ['crashLoop'], /6 times in a row/],
   ['a stopped job processor', systemStatusOf(processor('stopped')), ['jobsStopped'], /stopped by order/],
   ['a quiet job processor', systemStatusOf(processor('quiet')), ['jobsQuiet'], /quiet/],
   [
-    'a silent job processor',
+    'an unresponsive job processor',
     systemStatusOf(treeStatusOf({ jobs: processorOf({ lastCheckin: ago(9) }) })),
     ['jobsUnresponsive'],
     /No heartbeat for 9\.0 s/,
   ],
   [
-    'requests that are turned away, and errors',
+    'shed requests, and errors',
     systemStatusOf(treeStatusOf({ rates: { requestsPerS: 1, shed: 4, serverErrors: 6, slowestMs: 0 } })),
     ['shed', 'serverErrors'],
     /4 requests were shed/,
     /2 requests failed/,
   ],
   [
-    'memory that runs short',
+    'low memory',
     systemStatusOf(treeStatusOf({ stats: { memory: { pssMb: 450, limitMb: 512 } } })),
     ['memory'],
     /Memory at 88 %\. 450 of 512 MB/,
   ],
   [
-    'a restart that was given up',
+    'an aborted phased restart',
     systemStatusOf(treeStatusOf({ stats: { lastPhase: { phase: 3, completed: false, reason: 'no such module' } } })),
     ['phase'],
     /no such module/,
   ],
   [
-    'another tree that is silent',
+    'another tree that is unresponsive',
     systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) }),
     ['treeUnresponsive'],
     /Tree web\.2 is unresponsive for 12 s/,
   ],
   [
-    'another tree in need',
+    'another tree with problems',
     systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ ...dead, id: 'b', name: 'web.2' })) }),
     ['otherTree'],
     /Tree web\.2: one thing/,
@@ -144,9 +144,9 @@ const STATES: readonly (readonly [
     /Redis does not answer/,
     /for 12 s: ECONNREFUSED/,
   ],
-  ['Postgres that does not', systemStatusOf(treeStatusOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+  ['Postgres down', systemStatusOf(treeStatusOf(), { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
   [
-    'neither',
+    'neither Redis nor Postgres answers',
     systemStatusOf(treeStatusOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
     ['redisAway', 'postgresAway'],
     /Neither Redis nor Postgres answers/,
@@ -165,7 +165,7 @@ const STATES: readonly (readonly [
     /Redis was emptied 1 min ago/,
   ],
   [
-    'one that was emptied long ago',
+    'a Redis that was emptied long ago',
     systemStatusOf(treeStatusOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
     [],
   ],
@@ -179,7 +179,7 @@ const STATES: readonly (readonly [
   ],
   ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
-    'slots that long jobs hold',
+    'slots occupied by long jobs',
     systemStatusOf(treeStatusOf({ jobs: running(['ImportJob', 90_000], ['ImportJob', 80_000]) }), {
       queues: late,
     }),
@@ -187,14 +187,14 @@ const STATES: readonly (readonly [
     /All slots are taken: 2 × ImportJob, for up to 1 min 30 s/,
   ],
   [
-    'slots that short jobs come and go in',
+    'slots used by short jobs',
     systemStatusOf(treeStatusOf({ jobs: running(['QuickJob', 90], ['QuickJob', 80]) }), {
       queues: late,
     }),
     ['late'],
   ],
   [
-    'a queue that nobody serves',
+    'a queue without a processor',
     systemStatusOf(treeStatusOf(), { queues: known([queueOf('odd', { waiting: 1, latencyMs: 90_000 })]) }),
     ['unserved'],
     /Nobody serves queue odd/,
@@ -219,13 +219,13 @@ const STATES: readonly (readonly [
   ],
   ['a read-only Postgres', systemStatusOf(treeStatusOf(), { postgres: READ_ONLY }), ['postgresReadOnly'], /standby/],
   [
-    'connections that run short',
+    'few connections left',
     systemStatusOf(treeStatusOf(), { postgres: known({ ...POSTGRES, used: 19 }) }),
     ['connections'],
     /19 of 20/,
   ],
   [
-    'pools that are larger together than Postgres allows',
+    'pools that are larger in total than Postgres allows',
     systemStatusOf(treeStatusOf({ limits: { databaseConnections: 6 } }), {
       trees: other({ ...treeStatusOf({ limits: { databaseConnections: 5 } }), id: 'second', name: 'second' }),
     }),
@@ -246,7 +246,7 @@ const STATES: readonly (readonly [
     /NewJob is left to other processors for 1 min(?:ute)?: there is no NewJob\. /,
   ],
   [
-    'a Redis that is nearly full, and drops keys',
+    'a Redis that is nearly full, and may evict keys',
     systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 24e6, policy: 'allkeys-lru' }) }),
     ['redisFull', 'eviction'],
     /96 %/,
@@ -278,15 +278,15 @@ const STATES: readonly (readonly [
     ['restarts', 'redisEmptied', 'paused', 'failing', 'deaths'],
     /5 things need you/,
   ],
-  ['a tree that stops', systemStatusOf(treeStatusOf({ stopping: true })), [], /^The tree is stopping/],
+  ['a stopping tree', systemStatusOf(treeStatusOf({ stopping: true })), [], /^The tree is stopping/],
   ['a phased restart', systemStatusOf(treeStatusOf({ phasedRestart: true })), [], /^A phased restart is under way/],
   [
-    'a worker that starts',
+    'a starting worker',
     systemStatusOf(treeStatusOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] })),
     [],
     /^Workers are starting/,
   ],
-  ['what could not be read', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is/],
+  ['unreadable failures', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is/],
 ];
 
 /** The head and the rest of an issue, on one line. */

@@ -48,7 +48,7 @@ class ListMailer extends PlainMailer {
   static override readonly defaults: MailDefaults = {
     to: ({ params, action }) => `${action}@${String(params.shop)}`,
     subject: ({ params }) => `From ${String(params.shop)}`,
-    from: () => assert.fail('a default that is overridden is not asked'),
+    from: () => assert.fail('an overridden default is not called'),
   };
   static readonly list = this.action('list');
   list(options: MailOptions = {}) {

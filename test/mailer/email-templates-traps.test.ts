@@ -66,7 +66,7 @@ describe('the traps of email-templates are avoided:', () => {
     await sink.stop();
   });
 
-  const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has come');
+  const received = (): ReceivedMail => sink.messages.at(-1) ?? assert.fail('no mail has arrived');
   const note = async (...given: Parameters<typeof TrapMailer.note>) => {
     await TrapMailer.note(...given).deliverNow();
     return received();

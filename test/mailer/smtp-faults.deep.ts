@@ -117,7 +117,7 @@ describe('mails from jobs, when the SMTP server', () => {
           const page = await dead.page({ limit: 10 });
           return page.total === 1 && page.entries;
         });
-        const [{ reason, errors, attempts } = assert.fail('it is not there')] = entries;
+        const [{ reason, errors, attempts } = assert.fail('no dead job is listed')] = entries;
         assert.equal(reason, `the SMTP server refused the mail for good: ${answer}`);
         assert.match(errors[0]?.message ?? '', /^PermanentDeliveryError: .*550 5\.7\.1 unwanted$/m);
         assert.equal(attempts, 1);

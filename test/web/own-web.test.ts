@@ -196,19 +196,16 @@ describe("an app's settings of its web:", () => {
   });
 
   const WRONG: Readonly<Record<string, readonly [unknown, RegExp]>> = {
-    'a parser that is none': [{ bodyParser: 'json' }, /^defineApp: bodyParser is "json"; give a middleware, false/],
-    'a parser of a path that is none': [
-      { bodyParser: { '/a': true } },
-      /bodyParser\["\/a"\] is true; give a middleware/,
-    ],
+    'an invalid parser': [{ bodyParser: 'json' }, /^defineApp: bodyParser is "json"; give a middleware, false/],
+    'an invalid parser for a path': [{ bodyParser: { '/a': true } }, /bodyParser\["\/a"\] is true; give a middleware/],
     'a path without a slash': [{ bodyParser: { hooks: false } }, /bodyParser is "hooks"; a key is a path/],
     'a path with a pattern': [{ bodyParser: { '/a*': false } }, /bodyParser is "\/a\*"; a key is a path/],
-    'headers that are none': [{ headers: true }, /headers is true; give helmet's options, or false/],
-    'an option that helmet refuses': [{ headers: { frameguard: { action: 'x' } } }, /headers is .*; helmet says: /],
+    'invalid headers': [{ headers: true }, /headers is true; give helmet's options, or false/],
+    'an option that helmet rejects': [{ headers: { frameguard: { action: 'x' } } }, /headers is .*; helmet says: /],
     'a probe without a slash': [{ probes: { health: 'livez' } }, /probes\.health is "livez"; give a path/],
     'an unknown probe': [{ probes: { live: '/livez' } }, /probes\.live is "\/livez"; the probes are health and ready/],
-    'one path for both': [{ probes: { health: '/ready' } }, /give each its own path/],
-    'probes that are none': [{ probes: '/livez' }, /probes is "\/livez"; give \{ health/],
+    'the same path for both probes': [{ probes: { health: '/ready' } }, /give each its own path/],
+    'invalid probes': [{ probes: '/livez' }, /probes is "\/livez"; give \{ health/],
   };
   for (const [name, [own, message]] of Object.entries(WRONG)) {
     it(`rejected with one sentence: ${name}`, async () => {

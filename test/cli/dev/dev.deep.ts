@@ -67,7 +67,7 @@ describe('catamount dev', () => {
     let from = tree.lines.length;
     app.write('routes.js', 'module.exports = (router) => {{');
     await tree.waitForLine(/The new code does not boot: the old code keeps serving/, { from });
-    assert.equal(await word(), 'two', 'a program is served by the old code');
+    assert.equal(await word(), 'two', 'other clients than browsers are served by the old code');
     const page = await tree.request('GET', '/word', HTML);
     assert.equal(page.status, 500);
     assert.match(page.body, /<h1>The new code does not boot<\/h1>[\s\S]*routes[\s\S]*Unexpected end of input/);

@@ -46,7 +46,7 @@ describe('the rates of top', () => {
     const requests = counts({ 'GET 2xx': 3 });
     const later = treeStatus([], { seconds: 1, requests });
     const rates = meter.add({ ...later, rates: { ...later.rates, slowestMs: 13 } });
-    assert.equal(rates.p99Ms, 13, 'not 22.5, by its bucket alone');
+    assert.equal(rates.p99Ms, 13, 'not 22.5, as the bucket alone suggests');
   });
 
   it('cover the last five seconds', () => {

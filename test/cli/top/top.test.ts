@@ -55,7 +55,7 @@ describe('catamount top', () => {
     await quit();
     await until('the alternate screen is closed', () => !emulator.showsOther);
     assert.deepEqual([emulator.hidesCursor, emulator.rawMode], [false, false]);
-    assert.equal(emulator.screen.join('').trim(), '', 'nothing of it is left');
+    assert.equal(emulator.screen.join('').trim(), '', 'nothing is left on the screen');
   });
 
   it('selects a worker with the arrow and tab keys, wrapping around', async () => {

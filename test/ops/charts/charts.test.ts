@@ -73,7 +73,7 @@ describe('charts', () => {
     assert.deepEqual(
       requests?.series[0]?.values.slice(-4),
       [null, 10, null, 30],
-      'of 60 s, unknown, of the 20 s of 30',
+      'over 60 s, unknown, over 20 recorded seconds',
     );
     const ticks = requests?.ticks.map(({ value, text }) => [value, text]);
     assert.deepEqual([requests?.series[0]?.latest, requests?.max], ['30/s', 40]);

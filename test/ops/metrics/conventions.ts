@@ -20,11 +20,11 @@ function faultsOf({ name, type, help, lines }: Metric): string[] {
     [!/^catamount(_[a-z0-9]+)+$/.test(name), 'is not in snake case, with our prefix'],
     [
       name.endsWith('_total') !== (type === 'counter'),
-      'ends in _total though it is no counter, or does not though it is one',
+      'ends in _total without being a counter, or is a counter that does not',
     ],
-    [type !== 'histogram' && /_(count|sum|bucket)$/.test(name), 'has an ending of histograms'],
+    [type !== 'histogram' && /_(count|sum|bucket)$/.test(name), 'has a suffix of histograms'],
     [/(^|_)(gauge|counter|histogram|summary)(_|$)/.test(name), 'has its type in its name'],
-    [words.some((word) => NO_BASE_UNIT.test(word)), 'is in no base unit'],
+    [words.some((word) => NO_BASE_UNIT.test(word)), 'is not in a base unit'],
     [
       words.some((word, i) => UNITS.includes(word) && i < words.length - 1 - Number(type === 'counter')),
       'does not end in its unit',

@@ -156,21 +156,21 @@ describe('the parser of that text in these tests', () => {
   });
 
   for (const [why, text] of [
-    ['no end of line', good.slice(0, -1)],
-    ['a line twice', `${good}a_total{x="1"} 3\n`],
-    ['no help', good.replace(/^# HELP.*\n/, '')],
-    ['no type', good.replace(/# TYPE.*\n/, '')],
-    ['another metric', `${good}b_total 3\n`],
+    ['a missing end of line', good.slice(0, -1)],
+    ['a duplicate line', `${good}a_total{x="1"} 3\n`],
+    ['a missing HELP', good.replace(/^# HELP.*\n/, '')],
+    ['a missing TYPE', good.replace(/# TYPE.*\n/, '')],
+    ['a line of another metric', `${good}b_total 3\n`],
     ['a negative counter', good.replace(' 2', ' -2')],
-    ['no number', good.replace(' 2', ' two')],
-    ['an open label', good.replace('"1"', '"1')],
-    ['a raw quote', good.replace('"1"', '"1"2"')],
-    ['two groups', `${good}${good.replaceAll('a_total', 'b_total')}# HELP a_total A thing.\n`],
+    ['a value that is not a number', good.replace(' 2', ' two')],
+    ['an unterminated label', good.replace('"1"', '"1')],
+    ['an unescaped quote', good.replace('"1"', '"1"2"')],
+    ['a metric in two groups', `${good}${good.replaceAll('a_total', 'b_total')}# HELP a_total A thing.\n`],
     [
-      'buckets that fall',
+      'decreasing buckets',
       '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 2\nh_bucket{le="+Inf"} 1\nh_sum 1\nh_count 1\n',
     ],
-    ['no last bucket', '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'],
+    ['a missing +Inf bucket', '# HELP h A thing.\n# TYPE h histogram\nh_bucket{le="1"} 1\nh_sum 1\nh_count 1\n'],
   ] as const) {
     it(`rejects ${why}`, () => {
       assert.throws(() => parsePrometheus(text));

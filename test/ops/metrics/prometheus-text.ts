@@ -23,7 +23,7 @@ const VALUE = /^([+-]?\d+(\.\d+)?(e[+-]?\d+)?|[+-]Inf|NaN)$/i;
  * @throws Error that quotes the line.
  */
 export function parsePrometheus(text: string): Map<string, Metric> {
-  if (!text.endsWith('\n')) throw new Error('the last line has no end');
+  if (!text.endsWith('\n')) throw new Error('the last line is not terminated');
   const metrics = new Map<string, Metric>();
   const seen = new Set<string>();
   let help: { readonly name: string; readonly text: string } | undefined;
@@ -35,7 +35,7 @@ export function parsePrometheus(text: string): Map<string, Metric> {
     if (line === '') continue;
     const [, word, about = '', rest = ''] = new RegExp(`^# (HELP|TYPE) (${NAME}) (.+)$`).exec(line) ?? [];
     if (word === 'HELP') {
-      if (metrics.has(about)) fail('the lines of a metric do not stand together');
+      if (metrics.has(about)) fail('the lines of a metric are not contiguous');
       help = { name: about, text: rest };
     } else if (word === 'TYPE') {
       if (help?.name !== about) fail('TYPE without HELP');
@@ -43,11 +43,11 @@ export function parsePrometheus(text: string): Map<string, Metric> {
       current = { name: about, type: rest, help: help?.text ?? '', lines: [] };
       metrics.set(about, current);
     } else {
-      const [, name = '', labels = '', value = ''] = SAMPLE.exec(line) ?? fail('no line of the format');
-      if (!current || !belongs(name, current)) fail('the line of another metric');
-      if (!VALUE.test(value)) fail('no number');
+      const [, name = '', labels = '', value = ''] = SAMPLE.exec(line) ?? fail('invalid line');
+      if (!current || !belongs(name, current)) fail('a line of another metric');
+      if (!VALUE.test(value)) fail('not a number');
       const key = `${name} ${JSON.stringify(Object.entries(labelsOf(labels, fail)).sort())}`;
-      if (seen.has(key)) fail('twice');
+      if (seen.has(key)) fail('duplicate line');
       seen.add(key);
       current?.lines.push({ name, labels: labelsOf(labels, fail), value: numberOf(value) });
     }

@@ -22,7 +22,7 @@ describe('the alert rules and the dashboard', () => {
     assert.ok(queries.length > 50);
     for (const [where, query] of queries) {
       const { selectors } = parseQuery(query);
-      assert.ok(selectors.length > 0, `${where} asks for nothing`);
+      assert.ok(selectors.length > 0, `${where} selects nothing`);
       for (const { metric } of selectors) assert.ok(NAMES.has(metric), `${where}: there is no ${metric}`);
     }
   });
@@ -71,7 +71,7 @@ describe('the alert rules and the dashboard', () => {
         if (panel.type === 'timeseries') assert.notEqual(legendFormat, '', panel.title);
         for (const name of expr.match(/catamount_\w+(?=\{)/g) ?? []) {
           const chosen = isShared(name) ? '{job="$job"' : '{job="$job", tree=~"$tree"';
-          assert.ok(expr.includes(`${name}${chosen}`), `${panel.title}: ${name} is not of the chosen trees`);
+          assert.ok(expr.includes(`${name}${chosen}`), `${panel.title}: ${name} does not select the chosen trees`);
         }
       }
     }

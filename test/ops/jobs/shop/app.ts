@@ -1,6 +1,6 @@
 import { defineApp } from '../../../../lib/role/app-definition';
 
-/** A shop whose jobs fail as they are told to. */
+/** A shop whose jobs fail on demand. */
 export default defineApp({
   name: 'shop',
   root: __dirname,
