@@ -174,7 +174,7 @@ describe('catamount top', () => {
     await emulator.shows(/^! The data below is out of date, asking the tree again: No Catamount runs here/m);
     await emulator.shows(/^› web 0 +4211/m);
     const next = await Recorder.start({ cwd: recorder.cwd });
-    await until('the next one has answered', () => !emulator.screen.join('').includes('is old'));
+    await until('the next one has answered', () => !emulator.screen.join('').includes('out of date'));
     await next.cleanup();
   });
 
