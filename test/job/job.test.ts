@@ -53,19 +53,19 @@ describe('Job', () => {
 
   it('type-checks arguments and options', () => {
     const neverRun = async () => {
-      // @ts-expect-error a number is no name
+      // @ts-expect-error a number is not a name
       await GreetJob.performLater(5);
       // @ts-expect-error the name is missing
       await GreetJob.performLater();
-      // @ts-expect-error one too many
+      // @ts-expect-error one argument too many
       await GreetJob.set({}).performLater('Ann', 1, 2);
-      // @ts-expect-error a Job with arguments that JSON lacks
+      // @ts-expect-error a Map cannot be serialized
       class MapJob extends Job<[all: Map<string, string>]> {
         perform(_all: Map<string, string>) {}
       }
       // @ts-expect-error an abstract job cannot run
       await Job.performLater();
-      // @ts-expect-error no unit of time
+      // @ts-expect-error not a unit of time
       await GreetJob.set({ wait: '5 parsecs' }).performLater('Ann');
       const text: string = await GreetJob.performNow('Ann');
       return [text, MapJob];
@@ -89,7 +89,7 @@ describe('Job', () => {
     }
     class StrictlyJob extends Job {
       static override unique: UniqueOptions = { until: 'executed' };
-      // @ts-expect-error no such moment
+      // @ts-expect-error neither 'executed' nor 'executing'
       static wrong: UniqueOptions = { until: 'done' };
       perform() {}
     }
@@ -102,27 +102,27 @@ describe('Job', () => {
       static override unique = { until: 'executed' } satisfies UniqueOptions;
       perform() {}
     }
-    // @ts-expect-error no unit of time
+    // @ts-expect-error not a unit of time
     class ParsecsJob extends Job {
       static override readonly timeout = '5 parsecs';
       perform() {}
     }
-    // @ts-expect-error nor here
+    // @ts-expect-error not a unit of time in a ttl either
     class TtlJob extends Job {
       static override readonly unique = { ttl: '5 parsecs' } as const;
       perform() {}
     }
-    // @ts-expect-error no way to catch up
+    // @ts-expect-error not a catch-up policy
     class CatchUpJob extends Job {
       static override readonly cron = { at: '@daily', catchUp: 'twice' } as const;
       perform() {}
     }
-    // @ts-expect-error no number of jobs
+    // @ts-expect-error not a number of jobs
     class OddJob extends Job {
       static override unique = { until: 7 };
       perform() {}
     }
-    // @ts-expect-error no such moment
+    // @ts-expect-error neither 'executed' nor 'executing'
     class WrongJob extends Job {
       static override readonly unique = { until: 'done' } as const;
       perform() {}
@@ -135,7 +135,7 @@ describe('Job', () => {
       requests.map(({ unique }) => [unique?.until, unique?.ttlMs]),
       [['executing', 600_000], ...Array(4).fill(['executed', null])],
     );
-    // @ts-expect-error it is no class of a job
+    // @ts-expect-error invalid options make it no job class
     await assert.rejects(WrongJob.performLater(), /WrongJob: unique.until is "done"; give 'executed' or 'executing'/);
   });
 
@@ -170,7 +170,7 @@ describe('Job', () => {
       await LinesJob.performLater(line, [line], { first: line });
       // @ts-expect-error a line has parts
       await LinesJob.performLater({ text: 'one' }, [], {});
-      // @ts-expect-error text is no Date
+      // @ts-expect-error a string is not a Date
       await RichJob.performLater('2026-01-01', 1n, user, []);
       // @ts-expect-error a model of another class
       await RichJob.performLater(new Date(), 1n, new Model(), []);
@@ -193,15 +193,15 @@ describe('Job', () => {
     class BagJob extends Job<[bag: Bag]> {
       perform(_bag: Bag) {}
     }
-    // @ts-expect-error nobody knows what it is
+    // @ts-expect-error an unknown value may not be serializable
     class UnknownJob extends Job<[what: unknown]> {
       perform(_what: unknown) {}
     }
-    // @ts-expect-error a class of one's own, without a serializer that says so
+    // @ts-expect-error an own class without a declared serializer
     class MoneyJob extends Job<[money: Money]> {
       perform(_money: Money) {}
     }
-    // @ts-expect-error not within others either
+    // @ts-expect-error a Map within other values
     class MapsJob extends Job<[all: { readonly maps: readonly Map<string, string>[] }]> {
       perform() {}
     }

@@ -31,11 +31,11 @@ describe('an idle processor', () => {
     await system.processor([QueueJob], { tuning: NO_POLL });
     for (const count of [1, 2, 3]) {
       await QueueJob.performLater();
-      await until('it ran', () => ran.length === count);
+      await until('the job has run', () => ran.length === count);
     }
     const due = Date.now() + 250;
     await QueueJob.set({ wait: 250 }).performLater();
-    await until('it ran', () => ran.length === 4);
+    await until('the job has run', () => ran.length === 4);
     assert.ok(ranAt >= due, `${due - ranAt} ms too early`);
   });
 
@@ -46,7 +46,7 @@ describe('an idle processor', () => {
     const due = Date.now() + 100;
     await store(system.redis.client, 'delayed', { class: 'QueueJob', at: due });
     await tell(system.redisServer, ['CLIENT', 'KILL', 'TYPE', 'pubsub']);
-    await until('it ran', () => ran.length === 2);
+    await until('the job has run', () => ran.length === 2);
     // bee-queue itself checks only once a minute.
     assert.ok(ranAt - due < 30_000, `${ranAt - due} ms late`);
   });
@@ -55,7 +55,7 @@ describe('an idle processor', () => {
     await system.processor([QueueJob], { tuning: NO_POLL });
     for (const count of [1, 2, 3]) {
       await store(system.redis.client, 'waiting', { class: 'QueueJob' });
-      await until('it ran', () => ran.length === count);
+      await until('the job has run', () => ran.length === count);
     }
   });
 

@@ -82,7 +82,7 @@ describe('queues on Redis servers of their own', () => {
     await system.processor(CLASSES);
     for (const [index, queue] of [...QUEUES, ...QUEUES].entries())
       await HeldJob.set({ queue }).performLater(`${queue} ${index}`);
-    await until('two are running', () => gate.held === 2);
+    await until('two jobs are running', () => gate.held === 2);
     await NamedJob.set({ queue: 'mailer' }).performLater('later');
     assert.equal(gate.held, 2);
     gate.open();
@@ -93,7 +93,7 @@ describe('queues on Redis servers of their own', () => {
     // A call that asks the frozen server for jobs is in flight at once, and holds the other permit.
     await system.processor(CLASSES, { tuning: { pollMs: 20 } });
     await HeldJob.set({ queue: 'mailer' }).performLater('running there');
-    await until('it is running', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     mails.pause();
     try {
       const late = NamedJob.set({ queue: 'mailer' }).performLater('straight');
@@ -109,7 +109,7 @@ describe('queues on Redis servers of their own', () => {
     } finally {
       mails.resume();
     }
-    await until('all have run', () => ran.length === 9);
+    await until('all jobs have run', () => ran.length === 9);
     assert.equal(new Set(ran).size, 9);
     await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
   });
@@ -127,7 +127,7 @@ describe('queues on Redis servers of their own', () => {
     } finally {
       await mails.start();
     }
-    await until('all have run', () => ran.length === 502);
+    await until('all jobs have run', () => ran.length === 502);
   });
 
   it('have a job at its last delivery run alone in the process, whatever server it comes from', async () => {
@@ -137,15 +137,18 @@ describe('queues on Redis servers of their own', () => {
     };
     await HeldJob.performLater('beside');
     await system.processor(CLASSES);
-    await until('one runs', () => gate.held === 1);
+    await until('one job is running', () => gate.held === 1);
     const before = await scriptCalls();
     await tell(mails, ['HSET', 'bq:mailer:deliveries', 'dangerous', '2:']);
     await dispatch(system.redis.client, [{ id: 'dangerous', queue: 'mailer', record: record('dangerous', 'HeldJob') }]);
-    await until('it was dispatched and asked for', async () => (await scriptCalls()) >= before + 2);
+    await until(
+      'the job was dispatched, and a call for jobs was made',
+      async () => (await scriptCalls()) >= before + 2,
+    );
     await tell(mails, ['PING']);
     assert.equal(gate.held, 1, 'it waits until the other has ended');
     gate.close();
-    await until('it runs', () => gate.held === 1 && ran.length === 1);
+    await until('the job is running', () => gate.held === 1 && ran.length === 1);
     await NamedJob.performLater('after');
     await NamedJob.set({ queue: 'mailer' }).performLater('after it, too');
     assert.equal(ran.length, 1);
@@ -208,7 +211,7 @@ describe('queues on Redis servers of their own', () => {
 
   it('are paused and resumed on their server, and paused again when it has lost that', async () => {
     await system.processor(CLASSES, { tuning: { outbox: { compareMs: 50 } } });
-    await until('its first run is compared', () => inRedis(mails, 'catamount:reconciled-run'));
+    await until('the first run of the server is compared', () => inRedis(mails, 'catamount:reconciled-run'));
     assert.equal(await admin().queues.pause('mailer'), true);
     assert.ok(await inRedis(mails, 'bq:mailer:paused'));
     await tell(mails, ['FLUSHALL']);
@@ -223,7 +226,7 @@ describe('queues on Redis servers of their own', () => {
   it('are relayed, compared and counted even by a processor that does not serve them', async () => {
     const jobs = { queues: [{ name: 'default', weight: 1 }] };
     await system.processor(CLASSES, { jobs, tuning: { outbox: { compareMs: 50 } } });
-    await until('its first run is compared', () => inRedis(mails, 'catamount:reconciled-run'));
+    await until('the first run of the server is compared', () => inRedis(mails, 'catamount:reconciled-run'));
     await transaction(() => NamedJob.set({ queue: 'mailer' }).performLater('for another'));
     const waiting = async () => {
       const queues = await readKnownQueues(system.redis.client, ['default']);

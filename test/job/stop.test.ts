@@ -79,7 +79,7 @@ describe('a job processor that stops', () => {
   it('fetches no jobs after it was quiet, and completes those that run', async () => {
     const processor = await system.processor(CLASSES);
     await DeafJob.performLater('first');
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     assert.deepEqual(
       processor.snapshot().running.map((job) => [job.class, job.queue]),
       [['DeafJob', 'default']],
@@ -97,7 +97,7 @@ describe('a job processor that stops', () => {
   it('lets running jobs finish', async () => {
     const processor = await system.processor(CLASSES);
     await transaction(() => DeafJob.performLater('slow'));
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     const stopped = processor.stop(Deadline.after(IN_TIME));
     gate.open();
     await stopped;
@@ -109,7 +109,7 @@ describe('a job processor that stops', () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
-    await until('both run', () => gate.held === 2);
+    await until('both jobs are running', () => gate.held === 2);
     await DeafJob.performLater('behind');
     await Promise.all([processor.stop(Deadline.after(IN_TIME)), processor.stop(Deadline.after(IN_TIME))]);
     assert.equal(system.eventsNamed('job.released').length, 2);
@@ -118,7 +118,7 @@ describe('a job processor that stops', () => {
     assert.equal(await system.redis.client.hLen('bq:default:deliveries'), 0);
     gate.open();
     await system.processor(CLASSES, { jobs: { concurrency: 1 } });
-    await until('all have run', () => system.eventsNamed('job.succeeded').length === 3);
+    await until('all jobs have run', () => system.eventsNamed('job.succeeded').length === 3);
     assert.deepEqual(ran.slice(0, 2).sort(), ['deaf 1', 'heeding 1']);
     assert.deepEqual(ran.slice(2, 4).sort(), ['deaf 1', 'heeding 1'], 'the released jobs run first');
     assert.equal(ran[4], 'behind 1');
@@ -127,7 +127,7 @@ describe('a job processor that stops', () => {
   it('releases a job that returns after its signal was aborted, since that may not be its real end', async () => {
     const processor = await system.processor(CLASSES, { tuning: SOON });
     await transaction(() => TidyJob.performLater('tidy'));
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     await processor.stop(Deadline.after(IN_TIME));
     assert.equal(system.eventsNamed('job.released').length, 1);
     assert.equal(system.eventsNamed('job.succeeded').length, 0);
@@ -143,7 +143,7 @@ describe('a job processor that stops', () => {
     const processor = await system.processor(CLASSES, { tuning: patient });
     await DeafJob.performLater('deaf');
     await HeedingJob.performLater('heeding');
-    await until('both run', () => gate.held === 2);
+    await until('both jobs are running', () => gate.held === 2);
     const stopped = processor.stop(Deadline.after(3 * IN_TIME));
     await until('one job is aborted', () => gate.held === 1);
     gate.open();
@@ -155,7 +155,7 @@ describe('a job processor that stops', () => {
     const tuning = { stop: { ...SOON.stop, leastMs: IN_TIME } };
     const processor = await system.processor(CLASSES, { tuning });
     await DeafJob.performLater('deaf');
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     await processor.stop(Deadline.after(0));
     assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 });
   });
@@ -163,7 +163,7 @@ describe('a job processor that stops', () => {
   it('gives up recording outcomes while Redis is down', async () => {
     const processor = await system.processor(CLASSES, { tuning: { stop: { ...SOON.stop, outcomesMs: 20 } } });
     await DeafJob.performLater('deaf');
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     await system.redisServer.kill();
     await processor.stop(Deadline.after(3 * IN_TIME));
     assert.equal(system.eventsNamed('job.released').length, 0);

@@ -110,7 +110,7 @@ describe('Database', () => {
     await created.query(
       'select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()',
     );
-    await until('it answers again', async () => {
+    await until('the database answers again', async () => {
       await database.ping();
       return true;
     });

@@ -64,7 +64,7 @@ describe("a tree's place in Redis", () => {
     commands.length = refusals.length = 0;
     const by = `cli:ada at another tree\n${'!'.repeat(1000)}` as const;
     assert.equal(await list.send('test', 'worker-count-up', 0, by), true);
-    await until('it was refused', () => refusals.length === 1);
+    await until('the command was rejected', () => refusals.length === 1);
     assert.deepEqual(
       commands.map(({ command }) => command),
       ['worker-count-up'],
@@ -126,7 +126,7 @@ describe("a tree's place in Redis", () => {
     it('receives a command at once', async () => {
       refusals.length = 0;
       assert.equal(await list.send('test', 'worker-count-up', 0, 'cli:ada'), true);
-      await until('it was refused', () => refusals.length === 1);
+      await until('the command was rejected', () => refusals.length === 1);
     });
 
     it('is given a new status as soon as somebody reads it, which ends all heartbeats that last for hours', async () => {
@@ -141,11 +141,11 @@ describe("a tree's place in Redis", () => {
 
   it('is restored after Redis was emptied or restarted', async () => {
     await redis.client.flushAll();
-    await until('it is listed again', async () => (await list.list()).length === 1);
+    await until('the tree is listed again', async () => (await list.list()).length === 1);
     await server.stop();
     await server.start();
     await until('Redis is connected again', () => redis.client.isReady);
-    await until('it is listed once more', async () => (await list.list()).length === 1);
+    await until('the tree is listed once more', async () => (await list.list()).length === 1);
   });
 
   it('shows the age of its last heartbeat, and is removed after half a minute of silence', async () => {

@@ -111,7 +111,7 @@ describe('jobs processes and jobs stats', () => {
       message: 'There is no job processor "nobody:7". There is none yet.',
     });
     await Promise.all([start('tree-0'), start('other-0')]);
-    await until('both are listed', async () => (await typist.type('stats')).json.processes === 2);
+    await until('both processors are listed', async () => (await typist.type('stats')).json.processes === 2);
     await assert.rejects(typist.type(`processes quiet ${process.pid}`), {
       exitCode: 1,
       message: /say which one is meant/,

@@ -81,10 +81,10 @@ describe('unique jobs', () => {
   it('until executed, may be enqueued again when they have run, but not while they run', async () => {
     await system.processor(CLASSES);
     const first = await SyncJob.performLater('a');
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     assert.deepEqual(await SyncJob.performLater('a'), { id: first.id, enqueued: false, reason: 'duplicate' });
     gate.open();
-    await until('it has succeeded', () => system.eventsNamed('job.succeeded').length === 1);
+    await until('the job has succeeded', () => system.eventsNamed('job.succeeded').length === 1);
     // The claim ends with the outcome, not with the row, which is deleted a little later.
     assert.equal((await SyncJob.performLater('a')).enqueued, true);
     await until('the second ran', () => ran.length === 2);
@@ -93,11 +93,11 @@ describe('unique jobs', () => {
   it('until executing, may be enqueued again as soon as they run', async () => {
     await system.processor(CLASSES);
     await IndexJob.performLater('home', 1);
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     assert.equal((await IndexJob.performLater('home', 1)).enqueued, true);
-    await until('both run', () => gate.held === 2);
+    await until('both jobs are running', () => gate.held === 2);
     gate.open();
-    await until('both are done', () => system.eventsNamed('job.succeeded').length === 2);
+    await until('both jobs are done', () => system.eventsNamed('job.succeeded').length === 2);
     await until('the rows are gone', async () => (await system.outboxSize()) === 0);
   });
 
@@ -123,14 +123,14 @@ describe('unique jobs', () => {
   it('keep their claim while they wait for a retry', async () => {
     await system.processor(CLASSES);
     const { id } = await FailingJob.performLater('retry');
-    await until('it has failed', () => system.eventsNamed('job.retrying').length === 1);
+    await until('the job has failed', () => system.eventsNamed('job.retrying').length === 1);
     assert.deepEqual(await FailingJob.performLater('retry'), { id, enqueued: false, reason: 'duplicate' });
   });
 
   it('keep their claim when a stopping process returns them to their queue', async () => {
     await system.processor(CLASSES);
     const { id } = await SyncJob.performLater('a');
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     await system.stopProcessors(600);
     assert.equal((await SyncJob.performLater('a')).id, id);
   });
@@ -225,7 +225,7 @@ describe('unique jobs', () => {
     // Both are held up at the key in the middle, where each would already hold the key that the other one needs next.
     const { held, release } = await holdKey('b');
     const bulks = Promise.all([bulk('a', 'b', 'c'), bulk('c', 'b', 'a')]);
-    await until('both wait', async () => (await waitingForLocks()) === 2);
+    await until('both bulks wait', async () => (await waitingForLocks()) === 2);
     await release();
     const answers = (await bulks).flat();
     assert.equal(held.enqueued, true);

@@ -208,7 +208,7 @@ describe('the fetchers of several processes', () => {
       onStalled: () => undefined,
       onError: (error) => assert.fail(error),
     });
-    // The first that waits is the first that is offered a job: a frozen process waits as this connection does.
+    // Redis offers a job to the one that has waited longest. This connection waits as a frozen process does.
     const frozen = await connectBee(stage.server.url);
     const offer = () => frozen.send('blmove', ['bq:default:waiting', 'bq:default:offered', 'RIGHT', 'LEFT', 0]);
     let taken = offer();
@@ -219,7 +219,7 @@ describe('the fetchers of several processes', () => {
       const begun = performance.now();
       await enqueue(`job-${n}`);
       assert.equal(await taken, `job-${n}`);
-      await until('it has run', () => ids.length === n + 1, { everyMs: 5 });
+      await until('the job has run', () => ids.length === n + 1, { everyMs: 5 });
       const tookMs = performance.now() - begun;
       assert.ok(tookMs < 1000, `after ${tookMs} ms, as by a poll`);
       // Now the consumer has waited longest. The frozen one is first again once the consumer has run the next job.
@@ -227,7 +227,7 @@ describe('the fetchers of several processes', () => {
       taken = offer();
       await allWait(2);
       await enqueue(`between-${n}`);
-      await until('that has run', () => ids.length > n + 1);
+      await until('the other job has run', () => ids.length > n + 1);
       ids.splice(ids.indexOf(`between-${n}`), 1);
     }
     consumer.close();
@@ -263,7 +263,7 @@ describe('the fetchers of several processes', () => {
     await client.multi().hSet('bq:lonely:jobs', 'plain', RECORD).lPush('bq:lonely:waiting', 'plain').exec();
     assert.equal(await offered, 'plain');
     doomed.end();
-    await until('it has run', () => ids.length === 1);
+    await until('the job has run', () => ids.length === 1);
     consumer.close();
     assert.deepEqual(ids, ['plain']);
   });

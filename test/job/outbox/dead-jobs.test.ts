@@ -38,7 +38,7 @@ describe('jobs that die', () => {
   });
 
   const stores = () => ({ knex: system.database.knex, redis: system.redis.client });
-  const isDead = (id: string) => until('it is dead', async () => (await system.deadIds()).includes(id));
+  const isDead = (id: string) => until('the job is dead', async () => (await system.deadIds()).includes(id));
   const inRedis = async () => {
     const { client } = system.redis;
     const places = ['dead', 'failed', 'jobs', 'cursor', 'progress', 'deliveries', 'ended', 'twins'];
@@ -97,7 +97,7 @@ describe('jobs that die', () => {
     await until('Postgres has refused them', () => system.eventsNamed('queue.error').length > 0);
     assert.deepEqual(await system.deadIds(), []);
     await system.postgres.query('drop function refuse cascade');
-    await until('all are dead', async () => (await system.deadIds()).length === 3);
+    await until('all jobs are dead', async () => (await system.deadIds()).length === 3);
     assert.deepEqual((await system.deadIds()).sort(), jobs.map((job) => job.id).sort());
     await until('Redis has forgotten them', async () => (await inRedis()).length === 0);
   });
@@ -174,7 +174,7 @@ describe('jobs that die', () => {
     assert.deepEqual([await system.deadIds(), await system.outboxSize(), await inRedis()], [[], 1, []]);
     deadly = false;
     await system.processor([MoodyJob]);
-    await until('it has run', () => ran.length === 1);
+    await until('the job has run', () => ran.length === 1);
     await until('its row is gone', async () => (await system.outboxSize()) === 0);
     assert.equal((await sets.find(id)).place, 'gone');
   });
@@ -200,14 +200,14 @@ describe('jobs that die', () => {
     await system.redisServer.start();
     await until('Redis is back', () => system.redis.client.isReady);
     await system.processor([MoodyJob]);
-    await until('it is swept up', async () => (await inRedis()).length === 0);
+    await until('the job is removed from Redis', async () => (await inRedis()).length === 0);
     assert.deepEqual([await system.deadIds(), (await sets.find(id)).place], [[], 'gone']);
   });
 
   it('stay deleted when Redis is restored from an older copy', async () => {
     const id = await halfHandedOver(5000);
     await system.processor([MoodyJob], { tuning: { outbox: { sweepMs: 20 } } });
-    await until('it is swept up', async () => (await inRedis()).length === 0);
+    await until('the job is removed from Redis', async () => (await inRedis()).length === 0);
     await isMoved(sets.dead.deleteMany({ ids: [id] }));
     const { client } = system.redis;
     for (const round of ['one', 'another']) {
@@ -215,7 +215,7 @@ describe('jobs that die', () => {
       await until('a sweep has run', async () => (await client.exists('bq:default:ended')) === 0);
     }
     await store(client, 'dead', { id, class: 'MoodyJob', args: ['a'], errors: ['no a'], at: 5000 });
-    await until('it is swept up again', async () => (await inRedis()).length === 0);
+    await until('the job is removed from Redis again', async () => (await inRedis()).length === 0);
     assert.deepEqual(await system.deadIds(), []);
   });
 

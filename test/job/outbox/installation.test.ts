@@ -36,7 +36,7 @@ describe('a database that was copied from another installation', () => {
     await until('the foreign database is reported', () => foreign().length === 1);
     // A job that bypasses the outbox cannot be part of the copy.
     await NoteJob.performLater('straight');
-    await until('that runs', () => ran.length === 1);
+    await until('the direct job has run', () => ran.length === 1);
     assert.deepEqual(ran, ['straight']);
     const typist = new Typist(system, [NoteJob], { via: 'cli:ada' });
     assert.equal((await typist.type('adopt --yes')).json.adopted, true);
@@ -58,7 +58,7 @@ describe('a database that was copied from another installation', () => {
     // Each of these takes longer than the interval at which due ticks are looked for.
     for (let n = 1; n <= 20; n++) {
       await NoteJob.performLater(String(n));
-      await until('it runs', () => ran.length === n);
+      await until('the job is running', () => ran.length === n);
     }
     assert.deepEqual(system.eventsNamed('cron.enqueued'), []);
     assert.equal(await system.outboxSize(), 0);
@@ -84,7 +84,7 @@ describe('a database that was copied from another installation', () => {
   it('dispatches nothing even if it replaces the original under a running processor', async () => {
     await processor();
     await transaction(() => NoteJob.performLater('ours'));
-    await until('it runs', () => ran.length === 1);
+    await until('the job is running', () => ran.length === 1);
     // Like a dump that is restored in one transaction.
     await transaction(async (trx) => {
       await trx.raw('update job_installation set id = ?::uuid', [ELSEWHERE]);
@@ -92,14 +92,14 @@ describe('a database that was copied from another installation', () => {
     });
     await until('the foreign database is reported', () => foreign().length === 1);
     await NoteJob.performLater('straight');
-    await until('that runs', () => ran.length === 2);
+    await until('the direct job has run', () => ran.length === 2);
     assert.deepEqual(ran, ['ours', 'straight']);
   });
 
   it('is recognized only by a Redis of another installation: an emptied Redis, or an empty table, takes the id of the other store', async () => {
     await processor();
     await transaction(() => NoteJob.performLater('first'));
-    await until('it runs', () => ran.length === 1);
+    await until('the job is running', () => ran.length === 1);
     const id = await system.redis.client.get(KEY);
     await system.redis.client.flushAll();
     await until('Redis has the same id again', async () => (await system.redis.client.get(KEY)) === id);
@@ -109,7 +109,7 @@ describe('a database that was copied from another installation', () => {
       return row?.id === id;
     });
     await transaction(() => NoteJob.performLater('second'));
-    await until('it runs', () => ran.length === 2);
+    await until('the job is running', () => ran.length === 2);
     assert.deepEqual(foreign(), []);
   });
 });

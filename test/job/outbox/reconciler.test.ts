@@ -94,7 +94,7 @@ describe('a job that Redis has lost', () => {
     });
     await system.redis.client.flushAll();
     system.events.emit('redis.ready', {});
-    await until('it is dispatched once more', () => offeredAgain() === 2);
+    await until('the job is dispatched once more', () => offeredAgain() === 2);
     await relay.commit();
     system.events.emit('redis.ready', {});
     await isCompared();

@@ -54,14 +54,14 @@ describe('warnings about queues that are behind', () => {
   it('come once, with age and size, and are followed by an event when the queue has caught up', async () => {
     await enqueueLate('default', 5);
     await system.processor([HeldJob], OPTIONS);
-    await until('two of them run', () => gate.held === 2);
+    await until('two jobs are running', () => gate.held === 2);
     await hasLooked();
     const [first = assert.fail(), ...more] = slow('default');
     assert.deepEqual([first.served, more], [true, []]);
     assert.ok(first.size >= 3 && first.latencyMs >= HOUR, `${first.size}, ${first.latencyMs} ms`);
     assert.equal(system.eventsNamed('queue.latency-normal').length, 0);
     gate.open();
-    const caughtUp = await until('it has caught up', () => system.eventsNamed('queue.latency-normal')[0]);
+    const caughtUp = await until('the queue has caught up', () => system.eventsNamed('queue.latency-normal')[0]);
     assert.deepEqual(caughtUp, { queue: 'default', latencyMs: 0, size: 0 });
   });
 
@@ -104,7 +104,7 @@ describe('warnings about queues that are behind', () => {
     assert.equal(warning.size, 2, 'one is not due');
     assert.ok(warning.latencyMs >= HOUR);
     await system.redisServer.start();
-    await until('it has caught up', () => system.eventsNamed('outbox.latency-normal').length === 1);
+    await until('the outbox has caught up', () => system.eventsNamed('outbox.latency-normal').length === 1);
     assert.equal(system.eventsNamed('outbox.latency-high').length, 1);
   });
 

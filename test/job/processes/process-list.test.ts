@@ -40,7 +40,7 @@ describe('the list of processes', () => {
     await start('tree-b-0');
     await start('tree-a-1');
     const { id } = await HeldJob.performLater();
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     const busy = await until('one processor is busy', async () =>
       (await processes.list()).find((one) => one.busyCount > 0),
     );
@@ -72,12 +72,12 @@ describe('the list of processes', () => {
     const shown = async (identity: string) => (await processes.list()).find((one) => one.identity === identity);
     await until('both processors are listed', async () => (await processes.list()).length === 2);
     processor.quiet();
-    await until('it is quiet', async () => (await shown('tree-0'))?.quiet);
+    await until('the processor is quiet', async () => (await shown('tree-0'))?.quiet);
     processor.resume();
     await until('the processor is no longer quiet', async () => (await shown('tree-0'))?.quiet === false);
     other.quiet();
     await HeldJob.performLater();
-    await until('it runs', () => gate.held === 1);
+    await until('the job is running', () => gate.held === 1);
     const stopped = system.stopProcessors(60_000);
     await until('the processor is stopping', async () => (await shown('tree-0'))?.stopping);
     gate.open();
@@ -103,13 +103,13 @@ describe('the list of processes', () => {
 
   it('is complete again after one heartbeat when Redis was emptied or restarted', async () => {
     await start('tree-0');
-    await until('it is listed', async () => (await processes.list()).length === 1);
+    await until('the processor is listed', async () => (await processes.list()).length === 1);
     await system.redis.client.flushAll();
-    await until('it is listed again', async () => (await processes.list()).length === 1);
+    await until('the processor is listed again', async () => (await processes.list()).length === 1);
     await system.redisServer.kill();
     await assert.rejects(processes.list());
     await system.redisServer.restart({ wipe: true });
-    await until('it is listed again', async () => (await processes.list()).length === 1);
+    await until('the processor is listed again', async () => (await processes.list()).length === 1);
     assert.deepEqual(
       system.eventsNamed('queue.error').filter(({ during }) => /heartbeat/.test(during)),
       [],
@@ -134,14 +134,14 @@ describe('the list of processes', () => {
     it('gets a short heartbeat as soon as a job starts, so that the death of its process is noticed in time', async () => {
       await startIdle();
       await HeldJob.performLater();
-      await until('it runs', () => gate.held === 1);
+      await until('the job is running', () => gate.held === 1);
       await until('the long heartbeat has ended', async () => (await score()) <= Date.now());
     });
 
     it('delivers a command at once', async () => {
       const processor = await startIdle();
       assert.equal(await processes.send('idle-0', 'quiet'), true);
-      await until('it is quiet', () => processor.snapshot().quiet);
+      await until('the processor is quiet', () => processor.snapshot().quiet);
     });
 
     it('gets the current state as soon as somebody reads it, which ends all heartbeats that last for hours', async () => {
@@ -188,7 +188,7 @@ describe('commands through Redis', () => {
   const start = async (options: Parameters<JobSystem['processor']>[1] = {}) => {
     const lineage = { identity: 'tree-0', dead: [] };
     const processor = await system.processor([NamedJob], { tuning: FAST, lineage, ...options });
-    await until('it is listed', async () => (await processes.list()).length === 1);
+    await until('the processor is listed', async () => (await processes.list()).length === 1);
     return processor;
   };
   const commands = () => system.eventsNamed('operator.command');
@@ -196,7 +196,7 @@ describe('commands through Redis', () => {
   it('quiet and resume a processor, each once', async () => {
     const processor = await start();
     assert.equal(await processes.send('tree-0', 'quiet'), true);
-    await until('it is quiet', () => processor.snapshot().quiet);
+    await until('the processor is quiet', () => processor.snapshot().quiet);
     await NamedJob.performLater('while quiet');
     await until('the list shows it', async () => (await processes.list())[0]?.quiet);
     assert.equal(await processes.send('tree-0', 'resume'), true);
