@@ -89,7 +89,7 @@ describe('Job', () => {
     }
     class StrictlyJob extends Job {
       static override unique: UniqueOptions = { until: 'executed' };
-      // @ts-expect-error neither 'executed' nor 'executing'
+      // @ts-expect-error not a value of until
       static wrong: UniqueOptions = { until: 'done' };
       perform() {}
     }
@@ -117,12 +117,12 @@ describe('Job', () => {
       static override readonly cron = { at: '@daily', catchUp: 'twice' } as const;
       perform() {}
     }
-    // @ts-expect-error not a number of jobs
+    // @ts-expect-error not a value of until
     class OddJob extends Job {
       static override unique = { until: 7 };
       perform() {}
     }
-    // @ts-expect-error neither 'executed' nor 'executing'
+    // @ts-expect-error not a value of until
     class WrongJob extends Job {
       static override readonly unique = { until: 'done' } as const;
       perform() {}

@@ -14,7 +14,7 @@ import { recordText } from '../sets/stored-job';
 
 /** A clock so far behind that every retry is due at once. */
 const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
-/** Waits for the storing of cursors, however slow Redis is. */
+/** A time in which Redis stores cursors, however slow it is. */
 const PATIENT = { checkpointMs: 60_000 };
 
 const gate = new Gate();
