@@ -16,7 +16,7 @@ export interface EmbeddedOptions {
   readonly events: Events;
   /** How long the servers outlive a killed primary, so that a quick restart can adopt them, ms. Default 10,000. */
   readonly graceMs?: number;
-  /** Connections that Postgres must allow, beside some to spare. Default 40, also the least. An adopted server keeps its limit. */
+  /** Connections that the tree may open. Postgres allows 20 more, and at least 60; an adopted server keeps its limit. */
   readonly connections?: number;
 }
 

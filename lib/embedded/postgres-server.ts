@@ -17,8 +17,8 @@ const MIN_CONNECTIONS = 60;
 const SPARE_CONNECTIONS = 20;
 
 /**
- * The settings are modest, because the tree has few connections. With `synchronous_commit=off`, COMMIT does
- * not wait for the disk. Committed data survives the end of any of our processes, even by `kill -9`, because Postgres
+ * The settings are modest, because the tree has few connections. With `synchronous_commit=off`, COMMIT does not
+ * wait for the disk. Committed data survives the end of any of our processes, even by `kill -9`, because Postgres
  * already has it. Only a crash of Postgres or of the machine loses the most recent commits (up to three times
  * wal_writer_delay, 0.6 s), and it never corrupts data.
  */

@@ -1,6 +1,6 @@
 import net from 'node:net';
 
-/** The first word of a cancel request, after its length; from the protocol, where it stands in place of a version. */
+/** The code of a CancelRequest, which stands where other first messages have the protocol version (Postgres, Message Formats). */
 const CANCEL_REQUEST = 80_877_102;
 /** A server that has not taken a cancel request by then, ms, is silent, and would not cancel anything. */
 const CANCEL_MS = 1000;
@@ -17,7 +17,7 @@ export interface ServerSession {
 
 /**
  * Sends the protocol's CancelRequest on a connection of its own, which the server closes without an answer. It is not
- * encrypted: servers take it without TLS, too, and what it tells is of use for this connection only, which ends soon.
+ * encrypted: servers take it without TLS, too, and what it reveals only concerns this connection, which the pool drops.
  */
 export function requestCancel({ host, port, processID, secretKey }: ServerSession): void {
   if (!host || !port || !Number.isInteger(processID) || !Number.isInteger(secretKey)) return;

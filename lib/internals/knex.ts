@@ -36,7 +36,9 @@ export function cancelAfterTimeout(connection: RawConnection): void {
     set: (reason: unknown) => {
       disposed = reason;
       if ((reason as Partial<Error> | undefined)?.name !== 'KnexTimeoutError') return;
-      void import('./cancel-request').then(({ requestCancel }) => requestCancel(connection));
+      const load = import('./cancel-request');
+      // Its file cannot be read while no descriptor is free: then the statement runs on.
+      void load.then(({ requestCancel }) => requestCancel(connection)).catch(() => undefined);
     },
   });
 }

@@ -100,7 +100,8 @@ function checkedRoutes(routes: Routes, where: string): Routes {
 }
 
 /**
- * The app's own options of its web, if it has any. @param environment undefined: only checks them; `koa` is not called.
+ * Loads the app's own options of its web, if it has any.
+ * @param environment if it is missing, the options are only checked, and `koa` is not called.
  * @throws UserError for an option that cannot be used.
  */
 export async function loadOwnWeb(

@@ -252,6 +252,7 @@ export class Primary {
     if (!needPostgres && !needRedis) return config;
     // Never loaded in production, where readSettings requires both URLs.
     const { EmbeddedServers } = await import('../embedded/embedded-servers');
+    // A phased restart runs old and new processes side by side, as a deploy does.
     const connections = sumOverDeploy([connectionsOfTree(config)]);
     this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events, connections });
     const { databaseUrl, redisUrl } = await this.embedded.start();

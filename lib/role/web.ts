@@ -33,8 +33,8 @@ import { AppointedReporter, appService, connectJobs, loadJobSetup, loadOwnWeb, l
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
-/** Statement timeout of what /ready looks at beside a ping, ms: none may hold a connection of the pool for long. */
-const LOOK_STATEMENT_TIMEOUT_MS = 1000;
+/** Statement timeout of the checks of /ready beyond its pings, ms: none of them may hold a connection for long. */
+const PROBE_STATEMENT_TIMEOUT_MS = 1000;
 /** Statement timeout of the operator's pages, which then report that Postgres does not answer. */
 const PAGE_STATEMENT_TIMEOUT_MS = 5000;
 
@@ -87,8 +87,8 @@ export class WebRole implements DrainableServer {
   private server: WebServer | undefined;
   private readonly own: Service | undefined;
   private jobsHealth: JobsHealth = { running: true, stalled: null, dueSinceS: null };
-  /** The pool, for what /ready looks at. */
-  private readonly looking: Knex;
+  /** The pool with a timeout, for the checks of /ready. */
+  private readonly probeKnex: Knex;
   private readonly foreign: CachedProbe<boolean>;
   /** undefined outside production. */
   private readonly first: FirstReadiness | undefined;
@@ -110,7 +110,7 @@ export class WebRole implements DrainableServer {
       poolMax: config.databasePool.web,
       schema: config.databaseSchema,
     });
-    this.looking = this.database.withTimeout(LOOK_STATEMENT_TIMEOUT_MS);
+    this.probeKnex = this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS);
     this.redis = new Redis(urls.redis, events);
     this.own = appService(app, { role: 'web', config });
     this.services = new ServiceGroup('the web', [this.database, this.redis]);
@@ -120,7 +120,7 @@ export class WebRole implements DrainableServer {
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
-        knex: this.looking,
+        knex: this.probeKnex,
         migrations: migrationsOf(app),
         allowPending: config.allowPending === true,
         jobsBooted: () => this.jobsBooted,
@@ -296,7 +296,7 @@ export class WebRole implements DrainableServer {
 
   /** Only /ready asks, which loads its modules. Rows that are overdue are looked for beside it. @returns whether it is foreign. */
   private async lookAtOutbox(): Promise<boolean> {
-    const stores = [this.looking, this.redis.client] as const;
+    const stores = [this.probeKnex, this.redis.client] as const;
     (await import('../job/outbox/overdue')).lookForOverdue(...stores).catch(() => undefined);
     return (await import('../job/outbox/installation')).isForeign(...stores);
   }

@@ -54,8 +54,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'looking for such rows does not exhaust the pool while the outbox is locked',
     file: 'lib/role/web.ts',
-    find: 'this.looking = this.database.withTimeout(LOOK_STATEMENT_TIMEOUT_MS);',
-    replace: 'this.looking = this.database.knex;',
+    find: 'this.probeKnex = this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS);',
+    replace: 'this.probeKnex = this.database.knex;',
     killedBy: ['test/health/overdue.deep.ts'],
   },
   {

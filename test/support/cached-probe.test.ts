@@ -3,17 +3,20 @@ import { type Deferred, deferred } from '../../lib/support/async';
 import { CachedProbe } from '../../lib/support/cached-probe';
 import { until } from './until';
 
+/** @returns a probe whose reads end when the test resolves them. */
+function probeFreshFor(freshMs: number) {
+  const reads: Deferred<number>[] = [];
+  const read = () => {
+    const begun = deferred<number>();
+    reads.push(begun);
+    return begun.promise;
+  };
+  return { probe: new CachedProbe(read, { freshMs, limitMs: 20 }), reads };
+}
+
 describe('CachedProbe', () => {
   it('starts no read while one that has exceeded its limit still waits for its reply', async () => {
-    const reads: Deferred<number>[] = [];
-    const probe = new CachedProbe(
-      () => {
-        const read = deferred<number>();
-        reads.push(read);
-        return read.promise;
-      },
-      { freshMs: 1, limitMs: 20 },
-    );
+    const { probe, reads } = probeFreshFor(1);
     const [one, other] = await Promise.all([probe.get(), probe.get()]);
     assert.equal(one, other);
     assert.match(one.ok ? '' : one.error.message, /no answer within 20 ms/);
@@ -44,15 +47,7 @@ describe('CachedProbe', () => {
   });
 
   it('reads again on refresh, even while another read still waits', async () => {
-    const reads: Deferred<number>[] = [];
-    const probe = new CachedProbe(
-      () => {
-        const read = deferred<number>();
-        reads.push(read);
-        return read.promise;
-      },
-      { freshMs: 60_000, limitMs: 20 },
-    );
+    const { probe, reads } = probeFreshFor(60_000);
     assert.equal((await probe.get()).ok, false);
     const now = probe.refresh();
     reads[1]?.resolve(2);

@@ -39,7 +39,7 @@ export const NO_STORES: Stores = {
 };
 
 const STOP_MS = 1000;
-/** A read of Postgres fails after this, ms, so that the one connection does not wait for ever. */
+/** A read of Postgres fails after this, ms, so that the only connection does not wait forever. */
 const STATEMENT_TIMEOUT_MS = 5000;
 /** Timeout for the first connection to Redis, ms. */
 const READY_MS = 3000;

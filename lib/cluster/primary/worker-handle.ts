@@ -245,7 +245,7 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
   }
 }
 
-/** The primary's side. It keeps the file open and unlinks it, so that nothing remains once both processes are gone. */
+/** The primary's side of a worker's `RequestJournal`. It keeps the file open and unlinks it, so that nothing remains once both processes are gone. */
 export class RequestJournalReader {
   private constructor(private readonly fd: number) {}
 

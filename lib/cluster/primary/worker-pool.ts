@@ -10,10 +10,10 @@ import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import type { RequestMessage, ToWorker } from '../messages';
 import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
-import type { ReporterCandidate } from './child-handle';
 import {
   type ChildExit,
   killUnresponsive,
+  type ReporterCandidate,
   type RestartOptions,
   RestartPolicy,
   type StopOutcome,

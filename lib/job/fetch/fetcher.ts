@@ -9,7 +9,7 @@ import type { Ending, ExecutionResult, FetcherOptions, Permits } from './fetcher
 
 /** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
-/** Jobs that start in one turn of the event loop, at most, but no more than half of the budget. Measured: 3 to 4 are best from 10. */
+/** Jobs that start in one turn of the event loop, unless half of the budget is less. Measured: 3 to 4 are best from 10. */
 const MOST_IN_A_TURN = 4;
 
 /** Returns a delivery that has not begun to its queue. */
@@ -54,7 +54,7 @@ export class Fetcher {
   protected readonly running = new Map<string, Delivery>();
   /** Running deliveries that have not started yet, in the order in which they were fetched. */
   private readonly unbegun: Delivery[] = [];
-  /** Jobs that have started in this turn, which a flush ends. */
+  /** Jobs that have started in this turn of the event loop, which ends with a flush. */
   private startedInTurn = 0;
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
   private readonly peeks: readonly BlockingPeek[];

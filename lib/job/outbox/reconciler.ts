@@ -115,13 +115,13 @@ export class Reconciler {
     if (isIdle && now - this.lookedAt < IDLE_EVERY_MS) return undefined;
     this.lookedAt = now;
     this.runId ??= await readRunId(redis);
-    // Nearly all passes end here. But for those of one tree they leave Postgres alone, however large the fleet is.
+    // Nearly all passes end here, and only those of the leading tree query Postgres, however large the fleet is.
     if (await isCompared(redis, this.runId)) {
       this.hasSeenCompared = true;
       await this.routine(isIdle);
       return undefined;
     }
-    // The lease must not be taken in vain.
+    // A tree that may not dispatch must not take the lease.
     if (!(await this.options.mayDispatch())) return undefined;
     const run = await currentRun(redis, this.runId, this.id);
     // Another has marked it meanwhile: the next pass goes on from there.
