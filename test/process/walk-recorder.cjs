@@ -38,9 +38,8 @@ function nameOf(file) {
 function write() {
   const calls = take();
   if (phase === '') return;
-  const loaded = Object.keys(require.cache).flatMap((file) => nameOf(file) ?? []);
   const file = path.join(folder, `${process.pid}.${phase}.json`);
-  fs.writeFileSync(`${file}.draft`, JSON.stringify({ title: process.title, calls, loaded }));
+  fs.writeFileSync(`${file}.draft`, JSON.stringify({ title: process.title, calls }));
   fs.renameSync(`${file}.draft`, file);
 }
 

@@ -3,15 +3,12 @@ import path from 'node:path';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 
-const ROOT = path.resolve(__dirname, '../..');
-
-export type Role = 'primary' | 'web' | 'jobs';
+type Role = 'primary' | 'web' | 'jobs';
 
 interface Report {
   readonly title: string;
   /** By `file function@offset`. */
   readonly calls: Readonly<Record<string, number>>;
-  readonly loaded: readonly string[];
 }
 
 /** The calls of each role in a phase. */
@@ -90,16 +87,6 @@ export class WalkRecorder {
     return found;
   }
 
-  /** The number of our files, and of their lines, that each role of a tree that has ended had loaded. */
-  loaded(): ReadonlyMap<Role, { readonly files: number; readonly lines: number }> {
-    const sizes = new Map<Role, { files: number; lines: number }>();
-    for (const { role, report } of this.reports(`p${this.phases}`)) {
-      const lines = report.loaded.reduce((sum, file) => sum + linesOf(file), 0);
-      sizes.set(role, { files: report.loaded.length, lines });
-    }
-    return sizes;
-  }
-
   /** Begins a phase in every process. @returns its name. */
   private async begin(tree: Tree): Promise<string> {
     const phase = `p${++this.phases}`;
@@ -134,8 +121,4 @@ export class WalkRecorder {
 export function filesOf(functions: readonly string[]): string[] {
   const files = new Set(functions.map((name) => name.slice(0, name.indexOf(' '))));
   return [...files].filter((file) => !NOT_COUNTED.some((pattern) => pattern.test(file))).sort();
-}
-
-function linesOf(file: string): number {
-  return fs.readFileSync(path.join(ROOT, file), 'utf8').split('\n').length - 1;
 }
