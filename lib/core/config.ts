@@ -95,25 +95,25 @@ export const DEFAULT_SCHEMA = 'public';
 export const TABLES = {
   /** undefined: the tables are named without a schema, and found by the search path. */
   schema: undefined as string | undefined,
-  outbox: 'job_outbox',
+  jobs: 'job_queue',
   dead: 'job_dead',
-  handovers: 'job_handovers',
   cron: 'job_cron',
+  processes: 'job_processes',
   pauses: 'job_pauses',
   installation: 'job_installation',
   deliveries: 'mail_deliveries',
   keys: 'ops_keys',
   signOuts: 'ops_sign_outs',
-  /** The channel for new rows of the outbox. */
-  channel: 'job_outbox',
+  /** The channel for jobs that no hint in Redis announces, and for what else job processors should look at. */
+  channel: 'job_queue',
   /** The channel on which a listener finds out whether notifications reach it; the payload is its token. */
-  echoChannel: 'job_outbox_echo',
-  /** The channel on which a relay reports that it has polled the outbox: its id, and ms until its next poll; at its end, ''. */
-  relayChannel: 'job_outbox_relay',
+  echoChannel: 'job_queue_echo',
+  /** The channel on which the leading dispatcher reports that it has looked: its id, and ms until it looks again; at its end, ''. */
+  leaderChannel: 'job_queue_leader',
 };
 
 const UNQUALIFIED = { ...TABLES };
-const CHANNELS = ['channel', 'echoChannel', 'relayChannel'] as const;
+const CHANNELS = ['channel', 'echoChannel', 'leaderChannel'] as const;
 
 /**
  * Makes all statements of this process name Catamount's tables with a schema, whatever the search path: a pooler in

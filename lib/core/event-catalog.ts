@@ -207,7 +207,7 @@ const CATALOG: Catalog = {
   'request.error': error((e) => `${e.method} ${e.path} failed: ${e.error.message}`, {
     fields: (e) => ({ err: e.error, requestId: e.requestId }),
   }),
-  'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: (e) => ({ jobId: e.id, via: e.via }) }),
+  'job.enqueued': debug((e) => `enqueued ${e.class} on ${e.queue}`, { fields: jobId }),
   'job.duplicate': debug((e) => `${e.class} not enqueued: another job holds its unique key`, {
     fields: jobId,
   }),
@@ -248,10 +248,9 @@ const CATALOG: Catalog = {
       `${e.class} was enqueued after the commit, by work that transaction() did not wait for: await it inside, or a ` +
       'rollback cannot undo it',
   ),
-  'outbox.redispatched': warn((e) => `Redis had lost ${pluralize(e.count, 'job')}: dispatched again from the outbox`),
   'installation.foreign': error(
     () =>
-      'this database was copied from another installation: none of its jobs is dispatched until you run `catamount jobs adopt`',
+      'this database is a copy of another one (another server, or another name): none of its jobs runs here until you run `catamount jobs adopt`',
     { detail: () => '. Look at them first: `catamount jobs list scheduled`' },
   ),
   'listen.deaf': warn(
@@ -264,12 +263,6 @@ const CATALOG: Catalog = {
     (e) =>
       `deleted ${pluralize(e.count, 'dead job')} of queue ${e.queue}: ` +
       (e.reason === 'limit' ? 'only the newest 10,000 are kept' : 'dead for 180 days'),
-  ),
-  'redis.emptied': warn(
-    () => 'Redis has lost its data: what is in the outbox is dispatched again, everything else is gone',
-  ),
-  'queue.restored': warn(
-    (e) => `Redis had lost the place of ${pluralize(e.count, 'job')} of queue ${e.queue}: restored from their records`,
   ),
   'queue.error': warn((e) => `${e.during}: ${e.error.message}; retrying`),
   'cron.enqueued': info((e) => `cron ${e.name}: enqueued ${e.class} for ${e.scheduledFor.toISOString()}`, {
@@ -297,12 +290,6 @@ const CATALOG: Catalog = {
     (e) =>
       `queue ${e.queue} has caught up: ${pluralize(e.size, 'waiting job')}, the oldest for ${formatDuration(e.latencyMs)}`,
   ),
-  'outbox.latency-high': warn(
-    (e) =>
-      `the outbox is behind: the oldest of ${pluralize(e.size, 'job')} that are due has waited for ${formatDuration(e.latencyMs)} to be ` +
-      'copied to Redis. Check whether Redis answers and has memory left, and whether a queue is full: beyond 10,000 waiting jobs the rest stays here',
-  ),
-  'outbox.latency-normal': info((e) => `the outbox has caught up: ${pluralize(e.size, 'job')} due`),
   'mail.sent': info((e) => `mail ${e.mailer}#${e.action} sent by ${e.via} in ${countText(e.durationMs)} ms`, {
     fields: (e) => ({ messageId: e.messageId }),
   }),

@@ -199,7 +199,6 @@ export interface EventMap {
     readonly id: string;
     readonly class: string;
     readonly queue: string;
-    readonly via: 'outbox' | 'redis';
   };
   /** A unique job was not enqueued, since the job `id` holds its claim. */
   'job.duplicate': { readonly id: string; readonly class: string; readonly queue: string };
@@ -242,25 +241,22 @@ export interface EventMap {
     readonly heartbeatAgeMs: number;
     readonly jobs: number;
   };
-  /** Redis has lost its data: jobs that are not in the outbox are lost, too. */
-  'redis.emptied': Record<string, never>;
   /** A job was enqueued after COMMIT by work that `transaction()` did not await. Once per class and process. */
   'job.left-transaction': { readonly class: string };
   /** A model's query ran after the COMMIT of the transaction in which it was begun. Once per model. */
   'query.left-transaction': { readonly model: string };
-  /** Jobs that Redis had lost are dispatched from the outbox again. */
-  'outbox.redispatched': { readonly count: number };
-  /** The database was copied from another installation: none of its jobs is dispatched until somebody adopts them. */
-  'installation.foreign': { readonly database: string; readonly redis: string };
+  /**
+   * The database is a copy of another one, whose jobs it has: none of them runs here until somebody adopts them. `here` and `made`
+   * are the server's identifier and the database's, now and where its tables were made; null when that is not known.
+   */
+  'installation.foreign': { readonly here: string; readonly made: string | null };
   /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
   'listen.deaf': Record<string, never>;
   /** Notifications of Postgres reach the job processor again. */
   'listen.hears': Record<string, never>;
   /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
-  /** Redis had these jobs' records, but they were on no list; they were put back. */
-  'queue.restored': { readonly queue: string; readonly count: number };
-  /** Work on queues or the outbox failed; it is retried without end. Emitted for the first failure in a row only. */
+  /** Work on queues failed; it is retried without end. Emitted for the first failure in a row only. */
   'queue.error': { readonly error: Error; readonly during: string };
   /** A recurring job was enqueued, at its time or by an operator's trigger. */
   'cron.enqueued': {
@@ -300,9 +296,6 @@ export interface EventMap {
     readonly served: boolean;
   };
   'queue.latency-normal': { readonly queue: string; readonly latencyMs: number; readonly size: number };
-  /** The same for jobs that are due in the outbox and not yet on their queues. */
-  'outbox.latency-high': { readonly latencyMs: number; readonly size: number };
-  'outbox.latency-normal': { readonly latencyMs: number; readonly size: number };
 
   // Mail
   'mail.sent': {

@@ -91,8 +91,6 @@ const NOTABLE = {
   'operator.command': 'primary',
   'operator.rejected': 'primary',
   'dead.dropped': 'processor',
-  'queue.restored': 'processor',
-  'redis.emptied': 'processor',
   'installation.foreign': 'processor',
   'operator.jobs': 'redis',
   'operator.queue': 'redis',

@@ -29,7 +29,7 @@ export const FAILURE_CAUSES = Object.keys(CAUSES) as readonly FailureCause[];
 /** The parts of a tree's jobs that can stall, in English; other languages have `overview.sentence.part.<part>`. */
 const PARTS = {
   fetch: 'fetching jobs',
-  relay: 'dispatching jobs from the outbox',
+  dispatch: 'looking for jobs that are due',
   listen: 'listening for new jobs',
   cron: 'enqueuing recurring jobs',
   mail: 'sending mail',

@@ -11,7 +11,7 @@ import {
 } from '../cluster/status';
 import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
-import type { QueueStatus } from '../job/queue/queue-status';
+import type { QueueStatus } from '../job/admin/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
 import { standstillsOf } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
@@ -43,7 +43,6 @@ export const ISSUE_CODES = [
   'postgresAway',
   'postgresReadOnly',
   'foreign',
-  'redisEmptied',
   'paused',
   'late',
   'slotsHeld',
@@ -262,9 +261,6 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
   return [{ level: 'warn', code: 'mailFails', figures, detail: failure.error }];
 }
 
-/** The overview reports for this long that Redis was emptied, ms. */
-const EMPTIED_MS = 15 * 60_000;
-
 /** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
 export function treeIssues(treeStatus: TreeStatus): Issue[] {
   const now = new Date(treeStatus.at);
@@ -274,7 +270,6 @@ export function treeIssues(treeStatus: TreeStatus): Issue[] {
     ...trafficIssues(treeStatus),
     ...memoryIssues(treeStatus),
     ...phaseIssues(treeStatus),
-    ...lossIssues(treeStatus, now),
   ];
 }
 
@@ -386,10 +381,4 @@ function memoryIssues({ stats, limits }: TreeStatus): Issue[] {
 function phaseIssues({ stats: { lastPhase: last } }: TreeStatus): Issue[] {
   if (!last || last.completed) return [];
   return [{ level: 'warn', code: 'phase', figures: { phase: last.phase }, detail: last.reason ?? '' }];
-}
-
-function lossIssues({ events }: TreeStatus, now: Date): Issue[] {
-  const loss = events.find(({ name }) => name === 'redis.emptied');
-  const agoMs = loss ? now.getTime() - Date.parse(loss.at) : Number.POSITIVE_INFINITY;
-  return agoMs > EMPTIED_MS ? [] : [{ level: 'warn', code: 'redisEmptied', figures: { spanMs: agoMs } }];
 }

@@ -3,33 +3,32 @@ import { TABLES } from '../core/config';
 import { type RedisClient, readServers, shardsOf } from '../core/redis';
 import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
-import { deadByQueue, refusesWrites } from '../job/outbox/table';
-import type { LivingJobsSources } from '../job/sets/find-job';
+import { deadByQueue } from '../job/row/dead';
 import { History } from '../job/stats/history';
 import { ALLOWED_SQL } from '../model/database';
+import { refusesWrites } from '../model/read-only';
 
 /** SQL condition: created since midnight UTC. */
 export const TODAY = `created_at >= date_trunc('day', now() at time zone 'utc') at time zone 'utc'`;
 /** Maximum number of jobs that are looked up, those with the newest mails, to bound the time. */
 const MAX_JOBS_LOOKED_UP = 1000;
 
-/** Counts today's failed mails that their jobs will send again. @throws errors of Postgres and Redis. */
-export async function countMailsToRetry(sources: LivingJobsSources): Promise<number> {
-  const jobs = await sources
-    .knex(sources.knex.raw(TABLES.deliveries))
+/** Counts today's failed mails that their jobs will send again. @throws errors of Postgres. */
+export async function countMailsToRetry(knex: Knex): Promise<number> {
+  const jobs = await knex(knex.raw(TABLES.deliveries))
     .where({ state: 'failed' })
     .whereRaw(TODAY)
     .groupBy('job')
     .select<{ job: string; mails: number }[]>(
-      sources.knex.raw(`split_part(key, '/', 1) as job`),
-      sources.knex.raw('count(*)::int as mails'),
+      knex.raw(`split_part(key, '/', 1) as job`),
+      knex.raw('count(*)::int as mails'),
     )
     .orderByRaw('max(created_at) desc')
     .limit(MAX_JOBS_LOOKED_UP);
   // Imported on demand: most of the time no mail has failed.
   const { comingJobs } = await import('../job/sets/find-job');
   const coming = await comingJobs(
-    sources,
+    knex,
     jobs.map(({ job }) => job),
   );
   return jobs.reduce((sum, { job, mails }) => sum + (coming.has(job) ? mails : 0), 0);
@@ -118,7 +117,7 @@ async function readServer(client: RedisClient): Promise<RedisServerFacts> {
 export interface MailFacts {
   /** Since midnight UTC. */
   readonly sentToday: number;
-  /** Failed mails that will not be sent again; without Redis, all failed ones. */
+  /** Failed mails that will not be sent again. */
   readonly failedToday: number;
   /** Failed mails that their jobs will send again. */
   readonly retryingToday: number;
@@ -158,13 +157,12 @@ const MAIL_SQL = () => `
   from recent`;
 
 /** @throws errors of Postgres. */
-export async function readMail(sources: LivingJobsSources): Promise<MailFacts> {
-  const { rows } = await sources.knex.raw<{ rows: Row[] }>(MAIL_SQL());
+export async function readMail(knex: Knex): Promise<MailFacts> {
+  const { rows } = await knex.raw<{ rows: Row[] }>(MAIL_SQL());
   const [row] = rows;
   if (!row) throw new Error('Postgres returned no row about mails');
   const { last_sent: lastSent, last_failed: failedAt, error } = row;
-  // Jobs cannot be looked up without Redis: all failed mails then count as failed.
-  const retrying = row.failed === 0 ? 0 : await countMailsToRetry(sources).catch(() => 0);
+  const retrying = row.failed === 0 ? 0 : await countMailsToRetry(knex);
   const failing = failedAt !== null && (lastSent === null || failedAt > lastSent);
   return {
     sentToday: row.sent,
@@ -228,18 +226,14 @@ export interface FailingCron {
   readonly place: 'retry' | 'dead';
 }
 
-/** @throws errors of Postgres and Redis. */
-export async function readFailingCron(
-  knex: Knex,
-  redis: RedisClient,
-  queues: readonly string[],
-): Promise<readonly FailingCron[]> {
+/** @throws errors of Postgres. */
+export async function readFailingCron(knex: Knex): Promise<readonly FailingCron[]> {
   const failing: FailingCron[] = [];
   for (const { name, last_enqueued_id: id, known } of await readStates(knex)) {
     if (id === null || !known) continue;
     // Imported on demand, since it loads all job sets: a worker without recurring jobs never needs them.
-    const { findJob } = await import('../job/sets/find-job');
-    const { place } = await findJob({ redis, knex, queues }, { id });
+    const { placesOf } = await import('../job/sets/find-job');
+    const place = (await placesOf(knex, [id])).get(id);
     if (place === 'retry' || place === 'dead') failing.push({ name, place });
   }
   return failing;

@@ -3,11 +3,9 @@ import type { Operations, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events, RecentEvent } from '../core/events';
 import type { RedisClient } from '../core/redis';
-import { isForeign } from '../job/outbox/installation';
-import { lookForOverdue } from '../job/outbox/overdue';
-import { dueByQueue } from '../job/outbox/table';
-import { knownQueues, readQueues } from '../job/queue/queue-servers';
-import type { QueueStatus } from '../job/queue/queue-status';
+import { knownQueues, type QueueStatus, readQueues } from '../job/admin/queue-status';
+import { lookForOverdue } from '../job/dispatch/overdue';
+import { isCopy } from '../job/row/installation';
 import { CachedProbe, type ProbeOptions, type ProbeResult } from '../support/cached-probe';
 import { byTextAndNumber } from '../support/text';
 import { readActions } from '../tree/operator-actions';
@@ -37,10 +35,8 @@ export interface SystemStatus {
   /** Every tree on this Redis, including this one. */
   readonly trees: ProbeResult<readonly ListedTree[]>;
   readonly queues: ProbeResult<readonly QueueStatus[]>;
-  /** True when the database was copied from another installation and its jobs have not been adopted. */
+  /** True while the database is a copy of another one, whose jobs have not been adopted. */
   readonly foreign: ProbeResult<boolean>;
-  /** Due jobs that are still in the outbox, by queue; 0 for a queue without any. */
-  readonly outbox: ProbeResult<ReadonlyMap<string, number>>;
   /** Failing classes and recent deaths of jobs. */
   readonly failures: ProbeResult<JobFailures>;
   readonly cron: ProbeResult<readonly FailingCron[]>;
@@ -72,7 +68,6 @@ export class StatusCollector {
   private readonly trees: CachedProbe<readonly ListedTree[]>;
   private readonly queues: CachedProbe<readonly QueueStatus[]>;
   private readonly foreign: CachedProbe<boolean>;
-  private readonly outbox: CachedProbe<ReadonlyMap<string, number>>;
   private readonly failures: CachedProbe<JobFailures>;
   private readonly cron: CachedProbe<readonly FailingCron[]>;
   private readonly postgres: CachedProbe<PostgresFacts>;
@@ -85,27 +80,20 @@ export class StatusCollector {
     const probe = <T>(freshMs: number, read: () => Promise<T>) => new CachedProbe(read, probes ?? { freshMs });
     const { client } = redis;
     const configured = config.jobs.queues.map((queue) => queue.name);
-    const names = probe(900, () => knownQueues(client, configured));
-    const known = async () => {
-      const result = await names.get();
-      if (!result.ok) throw result.error;
-      return result.value;
-    };
     const list = new TreeDirectory(client);
     this.own = probe(900, () => tree.status());
     this.trees = probe(900, () => list.list());
-    this.queues = probe(1900, async () => readQueues(client, await known()));
-    this.foreign = probe(4900, () => isForeign(knex, client));
-    this.outbox = probe(9000, async () => {
-      const due = await dueByQueue(knex, await known());
-      if ([...due.values()].some((size) => size > 0)) await lookForOverdue(knex, client);
-      return due;
+    this.queues = probe(1900, async () => {
+      const queues = await readQueues(knex, await knownQueues(knex, configured));
+      if (queues.some(({ latencyMs }) => latencyMs > 0)) await lookForOverdue(knex);
+      return queues;
     });
+    this.foreign = probe(4900, () => isCopy(knex));
     this.failures = probe(4900, () => readFailures(client, knex));
-    this.cron = probe(9000, async () => readFailingCron(knex, client, await known()));
+    this.cron = probe(9000, () => readFailingCron(knex));
     this.postgres = probe(4900, () => readPostgres(knex));
     this.redis = probe(1900, () => readRedis(client));
-    this.mail = probe(9000, async () => readMail({ knex, redis: client, queues: configured }));
+    this.mail = probe(9000, () => readMail(knex));
     this.actions = probe(900, () => readActions(client));
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
@@ -121,12 +109,11 @@ export class StatusCollector {
    */
   async collect({ trees: age = 'recent' }: { readonly trees?: 'recent' | 'now' } = {}): Promise<SystemStatus> {
     const readTrees = <T>(probe: CachedProbe<T>) => (age === 'now' ? probe.refresh() : probe.get());
-    const [own, trees, queues, foreign, outbox, failures, cron, postgres, redis, mail, actions] = await Promise.all([
+    const [own, trees, queues, foreign, failures, cron, postgres, redis, mail, actions] = await Promise.all([
       readTrees(this.own),
       readTrees(this.trees),
       this.queues.get(),
       this.foreign.get(),
-      this.outbox.get(),
       this.failures.get(),
       this.cron.get(),
       this.postgres.get(),
@@ -140,7 +127,6 @@ export class StatusCollector {
       trees,
       queues,
       foreign,
-      outbox,
       failures,
       cron,
       postgres,

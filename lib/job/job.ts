@@ -63,11 +63,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   static jobName?: string;
   /** Limit of retries, by Sidekiq's formula; then the job is dead. Default 25, about 20 days. */
   static retry: RetryOptions = DEFAULT_RETRY;
-  /** true: always through Postgres, so that the job survives even if Redis loses all its data. */
-  static durable = false;
   /**
-   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Goes through Postgres. Like
-   * `cron` and `timeout`, declare options `readonly … as const`, or TypeScript rejects their texts as mere strings.
+   * true: while a job with the same arguments is enqueued or runs, another is not enqueued. Like `cron` and `timeout`, declare options `readonly … as const`, or TypeScript rejects their texts as mere strings.
    */
   static unique?: UniqueOptions | boolean;
   /** Attached to each job, so that operators can search for them. */
@@ -77,8 +74,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /** After this time `context.signal` is aborted; a run that then rejects has failed with a JobTimeoutError. */
   static timeout?: Duration;
   /**
-   * Maximum number of jobs of this class that run at once, over all processes. The others are blocked and delay no
-   * other class; but beyond 100,000 of them, or if Redis is short of memory, new jobs of their queue wait in Postgres.
+   * Maximum number of jobs of this class that run at once, over all processes. The others are set aside and delay no
+   * other class.
    */
   static concurrency?: number;
   /** false: logs and reports show no arguments of this class. */
@@ -162,8 +159,8 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
 
   /**
    * Stores the position of the work for `resumeFrom` of the next run, and throws when this run is to end: call it
-   * between the steps of long work. It is cheap: Redis is written at most four times a second, and always before the
-   * end. The position is lost if Redis loses its data.
+   * between the steps of long work. It is cheap: Postgres is written at most four times a second, and always before the
+   * end.
    * @throws the reason, when the process stops or the timeout is up; TypeError for an invalid cursor.
    */
   protected async checkpoint(cursor: Cursor): Promise<void> {
@@ -173,7 +170,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   /**
    * Reads the checkpoint of an earlier run.
    * @returns the latest cursor, whether that run failed, was stopped or crashed; undefined if there is none.
-   * @throws Error when Redis does not answer.
+   * @throws errors of Postgres.
    */
   protected async resumeFrom<T extends Cursor>(): Promise<T | undefined> {
     return (await running().runOf(this).checkpoint.cursor()) as T | undefined;
@@ -187,7 +184,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
   }
 
   /**
-   * Connects every job class to Redis and Postgres; undefined disconnects them. Called by the role at boot and stop.
+   * Connects every job class to Postgres and Redis; undefined disconnects them. Called by the role at boot and stop.
    * @param equipment if omitted, the previous one is kept.
    * @internal
    */
@@ -251,7 +248,7 @@ export abstract class Job<A extends ArgumentsOf<A> = []> {
 
 /**
  * Enqueues jobs of any classes at once: `performAllLater([GreetJob.prepare('Ann'), BillJob.set({ wait: '5m'
- * }).prepare(7)])`. Those that go to Postgres share one transaction. Enqueue callbacks are called for each job,
+ * }).prepare(7)])`. They share one transaction. Enqueue callbacks are called for each job,
  * concurrently.
  * @returns one result for each, in order.
  * @throws TypeError, before any is enqueued, for arguments that cannot be serialized; NotConnectedError before boot;

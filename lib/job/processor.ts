@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import { type Redis, shardsOf } from '../core/redis';
+import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
@@ -9,15 +9,21 @@ import type { Deadline } from '../support/async';
 import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import type { CronService, CronTuning } from './cron/cron-service';
+import { limitsOf } from './definition/limits';
 import type { JobSetup } from './definition/setup';
-import { Consumer, type ConsumerOptions } from './fetch/consumer';
-import { ClassLimits, type Delivery } from './fetch/fetch-call';
-import type { ShardedConsumer } from './fetch/sharded-consumer';
+import { DispatchService, type DispatchTuning } from './dispatch/dispatch-service';
+import { Gate } from './dispatch/gate';
+import { Notifier } from './dispatch/notifier';
+import { Fetcher } from './fetch/fetcher';
+import { HintReader } from './hint/hint-reader';
+import { Hints } from './hint/hints';
+import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
-import { OutboxService, type OutboxTuning } from './outbox/service';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
 import { type HeartbeatTuning, ProcessReporter } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
+import { admit, type Limits } from './row/claim';
+import type { Delivery } from './row/job-row';
 
 /** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
 interface StopTuning {
@@ -29,12 +35,13 @@ interface StopTuning {
 
 export interface JobProcessorOptions {
   readonly config: Pick<Config, 'jobs' | 'environment'>;
-  readonly redisUrl: string;
+  /** Where hints are waited for; undefined: there is no Redis. */
+  readonly redisUrl?: string | undefined;
   /** Reaches Postgres itself, not a pooler in front of it. Default: the database's own URL. */
   readonly databaseDirectUrl?: string | undefined;
   readonly database: Database;
-  /** Started before this service, and stopped after it. */
-  readonly redis: Redis;
+  /** Started before this service, and stopped after it. undefined: there is none, and jobs are found in Postgres. */
+  readonly redis?: Redis | undefined;
   readonly events: Events;
   readonly registry: JobRegistry;
   readonly setup?: JobSetup;
@@ -62,13 +69,8 @@ export interface Lineage {
 }
 
 export interface ProcessorTuning extends HeartbeatTuning {
-  /**
-   * Time without a sign of life after which bee-queue's own stall check returns a job, ms. Default 30,000. For jobs of
-   * plain bee-queue workers and of processors that are not listed; `unresponsiveMs` finds ours sooner.
-   */
-  readonly stallInterval?: number;
   readonly cron?: CronTuning;
-  readonly outbox?: OutboxTuning;
+  readonly dispatch?: DispatchTuning;
   /** false: the outcomes of jobs and mails are not counted. Default true. */
   readonly history?: boolean;
   /** How long after its timeout a handler that still runs is reported, ms. Default 10,000. */
@@ -77,8 +79,6 @@ export interface ProcessorTuning extends HeartbeatTuning {
   readonly leftForMs?: number;
   /** How long a handler may go on after an uncaught error of its code, ms. Default 10,000. */
   readonly uncaughtGraceMs?: number;
-  /** Maximum interval of the poll for jobs that no notification announced, ms. Default 2000; with many queues 500. */
-  readonly pollMs?: number;
   readonly stop?: StopTuning;
   /** Timeout for storing the cursor and progress of a job, ms. Default 250. */
   readonly checkpointMs?: number;
@@ -88,17 +88,23 @@ export interface ProcessorTuning extends HeartbeatTuning {
 
 const NOTHING_DUE: ProgressReading = { movedMs: null, owedMs: 0, error: undefined };
 
-/** Runs the jobs of one process: outbox to Redis, Redis to `perform`, outcomes back. */
+/** Runs the jobs of one process: it claims rows, performs them, and records what becomes of them. */
 export class JobProcessor implements Service {
   readonly name = 'job processor';
   private readonly executor: Executor;
-  private readonly outbox: OutboxService;
+  private readonly gate: Gate;
+  private readonly fetcher: Fetcher;
+  private readonly dispatch: DispatchService;
+  private readonly hints: Hints | undefined;
+  private readonly notifier: Notifier;
+  private readonly hintReader: HintReader | undefined;
+  private readonly plainProducers: PlainProducers | undefined;
   /** undefined when no class has recurring jobs. */
   private readonly cron: CronService | undefined;
-  private readonly limits: ClassLimits;
+  private readonly limits: Limits;
   private readonly reporter: ProcessReporter;
   private readonly identity: string;
-  private consumer: Consumer | ShardedConsumer | undefined;
+  private started = false;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
   private causeUnknown = false;
@@ -106,87 +112,110 @@ export class JobProcessor implements Service {
   constructor(private readonly options: JobProcessorOptions) {
     this.isQuiet = options.lineage?.quiet ?? false;
     this.identity = options.lineage?.identity ?? randomBytes(6).toString('hex');
-    const { config, database, redis, events, registry, tuning = {} } = options;
-    this.limits = new ClassLimits(registry);
+    const { config, database, redis, redisUrl, events, registry, tuning = {} } = options;
+    const { identity } = this;
+    const { knex } = database;
+    const queues = config.jobs.queues.map((queue) => queue.name);
+    this.limits = limitsOf(registry);
     this.executor = createExecutor({
-      knex: database.knex,
-      redis: redis.client,
+      knex,
+      identity,
       registry,
       events,
       setup: options.setup ?? {},
       models: options.models,
-      onFinished: (queue, id) => this.outbox.finished(queue, id),
-      onDied: (queue, id) => this.outbox.died(queue, id),
       tuning,
     });
-    this.outbox = new OutboxService({
+    this.gate = new Gate({ knex, onCopy: (origin) => events.emit('installation.foreign', origin) });
+    this.hints = redis && new Hints(redis.client);
+    this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
+    this.notifier = new Notifier(knex, this.hints);
+    this.plainProducers =
+      redis &&
+      new PlainProducers({
+        knex,
+        redis,
+        queues,
+        limitOf: (className) => (this.limits.has(className) ? className : undefined),
+        onDue: () => this.fetcher.wake(),
+        onError: (error) =>
+          events.emit('queue.error', { error, during: 'looking for jobs of plain bee-queue producers' }),
+      });
+    this.fetcher = new Fetcher({
+      knex,
+      identity,
+      gate: this.gate,
+      queues: config.jobs.queues,
+      weighted: config.jobs.weighted,
+      concurrency: config.jobs.concurrency,
+      limits: this.limits,
+      hints: this.hintReader,
+      perform: (delivery) => {
+        this.dispatch.active();
+        return this.executor.perform(delivery);
+      },
+      adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],
+      onReturned: (jobs) => this.notifier.announce(jobs, false, 'head'),
+      onScheduled: () => this.notifier.announce([], true),
+      onLimitedEnded: (limitKeys) => void this.admit(limitKeys),
+      onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
+    });
+    this.dispatch = new DispatchService({
       database,
       listenUrl: options.databaseDirectUrl,
       redis,
+      hints: this.hints,
+      gate: this.gate,
+      limits: this.limits,
       events,
       production: config.environment === 'production',
-      identity: this.identity,
-      queues: config.jobs.queues.map((queue) => queue.name),
-      isRunning: (id) => this.consumer?.fetcher.isRunning(id) ?? false,
+      identity,
+      onLook: () => this.fetcher.wake(),
       onCronNotice: () => this.cron?.trigger(),
       onClockJump: () => {
         this.cron?.trigger();
-        this.consumer?.lookAnew();
+        this.fetcher.scan();
       },
-      tuning: tuning.outbox,
+      tuning: tuning.dispatch,
     });
-    this.cron = loadCronService(options, this.outbox);
+    this.cron = loadCronService(options, this.gate);
     this.reporter = new ProcessReporter({
       config,
       database,
       redis,
       events,
       app: options.app ?? '',
-      identity: this.identity,
+      identity,
       dead: options.lineage?.dead ?? [],
       tuning,
       history: tuning.history ?? true,
-      fullQueues: () => this.outbox.fullQueues,
-      leads: () => this.outbox.leads,
-      isIdle: () => this.outbox.isIdle,
+      isIdle: () => this.dispatch.isIdle,
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
-      activeAt: () => this.consumer?.fetcher.activeAt ?? performance.now(),
-      onForgotten: () => this.outbox.compareSoon(),
+      activeAt: () => this.fetcher.activeAt,
+      onRescued: (jobs) => this.notifier.announce(jobs, false, 'head'),
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
   }
 
   /** Resolves at once, even if Redis and Postgres do not answer: the work begins when they do. */
   async start(): Promise<void> {
-    if (this.consumer || this.stopping) return;
-    const { config, redisUrl, redis, events, tuning = {} } = this.options;
+    if (this.started || this.stopping) return;
+    this.started = true;
     this.warnOfIdleQueues();
-    this.consumer = consumerOf(shardsOf(redis.client)?.urls, {
-      redisUrl,
-      redis,
-      queues: config.jobs.queues,
-      weighted: config.jobs.weighted,
-      budget: config.jobs.concurrency,
-      limits: this.limits,
-      identity: this.identity,
-      stallInterval: tuning.stallInterval ?? 30_000,
-      pollMs: tuning.pollMs,
-      handler: (delivery) => this.executor.perform(delivery),
-      onStalled: (id, queue) => events.emit('job.rescued', { id, queue }),
-      onError: (error, during) => events.emit('queue.error', { error, during }),
-    });
-    if (this.isQuiet) this.consumer.fetcher.quiet();
-    this.outbox.start();
+    if (this.isQuiet) this.fetcher.quiet();
+    await this.hintReader?.start();
+    this.dispatch.start();
+    this.plainProducers?.start();
     if (!this.isQuiet) this.cron?.start();
     this.reporter.start();
-    await this.consumer.start();
+    this.fetcher.start();
   }
 
   /** Stops fetching; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
-    this.consumer?.fetcher.quiet();
+    this.fetcher.quiet();
     void this.cron?.task.stop();
     this.reporter.changed();
   }
@@ -195,14 +224,20 @@ export class JobProcessor implements Service {
   resume(): void {
     if (this.stopping) return;
     this.isQuiet = false;
-    this.consumer?.fetcher.resume();
-    if (this.consumer) this.cron?.start();
+    this.fetcher.resume();
+    if (this.started) this.cron?.start();
     this.reporter.changed();
   }
 
   /** Returns the jobs of a processor that is known to be dead to their queues. */
   rescueOrphans(identity: string): void {
     this.reporter.rescueOrphans(identity);
+  }
+
+  /** Others of a limit may run, since some of its jobs have ended. The dispatcher finds those that this misses. */
+  private async admit(limitKeys: readonly string[]): Promise<void> {
+    const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => []);
+    this.notifier.announce(admitted, false, 'head');
   }
 
   /**
@@ -226,32 +261,17 @@ export class JobProcessor implements Service {
 
   /** false: notifications of Postgres do not arrive; null: not known yet. */
   get listening(): boolean | null {
-    return this.outbox.listening;
+    return this.dispatch.listening;
   }
 
-  /** Progress of fetching, the relay, LISTEN and recurring jobs. */
-  get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
+  /** Progress of fetching, the dispatcher, LISTEN and recurring jobs. */
+  get progress(): Readonly<Record<'fetch' | 'dispatch' | 'listen' | 'cron', ProgressReading | undefined>> {
     return {
-      fetch: this.isQuiet ? undefined : this.fetchProgress,
-      relay: this.outbox.relayProgress.read(),
-      listen: this.outbox.listenProgress.read(),
+      fetch: this.isQuiet ? undefined : this.fetcher.progress.read(),
+      dispatch: this.dispatch.progress.read(),
+      listen: this.dispatch.listenProgress.read(),
       cron: this.isQuiet ? undefined : (this.cron?.progress.read() ?? NOTHING_DUE),
     };
-  }
-
-  private get fetchProgress(): ProgressReading | undefined {
-    const { consumer } = this;
-    return consumer && 'progress' in consumer ? consumer.progress : consumer?.fetcher.progress.read();
-  }
-
-  /** Progress of each server of REDIS_SHARDS, by a text that names the server and its queues. */
-  get shardProgress(): readonly (readonly [string, ProgressReading])[] {
-    const { consumer, isQuiet, options } = this;
-    return (shardsOf(options.redis.client)?.all ?? []).map(({ about, queues, outage }) => {
-      const fetch = isQuiet || !consumer ? undefined : (consumer as ShardedConsumer).progressOf(queues);
-      const owedMs = Math.max(outage?.ms ?? 0, fetch?.owedMs ?? 0);
-      return [about, { movedMs: fetch?.movedMs ?? null, owedMs, error: outage?.error ?? fetch?.error }];
-    });
   }
 
   /** Queues with jobs that are due, as last read; none during a stop, since they then wait for another processor. */
@@ -276,28 +296,31 @@ export class JobProcessor implements Service {
   }
 
   private async drain(given: Deadline): Promise<void> {
-    const { consumer, outbox, executor } = this;
-    if (!consumer) return;
+    if (!this.started) return;
+    const { dispatch, executor, fetcher } = this;
     const { runningJobsMs, abortedJobsMs, outcomesMs, leastMs } = this.options.tuning?.stop ?? {};
     const deadline = given.part({ ...STOP_PHASES.processor, ...(leastMs !== undefined && { minMs: leastMs }) });
     const step = (name: 'runningJobs' | 'abortedJobs' | 'outcomes', maxMs: number | undefined) =>
       deadline.part({ ...STOP_PHASES[name], ...(maxMs !== undefined && { maxMs }) });
     this.quiet();
     this.reporter.drains();
-    const quieted = Promise.all([outbox.quiet(deadline), deadline.wait(Promise.resolve(this.cron?.task.stop()))]);
-    const { fetcher } = consumer;
-    if ((await step('runningJobs', runningJobsMs).wait(fetcher.handlersEnded())) === 'late') {
+    const quieted = Promise.all([
+      dispatch.stop(deadline),
+      deadline.wait(Promise.resolve(this.cron?.task.stop())),
+      deadline.wait(Promise.resolve(this.plainProducers?.task.stop())),
+    ]);
+    if ((await step('runningJobs', runningJobsMs).wait(fetcher.runsEnded())) === 'late') {
       executor.abort(new Error('the process is stopping'), this.causeUnknown);
-      await step('abortedJobs', abortedJobsMs).wait(fetcher.handlersEnded());
+      await step('abortedJobs', abortedJobsMs).wait(fetcher.runsEnded());
       const returned = (delivery: Delivery, applied: boolean) =>
         this.announceReturn(delivery.id, delivery.queue, applied);
       fetcher.returnRunning(returned, this.causeUnknown);
     }
     await step('outcomes', outcomesMs).wait(fetcher.idle());
     await quieted;
-    await outbox.stop(deadline);
     await this.reporter.stop(deadline.part(STOP_PHASES.deregistration));
-    consumer.close();
+    fetcher.close();
+    await this.hintReader?.stop(deadline);
   }
 
   private announceReturn(id: string, queue: string, applied: boolean): void {
@@ -306,30 +329,14 @@ export class JobProcessor implements Service {
   }
 
   private warnOfIdleQueues(): void {
-    const { config, redis, registry, events } = this.options;
+    const { config, registry, events } = this.options;
     const served = new Set(config.jobs.queues.map((queue) => queue.name));
     for (const jobClass of registry) {
       if (served.has(jobClass.queue)) continue;
       const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: it does not run here`;
       events.emit('process.warning', { message });
     }
-    for (const queue of Object.keys(shardsOf(redis.client)?.urls ?? {})) {
-      if (served.has(queue)) continue;
-      const message = `REDIS_SHARDS names the queue ${queue}, which JOB_QUEUES does not list: its jobs do not run here`;
-      events.emit('process.warning', { message });
-    }
   }
-}
-
-/** @param urls of REDIS_SHARDS, by queue. */
-function consumerOf(
-  urls: Readonly<Record<string, string>> | undefined,
-  options: ConsumerOptions,
-): Consumer | ShardedConsumer {
-  if (!urls) return new Consumer(options);
-  // Loaded on demand: most apps use one server.
-  const { ShardedConsumer } = require('./fetch/sharded-consumer') as typeof import('./fetch/sharded-consumer');
-  return new ShardedConsumer(options, urls);
 }
 
 /**
@@ -338,7 +345,7 @@ function consumerOf(
  */
 function loadCronService(
   { registry, setup, models, database, events, tuning }: JobProcessorOptions,
-  { gate }: OutboxService,
+  gate: Gate,
 ): CronService | undefined {
   if (![...registry].some(({ cron }) => cron !== undefined && cron !== null)) return undefined;
   // Loaded on demand: many apps have no recurring jobs.

@@ -4,7 +4,6 @@ import type { RedisClient } from '../core/redis';
 import { redisPlace } from '../core/redis-url';
 import { withTlsAdvice } from '../core/tls';
 import { pg } from '../internals/pg';
-import { sendEcho } from '../job/outbox/table';
 import { connectionSettings, type Database } from '../model/database';
 import { deferred, toError, valueWithin } from '../support/async';
 import { TreeDirectory } from '../tree/tree-directory';
@@ -67,7 +66,7 @@ export async function findingsOfPooler(
   try {
     await client.connect();
     await client.query(`LISTEN ${TABLES.echoChannel}`);
-    await sendEcho(knex, token);
+    await knex.raw('select pg_notify(?, ?)', [TABLES.echoChannel, token]);
     if (await valueWithin(heard.promise, ECHO_MS, false)) return [];
   } catch (thrown) {
     if (databaseDirectUrl === null) throw thrown;

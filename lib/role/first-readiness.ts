@@ -35,7 +35,7 @@ export class FirstReadiness {
     const { knex, migrations } = options;
     const probe = { freshMs: FRESH_MS };
     this.pending = new CachedProbe(() => pendingMigrations(knex, migrations), probe);
-    this.readOnly = new CachedProbe(async () => (await import('../job/outbox/table')).refusesWrites(knex), probe);
+    this.readOnly = new CachedProbe(async () => (await import('../model/read-only')).refusesWrites(knex), probe);
   }
 
   /** Another worker of the tree has been ready. */

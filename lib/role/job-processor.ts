@@ -20,7 +20,7 @@ import { Redis } from '../core/redis';
 import { isRouted } from '../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
-import { leaveWhenSilent } from '../job/fetch/consumer';
+import { leaveWhenSilent } from '../job/hint/silence';
 import { loadJobs } from '../job/job-registry';
 import { JobProcessor, type Lineage } from '../job/processor';
 import { WorkCounter } from '../job/stats/collector';
@@ -173,7 +173,6 @@ export class JobProcessorRole {
     // A Redis that does not answer costs no time of its own.
     const checked = this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);
-    const queues = config.jobs.queues.map(({ name }) => name);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale, {
       strict: true,
       onMissing: (missing) => events.emit('process.warning', { message: missingTextWords(missing) }),
@@ -184,7 +183,7 @@ export class JobProcessorRole {
         // Imported on demand: only the check of old records needs it, and it loads all job sets.
         livingJobs: async (ids) => {
           const { livingJobs } = await import('../job/sets/find-job');
-          return livingJobs({ redis: redis.client, knex: database.knex, queues }, ids);
+          return livingJobs(database.knex, ids);
         },
       }),
       i18n,
@@ -302,7 +301,7 @@ export class JobProcessorRole {
     // The age of the process.
     const now = performance.now();
     const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
-    const parts = Object.entries(measured).flatMap(([part, progress]) => {
+    return Object.entries(measured).flatMap(([part, progress]) => {
       if (!progress) return [];
       const { movedMs, error } = progress;
       // The mails of an app need not begin with its process.
@@ -310,10 +309,6 @@ export class JobProcessorRole {
       const cause = causeOf(error);
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });
-    const shards = (this.jobs?.shardProgress ?? []).map(([about, { movedMs, owedMs, error }]): PartProgress => {
-      return { part: 'queue', movedMs, owedMs, cause: causeOf(error), error: about };
-    });
-    return [...parts, ...shards];
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

@@ -6,7 +6,7 @@ import type { CommandContext, JobCommand } from '../job/cli/command';
 import { jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { Terminal } from '../job/cli/terminal';
 import { loadJobs } from '../job/job-registry';
-import { adoptDatabase } from '../job/outbox/installation';
+import { adoptDatabase } from '../job/row/installation';
 import { DeliverMailJob } from '../mailer/message';
 import { toError } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
@@ -68,7 +68,7 @@ function contextOf(parts: Awaited<ReturnType<typeof connect>>): CommandContext {
   const { redis, knex, events, via, registry, equipment, terminal } = parts;
   const queues = [...new Set([...parts.queues, ...[...registry].map((jobClass) => jobClass.queue)])];
   const adopt = async () => {
-    const adopted = await adoptDatabase(knex, redis);
+    const adopted = await adoptDatabase(knex);
     if (adopted) events.emit('operator.adopted', { via });
     return adopted;
   };

@@ -6,6 +6,7 @@ import type { Redis } from '../core/redis';
 import type { JobSetup } from '../job/definition/setup';
 import type { JobDependencies } from '../job/enqueue/enqueue';
 import { JobEnqueuer } from '../job/enqueue/enqueuer';
+import { Hints } from '../job/hint/hints';
 import { Job } from '../job/job';
 import type { MailSetup } from '../mailer/definition/setup';
 import type { Database } from '../model/database';
@@ -73,7 +74,7 @@ interface JobConnections extends JobDependencies {
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
   const served = queues?.map(({ name }) => name);
-  const enqueuer = new JobEnqueuer(database.knex, redis.client, events, served);
+  const enqueuer = new JobEnqueuer(database.knex, new Hints(redis.client), events, served);
   enqueuer.started();
   Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});

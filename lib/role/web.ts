@@ -116,7 +116,7 @@ export class WebRole implements DrainableServer {
     this.services = new ServiceGroup('the web', [this.database, this.redis]);
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
-    this.foreign = new CachedProbe(() => this.lookAtOutbox(), { freshMs: FOREIGN_FRESH_MS });
+    this.foreign = new CachedProbe(() => this.lookAtJobs(), { freshMs: FOREIGN_FRESH_MS });
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
@@ -163,7 +163,7 @@ export class WebRole implements DrainableServer {
         { name: 'redis', check: () => redis.ping() },
       ],
       isLeaving: () => this.server?.leaving ?? false,
-      degraded: async () => [await this.foreignDatabase(), await this.readOnly()].flat(),
+      degraded: async () => [await this.copiedDatabase(), await this.readOnly()].flat(),
       jobs: () => {
         const { dueSinceS } = this.jobsHealth;
         return { ...this.jobsHealth, oldestDueS: dueSinceS === null ? null : process.hrtime()[0] - dueSinceS };
@@ -284,8 +284,8 @@ export class WebRole implements DrainableServer {
     return aborted;
   }
 
-  /** The web keeps serving a foreign database, but jobs that it enqueues in transactions wait for the adoption. */
-  private async foreignDatabase(): Promise<Degradation[]> {
+  /** The web keeps serving a database that is a copy, but jobs wait for the adoption. */
+  private async copiedDatabase(): Promise<Degradation[]> {
     const foreign = await this.foreign.get();
     return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];
   }
@@ -294,11 +294,10 @@ export class WebRole implements DrainableServer {
     return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: WRITES_REFUSED }] : [];
   }
 
-  /** Only /ready asks, which loads its modules. Rows that are overdue are looked for beside it. @returns whether it is foreign. */
-  private async lookAtOutbox(): Promise<boolean> {
-    const stores = [this.probeKnex, this.redis.client] as const;
-    (await import('../job/outbox/overdue')).lookForOverdue(...stores).catch(() => undefined);
-    return (await import('../job/outbox/installation')).isForeign(...stores);
+  /** Only /ready asks, which loads its modules. Jobs that are overdue are looked for beside it. @returns whether it is a copy. */
+  private async lookAtJobs(): Promise<boolean> {
+    (await import('../job/dispatch/overdue')).lookForOverdue(this.probeKnex).catch(() => undefined);
+    return (await import('../job/row/installation')).isCopy(this.probeKnex);
   }
 
   private inFlight(): WorkInFlight[] {

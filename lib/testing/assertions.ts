@@ -5,7 +5,7 @@ import type { Args, CarriedContext, JobClass, Performable } from '../job/definit
 import { jobNameOf } from '../job/definition/options';
 import { deserializeArguments } from '../job/record/argument-decoder';
 import { type ArgumentCodec, serializeArguments } from '../job/record/arguments';
-import { readPayload, readRecord } from '../job/record/record';
+import { parsePayload } from '../job/record/payload';
 import { DeliverMailJob } from '../mailer/message';
 import { type Duration, formatDuration, parseDuration } from '../support/duration';
 import type { JobEnd, JobState, LoggedJob } from './job-log';
@@ -235,7 +235,7 @@ export interface PerformedTestJob extends TestJob {
 
 export function testJobOf(entry: LoggedJob, codec: ArgumentCodec): TestJob {
   const { request, dueAt, runs } = entry;
-  const { args, attrs, tags = [] } = readPayload(readRecord(entry.record).data);
+  const { args, attrs, tags = [] } = parsePayload(entry.payload);
   const at = request.runAt || runs > 0 ? new Date(dueAt) : undefined;
   const { id, name, queue } = request;
   return { id, class: name, args: readable(args, codec), queue, at, tags, context: attrs, runs };

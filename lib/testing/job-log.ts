@@ -1,7 +1,7 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest, JobClass } from '../job/definition/job-class';
 import { jobNameOf } from '../job/definition/options';
-import { createPayload, newRecord, readPayload, readRecord } from '../job/record/record';
+import { createPayload, parsePayload } from '../job/record/payload';
 import type { JobFilter, PerformOptions } from './use-jobs';
 
 /**
@@ -16,8 +16,12 @@ export type JobEnd = 'succeeded' | 'discarded' | 'dead' | 'failed';
 /** One enqueued job, from `performLater` to its end. */
 export class LoggedJob {
   state: JobState = 'pending';
-  /** The serialized record, as Redis would store it, so that it shares no objects with the enqueuing code. */
-  record: string;
+  /** As its row would have it, so that it shares no objects with the enqueuing code. */
+  readonly payload: string;
+  /** The text of a `JobHistory`; null when it has not failed yet. */
+  history: string | null = null;
+  /** Runs that have failed. */
+  attempts = 0;
   /** Earliest time to run, ms since 1970. */
   dueAt: number;
   /** Error of the last run, if it failed. */
@@ -26,13 +30,13 @@ export class LoggedJob {
   runs = 0;
 
   constructor(readonly request: EnqueueRequest) {
-    this.record = newRecord(JSON.stringify(createPayload(request, 'redis')));
+    this.payload = JSON.stringify(createPayload(request));
     this.dueAt = dueAt(request);
   }
 
   /** The arguments in serialized form. */
   get args(): readonly JsonValue[] {
-    return readPayload(readRecord(this.record).data).args;
+    return parsePayload(this.payload).args;
   }
 }
 

@@ -187,23 +187,26 @@ export class TestRuns {
     entry.runs += 1;
     entry.error = undefined;
     this.running.set(id, entry);
-    const delivery = { id, queue, record: entry.record, deliveries: 1, fence: 'test' };
+    const { payload, history, attempts } = entry;
+    const delivery = { id, queue, payload, history, attempts, deliveries: 1, limitKey: null, readyAt: Date.now() };
     const executor = this.executor(entry);
     const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
     recorded(true);
     this.running.delete(id);
     const [hookError] = this.hookErrors.splice(0);
-    if (outcome.op === 'complete') entry.state = 'succeeded';
-    else if (outcome.op === 'discard') entry.state = 'discarded';
-    else if (outcome.op === 'leave') throw this.giveUp(entry);
-    else if (!('record' in outcome)) throw new Error(`${entry.request.name} was released, but nothing is stopping`);
-    else {
-      entry.record = outcome.record;
-      entry.state = outcome.op === 'dead' ? 'dead' : 'enqueued';
-      if (outcome.op === 'retry') entry.dueAt = outcome.dueAt;
-    }
+    if (outcome.op === 'leave') throw this.giveUp(entry);
+    if (outcome.op === 'retry') {
+      Object.assign(entry, {
+        state: 'enqueued',
+        history: outcome.history,
+        attempts: outcome.attempts,
+        dueAt: Date.now() + outcome.waitMs,
+      });
+    } else if (outcome.op === 'dead') Object.assign(entry, { state: 'dead', history: outcome.job.history });
+    else if (outcome.op === 'delete') entry.state = entry.error ? 'discarded' : 'succeeded';
+    else throw new Error(`${entry.request.name} was released, but nothing is stopping`);
     if (hookError) throw hookError;
-    return entry.state === 'enqueued' ? 'retrying' : entry.state;
+    return outcome.op === 'retry' ? 'retrying' : (entry.state as RunOutcome);
   }
 
   /** Fails the job, since there is no other processor that might have what it needs. */
@@ -218,8 +221,6 @@ export class TestRuns {
       registry: new JobRegistry([request.jobClass]),
       events: this.events,
       maxDeliveries: 1,
-      onFinished: () => undefined,
-      onDied: () => undefined,
       middleware: setup.performMiddleware,
       decode: (args) => deserializeArguments(args, codec),
       filter,

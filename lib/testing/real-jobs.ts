@@ -4,12 +4,10 @@ import { redisPlace } from '../core/redis-url';
 import { EnqueueError } from '../job/definition/errors';
 import type { EnqueuedJob, EnqueueRequest, JobClass } from '../job/definition/job-class';
 import { JobEnqueuer } from '../job/enqueue/enqueuer';
+import { Hints } from '../job/hint/hints';
 import { JobRegistry } from '../job/job-registry';
-import { deleteRows } from '../job/outbox/table';
-import { queueKey } from '../job/queue/keys';
-import { DeadSet } from '../job/sets/dead-set';
-import { RetrySet } from '../job/sets/redis-set';
-import { ScheduledSet } from '../job/sets/scheduled-set';
+import type { SetName } from '../job/sets/entry';
+import { JobSet } from '../job/sets/job-set';
 import type { Database } from '../model/database';
 import { currentTransaction, onOutcome } from '../model/transaction';
 import { Deadline } from '../support/async';
@@ -147,7 +145,7 @@ export class RealConnections {
     readonly redisUrl: string,
     readonly events: Events,
   ) {
-    this.enqueuer = new JobEnqueuer(this.database.knex, redis.client, events);
+    this.enqueuer = new JobEnqueuer(this.database.knex, new Hints(redis.client), events);
   }
 
   /** @throws Error if Redis does not answer. */
@@ -180,40 +178,25 @@ export class RealConnections {
   async bringForward(entries: readonly LoggedJob[]): Promise<void> {
     if (entries.length === 0) return;
     const ids = refsOf(entries);
-    const sources = this.sources(queuesOf(entries));
-    await new ScheduledSet(sources).promoteMany({ ids });
-    await new RetrySet(sources).retryMany({ ids });
+    await this.set('scheduled').runMany('promote', { ids });
+    await this.set('retry').runMany('retry', { ids });
   }
 
-  /** Removes these jobs from all sets and queues and from the outbox. */
+  /** Removes these jobs, wherever they are. */
   async remove(entries: readonly LoggedJob[]): Promise<void> {
     const selection = { ids: refsOf(entries) };
-    const sources = this.sources(queuesOf(entries));
-    for (const set of [new ScheduledSet(sources), new RetrySet(sources), new DeadSet(sources)]) {
-      await set.deleteMany(selection);
-    }
-    for (const { request } of entries) {
-      await this.redis.client.lRem(queueKey(request.queue, 'waiting'), 0, request.id);
-      await this.redis.client.hDel(queueKey(request.queue, 'jobs'), request.id);
-    }
-    await deleteRows(
-      this.database.knex,
-      entries.map(({ request }) => request.id),
-    );
+    for (const name of ['waiting', 'active', 'blocked', 'scheduled', 'retry', 'dead'] as const)
+      await this.set(name).deleteMany(selection);
   }
 
   async close(): Promise<void> {
     await this.redis.stop(Deadline.after(CLOSE_MS));
   }
 
-  private sources(queues: readonly string[]) {
+  private set(name: SetName): JobSet {
     const { database, redis, events } = this;
-    return { knex: database.knex, redis: redis.client, events, queues, via: 'cli:test' as const };
+    return new JobSet({ knex: database.knex, redis: redis.client, events, queues: [], via: 'cli:test' }, name);
   }
-}
-
-function queuesOf(entries: readonly LoggedJob[]): string[] {
-  return [...new Set(entries.map(({ request }) => request.queue))];
 }
 
 function refsOf(entries: readonly LoggedJob[]) {

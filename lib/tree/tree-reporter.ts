@@ -4,7 +4,7 @@ import { type EventMap, type Events, type RecentEvent, recentEvent } from '../co
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
-import { readKnownQueues } from '../job/queue/queue-status';
+import { readQueues } from '../job/admin/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
@@ -29,7 +29,7 @@ export interface TreeReporterOptions {
   readonly tree: Operations;
   readonly events: Events;
   /** Postgres, if this process may check whether it and Redis answer. */
-  readonly database?: Pick<Database, 'ping' | 'poolUse'>;
+  readonly database?: Pick<Database, 'ping' | 'poolUse' | 'knex'>;
   /** Interval of heartbeats, ms. Default 1000; 15 times as long while the tree is idle. */
   readonly heartbeatMs?: number;
   /** The tree is idle when it has served no request and run no job for this long, ms. Default 60,000. */
@@ -160,11 +160,11 @@ export class TreeReporter implements Service {
 
   /** @param least the number of rollups below which none is written yet. */
   private async writeRollups(treeStatus: TreeStatus, least = 1): Promise<void> {
-    const { redis, tree } = this.options;
+    const { redis, tree, database } = this.options;
     const parts = await tree.rollups(this.written);
     const last = parts.at(-1);
     if (!last || parts.length < least) return;
-    const queues = await readKnownQueues(redis.client, treeStatus.limits.queues);
+    const queues = database ? await readQueues(database.knex, treeStatus.limits.queues) : [];
     const latencies = queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs] as const);
     await writeRollup(redis.client, treeStatus, last, Object.fromEntries(latencies), parts.slice(0, -1));
     this.written = last.number;

@@ -123,6 +123,5 @@ export const HELP: readonly Line[] = [
   line('  lag       delay of the event loop in the last second, 99th percentile'),
   line('  cpu       share of one core; memory: proportional set size, which adds up'),
   line('  blocked   jobs that wait for the concurrency limit of their class'),
-  line('  outbox    due jobs that are not in Redis yet'),
   line('  latency   how long the next job has waited'),
 ];

@@ -156,7 +156,7 @@ function primaryRow({ rates }: View, { stats, processMetrics, stopping }: TreeSt
   return { cells, tone: 'plain' };
 }
 
-const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'outbox', 'latency', 'state'];
+const QUEUE_HEADING = ['  queue', 'waiting', 'running', 'blocked', 'latency', 'state'];
 
 /**
  * Lines of queues, then the sizes of the job sets, `most` lines in all. If not all queues fit, the slowest are shown.
@@ -188,13 +188,12 @@ function isSlow(queue: ListedQueue | undefined, slowMs: number): boolean {
   return queue !== undefined && (queue.latencyMs > slowMs || queue.paused !== undefined);
 }
 
-function row({ name, waiting, active, blocked, inOutbox, latencyMs, paused }: ListedQueue): string[] {
+function row({ name, waiting, active, blocked, latencyMs, paused }: ListedQueue): string[] {
   return [
     `  ${name}`,
     count(waiting),
     count(active),
     count(blocked),
-    count(inOutbox),
     formatDuration(latencyMs),
     paused ? `paused by ${callerText(paused.by)}` : 'open',
   ];

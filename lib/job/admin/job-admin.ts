@@ -1,22 +1,18 @@
+import { UserError } from '../../core/errors';
 import { CronTable } from '../cron/cron-table';
 import { ProcessList } from '../processes/process-list';
-import { DeadSet } from '../sets/dead-set';
 import type { SetName } from '../sets/entry';
 import { type FoundPlace, findJob } from '../sets/find-job';
-import type { JobSet } from '../sets/job-set';
+import { JobSet } from '../sets/job-set';
 import {
   type BulkOptions,
   type BulkResult,
-  checkQueue,
   InvalidRequestError,
   type JobAction,
   type JobRef,
   type Selection,
   type SetSources,
 } from '../sets/query';
-import { RetrySet } from '../sets/redis-set';
-import { ScheduledSet } from '../sets/scheduled-set';
-import { WaitingList } from '../sets/waiting-set';
 import { History } from '../stats/history';
 import { Queues } from './queues';
 
@@ -35,10 +31,8 @@ export function actionsOn(set: string): JobAction[] {
   return actions.filter((action) => SETS_BY_ACTION[action].some((name) => name === set));
 }
 
-const SETS = { retry: RetrySet, scheduled: ScheduledSet, dead: DeadSet } as const;
-
-/** The sets that hold jobs of all queues. */
-export type ListedSet = keyof typeof SETS;
+/** The sets that have pages of their own. */
+export type ListedSet = 'retry' | 'scheduled' | 'dead';
 
 interface ActionOptions extends BulkOptions {
   /** The new time, for `reschedule`. Default: now. */
@@ -64,39 +58,37 @@ export class JobAdmin {
     return new CronTable(this.sources.knex, this.sources);
   }
 
+  /** @throws UserError when there is no Redis, which has the list. */
   get processes(): ProcessList {
-    return new ProcessList(this.sources.redis, this.sources);
+    const { redis } = this.sources;
+    if (!redis) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
+    return new ProcessList(redis, this.sources);
   }
 
   get history(): History {
-    return new History(this.sources.redis);
+    const { redis } = this.sources;
+    if (!redis) throw new UserError('without Redis there is no history of jobs: set REDIS_URL');
+    return new History(redis);
   }
 
-  /** @returns the queues of the sources, and all others that exist. @throws when Redis does not answer. */
+  /** @returns the queues of the sources, and all others that exist. */
   queueNames(): Promise<string[]> {
     this.known ??= this.queues.names();
     return this.known;
   }
 
-  /** @throws when Redis does not answer. The dead set needs no Redis, so dead jobs can be retried meanwhile. */
-  async set<Name extends ListedSet>(name: Name): Promise<InstanceType<(typeof SETS)[Name]>> {
-    const sources = name === 'dead' ? this.sources : { ...this.sources, queues: await this.queueNames() };
-    return new SETS[name](sources) as InstanceType<(typeof SETS)[Name]>;
-  }
-
-  /** @returns the jobs that wait in a queue. @throws InvalidRequestError for an invalid queue name. */
-  waiting(queue: string): WaitingList {
-    checkQueue(queue);
-    return new WaitingList(this.sources, queue);
+  set(name: SetName): JobSet {
+    return new JobSet(this.sources, name);
   }
 
   /** Finds a job in any place. @throws InvalidRequestError. */
-  async find(ref: JobRef): Promise<FoundPlace> {
-    return findJob({ ...this.sources, queues: () => this.queueNames() }, ref);
+  find(ref: JobRef): Promise<FoundPlace> {
+    return findJob(this.sources.knex, ref);
   }
 
-  async size(name: ListedSet): Promise<number> {
-    return ((await this.set(name)) as JobSet).size();
+  /** Counts the jobs of a set, up to 10,000. */
+  size(name: SetName): Promise<number> {
+    return this.set(name).count();
   }
 
   async sizes(): Promise<Readonly<Record<ListedSet, number>>> {
@@ -105,7 +97,7 @@ export class JobAdmin {
   }
 
   /**
-   * Performs an action on jobs of a set. Waiting jobs are given by references that name their queues.
+   * Performs an action on jobs of a set.
    * @returns how many jobs were changed, without those that have left the set meanwhile.
    * @throws InvalidRequestError for an action that does not apply to the set, and for invalid arguments.
    */
@@ -117,33 +109,21 @@ export class JobAdmin {
   ): Promise<BulkResult> {
     const { at = new Date(), ...bulk } = options;
     const selection: Selection = typeof jobs === 'string' || 'id' in jobs ? { ids: [jobs] } : jobs;
+    if (!SETS_BY_ACTION[action]?.includes(set))
+      throw new InvalidRequestError(
+        `${action} is not for ${set} jobs; it is for ${SETS_BY_ACTION[action]?.join(', ')}`,
+      );
+    const target = this.set(set);
     switch (action) {
       case 'retry':
-        if (set === 'retry' || set === 'dead') return (await this.set(set)).retryMany(selection, bulk);
-        break;
       case 'promote':
-        if (set === 'scheduled') return (await this.set(set)).promoteMany(selection, bulk);
-        break;
+        return target.runMany(action, selection, bulk);
       case 'reschedule':
-        if (set === 'retry' || set === 'scheduled') return (await this.set(set)).rescheduleMany(selection, at, bulk);
-        break;
+        return target.rescheduleMany(selection, at, bulk);
       case 'kill':
-        if (set === 'retry' || set === 'scheduled') return (await this.set(set)).killMany(selection, bulk);
-        break;
+        return target.killMany(selection, bulk);
       case 'delete':
-        if (set === 'waiting' && 'ids' in selection) return this.deleteWaiting(selection.ids);
-        if (set in SETS) return (await this.set(set as ListedSet)).deleteMany(selection, bulk);
+        return target.deleteMany(selection, bulk);
     }
-    throw new InvalidRequestError(`${action} is not for ${set} jobs; it is for ${SETS_BY_ACTION[action].join(', ')}`);
-  }
-
-  private async deleteWaiting(refs: readonly JobRef[]): Promise<BulkResult> {
-    let moved = 0;
-    for (const ref of refs) {
-      const queue = typeof ref === 'string' ? undefined : ref.queue;
-      if (queue === undefined) throw new InvalidRequestError('a waiting job is deleted by its id and its queue');
-      if (await this.waiting(queue).delete(ref)) moved += 1;
-    }
-    return { moved, complete: true };
   }
 }

@@ -158,11 +158,9 @@ export function processJson({ busy: _, busyCount, startedAt, heartbeatAgeMs, ...
   };
 }
 
-export function queueJson({ inOutbox, dead, next: _, ...queue }: ListedQueue): object {
+export function queueJson({ next: _, ...queue }: ListedQueue): object {
   return {
     ...(snakeCase(queue) as object),
-    in_outbox: inOutbox ?? null,
-    dead: dead ?? null,
     paused: snakeCase(queue.paused ?? null),
   };
 }

@@ -1,10 +1,8 @@
 import { fromNow } from '../../support/duration';
 import { compareText, countText, escapeControls, pluralize } from '../../support/text';
 import { table, truncate } from '../../support/text-table';
-import type { JobAdmin } from '../admin/job-admin';
 import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
-import type { JobEntry } from '../sets/entry';
-import { checkBounds, type JobFilter, type JobPage, type PageRequest, readCursor, writeCursor } from '../sets/query';
+import type { JobFilter, PageRequest } from '../sets/query';
 import {
   type Answer,
   BOTH,
@@ -74,7 +72,7 @@ function requestOf(options: Options): ListRequest {
 async function listSet(context: CommandContext, set: StoredSet, request: ListRequest): Promise<Answer> {
   const { admin, terminal } = context;
   await checkQueues(context, queuesOf(request));
-  const page = await pageOf(admin, set, request);
+  const page = await admin.set(set).page(request);
   const { entries, total = 0, complete, next } = page;
   if (total === 0) checkClass(context, request.class);
   const rules = rulesOf(context);
@@ -82,13 +80,8 @@ async function listSet(context: CommandContext, set: StoredSet, request: ListReq
   const { columns } = terminal;
   const names = columnsThatFit(COLUMNS[set], columns);
   const lines = jobs.length > 0 ? [...table(jobRows(jobs, names, columns), columns), ''] : [];
-  const inOutbox = set === 'waiting' ? await dueInOutbox(admin, queuesOf(request)) : 0;
   return {
-    json: { set, total, complete, next: next ?? null, ...(set === 'waiting' && { in_outbox: inOutbox }), jobs },
-    notes:
-      inOutbox === 0
-        ? []
-        : [`${pluralize(inOutbox, 'more job')} due in the outbox: a job processor copies them to their queues.`],
+    json: { set, total, complete, next: next ?? null, jobs },
     text: `${[...lines, summary(set, request, jobs.length, { total, complete, more: next !== undefined, next })].join('\n')}\n`,
   };
 }
@@ -103,17 +96,6 @@ function columnsThatFit(names: readonly ColumnName[], columns = Number.POSITIVE_
 
 /** Minimum width of the terminal for the columns that can be dropped. */
 const NEEDED: Readonly<Partial<Record<ColumnName, number>>> = { arguments: 130, queue: 100, failed: 90 };
-
-async function pageOf(admin: JobAdmin, set: StoredSet, request: ListRequest): Promise<JobPage> {
-  if (set !== 'waiting') return (await admin.set(set)).page(request);
-  return waitingPage(admin, queuesOf(request) ?? (await admin.queueNames()), request);
-}
-
-/** The number of due jobs that are not on their queues yet; none while a job processor works. */
-async function dueInOutbox(admin: JobAdmin, queues: readonly string[] | undefined): Promise<number> {
-  const listed = await admin.queues.list(queues ?? (await admin.queueNames()));
-  return listed.reduce((sum, queue) => sum + (queue.inOutbox ?? 0), 0);
-}
 
 async function listBusy(context: CommandContext, request: ListRequest): Promise<Answer> {
   await checkQueues(context, queuesOf(request));
@@ -225,39 +207,3 @@ export function shortMoment(iso: string | null): string {
 export function fullMoment(iso: string): string {
   return `${iso.slice(0, 19).replace('T', ' ')} UTC (${fromNow(new Date(iso))})`;
 }
-
-const SET = 'waiting';
-
-/**
- * One page of the jobs that wait in several queues: queue by queue, each in the order in which its jobs will run.
- * @throws InvalidRequestError.
- */
-async function waitingPage(admin: JobAdmin, queues: readonly string[], request: PageRequest): Promise<JobPage> {
-  const { offset, limit } = checkBounds(request);
-  const start = request.after === undefined ? undefined : readCursor(SET, request.after);
-  const from = start ? Math.max(0, queues.indexOf(start.queue)) : 0;
-  const entries: JobEntry[] = [];
-  let [skip, total, complete, next] = [offset, 0, true, undefined as string | undefined];
-  for (const [index, queue] of queues.entries()) {
-    const list = admin.waiting(queue);
-    const room = index < from || next !== undefined ? 0 : limit - entries.length;
-    // The cursor of a queue that no job was shown of yet has no id.
-    const after = index === from && start?.id !== NOT_BEGUN ? request.after : undefined;
-    if (room === 0) {
-      const count = await list.count(request);
-      total += count;
-      if (index >= from && count > 0) next ??= writeCursor(SET, { score: 0, queue, id: NOT_BEGUN });
-      continue;
-    }
-    const page = await list.page({ ...request, offset: skip, limit: room, after });
-    const count = page.total ?? 0;
-    total += count;
-    complete &&= page.complete;
-    skip = Math.max(0, skip - count);
-    entries.push(...page.entries);
-    next = page.next;
-  }
-  return { entries, total, complete, next };
-}
-
-const NOT_BEGUN = '';

@@ -70,7 +70,7 @@ async function clear(context: CommandContext, queue: string, yes: boolean): Prom
   const { queues } = context.admin;
   await checkQueues(context, [queue]);
   const [status] = await queues.list([queue]);
-  const count = (status?.waiting ?? 0) + (status?.blocked ?? 0) + (status?.inOutbox ?? 0);
+  const count = (status?.waiting ?? 0) + (status?.blocked ?? 0);
   if (count > 0) await confirmed(context, yes, `delete ${pluralize(count, 'job')} that wait in ${queue}`);
   const deleted = count === 0 ? 0 : await queues.clear(queue);
   return {
@@ -79,8 +79,6 @@ async function clear(context: CommandContext, queue: string, yes: boolean): Prom
       count === 0 ? `Nothing waits in ${queue}.\n` : `Deleted ${pluralize(deleted, 'job')} that waited in ${queue}.\n`,
   };
 }
-
-const UNKNOWN = '–';
 
 export const STATS: JobCommand = {
   name: 'stats',
@@ -135,7 +133,7 @@ function busyText(processes: readonly ListedProcess[], busy: number): string {
   return `${countText(busy)} of ${countText(capacity)}, in ${pluralize(processes.length, 'job processor')}`;
 }
 
-const HEADING = ['queue', 'waiting', 'running', 'blocked', 'in outbox', 'latency', 'state'];
+const HEADING = ['queue', 'waiting', 'running', 'blocked', 'latency', 'state'];
 
 function queueRow(queue: ListedQueue): string[] {
   const { paused } = queue;
@@ -144,7 +142,6 @@ function queueRow(queue: ListedQueue): string[] {
     countText(queue.waiting),
     countText(queue.active),
     countText(queue.blocked),
-    queue.inOutbox === undefined ? UNKNOWN : countText(queue.inOutbox),
     formatDuration(queue.latencyMs),
     paused ? `paused ${shortMoment(paused.since.toISOString())} by ${callerText(paused.by)}` : 'open',
   ];
@@ -171,9 +168,7 @@ export const ADOPT: JobCommand = {
     async (context) => {
       await confirmed(context, options.yes === true, 'run the jobs that came with this database');
       const changed = await context.adopt();
-      const text = changed
-        ? 'Adopted: its jobs are dispatched from now on.\n'
-        : 'This database belongs here already.\n';
+      const text = changed ? 'Adopted: its jobs run here from now on.\n' : 'This database belongs here already.\n';
       return { json: { adopted: changed }, text };
     },
 };

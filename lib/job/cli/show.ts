@@ -102,8 +102,7 @@ const COMPARED = 500;
 /** The message for an id that is found nowhere, with a suggestion. */
 export async function unknownJob({ admin }: CommandContext, id: string): Promise<string> {
   const request = { limit: COMPARED, count: false };
-  const sets = await Promise.all([admin.set('retry'), admin.set('dead'), admin.set('scheduled')]);
-  const pages = await Promise.all(sets.map((set) => set.page(request)));
+  const pages = await Promise.all((['retry', 'dead', 'scheduled'] as const).map((set) => admin.set(set).page(request)));
   const busy = (await admin.processes.list()).flatMap((process) => process.busy);
   const known = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
   return `There is no job ${id}: it has succeeded, was discarded or deleted, or never existed.${suggestion(id, known)}`;

@@ -7,8 +7,9 @@ import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import type { CronOptions, EnqueuedJob } from '../definition/job-class';
 import { jobNameOf } from '../definition/options';
+import type { Gate } from '../dispatch/gate';
 import { enqueueOne } from '../enqueue/enqueue';
-import type { InstallationGate } from '../outbox/installation';
+import { isMadeAt } from '../row/installation';
 import { type CronRow, isSame, lockRow, readRows, refresh, settle } from './cron-table';
 import type { CronEntry, Schedule } from './schedule';
 
@@ -25,15 +26,15 @@ export interface CronTuning {
 
 /** Delay before the next try for a row that another processor has locked, ms. */
 const HELD_MS = 500;
-/** The same while it is not known yet whether the database is a copy, ms. */
-const UNKNOWN_MS = 1000;
+/** Delay before the next look at a database that is a copy, ms. */
+const COPY_MS = 2000;
 
 export interface CronServiceOptions {
   readonly knex: Knex;
   readonly events: Events;
   readonly entries: readonly CronEntry[];
-  /** Decides whether anything may be enqueued. Default: always. */
-  readonly gate?: Pick<InstallationGate, 'opens' | 'wasOpen' | 'ownsRowsIn'> | undefined;
+  /** Closed while this database is a copy of another one. Default: it is none. */
+  readonly gate?: Gate | undefined;
   readonly tuning?: CronTuning | undefined;
 }
 
@@ -53,8 +54,7 @@ interface Done {
 
 /**
  * Enqueues recurring jobs at their times. Every processor runs one, without a leader: the first to lock an entry's row
- * enqueues what is due and advances the row, in one transaction. Only Postgres's clock counts, and Redis may be
- * unavailable.
+ * enqueues what is due and advances the row, in one transaction. Only Postgres's clock counts.
  */
 export class CronService {
   readonly progress = new Progress();
@@ -87,15 +87,8 @@ export class CronService {
   /** @returns ms until the next tick. */
   private async pass(): Promise<number | undefined> {
     const { knex, entries, gate } = this.options;
-    // Recurring jobs go on while Redis is unavailable, but not in a copied database, so the gate must have opened once.
-    try {
-      if (gate && !(await gate.opens())) return undefined;
-    } catch (thrown) {
-      if (!gate?.wasOpen) {
-        this.progress.failed(toError(thrown));
-        return UNKNOWN_MS;
-      }
-    }
+    await gate?.refresh();
+    if (gate && gate.origin === undefined) return COPY_MS;
     await this.refresh();
     const readAt = performance.now();
     const rows = await readRows(
@@ -151,7 +144,8 @@ export class CronService {
     const row = await lockRow(trx, entry.name);
     if (!row || !isSame(row, entry)) return undefined;
     const { gate } = this.options;
-    if (gate && !(await gate.ownsRowsIn(trx))) return undefined;
+    // Another dump may have been restored meanwhile.
+    if (gate?.origin !== undefined && !(await isMadeAt(trx, gate.origin))) return undefined;
     const plan = row.paused ? NOTHING : catchUp(entry.schedule, row.settled_until, row.now, this.catchUpOptions(entry));
     const times = row.run_requested_at ? [...plan.ticks, row.run_requested_at] : plan.ticks;
     const runs: Done['runs'][number][] = [];

@@ -3,10 +3,16 @@ import { TABLES } from '../../core/config';
 import { UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/options';
-import { CRON_NOTICE, HELD_BRIEFLY } from '../outbox/table';
+import type { Notice } from '../dispatch/notifier';
 import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';
+
+/**
+ * SQL, at the beginning of a transaction that locks a row: Postgres ends it when its process falls silent, as when it is frozen, so
+ * that others get the lock.
+ */
+const HELD_BRIEFLY = `set_config('idle_in_transaction_session_timeout', '10000', true)`;
 
 /** A row that no processor has refreshed for this long may be claimed by one that declares it differently. */
 const CLAIM_LASTS = '3 minutes';
@@ -140,7 +146,7 @@ export async function change(knex: Knex, name: string, assignment: 'pause' | 're
   const { rows } = await knex.raw<{ rows: unknown[] }>(
     `with changed as (update ${TABLES.cron} set ${CHANGES[assignment]} where name = ? returning name)
      select pg_notify(?, ?) from changed`,
-    [name, TABLES.channel, CRON_NOTICE],
+    [name, TABLES.channel, 'cron' satisfies Notice],
   );
   return rows.length > 0;
 }

@@ -54,8 +54,6 @@ export interface JobClass<J extends Performable = Performable> {
   readonly queue: string;
   /** The limit of retries for failures without a rule of their own. */
   readonly retry: RetryOptions;
-  /** true: its jobs always go through Postgres. */
-  readonly durable: boolean;
   /** The rule by which one of its jobs is a duplicate; undefined: none is. */
   readonly unique?: UniqueOptions | boolean;
   /** Attached to each job, so that operators can search for them. */
@@ -178,7 +176,7 @@ export type EnqueuedJob = AcceptedJob | DuplicateJob | CancelledJob;
 
 /** The job was enqueued; inside a transaction, it will be with the commit. */
 export interface AcceptedJob {
-  /** A UUID: the job's own in Redis, in the outbox and in `this.context`. */
+  /** A UUID: the job's own in Postgres and in `this.context`. */
   readonly id: string;
   /** true: the job was enqueued. */
   readonly enqueued: true;
@@ -252,8 +250,6 @@ export interface EnqueueRequest {
   readonly args: readonly JsonValue[];
   /** The queue to which the job goes. */
   readonly queue: string;
-  /** true: the job goes through Postgres, even outside a transaction. */
-  readonly durable: boolean;
   /** undefined: at once. */
   readonly runAt: RunAt | undefined;
   /** The given or the ambient transaction. */

@@ -1,9 +1,10 @@
-import { createHash, randomUUID } from 'node:crypto';
+import { createHash } from 'node:crypto';
 import { NotConnectedError } from '../../core/errors';
 import { type Attributes, currentContext, type JsonValue } from '../../core/execution-context';
 import type { ModelLookup } from '../../model/model-lookup';
 import { currentTransaction, endedTransaction } from '../../model/transaction';
 import { deferred, toError } from '../../support/async';
+import { timeOrderedUuid } from '../../support/uuid';
 import { EnqueueError } from '../definition/errors';
 import type {
   CarriedContext,
@@ -220,12 +221,11 @@ export function buildRequests(jobs: readonly PreparedJob[], { setup, models }: J
   return jobs.map(({ jobClass, args, options }) => {
     const { name, unique } = compileOptions(jobClass);
     return {
-      id: randomUUID(),
+      id: timeOrderedUuid(),
       jobClass,
       name,
       args: serializeArguments(name, args, codec),
       queue: options.queue ?? jobClass.queue,
-      durable: jobClass.durable,
       runAt: runAt(options.wait, options.waitUntil),
       trx: options.trx ?? ambient,
       unique: unique && uniqueClaim(unique, name, args, codec),
@@ -270,7 +270,7 @@ function checkAttributes(attributes: Attributes): void {
   checked.add(attributes);
 }
 
-/** The destination of enqueued jobs: Redis and Postgres, or memory in tests. */
+/** The destination of enqueued jobs: Postgres, or memory in tests. */
 export interface Enqueuer {
   /** @returns one result for each request, in order. @throws EnqueueError when only some could be enqueued. */
   enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]>;

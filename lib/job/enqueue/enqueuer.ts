@@ -1,39 +1,35 @@
 import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
-import { byServer, type RedisClient } from '../../core/redis';
 import { currentTransaction } from '../../model/transaction';
-import { lazy, toError } from '../../support/async';
+import { toError } from '../../support/async';
 import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import { checkQueue } from '../definition/options';
-import { deleteUndispatched, insertIntoOutbox, OutboxNotifier } from '../outbox/insert';
-import { createPayload, type Via } from '../record/record';
+import { Notifier } from '../dispatch/notifier';
+import type { Hints } from '../hint/hints';
+import { createPayload } from '../record/payload';
+import { insertJobs } from '../row/insert';
+import type { NewJobRow } from '../row/job-row';
 import { allEnqueued, type Enqueuer } from './enqueue';
-import type { RedisEnqueuer, Sent } from './redis-enqueuer';
 
 /**
- * Jobs in a transaction, for later, durable or unique go to the outbox. Others go straight to Redis, or to the outbox
- * when Redis does not answer in time; the id is the same on both routes, so that a late success in Redis makes no
- * second run. Jobs for Postgres go first: a failure there leaves nothing enqueued.
+ * Enqueues jobs: each becomes a row, in the transaction of its caller or in one of its own. Job processors are told once that is
+ * committed.
  */
 export class JobEnqueuer implements Enqueuer {
-  /** By server. Loaded at the first job that goes straight to Redis: an app that enqueues in transactions only has none. */
-  private readonly toServer = new Map<RedisClient, () => Promise<RedisEnqueuer>>();
-  private readonly notifier: OutboxNotifier;
+  private readonly notifier: Notifier;
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
   /** Queues that were reported as missing from JOB_QUEUES, once each. */
   private readonly unserved = new Set<string>();
-  /** Inserts that are in progress because Redis did not answer. */
-  private readonly fallbacks = new Set<Promise<void>>();
 
   constructor(
     private readonly knex: Knex,
-    private readonly redis: RedisClient,
+    hints: Hints | undefined,
     private readonly events: Events,
     /** The queues of JOB_QUEUES. Default: not known, so that none is reported. */
     private readonly served?: readonly string[],
   ) {
-    this.notifier = new OutboxNotifier(knex, redis);
+    this.notifier = new Notifier(knex, hints);
   }
 
   /** Call when the process starts. */
@@ -42,23 +38,16 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
+    const byConnection = new Map<Knex, EnqueueRequest[]>();
     for (const request of requests) {
       checkQueue(request);
       if (this.served?.includes(request.queue) === false) this.reportUnserved(request, this.served);
-    }
-    const straight: EnqueueRequest[] = [];
-    const byConnection = new Map<Knex, EnqueueRequest[]>();
-    for (const request of requests) {
-      const trx = request.trx ?? currentTransaction();
-      if (trx || request.durable || request.runAt || request.unique) addTo(byConnection, trx ?? this.knex, request);
-      else straight.push(request);
+      addTo(byConnection, request.trx ?? currentTransaction() ?? this.knex, request);
     }
     const jobs = new Map<EnqueueRequest, EnqueuedJob>();
     let failure: Error | undefined;
     try {
-      for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);
-      const servers = straight.length > 0 ? byServer(this.redis, straight) : [];
-      for (const [server, some] of servers) await this.toRedis(server, some, jobs);
+      for (const [knex, some] of byConnection) await this.insert(knex, some, jobs);
     } catch (thrown) {
       failure = toError(thrown);
     }
@@ -83,78 +72,23 @@ export class JobEnqueuer implements Enqueuer {
     this.events.emit('process.warning', { message: `${wrong}: add it there, unless another tree serves it` });
   }
 
-  private async toRedis(
-    server: RedisClient,
-    requests: readonly EnqueueRequest[],
-    jobs: Map<EnqueueRequest, EnqueuedJob>,
-  ): Promise<void> {
-    if (requests.length === 0) return;
-    const { sent, refusal } = await this.send(server, requests);
-    for (const request of requests.slice(0, sent)) jobs.set(request, this.enqueued(request, 'redis'));
-    if (!refusal) return;
-    const rest = requests.slice(sent);
-    const fallback = this.toOutbox(rest, 'fallback', this.knex, jobs);
-    this.fallbacks.add(fallback);
-    try {
-      await fallback;
-    } catch (error) {
-      const both = `neither Redis (${refusal.message}) nor Postgres (${toError(error).message}) took it`;
-      throw new Error(`${rest[0]?.name} could not be enqueued: ${both}`, { cause: error });
-    } finally {
-      this.fallbacks.delete(fallback);
-    }
-  }
-
-  /** Never rejects: if the module cannot be loaded, perhaps for want of file descriptors, nothing was sent. */
-  private async send(server: RedisClient, requests: readonly EnqueueRequest[]): Promise<Sent> {
-    try {
-      return await (await this.enqueuerOf(server)).send(requests);
-    } catch (thrown) {
-      return { sent: 0, refusal: toError(thrown) };
-    }
-  }
-
-  private enqueuerOf(server: RedisClient): Promise<RedisEnqueuer> {
-    const known = this.toServer.get(server);
-    if (known) return known();
-    const made = lazy(async () => {
-      const { RedisEnqueuer } = await import('./redis-enqueuer');
-      return new RedisEnqueuer(server, { onLate: (ids) => void this.leaveToRedis(ids) });
-    });
-    this.toServer.set(server, made);
-    return made();
-  }
-
-  /**
-   * Deletes the rows of jobs that Redis took after the timeout. A row that is dispatched by now has met its twin in
-   * Redis; one that waits for long because its queue is full would arrive after the end of its twin is forgotten.
-   */
-  private async leaveToRedis(ids: readonly string[]): Promise<void> {
-    await Promise.allSettled([...this.fallbacks]);
-    // If Postgres fails now, the rows stay: they are usually dispatched within moments, and meet their twins.
-    await deleteUndispatched(this.knex, ids).catch(() => undefined);
-  }
-
-  private async toOutbox(
-    requests: readonly EnqueueRequest[],
-    via: Via,
+  private async insert(
     knex: Knex,
+    requests: readonly EnqueueRequest[],
     jobs: Map<EnqueueRequest, EnqueuedJob>,
   ): Promise<void> {
-    const rows = requests.map((request) => {
-      const { id, name, queue, runAt, unique } = request;
-      return { id, queue, class: name, payload: JSON.stringify(createPayload(request, via)), runAt, unique };
-    });
-    const ids = await insertIntoOutbox(knex, rows);
-    this.notifier.inserted(knex);
+    const inserted = await insertJobs(knex, requests.map(rowOf));
+    const ready = requests.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue }));
+    const scheduled = requests.some(({ id, runAt }, i) => runAt !== undefined && inserted[i]?.id === id);
+    this.notifier.inserted(knex, ready, scheduled);
     requests.forEach((request, i) => {
-      const id = ids[i] ?? request.id;
-      jobs.set(request, id === request.id ? this.enqueued(request, 'outbox') : this.duplicate(request, id));
+      const id = inserted[i]?.id ?? request.id;
+      jobs.set(request, id === request.id ? this.enqueued(request) : this.duplicate(request, id));
     });
   }
 
-  private enqueued({ id, name, queue }: EnqueueRequest, via: 'outbox' | 'redis'): EnqueuedJob {
-    this.events.emit('job.enqueued', { id, class: name, queue, via });
+  private enqueued({ id, name, queue }: EnqueueRequest): EnqueuedJob {
+    this.events.emit('job.enqueued', { id, class: name, queue });
     return { id, enqueued: true };
   }
 
@@ -162,6 +96,13 @@ export class JobEnqueuer implements Enqueuer {
     this.events.emit('job.duplicate', { id, class: name, queue });
     return { id, enqueued: false, reason: 'duplicate' };
   }
+}
+
+function rowOf(request: EnqueueRequest): NewJobRow {
+  const { id, name, queue, runAt, unique, tags, jobClass } = request;
+  const payload = JSON.stringify(createPayload(request));
+  const limitKey = jobClass.concurrency === undefined ? undefined : name;
+  return { id, queue, class: name, payload, tags, runAt, unique, limitKey };
 }
 
 function addTo(groups: Map<Knex, EnqueueRequest[]>, key: Knex, request: EnqueueRequest): void {

@@ -1,100 +1,132 @@
-import { randomBytes } from 'node:crypto';
-import { NoConnectionError } from '../../core/errors';
-import type { WorkerQueue } from '../../internals/bee-queue';
+import type { Knex } from 'knex';
 import { Backoff, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
-import { type Delivery, type FetchReply, fetchAndComplete } from './fetch-call';
-import { MAX_DELIVERIES } from './fetch-script';
-import type { Ending, ExecutionResult, FetcherOptions, Permits } from './fetcher-types';
-
-/** Maximum number of outcomes, and of jobs, in one call. */
-const MAX_BATCH = 64;
-/** Jobs that start in one turn of the event loop, unless half of the budget is less. Measured: 3 to 4 are best from 10. */
-const MOST_IN_A_TURN = 4;
-
-/** Returns a delivery that has not begun to its queue. */
-export const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded: () => undefined };
+import type { Gate } from '../dispatch/gate';
+import type { Hint, HintReader } from '../hint/hint-reader';
+import {
+  type Choice,
+  type Claimant,
+  claim,
+  claimLimited,
+  type Limits,
+  type ReadyJob,
+  releaseUnknown,
+} from '../row/claim';
+import { type Outcome, recordOutcomes } from '../row/end';
+import type { Delivery } from '../row/job-row';
+import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
 /**
- * Fetches jobs with one budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no
- * job waits here that another process could run. All outcomes of one tick travel in one call, with a request for
- * exactly the free permits. After a lost reply the outcomes are sent again, which is safe since they are fenced,
- * together with the token of the lost call, whose jobs return to their queues at once.
+ * Deliveries without an outcome that a job may have: its last one runs alone, and at the next one it is dead, since it may have
+ * killed its processes.
+ */
+export const MAX_DELIVERIES = 3;
+/** Maximum number of outcomes and of jobs in one statement. */
+const MAX_BATCH = 64;
+/** Interval of the looks into Postgres while Redis does not answer, ms. Notifications announce most jobs sooner. */
+const SCAN_MS = 1000;
+/** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
+const LATE_CLAIM_MS = 10_000;
+
+/** The result of one run. */
+export interface ExecutionResult {
+  readonly outcome: Outcome;
+  /** Called once Postgres has the outcome; false: it was void, since the job belongs to another delivery by now. */
+  readonly recorded: (applied: boolean) => void;
+}
+
+interface Ending extends ExecutionResult {
+  readonly delivery: Delivery;
+}
+
+export interface FetcherOptions {
+  readonly knex: Knex;
+  /** Unique among all processors ever. */
+  readonly identity: string;
+  readonly gate: Gate;
+  readonly queues: readonly ServedQueue[];
+  readonly weighted: boolean;
+  /** Jobs that run at once, over all queues. */
+  readonly concurrency: number;
+  readonly limits: Limits;
+  /** undefined: there is no Redis, so all jobs are found in Postgres. */
+  readonly hints: HintReader | undefined;
+  /** Runs one job. It must never reject. */
+  readonly perform: (delivery: Delivery) => Promise<ExecutionResult>;
+  /** Gives jobs of plain bee-queue producers a row. @returns the ids of those that are ready. */
+  readonly adopt: (hints: readonly Hint[]) => Promise<readonly string[]>;
+  /** Called with jobs that others may run at once: they were returned, or hinted at in vain. */
+  readonly onReturned: (jobs: readonly ReadyJob[]) => void;
+  /** Called when jobs are to run again later. */
+  readonly onScheduled: () => void;
+  /** Called when jobs of limits have ended, so that others may run. */
+  readonly onLimitedEnded: (limitKeys: readonly string[]) => void;
+  /** Called for the first failure in a row only. */
+  readonly onError: (error: Error) => void;
+}
+
+/**
+ * Fetches jobs with one budget over all queues. Hints from Redis say which rows to claim; while Redis does not answer, the rows
+ * that are due are claimed by a scan. A slot is taken before a fetch and freed when the run ends, so no job waits here that
+ * another process could run. All that has ended in one turn of the event loop is recorded by one statement.
  *
- * The last permitted delivery of a job runs alone, since the job may have killed its processes. When one is next,
- * nothing is fetched until all running jobs have ended; then it is fetched, and nothing else until it has ended.
+ * The last permitted delivery of a job runs alone, since the job may have killed its processes: when one is met, nothing is
+ * fetched until all running jobs have ended; then it is claimed, and nothing else until it has ended.
  */
 export class Fetcher {
-  protected readonly permits: Permits;
-  /** true: a wake that finds no permit must be made up for by `freed` of another fetcher. */
-  protected readonly isShared: boolean = false;
+  readonly progress = new Progress();
+  /** Time at which it last claimed a job, or began, ms on the monotonic clock. */
+  private claimedAt = performance.now();
   private started = false;
   private isQuiet = false;
-  private scheduled = false;
   private closed = false;
-  private calls = 0;
-  private inFlight = 0;
-  /** true: a wake came while calls in flight held every permit, perhaps too late for their scripts to see its job. */
-  protected missedWake = false;
-  /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
-  private isOffered = false;
-  /** true: jobs may be offered to this process, or to a dead one, so that the next call recalls them. */
-  private recallDue = true;
-  /** Time at which Redis last delivered a job, or this process began, ms on the monotonic clock. */
-  deliveredAt = performance.now();
-  /** Number of calls in flight that may deliver jobs. */
-  protected fetches = 0;
-  /** Number of calls in flight that hold no permits any more: until they end, it fetches nothing else. */
-  protected late = 0;
-  /** true: the next call that fetches does the upkeep of limits, too. */
-  private upkeepDue = true;
-  private retryTimer: NodeJS.Timeout | undefined;
+  private scheduled = false;
+  /** true while a turn waits for Redis or Postgres. */
+  private busy = false;
+  /** true: something may be ready. */
+  private mayFind = true;
+  /** true: jobs are found by scans until one finds nothing more and Redis answers. */
+  private scans = true;
+  private readonly running = new Map<string, Delivery>();
   private readonly ended: Ending[] = [];
-  private readonly lostTokens: string[] = [];
-  protected readonly running = new Map<string, Delivery>();
-  /** Running deliveries that have not started yet, in the order in which they were fetched. */
-  private readonly unbegun: Delivery[] = [];
-  /** Jobs that have started in this turn of the event loop, which ends with a flush. */
-  private startedInTurn = 0;
+  /** Hints that were given to this process and are not used yet. */
+  private readonly given: Hint[] = [];
+  /** The job that must run alone and is next. */
+  private isolationDue: string | undefined;
+  /** The job that runs alone. */
+  private isolated: string | undefined;
+  /** Times at which claims whose replies were lost are looked for, ms on the monotonic clock. */
+  private lostAt: number[] = [];
+  private retryTimer: NodeJS.Timeout | undefined;
+  private scanTimer: NodeJS.Timeout | undefined;
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
-  private readonly peeks: readonly BlockingPeek[];
-  private readonly prefixes: readonly string[];
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
-  readonly progress = new Progress();
-  /** Unique among all processes ever, since the fence of a delivery contains it. */
-  private readonly tokenPrefix: string;
+  private readonly order: QueueOrder;
 
   constructor(private readonly options: FetcherOptions) {
-    this.permits = options.permits ?? { free: options.budget };
-    this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
-    this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
-    this.peeks = options.queues.map((queue) => new BlockingPeek(queue, (offered) => this.peeked(offered)));
+    const { weighted, queues } = options;
+    this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
   }
 
-  /** Deliveries whose handlers have not ended. */
+  /** Deliveries whose runs have not ended. */
   get deliveries(): Iterable<Delivery> {
     return this.running.values();
   }
 
-  /** Time at which it last had a job, or this process began, ms on the monotonic clock. */
+  /** Time at which it last had a job, or began, ms on the monotonic clock. */
   get activeAt(): number {
-    return this.running.size > 0 ? performance.now() : this.deliveredAt;
+    return this.running.size > 0 ? performance.now() : this.claimedAt;
   }
 
-  isRunning(id: string): boolean {
-    return this.running.has(id);
-  }
-
-  /** Starts fetching. Call it when every queue is ready, so that jobs of later queues do not overtake the first's. */
   start(): void {
-    if (this.started) return;
     this.started = true;
     this.wake();
   }
 
-  /** Stops fetching, also before `start`. Jobs that arrive after that are returned, and their delivery is not counted. */
+  /** Stops fetching, also before `start`; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
+    this.giveBack();
   }
 
   /** Undoes `quiet`. */
@@ -103,80 +135,50 @@ export class Fetcher {
     this.wake();
   }
 
-  /** Call when there may be something to fetch; it makes one call per tick. */
+  /** Call when a job may be ready that no hint has announced. */
   wake(): void {
-    this.recallDue = true;
+    this.mayFind = true;
     this.schedule();
   }
 
-  protected schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
-    setImmediate(() => this.flush());
-  }
-
-  /** Wakes, frees permits of dead processes, and fetches jobs blocked by limits since removed. Call it periodically. */
-  upkeep(): void {
-    this.upkeepDue = true;
+  /** Call when hints may have been lost: the next look is into Postgres. */
+  scan(): void {
+    this.scans = true;
     this.wake();
   }
 
-  /** Resolves when no handler is running. */
-  handlersEnded(): Promise<void> {
+  /** Resolves when no job is running. */
+  runsEnded(): Promise<void> {
     return this.when(() => this.running.size === 0);
   }
 
-  /** Resolves when no handler is running and Redis has every outcome. */
+  /** Resolves when no job is running and Postgres has every outcome. */
   idle(): Promise<void> {
-    return this.when(() => this.isIdle());
+    return this.when(() => this.running.size === 0 && this.ended.length === 0 && !this.busy);
   }
 
-  /** Stops sending. Call it when the connections are closed. */
+  /** Stops for good. Call it before the connections are closed. */
   close(): void {
     this.closed = true;
     clearTimeout(this.retryTimer);
+    clearTimeout(this.scanTimer);
   }
 
   /**
-   * Returns running jobs to the heads of their queues. Outcomes that their handlers report later are dropped.
-   * @param counted true: deliveries that have started stay counted. Default false.
+   * Returns running jobs to the heads of their queues. What their runs report later is dropped.
+   * @param counted true: their deliveries stay counted. Default false.
    */
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
-    for (const delivery of [...this.running.values()]) {
-      this.running.delete(delivery.id);
-      const op = counted && !this.unbegun.includes(delivery) ? 'release-counted' : 'release';
+    const op = counted ? 'release-counted' : 'release';
+    for (const delivery of this.running.values())
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
-    }
+    this.running.clear();
     this.schedule();
   }
 
-  private get fetching(): boolean {
-    return this.started && !this.isQuiet && !this.closed;
-  }
-
-  /** true: jobs are running in this process, or may be on their way. */
-  protected get isBusy(): boolean {
-    return this.running.size > 0 || this.fetches > 0;
-  }
-
-  /** Called when a call waits for jobs. @returns a function that ends the wait, and says how many permits it still holds. */
-  protected hold(wanted: number): () => number {
-    return () => wanted;
-  }
-
-  /** Called when permits are free again. @param own true: this fetcher is to be woken, too. */
-  protected freed(own = false): void {
-    if (own) this.schedule();
-  }
-
-  /** @returns the jobs of a reply that may run. @param held the permits that its call still had. */
-  protected fit(deliveries: readonly Delivery[], _held: number): readonly Delivery[] {
-    return deliveries;
-  }
-
-  private isIdle(): boolean {
-    const isSilent = this.inFlight === 0 && this.lostTokens.length === 0 && !this.isOffered;
-    return isSilent && this.running.size === 0 && this.ended.length === 0;
+  private giveBack(): void {
+    const hints = this.given.splice(0);
+    if (hints.length > 0) this.options.onReturned(hints);
   }
 
   private when(met: () => boolean): Promise<void> {
@@ -184,216 +186,243 @@ export class Fetcher {
     return new Promise((resolve) => this.waiters.add({ met, resolve }));
   }
 
-  private tellWaiters(): void {
+  private schedule(): void {
+    if (this.scheduled) return;
+    this.scheduled = true;
+    setImmediate(() => {
+      this.scheduled = false;
+      void this.turn();
+    });
+  }
+
+  /** Slots that may be filled now. */
+  private get free(): number {
+    if (!this.started || this.isQuiet || this.closed || this.isolated !== undefined) return 0;
+    if (this.isolationDue !== undefined) return this.running.size === 0 ? 1 : 0;
+    return Math.min(MAX_BATCH, this.options.concurrency - this.running.size);
+  }
+
+  /** Records what has ended and fills free slots, again and again until there is nothing to do. */
+  private async turn(): Promise<void> {
+    if (this.busy || this.retryTimer) return;
+    this.busy = true;
+    try {
+      while (!this.closed && (this.ended.length > 0 || (this.mayFind && this.free > 0))) await this.step();
+      this.backoff.reset();
+    } catch (thrown) {
+      this.failed(toError(thrown));
+    }
+    this.busy = false;
     for (const waiter of this.waiters) {
       if (!waiter.met()) continue;
       this.waiters.delete(waiter);
       waiter.resolve();
     }
+    this.waitForWork();
   }
 
-  private flush(): void {
-    this.scheduled = false;
-    this.startedInTurn = 0;
-    this.tellWaiters();
-    this.noteDue();
-    const { permits } = this;
-    if (!this.options.command.ready || this.retryTimer || this.closed) return void this.waiveIsolation();
-    if (permits.isolationDue === this && !this.isBusy) permits.isolationDue = undefined;
-    do {
-      const mayFetch = this.fetching && !permits.isolationDue && !permits.isolated && this.late === 0;
-      const wanted = mayFetch ? Math.min(Math.max(0, permits.free), MAX_BATCH) : 0;
-      const endings = this.ended.splice(0, MAX_BATCH);
-      const lostTokens = this.lostTokens.splice(0);
-      if (wanted === 0 && this.fetching && (this.inFlight > 0 || this.isShared)) this.missedWake = true;
-      // For an offered job a call is made even without a free permit, so that another process gets it.
-      if (wanted === 0 && endings.length === 0 && lostTokens.length === 0 && !this.isOffered) break;
-      this.isOffered = false;
-      permits.free -= wanted;
-      void this.call(wanted, endings, lostTokens);
-    } while (this.ended.length > 0);
-  }
-
-  /** A fetch is due while it is free to run more, and also before it has ever been connected. */
-  private noteDue(): void {
-    const { isolationDue, isolated, free } = this.permits;
-    if (this.closed || this.isQuiet || isolationDue || isolated || free <= 0) return;
-    if (this.options.command.ready) this.progress.due();
-    else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
-  }
-
-  private async call(wanted: number, endings: readonly Ending[], lostTokens: readonly string[]): Promise<void> {
-    const { queues, command, order, limits } = this.options;
-    const token = this.tokenPrefix + (++this.calls).toString(36);
-    const request = {
-      prefixes: this.prefixes,
-      token,
-      wanted,
-      queueOrders: wanted > 0 ? order([...queues.keys()], wanted) : [],
-      lostTokens,
-      limits: limits.written(this.running.values(), this.upkeepDue),
-      busy: this.isBusy,
-      recall: this.recallDue,
-      outcomes: endings.map((ending) => ({
-        queue: queues.findIndex(({ name }) => name === ending.delivery.queue),
-        ...ending,
-      })),
-    };
-    if (wanted > 0) this.upkeepDue = false;
-    this.recallDue = false;
-    this.inFlight++;
-    if (wanted > 0) this.fetches++;
-    const hold = this.hold(wanted);
-    const reply = await fetchAndComplete(command, request).catch(toError);
-    this.inFlight--;
-    if (wanted > 0) this.fetches--;
-    const held = hold();
-    if (reply instanceof Error) {
-      this.progress.failed(reply);
-      this.permits.free += held;
-      this.recallDue = true;
-      this.waiveIsolation();
-      this.freed();
-      this.ended.unshift(...endings);
-      this.lostTokens.push(...lostTokens, token);
-      return this.retryLater(reply);
-    }
-    this.backoff.reset();
+  private async step(): Promise<void> {
+    const endings = this.ended.splice(0, MAX_BATCH);
+    this.progress.due();
+    const results = await Promise.allSettled([
+      endings.length > 0 ? this.record(endings) : undefined,
+      this.mayFind && this.free > 0 ? this.fill() : undefined,
+    ]);
+    const failure = results.find((result) => result.status === 'rejected');
+    if (failure) throw failure.reason;
     this.progress.moved();
-    for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
-    this.take(reply, wanted, held);
   }
 
-  /** Call when this fetcher cannot fetch the job that must run alone. */
-  private waiveIsolation(): void {
-    if (this.permits.isolationDue !== this) return;
-    this.permits.isolationDue = undefined;
-    this.freed();
-  }
-
-  private take(reply: FetchReply, wanted: number, held: number): void {
-    const { queues, limits } = this.options;
-    if (reply.fetched.length > 0) this.deliveredAt = performance.now();
-    // Without limits here, blocked jobs are left over from limits that were removed: every call fetches some.
-    if (reply.anyBlocked && limits.none) this.upkeepDue = true;
-    const deliveries = reply.fetched.map((fetched) => {
-      const limitedClass = limits.classOf(fetched.record);
-      return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
+  private async record(endings: readonly Ending[]): Promise<void> {
+    const { knex, identity, onLimitedEnded, onReturned, onScheduled } = this.options;
+    const applied = await recordOutcomes(knex, identity, endings).catch((error: unknown) => {
+      this.ended.unshift(...endings);
+      throw error;
     });
-    for (const delivery of deliveries) this.running.set(delivery.id, delivery);
-    const { permits } = this;
-    permits.free += held - deliveries.length;
-    const fit = this.fit(deliveries, held);
-    permits.isolated ??= fit.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
-    if (reply.isolationDue) permits.isolationDue ??= this;
-    this.runInTurns(fit);
-    const lookAgain = this.missedWake && permits.free > 0;
-    if (lookAgain) this.missedWake = false;
-    this.freed();
-    if (lookAgain || permits.isolationDue || permits.isolated) this.schedule();
-    else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
-    // A budget larger than one call may find more jobs.
-    else if (wanted > 0 && permits.free > 0) this.schedule();
-    if (this.waiters.size > 0) this.schedule();
+    for (const ending of endings) ending.recorded(applied.has(ending.delivery.id));
+    const returned = endings.filter(({ outcome }) => outcome.op === 'release' || outcome.op === 'release-counted');
+    if (returned.length > 0) onReturned(returned.map(({ delivery }) => delivery));
+    if (endings.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
+    const limitKeys = new Set(endings.flatMap(({ delivery }) => delivery.limitKey ?? []));
+    if (limitKeys.size > 0) onLimitedEnded([...limitKeys]);
   }
 
-  /** @param offered false: no job came before the peek timed out. */
-  private peeked(offered: boolean): void {
-    this.progress.confirmedIdle();
-    if (offered) this.isOffered = true;
-    // Before the reply to a call no peek is armed, since the jobs of that reply may take every permit.
-    if (offered || this.inFlight > 0) this.wake();
-    else if (this.fetching && this.permits.free > 0) this.armPeeks(new Set());
-    else if (this.isShared) this.missedWake = true;
+  private async fill(): Promise<void> {
+    // A wake that comes while this looks counts for the next look.
+    this.mayFind = false;
+    await this.refresh();
+    const { origin } = this.options.gate;
+    if (origin === undefined) return;
+    const claimant = { identity: this.options.identity, origin };
+    const wanted = this.free;
+    if (wanted === 0) return;
+    const found = await (this.isolationDue !== undefined
+      ? this.fillAlone(claimant, this.isolationDue)
+      : this.scans || !this.options.hints?.ready
+        ? this.fillByScan(claimant, wanted)
+        : this.fillByHints(claimant, wanted));
+    if (found) this.mayFind = true;
   }
 
-  private armPeeks(paused: ReadonlySet<number>): void {
-    this.peeks.forEach((peek, queue) => {
-      if (!paused.has(queue)) peek.arm();
-    });
+  /** Brings up to date what the claims rely on. */
+  private async refresh(): Promise<void> {
+    const { knex, identity, gate } = this.options;
+    const now = performance.now();
+    if (this.lostAt.some((at) => at <= now)) {
+      await releaseUnknown(knex, identity, [...this.running.keys()]);
+      this.lostAt = this.lostAt.filter((at) => at > now);
+    }
+    await gate.refresh();
   }
 
-  /**
-   * Starts jobs in several turns. Short jobs that all start together would end together, too, and Redis and this
-   * process would wait for each other. With several calls in flight, each does its part while the other does.
-   */
-  private runInTurns(deliveries: readonly Delivery[]): void {
-    const isUnderWay = this.unbegun.length > 0;
-    this.unbegun.push(...deliveries);
-    // Jobs of a reply that comes between two turns start after those that are left.
-    if (!isUnderWay) this.runTurn();
+  private get openQueues(): number[] {
+    const { queues, gate } = this.options;
+    return [...queues.keys()].filter((number) => !gate.paused.has(queues[number]?.name ?? ''));
   }
 
-  private runTurn(started = this.startedInTurn): void {
-    const most = Math.min(MOST_IN_A_TURN, Math.ceil(this.options.budget / 2));
-    const starting = this.unbegun.splice(0, Math.max(0, most - started));
-    this.startedInTurn = started + starting.length;
-    for (const delivery of starting) this.run(delivery);
-    // The outer immediate lets the flush of outcomes of this turn go first.
-    if (this.unbegun.length > 0) setImmediate(() => setImmediate(() => this.runTurn(0)));
+  /** @returns true when there may be more. */
+  private async fillByScan(claimant: Claimant, wanted: number): Promise<boolean> {
+    const { queues, hints } = this.options;
+    const [order = []] = this.order(this.openQueues, 1);
+    const names = order.map((number) => queues[number]?.name ?? '');
+    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted));
+    if (isFound || !hints?.ready) return isFound;
+    // What comes from now on is hinted at.
+    const isFirst = this.scans;
+    this.scans = false;
+    return isFirst;
+  }
+
+  /** @returns true when there may be more. */
+  private async fillByHints(claimant: Claimant, wanted: number): Promise<boolean> {
+    const { hints, adopt } = this.options;
+    const open = this.openQueues;
+    const popped = this.given.splice(0, wanted);
+    try {
+      if (popped.length < wanted && open.length > 0)
+        popped.push(...((await hints?.pop(this.order(open, wanted - popped.length), wanted - popped.length)) ?? []));
+    } catch {
+      // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
+      this.scans = true;
+    }
+    if (popped.length === 0) return this.scans;
+    const plain = popped.filter(({ record }) => record !== undefined);
+    const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
+    if (plain.length > 0) ids.push(...(await adopt(plain)));
+    if (ids.length > 0) await this.claim(claimant, { ids }, ids.length);
+    return true;
+  }
+
+  private async fillAlone(claimant: Claimant, id: string): Promise<boolean> {
+    this.isolationDue = undefined;
+    await this.claim(claimant, { ids: [id] }, 1);
+    return true;
+  }
+
+  /** Claims jobs and begins them. @returns true when it found some, even if their limits were reached. */
+  private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<boolean> {
+    const { knex, limits, gate } = this.options;
+    try {
+      const found = await claim(knex, claimant, choice);
+      this.begin(found);
+      if (found.length === wanted) return true;
+      // Some count towards a limit, or their queues were paused; the others are gone.
+      if ('ids' in choice) gate.forget();
+      const claimedIds = new Set(found.map(({ id }) => id));
+      const rest =
+        'ids' in choice
+          ? { ids: choice.ids.filter((id) => !claimedIds.has(id)) }
+          : { ...choice, limit: wanted - found.length };
+      const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
+      this.begin(claimed);
+      return found.length + claimed.length + held > 0;
+    } catch (thrown) {
+      // It may have been carried out all the same, even later.
+      const now = performance.now();
+      this.lostAt = [now, now + LATE_CLAIM_MS];
+      this.scans = true;
+      throw thrown;
+    }
+  }
+
+  private begin(deliveries: readonly Delivery[]): void {
+    if (deliveries.length === 0) return;
+    this.claimedAt = performance.now();
+    for (const delivery of deliveries) {
+      if (this.isQuiet || this.closed) this.release(delivery);
+      else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
+      else this.run(delivery);
+    }
+  }
+
+  private beginAlone(delivery: Delivery, count: number): void {
+    if (this.running.size > 0 || count > 1) {
+      this.isolationDue ??= delivery.id;
+      this.release(delivery);
+      return;
+    }
+    this.isolated = delivery.id;
+    this.run(delivery);
+  }
+
+  private release(delivery: Delivery): void {
+    this.ended.push({ delivery, outcome: { op: 'release' }, recorded: () => undefined });
   }
 
   private run(delivery: Delivery): void {
-    const { isolated } = this.permits;
-    const isAside = isolated !== undefined && isolated !== delivery;
-    if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
-      this.ran(delivery, RELEASED);
+    this.running.set(delivery.id, delivery);
+    void this.options.perform(delivery).then((result) => {
+      if (this.isolated === delivery.id) this.isolated = undefined;
+      // Otherwise it was returned already.
+      if (this.running.get(delivery.id) === delivery) {
+        this.running.delete(delivery.id);
+        this.ended.push({ delivery, ...result });
+      }
+      this.mayFind = true;
+      this.schedule();
+    });
+  }
+
+  private waitForWork(): void {
+    if (this.closed || this.retryTimer) return;
+    if (this.ended.length > 0 || (this.mayFind && this.free > 0)) {
+      this.schedule();
       return;
     }
-    void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));
+    if (this.free === 0 || this.isolationDue !== undefined) return;
+    const { hints, gate } = this.options;
+    if (hints?.ready && !this.scans && gate.origin !== undefined) {
+      hints.wait(this.openQueues, gate.paused.size > 0, (hint) => {
+        this.progress.confirmedIdle();
+        if (hint) this.given.push(hint);
+        if (this.isQuiet || this.closed) this.giveBack();
+        else this.wake();
+      });
+      return;
+    }
+    this.scanTimer ??= setTimeout(
+      () => {
+        this.scanTimer = undefined;
+        this.wake();
+      },
+      SCAN_MS * (0.5 + Math.random() / 2),
+    );
   }
 
-  protected ran(delivery: Delivery, performed: ExecutionResult): void {
-    this.permits.free++;
-    if (this.permits.isolated === delivery) this.permits.isolated = undefined;
-    this.freed(true);
-    // A delivery that is no longer in `running` was returned already.
-    if (this.running.get(delivery.id) !== delivery) return;
-    this.running.delete(delivery.id);
-    this.ended.push({ delivery, ...performed });
-  }
-
-  private retryLater(error: Error): void {
+  private failed(error: Error): void {
+    this.progress.failed(error);
     if (this.closed) return;
     if (this.backoff.attempts === 0) this.options.onError(error);
-    this.retryTimer ??= setTimeout(() => {
+    this.retryTimer = setTimeout(() => {
       this.retryTimer = undefined;
-      this.flush();
+      this.wake();
     }, this.backoff.next());
   }
 }
 
-/** Time for which one peek blocks, s; less than the timeout of its connection. */
-const BLOCK_S = 60;
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/**
- * Waits for a job, as bee-queue and Sidekiq do, by a command that hands each job to one waiting process: a lone job
- * wakes one processor, however many there are and whoever has enqueued it. The job moves to `offered`, from where the
- * next fetch takes it, and not straight to this process, which by then may have no permit for it, be quiet, or be dead.
- * Never arm it on a paused queue, whose jobs would move back and forth without end. Needs Redis 6.2.
- */
-class BlockingPeek {
-  private armed = false;
-
-  constructor(
-    private readonly queue: WorkerQueue,
-    private readonly onEnd: (offered: boolean) => void,
-  ) {}
-
-  arm(): void {
-    const { blocking } = this.queue;
-    if (this.armed || !blocking?.ready || this.queue.paused) return;
-    this.armed = true;
-    const [waiting, offered] = [this.queue.toKey('waiting'), this.queue.toKey('offered')];
-    blocking.send('blmove', [waiting, offered, 'RIGHT', 'LEFT', BLOCK_S]).then(
-      (id) => {
-        this.armed = false;
-        this.onEnd(id !== null);
-      },
-      () => {
-        // The connection was lost; the poll arms the peek again.
-        this.armed = false;
-      },
-    );
-  }
+/** @returns true for ids of ours: whatever else is in a list of Redis, Postgres could not read it as an id. */
+export function isUuid(id: string): boolean {
+  return UUID.test(id);
 }

@@ -1,15 +1,13 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
 import type { JsonValue } from '../../core/execution-context';
-import type { RedisClient } from '../../core/redis';
-import { answerWithin, RedisScript } from '../../core/redis-script';
-import { toError } from '../../support/async';
-import { keyPrefix, queueKey } from '../queue/keys';
-import { clientOf } from '../queue/queue-servers';
+import { toError, withTimeout } from '../../support/async';
 import { deserializeArguments } from '../record/argument-decoder';
 import { serializeArguments } from '../record/arguments';
 import type { Run } from './run';
 
-/** Minimum interval between two writes to Redis for one run, ms. */
+/** Minimum interval between two writes to Postgres for one run, ms. */
 const WRITE_MS = 250;
 /** Interval at which a loop without input or output yields to timers and signals, ms. */
 const TURN_MS = 20;
@@ -29,8 +27,6 @@ export interface CheckpointOptions {
   readonly run: Run;
   readonly owner: CheckpointOwner;
   readonly store: CheckpointStore;
-  /** The cursor of the job before it died and was retried by hand, as JSON. */
-  readonly inherited?: string | undefined;
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
 }
@@ -65,7 +61,7 @@ export class Checkpoint {
     await this.note({ progress: JSON.stringify(value) });
   }
 
-  /** @returns the latest cursor of this run or an earlier one. @throws Error when Redis does not answer. */
+  /** @returns the latest cursor of this run or an earlier one. @throws errors of Postgres. */
   async cursor(): Promise<unknown> {
     const text = await this.cursorText();
     if (text === undefined) return undefined;
@@ -74,8 +70,8 @@ export class Checkpoint {
   }
 
   async cursorText(): Promise<string | undefined> {
-    const { store, owner, inherited } = this.options;
-    return this.latest ?? (await store.readCursor(owner)) ?? inherited;
+    const { store, owner } = this.options;
+    return this.latest ?? (await store.readCursor(owner));
   }
 
   /** Stores the pending values. Never rejects. */
@@ -137,51 +133,54 @@ export interface CheckpointData {
 /** Identifies one delivery of a job. */
 export interface CheckpointOwner {
   readonly id: string;
-  readonly queue: string;
-  readonly fence: string;
+  readonly deliveries: number;
 }
 
-/** kept; forgotten: Redis has lost the delivery; taken: another process has the job. */
-export type Kept = 'kept' | 'forgotten' | 'taken';
+/** taken: another process has the job. */
+export type Kept = 'kept' | 'taken';
 
 export interface CheckpointStore {
   write(owner: CheckpointOwner, notes: CheckpointData): Promise<Kept>;
-  readCursor(owner: Pick<CheckpointOwner, 'id' | 'queue'>): Promise<string | undefined>;
+  readCursor(owner: Pick<CheckpointOwner, 'id'>): Promise<string | undefined>;
 }
 
 /** Timeout of one write, ms. It is shorter than the time that a stop leaves a job to react to its signal. */
 const ANSWER_MS = 250;
-const READ_MS = 5000;
 
-// Only the delivery that has the job may write: one that stalled must not overwrite the data of its successor.
-// KEYS 1 queue prefix   ARGV 1 id, 2 fence, 3 cursor or "", 4 progress or ""
-const SCRIPT = new RedisScript(`
-local p, id = KEYS[1], ARGV[1]
-local fence = redis.call('hget', p..'deliveries', id)
-if not fence then return 'forgotten' elseif fence ~= ARGV[2] then return 'taken' end
-if ARGV[3] ~= '' then redis.call('hset', p..'cursor', id, ARGV[3]) end
-if ARGV[4] ~= '' then redis.call('hset', p..'progress', id, ARGV[4]) end
-return 'kept'`);
-
-/** Stores in `bq:<queue>:cursor` and `bq:<queue>:progress`. The final outcome deletes both; a FLUSHALL loses both. */
-export class RedisCheckpointStore implements CheckpointStore {
-  /** @param answerMs timeout of one write, after which the job goes on without it. */
+/** Stores in the row of the job, which takes both along when it dies. */
+export class PostgresCheckpointStore implements CheckpointStore {
+  /**
+   * @param identity of the processor that has claimed the job.
+   * @param answerMs timeout of one write, after which the job goes on without it.
+   */
   constructor(
-    private readonly redis: RedisClient,
+    private readonly knex: Knex,
+    private readonly identity: string,
     private readonly answerMs = ANSWER_MS,
   ) {}
 
-  async write({ id, queue, fence }: CheckpointOwner, { cursor = '', progress = '' }: CheckpointData): Promise<Kept> {
-    const [keys, args] = [[keyPrefix(queue)], [id, fence, cursor, progress]];
-    return (await SCRIPT.run(clientOf(this.redis, queue), keys, args, this.answerMs)) as Kept;
+  /** Only the delivery that has the job may write: one that stalled must not overwrite the data of its successor. */
+  async write({ id, deliveries }: CheckpointOwner, { cursor, progress }: CheckpointData): Promise<Kept> {
+    const written = this.knex.raw<{ rowCount: number }>(
+      `update ${TABLES.jobs} set cursor = coalesce(?::json, cursor), progress = coalesce(?::json, progress)
+       where id = ?::uuid and run = ? and deliveries = ?`,
+      [cursor ?? null, progress ?? null, id, this.identity, deliveries] as Knex.RawBinding[],
+    );
+    const late = () => new Error(`Postgres did not answer within ${this.answerMs} ms`);
+    const { rowCount } = await withTimeout(Promise.resolve(written), this.answerMs, late);
+    return rowCount > 0 ? 'kept' : 'taken';
   }
 
-  async readCursor({ id, queue }: Pick<CheckpointOwner, 'id' | 'queue'>): Promise<string | undefined> {
-    return (await answerWithin(READ_MS, clientOf(this.redis, queue).hGet(queueKey(queue, 'cursor'), id))) ?? undefined;
+  async readCursor({ id }: Pick<CheckpointOwner, 'id'>): Promise<string | undefined> {
+    const { rows } = await this.knex.raw<{ rows: { readonly cursor: string | null }[] }>(
+      `select cursor::text from ${TABLES.jobs} where id = ?::uuid`,
+      [id],
+    );
+    return rows[0]?.cursor ?? undefined;
   }
 }
 
-/** For jobs without a record in Redis. */
+/** For jobs without a row. */
 export class MemoryCheckpointStore implements CheckpointStore {
   private readonly cursors = new Map<string, string>();
 

@@ -2,27 +2,18 @@ import { setTimeout } from 'node:timers/promises';
 import type { Events } from '../../core/events';
 import type { JsonValue } from '../../core/execution-context';
 import { Redactor } from '../../core/redact';
-import type { RedisClient } from '../../core/redis';
 import type { ModelLookup } from '../../model/model-lookup';
 import { toError } from '../../support/async';
 import { PoisonJobError, UnknownJobError } from '../definition/errors';
 import type { JobClass, JobLookup, Performable } from '../definition/job-class';
 import { type CompiledOptions, compileOptions } from '../definition/options';
 import type { JobSetup, PerformMiddleware } from '../definition/setup';
-import type { Delivery } from '../fetch/fetch-call';
-import { MAX_DELIVERIES } from '../fetch/fetch-script';
-import type { ExecutionResult } from '../fetch/fetcher-types';
-import { releaseUnique } from '../outbox/insert';
+import { type ExecutionResult, MAX_DELIVERIES } from '../fetch/fetcher';
 import { deserializeArguments } from '../record/argument-decoder';
-import {
-  type JobRecord,
-  type Payload,
-  type RouteMarkers,
-  readPayload,
-  readRecord,
-  readyAt,
-  routeMarkers,
-} from '../record/record';
+import { type JobHistory, readHistory } from '../record/history';
+import { type Payload, parsePayload } from '../record/payload';
+import type { Delivery } from '../row/job-row';
+import { releaseUnique } from '../row/unique';
 import type { Checkpoint, CheckpointStore } from './checkpoint';
 import { Failures, Outcomes } from './outcomes';
 import { attachRun, checkpointModule, deliveredRun, performJob, Run, runAsDelivered, watchTimeout } from './run';
@@ -32,10 +23,6 @@ export interface ExecutorDependencies {
   readonly events: Events;
   /** Deliveries without an outcome that a job may have; at the next one it goes to the dead set. */
   readonly maxDeliveries: number;
-  /** Called for the final outcome of a job whose row may be in the outbox. */
-  readonly onFinished: (queue: string, id: string) => void;
-  /** Called when a job has died. */
-  readonly onDied: (queue: string, id: string) => void;
   /** Runs around every run; the first one is the outermost. */
   readonly middleware?: readonly PerformMiddleware[] | undefined;
   /** Deserializes the arguments for `perform`. Default: they stay as they are. */
@@ -44,7 +31,7 @@ export interface ExecutorDependencies {
   readonly filter?: Redactor | undefined;
   /** @returns the store of cursors and progress. Default: in memory, for the length of a run. */
   readonly checkpoints?: (() => CheckpointStore) | undefined;
-  /** Releases the claim of a unique job. */
+  /** Releases the claim of a job that is unique until it begins. */
   readonly releaseUnique?: ((id: string) => Promise<void>) | undefined;
   /** Replaces Math.random for the waits of retries. */
   readonly random?: (() => number) | undefined;
@@ -78,33 +65,27 @@ export class Executor {
   /** Knows which jobs this app leaves to others. */
   readonly failures: Failures;
   private readonly middleware: readonly PerformMiddleware[];
-  /**
-   * Classes whose jobs have used cursor or progress in this process, so any job of such a class may have stored some.
-   */
-  private readonly checkpointing = new Set<JobClass>();
   /** true if a returned job keeps its delivery counted, since any of them may have brought the process down. */
   private returnsCount = false;
   /** Pending while jobs wait because one has just blocked the event loop, so that heartbeats can be sent. */
   private pauseAfterBlocking: Promise<void> | undefined;
 
   constructor(private readonly options: ExecutorDependencies) {
-    const { events, onFinished, onDied, now, random, leftForMs, filter = new Redactor() } = options;
+    const { events, now, random, leftForMs, filter = new Redactor() } = options;
     this.middleware = options.middleware ?? NO_MIDDLEWARE;
-    this.outcomes = new Outcomes({ events, onFinished, onDied, now, filter });
+    this.outcomes = new Outcomes({ events, now, filter });
     this.failures = new Failures({
       events,
       outcomes: this.outcomes,
       random,
       leftForMs,
-      releaseClaim: (job) => this.releaseClaim(job),
       prepare: async (job) => {
-        const run = this.begin(job, this.classOf(job));
+        const run = this.begin(job);
         this.instantiate(job, run);
         await this.readArguments(job, run);
         return run;
       },
       argsFor: (job, run) => this.argsAnew(job, run),
-      cursorOf: (job) => this.cursorOf(job),
     });
   }
 
@@ -141,8 +122,7 @@ export class Executor {
     try {
       return await this.failures.conclude(job, error);
     } catch (thrown) {
-      await this.releaseClaim(job);
-      return this.outcomes.unwritable(job, toError(thrown));
+      return this.outcomes.dead(job, error, toError(thrown).message);
     }
   }
 
@@ -154,7 +134,7 @@ export class Executor {
   private async run(job: JobExecution, jobClass: JobClass): Promise<ExecutionResult> {
     const plan = compileOptions(jobClass);
     while (this.pauseAfterBlocking) await this.pauseAfterBlocking;
-    const run = this.begin(job, jobClass);
+    const run = this.begin(job);
     this.runs.add(run);
     this.outcomes.started(job, run.startedAt);
     const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
@@ -167,8 +147,7 @@ export class Executor {
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
       unwatch?.();
       run.openCheckpoint?.close();
-      if (job.payload.unique === 'executed') await this.releaseClaim(job);
-      return this.outcomes.succeeded(job, job.hasCheckpoint || this.checkpointing.has(jobClass));
+      return this.outcomes.succeeded(job);
     } catch (thrown) {
       unwatch?.();
       run.end();
@@ -188,7 +167,7 @@ export class Executor {
     this.pauseAfterBlocking = undefined;
   }
 
-  private begin(job: JobExecution, jobClass: JobClass): Run {
+  private begin(job: JobExecution): Run {
     const { delivery, payload } = job;
     const run: Run = new Run({
       id: delivery.id,
@@ -199,10 +178,7 @@ export class Executor {
       tags: payload.tags ?? NO_TAGS,
       enqueuedAtMs: payload.enqueuedAt,
       carried: payload.attrs,
-      makeCheckpoint: () => {
-        this.checkpointing.add(jobClass);
-        return this.checkpointOf(job, run);
-      },
+      makeCheckpoint: () => this.checkpointOf(job, run),
     });
     job.run = run;
     return run;
@@ -255,7 +231,7 @@ export class Executor {
   }
 
   /**
-   * The job is dead without being run: each of its deliveries (`MAX_DELIVERIES`, counted by the fetch script) has ended
+   * The job is dead without being run: each of its deliveries (`MAX_DELIVERIES`, counted by the claim) has ended
    * without an outcome, so it may have killed its processes.
    */
   private poisoned(job: JobExecution): Promise<ExecutionResult> {
@@ -265,8 +241,7 @@ export class Executor {
     return this.failures.dead(job, error, error.message);
   }
 
-  private async releaseClaim({ payload, id }: JobExecution): Promise<void> {
-    if (payload.unique === undefined) return;
+  private async releaseClaim({ id }: JobExecution): Promise<void> {
     try {
       await this.options.releaseUnique?.(id);
     } catch (thrown) {
@@ -282,12 +257,7 @@ export class Executor {
     const { events, checkpoints } = this.options;
     const store = checkpoints?.() ?? new MemoryCheckpointStore();
     const onError = (error: Error) => events.emit('queue.error', { error, during: 'storing the cursor of a job' });
-    return new Checkpoint({ run, owner: job.delivery, store, inherited: job.record.options.cursor, onError });
-  }
-
-  private async cursorOf(job: JobExecution): Promise<string | undefined> {
-    const read = async () => job.run?.openCheckpoint?.cursorText() ?? this.options.checkpoints?.().readCursor(job);
-    return read().catch(() => undefined);
+    return new Checkpoint({ run, owner: job.delivery, store, onError });
   }
 }
 
@@ -296,15 +266,13 @@ function take(job: JobExecution, run: Run, args: readonly unknown[]): void {
   job.argsAreRead = true;
 }
 
-const NO_RECORD: JobRecord = { data: null, options: {}, status: 'created', progress: 0 };
-/** Stands for the payload of a record that cannot be read. */
+/** Stands for a payload that cannot be read. */
 const NO_PAYLOAD: Payload = { v: 1, class: 'unreadable', args: [], attrs: {}, enqueuedAt: 0 };
 
 /** A delivered job, with everything that is known of it at the time of its outcome. */
 export class JobExecution {
-  record = NO_RECORD;
   payload = NO_PAYLOAD;
-  /** undefined if the record could not be read, or this app has no such class. */
+  /** undefined if the payload could not be read, or this app has no such class. */
   jobClass: JobClass | undefined;
   run: Run | undefined;
   /** The instance that runs the job. */
@@ -318,8 +286,7 @@ export class JobExecution {
 
   /** @throws UnreadableJobError; NewerFormatError. */
   read(): void {
-    this.record = readRecord(this.delivery.record);
-    this.payload = readPayload(this.record.data);
+    this.payload = parsePayload(this.delivery.payload);
   }
 
   get id(): string {
@@ -336,56 +303,40 @@ export class JobExecution {
 
   /** 1 for the first run. */
   get attempt(): number {
-    return (Number(this.record.options.attempts) || 0) + 1;
+    return this.delivery.attempts + 1;
   }
 
-  /** The record as delivered: the app's code gets parts of `record` and `payload`, and may have modified them. */
-  recordAsDelivered(): JobRecord {
-    return this.hasRecord ? readRecord(this.delivery.record) : NO_RECORD;
+  /** What became of its earlier runs. */
+  get history(): JobHistory {
+    return readHistory(this.delivery.history);
   }
 
-  /** The arguments as delivered, for the same reason. */
+  /** The arguments as delivered: the app's code gets parts of `payload`, and may have modified them. */
   argsAsDelivered(): Payload['args'] {
-    return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : readPayload(this.recordAsDelivered().data).args;
+    return this.payload === NO_PAYLOAD ? NO_PAYLOAD.args : parsePayload(this.delivery.payload).args;
   }
 
   /** Time since the job could have run, ms. */
   waitedMs(now = Date.now()): number {
-    return Math.max(0, now - (readyAt(this.record.options) ?? now));
-  }
-
-  /** false if its text could not be parsed; then it is kept as it is. */
-  get hasRecord(): boolean {
-    return this.record !== NO_RECORD;
-  }
-
-  /** The markers that its end leaves behind. */
-  get markers(): RouteMarkers {
-    return routeMarkers(this.payload === NO_PAYLOAD ? undefined : this.payload);
-  }
-
-  /** true if a cursor or progress may be stored, as far as this run and the record can tell. */
-  get hasCheckpoint(): boolean {
-    return this.run?.openCheckpoint !== undefined || this.record.options.noted === true || this.delivery.deliveries > 1;
+    return Math.max(0, now - this.delivery.readyAt);
   }
 }
 
 export interface ExecutorOptions {
   readonly knex: Parameters<typeof releaseUnique>[0];
-  readonly redis: RedisClient;
+  /** Of this processor, which has claimed the jobs. */
+  readonly identity: string;
   readonly registry: JobLookup;
   readonly events: Events;
   readonly setup: JobSetup;
   readonly models: ModelLookup | undefined;
-  readonly onFinished: ExecutorDependencies['onFinished'];
-  readonly onDied: ExecutorDependencies['onDied'];
   readonly tuning: Pick<ExecutorDependencies, 'random' | 'now' | 'leftForMs' | 'graceMs' | 'uncaughtGraceMs'> & {
     readonly checkpointMs?: number;
   };
 }
 
 /** Makes an executor on the stores of this process, with the app's setup. */
-export function createExecutor({ knex, redis, setup, models, tuning, ...options }: ExecutorOptions) {
+export function createExecutor({ knex, identity, setup, models, tuning, ...options }: ExecutorOptions) {
   const codec = { serializers: setup.serializers, models };
   return new Executor({
     ...options,
@@ -394,7 +345,7 @@ export function createExecutor({ knex, redis, setup, models, tuning, ...options 
     middleware: setup.performMiddleware,
     decode: (args) => deserializeArguments(args, codec),
     filter: new Redactor(setup.filterArguments),
-    checkpoints: () => new (checkpointModule().RedisCheckpointStore)(redis, tuning.checkpointMs),
+    checkpoints: () => new (checkpointModule().PostgresCheckpointStore)(knex, identity, tuning.checkpointMs),
     releaseUnique: (id) => releaseUnique(knex, id),
   });
 }

@@ -4,9 +4,9 @@ import type { Redactor } from '../../core/redact';
 import { toError } from '../../support/async';
 import { NewerFormatError, NotHereError } from '../definition/errors';
 import { compileOptions } from '../definition/options';
-import type { EndMarkers } from '../fetch/fetch-call';
-import type { ExecutionResult } from '../fetch/fetcher-types';
-import { type FailedRun, type FailureNotes, failedRecord, readyAt, UnreadableJobError } from '../record/record';
+import type { ExecutionResult } from '../fetch/fetcher';
+import { type FailedRun, failedHistory, searchedErrors } from '../record/history';
+import { UnreadableJobError } from '../record/payload';
 import type { JobExecution } from './executor';
 import { DEFAULT_RULES, decide, type FailureDecision } from './failure-decision';
 import type { Leave, JobsLeft as Left } from './leave';
@@ -16,72 +16,46 @@ const HOST = os.hostname();
 
 export interface OutcomesOptions {
   readonly events: Events;
-  /** Called for the final outcome of a job whose row may be in the outbox. */
-  readonly onFinished: (queue: string, id: string) => void;
-  /** Called when a job has died: it is written to `job_dead`, and its outbox row is deleted with that. */
-  readonly onDied: (queue: string, id: string) => void;
   readonly filter: Redactor;
   /** The current time, ms since 1970. Default: Date.now. */
   readonly now?: (() => number) | undefined;
 }
 
 /**
- * The outcomes of a job, for Redis. Each emits its event once Redis has applied it: a fenced outcome never happened.
+ * The outcomes of a job, for its row. Each emits its event once Postgres has applied it: a fenced outcome never happened.
  */
 export class Outcomes {
   constructor(private readonly options: OutcomesOptions) {}
 
-  /** @param noted true if a cursor or progress may be stored, which is then deleted. */
-  succeeded(job: JobExecution, noted: boolean): ExecutionResult {
+  succeeded(job: JobExecution): ExecutionResult {
     const { id, class: name, queue } = job;
     const { requestId } = job.payload.attrs;
     const durationMs = job.run?.durationMs ?? 0;
-    return this.final({ op: 'complete', markers: markersOf(job, noted) }, job, () =>
+    return this.final({ op: 'delete' }, job, () =>
       this.options.events.emit('job.succeeded', { id, class: name, queue, requestId, durationMs }),
     );
   }
 
   discarded(job: JobExecution, error: Error): ExecutionResult {
-    return this.final({ op: 'discard', markers: markersOf(job, true) }, job, () =>
+    return this.final({ op: 'delete' }, job, () =>
       this.options.events.emit('job.discarded', { error, ...this.about(job) }),
     );
   }
 
   retrying(job: JobExecution, error: Error, waitMs: number, key: string | undefined): ExecutionResult {
     const { events } = this.options;
-    const run = this.failedRun(job);
-    const dueAt = run.at + waitMs;
-    const record = JSON.stringify(
-      failedRecord(job.recordAsDelivered(), error, { key, noted: job.hasCheckpoint, dueAt, run }),
-    );
-    return this.final({ op: 'retry', record, dueAt }, job, () =>
+    const history = failedHistory(job.history, error, { key, run: this.failedRun(job) });
+    const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
+    return this.final({ op: 'retry', waitMs, ...written }, job, () =>
       events.emit('job.retrying', { waitMs, error, ...this.about(job) }),
     );
   }
 
-  /** @param notes added to the record. A record that could not be parsed is kept as it is. */
-  dead(job: JobExecution, error: Error, reason: string, notes: FailureNotes = {}): ExecutionResult {
-    const record = job.hasRecord
-      ? JSON.stringify(
-          failedRecord(job.recordAsDelivered(), error, { ...notes, deadReason: reason, run: this.failedRun(job) }),
-        )
-      : job.delivery.record;
-    return this.final({ op: 'dead', record, markers: markersOf(job, true) }, job, () =>
+  dead(job: JobExecution, error: Error, reason: string, key?: string): ExecutionResult {
+    const history = failedHistory(job.history, error, { key, deadReason: reason, run: this.failedRun(job) });
+    const written = { history: JSON.stringify(history), ...searchedErrors(history), attempts: job.attempt };
+    return this.final({ op: 'dead', job: { id: job.id, ...written } }, job, () =>
       this.options.events.emit('job.dead', { error, reason, ...this.about(job) }),
-    );
-  }
-
-  /**
-   * Dead, with its record as delivered, since that cannot be serialized again, for example because of its nesting.
-   */
-  unwritable(job: JobExecution, error: Error): ExecutionResult {
-    const { record } = job.delivery;
-    return this.final({ op: 'dead', record, markers: markersOf(job, true) }, job, () =>
-      this.options.events.emit('job.dead', {
-        error,
-        reason: `its record cannot be written again: ${error.message}`,
-        ...this.about(job),
-      }),
     );
   }
 
@@ -93,20 +67,18 @@ export class Outcomes {
     );
   }
 
-  /** Left to other processors: its record stays as it is, and so do its attempts and its deliveries. */
+  /** Left to other processors: its attempts and its deliveries stay as they are. */
   left(job: JobExecution, name: string, error: NotHereError, { waitMs, again }: Leave): ExecutionResult {
     const { id, queue } = job;
-    const { now = Date.now } = this.options;
-    return this.final({ op: 'leave', dueAt: now() + waitMs }, job, () =>
+    return this.final({ op: 'leave', waitMs }, job, () =>
       this.options.events.emit('job.left', { id, class: name, queue, waitMs, again, error }),
     );
   }
 
-  /** How long the job has been due, ms; undefined when its record does not say. */
-  ageOf(job: JobExecution): number | undefined {
+  /** How long the job has been due, ms. */
+  ageOf(job: JobExecution): number {
     const { now = Date.now } = this.options;
-    const since = readyAt(job.record.options);
-    return since === undefined ? undefined : now() - since;
+    return now() - job.delivery.readyAt;
   }
 
   /** Not an outcome: announces that the run begins. */
@@ -129,20 +101,12 @@ export class Outcomes {
   }
 
   private final(outcome: ExecutionResult['outcome'], job: JobExecution, announce: () => void): ExecutionResult {
-    const { events, onFinished, onDied } = this.options;
+    const { events } = this.options;
     const { id, queue } = job;
-    const recorded = (applied: boolean) => {
-      if (!applied) return events.emit('job.fenced', { id, class: job.class, queue });
-      if (outcome.op === 'dead') onDied(queue, id);
-      else if ('markers' in outcome && outcome.markers.includes('f')) onFinished(queue, id);
-      announce();
-    };
+    const recorded = (applied: boolean) =>
+      applied ? announce() : events.emit('job.fenced', { id, class: job.class, queue });
     return { outcome, recorded };
   }
-}
-
-function markersOf(job: JobExecution, noted: boolean): EndMarkers {
-  return noted ? `${job.markers}c` : job.markers;
 }
 
 export interface FailuresOptions {
@@ -151,14 +115,10 @@ export interface FailuresOptions {
   readonly random?: (() => number) | undefined;
   /** As in ProcessorTuning. */
   readonly leftForMs?: number | undefined;
-  /** Releases the claim that a job may hold at its end. Never rejects. */
-  readonly releaseClaim: (job: JobExecution) => Promise<void>;
   /** Prepares a job that did not run for its callback: instance, run and arguments. */
   readonly prepare: (job: JobExecution) => Promise<Run>;
   /** The arguments for a callback after the run, as they were enqueued, even if the run has modified its own. */
   readonly argsFor: (job: JobExecution, run: Run) => Promise<readonly unknown[]>;
-  /** The cursor as JSON; undefined if there is none. Never rejects. */
-  readonly cursorOf: (job: JobExecution) => Promise<string | undefined>;
 }
 
 /** Turns the failure of a job into its outcome. Errors in the class's own rules and callbacks cost the job nothing. */
@@ -181,31 +141,28 @@ export class Failures {
     const handled = await this.handle(decision, job, error);
     if (handled === 'failed') return this.dead(job, error, error.message, decision.key);
     if (decision.kind === 'dead' && handled === 'none') return this.dead(job, error, decision.reason, decision.key);
-    await this.finish(job, error);
+    await this.afterDiscard(job, error);
     return this.options.outcomes.discarded(job, error);
   }
 
   async dead(job: JobExecution, error: Error, reason: string, key?: string): Promise<ExecutionResult> {
-    const cursor = job.hasCheckpoint ? await this.options.cursorOf(job) : undefined;
-    await this.finish(job, error);
-    return this.options.outcomes.dead(job, error, reason, { key, cursor });
+    await this.afterDiscard(job, error);
+    return this.options.outcomes.dead(job, error, reason, key);
   }
 
-  /** @returns undefined for a job that fails: it has been due for too long, or its record does not say since when. */
+  /** @returns undefined for a job that fails: it has been due for too long. */
   private leave(job: JobExecution, error: NotHereError): ExecutionResult | undefined {
     const { outcomes, random, leftForMs } = this.options;
-    const ageMs = outcomes.ageOf(job);
-    if (ageMs === undefined) return undefined;
     const { JobsLeft } = require('./leave') as typeof import('./leave');
     this.jobsLeft ??= new JobsLeft(random, undefined, leftForMs);
     const name = error instanceof NewerFormatError ? error.jobName : job.class;
-    const leave = this.jobsLeft.decide(name, error, ageMs);
+    const leave = this.jobsLeft.decide(name, error, outcomes.ageOf(job));
     return leave && outcomes.left(job, name, error, leave);
   }
 
   private decide(job: JobExecution, error: Error): FailureDecision {
     const { random } = this.options;
-    const failure = { attempt: job.attempt, error, counts: job.record.options.attemptsBy };
+    const failure = { attempt: job.attempt, error, counts: job.history.attemptsBy };
     const onBrokenRule = (broken: Error) => this.report(broken, `deciding when to retry ${job.class}`);
     return decide(job.jobClass ?? DEFAULT_RULES, failure, { random, onBrokenRule });
   }
@@ -225,11 +182,6 @@ export class Failures {
       this.report(toError(thrown), `handling the last failure of ${job.class}`);
       return kind === 'dead' ? 'failed' : 'done';
     }
-  }
-
-  private async finish(job: JobExecution, error: Error): Promise<void> {
-    await this.afterDiscard(job, error);
-    await this.options.releaseClaim(job);
   }
 
   private async afterDiscard(job: JobExecution, error: Error): Promise<void> {

@@ -300,7 +300,7 @@ export async function performWithCallbacks(
   return result;
 }
 
-/** Options of a run without a record in Redis. Defaults: a fresh id, the first attempt, the class's queue and tags. */
+/** Options of a run without a row. Defaults: a fresh id, the first attempt, the class's queue and tags. */
 export interface RunHere {
   readonly id?: string;
   readonly attempt?: number;
@@ -330,7 +330,7 @@ export async function performNow(
   }: RunHere = {},
 ): Promise<unknown> {
   const plan = compileOptions(jobClass);
-  const owner = { id, queue, fence: '' };
+  const owner = { id, deliveries: 1 };
   const makeCheckpoint = (): Checkpoint => {
     const { Checkpoint, MemoryCheckpointStore } = checkpointModule();
     return new Checkpoint({ run, owner, store: new MemoryCheckpointStore(), onError: () => undefined });

@@ -8,6 +8,8 @@ import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/async';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
+import { processKey } from '../hint/keys';
+import { forgetProcess, type RescuedJob, rescue, showLife } from '../row/claim';
 import { MailTally } from '../stats/class-stats';
 import { JobStats, StatsFlusher } from '../stats/collector';
 import { type DueQueue, LatencyMonitor } from './latency-monitor';
@@ -18,15 +20,23 @@ import {
   PROCESS_KEYS,
   type ProcessInfo,
   type ProcessorCommand,
+  readProcessInfo,
   treeIdOf,
+  UNKNOWN,
 } from './process-info';
 
 const INFO_INTERVAL_MS = 5000;
+/** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
+const ORPHANS_MS = 10_000;
+/** A job that has run for this long makes its processor show itself, ms; silence is noticed after 25 s. */
+const LONG_MS = 10_000;
+const LIFE_MS = 5000;
 
 export interface ProcessReporterOptions {
   readonly config: Pick<Config, 'jobs'>;
   readonly database: Database;
-  readonly redis: Redis;
+  /** undefined: there is none, so that no list of processors has this one. */
+  readonly redis: Redis | undefined;
   readonly events: Events;
   readonly app: string;
   readonly identity: string;
@@ -35,23 +45,23 @@ export interface ProcessReporterOptions {
   readonly tuning: HeartbeatTuning;
   /** true: it counts the outcomes of jobs and mails. */
   readonly history: boolean;
-  /** @returns true while nothing happens in the outbox. */
+  /** @returns true while no job is enqueued or run anywhere. */
   readonly isIdle: () => boolean;
-  readonly fullQueues: () => readonly string[];
-  readonly leads: () => boolean;
   readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
   readonly onCommand: (command: ProcessorCommand) => void;
   /** @returns the time at which it last had a job, ms on the monotonic clock. */
   readonly activeAt: () => number;
-  /** Called when Redis may have lost its data. */
-  readonly onForgotten: () => void;
+  /** Called with jobs that were returned to their queues, since their processor has died. */
+  readonly onRescued: (jobs: readonly RescuedJob[]) => void;
   /** @returns true when the app has a job class of that name. */
   readonly knowsClass: (className: string) => boolean;
 }
 
-/** Reports a processor while it runs: heartbeats and status, the latency of its queues, and statistics. */
+/** Reports a processor while it runs: signs of life, heartbeats and status, the latency of its queues, and statistics. */
 export class ProcessReporter {
-  private readonly heartbeat: Heartbeat;
+  private readonly heartbeat: Heartbeat | undefined;
+  private readonly orphans: PeriodicTask;
+  private readonly life: PeriodicTask;
   private readonly latency: LatencyMonitor;
   private readonly stats: JobStats;
   private readonly mails = new MailTally();
@@ -61,30 +71,42 @@ export class ProcessReporter {
   private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
   private readonly startedAt = Date.now();
+  /** Identities of processors that are known to have died, whose jobs are still to be returned. */
+  private readonly dead: string[];
   private readonly version = version();
 
   constructor(private readonly options: ProcessReporterOptions) {
-    const { config, database, redis, events, identity, dead, tuning, onCommand, fullQueues, leads } = options;
+    const { config, database, redis, events, identity, tuning, onCommand } = options;
     const everyMs = tuning.infoMs ?? INFO_INTERVAL_MS;
-    this.heartbeat = new Heartbeat({
-      ...tuning,
-      redis,
-      events,
-      identity,
-      dead,
-      queues: this.queues,
-      describe: (redisMs) => this.describe(redisMs),
-      onForgotten: options.onForgotten,
-      activeAt: options.activeAt,
-      onCommand,
+    this.dead = [...options.dead];
+    this.heartbeat =
+      redis &&
+      new Heartbeat({
+        ...tuning,
+        redis,
+        events,
+        identity,
+        describe: (redisMs) => this.describe(redisMs),
+        activeAt: options.activeAt,
+        onCommand,
+        onUnresponsive: (others, silentMs) => this.rescueSilent(others, silentMs),
+      });
+    this.orphans = new PeriodicTask({
+      everyMs: ORPHANS_MS,
+      work: () => this.rescueFromDead(),
+      onError: (error) =>
+        events.emit('queue.error', { error, during: 'returning the jobs of a processor that has died' }),
+    });
+    this.life = new PeriodicTask({
+      everyMs: LIFE_MS,
+      work: () => this.showLife(),
+      onError: (error) => events.emit('queue.error', { error, during: 'showing that the job processor lives' }),
     });
     this.latency = new LatencyMonitor({
-      redis: redis.client,
+      redis: redis?.client,
       knex: database.knex,
       events,
       queues: this.queues,
-      fullQueues,
-      leads,
       warningMs: config.jobs.latencyWarningMs,
       everyMs,
       isIdle: options.isIdle,
@@ -96,7 +118,10 @@ export class ProcessReporter {
 
   start(): void {
     this.processMetrics = new ProcessMetricsSampler();
-    this.heartbeat.start();
+    // Before the first heartbeat, so that nobody sees both processes.
+    this.orphans.start();
+    this.heartbeat?.start();
+    this.life.start();
     this.latency.task.start();
     this.accounts.start();
     const { events, history } = this.options;
@@ -109,26 +134,68 @@ export class ProcessReporter {
 
   /** Call when the status has changed; it is reported at once. */
   changed(): void {
-    this.heartbeat.trigger();
+    this.heartbeat?.trigger();
   }
 
   /** Rescues the jobs of a processor that has ended without returning them. */
   rescueOrphans(identity: string): void {
-    this.heartbeat.rescueOrphans(identity);
+    this.dead.push(identity);
+    this.orphans.trigger();
+  }
+
+  /** Returns the jobs of processors that the primary has seen die to the heads of their queues. */
+  private async rescueFromDead(): Promise<undefined> {
+    const { database, redis } = this.options;
+    for (let identity = this.dead[0]; identity !== undefined; identity = this.dead[0]) {
+      this.rescued(await rescue(database.knex, { identity }));
+      if (redis?.client.isReady) await this.heartbeat?.deregister(identity).catch(() => undefined);
+      this.dead.shift();
+    }
+  }
+
+  /** Does the same for processors whose heartbeats have ceased, unless Postgres knows that they live. */
+  private async rescueSilent(others: readonly ProcessInfo[], silentMs: number): Promise<void> {
+    for (const { identity, host, pid } of others) {
+      const jobs = await rescue(this.options.database.knex, { identity, silentMs });
+      await this.heartbeat?.deregister(identity);
+      this.options.events.emit('processor.rescued', {
+        identity,
+        host,
+        pid,
+        heartbeatAgeMs: silentMs,
+        jobs: jobs.length,
+      });
+      this.rescued(jobs);
+    }
+  }
+
+  private rescued(jobs: readonly RescuedJob[]): void {
+    for (const { id, queue } of jobs) this.options.events.emit('job.rescued', { id, queue });
+    if (jobs.length > 0) this.options.onRescued(jobs);
+  }
+
+  /** A processor that runs something long shows itself, or its jobs would be given to others. Short jobs need no such sign. */
+  private async showLife(): Promise<undefined> {
+    const { database, identity, snapshot } = this.options;
+    const now = Date.now();
+    if (snapshot().running.some(({ startedAt }) => now - startedAt > LONG_MS)) await showLife(database.knex, identity);
   }
 
   /** Call when the processor drains; its status shows `stopping` at once. */
   drains(): void {
     this.stopping = true;
-    this.heartbeat.trigger();
+    this.heartbeat?.trigger();
   }
 
   /** Call it when no job is running any more. */
   async stop(deadline: Deadline): Promise<void> {
     this.endTally?.();
-    await deadline.wait(Promise.all([this.latency.task.stop(), this.accounts.stop()]));
+    await deadline.wait(
+      Promise.all([this.latency.task, this.accounts, this.orphans, this.life].map((task) => task.stop())),
+    );
     await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
-    await this.heartbeat.stop(deadline);
+    await this.heartbeat?.stop(deadline);
+    await deadline.wait(forgetProcess(this.options.database.knex, this.options.identity)).catch(() => undefined);
   }
 
   /** Queues with jobs that are due, as last read. */
@@ -138,13 +205,13 @@ export class ProcessReporter {
 
   /** Flushes the statistics; while Redis is unavailable they are kept in memory. */
   private async account(): Promise<undefined> {
-    const { client } = this.options.redis;
-    if (client.isReady) await this.flusher.send(client);
+    const { redis } = this.options;
+    if (redis?.client.isReady) await this.flusher.send(redis.client);
   }
 
   private report(error: Error): void {
     const { redis, events } = this.options;
-    if (redis.client.isReady) events.emit('queue.error', { error, during: 'sending the history of jobs to Redis' });
+    if (redis?.client.isReady) events.emit('queue.error', { error, during: 'sending the history of jobs to Redis' });
   }
 
   private get queues(): string[] {
@@ -199,19 +266,20 @@ export interface HeartbeatTuning {
   readonly unresponsiveMs?: number | undefined;
 }
 
-type Shared = 'redis' | 'events' | 'identity' | 'dead' | 'activeAt' | 'onForgotten' | 'onCommand';
+type Shared = 'events' | 'identity' | 'activeAt' | 'onCommand';
 
 interface HeartbeatOptions extends HeartbeatTuning, Pick<ProcessReporterOptions, Shared> {
-  /** The queues that it serves. */
-  readonly queues: readonly string[];
+  readonly redis: Redis;
+  /** Called with processors that have sent no heartbeat for so long. */
+  readonly onUnresponsive: (others: readonly ProcessInfo[], silentMs: number) => Promise<void>;
   /** @param redisMs duration of the last round trip, ms; null before the first. */
   readonly describe: (redisMs: number | null) => ProcessInfo;
 }
 
 /**
  * Keeps a processor on the list of processes. Each second it sends a heartbeat and receives commands, every few seconds
- * it also reports its status, and it rescues the jobs of unresponsive processors. Heartbeats come from the event loop,
- * so a job that blocks it for `unresponsiveMs` runs a second time elsewhere.
+ * it also reports its status, and it notices unresponsive processors. Heartbeats come from the event loop, so a job that
+ * blocks it for `unresponsiveMs` runs a second time elsewhere.
  *
  * While it is idle it sends fewer. A starting job, a command, a watcher, or another processor that becomes unresponsive
  * brings the next one at once.
@@ -222,7 +290,6 @@ class Heartbeat {
   private heartbeats = 0;
   private last: HeartbeatReply | undefined;
   private redisMs: number | null = null;
-  private dead: readonly string[];
   /** Executed commands that Redis has not acknowledged yet. */
   private executed: readonly string[] = [];
   private unsubscribe: (() => void) | undefined;
@@ -235,8 +302,7 @@ class Heartbeat {
   private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
-    const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS, dead } = options;
-    this.dead = dead;
+    const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS } = options;
     this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
     this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
     this.task = new PeriodicTask({
@@ -286,10 +352,9 @@ class Heartbeat {
     });
   }
 
-  /** Rescues the jobs of a processor that is known to have ended. */
-  rescueOrphans(identity: string): void {
-    this.dead = [...this.dead, identity];
-    this.wake();
+  /** Removes a processor from the list. */
+  async deregister(identity: string): Promise<void> {
+    await this.registry.deregister(identity);
   }
 
   /** Leaves the list. Call it when no job is running any more. */
@@ -307,8 +372,6 @@ class Heartbeat {
     const isIdle = this.isIdle();
     if (isIdle && performance.now() < this.restsUntil) return undefined;
     if (isIdle) this.wakeOnJobStart();
-    // Rescues come before the heartbeat, so that nobody sees both processes. The heartbeat is sent even if they fail.
-    const failure = await this.rescueFromDead().then(() => undefined, toError);
     const report = isIdle || this.heartbeats % this.infoEvery === 0;
     const restMs = isIdle ? Math.min(IDLE_EVERY * heartbeatMs, IDLE_SHARE * unresponsiveMs) : heartbeatMs;
     const aheadMs = Math.max(0, restMs - heartbeatMs);
@@ -323,14 +386,13 @@ class Heartbeat {
     const tookMs = performance.now() - begun;
     this.redisMs = Math.round(tookMs * 10) / 10;
     this.heartbeats++;
-    if (reply.joined && this.last) this.options.onForgotten();
     this.last = reply;
     this.aheadMs = aheadMs;
     // Half an interval is left to the timer, which otherwise fires a moment too early and skips one.
     if (isIdle) this.restsUntil = begun + Math.min(restMs, reply.expiresMs) - heartbeatMs / 2;
     this.execute(reply.commands);
-    if (failure) throw failure;
-    for (const other of reply.unresponsive) await rescue().rescueFromUnresponsive(other, unresponsiveMs, this.options);
+    if (reply.unresponsive.length > 0)
+      await this.options.onUnresponsive(await this.infosOf(reply.unresponsive), unresponsiveMs);
     // The round trip's time is subtracted, since jobs that block the event loop may leave it only moments in between.
     return Math.max(0, heartbeatMs - tookMs);
   }
@@ -348,17 +410,13 @@ class Heartbeat {
     }
   }
 
-  private async rescueFromDead(): Promise<void> {
-    if (this.dead.length === 0) return;
-    const { redis, queues, events } = this.options;
-    const { rescueOrphans } = rescue();
-    for (const identity of this.dead) {
-      const jobs = (await rescueOrphans(redis.client, identity, queues)) ?? [];
-      this.dead = this.dead.filter((other) => other !== identity);
-      for (const job of jobs) events.emit('job.rescued', job);
-    }
+  private async infosOf(identities: readonly string[]): Promise<ProcessInfo[]> {
+    const { client } = this.options.redis;
+    return Promise.all(
+      identities.map(async (identity) => {
+        const info = readProcessInfo(await client.get(processKey(identity)));
+        return info ?? { ...UNKNOWN, identity, queues: [] };
+      }),
+    );
   }
 }
-
-/** Loaded on demand: most processors rescue nobody. */
-const rescue = () => require('./rescue') as typeof import('./rescue');

@@ -1,5 +1,6 @@
 import type { RegistryKeys } from '../../core/heartbeat-registry';
-import { commandsKey, PROCESS_PREFIX, PROCESSES, PROCESSES_WAKE, PROCESSES_WATCHED } from '../queue/keys';
+import { isCount, isText, isTexts, isTime } from '../../support/type-guards';
+import { commandsKey, PROCESS_PREFIX, PROCESSES, PROCESSES_WAKE, PROCESSES_WATCHED } from '../hint/keys';
 
 /** The Redis keys of the job processors. */
 export const PROCESS_KEYS: RegistryKeys = {
@@ -66,4 +67,65 @@ export function isProcessorCommand(text: string): text is ProcessorCommand {
 /** @returns the id of a processor's tree, with which its identity begins. */
 export function treeIdOf(identity: string): string {
   return identity.replace(/-\d+$/, '');
+}
+
+/** @returns undefined for a text that no processor of this version or a near one has written. */
+export function readProcessInfo(text: string | null): ProcessInfo | undefined {
+  if (text === null) return undefined;
+  try {
+    const given = JSON.parse(text) as Partial<ProcessInfo> | null;
+    if (!isText(given?.identity) || !isTexts(given.queues)) return undefined;
+    const { identity, queues } = given;
+    return { ...UNKNOWN, ...ofTheirKind(given), identity, queues };
+  } catch {
+    return undefined;
+  }
+}
+
+/** Defaults for fields that another version does not report. */
+export const UNKNOWN: Omit<ProcessInfo, 'identity' | 'queues'> = {
+  tree: '',
+  app: '',
+  version: '',
+  host: '',
+  pid: 0,
+  startedAt: 0,
+  concurrency: 0,
+  quiet: false,
+  stopping: false,
+  busyCount: 0,
+  busy: [],
+  rssMb: 0,
+  lagP99Ms: 0,
+  utilization: 0,
+  redisMs: null,
+};
+
+const isFlag = (value: unknown) => typeof value === 'boolean';
+const KINDS: { readonly [K in keyof typeof UNKNOWN]: (value: unknown) => boolean } = {
+  tree: isText,
+  app: isText,
+  version: isText,
+  host: isText,
+  pid: isCount,
+  startedAt: isTime,
+  concurrency: isCount,
+  quiet: isFlag,
+  stopping: isFlag,
+  busyCount: isCount,
+  busy: (value) => Array.isArray(value) && value.every(isBusyJob),
+  rssMb: Number.isFinite,
+  lagP99Ms: Number.isFinite,
+  utilization: Number.isFinite,
+  redisMs: (value) => value === null || Number.isFinite(value),
+};
+
+function ofTheirKind(given: object): Partial<ProcessInfo> {
+  const kept = Object.entries(KINDS).filter(([name, isOfItsKind]) => isOfItsKind(Reflect.get(given, name)));
+  return Object.fromEntries(kept.map(([name]) => [name, Reflect.get(given, name)]));
+}
+
+function isBusyJob(value: unknown): value is BusyJob {
+  const { id, class: name, queue, attempt, startedAt } = (value ?? {}) as Partial<BusyJob>;
+  return isText(id) && isText(name) && isText(queue) && isCount(attempt) && isTime(startedAt);
 }

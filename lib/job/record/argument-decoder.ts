@@ -10,7 +10,7 @@ import {
 import { deferred } from '../../support/async';
 import { NotHereError, RecordGoneError } from '../definition/errors';
 import { type ArgumentCodec, dollarKey } from './arguments';
-import { UnreadableJobError } from './record';
+import { UnreadableJobError } from './payload';
 
 /**
  * Restores the arguments for `perform`. Models are loaded again, with one query for each class. Returns a promise only

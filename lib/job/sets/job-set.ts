@@ -1,160 +1,175 @@
-import { NOTIFIED_CHANNEL } from '../outbox/insert';
-import { dueRecord, type JobEntry, killedRecord, queuedRecord, rewritten, type SetName } from './entry';
-import type { Transition } from './move-script';
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import { notify } from '../dispatch/notifier';
+import { Hints } from '../hint/hints';
+import type { ReadyJob } from '../row/claim';
+import { killJobs, reviveJobs } from '../row/dead';
+import type { SetName } from './entry';
 import {
   type BulkOptions,
   type BulkResult,
   BulkRun,
-  type CheckedFilter,
   type CheckedRef,
-  checkBounds,
   checkFilter,
   checkRef,
-  checkSort,
   InvalidRequestError,
   type JobAction,
-  type JobFilter,
-  type JobPage,
-  type JobRef,
-  type Outlines,
-  type PageRequest,
   type Selection,
   type SetSources,
-  SORTED_AT_MOST,
-  type Sort,
-  sortOutlines,
 } from './query';
+import { SetReader } from './set-reader';
+import { and, matching, orderOf, type Sql, these } from './set-table';
 
 /**
- * A set of jobs that operators read and move. Each move checks and moves in one step: when two operators move the same
- * job, one of them does. All methods throw InvalidRequestError for an invalid request.
+ * A set of jobs that operators read and move. Each move checks and moves in one statement: when two operators move the same
+ * job, one of them does. All methods throw InvalidRequestError for an invalid request, and errors of Postgres.
  */
-export abstract class JobSet {
-  abstract readonly name: SetName;
-  /** true: its jobs are in Postgres, and the relays are notified of those that become due. */
-  protected readonly notifies: boolean = false;
-
-  constructor(protected readonly sources: SetSources) {}
-
-  /** Reads a page, and counts the matching jobs unless `count` is false. */
-  async page(request: PageRequest = {}): Promise<JobPage> {
-    const sort = checkSort(request);
-    return sort && sort.by !== 'at' ? this.sortedPage(request, sort) : this.pageByTime(request);
-  }
-
-  /** Reads the first matching jobs in the set's own order, with no more than sorting and counting need. */
-  outlines(filter: JobFilter, limit: number): Promise<Outlines> {
-    return this.readOutlines(checkFilter(filter), limit);
-  }
-
-  abstract count(filter?: JobFilter): Promise<number>;
-  /** The number of jobs in the set; cheaper than `count()`. */
-  abstract size(): Promise<number>;
-  /** @returns the entries of those jobs that are in the set, in the order given. @throws InvalidRequestError. */
-  async entries(refs: readonly JobRef[]): Promise<JobEntry[]> {
-    return this.entriesOf(refs.map(checkRef));
+export class JobSet extends SetReader {
+  constructor(
+    private readonly sources: SetSources,
+    name: SetName,
+  ) {
+    super(sources.knex, name);
   }
 
   /** Deletes jobs for good. */
   deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(DELETE, selection, options);
+    return this.many('delete', selection, options, async (knex, chosen) => {
+      const { rowCount } = await knex.raw<{ rowCount: number }>(this.deletion(chosen), [...chosen.values]);
+      return { moved: rowCount };
+    });
   }
 
-  protected abstract pageByTime(request: PageRequest): Promise<JobPage>;
-  protected abstract readOutlines(filter: CheckedFilter, limit: number): Promise<Outlines>;
-  /** @returns entries in the order of the references, without jobs that have left the set. */
-  protected abstract entriesOf(refs: readonly CheckedRef[]): Promise<JobEntry[]>;
-  protected abstract moveRefs(move: Transition, refs: readonly CheckedRef[]): Promise<number>;
-  /** @returns false when the run's limit or signal ended it. */
-  protected abstract moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean>;
+  /** Makes jobs run now: they go to the tails of their queues. Retries keep their attempts; dead jobs get all of them again. */
+  runMany(action: 'retry' | 'promote', selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many(action, selection, options, async (knex, chosen) => {
+      if (this.name === 'dead') {
+        const ready = await reviveJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values });
+        return { moved: ready.length, ready };
+      }
+      const { rows: ready } = await knex.raw<{ rows: ReadyJob[] }>(
+        `with chosen as materialized (${chosen.sql})
+         update ${TABLES.jobs} set state = 'ready', left_since = null,
+           run_at = clock_timestamp() + position * interval '1 microsecond'
+         from (select id, row_number() over () as position from chosen) as chosen
+         where ${TABLES.jobs}.id = chosen.id returning ${TABLES.jobs}.id, queue`,
+        [...chosen.values],
+      );
+      return { moved: ready.length, ready };
+    });
+  }
 
-  /** Reads a page that is sorted by another key than time. */
-  protected async sortedPage(request: PageRequest, sort: Sort): Promise<JobPage> {
-    const { offset, limit, count } = checkBounds(request);
-    const sorted = sortOutlines(await this.outlines(request, SORTED_AT_MOST), sort);
-    const entries = await this.entriesOf(sorted.slice(offset, offset + limit));
-    return { entries, total: count ? sorted.length : undefined, complete: true, next: undefined };
+  /** Changes the time of jobs; a unique job's claim is extended by as much. @param at a time in the past means now. */
+  rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
+    const ms = at instanceof Date ? at.getTime() : Number.NaN;
+    if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
+    const moment = new Date(Math.max(ms, 0)).toISOString();
+    const elsewhen: Sql = { sql: 'run_at <> ?::timestamptz', values: [moment] };
+    return this.many(
+      'reschedule',
+      selection,
+      options,
+      async (knex, chosen) => {
+        const { rowCount } = await knex.raw<{ rowCount: number }>(
+          `update ${TABLES.jobs} set run_at = ?::timestamptz, left_since = null,
+             unique_until = unique_until + (?::timestamptz - run_at)
+           where id in (${chosen.sql})`,
+          [moment, moment, ...chosen.values],
+        );
+        return { moved: rowCount };
+      },
+      // Otherwise each chunk would choose the jobs of the one before.
+      'filter' in selection ? elsewhen : undefined,
+    );
+  }
+
+  /** Moves jobs to the dead set. */
+  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
+    return this.many('kill', selection, options, async (knex, chosen) => {
+      return { moved: await killJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values }) };
+    });
+  }
+
+  private deletion({ sql }: Sql): string {
+    return `delete from ${this.set.table()} where id in (${sql})`;
   }
 
   /**
    * Moves jobs in chunks; earlier chunks stay moved when a later one fails.
    * @returns how many were moved, without those that are not, or no longer, in this set.
    */
-  protected async many(move: Transition, selection: Selection, options: BulkOptions = {}): Promise<BulkResult> {
+  private async many(
+    action: JobAction,
+    selection: Selection,
+    options: BulkOptions = {},
+    move: (knex: Knex, chosen: Sql) => Promise<{ readonly moved: number; readonly ready?: readonly ReadyJob[] }>,
+    also?: Sql,
+  ): Promise<BulkResult> {
     const run = new BulkRun(options);
+    const step = async (chosen: Sql): Promise<number> => {
+      const { moved, ready = [] } = await move(this.knex, chosen);
+      await this.announce(action, ready, moved);
+      run.add(moved);
+      return moved;
+    };
     try {
-      const complete =
-        'ids' in selection
-          ? await this.moveSelected(move, selection.ids.map(checkRef), run)
-          : await this.moveMatching(move, checkFilter(selection.filter), run);
-      return { moved: run.moved, complete };
+      if ('ids' in selection) return await this.moveThese(selection.ids.map(checkRef), run, step);
+      return await this.moveMatching(
+        and([matching(this.set, checkFilter(selection.filter)), ...(also ? [also] : [])]),
+        run,
+        step,
+      );
     } finally {
-      this.report(move, run.moved);
+      const { events, via } = this.sources;
+      if (run.moved > 0) events.emit('operator.jobs', { action, set: this.name, count: run.moved, via });
     }
   }
 
-  private async moveSelected(move: Transition, refs: readonly CheckedRef[], run: BulkRun): Promise<boolean> {
+  private async moveThese(
+    refs: readonly CheckedRef[],
+    run: BulkRun,
+    step: (chosen: Sql) => Promise<number>,
+  ): Promise<BulkResult> {
     let done = 0;
     while (done < refs.length && run.chunk > 0) {
       const chunk = refs.slice(done, done + run.chunk);
       done += chunk.length;
-      run.add(await this.moveRefs(move, chunk));
+      const { sql, values } = these(this.set, chunk);
+      await step({
+        sql: `select id from ${this.set.table()} where ${sql} order by ${orderOf(this.set, undefined)} for update`,
+        values,
+      });
     }
-    return done >= refs.length;
+    return { moved: run.moved, complete: done >= refs.length };
   }
 
-  private report({ action, to }: Transition, count: number): void {
-    const { events, via, redis } = this.sources;
-    if (count === 0) return;
-    events.emit('operator.jobs', { action, set: this.name, count, via });
-    if (!this.notifies || (to !== 'queue' && to !== 'delay')) return;
-    // Said over Redis, too, as with each enqueue: a relay whose connection has fallen silent hears no notification.
-    redis.publish(`${redis.options.keyPrefix ?? ''}${NOTIFIED_CHANNEL}`, '0').catch(() => undefined);
+  /** Jobs that come into the set while this runs are left alone, so that it ends. */
+  private async moveMatching(
+    condition: Sql,
+    run: BulkRun,
+    step: (chosen: Sql) => Promise<number>,
+  ): Promise<BulkResult> {
+    const { rows } = await this.knex.raw<{ rows: { readonly now: string }[] }>('select clock_timestamp()::text as now');
+    const since = this.name === 'dead' ? 'died_at' : 'greatest(created_at, claimed_at)';
+    while (run.chunk > 0) {
+      const limit = run.chunk;
+      const moved = await step({
+        sql: `select id from ${this.set.table()} where ${condition.sql} and ${since} <= ?::timestamptz
+          order by ${orderOf(this.set, undefined)} limit ? for update skip locked`,
+        values: [...condition.values, rows[0]?.now ?? '-infinity', limit],
+      });
+      if (moved < limit) return { moved: run.moved, complete: true };
+    }
+    return { moved: run.moved, complete: false };
   }
-}
 
-/** A set of jobs that will run by themselves. */
-export abstract class PendingSet extends JobSet {
-  /** Changes the time of jobs. @param at a time in the past means now. */
-  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(rescheduleTo(at), selection, options);
+  /** Tells job processors of jobs that are ready, or due at another time. */
+  private async announce(action: JobAction, ready: readonly ReadyJob[], moved: number): Promise<void> {
+    const { knex } = this;
+    const { redis } = this.sources;
+    if (moved === 0 || (ready.length === 0 && action !== 'reschedule')) return;
+    const pushed = redis && ready.length > 0 ? await new Hints(redis).push(ready) : 'failed';
+    // Jobs that are not announced are found by the dispatcher.
+    if (pushed !== 'pushed') await notify(knex, 'look').catch(() => undefined);
   }
-
-  /** Moves jobs to the dead set. */
-  killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many(KILL, selection, options);
-  }
-}
-
-/** The entries that are referred to, in the order of the references. */
-export function inOrderOf(refs: readonly CheckedRef[], entries: readonly JobEntry[]): JobEntry[] {
-  return refs.flatMap(({ id, queue }) => {
-    return entries.find((entry) => entry.id === id && (queue === undefined || entry.queue === queue)) ?? [];
-  });
-}
-
-/** @returns the transition to the tail of the queue; attempts stay counted. */
-export function toQueue(action: JobAction): Transition {
-  return { action, to: 'queue', prepare: async (jobs) => jobs.map((job) => rewritten(job.text, queuedRecord)) };
-}
-
-const KILL: Transition = {
-  action: 'kill',
-  to: 'dead',
-  prepare: async (jobs) => jobs.map((job) => rewritten(job.text, killedRecord)),
-};
-
-const DELETE: Transition = { action: 'delete', to: 'delete' };
-
-/** @param at a time in the past means now. @throws InvalidRequestError. */
-function rescheduleTo(at: Date): Transition {
-  const ms = at instanceof Date ? at.getTime() : Number.NaN;
-  if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
-  // bee-queue looks for due jobs from score 0 on, so a negative one would never run.
-  return {
-    action: 'reschedule',
-    to: 'delay',
-    at: Math.max(ms, 0),
-    prepare: async (jobs) => jobs.map((job) => rewritten(job.text, (record) => dueRecord(record, ms))),
-  };
 }

@@ -4,8 +4,6 @@ import type { Caller, Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { QUEUE_NAME } from '../definition/options';
 import type { JobEntry } from './entry';
-import { jsonTerms, plainTerms, toSearchTerm } from './outbox-rows';
-import type { ScanPosition } from './scan-script';
 
 /** Selects jobs of a set; a job must meet all conditions that are given. */
 export interface JobFilter {
@@ -80,33 +78,7 @@ export function checkQueue(name: string): void {
   }
 }
 
-/** @returns true when the filter has a condition that only a job's record can answer. */
-export function isFiltering(filter: CheckedFilter): boolean {
-  return filter.failedSince !== undefined || CONDITIONS.some((name) => filter[name] !== undefined);
-}
-
-interface Kinds {
-  /** true: only jobs that failed and will be retried; false: only the others. Default: both. */
-  readonly retrying?: boolean | undefined;
-  /** true: a delayed job whose id is a UUID is ours and so a retry; its record is not read. */
-  readonly trustIds?: boolean | undefined;
-}
-
-/** @returns the filter as JSON for filter-script.ts. */
-export function luaFilter(filter: CheckedFilter, { retrying, trustIds }: Kinds = {}): string {
-  const { class: name, tag, error, text, failedSince } = filter;
-  return JSON.stringify({
-    retrying,
-    trustIds,
-    failedSince,
-    ...(name !== undefined && { class: JSON.stringify(name).slice(1, -1), plainClass: name }),
-    ...(tag !== undefined && { tag, tagText: JSON.stringify(tag) }),
-    ...(error !== undefined && { error: jsonTerms(error).map(toSearchTerm), plainError: plainTerms(error) }),
-    ...(text !== undefined && { text: jsonTerms(text).map(toSearchTerm), plainText: plainTerms(text) }),
-  });
-}
-
-/** A job by its id; with its queue if ids repeat across queues, as those of plain bee-queue producers do. */
+/** A job by its id, and perhaps the queue that it must be in. */
 export type JobRef = string | { readonly id: string; readonly queue?: string | undefined };
 
 export interface CheckedRef {
@@ -114,7 +86,7 @@ export interface CheckedRef {
   readonly queue: string | undefined;
 }
 
-const ID = /^[\x21-\x7e]{1,200}$/;
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** @throws InvalidRequestError for an invalid id. */
 export function checkRef(ref: JobRef): CheckedRef {
@@ -192,7 +164,8 @@ export interface Auditor {
 
 /** The stores and queues that sets work on. */
 export interface SetSources extends Auditor {
-  readonly redis: RedisClient;
+  /** undefined: there is none. */
+  readonly redis: RedisClient | undefined;
   readonly knex: Knex;
   /** All known queues. */
   readonly queues: readonly string[];
@@ -201,18 +174,24 @@ export interface SetSources extends Auditor {
 /** The actions of operators on jobs. */
 export type JobAction = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
 
+/** The place of a job in the order of a set. */
+export interface Position {
+  /** Its time as Postgres writes it, with microseconds. */
+  readonly time: string;
+  readonly id: string;
+}
+
 /** @returns a position as text that fits into a URL; it is valid for this set only. */
-export function writeCursor(set: string, { score, queue, id }: ScanPosition): string {
-  return Buffer.from(JSON.stringify([set, score, queue, id])).toString('base64url');
+export function writeCursor(set: string, { time, id }: Position): string {
+  return Buffer.from(JSON.stringify([set, time, id])).toString('base64url');
 }
 
 /** @throws InvalidRequestError for a text that `writeCursor` has not written for this set. */
-export function readCursor(set: string, cursor: string): ScanPosition {
+export function readCursor(set: string, cursor: string): Position {
   try {
-    const [itsSet, score, queue, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
-    if (itsSet === set && Number.isFinite(score) && typeof queue === 'string' && typeof id === 'string') {
-      return { score: Number(score), queue, id };
-    }
+    const [itsSet, time, id] = JSON.parse(Buffer.from(cursor, 'base64url').toString()) as unknown[];
+    if (itsSet === set && typeof time === 'string' && TIME.test(time) && typeof id === 'string' && ID.test(id))
+      return { time, id };
   } catch {
     // It is not even JSON; the error below names it.
   }
@@ -220,6 +199,8 @@ export function readCursor(set: string, cursor: string): ScanPosition {
     `the cursor is ${JSON.stringify(cursor)?.slice(0, 100)}; give \`next\` of a page of the ${set} set, or none`,
   );
 }
+
+const TIME = /^[-+ :.\d]{10,40}$/;
 
 export const SORT_KEYS = ['at', 'class', 'queue', 'error', 'attempts'] as const;
 export type SortKey = (typeof SORT_KEYS)[number];
@@ -231,7 +212,7 @@ export interface Sort {
 }
 
 export interface PageRequest extends JobFilter {
-  /** Default: the set's own order. Keys other than `at` allow at most 20,000 matching jobs, and no `after`. */
+  /** Default: the set's own order. Keys other than `at` allow no `after`. */
   readonly sort?: Sort | undefined;
   /** Matching jobs to skip. Default 0. */
   readonly offset?: number | undefined;
@@ -247,7 +228,7 @@ export interface JobPage {
   readonly entries: readonly JobEntry[];
   /** Number of matching jobs; undefined when `count` was false. */
   readonly total: number | undefined;
-  /** false: `total` counts only the first 500,000 jobs of the set, which is larger. */
+  /** false: more jobs match than `total` says, which counts 10,000 at most. */
   readonly complete: boolean;
   /** Cursor of the next page; undefined when nothing follows. */
   readonly next: string | undefined;
@@ -260,15 +241,15 @@ export interface PageBounds {
 }
 
 const LIMIT = 25;
-const MOST = 500;
+const MAX_LIMIT = 500;
 
 /** @throws InvalidRequestError. */
 export function checkBounds({ offset = 0, limit = LIMIT, count = true }: PageRequest): PageBounds {
   if (!Number.isSafeInteger(offset) || offset < 0) {
     throw new InvalidRequestError(`offset is ${offset}; give a whole number from 0`);
   }
-  if (!Number.isSafeInteger(limit) || limit < 0 || limit > MOST) {
-    throw new InvalidRequestError(`limit is ${limit}; give a whole number from 0 to ${MOST}`);
+  if (!Number.isSafeInteger(limit) || limit < 0 || limit > MAX_LIMIT) {
+    throw new InvalidRequestError(`limit is ${limit}; give a whole number from 0 to ${MAX_LIMIT}`);
   }
   return { offset, limit, count };
 }
@@ -283,47 +264,6 @@ export function checkSort({ sort, after }: PageRequest): Sort | undefined {
     throw new InvalidRequestError(`a page sorted by ${sort.by} cannot follow a cursor; give offset instead of after`);
   }
   return sort;
-}
-
-/** The part of a job that sorting and counting need. */
-export interface JobOutline {
-  readonly id: string;
-  readonly queue: string;
-  /** Time of death, or of the next run, ms since 1970. */
-  readonly at: number;
-  /** The job name; undefined when the record has none. */
-  readonly class: string | undefined;
-  /** Name of its latest error, such as `TypeError`. */
-  readonly error: string | undefined;
-  readonly attempts: number;
-}
-
-export interface Outlines {
-  readonly jobs: readonly JobOutline[];
-  /** false: more jobs may match. */
-  readonly complete: boolean;
-}
-
-/** Larger results are not sorted, since every page reads all matching jobs. */
-export const SORTED_AT_MOST = 20_000;
-
-/**
- * Sorts outlines. Jobs that lack the key come last; equal keys are ordered by time, newest first.
- * @throws InvalidRequestError when there are too many.
- */
-export function sortOutlines({ jobs, complete }: Outlines, { by, descending }: Sort): JobOutline[] {
-  if (!complete) {
-    throw new InvalidRequestError(
-      `more than ${SORTED_AT_MOST} jobs match, which is too many to sort by ${by}: filter further, or sort by time`,
-    );
-  }
-  const sign = descending ? -1 : 1;
-  return [...jobs].sort((a, b) => {
-    const [one, other] = [a[by], b[by]];
-    if (one === other) return b.at - a.at || (a.id < b.id ? -1 : 1);
-    if (one === undefined || other === undefined) return one === undefined ? 1 : -1;
-    return one < other ? -sign : sign;
-  });
 }
 
 export function isRef(ref: Exclude<JobRef, string>): boolean {

@@ -190,8 +190,6 @@ export interface SelectedCounts {
   readonly others: { readonly classes: number; readonly jobs: number };
 }
 
-/** Maximum number of jobs that are counted by class; the rest count as others. */
-const MAX_COUNTED_BY_CLASS = 50_000;
 const CLASSES_SHOWN = 3;
 /** A question can be answered within this time, ms. */
 const QUESTION_TTL_MS = 86_400_000;
@@ -219,9 +217,8 @@ export async function countSelected(set: JobSet, { selection }: JobSelection): P
     for (const entry of entries) add(entry.class);
     count = entries.length;
   } else {
-    const { jobs, complete } = await set.outlines(selection.filter, MAX_COUNTED_BY_CLASS);
-    for (const job of jobs) add(job.class);
-    count = complete ? jobs.length : await set.count(selection.filter);
+    for (const { name, count: each } of await set.classes(selection.filter)) byClass.set(name, each);
+    count = await set.count(selection.filter);
   }
   const all = [...byClass].map(([name, each]) => ({ name, count: each })).sort((a, b) => b.count - a.count);
   const classes = all.length <= CLASSES_SHOWN ? all : all.slice(0, CLASSES_SHOWN - 1);

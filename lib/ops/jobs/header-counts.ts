@@ -1,7 +1,7 @@
+import { knownQueues, readQueues } from '../../job/admin/queue-status';
 import { countCrons } from '../../job/cron/cron-table';
 import { ProcessList } from '../../job/processes/process-list';
-import { knownQueues, readQueues } from '../../job/queue/queue-servers';
-import { sizeOfSet } from '../../job/sets/scan';
+import { countSet } from '../../job/sets/set-size';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
 import type { Counts } from '../ui/layout';
@@ -26,12 +26,12 @@ export class JobCounts {
     const { config, knex, redis } = this.options;
     const { client } = redis;
     const configured = config.jobs.queues.map((queue) => queue.name);
-    const names = knownQueues(client, configured);
-    const sizeOf = async (set: 'retry' | 'scheduled' | 'dead') =>
-      sizeOfSet(set, { redis: client, knex, queues: set === 'dead' ? [] : await names });
+    const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => countSet(knex, set);
     const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
       known(
-        names.then((all) => readQueues(client, all)).then((all) => sum(all.map((one) => one.waiting + one.blocked))),
+        knownQueues(knex, configured)
+          .then((all) => readQueues(knex, all))
+          .then((all) => sum(all.map((one) => one.waiting + one.blocked))),
       ),
       known(new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)))),
       known(sizeOf('scheduled')),

@@ -3,7 +3,8 @@ import type { JsonValue } from '../../core/execution-context';
 import { REDACTED, type ShownLengths } from '../../core/redact';
 import { CAUSE, type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../job/admin/job-json';
 import { dollarKey } from '../../job/record/arguments';
-import { type JobEntry, type JobError, KILLED } from '../../job/sets/entry';
+import { KILLED } from '../../job/row/dead';
+import type { JobEntry, JobError } from '../../job/sets/entry';
 import { escapeControls } from '../../support/text';
 import { jobPath } from '../ui/format';
 

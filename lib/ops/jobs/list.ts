@@ -38,7 +38,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   const { t } = ctx.state;
   const [asked, sort] = [readPage(ctx), readSort(ctx, page)];
   const admin = site.admin(ctx);
-  const set: JobSet = await admin.set(page.name);
+  const set = admin.set(page.name);
   const names = await sampleNames(set);
   const filters = filtersFor(ctx, page, names);
   const filter = jobFilter(page, filters, Date.now());
@@ -47,7 +47,7 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
   const paging = Paging.of(ctx, total);
   const rules = site.classes.rulesFor(ctx);
   const rows = entries.map((entry) => showJob(entry, rules));
-  const size = isFiltering(filters) ? await set.size() : total;
+  const size = isFiltering(filters) ? await set.count() : total;
   const locals = {
     title: t(`jobs.${page.name}.title`),
     page,
@@ -110,8 +110,8 @@ interface Names {
 }
 
 async function sampleNames(set: JobSet): Promise<Names> {
-  const { jobs } = await set.outlines({}, SAMPLE);
-  return { classes: sorted(jobs.map((job) => job.class)), errors: sorted(jobs.map((job) => job.error)) };
+  const { classes, errors } = await set.sample(SAMPLE);
+  return { classes: sorted(classes), errors: sorted(errors) };
 }
 
 function sorted(names: readonly (string | undefined)[]): string[] {
@@ -159,9 +159,9 @@ function listEvents(site: JobPageContext, ctx: OpsContext, page: SetPage): void 
       : readFilters((name) => ctx.query[name]);
   const seen = Number(ctx.query.seen) || 0;
   watch(site, ctx, async (stream) => {
-    const set: JobSet = await site.admin(ctx).set(page.name);
+    const set = site.admin(ctx).set(page.name);
     if (page.name !== 'dead') {
-      if ((await set.size()) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
+      if ((await set.count()) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
       return;
     }
     const filter = jobFilter(page, filters, Date.now());

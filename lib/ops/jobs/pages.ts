@@ -145,12 +145,12 @@ export async function placesOf(admin: JobAdmin, filter: JobFilter, query: string
     return {
       name,
       waiting: false,
-      count: await (await admin.set(name)).count(filter),
+      count: await admin.set(name).count(filter),
       href: `/ops/jobs/${name}${query}`,
     };
   });
   const waiting = (await admin.queueNames()).map(async (name) => {
-    const count = await admin.waiting(name).count(filter);
+    const count = await admin.set('waiting').count({ ...filter, queue: name });
     return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
   });
   return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);

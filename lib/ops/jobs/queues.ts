@@ -142,8 +142,8 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
   const filters = readFilters((name) => ctx.query[name], allowed);
   const admin = site.admin(ctx);
-  const list = admin.waiting(queue.name);
-  const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE };
+  const list = admin.set('waiting');
+  const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE, queue: queue.name };
   let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
@@ -191,8 +191,8 @@ async function askToClear(site: JobPageContext, ctx: OpsContext, queue: ListedQu
 }
 
 /** Number of jobs that clearing the queue deletes. */
-function jobsIn({ waiting, blocked, inOutbox }: ListedQueue): number {
-  return waiting + blocked + (inOutbox ?? 0);
+function jobsIn({ waiting, blocked }: ListedQueue): number {
+  return waiting + blocked;
 }
 
 function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {

@@ -144,12 +144,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
       const paging = Paging.of(ctx, await deliveries.count(filter));
       const found = await withJobs(site, await deliveries.list(filter, paging.from, paging.to - paging.from));
       const rows = veiled ? found.map(withoutAddresses) : found;
-      const queues = site.config.jobs.queues.map((queue) => queue.name);
-      const [today, retrying] = await Promise.all([
-        deliveries.today(),
-        // The number of retries needs Redis.
-        countMailsToRetry({ knex: site.knex, redis: site.redis.client, queues }).catch(() => 0),
-      ]);
+      const [today, retrying] = await Promise.all([deliveries.today(), countMailsToRetry(site.knex)]);
       const page = {
         title: ctx.state.t('mail.deliveries.title'),
         rows: rows.map((row) => ({ ...row, href: deliveryPath(row) })),

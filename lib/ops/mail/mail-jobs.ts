@@ -1,4 +1,3 @@
-import { knownQueues } from '../../job/queue/queue-servers';
 import { type FoundPlace, findJob } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
 import type { PageContext } from '../ui/context';
@@ -7,17 +6,16 @@ import { jobPath } from '../ui/format';
 import type { DeliveryRow } from './deliveries';
 
 /**
- * Outcome of a mail. `partly`: refused for some recipients. `retrying`: it failed and its job will be retried.
- * `unknown`: it failed and the state of its job is not known without Redis. The texts are `mail.outcome.<outcome>`.
+ * Outcome of a mail. `partly`: refused for some recipients. `retrying`: it failed and its job will be retried. The texts are
+ * `mail.outcome.<outcome>`.
  */
-export type Outcome = 'sent' | 'partly' | 'claimed' | 'failed' | 'retrying' | 'unknown';
+export type Outcome = 'sent' | 'partly' | 'claimed' | 'failed' | 'retrying';
 
 /** The job of a mail. */
 export interface MailJob {
   readonly id: string;
-  /** undefined when Redis is down. */
-  readonly place: FoundPlace['place'] | undefined;
-  /** Path of its page; null when its record is gone. */
+  readonly place: FoundPlace['place'];
+  /** Path of its page; null when it is gone. */
   readonly href: string | null;
   /** Time of its next run; null when it is unknown. */
   readonly nextAttemptAt: Date | null;
@@ -36,15 +34,10 @@ export type DeliveryWithJob = DeliveryRow & {
 const NO_JOB = 'once';
 
 /** Adds the jobs of mails. A job with several mails is looked up once. */
-export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'knex'>, rows: readonly DeliveryRow[]) {
-  const { config, knex, redis } = site;
-  const configured = config.jobs.queues.map((queue) => queue.name);
-  const queues = await knownQueues(redis.client, configured).catch(() => undefined);
+export async function withJobs({ knex }: Pick<PageContext, 'knex'>, rows: readonly DeliveryRow[]) {
   const found = new Map<string, Promise<MailJob>>();
   const jobOf = (id: string): Promise<MailJob> => {
-    const known = found.get(id);
-    if (known) return known;
-    const job = queues ? lookUp({ redis: redis.client, knex, queues }, id) : Promise.resolve(unheardOf(id));
+    const job = found.get(id) ?? lookUp(knex, id);
     found.set(id, job);
     return job;
   };
@@ -58,24 +51,16 @@ export async function withJobs(site: Pick<PageContext, 'config' | 'redis' | 'kne
   );
 }
 
-async function lookUp(sources: Parameters<typeof findJob>[0], id: string): Promise<MailJob> {
+async function lookUp(knex: PageContext['knex'], id: string): Promise<MailJob> {
   if (!isRef({ id })) return { id, place: 'gone', href: null, nextAttemptAt: null };
-  try {
-    const { place, entry } = await findJob(sources, { id });
-    const isTimed = place === 'retry' || place === 'scheduled';
-    return { id, place, href: entry ? jobPath(entry) : null, nextAttemptAt: (isTimed && entry?.at) || null };
-  } catch {
-    return unheardOf(id);
-  }
-}
-
-function unheardOf(id: string): MailJob {
-  return { id, place: undefined, href: null, nextAttemptAt: null };
+  const { place, entry } = await findJob(knex, { id });
+  const isTimed = place === 'retry' || place === 'scheduled';
+  return { id, place, href: entry ? jobPath(entry) : null, nextAttemptAt: (isTimed && entry?.at) || null };
 }
 
 function outcomeOf({ state, error }: DeliveryRow, job: MailJob | null): Outcome {
   if (state === 'sent') return error === null ? 'sent' : 'partly';
   if (state === 'claimed') return 'claimed';
   if (job === null || job.place === 'dead' || job.place === 'gone') return 'failed';
-  return job.place === undefined ? 'unknown' : 'retrying';
+  return 'retrying';
 }

@@ -1,7 +1,7 @@
 import { processorsOf, reported } from '../../cluster/status';
 import { lastProgress } from '../../health/last-progress';
 import { standstillsOf } from '../../health/standstills';
-import type { QueueStatus } from '../../job/queue/queue-status';
+import type { QueueStatus } from '../../job/admin/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
 import type { Histogram } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';
@@ -141,20 +141,13 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_queue_jobs',
     shared: true,
     type: 'gauge',
-    help: 'Jobs of a queue: waiting, blocked (by the limit of their class), active, or in the outbox (due, not yet copied to Redis).',
+    help: 'Jobs of a queue: waiting, blocked (by the limit of their class), or active. Up to 10000 are counted.',
     read: (scrape) =>
-      named(scrape).flatMap(({ name, queues }) => {
-        const { outbox } = scrape;
-        return [
-          ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
-          ...sample({ queue: name, state: 'blocked' }, sum(queues.map((queue) => queue.blocked))),
-          ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
-          ...sample(
-            { queue: name, state: 'outbox' },
-            outbox?.due && sum(queues.map((queue) => outbox.due?.get(queue.name) ?? 0)),
-          ),
-        ];
-      }),
+      named(scrape).flatMap(({ name, queues }) => [
+        ...sample({ queue: name, state: 'waiting' }, sum(queues.map((queue) => queue.waiting))),
+        ...sample({ queue: name, state: 'blocked' }, sum(queues.map((queue) => queue.blocked))),
+        ...sample({ queue: name, state: 'active' }, sum(queues.map((queue) => queue.active))),
+      ]),
   },
   {
     name: 'catamount_queue_latency_seconds',
@@ -182,22 +175,8 @@ export const QUEUES: readonly Family[] = [
     name: 'catamount_job_set_jobs',
     shared: true,
     type: 'gauge',
-    help: 'Jobs in the retry, scheduled and dead sets.',
+    help: 'Jobs in the retry, scheduled and dead sets. Up to 10000 are counted.',
     read: ({ sets }) => Object.entries(sets).flatMap(([set, size]) => sample({ set }, size)),
-  },
-  {
-    name: 'catamount_outbox_rows',
-    shared: true,
-    type: 'gauge',
-    help: 'Rows in the outbox, which are jobs without an outcome so far. Counted up to 100000.',
-    read: ({ outbox }) => only(outbox?.rows),
-  },
-  {
-    name: 'catamount_outbox_age_seconds',
-    shared: true,
-    type: 'gauge',
-    help: 'How long the oldest due job in the outbox has waited to be copied to Redis.',
-    read: ({ outbox }) => only(outbox && outbox.ageMs / 1000),
   },
 ];
 

@@ -1,13 +1,10 @@
-import type { Knex } from 'knex';
 import type { TreeStatus } from '../../cluster/status';
-import { TABLES } from '../../core/config';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
-import { msUntilDue } from '../../job/outbox/table';
+import type { QueueStatus } from '../../job/admin/queue-status';
 import { ProcessList } from '../../job/processes/process-list';
-import type { QueueStatus } from '../../job/queue/queue-status';
-import { sizeOfSet } from '../../job/sets/scan';
+import { countSet } from '../../job/sets/set-size';
 import { History, type HistoryCounters } from '../../job/stats/history';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
@@ -52,7 +49,6 @@ export interface Scrape {
   readonly history: HistoryCounters | undefined;
   /** Number of job processors of all trees on this Redis. */
   readonly processors: number | undefined;
-  readonly outbox: OutboxReading | undefined;
   /** The issues that the overview shows. */
   readonly issues: readonly Issue[] | undefined;
   /** Number of parts that could not be read. */
@@ -71,33 +67,28 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const status = await statusCollector.collect();
   const tree = valueIn(status.own);
   const queues = valueIn(status.queues);
-  const names = queues?.map(({ name }) => name) ?? config.jobs.queues.map(({ name }) => name);
-  const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => sizeOfSet(set, { redis: client, knex, queues: names });
   const fromRedis = async <T>(reading: () => Promise<T>) => (status.redis.ok ? known(reading()) : undefined);
   const fromPostgres = async () => {
-    if (!status.postgres.ok) return { outbox: undefined, scheduled: undefined, dead: undefined };
-    const outbox = await known(readOutbox(knex, valueIn(status.outbox)));
-    const dead = await known(sizeOf('dead'));
-    return { outbox, dead, scheduled: await fromRedis(() => sizeOf('scheduled')) };
+    if (!status.postgres.ok) return { retry: undefined, scheduled: undefined, dead: undefined };
+    const retry = await known(countSet(knex, 'retry'));
+    const scheduled = await known(countSet(knex, 'scheduled'));
+    return { retry, scheduled, dead: await known(countSet(knex, 'dead')) };
   };
-  const [retry, history, processors, { outbox, scheduled, dead }] = await Promise.all([
-    fromRedis(() => sizeOf('retry')),
+  const [sets, history, processors] = await Promise.all([
+    fromPostgres(),
     fromRedis(() => new History(client).counters()),
     fromRedis(() => new ProcessList(client).list({ watch: false })),
-    fromPostgres(),
   ]);
   const { issues } = judge(status, null, config.jobs.latencyWarningMs);
   return {
     tree,
     treeName: tree?.name ?? config.tree.name,
     queues,
-    sets: { retry, scheduled, dead },
+    sets,
     history,
     processors: processors?.length,
-    outbox,
     issues,
-    missing: [tree, queues, retry, scheduled, dead, history, processors, outbox].filter((one) => one === undefined)
-      .length,
+    missing: [tree, queues, ...Object.values(sets), history, processors].filter((one) => one === undefined).length,
     redisAnswers: status.redis.ok,
     postgresAnswers: status.postgres.ok,
   };
@@ -106,27 +97,6 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
 /** undefined when reading fails or takes longer than the limit. */
 function known<T>(reading: Promise<T>): Promise<T | undefined> {
   return valueWithin(reading, LIMIT_MS, undefined);
-}
-
-/** Rows are counted up to this number, to bound the time. */
-const MAX_COUNTED = 100_000;
-
-export interface OutboxReading {
-  /** Number of rows, one for each job without an outcome so far; at most 100,000 are counted. */
-  readonly rows: number;
-  /** Due jobs not yet copied to Redis, by queue; at most 10,000 each are counted. undefined: not known. */
-  readonly due: ReadonlyMap<string, number> | undefined;
-  /** Time that the oldest of the due jobs has waited, ms; 0 when there is none. */
-  readonly ageMs: number;
-}
-
-async function readOutbox(knex: Knex, due: OutboxReading['due']): Promise<OutboxReading> {
-  const counted = await knex.raw<{ rows: { readonly size: number }[] }>(
-    `select count(*)::int as size from (select 1 from ${TABLES.outbox} limit ?) as counted`,
-    [MAX_COUNTED],
-  );
-  const ageMs = Math.max(0, -((await msUntilDue(knex)) ?? 0));
-  return { rows: counted.rows[0]?.size ?? 0, due, ageMs };
 }
 
 /** All metrics of /ops/metrics, in the order of the text. */

@@ -187,8 +187,6 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'operator.failed': warn,
   'installation.foreign': bad,
   'dead.dropped': warn,
-  'queue.restored': warn,
-  'redis.emptied': warn,
 };
 
 const DAY_MS = 86_400_000;
@@ -377,7 +375,6 @@ const HREFS: Readonly<
   postgresAway: '/ops',
   postgresReadOnly: '#postgres',
   foreign: '/ops/jobs/scheduled',
-  redisEmptied: '#events',
   paused: ofQueue,
   late: ofQueue,
   slotsHeld: '/ops/jobs/busy',

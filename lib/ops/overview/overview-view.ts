@@ -84,7 +84,7 @@ export function overviewView(
       config.mail.delivery,
       format,
     ),
-    queues: queues ? queueRows(queues, valueIn(systemStatus.outbox), latencyWarningMs, format) : null,
+    queues: queues ? queueRows(queues, latencyWarningMs, format) : null,
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
   };
 }

@@ -1,7 +1,7 @@
 import { codeOf } from '../../core/errors';
 import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
 import type { SystemStatus } from '../../health/status-collector';
-import type { QueueStatus } from '../../job/queue/queue-status';
+import type { QueueStatus } from '../../job/admin/queue-status';
 import type { ProbeResult } from '../../support/cached-probe';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
@@ -139,17 +139,10 @@ export interface QueueRow {
   readonly paused: boolean;
   /** Class of the next job. */
   readonly next: string;
-  /** Number of due jobs that are still in the outbox. */
-  readonly inOutbox: number;
 }
 
 /** The queues in the order in which the tree serves them, then all others. */
-export function queueRows(
-  queues: readonly QueueStatus[],
-  outbox: ReadonlyMap<string, number> | undefined,
-  warningMs: number,
-  format: Formatter,
-): QueueRow[] {
+export function queueRows(queues: readonly QueueStatus[], warningMs: number, format: Formatter): QueueRow[] {
   return queues.map(({ name, waiting, blocked, latencyMs, paused, next }) => ({
     name,
     href: `/ops/jobs/queues/${encodeURIComponent(name)}`,
@@ -158,6 +151,5 @@ export function queueRows(
     late: isLate(latencyMs, warningMs) && !paused,
     paused: paused !== undefined,
     next: next ?? '',
-    inOutbox: outbox?.get(name) ?? 0,
   }));
 }

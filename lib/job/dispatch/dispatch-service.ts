@@ -1,0 +1,186 @@
+import { TABLES } from '../../core/config';
+import type { Events } from '../../core/events';
+import type { Redis } from '../../core/redis';
+import type { Database } from '../../model/database';
+import type { Deadline } from '../../support/async';
+import { ClockWatch } from '../../support/clock-watch';
+import type { Progress } from '../../support/progress';
+import type { Hints } from '../hint/hints';
+import type { Limits } from '../row/claim';
+import { Dispatcher, type DispatcherTuning } from './dispatcher';
+import type { Gate } from './gate';
+import { JobListener } from './listener';
+import type { Notice } from './notifier';
+
+/** The dispatcher counts as idle after this time without a sign of work, ms. */
+const IDLE_AFTER_MS = 60_000;
+
+export interface DispatchTuning extends DispatcherTuning {
+  /** How long a notification that the processor sends to itself may take, ms. Default 5,000. */
+  readonly echoMs?: number;
+  /** The wall clock that is watched for jumps, ms, and the interval of the checks. Default: each 5 s. */
+  readonly clock?: { readonly wall: () => number; readonly everyMs: number };
+}
+
+interface DispatchServiceOptions {
+  readonly database: Database;
+  /** Reaches Postgres itself, not a pooler in front of it. Default: the database's own URL. */
+  readonly listenUrl?: string | undefined;
+  /** undefined: there is no Redis. */
+  readonly redis: Redis | undefined;
+  readonly hints: Hints | undefined;
+  readonly gate: Gate;
+  readonly limits: Limits;
+  readonly events: Events;
+  /** true: TLS is the default for connections to Postgres, as in `Database`. */
+  readonly production: boolean;
+  /** Unique among all processors; the dispatchers of other trees know this one by it. */
+  readonly identity: string;
+  /** Called when jobs may be ready that no hint announces. */
+  readonly onLook: () => void;
+  /** Called when recurring jobs may have been paused, resumed or triggered. */
+  readonly onCronNotice: () => void;
+  /** Called when timers may be late, since the clock was set or the machine has slept. */
+  readonly onClockJump: () => void;
+  readonly tuning?: DispatchTuning | undefined;
+}
+
+/** The dispatcher of this process, and what tells it when to look: notifications of Postgres, Redis, the clock. */
+export class DispatchService {
+  private readonly dispatcher: Dispatcher;
+  private readonly listener: JobListener;
+  private readonly clock: ClockWatch;
+  private readonly unsubscribes: (() => void)[] = [];
+  /** Time of the last sign of work, ms on the monotonic clock. */
+  private activeAt = performance.now();
+
+  constructor(private readonly options: DispatchServiceOptions) {
+    const { database, listenUrl, redis, hints, gate, limits, events, production, identity, tuning } = options;
+    const { knex, url } = database;
+    this.dispatcher = new Dispatcher({
+      knex,
+      redis: redis?.client,
+      hints,
+      gate,
+      limits,
+      onRescued: (jobs) => {
+        for (const { id, queue } of jobs) events.emit('job.rescued', { id, queue });
+      },
+      onDropped: (dropped) => events.emit('dead.dropped', dropped),
+      onError: this.report('looking for jobs that are due'),
+      id: identity,
+      hears: () => this.listener.hears === true,
+      onNotified: (sentAt) => this.listener.expectEcho(sentAt),
+      tuning,
+    });
+    this.listener = new JobListener({
+      url: listenUrl ?? url,
+      production,
+      echoMs: tuning?.echoMs,
+      // It is sent through the pool, since a pooler may well return a notification to the connection that sent it.
+      sendEcho: async (token) => {
+        await knex.raw('select pg_notify(?, ?)', [TABLES.echoChannel, token]);
+      },
+      onHearing: (hears) => events.emit(hears ? 'listen.hears' : 'listen.deaf', {}),
+      onNotice: (notice) => this.noticed(notice as Notice | undefined),
+      onLeader: (message) => this.dispatcher.heard(message),
+      // Without notifications the dispatcher looks often again.
+      onLost: () => this.dispatcher.recover(),
+      onError: this.report('listening for new jobs'),
+    });
+    this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
+  }
+
+  private report(during: string): (error: Error) => void {
+    return (error) => this.options.events.emit('queue.error', { error, during });
+  }
+
+  start(): void {
+    const { events } = this.options;
+    if (this.unsubscribes.length === 0)
+      this.unsubscribes.push(
+        events.on('redis.ready', () => {
+          this.activeAt = performance.now();
+          this.dispatcher.recover();
+          this.options.onLook();
+        }),
+        events.on('job.dead', () => this.dispatcher.died()),
+      );
+    this.clock.start();
+    this.dispatcher.task.start();
+    this.listener.start();
+  }
+
+  /** Call when a job was begun, or has ended. */
+  active(): void {
+    this.activeAt = performance.now();
+  }
+
+  /** Call when a job may be ready or scheduled that nobody was told of. */
+  look(): void {
+    this.dispatcher.trigger();
+  }
+
+  private noticed(notice: Notice | undefined): void {
+    const { gate, onLook, onCronNotice } = this.options;
+    this.activeAt = performance.now();
+    if (notice === undefined || notice === 'pauses') gate.forget();
+    if (notice === undefined || notice === 'cron') onCronNotice();
+    if (notice === 'cron') return;
+    if (notice === undefined) this.dispatcher.recover();
+    else this.dispatcher.trigger(notice !== 'hinted');
+    if (notice !== 'hinted') onLook();
+  }
+
+  /** Timers that were set before a jump do not know what is due after it. */
+  private clockJumped(ms: number): void {
+    const { events, onClockJump } = this.options;
+    const message = `the clock was set ${ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(ms / 1000))} s, or the machine has slept: whatever is due by now runs`;
+    events.emit('process.warning', { message });
+    this.dispatcher.recover();
+    onClockJump();
+  }
+
+  /** false: notifications of Postgres do not arrive, so the dispatcher looks each second; null: not known yet. */
+  get listening(): boolean | null {
+    return this.listener.hears;
+  }
+
+  get progress(): Progress {
+    return this.dispatcher.progress;
+  }
+
+  get listenProgress(): Progress {
+    return this.listener.progress;
+  }
+
+  /**
+   * true: nothing has happened for a minute, and notifications arrive. Then Postgres gets only a few queries an hour from here, so
+   * that a database which suspends itself when it is not used can do so.
+   */
+  get isIdle(): boolean {
+    return this.listener.hears === true && performance.now() - this.activeAt > IDLE_AFTER_MS;
+  }
+
+  /** true: its dispatcher waits for no other tree's. */
+  get leads(): boolean {
+    return this.dispatcher.leads;
+  }
+
+  /** Idempotent. */
+  async stop(deadline: Deadline): Promise<void> {
+    for (const end of this.unsubscribes.splice(0)) end();
+    this.clock.stop();
+    await deadline.wait(Promise.all([this.listener.stop(), this.stopDispatcher()]));
+  }
+
+  private async stopDispatcher(): Promise<void> {
+    const { task, leadership } = this.dispatcher;
+    if (task.stopped) return;
+    await task.stop();
+    if (!leadership.isLeader) return;
+    // Without this the other dispatchers would wait for the grace period.
+    const { knex } = this.options.database;
+    await knex.raw("select pg_notify(?, '')", [TABLES.leaderChannel]).catch(() => undefined);
+  }
+}

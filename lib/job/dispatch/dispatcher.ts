@@ -1,0 +1,220 @@
+import type { Knex } from 'knex';
+import type { RedisClient } from '../../core/redis';
+import { PeriodicTask } from '../../support/periodic-task';
+import { Progress } from '../../support/progress';
+import { type Hints, MAX_HINTS, readHintLists } from '../hint/hints';
+import { admit, type Limits, type RescuedJob, rescue } from '../row/claim';
+import { type DroppedJobs, pruneDead } from '../row/dead';
+import { makeDueReady, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
+import type { Gate } from './gate';
+import { Leadership } from './leadership';
+
+/** Interval of the looks that make up for lost notifications, ms; it grows while nothing happens. */
+const LOOK_MS = 1000;
+const LOOK_GROWTH = 3;
+const MAX_LOOK_MS = 900_000;
+/** The same while Redis does not answer, which otherwise shows which processors are alive, ms. */
+const MAX_LOOK_WITHOUT_REDIS_MS = 15_000;
+/** Interval of looks while more jobs wait than may be hinted at, ms. */
+const REFILL_MS = 200;
+/** Below this number of hints a queue gets more. */
+const FEW_HINTS = MAX_HINTS / 2;
+/** A job that has been ready for this long should have been claimed, unless others wait before it, ms. */
+const OVERDUE_MS = 2000;
+/** Hints that are added before those of a queue in one look, as their jobs are older. */
+const MAX_OVERDUE = 1000;
+/** Interval of the looks for held jobs and for dead processors, ms. */
+const UPKEEP_MS = 10_000;
+/** A processor that runs something and has not shown itself for this long is dead, ms. */
+const SILENT_MS = 25_000;
+/** Interval of the looks at a database that is a copy, ms. */
+const CLOSED_MS = 2000;
+const PRUNE_INTERVAL_MS = 3_600_000;
+/** After this many deaths the limits of the dead set are checked before the interval is over. */
+const PRUNE_AFTER = 1000;
+
+export interface DispatcherOptions {
+  readonly knex: Knex;
+  readonly redis: RedisClient | undefined;
+  readonly hints: Hints | undefined;
+  readonly gate: Gate;
+  readonly limits: Limits;
+  readonly onRescued: (jobs: readonly RescuedJob[]) => void;
+  readonly onDropped: (dropped: DroppedJobs) => void;
+  readonly onError: (error: Error) => void;
+  /** Unique among all dispatchers. */
+  readonly id: string;
+  /** @returns true: notifications of Postgres arrive here. */
+  readonly hears: () => boolean;
+  /** Called after a message to all dispatchers, this one included. @param sentAt a time before, ms, monotonic. */
+  readonly onNotified: (sentAt: number) => void;
+  readonly tuning?: DispatcherTuning | undefined;
+}
+
+export interface DispatcherTuning {
+  /** Interval of the looks that make up for lost notifications, ms. Default 1,000, growing to 900,000. */
+  readonly lookMs?: number;
+  /** How long a dispatcher waits for the one that leads, ms. Default 700 to 1,050. */
+  readonly graceMs?: number;
+  /** How long a job may be ready before its hint counts as lost, ms. Default 2,000. */
+  readonly overdueMs?: number;
+  /** Interval of the looks for held jobs and for dead processors, ms. Default 10,000. */
+  readonly upkeepMs?: number;
+  /** How long a processor that runs something may be silent, ms. Default 25,000. */
+  readonly silentMs?: number;
+}
+
+/**
+ * Looks after the jobs that nobody was told of: scheduled ones that become due, those whose hints were lost or had no room, held
+ * ones whose limit is free, and those of processors that have died. Of the dispatchers of all trees one leads; the others stand by.
+ */
+export class Dispatcher {
+  /** Which dispatcher leads. If this one does, whoever stops it tells the others. */
+  readonly leadership: Leadership;
+  readonly progress = new Progress();
+  readonly task: PeriodicTask;
+  /** A notification has come since the last look. */
+  private noticed = false;
+  /** It said that jobs may be ready which no hint announces. */
+  private unhinted = true;
+  private lookMs: number;
+  private upkeptAt = Number.NEGATIVE_INFINITY;
+  private prunedAt = Number.NEGATIVE_INFINITY;
+  private deaths = 0;
+
+  constructor(private readonly options: DispatcherOptions) {
+    const { id, hears, tuning, onError } = options;
+    this.leadership = new Leadership({ id, hears, graceMs: tuning?.graceMs });
+    this.lookMs = this.firstLookMs;
+    this.task = new PeriodicTask({ everyMs: MAX_LOOK_MS, work: () => this.pass(), onError, progress: this.progress });
+  }
+
+  /** true: this dispatcher waits for no other. */
+  get leads(): boolean {
+    return this.leadership.leads;
+  }
+
+  /** Call when there may be something to do. @param unhinted true: perhaps a job without a hint. */
+  trigger(unhinted = true): void {
+    this.noticed = true;
+    this.unhinted ||= unhinted;
+    this.leadership.noticed();
+    // Whether each hint has reached a processor shows later.
+    if (unhinted) this.task.trigger();
+    else this.task.triggerIn(this.overdueMs);
+  }
+
+  /** Call when notifications may have been missed, so that it is not known which dispatcher leads. */
+  recover(): void {
+    this.upkeptAt = Number.NEGATIVE_INFINITY;
+    this.leadership.forget();
+    this.trigger();
+  }
+
+  /** Call with the message of a dispatcher to all. */
+  heard(message: string): void {
+    this.leadership.heard(message);
+    if (!this.leadership.leads) this.task.trigger();
+  }
+
+  /** Call when a job has died. */
+  died(): void {
+    if (++this.deaths === PRUNE_AFTER) this.task.trigger();
+  }
+
+  private get firstLookMs(): number {
+    return this.options.tuning?.lookMs ?? LOOK_MS;
+  }
+
+  private get overdueMs(): number {
+    return this.options.tuning?.overdueMs ?? OVERDUE_MS;
+  }
+
+  /** @returns ms until the next pass. */
+  private async pass(): Promise<number> {
+    const turnMs = this.leadership.waitMs;
+    if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
+    const { knex, hints, gate } = this.options;
+    await gate.refresh();
+    if (gate.origin === undefined) return CLOSED_MS;
+    if (this.noticed) this.lookMs = this.firstLookMs;
+    this.noticed = false;
+    const unhinted = this.unhinted;
+    this.unhinted = false;
+    try {
+      const due = await makeDueReady(knex);
+      await hints?.push(due);
+      await this.upkeep();
+      const isShort = await this.refill(unhinted ? 0 : this.overdueMs);
+      if (due.length > 0 && (await this.isMoreDue(due.length))) return 0;
+      return await this.msUntilNext(isShort);
+    } catch (error) {
+      this.unhinted ||= unhinted;
+      throw error;
+    }
+  }
+
+  private async isMoreDue(found: number): Promise<boolean> {
+    return found >= MAX_OVERDUE && ((await msUntilScheduled(this.options.knex)) ?? 1) <= 0;
+  }
+
+  private async upkeep(): Promise<void> {
+    const { knex, hints, limits, onRescued, onDropped, tuning } = this.options;
+    const now = performance.now();
+    if (now - this.upkeptAt >= (tuning?.upkeepMs ?? UPKEEP_MS)) {
+      const rescued = await rescue(knex, { silentMs: tuning?.silentMs ?? SILENT_MS });
+      const admitted = await admit(knex, limits);
+      await hints?.push([...rescued, ...admitted], 'head');
+      if (rescued.length > 0) onRescued(rescued);
+      this.upkeptAt = now;
+    }
+    if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
+    this.deaths = 0;
+    for (const dropped of await pruneDead(knex)) onDropped(dropped);
+    this.prunedAt = now;
+  }
+
+  /**
+   * Hints at jobs that have been ready for so long that their hints must be lost, and at those that had no room. A hint that
+   * comes twice does no harm.
+   * @returns true when a queue has more jobs than hints.
+   */
+  private async refill(forMs: number): Promise<boolean> {
+    const { knex, redis, hints } = this.options;
+    if (!redis?.isReady || !hints) return false;
+    const queues = await queuesReadyFor(knex, forMs);
+    const lists = await readHintLists(redis, queues);
+    let isShort = false;
+    for (const [index, queue] of queues.entries()) {
+      const { length, next, last } = lists[index] ?? { length: 0, next: undefined, last: undefined };
+      // Those before the next one are older than it: their hints are gone, since each queue is in order.
+      const limit = length === 0 ? MAX_HINTS : MAX_OVERDUE;
+      const lost = length < MAX_HINTS ? await readyJobs(knex, queue, { before: next, forMs }, limit) : [];
+      await hints.push(lost, length === 0 ? 'tail' : 'head');
+      if (length >= MAX_HINTS || lost.length === MAX_HINTS) isShort = true;
+      if (length === 0 || length >= FEW_HINTS) continue;
+      const more = await readyJobs(knex, queue, { after: last, forMs }, MAX_HINTS - length);
+      await hints.push(more);
+      if (more.length === MAX_HINTS - length) isShort = true;
+    }
+    return isShort;
+  }
+
+  /**
+   * Also tells the other dispatchers.
+   * @returns ms until the next job is due, or until the next look: while nothing happens, and notifications arrive, looks become
+   * rare.
+   */
+  private async msUntilNext(isShort: boolean): Promise<number> {
+    const { knex, redis, onNotified } = this.options;
+    const { hears, message: text } = this.leadership;
+    const maxMs = redis?.isReady ? MAX_LOOK_MS : MAX_LOOK_WITHOUT_REDIS_MS;
+    const lookMs = isShort ? REFILL_MS : Math.min(maxMs, this.lookMs);
+    this.lookMs = hears ? Math.min(maxMs, this.lookMs * LOOK_GROWTH) : this.firstLookMs;
+    const sentAt = performance.now();
+    // Nobody waits for a dispatcher that is not notified itself.
+    const dueMs = await msUntilScheduled(knex, hears ? { text, maxMs: lookMs } : undefined);
+    if (hears) onNotified(sentAt);
+    return Math.min(lookMs, dueMs ?? lookMs);
+  }
+}

@@ -1,0 +1,62 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import { ORIGIN_SQL } from '../row/installation';
+
+/** How long it is known that this database is a copy, ms: an operator may adopt its jobs. */
+const COPY_MS = 1000;
+
+export interface GateOptions {
+  readonly knex: Knex;
+  /** Called once, until the jobs are adopted, when this database is a copy of another one. */
+  readonly onCopy: (origin: { readonly here: string; readonly made: string | null }) => void;
+}
+
+interface Row {
+  readonly here: string;
+  readonly made: string | null;
+  readonly paused: readonly string[];
+}
+
+/**
+ * Knows which jobs may be fetched: none of a database that is a copy of another one, whose jobs are that one's, and none of a paused
+ * queue. Each claim decides that for itself in Postgres; this saves claims that would find nothing, and says why they do.
+ */
+export class Gate {
+  /** Queues that are paused, as last read. */
+  paused: ReadonlySet<string> = new Set();
+  /** Where this database is; undefined while its jobs must not run here, and before that is known. */
+  origin: string | undefined;
+  private isFresh = false;
+  private reported = false;
+  private readAt = Number.NEGATIVE_INFINITY;
+
+  constructor(private readonly options: GateOptions) {}
+
+  /** Call when queues may have been paused or resumed, or Postgres may be another server by now. */
+  forget(): void {
+    this.isFresh = false;
+  }
+
+  /** Reads again what may have changed. @throws errors of Postgres. */
+  async refresh(): Promise<void> {
+    const isOpen = this.origin !== undefined;
+    if (this.isFresh && (isOpen || performance.now() - this.readAt < COPY_MS)) return;
+    this.isFresh = true;
+    const { knex, onCopy } = this.options;
+    try {
+      const { rows } = await knex.raw<{ rows: Row[] }>(
+        `select (select ${ORIGIN_SQL}) as here, (select origin from ${TABLES.installation}) as made,
+           array(select queue from ${TABLES.pauses}) as paused`,
+      );
+      const { here = '', made = null, paused = [] } = rows[0] ?? {};
+      this.paused = new Set(paused);
+      this.origin = made === here ? here : undefined;
+      this.readAt = performance.now();
+      if (made !== here && !this.reported) onCopy({ here, made });
+      this.reported = made !== here;
+    } catch (error) {
+      this.isFresh = false;
+      throw error;
+    }
+  }
+}

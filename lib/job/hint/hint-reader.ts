@@ -1,0 +1,149 @@
+import { Events } from '../../core/events';
+import { Redis, type RedisClient } from '../../core/redis';
+import { RedisScript } from '../../core/redis-script';
+import { isRouted } from '../../core/redis-url';
+import type { Deadline } from '../../support/async';
+import { queueKey } from './keys';
+import { leaveWhenSilent } from './silence';
+
+/** Timeout of a reply, ms. */
+const ANSWER_MS = 500;
+/** Redis is left alone for this long after it has not answered, ms; meanwhile jobs are found in Postgres. */
+const AVOID_MS = 1000;
+/** How long one command waits for a hint, s; while a queue is paused less, since a resumed one is not waited for. */
+const WAIT_S = 60;
+/** A waiting connection that owes a reply for longer than this counts as dead, ms. */
+const PATIENCE_MS = 75_000;
+
+/** What a queue had in Redis: the id of a job, or a job of a plain bee-queue producer. */
+export interface Hint {
+  readonly queue: string;
+  readonly id: string;
+  /** The record of a plain producer's job, in bee-queue's form. */
+  readonly record?: string | undefined;
+}
+
+// KEYS  `waiting`, `jobs`, `active` of each queue
+// ARGV  1 how many ids are wanted, then the numbers of the queues in their order; more than one order: one for each id, parted by 0
+// reply for each: number of its queue, id, record or ''
+const POP = new RedisScript(`
+local call, out, a = redis.call, {}, 2
+local single = true
+for n = 2, #ARGV do if ARGV[n] == '0' then single = false end end
+local function take(q, most)
+  local base = (q - 1) * 3
+  for _, id in ipairs(call('rpop', KEYS[base + 1], most) or {}) do
+    local record = #id < 36 and call('hget', KEYS[base + 2], id) or ''
+    if record ~= '' then call('rpush', KEYS[base + 3], id) end
+    for _, value in ipairs({ q, id, record }) do out[#out + 1] = value end
+  end
+end
+local wanted = tonumber(ARGV[1])
+if single then
+  for n = 2, #ARGV do
+    local left = wanted - #out / 3
+    if left > 0 then take(tonumber(ARGV[n]), left) end
+  end
+else
+  local found = false
+  for n = 2, #ARGV do
+    if ARGV[n] == '0' then found = false
+    elseif not found then
+      local before = #out
+      take(tonumber(ARGV[n]), 1)
+      found = #out > before
+    end
+  end
+end
+return out`);
+
+/** Reads the ids that wait in the queues of this process, and waits for the next one on a connection of its own. */
+export class HintReader {
+  private avoidUntil = Number.NEGATIVE_INFINITY;
+  private readonly waiter: Redis;
+  private isWaiting = false;
+
+  /** @param url of the same server as the shared client, for the connection that waits. */
+  constructor(
+    private readonly redis: RedisClient,
+    url: string,
+    private readonly queues: readonly string[],
+  ) {
+    // Outages are reported by the shared connection, so nobody listens to the events of this one.
+    this.waiter = new Redis(url, new Events());
+    if (!isRouted(url)) leaveWhenSilent(this.waiter, PATIENCE_MS);
+  }
+
+  async start(): Promise<void> {
+    await this.waiter.start();
+  }
+
+  async stop(deadline: Deadline): Promise<void> {
+    // It may be waiting for a hint, so it is not asked to say goodbye.
+    if (this.waiter.client.isOpen) this.waiter.client.destroy();
+    await this.waiter.stop(deadline);
+  }
+
+  /** false: Redis does not answer, so jobs have to be found in Postgres. */
+  get ready(): boolean {
+    return this.redis.isReady && performance.now() >= this.avoidUntil;
+  }
+
+  /**
+   * Takes hints from the queues.
+   * @param orders numbers of queues, in their order: one order for all hints, or one for each.
+   * @throws when Redis does not answer: hints may be lost then, which the dispatcher makes up for.
+   */
+  async pop(orders: readonly (readonly number[])[], wanted: number): Promise<Hint[]> {
+    const order = orders
+      .map((numbers) => numbers.map((queue) => queue + 1).join(' '))
+      .join(' 0 ')
+      .split(' ');
+    const keys = this.queues.flatMap((queue) =>
+      (['waiting', 'jobs', 'active'] as const).map((key) => queueKey(queue, key)),
+    );
+    const reply = (await POP.run(this.redis, keys, [String(wanted), ...order], ANSWER_MS).catch((error: unknown) => {
+      this.avoidUntil = performance.now() + AVOID_MS;
+      throw error;
+    })) as (string | number)[];
+    const hints: Hint[] = [];
+    for (let i = 0; i + 2 < reply.length; i += 3) {
+      const queue = this.queues[Number(reply[i]) - 1] ?? '';
+      hints.push({ queue, id: String(reply[i + 1]), record: String(reply[i + 2]) || undefined });
+    }
+    return hints;
+  }
+
+  /**
+   * Waits for the next hint, in the order of the queues. Redis gives each to one of those that wait, so that a lone job wakes one
+   * processor, however many there are.
+   * @param numbers of the queues. @param onEnd called with the hint, or without one after a while or when the connection is lost;
+   * not called when it waits already.
+   */
+  wait(numbers: readonly number[], isShort: boolean, onEnd: (hint?: Hint) => void): void {
+    const { client } = this.waiter;
+    if (this.isWaiting || !client.isReady || numbers.length === 0) return;
+    this.isWaiting = true;
+    const queues = numbers.map((number) => this.queues[number] ?? '');
+    const keys = queues.map((queue) => queueKey(queue, 'waiting'));
+    const ended = (hint?: Hint) => {
+      this.isWaiting = false;
+      onEnd(hint);
+    };
+    client.brPop(keys, isShort ? 1 : WAIT_S).then(
+      (found) => {
+        const queue = found === null ? undefined : queues.find((name) => found.key.endsWith(queueKey(name, 'waiting')));
+        if (found === null || queue === undefined) return ended();
+        if (found.element.length >= UUID_LENGTH) return ended({ queue, id: found.element });
+        // Of a plain producer: it goes back, and is taken together with its record.
+        this.redis.rPush(queueKey(queue, 'waiting'), found.element).then(
+          () => ended(),
+          () => ended(),
+        );
+      },
+      () => ended(),
+    );
+  }
+}
+
+const UUID_LENGTH = 36;

@@ -1,0 +1,112 @@
+import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
+
+/** Number of errors that are kept, newest first, and the maximum length of each, characters. */
+const ERRORS_KEPT = 5;
+const MAX_ERROR = 4000;
+/** Maximum length of the text of messages that is searched, characters. */
+const MAX_SEARCHED = 2000;
+
+/** Time and place of a failed run. */
+export interface FailedRun {
+  /** ms since 1970. */
+  readonly at: number;
+  /** 1 for the first run. */
+  readonly attempt: number;
+  /** Duration of the run, ms; absent for one that did not begin. */
+  readonly ms?: number | undefined;
+  readonly host: string;
+  readonly pid: number;
+}
+
+/** What became of the runs of a job, as `history` of its row. */
+export interface JobHistory {
+  /** Newest first. One without frames has the frames of the one before it, which saves space for repeated errors. */
+  readonly stacktraces?: readonly string[];
+  /** The runs whose errors `stacktraces` holds. */
+  readonly failures?: readonly FailedRun[];
+  /** Failed runs by the key of the `retryOn` rule that matched. */
+  readonly attemptsBy?: Readonly<Record<string, number>>;
+  /** The reason why it is dead. */
+  readonly reason?: string;
+}
+
+/** The data that a failure adds besides its error. */
+export interface FailureNotes {
+  /** Key of the `retryOn` rule that matched. */
+  readonly key?: string | undefined;
+  readonly deadReason?: string | undefined;
+  readonly run?: FailedRun | undefined;
+}
+
+/** The history after one more failed run. */
+export function failedHistory(history: JobHistory, error: Error, { key, deadReason, run }: FailureNotes): JobHistory {
+  const { attemptsBy = {}, stacktraces, failures = [] } = history;
+  return {
+    ...history,
+    stacktraces: newestFirst(storable(traceOf(error)), stacktraces),
+    ...(run && { failures: [run, ...failures].slice(0, ERRORS_KEPT) }),
+    ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
+    ...(deadReason !== undefined && { reason: storable(String(deadReason).slice(0, MAX_ERROR)) }),
+  };
+}
+
+/** What is written beside a history, so that operators can filter by it: the latest error's name, and all messages. */
+export function searchedErrors({ reason, stacktraces = [] }: JobHistory): { error: string; messages: string } {
+  const messages = [...new Set([...(reason === undefined ? [] : [reason]), ...stacktraces.map(messageOf)])];
+  return {
+    error: /^[\w$.]{1,100}/.exec(stacktraces[0] ?? '')?.[0] ?? '',
+    messages: messages.join('\n').toLowerCase().slice(0, MAX_SEARCHED),
+  };
+}
+
+/** Fields of a wrong type count as absent: anybody with access to Postgres can write nonsense. */
+export function readHistory(text: string | null): JobHistory {
+  if (text === null) return {};
+  const fields = JSON.parse(text) as unknown;
+  if (!isObject(fields)) return {};
+  const { stacktraces, failures, attemptsBy, reason } = fields as Partial<Record<keyof JobHistory, unknown>>;
+  return {
+    ...(isTexts(stacktraces) && { stacktraces }),
+    ...(Array.isArray(failures) && failures.every(isFailedRun) && { failures }),
+    ...(isObject(attemptsBy) &&
+      Object.values(attemptsBy).every(isCount) && { attemptsBy: attemptsBy as Record<string, number> }),
+    ...(isText(reason) && { reason }),
+  };
+}
+
+function isFailedRun(value: unknown): value is FailedRun {
+  const { at, attempt, host, pid } = (value ?? {}) as Partial<FailedRun>;
+  return isTime(at) && isCount(attempt) && isText(host) && isCount(pid);
+}
+
+/** Replaces NUL and halves of surrogate pairs, which Postgres cannot store. */
+function storable(text: string): string {
+  return text.replace(/[\0\p{Surrogate}]/gu, '\ufffd');
+}
+
+function newestFirst(newest: string, older: readonly string[] = []): readonly string[] {
+  const [previous, ...others] = older;
+  if (previous === undefined) return [newest];
+  // Repeated frames would make up most of a history.
+  const repeated = framesOf(previous).join('') === framesOf(newest).join('');
+  return [newest, repeated ? previous.replace(FRAME, '') : previous, ...others].slice(0, ERRORS_KEPT);
+}
+
+const FRAME = /\n {4}at [^\n]*/g;
+
+/** An error without its frames: what it says, and what its causes say. */
+export function messageOf(trace: string): string {
+  return trace.replace(FRAME, '');
+}
+
+function framesOf(trace: string): readonly string[] {
+  return trace.match(FRAME) ?? [];
+}
+
+/** The stack of the error and of its cause: the cause of a timeout says more than the timeout. */
+function traceOf(error: Error): string {
+  const own = String(error.stack || error);
+  const { cause } = error;
+  const text = cause instanceof Error ? `${own}\nCaused by: ${cause.stack || cause}` : own;
+  return text.slice(0, MAX_ERROR);
+}

@@ -1,0 +1,94 @@
+import type { JsonValue } from '../../core/execution-context';
+import { isObject, isText, isTexts, isTime } from '../../support/type-guards';
+import { NewerFormatError } from '../definition/errors';
+import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
+
+/**
+ * The version of the payload. Raise it only for what older code would misread, as that leaves such jobs to newer code
+ * (perform/leave.ts). Add fields that older code may ignore under new names.
+ */
+const VERSION = 1;
+
+/** The content of a job, as `payload` of its row. */
+export interface Payload {
+  readonly v: number;
+  readonly class: string;
+  readonly args: readonly JsonValue[];
+  /** The context of the enqueuing code, which the job runs in. */
+  readonly attrs: CarriedContext;
+  readonly tags?: readonly string[];
+  /** The job holds a claim (row/unique.ts), which is released before its run, or with its row. */
+  readonly unique?: UniqueClaim['until'];
+  /** ms since 1970. */
+  readonly enqueuedAt: number;
+}
+
+/** A job whose payload makes no sense: it would fail in the same way on every run. */
+export class UnreadableJobError extends Error {
+  override readonly name = 'UnreadableJobError';
+}
+
+export function createPayload({
+  name,
+  args,
+  tags,
+  context,
+  unique,
+}: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>): Payload {
+  return {
+    v: VERSION,
+    class: name,
+    args,
+    attrs: context,
+    ...(tags.length > 0 && { tags }),
+    ...(unique && { unique: unique.until }),
+    enqueuedAt: Date.now(),
+  };
+}
+
+/** @throws UnreadableJobError; NewerFormatError when a newer version wrote it. */
+export function parsePayload(text: string): Payload {
+  let data: unknown;
+  try {
+    data = JSON.parse(text);
+  } catch (cause) {
+    throw new UnreadableJobError('the payload is not JSON', { cause });
+  }
+  return readPayload(data);
+}
+
+/**
+ * Also reads what plain bee-queue producers and SQL have written: only `class` and `args` are needed. Other fields of a wrong
+ * type count as absent.
+ * @param newest versions above it are not read.
+ * @throws UnreadableJobError; NewerFormatError when a newer version wrote it.
+ */
+export function readPayload(data: unknown, newest = VERSION): Payload {
+  const fields = (data ?? {}) as Partial<Payload>;
+  const v = fields.v ?? VERSION;
+  if (v > newest) throw new NewerFormatError(isText(fields.class) ? fields.class : 'unreadable', v, VERSION);
+  if (typeof fields.class !== 'string') throw new UnreadableJobError('the payload names no job class');
+  if (fields.args !== undefined && !Array.isArray(fields.args)) {
+    throw new UnreadableJobError(`the arguments of ${fields.class} are not an array`);
+  }
+  return {
+    args: [],
+    ...fields,
+    v,
+    class: fields.class,
+    attrs: readContext(fields.attrs),
+    ...(fields.tags !== undefined && { tags: isTexts(fields.tags) ? fields.tags : [] }),
+    // With an invalid value there may still be a claim to release.
+    ...(fields.unique !== undefined && { unique: fields.unique === 'executing' ? 'executing' : 'executed' }),
+    enqueuedAt: isTime(fields.enqueuedAt) ? fields.enqueuedAt : 0,
+  };
+}
+
+function readContext(context: unknown): CarriedContext {
+  const { requestId, locale, attributes } = (context ?? {}) as Partial<CarriedContext>;
+  return {
+    ...(isText(requestId) && { requestId }),
+    ...(isText(locale) && { locale }),
+    ...(isObject(attributes) && { attributes }),
+  };
+}

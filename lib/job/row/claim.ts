@@ -1,0 +1,208 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import type { Delivery } from './job-row';
+
+/** Who claims, and what it may claim. */
+export interface Claimant {
+  /** Unique among all processors ever: the first part of the fence. */
+  readonly identity: string;
+  /** Where the process has found this database to be (`installation.ts`). A copy's rows have another origin. */
+  readonly origin: string;
+}
+
+/** The jobs to claim: these, or the first that are due in these queues, in the order of the queues. */
+export type Choice =
+  | { readonly ids: readonly string[] }
+  | { readonly queues: readonly string[]; readonly limit: number };
+
+const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, limit_key as "limitKey",
+  (extract(epoch from coalesce(left_since, run_at)) * 1000)::float8 as "readyAt"`;
+
+/** A claim that a crash of Postgres takes back makes a job run again, which it may anyway: COMMIT need not wait for the disk. */
+export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
+
+// The scan takes the locks of the rows that it finds, and passes over those that others have locked.
+const SCAN = () => `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
+    select id, run_at from ${TABLES.jobs} where state = 'ready' and limit_key is null and queue = served.name and run_at <= clock_timestamp()
+    order by run_at limit ? for update skip locked
+  ) as next order by position, run_at limit ?`;
+
+/**
+ * Claims jobs: those that are not returned were not to be run. They were claimed by others, paused, deleted or moved, are
+ * those of a copied database, or count towards a limit (`claimLimited`).
+ * @returns the jobs, in the order in which they became due.
+ */
+export async function claim(knex: Knex, { identity, origin }: Claimant, choice: Choice): Promise<Delivery[]> {
+  const [sql, values] =
+    'ids' in choice
+      ? ['any(?::uuid[])', [[...choice.ids]]]
+      : [`any(array(${SCAN()}))`, [[...choice.queues], choice.limit, choice.limit]];
+  const { rows } = await knex.raw<{ rows: Delivery[] }>(
+    `update ${TABLES.jobs} set state = 'running', run = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
+     where id = ${sql} and state = 'ready' and limit_key is null
+       and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
+       and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null
+     returning ${COLUMNS}`,
+    [identity, ...values, origin] as unknown as Knex.RawBinding[],
+  );
+  return rows.sort((a, b) => a.readyAt - b.readyAt);
+}
+
+/** The limits of classes, by the name that their rows carry. */
+export type Limits = ReadonlyMap<string, number>;
+
+/** The jobs that a claim has found, and how many were set aside since their limits were reached. */
+export interface LimitedClaim {
+  readonly claimed: Delivery[];
+  readonly held: number;
+}
+
+/**
+ * Claims those of the chosen jobs that count towards a limit and find it free; the others are held until a job of their limit
+ * ends (`admit`). A name without a limit here limits nothing: its class has none any more.
+ */
+export async function claimLimited(
+  knex: Knex,
+  { identity, origin }: Claimant,
+  choice: Choice,
+  limits: Limits,
+): Promise<LimitedClaim> {
+  const [sql, values] =
+    'ids' in choice
+      ? ['id = any(?::uuid[])', [[...choice.ids]]]
+      : [
+          'queue = any(?::text[]) and run_at <= clock_timestamp() order by run_at limit ?',
+          [[...choice.queues], choice.limit],
+        ];
+  const { rows: found } = await knex.raw<{ rows: { readonly id: string; readonly key: string }[] }>(
+    `select id, limit_key as key from ${TABLES.jobs} where state = 'ready' and limit_key is not null and ${sql}`,
+    values as unknown as Knex.RawBinding[],
+  );
+  if (found.length === 0) return { claimed: [], held: 0 };
+  return knex.transaction(async (trx: Knex.Transaction) => {
+    const keys = [...new Set(found.map(({ key }) => key))];
+    // Two processors must not both count before either has claimed. The keys are locked in one order, so nobody deadlocks.
+    await trx.raw('select pg_advisory_xact_lock(hashtextextended(key, 0)) from unnest(?::text[]) as key order by key', [
+      keys,
+    ]);
+    const { rows } = await trx.raw<{ rows: (Delivery & { readonly state: string })[] }>(
+      `with busy as (
+         select limit_key as key, count(*) as running from ${TABLES.jobs}
+         where limit_key = any(?::text[]) and state = 'running' group by limit_key
+       ), next as (
+         select id, row_number() over (partition by limit_key order by run_at) + coalesce(running, 0) <= coalesce(most, 'Infinity') as fits
+         from ${TABLES.jobs} left join busy on busy.key = limit_key
+           left join unnest(?::text[], ?::float8[]) as given (name, most) on given.name = limit_key
+         where id = any(?::uuid[]) and state = 'ready'
+           and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
+           and (select origin from ${TABLES.installation}) = ?
+       )
+       update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
+         run = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
+         deliveries = deliveries + fits::int
+       from next where ${TABLES.jobs}.id = next.id and state = 'ready'
+       returning state, ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
+      [
+        keys,
+        [...limits.keys()],
+        [...limits.values()],
+        found.map(({ id }) => id),
+        origin,
+        identity,
+      ] as unknown as Knex.RawBinding[],
+    );
+    const claimed = rows.filter(({ state }) => state === 'running').map(({ state: _, ...delivery }) => delivery);
+    return { claimed: claimed.sort((a, b) => a.readyAt - b.readyAt), held: rows.length - claimed.length };
+  });
+}
+
+/** A job that may be fetched: its id, and the queue to hint at it in. */
+export interface ReadyJob {
+  readonly id: string;
+  readonly queue: string;
+}
+
+/**
+ * Makes held jobs ready, as many of each limit as are free, the earliest first. More than fit do no harm: the claim counts.
+ * @param keys the limits to look at. Default: all that hold jobs. @param limits of the classes; a name without one is free.
+ */
+export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]): Promise<ReadyJob[]> {
+  const { rows } = await knex.raw<{ rows: ReadyJob[] }>(
+    `with holding as (
+       select key from unnest(?::text[]) as key
+       ${keys ? '' : `union select distinct limit_key from ${TABLES.jobs} where limit_key is not null and state = 'held'`}
+     ), free as (
+       select key, least(1000, coalesce(most, 1000) - (
+         select count(*) from ${TABLES.jobs} where limit_key = key and state in ('running', 'ready')
+       ))::int as count
+       from holding left join unnest(?::text[], ?::float8[]) as given (name, most) on given.name = key
+     )
+     update ${TABLES.jobs} set state = 'ready' where state = 'held' and id = any(array(
+       select id from free cross join lateral (
+         select id from ${TABLES.jobs} where limit_key = key and state = 'held'
+         order by run_at limit greatest(free.count, 0) for update skip locked
+       ) as next
+     ))
+     returning id, queue`,
+    [[...(keys ?? [])], [...limits.keys()], [...limits.values()]] as unknown as Knex.RawBinding[],
+  );
+  return rows;
+}
+
+/**
+ * Returns the jobs of processors that have died to the heads of their queues. Their deliveries stay counted, since each of
+ * them may have killed its process.
+ * @param identity of one that is known to be dead. Default: all that have been silent for so long.
+ * @param silentMs how long a processor must have been silent; one shows itself at least each 5 s while it runs something long.
+ */
+export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promise<RescuedJob[]> {
+  const dead = `not exists (
+    select from ${TABLES.processes} as process
+    where process.identity = run and process.seen_at > clock_timestamp() - ? * interval '1 millisecond')`;
+  const { rows } = await knex.raw<{ rows: RescuedJob[] }>(
+    `update ${TABLES.jobs} set state = 'ready', run = null
+     from (select id, run as identity from ${TABLES.jobs} where state = 'running'
+       ${identity === undefined ? '' : 'and run = ?'}
+       ${silentMs === undefined ? '' : `and claimed_at < clock_timestamp() - ? * interval '1 millisecond' and ${dead}`}
+       for update skip locked) as lost
+     where ${TABLES.jobs}.id = lost.id returning ${TABLES.jobs}.id, queue, lost.identity`,
+    [...(identity === undefined ? [] : [identity]), ...(silentMs === undefined ? [] : [silentMs, silentMs])],
+  );
+  return rows;
+}
+
+interface Rescue {
+  readonly identity?: string | undefined;
+  readonly silentMs?: number | undefined;
+}
+
+export interface RescuedJob extends ReadyJob {
+  /** The processor that had it. */
+  readonly identity: string;
+}
+
+/** Shows that a processor lives while it runs something long. */
+export async function showLife(knex: Knex, identity: string): Promise<void> {
+  await knex.raw(
+    `insert into ${TABLES.processes} (identity) values (?)
+     on conflict (identity) do update set seen_at = clock_timestamp()`,
+    [identity],
+  );
+}
+
+/** Forgets processors that have been silent for a day, and this one. */
+export async function forgetProcess(knex: Knex, identity: string): Promise<void> {
+  await knex.raw(
+    `delete from ${TABLES.processes} where identity = ? or seen_at < clock_timestamp() - interval '1 day'`,
+    [identity],
+  );
+}
+
+/** Returns what a claim of this process has claimed although its reply was lost. @param running ids of what it knows to run. */
+export async function releaseUnknown(knex: Knex, identity: string, running: readonly string[]): Promise<void> {
+  await knex.raw(
+    `update ${TABLES.jobs} set state = 'ready', run = null, deliveries = deliveries - 1
+     where state = 'running' and run = ? and id <> all(?::uuid[])`,
+    [identity, [...running]],
+  );
+}

@@ -1,0 +1,114 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import { ASYNCHRONOUS } from './claim';
+import { type DeadJob, insertDead } from './dead';
+import type { Delivery } from './job-row';
+
+/** What becomes of a job whose run has ended. */
+export type Outcome =
+  /** Done, or discarded: its row goes. */
+  | { readonly op: 'delete' }
+  | {
+      readonly op: 'retry';
+      readonly history: string;
+      /** Of the latest error: its name, and what a search for messages covers. */
+      readonly error: string;
+      readonly messages: string;
+      /** Runs that have failed, this one included. */
+      readonly attempts: number;
+      readonly waitMs: number;
+    }
+  | { readonly op: 'dead'; readonly job: DeadJob }
+  /** Left to another release: it is not a failure, and its delivery is not counted. */
+  | { readonly op: 'leave'; readonly waitMs: number }
+  /** Returned to the head of its queue; `release-counted`: it may have brought its process down. */
+  | { readonly op: 'release' | 'release-counted' };
+
+/** The outcome of one delivery. */
+export interface Ended {
+  readonly delivery: Pick<Delivery, 'id' | 'deliveries'>;
+  readonly outcome: Outcome;
+}
+
+/** `ended` has the ids, `n` their deliveries: the rows that this process still holds. */
+const THESE = 'unnest(?::uuid[], ?::int[]) as ended (id, n)';
+const HELD = () => `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.run = ? and ${TABLES.jobs}.deliveries = ended.n`;
+
+/**
+ * Records outcomes, one statement for each kind. An outcome is void when the job belongs to another delivery by now: its
+ * process seemed to be dead, or an operator has deleted the row.
+ * @returns the ids of the jobs whose outcomes were applied. @throws errors of Postgres; some outcomes may be recorded then, and
+ * are void when they are sent again.
+ */
+export async function recordOutcomes(
+  knex: Knex,
+  identity: string,
+  endings: readonly Ended[],
+): Promise<ReadonlySet<string>> {
+  const applied = new Set<string>();
+  const of = (...ops: readonly Outcome['op'][]) => endings.filter(({ outcome }) => ops.includes(outcome.op));
+  for (const [ended, record] of [
+    [of('delete'), deleteJobs],
+    [of('retry', 'leave', 'release', 'release-counted'), returnJobs],
+    [of('dead'), moveToDead],
+  ] as const) {
+    if (ended.length > 0) for (const id of await record(knex, identity, ended)) applied.add(id);
+  }
+  return applied;
+}
+
+function deliveriesOf(endings: readonly Ended[]): [readonly string[], readonly number[]] {
+  return [endings.map(({ delivery }) => delivery.id), endings.map(({ delivery }) => delivery.deliveries)];
+}
+
+/** Runs a statement that returns ids. */
+async function idsOf(knex: Knex, sql: string, values: readonly unknown[]): Promise<string[]> {
+  const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(sql, values as Knex.RawBinding[]);
+  return rows.map(({ id }) => id);
+}
+
+function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
+  return idsOf(
+    knex,
+    `delete from ${TABLES.jobs} using ${THESE} where ${HELD()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
+    [...deliveriesOf(endings), identity],
+  );
+}
+
+/** Jobs that will run again: at once, or later. */
+function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
+  const outcomes = endings.map(({ outcome }) => outcome);
+  const retries = outcomes.map((outcome) => (outcome.op === 'retry' ? outcome : undefined));
+  return idsOf(
+    knex,
+    `update ${TABLES.jobs} set run = null,
+       state = case when wait_ms is null then 'ready' else 'scheduled' end,
+       run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
+       left_since = case op when 'leave' then coalesce(left_since, run_at) end,
+       deliveries = case op when 'retry' then 0 when 'release-counted' then deliveries else deliveries - 1 end,
+       attempts = coalesce(failed, attempts),
+       history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
+     from unnest(?::uuid[], ?::int[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
+       as ended (id, n, op, wait_ms, failed, failure, name, texts)
+     where ${HELD()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
+    [
+      ...deliveriesOf(endings),
+      outcomes.map(({ op }) => op),
+      outcomes.map((outcome) => ('waitMs' in outcome ? outcome.waitMs : null)),
+      retries.map((retry) => retry?.attempts ?? null),
+      retries.map((retry) => retry?.history ?? null),
+      retries.map((retry) => retry?.error ?? null),
+      retries.map((retry) => retry?.messages ?? null),
+      identity,
+    ],
+  );
+}
+
+async function moveToDead(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
+  const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'dead' ? [outcome.job] : []));
+  const [ids, deliveries] = deliveriesOf(endings);
+  return insertDead(knex, jobs, {
+    sql: `delete from ${TABLES.jobs} using ${THESE} where ${HELD()} returning ${TABLES.jobs}.*`,
+    values: [ids, deliveries, identity],
+  });
+}

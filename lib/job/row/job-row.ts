@@ -1,0 +1,55 @@
+import type { RunAt, UniqueClaim } from '../definition/job-class';
+
+/**
+ * A job is a row, from its enqueue to its end. Redis holds ids only: a hint where to look, which may be lost, stale or there
+ * twice (`hint/hints`). Whether a job runs is decided here, by one statement of Postgres.
+ *
+ * ```text
+ *  performLater ──INSERT──▶ scheduled ──due──▶ ready ──claim──▶ running ──▶ no row: done or discarded
+ *  (in the caller's            ▲                 ▲  │            │ │ ├─ fails ────▶ scheduled (a retry: run_at, attempts + 1)
+ *   transaction, or            │                 │  │            │ │ ├─ gives up ─▶ a row of job_dead ── an operator ──▶ ready
+ *   in one of its own)         └─────────────────┼──┼────────────┘ │ └─ stops ────▶ ready, at the head of its queue
+ *                                                │  └─ at limit ▶ held
+ *                                                └── a job of its limit ends ◀─┘ · its process died
+ * ```
+ *
+ * What operators see are conditions on the row: *scheduled* and *retries* (attempts > 0) are `scheduled`, *waiting* is `ready`,
+ * *blocked* is `held`, *busy* is `running`. Dead jobs are in a table of their own, since they stay for months.
+ */
+export type JobState = 'scheduled' | 'held' | 'ready' | 'running';
+
+/** A job that is to be enqueued, as its row. */
+export interface NewJobRow {
+  readonly id: string;
+  readonly queue: string;
+  readonly class: string;
+  /** The text of a `Payload`. */
+  readonly payload: string;
+  readonly tags: readonly string[];
+  /** undefined: it is due at once. */
+  readonly runAt: RunAt | undefined;
+  /** The name of the limit that it counts towards; undefined for a class without one. */
+  readonly limitKey?: string | undefined;
+  readonly unique?: UniqueClaim | undefined;
+}
+
+/** A job that this process has claimed: it is `running`, and nobody else runs it unless this process seems to be dead. */
+export interface Delivery {
+  readonly id: string;
+  readonly queue: string;
+  /** The text of a `Payload`. */
+  readonly payload: string;
+  /** The text of a `JobHistory`; null when it has not failed yet. */
+  readonly history: string | null;
+  /** Runs that have failed. */
+  readonly attempts: number;
+  /**
+   * Claims without an outcome, this one included: above 1, a process died or stalled while it ran the job. Together with
+   * the process that has claimed it, it is the fence: a statement that ends another delivery of the job changes nothing.
+   */
+  readonly deliveries: number;
+  /** The name of the limit that it counts towards. */
+  readonly limitKey: string | null;
+  /** The time since which it could run, ms since 1970. */
+  readonly readyAt: number;
+}

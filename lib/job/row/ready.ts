@@ -1,0 +1,93 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import type { ReadyJob } from './claim';
+
+/** Rows in one statement. */
+const BATCH = 1000;
+
+/** Makes scheduled jobs and retries ready that are due, the earliest first. @returns them, at most a thousand of each. */
+export async function makeDueReady(knex: Knex): Promise<ReadyJob[]> {
+  const { rows } = await knex.raw<{ rows: ReadyJob[] }>(
+    `with first as materialized (
+       select id from ${TABLES.jobs} where state = 'scheduled' and attempts = 0 and run_at <= clock_timestamp()
+       order by run_at limit ? for update skip locked
+     ), retry as materialized (
+       select id from ${TABLES.jobs} where state = 'scheduled' and attempts > 0 and run_at <= clock_timestamp()
+       order by run_at limit ? for update skip locked
+     ), moved as (
+       update ${TABLES.jobs} set state = 'ready' where id in (select id from first union all select id from retry)
+       returning id, queue, run_at
+     ) select id, queue from moved order by run_at`,
+    [BATCH, BATCH],
+  );
+  return rows;
+}
+
+/** SQL, after `with recursive`: the queues with jobs that are ready, by one step in the index for each, however many it has. */
+export const READY_QUEUES = () => `ready_queues (queue) as (
+  (select queue from ${TABLES.jobs} where state = 'ready' order by queue limit 1)
+  union all
+  select (select job.queue from ${TABLES.jobs} as job where job.state = 'ready' and job.queue > ready_queues.queue order by job.queue limit 1)
+  from ready_queues where ready_queues.queue is not null
+)`;
+
+/** Finds the queues with jobs that are ready and have been so for at least this long, ms. */
+export async function queuesReadyFor(knex: Knex, ms: number): Promise<readonly string[]> {
+  const { rows } = await knex.raw<{ rows: { readonly queue: string }[] }>(
+    `with recursive ${READY_QUEUES()} select queue from ready_queues
+     where queue is not null and queue not in (select queue from ${TABLES.pauses}) and (
+       select min(run_at) from ${TABLES.jobs} where state = 'ready' and queue = ready_queues.queue
+     ) <= clock_timestamp() - ? * interval '1 millisecond'`,
+    [ms],
+  );
+  return rows.map(({ queue }) => queue);
+}
+
+/** Bounds of a part of a queue, by the ids of jobs in it; a job that is not ready any more is no bound. */
+interface Between {
+  readonly after?: string | undefined;
+  readonly before?: string | undefined;
+  /** Only jobs that have been ready for at least this long, ms. Default 0. */
+  readonly forMs?: number;
+}
+
+/** @returns the jobs of a queue that are ready, in order. Undefined: the job `after` which they come is not ready any more. */
+export async function readyJobs(
+  knex: Knex,
+  queue: string,
+  { after, before, forMs = 0 }: Between,
+  limit: number,
+): Promise<ReadyJob[]> {
+  const bound = (id: string | undefined) =>
+    `(select run_at from ${TABLES.jobs} where id = ${id === undefined ? 'null' : '?'} and state = 'ready')`;
+  const { rows } = await knex.raw<{ rows: ReadyJob[] }>(
+    `select id, queue from ${TABLES.jobs} where state = 'ready' and queue = ?
+       and run_at <= clock_timestamp() - ? * interval '1 millisecond'
+       ${after === undefined ? '' : `and run_at > ${bound(after)}`}
+       ${before === undefined ? '' : `and run_at < coalesce(${bound(before)}, 'infinity')`}
+     order by run_at limit ?`,
+    [queue, forMs, ...(after === undefined ? [] : [after]), ...(before === undefined ? [] : [before]), limit],
+  );
+  return rows;
+}
+
+/**
+ * @param message appended to it, and sent to all dispatchers, is the answer (ms), at most `maxMs`. Default: nothing is sent.
+ * @returns ms until the next scheduled job is due (0 or less: now), by the database's clock; undefined when there is none.
+ */
+export async function msUntilScheduled(
+  knex: Knex,
+  message?: { readonly text: string; readonly maxMs: number },
+): Promise<number | undefined> {
+  const { rows } = await knex.raw<{ rows: { readonly ms: string | null }[] }>(
+    `select ms::text${message ? ', pg_notify(?, ? || least(ms, ?::bigint))' : ''} from (
+       select ceil(extract(epoch from least(
+         (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts = 0),
+         (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts > 0)
+       ) - clock_timestamp()) * 1000)::bigint as ms
+     ) as answer`,
+    message ? [TABLES.leaderChannel, message.text, Math.round(message.maxMs)] : [],
+  );
+  const ms = rows[0]?.ms ?? null;
+  return ms === null ? undefined : Number(ms);
+}

@@ -1,0 +1,10 @@
+import { randomUUID } from 'node:crypto';
+
+/**
+ * A UUID of version 7 (RFC 9562): it begins with the time, so ids that are made one after the other are near each other in an index.
+ * Only the time's order between milliseconds is kept.
+ */
+export function timeOrderedUuid(now: number = Date.now()): string {
+  const time = now.toString(16).padStart(12, '0');
+  return `${time.slice(0, 8)}-${time.slice(8, 12)}-7${randomUUID().slice(15)}`;
+}
