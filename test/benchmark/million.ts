@@ -41,7 +41,7 @@ export const million: Benchmark = {
           ['deviation from the middle', `±${(((most - middle) / middle) * 100).toFixed(1)} %`],
           ['Redis MB, all enqueued', full.toFixed(0)],
           ['Redis MB, all done', (await redisMb(stores)).toFixed(1)],
-          ['rows left in the outbox', String(await stores.outboxSize())],
+          ['rows left in the outbox', String(await stores.jobCount())],
         ],
       )}\n`,
     );

@@ -94,13 +94,13 @@ describe('a queue with poisoned records', () => {
     const { entries } = await sets.dead.page({ limit: 50 });
     for (const { id } of entries.filter((job) => job.id.length === 36))
       assert.equal((await sets.find({ id })).place, 'dead');
-    const { moved } = await sets.dead.retryMany({ filter: {} });
+    const { moved } = await sets.dead.runMany('retry', { filter: {} });
     assert.equal(moved, total);
     await until('all jobs have ended again', idle, { everyMs: 50 });
     assert.deepEqual(system.eventsNamed('queue.error'), []);
     const { moved: deleted } = await sets.dead.deleteMany({ filter: {} });
     assert.ok(deleted > 0);
     assert.deepEqual(await system.deadIds(), []);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
   });
 });

@@ -28,7 +28,7 @@ describe('a clock that jumps forward', () => {
     await transaction(() => LaterJob.performLater('it has begun'));
     await until('the first job has run', () => ran.length === 1);
     // Its row is deleted a moment after it has run: that statement must not be mistaken for a look of the relay.
-    await until('its row is gone', async () => (await system.outboxSize()) === 0);
+    await until('its row is gone', async () => (await system.jobCount()) === 0);
     const asked: string[] = [];
     system.database.knex.on('query', ({ sql }: { sql: string }) => asked.push(sql));
     await transaction(() => LaterJob.set({ wait: '1h' }).performLater('in an hour'));

@@ -79,7 +79,7 @@ describe('a job processor that is killed', () => {
     assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
     assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);
     await until("only the rows of the live child's jobs are left", async () => {
-      return (await system.outboxSize()) === living.held.filter((name) => name === 'a' || name === 'b').length;
+      return (await system.jobCount()) === living.held.filter((name) => name === 'a' || name === 'b').length;
     });
   });
 
@@ -129,6 +129,6 @@ describe('a job processor that is killed', () => {
       return entries.length > 0 && entries;
     });
     assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
   });
 });

@@ -174,7 +174,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
           queues: [],
           via: 'cli:storm',
         });
-        await until('all dead jobs are retried', async () => (await dead.retryMany({ filter: {} })).complete);
+        await until('all dead jobs are retried', async () => (await dead.runMany('retry', { filter: {} })).complete);
         await query('checkpoint');
         await die(
           enqueued.map(({ id }) => id),

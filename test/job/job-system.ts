@@ -52,11 +52,9 @@ export class JobSystem {
       migrated = ['lib/job/migrations'],
       poolMax = 6,
       redisPrefix = null,
-      redisShards = {},
     }: DatabaseOptions & {
       readonly poolMax?: number;
       readonly redisPrefix?: string | null;
-      readonly redisShards?: Readonly<Record<string, string>>;
     } = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });
@@ -64,7 +62,7 @@ export class JobSystem {
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax });
-    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix, redisShards);
+    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix, {});
     const redis = new Redis(redisUrl, events);
     const system = new JobSystem(
       postgres,
@@ -120,8 +118,9 @@ export class JobSystem {
     return this.heard.filter((event) => event.name === name).map((event) => event.payload as EventMap[E]);
   }
 
-  async outboxSize(): Promise<number> {
-    const [row] = await this.postgres.query<{ count: number }>('select count(*)::int from job_outbox');
+  /** Counts the jobs that have not ended. */
+  async jobCount(): Promise<number> {
+    const [row] = await this.postgres.query<{ count: number }>('select count(*)::int from job_queue');
     return row?.count ?? -1;
   }
 
@@ -137,7 +136,7 @@ export class JobSystem {
     await this.redisServer.start();
     await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.postgres.query('truncate job_outbox, job_pauses, job_dead, job_handovers');
+    await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes');
     this.heard.length = 0;
   }
 

@@ -52,7 +52,7 @@ describe('classes with a limit', () => {
   });
 
   const nothingLeft = async () => {
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     await until('no job is left in Redis', async () => {
       const keys = await system.redis.client.keys('*');
       return keys.every(

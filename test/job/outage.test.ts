@@ -45,7 +45,7 @@ describe('jobs during outages', () => {
   });
 
   const allSettled = async () => {
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     await until('nothing waits', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
   };
 

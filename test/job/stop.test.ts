@@ -102,7 +102,7 @@ describe('a job processor that stops', () => {
     gate.open();
     await stopped;
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
-    assert.equal(await system.outboxSize(), 0, 'its row is deleted');
+    assert.equal(await system.jobCount(), 0, 'its row is deleted');
   });
 
   it('releases late jobs to the head of their queue, without counting an attempt or a delivery', async () => {
@@ -135,7 +135,7 @@ describe('a job processor that stops', () => {
     await system.processor(CLASSES);
     await until('the job has run again, to its end', () => system.eventsNamed('job.succeeded').length === 1);
     assert.deepEqual(ran, ['tidy 1', 'tidy 1']);
-    await until('its row is gone', async () => (await system.outboxSize()) === 0);
+    await until('its row is gone', async () => (await system.jobCount()) === 0);
   });
 
   it('completes a job that ends after the abort and never read its signal', async () => {

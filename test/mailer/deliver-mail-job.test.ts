@@ -144,7 +144,7 @@ describe('deliverLater', () => {
       'catamount.deliver-mail default',
     ]);
     assert.deepEqual(requests[0]?.tags, ['UrgentMailer#letter', 'spring']);
-    assert.equal(await system.outboxSize(), 1);
+    assert.equal(await system.jobCount(), 1);
     await work();
     await sink.waitFor(2);
     assert.equal(sink.messages.length, 2);
@@ -215,7 +215,7 @@ describe('deliverLater', () => {
       /LetterMailer\.with: argument 1 \.from is a User without an id/,
     );
     await assert.rejects(LetterMailer.letter(user).deliverLater({ wait: '1h', waitUntil: new Date() }), TypeError);
-    assert.equal(await system.outboxSize(), 0);
+    assert.equal(await system.jobCount(), 0);
   });
 
   it('accepts arguments that are omitted or undefined', async () => {

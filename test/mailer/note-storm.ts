@@ -95,7 +95,7 @@ export function noteStorm({ jobs, kills: many, seed }: NoteStormOptions): void {
             'select count(*)::int as left from notes where not sent',
           );
           assert.equal(row?.left, 0);
-          assert.equal(await system.outboxSize(), 0);
+          assert.equal(await system.jobCount(), 0);
           return true;
         },
         { timeoutMs: limitMs() },

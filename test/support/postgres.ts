@@ -2,6 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import createKnex from 'knex';
 import pg from 'pg';
+import { ORIGIN_SQL } from '../../lib/job/row/installation';
 import { migrateUp } from '../../lib/model/migrator';
 import { migrationsIn } from './migrations';
 import { sharedPostgres } from './shared-servers';
@@ -37,7 +38,11 @@ export async function createDatabase({ migrated = false }: DatabaseOptions = {})
   const name = `${PREFIX}${++count}`;
   made.add(name);
   await administer(`CREATE DATABASE ${name} TEMPLATE ${template}`);
-  return databaseAt(await urlOf(name), () => drop(name));
+  const database = databaseAt(await urlOf(name), () => drop(name));
+  // Otherwise its jobs would be those of the template.
+  if (folders.includes('lib/job/migrations'))
+    await database.query(`update job_installation set origin = (select ${ORIGIN_SQL})`);
+  return database;
 }
 
 export function databaseAt(url: string, drop: () => Promise<void>): TestDatabase {

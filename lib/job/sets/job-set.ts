@@ -60,7 +60,7 @@ export class JobSet extends SetReader {
   }
 
   /** Changes the time of jobs; a unique job's claim is extended by as much. @param at a time in the past means now. */
-  rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
+  async rescheduleMany(selection: Selection, at: Date, options?: BulkOptions): Promise<BulkResult> {
     const ms = at instanceof Date ? at.getTime() : Number.NaN;
     if (Number.isNaN(ms)) throw new InvalidRequestError(`the time is ${String(at)}; give a valid date`);
     const moment = new Date(Math.max(ms, 0)).toISOString();

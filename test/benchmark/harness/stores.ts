@@ -53,7 +53,7 @@ export class Stores {
     await this.database.query('drop schema if exists graphile_worker cascade');
   }
 
-  async outboxSize(): Promise<number> {
+  async jobCount(): Promise<number> {
     const [row] = await this.database.query<{ count: number }>('select count(*)::int from job_outbox');
     return row?.count ?? Number.NaN;
   }

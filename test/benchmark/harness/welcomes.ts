@@ -39,7 +39,7 @@ export async function jobsDone(stores: Stores, lookEveryMs = 200): Promise<numbe
   const lists = QUEUES.flatMap((queue) => [`bq:${queue}:waiting`, `bq:${queue}:active`]);
   let first: number | undefined;
   for (;;) {
-    const rows = await stores.outboxSize();
+    const rows = await stores.jobCount();
     const lengths = await Promise.all(lists.map((list) => stores.client.lLen(list)));
     const left = Math.max(
       rows,

@@ -161,7 +161,7 @@ describe('jobs retry, promote, reschedule, kill and delete', () => {
     assert.deepEqual(audit(), [{ action: 'delete', set: 'waiting', count: 1, via: 'cli:ada' }]);
     await system.processor(CLASSES);
     await until('the other job has run', () => ran.length === 1);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     assert.deepEqual(ran, ['bob'], second.id);
   });
 

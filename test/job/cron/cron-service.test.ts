@@ -286,7 +286,7 @@ describe('recurring jobs', () => {
     await system.redisServer.stop();
     await alter("settled_until = '2023-06-01'");
     await until('the job is enqueued', () => system.eventsNamed('cron.enqueued').length === 1);
-    assert.equal(await system.outboxSize(), 1);
+    assert.equal(await system.jobCount(), 1);
     assert.deepEqual(ran, []);
     await system.redisServer.start();
     await until('the job has run', () => ran.length === 1);

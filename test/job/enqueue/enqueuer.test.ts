@@ -126,7 +126,7 @@ describe('the enqueuer', () => {
     it('enqueues nothing of a bulk, neither in the outbox nor in Redis', async () => {
       const jobs = upTo(1500).map((n) => DurableCountJob.prepare(n));
       await assert.rejects(performAllLater([CountJob.prepare(0), ...jobs]), /no room/);
-      assert.equal(await system.outboxSize(), 0);
+      assert.equal(await system.jobCount(), 0);
       assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
     });
 
@@ -157,7 +157,7 @@ describe('the enqueuer', () => {
     await system.redisServer.start();
     await system.processor([CountJob], { jobs: { concurrency: 10 } });
     await until('all jobs have run', () => ran.length >= 1200);
-    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
+    await until('the rows are gone', async () => (await system.jobCount()) === 0);
     assert.deepEqual(
       [...ran].sort((a, b) => a - b),
       upTo(1200),

@@ -64,7 +64,7 @@ describe('a job that is enqueued by work that transaction() did not wait for', (
       throw new Error('taken back');
     });
     await assert.rejects(outer, /taken back/);
-    assert.equal(await system.outboxSize(), 0);
+    assert.equal(await system.jobCount(), 0);
     await system.processor([NoteJob]);
     await NoteJob.performLater('behind');
     await until('a later job has run', () => ran.length > 0);

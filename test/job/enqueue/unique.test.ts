@@ -67,7 +67,7 @@ describe('unique jobs', () => {
     for (const other of [SyncJob.performLater('b'), SyncJob.performLater('a'), FailingJob.performLater('die')]) {
       assert.equal((await other).enqueued, true);
     }
-    assert.equal(await system.outboxSize(), 4);
+    assert.equal(await system.jobCount(), 4);
     assert.deepEqual(system.eventsNamed('job.duplicate'), [{ id: first.id, class: 'SyncJob', queue: 'default' }]);
     assert.equal(system.eventsNamed('job.enqueued').length, 4);
   });
@@ -98,7 +98,7 @@ describe('unique jobs', () => {
     await until('both jobs are running', () => gate.held === 2);
     gate.open();
     await until('both jobs are done', () => system.eventsNamed('job.succeeded').length === 2);
-    await until('the rows are gone', async () => (await system.outboxSize()) === 0);
+    await until('the rows are gone', async () => (await system.jobCount()) === 0);
   });
 
   for (const how of ['discard', 'die'] as const) {
@@ -181,7 +181,7 @@ describe('unique jobs', () => {
     const second = await SyncJob.performLater('a');
     assert.equal(second.enqueued, true);
     assert.deepEqual(await claims(), [second.id]);
-    assert.equal(await system.outboxSize(), 2, 'the first still runs');
+    assert.equal(await system.jobCount(), 2, 'the first still runs');
     assert.equal((await SyncJob.performLater('a')).id, second.id);
     assert.notEqual(first.id, second.id);
   });
@@ -215,7 +215,7 @@ describe('unique jobs', () => {
       [true, true, false, false, true, true],
     );
     assert.deepEqual([held?.id, again?.id], [id, fresh?.id]);
-    assert.equal(await system.outboxSize(), 3);
+    assert.equal(await system.jobCount(), 3);
     assert.equal(await system.redis.client.lLen('bq:default:waiting'), 2);
   });
 
@@ -230,7 +230,7 @@ describe('unique jobs', () => {
     const answers = (await bulks).flat();
     assert.equal(held.enqueued, true);
     assert.equal(answers.filter(({ enqueued }) => enqueued).length, 3);
-    assert.equal(await system.outboxSize(), 3);
+    assert.equal(await system.jobCount(), 3);
   });
 
   it('are refused with options that make no sense', async () => {

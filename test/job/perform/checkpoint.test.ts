@@ -192,7 +192,7 @@ describe('checkpoints and progress', () => {
     await nothingIsLeft();
     await until('the job is dead', async () => (await system.deadIds()).includes(id));
     await until('Redis has nothing of it', async () => (await client.exists('bq:default:jobs')) === 0);
-    await new DeadSet(setSources(system)).retryMany({ ids: [id] });
+    await new DeadSet(setSources(system)).runMany('retry', { ids: [id] });
     await succeeded();
     assert.deepEqual(begun, [undefined, 1000]);
     assert.deepEqual(steps, each(2000));

@@ -122,7 +122,7 @@ describe('the executor', () => {
     assert.deepEqual([event.attempt, event.waitMs], [1, 15_000]);
     assert.equal(await system.redis.client.zScore('bq:default:delayed', id), now + 15_000);
     assert.equal((await record(id)).options.attempts, 1);
-    assert.equal(await system.outboxSize(), 1, 'its row is kept');
+    assert.equal(await system.jobCount(), 1, 'its row is kept');
   });
 
   it('lets a job die after its last retry, with its latest errors, and deletes its row', async () => {
@@ -137,7 +137,7 @@ describe('the executor', () => {
       entry?.errors.map(({ stack }) => [stack.slice(0, 16), stack.length]),
       [7, 6, 5, 4, 3].map((attempt) => [`Error: failure ${attempt}`, 4000]),
     );
-    await until('the row is gone', async () => (await system.outboxSize()) === 0);
+    await until('the row is gone', async () => (await system.jobCount()) === 0);
   });
 
   it('discards, kills and retries jobs as their errors and retryIn say, and ignores a retryIn that throws', async () => {
@@ -293,7 +293,7 @@ describe('the executor', () => {
         await system.processor([UsurpedJob]);
         await transaction(() => UsurpedJob.performLater());
         await heard('job.succeeded');
-        await until('the row is gone', async () => (await system.outboxSize()) === 0);
+        await until('the row is gone', async () => (await system.jobCount()) === 0);
         await until('the job is not dead', async () => (await system.deadIds()).length === 0);
         const left = await system.redis.client.keys('bq:default:*');
         assert.deepEqual(
@@ -313,7 +313,7 @@ describe('the executor', () => {
       await heard('job.fenced');
       assert.equal(await client.hExists('bq:default:jobs', id), 1);
       assert.equal(await client.lLen('bq:default:active'), 1);
-      assert.equal(await system.outboxSize(), 1);
+      assert.equal(await system.jobCount(), 1);
       assert.equal(system.eventsNamed('job.retrying').length, 0);
     });
 

@@ -188,7 +188,7 @@ describe('the jobs of a dead or silent process', () => {
     assert.deepEqual(system.eventsNamed('processor.rescued'), [
       { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: UNRESPONSIVE_MS, jobs: 2 },
     ]);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     await until("Redis has only the live process's job", async () => {
       assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
       return true;

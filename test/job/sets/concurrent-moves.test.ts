@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Knex } from 'knex';
 import { Events } from '../../../lib/core/events';
-import { Redis, type RedisClient } from '../../../lib/core/redis';
+import { Redis } from '../../../lib/core/redis';
 import { KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { moveJobs } from '../../../lib/job/sets/move-script';
 import { Database } from '../../../lib/model/database';
 import { Deadline, deferred } from '../../../lib/support/async';
 import { until } from '../../support/until';
@@ -72,7 +71,7 @@ describe('two operators at the same time', () => {
 
   /** The ids of jobs that are on their way back to their queue. */
   const retried = async () => {
-    const rows = await system.postgres.query<{ id: string }>('select id from job_outbox where dispatched_at is null');
+    const rows = await system.postgres.query<{ id: string }>("select id from job_queue where state = 'ready'");
     return rows.map(({ id }) => id);
   };
   const sum = async (results: Promise<{ moved: number }>[]) =>
@@ -82,66 +81,65 @@ describe('two operators at the same time', () => {
   it('may retry the same dead jobs, each of which is queued once', async () => {
     const ids = await bury();
     const clicks = ids.flatMap((id) => [
-      isMoved(mine.dead.retryMany({ ids: [id] })),
-      isMoved(theirs.dead.retryMany({ ids: [id] })),
+      isMoved(mine.dead.runMany('retry', { ids: [id] })),
+      isMoved(theirs.dead.runMany('retry', { ids: [id] })),
     ]);
     assert.equal((await Promise.all(clicks)).filter(Boolean).length, COUNT);
     assert.deepEqual(inOrder(await retried()), inOrder(ids));
-    assert.equal(await system.outboxSize(), COUNT);
+    assert.equal(await system.jobCount(), COUNT);
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
     await until('all jobs have run', () => ran.length >= COUNT);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     assert.deepEqual([ran.length, new Set(ran).size], [COUNT, COUNT]);
   });
 
   it('may retry all jobs, by a filter and by ids', async () => {
     const ids = await bury();
     const moved = await sum([
-      mine.dead.retryMany({ filter: { error: 'ONCE' } }),
-      theirs.dead.retryMany({ ids }),
-      theirs.dead.retryMany({ filter: {} }),
+      mine.dead.runMany('retry', { filter: { error: 'ONCE' } }),
+      theirs.dead.runMany('retry', { ids }),
+      theirs.dead.runMany('retry', { filter: {} }),
     ]);
     assert.equal(moved, COUNT);
     assert.deepEqual(inOrder(await retried()), inOrder(ids));
-    assert.equal(await system.outboxSize(), COUNT);
+    assert.equal(await system.jobCount(), COUNT);
   });
 
   it('may retry and delete the same jobs, each of which either runs or is gone', async () => {
     const ids = await bury();
-    assert.equal(await sum([mine.dead.retryMany({ ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
+    assert.equal(await sum([mine.dead.runMany('retry', { ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
     const queued = await retried();
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     await until('the retried jobs have run', () => ran.length >= queued.length);
     assert.equal(new Set(ran).size, queued.length);
-    assert.equal(system.eventsNamed('outbox.redispatched').length, 0);
-  });
+    });
 
   it('may promote, reschedule, kill and delete the same scheduled jobs, each of which is moved by one', async () => {
     const ids = await schedule();
     const later = new Date(Date.now() + 7_200_000);
     const [run, killed, deleted] = await Promise.all([
-      mine.scheduled.promoteMany({ ids }),
+      mine.scheduled.runMany('promote', { ids }),
       theirs.scheduled.killMany({ filter: {} }),
       mine.scheduled.deleteMany({ filter: { class: 'CountedJob' } }),
       theirs.scheduled.rescheduleMany({ ids: ids.slice(0, 50) }, later),
     ]);
     assert.equal(run.moved + killed.moved + deleted.moved, COUNT);
     assert.equal(await mine.dead.count(), killed.moved);
-    assert.equal(await system.outboxSize(), run.moved);
+    assert.equal(await system.jobCount(), run.moved);
     assert.equal(await mine.scheduled.count(), 0);
     await system.processor([CountedJob]);
     await until('the promoted jobs have run', () => ran.length >= run.moved);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     assert.equal(new Set(ran).size, run.moved);
   });
 
   for (const [what, move] of [
     ['kill', (set: Sets['scheduled'], id: string) => isMoved(set.killMany({ ids: [id] }))],
     ['delete', (set: Sets['scheduled'], id: string) => isMoved(set.deleteMany({ ids: [id] }))],
-    ['promote', (set: Sets['scheduled'], id: string) => isMoved(set.promoteMany({ ids: [id] }))],
+    ['promote', (set: Sets['scheduled'], id: string) => isMoved(set.runMany('promote', { ids: [id] }))],
     [
       'reschedule',
       (set: Sets['scheduled'], id: string) => isMoved(set.rescheduleMany({ ids: [id] }, new Date(died + 86_400_000))),
@@ -151,21 +149,21 @@ describe('two operators at the same time', () => {
       const { id } = await CountedJob.set({ wait: '1h' }).performLater(1);
       const [locked, end] = [deferred(), deferred()];
       const running = system.database.knex.transaction(async (trx) => {
-        await trx.raw('select id from job_outbox for update');
+        await trx.raw('select id from job_queue for update');
         locked.resolve();
         await end.promise;
-        await trx.raw('update job_outbox set run_at = clock_timestamp()');
+        await trx.raw(`update job_queue set run_at = clock_timestamp(), state = 'ready'`);
       });
       await locked.promise;
       const late = move(theirs.scheduled, id);
       await until('the second move waits for the row', async () => {
-        const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_outbox%'";
+        const waits = "select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%job_queue%'";
         return (await system.postgres.query(waits)).length > 0;
       });
       end.resolve();
       await running;
       assert.equal(await late, false);
-      const [row] = await system.postgres.query('select run_at <= clock_timestamp() as due from job_outbox');
+      const [row] = await system.postgres.query('select run_at <= clock_timestamp() as due from job_queue');
       assert.deepEqual(row, { due: true });
     });
   }
@@ -179,39 +177,39 @@ describe('two operators at the same time', () => {
     const slow: Knex = Object.create(knex, {
       raw: {
         value: async (...args: Parameters<Knex['raw']>) => {
-          await until('nothing waits or runs', async () => (await system.outboxSize()) === 0);
+          await until('nothing waits or runs', async () => (await system.jobCount()) === 0);
           return knex.raw(...args);
         },
       },
     });
     const patient = setsOf({ ...setSources(system), knex: slow });
-    const result = await patient.dead.retryMany({ filter: {} }, { limit: 3 * COUNT });
+    const result = await patient.dead.runMany('retry', { filter: {} }, { limit: 3 * COUNT });
     assert.deepEqual(result, { moved: COUNT, complete: true });
     await until('all jobs are dead again', async () => (await mine.dead.count()) === COUNT);
     assert.equal(ran.length, COUNT);
   });
 
   it('do not retry jobs again that fail before the move has ended', async () => {
-    const { client } = system.redis;
     const count = 2 * COUNT + 50;
     for (let n = 0; n < count; n++) {
       const at = Date.now() + 3_600_000 + n;
-      await store(client, 'delayed', { class: 'CountedJob', args: [n], errors: ['once'], at });
+      await store(system.database.knex, 'scheduled', { class: 'CountedJob', args: [n], errors: ['once'], at });
     }
     mood = 'fail';
     await system.processor([CountedJob]);
+    const { knex } = system.database;
     /** So slow that all moved jobs have failed again before the next chunk. */
-    const slow: RedisClient = Object.create(client, {
-      evalSha: {
-        value: async (...args: Parameters<RedisClient['evalSha']>) => {
-          const idle = async () => (await client.exists(['bq:default:waiting', 'bq:default:active'])) === 0;
-          await until('nothing waits or runs', idle);
-          return client.evalSha(...args);
+    const slow: Knex = Object.create(knex, {
+      raw: {
+        value: async (...args: Parameters<Knex['raw']>) => {
+          const busy = "select 1 from job_queue where state in ('ready', 'running') limit 1";
+          await until('nothing waits or runs', async () => (await system.postgres.query(busy)).length === 0);
+          return knex.raw(...args);
         },
       },
     });
-    const patient = setsOf({ ...setSources(system), redis: slow });
-    assert.deepEqual(await patient.retry.retryMany({ filter: {} }), { moved: count, complete: true });
+    const patient = setsOf({ ...setSources(system), knex: slow });
+    assert.deepEqual(await patient.retry.runMany('retry', { filter: {} }), { moved: count, complete: true });
     await until('all jobs have failed again', async () => (await mine.retry.count()) === count);
     assert.equal(ran.length, count);
   });
@@ -229,12 +227,5 @@ describe('two operators at the same time', () => {
     assert.deepEqual(await mine.dead.deleteMany({ filter: {} }), { moved: 100, complete: true });
     assert.deepEqual(await mine.dead.deleteMany({ ids: left }), { moved: 0, complete: true });
     await assert.rejects(mine.dead.deleteMany({ filter: {} }, { limit: -1 }), /limit is -1/);
-  });
-
-  it('never overwrite a record that has changed since it was read', async () => {
-    const id = await store(system.redis.client, 'delayed', { errors: ['first'] });
-    const jobs = [{ id, queue: 'default', sha: 'of an older text', record: '{"of":"old"}', markers: '' }];
-    assert.deepEqual(await moveJobs(system.redis.client, { from: 'delayed', to: 'queue' }, jobs), ['changed']);
-    assert.equal((await mine.retry.page()).entries[0]?.errors.length, 1);
   });
 });

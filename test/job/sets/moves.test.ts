@@ -1,55 +1,38 @@
 import assert from 'node:assert/strict';
-import { randomUUID } from 'node:crypto';
 import fc from 'fast-check';
 import type { SetName } from '../../../lib/job/sets/entry';
 import type { BulkResult, Selection } from '../../../lib/job/sets/query';
 import { useJobSystem } from '../job-system';
 import { isMoved, type Sets, setSources, setsOf } from './set-sources';
-import { payloadText, store, storeDead } from './stored-job';
+import { store, storeDead } from './stored-job';
 
 const QUEUES = ['default', 'mailer'];
 const SOON = Date.now() + 3_600_000;
 const LATER = new Date(SOON + 1000);
 
 /** The model of a job: where it is, and how the moves of a set change it. */
-interface Job {
+interface ModelJob {
   readonly id: string;
   readonly queue: string;
   readonly class: string;
-  readonly readable: boolean;
   place: SetName | 'gone';
-  /** The job is only in its row, not in Redis. */
-  inPostgres: boolean;
-  hasRow: boolean;
   attempts: number;
+  isLater: boolean;
 }
 
-const KINDS = [
-  'retry',
-  'retry of the outbox',
-  'dead',
-  'unreadable dead',
-  'row',
-  'plain delayed',
-  'waiting',
-  'plain dead',
-] as const;
-type Kind = (typeof KINDS)[number];
-
-/** The moves of each set, by their names in the model. */
+type Kind = 'retry' | 'scheduled' | 'dead' | 'waiting';
 type Verb = 'retry' | 'promote' | 'reschedule' | 'kill' | 'delete';
-const VERBS: { readonly [S in 'retry' | 'dead' | 'scheduled']: readonly Verb[] } = {
+const VERBS: { readonly [S in Kind]: readonly Verb[] } = {
   retry: ['retry', 'reschedule', 'kill', 'delete'],
-  dead: ['retry', 'delete'],
   scheduled: ['promote', 'reschedule', 'kill', 'delete'],
+  dead: ['retry', 'delete'],
+  waiting: ['delete'],
 };
-type Op = readonly ['retry' | 'dead' | 'scheduled', Verb];
-const OPS = Object.entries(VERBS).flatMap(([set, verbs]) => verbs.map((verb) => [set, verb] as Op));
-
-const retryOrDead = (kind: Kind) => (kind.startsWith('retry') ? 'retry' : 'dead');
+type Move = readonly [Kind, Verb];
+const MOVES = Object.entries(VERBS).flatMap(([set, verbs]) => verbs.map((verb) => [set, verb] as Move));
 
 const step = fc.record({
-  op: fc.constantFrom(...OPS),
+  move: fc.constantFrom(...MOVES),
   // One job, some by their ids, all of a class, or all.
   choice: fc.constantFrom('one', 'one', 'one', 'some', 'class', 'all'),
   numbers: fc.array(fc.nat(), { minLength: 1, maxLength: 4 }),
@@ -62,165 +45,89 @@ describe('moves of jobs', () => {
     sets = setsOf(setSources(system));
   });
 
-  async function create(kind: Kind, index: number): Promise<Job> {
-    const { client } = system.redis;
-    const job = {
-      id: kind.startsWith('plain') ? String(index) : randomUUID(),
-      queue: QUEUES[index % 2] ?? '',
-      class: index % 3 === 0 ? 'RedJob' : 'BlueJob',
-      readable: !kind.startsWith('unreadable'),
-      inPostgres: kind === 'row',
-      hasRow: kind === 'row' || kind === 'retry of the outbox',
-      attempts: 0,
-    };
-    const { id, queue } = job;
-    const stored = { ...job, via: job.hasRow ? ('outbox' as const) : ('redis' as const), at: SOON + index };
-    if (job.hasRow) {
-      await system.postgres.query(
-        'insert into job_outbox (id, queue, class, payload, run_at, dispatched_at) values ($1, $2, $3, $4, $5, $6)',
-        [id, queue, job.class, payloadText(stored), new Date(SOON + index), kind === 'row' ? null : new Date()],
-      );
-    }
-    if (kind === 'row') return { ...job, place: 'scheduled' };
-    if (kind === 'waiting') await store(client, 'waiting', stored);
-    else if (kind === 'plain delayed') await store(client, 'delayed', stored);
-    else if (kind.startsWith('retry')) await store(client, 'delayed', { ...stored, errors: ['once'] });
-    else
-      await storeDead(system.database.knex, {
-        ...stored,
-        at: SOON - 7_200_000 + index,
-        errors: ['once'],
-        ...(!job.readable && { text: '{"data":{"v' }),
-      });
-    const place = kind === 'waiting' ? kind : kind === 'plain delayed' ? 'scheduled' : retryOrDead(kind);
-    return { ...job, place, attempts: place === 'retry' || (place === 'dead' && job.readable) ? 1 : 0 };
+  async function create(kind: Kind, index: number): Promise<ModelJob> {
+    const { knex } = system.database;
+    const queue = QUEUES[index % 2] ?? '';
+    const name = index % 3 === 0 ? 'RedJob' : 'BlueJob';
+    const errors = kind === 'retry' || kind === 'dead' ? ['once'] : [];
+    const job = { queue, class: name, errors, at: kind === 'dead' ? SOON - 7_200_000 : SOON + index };
+    const id = await (kind === 'dead'
+      ? storeDead(knex, job)
+      : store(knex, kind === 'waiting' ? 'ready' : 'scheduled', job));
+    return { id, queue, class: name, place: kind, attempts: errors.length, isLater: false };
   }
 
-  /** Applies a move to the model. @returns whether the job is moved. */
-  function expectMove(job: Job, [set, verb]: Op): boolean {
+  /** @returns whether the job is moved. */
+  function expectMove(job: ModelJob, [set, verb]: Move): boolean {
     if (job.place !== set) return false;
-    if (verb === 'delete' || verb === 'kill') {
-      job.place = verb === 'kill' ? 'dead' : 'gone';
-      job.hasRow = false;
-      job.inPostgres = false;
-    } else if (verb !== 'reschedule') {
+    if (verb === 'delete') job.place = 'gone';
+    else if (verb === 'kill') job.place = 'dead';
+    else if (verb === 'reschedule') job.isLater = true;
+    else {
       job.place = 'waiting';
-      if (set === 'dead') {
-        job.attempts = 0;
-        job.hasRow = job.readable && job.id.includes('-');
-        job.inPostgres = job.hasRow;
-      }
+      if (set === 'dead') job.attempts = 0;
     }
     return true;
   }
 
-  function moveOne([set, verb]: Op, id: string): Promise<boolean> {
-    if (set === 'dead')
-      return verb === 'retry'
-        ? isMoved(sets.dead.retryMany({ ids: [id] }))
-        : isMoved(sets.dead.deleteMany({ ids: [id] }));
-    const moved = sets[set];
-    if (verb === 'reschedule') return isMoved(moved.rescheduleMany({ ids: [id] }, LATER));
-    if (verb === 'kill') return isMoved(moved.killMany({ ids: [id] }));
-    if (verb === 'delete') return isMoved(moved.deleteMany({ ids: [id] }));
-    return set === 'retry'
-      ? isMoved(sets.retry.retryMany({ ids: [id] }))
-      : isMoved(sets.scheduled.promoteMany({ ids: [id] }));
-  }
-
-  function moveMany([set, verb]: Op, selection: Selection): Promise<BulkResult> {
-    if (set === 'dead') return verb === 'retry' ? sets.dead.retryMany(selection) : sets.dead.deleteMany(selection);
+  function moveMany([set, verb]: Move, selection: Selection): Promise<BulkResult> {
     const moved = sets[set];
     if (verb === 'reschedule') return moved.rescheduleMany(selection, LATER);
     if (verb === 'kill') return moved.killMany(selection);
     if (verb === 'delete') return moved.deleteMany(selection);
-    return set === 'retry' ? sets.retry.retryMany(selection) : sets.scheduled.promoteMany(selection);
+    return moved.runMany(verb, selection);
   }
 
   async function apply(
-    jobs: readonly Job[],
-    { op, choice, numbers }: { op: Op; choice: string; numbers: number[] },
+    jobs: readonly ModelJob[],
+    { move, choice, numbers }: { move: Move; choice: string; numbers: number[] },
   ): Promise<void> {
-    const picked = numbers.flatMap((number) => jobs[number % jobs.length] ?? []);
-    const [first] = picked;
+    const picked = [...new Set(numbers.flatMap((number) => jobs[number % jobs.length] ?? []))];
     system.heard.length = 0;
-    let moved = 0;
-    if (choice === 'one' && first) {
-      const expected = expectMove(first, op);
-      assert.equal(await moveOne(op, first.id), expected, `${op} of a job that is ${first.place}`);
-      moved = Number(expected);
-    } else if (choice === 'some') {
+    let moved: number;
+    if (choice === 'one' || choice === 'some') {
+      const some = choice === 'one' ? picked.slice(0, 1) : picked;
+      moved = some.filter((job) => expectMove(job, move)).length;
       // The same id twice is one job.
-      moved = [...new Set(picked)].filter((job) => expectMove(job, op)).length;
-      assert.deepEqual(await moveMany(op, { ids: picked.map((job) => job.id) }), { moved, complete: true });
+      const ids = [...some, ...some].map((job) => job.id);
+      assert.deepEqual(await moveMany(move, { ids }), { moved, complete: true }, move.join());
     } else {
       const name = choice === 'class' ? 'RedJob' : undefined;
-      const matching = jobs.filter((job) => !name || (job.class === name && job.readable));
+      const matching = jobs.filter((job) => name === undefined || job.class === name);
       // Jobs that already wait for that moment need not be moved, and are not counted.
-      const isMoved = (job: Job) =>
-        expectMove(job, op) && !(op[1] === 'reschedule' && job.place === op[0] && later.has(job));
-      moved = matching.filter(isMoved).length;
-      assert.deepEqual(await moveMany(op, { filter: { class: name } }), { moved, complete: true });
-    }
-    if (op[1] === 'reschedule') {
-      for (const job of choice === 'one' && first ? [first] : choice === 'some' ? picked : jobs) {
-        if (job.place === op[0] && (choice !== 'class' || job.class === 'RedJob')) later.add(job);
-      }
+      moved = matching.filter((job) => !(move[1] === 'reschedule' && job.isLater) && expectMove(job, move)).length;
+      assert.deepEqual(await moveMany(move, { filter: { class: name } }), { moved, complete: true }, move.join());
     }
     const told = system.eventsNamed('operator.jobs');
-    assert.deepEqual(told, moved ? [{ action: op[1], set: op[0], count: moved, via: 'cli:test' }] : []);
+    assert.deepEqual(told, moved ? [{ action: move[1], set: move[0], count: moved, via: 'cli:test' }] : []);
   }
 
-  /** The jobs that were rescheduled to LATER. */
-  const later = new Set<Job>();
-
-  async function checkState(jobs: readonly Job[]): Promise<void> {
-    const rows = await system.postgres.query<{ id: string; dispatched: boolean; due: boolean }>(
-      'select id, dispatched_at is not null as dispatched, run_at <= now() as due from job_outbox',
-    );
+  async function checkState(jobs: readonly ModelJob[]): Promise<void> {
     for (const job of jobs) {
-      const row = rows.find((one) => one.id === job.id);
-      const state = !row ? 'none' : row.dispatched ? 'dispatched' : row.due ? 'due' : 'scheduled';
-      const undispatched = job.place === 'waiting' ? 'due' : 'scheduled';
-      const wanted = !job.hasRow ? 'none' : job.inPostgres ? undispatched : 'dispatched';
-      assert.equal(state, wanted, `the row of a job that is ${job.place}`);
       const { place, entry } = await sets.find(job.id);
-      assert.equal(place, job.place === 'gone' ? 'gone' : job.place);
+      assert.equal(place, job.place);
       if (job.place === 'gone') continue;
       assert.deepEqual(
-        [entry?.id, entry?.queue, entry?.set, entry?.attempts],
-        [job.id, job.queue, job.place, job.attempts],
-      );
-      assert.deepEqual(
-        [entry?.class, entry?.unreadable !== undefined],
-        [job.readable ? job.class : undefined, !job.readable],
+        [entry?.id, entry?.queue, entry?.set, entry?.attempts, entry?.class],
+        [job.id, job.queue, job.place, job.attempts, job.class],
       );
     }
-    const idsAt = (...places: string[]) =>
-      jobs
-        .filter((job) => places.includes(job.place))
-        .map((job) => job.id)
-        .sort();
-    for (const name of ['retry', 'scheduled', 'dead'] as const) {
+    for (const name of ['retry', 'scheduled', 'dead', 'waiting'] as const) {
       const { entries } = await sets[name].page();
-      assert.deepEqual(entries.map((entry) => entry.id).sort(), idsAt(name));
-      assert.equal(await sets[name].size(), idsAt(name).length);
+      const expected = jobs.filter((job) => job.place === name).map((job) => job.id);
+      assert.deepEqual(entries.map((entry) => entry.id).sort(), expected.sort());
+      assert.equal(await sets[name].count(), expected.length);
     }
-    const queued = await Promise.all(QUEUES.map(async (queue) => (await sets.waiting(queue).page()).entries));
-    const toldToRelay = jobs.filter((job) => job.place === 'waiting' && job.inPostgres).map((job) => job.id);
-    assert.deepEqual([...queued.flat().map((entry) => entry.id), ...toldToRelay].sort(), idsAt('waiting'), 'once each');
   }
 
-  it('leave each job in one place, with the right row or none', async () => {
+  it('leave each job in one place, and count those that they have moved', async () => {
     await fc.assert(
       fc.asyncProperty(
-        fc.array(fc.constantFrom(...KINDS), { minLength: 1, maxLength: 8 }),
+        fc.array(fc.constantFrom<Kind[]>('retry', 'scheduled', 'dead', 'waiting'), { minLength: 1, maxLength: 8 }),
         fc.array(step, { maxLength: 10 }),
         async (kinds, steps) => {
-          await system.redis.client.flushAll();
-          await system.postgres.query('truncate job_outbox, job_dead, job_handovers');
-          later.clear();
-          const jobs: Job[] = [];
+          await system.postgres.query('truncate job_queue, job_dead');
+          const jobs: ModelJob[] = [];
           for (const [index, kind] of kinds.entries()) jobs.push(await create(kind, index));
           await checkState(jobs);
           for (const one of steps) {
@@ -233,15 +140,42 @@ describe('moves of jobs', () => {
     );
   });
 
-  it('update reason, attempts and time in the record', async () => {
-    const before = Date.now();
+  it('update reason, attempts and time', async () => {
+    const begun = Date.now() - 1000;
     const { id } = await create('retry', 0);
     await isMoved(sets.retry.killMany({ ids: [id] }));
     const [dead] = (await sets.dead.page()).entries;
     assert.deepEqual([dead?.reason, dead?.errors.length], ['killed by an operator', 1]);
-    await isMoved(sets.dead.retryMany({ ids: [id] }));
+    await isMoved(sets.dead.runMany('retry', { ids: [id] }));
     const { place, entry: queued } = await sets.find(id);
     assert.deepEqual([place, queued?.reason, queued?.attempts, queued?.errors.length], ['waiting', undefined, 0, 1]);
-    assert.ok((queued?.at?.getTime() ?? 0) >= before, 'its latency is counted from now');
+    assert.ok((queued?.at?.getTime() ?? 0) >= begun, 'its latency is counted from now');
+  });
+
+  it('put jobs on the tails of their queues, behind those that wait', async () => {
+    const first = await store(system.database.knex, 'ready', { at: Date.now() - 1000 });
+    const scheduled = await store(system.database.knex, 'scheduled', { at: SOON });
+    await sets.scheduled.runMany('promote', { ids: [scheduled] });
+    const { entries } = await sets.waiting.page();
+    assert.deepEqual(
+      entries.map((entry) => entry.id),
+      [first, scheduled],
+    );
+  });
+
+  it('extend the claim of a unique job by as much as it is put off', async () => {
+    const id = await store(system.database.knex, 'scheduled', { at: SOON });
+    await system.postgres.query(`update job_queue set unique_key = 'a', unique_until = run_at + interval '10 minutes'`);
+    await sets.scheduled.rescheduleMany({ ids: [id] }, LATER);
+    const [row] = await system.postgres.query<{ minutes: number }>(
+      'select extract(epoch from unique_until - run_at)::int / 60 as minutes from job_queue',
+    );
+    assert.equal(row?.minutes, 10);
+  });
+
+  it('of a job may name its queue, and then leave those of others alone', async () => {
+    const { id } = await create('dead', 0);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id, queue: 'mailer' }] })), false);
+    assert.equal(await isMoved(sets.dead.deleteMany({ ids: [{ id, queue: 'default' }] })), true);
   });
 });

@@ -1,10 +1,7 @@
 import { JobAdmin } from '../../../lib/job/admin/job-admin';
-import { DeadSet } from '../../../lib/job/sets/dead-set';
 import type { FoundPlace } from '../../../lib/job/sets/find-job';
+import type { JobSet } from '../../../lib/job/sets/job-set';
 import type { BulkResult, JobRef, SetSources } from '../../../lib/job/sets/query';
-import { RetrySet } from '../../../lib/job/sets/redis-set';
-import { ScheduledSet } from '../../../lib/job/sets/scheduled-set';
-import type { WaitingList } from '../../../lib/job/sets/waiting-set';
 import type { JobSystem } from '../job-system';
 
 /** The sources of the sets of a test's operator. */
@@ -17,20 +14,20 @@ export function setSources(
 
 /** The sets of a test's operator. */
 export interface Sets {
-  readonly retry: RetrySet;
-  readonly scheduled: ScheduledSet;
-  readonly dead: DeadSet;
-  waiting(queue: string): WaitingList;
+  readonly retry: JobSet;
+  readonly scheduled: JobSet;
+  readonly dead: JobSet;
+  readonly waiting: JobSet;
   find(ref: JobRef): Promise<FoundPlace>;
 }
 
 export function setsOf(sources: SetSources): Sets {
   const admin = new JobAdmin(sources);
   return {
-    retry: new RetrySet(sources),
-    scheduled: new ScheduledSet(sources),
-    dead: new DeadSet(sources),
-    waiting: (queue) => admin.waiting(queue),
+    retry: admin.set('retry'),
+    scheduled: admin.set('scheduled'),
+    dead: admin.set('dead'),
+    waiting: admin.set('waiting'),
     find: (ref) => admin.find(ref),
   };
 }

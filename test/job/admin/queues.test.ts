@@ -201,7 +201,7 @@ describe('queues', () => {
       await queues.resume(paused);
     }
     await until('all jobs have run', () => ran.length >= rounds * perRound);
-    await until('the outbox is empty', async () => (await system.outboxSize()) === 0);
+    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     assert.deepEqual(
       ran.sort((a, b) => a - b),
       upTo(rounds * perRound),
@@ -324,14 +324,14 @@ describe('queues', () => {
     assert.deepEqual([waiting, blocked, active, delayed, dead, inOutbox], [0, 0, 1, 1, 1, 0]);
     assert.equal((await status('mailer')).waiting, 1);
     assert.deepEqual(asked().at(-1), { action: 'clear', queue: 'default', jobs: 1204, via: 'cli:test' });
-    assert.equal(await system.outboxSize(), 2, 'the rows of the running and the scheduled job');
+    assert.equal(await system.jobCount(), 2, 'the rows of the running and the scheduled job');
 
     await system.processor(CLASSES);
     await queues.resume('default');
     gate.open();
     await until('the remaining jobs have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), [0, 4000]);
-    await until('its row is gone', async () => (await system.outboxSize()) === 1);
+    await until('its row is gone', async () => (await system.jobCount()) === 1);
     assert.equal(system.eventsNamed('outbox.redispatched').length, 0);
   });
 
@@ -341,7 +341,7 @@ describe('queues', () => {
     });
     assert.equal((await status('default')).inOutbox, 1500);
     assert.equal(await queues.clear('default'), 1500);
-    assert.equal(await system.outboxSize(), 0);
+    assert.equal(await system.jobCount(), 0);
   });
 
   it('are refused by name if they do not exist', async () => {

@@ -83,12 +83,12 @@ describe('a LISTEN connection that falls silent', () => {
     const acts: Record<string, (note: string) => Promise<unknown>> = {
       'that an operator retries after its death': async (note) => {
         const id = await storeDead(system.database.knex, { ...told, args: [note] });
-        await setsOf(setSources(system)).dead.retryMany({ ids: [id] });
+        await setsOf(setSources(system)).dead.runMany('retry', { ids: [id] });
       },
       'that an operator promotes': async (note) => {
         const row = { ...told, id: randomUUID(), payload: payloadOf(note), runAt: { inMs: HOUR } };
         await insertIntoOutbox(system.database.knex, [row]);
-        await setsOf(setSources(system)).scheduled.promoteMany({ ids: [row.id] });
+        await setsOf(setSources(system)).scheduled.runMany('promote', { ids: [row.id] });
       },
       'that plain SQL has inserted, once a health check finds it': async (note) => {
         await insertBySql(note, '10 s');

@@ -1,0 +1,113 @@
+import assert from 'node:assert/strict';
+import { Job } from '../../../lib/job/job';
+import { MAX_HINTS } from '../../../lib/job/hint/hints';
+import { until } from '../../support/until';
+import { Gate } from '../gate';
+import { useJobSystem } from '../job-system';
+
+const gate = new Gate();
+const ran: string[] = [];
+
+class NoteJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+class OneJob extends Job<[name: string]> {
+  static override concurrency = 1;
+  async perform(name: string): Promise<void> {
+    await gate.pass();
+    ran.push(name);
+  }
+}
+
+/** It looks often, and takes hints for lost soon. */
+const OFTEN = { dispatch: { lookMs: 50, overdueMs: 50, upkeepMs: 50 } };
+
+describe('the dispatcher', () => {
+  const system = useJobSystem(() => {
+    gate.open();
+    ran.length = 0;
+  });
+
+  const hints = () => system.redis.client.lRange('bq:default:waiting', 0, -1);
+  const loseHints = () => system.redis.client.flushAll();
+  const insert = (count: number, values = '') =>
+    system.postgres.query(
+      `insert into job_queue (id, queue, class, payload ${values ? ', run_at' : ''})
+       select gen_random_uuid(), 'default', 'NoteJob', '{"class":"NoteJob","args":["plain SQL"]}' ${values}
+       from generate_series(1, ${count})`,
+    );
+
+  it('hints again at jobs whose hints were lost', async () => {
+    const quiet = await system.processor([NoteJob], { tuning: OFTEN });
+    quiet.quiet();
+    const { id } = await NoteJob.performLater('a');
+    await until('there is a hint', async () => (await hints()).length > 0);
+    await loseHints();
+    await until('there is one again', async () => (await hints()).includes(id));
+    quiet.resume();
+    await until('the job has run', () => ran.length === 1);
+  });
+
+  it('hints at an older job before those that have hints', async () => {
+    const quiet = await system.processor([NoteJob], { tuning: OFTEN });
+    quiet.quiet();
+    const { id: older } = await NoteJob.performLater('older');
+    await until('there is a hint', async () => (await hints()).length > 0);
+    await loseHints();
+    await system.postgres.query(`update job_queue set run_at = run_at - interval '1 minute'`);
+    await NoteJob.performLater('newer');
+    await until('the older one is next', async () => (await hints()).at(-1) === older);
+  });
+
+  it('finds jobs that plain SQL has inserted, due or scheduled', async () => {
+    await system.processor([NoteJob], { tuning: OFTEN });
+    await insert(2);
+    await until('both have run', () => ran.length === 2);
+    await insert(1, `, now() + interval '200 milliseconds'`);
+    await until('the third has run', () => ran.length === 3);
+  });
+
+  it('keeps a bounded number of hints, however many jobs wait, and refills it', async () => {
+    const quiet = await system.processor([NoteJob], { tuning: OFTEN, jobs: { concurrency: 50 } });
+    quiet.quiet();
+    await insert(2 * MAX_HINTS);
+    await until('there are as many hints as may be', async () => (await hints()).length >= MAX_HINTS);
+    assert.ok((await hints()).length <= MAX_HINTS + 1000);
+    quiet.resume();
+    await until('all jobs have run', async () => (await system.jobCount()) === 0);
+    assert.equal(ran.length, 2 * MAX_HINTS);
+  });
+
+  it('admits held jobs when nobody else does', async () => {
+    gate.close();
+    const processor = await system.processor([OneJob], { tuning: OFTEN });
+    await OneJob.performAllLater([['a'], ['b']]);
+    await until('one runs', () => gate.held === 1);
+    await until('the other is held', async () => {
+      const [row] = await system.postgres.query<{ state: string }>(`select state from job_queue where state = 'held'`);
+      return row !== undefined;
+    });
+    processor.quiet();
+    // As if its process had died before it could admit the next one.
+    await system.postgres.query(`delete from job_queue where state = 'running'`);
+    gate.open();
+    await until('the other is ready', async () => {
+      const [row] = await system.postgres.query<{ state: string }>('select state from job_queue');
+      return row?.state === 'ready';
+    });
+  });
+
+  it('returns the jobs of processors that are silent, without Redis too', async () => {
+    await insert(1);
+    await system.postgres.query(
+      `update job_queue set state = 'running', run = 'dead', deliveries = 1, claimed_at = now() - interval '1 minute'`,
+    );
+    await system.redisServer.kill();
+    await system.processor([NoteJob], { tuning: OFTEN });
+    await until('the job has run', () => ran.length === 1);
+    assert.equal(system.eventsNamed('job.rescued').length, 1);
+  });
+});

@@ -1,0 +1,196 @@
+import assert from 'node:assert/strict';
+import { admit, type Choice, claim, claimLimited, releaseUnknown, rescue, showLife } from '../../../lib/job/row/claim';
+import { type Outcome, recordOutcomes } from '../../../lib/job/row/end';
+import { insertJobs } from '../../../lib/job/row/insert';
+import { readInstallation } from '../../../lib/job/row/installation';
+import type { Delivery } from '../../../lib/job/row/job-row';
+import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
+import { timeOrderedUuid } from '../../../lib/support/uuid';
+import { useJobSystem } from '../job-system';
+
+const LIMITS = new Map([['OneJob', 1]]);
+
+describe('the rows of jobs', () => {
+  let origin = '';
+  const system = useJobSystem();
+  before(async () => {
+    origin = (await readInstallation(system.database.knex)).here;
+  });
+
+  const enqueue = async (count: number, { queue = 'default', name = 'AnyJob', limited = false } = {}) => {
+    const rows = Array.from({ length: count }, () => ({
+      id: timeOrderedUuid(),
+      queue,
+      class: name,
+      payload: JSON.stringify({ class: name }),
+      tags: [],
+      runAt: undefined,
+      limitKey: limited ? name : undefined,
+    }));
+    await insertJobs(system.database.knex, rows);
+    return rows.map(({ id }) => id);
+  };
+  const claimAs = (identity: string, choice: Choice) => claim(system.database.knex, { identity, origin }, choice);
+  const ids = (deliveries: readonly Delivery[]) => deliveries.map(({ id }) => id);
+  const end = async (identity: string, delivery: Delivery, outcome: Outcome = { op: 'delete' }) =>
+    (await recordOutcomes(system.database.knex, identity, [{ delivery, outcome }])).size === 1;
+  const states = async () => {
+    const rows = await system.postgres.query<{ state: string; deliveries: number }>(
+      'select state, deliveries from job_queue order by run_at',
+    );
+    return rows.map(({ state, deliveries }) => `${state} ${deliveries}`);
+  };
+
+  it('are claimed once, by ids or by a scan, in their order', async () => {
+    const all = await enqueue(4);
+    const [first = '', second = ''] = all;
+    assert.deepEqual(ids(await claimAs('a', { ids: [second, first, second] })), [first, second]);
+    assert.deepEqual(ids(await claimAs('b', { ids: all })), all.slice(2));
+    assert.deepEqual(await claimAs('c', { queues: ['default'], limit: 9 }), []);
+  });
+
+  it('are found by a scan queue by queue, in the order of the queues', async () => {
+    const later = await enqueue(2, { queue: 'default' });
+    const earlier = await enqueue(2, { queue: 'mailer' });
+    const found = await claimAs('a', { queues: ['mailer', 'default', 'none'], limit: 3 });
+    assert.deepEqual(ids(found).sort(), [...earlier, later[0] ?? ''].sort());
+  });
+
+  it('are shared by processors that scan at the same time', async () => {
+    const all = await enqueue(40);
+    const scan = (identity: string) => claimAs(identity, { queues: ['default'], limit: 10 });
+    const found = (await Promise.all(['a', 'b', 'c', 'd'].map(scan))).map(ids);
+    const rest = ids(await claimAs('e', { queues: ['default'], limit: 40 }));
+    assert.deepEqual([...found.flat(), ...rest].sort(), all.sort());
+  });
+
+  it('are not claimed while their queue is paused', async () => {
+    const all = await enqueue(1);
+    await pauseQueue(system.database.knex, 'default', 'test');
+    assert.deepEqual(await claimAs('a', { ids: all }), []);
+    assert.deepEqual(await claimAs('a', { queues: ['default'], limit: 1 }), []);
+    await resumeQueue(system.database.knex, 'default');
+    assert.deepEqual(ids(await claimAs('a', { ids: all })), all);
+  });
+
+  it('are not claimed by a process that takes this database for another', async () => {
+    const all = await enqueue(1);
+    const elsewhere = { identity: 'a', origin: 'elsewhere' };
+    assert.deepEqual(await claim(system.database.knex, elsewhere, { ids: all }), []);
+    assert.deepEqual(await claim(system.database.knex, elsewhere, { queues: ['default'], limit: 1 }), []);
+  });
+
+  it('are ended by the delivery that holds them, and by no other', async () => {
+    const [id = ''] = await enqueue(1);
+    const [first] = await claimAs('frozen', { ids: [id] });
+    assert.ok(first);
+    assert.deepEqual(
+      (await rescue(system.database.knex, { identity: 'frozen' })).map((job) => [job.id, job.identity]),
+      [[id, 'frozen']],
+    );
+    assert.equal(await end('frozen', first), false, 'nobody holds it');
+    const [second] = await claimAs('frozen', { ids: [id] });
+    assert.ok(second);
+    assert.equal(second.deliveries, 2, 'the lost delivery is counted');
+    assert.equal(await end('frozen', first), false, 'the same process holds it anew');
+    assert.equal(await end('other', second), false);
+    assert.equal(await end('frozen', second), true);
+    assert.equal(await system.jobCount(), 0);
+  });
+
+  it('go where their outcome says', async () => {
+    const outcomes: Outcome[] = [
+      { op: 'delete' },
+      { op: 'release' },
+      { op: 'release-counted' },
+      { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 60_000 },
+      { op: 'leave', waitMs: 60_000 },
+      { op: 'dead', job: { id: '', history: '{}', error: 'Error', attempts: 1, messages: 'no' } },
+    ];
+    const found = await claimAs('a', { ids: await enqueue(outcomes.length) });
+    const endings = found.map((delivery, index) => {
+      const outcome = outcomes[index] ?? assert.fail();
+      return { delivery, outcome: outcome.op === 'dead' ? { ...outcome, job: { ...outcome.job, id: delivery.id } } : outcome };
+    });
+    assert.equal((await recordOutcomes(system.database.knex, 'a', endings)).size, outcomes.length);
+    assert.deepEqual((await states()).sort(), ['ready 0', 'ready 1', 'scheduled 0', 'scheduled 0']);
+    assert.equal((await system.deadIds()).length, 1);
+    assert.equal((await recordOutcomes(system.database.knex, 'a', endings)).size, 0, 'sent again, they are void');
+  });
+
+  it('return to the head of their queue', async () => {
+    const all = await enqueue(3);
+    const [first] = await claimAs('a', { ids: all.slice(0, 1) });
+    assert.ok(first);
+    await end('a', first, { op: 'release' });
+    assert.deepEqual(ids(await claimAs('b', { queues: ['default'], limit: 1 })), all.slice(0, 1));
+  });
+
+  it('whose claim was lost with its reply are returned, and those that run are not', async () => {
+    const [first = '', second = ''] = await enqueue(2);
+    await claimAs('a', { ids: [first, second] });
+    await releaseUnknown(system.database.knex, 'a', [second]);
+    assert.deepEqual(await states(), ['ready 0', 'running 1']);
+  });
+
+  describe('of a dead processor', () => {
+    const outdate = () => system.postgres.query(`update job_queue set claimed_at = claimed_at - interval '1 minute'`);
+
+    it('are rescued once it has been silent for so long, unless it shows that it lives', async () => {
+      const [first = '', second = ''] = await enqueue(2);
+      await claimAs('silent', { ids: [first] });
+      await claimAs('living', { ids: [second] });
+      assert.deepEqual(await rescue(system.database.knex, { silentMs: 30_000 }), [], 'they were claimed just now');
+      await outdate();
+      await showLife(system.database.knex, 'living');
+      const found = await rescue(system.database.knex, { silentMs: 30_000 });
+      assert.deepEqual(
+        found.map((job) => [job.id, job.identity]),
+        [[first, 'silent']],
+      );
+      await system.postgres.query(`update job_processes set seen_at = seen_at - interval '1 minute'`);
+      assert.equal((await rescue(system.database.knex, { silentMs: 30_000 })).length, 1);
+    });
+  });
+
+  describe('that count towards a limit', () => {
+    const claimLimitedAs = (identity: string, choice: Choice, limits = LIMITS) =>
+      claimLimited(system.database.knex, { identity, origin }, choice, limits);
+
+    it('are claimed up to it, over all processors, and held beyond it', async () => {
+      const all = await enqueue(3, { name: 'OneJob', limited: true });
+      assert.deepEqual(await claimAs('a', { ids: all }), [], 'a claim without limits passes them over');
+      const [one, other] = await Promise.all(['a', 'b'].map((identity) => claimLimitedAs(identity, { ids: all })));
+      assert.equal((one?.claimed.length ?? 0) + (other?.claimed.length ?? 0), 1);
+      assert.deepEqual((await states()).sort(), ['held 0', 'held 0', 'running 1']);
+    });
+
+    it('are admitted in their order when the limit is free', async () => {
+      const all = await enqueue(3, { name: 'OneJob', limited: true });
+      const { claimed, held } = await claimLimitedAs('a', { queues: ['default'], limit: 3 });
+      assert.deepEqual([ids(claimed), held], [all.slice(0, 1), 2]);
+      assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'it is taken');
+      const [first] = claimed;
+      assert.ok(first);
+      await end('a', first);
+      assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [{ id: all[1], queue: 'default' }]);
+      assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'one is ready already');
+    });
+
+    it('are free again when their processor has died', async () => {
+      const all = await enqueue(2, { name: 'OneJob', limited: true });
+      await claimLimitedAs('dead', { ids: all });
+      await rescue(system.database.knex, { identity: 'dead' });
+      const { claimed } = await claimLimitedAs('a', { ids: all });
+      assert.deepEqual(ids(claimed), all.slice(0, 1));
+    });
+
+    it('all run when a release has no such limit any more', async () => {
+      const all = await enqueue(3, { name: 'OneJob', limited: true });
+      await claimLimitedAs('a', { ids: all });
+      assert.equal((await admit(system.database.knex, new Map())).length, 2);
+      const { claimed } = await claimLimitedAs('b', { ids: all }, new Map());
+      assert.equal(claimed.length, 2);
+    });
+  });
+});
