@@ -3,7 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { Job } from '../../lib/job/job';
 import { rescueOrphans } from '../../lib/job/processes/rescue';
-import { PROCESSES } from '../../lib/job/queue/keys';
+import { PROCESSES } from '../../lib/job/hint/keys';
 import { DeadSet } from '../../lib/job/sets/dead-set';
 import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';

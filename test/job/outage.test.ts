@@ -44,10 +44,7 @@ describe('jobs during outages', () => {
     ran.length = 0;
   });
 
-  const allSettled = async () => {
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
-    await until('nothing waits', async () => (await system.redis.client.hLen('bq:default:jobs')) === 0);
-  };
+  const allSettled = () => until('no row is left', async () => (await system.jobCount()) === 0);
 
   it('are neither lost nor repeated when Redis goes down and comes back', async () => {
     await system.processor(CLASSES);
@@ -62,21 +59,18 @@ describe('jobs during outages', () => {
     assert.deepEqual(sorted(), upTo(40));
   });
 
-  it('go to the outbox when Redis does not answer, and run once', async () => {
+  it('run, once each, while Redis is frozen', async () => {
     await system.processor(CLASSES);
     await CountJob.performLater(0);
     await until('the job has run', () => ran.length === 1);
     system.redisServer.pause();
     try {
       await CountJob.performLater(1);
-      // This one does not even try Redis.
       await CountJob.performLater(2);
-      const [, ...whileItWas] = system.eventsNamed('job.enqueued').map((event) => event.via);
-      assert.deepEqual(whileItWas, ['outbox', 'outbox']);
+      await until('both jobs have run', () => new Set(ran).size === 3);
     } finally {
       system.redisServer.resume();
     }
-    await until('all jobs have run', () => new Set(ran).size === 3);
     await allSettled();
     assert.deepEqual(sorted(), upTo(3));
   });
@@ -92,46 +86,39 @@ describe('jobs during outages', () => {
       await until('both permits are taken', () => gate.held === 2);
       const others = upTo(count).slice(2);
       await transaction(() => CountJob.performAllLater(others.map((n) => [n])));
-      await until('the others wait in Redis', async () => {
-        return (await system.redis.client.lLen('bq:default:waiting')) === others.length;
-      });
       await lose();
       gate.open();
       await until('all jobs have run', () => new Set(ran).size === count);
       await allSettled();
       assert.deepEqual(sorted(), upTo(count));
-      assert.ok(system.eventsNamed('outbox.redispatched').length > 0);
     });
   }
 
-  it('are still fetched and completed, and heartbeats recorded, when Redis is full', async () => {
+  it('run, and heartbeats are recorded, when Redis is full', async () => {
     const { client } = system.redis;
     for (const n of upTo(20)) await CountJob.performLater(n);
     await client.configSet('maxmemory', '1');
     try {
       await assert.rejects(client.set('more', 'x'), /OOM/);
       await transaction(() => CountJob.performLater(20));
-      assert.equal((await CountJob.performLater(21)).enqueued, true, 'it falls back to Postgres');
+      assert.equal((await CountJob.performLater(21)).enqueued, true);
       const processor = await system.processor(CLASSES);
-      await until('the jobs in Redis have run', () => ran.length === 20);
-      assert.equal(await client.hLen('bq:default:jobs'), 0);
+      await until('all jobs have run', () => ran.length === 22);
       const listed = await new ProcessList(client).list();
       assert.equal(listed.length, 1);
       assert.deepEqual(processor.snapshot().running, []);
     } finally {
       await client.configSet('maxmemory', '0');
     }
-    await until('the others have run when there is room again', () => ran.length === 22);
     await allSettled();
   });
 
-  it('have their outcomes recorded when Redis is back', async () => {
+  it('have their outcomes recorded although Redis was lost while they ran', async () => {
     await system.processor(CLASSES);
     await transaction(() => GatedJob.performLater(0));
     await until('the job is running', () => gate.held === 1);
     await system.redisServer.kill();
     gate.open();
-    await system.redisServer.start();
     await until('the job has succeeded', () => system.eventsNamed('job.succeeded').length === 1);
     await allSettled();
     assert.deepEqual(ran, [0]);
@@ -201,7 +188,7 @@ describe('jobs during outages', () => {
     const before = await connections();
     for (let round = 0; round < 3; round++) {
       const processor = await system.processor(CLASSES);
-      await until('the processor has its connections', async () => (await connections()) === before + 3);
+      await until('the processor has its connections', async () => (await connections()) === before + 1);
       await processor.stop(Deadline.after(30_000));
     }
     await until('the connections are closed', async () => (await connections()) === before);

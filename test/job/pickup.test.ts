@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
-import { tell } from '../support/replicated-redis';
 import { until } from '../support/until';
 import { useJobSystem } from './job-system';
-import { store } from './sets/stored-job';
 
 const ran: string[] = [];
 let ranAt = 0;
@@ -16,8 +14,9 @@ class QueueJob extends Job {
 }
 
 const QUEUES = Array.from({ length: 12 }, (_, n) => ({ name: `queue-${n}`, weight: 1 }));
-/** Only a wake can make the processor fetch. */
-const NO_POLL = { pollMs: 3_600_000 };
+const HOUR = 3_600_000;
+/** Only what is announced can make the processor fetch. */
+const NO_LOOK = { dispatch: { lookMs: HOUR, overdueMs: HOUR } };
 
 describe('an idle processor', () => {
   const system = useJobSystem(() => {
@@ -28,7 +27,7 @@ describe('an idle processor', () => {
     (await system.redis.client.sendCommand<string>(['CLIENT', 'LIST'])).trim().split('\n').length;
 
   it('is woken by each job, and by a scheduled one no earlier than it is due', async () => {
-    await system.processor([QueueJob], { tuning: NO_POLL });
+    await system.processor([QueueJob], { tuning: NO_LOOK });
     for (const count of [1, 2, 3]) {
       await QueueJob.performLater();
       await until('the job has run', () => ran.length === count);
@@ -39,48 +38,32 @@ describe('an idle processor', () => {
     assert.ok(ranAt >= due, `${due - ranAt} ms too early`);
   });
 
-  it('runs a job that falls due although its notification was missed while the connection was cut', async () => {
-    await system.processor([QueueJob], { tuning: NO_POLL });
+  it('waits for all its queues on one connection, however many there are', async () => {
+    const before = await connections();
+    await system.processor([QueueJob], { jobs: { queues: QUEUES }, tuning: NO_LOOK });
+    await until('the processor waits', async () => (await connections()) === before + 1);
+    const names = [...QUEUES, ...QUEUES].map(({ name }) => name);
+    for (const [index, name] of names.entries()) {
+      await QueueJob.set({ queue: name }).performLater();
+      await until(`${name} ran`, () => ran.length > index);
+    }
+    assert.deepEqual(ran, names);
+    assert.equal(await connections(), before + 1);
+  });
+
+  it('is the only one that a lone job wakes, however many wait', async () => {
+    for (let n = 0; n < 5; n++) await system.processor([QueueJob], { tuning: NO_LOOK });
+    const { client } = system.redis;
+    const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1]);
+    await until('all wait', async () => (await blocked()) === 5);
+    const pops = async () => {
+      const info = await client.info('commandstats');
+      return Number(/^cmdstat_brpop:calls=(\d+)/m.exec(info)?.[1] ?? 0);
+    };
+    const before = await pops();
     await QueueJob.performLater();
-    await until('the first job has run', () => ran.length === 1);
-    const due = Date.now() + 100;
-    await store(system.redis.client, 'delayed', { class: 'QueueJob', at: due });
-    await tell(system.redisServer, ['CLIENT', 'KILL', 'TYPE', 'pubsub']);
-    await until('the job has run', () => ran.length === 2);
-    // bee-queue itself checks only once a minute.
-    assert.ok(ranAt - due < 30_000, `${ranAt - due} ms late`);
-  });
-
-  it('is woken by the job of a plain producer, which sends no wake', async () => {
-    await system.processor([QueueJob], { tuning: NO_POLL });
-    for (const count of [1, 2, 3]) {
-      await store(system.redis.client, 'waiting', { class: 'QueueJob' });
-      await until('the job has run', () => ran.length === count);
-    }
-  });
-
-  it('with many queues holds few connections, and is woken by jobs in queues that it does not block on', async () => {
-    const warnings: Error[] = [];
-    const onWarning = (warning: Error) => warnings.push(warning);
-    process.on('warning', onWarning);
-    try {
-      const before = await connections();
-      await system.processor([QueueJob], { jobs: { queues: QUEUES }, tuning: NO_POLL });
-      await until('the processor has its connections', async () => (await connections()) === before + 5);
-      await until(
-        'producers can see the unwatched queues',
-        async () => (await system.redis.client.sCard('catamount:unwatched')) === 8,
-      );
-      const names = [...QUEUES, ...QUEUES].map(({ name }) => name);
-      for (const [index, name] of names.entries()) {
-        await QueueJob.set({ queue: name }).performLater();
-        await until(`${name} ran`, () => ran.length > index);
-      }
-      assert.deepEqual(ran, names);
-      assert.equal(await connections(), before + 5);
-      assert.deepEqual(warnings, []);
-    } finally {
-      process.off('warning', onWarning);
-    }
+    await until('the job has run', () => ran.length === 1);
+    await until('all wait again', async () => (await blocked()) === 5);
+    assert.equal((await pops()) - before, 1);
   });
 });

@@ -79,7 +79,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the row of a job that dies is deleted only when the job is dead in Postgres',
-    file: 'lib/job/queue/keys.ts',
+    file: 'lib/job/hint/keys.ts',
     find: `leaveMarkers(p, id, (markers:gsub('f', '')))`,
     replace: 'leaveMarkers(p, id, markers)',
     killedBy: DEAD_JOBS_TEST,

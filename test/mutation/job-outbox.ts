@@ -97,7 +97,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'one tree at a time relays: the others wait for the leader',
-    file: 'lib/job/outbox/leadership.ts',
+    file: 'lib/job/dispatch/leadership.ts',
     find: 'return this.leader === undefined || this.isLeader || !this.hears;',
     replace: 'return true;',
     killedBy: [LEADERSHIP],
@@ -118,7 +118,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a relay that leads and cannot work is not waited for',
-    file: 'lib/job/outbox/leadership.ts',
+    file: 'lib/job/dispatch/leadership.ts',
     find: 'this.unansweredAt ??= this.now();',
     replace: '',
     killedBy: [LEADERSHIP],

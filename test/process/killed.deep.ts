@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { createClient } from 'redis';
-import { PROCESSES } from '../../lib/job/queue/keys';
+import { PROCESSES } from '../../lib/job/hint/keys';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpMany } from './sign-ups';

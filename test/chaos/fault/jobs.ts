@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { keyPrefix, queueKey } from '../../../lib/job/queue/keys';
+import { keyPrefix, queueKey } from '../../../lib/job/hint/keys';
 import { until } from '../../support/until';
 import type { ChoreKind } from '../ledger';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';

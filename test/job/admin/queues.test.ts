@@ -3,7 +3,7 @@ import { Events } from '../../../lib/core/events';
 import type { RedisClient } from '../../../lib/core/redis';
 import { Queues } from '../../../lib/job/admin/queues';
 import { Job } from '../../../lib/job/job';
-import { PROCESSES } from '../../../lib/job/queue/keys';
+import { PROCESSES } from '../../../lib/job/hint/keys';
 import { restorePauses } from '../../../lib/job/queue/queue-upkeep';
 import { newRecord } from '../../../lib/job/record/record';
 import { InvalidRequestError } from '../../../lib/job/sets/query';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import os from 'node:os';
 import type { ProcessorCommand } from '../../../lib/cluster/messages';
 import { Job } from '../../../lib/job/job';
-import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
+import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';

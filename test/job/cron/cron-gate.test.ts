@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { CronService } from '../../../lib/job/cron/cron-service';
 import { cronEntries } from '../../../lib/job/cron/schedule';
+import { Gate } from '../../../lib/job/dispatch/gate';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 import { EVERY_SECOND, recurring } from './cron-stage';
@@ -11,29 +12,20 @@ describe('recurring jobs while it is unknown whether the database is a copy', ()
   });
 
   it('count as stalled, with the cause, and are enqueued soon after it is known', async () => {
-    const state = { wasOpen: false };
-    const gate = {
-      opens: async () => state.wasOpen || Promise.reject(new Error('Socket closed unexpectedly')),
-      ownsRowsIn: async () => true,
-      get wasOpen() {
-        return state.wasOpen;
-      },
-    };
+    const { knex } = system.database;
+    await system.postgres.query('alter table job_installation rename to away');
     const service = new CronService({
-      knex: system.database.knex,
+      knex,
       events: system.events,
       entries: cronEntries([recurring(EVERY_SECOND)]),
-      gate,
+      gate: new Gate({ knex, onCopy: () => undefined }),
       tuning: { pollMs: 3_600_000 },
     });
     service.start();
     try {
-      await until(
-        'the cause is reported',
-        () => service.progress.read().error?.message === 'Socket closed unexpectedly',
-      );
+      await until('the cause is reported', () => /job_installation/.test(service.progress.read().error?.message ?? ''));
       assert.equal(service.progress.read().movedMs, null);
-      state.wasOpen = true;
+      await system.postgres.query('alter table away rename to job_installation');
       await until('a job is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
       assert.equal(service.progress.read().error, undefined);
     } finally {

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
-import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
 import { migrationsIn } from '../../support/migrations';
 import { TransactionPooler } from '../../support/transaction-pooler';
@@ -38,11 +37,11 @@ describe('a pooler in transaction mode', () => {
       [],
       'the migrator works through the pooler',
     );
-    const outbox = { echoMs: 50, pollMs: 20 };
-    const processor = await system.processor([NoteJob], { database, tuning: { outbox } });
+    const dispatch = { echoMs: 50, lookMs: 20 };
+    const processor = await system.processor([NoteJob], { database, tuning: { dispatch } });
     await until('the pooler is reported', () => system.eventsNamed('listen.deaf').length === 1);
     assert.equal(processor.listening, false);
-    await transaction(() => NoteJob.performLater('polled'));
+    await NoteJob.set({ wait: 20 }).performLater('polled');
     await until('the job has run', () => ran.length === 1);
     pooler.keepSessions();
     await until('notifications arrive again', () => system.eventsNamed('listen.hears').length === 1);
@@ -50,12 +49,12 @@ describe('a pooler in transaction mode', () => {
   });
 
   it('is bypassed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
-    // The next poll is an hour away: only a notification can start the job.
-    const outbox = { echoMs: HOUR, pollMs: HOUR };
-    const options = { database, databaseDirectUrl: system.postgres.url, tuning: { outbox } };
+    // The next look is an hour away: only a notification can start the job.
+    const dispatch = { echoMs: HOUR, lookMs: HOUR };
+    const options = { database, databaseDirectUrl: system.postgres.url, tuning: { dispatch } };
     const processor = await system.processor([NoteJob], options);
     await until("the listener's own notification has arrived", () => processor.listening === true);
-    await transaction(() => NoteJob.performLater('told'));
+    await NoteJob.set({ wait: 20 }).performLater('told');
     await until('the job has run', () => ran.length === 1);
     assert.deepEqual(system.eventsNamed('listen.deaf'), []);
   });

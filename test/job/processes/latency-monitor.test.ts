@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { LatencyMonitor } from '../../../lib/job/processes/latency-monitor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
-import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
+import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { newRecord } from '../../../lib/job/record/record';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import { Job } from '../../../lib/job/job';
 import { PROCESS_KEYS, ProcessList, readProcessInfo } from '../../../lib/job/processes/process-list';
-import { commandsKey, PROCESSES, processKey } from '../../../lib/job/queue/keys';
+import { commandsKey, PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem, useJobSystem } from '../job-system';

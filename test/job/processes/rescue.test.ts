@@ -8,7 +8,7 @@ import { PROCESS_KEYS } from '../../../lib/job/processes/process-list';
 import { rescueOrphans } from '../../../lib/job/processes/rescue';
 import type { ProcessorTuning } from '../../../lib/job/processor';
 import { dispatch } from '../../../lib/job/queue/dispatch';
-import { PROCESSES, processKey } from '../../../lib/job/queue/keys';
+import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { newRecord } from '../../../lib/job/record/record';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';

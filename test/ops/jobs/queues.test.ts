@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/queue/keys';
+import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/hint/keys';
 import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED, tokenIn } from '../ops-web';
