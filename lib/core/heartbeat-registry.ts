@@ -191,13 +191,14 @@ export class HeartbeatRegistry {
     return (await this.redis.lRem(this.keys.commands(id), 0, command)) > 0;
   }
 
-  /** Removes a member that has ended. */
-  async deregister(id: string): Promise<void> {
+  /** Removes a member that has ended. @returns false when somebody else has removed it before. */
+  async deregister(id: string): Promise<boolean> {
     const { members, infoPrefix, commands } = this.keys;
-    await this.redis
+    const [removed] = await this.redis
       .multi()
       .zRem(members, id)
       .del([infoPrefix + id, commands(id)])
       .exec();
+    return Number(removed) > 0;
   }
 }

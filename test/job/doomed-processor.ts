@@ -76,7 +76,7 @@ if (require.main === module) {
     events,
     registry: new JobRegistry([LongJob, BriefJob, PoisonJob, BlockingJob, CountingJob]),
     lineage: { identity, dead: [] },
-    tuning: { stallInterval: 400, ...(JSON.parse(tuning) as ProcessorTuning) },
+    tuning: JSON.parse(tuning) as ProcessorTuning,
   });
   void redis.start().then(() => processor.start());
   process.on('disconnect', () => process.exit());

@@ -40,7 +40,7 @@ async function main(options: DyingProcessorOptions): Promise<void> {
     events,
     registry: new JobRegistry([HopelessJob]),
     lineage: options.lineage,
-    tuning: { outbox: { sweepMs: 1000 } },
+    tuning: { dispatch: { lookMs: 100, upkeepMs: 1000 } },
   });
   await redis.start();
   await processor.start();

@@ -118,6 +118,22 @@ export class JobSystem {
     return this.heard.filter((event) => event.name === name).map((event) => event.payload as EventMap[E]);
   }
 
+  /**
+   * Makes each job that ends a run and is to run later due at once, until `reset`: waits of retries are as long as minutes.
+   */
+  async skipWaits(): Promise<void> {
+    await this.postgres.query(`
+      create function skip_wait() returns trigger language plpgsql as $$
+      begin
+        new.run_at := clock_timestamp();
+        perform pg_notify('job_queue', 'look');
+        return new;
+      end $$`);
+    await this.postgres.query(`
+      create trigger skip_wait before update on job_queue for each row
+      when (old.state = 'running' and new.state = 'scheduled') execute function skip_wait()`);
+  }
+
   /** Counts the jobs that have not ended. */
   async jobCount(): Promise<number> {
     const [row] = await this.postgres.query<{ count: number }>('select count(*)::int from job_queue');
@@ -137,6 +153,7 @@ export class JobSystem {
     await until('Redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
     await this.postgres.query('truncate job_queue, job_pauses, job_dead, job_processes');
+    await this.postgres.query('drop function if exists skip_wait cascade');
     this.heard.length = 0;
   }
 

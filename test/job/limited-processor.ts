@@ -32,7 +32,6 @@ if (require.main === module) {
     events,
     registry: new JobRegistry([LimitedJob, FreeJob]),
     lineage: { identity, dead: dead === '' ? [] : [dead] },
-    tuning: { stallInterval: 600_000 },
   });
   void redis.start().then(() => processor.start());
   process.on('disconnect', () => process.exit());

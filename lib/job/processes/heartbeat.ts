@@ -156,8 +156,9 @@ export class ProcessReporter {
   /** Does the same for processors whose heartbeats have ceased, unless Postgres knows that they live. */
   private async rescueSilent(others: readonly ProcessInfo[], silentMs: number): Promise<void> {
     for (const { identity, host, pid } of others) {
+      // Of several that have noticed it, one acts. Should that fail, the dispatcher rescues these jobs a little later.
+      if (!(await this.heartbeat?.deregister(identity))) continue;
       const jobs = await rescue(this.options.database.knex, { identity, silentMs });
-      await this.heartbeat?.deregister(identity);
       this.options.events.emit('processor.rescued', {
         identity,
         host,
@@ -352,9 +353,9 @@ class Heartbeat {
     });
   }
 
-  /** Removes a processor from the list. */
-  async deregister(identity: string): Promise<void> {
-    await this.registry.deregister(identity);
+  /** Removes a processor from the list. @returns false when somebody else has removed it before. */
+  deregister(identity: string): Promise<boolean> {
+    return this.registry.deregister(identity);
   }
 
   /** Leaves the list. Call it when no job is running any more. */

@@ -1,12 +1,10 @@
 import assert from 'node:assert/strict';
 import type { EventMap } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
-import { DeadSet } from '../../../lib/job/sets/dead-set';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
-import { setSources } from '../sets/set-sources';
+import { setSources, setsOf } from '../sets/set-sources';
 
-const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
 const GIVEN = { ids: [1, 2, 3, 4, 5], note: { to: 'ann' } };
 type Given = { ids: number[]; note: { to: string } };
 
@@ -51,7 +49,7 @@ describe('arguments that a run changes in place', () => {
     got.length = 0;
   });
 
-  const deadArgs = async () => (await new DeadSet(setSources(system)).page()).entries.map((entry) => entry.args);
+  const deadArgs = async () => (await setsOf(setSources(system)).dead.page()).entries.map((entry) => entry.args);
   const whole = JSON.stringify(GIVEN);
 
   it('are unchanged in the retry, in afterDiscard, in the dead set and in events', async () => {
@@ -59,7 +57,8 @@ describe('arguments that a run changes in place', () => {
     const tell = ({ args }: EventMap['job.retrying'] | EventMap['job.dead']) => told.push(args?.());
     const offs = [system.events.on('job.retrying', tell), system.events.on('job.dead', tell)];
     try {
-      await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
+      await system.skipWaits();
+      await system.processor([ShiftingJob]);
       await ShiftingJob.performLater(structuredClone(GIVEN));
       await until('the job is dead', async () => (await system.deadIds()).length === 1);
     } finally {
@@ -80,7 +79,8 @@ describe('arguments that a run changes in place', () => {
   });
 
   it('are unchanged when they are read from job.started after the run has ended', async () => {
-    await system.processor([ShiftingJob], { tuning: RETRY_AT_ONCE });
+    await system.skipWaits();
+    await system.processor([ShiftingJob]);
     await ShiftingJob.performLater(structuredClone(GIVEN));
     await until('the job is dead', async () => (await system.deadIds()).length === 1);
     assert.deepEqual(

@@ -1,20 +1,19 @@
 import assert from 'node:assert/strict';
+import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { DiscardJob, JobTimeoutError, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { createExecutor } from '../../../lib/job/perform/executor';
-import { DeadSet } from '../../../lib/job/sets/dead-set';
-import { Deadline } from '../../../lib/support/async';
+import { claim } from '../../../lib/job/row/claim';
+import { readInstallation } from '../../../lib/job/row/installation';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
-import { setSources } from '../sets/set-sources';
-import { recordText } from '../sets/stored-job';
+import { setSources, setsOf } from '../sets/set-sources';
+import { store } from '../sets/stored-job';
 
-/** A clock so far behind that every retry is due at once. */
-const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
-/** A time in which Redis stores cursors, however slow it is. */
+/** A time in which Postgres stores cursors, however slow it is. */
 const PATIENT = { checkpointMs: 60_000 };
 
 const gate = new Gate();
@@ -99,53 +98,65 @@ describe('checkpoints and progress', () => {
     steps.length = 0;
   });
 
-  const noted = async (key: 'cursor' | 'progress', id: string) => {
-    const text = await system.redis.client.hGet(`bq:default:${key}`, id);
-    return text === null ? undefined : JSON.parse(text);
+  const stored = async (column: 'cursor' | 'progress', id: string) => {
+    const [row] = await system.postgres.query<Record<string, unknown>>(
+      `select ${column} from job_queue where id = $1`,
+      [id],
+    );
+    return row?.[column] ?? undefined;
   };
-  const nothingIsLeft = async () => {
-    const { client } = system.redis;
-    assert.equal(await client.exists(['bq:default:cursor', 'bq:default:progress']), 0);
+  const isGone = () => until('the row is gone', async () => (await system.jobCount()) === 0);
+  /** The statements about cursors that `work` sends. */
+  const cursorStatements = async (work: () => Promise<unknown>) => {
+    const statements: string[] = [];
+    const note = ({ sql }: { readonly sql: string }) => void (/set .*cursor/s.test(sql) && statements.push(sql));
+    system.database.knex.on('query', note);
+    try {
+      await work();
+    } finally {
+      system.database.knex.off('query', note);
+    }
+    return statements;
   };
   const succeeded = () => until('the job has succeeded', () => system.eventsNamed('job.succeeded')[0]);
   const heard = (name: Parameters<JobSystem['eventsNamed']>[0]) => until(name, () => system.eventsNamed(name)[0]);
   const each = (count: number) => Array.from({ length: count }, (_, i) => i);
 
-  it('let a retry resume exactly where the failed run ended, with few writes to Redis', async () => {
-    const { client } = system.redis;
-    await system.processor(CLASSES, { tuning: { ...PATIENT, ...RETRY_AT_ONCE } });
-    await client.sendCommand(['CONFIG', 'RESETSTAT']);
+  it('let a retry resume exactly where the failed run ended, with few writes', async () => {
+    await system.skipWaits();
+    await system.processor(CLASSES, { tuning: PATIENT });
     const begunAt = performance.now();
-    await SteppingJob.performLater('fail');
-    await succeeded();
+    const statements = await cursorStatements(async () => {
+      await SteppingJob.performLater('fail');
+      await succeeded();
+    });
     const quarters = (performance.now() - begunAt) / 250;
     assert.deepEqual(begun, [undefined, 1000]);
     assert.deepEqual(steps, each(2000));
-    await nothingIsLeft();
-    const writes = Number(/cmdstat_hset:calls=(\d+)/.exec(await client.info('commandstats'))?.[1]);
-    assert.ok(writes < quarters + 20, `${writes} HSETs for 2000 checkpoints in ${quarters} quarters of a second`);
+    await isGone();
+    const { length: writes } = statements;
+    assert.ok(writes > 0, 'none was seen');
+    assert.ok(writes < quarters + 20, `${writes} writes for 2000 checkpoints in ${quarters} quarters of a second`);
   });
 
   it('end a stopped job at its next one, where it resumes without a counted attempt', async () => {
-    const { client } = system.redis;
     const executor = createExecutor({
       knex: system.database.knex,
-      redis: client,
+      identity: 'stopping-process',
       registry: new JobRegistry(CLASSES),
       events: system.events,
       setup: {},
       models: undefined,
-      onFinished: () => undefined,
-      onDied: () => undefined,
       tuning: PATIENT,
     });
-    const record = recordText({ class: 'EndlessJob' });
+    const id = await store(system.database.knex, 'ready', { class: 'EndlessJob' });
     /** Delivers the job, lets it do some steps and stops it. @returns its outcome. */
-    const stoppedRun = async (deliveries: number) => {
-      const fence = `${deliveries}:a`;
-      await client.hSet('bq:default:deliveries', 'endless', fence);
+    const stoppedRun = async () => {
+      await system.postgres.query(`update job_queue set state = 'ready' where id = $1`, [id]);
+      const { here: origin } = await readInstallation(system.database.knex);
+      const [delivery] = await claim(system.database.knex, { identity: 'stopping-process', origin }, { ids: [id] });
       const before = steps.length;
-      const performing = executor.perform({ id: 'endless', queue: 'default', record, deliveries, fence });
+      const performing = executor.perform(delivery ?? assert.fail('the job was not claimed'));
       await until('the job has done some steps', () => {
         gate.close();
         return steps.length > before + 5;
@@ -154,10 +165,10 @@ describe('checkpoints and progress', () => {
       gate.close();
       return (await performing).outcome;
     };
-    assert.deepEqual(await stoppedRun(1), { op: 'release' });
+    assert.deepEqual(await stoppedRun(), { op: 'release' });
     const done = steps.length;
-    assert.equal(await noted('cursor', 'endless'), done, 'it is stored although the last one was stored a moment ago');
-    assert.deepEqual(await stoppedRun(2), { op: 'release' });
+    assert.equal(await stored('cursor', id), done, 'it is stored although the last one was stored a moment ago');
+    assert.deepEqual(await stoppedRun(), { op: 'release' });
     assert.deepEqual(begun, [0, done]);
     assert.deepEqual(steps, each(steps.length), 'no step twice');
   });
@@ -167,97 +178,68 @@ describe('checkpoints and progress', () => {
     const { id } = await TightJob.performLater();
     const { error } = (await heard('job.retrying')) as { readonly error: Error };
     assert.ok(error instanceof JobTimeoutError);
-    assert.ok((await noted('cursor', id)) > 0);
+    assert.ok(Number(await stored('cursor', id)) > 0);
   });
 
   it('store the progress for operators to see', async () => {
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await EndlessJob.performLater();
     await until('the job is held', () => gate.held === 1);
-    await until('the progress is stored a little later', async () => (await noted('progress', id))?.step === 0);
-  });
-
-  it('are deleted when the job is discarded', async () => {
-    await system.processor(CLASSES, { tuning: PATIENT });
-    await SteppingJob.performLater('discard');
-    await heard('job.discarded');
-    await nothingIsLeft();
+    await until('the progress is stored a little later', async () =>
+      isDeepStrictEqual(await stored('progress', id), { step: 0 }),
+    );
   });
 
   it('move with a dead job, which resumes when it is retried', async () => {
-    const { client } = system.redis;
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await SteppingJob.performLater('kill');
-    await heard('job.dead');
-    await nothingIsLeft();
     await until('the job is dead', async () => (await system.deadIds()).includes(id));
-    await until('Redis has nothing of it', async () => (await client.exists('bq:default:jobs')) === 0);
-    await new DeadSet(setSources(system)).runMany('retry', { ids: [id] });
+    await setsOf(setSources(system)).dead.runMany('retry', { ids: [id] });
     await succeeded();
     assert.deepEqual(begun, [undefined, 1000]);
     assert.deepEqual(steps, each(2000));
   });
 
-  it('of an earlier run are deleted when the job succeeds without any', async () => {
-    class ChangedJob extends Job<[end: End]> {
-      static override jobName = 'SteppingJob';
-      perform(): void {}
-    }
-    const { client } = system.redis;
-    const first = await system.processor(CLASSES, { tuning: PATIENT });
-    const { id } = await SteppingJob.performLater('fail');
-    await heard('job.retrying');
-    assert.equal(await noted('cursor', id), 1000);
-    await first.stop(Deadline.after(1000));
-    await client.zRem('bq:default:delayed', id);
-    await client.lPush('bq:default:waiting', id);
-    await system.processor([ChangedJob]);
-    await succeeded();
-    await nothingIsLeft();
-  });
-
   it('end a run whose job was given to another process, and overwrite nothing', async () => {
-    const { client } = system.redis;
     await system.processor(CLASSES, { tuning: PATIENT });
     const { id } = await EndlessJob.performLater();
     await until('the job is held', () => gate.held === 1);
-    await client.hSet('bq:default:deliveries', id, '2:another.1');
-    await client.hSet('bq:default:cursor', id, '77');
+    await system.postgres.query(
+      `update job_queue set run = 'another process', deliveries = 2, cursor = '77' where id = $1`,
+      [id],
+    );
     await until('the run has ended', () => {
       gate.close();
       return system.eventsNamed('job.fenced').length === 1;
     });
-    assert.equal(await noted('cursor', id), 77);
+    assert.equal(await stored('cursor', id), 77);
   });
 
-  it('do not stop a job when Redis is down or emptied', async () => {
+  it('do not stop a job when they cannot be stored', async () => {
     await system.processor(CLASSES);
-    await EndlessJob.performLater();
+    const { id } = await EndlessJob.performLater();
     await until('the job is held', () => gate.held === 1);
-    await system.redisServer.kill();
-    await until('the job has gone on, and the error was reported', () => {
-      gate.close();
-      return steps.length > 3 && system.eventsNamed('queue.error').some(({ during }) => during.includes('cursor'));
+    await system.database.knex.transaction(async (trx) => {
+      await trx.raw('select from job_queue where id = ? for update', [id]);
+      await until('the job has gone on, and the error was reported', () => {
+        gate.close();
+        return steps.length > 3 && system.eventsNamed('queue.error').some(({ during }) => during.includes('cursor'));
+      });
     });
-    await system.redisServer.start();
-    await until('Redis is connected', () => system.redis.client.isReady);
-    await system.redis.client.flushAll();
-    const before = steps.length;
-    await until('the job goes on', () => {
+    await until('a later cursor is stored', async () => {
       gate.close();
-      return steps.length > before + 3;
+      return Number(await stored('cursor', id)) > 3;
     });
     assert.deepEqual(begun, [0]);
-    await nothingIsLeft();
   });
 
   it('cost nothing in a job that does not use them', async () => {
-    const deletions = async () => /cmdstat_hdel:calls=(\d+)/.exec(await system.redis.client.info('commandstats'))?.[1];
     await system.processor([PlainJob]);
-    await system.redis.client.sendCommand(['CONFIG', 'RESETSTAT']);
-    await PlainJob.performLater();
-    await succeeded();
-    assert.equal(await deletions(), '2', 'the record and the delivery');
+    const statements = await cursorStatements(async () => {
+      await PlainJob.performLater();
+      await succeeded();
+    });
+    assert.deepEqual(statements, []);
   });
 
   it('are kept in memory by performNow, and may hold dates and bigints', async () => {

@@ -5,15 +5,10 @@ import { currentContext, runInContext, withAttributes } from '../../../lib/core/
 import { createLogger } from '../../../lib/core/logging';
 import { DiscardJob, KillJob } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
-import { handOver } from '../../../lib/job/outbox/dead-jobs';
 import { findJob } from '../../../lib/job/sets/find-job';
-import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
-import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
-
-/** A clock so far behind that every retry is due at once. */
-const RETRY_AT_ONCE = { now: () => Date.now() - 1e12 };
+import { store } from '../sets/stored-job';
 
 const ran: unknown[] = [];
 
@@ -57,7 +52,10 @@ describe('the executor', () => {
     ran.length = 0;
   });
 
-  const record = async (id: string) => JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? 'null');
+  const row = async (id: string) => {
+    const [found] = await system.postgres.query('select state, attempts, run from job_queue where id = $1', [id]);
+    return found;
+  };
   const heard = <E extends EventName>(name: E) =>
     until(`${name} is heard`, () => system.eventsNamed(name)[0]) as Promise<EventMap[E]>;
 
@@ -79,7 +77,7 @@ describe('the executor', () => {
       checks: [true, true, true],
     };
     assert.deepEqual(ran, [{ extra: { list: [] }, ...expected }]);
-    assert.equal(await system.redis.client.hLen('bq:default:jobs'), 0, 'nothing is left of it');
+    await until('nothing is left of it', async () => (await system.jobCount()) === 0);
   });
 
   it('adds the ids of job and request to each log line about the job, and its context to its own lines', async () => {
@@ -94,7 +92,8 @@ describe('the executor', () => {
       }
     }
     try {
-      await system.processor([LoggingJob], { tuning: RETRY_AT_ONCE });
+      await system.skipWaits();
+      await system.processor([LoggingJob]);
       const { id } = await runInContext({ requestId: 'r-9', locale: 'ko' }, () =>
         withAttributes({ tenant: 'acme' }, () => LoggingJob.performLater()),
       );
@@ -114,25 +113,28 @@ describe('the executor', () => {
     }
   });
 
-  it('retries after the wait of the formula, and counts the attempt in the record', async () => {
+  it('retries after the wait of the formula, and counts the attempt in its row', async () => {
     const now = Date.now() + 3_600_000;
     await system.processor([FailingJob], { tuning: { random: () => 0, now: () => now } });
-    const { id } = await transaction(() => FailingJob.performLater());
+    const { id } = await FailingJob.performLater();
     const event = await heard('job.retrying');
     assert.deepEqual([event.attempt, event.waitMs], [1, 15_000]);
-    assert.equal(await system.redis.client.zScore('bq:default:delayed', id), now + 15_000);
-    assert.equal((await record(id)).options.attempts, 1);
-    assert.equal(await system.jobCount(), 1, 'its row is kept');
+    await until('its failure is recorded', async () => (await row(id))?.attempts === 1);
+    const { place, entry } = await findJob(system.database.knex, id);
+    assert.equal(place, 'retry');
+    const dueInMs = Number(entry?.at) - Date.now();
+    assert.ok(dueInMs > 0 && dueInMs <= 15_000, `${dueInMs} ms`);
   });
 
   it('lets a job die after its last retry, with its latest errors, and deletes its row', async () => {
-    await system.processor([FailingJob], { tuning: RETRY_AT_ONCE });
-    const { id } = await transaction(() => FailingJob.performLater());
+    await system.skipWaits();
+    await system.processor([FailingJob]);
+    const { id } = await FailingJob.performLater();
     const { reason } = await heard('job.dead');
     assert.match(reason, /^failure 7 .*\(the last of 7 attempts\)$/);
     assert.deepEqual(ran, [1, 2, 3, 4, 5, 6, 7]);
     await until('the job is dead', async () => (await system.deadIds()).includes(id));
-    const { entry } = await findJob({ redis: system.redis.client, knex: system.database.knex, queues: [] }, id);
+    const { entry } = await findJob(system.database.knex, id);
     assert.deepEqual(
       entry?.errors.map(({ stack }) => [stack.slice(0, 16), stack.length]),
       [7, 6, 5, 4, 3].map((attempt) => [`Error: failure ${attempt}`, 4000]),
@@ -155,34 +157,28 @@ describe('the executor', () => {
   });
 
   it('lets unreadable jobs die, and goes on', async () => {
-    const { client } = system.redis;
-    const bad = ['not json', '7', '{"data":{"no":"class"}}', '{"data":{"class":"ContextJob","args":3}}', '{}'];
-    for (const [index, text] of bad.entries()) {
-      await client.hSet('bq:default:jobs', `bad-${index}`, text);
-      await client.lPush('bq:default:waiting', `bad-${index}`);
-    }
-    await client.lPush('bq:default:waiting', 'no-record');
+    const bad = ['"text"', '7', '{"no":"class"}', '{"class":"ContextJob","args":3}', '{}', 'null', '[]'];
+    for (const payload of bad) await store(system.database.knex, 'ready', { payload });
     await ContextJob.performLater({ list: [1] });
     await system.processor([ContextJob]);
     await heard('job.succeeded');
     assert.equal(system.eventsNamed('job.dead').length, bad.length);
     await until('all bad jobs are dead', async () => (await system.deadIds()).length === bad.length);
-    const stored = await system.postgres.query(`select payload from job_dead where id = 'bad-0'`);
-    assert.deepEqual(stored, [{ payload: 'not json' }], 'kept as it was');
-    assert.equal(await client.lLen('bq:default:active'), 0);
+    const stored = await system.postgres.query<{ payload: string }>('select payload::text from job_dead');
+    assert.deepEqual(stored.map(({ payload }) => payload).sort(), bad.sort(), 'kept as they were');
+    assert.equal(await system.jobCount(), 0);
   });
 
   it('fails a job whose class no release has had for three weeks', async () => {
     const late = () => Date.now() + 22 * 24 * 3600 * 1000;
     await system.processor([], { tuning: { now: late } });
-    await transaction(() => ContextJob.performLater({ list: [1] }));
+    await ContextJob.performLater({ list: [1] });
     const { error, attempt } = await heard('job.retrying');
     assert.equal(error.message, 'there is no job class ContextJob in this app');
     assert.deepEqual([attempt, system.eventsNamed('job.left').length], [1, 0]);
   });
 
   it('lets a job die that has killed its process three times, and calls its afterDiscard once', async () => {
-    const { client } = system.redis;
     class FatalJob extends Job<[name: string]> {
       perform(name: string): void {
         ran.push(name);
@@ -192,19 +188,18 @@ describe('the executor', () => {
       }
     }
     const { id } = await FatalJob.performLater('Ann');
-    await client.hSet('bq:default:deliveries', id, '3:');
     const again = await FatalJob.performLater('Bob, whose afterDiscard did it');
-    await client.hSet('bq:default:deliveries', again.id, '4:');
+    await system.postgres.query(
+      'update job_queue set deliveries = case id when $1 then 3 when $2 then 4 end where id in ($1, $2)',
+      [id, again.id],
+    );
     await system.processor([FatalJob]);
     await until('both jobs are dead', () => system.eventsNamed('job.dead').length === 2);
     assert.deepEqual(ran, ['Ann: PoisonJobError, 4']);
   });
 
   it('lets a job with unreadable arguments die at once, without calling its callbacks', async () => {
-    const { client } = system.redis;
-    const text = '{"data":{"class":"VerdictJob","args":[{"$date":"soon"}]}}';
-    await client.hSet('bq:default:jobs', 'odd', text);
-    await client.lPush('bq:default:waiting', 'odd');
+    await store(system.database.knex, 'ready', { payload: '{"class":"VerdictJob","args":[{"$date":"soon"}]}' });
     await system.processor([VerdictJob]);
     assert.match((await heard('job.dead')).reason, /tagged \$date, but holds "soon"/);
     assert.deepEqual(ran, []);
@@ -231,100 +226,52 @@ describe('the executor', () => {
         assert.ok(turns.some((at) => at >= end && at <= from));
       }
     });
-
-    it('answers a stall mark within a third of the interval, so that the job may block for the other two thirds', async () => {
-      const gate = new Gate();
-      class HeldJob extends Job {
-        perform(): Promise<void> {
-          return gate.pass();
-        }
-      }
-      const { client } = system.redis;
-      const stallInterval = 1200;
-      // Only the test marks jobs.
-      await client.set('bq:default:stallBlock', '1');
-      await system.processor([HeldJob], { tuning: { stallInterval } });
-      const { id } = await HeldJob.performLater();
-      await until('the job is running', () => gate.held === 1);
-      for (let mark = 0; mark < 3; mark++) {
-        await client.sAdd('bq:default:stalling', id);
-        // The answer that is due by then has been sent before this timer fires, since timers fire in the order of their times.
-        await new Promise((resolve) => setTimeout(resolve, stallInterval / 3));
-        await client.ping();
-        assert.equal(await client.sIsMember('bq:default:stalling', id), 0);
-      }
-      gate.open();
-    });
   });
 
   describe('with a job that was given to another process meanwhile', () => {
-    /** What has become of the job by the time its first run ends. */
-    const fates: Readonly<Record<string, (id: string) => Promise<unknown>>> = {
-      'is running there': async () => undefined,
-      'has failed there and waits for its retry': async (id) => {
-        await system.redis.client.lRem('bq:default:active', 0, id);
-        await system.redis.client.hDel('bq:default:deliveries', id);
-        await system.redis.client.zAdd('bq:default:delayed', { score: Date.now() + 60_000, value: id });
-      },
-      'is dead after too many rescues': async (id) => {
-        await system.redis.client.lRem('bq:default:active', 0, id);
-        await system.redis.client.hDel('bq:default:deliveries', id);
-        await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
-      },
-      'is dead in Postgres after too many rescues': async (id) => {
-        await system.redis.client.lRem('bq:default:active', 0, id);
-        await system.redis.client.hDel('bq:default:deliveries', id);
-        await system.redis.client.zAdd('bq:default:dead', { score: Date.now(), value: id });
-        await handOver({ knex: system.database.knex, redis: system.redis.client }, 'default', [id]);
-      },
-    };
-    const usurped = (end: () => void, fate: (id: string) => Promise<unknown> = async () => undefined) =>
+    /** A job whose row another process has claimed by the time its first run ends. */
+    const usurped = (end: () => void) =>
       class UsurpedJob extends Job {
         async perform(): Promise<void> {
-          await system.redis.client.hSet('bq:default:deliveries', this.context.id, '2:another.1');
-          await fate(this.context.id);
+          await system.postgres.query(
+            `update job_queue set run = 'another process', deliveries = deliveries + 1 where id = $1`,
+            [this.context.id],
+          );
           end();
         }
       };
+    const tooLate = () => {
+      throw new Error('too late');
+    };
 
-    for (const [what, fate] of Object.entries(fates)) {
-      it(`completes it when this run succeeds, though it ${what}`, async () => {
-        const UsurpedJob = usurped(() => undefined, fate);
+    for (const [what, end] of [
+      ['succeeds', () => undefined],
+      ['fails', tooLate],
+    ] as const) {
+      it(`leaves it to that process when this run ${what}`, async () => {
+        const UsurpedJob = usurped(end);
         await system.processor([UsurpedJob]);
-        await transaction(() => UsurpedJob.performLater());
-        await heard('job.succeeded');
-        await until('the row is gone', async () => (await system.jobCount()) === 0);
-        await until('the job is not dead', async () => (await system.deadIds()).length === 0);
-        const left = await system.redis.client.keys('bq:default:*');
-        assert.deepEqual(
-          left.filter((key) => !/:(finished|stallBlock)$/.test(key)),
-          [],
-        );
+        const { id } = await UsurpedJob.performLater();
+        await heard('job.fenced');
+        assert.deepEqual(await row(id), { state: 'running', attempts: 0, run: 'another process' });
+        assert.equal(system.eventsNamed('job.retrying').length + system.eventsNamed('job.succeeded').length, 0);
       });
     }
 
-    it('leaves it to that process when this run fails', async () => {
-      const UsurpedJob = usurped(() => {
-        throw new Error('too late');
-      });
-      const { client } = system.redis;
-      await system.processor([UsurpedJob]);
-      const { id } = await transaction(() => UsurpedJob.performLater());
+    it('changes nothing when the job has failed there and waits for its retry', async () => {
+      const { id } = await ContextJob.performLater({ list: [] });
+      class ReturnedJob extends Job {
+        static override jobName = 'ContextJob';
+        async perform(): Promise<void> {
+          await system.postgres.query(
+            `update job_queue set state = 'scheduled', attempts = 1, run = null, run_at = now() + interval '1 hour' where id = $1`,
+            [id],
+          );
+        }
+      }
+      await system.processor([ReturnedJob]);
       await heard('job.fenced');
-      assert.equal(await client.hExists('bq:default:jobs', id), 1);
-      assert.equal(await client.lLen('bq:default:active'), 1);
-      assert.equal(await system.jobCount(), 1);
-      assert.equal(system.eventsNamed('job.retrying').length, 0);
-    });
-
-    it('leaves it to that process, too, if its id is not a UUID and so may be reused by a plain producer', async () => {
-      const UsurpedJob = usurped(() => undefined);
-      const { client } = system.redis;
-      await system.processor([UsurpedJob]);
-      await client.hSet('bq:default:jobs', '7', '{"data":{"class":"UsurpedJob","args":[]}}');
-      await client.lPush('bq:default:waiting', '7');
-      await heard('job.fenced');
-      assert.equal(await client.hExists('bq:default:jobs', '7'), 1);
+      assert.deepEqual(await row(id), { state: 'scheduled', attempts: 1, run: null });
     });
   });
 });

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { NewerFormatError, NotHereError, UnknownJobError } from '../../../lib/job/definition/errors';
+import { notify } from '../../../lib/job/dispatch/notifier';
 import { Job } from '../../../lib/job/job';
 import { JobsLeft } from '../../../lib/job/perform/leave';
 import { findJob } from '../../../lib/job/sets/find-job';
-import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
+import { store } from '../sets/stored-job';
 
 const ran: unknown[] = [];
 
@@ -18,24 +19,27 @@ class NewJob extends Job<[word: string]> {
   }
 }
 
-/** A clock so far behind that whatever is due later is due at once. */
-const AT_ONCE = { now: () => Date.now() - 1e12 };
-
 describe('a job that only another release can run', () => {
   const system = useJobSystem(() => {
     ran.length = 0;
   });
   const left = (times: number) => until('the job is left', () => system.eventsNamed('job.left').length >= times);
-  const record = async (id: string) => JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? 'null');
+  const row = async (id: string) => {
+    const [found] = await system.postgres.query(
+      'select state, attempts, deliveries, error from job_queue where id = $1',
+      [id],
+    );
+    return found;
+  };
   const none = (name: 'job.retrying' | 'job.dead') => assert.deepEqual(system.eventsNamed(name), []);
 
   it('is left, however often, until a processor has its class, and no attempt is counted', async () => {
-    const old = await system.processor([], { tuning: AT_ONCE });
-    const { id } = await transaction(() => NewJob.performLater('first'));
+    await system.skipWaits();
+    const old = await system.processor([]);
+    const { id } = await NewJob.performLater('first');
     await left(30);
-    const { options, status } = await record(id);
-    assert.deepEqual([options.attempts, options.stacktraces, status], [undefined, [], 'created']);
-    assert.equal(await system.jobCount(), 1, 'its row lives on');
+    const { attempts, error } = (await row(id)) ?? {};
+    assert.deepEqual([attempts, error], [0, '']);
     const [told] = old.left;
     assert.deepEqual([told?.class, told?.reason], ['NewJob', 'there is no job class NewJob in this app']);
     const levels = system.eventsNamed('job.left').map(({ again }) => again);
@@ -48,68 +52,52 @@ describe('a job that only another release can run', () => {
     await until('its row is gone', async () => (await system.jobCount()) === 0);
   });
 
+  it('waits a share of its age, since when it could run at first', async () => {
+    const { id } = await NewJob.performLater('old');
+    await system.postgres.query(`update job_queue set run_at = now() - interval '100 minutes' where id = $1`, [id]);
+    await system.processor([]);
+    const waitS = async () => {
+      const [found] = await system.postgres.query<{ seconds: number }>(
+        `select extract(epoch from run_at - now())::float8 as seconds from job_queue where id = $1 and state = 'scheduled'`,
+        [id],
+      );
+      return found?.seconds;
+    };
+    const first = await until('the job is left', waitS);
+    await system.postgres.query(`update job_queue set run_at = now(), state = 'ready' where id = $1`, [id]);
+    await notify(system.database.knex, 'look');
+    await left(2);
+    const second = await until('the job is left again', waitS);
+    for (const seconds of [first, second]) assert.ok(seconds > 440 && seconds < 760, `${seconds} s`);
+  });
+
   it('keeps the count of its deliveries that ended without an outcome', async () => {
-    const { client } = system.redis;
-    const { id } = await transaction(() => NewJob.performLater('fails'));
-    const newer = await system.processor([NewJob], { tuning: AT_ONCE });
-    await until('the job has run twice', () => ran.length === 2);
-    newer.quiet();
-    const again = await NewJob.performLater('has killed two');
-    await client.hSet('bq:default:deliveries', again.id, '2:');
-    await system.processor([], { tuning: { now: () => Date.now() + 3_600_000 } });
-    await left(1);
-    await until('the second job waits', async () => (await client.zScore('bq:default:delayed', again.id)) !== null);
-    assert.equal(
-      await client.hGet('bq:default:deliveries', again.id),
-      '2:',
-      'a job that kills its process keeps its count',
-    );
-    assert.equal(await record(id), null);
+    const { id } = await NewJob.performLater('has killed two');
+    await system.postgres.query('update job_queue set deliveries = 2 where id = $1', [id]);
+    await system.processor([]);
+    await until('the job waits', async () => (await row(id))?.state === 'scheduled');
+    assert.equal((await row(id))?.deliveries, 2, 'a job that kills its process keeps its count');
   });
 
   it('is left unchanged when its format is newer, with its unknown fields', async () => {
-    const { client } = system.redis;
-    const text =
-      '{"data":{"v":2,"class":"NewJob","args":{"word":"by name"},"via":"outbox"},"options":{"timestamp":1,"fresh":{"a":[]}},"status":"created","progress":0}'.replace(
-        '"timestamp":1',
-        `"timestamp":${Date.now()}`,
-      );
-    await client.hSet('bq:default:jobs', 'newer', text);
-    await client.lPush('bq:default:waiting', 'newer');
-    const old = await system.processor([NewJob], { tuning: AT_ONCE });
+    await system.skipWaits();
+    const payload = '{"v":2,"class":"NewJob","args":{"word":"by name"},"fresh":{"a":[]}}';
+    const id = await store(system.database.knex, 'ready', { class: 'NewJob', payload });
+    const old = await system.processor([NewJob]);
     await left(3);
-    assert.equal(await client.hGet('bq:default:jobs', 'newer'), text);
+    const [stored] = await system.postgres.query('select payload::text from job_queue where id = $1', [id]);
+    assert.deepEqual(stored, { payload });
     assert.match(old.left[0]?.reason ?? '', /^NewJob was enqueued in format 2 by a newer release; this one knows 1$/);
     assert.deepEqual(ran, []);
     none('job.dead');
-    const sources = { redis: client, knex: system.database.knex, queues: ['default'] };
-    assert.equal((await findJob(sources, 'newer')).entry?.class, 'NewJob');
+    assert.equal((await findJob(system.database.knex, id)).entry?.class, 'NewJob');
   });
 
   it('runs when a known format has additional fields', async () => {
-    const { client } = system.redis;
-    const text = `{"data":{"v":1,"class":"NewJob","args":["word"],"fresh":{"x":1}},"options":{"timestamp":${Date.now()},"fresh":[]},"status":"created","progress":0}`;
-    await client.hSet('bq:default:jobs', 'same', text);
-    await client.lPush('bq:default:waiting', 'same');
+    await store(system.database.knex, 'ready', { payload: '{"v":1,"class":"NewJob","args":["word"],"fresh":{"x":1}}' });
     await system.processor([NewJob]);
     await until('the job has run', () => ran.length === 1);
     assert.deepEqual(ran, [['word', 1, 1]]);
-  });
-
-  it('is stored completely when it has died in a newer release', async () => {
-    const { client } = system.redis;
-    const data = { v: 2, class: 'NewJob', args: ['word'], fresh: { x: 1 } };
-    const options = { timestamp: 5, attempts: 2, reason: 'no more', fresh: 7 };
-    await client.hSet('bq:default:jobs', 'dead', JSON.stringify({ data, options, status: 'failed', progress: 0 }));
-    await client.zAdd('bq:default:dead', { score: Date.now(), value: 'dead' });
-    await system.processor([]);
-    const rows = () =>
-      system.postgres.query<{ class: string; payload: string; options: string }>(
-        `select class, payload, options from job_dead where id = 'dead'`,
-      );
-    const [row] = await until('the job is dead', async () => ((await rows()).length === 1 ? await rows() : undefined));
-    assert.equal(row?.class, 'NewJob');
-    assert.deepEqual([JSON.parse(row.payload), JSON.parse(row.options)], [data, options]);
   });
 });
 

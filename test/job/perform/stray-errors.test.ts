@@ -3,8 +3,8 @@ import { Events } from '../../../lib/core/events';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { Executor } from '../../../lib/job/perform/executor';
-import { readRecord } from '../../../lib/job/record/record';
-import { recordText } from '../sets/stored-job';
+import { readHistory } from '../../../lib/job/record/history';
+import { payloadText } from '../sets/stored-job';
 
 const STRAY = new Error('left for nobody to catch');
 const outcomes: string[] = [];
@@ -39,8 +39,6 @@ const executor = new Executor({
   events: new Events(),
   maxDeliveries: 3,
   uncaughtGraceMs: 1,
-  onFinished: () => undefined,
-  onDied: () => undefined,
 });
 
 /** test/process/stray-errors.deep.ts shows the errors themselves, in a process of their own. */
@@ -52,13 +50,21 @@ describe('a run whose code throws an error that nothing catches', () => {
   for (const then of ['hangs', 'resolves', 'performs another job that did'] as const) {
     it(`fails with that error even if it ${then}`, async () => {
       after = then;
-      const record = recordText({ class: 'StrayJob' });
-      const delivery = { id: 'id-1', queue: 'default', record, deliveries: 1, fence: '1:t' };
-      const { outcome } = await executor.perform(delivery);
+      const payload = payloadText({ class: 'StrayJob' });
+      const { outcome } = await executor.perform({
+        id: 'id-1',
+        queue: 'default',
+        payload,
+        history: null,
+        attempts: 0,
+        deliveries: 1,
+        limitKey: null,
+        readyAt: 0,
+      });
       assert.equal(outcome.op, 'retry');
-      const { options } = readRecord('record' in outcome ? outcome.record : '');
-      assert.deepEqual([options.attempts, outcomes], [1, ['failed']]);
-      assert.match(options.stacktraces?.[0] ?? '', /^Error: left for nobody to catch/);
+      assert.deepEqual(['attempts' in outcome && outcome.attempts, outcomes], [1, ['failed']]);
+      const { stacktraces } = readHistory('history' in outcome ? outcome.history : null);
+      assert.match(stacktraces?.[0] ?? '', /^Error: left for nobody to catch/);
     });
   }
 

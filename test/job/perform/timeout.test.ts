@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { JobTimeoutError } from '../../../lib/job/definition/errors';
 import { Job } from '../../../lib/job/job';
+import { findJob } from '../../../lib/job/sets/find-job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
@@ -72,8 +73,11 @@ describe('the timeout of a job', () => {
     assert.ok(error instanceof JobTimeoutError);
     assert.equal(error.message, 'HeedingJob did not end within its timeout of 60 ms');
     assert.ok(waitMs >= 15_000);
-    const { options } = JSON.parse((await system.redis.client.hGet('bq:default:jobs', id)) ?? '');
-    assert.match(options.stacktraces[0], /^JobTimeoutError: HeedingJob/);
+    const { entry } = await until('the failure is recorded', async () => {
+      const found = await findJob(system.database.knex, id);
+      return found.place === 'retry' && found;
+    });
+    assert.match(entry?.errors[0]?.stack ?? '', /^JobTimeoutError: HeedingJob/);
   });
 
   it('is the error to which rules apply, with the error of perform as its cause', async () => {

@@ -8,7 +8,7 @@ import { JobSystem } from '../job-system';
 const gate = new Gate();
 
 class SyncJob extends Job<[name: string]> {
-  static override readonly unique = true;
+  static override readonly unique = { until: 'executing' } as const;
 
   async perform(name: string): Promise<void> {
     await gate.pass();
@@ -39,7 +39,7 @@ describe('the release of the claim of a unique job', () => {
       const { id } = await SyncJob.performLater(name);
       await until('the job is running', () => gate.held === 1);
       await system.postgres.query(
-        `alter table job_outbox add constraint stuck check (unique_key is not null) not valid`,
+        `alter table job_queue add constraint stuck check (unique_key is not null) not valid`,
       );
       try {
         gate.open();
@@ -48,7 +48,7 @@ describe('the release of the claim of a unique job', () => {
         assert.match(trouble?.error.message ?? '', /stuck/);
         assert.equal(system.eventsNamed(end)[0]?.id, id);
       } finally {
-        await system.postgres.query('alter table job_outbox drop constraint stuck');
+        await system.postgres.query('alter table job_queue drop constraint stuck');
       }
     });
   }

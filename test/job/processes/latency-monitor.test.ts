@@ -1,13 +1,11 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
-import { LatencyMonitor } from '../../../lib/job/processes/latency-monitor';
-import { dispatch } from '../../../lib/job/queue/dispatch';
 import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
-import { newRecord } from '../../../lib/job/record/record';
-import { transaction } from '../../../lib/model/transaction';
+import { pauseQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
+import { store } from '../sets/stored-job';
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
@@ -35,15 +33,11 @@ describe('warnings about queues that are behind', () => {
 
   /** Enqueues jobs that could have run an hour ago. */
   const enqueueLate = async (queue: string, count: number) => {
-    const record = newRecord('{"v":1,"class":"HeldJob","args":[],"attrs":{}}', Date.now() - HOUR);
-    const jobs = Array.from({ length: count }, () => ({ id: `job-${++enqueued}`, queue, record }));
-    await dispatch(system.redis.client, jobs);
+    const at = Date.now() - HOUR;
+    for (let n = 0; n < count; n++) await store(system.database.knex, 'ready', { queue, class: 'HeldJob', at });
   };
-  /** Changes due rows as if they had been due for an hour. */
-  const outdateRows = () =>
-    system.postgres.query(`update job_outbox set run_at = run_at - interval '1 hour' where run_at < clock_timestamp()`);
   const slow = (queue: string) => system.eventsNamed('queue.latency-high').filter((event) => event.queue === queue);
-  /** Waits until the monitor has checked all queues and the outbox: it checks unserved queues last, and then the outbox. */
+  /** Waits until the monitor has checked all queues twice: it checks them together. */
   const hasLooked = async () => {
     for (const queue of [`unserved-${++enqueued}`, `unserved-${++enqueued}`]) {
       await enqueueLate(queue, 1);
@@ -67,7 +61,7 @@ describe('warnings about queues that are behind', () => {
 
   it('come from the processors that serve the queue, or from any if none does, and not while it is paused', async () => {
     const { client } = system.redis;
-    await client.set('bq:mailer:paused', '1');
+    await pauseQueue(system.database.knex, 'mailer', 'test');
     for (const queue of ['mailer', 'somebodys', 'nobodys']) await enqueueLate(queue, 1);
     await client.zAdd(PROCESSES, { value: 'other', score: Date.now() + HOUR });
     await client.set(processKey('other'), JSON.stringify({ identity: 'other', queues: ['somebodys'] }));
@@ -90,49 +84,15 @@ describe('warnings about queues that are behind', () => {
     assert.equal(system.eventsNamed('queue.latency-high').length, 0);
   });
 
-  it('come for the outbox while Redis is down', async () => {
-    await system.processor([HeldJob], OPTIONS);
-    gate.open();
+  it('come while Redis is down', async () => {
     await system.redisServer.kill();
-    await transaction(async () => {
-      await HeldJob.performLater();
-      await HeldJob.performLater();
-      await HeldJob.set({ wait: '1h' }).performLater();
-    });
-    await outdateRows();
-    const warning = await until('the warning has come', () => system.eventsNamed('outbox.latency-high')[0]);
-    assert.equal(warning.size, 2, 'one is not due');
-    assert.ok(warning.latencyMs >= HOUR);
-    await system.redisServer.start();
-    await until('the outbox has caught up', () => system.eventsNamed('outbox.latency-normal').length === 1);
-    assert.equal(system.eventsNamed('outbox.latency-high').length, 1);
-  });
-
-  it('do not come for rows that wait in the outbox for a full queue', async () => {
-    await transaction(() => HeldJob.performLater());
-    await outdateRows();
-    const { redis, database, events } = system;
-    let full = ['default'];
-    const watch = new LatencyMonitor({
-      redis: redis.client,
-      knex: database.knex,
-      events,
-      queues: ['mailer'],
-      fullQueues: () => full,
-      warningMs: 10 * MINUTE,
-      everyMs: 10,
-    });
-    watch.task.start();
-    try {
-      await hasLooked();
-      assert.equal(system.eventsNamed('outbox.latency-high').length, 0);
-      full = [];
-      await until(
-        'the warning has come when there is room',
-        () => system.eventsNamed('outbox.latency-high').length === 1,
-      );
-    } finally {
-      await watch.task.stop();
-    }
+    await until('the loss of Redis is known', () => !system.redis.client.isReady);
+    await enqueueLate('default', 4);
+    await system.processor([HeldJob], OPTIONS);
+    const { latencyMs } = await until('the warning has come', () => slow('default')[0]);
+    assert.ok(latencyMs >= HOUR);
+    gate.open();
+    await until('the queue has caught up', () => system.eventsNamed('queue.latency-normal').length === 1);
+    assert.equal(slow('default').length, 1);
   });
 });

@@ -1,19 +1,13 @@
 import assert from 'node:assert/strict';
 import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import type { RedisClient } from '../../../lib/core/redis';
-import type { BeeConnection } from '../../../lib/job/fetch/consumer';
-import type { Delivery } from '../../../lib/job/fetch/fetch-call';
+import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
 import { PROCESS_KEYS } from '../../../lib/job/processes/process-list';
-import { rescueOrphans } from '../../../lib/job/processes/rescue';
 import type { ProcessorTuning } from '../../../lib/job/processor';
-import { dispatch } from '../../../lib/job/queue/dispatch';
-import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
-import { newRecord } from '../../../lib/job/record/record';
-import { transaction } from '../../../lib/model/transaction';
+import { claim, rescue, showLife } from '../../../lib/job/row/claim';
+import { readInstallation } from '../../../lib/job/row/installation';
 import { until } from '../../support/until';
-import { connectBee } from '../fetch/adapter-stage';
-import { HandmadeProcess } from '../fetch/handmade-process';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
@@ -21,8 +15,13 @@ const QUEUES = ['default', 'mailer'];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const UNRESPONSIVE_MS = 500;
-/** Judges decide soon, and no stall check can bring jobs back instead. */
-const JUDGE: ProcessorTuning = { heartbeatMs: 100, infoMs: 100, unresponsiveMs: UNRESPONSIVE_MS, stallInterval: HOUR };
+/** Judges decide soon, and no dispatcher rescues jobs instead. */
+const JUDGE: ProcessorTuning = {
+  heartbeatMs: 100,
+  infoMs: 100,
+  unresponsiveMs: UNRESPONSIVE_MS,
+  dispatch: { silentMs: HOUR },
+};
 
 const ran: string[] = [];
 const gate = new Gate();
@@ -43,15 +42,14 @@ class HeldJob extends Job {
 describe('the jobs of a dead or silent process', () => {
   let system: JobSystem;
   let client: RedisClient;
-  let command: BeeConnection;
+  let origin: string;
   before(async () => {
     system = await JobSystem.start();
     ({ client } = system.redis);
-    command = await connectBee(system.redisServer.url);
+    origin = (await readInstallation(system.database.knex)).here;
   });
   after(async () => {
     gate.open();
-    command.end();
     await system.stop();
   });
   beforeEach(async () => {
@@ -60,51 +58,36 @@ describe('the jobs of a dead or silent process', () => {
     ran.length = 0;
   });
 
-  /** Another process, as Redis sees it. */
-  const process = (identity: string) => new HandmadeProcess(command, identity, QUEUES);
-  const enqueue = async (...ids: string[]) => {
-    const record = (id: string) => newRecord(JSON.stringify({ v: 1, class: 'NamedJob', args: [id], attrs: {} }));
-    await dispatch(
-      client,
-      ids.map((id) => ({ id, queue: 'default', record: record(id) })),
+  /** Jobs that another process has claimed, `agoMs` ago. @returns their ids. */
+  const heldBy = async (identity: string, names: readonly string[], agoMs = HOUR) => {
+    const jobs = await NamedJob.performAllLater(names.map((name) => [name]));
+    const ids = jobs.map(({ id }) => id);
+    const { length } = await claim(system.database.knex, { identity, origin }, { ids });
+    assert.equal(length, names.length);
+    await system.postgres.query(
+      `update job_queue set claimed_at = now() - $1 * interval '1 millisecond' where run = $2`,
+      [agoMs, identity],
     );
+    return ids;
   };
-  const heldBy = async (identity: string, ...ids: string[]) => {
-    await enqueue(...ids);
-    return process(identity).fetch(ids.length);
+  const holders = async () => {
+    const rows = await system.postgres.query<{ run: string }>('select run from job_queue where run is not null order by run');
+    return rows.map(({ run }) => run);
   };
   /** The time by Redis's clock, ms. */
   const now = async () => Number((await client.time())[0]) * 1000;
   const lastHeardOf = async (identity: string, agoMs: number) =>
     client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
-  const counted = (deliveries: readonly Delivery[]) => deliveries.map(({ id, deliveries: count }) => `${id} ${count}`);
   const rescued = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
 
-  it('run next, in order, with their deliveries counted, since one of them may have killed the process', async () => {
-    await enqueue('a', 'b', 'c', 'd');
-    await process('dead').fetch(2);
-    const back = await rescueOrphans(client, 'dead', QUEUES);
-    assert.deepEqual(back?.map(({ id, queue }) => `${queue} ${id}`).sort(), ['default a', 'default b']);
-    assert.deepEqual(counted(await process('other').fetch(4)), ['a 2', 'b 2', 'c 1', 'd 1']);
-  });
-
-  it('are not those of another process with a similar name', async () => {
-    await heldBy('tree-1', 'a');
-    await heldBy('tree-10', 'b');
-    await heldBy('a-tree-1', 'c');
-    assert.deepEqual(await rescueOrphans(client, 'tree-1', QUEUES), [{ queue: 'default', id: 'a' }]);
-  });
-
-  it('are rescued once, and only if the process is still silent', async () => {
-    await heldBy('silent', 'a');
-    const attempt = () => rescueOrphans(client, 'silent', QUEUES, HOUR);
-    await lastHeardOf('silent', 59 * MINUTE);
-    assert.equal(await attempt(), undefined, 'the process is alive');
-    assert.equal(await client.lLen('bq:default:active'), 1);
-    await lastHeardOf('silent', 61 * MINUTE);
-    assert.deepEqual(await attempt(), [{ queue: 'default', id: 'a' }]);
-    assert.equal(await attempt(), undefined, 'they were rescued before');
-    assert.equal(await client.zCard(PROCESSES), 0);
+  it('are rescued only if the process is silent, and was when it claimed them', async () => {
+    await heldBy('silent', ['a', 'b']);
+    await heldBy('silent', ['c'], 0);
+    await heldBy('living', ['d']);
+    await showLife(system.database.knex, 'living');
+    const rescuedJobs = await rescue(system.database.knex, { silentMs: MINUTE });
+    assert.deepEqual(rescuedJobs.map(({ identity }) => identity), ['silent', 'silent']);
+    assert.deepEqual(await holders(), ['living', 'silent']);
   });
 
   describe('are found by a judge', () => {
@@ -153,46 +136,50 @@ describe('the jobs of a dead or silent process', () => {
   });
 
   it('are run at once by its successor, while those of a neighbour stay with it', async () => {
-    await heldBy('first', 'a', 'b');
-    await heldBy('neighbour', 'c', 'd');
+    await heldBy('first', ['a', 'b']);
+    await heldBy('neighbour', ['c', 'd']);
     const lineage = { identity: 'second', dead: ['first'] };
-    await system.processor([NamedJob], { tuning: { stallInterval: HOUR }, lineage });
+    await system.processor([NamedJob], { lineage, tuning: { dispatch: { silentMs: 2 * HOUR } } });
     await until('both jobs have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), ['a 1', 'b 1'], 'no attempt is counted');
-    // The outcome of a job reaches Redis after it has run.
-    await until("Redis has only the neighbour's jobs", async () => {
-      assert.deepEqual((await client.lRange('bq:default:active', 0, -1)).sort(), ['c', 'd']);
-      return true;
-    });
+    await until("only the neighbour's jobs are left", async () => (await system.jobCount()) === 2);
+    assert.deepEqual(await holders(), ['neighbour', 'neighbour']);
     assert.equal(system.eventsNamed('job.rescued').length, 2);
   });
 
-  it('are run by one of several judges, and end like any other, from the outbox or not', async () => {
+  it('are rescued by one of several judges, and end like any other', async () => {
     const judges = [
       await system.processor([NamedJob], { tuning: JUDGE }),
       await system.processor([NamedJob], { tuning: JUDGE }),
     ];
     for (const judge of judges) judge.quiet();
-    await transaction(() => NamedJob.performLater('from the outbox'));
-    await NamedJob.performLater('straight');
-    await until('both jobs wait', async () => (await client.lLen('bq:default:waiting')) === 2);
-    await process('silent').fetch(2);
+    await heldBy('silent', ['a', 'b']);
     await client.set(processKey('silent'), JSON.stringify({ identity: 'silent', queues: QUEUES, host: 'far', pid: 7 }));
     await lastHeardOf('silent', HOUR);
-    await heldBy('living', 'not to be touched');
+    await heldBy('living', ['not to be touched']);
     await lastHeardOf('living', -HOUR);
     await until('both jobs are rescued', () => system.eventsNamed('job.rescued').length === 2);
     for (const judge of judges) judge.resume();
     await until('both jobs have run', () => ran.length === 2);
-    assert.deepEqual(ran.sort(), ['from the outbox 1', 'straight 1']);
+    assert.deepEqual(ran.sort(), ['a 1', 'b 1']);
     assert.deepEqual(system.eventsNamed('processor.rescued'), [
       { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: UNRESPONSIVE_MS, jobs: 2 },
     ]);
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
-    await until("Redis has only the live process's job", async () => {
-      assert.deepEqual(await client.lRange('bq:default:active', 0, -1), ['not to be touched']);
-      return true;
-    });
+    await until("only the live process's job is left", async () => (await system.jobCount()) === 1);
+    assert.deepEqual(await holders(), ['living']);
+  });
+
+  it('are rescued by a dispatcher when Redis is not there to show who is silent', async () => {
+    await heldBy('silent', ['a']);
+    await heldBy('living', ['b']);
+    await showLife(system.database.knex, 'living');
+    await system.redisServer.kill();
+    await until('the loss of Redis is known', () => !system.redis.client.isReady);
+    await system.processor([NamedJob], { tuning: { dispatch: { silentMs: MINUTE, upkeepMs: 50, lookMs: 50 } } });
+    await until('the job has run', () => ran.length === 1);
+    assert.deepEqual(ran, ['a 1']);
+    await until("only the live process's job is left", async () => (await system.jobCount()) === 1);
+    assert.deepEqual(await holders(), ['living']);
   });
 
   it('are not taken from a live process because Redis was frozen', async () => {
@@ -233,7 +220,7 @@ describe('the jobs of a dead or silent process', () => {
     const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });
     await until('the processor is listed', async () => (await client.zCard(PROCESSES)) === 1);
     const count = 200;
-    await transaction(() => BlockingJob.performAllLater(Array.from({ length: count }, () => [])));
+    await BlockingJob.performAllLater(Array.from({ length: count }, () => []));
     await until('there were several heartbeats, or all jobs have run', async () => {
       return heartbeats.length === count || new Set(await Promise.all(heartbeats)).size > 5;
     });
@@ -242,35 +229,18 @@ describe('the jobs of a dead or silent process', () => {
   });
 
   it('run, except for one that has killed three processes, which is dead', async () => {
-    await heldBy('first', 'poison', 'neighbour');
-    await rescueOrphans(client, 'first', QUEUES);
-    for (const victim of ['second', 'third']) {
-      await process(victim).fetch(1);
-      await rescueOrphans(client, victim, QUEUES);
+    const { knex } = system.database;
+    const [poison = ''] = await heldBy('first', ['poison']);
+    await rescue(knex, { identity: 'first' });
+    for (const identity of ['second', 'third']) {
+      assert.equal((await claim(knex, { identity, origin }, { ids: [poison] })).length, 1);
+      await rescue(knex, { identity });
     }
-    await system.processor([NamedJob], { tuning: JUDGE });
+    await NamedJob.performLater('neighbour');
+    await system.processor([NamedJob]);
     const { id, reason } = await until('the poison job is dead', () => system.eventsNamed('job.dead')[0]);
-    assert.deepEqual([id, reason], ['poison', 'the process died, or stalled, 3 times while it ran this job']);
+    assert.deepEqual([id, reason], [poison, 'the process died, or stalled, 3 times while it ran this job']);
     await until('the neighbour has run', () => ran.length === 1);
-    await until('the poison job is in Postgres', async () => (await system.deadIds()).join() === 'poison');
-  });
-
-  it('are returned by the stall check at the latest, which leaves long-running jobs alone', async () => {
-    await system.processor([HeldJob, NamedJob], { tuning: { stallInterval: 100 } });
-    await HeldJob.performLater();
-    await until('the long job is running', () => gate.held === 1);
-    for (const orphan of ['a', 'b', 'c']) {
-      // Redis knows neither a process nor a delivery of this job.
-      await client.hSet('bq:default:jobs', orphan, newRecord(JSON.stringify({ class: 'NamedJob', args: [orphan] })));
-      await client.lPush('bq:default:active', orphan);
-      await until(`${orphan} came back`, () => ran.includes(`${orphan} 1`));
-    }
-    gate.open();
-    await until('all jobs have ended', () => system.eventsNamed('job.succeeded').length === 4);
-    assert.deepEqual(ran, ['held', 'a 1', 'b 1', 'c 1']);
-    assert.deepEqual(
-      system.eventsNamed('job.rescued').map(({ id }) => id),
-      ['a', 'b', 'c'],
-    );
+    await until('the poison job is in the dead set', async () => (await system.deadIds()).join() === poison);
   });
 });

@@ -110,7 +110,10 @@ describe('the rows of jobs', () => {
     const found = await claimAs('a', { ids: await enqueue(outcomes.length) });
     const endings = found.map((delivery, index) => {
       const outcome = outcomes[index] ?? assert.fail();
-      return { delivery, outcome: outcome.op === 'dead' ? { ...outcome, job: { ...outcome.job, id: delivery.id } } : outcome };
+      return {
+        delivery,
+        outcome: outcome.op === 'dead' ? { ...outcome, job: { ...outcome.job, id: delivery.id } } : outcome,
+      };
     });
     assert.equal((await recordOutcomes(system.database.knex, 'a', endings)).size, outcomes.length);
     assert.deepEqual((await states()).sort(), ['ready 0', 'ready 1', 'scheduled 0', 'scheduled 0']);

@@ -90,7 +90,12 @@ describe('jobs that die', () => {
   });
 
   it('keep cursor and progress when an operator kills them', async () => {
-    const id = await store(system.database.knex, 'scheduled', { class: 'MoodyJob', args: ['a'], errors: ['not yet'], progress: 0.5 });
+    const id = await store(system.database.knex, 'scheduled', {
+      class: 'MoodyJob',
+      args: ['a'],
+      errors: ['not yet'],
+      progress: 0.5,
+    });
     await system.postgres.query(`update job_queue set cursor = '"a third"' where id = $1`, [id]);
     await sets.retry.killMany({ ids: [id] });
     const { progress, class: name, reason } = await entryOf(id);
@@ -100,9 +105,15 @@ describe('jobs that die', () => {
   });
 
   it('keep everything, even text that Postgres cannot store as such', async () => {
-    const odd: JsonValue = ['\0', '\ud800', '€한국\u2028', '{}', ''];
-    await system.processor([MoodyJob]);
-    const { id } = await MoodyJob.performLater(odd);
+    const odd: JsonValue = ['€한국\u2028', '{}', ''];
+    class OddJob extends Job<[text: JsonValue]> {
+      perform(text: JsonValue): void {
+        ran.push(String(text));
+        if (deadly) throw new KillJob('a NUL \0 and half a pair \ud800');
+      }
+    }
+    await system.processor([OddJob]);
+    const { id } = await OddJob.performLater(odd);
     await isDead(id);
     const { args, reason } = await entryOf(id);
     assert.deepEqual([args, reason?.includes('\ufffd')], [[odd], true]);
