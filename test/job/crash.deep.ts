@@ -1,19 +1,17 @@
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { Job } from '../../lib/job/job';
-import { rescueOrphans } from '../../lib/job/processes/rescue';
 import { PROCESSES } from '../../lib/job/hint/keys';
-import { DeadSet } from '../../lib/job/sets/dead-set';
-import { transaction } from '../../lib/model/transaction';
+import { Job } from '../../lib/job/job';
+import { rescue } from '../../lib/job/row/claim';
 import { until } from '../support/until';
 import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
-import { setSources } from './sets/set-sources';
+import { setSources, setsOf } from './sets/set-sources';
 
-/** So long that no live process of this test counts as silent and no judge has gaps. The stall interval is even longer. */
+/** So long that no live process of this test counts as silent and no judge has gaps. */
 const UNRESPONSIVE_MS = 10_000;
-const TUNING = { heartbeatMs: 1500, infoMs: 1500, unresponsiveMs: UNRESPONSIVE_MS, stallInterval: 600_000 };
+const TUNING = { heartbeatMs: 1500, infoMs: 1500, unresponsiveMs: UNRESPONSIVE_MS };
 const ran: string[] = [];
 
 class RescuedJob extends Job<[name: string]> {
@@ -58,10 +56,7 @@ describe('a job processor that is killed', () => {
   it('while Redis is down loses none of its jobs, and a live one keeps its own', async () => {
     const [living, dying] = [startDoomed('living'), startDoomed('dying')];
     await until('both children are listed', async () => (await system.redis.client.zCard(PROCESSES)) === 2);
-    await transaction(async () => {
-      for (const name of ['a', 'b']) await LongJob.performLater(name);
-    });
-    for (const name of ['c', 'd']) await LongJob.performLater(name);
+    for (const name of ['a', 'b', 'c', 'd']) await LongJob.performLater(name);
     await until('both children run two jobs', () => living.held.length === 2 && dying.held.length === 2);
     await system.processor([RescuedJob], { tuning: TUNING });
     await system.redisServer.kill();
@@ -78,9 +73,7 @@ describe('a job processor that is killed', () => {
     const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
     assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
     assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);
-    await until("only the rows of the live child's jobs are left", async () => {
-      return (await system.jobCount()) === living.held.filter((name) => name === 'a' || name === 'b').length;
-    });
+    await until("only the live child's jobs are left", async () => (await system.jobCount()) === 2);
   });
 
   it('by one of fifty jobs loses none of the other 49, each of which runs alone at its last delivery', async () => {
@@ -98,14 +91,14 @@ describe('a job processor that is killed', () => {
         const died = exited.then(() => true);
         const over = until('the poison job is dead', async () => (await system.deadIds()).length > 0);
         dead = !(await Promise.race([died, over.then(() => false)])) || dead;
-        if (!dead) await rescueOrphans(system.redis.client, identity, ['default']);
+        if (!dead) await rescue(system.database.knex, { identity });
       }
     };
     await Promise.all([line('one'), line('other')]);
     const ends = () => said.flat().filter((text) => text.endsWith('ends'));
     await until('all others have ended', () => ends().length === names.length);
     assert.deepEqual(ends().sort(), names.map((name) => `${name} ends`).sort());
-    const { entries } = await new DeadSet(setSources(system)).page();
+    const { entries } = await setsOf(setSources(system)).dead.page();
     assert.deepEqual(
       entries.map((entry) => entry.class),
       ['PoisonJob'],
@@ -113,22 +106,22 @@ describe('a job processor that is killed', () => {
   });
 
   it('three times by one job lets that job die, and runs its neighbours', async () => {
-    await transaction(() => PoisonJob.performLater());
+    await PoisonJob.performLater();
     for (const identity of ['first', 'second', 'third']) {
       await once(startDoomed(identity).child, 'exit');
       // As its successor would do at once.
-      await rescueOrphans(system.redis.client, identity, ['default']);
+      await rescue(system.database.knex, { identity });
     }
-    await transaction(() => LongJob.performLater('neighbour'));
+    await LongJob.performLater('neighbour');
     await system.processor([RescuedJob], { tuning: TUNING });
     const { reason } = await until('the poison job is dead', () => system.eventsNamed('job.dead')[0]);
     assert.equal(reason, 'the process died, or stalled, 3 times while it ran this job');
     await until('the neighbour has run', () => ran.length === 1);
     const [dead] = await until('the poison job is in the dead set', async () => {
-      const { entries } = await new DeadSet(setSources(system)).page();
+      const { entries } = await setsOf(setSources(system)).dead.page();
       return entries.length > 0 && entries;
     });
     assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
+    await until('no job is left', async () => (await system.jobCount()) === 0);
   });
 });

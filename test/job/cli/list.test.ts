@@ -5,7 +5,7 @@ import { width } from '../../../lib/support/text-table';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
-import { store, storeDead } from '../sets/stored-job';
+import { jobId, store, storeDead } from '../sets/stored-job';
 import { Typist } from './typist';
 
 const gate = new Gate();
@@ -111,7 +111,7 @@ describe('jobs list and jobs show', () => {
 
   it('redacts the arguments of classes with logArguments = false, and of unknown classes', async () => {
     const secret = await SecretJob.performLater('ada@example.com');
-    const unknown = await store(system.redis.client, 'waiting', { class: 'GoneJob', args: ['ada@example.com'] });
+    const unknown = await store(system.database.knex, 'ready', { class: 'GoneJob', args: ['ada@example.com'] });
     const waiting = await typist.type('list waiting');
     assert.doesNotMatch(JSON.stringify(waiting), /ada@/);
     assert.equal(waiting.text.match(/ {2}\(redacted\)\n/g)?.length, 2);
@@ -139,13 +139,13 @@ describe('jobs list and jobs show', () => {
   });
 
   it('fits the width of the terminal, and does not pad to a long cell in a pipe', async () => {
-    const { client } = system.redis;
+    const { knex } = system.database;
     const long = 'x'.repeat(800);
     await storeDead(system.database.knex, { class: 'ImportJob', args: [long], errors: ['the mail server is away'] });
     await storeDead(system.database.knex, { class: 'HeldJob', args: [1], errors: [long] });
-    await store(client, 'delayed', { class: 'ImportJob', args: [long], errors: [long] });
-    await store(client, 'delayed', { class: 'ImportJob', args: [long] });
-    await store(client, 'waiting', { class: 'ImportJob', args: [long] });
+    await store(knex, 'scheduled', { class: 'ImportJob', args: [long], errors: [long] });
+    await store(knex, 'scheduled', { class: 'ImportJob', args: [long] });
+    await store(knex, 'ready', { class: 'ImportJob', args: [long] });
     for (const set of ['dead', 'retry', 'scheduled', 'waiting']) {
       for (const columns of [80, 110]) {
         const { text } = await new Typist(system, CLASSES, { columns }).type(`list ${set}`);
@@ -158,35 +158,36 @@ describe('jobs list and jobs show', () => {
 
   it('pages by number or by cursor', async () => {
     for (let n = 0; n < 7; n++)
-      await storeDead(system.database.knex, { id: `job-${n}`, class: 'ImportJob', at: 1_700_000_000_000 - n });
-    assert.deepEqual(await ids('dead --limit 3'), ['job-0', 'job-1', 'job-2']);
-    assert.deepEqual(await ids('dead --limit 3 --page 3'), ['job-6']);
+      await storeDead(system.database.knex, { id: jobId(n), class: 'ImportJob', at: 1_700_000_000_000 - n });
+    assert.deepEqual(await ids('dead --limit 3'), [0, 1, 2].map(jobId));
+    assert.deepEqual(await ids('dead --limit 3 --page 3'), [jobId(6)]);
     const { text } = await typist.type('list dead --limit 3 --page 2');
     assert.match(text, /\n4–6 of 7 jobs; go on with --page 3\n$/);
     assert.match((await typist.type('list dead --limit 3 --page 3')).text, /\n7–7 of 7 jobs\n$/);
     assert.equal((await typist.type('list dead --limit 3 --page 4')).text, 'Nothing on this page, of 7 jobs.\n');
     const first = await list('dead --limit 3');
-    await typist.type(['delete', 'job-1']);
+    await typist.type(['delete', jobId(1)]);
     const behind = await typist.type(`list dead --limit 3 --after ${first.next}`);
     assert.deepEqual(
       (behind.json as unknown as Listed).jobs.map((job) => job.id),
-      ['job-3', 'job-4', 'job-5'],
+      [3, 4, 5].map(jobId),
     );
     assert.match(behind.text, /\n3 of 6 jobs; go on with --after \S+\n$/);
     await assert.rejects(typist.type('list dead --after nonsense'), { exitCode: 64, message: /cursor/ });
   });
 
   it('lists the waiting jobs of all queues, or of some, as one list', async () => {
-    const { client } = system.redis;
-    for (const queue of ['default', 'mailer', 'other'])
-      for (let n = 0; n < 3; n++)
-        await store(client, 'waiting', { id: `${queue}-${n}`, queue, class: 'HeldJob', args: [n] });
-    await client.zAdd('catamount:queues', { score: Date.now(), value: 'other' });
-    const all = ['default', 'mailer', 'other'].flatMap((queue) => [0, 1, 2].map((n) => `${queue}-${n}`));
+    const { knex } = system.database;
+    const all = [...Array(9).keys()].map(jobId);
+    // In the order of their times, whatever their queues.
+    for (const [n, id] of all.entries()) {
+      const queue = ['default', 'mailer', 'other'][Math.floor(n / 3)] ?? '';
+      await store(knex, 'ready', { id, queue, class: 'HeldJob', args: [`arg-${n}`], at: 1_700_000_000_000 + n });
+    }
     assert.deepEqual(await ids('waiting'), all);
     assert.deepEqual(await ids('waiting --queue mailer'), all.slice(3, 6));
-    assert.deepEqual(await ids('waiting --queue other --queue default'), [...all.slice(6), ...all.slice(0, 3)]);
-    assert.deepEqual(await ids('waiting --text mailer-1'), ['mailer-1']);
+    assert.deepEqual(await ids('waiting --queue other --queue default'), [...all.slice(0, 3), ...all.slice(6)]);
+    assert.deepEqual(await ids('waiting --text arg-4'), [jobId(4)]);
     for (const limit of [1, 4, 9]) {
       const byPage: string[] = [];
       for (let page = 1; byPage.length < 9; page++)

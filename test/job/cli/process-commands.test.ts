@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import os from 'node:os';
 import type { ProcessorCommand } from '../../../lib/cluster/messages';
-import { Job } from '../../../lib/job/job';
 import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
+import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
@@ -143,11 +143,8 @@ describe('jobs processes and jobs stats', () => {
         text.split('\n').some((one) => line.test(one)),
         `${line} is not in\n${text}`,
       );
-    assert.match(
-      text,
-      /^queue +waiting +running +blocked +in outbox +latency +state\ndefault +0 +1 +0 +0 +\d+ ms +open$/m,
-    );
+    assert.match(text, /^queue +waiting +running +blocked +latency +state\ndefault +0 +1 +0 +\d+ ms +open$/m);
     const [queue] = json.queues as readonly Record<string, unknown>[];
-    assert.deepEqual([queue?.name, queue?.active, queue?.paused, queue?.in_outbox], ['default', 1, null, 0]);
+    assert.deepEqual([queue?.name, queue?.active, queue?.paused], ['default', 1, null]);
   });
 });

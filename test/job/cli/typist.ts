@@ -6,7 +6,7 @@ import { type Streams, Terminal } from '../../../lib/job/cli/terminal';
 import type { JobClass } from '../../../lib/job/definition/job-class';
 import type { JobDependencies } from '../../../lib/job/enqueue/enqueue';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { adoptDatabase } from '../../../lib/job/outbox/installation';
+import { adoptDatabase } from '../../../lib/job/row/installation';
 import type { JobSystem } from '../job-system';
 
 export interface Typed {

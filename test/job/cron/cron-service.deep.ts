@@ -45,13 +45,13 @@ describe('recurring jobs while processors start and stop', () => {
     await blocker.connect();
     let child: ChildProcess | undefined;
     try {
-      await blocker.query('begin; lock table job_outbox in access exclusive mode');
+      await blocker.query('begin; lock table job_queue in access exclusive mode');
       child = fork(path.join(__dirname, 'yearly-job.ts'), [system.postgres.url, system.redisServer.url], {
         execArgv: ['--import', 'tsx'],
       });
       const inserting = async () => {
         const rows = await system.postgres.query(
-          "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~* 'insert into job_outbox'",
+          "select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock' and query ~* 'insert into job_queue'",
         );
         return rows.length > 0;
       };
@@ -71,7 +71,7 @@ describe('recurring jobs while processors start and stop', () => {
     }
     await until('the job is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
     await until('the job has run', () => system.eventsNamed('job.succeeded').length > 0);
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
+    await until('no job is left', async () => (await system.jobCount()) === 0);
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
     const [listing] = await new CronTable(system.database.knex).list();
     assert.equal(listing?.lastTick?.toISOString(), NEW_YEARS.at(-1));

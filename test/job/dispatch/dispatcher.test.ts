@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Job } from '../../../lib/job/job';
 import { MAX_HINTS } from '../../../lib/job/hint/hints';
+import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';

@@ -143,7 +143,9 @@ describe('the dispatchers of three trees', () => {
   };
   const ready = (count: number) =>
     until('the jobs are ready', async () => {
-      const [row] = await postgres.query<{ n: number }>(`select count(*)::int as n from job_queue where state = 'ready'`);
+      const [row] = await postgres.query<{ n: number }>(
+        `select count(*)::int as n from job_queue where state = 'ready'`,
+      );
       return row?.n === count;
     });
   const led = () => until('one leads', () => trees.filter(({ service }) => service.leads).length === 1);

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { ArgumentSerializer } from '../../../lib/job/definition/setup';
 import { deserializeArguments } from '../../../lib/job/record/argument-decoder';
 import { type ArgumentCodec, serializeArguments } from '../../../lib/job/record/arguments';
-import { UnreadableJobError } from '../../../lib/job/record/record';
+import { UnreadableJobError } from '../../../lib/job/record/payload';
 
 class Money {
   constructor(

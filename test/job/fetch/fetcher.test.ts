@@ -99,9 +99,7 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
     it('runs a job with only one delivery left alone until it has ended', async () => {
       const names = ['a', 'suspect b', 'c', 'suspect d', 'e'];
       await enqueue('default', ...names);
-      await system.postgres.query(
-        `update job_queue set deliveries = 2 where payload #>> '{args,0}' like 'suspect%'`,
-      );
+      await system.postgres.query(`update job_queue set deliveries = 2 where payload #>> '{args,0}' like 'suspect%'`);
       gate.open();
       const together: string[] = [];
       class WatchedJob extends AnyJob {

@@ -27,83 +27,92 @@ for (const [prefix, redisPrefix] of [
   ['bq', null],
   ['{shop}bq', 'shop'],
 ] as const)
-describe(`a program that enqueues with bee-queue itself, with the prefix ${prefix}`, () => {
-  let queue: PlainQueue;
-  let system: JobSystem;
-  before(async () => {
-    system = await JobSystem.start({}, { redisPrefix });
-    const redis = { url: system.redisServer.url };
-    queue = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
-  });
-  after(async () => {
-    await queue.close();
-    await system.stop();
-  });
-  beforeEach(async () => {
-    await system.reset();
-    ran.length = 0;
-  });
+  describe(`a program that enqueues with bee-queue itself, with the prefix ${prefix}`, () => {
+    let queue: PlainQueue;
+    let system: JobSystem;
+    before(async () => {
+      system = await JobSystem.start({}, { redisPrefix });
+      const redis = { url: system.redisServer.url };
+      queue = new BeeQueue('default', { prefix, redis, isWorker: false, getEvents: false });
+    });
+    after(async () => {
+      await queue.close();
+      await system.stop();
+    });
+    beforeEach(async () => {
+      await system.reset();
+      ran.length = 0;
+    });
 
-  const nothingLeft = async () => {
-    await until('no row is left', async () => (await system.jobCount()) === 0);
-    const keys = await system.redis.client.keys('*bq:default:*');
-    assert.deepEqual(keys.filter((key) => !key.endsWith(':id')), []);
-  };
+    const nothingLeft = async () => {
+      await until('no row is left', async () => (await system.jobCount()) === 0);
+      const keys = await system.redis.client.keys('*bq:default:*');
+      assert.deepEqual(
+        keys.filter((key) => !key.endsWith(':id')),
+        [],
+      );
+    };
 
-  it('has its jobs run, and nothing of them stays in Redis', async () => {
-    await system.processor([GreetJob]);
-    for (const name of ['Ann', 'Bob']) await queue.createJob({ class: 'GreetJob', args: [name] }).save();
-    await until('both jobs have run', () => ran.length === 2);
-    assert.deepEqual(ran.sort(), ['Ann', 'Bob']);
-    await nothingLeft();
-  });
-
-  it('may use an id again', async () => {
-    await system.processor([GreetJob]);
-    for (let n = 1; n <= 2; n++) {
-      await queue.createJob({ class: 'GreetJob', args: [`round ${n}`] }).setId('7').save();
-      await until('the job has run', () => ran.length === n);
+    it('has its jobs run, and nothing of them stays in Redis', async () => {
+      await system.processor([GreetJob]);
+      for (const name of ['Ann', 'Bob']) await queue.createJob({ class: 'GreetJob', args: [name] }).save();
+      await until('both jobs have run', () => ran.length === 2);
+      assert.deepEqual(ran.sort(), ['Ann', 'Bob']);
       await nothingLeft();
-    }
-  });
+    });
 
-  it('has delayed jobs run when they are due', async () => {
-    await system.processor([GreetJob]);
-    const job = queue.createJob({ class: 'GreetJob', args: ['later'] });
-    await job.delayUntil(Date.now() + 300).save();
-    await until('the job has run', () => ran.length === 1);
-    await nothingLeft();
-  });
+    it('may use an id again', async () => {
+      await system.processor([GreetJob]);
+      for (let n = 1; n <= 2; n++) {
+        await queue
+          .createJob({ class: 'GreetJob', args: [`round ${n}`] })
+          .setId('7')
+          .save();
+        await until('the job has run', () => ran.length === n);
+        await nothingLeft();
+      }
+    });
 
-  it('has jobs run that were enqueued while no processor was there, once each', async () => {
-    for (let n = 0; n < 20; n++) await queue.createJob({ class: 'GreetJob', args: [String(n)] }).save();
-    await system.processor([GreetJob]);
-    await system.processor([GreetJob]);
-    await until('all jobs have run', () => ran.length === 20);
-    await nothingLeft();
-    assert.equal(new Set(ran).size, 20);
-  });
+    it('has delayed jobs run when they are due', async () => {
+      await system.processor([GreetJob]);
+      const job = queue.createJob({ class: 'GreetJob', args: ['later'] });
+      await job.delayUntil(Date.now() + 300).save();
+      await until('the job has run', () => ran.length === 1);
+      await nothingLeft();
+    });
 
-  it('gets a job that makes no sense into the dead set, with the reason', async () => {
-    await system.processor([GreetJob]);
-    await queue.createJob({ note: 'no class' }).save();
-    await until('the job is dead', async () => (await system.deadIds()).length === 1);
-    const [dead] = system.eventsNamed('job.dead');
-    assert.match(dead?.reason ?? '', /names no job class/);
-    await nothingLeft();
-  });
+    it('has jobs run that were enqueued while no processor was there, once each', async () => {
+      for (let n = 0; n < 20; n++) await queue.createJob({ class: 'GreetJob', args: [String(n)] }).save();
+      await system.processor([GreetJob]);
+      await system.processor([GreetJob]);
+      await until('all jobs have run', () => ran.length === 20);
+      await nothingLeft();
+      assert.equal(new Set(ran).size, 20);
+    });
 
-  it('loses no job whose processor dies between Redis and Postgres', async () => {
-    await queue.createJob({ class: 'GreetJob', args: ['held'] }).save();
-    // As the script of a processor leaves it that then dies.
-    await system.redis.client.lMove('bq:default:waiting', 'bq:default:active', 'RIGHT', 'LEFT');
-    await system.processor([GreetJob]);
-    // Each announcement makes it look for such jobs.
-    for (let n = 0; n < 2; n++) {
-      await queue.createJob({ class: 'GreetJob', args: [`delayed ${n}`] }).delayUntil(Date.now() + 100).save();
-      await until('the delayed job has run', () => ran.includes(`delayed ${n}`));
-    }
-    await until('the job has run', () => ran.includes('held'));
-    await nothingLeft();
+    it('gets a job that makes no sense into the dead set, with the reason', async () => {
+      await system.processor([GreetJob]);
+      await queue.createJob({ note: 'no class' }).save();
+      await until('the job is dead', async () => (await system.deadIds()).length === 1);
+      const [dead] = system.eventsNamed('job.dead');
+      assert.match(dead?.reason ?? '', /names no job class/);
+      await nothingLeft();
+    });
+
+    it('loses no job whose processor dies between Redis and Postgres', async () => {
+      await queue.createJob({ class: 'GreetJob', args: ['held'] }).save();
+      // As the script of a processor leaves it that then dies.
+      await system.redis.client.lMove('bq:default:waiting', 'bq:default:active', 'RIGHT', 'LEFT');
+      await system.processor([GreetJob]);
+      // Each announcement makes it look for such jobs.
+      for (let n = 0; n < 2; n++) {
+        await queue
+          .createJob({ class: 'GreetJob', args: [`delayed ${n}`] })
+          .delayUntil(Date.now() + 100)
+          .save();
+        await until('the delayed job has run', () => ran.includes(`delayed ${n}`));
+      }
+      await until('the job has run', () => ran.includes('held'));
+      await nothingLeft();
+    });
   });
-});

@@ -39,7 +39,7 @@ describe('a job that only another release can run', () => {
     const { id } = await NewJob.performLater('first');
     await left(30);
     const { attempts, error } = (await row(id)) ?? {};
-    assert.deepEqual([attempts, error], [0, '']);
+    assert.deepEqual([attempts, error], [0, null]);
     const [told] = old.left;
     assert.deepEqual([told?.class, told?.reason], ['NewJob', 'there is no job class NewJob in this app']);
     const levels = system.eventsNamed('job.left').map(({ again }) => again);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Job } from '../../../lib/job/job';
 import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
+import { Job } from '../../../lib/job/job';
 import { pauseQueue } from '../../../lib/job/row/pauses';
 import { until } from '../../support/until';
 import { Gate } from '../gate';

@@ -71,7 +71,9 @@ describe('the jobs of a dead or silent process', () => {
     return ids;
   };
   const holders = async () => {
-    const rows = await system.postgres.query<{ run: string }>('select run from job_queue where run is not null order by run');
+    const rows = await system.postgres.query<{ run: string }>(
+      'select run from job_queue where run is not null order by run',
+    );
     return rows.map(({ run }) => run);
   };
   /** The time by Redis's clock, ms. */
@@ -86,7 +88,10 @@ describe('the jobs of a dead or silent process', () => {
     await heldBy('living', ['d']);
     await showLife(system.database.knex, 'living');
     const rescuedJobs = await rescue(system.database.knex, { silentMs: MINUTE });
-    assert.deepEqual(rescuedJobs.map(({ identity }) => identity), ['silent', 'silent']);
+    assert.deepEqual(
+      rescuedJobs.map(({ identity }) => identity),
+      ['silent', 'silent'],
+    );
     assert.deepEqual(await holders(), ['living', 'silent']);
   });
 

@@ -108,14 +108,17 @@ describe('two operators at the same time', () => {
 
   it('may retry and delete the same jobs, each of which either runs or is gone', async () => {
     const ids = await bury();
-    assert.equal(await sum([mine.dead.runMany('retry', { ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]), COUNT);
+    assert.equal(
+      await sum([mine.dead.runMany('retry', { ids }), theirs.dead.deleteMany({ ids: ids.toReversed() })]),
+      COUNT,
+    );
     const queued = await retried();
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
     await until('the outbox is empty', async () => (await system.jobCount()) === 0);
     await until('the retried jobs have run', () => ran.length >= queued.length);
     assert.equal(new Set(ran).size, queued.length);
-    });
+  });
 
   it('may promote, reschedule, kill and delete the same scheduled jobs, each of which is moved by one', async () => {
     const ids = await schedule();

@@ -133,7 +133,10 @@ describe('a filter', () => {
               const id = randomUUID();
               // What has not failed has no errors; a retry has one at least.
               if (name === 'dead') return { id, given };
-              return { id, given: name === 'retry' ? { ...rest, errors: errors.length > 0 ? errors : ['once'] } : rest };
+              return {
+                id,
+                given: name === 'retry' ? { ...rest, errors: errors.length > 0 ? errors : ['once'] } : rest,
+              };
             });
             for (const { id, given } of stored)
               await (name === 'dead'

@@ -64,7 +64,11 @@ describe('a page', () => {
       expected.slice(offset, offset + limit),
     );
     assert.deepEqual([page.total, page.complete], [expected.length, true]);
-    assert.equal(page.next !== undefined, expected.length > offset + limit, 'there is a next only if something follows');
+    assert.equal(
+      page.next !== undefined,
+      expected.length > offset + limit,
+      'there is a next only if something follows',
+    );
     const uncounted = await read({ ...filter, limit, offset, count: false });
     assert.deepEqual([uncounted.entries, uncounted.total], [page.entries, undefined]);
     assert.deepEqual(await allPages(read, { ...filter, limit }), expected);
@@ -84,12 +88,21 @@ describe('a page', () => {
           }
           const isNewestFirst = descending ?? name === 'dead';
           // Those of the same moment come in one order, which the pages show when they are read as a whole.
-          const all = await sets[name].page({ limit: 500, ...(descending !== undefined && { sort: { by: 'at', descending } }) });
+          const all = await sets[name].page({
+            limit: 500,
+            ...(descending !== undefined && { sort: { by: 'at', descending } }),
+          });
           const expected = all.entries.filter((entry) => !red || entry.class === 'RedJob').map((entry) => entry.id);
           const times = all.entries.map((entry) => entry.at?.getTime() ?? 0);
-          assert.deepEqual(times, [...times].sort((a, b) => (isNewestFirst ? b - a : a - b)));
+          assert.deepEqual(
+            times,
+            [...times].sort((a, b) => (isNewestFirst ? b - a : a - b)),
+          );
           assert.equal(all.total, jobs.length);
-          const filter = { ...(red && { class: 'RedJob' }), ...(descending !== undefined && { sort: { by: 'at' as const, descending } }) };
+          const filter = {
+            ...(red && { class: 'RedJob' }),
+            ...(descending !== undefined && { sort: { by: 'at' as const, descending } }),
+          };
           await check((page) => sets[name].page(page), expected, bounds, filter);
           assert.equal(await sets[name].count(red ? { class: 'RedJob' } : {}), expected.length);
         }),
@@ -107,7 +120,11 @@ describe('a page', () => {
       await storeDead(knex, { class: name, errors, queue: name.toLowerCase() });
     const by = async (key: 'class' | 'queue' | 'error' | 'attempts', descending: boolean) =>
       (await sets.dead.page({ sort: { by: key, descending } })).entries.map((entry) => entry.class).join('');
-    assert.deepEqual(await Promise.all([by('class', false), by('queue', true), by('attempts', true)]), ['ABC', 'CBA', 'ABC']);
+    assert.deepEqual(await Promise.all([by('class', false), by('queue', true), by('attempts', true)]), [
+      'ABC',
+      'CBA',
+      'ABC',
+    ]);
     assert.match(await by('error', true), /C$/);
   });
 

@@ -4,6 +4,11 @@ import type { JsonValue } from '../../../lib/core/execution-context';
 import { type JobHistory, searchedErrors } from '../../../lib/job/record/history';
 import { SEARCH } from '../../../lib/job/row/dead';
 
+/** A readable UUID: `jobId(7)` ends in 07. */
+export function jobId(n: number): string {
+  return `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
+}
+
 /** A job that a test stores in Postgres. */
 export interface StoredJob {
   readonly id?: string;
