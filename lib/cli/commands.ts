@@ -1,4 +1,4 @@
-import { findEntry, runApp } from './app-entry';
+import { findEntry, runApp } from './app/app-entry';
 
 /** A command of `catamount` other than those to the running tree (cluster/control/commands) and those of `jobs`. */
 export interface CliCommand {

@@ -86,6 +86,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [GENERATE],
   },
   {
+    promise: 'generate writes into the sources of what was built, not into the build',
+    file: 'lib/cli/app/ask-app.ts',
+    find: 'return isBuilt ? path.posix.join(home, fromOutput)',
+    replace: 'return isBuilt ? path.posix.join(output, fromOutput)',
+    killedBy: ['test/cli/generate/asked-folders.test.ts'],
+  },
+  {
     promise: 'a new migration runs after the existing ones',
     file: 'lib/cli/generate/generators.ts',
     find: 'last + 1));',

@@ -383,7 +383,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'catamount new installs what the app needs',
-    file: 'lib/cli/generate/child-process.ts',
+    file: 'lib/cli/app/child-process.ts',
     find: "['install', '--no-audit', '--no-fund']",
     replace: "['--version']",
     killedBy: ['test/package/new-as-typed.deep.ts'],

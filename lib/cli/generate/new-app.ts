@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../../core/errors';
-import type { AppLayout } from './app-layout';
+import type { AppLayout } from '../app/app-layout';
 import type { GeneratedFile } from './generators';
 import { renderSource, renderText } from './source';
 
@@ -24,6 +24,8 @@ export function checkAppName(name: string | undefined): string {
       EXIT.usage,
     );
   }
+  if (name === 'node_modules')
+    throw new UserError(`"${name}" is the folder of installed packages. Give another name, such as shop.`, EXIT.usage);
   return name;
 }
 

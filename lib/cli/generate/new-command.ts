@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { readArguments, surplusWord } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { npmInstall } from './child-process';
+import { npmInstall } from '../app/child-process';
 import { report } from './command';
 import { writeFiles } from './files';
 import { checkAppName, newApp } from './new-app';

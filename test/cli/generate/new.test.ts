@@ -74,6 +74,7 @@ describe('catamount new', () => {
     fs.writeFileSync(path.join(folder, 'taken/file'), '');
     for (const [line, message] of [
       ['Shop', /"Shop" is not the name of an app. Give lower-case letters, digits, - and _/],
+      ['node_modules', /"node_modules" is the folder of installed packages/],
       ['../shop', /"\.\.\/shop" is not the name of an app/],
       ['shop inn', /Unexpected argument "inn"/],
       ['shop --esm --cjs', /Give --esm or --cjs, not both/],

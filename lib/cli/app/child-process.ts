@@ -52,6 +52,21 @@ export function runEntryCommand(entry: string, args: readonly string[]): Promise
   return outcomeOf(child, () => undefined);
 }
 
+/** Runs Node in a folder. @returns the first message that it sends; otherwise undefined, how it ended and its errors. */
+export async function askNode(args: readonly string[], folder: string): Promise<{ message: unknown; ending: string }> {
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  let message: unknown;
+  let errors = '';
+  child.once('message', (received) => {
+    message = received;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+    errors += part;
+  });
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  return { message, ending: `${signal ?? `code ${code}`}:\n${errors.trimEnd()}` };
+}
+
 async function outcomeOf(child: ChildProcess, onText: (text: string) => void): Promise<Outcome> {
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
