@@ -122,6 +122,14 @@ describe('settings', () => {
       assert.match(complaints({ MAIL_FROM: from }), /MAIL_FROM .*one address, such as/, from);
   });
 
+  it('accept no user name or password in APP_URL, which every mail would contain, and do not repeat it', () => {
+    for (const credentials of ['ada', 'ada:hunter2', ':hunter2']) {
+      const message = complaints({ APP_URL: `https://${credentials}@shop.example` });
+      assert.match(message, /APP_URL +is "https:\/\/…"; it must be an http.* URL without a user name or password/);
+    }
+    assert.match(complaints({ APP_URL: 'shop.example' }), /APP_URL +is "shop.example"; it must be/);
+  });
+
   it('derive the default sender from the host of APP_URL, or from localhost if that is an IP address', () => {
     const from = (appUrl: string) => read({ APP_URL: appUrl }).mail.from;
     assert.equal(from('https://shop.example:8443'), 'no-reply@shop.example');
