@@ -134,3 +134,4 @@ export type {
 export type { Duration, DurationUnit, Rate } from './support/duration';
 export type { ProblemOptions, ProblemPart } from './web/context';
 export type { RateLimit } from './web/rate-limit';
+export type { EmailAddress } from './web/sign-up';
