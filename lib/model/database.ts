@@ -3,7 +3,7 @@ import { useSchema } from '../core/config';
 import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
-import { cancelAfterTimeout, leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
+import { cancelAfterTimeout, leaveIfReadOnly, putReasonFirst, REFUSED_WRITE } from '../internals/knex';
 import type { Deadline } from '../support/async';
 import type { Service } from '../support/service';
 import '../internals/pg';
@@ -15,6 +15,9 @@ const POOL_MAX = 3;
 
 /** Timeout of the wait for a connection from the pool, ms. */
 const ACQUIRE_TIMEOUT_MS = 10_000;
+
+/** Errors hold the statement without its values, which may be anybody's. */
+const COMMON = { client: 'pg', acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS, compileSqlOnError: false } as const;
 
 /** The methods that we use of knex's pool, for which knex declares no type. */
 interface Pool {
@@ -44,12 +47,12 @@ export class Database implements Service {
     this.poolMax = options.poolMax ?? POOL_MAX;
     this.log = asEvents(options.events);
     this.knex = createKnex({
-      client: 'pg',
+      ...COMMON,
       connection: connectionSettings(url, options.production),
       pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000, afterCreate },
-      acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
       log: this.log,
     });
+    putReasonFirst(this.knex);
   }
 
   /**
@@ -58,7 +61,8 @@ export class Database implements Service {
    * answers would hold it forever.
    */
   withTimeout(ms: number): Knex {
-    const limited = createKnex({ client: 'pg', acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS, log: this.log });
+    const limited = createKnex({ ...COMMON, log: this.log });
+    putReasonFirst(limited);
     // Without connection settings it has made no pool of its own. Only `stop` ends the shared one.
     Object.assign(limited.client, { pool: this.knex.client.pool });
     limited.on('start', (builder: Pick<Knex.QueryBuilder, 'timeout'>) => builder.timeout(ms));

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
+import { causeOf } from '../../lib/core/failure-cause';
 import { connectionSettings, Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -49,6 +50,21 @@ describe('Database', () => {
     const database = new Database(url, { production: false, events });
     await assert.rejects(database.ping(300));
     assert.match((await told).error.message, /ECONNREFUSED/);
+    await database.stop(Deadline.after(30_000));
+  });
+
+  it('says why a statement failed before it says which one, without its values', async () => {
+    const database = new Database(created.url, { production: false, events: new Events() });
+    for (const knex of [database.knex, database.withTimeout(30_000)]) {
+      const failed = knex.raw('select 1 as timeout\n from "nowhere" where email = ?', ['ada@example.com']);
+      const expected = 'relation "nowhere" does not exist (in: select 1 as timeout from "nowhere" where email = $1)';
+      await assert.rejects(failed, (error: Error) => {
+        assert.deepEqual([error.message, causeOf(error)], [expected, 'other']);
+        return true;
+      });
+      const inside = knex.transaction(async (trx) => trx.transaction((inner) => inner.raw('select * from nowhere')));
+      await assert.rejects(inside, { message: 'relation "nowhere" does not exist (in: select * from nowhere)' });
+    }
     await database.stop(Deadline.after(30_000));
   });
 

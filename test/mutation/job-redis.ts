@@ -265,8 +265,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a worker disconnects from a Redis that has become a replica',
     file: 'lib/core/redis.ts',
-    find: `isDemotion(error) && this.leave(toError(error))`,
-    replace: `isDemotion(error)`,
+    find: `if (isDemotion(error)) this.leave(toError(error));`,
+    replace: ``,
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {

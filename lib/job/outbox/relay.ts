@@ -4,6 +4,7 @@ import type { Knex } from 'knex';
 import { NoConnectionError } from '../../core/errors';
 import { byServer, type RedisClient, shardsOf } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
+import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';
@@ -128,7 +129,7 @@ export class Relay {
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_POLL_MS;
     // The `redis.ready` event triggers the next pass.
     if (!this.options.redis.isReady) {
-      this.progress.failed(new NoConnectionError());
+      this.progress.failed(await this.options.redis.ping().then(() => new NoConnectionError(), toError));
       return POLL_MS;
     }
     const eased = gauge.saturated.length > 0 && (await gauge.refresh());
