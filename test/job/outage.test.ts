@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { Job } from '../../lib/job/job';
 import { ProcessList } from '../../lib/job/processes/process-list';
 import { transaction } from '../../lib/model/transaction';
@@ -123,6 +124,24 @@ describe('jobs during outages', () => {
     }
     await until('the others have run when there is room again', () => ran.length === 22);
     await allSettled();
+  });
+
+  it('report once that the connection to Redis is lost, however often it is tried again', async () => {
+    await system.processor(CLASSES);
+    await system.redisServer.kill();
+    let tries = 0;
+    const refuser = net.createServer((socket) => {
+      tries++;
+      socket.destroy();
+    });
+    refuser.listen(system.redisServer.port, '127.0.0.1');
+    await until('it was tried twenty times', () => tries >= 20);
+    const told = system.eventsNamed('queue.error').map(({ during }) => during);
+    assert.equal(told.filter((during) => during.startsWith('the connection to Redis')).length, 1, told.join('; '));
+    await new Promise((closed) => refuser.close(closed));
+    await system.redisServer.start();
+    await CountJob.performLater(0);
+    await until('the job has run', () => ran.length === 1);
   });
 
   it('have their outcomes recorded when Redis is back', async () => {

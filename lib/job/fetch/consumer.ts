@@ -4,6 +4,7 @@ import { withTlsAdvice } from '../../core/tls';
 import { type BeeClient, checkStalled, createBeeClient, loadBeeScripts, WorkerQueue } from '../../internals/bee-queue';
 import { isDemotion, watchReplies } from '../../internals/redis-client';
 import { deferred } from '../../support/async';
+import { OutageNotices } from '../../support/outage-notices';
 import { PeriodicTask } from '../../support/periodic-task';
 import { SilenceWatch } from '../../support/progress';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
@@ -71,6 +72,7 @@ export class Consumer {
   private readonly polls: PeriodicTask;
   private readonly stalls: PeriodicTask;
   private timer: NodeJS.Timeout | undefined;
+  private readonly outage = new OutageNotices();
   private closed = false;
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private announcedAt = Number.NEGATIVE_INFINITY;
@@ -178,8 +180,20 @@ export class Consumer {
   }
 
   private connect(patienceMs: number, onReady: () => void, onPromoted?: () => void): BeeConnection {
-    const onError = (error: Error) => this.report(error, 'the connection to Redis');
-    return new BeeConnection({ url: this.options.redisUrl, patienceMs, onReady, onPromoted, onError });
+    const onError = (error: Error) => {
+      const lasting = this.outage.failed();
+      if (lasting !== undefined) this.report(error, `the connection to Redis${lasting}`);
+    };
+    return new BeeConnection({
+      url: this.options.redisUrl,
+      patienceMs,
+      onReady: () => {
+        this.outage.over();
+        onReady();
+      },
+      onPromoted,
+      onError,
+    });
   }
 
   /**
