@@ -9,13 +9,13 @@ import { Events } from './events';
 import type { Attributes, JsonValue } from './execution-context';
 import { currentContext } from './execution-context';
 import { DescriptorWatch } from './process-metrics';
-import { REDACTED, Redactor } from './redact';
+import { REDACTED, Redactor, withoutPasswords } from './redact';
 
 export type { Logger };
 
 /**
  * Makes the logger of a process; each line has its name (`web.0`, `jobs`, `primary`) and the running request or job.
- * @param filter redacts attributes and errors.
+ * Passwords in URLs are hidden. @param filter redacts attributes and errors.
  */
 export function createLogger(
   config: Pick<Config, 'log'>,
@@ -32,6 +32,7 @@ export function createLogger(
         return context.attributes ? { ...context, attributes: filter.attributes(context.attributes) } : context;
       },
       serializers: { err: (error: unknown) => (error instanceof Error ? filter.error(error) : error) },
+      hooks: { streamWrite: (line) => (line.includes('://') ? withoutPasswords(line) : line) },
       timestamp: isoTime(),
       formatters: { level: (label) => ({ level: label }) },
     },

@@ -1,4 +1,5 @@
 import type { JsonValue } from '../../core/execution-context';
+import { withoutPasswords } from '../../core/redact';
 import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
 import { NewerFormatError } from '../definition/errors';
 import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
@@ -188,7 +189,7 @@ export function failedRecord(record: JobRecord, error: Error, notes: FailureNote
       stacktraces: newestFirst(traceOf(error), options.stacktraces),
       ...(run && { failures: [run, ...(options.failures ?? [])].slice(0, ERRORS_KEPT) }),
       ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
-      ...(deadReason !== undefined && { reason: String(deadReason).slice(0, ERROR_LENGTH) }),
+      ...(deadReason !== undefined && { reason: withoutPasswords(String(deadReason)).slice(0, ERROR_LENGTH) }),
       ...(noted && { noted }),
       ...(cursor !== undefined && { cursor }),
       ...(dueAt !== undefined && { dueAt: Math.ceil(dueAt) }),
@@ -248,12 +249,12 @@ function framesOf(trace: string): readonly string[] {
   return trace.match(FRAME) ?? [];
 }
 
-/** The stack of the error and of its cause: the cause of a timeout says more than the timeout. */
+/** The stack of the error and of its cause, without passwords: the cause of a timeout says more than the timeout. */
 function traceOf(error: Error): string {
   const own = String(error.stack || error);
   const { cause } = error;
   const text = cause instanceof Error ? `${own}\nCaused by: ${cause.stack || cause}` : own;
-  return text.slice(0, ERROR_LENGTH);
+  return withoutPasswords(text).slice(0, ERROR_LENGTH);
 }
 
 type Options = JobRecord['options'];

@@ -22,6 +22,13 @@ describe('the record of a job that failed', () => {
     );
   });
 
+  it('hides passwords in URLs, in the error, its cause and the reason of a death', () => {
+    const error = failure('smtp://ada:hunter2@mail', FRAMES, new Error('redis://:hunter2@cache'));
+    const record = failedRecord(failed([error]), error, { deadReason: `${error.message} (the only attempt)` });
+    assert.doesNotMatch(JSON.stringify(record), /hunter2/);
+    assert.equal(record.options.reason, 'smtp://ada:[FILTERED]@mail (the only attempt)');
+  });
+
   it('keeps the frames of a repeated error once, with the newest', () => {
     const { stacktraces } = failed([
       failure('first', FRAMES),
