@@ -128,7 +128,14 @@ function headerValue(value: unknown): string | undefined {
 
 function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requestId'>, thrown: unknown): void {
   const { method, path, requestId } = ctx;
-  events.emit('request.error', { error: toError(thrown), method, path, requestId });
+  events.emit('request.error', { error: withProxyAdvice(toError(thrown)), method, path, requestId });
+}
+
+/** Adds the remedy to the error of a cookie that only https may carry, such as a session behind a proxy that ends TLS. */
+function withProxyAdvice(error: Error): Error {
+  if (error.message !== 'Cannot send secure cookie over unencrypted connection') return error;
+  const remedy = 'behind a proxy that ends TLS, set TRUST_PROXY, and have the proxy send X-Forwarded-Proto';
+  return new Error(`${error.message}: ${remedy}`, { cause: error });
 }
 
 /**
