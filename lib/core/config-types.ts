@@ -216,6 +216,8 @@ export interface Config {
     readonly level: string;
     /** pretty: lines for people. json: one JSON object a line. */
     readonly format: 'pretty' | 'json';
+    /** false: requests have no lines of their own; their failures have. */
+    readonly requests: boolean;
     /** The file that standard output was redirected to. */
     readonly file: string | null;
   };

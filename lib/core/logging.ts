@@ -18,7 +18,7 @@ export type { Logger };
  * Passwords in URLs are hidden. @param filter redacts attributes and errors.
  */
 export function createLogger(
-  config: Pick<Config, 'log'>,
+  config: { readonly log: Omit<Config['log'], 'requests'> },
   processName: string,
   destination: DestinationStream,
   filter = new LogFilter(),
@@ -84,7 +84,7 @@ export interface LogDestination extends DestinationStream {
  * reads, or a stopped terminal, blocks nothing.
  * @param fd the descriptor of standard output; a JSON log with a file opens that file instead.
  */
-export function openLogDestination({ format, file }: Config['log'], fd: number): LogDestination {
+export function openLogDestination({ format, file }: Omit<Config['log'], 'requests'>, fd: number): LogDestination {
   if (format === 'pretty') {
     // It takes 2 MiB, so it is loaded only for logs that a person reads.
     const pretty = require('pino-pretty') as typeof import('pino-pretty');
@@ -144,7 +144,7 @@ export interface ProcessLog {
 export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
-  logEvents(events, createLogger(config, name, destination, new LogFilter(events)));
+  logEvents(events, createLogger(config, name, destination, new LogFilter(events)), config.log);
   events.on('child.record', ({ line }) => destination.pass(line));
   destination.onDropped((count) =>
     events.emit('process.warning', {

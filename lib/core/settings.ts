@@ -307,6 +307,7 @@ export function readSettings(input: SettingsInput): Config {
         'info',
       ),
       format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), 'pretty or json', input.isTty ? 'pretty' : 'json'),
+      requests: read.get('LOG_REQUESTS', oneOf('0', '1'), '0 or 1', '1') === '1',
       file: input.logFile ?? null,
     },
     warnings,

@@ -83,7 +83,7 @@ export class AppConnection {
 }
 
 /** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
-function logOf({ log }: Config): Config['log'] {
+function logOf({ log }: Config): Omit<Config['log'], 'requests'> {
   const isTty = process.stderr.isTTY === true;
   return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
 }
