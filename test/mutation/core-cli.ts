@@ -100,6 +100,13 @@ const mutations: readonly Mutation[] = [
     killedBy: [GENERATE],
   },
   {
+    promise: 'the log shows no passwords of URLs',
+    file: 'lib/core/logging.ts',
+    find: "line.includes('://') ? withoutPasswords(line)",
+    replace: "line.includes('://') ? line",
+    killedBy: [LOG_FILTER],
+  },
+  {
     promise: 'the log shows no data of rows that Postgres rejects',
     file: 'lib/core/logging.ts',
     find: 'isOfPostgres(fields) ? withoutData(fields) : fields',
