@@ -3,6 +3,7 @@
  * process loads it.
  */
 
+export type { Knex } from 'knex';
 export type {
   Config,
   HeapCaps,

@@ -25,7 +25,7 @@ async function node(app: AppFolder, ...args: readonly string[]): Promise<string>
 /** An app that also resolves what its compiler needs. */
 async function appWithPackages(shape: Shape): Promise<AppFolder> {
   const app = new AppFolder(shape);
-  for (const name of ['typescript', 'knex', '@types'])
+  for (const name of ['typescript', '@types'])
     fs.symlinkSync(path.join(PACKAGES, name), path.join(app.folder, 'node_modules', name));
   for (const line of EVERYTHING) await app.catamount(`generate ${line}`);
   return app;
@@ -33,7 +33,7 @@ async function appWithPackages(shape: Shape): Promise<AppFolder> {
 
 /** The linter's settings in a new app. */
 function lintSettings(app: AppFolder, shape: Shape): string {
-  const files = newApp({ ...shape, name: 'shop', folder: app.folder, now: new Date() });
+  const files = newApp({ ...shape, name: 'shop', folder: app.folder, manager: 'npm', now: new Date() });
   return files.find(({ file }) => file === '.biome.json')?.content ?? assert.fail('no .biome.json');
 }
 

@@ -8,6 +8,7 @@ import { tempFolder } from '../../support/temp-folder';
 import { catamount } from '../cli-process';
 import { ROOT } from './app-folder';
 
+const TEMPLATES = path.join(ROOT, 'lib/cli/generate/templates');
 const readJson = (...parts: readonly string[]) =>
   JSON.parse(fs.readFileSync(path.join(...parts), 'utf8')) as Record<string, Record<string, string>>;
 
@@ -63,6 +64,30 @@ describe('catamount new', () => {
       });
       const esm = readJson(folder, 'shop/package.json') as { readonly type?: unknown };
       assert.equal(esm.type, flags.includes('esm') ? 'module' : undefined);
+    }
+  });
+
+  it('writes for pnpm, where that has started it, which install scripts are not needed', async () => {
+    const folder = tempFolder('new');
+    const { stdout } = await catamount(folder, ['new', 'shop', '--skip-install'], {
+      npm_config_user_agent: 'pnpm/12.2',
+    });
+    assert.match(stdout, /Next: cd shop && pnpm install && pnpm start\n$/);
+    assert.match(fs.readFileSync(path.join(folder, 'shop/pnpm-workspace.yaml'), 'utf8'), /^ {2}esbuild: false$/m);
+  });
+
+  it('imports only packages that it depends on itself, since pnpm hides all others', () => {
+    for (const name of fs.readdirSync(TEMPLATES, { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ejs')) continue;
+      const source = fs.readFileSync(path.join(TEMPLATES, name), 'utf8');
+      const imported = [...source.matchAll(/(?:\buse(?:Type|Package)?\([^)]*, |import\()'([^'.]+)'\)/g)].map(
+        ([, from]) => from,
+      );
+      assert.deepEqual(
+        imported.filter((from) => !/^(?:node:|catamount(?:\/testing)?$)/.test(from ?? '')),
+        [],
+        name,
+      );
     }
   });
 
