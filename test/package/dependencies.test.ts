@@ -53,20 +53,15 @@ describe('the dependencies of the package', () => {
     }
   });
 
-  it('have stand-ins with the names and versions that others depend on', () => {
+  it('have stand-ins for packages that others depend on, whose own names an SBOM has', () => {
     const local = Object.keys(overrides).filter((name) => devDependencies[name]?.startsWith('file:'));
     assert.ok(local.length > 0);
     for (const name of local) {
       assert.equal(overrides[name], `$${name}`);
       const spec = devDependencies[name] ?? '';
-      const manifest = read(path.join(spec.slice('file:'.length), 'package.json')) as {
-        readonly name: string;
-        readonly version: string;
-      };
-      assert.equal(manifest.name, name);
-      const ranges = asked(name);
-      assert.ok(ranges.length > 0, `nothing depends on ${name} any more: remove the stand-in`);
-      for (const range of ranges) assert.ok(satisfies(manifest.version, range), `${name} ${range}`);
+      const manifest = read(path.join(spec.slice('file:'.length), 'package.json')) as { readonly name: string };
+      assert.match(manifest.name, /^catamount-stand-in-/);
+      assert.ok(asked(name).length > 0, `nothing depends on ${name} any more: remove the stand-in`);
     }
   });
 
