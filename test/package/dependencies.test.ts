@@ -17,6 +17,8 @@ interface Locked {
   readonly dependencies?: Ranges;
   readonly devDependencies?: Ranges;
   readonly optionalDependencies?: Ranges;
+  readonly peerDependencies?: Ranges;
+  readonly peerDependenciesMeta?: Readonly<Record<string, { readonly optional?: boolean }>>;
 }
 
 const read = (name: string): unknown => JSON.parse(fs.readFileSync(path.join(ROOT, name), 'utf8'));
@@ -50,6 +52,18 @@ describe('the dependencies of the package', () => {
     for (const [name, range] of Object.entries(dependencies)) {
       const version = packages[`node_modules/${name}`]?.version ?? '';
       assert.ok(satisfies(version, range), `${name} is locked to ${version}, and asked for as ${range}`);
+    }
+  });
+
+  it('include the peers that they need, since Yarn installs no peers', () => {
+    for (const name of Object.keys(dependencies)) {
+      const { peerDependencies = {}, peerDependenciesMeta = {} } = packages[`node_modules/${name}`] ?? {};
+      const needed = Object.keys(peerDependencies).filter((peer) => peerDependenciesMeta[peer]?.optional !== true);
+      assert.deepEqual(
+        needed.filter((peer) => !(peer in dependencies)),
+        [],
+        name,
+      );
     }
   });
 

@@ -15,7 +15,11 @@ class GreetJob extends Job {
 
 describe('a connection from outside the tree', () => {
   it('is closed only after what was begun without being awaited, and what follows that', async () => {
-    const [database, redis, root] = [await createDatabase({ migrated: true }), await startTestRedis(), tempFolder('client')];
+    const [database, redis, root] = [
+      await createDatabase({ migrated: true }),
+      await startTestRedis(),
+      tempFolder('client'),
+    ];
     const knex = Model.knex();
     try {
       const env = { DATABASE_URL: database.url, REDIS_URL: redis.url, LOG_LEVEL: 'fatal' };
