@@ -6,7 +6,7 @@ import { tempFolder } from '../support/temp-folder';
 /** Writes the files of `catamount new shop`. @returns the folder. */
 export function writeNewApp({ typescript, esm }: { readonly typescript: boolean; readonly esm: boolean }): string {
   const folder = tempFolder('new-app');
-  for (const { file, content } of newApp({ name: 'shop', folder, typescript, esm, now: new Date() })) {
+  for (const { file, content } of newApp({ name: 'shop', folder, typescript, esm, manager: 'npm', now: new Date() })) {
     fs.mkdirSync(path.dirname(path.join(folder, file)), { recursive: true });
     fs.writeFileSync(path.join(folder, file), content);
   }
