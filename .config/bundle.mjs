@@ -18,7 +18,7 @@ const root = process.cwd();
 const modules = path.join(root, 'node_modules');
 const own = path.join(root, 'package.json');
 const text = fs.readFileSync(own, 'utf8').replace(LINE, '').replace(OVERRIDES[1], OVERRIDES[0]);
-const { dependencies, files } = JSON.parse(text);
+const { dependencies, devDependencies, files, overrides } = JSON.parse(text);
 
 const undo = process.argv.includes('--undo');
 for (const file of compiled(path.join(root, 'dist/lib'))) nameMap(file, undo);
@@ -34,8 +34,9 @@ if (!undo) {
 /**
  * Takes out of a bundled package's dependencies what Catamount depends on, too: it stays outside the bundle, so that an app
  * has it once, and a fix of it reaches the app without a release of ours. It must not be named even as a peer: where an app
- * has another version of it, npm would leave the folder empty that ours belongs into. The same for all that is bundled
- * because of this one.
+ * has another version of it, npm would leave the folder empty that ours belongs into. A stand-in is asked for under its own
+ * name, since a list of what an app contains (`npm sbom`) would otherwise name the package that it replaces. The same for all
+ * that is bundled because of this one.
  */
 function prepare(folder, seen) {
   if (seen.has(folder)) return;
@@ -49,7 +50,13 @@ function prepare(folder, seen) {
   for (const name of outside)
     for (const kind of ['dependencies', 'optionalDependencies', 'peerDependencies', 'peerDependenciesMeta'])
       delete manifest[kind]?.[name];
-  if (outside.length > 0) write(file, `${JSON.stringify(manifest, null, 2)}\n`);
+  const standIns = needs.filter((name) => overrides[name] === `$${name}` && devDependencies[name]?.startsWith('file:'));
+  for (const name of standIns) {
+    const standIn = JSON.parse(fs.readFileSync(path.join(find(name, folder), 'package.json'), 'utf8'));
+    for (const kind of ['dependencies', 'optionalDependencies'])
+      if (manifest[kind]?.[name]) manifest[kind][name] = `npm:${standIn.name}@${standIn.version}`;
+  }
+  if (outside.length + standIns.length > 0) write(file, `${JSON.stringify(manifest, null, 2)}\n`);
   for (const name of needs) if (!outside.includes(name)) prepare(find(name, folder), seen);
 }
 

@@ -1,6 +1,6 @@
 import cluster from 'node:cluster';
 import { parseArgs } from 'node:util';
-import { CHECK_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/messages';
+import { CHECK_ROLE, FOLDERS_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './cluster/messages';
 import { BOOTED, type Config, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { installSourceMaps } from './internals/stack-traces';
@@ -9,7 +9,7 @@ import type { AppDefinition } from './role/app-definition';
 /**
  * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
  * `rollback`, or one of `COMMANDS`; started by the primary: a web worker or the job processor; started by a web worker: the
- * renderer of previews. A UserError is printed and ends the process with its exit code.
+ * renderer of previews; started by a generator: the one that says where the app's folders are. A UserError is printed and ends the process with its exit code.
  */
 export async function boot(app: AppDefinition): Promise<void> {
   Reflect.set(globalThis, BOOTED, true);
@@ -34,6 +34,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     return (await import('./role/check')).runStartCheck(app, inheritedConfig());
   }
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
+  if (role === FOLDERS_ROLE && process.send) return (await import('./role/folders')).sendFolders(app);
   const run = role !== undefined && Object.hasOwn(COMMANDS, role) ? COMMANDS[role] : undefined;
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
   const { only, allowPending, command } = await parse(args);

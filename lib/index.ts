@@ -8,6 +8,7 @@ import type * as model from './model/model';
 import type * as transactions from './model/transaction';
 import type * as client from './role/client';
 import type * as context from './web/context';
+import type * as signUp from './web/sign-up';
 
 /**
  * The public API: everything an app needs, and all that our sample app imports. What defines models, jobs and mailers,
@@ -59,6 +60,12 @@ export declare const Model: typeof model.Model;
 export type Model = model.Model;
 export declare const ProblemError: typeof context.ProblemError;
 export type ProblemError = context.ProblemError;
+export declare const DISPLAY_NAME_RULE: typeof signUp.DISPLAY_NAME_RULE;
+export declare const EMAIL_RULE: typeof signUp.EMAIL_RULE;
+export declare const parseDisplayName: typeof signUp.parseDisplayName;
+export declare const parseEmail: typeof signUp.parseEmail;
+export declare const SignUpLimits: typeof signUp.SignUpLimits;
+export type SignUpLimits = signUp.SignUpLimits;
 export declare const connect: typeof client.connect;
 export declare const currentTransaction: typeof transactions.currentTransaction;
 export declare const transaction: typeof transactions.transaction;
@@ -83,6 +90,11 @@ module.exports.Mailer = undefined;
 module.exports.MailerPreview = undefined;
 module.exports.Model = undefined;
 module.exports.ProblemError = undefined;
+module.exports.DISPLAY_NAME_RULE = undefined;
+module.exports.EMAIL_RULE = undefined;
+module.exports.parseDisplayName = undefined;
+module.exports.parseEmail = undefined;
+module.exports.SignUpLimits = undefined;
 module.exports.connect = undefined;
 module.exports.currentTransaction = undefined;
 module.exports.transaction = undefined;
@@ -99,6 +111,7 @@ const FILES = {
   './model/transaction': 'currentTransaction transaction',
   './role/client': 'connect',
   './web/context': 'ProblemError',
+  './web/sign-up': 'DISPLAY_NAME_RULE EMAIL_RULE parseDisplayName parseEmail SignUpLimits',
 } as const;
 for (const [file, names] of Object.entries(FILES)) {
   for (const name of names.split(' ')) {

@@ -3,6 +3,7 @@
  * process loads it.
  */
 
+export type { Knex } from 'knex';
 export type {
   Config,
   HeapCaps,
@@ -134,3 +135,4 @@ export type {
 export type { Duration, DurationUnit, Rate } from './support/duration';
 export type { ProblemOptions, ProblemPart } from './web/context';
 export type { RateLimit } from './web/rate-limit';
+export type { EmailAddress } from './web/sign-up';

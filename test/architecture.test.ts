@@ -34,7 +34,7 @@ const FENCES: Readonly<Record<string, readonly string[]>> = {
   'node:child_process': [
     'lib/cluster/child-process.ts',
     'lib/embedded/server-process.ts',
-    'lib/cli/generate/child-process.ts',
+    'lib/cli/app/child-process.ts',
   ],
 };
 

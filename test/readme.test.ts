@@ -73,7 +73,7 @@ describe('the README, or a guide,', () => {
     const blocks = [...guide.matchAll(/```js\n\/\/ (\S+)\n([\s\S]*?)```/g)];
     assert.equal(blocks.length, 2);
     for (const [, file = '', code = ''] of blocks)
-      for (const part of code.split(/(?<=module\.exports = \(router\) => \{\n)/))
+      for (const part of code.split(/(?<=module\.exports = \(router, environment\) => \{\n)/))
         assert.ok(read(`test/fixtures/second-app/${file}`).includes(part.trimEnd()), part);
     const [, migration = ''] = /`(table\.timestamps\(.*?\))`/.exec(guide) ?? [];
     assert.ok(read('test/fixtures/second-app/migrations/20260101000000_create_entries.js').includes(migration || '?'));

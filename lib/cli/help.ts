@@ -3,7 +3,7 @@ import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { jobCommandLines, jobsHelp, parseJobCommand } from '../job/cli/commands';
 import { didYouMean } from '../support/text';
-import { ENTRIES } from './app-entry';
+import { ENTRIES } from './app/app-entry';
 import { CLI_COMMANDS } from './commands';
 
 const OPTIONS: readonly (readonly [string, string])[] = [

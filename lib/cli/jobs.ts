@@ -1,6 +1,6 @@
 import { EXIT, UserError } from '../core/errors';
 import { parseJobCommand } from '../job/cli/commands';
-import { runApp } from './app-entry';
+import { runApp } from './app/app-entry';
 import { control } from './control';
 
 /**

@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import { version } from '../core/config';
 import { requireNode, UserError } from '../core/errors';
-import { runApp } from './app-entry';
+import { runApp } from './app/app-entry';
 import { CLI_COMMANDS } from './commands';
 
 /** Options of every command that uses the running tree. */

@@ -10,6 +10,9 @@ export const CHECK_ROLE = 'check-start';
 /** Role of the process that renders previews of mails. */
 export const PREVIEWS_ROLE = 'previews';
 
+/** Role of the process in which `catamount generate` and `dev` ask an app for its folders. */
+export const FOLDERS_ROLE = 'folders';
+
 /** The signals by which operators command a tree; the table in `control/commands` says what each does. */
 const OPERATOR_SIGNALS = ['SIGUSR1', 'SIGUSR2', 'SIGTTIN', 'SIGTTOU', 'SIGTSTP', 'SIGHUP'] as const;
 export type OperatorSignal = (typeof OPERATOR_SIGNALS)[number];

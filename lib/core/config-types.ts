@@ -120,7 +120,7 @@ export interface SignUpsConfig {
   readonly perAddress: Rate | null;
   /** For mail addresses of one domain. */
   readonly perDomain: Rate | null;
-  /** For one mailbox, whatever follows a `+` in its name. */
+  /** For one mailbox, whatever follows a `+` in its name, and wherever Gmail's has dots. */
   readonly perMailbox: Rate | null;
 }
 
@@ -189,7 +189,7 @@ export interface Config {
   readonly redisShards: Readonly<Record<string, string>>;
   /** The delivery of mails. */
   readonly mail: MailConfig;
-  /** Rate limits of the sample app's sign-ups. */
+  /** Rate limits of sign-ups, for `SignUpLimits`. */
   readonly signUps: SignUpsConfig;
   /** The app's public address, without a trailing slash: the base of links in mails. */
   readonly appUrl: string;
@@ -216,6 +216,8 @@ export interface Config {
     readonly level: string;
     /** pretty: lines for people. json: one JSON object a line. */
     readonly format: 'pretty' | 'json';
+    /** false: requests have no lines of their own; their failures have. */
+    readonly requests: boolean;
     /** The file that standard output was redirected to. */
     readonly file: string | null;
   };

@@ -354,9 +354,13 @@ function failureFields(run: Pick<EventMap['job.dead'], 'id' | 'requestId' | 'arg
   return { ...runFields(run), err: run.error };
 }
 
-/** Logs all events; this is the only writer of log lines. @returns a function that ends it. */
-export function logEvents(events: Events, logger: Logger): () => void {
+/**
+ * Logs all events; this is the only writer of log lines.
+ * @param requests false: no lines for requests. @returns a function that ends it.
+ */
+export function logEvents(events: Events, logger: Logger, { requests = true } = {}): () => void {
   return events.onAny((name, payload) => {
+    if (name === 'request.finished' && !requests) return;
     const entry = CATALOG[name] as Entry<typeof payload, typeof payload> | undefined;
     if (!entry) return;
     const level = typeof entry.level === 'string' ? entry.level : entry.level(payload);

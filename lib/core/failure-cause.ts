@@ -1,3 +1,5 @@
+import { replyCode } from '../internals/redis-client';
+
 /** The reasons why work is stalled, in English; other languages have `overview.sentence.cause.<cause>`. */
 const CAUSES = {
   noAnswer: 'there is no answer',
@@ -107,34 +109,49 @@ const CODES: Readonly<Record<string, FailureCause>> = {
   CONNECTION_BROKEN: 'unreachable',
   NR_CLOSED: 'unreachable',
   UNCERTAIN_STATE: 'unreachable',
+  '08001': 'unreachable',
+  '08006': 'unreachable',
+  '08P01': 'unreachable',
   '57P01': 'unreachable',
+  '57P02': 'unreachable',
   '57P03': 'unreachable',
 };
 
 const NAMES: Readonly<Record<string, FailureCause>> = {
   NoConnectionError: 'unreachable',
   RowLockedError: 'cronLocked',
+  RedisTimeoutError: 'noAnswer',
   TimeoutError: 'noAnswer',
+  KnexTimeoutError: 'noAnswer',
 };
 
-/** @returns the cause, by the codes and messages of the error and of the errors that caused it. */
+/** How messages begin that come without a code: our own, and those of pg, knex and redis. */
+const MESSAGES: readonly (readonly [RegExp, FailureCause])[] = [
+  [/^Knex: Timeout acquiring a connection/, 'poolEmpty'],
+  [
+    /^(?:no answer|the SMTP server did not accept|timeout expired|Query read timeout|Connection timeout|Socket timeout)/,
+    'noAnswer',
+  ],
+  [/^(?:Connection terminated|Client has encountered|Postgres ended|Socket closed|no [\w ]+ answers)/, 'unreachable'],
+];
+
+/**
+ * @returns the cause, by the codes of the error and of the errors that caused it: SQLSTATE, those of Node and nodemailer,
+ * and the word with which an error reply of Redis begins. A message counts only without a code, and only its beginning,
+ * since what follows may be a statement or anybody's text.
+ */
 export function causeOf(error: Error): FailureCause {
   for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {
-    // Redis's error code comes first, or after a prefix that the client or a script has added.
-    const [, word = ''] =
-      /(?:^|[\s:-])(READONLY|OOM|NOAUTH|WRONGPASS|NOPERM|MISCONF|LOADING|BUSY|MASTERDOWN|NOREPLICAS|CROSSSLOT|CLUSTERDOWN|MOVED)\b/.exec(
-        one.message,
-      ) ?? [];
     const code = 'code' in one ? String(one.code) : '';
-    const known = REDIS[word] ?? CODES[code] ?? byMessage(one.message) ?? NAMES[one.name];
-    if (known) return known;
+    const known = CODES[code] ?? REDIS[code] ?? REDIS[replyCode(one)];
+    const cause = known ?? (code === '' ? byMessage(one.message) : undefined) ?? NAMES[one.name];
+    if (cause) return cause;
   }
   return 'other';
 }
 
 function byMessage(message: string): FailureCause | undefined {
-  if (/Timeout acquiring a connection/.test(message)) return 'poolEmpty';
-  if (/Connection terminated|ended the LISTEN connection|Socket closed/.test(message)) return 'unreachable';
-  if (/no answer|timed? ?out|did not (answer|take)/i.test(message)) return 'noAnswer';
-  return undefined;
+  // node_redis 3 puts a prefix of its own before the message of the error that kept it from connecting.
+  const native = message.replace(/^Redis connection to \S+ failed - /, '');
+  return MESSAGES.find(([beginning]) => beginning.test(native))?.[1];
 }

@@ -47,22 +47,22 @@ end
 
 // Unwatched members send few heartbeats and count ahead of time. The first watcher resets those times and wakes them all.
 //
-// KEYS  1 members, 2 watched (missing: nobody watches)
-// ARGV  1 channel, 2 prefix of the members' info, 3 maximum heartbeat age to be listed, 4 to be kept (ms),
-//       5 TTL of "watched" (s)
+// KEYS  1 members, 2 prefix of the members' info: a key, since arguments lack the prefix of all keys of the app,
+//       3 watched (missing: nobody watches)
+// ARGV  1 channel, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 TTL of "watched" (s)
 // reply heartbeat age (ms) and info of each member
 const LIST_SCRIPT = new RedisScript(`${WAKE_LUA}
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- First, for the reason above.
-call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[4])
-if KEYS[2] and call('set', KEYS[2], 1, 'EX', ARGV[5], 'NX') then
+call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
+if KEYS[3] and call('set', KEYS[3], 1, 'EX', ARGV[4], 'NX') then
   for _, id in ipairs(call('zrangebyscore', KEYS[1], now, '+inf')) do call('zadd', KEYS[1], now, id) end
   wake('')
-elseif KEYS[2] then call('expire', KEYS[2], ARGV[5]) end
-local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[3], '+inf', 'WITHSCORES')
+elseif KEYS[3] then call('expire', KEYS[3], ARGV[4]) end
+local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
 for i = 1, #found, 2 do
-  local info = call('get', ARGV[2]..found[i])
+  local info = call('get', KEYS[2]..found[i])
   if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
 end
 return out`);
@@ -168,8 +168,8 @@ export class HeartbeatRegistry {
    */
   async list<Info>(parse: (text: string) => Info | undefined, watch = true): Promise<Listed<Info>[]> {
     const { members, infoPrefix, watched, wake } = this.keys;
-    const args = [wake, infoPrefix, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
-    const keys = watch ? [members, watched] : [members];
+    const args = [wake, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
+    const keys = watch ? [members, infoPrefix, watched] : [members, infoPrefix];
     const reply = (await LIST_SCRIPT.run(this.redis, keys, args)) as (number | string)[];
     const listed: Listed<Info>[] = [];
     for (let i = 0; i < reply.length; i += 2) {

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import i18next from 'i18next';
 import { toError } from '../support/async';
-import { MissingValueError, UserError } from './errors';
+import { EXIT, MissingValueError, UserError } from './errors';
 import { canonicalLocale, type MissingText, textFiles, withParents } from './locales';
 
 /** Looks up a key in one locale; `{{name}}` in the text is replaced from `values`, without HTML escaping. */
@@ -111,10 +111,10 @@ function read(file: string): object {
   try {
     texts = JSON.parse(fs.readFileSync(file, 'utf8'));
   } catch (thrown) {
-    throw new UserError(`${file}: it is not valid JSON, ${toError(thrown).message}: fix it`);
+    throw new UserError(`${file}: it is not valid JSON, ${toError(thrown).message}: fix it`, EXIT.config);
   }
   if (typeof texts === 'object' && texts !== null && !Array.isArray(texts)) return texts;
-  throw new UserError(`${file}: it should hold an object of texts: { "greeting": "Hello" }`);
+  throw new UserError(`${file}: it should hold an object of texts: { "greeting": "Hello" }`, EXIT.config);
 }
 
 /** @param match placeholder and name. @param options those of i18next, with the values under `replace`. */

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { nativeImport } from '../internals/native-import.cjs';
 import { toError } from '../support/async';
-import { UserError } from './errors';
+import { EXIT, UserError } from './errors';
 
 /** Loads a module by its absolute path. @returns its namespace, as `import()` does, or what it exports, as `require()` does. */
 export type ImportFile = (file: string) => Promise<unknown>;
@@ -60,7 +60,7 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
       take(classes, name, exported);
     } catch (thrown) {
       const error = toError(thrown);
-      const fault = Object.assign(new UserError(`${file}: ${error.message}`), { cause: error });
+      const fault = Object.assign(new UserError(`${file}: ${error.message}`, EXIT.config), { cause: error });
       if (!onFault) throw fault;
       onFault(fault);
     }

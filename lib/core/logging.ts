@@ -9,16 +9,16 @@ import { Events } from './events';
 import type { Attributes, JsonValue } from './execution-context';
 import { currentContext } from './execution-context';
 import { DescriptorWatch } from './process-metrics';
-import { REDACTED, Redactor } from './redact';
+import { REDACTED, Redactor, withoutPasswords } from './redact';
 
 export type { Logger };
 
 /**
  * Makes the logger of a process; each line has its name (`web.0`, `jobs`, `primary`) and the running request or job.
- * @param filter redacts attributes and errors.
+ * Passwords in URLs are hidden. @param filter redacts attributes and errors.
  */
 export function createLogger(
-  config: Pick<Config, 'log'>,
+  config: { readonly log: Omit<Config['log'], 'requests'> },
   processName: string,
   destination: DestinationStream,
   filter = new LogFilter(),
@@ -32,6 +32,7 @@ export function createLogger(
         return context.attributes ? { ...context, attributes: filter.attributes(context.attributes) } : context;
       },
       serializers: { err: (error: unknown) => (error instanceof Error ? filter.error(error) : error) },
+      hooks: { streamWrite: (line) => (line.includes('://') ? withoutPasswords(line) : line) },
       timestamp: isoTime(),
       formatters: { level: (label) => ({ level: label }) },
     },
@@ -83,7 +84,7 @@ export interface LogDestination extends DestinationStream {
  * reads, or a stopped terminal, blocks nothing.
  * @param fd the descriptor of standard output; a JSON log with a file opens that file instead.
  */
-export function openLogDestination({ format, file }: Config['log'], fd: number): LogDestination {
+export function openLogDestination({ format, file }: Omit<Config['log'], 'requests'>, fd: number): LogDestination {
   if (format === 'pretty') {
     // It takes 2 MiB, so it is loaded only for logs that a person reads.
     const pretty = require('pino-pretty') as typeof import('pino-pretty');
@@ -143,7 +144,7 @@ export interface ProcessLog {
 export function openLog(config: Config, name: string, fd = 1): ProcessLog {
   const events = new Events();
   const destination = openLogDestination(config.log, fd);
-  logEvents(events, createLogger(config, name, destination, new LogFilter(events)));
+  logEvents(events, createLogger(config, name, destination, new LogFilter(events)), config.log);
   events.on('child.record', ({ line }) => destination.pass(line));
   destination.onDropped((count) =>
     events.emit('process.warning', {

@@ -109,6 +109,18 @@ export class Redactor {
   }
 }
 
+/**
+ * A user and a password before the @ of a URL. A password may contain / and ?, which makes a URL invalid and is then in the
+ * error that says so, except in URLs of the web, whose paths often contain a colon and an @.
+ */
+const IN_URL =
+  /((?<=\bhttps?):\/\/[^\s/?#:@"'\\]{0,200}:)[^\s/?#"'\\]{1,500}@|((?<!\bhttps?):\/\/[^\s/?#:@"'\\]{0,200}:)[^\s"'\\]{1,500}@/g;
+
+/** Hides the passwords of URLs in a text, such as the message of an error or a line of the log. */
+export function withoutPasswords(text: string): string {
+  return text.replace(IN_URL, `$1$2${REDACTED}@`);
+}
+
 /** Splits a key into words: `APIKey2` and `api_key_2` are `api`, `key`, `2`. */
 function words(name: string): string[] {
   return name

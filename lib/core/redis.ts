@@ -1,6 +1,7 @@
-import { createClient, isDemotion, watchRejections } from '../internals/redis-client';
+import { createClient, isDemotion, isOfClient, replaceRejections } from '../internals/redis-client';
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
+import { NoConnectionError } from './errors';
 import type { Events } from './events';
 import type { RedisRouter } from './redis-route';
 import type { RedisShards } from './redis-shards';
@@ -74,7 +75,10 @@ export class Redis implements Service {
   private connecting: Promise<unknown> | undefined;
   private readonly attempted = deferred();
   private lost = false;
-  /** The error that ended the connection, or kept it from being made; undefined while there is one. */
+  /**
+   * The error that ended the connection, or kept it from being made; undefined while there is one. Commands reject with
+   * it, where the client itself would only say that it has no connection.
+   */
   private lostBy: Error | undefined;
   /** The rejection of a write by a server that is no longer the master. */
   private demotion: Error | undefined;
@@ -106,7 +110,10 @@ export class Redis implements Service {
     // Without a listener an error on an idle connection would end the process.
     client.on('error', (error: unknown) => this.lose(toError(error)));
     client.on('ready', () => void this.connected());
-    watchRejections(client, (error) => isDemotion(error) && this.leave(toError(error)));
+    replaceRejections(client, (error) => {
+      if (isDemotion(error)) this.leave(toError(error));
+      return isOfClient(error) ? (this.lostBy ?? new NoConnectionError()) : error;
+    });
     return client;
   }
 
@@ -157,13 +164,10 @@ export class Redis implements Service {
   }
 
   /**
-   * @throws when Redis does not answer, or rejects writes because it is no longer the master or has lost its replicas. The
-   * error that ended the connection, where the client itself would only say that there is none.
+   * @throws when Redis does not answer, or rejects writes because it is no longer the master or has lost its replicas.
    */
   async ping(): Promise<void> {
-    await this.client.ping().catch((error: unknown) => {
-      throw this.lostBy ?? error;
-    });
+    await this.client.ping();
     if (this.demotion) throw this.demotion;
   }
 

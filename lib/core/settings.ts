@@ -160,7 +160,13 @@ export function readSettings(input: SettingsInput): Config {
   const listensOnPort = only !== 'jobs' && listen.kind === 'tcp';
   const linkedPort = port === 0 && !listensOnPort ? DEFAULT_PORT : port;
   const appUrl = read
-    .get('APP_URL', url('http:', 'https:'), 'an http:// or https:// URL', `http://localhost:${linkedPort}`)
+    .get(
+      'APP_URL',
+      url('http:', 'https:').refine(hasNoCredentials),
+      'an http:// or https:// URL without a user name or password, which all links in mails would contain',
+      `http://localhost:${linkedPort}`,
+      read.raw('APP_URL')?.includes('@') ? 'secret' : undefined,
+    )
     .replace(/\/+$/, '');
   if (!read.has('APP_URL') && (production || !listensOnPort)) {
     const [why, where] = listensOnPort ? ['', 'localhost'] : [' and this tree listens on no port', appUrl];
@@ -301,6 +307,7 @@ export function readSettings(input: SettingsInput): Config {
         'info',
       ),
       format: read.get('LOG_FORMAT', oneOf('pretty', 'json'), 'pretty or json', input.isTty ? 'pretty' : 'json'),
+      requests: read.get('LOG_REQUESTS', oneOf('0', '1'), '0 or 1', '1') === '1',
       file: input.logFile ?? null,
     },
     warnings,
@@ -314,6 +321,13 @@ export function readSettings(input: SettingsInput): Config {
 function isNetwork(text: string): boolean {
   const [, address = '', bits = '0'] = /^([^/]+)(?:\/(\d{1,3}))?$/.exec(text) ?? [];
   return isIP(address) !== 0 && Number(bits) <= (isIP(address) === 6 ? 128 : 32);
+}
+
+function hasNoCredentials(text: string): boolean {
+  // A text that is no URL was refused before.
+  if (!URL.canParse(text)) return true;
+  const { username, password } = new URL(text);
+  return username === '' && password === '';
 }
 
 /** @returns true for an address with or without a name; characters that could end the name must be quoted. */

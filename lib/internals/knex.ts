@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import { truncate } from '../support/text-table';
 import type { ServerSession } from './cancel-request';
 
 /** The pool's reason to drop a connection. knex logs it, although the refused statement has reported it already. */
@@ -40,6 +41,22 @@ export function cancelAfterTimeout(connection: RawConnection): void {
       // Its file cannot be read while no descriptor is free: then the statement runs on.
       void load.then(({ requestCancel }) => requestCancel(connection)).catch(() => undefined);
     },
+  });
+}
+
+/** The longest statement in the message of an error, characters. */
+const MAX_STATEMENT = 500;
+
+/**
+ * Call with each knex, whose `compileSqlOnError` must be false. knex puts the statement before the message of Postgres,
+ * which whoever shows one line, or the first letters, would then cut off. This puts it after the message.
+ */
+export function putReasonFirst(knex: Knex): void {
+  knex.on('query-error', (error: Error, { sql }: { readonly sql: string }) => {
+    const before = `${sql} - `;
+    if (!error.message.startsWith(before)) return;
+    const statement = truncate(sql.replace(/\s+/g, ' ').trim(), MAX_STATEMENT);
+    error.message = `${error.message.slice(before.length)} (in: ${statement})`;
   });
 }
 

@@ -1,14 +1,22 @@
 import { createRequire } from 'node:module';
 import type * as Redis from 'redis';
 
+const client = load();
 /** The `createClient` of the package `redis`. */
-export const createClient = load().createClient;
+export const createClient = client.createClient;
+
+const OF_CLIENT = [
+  client.ClientClosedError,
+  client.ClientOfflineError,
+  client.DisconnectsClientError,
+  client.SocketClosedUnexpectedlyError,
+];
 
 /**
  * Loads `@redis/client` alone. The package `redis` adds modules for search, JSON, time series and Bloom filters, which
  * nothing here uses: 170 files, 45 ms and 4 MB of heap in every process.
  */
-function load(): Pick<typeof Redis, 'createClient'> {
+function load(): typeof Redis {
   const ofThePackage = createRequire(require.resolve('redis'));
   return ofThePackage('@redis/client') as typeof Redis;
 }
@@ -21,18 +29,27 @@ interface Sender {
 
 /** Calls `onReply` with the promise of each reply, except to MULTI. Private: `_self`; without it, to raw commands only. */
 export function watchReplies(client: object, onReply: (reply: Promise<unknown>) => void): void {
+  replaceReplies(client, (reply) => {
+    onReply(reply);
+    return reply;
+  });
+}
+
+/** Replaces the error of each command of this client that fails. */
+export function replaceRejections(client: object, replaced: (error: unknown) => unknown): void {
+  replaceReplies(client, (reply) =>
+    reply.catch((error: unknown) => {
+      throw replaced(error);
+    }),
+  );
+}
+
+function replaceReplies(client: object, replaced: (reply: Promise<unknown>) => Promise<unknown>): void {
   const sender = senderOf(client as Sender);
   const send = sender.sendCommand;
   sender.sendCommand = function (this: Sender, args, options) {
-    const reply = send.call(this, args, options);
-    onReply(reply);
-    return reply;
+    return replaced(send.call(this, args, options));
   };
-}
-
-/** Calls `onRejected` with the error of each command of this client that fails. */
-export function watchRejections(client: object, onRejected: (error: unknown) => void): void {
-  watchReplies(client, (reply) => void reply.catch(onRejected));
 }
 
 function senderOf(client: Sender): Sender {
@@ -40,13 +57,25 @@ function senderOf(client: Sender): Sender {
 }
 
 export function isNoScript(error: unknown): boolean {
-  return error instanceof Error && error.message.startsWith('NOSCRIPT');
+  return error instanceof Error && replyCode(error) === 'NOSCRIPT';
 }
 
 /**
- * @returns true for a write that was rejected because the server is no longer the master, or does not have the keys. For
- * an error inside a script Redis 6.2 puts the code after a dash, in the middle of the message.
+ * @returns true for a write that was rejected because the server is no longer the master, or does not have the keys.
  */
 export function isDemotion(error: unknown): boolean {
-  return error instanceof Error && /(?:^|-)(?:READONLY|NOREPLICAS|MOVED)\b/.test(error.message);
+  return error instanceof Error && ['READONLY', 'NOREPLICAS', 'MOVED'].includes(replyCode(error));
+}
+
+/**
+ * @returns the code with which an error reply of Redis begins, such as `READONLY`; of any other error its first word. For
+ * an error inside a script Redis 6.2 puts the code after a dash, in the middle of the message.
+ */
+export function replyCode({ message }: Error): string {
+  return /^(?:ERR .*: -)?(\w*)/.exec(message)?.[1] ?? '';
+}
+
+/** @returns true for an error that the client has made itself, since it has no connection. */
+export function isOfClient(error: unknown): boolean {
+  return error instanceof Error && OF_CLIENT.some((kind) => error instanceof kind);
 }

@@ -3,8 +3,9 @@ import { useSchema } from '../core/config';
 import type { Events } from '../core/events';
 import type { PoolStats } from '../core/process-metrics';
 import { postgresTls, withTlsAdvice } from '../core/tls';
-import { cancelAfterTimeout, leaveIfReadOnly, REFUSED_WRITE } from '../internals/knex';
+import { cancelAfterTimeout, leaveIfReadOnly, putReasonFirst, REFUSED_WRITE } from '../internals/knex';
 import type { Deadline } from '../support/async';
+import { OutageNotices } from '../support/outage-notices';
 import type { Service } from '../support/service';
 import '../internals/pg';
 
@@ -15,6 +16,9 @@ const POOL_MAX = 3;
 
 /** Timeout of the wait for a connection from the pool, ms. */
 const ACQUIRE_TIMEOUT_MS = 10_000;
+
+/** Errors hold the statement without its values, which may be anybody's. */
+const COMMON = { client: 'pg', acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS, compileSqlOnError: false } as const;
 
 /** The methods that we use of knex's pool, for which knex declares no type. */
 interface Pool {
@@ -42,14 +46,15 @@ export class Database implements Service {
   ) {
     if (options.schema !== undefined) useSchema(options.schema);
     this.poolMax = options.poolMax ?? POOL_MAX;
-    this.log = asEvents(options.events);
+    const outage = { broken: new OutageNotices(), refused: new OutageNotices() };
+    this.log = asEvents(options.events, outage);
     this.knex = createKnex({
-      client: 'pg',
+      ...COMMON,
       connection: connectionSettings(url, options.production),
-      pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000, afterCreate },
-      acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS,
+      pool: { min: 0, max: this.poolMax, idleTimeoutMillis: 30_000, afterCreate: afterCreate(outage) },
       log: this.log,
     });
+    putReasonFirst(this.knex);
   }
 
   /**
@@ -58,7 +63,8 @@ export class Database implements Service {
    * answers would hold it forever.
    */
   withTimeout(ms: number): Knex {
-    const limited = createKnex({ client: 'pg', acquireConnectionTimeout: ACQUIRE_TIMEOUT_MS, log: this.log });
+    const limited = createKnex({ ...COMMON, log: this.log });
+    putReasonFirst(limited);
     // Without connection settings it has made no pool of its own. Only `stop` ends the shared one.
     Object.assign(limited.client, { pool: this.knex.client.pool });
     limited.on('start', (builder: Pick<Knex.QueryBuilder, 'timeout'>) => builder.timeout(ms));
@@ -86,18 +92,29 @@ export class Database implements Service {
 
 type Connection = Parameters<typeof leaveIfReadOnly>[0];
 
-function afterCreate(connection: Connection, done: (error: null, connection: Connection) => void): void {
-  leaveIfReadOnly(connection);
-  cancelAfterTimeout(connection);
-  done(null, connection);
+/** An outage breaks some connections and refuses others; the latter names the server. */
+type Outage = Readonly<Record<'broken' | 'refused', OutageNotices>>;
+
+function afterCreate(outage: Outage) {
+  return (connection: Connection, done: (error: null, connection: Connection) => void): void => {
+    for (const notices of Object.values(outage)) notices.over();
+    leaveIfReadOnly(connection);
+    cancelAfterTimeout(connection);
+    done(null, connection);
+  };
 }
 
 /** Reports connections that fail or break while idle. knex cannot throw these errors, and would print them instead. */
-function asEvents(events: Events): Knex.Logger {
+function asEvents(events: Events, outage: Outage): Knex.Logger {
   const report = (message: unknown) => {
     const [line = ''] = String(message).split('\n');
     if (line.endsWith(REFUSED_WRITE) || line.endsWith('Error: aborted')) return; // The latter: the pool is closing.
-    events.emit('database.error', { error: withTlsAdvice(new Error(line), 'Postgres') });
+    const isRefused = line.startsWith('Acquire connection error:');
+    const notices = isRefused ? outage.refused : line.startsWith('Connection Error:') ? outage.broken : undefined;
+    const lasting = notices ? notices.failed() : '';
+    if (lasting === undefined) return;
+    const { message: reason } = withTlsAdvice(new Error(line), 'Postgres');
+    events.emit('database.error', { error: new Error(reason + lasting) });
   };
   return { warn: report, error: report, deprecate: report, debug: () => undefined };
 }

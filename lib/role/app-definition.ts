@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { EXIT, requireNode, UserError } from '../core/errors';
 import type { EventName, Events } from '../core/events';
 import type { Migrations } from '../model/migrations';
@@ -43,9 +44,18 @@ export function defineApp(options: AppOptions): AppDefinition {
     localesDir: folder(options.locales, 'locales'),
     importFile: options.import,
     ...Object.fromEntries(OWN_PARTS.flatMap((key) => (options[key] === undefined ? [] : [[key, options[key]]]))),
+    file: callerOf(defineApp),
     given: options,
     hooks: options.hooks ?? {},
   });
+}
+
+/** @returns the absolute path of the file that called `called`; undefined if the stack does not say. */
+function callerOf(called: typeof defineApp): string | undefined {
+  const at: { readonly stack?: string } = {};
+  Error.captureStackTrace(at, called);
+  const [, file] = /^ +at (?:.*\()?((?:file:\/\/)?\/.+?):\d+:\d+\)?$/m.exec(at.stack ?? '') ?? [];
+  return file?.startsWith('file:') ? fileURLToPath(file) : file;
 }
 
 /** The event behind each hook. */

@@ -163,6 +163,8 @@ export interface AppDefinition extends Pick<AppOptions, OwnPart> {
   readonly localesDir: string;
   /** undefined: Node's own `import()`. */
   readonly importFile: ImportFile | undefined;
+  /** Absolute path of the file that called `defineApp`, for generators; undefined if it is not known. */
+  readonly file: string | undefined;
   /** The options as they were given to `defineApp`, for the check of the app. */
   readonly given: AppOptions;
   /** Callbacks in the primary; empty unless some were given. */

@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import { Model } from 'objection';
 import type { Config } from '../core/config';
 import { logEvents } from '../core/event-catalog';
@@ -5,6 +6,7 @@ import { Events } from '../core/events';
 import { createLogger, LogFilter, openLogDestination } from '../core/logging';
 import { Redis, shardsOf } from '../core/redis';
 import type { JobSetup } from '../job/definition/setup';
+import { enqueuesUnderWay } from '../job/enqueue/enqueue';
 import { Database } from '../model/database';
 import { type LoadedModels, loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
@@ -14,6 +16,8 @@ import { connectJobs, loadJobSetup } from './load-setup';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;
+/** How often it is asked whether something is still under way, ms. */
+const POLL_MS = 5;
 
 interface ConnectionOptions {
   /** The name of this process in its log. */
@@ -60,7 +64,7 @@ export class AppConnection {
         needs.includes('postgres') && connectOrFail(database, doing),
       ]);
     } catch (error) {
-      await connection.disconnect();
+      await connection.close(Deadline.after(STOP_MS));
       throw error;
     }
     // Subscribed only now: earlier failures are reported once, by the error that they cause.
@@ -74,16 +78,34 @@ export class AppConnection {
     return connection;
   }
 
-  /** Closes the connections; nothing can be enqueued afterwards. */
+  /**
+   * Waits for what the app has begun, awaited or not: enqueues, transactions and queries, and those that follow them.
+   * Of anything else, such as a timer, nothing is known here.
+   */
+  async settled(deadline = Deadline.after(Number.POSITIVE_INFINITY)): Promise<void> {
+    // What follows begins a moment after what it has waited for.
+    for (let quiet = 0; quiet < 2 && !deadline.expired; ) {
+      await wait(POLL_MS);
+      const { used, waiting } = this.database.poolUse();
+      quiet = enqueuesUnderWay() + used + waiting === 0 ? quiet + 1 : 0;
+    }
+  }
+
+  /** Closes the connections once everything is settled, after five seconds at most; nothing can be enqueued afterwards. */
   async disconnect(): Promise<void> {
-    this.undo();
     const deadline = Deadline.after(STOP_MS);
+    await this.settled(deadline);
+    await this.close(deadline);
+  }
+
+  private async close(deadline: Deadline): Promise<void> {
+    this.undo();
     await Promise.allSettled([this.redis.stop(deadline), this.database.stop(deadline)]);
   }
 }
 
 /** Logs to standard error; on a terminal only warnings, since the answer already says what was done. */
-function logOf({ log }: Config): Config['log'] {
+function logOf({ log }: Config): Omit<Config['log'], 'requests'> {
   const isTty = process.stderr.isTTY === true;
   return { level: isTty ? 'warn' : log.level, format: isTty ? 'pretty' : log.format, file: null };
 }

@@ -44,6 +44,7 @@ export async function runConsole(
   const ended = new Promise<void>((resolve) => server.once('exit', resolve));
   if (piped) await feed(server, piped, ended);
   await ended;
+  await connection.settled();
   await connection.disconnect();
   process.exit();
 }

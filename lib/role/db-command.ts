@@ -11,7 +11,7 @@ import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 import { mainOf } from './script';
 import { withDatabase } from './server-connections';
-import { unbuiltMigrations } from './unbuilt-migrations';
+import { unbuiltSources } from './unbuilt';
 
 /**
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
@@ -27,15 +27,22 @@ export async function runDbCommand(
   if (command === 'reset' && config.environment === 'production' && !force) {
     throw new UserError('db reset deletes all data of a production database: say --force if you mean it.', EXIT.usage);
   }
+  const seeds = path.join(app.root, 'seeds');
+  if (command === 'seed' || command === 'reset') {
+    const [unbuilt] = unbuiltSources(seeds);
+    if (unbuilt) throw new UserError(`${unbuilt} is not built yet: build the app (npm run build).`, EXIT.config);
+  }
   if (command !== 'seed') {
-    for (const file of command === 'rollback' || command === 'separate' ? [] : unbuiltMigrations(app)) {
+    const { migrationsDir } = app;
+    const runs = migrationsDir !== false && command !== 'rollback' && command !== 'separate';
+    for (const file of runs ? unbuiltSources(migrationsDir) : []) {
       process.stderr.write(`${file} is not built yet, so it is left out: build the app (npm run build).\n`);
       if (command === 'status') process.exitCode = EXIT.failed;
     }
     const lines = await withDatabase(config, 'Nothing done', (database) => migrated(app, database, command));
     process.stdout.write(lines.map((line) => `${line}\n`).join(''));
   }
-  if (command === 'seed' || command === 'reset') await seed(app, config);
+  if (command === 'seed' || command === 'reset') await seed(app, config, seeds);
   process.exit(process.exitCode ?? EXIT.ok);
 }
 
@@ -64,8 +71,7 @@ async function migrated(
 }
 
 /** Runs the functions that the files of `seeds` default-export, in the order of their names. */
-async function seed(app: AppDefinition, config: Config): Promise<void> {
-  const folder = path.join(app.root, 'seeds');
+async function seed(app: AppDefinition, config: Config, folder: string): Promise<void> {
   const names = fs.existsSync(folder)
     ? fs.readdirSync(folder).filter((name) => /(?<!\.d)\.[cm]?[jt]s$/.test(name))
     : [];
@@ -77,6 +83,7 @@ async function seed(app: AppDefinition, config: Config): Promise<void> {
   try {
     for (const name of names.sort()) {
       await (await mainOf(path.join(folder, name), app.importFile))();
+      await connection.settled();
       process.stdout.write(`seeded ${name}\n`);
     }
   } finally {

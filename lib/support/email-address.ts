@@ -1,18 +1,19 @@
 import { domainToASCII } from 'node:url';
 
+const LONGEST_LOCAL = 64;
+const LONGEST_DOMAIN = 253;
 /** Spaces, separators of lists and quotes are excluded, so that no second address can be smuggled in. */
 const ATOM = String.raw`[^\s@<>(),;:"\\[\].\p{Cc}\p{Cs}]+`;
 const LOCAL = new RegExp(String.raw`^${ATOM}(\.${ATOM})*$`, 'u');
 const LABEL = '[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?';
 /** One label is enough, for `root@localhost`; the last one must not be a number. */
-const DOMAIN = new RegExp(String.raw`^(?=.{1,253}$)(${LABEL}\.)*(?!\d+$)${LABEL}$`, 'i');
-const LONGEST_LOCAL = 64;
+const DOMAIN = new RegExp(String.raw`^(?=.{1,${LONGEST_DOMAIN}}$)(${LABEL}\.)*(?!\d+$)${LABEL}$`, 'i');
 
 /** @returns true for an address that mail servers accept: a dot-atom of at most 64 bytes at a domain name. */
 export function isAddress(address: string): boolean {
   const at = address.lastIndexOf('@');
   const local = address.slice(0, Math.max(at, 0));
-  if (!LOCAL.test(local) || Buffer.byteLength(local) > LONGEST_LOCAL) return false;
+  if (Buffer.byteLength(local) > LONGEST_LOCAL || !LOCAL.test(local)) return false;
   return isDomain(address.slice(at + 1));
 }
 
@@ -34,6 +35,8 @@ export function domainOf(address: string): string {
 
 /** @returns '' for an invalid name. `domainToASCII` alone would also accept ports, escapes and numbers. */
 function asciiOf(domain: string): string {
+  // Converting a long text would take time in proportion to the square of its length.
+  if (domain.length > LONGEST_DOMAIN) return '';
   if (/^[a-z0-9.-]*$/i.test(domain)) return domain;
   return /^[\p{L}\p{N}\p{M}.-]+$/u.test(domain) ? domainToASCII(domain) : '';
 }

@@ -234,14 +234,9 @@ export class OutageWatch {
     postgres: unseen(),
   };
   private readonly task: PeriodicTask;
-  /** Why the connection to Redis broke: the errors of commands only say that there is none. */
-  private lost: Error | undefined;
 
   constructor(private readonly options: OutageWatchOptions) {
     const { events, everyMs = CHECK_INTERVAL_MS } = options;
-    events.on('redis.lost', ({ error }) => {
-      this.lost = error;
-    });
     this.task = new PeriodicTask({
       everyMs,
       work: async () => {
@@ -294,7 +289,7 @@ export class OutageWatch {
     if (service === 'postgres') {
       const { used, waiting, max } = database.poolUse();
       if (used >= max || waiting > 0) return 'unknown';
-    } else if (!redis.client.isReady) return this.lost ?? new Error('no connection yet');
+    }
     try {
       const ping = service === 'redis' ? redis.ping() : database.ping(PATIENCE_MS);
       const answered = await Deadline.after(PATIENCE_MS).wait(ping);

@@ -1,5 +1,6 @@
 import './context';
 import type { ServerResponse } from 'node:http';
+import path from 'node:path';
 import Router from '@koa/router';
 import Koa from 'koa';
 import type { Config } from '../core/config';
@@ -52,6 +53,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   const { koa: app = new Koa(), existing = [], goodbye = () => new AbortController().signal } = options;
   // Koa may trust these headers, since `proxies` removes those that do not come from a trusted proxy.
   app.proxy = true;
+  nameDownloadsInAscii(app.response);
   const own = app.middleware.splice(0);
   Object.defineProperty(app.context, 'goodbye', {
     configurable: true,
@@ -85,4 +87,16 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(router.routes());
   handleLateErrors(app, events, texts);
   return app;
+}
+
+/**
+ * Makes `ctx.attachment('café.pdf')` name the file in ASCII, and in UTF-8 for all but ancient browsers: letters of Latin-1,
+ * as koa writes them, are replaced by Node 20.
+ */
+function nameDownloadsInAscii(response: Koa.BaseResponse): void {
+  const { attachment } = response;
+  response.attachment = function named(filename, options) {
+    const fallback = filename && path.basename(filename).replace(/[^ -~]/g, '?');
+    return attachment.call(this, filename, fallback === undefined ? options : { fallback, ...options });
+  };
 }

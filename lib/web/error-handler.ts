@@ -128,7 +128,14 @@ function headerValue(value: unknown): string | undefined {
 
 function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requestId'>, thrown: unknown): void {
   const { method, path, requestId } = ctx;
-  events.emit('request.error', { error: toError(thrown), method, path, requestId });
+  events.emit('request.error', { error: withProxyAdvice(toError(thrown)), method, path, requestId });
+}
+
+/** Adds the remedy to the error of a cookie that only https may carry, such as a session behind a proxy that ends TLS. */
+function withProxyAdvice(error: Error): Error {
+  if (error.message !== 'Cannot send secure cookie over unencrypted connection') return error;
+  const remedy = 'behind a proxy that ends TLS, set TRUST_PROXY, and have the proxy send X-Forwarded-Proto';
+  return new Error(`${error.message}: ${remedy}`, { cause: error });
 }
 
 /**
@@ -137,26 +144,26 @@ function report(events: Events, ctx: Pick<Koa.Context, 'method' | 'path' | 'requ
  */
 const CODES =
   /^(ECONNREFUSED|ECONNRESET|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENOTFOUND|EAI_AGAIN|08\w{3}|53\w{3}|57P0[123]|25006)$/;
-/** Errors without a code, of connections that broke or were never made. knex prefixes them with the statement. */
-const MESSAGES = /(?:^| - )(?:Connection terminated|Client has encountered a connection error|timeout expired)/;
+/** Errors without a code, of connections that broke or were never made. */
+const MESSAGES = /^(?:Connection terminated|Client has encountered a connection error|timeout expired)/;
 const MAX_DEPTH = 5;
 
 /** @returns true if a server that this one needs is down, starting or out of resources, so that a client may retry. */
 export function isOutage(thrown: unknown): boolean {
   let error = thrown;
   for (let depth = 0; error instanceof Error && depth < MAX_DEPTH; depth++) {
-    if (indicatesOutage(error)) return true;
-    error = innerError(error);
+    // Objection's models wrap the errors of the database.
+    if ('nativeError' in error) error = error.nativeError;
+    else if (indicatesOutage(error)) return true;
+    else error = error.cause;
   }
   return false;
 }
 
 function indicatesOutage(error: Error): boolean {
   const code = 'code' in error ? String(error.code) : '';
-  return error.name === 'KnexTimeoutError' || CODES.test(code) || MESSAGES.test(error.message) || isTlsFailure(error);
-}
-
-/** Objection's models wrap the errors of the database in `nativeError`. */
-function innerError(error: Error): unknown {
-  return 'nativeError' in error ? error.nativeError : error.cause;
+  if (error.name === 'KnexTimeoutError' || CODES.test(code)) return true;
+  // The message of a failed statement may hold anybody's text. SQLSTATE 28 rejects connections, such as those without TLS.
+  const isOfStatement = /^[0-9A-Z]{5}$/.test(code) && !/^(?:28|E)/.test(code);
+  return !isOfStatement && (MESSAGES.test(error.message) || isTlsFailure(error));
 }

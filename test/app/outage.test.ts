@@ -47,15 +47,25 @@ describe('when Postgres is unavailable', () => {
     }
   });
 
+  const refuse = (code: string, message: string) =>
+    app.database.query(`
+      create or replace function refuse() returns trigger language plpgsql as
+        $$ begin raise exception using errcode = '${code}', message = '${message}'; end $$;
+      create or replace trigger refuse before insert on users execute function refuse()`);
+
+  it('answers 500 to an error of another kind, whatever words its message and the values hold', async () => {
+    await refuse('P0001', 'the certificate has expired');
+    const { status } = await app.signUp({ email: 'f@example.com', name: 'Ada - Connection terminated' });
+    await app.database.query('drop trigger refuse on users');
+    assert.equal(status, 500);
+  });
+
   it('answers 503 if it accepts no writes, because its disk is full or it has become a standby', async () => {
     for (const [code, message] of [
       ['53100', 'could not extend file "base/1/2": No space left on device'],
       ['25006', 'cannot execute INSERT in a read-only transaction'],
-    ]) {
-      await app.database.query(`
-        create or replace function refuse() returns trigger language plpgsql as
-          $$ begin raise exception using errcode = '${code}', message = '${message}'; end $$;
-        create or replace trigger refuse before insert on users execute function refuse()`);
+    ] as const) {
+      await refuse(code, message);
       const { status, text } = await app.signUp({ email: 'e@example.com' });
       assert.deepEqual([status, /insert|device/i.test(text)], [503, false], `${code} ${text}`);
     }

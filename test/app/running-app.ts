@@ -1,10 +1,12 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
 import { Database } from '../../lib/model/database';
 import { Model } from '../../lib/model/model';
 import { connectTransactions } from '../../lib/model/transaction';
-import type { RouteEnvironment } from '../../lib/role/app-definition';
+import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
 import { connectJobs } from '../../lib/role/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { RateLimits } from '../../lib/web/rate-limit';
@@ -19,6 +21,8 @@ export interface RunningOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: an address where nothing listens. */
   readonly redisUrl?: string;
+  /** The folder of an app that `catamount new` has written in JavaScript, as CommonJS. Default: the sample app. */
+  readonly generated?: string;
 }
 
 /** The app's routes on a real server and a real Postgres, wired as a web worker wires them. */
@@ -33,7 +37,8 @@ export class RunningApp {
     private readonly disconnectJobs: () => void,
   ) {}
 
-  static async start({ env = {}, redisUrl = 'redis://127.0.0.1:1' }: RunningOptions = {}): Promise<RunningApp> {
+  static async start(options: RunningOptions = {}): Promise<RunningApp> {
+    const { env = {}, redisUrl = 'redis://127.0.0.1:1', generated } = options;
     const created = await createDatabase({ migrated: true });
     const events = new Events();
     const { hostname, port } = new URL(created.url);
@@ -49,7 +54,9 @@ export class RunningApp {
       await until('Redis is connected', () => redis.client.isReady);
     }
     const disconnectJobs = connectJobs({ database: pool, redis, events });
-    const { default: routes } = await import('../../lib/app/routes');
+    const { default: routes } = await (generated === undefined
+      ? import('../../lib/app/routes')
+      : loadGenerated(generated, pool));
     const config = readSettings({ env: { NODE_ENV: 'test', ...UNLIMITED, ...env }, cwd: process.cwd() });
     const limits = new RateLimits('catamount', redis.client);
     const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
@@ -92,4 +99,16 @@ export class RunningApp {
   signUp(body: unknown, headers: Record<string, string> = {}) {
     return this.serving.post('/users', JSON.stringify(body), headers);
   }
+}
+
+/** Replaces the table of the sample app by that of the generated one. @returns its routes, on the code under test. */
+async function loadGenerated(folder: string, { knex }: Database): Promise<{ readonly default: Routes }> {
+  const ours = path.resolve(__dirname, '../../lib/index.ts');
+  const link = path.join(folder, 'node_modules/catamount/index.js');
+  fs.mkdirSync(path.dirname(link), { recursive: true });
+  fs.writeFileSync(link, `module.exports = require(${JSON.stringify(ours)});\n`);
+  await knex.schema.dropTable('users');
+  const [migration = ''] = fs.readdirSync(path.join(folder, 'migrations'));
+  await (require(path.join(folder, 'migrations', migration)) as { up(on: typeof knex): Promise<void> }).up(knex);
+  return { default: require(path.join(folder, 'lib/routes')) as Routes };
 }

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
-import { ENTRIES } from '../../lib/cli/app-entry';
+import { ENTRIES } from '../../lib/cli/app/app-entry';
 import { connectionsOfTree } from '../../lib/core/config';
 import { autoConcurrency } from '../../lib/core/memory-plan';
 import { readSettings } from '../../lib/core/settings';

@@ -32,10 +32,11 @@ function signUp({ within, after }: Enqueuing) {
   const { readNewUser } = product<typeof import('../../lib/app/routes/users')>('lib/app/routes/users');
   const tokens = product<typeof import('../../lib/app/services/access-token')>('lib/app/services/access-token');
   return async (ctx: RouterContext): Promise<void> => {
-    const { locale = ctx.locale, ...given } = readNewUser(ctx);
+    const { email: given, locale = ctx.locale, ...rest } = readNewUser(ctx);
     const secret = tokens.newSecret();
     const user = await transaction(async () => {
-      const created = await User.query().insert({ ...given, locale, tokenDigest: tokens.digestOf(secret) });
+      const email = given.address;
+      const created = await User.query().insert({ ...rest, email, locale, tokenDigest: tokens.digestOf(secret) });
       await within?.(created.id);
       return created;
     });

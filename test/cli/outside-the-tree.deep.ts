@@ -6,6 +6,7 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
+import { createClient } from 'redis';
 import { OlderRedis, WITHOUT_HELLO } from '../support/older-redis';
 import { asNode } from '../support/other-node';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -32,7 +33,7 @@ const FILES: Readonly<Record<string, string>> = {
   'seeds/b-second.js':
     "module.exports = async () => { await require('../models/entry').query().insert({ email: 'b' }); };",
   'seeds/a-first.js':
-    "module.exports = async () => { await require('../models/entry').query().insert({ email: 'a' }); };",
+    "module.exports = () => { require('../models/entry').query().insert({ email: 'a' }).then(() => undefined); };",
   'add.js': `const { transaction } = require('catamount');
     const Entry = require('./models/entry');
     const GreetJob = require('./jobs/greet');
@@ -49,6 +50,20 @@ const FILES: Readonly<Record<string, string>> = {
   'misspelt.mjs': "import '@no-such/package'; export default () => {};",
   'data.mjs': "import data from './package.json'; export default () => data;",
   'notes.md': '# Notes',
+  'forgets.js': `const { transaction } = require('catamount');
+    const Entry = require('./models/entry');
+    const GreetJob = require('./jobs/greet');
+    module.exports = async (how) => {
+      if (how === 'straight') GreetJob.performLater();
+      if (how === 'each')
+        [1, 2, 3, 4, 5].forEach(async (n) => {
+          await Entry.query().insert({ email: 'each-' + n });
+          await transaction(async () => { await Entry.query().findOne({ email: 'each-' + n }); await GreetJob.performLater(); });
+        });
+      if (how === 'refused') Entry.query().insert({ no_such_column: 1 }).then(() => undefined);
+      if (how === 'late') setTimeout(() => GreetJob.performLater(), 200);
+      if (how === 'open') setInterval(() => undefined, 1000);
+    };`,
   'throws.js': "module.exports = async () => { throw new Error('it broke'); };",
   'client.js': `const { connect, Mailer } = require('catamount');
     const GreetJob = require('./jobs/greet');
@@ -61,6 +76,7 @@ const FILES: Readonly<Record<string, string>> = {
       const connection = await connect(require('./app'));
       console.log((await GreetJob.performLater()).enqueued, (await NoteMailer.note().deliverLater()).enqueued);
       console.log(JSON.stringify(Object.keys(require.cache)));
+      GreetJob.set({ wait: '1h' }).performLater().then(({ enqueued }) => console.log(enqueued));
       await connection.disconnect();
       await GreetJob.performLater().catch((error) => console.log(error.name));
     })();`,
@@ -128,7 +144,7 @@ describe('outside the tree', () => {
     assert.equal((await run('db', 'migrate')).code, 0);
   });
 
-  it('db names a migration that is missing from the build, and db status counts it as pending', async () => {
+  it('a built app: db names a migration that is missing, db seed refuses without its seeds, run runs the built script', async () => {
     const built = tempFolder('built');
     const write = (name: string, text: string) => {
       fs.mkdirSync(path.dirname(path.join(built, name)), { recursive: true });
@@ -155,6 +171,23 @@ describe('outside the tree', () => {
       const pending = await catamount(built, ['db', 'status'], servers);
       assert.deepEqual([pending.code, pending.stderr], [1, '']);
       assert.match(pending.stdout, /^pending 2_new$/m);
+      write('seeds/users.ts', 'export default () => console.log(1);');
+      const unbuilt = 'seeds/users.ts is not built yet: build the app (npm run build).\n';
+      for (const command of ['seed', 'reset']) {
+        const seeded = await catamount(built, ['db', command], servers);
+        assert.deepEqual([seeded.code, seeded.stdout, seeded.stderr], [78, '', unbuilt]);
+      }
+      write('server.ts', '');
+      write('scripts/hello.ts', "import '../lib/missing'; export default () => undefined;");
+      const early = await catamount(built, ['run', 'scripts/hello.ts'], servers);
+      assert.equal(early.code, 78);
+      assert.match(
+        early.stderr,
+        /\/scripts\/hello\.ts is not built yet: have "include" of tsconfig\.json name its folder/,
+      );
+      write('dist/scripts/hello.js', "module.exports = (name) => console.log('Hello,', name);");
+      const ran = await catamount(built, ['run', 'scripts/hello.ts', 'Ada'], servers);
+      assert.deepEqual([ran.code, ran.stdout], [0, 'Hello, Ada\n'], ran.stderr);
     } finally {
       await own.drop();
       removeFolder(built);
@@ -223,6 +256,31 @@ describe('outside the tree', () => {
     assert.match(away.stderr, /^Cannot run add\.js, Redis at 127\.0\.0\.1:1 does not let us in/);
   });
 
+  it('run: waits for what a script does not await, and says what came too late', async () => {
+    const waiting = async () => (await database.query('select id from job_outbox')).length;
+    const inRedis = async () => {
+      const client = await createClient({ url: redis.url }).connect();
+      return client.lLen('bq:default:waiting').finally(() => client.destroy());
+    };
+    const [had, hadInRedis] = [await waiting(), await inRedis()];
+    const straight = await run('run', 'forgets.js', 'straight');
+    assert.deepEqual([straight.code, straight.stderr], [0, '']);
+    assert.equal(await inRedis(), hadInRedis + 1);
+    const each = await run('run', 'forgets.js', 'each');
+    assert.deepEqual([each.code, each.stderr], [0, '']);
+    assert.equal(await waiting(), had + 5);
+    const refused = await run('run', 'forgets.js', 'refused');
+    assert.equal(refused.code, 1);
+    assert.match(refused.stderr, /no_such_column/);
+    const late = await run('run', 'forgets.js', 'late');
+    assert.equal(late.code, 1);
+    assert.match(late.stderr, /^forgets\.js had ended, and its connections were closed, before this: await all that/m);
+    assert.match(late.stderr, /NotConnectedError: GreetJob\.performLater/);
+    const open = await run('run', 'forgets.js', 'open');
+    const left = 'forgets.js has ended with timers or connections left open: what they had yet to do is not done.\n';
+    assert.deepEqual([open.code, open.stderr], [0, left]);
+  });
+
   it('wrong usage exits with 64 and one sentence, even when no server is reachable', async () => {
     const cases = [
       ['check --jsn', /^check has no option --jsn\. Did you mean --json\? See catamount help check\.\n$/],
@@ -263,12 +321,14 @@ describe('outside the tree', () => {
       await Entry.query().insert({ email: 'typed' });
       (await GreetJob.set({ wait: '1h' }).performLater()).enqueued
       (await knex('entries').where({ email: 'typed' })).length + 41
-      (await knex.raw("select pg_sleep(0.3), 'slept' as told")).rows[0].told\n`);
+      (await knex.raw("select pg_sleep(0.3), 'slept' as told")).rows[0].told
+      void (async () => { await Entry.query().first(); await Entry.query().insert({ email: 'forgotten' }); })()\n`);
     const [stdout, stderr] = await Promise.all([text(child.stdout), text(child.stderr)]);
     assert.deepEqual(await exited, [0, null], stderr);
     assert.match(stdout, /^true$/m);
     assert.match(stdout, /^42$/m);
     assert.match(stdout, /^'slept'$/m);
+    assert.ok((await emails()).includes('forgotten'));
     assert.match(stdout, /^Uncaught Error: a slip$[\s\S]*^Uncaught Error: another$/m);
   });
 
@@ -367,9 +427,9 @@ describe('outside the tree', () => {
       cwd,
       env: { PATH: process.env.PATH, ...env },
     });
-    const [refused = '', enqueued, modules = '', later] = stdout.split('\n');
+    const [refused = '', enqueued, modules = '', unawaited, later] = stdout.split('\n');
     assert.match(refused, /in a process that is not connected: .* catamount run .* await connect\(app\)/);
-    assert.deepEqual([enqueued, later], ['true true', 'NotConnectedError']);
+    assert.deepEqual([enqueued, unawaited, later], ['true true', 'true', 'NotConnectedError']);
     const heavy =
       /node_modules\/(?:koa|email-templates|nodemailer|ejs|juice|bee-queue)\/|dist\/lib\/(?:ops|web|health|mailer\/(?:render|transport))\//;
     const loaded = JSON.parse(modules) as string[];

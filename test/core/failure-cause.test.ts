@@ -31,6 +31,14 @@ describe('the cause of a failure', () => {
     [named('another process holds the row of nightly', 'RowLockedError'), 'cronLocked'],
     [new Error('outer', { cause: coded('inner', 'ENOSPC') }), 'diskFull'],
     [new Error('something else'), 'other'],
+    [new Error('ERR Error running script (call to f_1): @user_script:5: -READONLY You can’t write'), 'redisReadOnly'],
+    [new Error('Ready check failed: NOAUTH Authentication required.', { cause: coded('', 'NOAUTH') }), 'password'],
+    [new Error('Redis connection to a:1 failed - no sentinel answers (b:2: refused)'), 'unreachable'],
+    [new Error('Connection terminated unexpectedly (in: select set_config($1, timeout))'), 'unreachable'],
+    [coded('relation "jobs" does not exist (in: select lock_timeout, no_answer from jobs)', '42P01'), 'other'],
+    [coded('a BUSY period is over, Connection terminated', 'P0001'), 'other'],
+    [coded('Message failed: 451 4.4.2 timed out, Socket closed', 'EMESSAGE'), 'other'],
+    [new Error('the hotel is BUSY, and timed out'), 'other'],
   ];
   for (const [error, cause] of CASES)
     it(`${cause}: ${error.message.slice(0, 50)}`, () => {

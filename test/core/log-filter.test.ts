@@ -45,6 +45,20 @@ describe('the log hides', () => {
     assert.equal(texts.length, 2);
   });
 
+  it('passwords in URLs, in the message, the stack, the causes and the fields of an error', () => {
+    const { events, texts, line } = listen();
+    const cause = new Error('redis://:p4ss/w@rd@cache:6379 refused');
+    const url = 'postgres://shop:p4ssw%40rd@db.example:5432/shop?sslmode=require';
+    report(events, Object.assign(new Error(`no answer from "${url}"`, { cause }), { input: url }));
+    const { msg, err } = line();
+    assert.doesNotMatch(texts.join(), /p4ss|w@rd/);
+    assert.match(String(msg), /"postgres:\/\/shop:\[FILTERED\]@db\.example:5432\/shop\?sslmode=require"/);
+    assert.match(String(err.stack), /redis:\/\/:\[FILTERED\]@cache:6379 refused/);
+    const harmless = 'http://shop.example:3000/@ada?to=a@b http://[::1]:80/ file:///srv/a.js:1:2 ada@b smtp://mail:587';
+    report(events, new Error(harmless));
+    assert.ok(String(line().msg).endsWith(harmless));
+  });
+
   it("the values under such names in an error's own fields, at any depth, even in cyclic objects", () => {
     const { events, line } = listen();
     const config: Record<string, unknown> = { url: '/pay', headers: { authorization: 'Bearer abc', accept: 'text' } };

@@ -6,6 +6,7 @@ import { logEvents } from '../../lib/core/event-catalog';
 import { Events } from '../../lib/core/events';
 import { runInContext } from '../../lib/core/execution-context';
 import { createLogger, isoTime, openLogDestination } from '../../lib/core/logging';
+import { readSettings } from '../../lib/core/settings';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 
@@ -37,6 +38,31 @@ describe('the log', () => {
       lines.map(({ level, process: name, pid, msg, requestId }) => ({ level, name, pid, msg, requestId })),
       [{ level: 'warn', name: 'jobs', pid: process.pid, msg: 'careful', requestId: 'r-1' }],
     );
+  });
+
+  it('has a line for each request, unless LOG_REQUESTS=0; failures of requests are logged in any case', () => {
+    for (const [LOG_REQUESTS, expected] of [
+      ['1', ['GET / 200 in 1 ms', 'GET / failed: no']],
+      ['0', ['GET / failed: no']],
+    ] as const) {
+      const { log } = readSettings({ env: { LOG_REQUESTS }, cwd: '/srv/shop' });
+      const lines: unknown[] = [];
+      const events = new Events();
+      const destination = { write: (text: string) => void lines.push(JSON.parse(text).msg) };
+      logEvents(events, createLogger({ log }, 'web.0', destination), log);
+      const request = { method: 'GET', path: '/', requestId: 'r-1' };
+      const times = {
+        status: 200,
+        durationMs: 1,
+        queuedMs: 0,
+        internal: false,
+        shedReason: null,
+        remoteAddress: '::1',
+      };
+      events.emit('request.finished', { ...request, ...times });
+      events.emit('request.error', { ...request, error: new Error('no') });
+      assert.deepEqual(lines, expected);
+    }
   });
 
   it('names the process and the request in the pretty format, too', async () => {

@@ -76,7 +76,7 @@ describe('settings', () => {
     assert.equal(config.appUrl, 'http://localhost:3000');
     assert.equal(config.defaultLocale, 'en');
     assert.equal(config.control.socket, '/srv/shop/.catamount/control.sock');
-    assert.deepEqual(config.log, { level: 'info', format: 'json', file: null });
+    assert.deepEqual(config.log, { level: 'info', format: 'json', requests: true, file: null });
   });
 
   it('report all mistakes at once, each with its name, its value and what is allowed', () => {
@@ -120,6 +120,14 @@ describe('settings', () => {
       'a;b <c@d>',
     ])
       assert.match(complaints({ MAIL_FROM: from }), /MAIL_FROM .*one address, such as/, from);
+  });
+
+  it('accept no user name or password in APP_URL, which every mail would contain, and do not repeat it', () => {
+    for (const credentials of ['ada', 'ada:hunter2', ':hunter2']) {
+      const message = complaints({ APP_URL: `https://${credentials}@shop.example` });
+      assert.match(message, /APP_URL +is "https:\/\/…"; it must be an http.* URL without a user name or password/);
+    }
+    assert.match(complaints({ APP_URL: 'shop.example' }), /APP_URL +is "shop.example"; it must be/);
   });
 
   it('derive the default sender from the host of APP_URL, or from localhost if that is an IP address', () => {

@@ -50,6 +50,7 @@ const RIGHT: Readonly<Record<string, readonly string[]>> = {
   METRICS_TOKEN: ['SECRETSECRETSECRET'],
   LOG_LEVEL: ['info', 'silent'],
   LOG_FORMAT: ['pretty', 'json'],
+  LOG_REQUESTS: ['0', '1'],
 };
 const NAMES = Object.keys(RIGHT);
 /** The mark of secret values: it must never be printed. */

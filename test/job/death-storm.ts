@@ -168,7 +168,7 @@ export function deathStorm({ jobs, kills, seed, ms = 0 }: DeathStormOptions): vo
           knex: database.knex,
           events: new Events(),
           queues: [],
-          via: 'cli:storm',
+          via: 'cli:storm' as const,
         };
         const dead = new JobAdmin(sources).set('dead');
         await until('all dead jobs are retried', async () => (await dead.runMany('retry', { filter: {} })).complete);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import net from 'node:net';
 import { Job } from '../../lib/job/job';
 import { ProcessList } from '../../lib/job/processes/process-list';
 import { transaction } from '../../lib/model/transaction';
@@ -111,6 +112,27 @@ describe('jobs during outages', () => {
       await client.configSet('maxmemory', '0');
     }
     await allSettled();
+  });
+
+  it('report once that the connection to Redis is lost, however often it is tried again', async () => {
+    await system.processor(CLASSES);
+    await system.redisServer.kill();
+    let tries = 0;
+    const refuser = net.createServer((socket) => {
+      tries++;
+      socket.destroy();
+    });
+    refuser.listen(system.redisServer.port, '127.0.0.1');
+    await until('it was tried twenty times', () => tries >= 20);
+    const told = system.heard.map(({ name }) => name);
+    assert.deepEqual(
+      told.filter((name) => name === 'redis.lost' || name.endsWith('.error')),
+      ['redis.lost'],
+    );
+    await new Promise((closed) => refuser.close(closed));
+    await system.redisServer.start();
+    await CountJob.performLater(0);
+    await until('the job has run', () => ran.length === 1);
   });
 
   it('have their outcomes recorded although Redis was lost while they ran', async () => {

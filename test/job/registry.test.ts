@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { UserError } from '../../lib/core/errors';
+import { EXIT, UserError } from '../../lib/core/errors';
 import { loadJobs } from '../../lib/job/job-registry';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 
@@ -17,12 +17,15 @@ describe('the registry', () => {
   const write = (name: string, body: string) =>
     fs.writeFileSync(path.join(folder, name), `import { Job } from ${JOB};\n${body}`);
   const job = (name: string, statics = '') => `export default class ${name} extends Job { ${statics} perform() {} }`;
+  /** With an exit code by which the tree knows that another try cannot help. */
   const refuses = (file: string, reason: RegExp) =>
-    assert.rejects(
-      loadJobs(folder),
-      (error) =>
-        error instanceof UserError && error.message.includes(path.join(folder, file)) && reason.test(error.message),
-    );
+    assert.rejects(loadJobs(folder), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.ok(error.message.includes(path.join(folder, file)), error.message);
+      assert.match(error.message, reason);
+      assert.equal(error.exitCode, EXIT.config);
+      return true;
+    });
 
   it('finds one job class in each file, by its name', async () => {
     write('welcome-email.ts', job('WelcomeEmailJob'));

@@ -38,6 +38,30 @@ describe('addresses and headers:', () => {
     });
   });
 
+  it('two addresses without a comma between them are an error, not one address with a name', () => {
+    for (const text of [
+      'a@example.com b@example.com',
+      'a@example.com\tb@example.com',
+      'x@example.com, a@example.com b@example.com',
+      'a@example.com and b@example.com',
+      '<a@example.com> <b@example.com>',
+      'Ada <a@example.com> Bob <b@example.com>',
+      'a@example.com b@example.com <c@example.com>',
+    ])
+      assert.throws(
+        () => mailboxes('cc', text),
+        /^InvalidMailError: cc: ".*" is more than one address: put a comma/,
+        text,
+      );
+    for (const text of [
+      'a@example.com <a@example.com>',
+      '"ada@work" <a@example.com>',
+      'a@example.com (Ada)',
+      'Ada @ Work <a@example.com>',
+    ])
+      assert.equal(mailboxes('to', text)[0]?.address, 'a@example.com', text);
+  });
+
   it('an address is valid only if mail servers accept it', () => {
     for (const address of [
       'a@b',
@@ -73,6 +97,8 @@ describe('addresses and headers:', () => {
       `${'한'.repeat(22)}@example.com`,
       `a@${'b'.repeat(64)}.example`,
       `a@${'b.'.repeat(126)}example`,
+      // Three million characters, which would take minutes to convert.
+      `a@${String.fromCodePoint(...Array.from({ length: 20_000 }, (_, n) => 0x4e00 + n)).repeat(150)}.example`,
     ])
       assert.ok(!isAddress(address), address);
   });

@@ -85,8 +85,8 @@ describe('DeliveryRecord', () => {
     const record = new DeliveryRecord(open().knex);
     const first = await record.claim(key('again'), draft);
     assert.ok(first.verdict === 'mine');
-    await record.failed('again', first.token, new Error('451 later'));
-    assert.equal((await row('again'))?.error, '451 later');
+    await record.failed('again', first.token, new Error('451 later, smtp://shop:hunter2@mail'));
+    assert.equal((await row('again'))?.error, '451 later, smtp://shop:[FILTERED]@mail');
     const second = await record.claim(key('again'), draft);
     assert.equal(second.verdict, 'mine');
     assert.equal((await row('again'))?.attempts, 2);

@@ -2,10 +2,12 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
+import { causeOf } from '../../lib/core/failure-cause';
 import { connectionSettings, Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { serverPort } from '../support/server-port';
+import { SeverableProxy } from '../support/severable-proxy';
 import { tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 
@@ -49,6 +51,42 @@ describe('Database', () => {
     const database = new Database(url, { production: false, events });
     await assert.rejects(database.ping(300));
     assert.match((await told).error.message, /ECONNREFUSED/);
+    await database.stop(Deadline.after(30_000));
+  });
+
+  it('reports once in an outage that connections broke, and once what is refused', async () => {
+    const url = new URL(created.url);
+    const proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
+    url.port = String(await proxy.open());
+    url.hostname = '127.0.0.1';
+    const told: string[] = [];
+    const events = new Events();
+    events.on('database.error', ({ error }) => told.push(error.message));
+    const database = new Database(url.href, { production: false, events });
+    for (const outages of [1, 2]) {
+      await database.ping(30_000);
+      await proxy.sever();
+      for (let tries = 0; tries < 5; tries++) await assert.rejects(database.ping(300));
+      const refused = told.filter((message) => message.endsWith(`connect ECONNREFUSED 127.0.0.1:${proxy.port}`));
+      assert.deepEqual([refused.length, told.length], [outages, 2 * outages], told.join('\n'));
+      await proxy.open();
+    }
+    await database.stop(Deadline.after(30_000));
+    await proxy.sever();
+  });
+
+  it('says why a statement failed before it says which one, without its values', async () => {
+    const database = new Database(created.url, { production: false, events: new Events() });
+    for (const knex of [database.knex, database.withTimeout(30_000)]) {
+      const failed = knex.raw('select 1 as timeout\n from "nowhere" where email = ?', ['ada@example.com']);
+      const expected = 'relation "nowhere" does not exist (in: select 1 as timeout from "nowhere" where email = $1)';
+      await assert.rejects(failed, (error: Error) => {
+        assert.deepEqual([error.message, causeOf(error)], [expected, 'other']);
+        return true;
+      });
+      const inside = knex.transaction(async (trx) => trx.transaction((inner) => inner.raw('select * from nowhere')));
+      await assert.rejects(inside, { message: 'relation "nowhere" does not exist (in: select * from nowhere)' });
+    }
     await database.stop(Deadline.after(30_000));
   });
 

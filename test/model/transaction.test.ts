@@ -12,6 +12,17 @@ class Note extends Model {
   declare bodyText: string;
 }
 
+/** A table of an existing app, without the columns of timestamps. */
+class OldNote extends Model {
+  static override readonly tableName = 'old_notes';
+  declare id: number;
+  declare body: string;
+}
+
+class PlainNote extends OldNote {
+  static override readonly timestamps = false;
+}
+
 describe('transaction', () => {
   let created: TestDatabase;
   let database: Database;
@@ -23,6 +34,7 @@ describe('transaction', () => {
     await created.query(
       'create table notes (id serial primary key, body_text text unique, created_at timestamptz, updated_at timestamptz)',
     );
+    await created.query('create table old_notes (id serial primary key, body text)');
     database = new Database(created.url, { production: false, events: new Events() });
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => left.push(model));
@@ -257,5 +269,20 @@ describe('transaction', () => {
     assert.deepEqual(after.createdAt, before.createdAt);
     assert.ok(Number(after.updatedAt) >= Number(before.updatedAt));
     assert.equal(after.bodyText, 'b');
+  });
+
+  it('leaves the timestamps out for a model that says so, and otherwise says which column a table lacks', async () => {
+    const { id } = await PlainNote.query().insert({ body: 'a' });
+    const note = await PlainNote.query().patchAndFetchById(id, { body: 'b' });
+    assert.deepEqual(note.toJSON(), { id, body: 'b' });
+    const remedy = 'add it by a migration, as table.timestamps(true, true) does, or write static timestamps = false';
+    await assert.rejects(async () => OldNote.query().insert({ body: 'a' }), {
+      name: 'UserError',
+      message: `the table old_notes of the model OldNote has no column created_at: ${remedy} in OldNote`,
+    });
+    const patched = async () => OldNote.query().patch({ body: 'c' });
+    await assert.rejects(patched, /OldNote has no column updated_at: add it/);
+    const graph = async () => OldNote.query().insertGraph({ body: 'a' });
+    await assert.rejects(graph, /OldNote has no column created_at: add it/);
   });
 });

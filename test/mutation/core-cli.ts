@@ -86,11 +86,25 @@ const mutations: readonly Mutation[] = [
     killedBy: [GENERATE],
   },
   {
+    promise: 'generate writes into the sources of what was built, not into the build',
+    file: 'lib/cli/app/ask-app.ts',
+    find: 'return isBuilt ? path.posix.join(home, fromOutput)',
+    replace: 'return isBuilt ? path.posix.join(output, fromOutput)',
+    killedBy: ['test/cli/generate/asked-folders.test.ts'],
+  },
+  {
     promise: 'a new migration runs after the existing ones',
     file: 'lib/cli/generate/generators.ts',
     find: 'last + 1));',
     replace: 'last));',
     killedBy: [GENERATE],
+  },
+  {
+    promise: 'the log shows no passwords of URLs',
+    file: 'lib/core/logging.ts',
+    find: "line.includes('://') ? withoutPasswords(line)",
+    replace: "line.includes('://') ? line",
+    killedBy: [LOG_FILTER],
   },
   {
     promise: 'the log shows no data of rows that Postgres rejects',

@@ -160,8 +160,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'trees notice that they are being listed',
     file: REGISTRY,
-    find: `if KEYS[2] and call('set', KEYS[2], 1, 'EX', ARGV[5], 'NX') then`,
-    replace: `if KEYS[2] and call('get', KEYS[2]) then`,
+    find: `if KEYS[3] and call('set', KEYS[3], 1, 'EX', ARGV[4], 'NX') then`,
+    replace: `if KEYS[3] and call('get', KEYS[3]) then`,
     killedBy: ['test/tree/tree-reporter.test.ts'],
   },
   {
@@ -191,6 +191,13 @@ const mutations: readonly Mutation[] = [
     find: `wake(ARGV[2])\n`,
     replace: '',
     killedBy: ['test/job/processes/process-list.test.ts', 'test/tree/tree-reporter.test.ts'],
+  },
+  {
+    promise: 'under REDIS_PREFIX, too, the processes are listed',
+    file: REGISTRY,
+    find: `call('get', KEYS[2]..found[i])`,
+    replace: `call('get', (KEYS[2]:gsub('^{[^}]*}', ''))..found[i])`,
+    killedBy: ['test/job/prefix.test.ts'],
   },
   {
     promise: 'listing the processes wakes the idle ones',
@@ -258,8 +265,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a worker disconnects from a Redis that has become a replica',
     file: 'lib/core/redis.ts',
-    find: `isDemotion(error) && this.leave(toError(error))`,
-    replace: `isDemotion(error)`,
+    find: `if (isDemotion(error)) this.leave(toError(error));`,
+    replace: ``,
     killedBy: ['test/job/fetch/demotion.test.ts'],
   },
   {

@@ -4,10 +4,24 @@ import type { Mutation } from './mutation';
 const mutations: readonly Mutation[] = [
   {
     promise: 'a migration that is missing from the build is reported',
-    file: 'lib/role/unbuilt-migrations.ts',
+    file: 'lib/role/unbuilt.ts',
     find: '&& !built.has(',
     replace: '&& built.size > 9 && !built.has(',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
+  },
+  {
+    promise: 'a script in TypeScript of an app that is built is run as the build has it',
+    file: 'lib/role/unbuilt.ts',
+    find: '  return built;',
+    replace: '  return file;',
+    killedBy: ['test/role/unbuilt.test.ts'],
+  },
+  {
+    promise: 'what a script does not await is waited for',
+    file: 'lib/role/connection.ts',
+    find: 'for (let quiet = 0; quiet < 2 &&',
+    replace: 'for (let quiet = 0; quiet < 0 &&',
+    killedBy: ['test/role/connection.test.ts'],
   },
   {
     promise: 'catamount dev appends to the file that its tree logs to',
@@ -68,14 +82,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a missing script is reported even without servers',
     file: 'lib/role/script.ts',
-    find: '  pathOf(file);\n',
-    replace: '',
+    find: 'builtScript(pathOf(file), ',
+    replace: 'builtScript(path.resolve(file), ',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
     promise: 'a script that cannot be loaded is reported in one sentence',
     file: 'lib/role/script.ts',
-    find: "throw (await import('../core/load-fault')).namedFileFault(absolute, thrown);",
+    find: "throw (await import('../core/load-fault')).namedFileFault(file, thrown);",
     replace: 'throw thrown;',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },

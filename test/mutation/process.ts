@@ -383,9 +383,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'catamount new installs what the app needs',
-    file: 'lib/cli/generate/child-process.ts',
-    find: "['install', '--no-audit', '--no-fund']",
-    replace: "['--version']",
+    file: 'lib/cli/app/child-process.ts',
+    find: "spawn(manager, ['install',",
+    replace: "spawn(manager, ['--version',",
     killedBy: ['test/package/new-as-typed.deep.ts'],
   },
 ];

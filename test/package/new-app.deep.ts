@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { tempFolder } from '../support/temp-folder';
 import { startTree, type Tree } from '../support/tree';
+import { writeScript } from './new-app-script';
 import { install, lockLikeOurs, npm, pack, ROOT, removeInstalled } from './npm';
 
 const run = promisify(execFile);
@@ -54,7 +55,7 @@ describe('an app created by catamount new', () => {
     return app;
   };
 
-  const signsUp = async (app: string, entry: string): Promise<void> => {
+  const signsUp = async (app: string, entry: string, script: string): Promise<void> => {
     tree = await startTree({
       entry: path.join(app, entry),
       cwd: app,
@@ -68,6 +69,10 @@ describe('an app created by catamount new', () => {
     assert.match(welcome?.text ?? '', /Hello, Ada!/);
     assert.equal((await tree.request('POST', '/users', { json: ada })).status, 422);
     assert.equal((await tree.request('POST', '/users', { json: { email: 'nobody' } })).status, 422);
+    const bin = path.join(app, 'node_modules/.bin/catamount');
+    await run(bin, ['run', `scripts/${script}`, 'Ada'], { cwd: app });
+    const [, again] = await mail.waitFor(2);
+    assert.equal(again?.subject, welcome?.subject);
     await tree.stop();
     await tree.allGone();
   };
@@ -85,8 +90,9 @@ describe('an app created by catamount new', () => {
 
   it('lints, compiles, passes its tests, boots and mails, in TypeScript', async () => {
     const app = path.join(folder, 'shop');
+    writeScript(app, 'again.ts');
     assert.match(await passes(app, 'lint', 'build', 'test'), passed(2));
-    await signsUp(app, 'dist/server.js');
+    await signsUp(app, 'dist/server.js', 'again.ts');
   });
 
   it('does the same in TypeScript as ES modules, with generated files', async () => {
@@ -94,8 +100,9 @@ describe('an app created by catamount new', () => {
     const bin = path.join(app, 'node_modules/.bin/catamount');
     for (const line of ['job SendReport userId --queue mailer', 'mailer ReportMailer weekly', 'model Post title'])
       await run(bin, ['generate', ...line.split(' ')], { cwd: app });
+    writeScript(app, 'again.ts');
     assert.match(await passes(app, 'build', 'test'), passed(5));
-    await signsUp(app, 'dist/server.js');
+    await signsUp(app, 'dist/server.js', 'again.ts');
   });
 
   for (const [name, modules, flags] of [
@@ -104,7 +111,8 @@ describe('an app created by catamount new', () => {
   ] as const)
     it(`does the same in JavaScript as ${modules}`, async () => {
       const app = await make(name, '--javascript', ...flags);
+      writeScript(app, 'again.js');
       assert.match(await passes(app, 'test'), passed(2));
-      await signsUp(app, 'server.js');
+      await signsUp(app, 'server.js', 'again.js');
     });
 });

@@ -132,6 +132,22 @@ describe('the published package', () => {
       await npm(stranger, 'ls', '--all');
     });
 
+    it('is listed with its stand-ins under their own names, not as the packages that they replace', async () => {
+      const listed = await npm(stranger, 'sbom', '--sbom-format=cyclonedx');
+      const { components } = JSON.parse(listed) as { readonly components: readonly { readonly purl: string }[] };
+      const purls = components.map(({ purl }) => decodeURIComponent(purl));
+      const stood = ['ladjs-i18n', 'object.getownpropertydescriptors', 'preview-email'];
+      assert.deepEqual(
+        purls.filter((purl) => /stand-in/.test(purl)).sort(),
+        stood.map((name) => `pkg:npm/catamount-stand-in-${name}@1.0.0`),
+      );
+      const replaced = /npm\/(?:@ladjs\/i18n|object\.getownpropertydescriptors|preview-email)@/;
+      assert.deepEqual(
+        purls.filter((purl) => replaced.test(purl)),
+        [],
+      );
+    });
+
     it('brings one copy of each package that an app shares with it, at the top level', () => {
       const installed = packagesIn(path.join(stranger, 'node_modules'));
       for (const name of ['koa', 'knex', 'objection', 'pg', 'pino', 'nodemailer', 'juice', 'html-to-text', 'lodash']) {

@@ -80,7 +80,7 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
       );
       return [201, 429, 422].map((status) => statuses.filter((each) => each === status).length);
     };
-    const refused = await signUp('ada@a.example', 'renew at https://evil.example/pay', '203.0.113.20');
+    const refused = await signUp('ada@a.example', 'renew at evil.example today', '203.0.113.20');
     assert.equal(refused, 422);
     // One client, many victims.
     assert.deepEqual(await count(40, (n) => [`victim@one${n}.example`, '203.0.113.20']), [5, 35, 0]);
@@ -172,4 +172,4 @@ async function signInFrom(tree: Tree, from: Readonly<Record<string, string>>, pa
 }
 
 /** Names that are accepted, since for all that we know people may have them. */
-const LURES = ['Your payment failed: call +1 202 555 0100', 'Account locked today', 'Ada', 'evil.example'];
+const LURES = ['Your payment failed: call +1 202 555 0100', 'Account locked today', 'Ada'];

@@ -38,7 +38,11 @@ export function theDockerfile(): Image {
     else if (instruction === 'USER') image.user = rest;
     else if (instruction === 'CMD') image.command = JSON.parse(rest) as string[];
     else if (instruction === 'RUN' && made) owned.push({ folder: made[1] ?? '', user: made[2] ?? '' });
-    else assert.match(line, /^(FROM node:\d+-slim|COPY \S+ \.\/?|COPY \. \.|RUN npm ci --omit=dev|EXPOSE \d+)$/);
+    else
+      assert.match(
+        line,
+        /^(FROM node:\d+-slim( AS build)?|COPY (\.|--from=build \S+) \.\/?|RUN npm ci && .*|EXPOSE \d+)$/,
+      );
   }
   return { ...image, owned };
 }

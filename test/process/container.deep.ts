@@ -49,7 +49,6 @@ describe("the guide's Dockerfile", () => {
     for (const file of libraries) fs.cpSync(fs.realpathSync(file), inRoot(file), { recursive: true });
     fs.cpSync(fs.realpathSync(process.execPath), inRoot('usr/local/bin/node'), { recursive: true });
     fs.copyFileSync(path.join(ROOT, 'package.json'), path.join(app, 'package.json'));
-    fs.writeFileSync(path.join(app, 'server.js'), "require('./dist/server.js');\n");
     for (const { folder, user } of image.owned) {
       assert.equal(user, 'node');
       fs.mkdirSync(path.join(app, folder));

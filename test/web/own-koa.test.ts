@@ -49,6 +49,28 @@ describe("the app's own Koa", () => {
     assert.equal((await serving.request('/ready')).json.status, 'ok');
   });
 
+  it('names a download in ASCII and in UTF-8, since Node breaks other letters of the header', async () => {
+    const names = ['café.pdf', '보고서 é.pdf', 'plain.pdf'];
+    serving = await Serving.start({
+      routes: (router) => {
+        router.get('/files/:n', (ctx) => {
+          ctx.attachment(names[Number(ctx.params.n)]);
+          ctx.body = Buffer.from('bytes');
+        });
+      },
+    });
+    const answers = await Promise.all(names.map((_, n) => serving.request(`/files/${n}`)));
+    assert.deepEqual(
+      answers.map(({ headers }) => headers['content-disposition']),
+      [
+        `attachment; filename="caf?.pdf"; filename*=UTF-8''caf%C3%A9.pdf`,
+        `attachment; filename="??? ?.pdf"; filename*=UTF-8''%EB%B3%B4%EA%B3%A0%EC%84%9C%20%C3%A9.pdf`,
+        'attachment; filename="plain.pdf"',
+      ],
+    );
+    assert.equal(answers[0]?.headers['content-type'], 'application/pdf');
+  });
+
   it('has the raw bytes of a JSON body, to verify a signature', async () => {
     const sign = (body: string | Buffer) => createHmac('sha256', 'secret').update(body).digest('hex');
     serving = await Serving.start({

@@ -57,6 +57,23 @@ describe('a proxy in front', () => {
     assert.equal(odd.ip, '127.0.0.1');
   });
 
+  it('must be trusted, as the log says, for a cookie that only https may carry', async () => {
+    const serving = await Serving.start({
+      routes: (router) => {
+        router.get('/sign-in', (ctx) => {
+          ctx.cookies.set('session', 'abc', { secure: true });
+        });
+      },
+    });
+    assert.equal((await serving.request('/sign-in', { headers: FORWARDED })).status, 500);
+    await serving.stop();
+    const [{ error } = assert.fail('nothing was reported')] = serving.errors;
+    assert.equal(
+      error.message,
+      'Cannot send secure cookie over unencrypted connection: behind a proxy that ends TLS, set TRUST_PROXY, and have the proxy send X-Forwarded-Proto',
+    );
+  });
+
   it('may say how old a request is; otherwise X-Request-Start is ignored', async () => {
     const old = { 'X-Request-Start': String(Date.now() - 31_000) };
     assert.equal((await seen({ TRUST_PROXY: '1' }, old)).status, 503);

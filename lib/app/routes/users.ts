@@ -1,22 +1,29 @@
 import type { RouterContext } from '@koa/router';
 import { z } from 'zod';
-import { ProblemError, type Routes } from '../../index';
+import {
+  DISPLAY_NAME_RULE,
+  EMAIL_RULE,
+  ProblemError,
+  parseDisplayName,
+  parseEmail,
+  type Routes,
+  SignUpLimits,
+} from '../../index';
 import { USER_LOCALES, type User, userLocale } from '../models/user';
 import { authenticate } from '../services/access-token';
 import { EmailTakenError, signUp } from '../services/sign-up';
-import { SignUpLimits } from '../services/sign-up-limits';
 
 export const userRoutes: Routes = (router, environment) => {
   const limits = new SignUpLimits(environment);
 
   router.post('/users', async (ctx) => {
-    const { locale = userLocale(ctx.locale), ...given } = readNewUser(ctx);
-    const seconds = await limits.take(ctx.ip, given.email);
+    const { email, name, locale = userLocale(ctx.locale) } = readNewUser(ctx);
+    const seconds = await limits.take(ctx.ip, email);
     if (seconds > 0) return refuseSignUp(ctx, seconds);
-    const { user, accessToken } = await signUp({ ...given, locale }).catch(async (error: unknown) => {
+    const { user, accessToken } = await signUp({ email: email.address, name, locale }).catch(async (error: unknown) => {
       // A taken address counts as well: otherwise anybody could test without limit which addresses have signed up.
       if (error instanceof EmailTakenError) throw taken();
-      await limits.giveBack(ctx.ip, given.email);
+      await limits.giveBack(ctx.ip, email);
       throw error;
     });
     ctx.status = 201;
@@ -51,35 +58,24 @@ function unauthorized(tried: boolean): ProblemError {
   });
 }
 
-const ATOM = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+";
-const LABEL = '[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?';
-/** A dot-atom of at most 64 characters at a domain name, as every mail server accepts, without quoted local parts. */
-const MAILBOX = new RegExp(`^(?=.{1,64}@)${ATOM}(?:\\.${ATOM})*@(?:${LABEL}\\.)+(?!\\d+$)${LABEL}$`);
-/** Control characters, lone surrogates, line separators and characters that reverse the direction of text. */
-const UNFIT = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/u;
-
-/** Characters. It is short, so that strangers cannot put advertisements into the welcome mail. */
-const MAX_NAME_LENGTH = 80;
-/** Matches text that mail programs turn into a link. */
-const LINK = /:\/\/|\bwww\.|[\p{L}\d-]\.[\p{L}][\p{L}\d-]+(?:[/?#]|:\d)/iu;
-
 const error = {
   body: 'must be an object with email, and optionally name and locale',
-  email: 'must be an e-mail address such as name@example.com, in ASCII, of at most 254 characters',
-  name: `must be a name of 1 to ${MAX_NAME_LENGTH} characters, on one line, without control characters and without a web address`,
   locale: `must be ${USER_LOCALES.join(' or ')}`,
 };
 
+/** A field that `parse` reads, which returns undefined for what does not obey the rule. */
+const field = <T>(parse: (value: unknown) => T | undefined, rule: string) =>
+  z.unknown().transform((value, { addIssue }) => {
+    const parsed = parse(value);
+    if (parsed !== undefined) return parsed;
+    addIssue(rule);
+    return z.NEVER;
+  });
+
 const NewUser = z.object(
   {
-    email: z.string(error.email).trim().max(254, error.email).regex(MAILBOX, error.email),
-    name: z
-      .string(error.name)
-      .trim()
-      .refine(
-        (name) => name !== '' && [...name].length <= MAX_NAME_LENGTH && !UNFIT.test(name) && !LINK.test(name),
-        error.name,
-      )
+    email: field(parseEmail, EMAIL_RULE),
+    name: field(parseDisplayName, DISPLAY_NAME_RULE)
       .nullish()
       .transform((name) => name ?? null),
     locale: z

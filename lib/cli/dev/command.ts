@@ -1,8 +1,7 @@
-import fs from 'node:fs';
-import path from 'node:path';
 import { readArguments } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { readLayout } from '../generate/app-layout';
+import { readPackage } from '../app/app-layout';
+import { compilerFolders } from '../app/ask-app';
 import { DevServer } from './dev-server';
 
 const OPTIONS = {
@@ -20,27 +19,15 @@ export async function runDev(args: readonly string[], findEntry: () => string | 
       `--only of dev is ${JSON.stringify(only)}; it must be web or jobs. See catamount help dev.`,
       EXIT.usage,
     );
-  const layout = readLayout(process.cwd());
+  const folder = process.cwd();
+  const { scripts } = readPackage(folder);
+  const standard = scripts?.build === undefined ? undefined : 'npm run build --silent';
   const server = new DevServer({
-    layout,
+    folder,
     findEntry,
-    build: buildsNot ? undefined : (build ?? buildOf(layout.folder)),
-    output: outputOf(layout.folder),
+    build: buildsNot ? undefined : (build ?? standard),
+    output: compilerFolders(folder).output,
     args: only === undefined ? [] : ['--only', only],
   });
   process.exit(await server.run());
-}
-
-/** @returns a command that runs the script `build` of package.json; undefined if there is none. */
-function buildOf(folder: string): string | undefined {
-  const { scripts } = JSON.parse(fs.readFileSync(path.join(folder, 'package.json'), 'utf8')) as {
-    readonly scripts?: Readonly<Record<string, string>>;
-  };
-  return scripts?.build === undefined ? undefined : 'npm run build --silent';
-}
-
-function outputOf(folder: string): string {
-  const file = path.join(folder, 'tsconfig.json');
-  const text = fs.existsSync(file) ? fs.readFileSync(file, 'utf8') : '';
-  return /"outDir":\s*"([^"]+)"/.exec(text)?.[1] ?? 'dist';
 }

@@ -6,14 +6,15 @@ import { COMMANDS } from '../../cluster/control/commands';
 import { RunningTree } from '../../cluster/control/running-tree';
 import { environment } from '../../core/config';
 import { deferred, toError } from '../../support/async';
-import type { AppLayout } from '../generate/app-layout';
-import { runEntryCommand, runShell, startEntry } from '../generate/child-process';
+import { type AppLayout, readLayout } from '../app/app-layout';
+import { runEntryCommand, runShell, startEntry } from '../app/child-process';
 import { ErrorNote } from './error-note';
 import { Output } from './output';
 import { Sources } from './sources';
 
 export interface DevOptions {
-  readonly layout: AppLayout;
+  /** The app's folder. */
+  readonly folder: string;
   /** The app's build command; undefined if Node runs its sources without a build. */
   readonly build: string | undefined;
   /** The folder that the build writes to, relative to the app's folder. */
@@ -39,6 +40,8 @@ export class DevServer {
   private readonly sources: Sources;
   private readonly note: ErrorNote;
   private readonly output = new Output();
+  /** As the manifest had it when the first change came, or the first after one of the manifest itself. */
+  private layout: AppLayout | undefined;
   private tree: ReturnType<typeof startEntry> | undefined;
   private readonly left = deferred<'left'>();
   private leaving = false;
@@ -51,7 +54,7 @@ export class DevServer {
   private readonly due = new Set<string>();
 
   constructor(private readonly options: DevOptions) {
-    const { folder } = options.layout;
+    const { folder } = options;
     this.sources = new Sources(folder, [options.output, `${options.output}.next`, `${options.output}.old`]);
     this.note = new ErrorNote(folder);
     this.note.clear();
@@ -95,10 +98,10 @@ export class DevServer {
   }
 
   private async build(changed: ReadonlySet<string>): Promise<ReadonlySet<string>> {
-    const { build, layout, output } = this.options;
+    const { build, folder, output } = this.options;
     if (build === undefined) return new Set();
-    const restore = keep(path.join(layout.folder, output), path.join(layout.folder, '.catamount/last-build'));
-    const { ok, text } = await runShell(build, layout.folder, (part) => this.output.write(part));
+    const restore = keep(path.join(folder, output), path.join(folder, '.catamount/last-build'));
+    const { ok, text } = await runShell(build, folder, (part) => this.output.write(part));
     const meanwhile = new Set([...this.sources.scan()].filter((file) => !this.written.has(file)));
     for (const file of meanwhile) {
       if (!this.suspects.has(file) || !changed.has(file)) continue;
@@ -113,8 +116,11 @@ export class DevServer {
   }
 
   private async reload(): Promise<void> {
-    const { layout } = this.options;
     if (!this.tree) return this.start();
+    this.layout ??= await readLayout(this.options.folder).catch((thrown: unknown) => {
+      throw new Fault('The app has a mistake', toError(thrown).message);
+    });
+    const { layout } = this;
     const touches = (folder: string) => [...this.due].some((file) => file.startsWith(`${folder}/`));
     const isOfPrimary = (file: string) =>
       withoutExtension(file) === layout.manifest || /^server\.[cm]?[jt]s$/.test(file);
@@ -122,7 +128,10 @@ export class DevServer {
     const migrates = layout.migrations !== false && touches(layout.migrations);
     if (whole || migrates || touches(layout.jobs)) await this.check();
     if (migrates) await this.migrate();
-    if (whole) return this.startAgain();
+    if (whole) {
+      this.layout = undefined;
+      return this.startAgain();
+    }
     await this.restart(touches(layout.jobs) ? 'restart' : 'phased-restart');
   }
 

@@ -1,6 +1,6 @@
 import fs from 'node:fs';
 import { fileBehind } from '../../core/logging';
-import type { Stdio } from '../generate/child-process';
+import type { Stdio } from '../app/child-process';
 
 /**
  * Standard output of `catamount dev` and of the tree that it starts. The tree appends its log to the file that standard

@@ -1,7 +1,8 @@
 import { readArguments } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
-import { readLayout } from './app-layout';
+import { readLayout } from '../app/app-layout';
+import type { askApp } from '../app/ask-app';
 import { removeFiles, type Step, writeFiles } from './files';
 import { GENERATORS, type Generator, type Plan, type Request } from './generators';
 
@@ -16,10 +17,16 @@ const OPTIONS = {
 
 /**
  * `catamount generate …` writes files into the app in a folder; `catamount destroy …` removes them.
- * @param args the words after the verb.
+ * @param args the words after the verb. @param ask default: asks the app itself for its folders.
  * @throws UserError.
  */
-export function runGenerator(verb: Verb, args: readonly string[], folder: string, print: (text: string) => void): void {
+export async function runGenerator(
+  verb: Verb,
+  args: readonly string[],
+  folder: string,
+  print: (text: string) => void,
+  ask?: typeof askApp,
+): Promise<void> {
   const { values, positionals } = readArguments(verb, { args, options: OPTIONS, allowPositionals: true });
   const [kind, name, ...rest] = positionals;
   if (values.help || kind === undefined) {
@@ -34,7 +41,7 @@ export function runGenerator(verb: Verb, args: readonly string[], folder: string
   if (values.force && verb === 'generate') {
     throw new UserError('generate has no --force: it never overwrites files. Move the file away first.', EXIT.usage);
   }
-  const layout = readLayout(folder);
+  const layout = await readLayout(folder, ask);
   const request: Request = { name, rest, queue: values.queue, now: new Date() };
   const plan = generator.plan(request, layout);
   const dryRun = values['dry-run'] === true;

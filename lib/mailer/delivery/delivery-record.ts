@@ -3,6 +3,7 @@ import { isAnyArrayBuffer } from 'node:util/types';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
 import { currentContext } from '../../core/execution-context';
+import { withoutPasswords } from '../../core/redact';
 import { isRecord, recordKey, referenceOf } from '../../model/model-lookup';
 import { domainOf } from '../../support/email-address';
 import type { Draft } from '../compose/draft';
@@ -191,7 +192,7 @@ export class DeliveryRecord implements DeliveryStore {
       .where({ key, claim: token, state: 'claimed' })
       .update({
         state: 'failed',
-        error: storable(error.message),
+        error: storable(withoutPasswords(error.message)),
         response: storable(answerIn(error)),
         updated_at: this.knex.fn.now(),
       });

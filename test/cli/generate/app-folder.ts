@@ -1,5 +1,6 @@
 import fs from 'node:fs';
 import path from 'node:path';
+import { askApp } from '../../../lib/cli/app/ask-app';
 import { runGenerator } from '../../../lib/cli/generate/command';
 import { tempFolder } from '../../support/temp-folder';
 
@@ -10,7 +11,18 @@ export interface Shape {
   readonly esm: boolean;
 }
 
-/** A minimal app: package.json, the manifest, and for TypeScript tsconfig.json. */
+const answers = new Map<string, ReturnType<typeof askApp>>();
+
+/** Asks once for each text of a manifest, since the answer does not depend on the folder. */
+function askOnce(folder: string): ReturnType<typeof askApp> {
+  const manifest = ['app.ts', 'app.js'].map((file) => path.join(folder, file)).find((file) => fs.existsSync(file));
+  const key = manifest === undefined ? folder : `${path.basename(manifest)} ${fs.readFileSync(manifest, 'utf8')}`;
+  const answer = answers.get(key) ?? askApp(folder);
+  answers.set(key, answer);
+  return answer;
+}
+
+/** A minimal app: package.json, the entry file, the manifest, and for TypeScript tsconfig.json. */
 export class AppFolder {
   readonly folder = tempFolder('generate');
 
@@ -23,6 +35,13 @@ export class AppFolder {
     const root = esm ? 'import.meta.dirname' : '__dirname';
     const manifest = `${head} defineApp({ name: 'shop', root: ${root}, routes: () => import('./routes.js')${options} });\n`;
     this.write(typescript ? 'app.ts' : 'app.js', manifest);
+    const entry = commonJs
+      ? "require('catamount').boot(require('./app'));\n"
+      : `import { boot } from 'catamount';\nimport app from './app${esm ? '.js' : ''}';\n\nvoid boot(app);\n`;
+    this.write(typescript ? 'server.ts' : 'server.js', entry);
+    fs.mkdirSync(path.join(this.folder, 'node_modules'));
+    fs.symlinkSync(ROOT, path.join(this.folder, 'node_modules/catamount'));
+    fs.symlinkSync(path.join(ROOT, 'node_modules/tsx'), path.join(this.folder, 'node_modules/tsx'));
     if (typescript) this.write('tsconfig.json', `${JSON.stringify(tsconfig(esm), null, 2)}\n`);
   }
 
@@ -38,23 +57,30 @@ export class AppFolder {
 
   /** All files except those that make up the app itself. */
   files(): string[] {
+    const ofApp = /^(?:package\.json|tsconfig\.json|(?:app|server)\.[jt]s|node_modules)$/;
     return fs
-      .readdirSync(this.folder, { recursive: true, encoding: 'utf8' })
-      .filter((file) => fs.statSync(path.join(this.folder, file)).isFile())
-      .filter((file) => !/^(?:package\.json|tsconfig\.json|app\.[jt]s)$/.test(file))
+      .readdirSync(this.folder)
+      .filter((name) => !ofApp.test(name))
+      .flatMap((name) => filesBelow(this.folder, name))
       .map((file) => file.replace(/\d{14}/, '<time>'))
       .sort();
   }
 
   /** Runs `catamount` with the words of the line, none of which may contain a space. @returns what it prints. @throws UserError. */
-  catamount(line: string): string {
+  async catamount(line: string): Promise<string> {
     const [verb, ...args] = line.split(' ');
     let printed = '';
-    runGenerator(verb === 'destroy' ? 'destroy' : 'generate', args, this.folder, (text) => {
+    const print = (text: string) => {
       printed += text;
-    });
+    };
+    await runGenerator(verb === 'destroy' ? 'destroy' : 'generate', args, this.folder, print, askOnce);
     return printed;
   }
+}
+
+function filesBelow(folder: string, name: string): string[] {
+  if (!fs.statSync(path.join(folder, name)).isDirectory()) return [name];
+  return fs.readdirSync(path.join(folder, name)).flatMap((entry) => filesBelow(folder, path.join(name, entry)));
 }
 
 const tsconfig = (esm: boolean) => ({

@@ -9,7 +9,7 @@ import { AppFolder, EVERYTHING, ROOT } from './app-folder';
 const TS = { typescript: true, esm: false };
 
 describe('catamount generate', () => {
-  it('writes the files of each kind into the folders of the manifest', () => {
+  it('writes the files of each kind into the folders of the manifest', async () => {
     const app = new AppFolder(TS, ", models: 'lib/models', mailers: 'lib/mailers', templates: 'lib/mails'");
     for (const line of [
       'generate job WelcomeEmail userId --queue mailer',
@@ -18,7 +18,7 @@ describe('catamount generate', () => {
       'generate migration add_slug_to_categories slug?',
       'generate route categories',
     ])
-      app.catamount(line);
+      await app.catamount(line);
     assert.deepEqual(app.files(), [
       'jobs/welcome-email.ts',
       'lib/mailers/previews/user-mailer-preview.ts',
@@ -40,15 +40,15 @@ describe('catamount generate', () => {
     assert.match(app.read('test/mailers/user-mailer.test.ts'), /from '\.\.\/\.\.\/lib\/mailers\/user-mailer';/);
   });
 
-  it('accepts a name in any spelling, with or without the suffix of its kind', () => {
+  it('accepts a name in any spelling, with or without the suffix of its kind', async () => {
     for (const name of ['WelcomeEmail', 'welcomeEmailJob', 'welcome-email', 'welcome_email_job']) {
       const app = new AppFolder(TS);
-      app.catamount(`generate job ${name}`);
+      await app.catamount(`generate job ${name}`);
       assert.match(app.read('jobs/welcome-email.ts'), /class WelcomeEmailJob /, name);
     }
   });
 
-  it('follows the language, the module system and the test runner of the app', () => {
+  it('follows the language, the module system and the test runner of the app', async () => {
     const expected = [
       [false, false, "const { Job } = require('catamount');", "require('../../jobs/tidy');"],
       [false, true, "import { Job } from 'catamount';", "from '../../jobs/tidy.js';"],
@@ -57,7 +57,7 @@ describe('catamount generate', () => {
     ] as const;
     for (const [typescript, esm, job, test] of expected) {
       const app = new AppFolder({ typescript, esm });
-      app.catamount('generate job tidy');
+      await app.catamount('generate job tidy');
       const extension = typescript ? 'ts' : 'js';
       assert.ok(app.read(`jobs/tidy.${extension}`).includes(job), `${typescript} ${esm}`);
       assert.ok(app.read(`test/jobs/tidy.test.${extension}`).includes(test), `${typescript} ${esm}`);
@@ -65,33 +65,33 @@ describe('catamount generate', () => {
     const app = new AppFolder(TS);
     app.write('package.json', JSON.stringify({ scripts: { test: 'vitest run' } }));
     app.write('tsconfig.json', '{ "compilerOptions": { "allowImportingTsExtensions": true } }');
-    app.catamount('generate model Post');
+    await app.catamount('generate model Post');
     const test = app.read('test/models/post.test.ts');
     assert.match(test, /import \{ afterAll, afterEach, beforeAll, beforeEach, describe, it \} from 'vitest';/);
     assert.ok(test.includes("from '../../models/post.ts';") && test.includes('beforeAll(async () => {'), test);
   });
 
-  it('never overwrites: if a file exists, it names that and writes none', () => {
+  it('never overwrites: if a file exists, it names that and writes none', async () => {
     const app = new AppFolder(TS);
     app.write('test/jobs/tidy.test.ts', '// mine\n');
-    assert.throws(() => app.catamount('generate job tidy'), {
+    await assert.rejects(() => app.catamount('generate job tidy'), {
       name: 'UserError',
       message:
         'test/jobs/tidy.test.ts already exists, and nothing was written. Move away what exists, or give another name.',
     });
     assert.deepEqual(app.files(), ['test/jobs/tidy.test.ts']);
     app.write('migrations/20260101000000_create_posts.ts', '// mine\n');
-    assert.throws(() => app.catamount('generate model Post'), /20260101000000_create_posts\.ts already exists/);
+    await assert.rejects(() => app.catamount('generate model Post'), /20260101000000_create_posts\.ts already exists/);
     fs.rmSync(path.join(app.folder, 'test/jobs/tidy.test.ts'));
-    app.catamount('generate job tidy');
-    assert.match(app.catamount('generate job tidy'), /^ identical {2}jobs\/tidy\.ts$/m);
+    await app.catamount('generate job tidy');
+    assert.match(await app.catamount('generate job tidy'), /^ identical {2}jobs\/tidy\.ts$/m);
   });
 
-  it('dates a migration after the latest one, even within the same second or when that is dated ahead of the clock', () => {
+  it('dates a migration after the latest one, even within the same second or when that is dated ahead of the clock', async () => {
     const app = new AppFolder(TS);
     app.write('migrations/29990101000000_create_users.ts', '');
-    app.catamount('generate model Post');
-    const printed = app.catamount('generate migration add_slug_to_posts slug');
+    await app.catamount('generate model Post');
+    const printed = await app.catamount('generate migration add_slug_to_posts slug');
     assert.match(
       printed,
       /^The migration runs by npm run build && npx catamount db migrate, or when the app is started/m,
@@ -100,35 +100,42 @@ describe('catamount generate', () => {
     assert.deepEqual(names.slice(1), ['29990101000001_create_posts.ts', '29990101000002_add_slug_to_posts.ts']);
   });
 
-  it('lists the files with --dry-run, and changes nothing', () => {
+  it('lists the files with --dry-run, and changes nothing', async () => {
     const app = new AppFolder(TS);
-    const listed = app.catamount('generate job tidy --dry-run');
+    const listed = await app.catamount('generate job tidy --dry-run');
     assert.equal(
       listed,
       '    create  jobs/tidy.ts\n    create  test/jobs/tidy.test.ts\nNothing was changed: --dry-run.\n',
     );
     assert.deepEqual(app.files(), []);
-    app.catamount('generate job tidy');
-    assert.match(app.catamount('destroy job tidy --dry-run'), /^ {4}remove {2}jobs\/tidy\.ts$/m);
+    await app.catamount('generate job tidy');
+    assert.match(await app.catamount('destroy job tidy --dry-run'), /^ {4}remove {2}jobs\/tidy\.ts$/m);
     assert.equal(app.files().length, 2);
   });
 
-  it('writes all files or none when the system refuses one, and names that one', () => {
+  it('writes all files or none when the system refuses one, and names that one', async () => {
     const app = new AppFolder(TS);
     app.write('test', 'a file in the place of a folder');
-    assert.throws(
+    await assert.rejects(
       () => app.catamount('generate job tidy'),
       /^UserError: \S+\/test\/jobs\/tidy\.test\.ts cannot be written, and nothing was written: E[A-Z]+: .*\.$/,
     );
-    assert.deepEqual(fs.readdirSync(app.folder).sort(), ['app.ts', 'package.json', 'test', 'tsconfig.json']);
+    assert.deepEqual(fs.readdirSync(app.folder).sort(), [
+      'app.ts',
+      'node_modules',
+      'package.json',
+      'server.ts',
+      'test',
+      'tsconfig.json',
+    ]);
     app.write('package.json', 'null');
-    assert.throws(
+    await assert.rejects(
       () => app.catamount('generate job tidy'),
       /package.json is not a valid package\.json: it is not an object\.$/,
     );
   });
 
-  it('is undone by destroy, folders included, except for files that have changed since', () => {
+  it('is undone by destroy, folders included, except for files that have changed since', async () => {
     const app = new AppFolder(TS);
     const lines = [
       'job tidy --queue mailer',
@@ -137,32 +144,41 @@ describe('catamount generate', () => {
       'route posts',
       'mailer UserMailer welcome',
     ];
-    for (const line of lines) app.catamount(`generate ${line}`);
-    for (const line of lines) app.catamount(`destroy ${line}`);
-    assert.deepEqual(fs.readdirSync(app.folder).sort(), ['app.ts', 'package.json', 'tsconfig.json']);
+    for (const line of lines) await app.catamount(`generate ${line}`);
+    for (const line of lines) await app.catamount(`destroy ${line}`);
+    assert.deepEqual(fs.readdirSync(app.folder).sort(), [
+      'app.ts',
+      'node_modules',
+      'package.json',
+      'server.ts',
+      'tsconfig.json',
+    ]);
 
-    app.catamount('generate job tidy');
+    await app.catamount('generate job tidy');
     app.write('jobs/tidy.ts', `${app.read('jobs/tidy.ts')}// mine\n`);
-    assert.throws(() => app.catamount('destroy job tidy'), /^UserError: jobs\/tidy\.ts is not what generate writes/);
+    await assert.rejects(
+      () => app.catamount('destroy job tidy'),
+      /^UserError: jobs\/tidy\.ts is not what generate writes/,
+    );
     assert.equal(app.files().length, 2);
-    app.catamount('destroy job tidy --force');
+    await app.catamount('destroy job tidy --force');
     assert.deepEqual(app.files(), []);
-    assert.match(app.catamount('destroy job tidy'), /^ {4}absent {2}jobs\/tidy\.ts$/m);
+    assert.match(await app.catamount('destroy job tidy'), /^ {4}absent {2}jobs\/tidy\.ts$/m);
   });
 
-  it('writes a preview of every action of an existing mailer', () => {
+  it('writes a preview of every action of an existing mailer', async () => {
     const app = new AppFolder(TS);
-    assert.throws(
+    await assert.rejects(
       () => app.catamount('generate preview UserMailer'),
       /There is no mailers\/user-mailer\.ts to preview/,
     );
-    app.catamount('generate mailer UserMailer welcome passwordReset');
+    await app.catamount('generate mailer UserMailer welcome passwordReset');
     fs.rmSync(path.join(app.folder, 'mailers/previews'), { recursive: true });
-    app.catamount('generate preview UserMailer');
+    await app.catamount('generate preview UserMailer');
     assert.match(app.read('mailers/previews/user-mailer-preview.ts'), /welcome\(\) \{.*passwordReset\(\) \{/s);
   });
 
-  it('refuses wrong input with one sentence that says what to do', () => {
+  it('refuses wrong input with one sentence that says what to do', async () => {
     const app = new AppFolder(TS);
     const cases = [
       ['generate', /needs to know what. See catamount help generate/],
@@ -172,6 +188,19 @@ describe('catamount generate', () => {
       ['generate job ../evil', /"\.\.\/evil" is not a name/],
       ['generate job Job', /"Job" is reserved/],
       ['generate model class', /"class" is reserved/],
+      ['generate job DeliverMail', /There already is a class DeliverMailJob.* Give the job another name\.$/],
+      ['generate job tidy id id:number', /The argument id is given twice/],
+      ['generate model Model', /There already is a class Model.* Give the model another name\.$/],
+      ['generate model Date at:timestamp', /There already is a class Date/],
+      ['generate model TestDatabase', /There already is a class TestDatabase/],
+      ['generate model MailDelivery', /The table mail_deliveries is one of Catamount's own/],
+      ['generate migration create_ops_keys key', /The table ops_keys is one of Catamount's own/],
+      ['generate model Post to_string', /Every model already has toString\. Give the field another name/],
+      ['generate mailer NameMailer name', /Every mailer already has name\. Give the action another name/],
+      ['generate mailer MailMailer mail', /Every mailer already has mail\./],
+      ['generate mailer UserMailer before_deliver', /Every mailer already has beforeDeliver\./],
+      ['generate mailer UserMailer locale', /Every preview already has locale\./],
+      ['generate route health', /\/health is answered by Catamount itself/],
       ['generate job tidy count:int', /there is no type int. Give one of string, number/],
       ['generate job tidy --queue a/b', /"a\/b" is not the name of a queue/],
       ['generate mailer UserMailer', /A mailer needs an action/],
@@ -186,34 +215,38 @@ describe('catamount generate', () => {
       ['generate job tidy --nonsense', /--nonsense/],
     ] as const;
     for (const [line, message] of cases) {
-      assert.throws(
+      await assert.rejects(
         () => app.catamount(line),
         (error) => error instanceof UserError && error.exitCode === 64 && message.test(error.message),
         line,
       );
     }
     assert.deepEqual(app.files(), []);
-    assert.match(app.catamount('generate job tidy --queue slow'), /set JOB_QUEUES=default,mailer,slow\n$/);
+    assert.match(await app.catamount('generate job tidy --queue slow'), /set JOB_QUEUES=default,mailer,slow\n$/);
   });
 
-  it('writes no migration when the app has its own migration tool', () => {
+  it('writes no migration when the app has its own migration tool', async () => {
     const app = new AppFolder(TS);
     const manifest = fs.readFileSync(path.join(app.folder, 'app.ts'), 'utf8');
     app.write('app.ts', manifest.replace('defineApp({', 'defineApp({ migrations: false,'));
-    assert.throws(
+    await assert.rejects(
       () => app.catamount('generate migration create_posts'),
       /^UserError: app says migrations: false, so a tool of the app's own writes and runs its migrations\. Use that tool/,
     );
-    app.catamount('generate model Post');
+    await app.catamount('generate model Post');
     assert.deepEqual(app.files(), ['models/post.ts', 'test/models/post.test.ts']);
   });
 
-  it('says where it looked when the folder contains no app', () => {
+  it('says where it looked when the folder contains no app', async () => {
     const app = new AppFolder(TS);
+    fs.rmSync(path.join(app.folder, 'server.ts'));
     fs.rmSync(path.join(app.folder, 'app.ts'));
-    assert.throws(() => app.catamount('generate job tidy'), /No file in .* calls defineApp \(tried app, lib\/app, /);
+    await assert.rejects(
+      () => app.catamount('generate job tidy'),
+      /There is no dist\/server\.js, .* in \S+\. Build the app, or go to its folder\.$/,
+    );
     fs.rmSync(path.join(app.folder, 'package.json'));
-    assert.throws(() => app.catamount('generate job tidy'), /There is no package\.json in /);
+    await assert.rejects(() => app.catamount('generate job tidy'), /There is no package\.json in /);
   });
 
   it('is a command with its own help', async () => {
@@ -228,12 +261,12 @@ describe('catamount generate', () => {
     assert.deepEqual([undone.code, undone.stderr, app.files()], [0, '', []]);
   });
 
-  it('writes code that passes Biome, format included', () => {
+  it('writes code that passes Biome, format included', async () => {
     const biome = path.join(ROOT, 'node_modules/@biomejs/biome/bin/biome');
     for (const typescript of [true, false]) {
       for (const esm of [true, false]) {
         const app = new AppFolder({ typescript, esm });
-        for (const line of EVERYTHING) app.catamount(`generate ${line}`);
+        for (const line of EVERYTHING) await app.catamount(`generate ${line}`);
         const config = JSON.parse(fs.readFileSync(path.join(ROOT, '.biome.json'), 'utf8')) as object;
         app.write('biome.json', `${JSON.stringify({ ...config, vcs: { enabled: false }, files: {} }, null, 2)}\n`);
         const folders = ['jobs', 'mailers', 'models', 'migrations', 'routes', 'test'];

@@ -8,6 +8,7 @@ import { tempFolder } from '../../support/temp-folder';
 import { catamount } from '../cli-process';
 import { ROOT } from './app-folder';
 
+const TEMPLATES = path.join(ROOT, 'lib/cli/generate/templates');
 const readJson = (...parts: readonly string[]) =>
   JSON.parse(fs.readFileSync(path.join(...parts), 'utf8')) as Record<string, Record<string, string>>;
 
@@ -66,6 +67,30 @@ describe('catamount new', () => {
     }
   });
 
+  it('writes for pnpm, where that has started it, which install scripts are not needed', async () => {
+    const folder = tempFolder('new');
+    const { stdout } = await catamount(folder, ['new', 'shop', '--skip-install'], {
+      npm_config_user_agent: 'pnpm/12.2',
+    });
+    assert.match(stdout, /Next: cd shop && pnpm install && pnpm start\n$/);
+    assert.match(fs.readFileSync(path.join(folder, 'shop/pnpm-workspace.yaml'), 'utf8'), /^ {2}esbuild: false$/m);
+  });
+
+  it('imports only packages that it depends on itself, since pnpm hides all others', () => {
+    for (const name of fs.readdirSync(TEMPLATES, { recursive: true, encoding: 'utf8' })) {
+      if (!name.endsWith('.ejs')) continue;
+      const source = fs.readFileSync(path.join(TEMPLATES, name), 'utf8');
+      const imported = [...source.matchAll(/(?:\buse(?:Type|Package)?\([^)]*, |import\()'([^'.]+)'\)/g)].map(
+        ([, from]) => from,
+      );
+      assert.deepEqual(
+        imported.filter((from) => !/^(?:node:|catamount(?:\/testing)?$)/.test(from ?? '')),
+        [],
+        name,
+      );
+    }
+  });
+
   it('refuses wrong input with one sentence that says what to do, and lists the files with --dry-run', async () => {
     const { folder, printed } = await make('shop --dry-run');
     assert.match(printed, /^ {4}create {2}shop\/package\.json$/m);
@@ -74,6 +99,7 @@ describe('catamount new', () => {
     fs.writeFileSync(path.join(folder, 'taken/file'), '');
     for (const [line, message] of [
       ['Shop', /"Shop" is not the name of an app. Give lower-case letters, digits, - and _/],
+      ['node_modules', /"node_modules" is the folder of installed packages/],
       ['../shop', /"\.\.\/shop" is not the name of an app/],
       ['shop inn', /Unexpected argument "inn"/],
       ['shop --esm --cjs', /Give --esm or --cjs, not both/],

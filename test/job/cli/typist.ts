@@ -53,7 +53,7 @@ export class Typist {
     const sources = { redis: (this.options.redis ?? redis).client, knex: database.knex, events, via };
     const registry = new JobRegistry(this.classes);
     const queues = [...new Set(['default', 'mailer', ...this.classes.map((jobClass) => jobClass.queue)])];
-    const adopt = () => adoptDatabase(sources.knex, sources.redis);
+    const adopt = () => adoptDatabase(sources.knex);
     const admin = new JobAdmin({ ...sources, queues });
     const context = { admin, registry, equipment, terminal: this.terminal, adopt };
     const { json, text, notes = [], ok = true } = await typed.run(context);

@@ -1,8 +1,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
-import { BOOTED } from '../core/config';
-import { EXIT, UserError } from '../core/errors';
-import { importFile } from '../core/load-classes';
+import { BOOTED } from '../../core/config';
+import { EXIT, UserError } from '../../core/errors';
+import { importFile } from '../../core/load-classes';
 
 /**
  * Places to look for an app's entry file, in this order, relative to the current folder. A TypeScript entry counts only
@@ -11,17 +11,23 @@ import { importFile } from '../core/load-classes';
 export const ENTRIES: readonly string[] = ['dist/server.js', 'dist/server.mjs', 'server.js', 'server.mjs'];
 const TYPESCRIPT_ENTRIES: readonly string[] = ['server.ts', 'server.mts'];
 
-/** @returns the absolute path of the app's entry file in the current folder, or undefined. */
-export function findEntry(): string | undefined {
+/** @returns the absolute path of the app's entry file in a folder, by default the current one, or undefined. */
+export function findEntry(folder = '.'): string | undefined {
   const places = '.ts' in require.extensions ? [...ENTRIES, ...TYPESCRIPT_ENTRIES] : ENTRIES;
-  return places.map((file) => path.resolve(file)).find((file) => fs.existsSync(file));
+  return places.map((file) => path.resolve(folder, file)).find((file) => fs.existsSync(file));
 }
 
-/** @returns what to do in the current folder, which has no entry file. */
-function remedyHere(): string {
+/** @returns the error for a folder that has no entry file, with the exit code for wrong usage. */
+export function noEntry(folder: string): UserError {
+  const wanted = `${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)}`;
+  return new UserError(`There is no ${wanted} in ${folder}. ${remedyIn(folder)}.`, EXIT.usage);
+}
+
+function remedyIn(folder: string): string {
+  const has = (file: string) => fs.existsSync(path.join(folder, file));
   // A new app in TypeScript has not been built when the first command is typed.
-  if (fs.existsSync('server.ts')) return 'Build the app (npm run build)';
-  if (fs.existsSync('package.json')) return 'Build the app, or go to its folder';
+  if (has('server.ts') || has('src/server.ts')) return 'Build the app (npm run build)';
+  if (has('package.json')) return 'Build the app, or go to its folder';
   return 'Go to the folder of your app, or create one: catamount new shop';
 }
 
@@ -32,10 +38,7 @@ function remedyHere(): string {
  */
 export async function runApp(args: readonly string[] = process.argv.slice(2)): Promise<void> {
   const entry = findEntry();
-  if (entry === undefined) {
-    const wanted = `${ENTRIES.slice(0, -1).join(', ')} or ${ENTRIES.at(-1)}`;
-    throw new UserError(`There is no ${wanted} in ${process.cwd()}. ${remedyHere()}.`, EXIT.usage);
-  }
+  if (entry === undefined) throw noEntry(process.cwd());
   // Children are forked from argv[1], so it must be the app's entry file rather than this file.
   process.argv = [process.argv[0] ?? process.execPath, entry, ...args];
   process.once('exit', (code) => {
@@ -45,6 +48,6 @@ export async function runApp(args: readonly string[] = process.argv.slice(2)): P
     process.exitCode = EXIT.config;
   });
   await importFile(entry).catch(async (thrown: unknown) => {
-    throw (await import('../core/load-fault')).namedFileFault(entry, thrown);
+    throw (await import('../../core/load-fault')).namedFileFault(entry, thrown);
   });
 }

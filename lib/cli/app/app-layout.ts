@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { EXIT, UserError } from '../../core/errors';
+import { type Asked, askApp } from './ask-app';
 
 /** The language of an app, and where its parts are. Paths are relative to its folder, with `/`. */
 export interface AppLayout {
@@ -27,56 +28,38 @@ export interface AppLayout {
 
 export type TestRunner = 'node' | 'vitest' | 'jest' | 'mocha';
 
-/** Files that may be an app's manifest, in the order in which they are tried. */
-const MANIFESTS = ['app', 'lib/app', 'src/app', 'app/index', 'lib/app/index', 'src/app/index', 'server', 'src/server'];
-const EXTENSIONS = ['.ts', '.js', '.mts', '.mjs', '.cts', '.cjs'];
-
-interface Manifest {
-  readonly file: string;
-  readonly extension: string;
-  readonly text: string;
-}
-
 /**
- * Reads the app's layout from package.json, tsconfig.json and the source of its manifest, without running it, so that
- * files can be added to an app that is broken or not built.
- * @throws UserError if the folder contains no app.
+ * Reads the app's layout from package.json and tsconfig.json, and asks the app itself where its folders are.
+ * @throws UserError if the folder contains no app, or the app cannot answer.
  */
-export function readLayout(folder: string): AppLayout {
+export async function readLayout(folder: string, ask: (folder: string) => Promise<Asked> = askApp): Promise<AppLayout> {
   const packageJson = readPackage(folder);
-  const manifest = findManifest(folder);
-  const typescript = manifest.extension.endsWith('ts');
+  const asked = await ask(folder);
+  const typescript = /\.[cm]?ts$/.test(asked.manifest);
   const esm = packageJson.type === 'module';
-  const root = rootOf(manifest);
-  const option = (name: string, standard: string) => {
-    const given = new RegExp(`\\b${name}:\\s*(['"\`])([^'"\`$]+)\\1`).exec(manifest.text)?.[2] ?? standard;
-    return path.posix.join(root, given);
-  };
-  const mailers = option('mailers', 'mailers');
+  const manifest = asked.manifest.replace(EXTENSION, '');
   return {
+    ...asked,
     folder,
     typescript,
     esm,
     extension: importExtension(folder, typescript, esm),
     runner: runnerOf(packageJson.scripts?.test ?? ''),
-    manifest: manifest.file,
-    jobs: option('jobs', 'jobs'),
-    models: option('models', 'models'),
-    migrations: !/\bmigrations:\s*false\b/.test(manifest.text) && option('migrations', 'migrations'),
-    mailers,
-    previews: option('previews', path.posix.join(path.posix.relative(root, mailers), 'previews')),
-    templates: option('templates', 'mailers/templates'),
-    routes: routesOf(folder, manifest),
+    manifest,
+    routes: routesOf(folder, manifest, asked.routes),
     tests: 'test',
   };
 }
 
+const EXTENSION = /\.[cm]?[jt]s$/;
+
 interface PackageJson {
   readonly type?: string;
-  readonly scripts?: { readonly test?: string };
+  readonly scripts?: { readonly test?: string; readonly build?: string };
 }
 
-function readPackage(folder: string): PackageJson {
+/** @throws UserError if there is no valid package.json in the folder. */
+export function readPackage(folder: string): PackageJson {
   const file = path.join(folder, 'package.json');
   if (!fs.existsSync(file)) {
     throw new UserError(`There is no package.json in ${folder}. Go to the folder of your app.`, EXIT.usage);
@@ -90,32 +73,10 @@ function readPackage(folder: string): PackageJson {
   }
 }
 
-function findManifest(folder: string): Manifest {
-  for (const file of MANIFESTS) {
-    for (const extension of EXTENSIONS) {
-      const whole = path.join(folder, `${file}${extension}`);
-      if (!fs.existsSync(whole)) continue;
-      const text = fs.readFileSync(whole, 'utf8');
-      if (/\bdefineApp\(/.test(text)) return { file, extension, text };
-    }
-  }
-  throw new UserError(
-    `No file in ${folder} calls defineApp (tried ${MANIFESTS.join(', ')}). Go to the folder of your app.`,
-    EXIT.usage,
-  );
-}
-
-/** The manifest's `root`, relative to the app's folder: `__dirname`, or a path resolved against it. */
-function rootOf({ file, text }: Manifest): string {
-  const here = path.posix.dirname(file);
-  const up = /\broot:[^,\n]*(?:__dirname|import\.meta\.dirname)\s*,\s*(['"`])([./]+)\1/.exec(text)?.[2] ?? '.';
-  return path.posix.join(here, up);
-}
-
-/** The folder of the module that the manifest's `routes` imports. */
-function routesOf(folder: string, { file, text }: Manifest): string {
-  const imported = /\broutes:[^,\n]*(?:import|require)\(\s*(['"`])([^'"`]+)\1/.exec(text)?.[2] ?? './routes';
-  const target = path.posix.join(path.posix.dirname(file), imported).replace(/\.[cm]?[jt]s$/, '');
+/** The folder of the module that the manifest's `routes`, whose source this is, imports. */
+function routesOf(folder: string, manifest: string, source: string): string {
+  const imported = /\b(?:import|require)\(\s*(['"`])([^'"`]+)\1/.exec(source)?.[2] ?? './routes';
+  const target = path.posix.join(path.posix.dirname(manifest), imported).replace(EXTENSION, '');
   if (path.posix.basename(target) === 'index') return path.posix.dirname(target);
   const isFolder = fs.existsSync(path.join(folder, target)) && fs.statSync(path.join(folder, target)).isDirectory();
   return isFolder || path.posix.basename(target) === 'routes' ? target : path.posix.dirname(target);

@@ -4,15 +4,26 @@ import path from 'node:path';
 import { environment } from '../../core/config';
 import { UserError } from '../../core/errors';
 
+/** Programs that install packages and run the scripts of package.json. */
+export type PackageManager = 'npm' | 'pnpm' | 'yarn';
+
+/** @returns the one that has started this process, as in `pnpm dlx catamount new`; npm if none has. */
+export function packageManager(): PackageManager {
+  const [, name = 'npm'] = /^(pnpm|yarn)\b/.exec(environment().npm_config_user_agent ?? '') ?? [];
+  return name as PackageManager;
+}
+
 /** Runs `npm install` in a folder, on the terminal. @throws UserError if it fails, which leaves the app complete. */
-export async function npmInstall(folder: string): Promise<void> {
-  const child = spawn('npm', ['install', '--no-audit', '--no-fund'], {
+export async function installPackages(manager: PackageManager, folder: string): Promise<void> {
+  const child = spawn(manager, ['install', ...(manager === 'npm' ? ['--no-audit', '--no-fund'] : [])], {
     cwd: folder,
     stdio: ['ignore', 'inherit', 'inherit'],
   });
   const [code] = (await once(child, 'close').catch(() => [null])) as [number | null];
   if (code !== 0)
-    throw new UserError(`npm install failed in ${folder}. The app has been created: run npm install there again.`);
+    throw new UserError(
+      `${manager} install failed in ${folder}. The app has been created: run ${manager} install there again.`,
+    );
 }
 
 /** The standard input, output and error of a child: a descriptor, or ours. */
@@ -50,6 +61,21 @@ export function runShell(command: string, folder: string, onText: (text: string)
 export function runEntryCommand(entry: string, args: readonly string[]): Promise<Outcome> {
   const child = spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   return outcomeOf(child, () => undefined);
+}
+
+/** Runs Node in a folder. @returns the first message that it sends; otherwise undefined, how it ended and its errors. */
+export async function askNode(args: readonly string[], folder: string): Promise<{ message: unknown; ending: string }> {
+  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['ignore', 'ignore', 'pipe', 'ipc'] });
+  let message: unknown;
+  let errors = '';
+  child.once('message', (received) => {
+    message = received;
+  });
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => {
+    errors += part;
+  });
+  const [code, signal] = (await once(child, 'close')) as [number | null, string | null];
+  return { message, ending: `${signal ?? `code ${code}`}:\n${errors.trimEnd()}` };
 }
 
 async function outcomeOf(child: ChildProcess, onText: (text: string) => void): Promise<Outcome> {
