@@ -77,7 +77,7 @@ export class RunningApp {
   async clear(): Promise<void> {
     this.serving.errors.length = 0;
     await this.database.query('truncate users restart identity');
-    await this.database.query('truncate job_outbox');
+    await this.database.query('truncate job_queue');
   }
 
   users() {
@@ -92,7 +92,7 @@ export class RunningApp {
 
   jobs() {
     return this.database.query<{ class: string; queue: string; payload: unknown }>(
-      'select class, queue, payload from job_outbox order by id',
+      'select class, queue, payload from job_queue order by id',
     );
   }
 

@@ -36,7 +36,7 @@ describe('POST /users', () => {
     assert.equal((await app.signUp(JSON.parse(body) as { email: string })).status, 201);
   });
 
-  it('stores the welcome job in the outbox', async () => {
+  it('enqueues the welcome job in the same transaction', async () => {
     await app.signUp({ email });
     const [job, ...others] = await app.jobs();
     assert.deepEqual([job?.class, job?.queue, others], ['WelcomeEmailJob', 'mailer', []]);
@@ -44,9 +44,9 @@ describe('POST /users', () => {
   });
 
   it('keeps neither user nor job when the job cannot be stored', async () => {
-    await app.database.query('alter table job_outbox rename to away');
+    await app.database.query('alter table job_queue rename to away');
     const { status } = await app.signUp({ email });
-    await app.database.query('alter table away rename to job_outbox');
+    await app.database.query('alter table away rename to job_queue');
     assert.equal(status, 500);
     assert.deepEqual(await app.users(), []);
     assert.equal((await app.signUp({ email })).status, 201);

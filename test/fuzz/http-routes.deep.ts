@@ -2,8 +2,7 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import fc from 'fast-check';
-import { createClient } from 'redis';
-import { store } from '../job/sets/stored-job';
+import { store, storeDead } from '../job/sets/stored-job';
 import { OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { readAnswers } from './answers';
 import { cases, runs, SEED } from './campaign';
@@ -54,15 +53,14 @@ describe('HTTP routes, given anything', () => {
     web = await OpsWeb.start({ ...SIGNED, METRICS_TOKEN: '0123456789abcdef' });
     port = Number(new URL(web.url).port);
     const mutator = new Mutator(SEED, JOB_WORDS);
-    const client = createClient({ url: web.redis.url });
-    await client.connect();
-    for (const place of ['dead', 'delayed', 'waiting'] as const) {
-      const id = place === 'dead' ? { id: JOB } : {};
-      await store(client, place, { ...id, at: 1 });
-      for (let n = 0; n < 60; n++)
-        await store(client, place, { at: n, text: mutator.mutate(JOB_SEEDS).toString('utf8') });
+    const { knex } = web.database;
+    await storeDead(knex, { id: JOB, at: 1 });
+    for (let n = 0; n < 180; n++) {
+      const text = mutator.mutate(JOB_SEEDS).toString('utf8');
+      const payload = isJson(text) ? text : JSON.stringify(text);
+      if (n % 3 === 0) await storeDead(knex, { at: n, payload });
+      else await store(knex, n % 3 === 1 ? 'scheduled' : 'ready', { at: n, payload });
     }
-    client.destroy();
   });
   after(() => web.stop());
   afterEach(async () => {
@@ -182,3 +180,12 @@ const requests = fc
     accept: fc.constantFrom('text/html', 'application/json', '*/*;q=x'),
   })
   .map(({ target: { folder, name }, ...rest }) => ({ ...rest, folder, name }));
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return !/\0|\\u0000/.test(text);
+  } catch {
+    return false;
+  }
+}

@@ -1,15 +1,21 @@
-import { recordText } from '../job/sets/stored-job';
+import { payloadText } from '../job/sets/stored-job';
 
-/** Records as producers write them, for the fuzzer to change. */
+/** Payloads as producers write them, for the fuzzer to change. */
 export const JOB_SEEDS = [
-  recordText({ class: 'PlainJob', args: [1, { a: [null, 'x'] }], tags: ['fails'], requestId: 'r' }),
-  recordText({ class: 'RuledJob', errors: ['first', 'second'], attributes: { tenant: 'acme' }, via: 'outbox' }),
-  recordText({ class: 'PlainJob', args: [{ $date: 1_700_000_000_000 }, { $bigint: '7' }, { $model: ['User', '1'] }] }),
-  '{"data":{"class":"PlainJob"},"options":{"timestamp":1,"stacktraces":[],"delay":5},"status":"created"}',
+  payloadText({ class: 'PlainJob', args: [1, { a: [null, 'x'] }], tags: ['fails'], requestId: 'r' }),
+  payloadText({ class: 'RuledJob', attributes: { tenant: 'acme' } }),
+  payloadText({ class: 'PlainJob', args: [{ $date: 1_700_000_000_000 }, { $bigint: '7' }, { $model: ['User', '1'] }] }),
+  '{"class":"PlainJob"}',
+] as const;
+
+/** Histories of their failures. */
+export const HISTORY_SEEDS = [
+  '{"stacktraces":["Error: first\\n    at run (some-file.js:12:34)","Error: second"],"attemptsBy":{"BusyError":2}}',
+  '{"stacktraces":["Error: x"],"failures":[{"at":1700000000000,"attempt":1,"ms":5,"host":"a","pid":7}],"reason":"no"}',
 ] as const;
 
 /** What the fuzzer inserts into them. */
 export const JOB_WORDS: readonly string[] = [
   ...['null', 'true', '[]', '{}', '-1', '1e999', '0.5', '"', '\\u0000', '\\ud800', '"__proto__":', '"attrs":null,'],
-  ...['"v":', '"args":', '"tags":', '"unique":"executing",', '"options":', '"stacktraces":3,', '['.repeat(50)],
+  ...['"v":', '"args":', '"tags":', '"unique":"executing",', '"failures":', '"stacktraces":3,', '['.repeat(50)],
 ];

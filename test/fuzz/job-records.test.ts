@@ -3,16 +3,16 @@ import fc from 'fast-check';
 import { logEvents } from '../../lib/core/event-catalog';
 import { Events } from '../../lib/core/events';
 import { createLogger } from '../../lib/core/logging';
-import type { Delivery } from '../../lib/job/fetch/fetch-call';
 import { Job } from '../../lib/job/job';
 import { JobRegistry } from '../../lib/job/job-registry';
 import { ErrorReporter } from '../../lib/job/perform/error-reporter';
 import { Executor } from '../../lib/job/perform/executor';
 import { deserializeArguments } from '../../lib/job/record/argument-decoder';
-import { describeJob } from '../../lib/job/sets/entry';
+import type { Delivery } from '../../lib/job/row/job-row';
+import { describeRow } from '../../lib/job/sets/entry';
 import { JobStats } from '../../lib/job/stats/collector';
 import { cases, runs, SEED, withShortStacks } from './campaign';
-import { JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
+import { HISTORY_SEEDS, JOB_SEEDS, JOB_WORDS } from './job-record-seeds';
 import { Mutator } from './mutator';
 
 class PlainJob extends Job<[]> {
@@ -36,8 +36,8 @@ class RuledJob extends Job<[]> {
   override afterDiscard(): void {}
 }
 
-/** Whatever a record holds, its run has an outcome that Redis can record, and no listener to its events fails. */
-describe('records of jobs, read from Redis', () => {
+/** Whatever the row of a job holds, its run has an outcome that can be recorded, and no listener to its events fails. */
+describe('payloads and histories of jobs', () => {
   withShortStacks();
   const broken: unknown[] = [];
   const events = new Events();
@@ -51,29 +51,36 @@ describe('records of jobs, read from Redis', () => {
     registry: new JobRegistry([PlainJob, RuledJob]),
     events,
     maxDeliveries: 3,
-    onFinished: () => undefined,
-    onDied: () => undefined,
     decode: (args) => deserializeArguments(args, {}),
     releaseUnique: async () => undefined,
   });
   before(() => new ErrorReporter(events, () => undefined).start());
 
-  async function check(record: string, deliveries: number): Promise<void> {
-    const delivery: Delivery = { id: 'id-1', queue: 'default', record, deliveries, fence: `${deliveries}:t` };
+  async function check(payload: string, deliveries: number, history: string | null = null): Promise<void> {
+    const delivery: Delivery = {
+      ...{ id: 'id-1', queue: 'default', payload, history, attempts: 0, deliveries, limitKey: null, readyAt: 0 },
+    };
     const { outcome, recorded } = await executor.perform(delivery);
-    assert.ok(['complete', 'discard', 'retry', 'dead', 'release'].includes(outcome.op));
+    assert.ok(['delete', 'retry', 'dead', 'leave', 'release'].includes(outcome.op));
     recorded(true);
     recorded(false);
-    assert.deepEqual(broken, [], record);
-    for (const text of 'record' in outcome ? [record, outcome.record] : [record]) {
-      describeJob({ id: 'id-1', queue: 'default', set: 'dead', at: new Date(0), text, progress: record });
-    }
-    if (!('record' in outcome)) return;
-    if (outcome.op === 'retry') assert.ok(Number.isFinite(outcome.dueAt));
-    if (outcome.record !== record) JSON.parse(outcome.record);
+    assert.deepEqual(broken, [], payload);
+    const row = { id: 'id-1', queue: 'default', class: 'PlainJob', tags: [], attempts: 0, time: '', at: 0 };
+    const described = describeRow('dead', { ...row, history, progress: null, payload, bytes: payload.length });
+    assert.ok(described.unreadable === undefined || described.raw === payload);
+    if (outcome.op === 'retry' || outcome.op === 'leave') assert.ok(outcome.waitMs >= 0);
+    if (outcome.op !== 'retry' && outcome.op !== 'dead') return;
+    const failure = outcome.op === 'retry' ? outcome : outcome.job;
+    JSON.parse(failure.history);
+    // Postgres stores neither.
+    assert.doesNotMatch(
+      `${failure.history}${failure.error}${failure.messages}`,
+      /\0|\p{Surrogate}|\\u0000|\\ud[89a-f]/iu,
+    );
+    assert.ok(Number.isInteger(failure.attempts));
   }
 
-  it('have an outcome that Redis can record, whatever their shape', () => {
+  it('have an outcome that can be recorded, whatever their shape', () => {
     const odd = fc.oneof(
       { weight: 3, arbitrary: fc.constant(undefined) },
       fc.constantFrom(null, 0, -1, 1.5, 1e300, '', 'x', 'PlainJob', '__proto__', 'constructor', [], {}, [[]], true),
@@ -81,12 +88,11 @@ describe('records of jobs, read from Redis', () => {
     );
     const maybe = <T>(usual: fc.Arbitrary<T>) => fc.oneof({ weight: 2, arbitrary: usual }, odd);
     const named = fc.constantFrom('PlainJob', 'RuledJob', 'GoneJob', '');
-    const data = fc.record(
+    const payload = fc.record(
       {
         v: maybe(fc.constant(1)),
         class: maybe(named),
         args: maybe(fc.array(fc.jsonValue())),
-        via: odd,
         attrs: odd,
         tags: maybe(fc.array(fc.string())),
         unique: odd,
@@ -94,28 +100,19 @@ describe('records of jobs, read from Redis', () => {
       },
       { requiredKeys: [] },
     );
-    const options = fc.record(
+    const history = fc.record(
       {
-        timestamp: odd,
-        dueAt: odd,
-        delay: odd,
         stacktraces: maybe(fc.array(maybe(fc.string()))),
         failures: odd,
-        attempts: odd,
         attemptsBy: maybe(fc.dictionary(fc.string(), odd)),
         reason: odd,
-        noted: odd,
-        cursor: odd,
       },
       { requiredKeys: [] },
     );
-    const record = fc.record(
-      { data: maybe(data), options: maybe(options), status: odd, progress: odd },
-      { requiredKeys: [] },
-    );
+    const json = (value: unknown) => JSON.stringify(value) ?? 'null';
     return fc.assert(
-      fc.asyncProperty(maybe(record), fc.integer({ min: 1, max: 6 }), (value, deliveries) =>
-        check(JSON.stringify(value) ?? 'null', deliveries),
+      fc.asyncProperty(maybe(payload), maybe(history), fc.integer({ min: 1, max: 6 }), (data, past, deliveries) =>
+        check(json(data), deliveries, past === undefined ? null : json(past)),
       ),
       runs(6000),
     );
@@ -123,7 +120,12 @@ describe('records of jobs, read from Redis', () => {
 
   it('have an outcome whatever their bytes', async () => {
     const mutator = new Mutator(SEED, JOB_WORDS);
-    for (let n = cases(9000); n > 0; n--) await check(mutator.mutate(JOB_SEEDS).toString('utf8'), 1 + (n % 5));
+    const mutated = (seeds: readonly [string, ...string[]]) => mutator.mutate(seeds).toString('utf8');
+    for (let n = cases(9000); n > 0; n--) {
+      // A column of type json holds JSON, but any.
+      const history = mutated(HISTORY_SEEDS);
+      await check(mutated(JOB_SEEDS), 1 + (n % 5), isJson(history) ? history : null);
+    }
   });
 
   it('have an outcome when they are nested 100,000 levels deep', async () => {
@@ -133,8 +135,17 @@ describe('records of jobs, read from Redis', () => {
         `${'{"a":'.repeat(depth)}1${'}'.repeat(depth)}`,
       ]) {
         await check(JOB_SEEDS[0].replace('"args":[', `"args":[${nest},`), 1);
-        await check(JOB_SEEDS[1].replace('"options":{', `"options":{"more":${nest},`), 1);
+        await check(JOB_SEEDS[1].replace('"attrs":{', `"attrs":{"more":${nest},`), 1);
       }
     }
   });
 });
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}

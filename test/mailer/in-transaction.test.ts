@@ -72,7 +72,7 @@ for (const concurrency of [1, 8]) {
       for (let round = 0; round < rounds; round++) {
         holding = 0;
         go = deferred<void>();
-        // Jobs enqueued in a transaction keep the outbox busy on the same pool.
+        // Jobs enqueued in a transaction keep the rows of jobs busy on the same pool.
         const jobs = Array.from({ length: concurrency }, (_, n) => [`u${round}-${n}@example.com`] as const);
         await transaction(() => NewsJob.performAllLater(jobs));
         await sink.waitFor((round + 1) * concurrency);

@@ -2,13 +2,12 @@ import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
 import { KillJob } from '../../lib/job/definition/errors';
 import { Job } from '../../lib/job/job';
-import { DeadSet } from '../../lib/job/sets/dead-set';
 import { livingJobs } from '../../lib/job/sets/find-job';
 import type { Draft } from '../../lib/mailer/compose/draft';
 import { DeliveryRecord, IdempotencyKeys } from '../../lib/mailer/delivery/delivery-record';
 import { transaction } from '../../lib/model/transaction';
 import { JobSystem } from '../job/job-system';
-import { isMoved, setSources } from '../job/sets/set-sources';
+import { isMoved, setSources, setsOf } from '../job/sets/set-sources';
 import { until } from '../support/until';
 
 class DoomedJob extends Job {
@@ -36,9 +35,9 @@ describe('the records of sent mails', () => {
   let record: DeliveryRecord;
   before(async () => {
     system = await JobSystem.start({}, { migrated: true });
-    const { redis, database } = system;
+    const { database } = system;
     record = new DeliveryRecord(database.knex, {
-      livingJobs: (ids) => livingJobs({ redis: redis.client, knex: database.knex, queues: ['default'] }, ids),
+      livingJobs: (ids) => livingJobs(database.knex, ids),
     });
   });
   after(() => system.stop());
@@ -90,7 +89,7 @@ describe('the records of sent mails', () => {
       return true;
     });
     assert.ok(![ofDoomed, ofLater].includes(ofDone) && ofNone.startsWith('once/'));
-    const dead = new DeadSet(setSources(system, ['elsewhere']));
+    const { dead } = setsOf(setSources(system, ['elsewhere']));
     const [entry = assert.fail('it is not dead')] = (await dead.page()).entries;
     assert.equal(await isMoved(dead.deleteMany({ ids: [{ id: entry.id, queue: entry.queue }] })), true);
     assert.equal(await record.prune(), 1);

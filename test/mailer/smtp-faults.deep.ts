@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { loadI18n } from '../../lib/core/i18n';
 import { Job } from '../../lib/job/job';
-import { DeadSet } from '../../lib/job/sets/dead-set';
 import { MailDelivery, type MailDeliveryOptions } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
@@ -10,7 +9,7 @@ import { SmtpTransport } from '../../lib/mailer/transport/smtp';
 import type { Transport } from '../../lib/mailer/transport/transport';
 import { Deadline } from '../../lib/support/async';
 import { JobSystem } from '../job/job-system';
-import { setSources } from '../job/sets/set-sources';
+import { type Sets, setSources, setsOf } from '../job/sets/set-sources';
 import { dice } from '../support/dice';
 import { type SmtpSink, startSmtpSink } from '../support/smtp';
 import { type SmtpFault, SmtpProxy, type SmtpStep } from '../support/smtp-proxy';
@@ -36,14 +35,14 @@ describe('mails from jobs, when the SMTP server', () => {
   let proxy: SmtpProxy;
   let options: MailDeliveryOptions;
   let delivery: MailDelivery;
-  let dead: DeadSet;
+  let dead: Sets['dead'];
   let count = 0;
 
   before(async () => {
     sink = await startSmtpSink();
     proxy = await SmtpProxy.start(sink.port);
     system = await JobSystem.start({}, { migrated: true });
-    dead = new DeadSet(setSources(system));
+    ({ dead } = setsOf(setSources(system)));
     options = {
       config: {
         mail: { delivery: 'smtp', smtpUrl: proxy.url, from: 'Shop <hello@shop.example>', dir: '' },

@@ -85,7 +85,7 @@ describe('real jobs', () => {
   const use = async (options: Partial<RealOptions> = {}) => {
     jobs = await useRealJobs({ database, redisUrl: redis.url, timeoutMs: 600_000, ...options });
   };
-  const rows = () => created.query('select class from job_outbox order by created_at');
+  const rows = () => created.query('select class from job_queue order by created_at');
 
   it('are in Redis and Postgres until they are performed', async () => {
     await use();

@@ -186,7 +186,7 @@ describe('jobs enqueued inside a transaction', () => {
     const opened = await Promise.all([1, 2, 3].map(() => useTestDatabase({ url: fresh.url, app })));
     try {
       assert.deepEqual(await fresh.query('select * from shops'), []);
-      assert.deepEqual(await fresh.query('select * from job_outbox'), []);
+      assert.deepEqual(await fresh.query('select * from job_queue'), []);
     } finally {
       await Promise.all(opened.map((one) => one.close()));
       await fresh.drop();

@@ -20,7 +20,7 @@ export type PerformMiddleware = (run: JobRun, next: () => Promise<void>) => Prom
 /** An error with its circumstances, for an error tracker. */
 export interface ErrorReport {
   /** retrying, dead, discarded: the fate of a job that failed. The others name the part that failed without a job. */
-  readonly kind: 'retrying' | 'dead' | 'discarded' | 'relay' | 'redis' | 'postgres' | 'cron' | 'process';
+  readonly kind: 'retrying' | 'dead' | 'discarded' | 'queue' | 'redis' | 'postgres' | 'cron' | 'process';
   /** The error as it was thrown. */
   readonly error: Error;
   /** Data of the job; absent if the error concerns no single job. */

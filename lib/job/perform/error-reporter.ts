@@ -14,7 +14,7 @@ const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport
   'job.retrying': (job) => ofJob('retrying', job),
   'job.dead': (job) => ofJob('dead', job),
   'job.discarded': (job) => ofJob('discarded', job),
-  'queue.error': ({ error, during }) => ({ kind: 'relay', error, during }),
+  'queue.error': ({ error, during }) => ({ kind: 'queue', error, during }),
   'cron.error': ({ error, name }) => ({
     kind: 'cron',
     error,

@@ -134,10 +134,10 @@ describe('the enqueuer', () => {
 
     it('says which jobs were enqueued all the same, of a bulk in transactions of their own', async () => {
       const trx = await system.database.knex.transaction();
-      const both = performAllLater([CountJob.prepare(1234), CountJob.set({ trx }).prepare(7)]);
+      const both = performAllLater([CountJob.set({ trx }).prepare(7), CountJob.prepare(1234)]);
       await assert.rejects(both, (error) => {
         assert.ok(error instanceof EnqueueError);
-        const [lost, kept] = error.jobs;
+        const [kept, lost] = error.jobs;
         assert.ok(lost instanceof Error && kept && !(kept instanceof Error));
         return kept.enqueued && /^1 of 2 jobs could not be enqueued/.test(error.message);
       });

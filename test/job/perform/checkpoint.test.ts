@@ -91,6 +91,16 @@ describe('checkpoints and progress', () => {
     gate.open();
     await system.stop();
   });
+  afterEach('end all runs', async () => {
+    let isStopped = false;
+    void system.stopProcessors().then(() => {
+      isStopped = true;
+    });
+    await until('an endless job has ended at its next checkpoint', () => {
+      gate.close();
+      return isStopped;
+    });
+  });
   beforeEach(async () => {
     await system.reset();
     gate.close();
@@ -231,14 +241,6 @@ describe('checkpoints and progress', () => {
       return Number(await stored('cursor', id)) > 3;
     });
     assert.deepEqual(begun, [0]);
-    let isStopped = false;
-    void system.stopProcessors().then(() => {
-      isStopped = true;
-    });
-    await until('the job has ended at its next checkpoint', () => {
-      gate.close();
-      return isStopped;
-    });
   });
 
   it('cost nothing in a job that does not use them', async () => {

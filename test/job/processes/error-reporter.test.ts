@@ -76,7 +76,7 @@ describe('the error reporter', () => {
     assert.ok(report && !('args' in report));
   });
 
-  it('reports errors of Redis, Postgres, the relay and the schedule', async () => {
+  it('reports errors of Redis, Postgres, the queues and the schedule', async () => {
     const reports: ErrorReport[] = [];
     await start((report) => reports.push(report));
     const error = new Error('trouble');
@@ -94,7 +94,7 @@ describe('the error reporter', () => {
     await system.redisServer.kill();
     await until('both errors are reported', () => {
       const kinds = new Set(reports.map(({ kind }) => kind));
-      return kinds.has('redis') && kinds.has('relay');
+      return kinds.has('redis') && kinds.has('queue');
     });
   });
 

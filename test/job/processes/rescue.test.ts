@@ -20,7 +20,7 @@ const JUDGE: ProcessorTuning = {
   heartbeatMs: 100,
   infoMs: 100,
   unresponsiveMs: UNRESPONSIVE_MS,
-  dispatch: { silentMs: HOUR },
+  dispatch: { silentMs: 2 * HOUR },
 };
 
 const ran: string[] = [];
@@ -65,8 +65,8 @@ describe('the jobs of a dead or silent process', () => {
     const { length } = await claim(system.database.knex, { identity, origin }, { ids });
     assert.equal(length, names.length);
     await system.postgres.query(
-      `update job_queue set claimed_at = now() - $1 * interval '1 millisecond' where run = $2`,
-      [agoMs, identity],
+      `update job_queue set claimed_at = now() - $1 * interval '1 millisecond' where id = any($2)`,
+      [agoMs, ids],
     );
     return ids;
   };

@@ -90,7 +90,7 @@ describe('two operators at the same time', () => {
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
     await until('all jobs have run', () => ran.length >= COUNT);
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
+    await until('no job is left', async () => (await system.jobCount()) === 0);
     assert.deepEqual([ran.length, new Set(ran).size], [COUNT, COUNT]);
   });
 
@@ -115,7 +115,7 @@ describe('two operators at the same time', () => {
     const queued = await retried();
     assert.equal(await mine.dead.count(), 0);
     await system.processor([CountedJob]);
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
+    await until('no job is left', async () => (await system.jobCount()) === 0);
     await until('the retried jobs have run', () => ran.length >= queued.length);
     assert.equal(new Set(ran).size, queued.length);
   });
@@ -135,7 +135,7 @@ describe('two operators at the same time', () => {
     assert.equal(await mine.scheduled.count(), 0);
     await system.processor([CountedJob]);
     await until('the promoted jobs have run', () => ran.length >= run.moved);
-    await until('the outbox is empty', async () => (await system.jobCount()) === 0);
+    await until('no job is left', async () => (await system.jobCount()) === 0);
     assert.equal(new Set(ran).size, run.moved);
   });
 

@@ -6,10 +6,10 @@ import { Job } from '../../../lib/job/job';
 import { dayKey, MailTally, minuteKey, TOTALS_KEY } from '../../../lib/job/stats/class-stats';
 import { JobStats, StatsFlusher } from '../../../lib/job/stats/collector';
 import { History } from '../../../lib/job/stats/history';
-import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
+import { store } from '../sets/stored-job';
 
 const FAST = { heartbeatMs: 20, infoMs: 40 };
 const MINUTE_MS = 60_000;
@@ -57,14 +57,9 @@ describe('the history of jobs', () => {
 
   it('counts the outcomes of the jobs of each class, soon and after the stop', async () => {
     await system.processor([GoodJob, FlakyJob], { tuning: FAST });
-    await transaction(async () => {
-      for (let i = 0; i < 5; i++) await GoodJob.performLater();
-    });
-    // The job was enqueued an hour ago; its latency is counted from its retry.
-    const options = { timestamp: Date.now() - 3_600_000, dueAt: Date.now() - 1000 };
-    const retried = { data: { class: 'FlakyJob', args: [] }, options, status: 'retrying' };
-    await system.redis.client.hSet('bq:default:jobs', 'flaky', JSON.stringify(retried));
-    await system.redis.client.lPush('bq:default:waiting', 'flaky');
+    for (let i = 0; i < 5; i++) await GoodJob.performLater();
+    // It was enqueued years ago; its latency is counted from its retry.
+    await store(system.database.knex, 'ready', { class: 'FlakyJob', at: Date.now() - 1000 });
     await until('all outcomes are counted', async () => {
       const { all } = await lately();
       return all.processed === 5 && all.dead === 1;

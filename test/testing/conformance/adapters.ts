@@ -76,7 +76,7 @@ export function conformance(subject: string, define: (conform: Conform, grounds:
         afterEach(async () => {
           travelBack();
           await jobs.restore();
-          assert.deepEqual(await created.query('select * from job_outbox'), [], 'no job is left');
+          assert.deepEqual(await created.query('select * from job_queue'), [], 'no job is left');
         });
         define((title, run, differences = {}) => {
           const difference = differences[adapter];
