@@ -23,7 +23,7 @@ describe('one tree, as on a dyno', () => {
   const eachHasOneMail = async () => {
     const users = await around.users();
     await around.sink.waitFor(users.length);
-    const rows = () => around.database.query('select id from job_outbox');
+    const rows = () => around.database.query('select id from job_queue');
     await until('every job has ended', async () => (await rows()).length === 0);
     assert.deepEqual(receivers(), users);
   };

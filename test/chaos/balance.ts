@@ -1,18 +1,10 @@
 import type { LoggedJob } from '../process/mail-ledger';
 import { until } from '../support/until';
-import { type AcceptedChore, isTakenBack } from './ledger';
+import { isTakenBack } from './ledger';
 import { checkNotes, isOfNote, mailsByName } from './note-balance';
-import {
-  asOperator,
-  type Environment,
-  type Incident,
-  type Operator,
-  QUEUES,
-  type StoresOfScene,
-} from './scene/environment';
+import { asOperator, type Environment, type Incident, type Operator, type StoresOfScene } from './scene/environment';
 
 /** A job that only Redis had may be lost with its data for this long after acceptance, ms: it is counted, but not as a loss. */
-const NOT_YET_RUN_MS = 30_000;
 
 export interface Balance {
   /** One sentence per broken promise; empty when the run lost nothing. */
@@ -24,8 +16,6 @@ export interface Balance {
   readonly noteMails: number;
   readonly chores: number;
   readonly ticks: number;
-  /** Jobs that the app enqueued without the outbox, and that were lost because Redis lost its data. */
-  readonly goneWithRedis: number;
   /** Runs of jobs after their first one. */
   readonly ranAgain: number;
   readonly duplicates: readonly Duplicate[];
@@ -67,7 +57,6 @@ export async function balance(environment: Scene): Promise<Balance> {
     noteMails: mails.entries.length - welcomes.length,
     chores: ledger.chores.length,
     ticks: ticks.length,
-    goneWithRedis: chores.gone.length,
     ranAgain: chores.ranAgain + ranAgain(environment.jobLedger.ticks()),
     duplicates,
   };
@@ -98,18 +87,14 @@ async function checkUsers({ ledger, postgres }: Scene, received: ReadonlySet<str
   ];
 }
 
-function checkChores({ ledger, jobLedger, incidents }: Scene) {
+function checkChores({ ledger, jobLedger }: Scene) {
   const done = jobLedger.chores();
   const known = new Set([...ledger.chores.map(({ id }) => id), ...ledger.unsureChores]);
   const undone = ledger.chores.filter(({ id, kind }) => !isTakenBack(kind) && !done.has(id));
-  const losses = incidents.filter(({ kind }) => kind === 'redis lost data');
-  const wasInRedis = ({ kind, at }: AcceptedChore) =>
-    kind === 'straight' && losses.some((loss) => loss.at > at - 1000 && loss.at < at + NOT_YET_RUN_MS);
   return {
-    gone: undone.filter(wasInRedis),
     ranAgain: ranAgain(done),
     losses: [
-      ...undone.filter((chore) => !wasInRedis(chore)).map(({ id, kind }) => `job ${id} (${kind}) never ran`),
+      ...undone.map(({ id, kind }) => `job ${id} (${kind}) never ran`),
       ...ledger.chores
         .filter(({ id, kind }) => isTakenBack(kind) && done.has(id))
         .map(({ id }) => `job ${id} ran, although its transaction was rolled back`),
@@ -213,12 +198,10 @@ export function settle(environment: StoresOfScene): Promise<Settled> {
 
 /** @returns the unfinished jobs in words. A tick comes every 2 s, so one job in the queues does not count. */
 async function leftOver({ admin, knex }: Operator): Promise<string> {
-  const rows = await knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
-  const waiting = await Promise.all(QUEUES.map((queue) => admin.waiting(queue).count()));
+  const rows = await knex('job_queue').whereNot('class', 'TickJob').count<{ count: string }[]>();
   const { retry, scheduled } = await admin.sizes();
   const counts = {
-    'rows in the outbox': Number(rows[0]?.count ?? 0),
-    'jobs in queues': Math.max(0, waiting.reduce((sum, count) => sum + count, 0) - 1),
+    'jobs, ticks apart': Number(rows[0]?.count ?? 0),
     'jobs to be retried': retry,
     'jobs that are scheduled': scheduled,
   };

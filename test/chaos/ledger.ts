@@ -3,7 +3,7 @@ import type { Outcome } from './traffic';
 
 /** The ways to enqueue a chore (test/fixtures/chaos-app) that clients use all the time. */
 export const CHORES = [
-  ...(['straight', 'outbox', 'durable', 'later', 'stubborn', 'walk', 'held', 'notes'] as const),
+  ...(['alone', 'transaction', 'later', 'stubborn', 'walk', 'held', 'notes'] as const),
   ...(['rolled-back', 'late-rolled-back'] as const),
 ] as const;
 /** All kinds of chores; the additional ones are only enqueued by faults. */

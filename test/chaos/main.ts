@@ -102,7 +102,6 @@ function reportOf(result: ChaosResult): string {
     ['sign-ups', `${balance.signedUp} answered 201, ${balance.mails} mails received`],
     ['notes', `${balance.notes} committed with a job that sends them, ${balance.noteMails} mails received`],
     ['jobs', `${balance.chores} accepted, ${balance.ticks} ticks, ${balance.ranAgain} run again after a fault`],
-    ['Redis alone', `${balance.goneWithRedis} jobs that went straight to Redis were gone with its data`],
     ['trees', `${starts} started, the last one ended with code ${result.exitCode}`],
     [
       'duplicates',

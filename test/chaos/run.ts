@@ -152,7 +152,7 @@ async function recovered({ platform, traffic, jobLedger, mails }: Environment): 
   done();
   const email = await until('a sign-up is answered 201', () => traffic.signUps.signUp(), limit);
   done();
-  const chore = await until('a job is accepted', () => traffic.chores.enqueue('outbox'), limit);
+  const chore = await until('a job is accepted', () => traffic.chores.enqueue('transaction'), limit);
   await until(`job ${chore} has run`, () => jobLedger.chores().has(chore), limit);
   done();
   await until(`${email} has received a mail`, () => mails.entries.some(({ to }) => to === email), limit);

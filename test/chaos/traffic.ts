@@ -193,7 +193,7 @@ class ChoreClient extends Client {
   }
 
   protected override async ask(): Promise<void> {
-    await this.enqueue(CHORES[this.next++ % CHORES.length] ?? 'outbox');
+    await this.enqueue(CHORES[this.next++ % CHORES.length] ?? 'transaction');
   }
 }
 

@@ -2,6 +2,9 @@ import assert from 'node:assert/strict';
 import http from 'node:http';
 import net from 'node:net';
 import fc from 'fast-check';
+import { Events } from '../../lib/core/events';
+import { Database } from '../../lib/model/database';
+import { Deadline } from '../../lib/support/async';
 import { store, storeDead } from '../job/sets/stored-job';
 import { OpsWeb, SIGNED, tokenIn } from '../ops/ops-web';
 import { readAnswers } from './answers';
@@ -53,7 +56,8 @@ describe('HTTP routes, given anything', () => {
     web = await OpsWeb.start({ ...SIGNED, METRICS_TOKEN: '0123456789abcdef' });
     port = Number(new URL(web.url).port);
     const mutator = new Mutator(SEED, JOB_WORDS);
-    const { knex } = web.database;
+    const database = new Database(web.database.url, { production: false, events: new Events() });
+    const { knex } = database;
     await storeDead(knex, { id: JOB, at: 1 });
     for (let n = 0; n < 180; n++) {
       const text = mutator.mutate(JOB_SEEDS).toString('utf8');
@@ -61,6 +65,7 @@ describe('HTTP routes, given anything', () => {
       if (n % 3 === 0) await storeDead(knex, { at: n, payload });
       else await store(knex, n % 3 === 1 ? 'scheduled' : 'ready', { at: n, payload });
     }
+    await database.stop(Deadline.after(10_000));
   });
   after(() => web.stop());
   afterEach(async () => {

@@ -71,7 +71,7 @@ describe('a database whose migrations are all recorded in knex_migrations', () =
     both = { ours: OURS, apps: [appFolder] };
     knex = open();
     await knex.migrate.latest(olderRelease());
-    await created.query("insert into job_outbox (id, queue, class, payload) values (gen_random_uuid(), 'q', 'J', '')");
+    await created.query("insert into job_queue (id, queue, class, payload) values (gen_random_uuid(), 'q', 'J', '')");
   });
   afterEach(async () => {
     for (const database of opened) await database.stop(Deadline.after(30_000));
@@ -86,7 +86,7 @@ describe('a database whose migrations are all recorded in knex_migrations', () =
     assert.deepEqual(told, [OUR_NAMES]);
     assert.deepEqual(await namesIn('catamount_migrations'), OUR_NAMES);
     assert.deepEqual(await pendingMigrations(knex, both), []);
-    assert.equal((await created.query('select 1 from job_outbox')).length, 1);
+    assert.equal((await created.query('select 1 from job_queue')).length, 1);
   });
 
   it('lets an older release migrate and start again, until the histories are separated', async () => {
@@ -102,7 +102,7 @@ describe('a database whose migrations are all recorded in knex_migrations', () =
     assert.deepEqual(await pendingMigrations(knex, both), []);
     await assert.rejects(open().migrate.latest(olderRelease()), /already exists/);
     assert.deepEqual(await migrateUp(knex, both), []);
-    assert.equal((await created.query('select 1 from job_outbox')).length, 1);
+    assert.equal((await created.query('select 1 from job_queue')).length, 1);
   });
 
   it('is converted by the first of several processes once an older release has finished migrating', async () => {

@@ -23,7 +23,7 @@ const TABLES = [
   'job_dead',
   'job_handovers',
   'job_installation',
-  'job_outbox',
+  'job_queue',
   'job_pauses',
   'mail_deliveries',
   'ops_keys',

@@ -94,7 +94,7 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
     await around.sink.waitFor(accepted.length);
     await until(
       'every job has ended',
-      async () => (await around.database.query('select 1 from job_outbox')).length === 0,
+      async () => (await around.database.query('select 1 from job_queue')).length === 0,
     );
     const receivers = around.sink.messages.flatMap(({ envelope }) => envelope.to).sort();
     assert.deepEqual(receivers, [...accepted].sort());

@@ -49,9 +49,9 @@ export class Chores {
   }
 
   /** Classes of the jobs that have no outcome yet, except for ticks. */
-  async inOutbox(): Promise<string[]> {
+  async unfinished(): Promise<string[]> {
     const rows = await this.around.database.query<{ class: string }>(
-      `select class from job_outbox where class <> 'TickJob'`,
+      `select class from job_queue where class <> 'TickJob'`,
     );
     return rows.map((row) => row.class);
   }

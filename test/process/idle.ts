@@ -16,7 +16,7 @@ const COMMANDS_A_HEARTBEAT = 7.5;
 const HEARTBEATS_A_MINUTE = 4;
 /** A tree may send one query to Postgres in this many minutes. */
 const MINUTES_A_QUERY = 5;
-/** The relay's query is one, and the session that LISTENs receives its notification in another. */
+/** The dispatcher's query is one, and the session that LISTENs receives its notification in another. */
 const TRANSACTIONS_A_QUERY = 2;
 /** Connections to Redis: one of each worker, and four of the processor: one general, one that fetches, two that wait. */
 export const OF_REDIS = 6;

@@ -21,9 +21,9 @@ const AT_ONCE = 6;
 const MAILS_MEANWHILE = 20;
 const SETTLED_MS = 4 * WAIT_LIMIT_MS;
 
-/** People sign up on three trees. The leading relay is frozen for a while, and later the leading tree is killed. */
+/** People sign up on three trees. The leading dispatcher is frozen for a while, and later the leading tree is killed. */
 export function leaderStorm({ users }: LeaderStormOptions): void {
-  describe(`${users} sign-ups over ${TREES} trees, whose leading relay is frozen and then killed`, function () {
+  describe(`${users} sign-ups over ${TREES} trees, whose leading dispatcher is frozen and then killed`, function () {
     this.timeout(4 * SETTLED_MS);
     let around: Surroundings;
     let ledger: MailLedger;
@@ -38,7 +38,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       listener.on('notification', ({ payload = '' }) => {
         leader = payload.split(' ')[0] || leader;
       });
-      await listener.query(`LISTEN ${TABLES.relayChannel}`);
+      await listener.query(`LISTEN ${TABLES.leaderChannel}`);
       for (let n = 0; n < TREES; n++) {
         const tree = await around.start({ env: { WEB_CONCURRENCY: '1', SMTP_URL: ledger.url } });
         await tree.waitForLine(/job processor \(pid \d+\) is ready/);
@@ -51,7 +51,7 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       await ledger?.stop();
     });
 
-    /** @returns the pid of the processor whose relay leads, and its tree. */
+    /** @returns the pid of the processor whose dispatcher leads, and its tree. */
     const leading = () =>
       until('a tree leads', async () => {
         const command = async (...args: string[]) => await redis(around, args);
@@ -111,8 +111,8 @@ export function leaderStorm({ users }: LeaderStormOptions): void {
       await clients;
       assert.deepEqual(failures, []);
 
-      const left = async () => (await around.database.query('select id from job_outbox')).length;
-      await until('the outbox is empty', async () => (await left()) === 0, { timeoutMs: SETTLED_MS });
+      const left = async () => (await around.database.query('select id from job_queue')).length;
+      await until('no job is left', async () => (await left()) === 0, { timeoutMs: SETTLED_MS });
       lag.disable();
       const rows = await around.database.query<{ email: string; sent: number }>(
         `select email, count(key) filter (where state = 'sent')::int as sent

@@ -16,8 +16,8 @@ describe('SIGTERM to a tree that runs two jobs which take a minute', () => {
     // Part of it is reserved for returning jobs to their queues.
     const env = { SHUTDOWN_TIMEOUT: '12s' };
     const tree = await chores.start(env);
-    await post('straight', tree);
-    await post('outbox', tree);
+    await post('alone', tree);
+    await post('transaction', tree);
     await until('both run', () => chores.longs().length === 2);
     // It would be 1 if a process had been killed at the deadline.
     assert.equal((await tree.stop()).code, 0);
@@ -35,8 +35,8 @@ describe('SIGTERM to a tree that runs two jobs which take a minute', () => {
         .map(({ long, attempt }) => [long, attempt])
         .sort(),
       [
-        ['outbox', 1],
-        ['straight', 1],
+        ['alone', 1],
+        ['transaction', 1],
       ],
     );
   });

@@ -58,7 +58,7 @@ describe('under attack,', () => {
           },
           visit: async () => (await tree.request('GET', '/')).status,
           mails: async () => {
-            const waiting = () => around.database.query('select 1 from job_outbox');
+            const waiting = () => around.database.query('select 1 from job_queue');
             await until('every job has ended', async () => (await waiting()).length === 0);
             return around.sink.messages.length;
           },

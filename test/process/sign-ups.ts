@@ -130,7 +130,7 @@ export async function signUpsThrough(
 /** Waits until every job has ended, then asserts that each user in the database got exactly one mail. */
 export async function assertOneMailEach(around: Surroundings): Promise<void> {
   const { database, sink } = around;
-  const left = async () => (await database.query('select id, dispatched_at, class from job_outbox')).length;
+  const left = async () => (await database.query('select id, state, class from job_queue')).length;
   await until('every job has ended', async () => (await left()) === 0);
   const receivers = sink.messages.flatMap((mail) => mail.envelope.to).sort();
   const users = await around.users();

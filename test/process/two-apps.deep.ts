@@ -11,7 +11,7 @@ import { TransactionPooler } from '../support/transaction-pooler';
 import { spawnTree, startTree, type Tree } from '../support/tree';
 import { until } from '../support/until';
 
-const OURS = Object.values(TABLES).filter((name) => /^(job|mail|ops)_(?!.*(echo|relay)$)/.test(name ?? ''));
+const OURS = Object.values(TABLES).filter((name) => /^(job|mail|ops)_(?!.*(echo|leader)$)/.test(name ?? ''));
 
 /** One of two apps that share a Postgres and a Redis. */
 interface App {
@@ -115,7 +115,7 @@ describe('two apps on one Postgres and one Redis', () => {
       );
       for (const { name } of [shop, forum])
         await until('its notification has arrived', () => heard.includes(channels.get(name) ?? ''));
-      assert.ok(!heard.includes('job_outbox'));
+      assert.ok(!heard.includes('job_queue'));
       for (const { name } of [shop, forum]) {
         const rows = await database.query<{ count: number }>(
           `select count(*)::int as count from ${name}.mail_deliveries`,

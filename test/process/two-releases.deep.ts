@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { createClient } from 'redis';
 import { JobLedger } from '../chaos/ledger';
 import { buildFixtureApp } from '../support/fixture-app';
 import { LANE_FOLDER } from '../support/temp-folder';
@@ -52,7 +51,7 @@ describe('two releases on one Redis and one Postgres', () => {
     const people: string[] = [];
     for (let n = 0; n < 2 * EACH; n++) {
       const tree = n % 2 === 0 ? older : newer;
-      const kind = ['outbox', 'straight', 'durable', 'later'][Math.floor(n / 2) % 4];
+      const kind = ['transaction', 'alone', 'later'][Math.floor(n / 2) % 3];
       const user = somebody();
       people.push(user.email);
       const [signedUp, chore] = await Promise.all([
@@ -68,8 +67,8 @@ describe('two releases on one Redis and one Postgres', () => {
     });
     await until('all chores have run', () => ledger.chores().size === 2 * EACH);
     await until('all mails have arrived', () => around.sink.messages.length >= people.length);
-    const left = async () => (await around.database.query('select id from job_outbox')).length;
-    await until('the outbox is empty', async () => (await left()) === 0);
+    const left = async () => (await around.database.query('select id from job_queue')).length;
+    await until('no job is left', async () => (await left()) === 0);
     assert.deepEqual(
       [...ledger.chores().values()],
       Array.from({ length: 2 * EACH }, () => 1),
@@ -83,22 +82,22 @@ describe('two releases on one Redis and one Postgres', () => {
     }
   });
 
-  it('a job in a newer format is left by both with its record unchanged, and both keep working', async () => {
-    const data = { v: 2, class: 'ChoreJob', args: { id: 7 }, via: 'redis' };
-    const text = JSON.stringify({ data, options: { timestamp: Date.now() }, status: 'created', progress: 0 });
-    const client = await createClient({ url: around.redis.url }).connect();
-    try {
-      await client.hSet('bq:default:jobs', 'of-tomorrow', text);
-      await client.lPush('bq:default:waiting', 'of-tomorrow');
-      const told = /ChoreJob is left to other processors: ChoreJob was enqueued in format 2 by a newer release/;
-      await until('one has logged it', () => around.started.some((tree) => lines(tree, told).length > 0));
-      await until('it waits', async () => (await client.zScore('bq:default:delayed', 'of-tomorrow')) !== null);
-      assert.equal(await client.hGet('bq:default:jobs', 'of-tomorrow'), text);
-      const id = 2 * EACH + 1;
-      assert.equal((await newer.request('POST', `/chores/outbox?id=${id}`)).status, 201);
-      await until('another job has run', () => ledger.chores().has(id));
-    } finally {
-      client.destroy();
-    }
+  it('a job in a newer format is left by both with its payload unchanged, and both keep working', async () => {
+    const payload = '{"v":2,"class":"ChoreJob","args":{"id":7},"fresh":true}';
+    const { database } = around;
+    await database.query(
+      `insert into job_queue (id, queue, class, payload, tags, state) values (gen_random_uuid(), 'default', 'ChoreJob', $1, '{}', 'ready')`,
+      [payload],
+    );
+    await database.query(`select pg_notify('job_queue', 'look')`);
+    const told = /ChoreJob is left to other processors: ChoreJob was enqueued in format 2 by a newer release/;
+    await until('one has logged it', () => around.started.some((tree) => lines(tree, told).length > 0));
+    const waiting = () =>
+      database.query(`select payload::text from job_queue where state = 'scheduled' and class = 'ChoreJob'`);
+    await until('it waits', async () => (await waiting()).length === 1);
+    assert.deepEqual(await waiting(), [{ payload }]);
+    const id = 2 * EACH + 1;
+    assert.equal((await newer.request('POST', `/chores/transaction?id=${id}`)).status, 201);
+    await until('another job has run', () => ledger.chores().has(id));
   });
 });

@@ -31,7 +31,7 @@ describe('a connection from outside the tree', () => {
       );
       await connection.disconnect();
       assert.equal((await greeted).enqueued, true);
-      const rows = await database.query<{ class: string }>('select class from job_outbox');
+      const rows = await database.query<{ class: string }>('select class from job_queue');
       assert.deepEqual(rows, [{ class: 'GreetJob' }]);
     } finally {
       Model.knex(knex);

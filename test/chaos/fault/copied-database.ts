@@ -3,10 +3,6 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import createKnex, { type Knex } from 'knex';
-import { Events } from '../../../lib/core/events';
-import { Redis } from '../../../lib/core/redis';
-import { readInstallation } from '../../../lib/job/outbox/installation';
-import { Deadline } from '../../../lib/support/async';
 import { MailLedger } from '../../process/mail-ledger';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { removeFolder, tempFolder } from '../../support/temp-folder';
@@ -18,10 +14,10 @@ import { ChaosPostgres } from '../scene/postgres';
 import type { Fault } from './faults';
 
 const LIMIT = { timeoutMs: 90_000, everyMs: 100 };
-/** Long enough for the relay to poll the outbox several times, ms. */
+/** Long enough for the dispatcher to look several times, ms. */
 const LOOKED_MS = 3000;
 /** A chore id that no client uses. */
-const STRAIGHT = 0;
+const OWN = 0;
 
 /** Staging gets a copy of production's database, with jobs that are due, but has its own Redis. */
 export const COPIED_DATABASE: Fault = {
@@ -58,14 +54,7 @@ class Staging {
 
   static async make(): Promise<Staging> {
     const [postgres, redis, mails] = await Promise.all([ChaosPostgres.make(), startTestRedis(), MailLedger.start()]);
-    const made = new Staging(tempFolder('staging'), postgres, redis, mails);
-    const connection = new Redis(redis.url, new Events());
-    await connection.start();
-    await until('Redis is connected', () => connection.client.isReady, LIMIT);
-    // Registers the installation, as a job processor does at its first start.
-    await readInstallation(made.knex, connection.client);
-    await connection.stop(Deadline.after(1000));
-    return made;
+    return new Staging(tempFolder('staging'), postgres, redis, mails);
   }
 
   /** Copies the rows of all tables from one snapshot. */
@@ -96,11 +85,11 @@ class Staging {
     if (brought === 0) ledger.broken.push('the copy of the database has no jobs, so this run proves nothing');
     this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
     await this.tree.waitForLine(/jobs adopt/);
-    // A job enqueued straight into its own Redis is not from the copy and must run.
-    await this.tree.request('POST', `/chores/straight?id=${STRAIGHT}`);
-    await until('the second tree runs its own job', () => this.book.chores().has(STRAIGHT), LIMIT);
+    // It has just been told that the copy is not adopted, so it runs nothing.
+    await this.tree.request('POST', `/chores/alone?id=${OWN}`);
+    await until('the second tree runs its own job', () => this.book.chores().has(OWN), LIMIT);
     await wait(LOOKED_MS);
-    const ran = [...this.book.chores().keys()].filter((id) => id !== STRAIGHT);
+    const ran = [...this.book.chores().keys()].filter((id) => id !== OWN);
     const ticks = this.book.ticks().size;
     const left = await this.due();
     if (ran.length + ticks + this.mails.entries.length > 0 || left !== brought)
@@ -135,9 +124,9 @@ class Staging {
     };
   }
 
-  /** Number of jobs in the outbox, without the recurring ones. */
+  /** Number of jobs, without the recurring ones. */
   private async due(): Promise<number> {
-    const [row] = await this.knex('job_outbox').whereNot('class', 'TickJob').count<{ count: string }[]>();
+    const [row] = await this.knex('job_queue').whereNot('class', 'TickJob').count<{ count: string }[]>();
     return Number(row?.count);
   }
 }

@@ -1,5 +1,5 @@
 import { setTimeout as wait } from 'node:timers/promises';
-import { keyPrefix, queueKey } from '../../../lib/job/hint/keys';
+import { queueKey } from '../../../lib/job/hint/keys';
 import { until } from '../../support/until';
 import type { ChoreKind } from '../ledger';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';
@@ -60,46 +60,21 @@ const POISON: Fault = {
   },
 };
 
-/** The Redis keys that are deleted, and the kind of chore that is enqueued there first. */
-const PLACES = {
-  waiting: { keys: QUEUES.map((queue) => queueKey(queue, 'waiting')), kind: 'straight', pauses: true },
-  delayed: { keys: QUEUES.map((queue) => queueKey(queue, 'delayed')), kind: 'patient', pauses: false },
-  held: { keys: [`${keyPrefix('default')}blocked:HeldJob`], kind: 'held', pauses: false },
-} as const;
-type Place = keyof typeof PLACES;
 const MANY = 20;
 
-/** Waits until the keys hold jobs, and deletes them in the same script. */
-async function deletePlace({ redis }: Environment, place: Place): Promise<void> {
-  const { keys } = PLACES[place];
-  const script = `local found = 0
-    for _, key in ipairs(KEYS) do
-      local type = redis.call('type', key).ok
-      found = found + (type == 'list' and redis.call('llen', key) or type == 'zset' and redis.call('zcard', key) or 0)
-    end
-    if found > 0 then redis.call('del', unpack(KEYS)) end
-    return found`;
-  const found = () => redis.command('EVAL', script, String(keys.length), ...keys).then(Number);
-  await until(`there are ${place} jobs to be deleted`, found, { ...LIMIT, everyMs: 5 });
-}
-
-/** Redis keeps the job records but loses the lists that refer to them. No job is gone, so all must run. */
-const LISTS: Fault = {
-  name: 'redis-lists-lost',
-  about: 'the lists of waiting, delayed or blocked jobs are deleted in Redis, while their records stay',
-  async inject(environment, roll) {
-    const all = Object.keys(PLACES) as Place[];
-    for (const place of roll(2) === 0 ? all : [all[roll(all.length)] as Place]) {
-      const { kind, pauses } = PLACES[place];
-      await asOperator(environment, async ({ admin: { queues } }) => {
-        const paused = pauses ? QUEUES : [];
-        for (const queue of paused) await queues.pause(queue);
-        const ids = await enqueue(environment, kind, MANY);
-        await deletePlace(environment, place);
-        for (const queue of paused) await queues.resume(queue);
-        await haveRun(environment, `the jobs that were ${place} when that list was deleted`, ids);
-      });
-    }
+/** The hints are lost while Redis goes on. No job is gone, so all must run. */
+const HINTS: Fault = {
+  name: 'redis-hints-lost',
+  about: 'the hints at waiting jobs are deleted in Redis, which stays up',
+  async inject(environment) {
+    const keys = QUEUES.map((queue) => queueKey(queue, 'waiting'));
+    await asOperator(environment, async ({ admin: { queues } }) => {
+      for (const queue of QUEUES) await queues.pause(queue);
+      const ids = await enqueue(environment, 'alone', MANY);
+      await environment.redis.command('DEL', ...keys);
+      for (const queue of QUEUES) await queues.resume(queue);
+      await haveRun(environment, 'the jobs whose hints were deleted', ids);
+    });
   },
 };
 
@@ -148,7 +123,7 @@ const SOLE: Fault = {
         await refuse(id, 'while it waited');
         clock.set(TWO_HOURS_MS);
         // Claims expire by the clock of Postgres, which cannot be set, so the row is made two hours older instead.
-        await knex.raw(`update job_outbox set run_at = run_at - interval '2 hours',
+        await knex.raw(`update job_queue set run_at = run_at - interval '2 hours',
           created_at = created_at - interval '2 hours', unique_until = unique_until - interval '2 hours'
           where class = 'SoleJob'`);
         await wait(PILING_UP_MS);
@@ -158,7 +133,7 @@ const SOLE: Fault = {
       }
       await queues.resume('default');
       await haveRun(environment, 'unique jobs', [id]);
-      const ended = async () => (await knex('job_outbox').where('class', 'SoleJob')).length === 0;
+      const ended = async () => (await knex('job_queue').where('class', 'SoleJob')).length === 0;
       await until('no unique job is left', ended, LIMIT);
       const runs = () => jobLedger.chores().get(id);
       if (runs() !== 1) ledger.broken.push(`unique job ${id} ran ${runs()} times`);
@@ -169,4 +144,4 @@ const SOLE: Fault = {
 };
 
 /** Every accepted job must run, and no other job may be blamed for a crash. */
-export const JOB_FAULTS: readonly Fault[] = [POISON, LISTS, HALF_A_YEAR, SOLE];
+export const JOB_FAULTS: readonly Fault[] = [POISON, HINTS, HALF_A_YEAR, SOLE];

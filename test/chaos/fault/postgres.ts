@@ -6,7 +6,7 @@ import type { Fault } from './faults';
 const HELD_MS = 5000;
 /** The disk is filled again at this interval, ms, since Postgres frees some space when it restarts. */
 const REFILLED_MS = 250;
-const TABLES = ['users', 'job_outbox', 'mail_deliveries'] as const;
+const TABLES = ['users', 'job_queue', 'mail_deliveries'] as const;
 
 const FAULTS: readonly Fault[] = [
   {

@@ -6,7 +6,7 @@ import type { Fault } from './faults';
 
 const OUTAGE_MS = 10_000;
 const FULL_MS = 5000;
-/** Time for which jobs pile up in Redis before it loses its data, ms. */
+/** Time for which hints pile up in Redis before it loses its data, ms. */
 const PILING_UP_MS = 3000;
 const BEHIND_MS = 2000;
 
@@ -31,22 +31,19 @@ const threeTimes = (name: string, about: string, ...commands: readonly (readonly
   },
 });
 
-/** Jobs from the outbox must come back. Those enqueued straight into Redis are lost, as the app chose. */
+/** Redis has hints only, so no job is lost with it. */
 const loss = (name: string, about: string, lose: (redis: Environment['redis']) => Promise<unknown>): Fault => ({
   name,
   about,
   async inject(environment, roll) {
-    // Without paused queues Redis only has the jobs that are running.
+    // Without paused queues there are hardly any hints.
     const pile = roll(2) === 0;
     if (pile) {
       await eachQueue(environment, (queues, queue) => queues.pause(queue));
       await wait(PILING_UP_MS);
     }
-    environment.note('redis lost data');
     await lose(environment.redis);
-    environment.note('redis lost data');
     if (!pile) return;
-    // A processor may pause the queues again, since Postgres has recorded them as paused.
     await wait(PILING_UP_MS);
     await eachQueue(environment, (queues, queue) => queues.resume(queue));
   },

@@ -20,7 +20,7 @@ import { TcpSwitch } from './tcp-switch';
 
 /** An event that explains later observations. Times as `performance.now()`. */
 export interface Incident {
-  readonly kind: 'processor died' | 'redis lost data' | 'answer of SMTP lost';
+  readonly kind: 'processor died' | 'answer of SMTP lost';
   readonly at: number;
 }
 
