@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import { type Redis, shardsOf } from '../core/redis';
+import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import type { Database } from '../model/database';
 import type { ModelLookup } from '../model/model-lookup';
@@ -10,9 +10,8 @@ import type { ProgressReading } from '../support/progress';
 import type { Service } from '../support/service';
 import type { CronService, CronTuning } from './cron/cron-service';
 import type { JobSetup } from './definition/setup';
-import { Consumer, type ConsumerOptions } from './fetch/consumer';
+import { Consumer } from './fetch/consumer';
 import { ClassLimits, type Delivery } from './fetch/fetch-call';
-import type { ShardedConsumer } from './fetch/sharded-consumer';
 import type { JobRegistry } from './job-registry';
 import { OutboxService, type OutboxTuning } from './outbox/service';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
@@ -98,7 +97,7 @@ export class JobProcessor implements Service {
   private readonly limits: ClassLimits;
   private readonly reporter: ProcessReporter;
   private readonly identity: string;
-  private consumer: Consumer | ShardedConsumer | undefined;
+  private consumer: Consumer | undefined;
   private stopping: Promise<void> | undefined;
   private isQuiet: boolean;
   private causeUnknown = false;
@@ -162,7 +161,7 @@ export class JobProcessor implements Service {
     if (this.consumer || this.stopping) return;
     const { config, redisUrl, redis, events, tuning = {} } = this.options;
     this.warnOfIdleQueues();
-    this.consumer = consumerOf(shardsOf(redis.client)?.urls, {
+    this.consumer = new Consumer({
       redisUrl,
       redis,
       queues: config.jobs.queues,
@@ -232,26 +231,11 @@ export class JobProcessor implements Service {
   /** Progress of fetching, the relay, LISTEN and recurring jobs. */
   get progress(): Readonly<Record<'fetch' | 'relay' | 'listen' | 'cron', ProgressReading | undefined>> {
     return {
-      fetch: this.isQuiet ? undefined : this.fetchProgress,
+      fetch: this.isQuiet ? undefined : this.consumer?.fetcher.progress.read(),
       relay: this.outbox.relayProgress.read(),
       listen: this.outbox.listenProgress.read(),
       cron: this.isQuiet ? undefined : (this.cron?.progress.read() ?? NOTHING_DUE),
     };
-  }
-
-  private get fetchProgress(): ProgressReading | undefined {
-    const { consumer } = this;
-    return consumer && 'progress' in consumer ? consumer.progress : consumer?.fetcher.progress.read();
-  }
-
-  /** Progress of each server of REDIS_SHARDS, by a text that names the server and its queues. */
-  get shardProgress(): readonly (readonly [string, ProgressReading])[] {
-    const { consumer, isQuiet, options } = this;
-    return (shardsOf(options.redis.client)?.all ?? []).map(({ about, queues, outage }) => {
-      const fetch = isQuiet || !consumer ? undefined : (consumer as ShardedConsumer).progressOf(queues);
-      const owedMs = Math.max(outage?.ms ?? 0, fetch?.owedMs ?? 0);
-      return [about, { movedMs: fetch?.movedMs ?? null, owedMs, error: outage?.error ?? fetch?.error }];
-    });
   }
 
   /** Queues with jobs that are due, as last read; none during a stop, since they then wait for another processor. */
@@ -306,30 +290,14 @@ export class JobProcessor implements Service {
   }
 
   private warnOfIdleQueues(): void {
-    const { config, redis, registry, events } = this.options;
+    const { config, registry, events } = this.options;
     const served = new Set(config.jobs.queues.map((queue) => queue.name));
     for (const jobClass of registry) {
       if (served.has(jobClass.queue)) continue;
       const message = `${jobClass.name} uses the queue ${jobClass.queue}, which JOB_QUEUES does not list: it does not run here`;
       events.emit('process.warning', { message });
     }
-    for (const queue of Object.keys(shardsOf(redis.client)?.urls ?? {})) {
-      if (served.has(queue)) continue;
-      const message = `REDIS_SHARDS names the queue ${queue}, which JOB_QUEUES does not list: its jobs do not run here`;
-      events.emit('process.warning', { message });
-    }
   }
-}
-
-/** @param urls of REDIS_SHARDS, by queue. */
-function consumerOf(
-  urls: Readonly<Record<string, string>> | undefined,
-  options: ConsumerOptions,
-): Consumer | ShardedConsumer {
-  if (!urls) return new Consumer(options);
-  // Loaded on demand: most apps use one server.
-  const { ShardedConsumer } = require('./fetch/sharded-consumer') as typeof import('./fetch/sharded-consumer');
-  return new ShardedConsumer(options, urls);
 }
 
 /**

@@ -302,7 +302,7 @@ export class JobProcessorRole {
     // The age of the process.
     const now = performance.now();
     const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
-    const parts = Object.entries(measured).flatMap(([part, progress]) => {
+    return Object.entries(measured).flatMap(([part, progress]) => {
       if (!progress) return [];
       const { movedMs, error } = progress;
       // The mails of an app need not begin with its process.
@@ -310,10 +310,6 @@ export class JobProcessorRole {
       const cause = causeOf(error);
       return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
     });
-    const shards = (this.jobs?.shardProgress ?? []).map(([about, { movedMs, owedMs, error }]): PartProgress => {
-      return { part: 'queue', movedMs, owedMs, cause: causeOf(error), error: about };
-    });
-    return [...parts, ...shards];
   }
 
   /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */

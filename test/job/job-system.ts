@@ -52,11 +52,9 @@ export class JobSystem {
       migrated = ['lib/job/migrations'],
       poolMax = 6,
       redisPrefix = null,
-      redisShards = {},
     }: DatabaseOptions & {
       readonly poolMax?: number;
       readonly redisPrefix?: string | null;
-      readonly redisShards?: Readonly<Record<string, string>>;
     } = {},
   ): Promise<JobSystem> {
     const postgres = await createDatabase({ migrated });
@@ -64,7 +62,7 @@ export class JobSystem {
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax });
-    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix, redisShards);
+    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix);
     const redis = new Redis(redisUrl, events);
     const system = new JobSystem(
       postgres,

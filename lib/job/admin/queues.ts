@@ -11,8 +11,7 @@ import {
   WAKE_CHANNEL,
   withoutNamespace,
 } from '../queue/keys';
-import { clientOf, knownQueues, readQueues } from '../queue/queue-servers';
-import type { QueueStatus } from '../queue/queue-status';
+import { knownQueues, type QueueStatus, readQueues } from '../queue/queue-status';
 import { forgetPause, keepPause, writePause } from '../queue/queue-upkeep';
 import { completeRows } from '../sets/move-script';
 import { InvalidRequestError, type SetSources } from '../sets/query';
@@ -62,8 +61,7 @@ export class Queues {
   /** Counts the jobs that wait in Redis, blocked ones included. @throws when Redis does not answer. */
   async size(name: string): Promise<number> {
     const [status] = await readQueues(this.sources.redis, [name]);
-    if (!status) throw new Error(`the Redis of queue ${name} does not answer`);
-    return status.waiting + status.blocked;
+    return status ? status.waiting + status.blocked : 0;
   }
 
   /**
@@ -74,7 +72,7 @@ export class Queues {
     const { redis, knex, via } = this.sources;
     await this.check(name);
     const pause = { since: new Date(), by: via };
-    const set = clientOf(redis, name).set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
+    const set = redis.set(queueKey(name, 'paused'), writePause(pause), { condition: 'NX' });
     if ((await answerWithin(ANSWER_MS, set)) === null) return false;
     this.report('pause', name, 0);
     await this.orReport(keepPause(knex, name, pause), `keeping the pause of queue ${name} in Postgres`);
@@ -86,8 +84,7 @@ export class Queues {
    * @returns false when it is not paused. @throws InvalidRequestError for a queue that does not exist.
    */
   async resume(name: string): Promise<boolean> {
-    const { knex } = this.sources;
-    const redis = clientOf(this.sources.redis, name);
+    const { redis, knex } = this.sources;
     await this.check(name);
     await this.orReport(forgetPause(knex, name), `forgetting the pause of queue ${name} in Postgres`);
     const removed = await answerWithin(ANSWER_MS, redis.del(queueKey(name, 'paused')));
@@ -113,7 +110,7 @@ export class Queues {
       await deleteDue(knex, name, (count) => {
         jobs += count;
       });
-      jobs += await clearQueue(clientOf(redis, name), name, (ids) =>
+      jobs += await clearQueue(redis, name, (ids) =>
         completeRows(
           this.sources,
           ids.map((id) => ({ id, queue: name })),

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { currentTransaction } from '../../model/transaction';
 import { lazy, toError } from '../../support/async';
 import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
@@ -16,8 +16,8 @@ import type { RedisEnqueuer, Sent } from './redis-enqueuer';
  * second run. Jobs for Postgres go first: a failure there leaves nothing enqueued.
  */
 export class JobEnqueuer implements Enqueuer {
-  /** By server. Loaded at the first job that goes straight to Redis: an app that enqueues in transactions only has none. */
-  private readonly toServer = new Map<RedisClient, () => Promise<RedisEnqueuer>>();
+  /** Loaded at the first job that goes straight to Redis: an app that enqueues in transactions only has none. */
+  private readonly redisEnqueuer: () => Promise<RedisEnqueuer>;
   private readonly notifier: OutboxNotifier;
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
@@ -28,12 +28,16 @@ export class JobEnqueuer implements Enqueuer {
 
   constructor(
     private readonly knex: Knex,
-    private readonly redis: RedisClient,
+    redis: RedisClient,
     private readonly events: Events,
     /** The queues of JOB_QUEUES. Default: not known, so that none is reported. */
     private readonly served?: readonly string[],
   ) {
     this.notifier = new OutboxNotifier(knex, redis);
+    this.redisEnqueuer = lazy(async () => {
+      const { RedisEnqueuer } = await import('./redis-enqueuer');
+      return new RedisEnqueuer(redis, { onLate: (ids) => void this.leaveToRedis(ids) });
+    });
   }
 
   /** Call when the process starts. */
@@ -57,8 +61,7 @@ export class JobEnqueuer implements Enqueuer {
     let failure: Error | undefined;
     try {
       for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);
-      const servers = straight.length > 0 ? byServer(this.redis, straight) : [];
-      for (const [server, some] of servers) await this.toRedis(server, some, jobs);
+      if (straight.length > 0) await this.toRedis(straight, jobs);
     } catch (thrown) {
       failure = toError(thrown);
     }
@@ -83,13 +86,8 @@ export class JobEnqueuer implements Enqueuer {
     this.events.emit('process.warning', { message: `${wrong}: add it there, unless another tree serves it` });
   }
 
-  private async toRedis(
-    server: RedisClient,
-    requests: readonly EnqueueRequest[],
-    jobs: Map<EnqueueRequest, EnqueuedJob>,
-  ): Promise<void> {
-    if (requests.length === 0) return;
-    const { sent, refusal } = await this.send(server, requests);
+  private async toRedis(requests: readonly EnqueueRequest[], jobs: Map<EnqueueRequest, EnqueuedJob>): Promise<void> {
+    const { sent, refusal } = await this.send(requests);
     for (const request of requests.slice(0, sent)) jobs.set(request, this.enqueued(request, 'redis'));
     if (!refusal) return;
     const rest = requests.slice(sent);
@@ -106,23 +104,12 @@ export class JobEnqueuer implements Enqueuer {
   }
 
   /** Never rejects: if the module cannot be loaded, perhaps for want of file descriptors, nothing was sent. */
-  private async send(server: RedisClient, requests: readonly EnqueueRequest[]): Promise<Sent> {
+  private async send(requests: readonly EnqueueRequest[]): Promise<Sent> {
     try {
-      return await (await this.enqueuerOf(server)).send(requests);
+      return await (await this.redisEnqueuer()).send(requests);
     } catch (thrown) {
       return { sent: 0, refusal: toError(thrown) };
     }
-  }
-
-  private enqueuerOf(server: RedisClient): Promise<RedisEnqueuer> {
-    const known = this.toServer.get(server);
-    if (known) return known();
-    const made = lazy(async () => {
-      const { RedisEnqueuer } = await import('./redis-enqueuer');
-      return new RedisEnqueuer(server, { onLate: (ids) => void this.leaveToRedis(ids) });
-    });
-    this.toServer.set(server, made);
-    return made();
   }
 
   /**

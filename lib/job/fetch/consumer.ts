@@ -10,7 +10,7 @@ import { SilenceWatch } from '../../support/progress';
 import { keyPrefix, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from '../queue/keys';
 import type { ClassLimits, Delivery } from './fetch-call';
 import { Fetcher } from './fetcher';
-import type { ExecutionResult, FetcherOptions, FetchOrder } from './fetcher-types';
+import type { ExecutionResult, FetchOrder } from './fetcher-types';
 
 /**
  * Maximum interval of the poll that makes up for missed wakes, and for jobs offered to a process that has died, ms. It
@@ -43,8 +43,6 @@ export interface ConsumerOptions {
   readonly queues: readonly { readonly name: string; readonly weight: number }[];
   readonly weighted: boolean;
   readonly budget: number;
-  /** Makes a fetcher that shares its permits with those of other servers. Default: one with its own. */
-  readonly createFetcher?: (options: FetcherOptions) => Fetcher;
   readonly limits: ClassLimits;
   readonly identity?: string | undefined;
   /** Time after which a job without a heartbeat is stalled, ms. */
@@ -95,8 +93,7 @@ export class Consumer {
     const order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
     const onLost = (error: Error) => onError(error, 'fetching jobs');
     const { queues: served } = this;
-    const { createFetcher = (given: FetcherOptions) => new Fetcher(given) } = options;
-    this.fetcher = createFetcher({
+    this.fetcher = new Fetcher({
       queues: served,
       command,
       budget,
@@ -146,11 +143,6 @@ export class Consumer {
   lookAnew(): void {
     for (const queue of this.queues) queue.raiseDelayed();
     this.fetcher.wake();
-  }
-
-  /** The URL of the server that it fetches from. */
-  get url(): string {
-    return this.options.redisUrl;
   }
 
   /** Ends connections and timers. Idempotent. */

@@ -19,8 +19,6 @@ export interface FetcherOptions {
   readonly command: BeeConnection;
   /** Jobs running at once, over all queues. */
   readonly budget: number;
-  /** The permits to run them, if shared with the fetchers of other servers. Default: its own. */
-  readonly permits?: Permits | undefined;
   readonly order: FetchOrder;
   readonly limits: ClassLimits;
   /** Prefix of its tokens, unique among all fetchers ever. Default: random. */
@@ -33,13 +31,3 @@ export interface FetcherOptions {
 
 /** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
 export type FetchOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
-
-/** The permits to run jobs in one process. Several fetchers may share them (shared-fetcher.ts). */
-export interface Permits {
-  /** Jobs that may still begin. */
-  free: number;
-  /** The fetcher that has found a job that must run alone and is next in its queue. */
-  isolationDue?: object | undefined;
-  /** The job that runs alone. */
-  isolated?: Delivery | undefined;
-}

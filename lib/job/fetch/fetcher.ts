@@ -5,7 +5,7 @@ import { Backoff, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
 import { type Delivery, type FetchReply, fetchAndComplete } from './fetch-call';
 import { MAX_DELIVERIES } from './fetch-script';
-import type { Ending, ExecutionResult, FetcherOptions, Permits } from './fetcher-types';
+import type { Ending, ExecutionResult, FetcherOptions } from './fetcher-types';
 
 /** Maximum number of outcomes, and of jobs, in one call. */
 const MAX_BATCH = 64;
@@ -13,7 +13,7 @@ const MAX_BATCH = 64;
 const MOST_IN_A_TURN = 4;
 
 /** Returns a delivery that has not begun to its queue. */
-export const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded: () => undefined };
+const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded: () => undefined };
 
 /**
  * Fetches jobs with one budget over all queues. A permit is taken before a fetch and freed when the handler ends, so no
@@ -25,9 +25,12 @@ export const RELEASED: ExecutionResult = { outcome: { op: 'release' }, recorded:
  * nothing is fetched until all running jobs have ended; then it is fetched, and nothing else until it has ended.
  */
 export class Fetcher {
-  protected readonly permits: Permits;
-  /** true: a wake that finds no permit must be made up for by `freed` of another fetcher. */
-  protected readonly isShared: boolean = false;
+  /** Jobs that may still begin. */
+  private permits: number;
+  /** true: a job that must run alone is next in its queue. */
+  private isolationDue = false;
+  /** The job that runs alone. */
+  private isolated: Delivery | undefined;
   private started = false;
   private isQuiet = false;
   private scheduled = false;
@@ -35,7 +38,7 @@ export class Fetcher {
   private calls = 0;
   private inFlight = 0;
   /** true: a wake came while calls in flight held every permit, perhaps too late for their scripts to see its job. */
-  protected missedWake = false;
+  private missedWake = false;
   /** true: a job was offered to this process, which the next call must fetch or return to its queue. */
   private isOffered = false;
   /** true: jobs may be offered to this process, or to a dead one, so that the next call recalls them. */
@@ -43,15 +46,13 @@ export class Fetcher {
   /** Time at which Redis last delivered a job, or this process began, ms on the monotonic clock. */
   deliveredAt = performance.now();
   /** Number of calls in flight that may deliver jobs. */
-  protected fetches = 0;
-  /** Number of calls in flight that hold no permits any more: until they end, it fetches nothing else. */
-  protected late = 0;
+  private fetches = 0;
   /** true: the next call that fetches does the upkeep of limits, too. */
   private upkeepDue = true;
   private retryTimer: NodeJS.Timeout | undefined;
   private readonly ended: Ending[] = [];
   private readonly lostTokens: string[] = [];
-  protected readonly running = new Map<string, Delivery>();
+  private readonly running = new Map<string, Delivery>();
   /** Running deliveries that have not started yet, in the order in which they were fetched. */
   private readonly unbegun: Delivery[] = [];
   /** Jobs that have started in this turn of the event loop, which ends with a flush. */
@@ -65,7 +66,7 @@ export class Fetcher {
   private readonly tokenPrefix: string;
 
   constructor(private readonly options: FetcherOptions) {
-    this.permits = options.permits ?? { free: options.budget };
+    this.permits = options.budget;
     this.tokenPrefix = `${options.identity ?? randomBytes(6).toString('hex')}.`;
     this.prefixes = options.queues.map((queue) => queue.settings.keyPrefix);
     this.peeks = options.queues.map((queue) => new BlockingPeek(queue, (offered) => this.peeked(offered)));
@@ -109,7 +110,7 @@ export class Fetcher {
     this.schedule();
   }
 
-  protected schedule(): void {
+  private schedule(): void {
     if (this.scheduled) return;
     this.scheduled = true;
     setImmediate(() => this.flush());
@@ -155,23 +156,8 @@ export class Fetcher {
   }
 
   /** true: jobs are running in this process, or may be on their way. */
-  protected get isBusy(): boolean {
+  private get isBusy(): boolean {
     return this.running.size > 0 || this.fetches > 0;
-  }
-
-  /** Called when a call waits for jobs. @returns a function that ends the wait, and says how many permits it still holds. */
-  protected hold(wanted: number): () => number {
-    return () => wanted;
-  }
-
-  /** Called when permits are free again. @param own true: this fetcher is to be woken, too. */
-  protected freed(own = false): void {
-    if (own) this.schedule();
-  }
-
-  /** @returns the jobs of a reply that may run. @param held the permits that its call still had. */
-  protected fit(deliveries: readonly Delivery[], _held: number): readonly Delivery[] {
-    return deliveries;
   }
 
   private isIdle(): boolean {
@@ -197,27 +183,28 @@ export class Fetcher {
     this.startedInTurn = 0;
     this.tellWaiters();
     this.noteDue();
-    const { permits } = this;
-    if (!this.options.command.ready || this.retryTimer || this.closed) return void this.waiveIsolation();
-    if (permits.isolationDue === this && !this.isBusy) permits.isolationDue = undefined;
+    if (!this.options.command.ready || this.retryTimer || this.closed) {
+      this.isolationDue = false;
+      return;
+    }
+    if (!this.isBusy) this.isolationDue = false;
     do {
-      const mayFetch = this.fetching && !permits.isolationDue && !permits.isolated && this.late === 0;
-      const wanted = mayFetch ? Math.min(Math.max(0, permits.free), MAX_BATCH) : 0;
+      const mayFetch = this.fetching && !this.isolationDue && !this.isolated;
+      const wanted = mayFetch ? Math.min(Math.max(0, this.permits), MAX_BATCH) : 0;
       const endings = this.ended.splice(0, MAX_BATCH);
       const lostTokens = this.lostTokens.splice(0);
-      if (wanted === 0 && this.fetching && (this.inFlight > 0 || this.isShared)) this.missedWake = true;
+      if (wanted === 0 && this.fetching && this.inFlight > 0) this.missedWake = true;
       // For an offered job a call is made even without a free permit, so that another process gets it.
       if (wanted === 0 && endings.length === 0 && lostTokens.length === 0 && !this.isOffered) break;
       this.isOffered = false;
-      permits.free -= wanted;
+      this.permits -= wanted;
       void this.call(wanted, endings, lostTokens);
     } while (this.ended.length > 0);
   }
 
   /** A fetch is due while it is free to run more, and also before it has ever been connected. */
   private noteDue(): void {
-    const { isolationDue, isolated, free } = this.permits;
-    if (this.closed || this.isQuiet || isolationDue || isolated || free <= 0) return;
+    if (this.closed || this.isQuiet || this.isolationDue || this.isolated || this.permits <= 0) return;
     if (this.options.command.ready) this.progress.due();
     else this.progress.failed(this.options.command.lastError ?? new NoConnectionError());
   }
@@ -243,17 +230,14 @@ export class Fetcher {
     this.recallDue = false;
     this.inFlight++;
     if (wanted > 0) this.fetches++;
-    const hold = this.hold(wanted);
     const reply = await fetchAndComplete(command, request).catch(toError);
     this.inFlight--;
     if (wanted > 0) this.fetches--;
-    const held = hold();
     if (reply instanceof Error) {
       this.progress.failed(reply);
-      this.permits.free += held;
+      this.permits += wanted;
       this.recallDue = true;
-      this.waiveIsolation();
-      this.freed();
+      this.isolationDue = false;
       this.ended.unshift(...endings);
       this.lostTokens.push(...lostTokens, token);
       return this.retryLater(reply);
@@ -261,17 +245,10 @@ export class Fetcher {
     this.backoff.reset();
     this.progress.moved();
     for (const [index, ending] of endings.entries()) ending.recorded(reply.applied[index] ?? false);
-    this.take(reply, wanted, held);
+    this.take(reply, wanted);
   }
 
-  /** Call when this fetcher cannot fetch the job that must run alone. */
-  private waiveIsolation(): void {
-    if (this.permits.isolationDue !== this) return;
-    this.permits.isolationDue = undefined;
-    this.freed();
-  }
-
-  private take(reply: FetchReply, wanted: number, held: number): void {
+  private take(reply: FetchReply, wanted: number): void {
     const { queues, limits } = this.options;
     if (reply.fetched.length > 0) this.deliveredAt = performance.now();
     // Without limits here, blocked jobs are left over from limits that were removed: every call fetches some.
@@ -281,19 +258,16 @@ export class Fetcher {
       return { limitedClass, ...fetched, queue: queues[fetched.queue]?.name ?? '' };
     });
     for (const delivery of deliveries) this.running.set(delivery.id, delivery);
-    const { permits } = this;
-    permits.free += held - deliveries.length;
-    const fit = this.fit(deliveries, held);
-    permits.isolated ??= fit.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
-    if (reply.isolationDue) permits.isolationDue ??= this;
-    this.runInTurns(fit);
-    const lookAgain = this.missedWake && permits.free > 0;
+    this.permits += wanted - deliveries.length;
+    this.isolated ??= deliveries.find((delivery) => delivery.deliveries >= MAX_DELIVERIES);
+    if (reply.isolationDue) this.isolationDue = true;
+    this.runInTurns(deliveries);
+    const lookAgain = this.missedWake && this.permits > 0;
     if (lookAgain) this.missedWake = false;
-    this.freed();
-    if (lookAgain || permits.isolationDue || permits.isolated) this.schedule();
+    if (lookAgain || this.isolationDue || this.isolated) this.schedule();
     else if (this.fetching && reply.fetched.length < wanted) this.armPeeks(reply.paused);
     // A budget larger than one call may find more jobs.
-    else if (wanted > 0 && permits.free > 0) this.schedule();
+    else if (wanted > 0 && this.permits > 0) this.schedule();
     if (this.waiters.size > 0) this.schedule();
   }
 
@@ -303,8 +277,7 @@ export class Fetcher {
     if (offered) this.isOffered = true;
     // Before the reply to a call no peek is armed, since the jobs of that reply may take every permit.
     if (offered || this.inFlight > 0) this.wake();
-    else if (this.fetching && this.permits.free > 0) this.armPeeks(new Set());
-    else if (this.isShared) this.missedWake = true;
+    else if (this.fetching && this.permits > 0) this.armPeeks(new Set());
   }
 
   private armPeeks(paused: ReadonlySet<number>): void {
@@ -334,8 +307,7 @@ export class Fetcher {
   }
 
   private run(delivery: Delivery): void {
-    const { isolated } = this.permits;
-    const isAside = isolated !== undefined && isolated !== delivery;
+    const isAside = this.isolated !== undefined && this.isolated !== delivery;
     if (this.running.get(delivery.id) !== delivery || !this.fetching || isAside) {
       this.ran(delivery, RELEASED);
       return;
@@ -343,10 +315,10 @@ export class Fetcher {
     void this.options.handler(delivery).then((performed) => this.ran(delivery, performed));
   }
 
-  protected ran(delivery: Delivery, performed: ExecutionResult): void {
-    this.permits.free++;
-    if (this.permits.isolated === delivery) this.permits.isolated = undefined;
-    this.freed(true);
+  private ran(delivery: Delivery, performed: ExecutionResult): void {
+    this.permits++;
+    if (this.isolated === delivery) this.isolated = undefined;
+    this.schedule();
     // A delivery that is no longer in `running` was returned already.
     if (this.running.get(delivery.id) !== delivery) return;
     this.running.delete(delivery.id);

@@ -3,7 +3,7 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { queueKey, TOMBSTONE_TTL_MS } from '../queue/keys';
-import { clientOf, presentQueues, queueNames } from '../queue/queue-servers';
+import { queueNames } from '../queue/queue-status';
 import { forgetIdleQueues, takeDropped } from '../queue/queue-upkeep';
 import { type DroppedJobs, deleteEnded, forgetHandovers, handOver, pruneDead } from './dead-jobs';
 
@@ -85,8 +85,8 @@ export class Completer {
     const { redis, queues } = this.options;
     // Queues that no processor serves are swept, too, since operators may end jobs there.
     const others = (await queueNames(redis)).filter((queue) => !queues.includes(queue));
-    for (const queue of presentQueues(redis, [...queues, ...others])) await this.sweep(queue);
-    await forgetIdleQueues(redis, presentQueues(redis, others));
+    for (const queue of [...queues, ...others]) await this.sweep(queue);
+    await forgetIdleQueues(redis, others);
     this.sweptAt = now;
     return undefined;
   }
@@ -106,8 +106,8 @@ export class Completer {
   private async handOverOwn(): Promise<void> {
     const { options } = this;
     const died = this.died.splice(0);
+    if (!options.redis.isReady) return;
     for (const queue of new Set(died.map((job) => job.queue))) {
-      if (!clientOf(options.redis, queue).isReady) continue;
       const ids = died.filter((job) => job.queue === queue).map((job) => job.id);
       this.unpruned += await handOver(options, queue, ids);
     }
@@ -123,8 +123,7 @@ export class Completer {
   }
 
   private async sweep(queue: string): Promise<void> {
-    const { knex } = this.options;
-    const redis = clientOf(this.options.redis, queue);
+    const { knex, redis } = this.options;
     const key = queueKey(queue, 'ended');
     let ids: string[];
     do {
@@ -145,9 +144,9 @@ export class Completer {
 
   /** Removes ids from `ended` once their rows are deleted. While Redis is unavailable, a sweep does so later. */
   private async forget(batch: readonly { readonly queue: string; readonly id: string }[]): Promise<void> {
+    const { redis } = this.options;
+    if (!redis.isReady) return;
     for (const queue of new Set(batch.map((job) => job.queue))) {
-      const redis = clientOf(this.options.redis, queue);
-      if (!redis.isReady) continue;
       const ids = batch.filter((job) => job.queue === queue).map((job) => job.id);
       await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'ended'), ids)).catch(() => undefined);
     }

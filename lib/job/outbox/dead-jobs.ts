@@ -4,7 +4,6 @@ import { TABLES } from '../../core/config';
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { keyPrefix } from '../queue/keys';
-import { clientOf } from '../queue/queue-servers';
 import { type JobRecord, messageOf, type Payload, readPayload, readRecord } from '../record/record';
 import { isUuid } from './table';
 
@@ -238,7 +237,7 @@ export async function handOver(stores: HandOverStores, queue: string, ids?: read
 }
 
 async function handOverBatch({ knex, redis }: HandOverStores, queue: string, args: string[]) {
-  const reply = (await READ_SCRIPT.run(clientOf(redis, queue), [keyPrefix(queue)], args)) as string[];
+  const reply = (await READ_SCRIPT.run(redis, [keyPrefix(queue)], args)) as string[];
   const deaths: Death[] = [];
   const taken: string[] = [];
   for (let i = 0; i + 5 < reply.length; i += 6) {
@@ -255,7 +254,7 @@ async function handOverBatch({ knex, redis }: HandOverStores, queue: string, arg
   }
   if (deaths.length === 0) return { died: 0, found: 0 };
   const died = await insertDeaths(knex, deaths);
-  await TAKE_OUT_SCRIPT.run(clientOf(redis, queue), [keyPrefix(queue)], taken);
+  await TAKE_OUT_SCRIPT.run(redis, [keyPrefix(queue)], taken);
   return { died, found: deaths.length };
 }
 

@@ -1,10 +1,10 @@
 import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript, readInfo } from '../../core/redis-script';
 import { PeriodicTask } from '../../support/periodic-task';
 import { keyPrefix } from '../queue/keys';
-import { queueNames } from '../queue/queue-servers';
+import { queueNames } from '../queue/queue-status';
 import { queuesWithStrays } from '../queue/queue-upkeep';
 import type { StrayJobs } from '../queue/stray-jobs';
 import { type Cursor, deleteRows, dispatchedAfter, redispatch } from './table';
@@ -37,12 +37,7 @@ export interface ReconcilerTuning {
 
 export interface ReconcilerOptions {
   readonly knex: Knex;
-  /** The client of the server whose data is compared. */
   readonly redis: RedisClient;
-  /** The client of REDIS_URL, where processes are listed. Default: the same. */
-  readonly home?: RedisClient;
-  /** @returns true when a queue lives on that server. Default: all do. */
-  readonly owns?: (queue: string) => boolean;
   /** @returns true when this process is running the job, which then is not lost even if Redis has lost it. */
   readonly isRunning: (id: string) => boolean;
   /** @returns true when no other tree makes the routine comparisons. Default: none does. */
@@ -157,10 +152,10 @@ export class Reconciler {
   }
 
   private async lookForStrays(): Promise<void> {
-    const { redis, queues, owns = () => true } = this.options;
+    const { redis, queues } = this.options;
     this.lookedForStraysAt = performance.now();
     const known = new Set([...queues, ...(await queueNames(redis))]);
-    const strayed = await queuesWithStrays(redis, [...known].filter(owns));
+    const strayed = await queuesWithStrays(redis, [...known]);
     if (strayed.length === 0) return;
     const { StrayJobs } = await import('../queue/stray-jobs');
     this.strays ??= new StrayJobs(this.options);
@@ -177,9 +172,8 @@ export class Reconciler {
     }
   }
 
-  private async compare(found: readonly { readonly id: string; readonly queue: string }[]): Promise<void> {
-    const { knex, redis, isRunning, onLost, owns = () => true } = this.options;
-    const rows = found.filter(({ queue }) => owns(queue));
+  private async compare(rows: readonly { readonly id: string; readonly queue: string }[]): Promise<void> {
+    const { knex, redis, isRunning, onLost } = this.options;
     const known = await whatRedisKnows(redis, rows);
     await answerWithin(ANSWER_MS, redis.pExpire(LEASE_KEY, LEASE_MS));
     const inState = (state: string) => rows.filter((_, index) => known[index] === state).map((row) => row.id);
@@ -212,20 +206,16 @@ return table.concat(out)`);
 
 const STATES: Readonly<Record<string, KnownState>> = { k: 'known', e: 'ended', u: 'unknown' };
 
-/** Reads the states of a page of outbox rows in one script call for each server. @returns a state for each, in order. */
+/** Reads the states of a page of outbox rows in one script call. @returns a state for each, in order. */
 export async function whatRedisKnows(
   client: RedisClient,
   rows: readonly { readonly id: string; readonly queue: string }[],
 ): Promise<KnownState[]> {
-  const states = new Map<object, KnownState>();
-  for (const [server, own] of byServer(client, rows)) {
-    const queues = [...new Set(own.map((row) => row.queue))];
-    if (queues.length === 0) continue;
-    const args = own.flatMap((row) => [row.id, String(queues.indexOf(row.queue) + 1)]);
-    const reply = String(await SCRIPT.run(server, queues.map(keyPrefix), args));
-    for (const [index, row] of own.entries()) states.set(row, STATES[reply[index] ?? ''] ?? 'known');
-  }
-  return rows.map((row) => states.get(row) ?? 'known');
+  if (rows.length === 0) return [];
+  const queues = [...new Set(rows.map((row) => row.queue))];
+  const args = rows.flatMap((row) => [row.id, String(queues.indexOf(row.queue) + 1)]);
+  const reply = String(await SCRIPT.run(client, queues.map(keyPrefix), args));
+  return rows.map((_, index) => STATES[reply[index] ?? ''] ?? 'known');
 }
 
 /** The Redis key of the run id of the Redis process whose data has been compared with the outbox. */

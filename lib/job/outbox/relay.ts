@@ -2,14 +2,13 @@ import { randomUUID } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { NoConnectionError } from '../../core/errors';
-import { byServer, type RedisClient, shardsOf } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { dispatch } from '../queue/dispatch';
-import { clientOf, presentQueues, readQueues } from '../queue/queue-servers';
-import type { QueueStatus } from '../queue/queue-status';
+import { type QueueStatus, readQueues } from '../queue/queue-status';
 import { newRecord, retriedRecord } from '../record/record';
 import type { InstallationGate } from './installation';
 import { Leadership } from './leadership';
@@ -89,9 +88,9 @@ export class Relay {
     this.task.start();
   }
 
-  /** Queues whose rows stay in the outbox until there is room, or their server is available again. */
+  /** Queues whose rows stay in the outbox until there is room. */
   get fullQueues(): readonly string[] {
-    return [...this.gauge.saturated, ...(shardsOf(this.options.redis)?.awayQueues ?? [])];
+    return this.gauge.saturated;
   }
 
   /** true: this relay waits for no other. */
@@ -163,11 +162,7 @@ export class Relay {
   private async msUntilNext(): Promise<number> {
     const { pollMs: mostMs = MAX_POLL_MS, knex } = this.options;
     const full = this.fullQueues;
-    const pollMs = Math.min(
-      mostMs,
-      this.pollMs,
-      this.gauge.saturated.length > 0 ? REFILL_MS : full.length > 0 ? POLL_MS : MAX_POLL_MS,
-    );
+    const pollMs = Math.min(mostMs, this.pollMs, full.length > 0 ? REFILL_MS : MAX_POLL_MS);
     this.pollMs = this.leadership.hears ? Math.min(MAX_POLL_MS, this.pollMs * POLL_GROWTH) : POLL_MS;
     // Nobody waits for a relay that does not hear of new rows.
     const told = this.leadership.hears ? { message: this.leadership.message, mostMs: pollMs } : undefined;
@@ -245,7 +240,8 @@ const MEMORY_SHARE = 0.7;
 /** Keeps track of full queues: their further rows stay in the outbox, so that Redis's memory stays bounded. */
 export class QueueCapacity {
   private readonly fullQueues = new Set<string>();
-  private short: readonly RedisClient[] = [];
+  /** true: Redis is short of memory, so rows should be dispatched in small batches. */
+  isLowOnMemory = false;
 
   constructor(
     private readonly redis: RedisClient,
@@ -256,20 +252,14 @@ export class QueueCapacity {
     return [...this.fullQueues];
   }
 
-  /** true: a server is short of memory, so rows should be dispatched in small batches. */
-  get isLowOnMemory(): boolean {
-    return this.short.length > 0;
-  }
-
   /** Reads these queues, and those that were full. @returns true when one of them is no longer full. */
   async refresh(queues: Iterable<string> = []): Promise<boolean> {
-    const looked = presentQueues(this.redis, [...new Set([...this.fullQueues, ...queues])]);
+    const looked = [...new Set([...this.fullQueues, ...queues])];
     if (looked.length === 0) return false;
-    const servers = [...byServer(this.redis, looked).keys()];
     // Some managed plans do not allow INFO; then only the numbers of jobs count.
-    const memory = servers.map((server) => answerWithin(ANSWER_MS, server.info('memory')).catch(() => ''));
-    const [statuses, ...infos] = await Promise.all([readQueues(this.redis, looked), ...memory]);
-    this.short = servers.filter((_, index) => isLowOnMemory(infos[index] ?? ''));
+    const memory = answerWithin(ANSWER_MS, this.redis.info('memory')).catch(() => '');
+    const [statuses, info] = await Promise.all([readQueues(this.redis, looked), memory]);
+    this.isLowOnMemory = isLowOnMemory(info);
     let eased = false;
     for (const status of statuses) {
       if (this.isFull(status)) this.fullQueues.add(status.name);
@@ -278,9 +268,9 @@ export class QueueCapacity {
     return eased;
   }
 
-  private isFull({ name, waiting, blocked }: QueueStatus): boolean {
+  private isFull({ waiting, blocked }: QueueStatus): boolean {
     const { mostWaiting } = this;
-    if (this.short.includes(clientOf(this.redis, name))) return waiting + blocked >= Math.min(FEW, mostWaiting);
+    if (this.isLowOnMemory) return waiting + blocked >= Math.min(FEW, mostWaiting);
     return waiting >= mostWaiting || blocked >= mostWaiting * BLOCKED_FACTOR;
   }
 }

@@ -1,11 +1,10 @@
 import { TABLES } from '../../core/config';
 import type { Events } from '../../core/events';
-import { type Redis, type RedisClient, shardsOf } from '../../core/redis';
+import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
 import type { Deadline } from '../../support/async';
 import { ClockWatch } from '../../support/clock-watch';
 import type { Progress } from '../../support/progress';
-import { clientOf } from '../queue/queue-servers';
 import { restorePauses } from '../queue/queue-upkeep';
 import { Completer } from './completer';
 import { NOTIFIED_CHANNEL } from './insert';
@@ -29,9 +28,6 @@ export interface OutboxTuning extends ReconcilerTuning {
   /** The wall clock that is watched for jumps, ms, and the interval of the checks. Default: each 5 s. */
   readonly clock?: { readonly wall: () => number; readonly everyMs: number };
 }
-
-/** The warning for a server of REDIS_SHARDS; for that of REDIS_URL there is an event. */
-const EMPTIED = 'has lost its data: what is in the outbox is dispatched again, everything else is gone';
 
 interface OutboxServiceOptions {
   readonly database: Database;
@@ -59,17 +55,17 @@ export class OutboxService {
   private readonly relay: Relay;
   private readonly listener: OutboxListener;
   private readonly completer: Completer;
-  /** One for each server. */
-  private readonly reconcilers: readonly Reconciler[];
+  private readonly reconciler: Reconciler;
   /** Closed while this database is a copy of another installation's and its jobs have not been adopted. */
   readonly gate: InstallationGate;
   private readonly clock: ClockWatch;
-  private readonly unsubscribes: (() => void)[] = [];
+  private unsubscribe: (() => void) | undefined;
   /** Time of the last sign of work in the outbox, ms on the monotonic clock. */
   private activeAt = performance.now();
 
   constructor(private readonly options: OutboxServiceOptions) {
-    const { database, listenUrl, redis, events, production, identity, queues, onCronNotice, tuning } = options;
+    const { database, listenUrl, redis, events, production, identity, queues, isRunning, onCronNotice, tuning } =
+      options;
     const { knex, url } = database;
     const { client } = redis;
     const isIdle = () => this.isIdle;
@@ -121,40 +117,29 @@ export class OutboxService {
       isIdle,
       sweepMs: tuning?.sweepMs,
     });
-    const servers = [client, ...(shardsOf(client)?.all ?? []).map((shard) => shard.client)];
-    this.reconcilers = servers.map((server) => this.reconcilerOf(server));
-  }
-
-  private report(during: string): (error: Error) => void {
-    return (error) => this.options.events.emit('queue.error', { error, during });
-  }
-
-  private reconcilerOf(server: RedisClient): Reconciler {
-    const { database, redis, events, queues, isRunning, tuning } = this.options;
-    const { client: home } = redis;
-    const owns = (queue: string) => clientOf(home, queue) === server;
-    const shard = shardsOf(home)?.shardOf(server);
-    return new Reconciler({
+    this.reconciler = new Reconciler({
       mayDispatch: () => this.gate.opens(),
       leads: () => this.relay.leads,
-      isIdle: () => this.isIdle,
-      knex: database.knex,
-      redis: server,
-      home,
-      owns,
+      isIdle,
+      knex,
+      redis: client,
       isRunning,
-      onNewRun: () => this.restorePauses(server, owns).catch(this.report('restoring the pauses of queues')),
+      onNewRun: () => this.restorePauses().catch(this.report('restoring the pauses of queues')),
       onLost: (count) => {
         events.emit('outbox.redispatched', { count });
         // The relay that leads has not heard of them.
         this.relay.recover();
       },
-      onEmptied: () => (shard ? shard.warn(EMPTIED) : events.emit('redis.emptied', {})),
+      onEmptied: () => events.emit('redis.emptied', {}),
       onRestored: (queue, count) => events.emit('queue.restored', { queue, count }),
-      queues: queues.filter(owns),
+      queues,
       onError: this.report('comparing the outbox with Redis'),
       tuning,
     });
+  }
+
+  private report(during: string): (error: Error) => void {
+    return (error) => this.options.events.emit('queue.error', { error, during });
   }
 
   start(): void {
@@ -163,21 +148,20 @@ export class OutboxService {
     const onReady = () => {
       this.activeAt = performance.now();
       this.gate.forget();
-      for (const reconciler of this.reconcilers) reconciler.trigger();
+      this.reconciler.trigger();
       this.relay.trigger();
     };
-    if (this.unsubscribes.length === 0)
-      this.unsubscribes.push(events.on('redis.ready', onReady), events.on('shard.ready', onReady));
+    this.unsubscribe ??= events.on('redis.ready', onReady);
     this.clock.start();
     this.completer.task.start();
     this.relay.start();
     this.listener.start();
-    for (const { task } of this.reconcilers) task.start();
+    this.reconciler.task.start();
   }
 
   /** Call when Redis may have lost its data. */
   compareSoon(): void {
-    for (const reconciler of this.reconcilers) reconciler.lookSoon();
+    this.reconciler.lookSoon();
   }
 
   /** Timers that were set before a jump do not know what is due after it. */
@@ -234,10 +218,10 @@ export class OutboxService {
 
   /** Stops dispatching and comparing; the completer goes on. */
   async quiet(deadline: Deadline): Promise<void> {
-    for (const end of this.unsubscribes.splice(0)) end();
+    this.unsubscribe?.();
+    this.unsubscribe = undefined;
     this.clock.stop();
-    const compared = this.reconcilers.map(({ task }) => task.stop());
-    await deadline.wait(Promise.all([this.listener.stop(), this.stopRelay(), ...compared]));
+    await deadline.wait(Promise.all([this.listener.stop(), this.stopRelay(), this.reconciler.task.stop()]));
   }
 
   private async stopRelay(): Promise<void> {
@@ -249,9 +233,9 @@ export class OutboxService {
     await knex.raw("select pg_notify(?, '')", [TABLES.relayChannel]).catch(() => undefined);
   }
 
-  private async restorePauses(server: RedisClient, owns: (queue: string) => boolean): Promise<void> {
-    const { database, events } = this.options;
-    for (const queue of await restorePauses(database.knex, server, owns)) {
+  private async restorePauses(): Promise<void> {
+    const { database, redis, events } = this.options;
+    for (const queue of await restorePauses(database.knex, redis.client)) {
       events.emit('process.warning', { message: `Redis had lost the pause of queue ${queue}: it is paused again` });
     }
   }

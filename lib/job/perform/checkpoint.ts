@@ -4,7 +4,6 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { keyPrefix, queueKey } from '../queue/keys';
-import { clientOf } from '../queue/queue-servers';
 import { deserializeArguments } from '../record/argument-decoder';
 import { serializeArguments } from '../record/arguments';
 import type { Run } from './run';
@@ -173,11 +172,11 @@ export class RedisCheckpointStore implements CheckpointStore {
 
   async write({ id, queue, fence }: CheckpointOwner, { cursor = '', progress = '' }: CheckpointData): Promise<Kept> {
     const [keys, args] = [[keyPrefix(queue)], [id, fence, cursor, progress]];
-    return (await SCRIPT.run(clientOf(this.redis, queue), keys, args, this.answerMs)) as Kept;
+    return (await SCRIPT.run(this.redis, keys, args, this.answerMs)) as Kept;
   }
 
   async readCursor({ id, queue }: Pick<CheckpointOwner, 'id' | 'queue'>): Promise<string | undefined> {
-    return (await answerWithin(READ_MS, clientOf(this.redis, queue).hGet(queueKey(queue, 'cursor'), id))) ?? undefined;
+    return (await answerWithin(READ_MS, this.redis.hGet(queueKey(queue, 'cursor'), id))) ?? undefined;
   }
 }
 

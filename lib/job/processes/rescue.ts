@@ -1,5 +1,5 @@
 import type { Events } from '../../core/events';
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { commandsKey, keyPrefix, PROCESSES, processKey } from '../queue/keys';
 import { readProcessInfo } from './process-list';
@@ -40,8 +40,7 @@ export interface RescuedJob {
  * its interval, and removes the process from the list. The heartbeat of a processor calls it: for those that the
  * primary has seen die (`cluster/primary/processor`), and for those whose own heartbeats have ceased. `deliveries`
  * keeps the number of lost deliveries: `FETCH_SCRIPT` has the last permitted one run alone, and after `MAX_DELIVERIES`
- * of them `Executor.perform` does not run the job but makes it dead (`Executor.poisoned`). If a server of REDIS_SHARDS
- * does not answer, bee-queue's stall check returns its jobs once it does.
+ * of them `Executor.perform` does not run the job but makes it dead (`Executor.poisoned`).
  * @param unresponsiveMs ms without heartbeats that the rescue requires; 0 for a process that is known to be dead.
  * @returns the rescued jobs; undefined when it is not unresponsive, or another process has rescued them.
  */
@@ -51,21 +50,8 @@ export async function rescueOrphans(
   queues: readonly string[],
   unresponsiveMs = 0,
 ): Promise<readonly RescuedJob[] | undefined> {
-  const [[, own] = [client, []], ...others] = byServer(client, queues);
-  const jobs = await rescueOn(client, identity, own, unresponsiveMs);
-  if (!jobs) return undefined;
-  const found = others.map(([server, theirs]) => rescueOn(server, identity, theirs, 0).catch(() => []));
-  return [...jobs, ...(await Promise.all(found)).flatMap((theirs) => theirs ?? [])];
-}
-
-async function rescueOn(
-  server: RedisClient,
-  identity: string,
-  queues: readonly string[],
-  unresponsiveMs: number,
-): Promise<readonly RescuedJob[] | undefined> {
   const keys = [PROCESSES, processKey(identity), commandsKey(identity), ...queues.map(keyPrefix)];
-  const reply = (await SCRIPT.run(server, keys, [identity, String(unresponsiveMs)])) as unknown[] | null;
+  const reply = (await SCRIPT.run(client, keys, [identity, String(unresponsiveMs)])) as unknown[] | null;
   if (reply === null) return undefined;
   const jobs: RescuedJob[] = [];
   for (let i = 0; i < reply.length; i += 2) {

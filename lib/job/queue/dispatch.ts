@@ -1,4 +1,4 @@
-import { byServer, type RedisClient, shardsOf } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { chunks } from '../../support/chunks';
 import { keyPrefix, NAMESPACE_LUA, QUEUES_KEY, UNWATCHED_KEY, WAKE_CHANNEL } from './keys';
@@ -6,8 +6,6 @@ import { lookAfterOffers } from './offers';
 
 /** Limits of one script call, in bytes of records and in jobs, so that it never blocks Redis for long. */
 const LIMITS = { bytes: 1_000_000, count: 1000 };
-/** Timeout of a reply of one of several servers, ms: the jobs for the others wait meanwhile. */
-const SHARD_LIMIT_MS = 1000;
 
 /**
  * Lua for `beginsToFill(p, now)`, to be called with the key prefix of a queue that was empty: it lists the queue and
@@ -78,7 +76,6 @@ export interface DispatchOptions {
 
 /**
  * Puts jobs on their queues in the order given; a job that is there already, or has ended already, is left alone.
- * @param client that of REDIS_URL, from which each queue's own server is found.
  * @returns a state for each job. @throws when Redis does not answer: some of them may be queued then.
  */
 export async function dispatch(
@@ -86,19 +83,12 @@ export async function dispatch(
   jobs: readonly DispatchedJob[],
   options?: DispatchOptions,
 ): Promise<Dispatched[]> {
-  const states = new Map<DispatchedJob, Dispatched>();
-  for (const [server, own] of byServer(client, jobs)) {
-    for (const chunk of dispatchChunks(own)) {
-      await options?.before?.();
-      const sent = dispatchChunk(server, chunk, server === client ? options : { ...options, limitMs: SHARD_LIMIT_MS });
-      const found = await sent.catch((error: unknown) => {
-        shardsOf(client)?.suspect(server);
-        throw error;
-      });
-      for (const [index, job] of chunk.entries()) states.set(job, found[index] ?? 'known');
-    }
+  const states: Dispatched[] = [];
+  for (const chunk of dispatchChunks(jobs)) {
+    await options?.before?.();
+    states.push(...(await dispatchChunk(client, chunk, options)));
   }
-  return jobs.map((job) => states.get(job) ?? 'known');
+  return states;
 }
 
 /** Splits jobs into chunks for `dispatchChunk`. */

@@ -1,5 +1,5 @@
-import { type RedisClient, readServers, shardsOf } from '../../core/redis';
-import { RedisScript } from '../../core/redis-script';
+import type { RedisClient } from '../../core/redis';
+import { answerWithin, RedisScript } from '../../core/redis-script';
 import { readPayload, readRecord, readyAt } from '../record/record';
 import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, QUEUES_KEY } from './keys';
 
@@ -56,21 +56,31 @@ return out`);
 
 const FIELDS = 7;
 
-/**
- * Reads the status of these queues, then of all others that are known, server by server.
- * @throws when the server of REDIS_URL does not answer.
- */
-export async function readKnownQueues(client: RedisClient, given: readonly string[]): Promise<readonly QueueStatus[]> {
-  const shards = shardsOf(client);
-  return readServers(client, given, async (server, own) => {
-    // The script needs a queue to find the others; no queue has this name.
-    const statuses = await readStatuses(server, own.length > 0 ? own : [''], ['known']);
-    return statuses.filter(({ name }) => name !== '' && (!shards || shards.clientOf(name) === server));
-  });
+const ANSWER_MS = 5000;
+
+/** @returns the names, sorted, of queues that have jobs or are served, or were so within the last ten minutes. */
+export async function queueNames(client: RedisClient): Promise<string[]> {
+  return (await answerWithin(ANSWER_MS, client.zRange(QUEUES_KEY, 0, -1))).sort();
 }
 
-/** Reads the status of these queues of one server, at least one. @param args `known`: also of all others there. */
-export async function readStatuses(
+/** @returns the configured queues, in their order, then all others, by name. @throws when Redis does not answer. */
+export async function knownQueues(client: RedisClient, configured: readonly string[]): Promise<string[]> {
+  return [...new Set([...configured, ...(await queueNames(client))])];
+}
+
+/** Reads the status of these queues in one script call. @throws when Redis does not answer. */
+export async function readQueues(client: RedisClient, names: readonly string[]): Promise<readonly QueueStatus[]> {
+  return names.length === 0 ? [] : readStatuses(client, names);
+}
+
+/** Reads the status of these queues, then of all others that are known. @throws when Redis does not answer. */
+export async function readKnownQueues(client: RedisClient, given: readonly string[]): Promise<readonly QueueStatus[]> {
+  // The script needs a queue to find the others; no queue has this name.
+  const statuses = await readStatuses(client, given.length > 0 ? given : [''], ['known']);
+  return statuses.filter(({ name }) => name !== '');
+}
+
+async function readStatuses(
   client: RedisClient,
   given: readonly string[],
   args: string[] = [],

@@ -1,9 +1,8 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { BLOCKED_KEY, keyPrefix, NAMESPACE_LUA, QUEUES_KEY, queueKey } from './keys';
-import { clientOf } from './queue-servers';
 import type { Pause } from './queue-status';
 
 const ANSWER_MS = 5000;
@@ -24,13 +23,12 @@ end`);
 /** Removes queues from the list that are empty and have not been served for ten minutes. */
 export async function forgetIdleQueues(client: RedisClient, names: readonly string[]): Promise<void> {
   const before = String(Date.now() - FORGOTTEN_AFTER_MS);
-  for (const [server, own] of byServer(client, names))
-    if (own.length > 0) await FORGET.run(server, [QUEUES_KEY, ...own.map(keyPrefix)], [before, ...own]);
+  if (names.length > 0) await FORGET.run(client, [QUEUES_KEY, ...names.map(keyPrefix)], [before, ...names]);
 }
 
 /** Resets the counter of dead jobs that were dropped while Postgres was unavailable. @returns how many there were. */
 export async function takeDropped(client: RedisClient, queue: string): Promise<number> {
-  return Number((await answerWithin(ANSWER_MS, clientOf(client, queue).getDel(queueKey(queue, 'dropped')))) ?? 0);
+  return Number((await answerWithin(ANSWER_MS, client.getDel(queueKey(queue, 'dropped')))) ?? 0);
 }
 
 /** @returns the text that Redis holds in `paused` of a queue. */
@@ -58,17 +56,11 @@ return 0`);
 /**
  * Pauses queues again whose pauses Redis has lost. An operator who resumes one meanwhile deletes its row first; in that
  * case its pause is taken back.
- * @param redis the client of their server. @param owns whether a queue lives there.
  * @returns the names of the queues that were paused again.
  */
-export async function restorePauses(
-  knex: Knex,
-  redis: RedisClient,
-  owns: (queue: string) => boolean = () => true,
-): Promise<readonly string[]> {
+export async function restorePauses(knex: Knex, redis: RedisClient): Promise<readonly string[]> {
   const restored: { readonly key: string; readonly note: string; readonly queue: string }[] = [];
   for (const [queue, pause] of await keptPauses(knex)) {
-    if (!owns(queue)) continue;
     const [key, note] = [queueKey(queue, 'paused'), writePause(pause)];
     if (await answerWithin(ANSWER_MS, redis.set(key, note, { condition: 'NX' }))) restored.push({ queue, key, note });
   }

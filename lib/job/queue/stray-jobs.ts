@@ -35,7 +35,7 @@ const MOST_READ = 10_000;
  * `delayed`, or otherwise `waiting`. A job that a process holds is left to it; if that process is not listed, only
  * until the caller is sure that it is gone.
  * KEYS  1 queue prefix
- * ARGV  the processes that the server of REDIS_URL lists, ":a:b:", if that is another; then id, "1" = sure, for each
+ * ARGV  id, "1" = sure, for each
  * reply a letter for each that was checked, which may not be all: p put back, h held by a process, u held by a process
  *       that is not listed, o in a list or set, or gone
  */
@@ -46,7 +46,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 ${BLOCKED_LUA}
 ${WAKE_LUA}
 ${OUTCOME_LUA}
-local lists, total, wanted = blockedKeys()[p] or {}, 0, (#ARGV - 1) / 2
+local lists, total, wanted = blockedKeys()[p] or {}, 0, #ARGV / 2
 for _, list in ipairs({ 'waiting', 'offered', 'active' }) do table.insert(lists, p..list) end
 for _, key in ipairs(lists) do total = total + call('llen', key) end
 local known
@@ -90,13 +90,13 @@ local function putBack(id, record)
 end
 
 for n = 1, wanted do
-  local id, sure = ARGV[2 * n], ARGV[2 * n + 1] == '1'
+  local id, sure = ARGV[2 * n - 1], ARGV[2 * n] == '1'
   local record, state = call('hget', p..'jobs', id), 'o'
   if record and not call('zscore', p..'delayed', id) and not call('zscore', p..'dead', id)
     and call('sismember', p..'succeeded', id) == 0 and not isListed(id) then
     local delivery = call('hget', p..'deliveries', id)
     local holder = delivery and delivery:match('^%d+:([^.]+)%.')
-    if holder and (call('zscore', ns..'${PROCESSES}', holder) or ARGV[1]:find(':'..holder..':', 1, true)) then state = 'h'
+    if holder and call('zscore', ns..'${PROCESSES}', holder) then state = 'h'
     elseif holder and not sure then state = 'u'
     else putBack(id, record); state = 'p' end
   end
@@ -115,10 +115,7 @@ const WALK_SHARE = 0.05;
 const UNLISTED_MS = 5000;
 
 export interface StrayJobsOptions {
-  /** The client of the server that the queues live on. */
   readonly redis: RedisClient;
-  /** The client of REDIS_URL, where processes are listed. Default: the same. */
-  readonly home?: RedisClient;
   /** @returns true when this process is running the job. */
   readonly isRunning: (id: string) => boolean;
   readonly onRestored: (queue: string, count: number) => void;
@@ -189,19 +186,12 @@ export class StrayJobs {
     }
   }
 
-  private async processesElsewhere(): Promise<string> {
-    const { redis, home = redis } = this.options;
-    if (home === redis) return '';
-    return `:${(await answerWithin(ANSWER_MS, home.zRange(PROCESSES, 0, -1))).join(':')}:`;
-  }
-
   private async putBack(queue: string, strays: readonly string[], onPutBack: (count: number) => void): Promise<void> {
     const now = performance.now();
     const unlisted = new Map<string, number>();
     for (let done = 0; done < strays.length; ) {
       const asked = strays.slice(done, done + PAGE);
-      const held = asked.flatMap((id) => [id, now - (this.unlistedSince.get(id) ?? now) >= UNLISTED_MS ? '1' : '0']);
-      const args = [await this.processesElsewhere(), ...held];
+      const args = asked.flatMap((id) => [id, now - (this.unlistedSince.get(id) ?? now) >= UNLISTED_MS ? '1' : '0']);
       const states = String(await PUT_BACK_SCRIPT.run(this.options.redis, [keyPrefix(queue)], args));
       for (const [index, state] of [...states].entries()) {
         const id = asked[index];

@@ -1,11 +1,11 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { whatRedisKnows } from '../outbox/reconciler';
 import { isUuid } from '../outbox/table';
 import { keyPrefix, queueKey } from '../queue/keys';
-import { clientOf, knownQueues, presentQueues } from '../queue/queue-servers';
+import { knownQueues } from '../queue/queue-status';
 import { retriedRecord } from '../record/record';
 import { findDead } from './dead-set';
 import { describeJob, describeRow, isRetrying, type JobEntry, type SetName } from './entry';
@@ -126,16 +126,8 @@ return out`);
 
 /** @returns the state of the job in each queue that has its id. */
 export async function locate(client: RedisClient, queues: readonly string[], id: string): Promise<JobLocation[]> {
-  const locations: JobLocation[] = [];
-  const present = presentQueues(client, queues);
-  for (const [server, own] of byServer(client, present)) locations.push(...(await locateOn(server, own, id)));
-  if (locations.length > 0 || present.length === queues.length) return locations;
-  throw new Error(`the Redis of ${queues.filter((queue) => !present.includes(queue)).join(', ')} does not answer`);
-}
-
-async function locateOn(server: RedisClient, queues: readonly string[], id: string): Promise<JobLocation[]> {
   if (queues.length === 0) return [];
-  const reply = (await SCRIPT.run(server, queues.map(keyPrefix), [id])) as (string | number)[];
+  const reply = (await SCRIPT.run(client, queues.map(keyPrefix), [id])) as (string | number)[];
   const locations: JobLocation[] = [];
   for (let i = 0; i + 5 < reply.length; i += 6) {
     const [queue, place, score, hasRecord, text, progress] = reply.slice(i, i + 6).map(String);
@@ -197,7 +189,7 @@ export async function comingJobs(sources: LivingJobsSources, ids: readonly strin
   if (asked.length === 0) return coming;
   // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
   for (const queue of await knownQueues(redis, queues)) {
-    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
+    const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
     for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
   }
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(

@@ -1,10 +1,9 @@
 import type { Knex } from 'knex';
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { handOver } from '../outbox/dead-jobs';
 import { deleteRows, isUuid } from '../outbox/table';
 import { keyPrefix, OUTCOME_LUA, queueKey, UNQUEUE_LUA } from '../queue/keys';
-import { clientOf, presentQueues } from '../queue/queue-servers';
 import { isRetrying, markersOf, queuedAt } from './entry';
 import {
   type BulkRun,
@@ -106,7 +105,7 @@ export async function moveJobs(
     const args = batch.flatMap((job) => [job.id, job.sha, job.record ?? '', job.markers]);
     const head = [Date.now(), from, to, Math.ceil(at)].map(String);
     const queue = batch[0]?.queue ?? '';
-    const reply = String(await MOVE_SCRIPT.run(clientOf(client, queue), [keyPrefix(queue)], [...head, ...args]));
+    const reply = String(await MOVE_SCRIPT.run(client, [keyPrefix(queue)], [...head, ...args]));
     for (const [index, job] of batch.entries()) states.set(job, STATES[reply[index] ?? ''] ?? 'gone');
   }
   return jobs.map((job) => states.get(job) ?? 'gone');
@@ -168,12 +167,6 @@ export class SetMover {
 
   /** Moves all matching jobs. Those that enter the set, or return to it, while this runs are left alone. */
   async moveMatching(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
-    for (const queues of byServer(this.sources.redis, filter.queues ?? this.set.sources.queues).values())
-      if (!(await this.moveOnServer(move, { ...filter, queues }, run))) return false;
-    return true;
-  }
-
-  private async moveOnServer(move: Transition, filter: CheckedFilter, run: BulkRun): Promise<boolean> {
     const scanner = this.set.scanner(filter);
     let left = await this.set.extent(filter);
     let after: ScanPosition | undefined;
@@ -256,13 +249,8 @@ export async function locate(
   const searched = [...new Set([...queues, ...refs.flatMap((ref) => ref.queue ?? [])])];
   if (searched.length === 0 || refs.length === 0) return [];
   const ids = [...new Set(refs.map((ref) => ref.id))];
-  const found: FoundJob[] = [];
-  for (const [server, own] of byServer(client, presentQueues(client, searched))) {
-    if (own.length === 0) continue;
-    const reply = (await LOCATE_SCRIPT.run(server, own.map(keyPrefix), ids)) as (string | number)[];
-    found.push(...foundJobs(own, reply));
-  }
-  const wanted = found.filter((job) =>
+  const reply = (await LOCATE_SCRIPT.run(client, searched.map(keyPrefix), ids)) as (string | number)[];
+  const wanted = foundJobs(searched, reply).filter((job) =>
     refs.some((ref) => ref.id === job.id && (ref.queue === undefined || ref.queue === job.queue)),
   );
   for (const { id } of refs.filter((ref) => ref.queue === undefined)) {
@@ -290,7 +278,7 @@ export async function completeRows(
   try {
     await deleteRows(knex, ids);
     for (const queue of new Set(own.map((job) => job.queue))) {
-      await answerWithin(ANSWER_MS, clientOf(redis, queue).zRem(queueKey(queue, 'ended'), ids));
+      await answerWithin(ANSWER_MS, redis.zRem(queueKey(queue, 'ended'), ids));
     }
   } catch {
     // The completer of a job processor deletes them later.

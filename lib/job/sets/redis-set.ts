@@ -1,4 +1,3 @@
-import { presentQueues } from '../queue/queue-servers';
 import { describeJob, isRetrying, type JobEntry } from './entry';
 import { inOrderOf, PendingSet, toQueue } from './job-set';
 import { locate, SetMover, type Transition } from './move-script';
@@ -101,8 +100,7 @@ export class RedisSet {
 
   private scan(filter: CheckedFilter, trustIds = false): Scan {
     const { retrying } = this.kind;
-    const asked = [...new Set(filter.queues ?? this.sources.queues)].sort();
-    const queues = presentQueues(this.sources.redis, asked);
+    const queues = [...new Set(filter.queues ?? this.sources.queues)].sort();
     const { since, until } = filter;
     return { newestFirst: false, queues, since, until, filter: luaFilter(filter, { retrying, trustIds }) };
   }

@@ -1,8 +1,7 @@
-import { byServer, type RedisClient } from '../../core/redis';
+import type { RedisClient } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { deadByQueue } from '../outbox/table';
 import { queueKey } from '../queue/keys';
-import { clientOf, presentQueues } from '../queue/queue-servers';
 import { countRows, rowCondition } from './outbox-rows';
 import { checkFilter, type JobOutline, luaFilter, type Outlines, type PageBounds, type SetSources } from './query';
 import { runScan, type Scan, type ScanPosition, scanScript } from './scan-script';
@@ -26,7 +25,7 @@ export async function sizeInRedis(
   { redis, queues }: Pick<SetSources, 'redis' | 'queues'>,
 ): Promise<number> {
   const filter = luaFilter(checkFilter({}), { retrying: name === 'retry', trustIds: true });
-  const scan = { newestFirst: false, queues: presentQueues(redis, [...new Set(queues)].sort()), filter };
+  const scan = { newestFirst: false, queues: [...new Set(queues)].sort(), filter };
   return (await countScan(createScanner(redis, scan))).total;
 }
 
@@ -152,20 +151,6 @@ end`);
 
 /** Scans the `delayed` sets of several queues as one. */
 export function createScanner(client: RedisClient, scan: Scan): SetScanner<ScanPosition> {
-  const scanners = parts(client, scan).map(([server, own]) => serverScanner(server, own));
-  if (scanners.length === 1 && scanners[0]) return scanners[0];
-  // Loaded on demand: most apps use one server.
-  return (require('./merged-scan') as typeof import('./merged-scan')).mergedScanner(scanners, scan, countScan);
-}
-
-/** @returns the scans by server of those that have some of the queues; at least one. */
-function parts(client: RedisClient, scan: Scan): readonly (readonly [RedisClient, Scan])[] {
-  const all = [...byServer(client, scan.queues)];
-  const some = all.filter(([, queues]) => queues.length > 0);
-  return (some.length > 0 ? some : all).map(([server, queues]) => [server, { ...scan, queues }]);
-}
-
-function serverScanner(client: RedisClient, scan: Scan): SetScanner<ScanPosition> {
   return {
     step: async (step) => {
       const { values, ...chunk } = await runScan(PAGE_SCRIPT, client, scan, step);
@@ -180,7 +165,7 @@ function serverScanner(client: RedisClient, scan: Scan): SetScanner<ScanPosition
 /** Counts the jobs of the `delayed` sets within the bounds, whatever the filter. */
 export async function sizeOf(client: RedisClient, { queues, since, until }: Scan): Promise<number> {
   const [low, high] = [since ?? '-inf', until ?? '+inf'];
-  const counts = queues.map((queue) => clientOf(client, queue).zCount(queueKey(queue, 'delayed'), low, high));
+  const counts = queues.map((queue) => client.zCount(queueKey(queue, 'delayed'), low, high));
   const sizes = await answerWithin(ANSWER_MS, Promise.all(counts));
   return sizes.reduce((sum, size) => sum + size, 0);
 }
@@ -204,14 +189,6 @@ end`);
 
 /** Reads the first jobs of a scan that begins with the oldest, in its order. @param limit maximum number of jobs. */
 export async function readOutlines(client: RedisClient, scan: Scan, limit: number): Promise<Outlines> {
-  const found = await Promise.all(parts(client, scan).map(([server, own]) => serverOutlines(server, own, limit)));
-  const [only] = found;
-  if (found.length === 1 && only) return only;
-  const jobs = found.flatMap((one) => one.jobs).sort((a, b) => a.at - b.at);
-  return { jobs: jobs.slice(0, limit), complete: jobs.length <= limit && found.every(({ complete }) => complete) };
-}
-
-async function serverOutlines(client: RedisClient, scan: Scan, limit: number): Promise<Outlines> {
   const jobs: JobOutline[] = [];
   let after: ScanPosition | undefined;
   let done = false;

@@ -2,7 +2,6 @@ import type { RedisClient } from '../../core/redis';
 import { answerWithin, RedisScript } from '../../core/redis-script';
 import { deleteDueRow, isUuid } from '../outbox/table';
 import { keyPrefix, queueKey, RECALL_LUA } from '../queue/keys';
-import { clientOf } from '../queue/queue-servers';
 import { describeJob, type JobEntry, markersOf } from './entry';
 import { FILTER_LUA } from './filter-script';
 import { ANY, completeRows, moveJobs } from './move-script';
@@ -69,7 +68,7 @@ export class WaitingList {
 
   private async deleteHere(id: string): Promise<boolean> {
     const { queue } = this;
-    const redis = clientOf(this.sources.redis, queue);
+    const { redis } = this.sources;
     const text = (await redis.hGet(queueKey(queue, 'jobs'), id)) ?? undefined;
     const job = { id, queue, sha: ANY, record: undefined, markers: markersOf(text) };
     const [state] = await moveJobs(redis, { from: 'waiting', to: 'delete' }, [job]);
@@ -80,11 +79,7 @@ export class WaitingList {
 
   private scanner(request: JobFilter): SetScanner<string> {
     const checked = checkFilter({ ...request, queue: undefined });
-    return waitingScanner(
-      clientOf(this.sources.redis, this.queue),
-      this.queue,
-      isFiltering(checked) ? luaFilter(checked) : '',
-    );
+    return waitingScanner(this.sources.redis, this.queue, isFiltering(checked) ? luaFilter(checked) : '');
   }
 
   private describe({ id, text, progress }: FoundJob): JobEntry {

@@ -1,6 +1,6 @@
 import { countCrons } from '../../job/cron/cron-table';
 import { ProcessList } from '../../job/processes/process-list';
-import { knownQueues, readQueues } from '../../job/queue/queue-servers';
+import { knownQueues, readQueues } from '../../job/queue/queue-status';
 import { sizeOfSet } from '../../job/sets/scan';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';

@@ -1,4 +1,4 @@
-import { knownQueues } from '../../job/queue/queue-servers';
+import { knownQueues } from '../../job/queue/queue-status';
 import { type FoundPlace, findJob } from '../../job/sets/find-job';
 import { isRef } from '../../job/sets/query';
 import type { PageContext } from '../ui/context';

@@ -5,7 +5,7 @@ import { type BeeConnection, Consumer, strictOrder } from '../../../lib/job/fetc
 import { ClassLimits } from '../../../lib/job/fetch/fetch-call';
 import { Fetcher } from '../../../lib/job/fetch/fetcher';
 import { dispatch } from '../../../lib/job/queue/dispatch';
-import { readQueues } from '../../../lib/job/queue/queue-servers';
+import { readQueues } from '../../../lib/job/queue/queue-status';
 import { newRecord } from '../../../lib/job/record/record';
 import { until } from '../../support/until';
 import { Gate } from '../gate';

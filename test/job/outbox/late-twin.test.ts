@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
 import { dispatch } from '../../../lib/job/queue/dispatch';
-import { readQueues } from '../../../lib/job/queue/queue-servers';
+import { readQueues } from '../../../lib/job/queue/queue-status';
 import { newRecord } from '../../../lib/job/record/record';
 import { transaction } from '../../../lib/model/transaction';
 import { until } from '../../support/until';
