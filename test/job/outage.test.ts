@@ -115,7 +115,7 @@ describe('jobs during outages', () => {
       assert.equal((await CountJob.performLater(21)).enqueued, true, 'it falls back to Postgres');
       const processor = await system.processor(CLASSES);
       await until('the jobs in Redis have run', () => ran.length === 20);
-      assert.equal(await client.hLen('bq:default:jobs'), 0);
+      await until('Redis has their outcomes', async () => (await client.hLen('bq:default:jobs')) === 0);
       const listed = await new ProcessList(client).list();
       assert.equal(listed.length, 1);
       assert.deepEqual(processor.snapshot().running, []);
