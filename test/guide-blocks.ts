@@ -57,7 +57,6 @@ export const ASSIGNED: readonly Assignment[] = [
   { guide: MAILS, begins: '{ "catamount": { "problems"', by: EXAMPLES },
   { guide: MAILS, begins: 'import type { MailSetup }', by: IN_README },
   { guide: MAILS, begins: 'export default class OrderMailerPreview', by: IN_README },
-  { guide: OPERATIONS, begins: 'REDIS_SHARDS=', by: 'test/core/shard-setting.test.ts' },
   { guide: OPERATIONS, begins: 'map $http_upgrade', by: 'test/process/behind-nginx.hand.ts' },
   { guide: OPERATIONS, begins: '[Unit]', by: 'test/process/any-host.deep.ts' },
   { guide: OPERATIONS, begins: 'FROM node', by: 'test/process/container.deep.ts' },

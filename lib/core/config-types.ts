@@ -185,8 +185,6 @@ export interface Config {
   readonly redisUrl: string | null;
   /** Keeps the keys of several apps on one Redis apart, and those of one app in one slot of a cluster; null: no prefix. */
   readonly redisPrefix: string | null;
-  /** URLs of the servers of queues that do not live on `redisUrl`, which holds them, too; by queue. */
-  readonly redisShards: Readonly<Record<string, string>>;
   /** The delivery of mails. */
   readonly mail: MailConfig;
   /** Rate limits of sign-ups, for `SignUpLimits`. */

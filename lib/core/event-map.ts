@@ -35,8 +35,6 @@ export interface EventMap {
   // Postgres and Redis, as this process sees them
   'redis.ready': Record<string, never>;
   'redis.lost': { readonly error: Error };
-  /** A server of REDIS_SHARDS is connected, for the first time or again. */
-  'shard.ready': Record<string, never>;
   /** The service has not answered for a moment; emitted by the one process of the tree that checks this. */
   'service.lost': { readonly service: Service; readonly cause: string };
   /** The service answers again. */

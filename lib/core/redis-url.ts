@@ -2,8 +2,6 @@ import { redisTlsMode } from './tls';
 
 /** Our parameter of a Redis URL: the prefix of every key and channel of this app, such as `{shop}`. */
 export const KEY_PREFIX = 'keyPrefix';
-/** Our parameter of a Redis URL: the URLs of the servers that some queues live on instead, as JSON, by queue. */
-export const SHARDS = 'shards';
 const SENTINEL_PARAMETERS = ['master', 'sentinels', 'sentinelUsername', 'sentinelPassword'];
 
 /** @returns the TLS options for both Redis clients (tls.ts); empty for redis://. */
@@ -17,7 +15,7 @@ export function redisTls(
 /** @returns the URL without our own parameters, which Redis clients do not know. */
 export function clientUrl(url: string): string {
   const parsed = new URL(url.replace('+sentinel:', ':'));
-  for (const name of ['sslmode', KEY_PREFIX, SHARDS, ...SENTINEL_PARAMETERS]) parsed.searchParams.delete(name);
+  for (const name of ['sslmode', KEY_PREFIX, ...SENTINEL_PARAMETERS]) parsed.searchParams.delete(name);
   return parsed.toString();
 }
 

@@ -4,8 +4,7 @@ import type { Service } from '../support/service';
 import { NoConnectionError } from './errors';
 import type { Events } from './events';
 import type { RedisRouter } from './redis-route';
-import type { RedisShards } from './redis-shards';
-import { clientUrl, isRouted, keyPrefixOf, redisTls, SHARDS } from './redis-url';
+import { clientUrl, isRouted, keyPrefixOf, redisTls } from './redis-url';
 import { withTlsAdvice } from './tls';
 
 /** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
@@ -34,34 +33,6 @@ function createRedis(url: string, isFinal = () => false) {
   });
 }
 
-/** The servers of REDIS_SHARDS, by the client of REDIS_URL. */
-const shards = new WeakMap<RedisClient, RedisShards>();
-
-/** @param client of REDIS_URL, as everywhere below. @returns the other servers; undefined without REDIS_SHARDS. */
-export function shardsOf(client: RedisClient): RedisShards | undefined {
-  return shards.get(client);
-}
-
-/** Splits queues, or items of queues, by the server that they live on. That of REDIS_URL comes first, perhaps with none. */
-export function byServer<T extends string | { readonly queue: string }>(
-  client: RedisClient,
-  items: readonly T[],
-): ReadonlyMap<RedisClient, readonly T[]> {
-  return shards.get(client)?.split(items) ?? new Map([[client, items]]);
-}
-
-/**
- * Reads from the server of REDIS_URL and from all others at once. One of the others that does not answer adds nothing.
- * @param read is called with the queues that live on that server.
- */
-export function readServers<T>(
-  client: RedisClient,
-  queues: readonly string[],
-  read: (server: RedisClient, queues: readonly string[]) => Promise<readonly T[]>,
-): Promise<readonly T[]> {
-  return shards.get(client)?.read(queues, read) ?? read(client, queues);
-}
-
 /** A key that nobody writes: deleting it changes nothing, and shows whether a server accepts writes. */
 export const PROBE_KEY = 'catamount:probe';
 
@@ -88,18 +59,12 @@ export class Redis implements Service {
   /** undefined: the URL leads to the server itself. */
   private readonly router: RedisRouter | undefined;
 
-  /** @param isShard true: a server of REDIS_SHARDS. The connection is made again when it has owed a reply for ten seconds. */
   constructor(
     private readonly url: string,
     private readonly events: Events,
-    isShard = false,
   ) {
     this.client = this.observe(createRedis(url, () => this.router?.route !== undefined));
-    if (new URL(url).searchParams.has(SHARDS)) {
-      const { RedisShards } = require('./redis-shards') as typeof import('./redis-shards');
-      shards.set(this.client, new RedisShards(this.client, url, events, (one, own) => new Redis(one, own, true)));
-    }
-    if (!isShard && !isRouted(url)) return;
+    if (!isRouted(url)) return;
     // Loaded on demand: a single plain server, the usual case, needs no route.
     const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
     const create = (server: string) => this.observe(createRedis(server, () => true));
@@ -120,7 +85,6 @@ export class Redis implements Service {
   /** Does not wait for the connection, since a process must start, and accept sign-ups, while Redis is unavailable. */
   async start(): Promise<void> {
     this.connecting ??= this.connect();
-    await shards.get(this.client)?.start();
   }
 
   private connect(): Promise<unknown> {
@@ -149,15 +113,12 @@ export class Redis implements Service {
 
   /** Waits for the first attempt to connect, successful or not, for at most `ms`. */
   async firstAttempt(ms: number): Promise<void> {
-    const deadline = Deadline.after(ms);
-    await deadline.wait(this.attempted.promise);
-    await shards.get(this.client)?.firstAttempt(deadline);
+    await Deadline.after(ms).wait(this.attempted.promise);
   }
 
   async stop(deadline: Deadline): Promise<void> {
     this.stopped = true;
     clearTimeout(this.reconnection);
-    await shards.get(this.client)?.stop(deadline);
     if (!this.client.isOpen) return;
     if (this.client.isReady) await deadline.wait(this.client.close()).catch(() => undefined);
     if (this.client.isOpen) this.client.destroy();

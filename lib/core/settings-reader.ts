@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { parseDuration, parseRate, type Rate } from '../support/duration';
 import { type Config, DEFAULT_SCHEMA } from './config';
 import { EXIT, UserError } from './errors';
-import { isSentinelUrl, KEY_PREFIX, SHARDS } from './redis-url';
+import { isSentinelUrl, KEY_PREFIX } from './redis-url';
 import { isThisMachine, mustUpgrade, postgresTls, redisTlsMode, type TlsMode } from './tls';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -135,7 +135,7 @@ const sentinels = z
   // Loaded on demand: few have sentinels.
   .transform((text) => (require('./sentinel-url') as typeof import('./sentinel-url')).readSentinelUrl(text) ?? '')
   .refine((text) => text !== '');
-export const redisUrl = z.union([url('redis:', 'rediss:'), sentinels]);
+const redisUrl = z.union([url('redis:', 'rediss:'), sentinels]);
 export const REDIS_URL = 'a redis:// or rediss:// URL, or redis+sentinel://host:26379,host2:26379/name-of-the-master';
 
 const rate = z.union([
@@ -175,13 +175,11 @@ export function readSchema(read: SettingsReader): string {
   return read.get('DATABASE_SCHEMA', name, allowed, DEFAULT_SCHEMA);
 }
 
-/** @param prefix REDIS_PREFIX, or null. @param shards REDIS_SHARDS. @returns the URL with both as parameters of ours. */
-export function withRedisPrefix(url: string, prefix: string | null, shards: Config['redisShards'] = {}): string {
-  const isSharded = Object.keys(shards).length > 0;
-  if (prefix === null && !isSharded) return url;
+/** @param prefix REDIS_PREFIX, or null. @returns the URL with it as a parameter of ours. */
+export function withRedisPrefix(url: string, prefix: string | null): string {
+  if (prefix === null) return url;
   const parsed = new URL(url);
-  if (prefix !== null) parsed.searchParams.set(KEY_PREFIX, `{${prefix}}`);
-  if (isSharded) parsed.searchParams.set(SHARDS, JSON.stringify(shards));
+  parsed.searchParams.set(KEY_PREFIX, `{${prefix}}`);
   return parsed.toString();
 }
 

@@ -125,16 +125,8 @@ export function readSettings(input: SettingsInput): Config {
     'up to 64 letters, digits or _ . -, such as the name of the app',
     null,
   );
-  const redisThere = (text: string) => withRedisPrefix(onHeroku ? asOnHeroku(text, 'Redis') : text, redisPrefix);
-  // Loaded on demand: most apps have one server.
-  const { readShards } = read.has('REDIS_SHARDS')
-    ? (require('./shard-setting') as typeof import('./shard-setting'))
-    : {};
-  const redisShards = readShards?.(read, { home: given.redis, complete: redisThere }) ?? {};
-  const elsewhere = Object.keys(read.has('JOB_QUEUES') ? {} : redisShards)
-    .filter((name) => !queues.some((queue) => queue.name === name))
-    .map((name) => ({ name, weight: 1 }));
-  const redisUrl = given.redis && withRedisPrefix(redisThere(given.redis), null, redisShards);
+  const redisUrl =
+    given.redis && withRedisPrefix(onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis, redisPrefix);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
   if (given.direct !== null && databaseUrl === null)
@@ -272,7 +264,7 @@ export function readSettings(input: SettingsInput): Config {
     jobs: {
       enabled: enabled.jobs,
       concurrency: jobConcurrency,
-      queues: [...queues, ...elsewhere].map(({ name, weight }) => ({ name, weight })),
+      queues: queues.map(({ name, weight }) => ({ name, weight })),
       weighted: queues.some((queue) => queue.weighted),
       latencyWarningMs: read.get(
         'JOB_LATENCY_WARNING',
@@ -287,7 +279,6 @@ export function readSettings(input: SettingsInput): Config {
     databasePool: readPool(read, maxThreads, jobConcurrency),
     redisUrl,
     redisPrefix,
-    redisShards,
     signUps: readSignUps(read),
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },
     appUrl,

@@ -234,14 +234,12 @@ function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTre
     const { used, allowed } = postgres.value;
     issues.push({ level: 'warn', code: 'connections', figures: { used, allowed } });
   }
-  const servers = redis.ok ? [{ ...redis.value, about: undefined }, ...(redis.value.shards ?? [])] : [];
-  for (const { usedBytes, maxBytes, policy, about } of servers) {
-    if (maxBytes === 0) continue;
-    const server = { level: 'warn', ...(about !== undefined && { subject: about, detail: about }) } as const;
+  if (redis.ok && redis.value.maxBytes > 0) {
+    const { usedBytes, maxBytes, policy } = redis.value;
     const share = usedBytes / maxBytes;
     if (share > FULL_SHARE)
-      issues.push({ ...server, code: 'redisFull', figures: { percent: Math.round(100 * share) } });
-    if (policy !== 'noeviction') issues.push({ ...server, code: 'eviction', figures: { policy } });
+      issues.push({ level: 'warn', code: 'redisFull', figures: { percent: Math.round(100 * share) } });
+    if (policy !== 'noeviction') issues.push({ level: 'warn', code: 'eviction', figures: { policy } });
   }
   return issues;
 }
@@ -314,14 +312,12 @@ function leftIssues({ left = [] }: ProcessorStatus): Issue[] {
   });
 }
 
-/** Paused queues and a quiet processor have issues of their own; any other `queue` is a server that is unavailable. */
+/** Paused queues and a quiet processor have issues of their own. */
 function stalledIssues(status: ProcessorStatus): Issue[] {
   return standstillsOf(status)
-    .filter(({ cause }) => cause !== 'paused' && cause !== 'quiet')
+    .filter(({ part }) => part !== 'queue')
     .map(({ part, cause, spanMs, about }) => {
-      const stalled = { level: 'bad', code: 'stalled', figures: { part, cause, spanMs } } as const;
-      if (part !== 'queue') return { ...stalled, subject: part, detail: about };
-      return { ...stalled, subject: `${part} ${about}`, figures: { ...stalled.figures, about } };
+      return { level: 'bad', code: 'stalled', subject: part, figures: { part, cause, spanMs }, detail: about };
     });
 }
 

@@ -15,9 +15,8 @@ export interface LastProgress {
 export function lastProgress({ stats: { jobProcessor } }: TreeStatus): LastProgress[] {
   const { heartbeatAgeMs, lastStatus } = jobProcessor;
   const { progress = [] } = reported(lastStatus) ?? {};
-  // The servers of REDIS_SHARDS, part `queue`, are reported only while they are unavailable.
   return progress.flatMap(({ part, movedMs }) =>
-    movedMs === null || part === 'queue' ? [] : [{ part, movedMs: movedMs + (heartbeatAgeMs ?? 0) }],
+    movedMs === null ? [] : [{ part, movedMs: movedMs + (heartbeatAgeMs ?? 0) }],
   );
 }
 

@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
-import { type RedisClient, readServers, shardsOf } from '../core/redis';
+import type { RedisClient } from '../core/redis';
 import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue } from '../job/row/dead';
@@ -69,12 +69,7 @@ export async function readPostgres(knex: Knex): Promise<PostgresFacts> {
   return { version, used, allowed, sizeBytes, pingMs, refusesWrites: await refusesWrites(knex) };
 }
 
-export interface RedisFacts extends RedisServerFacts {
-  /** The servers of REDIS_SHARDS that answer, with what names each: `mailer, reports at b:6379`. */
-  readonly shards?: readonly (RedisServerFacts & { readonly about: string })[];
-}
-
-interface RedisServerFacts {
+export interface RedisFacts {
   readonly version: string;
   readonly usedBytes: number;
   /** 0: no limit. */
@@ -86,17 +81,8 @@ interface RedisServerFacts {
   readonly pingMs: number;
 }
 
-/** @throws errors of the server of REDIS_URL. */
+/** @throws errors of Redis. */
 export async function readRedis(client: RedisClient): Promise<RedisFacts> {
-  const servers = await readServers(client, [], async (server) => {
-    return [{ ...(await readServer(server)), about: shardsOf(client)?.shardOf(server)?.about }];
-  });
-  const shards = servers.flatMap(({ about, ...facts }) => (about === undefined ? [] : [{ ...facts, about }]));
-  const [own] = servers;
-  return { ...(own as RedisServerFacts), shards };
-}
-
-async function readServer(client: RedisClient): Promise<RedisServerFacts> {
   const begun = performance.now();
   await client.ping();
   const pingMs = performance.now() - begun;

@@ -19,9 +19,6 @@ export interface Standstill {
  */
 const STALLED_MS = 10_000;
 
-/** The same for a server of queues, ms. It is shorter because a lost connection already shows that it is unavailable. */
-const AWAY_MS = 5000;
-
 /** At the start of a processor this is enough, ms, since its process had to boot before anything could be due. */
 const AT_START_MS = 5000;
 /** What becomes due so soon after the work began is due since then, ms. */
@@ -46,7 +43,7 @@ type Reported = Pick<ProcessorStatus, 'quiet' | 'progress' | 'waiting'>;
 /** Finds the standstills in what the processor knows itself, without a request to any server. */
 export function standstillsOf({ quiet, progress = [], waiting = [] }: Reported): Standstill[] {
   const stalled = progress
-    .filter(({ part, owedMs }) => owedMs >= (part === 'queue' ? AWAY_MS : STALLED_MS))
+    .filter(({ owedMs }) => owedMs >= STALLED_MS)
     .map(({ part, owedMs, cause, error }): Standstill => ({ part, cause, spanMs: owedMs, about: error }));
   // An operator makes these jobs wait. A job that waits for a free slot is merely late.
   const held = waiting
@@ -84,11 +81,10 @@ function inWords(one: Standstill): AboutStandstill {
   return { ...one, words: partText(one.part), reason: causeText(one.cause) };
 }
 
-/** Leaves out a server's error message and address, since strangers may read the sentence at `/ready`. */
+/** Leaves out a server's error message, since strangers may read the sentence at `/ready`. */
 function sentence(one: Standstill): string {
   const { words, reason } = inWords(one);
-  const queues = one.about.replace(/ at \S+$/, '');
-  return `${words}${one.part === 'queue' ? ` (${queues})` : ''} stands still: ${reason}`;
+  return `${words}${one.part === 'queue' ? ` (${one.about})` : ''} stands still: ${reason}`;
 }
 
 function keyOf(one: Standstill): string {

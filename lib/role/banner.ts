@@ -24,8 +24,7 @@ export function banner(name: string, config: Config): string[] {
   const { databaseUrl, redisUrl } = config;
   const postgres = databaseUrl && postgresTls(databaseUrl, config.environment === 'production');
   const redis = redisUrl && redisTlsMode(redisUrl);
-  const shards = Object.entries(config.redisShards).map(([queue, url]) => `, ${queue} ${from(url, redisTlsMode(url))}`);
-  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}${shards.join('')}`);
+  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}`);
   return lines;
 }
 

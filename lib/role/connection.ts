@@ -4,7 +4,7 @@ import type { Config } from '../core/config';
 import { logEvents } from '../core/event-catalog';
 import { Events } from '../core/events';
 import { createLogger, LogFilter, openLogDestination } from '../core/logging';
-import { Redis, shardsOf } from '../core/redis';
+import { Redis } from '../core/redis';
 import type { JobSetup } from '../job/definition/setup';
 import { enqueuesUnderWay } from '../job/enqueue/enqueue';
 import { Database } from '../model/database';
@@ -70,8 +70,6 @@ export class AppConnection {
     // Subscribed only now: earlier failures are reported once, by the error that they cause.
     const log = logOf(config);
     logEvents(events, createLogger({ log }, as, openLogDestination(log, 2), new LogFilter(events)));
-    for (const shard of shardsOf(redis.client)?.all ?? [])
-      if (shard.isAway) shard.warn('does not answer: its jobs are missing here');
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));

@@ -4,9 +4,8 @@ import { readArguments } from '../core/command-line';
 import { type Config, connectionsOfTree, sumOverDeploy } from '../core/config';
 import { EXIT, untestedNode } from '../core/errors';
 import { BASE_MB, WORKER_MB } from '../core/memory-plan';
-import { type Redis, shardsOf } from '../core/redis';
+import type { Redis } from '../core/redis';
 import { readInfo } from '../core/redis-script';
-import { redisPlace } from '../core/redis-url';
 import { postgresTls, redisTlsMode } from '../core/tls';
 import { readAllowedConnections } from '../model/database';
 import { pendingMigrations } from '../model/migrations';
@@ -62,7 +61,7 @@ function findingsOfMemory({ memoryLimitMb, web, jobs }: Config): Symptom[] {
   return [symptom('warning', 'memory_over_limit', finding, 'lower WEB_CONCURRENCY, or set it to auto.')];
 }
 
-function findingsOfSettings({ environment, databaseUrl, redisUrl, redisShards }: Config): Symptom[] {
+function findingsOfSettings({ environment, databaseUrl, redisUrl }: Config): Symptom[] {
   if (environment !== 'production') return [];
   const found: Symptom[] = [];
   if (databaseUrl !== null && postgresTls(databaseUrl, true) === 'unchecked') {
@@ -75,13 +74,12 @@ function findingsOfSettings({ environment, databaseUrl, redisUrl, redisShards }:
       ),
     );
   }
-  for (const url of new Set([redisUrl ?? [], Object.values(redisShards)].flat())) {
-    if (redisTlsMode(url) !== 'unchecked') continue;
+  if (redisUrl !== null && redisTlsMode(redisUrl) === 'unchecked') {
     found.push(
       symptom(
         'warning',
         'redis_unchecked_tls',
-        `${url === redisUrl ? "Redis's certificate" : `The certificate of Redis at ${redisPlace(url)}`} is not checked`,
+        "Redis's certificate is not checked",
         'add ?sslmode=verify-full to its URL.',
       ),
     );
@@ -119,8 +117,8 @@ function findingsOfProcfile(root: string): Symptom[] {
   return found;
 }
 
-/** Finds a Redis that a tree with jobs would refuse. @param url null: the embedded one. @param name of it in sentences. */
-async function findingsOfRedisKind(url: string | null, { client }: Redis, name: string): Promise<Symptom[]> {
+/** Finds a Redis that a tree with jobs would refuse. @param url null: the embedded one. */
+async function findingsOfRedisKind(url: string | null, { client }: Redis): Promise<Symptom[]> {
   const { clusterFault, versionFault } = await import('./redis-faults');
   const info = readInfo(await client.info());
   const faults = [
@@ -128,7 +126,7 @@ async function findingsOfRedisKind(url: string | null, { client }: Redis, name: 
     // The embedded Redis is no cluster.
     ['redis_cluster', url === null ? undefined : clusterFault(info, url)],
   ] as const;
-  return faults.flatMap(([id, fault]) => (fault === undefined ? [] : said('error', id, `${name} ${fault}`)));
+  return faults.flatMap(([id, fault]) => (fault === undefined ? [] : said('error', id, `Redis ${fault}`)));
 }
 
 async function findingsOfServers(
@@ -140,7 +138,7 @@ async function findingsOfServers(
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount db migrate.'));
   }
-  const refused = await findingsOfRedisKind(config.redisUrl, redis, 'Redis');
+  const refused = await findingsOfRedisKind(config.redisUrl, redis);
   found.push(...refused);
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
@@ -159,21 +157,11 @@ async function findingsOfServers(
   found.push(...(await findingsOfPooler(config, database)));
   // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
-  found.push(...(await findingsOfRedis(config, redis, 'Redis')));
-  for (const { redis: shard, url, about, isAway } of shardsOf(redis.client)?.all ?? []) {
-    const place = `Redis with ${about}`;
-    const away = [symptom('error', 'unreachable', `${place} does not answer`, 'start it, or correct REDIS_SHARDS.')];
-    const look = async () => [
-      ...(await findingsOfRedisKind(url, shard, place)),
-      ...(await findingsOfRedis(config, shard, place)),
-    ];
-    found.push(...(isAway ? away : await look().catch(() => away)));
-  }
+  found.push(...(await findingsOfRedis(config, redis)));
   return found;
 }
 
-/** @param name of the server in sentences. */
-async function findingsOfRedis(config: Config, { client }: Redis, name: string): Promise<Symptom[]> {
+async function findingsOfRedis(config: Config, { client }: Redis): Promise<Symptom[]> {
   const found: Symptom[] = [];
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Reported even without a memory limit, since a later plan may have one.
@@ -183,7 +171,7 @@ async function findingsOfRedis(config: Config, { client }: Redis, name: string):
       symptom(
         'error',
         'redis_eviction',
-        `${name} forgets keys when it is full (maxmemory-policy ${policy})`,
+        `Redis forgets keys when it is full (maxmemory-policy ${policy})`,
         'set it to noeviction.',
       ),
     );
@@ -193,7 +181,7 @@ async function findingsOfRedis(config: Config, { client }: Redis, name: string):
       symptom(
         'warning',
         'redis_persistence',
-        `${name} keeps no append-only file, so jobs outside the outbox are lost with it`,
+        'Redis keeps no append-only file, so jobs outside the outbox are lost with it',
         'set appendonly yes.',
       ),
     );

@@ -260,8 +260,7 @@ export class Primary {
     return {
       ...config,
       databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
-      redisUrl:
-        config.redisUrl ?? (redisUrl ? withRedisPrefix(redisUrl, config.redisPrefix, config.redisShards) : null),
+      redisUrl: config.redisUrl ?? (redisUrl ? withRedisPrefix(redisUrl, config.redisPrefix) : null),
     };
   }
 

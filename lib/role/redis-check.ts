@@ -1,6 +1,6 @@
 import { EXIT, UserError } from '../core/errors';
 import type { Events } from '../core/events';
-import { type Redis, shardsOf } from '../core/redis';
+import type { Redis } from '../core/redis';
 import { answerWithin, readInfo } from '../core/redis-script';
 import { isSentinelUrl, redisPlace } from '../core/redis-url';
 import { toError } from '../support/async';
@@ -23,11 +23,6 @@ interface RedisCheckOptions {
 export async function checkRedis({ redis, url, events, first }: RedisCheckOptions): Promise<void> {
   await redis.start();
   await redis.firstAttempt(PATIENCE_MS);
-  await Promise.all(
-    (shardsOf(redis.client)?.all ?? []).map((shard) =>
-      checkRedis({ redis: shard.redis, url: shard.url, events, first }),
-    ),
-  );
   const warn = (message: string) => events.emit('process.warning', { message });
   try {
     // The sentinels may not know the name of the master.

@@ -40,8 +40,6 @@ export async function reachRedis(redis: Redis, url: string, events: Events, purp
     if (fault !== undefined) throw new UserError(`${purpose}, Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
     throw refused(purpose, 'Redis', url, failure);
   }
-  // An unavailable server of REDIS_SHARDS only hides its own queues.
-  await redis.firstAttempt(REACH_MS);
 }
 
 function refused(purpose: string, server: 'Postgres' | 'Redis', url: string, error: Error): UserError {
@@ -65,15 +63,14 @@ function remedyFor(error: Error, variable: string): string {
  * @throws UserError, exit code 69, when there are neither.
  */
 export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
-  const { databaseUrl, redisUrl, redisPrefix, redisShards, stateDir } = config;
+  const { databaseUrl, redisUrl, redisPrefix, stateDir } = config;
   if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
   // Never loaded in production, where readSettings requires both URLs.
   const { findRunningServers } = await import('../embedded/embedded-servers');
   const running = await findRunningServers(stateDir);
   return {
     database: databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres'),
-    redis:
-      redisUrl ?? withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix, redisShards),
+    redis: redisUrl ?? withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix),
   };
 }
 

@@ -26,15 +26,6 @@ describe('standstills', () => {
     assert.deepEqual(found({ waiting, quiet: true }), ['queue quiet default', 'queue paused mailer']);
   });
 
-  it('are queues whose server has been unavailable for 5 s, whose address is not made public', () => {
-    const shard: PartProgress = { ...MOVING, part: 'queue', cause: 'unreachable', error: 'mailer, reports at b:6379' };
-    assert.deepEqual(found({ progress: [{ ...shard, owedMs: 4999 }] }), []);
-    const away = { quiet: false, progress: [{ ...shard, owedMs: 5000 }] };
-    assert.deepEqual(found(away), ['queue unreachable mailer, reports at b:6379']);
-    const sentence = /^a queue with jobs \(mailer, reports\) stands still: the server cannot be reached/;
-    assert.match(String(new StandstillReporter(new Events()).report(away)), sentence);
-  });
-
   it('at the start of a processor are counted from the start of its process, but not before 5 s', () => {
     const since = (movedMs: number | null, owedMs: number) => owedSinceStart({ movedMs, owedMs }, 9000, 5500);
     assert.equal(since(null, 5400), 9000);

@@ -62,7 +62,7 @@ export class JobSystem {
     const redisServer = await startTestRedis('--appendfsync', 'always');
     const events = new Events();
     const database = new Database(postgres.url, { production: false, events, poolMax });
-    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix, {});
+    const redisUrl = withRedisPrefix(redisServer.url, redisPrefix);
     const redis = new Redis(redisUrl, events);
     const system = new JobSystem(
       postgres,

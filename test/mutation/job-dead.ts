@@ -103,7 +103,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/sets/find-job.ts',
     find: `  // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
   for (const queue of await knownQueues(redis, queues)) {
-    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
+    const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
     for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
   }
   const { rows } = await knex.raw<{ rows: { readonly id: string }[] }>(
@@ -117,7 +117,7 @@ const mutations: readonly Mutation[] = [
   );
   // Redis is read first: a job that has died is written to Postgres before it leaves the dead set in Redis.
   for (const queue of await knownQueues(redis, queues)) {
-    const died = await answerWithin(ANSWER_MS, clientOf(redis, queue).zmScore(queueKey(queue, 'dead'), asked));
+    const died = await answerWithin(ANSWER_MS, redis.zmScore(queueKey(queue, 'dead'), asked));
     for (const [index, at] of died.entries()) if (at !== null) coming.delete(asked[index] ?? '');
   }
 `,

@@ -45,8 +45,8 @@ const mutations: readonly Mutation[] = [
     promise: 'a process that loses the reply to a recall asks for it again',
     file: FETCHER,
     find: `      this.recallDue = true;
-      this.waiveIsolation();`,
-    replace: `      this.waiveIsolation();`,
+      this.isolationDue = false;`,
+    replace: `      this.isolationDue = false;`,
     killedBy: FLEET_TEST,
   },
 ];

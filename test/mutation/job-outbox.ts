@@ -88,10 +88,8 @@ const mutations: readonly Mutation[] = [
     promise: 'if Postgres rejects a part of a bulk, nothing of it is left in Redis',
     file: 'lib/job/enqueue/enqueuer.ts',
     find: `      for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);
-      const servers = straight.length > 0 ? byServer(this.redis, straight) : [];
-      for (const [server, some] of servers) await this.toRedis(server, some, jobs);`,
-    replace: `      const servers = straight.length > 0 ? byServer(this.redis, straight) : [];
-      for (const [server, some] of servers) await this.toRedis(server, some, jobs);
+      if (straight.length > 0) await this.toRedis(straight, jobs);`,
+    replace: `      if (straight.length > 0) await this.toRedis(straight, jobs);
       for (const [knex, given] of byConnection) await this.toOutbox(given, 'outbox', knex, jobs);`,
     killedBy: [ENQUEUER],
   },

@@ -49,7 +49,9 @@ describe('a new app', () => {
 
       /** Runs a line in a shell that finds this Node first. @returns what it has printed. */
       const shell = async (node: string, line: string, cwd = app()): Promise<string> => {
-        const env = { ...withoutNpm(process.env), PATH: `${node}:${process.env.PATH}`, CI: '1' };
+        // Yarn 1 would take a tarball of this version from its cache, although this one may have changed.
+        const own = { PATH: `${node}:${process.env.PATH}`, CI: '1', YARN_CACHE_FOLDER: path.join(folder, 'yarn') };
+        const env = { ...withoutNpm(process.env), ...own };
         const { stdout } = await run('/bin/sh', ['-c', line], { cwd, env, maxBuffer: 1e8 }).catch(
           (error: { readonly stdout: string; readonly message: string }) =>
             assert.fail(`${line}: ${error.stdout}\n${error.message}`),
@@ -67,8 +69,6 @@ describe('a new app', () => {
             fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(`file:${ROOT}`, `file:${tarball}`));
             writeScript(app(), `again.${typescript ? 'ts' : 'js'}`);
           }
-          // Yarn 1 keeps a tarball by its version, although this one may have changed.
-          if (manager === 'yarn') await shell(node, 'yarn cache clean catamount');
           // One of our packages asks for Node 22 for a program of its own, which nobody runs. Yarn 1 refuses to install it.
           await shell(node, `${manager} install${manager === 'yarn' ? ' --ignore-engines' : ''}`);
           await shell(node, `${manager} run lint`);

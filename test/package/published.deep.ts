@@ -91,7 +91,10 @@ describe('the published package', () => {
     const app = path.join(folder, name);
     fs.mkdirSync(app);
     const dependencies = { ...others, catamount: 'file:../catamount.tgz' };
-    fs.writeFileSync(path.join(app, 'package.json'), JSON.stringify({ name, private: true, dependencies }));
+    fs.writeFileSync(
+      path.join(app, 'package.json'),
+      JSON.stringify({ name, version: '1.0.0', private: true, dependencies }),
+    );
     lockLikeOurs(app);
     await install(app, 'install');
     return app;

@@ -1,5 +1,4 @@
 import type { OperatorAction } from '../../core/events';
-import { shardsOf } from '../../core/redis';
 import { slotHolders } from '../../health/probes';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { queueJson } from '../../job/admin/job-json';
@@ -89,11 +88,9 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     cronRows(site, ctx).catch(() => null),
   ]);
   const { latencyWarningMs, weighted } = config.jobs;
-  const away = (shardsOf(site.redis.client)?.all ?? []).flatMap(({ isAway, about }) => (isAway ? [about] : []));
   const locals = {
     title: ctx.state.t('jobs.queues.title'),
     queues,
-    away,
     processes,
     weighted,
     order: config.jobs.queues.map((queue) => queue.name),
@@ -107,7 +104,6 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
   };
   await showPage(site, ctx, 'queues', locals, {
     queues: queues.map(queueJson),
-    away,
     cron: cron?.map(cronRowJson) ?? null,
   });
 }

@@ -320,7 +320,7 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
   const texts = `overview.issue.${code}`;
   // Without a record of a sent mail the time since the last one is unknown.
   const isNever = code === 'mailFails' && figures.unsentMs === undefined;
-  const rest = isNever ? 'never' : figures.about === undefined ? 'rest' : 'server';
+  const rest = isNever ? 'never' : 'rest';
   return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
 }
 

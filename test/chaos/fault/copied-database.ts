@@ -85,16 +85,15 @@ class Staging {
     if (brought === 0) ledger.broken.push('the copy of the database has no jobs, so this run proves nothing');
     this.tree = await startTree({ entry: platform.entry, env: this.env, cwd: this.folder });
     await this.tree.waitForLine(/jobs adopt/);
-    // It has just been told that the copy is not adopted, so it runs nothing.
+    // It is accepted, and waits like those of the copy.
     await this.tree.request('POST', `/chores/alone?id=${OWN}`);
-    await until('the second tree runs its own job', () => this.book.chores().has(OWN), LIMIT);
     await wait(LOOKED_MS);
-    const ran = [...this.book.chores().keys()].filter((id) => id !== OWN);
+    const ran = [...this.book.chores().keys()];
     const ticks = this.book.ticks().size;
     const left = await this.due();
-    if (ran.length + ticks + this.mails.entries.length > 0 || left !== brought)
+    if (ran.length + ticks + this.mails.entries.length > 0 || left !== brought + 1)
       ledger.broken.push(
-        `a copied database ran ${ran.length} jobs and ${ticks} ticks and sent ${this.mails.entries.length} mails before it was adopted; ${left} of ${brought} jobs were left`,
+        `a copied database ran ${ran.length} jobs and ${ticks} ticks and sent ${this.mails.entries.length} mails before it was adopted; ${left} of ${brought + 1} jobs were left`,
       );
     await promisify(execFile)(process.execPath, [platform.entry, 'jobs', 'adopt', '--yes'], {
       cwd: this.folder,
