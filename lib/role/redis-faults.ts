@@ -1,17 +1,17 @@
 import { keyPrefixOf } from '../core/redis-url';
 
-/** The oldest version: earlier ones have no BLMOVE, by which a job wakes one processor. Valkey reports 7.2. */
+/** The oldest version: earlier ones have no RPOP that takes several hints. Valkey reports 7.2. */
 const LEAST = 6.2;
 
 /** The fields of INFO. */
 export type Info = ReadonlyMap<string, string>;
 
-/** @returns the end of a sentence about a Redis with which jobs are lost or never run; undefined for any other. */
+/** @returns the end of a sentence about a Redis that cannot be used; undefined for any other. */
 export function faultOf(info: Info, url: string): string | undefined {
-  return versionFault(info) ?? clusterFault(info, url) ?? evictionFault(info);
+  return versionFault(info) ?? clusterFault(info, url);
 }
 
-/** @returns the end of a sentence about a Redis that loses no jobs, but sessions; undefined for any other. */
+/** @returns the end of a sentence about a Redis that loses sessions; undefined for any other. */
 export function doubtOf(info: Info): string | undefined {
   const policy = evictionPolicy(info);
   if (policy === undefined) return undefined;
@@ -24,7 +24,7 @@ export function doubtOf(info: Info): string | undefined {
  */
 export function greetingFault(error: Error): string | undefined {
   return /unknown command .?HELLO\b/i.test(error.message)
-    ? `is older than 6.0, since it does not know HELLO, and cannot keep the queues: use ${LEAST} or newer.`
+    ? `is older than 6.0, since it does not know HELLO, and cannot be used: use ${LEAST} or newer.`
     : undefined;
 }
 
@@ -33,7 +33,7 @@ export function versionFault(info: Info): string | undefined {
   const version = info.get('redis_version') ?? '';
   // Minor versions of Redis have one digit.
   return Number.parseFloat(version) < LEAST
-    ? `is version ${version}, which cannot keep the queues: use ${LEAST} or newer.`
+    ? `is version ${version}, which cannot be used: use ${LEAST} or newer.`
     : undefined;
 }
 
@@ -41,12 +41,6 @@ export function versionFault(info: Info): string | undefined {
 export function clusterFault(info: Info, url: string): string | undefined {
   if (info.get('cluster_enabled') !== '1' || keyPrefixOf(url) !== '') return undefined;
   return 'is in cluster mode, which needs all keys of an app in one slot: set REDIS_PREFIX to the name of the app.';
-}
-
-function evictionFault(info: Info): string | undefined {
-  const policy = evictionPolicy(info);
-  if (!policy?.startsWith('allkeys-')) return undefined;
-  return `would delete jobs when its memory is full: set its maxmemory-policy, which is ${policy}, to noeviction.`;
 }
 
 /** @returns the policy by which keys are deleted; undefined when none ever is. */

@@ -407,7 +407,7 @@ describe('outside the tree', () => {
     const [tooOld, withoutPrefix, withoutGreeting] = told.map((lines) => lines.join('\n'));
     assert.match(
       tooOld ?? '',
-      /^1\nerror redis_version: Redis is version 6\.0\.\d+, which cannot keep the queues: use 6\.2 or newer\.$/,
+      /^1\nerror redis_version: Redis is version 6\.0\.\d+, which cannot be used: use 6\.2 or newer\.$/,
     );
     assert.match(withoutPrefix ?? '', /^1\nerror redis_cluster: Redis is in cluster mode, .*: set REDIS_PREFIX .*\.$/);
     const tooOldForUs = /, Redis at 127\.0\.0\.1:\d+ is older than 6\.0, .* use 6\.2 or newer\.\s*$/;
