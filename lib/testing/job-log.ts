@@ -85,7 +85,7 @@ interface Claim {
   readonly endsAt: number;
 }
 
-/** The holders of the keys of unique jobs, which the outbox stores for real jobs. */
+/** The holders of the keys of unique jobs, which the rows of real jobs store. */
 export class Claims {
   private readonly held = new Map<string, Claim>();
 

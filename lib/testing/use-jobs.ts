@@ -24,7 +24,7 @@ export interface MemoryOptions extends EquipmentOptions {
 }
 
 /**
- * Keeps jobs in memory, without Redis or the outbox, until the test performs them. All checks of `performLater` apply,
+ * Keeps jobs in memory, without Redis or Postgres, until the test performs them. All checks of `performLater` apply,
  * and arguments pass through JSON.
  *
  *     let jobs
@@ -54,7 +54,7 @@ export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJo
 
 /** Options of `useRealJobs`. */
 export interface RealOptions extends EquipmentOptions {
-  /** The database with the outbox. All migrations must have run. */
+  /** The database with the tables of jobs. All migrations must have run. */
   readonly database: TestDatabase;
   /** URL of a Redis that tests may use: `redis://localhost:6379/15`. */
   readonly redisUrl: string;
@@ -65,7 +65,7 @@ export interface RealOptions extends EquipmentOptions {
 }
 
 /**
- * Enqueues jobs as in production, in Redis and Postgres. `performEnqueuedJobs` runs a job processor within the test's
+ * Enqueues jobs as in production, in Postgres. `performEnqueuedJobs` runs a job processor within the test's
  * process. `restore()` removes the jobs that the test leaves behind.
  *
  *     const database = await useTestDatabase({ url: 'postgres://localhost/shop_test', app })

@@ -164,8 +164,8 @@ export class Dispatcher {
     if (now - this.upkeptAt >= (tuning?.upkeepMs ?? UPKEEP_MS)) {
       const rescued = await rescue(knex, { silentMs: tuning?.silentMs ?? SILENT_MS });
       const admitted = await admit(knex, limits);
-      await hints?.push([...rescued, ...admitted], 'head');
       if (rescued.length > 0) onRescued(rescued);
+      await hints?.push([...rescued, ...admitted], 'head');
       this.upkeptAt = now;
     }
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;

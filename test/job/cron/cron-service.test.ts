@@ -280,15 +280,12 @@ describe('recurring jobs', () => {
     assert.equal((await listed('UniqueJob')).lastEnqueuedId, system.eventsNamed('cron.enqueued')[0]?.id);
   });
 
-  it('are enqueued while Redis is down, and run when it is back', async () => {
+  it('are enqueued and run while Redis is down', async () => {
     await system.processor([recurring('@yearly')], { tuning: { cron: { pollMs: 20 } } });
     await isListed('TickJob');
     await system.redisServer.stop();
     await alter("settled_until = '2023-06-01'");
     await until('the job is enqueued', () => system.eventsNamed('cron.enqueued').length === 1);
-    assert.equal(await system.jobCount(), 1);
-    assert.deepEqual(ran, []);
-    await system.redisServer.start();
     await until('the job has run', () => ran.length === 1);
   });
 
