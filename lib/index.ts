@@ -1,3 +1,4 @@
+import type * as broadcasts from './broadcast/broadcast';
 import type * as jobErrors from './job/definition/errors';
 import type { ArgumentsOf } from './job/definition/job-class';
 import type * as enqueue from './job/enqueue/enqueue';
@@ -66,6 +67,8 @@ export declare const parseDisplayName: typeof signUp.parseDisplayName;
 export declare const parseEmail: typeof signUp.parseEmail;
 export declare const SignUpLimits: typeof signUp.SignUpLimits;
 export type SignUpLimits = signUp.SignUpLimits;
+export declare const broadcast: typeof broadcasts.broadcast;
+export declare const subscribe: typeof broadcasts.subscribe;
 export declare const connect: typeof client.connect;
 export declare const currentTransaction: typeof transactions.currentTransaction;
 export declare const transaction: typeof transactions.transaction;
@@ -95,12 +98,15 @@ module.exports.EMAIL_RULE = undefined;
 module.exports.parseDisplayName = undefined;
 module.exports.parseEmail = undefined;
 module.exports.SignUpLimits = undefined;
+module.exports.broadcast = undefined;
+module.exports.subscribe = undefined;
 module.exports.connect = undefined;
 module.exports.currentTransaction = undefined;
 module.exports.transaction = undefined;
 
 /** What is loaded on first access, by its file. */
 const FILES = {
+  './broadcast/broadcast': 'broadcast subscribe',
   './job/definition/errors': 'DiscardJob EnqueueError JobTimeoutError KillJob RecordGoneError',
   './job/enqueue/enqueue': 'CancelEnqueue',
   './job/job': 'Job performAllLater',

@@ -4,6 +4,7 @@
  */
 
 export type { Knex } from 'knex';
+export type { Channel, JsonMessage } from './broadcast/broadcast';
 export type {
   Config,
   HeapCaps,

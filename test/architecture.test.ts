@@ -11,7 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ['internals'],
   ['core'],
   ['cluster', 'web', 'model', 'embedded'],
-  ['job'],
+  ['broadcast', 'job'],
   ['mailer', 'tree'],
   ['health'],
   ['ops'],

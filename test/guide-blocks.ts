@@ -68,6 +68,7 @@ export const ASSIGNED: readonly Assignment[] = [
   { guide: WEB, begins: '// models/entry.js', by: EXAMPLES },
   { guide: WEB, begins: '// routes.js', by: EXAMPLES },
   { guide: WEB, begins: '// app.js', by: EXAMPLES },
+  { guide: WEB, begins: '// sockets.js', by: 'test/process/broadcast.deep.ts' },
   { guide: WEB, begins: "const { defineApp } = require('catamount');", by: EXAMPLES },
 ];
 

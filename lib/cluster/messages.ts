@@ -39,6 +39,16 @@ export interface StopMessage {
   readonly handOff: boolean;
 }
 
+/** A broadcast, on its way to the primary or from it. */
+export interface BroadcastMessage {
+  readonly catamount: 'broadcast';
+  /** The channel, a space, the message as JSON. */
+  readonly frame: string;
+}
+
+/** `subscribe`: from now on it wants the broadcasts of the tree's other processes. */
+export type FromSubscriber = BroadcastMessage | { readonly catamount: 'subscribe' };
+
 /** Messages between the primary and its children over IPC. */
 export type ToWorker =
   /** The reply to `online`. */
@@ -61,6 +71,7 @@ export type ToWorker =
   /** Write a heap snapshot to this file. Reply `heap-snapshot`. */
   | { readonly catamount: 'heap-snapshot'; readonly id: number; readonly file: string }
   | ReplyMessage
+  | BroadcastMessage
   /** The primary has seen `drained`, and every connection handed off before it: exit. */
   | { readonly catamount: 'exit' };
 
@@ -90,6 +101,7 @@ export type FromWorker =
   /** Asks for a replacement: this worker was signalled alone, or had an uncaught error. */
   | { readonly catamount: 'replace-me'; readonly reason: string }
   | RequestMessage
+  | FromSubscriber
   | BootFailure;
 
 /** Requests an operation of the tree, which is answered by `reply`. */
@@ -120,6 +132,7 @@ export type ToProcessor =
   /** Become the tree's reporter in Redis, or stop being it. */
   | { readonly catamount: 'reporter'; readonly on: boolean }
   | ReplyMessage
+  | BroadcastMessage
   | { readonly catamount: 'collect-garbage' }
   | { readonly catamount: 'reopen-log' };
 
@@ -127,6 +140,7 @@ export type FromProcessor =
   | { readonly catamount: 'ready' }
   | BootFailure
   | RequestMessage
+  | FromSubscriber
   | { readonly catamount: 'heartbeat'; readonly status: ProcessorStatus; readonly work: Work }
   | { readonly catamount: 'event'; readonly event: RecentEvent }
   /** A command received through Redis. The primary executes it, so that it holds for successors too. */

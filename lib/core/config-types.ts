@@ -223,6 +223,8 @@ export interface Config {
   readonly allowPending?: boolean;
   /** true: a job processor of this tree had booted before this process was started. */
   readonly jobsBooted?: boolean;
+  /** Identifies the tree; another start has another one. */
+  readonly treeId?: string;
   /** Doubtful but valid settings, each a sentence for the log. */
   readonly warnings: readonly string[];
 }

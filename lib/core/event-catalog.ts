@@ -74,6 +74,7 @@ const CATALOG: Catalog = {
       : 'this machine has no file descriptor left (ENFILE), so new connections are dropped: raise its limit, fs.file-max',
   ),
   'descriptors.freed': info(() => 'file descriptors are available again'),
+  'broadcast.dropped': warn((e) => `broadcasts to ${e.to} are dropped: 8 MB of earlier ones wait there`),
   'redis.ready': debug(() => 'connected to Redis'),
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
   'service.lost': {

@@ -47,6 +47,9 @@ export interface EventMap {
   'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
   'database.error': { readonly error: Error };
 
+  /** Broadcasts to another process or to Redis are dropped, since it has not taken the earlier ones. Emitted once until it has. */
+  'broadcast.dropped': { readonly to: string };
+
   // Embedded servers
   'embedded.started': {
     readonly server: 'postgres' | 'redis';

@@ -111,6 +111,16 @@ export class Redis implements Service {
     return () => confirmed && this.client.isReady;
   }
 
+  /** Sends a message to those that `listen` to the channel, also in other processes. */
+  async publish(channel: string, message: string): Promise<void> {
+    await this.client.publish(keyPrefixOf(this.url) + channel, message);
+  }
+
+  /** The number of the database in Redis that the URL selects. */
+  get databaseNumber(): number {
+    return Number(new URL(this.url).pathname.slice(1));
+  }
+
   /** Waits for the first attempt to connect, successful or not, for at most `ms`. */
   async firstAttempt(ms: number): Promise<void> {
     await Deadline.after(ms).wait(this.attempted.promise);

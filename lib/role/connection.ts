@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Model } from 'objection';
+import { connectBroadcasts } from '../broadcast/broadcast';
 import type { Config } from '../core/config';
 import { logEvents } from '../core/event-catalog';
 import { Events } from '../core/events';
@@ -12,7 +13,7 @@ import { type LoadedModels, loadModels } from '../model/model-lookup';
 import { connectTransactions } from '../model/transaction';
 import { Deadline } from '../support/async';
 import type { AppDefinition } from './app-definition';
-import { connectJobs, loadJobSetup } from './load-setup';
+import { connectJobs, connectToSubscribers, loadJobSetup } from './load-setup';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;
@@ -54,9 +55,11 @@ export class AppConnection {
     const redis = new Redis(urls.redis, events);
     const undo = () => {
       undoJobs();
+      connectBroadcasts(undefined);
       connectTransactions(undefined);
     };
     const undoJobs = connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectToSubscribers({ app: app.name, redis, events });
     const connection = new AppConnection(events, database, redis, setup, models, undo);
     try {
       await Promise.all([

@@ -2,6 +2,7 @@ import path from 'node:path';
 import readline from 'node:readline';
 import repl from 'node:repl';
 import { PassThrough } from 'node:stream';
+import { broadcast } from '../broadcast/broadcast';
 import { readArguments } from '../core/command-line';
 import type { Config } from '../core/config';
 import { performAllLater } from '../job/job';
@@ -13,8 +14,8 @@ import type { AppDefinition } from './app-definition';
 import { AppConnection } from './connection';
 
 /**
- * `catamount console`: Node's REPL with the app's models, jobs and mailers by name, and `knex`, `transaction` and
- * `performAllLater`. `await` works at its top level. It ends with its input.
+ * `catamount console`: Node's REPL with the app's models, jobs and mailers by name, and `knex`, `transaction`,
+ * `performAllLater` and `broadcast`. `await` works at its top level. It ends with its input.
  * @throws UserError for any argument, and when Redis or Postgres does not answer.
  */
 export async function runConsole(
@@ -33,13 +34,15 @@ export async function runConsole(
   const isTty = process.stdin.isTTY === true;
   if (isTty) {
     const names = Object.keys(classes).join(', ') || 'no classes';
-    process.stdout.write(`${app.name}, ${config.environment}: ${names}; knex, transaction, performAllLater\n`);
+    process.stdout.write(
+      `${app.name}, ${config.environment}: ${names}; knex, transaction, performAllLater, broadcast\n`,
+    );
   }
   // With a context of its own, a Date or an array that is typed would fail the app's `instanceof` checks.
   const piped = isTty ? undefined : new PassThrough();
   const options = { useGlobal: true, terminal: isTty, output: process.stdout };
   const server = repl.start({ ...options, prompt: isTty ? `${app.name}> ` : '', input: piped ?? process.stdin });
-  Object.assign(server.context, classes, { knex: connection.database.knex, transaction, performAllLater });
+  Object.assign(server.context, classes, { knex: connection.database.knex, transaction, performAllLater, broadcast });
   if (isTty) server.setupHistory(path.join(config.stateDir, 'console-history'), () => undefined);
   const ended = new Promise<void>((resolve) => server.once('exit', resolve));
   if (piped) await feed(server, piped, ended);

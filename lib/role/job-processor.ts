@@ -1,4 +1,5 @@
 import { Model } from 'objection';
+import type { Carrier } from '../broadcast/broadcast';
 import {
   type FromProcessor,
   HEARTBEAT_INTERVAL_MS,
@@ -8,6 +9,7 @@ import {
   type ToProcessor,
 } from '../cluster/messages';
 import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
+import { TreeCarrier } from '../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, NoConnectionError, UserError } from '../core/errors';
 import { type Events, onJobEvents } from '../core/events';
@@ -36,7 +38,14 @@ import { Deadline, lazy, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { ServiceGroup } from '../support/service';
 import type { AppDefinition } from './app-definition';
-import { AppointedReporter, appService, connectJobs, loadJobSetup, loadMailSetup } from './load-setup';
+import {
+  AppointedReporter,
+  appService,
+  connectJobs,
+  connectToSubscribers,
+  loadJobSetup,
+  loadMailSetup,
+} from './load-setup';
 
 /** Maximum length of an error's message in a status. */
 const MAX_ERROR = 200;
@@ -54,7 +63,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     const { PrimaryClient } = await import('../cluster/primary-client');
     return new PrimaryClient(tellPrimary);
   });
-  const jobs = new JobProcessorRole(app, config, events, lineage, tree, onCommand);
+  const jobs = new JobProcessorRole(app, config, events, lineage, tree, new TreeCarrier(events), onCommand);
   const report = () => {
     const [status, work] = [jobs.status(), jobs.work()];
     tellPrimary({ catamount: 'heartbeat', status, work });
@@ -86,7 +95,7 @@ export async function runProcessor(app: AppDefinition, lineage: Lineage): Promis
     else if (message.catamount === 'reopen-log') reopen();
     else if (message.catamount === 'reporter') jobs.setReporter(message.on);
     else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
-    else collectGarbage();
+    else if (message.catamount === 'collect-garbage') collectGarbage();
   });
   process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
   for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
@@ -144,6 +153,8 @@ export class JobProcessorRole {
     private readonly events: Events,
     private lineage: Lineage,
     private readonly tree: () => Promise<Operations>,
+    /** The way of broadcasts to the tree's other processes. */
+    private readonly siblings: Carrier,
     private readonly onCommand: (command: ProcessorCommand) => void,
   ) {
     this.standstills = new StandstillReporter(events);
@@ -217,6 +228,7 @@ export class JobProcessorRole {
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
     connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
     Mailer.connect(mail, mailers);
     const reports = setup.reportError && (await import('../job/perform/error-reporter'));
     const own = appService(app, { role: 'jobs', config });

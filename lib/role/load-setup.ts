@@ -1,3 +1,5 @@
+import { type Carrier, connectBroadcasts } from '../broadcast/broadcast';
+import { RedisCarrier, type RedisCarrierOptions } from '../broadcast/redis-carrier';
 import type { Operations } from '../cluster/status';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -78,6 +80,15 @@ export function connectJobs({ database, redis, events, setup, models, queues }: 
   enqueuer.started();
   Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});
+}
+
+/** Makes `broadcast` and `subscribe` work in this process. @param siblings undefined: it belongs to no tree. */
+export function connectToSubscribers({
+  siblings,
+  ...options
+}: RedisCarrierOptions & { readonly siblings?: Carrier | undefined }): void {
+  const onError = (error: Error, during: string) => options.events.emit('process.error', { error, during });
+  connectBroadcasts({ carriers: [...(siblings ? [siblings] : []), new RedisCarrier(options)], onError });
 }
 
 /** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */

@@ -4,6 +4,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
+import { BroadcastRelay } from '../cluster/primary/broadcast-relay';
 import { ReporterElection, type StopOutcome, sumOutcomes } from '../cluster/primary/child-handle';
 import { JobsWatch } from '../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../cluster/primary/memory-watch';
@@ -51,20 +52,24 @@ export class Primary {
   private readonly reporterElection: ReporterElection;
   private readonly control: ControlServer;
   private web: WebServerRole | undefined;
+  private readonly broadcasts: BroadcastRelay;
   private jobsWatch: JobsWatch | undefined;
   private childConfig: Config | undefined;
   private checked = Promise.resolve();
   /** Periodic tasks, which a stop ends first. */
   private readonly tasks: readonly PeriodicTask[];
   private stopped: Promise<never> | undefined;
+  private readonly config: Config;
 
   constructor(
     private readonly app: AppDefinition,
-    private readonly config: Config,
+    settings: Config,
   ) {
+    const id = randomBytes(6).toString('hex');
+    const config = { ...settings, treeId: id };
+    this.config = config;
     const { events, reopen } = openLog(config, 'primary');
     const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
-    const id = randomBytes(6).toString('hex');
     this.events = events;
     this.reopenLog = reopen;
     this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events);
@@ -113,6 +118,7 @@ export class Primary {
     this.operations = this.buildOperations();
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
+    this.broadcasts = new BroadcastRelay(workers, processor);
     const candidates = () => [...workers.reporterCandidates, ...(processor?.reporterCandidates ?? [])];
     this.reporterElection = new ReporterElection(candidates, events);
     const { garbage, monitor, reporterElection, jobsWatch } = this;
@@ -284,7 +290,7 @@ export class Primary {
   ): Promise<void> {
     if (config.web.concurrency === 0) {
       const { SingleModeWeb } = await import('./single-mode');
-      this.web = new SingleModeWeb(app, config, this.events, this.operations, (status) =>
+      this.web = new SingleModeWeb(app, config, this.events, this.operations, this.broadcasts, (status) =>
         this.monitor.hearSingle(status),
       );
     } else {

@@ -1,3 +1,4 @@
+import type { Carrier } from '../broadcast/broadcast';
 import { HEARTBEAT_INTERVAL_MS } from '../cluster/messages';
 import type { StopOutcome } from '../cluster/primary/child-handle';
 import type { JobsHealth, Operations, WorkerStatus } from '../cluster/status';
@@ -17,15 +18,16 @@ export class SingleModeWeb implements WebServerRole {
   private readonly heartbeat: PeriodicTask;
   private stopping = false;
 
-  /** @param onHeartbeat gets the status every second, in place of a worker's heartbeats. */
+  /** @param siblings the tree's other processes. @param onHeartbeat gets the status every second, in place of a worker's heartbeats. */
   constructor(
     app: AppDefinition,
     config: Config,
     events: Events,
     tree: Operations,
+    siblings: Carrier,
     onHeartbeat: (status: WorkerStatus) => void,
   ) {
-    const web = new WebRole(app, config, events, tree);
+    const web = new WebRole(app, config, events, tree, siblings);
     const collector = new OutOfBandGc();
     this.web = web;
     this.heartbeat = new PeriodicTask({

@@ -4,8 +4,10 @@ import path from 'node:path';
 import type { Knex } from 'knex';
 import type Koa from 'koa';
 import { Model } from 'objection';
+import { type Carrier, subscribed } from '../broadcast/broadcast';
 import { ignoreOperatorSignals } from '../cluster/messages';
 import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../cluster/status';
+import { TreeCarrier } from '../cluster/tree-carrier';
 import { type DrainableServer, type HandOff, RequestJournal, Worker } from '../cluster/worker';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
@@ -29,7 +31,15 @@ import { RequestMetrics } from '../web/request-metrics';
 import { WebServer } from '../web/server';
 import { type AppDefinition, migrationsOf, type RouteEnvironment } from './app-definition';
 import { FirstReadiness, WRITES_REFUSED } from './first-readiness';
-import { AppointedReporter, appService, connectJobs, loadJobSetup, loadOwnWeb, loadRoutes } from './load-setup';
+import {
+  AppointedReporter,
+  appService,
+  connectJobs,
+  connectToSubscribers,
+  loadJobSetup,
+  loadOwnWeb,
+  loadRoutes,
+} from './load-setup';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
 const LAST_MS = 5000;
@@ -50,7 +60,7 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
   onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
   try {
     const note = RequestJournal.open(config.stateDir);
-    const web = new WebRole(app, config, events, worker.tree, note);
+    const web = new WebRole(app, config, events, worker.tree, new TreeCarrier(events), note);
     await web.expectConnections();
     const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
     worker.ready(web, onError, note?.file);
@@ -101,6 +111,8 @@ export class WebRole implements DrainableServer {
     private readonly events: Events,
     /** The whole tree, for the operator's pages. */
     private readonly tree: Operations,
+    /** The way of broadcasts to the tree's other processes. */
+    private readonly siblings?: Carrier,
     requestJournal?: RequestJournal,
   ) {
     const urls = serverUrls(config);
@@ -146,6 +158,7 @@ export class WebRole implements DrainableServer {
     const setup = await loadJobSetup(app);
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
     const routes = await loadRoutes(app);
     const limits = new RateLimits(app.name, redis.client);
     await this.own?.start();
@@ -198,6 +211,7 @@ export class WebRole implements DrainableServer {
     this.server = server;
     if (app.server) await server.extend((http, goodbye) => app.server?.(http, { config, goodbye }));
     await redis.firstAttempt(FIRST_CONTACT_MS);
+    if (redis.client.isReady) await Deadline.after(FIRST_CONTACT_MS).wait(subscribed());
     return this.server;
   }
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import http, { type IncomingMessage, type OutgoingHttpHeaders } from 'node:http';
+import { keepBroadcastsHere } from '../broadcast/broadcast';
 import { environment } from '../core/config';
 import { Events } from '../core/events';
 import { readSettings } from '../core/settings';
@@ -36,6 +37,7 @@ export class InProcessApp {
   static async open(app: AppDefinition, { settings = {} }: TestRequestsOptions): Promise<InProcessApp> {
     const config = readSettings({ env: { ...environment(), NODE_ENV: 'test', ...settings }, cwd: app.root });
     const events = new Events();
+    keepBroadcastsHere();
     const limits = new RateLimits(app.name, undefined);
     const scope: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
     const routes = await loadRoutes(app);

@@ -1,4 +1,5 @@
 import type { Model, ModelClass } from 'objection';
+import { keepBroadcastsHere } from '../broadcast/broadcast';
 import { NotConnectedError } from '../core/errors';
 import { Redactor } from '../core/redact';
 import type { JobClass } from '../job/definition/job-class';
@@ -99,6 +100,7 @@ export interface TestJobs {
 const connected: JobMode[] = [];
 
 function connectMode(mode: JobMode): TestJobs {
+  keepBroadcastsHere();
   connected.push(mode);
   connectLast();
   const restore = async () => {

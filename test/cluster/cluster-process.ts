@@ -19,6 +19,10 @@ export interface Happening {
   readonly killed?: number;
   /** A line that a worker printed outside its log. */
   readonly line?: string;
+  /** The worker that did: `web.0`. */
+  readonly child?: string;
+  /** Where broadcasts are dropped. */
+  readonly to?: string;
 }
 
 /** The primary of test/fixtures/cluster/tree.ts in its own process, and the events that it prints. */

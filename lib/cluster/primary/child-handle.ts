@@ -2,9 +2,10 @@ import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { STOP_PHASES } from '../../core/shutdown';
 import { Backoff, type Deadline, deferred } from '../../support/async';
+import { Backlog } from '../../support/backlog';
 import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
-import type { BootFailure, Incoming, StopMessage } from '../messages';
+import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
 import { type Activity, endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
@@ -29,6 +30,9 @@ export interface HeartbeatLimits {
 interface Message {
   readonly catamount: string;
 }
+
+/** Passes a broadcast of a child on to the tree's other processes. */
+export type RelayBroadcast = (frame: string, from: ChildHandle) => void;
 
 /**
  * The primary's view of a forked child: booting → ready → draining → exited; it may exit from any state. Only `exit`
@@ -58,6 +62,8 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   private timedOut = false;
   private blocked: Pick<Termination, 'heartbeatAgeMs' | 'activity'> = { heartbeatAgeMs: null, activity: null };
   private readonly recentStderr: readonly string[];
+  private subscribes = false;
+  private readonly backlog: Backlog;
 
   /** @param name in the log: `worker 0`. @param output prefix of its stray output: `web.0`. */
   constructor(
@@ -67,6 +73,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     protected readonly events: Events,
   ) {
     this.recentStderr = reportOutput(child, output, events);
+    this.backlog = new Backlog(() => events.emit('broadcast.dropped', { to: name }));
     child.on('message', (given: unknown, connection: unknown) => {
       const message = given as Incoming<In>;
       if (!message?.catamount) return;
@@ -146,6 +153,13 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     if (this.child.connected) this.child.send(message);
   }
 
+  /** Sends it a broadcast of another process, if it subscribes. */
+  pass(frame: string): void {
+    if (!this.subscribes || !this.child.connected) return;
+    const written = this.backlog.take(frame.length);
+    if (written) this.child.send({ catamount: 'broadcast', frame } satisfies BroadcastMessage, written);
+  }
+
   /**
    * Asks it to finish its work and exit; kills it at the deadline. May be called several times.
    * @param handOff true: a worker that hands off its idle connections. It is killed sooner, since others need time for these.
@@ -189,6 +203,12 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
     this.timedOut = true;
     this.blocked = { heartbeatAgeMs, activity: this.reportUnresponsive(heartbeatAgeMs) };
     this.kill(`no heartbeat for ${Math.round(heartbeatAgeMs / 1000)} s`);
+  }
+
+  /** Takes what it has to say about broadcasts. */
+  hearSubscriber(message: FromSubscriber, relay: RelayBroadcast): void {
+    if (message.catamount === 'subscribe') this.subscribes = true;
+    else relay(message.frame, this);
   }
 
   abstract setReporter(on: boolean): void;

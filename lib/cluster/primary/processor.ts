@@ -4,7 +4,7 @@ import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { FromProcessor, ProcessorCommand } from '../messages';
 import type { Operations, ProcessorStats, Work } from '../status';
-import type { ReporterCandidate } from './child-handle';
+import type { RelayBroadcast, ReporterCandidate } from './child-handle';
 import {
   type ChildExit,
   CRASH_LOOP_DEATHS,
@@ -55,6 +55,8 @@ export class ProcessorSupervisor {
   onWork: (work: Work) => void = () => undefined;
   /** Called with the events that a processor reports about its jobs. */
   onEvent: (event: RecentEvent) => void = () => undefined;
+  /** Called with every broadcast of a processor. */
+  relay: RelayBroadcast = () => undefined;
   readonly policy: RestartPolicy;
   private operations: Operations | undefined;
   /** The processor that fetches. */
@@ -191,7 +193,7 @@ export class ProcessorSupervisor {
     return this.other?.stats(this.restarts, pssMb(this.other.pid));
   }
 
-  private get handles(): ProcessorHandle[] {
+  get handles(): ProcessorHandle[] {
     return [this.current, this.other].filter((handle) => handle !== undefined);
   }
 
@@ -255,6 +257,10 @@ export class ProcessorSupervisor {
         break;
       case 'event':
         this.onEvent(message.event);
+        break;
+      case 'subscribe':
+      case 'broadcast':
+        handle.hearSubscriber(message, this.relay);
         break;
       case 'request':
         void answerRequest(this.operations, message).then((answer) => handle.send(answer));

@@ -10,7 +10,7 @@ import { Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
 import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status';
-import { ChildHandle, type HeartbeatLimits } from './child-handle';
+import { ChildHandle, type HeartbeatLimits, type RelayBroadcast } from './child-handle';
 import type { Taker } from './listener';
 
 /** A healthy worker confirms a connection within milliseconds: after this time, ms, the connection may be lost. */
@@ -28,6 +28,7 @@ export interface PoolCallbacks {
   answer(asked: RequestMessage): Promise<ToWorker>;
   /** The worker has answered `/ready` with 200 for the first time. */
   treeServed(): void;
+  readonly relay: RelayBroadcast;
   /** Receives the worker's status. */
   reported(status: WorkerStatus): void;
   /** Replaces the worker: it was signalled alone, or had an uncaught error. */
@@ -237,6 +238,10 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         break;
       case 'handoff':
         this.pool.redispatch(connection as ConnectionHandle);
+        break;
+      case 'subscribe':
+      case 'broadcast':
+        this.hearSubscriber(message, this.pool.relay);
         break;
       case 'boot-failed':
         this.failure = message;

@@ -13,6 +13,7 @@ import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, Wor
 import {
   type ChildExit,
   killUnresponsive,
+  type RelayBroadcast,
   type ReporterCandidate,
   type RestartOptions,
   RestartPolicy,
@@ -53,6 +54,8 @@ export class WorkerPool implements PoolCallbacks {
   readonly counters = new LifetimeCounters();
   /** Called with every status that a worker reports. */
   onStatus: (status: WorkerStatus) => void = () => undefined;
+  /** Called with every broadcast of a worker. */
+  relay: RelayBroadcast = () => undefined;
   private readonly booted = deferred();
   private readonly listener: Listener;
   private readonly expecting: Slot[] = [];
