@@ -1,5 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+export function isUuid(text: string): boolean {
+  return UUID.test(text);
+}
+
 /**
  * A UUID of version 7 (RFC 9562): it begins with the time, so ids that are made one after the other are near each other in an index.
  * Only the time's order between milliseconds is kept.

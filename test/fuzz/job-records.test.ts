@@ -72,11 +72,8 @@ describe('payloads and histories of jobs', () => {
     if (outcome.op !== 'retry' && outcome.op !== 'dead') return;
     const failure = outcome.op === 'retry' ? outcome : outcome.job;
     JSON.parse(failure.history);
-    // Postgres stores neither.
-    assert.doesNotMatch(
-      `${failure.history}${failure.error}${failure.messages}`,
-      /\0|\p{Surrogate}|\\u0000|\\ud[89a-f]/iu,
-    );
+    // Postgres stores neither NUL nor half a pair.
+    assert.doesNotMatch(`${failure.error}${failure.messages}`, /\0|\p{Surrogate}/u);
     assert.ok(Number.isInteger(failure.attempts));
   }
 

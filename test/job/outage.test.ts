@@ -126,7 +126,10 @@ describe('jobs during outages', () => {
     await until('it was tried twenty times', () => tries >= 20);
     await new Promise((closed) => refuser.close(closed));
     assert.equal(system.eventsNamed('redis.lost').length, 1);
-    assert.deepEqual(system.eventsNamed('queue.error').map(({ during, error }) => `${during}: ${error.message}`), []);
+    assert.deepEqual(
+      system.eventsNamed('queue.error').map(({ during, error }) => `${during}: ${error.message}`),
+      [],
+    );
     await system.redisServer.start();
     await CountJob.performLater(0);
     await until('the job has run', () => ran.length === 1);

@@ -61,9 +61,13 @@ describe('an idle processor', () => {
       return Number(/^cmdstat_brpop:calls=(\d+)/m.exec(info)?.[1] ?? 0);
     };
     const before = await pops();
-    await QueueJob.performLater();
-    await until('the job has run', () => ran.length === 1);
-    await until('all wait again', async () => (await blocked()) === 5);
-    assert.equal((await pops()) - before, 1);
+    for (let n = 1; n <= 10; n++) {
+      await QueueJob.performLater();
+      await until('the job has run', () => ran.length === n);
+      await until('all wait again', async () => (await blocked()) === 5);
+    }
+    const woken = (await pops()) - before;
+    // One may be woken once more, by a hint that was sent again since Redis answered late.
+    assert.ok(woken >= 10 && woken <= 12, `${woken} were woken by 10 jobs`);
   });
 });

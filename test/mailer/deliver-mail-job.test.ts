@@ -144,7 +144,7 @@ describe('deliverLater', () => {
       'catamount.deliver-mail default',
     ]);
     assert.deepEqual(requests[0]?.tags, ['UrgentMailer#letter', 'spring']);
-    assert.equal(await system.jobCount(), 1);
+    assert.equal(await system.jobCount(), 3);
     await work();
     await sink.waitFor(2);
     assert.equal(sink.messages.length, 2);

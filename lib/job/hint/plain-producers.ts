@@ -5,6 +5,7 @@ import { RedisScript } from '../../core/redis-script';
 import { raiseDelayedScript } from '../../internals/bee-queue';
 import { lazy } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
+import { storable } from '../record/history';
 import { readPayload } from '../record/payload';
 import { insertJobs } from '../row/insert';
 import type { Hint } from './hint-reader';
@@ -45,7 +46,9 @@ export class PlainProducers {
   private readonly raise = lazy(async () => new RedisScript(await raiseDelayedScript()));
 
   constructor(private readonly options: PlainProducersOptions) {
-    this.task = new PeriodicTask({ everyMs: LOOK_MS, work: () => this.look(), onError: options.onError });
+    // The loss of Redis is reported by its connection.
+    const onError = (error: Error) => options.redis.client.isReady && options.onError(error);
+    this.task = new PeriodicTask({ everyMs: LOOK_MS, work: () => this.look(), onError });
   }
 
   start(): void {
@@ -123,7 +126,7 @@ function readRecord(record: string): {
     const payload = typeof data === 'object' && data !== null ? { enqueuedAt: options?.timestamp, ...data } : { data };
     // A newer format is kept for newer code.
     const { class: name, tags = [] } = readPayload(payload, Number.POSITIVE_INFINITY);
-    return { class: name, tags, payload: JSON.stringify(payload) };
+    return { class: storable(name), tags: tags.map(storable), payload: JSON.stringify(payload) };
   } catch {
     return { class: 'unreadable', tags: [], payload: JSON.stringify({ record }) };
   }

@@ -56,7 +56,7 @@ export function searchedErrors({ reason, stacktraces = [] }: JobHistory): { erro
   const messages = [...new Set([...(reason === undefined ? [] : [reason]), ...stacktraces.map(messageOf)])];
   return {
     error: /^[\w$.]{1,100}/.exec(stacktraces[0] ?? '')?.[0] ?? '',
-    messages: messages.join('\n').toLowerCase().slice(0, MAX_SEARCHED),
+    messages: storable(messages.join('\n').toLowerCase().slice(0, MAX_SEARCHED)),
   };
 }
 
@@ -81,7 +81,7 @@ function isFailedRun(value: unknown): value is FailedRun {
 }
 
 /** Replaces NUL and halves of surrogate pairs, which Postgres cannot store. */
-function storable(text: string): string {
+export function storable(text: string): string {
   return text.replace(/[\0\p{Surrogate}]/gu, '\ufffd');
 }
 

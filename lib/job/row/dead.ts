@@ -22,9 +22,8 @@ interface Deletion {
 /** Maximum length of the text that is searched besides the messages, characters. */
 const MAX_SEARCHED = 2000;
 
-/** SQL: what a search covers besides the messages, in lower case. */
-export const SEARCH = `lower(left(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n'), payload -> 'attrs' -> 'requestId',
-  payload -> 'attrs' -> 'attributes', payload -> 'args'), ${MAX_SEARCHED}))`;
+/** SQL: what a search covers besides the messages, in lower case. The payload is not parsed, since Postgres cannot read all JSON. */
+export const SEARCH = `lower(left(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n'), payload::text), ${MAX_SEARCHED}))`;
 
 /** Moves jobs that have died to `job_dead`, in the statement that ends their runs. @returns their ids. */
 export async function insertDead(knex: Knex, jobs: readonly DeadJob[], { sql, values }: Deletion): Promise<string[]> {

@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { isUuid } from '../../support/uuid';
 import type { JobEntry, SetName } from './entry';
 import { checkRef, type JobRef } from './query';
 import { SetReader } from './set-reader';
@@ -19,7 +20,7 @@ const TRIES = 3;
 
 /** @returns the place of each of these jobs that has one. */
 export async function placesOf(knex: Knex, ids: readonly string[]): Promise<ReadonlyMap<string, SetName>> {
-  const known = ids.filter((id) => UUID.test(id));
+  const known = ids.filter((id) => isUuid(id));
   if (known.length === 0) return new Map();
   const { rows } = await knex.raw<{ rows: { readonly id: string; readonly place: SetName }[] }>(
     `select id::text, case state when 'ready' then 'waiting' when 'running' then 'active' when 'held' then 'blocked'
@@ -30,8 +31,6 @@ export async function placesOf(knex: Knex, ids: readonly string[]): Promise<Read
   );
   return new Map(rows.map(({ id, place }) => [id, place]));
 }
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
 /** Finds a job in any place. @throws InvalidRequestError for an invalid id. */
 export async function findJob(knex: Knex, ref: JobRef): Promise<FoundPlace> {

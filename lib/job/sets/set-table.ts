@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
+import { isUuid } from '../../support/uuid';
 import { SEARCH } from '../row/dead';
 import type { SetName } from './entry';
 import type { CheckedFilter, CheckedRef, Sort } from './query';
@@ -88,7 +89,9 @@ function textCondition(text: string, searched: SetTable['searched']): Sql {
 }
 
 /** @returns the condition for these jobs of a set. */
-export function these({ where }: SetTable, refs: readonly CheckedRef[]): Sql {
+export function these({ where }: SetTable, given: readonly CheckedRef[]): Sql {
+  // Nothing else is the id of a job.
+  const refs = given.filter(({ id }) => isUuid(id));
   const ids = refs.map(({ id }) => id);
   const queues = refs.map(({ queue }) => queue ?? null);
   return and([
