@@ -11,7 +11,7 @@ import {
 } from '../cluster/status';
 import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
-import type { QueueStatus } from '../job/admin/queue-status';
+import type { QueueStatus } from '../job/row/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
 import { standstillsOf } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';

@@ -3,7 +3,7 @@ import type { Operations, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
 import type { Events, RecentEvent } from '../core/events';
 import type { RedisClient } from '../core/redis';
-import { knownQueues, type QueueStatus, readQueues } from '../job/admin/queue-status';
+import { knownQueues, type QueueStatus, readQueues } from '../job/row/queue-status';
 import { lookForOverdue } from '../job/dispatch/overdue';
 import { isCopy } from '../job/row/installation';
 import { CachedProbe, type ProbeOptions, type ProbeResult } from '../support/cached-probe';

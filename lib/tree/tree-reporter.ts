@@ -4,7 +4,7 @@ import { type EventMap, type Events, type RecentEvent, recentEvent } from '../co
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
-import { readQueues } from '../job/admin/queue-status';
+import { readQueues } from '../job/row/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';

@@ -1,6 +1,6 @@
 import type { TreeStatus } from '../../lib/cluster/status';
 import type { SystemStatus } from '../../lib/health/status-collector';
-import type { QueueStatus } from '../../lib/job/admin/queue-status';
+import type { QueueStatus } from '../../lib/job/row/queue-status';
 import type { ProbeResult } from '../../lib/support/cached-probe';
 import { NOW, treeStatusOf } from '../ops/overview/tree-statuses';
 

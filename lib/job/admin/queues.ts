@@ -4,8 +4,8 @@ import { notify } from '../dispatch/notifier';
 import { ProcessList } from '../processes/process-list';
 import { deadByQueue } from '../row/dead';
 import { pauseQueue, resumeQueue } from '../row/pauses';
+import { knownQueues, type QueueStatus, readQueues } from '../row/queue-status';
 import { InvalidRequestError, type SetSources } from '../sets/query';
-import { knownQueues, type QueueStatus, readQueues } from './queue-status';
 
 /** Rows per DELETE statement. */
 const CHUNK = 1000;

@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { Backoff, toError } from '../../support/async';
 import { Progress } from '../../support/progress';
+import { isUuid } from '../../support/uuid';
 import type { Gate } from '../dispatch/gate';
 import type { Hint, HintReader } from '../hint/hint-reader';
 import {
@@ -285,7 +286,7 @@ export class Fetcher {
     const { queues, hints } = this.options;
     const [order = []] = this.order(this.openQueues, 1);
     const names = order.map((number) => queues[number]?.name ?? '');
-    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted));
+    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
     if (isFound || !hints?.ready) return isFound;
     // What comes from now on is hinted at.
     const isFirst = this.scans;
@@ -309,8 +310,20 @@ export class Fetcher {
     const plain = popped.filter(({ record }) => record !== undefined);
     const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
     if (plain.length > 0) ids.push(...(await adopt(plain)));
-    if (ids.length > 0) await this.claim(claimant, { ids }, ids.length);
+    if (ids.length === 0) return true;
+    const claimed = await this.claim(claimant, { ids }, ids.length);
+    const rest = popped.filter(
+      ({ id, record }) => record === undefined && isUuid(id) && !claimed.has(id.toLowerCase()),
+    );
+    if (rest.length > 0 && hints?.ready) await this.fillByPlainJobs(claimant, await hints.plainJobs(rest));
     return true;
+  }
+
+  /** A hint without a row may be a job of a plain producer that gives its jobs UUIDs. */
+  private async fillByPlainJobs(claimant: Claimant, jobs: readonly Hint[]): Promise<void> {
+    if (jobs.length === 0) return;
+    const ids = await this.options.adopt(jobs);
+    await this.claim(claimant, { ids }, ids.length);
   }
 
   private async fillAlone(claimant: Claimant, id: string): Promise<boolean> {
@@ -319,23 +332,23 @@ export class Fetcher {
     return true;
   }
 
-  /** Claims jobs and begins them. @returns true when it found some, even if their limits were reached. */
-  private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<boolean> {
+  /** Claims jobs and begins them. @returns the ids of those that it found, even if their limits were reached. */
+  private async claim(claimant: Claimant, choice: Choice, wanted: number): Promise<ReadonlySet<string>> {
     const { knex, limits, gate } = this.options;
     try {
       const found = await claim(knex, claimant, choice);
       this.begin(found);
-      if (found.length === wanted) return true;
+      const claimedIds = new Set(found.map(({ id }) => id));
+      if (found.length === wanted) return claimedIds;
       // Some count towards a limit, or their queues were paused; the others are gone.
       if ('ids' in choice) gate.forget();
-      const claimedIds = new Set(found.map(({ id }) => id));
       const rest =
         'ids' in choice
           ? { ids: choice.ids.filter((id) => !claimedIds.has(id)) }
           : { ...choice, limit: wanted - found.length };
       const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
       this.begin(claimed);
-      return found.length + claimed.length + held > 0;
+      return new Set([...claimedIds, ...claimed.map(({ id }) => id), ...held]);
     } catch (thrown) {
       // It may have been carried out all the same, even later.
       const now = performance.now();
@@ -418,11 +431,4 @@ export class Fetcher {
       this.wake();
     }, this.backoff.next());
   }
-}
-
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
-
-/** @returns true for ids of ours: whatever else is in a list of Redis, Postgres could not read it as an id. */
-export function isUuid(id: string): boolean {
-  return UUID.test(id);
 }

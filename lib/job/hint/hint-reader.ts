@@ -114,6 +114,18 @@ export class HintReader {
     return hints;
   }
 
+  /** @returns those of these hints that are jobs of a plain producer which has given them UUIDs. @throws as `pop`. */
+  async plainJobs(hints: readonly Hint[]): Promise<Hint[]> {
+    const found: Hint[] = [];
+    for (const queue of new Set(hints.map((hint) => hint.queue))) {
+      const ids = hints.filter((hint) => hint.queue === queue).map(({ id }) => id);
+      const records = await this.redis.hmGet(queueKey(queue, 'jobs'), ids);
+      for (const [index, record] of records.entries())
+        if (typeof record === 'string') found.push({ queue, id: ids[index] ?? '', record });
+    }
+    return found;
+  }
+
   /**
    * Waits for the next hint, in the order of the queues. Redis gives each to one of those that wait, so that a lone job wakes one
    * processor, however many there are.

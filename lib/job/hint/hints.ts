@@ -1,6 +1,7 @@
 import type { RedisClient } from '../../core/redis';
 import { RedisScript } from '../../core/redis-script';
 import { chunks } from '../../support/chunks';
+import { isUuid } from '../../support/uuid';
 import type { ReadyJob } from '../row/claim';
 import { queueKey } from './keys';
 
@@ -91,6 +92,12 @@ export async function readHintLists(redis: RedisClient, queues: readonly string[
   )) as (string | number)[];
   return queues.map((_, index) => {
     const [length, next, last] = reply.slice(index * 3, index * 3 + 3);
-    return { length: Number(length), next: String(next) || undefined, last: String(last) || undefined };
+    return { length: Number(length), next: idOf(next), last: idOf(last) };
   });
+}
+
+/** Plain producers may have put anything there. */
+function idOf(reply: string | number | undefined): string | undefined {
+  const text = String(reply);
+  return isUuid(text) ? text : undefined;
 }

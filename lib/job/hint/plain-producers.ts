@@ -65,13 +65,37 @@ export class PlainProducers {
   /** Gives jobs rows, unless they have one already. @returns the ids of those that are ready. */
   async adopt(hints: readonly Hint[]): Promise<readonly string[]> {
     const { knex, redis } = this.options;
-    const rows = hints.map((hint) => this.rowOf(hint));
-    await insertJobs(knex, rows);
+    let rows = hints.map((hint) => this.rowOf(hint));
+    try {
+      await insertJobs(knex, rows);
+    } catch (thrown) {
+      if (!isUnstorable(thrown)) throw thrown;
+      // One of them is to blame: each gets a row by itself, and that one the beginning of its text.
+      rows = await Promise.all(hints.map((hint) => this.insertAlone(hint)));
+    }
     for (const queue of new Set(hints.map((hint) => hint.queue))) {
       const ids = hints.filter((hint) => hint.queue === queue).map(({ id }) => id);
       await FORGET.run(redis.client, [queueKey(queue, 'active'), queueKey(queue, 'jobs')], ids);
     }
     return rows.map(({ id }) => id);
+  }
+
+  private async insertAlone(hint: Hint) {
+    const row = this.rowOf(hint);
+    try {
+      await insertJobs(this.options.knex, [row]);
+      return row;
+    } catch (thrown) {
+      if (!isUnstorable(thrown)) throw thrown;
+      const rest = {
+        ...row,
+        class: 'unreadable',
+        tags: [],
+        payload: JSON.stringify({ record: hint.record?.slice(0, 1000) }),
+      };
+      await insertJobs(this.options.knex, [rest]);
+      return rest;
+    }
   }
 
   private rowOf({ queue, id: given, record = '' }: Hint) {
@@ -130,4 +154,9 @@ function readRecord(record: string): {
   } catch {
     return { class: 'unreadable', tags: [], payload: JSON.stringify({ record }) };
   }
+}
+
+/** @returns true when Postgres refuses the data themselves: text or JSON that it cannot store, or that is nested too deeply. */
+function isUnstorable(thrown: unknown): boolean {
+  return /^(22|54)/.test(String((thrown as { readonly code?: unknown }).code));
 }

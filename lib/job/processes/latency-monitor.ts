@@ -2,7 +2,7 @@ import type { Knex } from 'knex';
 import type { Events } from '../../core/events';
 import type { RedisClient } from '../../core/redis';
 import { PeriodicTask } from '../../support/periodic-task';
-import { knownQueues, type QueueStatus, readQueues } from '../admin/queue-status';
+import { knownQueues, type QueueStatus, readQueues } from '../row/queue-status';
 
 /** A queue with jobs that are due. */
 export interface DueQueue {

@@ -51,10 +51,10 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
 /** The limits of classes, by the name that their rows carry. */
 export type Limits = ReadonlyMap<string, number>;
 
-/** The jobs that a claim has found, and how many were set aside since their limits were reached. */
+/** The jobs that a claim has found, and the ids of those that were set aside since their limits were reached. */
 export interface LimitedClaim {
   readonly claimed: Delivery[];
-  readonly held: number;
+  readonly held: readonly string[];
 }
 
 /**
@@ -78,7 +78,7 @@ export async function claimLimited(
     `select id, limit_key as key from ${TABLES.jobs} where state = 'ready' and limit_key is not null and ${sql}`,
     values as unknown as Knex.RawBinding[],
   );
-  if (found.length === 0) return { claimed: [], held: 0 };
+  if (found.length === 0) return { claimed: [], held: [] };
   return knex.transaction(async (trx: Knex.Transaction) => {
     const keys = [...new Set(found.map(({ key }) => key))];
     // Two processors must not both count before either has claimed. The keys are locked in one order, so nobody deadlocks.
@@ -112,7 +112,8 @@ export async function claimLimited(
       ] as unknown as Knex.RawBinding[],
     );
     const claimed = rows.filter(({ state }) => state === 'running').map(({ state: _, ...delivery }) => delivery);
-    return { claimed: claimed.sort((a, b) => a.readyAt - b.readyAt), held: rows.length - claimed.length };
+    const held = rows.filter(({ state }) => state === 'held').map(({ id }) => id);
+    return { claimed: claimed.sort((a, b) => a.readyAt - b.readyAt), held };
   });
 }
 

@@ -1,4 +1,4 @@
-import { knownQueues, readQueues } from '../../job/admin/queue-status';
+import { knownQueues, readQueues } from '../../job/row/queue-status';
 import { countCrons } from '../../job/cron/cron-table';
 import { ProcessList } from '../../job/processes/process-list';
 import { countSet } from '../../job/sets/set-size';

@@ -1,7 +1,7 @@
 import { processorsOf, reported } from '../../cluster/status';
 import { lastProgress } from '../../health/last-progress';
 import { standstillsOf } from '../../health/standstills';
-import type { QueueStatus } from '../../job/admin/queue-status';
+import type { QueueStatus } from '../../job/row/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
 import type { Histogram } from '../../support/histogram';
 import { type Family, type HistogramSample, only, sample } from './exposition';

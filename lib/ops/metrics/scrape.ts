@@ -2,7 +2,7 @@ import type { TreeStatus } from '../../cluster/status';
 import type { Issue } from '../../health/issues';
 import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
-import type { QueueStatus } from '../../job/admin/queue-status';
+import type { QueueStatus } from '../../job/row/queue-status';
 import { ProcessList } from '../../job/processes/process-list';
 import { countSet } from '../../job/sets/set-size';
 import { History, type HistoryCounters } from '../../job/stats/history';

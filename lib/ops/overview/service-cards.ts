@@ -1,7 +1,7 @@
 import { codeOf } from '../../core/errors';
 import { FULL_SHARE, isFailing, isLate } from '../../health/issues';
 import type { SystemStatus } from '../../health/status-collector';
-import type { QueueStatus } from '../../job/admin/queue-status';
+import type { QueueStatus } from '../../job/row/queue-status';
 import type { ProbeResult } from '../../support/cached-probe';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';

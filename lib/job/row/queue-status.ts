@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import type { Pause } from '../row/pauses';
+import type { Pause } from './pauses';
 
 /** The jobs of a queue. */
 export interface QueueStatus {
