@@ -66,7 +66,7 @@ function byWay(way: keyof IllTree['ways'], how: 'takeDown' | 'swallow', signsUp 
   };
 }
 
-export const OF_REDIS: readonly Injection[] = [
+const OF_REDIS: readonly Injection[] = [
   {
     name: 'Redis becomes a replica',
     inject: byCommand(['REPLICAOF', '127.0.0.1', '1'], ['REPLICAOF', 'NO', 'ONE']),
