@@ -257,7 +257,7 @@ describe('outside the tree', () => {
   });
 
   it('run: waits for what a script does not await, and says what came too late', async () => {
-    const waiting = async () => (await database.query('select id from job_outbox')).length;
+    const waiting = async () => (await database.query('select id from job_queue')).length;
     const inRedis = async () => {
       const client = await createClient({ url: redis.url }).connect();
       return client.lLen('bq:default:waiting').finally(() => client.destroy());
