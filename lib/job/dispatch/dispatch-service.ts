@@ -112,9 +112,10 @@ export class DispatchService {
     this.listener.start();
   }
 
-  /** Call when a job was begun, or has ended. */
+  /** Call when a job begins. */
   active(): void {
     this.activeAt = performance.now();
+    this.dispatcher.begun();
   }
 
   /** Call when a job may be ready or scheduled that nobody was told of. */

@@ -21,6 +21,8 @@ const REFILL_MS = 200;
 const FEW_HINTS = MAX_HINTS / 2;
 /** A job that has been ready for this long should have been claimed, unless others wait before it, ms. */
 const OVERDUE_MS = 2000;
+/** A hint is followed by a notification within this time, ms. */
+const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
 const MAX_OVERDUE = 1000;
 /** Interval of the looks for held jobs and for dead processors, ms. */
@@ -100,10 +102,23 @@ export class Dispatcher {
   trigger(unhinted = true): void {
     this.noticed = true;
     this.unhinted ||= unhinted;
-    this.leadership.noticed();
-    // Whether each hint has reached a processor shows later.
-    if (unhinted) this.task.trigger();
-    else this.task.triggerIn(this.overdueMs);
+    if (!unhinted) this.lookIn(this.overdueMs);
+    else {
+      this.leadership.noticed();
+      this.task.trigger();
+    }
+  }
+
+  /** Call when a job has begun. The notification that follows its hint may not arrive here, which the next look shows. */
+  begun(): void {
+    this.noticed = true;
+    this.lookIn(NOTICE_MS + this.overdueMs);
+  }
+
+  /** Whether each hint has reached a processor shows later. */
+  private lookIn(ms: number): void {
+    this.leadership.noticed(ms);
+    this.task.triggerIn(ms);
   }
 
   /** Call when notifications may have been missed, so that it is not known which dispatcher leads. */
