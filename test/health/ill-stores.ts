@@ -64,7 +64,7 @@ export function illStores(promisedS?: number): void {
           },
           // The key of the readiness check belongs to another node, so Redis counts as down.
           ready: /"reason":"[^"]*Redis is a cluster/,
-          log: /MOVED/,
+          log: /MOVED|not reachable/,
           codes: ['redisAway'],
           jobsGoOn: true,
         });

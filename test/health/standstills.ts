@@ -147,7 +147,7 @@ const OF_REDIS: readonly Injection[] = [
     name: 'the password of Redis has changed',
     inject: byCommand(['CONFIG', 'SET', 'requirepass', 'rotated'], ['CONFIG', 'SET', 'requirepass', ''], true),
     ...REDIS_AWAY,
-    log: /NOAUTH|password/,
+    log: /NOAUTH|not reachable/,
   },
   {
     name: 'Redis denies scripts',
