@@ -159,7 +159,7 @@ export function readSignUps(read: SettingsReader): Config['signUps'] {
 
 /**
  * Sizes of the pools of Postgres connections. Each request and each job may hold a transaction. A processor needs one
- * more for single statements of the outbox and of the mail records, which never run inside a job's transaction: so
+ * more for single statements about jobs and about mails, which never run inside a job's transaction: so
  * nobody holds one connection while waiting for another, and the pool cannot deadlock.
  */
 export function readPool(read: SettingsReader, maxThreads: number, jobConcurrency: number): Config['databasePool'] {

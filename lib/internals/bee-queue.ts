@@ -1,28 +1,13 @@
 /**
- * The only file that imports bee-queue. It uses private parts, so bee-queue is pinned to 2.0.0: the keys of a queue, and the
- * scripts by which its plain producers' delayed jobs become due. The ids of our jobs travel in the same lists.
+ * The only file that imports bee-queue. It uses a private part, so bee-queue is pinned to 2.0.0: the script by which its plain
+ * producers' delayed jobs become due. The ids of our jobs travel in the same lists (`job/hint/keys`).
  */
-interface BeeQueueInstance {
-  toKey(key: string): string;
-}
-
-// bee-queue's own types leave out the parts that we use.
-const BeeQueue = require('bee-queue') as new (
-  name: string,
-  settings: { readonly autoConnect: false },
-) => BeeQueueInstance;
 const lua = require('bee-queue/lib/lua') as {
   readonly scripts: Readonly<Record<string, string>>;
   buildCache(client: { script(verb: string, text: string, done: BeeCallback): void }): Promise<unknown>;
 };
 
 type BeeCallback = (error: Error | null, reply?: unknown) => void;
-
-/** @returns a function that names the Redis keys of a queue, such as `bq:mailer:waiting`. */
-export function beeKeys(queue: string): (key: string) => string {
-  const instance = new BeeQueue(queue, { autoConnect: false });
-  return (key) => instance.toKey(key);
-}
 
 /**
  * bee-queue's script that moves delayed jobs which are due to `waiting`. It is read from disk and not sent to Redis.

@@ -170,7 +170,7 @@ export class JobProcessor implements Service {
       events,
       production: config.environment === 'production',
       identity,
-      onLook: () => this.fetcher.wake(),
+      onLook: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
       onCronNotice: () => this.cron?.trigger(),
       onClockJump: () => {
         this.cron?.trigger();

@@ -157,13 +157,13 @@ async function findingsOfServers(
   found.push(...(await findingsOfPooler(config, database)));
   // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
-  found.push(...(await findingsOfRedis(config, redis)));
+  found.push(...(await findingsOfRedis(redis)));
   return found;
 }
 
-async function findingsOfRedis(config: Config, { client }: Redis): Promise<Symptom[]> {
+async function findingsOfRedis({ client }: Redis): Promise<Symptom[]> {
   const found: Symptom[] = [];
-  const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
+  const info = readInfo(await client.info('memory'));
   // Reported even without a memory limit, since a later plan may have one.
   const policy = info.get('maxmemory_policy');
   if (policy !== undefined && policy !== 'noeviction') {
@@ -173,16 +173,6 @@ async function findingsOfRedis(config: Config, { client }: Redis): Promise<Sympt
         'redis_eviction',
         `Redis forgets keys when it is full (maxmemory-policy ${policy})`,
         'set it to noeviction.',
-      ),
-    );
-  }
-  if (config.environment === 'production' && info.get('aof_enabled') === '0') {
-    found.push(
-      symptom(
-        'warning',
-        'redis_persistence',
-        'Redis keeps no append-only file, so jobs outside the outbox are lost with it',
-        'set appendonly yes.',
       ),
     );
   }

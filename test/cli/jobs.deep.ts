@@ -40,7 +40,7 @@ describe('catamount jobs on the command line', () => {
   });
   beforeEach(async () => {
     await redis.client.flushAll();
-    await stage.database.query('truncate job_outbox, job_pauses');
+    await stage.database.query('truncate job_queue, job_pauses');
   });
 
   /** A folder in which the app can be started, with its own state. */

@@ -6,7 +6,6 @@ import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { pathToFileURL } from 'node:url';
 import { promisify } from 'node:util';
-import { createClient } from 'redis';
 import { OlderRedis, WITHOUT_HELLO } from '../support/older-redis';
 import { asNode } from '../support/other-node';
 import { createDatabase, type TestDatabase } from '../support/postgres';
@@ -214,7 +213,7 @@ describe('outside the tree', () => {
   });
 
   it('run: a script can use models, transactions and jobs, and receives its arguments; mistakes get one sentence', async () => {
-    const jobs = async () => (await database.query('select id from job_outbox')).length;
+    const jobs = async () => (await database.query('select id from job_queue')).length;
     const had = await jobs();
     const { code, stdout, stderr } = await run('run', 'add.js', 'ada@example.com', '--loud');
     assert.deepEqual([code, stdout], [0, 'added ada@example.com --loud ada@example.com --loud\n'], stderr);
@@ -257,18 +256,14 @@ describe('outside the tree', () => {
   });
 
   it('run: waits for what a script does not await, and says what came too late', async () => {
-    const waiting = async () => (await database.query('select id from job_outbox')).length;
-    const inRedis = async () => {
-      const client = await createClient({ url: redis.url }).connect();
-      return client.lLen('bq:default:waiting').finally(() => client.destroy());
-    };
-    const [had, hadInRedis] = [await waiting(), await inRedis()];
+    const waiting = async () => (await database.query('select id from job_queue')).length;
+    const had = await waiting();
     const straight = await run('run', 'forgets.js', 'straight');
     assert.deepEqual([straight.code, straight.stderr], [0, '']);
-    assert.equal(await inRedis(), hadInRedis + 1);
+    assert.equal(await waiting(), had + 1);
     const each = await run('run', 'forgets.js', 'each');
     assert.deepEqual([each.code, each.stderr], [0, '']);
-    assert.equal(await waiting(), had + 5);
+    assert.equal(await waiting(), had + 6);
     const refused = await run('run', 'forgets.js', 'refused');
     assert.equal(refused.code, 1);
     assert.match(refused.stderr, /no_such_column/);
@@ -337,7 +332,7 @@ describe('outside the tree', () => {
     assert.deepEqual([well.code, well.stdout], [0, 'All is as it should be.\n'], well.stderr);
     fs.writeFileSync(path.join(cwd, 'Procfile'), 'web: npm start\n');
     const production = { NODE_ENV: 'production', MAIL_DELIVERY: 'log', APP_URL: 'https://shop.example' };
-    const forgetful = await startTestRedis('--appendonly', 'no', '--maxmemory-policy', 'volatile-lru');
+    const forgetful = await startTestRedis('--maxmemory-policy', 'volatile-lru');
     const changed = { ...production, REDIS_URL: forgetful.url, DATABASE_POOL: '500' };
     const { code, stdout } = await catamount(cwd, ['doctor'], { ...env, ...changed, MEMORY_LIMIT_MB: '256' });
     const roomy = { ...env, ...changed, ...asNode('27.1.0'), MEMORY_LIMIT_MB: '1024' };
@@ -351,7 +346,6 @@ describe('outside the tree', () => {
       /Procfile: nothing migrates before a release: add the line release: node server\.js migrate$/m,
     );
     assert.match(stdout, /^Postgres allows \d+ connections, and a deploy may open \d+: lower DATABASE_POOL/m);
-    assert.match(stdout, /^Redis keeps no append-only file/m);
     assert.match(
       stdout,
       /^Redis forgets keys when it is full \(maxmemory-policy volatile-lru\): set it to noeviction\.$/m,
@@ -367,7 +361,6 @@ describe('outside the tree', () => {
         'warning procfile_no_release',
         'error too_many_connections',
         'error redis_eviction',
-        'warning redis_persistence',
       ],
     );
     assert.deepEqual(findings[4], {

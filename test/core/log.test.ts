@@ -145,11 +145,11 @@ describe('the log', () => {
 
   it('writes counts with plurals and thousands separators', () => {
     const { events, lines } = listen('warn');
-    for (const count of [1, 1204, 1_204_567]) events.emit('outbox.redispatched', { count });
+    for (const count of [1, 1204, 1_204_567]) events.emit('dead.dropped', { queue: 'default', count, reason: 'limit' });
     assert.deepEqual(
       lines.map(({ msg }) => msg),
-      ['1 job', '1,204 jobs', '1,204,567 jobs'].map(
-        (what) => `Redis had lost ${what}: dispatched again from the outbox`,
+      ['1 dead job', '1,204 dead jobs', '1,204,567 dead jobs'].map(
+        (what) => `deleted ${what} of queue default: only the newest 10,000 are kept`,
       ),
     );
   });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
-import { leaveWhenSilent } from '../../lib/job/fetch/consumer';
+import { leaveWhenSilent } from '../../lib/job/hint/silence';
 import { Deadline } from '../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { tell } from '../support/replicated-redis';

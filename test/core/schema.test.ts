@@ -9,9 +9,9 @@ describe('the tables of a schema', () => {
     const longest = 's'.repeat(63);
     useSchema('user');
     const ofUser = { ...TABLES };
-    assert.equal(ofUser.outbox, '"user".job_outbox');
+    assert.equal(ofUser.jobs, '"user".job_queue');
     useSchema(longest);
-    const channels = [names, ofUser, TABLES].flatMap((each) => [each.channel, each.echoChannel, each.relayChannel]);
+    const channels = [names, ofUser, TABLES].flatMap((each) => [each.channel, each.echoChannel, each.leaderChannel]);
     assert.equal(new Set(channels).size, 9);
     // LISTEN takes them unquoted.
     for (const channel of channels) assert.match(channel, /^[a-z0-9_]{1,63}$/);

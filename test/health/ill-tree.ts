@@ -27,8 +27,10 @@ export interface Injection {
   readonly ready: RegExp;
   /** Matches a line of the log. */
   readonly log: RegExp;
-  /** Codes of issues, at least one of which /ops shows. */
+  /** Codes of issues, at least one of which /ops shows; empty: it shows none of this. */
   readonly codes: readonly string[];
+  /** true: meanwhile a job that is enqueued runs. Default false. */
+  readonly jobsGoOn?: boolean;
 }
 
 async function connected(url: string) {
@@ -183,7 +185,7 @@ export class IllTree {
    * Injects the cause, waits until /ready, /ops and the log report it, cures it, and waits until they report its end.
    * @returns ms from the injection until all three had reported it.
    */
-  async suffers({ inject, ready, log, codes }: Injection): Promise<number> {
+  async suffers({ inject, ready, log, codes, jobsGoOn = false }: Injection): Promise<number> {
     const isTold = async () => (await this.codesOnOps()).some((code) => codes.includes(code));
     const from = Math.min(this.tree.lines.length, ...this.standstills().values());
     const cure = await inject(this);
@@ -192,9 +194,15 @@ export class IllTree {
       await Promise.all([
         until(`/ready reports ${ready}`, async () => ready.test(await this.readyBody()), SELDOM),
         this.tree.waitForLine(log, { from }),
-        until(`/ops reports one of ${codes}`, isTold, SELDOM),
+        codes.length === 0 || until(`/ops reports one of ${codes}`, isTold, SELDOM),
       ]);
-      return Math.round(performance.now() - since);
+      const toldAfterMs = Math.round(performance.now() - since);
+      if (jobsGoOn) {
+        const had = this.sink.messages.length;
+        await this.signUp();
+        await this.sink.waitFor(had + 1);
+      }
+      return toldAfterMs;
     } finally {
       await cure();
       await until('/ready says that all is well again', () => this.isWell(), SELDOM);

@@ -2,21 +2,15 @@ import assert from 'node:assert/strict';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readFailingCron, readFailures } from '../../lib/health/probes';
-import { newRecord } from '../../lib/job/record/record';
 import { ClassStats, minuteKey, toFields } from '../../lib/job/stats/class-stats';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
-import { storeDead } from '../job/sets/stored-job';
+import { jobId, store, storeDead } from '../job/sets/stored-job';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { until } from '../support/until';
 
-const QUEUES = ['default', 'mailer'];
-const CLEAN = '00000000-0000-4000-8000-000000000001';
-const DYING = '00000000-0000-4000-8000-000000000002';
-const RETRIED = '00000000-0000-4000-8000-000000000003';
-
-describe('the failing jobs in Redis and Postgres', () => {
+describe('the failing jobs', () => {
   let server: TestRedis;
   let database: TestDatabase;
   let redis: Redis;
@@ -60,31 +54,28 @@ describe('the failing jobs in Redis and Postgres', () => {
 
   it('include the dead jobs of the last day that nobody has handled yet', async () => {
     const now = Date.now();
-    await storeDead(db.knex, { id: 'a', at: now - 1000 });
-    await storeDead(db.knex, { id: 'b', at: now - 2 * 86_400_000 });
-    await storeDead(db.knex, { id: 'c', queue: 'mailer', at: now - 80_000_000 });
+    await storeDead(db.knex, { at: now - 1000 });
+    await storeDead(db.knex, { at: now - 2 * 86_400_000 });
+    await storeDead(db.knex, { queue: 'mailer', at: now - 80_000_000 });
     assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 2);
     await database.query('delete from job_dead');
     assert.equal((await readFailures(redis.client, db.knex, new Date(now))).dead, 0);
   });
 
   it('include recurring jobs whose latest run is dead or waits for a retry', async () => {
-    for (const [name, id] of [
-      ['clean', CLEAN],
-      ['dying', DYING],
-      ['retried', RETRIED],
-    ])
+    const runs = {
+      clean: jobId(1),
+      first: await store(db.knex, 'scheduled', {}),
+      dying: await storeDead(db.knex, { errors: ['no'] }),
+      retried: await store(db.knex, 'scheduled', { errors: ['not yet'] }),
+    };
+    for (const [name, id] of Object.entries(runs))
       await database.query(
         `insert into job_cron (name, class, spec, time_zone, catch_up, last_enqueued_id)
          values ($1, 'TickJob', '* * * * *', 'UTC', 'skip', $2)`,
         [name, id],
       );
-    const data = JSON.stringify({ class: 'TickJob', args: [] });
-    const failed = newRecord(data).replace('"status":"created"', '"status":"retrying"');
-    await redis.client.hSet('bq:default:jobs', { [RETRIED]: failed });
-    await storeDead(db.knex, { id: DYING });
-    await redis.client.zAdd('bq:default:delayed', { score: Date.now() + 9000, value: RETRIED });
-    assert.deepEqual(await readFailingCron(db.knex, redis.client, QUEUES), [
+    assert.deepEqual(await readFailingCron(db.knex), [
       { name: 'dying', place: 'dead' },
       { name: 'retried', place: 'retry' },
     ]);

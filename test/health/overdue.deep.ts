@@ -25,7 +25,7 @@ describe('a row that plain SQL has inserted', () => {
     await around.remove();
   });
 
-  it('is reported to the relays by a health check or a scrape, and without such a row no notification is sent', async () => {
+  it('is reported to the job processors by a health check or a scrape, and without such a row no notification is sent', async () => {
     const env = { WEB_CONCURRENCY: '1', METRICS_TOKEN: TOKEN };
     const tree = await around.start({ args: ['--only', 'web'], env });
     await until('the worker has sent the notification of its start', () => heard === 1);
@@ -37,14 +37,14 @@ describe('a row that plain SQL has inserted', () => {
     const paths = ['/ready', '/ops/metrics'];
     for (const path of paths) await ask(path);
     await around.database.query(
-      `insert into job_outbox (id, queue, class, payload, run_at)
+      `insert into job_queue (id, queue, class, payload, run_at)
        values (gen_random_uuid(), 'default', 'NoteJob', '{}', clock_timestamp() - interval '1 minute')`,
     );
     assert.equal(heard, 1);
     for (const path of paths) {
       const before = heard;
       await until(
-        `the relays are notified by ${path}`,
+        `the job processors are notified by ${path}`,
         async () => {
           await ask(path);
           return heard > before;
@@ -54,12 +54,12 @@ describe('a row that plain SQL has inserted', () => {
     }
   });
 
-  it('does not cost the web its connections while the outbox, in which it is looked for, is locked', async () => {
+  it('does not cost the web its connections while the table in which it is looked for is locked', async () => {
     const tree = await around.start({ args: ['--only', 'web'], env: { WEB_CONCURRENCY: '1', DATABASE_POOL: '1' } });
     const holder = new Client({ connectionString: around.database.url });
     await holder.connect();
     try {
-      await holder.query('begin; lock table job_outbox in access exclusive mode');
+      await holder.query('begin; lock table job_queue in access exclusive mode');
       const from = performance.now();
       const bodies = new Set<string>();
       await until(

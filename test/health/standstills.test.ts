@@ -5,7 +5,7 @@ import { treeIssues } from '../../lib/health/issues';
 import { owedSinceStart, StandstillReporter, standstillsOf } from '../../lib/health/standstills';
 import { processorOf, treeStatusOf } from '../ops/overview/tree-statuses';
 
-const MOVING: PartProgress = { part: 'relay', movedMs: 10, owedMs: 0, cause: 'noAnswer', error: '' };
+const MOVING: PartProgress = { part: 'dispatch', movedMs: 10, owedMs: 0, cause: 'noAnswer', error: '' };
 const FULL: PartProgress = { ...MOVING, owedMs: 11_000, cause: 'redisFull', error: 'OOM at redis://app@10.0.0.7' };
 const waiting = [
   { queue: 'default', ms: 60_000, paused: false },
@@ -18,7 +18,7 @@ describe('standstills', () => {
 
   it('are parts that have work and make no progress for 10 s', () => {
     assert.deepEqual(found({ progress: [MOVING, { ...FULL, owedMs: 9999 }] }), []);
-    assert.deepEqual(found({ progress: [FULL] }), ['relay redisFull OOM at redis://app@10.0.0.7']);
+    assert.deepEqual(found({ progress: [FULL] }), ['dispatch redisFull OOM at redis://app@10.0.0.7']);
   });
 
   it('are jobs that wait because a queue is paused or the processor is quiet, but not jobs that wait for a slot', () => {
@@ -52,7 +52,7 @@ describe('standstills', () => {
     for (const name of ['processor.stalled', 'processor.moves'] as const)
       events.on(name, (payload: EventMap[typeof name]) => told.push([name, payload]));
     const reporter = new StandstillReporter(events);
-    const words = 'dispatching jobs from the outbox';
+    const words = 'looking for jobs that are due';
     const reason = 'Redis has no memory left (maxmemory)';
     assert.equal(reporter.report({ quiet: false, progress: [MOVING] }), null);
     assert.equal(reporter.report({ quiet: false, progress: [FULL] }), `${words} stands still: ${reason}`);
@@ -67,12 +67,12 @@ describe('standstills', () => {
     reporter.report({ quiet: false, progress: [{ ...FULL, owedMs: 14_000 }], waiting });
     told.splice(2);
     assert.equal(reporter.report({ quiet: false, progress: [MOVING] }), null);
-    const relay = { part: 'relay', about: FULL.error, words };
+    const dispatch = { part: 'dispatch', about: FULL.error, words };
     const queue = { part: 'queue', about: 'mailer', words: 'a queue with jobs', spanMs: 12_000 };
     assert.deepEqual(told, [
-      ['processor.stalled', { ...relay, cause: 'redisFull', spanMs: 11_000, reason }],
+      ['processor.stalled', { ...dispatch, cause: 'redisFull', spanMs: 11_000, reason }],
       ['processor.stalled', { ...queue, cause: 'paused', reason: 'an operator has paused the queue' }],
-      ['processor.moves', { ...relay, spanMs: 14_000 }],
+      ['processor.moves', { ...dispatch, spanMs: 14_000 }],
       ['processor.moves', queue],
     ]);
   });

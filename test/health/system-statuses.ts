@@ -59,7 +59,6 @@ export function systemStatusOf(
     trees: known([]),
     queues: known([queueOf('default'), queueOf('mailer')]),
     foreign: known(false),
-    outbox: known(new Map()),
     failures: known(NO_FAILURES),
     cron: known([]),
     postgres: known(POSTGRES),

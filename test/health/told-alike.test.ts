@@ -46,7 +46,7 @@ const running = (...jobs: readonly (readonly [what: string, ageMs: number])[]) =
       ageMs,
     })),
   });
-const STILL = { part: 'relay', movedMs: 21_000, owedMs: 20_000, cause: 'redisReadOnly', error: '' } as const;
+const STILL = { part: 'dispatch', movedMs: 21_000, owedMs: 20_000, cause: 'redisReadOnly', error: '' } as const;
 const LEFT = { class: 'NewJob', reason: 'there is no NewJob', times: 3, spanMs: 60_000 };
 const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
   treeStatusOf({ jobs: processorOf({ state }), processor: { lastTermination: nextRestart && DEATH, nextRestart } });
@@ -159,17 +159,6 @@ const STATES: readonly (readonly [
     /catamount jobs adopt/,
   ],
   [
-    'a Redis that was emptied a minute ago',
-    systemStatusOf(treeStatusOf({ events: [{ at: ago(60), name: 'redis.emptied', about: {} }] })),
-    ['redisEmptied'],
-    /Redis was emptied 1 min ago/,
-  ],
-  [
-    'a Redis that was emptied long ago',
-    systemStatusOf(treeStatusOf({ events: [{ at: ago(9e4), name: 'redis.emptied', about: {} }] })),
-    [],
-  ],
-  [
     'a paused queue',
     systemStatusOf(treeStatusOf(), {
       queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
@@ -233,10 +222,10 @@ const STATES: readonly (readonly [
     /come to 22 of 20\. Lower DATABASE_POOL/,
   ],
   [
-    'a relay that stands still',
+    'a dispatcher that stands still',
     systemStatusOf(treeStatusOf({ jobs: reporting({ progress: [STILL] }) })),
     ['stalled'],
-    /Standing still: dispatching jobs from the outbox, for 20 s: Redis is a replica now and takes no writes\./,
+    /Standing still: looking for jobs that are due, for 20 s: Redis is a replica now and takes no writes\./,
   ],
   [
     'notifications that do not arrive, and jobs of a release that does not run here',
@@ -270,13 +259,13 @@ const STATES: readonly (readonly [
   ],
   [
     'a bad day',
-    systemStatusOf(treeStatusOf({ ...dead, events: [{ at: ago(60), name: 'redis.emptied', about: {} }] }), {
+    systemStatusOf(treeStatusOf(dead), {
       queues: known([queueOf('mailer', { waiting: 30, paused: { since: new Date(NOW), by: 'ada' } })]),
       failures: known({ ...NO_FAILURES, dead: 315, classes: [{ class: 'ImportJob', failed: 139, runs: 200 }] }),
       mail: refused(1),
     }),
-    ['restarts', 'redisEmptied', 'paused', 'failing', 'deaths'],
-    /5 things need you/,
+    ['restarts', 'paused', 'failing', 'deaths'],
+    /4 things need you/,
   ],
   ['a stopping tree', systemStatusOf(treeStatusOf({ stopping: true })), [], /^The tree is stopping/],
   ['a phased restart', systemStatusOf(treeStatusOf({ phasedRestart: true })), [], /^A phased restart is under way/],

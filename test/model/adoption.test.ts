@@ -71,7 +71,7 @@ describe('a database whose migrations are all recorded in knex_migrations', () =
     both = { ours: OURS, apps: [appFolder] };
     knex = open();
     await knex.migrate.latest(olderRelease());
-    await created.query("insert into job_queue (id, queue, class, payload) values (gen_random_uuid(), 'q', 'J', '')");
+    await created.query("insert into job_queue (id, queue, class, payload) values (gen_random_uuid(), 'q', 'J', '{}')");
   });
   afterEach(async () => {
     for (const database of opened) await database.stop(Deadline.after(30_000));

@@ -41,7 +41,7 @@ describe("the list of operators' actions in Redis", () => {
   it("is read newest first, with times by Redis's clock, and holds nothing else", async () => {
     events.emit('operator.queue', PAUSE);
     events.emit('operator.cron', CRON);
-    events.emit('job.enqueued', { id: '1', class: 'A', queue: 'mailer', via: 'redis' });
+    events.emit('job.enqueued', { id: '1', class: 'A', queue: 'mailer' });
     await actions.settled();
     const [newest, oldest, ...others] = await readActions(redis.client);
     assert.deepEqual(others, []);

@@ -10,7 +10,7 @@ import type { Limits } from '../row/claim';
 import { Dispatcher, type DispatcherTuning } from './dispatcher';
 import type { Gate } from './gate';
 import { JobListener } from './listener';
-import type { Notice } from './notifier';
+import { type Notice, notify } from './notifier';
 
 /** The dispatcher counts as idle after this time without a sign of work, ms. */
 const IDLE_AFTER_MS = 60_000;
@@ -36,8 +36,8 @@ interface DispatchServiceOptions {
   readonly production: boolean;
   /** Unique among all processors; the dispatchers of other trees know this one by it. */
   readonly identity: string;
-  /** Called when jobs may be ready that no hint announces. */
-  readonly onLook: () => void;
+  /** Called when jobs may be ready. @param unhinted true: no hint announces them, so that only Postgres knows of them. */
+  readonly onLook: (unhinted: boolean) => void;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice: () => void;
   /** Called when timers may be late, since the clock was set or the machine has slept. */
@@ -63,6 +63,7 @@ export class DispatchService {
       hints,
       gate,
       limits,
+      onUnhinted: () => this.unhinted(),
       onRescued: (jobs) => {
         for (const { id, queue } of jobs) events.emit('job.rescued', { id, queue });
       },
@@ -102,7 +103,7 @@ export class DispatchService {
         events.on('redis.ready', () => {
           this.activeAt = performance.now();
           this.dispatcher.recover();
-          this.options.onLook();
+          this.options.onLook(false);
         }),
         events.on('job.dead', () => this.dispatcher.died()),
       );
@@ -111,9 +112,10 @@ export class DispatchService {
     this.listener.start();
   }
 
-  /** Call when a job was begun, or has ended. */
+  /** Call when a job begins. */
   active(): void {
     this.activeAt = performance.now();
+    this.dispatcher.begun();
   }
 
   /** Call when a job may be ready or scheduled that nobody was told of. */
@@ -128,8 +130,15 @@ export class DispatchService {
     if (notice === undefined || notice === 'cron') onCronNotice();
     if (notice === 'cron') return;
     if (notice === undefined) this.dispatcher.recover();
-    else this.dispatcher.trigger(notice !== 'hinted');
-    if (notice !== 'hinted') onLook();
+    else this.dispatcher.trigger(notice !== 'hinted' && notice !== 'unhinted');
+    if (notice !== 'hinted') onLook(notice === 'unhinted');
+  }
+
+  /** Jobs are ready that cannot be hinted at. This process looks for them even if notifications do not arrive here. */
+  private unhinted(): void {
+    const { database, onLook } = this.options;
+    onLook(true);
+    notify(database.knex, 'unhinted').catch(() => undefined);
   }
 
   /** Timers that were set before a jump do not know what is due after it. */

@@ -2,8 +2,8 @@ import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
-import { type Hints, MAX_HINTS, readHintLists } from '../hint/hints';
-import { admit, type Limits, type RescuedJob, rescue } from '../row/claim';
+import { type Hints, MAX_HINTS } from '../hint/hints';
+import { admit, type Limits, type ReadyJob, type RescuedJob, rescue } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
 import { makeDueReady, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import type { Gate } from './gate';
@@ -21,6 +21,8 @@ const REFILL_MS = 200;
 const FEW_HINTS = MAX_HINTS / 2;
 /** A job that has been ready for this long should have been claimed, unless others wait before it, ms. */
 const OVERDUE_MS = 2000;
+/** A hint is followed by a notification within this time, ms. */
+const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
 const MAX_OVERDUE = 1000;
 /** Interval of the looks for held jobs and for dead processors, ms. */
@@ -39,6 +41,8 @@ export interface DispatcherOptions {
   readonly hints: Hints | undefined;
   readonly gate: Gate;
   readonly limits: Limits;
+  /** Called when jobs are ready that cannot be hinted at, since Redis does not take hints. */
+  readonly onUnhinted: () => void;
   readonly onRescued: (jobs: readonly RescuedJob[]) => void;
   readonly onDropped: (dropped: DroppedJobs) => void;
   readonly onError: (error: Error) => void;
@@ -98,10 +102,23 @@ export class Dispatcher {
   trigger(unhinted = true): void {
     this.noticed = true;
     this.unhinted ||= unhinted;
-    this.leadership.noticed();
-    // Whether each hint has reached a processor shows later.
-    if (unhinted) this.task.trigger();
-    else this.task.triggerIn(this.overdueMs);
+    if (!unhinted) this.lookIn(this.overdueMs);
+    else {
+      this.leadership.noticed();
+      this.task.trigger();
+    }
+  }
+
+  /** Call when a job has begun. The notification that follows its hint may not arrive here, which the next look shows. */
+  begun(): void {
+    this.noticed = true;
+    this.lookIn(NOTICE_MS + this.overdueMs);
+  }
+
+  /** Whether each hint has reached a processor shows later. */
+  private lookIn(ms: number): void {
+    this.leadership.noticed(ms);
+    this.task.triggerIn(ms);
   }
 
   /** Call when notifications may have been missed, so that it is not known which dispatcher leads. */
@@ -134,7 +151,7 @@ export class Dispatcher {
   private async pass(): Promise<number> {
     const turnMs = this.leadership.waitMs;
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
-    const { knex, hints, gate } = this.options;
+    const { knex, gate } = this.options;
     await gate.refresh();
     if (gate.origin === undefined) return CLOSED_MS;
     if (this.noticed) this.lookMs = this.firstLookMs;
@@ -143,7 +160,7 @@ export class Dispatcher {
     this.unhinted = false;
     try {
       const due = await makeDueReady(knex);
-      await hints?.push(due);
+      await this.hint(due);
       await this.upkeep();
       const isShort = await this.refill(unhinted ? 0 : this.overdueMs);
       if (due.length > 0 && (await this.isMoreDue(due.length))) return 0;
@@ -158,14 +175,21 @@ export class Dispatcher {
     return found >= MAX_OVERDUE && ((await msUntilScheduled(this.options.knex)) ?? 1) <= 0;
   }
 
+  /** @returns false when Redis does not take hints: then these jobs are looked for in Postgres. */
+  private async hint(jobs: readonly ReadyJob[], at?: 'head' | 'tail'): Promise<boolean> {
+    const isPushed = (await this.options.hints?.push(jobs, at)) !== 'failed';
+    if (!isPushed) this.options.onUnhinted();
+    return isPushed;
+  }
+
   private async upkeep(): Promise<void> {
-    const { knex, hints, limits, onRescued, onDropped, tuning } = this.options;
+    const { knex, limits, onRescued, onDropped, tuning } = this.options;
     const now = performance.now();
     if (now - this.upkeptAt >= (tuning?.upkeepMs ?? UPKEEP_MS)) {
       const rescued = await rescue(knex, { silentMs: tuning?.silentMs ?? SILENT_MS });
       const admitted = await admit(knex, limits);
       if (rescued.length > 0) onRescued(rescued);
-      await hints?.push([...rescued, ...admitted], 'head');
+      await this.hint([...rescued, ...admitted], 'head');
       this.upkeptAt = now;
     }
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;
@@ -180,21 +204,25 @@ export class Dispatcher {
    * @returns true when a queue has more jobs than hints.
    */
   private async refill(forMs: number): Promise<boolean> {
-    const { knex, redis, hints } = this.options;
+    const { knex, redis, hints, onUnhinted } = this.options;
     if (!redis?.isReady || !hints) return false;
     const queues = await queuesReadyFor(knex, forMs);
-    const lists = await readHintLists(redis, queues);
+    const lists = await hints.read(queues);
+    if (!lists) {
+      onUnhinted();
+      return false;
+    }
     let isShort = false;
     for (const [index, queue] of queues.entries()) {
       const { length, next, last } = lists[index] ?? { length: 0, next: undefined, last: undefined };
       // Those before the next one are older than it: their hints are gone, since each queue is in order.
       const limit = length === 0 ? MAX_HINTS : MAX_OVERDUE;
       const lost = length < MAX_HINTS ? await readyJobs(knex, queue, { before: next, forMs }, limit) : [];
-      await hints.push(lost, length === 0 ? 'tail' : 'head');
+      if (!(await this.hint(lost, length === 0 ? 'tail' : 'head'))) return false;
       if (length >= MAX_HINTS || lost.length === MAX_HINTS) isShort = true;
       if (length === 0 || length >= FEW_HINTS) continue;
       const more = await readyJobs(knex, queue, { after: last, forMs }, MAX_HINTS - length);
-      await hints.push(more);
+      if (!(await this.hint(more))) return false;
       if (more.length === MAX_HINTS - length) isShort = true;
     }
     return isShort;

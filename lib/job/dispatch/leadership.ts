@@ -49,9 +49,9 @@ export class Leadership {
     return this.leader === this.options.id;
   }
 
-  /** Call when there may be something to do. */
-  noticed(): void {
-    this.unansweredAt ??= this.now();
+  /** Call when there may be something to do. @param inMs only after this time does the leader look. */
+  noticed(inMs = 0): void {
+    this.unansweredAt = Math.min(this.unansweredAt ?? Number.POSITIVE_INFINITY, this.now() + inMs);
   }
 
   /** Call when messages may have been missed, so that another dispatcher may lead by now. */

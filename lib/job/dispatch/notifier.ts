@@ -7,11 +7,12 @@ import type { Hints } from '../hint/hints';
 import type { ReadyJob } from '../row/claim';
 
 /**
- * What a notification says. `look`: something may be ready or scheduled that no hint announces. `hinted`: jobs were enqueued and
- * hinted at, so the dispatcher should look soon whether each hint has reached a processor. `cron`, `pauses`: these tables have
- * changed.
+ * What a notification says. `look`: something may be ready or scheduled that the dispatcher should hint at. `unhinted`: jobs are
+ * ready that cannot be hinted at, since Redis does not take hints, so processors should look into Postgres. `hinted`: jobs were
+ * enqueued and hinted at, so the dispatcher should look soon whether each hint has reached a processor. `cron`, `pauses`: these
+ * tables have changed.
  */
-export type Notice = 'look' | 'hinted' | 'cron' | 'pauses';
+export type Notice = 'look' | 'unhinted' | 'hinted' | 'cron' | 'pauses';
 
 /** Pause between two notifications, ms. */
 const GATHER_MS = 10;
@@ -33,7 +34,7 @@ export async function notify(knex: Knex, notice: Notice): Promise<void> {
  */
 export class Notifier {
   private sending = false;
-  private due = false;
+  private readonly due = new Set<Notice>();
   private hinted: NodeJS.Timeout | undefined;
   private readonly backoff = new Backoff({ base: 100, max: 5000 });
 
@@ -45,7 +46,7 @@ export class Notifier {
 
   /** Call when the process starts: its predecessor may have died between a COMMIT and the announcement. */
   started(): void {
-    this.notify();
+    this.notify('look');
   }
 
   /**
@@ -62,13 +63,13 @@ export class Notifier {
 
   /** Announces jobs that are ready, at the tail of their queues or at the head, and that others are scheduled. */
   announce(ready: readonly ReadyJob[], scheduled: boolean, at: 'head' | 'tail' = 'tail'): void {
-    if (scheduled) this.notify();
+    if (scheduled) this.notify('look');
     if (ready.length > 0) void this.hint(ready, at);
   }
 
   private async hint(jobs: readonly ReadyJob[], at: 'head' | 'tail'): Promise<void> {
     const pushed = (await this.hints?.push(jobs, at)) ?? 'failed';
-    if (pushed === 'failed') this.notify();
+    if (pushed === 'failed') this.notify('unhinted');
     else this.hinted ??= setTimeout(() => this.tellOfHints(), HINTED_MS).unref();
   }
 
@@ -78,22 +79,22 @@ export class Notifier {
     notify(this.knex, 'hinted').catch(() => undefined);
   }
 
-  private notify(): void {
-    this.due = true;
+  private notify(notice: Notice): void {
+    this.due.add(notice);
     if (!this.sending) void this.send();
   }
 
   private async send(): Promise<void> {
     this.sending = true;
-    while (this.due) {
-      this.due = false;
+    for (let [notice] = this.due; notice !== undefined; [notice] = this.due) {
+      this.due.delete(notice);
       // The dispatchers of idle trees look rarely, so a failed notification is sent again, for about a minute.
-      const sent = await notify(this.knex, 'look').then(
+      const sent = await notify(this.knex, notice).then(
         () => true,
         () => false,
       );
       if (sent) this.backoff.reset();
-      else if (this.backoff.attempts < MAX_ATTEMPTS) this.due = true;
+      else if (this.backoff.attempts < MAX_ATTEMPTS) this.due.add(notice);
       await wait(sent ? GATHER_MS : this.backoff.next(), undefined, { ref: sent });
     }
     this.backoff.reset();

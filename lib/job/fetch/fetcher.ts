@@ -24,7 +24,7 @@ import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from '.
 export const MAX_DELIVERIES = 3;
 /** Maximum number of outcomes and of jobs in one statement. */
 const MAX_BATCH = 64;
-/** Interval of the looks into Postgres while Redis does not answer, ms. Notifications announce most jobs sooner. */
+/** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
 /** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
 const LATE_CLAIM_MS = 10_000;
@@ -404,15 +404,14 @@ export class Fetcher {
     }
     if (this.free === 0 || this.isolationDue !== undefined) return;
     const { hints, gate } = this.options;
-    if (hints?.ready && !this.scans && gate.origin !== undefined) {
-      hints.wait(this.openQueues, gate.paused.size > 0, (hint) => {
-        this.progress.confirmedIdle();
-        if (hint) this.given.push(hint);
-        if (this.isQuiet || this.closed) this.giveBack();
-        else this.wake();
-      });
-      return;
-    }
+    const onEnd = (hint?: Hint) => {
+      this.progress.confirmedIdle();
+      if (hint) this.given.push(hint);
+      if (this.isQuiet || this.closed) this.giveBack();
+      else this.wake();
+    };
+    const isHinted = hints?.ready && !this.scans && gate.origin !== undefined;
+    if (isHinted && hints.wait(this.openQueues, gate.paused.size > 0, onEnd)) return;
     this.scanTimer ??= setTimeout(
       () => {
         this.scanTimer = undefined;

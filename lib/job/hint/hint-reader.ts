@@ -131,10 +131,12 @@ export class HintReader {
    * processor, however many there are.
    * @param numbers of the queues. @param onEnd called with the hint, or without one after a while or when the connection is lost;
    * not called when it waits already.
+   * @returns false when it cannot wait, since its connection is lost while the shared one is there.
    */
-  wait(numbers: readonly number[], isShort: boolean, onEnd: (hint?: Hint) => void): void {
+  wait(numbers: readonly number[], isShort: boolean, onEnd: (hint?: Hint) => void): boolean {
     const { client } = this.waiter;
-    if (this.isWaiting || !client.isReady || numbers.length === 0) return;
+    if (this.isWaiting || numbers.length === 0) return true;
+    if (!client.isReady) return false;
     this.isWaiting = true;
     const queues = numbers.map((number) => this.queues[number] ?? '');
     const keys = queues.map((queue) => queueKey(queue, 'waiting'));
@@ -155,6 +157,7 @@ export class HintReader {
       },
       () => ended(),
     );
+    return true;
   }
 }
 

@@ -25,6 +25,22 @@ for a = 3, #ARGV, 2 do
 end
 return count`);
 
+/** The list of a queue in Redis. */
+interface HintList {
+  readonly length: number;
+  /** Ids of the next job and of the last; undefined when there is none of ours. */
+  readonly next: string | undefined;
+  readonly last: string | undefined;
+}
+
+// KEYS lists of queues   reply for each: its length, its next and its last id, or ''
+const READ = new RedisScript(`
+local call, out = redis.call, {}
+for _, list in ipairs(KEYS) do
+  for _, value in ipairs({ call('llen', list), call('lindex', list, -1) or '', call('lindex', list, 0) or '' }) do out[#out + 1] = value end
+end
+return out`);
+
 /**
  * Says where to look: puts the ids of jobs that are ready on their queues in Redis. Nothing else of ours is there, so a hint may
  * be lost, come twice, or outlive its job: the claim decides.
@@ -58,46 +74,27 @@ export class Hints {
     }
   }
 
+  /** Reads the lists of these queues. @returns undefined when Redis does not answer. Never rejects. */
+  async read(queues: readonly string[]): Promise<HintList[] | undefined> {
+    if (queues.length === 0) return [];
+    if (!this.redis.isReady || performance.now() < this.avoidUntil) return undefined;
+    const keys = queues.map((queue) => queueKey(queue, 'waiting'));
+    try {
+      const reply = (await READ.run(this.redis, keys, [], this.answerMs)) as (string | number)[];
+      return queues.map((_, index) => {
+        const [length, next, last] = reply.slice(index * 3, index * 3 + 3);
+        return { length: Number(length), next: String(next) || undefined, last: String(last) || undefined };
+      });
+    } catch {
+      this.avoidUntil = performance.now() + AVOID_MS;
+      return undefined;
+    }
+  }
+
   private async pushChunk(jobs: readonly ReadyJob[], at: 'head' | 'tail'): Promise<number> {
     const lists = [...new Set(jobs.map(({ queue }) => queue))];
     const args = jobs.flatMap(({ id, queue }) => [String(lists.indexOf(queue) + 1), id]);
     const keys = lists.map((queue) => queueKey(queue, 'waiting'));
     return Number(await PUSH.run(this.redis, keys, [at, String(MAX_HINTS), ...args], this.answerMs));
   }
-}
-
-/** The list of a queue in Redis. */
-export interface HintList {
-  readonly length: number;
-  /** Ids of the next job and of the last; undefined when there is none of ours. */
-  readonly next: string | undefined;
-  readonly last: string | undefined;
-}
-
-// KEYS lists of queues   reply for each: its length, its next and its last id, or ''
-const READ = new RedisScript(`
-local call, out = redis.call, {}
-for _, list in ipairs(KEYS) do
-  for _, value in ipairs({ call('llen', list), call('lindex', list, -1) or '', call('lindex', list, 0) or '' }) do out[#out + 1] = value end
-end
-return out`);
-
-/** Reads the lists of these queues. @throws when Redis does not answer. */
-export async function readHintLists(redis: RedisClient, queues: readonly string[]): Promise<HintList[]> {
-  if (queues.length === 0) return [];
-  const reply = (await READ.run(
-    redis,
-    queues.map((queue) => queueKey(queue, 'waiting')),
-    [],
-  )) as (string | number)[];
-  return queues.map((_, index) => {
-    const [length, next, last] = reply.slice(index * 3, index * 3 + 3);
-    return { length: Number(length), next: idOf(next), last: idOf(last) };
-  });
-}
-
-/** Plain producers may have put anything there. */
-function idOf(reply: string | number | undefined): string | undefined {
-  const text = String(reply);
-  return isUuid(text) ? text : undefined;
 }

@@ -1,5 +1,3 @@
-import { beeKeys } from '../../internals/bee-queue';
-
 /** zset, identity by its last heartbeat (ms, Redis's clock): every job processor of every tree on this Redis. */
 export const PROCESSES = 'catamount:processes';
 /** string: exists while somebody watches the processors. */
@@ -29,10 +27,10 @@ export function commandsKey(identity: string): string {
  */
 type QueueKey = 'waiting' | 'jobs' | 'delayed' | 'active' | 'earlierDelayed';
 
-const known = new Map<string, (key: string) => string>();
+/** bee-queue's own prefix, so that its plain producers work on the same keys. */
+const PREFIX = 'bq';
 
+/** bee-queue itself is not asked: loading it costs memory, and only a job processor needs its scripts. */
 export function queueKey(queue: string, key: QueueKey): string {
-  const keys = known.get(queue) ?? beeKeys(queue);
-  known.set(queue, keys);
-  return keys(key);
+  return `${PREFIX}:${queue}:${key}`;
 }

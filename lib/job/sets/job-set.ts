@@ -170,6 +170,7 @@ export class JobSet extends SetReader {
     if (moved === 0 || (ready.length === 0 && action !== 'reschedule')) return;
     const pushed = redis && ready.length > 0 ? await new Hints(redis).push(ready) : 'failed';
     // Jobs that are not announced are found by the dispatcher.
-    if (pushed !== 'pushed') await notify(knex, 'look').catch(() => undefined);
+    const notice = pushed === 'failed' && ready.length > 0 ? 'unhinted' : 'look';
+    if (pushed !== 'pushed') await notify(knex, notice).catch(() => undefined);
   }
 }

@@ -21,7 +21,6 @@ const queue = (name: string, about: Partial<ListedQueue> = {}): ListedQueue => (
   latencyMs: 0,
   next: undefined,
   paused: undefined,
-  inOutbox: 0,
   ...about,
 });
 const stores = (...queues: ListedQueue[]): Stores => ({ ...NO_STORES, queues, retry: 3, scheduled: 12, dead: 128 });
@@ -71,7 +70,7 @@ describe('a frame of top', () => {
     assert.match(text, /^ {2}web 1 +101 +draining /m);
     assert.match(text, /^ {2}jobs +90 +ready +0\/2 /m);
     assert.match(text, /^ {2}primary +24 +ready /m);
-    assert.match(text, /^ {2}default +12 +0 +0 +0 +3 s {2}open$/m);
+    assert.match(text, /^ {2}default +12 +0 +0 +3 s {2}open$/m);
     assert.match(text, /^Retry 3, scheduled 12, dead 128$/m);
     assert.match(text, /^ {2}web 0 +1\.2 s {2}GET \/slow$/m);
     assert.match(lines.at(-1) ?? '', /^q quit .* h help$/);

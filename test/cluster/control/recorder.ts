@@ -119,7 +119,7 @@ function samplePicture(): TreeStatus {
   const before = (seconds: number) => new Date(Date.now() - seconds * 1000).toISOString();
   const inFlight = [{ what: 'GET /slow', id: 'r1', ageMs: 120 }];
   const busy = statusOf({ backlog: 7, busyThreads: 2, requestsCount: 1204, inFlight, lagP99Ms: 12.4 });
-  const progress = [{ part: 'relay', movedMs: 3000, owedMs: 0, cause: 'noAnswer', error: '' }] as const;
+  const progress = [{ part: 'dispatch', movedMs: 3000, owedMs: 0, cause: 'noAnswer', error: '' }] as const;
   const inPerform = [{ what: 'WelcomeEmailJob on mailer', id: 'j1', ageMs: 40 }];
   const ofJobs = { ...busy, inFlight: inPerform, quiet: false, progress };
   const lastTermination = {

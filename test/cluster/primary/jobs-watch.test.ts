@@ -51,9 +51,9 @@ describe('the watch over the job processor', () => {
       return changes.at(-1);
     };
     watch.task.start();
-    assert.equal(await awaited(() => reporting('the relay stands still')), 'the relay stands still');
+    assert.equal(await awaited(() => reporting('fetching jobs stands still')), 'fetching jobs stands still');
     const frozen = 'the job processor stands still: its process does not answer';
-    assert.equal(await awaited(() => reporting('the relay stands still', 5000)), frozen);
+    assert.equal(await awaited(() => reporting('fetching jobs stands still', 5000)), frozen);
     assert.equal(await awaited(() => reporting(null)), null);
     assert.equal(await awaited(() => reporting(null, 5000, 'quiet')), frozen, 'a quiet one, too');
     // A processor that boots sends no heartbeats yet, and that it is not running is reported elsewhere.

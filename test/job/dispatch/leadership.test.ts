@@ -48,6 +48,15 @@ describe('the leader of several dispatchers', () => {
     assert.ok(other.isLeader);
   });
 
+  it('is waited for until it looks, where it looks only later', () => {
+    const other = dispatcher('other');
+    other.heard('one 60000');
+    other.noticed(2000);
+    assert.equal(other.waitMs, 2100);
+    other.noticed();
+    assert.equal(other.waitMs, 100);
+  });
+
   it('is waited for after it has responded, until the time of its next look', () => {
     const other = dispatcher('other', 1);
     other.heard('one 60000');

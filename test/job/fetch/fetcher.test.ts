@@ -152,7 +152,7 @@ describe('the fetcher', () => {
     await AnyJob.performLater('b');
     await until('all rows are gone', async () => (await system.jobCount()) === 0);
     assert.deepEqual(begun, ['default a', 'default b']);
-    assert.equal(await system.redis.client.lLen('bq:default:waiting'), 0);
+    await until('all hints are used', async () => (await system.redis.client.lLen('bq:default:waiting')) === 0);
     assert.deepEqual(system.eventsNamed('queue.error'), []);
   });
 });

@@ -1,0 +1,46 @@
+import { Job } from '../../../lib/job/job';
+import { until } from '../../support/until';
+import { useJobSystem } from '../job-system';
+
+const ran: string[] = [];
+
+class NoteJob extends Job<[name: string]> {
+  perform(name: string): void {
+    ran.push(name);
+  }
+}
+
+describe('jobs of which Redis tells nobody', () => {
+  const system = useJobSystem(() => {
+    ran.length = 0;
+  });
+  const redis = (...command: string[]) => system.redis.client.sendCommand<string>(command);
+  const waiting = async () => / id=(\d+) .* cmd=brpop /.exec(`\n ${await redis('CLIENT', 'LIST', 'TYPE', 'normal')}`);
+
+  it('run although it has no memory left', async () => {
+    await system.processor([NoteJob]);
+    await until('the processor waits for a hint', waiting);
+    await redis('CONFIG', 'SET', 'maxmemory', '1');
+    try {
+      await NoteJob.performLater('enqueued meanwhile');
+      await until('the job has run', () => ran.length === 1);
+      await NoteJob.set({ wait: 50 }).performLater('scheduled meanwhile');
+      await until('the scheduled job has run', () => ran.length === 2);
+    } finally {
+      await redis('CONFIG', 'SET', 'maxmemory', '0');
+    }
+  });
+
+  it('run although it has closed the connection that waits for hints, and accepts no other', async () => {
+    await system.processor([NoteJob]);
+    const [, id = ''] = await until('the processor waits for a hint', waiting);
+    await redis('CONFIG', 'SET', 'maxclients', '1');
+    try {
+      await redis('CLIENT', 'KILL', 'ID', id);
+      await NoteJob.performLater('enqueued meanwhile');
+      await until('the job has run', () => ran.length === 1);
+    } finally {
+      await redis('CONFIG', 'SET', 'maxclients', '10000');
+    }
+  });
+});
