@@ -83,7 +83,7 @@ export class Hints {
       const reply = (await READ.run(this.redis, keys, [], this.answerMs)) as (string | number)[];
       return queues.map((_, index) => {
         const [length, next, last] = reply.slice(index * 3, index * 3 + 3);
-        return { length: Number(length), next: String(next) || undefined, last: String(last) || undefined };
+        return { length: Number(length), next: idOf(next), last: idOf(last) };
       });
     } catch {
       this.avoidUntil = performance.now() + AVOID_MS;
@@ -97,4 +97,10 @@ export class Hints {
     const keys = lists.map((queue) => queueKey(queue, 'waiting'));
     return Number(await PUSH.run(this.redis, keys, [at, String(MAX_HINTS), ...args], this.answerMs));
   }
+}
+
+/** Plain producers may have put anything there. */
+function idOf(reply: string | number | undefined): string | undefined {
+  const text = String(reply);
+  return isUuid(text) ? text : undefined;
 }
