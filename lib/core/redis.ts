@@ -33,6 +33,13 @@ function createRedis(url: string, isFinal = () => false) {
   });
 }
 
+const LOST_BY = new WeakSet<Error>();
+
+/** @returns true for an error that ended a connection to Redis, or kept it from being made: commands reject with it. */
+export function isOfConnection(error: Error): boolean {
+  return LOST_BY.has(error);
+}
+
 /** A key that nobody writes: deleting it changes nothing, and shows whether a server accepts writes. */
 export const PROBE_KEY = 'catamount:probe';
 
@@ -146,6 +153,7 @@ export class Redis implements Service {
     if (!this.lost) this.events.emit('redis.lost', { error: withTlsAdvice(error, 'Redis') });
     this.lost = true;
     this.lostBy = error;
+    LOST_BY.add(error);
     this.attempted.resolve();
   }
 

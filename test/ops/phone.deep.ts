@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { store, storeDead } from '../job/sets/stored-job';
@@ -41,11 +42,13 @@ describe('all pages on a phone', () => {
 
   async function pagesOfJobs(): Promise<Record<string, string>> {
     const [id = ''] = await seed(stage, 4);
-    const { client } = stage.redis;
-    const waiting = await store(client, 'waiting', { class: 'SyncInvoiceJob', args: [{ invoice: 'inv_9' }] });
+    const waiting = await store(stage.database.knex, 'ready', {
+      class: 'SyncInvoiceJob',
+      args: [{ invoice: 'inv_9' }],
+    });
     const long = { class: 'SyncInvoiceJob', args: [{ long: 'x'.repeat(190) }], errors: [`Error: ${'y'.repeat(300)}`] };
     await storeDead(stage.database.knex, { ...long, tags: ['billing', 'a-long-tag-of-somebody'], at: Date.now() });
-    await client.set('bq:mailer:paused', `${Date.now()} pages:203.0.113.7`);
+    await stage.pause('mailer', 'pages:203.0.113.7');
     await until(
       'the recurring jobs are stored',
       async () => (await stage.ops.database.query('select from job_cron')).length > 0,
@@ -74,7 +77,7 @@ describe('all pages on a phone', () => {
       confirm: '/ops/jobs/dead/confirm?all=1',
       reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
       find: '/ops/jobs/find?q=inv_1',
-      gone: '/ops/jobs/job/default/nowhere',
+      gone: `/ops/jobs/job/default/${randomUUID()}`,
       refused: '/ops/jobs/dead?page=0',
     };
   }

@@ -28,7 +28,7 @@ export const cronRoutes: RouteModule = (site) => {
     }));
     router.post(`${LIST}/:name/${what}`, asked, async (ctx) => {
       const { name = '' } = ctx.params;
-      await actOnce(site, ctx, backOf(ctx, LIST), async () => {
+      const work = async () => {
         await site
           .admin(ctx)
           .cron[what](name)
@@ -36,7 +36,8 @@ export const cronRoutes: RouteModule = (site) => {
             throw error instanceof UserError ? localizedProblem(404, 'cronGone', { values: { name } }) : error;
           });
         return { what: `cron.${what}`, name };
-      });
+      };
+      await actOnce(site, ctx, backOf(ctx, LIST), work, what !== 'trigger');
     });
   }
 };
@@ -60,8 +61,7 @@ export async function cronRows(site: JobPageContext, ctx: OpsContext): Promise<C
     listed.map(async (one) => ({
       ...one,
       when: inWords(one.spec, ctx.state.locale),
-      // Without Redis the place of a job is unknown.
-      last: one.lastEnqueuedId === null ? null : await lastJob(admin, one.lastEnqueuedId).catch(() => null),
+      last: one.lastEnqueuedId === null ? null : await lastJob(admin, one.lastEnqueuedId),
     })),
   );
 }

@@ -50,9 +50,8 @@ export const jobPageRoutes: RouteModule = (site) => {
   router.post(`${PATH}/delete`, asked, async (ctx) => {
     const ref = refOf(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
-    await actOnce(site, ctx, back, async () => {
-      return { what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) };
-    });
+    const work = async () => ({ what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });
+    await actOnce(site, ctx, back, work, true);
   });
 };
 
@@ -121,8 +120,9 @@ function find(site: JobPageContext, ctx: OpsContext): Promise<FoundPlace> {
   return site.admin(ctx).find(refOf(ctx));
 }
 
+/** undefined also while Redis, which has what processors report, does not answer. */
 async function whereItRuns({ processes }: JobAdmin, { id, queue }: JobView): Promise<RunningAt | undefined> {
-  for (const process of await processes.list()) {
+  for (const process of await processes.list().catch(() => [])) {
     const job = process.busy.find((one) => one.id === id && one.queue === queue);
     if (job) return { process, job };
   }

@@ -1,4 +1,3 @@
-import type { JobAdmin } from '../../job/admin/job-admin';
 import type { JobSet } from '../../job/sets/job-set';
 import { InvalidRequestError, type JobPage, type PageRequest } from '../../job/sets/query';
 import { didYouMean } from '../../support/text';
@@ -59,10 +58,10 @@ async function showList(site: JobPageContext, ctx: OpsContext, page: SetPage): P
     size,
     filters,
     filtering: isFiltering(filters),
-    names: { ...names, queues: await queuesOf(site, admin, page), spans: Object.keys(SPANS) },
+    names: { ...names, queues: await admin.queueNames(), spans: Object.keys(SPANS) },
     meant: rows.length === 0 && filters.q !== '' ? didYouMean(filters.q, withShortNames(names.classes)) : undefined,
     sort: sort ?? { by: 'at', descending: page.newestFirst },
-    waitingRetries: page.name === 'dead' && size === 0 ? await admin.size('retry').catch(() => 0) : 0,
+    waitingRetries: page.name === 'dead' && size === 0 ? await admin.size('retry') : 0,
     allHref: pathWith(ctx, { all: '1', page: null, sort: null }, `${ctx.path}/confirm`),
     selected: ctx.query.select === 'page',
     everything: rules.everything,
@@ -91,12 +90,6 @@ async function read(
       throw thrown;
     return { ...(await read(set, { ...request, sort: undefined }, asked)), unsorted: true };
   }
-}
-
-/** Names of the queues. Dead jobs are listed without Redis as well: then only the configured queues are known. */
-async function queuesOf({ config }: JobPageContext, admin: JobAdmin, { name }: SetPage): Promise<readonly string[]> {
-  const configured = config.jobs.queues.map((queue) => queue.name);
-  return name === 'dead' ? admin.queueNames().catch(() => configured) : admin.queueNames();
 }
 
 /** Adds `SyncInvoice` for `SyncInvoiceJob`. */

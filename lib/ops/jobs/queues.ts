@@ -53,10 +53,11 @@ export const queueRoutes: RouteModule = (site) => {
   for (const what of ['pause', 'resume'] as const) {
     router.post(`${ONE}/${what}`, actionOf(`${what} queue`), async (ctx) => {
       const { name } = await queueOf(site, ctx);
-      await actOnce(site, ctx, backOf(ctx, LIST), async () => {
+      const work = async () => {
         await site.admin(ctx).queues[what](name);
         return { what, name };
-      });
+      };
+      await actOnce(site, ctx, backOf(ctx, LIST), work, true);
     });
   }
 
@@ -81,12 +82,7 @@ export const queueRoutes: RouteModule = (site) => {
 async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { config } = site;
   const admin = site.admin(ctx);
-  const [queues, processes, cron] = await Promise.all([
-    admin.queues.list(),
-    admin.processes.list(),
-    // Without Postgres the queues can still be shown.
-    cronRows(site, ctx).catch(() => null),
-  ]);
+  const [queues, processes, cron] = await Promise.all([admin.queues.list(), processesOf(admin), cronRows(site, ctx)]);
   const { latencyWarningMs, weighted } = config.jobs;
   const locals = {
     title: ctx.state.t('jobs.queues.title'),
@@ -104,7 +100,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
   };
   await showPage(site, ctx, 'queues', locals, {
     queues: queues.map(queueJson),
-    cron: cron?.map(cronRowJson) ?? null,
+    cron: cron.map(cronRowJson),
   });
 }
 
@@ -144,7 +140,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await admin.processes.list();
+  const processes = await processesOf(admin);
   const locals = {
     title: queue.name,
     queue,
@@ -195,18 +191,24 @@ function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
   return limitMs > 0 && latencyMs > limitMs;
 }
 
+/** The job processors; null while Redis, which lists them, does not answer. */
+function processesOf(admin: JobAdmin): Promise<readonly ListedProcess[] | null> {
+  return admin.processes.list().catch(() => null);
+}
+
 /** The jobs that hold the slots the queue waits for, formatted; '' when its jobs only arrive faster than they run. */
-function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[], name: string): string {
+function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[] | null, name: string): string {
   const now = Date.now();
-  const serving = processes.filter((process) => !process.stopping && process.queues.includes(name));
+  const serving = (processes ?? []).filter((process) => !process.stopping && process.queues.includes(name));
   const slots = serving.map(({ concurrency, busy }) => {
     return { concurrency, running: busy.map((job) => ({ class: job.class, ageMs: now - job.startedAt })) };
   });
   return Formatter.of(ctx).holders(slotHolders(slots));
 }
 
-function isServed(processes: readonly ListedProcess[], name: string): boolean {
-  return processes.some((process) => !process.stopping && process.queues.includes(name));
+/** False only for a queue that no processor is known to serve. */
+function isServed(processes: readonly ListedProcess[] | null, name: string): boolean {
+  return processes === null || processes.some((process) => !process.stopping && process.queues.includes(name));
 }
 
 const PATH = '/ops/jobs/classes';

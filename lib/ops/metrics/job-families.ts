@@ -88,7 +88,7 @@ export const JOBS: readonly Family[] = [
   {
     name: 'catamount_job_last_moved_timestamp_seconds',
     type: 'gauge',
-    help: "When a part of this tree's jobs (fetch, relay, listen, cron, mail) last made progress or found nothing to do, in seconds since 1970.",
+    help: "When a part of this tree's jobs (fetch, dispatch, listen, cron, mail) last made progress or found nothing to do, in seconds since 1970.",
     read: ({ tree }) => {
       if (!tree) return [];
       const at = Date.parse(tree.at);

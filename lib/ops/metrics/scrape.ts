@@ -43,7 +43,7 @@ export interface Scrape {
   readonly tree: TreeStatus | undefined;
   /** The dyno, or host and port; only the host while the primary does not answer. */
   readonly treeName: string;
-  /** The queues of all trees on this Redis. */
+  /** The queues of all trees on this Postgres. */
   readonly queues: readonly QueueStatus[] | undefined;
   readonly sets: Readonly<Record<'retry' | 'scheduled' | 'dead', number | undefined>>;
   readonly history: HistoryCounters | undefined;

@@ -48,19 +48,9 @@ export function healthSummary(
   return { tone, icon, title: judgementTitle(judgement, format), line, issues: lines };
 }
 
-function lineOf(
-  { treeStatus, unresponsiveFor }: TreeHealth,
-  { redis, queues }: SystemStatus,
-  format: Formatter,
-): string {
+function lineOf({ treeStatus, unresponsiveFor }: TreeHealth, { queues }: SystemStatus, format: Formatter): string {
   const { t, span } = format;
   if (unresponsiveFor !== null) return t('overview.say.unheard', { span: unresponsiveFor });
-  if (!redis.ok)
-    return t(
-      treeStatus.stats.workers > 0 || treeStatus.stats.single
-        ? 'overview.verdict.unknown'
-        : 'overview.verdict.jobsUnknown',
-    );
   const { stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
   const requests = load(treeStatus);

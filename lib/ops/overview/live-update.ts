@@ -158,13 +158,13 @@ export function layoutFingerprints({
   othersUnknown,
   machine,
   queues,
-  redisCode,
+  queuesCode,
 }: OverviewView): Shapes {
   return {
     issues: short(verdict.issues.map(({ id, tone, href }) => [id, tone, href])),
     trees: short([trees?.map(({ id, name, current }) => [id, name, current]), othersUnknown]),
     machine: machine ? machineShape(machine, machine.nodes) : short(null),
-    queues: short(queues?.map(({ name, paused }) => [name, paused]) ?? redisCode),
+    queues: short(queues?.map(({ name, paused }) => [name, paused]) ?? queuesCode),
     events: short(machine?.events.map(({ at, text }) => [at, text])),
   };
 }

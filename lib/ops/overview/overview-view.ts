@@ -1,5 +1,6 @@
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
+import { codeOf } from '../../core/errors';
 import type { RecentEvent } from '../../core/events';
 import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
@@ -49,9 +50,11 @@ export interface OverviewView {
   /** null when its primary does not answer. */
   readonly machine: MachineView | null;
   readonly dependencies: readonly DependencyView[];
-  /** null when Redis is down. */
+  /** null when Postgres is down. */
   readonly queues: readonly QueueRow[] | null;
   /** The error code of that outage. */
+  readonly queuesCode: string | null;
+  /** The error code while Redis is down. */
   readonly redisCode: string | null;
 }
 
@@ -85,6 +88,7 @@ export function overviewView(
       format,
     ),
     queues: queues ? queueRows(queues, latencyWarningMs, format) : null,
+    queuesCode: systemStatus.queues.ok ? null : codeOf(systemStatus.queues.error),
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
   };
 }

@@ -16,18 +16,15 @@ interface State {
   readonly say: string;
 }
 
-interface JobsAround {
-  /** Number of jobs waiting in the queues that it serves; null when it is unknown. */
-  readonly waiting: number | null;
-  readonly redisAnswers: boolean;
-}
-
-/** The job processor's card, from its last heartbeat to the primary. */
-export function jobsView(treeStatus: TreeStatus, { waiting, redisAnswers }: JobsAround, format: Formatter): NodeView {
+/**
+ * The job processor's card, from its last heartbeat to the primary.
+ * @param waiting number of jobs waiting in the queues that it serves; null when it is unknown.
+ */
+export function jobsView(treeStatus: TreeStatus, waiting: number | null, format: Formatter): NodeView {
   const { jobProcessor: processor } = treeStatus.stats;
   const status = known(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
-  const state = stateOf(treeStatus, processor, status, redisAnswers, format);
+  const state = stateOf(treeStatus, processor, status, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
@@ -66,7 +63,6 @@ function stateOf(
   { processor: { lastTermination, nextRestart }, stats: { otherJobProcessor: other } }: TreeStatus,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
-  redisAnswers: boolean,
   format: Formatter,
 ): State {
   const { t } = format;
@@ -106,7 +102,6 @@ function stateOf(
     case 'quiet':
       return { tone: 'warn', line: 'dashed', icon: 'drain', phase: phase('quiet'), say: say('jobsQuiet') };
     case 'ready':
-      if (!redisAnswers) return { tone: 'unknown', line: 'dashed', phase: phase('unknown'), say: say('jobsCutOff') };
       return readyState(processor, other, status, format);
   }
 }

@@ -48,7 +48,7 @@ function seenTree(
   };
 }
 
-function nodeViews(treeStatus: TreeStatus, { queues, redis }: SystemStatus, format: Formatter): NodeView[] {
+function nodeViews(treeStatus: TreeStatus, { queues }: SystemStatus, format: Formatter): NodeView[] {
   const { limits, slots } = treeStatus;
   const single = singleView(treeStatus, format);
   const served = queues.ok ? queues.value.filter(({ name }) => limits.queues.includes(name)) : undefined;
@@ -56,7 +56,7 @@ function nodeViews(treeStatus: TreeStatus, { queues, redis }: SystemStatus, form
   return [
     primaryView(treeStatus, format),
     ...(single ? [single] : slots.map((slot) => workerView(treeStatus, slot, format))),
-    ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, { waiting, redisAnswers: redis.ok }, format)] : []),
+    ...(limits.jobConcurrency > 0 ? [jobsView(treeStatus, waiting, format)] : []),
   ];
 }
 

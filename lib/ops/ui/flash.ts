@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { setTimeout as wait } from 'node:timers/promises';
 import type { RedisClient } from '../../core/redis';
+import { answerWithin } from '../../core/redis-script';
 import type { OpsContext } from './context';
 import { localizedProblem } from './shell';
 
@@ -13,6 +14,8 @@ const MAX_ACTION_S = 60;
 const FLASH_TTL_S = 600;
 /** Interval at which a double click looks for the outcome of the first one, ms. */
 const LOOK_MS = 50;
+/** Timeout of a reply of Redis, ms. */
+const REPLY_MS = 2000;
 const ID = /^[A-Za-z0-9_-]{12}$/;
 const PENDING = 'pending';
 
@@ -30,7 +33,7 @@ export class FlashStore<Flash extends object> {
   async once(ctx: OpsContext, work: () => Promise<Flash>, repeatable = false): Promise<string | undefined> {
     const key = PREFIX + digest(ctx);
     const options = { condition: 'NX', expiration: { type: 'EX', value: MAX_ACTION_S } } as const;
-    const claimed = await this.redis.set(key, PENDING, options).catch((thrown: unknown) => {
+    const claimed = await answerWithin(REPLY_MS, this.redis.set(key, PENDING, options)).catch((thrown: unknown) => {
       if (repeatable) return undefined;
       throw thrown;
     });
@@ -55,7 +58,7 @@ export class FlashStore<Flash extends object> {
   async flash({ query }: OpsContext): Promise<Flash | undefined> {
     const { flash: id } = query;
     if (typeof id !== 'string' || !ID.test(id)) return undefined;
-    const text = await this.redis.get(`${PREFIX}flash:${id}`).catch(() => null);
+    const text = await answerWithin(REPLY_MS, this.redis.get(`${PREFIX}flash:${id}`)).catch(() => null);
     return text === null ? undefined : (JSON.parse(text) as Flash);
   }
 

@@ -2,6 +2,7 @@ import { createHmac } from 'node:crypto';
 import { type Config, LOCALES, type ShippedLocale } from '../../core/config';
 import { type EventMap, recentEvent } from '../../core/events';
 import type { I18n, Translate } from '../../core/i18n';
+import { isOfConnection } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { ProblemError } from '../../web/context';
@@ -143,14 +144,22 @@ function codeIn(error: Error): string {
   return 'code' in error && error.code ? String(error.code) : named;
 }
 
-const REDIS_AWAY = /^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
+const REDIS_AWAY =
+  /^(NoConnection|Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
 
 /** The store whose outage caused the error; undefined for other errors. */
 function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {
   if (thrown instanceof ProblemError) return undefined;
   const error = toError(thrown);
   const { name } = error.constructor;
-  if (error instanceof RedisTimeoutError || REDIS_AWAY.test(error.name) || REDIS_AWAY.test(name)) return 'Redis';
+  // By its code alone, a refused connection may be one to either store.
+  if (
+    isOfConnection(error) ||
+    error instanceof RedisTimeoutError ||
+    REDIS_AWAY.test(error.name) ||
+    REDIS_AWAY.test(name)
+  )
+    return 'Redis';
   return isOutage(error) ? 'Postgres' : undefined;
 }
 

@@ -186,7 +186,8 @@ describe('actions on jobs:', () => {
     }
     const at = '2099-12-24T18:00';
     assert.match(await operator.act(`${retries}/action`, { ...fields, at }), /1 job was rescheduled\./);
-    assert.equal(await stage.redis.client.zScore('bq:mailer:delayed', id), Date.parse(`${at}Z`));
+    const [row] = await stage.ops.database.query<{ run_at: Date }>('select run_at from job_queue where id = $1', [id]);
+    assert.equal(row?.run_at.toISOString(), `${at}:00.000Z`);
     const kill = hiddenFields((await operator.get(`${retries}/confirm?action=kill&id=mailer/${id}`)).body);
     assert.match(await operator.act(`${retries}/action`, { ...kill, action: 'kill' }), /1 job is now dead\./);
     assert.match(await operator.read(DEAD), /WelcomeMailJob .* Killed mailbox of 1 does not exist/);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { resumeQueue } from '../../../lib/job/row/pauses';
 import { storeDead } from '../../job/sets/stored-job';
 import { type Browser, launchBrowser, scrollsSideways, shoot, violations, WatchedPage } from '../../support/browser';
 import { until } from '../../support/until';
@@ -112,11 +114,11 @@ describe('pages of jobs in a browser', () => {
     const { page } = watched;
     await page.goto(url('/ops/jobs/queues'));
     await page.locator('#live[data-state="ok"]').waitFor();
-    await stage.redis.client.set('bq:default:paused', `${Date.now()} test`);
+    await stage.pause('default');
     await ImportRowsJob.performLater({ import: 2, from: 0 });
     await page.locator('#q-default [data-n="size"]', { hasText: /^1$/ }).waitFor();
     await page.getByText('The list has changed, show').waitFor();
-    await stage.redis.client.del('bq:default:paused');
+    await resumeQueue(stage.database.knex, 'default');
 
     await until('the first one is shown as running', async () =>
       (await stage.ops.get('/ops/jobs/busy')).body.includes('42 %'),
@@ -159,7 +161,7 @@ describe('pages of jobs in a browser', () => {
       confirm: '/ops/jobs/dead/confirm?all=1',
       reschedule: '/ops/jobs/retry/confirm?all=1&action=reschedule',
       find: '/ops/jobs/find?q=inv_1',
-      gone: '/ops/jobs/job/default/nowhere',
+      gone: `/ops/jobs/job/default/${randomUUID()}`,
       refused: '/ops/jobs/dead?page=0',
     };
     for (const [name, path] of Object.entries(pages)) {

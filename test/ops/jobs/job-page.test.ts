@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
 import { runInContext, withAttributes } from '../../../lib/core/execution-context';
@@ -102,17 +103,17 @@ describe("a job's page", () => {
     const other = await operator.get(page(stranger));
     assert.match(textOf(other.body), /Arguments not shown This app has no such class/);
     assert.doesNotMatch(secret.body + other.body, /sesame/);
-    const broken = await storeDead(stage.database.knex, { text: 'no record' });
+    const broken = await storeDead(stage.database.knex, { class: 'SyncInvoiceJob', payload: '"no payload"' });
     assert.match(
       await operator.read(page(broken)),
-      /^Dead jobs unnamed dead .* This job cannot be read the record is not JSON no record/,
+      /^Dead jobs SyncInvoiceJob dead .* This job cannot be read .* "no payload"/,
     );
   });
 
   it('shows where the job is now: waiting, running or to be retried', async () => {
     const waiting = await ImportRowsJob.performLater({ import: 1, from: 0 });
     const [{ id: next } = { id: '' }] = await Promise.all([ImportRowsJob.performLater({ import: 2, from: 0 })]);
-    await stage.redis.client.set('bq:default:paused', '0 test');
+    await stage.pause('default');
     await stage.processor({ concurrency: 1 });
     await until('it is waiting', async () => /Waiting on default/.test(await operator.read(page(next))));
     assert.match(
@@ -138,9 +139,13 @@ describe("a job's page", () => {
   });
 
   it('says that a job is unknown when it has ended or never existed', async () => {
-    assert.match(await operator.read(page('nowhere'), 404), /^Job nowhere This job is not known It has succeeded/);
-    assert.equal((await operator.get(page('nowhere'), { Accept: 'application/json' })).status, 404);
-    for (const id of ['%00', 'a%20b', '%ED%95%9C', 'x'.repeat(300)]) {
+    const gone = randomUUID();
+    assert.match(
+      await operator.read(page(gone), 404),
+      new RegExp(`^Job ${gone} This job is not known It has succeeded`),
+    );
+    assert.equal((await operator.get(page(gone), { Accept: 'application/json' })).status, 404);
+    for (const id of ['nowhere', '%00', 'a%20b', '%ED%95%9C', 'x'.repeat(300)]) {
       const { status, body } = await operator.get(page(id));
       assert.equal(status, 404, body);
     }
@@ -169,26 +174,18 @@ describe("a job's page", () => {
   });
 
   it('deletes a waiting job', async () => {
-    await stage.redis.client.set('bq:default:paused', '0 test');
+    await stage.pause('default');
     await stage.processor();
     const { id } = await ImportRowsJob.performLater({ import: 1, from: 0 });
-    await until('it is waiting', async () => (await stage.redis.client.lLen('bq:default:waiting')) === 1);
+    await until('it is waiting', async () => (await stage.waiting('default')) === 1);
     assert.match(
       await operator.read(`${page(id)}/delete`),
       /^Delete this job\? .* import: 1, from: 0 Delete 1 job Keep it$/,
     );
     assert.match(await operator.act(`${page(id)}/delete`), /^Queues default .*1 job was deleted\./);
-    assert.equal(await stage.redis.client.lLen('bq:default:waiting'), 0);
+    assert.equal(await stage.waiting('default'), 0);
     assert.match(await operator.read(`${page(id)}/delete`, 409), /have left the list/);
     assert.match(await operator.act(`${page(id)}/delete`, { again: '1' }), /Nothing was changed/);
-  });
-
-  it('of a dead job works without Redis, as does the list of dead jobs', async () => {
-    const id = await bury();
-    await stage.stopProcessors();
-    await stage.ops.redis.stop();
-    assert.match(await operator.read(page(id)), new RegExp(`^Dead jobs SyncInvoiceJob dead ${id} `));
-    assert.match(await operator.read('/ops/jobs/dead?queue=default'), /^Dead jobs .* SyncInvoiceJob /);
   });
 
   it('is found by the id of its request, along with the lines of the log', async () => {

@@ -11,6 +11,7 @@ interface ListJson {
     readonly id: string;
     readonly class: string;
     readonly args: unknown;
+    readonly tags: readonly string[];
     readonly errors: readonly { readonly name: string; readonly message: string | null }[];
   }[];
   readonly total: number;
@@ -76,35 +77,25 @@ describe('lists of jobs', () => {
   });
 
   it('of retries can be filtered by the time of their failure, whenever they run next', async () => {
-    const { client } = stage.redis;
-    const failedAgo = (id: string, hours: number) => {
+    const { knex } = stage.database;
+    const failedAgo = async (tag: string, hours: number) => {
       const [at, run] = [Date.now() - hours * 3_600_000, { attempt: 1, ms: 5, host: 'h', pid: 1 }];
-      const options = {
-        timestamp: at,
-        stacktraces: ['Error: no'],
-        failures: [
-          { at, ...run },
-          { at: 1, ...run },
-        ],
-        attempts: 2,
-      };
-      const data = {
-        v: 1,
-        class: 'OldJob',
-        args: ['"failures":[{"at":9999999999999}'],
-        via: 'redis',
-        attrs: {},
-        enqueuedAt: at,
-      };
-      const text = JSON.stringify({ data, options, status: 'retrying', progress: 0 });
-      return store(client, 'delayed', { id, text, at: Date.now() + 60_000 });
+      const failures = [
+        { at, ...run },
+        { at: 1, ...run },
+      ];
+      const args = ['"failures":[{"at":9999999999999}'];
+      const job = { class: 'OldJob', args, tags: [tag], errors: ['no', 'no'], at: Date.now() + 60_000 };
+      const id = await store(knex, 'scheduled', job);
+      const history = JSON.stringify({ stacktraces: ['Error: no', 'Error: no'], failures });
+      await knex.raw('update job_queue set history = ? where id = ?', [history, id]);
     };
     await Promise.all([failedAgo('recent', 0.5), failedAgo('today', 5), failedAgo('old', 30)]);
-    const ids = async (query: string) =>
-      (await operator.json<ListJson>(`/ops/jobs/retry?class=OldJob&${query}`)).jobs.map(({ id }) => id).sort();
-    assert.deepEqual(await ids('failed=hour'), ['recent']);
-    assert.deepEqual(await ids('failed=day'), ['recent', 'today']);
-    assert.deepEqual(await ids('failed=week&q=Old'), ['old', 'recent', 'today']);
+    const tags = async (query: string) =>
+      (await operator.json<ListJson>(`/ops/jobs/retry?class=OldJob&${query}`)).jobs.flatMap(({ tags }) => tags).sort();
+    assert.deepEqual(await tags('failed=hour'), ['recent']);
+    assert.deepEqual(await tags('failed=day'), ['recent', 'today']);
+    assert.deepEqual(await tags('failed=week&q=Old'), ['old', 'recent', 'today']);
     const { body } = await operator.get('/ops/jobs/retry?class=OldJob&failed=day');
     assert.match(textOf(body), /Class: OldJob Failed: Last day/);
     const all = await operator.read('/ops/jobs/retry/confirm?all=1&class=OldJob&failed=day&action=delete');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { PROCESS_PREFIX, PROCESSES } from '../../../lib/job/hint/keys';
+import { resumeQueue } from '../../../lib/job/row/pauses';
 import { store } from '../../job/sets/stored-job';
 import { until } from '../../support/until';
 import { SIGNED, tokenIn } from '../ops-web';
@@ -31,14 +32,13 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     stage.ops.operated
       .map(([name, payload]) => ({ name, ...payload, via: undefined }))
       .map((each) => JSON.stringify(each));
-  const waiting = (queue: string) => stage.redis.client.lLen(`bq:${queue}:waiting`);
 
   /** Enqueues as many jobs on a paused queue. */
   async function fill(count: number): Promise<void> {
-    await stage.redis.client.set('bq:default:paused', `${Date.now()} test`);
+    await stage.pause('default');
     await stage.processor();
     await ImportRowsJob.performAllLater(Array.from({ length: count }, (_, n) => [{ import: n, from: 0 }]));
-    await until('they wait', async () => (await waiting('default')) === count);
+    await until('they wait', async () => (await stage.waiting('default')) === count);
   }
 
   it('list the queues in order, with their sizes and their processors', async () => {
@@ -55,10 +55,8 @@ describe('pages of queues, running jobs and recurring jobs', () => {
   });
 
   it('show a queue even if it has the name of a path or a property', async () => {
-    const { client } = stage.redis;
     for (const queue of ['events', 'clear', 'constructor']) {
-      await client.zAdd('catamount:queues', { score: Date.now(), value: queue });
-      await store(client, 'waiting', { queue, class: 'ImportRowsJob', args: [{ import: 1, from: 0 }] });
+      await store(stage.database.knex, 'ready', { queue, class: 'ImportRowsJob', args: [{ import: 1, from: 0 }] });
       assert.match(await operator.read(`${QUEUES}/${queue}`), new RegExp(`^Queues ${queue} 1 job waits\\..*import: 1`));
       assert.match(await operator.read(`${QUEUES}/${queue}/clear`), /^Delete 1 waiting job of/);
     }
@@ -68,7 +66,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     await stage.processor();
     assert.match(await operator.act(`${QUEUES}/default/pause`), /default is paused: no more of its jobs start\./);
     await ImportRowsJob.performLater({ import: 1, from: 0 });
-    await until('it is waiting', async () => (await waiting('default')) === 1);
+    await until('it is waiting', async () => (await stage.waiting('default')) === 1);
     assert.match(
       await operator.read(`${QUEUES}/default`),
       /No job of this queue starts\. Paused .* by an operator \(127\.0\.0\.1\)\./,
@@ -85,11 +83,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
   });
 
   it('name the jobs that occupy the slots a late queue waits for', async () => {
-    await store(stage.redis.client, 'waiting', {
-      queue: 'default',
-      class: 'ImportRowsJob',
-      args: [{ import: 1, from: 0 }],
-    });
+    await store(stage.database.knex, 'ready', { class: 'ImportRowsJob', args: [{ import: 1, from: 0 }] });
     const busy = ['a', 'b'].map((id) => {
       return { id, class: 'ImportRowsJob', queue: 'default', attempt: 1, startedAt: Date.now() - 90_000 };
     });
@@ -134,7 +128,7 @@ describe('pages of queues, running jobs and recurring jobs', () => {
       text,
       /default is late\. Its next job has waited for [\d.]+ s; the limit is 1\.0 s\. The queue is paused\. Resume default/,
     );
-    await stage.redis.client.del('bq:default:paused');
+    await resumeQueue(stage.database.knex, 'default');
     await stage.stopProcessors();
     const unserved = await until('it has no processor', async () => {
       const page = await operator.read(QUEUES);
@@ -165,18 +159,18 @@ describe('pages of queues, running jobs and recurring jobs', () => {
     const { body } = await operator.get(`${QUEUES}/default/clear`);
     assert.match(
       textOf(body),
-      /^Delete 30 waiting jobs of default\? .* Waiting in Redis 30 jobs .* Type 30 to confirm Delete 30 jobs Keep them$/,
+      /^Delete 30 waiting jobs of default\? .* Waiting 30 jobs .* Type 30 to confirm Delete 30 jobs Keep them$/,
     );
     const wrong = await operator.post(`${QUEUES}/default/clear`, { expected: '30', count: '3' });
-    assert.deepEqual([wrong.status, await waiting('default')], [422, 30]);
+    assert.deepEqual([wrong.status, await stage.waiting('default')], [422, 30]);
     assert.match(textOf(wrong.body), /Type 30 to confirm\./);
     await ImportRowsJob.performLater({ import: 31, from: 0 });
-    await until('one more waits', async () => (await waiting('default')) === 31);
+    await until('one more waits', async () => (await stage.waiting('default')) === 31);
     const more = await operator.post(`${QUEUES}/default/clear`, { expected: '30', count: '30' });
-    assert.deepEqual([more.status, await waiting('default')], [422, 31]);
+    assert.deepEqual([more.status, await stage.waiting('default')], [422, 31]);
     const told = await operator.act(`${QUEUES}/default/clear`, { expected: '31', count: '31' });
     assert.match(told, /^Queues default .* 31 jobs were deleted from default\./);
-    assert.equal(await waiting('default'), 0);
+    assert.equal(await stage.waiting('default'), 0);
     assert.deepEqual(audited(), ['{"name":"operator.queue","action":"clear","queue":"default","jobs":31}']);
   });
 

@@ -2,6 +2,7 @@ import { type EventMap, type EventName, Events } from '../../../lib/core/events'
 import { Redis } from '../../../lib/core/redis';
 import { loadJobs } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
+import { pauseQueue } from '../../../lib/job/row/pauses';
 import { Database } from '../../../lib/model/database';
 import { Deadline } from '../../../lib/support/async';
 import { type JobsConfig, TWO_QUEUES } from '../../job/job-system';
@@ -63,13 +64,27 @@ export class ShopStage {
     return rows.map(({ id }) => id);
   }
 
+  /** Counts the jobs that wait in a queue. */
+  async waiting(queue: string): Promise<number> {
+    const [row] = await this.ops.database.query<{ count: number }>(
+      `select count(*)::int from job_queue where state = 'ready' and queue = $1`,
+      [queue],
+    );
+    return row?.count ?? -1;
+  }
+
+  /** Pauses a queue as another operator does. */
+  async pause(queue: string, by = 'test'): Promise<void> {
+    await pauseQueue(this.database.knex, queue, by);
+  }
+
   /** Stops processors and empties both stores. */
   async reset(): Promise<void> {
     await this.stopProcessors();
     await this.ops.redis.start();
     await until('redis is connected', () => this.redis.client.isReady);
     await this.redis.client.flushAll();
-    await this.ops.database.query('truncate job_outbox, job_cron, job_pauses, job_dead, job_handovers');
+    await this.ops.database.query('truncate job_queue, job_cron, job_pauses, job_dead, job_processes');
     billing.works = false;
     billing.invoices.length = 0;
     this.heard.length = 0;

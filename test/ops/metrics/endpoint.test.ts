@@ -84,7 +84,7 @@ describe('/ops/metrics', () => {
       ops.redis.pause();
       const scrape = ScrapedText.of(await ops.get(PATH).finally(() => ops.redis.resume()));
       assert.deepEqual([scrape.sum('catamount_postgres_up'), scrape.sum('catamount_redis_up')], [1, 0]);
-      assert.equal(scrape.sum('catamount_outbox_rows'), 0);
+      assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'default', state: 'waiting' }), 0);
       assert.ok(scrape.metrics.has('catamount_process_cpu_seconds_total'));
     });
 
@@ -94,12 +94,12 @@ describe('/ops/metrics', () => {
         const scrape = ScrapedText.of(await ops.get(PATH));
         return scrape.sum('catamount_scrape_errors') === 0 ? scrape : undefined;
       });
-      assert.equal(before.sum('catamount_outbox_rows'), 0);
+      assert.equal(before.sum('catamount_job_set_jobs', { set: 'dead' }), 0);
       await ops.database.drop();
       const after = ScrapedText.of(await ops.get(PATH));
       assert.deepEqual([after.sum('catamount_postgres_up'), after.sum('catamount_redis_up')], [0, 1]);
-      assert.equal(after.sum('catamount_scrape_errors'), 3, 'outbox, scheduled set and dead set');
-      assert.ok(Number.isNaN(after.sum('catamount_outbox_rows')));
+      assert.equal(after.sum('catamount_scrape_errors'), 4, 'the queues, and the three sets');
+      assert.ok(Number.isNaN(after.sum('catamount_queue_jobs')));
       assert.ok(Number.isNaN(after.sum('catamount_job_set_jobs', { set: 'dead' })));
       after.assertNothingWentBack(before);
     });

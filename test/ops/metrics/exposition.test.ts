@@ -16,7 +16,6 @@ const NOTHING: Scrape = {
   sets: { retry: undefined, scheduled: undefined, dead: undefined },
   history: undefined,
   processors: undefined,
-  outbox: undefined,
   issues: undefined,
   missing: 9,
   redisAnswers: false,
@@ -78,21 +77,11 @@ describe('the text of metrics', () => {
       next: undefined,
       paused: undefined,
     }));
-    const outbox = {
-      rows: 7,
-      due: new Map([
-        ['q0', 1],
-        ['q249', 3],
-      ]),
-      ageMs: 1500,
-    };
-    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, queues, outbox }));
+    const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, queues }));
     assert.equal(scrape.metrics.get('catamount_queue_paused')?.lines.length, 101);
     assert.equal(scrape.sum('catamount_queue_jobs', { state: 'waiting' }), 250);
     assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'blocked' }), 300);
-    assert.equal(scrape.sum('catamount_queue_jobs', { queue: 'other', state: 'outbox' }), 3);
     assert.equal(scrape.sum('catamount_queue_latency_seconds', { queue: 'other' }), 0.249);
-    assert.equal(scrape.sum('catamount_outbox_age_seconds'), 1.5);
   });
 
   it('reports how long the jobs of a tree have stood still: 0 while they progress, nothing without a processor', async () => {
@@ -104,11 +93,11 @@ describe('the text of metrics', () => {
       const scrape = new ScrapedText(await expose(FAMILIES, { ...NOTHING, tree }));
       return scrape.sum('catamount_job_standstill_seconds');
     };
-    const relay = { part: 'relay', movedMs: 1, cause: 'other', error: '' } as const;
-    assert.equal(await told({ progress: [{ ...relay, owedMs: 900 }] }), 0);
+    const dispatch = { part: 'dispatch', movedMs: 1, cause: 'other', error: '' } as const;
+    assert.equal(await told({ progress: [{ ...dispatch, owedMs: 900 }] }), 0);
     const waiting = [{ queue: 'mailer', ms: 41_000, paused: true }];
-    assert.equal(await told({ progress: [{ ...relay, owedMs: 12_500 }] }), 12.5);
-    assert.equal(await told({ progress: [{ ...relay, owedMs: 12_500 }], waiting }), 41);
+    assert.equal(await told({ progress: [{ ...dispatch, owedMs: 12_500 }] }), 12.5);
+    assert.equal(await told({ progress: [{ ...dispatch, owedMs: 12_500 }], waiting }), 41);
     const none = new ScrapedText(await expose(FAMILIES, NOTHING));
     assert.equal(none.metrics.get('catamount_job_standstill_seconds')?.lines.length ?? 0, 0);
   });
@@ -117,7 +106,7 @@ describe('the text of metrics', () => {
     const { lastStatus } = processorOf();
     const idle = { owedMs: 0, cause: 'noAnswer', error: '' } as const;
     const progress = [
-      { ...idle, part: 'relay', movedMs: 2500 },
+      { ...idle, part: 'dispatch', movedMs: 2500 },
       { ...idle, part: 'mail', movedMs: 3_600_000 },
       { ...idle, part: 'cron', movedMs: null },
     ];
@@ -128,7 +117,7 @@ describe('the text of metrics', () => {
     const told = scrape.metrics.get(name)?.lines.map(({ labels, value }) => [labels.part, value]);
     const now = Date.parse(NOW) / 1000;
     assert.deepEqual(told, [
-      ['relay', now - 14.5],
+      ['dispatch', now - 14.5],
       ['mail', now - 3612],
     ]);
     const none = new ScrapedText(await expose(FAMILIES, NOTHING));

@@ -87,14 +87,14 @@ describe('the overview', () => {
   });
 
   it("shows when each part of the tree's jobs last made progress, on the card and as JSON", async () => {
-    const relay = { part: 'relay', movedMs: 41_500, owedMs: 0, cause: 'noAnswer', error: '' } as const;
-    const lastStatus = { ...processorOf().lastStatus, progress: [relay] } as ProcessorStatus;
+    const dispatch = { part: 'dispatch', movedMs: 41_500, owedMs: 0, cause: 'noAnswer', error: '' } as const;
+    const lastStatus = { ...processorOf().lastStatus, progress: [dispatch] } as ProcessorStatus;
     const moving = treeStatusOf({ id: 'moving', jobs: processorOf({ lastStatus }) });
     await publish(moving);
     const { machine } = await show('?tree=moving');
-    assert.deepEqual(machine?.last_moves, [{ part: 'relay', moved_ms: 41_500 }]);
+    assert.deepEqual(machine?.last_moves, [{ part: 'dispatch', moved_ms: 41_500 }]);
     const { body } = await ops.get('/ops?tree=moving', operator);
-    assert.match(body, /<p class="moved"[^>]*>Last progress: relay 41.s ago<\/p>/);
+    assert.match(body, /<p class="moved"[^>]*>Last progress: due jobs 41.s ago<\/p>/);
     await publish(moving, 20_000);
     const unheard = async () => (await ops.get('/ops?tree=moving', operator)).body;
     await until('outdated progress is no longer shown', async () =>
@@ -122,8 +122,8 @@ describe('the overview', () => {
       [...stream.text().matchAll(/event: counts\ndata: (.*)\n/g)].map(([, data = '']) => JSON.parse(data));
     await until('the numbers have arrived', () => counts().at(-1)?.dead === '0');
     await ops.database.query(
-      `insert into job_dead (id, queue, class, error, attempts, tags, messages, search, died_at)
-       values ('a', 'default', '', '', 0, '{}', '', '', now())`,
+      `insert into job_dead (id, queue, class, payload, error, attempts, tags, messages, search, died_at)
+       values (gen_random_uuid(), 'default', '', '{}', '', 0, '{}', '', '', now() - interval '2 days')`,
     );
     await until('one more is dead', () => counts().at(-1)?.dead === '1');
     await ops.database.query('delete from job_dead');
@@ -280,7 +280,11 @@ describe('the overview', () => {
       events,
     });
     await publish(treeStatus);
-    await redis.client.zAdd('catamount:queues', { value: HOSTILE, score: Date.now() });
+    await ops.database.query(
+      `insert into job_queue (id, state, queue, class, payload, run_at)
+       values (gen_random_uuid(), 'scheduled', $1, 'LaterJob', '{}', now() + interval '1 day')`,
+      [HOSTILE],
+    );
     const at = Math.floor(Date.now() / 10_000) * 10_000 - 10_000;
     const sums = { requests: 1, serverErrors: 0, shed: 0, processed: 0, failed: 0 };
     const part = { number: 1, at, sums, duration: [1], queued: [1], slowest: NONE_SLOW, memory: { [HOSTILE]: 40 } };
@@ -299,7 +303,7 @@ describe('the overview', () => {
       assert.ok(!body.includes('<script>alert'), path);
       assert.doesNotMatch(body, /data-[at]="[^"]*[<>']/, path);
     }
-    await Promise.all([retire('evil'), redis.client.zRem('catamount:queues', HOSTILE)]);
+    await Promise.all([retire('evil'), ops.database.query('truncate job_queue')]);
   });
 
   it('tolerates unreadable statuses and unknown parameters', async () => {
@@ -354,6 +358,7 @@ describe('the overview without Postgres', () => {
       assert.match(body, /id="postgres" data-state="bad"/);
       assert.match(body, /id="redis" data-state="ok"/);
       assert.match(body, /id="mail" data-state="unknown"/);
+      assert.match(body, /Queues unknown.*Needs Postgres\. .*<code>ECONNREFUSED/s);
       return true;
     });
     assert.ok(cookiesOf(await ops.get('/ops')) !== '');

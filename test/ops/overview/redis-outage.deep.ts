@@ -49,7 +49,12 @@ describe('the overview without Redis', () => {
       return seen.body.includes('Redis does not answer') && seen;
     });
     assert.equal(shown.status, 200);
-    for (const text of ['Queues unknown', 'No charts', 'Other trees are unknown without Redis', 'Socket closed'])
+    for (const text of [
+      'href="/ops/jobs/queues/default"',
+      'No charts',
+      'Other trees are unknown without Redis',
+      'Socket closed',
+    ])
       assert.ok(shown.body.includes(text), text);
     assert.match(shown.body, /id="redis" data-state="bad" data-line="cut"/);
     assert.match(shown.body, /id="postgres" data-state="ok"/);

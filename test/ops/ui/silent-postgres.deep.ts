@@ -32,15 +32,22 @@ describe('when Postgres accepts connections but does not reply', () => {
     };
     // First the existing connection of the pool is silent, then new ones.
     await says503('/ops/mail/deliveries');
-    await Promise.all([says503('/ops/jobs/scheduled'), says503('/ops/jobs/dead')]);
+    await Promise.all([says503('/ops/jobs/scheduled'), says503('/ops/jobs/dead'), says503('/ops/jobs/queues')]);
     const [answer, json] = await Promise.all([
       ops.post('/ops/jobs/cron/NoJob/pause', { token: tokenIn(page.body) }, { Cookie: cookie }),
       get('/ops/jobs/scheduled.json'),
     ]);
     assert.deepEqual([answer.status, /Postgres does not answer/.test(textOf(answer.body))], [503, true]);
     assert.deepEqual([json.status, json.json().reason], [503, 'away']);
+    // A form that only leads to the confirmation page is not an action.
+    const ask = { token: tokenIn(page.body), action: 'delete', all: '1' };
+    assert.equal((await ops.post('/ops/jobs/retry/action', ask, { Cookie: cookie })).status, 503);
+    assert.deepEqual(
+      ops.operated.flatMap(([name, payload]) => (name === 'operator.failed' ? [payload] : [])),
+      [{ command: 'pause recurring job', of: 'NoJob', count: 0, service: 'postgres', via: 'pages:127.0.0.1' }],
+    );
     assert.match(textOf((await get('/ops')).body), /Postgres/);
-    assert.equal((await get('/ops/jobs/retry')).status, 200);
+    assert.equal((await get('/ops/jobs/busy')).status, 200);
   });
 
   it('a process that has not read the session key yet says so, too', async () => {
