@@ -45,7 +45,7 @@ const mutations: readonly Mutation[] = [
     promise: 'no job of a copied database is claimed',
     file: CLAIM,
     find: `(select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
-    replace: `? is not null and \${ASYNCHRONOUS}`,
+    replace: `?::text is not null and \${ASYNCHRONOUS}`,
     killedBy: CLAIM_TEST,
   },
   {

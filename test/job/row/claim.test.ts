@@ -65,6 +65,19 @@ describe('the rows of jobs', () => {
     assert.deepEqual([...found.flat(), ...rest].sort(), all.sort());
   });
 
+  it('are passed over by a scan while another one holds them', async () => {
+    const all = await enqueue(4);
+    const choice = { queues: ['default'], limit: 2 };
+    const trx = await system.database.knex.transaction();
+    try {
+      await trx.raw(`set local idle_in_transaction_session_timeout = '5s'`);
+      assert.deepEqual(ids(await claim(trx, { identity: 'a', origin }, choice)), all.slice(0, 2));
+      assert.deepEqual(ids(await claimAs('b', choice)), all.slice(2));
+    } finally {
+      await trx.rollback();
+    }
+  });
+
   it('are not claimed while their queue is paused', async () => {
     const all = await enqueue(1);
     await pauseQueue(system.database.knex, 'default', 'test');
