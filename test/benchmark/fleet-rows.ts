@@ -6,15 +6,15 @@ import type { Redis } from '../../lib/core/redis';
 import { until } from '../support/until';
 import type { Bench } from './harness/bench';
 
-const PAYLOAD = '{"v":1,"class":"AnyJob","args":[],"via":"outbox"}';
+const PAYLOAD = '{"v":1,"class":"AnyJob","args":[],"attrs":{},"enqueuedAt":0}';
 /** Postgres adds the counts of a session to its statistics when the session has been idle for this long, ms. */
 const COUNTED_MS = 11_000;
 /** Pause between two rows, ms. */
 const APART_MS = 60;
 
-/** The cost of a lone row for Postgres, without its INSERT and its notification. */
+/** The cost of a lone row without a hint for Postgres, without its INSERT and its notification. */
 export interface RowCosts {
-  /** Transactions that relays begin. */
+  /** Transactions that dispatchers begin. */
   readonly transactions: number;
   /**
    * Notifications that listening sessions read. Postgres counts each as a transaction as well, but only when the session
@@ -23,7 +23,7 @@ export interface RowCosts {
   readonly notificationsRead: number;
   /** CPU time of all processes of Postgres. */
   readonly postgresCpuMs: number;
-  /** Transactions of polls and checks by all relays together in the minute after a row, not included in the above. */
+  /** Transactions of looks and checks by all processors together in the minute after a row, not included in the above. */
   readonly pollsPerSecond: number;
 }
 
@@ -63,24 +63,24 @@ export async function beside(
 /** @param query sends one statement to Postgres. */
 export async function insertRow(query: (sql: string) => Promise<unknown>): Promise<void> {
   await query(
-    `insert into ${TABLES.outbox} (id, queue, class, payload) values (gen_random_uuid(), 'unserved', 'AnyJob', '${PAYLOAD}')`,
+    `insert into ${TABLES.jobs} (id, queue, class, payload) values (gen_random_uuid(), 'unserved', 'AnyJob', '${PAYLOAD}')`,
   );
-  await query(`select pg_notify('${TABLES.channel}', '')`);
+  await query(`select pg_notify('${TABLES.channel}', 'look')`);
 }
 
 /**
- * Measures the costs of lone rows for all relays together. Each relay must have been listening for half a minute: the
+ * Measures the costs of lone rows for all dispatchers together. Each must have been listening for half a minute: the
  * statement that it then sends on its LISTEN connection makes Postgres count the notifications of the start.
  */
-export async function measureRows(bench: Bench, redis: Redis, relays: number): Promise<RowCosts> {
+export async function measureRows(bench: Bench, redis: Redis, dispatchers: number): Promise<RowCosts> {
   const { databaseUrl } = await (await bench.stores()).urls(0);
-  // One session is kept, since each new one would be a further transaction; the other gets the relays' notifications.
+  // One session is kept, since each new one would be a further transaction; the other gets the dispatchers' notifications.
   const [session, listener] = [0, 1].map(() => new Client({ connectionString: databaseUrl })) as [Client, Client];
   await session.connect();
   await listener.connect();
   let notifications = 0;
   listener.on('notification', () => notifications++);
-  await listener.query(`LISTEN ${TABLES.channel}; LISTEN ${TABLES.relayChannel}`);
+  await listener.query(`LISTEN ${TABLES.channel}; LISTEN ${TABLES.leaderChannel}`);
   const cpu = new ServerCpu(backendOf(session), [backendOf(session), backendOf(listener)]);
   const rows = bench.options.quick ? 50 : 200;
   let own = 0;
@@ -90,17 +90,17 @@ export async function measureRows(bench: Bench, redis: Redis, relays: number): P
       'select (xact_commit + xact_rollback)::int as n from pg_stat_database where datname = current_database()',
     );
     own++;
-    return [(counted.rows[0]?.n ?? Number.NaN) - own, notifications * relays, cpu.ms()];
+    return [(counted.rows[0]?.n ?? Number.NaN) - own, notifications * dispatchers, cpu.ms()];
   };
-  const relayed = () => redis.client.lLen('bq:unserved:waiting');
+  const hinted = () => redis.client.lLen('bq:unserved:waiting');
   const row = async () => {
-    const before = await relayed();
+    const before = await hinted();
     await insertRow((sql) => session.query(sql));
     own += 2;
-    await until('the row is in Redis', async () => (await relayed()) === before + 1, { everyMs: 2 });
+    await until('Redis has its hint', async () => (await hinted()) === before + 1, { everyMs: 2 });
     await wait(APART_MS);
   };
-  // For a minute after this row the relays poll like those of a busy tree, as they do during the work.
+  // For a minute after this row the dispatchers look as often as those of a busy tree, as they do during the work.
   await row();
   // No idle time is needed, since `counters` waits itself.
   const { added, perSecond } = await beside(counters, 0, async () => {

@@ -4,14 +4,12 @@ import { TABLES } from '../../lib/core/config';
 import { Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { ProcessList } from '../../lib/job/processes/process-list';
-import { dispatch } from '../../lib/job/queue/dispatch';
-import { newRecord } from '../../lib/job/record/record';
 import { Deadline } from '../../lib/support/async';
 import { until } from '../support/until';
-import type { ContenderName } from './contender/contenders';
+import { CONTENDERS, type ContenderName } from './contender/contenders';
 import type { DrainResult } from './contender/process';
 import { now } from './fleet-process';
-import { LONE, type Processors, startInProcess, startProcesses } from './fleet-processors';
+import { type Processors, startInProcess, startProcesses } from './fleet-processors';
 import { beside, insertRow, measureRows, type RowCosts } from './fleet-rows';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, median, percentile, short, table } from './harness/figures';
@@ -21,11 +19,10 @@ const PROCESSES = [1, 10];
 const IN_PROCESS = 50;
 const FULL = [1, 10];
 /**
- * Time after which the start no longer costs anything, ms: the relays have elected a leader, the reconcilers have
- * compared, and each LISTEN connection has sent its first statement.
+ * Time after which the start no longer costs anything, ms: it is known which dispatcher leads, and each LISTEN connection has sent its first statement.
  */
 const SETTLED_MS = 35_000;
-/** Time before and after the work in which the cost of polls is counted, ms: there is a poll every 10 s at least. */
+/** Time before and after the work in which the cost of what is asked without a job is counted, ms: every 10 s at least. */
 const POLLS_MS = 10_000;
 
 interface Costs extends RowCosts {
@@ -36,10 +33,10 @@ interface Costs extends RowCosts {
   readonly pickupP99Ms: number;
 }
 
-/** The cost of a job for the stores by the number of processors, and the time of a takeover when the leading relay dies. */
+/** The cost of a job for the stores by the number of processors, and the time of a takeover when the leading dispatcher dies. */
 export const fleet: Benchmark = {
   about:
-    'a lone job with 1, 10 and 50 processors: calls of Redis, transactions, pickup; a full queue; the death of the leading relay',
+    'a lone job with 1, 10 and 50 processors: calls of Redis, transactions, pickup; a full queue; the death of the leading dispatcher',
   peers: false,
   async run(bench) {
     const costs: Record<string, Costs> = {};
@@ -54,7 +51,7 @@ export const fleet: Benchmark = {
     const speeds = Object.entries(jobsPerSecond).map(([count, by]) => [count, ...Object.values(by).map(short)]);
     if (speeds.length > 0) bench.say(`\n${table(['full queue, jobs a second, processors', ...contenders], speeds)}`);
     const takeOverMs = bench.wants('take-over') ? await takeOvers(bench) : [];
-    bench.say(`\ntake-over after kill -9 of the relay that leads: ${takeOverMs.map(short).join(', ')} ms`);
+    bench.say(`\ntake-over after kill -9 of the dispatcher that leads: ${takeOverMs.map(short).join(', ')} ms`);
     return { costs, jobsPerSecond, takeOverMs };
   },
 };
@@ -67,12 +64,19 @@ function tell(bench: Bench, costs: Readonly<Record<string, Costs>>): void {
     const stores = [redisCalls, transactions, notificationsRead, postgresCpuMs];
     return [count, ...[...stores, pickupP50Ms, pickupP99Ms].map(short)];
   });
-  const heads = ['Redis calls', 'transactions', 'notifications read', 'Postgres CPU, ms', 'pickup p50', 'p99, ms'];
+  const heads = [
+    'Redis calls',
+    'without a hint: transactions',
+    'notifications read',
+    'Postgres CPU, ms',
+    'pickup p50',
+    'p99, ms',
+  ];
   bench.say(`\n${table(['a lone job, processors', ...heads], jobs)}`);
   const polls = measured.map(([count, { redisPollsPerSecond, pollsPerSecond }]) => {
     return [count, short(redisPollsPerSecond), short(pollsPerSecond)];
   });
-  bench.say(`\n${table(['polls a second beside it, processors', 'Redis calls', 'transactions'], polls)}`);
+  bench.say(`\n${table(['asked a second beside it, processors', 'Redis calls', 'transactions'], polls)}`);
 }
 
 async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors>): Promise<Costs> {
@@ -83,21 +87,20 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   await redis.start();
   await until('redis is connected', () => redis.client.isReady);
   const processors = await start(redis);
+  const producer = await CONTENDERS.catamount(await stores.urls(0)).produce();
   const { pickups } = processors;
   const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await redis.client.info('clients'))?.[1]);
   const allWait = () =>
-    until('all processors wait', async () => (await blocked()) === processors.waiting, { everyMs: 2 });
+    until('all processors wait', async () => (await blocked()) === processors.count, { everyMs: 2 });
   const calls = async () => {
     const info = await redis.client.info('commandstats');
     const of = (name: string) => Number(new RegExp(`^cmdstat_${name}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
-    return [of('evalsha') + of('eval') + of('blmove') + of('lrange')];
+    return [of('evalsha') + of('eval') + of('brpop')];
   };
   const lone = async (count: number) => {
     for (let n = 0; n < count; n++) {
       const expected = pickups.length + 1;
-      const at = now();
-      const record = newRecord(JSON.stringify({ class: 'NoopJob', args: [at] }));
-      await dispatch(redis.client, [{ id: `${LONE}${at}`, queue: 'default', record }]);
+      await producer.add(now());
       await until('the job has run', () => pickups.length >= expected, { everyMs: 1 });
       await allWait();
     }
@@ -107,11 +110,12 @@ async function measure(bench: Bench, start: (redis: Redis) => Promise<Processors
   await wait(SETTLED_MS);
   const count = bench.options.quick ? 50 : 200;
   const from = pickups.length;
-  // For a minute after a row the relays poll like those of a busy tree, so the pace is the same before, during and after.
+  // For a minute after a row the dispatchers look as often as those of a busy tree, so the pace is the same before, during and after.
   await insertRow((sql) => database.query(sql));
   const counted = await beside(calls, POLLS_MS, () => lone(count));
   const measured = pickups.slice(from);
-  const ofRows = await measureRows(bench, redis, processors.relays);
+  const ofRows = await measureRows(bench, redis, processors.count);
+  await producer.close();
   await processors.end();
   await redis.stop(Deadline.after(5000));
   const [pickupP50Ms, pickupP99Ms] = [percentile(measured, 50), percentile(measured, 99)];
@@ -136,7 +140,7 @@ async function drain(bench: Bench, processes: number): Promise<Record<string, nu
   return Object.fromEntries(Object.entries(speeds).map(([name, samples]) => [name, median(samples)]));
 }
 
-/** Kills the process with the leading relay. @returns the times until the next row is in Redis, ms. */
+/** Kills the process with the leading dispatcher. @returns the times until Redis has a hint at the next row, ms. */
 async function takeOvers(bench: Bench): Promise<number[]> {
   const stores = await bench.stores();
   await stores.clear();
@@ -150,7 +154,7 @@ async function takeOvers(bench: Bench): Promise<number[]> {
   listener.on('notification', ({ payload = '' }) => {
     leader = payload.split(' ')[0] ?? '';
   });
-  await listener.query(`LISTEN ${TABLES.relayChannel}`);
+  await listener.query(`LISTEN ${TABLES.leaderChannel}`);
   const length = () => redis.client.lLen('bq:unserved:waiting');
   const list = new ProcessList(redis.client);
   const times: number[] = [];
@@ -160,15 +164,15 @@ async function takeOvers(bench: Bench): Promise<number[]> {
     const before = await length();
     leader = '';
     await insertRow((sql) => stores.database.query(sql));
-    await until('the row is in Redis', async () => (await length()) === before + 1);
-    const child = await until('the leading relay is known', async () => {
+    await until('Redis has a hint at the row', async () => (await length()) === before + 1);
+    const child = await until('the leading dispatcher is known', async () => {
       const found = (await list.list()).find(({ identity }) => identity === leader);
       return children.find(({ pid }) => pid === found?.pid);
     });
     await child.kill();
     const begun = performance.now();
     await insertRow((sql) => stores.database.query(sql));
-    await until('another relay has taken over', async () => (await length()) === before + 2);
+    await until('another dispatcher has taken over', async () => (await length()) === before + 2);
     times.push(performance.now() - begun);
     await end();
   }

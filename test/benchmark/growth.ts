@@ -45,6 +45,9 @@ function sayLevels(bench: Bench, title: string, costs: Readonly<Record<string, r
   bench.say(`\n${table([title, ...figures.flatMap((figure) => [figure, `÷ ${first}`])], lines)}`);
 }
 
+const PERFORMED = 6000;
+const WARM_UP = 1000;
+
 /** Runs `count` jobs that are already enqueued. */
 async function drain(bench: Bench, contender: ContenderName, count: number, warmUp: number, more: boolean) {
   const stores = await bench.stores();
@@ -54,53 +57,29 @@ async function drain(bench: Bench, contender: ContenderName, count: number, warm
   return { us: 1e6 / jobsPerSecond, cpuUs, redisUs: ((await stores.redisCpuUs()) - before) / count };
 }
 
-interface Queue {
-  readonly title: string;
-  readonly contender: 'catamount' | 'catamount, outbox';
-  /** Number of jobs enqueued on top of the level's. */
-  readonly enqueued: number;
-  /** Number of further jobs that the relay copies to Redis ahead of time. They do not count as waiting. */
-  readonly ahead: number;
-  /** Number of jobs performed. The first `warmUp` are not measured, as the relay copies ahead meanwhile. */
-  readonly performed: number;
-  readonly warmUp: number;
-}
-
-const QUEUES: readonly Queue[] = [
-  { title: 'queued in Redis', contender: 'catamount', enqueued: 5000, ahead: 0, performed: 6000, warmUp: 1000 },
-  {
-    title: 'queued in the outbox',
-    contender: 'catamount, outbox',
-    enqueued: 2000,
-    ahead: 10_000,
-    performed: 9000,
-    warmUp: 4000,
-  },
-];
+/** Number of jobs enqueued on top of the level's. */
+const ENQUEUED = 2000;
 
 /** The cost of a job while many others wait behind it. */
 async function queued(bench: Bench): Promise<object> {
-  const results: Record<string, Record<string, readonly Costs[]>> = {};
-  for (const queue of QUEUES.filter(({ title }) => bench.wants(title))) {
-    const levels = levelsOf(bench);
-    const costs = await interleave([...levels.keys()], bench.rounds, (level) =>
-      costOfQueued(bench, queue, levels.get(level) ?? 0),
-    );
-    sayLevels(bench, queue.title, costs);
-    results[queue.title] = costs;
-  }
-  return results;
+  if (!bench.wants('queued')) return {};
+  const levels = levelsOf(bench);
+  const costs = await interleave([...levels.keys()], bench.rounds, (level) =>
+    costOfQueued(bench, levels.get(level) ?? 0),
+  );
+  sayLevels(bench, 'queued', costs);
+  return { queued: costs };
 }
 
-async function costOfQueued(bench: Bench, queue: Queue, amount: number): Promise<Costs> {
-  const { contender, enqueued, ahead, performed, warmUp } = queue;
+async function costOfQueued(bench: Bench, amount: number): Promise<Costs> {
   const stores = await bench.stores();
   await stores.clear();
   // Jobs that are performed come on top, so that `amount` still wait at the end.
-  await bench.run(contender, 0, { kind: 'fill', count: amount + ahead + performed - enqueued });
-  await stores.database.query('vacuum analyze job_outbox');
-  const put = await bench.run<EnqueueResult>(contender, 0, { kind: 'enqueue', mode: 'concurrent', count: enqueued });
-  const ran = await drain(bench, contender, performed, warmUp, true);
+  await bench.run('catamount', 0, { kind: 'fill', count: amount + PERFORMED - ENQUEUED });
+  await stores.database.query('vacuum analyze job_queue');
+  const task = { kind: 'enqueue', mode: 'concurrent', count: ENQUEUED } as const;
+  const put = await bench.run<EnqueueResult>('catamount', 0, task);
+  const ran = await drain(bench, 'catamount', PERFORMED, WARM_UP, true);
   return {
     'enqueue µs': 1e6 / put.jobsPerSecond,
     'enqueue CPU': put.cpuUs,
@@ -111,8 +90,6 @@ async function costOfQueued(bench: Bench, queue: Queue, amount: number): Promise
 }
 
 const DIED = 3000;
-const PERFORMED = 6000;
-const WARM_UP = 1000;
 /** Highest level, 10^5. The dead set keeps 10,000, so nine in ten of these were deleted. */
 const MOST_DEAD = 5;
 
@@ -128,8 +105,6 @@ async function dead(bench: Bench): Promise<object> {
     const stores = await bench.stores();
     await stores.clear();
     await run('catamount, dying', levels.get(level) ?? 0, 0);
-    // Holds the ids of deleted jobs. The next processor would remove them during the measurement.
-    await stores.client.del('bq:default:ended');
     const died = await run('catamount, dying', DIED, WARM_UP);
     const performed = await run('catamount', PERFORMED, WARM_UP);
     return {

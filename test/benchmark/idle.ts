@@ -8,7 +8,7 @@ import { startTree } from './harness/measured-server';
 
 /** Sign-ups before the rest, so that every module is loaded. */
 const WARM_UP = 20;
-/** After this time every poll has reached its longest interval: the relay's last step is from 12 to 15 minutes. */
+/** After this time every look has reached its longest interval: the dispatcher's last one is 15 minutes. */
 const MINUTES = 20;
 const QUICK_MINUTES = 2;
 

@@ -3,7 +3,7 @@ import type { ReceiveResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, percentile, short, table } from './harness/figures';
 
-const CONTENDERS = ['catamount', 'catamount, outbox', 'bee-queue', 'bullmq', 'graphile-worker'] as const;
+const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
 const FAR_MS = 2.5;
 
 interface Row {
@@ -26,9 +26,7 @@ export const pickup: Benchmark = {
   async run(bench) {
     const results: Record<string, Record<string, readonly number[]>> = {};
     for (const row of ROWS.filter(({ name }) => bench.wants(name))) {
-      const contenders = bench
-        .choose(CONTENDERS)
-        .filter((name) => row.laterMs === undefined || name !== 'catamount, outbox');
+      const contenders = bench.choose(CONTENDERS);
       const late = await interleave(contenders, bench.rounds, (contender) => measure(bench, contender, row));
       const all = Object.fromEntries(contenders.map((name) => [name, late[name].flat()]));
       results[row.name] = all;

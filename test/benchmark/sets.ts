@@ -1,7 +1,10 @@
 import { Events } from '../../lib/core/events';
-import { DEAD_LIMIT, type Death, insertDeaths } from '../../lib/job/outbox/dead-jobs';
-import { createPayload, failedRecord, newRecord, readRecord } from '../../lib/job/record/record';
-import { DeadSet } from '../../lib/job/sets/dead-set';
+import { failedHistory, type JobHistory, searchedErrors } from '../../lib/job/record/history';
+import { createPayload } from '../../lib/job/record/payload';
+import { type DeadJob, insertDead, MAX_DEAD } from '../../lib/job/row/dead';
+import { insertJobs } from '../../lib/job/row/insert';
+import type { NewJobRow } from '../../lib/job/row/job-row';
+import { JobSet } from '../../lib/job/sets/job-set';
 import type { PageRequest } from '../../lib/job/sets/query';
 import type { Database } from '../../lib/model/database';
 import { dice } from '../support/dice';
@@ -11,7 +14,7 @@ import { interleave, short, spread, table } from './harness/figures';
 
 const QUEUES = ['critical', 'default', 'imports', 'mailer', 'slow'] as const;
 /** Number of jobs in full dead sets. */
-const DEAD = QUEUES.length * DEAD_LIMIT;
+const DEAD = QUEUES.length * MAX_DEAD;
 const PER_PAGE = 50;
 /** Limits for queries that an index answers, and for searches in the texts of all jobs, ms. */
 const GOALS_MS = { list: 20, text: 300 } as const;
@@ -63,20 +66,20 @@ export const sets: Benchmark = {
     const { database, redis, end } = await connectStores(await stores.urls(0), events, 1);
     try {
       const sources = {
-        redis: redis.client,
+        redis: redis?.client,
         knex: database.knex,
         events,
         queues: [...QUEUES],
         via: 'cli:benchmark' as const,
       };
-      const dead = new DeadSet(sources);
+      const dead = new JobSet(sources, 'dead');
       const filledMs = await fillDeadSets(database);
       await stores.database.query('vacuum analyze job_dead');
       // The first call opens the connection, which must not be measured.
       await answer(dead, 'list');
       const asked = Object.keys(QUESTIONS).filter((name) => bench.wants(name));
       const results = await interleave(asked, bench.rounds, (name) => answer(dead, name));
-      bench.say(`\n${DEAD} deaths were handed over in ${short(filledMs / 1000)} s`);
+      bench.say(`\n${DEAD} jobs died in ${short(filledMs / 1000)} s`);
       bench.say(
         `\n${table(
           [`${DEAD} dead jobs`, 'found', 'ms', 'least–most', 'goal'],
@@ -103,7 +106,7 @@ function lineOf(name: string, answers: readonly Answer[]): string[] {
   ];
 }
 
-async function answer(dead: DeadSet, name: string): Promise<Answer> {
+async function answer(dead: JobSet, name: string): Promise<Answer> {
   const begun = performance.now();
   const { total = Number.NaN } = await dead.page({ ...QUESTIONS[name], limit: PER_PAGE });
   return { ms: performance.now() - begun, total };
@@ -141,15 +144,21 @@ const ATTEMPTS = 3;
 async function fillDeadSets(database: Database): Promise<number> {
   let ms = 0;
   for (let from = 0; from < DEAD; from += BATCH) {
-    const deaths = Array.from({ length: BATCH }, (_, index) => deadJob(from + index));
+    const jobs = Array.from({ length: BATCH }, (_, index) => deadJob(from + index));
+    const rows = jobs.map(({ row }) => row);
+    await insertJobs(database.knex, rows);
     const begun = performance.now();
-    await insertDeaths(database.knex, deaths);
+    await insertDead(
+      database.knex,
+      jobs.map(({ died }) => died),
+      { sql: 'delete from job_queue where id = any(?::uuid[]) returning *', values: [rows.map(({ id }) => id)] },
+    );
     ms += performance.now() - begun;
   }
   return ms;
 }
 
-function deadJob(number: number): Death {
+function deadJob(number: number): { readonly row: NewJobRow; readonly died: DeadJob } {
   const roll = dice(number);
   const of = <T>(list: readonly T[]): T => list[roll(list.length)] as T;
   const id = [8, 4, 4, 4, 12].map((length) => Array.from({ length }, () => roll(16).toString(16)).join('')).join('-');
@@ -168,8 +177,9 @@ function deadJob(number: number): Death {
     },
   ];
   const tags = roll(3) === 0 ? [] : [of(TAGS), `shop-${roll(1000)}`];
-  const payload = createPayload({ name: of(CLASSES), args, tags, context, unique: undefined }, 'outbox');
-  let record = readRecord(newRecord(JSON.stringify(payload)));
+  const name = of(CLASSES);
+  const payload = JSON.stringify(createPayload({ name, args, tags, context, unique: undefined }));
+  let history: JobHistory = {};
   const fault = of(FAULTS);
   const frames = Array.from({ length: 6 + roll(8) }, () => `\n    at ${of(FRAMES)}`).join('');
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
@@ -178,12 +188,11 @@ function deadJob(number: number): Death {
     if (error.cause instanceof Error) error.cause.stack = `${error.cause}${frames.slice(0, frames.length / 2)}`;
     const run = { at: Date.now(), attempt, ms: roll(9000), host: 'web-7f9c', pid: 4000 + roll(900) };
     const deadReason = attempt === ATTEMPTS ? `${error}, ${ATTEMPTS} attempts` : undefined;
-    record = failedRecord(record, error, {
-      run,
-      deadReason,
-      dueAt: deadReason === undefined ? Date.now() + 60_000 : undefined,
-    });
+    history = failedHistory(history, error, { run, key: undefined, deadReason });
   }
-  const diedAt = Date.now() - (DEAD - number) * 1000;
-  return { id, queue: QUEUES[number % QUEUES.length] ?? '', record: JSON.stringify(record), diedAt };
+  const queue = QUEUES[number % QUEUES.length] ?? '';
+  return {
+    row: { id, queue, class: name, payload, tags, runAt: undefined },
+    died: { id, history: JSON.stringify(history), attempts: ATTEMPTS, ...searchedErrors(history) },
+  };
 }

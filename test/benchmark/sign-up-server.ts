@@ -22,7 +22,7 @@ const routes: Routes = (router) => {
     sendEvents: false,
     storeJobs: false,
   });
-  router.post('/outbox', signUp({ within: (userId) => WelcomeEmailJob.performLater(userId) }));
+  router.post('/with-job', signUp({ within: (userId) => WelcomeEmailJob.performLater(userId) }));
   router.post('/no-job', signUp({}));
   router.post('/bee-queue', signUp({ after: (userId) => queue.createJob({ userId }).save() }));
 };

@@ -21,7 +21,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/support/progress.ts',
     find: `['ready', 'end', 'reconnecting']`,
     replace: `['ready', 'error', 'end']`,
-    killedBy: ['test/job/fetch/bee-connection.test.ts'],
+    killedBy: ['test/core/redis-connection.test.ts'],
   },
 ];
 

@@ -2,12 +2,13 @@ import { Events } from '../../../lib/core/events';
 import { runInContext } from '../../../lib/core/execution-context';
 import { Redis } from '../../../lib/core/redis';
 import type { JobSetup } from '../../../lib/job/definition/setup';
+import { JobEnqueuer } from '../../../lib/job/enqueue/enqueuer';
+import { Hints } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
-import { JobProcessor } from '../../../lib/job/processor';
+import { JobProcessor, type JobProcessorOptions } from '../../../lib/job/processor';
 import { Database } from '../../../lib/model/database';
-import { connectTransactions, transaction } from '../../../lib/model/transaction';
-import { connectJobs } from '../../../lib/role/load-setup';
+import { connectTransactions } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
 import type { Contender, Producer, Stop, StoreUrls } from './contenders';
 
@@ -37,15 +38,15 @@ const setup: JobSetup = { performMiddleware: [async (_run, next) => next()] };
 const REQUEST = { requestId: '5f0c1c3e-8f3b-4a52-9a3e-2f1d0c8e7b6a', locale: 'en' };
 
 interface ContenderOptions {
-  /** Enqueues jobs in transactions. Default: false. */
-  readonly byOutbox?: boolean;
+  /** false: there is no Redis, so jobs are found in Postgres. Default: true. */
+  readonly hints?: boolean;
   /** Makes each job fail and die. Default: false. */
   readonly die?: boolean;
   /** Counts the outcomes of jobs in the history. Default: true. */
   readonly history?: boolean;
 }
 
-/** The whole job layer, connected as in the job processor's role, with the default queues in strict order. */
+/** The whole job layer, connected as in the job processor's role. */
 export class CatamountContender implements Contender {
   private readonly events = new Events();
   private readonly job: typeof NoopJob | typeof DyingJob;
@@ -63,23 +64,11 @@ export class CatamountContender implements Contender {
   }
 
   async work(concurrency: number, run: (value: number) => void): Promise<Stop> {
-    perform = run;
     const { events, stores } = this;
     const { database, redis, end } = await this.connect(Math.max(3, concurrency + 1));
-    const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
-    const processor = new JobProcessor({
-      config: {
-        jobs: { enabled: true, concurrency, queues, weighted: false, latencyWarningMs: 60_000 },
-        environment: 'production',
-      },
-      redisUrl: stores.redisUrl,
-      database,
-      redis,
-      events,
-      registry: new JobRegistry([NoopJob, DyingJob]),
-      setup,
-      tuning: { history: this.options.history ?? true },
-    });
+    const { history = true } = this.options;
+    const redisUrl = redis && stores.redisUrl;
+    const processor = createProcessor({ database, redis, redisUrl, events }, concurrency, run, history);
     await processor.start();
     return async () => {
       await processor.stop(Deadline.after(5000));
@@ -90,8 +79,7 @@ export class CatamountContender implements Contender {
   async produce(): Promise<Producer> {
     const { end } = await this.connect(3);
     const { job } = this;
-    const enqueue = (work: () => Promise<unknown>) =>
-      runInContext(REQUEST, () => (this.options.byOutbox ? transaction(work) : work()));
+    const enqueue = (work: () => Promise<unknown>) => runInContext(REQUEST, work);
     return {
       add: (value) => enqueue(() => job.performLater(value)),
       addMany: (values) => enqueue(() => job.performAllLater(values.map((value) => [value]))),
@@ -101,23 +89,55 @@ export class CatamountContender implements Contender {
   }
 
   private async connect(poolMax: number) {
-    const { events } = this;
-    const connections = await connectStores(this.stores, events, poolMax);
-    connectTransactions(connections.database.knex);
-    connectJobs({ ...connections, events, setup });
+    const { events, stores } = this;
+    const { hints = true } = this.options;
+    const connections = await connectStores(hints ? stores : { databaseUrl: stores.databaseUrl }, events, poolMax);
+    const { redis } = connections;
+    const { knex } = connections.database;
+    connectTransactions(knex);
+    Job.connect(new JobEnqueuer(knex, redis && new Hints(redis.client), events), { setup });
     return connections;
   }
 }
 
+/** A job processor as in its role, with the default queues in strict order. @param run is called by all of this process. */
+export function createProcessor(
+  connections: Pick<JobProcessorOptions, 'database' | 'redis' | 'redisUrl' | 'events'>,
+  concurrency: number,
+  run: (value: number) => void,
+  history = true,
+): JobProcessor {
+  perform = run;
+  const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
+  return new JobProcessor({
+    ...connections,
+    config: {
+      jobs: { enabled: true, concurrency, queues, weighted: false, latencyWarningMs: 60_000 },
+      environment: 'production',
+    },
+    registry: new JobRegistry([NoopJob, DyingJob]),
+    setup,
+    tuning: { history },
+  });
+}
+
+interface OwnStores {
+  readonly databaseUrl: string;
+  /** undefined: there is no Redis. */
+  readonly redisUrl?: string;
+}
+
 /** Opens the connections of a process and resolves once Redis is ready. The result's `end` closes them. */
-export async function connectStores({ databaseUrl, redisUrl }: StoreUrls, events: Events, poolMax: number) {
+export async function connectStores({ databaseUrl, redisUrl }: OwnStores, events: Events, poolMax: number) {
   const database = new Database(databaseUrl, { production: false, events, poolMax });
-  const redis = new Redis(redisUrl, events);
-  const ready = events.next('redis.ready');
-  await redis.start();
-  await ready;
+  const redis = redisUrl === undefined ? undefined : new Redis(redisUrl, events);
+  if (redis) {
+    const ready = events.next('redis.ready');
+    await redis.start();
+    await ready;
+  }
   const end = async () => {
-    await redis.stop(Deadline.after(1000));
+    await redis?.stop(Deadline.after(1000));
     await database.stop(Deadline.after(1000));
   };
   return { database, redis, end };

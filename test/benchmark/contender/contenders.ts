@@ -30,7 +30,7 @@ export const CONTENDERS = {
   catamount: (stores) => new CatamountContender(stores),
   /** The job layer of the checkout given by `--against`. */
   other: (stores) => new CatamountContender(stores),
-  'catamount, outbox': (stores) => new CatamountContender(stores, { byOutbox: true }),
+  'catamount, no Redis': (stores) => new CatamountContender(stores, { hints: false }),
   'catamount, dying': (stores) => new CatamountContender(stores, { die: true }),
   'catamount, no history': (stores) => new CatamountContender(stores, { history: false }),
   'bee-queue': (stores) => new BeeQueueContender(stores),
@@ -160,7 +160,7 @@ interface GraphileWorker {
   readonly Logger: new (factory: () => () => void) => object;
 }
 
-/** Graphile Worker, which keeps jobs in Postgres only, so the outbox is compared with it. */
+/** Graphile Worker, which keeps jobs in Postgres, too, and uses no Redis. */
 class GraphileContender implements Contender {
   private readonly graphile = peer<GraphileWorker>('graphile-worker');
   private readonly options: object;

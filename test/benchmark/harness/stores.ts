@@ -49,12 +49,13 @@ export class Stores {
   /** Removes all data of earlier measurements. */
   async clear(): Promise<void> {
     await this.client.flushAll();
-    await this.database.query('truncate job_outbox, job_dead, job_handovers, mail_deliveries, users');
+    await this.database.query('truncate job_queue, job_dead, job_processes, mail_deliveries, users');
     await this.database.query('drop schema if exists graphile_worker cascade');
   }
 
+  /** Jobs that have not ended; the dead do not count. */
   async jobCount(): Promise<number> {
-    const [row] = await this.database.query<{ count: number }>('select count(*)::int from job_outbox');
+    const [row] = await this.database.query<{ count: number }>('select count(*)::int from job_queue');
     return row?.count ?? Number.NaN;
   }
 

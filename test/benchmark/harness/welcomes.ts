@@ -1,7 +1,8 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import { Events } from '../../../lib/core/events';
+import { JobEnqueuer } from '../../../lib/job/enqueue/enqueuer';
+import { Hints } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
-import { connectJobs } from '../../../lib/role/load-setup';
 import { connectStores } from '../contender/catamount';
 import type { StoreUrls } from '../contender/contenders';
 import { runChild } from './processes';
@@ -15,7 +16,6 @@ interface EnqueueTask {
 
 const BATCH = 1000;
 const DONE_MS = 600_000;
-const QUEUES = ['default', 'mailer'];
 /** No user has this id, so no mail is sent. */
 const NOBODY = '9000000000000000000';
 
@@ -28,34 +28,28 @@ class WelcomeEmailJob extends Job<[userId: string]> {
   }
 }
 
-/** Enqueues welcome mails without a recipient straight into Redis, in a separate process: each job is one look-up. */
+/** Enqueues welcome mails without a recipient, in a separate process: each job is one look-up. */
 export async function enqueueWelcomes(stores: Stores, count: number): Promise<void> {
   await runChild<number>(__filename, { stores: await stores.urls(0), count } satisfies EnqueueTask);
 }
 
-/** Resolves when all jobs in the outbox and in Redis are done. @returns how many there were at first. */
+/** Resolves when all jobs are done. @returns how many there were at first. */
 export async function jobsDone(stores: Stores, lookEveryMs = 200): Promise<number> {
   const end = performance.now() + DONE_MS;
-  const lists = QUEUES.flatMap((queue) => [`bq:${queue}:waiting`, `bq:${queue}:active`]);
   let first: number | undefined;
   for (;;) {
-    const rows = await stores.jobCount();
-    const lengths = await Promise.all(lists.map((list) => stores.client.lLen(list)));
-    const left = Math.max(
-      rows,
-      lengths.reduce((sum, length) => sum + length, 0),
-    );
+    const left = await stores.jobCount();
     first ??= left;
     if (left === 0) return first;
-    if (performance.now() > end) throw new Error(`jobs were left: ${rows} rows, lists of ${lengths.join(', ')}`);
+    if (performance.now() > end) throw new Error(`${left} jobs were left`);
     await wait(lookEveryMs);
   }
 }
 
 async function enqueue({ stores, count }: EnqueueTask): Promise<number> {
   const events = new Events();
-  const { end, ...connections } = await connectStores(stores, events, 1);
-  connectJobs({ ...connections, events, setup: {} });
+  const { database, redis, end } = await connectStores(stores, events, 1);
+  Job.connect(new JobEnqueuer(database.knex, redis && new Hints(redis.client), events), {});
   for (let left = count; left > 0; left -= BATCH) {
     const jobs = Array.from({ length: Math.min(BATCH, left) }, (): [string] => [NOBODY]);
     await WelcomeEmailJob.performAllLater(jobs);

@@ -51,6 +51,17 @@ describe('the dispatcher', () => {
     await until('the job has run', () => ran.length === 1);
   });
 
+  it('looks whether the hint of a new job has reached a processor, even if it rests', async () => {
+    const resting = { dispatch: { lookMs: 3_600_000, overdueMs: 50 } };
+    const quiet = await system.processor([NoteJob], { tuning: resting });
+    quiet.quiet();
+    await until('it listens, and has nothing to do', () => quiet.listening && quiet.progress.dispatch?.owedMs === 0);
+    const { id } = await NoteJob.performLater('a');
+    await until('there is a hint', async () => (await hints()).length > 0);
+    await loseHints();
+    await until('there is one again', async () => (await hints()).includes(id));
+  });
+
   it('hints at an older job before those that have hints', async () => {
     const quiet = await system.processor([NoteJob], { tuning: OFTEN });
     quiet.quiet();

@@ -6,6 +6,7 @@ import { readInstallation } from '../../../lib/job/row/installation';
 import type { Delivery } from '../../../lib/job/row/job-row';
 import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
 import { timeOrderedUuid } from '../../../lib/support/uuid';
+import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
 
 const LIMITS = new Map([['OneJob', 1]]);
@@ -62,6 +63,19 @@ describe('the rows of jobs', () => {
     const found = (await Promise.all(['a', 'b', 'c', 'd'].map(scan))).map(ids);
     const rest = ids(await claimAs('e', { queues: ['default'], limit: 40 }));
     assert.deepEqual([...found.flat(), ...rest].sort(), all.sort());
+  });
+
+  it('are passed over by a scan while another one holds them', async () => {
+    const all = await enqueue(4);
+    const choice = { queues: ['default'], limit: 2 };
+    const trx = await system.database.knex.transaction();
+    try {
+      await trx.raw(`set local idle_in_transaction_session_timeout = '5s'`);
+      assert.deepEqual(ids(await claim(trx, { identity: 'a', origin }, choice)), all.slice(0, 2));
+      assert.deepEqual(ids(await claimAs('b', choice)), all.slice(2));
+    } finally {
+      await trx.rollback();
+    }
   });
 
   it('are not claimed while their queue is paused', async () => {
@@ -168,6 +182,25 @@ describe('the rows of jobs', () => {
       assert.deepEqual((await states()).sort(), ['held 0', 'held 0', 'running 1']);
     });
 
+    it('are counted by one processor at a time, each for the jobs that it has found', async () => {
+      const [first = '', second = ''] = await enqueue(2, { name: 'OneJob', limited: true });
+      const { knex } = system.database;
+      const trx = await knex.transaction();
+      await claimLimited(trx, { identity: 'a', origin }, { ids: [first] }, LIMITS);
+      let ended = false;
+      const other = claimLimitedAs('b', { ids: [second] }).finally(() => {
+        ended = true;
+      });
+      await until('the other waits for the count', async () => {
+        const { rows } = await knex.raw(`select 1 from pg_locks where locktype = 'advisory' and not granted`);
+        return ended || rows.length > 0;
+      });
+      await trx.commit();
+      const { claimed, held } = await other;
+      assert.deepEqual([claimed, held], [[], 1]);
+      assert.deepEqual(await states(), ['running 1', 'held 0']);
+    });
+
     it('are admitted in their order when the limit is free', async () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       const { claimed, held } = await claimLimitedAs('a', { queues: ['default'], limit: 3 });
@@ -178,6 +211,18 @@ describe('the rows of jobs', () => {
       await end('a', first);
       assert.deepEqual(await admit(system.database.knex, LIMITS, ['OneJob']), [{ id: all[1], queue: 'default' }]);
       assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'one is ready already');
+    });
+
+    it('are not claimed while their queue is paused, nor by a process that takes this database for another', async () => {
+      const all = await enqueue(1, { name: 'OneJob', limited: true });
+      const { knex } = system.database;
+      const nothing = { claimed: [], held: 0 };
+      const elsewhere = { identity: 'a', origin: 'elsewhere' };
+      assert.deepEqual(await claimLimited(knex, elsewhere, { ids: all }, LIMITS), nothing);
+      await pauseQueue(knex, 'default', 'test');
+      assert.deepEqual(await claimLimitedAs('a', { ids: all }), nothing);
+      await resumeQueue(knex, 'default');
+      assert.equal((await claimLimitedAs('a', { ids: all })).claimed.length, 1);
     });
 
     it('are free again when their processor has died', async () => {

@@ -1,0 +1,138 @@
+import type { Mutation } from './mutation';
+
+const ENQUEUER = 'test/job/enqueue/enqueuer.test.ts';
+const CRON = 'test/job/cron/cron-service.test.ts';
+const TRANSACTION = 'test/model/transaction.test.ts';
+const SETTLEMENT = 'test/model/transaction-end.test.ts';
+
+/** Mutations of enqueuing, of recurring jobs, and of transactions. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'jobs are announced once they are committed, and not before',
+    file: 'lib/job/dispatch/notifier.ts',
+    find: 'if (knex.isTransaction) onOutcome',
+    replace: 'if (knex.isTransaction && scheduled) onOutcome',
+    killedBy: ['test/job/enqueue/transactions.test.ts'],
+  },
+  {
+    promise: 'jobs are announced by a notification while Redis takes no hints',
+    file: 'lib/job/dispatch/notifier.ts',
+    find: "if (pushed === 'failed') this.notify();",
+    replace: "if (pushed === 'full') this.notify();",
+    killedBy: [ENQUEUER, 'test/job/outage.test.ts'],
+  },
+  {
+    promise: 'a unique job may be enqueued again once it has an outcome',
+    file: 'lib/job/perform/executor.ts',
+    find: 'await this.options.releaseUnique?.(id);',
+    replace: '',
+    killedBy: ['test/job/enqueue/unique.test.ts', 'test/job/perform/unique-release.test.ts'],
+  },
+  {
+    promise: 'recurring jobs of a copied database are not enqueued',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'if (gate && gate.origin === undefined) return COPY_MS;',
+    replace: '',
+    killedBy: ['test/job/row/installation.test.ts', 'test/job/cron/cron-gate.test.ts'],
+  },
+  {
+    promise: 'enqueuing on a queue that JOB_QUEUES lacks logs a warning',
+    file: 'lib/job/enqueue/enqueuer.ts',
+    find: 'if (this.served?.includes(request.queue) === false)',
+    replace: 'if (this.served?.length === 0)',
+    killedBy: [ENQUEUER],
+  },
+  {
+    promise: 'an idle tree does not keep Postgres awake with health checks',
+    file: 'lib/tree/tree-reporter.ts',
+    find: 'if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;',
+    replace: '',
+    killedBy: ['test/tree/outage-watch.test.ts'],
+  },
+  {
+    promise: 'a stop records the ends of jobs that were still in a batch',
+    file: 'lib/support/periodic-task.ts',
+    find: 'if (isDue) await this.once();',
+    replace: '',
+    killedBy: ['test/support/periodic-task.test.ts'],
+  },
+  {
+    promise: 'a changed schedule takes effect once',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'if (!row || !isSame(row, entry)) return undefined;',
+    replace: 'if (!row) return undefined;',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'ticks that a pause has skipped are not caught up',
+    file: 'lib/job/cron/cron-table.ts',
+    find: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
+    replace: 'paused = false',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'an older deploy does not take over the cron table while a newer one runs',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'this.claimed = true;',
+    replace: '',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'a recurring job that cannot be enqueued does not delay the others',
+    file: 'lib/job/cron/cron-service.ts',
+    find: 'return this.failed(entry, toError(thrown));',
+    replace: 'throw this.failed(entry, toError(thrown));',
+    killedBy: [CRON],
+  },
+  {
+    promise: 'a transaction in which a statement has failed rejects',
+    file: 'lib/model/transaction.ts',
+    find: 'if (refused && !trx.isCompleted()) await checkUsable(trx, refused);',
+    replace: '',
+    killedBy: [TRANSACTION],
+  },
+  {
+    promise: 'a late query is not lost in a transaction that has ended',
+    file: 'lib/model/transaction.ts',
+    find: 'return scope?.trx.isCompleted() ? undefined : scope?.trx;',
+    replace: 'return scope?.trx;',
+    killedBy: [TRANSACTION],
+  },
+  {
+    promise: 'a transaction that is begun inside one that was rolled back is rejected',
+    file: 'lib/model/transaction.ts',
+    find: "if ((await endedTransaction()) === 'rolled back')",
+    replace: 'if ((await endedTransaction()) && !connected)',
+    killedBy: [TRANSACTION],
+  },
+  {
+    promise: 'a COMMIT that Postgres answers with ROLLBACK counts as a rollback',
+    file: 'lib/internals/knex.ts',
+    find: `command === 'COMMIT' || command`,
+    replace: `command !== undefined || command`,
+    killedBy: [SETTLEMENT],
+  },
+  {
+    promise: 'work in a released savepoint is certain only with the outermost commit',
+    file: 'lib/internals/knex.ts',
+    find: 'if (!committed || !outer || outer === root)',
+    replace: 'if (!committed || !outer || outer !== root)',
+    killedBy: [SETTLEMENT],
+  },
+  {
+    promise: 'pools that are larger in total than Postgres allows are reported, counting both generations of a deploy',
+    file: 'lib/core/config.ts',
+    find: 'const GENERATIONS = 2;',
+    replace: 'const GENERATIONS = 1;',
+    killedBy: ['test/health/told-alike.test.ts'],
+  },
+  {
+    promise: 'no job waits for the connection that another job holds, however small the pool is set',
+    file: 'lib/core/settings-reader.ts',
+    find: 'jobs: Math.max(given ?? jobs, jobConcurrency + 1)',
+    replace: 'jobs: given ?? jobs',
+    killedBy: ['test/core/settings.test.ts'],
+  },
+];
+
+export default mutations;

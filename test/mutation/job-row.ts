@@ -1,0 +1,235 @@
+import type { Mutation } from './mutation';
+
+const CLAIM = 'lib/job/row/claim.ts';
+const END = 'lib/job/row/end.ts';
+const INSERT = 'lib/job/row/insert.ts';
+const DEAD = 'lib/job/row/dead.ts';
+const CLAIM_TEST = ['test/job/row/claim.test.ts'];
+const DEAD_TEST = ['test/job/row/dead.test.ts'];
+const UNIQUE_TEST = ['test/job/enqueue/unique.test.ts'];
+const ENQUEUER_TEST = ['test/job/enqueue/enqueuer.test.ts'];
+
+/** Mutations of the rows of jobs: their enqueue, claims, limits, outcomes and deaths, and the rescue from dead processes. */
+const mutations: readonly Mutation[] = [
+  {
+    promise: 'a job is claimed by one processor only',
+    file: CLAIM,
+    find: `where id = \${sql} and state = 'ready' and limit_key is null`,
+    replace: `where id = \${sql} and limit_key is null`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'processors that scan at the same time do not wait for each other',
+    file: CLAIM,
+    find: 'order by run_at limit ? for update skip locked\n  ) as next order by position',
+    replace: 'order by run_at limit ?\n  ) as next order by position',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no job of a paused queue is claimed',
+    file: CLAIM,
+    find: `       and not exists (select from \${TABLES.pauses} as pause where pause.queue = \${TABLES.jobs}.queue)
+       and (select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
+    replace: `       and (select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no job of a paused queue that counts towards a limit is claimed',
+    file: CLAIM,
+    find: `           and not exists (select from \${TABLES.pauses} as pause where pause.queue = \${TABLES.jobs}.queue)
+           and (select origin from`,
+    replace: '           and (select origin from',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no job of a copied database is claimed',
+    file: CLAIM,
+    find: `(select origin from \${TABLES.installation}) = ? and \${ASYNCHRONOUS}`,
+    replace: `?::text is not null and \${ASYNCHRONOUS}`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no job of a copied database that counts towards a limit is claimed',
+    file: CLAIM,
+    find: `(select origin from \${TABLES.installation}) = ?\n       )`,
+    replace: '?::text is not null\n       )',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'each delivery is counted',
+    file: CLAIM,
+    find: `run = ?, deliveries = deliveries + 1, claimed_at`,
+    replace: 'run = ?, claimed_at',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'each delivery of a job that counts towards a limit is counted',
+    file: CLAIM,
+    find: 'deliveries = deliveries + fits::int',
+    replace: 'deliveries = deliveries',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'the limit of a class is never exceeded: jobs that run elsewhere count',
+    file: CLAIM,
+    find: '+ coalesce(running, 0) <= coalesce',
+    replace: '<= coalesce',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'the limit of a class is never exceeded: one processor counts at a time',
+    file: CLAIM,
+    find: 'select pg_advisory_xact_lock(hashtextextended(key, 0)) from',
+    replace: 'select key from',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'held jobs of a class that no longer has a limit run again',
+    file: CLAIM,
+    find: 'coalesce(most, 1000) - (',
+    replace: 'coalesce(most, 0) - (',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'held jobs are admitted only as far as their limit is free',
+    file: CLAIM,
+    find: `where limit_key = key and state in ('running', 'ready')`,
+    replace: `where limit_key = key and state = 'running'`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no jobs of a living process are rescued: it shows that it lives while it runs something long',
+    file: CLAIM,
+    find: `interval '1 millisecond' and \${dead}\``,
+    replace: `interval '1 millisecond' and (true or \${dead})\``,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no jobs are rescued that were claimed just now, before their process had to show that it lives',
+    file: CLAIM,
+    find: 'and claimed_at < clock_timestamp() - ?',
+    replace: 'and claimed_at < clock_timestamp() + ?',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'no jobs of a living process are rescued: only those of the dead process itself',
+    file: CLAIM,
+    find: `'and run = ?'}`,
+    replace: `'and run is distinct from ?'}`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
+    file: CLAIM,
+    find: `set state = 'ready', run = null\n     from`,
+    replace: `set state = 'ready', run = null, deliveries = 0\n     from`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a job whose claim was lost with the reply goes back to its queue, and those that run do not',
+    file: CLAIM,
+    find: 'and id <> all(?::uuid[])',
+    replace: 'and id = any(?::uuid[])',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'an outcome is void when another process has the job by now',
+    file: END,
+    find: `and \${TABLES.jobs}.run = ? and`,
+    replace: `and coalesce(\${TABLES.jobs}.run = ?, true) is not null and`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'an outcome is void when the same process has claimed the job anew',
+    file: END,
+    find: ` and \${TABLES.jobs}.deliveries = ended.n\``,
+    replace: '`',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a job that a stop returns is not counted as delivered',
+    file: END,
+    find: `when 'release-counted' then deliveries else deliveries - 1 end`,
+    replace: 'else deliveries end',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a job that may have brought its process down stays counted when it is returned',
+    file: END,
+    find: `when 'release-counted' then deliveries else`,
+    replace: 'else',
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a job that a stop returns goes to the head of its queue',
+    file: END,
+    find: `interval '1 millisecond', run_at),`,
+    replace: `interval '1 millisecond', clock_timestamp()),`,
+    killedBy: CLAIM_TEST,
+  },
+  {
+    promise: 'a job that dies is in the dead set only',
+    file: END,
+    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${HELD()} returning \${TABLES.jobs}.*\``,
+    replace: `sql: \`select \${TABLES.jobs}.* from \${TABLES.jobs}, \${THESE} where \${HELD()}\``,
+    killedBy: [...CLAIM_TEST, ...DEAD_TEST],
+  },
+  {
+    promise: 'dead jobs that are too old, or too many, are removed',
+    file: DEAD,
+    find: 'where (old or rank > ?)',
+    replace: 'where (old and rank > ?)',
+    killedBy: DEAD_TEST,
+  },
+  {
+    promise: 'a retried dead job gets all its attempts again, also those of single rules',
+    file: DEAD,
+    find: `'{reason,attemptsBy}'`,
+    replace: `'{reason}'`,
+    killedBy: DEAD_TEST,
+  },
+  {
+    promise: 'a dead job that is retried resumes from its cursor',
+    file: DEAD,
+    find: `select id, queue, class, payload, tags, cursor, progress, (history`,
+    replace: `select id, queue, class, payload, tags, null::json, progress, (history`,
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
+  {
+    promise: 'a unique job is enqueued once',
+    file: INSERT,
+    find: `\${RUN_AT}, key,\n`,
+    replace: `\${RUN_AT}, nullif(key, key),\n`,
+    killedBy: UNIQUE_TEST,
+  },
+  {
+    promise: 'two bulks with the same unique keys do not deadlock',
+    file: INSERT,
+    find: '     order by key\n',
+    replace: '     order by n\n',
+    killedBy: UNIQUE_TEST,
+  },
+  {
+    promise: 'a unique claim expires',
+    file: 'lib/job/row/unique.ts',
+    find: 'unique_until <= clock_timestamp() as over',
+    replace: 'false as over',
+    killedBy: UNIQUE_TEST,
+  },
+  {
+    promise: 'the jobs of one bulk keep their order',
+    file: INSERT,
+    find: ` + n * interval '1 microsecond'\``,
+    replace: ` - n * interval '1 microsecond'\``,
+    killedBy: ENQUEUER_TEST,
+  },
+  {
+    promise: 'a bulk that Postgres rejects in part is rejected as a whole',
+    file: INSERT,
+    find: 'plain.length + unique.length > 1 && !knex.isTransaction',
+    replace: 'plain.length + unique.length > 99 && !knex.isTransaction',
+    killedBy: ENQUEUER_TEST,
+  },
+];
+
+export default mutations;
