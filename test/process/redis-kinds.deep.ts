@@ -112,13 +112,20 @@ describe('a Redis that is', () => {
       around.start({ env: { REDIS_PREFIX: 'one' } }),
       other.start({ env: { REDIS_URL: around.redis.url, REDIS_PREFIX: 'two' } }),
     ]);
+    const trees = (prefix: string) => tell(around.redis, ['ZCARD', `{${prefix}}catamount:trees`]);
     const stream = new SignUpStream(two, 2);
-    await signUpsThrough(around, one, (first) => first.more(10));
+    await signUpsThrough(around, one, async (first) => {
+      await first.more(10);
+      assert.deepEqual([await trees('one'), await trees('two')], [1, 1]);
+    });
     await stream.more(10);
     await stream.stop();
     await assertOneMailEach(other);
     assert.equal((await two.stop()).code, 0);
-    for (const prefix of ['one', 'two'])
-      assert.equal(await tell(around.redis, ['ZCARD', `{${prefix}}catamount:processes`]), 1);
+    const keys = (await tell(around.redis, ['KEYS', '*'])) as string[];
+    assert.deepEqual(
+      keys.filter((key) => !/^\{(one|two)\}/.test(key)),
+      [],
+    );
   });
 });
