@@ -25,6 +25,7 @@ import {
   UNKNOWN,
 } from './process-info';
 
+const HEARTBEAT_MS = 1000;
 const INFO_INTERVAL_MS = 5000;
 /** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
 const ORPHANS_MS = 10_000;
@@ -155,10 +156,13 @@ export class ProcessReporter {
 
   /** Does the same for processors whose heartbeats have ceased, unless Postgres knows that they live. */
   private async rescueSilent(others: readonly ProcessInfo[], silentMs: number): Promise<void> {
+    const { database, tuning } = this.options;
+    const { heartbeatMs = HEARTBEAT_MS } = tuning;
     for (const { identity, host, pid } of others) {
       // Of several that have noticed it, one acts. Should that fail, the dispatcher rescues these jobs a little later.
       if (!(await this.heartbeat?.deregister(identity))) continue;
-      const jobs = await rescue(this.options.database.knex, { identity, silentMs });
+      // Its last sign in Postgres may be a little younger than its last heartbeat.
+      const jobs = await rescue(database.knex, { identity, silentMs: silentMs - 2 * heartbeatMs });
       this.options.events.emit('processor.rescued', {
         identity,
         host,
@@ -303,7 +307,7 @@ class Heartbeat {
   private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
-    const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS } = options;
+    const { events, redis, heartbeatMs = HEARTBEAT_MS, infoMs = INFO_INTERVAL_MS } = options;
     this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
     this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
     this.task = new PeriodicTask({
@@ -368,7 +372,7 @@ class Heartbeat {
   }
 
   private async pass(): Promise<number | undefined> {
-    const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = UNRESPONSIVE_MS } = this.options;
+    const { redis, identity, describe, heartbeatMs = HEARTBEAT_MS, unresponsiveMs = UNRESPONSIVE_MS } = this.options;
     if (!redis.client.isReady) return undefined;
     const isIdle = this.isIdle();
     if (isIdle && performance.now() < this.restsUntil) return undefined;
