@@ -90,10 +90,7 @@ describe('a Redis that is', () => {
 
   it('older than 6.0, which the client cannot talk to, prevents the start', async () => {
     const text = await refused(await redisWith(...WITHOUT_HELLO));
-    assert.match(
-      text,
-      /is older than 6\.0, since it does not know HELLO, and cannot be used: use 6\.2 or newer\.$/,
-    );
+    assert.match(text, /is older than 6\.0, since it does not know HELLO, and cannot be used: use 6\.2 or newer\.$/);
   });
 
   it('allowed to evict keys that expire, and that forbids CONFIG, serves like any other after a warning', async () => {

@@ -5,8 +5,7 @@ import { HeartbeatRegistry, type HeartbeatReply } from '../../core/heartbeat-reg
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
-import type { Deadline } from '../../support/async';
-import { toError } from '../../support/async';
+import { Deadline, deferred, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { processKey } from '../hint/keys';
 import { forgetProcess, type RescuedJob, rescue, showLife } from '../row/claim';
@@ -29,6 +28,8 @@ const HEARTBEAT_MS = 1000;
 const INFO_INTERVAL_MS = 5000;
 /** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
 const ORPHANS_MS = 10_000;
+/** The first heartbeat waits for the first try for at most this long, ms. */
+const FIRST_RESCUE_MS = 2000;
 /** A job that has run for this long makes its processor show itself, ms; silence is noticed after 25 s. */
 const LONG_MS = 10_000;
 const LIFE_MS = 5000;
@@ -71,6 +72,8 @@ export class ProcessReporter {
   private endTally: (() => void) | undefined;
   private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
+  private readonly rescuedOnce = deferred();
+  private mayShow: Promise<unknown> = this.rescuedOnce.promise;
   private readonly startedAt = Date.now();
   /** Identities of processors that are known to have died, whose jobs are still to be returned. */
   private readonly dead: string[];
@@ -89,12 +92,13 @@ export class ProcessReporter {
         identity,
         describe: (redisMs) => this.describe(redisMs),
         activeAt: options.activeAt,
+        mayShow: () => this.mayShow,
         onCommand,
         onUnresponsive: (others, silentMs) => this.rescueSilent(others, silentMs),
       });
     this.orphans = new PeriodicTask({
       everyMs: ORPHANS_MS,
-      work: () => this.rescueFromDead(),
+      work: () => this.rescueFromDead().finally(this.rescuedOnce.resolve),
       onError: (error) =>
         events.emit('queue.error', { error, during: 'returning the jobs of a processor that has died' }),
     });
@@ -121,6 +125,7 @@ export class ProcessReporter {
     this.processMetrics = new ProcessMetricsSampler();
     // Before the first heartbeat, so that nobody sees both processes.
     this.orphans.start();
+    this.mayShow = Deadline.after(FIRST_RESCUE_MS).wait(this.rescuedOnce.promise);
     this.heartbeat?.start();
     this.life.start();
     this.latency.task.start();
@@ -275,6 +280,8 @@ type Shared = 'events' | 'identity' | 'activeAt' | 'onCommand';
 
 interface HeartbeatOptions extends HeartbeatTuning, Pick<ProcessReporterOptions, Shared> {
   readonly redis: Redis;
+  /** The first heartbeat waits for this. */
+  readonly mayShow: () => Promise<unknown>;
   /** Called with processors that have sent no heartbeat for so long. */
   readonly onUnresponsive: (others: readonly ProcessInfo[], silentMs: number) => Promise<void>;
   /** @param redisMs duration of the last round trip, ms; null before the first. */
@@ -373,6 +380,7 @@ class Heartbeat {
 
   private async pass(): Promise<number | undefined> {
     const { redis, identity, describe, heartbeatMs = HEARTBEAT_MS, unresponsiveMs = UNRESPONSIVE_MS } = this.options;
+    await this.options.mayShow();
     if (!redis.client.isReady) return undefined;
     const isIdle = this.isIdle();
     if (isIdle && performance.now() < this.restsUntil) return undefined;
