@@ -88,13 +88,12 @@ describe('one tree, as on a dyno', () => {
     await eachHasOneMail();
   });
 
-  it('accepts sign-ups while Redis is down, and sends their mails once it is back', async () => {
+  it('accepts sign-ups and sends their mails while Redis is down', async () => {
     await around.redis.stop();
-    const sent = around.sink.messages.length;
     await signUpMany(tree, 2);
-    assert.equal(around.sink.messages.length, sent);
-    await around.redis.start();
     await eachHasOneMail();
+    await around.redis.start();
+    await until('the tree is ready', async () => (await tree.request('GET', '/ready')).status === 200);
   });
 
   it('loses no request during a phased restart', async () => {

@@ -4,6 +4,7 @@ import { type EventMap, type Events, type RecentEvent, recentEvent } from '../co
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
+import { readHintLists } from '../job/hint/hints';
 import { readQueues } from '../job/row/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
@@ -144,7 +145,7 @@ export class TreeReporter implements Service {
     this.outages?.redisAnswered();
     if (due) this.statusSentAt = performance.now();
     this.watched = watched;
-    if (due) await this.writeRollups(treeStatus, idle && !watched ? IDLE_ROLLUPS : 1);
+    if (due) await this.writeRollups(treeStatus, idle && !watched);
     await this.execute(treeStatus.id, commands);
   }
 
@@ -158,16 +159,25 @@ export class TreeReporter implements Service {
     this.activeAt = performance.now();
   }
 
-  /** @param least the number of rollups below which none is written yet. */
-  private async writeRollups(treeStatus: TreeStatus, least = 1): Promise<void> {
-    const { redis, tree, database } = this.options;
+  private async writeRollups(treeStatus: TreeStatus, idle = false): Promise<void> {
+    const { redis, tree } = this.options;
     const parts = await tree.rollups(this.written);
     const last = parts.at(-1);
-    if (!last || parts.length < least) return;
-    const queues = database ? await readQueues(database.knex, treeStatus.limits.queues) : [];
-    const latencies = queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs] as const);
-    await writeRollup(redis.client, treeStatus, last, Object.fromEntries(latencies), parts.slice(0, -1));
+    if (!last || parts.length < (idle ? IDLE_ROLLUPS : 1)) return;
+    const latencies = await this.latencies(treeStatus.limits.queues, idle);
+    await writeRollup(redis.client, treeStatus, last, latencies, parts.slice(0, -1));
     this.written = last.number;
+  }
+
+  /** @returns the latency of each queue, ms. */
+  private async latencies(names: readonly string[], idle: boolean): Promise<Record<string, number>> {
+    const { redis, database } = this.options;
+    if (!database) return {};
+    // An idle tree leaves Postgres alone while no hint says that a job waits.
+    const isCalm = idle && (await readHintLists(redis.client, names)).every(({ length }) => length === 0);
+    if (isCalm) return Object.fromEntries(names.map((name) => [name, 0]));
+    const queues = await readQueues(database.knex, names);
+    return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
   }
 
   /**

@@ -4,8 +4,6 @@ import { isTakenBack } from './ledger';
 import { checkNotes, isOfNote, mailsByName } from './note-balance';
 import { asOperator, type Environment, type Incident, type Operator, type StoresOfScene } from './scene/environment';
 
-/** A job that only Redis had may be lost with its data for this long after acceptance, ms: it is counted, but not as a loss. */
-
 export interface Balance {
   /** One sentence per broken promise; empty when the run lost nothing. */
   readonly losses: readonly string[];

@@ -18,8 +18,8 @@ const HEARTBEATS_A_MINUTE = 4;
 const MINUTES_A_QUERY = 5;
 /** The dispatcher's query is one, and the session that LISTENs receives its notification in another. */
 const TRANSACTIONS_A_QUERY = 2;
-/** Connections to Redis: one of each worker, and four of the processor: one general, one that fetches, two that wait. */
-export const OF_REDIS = 6;
+/** Connections to Redis: one of each worker, and two of the processor: one waits for hints. */
+export const OF_REDIS = 4;
 /** A tree is idle when it has done nothing for a minute; this is most of it. */
 const NEARLY_IDLE_MS = 50_000;
 
@@ -105,7 +105,7 @@ export function idleTree({ minutes }: IdleOptions): void {
       await until('the processor sends the heartbeats of an idle one', () => isResting(PROCESS_KEYS.members));
     });
 
-    it('sends at most 30 commands a minute to Redis and a query in 5 minutes to Postgres, keeps six connections, and works at once', async function () {
+    it('sends at most 30 commands a minute to Redis and a query in 5 minutes to Postgres, keeps four connections, and works at once', async function () {
       const monitor = new Monitor(around.redis.port);
       try {
         // A session that was queried each second reports to the statistics of Postgres when it ends.

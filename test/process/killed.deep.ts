@@ -58,7 +58,7 @@ describe('kill -9 in a tree in production', () => {
       // The server had not answered when the connections broke, so it has not accepted these mails.
       around.sink.discard();
       await signUpMany(tree, 2);
-      // The stall check, which would rescue the jobs later, leaves the dead processor listed.
+      // Those that rescue its jobs later, when it has been silent for long, would leave it listed until then.
       const seen = await until('the successor is listed', async () => {
         const identities = await listed();
         return identities.some((identity) => identity !== dead) ? identities : undefined;

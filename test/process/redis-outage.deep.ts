@@ -42,23 +42,22 @@ describe('without Redis', () => {
     assert.ok(stream.accepted.every((email) => users.has(email)));
   }
 
-  it('the tree starts and accepts sign-ups, and the mails follow once Redis is available', async () => {
+  it('the tree starts, accepts sign-ups and sends their mails, and is ready once Redis is available', async () => {
     await around.redis.stop();
     tree = await around.start();
-    const users = await signUpMany(tree, 10);
+    await signUpMany(tree, 10);
     await assertOnlyRedisIsMissed();
-    assert.equal(around.sink.messages.length, 0);
-    await around.redis.start();
-    await around.sink.waitFor(users.length);
-    await assertReadyAgain();
     await assertOneMailEach(around);
+    await around.redis.start();
+    await assertReadyAgain();
   });
 
-  it('for a while, every sign-up is accepted, and every mail arrives afterwards, none twice', async () => {
+  it('for a while, every sign-up is accepted, mails continue, and every one arrives, none twice', async () => {
     await signUpsThrough(async (stream) => {
       await around.redis.stop();
       await stream.more(20);
       await assertOnlyRedisIsMissed();
+      await around.sink.waitFor(around.sink.messages.length + 20);
       await stream.more(20);
       await around.redis.start();
     });
@@ -75,7 +74,6 @@ describe('without Redis', () => {
       await stream.more(10);
       around.sink.release();
     });
-    assert.ok(tree.linesMatching(/Redis had lost \d+ job/).length > 0);
   });
 
   it('while it hangs, sign-ups do not wait for it', async () => {

@@ -5,7 +5,7 @@ import { Progress } from '../../support/progress';
 import { type Hints, MAX_HINTS } from '../hint/hints';
 import { admit, type Limits, type ReadyJob, type RescuedJob, rescue } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
-import { makeDueReady, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
+import { makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
 import type { Gate } from './gate';
 import { Leadership } from './leadership';
 
@@ -155,6 +155,10 @@ export class Dispatcher {
     await gate.refresh();
     if (gate.origin === undefined) return CLOSED_MS;
     if (this.noticed) this.lookMs = this.firstLookMs;
+    else if (performance.now() - this.prunedAt < PRUNE_INTERVAL_MS) {
+      const calmMs = await this.msOfCalm();
+      if (calmMs !== undefined) return calmMs;
+    }
     this.noticed = false;
     const unhinted = this.unhinted;
     this.unhinted = false;
@@ -234,15 +238,35 @@ export class Dispatcher {
    * rare.
    */
   private async msUntilNext(isShort: boolean): Promise<number> {
-    const { knex, redis, onNotified } = this.options;
+    const { knex, onNotified } = this.options;
     const { hears, message: text } = this.leadership;
-    const maxMs = redis?.isReady ? MAX_LOOK_MS : MAX_LOOK_WITHOUT_REDIS_MS;
-    const lookMs = isShort ? REFILL_MS : Math.min(maxMs, this.lookMs);
-    this.lookMs = hears ? Math.min(maxMs, this.lookMs * LOOK_GROWTH) : this.firstLookMs;
+    const lookMs = isShort ? REFILL_MS : Math.min(this.maxLookMs, this.lookMs);
+    this.lookMs = this.longerLookMs;
     const sentAt = performance.now();
     // Nobody waits for a dispatcher that is not notified itself.
     const dueMs = await msUntilScheduled(knex, hears ? { text, maxMs: lookMs } : undefined);
     if (hears) onNotified(sentAt);
     return Math.min(lookMs, dueMs ?? lookMs);
+  }
+
+  /** The same by one statement, as most looks find nothing; undefined when there is something to do. */
+  private async msOfCalm(): Promise<number | undefined> {
+    const { knex, onNotified } = this.options;
+    const { hears, message } = this.leadership;
+    const sentAt = performance.now();
+    const ms = await msOfCalm(knex, Math.min(this.maxLookMs, this.lookMs), hears ? message : undefined);
+    if (ms === undefined) return undefined;
+    this.lookMs = this.longerLookMs;
+    if (hears) onNotified(sentAt);
+    return ms;
+  }
+
+  private get maxLookMs(): number {
+    return this.options.redis?.isReady ? MAX_LOOK_MS : MAX_LOOK_WITHOUT_REDIS_MS;
+  }
+
+  /** The interval after the next look. */
+  private get longerLookMs(): number {
+    return this.leadership.hears ? Math.min(this.maxLookMs, this.lookMs * LOOK_GROWTH) : this.firstLookMs;
   }
 }

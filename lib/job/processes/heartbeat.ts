@@ -5,8 +5,7 @@ import { HeartbeatRegistry, type HeartbeatReply } from '../../core/heartbeat-reg
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import type { Redis } from '../../core/redis';
 import type { Database } from '../../model/database';
-import type { Deadline } from '../../support/async';
-import { toError } from '../../support/async';
+import { Deadline, deferred, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { processKey } from '../hint/keys';
 import { forgetProcess, type RescuedJob, rescue, showLife } from '../row/claim';
@@ -25,9 +24,12 @@ import {
   UNKNOWN,
 } from './process-info';
 
+const HEARTBEAT_MS = 1000;
 const INFO_INTERVAL_MS = 5000;
 /** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
 const ORPHANS_MS = 10_000;
+/** The first heartbeat waits for the first try for at most this long, ms. */
+const FIRST_RESCUE_MS = 2000;
 /** A job that has run for this long makes its processor show itself, ms; silence is noticed after 25 s. */
 const LONG_MS = 10_000;
 const LIFE_MS = 5000;
@@ -70,6 +72,8 @@ export class ProcessReporter {
   private endTally: (() => void) | undefined;
   private processMetrics: ProcessMetricsSampler | undefined;
   private stopping = false;
+  private readonly rescuedOnce = deferred();
+  private mayShow: Promise<unknown> = this.rescuedOnce.promise;
   private readonly startedAt = Date.now();
   /** Identities of processors that are known to have died, whose jobs are still to be returned. */
   private readonly dead: string[];
@@ -88,12 +92,13 @@ export class ProcessReporter {
         identity,
         describe: (redisMs) => this.describe(redisMs),
         activeAt: options.activeAt,
+        mayShow: () => this.mayShow,
         onCommand,
         onUnresponsive: (others, silentMs) => this.rescueSilent(others, silentMs),
       });
     this.orphans = new PeriodicTask({
       everyMs: ORPHANS_MS,
-      work: () => this.rescueFromDead(),
+      work: () => this.rescueFromDead().finally(this.rescuedOnce.resolve),
       onError: (error) =>
         events.emit('queue.error', { error, during: 'returning the jobs of a processor that has died' }),
     });
@@ -120,6 +125,7 @@ export class ProcessReporter {
     this.processMetrics = new ProcessMetricsSampler();
     // Before the first heartbeat, so that nobody sees both processes.
     this.orphans.start();
+    this.mayShow = Deadline.after(FIRST_RESCUE_MS).wait(this.rescuedOnce.promise);
     this.heartbeat?.start();
     this.life.start();
     this.latency.task.start();
@@ -155,10 +161,13 @@ export class ProcessReporter {
 
   /** Does the same for processors whose heartbeats have ceased, unless Postgres knows that they live. */
   private async rescueSilent(others: readonly ProcessInfo[], silentMs: number): Promise<void> {
+    const { database, tuning } = this.options;
+    const { heartbeatMs = HEARTBEAT_MS } = tuning;
     for (const { identity, host, pid } of others) {
       // Of several that have noticed it, one acts. Should that fail, the dispatcher rescues these jobs a little later.
       if (!(await this.heartbeat?.deregister(identity))) continue;
-      const jobs = await rescue(this.options.database.knex, { identity, silentMs });
+      // Its last sign in Postgres may be a little younger than its last heartbeat.
+      const jobs = await rescue(database.knex, { identity, silentMs: silentMs - 2 * heartbeatMs });
       this.options.events.emit('processor.rescued', {
         identity,
         host,
@@ -271,6 +280,8 @@ type Shared = 'events' | 'identity' | 'activeAt' | 'onCommand';
 
 interface HeartbeatOptions extends HeartbeatTuning, Pick<ProcessReporterOptions, Shared> {
   readonly redis: Redis;
+  /** The first heartbeat waits for this. */
+  readonly mayShow: () => Promise<unknown>;
   /** Called with processors that have sent no heartbeat for so long. */
   readonly onUnresponsive: (others: readonly ProcessInfo[], silentMs: number) => Promise<void>;
   /** @param redisMs duration of the last round trip, ms; null before the first. */
@@ -303,7 +314,7 @@ class Heartbeat {
   private readonly registry: HeartbeatRegistry;
 
   constructor(private readonly options: HeartbeatOptions) {
-    const { events, redis, heartbeatMs = 1000, infoMs = INFO_INTERVAL_MS } = options;
+    const { events, redis, heartbeatMs = HEARTBEAT_MS, infoMs = INFO_INTERVAL_MS } = options;
     this.registry = new HeartbeatRegistry(redis.client, PROCESS_KEYS);
     this.infoEvery = Math.max(1, Math.round(infoMs / heartbeatMs));
     this.task = new PeriodicTask({
@@ -368,7 +379,8 @@ class Heartbeat {
   }
 
   private async pass(): Promise<number | undefined> {
-    const { redis, identity, describe, heartbeatMs = 1000, unresponsiveMs = UNRESPONSIVE_MS } = this.options;
+    const { redis, identity, describe, heartbeatMs = HEARTBEAT_MS, unresponsiveMs = UNRESPONSIVE_MS } = this.options;
+    await this.options.mayShow();
     if (!redis.client.isReady) return undefined;
     const isIdle = this.isIdle();
     if (isIdle && performance.now() < this.restsUntil) return undefined;

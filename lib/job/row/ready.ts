@@ -71,23 +71,47 @@ export async function readyJobs(
   return rows;
 }
 
+const MS_UNTIL_SCHEDULED = () => `ceil(extract(epoch from least(
+    (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts = 0),
+    (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts > 0)
+  ) - clock_timestamp()) * 1000)::bigint`;
+
+/** A message to all dispatchers. */
+interface LookMessage {
+  readonly text: string;
+  /** The time until the next look is appended, ms: until the next scheduled job is due, at most this. */
+  readonly maxMs: number;
+}
+
 /**
- * @param message appended to it, and sent to all dispatchers, is the answer (ms), at most `maxMs`. Default: nothing is sent.
+ * @param message is sent to all dispatchers. Default: nothing is sent.
  * @returns ms until the next scheduled job is due (0 or less: now), by the database's clock; undefined when there is none.
  */
-export async function msUntilScheduled(
-  knex: Knex,
-  message?: { readonly text: string; readonly maxMs: number },
-): Promise<number | undefined> {
+export async function msUntilScheduled(knex: Knex, message?: LookMessage): Promise<number | undefined> {
   const { rows } = await knex.raw<{ rows: { readonly ms: string | null }[] }>(
     `select ms::text${message ? ', pg_notify(?, ? || least(ms, ?::bigint))' : ''} from (
-       select ceil(extract(epoch from least(
-         (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts = 0),
-         (select min(run_at) from ${TABLES.jobs} where state = 'scheduled' and attempts > 0)
-       ) - clock_timestamp()) * 1000)::bigint as ms
+       select ${MS_UNTIL_SCHEDULED()} as ms
      ) as answer`,
     message ? [TABLES.leaderChannel, message.text, Math.round(message.maxMs)] : [],
   );
   const ms = rows[0]?.ms ?? null;
   return ms === null ? undefined : Number(ms);
+}
+
+/**
+ * Asks in one statement whether there is nothing to do: no job is due, ready, held or running.
+ * @param message is sent to all dispatchers if so. Default: nothing is sent.
+ * @returns ms until the next scheduled job is due, at most `maxMs`; undefined when there is something to do.
+ */
+export async function msOfCalm(knex: Knex, maxMs: number, message?: LookMessage['text']): Promise<number | undefined> {
+  const { rows } = await knex.raw<{ rows: { readonly ms: string }[] }>(
+    `select ms::text${message === undefined ? '' : ', pg_notify(?, ? || ms)'} from (
+       select least(${MS_UNTIL_SCHEDULED()}, ?::bigint) as ms
+     ) as answer
+     where ms > 0 and not exists (select from ${TABLES.jobs} where state = 'ready')
+       and not exists (select from ${TABLES.jobs} where state = 'running')
+       and not exists (select from ${TABLES.jobs} where limit_key is not null and state = 'held')`,
+    [...(message === undefined ? [] : [TABLES.leaderChannel, message]), Math.round(maxMs)],
+  );
+  return rows[0] && Number(rows[0].ms);
 }
