@@ -1,6 +1,6 @@
-import { knownQueues, readQueues } from '../../job/row/queue-status';
 import { countCrons } from '../../job/cron/cron-table';
 import { ProcessList } from '../../job/processes/process-list';
+import { knownQueues, readQueues } from '../../job/row/queue-status';
 import { countSet } from '../../job/sets/set-size';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
