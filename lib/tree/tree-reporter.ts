@@ -4,7 +4,7 @@ import { type EventMap, type Events, type RecentEvent, recentEvent } from '../co
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
-import { readHintLists } from '../job/hint/hints';
+import { Hints } from '../job/hint/hints';
 import { readQueues } from '../job/row/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
@@ -174,8 +174,8 @@ export class TreeReporter implements Service {
     const { redis, database } = this.options;
     if (!database) return {};
     // An idle tree leaves Postgres alone while no hint says that a job waits.
-    const isCalm = idle && (await readHintLists(redis.client, names)).every(({ length }) => length === 0);
-    if (isCalm) return Object.fromEntries(names.map((name) => [name, 0]));
+    const hints = idle ? await new Hints(redis.client).read(names) : undefined;
+    if (hints?.every(({ length }) => length === 0)) return Object.fromEntries(names.map((name) => [name, 0]));
     const queues = await readQueues(database.knex, names);
     return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
   }
