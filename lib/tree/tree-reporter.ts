@@ -174,9 +174,8 @@ export class TreeReporter implements Service {
     const { redis, database } = this.options;
     if (!database) return {};
     // An idle tree leaves Postgres alone while no hint says that a job waits.
-    const isCalm =
-      idle && ((await new Hints(redis.client).read(names)) ?? [{ length: 1 }]).every(({ length }) => length === 0);
-    if (isCalm) return Object.fromEntries(names.map((name) => [name, 0]));
+    const hints = idle ? await new Hints(redis.client).read(names) : undefined;
+    if (hints?.every(({ length }) => length === 0)) return Object.fromEntries(names.map((name) => [name, 0]));
     const queues = await readQueues(database.knex, names);
     return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
   }
