@@ -1,5 +1,4 @@
 import {
-  BOOTS_MS,
   type ProcessorStats,
   type ProcessorStatus,
   reported,
@@ -21,6 +20,8 @@ export type Level = 'warn' | 'bad';
 /** Codes of everything that can be wrong, shared by the operator's pages, the terminal and the metrics. */
 export const ISSUE_CODES = [
   'noPrimary',
+  'migrationsPending',
+  'migrationsUnread',
   'nobodyServes',
   'restarts',
   'hot',
@@ -265,7 +266,15 @@ const EMPTIED_MS = 15 * 60_000;
 
 /** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
 export function treeIssues(treeStatus: TreeStatus): Issue[] {
-  const now = new Date(treeStatus.at);
+  const pending = unreadyIssues(treeStatus);
+  const others = processIssues(treeStatus, new Date(treeStatus.at));
+  // What stands still for want of a table needs nothing but the migrations.
+  const isConsequence = ({ code, detail = '' }: Issue) =>
+    pending.length > 0 && code === 'stalled' && /does not exist/.test(detail);
+  return [...pending, ...others.filter((issue) => !isConsequence(issue))];
+}
+
+function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
   return [
     ...workerIssues(treeStatus, now),
     ...jobsIssues(treeStatus, now),
@@ -274,6 +283,25 @@ export function treeIssues(treeStatus: TreeStatus): Issue[] {
     ...phaseIssues(treeStatus),
     ...lossIssues(treeStatus, now),
   ];
+}
+
+/** Names of migrations that an issue lists. */
+const LISTED = 3;
+
+/** Other reasons why a tree is not ready have issues of their own: that Postgres refuses writes, that jobs do not run. */
+function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[] {
+  const statuses = [...workerStatus.map(({ lastStatus }) => reported(lastStatus)), single];
+  const unready = statuses.flatMap((status) => status?.unready ?? []);
+  const pending = unready.find(({ cause }) => cause === 'migrations');
+  if (pending?.cause === 'migrations') {
+    const { names } = pending;
+    const listed = names.slice(0, LISTED).join(', ') + (names.length > LISTED ? ', …' : '');
+    return [{ level: 'bad', code: 'migrationsPending', figures: { count: names.length, names: listed } }];
+  }
+  const unread = unready.find(({ cause }) => cause === 'unread');
+  return unread?.cause === 'unread'
+    ? [{ level: 'bad', code: 'migrationsUnread', figures: { error: unread.error } }]
+    : [];
 }
 
 function workerIssues(treeStatus: TreeStatus, now: Date): Issue[] {
@@ -327,8 +355,8 @@ function stalledIssues(status: ProcessorStatus): Issue[] {
 }
 
 /** Before its first heartbeat there is nothing else that it could tell. */
-function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats): Issue[] {
-  if (typeof spanMs !== 'number' || spanMs <= BOOTS_MS) return [];
+function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }: TreeStatus['limits']): Issue[] {
+  if (typeof spanMs !== 'number' || bootTimeoutMs === undefined || spanMs <= bootTimeoutMs) return [];
   const figures = { part: 'processor', cause: 'boots', spanMs };
   return [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }];
 }
@@ -346,7 +374,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'disabled':
       return nextRestart ? [restarting] : [];
     case 'booting':
-      return [...(nextRestart ? [restarting] : []), ...slowBoot(processor)];
+      return [...(nextRestart ? [restarting] : []), ...slowBoot(processor, limits)];
     case 'stopped':
       return [{ level: 'warn', code: 'jobsStopped', figures: {} }];
     case 'quiet':

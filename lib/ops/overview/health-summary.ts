@@ -357,6 +357,8 @@ const HREFS: Readonly<
   Record<Exclude<IssueCode, 'treeUnresponsive' | 'otherTree'>, string | ((subject: string) => string)>
 > = {
   noPrimary: '/ops',
+  migrationsPending: '#postgres',
+  migrationsUnread: '#postgres',
   nobodyServes: PROCESSES,
   restarts: ofWorker,
   hot: ofWorker,

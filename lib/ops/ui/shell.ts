@@ -130,8 +130,12 @@ function troubleOf(thrown: unknown): Trouble {
   const away = unavailableStore(thrown);
   const retry = { 'Retry-After': '2' };
   if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
+  if (UNMIGRATED.test(code)) return { status: 503, reason: 'unmigrated', values: {}, headers: {}, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
 }
+
+/** Postgres knows no such schema, column or table. */
+const UNMIGRATED = /^(3F000|42703|42P01)$/;
 
 function reasonOf(status: number): string {
   const known: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
