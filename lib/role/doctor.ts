@@ -12,7 +12,7 @@ import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
-import { findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
+import { findingsOfMail, findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
 
 /** @param message a sentence that contains the remedy. */
 const said = (severity: Symptom['severity'], id: string, message: string) => symptom(severity, id, message, '');
@@ -34,6 +34,7 @@ export async function runDoctor(
   if (config) {
     findings.push(...config.warnings.map((message) => said('warning', 'doubtful_setting', message)));
     findings.push(...findingsOfMemory(config), ...findingsOfSettings(config), ...findingsOfProcfile(app.root));
+    findings.push(...(await findingsOfMail(config)));
     const options = { as: 'doctor', doing: 'Cannot look further' } as const;
     const connection = await AppConnection.open(app, config, options).catch(add('unreachable'));
     if (connection) {
@@ -157,11 +158,11 @@ async function findingsOfServers(
   found.push(...(await findingsOfPooler(config, database)));
   // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
-  found.push(...(await findingsOfRedis(config, redis)));
+  found.push(...(await findingsOfRedis(redis)));
   return found;
 }
 
-async function findingsOfRedis(config: Config, { client }: Redis): Promise<Symptom[]> {
+async function findingsOfRedis({ client }: Redis): Promise<Symptom[]> {
   const found: Symptom[] = [];
   const info = readInfo(`${await client.info('persistence')}\n${await client.info('memory')}`);
   // Reported even without a memory limit, since a later plan may have one.
@@ -176,12 +177,12 @@ async function findingsOfRedis(config: Config, { client }: Redis): Promise<Sympt
       ),
     );
   }
-  if (config.environment === 'production' && info.get('aof_enabled') === '0') {
+  if (info.get('aof_enabled') === '0') {
     found.push(
       symptom(
         'warning',
         'redis_persistence',
-        'Redis keeps no append-only file, so jobs outside the outbox are lost with it',
+        'Redis keeps no append-only file, so jobs that were enqueued outside a transaction are lost when it restarts',
         'set appendonly yes.',
       ),
     );
