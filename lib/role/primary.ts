@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto';
 import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
+import { awaitStopping } from '../cluster/control/predecessor';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { BroadcastRelay } from '../cluster/primary/broadcast-relay';
@@ -99,6 +100,7 @@ export class Primary {
       this.jobsWatch = new JobsWatch({
         processor: () => processor.stats(() => null),
         silentMs: () => processor.heartbeatAgeMs,
+        bootTimeoutMs: web.bootTimeoutMs,
         events,
         onChange: (change) => this.setJobsHealth(change),
       });
@@ -190,6 +192,8 @@ export class Primary {
     for (const message of [...untestedNode(), ...config.warnings]) events.emit('process.warning', { message });
     this.reportMemoryPlan();
     try {
+      await awaitStopping(config.control.stateFile, events);
+      if (this.stopped) return;
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
       const permission = this.checkApp();
@@ -245,8 +249,9 @@ export class Primary {
     const { killed, failed } = sumOutcomes(
       await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
     );
-    await this.control.stop(deadline);
     await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
+    // The last thing: until then the next start of this folder learns from it that this tree is stopping.
+    await this.control.stop(deadline);
     this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed });
     process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
   }
