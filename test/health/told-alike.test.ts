@@ -80,7 +80,7 @@ const STATES: readonly (readonly [
       }),
     ),
     ['migrationsPending'],
-    /5 migrations have not run: 01_a, 02_b, 03_c, …\. .*catamount db migrate/,
+    /5 migrations have not run: run catamount db migrate, .* 01_a, 02_b, 03_c, …$/m,
   ],
   [
     'a migration that has not run, where the primary serves the web',
@@ -91,7 +91,7 @@ const STATES: readonly (readonly [
       }),
     ),
     ['migrationsPending'],
-    /1 migration has not run: 01_a\. /,
+    /1 migration has not run: .* 01_a$/m,
   ],
   ['migrations that cannot be read', systemStatusOf(UNREAD), ['migrationsUnread'], /42501.*503/],
   ['the same without Postgres', systemStatusOf(UNREAD, { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
