@@ -27,9 +27,10 @@ describe('a tree in production whose database nobody has migrated', () => {
     await database.drop();
   });
 
-  const stores = () => ({ NODE_ENV: 'production', DATABASE_URL: database.url, REDIS_URL: redis.url });
   const env = () => ({
-    ...stores(),
+    NODE_ENV: 'production',
+    DATABASE_URL: database.url,
+    REDIS_URL: redis.url,
     MAIL_DELIVERY: 'log',
     MAIL_FROM: 'a@shop.example',
     APP_URL: 'https://shop.example',
@@ -67,7 +68,7 @@ describe('a tree in production whose database nobody has migrated', () => {
     const answer = await signIn(tree);
     assert.equal(answer.status, 303, answer.body);
     const page = async () => (await tree.request('GET', '/ops', { headers: { cookie: cookiesOf(answer) } })).body;
-    const typed = (command: 'status' | 'top') => catamountWith(stores(), tree.cwd, command);
+    const typed = (command: 'status' | 'top') => catamountWith(env(), tree.cwd, command);
     const metrics = async () => {
       const scraped = await tree.request('GET', '/ops/metrics', { headers: { Authorization: `Bearer ${TOKEN}` } });
       const lines = ScrapedText.of(scraped).metrics.get('catamount_issues')?.lines ?? [];
