@@ -1,5 +1,4 @@
 import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
 import { awaitStopping } from '../cluster/control/predecessor';
@@ -20,7 +19,7 @@ import { EXIT, UserError, untestedNode } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
-import { fileBehind, onUncaught, openLog } from '../core/logging';
+import { onUncaught, openLog } from '../core/logging';
 import { withRedisPrefix } from '../core/settings-reader';
 import { STOP_PHASES } from '../core/shutdown';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
@@ -327,10 +326,7 @@ export class Primary {
   /** Prints the message of a UserError; any other error is rethrown. @returns the exit code. */
   private reportFailure(error: unknown): number {
     if (!(error instanceof UserError)) throw error;
-    const text = `${error.message}\n`;
-    // Written at the offset of standard error, it would overwrite lines that the log has appended to the same file.
-    if (fileBehind(2) !== null) fs.appendFileSync('/proc/self/fd/2', text);
-    else process.stderr.write(text);
+    process.stderr.write(`${error.message}\n`);
     return error.exitCode;
   }
 }
