@@ -11,7 +11,6 @@ import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
 import {
   health,
-  notFound,
   proxies,
   requestContext,
   requestEvents,
@@ -20,6 +19,7 @@ import {
   shedStale,
   wellFormedPath,
 } from './middleware';
+import { allowedMethods, explainMissing } from './not-found';
 import type { HealthOptions, SecurityHeaders } from './options';
 
 export interface ApplicationOptions extends HealthOptions {
@@ -74,6 +74,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(handleErrors(events, texts));
   app.use(securityHeaders(options.headers));
   app.use(requestTarget);
+  app.use(explainMissing);
   for (const middleware of own) app.use(middleware);
   app.use(health(options));
   app.use(wellFormedPath);
@@ -83,7 +84,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(limitConcurrency(limiter));
   app.use(body.parse);
   for (const middleware of existing) app.use(middleware);
-  app.use(notFound(router));
+  app.use(allowedMethods(router));
   app.use(router.routes());
   handleLateErrors(app, events, texts);
   return app;

@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { IncomingMessage, METHODS, ServerResponse } from 'node:http';
+import { IncomingMessage, ServerResponse } from 'node:http';
 import { BlockList, isIP, Socket } from 'node:net';
-import type Router from '@koa/router';
 import type Koa from 'koa';
 import helmet from 'koa-helmet';
 import type { Locale, TrustedProxies } from '../core/config';
@@ -261,42 +260,6 @@ export function requestEvents(events: Events): Koa.Middleware {
 
 function hundredths(ms: number): number {
   return Math.round(ms * 100) / 100;
-}
-
-/**
- * Answers requests without a route: 404, 405 with Allow if the path exists, and OPTIONS. A method that no route could
- * have also gets 405, not 501: clients should not be able to cause server errors, which routers count.
- */
-export function notFound(router: Router): Koa.Middleware {
-  return (ctx, next) => next().then(() => explain(ctx, router));
-}
-
-/** @throws ProblemError if no route has answered the request. */
-function explain(ctx: Koa.Context, router: Router): void {
-  if (ctx.status !== 404 || (ctx.body !== undefined && ctx.body !== null) || ctx.respond === false) return;
-  if (ctx.method === 'OPTIONS' && ctx.path === '*') {
-    ctx.status = 204;
-    return;
-  }
-  const allowed = methodsOf(router, ctx.path);
-  if (allowed.length === 0) throw new ProblemError(404, { detail: 'There is nothing at this address.' });
-  const headers = { Allow: [...allowed, 'OPTIONS'].join(', ') };
-  if (ctx.method === 'OPTIONS') {
-    ctx.status = 204;
-    ctx.set(headers);
-    return;
-  }
-  // A route that leaves the response empty says that the resource does not exist.
-  if (allowed.includes(ctx.method)) throw new ProblemError(404);
-  throw new ProblemError(405, {
-    detail: `${ctx.method} is not allowed here; ${headers.Allow} are.`,
-    headers,
-  });
-}
-
-function methodsOf(router: Router, path: string): string[] {
-  const methods = new Set(router.match(path, 'GET').path.flatMap((layer) => layer.methods));
-  return METHODS.filter((method) => methods.has(method));
 }
 
 /** Headers set by proxies. Any other peer may have forged them. */
