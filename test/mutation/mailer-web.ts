@@ -327,6 +327,20 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/web/json-body.test.ts'],
   },
   {
+    promise: "an app's own 404 and 405 pages are kept",
+    file: 'lib/web/not-found.ts',
+    find: '(status !== 404 && status !== 405) || (body !== undefined && body !== null)',
+    replace: 'status !== 404 && status !== 405',
+    killedBy: ['test/web/own-koa.test.ts'],
+  },
+  {
+    promise: 'a malformed form is the fault of the client',
+    file: 'lib/web/body-errors.ts',
+    find: 'if (!OF_BUSBOY.test(message)) return undefined;',
+    replace: "if (message !== '') return undefined;",
+    killedBy: ['test/web/parser-errors.test.ts'],
+  },
+  {
     promise: 'request() in a test exposes the error behind a 500',
     file: 'lib/testing/in-process-app.ts',
     find: 'const error = this.errors.get(requestId);',
