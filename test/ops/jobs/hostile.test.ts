@@ -6,8 +6,8 @@ import { SIGNED } from '../ops-web';
 import { ShopStage } from './shop-stage';
 import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
 
-/** Runs a script or breaks out of its context unless it is escaped. */
-const EVIL = `"><img src=x onerror=alert(1)>'</title></pre><script>alert(2)</script><svg/onload=alert(3)>{{12345*67891}}<%= 12345*67891 %>`;
+/** Runs a script, breaks out of its context or turns the words that follow it unless it is escaped. */
+const EVIL = `"><img src=x onerror=alert(1)>'</title></pre><script>alert(2)</script><svg/onload=alert(3)>{{12345*67891}}<%= 12345*67891 %>\u202e`;
 
 describe('jobs with hostile names, arguments, errors and tags', () => {
   let stage: ShopStage;
@@ -68,6 +68,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       assert.doesNotMatch(body, /<img|<script>|<svg\/|onerror=alert\(1\)>'<|<i>"/, path);
       assert.match(String(headers['content-security-policy']), /default-src 'none'.*script-src 'self'/);
       assert.doesNotMatch(body, / style=/);
+      assert.doesNotMatch(body.replaceAll(/ value="[^"]*"/g, ''), /\u202e/, path);
       assert.doesNotMatch(body, /838114395/, `${path} computes what it is given`);
     }
     assert.ok(textOf((await operator.get(paths[9] ?? '')).body).includes(EVIL.slice(2, 29)));
