@@ -68,9 +68,9 @@ function chosen<T extends string>(ctx: OpsContext, name: string, offered: readon
 }
 
 /** Sets a cookie for /ops that scripts and other sites cannot use; `Secure` where the app is served over TLS. */
-export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair: string): void {
+export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair: string, path = '/ops'): void {
   const secure = ctx.secure || (config.appUrl.startsWith('https:') && new URL(config.appUrl).host === ctx.host);
-  ctx.append('Set-Cookie', `${pair}; Path=/ops; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`);
+  ctx.append('Set-Cookie', `${pair}; Path=${path}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`);
 }
 
 interface Trouble {
