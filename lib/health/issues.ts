@@ -70,6 +70,8 @@ export interface Issue {
   readonly subject?: string;
   /** The last termination of the process concerned. */
   readonly termination?: Termination | null;
+  /** The caller who paused the queue. Viewers do not see the name. */
+  readonly by?: string;
   /** The long jobs that occupy the slots of job processors. */
   readonly holders?: readonly Holder[];
   /** Text that may name people: a process's output, a path, a mail server's reply. Viewers do not see it. */
@@ -144,7 +146,7 @@ export function serviceIssues(systemStatus: SystemStatus, warningMs: number, tre
   return [
     ...awayIssues(systemStatus),
     ...foreignIssues(systemStatus),
-    ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees)) : []),
+    ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees, systemStatus.at)) : []),
     ...failureIssues(systemStatus),
     ...limitIssues(systemStatus, trees),
     ...mailIssues(systemStatus),
@@ -179,10 +181,14 @@ function queueIssues(
   { name, latencyMs, paused, waiting, blocked }: QueueStatus,
   warningMs: number,
   trees: readonly KnownTree[],
+  at: Date,
 ): Issue[] {
   const about = { subject: name };
   const count = waiting + blocked;
-  if (paused) return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count } }];
+  if (paused) {
+    const spanMs = Math.max(1000, at.getTime() - paused.since.getTime());
+    return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count, spanMs }, by: paused.by }];
+  }
   if (!isLate(latencyMs, warningMs)) return [];
   const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };
   const serving = trees.filter(({ heartbeatAgeMs, treeStatus: { limits } }) => {
@@ -239,8 +245,8 @@ function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTre
   if (redis.ok && redis.value.maxBytes > 0) {
     const { usedBytes, maxBytes, policy } = redis.value;
     const share = usedBytes / maxBytes;
-    if (share > FULL_SHARE)
-      issues.push({ level: 'warn', code: 'redisFull', figures: { percent: Math.round(100 * share) } });
+    const figures = { percent: Math.round(100 * share) };
+    if (share > FULL_SHARE) issues.push({ level: share < 1 ? 'warn' : 'bad', code: 'redisFull', figures });
     if (policy !== 'noeviction') issues.push({ level: 'warn', code: 'eviction', figures: { policy } });
   }
   return issues;

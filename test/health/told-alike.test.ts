@@ -202,10 +202,10 @@ const STATES: readonly (readonly [
   [
     'a paused queue',
     systemStatusOf(treeStatusOf(), {
-      queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
+      queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(ago(300)), by: 'ada' } })]),
     }),
     ['paused'],
-    /Queue mailer is paused\. 31 jobs wait/,
+    /Queue mailer is paused \(for 5 min.*, by ada\): 31 jobs wait/,
   ],
   ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
@@ -281,6 +281,12 @@ const STATES: readonly (readonly [
     ['redisFull', 'eviction'],
     /96 %/,
     /allkeys-lru/,
+  ],
+  [
+    'a Redis that is full',
+    systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 84e6 }) }),
+    ['redisFull'],
+    /Redis is full: 336 % of its maxmemory is in use/,
   ],
   ['one refused mail', systemStatusOf(treeStatusOf(), { mail: refused(1) }), [], /^All is well/],
   [

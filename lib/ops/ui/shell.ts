@@ -147,7 +147,7 @@ function codeIn(error: Error): string {
   return 'code' in error && error.code ? String(error.code) : named;
 }
 
-const REDIS_AWAY = /^(Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
+const REDIS_AWAY = /^(NoConnection|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
 
 /** The store whose outage caused the error; undefined for other errors. */
 function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {

@@ -136,7 +136,7 @@ describe('pages of jobs while a server is unavailable', () => {
       assert.equal(status, 503, path);
       assert.match(
         textOf(body),
-        /^This page could not be loaded Redis does not answer\. Nothing was changed\. Client\w+ · [\w-]{36} · /,
+        /^This page could not be loaded Redis does not answer\. Nothing was changed\. [A-Z]\w+ · [\w-]{36} · /,
       );
       assert.ok(body.includes(headers['x-request-id'] as string));
       assert.match(body, /data-count="retry">–</);
