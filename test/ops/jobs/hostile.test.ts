@@ -161,7 +161,7 @@ describe('pages of jobs while a server is unavailable', () => {
         await operator.read('/ops/jobs/queues'),
         /Cron Postgres does not answer, so the tasks are unknown\./,
       );
-      assert.equal((await operator.get('/ops/jobs/scheduled')).status, 500);
+      assert.equal((await operator.get('/ops/jobs/scheduled')).status, 503);
     } finally {
       await stage.ops.database.query('alter table job_outbox_away rename to job_outbox');
       await stage.ops.database.query('alter table job_cron_away rename to job_cron');
