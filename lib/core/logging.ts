@@ -64,7 +64,7 @@ export function isoTime(now: () => number = Date.now): () => string {
  */
 export function fileBehindOutput(): string | null {
   try {
-    return fs.fstatSync(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
+    return statOf(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
   } catch {
     return null;
   }
@@ -104,7 +104,7 @@ export function openLogDestination({ format, file }: Omit<Config['log'], 'reques
         done();
       },
     }),
-    colorize: process.stdout.isTTY === true || fs.fstatSync(fd).isCharacterDevice(),
+    colorize: process.stdout.isTTY === true || statOf(fd).isCharacterDevice(),
     translateTime: 'SYS:HH:MM:ss.l',
     // These fields are in the message already, or are for machines.
     ignore:
@@ -127,8 +127,16 @@ function prettyMessage({ process: name, child, msg, requestId }: Readonly<Record
  * @returns false once a log rotation has given the name to another file.
  */
 function leadsTo(fd: number, file: string): boolean {
-  const [own, named] = [fs.fstatSync(fd), fs.statSync(file, { throwIfNoEntry: false })];
+  const [own, named] = [statOf(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
   return own.ino === named?.ino && own.dev === named.dev;
+}
+
+/**
+ * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
+ * reads another file's: a package that is linked, as pnpm does, is then not found.
+ */
+function statOf(fd: number): fs.BigIntStats {
+  return fs.fstatSync(fd, { bigint: true });
 }
 
 function openToAppend(file: string): number {
@@ -215,7 +223,7 @@ export class NonBlockingWriter {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly inherited: number) {
-    if (fs.fstatSync(inherited).isFile()) {
+    if (statOf(inherited).isFile()) {
       this.fd = inherited;
       return;
     }

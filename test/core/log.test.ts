@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../lib/core/config';
@@ -28,6 +29,23 @@ describe('the log', () => {
     };
     return { asked, run: { id: 'j-1', class: 'GreetJob', queue: 'default', attempt: 2, requestId: 'r-1', args } };
   }
+
+  it('into a pipe leaves symbolic links of packages alone', () => {
+    const folder = fs.realpathSync(tempFolder('links'));
+    try {
+      fs.mkdirSync(path.join(folder, 'store'));
+      for (const name of ['a.js', 'b.js']) fs.writeFileSync(path.join(folder, 'store', name), '');
+      fs.symlinkSync(path.join(folder, 'store'), path.join(folder, 'linked'));
+      const script = `const { openLogDestination } = require(${JSON.stringify(path.resolve(__dirname, '../../lib/core/logging'))});
+        require.resolve(${JSON.stringify(path.join(folder, 'store/a.js'))});
+        openLogDestination({ format: 'json', file: null }, 1);
+        process.stdout.write(require.resolve(${JSON.stringify(path.join(folder, 'linked/b.js'))}));`;
+      const found = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { encoding: 'utf8' });
+      assert.equal(found, path.join(folder, 'store/b.js'));
+    } finally {
+      removeFolder(folder);
+    }
+  });
 
   it('names the process and the request in each line, until it is turned off', () => {
     const { events, lines, off } = listen('info');
