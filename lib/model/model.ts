@@ -62,7 +62,9 @@ function setsTimestamps(record: Model): boolean {
 /** @returns the error to throw instead of that of Postgres for a table that has no such column; otherwise undefined. */
 function missingTimestamp({ name }: { readonly name: string }, error: unknown): UserError | undefined {
   if (!(error instanceof Error)) return undefined;
-  const lacking = /column "(created_at|updated_at)" of relation "([^"]+)" does not exist$/.exec(error.message);
+  const lacking = /column "(created_at|updated_at)" of relation "([^"]+)" does not exist(?: \(in: |$)/.exec(
+    error.message,
+  );
   if (!lacking) return undefined;
   const [, column, table] = lacking;
   const remedy = `add it by a migration, as table.timestamps(true, true) does, or write static timestamps = false in ${name}`;

@@ -87,7 +87,7 @@ describe('a frame of top', () => {
     fits(lines, size);
     assert.match(
       lines.join('\n'),
-      /^! 8 things need you:\n {2}Queue queue-0 is paused\. .*\n(?: {2}Queue .*\n){3} {2}… 4 more\nq quit/m,
+      /^! 8 things need you:\n {2}Queue queue-0 is paused .*\n(?: {2}Queue .*\n){3} {2}… 4 more\nq quit/m,
     );
   });
 
