@@ -82,8 +82,11 @@ describe('the start of a tree', () => {
     const mend = stage.spoil('hold');
     const first = await stage.start({ WEB_CONCURRENCY: '1' });
     const { port } = new URL(first.baseUrl);
-    assert.equal((await first.request('POST', '/patient-job?name=held&flag=hold')).status, 202);
-    await until('the job runs', () => stage.jobNotes().some((note) => 'patient' in note && note.patient === 'held'));
+    const held = first.request('GET', '/held');
+    await until('the request is held', async () => {
+      const { worker_status } = await statsOf(first);
+      return worker_status.some(({ last_status }) => last_status.busy_threads === 1);
+    });
     const stopped = first.stop();
     await first.waitForLine(/stopping within/);
     const next = stage.spawn({ WEB_CONCURRENCY: '1', PORT: port }, { cwd: first.cwd });
@@ -91,6 +94,7 @@ describe('the start of a tree', () => {
     assert.match(text, new RegExp(`the tree that ran here, pid ${first.pid}, is stopping`));
     assert.equal(first.hasExited, false);
     mend();
+    await held;
     assert.equal((await stopped).code, 0);
     await next.ready();
     assert.equal(new URL(next.baseUrl).port, port);
