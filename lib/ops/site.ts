@@ -3,7 +3,7 @@ import Router from '@koa/router';
 import type Koa from 'koa';
 import { lazy } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
-import { allowedMethods, explainMissing } from '../web/not-found';
+import { allowedMethods, explainMissing } from '../web/middleware';
 import { authenticate, Sessions } from './auth/access';
 import type { AuthParts } from './auth/sign-in';
 import { SignInThrottle, signInRoutes } from './auth/sign-in';

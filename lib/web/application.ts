@@ -10,6 +10,8 @@ import { jsonBody, type ParserOf } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
 import {
+  allowedMethods,
+  explainMissing,
   health,
   proxies,
   requestContext,
@@ -19,7 +21,6 @@ import {
   shedStale,
   wellFormedPath,
 } from './middleware';
-import { allowedMethods, explainMissing } from './not-found';
 import type { HealthOptions, SecurityHeaders } from './options';
 
 export interface ApplicationOptions extends HealthOptions {

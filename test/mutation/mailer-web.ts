@@ -328,7 +328,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: "an app's own 404 and 405 pages are kept",
-    file: 'lib/web/not-found.ts',
+    file: 'lib/web/middleware.ts',
     find: '(status !== 404 && status !== 405) || (body !== undefined && body !== null)',
     replace: 'status !== 404 && status !== 405',
     killedBy: ['test/web/own-koa.test.ts'],
