@@ -1,11 +1,10 @@
-import { setTimeout as wait } from 'node:timers/promises';
 import { ask } from '../cluster/control/client';
 import { COMMANDS, type Command, parseArgument, type StatusJson, treeOf } from '../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
-import { lookAt } from '../cluster/control/state-file';
+import { goneWithin } from '../cluster/control/state-file';
 import { type ProcessorStats, reported, type TreeStats, type WorkerStats, type WorkerStatus } from '../cluster/status';
 import { surplusWord } from '../core/command-line';
-import { UserError } from '../core/errors';
+import { EXIT, UserError } from '../core/errors';
 import { OVERDUE_EXIT_MS } from '../core/shutdown';
 import { judgementJson } from '../health/judge';
 import { Deadline } from '../support/async';
@@ -13,8 +12,6 @@ import { formatSpan } from '../support/duration';
 import { megabytes, percent, UNKNOWN } from '../support/figures';
 import { camelCase } from '../support/snake-case';
 import { table } from '../support/text-table';
-
-const POLL_MS = 25;
 
 /**
  * Sends one command to the running tree, waits until it is done, and prints the reply.
@@ -52,11 +49,8 @@ async function find(words: readonly string[]): Promise<{ command: Command; argum
 
 async function untilGone({ pid, shutdown_timeout_ms: timeoutMs }: Readonly<Record<string, unknown>>): Promise<void> {
   const limitMs = Number(timeoutMs) + OVERDUE_EXIT_MS;
-  const deadline = Deadline.after(limitMs);
-  while (lookAt(Number(pid)) !== 'gone') {
-    if (deadline.expired) throw new UserError(`pid ${pid} is still running after ${limitMs / 1000} s.`);
-    await wait(POLL_MS);
-  }
+  if (await goneWithin(Number(pid), Deadline.after(limitMs))) return;
+  throw new UserError(`pid ${pid} is still running after ${limitMs / 1000} s.`);
 }
 
 function text(command: Command, answer: Readonly<Record<string, unknown>>): string {
@@ -67,6 +61,9 @@ function text(command: Command, answer: Readonly<Record<string, unknown>>): stri
   return `${command.name}: done${command.remark === undefined ? '' : `; ${command.remark}`}\n`;
 }
 
+/** Exit codes of `status`; 1 is that of a command that fails, as here one that could not read everything. */
+const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
+
 /** Prints one line that says that the tree runs, then the same judgement of its health as the overview page. */
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
   const { StoreReader, judgementLines, judgementOf, progressLine } = await import('./top/stores');
@@ -75,6 +72,7 @@ async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean
   const { systemStatus, trouble } = await reader.read();
   await reader.stop();
   const judgement = judgementOf(systemStatus, treeStatus);
+  const { level } = judgement;
   const progress = progressLine(treeStatus, new Date());
   const lines = [
     statusLine(summary),
@@ -85,7 +83,7 @@ async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean
   const text = json ? JSON.stringify({ ...summary, ...judgementJson(judgement) }, null, 2) : lines.join('\n');
   await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
   // A request to Redis or Postgres may still be open, but nobody needs its reply any more.
-  process.exit();
+  process.exit(judgement.transit === 'notAllKnown' && level === 'busy' ? EXIT.failed : EXIT_BY_LEVEL[level]);
 }
 
 function statusLine(tree: StatusJson): string {

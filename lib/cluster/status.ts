@@ -9,8 +9,6 @@ export function processorsOf({ jobProcessor, otherJobProcessor: other }: TreeSta
 
 /** Children send a heartbeat every second: without one for this long, ms, a child counts as unresponsive. */
 export const UNRESPONSIVE_MS = 4000;
-/** A job processor that has not booted for this long, ms, counts as standing still. */
-export const BOOTS_MS = 12_000;
 
 /** The status, or undefined before the process has sent one. */
 export function reported<T extends object>(status: T | Record<string, never>): T | undefined {

@@ -40,7 +40,17 @@ export interface WorkerStatus extends ProcessMetrics {
    * came through a unix socket; null: there was none. Absent from workers of an older version.
    */
   readonly untrustedProxy?: string | null;
+  /** Why the tree has not been ready once, in production; null when it has been. Absent from workers of an older version. */
+  readonly unready?: Unready | null;
 }
+
+/** A reason why no process of a tree has been ready yet. */
+export type Unready =
+  /** The names of the migrations that have not run. */
+  | { readonly cause: 'migrations'; readonly names: readonly string[] }
+  /** Postgres does not say whether any is pending, or whether it accepts writes. */
+  | { readonly cause: 'unread'; readonly error: string }
+  | { readonly cause: 'writes' | 'jobs' };
 
 export interface WorkerStats {
   readonly startedAt: string;
@@ -262,6 +272,8 @@ export interface TreeStatus {
     /** The largest worker is recycled when the tree takes more than this; null without a limit. */
     readonly recycleAboveMb: number | null;
     readonly drainMs: number;
+    /** Time after which a process that boots is late; absent from trees of an older version. */
+    readonly bootTimeoutMs?: number;
     /** The most connections to Postgres that it may open; absent from trees of an older version. */
     readonly databaseConnections?: number;
   };

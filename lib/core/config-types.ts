@@ -199,7 +199,7 @@ export interface Config {
    * Opens the operator's pages without signing in; the log shows it at the start. null: signing in is required or off.
    */
   readonly opsToken: string | null;
-  /** Bearer token for /ops/metrics; null: in production nobody may read it, elsewhere anybody on this machine. */
+  /** Bearer token for /ops/metrics; null: `opsToken`, on this machine only; without either nobody may read it. */
   readonly metricsToken: string | null;
   /** Files by which the command line finds the running tree. */
   readonly control: {

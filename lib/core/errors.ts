@@ -46,12 +46,13 @@ export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
-/** There is no connection to Redis at the moment. */
+/** There is no connection to Redis at the moment. It has the message and the code of the error that ended it, if known. */
 export class NoConnectionError extends Error {
   override readonly name = 'NoConnectionError';
 
-  constructor() {
-    super('there is no connection to Redis');
+  constructor(cause?: Error) {
+    super(cause?.message || 'there is no connection to Redis', { cause });
+    if (cause && 'code' in cause) Object.assign(this, { code: cause.code });
   }
 }
 

@@ -135,7 +135,7 @@ const CATALOG: Catalog = {
   'phase.started': info((e) => `phased restart to phase ${e.phase} started`),
   'phase.completed': info((e) => `phased restart to phase ${e.phase} completed in ${formatElapsed(e.durationMs)}`),
   'phase.aborted': error(
-    (e) => `phased restart to phase ${e.phase} aborted, the old workers keep serving: ${e.reason}`,
+    (e) => `phased restart to phase ${e.phase} aborted, the workers not yet replaced keep serving: ${e.reason}`,
   ),
   'workers.auto-sized': info((e) => `WEB_CONCURRENCY=auto: ${e.calculation}`),
   'memory.planned': info(
@@ -179,6 +179,10 @@ const CATALOG: Catalog = {
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
   'primary.starting': info((e) => e.banner[0] ?? '', { fields: (e) => ({ details: e.banner.slice(1) }) }),
+  'primary.waiting': info(
+    (e) =>
+      `the tree that ran here, pid ${e.pid}, is stopping: waiting for its end, at most ${formatElapsed(e.limitMs)}`,
+  ),
   'primary.listening': info((e) => `Listening on ${e.address}, ready in ${formatElapsed(e.durationMs)}`, {
     detail: ({ pages = [] }) => (pages.length === 0 ? '' : `. Open ${pages.join(', ')}`),
   }),

@@ -166,6 +166,8 @@ export interface EventMap {
   'child.record': { readonly line: string };
   'child.killed': { readonly child: string; readonly pid: number; readonly reason: string };
   'primary.starting': { readonly banner: readonly string[] };
+  /** A tree of the same folder is stopping; this one starts when that has ended. */
+  'primary.waiting': { readonly pid: number; readonly limitMs: number };
   'primary.listening': ListeningEvent;
   'primary.stopping': StoppingEvent;
   'primary.stopped': StoppedEvent;

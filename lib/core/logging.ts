@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import { Writable } from 'node:stream';
 import pino, { type DestinationStream, type Logger } from 'pino';
 import { toError } from '../support/async';
-import { pluralize } from '../support/text';
+import { escapeDirections, pluralize, printableLines } from '../support/text';
 import type { Config } from './config';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
@@ -59,12 +59,12 @@ export function isoTime(now: () => number = Date.now): () => string {
 }
 
 /**
- * @returns the file that this descriptor was redirected to, or null. Call it at the start: once a log rotation has
+ * @returns the file that standard output was redirected to, or null. Call it at the start: once a log rotation has
  * moved the file, the system only reports its new name.
  */
-export function fileBehind(fd: 1 | 2): string | null {
+export function fileBehindOutput(): string | null {
   try {
-    return fs.fstatSync(fd).isFile() ? fs.readlinkSync(`/proc/self/fd/${fd}`) : null;
+    return statOf(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
   } catch {
     return null;
   }
@@ -82,49 +82,65 @@ export interface LogDestination extends DestinationStream {
 /**
  * Opens the destination of the log. Lines are written at once, so that a crash loses none, but a pipe that nobody
  * reads, or a stopped terminal, blocks nothing.
- * @param fd the descriptor of standard output; a JSON log with a file opens that file instead.
+ * @param fd the descriptor of standard output, or a child's copy of it.
  */
 export function openLogDestination({ format, file }: Omit<Config['log'], 'requests'>, fd: number): LogDestination {
-  if (format === 'pretty') {
-    // It takes 2 MiB, so it is loaded only for logs that a person reads.
-    const pretty = require('pino-pretty') as typeof import('pino-pretty');
-    const writer = new NonBlockingWriter(fd);
-    const stream = pretty({
-      destination: new Writable({
-        decodeStrings: false,
-        write: (text, _encoding, done) => {
-          writer.write(String(text));
-          done();
-        },
-      }),
-      colorize: process.stdout.isTTY === true || fs.fstatSync(fd).isCharacterDevice(),
-      translateTime: 'SYS:HH:MM:ss.l',
-      // These fields are in the message already, or are for machines.
-      ignore:
-        'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
-      messageFormat: '[{process}] {if child}{child}: {end}{msg}{if requestId} ({requestId}){end}',
-      singleLine: true,
-    });
-    return Object.assign(stream, { reopen: () => undefined, ...passing(writer) });
-  }
-  if (file === null) {
-    const writer = new NonBlockingWriter(fd);
-    return { write: (text) => writer.write(text), reopen: () => undefined, ...passing(writer) };
-  }
-  // The log has its own descriptor: if standard output were closed, the next file opened would get its number.
-  const destination = pino.destination({ dest: file, append: true, sync: true });
-  const reopen = destination.reopen.bind(destination);
-  const pass = (line: string) => void destination.write(`${line}\n`);
-  return Object.assign(destination, { reopen: () => reopen(), pass, onDropped: () => undefined });
-}
-
-function passing(writer: NonBlockingWriter): Pick<LogDestination, 'pass' | 'onDropped'> {
-  return {
+  const writer = new NonBlockingWriter(file === null || leadsTo(fd, file) ? fd : openToAppend(file));
+  const more: Omit<LogDestination, 'write'> = {
+    reopen: () => file !== null && writer.redirect(openToAppend(file)),
     pass: (line) => writer.write(`${line}\n`),
     onDropped: (listener) => {
       writer.onDropped = listener;
     },
   };
+  if (format === 'json') return { write: (text) => writer.write(text), ...more };
+  // It takes 2 MiB, so it is loaded only for logs that a person reads.
+  const pretty = require('pino-pretty') as typeof import('pino-pretty');
+  const stream = pretty({
+    destination: new Writable({
+      decodeStrings: false,
+      write: (text, _encoding, done) => {
+        writer.write(escapeDirections(String(text)));
+        done();
+      },
+    }),
+    colorize: process.stdout.isTTY === true || statOf(fd).isCharacterDevice(),
+    translateTime: 'SYS:HH:MM:ss.l',
+    // These fields are in the message already, or are for machines.
+    ignore:
+      'pid,process,child,requestId,jobId,jobClass,attempt,locale,method,path,status,durationMs,queuedMs,remoteAddress,messageId',
+    messageFormat: prettyMessage,
+    singleLine: true,
+  });
+  return Object.assign(stream, more);
+}
+
+/** A line of a message that has several is indented, so that none of them looks like a line of the log. */
+function prettyMessage({ process: name, child, msg, requestId }: Readonly<Record<string, unknown>>): string {
+  const text = printableLines(String(msg)).join('\n    ');
+  return `[${name}] ${child ? `${child}: ` : ''}${text}${requestId ? ` (${requestId})` : ''}`;
+}
+
+/**
+ * A file is written through the descriptor that the shell has opened: all processes share its offset, and `console.log`
+ * and crashes write there too. A second descriptor would overwrite their lines, or they its own.
+ * @returns false once a log rotation has given the name to another file.
+ */
+function leadsTo(fd: number, file: string): boolean {
+  const [own, named] = [statOf(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
+  return own.ino === named?.ino && own.dev === named.dev;
+}
+
+/**
+ * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
+ * reads another file's: a package that is linked, as pnpm does, is then not found.
+ */
+function statOf(fd: number): fs.BigIntStats {
+  return fs.fstatSync(fd, { bigint: true });
+}
+
+function openToAppend(file: string): number {
+  return fs.openSync(file, 'a');
 }
 
 /** The descriptor of the log in a child, whose standard output is a pipe to the primary for stray lines. */
@@ -200,16 +216,27 @@ const WRITE_RETRY_MS = 100;
 export class NonBlockingWriter {
   /** Called with the number of dropped texts once writing works again. */
   onDropped: (count: number) => void = () => undefined;
-  private readonly fd: number;
+  private fd: number;
   private kept: Buffer[] = [];
   private size = 0;
   private dropped = 0;
   private timer: NodeJS.Timeout | undefined;
 
-  constructor(fd: number) {
-    this.fd = reopenNonBlocking(fd);
+  constructor(private readonly inherited: number) {
+    if (statOf(inherited).isFile()) {
+      this.fd = inherited;
+      return;
+    }
+    this.fd = reopenNonBlocking(inherited);
     // A last attempt writes the lines of the stop.
     process.once('exit', () => this.flush());
+  }
+
+  /** From now on it writes to this descriptor of a file. */
+  redirect(fd: number): void {
+    const previous = this.fd;
+    this.fd = fd;
+    if (previous !== this.inherited) fs.closeSync(previous);
   }
 
   write(text: string): void {

@@ -55,7 +55,7 @@ export class Redis implements Service {
   private lost = false;
   /**
    * The error that ended the connection, or kept it from being made; undefined while there is one. Commands reject with
-   * it, where the client itself would only say that it has no connection.
+   * its message, where the client itself would only say that it has no connection.
    */
   private lostBy: Error | undefined;
   /** The rejection of a write by a server that is no longer the master. */
@@ -84,7 +84,7 @@ export class Redis implements Service {
     client.on('ready', () => void this.connected());
     replaceRejections(client, (error) => {
       if (isDemotion(error)) this.leave(toError(error));
-      return isOfClient(error) ? (this.lostBy ?? new NoConnectionError()) : error;
+      return isOfClient(error) ? new NoConnectionError(this.lostBy) : error;
     });
     return client;
   }

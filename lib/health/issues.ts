@@ -1,5 +1,4 @@
 import {
-  BOOTS_MS,
   type ProcessorStats,
   type ProcessorStatus,
   reported,
@@ -21,6 +20,8 @@ export type Level = 'warn' | 'bad';
 /** Codes of everything that can be wrong, shared by the operator's pages, the terminal and the metrics. */
 export const ISSUE_CODES = [
   'noPrimary',
+  'migrationsPending',
+  'migrationsUnread',
   'nobodyServes',
   'restarts',
   'hot',
@@ -68,6 +69,8 @@ export interface Issue {
   readonly subject?: string;
   /** The last termination of the process concerned. */
   readonly termination?: Termination | null;
+  /** The caller who paused the queue. Viewers do not see the name. */
+  readonly by?: string;
   /** The long jobs that occupy the slots of job processors. */
   readonly holders?: readonly Holder[];
   /** Text that may name people: a process's output, a path, a mail server's reply. Viewers do not see it. */
@@ -142,7 +145,7 @@ export function serviceIssues(systemStatus: SystemStatus, warningMs: number, tre
   return [
     ...awayIssues(systemStatus),
     ...foreignIssues(systemStatus),
-    ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees)) : []),
+    ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees, systemStatus.at)) : []),
     ...failureIssues(systemStatus),
     ...limitIssues(systemStatus, trees),
     ...mailIssues(systemStatus),
@@ -177,10 +180,14 @@ function queueIssues(
   { name, latencyMs, paused, waiting, blocked }: QueueStatus,
   warningMs: number,
   trees: readonly KnownTree[],
+  at: Date,
 ): Issue[] {
   const about = { subject: name };
   const count = waiting + blocked;
-  if (paused) return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count } }];
+  if (paused) {
+    const spanMs = Math.max(1000, at.getTime() - paused.since.getTime());
+    return [{ ...about, level: 'warn', code: 'paused', figures: { queue: name, count, spanMs }, by: paused.by }];
+  }
   if (!isLate(latencyMs, warningMs)) return [];
   const figures = { queue: name, count, spanMs: latencyMs, limitMs: warningMs };
   const serving = trees.filter(({ heartbeatAgeMs, treeStatus: { limits } }) => {
@@ -237,8 +244,8 @@ function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTre
   if (redis.ok && redis.value.maxBytes > 0) {
     const { usedBytes, maxBytes, policy } = redis.value;
     const share = usedBytes / maxBytes;
-    if (share > FULL_SHARE)
-      issues.push({ level: 'warn', code: 'redisFull', figures: { percent: Math.round(100 * share) } });
+    const figures = { percent: Math.round(100 * share) };
+    if (share > FULL_SHARE) issues.push({ level: share < 1 ? 'warn' : 'bad', code: 'redisFull', figures });
     if (policy !== 'noeviction') issues.push({ level: 'warn', code: 'eviction', figures: { policy } });
   }
   return issues;
@@ -261,7 +268,15 @@ function mailIssues({ mail, at }: SystemStatus): Issue[] {
 
 /** Issues of one tree's processes. Ages are measured by the clock of that tree's host. */
 export function treeIssues(treeStatus: TreeStatus): Issue[] {
-  const now = new Date(treeStatus.at);
+  const pending = unreadyIssues(treeStatus);
+  const others = processIssues(treeStatus, new Date(treeStatus.at));
+  // What stands still for want of a table needs nothing but the migrations.
+  const isConsequence = ({ code, detail = '' }: Issue) =>
+    pending.length > 0 && code === 'stalled' && /does not exist/.test(detail);
+  return [...pending, ...others.filter((issue) => !isConsequence(issue))];
+}
+
+function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
   return [
     ...workerIssues(treeStatus, now),
     ...jobsIssues(treeStatus, now),
@@ -269,6 +284,25 @@ export function treeIssues(treeStatus: TreeStatus): Issue[] {
     ...memoryIssues(treeStatus),
     ...phaseIssues(treeStatus),
   ];
+}
+
+/** Names of migrations that an issue lists. */
+const LISTED = 3;
+
+/** Other reasons why a tree is not ready have issues of their own: that Postgres refuses writes, that jobs do not run. */
+function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[] {
+  const statuses = [...workerStatus.map(({ lastStatus }) => reported(lastStatus)), single];
+  const unready = statuses.flatMap((status) => status?.unready ?? []);
+  const pending = unready.find(({ cause }) => cause === 'migrations');
+  if (pending?.cause === 'migrations') {
+    const { names } = pending;
+    const listed = names.slice(0, LISTED).join(', ') + (names.length > LISTED ? ', …' : '');
+    return [{ level: 'bad', code: 'migrationsPending', figures: { count: names.length, names: listed } }];
+  }
+  const unread = unready.find(({ cause }) => cause === 'unread');
+  return unread?.cause === 'unread'
+    ? [{ level: 'bad', code: 'migrationsUnread', figures: { error: unread.error } }]
+    : [];
 }
 
 function workerIssues(treeStatus: TreeStatus, now: Date): Issue[] {
@@ -322,8 +356,8 @@ function stalledIssues(status: ProcessorStatus): Issue[] {
 }
 
 /** Before its first heartbeat there is nothing else that it could tell. */
-function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats): Issue[] {
-  if (typeof spanMs !== 'number' || spanMs <= BOOTS_MS) return [];
+function slowBoot({ heartbeatAgeMs: spanMs }: ProcessorStats, { bootTimeoutMs }: TreeStatus['limits']): Issue[] {
+  if (typeof spanMs !== 'number' || bootTimeoutMs === undefined || spanMs <= bootTimeoutMs) return [];
   const figures = { part: 'processor', cause: 'boots', spanMs };
   return [{ level: 'bad', code: 'stalled', subject: 'processor', figures, detail: '' }];
 }
@@ -341,7 +375,7 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'disabled':
       return nextRestart ? [restarting] : [];
     case 'booting':
-      return [...(nextRestart ? [restarting] : []), ...slowBoot(processor)];
+      return [...(nextRestart ? [restarting] : []), ...slowBoot(processor, limits)];
     case 'stopped':
       return [{ level: 'warn', code: 'jobsStopped', figures: {} }];
     case 'quiet':

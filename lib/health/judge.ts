@@ -34,7 +34,7 @@ export function judge(systemStatus: SystemStatus, chosen: string | null, warning
     ...(shown ? (shown.heartbeatAgeMs === null ? shown.issues : []) : [NO_PRIMARY]),
     ...trees.flatMap((tree) => (tree === shown && tree.heartbeatAgeMs === null ? [] : fromAfar(tree))),
     ...serviceIssues(systemStatus, warningMs, trees),
-  ]);
+  ]).filter(({ code }) => code !== 'migrationsUnread' || systemStatus.postgres.ok);
   const transit = shown && shown.heartbeatAgeMs === null ? transitOf(shown.treeStatus, systemStatus) : null;
   return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
@@ -70,10 +70,12 @@ function fromAfar({ treeStatus: { id, name }, heartbeatAgeMs, issues }: JudgedTr
 
 /** @param systemStatus undefined when nothing beyond the tree's own status could be read. */
 export function transitOf(treeStatus: TreeStatus, systemStatus: SystemStatus | undefined): Transit | null {
-  const { stats, stopping, phasedRestart } = treeStatus;
+  const { stats, stopping, phasedRestart, limits } = treeStatus;
   if (stopping) return 'stopping';
   if (phasedRestart) return 'phasedRestart';
-  if (readyWorkers(treeStatus) < stats.workers) return 'starting';
+  const { state } = stats.jobProcessor;
+  const jobsStart = limits.jobConcurrency > 0 && (state === 'booting' || state === 'disabled');
+  if (readyWorkers(treeStatus) < stats.workers || jobsStart) return 'starting';
   if (!systemStatus) return 'notAllKnown';
   const { queues, failures, mail, trees } = systemStatus;
   return [queues, failures, mail, trees].every(({ ok }) => ok) ? null : 'notAllKnown';

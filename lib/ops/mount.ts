@@ -39,12 +39,13 @@ export const METRICS_PATH = '/ops/metrics';
 const TYPE = 'text/plain; version=0.0.4; charset=utf-8';
 
 /**
- * Serves Prometheus metrics at /ops/metrics to requests with METRICS_TOKEN. Without that setting the endpoint does not
- * exist in production, and outside of it answers this machine only. Its modules are loaded with the first scrape.
+ * Serves Prometheus metrics at /ops/metrics to requests with METRICS_TOKEN. Without that setting the token of the pages
+ * opens it, on this machine only; where there is none, it does not exist. Its modules are loaded with the first scrape.
  */
 export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
-  const { metricsToken, environment } = options.config;
-  if (metricsToken === null && environment === 'production') return (_ctx, next) => next();
+  const { metricsToken, opsToken } = options.config;
+  const token = metricsToken ?? opsToken;
+  if (token === null) return (_ctx, next) => next();
   const load = lazy(async () => {
     const { MetricsPage } = await import('./metrics/scrape');
     return new MetricsPage(options);
@@ -53,7 +54,7 @@ export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
     if (ctx.path !== METRICS_PATH) return next();
     ctx.internal = true;
     if (metricsToken === null) assertFromHere(ctx);
-    else assertToken(ctx, metricsToken);
+    assertToken(ctx, token, metricsToken === null ? 'OPS_TOKEN, or of the link in the log' : 'METRICS_TOKEN');
     if (ctx.method !== 'GET' && ctx.method !== 'HEAD') throw new ProblemError(405, { headers: { Allow: 'GET, HEAD' } });
     ctx.set('Cache-Control', 'no-store');
     ctx.body = await (await load()).text();
@@ -61,10 +62,11 @@ export function metricsEndpoint(options: OpsOptions): Koa.Middleware {
   };
 }
 
-function assertToken(ctx: Koa.Context, token: string): void {
+/** @param setting says where the token is to be found. */
+function assertToken(ctx: Koa.Context, token: string, setting: string): void {
   if (sameText(ctx.get('Authorization').replace(/^bearer /i, ''), token)) return;
   throw new ProblemError(401, {
-    detail: 'Send the token of METRICS_TOKEN, as "Authorization: Bearer …".',
+    detail: `Send the token of ${setting}, as "Authorization: Bearer …".`,
     headers: { 'WWW-Authenticate': 'Bearer realm="metrics"' },
   });
 }

@@ -3,7 +3,7 @@ import Router from '@koa/router';
 import type Koa from 'koa';
 import { lazy } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
-import { notFound } from '../web/middleware';
+import { allowedMethods, explainMissing } from '../web/middleware';
 import { authenticate, Sessions } from './auth/access';
 import type { AuthParts } from './auth/sign-in';
 import { SignInThrottle, signInRoutes } from './auth/sign-in';
@@ -96,6 +96,6 @@ export function pageGroups(site: AuthParts): OpsMiddleware {
 async function routesOf(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
   const router = new Router<OpsState>();
   await group({ ...site, router });
-  const [outer, inner] = [notFound(router as Router), router.routes()] as unknown as [OpsMiddleware, OpsMiddleware];
-  return (ctx, next) => outer(ctx, async () => inner(ctx, next));
+  const links = [explainMissing, allowedMethods(router as Router), router.routes()];
+  return chain(links as unknown as readonly OpsMiddleware[]);
 }

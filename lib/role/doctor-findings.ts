@@ -4,6 +4,7 @@ import type { RedisClient } from '../core/redis';
 import { redisPlace } from '../core/redis-url';
 import { withTlsAdvice } from '../core/tls';
 import { pg } from '../internals/pg';
+import { SmtpTransport } from '../mailer/transport/smtp';
 import { connectionSettings, type Database } from '../model/database';
 import { deferred, toError, valueWithin } from '../support/async';
 import { TreeDirectory } from '../tree/tree-directory';
@@ -83,3 +84,31 @@ export async function findingsOfPooler(
   const finding = `Notifications of Postgres do not arrive ${through}, so jobs start later`;
   return [symptom('warning', 'pooler', finding, `${remedy} the URL of Postgres itself.`)];
 }
+
+/** Time within which the mail server must let us in, ms. */
+const MAIL_MS = 10_000;
+
+/** Connects to the mail server and signs in, without sending a mail. @param limitMs time limit. */
+export async function findingsOfMail(
+  { mail: { delivery, smtpUrl } }: { readonly mail: Pick<Config['mail'], 'delivery' | 'smtpUrl'> },
+  limitMs = MAIL_MS,
+): Promise<Symptom[]> {
+  if (delivery !== 'smtp' || smtpUrl === null) return [];
+  const transport = new SmtpTransport(smtpUrl, { sendMs: limitMs });
+  try {
+    await transport.verify();
+    return [];
+  } catch (thrown) {
+    const error = toError(thrown);
+    const server = `The mail server at ${new URL(smtpUrl).host}`;
+    return 'code' in error && error.code === 'EAUTH'
+      ? [symptom('error', 'smtp_login', `${server} rejects the login (${error.message})`, LOGIN_REMEDY)]
+      : [symptom('error', 'smtp_unreachable', `${server} cannot be used (${error.message})`, REACH_REMEDY)];
+  } finally {
+    await transport.close({ force: true });
+  }
+}
+
+const LOGIN_REMEDY = 'correct the user and password in SMTP_URL.';
+const REACH_REMEDY =
+  'start it, correct host and port in SMTP_URL, or allow connections to it. Until then mails wait and are retried.';

@@ -12,7 +12,7 @@ import { pendingMigrations } from '../model/migrations';
 import { toError } from '../support/async';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
-import { findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
+import { findingsOfMail, findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
 
 /** @param message a sentence that contains the remedy. */
 const said = (severity: Symptom['severity'], id: string, message: string) => symptom(severity, id, message, '');
@@ -34,6 +34,7 @@ export async function runDoctor(
   if (config) {
     findings.push(...config.warnings.map((message) => said('warning', 'doubtful_setting', message)));
     findings.push(...findingsOfMemory(config), ...findingsOfSettings(config), ...findingsOfProcfile(app.root));
+    findings.push(...(await findingsOfMail(config)));
     const options = { as: 'doctor', doing: 'Cannot look further' } as const;
     const connection = await AppConnection.open(app, config, options).catch(add('unreachable'));
     if (connection) {

@@ -1,4 +1,6 @@
 import type { Knex } from 'knex';
+import type { Unready } from '../cluster/status';
+import { codeOf } from '../core/errors';
 import { type Migrations, pendingMigrations } from '../model/migrations';
 import { CachedProbe } from '../support/cached-probe';
 import { pluralize } from '../support/text';
@@ -28,6 +30,8 @@ interface FirstReadinessOptions {
  */
 export class FirstReadiness {
   private served = false;
+  /** The latest answer of `look`. */
+  latest: Unready | null = null;
   private readonly pending: CachedProbe<readonly string[]>;
   private readonly readOnly: CachedProbe<boolean>;
 
@@ -43,19 +47,31 @@ export class FirstReadiness {
     this.served = true;
   }
 
-  /** @returns why no process of the tree has been ready yet, as far as this one knows; undefined once one has been. */
+  /** @returns why no process of the tree has been ready yet, as far as this one knows; null once one has been. */
+  async look(): Promise<Unready | null> {
+    this.latest = this.served ? null : await this.reasonNow();
+    return this.latest;
+  }
+
+  /** The same as a sentence that strangers may read at `/ready`; undefined once one has been. */
   async reason(): Promise<string | undefined> {
-    if (this.served) return undefined;
+    const unready = await this.look();
+    return unready ? textOf(unready) : undefined;
+  }
+
+  private async reasonNow(): Promise<Unready | null> {
     const { allowPending, jobsBooted } = this.options;
     const pending = allowPending ? undefined : await this.pending.get();
-    if (pending?.ok && pending.value.length > 0) return pendingReason(pending.value);
-    if (await this.refusesWrites()) return WRITES_REFUSED;
-    if (!jobsBooted()) return 'The job processor has not booted since the start: its log says why.';
+    if (pending?.ok && pending.value.length > 0) return { cause: 'migrations', names: pending.value };
+    const readOnly = await this.readOnly.get();
+    if (readOnly.ok && readOnly.value) return { cause: 'writes' };
     // A failed read is no reason to be ready.
-    if (pending && !pending.ok) return 'Migrations could not be read from Postgres.';
+    for (const read of [pending, readOnly])
+      if (read?.ok === false) return { cause: 'unread', error: codeOf(read.error) };
+    if (!jobsBooted()) return { cause: 'jobs' };
+    if (!this.served) this.options.onServed();
     this.served = true;
-    this.options.onServed();
-    return undefined;
+    return null;
   }
 
   /** @returns true while Postgres answers and is known to refuse writes. */
@@ -65,7 +81,20 @@ export class FirstReadiness {
   }
 }
 
-function pendingReason(names: readonly string[]): string {
+function textOf(unready: Unready): string {
+  switch (unready.cause) {
+    case 'migrations':
+      return pendingText(unready.names);
+    case 'writes':
+      return WRITES_REFUSED;
+    case 'jobs':
+      return 'The job processor has not booted since the start: its log says why.';
+    case 'unread':
+      return 'Postgres does not say whether migrations are pending, or whether it accepts writes.';
+  }
+}
+
+function pendingText(names: readonly string[]): string {
   const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
   const list = `${names.slice(0, LISTED).join(', ')}${more}`;
   const verb = names.length === 1 ? 'has' : 'have';

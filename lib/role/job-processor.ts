@@ -332,7 +332,7 @@ export class JobProcessorRole {
 function causeOf(error: Error | undefined): FailureCause {
   if (!error) return 'noAnswer';
   // Every start begins in this state.
-  if (error instanceof NoConnectionError) return 'unreachable';
+  if (error instanceof NoConnectionError && error.cause === undefined) return 'unreachable';
   // Loaded on demand: most processors have no other failure.
   return (require('../core/failure-cause') as typeof import('../core/failure-cause')).causeOf(error);
 }

@@ -1,5 +1,5 @@
 import { type Config, environment } from '../core/config';
-import { fileBehind } from '../core/logging';
+import { fileBehindOutput } from '../core/logging';
 import { readSettings } from '../core/settings';
 
 /** The settings of a process that no primary has started. @throws UserError that names each wrong one. */
@@ -9,6 +9,6 @@ export function ownSettings(only?: string): Config {
     cwd: process.cwd(),
     only,
     isTty: process.stdout.isTTY === true,
-    logFile: fileBehind(1),
+    logFile: fileBehindOutput(),
   });
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import fs from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { runEntry } from '../cluster/child-process';
+import { awaitStopping } from '../cluster/control/predecessor';
 import { ControlServer } from '../cluster/control/server';
 import { onOperatorSignals } from '../cluster/control/signals';
 import { BroadcastRelay } from '../cluster/primary/broadcast-relay';
@@ -19,7 +19,7 @@ import { EXIT, UserError, untestedNode } from '../core/errors';
 import type { Events } from '../core/events';
 import { currentContext } from '../core/execution-context';
 import { appUrlAt, ensureFree, lacksPort } from '../core/listen-address';
-import { fileBehind, onUncaught, openLog } from '../core/logging';
+import { onUncaught, openLog } from '../core/logging';
 import { withRedisPrefix } from '../core/settings-reader';
 import { STOP_PHASES } from '../core/shutdown';
 import type { EmbeddedServers } from '../embedded/embedded-servers';
@@ -99,6 +99,7 @@ export class Primary {
       this.jobsWatch = new JobsWatch({
         processor: () => processor.stats(() => null),
         silentMs: () => processor.heartbeatAgeMs,
+        bootTimeoutMs: web.bootTimeoutMs,
         events,
         onChange: (change) => this.setJobsHealth(change),
       });
@@ -190,6 +191,8 @@ export class Primary {
     for (const message of [...untestedNode(), ...config.warnings]) events.emit('process.warning', { message });
     this.reportMemoryPlan();
     try {
+      await awaitStopping(config.control.stateFile, events);
+      if (this.stopped) return;
       if (config.web.enabled) await ensureFree(config.listen);
       await this.control.start();
       const permission = this.checkApp();
@@ -245,8 +248,9 @@ export class Primary {
     const { killed, failed } = sumOutcomes(
       await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
     );
-    await this.control.stop(deadline);
     await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
+    // The last thing: until then the next start of this folder learns from it that this tree is stopping.
+    await this.control.stop(deadline);
     this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed });
     process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
   }
@@ -322,10 +326,7 @@ export class Primary {
   /** Prints the message of a UserError; any other error is rethrown. @returns the exit code. */
   private reportFailure(error: unknown): number {
     if (!(error instanceof UserError)) throw error;
-    const text = `${error.message}\n`;
-    // Written at the offset of standard error, it would overwrite lines that the log has appended to the same file.
-    if (fileBehind(2) !== null) fs.appendFileSync('/proc/self/fd/2', text);
-    else process.stderr.write(text);
+    process.stderr.write(`${error.message}\n`);
     return error.exitCode;
   }
 }

@@ -249,6 +249,8 @@ export class WebRole implements DrainableServer {
   }
 
   status(): WorkerStatus {
+    // Nobody may ask /ready, and the pages tell why the tree is not ready, too.
+    void this.first?.look();
     const { inFlight, waiting, maxThreads, poolCapacity, backlogMax, requestsCount, shedCount } = this.limit.snapshot();
     return {
       backlog: waiting,
@@ -265,6 +267,7 @@ export class WebRole implements DrainableServer {
       slowest: this.requestMetrics.takeSlowest(),
       pool: this.database.poolUse(),
       untrustedProxy: this.untrustedProxy,
+      unready: this.first?.latest ?? null,
       ...this.processMetrics.read(),
     };
   }

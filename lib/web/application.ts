@@ -10,8 +10,9 @@ import { jsonBody, type ParserOf } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
 import {
+  allowedMethods,
+  explainMissing,
   health,
-  notFound,
   proxies,
   requestContext,
   requestEvents,
@@ -74,6 +75,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(handleErrors(events, texts));
   app.use(securityHeaders(options.headers));
   app.use(requestTarget);
+  app.use(explainMissing);
   for (const middleware of own) app.use(middleware);
   app.use(health(options));
   app.use(wellFormedPath);
@@ -83,7 +85,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   app.use(limitConcurrency(limiter));
   app.use(body.parse);
   for (const middleware of existing) app.use(middleware);
-  app.use(notFound(router));
+  app.use(allowedMethods(router));
   app.use(router.routes());
   handleLateErrors(app, events, texts);
   return app;

@@ -10,28 +10,79 @@ export const BODY_LIMIT = 100_000;
 /** Bytes beyond the limit that are read and dropped, so that the client sees the response. After that it is cut off. */
 const MAX_OVERRUN_BYTES = 1_000_000;
 
+/** Bytes of bodies that this process holds, complete or not, at most; two of the largest bodies always fit. */
+const HELD_LIMIT = 16_000_000;
+/** What a chunk of a body takes besides its bytes, which may be a single one. */
+const CHUNK_OVERHEAD = 256;
+let heldByProcess = 0;
+
+/** The bytes of one body, which count from their arrival until its request has ended, or until they are given back. */
+class HeldBytes {
+  private bytes = 0;
+
+  constructor(
+    response: ServerResponse,
+    private readonly limit = HELD_LIMIT,
+  ) {
+    onRequestEnd(response, () => this.giveBack());
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return heldByProcess + bytes <= this.limit;
+  }
+
+  /** Counts a chunk. @returns false, and counts nothing, if the process holds too much already. */
+  take(length: number): boolean {
+    const bytes = length + CHUNK_OVERHEAD;
+    if (!this.hasRoomFor(bytes)) return false;
+    this.bytes += bytes;
+    heldByProcess += bytes;
+    return true;
+  }
+
+  giveBack(): void {
+    heldByProcess -= this.bytes;
+    this.bytes = 0;
+  }
+}
+
 /**
- * Reads the body. Rejects if the client disconnects half-way.
- * @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large.
+ * Reads the body, which is held until the request has ended. Rejects if the client disconnects half-way.
+ * @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large, 503 as soon as this
+ * process holds too many bytes of bodies.
  */
 export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Promise<Buffer> {
   const { req: request } = response;
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > limit) throw tooLarge(limit, announced > limit + MAX_OVERRUN_BYTES);
+  const held = new HeldBytes(response, Math.max(HELD_LIMIT, 2 * limit));
+  if (!held.hasRoomFor(announced)) throw tooBusy();
   askForBody(response);
   const finished = deferred<Buffer>();
-  const chunks: Buffer[] = [];
+  let chunks: Buffer[] | undefined = [];
   let size = 0;
+  const refuse = (problem: ProblemError) => {
+    chunks = undefined;
+    held.giveBack();
+    finished.reject(problem);
+  };
   request.on('data', (chunk: Buffer) => {
     size += chunk.length;
-    if (size <= limit) chunks.push(chunk);
-    else finished.reject(tooLarge(limit, false));
     if (size > limit + MAX_OVERRUN_BYTES) request.destroy();
+    // The rest of a refused body is read and dropped, so that the client sees the response.
+    if (!chunks) return;
+    if (size > limit) refuse(tooLarge(limit, false));
+    else if (held.take(chunk.length)) chunks.push(chunk);
+    else refuse(tooBusy());
   });
-  request.once('end', () => finished.resolve(Buffer.concat(chunks)));
+  request.once('end', () => finished.resolve(Buffer.concat(chunks ?? [])));
   request.once('error', (error) => finished.reject(error));
   request.once('close', () => finished.reject(new Error('the client disconnected before the body was complete')));
   return finished.promise;
+}
+
+function tooBusy(): ProblemError {
+  return new ProblemError(503, { detail: 'Too many bodies are being sent.', headers: { 'Retry-After': '2' } });
 }
 
 /** Answers `Expect: 100-continue`: the client sends its body only then, and never after an error response. */
@@ -47,8 +98,6 @@ function tooLarge(limit: number, close: boolean): ProblemError {
   });
 }
 
-/** Maximum bytes of bodies that one process holds for waiting requests. */
-const HELD_LIMIT = 16_000_000;
 /** Bytes of a body other than JSON that are read before its request queues for a slot. */
 const BUFFERED_LIMIT = 1_000_000;
 const TYPES = ['application/json', 'application/*+json'];
@@ -66,15 +115,14 @@ export interface BodyOptions {
  * Two middlewares around the concurrency limiter. `receive` reads the bytes before a slot is taken, as Puma's reactor
  * does, so that slow senders occupy no slots. `parse` parses them in the slot, so that waiting requests stay small: a
  * value can be a hundred times the size of its text. Bodies of other types are left unread for the route, which may
- * have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT; the rest arrives while the slot is
- * held. The app's own parser, if it has one, also runs before the slot is taken.
+ * have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT, and less once this process holds
+ * HELD_LIMIT; the rest arrives while the slot is held. The app's own parser, if it has one, also runs before the slot is taken.
  */
 export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: BodyOptions = {}): {
   readonly receive: Koa.Middleware;
   readonly parse: Koa.Middleware;
 } {
   const received = new WeakMap<Koa.Request, Buffer>();
-  let held = 0;
 
   const receive: Koa.Middleware = (ctx, next) => {
     // The app's own middleware may have read it.
@@ -92,19 +140,12 @@ export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: Bod
 
   async function bufferOther(ctx: Koa.Context, next: Koa.Next): Promise<void> {
     askForBody(ctx.res);
-    if (held < HELD_LIMIT) {
-      const size = await bufferBody(ctx.req, BUFFERED_LIMIT);
-      if (hasEnded(ctx.res)) return;
-      hold(ctx, size);
-    }
+    const held = new HeldBytes(ctx.res);
+    // Node reads and drops the rest of a body after the response, but not once somebody has begun to read it.
+    onRequestEnd(ctx.res, () => ctx.req.resume());
+    await bufferBody(ctx.req, (size, chunk) => held.take(chunk) && size < BUFFERED_LIMIT);
+    if (hasEnded(ctx.res)) return;
     await next();
-  }
-
-  function hold(ctx: Koa.Context, size: number): void {
-    held += size;
-    onRequestEnd(ctx.res, () => {
-      held -= size;
-    });
   }
 
   async function receiveBody(ctx: Koa.Context, next: Koa.Next): Promise<void> {
@@ -114,10 +155,8 @@ export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: Bod
         headers: { 'Accept-Encoding': 'identity' },
       });
     }
-    if (held >= HELD_LIMIT) throw new ProblemError(503, { headers: { 'Retry-After': '2' } });
     const bytes = await readBody(ctx.res, limit);
     if (hasEnded(ctx.res)) return;
-    hold(ctx, bytes.length);
     received.set(ctx.request, bytes);
     await next();
   }
@@ -184,17 +223,21 @@ function malformed(detail: string): ProblemError {
 }
 
 /**
- * Waits until a body is complete or `limit` bytes of it have arrived, and leaves the request untouched: the next
- * reader, by whatever API, gets the body from its first byte. Rejects if the client disconnects half-way.
- * @param limit bytes. @returns the number of bytes in the buffer.
+ * Waits until a body is complete or enough of it has arrived, and leaves the request untouched: the next reader, by
+ * whatever API, gets the body from its first byte. Rejects if the client disconnects half-way.
+ * @param goesOn called for each chunk with the bytes so far and its own; false: that is enough.
  */
-export async function bufferBody(request: IncomingMessage, limit: number): Promise<number> {
+async function bufferBody(request: IncomingMessage, goesOn: (size: number, chunk: number) => boolean): Promise<void> {
   // Most bodies arrive together with the headers, and are complete after one turn of the event loop.
   await setImmediate();
-  if (request.complete) return request.readableLength;
+  if (request.complete) {
+    goesOn(request.readableLength, request.readableLength);
+    return;
+  }
   const finished = deferred();
   const chunks: Buffer[] = [];
   let size = 0;
+  let enough = false;
   const take = () => {
     // Reading an empty stream would end it before later readers have attached their listeners.
     if (request.readableLength > 0) {
@@ -202,9 +245,10 @@ export async function bufferBody(request: IncomingMessage, limit: number): Promi
       if (chunk) {
         chunks.push(chunk);
         size += chunk.length;
+        enough = !goesOn(size, chunk.length);
       }
     }
-    if (!request.complete && size < limit) return;
+    if (!request.complete && !enough) return;
     stop();
     // The stream emits `end` in the next tick, so the bytes can still be put back.
     if (size > 0) request.unshift(Buffer.concat(chunks));
@@ -221,5 +265,4 @@ export async function bufferBody(request: IncomingMessage, limit: number): Promi
   await finished.promise;
   // Node removes a `readable` listener only in the next tick. Until then a `data` listener would receive nothing.
   await setImmediate();
-  return size;
 }

@@ -1,4 +1,4 @@
-import { validateHeaderName, validateHeaderValue } from 'node:http';
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from 'node:http';
 import type Koa from 'koa';
 import type { Events } from '../core/events';
 import { isTlsFailure } from '../core/tls';
@@ -11,7 +11,7 @@ const TYPE = 'application/problem+json; charset=utf-8';
 
 /**
  * Turns everything that later middleware throws into a problem document, or into a page for a browser. An unexpected
- * error is reported as `request.error`, and the response is a 500.
+ * error is reported as `request.error`.
  */
 export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
   return async (ctx, next) => {
@@ -19,8 +19,9 @@ export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
       await next();
     } catch (thrown) {
       if (hasEnded(ctx.res)) return;
-      const answer = toProblem(thrown);
-      if (answer.status >= 500 && answer !== thrown) report(events, ctx, thrown);
+      const known = toProblem(thrown, ctx.get('Content-Encoding'));
+      const answer = known ?? new ProblemError(statusOf(thrown));
+      if (!known || (known.status >= 500 && known !== thrown)) report(events, ctx, thrown);
       forgetIntentions(ctx);
       ctx.status = answer.status;
       ctx.vary('Accept, Accept-Language');
@@ -88,10 +89,10 @@ function forgetIntentions(ctx: Pick<Koa.Context, 'remove'>): void {
 }
 
 /**
- * Keeps problems, and the statuses of Koa's `ctx.throw` and `ctx.assert`. An outage becomes a 503, an upload parser's
- * error a 4xx, and everything else a bare 500.
+ * Keeps problems, and the statuses of Koa's `ctx.throw` and `ctx.assert`. An outage becomes a 503, a body parser's
+ * error a 4xx. @param encoding the request's Content-Encoding. @returns undefined for any other error.
  */
-function toProblem(thrown: unknown): ProblemError {
+function toProblem(thrown: unknown, encoding: string): ProblemError | undefined {
   if (thrown instanceof ProblemError) return thrown;
   if (thrown instanceof Error && 'expose' in thrown && 'status' in thrown && typeof thrown.status === 'number') {
     const { status, message } = thrown;
@@ -100,8 +101,13 @@ function toProblem(thrown: unknown): ProblemError {
       return new ProblemError(status, { headers, ...(thrown.expose ? { detail: message } : {}) });
   }
   if (isOutage(thrown)) return new ProblemError(503, { headers: { 'Retry-After': '2' } });
-  const { uploadProblem } = require('./upload-errors') as typeof import('./upload-errors');
-  return uploadProblem(thrown) ?? new ProblemError(500);
+  return (require('./body-errors') as typeof import('./body-errors')).bodyProblem(thrown, encoding);
+}
+
+/** The status of an unexpected error: as in Koa its own, without its message, but another server's 5xx is a bare 500. */
+function statusOf(thrown: unknown): number {
+  const status = thrown instanceof Error && 'status' in thrown ? thrown.status : undefined;
+  return typeof status === 'number' && status in STATUS_CODES && status >= 400 && status < 500 ? status : 500;
 }
 
 /** @returns those headers of an error that are valid in a response. */

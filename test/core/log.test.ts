@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import type { Config } from '../../lib/core/config';
@@ -28,6 +29,23 @@ describe('the log', () => {
     };
     return { asked, run: { id: 'j-1', class: 'GreetJob', queue: 'default', attempt: 2, requestId: 'r-1', args } };
   }
+
+  it('into a pipe leaves symbolic links of packages alone', () => {
+    const folder = fs.realpathSync(tempFolder('links'));
+    try {
+      fs.mkdirSync(path.join(folder, 'store'));
+      for (const name of ['a.js', 'b.js']) fs.writeFileSync(path.join(folder, 'store', name), '');
+      fs.symlinkSync(path.join(folder, 'store'), path.join(folder, 'linked'));
+      const script = `const { openLogDestination } = require(${JSON.stringify(path.resolve(__dirname, '../../lib/core/logging'))});
+        require.resolve(${JSON.stringify(path.join(folder, 'store/a.js'))});
+        openLogDestination({ format: 'json', file: null }, 1);
+        process.stdout.write(require.resolve(${JSON.stringify(path.join(folder, 'linked/b.js'))}));`;
+      const found = execFileSync(process.execPath, ['--import', 'tsx', '-e', script], { encoding: 'utf8' });
+      assert.equal(found, path.join(folder, 'store/b.js'));
+    } finally {
+      removeFolder(folder);
+    }
+  });
 
   it('names the process and the request in each line, until it is turned off', () => {
     const { events, lines, off } = listen('info');
@@ -78,20 +96,65 @@ describe('the log', () => {
     removeFolder(folder);
   });
 
+  it('in the pretty format cannot be forged by what a message says', async () => {
+    const folder = tempFolder('log');
+    const file = path.join(folder, 'log');
+    const fd = fs.openSync(file, 'w');
+    const log = { level: 'info', format: 'pretty', file: null } as const;
+    const logger = createLogger({ log }, 'web.0', openLogDestination(log, fd));
+    const forged = 'x\n[12:00:00.000] INFO: [primary] forged\x1b[2J\u202edone';
+    logger.error({ err: new Error(forged), tag: forged }, forged);
+    const text = await until('the line is written', () => fs.readFileSync(file, 'utf8'));
+    assert.deepEqual(text.match(/^\S.*/gm)?.length, 1, text);
+    assert.match(text, /\n {4}\[12:00:00\.000\] INFO: \[primary\] forged\\x1b\[2J\\u202edone/);
+    assert.ok(!text.includes('\x1b') && !text.includes('\u202e'));
+    fs.closeSync(fd);
+    removeFolder(folder);
+  });
+
   it('passes the lines of another logger through unchanged, whatever its own format', async () => {
     const line = '{"level":20,"time":1,  "msg":"mine"}';
+    const folder = tempFolder('log');
     for (const format of ['json', 'pretty'] as const) {
-      const folder = tempFolder('log');
-      const file = path.join(folder, 'log');
+      const file = path.join(folder, format);
       const fd = fs.openSync(file, 'w');
       openLogDestination({ level: 'error', format, file: null }, fd).pass(line);
-      if (format === 'json') openLogDestination({ level: 'error', format, file }, fd).pass(line);
-      const count = format === 'json' ? 2 : 1;
-      await until('the lines are written', () => fs.readFileSync(file, 'utf8') === `${line}\n`.repeat(count));
+      openLogDestination({ level: 'error', format, file }, fd).pass(line);
+      await until('the lines are written', () => fs.readFileSync(file, 'utf8') === `${line}\n`.repeat(2));
       fs.closeSync(fd);
-      removeFolder(folder);
     }
+    removeFolder(folder);
   });
+
+  for (const format of ['json', 'pretty'] as const) {
+    it(`in a file overwrites no line of another process, nor is it overwritten: ${format}, by > and by >>`, async () => {
+      const folder = tempFolder('log');
+      for (const [flags, old] of [
+        ['a', 'old\n'],
+        ['w', ''],
+      ] as const) {
+        const file = path.join(folder, flags);
+        fs.writeFileSync(file, old);
+        const fd = fs.openSync(file, flags);
+        const log = { level: 'info', format, file } as const;
+        const [web, jobs] = [openLogDestination(log, fd), openLogDestination({ ...log, file: null }, fd)];
+        web.pass('of web 0');
+        fs.writeSync(fd, 'by console.log\n');
+        jobs.pass('of jobs');
+        web.pass('of web 0');
+        const all = `${old}of web 0\nby console.log\nof jobs\nof web 0\n`;
+        await until('all lines are in the file', () => fs.readFileSync(file, 'utf8') === all);
+        fs.renameSync(file, `${file}.1`);
+        web.reopen();
+        web.pass('new');
+        openLogDestination(log, fd).pass('of a new process');
+        await until('both are in the new file', () => fs.readFileSync(file, 'utf8') === 'new\nof a new process\n');
+        assert.equal(fs.readFileSync(`${file}.1`, 'utf8'), all);
+        fs.closeSync(fd);
+      }
+      removeFolder(folder);
+    });
+  }
 
   it('reads arguments only when the line is written', () => {
     for (const [level, times] of [

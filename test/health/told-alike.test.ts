@@ -50,6 +50,11 @@ const STILL = { part: 'dispatch', movedMs: 21_000, owedMs: 20_000, cause: 'redis
 const LEFT = { class: 'NewJob', reason: 'there is no NewJob', times: 3, spanMs: 60_000 };
 const processor = (state: ReturnType<typeof processorOf>['state'], nextRestart: typeof NEXT | null = null) =>
   treeStatusOf({ jobs: processorOf({ state }), processor: { lastTermination: nextRestart && DEATH, nextRestart } });
+const PENDING = { cause: 'migrations', names: ['01_a', '02_b', '03_c', '04_d', '05_e'] } as const;
+const UNREAD = treeStatusOf({
+  workers: [workerOf(0, { lastStatus: statusOf({ unready: { cause: 'unread', error: '42501' } }) })],
+  stats: { workers: 1 },
+});
 const late = known([queueOf('default', { waiting: 31, latencyMs: 90_000 })]);
 const refused = (failedSince: number, error = '550 no') =>
   known({ ...MAIL, failedToday: failedSince, failedSince, failure: { at: new Date(ago(9)), error } });
@@ -66,6 +71,31 @@ const STATES: readonly (readonly [
   ...words: RegExp[],
 ])[] = [
   ['all is well', systemStatusOf(), [], /^All is well/],
+  [
+    'migrations that have not run, for want of which the relay stands still',
+    systemStatusOf(
+      treeStatusOf({
+        workers: [workerOf(0, { lastStatus: statusOf({ unready: PENDING }) }), workerOf(1)],
+        jobs: reporting({ progress: [{ ...STILL, cause: 'other', error: 'relation "job_outbox" does not exist' }] }),
+      }),
+    ),
+    ['migrationsPending'],
+    /5 migrations have not run: run catamount db migrate, .* 01_a, 02_b, 03_c, …$/m,
+  ],
+  [
+    'a migration that has not run, where the primary serves the web',
+    systemStatusOf(
+      treeStatusOf({
+        workers: [],
+        stats: { workers: 0, single: statusOf({ unready: { cause: 'migrations', names: ['01_a'] } }) },
+      }),
+    ),
+    ['migrationsPending'],
+    /1 migration has not run: .* 01_a$/m,
+  ],
+  ['migrations that cannot be read', systemStatusOf(UNREAD), ['migrationsUnread'], /42501.*503/],
+  ['the same without Postgres', systemStatusOf(UNREAD, { postgres: away('57P01', 3) }), ['postgresAway'], /57P01/],
+  ['a job processor that starts', systemStatusOf(processor('booting')), [], /^Processes are starting/],
   [
     'a dead worker',
     systemStatusOf(treeStatusOf(dead)),
@@ -161,10 +191,10 @@ const STATES: readonly (readonly [
   [
     'a paused queue',
     systemStatusOf(treeStatusOf(), {
-      queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(NOW), by: 'ada' } })]),
+      queues: known([queueOf('mailer', { waiting: 30, blocked: 1, paused: { since: new Date(ago(300)), by: 'ada' } })]),
     }),
     ['paused'],
-    /Queue mailer is paused\. 31 jobs wait/,
+    /Queue mailer is paused \(for 5 min.*, by ada\): 31 jobs wait/,
   ],
   ['a queue that is late', systemStatusOf(treeStatusOf(), { queues: late }), ['late'], /oldest job waits 1 min 30 s/],
   [
@@ -241,6 +271,12 @@ const STATES: readonly (readonly [
     /96 %/,
     /allkeys-lru/,
   ],
+  [
+    'a Redis that is full',
+    systemStatusOf(treeStatusOf(), { redis: known({ ...REDIS, usedBytes: 84e6 }) }),
+    ['redisFull'],
+    /Redis is full: 336 % of its maxmemory is in use/,
+  ],
   ['one refused mail', systemStatusOf(treeStatusOf(), { mail: refused(1) }), [], /^All is well/],
   [
     'nothing but refused mails',
@@ -273,7 +309,7 @@ const STATES: readonly (readonly [
     'a starting worker',
     systemStatusOf(treeStatusOf({ workers: [workerOf(0), workerOf(1, { state: 'booting', lastStatus: {} })] })),
     [],
-    /^Workers are starting/,
+    /^Processes are starting/,
   ],
   ['unreadable failures', systemStatusOf(treeStatusOf(), { failures: away('E', 1) }), [], /^Not everything is/],
 ];

@@ -5,8 +5,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a frozen job processor, which cannot report itself, is reported by the primary',
     file: 'lib/cluster/primary/jobs-watch.ts',
-    find: 'const isSilent = ageMs > (boots ? BOOTS_MS : UNRESPONSIVE_MS);',
-    replace: 'const isSilent = boots && ageMs > BOOTS_MS;',
+    find: 'const isSilent = ageMs > (boots ? bootTimeoutMs : UNRESPONSIVE_MS);',
+    replace: 'const isSilent = boots && ageMs > bootTimeoutMs;',
     killedBy: ['test/cluster/primary/jobs-watch.test.ts'],
   },
   {
@@ -26,7 +26,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: '/ops reports a job processor that does not finish booting',
     file: 'lib/health/issues.ts',
-    find: 'spanMs <= BOOTS_MS) return [];',
+    find: 'spanMs <= bootTimeoutMs) return [];',
     replace: 'spanMs > 0) return [];',
     killedBy: ['test/health/standstills.test.ts'],
   },

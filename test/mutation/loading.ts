@@ -24,18 +24,11 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/role/connection.test.ts'],
   },
   {
-    promise: 'catamount dev appends to the file that its tree logs to',
-    file: 'lib/cli/dev/output.ts',
-    find: "fs.openSync(file, 'a')",
-    replace: "fs.openSync(file, 'r+')",
-    killedBy: ['test/cli/dev/dev.deep.ts'],
-  },
-  {
-    promise: 'the error of a failed start does not overwrite the log in the same file',
-    file: 'lib/role/primary.ts',
-    find: 'if (fileBehind(2) !== null) fs',
-    replace: 'if (fileBehind(2) === undefined) fs',
-    killedBy: ['test/process/refused-start.deep.ts'],
+    promise: 'lines of the log, of console.log and of a failed start in one file overwrite none of each other',
+    file: 'lib/core/logging.ts',
+    find: 'if (statOf(inherited).isFile()) {',
+    replace: 'if (statOf(inherited).isFIFO()) {',
+    killedBy: ['test/core/log.test.ts', 'test/cli/dev/dev.deep.ts', 'test/process/refused-start.deep.ts'],
   },
   {
     promise: 'generate writes all files or none',

@@ -162,8 +162,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'pretty log lines name the request',
     file: 'lib/core/logging.ts',
-    find: "messageFormat: '[{process}] {if child}{child}: {end}{msg}{if requestId} ({requestId}){end}',",
-    replace: "messageFormat: '[{process}] {if child}{child}: {end}{msg}',",
+    find: 'requestId ? ` (',
+    replace: 'requestId === 0 ? ` (',
     killedBy: ['test/core/log.test.ts'],
   },
   {

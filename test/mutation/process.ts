@@ -96,8 +96,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a process that has been ready stays so',
     file: 'lib/role/first-readiness.ts',
-    find: '    if (this.served) return undefined;\n',
-    replace: '',
+    find: 'this.latest = this.served ? null : await this.reasonNow();',
+    replace: 'this.latest = await this.reasonNow();',
     killedBy: ['test/role/first-readiness.test.ts'],
   },
   {

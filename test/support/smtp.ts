@@ -5,7 +5,7 @@ import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 's
 import { until } from './until';
 
 /** The SMTP step that fails. `drop` destroys the connection in the middle of DATA. */
-export type FailureStage = 'connect' | 'mail' | 'rcpt' | 'data' | 'drop';
+export type FailureStage = 'connect' | 'auth' | 'mail' | 'rcpt' | 'data' | 'drop';
 
 /** A received mail: the parsed message with its envelope and transport. */
 export type ReceivedMail = ParsedMail & {
@@ -47,7 +47,7 @@ export class SmtpSink {
       logger: false,
       closeTimeout: 50,
       onConnect: (_session, done) => done(this.failure('connect')),
-      onAuth: (auth, _session, done) => done(null, { user: auth.username ?? 'anybody' }),
+      onAuth: (auth, _session, done) => done(this.failure('auth'), { user: auth.username ?? 'anybody' }),
       onMailFrom: (_address, _session, done) => done(this.failure('mail')),
       onRcptTo: (_address, _session, done) => done(this.failure('rcpt')),
       onData: (stream, session, done) => {

@@ -235,3 +235,97 @@ describe('a JSON body', () => {
     assert.equal(serving.errors.length, 0);
   });
 });
+
+describe('bodies that are never completed', () => {
+  let serving: Serving;
+  before(async () => {
+    serving = await Serving.start({
+      web: { bodyLimitBytes: 2_000_000 },
+      routes: (router) => {
+        router.post('/echo', async (ctx) => {
+          for await (const chunk of ctx.req) void chunk;
+          ctx.status = 204;
+        });
+      },
+    });
+  });
+  after(() => serving.stop());
+
+  const head = (type: string, bytes: number) =>
+    `POST /echo HTTP/1.1\r\nHost: a\r\nContent-Type: ${type}\r\nContent-Length: ${bytes}\r\n\r\n`;
+  /** Clients that send this and pause. @returns them, and how many of them have got a 503 with Retry-After. */
+  const pausing = async (count: number, bytes: string) => {
+    const senders = await Promise.all(Array.from({ length: count }, () => serving.connect()));
+    let refused = 0;
+    for (const sender of senders) {
+      sender.on('data', (answer) => {
+        if (/^HTTP\/1\.1 503 [\s\S]*\r\nRetry-After: 2\r\n/.test(String(answer))) refused++;
+      });
+      sender.write(bytes);
+    }
+    return { senders, refused: () => refused };
+  };
+  const accepted = async () => (await serving.post('/echo', '{}')).status === 204;
+
+  it('count while they arrive: those beyond 16 MB get 503, and the others theirs back when they end', async () => {
+    for (let round = 0; round < 2; round++) {
+      const bytes = `${head('application/json', 1_990_000)}"${'x'.repeat(1_900_000)}`;
+      const { senders, refused } = await pausing(20, bytes);
+      await until('at most 8 are held', () => refused() >= 12);
+      for (const sender of senders) sender.destroy();
+      await until('a body is accepted again', accepted);
+      await until('all have ended', () => serving.finished.filter(({ status }) => status === 499).length >= 8);
+      serving.finished.length = 0;
+    }
+    assert.deepEqual(serving.errors, []);
+  });
+
+  it('of another type are not buffered further beyond 16 MB: they wait for a slot', async () => {
+    const { senders } = await pausing(20, `${head('text/plain', 999_000)}${'x'.repeat(998_000)}`);
+    await until('those that are not buffered have slots', () => serving.limit.snapshot().inFlight >= 4);
+    for (const sender of senders) sender.destroy();
+    await until('a body is accepted again', accepted);
+  });
+
+  it('of another type are read to their end after a refusal, so that nothing is kept and the next request is served', async () => {
+    const busy = await Serving.start({
+      web: { maxThreads: 1, backlog: 0 },
+      routes: (router) => {
+        router.post('/echo', () => new Promise(() => undefined));
+      },
+    });
+    try {
+      const holder = await busy.connect();
+      holder.write('POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n');
+      await until('the slot is taken', () => busy.limit.snapshot().inFlight === 1);
+      const sender = await busy.connect();
+      let answers = '';
+      sender.on('data', (chunk) => {
+        answers += String(chunk);
+      });
+      sender.write(`${head('text/plain', 3_000_000)}${'x'.repeat(2_000_000)}`);
+      await until('it is refused', () => answers.startsWith('HTTP/1.1 503 '));
+      sender.write(`${'x'.repeat(1_000_000)}GET /health HTTP/1.1\r\nHost: a\r\n\r\n`);
+      await until('the next request is answered', () => answers.includes('"status":"ok"'));
+      sender.destroy();
+      holder.destroy();
+    } finally {
+      await busy.stop();
+    }
+  });
+
+  it('are refused before they are sent if they announce too much', async () => {
+    const { senders } = await pausing(8, `${head('application/json', 1_990_000)}"${'x'.repeat(1_900_000)}`);
+    const eager = head('application/json', 1_990_000).replace('Host: a', 'Host: a\r\nExpect: 100-continue');
+    await until('one of the same size is refused', async () => (await serving.raw(eager)).startsWith('HTTP/1.1 503 '));
+    assert.ok(await accepted(), 'a small one has room');
+    for (const sender of senders) sender.destroy();
+  });
+
+  it('of single bytes count for what they take', async () => {
+    const chunked = head('application/json', 0).replace('Content-Length: 0', 'Transfer-Encoding: chunked');
+    const { senders, refused } = await pausing(8, `${chunked}${'1\r\nx\r\n'.repeat(10_000)}`);
+    await until('at most 6 are held', () => refused() >= 2);
+    for (const sender of senders) sender.destroy();
+  });
+});

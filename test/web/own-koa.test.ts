@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
 import { text } from 'node:stream/consumers';
+import Router from '@koa/router';
 import Koa from 'koa';
 import { Serving } from './serving';
 
@@ -83,5 +84,85 @@ describe("the app's own Koa", () => {
     const body = '{ "price": 1.50,\n"name": "\\u00e9" }';
     const answer = await serving.post('/hook', body, { 'X-Signature': sign(body) });
     assert.deepEqual(answer.json, { same: true, body: { price: 1.5, name: 'é' } });
+  });
+
+  /** The pages of an app for what it does not have, as Koa's guide writes them. */
+  const ownPages: Koa.Middleware = async (ctx, next) => {
+    await next();
+    if (ctx.status === 405) {
+      ctx.body = `${ctx.method} is not for this`;
+      ctx.status = 405;
+    }
+    if (ctx.status !== 404 || ctx.body) return;
+    ctx.body = 'a 404 page of the app';
+    ctx.status = 404;
+  };
+  const told = async (path: string, method = 'GET') => {
+    const { status, headers, text: body } = await serving.request(path, { method });
+    return { status, allow: headers.allow, type: headers['content-type']?.split(';')[0], body };
+  };
+  const PAGE = { allow: undefined, type: 'text/plain' };
+  const routesOfOurs: NonNullable<Parameters<typeof Serving.start>[0]>['routes'] = (router) => {
+    router.get('/ours', (ctx) => {
+      ctx.body = 'ours';
+    });
+    router.get('/empty', () => undefined);
+  };
+
+  it('may be an existing one with its own 404 and 405 pages, and allowedMethods of its router', async () => {
+    const existing = new Koa();
+    const router = new Router();
+    router.get('/theirs', (ctx) => {
+      ctx.body = 'theirs';
+    });
+    existing.use(ownPages).use(router.routes()).use(router.allowedMethods());
+    serving = await Serving.start({ own: { koa: () => existing }, routes: routesOfOurs });
+    assert.deepEqual(await told('/none'), { ...PAGE, status: 404, body: 'a 404 page of the app' });
+    assert.deepEqual(await told('/empty'), { ...PAGE, status: 404, body: 'a 404 page of the app' });
+    assert.equal((await told('/theirs')).body, 'theirs');
+    assert.equal((await told('/ours')).body, 'ours');
+    const notAllowed = { ...PAGE, status: 405, body: 'DELETE is not for this' };
+    assert.deepEqual(await told('/theirs', 'DELETE'), { ...notAllowed, allow: 'HEAD, GET' });
+    assert.deepEqual(await told('/ours', 'DELETE'), { ...notAllowed, allow: 'GET, HEAD, OPTIONS' });
+    assert.deepEqual(await told('/theirs', 'OPTIONS'), {
+      status: 200,
+      allow: 'HEAD, GET',
+      type: 'text/plain',
+      body: '',
+    });
+    assert.equal((await told('/ours', 'OPTIONS')).status, 204);
+    assert.equal((await serving.request('/ops-none')).text, 'a 404 page of the app');
+  });
+
+  it('may have pages of its own for 404 and 405 before everything else', async () => {
+    const koa = new Koa().use(ownPages);
+    serving = await Serving.start({ koa, routes: routesOfOurs });
+    assert.deepEqual(await told('/none'), { ...PAGE, status: 404, body: 'a 404 page of the app' });
+    assert.equal((await told('/ours', 'DELETE')).body, 'DELETE is not for this');
+    assert.equal((await told('/health')).status, 200);
+  });
+
+  it('without such pages gets our problems', async () => {
+    const existing = new Koa();
+    const router = new Router();
+    router.get('/theirs', (ctx) => {
+      ctx.body = 'theirs';
+    });
+    existing.use(router.routes()).use(router.allowedMethods());
+    serving = await Serving.start({ own: { koa: () => existing }, routes: routesOfOurs });
+    const problem = async (path: string, method = 'GET') => {
+      const { status, headers, json } = await serving.request(path, { method });
+      assert.match(String(headers['content-type']), /^application\/problem\+json/);
+      return [status, json.title, json.detail, headers.allow];
+    };
+    assert.deepEqual(await problem('/none'), [404, 'Not Found', 'There is nothing at this address.', undefined]);
+    assert.deepEqual(await problem('/empty'), [404, 'Not Found', undefined, undefined]);
+    for (const [path, allow] of [
+      ['/theirs', 'HEAD, GET'],
+      ['/ours', 'GET, HEAD, OPTIONS'],
+    ] as const) {
+      const detail = `DELETE is not allowed here; ${allow} are.`;
+      assert.deepEqual(await problem(path, 'DELETE'), [405, 'Method Not Allowed', detail, allow]);
+    }
   });
 });

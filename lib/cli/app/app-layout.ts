@@ -4,7 +4,7 @@ import { EXIT, UserError } from '../../core/errors';
 import { type Asked, askApp } from './ask-app';
 
 /** The language of an app, and where its parts are. Paths are relative to its folder, with `/`. */
-export interface AppLayout {
+export interface AppLayout extends Asked {
   /** The folder of package.json. */
   readonly folder: string;
   readonly typescript: boolean;
@@ -15,14 +15,6 @@ export interface AppLayout {
   readonly runner: TestRunner;
   /** The file that calls `defineApp`, without its extension. */
   readonly manifest: string;
-  readonly jobs: string;
-  readonly models: string;
-  /** false if the manifest leaves migrations to a tool of the app's own. */
-  readonly migrations: string | false;
-  readonly mailers: string;
-  readonly previews: string;
-  readonly templates: string;
-  readonly routes: string;
   readonly tests: string;
 }
 

@@ -26,12 +26,9 @@ export async function installPackages(manager: PackageManager, folder: string): 
     );
 }
 
-/** The standard input, output and error of a child: a descriptor, or ours. */
-export type Stdio = readonly ['inherit', number | 'inherit', number | 'inherit'];
-
-/** Starts this Node.js with the app's entry file. */
-export function startEntry(entry: string, args: readonly string[], stdio: Stdio): ChildProcess {
-  return spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: [...stdio] });
+/** Starts this Node.js with the app's entry file, on our own standard input, output and error. */
+export function startEntry(entry: string, args: readonly string[]): ChildProcess {
+  return spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: 'inherit' });
 }
 
 export interface Outcome {

@@ -9,7 +9,6 @@ import { deferred, toError } from '../../support/async';
 import { type AppLayout, readLayout } from '../app/app-layout';
 import { runEntryCommand, runShell, startEntry } from '../app/child-process';
 import { ErrorNote } from './error-note';
-import { Output } from './output';
 import { Sources } from './sources';
 
 export interface DevOptions {
@@ -39,7 +38,6 @@ class Fault extends Error {
 export class DevServer {
   private readonly sources: Sources;
   private readonly note: ErrorNote;
-  private readonly output = new Output();
   /** As the manifest had it when the first change came, or the first after one of the manifest itself. */
   private layout: AppLayout | undefined;
   private tree: ReturnType<typeof startEntry> | undefined;
@@ -73,7 +71,7 @@ export class DevServer {
       if (next === 'left') return this.end();
       changed = next;
       for (const file of changed) this.written.delete(file);
-      this.output.say(`${list(changed)} changed`);
+      say(`${list(changed)} changed`);
     }
   }
 
@@ -91,8 +89,8 @@ export class DevServer {
       const serves = this.tree ? 'the old code keeps serving' : 'nothing is serving';
       // The note comes first, since whoever reads the terminal may look into the browser at once.
       this.note.write(thrown.title, thrown.message);
-      this.output.write(`${thrown.message.trimEnd()}\n`);
-      this.output.say(`${thrown.title}: ${serves} until the next save`);
+      process.stdout.write(`${thrown.message.trimEnd()}\n`);
+      say(`${thrown.title}: ${serves} until the next save`);
     }
     return new Set();
   }
@@ -101,13 +99,13 @@ export class DevServer {
     const { build, folder, output } = this.options;
     if (build === undefined) return new Set();
     const restore = keep(path.join(folder, output), path.join(folder, '.catamount/last-build'));
-    const { ok, text } = await runShell(build, folder, (part) => this.output.write(part));
+    const { ok, text } = await runShell(build, folder, (part) => process.stdout.write(part));
     const meanwhile = new Set([...this.sources.scan()].filter((file) => !this.written.has(file)));
     for (const file of meanwhile) {
       if (!this.suspects.has(file) || !changed.has(file)) continue;
       meanwhile.delete(file);
       this.written.add(file);
-      this.output.say(`${file} is written by the build, so what the build writes there does not count as a change`);
+      say(`${file} is written by the build, so what the build writes there does not count as a change`);
     }
     this.suspects = meanwhile;
     if (!ok) restore();
@@ -139,7 +137,7 @@ export class DevServer {
     const entry = this.options.findEntry();
     if (entry === undefined)
       throw new Fault('The app has no entry file', 'There is no server.js, and no dist/server.js.');
-    const tree = startEntry(entry, this.options.args, this.output.stdio);
+    const tree = startEntry(entry, this.options.args);
     this.tree = tree;
     const gone = once(tree, 'exit').then(([code, signal]: (number | string | null)[]) => {
       if (this.tree === tree) this.onEnd(Number(code ?? 1));
@@ -182,7 +180,7 @@ export class DevServer {
 
   private async migrate(): Promise<void> {
     const { ok, text } = await runEntryCommand(this.options.findEntry() ?? '', ['db', 'migrate']);
-    this.output.write(text);
+    process.stdout.write(text);
     if (!ok) throw new Fault('A migration failed', text);
   }
 
@@ -217,8 +215,7 @@ export class DevServer {
     this.tree = undefined;
     this.exitCode = code;
     if (code === 0) this.leave(undefined);
-    else if (!this.leaving)
-      this.output.say(`The app has ended with code ${code}: it is started again at the next save`);
+    else if (!this.leaving) say(`The app has ended with code ${code}: it is started again at the next save`);
   }
 
   private async end(): Promise<number> {
@@ -255,6 +252,11 @@ function keep(output: string, copy: string): () => void {
 
 function withoutExtension(file: string): string {
   return file.replace(/\.[cm]?[jt]s$/, '');
+}
+
+/** Tells what the dev server itself does. */
+function say(text: string): void {
+  process.stdout.write(`* ${text}\n`);
 }
 
 function list(files: ReadonlySet<string>): string {

@@ -10,6 +10,8 @@ import { count, type Line, line, type Size, time, type View } from './view';
 const KEYS = 'q quit  ↑↓ choose  r recycle  R phased restart  + - workers  p pause  h help';
 /** At this many rows or more, an empty line separates the sections. */
 const ROOMY = 20;
+/** Lines for issues, however small the terminal is: at 8 rows they take all but the title and the headline. */
+const LEAST_ISSUE_LINES = 5;
 /** A smaller terminal has no room for anything useful. */
 const MIN_SIZE: Size = { columns: 40, rows: 8 };
 
@@ -38,7 +40,7 @@ export function snapshot(view: View, columns: number, now = Date.now()): Line[] 
 }
 
 function sections(view: View, columns: number, rows: number, now: number): Line[] {
-  const head = summary(view, now, Math.max(1, Math.floor(rows / 8)));
+  const head = summary(view, now, Math.max(LEAST_ISSUE_LINES, Math.floor(rows / 8)));
   const room = rows - head.length - 1;
   // Processes and queues get their share first. Requests in flight and events share the remaining rows.
   const tree = processes(view, columns, Math.max(4, Math.ceil(room / 2)), now);

@@ -240,7 +240,7 @@ export function events({ treeStatus, stores }: View, most: number): Line[] {
     ),
     ...events.map((event) => line(`  ${clock(event.at)}  ${sentence(event)}`)),
   ];
-  return lines.length === 0 ? [] : [line('  events', 'faint'), ...lines.slice(0, most - 1)];
+  return lines.length === 0 || most < 2 ? [] : [line('  events', 'faint'), ...lines.slice(0, most - 1)];
 }
 
 function exitMessage(who: string, termination: Termination, attempt: number): Line {

@@ -48,7 +48,7 @@ export const COMMANDS: readonly Command[] = [
     name: 'status',
     method: 'GET',
     signals: [],
-    help: 'whether the tree runs, and whether all is well or what needs attention; --json adds its whole status',
+    help: 'whether all is well, or what needs attention (exit code 2) or is broken (3); --json adds its whole status',
     run: (operations) => operations.status().then(statusJson),
   },
   {

@@ -3,6 +3,7 @@ import net from 'node:net';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { EXIT, UserError } from '../../core/errors';
+import type { Deadline } from '../../support/async';
 
 /** The data by which a command finds a running tree. Whoever can read it controls the tree. */
 export interface TreeState {
@@ -172,6 +173,17 @@ export function lookAt(pid: number): PrimaryProcess {
     // Either there is no /proc, or the process ended meanwhile.
     return exists(pid) ? 'alive' : 'gone';
   }
+}
+
+const GONE_POLL_MS = 25;
+
+/** Waits until the process has ended. @returns false when it still runs at the deadline. */
+export async function goneWithin(pid: number, deadline: Deadline): Promise<boolean> {
+  while (lookAt(pid) !== 'gone') {
+    if (deadline.expired) return false;
+    await wait(GONE_POLL_MS);
+  }
+  return true;
 }
 
 function exists(pid: number): boolean {

@@ -1,7 +1,7 @@
 import type { Events } from '../../core/events';
 import type { AboutStandstill } from '../../core/failure-cause';
 import { PeriodicTask } from '../../support/periodic-task';
-import { BOOTS_MS, type JobsHealth, type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
+import { type JobsHealth, type ProcessorStats, reported, UNRESPONSIVE_MS } from '../status';
 
 const CHECK_INTERVAL_MS = 1000;
 
@@ -9,6 +9,8 @@ interface JobsWatchOptions {
   readonly processor: () => ProcessorStats;
   /** Age of its last heartbeat, before the first that of the process, on the monotonic clock, ms. */
   readonly silentMs: () => number;
+  /** A processor that has not booted for this long stands still, ms. */
+  readonly bootTimeoutMs: number;
   readonly events: Events;
   /** Called when the sentences about stalled jobs change, or, while jobs are stalled, the time of the oldest due one. */
   readonly onChange: (change: Pick<JobsHealth, 'stalled' | 'dueSinceS'>) => void;
@@ -32,14 +34,14 @@ export class JobsWatch {
   }
 
   private async check(): Promise<undefined> {
-    const { events, onChange, silentMs } = this.options;
+    const { events, onChange, silentMs, bootTimeoutMs } = this.options;
     // This process itself may have been suspended: a heartbeat that has arrived meanwhile is read first.
     if (silentMs() > UNRESPONSIVE_MS) await new Promise((resolve) => setImmediate(resolve));
     const { state, lastStatus } = this.options.processor();
     const reports = state === 'ready' || state === 'quiet';
     const boots = state === 'booting';
     const ageMs = reports || boots ? silentMs() : 0;
-    const isSilent = ageMs > (boots ? BOOTS_MS : UNRESPONSIVE_MS);
+    const isSilent = ageMs > (boots ? bootTimeoutMs : UNRESPONSIVE_MS);
     let stalled = (reports ? reported(lastStatus)?.stalled : null) ?? null;
     if (isSilent) {
       // Loaded on demand: most processors never freeze, and boot fast.

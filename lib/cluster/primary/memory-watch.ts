@@ -71,16 +71,18 @@ export class MemoryWatch {
   orderFor(slot: Slot): ReplaceOrder {
     const { limitMb } = this.options;
     if (limitMb === null || this.workers.slots.length === 1) return 'start-first';
-    return this.orderForProcess(slot.handle?.pid ?? 0);
+    return this.orderWithin(limitMb * RECYCLE_THRESHOLD, slot.handle?.pid ?? 0);
   }
 
-  /** Start-first if a second process of that size fits beside the first. */
-  orderForProcess(pid: number): ReplaceOrder {
-    const { limitMb } = this.options;
-    if (limitMb === null) return 'start-first';
+  /** For the job processor, of which there is one: start-first if a second one fits below the limit itself. */
+  orderForProcessor(pid: number): ReplaceOrder {
+    return this.orderWithin(this.options.limitMb ?? Number.POSITIVE_INFINITY, pid);
+  }
+
+  private orderWithin(mostMb: number, pid: number): ReplaceOrder {
     const { byPid, totalMb } = this.measure();
     const size = byPid.get(pid) ?? 0;
-    return (totalMb ?? 0) + size * BOOT_FACTOR <= limitMb * RECYCLE_THRESHOLD ? 'start-first' : 'stop-first';
+    return (totalMb ?? 0) + size * BOOT_FACTOR <= mostMb ? 'start-first' : 'stop-first';
   }
 
   /** Measures the tree and recycles its largest worker if it is too large. */

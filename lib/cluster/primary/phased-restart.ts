@@ -7,14 +7,18 @@ import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
 export const MOST_TRIES = 3;
 
 /**
- * Replaces every worker, slot by slot, with code newly loaded from disk. When the new code cannot boot, the phase is
- * aborted and the remaining old workers keep serving.
+ * Replaces every worker, slot by slot, with code newly loaded from disk. The first successor boots before any old worker
+ * stops, whatever memory is left, so that a release that cannot boot changes nothing.
  */
 export class PhasedRestart {
   last: TreeStats['lastPhase'] = null;
   private running = false;
+  /** Number of `conclude` under way. */
+  private concluding = 0;
+  /** true once a successor of this phase has been ready. */
+  private proven = false;
 
-  /** @param orderFor chooses the order for each slot by the memory that is left. */
+  /** @param orderFor chooses the order for each slot but the first by the memory that is left. */
   constructor(
     private readonly workers: WorkerPool,
     private readonly events: Events,
@@ -22,13 +26,14 @@ export class PhasedRestart {
   ) {}
 
   get underWay(): boolean {
-    return this.running;
+    return this.running || this.concluding > 0;
   }
 
   /** @throws UserError with the reason when the phase is aborted, or when another is under way. */
   async run(): Promise<void> {
     if (this.running) throw new UserError('a phased restart is under way already');
     this.running = true;
+    this.proven = false;
     const since = performance.now();
     const before = this.workers.phase;
     const phase = before + 1;
@@ -54,12 +59,15 @@ export class PhasedRestart {
    * @throws as it does.
    */
   async conclude(work: () => Promise<void>): Promise<void> {
+    this.concluding++;
     try {
       await work();
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       this.last = { phase: this.workers.phase, completed: false, reason };
       throw error;
+    } finally {
+      this.concluding--;
     }
   }
 
@@ -67,11 +75,18 @@ export class PhasedRestart {
     for (let tries = 1; ; tries++) {
       // The slot was scaled away, or is empty and will restart with the new code anyway.
       if (!this.workers.slots.includes(slot) || !slot.handle) return;
-      const result = await this.workers.replace(slot, 'phase', this.orderFor(slot));
-      if (result.replaced) return;
+      const order = this.proven ? this.orderFor(slot) : 'start-first';
+      const result = await this.workers.replace(slot, 'phase', order);
+      if (result.replaced) {
+        this.proven = true;
+        return;
+      }
+      const { reason, permanent } = result;
       // After stop-first the slot is empty and restarts with backoff: no other worker is risked for this code.
-      if (tries >= MOST_TRIES || result.permanent || !slot.handle) {
-        throw new UserError(`worker ${slot.index} cannot boot: ${result.reason}`);
+      const emptied = order === 'stop-first' && !slot.handle;
+      if (tries >= MOST_TRIES || permanent || emptied) {
+        const end = emptied ? '. Its predecessor was stopped first, for want of memory: the slot is tried again' : '';
+        throw new UserError(`worker ${slot.index} ${reason}${end}`);
       }
     }
   }

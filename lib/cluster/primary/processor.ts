@@ -118,8 +118,8 @@ export class ProcessorSupervisor {
    * Replaces the processor; the successor fetches, whatever was commanded before. `start-first`: it is ready before the
    * old one stops fetching and finishes its jobs beside it. `stop-first`: jobs finish, or return to their queue,
    * before it is started. Replacements run one after the other: the later one may mean newer code.
-   * @param orderFor chooses the order by the memory that is left. @throws UserError when the successor cannot boot: the
-   * old one stays.
+   * @param orderFor chooses the order by the memory that is left. @throws UserError when the successor cannot boot: then
+   * the old one stays, unless it was stopped first.
    */
   restart(orderFor: (pid: number) => ReplaceOrder): Promise<void> {
     this.renewal = this.renewal.catch(() => undefined).then(() => this.renewNow(orderFor));
@@ -205,13 +205,24 @@ export class ProcessorSupervisor {
       this.desiredState = 'open';
       this.policy.cancel();
       this.fork();
-      return;
+    } else {
+      const serves = old.state === 'ready' || old.state === 'quiet';
+      if (serves && orderFor(old.pid) === 'start-first') return this.startFirst(old);
+      this.desiredState = 'open';
+      this.followsAtOnce = true;
+      await old.stop(Deadline.after(this.options.drainTimeoutMs));
     }
-    const serves = old.state === 'ready' || old.state === 'quiet';
-    if (serves && orderFor(old.pid) === 'start-first') return this.startFirst(old);
-    this.desiredState = 'open';
-    this.followsAtOnce = true;
-    await old.stop(Deadline.after(this.options.drainTimeoutMs));
+    await this.successorBoots();
+  }
+
+  /** @throws UserError when it cannot. */
+  private async successorBoots(): Promise<void> {
+    const successor = this.current;
+    await Promise.race([successor?.ready.promise, successor?.exited.promise]);
+    if (successor === undefined || successor.wasReady || this.stopping || this.desiredState === 'stopped') return;
+    throw new UserError(
+      `the job processor cannot boot: ${successor.exitMessage}. None is left: no job runs until one boots`,
+    );
   }
 
   private async startFirst(old: ProcessorHandle): Promise<void> {

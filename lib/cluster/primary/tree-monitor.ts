@@ -120,6 +120,7 @@ export class TreeMonitor {
         latencyWarningMs: jobs.latencyWarningMs,
         recycleAboveMb: memoryLimitMb === null ? null : memoryLimitMb * RECYCLE_THRESHOLD,
         drainMs: config.shutdownTimeoutMs,
+        bootTimeoutMs: web.bootTimeoutMs,
         databaseConnections: connectionsOfTree(config),
       },
       rates: this.rates.read(),

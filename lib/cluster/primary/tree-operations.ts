@@ -113,7 +113,7 @@ export class TreeOperations implements Operations {
   async phasedRestart(): Promise<void> {
     const { phased, processor, memory } = this.parts;
     await phased.run();
-    await phased.conclude(async () => processor?.restart((pid) => memory.orderForProcess(pid)));
+    await phased.conclude(async () => processor?.restart((pid) => memory.orderForProcessor(pid)));
   }
 
   async restart(): Promise<void> {
@@ -124,8 +124,8 @@ export class TreeOperations implements Operations {
     );
     const results = await Promise.all(renewals);
     await processor?.restart(() => 'stop-first');
-    const failed = results.find((result) => !result.replaced);
-    if (failed && !failed.replaced) throw new UserError(`not every worker was restarted: ${failed.reason}`);
+    const failed = results.flatMap((result, i) => (result.replaced ? [] : `worker ${i} ${result.reason}`));
+    if (failed.length > 0) throw new UserError(failed.join('; '));
   }
 
   /** Resolves when the stop has begun, so that the caller gets an answer before the process exits. */
@@ -145,7 +145,7 @@ export class TreeOperations implements Operations {
         `there is no slot ${index}${workers.slots.length === 0 ? ': this tree has no web workers' : `; slots go from 0 to ${workers.slots.length - 1}`}`,
       );
     const result = await workers.replace(slot, 'asked', memory.orderFor(slot));
-    if (!result.replaced) throw new UserError(`worker ${index} was not replaced: ${result.reason}`);
+    if (!result.replaced) throw new UserError(`worker ${index} ${result.reason}`);
   }
 
   async scale(by: 1 | -1): Promise<number> {

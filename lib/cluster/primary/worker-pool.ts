@@ -37,7 +37,7 @@ const MOST_WORKERS = 64;
  * needs less memory, but leaves one worker fewer meanwhile.
  */
 export type ReplaceOrder = 'start-first' | 'stop-first';
-/** Outcome of a replacement; `reason` says why the successor never became ready. */
+/** Outcome of a replacement; `reason` completes the sentence that begins with the worker: `cannot boot: …`. */
 export type Replacement =
   | { readonly replaced: true }
   /** `permanent`: another try cannot help. */
@@ -139,17 +139,17 @@ export class WorkerPool implements PoolCallbacks {
   async replace(slot: Slot, reason: RestartReason, order: ReplaceOrder): Promise<Replacement> {
     const old = slot.handle;
     if (this.stopping || !old || slot.outgoing)
-      return { replaced: false, reason: 'it is being replaced or restarted already', permanent: true };
+      return { replaced: false, reason: 'is being replaced or restarted already', permanent: true };
     this.events.emit('worker.replaced', { slot: slot.index, pid: old.pid, reason });
     slot.outgoing = old;
     slot.handle = undefined;
     if (order === 'stop-first') await old.stop(this.drainDeadline(), true);
-    if (this.stopping) return { replaced: false, reason: 'the tree is stopping', permanent: true };
+    if (this.stopping) return { replaced: false, reason: 'was not replaced: the tree is stopping', permanent: true };
     const successor = await this.fork(slot);
     const died = successor.exited.promise.then(() => successor.exitMessage);
     const failure = await Promise.race([successor.ready.promise.then(() => undefined), died]);
     if (failure !== undefined) {
-      return { replaced: false, reason: failure, permanent: successor.isPermanentFailure };
+      return { replaced: false, reason: `cannot boot: ${failure}`, permanent: successor.isPermanentFailure };
     }
     slot.count(reason);
     await old.exited.promise;

@@ -61,7 +61,7 @@ function find(listed: readonly ListedProcess[], name: string): ListedProcess {
 }
 
 function listing({ terminal }: CommandContext, listed: readonly ListedProcess[]): Answer {
-  const heading = ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues'];
+  const heading = ['process', 'app', 'busy', 'rss', 'lag p99', 'up', 'state', 'queues'];
   const rows = listed.map((one) => [
     processName(one),
     escapeControls(one.app),

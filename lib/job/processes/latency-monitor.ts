@@ -43,7 +43,7 @@ export class LatencyMonitor {
     this.task = new PeriodicTask({ everyMs: options.everyMs, work: () => this.check(), onError: () => undefined });
   }
 
-  /** The queues with jobs that are due; the time since the last read is included. */
+  /** The queues of this processor with jobs that are due; the time since the last read is included. */
   get waiting(): readonly DueQueue[] {
     const sinceMs = performance.now() - this.readAt;
     return this.due.map(({ ms, ...queue }) => ({ ...queue, ms: ms + sinceMs }));
@@ -58,7 +58,7 @@ export class LatencyMonitor {
     const statuses = known.filter(({ name }) => queues.includes(name) || unserved.has(name));
     this.readAt = performance.now();
     this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
-      latencyMs > 0 ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }] : [],
+      latencyMs > 0 && queues.includes(name) ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }] : [],
     );
     for (const status of statuses) this.judgeQueue(status, queues.includes(status.name));
   }

@@ -2,7 +2,7 @@ import { createTransport } from 'nodemailer';
 import SMTPConnection from 'nodemailer/lib/smtp-connection';
 import SmtpPool from 'nodemailer/lib/smtp-pool';
 import { mustUpgrade, withTlsAdvice } from '../../core/tls';
-import { toError } from '../../support/async';
+import { toError, withTimeout } from '../../support/async';
 import { PermanentDeliveryError } from '../definition/errors';
 import type { OutgoingMessage, Receipt, Refusal } from '../definition/mail-types';
 import { mimeOptions, recipients, type Transport } from './transport';
@@ -65,6 +65,14 @@ export class SmtpTransport implements Transport {
       if (isPermanent(error)) throw new PermanentDeliveryError(error.response, error.responseCode, error);
       throw withTlsAdvice(error, 'SMTP');
     }
+  }
+
+  /** Connects and signs in as a delivery does, and sends nothing. @throws Error that says why it cannot, within `sendMs`. */
+  async verify(): Promise<void> {
+    const late = () => new Error(`no answer within ${this.sendMs} ms`);
+    await withTimeout(this.smtp.verify(), this.sendMs, late).catch((thrown: unknown) => {
+      throw withTlsAdvice(toError(thrown), 'SMTP');
+    });
   }
 
   async close(options?: { readonly force: boolean }): Promise<void> {

@@ -10,7 +10,7 @@ import { accessMode, isFromHere, isLoopbackHost } from '../ui/access-mode';
 import type { OpsContext, OpsMiddleware, Role, Visitor } from '../ui/context';
 import { formToken, localizedProblem, readCookie, setCookie } from '../ui/shell';
 import type { AuthParts } from './sign-in';
-import { exchangeToken, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
+import { exchangeToken, roleByBasic, SIGN_IN, SIGN_OUT, showSignIn } from './sign-in';
 
 /**
  * Guards pages that show addresses, arguments or contents, and questions whose answer only an operator may give.
@@ -21,6 +21,7 @@ export function assertOperator(ctx: OpsContext): void {
 }
 
 const FIELD = 'token';
+const BASIC = /^basic +([\w+/=-]+)$/i;
 
 /**
  * Fields of a form that this visitor's own page has sent.
@@ -45,10 +46,13 @@ export function authenticate(site: AuthParts): OpsMiddleware {
   return async (ctx, next) => {
     if (mode === 'token') assertFromHere(ctx);
     const bears = mode === 'token' && site.sessions.opens(ctx.get('Authorization').replace(/^bearer /i, ''));
-    const cookies = ctx.get('Cookie');
-    const visitor = bears ? site.sessions.bearer(cookies) : await site.sessions.visitor(cookies, ctx.host);
-    ctx.state.visitor = visitor;
     const reads = ctx.method === 'GET' || ctx.method === 'HEAD';
+    // Browsers send it by themselves, also from other sites, so it only reads.
+    const basic = mode === 'signed' && reads && ctx.state.json && BASIC.exec(ctx.get('Authorization'))?.[1];
+    const role = bears ? 'operator' : basic ? await roleByBasic(site, ctx, basic) : undefined;
+    const cookies = ctx.get('Cookie');
+    const visitor = role ? unsigned(role, cookies) : await site.sessions.visitor(cookies, ctx.host);
+    ctx.state.visitor = visitor;
     const { token } = ctx.query;
     if (
       mode === 'token' &&
@@ -110,11 +114,6 @@ export class Sessions {
     return (await this.signedIn(readCookie(cookies, this.cookieAt(host)))) ?? unsigned('guest', cookies);
   }
 
-  /** The visitor who sends the token in the Authorization header: an operator without a session. */
-  bearer(cookies: string): Visitor {
-    return unsigned('operator', cookies);
-  }
-
   /** True for this tree's access token; always false when sign-in is by password. */
   opens(token: string): boolean {
     return this.token !== null && sameText(token, this.token);
@@ -165,7 +164,8 @@ export class Sessions {
   }
 }
 
-function unsigned(role: 'operator' | 'guest', cookies: string): Visitor {
+/** A visitor without a session: a guest, or a program that sends a token or a password with each request. */
+function unsigned(role: Visitor['role'], cookies: string): Visitor {
   const secret = readCookie(cookies, FORMS);
   return { role, secret: secret && SECRET.test(secret) ? secret : newSecret() };
 }

@@ -4,7 +4,7 @@ import { RedisScript } from '../../core/redis-script';
 import { clientNetwork, sameText } from '../../support/text';
 import { accessMode } from '../ui/access-mode';
 import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
-import { setCookie } from '../ui/shell';
+import { localizedProblem, setCookie } from '../ui/shell';
 import type { Sessions } from './access';
 
 export const SIGN_IN = '/ops/sign-in';
@@ -28,19 +28,13 @@ export const signInRoutes = (site: AuthParts & PageContext): void => {
     const { form } = ctx.state;
     if (accessMode(site.config) === 'token') return enter(site, ctx, form.get('key') ?? '', form.get('next'));
     const name = form.get('name') ?? '';
-    const { allowed, left, waitSeconds, delayMs } = await site.tries.count(ctx.ip);
-    if (delayMs > 0) await wait(delayMs);
-    const role = allowed ? roleOf(site, name, form.get('password') ?? '') : undefined;
-    site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked: !allowed || (!role && !left) });
+    const { role, locked, busy, left, waitSeconds } = await tryPassword(site, ctx.ip, name, form.get('password') ?? '');
+    site.events.emit('operator.sign-in', { role: role ?? null, address: ctx.ip, locked });
     if (role) {
-      // A viewer's own password clears only this try: the tries before it may have guessed the operator's.
-      await (role === 'operator' ? site.tries.forget(ctx.ip) : site.tries.takeBack(ctx.ip));
-      setCookie(ctx, site.config, await sessions.signIn(role, ctx.host));
+      setSession(ctx, site.config, await sessions.signIn(role, ctx.host));
       ctx.status = 303;
       return ctx.redirect(ownPath(form.get('next')));
     }
-    const locked = !allowed || left === 0;
-    const busy = !allowed && left > 0;
     ctx.status = locked ? 429 : 401;
     if (locked) ctx.set('Retry-After', String(waitSeconds));
     await showSignIn(site, ctx, {
@@ -51,11 +45,52 @@ export const signInRoutes = (site: AuthParts & PageContext): void => {
   });
 
   router.post(SIGN_OUT, async (ctx) => {
-    setCookie(ctx, site.config, await sessions.signOut(ctx.state.visitor, ctx.host));
+    setSession(ctx, site.config, await sessions.signOut(ctx.state.visitor, ctx.host));
     ctx.status = 303;
     ctx.redirect(`${SIGN_IN}?signed=out`);
   });
 };
+
+/** Sets a session's cookie. For a browser `/ops.json` is not below `/ops`. */
+function setSession(ctx: OpsContext, config: PageBase['config'], pair: string): void {
+  for (const path of ['/ops', '/ops.json']) setCookie(ctx, config, pair, path);
+}
+
+interface PasswordTry {
+  /** undefined for a wrong password, and for a right one that was not checked. */
+  readonly role: Role | undefined;
+  /** The address must pause. */
+  readonly locked: boolean;
+  /** Too many addresses try at once. */
+  readonly busy: boolean;
+  readonly left: number;
+  readonly waitSeconds: number;
+}
+
+/** Counts the try of an address, and checks the password if it may try. */
+async function tryPassword(site: AuthParts, ip: string, name: string, password: string): Promise<PasswordTry> {
+  const { allowed, left, waitSeconds, delayMs } = await site.tries.count(ip);
+  if (delayMs > 0) await wait(delayMs);
+  const role = allowed ? roleOf(site, name, password) : undefined;
+  // A viewer's own password clears only this try: the tries before it may have guessed the operator's.
+  if (role) await (role === 'operator' ? site.tries.forget(ip) : site.tries.takeBack(ip));
+  return { role, locked: !allowed || (!role && left === 0), busy: !allowed && left > 0, left, waitSeconds };
+}
+
+/**
+ * The role of a program that sends name and password with each request.
+ * @param credentials of Basic authentication. @throws ProblemError 401 for wrong ones, 429 when the address must pause.
+ */
+export async function roleByBasic(site: AuthParts, ctx: OpsContext, credentials: string): Promise<Role> {
+  // A try may have to wait for its turn.
+  ctx.releaseSlot();
+  const [name = '', ...password] = Buffer.from(credentials, 'base64').toString('utf8').split(':');
+  const { role, locked, waitSeconds } = await tryPassword(site, ctx.ip, name, password.join(':'));
+  if (role) return role;
+  site.events.emit('operator.sign-in', { role: null, address: ctx.ip, locked });
+  if (locked) throw localizedProblem(429, 'password', { headers: { 'Retry-After': String(waitSeconds) } });
+  throw localizedProblem(401, 'password', { headers: { 'WWW-Authenticate': 'Basic realm="ops", charset="UTF-8"' } });
+}
 
 /**
  * Exchanges the token of the logged link for a session and redirects, so that no address or history keeps the token.
@@ -72,7 +107,7 @@ async function enter(site: AuthParts, ctx: OpsContext, token: string, next: stri
   const right = site.sessions.opens(token.trim());
   site.events.emit('operator.sign-in', { role: right ? 'operator' : null, address: ctx.ip, locked: false });
   if (right) {
-    setCookie(ctx, site.config, await site.sessions.signIn('operator', ctx.host));
+    setSession(ctx, site.config, await site.sessions.signIn('operator', ctx.host));
     ctx.status = 303;
     return ctx.redirect(ownPath(next));
   }

@@ -295,7 +295,7 @@ const MAX_DETAIL = 120;
 const PROCESSES = '/ops/processes';
 
 /** The texts are `overview.issue.<code>.head` and `.rest`. */
-function issueWords({ code, figures, termination, holders, detail }: Issue, format: Formatter): IssueWords {
+function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
   const { t, redacted } = format;
   const values: Record<string, unknown> = { ...figures };
   for (const [name, figure] of Object.entries(figures))
@@ -303,6 +303,7 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
   if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
   values.detail = redacted ? '' : (detail ?? '').slice(0, MAX_DETAIL);
   values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
+  if (by !== undefined) values.by = format.caller(by);
   if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
   if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);
   values.holders = format.holders(holders ?? []);
@@ -311,7 +312,8 @@ function issueWords({ code, figures, termination, holders, detail }: Issue, form
   // Without a record of a sent mail the time since the last one is unknown.
   const isNever = code === 'mailFails' && figures.unsentMs === undefined;
   const rest = isNever ? 'never' : 'rest';
-  return { head: t(`${texts}.head`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
+  const head = code === 'redisFull' && Number(figures.percent) >= 100 ? 'full' : 'head';
+  return { head: t(`${texts}.${head}`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
 }
 
 /** An issue in one line. */
@@ -345,6 +347,8 @@ const HREFS: Readonly<
   Record<Exclude<IssueCode, 'treeUnresponsive' | 'otherTree'>, string | ((subject: string) => string)>
 > = {
   noPrimary: '/ops',
+  migrationsPending: '#postgres',
+  migrationsUnread: '#postgres',
   nobodyServes: PROCESSES,
   restarts: ofWorker,
   hot: ofWorker,

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { megabytes } from '../../support/figures';
+import { escapeDirections } from '../../support/text';
 import type { OverviewView } from './overview-view';
 import type { NodeView } from './process-cards';
 
@@ -14,7 +15,7 @@ const dictionary = (): Dictionary => Object.create(null);
 export function liveValues(view: OverviewView, word: (tone: string) => string): LiveValues {
   const values = dictionary();
   const put = (key: string, value: string | number | null) => {
-    values[liveKey(key)] = value;
+    values[liveKey(key)] = typeof value === 'string' ? escapeDirections(value) : value;
   };
   const { verdict, trees, machine, dependencies, queues } = view;
   put('verdict.tone', verdict.tone);

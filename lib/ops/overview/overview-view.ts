@@ -93,8 +93,8 @@ export function overviewView(
   };
 }
 
-/** Viewers may see neither the output of a process nor the path of a request. */
-function redactedIssue({ detail: _detail, termination, ...issue }: Issue): Issue {
+/** Viewers may see neither the output of a process, nor the path of a request, nor the name of an operator. */
+function redactedIssue({ detail: _detail, by: _by, termination, ...issue }: Issue): Issue {
   if (termination === undefined) return issue;
   return { ...issue, termination: termination && { ...termination, message: null, activity: null } };
 }

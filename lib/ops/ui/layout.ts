@@ -1,5 +1,6 @@
 import { type Config, version } from '../../core/config';
 import { Views } from '../../mailer/render/views';
+import { escapeDirections } from '../../support/text';
 import { accessMode } from './access-mode';
 import type { Assets } from './assets';
 import type { OpsContext, Visitor } from './context';
@@ -73,8 +74,24 @@ export class Layout {
       signedIn: !bare && accessMode(config) === 'signed',
     };
     ctx.type = 'html';
-    ctx.body = this.views.render('layout', { ...shared, ...layout, ...locals, content, sprite: () => icons.sprite() });
+    const page = this.views.render('layout', {
+      ...shared,
+      ...layout,
+      ...locals,
+      content,
+      sprite: () => icons.sprite(),
+    });
+    ctx.body = withDirectionsEscaped(page);
   }
+}
+
+/**
+ * Errors, arguments and mails come from strangers: what they write must not turn the words beside it. The value of a
+ * field stays as it is, since a form sends it back.
+ */
+function withDirectionsEscaped(page: string): string {
+  const parts = page.split(/( value="[^"]*")/);
+  return parts.map((part, index) => (index % 2 === 1 ? part : escapeDirections(part))).join('');
 }
 
 function unknownCounts(): Counts {

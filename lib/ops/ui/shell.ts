@@ -69,9 +69,9 @@ function chosen<T extends string>(ctx: OpsContext, name: string, offered: readon
 }
 
 /** Sets a cookie for /ops that scripts and other sites cannot use; `Secure` where the app is served over TLS. */
-export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair: string): void {
+export function setCookie(ctx: OpsContext, config: Pick<Config, 'appUrl'>, pair: string, path = '/ops'): void {
   const secure = ctx.secure || (config.appUrl.startsWith('https:') && new URL(config.appUrl).host === ctx.host);
-  ctx.append('Set-Cookie', `${pair}; Path=/ops; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`);
+  ctx.append('Set-Cookie', `${pair}; Path=${path}; HttpOnly; SameSite=Strict${secure ? '; Secure' : ''}`);
 }
 
 interface Trouble {
@@ -131,8 +131,12 @@ function troubleOf(thrown: unknown): Trouble {
   const away = unavailableStore(thrown);
   const retry = { 'Retry-After': '2' };
   if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
+  if (UNMIGRATED.test(code)) return { status: 503, reason: 'unmigrated', values: {}, headers: {}, code };
   return { status: 500, reason: 'fault', values: {}, headers: {}, code };
 }
+
+/** Postgres knows no such schema, column or table. */
+const UNMIGRATED = /^(3F000|42703|42P01)$/;
 
 function reasonOf(status: number): string {
   const known: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
@@ -144,8 +148,7 @@ function codeIn(error: Error): string {
   return 'code' in error && error.code ? String(error.code) : named;
 }
 
-const REDIS_AWAY =
-  /^(NoConnection|Client(Offline|Closed)|SocketClosed|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
+const REDIS_AWAY = /^(NoConnection|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
 
 /** The store whose outage caused the error; undefined for other errors. */
 function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {

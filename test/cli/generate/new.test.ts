@@ -67,6 +67,25 @@ describe('catamount new', () => {
     }
   });
 
+  it('has a dev script, and one that runs tests at any depth', async () => {
+    const { folder } = await make('shop --skip-install --javascript');
+    const shop = path.join(folder, 'shop');
+    const { scripts } = readJson(folder, 'shop/package.json') as { readonly scripts: Readonly<Record<string, string>> };
+    assert.equal(scripts.dev, 'exec catamount dev');
+    fs.rmSync(path.join(shop, 'test'), { recursive: true });
+    for (const depth of ['test', 'test/web', 'test/web/deep']) {
+      fs.mkdirSync(path.join(shop, depth));
+      fs.writeFileSync(path.join(shop, depth, 'a.test.js'), `require('node:test').test('at ${depth}', () => {});\n`);
+    }
+    const printed = execFileSync('sh', ['-c', scripts.test ?? ''], {
+      cwd: shop,
+      encoding: 'utf8',
+      env: { PATH: process.env.PATH, NODE_OPTIONS: '--test-reporter=tap' },
+    });
+    for (const depth of ['test', 'test/web', 'test/web/deep'])
+      assert.match(printed, new RegExp(`ok \\d+ - at ${depth}$`, 'm'));
+  });
+
   it('writes for pnpm, where that has started it, which install scripts are not needed', async () => {
     const folder = tempFolder('new');
     const { stdout } = await catamount(folder, ['new', 'shop', '--skip-install'], {

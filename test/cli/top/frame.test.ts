@@ -5,7 +5,7 @@ import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
 import { line, NO_RATES, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/admin/queues';
 import { width } from '../../../lib/support/text-table';
-import { systemStatusOf } from '../../health/system-statuses';
+import { known, queueOf, systemStatusOf } from '../../health/system-statuses';
 import { NOW as AT, slotOf, statusOf, treeStatusOf, workerOf } from '../../ops/overview/tree-statuses';
 
 const NOW = Date.parse(AT);
@@ -74,6 +74,20 @@ describe('a frame of top', () => {
     assert.match(text, /^Retry 3, scheduled 12, dead 128$/m);
     assert.match(text, /^ {2}web 0 +1\.2 s {2}GET \/slow$/m);
     assert.match(lines.at(-1) ?? '', /^q quit .* h help$/);
+  });
+
+  it('shows issues first on the smallest screen', () => {
+    const paused = Array.from({ length: 8 }, (_, n) =>
+      queueOf(`queue-${n}`, { paused: { since: new Date(NOW), by: 'ada' } }),
+    );
+    const size = { columns: 40, rows: 8 };
+    const systemStatus = systemStatusOf(busy, { queues: known(paused) });
+    const lines = drawn(view({ treeStatus: busy, stores: { ...NO_STORES, systemStatus } }), size);
+    fits(lines, size);
+    assert.match(
+      lines.join('\n'),
+      /^! 8 things need you:\n {2}Queue queue-0 is paused .*\n(?: {2}Queue .*\n){3} {2}… 4 more\nq quit/m,
+    );
   });
 
   it('says in its second line what is wrong', () => {

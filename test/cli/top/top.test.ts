@@ -45,6 +45,8 @@ describe('catamount top', () => {
   it('shows the tree live on the alternate screen, and restores the terminal', async () => {
     await begin();
     assert.deepEqual([emulator.showsOther, emulator.hidesCursor, emulator.rawMode], [true, true, true]);
+    // Room for the events, whatever the length of the folder's path that the line about queues names.
+    emulator.resize(80, 30);
     await emulator.shows(/^shop on web\.1, pid \d+, up 1 h 2 min, phase 3/m);
     await emulator.shows(/^› web 0 +4211 +ready +2\/5 +7 .* 60 MB +4 \(1 crash\)$/m);
     await emulator.shows(/^ {2}web 1 +4212 +booting/m);

@@ -1,9 +1,13 @@
 import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
-import { writeState } from '../../../lib/cluster/control/state-file';
+import { awaitStopping } from '../../../lib/cluster/control/predecessor';
+import { lookAt, writeState } from '../../../lib/cluster/control/state-file';
 import { EXIT } from '../../../lib/core/errors';
+import { Events } from '../../../lib/core/events';
 import { tempFolder } from '../../support/temp-folder';
 import { until } from '../../support/until';
 import { Recorder, type RecorderOptions } from './recorder';
@@ -95,6 +99,28 @@ describe('a control server', () => {
     }
     assert.ok(await answers(next));
     assert.deepEqual(fs.readdirSync(path.dirname(dead.socket)).sort(), ['control.sock', 'state.json']);
+  });
+
+  it('is waited for by the next start while its tree is stopping, until its process has ended', async () => {
+    const first = await start();
+    const child = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'inherit'] });
+    const exited = once(child, 'exit');
+    writeState(first.stateFile, { ...first.state, pid: child.pid ?? 0 });
+    const events = new Events();
+    const told: number[] = [];
+    events.on('primary.waiting', ({ pid }) => {
+      told.push(pid);
+      child.stdin.end();
+    });
+    await awaitStopping(first.stateFile, events);
+    assert.deepEqual(told, [], 'it runs: the start is refused by others at once');
+    const { status } = first.operations;
+    first.operations.status = async () => ({ ...(await status()), stopping: true });
+    await awaitStopping(first.stateFile, events);
+    assert.deepEqual(told, [child.pid]);
+    assert.equal(lookAt(child.pid ?? 0), 'gone');
+    await exited;
+    await awaitStopping(path.join(first.cwd, 'none.json'), events);
   });
 
   it('refuses to start where another one is running, and leaves that one undisturbed', async () => {

@@ -109,10 +109,10 @@ describe('an operator', () => {
     assert.deepEqual([workers, pid], [1, tree.pid]);
     assert.deepEqual(versions, (await order(tree, 'stats')).versions);
     assert.match(((await byCli('stats')(tree)) as Printed).stdout, new RegExp(`${tree.pid}`));
-    assert.match(
-      ((await byCli('status')(tree)) as Printed).stdout,
-      /^Catamount runs: pid \d+, phase \d+, 1 of 1 workers/,
-    );
+    // This shell lacks the tree's settings, so not all can be read.
+    const { code, stdout: told } = await catamount(tree.cwd, 'status');
+    assert.equal(code, 1);
+    assert.match(told, /^Catamount runs: pid \d+, phase \d+, 1 of 1 workers/);
     assert.equal((await order(tree, 'status')).pid, tree.pid);
   });
 

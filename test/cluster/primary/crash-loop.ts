@@ -54,7 +54,10 @@ export function crashLoop(ms: number, measured = true): void {
         const before = gateway.result.times.splice(0);
         const mend = stage.spoil('jobs-crash');
         // A phased restart would keep the healthy processor.
-        await order(tree, 'restart');
+        await assert.rejects(
+          order(tree, 'restart'),
+          /the job processor cannot boot: it exited with code 7\. None is left/,
+        );
         await dieFor(ms);
         await gateway.more(30);
         mend();

@@ -147,6 +147,16 @@ describe('a phased restart while a long job runs', () => {
     });
     assert.deepEqual(changes, ['stopped', 'forked']);
     assert.notEqual((await statsOf(tree)).job_processor.pid, old);
+    const repair = stage.spoil('jobs-crash');
+    const typed = await catamount(tree.cwd, 'phased-restart');
+    assert.equal(typed.code, 1);
+    assert.match(
+      typed.stderr,
+      /the job processor cannot boot: it exited with code 7\. None is left: no job runs until one boots/,
+    );
+    assert.equal((await statsOf(tree)).last_phase?.completed, false);
+    repair();
+    await until('one boots', async () => (await statsOf(tree)).job_processor.state === 'ready');
     assert.equal((await tree.stop()).code, 0);
   });
 });

@@ -89,3 +89,52 @@ describe('a tree whose standard output goes to a file', () => {
     assert.match(read(log), /stopped in [\d.]+ m?s, 0 killed/);
   });
 });
+
+describe('standard output and standard error in one file', () => {
+  let stage: Stage;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(() => stage.remove());
+
+  for (const [format, flags, old] of [
+    ['pretty', 'a', 'a line of yesterday\n'],
+    ['pretty', 'w', ''],
+    ['json', 'a', '{"of":"yesterday"}\n'],
+    ['json', 'w', ''],
+  ] as const) {
+    it(`keep every line whole: ${format}, ${flags === 'a' ? '>> log 2>&1' : '> log 2>&1'}`, async () => {
+      const folder = tempFolder('logged');
+      const log = path.join(folder, 'app.log');
+      fs.writeFileSync(log, old);
+      const read = () => fs.readFileSync(log, 'utf8');
+      const fd = fs.openSync(log, flags);
+      const { PATH = '', CATAMOUNT_TEST_RUN = '' } = process.env;
+      const tree = spawn(process.execPath, [stage.entryFile], {
+        cwd: folder,
+        stdio: ['ignore', fd, fd],
+        env: { PATH, CATAMOUNT_TEST_RUN, PORT: '0', HOST: '127.0.0.1', LOG_FORMAT: format, ...stage.env },
+      });
+      fs.closeSync(fd);
+      const address = await until('it listens', () => /Listening on (http:[^\s,"]+)/.exec(read())?.[1]);
+      await until('the job processor is ready', () => read().includes('job processor (pid'));
+      await until('both workers have written', async () => {
+        await request(`${address}/missing`);
+        return ['web.0', 'web.1'].every((name) => read().includes(name));
+      });
+      tree.kill('SIGTERM');
+      await once(tree, 'exit');
+      const text = read();
+      assert.ok(text.startsWith(old));
+      assert.ok(!text.includes('\0'));
+      const lines = text.slice(old.length).trimEnd().split('\n');
+      const form =
+        format === 'json'
+          ? /^\{"level":.*\}$/
+          : /^(Catamount |\* [\w.]+: |Ctrl-C stops it$| {4}|\[[\d:.]{12}\] \w+: \[[\w.]+\] )/;
+      for (const line of lines) assert.match(line, form);
+      if (format === 'pretty') assert.match(text.slice(old.length), /^Catamount .*\n(\* .*\n){3,}\[/);
+      assert.match(text, /stopped in [\d.]+ m?s, 0 killed/);
+    });
+  }
+});

@@ -77,4 +77,27 @@ describe('the start of a tree', () => {
     await tree.allGone();
     mend();
   });
+
+  it('right after the stop of its predecessor has begun waits for its end, and says so', async () => {
+    const mend = stage.spoil('hold');
+    const first = await stage.start({ WEB_CONCURRENCY: '1' });
+    const { port } = new URL(first.baseUrl);
+    const held = first.request('GET', '/held');
+    await until('the request is held', async () => {
+      const { worker_status } = await statsOf(first);
+      return worker_status.some(({ last_status }) => last_status.busy_threads === 1);
+    });
+    const stopped = first.stop();
+    await first.waitForLine(/stopping within/);
+    const next = stage.spawn({ WEB_CONCURRENCY: '1', PORT: port }, { cwd: first.cwd });
+    const { text } = await next.waitForLine(/is stopping: waiting for its end/);
+    assert.match(text, new RegExp(`the tree that ran here, pid ${first.pid}, is stopping`));
+    assert.equal(first.hasExited, false);
+    mend();
+    await held;
+    assert.equal((await stopped).code, 0);
+    await next.ready();
+    assert.equal(new URL(next.baseUrl).port, port);
+    assert.equal((await next.stop()).code, 0);
+  });
 });

@@ -62,7 +62,7 @@ describe('jobs processes and jobs stats', () => {
     );
     const { text, json } = await typist.type('processes list');
     const [heading, row] = text.split('\n').map((line) => line.split(/ {2,}/));
-    assert.deepEqual(heading, ['process', 'app', 'busy', 'memory', 'lag p99', 'up', 'state', 'queues']);
+    assert.deepEqual(heading, ['process', 'app', 'busy', 'rss', 'lag p99', 'up', 'state', 'queues']);
     assert.deepEqual([row?.[0], row?.at(-2), row?.at(-1)], [name, 'ready', 'default, mailer']);
     const [listed] = json.processes as readonly Record<string, unknown>[];
     assert.deepEqual([listed?.identity, listed?.busy, listed?.concurrency], ['tree-0', 1, 3]);

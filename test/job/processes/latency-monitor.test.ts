@@ -65,10 +65,15 @@ describe('warnings about queues that are behind', () => {
     for (const queue of ['mailer', 'somebodys', 'nobodys']) await enqueueLate(queue, 1);
     await client.zAdd(PROCESSES, { value: 'other', score: Date.now() + HOUR });
     await client.set(processKey('other'), JSON.stringify({ identity: 'other', queues: ['somebodys'] }));
-    await system.processor([HeldJob], OPTIONS);
+    const processor = await system.processor([HeldJob], OPTIONS);
     await hasLooked();
     const [only = assert.fail()] = slow('nobodys');
     assert.deepEqual([only.size, only.served, slow('mailer'), slow('somebodys')], [1, false, [], []]);
+    // Only what it serves counts as its own overdue work.
+    assert.deepEqual(
+      processor.waiting.map(({ queue }) => queue),
+      ['mailer'],
+    );
   });
 
   it('do not come when they are switched off', async () => {

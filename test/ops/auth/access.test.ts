@@ -110,6 +110,51 @@ describe("the operator's pages, with passwords set", () => {
     assert.match(answer.body, /Viewers cannot make changes/);
   });
 
+  it('have JSON at every address, also /ops.json, with the cookies that a browser sends there', async () => {
+    const page = await ops.get('/ops/sign-in');
+    const signedIn = await ops.post(
+      '/ops/sign-in',
+      { ...right, token: tokenIn(page.body) },
+      { Cookie: cookiesOf(page) },
+    );
+    // RFC 6265, 5.1.4: the path itself, or one below it.
+    const sent = (answer: typeof signedIn, path: string) =>
+      (answer.headers['set-cookie'] ?? []).flatMap((cookie) => {
+        const at = /; Path=([^;]+)/.exec(cookie)?.[1] ?? '/';
+        return path === at || path.startsWith(`${at}/`) ? (cookie.split(';')[0] ?? []) : [];
+      });
+    for (const path of ['/ops.json', '/ops/jobs/dead.json', '/ops/charts.json']) {
+      const Cookie = sent(signedIn, path).join('; ');
+      assert.equal((await ops.get(path, { Cookie })).status, 200, path);
+      assert.equal((await ops.get(path)).status, 404, path);
+    }
+    const left = await ops.post('/ops/sign-out', {}, { Cookie: cookiesOf(signedIn) });
+    assert.equal(left.status, 403, 'the form has no token');
+    assert.deepEqual(sent(signedIn, '/'), []);
+  });
+
+  it('are read by programs with Basic authentication, as JSON only', async () => {
+    const basic = (password: string, name = SIGNED.OPS_USER) => ({
+      Authorization: `Basic ${Buffer.from(`${name}:${password}`).toString('base64')}`,
+    });
+    const paths = ['/ops.json', '/ops/jobs/dead.json', '/ops/mail/deliveries.json'];
+    for (const password of [SIGNED.OPS_PASSWORD, SIGNED.OPS_VIEWER_PASSWORD])
+      for (const path of paths) assert.equal((await ops.get(path, basic(password))).status, 200, path);
+    assert.equal((await ops.get('/ops/mail/inbox.json', basic(SIGNED.OPS_VIEWER_PASSWORD))).status, 403);
+    assert.equal((await ops.get('/ops/mail/inbox.json', basic(SIGNED.OPS_PASSWORD))).status, 200);
+    const accept = { Accept: 'application/json', ...basic(SIGNED.OPS_PASSWORD) };
+    assert.equal((await ops.get('/ops', accept)).json<{ level: string }>().level.length > 0, true);
+    assert.match((await ops.get('/ops/jobs/dead', basic(SIGNED.OPS_PASSWORD))).body, /type="password"/);
+    const post = await ops.post('/ops/jobs/queues/default/pause.json', {}, basic(SIGNED.OPS_PASSWORD));
+    assert.equal(post.status, 404);
+    for (const wrong of [basic('wrong'), basic(SIGNED.OPS_PASSWORD, 'eve'), basic('')]) {
+      const answer = await ops.get('/ops.json', wrong);
+      assert.deepEqual([answer.status, answer.headers['www-authenticate']?.split(',')[0]], [401, 'Basic realm="ops"']);
+      assert.doesNotMatch(answer.body, /level/);
+    }
+    assert.equal((await ops.get('/ops.json', basic(SIGNED.OPS_PASSWORD))).status, 200, 'which forgets the wrong ones');
+  });
+
   it('accept a form only with the token of its page, from their own origin', async () => {
     const page = await ops.get('/ops/sign-in');
     const fields = { ...right, token: tokenIn(page.body) };
@@ -189,6 +234,10 @@ describe("the operator's pages, with passwords set", () => {
     }
     const locked = await tryToSignIn(right);
     assert.equal(locked.status, 429);
+    const basic = Buffer.from(`${right.name}:${right.password}`).toString('base64');
+    const byProgram = await ops.get('/ops.json', { Authorization: `Basic ${basic}` });
+    assert.equal(byProgram.status, 429);
+    assert.ok(Number(byProgram.headers['retry-after']) > 0);
     const wait = Number(locked.headers['retry-after']);
     assert.ok(wait > 0 && wait <= PAUSE_SECONDS, String(wait));
     assert.ok(ops.signIns.some(({ locked, role }) => locked && role === null));

@@ -40,7 +40,7 @@ describe('arguments on the pages', () => {
   it('escape characters that change the text direction', () => {
     assert.deepEqual(shown([{ 'a\u2066': 'user\u202egnp.exe', b: ['\u061c'] }]), [
       'a\\u2066 = "user\\u202egnp.exe"',
-      'b = ["\\u61c"]',
+      'b = ["\\u061c"]',
     ]);
   });
 

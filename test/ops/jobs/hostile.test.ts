@@ -5,8 +5,8 @@ import { SIGNED, tokenIn } from '../ops-web';
 import { ShopStage } from './shop-stage';
 import { OPERATOR, textOf, VIEWER, Visitor } from './visitor';
 
-/** Runs a script or breaks out of its context unless it is escaped. */
-const EVIL = `"><img src=x onerror=alert(1)>'</title></pre><script>alert(2)</script><svg/onload=alert(3)>{{12345*67891}}<%= 12345*67891 %>`;
+/** Runs a script, breaks out of its context or turns the words that follow it unless it is escaped. */
+const EVIL = `"><img src=x onerror=alert(1)>'</title></pre><script>alert(2)</script><svg/onload=alert(3)>{{12345*67891}}<%= 12345*67891 %>\u202e`;
 
 describe('jobs with hostile names, arguments, errors and tags', () => {
   let stage: ShopStage;
@@ -64,6 +64,7 @@ describe('jobs with hostile names, arguments, errors and tags', () => {
       assert.doesNotMatch(body, /<img|<script>|<svg\/|onerror=alert\(1\)>'<|<i>"/, path);
       assert.match(String(headers['content-security-policy']), /default-src 'none'.*script-src 'self'/);
       assert.doesNotMatch(body, / style=/);
+      assert.doesNotMatch(body.replaceAll(/ value="[^"]*"/g, ''), /\u202e/, path);
       assert.doesNotMatch(body, /838114395/, `${path} computes what it is given`);
     }
     assert.ok(textOf((await operator.get(paths[9] ?? '')).body).includes(EVIL.slice(2, 29)));
@@ -131,7 +132,7 @@ describe('pages of jobs while a server is unavailable', () => {
       assert.equal(status, 503, path);
       assert.match(
         textOf(body),
-        /^This page could not be loaded Redis does not answer\. Nothing was changed\. \w+ · [\w-]{36} · /,
+        /^This page could not be loaded Redis does not answer\. Nothing was changed\. [A-Z]\w+ · [\w-]{36} · /,
       );
       assert.ok(body.includes(headers['x-request-id'] as string));
       assert.match(body, /data-count="busy">–</);

@@ -75,9 +75,13 @@ describe('/ops/metrics', () => {
   describe("on a developer's machine", () => {
     start({});
 
-    it('is open to that machine, but not to DNS rebinding', async () => {
+    it('is open to that machine with the token of the pages, but not to DNS rebinding', async () => {
       ScrapedText.of(await ops.get(PATH));
       assert.equal((await ops.get(PATH, { Host: 'rebound.example' })).status, 403);
+      // A proxy on this machine may set Host, and no header that tells of it.
+      const through = await request(ops.url + PATH, { headers: { Host: 'localhost' } });
+      assert.equal(through.status, 401);
+      assert.doesNotMatch(through.body, /catamount_/);
     });
 
     it('answers while Redis accepts commands but does not reply', async () => {
