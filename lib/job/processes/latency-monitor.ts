@@ -58,7 +58,9 @@ export class LatencyMonitor {
     const statuses = known.filter(({ name }) => queues.includes(name) || unserved.has(name));
     this.readAt = performance.now();
     this.due = statuses.flatMap(({ name, latencyMs, paused }) =>
-      latencyMs > 0 && queues.includes(name) ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }] : [],
+      latencyMs > 0 && queues.includes(name)
+        ? [{ queue: name, ms: latencyMs, readMs: latencyMs, paused: paused !== undefined }]
+        : [],
     );
     for (const status of statuses) this.judgeQueue(status, queues.includes(status.name));
   }
