@@ -24,6 +24,8 @@ export interface Taker {
 const LESS_BUSY_WAIT_MS = 5;
 /** A stop closes the socket once no connection has arrived for this long, ms. */
 const QUIET_GAP_MS = 50;
+/** A turn of the event loop that takes longer, ms, leaves time for a connection after the turn's poll. */
+const SHORT_TURN_MS = 1;
 
 /**
  * The tree's listening socket, owned by the primary as in Puma: it outlives workers, and while there is none, clients
@@ -112,16 +114,18 @@ export class Listener {
    */
   async close(deadline: Deadline): Promise<void> {
     this.holding = true;
-    // After this, any turn of the event loop without a new connection will do.
+    // After this, any short turn of the event loop without a new connection will do.
     const patience = deadline.part(STOP_PHASES.quietGap);
-    for (let before = -1; before !== this.accepted && !deadline.expired; ) {
+    for (let isQuiet = false; !isQuiet && !deadline.expired; ) {
       const gapMs = Math.min(QUIET_GAP_MS - (performance.now() - this.acceptedAt), patience.remaining());
       if (gapMs > 0) await wait(gapMs);
-      before = this.accepted;
+      const before = this.accepted;
       // The second call returns after a complete poll for new connections, however late this process was woken; a poll
       // may accept only one.
       await afterPoll();
+      const turnFrom = performance.now();
       await afterPoll();
+      isQuiet = before === this.accepted && performance.now() - turnFrom <= SHORT_TURN_MS;
     }
     this.server.close();
     this.closed = true;

@@ -1,10 +1,13 @@
 import assert from 'node:assert/strict';
-import type net from 'node:net';
+import { once } from 'node:events';
+import net from 'node:net';
+import { Worker } from 'node:worker_threads';
 import { Listener, type Taker } from '../../../lib/cluster/primary/listener';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';
 import { FreshCallers } from '../../support/fresh-callers';
 import { until } from '../../support/until';
+import { WAIT_LIMIT_MS } from '../../support/wait-limit';
 
 const CALLERS = 8;
 
@@ -22,6 +25,64 @@ class PromptWorker implements Taker {
   }
 }
 
+/** A client in a thread of its own, which connects while this one is busy. */
+class ClientThread {
+  private readonly connected = new Int32Array(new SharedArrayBuffer(4));
+  private readonly thread: Worker;
+
+  constructor(port: number) {
+    this.thread = new Worker(
+      `const { parentPort, workerData: { port, connected } } = require('node:worker_threads');
+      parentPort.once('message', () => {
+        const socket = require('node:net').connect(port, '127.0.0.1', () => {
+          Atomics.store(connected, 0, 1);
+          Atomics.notify(connected, 0);
+          socket.write('GET / HTTP/1.1\\r\\n\\r\\n');
+        });
+        socket.once('data', (data) => parentPort.postMessage(String(data).split('\\r')[0]));
+        socket.once('error', ({ code }) => parentPort.postMessage(code));
+      });`,
+      { eval: true, workerData: { port, connected: this.connected } },
+    );
+  }
+
+  /** Blocks this thread until the client is connected. */
+  connect(): void {
+    this.thread.postMessage('connect');
+    Atomics.wait(this.connected, 0, 0, WAIT_LIMIT_MS);
+  }
+
+  /** @returns the status line, or the code of the error. */
+  async answer(): Promise<string> {
+    const [answer] = await once(this.thread, 'message');
+    return answer as string;
+  }
+
+  async end(): Promise<void> {
+    await this.thread.terminate();
+  }
+}
+
+/** Calls back in the n-th poll from now, counted from 0, as another event of the same poll. */
+async function inPoll(n: number, callback: () => void): Promise<void> {
+  const server = net.createServer((socket) => {
+    let polls = 0;
+    socket.on('data', () => {
+      if (polls++ < n) writer.write('x');
+      else {
+        callback();
+        server.close();
+        socket.destroy();
+      }
+    });
+  });
+  await once(server.listen(0, '127.0.0.1'), 'listening');
+  const writer = net.connect((server.address() as net.AddressInfo).port, '127.0.0.1');
+  await once(server, 'connection');
+  writer.on('error', () => undefined);
+  writer.write('x');
+}
+
 describe('the listener', () => {
   it('holds new connections while it closes the socket, until every client has reconnected, and then has them served', async () => {
     const worker = new PromptWorker();
@@ -34,5 +95,26 @@ describe('the listener', () => {
     assert.deepEqual(callers.lost, {});
     assert.ok(worker.taken - before <= CALLERS, `${worker.taken - before} connections of ${CALLERS} callers`);
     assert.equal(callers.answered, worker.taken);
+  });
+
+  it('serves a client that connects after the last look at the socket, in an event that kept the process busy', async () => {
+    for (const poll of [0, 1, 2, 3]) {
+      const listener = new Listener(
+        { kind: 'tcp', host: '127.0.0.1', port: 0 },
+        () => [new PromptWorker()],
+        new Events(),
+      );
+      const client = new ClientThread(Number(new URL(await listener.listen()).port));
+      let isOpen = true;
+      let isConnected = false;
+      await inPoll(poll, () => {
+        isConnected = isOpen;
+        if (isOpen) client.connect();
+      });
+      await listener.close(Deadline.after(10_000));
+      isOpen = false;
+      if (isConnected) assert.deepEqual([poll, await client.answer()], [poll, 'HTTP/1.1 200 OK']);
+      await client.end();
+    }
   });
 });
