@@ -154,7 +154,9 @@ export class PostgresServer implements EmbeddedServer {
 }
 
 const DRAFT = 'draft-';
-const INITDB = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync', '--no-instructions'];
+/** Texts are ordered by bytes, and have upper and lower case in all scripts, whatever locales the machine has. */
+const LOCALE = ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'];
+const INITDB = ['-U', 'postgres', '-A', 'trust', '-E', 'UTF8', ...LOCALE, '--no-sync', '--no-instructions'];
 const SINGLE = ['-F', '-c', 'io_method=sync', '-c', 'log_checkpoints=off', 'template1'];
 
 /**

@@ -25,9 +25,9 @@ const MAX_SEARCHED = 2000;
 /** SQL: the payload without what `->` of Postgres cannot read: NUL, and halves of surrogate pairs. */
 const READABLE = `regexp_replace(payload::text, '\\\\u(0000|d[89a-f][0-9a-f]{2})', '\\\\ufffd', 'gi')::json`;
 
-/** SQL: what a search covers besides the messages, in lower case. */
+/** SQL: what a search covers besides the messages, in lower case by the rules of the database, not of the columns. */
 export const SEARCH = `lower(left(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n'),
-  ${READABLE} -> 'attrs' -> 'requestId', ${READABLE} -> 'attrs' -> 'attributes', ${READABLE} -> 'args'), ${MAX_SEARCHED}))`;
+  ${READABLE} -> 'attrs' -> 'requestId', ${READABLE} -> 'attrs' -> 'attributes', ${READABLE} -> 'args'), ${MAX_SEARCHED}) collate "default")`;
 
 /** Moves jobs that have died to `job_dead`, in the statement that ends their runs. @returns their ids. */
 export async function insertDead(knex: Knex, jobs: readonly DeadJob[], { sql, values }: Deletion): Promise<string[]> {

@@ -28,12 +28,13 @@ const inQueue = (state: string): Sql => ({ sql: `state = '${state}'`, values: []
 
 /** The payload is looked at as a whole first, since few rows need to be taken apart then. */
 const searchedRow = (word: string): Sql => ({
-  sql: `(strpos(lower(payload::text), ?) > 0 or strpos(lower(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n'))), ?) > 0)
-    and strpos(${SEARCH}, ?) > 0`,
+  sql: `(strpos(lower(payload::text), lower(?)) > 0
+      or strpos(lower(concat_ws(E'\\n', id::text, class, array_to_string(tags, E'\\n')) collate "default"), lower(?)) > 0)
+    and strpos(${SEARCH}, lower(?)) > 0`,
   values: [word, word, word],
 });
 
-const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, ?) > 0', values: [word] });
+const searchedDead = (word: string): Sql => ({ sql: 'strpos(search, lower(?)) > 0', values: [word] });
 
 /** The sets of jobs that operators see. */
 export const SET_TABLES: Readonly<Record<SetName, SetTable>> = {
@@ -79,12 +80,11 @@ export function and(parts: readonly Sql[]): Sql {
 
 /** Within JSON some characters are escaped; somebody may also type `"userId":7`. */
 function textCondition(text: string, searched: SetTable['searched']): Sql {
-  const plain = text.toLowerCase();
-  const escaped = JSON.stringify(plain).slice(1, -1);
-  const within = [...new Set([plain, escaped])].map(searched);
+  const escaped = JSON.stringify(text).slice(1, -1);
+  const within = [...new Set([text, escaped])].map(searched);
   return {
     sql: [`strpos(coalesce(messages, ''), ?) > 0`, ...within.map(({ sql }) => `(${sql})`)].join(' or '),
-    values: [plain, ...within.flatMap(({ values }) => values)],
+    values: [text.toLowerCase(), ...within.flatMap(({ values }) => values)],
   };
 }
 
