@@ -1,5 +1,5 @@
 import type { RedisClient } from '../../core/redis';
-import { RedisScript } from '../../core/redis-script';
+import { RedisScript, RedisTimeoutError } from '../../core/redis-script';
 import { chunks } from '../../support/chunks';
 import { isUuid } from '../../support/uuid';
 import type { ReadyJob } from '../row/claim';
@@ -68,8 +68,8 @@ export class Hints {
       for (const chunk of chunks(ordered, () => 0, { bytes: 0, count: CHUNK }))
         count += await this.pushChunk(chunk, at);
       return count === jobs.length ? 'pushed' : 'full';
-    } catch {
-      this.avoidUntil = performance.now() + AVOID_MS;
+    } catch (error) {
+      this.avoidFrozen(error);
       return 'failed';
     }
   }
@@ -85,10 +85,14 @@ export class Hints {
         const [length, next, last] = reply.slice(index * 3, index * 3 + 3);
         return { length: Number(length), next: idOf(next), last: idOf(last) };
       });
-    } catch {
-      this.avoidUntil = performance.now() + AVOID_MS;
+    } catch (error) {
+      this.avoidFrozen(error);
       return undefined;
     }
+  }
+
+  private avoidFrozen(error: unknown): void {
+    if (error instanceof RedisTimeoutError) this.avoidUntil = performance.now() + AVOID_MS;
   }
 
   private async pushChunk(jobs: readonly ReadyJob[], at: 'head' | 'tail'): Promise<number> {
