@@ -194,6 +194,7 @@ export class TestRuns {
     recorded(true);
     this.running.delete(id);
     const [hookError] = this.hookErrors.splice(0);
+    if (outcome.op !== 'retry') this.claims.release(id);
     if (outcome.op === 'leave') throw this.giveUp(entry);
     if (outcome.op === 'retry') {
       Object.assign(entry, {

@@ -12,7 +12,7 @@ import { catamount } from './cli-process';
 const EXPECTED: Readonly<Record<string, readonly [string, RegExp]>> = {
   status: [
     'status',
-    /^Catamount runs: pid \d+, phase 3, 1 of 2 workers ready, job processor ready\n! 3 things need you:\n {2}3 requests were shed [\s\S]*\nLast progress: dispatch 3\ss ago\nDATABASE_URL is not set/,
+    /^Catamount runs: pid \d+, phase 3, 1 of 2 workers ready, job processor ready\n! 3 things need you:\n {2}3 requests were shed [\s\S]*\nLast progress: due jobs 3\ss ago\nDATABASE_URL is not set/,
   ],
   'phased-restart': ['phasedRestart', /^phased-restart: done\n$/],
   'recycle 1': ['recycle 1', /^recycle: done\n$/],

@@ -197,14 +197,14 @@ describe('the rows of jobs', () => {
       });
       await trx.commit();
       const { claimed, held } = await other;
-      assert.deepEqual([claimed, held], [[], 1]);
+      assert.deepEqual([claimed, held], [[], [second]]);
       assert.deepEqual(await states(), ['running 1', 'held 0']);
     });
 
     it('are admitted in their order when the limit is free', async () => {
       const all = await enqueue(3, { name: 'OneJob', limited: true });
       const { claimed, held } = await claimLimitedAs('a', { queues: ['default'], limit: 3 });
-      assert.deepEqual([ids(claimed), held], [all.slice(0, 1), 2]);
+      assert.deepEqual([ids(claimed), [...held].sort()], [all.slice(0, 1), all.slice(1).sort()]);
       assert.deepEqual(await admit(system.database.knex, LIMITS), [], 'it is taken');
       const [first] = claimed;
       assert.ok(first);
@@ -216,7 +216,7 @@ describe('the rows of jobs', () => {
     it('are not claimed while their queue is paused, nor by a process that takes this database for another', async () => {
       const all = await enqueue(1, { name: 'OneJob', limited: true });
       const { knex } = system.database;
-      const nothing = { claimed: [], held: 0 };
+      const nothing = { claimed: [], held: [] };
       const elsewhere = { identity: 'a', origin: 'elsewhere' };
       assert.deepEqual(await claimLimited(knex, elsewhere, { ids: all }, LIMITS), nothing);
       await pauseQueue(knex, 'default', 'test');
