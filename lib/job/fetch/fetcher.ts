@@ -310,16 +310,13 @@ export class Fetcher {
     const plain = popped.filter(({ record }) => record !== undefined);
     const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
     if (plain.length > 0) ids.push(...(await adopt(plain)));
-    if (ids.length === 0) return true;
-    const claimed = await this.claim(claimant, { ids }, ids.length);
-    const rest = popped.filter(
-      ({ id, record }) => record === undefined && isUuid(id) && !claimed.has(id.toLowerCase()),
-    );
+    const claimed = ids.length > 0 ? await this.claim(claimant, { ids }, ids.length) : new Set();
+    const rest = popped.filter(({ id, record }) => record === undefined && !claimed.has(id.toLowerCase()));
     if (rest.length > 0 && hints?.ready) await this.fillByPlainJobs(claimant, await hints.plainJobs(rest));
     return true;
   }
 
-  /** A hint without a row may be a job of a plain producer that gives its jobs UUIDs. */
+  /** A hint without a row may be a job of a plain producer that gives its jobs UUIDs, or other ids as long as these. */
   private async fillByPlainJobs(claimant: Claimant, jobs: readonly Hint[]): Promise<void> {
     if (jobs.length === 0) return;
     const ids = await this.options.adopt(jobs);

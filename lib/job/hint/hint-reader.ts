@@ -33,7 +33,7 @@ for n = 2, #ARGV do if ARGV[n] == '0' then single = false end end
 local function take(q, most)
   local base = (q - 1) * 3
   for _, id in ipairs(call('rpop', KEYS[base + 1], most) or {}) do
-    local record = #id < 36 and call('hget', KEYS[base + 2], id) or ''
+    local record = #id ~= 36 and call('hget', KEYS[base + 2], id) or ''
     if record ~= '' then call('rpush', KEYS[base + 3], id) end
     for _, value in ipairs({ q, id, record }) do out[#out + 1] = value end
   end
@@ -148,7 +148,7 @@ export class HintReader {
       (found) => {
         const queue = found === null ? undefined : queues.find((name) => found.key.endsWith(queueKey(name, 'waiting')));
         if (found === null || queue === undefined) return ended();
-        if (found.element.length >= UUID_LENGTH) return ended({ queue, id: found.element });
+        if (found.element.length === UUID_LENGTH) return ended({ queue, id: found.element });
         // Of a plain producer: it goes back, and is taken together with its record.
         this.redis.rPush(queueKey(queue, 'waiting'), found.element).then(
           () => ended(),
