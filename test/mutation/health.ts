@@ -75,8 +75,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'jobs that an operator reschedules are found by a dispatcher that rests',
     file: 'lib/job/sets/job-set.ts',
-    find: "if (pushed !== 'pushed') await notify(knex, 'look').catch(() => undefined);",
-    replace: 'void notify;',
+    find: "if (pushed !== 'pushed') await notify(knex, notice).catch(() => undefined);",
+    replace: 'void notice;',
     killedBy: ['test/job/sets/moves.test.ts'],
   },
   {

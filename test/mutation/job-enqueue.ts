@@ -17,8 +17,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'jobs are announced by a notification while Redis takes no hints',
     file: 'lib/job/dispatch/notifier.ts',
-    find: "if (pushed === 'failed') this.notify();",
-    replace: "if (pushed === 'full') this.notify();",
+    find: "if (pushed === 'failed') this.notify('unhinted');",
+    replace: "if (pushed === 'full') this.notify('unhinted');",
     killedBy: [ENQUEUER, 'test/job/outage.test.ts'],
   },
   {

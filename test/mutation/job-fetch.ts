@@ -24,8 +24,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'whether the hints of new jobs have reached a processor is looked at',
     file: DISPATCHER,
-    find: 'else this.task.triggerIn(this.overdueMs);',
-    replace: '',
+    find: 'if (!unhinted) this.lookIn(this.overdueMs);',
+    replace: 'if (!unhinted) return;',
     killedBy: DISPATCHER_TEST,
   },
   {
@@ -108,8 +108,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a lone job wakes one processor',
     file: 'lib/job/dispatch/dispatch-service.ts',
-    find: "if (notice !== 'hinted') onLook();",
-    replace: 'onLook();',
+    find: "if (notice !== 'hinted') onLook(notice === 'unhinted');",
+    replace: "onLook(notice === 'unhinted');",
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
@@ -122,15 +122,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a dispatcher that leads and cannot work is not waited for',
     file: LEADER,
-    find: 'this.unansweredAt ??= this.now();',
-    replace: '',
+    find: 'this.unansweredAt = Math.min(this.unansweredAt ?? Number.POSITIVE_INFINITY, this.now() + inMs);',
+    replace: 'void inMs;',
     killedBy: LEADERSHIP_TEST,
   },
   {
     promise: 'an idle dispatcher looks less and less often',
     file: DISPATCHER,
-    find: 'Math.min(maxMs, this.lookMs * LOOK_GROWTH)',
-    replace: 'Math.min(maxMs, this.lookMs)',
+    find: 'Math.min(this.maxLookMs, this.lookMs * LOOK_GROWTH)',
+    replace: 'Math.min(this.maxLookMs, this.lookMs)',
     killedBy: LEADERSHIP_TEST,
   },
   {
@@ -185,8 +185,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no jobs of a living process are rescued by those who miss its heartbeats',
     file: 'lib/job/processes/heartbeat.ts',
-    find: 'const jobs = await rescue(this.options.database.knex, { identity, silentMs });',
-    replace: 'const jobs = await rescue(this.options.database.knex, { identity });',
+    find: 'const jobs = await rescue(database.knex, { identity, silentMs: silentMs - 2 * heartbeatMs });',
+    replace: 'const jobs = await rescue(database.knex, { identity });',
     killedBy: RESCUE_TEST,
   },
   {
