@@ -46,16 +46,6 @@ export class NotConnectedError extends Error {
   override readonly name = 'NotConnectedError';
 }
 
-/** There is no connection to Redis at the moment. It has the message and the code of the error that ended it, if known. */
-export class NoConnectionError extends Error {
-  override readonly name = 'NoConnectionError';
-
-  constructor(cause?: Error) {
-    super(cause?.message || 'there is no connection to Redis', { cause });
-    if (cause && 'code' in cause) Object.assign(this, { code: cause.code });
-  }
-}
-
 /** @returns a text that a person can look up: the error's code, otherwise its message, shortened. */
 export function codeOf(error: Error): string {
   if ('code' in error && typeof error.code === 'string') return error.code;

@@ -7,7 +7,7 @@ type EveryListener = (name: EventName, payload: EventMap[EventName]) => void;
 
 interface Registered {
   /** undefined: every event. */
-  readonly name: EventName | undefined;
+  readonly names: readonly EventName[] | undefined;
   readonly listener: EveryListener;
 }
 
@@ -28,14 +28,14 @@ export class Events {
     }
   }
 
-  /** Listens to all events. @returns a function that removes the listener. */
-  onAny(listener: EveryListener): () => void {
-    return this.register({ name: undefined, listener });
+  /** Listens to all events, or to these. @returns a function that removes the listener. */
+  onAny(listener: EveryListener, names?: readonly EventName[]): () => void {
+    return this.register({ names, listener });
   }
 
   /** Listens to one event. @returns a function that removes the listener. */
   on<E extends EventName>(name: E, listener: Listener<E>): () => void {
-    return this.register({ name, listener: (_name, payload) => listener(payload as EventMap[E]) });
+    return this.register({ names: [name], listener: (_name, payload) => listener(payload as EventMap[E]) });
   }
 
   /** Resolves with the payload of the next such event. */
@@ -58,7 +58,7 @@ export class Events {
   }
 
   private listenersOf(name: EventName): readonly EveryListener[] {
-    const concerned = [...this.registered].filter((entry) => entry.name === undefined || entry.name === name);
+    const concerned = [...this.registered].filter(({ names }) => names?.includes(name) ?? true);
     const listeners = concerned.map(({ listener }) => listener);
     this.hearing.set(name, listeners);
     return listeners;

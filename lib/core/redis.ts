@@ -1,7 +1,6 @@
 import { createClient, isDemotion, isOfClient, replaceRejections } from '../internals/redis-client';
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
-import { NoConnectionError } from './errors';
 import type { Events } from './events';
 import type { RedisRouter } from './redis-route';
 import { clientUrl, isRouted, keyPrefixOf, redisTls } from './redis-url';
@@ -38,6 +37,16 @@ const LOST_BY = new WeakSet<Error>();
 /** @returns true for an error that ended a connection to Redis, or kept it from being made: commands reject with it. */
 export function isOfConnection(error: Error): boolean {
   return LOST_BY.has(error);
+}
+
+/** There is no connection to Redis at the moment. It has the message and the code of the error that ended it, if known. */
+export class NoConnectionError extends Error {
+  override readonly name = 'NoConnectionError';
+
+  constructor(cause?: Error) {
+    super(cause?.message || 'there is no connection to Redis', { cause });
+    if (cause && 'code' in cause) Object.assign(this, { code: cause.code });
+  }
 }
 
 /** A key that nobody writes: deleting it changes nothing, and shows whether a server accepts writes. */

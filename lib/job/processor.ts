@@ -13,10 +13,9 @@ import { limitsOf } from './definition/limits';
 import type { JobSetup } from './definition/setup';
 import { DispatchService, type DispatchTuning } from './dispatch/dispatch-service';
 import { Gate } from './dispatch/gate';
-import { Notifier } from './dispatch/notifier';
 import { Fetcher } from './fetch/fetcher';
 import { HintReader } from './hint/hint-reader';
-import { Hints } from './hint/hints';
+import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
@@ -96,7 +95,7 @@ export class JobProcessor implements Service {
   private readonly fetcher: Fetcher;
   private readonly dispatch: DispatchService;
   private readonly hints: Hints | undefined;
-  private readonly notifier: Notifier;
+  private readonly announcer: Announcer;
   private readonly hintReader: HintReader | undefined;
   private readonly plainProducers: PlainProducers | undefined;
   /** undefined when no class has recurring jobs. */
@@ -129,7 +128,7 @@ export class JobProcessor implements Service {
     this.gate = new Gate({ knex, onCopy: (origin) => events.emit('installation.foreign', origin) });
     this.hints = redis && new Hints(redis.client);
     this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
-    this.notifier = new Notifier(knex, this.hints);
+    this.announcer = new Announcer(knex, this.hints);
     this.plainProducers =
       redis &&
       new PlainProducers({
@@ -150,13 +149,11 @@ export class JobProcessor implements Service {
       concurrency: config.jobs.concurrency,
       limits: this.limits,
       hints: this.hintReader,
-      perform: (delivery) => {
-        this.dispatch.active();
-        return this.executor.perform(delivery);
-      },
+      perform: this.executor.perform.bind(this.executor),
+      onRunning: () => this.dispatch.active(),
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],
-      onReturned: (jobs) => this.notifier.announce(jobs, false, 'head'),
-      onScheduled: () => this.notifier.announce([], true),
+      onReturned: (jobs) => this.announcer.announce(jobs, false, 'head'),
+      onScheduled: () => this.announcer.announce([], true),
       onLimitedEnded: (limitKeys) => void this.admit(limitKeys),
       onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
     });
@@ -193,7 +190,7 @@ export class JobProcessor implements Service {
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
       activeAt: () => this.fetcher.activeAt,
-      onRescued: (jobs) => this.notifier.announce(jobs, false, 'head'),
+      onRescued: (jobs) => this.announcer.announce(jobs, false, 'head'),
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
   }
@@ -237,7 +234,7 @@ export class JobProcessor implements Service {
   /** Others of a limit may run, since some of its jobs have ended. The dispatcher finds those that this misses. */
   private async admit(limitKeys: readonly string[]): Promise<void> {
     const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => []);
-    this.notifier.announce(admitted, false, 'head');
+    this.announcer.announce(admitted, false, 'head');
   }
 
   /**

@@ -11,14 +11,14 @@ import {
 import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster/status';
 import { TreeCarrier } from '../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
-import { EXIT, NoConnectionError, UserError } from '../core/errors';
+import { EXIT, UserError } from '../core/errors';
 import { type Events, onJobEvents } from '../core/events';
 import type { FailureCause, StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
 import { missingTextWords } from '../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { ProcessMetricsSampler } from '../core/process-metrics';
-import { Redis } from '../core/redis';
+import { NoConnectionError, Redis } from '../core/redis';
 import { isRouted } from '../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';

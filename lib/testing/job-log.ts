@@ -1,7 +1,8 @@
 import type { JsonValue } from '../core/execution-context';
 import type { EnqueueRequest, JobClass } from '../job/definition/job-class';
 import { jobNameOf } from '../job/definition/options';
-import { createPayload, parsePayload } from '../job/record/payload';
+import { createPayload } from '../job/enqueue/enqueuer';
+import { parsePayload } from '../job/record/payload';
 import type { JobFilter, PerformOptions } from './use-jobs';
 
 /**

@@ -1,6 +1,6 @@
 import { Events } from '../../lib/core/events';
+import { createPayload } from '../../lib/job/enqueue/enqueuer';
 import { failedHistory, type JobHistory, searchedErrors } from '../../lib/job/record/history';
-import { createPayload } from '../../lib/job/record/payload';
 import { type DeadJob, insertDead, MAX_DEAD } from '../../lib/job/row/dead';
 import { insertJobs } from '../../lib/job/row/insert';
 import type { NewJobRow } from '../../lib/job/row/job-row';

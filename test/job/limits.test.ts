@@ -4,6 +4,7 @@ import { transaction } from '../../lib/model/transaction';
 import { until } from '../support/until';
 import { Gate } from './gate';
 import { JobSystem } from './job-system';
+import { setSources, setsOf } from './sets/set-sources';
 
 const gate = new Gate();
 let most = 0;
@@ -103,6 +104,20 @@ describe('classes with a limit', () => {
     await until('the other jobs run together', () => gate.held === 5);
     gate.open();
     await until('all jobs have run', () => ran.length === 6);
+    await nothingLeft();
+  });
+
+  it('keep their limit when an operator kills jobs and retries them', async () => {
+    await system.processor([OneJob], { jobs: { concurrency: 4 } });
+    for (let n = 0; n < 4; n++) await OneJob.performLater(`${n}`);
+    await until('the others are held', async () => (await held()) === 3);
+    const sets = setsOf(setSources(system));
+    assert.equal((await sets.blocked.killMany({ filter: {} })).moved, 3);
+    assert.equal((await sets.dead.runMany('retry', { filter: {} })).moved, 3);
+    await until('they are held again', async () => (await held()) === 3);
+    gate.open();
+    await until('all jobs have run', () => ran.length === 4);
+    assert.equal(most, 1);
     await nothingLeft();
   });
 

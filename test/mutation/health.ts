@@ -75,8 +75,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'jobs that an operator reschedules are found by a dispatcher that rests',
     file: 'lib/job/sets/job-set.ts',
-    find: "if (pushed !== 'pushed') await notify(knex, notice).catch(() => undefined);",
-    replace: 'void notice;',
+    find: "if (moved > 0 && action !== 'delete' && action !== 'kill') await this.announce();",
+    replace: 'void this.announce;',
     killedBy: ['test/job/sets/moves.test.ts'],
   },
   {

@@ -9,16 +9,16 @@ const SETTLEMENT = 'test/model/transaction-end.test.ts';
 const mutations: readonly Mutation[] = [
   {
     promise: 'jobs are announced once they are committed, and not before',
-    file: 'lib/job/dispatch/notifier.ts',
+    file: 'lib/job/hint/hints.ts',
     find: 'if (knex.isTransaction) onOutcome',
     replace: 'if (knex.isTransaction && scheduled) onOutcome',
     killedBy: ['test/job/enqueue/transactions.test.ts'],
   },
   {
     promise: 'jobs are announced by a notification while Redis takes no hints',
-    file: 'lib/job/dispatch/notifier.ts',
-    find: "if (pushed === 'failed') this.notify('unhinted');",
-    replace: "if (pushed === 'full') this.notify('unhinted');",
+    file: 'lib/job/hint/hints.ts',
+    find: "if (pushed === 'failed') this.notifier.notify('unhinted');",
+    replace: "if (pushed === 'full') this.notifier.notify('unhinted');",
     killedBy: [ENQUEUER, 'test/job/outage.test.ts'],
   },
   {

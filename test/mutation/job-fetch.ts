@@ -38,8 +38,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a full queue gets no more hints, so Redis stays bounded',
     file: HINTS,
-    find: "if ARGV[1] == 'head' or call('llen', list) < tonumber(ARGV[2]) then",
-    replace: 'if true then',
+    find: "if (at === 'tail' && this.full.has(queue) &&",
+    replace: "if (at === 'tail' && !this.full.has(queue) &&",
     killedBy: DISPATCHER_TEST,
   },
   {

@@ -236,14 +236,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a move of a job of a named queue leaves a job of another queue alone',
-    file: 'lib/job/sets/set-table.ts',
+    file: 'lib/job/sets/set-reader.ts',
     find: ' and (name is null or name = queue))`',
     replace: ' and (name is null or true))`',
     killedBy: ['test/job/sets/moves.test.ts'],
   },
   {
     promise: 'a filter by tag finds the jobs that have it, and no others',
-    file: 'lib/job/sets/set-table.ts',
+    file: 'lib/job/sets/set-reader.ts',
     find: 'tags @> array[?]::text[] and',
     replace: 'array[?]::text[] is not null and',
     killedBy: ['test/job/sets/filter.test.ts'],

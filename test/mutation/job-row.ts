@@ -191,8 +191,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a dead job that is retried resumes from its cursor',
     file: DEAD,
-    find: `select id, queue, class, payload, tags, cursor, progress, (history`,
-    replace: `select id, queue, class, payload, tags, null::json, progress, (history`,
+    find: `select id, queue, class, payload, tags, limit_key, cursor, progress, (history`,
+    replace: `select id, queue, class, payload, tags, limit_key, null::json, progress, (history`,
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {

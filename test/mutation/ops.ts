@@ -339,7 +339,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'retries are filtered by when they failed',
-    file: 'lib/job/sets/set-table.ts',
+    file: 'lib/job/sets/set-reader.ts',
     find: '::float8 >= ?`, failedSince)',
     replace: '::float8 >= ? or true`, failedSince)',
     killedBy: ['test/job/sets/filter.test.ts', 'test/ops/jobs/lists.test.ts'],

@@ -1,6 +1,6 @@
 import { TABLES } from '../../core/config';
 import { toError } from '../../support/async';
-import { notify } from '../dispatch/notifier';
+import { notify } from '../hint/notifier';
 import { ProcessList } from '../processes/process-list';
 import { deadByQueue } from '../row/dead';
 import { pauseQueue, resumeQueue } from '../row/pauses';

@@ -3,7 +3,7 @@ import { TABLES } from '../../core/config';
 import { UserError } from '../../core/errors';
 import { didYouMean } from '../../support/text';
 import { jobNameOf } from '../definition/options';
-import type { Notice } from '../dispatch/notifier';
+import type { Notice } from '../hint/notifier';
 import type { Auditor } from '../sets/query';
 import type { CatchUp, CatchUpPolicy } from './cron-service';
 import { type CronEntry, Schedule } from './schedule';

@@ -6,11 +6,11 @@ import type { Deadline } from '../../support/async';
 import { ClockWatch } from '../../support/clock-watch';
 import type { Progress } from '../../support/progress';
 import type { Hints } from '../hint/hints';
+import { type Notice, notify } from '../hint/notifier';
 import type { Limits } from '../row/claim';
 import { Dispatcher, type DispatcherTuning } from './dispatcher';
 import type { Gate } from './gate';
 import { JobListener } from './listener';
-import { type Notice, notify } from './notifier';
 
 /** The dispatcher counts as idle after this time without a sign of work, ms. */
 const IDLE_AFTER_MS = 60_000;
@@ -112,7 +112,7 @@ export class DispatchService {
     this.listener.start();
   }
 
-  /** Call when a job begins. */
+  /** Call while jobs begin, at least once a second. */
   active(): void {
     this.activeAt = performance.now();
     this.dispatcher.begun();

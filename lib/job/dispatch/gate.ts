@@ -26,7 +26,8 @@ export class Gate {
   paused: ReadonlySet<string> = new Set();
   /** Where this database is; undefined while its jobs must not run here, and before that is known. */
   origin: string | undefined;
-  private isFresh = false;
+  /** true: nothing is known to have changed. */
+  isFresh = false;
   private reported = false;
   private readAt = Number.NEGATIVE_INFINITY;
 

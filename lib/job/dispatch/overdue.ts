@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { notify } from './notifier';
+import { notify } from '../hint/notifier';
 
 /** A dispatcher that was notified has hinted at a job by then, or made it ready, ms, unless others wait before it. */
 const OVERDUE_MS = 3000;

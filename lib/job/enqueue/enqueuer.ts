@@ -4,9 +4,8 @@ import { currentTransaction } from '../../model/transaction';
 import { toError } from '../../support/async';
 import type { EnqueuedJob, EnqueueRequest } from '../definition/job-class';
 import { checkQueue } from '../definition/options';
-import { Notifier } from '../dispatch/notifier';
-import type { Hints } from '../hint/hints';
-import { createPayload } from '../record/payload';
+import { Announcer, type Hints } from '../hint/hints';
+import { type Payload, VERSION } from '../record/payload';
 import { insertJobs } from '../row/insert';
 import type { NewJobRow } from '../row/job-row';
 import { allEnqueued, type Enqueuer } from './enqueue';
@@ -16,7 +15,7 @@ import { allEnqueued, type Enqueuer } from './enqueue';
  * committed.
  */
 export class JobEnqueuer implements Enqueuer {
-  private readonly notifier: Notifier;
+  private readonly announcer: Announcer;
   /** Classes that were reported as late, once each. */
   private readonly lateClasses = new Set<string>();
   /** Queues that were reported as missing from JOB_QUEUES, once each. */
@@ -29,12 +28,12 @@ export class JobEnqueuer implements Enqueuer {
     /** The queues of JOB_QUEUES. Default: not known, so that none is reported. */
     private readonly served?: readonly string[],
   ) {
-    this.notifier = new Notifier(knex, hints);
+    this.announcer = new Announcer(knex, hints);
   }
 
   /** Call when the process starts. */
   started(): void {
-    this.notifier.started();
+    this.announcer.started();
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
@@ -80,7 +79,7 @@ export class JobEnqueuer implements Enqueuer {
     const inserted = await insertJobs(knex, requests.map(rowOf));
     const ready = requests.filter((_, i) => inserted[i]?.ready).map(({ id, queue }) => ({ id, queue }));
     const scheduled = requests.some(({ id, runAt }, i) => runAt !== undefined && inserted[i]?.id === id);
-    this.notifier.inserted(knex, ready, scheduled);
+    this.announcer.inserted(knex, ready, scheduled);
     requests.forEach((request, i) => {
       const id = inserted[i]?.id ?? request.id;
       jobs.set(request, id === request.id ? this.enqueued(request) : this.duplicate(request, id));
@@ -96,6 +95,25 @@ export class JobEnqueuer implements Enqueuer {
     this.events.emit('job.duplicate', { id, class: name, queue });
     return { id, enqueued: false, reason: 'duplicate' };
   }
+}
+
+/** The content of a new job. */
+export function createPayload({
+  name,
+  args,
+  tags,
+  context,
+  unique,
+}: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>): Payload {
+  return {
+    v: VERSION,
+    class: name,
+    args,
+    attrs: context,
+    ...(tags.length > 0 && { tags }),
+    ...(unique && { unique: unique.until }),
+    enqueuedAt: Date.now(),
+  };
 }
 
 function rowOf(request: EnqueueRequest): NewJobRow {

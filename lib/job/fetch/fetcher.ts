@@ -15,7 +15,31 @@ import {
 } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
-import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
+
+/** A queue as JOB_QUEUES names it. */
+export interface ServedQueue {
+  readonly name: string;
+  readonly weight: number;
+}
+
+/** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
+export type QueueOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
+
+/** A queue is fetched from only when those before it are empty. */
+export const strictOrder: QueueOrder = (queues) => [queues];
+
+/**
+ * A queue goes first in proportion to its weight, as with Sidekiq; every queue is tried for each job.
+ * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
+ */
+export function weightedOrder(weights: readonly number[], random: () => number = Math.random): QueueOrder {
+  const shuffled = (queues: readonly number[]) =>
+    queues
+      .map((queue) => ({ queue, key: random() ** (1 / (weights[queue] ?? 1)) }))
+      .sort((a, b) => b.key - a.key)
+      .map(({ queue }) => queue);
+  return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
+}
 
 /**
  * Deliveries without an outcome that a job may have: its last one runs alone, and at the next one it is dead, since it may have
@@ -28,6 +52,10 @@ const MAX_BATCH = 64;
 const SCAN_MS = 1000;
 /** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
 const LATE_CLAIM_MS = 10_000;
+/** `onRunning` is called at most once in this time, ms. */
+const RUNNING_MS = 1000;
+/** A hint that has come so soon, ms, may not be the only one. */
+const SOON_MS = 2;
 
 /** The result of one run. */
 export interface ExecutionResult {
@@ -54,6 +82,8 @@ export interface FetcherOptions {
   readonly hints: HintReader | undefined;
   /** Runs one job. It must never reject. */
   readonly perform: (delivery: Delivery) => Promise<ExecutionResult>;
+  /** Called when jobs begin, at most once a second. */
+  readonly onRunning: () => void;
   /** Gives jobs of plain bee-queue producers a row. @returns the ids of those that are ready. */
   readonly adopt: (hints: readonly Hint[]) => Promise<readonly string[]>;
   /** Called with jobs that others may run at once: they were returned, or hinted at in vain. */
@@ -78,6 +108,8 @@ export class Fetcher {
   readonly progress = new Progress();
   /** Time at which it last claimed a job, or began, ms on the monotonic clock. */
   private claimedAt = performance.now();
+  /** Time of the last `onRunning`, ms on the monotonic clock. */
+  private toldAt = Number.NEGATIVE_INFINITY;
   private started = false;
   private isQuiet = false;
   private closed = false;
@@ -92,6 +124,9 @@ export class Fetcher {
   private readonly ended: Ending[] = [];
   /** Hints that were given to this process and are not used yet. */
   private readonly given: Hint[] = [];
+  private isWaiting = false;
+  /** true: the last hint that was waited for came at once. */
+  private wasSoon = false;
   /** The job that must run alone and is next. */
   private isolationDue: string | undefined;
   /** The job that runs alone. */
@@ -273,7 +308,7 @@ export class Fetcher {
       await releaseUnknown(knex, identity, [...this.running.keys()]);
       this.lostAt = this.lostAt.filter((at) => at > now);
     }
-    await gate.refresh();
+    if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
   }
 
   private get openQueues(): number[] {
@@ -298,9 +333,11 @@ export class Fetcher {
   private async fillByHints(claimant: Claimant, wanted: number): Promise<boolean> {
     const { hints, adopt } = this.options;
     const open = this.openQueues;
+    // A hint that was waited for is alone, unless it came at once.
+    const isAlone = this.given.length > 0 && !this.wasSoon;
     const popped = this.given.splice(0, wanted);
     try {
-      if (popped.length < wanted && open.length > 0)
+      if (!isAlone && popped.length < wanted && open.length > 0)
         popped.push(...((await hints?.pop(this.order(open, wanted - popped.length), wanted - popped.length)) ?? []));
     } catch {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
@@ -313,7 +350,7 @@ export class Fetcher {
     const claimed = ids.length > 0 ? await this.claim(claimant, { ids }, ids.length) : new Set();
     const rest = popped.filter(({ id, record }) => record === undefined && !claimed.has(id.toLowerCase()));
     if (rest.length > 0 && hints?.ready) await this.fillByPlainJobs(claimant, await hints.plainJobs(rest));
-    return true;
+    return !isAlone;
   }
 
   /** A hint without a row may be a job of a plain producer that gives its jobs UUIDs, or other ids as long as these. */
@@ -358,6 +395,10 @@ export class Fetcher {
   private begin(deliveries: readonly Delivery[]): void {
     if (deliveries.length === 0) return;
     this.claimedAt = performance.now();
+    if (this.claimedAt - this.toldAt >= RUNNING_MS) {
+      this.toldAt = this.claimedAt;
+      this.options.onRunning();
+    }
     for (const delivery of deliveries) {
       if (this.isQuiet || this.closed) this.release(delivery);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
@@ -388,9 +429,15 @@ export class Fetcher {
         this.running.delete(delivery.id);
         this.ended.push({ delivery, ...result });
       }
-      this.mayFind = true;
+      if (!this.isTold) this.mayFind = true;
       this.schedule();
     });
+  }
+
+  /** true: it waits for a hint, so that the end of a job is no reason to look. */
+  private get isTold(): boolean {
+    const { hints } = this.options;
+    return this.isWaiting && !this.scans && hints?.ready === true && this.isolationDue === undefined;
   }
 
   private waitForWork(): void {
@@ -401,14 +448,21 @@ export class Fetcher {
     }
     if (this.free === 0 || this.isolationDue !== undefined) return;
     const { hints, gate } = this.options;
+    const since = performance.now();
     const onEnd = (hint?: Hint) => {
+      this.isWaiting = false;
       this.progress.confirmedIdle();
+      this.wasSoon = performance.now() - since < SOON_MS;
       if (hint) this.given.push(hint);
-      if (this.isQuiet || this.closed) this.giveBack();
+      // Its slot may have been filled meanwhile; then another process may have one.
+      if (this.free === 0) this.giveBack();
       else this.wake();
     };
     const isHinted = hints?.ready && !this.scans && gate.origin !== undefined;
-    if (isHinted && hints.wait(this.openQueues, gate.paused.size > 0, onEnd)) return;
+    if (isHinted && hints.wait(this.openQueues, gate.paused.size > 0, onEnd)) {
+      this.isWaiting = true;
+      return;
+    }
     this.scanTimer ??= setTimeout(
       () => {
         this.scanTimer = undefined;

@@ -62,6 +62,8 @@ export class HintReader {
   private avoidUntil = Number.NEGATIVE_INFINITY;
   private readonly waiter: Redis;
   private isWaiting = false;
+  /** `waiting`, `jobs` and `active` of each queue. */
+  private readonly keys: readonly string[];
 
   /** @param url of the same server as the shared client, for the connection that waits. */
   constructor(
@@ -69,6 +71,7 @@ export class HintReader {
     url: string,
     private readonly queues: readonly string[],
   ) {
+    this.keys = queues.flatMap((queue) => (['waiting', 'jobs', 'active'] as const).map((key) => queueKey(queue, key)));
     // Outages are reported by the shared connection, so nobody listens to the events of this one.
     this.waiter = new Redis(url, new Events());
     if (!isRouted(url)) leaveWhenSilent(this.waiter, PATIENCE_MS);
@@ -99,13 +102,12 @@ export class HintReader {
       .map((numbers) => numbers.map((queue) => queue + 1).join(' '))
       .join(' 0 ')
       .split(' ');
-    const keys = this.queues.flatMap((queue) =>
-      (['waiting', 'jobs', 'active'] as const).map((key) => queueKey(queue, key)),
-    );
-    const reply = (await POP.run(this.redis, keys, [String(wanted), ...order], ANSWER_MS).catch((error: unknown) => {
-      this.avoidUntil = performance.now() + AVOID_MS;
-      throw error;
-    })) as (string | number)[];
+    const reply = (await POP.run(this.redis, [...this.keys], [String(wanted), ...order], ANSWER_MS).catch(
+      (error: unknown) => {
+        this.avoidUntil = performance.now() + AVOID_MS;
+        throw error;
+      },
+    )) as (string | number)[];
     const hints: Hint[] = [];
     for (let i = 0; i + 2 < reply.length; i += 3) {
       const queue = this.queues[Number(reply[i]) - 1] ?? '';
@@ -138,19 +140,18 @@ export class HintReader {
     if (this.isWaiting || numbers.length === 0) return true;
     if (!client.isReady) return false;
     this.isWaiting = true;
-    const queues = numbers.map((number) => this.queues[number] ?? '');
-    const keys = queues.map((queue) => queueKey(queue, 'waiting'));
+    const keys = numbers.map((number) => this.keys[3 * number] ?? '');
     const ended = (hint?: Hint) => {
       this.isWaiting = false;
       onEnd(hint);
     };
     client.brPop(keys, isShort ? 1 : WAIT_S).then(
       (found) => {
-        const queue = found === null ? undefined : queues.find((name) => found.key.endsWith(queueKey(name, 'waiting')));
-        if (found === null || queue === undefined) return ended();
-        if (found.element.length === UUID_LENGTH) return ended({ queue, id: found.element });
+        const number = numbers.find((_, n) => found?.key.endsWith(keys[n] ?? ''));
+        if (found === null || number === undefined) return ended();
+        if (found.element.length === UUID_LENGTH) return ended({ queue: this.queues[number] ?? '', id: found.element });
         // Of a plain producer: it goes back, and is taken together with its record.
-        this.redis.rPush(queueKey(queue, 'waiting'), found.element).then(
+        this.redis.rPush(this.keys[3 * number] ?? '', found.element).then(
           () => ended(),
           () => ended(),
         );

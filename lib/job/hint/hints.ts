@@ -1,29 +1,27 @@
+import type { Knex } from 'knex';
 import type { RedisClient } from '../../core/redis';
-import { RedisScript, RedisTimeoutError } from '../../core/redis-script';
+import { RedisTimeoutError } from '../../core/redis-script';
+import { onOutcome } from '../../model/transaction';
+import { withTimeout } from '../../support/async';
 import { chunks } from '../../support/chunks';
 import { isUuid } from '../../support/uuid';
 import type { ReadyJob } from '../row/claim';
 import { queueKey } from './keys';
+import { Notifier, notify } from './notifier';
 
-/** Ids that a queue may have in Redis. A small plan has 25 MB; the dispatcher hints at what waits beyond that. */
+/**
+ * Ids that a queue may have in Redis, and at most one command of each process more. A small plan has 25 MB; the dispatcher hints at
+ * what waits beyond that.
+ */
 export const MAX_HINTS = 10_000;
-/** Ids in one script call, so that it never blocks Redis for long. */
+/** Ids in one command, so that it never blocks Redis for long. */
 const CHUNK = 1000;
 /** Timeout of a reply, ms. A hint that comes late, or twice, does no harm. */
 const ANSWER_MS = 250;
 /** No hint is sent for this long after a timeout, ms: a frozen Redis would delay every one. */
 const AVOID_MS = 1000;
-
-// KEYS  lists of queues
-// ARGV  1 'head' or 'tail'  2 the most ids that a list may have, then for each id the number of its list, and itself
-// reply how many were put there
-const PUSH = new RedisScript(`
-local call, put, count = redis.call, ARGV[1] == 'head' and 'rpush' or 'lpush', 0
-for a = 3, #ARGV, 2 do
-  local list = KEYS[tonumber(ARGV[a])]
-  if ARGV[1] == 'head' or call('llen', list) < tonumber(ARGV[2]) then call(put, list, ARGV[a + 1]); count = count + 1 end
-end
-return count`);
+/** The dispatcher is told of hinted jobs this long after the first of them, ms. */
+const HINTED_MS = 1000;
 
 /** The list of a queue in Redis. */
 interface HintList {
@@ -33,20 +31,16 @@ interface HintList {
   readonly last: string | undefined;
 }
 
-// KEYS lists of queues   reply for each: its length, its next and its last id, or ''
-const READ = new RedisScript(`
-local call, out = redis.call, {}
-for _, list in ipairs(KEYS) do
-  for _, value in ipairs({ call('llen', list), call('lindex', list, -1) or '', call('lindex', list, 0) or '' }) do out[#out + 1] = value end
-end
-return out`);
-
 /**
  * Says where to look: puts the ids of jobs that are ready on their queues in Redis. Nothing else of ours is there, so a hint may
  * be lost, come twice, or outlive its job: the claim decides.
  */
 export class Hints {
   private avoidUntil = Number.NEGATIVE_INFINITY;
+  /** The keys of the lists, by queue. */
+  private readonly keys = new Map<string, string>();
+  /** Queues that were full. */
+  private readonly full = new Set<string>();
 
   constructor(
     private readonly redis: RedisClient,
@@ -62,12 +56,14 @@ export class Hints {
     if (jobs.length === 0) return 'pushed';
     if (!this.redis.isReady || performance.now() < this.avoidUntil) return 'failed';
     try {
-      let count = 0;
-      // At the head the first one comes last.
-      const ordered = at === 'head' ? [...jobs].reverse() : jobs;
-      for (const chunk of chunks(ordered, () => 0, { bytes: 0, count: CHUNK }))
-        count += await this.pushChunk(chunk, at);
-      return count === jobs.length ? 'pushed' : 'full';
+      let isFull = false;
+      for (const queue of new Set(jobs.map((job) => job.queue))) {
+        const ids = jobs.filter((job) => job.queue === queue).map(({ id }) => id);
+        // At the head the first one comes last.
+        for (const chunk of chunks(at === 'head' ? ids.reverse() : ids, () => 0, { bytes: 0, count: CHUNK }))
+          isFull = !(await this.pushChunk(queue, [...chunk], at)) || isFull;
+      }
+      return isFull ? 'full' : 'pushed';
     } catch (error) {
       this.avoidFrozen(error);
       return 'failed';
@@ -78,13 +74,8 @@ export class Hints {
   async read(queues: readonly string[]): Promise<HintList[] | undefined> {
     if (queues.length === 0) return [];
     if (!this.redis.isReady || performance.now() < this.avoidUntil) return undefined;
-    const keys = queues.map((queue) => queueKey(queue, 'waiting'));
     try {
-      const reply = (await READ.run(this.redis, keys, [], this.answerMs)) as (string | number)[];
-      return queues.map((_, index) => {
-        const [length, next, last] = reply.slice(index * 3, index * 3 + 3);
-        return { length: Number(length), next: idOf(next), last: idOf(last) };
-      });
+      return await this.inTime(Promise.all(queues.map((queue) => this.readList(this.keyOf(queue)))));
     } catch (error) {
       this.avoidFrozen(error);
       return undefined;
@@ -95,16 +86,88 @@ export class Hints {
     if (error instanceof RedisTimeoutError) this.avoidUntil = performance.now() + AVOID_MS;
   }
 
-  private async pushChunk(jobs: readonly ReadyJob[], at: 'head' | 'tail'): Promise<number> {
-    const lists = [...new Set(jobs.map(({ queue }) => queue))];
-    const args = jobs.flatMap(({ id, queue }) => [String(lists.indexOf(queue) + 1), id]);
-    const keys = lists.map((queue) => queueKey(queue, 'waiting'));
-    return Number(await PUSH.run(this.redis, keys, [at, String(MAX_HINTS), ...args], this.answerMs));
+  /** @returns false when there is no room. */
+  private async pushChunk(queue: string, ids: string[], at: 'head' | 'tail'): Promise<boolean> {
+    const key = this.keyOf(queue);
+    if (at === 'tail' && this.full.has(queue) && (await this.inTime(this.redis.lLen(key))) >= MAX_HINTS) return false;
+    const length = await this.inTime(at === 'head' ? this.redis.rPush(key, ids) : this.redis.lPush(key, ids));
+    if (length >= MAX_HINTS) this.full.add(queue);
+    else this.full.delete(queue);
+    return true;
+  }
+
+  private async readList(key: string): Promise<HintList> {
+    const { redis } = this;
+    const [length, next, last] = await Promise.all([redis.lLen(key), redis.lIndex(key, -1), redis.lIndex(key, 0)]);
+    return { length, next: idOf(next), last: idOf(last) };
+  }
+
+  private inTime<T>(answer: Promise<T>): Promise<T> {
+    return withTimeout(answer, this.answerMs, () => new RedisTimeoutError(this.answerMs));
+  }
+
+  private keyOf(queue: string): string {
+    const key = this.keys.get(queue) ?? queueKey(queue, 'waiting');
+    this.keys.set(queue, key);
+    return key;
+  }
+}
+
+/**
+ * Announces jobs once they are committed: by a hint in Redis, which wakes one processor, and costs Postgres nothing; or, for jobs
+ * that are scheduled and while Redis does not take hints, by a notification of Postgres. NOTIFY within the transaction would save a
+ * round trip, but Postgres commits transactions that notify one at a time, each with its own wait for the disk. A separate one is
+ * sent at once or, under load, one for many jobs. If one is lost with this process, its successor sends another.
+ */
+export class Announcer {
+  private readonly notifier: Notifier;
+  private hinted: NodeJS.Timeout | undefined;
+
+  /** @param hints undefined: there is no Redis. */
+  constructor(
+    private readonly knex: Knex,
+    private readonly hints: Hints | undefined,
+  ) {
+    this.notifier = new Notifier(knex);
+  }
+
+  /** Call when the process starts: its predecessor may have died between a COMMIT and the announcement. */
+  started(): void {
+    this.notifier.notify('look');
+  }
+
+  /**
+   * @param knex the connection or transaction that inserted the jobs; a transaction's COMMIT is awaited.
+   * @param ready those that may run at once. @param scheduled true: there are others.
+   */
+  inserted(knex: Knex, ready: readonly ReadyJob[], scheduled: boolean): void {
+    const announce = (committed: boolean) => {
+      if (committed) this.announce(ready, scheduled);
+    };
+    if (knex.isTransaction) onOutcome(knex as Knex.Transaction, announce);
+    else announce(true);
+  }
+
+  /** Announces jobs that are ready, at the tail of their queues or at the head, and that others are scheduled. */
+  announce(ready: readonly ReadyJob[], scheduled: boolean, at: 'head' | 'tail' = 'tail'): void {
+    if (scheduled) this.notifier.notify('look');
+    if (ready.length > 0) void this.hint(ready, at);
+  }
+
+  private async hint(jobs: readonly ReadyJob[], at: 'head' | 'tail'): Promise<void> {
+    const pushed = (await this.hints?.push(jobs, at)) ?? 'failed';
+    if (pushed === 'failed') this.notifier.notify('unhinted');
+    else this.hinted ??= setTimeout(() => this.tellOfHints(), HINTED_MS).unref();
+  }
+
+  private tellOfHints(): void {
+    this.hinted = undefined;
+    // The dispatcher looks from time to time anyway.
+    notify(this.knex, 'hinted').catch(() => undefined);
   }
 }
 
 /** Plain producers may have put anything there. */
-function idOf(reply: string | number | undefined): string | undefined {
-  const text = String(reply);
-  return isUuid(text) ? text : undefined;
+function idOf(element: string | null): string | undefined {
+  return element !== null && isUuid(element) ? element : undefined;
 }

@@ -65,6 +65,7 @@ export async function up(knex: Knex): Promise<void> {
       error text collate "C" not null,
       attempts integer not null,
       tags text[] collate "C" not null,
+      limit_key text,
       messages text not null,
       search text not null,
       cursor json,

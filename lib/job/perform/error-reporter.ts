@@ -38,7 +38,8 @@ export class ErrorReporter implements Service {
   ) {}
 
   async start(): Promise<void> {
-    this.unsubscribe ??= this.events.onAny((name, event) => this.hear(name, event));
+    const names = Object.keys(REPORTS) as EventName[];
+    this.unsubscribe ??= this.events.onAny((name, event) => this.hear(name, event), names);
   }
 
   /** Stops listening and lets reports in progress finish until the deadline. */

@@ -8,7 +8,7 @@ import type { Database } from '../../model/database';
 import { Deadline, deferred, toError } from '../../support/async';
 import { PeriodicTask } from '../../support/periodic-task';
 import { processKey } from '../hint/keys';
-import { forgetProcess, type RescuedJob, rescue, showLife } from '../row/claim';
+import { type RescuedJob, rescue, showLife } from '../row/claim';
 import { MailTally } from '../stats/class-stats';
 import { JobStats, StatsFlusher } from '../stats/collector';
 import { type DueQueue, LatencyMonitor } from './latency-monitor';
@@ -205,7 +205,6 @@ export class ProcessReporter {
     );
     await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
     await this.heartbeat?.stop(deadline);
-    await deadline.wait(forgetProcess(this.options.database.knex, this.options.identity)).catch(() => undefined);
   }
 
   /** Queues with jobs that are due, as last read. */

@@ -1,13 +1,13 @@
 import type { JsonValue } from '../../core/execution-context';
 import { isObject, isText, isTexts, isTime } from '../../support/type-guards';
 import { NewerFormatError } from '../definition/errors';
-import type { CarriedContext, EnqueueRequest, UniqueClaim } from '../definition/job-class';
+import type { CarriedContext, UniqueClaim } from '../definition/job-class';
 
 /**
  * The version of the payload. Raise it only for what older code would misread, as that leaves such jobs to newer code
  * (perform/leave.ts). Add fields that older code may ignore under new names.
  */
-const VERSION = 1;
+export const VERSION = 1;
 
 /** The content of a job, as `payload` of its row. */
 export interface Payload {
@@ -26,24 +26,6 @@ export interface Payload {
 /** A job whose payload makes no sense: it would fail in the same way on every run. */
 export class UnreadableJobError extends Error {
   override readonly name = 'UnreadableJobError';
-}
-
-export function createPayload({
-  name,
-  args,
-  tags,
-  context,
-  unique,
-}: Pick<EnqueueRequest, 'name' | 'args' | 'tags' | 'context' | 'unique'>): Payload {
-  return {
-    v: VERSION,
-    class: name,
-    args,
-    attrs: context,
-    ...(tags.length > 0 && { tags }),
-    ...(unique && { unique: unique.until }),
-    enqueuedAt: Date.now(),
-  };
 }
 
 /** @throws UnreadableJobError; NewerFormatError when a newer version wrote it. */

@@ -182,19 +182,12 @@ export interface RescuedJob extends ReadyJob {
   readonly identity: string;
 }
 
-/** Shows that a processor lives while it runs something long. */
+/** Shows that a processor lives while it runs something long, and forgets those that have been silent for a day. */
 export async function showLife(knex: Knex, identity: string): Promise<void> {
   await knex.raw(
-    `insert into ${TABLES.processes} (identity) values (?)
+    `with silent as (delete from ${TABLES.processes} where seen_at < clock_timestamp() - interval '1 day')
+     insert into ${TABLES.processes} (identity) values (?)
      on conflict (identity) do update set seen_at = clock_timestamp()`,
-    [identity],
-  );
-}
-
-/** Forgets processors that have been silent for a day, and this one. */
-export async function forgetProcess(knex: Knex, identity: string): Promise<void> {
-  await knex.raw(
-    `delete from ${TABLES.processes} where identity = ? or seen_at < clock_timestamp() - interval '1 day'`,
     [identity],
   );
 }

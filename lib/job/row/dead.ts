@@ -35,8 +35,8 @@ export async function insertDead(knex: Knex, jobs: readonly DeadJob[], { sql, va
     `with gone as (${sql}),
      given as (select * from unnest(?::uuid[], ?::json[], ?::text[], ?::int[], ?::text[])
        as job (id, history, error, attempts, messages))
-     insert into ${TABLES.dead} (id, queue, class, payload, tags, cursor, progress, search, history, error, attempts, messages)
-     select id, queue, class, payload, tags, cursor, progress, ${SEARCH}, given.history, given.error, given.attempts, given.messages
+     insert into ${TABLES.dead} (id, queue, class, payload, tags, limit_key, cursor, progress, search, history, error, attempts, messages)
+     select id, queue, class, payload, tags, limit_key, cursor, progress, ${SEARCH}, given.history, given.error, given.attempts, given.messages
      from gone join given using (id)
      returning id`,
     [
@@ -57,8 +57,8 @@ export const KILLED = 'killed by an operator';
 export async function killJobs(knex: Knex, { sql, values }: Deletion): Promise<number> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(
     `with gone as (${sql})
-     insert into ${TABLES.dead} (id, queue, class, payload, tags, cursor, progress, search, history, error, attempts, messages)
-     select id, queue, class, payload, tags, cursor, progress, ${SEARCH},
+     insert into ${TABLES.dead} (id, queue, class, payload, tags, limit_key, cursor, progress, search, history, error, attempts, messages)
+     select id, queue, class, payload, tags, limit_key, cursor, progress, ${SEARCH},
        (coalesce(history::jsonb, '{}') || jsonb_build_object('reason', ?::text))::json, coalesce(error, ''), attempts,
        concat_ws(E'\\n', lower(?::text), messages)
      from gone`,
@@ -70,22 +70,18 @@ export async function killJobs(knex: Knex, { sql, values }: Deletion): Promise<n
 /**
  * Puts dead jobs back on their queues with all their attempts again; their errors stay readable.
  * @param deletion deletes rows of `job_dead` and returns them.
- * @returns the jobs, in the order in which they are due.
+ * @returns how many.
  */
-export async function reviveJobs(
-  knex: Knex,
-  { sql, values }: Deletion,
-): Promise<readonly { readonly id: string; readonly queue: string }[]> {
-  const { rows } = await knex.raw<{ rows: { readonly id: string; readonly queue: string }[] }>(
-    `with gone as (${sql}), back as (
-       insert into ${TABLES.jobs} (id, queue, class, payload, tags, cursor, progress, history, error, messages, run_at)
-       select id, queue, class, payload, tags, cursor, progress, (history::jsonb - '{reason,attemptsBy}'::text[])::json, error,
-         messages, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
-       from gone on conflict (id) do nothing returning id, queue, run_at
-     ) select id, queue from back order by run_at`,
+export async function reviveJobs(knex: Knex, { sql, values }: Deletion): Promise<number> {
+  const { rowCount } = await knex.raw<{ rowCount: number }>(
+    `with gone as (${sql})
+     insert into ${TABLES.jobs} (id, queue, class, payload, tags, limit_key, cursor, progress, history, error, messages, run_at)
+     select id, queue, class, payload, tags, limit_key, cursor, progress, (history::jsonb - '{reason,attemptsBy}'::text[])::json,
+       error, messages, clock_timestamp() + row_number() over (order by died_at, id) * interval '1 microsecond'
+     from gone on conflict (id) do nothing`,
     values as Knex.RawBinding[],
   );
-  return rows;
+  return rowCount;
 }
 
 /** Maximum number of dead jobs per queue, and days for which they stay; both are Sidekiq's. The oldest are deleted. */

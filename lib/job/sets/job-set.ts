@@ -1,8 +1,5 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { notify } from '../dispatch/notifier';
-import { Hints } from '../hint/hints';
-import type { ReadyJob } from '../row/claim';
 import { killJobs, reviveJobs } from '../row/dead';
 import type { SetName } from './entry';
 import {
@@ -17,8 +14,7 @@ import {
   type Selection,
   type SetSources,
 } from './query';
-import { SetReader } from './set-reader';
-import { and, matching, orderOf, type Sql, these } from './set-table';
+import { and, matching, orderOf, SetReader, type Sql, these } from './set-reader';
 
 /**
  * A set of jobs that operators read and move. Each move checks and moves in one statement: when two operators move the same
@@ -36,7 +32,7 @@ export class JobSet extends SetReader {
   deleteMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many('delete', selection, options, async (knex, chosen) => {
       const { rowCount } = await knex.raw<{ rowCount: number }>(this.deletion(chosen), [...chosen.values]);
-      return { moved: rowCount };
+      return rowCount;
     });
   }
 
@@ -44,18 +40,17 @@ export class JobSet extends SetReader {
   runMany(action: 'retry' | 'promote', selection: Selection, options?: BulkOptions): Promise<BulkResult> {
     return this.many(action, selection, options, async (knex, chosen) => {
       if (this.name === 'dead') {
-        const ready = await reviveJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values });
-        return { moved: ready.length, ready };
+        return reviveJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values });
       }
-      const { rows: ready } = await knex.raw<{ rows: ReadyJob[] }>(
+      const { rowCount } = await knex.raw<{ rowCount: number }>(
         `with chosen as materialized (${chosen.sql})
          update ${TABLES.jobs} set state = 'ready', left_since = null,
            run_at = clock_timestamp() + position * interval '1 microsecond'
          from (select id, row_number() over () as position from chosen) as chosen
-         where ${TABLES.jobs}.id = chosen.id returning ${TABLES.jobs}.id, queue`,
+         where ${TABLES.jobs}.id = chosen.id`,
         [...chosen.values],
       );
-      return { moved: ready.length, ready };
+      return rowCount;
     });
   }
 
@@ -76,7 +71,7 @@ export class JobSet extends SetReader {
            where id in (${chosen.sql})`,
           [moment, moment, ...chosen.values],
         );
-        return { moved: rowCount };
+        return rowCount;
       },
       // Otherwise each chunk would choose the jobs of the one before.
       'filter' in selection ? elsewhen : undefined,
@@ -85,9 +80,9 @@ export class JobSet extends SetReader {
 
   /** Moves jobs to the dead set. */
   killMany(selection: Selection, options?: BulkOptions): Promise<BulkResult> {
-    return this.many('kill', selection, options, async (knex, chosen) => {
-      return { moved: await killJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values }) };
-    });
+    return this.many('kill', selection, options, (knex, chosen) =>
+      killJobs(knex, { sql: `${this.deletion(chosen)} returning *`, values: chosen.values }),
+    );
   }
 
   private deletion({ sql }: Sql): string {
@@ -102,13 +97,13 @@ export class JobSet extends SetReader {
     action: JobAction,
     selection: Selection,
     options: BulkOptions = {},
-    move: (knex: Knex, chosen: Sql) => Promise<{ readonly moved: number; readonly ready?: readonly ReadyJob[] }>,
+    move: (knex: Knex, chosen: Sql) => Promise<number>,
     also?: Sql,
   ): Promise<BulkResult> {
     const run = new BulkRun(options);
     const step = async (chosen: Sql): Promise<number> => {
-      const { moved, ready = [] } = await move(this.knex, chosen);
-      await this.announce(action, ready, moved);
+      const moved = await move(this.knex, chosen);
+      if (moved > 0 && action !== 'delete' && action !== 'kill') await this.announce();
       run.add(moved);
       return moved;
     };
@@ -163,14 +158,8 @@ export class JobSet extends SetReader {
     return { moved: run.moved, complete: false };
   }
 
-  /** Tells job processors of jobs that are ready, or due at another time. */
-  private async announce(action: JobAction, ready: readonly ReadyJob[], moved: number): Promise<void> {
-    const { knex } = this;
-    const { redis } = this.sources;
-    if (moved === 0 || (ready.length === 0 && action !== 'reschedule')) return;
-    const pushed = redis && ready.length > 0 ? await new Hints(redis).push(ready) : 'failed';
-    // Jobs that are not announced are found by the dispatcher.
-    const notice = pushed === 'failed' && ready.length > 0 ? 'unhinted' : 'look';
-    if (pushed !== 'pushed') await notify(knex, notice).catch(() => undefined);
+  /** Tells dispatchers of jobs that are ready, or due at another time. One that is not told finds them later. */
+  private async announce(): Promise<void> {
+    await this.knex.raw("select pg_notify(?, 'look')", [TABLES.channel]).catch(() => undefined);
   }
 }

@@ -144,7 +144,7 @@ export class MailTally {
 
   /** @returns a function that stops it. */
   listen(events: Events): () => void {
-    return events.onAny((name, payload) => this.hear(name, payload));
+    return events.onAny((name, payload) => this.hear(name, payload), ['mail.sent', 'mail.failed', 'mail.skipped']);
   }
 
   /** Returns the counts since the last call, as increments of a hash's fields. */

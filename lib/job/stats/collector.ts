@@ -42,7 +42,8 @@ export class JobStats {
 
   /** @returns a function that stops it. */
   listen(events: Events): () => void {
-    return events.onAny((name, payload) => this.hear(name, payload));
+    const names = ['job.started', 'job.succeeded', 'job.retrying', 'job.dead', 'job.discarded'] as const;
+    return events.onAny((name, payload) => this.hear(name, payload), names);
   }
 
   /** Returns the counts since the last call. */
@@ -121,7 +122,7 @@ export class WorkCounter {
 
   /** @returns a function that stops it. */
   listen(events: Events): () => void {
-    return events.onAny((name) => this.hear(name));
+    return events.onAny((name) => this.hear(name), ['job.succeeded', 'job.retrying', 'job.dead']);
   }
 
   /** Returns the counts and resets them. */

@@ -58,7 +58,7 @@ export class MailDelivery implements Service, Delivery {
   private readonly keys = new IdempotencyKeys();
   private readonly underway = new Set<Promise<unknown>>();
   private readonly writes: DurableWrites;
-  private readonly unsubscribe: readonly (() => void)[];
+  private unsubscribe: (() => void) | undefined;
   private readonly housekeeping: PeriodicTask;
   private stopping: Promise<void> | undefined;
 
@@ -70,7 +70,6 @@ export class MailDelivery implements Service, Delivery {
     this.composer = new MailComposer({ config, i18n, renderer, render: setup?.render });
     this.transports = new Transports(config.mail, events);
     this.housekeeping = new PeriodicTask({ everyMs: DAY_MS, work: () => this.prune(), onError: () => undefined });
-    this.unsubscribe = RUN_EDGES.map((name) => events.on(name, ({ id }) => this.keys.forget(id)));
   }
 
   async start(): Promise<void> {
@@ -109,6 +108,8 @@ export class MailDelivery implements Service, Delivery {
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
     const { record, events, setup = {} } = this.options;
     const transport = this.options.transport ?? this.transports.get(draft.delivery);
+    // A process without mails has nothing to forget.
+    this.unsubscribe ??= events.onAny((_, about) => 'id' in about && this.keys.forget(about.id), RUN_EDGES);
     const key = this.keys.next(draft, given);
     const claim = await record.claim(key, draft);
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
@@ -164,7 +165,7 @@ export class MailDelivery implements Service, Delivery {
     // The sends that were cut off still record their failure.
     await deadline.wait(Promise.allSettled(this.underway));
     await this.writes.stop(deadline);
-    for (const off of this.unsubscribe) off();
+    this.unsubscribe?.();
   }
 }
 

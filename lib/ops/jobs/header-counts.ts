@@ -1,7 +1,7 @@
 import { countCrons } from '../../job/cron/cron-table';
 import { ProcessList } from '../../job/processes/process-list';
 import { knownQueues, readQueues } from '../../job/row/queue-status';
-import { countSet } from '../../job/sets/set-size';
+import { countSet } from '../../job/sets/set-reader';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';
 import type { Counts } from '../ui/layout';

@@ -4,7 +4,7 @@ import { judge } from '../../health/judge';
 import { StatusCollector, valueIn } from '../../health/status-collector';
 import { ProcessList } from '../../job/processes/process-list';
 import type { QueueStatus } from '../../job/row/queue-status';
-import { countSet } from '../../job/sets/set-size';
+import { countSet } from '../../job/sets/set-reader';
 import { History, type HistoryCounters } from '../../job/stats/history';
 import { valueWithin } from '../../support/async';
 import type { OpsOptions } from '../ui/context';

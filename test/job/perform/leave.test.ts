@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { NewerFormatError, NotHereError, UnknownJobError } from '../../../lib/job/definition/errors';
-import { notify } from '../../../lib/job/dispatch/notifier';
+import { notify } from '../../../lib/job/hint/notifier';
 import { Job } from '../../../lib/job/job';
 import { JobsLeft } from '../../../lib/job/perform/leave';
 import { findJob } from '../../../lib/job/sets/find-job';

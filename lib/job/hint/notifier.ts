@@ -1,0 +1,54 @@
+import { setTimeout as wait } from 'node:timers/promises';
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import { Backoff } from '../../support/async';
+
+/**
+ * What a notification says. `look`: something may be ready or scheduled that the dispatcher should hint at. `unhinted`: jobs are
+ * ready that cannot be hinted at, since Redis does not take hints, so processors should look into Postgres. `hinted`: jobs were
+ * enqueued and hinted at, so the dispatcher should look soon whether each hint has reached a processor. `cron`, `pauses`: these
+ * tables have changed.
+ */
+export type Notice = 'look' | 'unhinted' | 'hinted' | 'cron' | 'pauses';
+
+/** Pause between two notifications, ms. */
+const GATHER_MS = 10;
+/** Maximum number of attempts to send a notification that Postgres does not accept. */
+const MAX_ATTEMPTS = 15;
+
+/** Notifies all job processors. */
+export async function notify(knex: Knex, notice: Notice): Promise<void> {
+  await knex.raw('select pg_notify(?, ?)', [TABLES.channel, notice]);
+}
+
+/** Sends notifications one at a time: under load one stands for many. One that Postgres does not accept is sent again. */
+export class Notifier {
+  private sending = false;
+  private readonly due = new Set<Notice>();
+  private readonly backoff = new Backoff({ base: 100, max: 5000 });
+
+  constructor(private readonly knex: Knex) {}
+
+  /** Does not wait for it. */
+  notify(notice: Notice): void {
+    this.due.add(notice);
+    if (!this.sending) void this.send();
+  }
+
+  private async send(): Promise<void> {
+    this.sending = true;
+    for (let [notice] = this.due; notice !== undefined; [notice] = this.due) {
+      this.due.delete(notice);
+      // The dispatchers of idle trees look rarely, so a failed notification is sent again, for about a minute.
+      const sent = await notify(this.knex, notice).then(
+        () => true,
+        () => false,
+      );
+      if (sent) this.backoff.reset();
+      else if (this.backoff.attempts < MAX_ATTEMPTS) this.due.add(notice);
+      await wait(sent ? GATHER_MS : this.backoff.next(), undefined, { ref: sent });
+    }
+    this.backoff.reset();
+    this.sending = false;
+  }
+}
