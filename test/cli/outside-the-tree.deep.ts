@@ -339,7 +339,7 @@ describe('outside the tree', () => {
     const json = await catamount(cwd, ['doctor', '--json'], roomy);
     const inDevelopment = await symptoms({ REDIS_URL: forgetful.url });
     await forgetful.remove();
-    assert.ok(inDevelopment.includes('warning redis_persistence'), inDevelopment.join());
+    assert.ok(inDevelopment.includes('error redis_eviction'), inDevelopment.join());
     fs.rmSync(path.join(cwd, 'Procfile'));
     assert.equal(code, 1);
     assert.match(stdout, /Procfile: a package manager stands between .*: start node itself, as in node server\.js\.$/m);

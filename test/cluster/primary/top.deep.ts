@@ -30,7 +30,7 @@ describe('catamount top of a whole tree', () => {
     const { database, redis } = stage;
     const env = { DATABASE_URL: database.url, REDIS_URL: redis.url };
     const { stdout } = await catamountWith(env, tree.cwd, 'top');
-    assert.match(stdout, /^ {2}default +0 +0 +0 +0 +0 ms {2}open$/m);
+    assert.match(stdout, /^ {2}default +0 +0 +0 +0 ms {2}open$/m);
     assert.match(stdout, /^Retry 0, scheduled 0, dead 1$/m);
   });
 

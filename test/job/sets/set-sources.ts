@@ -18,6 +18,7 @@ export interface Sets {
   readonly scheduled: JobSet;
   readonly dead: JobSet;
   readonly waiting: JobSet;
+  readonly blocked: JobSet;
   find(ref: JobRef): Promise<FoundPlace>;
 }
 
@@ -28,6 +29,7 @@ export function setsOf(sources: SetSources): Sets {
     scheduled: admin.set('scheduled'),
     dead: admin.set('dead'),
     waiting: admin.set('waiting'),
+    blocked: admin.set('blocked'),
     find: (ref) => admin.find(ref),
   };
 }
