@@ -54,6 +54,12 @@ const SCAN_MS = 1000;
 const LATE_CLAIM_MS = 10_000;
 /** `onRunning` is called at most once in this time, ms. */
 const RUNNING_MS = 1000;
+/** Jobs are claimed ahead of free slots as long as they are expected to start within this time, ms. */
+const AHEAD_MS = 5;
+/** A job that has been claimed ahead for this long without a start is returned, ms: a run has turned out to be long. */
+const MAX_AHEAD_MS = 20;
+/** The share of the latest run in the mean duration of runs. */
+const LATEST_SHARE = 0.1;
 /** A hint that has come so soon, ms, may not be the only one. */
 const SOON_MS = 2;
 
@@ -98,8 +104,9 @@ export interface FetcherOptions {
 
 /**
  * Fetches jobs with one budget over all queues. Hints from Redis say which rows to claim; while Redis does not answer, the rows
- * that are due are claimed by a scan. A slot is taken before a fetch and freed when the run ends, so no job waits here that
- * another process could run. All that has ended in one turn of the event loop is recorded by one statement.
+ * that are due are claimed by a scan. No job waits here that another process could run, except for moments: while runs take
+ * milliseconds, one statement also claims the next jobs, which a round trip each would slow down. All that has ended in one turn of
+ * the event loop is recorded by one statement.
  *
  * The last permitted delivery of a job runs alone, since the job may have killed its processes: when one is met, nothing is
  * fetched until all running jobs have ended; then it is claimed, and nothing else until it has ended.
@@ -120,7 +127,12 @@ export class Fetcher {
   private mayFind = true;
   /** true: jobs are found by scans until one finds nothing more and Redis answers. */
   private scans = true;
-  private readonly running = new Map<string, Delivery>();
+  private readonly running = new Map<string, { readonly delivery: Delivery; readonly begunAt: number }>();
+  /** Jobs that were claimed, in their order, and start as slots become free. */
+  private readonly ahead: { readonly delivery: Delivery; readonly claimedAt: number }[] = [];
+  private aheadTimer: NodeJS.Timeout | undefined;
+  /** Mean duration of the latest runs, ms. */
+  private meanMs = Number.POSITIVE_INFINITY;
   private readonly ended: Ending[] = [];
   /** Hints that were given to this process and are not used yet. */
   private readonly given: Hint[] = [];
@@ -144,11 +156,6 @@ export class Fetcher {
     this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
   }
 
-  /** Deliveries whose runs have not ended. */
-  get deliveries(): Iterable<Delivery> {
-    return this.running.values();
-  }
-
   /** Time at which it last had a job, or began, ms on the monotonic clock. */
   get activeAt(): number {
     return this.running.size > 0 ? performance.now() : this.claimedAt;
@@ -162,6 +169,7 @@ export class Fetcher {
   /** Stops fetching, also before `start`; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
+    this.releaseAhead();
     this.giveBack();
   }
 
@@ -198,6 +206,7 @@ export class Fetcher {
     this.closed = true;
     clearTimeout(this.retryTimer);
     clearTimeout(this.scanTimer);
+    clearTimeout(this.aheadTimer);
   }
 
   /**
@@ -206,7 +215,7 @@ export class Fetcher {
    */
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
     const op = counted ? 'release-counted' : 'release';
-    for (const delivery of this.running.values())
+    for (const { delivery } of this.running.values())
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     this.running.clear();
     this.schedule();
@@ -234,8 +243,20 @@ export class Fetcher {
   /** Slots that may be filled now. */
   private get free(): number {
     if (!this.started || this.isQuiet || this.closed || this.isolated !== undefined) return 0;
-    if (this.isolationDue !== undefined) return this.running.size === 0 ? 1 : 0;
+    if (this.isolationDue !== undefined) return this.running.size + this.ahead.length === 0 ? 1 : 0;
     return Math.min(MAX_BATCH, this.options.concurrency - this.running.size);
+  }
+
+  /** Jobs to claim now: for free slots, and those that are about to start. */
+  private get wanted(): number {
+    const { free } = this;
+    const isOpen = this.started && !this.isQuiet && !this.closed && this.isolated === undefined;
+    if (!isOpen || this.isolationDue !== undefined) return free;
+    // A slot whose run has turned out to be long does not count.
+    const since = performance.now() - MAX_AHEAD_MS;
+    const lively = [...this.running.values()].filter(({ begunAt }) => begunAt > since).length + free;
+    const most = Math.floor((lively * AHEAD_MS) / this.meanMs);
+    return Math.min(MAX_BATCH, free + (this.ahead.length <= most / 2 ? most - this.ahead.length : 0));
   }
 
   /** Records what has ended and fills free slots, again and again until there is nothing to do. */
@@ -243,7 +264,7 @@ export class Fetcher {
     if (this.busy || this.retryTimer) return;
     this.busy = true;
     try {
-      while (!this.closed && (this.ended.length > 0 || (this.mayFind && this.free > 0))) await this.step();
+      while (!this.closed && (this.ended.length > 0 || (this.mayFind && this.wanted > 0))) await this.step();
       this.backoff.reset();
     } catch (thrown) {
       this.failed(toError(thrown));
@@ -262,7 +283,7 @@ export class Fetcher {
     this.progress.due();
     const results = await Promise.allSettled([
       endings.length > 0 ? this.record(endings) : undefined,
-      this.mayFind && this.free > 0 ? this.fill() : undefined,
+      this.mayFind && this.wanted > 0 ? this.fill() : undefined,
     ]);
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
@@ -290,7 +311,7 @@ export class Fetcher {
     const { origin } = this.options.gate;
     if (origin === undefined) return;
     const claimant = { identity: this.options.identity, origin };
-    const wanted = this.free;
+    const { wanted } = this;
     if (wanted === 0) return;
     const found = await (this.isolationDue !== undefined
       ? this.fillAlone(claimant, this.isolationDue)
@@ -305,7 +326,7 @@ export class Fetcher {
     const { knex, identity, gate } = this.options;
     const now = performance.now();
     if (this.lostAt.some((at) => at <= now)) {
-      await releaseUnknown(knex, identity, [...this.running.keys()]);
+      await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.map(({ delivery }) => delivery.id)]);
       this.lostAt = this.lostAt.filter((at) => at > now);
     }
     if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
@@ -321,7 +342,9 @@ export class Fetcher {
     const { queues, hints } = this.options;
     const [order = []] = this.order(this.openQueues, 1);
     const names = order.map((number) => queues[number]?.name ?? '');
-    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit: wanted }, wanted)).size > 0;
+    // One order for all: by weights it is drawn again for the jobs that are claimed ahead.
+    const limit = this.options.weighted ? Math.min(wanted, Math.max(1, this.free)) : wanted;
+    const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit }, limit)).size > 0;
     if (isFound || !hints?.ready) return isFound;
     // What comes from now on is hinted at.
     const isFirst = this.scans;
@@ -402,12 +425,41 @@ export class Fetcher {
     for (const delivery of deliveries) {
       if (this.isQuiet || this.closed) this.release(delivery);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
-      else this.run(delivery);
+      else if (this.running.size < this.options.concurrency) this.run(delivery);
+      else this.ahead.push({ delivery, claimedAt: this.claimedAt });
+    }
+    this.watchAhead();
+  }
+
+  private startAhead(): void {
+    while (this.running.size < this.options.concurrency) {
+      const next = this.ahead.shift();
+      if (!next) return;
+      this.run(next.delivery);
     }
   }
 
+  /** Returns jobs that have not started in time, so that others may run them. */
+  private watchAhead(): void {
+    if (this.ahead.length === 0) return;
+    this.aheadTimer ??= setTimeout(() => {
+      this.aheadTimer = undefined;
+      this.releaseAhead(performance.now() - MAX_AHEAD_MS);
+      this.watchAhead();
+    }, MAX_AHEAD_MS);
+  }
+
+  /** @param before only those that were claimed before this time, ms on the monotonic clock. Default: all. */
+  private releaseAhead(before = Number.POSITIVE_INFINITY): void {
+    while (this.ahead[0] && this.ahead[0].claimedAt <= before) {
+      const late = this.ahead.shift();
+      if (late) this.release(late.delivery);
+    }
+    if (this.ended.length > 0) this.schedule();
+  }
+
   private beginAlone(delivery: Delivery, count: number): void {
-    if (this.running.size > 0 || count > 1) {
+    if (this.running.size + this.ahead.length > 0 || count > 1) {
       this.isolationDue ??= delivery.id;
       this.release(delivery);
       return;
@@ -421,13 +473,17 @@ export class Fetcher {
   }
 
   private run(delivery: Delivery): void {
-    this.running.set(delivery.id, delivery);
+    const begunAt = performance.now();
+    this.running.set(delivery.id, { delivery, begunAt });
     void this.options.perform(delivery).then((result) => {
+      const tookMs = performance.now() - begunAt;
+      this.meanMs = Number.isFinite(this.meanMs) ? this.meanMs + LATEST_SHARE * (tookMs - this.meanMs) : tookMs;
       if (this.isolated === delivery.id) this.isolated = undefined;
       // Otherwise it was returned already.
-      if (this.running.get(delivery.id) === delivery) {
+      if (this.running.get(delivery.id)?.delivery === delivery) {
         this.running.delete(delivery.id);
         this.ended.push({ delivery, ...result });
+        this.startAhead();
       }
       if (!this.isTold) this.mayFind = true;
       this.schedule();
@@ -442,7 +498,7 @@ export class Fetcher {
 
   private waitForWork(): void {
     if (this.closed || this.retryTimer) return;
-    if (this.ended.length > 0 || (this.mayFind && this.free > 0)) {
+    if (this.ended.length > 0 || (this.mayFind && this.wanted > 0)) {
       this.schedule();
       return;
     }

@@ -30,7 +30,7 @@ const SCAN = () => `select id from unnest(?::text[]) with ordinality as served (
 /**
  * Claims jobs: those that are not returned were not to be run. They were claimed by others, paused, deleted or moved, are
  * those of a copied database, or count towards a limit (`claimLimited`).
- * @returns the jobs, in the order in which they became due.
+ * @returns the jobs, in the order of the choice.
  */
 export async function claim(knex: Knex, { identity, origin }: Claimant, choice: Choice): Promise<Delivery[]> {
   const [sql, values] =
@@ -45,7 +45,18 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
      returning ${COLUMNS}`,
     [identity, ...values, origin] as unknown as Knex.RawBinding[],
   );
-  return rows.sort((a, b) => a.readyAt - b.readyAt);
+  return ordered(rows, choice);
+}
+
+/** Postgres returns rows in any order. */
+function ordered(rows: Delivery[], choice: Choice): Delivery[] {
+  const [chosen, keyOf] =
+    'ids' in choice
+      ? [choice.ids.map((id) => id.toLowerCase()), ({ id }: Delivery) => id]
+      : [choice.queues, ({ queue }: Delivery) => queue];
+  const positions = new Map(chosen.map((key, position) => [key, position]));
+  const positionOf = (row: Delivery) => positions.get(keyOf(row)) ?? chosen.length;
+  return rows.sort((a, b) => positionOf(a) - positionOf(b) || a.readyAt - b.readyAt);
 }
 
 /** The limits of classes, by the name that their rows carry. */
@@ -113,7 +124,7 @@ export async function claimLimited(
     );
     const claimed = rows.filter(({ state }) => state === 'running').map(({ state: _, ...delivery }) => delivery);
     const held = rows.filter(({ state }) => state === 'held').map(({ id }) => id);
-    return { claimed: claimed.sort((a, b) => a.readyAt - b.readyAt), held };
+    return { claimed: ordered(claimed, choice), held };
   });
 }
 

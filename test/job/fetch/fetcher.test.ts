@@ -59,6 +59,27 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
       await until('the other process runs the others', () => gate.held === 3);
     });
 
+    it('claims short jobs ahead of its slots, and leaves them to others when one turns out to be long', async () => {
+      const claims: number[] = [];
+      const short = numbered(200);
+      gate.open();
+      await start({ concurrency: 1 });
+      system.database.knex.on('query-response', (rows: { rowCount?: number }, { sql }: { sql: string }) => {
+        if (sql.startsWith('update') && sql.includes('claimed_at')) claims.push(rows.rowCount ?? 0);
+      });
+      await enqueue('default', ...short);
+      await until('all short jobs have begun', () => begun.length === 200);
+      assert.ok(Math.max(...claims) > 1, `jobs of the claims: ${claims.join()}`);
+      gate.close();
+      await enqueue('default', 'long', ...numbered(20));
+      await until('the long one runs', () => gate.held === 1);
+      await start({ concurrency: 20 });
+      await until('the other process runs the others', () => gate.held === 21);
+      await until('only these are claimed', async () => (await running()) === 21);
+      const counted = await system.postgres.query(`select from job_queue where deliveries <> 1`);
+      assert.equal(counted.length, 0, 'a job that was returned without a start has had no delivery');
+    });
+
     it('runs jobs in their order, and each queue before the next', async () => {
       const names = numbered(10);
       await enqueue('mailer', ...names);
