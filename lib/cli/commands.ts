@@ -40,7 +40,6 @@ Code may also be piped into standard input.`;
 const DB = `  migrate   bring the database up to date
   rollback  roll back the last batch of migrations
   status    list the migrations; exit code 1 if one is pending
-  separate  remove Catamount's migrations from knex_migrations, where older releases record them
   make NAME write a new migration (the same as generate migration NAME)
   seed      run the functions that the files in seeds/ default-export, in the order of their names
   reset     roll back all migrations, run them again, and seed; in production only with --force
@@ -77,7 +76,7 @@ export const CLI_COMMANDS: readonly CliCommand[] = [
   {
     ...app,
     name: 'db',
-    summary: 'migrate, rollback, status, separate, make, seed or reset',
+    summary: 'migrate, rollback, status, make, seed or reset',
     usage: 'COMMAND',
     details: DB,
     run: db,

@@ -9,13 +9,12 @@ import { appTable, type Migrations, migrationFiles, rowsOf, tableExists } from '
  * may have rolled back, does not have their files either.
  * @returns a sentence for each.
  */
-export async function goneMigrations(knex: Knex, { ours, apps }: Migrations): Promise<string[]> {
+export async function goneMigrations(knex: Knex, { apps }: Migrations): Promise<string[]> {
   const [folder] = apps ?? [];
   if (apps === null || folder === undefined) return [];
   const table = await appTable(knex, apps);
   if (!(await tableExists(knex, table))) return [];
-  // The table also contains Catamount's migrations if an older release has used this database.
-  const known = new Set(migrationFiles([...ours, ...apps]).map(({ name }) => name));
+  const known = new Set(migrationFiles(apps).map(({ name }) => name));
   const names: string[] = await rowsOf(knex, table).orderBy('id').pluck('name');
   const gone = names.filter((name) => !known.has(withoutExtension(name)));
   return gone.map((name) => {

@@ -96,19 +96,17 @@ async function namesIn(knex: Knex, table: MigrationTable): Promise<ReadonlySet<s
 
 /**
  * Lists all migrations, Catamount's first, and whether they have run. Unlike knex's `list` it creates no tables, since
- * it may run in several processes next to a `migrateUp`. In a database of an older release, whose migrations by
- * Catamount are in the app's table, it reads them there.
+ * it may run in several processes next to a `migrateUp`.
  */
 export async function migrationStates(
   knex: Knex,
   { ours, apps }: Migrations,
 ): Promise<{ readonly name: string; readonly done: boolean }[]> {
   const own = await namesIn(knex, ourTable());
-  const isOlder = own === undefined && TABLES.schema === undefined;
-  const app = isOlder || apps !== null ? await namesIn(knex, await appTable(knex, apps ?? [])) : undefined;
+  const app = apps === null ? undefined : await namesIn(knex, await appTable(knex, apps));
   const states = (folders: readonly string[], done: ReadonlySet<string> = new Set()) =>
     migrationFiles(folders).map(({ name }) => ({ name, done: done.has(name) }));
-  return [...states(ours, isOlder ? app : own), ...states(apps ?? [], app)];
+  return [...states(ours, own), ...states(apps ?? [], app)];
 }
 
 /** @returns the names of the migrations that have not run yet. */

@@ -4,8 +4,8 @@ import { readArguments, surplusWord } from '../core/command-line';
 import type { Config } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import type { Database } from '../model/database';
-import { APP_TABLE, migrationStates, OUR_TABLE } from '../model/migrations';
-import { migrateDown, migrateUp, separateHistories } from '../model/migrator';
+import { migrationStates } from '../model/migrations';
+import { migrateDown, migrateUp } from '../model/migrator';
 import { didYouMean } from '../support/text';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
@@ -34,7 +34,7 @@ export async function runDbCommand(
   }
   if (command !== 'seed') {
     const { migrationsDir } = app;
-    const runs = migrationsDir !== false && command !== 'rollback' && command !== 'separate';
+    const runs = migrationsDir !== false && command !== 'rollback';
     for (const file of runs ? unbuiltSources(migrationsDir) : []) {
       process.stderr.write(`${file} is not built yet, so it is left out: build the app (npm run build).\n`);
       if (command === 'status') process.exitCode = EXIT.failed;
@@ -46,7 +46,7 @@ export async function runDbCommand(
   process.exit(process.exitCode ?? EXIT.ok);
 }
 
-const COMMANDS = ['migrate', 'rollback', 'status', 'separate', 'seed', 'reset'] as const;
+const COMMANDS = ['migrate', 'rollback', 'status', 'seed', 'reset'] as const;
 type DbCommand = (typeof COMMANDS)[number];
 
 async function migrated(
@@ -62,11 +62,9 @@ async function migrated(
   }
   const lines: string[] = [];
   const add = (did: string, names: readonly string[]) => void lines.push(...names.map((name) => `${did} ${name}`));
-  const onAdopted = (names: readonly string[]) => add(`took over into ${OUR_TABLE}`, names);
-  if (command === 'separate') add(`removed from ${APP_TABLE}`, await separateHistories(knex, migrations, onAdopted));
   if (command === 'rollback' || command === 'reset')
-    add('rolled back', await migrateDown(knex, migrations, { all: command === 'reset', onAdopted }));
-  if (command === 'migrate' || command === 'reset') add('migrated', await migrateUp(knex, migrations, onAdopted));
+    add('rolled back', await migrateDown(knex, migrations, { all: command === 'reset' }));
+  if (command === 'migrate' || command === 'reset') add('migrated', await migrateUp(knex, migrations));
   return lines.length === 0 ? ['There was nothing to do.'] : lines;
 }
 

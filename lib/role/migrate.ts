@@ -29,13 +29,10 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   });
   try {
     await connectOrFail(database, 'Cannot migrate');
-    const onAdopted = (names: readonly string[]) => {
-      for (const name of names) events.emit('migration.done', { name, did: 'took over from knex_migrations the' });
-    };
     const did = direction === 'up' ? 'applied' : 'rolled back';
     const names = await (direction === 'up'
-      ? migrateUp(database.knex, migrationsOf(app), onAdopted)
-      : migrateDown(database.knex, migrationsOf(app), { onAdopted }));
+      ? migrateUp(database.knex, migrationsOf(app))
+      : migrateDown(database.knex, migrationsOf(app)));
     for (const name of names) events.emit('migration.done', { name, did });
     if (direction === 'down') return;
     for (const message of await goneMigrations(database.knex, migrationsOf(app)))

@@ -199,21 +199,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/role/release.deep.ts'],
   },
   {
-    promise: "an older release finds Catamount's migrations where it recorded them",
-    file: 'lib/model/migrator.ts',
-    find: 'if (rows.length > 0) await rowsOf(trx, ourTable()).insert(rows);',
-    replace:
-      'if (rows.length > 0) await rowsOf(trx, ourTable()).insert(rows);\n  await trx(APP_TABLE).whereIn("name", names).delete();',
-    killedBy: ['test/model/adoption.test.ts'],
-  },
-  {
-    promise: 'what an older release is migrating at this moment is taken over as well',
-    file: 'lib/model/migrator.ts',
-    find: '  await lockAppTable(trx);\n  const names = migrationFiles(ours)',
-    replace: '  const names = migrationFiles(ours)',
-    killedBy: ['test/model/adoption.test.ts'],
-  },
-  {
     promise: 'notifications of another schema wake no process',
     file: 'lib/core/config.ts',
     find: "const suffix = createHash('sha256').update(schema).digest('hex').slice(0, 12);",

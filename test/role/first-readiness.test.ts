@@ -8,7 +8,7 @@ import { migrationsIn } from '../support/migrations';
 import { createDatabase, type TestDatabase } from '../support/postgres';
 import { until } from '../support/until';
 
-const MIGRATIONS = migrationsIn(['job', 'mailer', 'ops'].map((part) => `lib/${part}/migrations`));
+const MIGRATIONS = migrationsIn([...['job', 'mailer', 'ops'].map((part) => `lib/${part}/migrations`), 'migrations']);
 
 describe('the first readiness of a process', () => {
   let created: TestDatabase;

@@ -141,21 +141,6 @@ describe('a release in production', () => {
     assert.equal((await tree.stop()).code, 0);
   });
 
-  it('migrate converts the records of an older release once, and logs it, even when it runs twice at the same time', async () => {
-    await database.query(`
-      insert into knex_migrations (name, batch, migration_time) select name, batch, migration_time from catamount_migrations;
-      drop table catamount_migrations, catamount_migrations_lock`);
-    const both = await Promise.all([run('migrate'), run('migrate')]);
-    const text = both.map((each) => each.text).join('\n');
-    assert.deepEqual([both[0].code, both[1].code, ...both.flatMap(({ done }) => done)], [0, 0], text);
-    const told = [...text.matchAll(/took over from knex_migrations the migration \d+_(\w+)/g)].map(([, name]) => name);
-    assert.deepEqual(
-      told,
-      MIGRATIONS.filter((name) => name !== 'create_users'),
-    );
-    assert.deepEqual((await run('migrate')).text, '');
-  });
-
   it('migrate fails with the name of the missing setting when no database is set', async () => {
     const { code, text } = await run('migrate', { NODE_ENV: 'development', DATABASE_URL: undefined });
     assert.equal(code, 78);

@@ -1,5 +1,9 @@
 import type { Knex } from 'knex';
 
+/**
+ * `mail_deliveries` has a row for each mail: who sends it at the moment, or what became of it. `settled` are recipients that the
+ * server has answered for good while others are still to be tried; they get no second mail.
+ */
 export async function up(knex: Knex): Promise<void> {
   await knex.raw(`
     create table mail_deliveries (
@@ -7,6 +11,7 @@ export async function up(knex: Knex): Promise<void> {
       mailer text not null,
       action text not null,
       recipients text[] not null,
+      settled text[] not null default '{}',
       subject text not null,
       message_id text not null,
       state text not null check (state in ('claimed', 'sent', 'failed')),
@@ -24,6 +29,7 @@ export async function up(knex: Knex): Promise<void> {
     )
   `);
   await knex.raw(`create index mail_deliveries_sent_at on mail_deliveries (sent_at) where state = 'sent'`);
+  await knex.raw('create index mail_deliveries_newest on mail_deliveries (created_at desc, key desc)');
 }
 
 export async function down(knex: Knex): Promise<void> {
