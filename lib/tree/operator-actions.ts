@@ -53,6 +53,10 @@ export class OperatorActions {
 
   private async record(name: EventName, payload: EventMap[EventName]): Promise<void> {
     const { count = 0, ...about } = payload as { readonly count?: number };
+    if (this.redis.isOff) {
+      await this.remember?.(recentEvent(name, payload)).catch(() => undefined);
+      return;
+    }
     try {
       await this.ready();
       const what = JSON.stringify({ name, about });

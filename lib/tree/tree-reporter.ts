@@ -250,7 +250,7 @@ export class OutageWatch {
     this.task = new PeriodicTask({
       everyMs,
       work: async () => {
-        await Promise.all([this.check('redis'), this.check('postgres')]);
+        await Promise.all([this.options.redis.isOff ? undefined : this.check('redis'), this.check('postgres')]);
         return undefined;
       },
       onError: (error) => events.emit('process.error', { error, during: 'checking whether Redis and Postgres answer' }),

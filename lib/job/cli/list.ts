@@ -5,7 +5,6 @@ import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobFilter, PageRequest } from '../sets/query';
 import {
   type Answer,
-  BOTH,
   type CommandContext,
   checkClass,
   checkQueues,
@@ -42,7 +41,6 @@ export const LIST: JobCommand = {
   name: 'list',
   operands: [{ name: 'SET' }],
   options: [...FILTERS, 'limit', 'page', 'after'],
-  needs: BOTH,
   help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
   prepare: ({ operands: [set = ''], options }) => {
     if (!SETS.includes(set)) {
