@@ -186,11 +186,15 @@ export interface JobFailures {
   readonly deadSpanMs: number;
 }
 
-/** @throws errors of Redis and Postgres. */
-export async function readFailures(redis: RedisClient, knex: Knex, now: Date = new Date()): Promise<JobFailures> {
+/** @param redis undefined: there is none, and no history of classes. @throws errors of Redis and Postgres. */
+export async function readFailures(
+  redis: RedisClient | undefined,
+  knex: Knex,
+  now: Date = new Date(),
+): Promise<JobFailures> {
   const since = now.getTime() - DEATHS_MS;
   const [{ classes }, dead] = await Promise.all([
-    new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
+    redis === undefined ? { classes: [] } : new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
     deadByQueue(knex, since),
   ]);
   const failing = classes

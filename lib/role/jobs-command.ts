@@ -46,7 +46,11 @@ export async function runJobsCommand(
 async function connect(app: AppDefinition, config: Config, terminal: Terminal, { needs }: JobCommand) {
   const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs: needs ?? 'postgres' });
+  const connection = await AppConnection.open(app, config, {
+    as: 'cli',
+    doing: 'Nothing done',
+    needs: needs ?? 'postgres',
+  });
   const { redis, events, database, setup, models } = connection;
   const actions = new OperatorActions(redis, events);
   actions.listen();

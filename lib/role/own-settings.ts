@@ -1,7 +1,11 @@
 import { type Config, environment } from '../core/config';
+import { UserError } from '../core/errors';
 import { fileBehindOutput } from '../core/logging';
 import { readSettings } from '../core/settings';
-import { toError } from '../support/async';
+
+/** What is different without Redis, as the end of a sentence. */
+export const WITHOUT_REDIS =
+  'each process counts rate limits for itself, broadcasts stay in their tree, and /ops has no history and knows no other tree.';
 
 /** The settings of a process that no primary has started. @throws UserError that names each wrong one. */
 export function ownSettings(only?: string): Config {
@@ -23,10 +27,12 @@ export async function settingsOfTree(only?: string): Promise<Config> {
   if (config.redisUrl !== null || config.redisOff) return config;
   // Never loaded in production, where readSettings requires a URL or REDIS=off.
   const { redisBinary } = await import('../embedded/find-binaries');
-  const why = await redisBinary().then(
-    () => undefined,
-    (error: unknown) => toError(error).message,
-  );
-  if (why === undefined) return config;
-  return { ...config, redisOff: true, warnings: [...config.warnings, `It starts without Redis: ${why}`] };
+  try {
+    await redisBinary();
+    return config;
+  } catch (thrown) {
+    if (!(thrown instanceof UserError)) throw thrown;
+    const warning = `${thrown.message} Until then Redis is off: ${WITHOUT_REDIS}`;
+    return { ...config, redisOff: true, warnings: [...config.warnings, warning] };
+  }
 }
