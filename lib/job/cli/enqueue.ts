@@ -57,7 +57,9 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
   await checkQueues(context, [queue]);
   const job = await attempt(context, jobClass, args, options);
   const runAt = job.enqueued ? runAtOf(options) : null;
-  const served = (await context.admin.processes.list()).some((process) => process.queues.includes(queue));
+  const processes = await context.admin.listProcesses();
+  // Without Redis it is not known.
+  const served = processes?.some((process) => process.queues.includes(queue)) ?? true;
   return {
     json: { id: job.id, class: name, queue, enqueued: job.enqueued, reason: job.reason ?? null, run_at: runAt },
     text: job.enqueued

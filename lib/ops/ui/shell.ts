@@ -93,7 +93,7 @@ export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMidd
       if (hasEnded(ctx.res)) return;
       const trouble = troubleOf(thrown);
       const { method, path, requestId } = ctx;
-      if (!(thrown instanceof ProblemError))
+      if (!(thrown instanceof ProblemError) && trouble.reason !== 'redisOff')
         site.events.emit('request.error', { error: toError(thrown), method, path, requestId });
       await answer(site, ctx, trouble);
     }
