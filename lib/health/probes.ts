@@ -1,6 +1,6 @@
 import type { Knex } from 'knex';
 import { TABLES } from '../core/config';
-import type { RedisClient } from '../core/redis';
+import type { Redis, RedisClient } from '../core/redis';
 import { readInfo } from '../core/redis-script';
 import { readStates } from '../job/cron/cron-table';
 import { deadByQueue } from '../job/row/dead';
@@ -81,10 +81,11 @@ export interface RedisFacts {
   readonly pingMs: number;
 }
 
-/** @throws errors of Redis. */
-export async function readRedis(client: RedisClient): Promise<RedisFacts> {
+/** @throws errors of Redis, also where a replica answers, which takes no writes. */
+export async function readRedis(redis: Pick<Redis, 'client' | 'ping'>): Promise<RedisFacts> {
+  const { client } = redis;
   const begun = performance.now();
-  await client.ping();
+  await redis.ping();
   const pingMs = performance.now() - begun;
   const texts = await Promise.all(['server', 'memory', 'clients'].map((section) => client.info(section)));
   const fields = readInfo(texts.join('\n'));
