@@ -212,7 +212,9 @@ export function smtpTlsWords(url: string): string {
 
 /** Reads REDIS. @returns true for a tree without Redis, which cannot have the URL of one. */
 export function readRedisOff(read: SettingsReader): boolean {
-  const isOff = read.get('REDIS', z.literal('off'), 'off, or not set: a URL belongs into REDIS_URL', null) !== null;
+  const secret = read.raw('REDIS')?.includes('@') ? 'secret' : undefined;
+  const allowed = 'off, or not set: a URL belongs into REDIS_URL';
+  const isOff = read.get('REDIS', z.literal('off'), allowed, null, secret) !== null;
   const named = ['REDIS_PROVIDER', ...REDIS_URLS].find((variable) => read.has(variable));
   if (isOff && named !== undefined) read.complain('REDIS', 'off', `unset, or ${named}: a tree has a Redis or none`);
   return isOff;
