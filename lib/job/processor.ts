@@ -150,6 +150,7 @@ export class JobProcessor implements Service {
       concurrency: config.jobs.concurrency,
       limits: this.limits,
       hints: this.hintReader,
+      hears: () => this.dispatch.listening === true,
       perform: (delivery) => {
         this.dispatch.active();
         return this.executor.perform(delivery);

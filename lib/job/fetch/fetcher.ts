@@ -26,6 +26,8 @@ export const MAX_DELIVERIES = 3;
 const MAX_BATCH = 64;
 /** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
+/** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
+const MAX_SCAN_MS = 15_000;
 /** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
 const LATE_CLAIM_MS = 10_000;
 
@@ -52,6 +54,8 @@ export interface FetcherOptions {
   readonly limits: Limits;
   /** undefined: there is no Redis, so all jobs are found in Postgres. */
   readonly hints: HintReader | undefined;
+  /** @returns true: notifications of Postgres arrive here. */
+  readonly hears: () => boolean;
   /** Runs one job. It must never reject. */
   readonly perform: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Gives jobs of plain bee-queue producers a row. @returns the ids of those that are ready. */
@@ -100,6 +104,7 @@ export class Fetcher {
   private lostAt: number[] = [];
   private retryTimer: NodeJS.Timeout | undefined;
   private scanTimer: NodeJS.Timeout | undefined;
+  private scanMs = SCAN_MS;
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
   private readonly order: QueueOrder;
@@ -361,6 +366,7 @@ export class Fetcher {
   private begin(deliveries: readonly Delivery[]): void {
     if (deliveries.length === 0) return;
     this.claimedAt = performance.now();
+    this.scanMs = SCAN_MS;
     for (const delivery of deliveries) {
       if (this.isQuiet || this.closed) this.release(delivery);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
@@ -412,12 +418,14 @@ export class Fetcher {
     };
     const isHinted = hints?.ready && !this.scans && gate.origin !== undefined;
     if (isHinted && hints.wait(this.openQueues, gate.paused.size > 0, onEnd)) return;
+    if (hints || !this.options.hears()) this.scanMs = SCAN_MS;
     this.scanTimer ??= setTimeout(
       () => {
         this.scanTimer = undefined;
+        this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);
         this.wake();
       },
-      SCAN_MS * (0.5 + Math.random() / 2),
+      this.scanMs * (0.5 + Math.random() / 2),
     );
   }
 
