@@ -222,13 +222,15 @@ export const classRoutes: RouteModule = (site) => {
     const { period: asked = 'hour' } = ctx.query;
     const period = PERIODS.find((each) => each === asked);
     if (!period) throw badQuery('period', String(asked));
-    const history = await historyOf(site.admin(ctx), period);
+    const { isOff } = site.redis;
+    if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
+    const history = isOff ? { classes: [] } : await historyOf(site.admin(ctx), period);
     const title = ctx.state.t('jobs.classes.title');
     await showPage(
       site,
       ctx,
       'classes',
-      { title, period, periods: PERIODS, ...history },
+      { title, period, periods: PERIODS, isOff, ...history },
       { period, ...(snakeCase(history) as object) },
     );
   });

@@ -67,7 +67,7 @@ describe('the pages of a tree without Redis', () => {
     });
     assert.match(
       textOf(body),
-      /^Busy Job processors are listed in Redis, without which this tree runs: those of other trees are not known here\. .* SyncInvoiceJob/,
+      /^Busy This tree runs without Redis, so the job processors of other trees are not known here\. .* SyncInvoiceJob/,
     );
     const { jobs, processes } = await operator.json<{ jobs: { id: string; process: null }[]; processes: [] }>(
       '/ops/jobs/busy',
@@ -75,17 +75,23 @@ describe('the pages of a tree without Redis', () => {
     assert.deepEqual([jobs.map((job) => [job.id, job.process]), processes], [[[id, null]], []]);
     assert.match(
       await operator.read('/ops/jobs/classes/SyncInvoiceJob'),
-      /Running now 1 job .* The history is kept in Redis/,
+      /Running now 1 job .* This tree runs without Redis, which would keep the history/,
     );
   });
 
   it('say in a sentence what is not there', async () => {
     const home = await operator.read('/ops');
     assert.match(home, /Redis off This tree runs without Redis\./);
-    assert.match(home, /No charts The history is kept in Redis, without which this tree runs\./);
+    assert.match(home, /No charts This tree runs without Redis, which would keep the history\./);
     assert.doesNotMatch(home, /does not answer|unknown without Redis/);
-    assert.match(await operator.read('/ops/jobs/queues'), /^Queues Job processors are listed in Redis/);
-    assert.match(await operator.read('/ops/jobs/classes', 404), /^This page needs Redis/);
+    assert.match(
+      await operator.read('/ops/jobs/queues'),
+      /^Queues This tree runs without Redis, so the job processors/,
+    );
+    assert.match(
+      await operator.read('/ops/jobs/classes'),
+      /^Job classes .* This page needs Redis This tree runs without Redis/,
+    );
     for (const path of ['/ops/jobs/classes.json', '/ops/charts.json']) {
       const answer = await operator.get(path);
       assert.deepEqual([answer.status, answer.json().reason], [404, 'redisOff'], path);
