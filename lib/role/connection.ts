@@ -27,7 +27,10 @@ interface ConnectionOptions {
   readonly as: string;
   /** Beginning of the message when a server does not answer: `Nothing done`. */
   readonly doing: string;
-  /** The server without which there is nothing to do; the other is used if it answers. Default: both, or Postgres if Redis is off. */
+  /**
+   * The server without which there is nothing to do; the other is used if it answers. Default: both, or Postgres if Redis is
+   * off.
+   */
   readonly needs?: 'postgres' | 'redis' | undefined;
 }
 

@@ -84,7 +84,7 @@ function absent(config: Config, variable: string, server: string): never {
   const state = treeHere(config);
   const advice = state
     ? `The tree that runs here, pid ${state.pid}, has a ${server} of its own: set ${variable} as it is set there`
-    : `Start the tree (npm start), go to its folder, or set ${variable}`;
+    : `Start the tree (npm start), go to its folder, or set ${variable}${server === 'Redis' ? ' or REDIS=off' : ''}`;
   throw new UserError(`${why}. ${advice}.`, EXIT.unavailable);
 }
 

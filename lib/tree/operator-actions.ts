@@ -26,8 +26,8 @@ if isSame then call('lset', KEYS[1], 0, entry) else call('lpush', KEYS[1], entry
 call('ltrim', KEYS[1], 0, ARGV[4] - 1)`);
 
 /**
- * Records in Redis what operators do, on the pages of any tree or in a terminal; without Redis, its own tree keeps it. It listens to the same events from
- * which the log is written.
+ * Records in Redis what operators do, on the pages of any tree or in a terminal; without Redis, a tree keeps what was done on its
+ * own pages. It listens to the same events from which the log is written.
  */
 export class OperatorActions {
   private readonly underway = new Set<Promise<void>>();
