@@ -48,7 +48,8 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
       );
     case 'start': {
       const { Primary } = await import('./role/primary');
-      return new Primary(app, { ...(await configFromEnvironment(only)), allowPending }).start();
+      const { settingsOfTree } = await import('./role/own-settings');
+      return new Primary(app, { ...(await settingsOfTree(only)), allowPending }).start();
     }
     default:
       throw new UserError(

@@ -46,7 +46,7 @@ describe('the README, or a guide,', () => {
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
     );
     const read = new Set(
-      [...sources.join('\n').matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST)'/g)].map((m) => m[1]),
+      [...sources.join('\n').matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST|REDIS)'/g)].map((m) => m[1]),
     );
     const table = section('Settings')
       .split('\n')

@@ -181,8 +181,10 @@ export interface Config {
     /** The pool of the job processor. */
     readonly jobs: number;
   };
-  /** null: an embedded server is started (never in production). */
+  /** null: an embedded server is started (never in production), unless `redisOff`. */
   readonly redisUrl: string | null;
+  /** true: the tree has no Redis, by REDIS=off or since none comes along for a developer's machine. */
+  readonly redisOff: boolean;
   /** Keeps the keys of several apps on one Redis apart, and those of one app in one slot of a cluster; null: no prefix. */
   readonly redisPrefix: string | null;
   /** The delivery of mails. */
@@ -235,6 +237,6 @@ export interface ServerUrls {
   readonly database: string;
   /** The same as `database` where no pooler is in between. */
   readonly databaseDirect: string;
-  /** Redis, with the settings of its connection. */
-  readonly redis: string;
+  /** Redis, with the settings of its connection; null: it is off. */
+  readonly redis: string | null;
 }

@@ -78,10 +78,10 @@ export function sumOverDeploy(counts: readonly number[]): number {
 
 /** @returns the URLs of the given or embedded servers. @throws Error in a primary that has not settled them yet. */
 export function serverUrls(config: Config): ServerUrls {
-  if (config.databaseUrl === null || config.redisUrl === null) {
+  const { databaseUrl: database, redisUrl: redis, redisOff, databaseDirectUrl } = config;
+  if (database === null || (redis === null && !redisOff)) {
     throw new Error('the primary must settle the database and Redis URLs before it starts its children');
   }
-  const { databaseUrl: database, redisUrl: redis, databaseDirectUrl } = config;
   return { database, databaseDirect: databaseDirectUrl ?? database, redis };
 }
 
@@ -104,6 +104,7 @@ export const TABLES = {
   deliveries: 'mail_deliveries',
   keys: 'ops_keys',
   signOuts: 'ops_sign_outs',
+  flashes: 'ops_flashes',
   /** The channel for jobs that no hint in Redis announces, and for what else job processors should look at. */
   channel: 'job_queue',
   /** The channel on which a listener finds out whether notifications reach it; the payload is its token. */

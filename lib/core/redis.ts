@@ -49,6 +49,12 @@ export class NoConnectionError extends Error {
   }
 }
 
+/** Given to the client of a Redis that is off, which never connects. */
+const NOWHERE = 'redis://off.invalid';
+
+/** The code of the errors with which commands reject while Redis is off. */
+export const REDIS_OFF = 'REDIS_OFF';
+
 /** A key that nobody writes: deleting it changes nothing, and shows whether a server accepts writes. */
 export const PROBE_KEY = 'catamount:probe';
 
@@ -59,6 +65,9 @@ export const PROBE_KEY = 'catamount:probe';
 export class Redis implements Service {
   readonly name = 'redis';
   readonly client: RedisClient;
+  /** true: there is none and never will be; commands reject at once, and nobody is to complain of that. */
+  readonly isOff: boolean;
+  private readonly url: string;
   private connecting: Promise<unknown> | undefined;
   private readonly attempted = deferred();
   private lost = false;
@@ -75,12 +84,19 @@ export class Redis implements Service {
   /** undefined: the URL leads to the server itself. */
   private readonly router: RedisRouter | undefined;
 
+  /** @param url null: it is off. */
   constructor(
-    private readonly url: string,
+    url: string | null,
     private readonly events: Events,
   ) {
-    this.client = this.observe(createRedis(url, () => this.router?.route !== undefined));
-    if (!isRouted(url)) return;
+    this.isOff = url === null;
+    this.url = url ?? NOWHERE;
+    this.client = this.observe(createRedis(this.url, () => this.router?.route !== undefined));
+    if (url === null) {
+      this.lostBy = Object.assign(new Error('Redis is off'), { code: REDIS_OFF });
+      this.attempted.resolve();
+    }
+    if (url === null || !isRouted(url)) return;
     // Loaded on demand: a single plain server, the usual case, needs no route.
     const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
     const create = (server: string) => this.observe(createRedis(server, () => true));
@@ -100,7 +116,7 @@ export class Redis implements Service {
 
   /** Does not wait for the connection, since a process must start, and accept sign-ups, while Redis is unavailable. */
   async start(): Promise<void> {
-    this.connecting ??= this.connect();
+    if (!this.isOff) this.connecting ??= this.connect();
   }
 
   private connect(): Promise<unknown> {
@@ -186,7 +202,7 @@ export class Redis implements Service {
 
   /** Reconnects, since this server is no longer the right one or does not answer; the reason is reported as an outage. */
   leave(reason: Error): void {
-    if (this.stopped || this.reconnection) return;
+    if (this.isOff || this.stopped || this.reconnection) return;
     this.demotion = reason;
     if (!this.router?.follows(reason)) this.lose(reason);
     this.reconnection = setTimeout(() => {

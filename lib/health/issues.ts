@@ -141,11 +141,13 @@ const MAIL_FAILURES = 3;
 
 /** Issues of the services that all trees share: Postgres, Redis, queues, jobs, mail. @param warningMs 0: never late. */
 export function serviceIssues(systemStatus: SystemStatus, warningMs: number, trees: readonly KnownTree[]): Issue[] {
-  const { queues } = systemStatus;
+  const { queues, redis } = systemStatus;
+  const knowsAll = !(redis.ok && redis.value === null);
+  const late = (queue: QueueStatus) => queueIssues(queue, { warningMs, trees, knowsAll, at: systemStatus.at });
   return [
     ...awayIssues(systemStatus),
     ...foreignIssues(systemStatus),
-    ...(queues.ok ? queues.value.flatMap((queue) => queueIssues(queue, warningMs, trees, systemStatus.at)) : []),
+    ...(queues.ok ? queues.value.flatMap(late) : []),
     ...failureIssues(systemStatus),
     ...limitIssues(systemStatus, trees),
     ...mailIssues(systemStatus),
@@ -176,11 +178,17 @@ function foreignIssues({ foreign }: SystemStatus): Issue[] {
   return foreign.ok && foreign.value ? [{ level: 'bad', code: 'foreign', figures: {} }] : [];
 }
 
+interface Around {
+  readonly warningMs: number;
+  readonly trees: readonly KnownTree[];
+  /** false: there is no Redis, so other trees may serve the queue. */
+  readonly knowsAll: boolean;
+  readonly at: Date;
+}
+
 function queueIssues(
   { name, latencyMs, paused, waiting, blocked }: QueueStatus,
-  warningMs: number,
-  trees: readonly KnownTree[],
-  at: Date,
+  { warningMs, trees, knowsAll, at }: Around,
 ): Issue[] {
   const about = { subject: name };
   const count = waiting + blocked;
@@ -193,7 +201,7 @@ function queueIssues(
   const serving = trees.filter(({ heartbeatAgeMs, treeStatus: { limits } }) => {
     return heartbeatAgeMs === null && limits.jobConcurrency > 0 && limits.queues.includes(name);
   });
-  if (serving.length === 0) return [{ ...about, level: 'bad', code: 'unserved', figures }];
+  if (serving.length === 0 && knowsAll) return [{ ...about, level: 'bad', code: 'unserved', figures }];
   const holders = holdersIn(serving);
   if (holders.length > 0) return [{ ...about, level: 'warn', code: 'slotsHeld', figures, holders }];
   return [{ ...about, level: 'warn', code: 'late', figures }];
@@ -241,7 +249,7 @@ function limitIssues({ postgres, redis }: SystemStatus, trees: readonly KnownTre
     const { used, allowed } = postgres.value;
     issues.push({ level: 'warn', code: 'connections', figures: { used, allowed } });
   }
-  if (redis.ok && redis.value.maxBytes > 0) {
+  if (redis.ok && redis.value && redis.value.maxBytes > 0) {
     const { usedBytes, maxBytes, policy } = redis.value;
     const share = usedBytes / maxBytes;
     const figures = { percent: Math.round(100 * share) };

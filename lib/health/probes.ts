@@ -81,11 +81,10 @@ export interface RedisFacts {
   readonly pingMs: number;
 }
 
-/** @throws errors of Redis. */
+/** @throws errors of Redis, also where a replica answers, which takes no writes. */
 export async function readRedis(redis: Pick<Redis, 'client' | 'ping'>): Promise<RedisFacts> {
   const { client } = redis;
   const begun = performance.now();
-  // It also fails where a replica answers, which takes no writes.
   await redis.ping();
   const pingMs = performance.now() - begun;
   const texts = await Promise.all(['server', 'memory', 'clients'].map((section) => client.info(section)));
@@ -188,11 +187,15 @@ export interface JobFailures {
   readonly deadSpanMs: number;
 }
 
-/** @throws errors of Redis and Postgres. */
-export async function readFailures(redis: RedisClient, knex: Knex, now: Date = new Date()): Promise<JobFailures> {
+/** @param redis undefined: there is none, and no history of classes. @throws errors of Redis and Postgres. */
+export async function readFailures(
+  redis: RedisClient | undefined,
+  knex: Knex,
+  now: Date = new Date(),
+): Promise<JobFailures> {
   const since = now.getTime() - DEATHS_MS;
   const [{ classes }, dead] = await Promise.all([
-    new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
+    redis === undefined ? { classes: [] } : new History(redis).sum(new Date(now.getTime() - FAILURES_MS), now),
     deadByQueue(knex, since),
   ]);
   const failing = classes

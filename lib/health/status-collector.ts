@@ -41,7 +41,8 @@ export interface SystemStatus {
   readonly failures: ProbeResult<JobFailures>;
   readonly cron: ProbeResult<readonly FailingCron[]>;
   readonly postgres: ProbeResult<PostgresFacts>;
-  readonly redis: ProbeResult<RedisFacts>;
+  /** The value is null if there is no Redis. */
+  readonly redis: ProbeResult<RedisFacts | null>;
   readonly mail: ProbeResult<MailFacts>;
   /** Recent actions of operators, newest first. */
   readonly actions: ProbeResult<readonly RecentEvent[]>;
@@ -51,7 +52,7 @@ export interface SystemStatus {
 
 export interface StatusCollectorOptions {
   readonly tree: Pick<Operations, 'status'>;
-  readonly redis: Pick<Redis, 'client' | 'ping'>;
+  readonly redis: Pick<Redis, 'client' | 'ping' | 'isOff'>;
   readonly knex: Knex;
   readonly events: Events;
   readonly config: Pick<Config, 'jobs'>;
@@ -71,30 +72,30 @@ export class StatusCollector {
   private readonly failures: CachedProbe<JobFailures>;
   private readonly cron: CachedProbe<readonly FailingCron[]>;
   private readonly postgres: CachedProbe<PostgresFacts>;
-  private readonly redis: CachedProbe<RedisFacts>;
+  private readonly redis: CachedProbe<RedisFacts | null>;
   private readonly mail: CachedProbe<MailFacts>;
   private readonly actions: CachedProbe<readonly RecentEvent[]>;
   private redisLost: string | null = null;
 
   constructor({ tree, redis, knex, events, config, probes }: StatusCollectorOptions) {
     const probe = <T>(freshMs: number, read: () => Promise<T>) => new CachedProbe(read, probes ?? { freshMs });
-    const { client } = redis;
+    const { client, isOff } = redis;
     const configured = config.jobs.queues.map((queue) => queue.name);
     const list = new TreeDirectory(client);
     this.own = probe(900, () => tree.status());
-    this.trees = probe(900, () => list.list());
+    this.trees = probe(900, async () => (isOff ? [] : list.list()));
     this.queues = probe(1900, async () => {
       const queues = await readQueues(knex, await knownQueues(knex, configured));
       if (queues.some(({ latencyMs }) => latencyMs > 0)) await lookForOverdue(knex);
       return queues;
     });
     this.foreign = probe(4900, () => isCopy(knex));
-    this.failures = probe(4900, () => readFailures(client, knex));
+    this.failures = probe(4900, () => readFailures(isOff ? undefined : client, knex));
     this.cron = probe(9000, () => readFailingCron(knex));
     this.postgres = probe(4900, () => readPostgres(knex));
-    this.redis = probe(1900, () => readRedis(redis));
+    this.redis = probe(1900, async () => (isOff ? null : readRedis(redis)));
     this.mail = probe(9000, () => readMail(knex));
-    this.actions = probe(900, () => readActions(client));
+    this.actions = probe(900, async () => (isOff ? [] : readActions(client)));
     events.on('redis.lost', ({ error }) => {
       this.redisLost = 'code' in error && error.code ? String(error.code) : error.message || error.name;
     });

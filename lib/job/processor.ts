@@ -149,6 +149,7 @@ export class JobProcessor implements Service {
       concurrency: config.jobs.concurrency,
       limits: this.limits,
       hints: this.hintReader,
+      hears: () => this.dispatch.listening === true,
       perform: this.executor.perform.bind(this.executor),
       onRunning: () => this.dispatch.active(),
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],

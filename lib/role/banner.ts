@@ -21,10 +21,10 @@ export function banner(name: string, config: Config): string[] {
     lines.push(`* Jobs:    1 processor × ${jobs.concurrency}, queues ${queues} (${order})`);
   }
   lines.push(`* Mail:    ${mailGoes(mail)}`);
-  const { databaseUrl, redisUrl } = config;
+  const { databaseUrl, redisUrl, redisOff } = config;
   const postgres = databaseUrl && postgresTls(databaseUrl, config.environment === 'production');
   const redis = redisUrl && redisTlsMode(redisUrl);
-  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${from(redisUrl, redis)}`);
+  lines.push(`* Data:    Postgres ${from(databaseUrl, postgres)}, Redis ${redisOff ? 'off' : from(redisUrl, redis)}`);
   return lines;
 }
 

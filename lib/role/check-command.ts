@@ -11,6 +11,7 @@ import { checkApp } from './check';
 import { brokenMigrations } from './file-mistakes';
 import type { Finding } from './findings';
 import { loadRoutes } from './load-setup';
+import { WITHOUT_REDIS } from './own-settings';
 import { withDatabase } from './server-connections';
 
 /** `catamount check`: prints every mistake in the app, its settings and its database, and exits with 1 if there is one. */
@@ -29,6 +30,7 @@ export async function runCheckCommand(
   if (typeof app.routes === 'function') await loadRoutes(app).catch(tell);
   for (const message of await brokenMigrations(app)) findings.push({ message, fatal: true });
   const notes: string[] = [];
+  if (config?.redisOff) notes.push(`Redis is off: ${WITHOUT_REDIS}`);
   if (config) {
     const found = await migrationsIn(app, config).catch((thrown: unknown) => {
       notes.push(`Migrations are not checked: ${toError(thrown).message}`);

@@ -17,6 +17,8 @@ import { connectJobs, connectToSubscribers, loadJobSetup } from './load-setup';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;
+/** Time limit for the first connection to a Redis without which the work can be done, ms. */
+const PATIENCE_MS = 2000;
 /** How often it is asked whether something is still under way, ms. */
 const POLL_MS = 5;
 
@@ -25,8 +27,11 @@ interface ConnectionOptions {
   readonly as: string;
   /** Beginning of the message when a server does not answer: `Nothing done`. */
   readonly doing: string;
-  /** The servers without which there is nothing to do. Default: both. */
-  readonly needs?: readonly ('postgres' | 'redis')[];
+  /**
+   * The server without which there is nothing to do; the other is used if it answers. Default: both, or Postgres if Redis is
+   * off.
+   */
+  readonly needs?: 'postgres' | 'redis' | undefined;
 }
 
 /** A process outside the tree that uses the app's models, and enqueues jobs and mails. */
@@ -44,7 +49,7 @@ export class AppConnection {
   static async open(
     app: AppDefinition,
     config: Config,
-    { as, doing, needs = ['postgres', 'redis'] }: ConnectionOptions,
+    { as, doing, needs }: ConnectionOptions,
   ): Promise<AppConnection> {
     const setup = await loadJobSetup(app);
     const models = await loadModels(app.modelsDir, app);
@@ -63,8 +68,10 @@ export class AppConnection {
     const connection = new AppConnection(events, database, redis, setup, models, undo);
     try {
       await Promise.all([
-        needs.includes('redis') && reachRedis(redis, urls.redis, events, doing),
-        needs.includes('postgres') && connectOrFail(database, doing),
+        needs === 'postgres' || (redis.isOff && needs === undefined)
+          ? redis.start().then(() => redis.firstAttempt(PATIENCE_MS))
+          : reachRedis(redis, urls.redis, events, doing),
+        needs !== 'redis' && connectOrFail(database, doing),
       ]);
     } catch (error) {
       await connection.close(Deadline.after(STOP_MS));

@@ -10,14 +10,15 @@ import { type AppDefinition, migrationsOf } from './app-definition';
 export async function warnOfPlannedConnections(sources: {
   readonly config: Pick<Config, 'web' | 'jobs' | 'databasePool'>;
   readonly database: Pick<Database, 'knex'>;
-  readonly redis: Pick<Redis, 'client'>;
+  readonly redis: Pick<Redis, 'client' | 'isOff'>;
   readonly events: Events;
   /** Id of the own tree, which is counted whether it is listed already or not. */
   readonly treeId: string;
 }): Promise<void> {
   const { config, database, redis, events, treeId } = sources;
   try {
-    const listed = await new TreeDirectory(redis.client).list();
+    // Without Redis it knows no other tree.
+    const listed = redis.isOff ? [] : await new TreeDirectory(redis.client).list();
     const others = listed.map(({ treeStatus }) => treeStatus).filter(({ id }) => id !== treeId);
     const counts = [connectionsOfTree(config), ...others.map(({ limits }) => limits.databaseConnections ?? 0)];
     const planned = sumOverDeploy(counts);

@@ -13,6 +13,7 @@ import { toError } from '../support/async';
 import { type AppDefinition, migrationsOf } from './app-definition';
 import { AppConnection } from './connection';
 import { findingsOfMail, findingsOfPooler, findingsOfProxies, type Symptom, symptom } from './doctor-findings';
+import { WITHOUT_REDIS } from './own-settings';
 
 /** @param message a sentence that contains the remedy. */
 const said = (severity: Symptom['severity'], id: string, message: string) => symptom(severity, id, message, '');
@@ -28,6 +29,7 @@ export async function runDoctor(
   readConfig: () => Promise<Config>,
 ): Promise<void> {
   const { json } = readArguments('doctor', { args, options: { json: { type: 'boolean' } } }).values;
+  const notes: string[] = [];
   const findings = untestedNode().map((message) => said('warning', 'untested_node', message));
   const add = (id: string) => (thrown: unknown) => void findings.push(said('error', id, toError(thrown).message));
   const config = await readConfig().catch(add('wrong_settings'));
@@ -37,20 +39,21 @@ export async function runDoctor(
     findings.push(...(await findingsOfMail(config)));
     const options = { as: 'doctor', doing: 'Cannot look further' } as const;
     const connection = await AppConnection.open(app, config, options).catch(add('unreachable'));
+    if (connection?.redis.isOff) notes.push(`Redis is off: ${WITHOUT_REDIS}`);
     if (connection) {
       await findingsOfServers(app, config, connection).then((found) => findings.push(...found), add('unreadable'));
       await connection.disconnect();
     }
   }
-  const text = json ? JSON.stringify({ findings }, null, 2) : textOf(findings);
+  const text = json ? JSON.stringify({ findings }, null, 2) : [...notes, ...linesOf(findings)].join('\n');
   await new Promise<void>((resolve) => process.stdout.write(`${text}\n`, () => resolve()));
   process.exit(findings.length === 0 ? EXIT.ok : EXIT.failed);
 }
 
-function textOf(findings: readonly Symptom[]): string {
+function linesOf(findings: readonly Symptom[]): string[] {
   const lines = findings.map(({ finding, what_to_do: todo }) => (todo === '' ? finding : `${finding}: ${todo}`));
   const end = findings.length === 0 ? 'All is as it should be.' : `Things to do: ${findings.length}`;
-  return [...lines, end].join('\n');
+  return [...lines, end];
 }
 
 /** Skips a tree that is started with `--only`, since its other half runs elsewhere. */
@@ -139,7 +142,7 @@ async function findingsOfServers(
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount db migrate.'));
   }
-  const refused = await findingsOfRedisKind(config.redisUrl, redis);
+  const refused = redis.isOff ? [] : await findingsOfRedisKind(config.redisUrl, redis);
   found.push(...refused);
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
@@ -156,6 +159,7 @@ async function findingsOfServers(
     );
   }
   found.push(...(await findingsOfPooler(config, database)));
+  if (redis.isOff) return found;
   // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
   found.push(...(await findingsOfRedis(redis)));

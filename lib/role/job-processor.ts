@@ -180,9 +180,9 @@ export class JobProcessorRole {
     });
     this.database = database;
     const redis = new Redis(urls.redis, events);
-    if (!isRouted(urls.redis)) leaveWhenSilent(redis);
+    if (urls.redis !== null && !isRouted(urls.redis)) leaveWhenSilent(redis);
     // A Redis that does not answer costs no time of its own.
-    const checked = this.checkRedis(redis, urls.redis);
+    const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);
     const i18n = await loadI18n([app.localesDir], config.defaultLocale, {
       strict: true,
@@ -211,10 +211,9 @@ export class JobProcessorRole {
     const models = await loadModels(app.modelsDir, app);
     const jobs = new JobProcessor({
       config,
-      redisUrl: urls.redis,
+      ...(urls.redis !== null && { redis, redisUrl: urls.redis }),
       databaseDirectUrl: urls.databaseDirect,
       database,
-      redis,
       events,
       registry,
       setup,

@@ -16,7 +16,7 @@ import { AppConnection } from './connection';
 /**
  * `catamount jobs …`: inspects, changes or enqueues jobs, then exits. It uses the app's own classes, setup and argument
  * filters; no tree has to run.
- * @throws UserError for wrong usage, for anything not found, and when Redis or Postgres is unavailable.
+ * @throws UserError for wrong usage, for anything not found, and when the server that the command needs is unavailable.
  */
 export async function runJobsCommand(
   app: AppDefinition,
@@ -46,7 +46,11 @@ export async function runJobsCommand(
 async function connect(app: AppDefinition, config: Config, terminal: Terminal, { needs }: JobCommand) {
   const registry = await loadJobs(app.jobsDir, app);
   registry.add(DeliverMailJob);
-  const connection = await AppConnection.open(app, config, { as: 'cli', doing: 'Nothing done', needs });
+  const connection = await AppConnection.open(app, config, {
+    as: 'cli',
+    doing: 'Nothing done',
+    needs: needs ?? 'postgres',
+  });
   const { redis, events, database, setup, models } = connection;
   const actions = new OperatorActions(redis, events);
   actions.listen();

@@ -76,7 +76,7 @@ interface JobConnections extends JobDependencies {
 /** Makes `performLater` work in this process. @returns a function that undoes it. */
 export function connectJobs({ database, redis, events, setup, models, queues }: JobConnections): () => void {
   const served = queues?.map(({ name }) => name);
-  const enqueuer = new JobEnqueuer(database.knex, new Hints(redis.client), events, served);
+  const enqueuer = new JobEnqueuer(database.knex, redis.isOff ? undefined : new Hints(redis.client), events, served);
   enqueuer.started();
   Job.connect(enqueuer, { setup, models });
   return () => Job.connect(undefined, {});
@@ -88,7 +88,8 @@ export function connectToSubscribers({
   ...options
 }: RedisCarrierOptions & { readonly siblings?: Carrier | undefined }): void {
   const onError = (error: Error, during: string) => options.events.emit('process.error', { error, during });
-  connectBroadcasts({ carriers: [...(siblings ? [siblings] : []), new RedisCarrier(options)], onError });
+  const others = options.redis.isOff ? [] : [new RedisCarrier(options)];
+  connectBroadcasts({ carriers: [...(siblings ? [siblings] : []), ...others], onError });
 }
 
 /** The app's routes. @throws UserError that names the file, when it cannot be loaded or exports no function. */

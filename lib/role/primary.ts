@@ -124,8 +124,8 @@ export class Primary {
     this.reporterElection = new ReporterElection(candidates, events);
     const { garbage, monitor, reporterElection, jobsWatch } = this;
     this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
-    const { control, shutdownTimeoutMs } = config;
-    this.control = new ControlServer({ control, shutdownTimeoutMs, operations: this.operations, events });
+    const { control, shutdownTimeoutMs, redisOff } = config;
+    this.control = new ControlServer({ control, shutdownTimeoutMs, redisOff, operations: this.operations, events });
   }
 
   /** Stops the tree because a processor refuses to start, unless the check of the app, which is complete, reports why. */
@@ -258,7 +258,7 @@ export class Primary {
   /** Starts embedded servers for the URLs that are not set. @returns the config with their URLs. */
   private async settleServers(): Promise<Config> {
     const { config, events } = this;
-    const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null];
+    const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null && !config.redisOff];
     if (!needPostgres && !needRedis) return config;
     // Never loaded in production, where readSettings requires both URLs.
     const { EmbeddedServers } = await import('../embedded/embedded-servers');

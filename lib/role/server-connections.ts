@@ -1,5 +1,5 @@
-import { lookAt, readState } from '../cluster/control/state-file';
-import type { Config } from '../core/config';
+import { lookAt, readState, type TreeState } from '../cluster/control/state-file';
+import type { Config, ServerUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { Events } from '../core/events';
 import type { Redis } from '../core/redis';
@@ -29,7 +29,8 @@ export async function connectOrFail(database: Database, purpose: string): Promis
  * The same for Redis. Elsewhere the client keeps retrying; here the first failure is final.
  * @throws UserError, exit code 69, or 78 for a Redis that is too old for the client.
  */
-export async function reachRedis(redis: Redis, url: string, events: Events, purpose: string): Promise<void> {
+export async function reachRedis(redis: Redis, url: string | null, events: Events, purpose: string): Promise<void> {
+  if (url === null) throw new UserError(`${purpose}: this needs Redis, which is off here.`, EXIT.unavailable);
   const ready = events.next('redis.ready').then(() => undefined);
   const lost = events.next('redis.lost').then(({ error }) => error);
   await redis.start();
@@ -59,28 +60,31 @@ function remedyFor(error: Error, variable: string): string {
 
 /**
  * URLs for a process that no primary has started: from the settings, or of the embedded servers that run in this
- * folder.
+ * folder. Redis is off (null) where it is for the tree that runs here.
  * @throws UserError, exit code 69, when there are neither.
  */
-export async function resolvedUrls(config: Config): Promise<{ readonly database: string; readonly redis: string }> {
-  const { databaseUrl, redisUrl, redisPrefix, stateDir } = config;
-  if (databaseUrl !== null && redisUrl !== null) return { database: databaseUrl, redis: redisUrl };
+export async function resolvedUrls(config: Config): Promise<Pick<ServerUrls, 'database' | 'redis'>> {
+  const { databaseUrl, redisUrl, redisOff, redisPrefix, stateDir } = config;
+  if (databaseUrl !== null && (redisUrl !== null || redisOff)) return { database: databaseUrl, redis: redisUrl };
   // Never loaded in production, where readSettings requires both URLs.
   const { findRunningServers } = await import('../embedded/embedded-servers');
   const running = await findRunningServers(stateDir);
-  return {
-    database: databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres'),
-    redis: redisUrl ?? withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix),
-  };
+  const database = databaseUrl ?? running.databaseUrl ?? absent(config, 'DATABASE_URL', 'Postgres');
+  if (redisUrl !== null || redisOff || treeHere(config)?.redisOff) return { database, redis: redisUrl };
+  return { database, redis: withRedisPrefix(running.redisUrl ?? absent(config, 'REDIS_URL', 'Redis'), redisPrefix) };
 }
 
-function absent({ control, stateDir }: Config, variable: string, server: string): never {
-  const why = `${variable} is not set, and no embedded ${server} runs in ${stateDir}`;
+function treeHere({ control }: Config): TreeState | undefined {
   const state = readState(control.stateFile);
-  const advice =
-    state && lookAt(state.pid) === 'alive'
-      ? `The tree that runs here, pid ${state.pid}, has a ${server} of its own: set ${variable} as it is set there`
-      : `Start the tree (npm start), go to its folder, or set ${variable}`;
+  return state && lookAt(state.pid) === 'alive' ? state : undefined;
+}
+
+function absent(config: Config, variable: string, server: string): never {
+  const why = `${variable} is not set, and no embedded ${server} runs in ${config.stateDir}`;
+  const state = treeHere(config);
+  const advice = state
+    ? `The tree that runs here, pid ${state.pid}, has a ${server} of its own: set ${variable} as it is set there`
+    : `Start the tree (npm start), go to its folder, or set ${variable}${server === 'Redis' ? ' or REDIS=off' : ''}`;
   throw new UserError(`${why}. ${advice}.`, EXIT.unavailable);
 }
 

@@ -160,7 +160,7 @@ export class WebRole implements DrainableServer {
     connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
     connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
     const routes = await loadRoutes(app);
-    const limits = new RateLimits(app.name, redis.client);
+    const limits = new RateLimits(app.name, redis.isOff ? undefined : redis.client);
     await this.own?.start();
     const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
     const application = createApplication({
@@ -173,7 +173,7 @@ export class WebRole implements DrainableServer {
       routes: (router) => routes(router, environment),
       readiness: [
         { name: 'postgres', check: () => database.ping() },
-        { name: 'redis', check: () => redis.ping() },
+        ...(redis.isOff ? [] : [{ name: 'redis', check: () => redis.ping() }]),
       ],
       isLeaving: () => this.server?.leaving ?? false,
       degraded: async () => [await this.copiedDatabase(), await this.readOnly()].flat(),

@@ -26,8 +26,8 @@ if isSame then call('lset', KEYS[1], 0, entry) else call('lpush', KEYS[1], entry
 call('ltrim', KEYS[1], 0, ARGV[4] - 1)`);
 
 /**
- * Records in Redis what operators do, on the pages of any tree or in a terminal. It listens to the same events from
- * which the log is written.
+ * Records in Redis what operators do, on the pages of any tree or in a terminal; without Redis, a tree keeps what was done on its
+ * own pages. It listens to the same events from which the log is written.
  */
 export class OperatorActions {
   private readonly underway = new Set<Promise<void>>();
@@ -62,13 +62,14 @@ export class OperatorActions {
       // The action is in the log anyway.
       const error = toError(thrown);
       await this.remember?.(recentEvent(name, payload)).catch(() => undefined);
-      this.events.emit('process.error', { error, during: "recording an operator's action in Redis" });
+      if (!this.redis.isOff)
+        this.events.emit('process.error', { error, during: "recording an operator's action in Redis" });
     }
   }
 
   /** Connects if needed: some commands use Postgres alone. */
   private async ready(): Promise<void> {
-    if (this.redis.client.isOpen) return;
+    if (this.redis.client.isOpen || this.redis.isOff) return;
     const ready = this.events.next('redis.ready');
     await this.redis.start();
     await Deadline.after(PATIENCE_MS).wait(ready);

@@ -128,6 +128,7 @@ export class TreeReporter implements Service {
 
   private async pass(): Promise<undefined> {
     const { redis, tree } = this.options;
+    if (redis.isOff) return this.look();
     if (!redis.client.isReady) return;
     const idle = this.isIdle && !this.watched && this.isListening?.() === true;
     // Half an interval is subtracted, since a timer that fires a moment early would otherwise cost one pass.
@@ -147,6 +148,13 @@ export class TreeReporter implements Service {
     this.watched = watched;
     if (due) await this.writeRollups(treeStatus, idle && !watched);
     await this.execute(treeStatus.id, commands);
+  }
+
+  /** Without Redis it only notes whether the tree is active. */
+  private async look(): Promise<undefined> {
+    if (performance.now() - this.statusSentAt < this.heartbeatMs * (UNWATCHED - 0.5)) return;
+    this.statusSentAt = performance.now();
+    this.noteActivity(await this.options.tree.status());
   }
 
   /** A tree is active while it serves requests or runs jobs, or somebody watches it. */
@@ -250,7 +258,7 @@ export class OutageWatch {
     this.task = new PeriodicTask({
       everyMs,
       work: async () => {
-        await Promise.all([this.check('redis'), this.check('postgres')]);
+        await Promise.all([this.options.redis.isOff ? undefined : this.check('redis'), this.check('postgres')]);
         return undefined;
       },
       onError: (error) => events.emit('process.error', { error, during: 'checking whether Redis and Postgres answer' }),

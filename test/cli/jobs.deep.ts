@@ -116,8 +116,9 @@ describe('catamount jobs on the command line', () => {
       ['retry --all --set dead', 0, /^$/],
       ['list daed', 64, /^There is no set of jobs "daed"\. Did you mean dead\?/, {}, nobody],
       ['quiet default', 64, /^jobs quiet is for the whole job processor.* For one queue: jobs pause default\.\n$/],
+      ['stats', 0, /^$/, { REDIS_URL: `redis://${nowhere}` }],
       [
-        'stats',
+        'processes',
         69,
         new RegExp(`^Nothing done, Redis at ${nowhere} does not let us in: `),
         { REDIS_URL: `redis://${nowhere}` },

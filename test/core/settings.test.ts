@@ -259,6 +259,37 @@ describe('settings', () => {
     assert.match(read({ ...PRODUCTION, APP_URL: undefined }).warnings.join(), /APP_URL/);
   });
 
+  describe('REDIS=off', () => {
+    it('is a tree without Redis, also in production, which otherwise asks for one or for that', () => {
+      assert.deepEqual([read({}).redisOff, read(PRODUCTION).redisOff], [false, false]);
+      const { redisOff, redisUrl } = read({ ...PRODUCTION, REDIS_URL: undefined, REDIS: 'off' });
+      assert.deepEqual([redisOff, redisUrl], [true, null]);
+      assert.match(
+        complaints({ ...PRODUCTION, REDIS_URL: '' }),
+        /REDIS_URL +is not set; it must be a redis:\/\/ .*, or set REDIS=off to run without Redis/,
+      );
+    });
+
+    it('is the only value, and a password is not repeated', () => {
+      for (const wrong of ['on', 'Off', '0', 'redis://localhost'])
+        assert.match(
+          complaints({ REDIS: wrong }),
+          new RegExp(`REDIS +is "${wrong}"; it must be off, or not set: a URL belongs into REDIS_URL`),
+        );
+      assert.doesNotMatch(complaints({ REDIS: 'redis://user:pass@localhost' }), /pass/);
+    });
+
+    it('is refused beside the address of a Redis', () => {
+      for (const variable of ['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL'])
+        assert.match(
+          complaints({ REDIS: 'off', [variable]: 'redis://localhost' }),
+          new RegExp(`REDIS +is "off"; it must be unset, or ${variable}: a tree has a Redis or none`),
+        );
+      const named = { REDIS_PROVIDER: 'MINE', MINE: 'redis://localhost' };
+      assert.match(complaints({ REDIS: 'off', ...named }), /it must be unset, or REDIS_PROVIDER/);
+    });
+  });
+
   describe('the Redis URL', () => {
     const urls = { REDIS_TLS_URL: 'rediss://tls:1', REDIS_URL: 'redis://plain:2', REDISTOGO_URL: 'redis://togo:3' };
 

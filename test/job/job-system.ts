@@ -91,16 +91,17 @@ export class JobSystem {
       /** The processor's pool. Default: that of this process. */
       readonly database?: Database;
       readonly databaseDirectUrl?: string;
+      /** true: it has no Redis at all. */
+      readonly redisOff?: boolean;
     } = {},
   ): Promise<JobProcessor> {
-    const { redis, events } = this;
-    const { database = this.database, databaseDirectUrl } = options;
+    const { redis, redisUrl, events } = this;
+    const { database = this.database, databaseDirectUrl, redisOff = false } = options;
     const processor = new JobProcessor({
       config: { jobs: { ...TWO_QUEUES, ...options.jobs }, environment: 'test' },
-      redisUrl: this.redisUrl,
+      ...(!redisOff && { redis, redisUrl }),
       databaseDirectUrl,
       database,
-      redis,
       events,
       registry: new JobRegistry(classes),
       lineage: options.lineage,

@@ -158,8 +158,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'production requires REDIS_URL',
     file: 'lib/core/settings.ts',
-    find: 'if (production && redisUrl === null)',
-    replace: 'if (production && redisUrl === undefined)',
+    find: 'if (production && redisUrl === null && !redisOff)',
+    replace: 'if (production && redisUrl === undefined && !redisOff)',
     killedBy: [SETTINGS],
   },
   {

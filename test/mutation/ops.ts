@@ -158,7 +158,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a double click takes effect once',
     file: 'lib/ops/ui/flash.ts',
-    find: 'if (claimed === null) return this.twin(key);',
+    find: 'if (!claimed) return this.twin(key);',
     replace: '',
     killedBy: OVERVIEW,
   },

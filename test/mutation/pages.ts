@@ -85,7 +85,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a queue without a processor is distinguished from one that is late',
     file: 'lib/health/issues.ts',
-    find: 'if (serving.length === 0) return',
+    find: 'if (serving.length === 0 && knowsAll) return',
     replace: 'if (serving.length < 0) return',
     killedBy: ALIKE,
   },

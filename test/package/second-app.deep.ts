@@ -26,6 +26,7 @@ const TABLES = [
   'job_processes',
   'job_queue',
   'mail_deliveries',
+  'ops_flashes',
   'ops_keys',
   'ops_sign_outs',
 ];

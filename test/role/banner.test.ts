@@ -1,6 +1,19 @@
 import assert from 'node:assert/strict';
 import { readSettings } from '../../lib/core/settings';
-import { pagesAt } from '../../lib/role/banner';
+import { banner, pagesAt } from '../../lib/role/banner';
+
+describe('the banner', () => {
+  it('says where the data are', () => {
+    const dataOf = (env: Readonly<Record<string, string>>) =>
+      banner('shop', readSettings({ cwd: '/nowhere', env })).find((line) => line.includes('Data:'));
+    assert.equal(dataOf({}), '* Data:    Postgres embedded, Redis embedded');
+    assert.equal(dataOf({ REDIS: 'off' }), '* Data:    Postgres embedded, Redis off');
+    assert.equal(
+      dataOf({ REDIS_URL: 'redis://localhost:6379' }),
+      '* Data:    Postgres embedded, Redis at localhost:6379',
+    );
+  });
+});
 
 describe('the URLs of the banner', () => {
   const at = (address: string, env: Readonly<Record<string, string>> = {}) =>

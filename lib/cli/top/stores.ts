@@ -93,7 +93,7 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
   const ready = events.next('redis.ready');
   await redis.start();
   // If this is not long enough, the client keeps trying by itself.
-  await Deadline.after(READY_MS).wait(ready);
+  if (!redis.isOff) await Deadline.after(READY_MS).wait(ready);
   const statusCollector = new StatusCollector({
     tree: { status },
     redis,
@@ -105,14 +105,14 @@ async function connect(cwd: string, status: () => Promise<TreeStatus>): Promise<
 }
 
 async function readAll({
-  redis: { client },
+  redis: { client, isOff },
   database: { knex },
   events,
   queues,
   statusCollector,
 }: Connections): Promise<Stores> {
   const systemStatus = await statusCollector.collect();
-  if (!client.isReady) return { ...NO_STORES, systemStatus, trouble: 'Redis does not answer' };
+  if (!isOff && !client.isReady) return { ...NO_STORES, systemStatus, trouble: 'Redis does not answer' };
   const admin = new JobAdmin({ redis: client, knex, events, queues, via: 'top' });
   const unknown = () => undefined;
   const [listed, retry, scheduled, dead] = await Promise.all([
@@ -125,7 +125,7 @@ async function readAll({
     scheduled,
     dead,
     systemStatus,
-    trouble: listed ? undefined : 'Redis does not answer',
+    trouble: listed ? undefined : 'Postgres does not answer',
   };
 }
 

@@ -23,6 +23,8 @@ export interface ControlOptions {
   readonly control: { readonly socket: string; readonly stateFile: string };
   /** Maximum duration of a stop, ms, which the answer to `stop` contains. */
   readonly shutdownTimeoutMs: number;
+  /** true: the tree runs without Redis, which the state file says. */
+  readonly redisOff?: boolean;
   readonly operations: Operations;
   readonly events: Events;
   /** Time limit for a request to arrive completely, ms. Default PATIENCE_MS. */
@@ -71,7 +73,8 @@ export class ControlServer implements Service {
 
   private async startOnce(): Promise<void> {
     if (this.stopping) return;
-    const { socket, stateFile } = this.options.control;
+    const { control, redisOff } = this.options;
+    const { socket, stateFile } = control;
     try {
       // Read first, so as not to overwrite a file that is not a state file, or that belongs to a tree running elsewhere.
       const former = readState(stateFile);
@@ -86,6 +89,7 @@ export class ControlServer implements Service {
         token: this.token,
         cwd: process.cwd(),
         version: version(),
+        ...(redisOff && { redisOff }),
       });
     } catch (error) {
       this.server.close();

@@ -14,6 +14,8 @@ export interface TreeState {
   readonly token: string;
   readonly cwd: string;
   readonly version: string;
+  /** true: the tree runs without Redis. */
+  readonly redisOff?: boolean;
 }
 
 /** Writes the file atomically. From the first moment only its owner can read it. @returns its text. */

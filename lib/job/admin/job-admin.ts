@@ -1,6 +1,7 @@
 import { UserError } from '../../core/errors';
 import { CronTable } from '../cron/cron-table';
-import { ProcessList } from '../processes/process-list';
+import { type BusyJob, type ListedProcess, ProcessList } from '../processes/process-list';
+import { readRunning } from '../processes/running-jobs';
 import type { SetName } from '../sets/entry';
 import { type FoundPlace, findJob } from '../sets/find-job';
 import { JobSet } from '../sets/job-set';
@@ -63,6 +64,16 @@ export class JobAdmin {
     const { redis } = this.sources;
     if (!redis) throw new UserError('without Redis there is no list of job processors: set REDIS_URL');
     return new ProcessList(redis, this.sources);
+  }
+
+  /** @returns undefined while Redis, which has the list, does not answer, or if there is none. */
+  async listProcesses(): Promise<readonly ListedProcess[] | undefined> {
+    return this.sources.redis?.isReady ? this.processes.list().catch(() => undefined) : undefined;
+  }
+
+  /** The running jobs of all processors, wherever they run. */
+  running(): Promise<readonly BusyJob[]> {
+    return readRunning(this.sources.knex);
   }
 
   get history(): History {

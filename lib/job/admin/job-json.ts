@@ -135,16 +135,16 @@ export interface BusyJobJson {
   /** Number of the run, from 1. */
   readonly attempt: number;
   readonly started_at: string;
-  /** Host and pid. */
-  readonly process: string;
+  /** Host and pid; null: not known without Redis. */
+  readonly process: string | null;
 }
 
 export function busyJobJson(
   { id, class: name, queue, attempt, startedAt }: BusyJob,
-  process: Pick<ListedProcess, 'host' | 'pid'>,
+  process: Pick<ListedProcess, 'host' | 'pid'> | undefined,
 ): BusyJobJson {
   const started_at = new Date(startedAt).toISOString();
-  return { id, class: name, queue, set: 'active', attempt, started_at, process: processName(process) };
+  return { id, class: name, queue, set: 'active', attempt, started_at, process: process ? processName(process) : null };
 }
 
 /** @returns the JSON of a job processor; its jobs are listed separately (`busyJobJson`). */

@@ -59,15 +59,13 @@ export interface JobCommand {
   readonly name: string;
   readonly operands: readonly Operand[];
   readonly options: readonly OptionName[];
-  /** The services without which the command cannot run. */
-  readonly needs: readonly ('redis' | 'postgres')[];
+  /** The server without which the command cannot run. Default: Postgres. */
+  readonly needs?: 'redis';
   /** One line, for the help and the guide to jobs. */
   readonly help: string;
   /** Checks the input before anything is connected. @throws UserError with the exit code for wrong usage. */
   prepare(input: CommandInput): Run;
 }
-
-export const BOTH = ['redis', 'postgres'] as const;
 
 /** The usage as typed after `catamount`: `jobs enqueue CLASS [JSON]`. */
 export function usageOf({ name, operands }: Pick<JobCommand, 'name' | 'operands'>): string {

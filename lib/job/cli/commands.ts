@@ -128,11 +128,11 @@ ${optionLines([...command.options, ...FOR_ALL])}
 ${lines(JOB_COMMANDS.map((one) => [usageOf(one), one.help]))}
 
 The tree that runs here carries out jobs quiet, and jobs resume without QUEUE, for its whole job processor.
-The other commands use Redis and Postgres themselves, whether the tree runs or not.
+The other commands use Postgres themselves, and Redis where there is one, whether the tree runs or not.
 
 ${optionLines(Object.keys(OPTIONS) as OptionName[])}
 
-Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Redis or Postgres is unavailable.
+Exit codes: 0 done, 1 not found or failed, 64 wrong usage, 69 Postgres is unavailable, or for jobs processes Redis.
 `;
 }
 

@@ -10,7 +10,6 @@ import { enqueueJobs } from '../enqueue/enqueue';
 import { deserializeArguments } from '../record/argument-decoder';
 import {
   type Answer,
-  BOTH,
   type CommandContext,
   checkQueues,
   type JobCommand,
@@ -32,7 +31,6 @@ export const ENQUEUE: JobCommand = {
   name: 'enqueue',
   operands: [{ name: 'CLASS' }, { name: 'JSON', optional: true }],
   options: ['queue', 'tag', 'wait', 'at'],
-  needs: BOTH,
   help: `enqueue a job, its arguments as a JSON array such as '["ada", 7]'`,
   prepare: ({ operands: [name = '', json = '[]'], options }) => {
     const queue = onlyOne('queue', options.queue);
@@ -59,7 +57,9 @@ async function enqueue(context: CommandContext, { name, args, options }: Typed):
   await checkQueues(context, [queue]);
   const job = await attempt(context, jobClass, args, options);
   const runAt = job.enqueued ? runAtOf(options) : null;
-  const served = (await context.admin.processes.list()).some((process) => process.queues.includes(queue));
+  const processes = await context.admin.listProcesses();
+  // Without Redis it is not known.
+  const served = processes?.some((process) => process.queues.includes(queue)) ?? true;
   return {
     json: { id: job.id, class: name, queue, enqueued: job.enqueued, reason: job.reason ?? null, run_at: runAt },
     text: job.enqueued
@@ -106,7 +106,6 @@ const CRON_LIST: JobCommand = {
   name: 'cron list',
   operands: [],
   options: [],
-  needs: ['postgres'],
   help: 'recurring jobs: their times, what they missed, whether they are paused',
   prepare: () => async (context) => listing(context, await context.admin.cron.list()),
 };
@@ -136,7 +135,6 @@ export const CRON: readonly JobCommand[] = [
       name: `cron ${action}`,
       operands: NAME,
       options: [],
-      needs: ['postgres'],
       help: CHANGES[action].help,
       prepare:
         ({ operands: [name = ''] }) =>

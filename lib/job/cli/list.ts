@@ -5,7 +5,6 @@ import { busyJobJson, type JobJson, jobJson } from '../admin/job-json';
 import type { JobFilter, PageRequest } from '../sets/query';
 import {
   type Answer,
-  BOTH,
   type CommandContext,
   checkClass,
   checkQueues,
@@ -42,7 +41,6 @@ export const LIST: JobCommand = {
   name: 'list',
   operands: [{ name: 'SET' }],
   options: [...FILTERS, 'limit', 'page', 'after'],
-  needs: BOTH,
   help: 'jobs of a set: retry, scheduled, dead, waiting or busy; with filters, page by page',
   prepare: ({ operands: [set = ''], options }) => {
     if (!SETS.includes(set)) {
@@ -101,8 +99,11 @@ async function listBusy(context: CommandContext, request: ListRequest): Promise<
   await checkQueues(context, queuesOf(request));
   const { offset, limit, class: name } = request;
   const queues = queuesOf(request);
-  const all = (await context.admin.processes.list())
-    .flatMap((process) => process.busy.map((job) => busyJobJson(job, process)))
+  const processes = await context.admin.listProcesses();
+  const busy = processes
+    ? processes.flatMap((process) => process.busy.map((job) => busyJobJson(job, process)))
+    : (await context.admin.running()).map((job) => busyJobJson(job, undefined));
+  const all = busy
     .filter((job) => (queues?.includes(job.queue) ?? true) && (name === undefined || job.class === name))
     .sort((a, b) => compareText(a.started_at, b.started_at));
   if (all.length === 0) checkClass(context, name);
@@ -113,7 +114,7 @@ async function listBusy(context: CommandContext, request: ListRequest): Promise<
     job.queue,
     String(job.attempt),
     shortMoment(job.started_at),
-    job.process,
+    job.process ?? '–',
   ]);
   const { columns } = context.terminal;
   const heading = ['id', 'class', 'queue', 'run', 'started', 'process'];

@@ -5,7 +5,6 @@ import type { SetName } from '../sets/entry';
 import { checkRef, type JobAction, type JobFilter, type JobRef } from '../sets/query';
 import {
   type Answer,
-  BOTH,
   type CommandContext,
   checkClass,
   checkQueues,
@@ -44,7 +43,6 @@ export const MOVES: readonly JobCommand[] = (Object.keys(SETS_BY_ACTION) as JobA
   name: action,
   operands: [{ name: 'ID', optional: true, repeated: true, instead: 'all' }],
   options: [...FILTERS, 'all', 'set', 'limit', 'yes', ...(action === 'reschedule' ? (['wait', 'at'] as const) : [])],
-  needs: BOTH,
   help: HELP[action],
   prepare: ({ operands: ids, options }) => {
     const when = action === 'reschedule' ? momentOf(options) : () => new Date();

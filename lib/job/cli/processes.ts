@@ -14,7 +14,7 @@ const PROCESSES_LIST: JobCommand = {
   name: 'processes list',
   operands: [],
   options: [],
-  needs: ['redis'],
+  needs: 'redis',
   help: 'the job processors of every tree on this Redis: host, pid, queues, load',
   prepare: () => async (context) => listing(context, await context.admin.processes.list()),
 };
@@ -35,7 +35,7 @@ export const PROCESSES: readonly JobCommand[] = [
       name: `processes ${command}`,
       operands: [{ name: 'PROCESS' }],
       options: [],
-      needs: ['redis'],
+      needs: 'redis',
       help: COMMANDS[command][0],
       prepare:
         ({ operands: [name = ''] }) =>

@@ -6,7 +6,7 @@ import { queueJson } from '../admin/job-json';
 import type { ListedQueue } from '../admin/queues';
 import type { ListedProcess } from '../processes/process-list';
 import type { ClassSummary } from '../stats/history';
-import { type Answer, BOTH, type CommandContext, checkQueues, confirmed, type JobCommand } from './command';
+import { type Answer, type CommandContext, checkQueues, confirmed, type JobCommand } from './command';
 import { shortMoment } from './list';
 
 const QUEUE = [{ name: 'QUEUE' }] as const;
@@ -15,7 +15,6 @@ export const PAUSE: JobCommand = {
   name: 'pause',
   operands: QUEUE,
   options: [],
-  needs: ['redis'],
   help: 'start no more jobs of this queue, in any process; jobs can still be enqueued',
   prepare:
     ({ operands: [queue = ''] }) =>
@@ -27,7 +26,6 @@ export const RESUME: JobCommand = {
   name: 'resume',
   operands: QUEUE,
   options: [],
-  needs: ['redis'],
   help: 'start jobs of this queue again after a pause (without QUEUE: resume the job processor, see above)',
   prepare:
     ({ operands: [queue = ''] }) =>
@@ -43,7 +41,6 @@ export const CLEAR: JobCommand = {
   name: 'clear',
   operands: QUEUE,
   options: ['yes'],
-  needs: BOTH,
   help: 'delete all jobs that wait in this queue; running, scheduled, failed and dead ones stay',
   prepare:
     ({ operands: [queue = ''], options }) =>
@@ -84,7 +81,6 @@ export const STATS: JobCommand = {
   name: 'stats',
   operands: [],
   options: [],
-  needs: BOTH,
   help: 'counts of jobs done, failed, busy and due, and every queue with its length and latency',
   prepare: () => stats,
 };
@@ -95,19 +91,18 @@ interface Totals {
 }
 
 async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
-  const [sizes, queues, processes, totals, [today]] = await Promise.all([
+  const [sizes, queues, processes, stats] = await Promise.all([
     admin.sizes(),
     admin.queues.list(await admin.queueNames()),
-    admin.processes.list(),
-    admin.history.totals(),
-    admin.history.days(1),
+    admin.listProcesses(),
+    totalsOf(admin).catch(() => undefined),
   ]);
-  const stats = { total: totals.all, today: today?.all };
-  const busy = processes.reduce((sum, one) => sum + one.busyCount, 0);
+  const busy = (processes ?? []).reduce((sum, one) => sum + one.busyCount, 0);
+  const running = queues.reduce((sum, { active }) => sum + active, 0);
   const lines = [
-    `Done       ${both(stats, 'processed')}`,
-    `Failed     ${both(stats, 'failed')}`,
-    `Busy       ${busyText(processes, busy)}`,
+    `Done       ${stats ? both(stats, 'processed') : NEEDS_REDIS}`,
+    `Failed     ${stats ? both(stats, 'failed') : NEEDS_REDIS}`,
+    `Busy       ${processes ? busyText(processes, busy) : countText(running)}`,
     `Retry      ${countText(sizes.retry)}`,
     `Scheduled  ${countText(sizes.scheduled)}`,
     `Dead       ${countText(sizes.dead)}`,
@@ -117,14 +112,22 @@ async function stats({ admin, terminal }: CommandContext): Promise<Answer> {
   return {
     json: {
       ...sizes,
-      busy,
-      processes: processes.length,
-      total: counts(stats.total),
-      today: stats.today ? counts(stats.today) : null,
+      busy: processes ? busy : running,
+      processes: processes?.length ?? null,
+      total: stats ? counts(stats.total) : null,
+      today: stats?.today ? counts(stats.today) : null,
       queues: queues.map(queueJson),
     },
     text: `${lines.join('\n')}\n`,
   };
+}
+
+const NEEDS_REDIS = 'not known without Redis';
+
+/** @throws when Redis does not answer, or if there is none. */
+async function totalsOf({ history }: CommandContext['admin']): Promise<Totals> {
+  const [totals, [today]] = await Promise.all([history.totals(), history.days(1)]);
+  return { total: totals.all, today: today?.all };
 }
 
 function busyText(processes: readonly ListedProcess[], busy: number): string {
@@ -161,7 +164,6 @@ export const ADOPT: JobCommand = {
   name: 'adopt',
   operands: [],
   options: ['yes'],
-  needs: BOTH,
   help: 'let the jobs of a database that was copied from elsewhere run here; until then none of them runs',
   prepare:
     ({ options }) =>

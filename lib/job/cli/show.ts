@@ -7,7 +7,6 @@ import type { SetName } from '../sets/entry';
 import { checkRef } from '../sets/query';
 import {
   type Answer,
-  BOTH,
   type CommandContext,
   checkQueues,
   type JobCommand,
@@ -37,7 +36,6 @@ export const SHOW: JobCommand = {
   name: 'show',
   operands: [{ name: 'ID' }],
   options: ['queue'],
-  needs: BOTH,
   help: 'all that is known about a job: where it is, arguments, errors, tags, progress',
   prepare: ({ operands: [id = ''], options }) => {
     const ref = { id, queue: onlyOne('queue', options.queue) };
@@ -103,7 +101,7 @@ const COMPARED = 500;
 export async function unknownJob({ admin }: CommandContext, id: string): Promise<string> {
   const request = { limit: COMPARED, count: false };
   const pages = await Promise.all((['retry', 'dead', 'scheduled'] as const).map((set) => admin.set(set).page(request)));
-  const busy = (await admin.processes.list()).flatMap((process) => process.busy);
+  const busy = (await admin.listProcesses())?.flatMap((process) => process.busy) ?? [];
   const known = [...pages.flatMap((page) => page.entries), ...busy].map((job) => job.id);
   return `There is no job ${id}: it has succeeded, was discarded or deleted, or never existed.${suggestion(id, known)}`;
 }

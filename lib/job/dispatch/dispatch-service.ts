@@ -124,14 +124,15 @@ export class DispatchService {
   }
 
   private noticed(notice: Notice | undefined): void {
-    const { gate, onLook, onCronNotice } = this.options;
+    const { gate, redis, onLook, onCronNotice } = this.options;
     this.activeAt = performance.now();
     if (notice === undefined || notice === 'pauses') gate.forget();
     if (notice === undefined || notice === 'cron') onCronNotice();
     if (notice === 'cron') return;
     if (notice === undefined) this.dispatcher.recover();
     else this.dispatcher.trigger(notice !== 'hinted' && notice !== 'unhinted');
-    if (notice !== 'hinted') onLook(notice === 'unhinted');
+    // Hints of a tree with Redis tell a processor without it nothing.
+    if (notice !== 'hinted' || !redis) onLook(notice === 'unhinted');
   }
 
   /** Jobs are ready that cannot be hinted at. This process looks for them even if notifications do not arrive here. */

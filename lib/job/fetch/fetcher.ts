@@ -50,6 +50,8 @@ export const MAX_DELIVERIES = 3;
 const MAX_BATCH = 64;
 /** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
+/** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
+const MAX_SCAN_MS = 15_000;
 /** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
 const LATE_CLAIM_MS = 10_000;
 /** `onRunning` is called at most once in this time, ms. */
@@ -86,6 +88,8 @@ export interface FetcherOptions {
   readonly limits: Limits;
   /** undefined: there is no Redis, so all jobs are found in Postgres. */
   readonly hints: HintReader | undefined;
+  /** @returns true: notifications of Postgres arrive here. */
+  readonly hears: () => boolean;
   /** Runs one job. It must never reject. */
   readonly perform: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when jobs begin, at most once a second. */
@@ -147,6 +151,7 @@ export class Fetcher {
   private lostAt: number[] = [];
   private retryTimer: NodeJS.Timeout | undefined;
   private scanTimer: NodeJS.Timeout | undefined;
+  private scanMs = SCAN_MS;
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
   private readonly order: QueueOrder;
@@ -422,6 +427,7 @@ export class Fetcher {
       this.toldAt = this.claimedAt;
       this.options.onRunning();
     }
+    this.scanMs = SCAN_MS;
     for (const delivery of deliveries) {
       if (this.isQuiet || this.closed) this.release(delivery);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
@@ -519,12 +525,14 @@ export class Fetcher {
       this.isWaiting = true;
       return;
     }
+    if (hints || !this.options.hears()) this.scanMs = SCAN_MS;
     this.scanTimer ??= setTimeout(
       () => {
         this.scanTimer = undefined;
+        this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);
         this.wake();
       },
-      SCAN_MS * (0.5 + Math.random() / 2),
+      this.scanMs * (0.5 + Math.random() / 2),
     );
   }
 

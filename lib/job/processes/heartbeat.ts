@@ -130,8 +130,9 @@ export class ProcessReporter {
     this.life.start();
     this.latency.task.start();
     this.accounts.start();
-    const { events, history } = this.options;
-    if (this.endTally || !history) return;
+    const { events, history, redis } = this.options;
+    // Without Redis nobody would ever take the counts.
+    if (this.endTally || !history || !redis) return;
     const ends = [this.stats.listen(events), this.mails.listen(events)];
     this.endTally = () => {
       for (const end of ends) end();

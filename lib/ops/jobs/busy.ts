@@ -1,5 +1,5 @@
 import { busyJobJson, processJson } from '../../job/admin/job-json';
-import type { BusyJob, ListedProcess } from '../../job/processes/process-list';
+import { BUSY_SHOWN, type BusyJob, type ListedProcess } from '../../job/processes/process-list';
 import type { OpsContext } from '../ui/context';
 import { Formatter, jobPath } from '../ui/format';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
@@ -14,8 +14,8 @@ const UNRESPONSIVE_MS = 5000;
 
 interface BusyRow extends BusyJob {
   readonly href: string;
-  readonly host: string;
-  readonly pid: number;
+  /** undefined: not known without Redis. */
+  readonly process: Pick<ListedProcess, 'host' | 'pid'> | undefined;
   /** undefined when the job has since ended. */
   readonly job: JobView | undefined;
   /** The last progress that the job reported, as text, and as a share when it is a number from 0 to 1. */
@@ -28,15 +28,16 @@ export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, async (ctx) => {
-    const processes = await site.admin(ctx).processes.list();
+    const processes = await processesOf(site, ctx);
     const rows = await busyRows(site, ctx, processes);
     const locals = {
       title: ctx.state.t('jobs.busy.title'),
       processes,
+      isKnown: !site.redis.isOff,
       UNRESPONSIVE_MS,
       rows,
       places: processes.reduce((sum, process) => sum + process.concurrency, 0),
-      taken: processes.reduce((sum, process) => sum + process.busyCount, 0),
+      taken: site.redis.isOff ? rows.length : processes.reduce((sum, process) => sum + process.busyCount, 0),
       live: `${PATH}/events?seen=${encodeURIComponent(rows.map(({ id }) => id).join())}`,
     };
     await showPage(site, ctx, 'busy', locals, { processes: processes.map(processJson), jobs: rows.map(busyRowJson) });
@@ -46,7 +47,7 @@ export const busyRoutes: RouteModule = (site) => {
     const { t } = ctx.state;
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
-      const rows = await busyRows(site, ctx, await site.admin(ctx).processes.list());
+      const rows = await busyRows(site, ctx, await processesOf(site, ctx));
       const { span } = Formatter.of(ctx);
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
         const texts = { progress: progress ?? '–', for: span(Date.now() - startedAt) };
@@ -62,6 +63,11 @@ export const busyRoutes: RouteModule = (site) => {
   });
 };
 
+/** The job processors; none without Redis, which has their list. */
+async function processesOf(site: JobPageContext, ctx: OpsContext): Promise<readonly ListedProcess[]> {
+  return site.redis.isOff ? [] : site.admin(ctx).processes.list();
+}
+
 /** The running jobs, the longest running first. */
 async function busyRows(
   site: JobPageContext,
@@ -70,10 +76,12 @@ async function busyRows(
 ): Promise<BusyRow[]> {
   const rules = site.classes.rulesFor(ctx);
   const admin = site.admin(ctx);
-  const jobs = processes.flatMap((process) => process.busy.map((job) => ({ process, job })));
+  const jobs: { readonly process?: ListedProcess; readonly job: BusyJob }[] = site.redis.isOff
+    ? (await admin.running()).slice(0, BUSY_SHOWN).map((job) => ({ job }))
+    : processes.flatMap((process) => process.busy.map((job) => ({ process, job })));
   jobs.sort((a, b) => a.job.startedAt - b.job.startedAt);
   return Promise.all(
-    jobs.map(async ({ process: { host, pid }, job }, index) => {
+    jobs.map(async ({ process, job }, index) => {
       const found = index < MAX_LOOKED_UP ? await admin.find(job).catch(() => undefined) : undefined;
       const entry = found?.place === 'active' ? found.entry : undefined;
       const value = entry?.progress;
@@ -81,8 +89,7 @@ async function busyRows(
       return {
         ...job,
         href: jobPath(job),
-        host,
-        pid,
+        process: process && { host: process.host, pid: process.pid },
         job: entry && showJob(entry, rules),
         progress: value === undefined ? null : progressText(value, share, rules),
         share,
@@ -92,8 +99,8 @@ async function busyRows(
 }
 
 /** JSON of a row: data of the process and of the job's record. */
-function busyRowJson({ job, progress, share, href, ...row }: BusyRow): object {
-  return { ...busyJobJson(row, row), href, progress, share, job: job ? pageJson(job) : null };
+function busyRowJson({ job, progress, share, href, process, ...row }: BusyRow): object {
+  return { ...busyJobJson(row, process), href, progress, share, job: job ? pageJson(job) : null };
 }
 
 function progressText(value: unknown, share: number | null, rules: Parameters<typeof showValues>[1]): string | null {

@@ -27,13 +27,13 @@ export class JobCounts {
     const { client } = redis;
     const configured = config.jobs.queues.map((queue) => queue.name);
     const sizeOf = (set: 'retry' | 'scheduled' | 'dead') => countSet(knex, set);
+    const statuses = knownQueues(knex, configured).then((all) => readQueues(knex, all));
+    const running = redis.isOff
+      ? statuses.then((all) => sum(all.map((one) => one.active)))
+      : new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)));
     const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
-      known(
-        knownQueues(knex, configured)
-          .then((all) => readQueues(knex, all))
-          .then((all) => sum(all.map((one) => one.waiting + one.blocked))),
-      ),
-      known(new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)))),
+      known(statuses.then((all) => sum(all.map((one) => one.waiting + one.blocked)))),
+      known(running),
       known(sizeOf('scheduled')),
       known(sizeOf('retry')),
       known(sizeOf('dead')),

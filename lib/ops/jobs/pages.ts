@@ -33,7 +33,7 @@ export interface JobPageContext extends PageContext {
 export function jobPageContext(site: PageContext): JobPageContext {
   const classes = new JobClasses(site.jobs);
   site.router.use('/ops/jobs', (_, next) => classes.load().then(next));
-  const flashes = new FlashStore<JobFlash>(site.redis.client);
+  const flashes = new FlashStore<JobFlash>(site);
   return { ...site, admin: (ctx) => adminFor(site, ctx), flashes, classes };
 }
 

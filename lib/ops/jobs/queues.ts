@@ -88,6 +88,7 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     title: ctx.state.t('jobs.queues.title'),
     queues,
     processes,
+    redisOff: site.redis.isOff,
     weighted,
     order: config.jobs.queues.map((queue) => queue.name),
     late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
@@ -221,13 +222,15 @@ export const classRoutes: RouteModule = (site) => {
     const { period: asked = 'hour' } = ctx.query;
     const period = PERIODS.find((each) => each === asked);
     if (!period) throw badQuery('period', String(asked));
-    const history = await historyOf(site.admin(ctx), period);
+    const { isOff } = site.redis;
+    if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
+    const history = isOff ? { classes: [] } : await historyOf(site.admin(ctx), period);
     const title = ctx.state.t('jobs.classes.title');
     await showPage(
       site,
       ctx,
       'classes',
-      { title, period, periods: PERIODS, ...history },
+      { title, period, periods: PERIODS, isOff, ...history },
       { period, ...(snakeCase(history) as object) },
     );
   });
@@ -240,18 +243,19 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { name = '' } = ctx.params;
   const admin = site.admin(ctx);
   const query = `?class=${encodeURIComponent(name)}`;
-  const [places, processes, ...histories] = await Promise.all([
+  const { isOff } = site.redis;
+  const [places, busy, ...histories] = await Promise.all([
     placesOf(admin, { class: name }, query),
-    admin.processes.list(),
-    ...PERIODS.map((period) => historyOf(admin, period)),
+    isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
+    ...PERIODS.map((period) => (isOff ? undefined : historyOf(admin, period))),
   ]);
-  const running = processes.flatMap(({ busy }) => busy.filter((job) => job.class === name)).length;
+  const running = busy.filter((job) => job.class === name).length;
   const history = PERIODS.map((period, index) => {
     return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
   });
   const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
   if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
-  const locals = { title: name, places, running, history, current: 'classes' };
+  const locals = { title: name, places, running, history, isKnown: !isOff, current: 'classes' };
   await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
 }
 

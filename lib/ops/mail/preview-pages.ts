@@ -150,7 +150,7 @@ interface Sent {
 /** Routes to send a preview to one address as a test. */
 function testRoutes(source: PreviewSource): PageModule {
   return (site) => {
-    const flashes = new FlashStore<Sent>(site.redis.client);
+    const flashes = new FlashStore<Sent>(site);
 
     const form = (ctx: OpsContext, more: Readonly<Record<string, unknown>>) => {
       const { mailer, action } = ctx.params;

@@ -53,7 +53,8 @@ export interface Scrape {
   readonly issues: readonly Issue[] | undefined;
   /** Number of parts that could not be read. */
   readonly missing: number;
-  readonly redisAnswers: boolean;
+  /** undefined: there is no Redis. */
+  readonly redisAnswers: boolean | undefined;
   readonly postgresAnswers: boolean;
 }
 
@@ -67,7 +68,8 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const status = await statusCollector.collect();
   const tree = valueIn(status.own);
   const queues = valueIn(status.queues);
-  const fromRedis = async <T>(reading: () => Promise<T>) => (status.redis.ok ? known(reading()) : undefined);
+  const redisAnswers = status.redis.ok && status.redis.value === null ? undefined : status.redis.ok;
+  const fromRedis = async <T>(reading: () => Promise<T>) => (redisAnswers ? known(reading()) : undefined);
   const fromPostgres = async () => {
     if (!status.postgres.ok) return { retry: undefined, scheduled: undefined, dead: undefined };
     const retry = await known(countSet(knex, 'retry'));
@@ -79,6 +81,7 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
     fromRedis(() => new History(client).counters()),
     fromRedis(() => new ProcessList(client).list({ watch: false })),
   ]);
+  const ofRedis = redisAnswers === undefined ? [] : [history, processors];
   const { issues } = judge(status, null, config.jobs.latencyWarningMs);
   return {
     tree,
@@ -88,8 +91,8 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
     history,
     processors: processors?.length,
     issues,
-    missing: [tree, queues, ...Object.values(sets), history, processors].filter((one) => one === undefined).length,
-    redisAnswers: status.redis.ok,
+    missing: [tree, queues, ...Object.values(sets), ...ofRedis].filter((one) => one === undefined).length,
+    redisAnswers,
     postgresAnswers: status.postgres.ok,
   };
 }

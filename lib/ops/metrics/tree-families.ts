@@ -86,8 +86,8 @@ export const TREE: readonly Family[] = [
   {
     name: 'catamount_redis_up',
     type: 'gauge',
-    help: 'Whether Redis answers the web worker that served this scrape.',
-    read: ({ redisAnswers }) => only(redisAnswers ? 1 : 0),
+    help: 'Whether Redis answers the web worker that served this scrape. Absent from trees without Redis.',
+    read: ({ redisAnswers }) => only(redisAnswers === undefined ? undefined : Number(redisAnswers)),
   },
   {
     name: 'catamount_postgres_up',

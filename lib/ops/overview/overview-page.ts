@@ -21,7 +21,7 @@ const EVERY_MS = 1000;
 /** Routes of the overview and its stream. */
 export const overviewRoutes: PageModule = async (site) => {
   const statusCollector = await site.statusCollector();
-  const flashes = new FlashStore<ProcessFlash>(site.redis.client);
+  const flashes = new FlashStore<ProcessFlash>(site);
   const look = async (ctx: OpsContext) => {
     const systemStatus = await statusCollector.collect();
     const view = overviewView(systemStatus, chosenTree(ctx), site.config, Formatter.of(ctx));
@@ -60,7 +60,9 @@ export const overviewRoutes: PageModule = async (site) => {
   };
 
   site.router.get(`${HOME}/charts`, async (ctx) => {
-    const { charts } = await chartsFor(ctx, await look(ctx));
+    const view = await look(ctx);
+    if (view.redisOff) throw localizedProblem(404, 'redisOff');
+    const { charts } = await chartsFor(ctx, view);
     if (!charts) throw localizedProblem(503, 'away', { values: { who: 'Redis' }, headers: { 'Retry-After': '2' } });
     ctx.body = chartData(charts);
   });

@@ -56,6 +56,8 @@ export interface OverviewView {
   readonly queuesCode: string | null;
   /** The error code while Redis is down. */
   readonly redisCode: string | null;
+  /** True when there is no Redis, and so no history. */
+  readonly redisOff: boolean;
 }
 
 /** @param chosen id of a tree; null for the one that serves the page. @returns undefined for an unknown tree. */
@@ -90,6 +92,7 @@ export function overviewView(
     queues: queues ? queueRows(queues, latencyWarningMs, format) : null,
     queuesCode: systemStatus.queues.ok ? null : codeOf(systemStatus.queues.error),
     redisCode: redis.ok ? null : (systemStatus.redisLost ?? redis.error.constructor.name),
+    redisOff: redis.ok && redis.value === null,
   };
 }
 

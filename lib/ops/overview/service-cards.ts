@@ -65,6 +65,10 @@ function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string
   const id = 'redis';
   const name = 'Redis';
   if (!redis.ok) return { id, name, ...away(redis, redisLost ?? codeOf(redis.error), format) };
+  if (redis.value === null) {
+    const { t } = format;
+    return { id, name, tone: 'ok', icon: 'key', phase: t('overview.phase.off'), say: t('overview.deps.redisOff') };
+  }
   const { version, usedBytes, maxBytes, clients, maxClients, pingMs } = redis.value;
   const full = maxBytes > 0 && usedBytes / maxBytes > FULL_SHARE;
   return {

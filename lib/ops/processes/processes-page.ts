@@ -24,7 +24,7 @@ const EVENTS = 60;
 export const processRoutes: PageModule = async (site) => {
   const { router } = site;
   const statusCollector = await site.statusCollector();
-  const flashes = new FlashStore<ProcessFlash>(site.redis.client);
+  const flashes = new FlashStore<ProcessFlash>(site);
   const find = async (ctx: OpsContext): Promise<TreeHealth> =>
     findIn(ctx, await statusCollector.collect({ trees: 'now' }));
   const findIn = (ctx: OpsContext, systemStatus: SystemStatus): TreeHealth => {
@@ -62,7 +62,7 @@ export const processRoutes: PageModule = async (site) => {
         return flash;
       };
       try {
-        const id = site.redis.client.isReady ? await flashes.once(ctx, order) : await order().then(() => '');
+        const id = await flashes.once(ctx, order, !site.redis.client.isReady);
         ctx.status = 303;
         ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
       } catch (error) {

@@ -2,7 +2,7 @@ import { createHmac } from 'node:crypto';
 import { type Config, LOCALES, type ShippedLocale } from '../../core/config';
 import { type EventMap, recentEvent } from '../../core/events';
 import type { I18n, Translate } from '../../core/i18n';
-import { isOfConnection } from '../../core/redis';
+import { isOfConnection, REDIS_OFF } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';
 import { ProblemError } from '../../web/context';
@@ -93,7 +93,7 @@ export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMidd
       if (hasEnded(ctx.res)) return;
       const trouble = troubleOf(thrown);
       const { method, path, requestId } = ctx;
-      if (!(thrown instanceof ProblemError))
+      if (!(thrown instanceof ProblemError) && trouble.reason !== 'redisOff')
         site.events.emit('request.error', { error: toError(thrown), method, path, requestId });
       await answer(site, ctx, trouble);
     }
@@ -128,6 +128,7 @@ function troubleOf(thrown: unknown): Trouble {
     return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
   const code = codeIn(toError(thrown));
+  if (code === REDIS_OFF) return { status: 404, reason: 'redisOff', values: {}, headers: {}, code };
   const away = unavailableStore(thrown);
   const retry = { 'Retry-After': '2' };
   if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };

@@ -67,4 +67,19 @@ describe('jobs pause, resume and clear', () => {
         message: 'There is no queue "defualt". Did you mean default? There are: default, mailer.',
       });
   });
+
+  it('work, and stats, list busy and enqueue say what they know, while Redis is down', async () => {
+    await system.processor([CountJob]);
+    await system.redisServer.kill();
+    await until('the loss of Redis is known', () => !system.redis.client.isReady);
+    assert.match((await typist.type('pause default')).text, /^Paused default\./);
+    const enqueued = await typist.type('enqueue CountJob [7]');
+    assert.deepEqual([enqueued.ok, enqueued.notes], [true, []]);
+    const { text, json } = await typist.type('stats');
+    assert.match(text, /^Done {7}not known without Redis\nFailed {5}not known without Redis\nBusy {7}0\n/);
+    assert.deepEqual([json.busy, json.processes, json.total, json.today], [0, null, null, null]);
+    assert.equal((await typist.type('list busy')).json.total, 0);
+    await typist.type('resume default');
+    await until('the job has run', () => ran.includes(7));
+  });
 });

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { Job } from '../../../lib/job/job';
+import { Database } from '../../../lib/model/database';
 import { transaction } from '../../../lib/model/transaction';
+import { Deadline } from '../../../lib/support/async';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { type JobsConfig, useJobSystem } from '../job-system';
@@ -175,5 +177,32 @@ describe('the fetcher', () => {
     assert.deepEqual(begun, ['default a', 'default b']);
     await until('all hints are used', async () => (await system.redis.client.lLen('bq:default:waiting')) === 0);
     assert.deepEqual(system.eventsNamed('queue.error'), []);
+  });
+
+  it('looks ever less often without Redis while nothing comes, and at once when Postgres tells of a job', async () => {
+    const database = new Database(system.postgres.url, { production: false, events: system.events, poolMax: 2 });
+    try {
+      const looks: number[] = [];
+      database.knex.on('query', ({ sql }: { readonly sql: string }) => {
+        if (/set state = 'running'/.test(sql)) looks.push(performance.now());
+      });
+      const processor = await system.processor([AnyJob], { database, redisOff: true, tuning: ALONE });
+      await until('it is notified', () => processor.listening);
+      await AnyJob.performLater('first');
+      await until('it has run', () => begun.length === 1);
+      await until('the row is gone', async () => (await system.jobCount()) === 0);
+      const from = looks.length;
+      // The intervals vary by half, and double.
+      await until('it has looked some more', () => looks.length >= from + 4);
+      const [a = 0, b = 0, c = 0, d = 0] = looks.slice(from);
+      assert.ok(d - c > b - a, `${[b - a, c - b, d - c]} ms`);
+      const enqueuedAt = performance.now();
+      await AnyJob.performLater('second');
+      await until('it has run', () => begun.length === 2);
+      assert.ok(performance.now() - enqueuedAt < 3000, 'a look would have come later');
+    } finally {
+      await system.stopProcessors();
+      await database.stop(Deadline.after(5000));
+    }
   });
 });

@@ -1,0 +1,311 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { type CliEnd, catamount, runNode } from '../cli/cli-process';
+import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
+import { buildFixtureApp } from '../support/fixture-app';
+import { removeFolder, tempFolder } from '../support/temp-folder';
+import { spawnTree, type Tree } from '../support/tree';
+import { until } from '../support/until';
+import { Chores } from './chores';
+import { assertOneMailEach, signUp, signUpMany } from './sign-ups';
+import { Surroundings } from './surroundings';
+
+const ROOT = path.resolve(__dirname, '../..');
+/** An empty variable is unset. */
+const OFF = { REDIS: 'off', REDIS_URL: '' };
+const METRICS_TOKEN = 'a-token-for-prometheus';
+
+/** No process may have tried to reach a Redis, or have missed it. */
+function assertNoRedis(tree: Tree): void {
+  const aboutRedis = tree.linesMatching(/redis/i).filter(({ text }) => !text.includes('Redis off'));
+  assert.deepEqual(
+    aboutRedis.map(({ text }) => text),
+    [],
+  );
+}
+
+describe('a tree in production with REDIS=off', () => {
+  let around: Surroundings;
+  let tree: Tree;
+  let env: Record<string, string>;
+  let book: string;
+  let visitor: { Cookie: string };
+  before(async () => {
+    const [made, entry] = await Promise.all([Surroundings.make(), buildFixtureApp('chaos-app')]);
+    around = made;
+    book = path.join(around.folder, 'book');
+    env = { ...around.env, ...OFF, ...SIGNED, METRICS_TOKEN, CHAOS_BOOK: book, WEB_CONCURRENCY: '1' };
+    tree = await around.start({ entry, env });
+    fs.writeFileSync(path.join(tree.cwd, 'server.js'), `require(${JSON.stringify(entry)});\n`);
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    visitor = { Cookie: await signIn() };
+  });
+  after(() => around?.remove());
+
+  const lines = () => (fs.existsSync(book) ? fs.readFileSync(book, 'utf8').split('\n').filter(Boolean) : []);
+  const form = (target: string, fields: Readonly<Record<string, string>>, Cookie: string) =>
+    tree.request('POST', target, {
+      body: new URLSearchParams(fields).toString(),
+      headers: { Cookie, Origin: tree.baseUrl, 'content-type': 'application/x-www-form-urlencoded' },
+    });
+  const signIn = async () => {
+    const page = await tree.request('GET', '/ops');
+    const fields = { name: SIGNED.OPS_USER, password: SIGNED.OPS_PASSWORD, token: tokenIn(page.body) };
+    return cookiesOf(await form('/ops/sign-in', fields, cookiesOf(page)));
+  };
+  const read = (target: string) => tree.request('GET', target, { headers: visitor });
+  const typed = (...words: string[]): Promise<CliEnd> => catamount(tree.cwd, words, env);
+  const post = async (kind: string, id: number) =>
+    assert.equal((await tree.request('POST', `/chores/${kind}?id=${id}`)).status, 201);
+  const ran = (id: number) => until(`chore ${id} has run`, () => lines().includes(`{"chore":${id}}`));
+
+  it('brings each user a welcome, and runs jobs, scheduled ones, blocked ones, retries and recurring ones', async () => {
+    await signUpMany(tree, 20);
+    await assertOneMailEach(around);
+    for (const [id, kind] of ['alone', 'transaction', 'later', 'held', 'held', 'stubborn'].entries())
+      await post(kind, id);
+    for (const id of [0, 1, 2, 3, 4, 5]) await ran(id);
+    const ticks = () => lines().filter((line) => line.includes('tick'));
+    await until('three ticks have run', () => ticks().length >= 3);
+    assert.equal(new Set(ticks()).size, ticks().length, 'each ran once');
+  });
+
+  it('limits sign-ups, in each process', async () => {
+    const user = { email: 'flood@example.com', name: 'Flood' };
+    const statuses = await Promise.all(Array.from({ length: 4 }, () => signUp(tree, { ...user, locale: 'en' })));
+    assert.equal(statuses.filter(({ status }) => status === 201).length, 1);
+  });
+
+  it('replaces a killed worker, and a killed job processor, whose jobs and mails its successor takes over', async () => {
+    const worker = tree.processes().web.get(0) ?? 0;
+    process.kill(worker, 'SIGKILL');
+    await tree.waitForLine(new RegExp(`worker 0 \\(pid (?!${worker}\\b)\\d+\\) is ready`));
+    around.sink.hold();
+    await signUpMany(tree, 2);
+    await until('two mails are being sent', () => around.sink.waiting === 2);
+    const from = tree.lines.length;
+    process.kill(tree.processes().jobs ?? 0, 'SIGKILL');
+    await tree.waitForLine(/job processor \(pid \d+\) was killed by SIGKILL/, { from });
+    around.sink.discard();
+    await assertOneMailEach(around);
+    assert.equal(tree.linesMatching(/rescued a job of queue \w+ from a process that died/).length, 2);
+  });
+
+  it('is ready, and well for everybody who asks', async () => {
+    const ready = await tree.request('GET', '/ready');
+    assert.equal(ready.status, 200);
+    assert.doesNotMatch(ready.body, /redis|degraded/i);
+    const page = await until('the overview has calmed down', async () => {
+      const answer = await read('/ops');
+      return answer.body.includes('All is well') && answer.body;
+    });
+    assert.match(page, /id="redis" data-state="ok"/);
+    for (const words of [
+      'This tree runs without Redis.',
+      'This tree runs without Redis, which would keep the history.',
+    ])
+      assert.ok(page.includes(words), words);
+    assert.doesNotMatch(page, /Other trees are unknown/);
+    const metrics = await tree.request('GET', '/ops/metrics', {
+      headers: { Authorization: `Bearer ${METRICS_TOKEN}` },
+    });
+    assert.match(metrics.body, /^catamount_postgres_up\S* 1$/m);
+    assert.doesNotMatch(metrics.body, /^catamount_(redis_up\S* |issues\S* [1-9])/m);
+    assert.match(metrics.body, /^catamount_scrape_errors\S* 0$/m);
+    const { code, stdout } = await typed('status');
+    assert.deepEqual([code, /All is well/.test(stdout)], [0, true], stdout);
+    const top = await typed('top');
+    assert.equal(top.code, 0, top.stderr);
+    assert.doesNotMatch(top.stdout, /does not answer/);
+  });
+
+  it('shows its jobs on the pages, says what is missing, and does once what an operator clicks', async () => {
+    await post('long', 90);
+    const busy = await until('the job is shown', async () => {
+      const { body } = await read('/ops/jobs/busy');
+      return body.includes('LongJob') && body;
+    });
+    assert.match(busy, /This tree runs without Redis, so the job processors of other trees are not known/);
+    assert.match(busy, /data-count="busy">[1-9]/);
+    for (const page of ['queues', 'queues/default', 'scheduled', 'retry', 'dead', 'cron', 'classes/LongJob'])
+      assert.equal((await read(`/ops/jobs/${page}`)).status, 200, page);
+    const history = await read('/ops/jobs/classes');
+    assert.deepEqual([history.status, history.body.includes('This page needs Redis')], [200, true]);
+    const token = tokenIn((await read('/ops/jobs/queues')).body);
+    const clicks = await Promise.all(
+      [1, 2].map(() => form('/ops/jobs/cron/TickJob/trigger', { token }, visitor.Cookie)),
+    );
+    const [one, other] = clicks.map(({ headers }) => String(headers.location));
+    assert.match(one ?? '', /flash=/);
+    assert.equal(one, other);
+    assert.equal(tree.linesMatching(/triggered recurring job TickJob/i).length, 1);
+    assert.match((await read(one ?? '')).body, /TickJob/);
+    await until('the overview tells of it', async () => (await read('/ops')).body.includes('Triggered recurring job'));
+    const recycled = await form('/ops/processes/recycle?slot=0', { token }, visitor.Cookie);
+    assert.equal(recycled.status, 303, recycled.body);
+    await ran(90);
+  });
+
+  it('is served by the commands, which need Redis only for the list of job processors', async () => {
+    await post('doomed', 91);
+    const dead = await until('the job is dead', async () => {
+      const { stdout } = await typed('jobs', 'list', 'dead', '--json');
+      return (JSON.parse(stdout) as { jobs: { id: string }[] }).jobs[0]?.id;
+    });
+    const stats = await typed('jobs', 'stats');
+    assert.deepEqual([stats.code, /^Done {7}not known without Redis$/m.test(stats.stdout)], [0, true], stats.stderr);
+    for (const words of [
+      `show ${dead}`,
+      'list busy',
+      'pause default',
+      'resume default',
+      `delete ${dead}`,
+      'clear default',
+    ]) {
+      const { code, stderr } = await typed('jobs', ...words.split(' '));
+      assert.deepEqual([code, /redis|error/i.test(stderr)], [0, false], `${words}: ${stderr}`);
+    }
+    const enqueued = await typed('jobs', 'enqueue', 'ChoreJob', '[92]');
+    assert.equal(enqueued.code, 0, enqueued.stderr);
+    await ran(92);
+    const processes = await typed('jobs', 'processes', 'list');
+    assert.deepEqual([processes.code, processes.stderr], [69, 'Nothing done: this needs Redis, which is off here.\n']);
+    const script = path.join(tree.cwd, 'hello.js');
+    fs.writeFileSync(script, 'module.exports = async () => console.log("hello");\n');
+    assert.deepEqual(await typed('run', script), { code: 0, stdout: 'hello\n', stderr: '' });
+    for (const words of [['doctor'], ['check']])
+      assert.match((await typed(...words)).stdout, /^Redis is off: each process counts rate limits for itself/m);
+    const migrated = await runNode(tree.cwd, ['server.js', 'migrate'], env);
+    assert.equal(migrated.code, 0, migrated.stderr);
+  });
+
+  it('has lost no word about Redis, and stops', async () => {
+    assertNoRedis(tree);
+    assert.equal((await tree.stop()).code, 0);
+    await tree.allGone();
+  });
+});
+
+describe('two trees without Redis on one Postgres', () => {
+  let chores: Chores;
+  before(async () => {
+    chores = await Chores.make();
+  });
+  after(() => chores?.remove());
+
+  const start = async () => {
+    const tree = await chores.start({ ...OFF, JOB_CONCURRENCY: '4' });
+    await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+    return tree;
+  };
+  const post = async (tree: Tree, target: string) => assert.equal((await tree.request('POST', target)).status, 202);
+
+  it('run each job once, also those that the other has enqueued, and each tick once', async () => {
+    const [one, two] = [await start(), await start()];
+    const done = () => chores.entries().filter(({ chore }) => chore !== undefined);
+    let posted = 0;
+    await until('both have run some', async () => {
+      if (posted >= 200 && new Set(done().map(({ pid }) => pid)).size === 2) return true;
+      await post(posted % 100 === 0 ? one : two, `/chores?from=${posted}&count=50`);
+      posted += 50;
+      return false;
+    });
+    await until('all chores are done', () => done().length >= posted);
+    await until('their rows have been deleted', async () => (await chores.unfinished()).length === 0);
+    const numbers = done().map(({ chore = -1 }) => chore);
+    assert.deepEqual(
+      numbers.sort((a, b) => a - b),
+      Array.from({ length: posted }, (_, number) => number),
+    );
+    const ticks = () => chores.entries().flatMap(({ tick }) => tick ?? []);
+    await until('some ticks have run', () => ticks().length >= 3);
+    assert.equal(new Set(ticks()).size, ticks().length);
+    // A tree that runs no jobs enqueues for the other, which a notification wakes.
+    const begun = performance.now();
+    await post(one, `/chores?from=${posted}&count=1`);
+    await until('it has run', () => done().length === posted + 1);
+    assert.ok(performance.now() - begun < 5000);
+    for (const tree of [one, two]) {
+      assertNoRedis(tree);
+      assert.equal((await tree.stop()).code, 0);
+    }
+  });
+
+  it('one is killed while it runs two jobs: the other runs them', async () => {
+    const doomed = await start();
+    await post(doomed, '/long?name=alone');
+    await post(doomed, '/long?name=transaction');
+    await until('it runs both', () => chores.longs().length === 2);
+    const living = await start();
+    // All processes at once, as when a machine fails, so that the processor cannot notice the death of its primary.
+    const { all } = doomed.processes();
+    for (const { pid } of all) killNow(pid);
+    await until('both run on the other', () => chores.longs().length === 4);
+    const again = chores.longs().slice(2);
+    assert.deepEqual(again.map(({ long, attempt }) => [long, attempt]).sort(), [
+      ['alone', 1],
+      ['transaction', 1],
+    ]);
+    assert.deepEqual([...new Set(again.map(({ pid }) => pid))], [living.processes().jobs]);
+    assertNoRedis(living);
+  });
+});
+
+describe('a start in development on a machine for which no Redis comes along', () => {
+  let machine: string;
+  let tree: Tree | undefined;
+  before(() => {
+    machine = tempFolder('machine');
+    // Everything of this machine but Redis.
+    fs.cpSync(path.join(ROOT, 'dist'), path.join(machine, 'dist'), { recursive: true });
+    fs.cpSync(path.join(ROOT, 'package.json'), path.join(machine, 'package.json'));
+    linkAll(path.join(ROOT, 'node_modules'), path.join(machine, 'node_modules'), (name) => name === '@falkordblite');
+    for (const folder of (process.env.PATH ?? '').split(path.delimiter).reverse())
+      if (fs.existsSync(folder)) linkAll(folder, path.join(machine, 'bin'), (name) => /^(redis|valkey)-/.test(name));
+  });
+  after(async () => {
+    await tree?.cleanup();
+    removeFolder(machine);
+  });
+
+  it('works, says in one line what that costs and how to have one, and its commands know', async () => {
+    const env = { PATH: path.join(machine, 'bin'), LOG_FORMAT: 'pretty', MAIL_DELIVERY: 'file' };
+    tree = await spawnTree({ entry: path.join(machine, 'dist/server.js'), env }).ready();
+    const said = tree.linesMatching(/Redis/).map(({ text }) => text);
+    assert.equal(said.length, 2, said.join('\n'));
+    assert.equal(said[0], '* Data:    Postgres embedded, Redis off');
+    assert.match(
+      said[1] ?? '',
+      /WARN: \[primary\] No redis-server 6\.2 or newer for \S+\. Install one \(.+\).*, or set REDIS_URL to .*\. Until then Redis is off: each process counts rate limits for itself, /,
+    );
+    assert.equal((await signUp(tree)).status, 201);
+    await tree.waitForLine(/mail UserMailer#welcome sent by file/);
+    fs.writeFileSync(
+      path.join(tree.cwd, 'server.js'),
+      `require(${JSON.stringify(path.join(machine, 'dist/server.js'))});\n`,
+    );
+    const { code, stderr } = await catamount(tree.cwd, ['jobs', 'list', 'dead']);
+    assert.deepEqual([code, stderr], [0, '']);
+    assert.equal((await tree.stop()).code, 0);
+  });
+});
+
+function killNow(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended already.
+  }
+}
+
+/** Fills a folder with links to what is in another one. */
+function linkAll(from: string, to: string, leftOut: (name: string) => boolean): void {
+  fs.mkdirSync(to, { recursive: true });
+  for (const name of fs.readdirSync(from)) {
+    const link = path.join(to, name);
+    if (leftOut(name)) continue;
+    fs.rmSync(link, { force: true });
+    fs.symlinkSync(path.join(from, name), link);
+  }
+}
