@@ -1,8 +1,9 @@
+import { MAKES_TABLES } from './contender/contenders';
 import type { EnqueueMode, EnqueueResult } from './contender/process';
 import type { Benchmark } from './harness/bench';
 import { interleave, median, pairedRatio, type Spread, short, shortSpread, spread, table } from './harness/figures';
 
-const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
+const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'pg-boss', 'bee-queue', 'bullmq'] as const;
 const FAR_MS = 2.5;
 
 interface Row {
@@ -36,8 +37,7 @@ export const enqueue: Benchmark = {
       const count = Math.ceil(full / (bench.options.quick ? 2 : 1));
       const runs = await interleave(contenders, bench.rounds, async (contender) => {
         await stores.clear();
-        // Its first process creates its tables, which must not be measured.
-        if (contender === 'graphile-worker') await bench.run(contender, 0, { kind: 'fill', count: 0 });
+        if (MAKES_TABLES.has(contender)) await bench.run(contender, 0, { kind: 'fill', count: 0 });
         return bench.run<EnqueueResult>(contender, rttMs, { kind: 'enqueue', mode, count });
       });
       const samples = (one: (typeof contenders)[number]) => runs[one].map((run) => run.jobsPerSecond);

@@ -1,9 +1,9 @@
-import type { ContenderName } from './contender/contenders';
+import { type ContenderName, MAKES_TABLES } from './contender/contenders';
 import type { ReceiveResult } from './contender/process';
 import type { Bench, Benchmark } from './harness/bench';
 import { interleave, percentile, short, table } from './harness/figures';
 
-const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
+const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'pg-boss', 'bee-queue', 'bullmq'] as const;
 const FAR_MS = 2.5;
 
 interface Row {
@@ -45,8 +45,7 @@ async function measure(bench: Bench, contender: ContenderName, row: Row): Promis
   const { rttMs, laterMs } = row;
   const count = bench.options.quick ? Math.ceil(row.count / 2) : row.count;
   await (await bench.stores()).clear();
-  // Its first process creates its tables, which must not be measured.
-  if (contender === 'graphile-worker') await bench.run(contender, 0, { kind: 'fill', count: 0 });
+  if (MAKES_TABLES.has(contender)) await bench.run(contender, 0, { kind: 'fill', count: 0 });
   const receiver = await bench.fork(contender, rttMs, { kind: 'receive', concurrency: 2, count });
   try {
     await receiver.next<'working'>();

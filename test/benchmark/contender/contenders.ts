@@ -36,9 +36,13 @@ export const CONTENDERS = {
   'bee-queue': (stores) => new BeeQueueContender(stores),
   bullmq: (stores) => new BullMqContender(stores),
   'graphile-worker': (stores) => new GraphileContender(stores),
+  'pg-boss': (stores) => new PgBossContender(stores),
 } as const satisfies Readonly<Record<string, (stores: StoreUrls) => Contender>>;
 
 export type ContenderName = keyof typeof CONTENDERS;
+
+/** Those whose first process creates its tables, which must not be measured. */
+export const MAKES_TABLES: ReadonlySet<ContenderName> = new Set(['graphile-worker', 'pg-boss']);
 
 /** Plain bee-queue with all optional features switched off. */
 class BeeQueueContender implements Contender {
@@ -193,5 +197,53 @@ class GraphileContender implements Contender {
       addLater: (value, waitMs) => utils.addJob('noop', { value }, { runAt: new Date(Date.now() + waitMs) }),
       close: () => utils.release(),
     };
+  }
+}
+
+interface PgBoss {
+  on(event: 'error', listener: (error: Error) => void): void;
+  start(): Promise<unknown>;
+  stop(options: { readonly graceful: boolean }): Promise<void>;
+  createQueue(name: string): Promise<void>;
+  work(
+    name: string,
+    options: { readonly batchSize: number; readonly pollingIntervalSeconds: number },
+    handler: (jobs: readonly { readonly data: Added['payload'] }[]) => Promise<void>,
+  ): Promise<string>;
+  send(name: string, data: Added['payload'], options?: { readonly startAfter: Date }): Promise<string | null>;
+  insert(jobs: readonly { readonly name: string; readonly data: Added['payload'] }[]): Promise<unknown>;
+}
+
+/**
+ * pg-boss, which keeps jobs in Postgres, too, and polls for them: half a second is its shortest interval. It fetches a batch in each,
+ * whatever the concurrency, and large ones suit it best here.
+ */
+class PgBossContender implements Contender {
+  constructor(private readonly stores: StoreUrls) {}
+
+  async work(_concurrency: number, run: (value: number) => void): Promise<Stop> {
+    const boss = await this.start();
+    await boss.work('noop', { batchSize: 1000, pollingIntervalSeconds: 0.5 }, async (jobs) => {
+      for (const { data } of jobs) run(data.value);
+    });
+    return () => boss.stop({ graceful: false });
+  }
+
+  async produce(): Promise<Producer> {
+    const boss = await this.start();
+    return {
+      add: (value) => boss.send('noop', { value }),
+      addMany: (values) => boss.insert(values.map((value) => ({ name: 'noop', data: { value } }))),
+      addLater: (value, waitMs) => boss.send('noop', { value }, { startAfter: new Date(Date.now() + waitMs) }),
+      close: () => boss.stop({ graceful: false }),
+    };
+  }
+
+  private async start(): Promise<PgBoss> {
+    const boss = new (peer<new (url: string) => PgBoss>('pg-boss'))(this.stores.databaseUrl);
+    boss.on('error', (error) => console.error(`pg-boss: ${error.message}`));
+    await boss.start();
+    await boss.createQueue('noop');
+    return boss;
   }
 }

@@ -50,7 +50,7 @@ export class Stores {
   async clear(): Promise<void> {
     await this.client.flushAll();
     await this.database.query('truncate job_queue, job_dead, job_processes, mail_deliveries, users');
-    await this.database.query('drop schema if exists graphile_worker cascade');
+    await this.database.query('drop schema if exists graphile_worker, pgboss cascade');
   }
 
   /** Jobs that have not ended; the dead do not count. */
