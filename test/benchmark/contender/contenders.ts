@@ -241,7 +241,7 @@ class PgBossContender implements Contender {
 
   private async start(): Promise<PgBoss> {
     const boss = new (peer<new (url: string) => PgBoss>('pg-boss'))(this.stores.databaseUrl);
-    boss.on('error', (error) => console.error(`pg-boss: ${error.message}`));
+    boss.on('error', (error) => process.stderr.write(`pg-boss: ${error.message}\n`));
     await boss.start();
     await boss.createQueue('noop');
     return boss;
