@@ -6,6 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { filesThatNeedRedis, whyNoRedis } from './needs-redis.mjs';
 import { startOnce } from './start-once.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '..');
@@ -83,7 +84,12 @@ const lanes = Number(values.lanes ?? os.availableParallelism() + (values.deep ? 
 if (!Number.isInteger(lanes) || lanes < 1) fail(`--lanes takes a whole number from 1 on, not ${values.lanes}`);
 if (values.limit !== undefined && !(Number(values.limit) > 0))
   fail(`--limit takes a number of seconds, not ${values.limit}`);
-const files = slowestFirst(chosenFiles());
+const chosen = slowestFirst(chosenFiles());
+const noRedis = await whyNoRedis(root);
+const skipped = noRedis === undefined ? [] : filesThatNeedRedis(root, chosen);
+const files = chosen.filter((file) => !skipped.includes(file));
+if (skipped.length > 0)
+  console.log(`${skipped.length} of ${chosen.length} files are skipped, since they need a Redis: ${noRedis}`);
 const runFolder = fs.realpathSync(fs.mkdtempSync(path.join(os.tmpdir(), 'cat-')));
 // Other users' processes, which some tests start, must get through to theirs.
 fs.chmodSync(runFolder, 0o711);
@@ -134,6 +140,7 @@ run = spawn(
 );
 run.once('close', (code) => {
   if (values.record) record();
+  for (const file of skipped) console.log(`SKIPPED ${file}: it needs a Redis`);
   process.exitCode = code ?? 1;
 });
 
