@@ -108,7 +108,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a lone job wakes one processor',
     file: 'lib/job/dispatch/dispatch-service.ts',
-    find: "if (notice !== 'hinted') onLook(notice === 'unhinted');",
+    find: "if (notice !== 'hinted' || !redis) onLook(notice === 'unhinted');",
     replace: "onLook(notice === 'unhinted');",
     killedBy: ['test/job/pickup.test.ts'],
   },
