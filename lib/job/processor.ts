@@ -232,9 +232,12 @@ export class JobProcessor implements Service {
     this.reporter.rescueOrphans(identity);
   }
 
-  /** Others of a limit may run, since some of its jobs have ended. The dispatcher finds those that this misses. */
+  /** Others of a limit may run, since some of its jobs have ended. Should Postgres fail, the dispatcher finds them. */
   private async admit(limitKeys: readonly string[]): Promise<void> {
-    const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => []);
+    const admitted = await admit(this.options.database.knex, this.limits, limitKeys).catch(() => {
+      this.dispatch.look();
+      return [];
+    });
     this.announcer.announce(admitted, false, 'head');
   }
 

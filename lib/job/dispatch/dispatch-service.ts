@@ -130,7 +130,8 @@ export class DispatchService {
     if (notice === undefined || notice === 'cron') onCronNotice();
     if (notice === 'cron') return;
     if (notice === undefined) this.dispatcher.recover();
-    else this.dispatcher.trigger(notice !== 'hinted' && notice !== 'unhinted');
+    // Of jobs that cannot be hinted at the processors are told at once, below.
+    else this.dispatcher.trigger(notice === 'hinted' || notice === 'unhinted');
     // Hints of a tree with Redis tell a processor without it nothing.
     if (notice !== 'hinted' || !redis) onLook(notice === 'unhinted');
   }

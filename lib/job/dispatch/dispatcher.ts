@@ -25,7 +25,7 @@ const OVERDUE_MS = 2000;
 const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
 const MAX_OVERDUE = 1000;
-/** Interval of the looks for held jobs and for dead processors, ms. */
+/** Held jobs and dead processors are looked for at most once in this time, ms. */
 const UPKEEP_MS = 10_000;
 /** A processor that runs something and has not shown itself for this long is dead, ms. */
 const SILENT_MS = 25_000;
@@ -79,8 +79,8 @@ export class Dispatcher {
   readonly task: PeriodicTask;
   /** A notification has come since the last look. */
   private noticed = false;
-  /** It said that jobs may be ready which no hint announces. */
-  private unhinted = true;
+  /** It said that jobs may be ready which were never hinted at, so that the next look counts those that have just become ready. */
+  private mayLackHints = true;
   private lookMs: number;
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
@@ -98,12 +98,12 @@ export class Dispatcher {
     return this.leadership.leads;
   }
 
-  /** Call when there may be something to do. @param unhinted true: perhaps a job without a hint. */
-  trigger(unhinted = true): void {
+  /** Call when there may be something to do. @param isHinted true: only to see later whether each hint has reached a processor. */
+  trigger(isHinted = false): void {
     this.noticed = true;
-    this.unhinted ||= unhinted;
-    if (!unhinted) this.lookIn(this.overdueMs);
+    if (isHinted) this.lookIn(this.overdueMs);
     else {
+      this.mayLackHints = true;
       this.leadership.noticed();
       this.task.trigger();
     }
@@ -160,17 +160,17 @@ export class Dispatcher {
       if (calmMs !== undefined) return calmMs;
     }
     this.noticed = false;
-    const unhinted = this.unhinted;
-    this.unhinted = false;
+    const { mayLackHints } = this;
+    this.mayLackHints = false;
     try {
       const due = await makeDueReady(knex);
       await this.hint(due);
       await this.upkeep();
-      const isShort = await this.refill(unhinted ? 0 : this.overdueMs);
+      const isShort = await this.refill(mayLackHints ? 0 : this.overdueMs);
       if (due.length > 0 && (await this.isMoreDue(due.length))) return 0;
       return await this.msUntilNext(isShort);
     } catch (error) {
-      this.unhinted ||= unhinted;
+      this.mayLackHints ||= mayLackHints;
       throw error;
     }
   }
@@ -181,7 +181,8 @@ export class Dispatcher {
 
   /** @returns false when Redis does not take hints: then these jobs are looked for in Postgres. */
   private async hint(jobs: readonly ReadyJob[], at?: 'head' | 'tail'): Promise<boolean> {
-    const isPushed = (await this.options.hints?.push(jobs, at)) !== 'failed';
+    if (jobs.length === 0) return true;
+    const isPushed = ((await this.options.hints?.push(jobs, at)) ?? 'failed') !== 'failed';
     if (!isPushed) this.options.onUnhinted();
     return isPushed;
   }

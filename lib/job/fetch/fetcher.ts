@@ -54,6 +54,8 @@ const SCAN_MS = 1000;
 const MAX_SCAN_MS = 15_000;
 /** Time after which what a lost claim may have claimed is looked for once more, ms: its statement may still have run. */
 const LATE_CLAIM_MS = 10_000;
+/** A scan that has filled all slots looks for jobs of limits, too, once in this time, ms. */
+const LIMITED_MS = 100;
 /** `onRunning` is called at most once in this time, ms. */
 const RUNNING_MS = 1000;
 /** Jobs are claimed ahead of free slots as long as they are expected to start within this time, ms. */
@@ -138,6 +140,8 @@ export class Fetcher {
   /** Mean duration of the latest runs, ms. */
   private meanMs = Number.POSITIVE_INFINITY;
   private readonly ended: Ending[] = [];
+  /** Of these the outcomes are being recorded. */
+  private recording: readonly Ending[] = [];
   /** Hints that were given to this process and are not used yet. */
   private readonly given: Hint[] = [];
   private isWaiting = false;
@@ -149,6 +153,8 @@ export class Fetcher {
   private isolated: string | undefined;
   /** Times at which claims whose replies were lost are looked for, ms on the monotonic clock. */
   private lostAt: number[] = [];
+  /** Time of the last look for jobs of limits, ms on the monotonic clock. */
+  private limitedAt = Number.NEGATIVE_INFINITY;
   private retryTimer: NodeJS.Timeout | undefined;
   private scanTimer: NodeJS.Timeout | undefined;
   private scanMs = SCAN_MS;
@@ -297,10 +303,12 @@ export class Fetcher {
 
   private async record(endings: readonly Ending[]): Promise<void> {
     const { knex, identity, onLimitedEnded, onReturned, onScheduled } = this.options;
+    this.recording = endings;
     const applied = await recordOutcomes(knex, identity, endings).catch((error: unknown) => {
       this.ended.unshift(...endings);
       throw error;
     });
+    this.recording = [];
     for (const ending of endings) ending.recorded(applied.has(ending.delivery.id));
     const returned = endings.filter(({ outcome }) => outcome.op === 'release' || outcome.op === 'release-counted');
     if (returned.length > 0) onReturned(returned.map(({ delivery }) => delivery));
@@ -331,7 +339,8 @@ export class Fetcher {
     const { knex, identity, gate } = this.options;
     const now = performance.now();
     if (this.lostAt.some((at) => at <= now)) {
-      await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.map(({ delivery }) => delivery.id)]);
+      const others = [...this.ahead, ...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
+      await releaseUnknown(knex, identity, [...this.running.keys(), ...others]);
       this.lostAt = this.lostAt.filter((at) => at > now);
     }
     if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
@@ -401,13 +410,15 @@ export class Fetcher {
       const found = await claim(knex, claimant, choice);
       this.begin(found);
       const claimedIds = new Set(found.map(({ id }) => id));
-      if (found.length === wanted) return claimedIds;
+      if (found.length === wanted && ('ids' in choice || performance.now() - this.limitedAt < LIMITED_MS))
+        return claimedIds;
+      this.limitedAt = performance.now();
       // Some count towards a limit, or their queues were paused; the others are gone.
       if ('ids' in choice) gate.forget();
       const rest =
         'ids' in choice
           ? { ids: choice.ids.filter((id) => !claimedIds.has(id)) }
-          : { ...choice, limit: wanted - found.length };
+          : { ...choice, limit: Math.max(1, wanted - found.length) };
       const { claimed, held } = await claimLimited(knex, claimant, rest, limits);
       this.begin(claimed);
       return new Set([...claimedIds, ...claimed.map(({ id }) => id), ...held]);

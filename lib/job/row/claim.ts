@@ -82,8 +82,8 @@ export async function claimLimited(
     'ids' in choice
       ? ['id = any(?::uuid[])', [[...choice.ids]]]
       : [
-          'queue = any(?::text[]) and run_at <= clock_timestamp() order by run_at limit ?',
-          [[...choice.queues], choice.limit],
+          'queue = any(?::text[]) and run_at <= clock_timestamp() order by array_position(?::text[], queue), run_at limit ?',
+          [[...choice.queues], [...choice.queues], choice.limit],
         ];
   const { rows: found } = await knex.raw<{ rows: { readonly id: string; readonly key: string }[] }>(
     `select id, limit_key as key from ${TABLES.jobs} where state = 'ready' and limit_key is not null and ${sql}`,

@@ -32,7 +32,7 @@ export interface Ended {
 
 /** `ended` has the ids, `n` their deliveries: the rows that this process still holds. */
 const THESE = 'unnest(?::uuid[], ?::int[]) as ended (id, n)';
-const HELD = () => `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.run = ? and ${TABLES.jobs}.deliveries = ended.n`;
+const OWNED = () => `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.run = ? and ${TABLES.jobs}.deliveries = ended.n`;
 
 /**
  * Records outcomes, one statement for each kind. An outcome is void when the job belongs to another delivery by now: its
@@ -70,7 +70,7 @@ async function idsOf(knex: Knex, sql: string, values: readonly unknown[]): Promi
 function deleteJobs(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   return idsOf(
     knex,
-    `delete from ${TABLES.jobs} using ${THESE} where ${HELD()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
+    `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
     [...deliveriesOf(endings), identity],
   );
 }
@@ -90,7 +90,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
      from unnest(?::uuid[], ?::int[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
        as ended (id, n, op, wait_ms, failed, failure, name, texts)
-     where ${HELD()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
+     where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
     [
       ...deliveriesOf(endings),
       outcomes.map(({ op }) => op),
@@ -108,7 +108,7 @@ async function moveToDead(knex: Knex, identity: string, endings: readonly Ended[
   const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'dead' ? [outcome.job] : []));
   const [ids, deliveries] = deliveriesOf(endings);
   return insertDead(knex, jobs, {
-    sql: `delete from ${TABLES.jobs} using ${THESE} where ${HELD()} returning ${TABLES.jobs}.*`,
+    sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} returning ${TABLES.jobs}.*`,
     values: [ids, deliveries, identity],
   });
 }

@@ -2,15 +2,17 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
 
 /**
  * A job is a row, from its enqueue to its end. Redis holds ids only: a hint where to look, which may be lost, stale or there
- * twice (`hint/hints`). Whether a job runs is decided here, by one statement of Postgres.
+ * twice (`hint/hints`). Whether a job runs is decided by the statement that claims its row (`row/claim`).
  *
  * ```text
- *  performLater ──INSERT──▶ scheduled ──due──▶ ready ──claim──▶ running ──▶ no row: done or discarded
- *  (in the caller's            ▲                 ▲  │            │ │ ├─ fails ────▶ scheduled (a retry: run_at, attempts + 1)
- *   transaction, or            │                 │  │            │ │ ├─ gives up ─▶ a row of job_dead ── an operator ──▶ ready
- *   in one of its own)         └─────────────────┼──┼────────────┘ │ └─ stops ────▶ ready, at the head of its queue
- *                                                │  └─ at limit ▶ held
- *                                                └── a job of its limit ends ◀─┘ · its process died
+ *  performLater                                        ┌── held ◀── its limit is reached ─┐
+ *   │ INSERT, in the caller's transaction              ▼            (claim)               │
+ *   ├── for now ───────────────────────────────────▶ ready ──────── claim ───────────▶ running ──▶ done, discarded: no row
+ *   └── for later ──▶ scheduled ── due, or promoted ───▲                                  │
+ *                         ▲                            ├── the process stops or dies ◀────┤
+ *                         └── a retry, or left to another release (run_at) ◀──────────────┤
+ *        job_dead ◀── gives up, or its processes died three times ◀───────────────────────┘
+ *           └── an operator retries ──▶ ready          an operator kills or deletes: from any state but running
  * ```
  *
  * What operators see are conditions on the row: *scheduled* and *retries* (attempts > 0) are `scheduled`, *waiting* is `ready`,

@@ -51,7 +51,7 @@ interface Between {
   readonly forMs?: number;
 }
 
-/** @returns the jobs of a queue that are ready, in order. Undefined: the job `after` which they come is not ready any more. */
+/** @returns the jobs of a queue that are ready, in order; none when the job `after` which they come is not ready any more. */
 export async function readyJobs(
   knex: Knex,
   queue: string,
