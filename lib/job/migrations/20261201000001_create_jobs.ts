@@ -48,6 +48,9 @@ export async function up(knex: Knex): Promise<void> {
       autovacuum_analyze_threshold = 50000
     )`);
   await knex.raw(`create index job_queue_ready on job_queue (queue, run_at) where state = 'ready'`);
+  await knex.raw(
+    `create index job_queue_ready_limited on job_queue (queue, run_at) where state = 'ready' and limit_key is not null`,
+  );
   await knex.raw(`create index job_queue_scheduled on job_queue (run_at) where state = 'scheduled' and attempts = 0`);
   await knex.raw(`create index job_queue_retries on job_queue (run_at) where state = 'scheduled' and attempts > 0`);
   await knex.raw(`create index job_queue_running on job_queue (run) where state = 'running'`);

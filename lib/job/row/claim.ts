@@ -21,10 +21,12 @@ const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, 
 /** A claim that a crash of Postgres takes back makes a job run again, which it may anyway: COMMIT need not wait for the disk. */
 export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
 
-// The scan takes the locks of the rows that it finds, and passes over those that others have locked.
-const SCAN = () => `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
-    select id, run_at from ${TABLES.jobs} where state = 'ready' and limit_key is null and queue = served.name and run_at <= clock_timestamp()
-    order by run_at limit ? for update skip locked
+/** SQL: the ids of the first jobs that are due, in the order of the queues. Bindings: queues, and twice how many. */
+const FIRST_DUE = (limitKey: 'is null' | 'is not null', lock: string) =>
+  `select id from unnest(?::text[]) with ordinality as served (name, position) cross join lateral (
+    select id, run_at from ${TABLES.jobs}
+    where state = 'ready' and limit_key ${limitKey} and queue = served.name and run_at <= clock_timestamp()
+    order by run_at limit ? ${lock}
   ) as next order by position, run_at limit ?`;
 
 /**
@@ -36,7 +38,11 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
   const [sql, values] =
     'ids' in choice
       ? ['any(?::uuid[])', [[...choice.ids]]]
-      : [`any(array(${SCAN()}))`, [[...choice.queues], choice.limit, choice.limit]];
+      : [
+          // It takes the locks of the rows that it finds, and passes over those that others have locked.
+          `any(array(${FIRST_DUE('is null', 'for update skip locked')}))`,
+          [[...choice.queues], choice.limit, choice.limit],
+        ];
   const { rows } = await knex.raw<{ rows: Delivery[] }>(
     `update ${TABLES.jobs} set state = 'running', run = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
      where id = ${sql} and state = 'ready' and limit_key is null
@@ -81,10 +87,7 @@ export async function claimLimited(
   const [sql, values] =
     'ids' in choice
       ? ['id = any(?::uuid[])', [[...choice.ids]]]
-      : [
-          'queue = any(?::text[]) and run_at <= clock_timestamp() order by array_position(?::text[], queue), run_at limit ?',
-          [[...choice.queues], [...choice.queues], choice.limit],
-        ];
+      : [`id = any(array(${FIRST_DUE('is not null', '')}))`, [[...choice.queues], choice.limit, choice.limit]];
   const { rows: found } = await knex.raw<{ rows: { readonly id: string; readonly key: string }[] }>(
     `select id, limit_key as key from ${TABLES.jobs} where state = 'ready' and limit_key is not null and ${sql}`,
     values as unknown as Knex.RawBinding[],

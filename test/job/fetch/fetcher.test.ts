@@ -82,6 +82,25 @@ for (const lane of ['hints of Redis', 'a scan of Postgres'] as const) {
       assert.equal(counted.length, 0, 'a job that was returned without a start has had no delivery');
     });
 
+    it('runs a job with a limit although others never run out', async () => {
+      let isOver = false;
+      class EndlessJob extends Job {
+        async perform(): Promise<void> {
+          if (!isOver) await EndlessJob.performLater();
+        }
+      }
+      class LimitedJob extends Job {
+        static override concurrency = 1;
+        perform(): void {
+          isOver = true;
+        }
+      }
+      for (let n = 0; n < 200; n++) await EndlessJob.performLater();
+      await system.processor([EndlessJob, LimitedJob], { jobs: { concurrency: 1 }, tuning: ALONE });
+      await LimitedJob.performLater();
+      await until('all jobs have run', async () => (await system.jobCount()) === 0);
+    });
+
     it('runs jobs in their order, and each queue before the next', async () => {
       const names = numbered(10);
       await enqueue('mailer', ...names);
