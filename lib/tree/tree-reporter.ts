@@ -5,9 +5,10 @@ import { HeartbeatRegistry } from '../core/heartbeat-registry';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import { Hints } from '../job/hint/hints';
-import { readQueues } from '../job/row/queue-status';
+import { type QueueStatus, readQueues } from '../job/row/queue-status';
 import type { Database } from '../model/database';
 import { Deadline, toError } from '../support/async';
+import { CachedProbe } from '../support/cached-probe';
 import { PeriodicTask } from '../support/periodic-task';
 import type { Service } from '../support/service';
 import { writeRollup } from './time-series';
@@ -57,6 +58,8 @@ export class TreeReporter implements Service {
   /** @returns true while the channel of wake-ups is subscribed. undefined until this process is first appointed. */
   private isListening: (() => boolean) | undefined;
   private written = 0;
+  /** Created when a job first waits. */
+  private queues: CachedProbe<readonly QueueStatus[]> | undefined;
   /** Requests that the tree had served at the last pass. */
   private requests = 0;
   private activeAt = performance.now();
@@ -172,20 +175,22 @@ export class TreeReporter implements Service {
     const parts = await tree.rollups(this.written);
     const last = parts.at(-1);
     if (!last || parts.length < (idle ? IDLE_ROLLUPS : 1)) return;
-    const latencies = await this.latencies(treeStatus.limits.queues, idle);
+    const latencies = await this.latencies(treeStatus.limits.queues);
     await writeRollup(redis.client, treeStatus, last, latencies, parts.slice(0, -1));
     this.written = last.number;
   }
 
-  /** @returns the latency of each queue, ms. */
-  private async latencies(names: readonly string[], idle: boolean): Promise<Record<string, number>> {
+  /** @returns the latency of each queue, ms. Postgres is asked only while hints say that jobs wait. */
+  private async latencies(names: readonly string[]): Promise<Record<string, number>> {
     const { redis, database } = this.options;
     if (!database) return {};
-    // An idle tree leaves Postgres alone while no hint says that a job waits.
-    const hints = idle ? await new Hints(redis.client).read(names) : undefined;
+    const hints = await new Hints(redis.client).read(names);
     if (hints?.every(({ length }) => length === 0)) return Object.fromEntries(names.map((name) => [name, 0]));
-    const queues = await readQueues(database.knex, names);
-    return Object.fromEntries(queues.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
+    // While the table is locked, one such read waits at most, and nothing here waits for it.
+    this.queues ??= new CachedProbe(() => readQueues(database.knex, names), { freshMs: 0 });
+    const queues = await this.queues.get();
+    if (!queues.ok) return {};
+    return Object.fromEntries(queues.value.map(({ name, latencyMs, paused }) => [name, paused ? 0 : latencyMs]));
   }
 
   /**
