@@ -174,9 +174,9 @@ async function findingsOfRedis({ client }: Redis): Promise<Symptom[]> {
   if (policy !== undefined && policy !== 'noeviction') {
     found.push(
       symptom(
-        'error',
+        'warning',
         'redis_eviction',
-        `Redis forgets keys when it is full (maxmemory-policy ${policy})`,
+        `Redis deletes counts of rate limits and the history when it is full (maxmemory-policy ${policy})`,
         'set it to noeviction.',
       ),
     );
