@@ -163,6 +163,20 @@ const mutations: readonly Mutation[] = [
     killedBy: [SETTINGS],
   },
   {
+    promise: 'a tree has a Redis or none: REDIS=off beside the URL of one is refused',
+    file: 'lib/core/settings-reader.ts',
+    find: 'if (isOff && named !== undefined)',
+    replace: 'if (isOff && named === undefined)',
+    killedBy: [SETTINGS],
+  },
+  {
+    promise: 'a packaged Redis that this machine cannot run is none',
+    file: 'lib/embedded/find-binaries.ts',
+    find: 'if (packaged !== undefined && (await versionOf(packaged)) !== undefined) return packaged;',
+    replace: 'if (packaged !== undefined) return packaged;',
+    killedBy: ['test/embedded/binaries.test.ts'],
+  },
+  {
     promise: 'the TLS URL of Redis takes precedence over the plain one',
     file: 'lib/core/settings-reader.ts',
     find: "['REDIS_TLS_URL', 'REDIS_URL', 'REDISTOGO_URL']",

@@ -338,6 +338,13 @@ const mutations: readonly Mutation[] = [
     replace: ``,
     killedBy: ['test/core/redis-connection.test.ts'],
   },
+  {
+    promise: 'a processor without Redis that is notified looks less and less often while nothing comes',
+    file: 'lib/job/fetch/fetcher.ts',
+    find: 'this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);',
+    replace: '',
+    killedBy: ['test/job/fetch/fetcher.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -192,8 +192,9 @@ export class Dispatcher {
     const now = performance.now();
     if (now - this.upkeptAt >= (tuning?.upkeepMs ?? UPKEEP_MS)) {
       const rescued = await rescue(knex, { silentMs: tuning?.silentMs ?? SILENT_MS });
-      const admitted = await admit(knex, limits);
+      // At once: without Redis others may run them already.
       if (rescued.length > 0) onRescued(rescued);
+      const admitted = await admit(knex, limits);
       await this.hint([...rescued, ...admitted], 'head');
       this.upkeptAt = now;
     }
