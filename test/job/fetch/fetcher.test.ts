@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
+import { Client } from 'pg';
 import { Job } from '../../../lib/job/job';
 import { Database } from '../../../lib/model/database';
 import { transaction } from '../../../lib/model/transaction';
@@ -183,6 +185,30 @@ describe('the fetcher', () => {
     }
     await until('all rows are gone', async () => (await system.jobCount()) === 0);
     assert.equal(new Set(begun).size, begun.length, 'none has run twice');
+  });
+
+  it('gives back no job that has ended when the reply to a claim is lost', async () => {
+    const ofClaim = `from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+    await system.processor([AnyJob], { jobs: { concurrency: 2 }, tuning: ALONE });
+    const names = Array.from({ length: 10 }, (_, round) => `ends ${round}`);
+    for (const name of names) {
+      gate.close();
+      await AnyJob.performLater(name);
+      await until('the job runs', () => gate.held === 1);
+      const holder = new Client({ connectionString: system.postgres.url });
+      await holder.connect();
+      await holder.query('begin; lock table job_queue in access exclusive mode');
+      await system.redis.client.lPush('bq:default:waiting', randomUUID());
+      await until('a claim waits', async () => (await system.postgres.query(`select 1 ${ofClaim}`)).length > 0);
+      gate.open();
+      await system.postgres.query(`select pg_terminate_backend(pid) ${ofClaim}`);
+      await holder.end();
+      await until('its row is gone', async () => (await system.jobCount()) === 0);
+    }
+    assert.deepEqual(
+      begun,
+      names.map((name) => `default ${name}`),
+    );
   });
 
   it('is harmed by no hint: stale, doubled, of nobody, or no id at all', async () => {
