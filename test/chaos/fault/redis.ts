@@ -1,5 +1,6 @@
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Queues } from '../../../lib/job/admin/queues';
+import { queueKey } from '../../../lib/job/hint/keys';
 import { asOperator, type Environment, QUEUES } from '../scene/environment';
 import type { TcpSwitch } from '../scene/tcp-switch';
 import type { Fault } from './faults';
@@ -92,6 +93,33 @@ export const REDIS_FAULTS: readonly Fault[] = [
   loss('redis-wiped', 'Redis dies, and comes back without data, as the smallest plans do', (redis) =>
     redis.current.restart({ wipe: true }),
   ),
+  {
+    name: 'redis-readonly',
+    about: 'Redis becomes a replica and refuses writes for 5 s',
+    async inject({ redis }) {
+      await redis.command('REPLICAOF', '127.0.0.1', '1');
+      await wait(FULL_MS);
+      await redis.command('REPLICAOF', 'NO', 'ONE');
+    },
+  },
+  {
+    name: 'redis-restored',
+    about: 'the hints come back as they were 3 s ago, from a dump: their jobs have run since',
+    async inject(environment) {
+      const { redis } = environment;
+      const lists = QUEUES.map((queue) => queueKey(queue, 'waiting'));
+      await eachQueue(environment, (queues, queue) => queues.pause(queue));
+      await wait(PILING_UP_MS);
+      const ids = await Promise.all(lists.map((list) => redis.command('LRANGE', list, '0', '-1')));
+      await eachQueue(environment, (queues, queue) => queues.resume(queue));
+      await wait(PILING_UP_MS);
+      for (const [n, list] of lists.entries()) {
+        const old = (ids[n] ?? []) as readonly string[];
+        await redis.command('DEL', list);
+        if (old.length > 0) await redis.command('RPUSH', list, ...old);
+      }
+    },
+  },
   loss('redis-failover', 'a replica takes over that is 2 s behind: newer jobs are gone, older ones are back', (redis) =>
     redis.failOver(BEHIND_MS),
   ),
