@@ -12,7 +12,7 @@ export async function whyNoRedis(root) {
   );
 }
 
-/** @returns those of these test files that import the test Redis, directly or through other files of the tests. */
+/** @returns those of these test files that import the test Redis or the embedded servers, directly or through other files of the tests. */
 export function filesThatNeedRedis(root, files) {
   const test = path.join(root, 'test');
   const sources = fs
@@ -20,7 +20,7 @@ export function filesThatNeedRedis(root, files) {
     .filter((name) => name.endsWith('.ts') && !name.includes('node_modules'))
     .map((name) => path.join(test, name));
   const imports = new Map(sources.map((file) => [file, importsOf(file)]));
-  const needing = new Set([path.join(test, 'support/redis.ts')]);
+  const needing = new Set(['support/redis.ts', 'embedded/servers-under-test.ts'].map((name) => path.join(test, name)));
   for (let size = 0; size < needing.size; ) {
     size = needing.size;
     for (const [file, imported] of imports) if (imported.some((name) => needing.has(name))) needing.add(file);

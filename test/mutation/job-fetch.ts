@@ -17,15 +17,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'hints that were lost are made up for',
     file: DISPATCHER,
-    find: 'const isShort = await this.refill(unhinted ? 0 : this.overdueMs);',
+    find: 'const isShort = await this.refill(mayLackHints ? 0 : this.overdueMs);',
     replace: 'const isShort = false;',
     killedBy: DISPATCHER_TEST,
   },
   {
     promise: 'whether the hints of new jobs have reached a processor is looked at',
     file: DISPATCHER,
-    find: 'if (!unhinted) this.lookIn(this.overdueMs);',
-    replace: 'if (!unhinted) return;',
+    find: 'if (isHinted) this.lookIn(this.overdueMs);',
+    replace: 'if (isHinted) return;',
     killedBy: DISPATCHER_TEST,
   },
   {

@@ -21,8 +21,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'processors that scan at the same time do not wait for each other',
     file: CLAIM,
-    find: 'order by run_at limit ? for update skip locked\n  ) as next order by position',
-    replace: 'order by run_at limit ?\n  ) as next order by position',
+    find: "FIRST_DUE('is null', 'for update skip locked')",
+    replace: "FIRST_DUE('is null', '')",
     killedBy: CLAIM_TEST,
   },
   {
@@ -170,8 +170,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that dies is in the dead set only',
     file: END,
-    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${HELD()} returning \${TABLES.jobs}.*\``,
-    replace: `sql: \`select \${TABLES.jobs}.* from \${TABLES.jobs}, \${THESE} where \${HELD()}\``,
+    find: `sql: \`delete from \${TABLES.jobs} using \${THESE} where \${OWNED()} returning \${TABLES.jobs}.*\``,
+    replace: `sql: \`select \${TABLES.jobs}.* from \${TABLES.jobs}, \${THESE} where \${OWNED()}\``,
     killedBy: [...CLAIM_TEST, ...DEAD_TEST],
   },
   {
