@@ -173,7 +173,7 @@ export class WebRole implements DrainableServer {
       routes: (router) => routes(router, environment),
       readiness: [
         { name: 'postgres', check: () => database.ping() },
-        ...(redis.isOff ? [] : [{ name: 'redis', check: () => redis.ping() }]),
+        ...(redis.isOff ? [] : [{ name: 'redis', isOptional: true, check: () => redis.ping() }]),
       ],
       isLeaving: () => this.server?.leaving ?? false,
       degraded: async () => [await this.copiedDatabase(), await this.readOnly()].flat(),

@@ -50,11 +50,12 @@ export function health({
       return;
     }
     const asksReady = ctx.path === readyPath;
-    if (asksReady) await assertReady();
+    const away = asksReady ? await assertReady() : [];
     const missing = asksReady ? await degraded() : [];
     const standstill = asksReady ? standstillOfJobs() : undefined;
-    // The status stays 200: a router must not take the web out of service because jobs are stalled.
-    const broken = [...(standstill ? ['jobs'] : []), ...missing.map(({ name }) => name)];
+    // The status stays 200: a router must not take the web out of service because jobs are stalled, or Redis is away.
+    const broken = [...(standstill ? ['jobs'] : []), ...[...away, ...missing].map(({ name }) => name)];
+    const reasons = [standstill?.reason ?? [], away.length > 0 ? await causesOf(away) : []].flat();
     const advice = missing.flatMap(({ advice: text }) => text ?? []);
     ctx.body = {
       status: broken.length > 0 ? 'degraded' : 'ok',
@@ -62,25 +63,31 @@ export function health({
       ...(broken.length > 0 && { broken }),
       ...(advice.length > 0 && { advice }),
       ...standstill,
+      ...(reasons.length > 0 && { reason: reasons.join('; ') }),
     };
   }
 
-  function standstillOfJobs(): object | undefined {
+  function standstillOfJobs():
+    | { readonly jobs: 'stalled'; readonly reason: string; readonly oldestDueSeconds?: number }
+    | undefined {
     const { running = true, stalled = null, oldestDueS = null } = jobs?.() ?? {};
     const reason = stalled ?? (running ? undefined : 'the job processor is not running');
     if (reason === undefined) return undefined;
     return { jobs: 'stalled', reason, ...(oldestDueS !== null && { oldestDueSeconds: oldestDueS }) };
   }
 
-  async function assertReady(): Promise<void> {
+  /** @returns the optional services that do not answer. */
+  async function assertReady(): Promise<readonly Failing[]> {
     if (isLeaving()) throw notReady('This process is shutting down.', []);
-    const down = await failing();
+    const all = await failing();
+    const down = all.filter(({ isOptional }) => !isOptional);
     if (down.length > 0) {
       const names = down.map(({ name }) => name);
       throw notReady(`Not answering: ${names.join(', ')}.`, names, await causesOf(down));
     }
     const reason = await unready?.();
     if (reason !== undefined) throw notReady(reason, ['start']);
+    return all;
   }
 }
 
@@ -93,6 +100,7 @@ interface Failing {
   readonly name: string;
   /** undefined if there was no answer in time. */
   readonly error: Error | undefined;
+  readonly isOptional: boolean;
 }
 
 async function failingOf(checks: readonly ReadinessCheck[]): Promise<Failing[]> {
@@ -100,16 +108,16 @@ async function failingOf(checks: readonly ReadinessCheck[]): Promise<Failing[]> 
   return found.filter((one) => one !== null);
 }
 
-function failureOf({ name, check }: ReadinessCheck): Promise<Failing | null> {
+function failureOf({ name, check, isOptional = false }: ReadinessCheck): Promise<Failing | null> {
   const answer = async (): Promise<Failing | null> => {
     try {
       await check();
       return null;
     } catch (thrown) {
-      return { name, error: toError(thrown) };
+      return { name, error: toError(thrown), isOptional };
     }
   };
-  return valueWithin(answer(), ANSWER_MS, { name, error: undefined });
+  return valueWithin(answer(), ANSWER_MS, { name, error: undefined, isOptional });
 }
 
 /** A server's own message is left out, since it may name users and hosts. */

@@ -17,9 +17,11 @@ export interface AbortedRequest {
   readonly ageMs: number;
 }
 
-/** A service that the process cannot serve without. `check` rejects if it does not answer. */
+/** A service that the process needs. `check` rejects if it does not answer. */
 export interface ReadinessCheck {
   readonly name: string;
+  /** true: the process serves without it, so that it is degraded and not unready. Default false. */
+  readonly isOptional?: boolean;
   readonly check: () => Promise<unknown>;
 }
 

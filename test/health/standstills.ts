@@ -13,7 +13,7 @@ export const PROMISED_S = 15;
 
 /** Redis holds hints only, so jobs go on without it. */
 const REDIS_AWAY = {
-  ready: /"down":\["redis"\]/,
+  ready: /"broken":\["redis"\]/,
   codes: ['redisAway'],
   jobsGoOn: true,
 } as const;

@@ -21,7 +21,7 @@ describe('a Redis that is', () => {
   });
   after(() => around.remove());
 
-  const readiness = async (tree: Tree) => (await tree.request('GET', '/ready')).status;
+  const readiness = async (tree: Tree) => (await tree.request('GET', '/ready')).json().status;
 
   it('demoted to a replica behind its host name is reported by /ready, and the jobs continue on the new master', async () => {
     const pair = await ReplicatedRedis.start();
@@ -30,10 +30,10 @@ describe('a Redis that is', () => {
     await signUpsThrough(around, tree, async (stream) => {
       await pair.demote();
       await tree.waitForLine(/Redis is not reachable: READONLY/);
-      await until('it is not ready', async () => (await readiness(tree)) === 503);
+      await until('it is degraded', async () => (await readiness(tree)) === 'degraded');
       await stream.more(10);
       pair.rename();
-      await until('it is ready again', async () => (await readiness(tree)) === 200);
+      await until('all is well again', async () => (await readiness(tree)) === 'ok');
     });
   });
 

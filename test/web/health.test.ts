@@ -87,6 +87,19 @@ describe('health', () => {
     assert.deepEqual((await serving.request('/health')).json, { status: 'ok', app: 'shop' });
   });
 
+  it('/ready is degraded when an optional service does not answer, and says why', async () => {
+    const check = () =>
+      Promise.reject(new Error('READONLY You can not write against a read only replica of secret-host.'));
+    const jobs = () => ({ running: false, stalled: null });
+    serving = await Serving.start({ readiness: [{ name: 'redis', isOptional: true, check }], jobs });
+    const { status, json, text } = await serving.request('/ready');
+    const reason = 'the job processor is not running; redis: Redis is a replica now';
+    assert.equal(status, 200);
+    assert.deepEqual([json.status, json.broken], ['degraded', ['jobs', 'redis']]);
+    assert.ok(String(json.reason).startsWith(reason), String(json.reason));
+    assert.doesNotMatch(text, /secret-host/);
+  });
+
   it('/ready is 503 while the process is stopping', async () => {
     serving = await Serving.start({ isLeaving: () => true });
     const { status, json } = await serving.request('/ready');
