@@ -164,7 +164,7 @@ function awayIssues({ postgres, redis, redisLost, at }: SystemStatus): Issue[] {
   const since = (time: Date) => Math.max(1000, at.getTime() - time.getTime());
   if (!redis.ok) {
     const figures = { spanMs: since(redis.since), error: redisLost ?? codeOf(redis.error) };
-    issues.push({ level: 'bad', code: 'redisAway', figures });
+    issues.push({ level: 'warn', code: 'redisAway', figures });
   }
   if (!postgres.ok) {
     const figures = { spanMs: since(postgres.since), error: codeOf(postgres.error) };

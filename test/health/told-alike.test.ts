@@ -178,7 +178,7 @@ const STATES: readonly (readonly [
   [
     'neither Redis nor Postgres answers',
     systemStatusOf(treeStatusOf(), { redis: away('E1', 12), postgres: away('E2', 3) }),
-    ['redisAway', 'postgresAway'],
+    ['postgresAway', 'redisAway'],
     /Neither Redis nor Postgres answers/,
   ],
   [
