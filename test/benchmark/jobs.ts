@@ -18,7 +18,7 @@ interface CellResult extends Cell {
 }
 
 const FAR_MS = 2.5;
-const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'pg-boss', 'bee-queue', 'bullmq'] as const;
+const CONTENDERS = ['catamount', 'catamount, no Redis', 'graphile-worker', 'bee-queue', 'bullmq'] as const;
 /** The first is judged: it should reach at least 0.97 of the other's speed. */
 const BY_HISTORY = ['catamount', 'catamount, no history'] as const;
 
