@@ -268,7 +268,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a store that does not answer in time is down',
     file: 'lib/web/middleware.ts',
-    find: 'return valueWithin(answer(), ANSWER_MS, { name, error: undefined });',
+    find: 'return valueWithin(answer(), ANSWER_MS, { name, error: undefined, isOptional });',
     replace: 'return valueWithin(answer(), ANSWER_MS, null);',
     killedBy: ['test/web/health.test.ts'],
   },

@@ -26,8 +26,11 @@ export class Gate {
   paused: ReadonlySet<string> = new Set();
   /** Where this database is; undefined while its jobs must not run here, and before that is known. */
   origin: string | undefined;
-  /** true: nothing is known to have changed. */
+  /** true: nothing has changed since it was read, as far as is known. */
   isFresh = false;
+  /** Counts the calls of `forget`. */
+  private changes = 0;
+  private reading: Promise<void> | undefined;
   private reported = false;
   private readAt = Number.NEGATIVE_INFINITY;
 
@@ -35,29 +38,34 @@ export class Gate {
 
   /** Call when queues may have been paused or resumed, or Postgres may be another server by now. */
   forget(): void {
+    this.changes++;
     this.isFresh = false;
   }
 
-  /** Reads again what may have changed. @throws errors of Postgres. */
+  /** Reads again what may have changed. Callers share one read. @throws errors of Postgres. */
   async refresh(): Promise<void> {
     const isOpen = this.origin !== undefined;
     if (this.isFresh && (isOpen || performance.now() - this.readAt < COPY_MS)) return;
-    this.isFresh = true;
+    this.reading ??= this.read().finally(() => {
+      this.reading = undefined;
+    });
+    await this.reading;
+  }
+
+  private async read(): Promise<void> {
+    const { changes } = this;
     const { knex, onCopy } = this.options;
-    try {
-      const { rows } = await knex.raw<{ rows: Row[] }>(
-        `select (select ${ORIGIN_SQL}) as here, (select origin from ${TABLES.installation}) as made,
-           array(select queue from ${TABLES.pauses}) as paused`,
-      );
-      const { here = '', made = null, paused = [] } = rows[0] ?? {};
-      this.paused = new Set(paused);
-      this.origin = made === here ? here : undefined;
-      this.readAt = performance.now();
-      if (made !== here && !this.reported) onCopy({ here, made });
-      this.reported = made !== here;
-    } catch (error) {
-      this.isFresh = false;
-      throw error;
-    }
+    const { rows } = await knex.raw<{ rows: Row[] }>(
+      `select (select ${ORIGIN_SQL}) as here, (select origin from ${TABLES.installation}) as made,
+         array(select queue from ${TABLES.pauses}) as paused`,
+    );
+    const { here = '', made = null, paused = [] } = rows[0] ?? {};
+    this.paused = new Set(paused);
+    this.origin = made === here ? here : undefined;
+    this.readAt = performance.now();
+    // What has changed meanwhile may have been read, or not.
+    this.isFresh = changes === this.changes;
+    if (made !== here && !this.reported) onCopy({ here, made });
+    this.reported = made !== here;
   }
 }

@@ -531,8 +531,9 @@ export class Fetcher {
       if (this.free === 0) this.giveBack();
       else this.wake();
     };
-    const isHinted = hints?.ready && !this.scans && gate.origin !== undefined;
-    if (isHinted && hints.wait(this.openQueues, gate.paused.size > 0, onEnd)) {
+    const open = this.openQueues;
+    const isHinted = hints?.ready && !this.scans && gate.origin !== undefined && open.length > 0;
+    if (isHinted && hints.wait(open, gate.paused.size > 0, onEnd)) {
       this.isWaiting = true;
       return;
     }
@@ -540,6 +541,8 @@ export class Fetcher {
     this.scanTimer ??= setTimeout(
       () => {
         this.scanTimer = undefined;
+        // Otherwise a notification says that a queue is open again.
+        if (gate.paused.size > 0 && !this.options.hears()) gate.forget();
         this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);
         this.wake();
       },

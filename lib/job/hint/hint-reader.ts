@@ -137,7 +137,7 @@ export class HintReader {
    */
   wait(numbers: readonly number[], isShort: boolean, onEnd: (hint?: Hint) => void): boolean {
     const { client } = this.waiter;
-    if (this.isWaiting || numbers.length === 0) return true;
+    if (this.isWaiting) return true;
     if (!client.isReady) return false;
     this.isWaiting = true;
     const keys = numbers.map((number) => this.keys[3 * number] ?? '');

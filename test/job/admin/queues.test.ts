@@ -247,7 +247,11 @@ describe('queues', () => {
     await queues.resume('default');
     gate.open();
     await until('the remaining jobs have run', () => ran.length === 2);
-    assert.deepEqual(ran.sort(), [0, 4000]);
+    // One of the three was running, and it may be any of them.
+    assert.deepEqual(
+      ran.filter((n) => n > 2),
+      [4000],
+    );
     await until('their rows are gone', async () => (await system.jobCount()) === 2);
   });
 
