@@ -18,6 +18,8 @@ const stalled = (words: RegExp): Pick<Injection, 'ready' | 'log' | 'codes'> => (
 });
 
 const HOUR_MS = 3_600_000;
+/** Interval of sign-ups meanwhile, ms. */
+const SIGN_UP_MS = 1000;
 
 /** A job that is scheduled for long after the test. @param length of its payload. */
 const filler = (length: number) => `insert into job_queue (id, state, queue, class, payload, run_at)
@@ -60,9 +62,13 @@ export function illStores(promisedS?: number): void {
           name: 'cluster',
           inject: async ({ ways, redis }) => {
             ways.redis.pointTo((await cluster.owner()).port);
-            return () => ways.redis.pointTo(redis.port);
+            // A worker notices it by the answer to a command whose key belongs to another node, such as the hint of a sign-up's job.
+            const signUps = setInterval(() => void ill?.signUp().catch(() => undefined), SIGN_UP_MS);
+            return () => {
+              clearInterval(signUps);
+              ways.redis.pointTo(redis.port);
+            };
           },
-          // The key of the readiness check belongs to another node, so Redis counts as down.
           ready: /"reason":"[^"]*Redis is a cluster/,
           log: /MOVED|not reachable/,
           codes: ['redisAway'],
