@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import { Dispatcher } from '../../../lib/job/dispatch/dispatcher';
+import { Gate as DispatchGate } from '../../../lib/job/dispatch/gate';
 import { MAX_HINTS } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
@@ -109,6 +111,34 @@ describe('the dispatcher', () => {
       const [row] = await system.postgres.query<{ state: string }>('select state from job_queue');
       return row?.state === 'ready';
     });
+  });
+
+  it('tells the processors of a job that has become due where there is no Redis', async () => {
+    const { knex } = system.database;
+    await system.postgres.query(
+      `insert into job_queue (id, state, queue, class, payload) values (gen_random_uuid(), 'scheduled', 'default', 'NoteJob', '{}')`,
+    );
+    let told = 0;
+    const dispatcher = new Dispatcher({
+      knex,
+      redis: undefined,
+      hints: undefined,
+      gate: new DispatchGate({ knex, onCopy: () => undefined }),
+      limits: new Map(),
+      onUnhinted: () => told++,
+      onRescued: () => undefined,
+      onDropped: () => undefined,
+      onError: assert.fail,
+      id: 'alone',
+      hears: () => false,
+      onNotified: () => undefined,
+    });
+    dispatcher.task.start();
+    try {
+      await until('they are told', () => told === 1);
+    } finally {
+      await dispatcher.task.stop();
+    }
   });
 
   it('returns the jobs of processors that are silent, without Redis too', async () => {
