@@ -95,7 +95,7 @@ export function hydrateLinks(folder: string): void {
   }
 }
 
-/** Redis 6.2 introduced BLMOVE, with which the job queue moves jobs. */
+/** As `role/redis-faults` demands of any Redis. */
 const MIN_VERSION: readonly [number, number] = [6, 2];
 const NAMES = ['redis-server', 'valkey-server'];
 

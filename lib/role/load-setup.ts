@@ -113,7 +113,7 @@ function checkedRoutes(routes: Routes, where: string): Routes {
 }
 
 /**
- * Loads the app's own options of its web, if it has any.
+ * Loads the options that the app sets for its web; there may be none.
  * @param environment if it is missing, the options are only checked, and `koa` is not called.
  * @throws UserError for an option that cannot be used.
  */
