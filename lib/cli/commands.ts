@@ -29,11 +29,11 @@ changed, and migrations. Errors are shown here and in the browser, while the old
 const CHECK = `Lists every mistake in classes, schedules, templates, texts, settings and, if Postgres can be reached, migrations.
 Exit code 1: there are mistakes.`;
 const DOCTOR = `Checks the settings, TLS, the Procfile, whether the mail server lets us in (no mail is sent), the connections that
-Postgres allows, pending migrations, and whether Redis keeps its data. Each line says what to do; with --json each finding
+Postgres allows, pending migrations, and whether Redis evicts keys. Each line says what to do; with --json each finding
 has an id, a severity (error or warning), the finding and what_to_do. Exit code 0: all is well; 1: there are findings; 64:
 wrong usage.`;
 const RUN = `Calls the function that FILE default-exports with the arguments, and ends when it and what it has begun have ended. Models,
-transaction(), performLater and deliverLater work in it. It needs Postgres and Redis, but no running tree. Of a FILE in
+transaction(), performLater and deliverLater work in it. It needs Postgres and, unless it is off, Redis, but no running tree. Of a FILE in
 TypeScript that the app's build contains, what is built is run.`;
 const CONSOLE = `Node's REPL with every model, job and mailer by name, and knex, transaction and performAllLater. Top-level await works.
 Code may also be piped into standard input.`;
