@@ -76,7 +76,7 @@ export interface RedisFacts {
   readonly maxBytes: number;
   readonly clients: number;
   readonly maxClients: number;
-  /** The eviction policy; any but `noeviction` loses sessions when memory runs out. */
+  /** The eviction policy; any but `noeviction` loses counts of rate limits and the history when memory runs out. */
   readonly policy: string;
   readonly pingMs: number;
 }

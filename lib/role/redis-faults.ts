@@ -11,11 +11,11 @@ export function faultOf(info: Info, url: string): string | undefined {
   return versionFault(info) ?? clusterFault(info, url);
 }
 
-/** @returns the end of a sentence about a Redis that loses sessions; undefined for any other. */
+/** @returns the end of a sentence about a Redis that forgets; undefined for any other. */
 export function doubtOf(info: Info): string | undefined {
   const policy = evictionPolicy(info);
   if (policy === undefined) return undefined;
-  return `deletes sessions and counts of rate limits when its memory is full: set its maxmemory-policy, which is ${policy}, to noeviction.`;
+  return `deletes counts of rate limits and the history of jobs when its memory is full: set its maxmemory-policy, which is ${policy}, to noeviction.`;
 }
 
 /**

@@ -182,6 +182,10 @@ describe('the dispatchers of three trees', () => {
     await ready(1);
     await led();
     const others = trees.filter(({ service }) => !service.leads);
+    // Each may have looked once, before it heard of the leader. The last statement of a look is its message to the others.
+    await until('their own first looks have ended', () =>
+      others.every(({ statements }) => statements.at(-1)?.includes('pg_notify') ?? true),
+    );
     const before = others.map(({ statements }) => statements.length);
     for (let n = 0; n < 10; n++) {
       await enqueue();
