@@ -52,7 +52,13 @@ describe('an idle processor', () => {
   });
 
   it('is the only one that a lone job wakes, however many wait', async () => {
-    for (let n = 0; n < 5; n++) await system.processor([QueueJob], { tuning: NO_LOOK });
+    const processors = await Promise.all(
+      Array.from({ length: 5 }, () => system.processor([QueueJob], { tuning: NO_LOOK })),
+    );
+    // Each looks once when notifications arrive, and may hint again at a job that is just being claimed.
+    await until('notifications arrive, and all have looked', () =>
+      processors.every(({ listening, progress }) => listening === true && progress.dispatch?.owedMs === 0),
+    );
     const { client } = system.redis;
     const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1]);
     await until('all wait', async () => (await blocked()) === 5);
