@@ -14,7 +14,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job is claimed by one processor only',
     file: CLAIM,
-    find: `where id = \${sql} and state = 'ready' and limit_key is null`,
+    find: `where id = \${sql} and \${IS_READY} and limit_key is null`,
     replace: `where id = \${sql} and limit_key is null`,
     killedBy: CLAIM_TEST,
   },

@@ -47,7 +47,7 @@ export function weightedOrder(weights: readonly number[], random: () => number =
  */
 export const MAX_DELIVERIES = 3;
 /** Maximum number of outcomes and of jobs in one statement. */
-const MAX_BATCH = 64;
+const MAX_BATCH = 128;
 /** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
 /** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
