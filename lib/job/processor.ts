@@ -19,8 +19,9 @@ import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
-import { type HeartbeatTuning, ProcessReporter } from './processes/heartbeat';
+import type { HeartbeatTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
+import { ProcessReporter } from './processes/process-reporter';
 import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
 

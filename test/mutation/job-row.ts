@@ -1,6 +1,7 @@
 import type { Mutation } from './mutation';
 
 const CLAIM = 'lib/job/row/claim.ts';
+const RESCUE = 'lib/job/row/rescue.ts';
 const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
 const DEAD = 'lib/job/row/dead.ts';
@@ -99,28 +100,28 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'no jobs of a living process are rescued: it shows that it lives while it runs something long',
-    file: CLAIM,
+    file: RESCUE,
     find: `interval '1 millisecond' and \${dead}\``,
     replace: `interval '1 millisecond' and (true or \${dead})\``,
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'no jobs are rescued that were claimed just now, before their process had to show that it lives',
-    file: CLAIM,
+    file: RESCUE,
     find: 'and claimed_at < clock_timestamp() - ?',
     replace: 'and claimed_at < clock_timestamp() + ?',
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'no jobs of a living process are rescued: only those of the dead process itself',
-    file: CLAIM,
+    file: RESCUE,
     find: `'and run = ?'}`,
     replace: `'and run is distinct from ?'}`,
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
-    file: CLAIM,
+    file: RESCUE,
     find: `set state = 'ready', run = null\n     from`,
     replace: `set state = 'ready', run = null, deliveries = 0\n     from`,
     killedBy: CLAIM_TEST,

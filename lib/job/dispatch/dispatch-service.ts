@@ -65,13 +65,14 @@ export class DispatchService {
       limits,
       onUnhinted: () => this.unhinted(),
       onRescued: (jobs) => {
-        for (const { id, queue } of jobs) events.emit('job.rescued', { id, queue });
+        for (const { id, queue, identity } of jobs) events.emit('job.rescued', { id, queue, identity });
       },
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
       onError: this.report('looking for jobs that are due'),
       id: identity,
       hears: () => this.listener.hears === true,
       onNotified: (sentAt) => this.listener.expectEcho(sentAt),
+      beforeLook: () => this.clock.check(),
       tuning,
     });
     this.listener = new JobListener({
@@ -86,7 +87,7 @@ export class DispatchService {
       onNotice: (notice) => this.noticed(notice as Notice | undefined),
       onLeader: (message) => this.dispatcher.heard(message),
       // Without notifications the dispatcher looks often again.
-      onLost: () => this.dispatcher.recover(),
+      onLost: () => this.dispatcher.disconnected(),
       onError: this.report('listening for new jobs'),
     });
     this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
@@ -148,7 +149,7 @@ export class DispatchService {
     const { events, onClockJump } = this.options;
     const message = `the clock was set ${ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(ms / 1000))} s, or the machine has slept: whatever is due by now runs`;
     events.emit('process.warning', { message });
-    this.dispatcher.recover();
+    this.dispatcher.disconnected();
     onClockJump();
   }
 

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { admit, type Choice, claim, claimLimited, releaseUnknown, rescue, showLife } from '../../../lib/job/row/claim';
+import { admit, type Choice, claim, claimLimited, releaseUnknown } from '../../../lib/job/row/claim';
 import { type Outcome, recordOutcomes } from '../../../lib/job/row/end';
 import { insertJobs } from '../../../lib/job/row/insert';
 import { readInstallation } from '../../../lib/job/row/installation';
 import type { Delivery } from '../../../lib/job/row/job-row';
 import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
+import { rescue, showLife } from '../../../lib/job/row/rescue';
 import { timeOrderedUuid } from '../../../lib/support/uuid';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
