@@ -87,14 +87,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a processor that is quiet begins nothing that it claims',
     file: FETCHER,
-    find: 'if (this.isQuiet || this.closed) this.release(delivery);',
-    replace: 'if (this.closed) this.release(delivery);',
+    find: 'if (this.isQuiet || this.closed) this.release([delivery]);',
+    replace: 'if (this.closed) this.release([delivery]);',
     killedBy: FETCHER_TEST,
   },
   {
     promise: 'a processor that becomes quiet passes a hint that it was given on to others',
     file: FETCHER,
-    find: 'if (hints.length > 0) this.options.onReturned(hints);',
+    find: 'if (hint) this.options.onReturned([hint]);',
     replace: '',
     killedBy: FETCHER_TEST,
   },

@@ -15,31 +15,8 @@ import {
 } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
-
-/** A queue as JOB_QUEUES names it. */
-export interface ServedQueue {
-  readonly name: string;
-  readonly weight: number;
-}
-
-/** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
-export type QueueOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
-
-/** A queue is fetched from only when those before it are empty. */
-export const strictOrder: QueueOrder = (queues) => [queues];
-
-/**
- * A queue goes first in proportion to its weight, as with Sidekiq; every queue is tried for each job.
- * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
- */
-export function weightedOrder(weights: readonly number[], random: () => number = Math.random): QueueOrder {
-  const shuffled = (queues: readonly number[]) =>
-    queues
-      .map((queue) => ({ queue, key: random() ** (1 / (weights[queue] ?? 1)) }))
-      .sort((a, b) => b.key - a.key)
-      .map(({ queue }) => queue);
-  return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
-}
+import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
+import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
 /**
  * Deliveries without an outcome that a job may have: its last one runs alone, and at the next one it is dead, since it may have
@@ -58,14 +35,6 @@ const LATE_CLAIM_MS = 10_000;
 const LIMITED_MS = 100;
 /** `onRunning` is called at most once in this time, ms. */
 const RUNNING_MS = 1000;
-/** Jobs are claimed ahead of free slots as long as they are expected to start within this time, ms. */
-const AHEAD_MS = 5;
-/** A job that has been claimed ahead for this long without a start is returned, ms: a run has turned out to be long. */
-const MAX_AHEAD_MS = 20;
-/** The share of the latest run in the mean duration of runs. */
-const LATEST_SHARE = 0.1;
-/** A hint that has come so soon, ms, may not be the only one. */
-const SOON_MS = 2;
 
 /** The result of one run. */
 export interface ExecutionResult {
@@ -110,9 +79,16 @@ export interface FetcherOptions {
 
 /**
  * Fetches jobs with one budget over all queues. Hints from Redis say which rows to claim; while Redis does not answer, the rows
- * that are due are claimed by a scan. No job waits here that another process could run, except for moments: while runs take
- * milliseconds, one statement also claims the next jobs, which a round trip each would slow down. All that has ended in one turn of
- * the event loop is recorded by one statement.
+ * that are due are claimed by a scan.
+ *
+ * ```text
+ *  what makes it look                            a turn, as long as there is something to do
+ *   a hint that was waited for (hint-reader) ─┐   ┌ record: what has ended, by one statement
+ *   wake(): jobs may be ready                 ├─▶ ┤                 at the same time
+ *   scan(): hints may be lost                 │   └ fill: pop hints ─▶ claim by ids ┬─▶ begin ─▶ run, or ahead ─▶ run
+ *   a run has ended, so a slot is free       ─┘            or else, claim by a scan ┘
+ *                                                then waitForWork: for a hint, or without Redis for a while
+ * ```
  *
  * The last permitted delivery of a job runs alone, since the job may have killed its processes: when one is met, nothing is
  * fetched until all running jobs have ended; then it is claimed, and nothing else until it has ended.
@@ -134,19 +110,10 @@ export class Fetcher {
   /** true: jobs are found by scans until one finds nothing more and Redis answers. */
   private scans = true;
   private readonly running = new Map<string, { readonly delivery: Delivery; readonly begunAt: number }>();
-  /** Jobs that were claimed, in their order, and start as slots become free. */
-  private readonly ahead: { readonly delivery: Delivery; readonly claimedAt: number }[] = [];
-  private aheadTimer: NodeJS.Timeout | undefined;
-  /** Mean duration of the latest runs, ms. */
-  private meanMs = Number.POSITIVE_INFINITY;
+  private readonly ahead: ClaimedAhead;
   private readonly ended: Ending[] = [];
   /** Of these the outcomes are being recorded. */
   private recording: readonly Ending[] = [];
-  /** Hints that were given to this process and are not used yet. */
-  private readonly given: Hint[] = [];
-  private isWaiting = false;
-  /** true: the last hint that was waited for came at once. */
-  private wasSoon = false;
   /** The job that must run alone and is next. */
   private isolationDue: string | undefined;
   /** The job that runs alone. */
@@ -164,6 +131,7 @@ export class Fetcher {
 
   constructor(private readonly options: FetcherOptions) {
     const { weighted, queues } = options;
+    this.ahead = new ClaimedAhead((deliveries) => this.release(deliveries));
     this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
   }
 
@@ -180,7 +148,7 @@ export class Fetcher {
   /** Stops fetching, also before `start`; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
-    this.releaseAhead();
+    this.release(this.ahead.clear());
     this.giveBack();
   }
 
@@ -217,7 +185,7 @@ export class Fetcher {
     this.closed = true;
     clearTimeout(this.retryTimer);
     clearTimeout(this.scanTimer);
-    clearTimeout(this.aheadTimer);
+    this.ahead.close();
   }
 
   /**
@@ -233,8 +201,8 @@ export class Fetcher {
   }
 
   private giveBack(): void {
-    const hints = this.given.splice(0);
-    if (hints.length > 0) this.options.onReturned(hints);
+    const hint = this.options.hints?.unused();
+    if (hint) this.options.onReturned([hint]);
   }
 
   private when(met: () => boolean): Promise<void> {
@@ -254,7 +222,7 @@ export class Fetcher {
   /** Slots that may be filled now. */
   private get free(): number {
     if (!this.started || this.isQuiet || this.closed || this.isolated !== undefined) return 0;
-    if (this.isolationDue !== undefined) return this.running.size + this.ahead.length === 0 ? 1 : 0;
+    if (this.isolationDue !== undefined) return this.running.size + this.ahead.size === 0 ? 1 : 0;
     return Math.min(MAX_BATCH, this.options.concurrency - this.running.size);
   }
 
@@ -266,8 +234,7 @@ export class Fetcher {
     // A slot whose run has turned out to be long does not count.
     const since = performance.now() - MAX_AHEAD_MS;
     const lively = [...this.running.values()].filter(({ begunAt }) => begunAt > since).length + free;
-    const most = Math.floor((lively * AHEAD_MS) / this.meanMs);
-    return Math.min(MAX_BATCH, free + (this.ahead.length <= most / 2 ? most - this.ahead.length : 0));
+    return Math.min(MAX_BATCH, free + this.ahead.room(lively));
   }
 
   /** Records what has ended and fills free slots, again and again until there is nothing to do. */
@@ -339,8 +306,8 @@ export class Fetcher {
     const { knex, identity, gate } = this.options;
     const now = performance.now();
     if (this.lostAt.some((at) => at <= now)) {
-      const others = [...this.ahead, ...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
-      await releaseUnknown(knex, identity, [...this.running.keys(), ...others]);
+      const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
+      await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.ids, ...endings]);
       this.lostAt = this.lostAt.filter((at) => at > now);
     }
     if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
@@ -370,12 +337,15 @@ export class Fetcher {
   private async fillByHints(claimant: Claimant, wanted: number): Promise<boolean> {
     const { hints, adopt } = this.options;
     const open = this.openQueues;
+    const popped: Hint[] = [];
     // A hint that was waited for is alone, unless it came at once.
-    const isAlone = this.given.length > 0 && !this.wasSoon;
-    const popped = this.given.splice(0, wanted);
+    const isAlone = hints?.hasLone === true;
+    const waitedFor = hints?.unused();
+    if (waitedFor) popped.push(waitedFor);
+    const missing = wanted - popped.length;
     try {
-      if (!isAlone && popped.length < wanted && open.length > 0)
-        popped.push(...((await hints?.pop(this.order(open, wanted - popped.length), wanted - popped.length)) ?? []));
+      if (!isAlone && missing > 0 && open.length > 0)
+        popped.push(...((await hints?.pop(this.order(open, missing), missing)) ?? []));
     } catch {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
       this.scans = true;
@@ -440,67 +410,42 @@ export class Fetcher {
     }
     this.scanMs = SCAN_MS;
     for (const delivery of deliveries) {
-      if (this.isQuiet || this.closed) this.release(delivery);
+      if (this.isQuiet || this.closed) this.release([delivery]);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
       else if (this.running.size < this.options.concurrency) this.run(delivery);
-      else this.ahead.push({ delivery, claimedAt: this.claimedAt });
+      else this.ahead.push(delivery);
     }
-    this.watchAhead();
-  }
-
-  private startAhead(): void {
-    while (this.running.size < this.options.concurrency) {
-      const next = this.ahead.shift();
-      if (!next) return;
-      this.run(next.delivery);
-    }
-  }
-
-  /** Returns jobs that have not started in time, so that others may run them. */
-  private watchAhead(): void {
-    if (this.ahead.length === 0) return;
-    this.aheadTimer ??= setTimeout(() => {
-      this.aheadTimer = undefined;
-      this.releaseAhead(performance.now() - MAX_AHEAD_MS);
-      this.watchAhead();
-    }, MAX_AHEAD_MS);
-  }
-
-  /** @param before only those that were claimed before this time, ms on the monotonic clock. Default: all. */
-  private releaseAhead(before = Number.POSITIVE_INFINITY): void {
-    while (this.ahead[0] && this.ahead[0].claimedAt <= before) {
-      const late = this.ahead.shift();
-      if (late) this.release(late.delivery);
-    }
-    if (this.ended.length > 0) this.schedule();
   }
 
   private beginAlone(delivery: Delivery, count: number): void {
-    if (this.running.size + this.ahead.length > 0 || count > 1) {
+    if (this.running.size + this.ahead.size > 0 || count > 1) {
       this.isolationDue ??= delivery.id;
-      this.release(delivery);
+      this.release([delivery]);
       return;
     }
     this.isolated = delivery.id;
     this.run(delivery);
   }
 
-  private release(delivery: Delivery): void {
-    this.ended.push({ delivery, outcome: { op: 'release' }, recorded: () => undefined });
+  /** Returns jobs that do not run here, so that others may run them. */
+  private release(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries)
+      this.ended.push({ delivery, outcome: { op: 'release' }, recorded: () => undefined });
+    if (deliveries.length > 0) this.schedule();
   }
 
   private run(delivery: Delivery): void {
     const begunAt = performance.now();
     this.running.set(delivery.id, { delivery, begunAt });
     void this.options.perform(delivery).then((result) => {
-      const tookMs = performance.now() - begunAt;
-      this.meanMs = Number.isFinite(this.meanMs) ? this.meanMs + LATEST_SHARE * (tookMs - this.meanMs) : tookMs;
+      this.ahead.ran(performance.now() - begunAt);
       if (this.isolated === delivery.id) this.isolated = undefined;
       // Otherwise it was returned already.
       if (this.running.get(delivery.id)?.delivery === delivery) {
         this.running.delete(delivery.id);
         this.ended.push({ delivery, ...result });
-        this.startAhead();
+        const next = this.ahead.shift();
+        if (next) this.run(next);
       }
       if (!this.isTold) this.mayFind = true;
       this.schedule();
@@ -510,7 +455,7 @@ export class Fetcher {
   /** true: it waits for a hint, so that the end of a job is no reason to look. */
   private get isTold(): boolean {
     const { hints } = this.options;
-    return this.isWaiting && !this.scans && hints?.ready === true && this.isolationDue === undefined;
+    return hints?.isWaiting === true && !this.scans && hints.ready && this.isolationDue === undefined;
   }
 
   private waitForWork(): void {
@@ -521,22 +466,15 @@ export class Fetcher {
     }
     if (this.free === 0 || this.isolationDue !== undefined) return;
     const { hints, gate } = this.options;
-    const since = performance.now();
-    const onEnd = (hint?: Hint) => {
-      this.isWaiting = false;
+    const onEnd = () => {
       this.progress.confirmedIdle();
-      this.wasSoon = performance.now() - since < SOON_MS;
-      if (hint) this.given.push(hint);
       // Its slot may have been filled meanwhile; then another process may have one.
       if (this.free === 0) this.giveBack();
       else this.wake();
     };
     const open = this.openQueues;
     const isHinted = hints?.ready && !this.scans && gate.origin !== undefined && open.length > 0;
-    if (isHinted && hints.wait(open, gate.paused.size > 0, onEnd)) {
-      this.isWaiting = true;
-      return;
-    }
+    if (isHinted && hints.wait(open, gate.paused.size > 0, onEnd)) return;
     if (hints || !this.options.hears()) this.scanMs = SCAN_MS;
     this.scanTimer ??= setTimeout(
       () => {
