@@ -7,7 +7,7 @@ import { until } from '../support/until';
 import { signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** See the table in lib/cluster/README.md: a cluster with three masters, one of which has the keys of the app. */
+/** See the table in lib/cluster/compatibility.md: a cluster with three masters, one of which has the keys of the app. */
 describe('a Redis cluster with three masters', () => {
   let around: Surroundings;
   let cluster: RedisCluster;

@@ -8,7 +8,7 @@ import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** See the table in lib/cluster/README.md: kinds of Redis other than one plain server. */
+/** See the table in lib/cluster/compatibility.md: kinds of Redis other than one plain server. */
 describe('a Redis that is', () => {
   let around: Surroundings;
   let removals: (() => Promise<unknown>)[] = [];
