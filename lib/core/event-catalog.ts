@@ -1,7 +1,8 @@
 import { formatDuration, formatElapsed } from '../support/duration';
 import { countText, pluralize } from '../support/text';
-import { type Caller, type EventMap, type EventName, type Events, isNotable, type NotableEvent } from './events';
+import type { Caller, EventMap, EventName, Events } from './events';
 import type { Logger } from './logging';
+import { isNotable, type NotableEvent } from './notable-events';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;

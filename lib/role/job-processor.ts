@@ -12,11 +12,12 @@ import type { Operations, PartProgress, ProcessorStatus, Work } from '../cluster
 import { TreeCarrier } from '../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
-import { type Events, onJobEvents } from '../core/events';
+import type { Events } from '../core/events';
 import type { FailureCause, StalledPart } from '../core/failure-cause';
 import { loadI18n } from '../core/i18n';
 import { missingTextWords } from '../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
+import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { NoConnectionError, Redis } from '../core/redis';
 import { isRouted } from '../core/redis-url';

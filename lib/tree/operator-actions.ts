@@ -1,4 +1,5 @@
-import { type EventMap, type EventName, type Events, keeperOf, type RecentEvent, recentEvent } from '../core/events';
+import type { EventMap, EventName, Events } from '../core/events';
+import { keeperOf, type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';

@@ -1,7 +1,8 @@
 import type { Operations, TreeStatus } from '../cluster/status';
 import { codeOf, UserError } from '../core/errors';
-import { type EventMap, type Events, type RecentEvent, recentEvent } from '../core/events';
+import type { EventMap, Events } from '../core/events';
 import { HeartbeatRegistry } from '../core/heartbeat-registry';
+import { type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { STOP_PHASES } from '../core/shutdown';
 import { Hints } from '../job/hint/hints';

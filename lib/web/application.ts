@@ -9,19 +9,15 @@ import { localesOf, localesOrShipped } from '../core/locales';
 import { jsonBody, type ParserOf } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
-import {
-  allowedMethods,
-  explainMissing,
-  health,
-  proxies,
-  requestContext,
-  requestEvents,
-  requestTarget,
-  securityHeaders,
-  shedStale,
-  wellFormedPath,
-} from './middleware';
+import { health } from './health';
+import { allowedMethods, explainMissing } from './missing';
 import type { HealthOptions, SecurityHeaders } from './options';
+import { proxies } from './proxies';
+import { requestContext } from './request-context';
+import { requestEvents } from './request-events';
+import { requestTarget, wellFormedPath } from './request-target';
+import { securityHeaders } from './security-headers';
+import { shedStale } from './shed-stale';
 
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;

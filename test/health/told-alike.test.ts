@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { summary } from '../../lib/cli/top/frame';
+import { NO_RATES } from '../../lib/cli/top/rates';
 import { judgementLines, judgementOf, NO_STORES } from '../../lib/cli/top/stores';
-import { NO_RATES } from '../../lib/cli/top/view';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { judge, judgementJson } from '../../lib/health/judge';

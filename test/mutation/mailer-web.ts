@@ -46,7 +46,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: "the operator's pages keep their security headers, whatever the app sets",
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/security-headers.ts',
     find: 'own && !/^\\/ops(\\/|$)/.test(ctx.path) ? own',
     replace: 'own ? own',
     killedBy: OWN_WEB,
@@ -260,21 +260,21 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a stopping process is not ready',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: "if (isLeaving()) throw notReady('This process is shutting down.', []);",
     replace: 'isLeaving();',
     killedBy: ['test/web/health.test.ts'],
   },
   {
     promise: 'a store that does not answer in time is down',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: 'return valueWithin(answer(), ANSWER_MS, { name, error: undefined, isOptional });',
     replace: 'return valueWithin(answer(), ANSWER_MS, null);',
     killedBy: ['test/web/health.test.ts'],
   },
   {
     promise: 'concurrent probes share one round of checks',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: 'round ??= failingOf',
     replace: 'round = failingOf',
     killedBy: ['test/web/health.test.ts'],
@@ -328,7 +328,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: "an app's own 404 and 405 pages are kept",
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/missing.ts',
     find: '(status !== 404 && status !== 405) || (body !== undefined && body !== null)',
     replace: 'status !== 404 && status !== 405',
     killedBy: ['test/web/own-koa.test.ts'],

@@ -10,35 +10,35 @@ const OVERVIEW = ['test/ops/overview/overview.test.ts'];
 const mutations: readonly Mutation[] = [
   {
     promise: 'a session ends after twelve hours, whatever the browser does with its cookie',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/sessions.ts',
     find: 'Number(expires) <= this.now() / 1000)',
     replace: 'Number(expires) <= 0)',
     killedBy: SESSIONS,
   },
   {
     promise: 'a session is valid only with its signature',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/sessions.ts',
     find: '!sameText(await this.sign([role, secret, expires]), signature) || ',
     replace: '',
     killedBy: ACCESS,
   },
   {
     promise: 'a session survives a deploy: all releases sign the same parts',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/session-key.ts',
     find: 'const parts = JSON.stringify([appName, ops.user, ops.password, ops.viewerPassword]);',
     replace: 'const parts = JSON.stringify([ops.user, appName, ops.password, ops.viewerPassword]);',
     killedBy: SESSIONS,
   },
   {
     promise: 'a sign-out is final even if Redis loses its data',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/sign-outs.ts',
     find: 'inPostgres.value.rows.length > 0',
     replace: 'inPostgres.value.rows.length > 1',
     killedBy: SESSIONS,
   },
   {
     promise: 'a sign-out is final even while Postgres is unavailable',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/sign-outs.ts',
     find: 'inRedis.value > 0',
     replace: 'inRedis.value > 1',
     killedBy: SESSIONS,
@@ -87,7 +87,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the pages without passwords require the token',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/sessions.ts',
     find: 'return this.token !== null && sameText(token, this.token);',
     replace: 'return this.token !== null;',
     killedBy: TOKEN,
@@ -115,7 +115,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'forwarding headers are trusted only from trusted proxies',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/proxies.ts',
     find: 'delete headers[name];',
     replace: '',
     killedBy: ['test/web/proxies.test.ts'],
@@ -290,7 +290,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a running job links to its page, with the right queue',
-    file: 'lib/ops/processes/processes-page.ts',
+    file: 'lib/ops/processes/process-rows.ts',
     find: 'queue: job.queue',
     replace: 'queue: job.class',
     killedBy: ['test/ops/processes/processes-page.test.ts'],

@@ -98,7 +98,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a class also links to the retries of its jobs',
-    file: 'lib/ops/jobs/pages.ts',
+    file: 'lib/ops/jobs/filters.ts',
     find: "(name !== 'failed' || page.name === 'retry')",
     replace: "(name !== 'failed' || page.name === 'dead')",
     killedBy: LISTS,
@@ -224,7 +224,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a Postgres that accepts statements but does not reply is named, not Redis',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/session-key.ts',
     find: 'new PostgresTimeoutError(KEY_TIMEOUT_MS) : error',
     replace: 'error : error',
     killedBy: ['test/ops/ui/silent-postgres.deep.ts'],
@@ -238,7 +238,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: '/ready says how old the oldest due job is while jobs stand still',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: '...(oldestDueS !== null && { oldestDueSeconds: oldestDueS }) };',
     replace: '};',
     killedBy: ['test/web/health.test.ts'],

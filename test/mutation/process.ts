@@ -340,14 +340,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: '/ready says why each server does not answer',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: "causeText(error ? causeOf(error) : 'noAnswer')",
     replace: "causeText('noAnswer')",
     killedBy: ['test/web/health.test.ts'],
   },
   {
     promise: '/ready stays 200 while jobs stand still, and says why',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: 'const reason = stalled ?? (running',
     replace: 'const reason = (running',
     killedBy: ['test/web/health.test.ts'],

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { COMMANDS } from '../../lib/cluster/control/commands';
-import { NOTABLE_EVENTS, type RecentEvent } from '../../lib/core/events';
+import { NOTABLE_EVENTS, type RecentEvent } from '../../lib/core/notable-events';
 import { eventLines } from '../../lib/ops/overview/health-summary';
 import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';

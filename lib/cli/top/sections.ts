@@ -10,7 +10,7 @@ import {
   type WorkInFlight,
 } from '../../cluster/status';
 import { callerText, sentenceOf } from '../../core/event-catalog';
-import type { RecentEvent } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';

@@ -3,9 +3,10 @@ import { COMMANDS, treeOf } from '../../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
 import type { TreeStatus } from '../../cluster/status';
 import { toError } from '../../support/async';
+import { NO_RATES, RateMeter } from './rates';
 import { chosenFrom } from './sections';
 import { NO_STORES, StoreReader, type Stores } from './stores';
-import { type Line, line, NO_RATES, RateMeter, type View } from './view';
+import { type Line, line, type View } from './view';
 
 /** How long the result of a command is shown, ms. */
 const MESSAGE_MS = 8000;

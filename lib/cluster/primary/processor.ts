@@ -1,21 +1,17 @@
 import { UserError } from '../../core/errors';
-import type { Events, RecentEvent } from '../../core/events';
+import type { Events } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { FromProcessor, ProcessorCommand } from '../messages';
 import type { Operations, ProcessorStats, Work } from '../status';
-import type { RelayBroadcast, ReporterCandidate } from './child-handle';
-import {
-  type ChildExit,
-  CRASH_LOOP_DEATHS,
-  killUnresponsive,
-  type RestartOptions,
-  RestartPolicy,
-  type StopOutcome,
-  sumOutcomes,
-} from './child-handle';
+import type { RelayBroadcast } from './child-handle';
+import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
+import { killUnresponsive } from './child-watch';
 import { MOST_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
+import type { ReporterCandidate } from './reporter-election';
+import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';
 import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
 

@@ -1,7 +1,8 @@
 import os from 'node:os';
 import { type Config, connectionsOfTree } from '../../core/config';
-import { EventBuffer, type Events, type RecentEvent } from '../../core/events';
+import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
+import { EventBuffer, type RecentEvent } from '../../core/notable-events';
 import { type ProcessMetrics, ProcessMetricsSampler } from '../../core/process-metrics';
 import {
   NONE_SLOW,

@@ -10,17 +10,11 @@ import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import type { RequestMessage, ToWorker } from '../messages';
 import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
-import {
-  type ChildExit,
-  killUnresponsive,
-  type RelayBroadcast,
-  type ReporterCandidate,
-  type RestartOptions,
-  RestartPolicy,
-  type StopOutcome,
-  sumOutcomes,
-} from './child-handle';
+import { type ChildExit, type RelayBroadcast, type StopOutcome, sumOutcomes } from './child-handle';
+import { killUnresponsive } from './child-watch';
 import { Listener } from './listener';
+import type { ReporterCandidate } from './reporter-election';
+import { type RestartOptions, RestartPolicy } from './restart-policy';
 import { forkWorkers } from './throng';
 import { answerRequest } from './tree-operations';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';

@@ -5,7 +5,7 @@ import { clientNetwork, sameText } from '../../support/text';
 import { accessMode } from '../ui/access-mode';
 import type { OpsContext, PageBase, PageContext, Role } from '../ui/context';
 import { localizedProblem, setCookie } from '../ui/shell';
-import type { Sessions } from './access';
+import type { Sessions } from './sessions';
 
 export const SIGN_IN = '/ops/sign-in';
 export const SIGN_OUT = '/ops/sign-out';

@@ -4,20 +4,9 @@ import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { Formatter } from '../ui/format';
 import { linkWith, localizedProblem, reportFailedAction } from '../ui/shell';
-import {
-  actOnce,
-  backOf,
-  type Filters,
-  filtersOf,
-  isHarmless,
-  type JobPageContext,
-  jobFilter,
-  pathWith,
-  type RouteModule,
-  readFilters,
-  type SetPage,
-  showPage,
-} from './pages';
+import { type Filters, filtersOf, jobFilter, readFilters } from './filters';
+import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
+import { isHarmless, type SetPage } from './set-pages';
 
 /** An action that destroys more jobs than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;

@@ -4,7 +4,7 @@ import type { OpsContext } from '../ui/context';
 import { Formatter, jobPath } from '../ui/format';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
 import { type Patch, watch } from './list';
-import { type JobPageContext, type RouteModule, showPage } from './pages';
+import { type JobPageContext, type RouteModule, showPage } from './page-context';
 
 const PATH = '/ops/jobs/busy';
 /** Maximum number of jobs whose records are read. The others are shown from their process's heartbeat alone. */

@@ -14,7 +14,8 @@ import type { IconName } from '../ui/layout';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { type JobView, pageJson, type ShownFailure, showFailures, showJob, showValues } from './job-view';
 import { watch } from './list';
-import { actOnce, type JobPageContext, type RouteModule, SET_PAGES, showPage } from './pages';
+import { actOnce, type JobPageContext, type RouteModule, showPage } from './page-context';
+import { SET_PAGES } from './set-pages';
 
 const PATH = '/ops/jobs/job/:queue/:id';
 

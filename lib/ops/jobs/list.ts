@@ -5,22 +5,10 @@ import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
 import { sendCounts } from '../ui/event-stream';
 import { Formatter, Paging, PER_PAGE } from '../ui/format';
+import { type Filters, filtersOf, isFiltering, jobFilter, readFilters, readPage, readSort, SPANS } from './filters';
 import { pageJson, showJob } from './job-view';
-import {
-  type Filters,
-  filtersOf,
-  isFiltering,
-  type JobPageContext,
-  jobFilter,
-  pathWith,
-  type RouteModule,
-  readFilters,
-  readPage,
-  readSort,
-  type SetPage,
-  SPANS,
-  showPage,
-} from './pages';
+import { type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
+import type { SetPage } from './set-pages';
 
 /** Number of jobs from which the filters' names of classes and errors are collected. */
 const SAMPLE = 1000;

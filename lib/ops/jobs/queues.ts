@@ -12,22 +12,11 @@ import type { OpsContext } from '../ui/context';
 import { Formatter, Paging, PER_PAGE } from '../ui/format';
 import { localizedProblem, reportFailedAction } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
+import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
-import {
-  actOnce,
-  backOf,
-  badQuery,
-  isFiltering,
-  type JobPageContext,
-  jobFilter,
-  pathWith,
-  placesOf,
-  type RouteModule,
-  readFilters,
-  readPage,
-  showPage,
-} from './pages';
+import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
+import { placesOf } from './search';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;

@@ -5,9 +5,10 @@ import { busyRoutes } from './busy';
 import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
-import { jobPageContext, SET_PAGES } from './pages';
+import { jobPageContext } from './page-context';
 import { classRoutes, queueRoutes } from './queues';
 import { findRoutes } from './search';
+import { SET_PAGES } from './set-pages';
 
 /** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {

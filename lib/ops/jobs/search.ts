@@ -1,9 +1,13 @@
 import fs from 'node:fs/promises';
+import type { JobAdmin } from '../../job/admin/job-admin';
+import type { JobFilter } from '../../job/sets/query';
 import { isRef } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
-import { badQuery, type JobPageContext, placesOf, type RouteModule, readFilters, showPage } from './pages';
+import { badQuery, readFilters } from './filters';
+import { type JobPageContext, type RouteModule, showPage } from './page-context';
+import { SET_PAGES } from './set-pages';
 
 const PATH = '/ops/jobs/find';
 const LINES = 50;
@@ -63,4 +67,30 @@ export async function logLines(file: string, text: string, most: number): Promis
   } finally {
     await handle.close();
   }
+}
+
+/** A list with jobs that match a filter. */
+interface JobPlace {
+  /** Name of a set; of a queue when `waiting`. */
+  readonly name: string;
+  readonly waiting: boolean;
+  readonly count: number;
+  readonly href: string;
+}
+
+/** Lists with jobs that match a filter, sets before queues. @param query the filter as a query, such as `?q=text`. */
+export async function placesOf(admin: JobAdmin, filter: JobFilter, query: string): Promise<JobPlace[]> {
+  const lists = SET_PAGES.map(async ({ name }) => {
+    return {
+      name,
+      waiting: false,
+      count: await admin.set(name).count(filter),
+      href: `/ops/jobs/${name}${query}`,
+    };
+  });
+  const waiting = (await admin.queueNames()).map(async (name) => {
+    const count = await admin.set('waiting').count({ ...filter, queue: name });
+    return { name, waiting: true, count, href: `/ops/jobs/queues/${name}${query}` };
+  });
+  return (await Promise.all([...lists, ...waiting])).filter(({ count }) => count > 0);
 }

@@ -1,7 +1,7 @@
 import { reasonText, sentenceOf } from '../../core/event-catalog';
-import { isNotable, type NotableEvent, type RecentEvent } from '../../core/events';
 import { causeText, partText } from '../../core/failure-cause';
 import type { Translate } from '../../core/i18n';
+import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
 import { bySeverity, type Issue, type IssueCode, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';

@@ -11,7 +11,7 @@ import { chosenTree, hrefOf } from './health-summary';
 
 import { layoutFingerprints, liveValues, patch, SentValues } from './live-update';
 import { type OverviewView, overviewView } from './overview-view';
-import type { ProcessFlash } from './process-cards';
+import type { ProcessFlash } from './tree-actions';
 import { missingTree } from './tree-health';
 
 const HOME = '/ops';

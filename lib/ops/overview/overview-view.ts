@@ -1,14 +1,14 @@
-import { processorsOf, type TreeStatus } from '../../cluster/status';
+import { processorsOf, reported, type TreeStatus } from '../../cluster/status';
 import type { Config } from '../../core/config';
 import { codeOf } from '../../core/errors';
-import type { RecentEvent } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { type Issue, plannedConnections } from '../../health/issues';
 import { type Judgement, judge } from '../../health/judge';
 import { type LastProgress, lastProgress } from '../../health/last-progress';
 import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { type Formatter, facts, type WorkerShade, workerShade } from '../ui/format';
 import { type EventLine, eventLines, healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
-import { type CardView, cardView, known, load, type NodeView } from './process-cards';
+import { type CardView, cardView, load, type NodeView } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
 import { assessTrees, type TreeHealth } from './tree-health';
 
@@ -228,7 +228,7 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
     if (node.kind === 'jobs') {
       const sizes = processorsOf(stats)
         .filter(({ pid }) => pid !== null)
-        .map((one) => one.pssMb ?? known(one.lastStatus)?.rssMb);
+        .map((one) => one.pssMb ?? reported(one.lastStatus)?.rssMb);
       return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
     }
     // In single mode the web server is part of the primary.
@@ -236,7 +236,7 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
     const index = Number(id.slice(WORKER.length));
     const sizes = stats.workerStatus
       .filter((one) => one.index === index)
-      .map((one) => one.pssMb ?? known(one.lastStatus)?.rssMb);
+      .map((one) => one.pssMb ?? reported(one.lastStatus)?.rssMb);
     return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb: sumOf(sizes) }];
   });
 }

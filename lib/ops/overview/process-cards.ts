@@ -1,6 +1,13 @@
-import type { NextRestart, SlotStatus, Termination, TreeStatus, WorkerStats, WorkerStatus } from '../../cluster/status';
+import {
+  type NextRestart,
+  reported,
+  type SlotStatus,
+  type Termination,
+  type TreeStatus,
+  type WorkerStats,
+  type WorkerStatus,
+} from '../../cluster/status';
 import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
-import type { TreeCommand } from '../../tree/tree-commands';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
@@ -69,11 +76,6 @@ export function lagFigure(lagMs: number | undefined): Figure {
   return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
 }
 
-/** Maps `{}`, the status of a process without a heartbeat so far, to undefined. */
-export function known<T extends object>(status: T | Record<string, never>): T | undefined {
-  return Object.keys(status).length > 0 ? (status as T) : undefined;
-}
-
 interface State {
   readonly tone: Tone;
   readonly line?: NodeView['line'];
@@ -87,7 +89,7 @@ export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: For
   const { t } = format;
   const { current, outgoing } = inSlot(treeStatus, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
-  const status = shown && known(shown.lastStatus);
+  const status = shown && reported(shown.lastStatus);
   const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
   const state = stateOf({ treeStatus, slot, current, outgoing, status }, format);
   const factor = hotFactor(treeStatus, slot.index, mb);
@@ -229,7 +231,7 @@ export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView 
 
 /** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
 export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
-  const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
+  const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => reported(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
   if (workers === 0) return undefined;
   const sum = (pick: (status: (typeof statuses)[number]) => number) =>
@@ -258,23 +260,4 @@ function nextWords({ at, attempt }: NextRestart, format: Formatter): string {
   return Date.parse(at) > now.getTime()
     ? t('overview.next.waits', { span: format.until(at), attempt })
     : t('overview.next.starts', { attempt });
-}
-
-/** The command of a form. The texts are `processes.flash.<what>`. */
-export interface ProcessFlash {
-  readonly what: TreeAction['key'];
-  readonly name: string;
-  readonly slot: number;
-}
-
-/** A command that the pages offer for a tree. Its texts are `processes.actions.<key>`. */
-export interface TreeAction {
-  readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
-  readonly command: TreeCommand;
-  /** True when it is for one slot, which the query names. */
-  readonly slot?: true;
-  /** True when it interrupts work, so that its button warns. */
-  readonly danger?: true;
-  /** True when the command is applicable now. @param slot for a command with one. */
-  isAvailable(treeStatus: TreeStatus, slot: number): boolean;
 }

@@ -1,9 +1,9 @@
-import type { ProcessorStats, ProcessorStatus, TreeStatus } from '../../cluster/status';
+import { type ProcessorStats, type ProcessorStatus, reported, type TreeStatus } from '../../cluster/status';
 import { silenceOf } from '../../health/issues';
 import { lastProgress, oldestDueMs } from '../../health/last-progress';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
-import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
+import { barPercent, ICONS, lagFigure, type NodeView, terminationText } from './process-cards';
 
 /** Maximum number of jobs that the card names. */
 const MAX_NAMED = 2;
@@ -22,7 +22,7 @@ interface State {
  */
 export function jobsView(treeStatus: TreeStatus, waiting: number | null, format: Formatter): NodeView {
   const { jobProcessor: processor } = treeStatus.stats;
-  const status = known(processor.lastStatus);
+  const status = reported(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
   const state = stateOf(treeStatus, processor, status, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;

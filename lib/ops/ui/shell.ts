@@ -1,7 +1,8 @@
 import { createHmac } from 'node:crypto';
 import { type Config, LOCALES, type ShippedLocale } from '../../core/config';
-import { type EventMap, recentEvent } from '../../core/events';
+import type { EventMap } from '../../core/events';
 import type { I18n, Translate } from '../../core/i18n';
+import { recentEvent } from '../../core/notable-events';
 import { isOfConnection, REDIS_OFF } from '../../core/redis';
 import { RedisTimeoutError } from '../../core/redis-script';
 import { toError } from '../../support/async';

@@ -1,0 +1,41 @@
+import { Redactor } from '../../core/redact';
+import type { JobJsonRules } from '../../job/admin/job-json';
+import type { JobClass } from '../../job/definition/job-class';
+import { jobNameOf } from '../../job/definition/options';
+import { DeliverMailJob } from '../../mailer/message';
+import type { OpsContext, PageContext } from '../ui/context';
+
+/** The app's job classes, which decide how arguments are redacted. They are loaded with the first of the job pages. */
+export class JobClasses {
+  private readonly filter: Redactor;
+  private loading: Promise<void> | undefined;
+  private known: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
+
+  constructor(private readonly jobs: PageContext['jobs']) {
+    this.filter = new Redactor(jobs.filterArguments);
+  }
+
+  get(name: string): JobClass | undefined {
+    return this.known.get(name);
+  }
+
+  rulesFor({ state }: OpsContext): JobJsonRules {
+    return {
+      everything: state.visitor.role === 'operator',
+      jobs: this,
+      redactor: this.filter,
+    };
+  }
+
+  /** Loads them once. When they do not load, no arguments are shown. The job processor logs the reason. */
+  load(): Promise<void> {
+    this.loading ??= this.jobs.classes().then(
+      (classes) => {
+        const theirs = [...classes].map((each): [string, JobClass] => [jobNameOf(each), each]);
+        this.known = new Map([...theirs, ...this.known]);
+      },
+      () => undefined,
+    );
+    return this.loading;
+  }
+}
