@@ -7,12 +7,14 @@ import { allowedMethods, explainMissing } from '../web/missing';
 import { authenticate } from './auth/access';
 import { Sessions } from './auth/sessions';
 import type { AuthParts } from './auth/sign-in';
-import { SignInThrottle, signInRoutes } from './auth/sign-in';
+import { signInRoutes } from './auth/sign-in';
+import { SignInThrottle } from './auth/sign-in-throttle';
 import { Assets, assetRoutes } from './ui/assets';
 import type { OpsContext, OpsMiddleware, OpsOptions, OpsState, PageContext } from './ui/context';
+import { errorPages } from './ui/error-pages';
 import { Streams } from './ui/event-stream';
 import { Layout } from './ui/layout';
-import { errorPages, pageHeaders, preferences } from './ui/shell';
+import { pageHeaders, preferences } from './ui/shell';
 import { pageTexts, TEXTS } from './ui/texts';
 
 /** The middleware of all pages. It loads what every page needs; each folder of pages loads with its first request. */

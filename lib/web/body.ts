@@ -3,7 +3,7 @@ import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
 import { ProblemError } from './context';
-import { hasEnded, onRequestEnd } from './server';
+import { hasEnded, onRequestEnd } from './request-end';
 
 /** Maximum size of a body, bytes, unless BODY_LIMIT says otherwise. */
 export const BODY_LIMIT = 100_000;

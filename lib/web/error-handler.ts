@@ -5,7 +5,7 @@ import { isTlsFailure } from '../core/tls';
 import { toError } from '../support/async';
 import { ProblemError } from './context';
 import type { PageTexts } from './problem-page';
-import { hasEnded } from './server';
+import { hasEnded } from './request-end';
 
 const TYPE = 'application/problem+json; charset=utf-8';
 

@@ -1,6 +1,6 @@
 import type Koa from 'koa';
 import type { Events } from '../core/events';
-import { onRequestEnd } from './server';
+import { onRequestEnd } from './request-end';
 
 /** nginx's code for a client that disconnected before the response was complete. */
 const CLIENT_LEFT = 499;

@@ -228,7 +228,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what children report while the tree stops is stored with its last rollup',
-    file: 'lib/cluster/primary/tree-monitor.ts',
+    file: 'lib/cluster/primary/rollups.ts',
     find: 'if (this.source.isStopping()) this.closeRollup();',
     replace: '',
     killedBy: ['test/cluster/rollups.test.ts'],

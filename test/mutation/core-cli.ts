@@ -108,7 +108,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the log shows no data of rows that Postgres rejects',
-    file: 'lib/core/logging.ts',
+    file: 'lib/core/log-filter.ts',
     find: 'isOfPostgres(fields) ? withoutData(fields) : fields',
     replace: 'isOfPostgres(fields) ? fields : fields',
     killedBy: [LOG_FILTER],

@@ -44,7 +44,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an idle tree does not keep Postgres awake with health checks',
-    file: 'lib/tree/tree-reporter.ts',
+    file: 'lib/tree/outage-watch.ts',
     find: 'if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;',
     replace: '',
     killedBy: ['test/tree/outage-watch.test.ts'],

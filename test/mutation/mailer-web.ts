@@ -134,21 +134,21 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'mails to different recipients are told apart even if a list changes between two runs',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/idempotency-keys.ts',
     find: ', ...recipients(draft).sort(), ',
     replace: ', ',
     killedBy: ['test/mailer/delivery-key.test.ts'],
   },
   {
     promise: 'mails to the same people are told apart by all their arguments',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/idempotency-keys.ts',
     find: ', given]',
     replace: ']',
     killedBy: ['test/mailer/delivery-key.test.ts', 'test/mailer/mails-of-one-job.test.ts'],
   },
   {
     promise: 'the next attempt counts its mails from the start, and finds those already sent',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/idempotency-keys.ts',
     find: 'known && known.attempt === attempt ? known',
     replace: 'known ? known',
     killedBy: ['test/mailer/delivery-key.test.ts'],
@@ -405,7 +405,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'each opaque argument makes a separate mail',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/argument-digest.ts',
     find: "shown.join('') === '{}' ? [randomUUID()] : shown",
     replace: 'shown',
     killedBy: ['test/mailer/delivery-key.test.ts'],

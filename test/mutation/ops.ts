@@ -52,21 +52,21 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'guesses from many addresses are paced together',
-    file: 'lib/ops/auth/sign-in.ts',
+    file: 'lib/ops/auth/sign-in-throttle.ts',
     find: 'if at - now > tonumber(ARGV[5]) then',
     replace: 'if at < now then',
     killedBy: GUESSES,
   },
   {
     promise: 'tries during the pause do not extend it',
-    file: 'lib/ops/auth/sign-in.ts',
+    file: 'lib/ops/auth/sign-in-throttle.ts',
     find: 'if count == 1 or count == tonumber(ARGV[1]) then',
     replace: 'if count >= 1 then',
     killedBy: ACCESS,
   },
   {
     promise: 'tries during the pause do not extend it while Redis is unavailable',
-    file: 'lib/ops/auth/sign-in.ts',
+    file: 'lib/ops/auth/sign-in-throttle.ts',
     find: 'if (entry.count === TRIES) entry.until',
     replace: 'if (entry.count >= TRIES) entry.until',
     killedBy: ACCESS,
@@ -255,7 +255,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: "an operator's action that failed while Redis was down is among the events of the tree",
-    file: 'lib/ops/ui/shell.ts',
+    file: 'lib/ops/ui/error-pages.ts',
     find: "await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);",
     replace: '',
     killedBy: ['test/ops/overview/acts-told.test.ts'],
@@ -269,7 +269,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an exhausted pool is not an outage of Postgres',
-    file: 'lib/tree/tree-reporter.ts',
+    file: 'lib/tree/outage-watch.ts',
     find: "if (used >= max || waiting > 0) return 'unknown';",
     replace: "if (used > max) return 'unknown';",
     killedBy: ['test/tree/outage-watch.test.ts'],

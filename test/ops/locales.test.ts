@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { COMMANDS } from '../../lib/cluster/control/commands';
 import { NOTABLE_EVENTS, type RecentEvent } from '../../lib/core/notable-events';
-import { eventLines } from '../../lib/ops/overview/health-summary';
+import { eventLines } from '../../lib/ops/overview/event-lines';
 import { Formatter } from '../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../lib/ops/ui/texts';
 import { forbiddenIn } from './forbidden-words';

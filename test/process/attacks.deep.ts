@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { TRIES } from '../../lib/ops/auth/sign-in';
+import { TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { order, statsOf } from '../cluster/primary/operator';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
 import { DelayingProxy } from '../support/delaying-proxy';

@@ -6,7 +6,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { TRIES } from '../../lib/ops/auth/sign-in';
+import { TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { SIGNED, tokenIn } from '../ops/ops-web';
 import { makeCertificate } from '../role/certificates';
 import { serverPort } from '../support/server-port';

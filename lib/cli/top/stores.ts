@@ -9,7 +9,7 @@ import { StatusCollector, type SystemStatus } from '../../health/status-collecto
 import { JobAdmin } from '../../job/admin/job-admin';
 import type { ListedQueue } from '../../job/admin/queues';
 import { Database } from '../../model/database';
-import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
+import { issueLine, judgementTitle } from '../../ops/overview/issue-lines';
 import { progressText } from '../../ops/overview/processor-card';
 import { Formatter } from '../../ops/ui/format';
 import { pageTexts, TEXTS } from '../../ops/ui/texts';

@@ -1,7 +1,8 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { TreeStats } from '../status';
-import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
+import type { Slot } from './slot';
+import type { ReplaceOrder, WorkerPool } from './worker-pool';
 
 /** Number of failed boots after which the new code is not tried again. */
 export const MOST_TRIES = 3;

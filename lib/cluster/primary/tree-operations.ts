@@ -13,9 +13,10 @@ import type { Operations, Rollup, TreeStats, TreeStatus, TreeTotals, WorkerStats
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
+import type { Slot } from './slot';
 import type { TreeMonitor } from './tree-monitor';
 import type { WorkerHandle } from './worker-handle';
-import type { Slot, WorkerPool } from './worker-pool';
+import type { WorkerPool } from './worker-pool';
 
 /** A rejection within this time, ms, reaches the caller of `runCommand`; a later one appears in the tree's events only. */
 const AT_ONCE_MS = 300;

@@ -17,8 +17,8 @@ import type { AnyMailer } from '../definition/mailer-class';
 import type { MailOrigin, MailSetup } from '../definition/setup';
 import type { DeliveryResult } from '../message';
 import { recipients, type Transport } from '../transport/transport';
-import type { DurableWrites } from './delivery';
 import type { Claim, DeliveryStore } from './delivery-record';
+import type { DurableWrites } from './durable-writes';
 
 export interface SendingOptions {
   readonly run: ActionRun;

@@ -13,7 +13,7 @@ import type { DeliveryMethod, Mail } from '../compose/mail';
 import { MailCancelled, TemplateError } from '../definition/errors';
 import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
-import type { Transports } from '../delivery/delivery';
+import type { Transports } from '../delivery/transports';
 import { MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import { mimeOptions } from '../transport/transport';

@@ -1,6 +1,7 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
-import { localizedProblem, reportFailedAction } from '../ui/shell';
+import { reportFailedAction } from '../ui/error-pages';
+import { localizedProblem } from '../ui/shell';
 import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './page-context';
 import 'cronstrue/locales/ko';
 import type { JobAdmin } from '../../job/admin/job-admin';

@@ -5,18 +5,17 @@ import { queueJson } from '../../job/admin/job-json';
 import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import { InvalidRequestError } from '../../job/sets/query';
-import type { HistorySum } from '../../job/stats/history';
-import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { Formatter, Paging, PER_PAGE } from '../ui/format';
-import { localizedProblem, reportFailedAction } from '../ui/shell';
+import { reportFailedAction } from '../ui/error-pages';
+import { Formatter } from '../ui/format';
+import { Paging, PER_PAGE } from '../ui/paging';
+import { localizedProblem } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
-import { badQuery, isFiltering, jobFilter, readFilters, readPage } from './filters';
+import { isFiltering, jobFilter, readFilters, readPage } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
 import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
-import { placesOf } from './search';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
@@ -199,59 +198,4 @@ function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[] | null, 
 /** False only for a queue that no processor is known to serve. */
 function isServed(processes: readonly ListedProcess[] | null, name: string): boolean {
   return processes === null || processes.some((process) => !process.stopping && process.queues.includes(name));
-}
-
-const PATH = '/ops/jobs/classes';
-const PERIODS = ['hour', 'day', 'all'] as const;
-type Period = (typeof PERIODS)[number];
-
-/** Outcomes of jobs by class. */
-export const classRoutes: RouteModule = (site) => {
-  site.router.get(PATH, async (ctx) => {
-    const { period: asked = 'hour' } = ctx.query;
-    const period = PERIODS.find((each) => each === asked);
-    if (!period) throw badQuery('period', String(asked));
-    const { isOff } = site.redis;
-    if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
-    const history = isOff ? { classes: [] } : await historyOf(site.admin(ctx), period);
-    const title = ctx.state.t('jobs.classes.title');
-    await showPage(
-      site,
-      ctx,
-      'classes',
-      { title, period, periods: PERIODS, isOff, ...history },
-      { period, ...(snakeCase(history) as object) },
-    );
-  });
-
-  site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
-};
-
-/** The lists with jobs of one class, and the outcomes of its past jobs. */
-async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const { name = '' } = ctx.params;
-  const admin = site.admin(ctx);
-  const query = `?class=${encodeURIComponent(name)}`;
-  const { isOff } = site.redis;
-  const [places, busy, ...histories] = await Promise.all([
-    placesOf(admin, { class: name }, query),
-    isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
-    ...PERIODS.map((period) => (isOff ? undefined : historyOf(admin, period))),
-  ]);
-  const running = busy.filter((job) => job.class === name).length;
-  const history = PERIODS.map((period, index) => {
-    return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
-  });
-  const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
-  if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
-  const locals = { title: name, places, running, history, isKnown: !isOff, current: 'classes' };
-  await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
-}
-
-function historyOf({ history }: JobAdmin, period: Period): Promise<HistorySum> {
-  if (period === 'all') return history.totals();
-  const now = Date.now();
-  // The sum includes both its first and its last minute.
-  const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
-  return history.sum(new Date(now - minutes * 60_000), new Date(now));
 }

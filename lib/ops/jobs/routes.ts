@@ -2,11 +2,12 @@ import type { PageModule } from '../ui/context';
 
 import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';
+import { classRoutes } from './class-page';
 import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
 import { jobPageContext } from './page-context';
-import { classRoutes, queueRoutes } from './queues';
+import { queueRoutes } from './queues';
 import { findRoutes } from './search';
 import { SET_PAGES } from './set-pages';
 

@@ -1,11 +1,10 @@
-import fs from 'node:fs/promises';
 import type { JobAdmin } from '../../job/admin/job-admin';
-import type { JobFilter } from '../../job/sets/query';
-import { isRef } from '../../job/sets/query';
+import { isRef, type JobFilter } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
 import { jobPath } from '../ui/format';
 import { badQuery, readFilters } from './filters';
+import { logLines } from './log-lines';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
 import { SET_PAGES } from './set-pages';
 
@@ -37,36 +36,6 @@ async function jobOf(site: JobPageContext, ctx: OpsContext, id: string): Promise
   if (!isRef({ id })) return undefined;
   const { entry } = await site.admin(ctx).find(id);
   return entry && jobPath(entry);
-}
-
-/** Maximum number of bytes that are read from the end of a log. */
-const LOOKED_AT = 16 * 1024 * 1024;
-const CHUNK = 256 * 1024;
-const LINE_LENGTH = 4000;
-
-/** The latest lines of a log that contain a text, the oldest first. @param most maximum number of lines. */
-export async function logLines(file: string, text: string, most: number): Promise<string[]> {
-  const handle = await fs.open(file);
-  try {
-    const { size } = await handle.stat();
-    const found: string[] = [];
-    // The end of a line that begins in the chunk before, since the log is read backwards.
-    let rest = Buffer.alloc(0);
-    for (let end = size; end > 0 && found.length < most && size - end < LOOKED_AT; end -= CHUNK) {
-      const start = Math.max(0, end - CHUNK);
-      const chunk = Buffer.alloc(end - start);
-      await handle.read(chunk, 0, chunk.length, start);
-      const whole = Buffer.concat([chunk, rest]);
-      const newline = whole.indexOf(10);
-      const first = start === 0 ? 0 : newline === -1 ? whole.length : newline + 1;
-      rest = whole.subarray(0, first);
-      const lines = whole.subarray(first).toString('utf8').split('\n');
-      found.unshift(...lines.filter((line) => line.includes(text)).map((line) => line.slice(0, LINE_LENGTH)));
-    }
-    return found.slice(-most);
-  } finally {
-    await handle.close();
-  }
 }
 
 /** A list with jobs that match a filter. */

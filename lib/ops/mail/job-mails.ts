@@ -2,7 +2,8 @@ import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobEntry } from '../../job/sets/entry';
 import type { PageContext } from '../ui/context';
 
-import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
+import { Deliveries } from './deliveries';
+import { deliveryPath, withoutAddresses } from './deliveries-page';
 import { type DeliveryWithJob, withJobs } from './mail-jobs';
 
 type JobMail = DeliveryWithJob & {

@@ -1,5 +1,5 @@
 import { processorsOf, reported, type TreeStatus, type WorkInFlight } from '../../cluster/status';
-import { replacementReason } from '../overview/health-summary';
+import { replacementReason } from '../overview/event-lines';
 import { type CardView, cardView } from '../overview/process-cards';
 import type { TreeHealth } from '../overview/tree-health';
 import { type Formatter, jobPath } from '../ui/format';

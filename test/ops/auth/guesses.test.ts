@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../../lib/ops/auth/sign-in';
+import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../../lib/ops/auth/sign-in-throttle';
 import { Deadline } from '../../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
