@@ -10,7 +10,7 @@ import { logEvents } from './event-catalog';
 import { Events } from './events';
 import { currentContext } from './execution-context';
 import { LogFilter } from './log-filter';
-import { NonBlockingWriter } from './non-blocking-writer';
+import { NonBlockingWriter, readStat } from './non-blocking-writer';
 import { withoutPasswords } from './redact';
 
 export type { Logger };
@@ -66,7 +66,7 @@ export function isoTime(now: () => number = Date.now): () => string {
  */
 export function fileBehindOutput(): string | null {
   try {
-    return statOf(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
+    return readStat(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
   } catch {
     return null;
   }
@@ -106,7 +106,7 @@ export function openLogDestination({ format, file }: Omit<Config['log'], 'reques
         done();
       },
     }),
-    colorize: process.stdout.isTTY === true || statOf(fd).isCharacterDevice(),
+    colorize: process.stdout.isTTY === true || readStat(fd).isCharacterDevice(),
     translateTime: 'SYS:HH:MM:ss.l',
     // These fields are in the message already, or are for machines.
     ignore:
@@ -129,16 +129,8 @@ function prettyMessage({ process: name, child, msg, requestId }: Readonly<Record
  * @returns false once a log rotation has given the name to another file.
  */
 function leadsTo(fd: number, file: string): boolean {
-  const [own, named] = [statOf(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
+  const [own, named] = [readStat(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
   return own.ino === named?.ino && own.dev === named.dev;
-}
-
-/**
- * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
- * reads another file's: a package that is linked, as pnpm does, is then not found.
- */
-export function statOf(fd: number): fs.BigIntStats {
-  return fs.fstatSync(fd, { bigint: true });
 }
 
 function openToAppend(file: string): number {

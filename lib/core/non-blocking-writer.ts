@@ -1,5 +1,4 @@
 import fs from 'node:fs';
-import { statOf } from './logging';
 
 /** Maximum size of the buffer while nobody reads, bytes. */
 const MAX_UNREAD = 1_000_000;
@@ -20,7 +19,7 @@ export class NonBlockingWriter {
   private timer: NodeJS.Timeout | undefined;
 
   constructor(private readonly inherited: number) {
-    if (statOf(inherited).isFile()) {
+    if (readStat(inherited).isFile()) {
       this.fd = inherited;
       return;
     }
@@ -89,4 +88,12 @@ function reopenNonBlocking(fd: number): number {
   } catch {
     return fd;
   }
+}
+
+/**
+ * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
+ * reads another file's: a package that is linked, as pnpm does, is then not found.
+ */
+export function readStat(fd: number): fs.BigIntStats {
+  return fs.fstatSync(fd, { bigint: true });
 }

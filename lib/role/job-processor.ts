@@ -20,7 +20,7 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../core/logging';
 import { onJobEvents } from '../core/notable-events';
 import { ProcessMetricsSampler } from '../core/process-metrics';
 import { NoConnectionError, Redis } from '../core/redis';
-import { isRouted } from '../core/redis-url';
+import { isSentinelUrl } from '../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
 import { leaveWhenSilent } from '../job/hint/silence';
@@ -181,7 +181,7 @@ export class JobProcessorRole {
     });
     this.database = database;
     const redis = new Redis(urls.redis, events);
-    if (urls.redis !== null && !isRouted(urls.redis)) leaveWhenSilent(redis);
+    if (urls.redis !== null && !isSentinelUrl(urls.redis)) leaveWhenSilent(redis);
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);
