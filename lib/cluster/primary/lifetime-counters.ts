@@ -2,7 +2,6 @@ import { type RequestCounts, sumByKey, sumRequests } from '../../core/request-co
 import type { RestartReason, TreeTotals } from '../status';
 import type { Slot } from './slot';
 import type { WorkerHandle } from './worker-handle';
-import { processName } from './worker-pool';
 
 /** Counters of all workers, including those that are gone: no total decreases when a worker dies or is scaled away. */
 export class LifetimeCounters {
@@ -44,4 +43,8 @@ export class LifetimeCounters {
       ]),
     };
   }
+}
+
+function processName(slot: number): string {
+  return `web.${slot}`;
 }

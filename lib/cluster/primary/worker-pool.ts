@@ -285,7 +285,3 @@ export class WorkerPool implements PoolCallbacks {
     this.listener.goOn();
   }
 }
-
-export function processName(slot: number): string {
-  return `web.${slot}`;
-}

@@ -1,10 +1,9 @@
 import { bySeverity, readyWorkers } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
-import type { OpsContext } from '../ui/context';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
-import { linkWith } from '../ui/shell';
+import { hrefOf } from './chosen-tree';
 import { issueHref, issueWords, judgementTitle } from './issue-lines';
 import { load } from './process-cards';
 import type { TreeHealth } from './tree-health';
@@ -106,14 +105,4 @@ export function treeTab(
         : format.t('overview.trees.unresponsive', { span: unresponsiveFor }),
     percent: unresponsiveFor === null ? Math.min(100, share ?? 0) : 0,
   };
-}
-
-/** @param tree id of a tree; null for the one that serves the page. */
-export function hrefOf(path: string, tree: string | null, hash = ''): string {
-  return linkWith(path, '', { tree }) + hash;
-}
-
-/** Id of the tree that the query names; null for the one that serves the page. */
-export function chosenTree({ query }: Pick<OpsContext, 'query'>): string | null {
-  return typeof query.tree === 'string' && query.tree !== '' ? query.tree : null;
 }

@@ -1,8 +1,8 @@
 import type { Issue, IssueCode } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { Formatter } from '../ui/format';
+import { hrefOf } from './chosen-tree';
 import { causeWords, partWords } from './event-lines';
-import { hrefOf } from './health-summary';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
 interface IssueWords {

@@ -7,7 +7,7 @@ import { sendCounts } from '../ui/event-stream';
 import { FlashStore } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
-import { chosenTree, hrefOf } from './health-summary';
+import { chosenTree, hrefOf } from './chosen-tree';
 
 import { layoutFingerprints, liveValues, patch, SentValues } from './live-update';
 import { type OverviewView, overviewView } from './overview-view';
