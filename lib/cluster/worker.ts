@@ -103,7 +103,7 @@ export class Worker {
   private heartbeat(server: DrainableServer): undefined {
     const status = server.status();
     // Like Puma's process title: requests in flight of the limit.
-    if (this.assignment) process.title = titleOf(this.assignment, status);
+    if (this.assignment) process.title = formatTitle(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
     this.collector.tick(status.busyThreads, status.requestsCount);
   }
@@ -190,6 +190,6 @@ export class Worker {
   }
 }
 
-function titleOf({ slot, phase }: Assignment, { busyThreads, maxThreads }: WorkerStatus): string {
+function formatTitle({ slot, phase }: Assignment, { busyThreads, maxThreads }: WorkerStatus): string {
   return `catamount: web ${slot} [phase ${phase}] ${busyThreads}/${maxThreads}`;
 }

@@ -4,7 +4,7 @@ import { RedisScript } from './redis-script';
 /** A member without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
 /** A member without a heartbeat stays in Redis for this long, so that others can rescue its work, ms. */
-const KEPT_MS = 600_000;
+const MAX_AGE_MS = 600_000;
 /** TTL of a command, s. */
 const COMMAND_TTL_S = 60;
 /** Time for which one call of `list` counts as watching, s. */
@@ -168,7 +168,7 @@ export class HeartbeatRegistry {
    */
   async list<Info>(parse: (text: string) => Info | undefined, watch = true): Promise<Listed<Info>[]> {
     const { members, infoPrefix, watched, wake } = this.keys;
-    const args = [wake, LISTED_MS, KEPT_MS, WATCHED_TTL_S].map(String);
+    const args = [wake, LISTED_MS, MAX_AGE_MS, WATCHED_TTL_S].map(String);
     const keys = watch ? [members, infoPrefix, watched] : [members, infoPrefix];
     const reply = (await LIST_SCRIPT.run(this.redis, keys, args)) as (number | string)[];
     const listed: Listed<Info>[] = [];

@@ -37,7 +37,7 @@ export function localesOrShipped(found: readonly string[]): readonly string[] {
 }
 
 /** @returns the locales that an app has, by its folder of texts. */
-export function localesOf(folder: string): readonly string[] {
+export function readLocales(folder: string): readonly string[] {
   return localesOrShipped([...textFiles(folder).keys()].filter((locale) => locale !== undefined));
 }
 

@@ -4,7 +4,7 @@ import type { Attributes, JsonValue } from './execution-context';
 import { REDACTED, Redactor } from './redact';
 
 /** Bounds of an error's own fields: levels, parts of an object or a list, and values in total. */
-const MOST = { levels: 5, parts: 50, values: 500 };
+const MAX = { levels: 5, parts: 50, values: 500 };
 
 /**
  * Redacts attributes and errors for the log by the rules for arguments (redact.ts): values of sensitive keys are
@@ -25,7 +25,7 @@ export class LogFilter {
 
   /** Serializes an error as pino does, with redacted fields. */
   error(error: Error): Record<string, unknown> {
-    return this.errorAt(error, { left: MOST.values, above: [] });
+    return this.errorAt(error, { left: MAX.values, above: [] });
   }
 
   private errorAt(error: Error, walk: Walk): Record<string, unknown> {
@@ -33,7 +33,7 @@ export class LogFilter {
     const serialized: Record<string, unknown> = { type, message, stack };
     if (aggregateErrors)
       serialized.aggregateErrors = aggregateErrors
-        .slice(0, MOST.parts)
+        .slice(0, MAX.parts)
         .map((each: Serialized) => this.errorAt(each.raw, walk));
     const own = isOfPostgres(fields) ? withoutData(fields) : fields;
     for (const [key, value] of Object.entries(own)) {
@@ -67,20 +67,20 @@ function plain(value: unknown, walk: Walk): JsonValue {
   if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
   const prototype: unknown = Object.getPrototypeOf(value);
   const known = Array.isArray(value) || prototype === null || prototype === Object.prototype;
-  if (!known || walk.above.includes(value) || walk.above.length >= MOST.levels) return `[${kindOf(value)}]`;
+  if (!known || walk.above.includes(value) || walk.above.length >= MAX.levels) return `[${className(value)}]`;
   const below = { left: walk.left, above: [...walk.above, value] };
   const shown = Array.isArray(value)
-    ? value.slice(0, MOST.parts).map((item) => plain(item, below))
+    ? value.slice(0, MAX.parts).map((item) => plain(item, below))
     : Object.fromEntries(
         Object.entries(value)
-          .slice(0, MOST.parts)
+          .slice(0, MAX.parts)
           .map(([key, part]): [string, JsonValue] => [key, plain(part, below)]),
       );
   walk.left = below.left;
   return shown;
 }
 
-function kindOf(value: object): string {
+function className(value: object): string {
   const name: unknown = value.constructor?.name;
   return typeof name === 'string' && name !== '' ? name : 'object';
 }

@@ -15,7 +15,7 @@ const NOTABLE = {
   'processor.exited': 'primary',
   'processor.unresponsive': 'primary',
   'processor.stalled': 'tree',
-  'processor.moves': 'tree',
+  'processor.recovered': 'tree',
   'processor.kept': 'primary',
   'processor.crash-loop': 'primary',
   'processor.stopped': 'primary',
@@ -27,7 +27,7 @@ const NOTABLE = {
   'operator.command': 'primary',
   'operator.rejected': 'primary',
   'dead.dropped': 'processor',
-  'installation.foreign': 'processor',
+  'database.copied': 'processor',
   'operator.jobs': 'redis',
   'operator.queue': 'redis',
   'operator.cron': 'redis',
@@ -46,7 +46,7 @@ export function isNotable(name: string): name is NotableEvent {
 }
 
 /** @returns undefined for an event that is not kept. */
-export function keeperOf(name: EventName): Keeper | undefined {
+export function findKeeper(name: EventName): Keeper | undefined {
   return isNotable(name) ? NOTABLE[name] : undefined;
 }
 
@@ -71,7 +71,7 @@ export class EventBuffer {
 
   constructor(events: Events) {
     events.onAny((name, payload) => {
-      const keeper = keeperOf(name);
+      const keeper = findKeeper(name);
       if (keeper !== 'primary' && keeper !== 'tree') return;
       // Expected exits are left out, since the command that caused them is an event itself.
       if (!('expected' in payload && payload.expected)) this.add(recentEvent(name, payload));
@@ -91,7 +91,7 @@ export class EventBuffer {
 /** Calls `tell` with the notable events of the job processor's own process. */
 export function onJobEvents(events: Events, tell: (event: RecentEvent) => void): void {
   events.onAny((name, payload) => {
-    const keeper = keeperOf(name);
+    const keeper = findKeeper(name);
     if (keeper === 'processor' || keeper === 'tree') tell(recentEvent(name, payload));
   });
 }

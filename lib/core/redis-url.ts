@@ -35,6 +35,6 @@ export function redisPlace(url: string): string {
  * colons.
  * @returns '' for an app without REDIS_PREFIX, whose keys have the names that plain bee-queue producers expect.
  */
-export function keyPrefixOf(url: string): string {
+export function readKeyPrefix(url: string): string {
   return new URL(url).searchParams.get(KEY_PREFIX) ?? '';
 }

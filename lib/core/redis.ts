@@ -2,7 +2,7 @@ import { createClient, isDemotion, isOfClient, replaceRejections } from '../inte
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
-import { clientUrl, isSentinelUrl, keyPrefixOf, redisTls } from './redis-url';
+import { clientUrl, isSentinelUrl, readKeyPrefix, redisTls } from './redis-url';
 import type { MasterConnection } from './sentinels';
 import { withTlsAdvice } from './tls';
 
@@ -16,7 +16,7 @@ export type RedisClient = Omit<
 function createRedis(url: string, isFinal = () => false) {
   return createClient({
     url: clientUrl(url),
-    keyPrefix: keyPrefixOf(url),
+    keyPrefix: readKeyPrefix(url),
     socket: {
       connectTimeout: 5000,
       reconnectStrategy: (retries) => !isFinal() && Math.min(50 * 2 ** retries, 2000),
@@ -136,7 +136,7 @@ export class Redis implements Service {
     };
     // If the connection was lost instead, the next one subscribes again.
     const refused = (error: unknown) => this.client.isReady && onHeard(toError(error));
-    const ask = () => this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage).then(heard, refused);
+    const ask = () => this.client.subscribe(readKeyPrefix(this.url) + channel, onMessage).then(heard, refused);
     // The client subscribes again by itself, but behind sentinels another client takes its place.
     this.events.on('redis.ready', ask);
     if (this.client.isReady) void ask();
@@ -145,7 +145,7 @@ export class Redis implements Service {
 
   /** Sends a message to those that `listen` to the channel, also in other processes. */
   async publish(channel: string, message: string): Promise<void> {
-    await this.client.publish(keyPrefixOf(this.url) + channel, message);
+    await this.client.publish(readKeyPrefix(this.url) + channel, message);
   }
 
   /** The number of the database in Redis that the URL selects. */

@@ -55,7 +55,7 @@ export class Sentinels {
           .finally(settle);
       }
     });
-    const newest = newestOf(answers);
+    const newest = chooseNewest(answers);
     if (newest) return newest;
     if (answers.length === 0) throw new Error(`no sentinel answers (${failures.join('; ')})`);
     throw new UserError(
@@ -124,7 +124,7 @@ function connectionTo(url: string) {
 }
 
 /** The address that most of the newest answers name. */
-function newestOf(answers: readonly Answer[]): ServerAddress | undefined {
+function chooseNewest(answers: readonly Answer[]): ServerAddress | undefined {
   const located = answers.flatMap(({ address, epoch }) => (address ? [{ address, epoch }] : []));
   const newest = located.filter(({ epoch }) => epoch === Math.max(...located.map((answer) => answer.epoch)));
   const votes = ({ host, port }: ServerAddress) =>

@@ -246,7 +246,7 @@ export function readSettings(input: SettingsInput): Config {
       'the number of proxy hops in front, up to 10, or their addresses, such as 10.0.0.0/8,::1',
       { hops: onHeroku ? 1 : 0 },
     ),
-    tree: treeOf(read.raw('DYNO'), control.socket),
+    tree: identifyTree(read.raw('DYNO'), control.socket),
     listen,
     web: {
       enabled: enabled.web,
@@ -340,7 +340,7 @@ function mailDomain(appUrl: string): string {
  * Names a tree by its dyno or host, which stay the same after a restart, and its control socket, which only one running
  * tree can have. Trees that run side by side from one folder therefore have separate histories.
  */
-function treeOf(dyno: string | undefined, controlSocket: string): Config['tree'] {
+function identifyTree(dyno: string | undefined, controlSocket: string): Config['tree'] {
   const name = dyno ?? os.hostname();
   const place = createHash('sha256')
     .update(JSON.stringify([name, controlSocket]))

@@ -31,17 +31,17 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     pages,
     assets,
     sessions,
-    tries: new SignInThrottle(redis),
+    throttle: new SignInThrottle(redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
     statusCollector: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
   };
-  const open = assetsAreOpen(authenticate(site));
+  const guard = assetsAreOpen(authenticate(site));
   return chain([
     preferences(pageTexts(TEXTS), options.config),
     pageHeaders(),
     errorPages(site),
-    open,
+    guard,
     pageGroups(site),
   ]);
 }
@@ -69,13 +69,13 @@ interface PageFolder {
 /** A page group that may also use the sessions. */
 type AuthGroup = (site: AuthParts & PageContext) => void | Promise<void>;
 
-const door: AuthGroup = (site) => {
+const signInAndAssets: AuthGroup = (site) => {
   signInRoutes(site);
   assetRoutes(site.router, site.assets);
 };
 
 const FOLDERS: readonly PageFolder[] = [
-  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets'], load: async () => door },
+  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets'], load: async () => signInAndAssets },
   { paths: ['/ops/jobs'], load: async () => (await import('./jobs/routes')).jobRoutes },
   { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
   { paths: ['/ops/processes'], load: async () => (await import('./processes/processes-page')).processRoutes },
@@ -86,7 +86,7 @@ const FOLDERS: readonly PageFolder[] = [
 export function pageGroups(site: AuthParts): OpsMiddleware {
   const folders = FOLDERS.map(({ paths, load }) => ({
     paths,
-    routes: lazy(async () => routesOf(await load(), site)),
+    routes: lazy(async () => buildRoutes(await load(), site)),
   }));
   return async (ctx, next) => {
     // Lower case, since the router ignores case as well.
@@ -96,7 +96,7 @@ export function pageGroups(site: AuthParts): OpsMiddleware {
   };
 }
 
-async function routesOf(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
+async function buildRoutes(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
   const router = new Router<OpsState>();
   await group({ ...site, router });
   const links = [explainMissing, allowedMethods(router as Router), router.routes()];

@@ -15,15 +15,15 @@ export type Commits = 'outermost' | 'immediate';
  */
 export abstract class MemoryJobs implements JobMode {
   abstract readonly name: 'fake' | 'inline';
-  readonly ledger = new JobLog();
+  readonly jobLog = new JobLog();
   protected readonly runs: TestRuns;
   protected readonly claims = new Claims();
 
   constructor(
-    readonly equipment: TestDependencies,
+    readonly dependencies: TestDependencies,
     private readonly commits: Commits = 'outermost',
   ) {
-    this.runs = new TestRuns(equipment, this.claims);
+    this.runs = new TestRuns(dependencies, this.claims);
   }
 
   async enqueue(requests: readonly EnqueueRequest[]): Promise<EnqueuedJob[]> {
@@ -36,7 +36,7 @@ export abstract class MemoryJobs implements JobMode {
   abstract perform(options: PerformOptions, since: number): Promise<void>;
 
   async clear(): Promise<void> {
-    this.ledger.clear();
+    this.jobLog.clear();
     this.claims.clear();
   }
 
@@ -50,7 +50,7 @@ export abstract class MemoryJobs implements JobMode {
     const entry = new LoggedJob(request);
     const holder = this.claims.take(request, entry.dueAt);
     if (holder !== undefined) return { id: holder, enqueued: false, reason: 'duplicate' };
-    this.ledger.add(entry);
+    this.jobLog.add(entry);
     try {
       await this.acceptAtCommit(entry);
     } catch (thrown) {
@@ -68,7 +68,7 @@ export abstract class MemoryJobs implements JobMode {
 
   private takeBack(entry: LoggedJob): void {
     this.claims.release(entry.request.id);
-    this.ledger.remove(entry);
+    this.jobLog.remove(entry);
   }
 }
 
@@ -84,7 +84,7 @@ export class FakeJobs extends MemoryJobs {
     let count = 0;
     for (;;) {
       const isEligible = (entry: LoggedJob) => wanted(entry) && isDue(entry, options);
-      const round = this.ledger.in(['enqueued'], since).filter(isEligible).sort(byTurn);
+      const round = this.jobLog.in(['enqueued'], since).filter(isEligible).sort(byTurn);
       if (round.length === 0) return;
       for (const entry of round) {
         count += 1;

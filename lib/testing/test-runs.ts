@@ -27,11 +27,11 @@ export class TestRuns {
   private readonly hookErrors: Error[] = [];
 
   constructor(
-    private readonly equipment: TestDependencies,
+    private readonly dependencies: TestDependencies,
     private readonly claims: Claims,
   ) {
     const { events } = this;
-    const { reportError } = equipment.setup;
+    const { reportError } = dependencies.setup;
     if (reportError) void new ErrorReporter(events, reportError).start();
     for (const name of ['job.retrying', 'job.discarded', 'job.dead', 'job.left'] as const) {
       events.on(name, ({ id, error }) => {
@@ -86,7 +86,7 @@ export class TestRuns {
   }
 
   private executor({ request }: LoggedJob): Executor {
-    const { setup, codec, filter } = this.equipment;
+    const { setup, codec, redactor: filter } = this.dependencies;
     return new Executor({
       registry: new JobRegistry([request.jobClass]),
       events: this.events,

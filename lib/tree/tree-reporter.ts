@@ -52,7 +52,7 @@ export class TreeReporter implements Service {
   private readonly task: PeriodicTask;
   private readonly heartbeatMs: number;
   private readonly registry: HeartbeatRegistry;
-  private readonly outages: OutageWatch | undefined;
+  private readonly outageWatch: OutageWatch | undefined;
   private on = false;
   private treeStatus: TreeStatus | undefined;
   private statusSentAt = Number.NEGATIVE_INFINITY;
@@ -73,7 +73,7 @@ export class TreeReporter implements Service {
     if (database) {
       const tell = (event: RecentEvent) => tree.recordEvent(event);
       const isIdle = () => this.isIdle;
-      this.outages = new OutageWatch({ redis, database, events, tell, isIdle, everyMs: heartbeatMs });
+      this.outageWatch = new OutageWatch({ redis, database, events, tell, isIdle, everyMs: heartbeatMs });
     }
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
@@ -92,10 +92,10 @@ export class TreeReporter implements Service {
     if (on) {
       this.isListening ??= this.options.redis.listen(TREE_KEYS.wake, (id) => this.wake(id));
       this.task.start();
-      this.outages?.start();
+      this.outageWatch?.start();
     } else {
       void this.task.stop();
-      void this.outages?.stop();
+      void this.outageWatch?.stop();
     }
   }
 
@@ -108,7 +108,7 @@ export class TreeReporter implements Service {
     this.on = false;
     const { redis, tree } = this.options;
     const farewell = async () => {
-      await Promise.all([this.task.stop(), this.outages?.stop()]);
+      await Promise.all([this.task.stop(), this.outageWatch?.stop()]);
       if (!redis.client.isReady) return;
       const treeStatus = await tree.status();
       await this.writeRollups(treeStatus);
@@ -148,7 +148,7 @@ export class TreeReporter implements Service {
       ttlS: STATUS_TTL_S,
       aheadMs: idle ? this.heartbeatMs * (IDLE - 1) : 0,
     });
-    this.outages?.redisAnswered();
+    this.outageWatch?.redisAnswered();
     if (due) this.statusSentAt = performance.now();
     this.watched = watched;
     if (due) await this.writeRollups(treeStatus, idle && !watched);

@@ -20,7 +20,7 @@ export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
     } catch (thrown) {
       if (hasEnded(ctx.res)) return;
       const known = toProblem(thrown, ctx.get('Content-Encoding'));
-      const answer = known ?? new ProblemError(statusOf(thrown));
+      const answer = known ?? new ProblemError(readStatus(thrown));
       if (!known || (known.status >= 500 && known !== thrown)) report(events, ctx, thrown);
       forgetIntentions(ctx);
       ctx.status = answer.status;
@@ -105,7 +105,7 @@ function toProblem(thrown: unknown, encoding: string): ProblemError | undefined 
 }
 
 /** The status of an unexpected error: as in Koa its own, without its message, but another server's 5xx is a bare 500. */
-function statusOf(thrown: unknown): number {
+function readStatus(thrown: unknown): number {
   const status = thrown instanceof Error && 'status' in thrown ? thrown.status : undefined;
   return typeof status === 'number' && status in STATUS_CODES && status >= 400 && status < 500 ? status : 500;
 }

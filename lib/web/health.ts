@@ -22,7 +22,7 @@ export function health({
   // Concurrent probes share one round of checks.
   let round: Promise<Failing[]> | undefined;
   const failing = () => {
-    round ??= failingOf(readiness).finally(() => {
+    round ??= findFailing(readiness).finally(() => {
       round = undefined;
     });
     return round;
@@ -46,7 +46,7 @@ export function health({
     const standstill = asksReady ? standstillOfJobs() : undefined;
     // The status stays 200: a router must not take the web out of service because jobs are stalled, or Redis is away.
     const broken = [...(standstill ? ['jobs'] : []), ...[...away, ...missing].map(({ name }) => name)];
-    const reasons = [standstill?.reason ?? [], away.length > 0 ? await causesOf(away) : []].flat();
+    const reasons = [standstill?.reason ?? [], away.length > 0 ? await describeCauses(away) : []].flat();
     const advice = missing.flatMap(({ advice: text }) => text ?? []);
     ctx.body = {
       status: broken.length > 0 ? 'degraded' : 'ok',
@@ -74,7 +74,7 @@ export function health({
     const down = all.filter(({ isOptional }) => !isOptional);
     if (down.length > 0) {
       const names = down.map(({ name }) => name);
-      throw notReady(`Not answering: ${names.join(', ')}.`, names, await causesOf(down));
+      throw notReady(`Not answering: ${names.join(', ')}.`, names, await describeCauses(down));
     }
     const reason = await unready?.();
     if (reason !== undefined) throw notReady(reason, ['start']);
@@ -94,12 +94,12 @@ interface Failing {
   readonly isOptional: boolean;
 }
 
-async function failingOf(checks: readonly ReadinessCheck[]): Promise<Failing[]> {
-  const found = await Promise.all(checks.map((one) => failureOf(one)));
+async function findFailing(checks: readonly ReadinessCheck[]): Promise<Failing[]> {
+  const found = await Promise.all(checks.map((one) => runCheck(one)));
   return found.filter((one) => one !== null);
 }
 
-function failureOf({ name, check, isOptional = false }: ReadinessCheck): Promise<Failing | null> {
+function runCheck({ name, check, isOptional = false }: ReadinessCheck): Promise<Failing | null> {
   const answer = async (): Promise<Failing | null> => {
     try {
       await check();
@@ -112,7 +112,7 @@ function failureOf({ name, check, isOptional = false }: ReadinessCheck): Promise
 }
 
 /** A server's own message is left out, since it may name users and hosts. */
-async function causesOf(down: readonly Failing[]): Promise<string> {
+async function describeCauses(down: readonly Failing[]): Promise<string> {
   // Loaded on demand, since it is needed only when a check fails.
   const { causeOf, causeText } = await import('../core/failure-cause');
   return down.map(({ name, error }) => `${name}: ${causeText(error ? causeOf(error) : 'noAnswer')}`).join('; ');

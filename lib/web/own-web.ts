@@ -25,8 +25,8 @@ export async function ownWeb(own: OwnWeb): Promise<Partial<ApplicationOptions>> 
   const parser = bodyParser ?? (existing ? false : undefined);
   return {
     ...(existing ? joined(koa, existing) : { koa }),
-    headers: headersOf(headers),
-    probes: probesOf(probes),
+    headers: readHeaders(headers),
+    probes: readProbes(probes),
     parserOf: parser === undefined ? undefined : parsers(parser),
   };
 }
@@ -54,7 +54,7 @@ function isKoa(value: unknown): value is Koa {
 /** Helmet rejects an option that is given under two names, so the app's names are changed to those that we use. */
 const NAMES: Readonly<Record<string, string>> = { hsts: 'strictTransportSecurity', frameguard: 'xFrameOptions' };
 
-function headersOf(headers: unknown): SecurityHeaders | undefined {
+function readHeaders(headers: unknown): SecurityHeaders | undefined {
   if (headers === undefined || headers === false) return headers;
   if (!isObject(headers)) throw wrong('headers', headers, "give helmet's options, or false");
   try {
@@ -65,7 +65,7 @@ function headersOf(headers: unknown): SecurityHeaders | undefined {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [NAMES[name] ?? name, value]));
 }
 
-function probesOf(probes: unknown): Probes | undefined {
+function readProbes(probes: unknown): Probes | undefined {
   if (probes === undefined) return undefined;
   if (probes === false) return { health: false, ready: false };
   if (!isObject(probes)) throw wrong('probes', probes, "give { health: '/livez', ready: '/readyz' }, or false");

@@ -34,7 +34,7 @@ export class RequestMetrics {
       const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
       answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
     });
-    return { answered, shed: { ...this.shed }, duration: dataOf(this.duration), queued: dataOf(this.queued) };
+    return { answered, shed: { ...this.shed }, duration: toData(this.duration), queued: toData(this.queued) };
   }
 
   /** @returns the 99th percentile of the waits for a slot since the last call, ms; 0 without requests. */
@@ -50,7 +50,7 @@ export class RequestMetrics {
   }
 }
 
-function dataOf({ counts, sumMs }: Histogram): HistogramData {
+function toData({ counts, sumMs }: Histogram): HistogramData {
   return { counts: [...counts], sumMs: rounded(sumMs) };
 }
 

@@ -27,7 +27,7 @@ export const requestTarget: Koa.Middleware = (ctx, next) => {
   // 400 rather than 501: clients should not be able to cause server errors.
   if (coding !== undefined && coding.trim().toLowerCase() !== 'chunked')
     throw malformed('The only supported transfer coding is chunked.');
-  const host = hostOf(req);
+  const host = readHost(req);
   if (host !== undefined && !AUTHORITY.test(host)) throw malformed('The Host header is not a single host.');
   const absolute = ABSOLUTE.exec(req.url ?? '');
   if (absolute) {
@@ -39,7 +39,7 @@ export const requestTarget: Koa.Middleware = (ctx, next) => {
 };
 
 /** @returns the value of Host; all values joined if there are several; undefined if there is none, as in HTTP/1.0. */
-function hostOf(req: IncomingMessage): string | undefined {
+function readHost(req: IncomingMessage): string | undefined {
   const { rawHeaders } = req;
   let host: string | undefined;
   for (let index = 0; index < rawHeaders.length; index += 2) {

@@ -10,9 +10,9 @@ import type { SecurityHeaders } from './options';
  */
 export function securityHeaders(given?: SecurityHeaders): Koa.Middleware {
   // The headers are the same for every response, so helmet runs only once. This saves each request a dozen calls.
-  const standard = headersOf(helmet(OPTIONS));
+  const standard = recordHeaders(helmet(OPTIONS));
   // Helmet's options are a union of 256 types; type-checking a spread of two of these would dominate the build time.
-  const own = given === false ? [] : given && headersOf(helmet({ ...(OPTIONS as object), ...given }));
+  const own = given === false ? [] : given && recordHeaders(helmet({ ...(OPTIONS as object), ...given }));
   return (ctx, next) => {
     const headers = own && !/^\/ops(\/|$)/.test(ctx.path) ? own : standard;
     for (const [name, value] of headers) ctx.res.setHeader(name, value);
@@ -44,7 +44,7 @@ const OPTIONS: NonNullable<Parameters<typeof helmet>[0]> = {
 };
 
 /** @returns the headers that the middleware sets on every response. */
-function headersOf(middleware: Koa.Middleware): readonly Header[] {
+function recordHeaders(middleware: Koa.Middleware): readonly Header[] {
   const headers: Header[] = [];
   const req = new IncomingMessage(new Socket());
   const res = new ServerResponse(req);

@@ -45,7 +45,7 @@ export function createHttpServer(
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
-    const pipeline = pipelineOf(pipelines, request.socket);
+    const pipeline = findPipeline(pipelines, request.socket);
     // The parser still delivers the requests that it has read before the connection was closed.
     if (pipeline.closing || request.socket.writableEnded) {
       if (++pipeline.ignored > MAX_IGNORED) request.socket.destroy();
@@ -73,7 +73,7 @@ export function createHttpServer(
   return server;
 }
 
-function pipelineOf(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipeline {
+function findPipeline(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipeline {
   const known = pipelines.get(socket);
   if (known) return known;
   const pipeline = { unanswered: 0, ignored: 0, closing: false };

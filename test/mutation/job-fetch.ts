@@ -313,14 +313,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'each app has its own channels',
     file: 'lib/core/redis.ts',
-    find: `this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage)`,
+    find: `this.client.subscribe(readKeyPrefix(this.url) + channel, onMessage)`,
     replace: `this.client.subscribe(channel, onMessage)`,
     killedBy: ['test/job/prefix.test.ts'],
   },
   {
     promise: 'every key of an app has its prefix',
     file: 'lib/core/redis.ts',
-    find: `    keyPrefix: keyPrefixOf(url),\n`,
+    find: `    keyPrefix: readKeyPrefix(url),\n`,
     replace: ``,
     killedBy: ['test/job/prefix.test.ts'],
   },

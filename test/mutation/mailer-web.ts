@@ -26,7 +26,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a client gets a locale that the app has',
     file: 'lib/web/application.ts',
-    find: 'localesOf(options.localesDir)',
+    find: 'readLocales(options.localesDir)',
     replace: 'localesOrShipped([])',
     killedBy: ['test/web/application.test.ts'],
   },
@@ -275,8 +275,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'concurrent probes share one round of checks',
     file: 'lib/web/health.ts',
-    find: 'round ??= failingOf',
-    replace: 'round = failingOf',
+    find: 'round ??= findFailing',
+    replace: 'round = findFailing',
     killedBy: ['test/web/health.test.ts'],
   },
   {
@@ -364,8 +364,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a fake unique job that is rolled back leaves its key free',
     file: 'lib/testing/memory-jobs.ts',
-    find: '    this.claims.release(entry.request.id);\n    this.ledger.remove(entry);',
-    replace: '    this.ledger.remove(entry);',
+    find: '    this.claims.release(entry.request.id);\n    this.jobLog.remove(entry);',
+    replace: '    this.jobLog.remove(entry);',
     killedBy: KEEPING,
   },
   {

@@ -46,8 +46,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: "a viewer's sign-in does not reset the count of wrong passwords",
     file: 'lib/ops/auth/sign-in.ts',
-    find: "role === 'operator' ? site.tries.forget",
-    replace: 'role !== null ? site.tries.forget',
+    find: "role === 'operator' ? site.throttle.forget",
+    replace: 'role !== null ? site.throttle.forget',
     killedBy: GUESSES,
   },
   {
@@ -67,15 +67,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'tries during the pause do not extend it while Redis is unavailable',
     file: 'lib/ops/auth/sign-in-throttle.ts',
-    find: 'if (entry.count === TRIES) entry.until',
-    replace: 'if (entry.count >= TRIES) entry.until',
+    find: 'if (entry.count === MAX_TRIES) entry.until',
+    replace: 'if (entry.count >= MAX_TRIES) entry.until',
     killedBy: ACCESS,
   },
   {
     promise: 'passwords are counted before they are checked',
     file: 'lib/ops/auth/sign-in.ts',
-    find: 'const role = allowed ? roleOf(',
-    replace: 'const role = allowed || ctx.ip !== null ? roleOf(',
+    find: 'const role = allowed ? checkPassword(',
+    replace: 'const role = allowed || ctx.ip !== null ? checkPassword(',
     killedBy: ACCESS,
   },
   {

@@ -113,22 +113,22 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the page of a job links to its mails',
     file: 'lib/ops/jobs/job-page.ts',
-    find: 'mails: await mailsOf(site, entry, rules),',
-    replace: 'mails: (await mailsOf(site, entry, rules)) && null,',
+    find: 'mails: await readMails(site, entry, rules),',
+    replace: 'mails: (await readMails(site, entry, rules)) && null,',
     killedBy: ['test/ops/mail/mails-of-jobs.test.ts'],
   },
   {
     promise: 'arguments are shown up to the length of a line',
     file: 'lib/ops/jobs/job-view.ts',
-    find: 'const LINE_LENGTH = 400;',
-    replace: 'const LINE_LENGTH = 44;',
+    find: 'const MAX_LINE_LENGTH = 400;',
+    replace: 'const MAX_LINE_LENGTH = 44;',
     killedBy: ARGUMENTS,
   },
   {
     promise: 'no argument changes the text direction of a page',
     file: 'lib/ops/jobs/job-view.ts',
-    find: 'text: value === REDACTED ? null : escapeControls(textOf(value)),',
-    replace: 'text: value === REDACTED ? null : textOf(value),',
+    find: 'text: value === REDACTED ? null : escapeControls(formatValue(value)),',
+    replace: 'text: value === REDACTED ? null : formatValue(value),',
     killedBy: ARGUMENTS,
   },
   {
@@ -148,7 +148,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a table in a pipe is not padded to the width of a rare long cell',
     file: 'lib/support/text-table.ts',
-    find: 'widths[i] = Math.min(each, MOST_PADDED);',
+    find: 'widths[i] = Math.min(each, MAX_PADDED);',
     replace: 'widths[i] = each;',
     killedBy: TABLES,
   },

@@ -1,5 +1,5 @@
 import { processorsOf, reported, type TreeStatus, type WorkerStatus } from '../../cluster/status';
-import { SLOWEST_MS, totalsOf } from '../../core/request-counts';
+import { SLOWEST_MS, sumTotals } from '../../core/request-counts';
 import { BOUNDS_MS, countsSince, quantile, RateWindow } from '../../support/histogram';
 
 /** Span over which rates are computed, ms. Statuses arrive once a second, so over a shorter one rates would jump. */
@@ -49,7 +49,7 @@ export class RateMeter {
 
 function between(before: TreeStatus, after: TreeStatus, seconds: number): Rates {
   const [then, now] = [before.stats.totals.requests, after.stats.totals.requests];
-  const [upToThen, upToNow] = [totalsOf(then), totalsOf(now)];
+  const [upToThen, upToNow] = [sumTotals(then), sumTotals(now)];
   const counts = countsSince(now.duration.counts, then.duration.counts);
   return {
     requestsPerS: (upToNow.requests - upToThen.requests) / seconds,
@@ -80,7 +80,7 @@ interface Counters {
 function countersByPid({ stats, processMetrics }: TreeStatus): Map<number, Counters> {
   const ofWeb = ({ cpuSeconds, requests }: WorkerStatus): Counters => ({
     cpuSeconds,
-    requests: totalsOf(requests).requests,
+    requests: sumTotals(requests).requests,
   });
   const counters = new Map<number, Counters>();
   const { single } = stats;

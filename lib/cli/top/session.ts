@@ -1,5 +1,5 @@
 import { ask } from '../../cluster/control/client';
-import { COMMANDS, treeOf } from '../../cluster/control/commands';
+import { COMMANDS, readTree } from '../../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
 import type { TreeStatus } from '../../cluster/status';
 import { toError } from '../../support/async';
@@ -54,7 +54,7 @@ export class Session {
    */
   async lookAtTree(): Promise<void> {
     try {
-      const treeStatus = treeOf(await ask(this.tree.address, command('status'), 0, this.answerMs));
+      const treeStatus = readTree(await ask(this.tree.address, command('status'), 0, this.answerMs));
       this.treeStatus = treeStatus;
       this.rates = this.meter.add(treeStatus);
       this.silence = undefined;

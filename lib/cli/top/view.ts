@@ -41,15 +41,15 @@ export interface Size {
 
 type Value = number | null | undefined;
 
-function known(value: Value): value is number {
+function isKnown(value: Value): value is number {
   return value !== null && value !== undefined;
 }
 
 /** Formats a duration. */
-export function time(ms: Value): string {
-  return known(ms) ? formatElapsed(ms) : UNKNOWN;
+export function formatTime(ms: Value): string {
+  return isKnown(ms) ? formatElapsed(ms) : UNKNOWN;
 }
 
-export function count(value: Value): string {
-  return known(value) ? countText(value) : UNKNOWN;
+export function formatCount(value: Value): string {
+  return isKnown(value) ? countText(value) : UNKNOWN;
 }

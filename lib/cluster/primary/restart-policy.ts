@@ -57,13 +57,13 @@ export class RestartPolicy {
 
   /**
    * Counts the death if the child was never ready.
-   * @param mostDeaths in a row after which another try is useless, if no child of its kind was ever ready.
+   * @param maxDeaths in a row after which another try is useless, if no child of its kind was ever ready.
    * @returns the error that keeps the tree from starting; undefined while another try may help.
    */
-  bootDied(dead: ChildHandle, mostDeaths: number): UserError | undefined {
+  bootDied(dead: ChildHandle, maxDeaths: number): UserError | undefined {
     if (!dead.wasReady) this.bootDeaths++;
     const { refusal, name, exitMessage } = dead;
-    if (refusal || this.bootDeaths < mostDeaths) return refusal;
+    if (refusal || this.bootDeaths < maxDeaths) return refusal;
     return new UserError(`Catamount cannot start: ${name} died ${this.bootDeaths} times at boot: ${exitMessage}`);
   }
 }

@@ -1,11 +1,11 @@
-import { NONE_SLOW, type RequestCounts, type Slowest, slowerOf, totalsOf } from '../../core/request-counts';
+import { maxSlowest, NONE_SLOW, type RequestCounts, type Slowest, sumTotals } from '../../core/request-counts';
 import { countsSince } from '../../support/histogram';
 import type { Rollup, RollupCounters, Work } from '../status';
 
 /** Length of one rollup, ms. */
 export const ROLLUP_INTERVAL_MS = 10_000;
 /** Maximum number of rollups kept until they are stored in Redis; the oldest ones are merged. */
-const MOST_PARTS = 60;
+const MAX_PARTS = 60;
 
 export interface RollupSource {
   /** Counters since the tree began. */
@@ -35,7 +35,7 @@ export class Rollups {
   }
 
   addSlowest(slowest: Slowest): void {
-    this.slowest = slowerOf(this.slowest, slowest);
+    this.slowest = maxSlowest(this.slowest, slowest);
   }
 
   /** The rollups after that number; those up to it have been stored, and are dropped. */
@@ -58,7 +58,7 @@ export class Rollups {
   closeRollup(at = floorTo(Date.now())): void {
     const { before, work } = this;
     const now = this.source.requests();
-    const [upToNow, upToThen] = [totalsOf(now), totalsOf(before)];
+    const [upToNow, upToThen] = [sumTotals(now), sumTotals(before)];
     const sums = {
       requests: upToNow.requests - upToThen.requests,
       serverErrors: upToNow.serverErrors - upToThen.serverErrors,
@@ -73,7 +73,7 @@ export class Rollups {
     this.before = now;
     this.slowest = NONE_SLOW;
     this.work = { processed: 0, failed: 0 };
-    if (this.parts.length > MOST_PARTS) this.foldOldest();
+    if (this.parts.length > MAX_PARTS) this.foldOldest();
   }
 
   private foldOldest(): void {
@@ -82,7 +82,7 @@ export class Rollups {
     const sums = { ...second.sums };
     for (const name of Object.keys(sums) as (keyof RollupCounters)[]) sums[name] += first.sums[name];
     const add = (name: 'duration' | 'queued') => second[name].map((count, i) => count + (first[name][i] ?? 0));
-    const slowest = slowerOf(first.slowest, second.slowest);
+    const slowest = maxSlowest(first.slowest, second.slowest);
     this.parts.splice(0, 2, { ...second, sums, duration: add('duration'), queued: add('queued'), slowest });
   }
 }

@@ -44,7 +44,7 @@ export class TreeMonitor {
   single: WorkerStatus | null = null;
   embedded: TreeStatus['embedded'] = [];
   private readonly isStopping: () => boolean;
-  private readonly recent: EventBuffer;
+  private readonly eventBuffer: EventBuffer;
   private readonly sampler = new ProcessMetricsSampler();
   private processMetrics: ProcessMetrics = this.sampler.read();
   private readAt = performance.now();
@@ -52,7 +52,7 @@ export class TreeMonitor {
   constructor(private readonly options: TreeMonitorOptions) {
     const { events, workers, processor, isStopping = () => false } = options;
     this.isStopping = isStopping;
-    this.recent = new EventBuffer(events);
+    this.eventBuffer = new EventBuffer(events);
     const requests = () => this.requests();
     this.rollups = new Rollups({ requests, memory: () => this.memoryByProcess(), isStopping });
     this.rates = new RecentRates(requests);
@@ -69,7 +69,7 @@ export class TreeMonitor {
 
   /** Adds an event seen by another process of the tree. */
   remember(event: RecentEvent): void {
-    this.recent.add(event);
+    this.eventBuffer.add(event);
   }
 
   /** Receives the status of the web in this process. */
@@ -118,7 +118,7 @@ export class TreeMonitor {
         databaseConnections: connectionsOfTree(config),
       },
       rates: this.rates.read(),
-      events: this.recent.list(),
+      events: this.eventBuffer.list(),
       embedded: this.embedded,
       phasedRestart: phased.underWay,
       stopping: this.isStopping(),

@@ -26,7 +26,7 @@ const MAX_BOOT_DEATHS = 3;
 /** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
 /** The same limit as for WEB_CONCURRENCY. */
-const MOST_WORKERS = 64;
+const MAX_WORKERS = 64;
 
 /**
  * `start-first`: the successor is ready before the old worker drains. `stop-first`: the old worker drains first, which
@@ -159,7 +159,7 @@ export class WorkerPool implements PoolCallbacks {
   async scale(by: 1 | -1): Promise<number> {
     const count = this.slots.length + by;
     if (count < 1) throw new UserError('there is only one worker left: stop the tree instead');
-    if (count > MOST_WORKERS) throw new UserError(`there are ${MOST_WORKERS} workers already, which is the maximum`);
+    if (count > MAX_WORKERS) throw new UserError(`there are ${MAX_WORKERS} workers already, which is the maximum`);
     if (this.stopping) throw new UserError('the tree is stopping');
     if (by === 1) {
       const slot = new Slot(count - 1, this.restarts);

@@ -12,7 +12,7 @@ import type {
 import type { MailInterceptor, MailOrigin } from '../definition/setup';
 import { recipients } from '../transport/transport';
 import { type ActionRun, urlsBelow } from './action-run';
-import { type Draft, draftOf } from './draft';
+import { createDraft, type Draft } from './draft';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';
 import { checkLabels } from './mail';
 
@@ -43,7 +43,9 @@ export class MailComposer {
   async draft(run: ActionRun): Promise<Draft | undefined> {
     const { config, i18n } = this.options;
     const mail = await run.perform();
-    return mail && draftOf(run.message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n });
+    return (
+      mail && createDraft(run.message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n })
+    );
   }
 
   /** Renders the parts and reads the attachments. @throws TemplateError, MissingTemplateError, AttachmentError. */

@@ -13,11 +13,11 @@ const MAX_DEPTH = 500;
  */
 export function digestOfArguments(args: readonly unknown[], params: object): string {
   const known = new Map<object, string>();
-  return argumentDigest([listed(args, known, 0), propertiesOf(params, known, 0)]);
+  return argumentDigest([listed(args, known, 0), propertyText(params, known, 0)]);
 }
 
 /** Returns text that differs for different values. */
-function textOf(value: unknown, known: Map<object, string>, depth: number): string {
+function valueText(value: unknown, known: Map<object, string>, depth: number): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'object' && value !== null) return objectText(value, known, depth);
   return `${typeof value}:${String(value)}`;
@@ -29,12 +29,12 @@ function objectText(value: object, known: Map<object, string>, depth: number): s
   if (before !== undefined) return before;
   if (depth > MAX_DEPTH) return 'too deep';
   known.set(value, 'itself');
-  const text = argumentDigest(partsOf(value, known, depth + 1));
+  const text = argumentDigest(taggedParts(value, known, depth + 1));
   known.set(value, text);
   return text;
 }
 
-function partsOf(value: object, known: Map<object, string>, depth: number): readonly string[] {
+function taggedParts(value: object, known: Map<object, string>, depth: number): readonly string[] {
   if (Array.isArray(value)) return ['array', listed(value, known, depth)];
   if (value instanceof Date) return ['date', String(value.getTime())];
   if (ArrayBuffer.isView(value)) {
@@ -43,14 +43,14 @@ function partsOf(value: object, known: Map<object, string>, depth: number): read
   if (isAnyArrayBuffer(value)) return ['bytes', Buffer.from(value).toString('base64')];
   if (value instanceof Map) return ['map', listed([...value].flat(), known, depth)];
   if (value instanceof Set) return ['set', listed([...value], known, depth)];
-  if (value instanceof Error) return ['error', value.name, value.message, propertiesOf(value, known, depth)];
+  if (value instanceof Error) return ['error', value.name, value.message, propertyText(value, known, depth)];
   if (isRecord(value)) {
     const reference = referenceOf(value);
     if (reference) return ['record', reference.model, recordKey(reference.id)];
   }
-  const name = classNameOf(value);
-  if (name === '') return ['object', propertiesOf(value, known, depth)];
-  const shown = [ownWords(value, known, depth), propertiesOf(value, known, depth)];
+  const name = readClassName(value);
+  if (name === '') return ['object', propertyText(value, known, depth)];
+  const shown = [ownWords(value, known, depth), propertyText(value, known, depth)];
   return ['instance', name, ...(shown.join('') === '{}' ? [randomUUID()] : shown)];
 }
 
@@ -58,7 +58,7 @@ function partsOf(value: object, known: Map<object, string>, depth: number): read
 function ownWords(value: object, known: Map<object, string>, depth: number): string {
   const { toJSON, toString: words } = value as { readonly toJSON?: unknown; readonly toString?: unknown };
   try {
-    if (typeof toJSON === 'function' && !isRecord(value)) return textOf(toJSON.call(value), known, depth);
+    if (typeof toJSON === 'function' && !isRecord(value)) return valueText(toJSON.call(value), known, depth);
     if (typeof words === 'function' && words !== Object.prototype.toString) return String(words.call(value));
     return '';
   } catch {
@@ -70,16 +70,16 @@ function listed(values: readonly unknown[], known: Map<object, string>, depth: n
   const end = values.findLastIndex((value) => value !== undefined) + 1;
   return `[${values
     .slice(0, end)
-    .map((value) => textOf(value, known, depth))
+    .map((value) => valueText(value, known, depth))
     .join()}]`;
 }
 
 /** Sorted by name, so that their order does not count. An undefined property counts as absent. */
-function propertiesOf(value: object, known: Map<object, string>, depth: number): string {
+function propertyText(value: object, known: Map<object, string>, depth: number): string {
   const parts: string[] = [];
   for (const name of Object.keys(value).sort()) {
     const property = read(value, name);
-    if (property !== undefined) parts.push(`${JSON.stringify(name)}:${textOf(property, known, depth)}`);
+    if (property !== undefined) parts.push(`${JSON.stringify(name)}:${valueText(property, known, depth)}`);
   }
   return `{${parts.join()}}`;
 }
@@ -93,7 +93,7 @@ function read(value: object, name: string): unknown {
 }
 
 /** Empty for a plain object, `?` for a class without a name. */
-function classNameOf(value: object): string {
+function readClassName(value: object): string {
   const prototype: unknown = Object.getPrototypeOf(value);
   if (prototype === null || prototype === Object.prototype) return '';
   return String((prototype as { readonly constructor?: { readonly name?: unknown } }).constructor?.name ?? '') || '?';

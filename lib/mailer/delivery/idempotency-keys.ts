@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { currentContext } from '../../core/execution-context';
-import { domainOf } from '../../support/email-address';
+import { readDomain } from '../../support/email-address';
 import type { Draft } from '../compose/draft';
 import type { IdempotencyKey } from '../definition/mail-types';
 import { recipients } from '../transport/transport';
@@ -21,7 +21,7 @@ export class IdempotencyKeys {
     const id = randomUUID();
     const key = jobId === undefined ? `once/${id}` : this.within(jobId, draft, given);
     const local = `${jobId ?? 'once'}.${id}`.replace(/[^A-Za-z0-9._-]/g, escaped);
-    return { key, messageId: `<${local}@${domainOf(draft.from.address)}>` };
+    return { key, messageId: `<${local}@${readDomain(draft.from.address)}>` };
   }
 
   /** Resets the count of a job's run, when the run begins or has ended. */

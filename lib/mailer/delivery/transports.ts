@@ -4,7 +4,7 @@ import { InvalidMailError } from '../definition/errors';
 import type { Transport } from '../transport/transport';
 
 /** Number of mails that MAIL_DELIVERY=test keeps, since such a tree may run for long. */
-const KEPT = 1000;
+const MAX_KEPT = 1000;
 
 /** The transports of one process, each created when the first mail needs it. */
 export class Transports {
@@ -42,7 +42,7 @@ export class Transports {
     const local = require('../transport/local-transports') as typeof import('../transport/local-transports');
     if (method === 'file') return new local.FileTransport(dir);
     if (method === 'log') return new local.LogTransport(this.events);
-    if (method === 'test') return new local.TestTransport(KEPT);
+    if (method === 'test') return new local.TestTransport(MAX_KEPT);
     throw new InvalidMailError(
       `delivery: ${JSON.stringify(method satisfies never)} is not a delivery method; there are smtp, file, log and test`,
     );

@@ -3,7 +3,7 @@ import { RedisScript } from '../../core/redis-script';
 import { clientNetwork } from '../../support/text';
 
 /** Number of tries that one address has before it must pause. */
-export const TRIES = 5;
+export const MAX_TRIES = 5;
 /** Length of that pause, s. */
 export const PAUSE_SECONDS = 15 * 60;
 const PREFIX = 'catamount:ops:tries:';
@@ -12,11 +12,11 @@ const PACE = 'catamount:ops:pace';
 /** An address with a successful sign-in stays exempt from the shared pace for this long, s. */
 const KNOWN_SECONDS = 90 * 24 * 60 * 60;
 /** Maximum number of addresses kept in memory while Redis is unavailable. */
-const REMEMBERED = 10_000;
-/** Shared pace of all unknown addresses: a burst, then one try per interval; a try waits at most LONGEST_MS. */
-const AT_ONCE = 30;
+const MAX_REMEMBERED = 10_000;
+/** Shared pace of all unknown addresses: a burst, then one try per interval; a try waits at most MAX_DELAY_MS. */
+const MAX_BURST = 30;
 const EVERY_MS = 1000;
-const LONGEST_MS = 10_000;
+const MAX_DELAY_MS = 10_000;
 
 /**
  * Counts before the password is checked, so that concurrent tries cannot slip past the limit. Tries from unknown
@@ -74,12 +74,12 @@ export class SignInThrottle {
   async count(ip: string): Promise<Counted> {
     const address = clientNetwork(ip);
     const [count, left, turnMs] = await this.countInRedis(address).catch(() => this.countInMemory(address));
-    if (turnMs > LONGEST_MS)
-      return { allowed: false, delayMs: 0, left: TRIES - count + 1, waitSeconds: LONGEST_MS / 1000 };
+    if (turnMs > MAX_DELAY_MS)
+      return { allowed: false, delayMs: 0, left: MAX_TRIES - count + 1, waitSeconds: MAX_DELAY_MS / 1000 };
     return {
-      allowed: count <= TRIES,
+      allowed: count <= MAX_TRIES,
       delayMs: turnMs,
-      left: Math.max(0, TRIES - count),
+      left: Math.max(0, MAX_TRIES - count),
       waitSeconds: Math.max(1, left),
     };
   }
@@ -112,7 +112,7 @@ export class SignInThrottle {
     const reply = await COUNT.run(
       this.redis.client,
       [PREFIX + address, KNOWN + address, PACE],
-      [TRIES, PAUSE_SECONDS, EVERY_MS, AT_ONCE, LONGEST_MS].map(String),
+      [MAX_TRIES, PAUSE_SECONDS, EVERY_MS, MAX_BURST, MAX_DELAY_MS].map(String),
     );
     return reply as [number, number, number];
   }
@@ -123,15 +123,15 @@ export class SignInThrottle {
     const seen = this.memory.get(address);
     const entry = seen && seen.until > now ? seen : { count: 0, until: now + PAUSE_SECONDS };
     entry.count++;
-    if (entry.count === TRIES) entry.until = now + PAUSE_SECONDS;
+    if (entry.count === MAX_TRIES) entry.until = now + PAUSE_SECONDS;
     this.memory.delete(address);
     this.memory.set(address, entry);
     dropOldest(this.memory);
     const { count } = entry;
     const left = Math.ceil(entry.until - now);
-    if (count > TRIES || this.known.has(address)) return [count, left, 0];
-    const at = Math.max(this.pacedTo, ms - EVERY_MS * AT_ONCE) + EVERY_MS;
-    if (at - ms > LONGEST_MS) entry.count--;
+    if (count > MAX_TRIES || this.known.has(address)) return [count, left, 0];
+    const at = Math.max(this.pacedTo, ms - EVERY_MS * MAX_BURST) + EVERY_MS;
+    if (at - ms > MAX_DELAY_MS) entry.count--;
     else this.pacedTo = at;
     return [count, left, Math.max(0, at - ms)];
   }
@@ -139,5 +139,5 @@ export class SignInThrottle {
 
 function dropOldest(memory: Map<string, unknown> | Set<string>): void {
   const [oldest] = memory.keys();
-  if (memory.size > REMEMBERED && oldest !== undefined) memory.delete(oldest);
+  if (memory.size > MAX_REMEMBERED && oldest !== undefined) memory.delete(oldest);
 }

@@ -12,7 +12,7 @@ export const SIGN_OUT = '/ops/sign-out';
 /** Dependencies of signing in, in addition to those of all pages. */
 export interface AuthParts extends PageBase {
   readonly sessions: Sessions;
-  readonly tries: SignInThrottle;
+  readonly throttle: SignInThrottle;
 }
 
 export const signInRoutes = (site: AuthParts & PageContext): void => {
@@ -68,11 +68,11 @@ interface PasswordTry {
 
 /** Counts the try of an address, and checks the password if it may try. */
 async function tryPassword(site: AuthParts, ip: string, name: string, password: string): Promise<PasswordTry> {
-  const { allowed, left, waitSeconds, delayMs } = await site.tries.count(ip);
+  const { allowed, left, waitSeconds, delayMs } = await site.throttle.count(ip);
   if (delayMs > 0) await wait(delayMs);
-  const role = allowed ? roleOf(site, name, password) : undefined;
+  const role = allowed ? checkPassword(site, name, password) : undefined;
   // A viewer's own password clears only this try: the tries before it may have guessed the operator's.
-  if (role) await (role === 'operator' ? site.tries.forget(ip) : site.tries.takeBack(ip));
+  if (role) await (role === 'operator' ? site.throttle.forget(ip) : site.throttle.takeBack(ip));
   return { role, locked: !allowed || (!role && left === 0), busy: !allowed && left > 0, left, waitSeconds };
 }
 
@@ -150,7 +150,7 @@ export async function showSignIn(site: AuthParts, ctx: OpsContext, shown: SignIn
 }
 
 /** Compares with every secret, whatever was given, so that the time taken reveals nothing. */
-function roleOf({ config: { ops } }: PageBase, name: string, password: string): Role | undefined {
+function checkPassword({ config: { ops } }: PageBase, name: string, password: string): Role | undefined {
   if (ops === null) return undefined;
   const nameIsRight = sameText(name, ops.user);
   const operator = sameText(password, ops.password);

@@ -16,7 +16,7 @@ export class SignOuts {
   ) {}
 
   async add(secret: string, seconds: number): Promise<void> {
-    const session = digestOf(secret);
+    const session = hashSecret(secret);
     const inPostgres = async () => {
       await this.knex.raw(
         `insert into ${TABLES.signOuts} (session, expires_at) values (?, now() + ? * interval '1 second')
@@ -33,7 +33,7 @@ export class SignOuts {
 
   /** False while neither store answers, so that the pages work through an outage. */
   async has(secret: string): Promise<boolean> {
-    const session = digestOf(secret);
+    const session = hashSecret(secret);
     const answers = await Promise.allSettled([
       answerWithin(SIGN_OUT_TIMEOUT_MS, this.redis.client.exists(PREFIX + session)),
       answerWithin(SIGN_OUT_TIMEOUT_MS, this.knex.raw(`select 1 from ${TABLES.signOuts} where session = ?`, [session])),
@@ -47,6 +47,6 @@ export class SignOuts {
 }
 
 /** Digest of the secret: forms are bound to the secret itself, so the stored digest is of no use to a reader. */
-function digestOf(secret: string): string {
+function hashSecret(secret: string): string {
   return createHmac('sha256', secret).update('signed out').digest('base64url');
 }

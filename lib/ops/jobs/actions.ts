@@ -5,7 +5,7 @@ import type { OpsContext } from '../ui/context';
 import { reportFailedAction } from '../ui/error-pages';
 import { Formatter } from '../ui/format';
 import { linkWith, localizedProblem } from '../ui/shell';
-import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
+import { actOnce, type JobPageContext, pathWith, type RouteModule, readBack, showPage } from './page-context';
 import { countSelected, type JobSelection, readChosen, type SelectedCounts } from './selection';
 import { isHarmless, type SetPage } from './set-pages';
 
@@ -43,11 +43,11 @@ export function actionRoutes(page: SetPage): RouteModule {
       await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
-    site.router.post(`${path}/action`, reportFailedAction(site, actionOf(page)), async (ctx) => {
+    site.router.post(`${path}/action`, reportFailedAction(site, describeAction(page)), async (ctx) => {
       const { form } = ctx.state;
       const action = readAction(form, page);
       const chosen = readChosen(form, page);
-      const back = backOf(ctx, path);
+      const back = readBack(ctx, path);
       const question = { action, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
       const plain = isPlain(action, chosen);
       if (!plain && !isConfirmed(form)) return ask(site, ctx, page, question);
@@ -62,7 +62,7 @@ export function actionRoutes(page: SetPage): RouteModule {
 }
 
 /** Reads the action of a form, on the selected jobs or on as many as the question showed. */
-function actionOf(page: SetPage) {
+function describeAction(page: SetPage) {
   return ({ state: { form } }: OpsContext) => {
     const action = readAction(form, page);
     const chosen = readChosen(form, page);
@@ -86,7 +86,7 @@ async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { acti
   const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
   if (!action) throw localizedProblem(400, 'badAct');
   const options = {
-    at: momentOf(at) ?? new Date(),
+    at: parseMoment(at) ?? new Date(),
     signal: AbortSignal.timeout(MAX_ACTION_MS),
     ...('filter' in selection && { limit: asked }),
   };
@@ -102,7 +102,7 @@ async function whatIsWrong(
   { action, chosen, at }: Question,
 ): Promise<Wrong> {
   const { form } = ctx.state;
-  if (action === 'reschedule' && !momentOf(at)) return 'at';
+  if (action === 'reschedule' && !parseMoment(at)) return 'at';
   const expected = Number(form.get('expected'));
   if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
   if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
@@ -147,7 +147,7 @@ function readAction(fields: URLSearchParams, page: SetPage): JobAction {
 }
 
 /** Parses the value of a datetime-local field as UTC; undefined when it is invalid. */
-function momentOf(text: string): Date | undefined {
+function parseMoment(text: string): Date | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text)) return undefined;
   const moment = new Date(`${text}Z`);
   return Number.isNaN(moment.getTime()) || !moment.toISOString().startsWith(text) ? undefined : moment;

@@ -5,7 +5,7 @@ import type { OpsContext } from '../ui/context';
 import { localizedProblem } from '../ui/shell';
 import { badQuery } from './filters';
 import { type JobPageContext, type RouteModule, showPage } from './page-context';
-import { placesOf } from './search';
+import { findPlaces } from './search';
 
 const PATH = '/ops/jobs/classes';
 const PERIODS = ['hour', 'day', 'all'] as const;
@@ -19,7 +19,7 @@ export const classRoutes: RouteModule = (site) => {
     if (!period) throw badQuery('period', String(asked));
     const { isOff } = site.redis;
     if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
-    const history = isOff ? { classes: [] } : await historyOf(site.admin(ctx), period);
+    const history = isOff ? { classes: [] } : await readHistory(site.admin(ctx), period);
     const title = ctx.state.t('jobs.classes.title');
     await showPage(
       site,
@@ -40,9 +40,9 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const query = `?class=${encodeURIComponent(name)}`;
   const { isOff } = site.redis;
   const [places, busy, ...histories] = await Promise.all([
-    placesOf(admin, { class: name }, query),
+    findPlaces(admin, { class: name }, query),
     isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
-    ...PERIODS.map((period) => (isOff ? undefined : historyOf(admin, period))),
+    ...PERIODS.map((period) => (isOff ? undefined : readHistory(admin, period))),
   ]);
   const running = busy.filter((job) => job.class === name).length;
   const history = PERIODS.map((period, index) => {
@@ -54,7 +54,7 @@ async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
   await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
 }
 
-function historyOf({ history }: JobAdmin, period: Period): Promise<HistorySum> {
+function readHistory({ history }: JobAdmin, period: Period): Promise<HistorySum> {
   if (period === 'all') return history.totals();
   const now = Date.now();
   // The sum includes both its first and its last minute.

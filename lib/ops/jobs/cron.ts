@@ -2,7 +2,7 @@ import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
 import { reportFailedAction } from '../ui/error-pages';
 import { localizedProblem } from '../ui/shell';
-import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './page-context';
+import { actOnce, type JobPageContext, type RouteModule, readBack, showPage } from './page-context';
 import 'cronstrue/locales/ko';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { cronJson } from '../../job/admin/job-json';
@@ -38,7 +38,7 @@ export const cronRoutes: RouteModule = (site) => {
           });
         return { what: `cron.${what}`, name };
       };
-      await actOnce(site, ctx, backOf(ctx, LIST), work, what !== 'trigger');
+      await actOnce(site, ctx, readBack(ctx, LIST), work, what !== 'trigger');
     });
   }
 };

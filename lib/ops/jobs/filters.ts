@@ -39,7 +39,7 @@ function readText(name: string, value: unknown): string {
 }
 
 /** The filters of a set's list. Only failed jobs have errors; for the dead, `when` is already the time of failure. */
-export function filtersOf(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
+export function allowedFilters(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
   return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.name === 'retry'));
 }
 

@@ -7,12 +7,12 @@ import type { OpsContext, PageContext } from '../ui/context';
 
 /** The app's job classes, which decide how arguments are redacted. They are loaded with the first of the job pages. */
 export class JobClasses {
-  private readonly filter: Redactor;
+  private readonly redactor: Redactor;
   private loading: Promise<void> | undefined;
   private known: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
 
   constructor(private readonly jobs: PageContext['jobs']) {
-    this.filter = new Redactor(jobs.filterArguments);
+    this.redactor = new Redactor(jobs.filterArguments);
   }
 
   get(name: string): JobClass | undefined {
@@ -23,7 +23,7 @@ export class JobClasses {
     return {
       everything: state.visitor.role === 'operator',
       jobs: this,
-      redactor: this.filter,
+      redactor: this.redactor,
     };
   }
 

@@ -7,7 +7,7 @@ import { isRef } from '../../job/sets/query';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import { DELIVERIES } from '../mail/deliveries-page';
-import { MAILS_SHOWN, mailsOf } from '../mail/job-mails';
+import { MAX_MAILS, readMails } from '../mail/job-mails';
 import type { OpsContext } from '../ui/context';
 import { reportFailedAction } from '../ui/error-pages';
 import { localizedProblem } from '../ui/shell';
@@ -29,7 +29,7 @@ export const jobPageRoutes: RouteModule = (site) => {
     const { t } = ctx.state;
     const seen = String(ctx.query.seen ?? '');
     watch(site, ctx, async (stream) => {
-      const state = stateOf(await find(site, ctx));
+      const state = jobFingerprint(await find(site, ctx));
       if (state !== seen) stream.sendWhenNew('news', { text: t('jobs.job.moved') });
     });
   });
@@ -49,7 +49,7 @@ export const jobPageRoutes: RouteModule = (site) => {
 
   const asked = reportFailedAction(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
   router.post(`${PATH}/delete`, asked, async (ctx) => {
-    const ref = refOf(ctx);
+    const ref = readRef(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     const work = async () => ({ what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });
     await actOnce(site, ctx, back, work, true);
@@ -83,7 +83,7 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     reason: rules.everything ? (entry.reason ?? null) : null,
     unreadable: entry.unreadable ?? null,
     raw: rules.everything ? (entry.raw ?? null) : null,
-    mails: await mailsOf(site, entry, rules),
+    mails: await readMails(site, entry, rules),
   };
   const locals = {
     title: job.class ?? ctx.state.t('jobs.unnamed'),
@@ -92,10 +92,10 @@ async function showJobPage(site: JobPageContext, ctx: OpsContext): Promise<void>
     actions: page ? page.actions : [],
     runs: limit === undefined || !Number.isFinite(limit) ? null : limit + 1,
     everything: rules.everything,
-    mailsShown: MAILS_SHOWN,
+    mailsShown: MAX_MAILS,
     mailsHref: `${DELIVERIES}?q=${encodeURIComponent(job.id)}`,
     current: page?.name ?? (place.place === 'active' ? 'busy' : 'queues'),
-    live: `${ctx.path}/events?seen=${stateOf(place)}`,
+    live: `${ctx.path}/events?seen=${jobFingerprint(place)}`,
   };
   await showPage(site, ctx, 'job', locals, {
     ...pageJson(job),
@@ -111,14 +111,14 @@ async function showGone(site: JobPageContext, ctx: OpsContext): Promise<void> {
   if (ctx.state.json) throw localizedProblem(404, 'jobGone');
   await showPage(site, ctx, 'job-gone', {
     title: ctx.state.t('jobs.job.gone.title'),
-    ...refOf(ctx),
-    mailsHref: ctx.state.visitor.role === 'operator' ? `${DELIVERIES}?q=${encodeURIComponent(refOf(ctx).id)}` : null,
+    ...readRef(ctx),
+    mailsHref: ctx.state.visitor.role === 'operator' ? `${DELIVERIES}?q=${encodeURIComponent(readRef(ctx).id)}` : null,
     current: undefined,
   });
 }
 
 function find(site: JobPageContext, ctx: OpsContext): Promise<FoundPlace> {
-  return site.admin(ctx).find(refOf(ctx));
+  return site.admin(ctx).find(readRef(ctx));
 }
 
 /** undefined also while Redis, which has what processors report, does not answer. */
@@ -136,12 +136,12 @@ function diedOfLatestError({ reason, errors }: JobEntry): boolean {
 }
 
 /** A fingerprint that changes with the job's place, attempts and time. */
-function stateOf({ place, entry }: FoundPlace): string {
+function jobFingerprint({ place, entry }: FoundPlace): string {
   return `${place}.${entry?.attempts ?? 0}.${entry?.at?.getTime() ?? 0}`;
 }
 
 /** The job that the path names. @throws ProblemError 404 for an invalid queue or id. */
-function refOf({ params }: OpsContext): { readonly queue: string; readonly id: string } {
+function readRef({ params }: OpsContext): { readonly queue: string; readonly id: string } {
   const { queue = '', id = '' } = params;
   if (!isRef({ queue, id })) throw localizedProblem(404, 'jobGone');
   return { queue, id };

@@ -27,7 +27,7 @@ export interface JobView {
   readonly attempts: number;
   /** null when they are hidden, for the reason in `argsHidden`. */
   readonly args: readonly ShownArgument[] | null;
-  /** The first arguments, cut to LINE_LENGTH characters in total. */
+  /** The first arguments, cut to MAX_LINE_LENGTH characters in total. */
   readonly argsLine: readonly ShownArgument[] | null;
   readonly argsHidden: JobJson['args_redacted'];
   /** The latest error; null when there is none. */
@@ -118,7 +118,7 @@ export interface ShownArgument {
 }
 
 /** Maximum number of characters of one job's arguments in a list. */
-const LINE_LENGTH = 400;
+const MAX_LINE_LENGTH = 400;
 
 /** @param args in their serialised form, redacted. */
 export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {
@@ -128,10 +128,10 @@ export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {
   return args.map((value) => shown(null, value));
 }
 
-/** The first arguments, cut to LINE_LENGTH characters in total. */
+/** The first arguments, cut to MAX_LINE_LENGTH characters in total. */
 export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
   const line: ShownArgument[] = [];
-  let room = LINE_LENGTH;
+  let room = MAX_LINE_LENGTH;
   for (const { name, text } of args) {
     if (room <= 0) break;
     line.push({ name, text: text === null || text.length <= room ? text : `${text.slice(0, room)}…` });
@@ -143,18 +143,18 @@ export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
 function shown(name: string | null, value: JsonValue): ShownArgument {
   return {
     name: name === null ? null : escapeControls(name),
-    text: value === REDACTED ? null : escapeControls(textOf(value)),
+    text: value === REDACTED ? null : escapeControls(formatValue(value)),
   };
 }
 
 /** JSON with spaces. Values without a form in JSON, such as dates, bigints and models, are shown by name. */
-function textOf(value: JsonValue): string {
-  if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`;
+function formatValue(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(formatValue).join(', ')}]`;
   if (!isObject(value)) return JSON.stringify(value);
   const keys = Object.keys(value);
   const key = dollarKey(keys);
   const special = key === undefined ? undefined : taggedText(key, value[key] as JsonValue);
-  return special ?? `{${keys.map((each) => `${each}: ${textOf(value[each] as JsonValue)}`).join(', ')}}`;
+  return special ?? `{${keys.map((each) => `${each}: ${formatValue(value[each] as JsonValue)}`).join(', ')}}`;
 }
 
 function taggedText(key: string, content: JsonValue): string | undefined {
@@ -167,7 +167,7 @@ function taggedText(key: string, content: JsonValue): string | undefined {
       return `${String(content)}n`;
     case '$model':
     case '$value':
-      return typeof name === 'string' && inner !== undefined ? `${name} ${textOf(inner)}` : undefined;
+      return typeof name === 'string' && inner !== undefined ? `${name} ${formatValue(inner)}` : undefined;
     default:
       return undefined;
   }

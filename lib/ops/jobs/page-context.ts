@@ -77,7 +77,7 @@ export async function actOnce(
 }
 
 /** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */
-export function backOf({ state }: OpsContext, usual: string): string {
+export function readBack({ state }: OpsContext, usual: string): string {
   const given = state.form.get('back') ?? '';
   if (!/^\/ops\/jobs\/[\x21-\x7e]*$/.test(given) || !URL.canParse(given, 'http://here')) return usual;
   const { pathname, search } = new URL(given, 'http://here');

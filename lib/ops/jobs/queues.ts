@@ -15,7 +15,7 @@ import { cronRowJson, cronRows } from './cron';
 import { isFiltering, jobFilter, readFilters, readPage } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
-import { actOnce, backOf, type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
+import { actOnce, type JobPageContext, pathWith, type RouteModule, readBack, showPage } from './page-context';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
@@ -35,23 +35,23 @@ export const queueRoutes: RouteModule = (site) => {
   router.get(ONE, (ctx) => showWaiting(site, ctx));
   router.get(`${ONE}/clear`, async (ctx) => {
     assertOperator(ctx);
-    await askToClear(site, ctx, await queueOf(site, ctx), false);
+    await askToClear(site, ctx, await readQueue(site, ctx), false);
   });
 
   for (const what of ['pause', 'resume'] as const) {
     router.post(`${ONE}/${what}`, actionOf(`${what} queue`), async (ctx) => {
-      const { name } = await queueOf(site, ctx);
+      const { name } = await readQueue(site, ctx);
       const work = async () => {
         await site.admin(ctx).queues[what](name);
         return { what, name };
       };
-      await actOnce(site, ctx, backOf(ctx, LIST), work, true);
+      await actOnce(site, ctx, readBack(ctx, LIST), work, true);
     });
   }
 
   router.post(`${ONE}/clear`, actionOf('clear queue'), async (ctx) => {
     const { form } = ctx.state;
-    const queue = await queueOf(site, ctx);
+    const queue = await readQueue(site, ctx);
     const expected = Number(form.get('expected'));
     const known = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
     const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
@@ -70,7 +70,7 @@ export const queueRoutes: RouteModule = (site) => {
 async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { config } = site;
   const admin = site.admin(ctx);
-  const [queues, processes, cron] = await Promise.all([admin.queues.list(), processesOf(admin), cronRows(site, ctx)]);
+  const [queues, processes, cron] = await Promise.all([admin.queues.list(), listProcesses(admin), cronRows(site, ctx)]);
   const { latencyWarningMs, weighted } = config.jobs;
   const locals = {
     title: ctx.state.t('jobs.queues.title'),
@@ -82,10 +82,10 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
     limitMs: latencyWarningMs,
     isServed: (name: string) => isServed(processes, name),
-    holders: (name: string) => holdersOf(ctx, processes, name),
+    holders: (name: string) => formatHolders(ctx, processes, name),
     cron,
     everything: ctx.state.visitor.role === 'operator',
-    live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
+    live: `${EVENTS}?seen=${encodeURIComponent(queuesFingerprint(queues))}`,
   };
   await showPage(site, ctx, 'queues', locals, {
     queues: queues.map(queueJson),
@@ -107,17 +107,17 @@ function queueEvents(site: JobPageContext, ctx: OpsContext): void {
       return { id: `q-${queue.name}`, texts: { size: count(size), latency, active, delayed, dead } as Patch['texts'] };
     });
     stream.sendWhenNew('patch', patches);
-    if (stateOf(queues) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
+    if (queuesFingerprint(queues) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
   });
 }
 
 /** A fingerprint of the queues and their pauses. */
-function stateOf(queues: readonly ListedQueue[]): string {
+function queuesFingerprint(queues: readonly ListedQueue[]): string {
   return queues.map(({ name, paused }) => (paused ? `${name}!` : name)).join();
 }
 
 async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const queue = await queueOf(site, ctx);
+  const queue = await readQueue(site, ctx);
   const rules = site.classes.rulesFor(ctx);
   const asked = readPage(ctx);
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
@@ -129,7 +129,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await processesOf(admin);
+  const processes = await listProcesses(admin);
   const locals = {
     title: queue.name,
     queue,
@@ -142,7 +142,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
     late: isLate(queue, site.config.jobs.latencyWarningMs),
     limitMs: site.config.jobs.latencyWarningMs,
     served: isServed(processes, queue.name),
-    holders: holdersOf(ctx, processes, queue.name),
+    holders: formatHolders(ctx, processes, queue.name),
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
@@ -155,7 +155,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
 }
 
 /** The queue that the path names. @throws ProblemError 404 for an unknown one. */
-async function queueOf(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
+async function readQueue(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
   const { queue: name = '' } = ctx.params;
   const queues = site.admin(ctx).queues;
   if (!(await queues.names()).includes(name)) throw localizedProblem(404, 'queueGone', { values: { name } });
@@ -181,12 +181,12 @@ function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
 }
 
 /** The job processors; null while Redis, which lists them, does not answer. */
-function processesOf(admin: JobAdmin): Promise<readonly ListedProcess[] | null> {
+function listProcesses(admin: JobAdmin): Promise<readonly ListedProcess[] | null> {
   return admin.processes.list().catch(() => null);
 }
 
 /** The jobs that hold the slots the queue waits for, formatted; '' when its jobs only arrive faster than they run. */
-function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[] | null, name: string): string {
+function formatHolders(ctx: OpsContext, processes: readonly ListedProcess[] | null, name: string): string {
   const now = Date.now();
   const serving = (processes ?? []).filter((process) => !process.stopping && process.queues.includes(name));
   const slots = serving.map(({ concurrency, busy }) => {

@@ -9,7 +9,7 @@ import { type JobPageContext, type RouteModule, showPage } from './page-context'
 import { SET_PAGES } from './set-pages';
 
 const PATH = '/ops/jobs/find';
-const LINES = 50;
+const MAX_LINES = 50;
 
 /** Finds jobs that contain a text, such as a request id, and the log lines with it. */
 export const findRoutes: RouteModule = (site) => {
@@ -17,22 +17,22 @@ export const findRoutes: RouteModule = (site) => {
     assertOperator(ctx);
     const { q } = readFilters((name) => ctx.query[name], ['q']);
     if (q === '') throw badQuery('text', '');
-    const found = await jobOf(site, ctx, q);
+    const found = await findJobPath(site, ctx, q);
     if (found) return ctx.redirect(found);
     const { file } = site.config.log;
     const locals = {
       title: ctx.state.t('jobs.find.title', { text: q }),
       text: q,
-      places: await placesOf(site.admin(ctx), { text: q }, `?q=${encodeURIComponent(q)}`),
+      places: await findPlaces(site.admin(ctx), { text: q }, `?q=${encodeURIComponent(q)}`),
       file,
-      lines: file === null ? [] : await logLines(file, q, LINES).catch(() => []),
+      lines: file === null ? [] : await logLines(file, q, MAX_LINES).catch(() => []),
     };
     await showPage(site, ctx, 'find', locals, { places: locals.places, lines: locals.lines });
   });
 };
 
 /** Path of the page of the job with this id; undefined when there is none. */
-async function jobOf(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
+async function findJobPath(site: JobPageContext, ctx: OpsContext, id: string): Promise<string | undefined> {
   if (!isRef({ id })) return undefined;
   const { entry } = await site.admin(ctx).find(id);
   return entry && jobPath(entry);
@@ -48,7 +48,7 @@ interface JobPlace {
 }
 
 /** Lists with jobs that match a filter, sets before queues. @param query the filter as a query, such as `?q=text`. */
-export async function placesOf(admin: JobAdmin, filter: JobFilter, query: string): Promise<JobPlace[]> {
+export async function findPlaces(admin: JobAdmin, filter: JobFilter, query: string): Promise<JobPlace[]> {
   const lists = SET_PAGES.map(async ({ name }) => {
     return {
       name,

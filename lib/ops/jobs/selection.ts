@@ -1,7 +1,7 @@
 import type { JobSet } from '../../job/sets/job-set';
 import { isRef, type JobRef, type Selection } from '../../job/sets/query';
 import { localizedProblem } from '../ui/shell';
-import { type Filters, filtersOf, jobFilter, readFilters } from './filters';
+import { allowedFilters, type Filters, jobFilter, readFilters } from './filters';
 import type { SetPage } from './set-pages';
 
 /** The jobs that a form or a link refers to: single ones, or all that match a filter. */
@@ -22,13 +22,13 @@ export interface SelectedCounts {
   readonly others: { readonly classes: number; readonly jobs: number };
 }
 
-const CLASSES_SHOWN = 3;
+const MAX_CLASSES = 3;
 /** A question can be answered within this time, ms. */
 const QUESTION_TTL_MS = 86_400_000;
 
 /** Reads the selection from the fields. @throws ProblemError 400 or 422 that names the invalid field. */
 export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
-  const filters = readFilters((name) => fields.get(name), filtersOf(page));
+  const filters = readFilters((name) => fields.get(name), allowedFilters(page));
   const asOf = readTime(fields.get('asOf'));
   if (fields.get('all') === '1') {
     return { refs: undefined, filters, asOf, selection: { filter: jobFilter(page, filters, asOf, true) } };
@@ -53,7 +53,7 @@ export async function countSelected(set: JobSet, { selection }: JobSelection): P
     count = await set.count(selection.filter);
   }
   const all = [...byClass].map(([name, each]) => ({ name, count: each })).sort((a, b) => b.count - a.count);
-  const classes = all.length <= CLASSES_SHOWN ? all : all.slice(0, CLASSES_SHOWN - 1);
+  const classes = all.length <= MAX_CLASSES ? all : all.slice(0, MAX_CLASSES - 1);
   const jobs = count - classes.reduce((sum, each) => sum + each.count, 0);
   return { count, classes, others: { classes: all.length - classes.length, jobs } };
 }

@@ -32,7 +32,7 @@ export function timeline(parts: TimelineParts): JobEvent[] {
   const { job, failures } = parts;
   const events = [...latest(parts), ...failures.map((failure, index) => failed(job, failure, index))];
   // The record keeps only the latest errors, so earlier runs are summed up in one event.
-  const oldest = attemptOf(job, failures, failures.length - 1);
+  const oldest = attemptNumber(job, failures, failures.length - 1);
   if (failures.length > 0 && oldest > 1) {
     events.push({ what: 'earlier', values: { count: oldest - 1 }, state: 'unknown', icon: 'more', at: null });
   }
@@ -87,6 +87,6 @@ function failed(job: JobView, failure: ShownFailure, index: number): JobEvent {
   };
 }
 
-function attemptOf(job: JobView, failures: readonly ShownFailure[], index: number): number {
+function attemptNumber(job: JobView, failures: readonly ShownFailure[], index: number): number {
   return failures[index]?.run?.attempt ?? job.attempts - index;
 }

@@ -20,7 +20,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
 
     site.router.get(DELIVERIES, async (ctx) => {
       const veiled = ctx.state.visitor.role === 'viewer';
-      const filter = filterOf(ctx, veiled);
+      const filter = readFilter(ctx, veiled);
       const paging = Paging.of(ctx, await deliveries.count(filter));
       const found = await withJobs(site, await deliveries.list(filter, paging.from, paging.to - paging.from));
       const rows = veiled ? found.map(withoutAddresses) : found;
@@ -58,7 +58,7 @@ export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
   return `${DELIVERIES}/${key.split('/').map(encodeURIComponent).join('/')}`;
 }
 
-function filterOf(ctx: OpsContext, veiled: boolean): DeliveryFilter {
+function readFilter(ctx: OpsContext, veiled: boolean): DeliveryFilter {
   const given = (name: string) =>
     String(ctx.query[name] ?? '')
       .trim()

@@ -3,7 +3,7 @@ import { assertOperator } from '../auth/access';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { Paging } from '../ui/paging';
 import { localizedProblem } from '../ui/shell';
-import { type Inbox, SEARCHED } from './inbox';
+import { type Inbox, MAX_SEARCHED } from './inbox';
 import { answerPiece, showMail } from './mail-page';
 import { openMail } from './parsed-mail';
 
@@ -11,7 +11,7 @@ export const INBOX = '/ops/mail/inbox';
 /** Deleting more mails than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
 /** Number of mails in the list beside a mail. */
-const LATEST = 8;
+const MAX_LATEST = 8;
 
 /** Pages of the inbox. For operators only, since mails contain addresses and links that sign in. */
 export function inboxRoutes(inbox: Inbox): PageModule {
@@ -35,7 +35,7 @@ export function inboxRoutes(inbox: Inbox): PageModule {
       await site.pages.show(
         ctx,
         'mail/inbox',
-        { ...page, searched: SEARCHED, ...live },
+        { ...page, searched: MAX_SEARCHED, ...live },
         { mails: entries.map((entry) => ({ ...entry, href: `${INBOX}/${entry.name}` })), total: names.length },
       );
     });
@@ -82,7 +82,7 @@ export function inboxRoutes(inbox: Inbox): PageModule {
     router.get(`${INBOX}/:name`, async (ctx) => {
       const mail = await opened(inbox, ctx);
       const names = await inbox.names();
-      const latest = await inbox.entries(names.slice(0, LATEST));
+      const latest = await inbox.entries(names.slice(0, MAX_LATEST));
       const index = { previews: [], inbox: latest, total: names.length, kept: true, after: true, keep: '' };
       await showMail(site, ctx, { mail, base: ctx.path, locales: false, index });
     });

@@ -21,9 +21,9 @@ const NAME = /^[A-Za-z0-9_-][A-Za-z0-9._-]{0,250}\.eml$/;
 /** Bytes of a mail that are read for its entry and for a search. */
 const HEAD = 256 * 1024;
 /** Files larger than this, bytes, are ignored. */
-const LARGEST = 50_000_000;
+const MAX_MAIL_BYTES = 50_000_000;
 /** Number of newest mails that a search covers. */
-export const SEARCHED = 1000;
+export const MAX_SEARCHED = 1000;
 /** Maximum number of cached entries. */
 const MAX_CACHED = 500;
 
@@ -56,7 +56,7 @@ export class Inbox {
   async search(text: string): Promise<string[]> {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     const found: string[] = [];
-    for (const name of (await this.names()).slice(0, SEARCHED)) {
+    for (const name of (await this.names()).slice(0, MAX_SEARCHED)) {
       const looked = await this.look(name);
       if (looked && words.every((word) => looked.text.includes(word))) found.push(name);
     }
@@ -65,7 +65,7 @@ export class Inbox {
 
   /** @returns the source of a mail; undefined when there is none. */
   async read(name: string): Promise<Buffer | undefined> {
-    return NAME.test(name) ? readFile(path.join(this.folder, name), LARGEST) : undefined;
+    return NAME.test(name) ? readFile(path.join(this.folder, name), MAX_MAIL_BYTES) : undefined;
   }
 
   /** Deletes mails. @returns how many of them existed. */
@@ -82,7 +82,7 @@ export class Inbox {
   private async look(name: string): Promise<{ readonly entry: InboxEntry; readonly text: string } | undefined> {
     const file = path.join(this.folder, name);
     const size = (await fs.stat(file).catch(whenMissing(undefined)))?.size;
-    const head = size === undefined ? undefined : await readFile(file, LARGEST, HEAD);
+    const head = size === undefined ? undefined : await readFile(file, MAX_MAIL_BYTES, HEAD);
     if (size === undefined || !head) return undefined;
     const { from, to, cc, subject, date, locale, text, html } = await openMail(head);
     const entry = { name, from, to, subject, locale, date: date ?? dateIn(name), size };

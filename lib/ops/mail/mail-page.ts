@@ -38,7 +38,7 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
   });
   const htmlSize = Buffer.byteLength(mail.html ?? '');
   const parts = PARTS.filter((part) => mail.html !== null || (part !== 'html' && part !== 'source'));
-  const part = oneOf(ctx, 'part', parts);
+  const part = readOption(ctx, 'part', parts);
   const source = part === 'raw' ? mail.source.toString('utf8') : (mail.html ?? '');
   const locals = {
     title: mail.subject || ctx.state.t('mail.noSubject'),
@@ -58,15 +58,15 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
     line: previewLine(mail.html, mail.text),
     parts,
     part,
-    width: oneOf(ctx, 'width', WIDTHS),
+    width: readOption(ctx, 'width', WIDTHS),
     widths: WIDTHS,
-    scheme: oneOf(ctx, 'scheme', SCHEMES),
+    scheme: readOption(ctx, 'scheme', SCHEMES),
     schemes: SCHEMES,
     source: source.slice(0, MAX_SOURCE),
     cutOff: source.length > MAX_SOURCE,
   };
   await site.pages.show(ctx, 'mail/mail', locals, {
-    ...jsonOf(mail),
+    ...mailJson(mail),
     size: { html: htmlSize, source: mail.source.length },
     attachments: files,
   });
@@ -90,7 +90,7 @@ function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): v
   ctx.body = bytes;
 }
 
-function jsonOf({ attachments: _, source: __, ...mail }: ParsedMail): object {
+function mailJson({ attachments: _, source: __, ...mail }: ParsedMail): object {
   return snakeCase(mail);
 }
 
@@ -104,7 +104,7 @@ export function askedLanguage(ctx: OpsContext): string | null {
 export type Language = readonly [tag: string, name: string];
 
 /** The languages of these tags. */
-export function languagesOf(locales: readonly string[]): Language[] {
+export function toLanguages(locales: readonly string[]): Language[] {
   const nameOf = (tag: string) => new Intl.DisplayNames([tag, 'en'], { type: 'language' }).of(tag) ?? tag;
   return locales.map((tag) => [tag, nameOf(tag)]);
 }
@@ -118,7 +118,7 @@ function frameQuery(ctx: OpsContext): string {
   return linkWith('', '', { lang: askedLanguage(ctx), images: ctx.query.images === 'on' ? 'on' : null });
 }
 
-function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {
+function readOption<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {
   const asked = ctx.query[name];
   return allowed.find((value) => value === asked) ?? (allowed[0] as T);
 }

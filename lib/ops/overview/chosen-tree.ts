@@ -2,7 +2,7 @@ import type { OpsContext } from '../ui/context';
 import { linkWith } from '../ui/shell';
 
 /** @param tree id of a tree; null for the one that serves the page. */
-export function hrefOf(path: string, tree: string | null, hash = ''): string {
+export function linkToTree(path: string, tree: string | null, hash = ''): string {
   return linkWith(path, '', { tree }) + hash;
 }
 

@@ -1,4 +1,4 @@
-import { reasonText, sentenceOf } from '../../core/event-catalog';
+import { eventSentence, reasonText } from '../../core/event-catalog';
 import { causeText, partText } from '../../core/failure-cause';
 import type { Translate } from '../../core/i18n';
 import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
@@ -39,7 +39,7 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'processor.exited': dead,
   'processor.unresponsive': bad,
   'processor.stalled': bad,
-  'processor.moves': calm,
+  'processor.recovered': calm,
   'processor.kept': bad,
   'processor.crash-loop': bad,
   'processor.stopped': { tone: 'warn', icon: 'drain' },
@@ -59,7 +59,7 @@ const LOOKS: Readonly<Record<NotableEvent, Look>> = {
   'operator.adopted': action,
   'operator.rejected': warn,
   'operator.failed': warn,
-  'installation.foreign': bad,
+  'database.copied': bad,
   'dead.dropped': warn,
 };
 
@@ -78,7 +78,7 @@ export function eventLines(
     const look = isNotable(event.name) ? LOOKS[event.name] : calm;
     const recent = format.now.getTime() - at.getTime() < DAY_MS;
     const when = recent ? event.at.slice(11, 19) : event.at.slice(0, 10);
-    return { at, when, ...look, text: textOf(event, format) };
+    return { at, when, ...look, text: formatSentence(event, format) };
   });
 }
 
@@ -90,7 +90,7 @@ const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron
 const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
 
 /** The event's sentence, `overview.sentence.<name>`. For English it is that of the event catalogue. */
-function textOf(event: RecentEvent, format: Formatter): string {
+function formatSentence(event: RecentEvent, format: Formatter): string {
   const { t, redacted } = format;
   const about = { ...event.about };
   if ('via' in about) about.via = format.caller(String(about.via));
@@ -101,12 +101,12 @@ function textOf(event: RecentEvent, format: Formatter): string {
     about.command = commandWords(about.command, t);
   const kind = KINDS.includes(event.name) ? `-${about.reason ?? about.action}` : '';
   const key = `overview.sentence.${event.name.replaceAll('.', '-')}${kind}`;
-  const text = t(key, valuesOf({ ...event, about }, format));
-  return text === key ? capitalized(sentenceOf(event.name, about) ?? event.name) : text;
+  const text = t(key, sentenceValues({ ...event, about }, format));
+  return text === key ? capitalized(eventSentence(event.name, about) ?? event.name) : text;
 }
 
 /** Values for the event's sentence. */
-function valuesOf({ name, about }: RecentEvent, { t, span }: Formatter): Readonly<Record<string, unknown>> {
+function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): Readonly<Record<string, unknown>> {
   const values: Record<string, unknown> = Object.assign(Object.create(null), about);
   for (const length of SPANS) {
     const ms = about[length];
@@ -121,7 +121,7 @@ function valuesOf({ name, about }: RecentEvent, { t, span }: Formatter): Readonl
   if (name === 'operator.failed') values.command = actionWords(about, t);
   if (name === 'operator.jobs') values.what = t(`overview.sentence.jobsOf.${about.set}`, { count: about.count });
   if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
-  if (name === 'processor.stalled' || name === 'processor.moves') {
+  if (name === 'processor.stalled' || name === 'processor.recovered') {
     values.part = partWords(String(about.part), t);
     values.cause = causeWords(String(about.cause), t);
     values.span = span(Number(about.spanMs));

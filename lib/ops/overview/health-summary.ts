@@ -3,9 +3,9 @@ import type { Judgement } from '../../health/judge';
 import type { SystemStatus } from '../../health/status-collector';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
-import { hrefOf } from './chosen-tree';
+import { linkToTree } from './chosen-tree';
 import { issueHref, issueWords, judgementTitle } from './issue-lines';
-import { load } from './process-cards';
+import { webLoad } from './process-cards';
 import type { TreeHealth } from './tree-health';
 
 interface IssueLine {
@@ -39,17 +39,17 @@ export function healthSummary(
     return { id: `${code}-${subject}`, tone, href, ...issueWords(issue, format) };
   });
   const { level: tone } = judgement;
-  const line = shown ? lineOf(shown, systemStatus, format) : t('overview.verdict.noPrimary');
+  const line = shown ? summaryLine(shown, systemStatus, format) : t('overview.verdict.noPrimary');
   const icon = tone === 'busy' ? 'restart' : tone;
   return { tone, icon, title: judgementTitle(judgement, format), line, issues: lines };
 }
 
-function lineOf({ treeStatus, unresponsiveFor }: TreeHealth, { queues }: SystemStatus, format: Formatter): string {
+function summaryLine({ treeStatus, unresponsiveFor }: TreeHealth, { queues }: SystemStatus, format: Formatter): string {
   const { t, span } = format;
   if (unresponsiveFor !== null) return t('overview.say.unheard', { span: unresponsiveFor });
   const { stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
-  const requests = load(treeStatus);
+  const requests = webLoad(treeStatus);
   const waiting = queues.ok ? queues.value.reduce((sum, one) => sum + one.waiting + one.blocked, 0) : null;
   const oldest = queues.ok ? Math.max(0, ...queues.value.map(({ latencyMs, paused }) => (paused ? 0 : latencyMs))) : 0;
   return facts(
@@ -87,7 +87,7 @@ export function treeTab(
 ): TreeTab {
   const { id, name, stats } = treeStatus;
   const { pssMb: used, limitMb: limit } = stats.memory;
-  const requests = load(treeStatus);
+  const requests = webLoad(treeStatus);
   const share = used !== null && limit !== null ? format.percent(used / limit) : null;
   const figures = [
     requests ? `${requests.inFlight}/${requests.of}` : format.t('overview.trees.jobsOnly'),
@@ -97,7 +97,7 @@ export function treeTab(
     id,
     name,
     tone: unresponsiveFor === null ? (bySeverity(issues)[0]?.level ?? 'ok') : 'unknown',
-    href: hrefOf('/ops', own ? null : id),
+    href: linkToTree('/ops', own ? null : id),
     current,
     figures:
       unresponsiveFor === null

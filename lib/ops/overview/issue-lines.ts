@@ -1,7 +1,7 @@
 import type { Issue, IssueCode } from '../../health/issues';
 import type { Judgement } from '../../health/judge';
 import type { Formatter } from '../ui/format';
-import { hrefOf } from './chosen-tree';
+import { linkToTree } from './chosen-tree';
 import { causeWords, partWords } from './event-lines';
 
 /** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
@@ -55,7 +55,7 @@ export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | '
 /** Path of the page with the issue's cause. */
 export function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
   if (code === 'treeUnresponsive' || code === 'otherTree')
-    return hrefOf('/ops', subject === undefined || subject === ownId ? null : subject);
+    return linkToTree('/ops', subject === undefined || subject === ownId ? null : subject);
   const to = HREFS[code];
   return typeof to === 'string' ? to : to(encodeURIComponent(subject ?? ''));
 }

@@ -45,7 +45,7 @@ export function memoryView(
 ): MemoryView {
   const { t } = format;
   const limit = treeStatus.stats.memory.limitMb;
-  const sizes = sizesOf(treeStatus, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
+  const sizes = nodeSizes(treeStatus, nodes).map((size) => (isKnown ? size : { ...size, mb: null }));
   const total = sizes.reduce((sum, { mb }) => sum + (mb ?? 0), 0);
   const scale =
     limit === null ? Math.max(STEP_MB, Math.ceil((total * 1.2) / STEP_MB) * STEP_MB) : Math.max(limit, total);
@@ -53,7 +53,7 @@ export function memoryView(
   let x = 0;
   const segments = sizes.map((size): Segment => {
     const width = round(((size.mb ?? 0) / scale) * 100);
-    const segment = { x: round(x), width, label: labelOf(size, width), ...size };
+    const segment = { x: round(x), width, label: fittingLabel(size, width), ...size };
     x += width;
     return segment;
   });
@@ -62,20 +62,21 @@ export function memoryView(
     tone: recycle !== null && total > recycle ? 'warn' : 'ok',
     text: limit === null ? `${used} MB` : t('overview.memory.of', { used, limit }),
     share: limit === null || !isKnown ? '' : `${format.percent(total / limit)} %`,
-    note: noteOf(treeStatus, recycle, format),
+    note: recycleNote(treeStatus, recycle, format),
     segments,
     mark: recycle === null ? null : round((recycle / scale) * 100),
     ticks: [0, 1, 2, 3, 4].map((quarter) => String(Math.round((scale / 4) * quarter))),
-    free: limit === null || total >= limit || !isKnown ? null : freeOf(Math.round(limit - total), round(x), format),
+    free:
+      limit === null || total >= limit || !isKnown ? null : freeSegment(Math.round(limit - total), round(x), format),
   };
 }
 
-function labelOf({ id, name, mb }: Size, width: number): string {
+function fittingLabel({ id, name, mb }: Size, width: number): string {
   if (width >= LABELLED) return `${name} ${Math.round(mb ?? 0)}`;
   return width >= NUMBERED && id.startsWith(WORKER) ? id.slice(WORKER.length) : '';
 }
 
-function noteOf({ stats }: TreeStatus, recycle: number | null, format: Formatter): string {
+function recycleNote({ stats }: TreeStatus, recycle: number | null, format: Formatter): string {
   const { t } = format;
   if (recycle === null) return t('overview.memory.noLimit');
   if (stats.workers === 0) return '';
@@ -86,7 +87,7 @@ const WORKER = 'worker-';
 
 type Size = Pick<Segment, 'id' | 'name' | 'shade' | 'mb'>;
 
-function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
+function nodeSizes(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
   const { processMetrics, stats } = treeStatus;
   return nodes.flatMap((node): Size[] => {
     const { id, name } = node;
@@ -95,7 +96,7 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
       const sizes = processorsOf(stats)
         .filter(({ pid }) => pid !== null)
         .map((one) => one.pssMb ?? reported(one.lastStatus)?.rssMb);
-      return [{ id, name, shade: 'j', mb: sumOf(sizes) }];
+      return [{ id, name, shade: 'j', mb: sumKnown(sizes) }];
     }
     // In single mode the web server is part of the primary.
     if (id === 'web') return [];
@@ -103,17 +104,17 @@ function sizesOf(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
     const sizes = stats.workerStatus
       .filter((one) => one.index === index)
       .map((one) => one.pssMb ?? reported(one.lastStatus)?.rssMb);
-    return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb: sumOf(sizes) }];
+    return [{ id, name, shade: node.hot ? 'hot' : workerShade(index), mb: sumKnown(sizes) }];
   });
 }
 
 /** Sums the sizes in one slot, which has two processes during a replacement. @returns null when none is known. */
-function sumOf(sizes: readonly (number | undefined)[]): number | null {
+function sumKnown(sizes: readonly (number | undefined)[]): number | null {
   const known = sizes.filter((mb) => mb !== undefined);
   return known.length === 0 ? null : known.reduce((sum, size) => sum + size, 0);
 }
 
-function freeOf(mb: number, x: number, { t }: Formatter): MemoryView['free'] {
+function freeSegment(mb: number, x: number, { t }: Formatter): MemoryView['free'] {
   const label = 100 - x >= LABELLED ? t('overview.memory.freeLabel', { mb }) : '';
   return { mb, x, label };
 }

@@ -9,12 +9,12 @@ import { type Formatter, facts } from '../ui/format';
 import { type EventLine, eventLines } from './event-lines';
 import { healthSummary, type TreeTab, treeTab, type VerdictView } from './health-summary';
 import { type MemoryView, memoryView } from './memory-view';
-import { type CardView, cardView, load } from './process-cards';
+import { type CardView, cardView, webLoad } from './process-cards';
 import { type DependencyView, dependencyViews, type QueueRow, queueRows } from './service-cards';
 import { assessTrees, type TreeHealth } from './tree-health';
 
 /** Number of events that the page shows. */
-const EVENTS = 8;
+const MAX_EVENTS = 8;
 
 /** The tree that the page shows, formatted. */
 interface MachineView {
@@ -114,7 +114,7 @@ function machineView(
   const { requestsPerS } = rates;
   const known = facts(
     t('overview.say.up', { span: format.at(treeStatus.at).up(stats.startedAt) }),
-    load(treeStatus) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
+    webLoad(treeStatus) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
     jobs &&
       (jobs.on === null
         ? t('overview.machine.jobsUnknown')
@@ -130,7 +130,7 @@ function machineView(
     line: unresponsiveFor === null ? known : t('overview.say.unheard', { span: unresponsiveFor }),
     nodes: nodes.map(cardView),
     memory: memoryView(treeStatus, nodes, format, unresponsiveFor === null),
-    events: eventLines(treeStatus.events, format, EVENTS, actions),
+    events: eventLines(treeStatus.events, format, MAX_EVENTS, actions),
     workers: stats.workers,
     order: limits.weighted ? t('overview.queues.weighted') : t('overview.queues.strict', { first: limits.queues[0] }),
     lastMoves: lastProgress(treeStatus),

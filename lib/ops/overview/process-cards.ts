@@ -7,7 +7,7 @@ import {
   type WorkerStats,
   type WorkerStatus,
 } from '../../cluster/status';
-import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
+import { hotFactor, inSlot, isRestarting, readyWorkers, unresponsiveMs } from '../../health/issues';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
@@ -91,7 +91,7 @@ export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: For
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
   const status = shown && reported(shown.lastStatus);
   const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
-  const state = stateOf({ treeStatus, slot, current, outgoing, status }, format);
+  const state = describeState({ treeStatus, slot, current, outgoing, status }, format);
   const factor = hotFactor(treeStatus, slot.index, mb);
   const hot = factor !== null && state.tone === 'ok' && !outgoing;
   const waiting = status?.backlog;
@@ -122,7 +122,7 @@ interface Slotted {
   readonly status: WorkerStatus | undefined;
 }
 
-function stateOf(slotted: Slotted, format: Formatter): State {
+function describeState(slotted: Slotted, format: Formatter): State {
   const { slot, current, outgoing, status } = slotted;
   const { t } = format;
   const cutOff = slot.drainUntil === null ? '' : t('overview.say.cutOff', { span: format.until(slot.drainUntil) });
@@ -157,7 +157,7 @@ function readyState(
 ): State {
   const { t, now, redacted } = format;
   const phase = t('overview.phase.ready');
-  const heartbeatAgeMs = silenceOf(current, now);
+  const heartbeatAgeMs = unresponsiveMs(current, now);
   if (heartbeatAgeMs !== null) {
     const activity = status?.inFlight[0]?.what;
     const span = format.seconds(heartbeatAgeMs);
@@ -200,7 +200,7 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView
     say: facts(
       format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
-      whereOf(treeStatus, format),
+      formatAddress(treeStatus, format),
       stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(treeStatus), count: stats.workers }),
     ),
   };
@@ -230,7 +230,7 @@ export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView 
 }
 
 /** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
-export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
+export function webLoad({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
   const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => reported(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
   if (workers === 0) return undefined;
@@ -243,7 +243,7 @@ export function load({ stats, limits }: TreeStatus): { inFlight: number; of: num
   };
 }
 
-function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
+function formatAddress({ address }: TreeStatus, { t }: Formatter): string | null {
   if (address === null) return null;
   if (!URL.canParse(address)) return address;
   const { port } = new URL(address);

@@ -1,6 +1,6 @@
 import { processorsOf, type TreeStatus } from '../../cluster/status';
 import type { TreeCommand } from '../../tree/tree-commands';
-import { load } from './process-cards';
+import { webLoad } from './process-cards';
 
 /** The command of a form. The texts are `processes.flash.<what>`. */
 export interface ProcessFlash {
@@ -76,7 +76,7 @@ export function touchedBy({ key }: TreeAction, treeStatus: TreeStatus, slot: num
 }
 
 /** Values for the texts of an action. */
-export function valuesOf(treeStatus: TreeStatus, slot: number): Record<string, unknown> {
+export function actionValues(treeStatus: TreeStatus, slot: number): Record<string, unknown> {
   const { name, stats, limits } = treeStatus;
   return {
     name,
@@ -86,7 +86,7 @@ export function valuesOf(treeStatus: TreeStatus, slot: number): Record<string, u
     others: stats.workers - 1,
     last: stats.workers - 1,
     drainS: Math.round(limits.drainMs / 1000),
-    of: load(treeStatus)?.of,
+    of: webLoad(treeStatus)?.of,
     threads: limits.maxThreads,
   };
 }

@@ -5,10 +5,10 @@ import { type SystemStatus, valueIn } from '../../health/status-collector';
 import { snakeCase } from '../../support/snake-case';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { assertOperator } from '../auth/access';
-import { chosenTree, hrefOf } from '../overview/chosen-tree';
+import { chosenTree, linkToTree } from '../overview/chosen-tree';
 import { eventLines } from '../overview/event-lines';
 import { machineShape, patch } from '../overview/live-update';
-import { type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy, valuesOf } from '../overview/tree-actions';
+import { actionValues, type ProcessFlash, TREE_ACTIONS, type TreeAction, touchedBy } from '../overview/tree-actions';
 import { assessTrees, missingTree, type TreeHealth } from '../overview/tree-health';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
 import { FlashStore } from '../ui/flash';
@@ -18,7 +18,7 @@ import { processRows } from './process-rows';
 
 const LIST = '/ops/processes';
 /** Number of events on the page. */
-const EVENTS = 60;
+const MAX_EVENTS = 60;
 
 /** The page of a tree's processes, and the commands that an operator can send to them. */
 export const processRoutes: PageModule = async (site) => {
@@ -54,7 +54,7 @@ export const processRoutes: PageModule = async (site) => {
     });
     router.post(path, async (ctx) => {
       const tree = await find(ctx);
-      const slot = slotOf(ctx, action);
+      const slot = readSlot(ctx, action);
       if (!action.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
       const flash = { what: action.key, name: tree.treeStatus.name, slot };
       const order = async () => {
@@ -102,14 +102,14 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActi
   const format = Formatter.of(ctx);
   const rows = processRows(tree, format);
   // Already redacted for viewers, so that the JSON shows no more than the page does.
-  const events = eventLines(treeStatus.events, format, EVENTS, jobActions);
+  const events = eventLines(treeStatus.events, format, MAX_EVENTS, jobActions);
   const id = own ? null : treeStatus.id;
   await site.pages.show(
     ctx,
     'processes/processes',
     {
       title: ctx.state.t('processes.title', { name: treeStatus.name }),
-      live: hrefOf('/ops/events', id),
+      live: linkToTree('/ops/events', id),
       scripts: ['overview.js'],
       patch,
       treeStatus,
@@ -148,9 +148,9 @@ async function confirm(
 ): Promise<void> {
   const { treeStatus, own, unresponsiveFor } = tree;
   if (unresponsiveFor !== null) throw localizedProblem(409, 'treeUnresponsive');
-  const slot = slotOf(ctx, action);
+  const slot = readSlot(ctx, action);
   if (!action.isAvailable(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actionGone');
-  const values = valuesOf(treeStatus, slot);
+  const values = actionValues(treeStatus, slot);
   const { t } = ctx.state;
   await site.pages.show(ctx, 'processes/confirm', {
     title: t(`processes.actions.${action.key}.question`, values),
@@ -159,11 +159,11 @@ async function confirm(
     touched: touchedBy(action, treeStatus, slot),
     refused,
     target: ctx.url,
-    back: hrefOf('/ops', own ? null : treeStatus.id),
+    back: linkToTree('/ops', own ? null : treeStatus.id),
   });
 }
 
-function slotOf({ query }: OpsContext, { slot }: TreeAction): number {
+function readSlot({ query }: OpsContext, { slot }: TreeAction): number {
   if (!slot) return 0;
   if (typeof query.slot === 'string' && /^\d{1,3}$/.test(query.slot)) return Number(query.slot);
   throw localizedProblem(404, 'missing');

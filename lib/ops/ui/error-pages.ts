@@ -25,7 +25,7 @@ export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMidd
       await next();
     } catch (thrown) {
       if (hasEnded(ctx.res)) return;
-      const trouble = troubleOf(thrown);
+      const trouble = describeTrouble(thrown);
       const { method, path, requestId } = ctx;
       if (!(thrown instanceof ProblemError) && trouble.reason !== 'redisOff')
         site.events.emit('request.error', { error: toError(thrown), method, path, requestId });
@@ -54,11 +54,11 @@ async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, tr
   });
 }
 
-function troubleOf(thrown: unknown): Trouble {
+function describeTrouble(thrown: unknown): Trouble {
   if (thrown instanceof ProblemError) {
     const { reason, ...values } = thrown.options.extensions ?? {};
     const { status } = thrown;
-    const known = typeof reason === 'string' ? reason : reasonOf(status);
+    const known = typeof reason === 'string' ? reason : reasonFor(status);
     return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
   const code = codeIn(toError(thrown));
@@ -73,7 +73,7 @@ function troubleOf(thrown: unknown): Trouble {
 /** Postgres knows no such schema, column or table. */
 const UNMIGRATED = /^(3F000|42703|42P01)$/;
 
-function reasonOf(status: number): string {
+function reasonFor(status: number): string {
   const known: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
   return known[status] ?? (status >= 500 ? 'fault' : 'wrong');
 }

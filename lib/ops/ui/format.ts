@@ -15,7 +15,7 @@ const UNITS = [
 ] as const;
 
 /** Maximum length of a text from elsewhere, such as a process's output, characters. The rest is cut. */
-const LONGEST = 90;
+const MAX_LENGTH = 90;
 
 /**
  * Formats numbers, sizes, times, durations and causes in the language of one reader, from the texts `time.*`, `work.*`,
@@ -181,7 +181,7 @@ export class Formatter {
 }
 
 function cut(text: string): string {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH - 1)}…` : text;
 }
 
 /** Rounds a future duration up, to the second below a minute and to the minute above, ms. */
