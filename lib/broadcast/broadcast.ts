@@ -152,6 +152,6 @@ function encodeFrame(channel: string, message: unknown): string {
 
 function checked(channel: unknown): string {
   if (typeof channel === 'string' && CHANNEL.test(channel)) return channel;
-  const given = typeof channel === 'string' ? JSON.stringify(channel.slice(0, 210)) : String(channel);
-  throw new TypeError(`a channel is named by 1 to 200 characters without blanks, such as room:7; this is ${given}`);
+  const shown = typeof channel === 'string' ? JSON.stringify(channel.slice(0, 210)) : String(channel);
+  throw new TypeError(`a channel is named by 1 to 200 characters without blanks, such as room:7; this is ${shown}`);
 }

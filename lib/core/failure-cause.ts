@@ -143,8 +143,8 @@ const MESSAGES: readonly (readonly [RegExp, FailureCause])[] = [
 export function causeOf(error: Error): FailureCause {
   for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {
     const code = 'code' in one ? String(one.code) : '';
-    const known = CODES[code] ?? REDIS[code] ?? REDIS[replyCode(one)];
-    const cause = known ?? (code === '' ? byMessage(one.message) : undefined) ?? NAMES[one.name];
+    const byCode = CODES[code] ?? REDIS[code] ?? REDIS[replyCode(one)];
+    const cause = byCode ?? (code === '' ? byMessage(one.message) : undefined) ?? NAMES[one.name];
     if (cause) return cause;
   }
   return 'other';

@@ -42,11 +42,11 @@ export function readLocales(folder: string): readonly string[] {
 }
 
 /**
- * @param asked a locale, with `-` or `_`, in any case.
+ * @param requested a locale, with `-` or `_`, in any case.
  * @returns the offered one that suits it: itself, what it is a variety of, or a variety of it; undefined for none.
  */
-export function matchLocale(asked: string, offered: readonly string[]): string | undefined {
-  const tag = canonicalLocale(asked.replaceAll('_', '-'));
+export function matchLocale(requested: string, offered: readonly string[]): string | undefined {
+  const tag = canonicalLocale(requested.replaceAll('_', '-'));
   if (tag === undefined) return undefined;
   const exact = withParents(tag).find((each) => offered.includes(each));
   return exact ?? offered.find((each) => each.startsWith(`${tag}-`));

@@ -77,9 +77,9 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /** Returns the actions of this mailer with `this.params` set: `UserMailer.with({ tenant }).welcome(user)`. */
   static with<C extends MailerClass>(this: C, params: ParamsOf<InstanceType<C>>): WithParams<C> {
-    const given: object = Object.freeze({ ...(params as object) });
+    const frozen: object = Object.freeze({ ...(params as object) });
     const bound = [...collectActions(this)].map(([key, name]) => {
-      return [key, (...args: unknown[]) => new MailMessage(this, name, args, given)];
+      return [key, (...args: unknown[]) => new MailMessage(this, name, args, frozen)];
     });
     return Object.fromEntries(bound) as WithParams<C>;
   }

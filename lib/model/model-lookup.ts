@@ -82,10 +82,10 @@ export function recordKey(id: RecordId): string {
 }
 
 function readId(record: Model): RecordId | undefined {
-  const given: unknown = record.$id();
-  if (!Array.isArray(given)) return idPart(given);
-  const parts = given.map(idPart).filter((part) => part !== undefined);
-  return parts.length === given.length ? parts : undefined;
+  const rawId: unknown = record.$id();
+  if (!Array.isArray(rawId)) return idPart(rawId);
+  const parts = rawId.map(idPart).filter((part) => part !== undefined);
+  return parts.length === rawId.length ? parts : undefined;
 }
 
 function idPart(part: unknown): string | number | undefined {

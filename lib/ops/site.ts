@@ -90,8 +90,8 @@ export function pageGroups(site: AuthParts): OpsMiddleware {
   }));
   return async (ctx, next) => {
     // Lower case, since the router ignores case as well.
-    const asked = `${ctx.path.toLowerCase()}/`;
-    const found = folders.find(({ paths }) => paths.some((path) => asked.startsWith(`${path}/`)));
+    const requested = `${ctx.path.toLowerCase()}/`;
+    const found = folders.find(({ paths }) => paths.some((path) => requested.startsWith(`${path}/`)));
     await (await found?.routes())?.(ctx, next);
   };
 }

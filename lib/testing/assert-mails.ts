@@ -151,11 +151,11 @@ function serialized(
   serialize: (name: string, values: readonly unknown[]) => readonly JsonValue[],
 ): object {
   const name = `${mailer.name}.${action}`;
-  const given = params && Object.entries(params).filter(([, value]) => value !== undefined);
+  const defined = params && Object.entries(params).filter(([, value]) => value !== undefined);
   const length = args && args.findLastIndex((arg) => arg !== undefined) + 1;
   const order = {
     args: args && serialize(name, args.slice(0, length)),
-    params: given && serialize(name, [Object.fromEntries(given)])[0],
+    params: defined && serialize(name, [Object.fromEntries(defined)])[0],
   };
   return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...order })) as object;
 }

@@ -19,9 +19,9 @@ export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
       await next();
     } catch (thrown) {
       if (hasEnded(ctx.res)) return;
-      const known = toProblem(thrown, ctx.get('Content-Encoding'));
-      const answer = known ?? new ProblemError(readStatus(thrown));
-      if (!known || (known.status >= 500 && known !== thrown)) report(events, ctx, thrown);
+      const problem = toProblem(thrown, ctx.get('Content-Encoding'));
+      const answer = problem ?? new ProblemError(readStatus(thrown));
+      if (!problem || (problem.status >= 500 && problem !== thrown)) report(events, ctx, thrown);
       forgetIntentions(ctx);
       ctx.status = answer.status;
       ctx.vary('Accept, Accept-Language');

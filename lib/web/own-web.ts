@@ -81,12 +81,12 @@ function readProbes(probes: unknown): Probes | undefined {
   return paths;
 }
 
-function parsers(given: unknown): ParserOf {
-  if (given === false || typeof given === 'function') return () => given as BodyParser;
-  if (!isObject(given)) throw wrong('bodyParser', given, 'give a middleware, false, or an object of these by path');
+function parsers(parse: unknown): ParserOf {
+  if (parse === false || typeof parse === 'function') return () => parse as BodyParser;
+  if (!isObject(parse)) throw wrong('bodyParser', parse, 'give a middleware, false, or an object of these by path');
   const exact = new Map<string, BodyParser>();
   const below: [string, BodyParser][] = [];
-  for (const [path, parser] of Object.entries(given) as [string, unknown][]) {
+  for (const [path, parser] of Object.entries(parse) as [string, unknown][]) {
     if (parser !== false && typeof parser !== 'function')
       throw wrong(`bodyParser[${JSON.stringify(path)}]`, parser, 'give a middleware, or false');
     if (!/^\/[^*?#\s]*\*?$/.test(path) || /[^/]\*$/.test(path))

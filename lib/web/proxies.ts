@@ -35,8 +35,8 @@ export function proxies(trust: TrustedProxies, onUntrustedProxy?: (peer: string)
 
 /** Each proxy appends its peer, so the client is the last address that is not a trusted proxy, else the first one. */
 function beyond(forwarded: readonly string[], isTrusted: (address: string) => boolean): string | undefined {
-  const known = forwarded.slice(forwarded.findLastIndex((address) => isIP(address) === 0) + 1);
-  return known.findLast((address) => !isTrusted(address)) ?? known[0];
+  const trail = forwarded.slice(forwarded.findLastIndex((address) => isIP(address) === 0) + 1);
+  return trail.findLast((address) => !isTrusted(address)) ?? trail[0];
 }
 
 function atHop(forwarded: readonly string[], trust: TrustedProxies): string | undefined {

@@ -12,8 +12,8 @@ const WELL_FORMED = /^[A-Za-z0-9._-]{1,128}$/;
  */
 export function requestContext(offered: readonly [Locale, ...Locale[]]): Koa.Middleware {
   return (ctx, next) => {
-    const given = ctx.get('X-Request-Id');
-    ctx.requestId = WELL_FORMED.test(given) ? given : randomUUID();
+    const incoming = ctx.get('X-Request-Id');
+    ctx.requestId = WELL_FORMED.test(incoming) ? incoming : randomUUID();
     ctx.locale = (ctx.get('Accept-Language') && ctx.acceptsLanguages([...offered])) || offered[0];
     ctx.queuedMs = 0;
     ctx.internal = false;

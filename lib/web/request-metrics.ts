@@ -17,9 +17,9 @@ export class RequestMetrics {
   private readonly waits = new Histogram([0, ...BOUNDS_MS]);
 
   add({ method, status, durationMs, queuedMs, shedReason }: EventMap['request.finished']): void {
-    const known = METHODS.indexOf(method);
+    const methodIndex = METHODS.indexOf(method);
     const statusClass = status >= 100 && status < 600 ? Math.trunc(status / 100) : 0;
-    const index = (known === -1 ? OTHER : known) * CLASSES.length + statusClass;
+    const index = (methodIndex === -1 ? OTHER : methodIndex) * CLASSES.length + statusClass;
     this.answered[index] = (this.answered[index] ?? 0) + 1;
     if (shedReason !== null) this.shed[shedReason]++;
     this.duration.observe(durationMs);

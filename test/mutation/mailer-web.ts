@@ -149,8 +149,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the next attempt counts its mails from the start, and finds those already sent',
     file: 'lib/mailer/delivery/idempotency-keys.ts',
-    find: 'known && known.attempt === attempt ? known',
-    replace: 'known ? known',
+    find: 'previous && previous.attempt === attempt ? previous',
+    replace: 'previous ? previous',
     killedBy: ['test/mailer/delivery-key.test.ts'],
   },
   {

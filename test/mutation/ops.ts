@@ -81,8 +81,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a sign-in never redirects to another site',
     file: 'lib/ops/auth/sign-in.ts',
-    find: String.raw`/^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(given)`,
-    replace: 'given.length > 0',
+    find: String.raw`/^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(target)`,
+    replace: 'target.length > 0',
     killedBy: ACCESS,
   },
   {

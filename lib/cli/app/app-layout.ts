@@ -26,19 +26,19 @@ export type TestRunner = 'node' | 'vitest' | 'jest' | 'mocha';
  */
 export async function readLayout(folder: string, ask: (folder: string) => Promise<Asked> = askApp): Promise<AppLayout> {
   const packageJson = readPackage(folder);
-  const asked = await ask(folder);
-  const typescript = /\.[cm]?ts$/.test(asked.manifest);
+  const answers = await ask(folder);
+  const typescript = /\.[cm]?ts$/.test(answers.manifest);
   const esm = packageJson.type === 'module';
-  const manifest = asked.manifest.replace(EXTENSION, '');
+  const manifest = answers.manifest.replace(EXTENSION, '');
   return {
-    ...asked,
+    ...answers,
     folder,
     typescript,
     esm,
     extension: importExtension(folder, typescript, esm),
     runner: findRunner(packageJson.scripts?.test ?? ''),
     manifest,
-    routes: findRoutes(folder, manifest, asked.routes),
+    routes: findRoutes(folder, manifest, answers.routes),
     tests: 'test',
   };
 }

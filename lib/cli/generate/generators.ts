@@ -229,8 +229,8 @@ function noMore(what: string, [surplus]: readonly string[]): void {
   }
 }
 
-function parseActions(given: readonly string[]): Name[] {
-  const actions = given.map((action) => parseName('action', action, 'welcome'));
+function parseActions(words: readonly string[]): Name[] {
+  const actions = words.map((action) => parseName('action', action, 'welcome'));
   const names = actions.map(({ camel }) => camel);
   requireOnce('action', names);
   for (const name of names) {

@@ -172,8 +172,8 @@ export function parseArgument(command: Command, text: string | undefined): numbe
     return 0;
   }
   if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
-  const given = text === undefined ? 'nothing was given' : `"${text.slice(0, MAX_SHOWN_LENGTH)}" is not one`;
-  throw new UserError(`${commandUsage(command)} needs ${argument.meaning}, a whole number: ${given}.`, EXIT.usage);
+  const complaint = text === undefined ? 'nothing was given' : `"${text.slice(0, MAX_SHOWN_LENGTH)}" is not one`;
+  throw new UserError(`${commandUsage(command)} needs ${argument.meaning}, a whole number: ${complaint}.`, EXIT.usage);
 }
 
 /** The table as Markdown, for lib/cluster/README.md. */

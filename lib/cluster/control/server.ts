@@ -228,8 +228,8 @@ export function readRequest(request: IncomingMessage, token: string): Order | An
   const [target = '/'] = (request.url ?? '/').split('?');
   const found = find(target);
   if (!found) {
-    const known = COMMANDS.map(commandPath).join(', ');
-    return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${known}.`);
+    const paths = COMMANDS.map(commandPath).join(', ');
+    return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${paths}.`);
   }
   const { command, text } = found;
   if (request.method !== command.method)

@@ -190,8 +190,8 @@ export class WorkerPool implements PoolCallbacks {
     this.operations = operations;
   }
 
-  answer(asked: RequestMessage): Promise<ToWorker> {
-    return answerRequest(this.operations, asked);
+  answer(request: RequestMessage): Promise<ToWorker> {
+    return answerRequest(this.operations, request);
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {

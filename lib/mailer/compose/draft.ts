@@ -92,9 +92,9 @@ function chooseLocale(
   candidates: readonly (string | undefined)[],
   { i18n, defaultLocale }: Pick<DraftSettings, 'i18n' | 'defaultLocale'>,
 ): string {
-  const asked = candidates.find((candidate) => candidate !== undefined && candidate !== '');
-  if (asked === undefined) return defaultLocale;
-  return matchLocale(asked, [...localesOrShipped(i18n.locales), defaultLocale]) ?? defaultLocale;
+  const requested = candidates.find((candidate) => candidate !== undefined && candidate !== '');
+  if (requested === undefined) return defaultLocale;
+  return matchLocale(requested, [...localesOrShipped(i18n.locales), defaultLocale]) ?? defaultLocale;
 }
 
 /**

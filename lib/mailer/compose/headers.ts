@@ -8,14 +8,14 @@ import type { Address, Addresses, Mailbox, MailHeaders } from '../definition/mai
  * @param field names the header in an error.
  * @throws InvalidMailError for an invalid address or a line break.
  */
-export function mailboxes(field: string, given: Addresses | undefined): Mailbox[] {
-  if (given === undefined) return [];
-  const list = isList(given) ? given : [given];
+export function mailboxes(field: string, addresses: Addresses | undefined): Mailbox[] {
+  if (addresses === undefined) return [];
+  const list = isList(addresses) ? addresses : [addresses];
   return list.flatMap((entry) => (typeof entry === 'string' ? parse(field, entry) : [checked(field, entry)]));
 }
 
-function isList(given: Addresses): given is readonly Address[] {
-  return Array.isArray(given);
+function isList(addresses: Addresses): addresses is readonly Address[] {
+  return Array.isArray(addresses);
 }
 
 function parse(field: string, text: string): Mailbox[] {

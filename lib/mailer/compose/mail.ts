@@ -121,8 +121,8 @@ export class Attachments {
   /** Returns the attachments of both, these first; an inline attachment that both have is kept once. */
   and(others: Attachments): Attachments {
     const both = new Attachments();
-    const known = new Set(this.entries.map(({ cid }) => cid));
-    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !known.has(cid))];
+    const cids = new Set(this.entries.map(({ cid }) => cid));
+    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !cids.has(cid))];
     return both;
   }
 

@@ -105,7 +105,7 @@ export class MailDelivery implements Service, Delivery {
   private async work(run: ActionRun): Promise<DeliveryResult> {
     const { message } = run;
     // The digest is taken before the action runs, which may change its arguments.
-    const given = digestOfArguments(message.args, message.params);
+    const digest = digestOfArguments(message.args, message.params);
     const draft = await this.composer.draft(run);
     if (!draft) return this.skipped(message, 'the action built no mail');
     if (!message.mailer.performDeliveries) return this.skipped(message, 'performDeliveries of its mailer is false');
@@ -113,7 +113,7 @@ export class MailDelivery implements Service, Delivery {
     const transport = this.options.transport ?? this.transports.get(draft.delivery);
     // A process without mails has nothing to forget.
     this.unsubscribe ??= events.onAny((_, about) => 'id' in about && this.keys.forget(about.id), RUN_EDGES);
-    const key = this.keys.next(draft, given);
+    const key = this.keys.next(draft, digest);
     const claim = await record.claim(key, draft);
     if (claim.verdict === 'sent') return this.skipped(message, 'already sent by an earlier run of this job');
     if (claim.verdict === 'busy')

@@ -31,8 +31,8 @@ export class IdempotencyKeys {
 
   private within(jobId: string, draft: Draft, given: string): string {
     const { attempt } = currentContext();
-    const known = this.runs.get(jobId);
-    const run: Run = known && known.attempt === attempt ? known : { attempt, counts: new Map() };
+    const previous = this.runs.get(jobId);
+    const run: Run = previous && previous.attempt === attempt ? previous : { attempt, counts: new Map() };
     this.runs.set(jobId, run);
     const identity = digest([draft.mailer, draft.action, ...recipients(draft).sort(), given]);
     const n = (run.counts.get(identity) ?? 0) + 1;

@@ -17,8 +17,8 @@ export class Transports {
 
   /** @param method default: the one that MAIL_DELIVERY names. @throws InvalidMailError for `smtp` without SMTP_URL. */
   get(method: DeliveryMethod = this.mail.delivery): Transport {
-    const known = this.made.get(method);
-    if (known) return known;
+    const existing = this.made.get(method);
+    if (existing) return existing;
     const transport = this.make(method);
     this.made.set(method, transport);
     return transport;

@@ -17,7 +17,7 @@ interface CachedShape {
  */
 export class CssInliner {
   /** Least recently used first. */
-  private readonly known = new Map<string, CachedShape>();
+  private readonly cache = new Map<string, CachedShape>();
   private size = 0;
 
   /** @param inline inlines the style sheets of whole HTML. */
@@ -28,9 +28,9 @@ export class CssInliner {
     const shape = readShape(html);
     if (!shape) return this.whole(html);
     const { marked, values, css } = shape;
-    const known = this.known.get(marked) ?? this.learn(marked, values.length, css);
-    this.use(marked, known);
-    const refill = await known.refill;
+    const cached = this.cache.get(marked) ?? this.learn(marked, values.length, css);
+    this.use(marked, cached);
+    const refill = await cached.refill;
     return refill ? refill(values) : this.whole(html);
   }
 
@@ -38,26 +38,26 @@ export class CssInliner {
     const refill = dependsOnValues(css)
       ? Promise.resolve(undefined)
       : this.inline(marked).then((one) => createRefill(one, count));
-    const known: CachedShape = { refill, size: marked.length * 2 };
-    refill.catch(() => this.forget(marked, known));
-    return known;
+    const cached: CachedShape = { refill, size: marked.length * 2 };
+    refill.catch(() => this.forget(marked, cached));
+    return cached;
   }
 
-  private use(marked: string, known: CachedShape): void {
-    this.forget(marked, known);
-    this.known.set(marked, known);
-    this.size += known.size;
-    for (const [oldest, { size }] of this.known) {
+  private use(marked: string, cached: CachedShape): void {
+    this.forget(marked, cached);
+    this.cache.set(marked, cached);
+    this.size += cached.size;
+    for (const [oldest, { size }] of this.cache) {
       if (this.size <= MAX_CACHE_LENGTH) break;
-      this.known.delete(oldest);
+      this.cache.delete(oldest);
       this.size -= size;
     }
   }
 
-  private forget(marked: string, known: CachedShape): void {
-    if (this.known.get(marked) !== known) return;
-    this.known.delete(marked);
-    this.size -= known.size;
+  private forget(marked: string, cached: CachedShape): void {
+    if (this.cache.get(marked) !== cached) return;
+    this.cache.delete(marked);
+    this.size -= cached.size;
   }
 
   /**

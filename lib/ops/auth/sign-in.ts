@@ -161,8 +161,8 @@ function checkPassword({ config: { ops } }: PageBase, name: string, password: st
 }
 
 /** The path to open next, restricted to our own pages against open redirects; anything else becomes `/ops`. */
-function ownPath(given: string | null): string {
-  return given !== null && /^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(given) && !given.startsWith(SIGN_IN)
-    ? given
+function ownPath(target: string | null): string {
+  return target !== null && /^\/ops(?:[/?][\w\-./?=&%+~:,@!*']*)?$/.test(target) && !target.startsWith(SIGN_IN)
+    ? target
     : '/ops';
 }

@@ -83,15 +83,15 @@ function isConfirmed(form: URLSearchParams): boolean {
 
 async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {
   const { selection } = chosen;
-  const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
+  const expectedCount = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
   if (!action) throw localizedProblem(400, 'badAct');
   const options = {
     at: parseMoment(at) ?? new Date(),
     signal: AbortSignal.timeout(MAX_ACTION_MS),
-    ...('filter' in selection && { limit: asked }),
+    ...('filter' in selection && { limit: expectedCount }),
   };
   const { moved, complete } = await site.admin(ctx).act(action, page.name, selection, options);
-  return { what: action, moved, asked, complete: complete || moved >= asked };
+  return { what: action, moved, asked: expectedCount, complete: complete || moved >= expectedCount };
 }
 
 /** Compares the confirmed values with the present jobs. @throws ProblemError 422 when the form has no valid number. */

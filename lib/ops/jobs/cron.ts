@@ -23,11 +23,11 @@ export const cronRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['trigger', 'pause', 'resume', 'forget'] as const) {
-    const asked = reportFailedAction(site, ({ params }) => ({
+    const reportsFailure = reportFailedAction(site, ({ params }) => ({
       command: `${what} recurring job`,
       of: params.name ?? '',
     }));
-    router.post(`${LIST}/:name/${what}`, asked, async (ctx) => {
+    router.post(`${LIST}/:name/${what}`, reportsFailure, async (ctx) => {
       const { name = '' } = ctx.params;
       const work = async () => {
         await site

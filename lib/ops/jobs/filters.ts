@@ -18,9 +18,9 @@ const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', w
 const TIMES = ['when', 'failed'] as const;
 
 /** Reads the allowed filters. @throws ProblemError 400 that names the invalid one. */
-export function readFilters(given: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
+export function readFilters(read: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
   const filters: Record<string, string> = { ...NO_FILTERS };
-  for (const name of allowed) filters[name] = readText(name, given(name));
+  for (const name of allowed) filters[name] = readText(name, read(name));
   const { queue } = filters as Filters;
   if (queue !== '') orRefuse('queue', queue, () => checkQueue(queue));
   for (const name of TIMES) {

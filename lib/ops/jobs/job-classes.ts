@@ -9,14 +9,14 @@ import type { OpsContext, PageContext } from '../ui/context';
 export class JobClasses {
   private readonly redactor: Redactor;
   private loading: Promise<void> | undefined;
-  private known: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
+  private classes: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
 
   constructor(private readonly jobs: PageContext['jobs']) {
     this.redactor = new Redactor(jobs.filterArguments);
   }
 
   get(name: string): JobClass | undefined {
-    return this.known.get(name);
+    return this.classes.get(name);
   }
 
   rulesFor({ state }: OpsContext): JobJsonRules {
@@ -31,8 +31,8 @@ export class JobClasses {
   load(): Promise<void> {
     this.loading ??= this.jobs.classes().then(
       (classes) => {
-        const theirs = [...classes].map((each): [string, JobClass] => [jobNameOf(each), each]);
-        this.known = new Map([...theirs, ...this.known]);
+        const loaded = [...classes].map((each): [string, JobClass] => [jobNameOf(each), each]);
+        this.classes = new Map([...loaded, ...this.classes]);
       },
       () => undefined,
     );

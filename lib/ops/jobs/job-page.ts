@@ -47,8 +47,8 @@ export const jobPageRoutes: RouteModule = (site) => {
     });
   });
 
-  const asked = reportFailedAction(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
-  router.post(`${PATH}/delete`, asked, async (ctx) => {
+  const reportsFailure = reportFailedAction(site, () => ({ command: 'delete jobs', of: 'waiting', count: 1 }));
+  router.post(`${PATH}/delete`, reportsFailure, async (ctx) => {
     const ref = readRef(ctx);
     const back = `/ops/jobs/queues/${encodeURIComponent(ref.queue)}`;
     const work = async () => ({ what: 'delete', asked: 1, ...(await site.admin(ctx).act('delete', 'waiting', ref)) });

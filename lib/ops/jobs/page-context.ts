@@ -78,9 +78,9 @@ export async function actOnce(
 
 /** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */
 export function readBack({ state }: OpsContext, usual: string): string {
-  const given = state.form.get('back') ?? '';
-  if (!/^\/ops\/jobs\/[\x21-\x7e]*$/.test(given) || !URL.canParse(given, 'http://here')) return usual;
-  const { pathname, search } = new URL(given, 'http://here');
+  const back = state.form.get('back') ?? '';
+  if (!/^\/ops\/jobs\/[\x21-\x7e]*$/.test(back) || !URL.canParse(back, 'http://here')) return usual;
+  const { pathname, search } = new URL(back, 'http://here');
   return pathname.startsWith('/ops/jobs/') ? pathname + search : usual;
 }
 

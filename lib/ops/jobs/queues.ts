@@ -53,9 +53,9 @@ export const queueRoutes: RouteModule = (site) => {
     const { form } = ctx.state;
     const queue = await readQueue(site, ctx);
     const expected = Number(form.get('expected'));
-    const known = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
+    const isCurrent = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
     const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
-    if (!known || !typed) return askToClear(site, ctx, queue, true);
+    if (!isCurrent || !typed) return askToClear(site, ctx, queue, true);
     await actOnce(site, ctx, `${LIST}/${queue.name}`, async () => {
       return {
         what: 'clear',
@@ -119,13 +119,13 @@ function queuesFingerprint(queues: readonly ListedQueue[]): string {
 async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const queue = await readQueue(site, ctx);
   const rules = site.classes.rulesFor(ctx);
-  const asked = readPage(ctx);
+  const page = readPage(ctx);
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
   const filters = readFilters((name) => ctx.query[name], allowed);
   const admin = site.admin(ctx);
   const list = admin.set('waiting');
   const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE, queue: queue.name };
-  let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
+  let found = await list.page({ ...request, offset: (page - 1) * PER_PAGE });
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));

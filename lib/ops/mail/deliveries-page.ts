@@ -59,15 +59,15 @@ export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
 }
 
 function readFilter(ctx: OpsContext, veiled: boolean): DeliveryFilter {
-  const given = (name: string) =>
+  const read = (name: string) =>
     String(ctx.query[name] ?? '')
       .trim()
       .slice(0, 200);
   return {
     state: DELIVERY_STATES.find((name) => name === ctx.query.state) ?? null,
-    template: given('template'),
+    template: read('template'),
     // A viewer's search would reveal hidden addresses by its matches.
-    search: veiled ? '' : given('q'),
+    search: veiled ? '' : read('q'),
   };
 }
 

@@ -119,6 +119,6 @@ function frameQuery(ctx: OpsContext): string {
 }
 
 function readOption<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {
-  const asked = ctx.query[name];
-  return allowed.find((value) => value === asked) ?? (allowed[0] as T);
+  const requested = ctx.query[name];
+  return allowed.find((value) => value === requested) ?? (allowed[0] as T);
 }

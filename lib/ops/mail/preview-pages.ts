@@ -166,11 +166,11 @@ function testRoutes(source: PreviewSource): PageModule {
       await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
     });
 
-    const asked = reportFailedAction(site, ({ params }) => ({
+    const reportsFailure = reportFailedAction(site, ({ params }) => ({
       command: 'send a test of',
       of: `${params.mailer}#${params.action}`,
     }));
-    site.router.post(SEND, asked, async (ctx) => {
+    site.router.post(SEND, reportsFailure, async (ctx) => {
       const to = (ctx.state.form.get('to') ?? '').trim();
       if (!isAddress(to)) {
         ctx.status = 422;

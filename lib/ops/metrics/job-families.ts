@@ -128,9 +128,9 @@ interface NamedQueue {
 
 /** The first queues by name, and all others together as `other`. */
 function named({ queues = [] }: Scrape): NamedQueue[] {
-  const one = queues.slice(0, MAX_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
+  const perQueue = queues.slice(0, MAX_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
   const others = queues.slice(MAX_QUEUES);
-  return others.length === 0 ? one : [...one, { name: 'other', queues: others }];
+  return others.length === 0 ? perQueue : [...perQueue, { name: 'other', queues: others }];
 }
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);

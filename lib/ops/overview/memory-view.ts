@@ -110,8 +110,8 @@ function nodeSizes(treeStatus: TreeStatus, nodes: readonly NodeView[]): Size[] {
 
 /** Sums the sizes in one slot, which has two processes during a replacement. @returns null when none is known. */
 function sumKnown(sizes: readonly (number | undefined)[]): number | null {
-  const known = sizes.filter((mb) => mb !== undefined);
-  return known.length === 0 ? null : known.reduce((sum, size) => sum + size, 0);
+  const measured = sizes.filter((mb) => mb !== undefined);
+  return measured.length === 0 ? null : measured.reduce((sum, size) => sum + size, 0);
 }
 
 function freeSegment(mb: number, x: number, { t }: Formatter): MemoryView['free'] {

@@ -112,7 +112,7 @@ function machineView(
   const { id, name, place, stats, limits, rates } = treeStatus;
   const jobs = nodes.find(({ kind }) => kind === 'jobs');
   const { requestsPerS } = rates;
-  const known = facts(
+  const summary = facts(
     t('overview.say.up', { span: format.at(treeStatus.at).up(stats.startedAt) }),
     webLoad(treeStatus) && t('overview.machine.rate', { perS: format.rate(requestsPerS) }),
     jobs &&
@@ -127,7 +127,7 @@ function machineView(
     limitMb: stats.memory.limitMb,
     own,
     unresponsive: unresponsiveFor !== null,
-    line: unresponsiveFor === null ? known : t('overview.say.unheard', { span: unresponsiveFor }),
+    line: unresponsiveFor === null ? summary : t('overview.say.unheard', { span: unresponsiveFor }),
     nodes: nodes.map(cardView),
     memory: memoryView(treeStatus, nodes, format, unresponsiveFor === null),
     events: eventLines(treeStatus.events, format, MAX_EVENTS, actions),

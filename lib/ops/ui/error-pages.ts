@@ -58,8 +58,8 @@ function describeTrouble(thrown: unknown): Trouble {
   if (thrown instanceof ProblemError) {
     const { reason, ...values } = thrown.options.extensions ?? {};
     const { status } = thrown;
-    const known = typeof reason === 'string' ? reason : reasonFor(status);
-    return { status, reason: known, values, headers: thrown.options.headers ?? {}, code: String(status) };
+    const key = typeof reason === 'string' ? reason : reasonFor(status);
+    return { status, reason: key, values, headers: thrown.options.headers ?? {}, code: String(status) };
   }
   const code = codeIn(toError(thrown));
   if (code === REDIS_OFF) return { status: 404, reason: 'redisOff', values: {}, headers: {}, code };
@@ -74,8 +74,8 @@ function describeTrouble(thrown: unknown): Trouble {
 const UNMIGRATED = /^(3F000|42703|42P01)$/;
 
 function reasonFor(status: number): string {
-  const known: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
-  return known[status] ?? (status >= 500 ? 'fault' : 'wrong');
+  const keys: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
+  return keys[status] ?? (status >= 500 ? 'fault' : 'wrong');
 }
 
 function codeIn(error: Error): string {

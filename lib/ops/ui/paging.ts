@@ -12,9 +12,9 @@ export class Paging {
 
   /** @param total length of the list. A page beyond the last one becomes the last. */
   static of(ctx: OpsContext, total: number): Paging {
-    const asked = Math.floor(Number(ctx.query.page)) || 1;
+    const requested = Math.floor(Number(ctx.query.page)) || 1;
     const last = Math.max(1, Math.ceil(total / PER_PAGE));
-    return new Paging(Math.min(Math.max(1, asked), last), total);
+    return new Paging(Math.min(Math.max(1, requested), last), total);
   }
 
   /** Index of the first element of the page. */

@@ -51,14 +51,14 @@ export function preferences(i18n: I18n, { defaultLocale }: Pick<Config, 'default
 }
 
 function chosen<T extends string>(ctx: OpsContext, name: string, offered: readonly T[]): T | undefined {
-  const asked = offered.find((each) => each === ctx.query[name]);
+  const requested = offered.find((each) => each === ctx.query[name]);
   const cookie = `catamount_ops_${name}`;
-  if (asked === undefined) {
+  if (requested === undefined) {
     const kept = readCookie(ctx.get('Cookie'), cookie);
     return offered.find((each) => each === kept);
   }
-  ctx.append('Set-Cookie', `${cookie}=${asked}; Path=/ops; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax`);
-  return asked;
+  ctx.append('Set-Cookie', `${cookie}=${requested}; Path=/ops; Max-Age=${YEAR_SECONDS}; HttpOnly; SameSite=Lax`);
+  return requested;
 }
 
 /** Sets a cookie for /ops that scripts and other sites cannot use; `Secure` where the app is served over TLS. */
