@@ -90,7 +90,7 @@ export interface EventMap {
   'processor.crash-loop': { readonly crashes: number };
   /** A part of the processor makes no progress although it has work; `about` names the queue, or is the error's message. */
   'processor.stalled': AboutStandstill;
-  'processor.moves': Omit<AboutStandstill, 'cause' | 'reason'>;
+  'processor.recovered': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
   /** The processor was stopped by a command, and is not started again until `resume`. */
   'processor.stopped': Record<string, never>;
@@ -243,11 +243,11 @@ export interface EventMap {
    * The database is a copy of another one, whose jobs it has: none of them runs here until somebody adopts them. `here` and `made`
    * are the server's identifier and the database's, now and where its tables were made; null when that is not known.
    */
-  'installation.foreign': { readonly here: string; readonly made: string | null };
+  'database.copied': { readonly here: string; readonly made: string | null };
   /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
-  'listen.deaf': Record<string, never>;
+  'notifications.lost': Record<string, never>;
   /** Notifications of Postgres reach the job processor again. */
-  'listen.hears': Record<string, never>;
+  'notifications.restored': Record<string, never>;
   /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
   /** Work on queues failed; it is retried without end. Emitted for the first failure in a row only. */

@@ -126,7 +126,7 @@ export class JobProcessor implements Service {
       models: options.models,
       tuning,
     });
-    this.gate = new Gate({ knex, onCopy: (origin) => events.emit('installation.foreign', origin) });
+    this.gate = new Gate({ knex, onCopy: (origin) => events.emit('database.copied', origin) });
     this.hints = redis && new Hints(redis.client);
     this.hintReader = redis && redisUrl !== undefined ? new HintReader(redis.client, redisUrl, queues) : undefined;
     this.announcer = new Announcer(knex, this.hints);

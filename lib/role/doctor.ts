@@ -121,14 +121,13 @@ function findingsOfProcfile(root: string): Symptom[] {
   return found;
 }
 
-/** Finds a Redis that a tree with jobs would refuse. @param url null: the embedded one. */
-async function findingsOfRedisKind(url: string | null, { client }: Redis): Promise<Symptom[]> {
+/** Finds a Redis that a tree with jobs would refuse. */
+async function findingsOfRedisKind({ client }: Redis): Promise<Symptom[]> {
   const { clusterFault, versionFault } = await import('./redis-faults');
   const info = readInfo(await client.info());
   const faults = [
     ['redis_version', versionFault(info)],
-    // The embedded Redis is no cluster.
-    ['redis_cluster', url === null ? undefined : clusterFault(info, url)],
+    ['redis_cluster', clusterFault(info)],
   ] as const;
   return faults.flatMap(([id, fault]) => (fault === undefined ? [] : said('error', id, `Redis ${fault}`)));
 }
@@ -142,7 +141,7 @@ async function findingsOfServers(
   for (const name of await pendingMigrations(database.knex, migrationsOf(app))) {
     found.push(symptom('error', 'pending_migration', `The migration ${name} has not run`, 'run catamount db migrate.'));
   }
-  const refused = redis.isOff ? [] : await findingsOfRedisKind(config.redisUrl, redis);
+  const refused = redis.isOff ? [] : await findingsOfRedisKind(redis);
   found.push(...refused);
   // During a deploy the old tree and the new one run side by side.
   const planned = sumOverDeploy([connectionsOfTree(config)]);
@@ -160,7 +159,7 @@ async function findingsOfServers(
   }
   found.push(...(await findingsOfPooler(config, database)));
   if (redis.isOff) return found;
-  // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
+  // No tree runs on a Redis that is refused, and a cluster rejects keys of other nodes.
   if (refused.length === 0) found.push(...(await findingsOfProxies(app.name, config, redis.client)));
   found.push(...(await findingsOfRedis(redis)));
   return found;

@@ -1,7 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserError } from '../core/errors';
-import { exportsOf } from '../core/load-classes';
+import { listExports } from '../core/load-classes';
 import type { CronOptions, JobClass } from '../job/definition/job-class';
 import { jobNameOf } from '../job/definition/options';
 import { importMigration, migrationFiles } from '../model/migrations';
@@ -15,7 +15,7 @@ const UNEXPORTED = /^[ \t]*class\s+(\w+)\s+extends\s+(?:\w+\.)?\w*Job\b/m;
 
 /** @throws UserError for a file without exports that declares a job class: nobody would ever find it. */
 export function refuseUnexported(file: string, exported: unknown): void {
-  if (exportsOf(exported).length > 0) return;
+  if (listExports(exported).length > 0) return;
   const [, name] = UNEXPORTED.exec(fs.readFileSync(file, 'utf8')) ?? [];
   if (name) throw new UserError(`it declares ${name} and does not export it: export it as the default`);
 }

@@ -27,13 +27,13 @@ export async function checkRedis({ redis, url, events, first }: RedisCheckOption
   try {
     // The sentinels may not know the name of the master.
     const isUnknown = !redis.client.isReady && first && isSentinelUrl(url);
-    if (isUnknown) await (await import('../core/redis-route')).locatorOf(url)();
+    if (isUnknown) await new (await import('../core/sentinels')).Sentinels(url).locate();
     if (!redis.client.isReady) return await checkGreeting(redis, url, first);
     // INFO, since managed servers forbid CONFIG GET.
     const info = readInfo(await answerWithin(PATIENCE_MS, redis.client.info()));
     if (isSound(info)) return;
     const { doubtOf, faultOf } = await import('./redis-faults');
-    const fault = faultOf(info, url);
+    const fault = faultOf(info);
     if (fault !== undefined && first) throw new UserError(`Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
     const doubt = fault ?? doubtOf(info);
     if (doubt !== undefined) warn(`Redis at ${redisPlace(url)} ${doubt}`);

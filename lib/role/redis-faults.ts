@@ -1,5 +1,3 @@
-import { keyPrefixOf } from '../core/redis-url';
-
 /** The oldest version: earlier ones have no RPOP that takes several hints. Valkey reports 7.2. */
 const LEAST = 6.2;
 
@@ -7,8 +5,8 @@ const LEAST = 6.2;
 export type Info = ReadonlyMap<string, string>;
 
 /** @returns the end of a sentence about a Redis that cannot be used; undefined for any other. */
-export function faultOf(info: Info, url: string): string | undefined {
-  return versionFault(info) ?? clusterFault(info, url);
+export function faultOf(info: Info): string | undefined {
+  return versionFault(info) ?? clusterFault(info);
 }
 
 /** @returns the end of a sentence about a Redis that forgets; undefined for any other. */
@@ -38,9 +36,9 @@ export function versionFault(info: Info): string | undefined {
 }
 
 /** @returns the same about cluster mode. */
-export function clusterFault(info: Info, url: string): string | undefined {
-  if (info.get('cluster_enabled') !== '1' || keyPrefixOf(url) !== '') return undefined;
-  return 'is in cluster mode, which needs all keys of an app in one slot: set REDIS_PREFIX to the name of the app.';
+export function clusterFault(info: Info): string | undefined {
+  if (info.get('cluster_enabled') !== '1') return undefined;
+  return 'is in cluster mode, which cannot be used: use one without it, with sentinels if it must survive a server.';
 }
 
 /** @returns the policy by which keys are deleted; undefined when none ever is. */

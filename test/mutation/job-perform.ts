@@ -26,8 +26,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a class that looks like a job but cannot run is reported at the start',
     file: 'lib/job/job-registry.ts',
-    find: 'const broken = exportsOf(module).find(looksLikeJob);',
-    replace: 'const broken = exportsOf(module).find((value): value is JobClass => isJobClass(value));',
+    find: 'const broken = listExports(module).find(looksLikeJob);',
+    replace: 'const broken = listExports(module).find((value): value is JobClass => isJobClass(value));',
     killedBy: ['test/job/registry.test.ts'],
   },
   {

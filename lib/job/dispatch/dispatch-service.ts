@@ -83,7 +83,7 @@ export class DispatchService {
       sendEcho: async (token) => {
         await knex.raw('select pg_notify(?, ?)', [TABLES.echoChannel, token]);
       },
-      onHearing: (hears) => events.emit(hears ? 'listen.hears' : 'listen.deaf', {}),
+      onHearing: (hears) => events.emit(hears ? 'notifications.restored' : 'notifications.lost', {}),
       onNotice: (notice) => this.noticed(notice as Notice | undefined),
       onLeader: (message) => this.dispatcher.heard(message),
       // Without notifications the dispatcher looks often again.

@@ -1,9 +1,9 @@
 import path from 'node:path';
 import type { LoadedI18n } from '../../core/i18n';
 import { toError } from '../../support/async';
-import { ownerOf, underscore } from '../compose/draft';
+import { findOwner, underscore } from '../compose/draft';
 import type { MailerClass } from '../definition/mailer-class';
-import { actionsOf } from '../mailer';
+import { collectActions } from '../mailer';
 import type { MailerRegistry } from '../mailer-registry';
 import type { Previews } from '../preview/preview-registry';
 import { layoutFor } from '../render/renderer';
@@ -32,7 +32,8 @@ export function checkMailers(options: MailCheck): void {
   const named = new NamedTexts();
   const views = new Views(options.templatesDir, { cache: true });
   for (const mailer of options.mailers) {
-    for (const [name, action] of actionsOf(mailer)) new ActionCheck(options, views, named, mailer, name, action).run();
+    for (const [name, action] of collectActions(mailer))
+      new ActionCheck(options, views, named, mailer, name, action).run();
   }
   checkTexts(options, named);
   for (const { mailer } of options.previews.names()) {
@@ -84,7 +85,7 @@ class ActionCheck {
     const source = method.toString();
     // Where an action names its own template or leaves the mail to other code, the template is known only at run time.
     if (!/\.mail\(\s*\{/.test(source) || /\btemplate\b/.test(source)) return;
-    const folder = `${underscore(ownerOf(mailer, action).name)}/${underscore(action)}`;
+    const folder = `${underscore(findOwner(mailer, action).name)}/${underscore(action)}`;
     const parts = (['html', 'text'] as const).filter((part) => this.views.exists(`${folder}/${part}`));
     if (parts.length === 0) {
       const file = this.views.file(`${folder}/html`);
@@ -126,7 +127,7 @@ class ActionCheck {
 
   private checkText(key: string, view: string): void {
     const { i18n, defaultLocale, localesDir, onFinding } = this.options;
-    const scope = this.mailer.i18nScope ?? underscore(ownerOf(this.mailer, this.action).name);
+    const scope = this.mailer.i18nScope ?? underscore(findOwner(this.mailer, this.action).name);
     const full = key.startsWith('.') ? `${scope}.${underscore(this.action)}${key}` : key;
     for (const locale of new Set([defaultLocale, ...i18n.locales])) {
       if (i18n.hasOwn(full, locale)) continue;
