@@ -152,7 +152,7 @@ export class JobProcessor implements Service {
       hints: this.hintReader,
       hears: () => this.dispatch.listening === true,
       perform: this.executor.perform.bind(this.executor),
-      onRunning: () => this.dispatch.active(),
+      onBegun: () => this.dispatch.begun(),
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],
       onReturned: (jobs) => this.announcer.announce(jobs, false, 'head'),
       onScheduled: () => this.announcer.announce([], true),
@@ -169,7 +169,7 @@ export class JobProcessor implements Service {
       events,
       production: config.environment === 'production',
       identity,
-      onLook: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
+      onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
       onCronNotice: () => this.cron?.trigger(),
       onClockJump: () => {
         this.cron?.trigger();

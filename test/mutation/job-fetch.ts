@@ -59,15 +59,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a processor whose Redis is lost finds jobs by scans',
     file: FETCHER,
-    find: 'this.scans || !this.options.hints?.ready',
-    replace: 'this.scans',
+    find: 'this.isScanDue || !this.options.hints?.ready',
+    replace: 'this.isScanDue',
     killedBy: FETCHER_TEST,
   },
   {
     promise: 'a job that was hinted at while Redis was lost is found by a last scan',
     file: FETCHER,
-    find: '    const isFirst = this.scans;\n    this.scans = false;\n    return isFirst;',
-    replace: '    this.scans = false;\n    return false;',
+    find: '    const wasScanDue = this.isScanDue;\n    this.isScanDue = false;\n    return wasScanDue;',
+    replace: '    this.isScanDue = false;\n    return false;',
     killedBy: FETCHER_TEST,
   },
   {
@@ -108,8 +108,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a lone job wakes one processor',
     file: 'lib/job/dispatch/dispatch-service.ts',
-    find: "if (notice !== 'hinted' || !redis) onLook(notice === 'unhinted');",
-    replace: "onLook(notice === 'unhinted');",
+    find: "if (notice !== 'hinted' || !redis) onMayBeReady(notice === 'unhinted');",
+    replace: "onMayBeReady(notice === 'unhinted');",
     killedBy: ['test/job/pickup.test.ts'],
   },
   {
@@ -164,7 +164,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'due jobs are looked for when the clock has jumped',
     file: 'lib/job/dispatch/dispatch-service.ts',
-    find: '    this.dispatcher.disconnected();\n    onClockJump();',
+    find: '    this.dispatcher.distrust();\n    onClockJump();',
     replace: '    onClockJump();',
     killedBy: ['test/job/clock.test.ts'],
   },
@@ -185,7 +185,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'jobs of a process that falls silent are rescued soon, also by a dispatcher that has nothing else to do',
     file: 'lib/job/dispatch/dispatcher.ts',
-    find: 'this.isAnyRunning ? this.upkeepMs : this.maxLookMs',
+    find: 'this.wasAnyRunning ? this.upkeepMs : this.maxLookMs',
     replace: 'this.maxLookMs',
     killedBy: RESCUE_TEST,
   },

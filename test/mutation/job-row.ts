@@ -59,8 +59,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'each delivery is counted',
     file: CLAIM,
-    find: `run = ?, deliveries = deliveries + 1, claimed_at`,
-    replace: 'run = ?, claimed_at',
+    find: `claimed_by = ?, deliveries = deliveries + 1, claimed_at`,
+    replace: 'claimed_by = ?, claimed_at',
     killedBy: CLAIM_TEST,
   },
   {
@@ -115,15 +115,15 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no jobs of a living process are rescued: only those of the dead process itself',
     file: RESCUE,
-    find: `'and run = ?'}`,
-    replace: `'and run is distinct from ?'}`,
+    find: `'and claimed_by = ?'}`,
+    replace: `'and claimed_by is distinct from ?'}`,
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
     file: RESCUE,
-    find: `set state = 'ready', run = null\n     from`,
-    replace: `set state = 'ready', run = null, deliveries = 0\n     from`,
+    find: `set state = 'ready', claimed_by = null\n     from`,
+    replace: `set state = 'ready', claimed_by = null, deliveries = 0\n     from`,
     killedBy: CLAIM_TEST,
   },
   {
@@ -136,8 +136,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an outcome is void when another process has the job by now',
     file: END,
-    find: `and \${TABLES.jobs}.run = ? and`,
-    replace: `and coalesce(\${TABLES.jobs}.run = ?, true) is not null and`,
+    find: `and \${TABLES.jobs}.claimed_by = ? and`,
+    replace: `and coalesce(\${TABLES.jobs}.claimed_by = ?, true) is not null and`,
     killedBy: CLAIM_TEST,
   },
   {

@@ -91,7 +91,7 @@ export class Dispatcher {
   private prunedAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
   /** true: a job was running at the last upkeep. */
-  private isAnyRunning = false;
+  private wasAnyRunning = false;
   /** Time since which Postgres has answered each look, ms on the monotonic clock; undefined: the last one failed, or none was made. */
   private connectedSince: number | undefined;
 
@@ -130,8 +130,8 @@ export class Dispatcher {
     this.task.triggerIn(ms);
   }
 
-  /** Call when Postgres may have been away, so that no process could show itself there. */
-  disconnected(): void {
+  /** Call when Postgres may have been away, or the machine asleep, so that no process could show itself: none is judged for a while. */
+  distrust(): void {
     this.connectedSince = undefined;
     this.recover();
   }
@@ -185,7 +185,7 @@ export class Dispatcher {
     if (gate.origin === undefined) return CLOSED_MS;
     if (this.noticed) this.lookMs = this.firstLookMs;
     else if (performance.now() - this.prunedAt < PRUNE_INTERVAL_MS) {
-      const calmMs = await this.msOfCalm();
+      const calmMs = await this.calmMs();
       if (calmMs !== undefined) return calmMs;
     }
     this.noticed = false;
@@ -229,7 +229,7 @@ export class Dispatcher {
       const rescued = isJudge ? await rescue(knex, { silentMs }) : [];
       // At once: without Redis others may run them already.
       if (rescued.length > 0) onRescued(rescued);
-      this.isAnyRunning = await isAnyRunning(knex);
+      this.wasAnyRunning = await isAnyRunning(knex);
       const admitted = await admit(knex, limits);
       await this.hint([...rescued, ...admitted], 'head');
       this.upkeptAt = now;
@@ -279,7 +279,7 @@ export class Dispatcher {
     const { knex, onNotified } = this.options;
     const { hears, message: text } = this.leadership;
     // The process of a running job may die, and this one with it: then another dispatcher waits for no longer than that.
-    const maxMs = this.isAnyRunning ? this.upkeepMs : this.maxLookMs;
+    const maxMs = this.wasAnyRunning ? this.upkeepMs : this.maxLookMs;
     const lookMs = isShort ? REFILL_MS : Math.min(maxMs, this.lookMs);
     this.lookMs = this.longerLookMs;
     const sentAt = performance.now();
@@ -290,7 +290,7 @@ export class Dispatcher {
   }
 
   /** The same by one statement, as most looks find nothing; undefined when there is something to do. */
-  private async msOfCalm(): Promise<number | undefined> {
+  private async calmMs(): Promise<number | undefined> {
     const { knex, onNotified } = this.options;
     const { hears, message } = this.leadership;
     const sentAt = performance.now();

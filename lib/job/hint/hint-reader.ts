@@ -66,7 +66,7 @@ export class HintReader {
   /** The hint that was waited for, until it is used. */
   private waitedFor: Hint | undefined;
   /** true: `waitedFor` came so late that it is the only hint, as far as is known. */
-  private isLone = false;
+  private isSole = false;
   /** true: it waits for a hint. */
   isWaiting = false;
   /** `waiting`, `jobs` and `active` of each queue. */
@@ -136,8 +136,8 @@ export class HintReader {
   }
 
   /** true: there is a hint that was waited for, and it is alone. */
-  get hasLone(): boolean {
-    return this.waitedFor !== undefined && this.isLone;
+  get hasSole(): boolean {
+    return this.waitedFor !== undefined && this.isSole;
   }
 
   /** @returns the hint that was waited for, which the caller uses or gives to another process; undefined when there is none. */
@@ -164,7 +164,7 @@ export class HintReader {
     const ended = (hint?: Hint) => {
       this.isWaiting = false;
       this.waitedFor = hint ?? this.waitedFor;
-      this.isLone = performance.now() - since >= SOON_MS;
+      this.isSole = performance.now() - since >= SOON_MS;
       onEnd();
     };
     client.brPop(keys, isShort ? 1 : WAIT_S).then(

@@ -109,7 +109,7 @@ export class ProcessReporter {
 
   start(): void {
     this.processMetrics = new ProcessMetricsSampler();
-    // Before the first heartbeat, so that nobody sees both processes.
+    // If it takes no longer than 2 s, before the first heartbeat, so that nobody sees both processes.
     this.orphans.start();
     this.mayShow = Deadline.after(FIRST_RESCUE_MS).wait(this.rescuedOnce.promise);
     this.heartbeat?.start();

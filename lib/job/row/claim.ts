@@ -51,7 +51,7 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
           [[...choice.queues], choice.limit, choice.limit],
         ];
   const { rows } = await knex.raw<{ rows: Delivery[] }>(
-    `update ${TABLES.jobs} set state = 'running', run = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
+    `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
      where id = ${sql} and ${IS_READY} and limit_key is null
        and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
        and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null
@@ -119,7 +119,7 @@ export async function claimLimited(
            and (select origin from ${TABLES.installation}) = ?
        )
        update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
-         run = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
+         claimed_by = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
          deliveries = deliveries + fits::int
        from next where ${TABLES.jobs}.id = next.id and ${IS_READY}
        returning state, ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
@@ -174,8 +174,8 @@ export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]
 /** Returns what a claim of this process has claimed although its reply was lost. @param running ids of what it knows to run. */
 export async function releaseUnknown(knex: Knex, identity: string, running: readonly string[]): Promise<void> {
   await knex.raw(
-    `update ${TABLES.jobs} set state = 'ready', run = null, deliveries = deliveries - 1
-     where state = 'running' and run = ? and id <> all(?::uuid[])`,
+    `update ${TABLES.jobs} set state = 'ready', claimed_by = null, deliveries = deliveries - 1
+     where state = 'running' and claimed_by = ? and id <> all(?::uuid[])`,
     [identity, [...running]],
   );
 }

@@ -3,7 +3,7 @@ import { TABLES } from '../../core/config';
 import type { ReadyJob } from './claim';
 
 /**
- * Returns the jobs of processors that have died to the heads of their queues. Their deliveries stay counted, since each of
+ * Makes the jobs of processors that have died ready again. As the oldest they go first; the caller hints at the heads of the queues. Their deliveries stay counted, since each of
  * them may have killed its process.
  * @param identity of one that is known to be dead. Default: all that have been silent for so long.
  * @param silentMs how long a processor must have been silent; one shows itself at least each 5 s while it runs something long.
@@ -11,11 +11,11 @@ import type { ReadyJob } from './claim';
 export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promise<RescuedJob[]> {
   const dead = `not exists (
     select from ${TABLES.processes} as process
-    where process.identity = run and process.seen_at > clock_timestamp() - ? * interval '1 millisecond')`;
+    where process.identity = claimed_by and process.seen_at > clock_timestamp() - ? * interval '1 millisecond')`;
   const { rows } = await knex.raw<{ rows: RescuedJob[] }>(
-    `update ${TABLES.jobs} set state = 'ready', run = null
-     from (select id, run as identity from ${TABLES.jobs} where state = 'running'
-       ${identity === undefined ? '' : 'and run = ?'}
+    `update ${TABLES.jobs} set state = 'ready', claimed_by = null
+     from (select id, claimed_by as identity from ${TABLES.jobs} where state = 'running'
+       ${identity === undefined ? '' : 'and claimed_by = ?'}
        ${silentMs === undefined ? '' : `and claimed_at < clock_timestamp() - ? * interval '1 millisecond' and ${dead}`}
        for update skip locked) as lost
      where ${TABLES.jobs}.id = lost.id returning ${TABLES.jobs}.id, queue, lost.identity`,

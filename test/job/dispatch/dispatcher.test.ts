@@ -149,7 +149,7 @@ describe('the dispatcher', () => {
   it('returns the jobs of processors that are silent, without Redis too', async () => {
     await insert(1);
     await system.postgres.query(
-      `update job_queue set state = 'running', run = 'dead', deliveries = 1, claimed_at = now() - interval '1 minute'`,
+      `update job_queue set state = 'running', claimed_by = 'dead', deliveries = 1, claimed_at = now() - interval '1 minute'`,
     );
     await system.redisServer.kill();
     await system.processor([NoteJob], { tuning: { dispatch: { ...OFTEN.dispatch, silentMs: 200 } } });
@@ -162,13 +162,15 @@ describe('the dispatcher', () => {
     const runningAs = async (identity: string) => {
       await insert(1);
       await system.postgres.query(
-        `update job_queue set state = 'running', run = $1, claimed_at = now() - interval '1 hour' where state = 'ready'`,
+        `update job_queue set state = 'running', claimed_by = $1, claimed_at = now() - interval '1 hour' where state = 'ready'`,
         [identity],
       );
     };
     const holders = async () => {
-      const rows = await system.postgres.query<{ run: string }>('select run from job_queue where run is not null');
-      return rows.map(({ run }) => run);
+      const rows = await system.postgres.query<{ claimed_by: string }>(
+        'select claimed_by from job_queue where claimed_by is not null',
+      );
+      return rows.map(({ claimed_by }) => claimed_by);
     };
 
     /** A judge that reaches Postgres through a proxy, and whose wall clock the test sets. */

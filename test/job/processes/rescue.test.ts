@@ -52,10 +52,10 @@ describe('the jobs of a dead or silent process', () => {
     return ids;
   };
   const holders = async () => {
-    const rows = await system.postgres.query<{ run: string }>(
-      'select run from job_queue where run is not null order by run',
+    const rows = await system.postgres.query<{ claimed_by: string }>(
+      'select claimed_by from job_queue where claimed_by is not null order by claimed_by',
     );
-    return rows.map(({ run }) => run);
+    return rows.map(({ claimed_by }) => claimed_by);
   };
   it('are rescued only if the process is silent, and was when it claimed them', async () => {
     await heldBy('silent', ['a', 'b']);
