@@ -55,6 +55,20 @@ class EndlessJob extends Job {
   }
 }
 
+/** Reaches step 2 while step 1 is still being stored, and then fails, each after the gate has let it go on. */
+class HurryingJob extends Job {
+  async perform(): Promise<void> {
+    const from = await this.resumeFrom<number>();
+    begun.push(from);
+    if (from !== undefined) return;
+    await gate.pass();
+    void this.checkpoint(1);
+    await this.checkpoint(2);
+    await gate.pass();
+    throw new Error('once');
+  }
+}
+
 /** Never yields to the event loop by itself. */
 class TightJob extends Job {
   static override timeout = '60ms' as const;
@@ -80,7 +94,7 @@ class OddJob extends Job<[what: string]> {
   }
 }
 
-const CLASSES = [SteppingJob, EndlessJob, TightJob, PlainJob];
+const CLASSES = [SteppingJob, EndlessJob, HurryingJob, TightJob, PlainJob];
 
 describe('checkpoints and progress', () => {
   let system: JobSystem;
@@ -241,6 +255,24 @@ describe('checkpoints and progress', () => {
       return Number(await stored('cursor', id)) > 3;
     });
     assert.deepEqual(begun, [0]);
+  });
+
+  it('that could not be stored do not replace newer ones', async () => {
+    await system.skipWaits();
+    await system.processor(CLASSES);
+    const { id } = await HurryingJob.performLater();
+    await until('the job is held', () => gate.held === 1);
+    await system.database.knex.transaction(async (trx) => {
+      await trx.raw('select from job_queue where id = ? for update', [id]);
+      gate.close();
+      await until('the first was not stored', () =>
+        system.eventsNamed('queue.error').some(({ during }) => during.includes('cursor')),
+      );
+    });
+    await until('the job is held again', () => gate.held === 1);
+    gate.close();
+    await succeeded();
+    assert.deepEqual(begun, [undefined, 2]);
   });
 
   it('cost nothing in a job that does not use them', async () => {

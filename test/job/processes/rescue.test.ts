@@ -174,6 +174,28 @@ describe('the jobs of a dead or silent process', () => {
     assert.deepEqual(await holders(), ['living']);
   });
 
+  it('are rescued by one that serves none of their queues and has nothing to do', async () => {
+    const queues = [{ name: 'other', weight: 1 }];
+    await system.processor([NamedJob], { tuning: { ...JUDGE, idleAfterMs: 0 }, jobs: { queues } });
+    await until('it rests', async () => {
+      const [resting] = await client.zRangeWithScores(PROCESSES, 0, 0);
+      return resting && resting.score > (await now()) + 1000;
+    });
+    await heldBy('silent', ['a']);
+    await lastHeardOf('silent', HOUR);
+    await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
+    assert.deepEqual(await holders(), []);
+  });
+
+  it('of all that have died are rescued by a successor at once, although Redis refuses to take them off its list', async () => {
+    await heldBy('first', ['a']);
+    await heldBy('second', ['b']);
+    await client.set(PROCESSES, 'no list');
+    const lineage = { identity: 'third', dead: ['first', 'second'] };
+    await system.processor([NamedJob], { lineage, tuning: { dispatch: { silentMs: 2 * HOUR } } });
+    await until('both jobs have run', () => ran.length === 2);
+  });
+
   it('are rescued by a dispatcher when Redis is not there to show who is silent', async () => {
     await heldBy('silent', ['a']);
     await heldBy('living', ['b']);
