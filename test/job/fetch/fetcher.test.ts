@@ -211,6 +211,28 @@ describe('the fetcher', () => {
     );
   });
 
+  it('records an outcome, however often Postgres has refused it', async () => {
+    await system.postgres.query(`
+      create sequence refused;
+      create function refuse() returns trigger language plpgsql as $$
+      begin perform nextval('refused'); raise 'refused'; end $$;
+      create trigger refuse before delete on job_queue for each statement execute function refuse()`);
+    try {
+      await system.processor([AnyJob], { tuning: ALONE });
+      await AnyJob.performLater('a');
+      await until('it was refused three times', async () => {
+        const [{ last_value: times } = { last_value: 0 }] = await system.postgres.query(
+          'select last_value from refused',
+        );
+        return Number(times) >= 3;
+      });
+    } finally {
+      await system.postgres.query('drop function refuse cascade; drop sequence refused');
+    }
+    await until('its row is gone', async () => (await system.jobCount()) === 0);
+    assert.deepEqual(begun, ['default a']);
+  });
+
   it('is harmed by no hint: stale, doubled, of nobody, or no id at all', async () => {
     const { id } = await AnyJob.performLater('a');
     await until('there is a hint', async () => (await system.redis.client.lLen('bq:default:waiting')) >= 1);

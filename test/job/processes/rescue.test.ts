@@ -176,13 +176,13 @@ describe('the jobs of a dead or silent process', () => {
 
   it('are rescued by one that serves none of their queues and has nothing to do', async () => {
     const queues = [{ name: 'other', weight: 1 }];
-    await system.processor([NamedJob], { tuning: { ...JUDGE, idleAfterMs: 0 }, jobs: { queues } });
+    await system.processor([NamedJob], { tuning: { ...JUDGE, heartbeatMs: 50, idleAfterMs: 0 }, jobs: { queues } });
     await until('it rests', async () => {
       const [resting] = await client.zRangeWithScores(PROCESSES, 0, 0);
-      return resting && resting.score > (await now()) + 1000;
+      return resting && resting.score > Date.now() + 50;
     });
     await heldBy('silent', ['a']);
-    await lastHeardOf('silent', HOUR);
+    await lastHeardOf('silent', MINUTE);
     await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
     assert.deepEqual(await holders(), []);
   });
