@@ -262,5 +262,26 @@ const mutations: readonly Mutation[] = [
     replace: ' and created_at <> ?::timestamptz\n',
     killedBy: ['test/job/admin/queues.test.ts'],
   },
+  {
+    promise: 'the claim of a job that is unique until it executes is over before it begins',
+    file: 'lib/job/perform/executor.ts',
+    find: 'await this.options.releaseUnique?.(id);',
+    replace: 'this.options.releaseUnique?.(id).catch(() => undefined);',
+    killedBy: ['test/job/perform/unique-release.test.ts'],
+  },
+  {
+    promise: 'a cursor that could not be stored replaces none that is newer',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: 'this.pending = { ...notes, ...this.pending };',
+    replace: 'this.pending = { ...this.pending, ...notes };',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
+  {
+    promise: 'a cursor that could not be stored is stored later',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: '      this.pending = { ...notes, ...this.pending };\n',
+    replace: '',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
 ];
 export default mutations;
