@@ -209,8 +209,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a run whose job was given to another overwrites no cursor',
     file: 'lib/job/perform/checkpoint.ts',
-    find: 'where id = ?::uuid and run = ? and deliveries = ?`',
-    replace: 'where id = ?::uuid and (run = ? or deliveries <> ?)`',
+    find: 'where id = ?::uuid and run = ? and claimed_at = ?::timestamptz`',
+    replace: 'where id = ?::uuid and (run = ? or claimed_at <> ?::timestamptz)`',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
