@@ -302,6 +302,7 @@ describe('checkpoints and progress', () => {
   it('return any cursor unchanged', async () => {
     class EchoJob extends Job<[cursor: string]> {
       async perform(cursor: string): Promise<unknown> {
+        await this.checkpoint('earlier');
         await this.checkpoint(JSON.parse(cursor));
         return this.resumeFrom();
       }
