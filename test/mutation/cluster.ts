@@ -247,6 +247,41 @@ const mutations: readonly Mutation[] = [
     replace: "randomBytes(32).toString('base64url')",
     killedBy: ['test/cli/control.test.ts'],
   },
+  {
+    promise: 'a blocked worker is not the reporter of its tree',
+    file: 'lib/cluster/primary/child-handle.ts',
+    find: 'healthy: this.isHealthy,',
+    replace: "healthy: this.lifecycle === 'ready',",
+    killedBy: ['test/cluster/primary/child-handle.test.ts'],
+  },
+  {
+    promise: 'recycling pauses after it did not bring the tree below the threshold',
+    file: 'lib/cluster/primary/memory-watch.ts',
+    find: '> limitMb * RECYCLE_THRESHOLD) this.notBefore',
+    replace: '> limitMb) this.notBefore',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'once a tree has served, no slot is given up',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'if (this.everReady.size === 0 && bootFailure) {',
+    replace: 'if (bootFailure) {',
+    killedBy: ['test/cluster/workers.deep.ts'],
+  },
+  {
+    promise: 'a worker that is forked in the moment in which a stop begins is killed',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: "if (this.stopping) handle.kill('the tree is stopping');",
+    replace: '',
+    killedBy: ['test/cluster/workers.deep.ts'],
+  },
+  {
+    promise: 'idle connections are handed off to a healthy worker',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'handles.find(({ isHealthy }) => isHealthy) ?? handles[0]',
+    replace: 'handles[0]',
+    killedBy: ['test/cluster/idle-connections.deep.ts'],
+  },
 ];
 
 export default mutations;

@@ -86,6 +86,20 @@ const mutations: readonly Mutation[] = [
     replace: 'rows[0]?.overdue !== null',
     killedBy: ['test/job/dispatch/listener.test.ts'],
   },
+  {
+    promise: 'a queue whose only processor is in a dead tree is served by nobody',
+    file: 'lib/health/issues.ts',
+    find: 'return heartbeatAgeMs === null && limits.jobConcurrency',
+    replace: 'return heartbeatAgeMs !== 0 && limits.jobConcurrency',
+    killedBy: ['test/health/told-alike.test.ts'],
+  },
+  {
+    promise: 'it is an issue if the tree that is shown no longer answers',
+    file: 'lib/health/judge.ts',
+    find: 'tree === shown && tree.heartbeatAgeMs === null ? []',
+    replace: 'tree === shown ? []',
+    killedBy: ['test/health/told-alike.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -324,6 +324,41 @@ const mutations: readonly Mutation[] = [
     replace: '',
     killedBy: ['test/job/fetch/fetcher.test.ts'],
   },
+  {
+    promise: 'a dispatcher that is not notified looks at its first interval, however long nothing comes',
+    file: DISPATCHER,
+    find: 'return this.leadership.hears ? Math',
+    replace: 'return this.lookMs > 0 ? Math',
+    killedBy: ['test/job/dispatch/dispatcher.test.ts'],
+  },
+  {
+    promise: 'without Redis a processor that is not notified looks at one interval, however long nothing comes',
+    file: FETCHER,
+    find: '    if (hints || !this.options.hears()) this.scanMs = SCAN_MS;\n',
+    replace: '',
+    killedBy: ['test/job/dispatch/pooler.test.ts'],
+  },
+  {
+    promise: 'what changes while pauses are read is read again',
+    file: 'lib/job/dispatch/gate.ts',
+    find: 'this.isFresh = changes === this.changes;',
+    replace: 'this.isFresh = changes >= 0;',
+    killedBy: ['test/job/dispatch/gate.test.ts'],
+  },
+  {
+    promise: 'an outcome that Postgres has refused is recorded later',
+    file: FETCHER,
+    find: '      this.ended.unshift(...endings);\n',
+    replace: '',
+    killedBy: ['test/job/fetch/fetcher.test.ts'],
+  },
+  {
+    promise: 'the jobs of dead processors are rescued although Redis fails meanwhile',
+    file: 'lib/job/processes/process-reporter.ts',
+    find: 'await this.heartbeat?.deregister(identity).catch(() => undefined);',
+    replace: 'await this.heartbeat?.deregister(identity);',
+    killedBy: ['test/job/processes/rescue.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -209,8 +209,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a run whose job was given to another overwrites no cursor',
     file: 'lib/job/perform/checkpoint.ts',
-    find: 'where id = ?::uuid and claimed_by = ? and deliveries = ?`',
-    replace: 'where id = ?::uuid and (claimed_by = ? or deliveries <> ?)`',
+    find: 'where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`',
+    replace: 'where id = ?::uuid and (claimed_by = ? or claimed_at <> ?::timestamptz)`',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
@@ -261,6 +261,27 @@ const mutations: readonly Mutation[] = [
     find: ' and created_at <= ?::timestamptz\n',
     replace: ' and created_at <> ?::timestamptz\n',
     killedBy: ['test/job/admin/queues.test.ts'],
+  },
+  {
+    promise: 'the claim of a job that is unique until it executes is over before it begins',
+    file: 'lib/job/perform/executor.ts',
+    find: 'await this.options.releaseUnique?.(id);',
+    replace: 'this.options.releaseUnique?.(id).catch(() => undefined);',
+    killedBy: ['test/job/perform/unique-release.test.ts'],
+  },
+  {
+    promise: 'a cursor that could not be stored replaces none that is newer',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: 'this.pending = { ...notes, ...this.pending };',
+    replace: 'this.pending = { ...this.pending, ...notes };',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
+  {
+    promise: 'a cursor that could not be stored is stored later',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: '      this.pending = { ...notes, ...this.pending };\n',
+    replace: '',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
 ];
 export default mutations;

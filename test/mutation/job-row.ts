@@ -143,7 +143,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an outcome is void when the same process has claimed the job anew',
     file: END,
-    find: ` and \${TABLES.jobs}.deliveries = ended.n\``,
+    find: ` and \${TABLES.jobs}.claimed_at = ended.at\``,
     replace: '`',
     killedBy: CLAIM_TEST,
   },

@@ -380,6 +380,42 @@ const mutations: readonly Mutation[] = [
     replace: "spawn(manager, ['--version',",
     killedBy: ['test/package/new-as-typed.deep.ts'],
   },
+  {
+    promise: 'workerStop of a worker may still use Postgres',
+    file: 'lib/role/web.ts',
+    find: '    await this.own?.stop(deadline).catch(',
+    replace:
+      '    await this.services.stop(deadline).catch(() => undefined);\n    await this.own?.stop(deadline).catch(',
+    killedBy: ['test/cluster/primary/single-process.deep.ts'],
+  },
+  {
+    promise: 'workerStop of the job processor may still use Postgres',
+    file: 'lib/role/job-processor.ts',
+    find: '      database,\n      redis,\n      mail,\n      ...(own ? [own] : []),\n',
+    replace: '      ...(own ? [own] : []),\n      database,\n      redis,\n      mail,\n',
+    killedBy: ['test/cluster/primary/single-process.deep.ts'],
+  },
+  {
+    promise: 'a process that cannot read its migrations is not ready',
+    file: 'lib/role/first-readiness.ts',
+    find: 'for (const read of [pending, readOnly])',
+    replace: 'for (const read of [readOnly])',
+    killedBy: ['test/role/first-readiness.test.ts'],
+  },
+  {
+    promise: 'work that outlives two savepoints joins the transaction around them',
+    file: 'lib/model/transaction.ts',
+    find: 'while (scope?.committed) scope',
+    replace: 'if (scope?.committed) scope',
+    killedBy: ['test/model/transaction.test.ts'],
+  },
+  {
+    promise: 'work that outlives two savepoints is rejected when the transaction around them was rolled back',
+    file: 'lib/model/transaction.ts',
+    find: "? awaitOutcome(scope.around) : 'rolled back'",
+    replace: "? 'committed' : 'rolled back'",
+    killedBy: ['test/model/transaction.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -65,6 +65,18 @@ describe('the first readiness of a process', () => {
     await until('it is ready', async () => (await first.reason()) === undefined);
   });
 
+  it('waits until it can be read whether migrations have run, and whether Postgres takes writes', async () => {
+    await migrateUp(database.knex, MIGRATIONS);
+    await created.query('alter table catamount_migrations rename column name to away');
+    const first = readiness();
+    assert.equal((await first.look())?.cause, 'unread');
+    await created.query('alter table catamount_migrations rename column away to name');
+    await until('it is ready', async () => (await first.reason()) === undefined);
+    await database.stop(Deadline.after(5000));
+    database = new Database('postgres://127.0.0.1:1/none', { production: false, events: new Events() });
+    assert.deepEqual(await readiness({ allowPending: true }).look(), { cause: 'unread', error: 'ECONNREFUSED' });
+  });
+
   it('waits for a job processor to boot once', async () => {
     await migrateUp(database.knex, MIGRATIONS);
     let booted = false;

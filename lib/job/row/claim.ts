@@ -15,7 +15,7 @@ export type Choice =
   | { readonly ids: readonly string[] }
   | { readonly queues: readonly string[]; readonly limit: number };
 
-const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, limit_key as "limitKey",
+const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, claimed_at::text as "claimedAt", limit_key as "limitKey",
   (extract(epoch from coalesce(left_since, run_at)) * 1000)::float8 as "readyAt"`;
 
 /** A claim that a crash of Postgres takes back makes a job run again, which it may anyway: COMMIT need not wait for the disk. */

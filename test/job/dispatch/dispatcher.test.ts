@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Dispatcher } from '../../../lib/job/dispatch/dispatcher';
+import { Dispatcher, type DispatcherTuning } from '../../../lib/job/dispatch/dispatcher';
 import { Gate as DispatchGate } from '../../../lib/job/dispatch/gate';
 import { MAX_HINTS } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
@@ -45,6 +45,27 @@ describe('the dispatcher', () => {
        select gen_random_uuid(), 'default', 'NoteJob', '{"class":"NoteJob","args":["plain SQL"]}' ${values}
        from generate_series(1, ${count})`,
     );
+
+  /** A dispatcher without Redis, at which no notification arrives. */
+  const deafDispatcher = (onUnhinted: () => void, tuning?: DispatcherTuning) => {
+    const { knex } = system.database;
+    return new Dispatcher({
+      knex,
+      redis: undefined,
+      hints: undefined,
+      gate: new DispatchGate({ knex, onCopy: () => undefined }),
+      limits: new Map(),
+      onUnhinted,
+      onRescued: () => undefined,
+      onDropped: () => undefined,
+      onError: assert.fail,
+      id: 'alone',
+      hears: () => false,
+      onNotified: () => undefined,
+      beforeLook: () => undefined,
+      tuning,
+    });
+  };
 
   it('hints again at jobs whose hints were lost', async () => {
     const quiet = await system.processor([NoteJob], { tuning: OFTEN });
@@ -118,30 +139,33 @@ describe('the dispatcher', () => {
   });
 
   it('tells the processors of a job that has become due where there is no Redis', async () => {
-    const { knex } = system.database;
     await system.postgres.query(
       `insert into job_queue (id, state, queue, class, payload) values (gen_random_uuid(), 'scheduled', 'default', 'NoteJob', '{}')`,
     );
     let told = 0;
-    const dispatcher = new Dispatcher({
-      knex,
-      redis: undefined,
-      hints: undefined,
-      gate: new DispatchGate({ knex, onCopy: () => undefined }),
-      limits: new Map(),
-      onUnhinted: () => told++,
-      onRescued: () => undefined,
-      onDropped: () => undefined,
-      onError: assert.fail,
-      id: 'alone',
-      hears: () => false,
-      onNotified: () => undefined,
-      beforeLook: () => undefined,
-    });
+    const dispatcher = deafDispatcher(() => told++);
     dispatcher.task.start();
     try {
       await until('they are told', () => told === 1);
     } finally {
+      await dispatcher.task.stop();
+    }
+  });
+
+  it('looks at its first interval, however long nothing comes, while notifications do not arrive', async () => {
+    const { knex } = system.database;
+    let looks = 0;
+    const note = ({ sql }: { readonly sql: string }) => {
+      if (sql.includes("state = 'scheduled' and attempts = 0")) looks++;
+    };
+    knex.on('query', note);
+    const dispatcher = deafDispatcher(() => undefined, { lookMs: 5 });
+    dispatcher.task.start();
+    try {
+      // At intervals that grow, so many looks would take years.
+      await until('it has looked fifty times', () => looks >= 50);
+    } finally {
+      knex.off('query', note);
       await dispatcher.task.stop();
     }
   });

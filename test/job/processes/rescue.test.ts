@@ -105,6 +105,15 @@ describe('the jobs of a dead or silent process', () => {
     assert.deepEqual(await holders(), ['living']);
   });
 
+  it('of all that have died are rescued by a successor at once, although Redis refuses to take them off its list', async () => {
+    await heldBy('first', ['a']);
+    await heldBy('second', ['b']);
+    await client.set(PROCESSES, 'no list');
+    const lineage = { identity: 'third', dead: ['first', 'second'] };
+    await system.processor([NamedJob], { lineage, tuning: { dispatch: { silentMs: 2 * HOUR } } });
+    await until('both jobs have run', () => ran.length === 2);
+  });
+
   it('are found by a dispatcher that has nothing else to do, soon after the process has fallen silent', async () => {
     const resting = { lookMs: 1000, silentMs: 50, upkeepMs: 100 };
     const processor = await system.processor([NamedJob], { tuning: { dispatch: resting } });
