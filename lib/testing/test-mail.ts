@@ -8,8 +8,8 @@ import type { Claim, DeliveryStore } from '../mailer/delivery/delivery-record';
 import { Mailer } from '../mailer/mailer';
 import { loadMailers } from '../mailer/mailer-registry';
 import { TestTransport } from '../mailer/transport/local-transports';
-import type { AppDefinition } from '../role/app-definition';
-import { loadMailSetup } from '../role/load-setup';
+import type { AppDefinition } from '../role/app/app-definition';
+import { loadMailSetup } from '../role/app/load-setup';
 import { Deadline } from '../support/async';
 
 /** Timeout for mails in flight when test mail is restored, ms. */

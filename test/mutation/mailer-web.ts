@@ -35,7 +35,7 @@ const mutations: readonly Mutation[] = [
     file: 'lib/mailer/check/check-texts.ts',
     find: 'lacking.set(stem, other);',
     replace: '',
-    killedBy: ['test/role/check.test.ts'],
+    killedBy: ['test/role/checks/check.test.ts'],
   },
   {
     promise: 'bodyParser: false leaves a body to the route',

@@ -1,0 +1,81 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { defineApp } from '../../../lib/role/app/app-definition';
+import { loadRoutes } from '../../../lib/role/app/load-setup';
+import { checkApp } from '../../../lib/role/checks/check';
+import { refuseMistakes } from '../../../lib/role/checks/findings';
+import { LANE_FOLDER, removeFolder, tempFolder } from '../../support/temp-folder';
+import { IN_THE_APP, type Mistake, SOUND } from '../mistakes';
+
+/** The files import from 'catamount', as those of an app do; this replaces it. */
+const DOOR = JSON.stringify(path.resolve(__dirname, '../../../lib'));
+
+describe('the check of an app', () => {
+  const folders: string[] = [];
+  after(() => {
+    for (const folder of folders) removeFolder(folder);
+  });
+
+  function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>) {
+    const root = tempFolder('check');
+    folders.push(root);
+    for (const [name, text] of Object.entries({ ...SOUND, ...files })) {
+      if (text === null) continue;
+      fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+      fs.writeFileSync(path.join(root, name), text.replaceAll("'catamount'", DOOR));
+    }
+    const app = defineApp({ name: 'shop', root, ...options });
+    const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
+    return checkApp(app, {
+      jobs: { enabled: true, concurrency: 2, weighted: false, queues, latencyWarningMs: 0 },
+      defaultLocale: 'en',
+    });
+  }
+
+  it('finds nothing in an app without mistakes, and counts its jobs and mailers', async () => {
+    assert.deepEqual(await check({}), { findings: [], jobs: 1, mailers: 1 });
+  });
+
+  for (const [name, { says, warning = false, alone = false, ...mistake }] of Object.entries(IN_THE_APP)) {
+    it(`finds ${name}`, async () => {
+      const { findings } = await check(mistake);
+      const [finding = assert.fail(`found only ${JSON.stringify(findings)}`), ...more] = findings.filter(
+        ({ message }) => says.test(message),
+      );
+      assert.deepEqual(more, []);
+      assert.equal(finding.fatal, !warning);
+      assert.ok(
+        finding.message.includes(LANE_FOLDER) || /cron named|^defineApp/.test(finding.message),
+        finding.message,
+      );
+      // A mistake is reported once, unless other files depend on what is missing.
+      if (mistake.options || alone) assert.deepEqual(findings, [finding]);
+    });
+  }
+
+  it('reports all mistakes at once, and refuses to start only because of the fatal ones', async () => {
+    const { findings } = await check({
+      files: {
+        ...IN_THE_APP['a job without perform']?.files,
+        ...IN_THE_APP['a missing text']?.files,
+        ...IN_THE_APP['a queue that is not served']?.files,
+      },
+    });
+    const warnings: string[] = [];
+    assert.throws(
+      () => refuseMistakes(findings, (message) => warnings.push(message)),
+      (error: Error & { readonly exitCode?: number }) =>
+        error.exitCode === 78 && /no perform/.test(error.message) && /lacks the text/.test(error.message),
+    );
+    assert.equal(warnings.filter((message) => /queue reports/.test(message)).length, 1);
+  });
+
+  it('names the file of routes that export no function', async () => {
+    const routes = async () => ({ default: {} });
+    await assert.rejects(
+      loadRoutes({ routes } as unknown as Parameters<typeof loadRoutes>[0]),
+      /^UserError: routes \(of defineApp\): its default export is no function; export one:/,
+    );
+  });
+});
