@@ -31,7 +31,7 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
     return (await import('./role/start/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
   if (role === CHECK_ROLE && hasInheritedConfig()) {
-    return (await import('./role/checks/check')).runStartCheck(app, inheritedConfig());
+    return (await import('./role/start/app-check')).runStartCheck(app, inheritedConfig());
   }
   if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/start/previews')).runPreviews(app);
   if (role === FOLDERS_ROLE && process.send) return (await import('./role/command/folders')).sendFolders(app);

@@ -416,7 +416,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the doctor detects a pooler through which no notification arrives',
-    file: 'lib/role/checks/doctor-findings.ts',
+    file: 'lib/role/checks/postgres.ts',
     find: 'valueWithin(heard.promise, ECHO_MS, false)',
     replace: 'valueWithin(heard.promise, ECHO_MS, true)',
     killedBy: ['test/cli/doctor.deep.ts'],

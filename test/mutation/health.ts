@@ -40,8 +40,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'looking for such rows does not exhaust the pool while their table is locked',
     file: 'lib/role/start/web.ts',
-    find: 'this.probeKnex = this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS);',
-    replace: 'this.probeKnex = this.database.knex;',
+    find: 'knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS)',
+    replace: 'knex: this.database.knex',
     killedBy: ['test/health/overdue.deep.ts'],
   },
   {
@@ -61,7 +61,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'rows that plain SQL has inserted are found by a request of /ready',
     file: 'lib/role/start/web.ts',
-    find: "(await import('../../job/dispatch/overdue')).lookForOverdue(this.probeKnex).catch(() => undefined);",
+    find: "(await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);",
     replace: '',
     killedBy: ['test/health/overdue.deep.ts'],
   },

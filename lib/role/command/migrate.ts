@@ -1,11 +1,12 @@
 import { type Config, hasInheritedConfig } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
+import { sentenceOf } from '../../core/finding';
 import { CHILD_LOG_FD, openLog } from '../../core/logging';
 import { Database } from '../../model/database';
-import { goneMigrations } from '../../model/gone-migrations';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { Deadline } from '../../support/async';
 import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { findings } from '../checks/list';
 import { connectOrFail } from '../connect/server-connections';
 
 /** `migrate` runs pending migrations; `rollback` undoes the last batch. Both may run repeatedly or concurrently. */
@@ -30,13 +31,12 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   try {
     await connectOrFail(database, 'Cannot migrate');
     const did = direction === 'up' ? 'applied' : 'rolled back';
-    const names = await (direction === 'up'
-      ? migrateUp(database.knex, migrationsOf(app))
-      : migrateDown(database.knex, migrationsOf(app)));
+    const migrations = migrationsOf(app);
+    const names = await (direction === 'up' ? migrateUp : migrateDown)(database.knex, migrations);
     for (const name of names) events.emit('migration.done', { name, did });
     if (direction === 'down') return;
-    for (const message of await goneMigrations(database.knex, migrationsOf(app)))
-      events.emit('process.warning', { message });
+    for (const each of await findings('postgres', 'migrate', { config, migrations, database }))
+      events.emit('process.warning', { message: sentenceOf(each) });
   } finally {
     await database.stop(Deadline.after(5000));
   }

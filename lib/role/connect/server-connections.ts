@@ -37,7 +37,7 @@ export async function reachRedis(redis: Redis, url: string | null, events: Event
   const late = new Error(`no answer within ${REACH_MS / 1000} s`);
   const failure = await valueWithin(Promise.race([ready, lost]), REACH_MS, late);
   if (failure) {
-    const fault = (await import('../checks/redis-faults')).greetingFault(failure);
+    const fault = (await import('../checks/redis')).greetingFault(failure);
     if (fault !== undefined) throw new UserError(`${purpose}, Redis at ${redisPlace(url)} ${fault}`, EXIT.config);
     throw refused(purpose, 'Redis', url, failure);
   }

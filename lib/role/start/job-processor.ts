@@ -242,8 +242,9 @@ export class JobProcessorRole {
 
   private async checkRedis(redis: Redis, url: string): Promise<void> {
     // Imported on demand, since only the start needs it.
-    const { checkRedis } = await import('../checks/redis-check');
-    await checkRedis({ redis, url, events: this.events, first: this.lineage.dead.length === 0 });
+    const { checkRedis } = await import('./redis-check');
+    const { app, config, events } = this;
+    await checkRedis({ redis, url, events, appName: app.name, config, first: this.lineage.dead.length === 0 });
   }
 
   setReporter(on: boolean): void {

@@ -15,9 +15,10 @@ import { TreeOperations } from '../../cluster/primary/tree-operations';
 import { WorkerPool } from '../../cluster/primary/worker-pool';
 import type { JobsHealth } from '../../cluster/status';
 import { type Config, connectionsOfTree, environment, passConfigToChildren, sumOverDeploy } from '../../core/config';
-import { EXIT, UserError, untestedNode } from '../../core/errors';
+import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
+import { sentenceOf } from '../../core/finding';
 import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
 import { withRedisPrefix } from '../../core/settings-reader';
@@ -26,7 +27,8 @@ import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { Deadline, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { type AppDefinition, callHooks } from '../app/app-definition';
-import { checkAtStart } from '../checks/findings';
+import { findings } from '../checks/list';
+import { checkAtStart } from './app-check';
 import { banner, pagesAt } from './banner';
 import type { WebServerRole } from './single-mode';
 
@@ -188,7 +190,7 @@ export class Primary {
     });
     callHooks(app.hooks, events);
     this.printBanner();
-    for (const message of [...untestedNode(), ...config.warnings]) events.emit('process.warning', { message });
+    await this.warn();
     this.reportMemoryPlan();
     try {
       await awaitStopping(config.control.stateFile, events);
@@ -315,6 +317,12 @@ export class Primary {
     const workers = web.enabled ? web.concurrency : 0;
     const jobsMb = jobs.enabled ? heapCaps.jobsMb : null;
     this.events.emit('memory.planned', { limitMb, workers, workerMb: heapCaps.workerMb, jobsMb });
+  }
+
+  private async warn(): Promise<void> {
+    const { app, config, events } = this;
+    const found = [await findings('machine', 'start', app), await findings('settings', 'start', { config })];
+    for (const each of found.flat()) events.emit('process.warning', { message: sentenceOf(each) });
   }
 
   private printBanner(): void {

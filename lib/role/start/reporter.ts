@@ -3,7 +3,7 @@ import type { Config } from '../../core/config';
 import type { Database } from '../../model/database';
 import type { ServiceGroup } from '../../support/service';
 import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter';
-import type { AppDefinition } from '../app/app-definition';
+import { type AppDefinition, migrationsOf } from '../app/app-definition';
 
 interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'> {
   readonly app: AppDefinition;
@@ -40,11 +40,10 @@ export class AppointedReporter {
   }
 
   private async warn(tree: Operations): Promise<void> {
-    const { warnOfPendingMigrations, warnOfPlannedConnections } = await import('../checks/deploy-warnings');
+    const { deployWarnings } = await import('./deploy-warnings');
     const { id: treeId } = await tree.status();
-    await Promise.all([
-      warnOfPendingMigrations(this.options.app, this.options),
-      warnOfPlannedConnections({ ...this.options, treeId }),
-    ]);
+    const migrations = migrationsOf(this.options.app);
+    for (const message of await deployWarnings({ ...this.options, migrations, treeId }))
+      this.options.events.emit('process.warning', { message });
   }
 }

@@ -1,7 +1,6 @@
 import fs from 'node:fs';
 import type { Socket } from 'node:net';
 import path from 'node:path';
-import type { Knex } from 'knex';
 import type Koa from 'koa';
 import { Model } from 'objection';
 import { type Carrier, subscribed } from '../../broadcast/broadcast';
@@ -12,6 +11,7 @@ import { type DrainableServer, type HandOff, RequestJournal, Worker } from '../.
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
+import { sentenceOf } from '../../core/finding';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { Redis } from '../../core/redis';
@@ -31,7 +31,8 @@ import { RequestMetrics } from '../../web/request-metrics';
 import { WebServer } from '../../web/server';
 import { type AppDefinition, migrationsOf, type RouteEnvironment } from '../app/app-definition';
 import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
-import { FirstReadiness, WRITES_REFUSED } from '../checks/first-readiness';
+import { findings, type PostgresContext } from '../checks/list';
+import { FirstReadiness } from './first-readiness';
 import { AppointedReporter } from './reporter';
 
 /** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
@@ -71,10 +72,8 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
  */
 const FIRST_CONTACT_MS = 2000;
 
-/** Maximum age of the result of the check for a copied database, ms. */
-const FOREIGN_FRESH_MS = 2000;
-const ADVICE_TO_ADOPT =
-  'This database was copied from another installation: its jobs wait until somebody types "catamount jobs adopt".';
+/** Maximum age of what the checks of a web that serves have found, ms. */
+const DEGRADED_FRESH_MS = 2000;
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
 export class WebRole implements DrainableServer {
@@ -90,9 +89,9 @@ export class WebRole implements DrainableServer {
   private server: WebServer | undefined;
   private readonly own: Service | undefined;
   private jobsHealth: JobsHealth = { running: true, stalled: null, dueSinceS: null };
-  /** The pool with a timeout, for the checks of /ready. */
-  private readonly probeKnex: Knex;
-  private readonly foreign: CachedProbe<boolean>;
+  /** For the checks of /ready: a pool with a timeout. */
+  private readonly postgres: PostgresContext;
+  private readonly degraded: CachedProbe<Degradation[]>;
   /** undefined outside production. */
   private readonly first: FirstReadiness | undefined;
   private jobsBooted: boolean;
@@ -115,19 +114,21 @@ export class WebRole implements DrainableServer {
       poolMax: config.databasePool.web,
       schema: config.databaseSchema,
     });
-    this.probeKnex = this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS);
+    this.postgres = {
+      config,
+      migrations: migrationsOf(app),
+      database: { knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS), url: urls.database },
+    };
     this.redis = new Redis(urls.redis, events);
     this.own = appService(app, { role: 'web', config });
     this.services = new ServiceGroup('the web', [this.database, this.redis]);
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
-    this.foreign = new CachedProbe(() => this.lookAtJobs(), { freshMs: FOREIGN_FRESH_MS });
+    this.degraded = new CachedProbe(() => this.degradations(), { freshMs: DEGRADED_FRESH_MS });
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
-        knex: this.probeKnex,
-        migrations: migrationsOf(app),
-        allowPending: config.allowPending === true,
+        postgres: this.postgres,
         jobsBooted: () => this.jobsBooted,
         onServed: () => this.onServed(),
       });
@@ -169,7 +170,10 @@ export class WebRole implements DrainableServer {
         ...(redis.isOff ? [] : [{ name: 'redis', isOptional: true, check: () => redis.ping() }]),
       ],
       isLeaving: () => this.server?.leaving ?? false,
-      degraded: async () => [await this.copiedDatabase(), await this.readOnly()].flat(),
+      degraded: async () => {
+        const found = await this.degraded.get();
+        return found.ok ? found.value : [];
+      },
       jobs: () => {
         const { dueSinceS } = this.jobsHealth;
         return { ...this.jobsHealth, oldestDueS: dueSinceS === null ? null : process.hrtime()[0] - dueSinceS };
@@ -294,20 +298,12 @@ export class WebRole implements DrainableServer {
     return aborted;
   }
 
-  /** The web keeps serving a database that is a copy, but jobs wait for the adoption. */
-  private async copiedDatabase(): Promise<Degradation[]> {
-    const foreign = await this.foreign.get();
-    return foreign.ok && foreign.value ? [{ name: 'installation', advice: ADVICE_TO_ADOPT }] : [];
-  }
-
-  private async readOnly(): Promise<Degradation[]> {
-    return (await this.first?.refusesWrites()) ? [{ name: 'writes', advice: WRITES_REFUSED }] : [];
-  }
-
-  /** Only /ready asks, which loads its modules. Jobs that are overdue are looked for beside it. @returns whether it is a copy. */
-  private async lookAtJobs(): Promise<boolean> {
-    (await import('../../job/dispatch/overdue')).lookForOverdue(this.probeKnex).catch(() => undefined);
-    return (await import('../../job/row/installation')).isCopy(this.probeKnex);
+  /** Only /ready asks, which loads its modules. Jobs that are overdue are looked for beside it. */
+  private async degradations(): Promise<Degradation[]> {
+    const { knex } = this.postgres.database;
+    (await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);
+    const found = await findings('postgres', 'serving', this.postgres, () => []);
+    return found.map((each) => ({ name: each.id, advice: sentenceOf(each) }));
   }
 
   private inFlight(): WorkInFlight[] {

@@ -3,8 +3,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { defineApp } from '../../../lib/role/app/app-definition';
 import { loadRoutes } from '../../../lib/role/app/load-setup';
-import { checkApp } from '../../../lib/role/checks/check';
-import { refuseMistakes } from '../../../lib/role/checks/findings';
+import { AppParts } from '../../../lib/role/checks/app-parts';
+import { findings } from '../../../lib/role/checks/list';
+import { refuseMistakes } from '../../../lib/role/start/app-check';
 import { LANE_FOLDER, removeFolder, tempFolder } from '../../support/temp-folder';
 import { IN_THE_APP, type Mistake, SOUND } from '../mistakes';
 
@@ -17,7 +18,7 @@ describe('the check of an app', () => {
     for (const folder of folders) removeFolder(folder);
   });
 
-  function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>) {
+  async function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>) {
     const root = tempFolder('check');
     folders.push(root);
     for (const [name, text] of Object.entries({ ...SOUND, ...files })) {
@@ -27,35 +28,35 @@ describe('the check of an app', () => {
     }
     const app = defineApp({ name: 'shop', root, ...options });
     const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
-    return checkApp(app, {
+    const parts = new AppParts(app, {
       jobs: { enabled: true, concurrency: 2, weighted: false, queues, latencyWarningMs: 0 },
       defaultLocale: 'en',
     });
+    return { parts, found: await findings('app', 'start', parts) };
   }
 
   it('finds nothing in an app without mistakes, and counts its jobs and mailers', async () => {
-    assert.deepEqual(await check({}), { findings: [], jobs: 1, mailers: 1 });
+    const { parts, found } = await check({});
+    assert.deepEqual(found, []);
+    assert.deepEqual([[...(await parts.jobs()).value].length, (await parts.mailers()).value.size], [1, 1]);
   });
 
   for (const [name, { says, warning = false, alone = false, ...mistake }] of Object.entries(IN_THE_APP)) {
     it(`finds ${name}`, async () => {
-      const { findings } = await check(mistake);
-      const [finding = assert.fail(`found only ${JSON.stringify(findings)}`), ...more] = findings.filter(
-        ({ message }) => says.test(message),
+      const { found } = await check(mistake);
+      const [finding = assert.fail(`found only ${JSON.stringify(found)}`), ...more] = found.filter(({ text }) =>
+        says.test(text),
       );
       assert.deepEqual(more, []);
-      assert.equal(finding.fatal, !warning);
-      assert.ok(
-        finding.message.includes(LANE_FOLDER) || /cron named|^defineApp/.test(finding.message),
-        finding.message,
-      );
+      assert.equal(finding.severity, warning ? 'warning' : 'error');
+      assert.ok(finding.text.includes(LANE_FOLDER) || /cron named|^defineApp/.test(finding.text), finding.text);
       // A mistake is reported once, unless other files depend on what is missing.
-      if (mistake.options || alone) assert.deepEqual(findings, [finding]);
+      if (mistake.options || alone) assert.deepEqual(found, [finding]);
     });
   }
 
   it('reports all mistakes at once, and refuses to start only because of the fatal ones', async () => {
-    const { findings } = await check({
+    const { found } = await check({
       files: {
         ...IN_THE_APP['a job without perform']?.files,
         ...IN_THE_APP['a missing text']?.files,
@@ -64,7 +65,7 @@ describe('the check of an app', () => {
     });
     const warnings: string[] = [];
     assert.throws(
-      () => refuseMistakes(findings, (message) => warnings.push(message)),
+      () => refuseMistakes(found, (message) => warnings.push(message)),
       (error: Error & { readonly exitCode?: number }) =>
         error.exitCode === 78 && /no perform/.test(error.message) && /lacks the text/.test(error.message),
     );

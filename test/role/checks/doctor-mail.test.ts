@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import net, { type AddressInfo } from 'node:net';
-import { findingsOfMail } from '../../../lib/role/checks/doctor-findings';
+import { mailServer } from '../../../lib/role/checks/environment';
 import { type SmtpSink, startSmtpSink } from '../../support/smtp';
 
 describe('what catamount doctor finds about the mail server', () => {
@@ -11,8 +11,8 @@ describe('what catamount doctor finds about the mail server', () => {
   afterEach(() => sink.stop());
 
   const found = async (smtpUrl: string, limitMs?: number) => {
-    const findings = await findingsOfMail({ mail: { delivery: 'smtp', smtpUrl } }, limitMs);
-    return findings.map(({ id, severity, finding, what_to_do: todo }) => `${severity} ${id}: ${finding}: ${todo}`);
+    const findings = await mailServer({ delivery: 'smtp', smtpUrl }, limitMs);
+    return findings.map(({ id, severity, text, remedy }) => `${severity} ${id}: ${text}: ${remedy}`);
   };
   const withUser = () => sink.url.replace('//', '//shop:secret-of-mail@');
 

@@ -1,22 +1,15 @@
-import type { Knex } from 'knex';
 import type { Unready } from '../../cluster/status';
 import { codeOf } from '../../core/errors';
-import { type Migrations, pendingMigrations } from '../../model/migrations';
 import { CachedProbe } from '../../support/cached-probe';
-import { pluralize } from '../../support/text';
+import { findings, type PostgresContext } from '../checks/list';
 
-/** Maximum age of the results about migrations and writes, ms. */
+/** Maximum age of what the checks have found, ms. */
 const FRESH_MS = 1000;
 /** Names that a sentence lists before it counts the rest. */
 const LISTED = 3;
 
-export const WRITES_REFUSED = 'Postgres refuses writes: it is a standby, or set read-only.';
-
 interface FirstReadinessOptions {
-  readonly knex: Knex;
-  readonly migrations: Migrations;
-  /** true: pending migrations do not matter (`--allow-pending`). */
-  readonly allowPending: boolean;
+  readonly postgres: PostgresContext;
   /** true once a job processor of this tree has booted, or where it has none. */
   readonly jobsBooted: () => boolean;
   /** Called when this process is ready for the first time. */
@@ -32,15 +25,11 @@ export class FirstReadiness {
   private served = false;
   /** The latest answer of `look`. */
   latest: Unready | null = null;
-  private readonly pending: CachedProbe<readonly string[]>;
-  private readonly readOnly: CachedProbe<boolean>;
+  private readonly found = new CachedProbe(() => findings('postgres', 'ready', this.options.postgres), {
+    freshMs: FRESH_MS,
+  });
 
-  constructor(private readonly options: FirstReadinessOptions) {
-    const { knex, migrations } = options;
-    const probe = { freshMs: FRESH_MS };
-    this.pending = new CachedProbe(() => pendingMigrations(knex, migrations), probe);
-    this.readOnly = new CachedProbe(async () => (await import('../../model/read-only')).refusesWrites(knex), probe);
-  }
+  constructor(private readonly options: FirstReadinessOptions) {}
 
   /** Another worker of the tree has been ready. */
   treeServed(): void {
@@ -60,31 +49,25 @@ export class FirstReadiness {
   }
 
   private async reasonNow(): Promise<Unready | null> {
-    const { allowPending, jobsBooted } = this.options;
-    const pending = allowPending ? undefined : await this.pending.get();
-    if (pending?.ok && pending.value.length > 0) return { cause: 'migrations', names: pending.value };
-    const readOnly = await this.readOnly.get();
-    if (readOnly.ok && readOnly.value) return { cause: 'writes' };
+    const found = await this.found.get();
     // A failed read is no reason to be ready.
-    for (const read of [pending, readOnly])
-      if (read?.ok === false) return { cause: 'unread', error: codeOf(read.error) };
+    if (!found.ok) return { cause: 'unread', error: codeOf(found.error) };
+    const { postgres, jobsBooted } = this.options;
+    const names = postgres.config.allowPending ? [] : found.value.flatMap(({ subject }) => subject ?? []);
+    if (names.length > 0) return { cause: 'migrations', names };
+    if (found.value.some(({ id }) => id === 'writes')) return { cause: 'writes' };
     if (!jobsBooted()) return { cause: 'jobs' };
     if (!this.served) this.options.onServed();
     this.served = true;
     return null;
   }
-
-  /** @returns true while Postgres answers and is known to refuse writes. */
-  async refusesWrites(): Promise<boolean> {
-    const answer = await this.readOnly.get();
-    return answer.ok && answer.value;
-  }
 }
 
-function textOf(unready: Unready): string {
+async function textOf(unready: Unready): Promise<string> {
+  const { pendingText, WRITES_REFUSED } = await import('../checks/postgres');
   switch (unready.cause) {
     case 'migrations':
-      return pendingText(unready.names);
+      return `${pendingText(unready.names, LISTED)} Run catamount migrate, or start with --allow-pending.`;
     case 'writes':
       return WRITES_REFUSED;
     case 'jobs':
@@ -92,11 +75,4 @@ function textOf(unready: Unready): string {
     case 'unread':
       return 'Postgres does not say whether migrations are pending, or whether it accepts writes.';
   }
-}
-
-function pendingText(names: readonly string[]): string {
-  const more = names.length > LISTED ? ` and ${names.length - LISTED} more` : '';
-  const list = `${names.slice(0, LISTED).join(', ')}${more}`;
-  const verb = names.length === 1 ? 'has' : 'have';
-  return `${pluralize(names.length, 'migration')} ${verb} not run: ${list}. Run catamount migrate, or start with --allow-pending.`;
 }

@@ -1,17 +1,14 @@
 import { runEntry } from '../../cluster/child-process';
-import { CHECK_ROLE, type Incoming } from '../../cluster/messages';
+import { CHECK_ROLE, type Incoming, ignoreOperatorSignals } from '../../cluster/messages';
+import type { Config } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-
-/** One mistake in an app: a sentence that names the file, the thing and what to do. */
-export interface Finding {
-  readonly message: string;
-  /** true: a tree does not start with it. */
-  readonly fatal: boolean;
-}
+import { type Finding, sentenceOf } from '../../core/finding';
+import type { AppDefinition } from '../app/app-definition';
+import { findings } from '../checks/list';
 
 /** Sent to the primary by the process that checks the app at a start. */
-export interface CheckMessage {
+interface CheckMessage {
   readonly catamount: 'findings';
   readonly findings: readonly Finding[];
 }
@@ -26,10 +23,10 @@ const MAX_CHECK_MS = 10_000;
  * @throws UserError with all that is wrong.
  */
 export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver: () => boolean): Promise<void> {
-  const findings: Finding[] = [];
+  const found: Finding[] = [];
   const onMessage = (given: unknown) => {
     const message = given as Incoming<CheckMessage>;
-    if (message?.catamount) findings.push(...message.findings);
+    if (message?.catamount) found.push(...message.findings);
   };
   const timeoutMs = Math.min(MAX_CHECK_MS, bootTimeoutMs);
   const code = await runEntry(CHECK_ROLE, events, { onMessage, timeoutMs });
@@ -41,14 +38,26 @@ export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver
     return;
   }
   if (code !== EXIT.ok) throw new UserError('Catamount cannot start: the app cannot be loaded, see above.', code);
-  refuseMistakes(findings, warn);
+  refuseMistakes(found, warn);
 }
 
-/** @throws UserError with each finding that is fatal. @param warn gets the others. */
-export function refuseMistakes(findings: readonly Finding[], warn: (message: string) => void): void {
-  for (const { message, fatal } of findings) if (!fatal) warn(message);
-  const fatal = findings.filter((finding) => finding.fatal).map(({ message }) => `  ${message}`);
+/** @throws UserError with each error. @param warn gets the other findings. */
+export function refuseMistakes(found: readonly Finding[], warn: (message: string) => void): void {
+  for (const each of found) if (each.severity !== 'error') warn(sentenceOf(each));
+  const fatal = found.filter(({ severity }) => severity === 'error').map((each) => `  ${sentenceOf(each)}`);
   if (fatal.length === 0) return;
   const said = `Catamount cannot start the app as it is; catamount check finds the same:\n${fatal.join('\n')}`;
   throw new UserError(said, EXIT.config);
+}
+
+/** Runs in that process, and sends what it has found to the primary. */
+export async function runStartCheck(app: AppDefinition, config: Config): Promise<void> {
+  process.title = 'catamount: check';
+  ignoreOperatorSignals();
+  process.once('disconnect', () => process.exit(EXIT.failed));
+  const { AppParts } = await import('../checks/app-parts');
+  const found = await findings('app', 'start', new AppParts(app, config));
+  process.send?.({ catamount: 'findings', findings: found } satisfies CheckMessage, undefined, undefined, () =>
+    process.exit(EXIT.ok),
+  );
 }

@@ -1,8 +1,10 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
+import { readSettings } from '../../../lib/core/settings';
 import { Database } from '../../../lib/model/database';
 import { migrateUp } from '../../../lib/model/migrator';
-import { FirstReadiness } from '../../../lib/role/checks/first-readiness';
+import { findings } from '../../../lib/role/checks/list';
+import { FirstReadiness } from '../../../lib/role/start/first-readiness';
 import { Deadline } from '../../../lib/support/async';
 import { migrationsIn } from '../../support/migrations';
 import { createDatabase, type TestDatabase } from '../../support/postgres';
@@ -24,11 +26,19 @@ describe('the first readiness of a process', () => {
     await created.drop();
   });
 
-  const readiness = (options: { allowPending?: boolean; jobsBooted?: () => boolean } = {}) =>
+  const postgres = (allowPending = false) => {
+    const config = { ...readSettings({ env: {}, cwd: '/nowhere' }), allowPending };
+    return { config, migrations: MIGRATIONS, database };
+  };
+  const readiness = ({
+    allowPending = false,
+    ...options
+  }: {
+    allowPending?: boolean;
+    jobsBooted?: () => boolean;
+  } = {}) =>
     new FirstReadiness({
-      knex: database.knex,
-      migrations: MIGRATIONS,
-      allowPending: false,
+      postgres: postgres(allowPending),
       jobsBooted: () => true,
       onServed: () => {
         told++;
@@ -54,13 +64,16 @@ describe('the first readiness of a process', () => {
     await migrateUp(database.knex, MIGRATIONS);
     const served = readiness();
     assert.equal(await served.reason(), undefined);
-    assert.equal(await served.refusesWrites(), false);
+    const refusals = async () =>
+      (await findings('postgres', 'serving', postgres())).filter(({ id }) => id === 'writes');
+    assert.deepEqual(await refusals(), []);
     await created.query(`alter database "${name}" set default_transaction_read_only = on`);
     await database.stop(Deadline.after(5000));
     database = new Database(created.url, { production: false, events: new Events() });
     const first = readiness();
     assert.match((await first.reason()) ?? '', /^Postgres refuses writes: /);
     assert.equal(await served.reason(), undefined);
+    assert.equal((await refusals()).length, 1);
     await created.query(`begin read write; alter database "${name}" reset default_transaction_read_only; commit`);
     await until('it is ready', async () => (await first.reason()) === undefined);
   });
