@@ -5,6 +5,7 @@ import { BOOTED, type Config, hasInheritedConfig, inheritedConfig } from './core
 import { EXIT, UserError } from './core/errors';
 import { installSourceMaps } from './internals/stack-traces';
 import type { AppDefinition } from './role/app/app-definition';
+import type { Command } from './role/app/command';
 
 /**
  * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
@@ -68,8 +69,6 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   doctor: async () => (await import('./role/command/doctor')).runDoctor,
   console: async () => (await import('./role/command/console')).runConsole,
 };
-
-type Command = (app: AppDefinition, args: readonly string[], readConfig: () => Promise<Config>) => Promise<void>;
 
 async function configFromEnvironment(only: string | undefined): Promise<Config> {
   return (await import('./role/app/own-settings')).ownSettings(only);

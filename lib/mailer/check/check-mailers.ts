@@ -14,9 +14,7 @@ import { checkTexts } from './check-texts';
 export interface MailCheck {
   readonly mailers: MailerRegistry;
   readonly previews: Previews;
-  readonly previewsDir: string;
-  readonly templatesDir: string;
-  readonly localesDir: string;
+  readonly folders: Readonly<Record<'previewsDir' | 'templatesDir' | 'localesDir', string>>;
   readonly i18n: LoadedI18n;
   readonly defaultLocale: string;
   /** false: the app renders its mails without templates. */
@@ -30,7 +28,7 @@ export interface MailCheck {
 export function checkMailers(options: MailCheck): Finding[] {
   const found: Finding[] = [];
   const missing = new Set<string>();
-  const views = new Views(options.templatesDir, { cache: true });
+  const views = new Views(options.folders.templatesDir, { cache: true });
   for (const mailer of options.mailers) {
     for (const [name, action] of actionsOf(mailer)) {
       const check = new ActionCheck(options, views, missing, mailer, action);
@@ -40,10 +38,10 @@ export function checkMailers(options: MailCheck): Finding[] {
   const orphans = options.previews.names().filter(({ mailer }) => !options.mailers.get(mailer));
   return [
     ...found,
-    ...checkTexts(options, missing),
+    ...checkTexts(options.folders.localesDir, options.i18n, options.defaultLocale, missing),
     ...orphans.map(({ mailer }) => {
       const wrong = `${mailer}Preview previews ${mailer}, but no mailer has that name: name it after one`;
-      return doubt(`${options.previewsDir}: ${wrong}`);
+      return doubt(`${options.folders.previewsDir}: ${wrong}`);
     }),
   ];
 }
@@ -115,13 +113,13 @@ class ActionCheck {
   }
 
   private text(key: string, view: string): Finding[] {
-    const { i18n, defaultLocale, localesDir } = this.options;
+    const { i18n, defaultLocale, folders } = this.options;
     const scope = this.mailer.i18nScope ?? underscore(ownerOf(this.mailer, this.action).name);
     const full = key.startsWith('.') ? `${scope}.${underscore(this.action)}${key}` : key;
     const lacking = [...new Set([defaultLocale, ...i18n.locales])].filter((locale) => !i18n.hasOwn(full, locale));
     return lacking.map((locale) => {
       this.missing.add(`${locale} ${full}`);
-      const file = path.join(localesDir, `${locale}.json`);
+      const file = path.join(folders.localesDir, `${locale}.json`);
       // Otherwise the text of another locale is shown.
       const isShown = locale !== defaultLocale || i18n.has(full, locale) || i18n.has(`${full}_other`, locale);
       const found = `${file}: lacks the text ${full} that ${view}.ejs of ${this.title} shows: add it`;

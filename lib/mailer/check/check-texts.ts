@@ -3,12 +3,6 @@ import { doubt, type Finding } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
 import { textFiles, withParents } from '../../core/locales';
 
-interface TextCheck {
-  readonly localesDir: string;
-  readonly i18n: LoadedI18n;
-  readonly defaultLocale: string;
-}
-
 /** Catamount's own texts, which need no file: English is the fallback. */
 const OURS = /^catamount\./;
 /** Maximum number of texts that one finding names. */
@@ -22,7 +16,12 @@ const COUNTS = Array.from({ length: 200 }, (_, count) => count);
  * default locale without a file.
  * @param known locale and key of each text that has already been reported.
  */
-export function checkTexts({ localesDir, i18n, defaultLocale }: TextCheck, known: ReadonlySet<string>): Finding[] {
+export function checkTexts(
+  localesDir: string,
+  i18n: LoadedI18n,
+  defaultLocale: string,
+  known: ReadonlySet<string>,
+): Finding[] {
   const found = (textFiles(localesDir).get(undefined) ?? []).map((file) => {
     const name = path.basename(file, '.json');
     return `${file}: ${name} is not a language tag (BCP 47): name it after a locale, such as pt-BR.json`;

@@ -40,6 +40,8 @@ export class AppParts {
   readonly previews = lazy(() =>
     loading((onFault) => loadPreviews(this.app.previewsDir, { ...this.app, onFault }), doubt),
   );
+  readonly webOptions = lazy(() => attempt(() => loadOwnWeb(this.app), undefined));
+  readonly routes = lazy(() => attempt(() => loadRoutes(this.app), undefined));
   readonly texts = lazy(() => attempt(() => loadI18n([this.app.localesDir], this.defaultLocale), undefined));
 
   readonly jobs = lazy(async () => {
@@ -59,6 +61,12 @@ export class AppParts {
     return { value, found: [...found, ...unserved] };
   });
 
+  /** All together, since no two may have one name. */
+  readonly schedules = lazy(async () => {
+    const [{ value: jobs }, codec] = [await this.jobs(), await this.codec()];
+    return attempt(async () => cronEntries(jobs, codec), undefined);
+  });
+
   private get defaultLocale(): string {
     return this.config?.defaultLocale ?? 'en';
   }
@@ -67,37 +75,14 @@ export class AppParts {
     return { serializers: (await this.jobSetup()).value.serializers, models: (await this.models()).value };
   }
 
-  async webOptions(): Promise<readonly Finding[]> {
-    return (await attempt(() => loadOwnWeb(this.app), undefined)).found;
-  }
-
-  /** All schedules together, since no two may have one name. */
-  async schedules(): Promise<readonly Finding[]> {
-    const [{ value: jobs }, codec] = [await this.jobs(), await this.codec()];
-    return (await attempt(async () => cronEntries(jobs, codec), undefined)).found;
-  }
-
-  async routes(): Promise<readonly Finding[]> {
-    // Anything else has been found in the manifest.
-    if (typeof this.app.routes !== 'function') return [];
-    return (await attempt(() => loadRoutes(this.app), undefined)).found;
-  }
-
   /** Templates, layouts, partials and texts of the mailers' actions. */
   async mails(): Promise<readonly Finding[]> {
     const { value: i18n } = await this.texts();
     if (!i18n) return [];
-    const { previewsDir, templatesDir, localesDir } = this.app;
-    return checkMailers({
-      mailers: (await this.mailers()).value,
-      previews: (await this.previews()).value,
-      usesTemplates: (await this.mailSetup()).value.render === undefined,
-      previewsDir,
-      templatesDir,
-      localesDir,
-      i18n,
-      defaultLocale: this.defaultLocale,
-    });
+    const { app, defaultLocale } = this;
+    const [mailers, previews] = [(await this.mailers()).value, (await this.previews()).value];
+    const usesTemplates = (await this.mailSetup()).value.render === undefined;
+    return checkMailers({ mailers, previews, folders: app, i18n, defaultLocale, usesTemplates });
   }
 
   equalMigrations(): Finding[] {
@@ -143,7 +128,7 @@ function refuseUnexported(file: string, exported: unknown): void {
   if (name) throw new UserError(`it declares ${name} and does not export it: export it as the default`);
 }
 
-const CRON_OPTIONS: Readonly<Record<keyof CronOptions, true>> = {
+const CRON_OPTIONS: Record<keyof CronOptions, true> = {
   at: true,
   timeZone: true,
   catchUp: true,

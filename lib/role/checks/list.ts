@@ -7,17 +7,11 @@ import { toError } from '../../support/async';
 import type { AppParts } from './app-parts';
 import type { RedisContext } from './redis';
 
-/** When a check is made. */
-export type When =
-  /** A tree starts: an error in the app, or in Redis, refuses it; anything else is logged. */
-  | 'start'
-  /** The commands of these names. */
-  | 'check'
-  | 'doctor'
-  | 'migrate'
-  /** A worker answers /ready: in production until the tree has been ready once, and whenever it serves. */
-  | 'ready'
-  | 'serving';
+/**
+ * When a check is made. `start`: an error in the app, or in Redis, refuses it; the rest is logged. `ready`: /ready waits in
+ * production until nothing is found, once; `serving`: from then on /ready is degraded. The others are commands.
+ */
+export type When = 'start' | 'ready' | 'serving' | 'check' | 'doctor' | 'migrate';
 
 export interface PostgresContext {
   readonly config: Config;
@@ -69,18 +63,18 @@ const CHECKS: { readonly [P in keyof Contexts]: readonly Check<Contexts[P]>[] } 
   app: [
     { name: 'manifest', when: APP, run: async ({ app }) => (await manifest()).manifestMistakes(app) },
     { name: 'job_setup', when: APP, run: async (it) => (await it.jobSetup()).found },
-    { name: 'web_options', when: APP, run: (it) => it.webOptions() },
+    { name: 'web_options', when: APP, run: async (it) => (await it.webOptions()).found },
     { name: 'mail_setup', when: APP, run: async (it) => (await it.mailSetup()).found },
     { name: 'models', when: APP, run: async (it) => (await it.models()).found },
     { name: 'jobs', when: APP, run: async (it) => (await it.jobs()).found },
-    { name: 'schedules', when: APP, run: (it) => it.schedules() },
+    { name: 'schedules', when: APP, run: async (it) => (await it.schedules()).found },
     { name: 'equal_migrations', when: APP, run: (it) => it.equalMigrations() },
     { name: 'mailers', when: APP, run: async (it) => (await it.mailers()).found },
     { name: 'previews', when: APP, run: async (it) => (await it.previews()).found },
     { name: 'texts', when: APP, run: async (it) => (await it.texts()).found },
     { name: 'mails', when: APP, run: (it) => it.mails() },
     // A start meets the mistakes of these two itself.
-    { name: 'routes', when: ['check'], run: (it) => it.routes() },
+    { name: 'routes', when: ['check'], run: async (it) => (await it.routes()).found },
     { name: 'broken_migrations', when: ['check'], run: (it) => it.brokenMigrations() },
   ],
   postgres: [

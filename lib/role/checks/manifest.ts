@@ -4,30 +4,12 @@ import { didYouMean } from '../../support/text';
 import { type AppDefinition, FOLDERS, HEARS, notAFunction } from '../app/app-definition';
 import type { AppOptions } from '../app/app-options';
 
-/** The options of defineApp: true for a function. `defineApp` or the web itself checks the values of the others. */
-const OPTIONS: Readonly<Record<keyof AppOptions, boolean>> = {
-  name: false,
-  root: false,
-  routes: true,
-  jobs: false,
-  jobSetup: true,
-  models: false,
-  migrations: false,
-  mailers: false,
-  previews: false,
-  mailSetup: true,
-  templates: false,
-  locales: false,
-  import: true,
-  koa: true,
-  bodyParser: false,
-  headers: false,
-  probes: false,
-  server: true,
-  workerBoot: true,
-  workerStop: true,
-  hooks: false,
-};
+const FUNCTIONS = ['routes', 'jobSetup', 'mailSetup', 'import', 'koa', 'server', 'workerBoot', 'workerStop'] as const;
+/** Their values are checked by `defineApp`, or with the web. */
+const OTHERS = ['name', 'root', 'hooks', 'bodyParser', 'headers', 'probes'] as const;
+type Unlisted = Exclude<keyof AppOptions, (typeof FUNCTIONS | typeof FOLDERS | typeof OTHERS)[number]>;
+/** Does not compile while an option of `defineApp` is in no list. */
+const OPTIONS: readonly ([Unlisted] extends [never] ? string : never)[] = [...FUNCTIONS, ...FOLDERS, ...OTHERS];
 
 /**
  * Finds mistakes in an app's manifest: unknown options, values of the wrong kind, missing folders. A missing folder is
@@ -37,8 +19,8 @@ export function manifestMistakes(app: AppDefinition): Finding[] {
   const wrong = Object.entries(app.given).flatMap(([option, value]) => {
     if (value === undefined) return [];
     if (option === 'hooks') return hookMistakes(value);
-    if (!Object.hasOwn(OPTIONS, option)) return unknown(option, 'option', Object.keys(OPTIONS));
-    const isWrong = OPTIONS[option as keyof AppOptions] && typeof value !== 'function';
+    if (!OPTIONS.includes(option)) return unknown(option, 'option', OPTIONS);
+    const isWrong = FUNCTIONS.some((each) => each === option) && typeof value !== 'function';
     return isWrong ? notAFunction(option, value) : [];
   });
   const missing = FOLDERS.flatMap((option) => {

@@ -1,21 +1,17 @@
 import path from 'node:path';
 import { readArguments } from '../../core/command-line';
-import type { Config } from '../../core/config';
 import { type Finding, note, sentenceOf } from '../../core/finding';
 import { toError } from '../../support/async';
 import { pluralize } from '../../support/text';
-import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { migrationsOf } from '../app/app-definition';
+import type { Command } from '../app/command';
 import { AppParts } from '../checks/app-parts';
 import { failed, findings } from '../checks/list';
 import { withDatabase } from '../connect/server-connections';
 import { report } from './report';
 
 /** `catamount check`: prints every mistake in the app, its settings and its database, and exits with 1 if there is one. */
-export async function runCheckCommand(
-  app: AppDefinition,
-  args: readonly string[],
-  readConfig: () => Promise<Config>,
-): Promise<void> {
+export const runCheckCommand: Command = async (app, args, readConfig) => {
   const startedAt = performance.now();
   const { json } = readArguments('check', { args, options: { json: { type: 'boolean' } } }).values;
   const found: Finding[] = [];
@@ -38,4 +34,4 @@ export async function runCheckCommand(
     const lookedAt = `${pluralize(jobs, 'job')} and ${pluralize(mailers, 'mailer')} in ${ms} ms`;
     return [...messages, ...notes, `${end}: ${lookedAt}`].join('\n');
   });
-}
+};

@@ -4,13 +4,12 @@ import repl from 'node:repl';
 import { PassThrough } from 'node:stream';
 import { broadcast } from '../../broadcast/broadcast';
 import { readArguments } from '../../core/command-line';
-import type { Config } from '../../core/config';
 import { performAllLater } from '../../job/job';
 import { loadJobs } from '../../job/job-registry';
 import { loadMailers } from '../../mailer/mailer-registry';
 import { transaction } from '../../model/transaction';
 import { deferred } from '../../support/async';
-import type { AppDefinition } from '../app/app-definition';
+import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 
 /**
@@ -18,11 +17,7 @@ import { AppConnection } from '../connect/connection';
  * `performAllLater` and `broadcast`. `await` works at its top level. It ends with its input.
  * @throws UserError for any argument, and when Redis or Postgres does not answer.
  */
-export async function runConsole(
-  app: AppDefinition,
-  args: readonly string[],
-  readConfig: () => Promise<Config>,
-): Promise<void> {
+export const runConsole: Command = async (app, args, readConfig) => {
   readArguments('console', { args });
   const config = await readConfig();
   const connection = await AppConnection.open(app, config, { as: 'console', doing: 'There is no console' });
@@ -50,7 +45,7 @@ export async function runConsole(
   await connection.settled();
   await connection.disconnect();
   process.exit();
-}
+};
 
 /**
  * Feeds standard input to the REPL line by line, each after the previous one has been evaluated: at the end of its input

@@ -8,6 +8,7 @@ import { migrationStates } from '../../model/migrations';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { didYouMean } from '../../support/text';
 import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 import { withDatabase } from '../connect/server-connections';
 import { mainOf } from './run';
@@ -17,11 +18,7 @@ import { unbuiltSources } from './unbuilt';
  * `catamount db …`: works on the database of the settings, or on the embedded one that runs in this folder.
  * @throws UserError for wrong usage, and when Postgres does not answer.
  */
-export async function runDbCommand(
-  app: AppDefinition,
-  args: readonly string[],
-  readConfig: () => Promise<Config>,
-): Promise<void> {
+export const runDbCommand: Command = async (app, args, readConfig) => {
   const { command, force } = parsed(args);
   const config = await readConfig();
   if (command === 'reset' && config.environment === 'production' && !force) {
@@ -44,7 +41,7 @@ export async function runDbCommand(
   }
   if (command === 'seed' || command === 'reset') await seed(app, config, seeds);
   process.exit(process.exitCode ?? EXIT.ok);
-}
+};
 
 const COMMANDS = ['migrate', 'rollback', 'status', 'seed', 'reset'] as const;
 type DbCommand = (typeof COMMANDS)[number];

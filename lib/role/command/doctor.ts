@@ -2,6 +2,7 @@ import { readArguments } from '../../core/command-line';
 import type { Config } from '../../core/config';
 import { sentenceOf } from '../../core/finding';
 import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import type { Command } from '../app/command';
 import { type Found, failed, findings } from '../checks/list';
 import { redisContext } from '../checks/redis';
 import { AppConnection } from '../connect/connection';
@@ -12,11 +13,7 @@ import { report } from './report';
  * With `--json` it prints `findings`, each with id, severity, finding and what_to_do. Exit code 1: there is a problem.
  * @throws UserError for wrong usage.
  */
-export async function runDoctor(
-  app: AppDefinition,
-  args: readonly string[],
-  readConfig: () => Promise<Config>,
-): Promise<void> {
+export const runDoctor: Command = async (app, args, readConfig) => {
   const { json } = readArguments('doctor', { args, options: { json: { type: 'boolean' } } }).values;
   const found = await findings('machine', 'doctor', app);
   const config = await readConfig().catch((thrown) => void found.push(failed('wrong_settings', thrown)));
@@ -27,7 +24,7 @@ export async function runDoctor(
     const each = wrong.map(({ id, severity, text, remedy }) => ({ id, severity, finding: text, what_to_do: remedy }));
     return JSON.stringify({ findings: each }, null, 2);
   });
-}
+};
 
 async function aroundApp(app: AppDefinition, config: Config): Promise<Found[]> {
   const opened = await AppConnection.open(app, config, { as: 'doctor', doing: 'Cannot look further' }).catch((thrown) =>

@@ -12,16 +12,6 @@ export interface AppFolders
 export function sendFolders(app: AppDefinition): void {
   const { file, root, jobsDir, modelsDir, mailersDir, previewsDir, migrationsDir, templatesDir } = app;
   const routes = String(app.routes);
-  const folders: AppFolders = {
-    file,
-    root,
-    jobsDir,
-    modelsDir,
-    mailersDir,
-    previewsDir,
-    migrationsDir,
-    templatesDir,
-    routes,
-  };
-  process.send?.(folders, () => process.exit(0));
+  const folders = { file, root, jobsDir, modelsDir, mailersDir, previewsDir, migrationsDir, templatesDir, routes };
+  process.send?.(folders satisfies AppFolders, () => process.exit(0));
 }

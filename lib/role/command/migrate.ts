@@ -2,10 +2,10 @@ import { type Config, hasInheritedConfig } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import { sentenceOf } from '../../core/finding';
 import { CHILD_LOG_FD, openLog } from '../../core/logging';
-import { Database } from '../../model/database';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { Deadline } from '../../support/async';
 import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { openDatabase } from '../app/open-database';
 import { findings } from '../checks/list';
 import { connectOrFail } from '../connect/server-connections';
 
@@ -22,12 +22,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
   // The listener alone must not keep this process alive.
   process.channel?.unref();
   const { events } = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
-  const database = new Database(config.databaseDirectUrl ?? config.databaseUrl, {
-    production: config.environment === 'production',
-    events,
-    poolMax: 2,
-    schema: config.databaseSchema,
-  });
+  const database = openDatabase(config, config.databaseDirectUrl ?? config.databaseUrl, events, 2);
   try {
     await connectOrFail(database, 'Cannot migrate');
     const did = direction === 'up' ? 'applied' : 'rolled back';

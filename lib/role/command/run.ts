@@ -1,10 +1,9 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import type { Config } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import { type ImportFile, importExports } from '../../core/load-classes';
-import type { AppDefinition } from '../app/app-definition';
+import type { Command } from '../app/command';
 import { AppConnection } from '../connect/connection';
 import { builtScript } from './unbuilt';
 
@@ -19,11 +18,7 @@ type Main = (...args: readonly string[]) => unknown;
  * @throws UserError without a file, for one that is no script or exports no function, and when Redis or Postgres does not
  * answer.
  */
-export async function runScript(
-  app: AppDefinition,
-  [file, ...args]: readonly string[],
-  readConfig: () => Promise<Config>,
-): Promise<void> {
+export const runScript: Command = async (app, [file, ...args], readConfig) => {
   if (!file) throw new UserError('run needs a file: catamount run FILE [ARGUMENT…]', EXIT.usage);
   if (file.startsWith('-'))
     throw new UserError(
@@ -42,7 +37,7 @@ export async function runScript(
   }
   await ended(file);
   process.exit();
-}
+};
 
 /**
  * Waits a moment for timers, requests and connections that the script has left behind. Whatever these now fail in ends

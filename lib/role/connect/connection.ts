@@ -8,12 +8,13 @@ import { createLogger, LogFilter, openLogDestination } from '../../core/logging'
 import { Redis } from '../../core/redis';
 import type { JobSetup } from '../../job/definition/setup';
 import { enqueuesUnderWay } from '../../job/enqueue/enqueue';
-import { Database } from '../../model/database';
+import type { Database } from '../../model/database';
 import { type LoadedModels, loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
 import { Deadline } from '../../support/async';
 import type { AppDefinition } from '../app/app-definition';
 import { connectJobs, connectToSubscribers, loadJobSetup } from '../app/load-setup';
+import { openDatabase } from '../app/open-database';
 import { connectOrFail, reachRedis, resolvedUrls } from './server-connections';
 
 const STOP_MS = 5000;
@@ -55,8 +56,7 @@ export class AppConnection {
     const models = await loadModels(app.modelsDir, app);
     const urls = await resolvedUrls(config);
     const events = new Events();
-    const production = config.environment === 'production';
-    const database = new Database(urls.database, { production, events, poolMax: 2, schema: config.databaseSchema });
+    const database = openDatabase(config, urls.database, events, 2);
     const redis = new Redis(urls.redis, events);
     const undo = () => {
       undoJobs();

@@ -6,8 +6,9 @@ import type { Redis } from '../../core/redis';
 import { redisPlace } from '../../core/redis-url';
 import { withRedisPrefix } from '../../core/settings-reader';
 import { withTlsAdvice } from '../../core/tls';
-import { Database } from '../../model/database';
+import type { Database } from '../../model/database';
 import { Deadline, toError, valueWithin } from '../../support/async';
+import { openDatabase } from '../app/open-database';
 
 /** Time limit for the first connection, ms. */
 const REACH_MS = 10_000;
@@ -102,8 +103,7 @@ export async function withDatabase<T>(
   work: (database: Database) => Promise<T>,
 ): Promise<T> {
   const url = config.databaseDirectUrl ?? config.databaseUrl ?? (await resolvedUrls(config)).database;
-  const production = config.environment === 'production';
-  const database = new Database(url, { production, events: new Events(), poolMax: 2, schema: config.databaseSchema });
+  const database = openDatabase(config, url, new Events(), 2);
   try {
     await connectOrFail(database, purpose);
     return await work(database);

@@ -1,14 +1,10 @@
-import type { Config } from '../../core/config';
 import { sentenceOf } from '../../core/finding';
 import type { Redis } from '../../core/redis';
-import type { Migrations } from '../../model/migrations';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { findings, type PostgresContext } from '../checks/list';
 import { pendingText } from '../checks/postgres';
 
-interface Sources extends Omit<PostgresContext, 'otherTrees'> {
-  readonly config: Config;
-  readonly migrations: Migrations;
+interface Sources extends PostgresContext {
   readonly redis: Pick<Redis, 'client' | 'isOff'>;
   /** Id of the own tree, which is counted whether it is listed already or not. */
   readonly treeId: string;

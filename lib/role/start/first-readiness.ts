@@ -3,8 +3,8 @@ import { codeOf } from '../../core/errors';
 import { CachedProbe } from '../../support/cached-probe';
 import { findings, type PostgresContext } from '../checks/list';
 
-/** Maximum age of what the checks have found, ms. */
-const FRESH_MS = 1000;
+/** Maximum age of what the checks have found, and time limit of them together, ms. */
+const PROBE = { freshMs: 1000, limitMs: 3000 };
 /** Names that a sentence lists before it counts the rest. */
 const LISTED = 3;
 
@@ -25,9 +25,7 @@ export class FirstReadiness {
   private served = false;
   /** The latest answer of `look`. */
   latest: Unready | null = null;
-  private readonly found = new CachedProbe(() => findings('postgres', 'ready', this.options.postgres), {
-    freshMs: FRESH_MS,
-  });
+  private readonly found = new CachedProbe(() => findings('postgres', 'ready', this.options.postgres), PROBE);
 
   constructor(private readonly options: FirstReadinessOptions) {}
 

@@ -31,7 +31,7 @@ import { DeliveryRecord } from '../../mailer/delivery/delivery-record';
 import { Mailer } from '../../mailer/mailer';
 import { loadMailers } from '../../mailer/mailer-registry';
 import { DeliverMailJob } from '../../mailer/message';
-import { Database } from '../../model/database';
+import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
 import { Deadline, lazy, toError } from '../../support/async';
@@ -39,6 +39,7 @@ import { PeriodicTask } from '../../support/periodic-task';
 import { ServiceGroup } from '../../support/service';
 import type { AppDefinition } from '../app/app-definition';
 import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadMailSetup } from '../app/load-setup';
+import { openDatabase } from '../app/open-database';
 import { AppointedReporter } from './reporter';
 
 /** Maximum length of an error's message in a status. */
@@ -165,13 +166,7 @@ export class JobProcessorRole {
   async start(): Promise<void> {
     const { app, config, events } = this;
     const urls = serverUrls(config);
-    const production = config.environment === 'production';
-    const database = new Database(urls.database, {
-      production,
-      events,
-      poolMax: config.databasePool.jobs,
-      schema: config.databaseSchema,
-    });
+    const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
     const redis = new Redis(urls.redis, events);
     if (urls.redis !== null && !isRouted(urls.redis)) leaveWhenSilent(redis);

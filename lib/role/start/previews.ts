@@ -5,10 +5,11 @@ import { Events } from '../../core/events';
 import { Transports } from '../../mailer/delivery/delivery';
 import { loadPreviews, type PreviewRequest, type Previews } from '../../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../../mailer/preview/preview-renderer';
-import { Database } from '../../model/database';
+import type { Database } from '../../model/database';
 import { connectTransactions } from '../../model/transaction';
 import type { AppDefinition } from '../app/app-definition';
 import { loadMailSetup } from '../app/load-setup';
+import { openDatabase } from '../app/open-database';
 
 /** Idle time after which the process exits, ms. */
 const IDLE_MS = 30_000;
@@ -22,12 +23,7 @@ export function runPreviews(app: AppDefinition): void {
   ignoreOperatorSignals();
   process.title = 'catamount: previews';
   const events = new Events();
-  const database = new Database(serverUrls(config).database, {
-    production: config.environment === 'production',
-    events,
-    poolMax: 1,
-    schema: config.databaseSchema,
-  });
+  const database = openDatabase(config, serverUrls(config).database, events, 1);
   let previews: Promise<Previews> | undefined;
   const renderer = new PreviewRenderer({
     config,

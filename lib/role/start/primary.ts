@@ -161,18 +161,7 @@ export class Primary {
     const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
     const stop = (reason: string) => this.stop(reason);
     const halt = () => this.stop('asked to halt', EXIT.ok, 0);
-    return new TreeOperations({
-      config,
-      events,
-      workers,
-      processor,
-      memory,
-      phased,
-      monitor,
-      reopenLog,
-      stop,
-      halt,
-    });
+    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, reopenLog, stop, halt });
   }
 
   /** Resolves when the tree serves. From then on it ends only through `stop`. */
@@ -185,9 +174,7 @@ export class Primary {
     // In single mode a rejection that a route does not handle would end the whole tree. It affects only that request
     // instead, as an exception in one of Puma's threads does.
     const ofRequest = () => config.web.concurrency === 0 && currentContext().requestId !== undefined;
-    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), {
-      outlives: ofRequest,
-    });
+    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), { outlives: ofRequest });
     callHooks(app.hooks, events);
     this.printBanner();
     await this.warn();

@@ -16,7 +16,7 @@ import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { Redis } from '../../core/redis';
 import type { Connection, RawConnection } from '../../internals/socket-handoff';
-import { Database } from '../../model/database';
+import type { Database } from '../../model/database';
 import { loadModels } from '../../model/model-lookup';
 import { connectTransactions } from '../../model/transaction';
 import { opsPages } from '../../ops/mount';
@@ -31,6 +31,7 @@ import { RequestMetrics } from '../../web/request-metrics';
 import { WebServer } from '../../web/server';
 import { type AppDefinition, migrationsOf, type RouteEnvironment } from '../app/app-definition';
 import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
+import { openDatabase } from '../app/open-database';
 import { findings, type PostgresContext } from '../checks/list';
 import { FirstReadiness } from './first-readiness';
 import { AppointedReporter } from './reporter';
@@ -72,8 +73,8 @@ export async function runWebWorker(app: AppDefinition): Promise<void> {
  */
 const FIRST_CONTACT_MS = 2000;
 
-/** Maximum age of what the checks of a web that serves have found, ms. */
-const DEGRADED_FRESH_MS = 2000;
+/** Maximum age of what the checks of a web that serves have found, and time limit of them together, ms. */
+const DEGRADED = { freshMs: 2000, limitMs: 3000 };
 
 /** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
 export class WebRole implements DrainableServer {
@@ -108,12 +109,7 @@ export class WebRole implements DrainableServer {
     requestJournal?: RequestJournal,
   ) {
     const urls = serverUrls(config);
-    this.database = new Database(urls.database, {
-      production: config.environment === 'production',
-      events,
-      poolMax: config.databasePool.web,
-      schema: config.databaseSchema,
-    });
+    this.database = openDatabase(config, urls.database, events, config.databasePool.web);
     this.postgres = {
       config,
       migrations: migrationsOf(app),
@@ -124,7 +120,7 @@ export class WebRole implements DrainableServer {
     this.services = new ServiceGroup('the web', [this.database, this.redis]);
     const { database, redis, services } = this;
     this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
-    this.degraded = new CachedProbe(() => this.degradations(), { freshMs: DEGRADED_FRESH_MS });
+    this.degraded = new CachedProbe(() => this.degradations(), DEGRADED);
     this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
     if (config.environment === 'production') {
       this.first = new FirstReadiness({
@@ -248,16 +244,12 @@ export class WebRole implements DrainableServer {
   status(): WorkerStatus {
     // Nobody may ask /ready, and the pages tell why the tree is not ready, too.
     void this.first?.look();
-    const { inFlight, waiting, maxThreads, poolCapacity, backlogMax, requestsCount, shedCount } = this.limit.snapshot();
+    const { inFlight, waiting, ...limits } = this.limit.snapshot();
     return {
+      ...limits,
       backlog: waiting,
-      running: maxThreads,
-      poolCapacity: poolCapacity,
+      running: limits.maxThreads,
       busyThreads: inFlight,
-      maxThreads: maxThreads,
-      requestsCount: requestsCount,
-      backlogMax: backlogMax,
-      shedCount: shedCount,
       queueTimeP99Ms: this.requestMetrics.takeQueueTimeP99(),
       inFlight: this.inFlight(),
       requests: this.requestMetrics.read(),
