@@ -145,7 +145,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a missing partial is reported before a mail is sent',
     file: 'lib/mailer/check/check-mailers.ts',
-    find: 'if (this.views.exists(target)) return this.view(target);',
+    find: 'if (views.exists(target)) return checkView(target);',
     replace: 'if (target !== view) return [];',
     killedBy: ['test/role/checks/check.test.ts'],
   },
