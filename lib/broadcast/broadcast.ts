@@ -77,7 +77,7 @@ export async function subscribed(): Promise<void> {
  * @throws TypeError for another name or value; RangeError for a larger one; NotConnectedError before `boot` or `connect`.
  */
 export function broadcast<T>(channel: Channel<T>, message: NoInfer<JsonMessage<T>>): void {
-  const frame = frameOf(checked(channel), message);
+  const frame = encodeFrame(checked(channel), message);
   if (!connected)
     throw new NotConnectedError(
       'broadcast() was called in a process that is not connected: use catamount run or await connect(app)',
@@ -139,7 +139,7 @@ export function splitFrame(frame: string): [string, string] {
   return [frame.slice(0, at), frame.slice(at + 1)];
 }
 
-function frameOf(channel: string, message: unknown): string {
+function encodeFrame(channel: string, message: unknown): string {
   const json = JSON.stringify(message) as string | undefined;
   if (json === undefined) throw new TypeError(`a message to ${channel} must be a JSON value; it is ${typeof message}`);
   const bytes = Buffer.byteLength(json);
@@ -152,6 +152,6 @@ function frameOf(channel: string, message: unknown): string {
 
 function checked(channel: unknown): string {
   if (typeof channel === 'string' && CHANNEL.test(channel)) return channel;
-  const given = typeof channel === 'string' ? JSON.stringify(channel.slice(0, 210)) : String(channel);
-  throw new TypeError(`a channel is named by 1 to 200 characters without blanks, such as room:7; this is ${given}`);
+  const shown = typeof channel === 'string' ? JSON.stringify(channel.slice(0, 210)) : String(channel);
+  throw new TypeError(`a channel is named by 1 to 200 characters without blanks, such as room:7; this is ${shown}`);
 }

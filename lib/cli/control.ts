@@ -1,5 +1,5 @@
 import { ask } from '../cluster/control/client';
-import { COMMANDS, type Command, parseArgument, type StatusJson, treeOf } from '../cluster/control/commands';
+import { COMMANDS, type Command, parseArgument, readTree, type StatusJson } from '../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../cluster/control/running-tree';
 import { goneWithin } from '../cluster/control/state-file';
 import { type ProcessorStats, reported, type TreeStats, type WorkerStats, type WorkerStatus } from '../cluster/status';
@@ -66,8 +66,8 @@ const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
 
 /** Prints one line that says that the tree runs, then the same judgement of its health as the overview page. */
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
-  const { StoreReader, judgementLines, judgementOf, progressLine } = await import('./top/stores');
-  const treeStatus = treeOf({ ...summary });
+  const { StoreReader, judgementLines, readJudgement: judgementOf, progressLine } = await import('./top/stores');
+  const treeStatus = readTree({ ...summary });
   const reader = new StoreReader(tree.cwd, async () => treeStatus);
   const { systemStatus, trouble } = await reader.read();
   await reader.stop();

@@ -1,4 +1,4 @@
-import { COMMANDS, usageOf } from '../cluster/control/commands';
+import { COMMANDS, commandUsage } from '../cluster/control/commands';
 import { version } from '../core/config';
 import { EXIT, UserError } from '../core/errors';
 import { jobCommandLines, jobsHelp, parseJobCommand } from '../job/cli/commands';
@@ -25,7 +25,7 @@ The app is the first of ${ENTRIES.join(', ')} in the current folder.
 
 Commands to the tree that runs here (a signal named in brackets, sent to the primary, does the same):
 
-${lines(COMMANDS.map((command) => [usageOf(command), `${command.help}${signals(command.signals)}`]))}
+${lines(COMMANDS.map((command) => [commandUsage(command), `${command.help}${signals(command.signals)}`]))}
 
 ${lines(OPTIONS)}
 
@@ -46,7 +46,7 @@ export function helpOn(words: readonly string[]): string {
   const own = CLI_COMMANDS.find(({ name }) => name === words[0]);
   if (own) return page([own.name, own.usage], own.summary, own.details ?? '');
   const tree = COMMANDS.find(({ name }) => name === text || name === words[0]);
-  if (tree) return page([usageOf(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
+  if (tree) return page([commandUsage(tree), '[options]'], `${tree.help}${signals(tree.signals)}`, lines(OPTIONS));
   if (words[0] !== 'jobs') throw noCommand(text);
   return jobsHelp(words.length === 1 ? undefined : parseJobCommand([...words.slice(1), '--help']).command);
 }

@@ -20,30 +20,30 @@ const VERSION = ['--version', '-v'];
 
 // Modules are loaded on demand: a tree that runs for months should not retain code that prints or queries other trees.
 async function main(args: string[]): Promise<void> {
-  const [first = 'start', topic] = wordsOf(args);
+  const [first = 'start', topic] = readWords(args);
   if (first === 'jobs') return jobs(args);
-  const own = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
+  const command = CLI_COMMANDS.find(({ name }) => name === (first === 'help' ? topic : first));
   // What follows a script belongs to the script.
-  const ours = first === 'run' ? args.slice(0, 2) : args;
-  const asksHelp = first === 'help' || ours.some((each) => HELP.includes(each));
-  const asks = asksHelp || ours.some((each) => VERSION.includes(each));
-  if (own?.run && (!asks || own.details === undefined))
-    return own.run(
-      first === 'help' ? ['--help', ...without(without(args, 'help'), own.name)] : without(args, own.name),
+  const commandArgs = first === 'run' ? args.slice(0, 2) : args;
+  const asksHelp = first === 'help' || commandArgs.some((each) => HELP.includes(each));
+  const asksHelpOrVersion = asksHelp || commandArgs.some((each) => VERSION.includes(each));
+  if (command?.run && (!asksHelpOrVersion || command.details === undefined))
+    return command.run(
+      first === 'help' ? ['--help', ...without(without(args, 'help'), command.name)] : without(args, command.name),
     );
-  if (!asks && own?.inApp === true) return runApp();
-  if (asksHelp) process.stdout.write(await helpFor(wordsOf(args)));
-  else if (asks || first === 'version') process.stdout.write(`${version()}\n`);
-  else if (first === 'top') await topOf(args);
-  else await order(args);
+  if (!asksHelpOrVersion && command?.inApp === true) return runApp();
+  if (asksHelp) process.stdout.write(await helpFor(readWords(args)));
+  else if (asksHelpOrVersion || first === 'version') process.stdout.write(`${version()}\n`);
+  else if (first === 'top') await runTop(args);
+  else await sendCommand(args);
 }
 
 /** Sends a command to the running tree. */
-async function order(args: string[]): Promise<void> {
+async function sendCommand(args: string[]): Promise<void> {
   const { commandNamed, control } = await import('./control');
   const { readArguments } = await import('../core/command-line');
   // The name is checked first: an unknown command has no options that could be wrong.
-  const { name } = await commandNamed(wordsOf(args));
+  const { name } = await commandNamed(readWords(args));
   const { values, positionals } = readArguments(name, { args, options: TO_THE_TREE, allowPositionals: true });
   await control(positionals, values);
 }
@@ -54,7 +54,7 @@ async function helpFor(words: readonly string[]): Promise<string> {
   return about.length === 0 ? help() : helpOn(about);
 }
 
-async function topOf(args: string[]): Promise<void> {
+async function runTop(args: string[]): Promise<void> {
   const { readArguments } = await import('../core/command-line');
   const { values } = readArguments('top', { args: without(args, 'top'), options: PLACE });
   await (await import('./top/top')).top(values);
@@ -64,7 +64,7 @@ async function topOf(args: string[]): Promise<void> {
 
 /** `jobs` has its own options, except for the commands that are sent to the running tree. */
 async function jobs(args: string[]): Promise<void> {
-  const [, ...words] = wordsOf(args);
+  const [, ...words] = readWords(args);
   const { isForTheTree, orderTree, runJobs } = await import('./jobs');
   const { readArguments } = await import('../core/command-line');
   if (isForTheTree(words) && !args.some((each) => HELP.includes(each))) {
@@ -81,7 +81,7 @@ function without(args: readonly string[], word: string): string[] {
 }
 
 /** @returns the arguments except options, and except the values of the options that are known here. */
-function wordsOf(args: string[]): string[] {
+function readWords(args: string[]): string[] {
   return parseArgs({ args, options: WITH_VALUE, allowPositionals: true, strict: false }).positionals;
 }
 

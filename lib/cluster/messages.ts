@@ -1,4 +1,4 @@
-import type { RecentEvent } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { JobsHealth, Operations, ProcessorStatus, Work, WorkerStatus } from './status';
 
 /** Role of the process that runs jobs. */

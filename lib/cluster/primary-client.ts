@@ -1,5 +1,6 @@
 import { UserError } from '../core/errors';
-import type { Caller, RecentEvent } from '../core/events';
+import type { Caller } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import { RequestReply } from '../support/request-reply';
 import type { ReplyMessage, RequestMessage } from './messages';
 import type { Operations, Rollup, TreeStats, TreeStatus } from './status';

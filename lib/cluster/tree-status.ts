@@ -1,5 +1,6 @@
-import type { Caller, RecentEvent } from '../core/events';
+import type { Caller } from '../core/events';
 import type { FailureCause, StalledPart } from '../core/failure-cause';
+import type { RecentEvent } from '../core/notable-events';
 import type { PoolStats, ProcessMetrics } from '../core/process-metrics';
 import type { RequestCounts, Slowest } from '../core/request-counts';
 

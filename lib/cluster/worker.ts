@@ -1,11 +1,8 @@
 import cluster from 'node:cluster';
-import fs from 'node:fs';
 import type { Socket } from 'node:net';
-import path from 'node:path';
 import { writeHeapSnapshot } from 'node:v8';
 import { collectGarbage, OutOfBandGc } from '../internals/gc';
-import type { Connection, ConnectionHandle } from '../internals/socket-handoff';
-import { closeConnection } from '../internals/socket-handoff';
+import { type Connection, type ConnectionHandle, closeConnection } from '../internals/socket-handoff';
 import { Deadline, deferred } from '../support/async';
 import { PeriodicTask } from '../support/periodic-task';
 import { type FromWorker, HEARTBEAT_INTERVAL_MS, type Incoming, type ToWorker } from './messages';
@@ -106,7 +103,7 @@ export class Worker {
   private heartbeat(server: DrainableServer): undefined {
     const status = server.status();
     // Like Puma's process title: requests in flight of the limit.
-    if (this.assignment) process.title = titleOf(this.assignment, status);
+    if (this.assignment) process.title = formatTitle(this.assignment, status);
     this.tell({ catamount: 'heartbeat', status });
     this.collector.tick(status.busyThreads, status.requestsCount);
   }
@@ -193,52 +190,6 @@ export class Worker {
   }
 }
 
-function titleOf({ slot, phase }: Assignment, { busyThreads, maxThreads }: WorkerStatus): string {
+function formatTitle({ slot, phase }: Assignment, { busyThreads, maxThreads }: WorkerStatus): string {
   return `catamount: web ${slot} [phase ${phase}] ${busyThreads}/${maxThreads}`;
-}
-
-/** Maximum length of a text in the request journal, characters: an entry stays one short line, whatever a client sends. */
-const MAX_REQUEST_LENGTH = 500;
-
-/** A folder in memory, where the system has one: a write to a disk's file system takes five times as long or more. */
-const MEMORY = '/dev/shm';
-
-/**
- * A file in which a worker notes each request before it begins: a request that blocks the event loop at once appears in
- * no heartbeat. It costs one small unflushed write, a few microseconds.
- */
-export class RequestJournal {
-  private constructor(
-    readonly file: string,
-    private readonly fd: number,
-  ) {}
-
-  /**
-   * @param stateDir fallback for systems without a folder in memory.
-   * @returns undefined if no file can be written: the log then names no last request.
-   */
-  static open(stateDir: string): RequestJournal | undefined {
-    return RequestJournal.in(MEMORY) ?? RequestJournal.in(stateDir);
-  }
-
-  private static in(folder: string): RequestJournal | undefined {
-    const file = path.join(folder, `catamount-begun-${process.pid}`);
-    try {
-      fs.mkdirSync(folder, { recursive: true });
-      // A process with the same pid may have left one, if it was killed before its primary opened it.
-      fs.rmSync(file, { force: true });
-      return new RequestJournal(file, fs.openSync(file, 'wx', 0o600));
-    } catch {
-      return undefined;
-    }
-  }
-
-  write(what: string, id: string): void {
-    try {
-      // Split at blanks: neither the time nor the id contains one, and no request target contains a line end.
-      fs.writeSync(this.fd, `${Date.now()} ${id} ${what.slice(0, MAX_REQUEST_LENGTH)}\n`, 0);
-    } catch {
-      // A full disk must not keep the worker from serving.
-    }
-  }
 }

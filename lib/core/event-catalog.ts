@@ -1,7 +1,8 @@
 import { formatDuration, formatElapsed } from '../support/duration';
 import { countText, pluralize } from '../support/text';
-import { type Caller, type EventMap, type EventName, type Events, isNotable, type NotableEvent } from './events';
+import type { Caller, EventMap, EventName, Events } from './events';
 import type { Logger } from './logging';
+import { isNotable, type NotableEvent } from './notable-events';
 
 type Level = 'debug' | 'info' | 'warn' | 'error';
 type Fields = Readonly<Record<string, unknown>>;
@@ -111,7 +112,7 @@ const CATALOG: Catalog = {
     sentence: (e) => `${processor(e)} ${ending(e)}`,
   },
   'processor.stalled': error((e) => `${e.words} stands still: ${e.reason}${e.about && ` (${e.about})`}`),
-  'processor.moves': info((e) => `${e.words} goes on after ${formatDuration(e.spanMs)}`),
+  'processor.recovered': info((e) => `${e.words} goes on after ${formatDuration(e.spanMs)}`),
   'processor.unresponsive': error((e) => `${processor(e)} ${noHeartbeat(e)}`, {
     detail: (e) => `; jobs in flight: ${workText(e.inFlight)}`,
   }),
@@ -170,7 +171,7 @@ const CATALOG: Catalog = {
     fields: (e) => ({ remoteAddress: e.address }),
   },
   'operator.jobs': info(
-    (e) => `${DONE[e.action] ?? e.action} ${jobsOf(e.set, e.count)} (requested by ${callerText(e.via)})`,
+    (e) => `${DONE[e.action] ?? e.action} ${countJobs(e.set, e.count)} (requested by ${callerText(e.via)})`,
   ),
   'child.output': info((e) => e.line, { fields: (e) => ({ child: e.child }) }),
   'child.killed': error((e) => `killed ${e.child} (pid ${e.pid}): ${e.reason}`),
@@ -235,11 +236,9 @@ const CATALOG: Catalog = {
     fields: jobId,
   },
   'job.fenced': warn((e) => `${e.class} ended too late: another process has it by now`, { fields: jobId }),
-  'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, { fields: jobId }),
-  'processor.rescued': warn(
-    (e) =>
-      `job processor on ${e.host} (pid ${e.pid}) ${noHeartbeat(e)}: ${pluralize(e.jobs, 'job')} of it returned to their queues`,
-  ),
+  'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, {
+    fields: ({ id, identity }) => ({ jobId: id, processor: identity }),
+  }),
   'query.left-transaction': warn(
     (e) =>
       `a query of ${e.model} ran after its transaction had been committed, so it is not part of it: await it inside transaction()`,
@@ -249,17 +248,17 @@ const CATALOG: Catalog = {
       `${e.class} was enqueued after the commit, by work that transaction() did not wait for: await it inside, or a ` +
       'rollback cannot undo it',
   ),
-  'installation.foreign': error(
+  'database.copied': error(
     () =>
       'this database is a copy of another one (another server, or another name): none of its jobs runs here until you run `catamount jobs adopt`',
     { detail: () => '. Look at them first: `catamount jobs list scheduled`' },
   ),
-  'listen.deaf': warn(
+  'notifications.lost': warn(
     () =>
       'notifications of Postgres do not arrive, as through a pooler in transaction mode, so jobs start later: ' +
       'set DATABASE_DIRECT_URL to the URL of Postgres itself',
   ),
-  'listen.hears': info(() => 'notifications of Postgres arrive again'),
+  'notifications.restored': info(() => 'notifications of Postgres arrive again'),
   'dead.dropped': warn(
     (e) =>
       `deleted ${pluralize(e.count, 'dead job')} of queue ${e.queue}: ` +
@@ -302,7 +301,7 @@ const CATALOG: Catalog = {
 };
 
 /** @param values may come from a tree of another version. @returns undefined for an unknown event. */
-export function sentenceOf(name: string, values: Readonly<Record<string, unknown>>): string | undefined {
+export function eventSentence(name: string, values: Readonly<Record<string, unknown>>): string | undefined {
   if (!isNotable(name)) return undefined;
   const { sentence } = CATALOG[name] as unknown as Entry<never, typeof values>;
   return sentence(values);
@@ -331,14 +330,14 @@ function workText(work: EventMap['worker.unresponsive']['inFlight']): string {
 const lastRequest = ({ lastRequest: last }: EventMap['worker.unresponsive']) =>
   last ? `; last request: ${workText([last])}` : '';
 
-function jobsOf(set: string, count: number): string {
+function countJobs(set: string, count: number): string {
   return set === 'retry' ? `${pluralize(count, 'job')} waiting for a retry` : pluralize(count, `${set} job`);
 }
 
 /** Describes a failed action: `pause queue mailer`, `retry 3 dead jobs`. */
 function actionText({ command, of, count }: PlainValues<EventMap['operator.failed']>): string {
   const [action] = command.split(' ');
-  return command.endsWith(' jobs') ? `${action} ${jobsOf(of, count)}` : `${command} ${of}`;
+  return command.endsWith(' jobs') ? `${action} ${countJobs(of, count)}` : `${command} ${of}`;
 }
 
 const megabytes = (mb: number) => countText(Math.round(mb));

@@ -89,7 +89,7 @@ export interface EventMap {
   'processor.crash-loop': { readonly crashes: number };
   /** A part of the processor makes no progress although it has work; `about` names the queue, or is the error's message. */
   'processor.stalled': AboutStandstill;
-  'processor.moves': Omit<AboutStandstill, 'cause' | 'reason'>;
+  'processor.recovered': Omit<AboutStandstill, 'cause' | 'reason'>;
   'processor.restart-scheduled': { readonly waitMs: number; readonly attempt: number };
   /** The processor was stopped by a command, and is not started again until `resume`. */
   'processor.stopped': Record<string, never>;
@@ -232,17 +232,8 @@ export interface EventMap {
   };
   /** The job's outcome came too late, since it had been delivered to another process. */
   'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
-  /** The job was taken back from a process that died or stalled. */
-  'job.rescued': { readonly id: string; readonly queue: string };
-  /** Another processor was unresponsive, so its jobs were returned to their queues. */
-  'processor.rescued': {
-    readonly identity: string;
-    readonly host: string;
-    readonly pid: number;
-    /** A lower bound. */
-    readonly heartbeatAgeMs: number;
-    readonly jobs: number;
-  };
+  /** The job was taken back from a process that died or stalled; `identity` is that of its job processor. */
+  'job.rescued': { readonly id: string; readonly queue: string; readonly identity: string };
   /** A job was enqueued after COMMIT by work that `transaction()` did not await. Once per class and process. */
   'job.left-transaction': { readonly class: string };
   /** A model's query ran after the COMMIT of the transaction in which it was begun. Once per model. */
@@ -251,11 +242,11 @@ export interface EventMap {
    * The database is a copy of another one, whose jobs it has: none of them runs here until somebody adopts them. `here` and `made`
    * are the server's identifier and the database's, now and where its tables were made; null when that is not known.
    */
-  'installation.foreign': { readonly here: string; readonly made: string | null };
+  'database.copied': { readonly here: string; readonly made: string | null };
   /** Notifications of Postgres do not reach the job processor, as through a pooler in transaction mode. */
-  'listen.deaf': Record<string, never>;
+  'notifications.lost': Record<string, never>;
   /** Notifications of Postgres reach the job processor again. */
-  'listen.hears': Record<string, never>;
+  'notifications.restored': Record<string, never>;
   /** Dead jobs were deleted: their queue had too many, or they had been dead for 180 days. */
   'dead.dropped': { readonly queue: string; readonly count: number; readonly reason: 'limit' | 'age' };
   /** Work on queues failed; it is retried without end. Emitted for the first failure in a row only. */

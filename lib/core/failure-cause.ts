@@ -10,7 +10,7 @@ const CAUSES = {
   redisDenied: 'an ACL of Redis denies a command',
   redisDisk: 'Redis cannot write to its disk and takes no writes',
   redisBusy: 'Redis loads its data or runs a script that does not end',
-  redisCluster: 'Redis is a cluster whose slots these keys do not share, or that is incomplete',
+  redisCluster: 'Redis is in cluster mode, which cannot be used',
   redisReplicas: 'Redis has lost its primary or its replicas',
   postgresConnections: 'Postgres has no connection left for this role',
   postgresDisk: 'the disk of Postgres is full',
@@ -143,8 +143,8 @@ const MESSAGES: readonly (readonly [RegExp, FailureCause])[] = [
 export function causeOf(error: Error): FailureCause {
   for (let one: unknown = error, depth = 0; one instanceof Error && depth < 4; one = one.cause, depth++) {
     const code = 'code' in one ? String(one.code) : '';
-    const known = CODES[code] ?? REDIS[code] ?? REDIS[replyCode(one)];
-    const cause = known ?? (code === '' ? byMessage(one.message) : undefined) ?? NAMES[one.name];
+    const byCode = CODES[code] ?? REDIS[code] ?? REDIS[replyCode(one)];
+    const cause = byCode ?? (code === '' ? byMessage(one.message) : undefined) ?? NAMES[one.name];
     if (cause) return cause;
   }
   return 'other';

@@ -17,6 +17,6 @@ export const doubt = (text: string, remedy = ''): Finding => ({ severity: 'warni
 export const note = (text: string, remedy = ''): Finding => ({ severity: 'note', text, remedy });
 
 /** @returns the finding and its remedy as one sentence. */
-export function sentenceOf({ text, remedy }: Finding): string {
+export function asSentence({ text, remedy }: Finding): string {
   return remedy === '' ? text : `${text}: ${remedy}`;
 }

@@ -59,9 +59,9 @@ export async function loadI18n(
   /** The locales with texts, in the order of lookup; the first `own` of them are the locale's. */
   const chainOf = (locale: string) => {
     const parents = withParents(canonicalLocale(locale) ?? '');
-    const known = (each: string) => locales.includes(each);
-    const chain = [...new Set([...parents, ...withParents(defaultLocale), LAST])].filter(known);
-    return { chain, own: parents.filter(known).length };
+    const isKnown = (each: string) => locales.includes(each);
+    const chain = [...new Set([...parents, ...withParents(defaultLocale), LAST])].filter(isKnown);
+    return { chain, own: parents.filter(isKnown).length };
   };
   const ownText = (key: string, locale: string) =>
     [key, `${key}_other`].some((each) => instance.getResource(locale, 'translation', each) !== undefined);

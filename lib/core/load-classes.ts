@@ -53,9 +53,9 @@ export async function loadClasses<C>(folder: string, options: ClassFolder<C>): P
       const exported = await importExports(file, load).catch((thrown: unknown) => {
         throw faults().loadFault(file, thrown);
       });
-      const classes = [...new Set(exportsOf(exported).filter(isOne))];
+      const classes = [...new Set(listExports(exported).filter(isOne))];
       // A hook of `require`, such as tsx's, keeps its own copies of files that a test runner has required before.
-      const required = exportsOf(require.cache?.[file]?.exports).filter(isOne);
+      const required = listExports(require.cache?.[file]?.exports).filter(isOne);
       if (required.some((one) => !classes.includes(one))) throw faults().loadedTwice();
       take(classes, name, exported);
     } catch (thrown) {
@@ -115,6 +115,6 @@ function exportedBy(module: unknown): unknown {
 }
 
 /** @returns the values that a module exports, or the module itself when it is a class. */
-export function exportsOf(exported: unknown): readonly unknown[] {
+export function listExports(exported: unknown): readonly unknown[] {
   return typeof exported === 'object' && exported !== null ? Object.values(exported) : [exported];
 }

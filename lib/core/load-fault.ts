@@ -72,12 +72,12 @@ function missing(error: Error): string | undefined {
 function unreadable(file: string, error: Error): string {
   const { message } = error;
   if (/does not provide an export named/.test(message)) {
-    return `${message.replace(/^The/, 'the')}${at(file, placeOf(file, error))}: fix that import, or export it there`;
+    return `${message.replace(/^The/, 'the')}${at(file, findPlace(file, error))}: fix that import, or export it there`;
   }
   if (/^(?:Cannot use import statement|Unexpected token 'export')/.test(message)) {
     return 'it uses import or export, and Node takes it for CommonJS: name it .mjs, or set "type": "module" in package.json';
   }
-  const place = placeOf(file, error);
+  const place = findPlace(file, error);
   // Node gives no place for a syntax error in an ES module.
   const remedy = place || file === '' ? 'fix it' : `fix it where node --check ${file} points`;
   return `it is not valid JavaScript, ${message}${at(file, place)}: ${remedy}`;
@@ -85,7 +85,7 @@ function unreadable(file: string, error: Error): string {
 
 function throwing(file: string, error: Error): string {
   const { message } = error;
-  const place = at(file, placeOf(file, error));
+  const place = at(file, findPlace(file, error));
   const [, word] =
     /^(require|module|exports|__dirname|__filename) is not defined in ES module scope/.exec(message) ?? [];
   if (word) {
@@ -100,7 +100,7 @@ function at(file: string, place: Place | undefined): string {
 }
 
 /** @returns the place in the file that the stack names, otherwise the first outside of Node and packages. */
-function placeOf(file: string, { stack = '' }: Error): Place | undefined {
+function findPlace(file: string, { stack = '' }: Error): Place | undefined {
   const places = [...stack.matchAll(/(?:^|[\s(])((?:file:\/\/)?\/[^\s():]+):(\d+)/gm)].map(
     ([, name = '', line = '']) => ({
       file: name.startsWith('file:') ? fileURLToPath(name) : name,

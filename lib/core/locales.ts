@@ -37,16 +37,16 @@ export function localesOrShipped(found: readonly string[]): readonly string[] {
 }
 
 /** @returns the locales that an app has, by its folder of texts. */
-export function localesOf(folder: string): readonly string[] {
+export function readLocales(folder: string): readonly string[] {
   return localesOrShipped([...textFiles(folder).keys()].filter((locale) => locale !== undefined));
 }
 
 /**
- * @param asked a locale, with `-` or `_`, in any case.
+ * @param requested a locale, with `-` or `_`, in any case.
  * @returns the offered one that suits it: itself, what it is a variety of, or a variety of it; undefined for none.
  */
-export function matchLocale(asked: string, offered: readonly string[]): string | undefined {
-  const tag = canonicalLocale(asked.replaceAll('_', '-'));
+export function matchLocale(requested: string, offered: readonly string[]): string | undefined {
+  const tag = canonicalLocale(requested.replaceAll('_', '-'));
   if (tag === undefined) return undefined;
   const exact = withParents(tag).find((each) => offered.includes(each));
   return exact ?? offered.find((each) => each.startsWith(`${tag}-`));

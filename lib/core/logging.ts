@@ -1,15 +1,17 @@
 import fs from 'node:fs';
 import { Writable } from 'node:stream';
-import pino, { type DestinationStream, type Logger } from 'pino';
+import type { DestinationStream, Logger } from 'pino';
+import pino from 'pino';
 import { toError } from '../support/async';
 import { escapeDirections, pluralize, printableLines } from '../support/text';
 import type { Config } from './config';
+import { DescriptorWatch } from './descriptor-watch';
 import { logEvents } from './event-catalog';
 import { Events } from './events';
-import type { Attributes, JsonValue } from './execution-context';
 import { currentContext } from './execution-context';
-import { DescriptorWatch } from './process-metrics';
-import { REDACTED, Redactor, withoutPasswords } from './redact';
+import { LogFilter } from './log-filter';
+import { NonBlockingWriter, readStat } from './non-blocking-writer';
+import { withoutPasswords } from './redact';
 
 export type { Logger };
 
@@ -64,7 +66,7 @@ export function isoTime(now: () => number = Date.now): () => string {
  */
 export function fileBehindOutput(): string | null {
   try {
-    return statOf(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
+    return readStat(1).isFile() ? fs.readlinkSync('/proc/self/fd/1') : null;
   } catch {
     return null;
   }
@@ -104,7 +106,7 @@ export function openLogDestination({ format, file }: Omit<Config['log'], 'reques
         done();
       },
     }),
-    colorize: process.stdout.isTTY === true || statOf(fd).isCharacterDevice(),
+    colorize: process.stdout.isTTY === true || readStat(fd).isCharacterDevice(),
     translateTime: 'SYS:HH:MM:ss.l',
     // These fields are in the message already, or are for machines.
     ignore:
@@ -127,16 +129,8 @@ function prettyMessage({ process: name, child, msg, requestId }: Readonly<Record
  * @returns false once a log rotation has given the name to another file.
  */
 function leadsTo(fd: number, file: string): boolean {
-  const [own, named] = [statOf(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
+  const [own, named] = [readStat(fd), fs.statSync(file, { bigint: true, throwIfNoEntry: false })];
   return own.ino === named?.ino && own.dev === named.dev;
-}
-
-/**
- * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
- * reads another file's: a package that is linked, as pnpm does, is then not found.
- */
-function statOf(fd: number): fs.BigIntStats {
-  return fs.fstatSync(fd, { bigint: true });
 }
 
 function openToAppend(file: string): number {
@@ -202,214 +196,4 @@ export function onUncaught(
       () => process.exit(1),
     );
   });
-}
-
-/** Maximum size of the buffer while nobody reads, bytes. */
-const MAX_UNREAD = 1_000_000;
-/** Interval of attempts to write meanwhile, ms. */
-const WRITE_RETRY_MS = 100;
-
-/**
- * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never blocks: text that cannot be written
- * is buffered up to a bound and written later; beyond the bound it is dropped and counted.
- */
-export class NonBlockingWriter {
-  /** Called with the number of dropped texts once writing works again. */
-  onDropped: (count: number) => void = () => undefined;
-  private fd: number;
-  private kept: Buffer[] = [];
-  private size = 0;
-  private dropped = 0;
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(private readonly inherited: number) {
-    if (statOf(inherited).isFile()) {
-      this.fd = inherited;
-      return;
-    }
-    this.fd = reopenNonBlocking(inherited);
-    // A last attempt writes the lines of the stop.
-    process.once('exit', () => this.flush());
-  }
-
-  /** From now on it writes to this descriptor of a file. */
-  redirect(fd: number): void {
-    const previous = this.fd;
-    this.fd = fd;
-    if (previous !== this.inherited) fs.closeSync(previous);
-  }
-
-  write(text: string): void {
-    if (this.size + text.length > MAX_UNREAD) {
-      this.dropped++;
-      return;
-    }
-    const bytes = Buffer.from(text);
-    this.kept.push(bytes);
-    this.size += bytes.length;
-    if (this.timer === undefined) this.flush();
-  }
-
-  private flush(): void {
-    this.timer = undefined;
-    try {
-      for (;;) {
-        const [first] = this.kept;
-        if (first === undefined) break;
-        const written = fs.writeSync(this.fd, first);
-        this.size -= written;
-        if (written === first.length) this.kept.shift();
-        else this.kept[0] = first.subarray(written);
-      }
-    } catch (thrown) {
-      const { code } = thrown as NodeJS.ErrnoException;
-      if (code !== 'EAGAIN') {
-        // The reader is gone for good, so nothing can be written any more.
-        this.kept = [];
-        this.size = 0;
-        return;
-      }
-      this.timer = setTimeout(() => this.flush(), WRITE_RETRY_MS);
-      this.timer.unref();
-      return;
-    }
-    if (this.dropped === 0) return;
-    const { dropped } = this;
-    this.dropped = 0;
-    this.onDropped(dropped);
-  }
-}
-
-/**
- * Opens the same pipe or terminal again as non-blocking, since the descriptor itself is shared with other processes,
- * for which it must stay blocking. If that fails the descriptor is used as it is; mostly Node has made it non-blocking
- * anyway.
- */
-function reopenNonBlocking(fd: number): number {
-  const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
-  try {
-    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
-  } catch {
-    return fd;
-  }
-}
-
-/** Bounds of an error's own fields: levels, parts of an object or a list, and values in total. */
-const MOST = { levels: 5, parts: 50, values: 500 };
-
-/**
- * Redacts attributes and errors for the log by the rules for arguments (redact.ts): values of sensitive keys are
- * hidden. Keys of the app's job setup are added at `setup.loaded`.
- */
-export class LogFilter {
-  private filter = new Redactor();
-
-  constructor(events?: Pick<Events, 'on'>) {
-    events?.on('setup.loaded', ({ filterArguments }) => {
-      this.filter = new Redactor(filterArguments);
-    });
-  }
-
-  attributes(attributes: Attributes): JsonValue {
-    return this.shown(attributes);
-  }
-
-  /** Serializes an error as pino does, with redacted fields. */
-  error(error: Error): Record<string, unknown> {
-    return this.errorAt(error, { left: MOST.values, above: [] });
-  }
-
-  private errorAt(error: Error, walk: Walk): Record<string, unknown> {
-    const { type, message, stack, aggregateErrors, ...fields } = pino.stdSerializers.err(error);
-    const serialized: Record<string, unknown> = { type, message, stack };
-    if (aggregateErrors)
-      serialized.aggregateErrors = aggregateErrors
-        .slice(0, MOST.parts)
-        .map((each: Serialized) => this.errorAt(each.raw, walk));
-    const own = isOfPostgres(fields) ? withoutData(fields) : fields;
-    for (const [key, value] of Object.entries(own)) {
-      // pino has serialized nested errors already, but without redaction.
-      if (isSerialized(value)) serialized[key] = this.errorAt(value.raw, walk);
-      else {
-        const shown = this.shown({ [key]: plain(value, walk) }) as Readonly<Record<string, JsonValue>>;
-        Object.assign(serialized, shown);
-      }
-    }
-    return serialized;
-  }
-
-  private shown(value: JsonValue): JsonValue {
-    return this.filter.filter([value])[0] ?? null;
-  }
-}
-
-/** The number of values that may still be written, and the objects that contain the current one. */
-interface Walk {
-  left: number;
-  readonly above: readonly object[];
-}
-
-/** Converts any value to bounded JSON, since clients' errors contain sockets, requests and cyclic references. */
-function plain(value: unknown, walk: Walk): JsonValue {
-  if (walk.left-- <= 0) return '…';
-  if (value === null || value === undefined || typeof value === 'function') return null;
-  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return value;
-  if (typeof value !== 'object') return String(value);
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
-  const prototype: unknown = Object.getPrototypeOf(value);
-  const known = Array.isArray(value) || prototype === null || prototype === Object.prototype;
-  if (!known || walk.above.includes(value) || walk.above.length >= MOST.levels) return `[${kindOf(value)}]`;
-  const below = { left: walk.left, above: [...walk.above, value] };
-  const shown = Array.isArray(value)
-    ? value.slice(0, MOST.parts).map((item) => plain(item, below))
-    : Object.fromEntries(
-        Object.entries(value)
-          .slice(0, MOST.parts)
-          .map(([key, part]): [string, JsonValue] => [key, plain(part, below)]),
-      );
-  walk.left = below.left;
-  return shown;
-}
-
-function kindOf(value: object): string {
-  const name: unknown = value.constructor?.name;
-  return typeof name === 'string' && name !== '' ? name : 'object';
-}
-
-type Serialized = { readonly raw: Error };
-
-function isSerialized(value: unknown): value is Serialized {
-  return (
-    typeof value === 'object' && value !== null && 'raw' in value && value.raw instanceof Error && 'stack' in value
-  );
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function isOfPostgres(fields: Fields): boolean {
-  return typeof fields.severity === 'string' && typeof fields.code === 'string' && /^[0-9A-Z]{5}$/.test(fields.code);
-}
-
-/** Hides data of rows and statements in Postgres's fields, but not the place of the error. */
-function withoutData(fields: Fields): Fields {
-  const { detail, where, internalQuery, ...others } = fields;
-  return {
-    ...others,
-    ...(typeof detail === 'string' && { detail: withoutValues(detail) }),
-    ...(typeof where === 'string' && { where: where.split('\n').map(placeOnly).join('\n') }),
-    ...(internalQuery !== undefined && { internalQuery: REDACTED }),
-  };
-}
-
-function withoutValues(detail: string): string {
-  if (/^Process \d+ waits for /.test(detail)) return detail;
-  const [, columns, what] =
-    /^Key \((.+?)\)=\(.*\) (already exists\.|is not present in table "[^"]*"\.|is still referenced from table "[^"]*"\.)$/s.exec(
-      detail,
-    ) ?? [];
-  return columns === undefined ? REDACTED : `Key (${columns})=(${REDACTED}) ${what}`;
-}
-
-function placeOnly(line: string): string {
-  return /^PL\/pgSQL function [^"']+ line \d+ at [\w ]+$/.test(line) ? line : REDACTED;
 }

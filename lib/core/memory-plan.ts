@@ -47,7 +47,7 @@ const BESIDE_HEAPS_MB = 60;
 /** The job processor's share relative to a worker's; it is larger since it also renders mail. */
 const JOBS_SHARE = 1.25;
 /** Minimum heap, MB; with less no process boots. */
-const LEAST_HEAP_MB = 64;
+const MIN_HEAP_MB = 64;
 
 /**
  * Divides the memory planned for heaps: one share for each worker, 1.25 for the job processor. A process that outgrows
@@ -56,6 +56,6 @@ const LEAST_HEAP_MB = 64;
 export function heapCaps(limitMb: number, workers: number, jobs: boolean): HeapCaps {
   const shares = Math.max(1, workers + (jobs ? JOBS_SHARE : 0));
   const share = (limitMb * RECYCLE_THRESHOLD - BESIDE_HEAPS_MB) / shares;
-  const atLeast = (mb: number) => Math.max(LEAST_HEAP_MB, Math.floor(mb));
+  const atLeast = (mb: number) => Math.max(MIN_HEAP_MB, Math.floor(mb));
   return { workerMb: atLeast(share), jobsMb: atLeast(share * JOBS_SHARE) };
 }

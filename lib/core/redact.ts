@@ -101,8 +101,8 @@ export class Redactor {
   }
 
   private hides(key: string): boolean {
-    const known = this.remembered.get(key);
-    if (known !== undefined) return known;
+    const remembered = this.remembered.get(key);
+    if (remembered !== undefined) return remembered;
     const hidden = this.usual.test(`_${words(key).join('_')}_`) || this.patterns.some((pattern) => pattern.test(key));
     if (this.remembered.size < MAX_REMEMBERED) this.remembered.set(key, hidden);
     return hidden;

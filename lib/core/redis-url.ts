@@ -19,11 +19,6 @@ export function clientUrl(url: string): string {
   return parsed.toString();
 }
 
-/** @returns true for a URL that may not lead to the server itself: of sentinels, or with a prefix, of a cluster. */
-export function isRouted(url: string): boolean {
-  return isSentinelUrl(url) || keyPrefixOf(url) !== '';
-}
-
 /** @returns true for the URL of sentinels, as typed, or as `readSentinelUrl` makes it. */
 export function isSentinelUrl(url: string): boolean {
   return /^rediss?\+sentinel:/.test(url);
@@ -36,11 +31,10 @@ export function redisPlace(url: string): string {
 }
 
 /**
- * Both clients put this before each key, and we before each channel; scripts find it before their first key
- * (`NAMESPACE_LUA`). It is a hash tag, so a cluster keeps all keys of an app in one slot, and no script or command needs
- * keys of two. It has no colon, since a queue's key is split at its colons.
+ * The client puts this before each key, and we before each channel. It has no colon, since a queue's key is split at its
+ * colons.
  * @returns '' for an app without REDIS_PREFIX, whose keys have the names that plain bee-queue producers expect.
  */
-export function keyPrefixOf(url: string): string {
+export function readKeyPrefix(url: string): string {
   return new URL(url).searchParams.get(KEY_PREFIX) ?? '';
 }

@@ -2,8 +2,8 @@ import { createClient, isDemotion, isOfClient, replaceRejections } from '../inte
 import { Backoff, Deadline, deferred, toError } from '../support/async';
 import type { Service } from '../support/service';
 import type { Events } from './events';
-import type { RedisRouter } from './redis-route';
-import { clientUrl, isRouted, keyPrefixOf, redisTls } from './redis-url';
+import { clientUrl, isSentinelUrl, readKeyPrefix, redisTls } from './redis-url';
+import type { MasterConnection } from './sentinels';
 import { withTlsAdvice } from './tls';
 
 /** The client's type without its modules, which are not loaded (internals/redis-client.ts). */
@@ -16,7 +16,7 @@ export type RedisClient = Omit<
 function createRedis(url: string, isFinal = () => false) {
   return createClient({
     url: clientUrl(url),
-    keyPrefix: keyPrefixOf(url),
+    keyPrefix: readKeyPrefix(url),
     socket: {
       connectTimeout: 5000,
       reconnectStrategy: (retries) => !isFinal() && Math.min(50 * 2 ** retries, 2000),
@@ -82,7 +82,7 @@ export class Redis implements Service {
   private reconnection: NodeJS.Timeout | undefined;
   private stopped = false;
   /** undefined: the URL leads to the server itself. */
-  private readonly router: RedisRouter | undefined;
+  private readonly master: MasterConnection | undefined;
 
   /** @param url null: it is off. */
   constructor(
@@ -91,16 +91,16 @@ export class Redis implements Service {
   ) {
     this.isOff = url === null;
     this.url = url ?? NOWHERE;
-    this.client = this.observe(createRedis(this.url, () => this.router?.route !== undefined));
+    this.client = this.observe(createRedis(this.url, () => this.master !== undefined));
     if (url === null) {
       this.lostBy = Object.assign(new Error('Redis is off'), { code: REDIS_OFF });
       this.attempted.resolve();
     }
-    if (url === null || !isRouted(url)) return;
-    // Loaded on demand: a single plain server, the usual case, needs no route.
-    const { RedisRouter } = require('./redis-route') as typeof import('./redis-route');
+    if (url === null || !isSentinelUrl(url)) return;
+    // Loaded on demand: the usual case is a single plain server.
+    const { MasterConnection } = require('./sentinels') as typeof import('./sentinels');
     const create = (server: string) => this.observe(createRedis(server, () => true));
-    this.router = new RedisRouter(url, this.client, create, (error) => this.leave(error));
+    this.master = new MasterConnection(url, this.client, create, (error) => this.leave(error));
   }
 
   private observe(client: ReturnType<typeof createRedis>): typeof client {
@@ -120,7 +120,7 @@ export class Redis implements Service {
   }
 
   private connect(): Promise<unknown> {
-    return (this.router ?? this.client).connect().catch(() => undefined);
+    return (this.master ?? this.client).connect().catch(() => undefined);
   }
 
   /**
@@ -136,8 +136,8 @@ export class Redis implements Service {
     };
     // If the connection was lost instead, the next one subscribes again.
     const refused = (error: unknown) => this.client.isReady && onHeard(toError(error));
-    const ask = () => this.client.subscribe(keyPrefixOf(this.url) + channel, onMessage).then(heard, refused);
-    // The client subscribes again by itself, but behind sentinels and in a cluster another client takes its place.
+    const ask = () => this.client.subscribe(readKeyPrefix(this.url) + channel, onMessage).then(heard, refused);
+    // The client subscribes again by itself, but behind sentinels another client takes its place.
     this.events.on('redis.ready', ask);
     if (this.client.isReady) void ask();
     return () => confirmed && this.client.isReady;
@@ -145,7 +145,7 @@ export class Redis implements Service {
 
   /** Sends a message to those that `listen` to the channel, also in other processes. */
   async publish(channel: string, message: string): Promise<void> {
-    await this.client.publish(keyPrefixOf(this.url) + channel, message);
+    await this.client.publish(readKeyPrefix(this.url) + channel, message);
   }
 
   /** The number of the database in Redis that the URL selects. */
@@ -183,7 +183,7 @@ export class Redis implements Service {
   }
 
   private async connected(): Promise<void> {
-    if (((await this.router?.isRoute()) || this.demotion) && !(await this.acceptsWrites())) return;
+    if ((this.master || this.demotion) && !(await this.acceptsWrites())) return;
     this.demotion = undefined;
     this.lostBy = undefined;
     this.backoff.reset();
@@ -204,7 +204,7 @@ export class Redis implements Service {
   leave(reason: Error): void {
     if (this.isOff || this.stopped || this.reconnection) return;
     this.demotion = reason;
-    if (!this.router?.follows(reason)) this.lose(reason);
+    this.lose(reason);
     this.reconnection = setTimeout(() => {
       this.reconnection = undefined;
       if (this.client.isOpen) this.client.destroy();

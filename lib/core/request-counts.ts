@@ -30,7 +30,7 @@ export const SLOWEST_MS = 5000;
 
 export const NONE_SLOW: Slowest = { durationMs: 0, queuedMs: 0 };
 
-export function slowerOf(a: Slowest, b: Slowest): Slowest {
+export function maxSlowest(a: Slowest, b: Slowest): Slowest {
   return { durationMs: Math.max(a.durationMs, b.durationMs), queuedMs: Math.max(a.queuedMs, b.queuedMs) };
 }
 
@@ -59,7 +59,7 @@ function sumBuckets(parts: readonly HistogramData[]): HistogramData {
 }
 
 /** Totals of the counters, for charts and rates. */
-export function totalsOf({ answered, shed }: RequestCounts): {
+export function sumTotals({ answered, shed }: RequestCounts): {
   readonly requests: number;
   readonly serverErrors: number;
   readonly shed: number;

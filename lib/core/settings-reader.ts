@@ -163,9 +163,9 @@ export function readSignUps(read: SettingsReader): Config['signUps'] {
  * nobody holds one connection while waiting for another, and the pool cannot deadlock.
  */
 export function readPool(read: SettingsReader, maxThreads: number, jobConcurrency: number): Config['databasePool'] {
-  const given = read.get('DATABASE_POOL', whole(1, 1000), 'a whole number from 1 to 1000', null);
+  const size = read.get('DATABASE_POOL', whole(1, 1000), 'a whole number from 1 to 1000', null);
   const jobs = Math.max(3, jobConcurrency + 1);
-  return { web: given ?? maxThreads, jobs: Math.max(given ?? jobs, jobConcurrency + 1) };
+  return { web: size ?? maxThreads, jobs: Math.max(size ?? jobs, jobConcurrency + 1) };
 }
 
 /** Reads the schema of Catamount's tables. A lower-case name means the same with quotes and without. */

@@ -58,7 +58,7 @@ const queueList = z
 const DEFAULT_PORT = 3000;
 
 /**
- * Reads and validates every setting (the table in README.md).
+ * Reads and validates every setting (the tables in lib/core/README.md).
  * @throws ConfigError that names each wrong variable, its value and what is allowed, all at once.
  */
 export function readSettings(input: SettingsInput): Config {
@@ -113,13 +113,13 @@ export function readSettings(input: SettingsInput): Config {
     ],
   );
 
-  const given = {
+  const urls = {
     database: read.get('DATABASE_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
     direct: read.get('DATABASE_DIRECT_URL', postgresUrl, 'a postgres:// URL', null, 'secret'),
     redis: readRedisUrl(read),
   };
   const asThere = (text: string | null) => text && (onHeroku ? asOnHeroku(text, 'Postgres') : text);
-  const databaseUrl = asThere(given.database);
+  const databaseUrl = asThere(urls.database);
   const redisPrefix = read.get(
     'REDIS_PREFIX',
     z.string().regex(/^[\w.-]{1,64}$/),
@@ -127,11 +127,10 @@ export function readSettings(input: SettingsInput): Config {
     null,
   );
   const redisOff = readRedisOff(read);
-  const redisUrl =
-    given.redis && withRedisPrefix(onHeroku ? asOnHeroku(given.redis, 'Redis') : given.redis, redisPrefix);
+  const redisUrl = urls.redis && withRedisPrefix(onHeroku ? asOnHeroku(urls.redis, 'Redis') : urls.redis, redisPrefix);
   if (production && databaseUrl === null)
     read.require('DATABASE_URL', 'a postgres:// URL; nothing embedded starts in production');
-  if (given.direct !== null && databaseUrl === null)
+  if (urls.direct !== null && databaseUrl === null)
     read.require('DATABASE_URL', 'the URL of the pooler, since DATABASE_DIRECT_URL leads past it to the same database');
   if (production && redisUrl === null && !redisOff)
     read.require(
@@ -246,7 +245,7 @@ export function readSettings(input: SettingsInput): Config {
       'the number of proxy hops in front, up to 10, or their addresses, such as 10.0.0.0/8,::1',
       { hops: onHeroku ? 1 : 0 },
     ),
-    tree: treeOf(read.raw('DYNO'), control.socket),
+    tree: identifyTree(read.raw('DYNO'), control.socket),
     listen,
     web: {
       enabled: enabled.web,
@@ -276,7 +275,7 @@ export function readSettings(input: SettingsInput): Config {
       ),
     },
     databaseUrl,
-    databaseDirectUrl: asThere(given.direct),
+    databaseDirectUrl: asThere(urls.direct),
     databaseSchema: readSchema(read),
     databasePool: readPool(read, maxThreads, jobConcurrency),
     redisUrl,
@@ -340,7 +339,7 @@ function mailDomain(appUrl: string): string {
  * Names a tree by its dyno or host, which stay the same after a restart, and its control socket, which only one running
  * tree can have. Trees that run side by side from one folder therefore have separate histories.
  */
-function treeOf(dyno: string | undefined, controlSocket: string): Config['tree'] {
+function identifyTree(dyno: string | undefined, controlSocket: string): Config['tree'] {
   const name = dyno ?? os.hostname();
   const place = createHash('sha256')
     .update(JSON.stringify([name, controlSocket]))

@@ -39,7 +39,7 @@ export const STOP_PHASES = {
   deregistration: { maxMs: 1000, share: 1 / 2 },
   /** Mails in flight finish; the reserve is for recording interrupted ones as failed (mailer/delivery/delivery). */
   mails: { reserveMs: 500 },
-  /** Records of sent mails are retried while Postgres is unavailable (mailer/delivery/delivery). */
+  /** Records of sent mails are retried while Postgres is unavailable (mailer/delivery/durable-writes). */
   mailRecords: { reserveMs: 2000 },
   /** The tree's last status is written to Redis, and its entry there is released (tree/tree-reporter). */
   treeStatus: { maxMs: 1000 },

@@ -40,7 +40,7 @@ const RULES = 'host all all 127.0.0.1/32 scram-sha-256\n';
 
 /** Timeout for a server that is starting or stopping, ms. */
 const SETTLE_MS = 15_000;
-const TRIES = 4;
+const MAX_TRIES = 4;
 const AGAIN_MS = 100;
 /** Transient errors: the free port has just been taken, or processes of a killed server are still exiting. */
 const TRANSIENT = /could not create any TCP\/IP sockets|shared memory block/;
@@ -103,7 +103,7 @@ export class PostgresServer implements EmbeddedServer {
           onPid,
         );
       } catch (error) {
-        if (attempt === TRIES || !(error instanceof StartError && TRANSIENT.test(error.log))) throw error;
+        if (attempt === MAX_TRIES || !(error instanceof StartError && TRANSIENT.test(error.log))) throw error;
         await wait(AGAIN_MS);
       }
     }

@@ -17,7 +17,7 @@ interface Recorded {
 
 /** Timeout for a server that is loading its data or stopping, ms. */
 const SETTLE_MS = 15_000;
-const TRIES = 4;
+const MAX_TRIES = 4;
 const AGAIN_MS = 100;
 
 export class RedisServer implements EmbeddedServer {
@@ -78,7 +78,7 @@ export class RedisServer implements EmbeddedServer {
         const chosen = port ?? (await freePort(attempt === 1 ? this.recorded()?.port : undefined));
         return await this.startOn(chosen, binary, user, onPid);
       } catch (error) {
-        if (attempt === TRIES || !(error instanceof StartError && /Address already in use/.test(error.log)))
+        if (attempt === MAX_TRIES || !(error instanceof StartError && /Address already in use/.test(error.log)))
           throw error;
         await wait(AGAIN_MS);
       }

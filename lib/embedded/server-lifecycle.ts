@@ -129,7 +129,7 @@ const START_TIMEOUT_MS = 20_000;
 /** Size above which the log of previous runs is truncated, bytes. */
 const MAX_LOG_BYTES = 1_000_000;
 /** Length of the part of the log that the error of a failed start shows, characters. */
-const SHOWN_LOG_LENGTH = 1500;
+const MAX_SHOWN_LOG_LENGTH = 1500;
 
 export interface StartOptions {
   readonly name: string;
@@ -156,7 +156,7 @@ export async function startServer(options: StartOptions): Promise<ServerProcess>
   if (settled && !server.gone()) return server;
   if (!settled) process.kill(server.pid, 'SIGKILL');
   const what = settled ? server.ending() : `was not ready after ${START_TIMEOUT_MS / 1000} s`;
-  const log = fs.readFileSync(logFile, 'utf8').slice(-SHOWN_LOG_LENGTH).trim();
+  const log = fs.readFileSync(logFile, 'utf8').slice(-MAX_SHOWN_LOG_LENGTH).trim();
   throw new StartError(`The embedded ${name} ${what}. Its log, ${logFile}, ends with:\n${log}\n${instead}`, log);
 }
 

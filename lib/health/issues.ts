@@ -12,7 +12,7 @@ import { sumOverDeploy } from '../core/config';
 import { codeOf } from '../core/errors';
 import type { QueueStatus } from '../job/row/queue-status';
 import { type Holder, type MailFacts, slotHolders } from './probes';
-import { standstillsOf } from './standstills';
+import { findStandstills } from './standstills';
 import type { KnownTree, SystemStatus } from './status-collector';
 
 export type Level = 'warn' | 'bad';
@@ -108,13 +108,13 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
   return slot.nextRestart !== null;
 }
 
-type Heard = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
+type Heartbeat = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
 
 /**
  * Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. A clock that is set
  * makes no child look unresponsive: timestamps are compared only for a tree of an older version, which reports no age.
  */
-export function silenceOf({ lastCheckin, heartbeatAgeMs }: Heard, now: Date): number | null {
+export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Heartbeat, now: Date): number | null {
   if (lastCheckin === null) return null;
   const ageMs = heartbeatAgeMs ?? now.getTime() - Date.parse(lastCheckin);
   return ageMs > UNRESPONSIVE_MS ? ageMs : null;
@@ -295,7 +295,7 @@ function processIssues(treeStatus: TreeStatus, now: Date): Issue[] {
 }
 
 /** Names of migrations that an issue lists. */
-const LISTED = 3;
+const MAX_LISTED = 3;
 
 /** Other reasons why a tree is not ready have issues of their own: that Postgres refuses writes, that jobs do not run. */
 function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[] {
@@ -304,7 +304,7 @@ function unreadyIssues({ stats: { workerStatus, single } }: TreeStatus): Issue[]
   const pending = unready.find(({ cause }) => cause === 'migrations');
   if (pending?.cause === 'migrations') {
     const { names } = pending;
-    const listed = names.slice(0, LISTED).join(', ') + (names.length > LISTED ? ', …' : '');
+    const listed = names.slice(0, MAX_LISTED).join(', ') + (names.length > MAX_LISTED ? ', …' : '');
     return [{ level: 'bad', code: 'migrationsPending', figures: { count: names.length, names: listed } }];
   }
   const unread = unready.find(({ cause }) => cause === 'unread');
@@ -332,7 +332,7 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   }
   if (current?.state !== 'ready') return [];
   const status = reported(current.lastStatus);
-  const heartbeatAgeMs = silenceOf(current, now);
+  const heartbeatAgeMs = unresponsiveMs(current, now);
   if (heartbeatAgeMs !== null) {
     const figures = { slot: slot.index, spanMs: heartbeatAgeMs };
     return [{ ...about, level: 'warn', code: 'unresponsive', figures, detail: status?.inFlight[0]?.what ?? '' }];
@@ -343,7 +343,7 @@ function slotIssue(treeStatus: TreeStatus, slot: SlotStatus, now: Date): Issue[]
   return [{ ...about, level: 'warn', code: 'hot', figures: { slot: slot.index, mb: Math.round(mb ?? 0) } }];
 }
 
-function deafIssues({ listening }: ProcessorStatus): Issue[] {
+function listeningIssues({ listening }: ProcessorStatus): Issue[] {
   return listening === false ? [{ level: 'warn', code: 'listenDeaf', figures: {} }] : [];
 }
 
@@ -356,7 +356,7 @@ function leftIssues({ left = [] }: ProcessorStatus): Issue[] {
 
 /** Paused queues and a quiet processor have issues of their own. */
 function stalledIssues(status: ProcessorStatus): Issue[] {
-  return standstillsOf(status)
+  return findStandstills(status)
     .filter(({ part }) => part !== 'queue')
     .map(({ part, cause, spanMs, about }) => {
       return { level: 'bad', code: 'stalled', subject: part, figures: { part, cause, spanMs }, detail: about };
@@ -389,11 +389,11 @@ function jobsIssues({ stats, processor: { lastTermination, nextRestart }, limits
     case 'quiet':
       return [{ level: 'warn', code: 'jobsQuiet', figures: {} }];
     case 'ready': {
-      const heartbeatAgeMs = silenceOf(processor, now);
+      const heartbeatAgeMs = unresponsiveMs(processor, now);
       const status = reported(processor.lastStatus);
       const running = status?.inFlight.map(({ what, job }) => job?.class ?? what).join(', ');
       if (heartbeatAgeMs === null)
-        return status ? [...stalledIssues(status), ...deafIssues(status), ...leftIssues(status)] : [];
+        return status ? [...stalledIssues(status), ...listeningIssues(status), ...leftIssues(status)] : [];
       return [{ level: 'bad', code: 'jobsUnresponsive', figures: { spanMs: heartbeatAgeMs }, detail: running ?? '' }];
     }
     default:

@@ -32,10 +32,10 @@ export function judge(systemStatus: SystemStatus, chosen: string | null, warning
   const shown = trees.find(({ own, treeStatus }) => (chosen === null ? own : treeStatus.id === chosen));
   const issues = bySeverity([
     ...(shown ? (shown.heartbeatAgeMs === null ? shown.issues : []) : [NO_PRIMARY]),
-    ...trees.flatMap((tree) => (tree === shown && tree.heartbeatAgeMs === null ? [] : fromAfar(tree))),
+    ...trees.flatMap((tree) => (tree === shown && tree.heartbeatAgeMs === null ? [] : summarizeOther(tree))),
     ...serviceIssues(systemStatus, warningMs, trees),
   ]).filter(({ code }) => code !== 'migrationsUnread' || systemStatus.postgres.ok);
-  const transit = shown && shown.heartbeatAgeMs === null ? transitOf(shown.treeStatus, systemStatus) : null;
+  const transit = shown && shown.heartbeatAgeMs === null ? findTransit(shown.treeStatus, systemStatus) : null;
   return { level: issues[0]?.level ?? (transit ? 'busy' : 'ok'), issues, transit, shown, trees };
 }
 
@@ -60,7 +60,7 @@ function judged(tree: KnownTree): JudgedTree[] {
 }
 
 /** A single issue for another tree: that it is unresponsive, or how many issues it has and the worst level. */
-function fromAfar({ treeStatus: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
+function summarizeOther({ treeStatus: { id, name }, heartbeatAgeMs, issues }: JudgedTree): Issue[] {
   if (heartbeatAgeMs !== null)
     return [{ level: 'bad', code: 'treeUnresponsive', subject: id, figures: { name, spanMs: heartbeatAgeMs } }];
   const [worst] = bySeverity(issues);
@@ -69,7 +69,7 @@ function fromAfar({ treeStatus: { id, name }, heartbeatAgeMs, issues }: JudgedTr
 }
 
 /** @param systemStatus undefined when nothing beyond the tree's own status could be read. */
-export function transitOf(treeStatus: TreeStatus, systemStatus: SystemStatus | undefined): Transit | null {
+export function findTransit(treeStatus: TreeStatus, systemStatus: SystemStatus | undefined): Transit | null {
   const { stats, stopping, phasedRestart, limits } = treeStatus;
   if (stopping) return 'stopping';
   if (phasedRestart) return 'phasedRestart';

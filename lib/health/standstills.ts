@@ -41,7 +41,7 @@ export function owedSinceStart(
 type Reported = Pick<ProcessorStatus, 'quiet' | 'progress' | 'waiting'>;
 
 /** Finds the standstills in what the processor knows itself, without a request to any server. */
-export function standstillsOf({ quiet, progress = [], waiting = [] }: Reported): Standstill[] {
+export function findStandstills({ quiet, progress = [], waiting = [] }: Reported): Standstill[] {
   const stalled = progress
     .filter(({ owedMs }) => owedMs >= STALLED_MS)
     .map(({ part, owedMs, cause, error }): Standstill => ({ part, cause, spanMs: owedMs, about: error }));
@@ -62,13 +62,13 @@ export class StandstillReporter {
 
   /** Call with every heartbeat. @returns sentences that anybody may read; null: nothing stands still. */
   report(status: Reported): string | null {
-    const found = new Map(standstillsOf(status).map((one) => [keyOf(one), one]));
+    const found = new Map(findStandstills(status).map((one) => [standstillKey(one), one]));
     for (const [key, one] of found) if (!this.known.has(key)) this.events.emit('processor.stalled', inWords(one));
-    const parts = new Set([...found.values()].map(partOf));
+    const parts = new Set([...found.values()].map(partKey));
     for (const one of this.known.values()) {
       const { cause: _cause, reason: _reason, ...about } = inWords(one);
       // A part that now stands still for another reason has made no progress.
-      if (!parts.has(partOf(one))) this.events.emit('processor.moves', about);
+      if (!parts.has(partKey(one))) this.events.emit('processor.recovered', about);
     }
     this.known = found;
     return found.size === 0 ? null : [...found.values()].map(sentence).join('; ');
@@ -87,10 +87,10 @@ function sentence(one: Standstill): string {
   return `${words}${one.part === 'queue' ? ` (${one.about})` : ''} stands still: ${reason}`;
 }
 
-function keyOf(one: Standstill): string {
-  return `${partOf(one)} ${one.cause}`;
+function standstillKey(one: Standstill): string {
+  return `${partKey(one)} ${one.cause}`;
 }
 
-function partOf({ part, about }: Standstill): string {
+function partKey({ part, about }: Standstill): string {
   return part === 'queue' ? `${part} ${about}` : part;
 }

@@ -1,7 +1,8 @@
 import type { Knex } from 'knex';
 import type { Operations, TreeStatus } from '../cluster/status';
 import type { Config } from '../core/config';
-import type { Events, RecentEvent } from '../core/events';
+import type { Events } from '../core/events';
+import type { RecentEvent } from '../core/notable-events';
 import type { Redis } from '../core/redis';
 import { lookForOverdue } from '../job/dispatch/overdue';
 import { isCopy } from '../job/row/installation';

@@ -1,7 +1,7 @@
 import path from 'node:path';
 import { UserError } from '../core/errors';
 
-import { exportsOf, type LoadOptions, loadClasses, withoutExtension } from '../core/load-classes';
+import { type LoadOptions, listExports, loadClasses, withoutExtension } from '../core/load-classes';
 import { kebabCase, pascalCase } from '../support/class-names';
 
 import type { JobClass } from './definition/job-class';
@@ -81,7 +81,7 @@ function jobClassOf(classes: readonly JobClass[], fileName: string, module: unkn
         `it exports ${job.name} by name: export it as the default or, if other jobs extend it, move it to a subfolder`,
       );
     }
-    const broken = exportsOf(module).find(looksLikeJob);
+    const broken = listExports(module).find(looksLikeJob);
     if (broken) {
       const what = /Job$/.test(broken.name) ? broken.name : 'a class with a perform method';
       throw new UserError(`${what} is no subclass of Job: let it extend Job, or name it otherwise`);

@@ -1,6 +1,6 @@
 import type { Locale } from '../core/config';
 import type { ErrorHandler, ErrorMatchers, ErrorOf } from '../job/definition/retry-policy';
-import { runOf } from './compose/current-run';
+import { currentRun } from './compose/current-run';
 import type { ActionResult, Mail } from './compose/mail';
 import type {
   AttachmentContent,
@@ -77,9 +77,9 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /** Returns the actions of this mailer with `this.params` set: `UserMailer.with({ tenant }).welcome(user)`. */
   static with<C extends MailerClass>(this: C, params: ParamsOf<InstanceType<C>>): WithParams<C> {
-    const given: object = Object.freeze({ ...(params as object) });
-    const bound = [...actionsOf(this)].map(([key, name]) => {
-      return [key, (...args: unknown[]) => new MailMessage(this, name, args, given)];
+    const frozen: object = Object.freeze({ ...(params as object) });
+    const bound = [...collectActions(this)].map(([key, name]) => {
+      return [key, (...args: unknown[]) => new MailMessage(this, name, args, frozen)];
     });
     return Object.fromEntries(bound) as WithParams<C>;
   }
@@ -101,7 +101,7 @@ export abstract class Mailer<P extends object = NoParams> {
 
   /** The params that were given to `with()`. */
   get params(): P {
-    return runOf(this).params as P;
+    return currentRun(this).params as P;
   }
 
   /** Runs before the action; may `cancel()`. */
@@ -122,7 +122,7 @@ export abstract class Mailer<P extends object = NoParams> {
    */
   protected mail(options: MailOptions): Mail {
     try {
-      return runOf(this).mail(options);
+      return currentRun(this).mail(options);
     } catch (thrown) {
       // The stack starts at the action, since frames of ours would use up the ten lines that a stack has.
       if (thrown instanceof errors().InvalidMailError) Error.captureStackTrace(thrown, Mailer.prototype.mail);
@@ -136,7 +136,7 @@ export abstract class Mailer<P extends object = NoParams> {
    * @throws InvalidMailError for an invalid name, type or content.
    */
   protected attach(name: string, content: AttachmentContent, options?: AttachmentOptions): void {
-    runOf(this).attachments.attach(name, content, options);
+    currentRun(this).attachments.attach(name, content, options);
   }
 
   /**
@@ -146,7 +146,7 @@ export abstract class Mailer<P extends object = NoParams> {
    * @throws InvalidMailError for an invalid name, type or content.
    */
   protected inline(name: string, content: AttachmentContent, options?: AttachmentOptions): string {
-    return runOf(this).attachments.inline(name, content, options);
+    return currentRun(this).attachments.inline(name, content, options);
   }
 
   /**
@@ -154,7 +154,7 @@ export abstract class Mailer<P extends object = NoParams> {
    * @throws InvalidMailError for a path that leaves APP_URL.
    */
   protected urlFor(path: string, query?: UrlQuery): string {
-    return runOf(this).urlFor(path, query);
+    return currentRun(this).urlFor(path, query);
   }
 
   /**
@@ -183,7 +183,7 @@ export class MailerMessages implements MessageSource {
         `there is no mailer ${mailer} in this app: no file in ${place} exports it`,
       );
     }
-    if (![...actionsOf(mailerClass).values()].includes(action)) {
+    if (![...collectActions(mailerClass).values()].includes(action)) {
       throw new (errors().UnknownMailerError)(
         `${mailer} has no action ${action}: static readonly ${action} = this.action('${action}') declares one`,
       );
@@ -239,7 +239,7 @@ export function declareAction<F extends object>(made: F, name: string): F {
 }
 
 /** Returns the actions of a class and its parents: static name to method name. */
-export function actionsOf(mailer: object): ReadonlyMap<string, string> {
+export function collectActions(mailer: object): ReadonlyMap<string, string> {
   const found = new Map<string, string>();
   for (let owner: object | null = mailer; owner; owner = Object.getPrototypeOf(owner) as object | null) {
     for (const [name, { value }] of Object.entries(Object.getOwnPropertyDescriptors(owner))) {

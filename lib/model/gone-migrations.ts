@@ -14,9 +14,9 @@ export async function goneMigrations(knex: Knex, { apps }: Migrations): Promise<
   if (apps === null || folder === undefined) return [];
   const table = await appTable(knex, apps);
   if (!(await tableExists(knex, table))) return [];
-  const known = new Set(migrationFiles(apps).map(({ name }) => name));
+  const existing = new Set(migrationFiles(apps).map(({ name }) => name));
   const names: string[] = await rowsOf(knex, table).orderBy('id').pluck('name');
-  const gone = names.filter((name) => !known.has(withoutExtension(name)));
+  const gone = names.filter((name) => !existing.has(withoutExtension(name)));
   return gone.map((name) => {
     const file = path.join(folder, name === withoutExtension(name) ? `${name}${extensionIn(folder)}` : name);
     return `${file}: it was applied to this database, but is gone: put it back, unless this is an older release`;

@@ -69,8 +69,8 @@ export function ourTable(): MigrationTable {
 export async function appTable(knex: Knex, apps: readonly string[]): Promise<MigrationTable> {
   const found = { table: APP_TABLE, schema: undefined };
   if (TABLES.schema === undefined) return found;
-  const known = await namesIn(knex, found);
-  const isApps = migrationFiles(apps).some(({ name }) => known?.has(name));
+  const recorded = await namesIn(knex, found);
+  const isApps = migrationFiles(apps).some(({ name }) => recorded?.has(name));
   return isApps ? found : { table: APP_TABLE, schema: TABLES.schema };
 }
 

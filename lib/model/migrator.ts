@@ -48,7 +48,7 @@ class HistorySource implements Knex.MigrationSource<MigrationFile> {
 }
 
 /** @returns Catamount's history first, since the app's migrations may refer to its tables. */
-async function historiesOf(knex: Knex, { ours, apps, importFile }: Migrations): Promise<History[]> {
+async function loadHistories(knex: Knex, { ours, apps, importFile }: Migrations): Promise<History[]> {
   const own = { ...ourTable(), isOurs: true, files: migrationFiles(ours), importFile: undefined };
   if (apps === null) return [own];
   return [own, { ...(await appTable(knex, apps)), isOurs: false, files: migrationFiles(apps), importFile }];
@@ -78,7 +78,7 @@ function settings(history: History, migrationSource: HistorySource) {
  */
 export async function migrateUp(knex: Knex, migrations: Migrations): Promise<string[]> {
   await makeTables(knex, migrations);
-  const histories = await historiesOf(knex, migrations);
+  const histories = await loadHistories(knex, migrations);
   const ran: string[] = [];
   // One run has the same batch number in both tables, so that it can be rolled back as a whole.
   let batch: number | undefined;
@@ -107,7 +107,7 @@ export async function migrateDown(
   { all = false }: { readonly all?: boolean } = {},
 ): Promise<string[]> {
   await makeTables(knex, migrations);
-  const histories = await historiesOf(knex, migrations);
+  const histories = await loadHistories(knex, migrations);
   const batches = await lastBatches(knex, histories);
   const last = Math.max(...batches);
   const undone: string[] = [];
@@ -128,7 +128,7 @@ async function makeTables(knex: Knex, migrations: Migrations): Promise<void> {
   await knex.transaction(async (trx) => {
     await trx.raw("select pg_advisory_xact_lock(hashtext('catamount migrations'))");
     await makeSchema(trx);
-    for (const history of await historiesOf(trx, migrations))
+    for (const history of await loadHistories(trx, migrations))
       await trx.migrate.currentVersion(settings(history, new HistorySource(history, [])));
   });
 }

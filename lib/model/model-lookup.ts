@@ -63,7 +63,7 @@ export function isRecord(value: object): value is Model {
 
 /** @returns undefined for a record without an id, which has never been saved. */
 export function referenceOf(record: Model): RecordReference | undefined {
-  const id = idOf(record);
+  const id = readId(record);
   return id === undefined ? undefined : { model: record.constructor.name, id };
 }
 
@@ -73,7 +73,7 @@ export async function loadRecords(
   ids: readonly RecordId[],
 ): Promise<ReadonlyMap<string, Model>> {
   const found = await modelClass.query().findByIds(ids as MaybeCompositeId[]);
-  return new Map(found.map((record) => [recordKey(idOf(record) ?? ''), record]));
+  return new Map(found.map((record) => [recordKey(readId(record) ?? ''), record]));
 }
 
 /** Gives `7` and `'7'` the same key, since drivers differ in how they return a large number. */
@@ -81,11 +81,11 @@ export function recordKey(id: RecordId): string {
   return Array.isArray(id) ? JSON.stringify(id.map(String)) : String(id);
 }
 
-function idOf(record: Model): RecordId | undefined {
-  const given: unknown = record.$id();
-  if (!Array.isArray(given)) return idPart(given);
-  const parts = given.map(idPart).filter((part) => part !== undefined);
-  return parts.length === given.length ? parts : undefined;
+function readId(record: Model): RecordId | undefined {
+  const rawId: unknown = record.$id();
+  if (!Array.isArray(rawId)) return idPart(rawId);
+  const parts = rawId.map(idPart).filter((part) => part !== undefined);
+  return parts.length === rawId.length ? parts : undefined;
 }
 
 function idPart(part: unknown): string | number | undefined {

@@ -46,7 +46,7 @@ export function currentTransaction(): Knex.Transaction | undefined {
  */
 export function endedTransaction(): Promise<'committed' | 'rolled back'> | undefined {
   const scope = ambient.getStore();
-  return scope?.trx.isCompleted() ? outcomeOf(scope) : undefined;
+  return scope?.trx.isCompleted() ? awaitOutcome(scope) : undefined;
 }
 
 /**
@@ -63,9 +63,9 @@ export function lateQuery(model: string): Promise<void> | undefined {
   });
 }
 
-async function outcomeOf(scope: Scope | undefined): Promise<'committed' | 'rolled back'> {
+async function awaitOutcome(scope: Scope | undefined): Promise<'committed' | 'rolled back'> {
   if (!scope?.trx.isCompleted()) return 'committed';
-  return (await scope.ended.promise) ? outcomeOf(scope.around) : 'rolled back';
+  return (await scope.ended.promise) ? awaitOutcome(scope.around) : 'rolled back';
 }
 
 /**

@@ -3,15 +3,18 @@ import Router from '@koa/router';
 import type Koa from 'koa';
 import { lazy } from '../support/async';
 import { OperatorActions } from '../tree/operator-actions';
-import { allowedMethods, explainMissing } from '../web/middleware';
-import { authenticate, Sessions } from './auth/access';
+import { allowedMethods, explainMissing } from '../web/missing';
+import { authenticate } from './auth/access';
+import { Sessions } from './auth/sessions';
 import type { AuthParts } from './auth/sign-in';
-import { SignInThrottle, signInRoutes } from './auth/sign-in';
+import { signInRoutes } from './auth/sign-in';
+import { SignInThrottle } from './auth/sign-in-throttle';
 import { Assets, assetRoutes } from './ui/assets';
 import type { OpsContext, OpsMiddleware, OpsOptions, OpsState, PageContext } from './ui/context';
+import { errorPages } from './ui/error-pages';
 import { Streams } from './ui/event-stream';
 import { Layout } from './ui/layout';
-import { errorPages, pageHeaders, preferences } from './ui/shell';
+import { pageHeaders, preferences } from './ui/shell';
 import { pageTexts, TEXTS } from './ui/texts';
 
 /** The middleware of all pages. It loads what every page needs; each folder of pages loads with its first request. */
@@ -28,17 +31,17 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
     pages,
     assets,
     sessions,
-    tries: new SignInThrottle(redis),
+    throttle: new SignInThrottle(redis),
     streams: new Streams(options.isLeaving, (reader) => sessions.hasLeft(reader)),
     counts,
     statusCollector: lazy(async () => new (await import('../health/status-collector')).StatusCollector(options)),
   };
-  const open = assetsAreOpen(authenticate(site));
+  const guard = assetsAreOpen(authenticate(site));
   return chain([
     preferences(pageTexts(TEXTS), options.config),
     pageHeaders(),
     errorPages(site),
-    open,
+    guard,
     pageGroups(site),
   ]);
 }
@@ -66,13 +69,13 @@ interface PageFolder {
 /** A page group that may also use the sessions. */
 type AuthGroup = (site: AuthParts & PageContext) => void | Promise<void>;
 
-const door: AuthGroup = (site) => {
+const signInAndAssets: AuthGroup = (site) => {
   signInRoutes(site);
   assetRoutes(site.router, site.assets);
 };
 
 const FOLDERS: readonly PageFolder[] = [
-  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets'], load: async () => door },
+  { paths: ['/ops/sign-in', '/ops/sign-out', '/ops/assets'], load: async () => signInAndAssets },
   { paths: ['/ops/jobs'], load: async () => (await import('./jobs/routes')).jobRoutes },
   { paths: ['/ops/mail'], load: async () => (await import('./mail/routes')).mailRoutes },
   { paths: ['/ops/processes'], load: async () => (await import('./processes/processes-page')).processRoutes },
@@ -83,17 +86,17 @@ const FOLDERS: readonly PageFolder[] = [
 export function pageGroups(site: AuthParts): OpsMiddleware {
   const folders = FOLDERS.map(({ paths, load }) => ({
     paths,
-    routes: lazy(async () => routesOf(await load(), site)),
+    routes: lazy(async () => buildRoutes(await load(), site)),
   }));
   return async (ctx, next) => {
     // Lower case, since the router ignores case as well.
-    const asked = `${ctx.path.toLowerCase()}/`;
-    const found = folders.find(({ paths }) => paths.some((path) => asked.startsWith(`${path}/`)));
+    const requested = `${ctx.path.toLowerCase()}/`;
+    const found = folders.find(({ paths }) => paths.some((path) => requested.startsWith(`${path}/`)));
     await (await found?.routes())?.(ctx, next);
   };
 }
 
-async function routesOf(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
+async function buildRoutes(group: AuthGroup, site: AuthParts): Promise<OpsMiddleware> {
   const router = new Router<OpsState>();
   await group({ ...site, router });
   const links = [explainMissing, allowedMethods(router as Router), router.routes()];

@@ -172,7 +172,7 @@ export function toError(thrown: unknown): Error {
     if (thrown instanceof Error) return readable(thrown);
     return new Error(typeof thrown === 'object' ? inspect(thrown, { depth: 1 }) : String(thrown));
   } catch {
-    return new Error(`what was thrown cannot be read: ${kindOf(thrown)}`);
+    return new Error(`what was thrown cannot be read: ${describeKind(thrown)}`);
   }
 }
 
@@ -183,6 +183,6 @@ function readable(error: Error): Error {
   return error;
 }
 
-function kindOf(thrown: unknown): string {
+function describeKind(thrown: unknown): string {
   return types.isProxy(thrown) ? 'a Proxy' : types.isNativeError(thrown) ? 'an error that throws' : typeof thrown;
 }

@@ -1,5 +1,5 @@
 /** Default limit, characters. */
-const MOST = 8 * 1024 * 1024;
+const MAX_BYTES = 8 * 1024 * 1024;
 
 /** Limits how much waits for a process or server that takes it slowly or not at all. */
 export class Backlog {
@@ -9,7 +9,7 @@ export class Backlog {
   /** @param onFull called when something is dropped, and not again until all that waits has been taken. */
   constructor(
     private readonly onFull: () => void,
-    private readonly most = MOST,
+    private readonly most = MAX_BYTES,
   ) {}
 
   /** @returns a function to call once it has been taken; undefined when there is no room: drop it. */

@@ -6,7 +6,7 @@ export type DurationUnit = 'ms' | 's' | 'm' | 'h' | 'd';
 export type Duration = number | `${number}${DurationUnit}` | `${number} ${DurationUnit}`;
 
 /** A hundred years; longer durations are mistakes, and Postgres cannot add them to a time. */
-const LONGEST_MS = 36_525 * UNITS.d;
+const MAX_MS = 36_525 * UNITS.d;
 
 /**
  * @param bare the unit of text without one. Default `ms`.
@@ -17,7 +17,7 @@ export function parseDuration(value: string | number, bare: DurationUnit = 'ms')
   if (!match) return undefined;
   const unit = (match[2] ?? (typeof value === 'number' ? 'ms' : bare)) as DurationUnit;
   const ms = Math.round(Number(match[1]) * UNITS[unit]);
-  return ms <= LONGEST_MS ? ms : undefined;
+  return ms <= MAX_MS ? ms : undefined;
 }
 
 const SHORT_UNITS = [

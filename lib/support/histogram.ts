@@ -21,7 +21,7 @@ export class Histogram implements HistogramData {
   }
 
   observe(ms: number): void {
-    const bucket = bucketOf(this.bounds, ms);
+    const bucket = findBucket(this.bounds, ms);
     this.counts[bucket] = (this.counts[bucket] ?? 0) + 1;
     this.sumMs += ms;
     if (ms > this.maxMs) this.maxMs = ms;
@@ -55,7 +55,7 @@ export class Histogram implements HistogramData {
 }
 
 /** @returns the number of the bucket; an invalid duration is in the first one. */
-export function bucketOf(bounds: readonly number[], ms: number): number {
+export function findBucket(bounds: readonly number[], ms: number): number {
   let [low, high] = [0, bounds.length];
   while (low < high) {
     const middle = (low + high) >> 1;

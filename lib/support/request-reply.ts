@@ -32,9 +32,9 @@ export class RequestReply<Request, Reply> {
 
   /** Settles the request with that id. A reply that comes too late is dropped. */
   settle(id: number, reply: Reply | Error): void {
-    const asked = this.pending.get(id);
-    if (reply instanceof Error) asked?.reject(reply);
-    else asked?.resolve(reply);
+    const request = this.pending.get(id);
+    if (reply instanceof Error) request?.reject(reply);
+    else request?.resolve(reply);
   }
 
   /** Fails all requests that wait for a reply: the other process is gone. */

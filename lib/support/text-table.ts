@@ -5,11 +5,11 @@ const WIDE =
 /** Combining marks, joiners and the like, which take none. */
 const NARROW = /\p{Mn}|\p{Me}|\p{Cf}/u;
 /** Minimum width of the last column of a table. */
-const LEAST = 20;
+const MIN_WIDTH = 20;
 /** Minimum width of other columns when they must be cut. */
-const LEAST_CUT = 8;
+const MIN_CUT_WIDTH = 8;
 /** Maximum width to which cells are padded when the output is a pipe. */
-const MOST_PADDED = 40;
+const MAX_PADDED = 40;
 
 /**
  * Formats rows as lines, with columns as wide as their widest cell and numbers aligned to the right. The first row is
@@ -22,7 +22,7 @@ export function table(rows: readonly (readonly string[])[], columns = Number.POS
   const widths = heading.map((_, i) => Math.max(...rows.map((row) => width(row[i] ?? ''))));
   narrow(widths, right, columns);
   const before = widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0);
-  const last = Math.max(LEAST, columns - before);
+  const last = Math.max(MIN_WIDTH, columns - before);
   const pad = (cell: string, i: number) => {
     if (i === heading.length - 1 && !right[i]) return truncate(cell, last);
     const room = widths[i] ?? 0;
@@ -44,13 +44,13 @@ export function table(rows: readonly (readonly string[])[], columns = Number.POS
  */
 function narrow(widths: number[], right: readonly boolean[], columns: number): void {
   if (columns === Number.POSITIVE_INFINITY) {
-    for (const [i, each] of widths.entries()) widths[i] = Math.min(each, MOST_PADDED);
+    for (const [i, each] of widths.entries()) widths[i] = Math.min(each, MAX_PADDED);
     return;
   }
-  const taken = () => widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0) + LEAST;
+  const taken = () => widths.slice(0, -1).reduce((sum, each) => sum + each + 2, 0) + MIN_WIDTH;
   while (taken() > columns) {
     const givable = [...widths.keys()].filter(
-      (i) => i > 0 && i < widths.length - 1 && !right[i] && (widths[i] ?? 0) > LEAST_CUT,
+      (i) => i > 0 && i < widths.length - 1 && !right[i] && (widths[i] ?? 0) > MIN_CUT_WIDTH,
     );
     const widest = givable.sort((a, b) => (widths[b] ?? 0) - (widths[a] ?? 0))[0];
     if (widest === undefined) return;
@@ -64,7 +64,7 @@ export function truncate(text: string, columns: number): string {
   let cut = '';
   let taken = 0;
   for (const character of text) {
-    taken += widthOf(character);
+    taken += characterWidth(character);
     if (taken > columns - 1) break;
     cut += character;
   }
@@ -74,11 +74,11 @@ export function truncate(text: string, columns: number): string {
 /** @returns the number of columns of a terminal that a text takes. */
 export function width(text: string): number {
   let sum = 0;
-  for (const character of text) sum += widthOf(character);
+  for (const character of text) sum += characterWidth(character);
   return sum;
 }
 
-function widthOf(character: string): number {
+function characterWidth(character: string): number {
   if (character < '\u0300') return 1;
   return WIDE.test(character) ? 2 : NARROW.test(character) ? 0 : 1;
 }

@@ -9,9 +9,9 @@ import {
   type JobMatch,
   matcher,
   type PerformedTestJob,
-  performedJobOf,
   type TestJob,
-  testJobOf,
+  toPerformedJob,
+  toTestJob,
 } from './assertions';
 import { describeFilter, type JobEnd, matchesFilter } from './job-log';
 import { connectedMode, type JobFilter } from './use-jobs';
@@ -24,10 +24,10 @@ const PERFORMED_PARTS = ['args', 'queue', 'outcome', 'times', 'where'];
  * @returns the jobs that are enqueued and not yet performed, oldest first, except those of uncommitted transactions.
  */
 export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
-  const { ledger, equipment } = connectedMode('enqueuedJobs');
+  const { jobLog: ledger, dependencies: equipment } = connectedMode('enqueuedJobs');
   requireFilter('enqueuedJobs', filter);
   const found = ledger.in(['enqueued']).filter(matchesFilter(filter));
-  return found.map((entry) => testJobOf(entry, equipment.codec));
+  return found.map((entry) => toTestJob(entry, equipment.codec));
 }
 
 /**
@@ -65,12 +65,12 @@ export function assertEnqueued<J extends Performable>(
   requireJobClass('assertEnqueued', jobClass);
   requireMatch('assertEnqueued', match, ENQUEUED_PARTS);
   requireDuring('assertEnqueued', during);
-  const matches = matcher(jobClass, match, mode.equipment.codec);
+  const matches = matcher(jobClass, match, mode.dependencies.codec);
   return check<readonly TestJob[]>(mode, during, (since) => {
-    const found = mode.ledger.in(['enqueued'], since).filter(matches);
+    const found = mode.jobLog.in(['enqueued'], since).filter(matches);
     const subject = describeMatch(jobNameOf(jobClass), match);
     assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, assertEnqueued);
-    return found.map((entry) => testJobOf(entry, mode.equipment.codec));
+    return found.map((entry) => toTestJob(entry, mode.dependencies.codec));
   });
 }
 
@@ -106,9 +106,9 @@ export function assertNoEnqueued<J extends Performable>(
   if (jobClass !== undefined) requireJobClass('assertNoEnqueued', jobClass);
   requireMatch('assertNoEnqueued', match, ENQUEUED_PARTS);
   requireDuring('assertNoEnqueued', during);
-  const matches = jobClass ? matcher(jobClass, match, mode.equipment.codec) : () => true;
+  const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
   return check(mode, during, (since) => {
-    const found = mode.ledger.in(['enqueued'], since).filter(matches);
+    const found = mode.jobLog.in(['enqueued'], since).filter(matches);
     const subject = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
     assertCount(mode, { subject, verb: 'enqueued', found, times: 0, since }, assertNoEnqueued);
   });
@@ -132,7 +132,7 @@ export function assertEnqueuedJobs(count: number, during?: During, filter: JobFi
   requireFilter('assertEnqueuedJobs', filter);
   const matches = matchesFilter(filter);
   return check(mode, during, (since) => {
-    const found = mode.ledger.in(['enqueued'], since).filter(matches);
+    const found = mode.jobLog.in(['enqueued'], since).filter(matches);
     const subject = describeFilter(filter);
     assertCount(mode, { subject, verb: 'enqueued', found, times: count, since }, assertEnqueuedJobs);
   });
@@ -148,10 +148,10 @@ export interface PerformedMatch<J extends Performable = Performable> extends Job
 
 /** @returns the finished jobs, in the order in which they were enqueued. */
 export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob[] {
-  const { ledger, equipment } = connectedMode('performedJobs');
+  const { jobLog: ledger, dependencies: equipment } = connectedMode('performedJobs');
   requireFilter('performedJobs', filter);
   const found = ledger.in(ENDS).filter(matchesFilter(filter));
-  return found.map((entry) => performedJobOf(entry, equipment.codec));
+  return found.map((entry) => toPerformedJob(entry, equipment.codec));
 }
 
 /**
@@ -190,13 +190,13 @@ export function assertPerformed<J extends Performable>(
   requireMatch('assertPerformed', match, PERFORMED_PARTS);
   requireDuring('assertPerformed', during);
   const { outcome = 'succeeded', times } = match;
-  const matches = matcher(jobClass, match, mode.equipment.codec);
+  const matches = matcher(jobClass, match, mode.dependencies.codec);
   return check<readonly PerformedTestJob[]>(mode, during, (since) => {
-    const found = mode.ledger.in([outcome], since).filter(matches);
+    const found = mode.jobLog.in([outcome], since).filter(matches);
     const suffix = outcome === 'succeeded' ? '' : `, ${outcome}`;
     const subject = `${describeMatch(jobNameOf(jobClass), match)}${suffix}`;
     assertCount(mode, { subject, verb: 'performed', found, times, since }, assertPerformed);
-    return found.map((entry) => performedJobOf(entry, mode.equipment.codec));
+    return found.map((entry) => toPerformedJob(entry, mode.dependencies.codec));
   });
 }
 
@@ -222,9 +222,9 @@ export function assertNoPerformed<J extends Performable>(
   if (jobClass !== undefined) requireJobClass('assertNoPerformed', jobClass);
   requireMatch('assertNoPerformed', match, PERFORMED_PARTS);
   requireDuring('assertNoPerformed', during);
-  const matches = jobClass ? matcher(jobClass, match, mode.equipment.codec) : () => true;
+  const matches = jobClass ? matcher(jobClass, match, mode.dependencies.codec) : () => true;
   return check(mode, during, (since) => {
-    const found = mode.ledger.in(ENDS, since).filter(matches);
+    const found = mode.jobLog.in(ENDS, since).filter(matches);
     const subject = jobClass ? describeMatch(jobNameOf(jobClass), match) : 'jobs';
     assertCount(mode, { subject, verb: 'performed', found, times: 0, since }, assertNoPerformed);
   });
@@ -243,7 +243,7 @@ export function assertPerformedJobs(count: number, during?: During, filter: JobF
   requireFilter('assertPerformedJobs', filter);
   const matches = matchesFilter(filter);
   return check(mode, during, (since) => {
-    const found = mode.ledger.in(ENDS, since).filter(matches);
+    const found = mode.jobLog.in(ENDS, since).filter(matches);
     const subject = describeFilter(filter);
     assertCount(mode, { subject, verb: 'performed', found, times: count, since }, assertPerformedJobs);
   });

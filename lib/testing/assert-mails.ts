@@ -105,7 +105,7 @@ export function assertEnqueuedEmails(count: number, during?: During) {
   requireCount('assertEnqueuedEmails', count);
   requireDuring('assertEnqueuedEmails', during);
   return check(mode, during, (since) => {
-    const found = mode.ledger.in(['enqueued'], since).filter(({ request }) => isMail(request));
+    const found = mode.jobLog.in(['enqueued'], since).filter(({ request }) => isMail(request));
     assertCount(mode, { subject: 'mails', verb: 'enqueued', found, times: count, since }, assertEnqueuedEmails);
   });
 }
@@ -126,7 +126,7 @@ type Wanted = Pick<MessageToMatch, 'mailer' | 'action'> & {
 
 function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | undefined, caller: Caller) {
   const mode = connectedMode(caller.name);
-  const { codec } = mode.equipment;
+  const { codec } = mode.dependencies;
   requireMatch(caller.name, match, MATCHED);
   requireDuring(caller.name, during);
   const { args, params } = wanted;
@@ -135,7 +135,7 @@ function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | 
   const parts = Object.entries(serialized(wanted, (name, values) => serializeArguments(name, values, codec)));
   const matchesJob = matcher(DeliverMailJob, match, codec);
   return check(mode, during, (since) => {
-    const found = mode.ledger.in(['enqueued'], since).filter((entry) => {
+    const found = mode.jobLog.in(['enqueued'], since).filter((entry) => {
       const [order] = entry.args;
       return (
         matchesJob(entry) && parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(order), part), value))
@@ -151,11 +151,11 @@ function serialized(
   serialize: (name: string, values: readonly unknown[]) => readonly JsonValue[],
 ): object {
   const name = `${mailer.name}.${action}`;
-  const given = params && Object.entries(params).filter(([, value]) => value !== undefined);
+  const defined = params && Object.entries(params).filter(([, value]) => value !== undefined);
   const length = args && args.findLastIndex((arg) => arg !== undefined) + 1;
   const order = {
     args: args && serialize(name, args.slice(0, length)),
-    params: given && serialize(name, [Object.fromEntries(given)])[0],
+    params: defined && serialize(name, [Object.fromEntries(defined)])[0],
   };
   return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...order })) as object;
 }

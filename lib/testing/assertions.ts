@@ -44,14 +44,14 @@ export function assertCount(mode: JobMode, count: Count, caller: (...args: never
 /** Checks at once, or, if `during` is given, after it has run, and returns a promise. */
 export function check<T>(mode: JobMode, during: During | undefined, verify: (since: number) => T): T | Promise<T> {
   if (!during) return verify(0);
-  const since = mode.ledger.mark;
+  const since = mode.jobLog.mark;
   return (async () => {
     await during();
     return verify(since);
   })();
 }
 
-function surroundings({ name, ledger, equipment }: JobMode, since: number): string[] {
+function surroundings({ name, jobLog: ledger, dependencies: equipment }: JobMode, since: number): string[] {
   const list = (heading: string, ...states: readonly JobState[]) =>
     listJobs(heading, ledger.in(states, since), equipment);
   return [
@@ -73,13 +73,14 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
 };
 
 /** Example: `WelcomeEmailJob('7') on mailer, at 2030-01-01T00:00:00.000Z, run 2 times: discarded (Error: gone)`. */
-function describeJob(entry: LoggedJob, { codec, filter }: TestDependencies): string {
-  const { at, runs } = testJobOf(entry, codec);
+function describeJob(entry: LoggedJob, { codec, redactor: filter }: TestDependencies): string {
+  const { at, runs } = toTestJob(entry, codec);
   const { name, queue, jobClass } = entry.request;
   const shown = filter.show(jobClass, entry.args);
   const waits = entry.state === 'enqueued' || entry.state === 'pending';
   const { runAt } = entry.request;
-  const what = mailOf(entry, shown) ?? `${name}(${shown ? readable(shown, codec).map(valueText).join(', ') : '…'})`;
+  const what =
+    describeMail(entry, shown) ?? `${name}(${shown ? readable(shown, codec).map(valueText).join(', ') : '…'})`;
   const facts = [
     `${what} on ${queue}`,
     ...(at && waits ? [`at ${at.toISOString()}`] : []),
@@ -98,7 +99,7 @@ export function paramsText(params: unknown): string {
 }
 
 /** A mail for later, as the code that enqueued it wrote it: `the mail UserMailer.welcome('ada@example.com')`. */
-function mailOf({ request }: LoggedJob, shown: readonly unknown[] | undefined): string | undefined {
+function describeMail({ request }: LoggedJob, shown: readonly unknown[] | undefined): string | undefined {
   const [mail] = shown ?? [];
   if ((request.jobClass as unknown) !== DeliverMailJob || typeof mail !== 'object' || mail === null) return undefined;
   const { mailer, action, args, params } = mail as Record<string, unknown>;
@@ -175,7 +176,7 @@ export function matcher<J extends Performable>(
   const wait = match.wait === undefined ? undefined : milliseconds(match.wait);
   return (entry) => {
     const { request } = entry;
-    const job = testJobOf(entry, codec);
+    const job = toTestJob(entry, codec);
     return (
       (request.jobClass as unknown) === jobClass &&
       (args === undefined || isDeepStrictEqual(entry.args, args)) &&
@@ -233,7 +234,7 @@ export interface PerformedTestJob extends TestJob {
   readonly error: Error | undefined;
 }
 
-export function testJobOf(entry: LoggedJob, codec: ArgumentCodec): TestJob {
+export function toTestJob(entry: LoggedJob, codec: ArgumentCodec): TestJob {
   const { request, dueAt, runs } = entry;
   const { args, attrs, tags = [] } = parsePayload(entry.payload);
   const at = request.runAt || runs > 0 ? new Date(dueAt) : undefined;
@@ -241,8 +242,8 @@ export function testJobOf(entry: LoggedJob, codec: ArgumentCodec): TestJob {
   return { id, class: name, args: readable(args, codec), queue, at, tags, context: attrs, runs };
 }
 
-export function performedJobOf(entry: LoggedJob, codec: ArgumentCodec): PerformedTestJob {
-  return { ...testJobOf(entry, codec), at: undefined, outcome: entry.state as JobEnd, error: entry.error };
+export function toPerformedJob(entry: LoggedJob, codec: ArgumentCodec): PerformedTestJob {
+  return { ...toTestJob(entry, codec), at: undefined, outcome: entry.state as JobEnd, error: entry.error };
 }
 
 /** Deserializes arguments without a query, so that inspecting jobs stays synchronous. */

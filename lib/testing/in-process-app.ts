@@ -18,7 +18,7 @@ import { Wire } from './wire';
 const CLOSE_MS = 5000;
 const TIMEOUT_MS = 5000;
 /** Maximum length of a body in a message, characters. */
-const SHOWN_BODY_LENGTH = 300;
+const MAX_SHOWN_BODY_LENGTH = 300;
 
 /** The web of one app in this process. Its server gets connections in memory, so none has to be closed. */
 export class InProcessApp {
@@ -131,7 +131,7 @@ function parsed<T>(what: string, status: number, text: string): T {
   try {
     return JSON.parse(text) as T;
   } catch (thrown) {
-    const shown = text === '' ? 'no body' : `no JSON: ${text.slice(0, SHOWN_BODY_LENGTH)}`;
+    const shown = text === '' ? 'no body' : `no JSON: ${text.slice(0, MAX_SHOWN_BODY_LENGTH)}`;
     throw new Error(`request: ${what} answered ${status} with ${shown}`, { cause: thrown });
   }
 }

@@ -40,7 +40,7 @@ export type { TestMailOptions } from './test-mail';
 export { travel, travelBack, travelTo } from './travel';
 export type { JobFilter, PerformOptions, TestJobs } from './use-jobs';
 export {
-  type EquipmentOptions,
+  type DependencyOptions as EquipmentOptions,
   type MemoryOptions,
   type RealOptions,
   useFakeJobs,

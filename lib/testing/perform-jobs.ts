@@ -36,7 +36,7 @@ export async function performEnqueuedJobs<T>(
     await mode.perform(given ?? {}, 0);
     return undefined;
   }
-  const since = mode.ledger.mark;
+  const since = mode.jobLog.mark;
   const result = await given();
   await mode.perform(options, since);
   return result;
@@ -69,7 +69,7 @@ export async function enqueueCronJobs(
   { since }: CronTimes = {},
 ): Promise<EnqueuedJob[]> {
   const mode = connectedMode('enqueueCronJobs');
-  const entries = cronEntries([classes].flat(), mode.equipment.codec);
+  const entries = cronEntries([classes].flat(), mode.dependencies.codec);
   if (entries.length === 0) throw new TypeError('enqueueCronJobs: none of these classes has a static cron');
   const until = settled.get(mode) ?? new Map<string, Date>();
   settled.set(mode, until);

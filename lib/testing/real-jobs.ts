@@ -19,13 +19,13 @@ import type { JobMode, PerformOptions, TestDependencies } from './use-jobs';
 /** Jobs in Redis and Postgres, performed by a job processor within the test's process. */
 export class RealJobs implements JobMode {
   readonly name = 'real';
-  readonly ledger = new JobLog();
+  readonly jobLog = new JobLog();
   private readonly registry = new RealRegistry();
   private readonly byId = new Map<string, LoggedJob>();
   private closed = false;
 
   constructor(
-    readonly equipment: TestDependencies,
+    readonly dependencies: TestDependencies,
     private readonly connections: RealConnections,
     private readonly limits: Pick<Workplace, 'concurrency' | 'timeoutMs'>,
   ) {
@@ -79,15 +79,15 @@ export class RealJobs implements JobMode {
   }
 
   async perform(options: PerformOptions, since: number): Promise<void> {
-    const { connections, registry, equipment, ledger, limits } = this;
-    await performReal({ connections, registry, equipment, ledger, ...limits }, options, since);
+    const { connections, registry, dependencies, jobLog: ledger, limits } = this;
+    await performReal({ connections, registry, dependencies: dependencies, jobLog: ledger, ...limits }, options, since);
   }
 
   async clear(): Promise<void> {
     // A job that was running when its processor stopped is in its queue again.
-    const left = this.ledger.in(['pending', 'enqueued', 'performing', 'dead']);
+    const left = this.jobLog.in(['pending', 'enqueued', 'performing', 'dead']);
     if (left.length > 0) await this.connections.remove(left);
-    this.ledger.clear();
+    this.jobLog.clear();
     this.byId.clear();
   }
 
@@ -102,7 +102,7 @@ export class RealJobs implements JobMode {
   private note(request: EnqueueRequest): LoggedJob {
     if (this.registry.get(request.name) !== request.jobClass) this.registry.add(request.jobClass);
     const entry = new LoggedJob(request);
-    this.ledger.add(entry);
+    this.jobLog.add(entry);
     this.byId.set(request.id, entry);
     return entry;
   }
@@ -114,7 +114,7 @@ export class RealJobs implements JobMode {
   }
 
   private forget(entry: LoggedJob): void {
-    this.ledger.remove(entry);
+    this.jobLog.remove(entry);
     this.byId.delete(entry.request.id);
   }
 }
@@ -177,14 +177,14 @@ export class RealConnections {
   /** Moves scheduled jobs and jobs waiting for a retry to the tail of their queues. */
   async bringForward(entries: readonly LoggedJob[]): Promise<void> {
     if (entries.length === 0) return;
-    const ids = refsOf(entries);
+    const ids = toRefs(entries);
     await this.set('scheduled').runMany('promote', { ids });
     await this.set('retry').runMany('retry', { ids });
   }
 
   /** Removes these jobs, wherever they are. */
   async remove(entries: readonly LoggedJob[]): Promise<void> {
-    const selection = { ids: refsOf(entries) };
+    const selection = { ids: toRefs(entries) };
     for (const name of ['waiting', 'active', 'blocked', 'scheduled', 'retry', 'dead'] as const)
       await this.set(name).deleteMany(selection);
   }
@@ -199,6 +199,6 @@ export class RealConnections {
   }
 }
 
-function refsOf(entries: readonly LoggedJob[]) {
+function toRefs(entries: readonly LoggedJob[]) {
   return entries.map(({ request: { id, queue } }) => ({ id, queue }));
 }

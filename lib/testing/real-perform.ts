@@ -15,8 +15,8 @@ const LATE_STOP_MS = 500;
 export interface Workplace {
   readonly connections: RealConnections;
   readonly registry: JobRegistry;
-  readonly equipment: TestDependencies;
-  readonly ledger: JobLog;
+  readonly dependencies: TestDependencies;
+  readonly jobLog: JobLog;
   /** Number of jobs that run at once. */
   readonly concurrency: number;
   /** Time limit for all of them together, ms. */
@@ -35,7 +35,7 @@ export async function performReal(place: Workplace, options: PerformOptions, sin
   place.connections.checkCommits();
   const deadline = Deadline.after(place.timeoutMs);
   const matches = matchesFilter(options);
-  const left = () => place.ledger.in(['enqueued'], since).filter((entry) => matches(entry) && isDue(entry, options));
+  const left = () => place.jobLog.in(['enqueued'], since).filter((entry) => matches(entry) && isDue(entry, options));
   for (let due = left(); due.length > 0; due = left()) {
     const queues = new Set(due.map(({ request }) => request.queue));
     await new RealWork(place, options, [...queues], left).run(deadline);
@@ -59,7 +59,7 @@ class RealWork {
     private readonly queues: readonly string[],
     private readonly left: () => readonly LoggedJob[],
   ) {
-    const { connections, registry, equipment, concurrency } = place;
+    const { connections, registry, dependencies: equipment, concurrency } = place;
     const { database, redis, redisUrl, events } = connections;
     this.processor = new JobProcessor({
       config: {
@@ -85,7 +85,7 @@ class RealWork {
   }
 
   async run(deadline: Deadline): Promise<void> {
-    const { connections, ledger, timeoutMs, equipment } = this.place;
+    const { connections, jobLog: ledger, timeoutMs, dependencies: equipment } = this.place;
     const unsubscribe = connections.events.onAny((name, event) => this.onEvent(name, event));
     await this.reporter?.start();
     await this.processor.start();
@@ -116,10 +116,10 @@ class RealWork {
 
   /** Brings forward jobs that are due by the test's clock or need not wait. Ends the run when no job is left. */
   private checkJobs(): void {
-    const { ledger, connections } = this.place;
+    const { jobLog: ledger, connections } = this.place;
     const here = this.left().filter(({ request }) => this.queues.includes(request.queue));
-    const early = here.filter((entry) => isSetAside(entry) && !this.promoted.has(turnOf(entry)));
-    for (const entry of early) this.promoted.add(turnOf(entry));
+    const early = here.filter((entry) => isSetAside(entry) && !this.promoted.has(runKey(entry)));
+    for (const entry of early) this.promoted.add(runKey(entry));
     connections.bringForward(early).catch((thrown: unknown) => {
       this.trouble = toError(thrown);
     });
@@ -132,6 +132,6 @@ function isSetAside({ request, runs }: LoggedJob): boolean {
   return runs > 0 || request.runAt !== undefined;
 }
 
-function turnOf({ request, runs }: LoggedJob): string {
+function runKey({ request, runs }: LoggedJob): string {
   return `${request.id} ${runs}`;
 }

@@ -85,8 +85,8 @@ export class TestDatabase {
 
 /** @throws the error of connecting or migrating. */
 export async function openTestDatabase({ url, app }: TestDatabaseOptions = {}): Promise<TestDatabase> {
-  const given = url ?? environment().TEST_DATABASE_URL;
-  return given ? connectTo(given, app) : openEmbedded(app);
+  const databaseUrl = url ?? environment().TEST_DATABASE_URL;
+  return databaseUrl ? connectTo(databaseUrl, app) : openEmbedded(app);
 }
 
 async function openEmbedded(app: AppDefinition | undefined): Promise<TestDatabase> {

@@ -15,7 +15,7 @@ import { type Commits, FakeJobs, InlineJobs } from './memory-jobs';
 import type { TestDatabase, TestDatabaseOptions } from './test-database';
 
 /** Options of `useFakeJobs` and `useInlineJobs`. */
-export interface MemoryOptions extends EquipmentOptions {
+export interface MemoryOptions extends DependencyOptions {
   /**
    * outermost: a job enqueued inside a transaction counts once the outermost one commits, and never after a rollback.
    * immediate: it counts at once, whatever happens to the transaction. This is for tests that run entirely inside a
@@ -54,7 +54,7 @@ export async function useInlineJobs(options: MemoryOptions = {}): Promise<TestJo
 }
 
 /** Options of `useRealJobs`. */
-export interface RealOptions extends EquipmentOptions {
+export interface RealOptions extends DependencyOptions {
   /** The database with the tables of jobs. All migrations must have run. */
   readonly database: TestDatabase;
   /** URL of a Redis that tests may use: `redis://localhost:6379/15`. */
@@ -81,9 +81,9 @@ export async function useRealJobs(options: RealOptions): Promise<TestJobs> {
   // The job processor and its dependencies are loaded only by tests that use them.
   const { RealConnections } = await import('./real-jobs');
   const { RealJobs } = await import('./real-jobs');
-  const equipment = await TestDependencies.load(options);
+  const dependencies = await TestDependencies.load(options);
   const connections = await RealConnections.open(database, redisUrl);
-  return connectMode(new RealJobs(equipment, connections, { concurrency, timeoutMs }));
+  return connectMode(new RealJobs(dependencies, connections, { concurrency, timeoutMs }));
 }
 
 /** The handle that `useFakeJobs`, `useInlineJobs` and `useRealJobs` return. */
@@ -122,7 +122,7 @@ export function connectedMode(caller: string): JobMode {
 
 function connectLast(): void {
   const mode = connected.at(-1);
-  Job.connect(mode, mode?.equipment ?? {});
+  Job.connect(mode, mode?.dependencies ?? {});
 }
 
 /** Selects jobs by class and queue. */
@@ -149,8 +149,8 @@ export interface PerformOptions extends JobFilter {
 /** The destination of the jobs that a test enqueues. */
 export interface JobMode extends Enqueuer {
   readonly name: 'fake' | 'inline' | 'real';
-  readonly ledger: JobLog;
-  readonly equipment: TestDependencies;
+  readonly jobLog: JobLog;
+  readonly dependencies: TestDependencies;
   /**
    * Performs enqueued jobs, and those that they enqueue.
    * @param since a mark of the log; jobs added before it stay enqueued.
@@ -164,7 +164,7 @@ export interface JobMode extends Enqueuer {
 }
 
 /** The parts of an app that its jobs need in tests. */
-export interface EquipmentOptions {
+export interface DependencyOptions {
   /** The app, as `defineApp` returns it, with its job setup and models. Default: none. */
   readonly app?: AppDefinition | undefined;
   /** Replaces the app's job setup. */
@@ -176,25 +176,25 @@ export interface EquipmentOptions {
 /** The app's extensions for jobs: middleware, serializers, models and filters. */
 export class TestDependencies {
   readonly codec: ArgumentCodec;
-  readonly filter: Redactor;
+  readonly redactor: Redactor;
 
   private constructor(
     readonly setup: JobSetup,
     readonly models: ModelLookup | undefined,
   ) {
     this.codec = { serializers: setup.serializers, models };
-    this.filter = new Redactor(setup.filterArguments);
+    this.redactor = new Redactor(setup.filterArguments);
   }
 
   /** @throws UserError for an invalid job setup. */
-  static async load({ app, setup, models }: EquipmentOptions): Promise<TestDependencies> {
+  static async load({ app, setup, models }: DependencyOptions): Promise<TestDependencies> {
     const found = setup ?? (app ? await loadJobSetup(app) : {});
-    if (models) return new TestDependencies(found, lookupOf(models));
+    if (models) return new TestDependencies(found, lookupIn(models));
     return new TestDependencies(found, app && (await loadModels(app.modelsDir, app)));
   }
 }
 
-function lookupOf(models: readonly ModelClass<Model>[]): ModelLookup {
+function lookupIn(models: readonly ModelClass<Model>[]): ModelLookup {
   return { get: (name) => models.find((model) => model.name === name), place: 'the models of this test' };
 }
 

@@ -11,19 +11,19 @@ import { didYouMean } from '../support/text';
 /** @throws TypeError for anything but a subclass of Job. */
 export function requireJobClass(caller: string, value: unknown): void {
   if (typeof value === 'function' && value.prototype instanceof Job) return;
-  throw new TypeError(`${caller} takes a job class, such as WelcomeEmailJob, but was given ${given(value)}`);
+  throw new TypeError(`${caller} takes a job class, such as WelcomeEmailJob, but was given ${describeGiven(value)}`);
 }
 
 /** @throws TypeError for anything but a mailer, or for an action that the mailer does not have. */
 export function requireAction(caller: string, mailer: unknown, action: unknown): void {
   if (!isMailer(mailer)) {
-    throw new TypeError(`${caller} takes a mailer, such as UserMailer, but was given ${given(mailer)}`);
+    throw new TypeError(`${caller} takes a mailer, such as UserMailer, but was given ${describeGiven(mailer)}`);
   }
   const actions = Object.getOwnPropertyNames(mailer.prototype).filter((name) => name !== 'constructor');
   if (typeof action === 'string' && typeof Reflect.get(mailer.prototype, action) === 'function') return;
   const meant = typeof action === 'string' ? didYouMean(action, actions) : undefined;
   const remedy = meant ? `write '${meant}'` : `it has ${actions.join(', ') || 'none'}`;
-  const name = typeof action === 'string' ? `'${action}'` : given(action);
+  const name = typeof action === 'string' ? `'${action}'` : describeGiven(action);
   throw new TypeError(`${caller}: ${mailer.name} has no action ${name}: ${remedy}`);
 }
 
@@ -35,7 +35,7 @@ export function requireMail(caller: string, value: unknown): void {
     ? `: to match any arguments, use assertEnqueuedEmailWith(${value.name}, 'welcome')`
     : '';
   throw new TypeError(
-    `${caller} takes a mail, such as UserMailer.welcome(user), but was given ${given(value)}${remedy}`,
+    `${caller} takes a mail, such as UserMailer.welcome(user), but was given ${describeGiven(value)}${remedy}`,
   );
 }
 
@@ -59,7 +59,7 @@ const IS: Readonly<Record<string, readonly [what: string, is: (value: unknown) =
 export function requireMatch(caller: string, match: unknown, known: readonly string[]): void {
   if (typeof match !== 'object' || match === null) {
     throw new TypeError(
-      `${caller} takes an object as its second argument, such as { ${known[0]}: … }, but was given ${given(match)}`,
+      `${caller} takes an object as its second argument, such as { ${known[0]}: … }, but was given ${describeGiven(match)}`,
     );
   }
   for (const [name, value] of Object.entries(match)) {
@@ -71,21 +71,23 @@ export function requireMatch(caller: string, match: unknown, known: readonly str
       );
     }
     const [what, is] = IS[name] ?? ['', () => true];
-    if (!is(value)) throw new TypeError(`${caller}: ${name} is ${given(value)}; give ${what}`);
+    if (!is(value)) throw new TypeError(`${caller}: ${name} is ${describeGiven(value)}; give ${what}`);
   }
 }
 
 /** @throws TypeError for anything but a number of jobs or mails. */
 export function requireCount(caller: string, count: unknown): void {
   if (!isCount(count))
-    throw new TypeError(`${caller} takes a whole number as its first argument, but was given ${given(count)}`);
+    throw new TypeError(`${caller} takes a whole number as its first argument, but was given ${describeGiven(count)}`);
 }
 
 /** @throws TypeError for anything but a function or undefined: a promise has begun before it can be watched. */
 export function requireDuring(caller: string, during: unknown): void {
   if (during === undefined || typeof during === 'function') return;
   const remedy = isPromise(during) ? ': give the function that creates it, () => …' : '';
-  throw new TypeError(`${caller} takes the code to watch as a function, but was given ${given(during)}${remedy}`);
+  throw new TypeError(
+    `${caller} takes the code to watch as a function, but was given ${describeGiven(during)}${remedy}`,
+  );
 }
 
 /** @throws TypeError for anything but an object whose `app` is what `defineApp` returns. */
@@ -93,7 +95,9 @@ export function requireApp(caller: string, options: unknown): void {
   const app: unknown = typeof options === 'object' && options !== null ? Reflect.get(options, 'app') : undefined;
   if (typeof app === 'object' && app !== null && 'localesDir' in app && 'mailersDir' in app) return;
   const remedy = `call ${caller}({ app }) with what defineApp returns, as app.js exports it`;
-  throw new TypeError(`${caller} takes the app, but was given ${app === undefined ? 'none' : given(app)}: ${remedy}`);
+  throw new TypeError(
+    `${caller} takes the app, but was given ${app === undefined ? 'none' : describeGiven(app)}: ${remedy}`,
+  );
 }
 
 /** @throws TypeError for a filter with anything but job classes. */
@@ -112,7 +116,7 @@ function isMailer(value: unknown): value is MailerClass & { readonly prototype: 
   return typeof value === 'function' && value.prototype instanceof Mailer;
 }
 
-function given(value: unknown): string {
+function describeGiven(value: unknown): string {
   if (value === undefined) return 'undefined: is it exported, and imported by that name?';
   if (value === null || typeof value === 'number' || typeof value === 'boolean') return String(value);
   if (typeof value === 'string') return `the text ${JSON.stringify(value)}`;

@@ -1,4 +1,5 @@
-import { type EventMap, type EventName, type Events, keeperOf, type RecentEvent, recentEvent } from '../core/events';
+import type { EventMap, EventName, Events } from '../core/events';
+import { findKeeper, type RecentEvent, recentEvent } from '../core/notable-events';
 import type { Redis, RedisClient } from '../core/redis';
 import { RedisScript } from '../core/redis-script';
 import { Deadline, toError } from '../support/async';
@@ -42,7 +43,7 @@ export class OperatorActions {
   /** Records every action from now on. */
   listen(): void {
     this.events.onAny((name, payload) => {
-      if (keeperOf(name) === 'redis') this.track(this.record(name, payload));
+      if (findKeeper(name) === 'redis') this.track(this.record(name, payload));
     });
   }
 

@@ -7,7 +7,7 @@ import { figuresKey, writtenKey } from './tree-commands';
 /** The place under which the rollups of all trees are added up. */
 export const ALL_TREES = 'all';
 /** Time for which the number of the last rollup is remembered, s. */
-const REMEMBERED_S = 86_400;
+const MAX_AGE_S = 86_400;
 
 /** One step of a ring, as JSON. Its names are short, since they are stored with each step. */
 interface StoredBucket {
@@ -76,7 +76,7 @@ export async function writeRollup(
     return { n, t: at / 1000, s: { ...sums }, d, q, m, l: one === part ? latencies : {}, x };
   });
   const rings = FIGURE_RANGES.flatMap(({ name }) => [figuresKey(tree.place, name), figuresKey(ALL_TREES, name)]);
-  const args = [REMEMBERED_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
+  const args = [MAX_AGE_S, RING, JSON.stringify(kept), ...FIGURE_RANGES.map(({ stepS }) => stepS)];
   await SCRIPT.run(client, [writtenKey(tree.id), ...rings], args.map(String));
 }
 
@@ -95,7 +95,7 @@ const STEPS = 60;
 /** Steps in a ring: more than are shown, so that a write never overwrites one of these. */
 const RING = 64;
 
-export function stepMsOf(range: FigureRange): number {
+export function readStepMs(range: FigureRange): number {
   return (FIGURE_RANGES.find(({ name }) => name === range)?.stepS ?? 60) * 1000;
 }
 
@@ -134,11 +134,11 @@ export class TimeSeries {
   async read(place: string, range: FigureRange, now = Date.now()): Promise<FigureStep[]> {
     const texts = await answerWithin(ANSWER_MS, this.redis.hVals(figuresKey(place, range)));
     const kept = new Map(texts.flatMap(readStep).map((step) => [step.t * 1000, step]));
-    const stepMs = stepMsOf(range);
+    const stepMs = readStepMs(range);
     const last = Math.floor(now / stepMs) * stepMs;
     return Array.from({ length: STEPS }, (_, i) => {
       const at = last - (STEPS - 1 - i) * stepMs;
-      return { at: new Date(at), figures: figuresOf(kept.get(at)) };
+      return { at: new Date(at), figures: readFigures(kept.get(at)) };
     });
   }
 }
@@ -153,7 +153,7 @@ function readStep(text: string): StoredBucket[] {
   }
 }
 
-function figuresOf(step: StoredBucket | undefined): FigureStep['figures'] {
+function readFigures(step: StoredBucket | undefined): FigureStep['figures'] {
   if (!step) return undefined;
   const { s, d: duration, q: queued, m: memory, l: latencies, x } = step;
   return {

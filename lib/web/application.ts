@@ -5,23 +5,19 @@ import Router from '@koa/router';
 import Koa from 'koa';
 import type { Config } from '../core/config';
 import type { Events } from '../core/events';
-import { localesOf, localesOrShipped } from '../core/locales';
+import { localesOrShipped, readLocales } from '../core/locales';
 import { jsonBody, type ParserOf } from './body';
 import { ConcurrencyLimiter, limitConcurrency } from './concurrency-limiter';
 import { handleErrors, handleLateErrors } from './error-handler';
-import {
-  allowedMethods,
-  explainMissing,
-  health,
-  proxies,
-  requestContext,
-  requestEvents,
-  requestTarget,
-  securityHeaders,
-  shedStale,
-  wellFormedPath,
-} from './middleware';
+import { health } from './health';
+import { allowedMethods, explainMissing } from './missing';
 import type { HealthOptions, SecurityHeaders } from './options';
+import { proxies } from './proxies';
+import { requestContext } from './request-context';
+import { requestEvents } from './request-events';
+import { requestTarget, wellFormedPath } from './request-target';
+import { securityHeaders } from './security-headers';
+import { shedStale } from './shed-stale';
 
 export interface ApplicationOptions extends HealthOptions {
   readonly config: Pick<Config, 'trustProxy' | 'defaultLocale' | 'web'>;
@@ -66,7 +62,7 @@ export function createApplication(options: ApplicationOptions): Koa {
   options.routes(router);
   const { defaultLocale } = config;
   const texts = { defaultLocale, events, localesDir: options.localesDir };
-  const locales = options.localesDir === undefined ? localesOrShipped([]) : localesOf(options.localesDir);
+  const locales = options.localesDir === undefined ? localesOrShipped([]) : readLocales(options.localesDir);
   const body = jsonBody({ limit: config.web.bodyLimitBytes, parserOf: options.parserOf });
 
   app.use(proxies(config.trustProxy, options.onUntrustedProxy));

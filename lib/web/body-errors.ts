@@ -20,11 +20,11 @@ interface Foreign {
  */
 export function bodyProblem(thrown: unknown, encoding: string): ProblemError | undefined {
   if (!isObject(thrown) || !(thrown instanceof Error)) return undefined;
-  const status = statusOf(thrown, encoding);
+  const status = readStatus(thrown, encoding);
   return status === undefined ? undefined : new ProblemError(status, { detail: thrown.message });
 }
 
-function statusOf(thrown: Error & Foreign, encoding: string): number | undefined {
+function readStatus(thrown: Error & Foreign, encoding: string): number | undefined {
   const { name, code, status, httpCode, message } = thrown;
   if (name === 'MulterError') return /^LIMIT_(?!UNEXPECTED)/.test(String(code)) ? 413 : 400;
   // Its 501 is for an unknown transfer encoding of a part: clients should not be able to cause server errors.

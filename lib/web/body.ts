@@ -3,15 +3,15 @@ import { setImmediate } from 'node:timers/promises';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
 import { ProblemError } from './context';
-import { hasEnded, onRequestEnd } from './server';
+import { hasEnded, onRequestEnd } from './request-end';
 
 /** Maximum size of a body, bytes, unless BODY_LIMIT says otherwise. */
-export const BODY_LIMIT = 100_000;
+export const MAX_BODY_BYTES = 100_000;
 /** Bytes beyond the limit that are read and dropped, so that the client sees the response. After that it is cut off. */
 const MAX_OVERRUN_BYTES = 1_000_000;
 
 /** Bytes of bodies that this process holds, complete or not, at most; two of the largest bodies always fit. */
-const HELD_LIMIT = 16_000_000;
+const MAX_HELD_BYTES = 16_000_000;
 /** What a chunk of a body takes besides its bytes, which may be a single one. */
 const CHUNK_OVERHEAD = 256;
 let heldByProcess = 0;
@@ -22,7 +22,7 @@ class HeldBytes {
 
   constructor(
     response: ServerResponse,
-    private readonly limit = HELD_LIMIT,
+    private readonly limit = MAX_HELD_BYTES,
   ) {
     onRequestEnd(response, () => this.giveBack());
   }
@@ -48,14 +48,14 @@ class HeldBytes {
 
 /**
  * Reads the body, which is held until the request has ended. Rejects if the client disconnects half-way.
- * @param limit bytes, default BODY_LIMIT. @throws ProblemError 413 as soon as the body is too large, 503 as soon as this
+ * @param limit bytes, default MAX_BODY_BYTES. @throws ProblemError 413 as soon as the body is too large, 503 as soon as this
  * process holds too many bytes of bodies.
  */
-export async function readBody(response: ServerResponse, limit = BODY_LIMIT): Promise<Buffer> {
+export async function readBody(response: ServerResponse, limit = MAX_BODY_BYTES): Promise<Buffer> {
   const { req: request } = response;
   const announced = Number(request.headers['content-length'] ?? 0);
   if (announced > limit) throw tooLarge(limit, announced > limit + MAX_OVERRUN_BYTES);
-  const held = new HeldBytes(response, Math.max(HELD_LIMIT, 2 * limit));
+  const held = new HeldBytes(response, Math.max(MAX_HELD_BYTES, 2 * limit));
   if (!held.hasRoomFor(announced)) throw tooBusy();
   askForBody(response);
   const finished = deferred<Buffer>();
@@ -99,7 +99,7 @@ function tooLarge(limit: number, close: boolean): ProblemError {
 }
 
 /** Bytes of a body other than JSON that are read before its request queues for a slot. */
-const BUFFERED_LIMIT = 1_000_000;
+const MAX_BUFFERED_BYTES = 1_000_000;
 const TYPES = ['application/json', 'application/*+json'];
 
 /** @returns the reader of a path's bodies: a middleware of the app, or false for the route itself; undefined: ours. */
@@ -115,10 +115,10 @@ export interface BodyOptions {
  * Two middlewares around the concurrency limiter. `receive` reads the bytes before a slot is taken, as Puma's reactor
  * does, so that slow senders occupy no slots. `parse` parses them in the slot, so that waiting requests stay small: a
  * value can be a hundred times the size of its text. Bodies of other types are left unread for the route, which may
- * have a parser of its own. Their bytes are buffered as well, up to BUFFERED_LIMIT, and less once this process holds
- * HELD_LIMIT; the rest arrives while the slot is held. The app's own parser, if it has one, also runs before the slot is taken.
+ * have a parser of its own. Their bytes are buffered as well, up to MAX_BUFFERED_BYTES, and less once this process holds
+ * MAX_HELD_BYTES; the rest arrives while the slot is held. The app's own parser, if it has one, also runs before the slot is taken.
  */
-export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: BodyOptions = {}): {
+export function jsonBody({ limit = MAX_BODY_BYTES, parserOf = () => undefined }: BodyOptions = {}): {
   readonly receive: Koa.Middleware;
   readonly parse: Koa.Middleware;
 } {
@@ -143,7 +143,7 @@ export function jsonBody({ limit = BODY_LIMIT, parserOf = () => undefined }: Bod
     const held = new HeldBytes(ctx.res);
     // Node reads and drops the rest of a body after the response, but not once somebody has begun to read it.
     onRequestEnd(ctx.res, () => ctx.req.resume());
-    await bufferBody(ctx.req, (size, chunk) => held.take(chunk) && size < BUFFERED_LIMIT);
+    await bufferBody(ctx.req, (size, chunk) => held.take(chunk) && size < MAX_BUFFERED_BYTES);
     if (hasEnded(ctx.res)) return;
     await next();
   }

@@ -2,7 +2,7 @@ import type { ServerResponse } from 'node:http';
 import type Koa from 'koa';
 import { deferred } from '../support/async';
 import { ProblemError } from './context';
-import { answersNow, itsTurn, onRequestEnd } from './server';
+import { answersNow, itsTurn, onRequestEnd } from './request-end';
 
 /** The limits of one worker, each with its setting. */
 export interface LimiterOptions {

@@ -5,7 +5,7 @@ import { isTlsFailure } from '../core/tls';
 import { toError } from '../support/async';
 import { ProblemError } from './context';
 import type { PageTexts } from './problem-page';
-import { hasEnded } from './server';
+import { hasEnded } from './request-end';
 
 const TYPE = 'application/problem+json; charset=utf-8';
 
@@ -19,9 +19,9 @@ export function handleErrors(events: Events, texts: PageTexts): Koa.Middleware {
       await next();
     } catch (thrown) {
       if (hasEnded(ctx.res)) return;
-      const known = toProblem(thrown, ctx.get('Content-Encoding'));
-      const answer = known ?? new ProblemError(statusOf(thrown));
-      if (!known || (known.status >= 500 && known !== thrown)) report(events, ctx, thrown);
+      const problem = toProblem(thrown, ctx.get('Content-Encoding'));
+      const answer = problem ?? new ProblemError(readStatus(thrown));
+      if (!problem || (problem.status >= 500 && problem !== thrown)) report(events, ctx, thrown);
       forgetIntentions(ctx);
       ctx.status = answer.status;
       ctx.vary('Accept, Accept-Language');
@@ -105,7 +105,7 @@ function toProblem(thrown: unknown, encoding: string): ProblemError | undefined 
 }
 
 /** The status of an unexpected error: as in Koa its own, without its message, but another server's 5xx is a bare 500. */
-function statusOf(thrown: unknown): number {
+function readStatus(thrown: unknown): number {
   const status = thrown instanceof Error && 'status' in thrown ? thrown.status : undefined;
   return typeof status === 'number' && status in STATUS_CODES && status >= 400 && status < 500 ? status : 500;
 }

@@ -25,8 +25,8 @@ export async function ownWeb(own: OwnWeb): Promise<Partial<ApplicationOptions>> 
   const parser = bodyParser ?? (existing ? false : undefined);
   return {
     ...(existing ? joined(koa, existing) : { koa }),
-    headers: headersOf(headers),
-    probes: probesOf(probes),
+    headers: readHeaders(headers),
+    probes: readProbes(probes),
     parserOf: parser === undefined ? undefined : parsers(parser),
   };
 }
@@ -54,7 +54,7 @@ function isKoa(value: unknown): value is Koa {
 /** Helmet rejects an option that is given under two names, so the app's names are changed to those that we use. */
 const NAMES: Readonly<Record<string, string>> = { hsts: 'strictTransportSecurity', frameguard: 'xFrameOptions' };
 
-function headersOf(headers: unknown): SecurityHeaders | undefined {
+function readHeaders(headers: unknown): SecurityHeaders | undefined {
   if (headers === undefined || headers === false) return headers;
   if (!isObject(headers)) throw wrong('headers', headers, "give helmet's options, or false");
   try {
@@ -65,7 +65,7 @@ function headersOf(headers: unknown): SecurityHeaders | undefined {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [NAMES[name] ?? name, value]));
 }
 
-function probesOf(probes: unknown): Probes | undefined {
+function readProbes(probes: unknown): Probes | undefined {
   if (probes === undefined) return undefined;
   if (probes === false) return { health: false, ready: false };
   if (!isObject(probes)) throw wrong('probes', probes, "give { health: '/livez', ready: '/readyz' }, or false");
@@ -81,12 +81,12 @@ function probesOf(probes: unknown): Probes | undefined {
   return paths;
 }
 
-function parsers(given: unknown): ParserOf {
-  if (given === false || typeof given === 'function') return () => given as BodyParser;
-  if (!isObject(given)) throw wrong('bodyParser', given, 'give a middleware, false, or an object of these by path');
+function parsers(parse: unknown): ParserOf {
+  if (parse === false || typeof parse === 'function') return () => parse as BodyParser;
+  if (!isObject(parse)) throw wrong('bodyParser', parse, 'give a middleware, false, or an object of these by path');
   const exact = new Map<string, BodyParser>();
   const below: [string, BodyParser][] = [];
-  for (const [path, parser] of Object.entries(given) as [string, unknown][]) {
+  for (const [path, parser] of Object.entries(parse) as [string, unknown][]) {
     if (parser !== false && typeof parser !== 'function')
       throw wrong(`bodyParser[${JSON.stringify(path)}]`, parser, 'give a middleware, or false');
     if (!/^\/[^*?#\s]*\*?$/.test(path) || /[^/]\*$/.test(path))

@@ -24,7 +24,7 @@ export function problemPage(
   { locale, requestId }: Pick<Koa.Context, 'locale' | 'requestId'>,
   texts: PageTexts,
 ): { readonly body: string; readonly headers: Readonly<Record<string, string>> } {
-  const words = wordsOf(texts);
+  const words = loadWords(texts);
   const [kind, either] = [String(status), status < 500 ? '4xx' : '5xx'];
   const usual = words.find(locale, [`${kind}.title`, `${either}.title`]);
   const what = words.find(locale, [`${kind}.what`, `${either}.what`]);
@@ -59,7 +59,7 @@ function escaped(text: string): string {
 
 const read = new WeakMap<PageTexts, ProblemWords>();
 
-function wordsOf(texts: PageTexts): ProblemWords {
+function loadWords(texts: PageTexts): ProblemWords {
   const words = read.get(texts) ?? new ProblemWords(texts);
   read.set(texts, words);
   return words;
@@ -99,14 +99,14 @@ class ProblemWords {
     let words = this.read.get(locale);
     if (!words) {
       const { localesDir } = this.texts;
-      words = Object.assign(Object.create(null), shipped(locale), ...filesOf(localesDir, locale).map(ownWords));
+      words = Object.assign(Object.create(null), shipped(locale), ...findFiles(localesDir, locale).map(ownWords));
       this.read.set(locale, words ?? {});
     }
     return words ?? {};
   }
 }
 
-function filesOf(folder: string | undefined, locale: string): readonly string[] {
+function findFiles(folder: string | undefined, locale: string): readonly string[] {
   return folder === undefined ? [] : (textFiles(folder).get(locale) ?? []);
 }
 

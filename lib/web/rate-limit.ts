@@ -83,7 +83,7 @@ export class RateLimit {
   async take(key: string): Promise<number> {
     const counters = this.counters();
     if (!counters) return 0;
-    const name = digestOf(key);
+    const name = hashKey(key);
     try {
       await this.inTime((whom) => counters[whom].consume(name));
       return 0;
@@ -97,7 +97,7 @@ export class RateLimit {
   async giveBack(key: string): Promise<void> {
     const counters = this.counters();
     if (!counters) return;
-    const name = digestOf(key);
+    const name = hashKey(key);
     await this.inTime((whom) => counters[whom].reward(name)).catch(() => undefined);
   }
 
@@ -108,7 +108,7 @@ export class RateLimit {
 }
 
 /** Keys contain a digest, so that they are short and reveal no addresses. */
-function digestOf(key: string): string {
+function hashKey(key: string): string {
   return createHash('sha256').update(key).digest('base64url').slice(0, 22);
 }
 

@@ -17,9 +17,9 @@ export class RequestMetrics {
   private readonly waits = new Histogram([0, ...BOUNDS_MS]);
 
   add({ method, status, durationMs, queuedMs, shedReason }: EventMap['request.finished']): void {
-    const known = METHODS.indexOf(method);
+    const methodIndex = METHODS.indexOf(method);
     const statusClass = status >= 100 && status < 600 ? Math.trunc(status / 100) : 0;
-    const index = (known === -1 ? OTHER : known) * CLASSES.length + statusClass;
+    const index = (methodIndex === -1 ? OTHER : methodIndex) * CLASSES.length + statusClass;
     this.answered[index] = (this.answered[index] ?? 0) + 1;
     if (shedReason !== null) this.shed[shedReason]++;
     this.duration.observe(durationMs);
@@ -34,7 +34,7 @@ export class RequestMetrics {
       const method = METHODS[Math.trunc(index / CLASSES.length)] ?? 'other';
       answered[`${method} ${CLASSES[index % CLASSES.length]}`] = count;
     });
-    return { answered, shed: { ...this.shed }, duration: dataOf(this.duration), queued: dataOf(this.queued) };
+    return { answered, shed: { ...this.shed }, duration: toData(this.duration), queued: toData(this.queued) };
   }
 
   /** @returns the 99th percentile of the waits for a slot since the last call, ms; 0 without requests. */
@@ -50,7 +50,7 @@ export class RequestMetrics {
   }
 }
 
-function dataOf({ counts, sumMs }: Histogram): HistogramData {
+function toData({ counts, sumMs }: Histogram): HistogramData {
   return { counts: [...counts], sumMs: rounded(sumMs) };
 }
 

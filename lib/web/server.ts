@@ -1,11 +1,15 @@
-import http, { type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http';
-import net, { type Socket } from 'node:net';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import http from 'node:http';
+import type { Socket } from 'node:net';
+import net from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { ListenAddress } from '../core/config';
 import { STOP_PHASES } from '../core/shutdown';
-import { bytesTaken, IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
+import { IdleConnections, type RawConnection, socketOf } from '../internals/socket-handoff';
 import { type Deadline, deferred } from '../support/async';
 import type { AbortedRequest, HttpServerOptions } from './options';
+import { onRequestEnd } from './request-end';
+import { StalledWrites } from './stalled-writes';
 
 /**
  * `keepAliveTimeout` exceeds the 90 s for which Heroku's router keeps an idle connection: the router closes first, and
@@ -41,7 +45,7 @@ export function createHttpServer(
   const pipelines = new WeakMap<Socket, Pipeline>();
   const stalled = new StalledWrites(writeTimeoutMs);
   const serve: RequestListener = (request, response) => {
-    const pipeline = pipelineOf(pipelines, request.socket);
+    const pipeline = findPipeline(pipelines, request.socket);
     // The parser still delivers the requests that it has read before the connection was closed.
     if (pipeline.closing || request.socket.writableEnded) {
       if (++pipeline.ignored > MAX_IGNORED) request.socket.destroy();
@@ -69,7 +73,7 @@ export function createHttpServer(
   return server;
 }
 
-function pipelineOf(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipeline {
+function findPipeline(pipelines: WeakMap<Socket, Pipeline>, socket: Socket): Pipeline {
   const known = pipelines.get(socket);
   if (known) return known;
   const pipeline = { unanswered: 0, ignored: 0, closing: false };
@@ -257,143 +261,5 @@ export class WebServer {
     for (const response of this.responses.keys()) {
       if (!response.headersSent) response.shouldKeepAlive = false;
     }
-  }
-}
-
-/** Maximum interval between checks for stalled writes, ms. */
-const STALL_CHECK_MS = 1000;
-
-interface Progress {
-  /** Bytes of the connection's responses that the kernel has accepted. */
-  readonly bytes: number;
-  /** When `bytes` last changed, ms on the monotonic clock. */
-  readonly since: number;
-}
-
-/**
- * Cuts off clients that do not read their responses, as Puma does: bytes are waiting to be written, and the kernel has
- * accepted none of them for the whole timeout. A slow reader still makes room in the kernel's buffer now and then, and
- * when no bytes are waiting, as between two events of a stream, it is not the client that is slow.
- */
-export class StalledWrites {
-  private readonly responses = new Set<ServerResponse>();
-  private readonly progress = new WeakMap<Socket, Progress>();
-
-  constructor(
-    private readonly timeoutMs: number,
-    private readonly now: () => number = () => performance.now(),
-  ) {}
-
-  /** Checks at intervals until the server has closed. */
-  start(server: http.Server): void {
-    const timer = setInterval(() => this.check(), Math.min(STALL_CHECK_MS, this.timeoutMs / 4));
-    timer.unref();
-    server.once('close', () => clearInterval(timer));
-  }
-
-  add(response: ServerResponse): void {
-    this.responses.add(response);
-  }
-
-  /** @returns the unfinished responses of a connection. */
-  of(socket: Duplex): readonly ServerResponse[] {
-    return [...this.responses].filter((response) => response.req.socket === socket);
-  }
-
-  delete(response: ServerResponse): void {
-    this.responses.delete(response);
-  }
-
-  check(): void {
-    for (const response of this.responses) if (answersNow(response)) this.judge(response.req.socket);
-  }
-
-  private judge(socket: Socket): void {
-    const bytes = bytesTaken(socket);
-    if (bytes === undefined || socket.writableLength === 0) {
-      this.progress.delete(socket);
-      return;
-    }
-    const last = this.progress.get(socket);
-    if (last?.bytes !== bytes) this.progress.set(socket, { bytes, since: this.now() });
-    else if (this.now() - last.since >= this.timeoutMs) socket.destroy();
-  }
-}
-
-type Listener = () => void;
-
-/** Listeners for the end of a response: a property, since a WeakMap entry per request would burden the collector. */
-const LISTENERS = Symbol('request end');
-interface Awaited extends ServerResponse {
-  [LISTENERS]?: Set<Listener> | undefined;
-}
-
-/** Responses with listeners, by socket. The socket itself gets one listener, however many requests are pipelined. */
-const awaited = new WeakMap<Socket, Set<ServerResponse>>();
-
-/**
- * Calls `listener` once: when the response has been sent, or when its connection has closed before that. A response
- * that waits behind another one on a pipelined connection never emits `close` itself, so the socket is listened to as
- * well.
- * @returns a function that removes the listener.
- */
-export function onRequestEnd(response: Awaited, listener: Listener): () => void {
-  const listeners = response[LISTENERS] ?? listenTo(response);
-  listeners.add(listener);
-  if (hasEnded(response)) queueMicrotask(() => end(response));
-  return () => listeners.delete(listener);
-}
-
-/** @returns true if the response has been sent, or nobody is left to receive it. */
-export function hasEnded(response: ServerResponse): boolean {
-  return response.writableFinished || response.req.socket.destroyed;
-}
-
-/** @returns true if the response can be sent: of pipelined requests only the oldest unanswered one has the socket. */
-export function answersNow(response: ServerResponse): boolean {
-  return response.socket !== null;
-}
-
-/** Resolves when the response can be sent (`now`), or when nobody is left to receive it (`gone`). */
-export function itsTurn(response: ServerResponse): Promise<'now' | 'gone'> {
-  return new Promise((resolve) => {
-    const forget = onRequestEnd(response, () => resolve('gone'));
-    response.once('socket', () => {
-      forget();
-      resolve(hasEnded(response) ? 'gone' : 'now');
-    });
-  });
-}
-
-function listenTo(response: Awaited): Set<Listener> {
-  const listeners = new Set<Listener>();
-  response[LISTENERS] = listeners;
-  response.on('close', onClose);
-  const { socket } = response.req;
-  (awaited.get(socket) ?? listenToSocket(socket)).add(response);
-  return listeners;
-}
-
-function listenToSocket(socket: Socket): Set<ServerResponse> {
-  const responses = new Set<ServerResponse>();
-  awaited.set(socket, responses);
-  socket.once('close', () => {
-    for (const response of responses) end(response);
-  });
-  return responses;
-}
-
-function onClose(this: ServerResponse): void {
-  end(this);
-}
-
-function end(response: Awaited): void {
-  awaited.get(response.req.socket)?.delete(response);
-  const listeners = response[LISTENERS];
-  if (!listeners) return;
-  response[LISTENERS] = undefined;
-  for (const listener of listeners) {
-    listeners.delete(listener);
-    listener();
   }
 }

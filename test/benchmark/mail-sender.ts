@@ -11,7 +11,7 @@ import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Database } from '../../lib/model/database';
 import { Deadline } from '../../lib/support/async';
-import { MemoryDeliveryRecords } from '../../lib/testing/test-mail';
+import { MemoryDeliveryRecords } from '../../lib/testing/memory-delivery-records';
 import { type Person, peer, person, ROOT } from './harness/product';
 import { runTask } from './harness/task-process';
 

@@ -36,7 +36,7 @@ function signUp({ within, after }: Enqueuing) {
     const secret = tokens.newSecret();
     const user = await transaction(async () => {
       const email = given.address;
-      const created = await User.query().insert({ ...rest, email, locale, tokenDigest: tokens.digestOf(secret) });
+      const created = await User.query().insert({ ...rest, email, locale, tokenDigest: tokens.hashToken(secret) });
       await within?.(created.id);
       return created;
     });

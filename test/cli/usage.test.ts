@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { CLI_COMMANDS } from '../../lib/cli/commands';
 import { helpOn } from '../../lib/cli/help';
-import { COMMANDS, usageOf } from '../../lib/cluster/control/commands';
+import { COMMANDS, commandUsage } from '../../lib/cluster/control/commands';
 import { NODE_RELEASES } from '../../lib/core/errors';
 import { JOB_COMMANDS } from '../../lib/job/cli/commands';
 import { asNode } from '../support/other-node';
@@ -19,7 +19,7 @@ describe('catamount', () => {
     for (const { code, stdout, stderr } of await all('help', '--help', '-h')) {
       assert.deepEqual([code, stderr], [0, '']);
       for (const command of COMMANDS) {
-        assert.ok(stdout.includes(`\n  ${usageOf(command).padEnd(18)} ${command.help}`), command.name);
+        assert.ok(stdout.includes(`\n  ${commandUsage(command).padEnd(18)} ${command.help}`), command.name);
         for (const signal of command.signals) assert.ok(stdout.includes(signal), signal);
       }
       for (const { help } of JOB_COMMANDS) assert.ok(stdout.includes(help), help);

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { MemoryWatch } from '../../lib/cluster/primary/memory-watch';
+import { Slot } from '../../lib/cluster/primary/slot';
 import type { WorkerHandle, WorkerState } from '../../lib/cluster/primary/worker-handle';
-import { type ReplaceOrder, Slot } from '../../lib/cluster/primary/worker-pool';
+import type { ReplaceOrder } from '../../lib/cluster/primary/worker-pool';
 import { Events } from '../../lib/core/events';
 import { deferred } from '../../lib/support/async';
 

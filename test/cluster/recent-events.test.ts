@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { EventBuffer, Events, onJobEvents } from '../../lib/core/events';
+import { Events } from '../../lib/core/events';
+import { EventBuffer, onJobEvents } from '../../lib/core/notable-events';
 
 describe('the recent events of a tree', () => {
   it('are the newest 30, newest first, with their plain values only', () => {

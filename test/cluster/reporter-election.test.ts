@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/child-handle';
+import { type ReporterCandidate, ReporterElection } from '../../lib/cluster/primary/reporter-election';
 import { Events } from '../../lib/core/events';
 
 describe('the reporter of a tree', () => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { RecentRates, ROLLUP_INTERVAL_MS, Rollups } from '../../lib/cluster/primary/tree-monitor';
+import { RecentRates } from '../../lib/cluster/primary/recent-rates';
+import { ROLLUP_INTERVAL_MS, Rollups } from '../../lib/cluster/primary/rollups';
 import { type RequestCounts, sumRequests } from '../../lib/core/request-counts';
 import { BOUNDS_MS } from '../../lib/support/histogram';
 

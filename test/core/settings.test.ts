@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { connectionsOfTree, serverUrls } from '../../lib/core/config';
-import { serverUrl } from '../../lib/core/redis-route';
 import { redisPlace } from '../../lib/core/redis-url';
+import { serverUrl } from '../../lib/core/sentinels';
 import { readSettings } from '../../lib/core/settings';
 import { ConfigError } from '../../lib/core/settings-reader';
 import { redisTlsMode } from '../../lib/core/tls';

@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import path from 'node:path';
-import { COMMANDS, parseArgument, pathOf } from '../../lib/cluster/control/commands';
+import { COMMANDS, commandPath, parseArgument } from '../../lib/cluster/control/commands';
 import { readRequest } from '../../lib/cluster/control/server';
 import { readState } from '../../lib/cluster/control/state-file';
 import { UserError } from '../../lib/core/errors';
@@ -33,7 +33,7 @@ describe('the control socket, given anything', () => {
 
   const requestsWith = (headers: string): [string, ...string[]] => [
     `GET /stats HTTP/1.1\r\nHost: x\r\n${headers}\r\n`,
-    ...COMMANDS.map((command) => `${command.method} ${pathOf(command)}/1 HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
+    ...COMMANDS.map((command) => `${command.method} ${commandPath(command)}/1 HTTP/1.1\r\nHost: x\r\n${headers}\r\n`),
   ];
 
   async function assertUndisturbed(): Promise<void> {
@@ -71,7 +71,7 @@ describe('the control socket, given anything', () => {
         const { command, argument } = answer;
         assert.equal(request.method, command.method);
         assert.ok(Number.isSafeInteger(argument) && argument >= 0);
-        const wanted = pathOf(command) + (command.argument ? `/${argument}` : '');
+        const wanted = commandPath(command) + (command.argument ? `/${argument}` : '');
         assert.equal(request.url.split('?')[0]?.replace(/\/0+(?=\d)/, '/'), wanted);
       }
     }

@@ -5,7 +5,7 @@ import { parseToken } from '../../lib/app/services/access-token';
 import { isAddress } from '../../lib/support/email-address';
 import { parseJson } from '../../lib/web/body';
 import { ProblemError } from '../../lib/web/context';
-import { waitedSinceRouter } from '../../lib/web/middleware';
+import { waitedSinceRouter } from '../../lib/web/shed-stale';
 import { cases, runs, SEED, withShortStacks } from './campaign';
 import { Mutator } from './mutator';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { digestOfArguments } from '../../lib/mailer/delivery/delivery-record';
+import { digestOfArguments } from '../../lib/mailer/delivery/argument-digest';
 import { runs, withShortStacks } from './campaign';
 
 /** The arguments of mails that a job sends by `deliverNow`: two mails have the same digest only if their arguments are equal. */

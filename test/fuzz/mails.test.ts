@@ -6,7 +6,7 @@ import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { MissingValueError, UserError } from '../../lib/core/errors';
 import { type I18n, loadI18n } from '../../lib/core/i18n';
 import { TemplateError } from '../../lib/mailer/definition/errors';
-import { refillOf, shapeOf } from '../../lib/mailer/render/css-inliner';
+import { createRefill, readShape } from '../../lib/mailer/render/css-inliner';
 import { Views } from '../../lib/mailer/render/views';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
 import { openMail } from '../../lib/ops/mail/parsed-mail';
@@ -93,9 +93,9 @@ describe('mails, given anything', () => {
     ] as const;
     for (let n = cases(8000); n > 0; n--) {
       const html = mutator.mutate(seeds).toString('utf8');
-      const shape = shapeOf(html);
+      const shape = readShape(html);
       if (!shape) continue;
-      assert.equal(refillOf(shape.marked, shape.values.length)?.(shape.values), html);
+      assert.equal(createRefill(shape.marked, shape.values.length)?.(shape.values), html);
     }
   });
 

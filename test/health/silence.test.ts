@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { silenceOf, treeIssues } from '../../lib/health/issues';
+import { treeIssues, unresponsiveMs } from '../../lib/health/issues';
 import { NOW, processorOf, treeStatusOf, workerOf } from '../ops/overview/tree-statuses';
 
 const HOUR_MS = 3_600_000;
@@ -18,7 +18,7 @@ describe('the silence of a process', () => {
   });
 
   it('is judged by timestamps alone for an older version, which reports no heartbeat age', () => {
-    assert.equal(silenceOf({ lastCheckin: hours(-1) }, new Date(NOW)), HOUR_MS);
-    assert.equal(silenceOf({ lastCheckin: null, heartbeatAgeMs: null }, new Date(NOW)), null);
+    assert.equal(unresponsiveMs({ lastCheckin: hours(-1) }, new Date(NOW)), HOUR_MS);
+    assert.equal(unresponsiveMs({ lastCheckin: null, heartbeatAgeMs: null }, new Date(NOW)), null);
   });
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { PartProgress } from '../../lib/cluster/status';
 import { type EventMap, Events } from '../../lib/core/events';
 import { treeIssues } from '../../lib/health/issues';
-import { owedSinceStart, StandstillReporter, standstillsOf } from '../../lib/health/standstills';
+import { findStandstills, owedSinceStart, StandstillReporter } from '../../lib/health/standstills';
 import { processorOf, treeStatusOf } from '../ops/overview/tree-statuses';
 
 const MOVING: PartProgress = { part: 'dispatch', movedMs: 10, owedMs: 0, cause: 'noAnswer', error: '' };
@@ -13,8 +13,8 @@ const waiting = [
 ];
 
 describe('standstills', () => {
-  const found = (status: Partial<Parameters<typeof standstillsOf>[0]>) =>
-    standstillsOf({ quiet: false, ...status }).map(({ part, cause, about }) => [part, cause, about].join(' ').trim());
+  const found = (status: Partial<Parameters<typeof findStandstills>[0]>) =>
+    findStandstills({ quiet: false, ...status }).map(({ part, cause, about }) => [part, cause, about].join(' ').trim());
 
   it('are parts that have work and make no progress for 10 s', () => {
     assert.deepEqual(found({ progress: [MOVING, { ...FULL, owedMs: 9999 }] }), []);
@@ -54,7 +54,7 @@ describe('standstills', () => {
   it('are reported when they begin and when they end, and to the public without private details', () => {
     const told: [name: string, payload: object][] = [];
     const events = new Events();
-    for (const name of ['processor.stalled', 'processor.moves'] as const)
+    for (const name of ['processor.stalled', 'processor.recovered'] as const)
       events.on(name, (payload: EventMap[typeof name]) => told.push([name, payload]));
     const reporter = new StandstillReporter(events);
     const words = 'looking for jobs that are due';
@@ -77,8 +77,8 @@ describe('standstills', () => {
     assert.deepEqual(told, [
       ['processor.stalled', { ...dispatch, cause: 'redisFull', spanMs: 11_000, reason }],
       ['processor.stalled', { ...queue, cause: 'paused', reason: 'an operator has paused the queue' }],
-      ['processor.moves', { ...dispatch, spanMs: 14_000 }],
-      ['processor.moves', queue],
+      ['processor.recovered', { ...dispatch, spanMs: 14_000 }],
+      ['processor.recovered', queue],
     ]);
   });
 });

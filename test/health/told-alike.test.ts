@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { summary } from '../../lib/cli/top/frame';
-import { judgementLines, judgementOf, NO_STORES } from '../../lib/cli/top/stores';
-import { NO_RATES } from '../../lib/cli/top/view';
+import { NO_RATES } from '../../lib/cli/top/rates';
+import { judgementLines, NO_STORES, readJudgement } from '../../lib/cli/top/stores';
 import type { ProcessorStatus, Termination, TreeStatus } from '../../lib/cluster/status';
 import { readSettings } from '../../lib/core/settings';
 import { judge, judgementJson } from '../../lib/health/judge';
@@ -361,7 +361,7 @@ describe('the state of everything', () => {
         lines,
       );
       const treeStatus = systemStatus.own.ok ? systemStatus.own.value : assert.fail();
-      const status = judgementOf(systemStatus, treeStatus);
+      const status = readJudgement(systemStatus, treeStatus);
       assert.deepEqual([status.level, status.issues.map(({ code }) => code)], [verdict.tone, codes]);
       const { level, issues } = snakeCase(view);
       assert.deepEqual({ level, issues }, judgementJson(status), 'as JSON');

@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { Model } from 'objection';
 import { runInContext } from '../../lib/core/execution-context';
 import type { Draft } from '../../lib/mailer/compose/draft';
-import { digestOfArguments, IdempotencyKeys } from '../../lib/mailer/delivery/delivery-record';
+import { digestOfArguments } from '../../lib/mailer/delivery/argument-digest';
+import { IdempotencyKeys } from '../../lib/mailer/delivery/idempotency-keys';
 
 function draft(action: string, ...to: string[]): Draft {
   const boxes = to.map((address) => ({ name: '', address }));

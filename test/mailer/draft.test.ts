@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
 import type { I18n } from '../../lib/core/i18n';
-import { type Draft, draftOf, humanise, underscore } from '../../lib/mailer/compose/draft';
+import { createDraft, type Draft, humanise, underscore } from '../../lib/mailer/compose/draft';
 import { InvalidMailError } from '../../lib/mailer/definition/errors';
 import type { MailDefaults, MailOptions } from '../../lib/mailer/definition/mail-types';
 
@@ -72,7 +72,7 @@ describe('draft', () => {
   async function draft(message: MailMessage, defaultLocale = 'en'): Promise<Draft> {
     const mail = await message.build();
     assert.ok(mail);
-    return draftOf(message, mail, { from: 'Shop <hello@shop.example>', defaultLocale, i18n });
+    return createDraft(message, mail, { from: 'Shop <hello@shop.example>', defaultLocale, i18n });
   }
   const subject = async (options: MailOptions) => (await draft(BillMailer.lastReminder(options))).subject;
 

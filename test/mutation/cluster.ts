@@ -165,7 +165,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a worker that has served for a while is restarted at once',
-    file: 'lib/cluster/primary/child-handle.ts',
+    file: 'lib/cluster/primary/restart-policy.ts',
     find: 'if (servedMs >= this.stableMs) this.backoff.reset();',
     replace: 'if (servedMs > Number.MAX_VALUE) this.backoff.reset();',
     killedBy: ['test/cluster/phased-restart.deep.ts'],
@@ -228,7 +228,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'what children report while the tree stops is stored with its last rollup',
-    file: 'lib/cluster/primary/tree-monitor.ts',
+    file: 'lib/cluster/primary/rollups.ts',
     find: 'if (this.source.isStopping()) this.closeRollup();',
     replace: '',
     killedBy: ['test/cluster/rollups.test.ts'],

@@ -108,7 +108,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the log shows no data of rows that Postgres rejects',
-    file: 'lib/core/logging.ts',
+    file: 'lib/core/log-filter.ts',
     find: 'isOfPostgres(fields) ? withoutData(fields) : fields',
     replace: 'isOfPostgres(fields) ? fields : fields',
     killedBy: [LOG_FILTER],
@@ -318,7 +318,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the primary keeps exactly the events that the catalogue assigns to it',
-    file: 'lib/core/events.ts',
+    file: 'lib/core/notable-events.ts',
     find: "if (keeper !== 'primary' && keeper !== 'tree') return;",
     replace: "if (keeper === 'redis') return;",
     killedBy: ['test/cluster/recent-events.test.ts'],
@@ -374,7 +374,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'top does not compute rates across two primaries',
-    file: 'lib/cli/top/view.ts',
+    file: 'lib/cli/top/rates.ts',
     find: 'if (treeStatus.id !== this.id) this.window.clear();',
     replace: '',
     killedBy: [RATES],

@@ -44,7 +44,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'an idle tree does not keep Postgres awake with health checks',
-    file: 'lib/tree/tree-reporter.ts',
+    file: 'lib/tree/outage-watch.ts',
     find: 'if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;',
     replace: '',
     killedBy: ['test/tree/outage-watch.test.ts'],
@@ -129,8 +129,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'no job waits for the connection that another job holds, however small the pool is set',
     file: 'lib/core/settings-reader.ts',
-    find: 'jobs: Math.max(given ?? jobs, jobConcurrency + 1)',
-    replace: 'jobs: given ?? jobs',
+    find: 'jobs: Math.max(size ?? jobs, jobConcurrency + 1)',
+    replace: 'jobs: size ?? jobs',
     killedBy: ['test/core/settings.test.ts'],
   },
 ];

@@ -5,8 +5,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job of a class that only another release has is left to that release, and does not fail',
     file: 'lib/job/perform/outcomes.ts',
-    find: `const left = error instanceof NotHereError && this.leave(job, error);`,
-    replace: `const left = error instanceof TypeError && this.leave(job, error as never);`,
+    find: `const outcome = error instanceof NotHereError && this.leave(job, error);`,
+    replace: `const outcome = error instanceof TypeError && this.leave(job, error as never);`,
     killedBy: ['test/job/perform/leave.test.ts'],
   },
   {
@@ -26,8 +26,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a class that looks like a job but cannot run is reported at the start',
     file: 'lib/job/job-registry.ts',
-    find: 'const broken = exportsOf(module).find(looksLikeJob);',
-    replace: 'const broken = exportsOf(module).find((value): value is JobClass => isJobClass(value));',
+    find: 'const broken = listExports(module).find(looksLikeJob);',
+    replace: 'const broken = listExports(module).find((value): value is JobClass => isJobClass(value));',
     killedBy: ['test/job/registry.test.ts'],
   },
   {
@@ -209,8 +209,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a run whose job was given to another overwrites no cursor',
     file: 'lib/job/perform/checkpoint.ts',
-    find: 'where id = ?::uuid and run = ? and deliveries = ?`',
-    replace: 'where id = ?::uuid and (run = ? or deliveries <> ?)`',
+    find: 'where id = ?::uuid and claimed_by = ? and deliveries = ?`',
+    replace: 'where id = ?::uuid and (claimed_by = ? or deliveries <> ?)`',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {

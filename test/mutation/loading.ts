@@ -25,9 +25,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'lines of the log, of console.log and of a failed start in one file overwrite none of each other',
-    file: 'lib/core/logging.ts',
-    find: 'if (statOf(inherited).isFile()) {',
-    replace: 'if (statOf(inherited).isFIFO()) {',
+    file: 'lib/core/non-blocking-writer.ts',
+    find: 'if (readStat(inherited).isFile()) {',
+    replace: 'if (readStat(inherited).isFIFO()) {',
     killedBy: ['test/core/log.test.ts', 'test/cli/dev/dev.deep.ts', 'test/process/refused-start.deep.ts'],
   },
   {

@@ -26,7 +26,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a client gets a locale that the app has',
     file: 'lib/web/application.ts',
-    find: 'localesOf(options.localesDir)',
+    find: 'readLocales(options.localesDir)',
     replace: 'localesOrShipped([])',
     killedBy: ['test/web/application.test.ts'],
   },
@@ -46,7 +46,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: "the operator's pages keep their security headers, whatever the app sets",
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/security-headers.ts',
     find: 'own && !/^\\/ops(\\/|$)/.test(ctx.path) ? own',
     replace: 'own ? own',
     killedBy: OWN_WEB,
@@ -134,23 +134,23 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'mails to different recipients are told apart even if a list changes between two runs',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/idempotency-keys.ts',
     find: ', ...recipients(draft).sort(), ',
     replace: ', ',
     killedBy: ['test/mailer/delivery-key.test.ts'],
   },
   {
     promise: 'mails to the same people are told apart by all their arguments',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/idempotency-keys.ts',
     find: ', given]',
     replace: ']',
     killedBy: ['test/mailer/delivery-key.test.ts', 'test/mailer/mails-of-one-job.test.ts'],
   },
   {
     promise: 'the next attempt counts its mails from the start, and finds those already sent',
-    file: 'lib/mailer/delivery/delivery-record.ts',
-    find: 'known && known.attempt === attempt ? known',
-    replace: 'known ? known',
+    file: 'lib/mailer/delivery/idempotency-keys.ts',
+    find: 'previous && previous.attempt === attempt ? previous',
+    replace: 'previous ? previous',
     killedBy: ['test/mailer/delivery-key.test.ts'],
   },
   {
@@ -260,23 +260,23 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a stopping process is not ready',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: "if (isLeaving()) throw notReady('This process is shutting down.', []);",
     replace: 'isLeaving();',
     killedBy: ['test/web/health.test.ts'],
   },
   {
     promise: 'a store that does not answer in time is down',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: 'return valueWithin(answer(), ANSWER_MS, { name, error: undefined, isOptional });',
     replace: 'return valueWithin(answer(), ANSWER_MS, null);',
     killedBy: ['test/web/health.test.ts'],
   },
   {
     promise: 'concurrent probes share one round of checks',
-    file: 'lib/web/middleware.ts',
-    find: 'round ??= failingOf',
-    replace: 'round = failingOf',
+    file: 'lib/web/health.ts',
+    find: 'round ??= findFailing',
+    replace: 'round = findFailing',
     killedBy: ['test/web/health.test.ts'],
   },
   {
@@ -328,7 +328,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: "an app's own 404 and 405 pages are kept",
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/missing.ts',
     find: '(status !== 404 && status !== 405) || (body !== undefined && body !== null)',
     replace: 'status !== 404 && status !== 405',
     killedBy: ['test/web/own-koa.test.ts'],
@@ -364,8 +364,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a fake unique job that is rolled back leaves its key free',
     file: 'lib/testing/memory-jobs.ts',
-    find: '    this.claims.release(entry.request.id);\n    this.ledger.remove(entry);',
-    replace: '    this.ledger.remove(entry);',
+    find: '    this.claims.release(entry.request.id);\n    this.jobLog.remove(entry);',
+    replace: '    this.jobLog.remove(entry);',
     killedBy: KEEPING,
   },
   {
@@ -405,7 +405,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'each opaque argument makes a separate mail',
-    file: 'lib/mailer/delivery/delivery-record.ts',
+    file: 'lib/mailer/delivery/argument-digest.ts',
     find: "shown.join('') === '{}' ? [randomUUID()] : shown",
     replace: 'shown',
     killedBy: ['test/mailer/delivery-key.test.ts'],

@@ -98,7 +98,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a class also links to the retries of its jobs',
-    file: 'lib/ops/jobs/pages.ts',
+    file: 'lib/ops/jobs/filters.ts',
     find: "(name !== 'failed' || page.name === 'retry')",
     replace: "(name !== 'failed' || page.name === 'dead')",
     killedBy: LISTS,
@@ -113,22 +113,22 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'the page of a job links to its mails',
     file: 'lib/ops/jobs/job-page.ts',
-    find: 'mails: await mailsOf(site, entry, rules),',
-    replace: 'mails: (await mailsOf(site, entry, rules)) && null,',
+    find: 'mails: await readMails(site, entry, rules),',
+    replace: 'mails: (await readMails(site, entry, rules)) && null,',
     killedBy: ['test/ops/mail/mails-of-jobs.test.ts'],
   },
   {
     promise: 'arguments are shown up to the length of a line',
     file: 'lib/ops/jobs/job-view.ts',
-    find: 'const LINE_LENGTH = 400;',
-    replace: 'const LINE_LENGTH = 44;',
+    find: 'const MAX_LINE_LENGTH = 400;',
+    replace: 'const MAX_LINE_LENGTH = 44;',
     killedBy: ARGUMENTS,
   },
   {
     promise: 'no argument changes the text direction of a page',
     file: 'lib/ops/jobs/job-view.ts',
-    find: 'text: value === REDACTED ? null : escapeControls(textOf(value)),',
-    replace: 'text: value === REDACTED ? null : textOf(value),',
+    find: 'text: value === REDACTED ? null : escapeControls(formatValue(value)),',
+    replace: 'text: value === REDACTED ? null : formatValue(value),',
     killedBy: ARGUMENTS,
   },
   {
@@ -148,7 +148,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a table in a pipe is not padded to the width of a rare long cell',
     file: 'lib/support/text-table.ts',
-    find: 'widths[i] = Math.min(each, MOST_PADDED);',
+    find: 'widths[i] = Math.min(each, MAX_PADDED);',
     replace: 'widths[i] = each;',
     killedBy: TABLES,
   },
@@ -224,7 +224,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a Postgres that accepts statements but does not reply is named, not Redis',
-    file: 'lib/ops/auth/access.ts',
+    file: 'lib/ops/auth/session-key.ts',
     find: 'new PostgresTimeoutError(KEY_TIMEOUT_MS) : error',
     replace: 'error : error',
     killedBy: ['test/ops/ui/silent-postgres.deep.ts'],
@@ -238,7 +238,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: '/ready says how old the oldest due job is while jobs stand still',
-    file: 'lib/web/middleware.ts',
+    file: 'lib/web/health.ts',
     find: '...(oldestDueS !== null && { oldestDueSeconds: oldestDueS }) };',
     replace: '};',
     killedBy: ['test/web/health.test.ts'],

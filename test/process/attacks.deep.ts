@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { TRIES } from '../../lib/ops/auth/sign-in';
+import { MAX_TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { order, statsOf } from '../cluster/primary/operator';
 import { cookiesOf, SIGNED, tokenIn } from '../ops/ops-web';
 import { DelayingProxy } from '../support/delaying-proxy';
@@ -33,10 +33,10 @@ describe('attacks on a tree in production, behind a trusted proxy', () => {
   it('guesses from one address are rejected from the fifth on, even if a viewer signs in between, and other addresses are not affected', async () => {
     const guesses: number[] = [];
     for (let n = 0; n < 20; n++) {
-      if (n > 0 && n < TRIES) assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_VIEWER_PASSWORD), 303);
+      if (n > 0 && n < MAX_TRIES) assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_VIEWER_PASSWORD), 303);
       guesses.push(await statusOf('203.0.113.5', `guess ${n}`));
     }
-    assert.deepEqual(guesses, [...Array<number>(TRIES - 1).fill(401), ...Array<number>(21 - TRIES).fill(429)]);
+    assert.deepEqual(guesses, [...Array<number>(MAX_TRIES - 1).fill(401), ...Array<number>(21 - MAX_TRIES).fill(429)]);
     assert.equal(await statusOf('203.0.113.5', SIGNED.OPS_PASSWORD), 429, 'the right password is not checked either');
     assert.equal(await statusOf('203.0.113.6', SIGNED.OPS_PASSWORD), 303);
     assert.equal(await statusOf('203.0.113.7', SIGNED.OPS_VIEWER_PASSWORD), 303);
@@ -116,7 +116,7 @@ describe('attacks on a tree whose Redis is 500 ms away', () => {
     proxy = new DelayingProxy(around.redis.port, DELAY_MS);
     const REDIS_URL = `redis://127.0.0.1:${await proxy.start()}`;
     const env = { ...SIGNED, REDIS_URL, TRUST_PROXY: '1', WEB_CONCURRENCY: '1', JOB_PROCESSOR: '0' };
-    tree = await around.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${TRIES}/1h` } });
+    tree = await around.start({ env: { ...env, SIGN_UPS_PER_ADDRESS: `${MAX_TRIES}/1h` } });
   });
   after(async () => {
     await around?.remove();
@@ -138,7 +138,7 @@ describe('attacks on a tree whose Redis is 500 ms away', () => {
         json: { email: `victim@host${++invented}.example` },
         headers: from('203.0.113.5'),
       });
-    for (let n = 0; n < TRIES; n++) assert.equal((await signUp()).status, 201);
+    for (let n = 0; n < MAX_TRIES; n++) assert.equal((await signUp()).status, 201);
     assert.equal((await signUp()).status, 429);
     for (let n = 0; n < RESTARTS; n++) {
       restart();
@@ -148,7 +148,7 @@ describe('attacks on a tree whose Redis is 500 ms away', () => {
 
   it('gain no further guesses at a password from a restart', async () => {
     const guess = () => signInFrom(tree, from('203.0.113.5'), 'guess');
-    for (let n = 1; n < TRIES; n++) assert.equal((await guess()).status, 401);
+    for (let n = 1; n < MAX_TRIES; n++) assert.equal((await guess()).status, 401);
     assert.equal((await guess()).status, 429);
     for (let n = 0; n < RESTARTS; n++) {
       restart();

@@ -6,7 +6,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 import https from 'node:https';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
-import { TRIES } from '../../lib/ops/auth/sign-in';
+import { MAX_TRIES } from '../../lib/ops/auth/sign-in-throttle';
 import { SIGNED, tokenIn } from '../ops/ops-web';
 import { makeCertificate } from '../role/certificates';
 import { serverPort } from '../support/server-port';
@@ -48,7 +48,7 @@ describe('behind nginx with the configuration of the guide', () => {
     const { chain, key } = await makeCertificate();
     const written = { 'shop.pem': chain, 'shop.key': key };
     for (const [name, content] of Object.entries(written)) fs.writeFileSync(path.join(around.folder, name), content);
-    const guide = fs.readFileSync(path.resolve(__dirname, '../../lib/cluster/README.md'), 'utf8');
+    const guide = fs.readFileSync(path.resolve(__dirname, '../../lib/cluster/hosts.md'), 'utf8');
     const [, site = ''] = /```nginx\n(.*?)```/s.exec(guide) ?? [];
     const own = site
       .replace('listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`)
@@ -117,7 +117,7 @@ describe('behind nginx with the configuration of the guide', () => {
     assert.ok(cookies(open.headers).length > 0);
     for (const cookie of cookies(open.headers)) assert.match(cookie, /; Secure/);
     const guesses = [];
-    for (let n = 0; n < TRIES + 1; n++) guesses.push((await signIn('127.0.0.2', `guess ${n}`)).status);
+    for (let n = 0; n < MAX_TRIES + 1; n++) guesses.push((await signIn('127.0.0.2', `guess ${n}`)).status);
     assert.deepEqual(guesses.slice(-2), [429, 429]);
     assert.equal((await signIn('127.0.0.2', SIGNED.OPS_PASSWORD)).status, 429);
     assert.equal((await signIn('127.0.0.3', SIGNED.OPS_PASSWORD)).status, 303);

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { treeOf } from '../../lib/cluster/control/commands';
+import { readTree } from '../../lib/cluster/control/commands';
 import { catamount, catamountWith, order } from '../cluster/primary/operator';
 import { BEARER, OPS_TOKEN } from '../ops/ops-web';
 import { PgBouncer } from '../support/pgbouncer';
@@ -46,7 +46,7 @@ describe('behind PgBouncer in transaction mode', () => {
       return status === 200 && body.includes('"status":"ok"');
     });
   const hears = async (tree: Tree) => {
-    const { lastStatus } = treeOf(await order(tree, 'status')).stats.jobProcessor;
+    const { lastStatus } = readTree(await order(tree, 'status')).stats.jobProcessor;
     return 'listening' in lastStatus && lastStatus.listening === true;
   };
   const codesOnOps = async (tree: Tree) => {

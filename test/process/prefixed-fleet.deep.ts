@@ -3,110 +3,92 @@ import { runNode } from '../cli/cli-process';
 import { Stage } from '../cluster/primary/stage';
 import { ScrapedText } from '../ops/metrics/scrape';
 import { BEARER, OPS_TOKEN } from '../ops/ops-web';
-import { startTestRedis } from '../support/redis';
-import { RedisCluster } from '../support/redis-cluster';
+import { startTestRedis, type TestRedis } from '../support/redis';
 import { removeFolder, tempFolder } from '../support/temp-folder';
 import type { Tree } from '../support/tree';
 import { until } from '../support/until';
 
-interface Servers {
-  readonly url: string;
-  readonly remove: () => Promise<void>;
-}
-
-const KINDS: Readonly<Record<string, () => Promise<Servers>>> = {
-  'one Redis': async () => {
-    const redis = await startTestRedis();
-    return { url: redis.url, remove: () => redis.remove() };
-  },
-  'a Redis cluster with three masters': async () => {
-    const cluster = await RedisCluster.start(3);
-    return { url: (await cluster.other()).url, remove: () => cluster.remove() };
-  },
-};
-
-for (const [kind, make] of Object.entries(KINDS))
-  describe(`two trees under one REDIS_PREFIX on ${kind}, --only web beside --only jobs`, () => {
-    let stage: Stage;
-    let servers: Servers;
-    let web: Tree;
-    let env: Readonly<Record<string, string>>;
-    let release: () => void;
-    const cwd = tempFolder('fleet');
-    before(async () => {
-      [stage, servers] = await Promise.all([Stage.make(), make()]);
-      env = {
-        ...stage.env,
-        NODE_ENV: 'development',
-        REDIS_URL: servers.url,
-        REDIS_PREFIX: 'shop',
-        OPS_TOKEN,
-        WEB_CONCURRENCY: '1',
-        JOB_CONCURRENCY: '1',
-        JOB_LATENCY_WARNING: '1s',
-      };
-      release = stage.spoil('hold');
-      web = await stage.start({ ...env, DYNO: 'web.1' }, { args: ['--only', 'web'] });
-      const jobs = stage.spawn({ ...env, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
-      await jobs.waitForLine(/job processor \(pid \d+\) is ready/);
-      // The first job occupies the only slot, so that the second one waits for longer than the warning allows.
-      for (const name of ['held', 'late'])
-        assert.equal((await web.request('POST', `/patient-job?name=${name}&flag=hold`)).status, 202);
-    });
-    after(async () => {
-      release();
-      await stage.remove();
-      await servers.remove();
-      removeFolder(cwd);
-    });
-
-    const get = async (target: string) => {
-      const answer = await web.request('GET', target, { headers: { ...BEARER, Accept: 'text/html' } });
-      assert.equal(answer.status, 200, answer.body);
-      return answer;
+describe('two trees under one REDIS_PREFIX, --only web beside --only jobs', () => {
+  let stage: Stage;
+  let redis: TestRedis;
+  let web: Tree;
+  let env: Readonly<Record<string, string>>;
+  let release: () => void;
+  const cwd = tempFolder('fleet');
+  before(async () => {
+    [stage, redis] = await Promise.all([Stage.make(), startTestRedis()]);
+    env = {
+      ...stage.env,
+      NODE_ENV: 'development',
+      REDIS_URL: redis.url,
+      REDIS_PREFIX: 'shop',
+      OPS_TOKEN,
+      WEB_CONCURRENCY: '1',
+      JOB_CONCURRENCY: '1',
+      JOB_LATENCY_WARNING: '1s',
     };
-    const command = async (...words: string[]) => {
-      const { code, stdout, stderr } = await runNode(cwd, [stage.entryFile, 'jobs', ...words], env);
-      assert.equal(code, 0, stderr);
-      return stdout;
-    };
-
-    it('the command line lists the job processor and the running job, and makes the processor quiet', async () => {
-      await until('the job is running', async () => /PatientJob/.test(await command('list', 'busy')));
-      const listed = JSON.parse(await command('processes', 'list', '--json')) as {
-        processes: { pid: number; busy: number }[];
-      };
-      const [processor, ...more] = listed.processes;
-      assert.deepEqual([processor?.busy, more], [1, []]);
-      const pid = String(processor?.pid);
-      assert.match(await command('processes', 'quiet', pid), /was told to fetch no more jobs/);
-      await until('it is quiet', async () => / quiet /.test(await command('processes', 'list')));
-      await command('processes', 'resume', pid);
-      await until('it is ready', async () => / ready /.test(await command('processes', 'list')));
-    });
-
-    it('the pages show both trees and each of them, and do not say that nobody serves the queue', async () => {
-      type Overview = { trees: { id: string; name: string }[] | null; issues: { code: string }[] };
-      const read = async () => (await get('/ops.json')).json<Overview>();
-      const codes = async () => (await read()).issues.map(({ code }) => code);
-      const told = await until('the waiting job is late', async () =>
-        (await codes()).find((code) => ['late', 'slotsHeld', 'unserved'].includes(code)),
-      );
-      assert.notEqual(told, 'unserved');
-      const trees = (await read()).trees ?? [];
-      assert.deepEqual(
-        trees.map(({ name }) => name),
-        ['web.1', 'worker.1'],
-      );
-      const page = (await get('/ops')).body;
-      assert.match(page, /web\.1[\s\S]*worker\.1/);
-      assert.doesNotMatch(page, /Nobody serves/);
-      const other = trees.find(({ name }) => name === 'worker.1');
-      assert.match((await get(`/ops?tree=${other?.id}`)).body, /Tree worker\.1/);
-    });
-
-    it('the metrics count the job processor', async () => {
-      const scraped = ScrapedText.of(await get('/ops/metrics'));
-      assert.equal(scraped.sum('catamount_job_processors'), 1);
-    });
+    release = stage.spoil('hold');
+    web = await stage.start({ ...env, DYNO: 'web.1' }, { args: ['--only', 'web'] });
+    const jobs = stage.spawn({ ...env, DYNO: 'worker.1' }, { args: ['--only', 'jobs'] });
+    await jobs.waitForLine(/job processor \(pid \d+\) is ready/);
+    // The first job occupies the only slot, so that the second one waits for longer than the warning allows.
+    for (const name of ['held', 'late'])
+      assert.equal((await web.request('POST', `/patient-job?name=${name}&flag=hold`)).status, 202);
   });
+  after(async () => {
+    release();
+    await stage.remove();
+    await redis.remove();
+    removeFolder(cwd);
+  });
+
+  const get = async (target: string) => {
+    const answer = await web.request('GET', target, { headers: { ...BEARER, Accept: 'text/html' } });
+    assert.equal(answer.status, 200, answer.body);
+    return answer;
+  };
+  const command = async (...words: string[]) => {
+    const { code, stdout, stderr } = await runNode(cwd, [stage.entryFile, 'jobs', ...words], env);
+    assert.equal(code, 0, stderr);
+    return stdout;
+  };
+
+  it('the command line lists the job processor and the running job, and makes the processor quiet', async () => {
+    await until('the job is running', async () => /PatientJob/.test(await command('list', 'busy')));
+    const listed = JSON.parse(await command('processes', 'list', '--json')) as {
+      processes: { pid: number; busy: number }[];
+    };
+    const [processor, ...more] = listed.processes;
+    assert.deepEqual([processor?.busy, more], [1, []]);
+    const pid = String(processor?.pid);
+    assert.match(await command('processes', 'quiet', pid), /was told to fetch no more jobs/);
+    await until('it is quiet', async () => / quiet /.test(await command('processes', 'list')));
+    await command('processes', 'resume', pid);
+    await until('it is ready', async () => / ready /.test(await command('processes', 'list')));
+  });
+
+  it('the pages show both trees and each of them, and do not say that nobody serves the queue', async () => {
+    type Overview = { trees: { id: string; name: string }[] | null; issues: { code: string }[] };
+    const read = async () => (await get('/ops.json')).json<Overview>();
+    const codes = async () => (await read()).issues.map(({ code }) => code);
+    const told = await until('the waiting job is late', async () =>
+      (await codes()).find((code) => ['late', 'slotsHeld', 'unserved'].includes(code)),
+    );
+    assert.notEqual(told, 'unserved');
+    const trees = (await read()).trees ?? [];
+    assert.deepEqual(
+      trees.map(({ name }) => name),
+      ['web.1', 'worker.1'],
+    );
+    const page = (await get('/ops')).body;
+    assert.match(page, /web\.1[\s\S]*worker\.1/);
+    assert.doesNotMatch(page, /Nobody serves/);
+    const other = trees.find(({ name }) => name === 'worker.1');
+    assert.match((await get(`/ops?tree=${other?.id}`)).body, /Tree worker\.1/);
+  });
+
+  it('the metrics count the job processor', async () => {
+    const scraped = ScrapedText.of(await get('/ops/metrics'));
+    assert.equal(scraped.sum('catamount_job_processors'), 1);
+  });
+});

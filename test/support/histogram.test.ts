@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { JOB_BOUNDS_MS } from '../../lib/job/stats/class-stats';
-import { BOUNDS_MS, bucketOf, Histogram } from '../../lib/support/histogram';
+import { BOUNDS_MS, findBucket, Histogram } from '../../lib/support/histogram';
 
 const lengths = fc.array(fc.double({ min: 0, max: 200_000_000, noNaN: true }), { minLength: 1, maxLength: 200 });
 /** The bounds of requests, those of jobs, and bounds whose first bucket only has 0. */
@@ -21,7 +21,7 @@ describe('a histogram', () => {
         const sorted = [...values].sort((a, b) => a - b);
         const exact = sorted[Math.max(1, Math.ceil(p * sorted.length)) - 1] ?? 0;
         const told = histogramOf(values, of).quantile(p) ?? -1;
-        const bucket = bucketOf(of, exact);
+        const bucket = findBucket(of, exact);
         const [from, to] = [of[bucket - 1] ?? 0, of[bucket] ?? Math.max(...values)];
         assert.ok(told >= from && told <= to, `${told} for ${exact}`);
       }),
@@ -45,11 +45,11 @@ describe('a histogram', () => {
   it('puts every number into a bucket, and a larger one never into an earlier bucket', () => {
     fc.assert(
       fc.property(bounds, fc.double({ noNaN: true }), fc.double({ noNaN: true }), (of, a, b) => {
-        const [low, high] = [bucketOf(of, Math.min(a, b)), bucketOf(of, Math.max(a, b))];
+        const [low, high] = [findBucket(of, Math.min(a, b)), findBucket(of, Math.max(a, b))];
         assert.ok(low >= 0 && low <= high && high <= of.length);
       }),
     );
-    const ofJobs = [Number.NaN, -1, 0, 1.49, 1.5, 1.51, 1e300].map((ms) => bucketOf(JOB_BOUNDS_MS, ms));
+    const ofJobs = [Number.NaN, -1, 0, 1.49, 1.5, 1.51, 1e300].map((ms) => findBucket(JOB_BOUNDS_MS, ms));
     assert.deepEqual(ofJobs, [0, 0, 0, 0, 0, 1, 47]);
   });
 

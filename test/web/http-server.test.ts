@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import http, { type ServerResponse } from 'node:http';
 import net, { type AddressInfo } from 'node:net';
 import { bytesTaken } from '../../lib/internals/socket-handoff';
-import { createHttpServer, StalledWrites } from '../../lib/web/server';
+import { createHttpServer } from '../../lib/web/server';
+import { StalledWrites } from '../../lib/web/stalled-writes';
 import { until } from '../support/until';
 import { Serving } from './serving';
 

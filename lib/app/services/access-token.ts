@@ -15,13 +15,13 @@ export function newSecret(): string {
 }
 
 /** A plain hash is as good as a slow one here, since the secret is long and random. */
-export function digestOf(secret: string): Buffer {
+export function hashToken(secret: string): Buffer {
   return createHash('sha256').update(secret).digest();
 }
 
 /** Compares in constant time. */
 export function matches(secret: string, digest: Buffer): boolean {
-  return timingSafeEqual(digestOf(secret), digest);
+  return timingSafeEqual(hashToken(secret), digest);
 }
 
 export function formatToken({ userId, secret }: AccessToken): string {

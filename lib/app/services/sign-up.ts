@@ -1,7 +1,7 @@
 import WelcomeEmailJob from '../../../jobs/welcome-email';
 import { transaction } from '../../index';
 import { User } from '../models/user';
-import { digestOf, formatToken, newSecret } from './access-token';
+import { formatToken, hashToken, newSecret } from './access-token';
 
 /** Another user has signed up with this address, perhaps a moment ago. */
 export class EmailTakenError extends Error {
@@ -22,7 +22,7 @@ export async function signUp(input: Pick<User, 'email' | 'name' | 'locale'>): Pr
   const secret = newSecret();
   try {
     return await transaction(async () => {
-      const user = await User.query().insert({ ...input, tokenDigest: digestOf(secret) });
+      const user = await User.query().insert({ ...input, tokenDigest: hashToken(secret) });
       await WelcomeEmailJob.performLater(user.id);
       return { user, accessToken: formatToken({ userId: user.id, secret }) };
     });

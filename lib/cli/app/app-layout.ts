@@ -26,19 +26,19 @@ export type TestRunner = 'node' | 'vitest' | 'jest' | 'mocha';
  */
 export async function readLayout(folder: string, ask: (folder: string) => Promise<Asked> = askApp): Promise<AppLayout> {
   const packageJson = readPackage(folder);
-  const asked = await ask(folder);
-  const typescript = /\.[cm]?ts$/.test(asked.manifest);
+  const answers = await ask(folder);
+  const typescript = /\.[cm]?ts$/.test(answers.manifest);
   const esm = packageJson.type === 'module';
-  const manifest = asked.manifest.replace(EXTENSION, '');
+  const manifest = answers.manifest.replace(EXTENSION, '');
   return {
-    ...asked,
+    ...answers,
     folder,
     typescript,
     esm,
     extension: importExtension(folder, typescript, esm),
-    runner: runnerOf(packageJson.scripts?.test ?? ''),
+    runner: findRunner(packageJson.scripts?.test ?? ''),
     manifest,
-    routes: routesOf(folder, manifest, asked.routes),
+    routes: findRoutes(folder, manifest, answers.routes),
     tests: 'test',
   };
 }
@@ -66,7 +66,7 @@ export function readPackage(folder: string): PackageJson {
 }
 
 /** The folder of the module that the manifest's `routes`, whose source this is, imports. */
-function routesOf(folder: string, manifest: string, source: string): string {
+function findRoutes(folder: string, manifest: string, source: string): string {
   const imported = /\b(?:import|require)\(\s*(['"`])([^'"`]+)\1/.exec(source)?.[2] ?? './routes';
   const target = path.posix.join(path.posix.dirname(manifest), imported).replace(EXTENSION, '');
   if (path.posix.basename(target) === 'index') return path.posix.dirname(target);
@@ -83,6 +83,6 @@ function importExtension(folder: string, typescript: boolean, esm: boolean): App
   return esm ? '.js' : '';
 }
 
-function runnerOf(script: string): TestRunner {
+function findRunner(script: string): TestRunner {
   return (['vitest', 'jest', 'mocha'] as const).find((name) => new RegExp(`\\b${name}\\b`).test(script)) ?? 'node';
 }

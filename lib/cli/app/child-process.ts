@@ -44,7 +44,7 @@ const MAX_TEXT_LENGTH = 40_000;
 export function runShell(command: string, folder: string, onText: (text: string) => void): Promise<Outcome> {
   const { PATH = '', ...others } = environment();
   const bin = path.join(folder, 'node_modules/.bin');
-  return outcomeOf(
+  return toOutcome(
     spawn('sh', ['-c', command], {
       cwd: folder,
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -57,7 +57,7 @@ export function runShell(command: string, folder: string, onText: (text: string)
 /** Runs the app's entry file with a command that ends by itself, such as `check`. */
 export function runEntryCommand(entry: string, args: readonly string[]): Promise<Outcome> {
   const child = spawn(process.execPath, [...process.execArgv, entry, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-  return outcomeOf(child, () => undefined);
+  return toOutcome(child, () => undefined);
 }
 
 /** Runs Node in a folder. @returns the first message that it sends; otherwise undefined, how it ended and its errors. */
@@ -75,7 +75,7 @@ export async function askNode(args: readonly string[], folder: string): Promise<
   return { message, ending: `${signal ?? `code ${code}`}:\n${errors.trimEnd()}` };
 }
 
-async function outcomeOf(child: ChildProcess, onText: (text: string) => void): Promise<Outcome> {
+async function toOutcome(child: ChildProcess, onText: (text: string) => void): Promise<Outcome> {
   let text = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream?.setEncoding('utf8').on('data', (part: string) => {

@@ -12,7 +12,7 @@ const OPTIONS = {
 
 /** `catamount dev`, for an app in the current folder. @throws UserError. */
 export async function runDev(args: readonly string[], findEntry: () => string | undefined): Promise<void> {
-  const { only, build, 'no-build': buildsNot } = readArguments('dev', { args, options: OPTIONS }).values;
+  const { only, build, 'no-build': noBuild } = readArguments('dev', { args, options: OPTIONS }).values;
   // The tree would reject it at every start, whatever was saved.
   if (only !== undefined && only !== 'web' && only !== 'jobs')
     throw new UserError(
@@ -25,7 +25,7 @@ export async function runDev(args: readonly string[], findEntry: () => string | 
   const server = new DevServer({
     folder,
     findEntry,
-    build: buildsNot ? undefined : (build ?? standard),
+    build: noBuild ? undefined : (build ?? standard),
     output: compilerFolders(folder).output,
     args: only === undefined ? [] : ['--only', only],
   });

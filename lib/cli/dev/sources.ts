@@ -68,7 +68,7 @@ export class Sources {
 
   private walk(folder: string, there: Set<string>, changed: Set<string>): void {
     this.watch(folder);
-    for (const entry of entriesOf(folder)) {
+    for (const entry of readEntries(folder)) {
       const whole = path.join(folder, entry.name);
       if (entry.name.startsWith('.') || this.ignored.has(whole)) continue;
       if (entry.isDirectory()) {
@@ -118,7 +118,7 @@ export class Sources {
   }
 }
 
-function entriesOf(folder: string): fs.Dirent[] {
+function readEntries(folder: string): fs.Dirent[] {
   try {
     return fs.readdirSync(folder, { withFileTypes: true });
   } catch {

@@ -49,7 +49,7 @@ export async function runGenerator(
     verb === 'generate'
       ? writeFiles(folder, plan.files, dryRun)
       : removeFiles(folder, plan.files, { dryRun, force: values.force === true });
-  print(report(steps, remarkOf(verb, plan, steps), dryRun));
+  print(report(steps, remarkOn(verb, plan, steps), dryRun));
 }
 
 function find(verb: Verb, kind: string): Generator {
@@ -63,7 +63,7 @@ function find(verb: Verb, kind: string): Generator {
   );
 }
 
-function remarkOf(verb: Verb, { remark, files }: Plan, steps: readonly Step[]): string | undefined {
+function remarkOn(verb: Verb, { remark, files }: Plan, steps: readonly Step[]): string | undefined {
   if (verb === 'generate') return remark;
   const migrated = files.some(({ untimed }, i) => untimed !== undefined && steps[i]?.[0] === 'remove');
   return migrated ? 'If the migration has run, its table still exists.' : undefined;

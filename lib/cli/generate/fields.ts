@@ -35,8 +35,8 @@ const OWN = ['id', 'created_at', 'updated_at'];
  * Reads the fields of a model: `title`, `views:integer`, `published_at:timestamp?`. The question mark allows null.
  * @throws UserError for an unknown type, and for a column that every table has or that is given twice.
  */
-export function parseFields(given: readonly string[]): Field[] {
-  const fields = given.map((text) => {
+export function parseFields(texts: readonly string[]): Field[] {
+  const fields = texts.map((text) => {
     const [column = '', type = 'text', ...more] = text.replace(/\?$/, '').split(':');
     const { snake, camel } = parseName('field', column, 'title:text');
     const found = Object.hasOwn(TYPES, type) && more.length === 0 ? TYPES[type] : undefined;
@@ -81,8 +81,8 @@ export interface Argument {
  * Reads the arguments of a job: `userId`, `count:number`.
  * @throws UserError for an unknown type, and for an argument that is given twice.
  */
-export function parseArguments(given: readonly string[]): Argument[] {
-  const args = given.map((text) => {
+export function parseArguments(texts: readonly string[]): Argument[] {
+  const args = texts.map((text) => {
     const [name = '', type = 'string', ...more] = text.split(':');
     const { camel } = parseName('argument', name, 'userId:string');
     const sample = more.length === 0 && Object.hasOwn(SAMPLES, type) ? SAMPLES[type] : undefined;

@@ -14,7 +14,7 @@ export type Step = readonly ['create' | 'identical' | 'remove' | 'absent', file:
  */
 export function writeFiles(folder: string, files: readonly GeneratedFile[], dryRun: boolean): Step[] {
   const found = files.map((given) => ({ ...given, there: findFile(folder, given) }));
-  const taken = found.filter(({ there, content }) => there !== undefined && contentOf(folder, there) !== content);
+  const taken = found.filter(({ there, content }) => there !== undefined && renderContent(folder, there) !== content);
   if (taken.length > 0) {
     const names = taken.map(({ there }) => there).join(', ');
     throw new UserError(
@@ -55,7 +55,7 @@ export function removeFiles(
   { dryRun, force }: { readonly dryRun: boolean; readonly force: boolean },
 ): Step[] {
   const found = files.map((given) => ({ ...given, there: findFile(folder, given) }));
-  const changed = found.filter(({ there, content }) => there !== undefined && contentOf(folder, there) !== content);
+  const changed = found.filter(({ there, content }) => there !== undefined && renderContent(folder, there) !== content);
   if (changed.length > 0 && !force) {
     const names = changed.map(({ there }) => there).join(', ');
     throw new UserError(
@@ -87,7 +87,7 @@ function findFile(folder: string, { file, untimed }: GeneratedFile): string | un
   return name === undefined ? undefined : path.posix.join(home, name);
 }
 
-function contentOf(folder: string, file: string): string {
+function renderContent(folder: string, file: string): string {
   return fs.readFileSync(path.join(folder, file), 'utf8');
 }
 

@@ -132,7 +132,7 @@ function planJob({ name, rest, queue }: Request, layout: AppLayout): Plan {
 
 function planMailer(request: Request, layout: AppLayout): Plan {
   const { kebab, snake, pascal } = parseName('mailer', request.name, 'UserMailer welcome', 'Mailer');
-  const actions = actionsOf(request.rest);
+  const actions = parseActions(request.rest);
   if (actions.length === 0) {
     throw new UserError(
       'A mailer needs an action. For example: catamount generate mailer UserMailer welcome',
@@ -168,7 +168,7 @@ function planPreview({ name, rest }: Request, layout: AppLayout): Plan {
     );
   }
   const declared = [...fs.readFileSync(mailerFile, 'utf8').matchAll(/\.action\(\s*(['"`])(\w+)\1/g)];
-  const actions = actionsOf(rest.length > 0 ? rest : declared.map(([, , action = '']) => action));
+  const actions = parseActions(rest.length > 0 ? rest : declared.map(([, , action = '']) => action));
   if (actions.length === 0) throw new UserError(`${extended(layout, file)} has no action. Name those to preview.`);
   const values = { mailer: `${pascal}Mailer`, actions, file };
   return { files: [source(layout, 'preview', join(layout.previews, `${kebab}-mailer-preview`), values)] };
@@ -200,8 +200,8 @@ function howToRun({ typescript }: AppLayout): string {
 function planMigration({ name, rest, now }: Request, layout: AppLayout): Plan {
   const { snake } = parseName('migration', name, 'add_slug_to_posts slug:text');
   const fields = parseFields(rest);
-  requireOwnTable('migration', changeOf(snake, fields).table);
-  if (fields.length > 0 && changeOf(snake, fields).kind === 'other') {
+  requireOwnTable('migration', parseChange(snake, fields).table);
+  if (fields.length > 0 && parseChange(snake, fields).kind === 'other') {
     throw new UserError(
       `A migration with fields is named create_TABLE or add_…_to_TABLE, such as add_slug_to_posts; it is ${snake}.`,
       EXIT.usage,
@@ -229,8 +229,8 @@ function noMore(what: string, [surplus]: readonly string[]): void {
   }
 }
 
-function actionsOf(given: readonly string[]): Name[] {
-  const actions = given.map((action) => parseName('action', action, 'welcome'));
+function parseActions(words: readonly string[]): Name[] {
+  const actions = words.map((action) => parseName('action', action, 'welcome'));
   const names = actions.map(({ camel }) => camel);
   requireOnce('action', names);
   for (const name of names) {
@@ -262,7 +262,7 @@ interface Change {
   readonly table: string;
 }
 
-function changeOf(name: string, fields: readonly Field[]): Change {
+function parseChange(name: string, fields: readonly Field[]): Change {
   const created = /^create_(\w+)$/.exec(name)?.[1];
   if (created !== undefined) return { kind: 'create', table: created };
   const altered = /^add_\w+_to_(\w+)$/.exec(name)?.[1];
@@ -278,7 +278,7 @@ function migration(
   now: Date,
 ): GeneratedFile {
   const file = join(folder, `${timeFor(path.join(layout.folder, folder), now)}_${name}`);
-  const values = { change: changeOf(name, fields), fields };
+  const values = { change: parseChange(name, fields), fields };
   return { ...source(layout, 'migration', file, values), untimed: name };
 }
 

@@ -159,9 +159,9 @@ function ownSource(folder: string): string {
   if (path.basename(modules) !== 'node_modules') return `file:${OWN_ROOT}`;
   const installer = path.dirname(modules);
   const manifest = path.join(installer, 'package.json');
-  const given = fs.existsSync(manifest) ? read(manifest).dependencies?.catamount : undefined;
-  if (given?.startsWith('file:') !== true) return `^${read(path.join(OWN_ROOT, 'package.json')).version}`;
-  return `file:${path.relative(folder, path.resolve(installer, given.slice('file:'.length)))}`;
+  const spec = fs.existsSync(manifest) ? read(manifest).dependencies?.catamount : undefined;
+  if (spec?.startsWith('file:') !== true) return `^${read(path.join(OWN_ROOT, 'package.json')).version}`;
+  return `file:${path.relative(folder, path.resolve(installer, spec.slice('file:'.length)))}`;
 }
 
 /** Since its release 11, pnpm fails unless each install script is allowed or not. */

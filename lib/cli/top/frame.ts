@@ -5,13 +5,13 @@ import { escapeControls } from '../../support/text';
 import { truncate } from '../../support/text-table';
 import { events, inFlight, processes, queues } from './sections';
 import { judgementLines } from './stores';
-import { count, type Line, line, type Size, time, type View } from './view';
+import { formatCount, formatTime, type Line, line, type Size, type View } from './view';
 
 const KEYS = 'q quit  ↑↓ choose  r recycle  R phased restart  + - workers  p pause  h help';
 /** At this many rows or more, an empty line separates the sections. */
 const ROOMY = 20;
 /** Lines for issues, however small the terminal is: at 8 rows they take all but the title and the headline. */
-const LEAST_ISSUE_LINES = 5;
+const MIN_ISSUE_LINES = 5;
 /** A smaller terminal has no room for anything useful. */
 const MIN_SIZE: Size = { columns: 40, rows: 8 };
 
@@ -40,7 +40,7 @@ export function snapshot(view: View, columns: number, now = Date.now()): Line[] 
 }
 
 function sections(view: View, columns: number, rows: number, now: number): Line[] {
-  const head = summary(view, now, Math.max(LEAST_ISSUE_LINES, Math.floor(rows / 8)));
+  const head = summary(view, now, Math.max(MIN_ISSUE_LINES, Math.floor(rows / 8)));
   const room = rows - head.length - 1;
   // Processes and queues get their share first. Requests in flight and events share the remaining rows.
   const tree = processes(view, columns, Math.max(4, Math.ceil(room / 2)), now);
@@ -91,10 +91,10 @@ function requestsLine({ rates }: View, { rates: treeRates }: TreeStatus): Line {
   const { requestsPerS, p50Ms, p99Ms, failingPerS } = rates;
   const parts = [
     `Requests  ${rate(requestsPerS)}/s`,
-    `p50 ${time(p50Ms)}`,
-    `p99 ${time(p99Ms)}`,
+    `p50 ${formatTime(p50Ms)}`,
+    `p99 ${formatTime(p99Ms)}`,
     `5xx ${rate(failingPerS)}/s`,
-    `${count(treeRates.shed)} shed in the last minute`,
+    `${formatCount(treeRates.shed)} shed in the last minute`,
   ];
   return line(parts.join('  '), treeRates.shed > 0 || (failingPerS ?? 0) > 0 ? 'warn' : 'plain');
 }

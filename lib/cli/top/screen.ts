@@ -66,7 +66,7 @@ export interface Input extends NodeJS.ReadableStream {
 
 /** Reports single key presses while it is open. */
 export class Keyboard {
-  private readonly onKeypress = (typed: string | undefined, key: Key) => this.onKey(nameOf(typed, key));
+  private readonly onKeypress = (typed: string | undefined, key: Key) => this.onKey(keyName(typed, key));
 
   /** @param onKey called with the name of the key: `q`, `R`, `up`, `tab`, `ctrl-c` and so on. */
   constructor(
@@ -89,7 +89,7 @@ export class Keyboard {
   }
 }
 
-function nameOf(typed: string | undefined, { name, ctrl, shift, sequence }: Key): string {
+function keyName(typed: string | undefined, { name, ctrl, shift, sequence }: Key): string {
   if (ctrl) return `ctrl-${name}`;
   if (name === 'tab' && shift) return 'shift-tab';
   // Printable characters are reported as typed, so that R differs from r. Other keys have names.

@@ -9,14 +9,14 @@ import {
   type WorkerStats,
   type WorkInFlight,
 } from '../../cluster/status';
-import { callerText, sentenceOf } from '../../core/event-catalog';
-import type { RecentEvent } from '../../core/events';
+import { callerText, eventSentence } from '../../core/event-catalog';
+import type { RecentEvent } from '../../core/notable-events';
 import { valueIn } from '../../health/status-collector';
 import type { ListedQueue } from '../../job/admin/queues';
 import { formatDuration } from '../../support/duration';
 import { megabytes, percent, rate, UNKNOWN } from '../../support/figures';
 import { table, wrap } from '../../support/text-table';
-import { count, type Line, line, type Tone, time, type View } from './view';
+import { formatCount, formatTime, type Line, line, type Tone, type View } from './view';
 
 const PROCESS_HEADING = ['  process', 'pid', 'state', 'busy', 'wait', 'req/s', 'lag', 'cpu', 'memory', 'restarts'];
 
@@ -72,9 +72,9 @@ function workerRow(view: View, worker: WorkerStats, treeStatus: TreeStatus, chos
     String(pid),
     state,
     status ? `${status.busyThreads}/${status.maxThreads}` : UNKNOWN,
-    count(status?.backlog),
+    formatCount(status?.backlog),
     rate(rates?.requestsPerS),
-    time(status?.lagP99Ms),
+    formatTime(status?.lagP99Ms),
     percent(rates?.cpu),
     megabytes(pssMb ?? status?.rssMb),
     restartsText(restarts),
@@ -120,7 +120,7 @@ function processorRow(
     status ? `${status.inFlight.length}/${limits.jobConcurrency}` : UNKNOWN,
     '',
     '',
-    time(status?.lagP99Ms),
+    formatTime(status?.lagP99Ms),
     percent(rates.byPid.get(jobs.pid ?? 0)?.cpu),
     megabytes(jobs.pssMb ?? status?.rssMb),
     String(jobs.restarts),
@@ -146,9 +146,9 @@ function primaryRow({ rates }: View, { stats, processMetrics, stopping }: TreeSt
     String(stats.pid),
     stopping ? 'stopping' : 'ready',
     single ? `${single.busyThreads}/${single.maxThreads}` : '',
-    single ? count(single.backlog) : '',
+    single ? formatCount(single.backlog) : '',
     single ? rate(own?.requestsPerS) : '',
-    time(processMetrics.lagP99Ms),
+    formatTime(processMetrics.lagP99Ms),
     percent(own?.cpu),
     megabytes(processMetrics.pssMb ?? processMetrics.rssMb),
     '',
@@ -170,7 +170,7 @@ export function queues({ stores, treeStatus }: View, columns: number, most: numb
       .map((text) => line(text, tone));
   }
   const slowMs = treeStatus?.limits.latencyWarningMs || Number.POSITIVE_INFINITY;
-  const sets = [`Retry ${count(retry)}`, `scheduled ${count(scheduled)}`, `dead ${count(dead)}`];
+  const sets = [`Retry ${formatCount(retry)}`, `scheduled ${formatCount(scheduled)}`, `dead ${formatCount(dead)}`];
   const room = most - 2;
   const worst =
     listed.length <= room ? listed : listed.toSorted((a, b) => b.latencyMs - a.latencyMs).slice(0, room - 1);
@@ -191,9 +191,9 @@ function isSlow(queue: ListedQueue | undefined, slowMs: number): boolean {
 function row({ name, waiting, active, blocked, latencyMs, paused }: ListedQueue): string[] {
   return [
     `  ${name}`,
-    count(waiting),
-    count(active),
-    count(blocked),
+    formatCount(waiting),
+    formatCount(active),
+    formatCount(blocked),
     formatDuration(latencyMs),
     paused ? `paused by ${callerText(paused.by)}` : 'open',
   ];
@@ -218,7 +218,7 @@ export function inFlight({ treeStatus, selected }: View, most: number): Line[] {
 function works(where: string, list: readonly WorkInFlight[]): Line[] {
   return list
     .toSorted((a, b) => b.ageMs - a.ageMs)
-    .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${time(ageMs).padStart(8)}  ${what}`));
+    .map(({ what, ageMs }) => line(`  ${where.padEnd(8)} ${formatTime(ageMs).padStart(8)}  ${what}`));
 }
 
 /** Exit messages of processes that have died and not been restarted yet, then the recent events, newest first. */
@@ -257,5 +257,5 @@ function clock(at: string): string {
 }
 
 function sentence({ name, about }: RecentEvent): string {
-  return sentenceOf(name, about) ?? name;
+  return eventSentence(name, about) ?? name;
 }

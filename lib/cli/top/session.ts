@@ -1,11 +1,12 @@
 import { ask } from '../../cluster/control/client';
-import { COMMANDS, treeOf } from '../../cluster/control/commands';
+import { COMMANDS, readTree } from '../../cluster/control/commands';
 import { RunningTree, type TreeFlags } from '../../cluster/control/running-tree';
 import type { TreeStatus } from '../../cluster/status';
 import { toError } from '../../support/async';
+import { NO_RATES, RateMeter } from './rates';
 import { chosenFrom } from './sections';
 import { NO_STORES, StoreReader, type Stores } from './stores';
-import { type Line, line, NO_RATES, RateMeter, type View } from './view';
+import { type Line, line, type View } from './view';
 
 /** How long the result of a command is shown, ms. */
 const MESSAGE_MS = 8000;
@@ -53,7 +54,7 @@ export class Session {
    */
   async lookAtTree(): Promise<void> {
     try {
-      const treeStatus = treeOf(await ask(this.tree.address, command('status'), 0, this.answerMs));
+      const treeStatus = readTree(await ask(this.tree.address, command('status'), 0, this.answerMs));
       this.treeStatus = treeStatus;
       this.rates = this.meter.add(treeStatus);
       this.silence = undefined;

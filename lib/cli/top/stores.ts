@@ -4,12 +4,12 @@ import { Events } from '../../core/events';
 import { Redis } from '../../core/redis';
 import { readSettings } from '../../core/settings';
 import { bySeverity, treeIssues } from '../../health/issues';
-import { type Judgement, judge, transitOf } from '../../health/judge';
+import { findTransit, type Judgement, judge } from '../../health/judge';
 import { StatusCollector, type SystemStatus } from '../../health/status-collector';
 import { JobAdmin } from '../../job/admin/job-admin';
 import type { ListedQueue } from '../../job/admin/queues';
 import { Database } from '../../model/database';
-import { issueLine, judgementTitle } from '../../ops/overview/health-summary';
+import { issueLine, judgementTitle } from '../../ops/overview/issue-lines';
 import { progressText } from '../../ops/overview/processor-card';
 import { Formatter } from '../../ops/ui/format';
 import { pageTexts, TEXTS } from '../../ops/ui/texts';
@@ -142,7 +142,7 @@ export function judgementLines(
   most = Number.POSITIVE_INFINITY,
 ): Line[] {
   const format = new Formatter(texts, now, false);
-  const judgement = judgementOf(systemStatus, treeStatus);
+  const judgement = readJudgement(systemStatus, treeStatus);
   const { level, issues, transit } = judgement;
   const title = judgementTitle(judgement, format);
   if (issues.length === 0) return [line(transit ? `~ ${title}.` : `${title}.`, transit ? 'warn' : 'faint')];
@@ -161,7 +161,7 @@ export function progressLine(treeStatus: TreeStatus, now: Date): string {
 }
 
 /** Judges the given tree status, which may be newer than the one in `systemStatus`. */
-export function judgementOf(
+export function readJudgement(
   systemStatus: SystemStatus | undefined,
   treeStatus: TreeStatus,
 ): Pick<Judgement, 'level' | 'issues' | 'transit'> {
@@ -170,5 +170,5 @@ export function judgementOf(
     return judge({ ...systemStatus, own }, null, treeStatus.limits.latencyWarningMs);
   }
   const issues = bySeverity(treeIssues(treeStatus));
-  return { level: issues[0]?.level ?? 'busy', issues, transit: transitOf(treeStatus, undefined) };
+  return { level: issues[0]?.level ?? 'busy', issues, transit: findTransit(treeStatus, undefined) };
 }

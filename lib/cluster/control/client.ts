@@ -1,7 +1,7 @@
 import http from 'node:http';
 import { EXIT, UserError } from '../../core/errors';
 import { toError } from '../../support/async';
-import { type Command, pathOf } from './commands';
+import { type Command, commandPath } from './commands';
 import { socketAddress } from './state-file';
 
 /** Time limit for commands that are answered at once, ms. */
@@ -42,7 +42,7 @@ function exchange(
   argument: number,
   promptMs: number,
 ): Promise<{ status: number; text: string }> {
-  const path = pathOf(command) + (command.argument ? `/${argument}` : '');
+  const path = commandPath(command) + (command.argument ? `/${argument}` : '');
   const options = { socketPath: socketAddress(socket), path, method: command.method, agent: false };
   return new Promise((resolve, reject) => {
     const request = http.request({ ...options, headers: { authorization: `Bearer ${token}` } }, (response) => {

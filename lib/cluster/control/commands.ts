@@ -150,15 +150,15 @@ export const COMMANDS: readonly Command[] = [
 ];
 
 /** Maximum length of a wrong argument in a message, characters. */
-const LONGEST_SHOWN = 100;
+const MAX_SHOWN_LENGTH = 100;
 
 /** Path of a command on the socket: `/jobs/quiet` for `jobs quiet`. */
-export function pathOf(command: Command): string {
+export function commandPath(command: Command): string {
   return `/${command.name.replaceAll(' ', '/')}`;
 }
 
 /** The command as it is typed: `heap-snapshot N`. */
-export function usageOf({ name, argument }: Command): string {
+export function commandUsage({ name, argument }: Command): string {
   return argument === undefined ? name : `${name} ${argument.name}`;
 }
 
@@ -167,20 +167,20 @@ export function parseArgument(command: Command, text: string | undefined): numbe
   const { argument, name } = command;
   if (argument === undefined) {
     if (text !== undefined) {
-      throw new UserError(`${name} takes no argument, but was given "${text.slice(0, LONGEST_SHOWN)}".`, EXIT.usage);
+      throw new UserError(`${name} takes no argument, but was given "${text.slice(0, MAX_SHOWN_LENGTH)}".`, EXIT.usage);
     }
     return 0;
   }
   if (text !== undefined && /^\d{1,6}$/.test(text)) return Number(text);
-  const given = text === undefined ? 'nothing was given' : `"${text.slice(0, LONGEST_SHOWN)}" is not one`;
-  throw new UserError(`${usageOf(command)} needs ${argument.meaning}, a whole number: ${given}.`, EXIT.usage);
+  const complaint = text === undefined ? 'nothing was given' : `"${text.slice(0, MAX_SHOWN_LENGTH)}" is not one`;
+  throw new UserError(`${commandUsage(command)} needs ${argument.meaning}, a whole number: ${complaint}.`, EXIT.usage);
 }
 
 /** The table as Markdown, for lib/cluster/README.md. */
 export function commandTable(): string {
   const rows = COMMANDS.map((command) => {
     const signals = command.signals.map((signal) => `\`${signal.slice('SIG'.length)}\``).join(', ');
-    return `| \`catamount ${usageOf(command)}\` | ${signals || '–'} | ${command.help} |`;
+    return `| \`catamount ${commandUsage(command)}\` | ${signals || '–'} | ${command.help} |`;
   });
   return ['| command | signal | what it does |', '|---|---|---|', ...rows].join('\n');
 }
@@ -215,6 +215,6 @@ function statusJson(tree: TreeStatus): StatusJson {
 }
 
 /** The tree's status in an answer to `status`. */
-export function treeOf(answer: Readonly<Record<string, unknown>>): TreeStatus {
+export function readTree(answer: Readonly<Record<string, unknown>>): TreeStatus {
   return camelCase(answer.tree) as TreeStatus;
 }

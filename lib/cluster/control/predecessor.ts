@@ -2,7 +2,7 @@ import type { Events } from '../../core/events';
 import { OVERDUE_EXIT_MS } from '../../core/shutdown';
 import { Deadline } from '../../support/async';
 import { ask } from './client';
-import { COMMANDS, type Command, treeOf } from './commands';
+import { COMMANDS, type Command, readTree } from './commands';
 import { goneWithin, readState } from './state-file';
 
 /**
@@ -16,7 +16,7 @@ export async function awaitStopping(stateFile: string, events: Events): Promise<
   const status = COMMANDS.find(({ name }) => name === 'status') as Command;
   // Without an answer there is no tree, or one that the checks refuse.
   const answer = await ask({ socket, token }, status).catch(() => undefined);
-  const tree = answer && treeOf(answer);
+  const tree = answer && readTree(answer);
   if (!tree?.stopping) return;
   const limitMs = tree.limits.drainMs + OVERDUE_EXIT_MS;
   events.emit('primary.waiting', { pid, limitMs });

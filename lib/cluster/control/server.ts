@@ -9,7 +9,7 @@ import { STOP_PHASES } from '../../core/shutdown';
 import { type Deadline, deferred, toError } from '../../support/async';
 import type { Service } from '../../support/service';
 import type { Operations } from '../status';
-import { COMMANDS, type Command, parseArgument, pathOf } from './commands';
+import { COMMANDS, type Command, commandPath, parseArgument } from './commands';
 import { clearSocketPath, isListening, readState, socketAddress, takenError, writeState } from './state-file';
 
 /** Time limit for a whole request, ms: it is a few headers on a local socket. */
@@ -228,8 +228,8 @@ export function readRequest(request: IncomingMessage, token: string): Order | An
   const [target = '/'] = (request.url ?? '/').split('?');
   const found = find(target);
   if (!found) {
-    const known = COMMANDS.map(pathOf).join(', ');
-    return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${known}.`);
+    const paths = COMMANDS.map(commandPath).join(', ');
+    return refusal(404, `${target.slice(0, 100)} is not a command. The commands are ${paths}.`);
   }
   const { command, text } = found;
   if (request.method !== command.method)
@@ -245,7 +245,7 @@ export function readRequest(request: IncomingMessage, token: string): Order | An
 
 function find(target: string): { command: Command; text: string | undefined } | undefined {
   for (const command of COMMANDS) {
-    const path = pathOf(command);
+    const path = commandPath(command);
     if (target === path) return { command, text: undefined };
     if (command.argument && target.startsWith(`${path}/`)) return { command, text: target.slice(path.length + 1) };
   }

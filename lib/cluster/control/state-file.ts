@@ -72,7 +72,7 @@ function isState(value: unknown): value is TreeState {
 }
 
 /** Maximum length of a socket path, bytes: `sun_path` without its final zero. */
-const LONGEST = process.platform === 'linux' ? 107 : 103;
+const MAX_PATH_LENGTH = process.platform === 'linux' ? 107 : 103;
 /** Time limit for a listener to accept, ms. The kernel accepts even if the process is blocked. */
 const PROBE_MS = 2000;
 
@@ -83,10 +83,10 @@ const PROBE_MS = 2000;
  */
 export function socketAddress(file: string): string {
   const [shortest = file] = [file, path.relative(process.cwd(), file)].sort((a, b) => bytes(a) - bytes(b));
-  if (bytes(shortest) <= LONGEST) return shortest;
+  if (bytes(shortest) <= MAX_PATH_LENGTH) return shortest;
   throw new UserError(
     `The path of the control socket is too long: ${file} has ${bytes(file)} bytes, and a unix socket's may have ` +
-      `${LONGEST}. Set CONTROL_SOCKET to a shorter one, or work in the folder that holds it.`,
+      `${MAX_PATH_LENGTH}. Set CONTROL_SOCKET to a shorter one, or work in the folder that holds it.`,
     EXIT.config,
   );
 }

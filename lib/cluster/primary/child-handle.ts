@@ -1,19 +1,15 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { STOP_PHASES } from '../../core/shutdown';
-import { Backoff, type Deadline, deferred } from '../../support/async';
+import { type Deadline, deferred } from '../../support/async';
 import { Backlog } from '../../support/backlog';
-import { PeriodicTask } from '../../support/periodic-task';
 import { type ChildProcess, reportOutput } from '../child-process';
 import type { BootFailure, BroadcastMessage, FromSubscriber, Incoming, StopMessage } from '../messages';
-import { type Activity, endingOf, type NextRestart, type RestartReason, type Termination } from '../status';
+import { type Activity, endingOf, type RestartReason, type Termination } from '../status';
+import type { ReporterCandidate } from './reporter-election';
 
 /** Maximum age of the last message from a healthy child, ms; an older one means a blocked event loop. */
 const HEALTHY_MS = 3000;
-/** Interval of the search for unresponsive children, ms. */
-const WATCH_INTERVAL_MS = 500;
-/** A crash loop is this many deaths in a row, each soon after a start. */
-export const CRASH_LOOP_DEATHS = 5;
 
 export interface ChildExit {
   readonly code: number | null;
@@ -250,124 +246,4 @@ export interface StopOutcome {
 export function sumOutcomes(outcomes: readonly StopOutcome[]): StopOutcome {
   const sum = (of: keyof StopOutcome) => outcomes.reduce((total, outcome) => total + outcome[of], 0);
   return { killed: sum('killed'), failed: sum('failed') };
-}
-
-/** Kills children that are unresponsive or not ready in time; their owners replace them. The task has to be started. */
-export function killUnresponsive(
-  children: () => readonly ChildHandle[],
-  limits: HeartbeatLimits,
-  events: Events,
-): PeriodicTask {
-  return new PeriodicTask({
-    everyMs: WATCH_INTERVAL_MS,
-    work: async () => {
-      for (const child of children()) child.watch(limits);
-      return undefined;
-    },
-    onError: (error) => events.emit('process.error', { error, during: 'looking for children that do not answer' }),
-  });
-}
-
-export interface RestartOptions {
-  /** First wait, ms. Default 100. */
-  readonly base?: number;
-  /** Longest wait, ms. Default 30,000. */
-  readonly max?: number;
-  /**
-   * A child that served this long, ms, resets the backoff when it dies. Otherwise requests or jobs that each kill a
-   * child now and then would lengthen the waits until nobody serves the others. Default 5000.
-   */
-  readonly stableMs?: number;
-}
-
-/** Schedules restarts with exponential backoff, which a child that served for a while resets. */
-export class RestartPolicy {
-  /** The last termination; null if there was none. */
-  last: Termination | null = null;
-  /** The scheduled restart; null when none is. */
-  next: NextRestart | null = null;
-  private readonly backoff: Backoff;
-  private readonly stableMs: number;
-  /** Consecutive deaths before ready. */
-  private bootDeaths = 0;
-  private timer: NodeJS.Timeout | undefined;
-
-  constructor(options: RestartOptions = {}) {
-    this.backoff = new Backoff({ base: options.base ?? 100, max: options.max ?? 30_000 });
-    this.stableMs = options.stableMs ?? 5000;
-  }
-
-  /** Reports that a child is ready. */
-  served(): void {
-    this.bootDeaths = 0;
-    this.next = null;
-  }
-
-  /** Calls `again` after the next wait. @returns that wait, ms, and the number of the attempt. */
-  schedule(servedMs: number, again: () => void): { waitMs: number; attempt: number } {
-    if (servedMs >= this.stableMs) this.backoff.reset();
-    const waitMs = this.backoff.next();
-    const attempt = this.backoff.attempts;
-    this.timer = setTimeout(again, waitMs);
-    this.next = { at: new Date(Date.now() + waitMs).toISOString(), attempt };
-    return { waitMs, attempt };
-  }
-
-  cancel(): void {
-    clearTimeout(this.timer);
-  }
-
-  /**
-   * Counts the death if the child was never ready.
-   * @param mostDeaths in a row after which another try is useless, if no child of its kind was ever ready.
-   * @returns the error that keeps the tree from starting; undefined while another try may help.
-   */
-  bootDied(dead: ChildHandle, mostDeaths: number): UserError | undefined {
-    if (!dead.wasReady) this.bootDeaths++;
-    const { refusal, name, exitMessage } = dead;
-    if (refusal || this.bootDeaths < mostDeaths) return refusal;
-    return new UserError(`Catamount cannot start: ${name} died ${this.bootDeaths} times at boot: ${exitMessage}`);
-  }
-}
-
-/** A process that can be the tree's reporter in Redis. */
-export interface ReporterCandidate {
-  readonly pid: number;
-  /** True while it serves and is responsive. */
-  readonly healthy: boolean;
-  appoint(on: boolean): void;
-}
-
-const CHECK_MS = 1000;
-
-/**
- * Appoints one process of the tree to report its status to Redis, which would make the primary too large. Two reporters
- * for a moment do no harm: they write the same.
- */
-export class ReporterElection {
-  readonly task: PeriodicTask;
-  private current: ReporterCandidate | undefined;
-
-  /** @param candidates in order of preference. */
-  constructor(
-    private readonly candidates: () => readonly ReporterCandidate[],
-    events: Events,
-  ) {
-    this.task = new PeriodicTask({
-      everyMs: CHECK_MS,
-      work: async () => this.check(),
-      onError: (error) => events.emit('process.error', { error, during: "appointing the tree's reporter" }),
-    });
-  }
-
-  check(): undefined {
-    const candidates = this.candidates();
-    const current = candidates.find(({ pid }) => pid === this.current?.pid);
-    if (current?.healthy) return;
-    const next = candidates.find(({ healthy }) => healthy);
-    if (!next) return;
-    current?.appoint(false);
-    next.appoint(true);
-    this.current = next;
-  }
 }

@@ -52,7 +52,7 @@ export class JobsWatch {
       stalled = `${about.words} stands still: ${about.reason}`;
     } else if (this.told && reports) {
       const { part, about, words, spanMs } = this.told;
-      events.emit('processor.moves', { part, about, words, spanMs });
+      events.emit('processor.recovered', { part, about, words, spanMs });
       this.told = undefined;
     }
     const oldestMs = reported(lastStatus)?.waiting?.reduce((most, { ms }) => Math.max(most, ms), 0) ?? 0;

@@ -1,9 +1,9 @@
 import net from 'node:net';
 import { setImmediate as afterPoll, setTimeout as wait } from 'node:timers/promises';
 import type { ListenAddress } from '../../core/config';
+import { DescriptorWatch } from '../../core/descriptor-watch';
 import type { Events } from '../../core/events';
 import { addressInUse, listenError } from '../../core/listen-address';
-import { DescriptorWatch } from '../../core/process-metrics';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
 import { closeConnection } from '../../internals/socket-handoff';

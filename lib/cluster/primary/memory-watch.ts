@@ -3,7 +3,8 @@ import type { Events } from '../../core/events';
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { OutOfBandGc } from '../../internals/gc';
 import { PeriodicTask } from '../../support/periodic-task';
-import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
+import type { Slot } from './slot';
+import type { ReplaceOrder, WorkerPool } from './worker-pool';
 
 const CHECK_MS = 2000;
 const RECENT_MS = 4000;

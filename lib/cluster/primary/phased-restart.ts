@@ -1,10 +1,11 @@
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import type { TreeStats } from '../status';
-import type { ReplaceOrder, Slot, WorkerPool } from './worker-pool';
+import type { Slot } from './slot';
+import type { ReplaceOrder, WorkerPool } from './worker-pool';
 
 /** Number of failed boots after which the new code is not tried again. */
-export const MOST_TRIES = 3;
+export const MAX_TRIES = 3;
 
 /**
  * Replaces every worker, slot by slot, with code newly loaded from disk. The first successor boots before any old worker
@@ -84,7 +85,7 @@ export class PhasedRestart {
       const { reason, permanent } = result;
       // After stop-first the slot is empty and restarts with backoff: no other worker is risked for this code.
       const emptied = order === 'stop-first' && !slot.handle;
-      if (tries >= MOST_TRIES || permanent || emptied) {
+      if (tries >= MAX_TRIES || permanent || emptied) {
         const end = emptied ? '. Its predecessor was stopped first, for want of memory: the slot is tried again' : '';
         throw new UserError(`worker ${slot.index} ${reason}${end}`);
       }

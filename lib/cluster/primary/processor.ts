@@ -1,21 +1,17 @@
 import { UserError } from '../../core/errors';
-import type { Events, RecentEvent } from '../../core/events';
+import type { Events } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { Deadline } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import type { FromProcessor, ProcessorCommand } from '../messages';
 import type { Operations, ProcessorStats, Work } from '../status';
-import type { RelayBroadcast, ReporterCandidate } from './child-handle';
-import {
-  type ChildExit,
-  CRASH_LOOP_DEATHS,
-  killUnresponsive,
-  type RestartOptions,
-  RestartPolicy,
-  type StopOutcome,
-  sumOutcomes,
-} from './child-handle';
-import { MOST_TRIES } from './phased-restart';
+import type { RelayBroadcast } from './child-handle';
+import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
+import { killUnresponsive } from './child-watch';
+import { MAX_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
+import type { ReporterCandidate } from './reporter-election';
+import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';
 import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
 
@@ -23,7 +19,7 @@ import type { ReplaceOrder } from './worker-pool';
  * Maximum number of dead processors passed to a successor: one that dies before it rescues their jobs leaves them to
  * the next.
  */
-const MOST_DEAD = 10;
+const MAX_DEAD = 10;
 
 export interface ProcessorOptions {
   /** The tree's id, with which the identities of its processors begin. */
@@ -236,7 +232,7 @@ export class ProcessorSupervisor {
       const reason = successor.exitMessage;
       const permanent = successor.isPermanentFailure;
       // If the old one has died meanwhile, a restart is already scheduled.
-      if (tries < MOST_TRIES && !permanent && this.current === old) continue;
+      if (tries < MAX_TRIES && !permanent && this.current === old) continue;
       this.opensSuccessor = false;
       if (this.current === old) this.events.emit('processor.kept', { pid: old.pid, reason });
       throw new UserError(`the job processor cannot boot: ${reason}`);
@@ -358,7 +354,7 @@ export class ProcessorSupervisor {
 
   /** Has its jobs rescued by the running processors now, and by the next one when it starts. */
   private haveJobsRescued({ identity }: ProcessorHandle): void {
-    this.dead = [...this.dead, identity].slice(-MOST_DEAD);
+    this.dead = [...this.dead, identity].slice(-MAX_DEAD);
     for (const handle of this.handles) if (handle.state !== 'stopping') handle.rescueOrphans(identity);
   }
 

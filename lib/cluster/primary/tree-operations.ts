@@ -2,7 +2,8 @@ import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { type Config, version } from '../../core/config';
 import { UserError } from '../../core/errors';
-import type { Caller, Events, RecentEvent } from '../../core/events';
+import type { Caller, Events } from '../../core/events';
+import type { RecentEvent } from '../../core/notable-events';
 import { sumRequests } from '../../core/request-counts';
 import { collectGarbage } from '../../internals/gc';
 import { toError } from '../../support/async';
@@ -12,9 +13,10 @@ import type { Operations, Rollup, TreeStats, TreeStatus, TreeTotals, WorkerStats
 import type { MemoryWatch, TreeMemory } from './memory-watch';
 import type { PhasedRestart } from './phased-restart';
 import type { ProcessorSupervisor } from './processor';
+import type { Slot } from './slot';
 import type { TreeMonitor } from './tree-monitor';
 import type { WorkerHandle } from './worker-handle';
-import type { Slot, WorkerPool } from './worker-pool';
+import type { WorkerPool } from './worker-pool';
 
 /** A rejection within this time, ms, reaches the caller of `runCommand`; a later one appears in the tree's events only. */
 const AT_ONCE_MS = 300;

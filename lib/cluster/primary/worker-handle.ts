@@ -1,14 +1,13 @@
 import type { Worker as ClusterWorker } from 'node:cluster';
-import fs from 'node:fs';
 import type { Socket } from 'node:net';
 import { setTimeout as wait } from 'node:timers/promises';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import type { Connection, ConnectionHandle } from '../../internals/socket-handoff';
-import { closeConnection } from '../../internals/socket-handoff';
+import { type Connection, type ConnectionHandle, closeConnection } from '../../internals/socket-handoff';
 import { Deadline, deferred } from '../../support/async';
 import { RequestReply } from '../../support/request-reply';
 import type { FromWorker, RequestMessage, ToWorker } from '../messages';
+import { RequestJournalReader } from '../request-journal';
 import type { Activity, JobsHealth, WorkerStatus, WorkInFlight } from '../status';
 import { ChildHandle, type HeartbeatLimits, type RelayBroadcast } from './child-handle';
 import type { Taker } from './listener';
@@ -247,32 +246,5 @@ export class WorkerHandle extends ChildHandle<FromWorker, ToWorker> implements T
         this.failure = message;
         break;
     }
-  }
-}
-
-/** The primary's side of a worker's `RequestJournal`. It keeps the file open and unlinks it, so that nothing remains once both processes are gone. */
-export class RequestJournalReader {
-  private constructor(private readonly fd: number) {}
-
-  static take(file: string): RequestJournalReader | undefined {
-    try {
-      const reader = new RequestJournalReader(fs.openSync(file, 'r'));
-      fs.rmSync(file, { force: true });
-      return reader;
-    } catch {
-      return undefined;
-    }
-  }
-
-  /** The request begun last; undefined before the first. */
-  read(): WorkInFlight | undefined {
-    const bytes = Buffer.alloc(4096);
-    const [line = ''] = bytes.toString('utf8', 0, fs.readSync(this.fd, bytes, 0, bytes.length, 0)).split('\n');
-    const [, at, id = '', what = ''] = /^(\d+) (\S*) (.*)$/.exec(line) ?? [];
-    return at === undefined ? undefined : { what, id, ageMs: Date.now() - Number(at) };
-  }
-
-  close(): void {
-    fs.closeSync(this.fd);
   }
 }

@@ -1,26 +1,22 @@
-import cluster, { type Worker as ClusterWorker } from 'node:cluster';
+import type { Worker as ClusterWorker } from 'node:cluster';
+import cluster from 'node:cluster';
 import type { Config } from '../../core/config';
 import { UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { type RequestCounts, sumByKey, sumRequests } from '../../core/request-counts';
 import { FORCED_EXIT_MS, STOP_PHASES } from '../../core/shutdown';
 import type { Connection } from '../../internals/socket-handoff';
-import { Deadline, type Deferred, deferred } from '../../support/async';
+import { Deadline, deferred } from '../../support/async';
 import type { PeriodicTask } from '../../support/periodic-task';
 import { CHILD_STDIO, childFlags } from '../child-process';
 import type { RequestMessage, ToWorker } from '../messages';
-import type { JobsHealth, Operations, RestartReason, SlotStatus, TreeTotals, WorkerStatus } from '../status';
-import {
-  type ChildExit,
-  killUnresponsive,
-  type RelayBroadcast,
-  type ReporterCandidate,
-  type RestartOptions,
-  RestartPolicy,
-  type StopOutcome,
-  sumOutcomes,
-} from './child-handle';
+import type { JobsHealth, Operations, RestartReason, WorkerStatus } from '../status';
+import { type ChildExit, type RelayBroadcast, type StopOutcome, sumOutcomes } from './child-handle';
+import { killUnresponsive } from './child-watch';
+import { LifetimeCounters } from './lifetime-counters';
 import { Listener } from './listener';
+import type { ReporterCandidate } from './reporter-election';
+import type { RestartOptions } from './restart-policy';
+import { Slot } from './slot';
 import { forkWorkers } from './throng';
 import { answerRequest } from './tree-operations';
 import { type PoolCallbacks, WorkerHandle } from './worker-handle';
@@ -30,7 +26,7 @@ const MAX_BOOT_DEATHS = 3;
 /** A signal to one worker may be about to reach the primary too: this pause, ms, avoids a fork just before a stop. */
 const LEAVE_PAUSE_MS = 250;
 /** The same limit as for WEB_CONCURRENCY. */
-const MOST_WORKERS = 64;
+const MAX_WORKERS = 64;
 
 /**
  * `start-first`: the successor is ready before the old worker drains. `stop-first`: the old worker drains first, which
@@ -163,7 +159,7 @@ export class WorkerPool implements PoolCallbacks {
   async scale(by: 1 | -1): Promise<number> {
     const count = this.slots.length + by;
     if (count < 1) throw new UserError('there is only one worker left: stop the tree instead');
-    if (count > MOST_WORKERS) throw new UserError(`there are ${MOST_WORKERS} workers already, which is the maximum`);
+    if (count > MAX_WORKERS) throw new UserError(`there are ${MAX_WORKERS} workers already, which is the maximum`);
     if (this.stopping) throw new UserError('the tree is stopping');
     if (by === 1) {
       const slot = new Slot(count - 1, this.restarts);
@@ -194,8 +190,8 @@ export class WorkerPool implements PoolCallbacks {
     this.operations = operations;
   }
 
-  answer(asked: RequestMessage): Promise<ToWorker> {
-    return answerRequest(this.operations, asked);
+  answer(request: RequestMessage): Promise<ToWorker> {
+    return answerRequest(this.operations, request);
   }
 
   private fork(slot: Slot): Promise<WorkerHandle> {
@@ -288,94 +284,4 @@ export class WorkerPool implements PoolCallbacks {
   free(): void {
     this.listener.goOn();
   }
-}
-
-/** A worker's place in the tree, which outlives its processes. */
-export class Slot {
-  /** The worker that belongs here now, from its fork to its exit. */
-  handle: WorkerHandle | undefined;
-  /** The worker being replaced: it serves until its successor is ready, then drains. */
-  outgoing: WorkerHandle | undefined;
-  readonly restarts: Partial<Record<RestartReason, number>> = {};
-  readonly policy: RestartPolicy;
-  /** Set while a fork for this slot is pending. */
-  forking: Deferred<WorkerHandle> | undefined;
-
-  constructor(
-    readonly index: number,
-    restarts: RestartOptions,
-  ) {
-    this.policy = new RestartPolicy(restarts);
-  }
-
-  get handles(): WorkerHandle[] {
-    return [this.handle, this.outgoing].filter((handle) => handle !== undefined);
-  }
-
-  count(reason: RestartReason): void {
-    this.restarts[reason] = (this.restarts[reason] ?? 0) + 1;
-  }
-
-  treeStatus(): SlotStatus {
-    const drains = this.handles.find((handle) => handle.state === 'draining');
-    return {
-      index: this.index,
-      lastTermination: this.policy.last,
-      nextRestart: this.policy.next,
-      drainUntil: drains?.drainUntil?.toISOString() ?? null,
-      outgoing: this.outgoing?.pid ?? null,
-    };
-  }
-
-  /** Resolves with the worker of the next fork for this slot. */
-  expect(): Promise<WorkerHandle> {
-    this.forking = deferred();
-    return this.forking.promise;
-  }
-}
-
-/** Counters of all workers, including those that are gone: no total decreases when a worker dies or is scaled away. */
-export class LifetimeCounters {
-  private readonly living = new Set<WorkerHandle>();
-  private requestsOfGone: RequestCounts = sumRequests([]);
-  private cpuOfGone: Readonly<Record<string, number>> = {};
-  private restartsOfGone: TreeTotals['workerRestarts'] = {};
-
-  openWorker(handle: WorkerHandle): void {
-    this.living.add(handle);
-  }
-
-  /** Keeps the counters of a worker that has exited; those after its last heartbeat are lost. */
-  closeWorker(handle: WorkerHandle): void {
-    this.living.delete(handle);
-    const { slot, status } = handle;
-    if (!status) return;
-    this.requestsOfGone = sumRequests([this.requestsOfGone, status.requests]);
-    this.cpuOfGone = sumByKey([this.cpuOfGone, { [processName(slot)]: status.cpuSeconds }]);
-  }
-
-  /** Keeps the counters of a slot that was scaled away. */
-  closeSlot({ restarts }: Slot): void {
-    this.restartsOfGone = sumByKey([this.restartsOfGone, restarts]);
-  }
-
-  totals(slots: readonly Slot[]): TreeTotals {
-    const reported = [...this.living].flatMap(({ slot, status }) => (status ? [{ slot, status }] : []));
-    const restarts: Partial<Record<RestartReason, number>> = sumByKey([
-      this.restartsOfGone,
-      ...slots.map((slot) => slot.restarts),
-    ]);
-    return {
-      requests: sumRequests([this.requestsOfGone, ...reported.map(({ status }) => status.requests)]),
-      workerRestarts: restarts,
-      cpuSeconds: sumByKey([
-        this.cpuOfGone,
-        ...reported.map(({ slot, status }) => ({ [processName(slot)]: status.cpuSeconds })),
-      ]),
-    };
-  }
-}
-
-function processName(slot: number): string {
-  return `web.${slot}`;
 }

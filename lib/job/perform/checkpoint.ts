@@ -163,7 +163,7 @@ export class PostgresCheckpointStore implements CheckpointStore {
   async write({ id, deliveries }: CheckpointOwner, { cursor, progress }: CheckpointData): Promise<Kept> {
     const written = this.knex.raw<{ rowCount: number }>(
       `update ${TABLES.jobs} set cursor = coalesce(?::json, cursor), progress = coalesce(?::json, progress)
-       where id = ?::uuid and run = ? and deliveries = ?`,
+       where id = ?::uuid and claimed_by = ? and deliveries = ?`,
       [cursor ?? null, progress ?? null, id, this.identity, deliveries] as Knex.RawBinding[],
     );
     const late = () => new Error(`Postgres did not answer within ${this.answerMs} ms`);

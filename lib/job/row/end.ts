@@ -32,7 +32,8 @@ export interface Ended {
 
 /** `ended` has the ids, `n` their deliveries: the rows that this process still holds. */
 const THESE = 'unnest(?::uuid[], ?::int[]) as ended (id, n)';
-const OWNED = () => `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.run = ? and ${TABLES.jobs}.deliveries = ended.n`;
+const OWNED = () =>
+  `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.claimed_by = ? and ${TABLES.jobs}.deliveries = ended.n`;
 
 /**
  * Records outcomes, one statement for each kind. An outcome is void when the job belongs to another delivery by now: its
@@ -81,7 +82,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
   const retries = outcomes.map((outcome) => (outcome.op === 'retry' ? outcome : undefined));
   return idsOf(
     knex,
-    `update ${TABLES.jobs} set run = null,
+    `update ${TABLES.jobs} set claimed_by = null,
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
        run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
        left_since = case op when 'leave' then coalesce(left_since, run_at) end,

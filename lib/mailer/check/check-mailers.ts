@@ -2,9 +2,9 @@ import path from 'node:path';
 import { doubt, type Finding, fault } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
 import { toError } from '../../support/async';
-import { ownerOf, underscore } from '../compose/draft';
+import { findOwner, underscore } from '../compose/draft';
 import type { MailerClass } from '../definition/mailer-class';
-import { actionsOf } from '../mailer';
+import { collectActions } from '../mailer';
 import type { MailerRegistry } from '../mailer-registry';
 import type { Previews } from '../preview/preview-registry';
 import { layoutFor } from '../render/renderer';
@@ -30,7 +30,7 @@ export function checkMailers(options: MailCheck): Finding[] {
   const missing = new Set<string>();
   const shared = { options, views: new Views(folders.templatesDir, { cache: true }), missing };
   const found = [...mailers].flatMap((mailer) =>
-    [...actionsOf(mailer)].flatMap((action) => checkAction(shared, mailer, action)),
+    [...collectActions(mailer)].flatMap((action) => checkAction(shared, mailer, action)),
   );
   const orphans = previews.names().filter(({ mailer }) => !mailers.get(mailer));
   return [
@@ -63,7 +63,7 @@ function checkAction(
   const source = method.toString();
   // Where an action names its own template or leaves the mail to other code, the template is known only at run time.
   if (!/\.mail\(\s*\{/.test(source) || /\btemplate\b/.test(source)) return [];
-  const owner = underscore(ownerOf(mailer, action).name);
+  const owner = underscore(findOwner(mailer, action).name);
   const folder = `${owner}/${underscore(action)}`;
   const parts = (['html', 'text'] as const).filter((part) => views.exists(`${folder}/${part}`));
   if (parts.length === 0) {

@@ -65,7 +65,7 @@ class LocaleTexts {
     readonly locale: string,
     private readonly i18n: LoadedI18n,
   ) {
-    this.keys = new Set(keysOf(i18n.texts(locale)).filter((key) => !OURS.test(key)));
+    this.keys = new Set(flattenKeys(i18n.texts(locale)).filter((key) => !OURS.test(key)));
     this.stems = new Set([...this.keys].map((key) => this.stemOf(key)));
   }
 
@@ -80,7 +80,9 @@ class LocaleTexts {
     const needed = FORMS.filter((form) => used.has(form));
     const counted = [...this.stems].filter((stem) => this.keys.has(`${stem}_other`));
     const forms = counted.flatMap((stem) => needed.map((form) => `${stem}_${form}`));
-    return forms.filter((key) => !withParents(this.locale).some((each) => keysOf(this.i18n.texts(each)).includes(key)));
+    return forms.filter(
+      (key) => !withParents(this.locale).some((each) => flattenKeys(this.i18n.texts(each)).includes(key)),
+    );
   }
 
   private stemOf(key: string): string {
@@ -90,10 +92,10 @@ class LocaleTexts {
 }
 
 /** The keys of nested texts, such as `a.b.cat_one`. */
-function keysOf(texts: unknown, prefix = ''): string[] {
+function flattenKeys(texts: unknown, prefix = ''): string[] {
   if (typeof texts !== 'object' || texts === null) return [];
   return Object.entries(texts).flatMap(([name, value]) =>
-    typeof value === 'string' ? [prefix + name] : keysOf(value, `${prefix}${name}.`),
+    typeof value === 'string' ? [prefix + name] : flattenKeys(value, `${prefix}${name}.`),
   );
 }
 

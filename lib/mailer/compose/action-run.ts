@@ -2,7 +2,7 @@ import { NotConnectedError } from '../../core/errors';
 import { InvalidMailError, MailCancelled } from '../definition/errors';
 import type { MailOptions, UrlFor } from '../definition/mail-types';
 import type { ActionCall } from '../definition/mailer-class';
-import { type AnyMailer, rescuerOf } from '../definition/mailer-class';
+import { type AnyMailer, findRescuer } from '../definition/mailer-class';
 import type { MailerRun } from './current-run';
 import { attachRun } from './current-run';
 import { type ActionResult, Attachments, Mail } from './mail';
@@ -65,7 +65,7 @@ export class ActionRun implements MailerRun {
    * @throws whatever the handler throws.
    */
   async rescue(error: Error): Promise<boolean> {
-    const handler = rescuerOf(this.message.mailer, error);
+    const handler = findRescuer(this.message.mailer, error);
     if (!handler) return false;
     await handler(error, this.mailer);
     return true;

@@ -12,7 +12,7 @@ import type {
 import type { MailInterceptor, MailOrigin } from '../definition/setup';
 import { recipients } from '../transport/transport';
 import { type ActionRun, urlsBelow } from './action-run';
-import { type Draft, draftOf } from './draft';
+import { createDraft, type Draft } from './draft';
 import { checkedHeaders, checkedLine, checkedSubject, mailboxes } from './headers';
 import { checkLabels } from './mail';
 
@@ -43,7 +43,9 @@ export class MailComposer {
   async draft(run: ActionRun): Promise<Draft | undefined> {
     const { config, i18n } = this.options;
     const mail = await run.perform();
-    return mail && draftOf(run.message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n });
+    return (
+      mail && createDraft(run.message, mail, { from: config.mail.from, defaultLocale: config.defaultLocale, i18n })
+    );
   }
 
   /** Renders the parts and reads the attachments. @throws TemplateError, MissingTemplateError, AttachmentError. */
@@ -77,9 +79,9 @@ export class MailComposer {
     const standard = () => renderer.render(request);
     if (!render) return standard();
     const { html, text } = await render(request, standard);
-    const given = [html, text].filter((part) => part !== undefined);
-    if (given.length === 0 || given.some((part) => typeof part !== 'string')) {
-      const what = given.length === 0 ? 'neither html nor text' : 'html or text that is no string';
+    const parts = [html, text].filter((part) => part !== undefined);
+    if (parts.length === 0 || parts.some((part) => typeof part !== 'string')) {
+      const what = parts.length === 0 ? 'neither html nor text' : 'html or text that is no string';
       throw new TypeError(`render of mailSetup gave ${what} for ${template}; return at least one of them`);
     }
     return { ...(html === undefined ? {} : { html }), text: text ?? (await renderer.textOf(html ?? '')) };
@@ -98,14 +100,14 @@ export async function intercept(
 ): Promise<OutgoingMessage> {
   let current = message;
   for (const interceptor of interceptors) {
-    const given = await interceptor(current, origin);
-    if (given === 'cancel') throw new MailCancelled('an interceptor cancelled it');
-    if (typeof given !== 'object' || given === null) {
+    const intercepted = await interceptor(current, origin);
+    if (intercepted === 'cancel') throw new MailCancelled('an interceptor cancelled it');
+    if (typeof intercepted !== 'object' || intercepted === null) {
       throw new TypeError(
-        `the interceptor ${interceptor.name || 'without a name'} returned ${String(given)}; return the message, as it is or changed, or 'cancel'`,
+        `the interceptor ${interceptor.name || 'without a name'} returned ${String(intercepted)}; return the message, as it is or changed, or 'cancel'`,
       );
     }
-    current = revalidate(given, 'after the interceptors');
+    current = revalidate(intercepted, 'after the interceptors');
   }
   return current;
 }
@@ -115,20 +117,20 @@ export async function intercept(
  * @param when names that code in an error, such as `after the interceptors`.
  * @throws InvalidMailError for a message that cannot be sent.
  */
-export function revalidate(given: InterceptedMessage, when: string): OutgoingMessage {
-  const [from, ...others] = mailboxes('from', given.from);
+export function revalidate(edited: InterceptedMessage, when: string): OutgoingMessage {
+  const [from, ...others] = mailboxes('from', edited.from);
   if (!from || others.length > 0) throw new InvalidMailError(`${when} the mail needs one sender in from`);
-  for (const { name, type, cid } of given.attachments ?? []) checkLabels(name, type, cid);
+  for (const { name, type, cid } of edited.attachments ?? []) checkLabels(name, type, cid);
   const message = {
-    ...given,
-    messageId: checkedLine('messageId', given.messageId),
+    ...edited,
+    messageId: checkedLine('messageId', edited.messageId),
     from,
-    to: mailboxes('to', given.to),
-    cc: mailboxes('cc', given.cc),
-    bcc: mailboxes('bcc', given.bcc),
-    replyTo: mailboxes('replyTo', given.replyTo),
-    subject: checkedSubject(given.subject),
-    headers: checkedHeaders(given.headers ?? {}),
+    to: mailboxes('to', edited.to),
+    cc: mailboxes('cc', edited.cc),
+    bcc: mailboxes('bcc', edited.bcc),
+    replyTo: mailboxes('replyTo', edited.replyTo),
+    subject: checkedSubject(edited.subject),
+    headers: checkedHeaders(edited.headers ?? {}),
   };
   if (recipients(message).length === 0) {
     throw new InvalidMailError(`${when} the mail has no recipient: to send none, return 'cancel' or call cancel()`);

@@ -17,7 +17,7 @@ interface Attached {
 }
 
 /** @throws NotConnectedError when no message is being built with this instance. */
-export function runOf(mailer: object): MailerRun {
+export function currentRun(mailer: object): MailerRun {
   const run = (mailer as Attached)[RUN];
   if (run) return run;
   const name = mailer.constructor.name;

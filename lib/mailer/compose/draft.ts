@@ -39,7 +39,7 @@ interface DraftSettings {
  * Combines the options of the mail, the defaults of its mailer and the settings of the process.
  * @throws InvalidMailError without exactly one sender, without a recipient, or for an invalid header.
  */
-export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings): Draft {
+export function createDraft(message: ActionCall, mail: Mail, settings: DraftSettings): Draft {
   const { mailer, action, title } = message;
   const { options } = mail;
   const defaults = settledDefaults(mailer, { action, params: message.params as Readonly<Record<string, unknown>> });
@@ -54,7 +54,7 @@ export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings
     throw new InvalidMailError(`${title} has no recipient: set to, cc or bcc, or build no mail`);
   }
 
-  const owner = ownerOf(mailer, action);
+  const owner = findOwner(mailer, action);
   const name = underscore(owner.name);
   const locale = chooseLocale([options.locale, currentContext().locale], settings);
   const texts = new MailTexts(settings.i18n, locale, mailer.i18nScope ?? name, action);
@@ -80,7 +80,7 @@ export function draftOf(message: ActionCall, mail: Mail, settings: DraftSettings
 }
 
 /** The class that declares the method, so that an inherited action keeps its templates and texts. */
-export function ownerOf(mailer: ActionCall['mailer'], action: string): { readonly name: string } {
+export function findOwner(mailer: ActionCall['mailer'], action: string): { readonly name: string } {
   for (let at: unknown = mailer; typeof at === 'function'; at = Object.getPrototypeOf(at)) {
     if (at.prototype && Object.hasOwn(at.prototype, action)) return at;
   }
@@ -92,9 +92,9 @@ function chooseLocale(
   candidates: readonly (string | undefined)[],
   { i18n, defaultLocale }: Pick<DraftSettings, 'i18n' | 'defaultLocale'>,
 ): string {
-  const asked = candidates.find((candidate) => candidate !== undefined && candidate !== '');
-  if (asked === undefined) return defaultLocale;
-  return matchLocale(asked, [...localesOrShipped(i18n.locales), defaultLocale]) ?? defaultLocale;
+  const requested = candidates.find((candidate) => candidate !== undefined && candidate !== '');
+  if (requested === undefined) return defaultLocale;
+  return matchLocale(requested, [...localesOrShipped(i18n.locales), defaultLocale]) ?? defaultLocale;
 }
 
 /**

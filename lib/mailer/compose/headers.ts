@@ -8,14 +8,14 @@ import type { Address, Addresses, Mailbox, MailHeaders } from '../definition/mai
  * @param field names the header in an error.
  * @throws InvalidMailError for an invalid address or a line break.
  */
-export function mailboxes(field: string, given: Addresses | undefined): Mailbox[] {
-  if (given === undefined) return [];
-  const list = isList(given) ? given : [given];
+export function mailboxes(field: string, addresses: Addresses | undefined): Mailbox[] {
+  if (addresses === undefined) return [];
+  const list = isList(addresses) ? addresses : [addresses];
   return list.flatMap((entry) => (typeof entry === 'string' ? parse(field, entry) : [checked(field, entry)]));
 }
 
-function isList(given: Addresses): given is readonly Address[] {
-  return Array.isArray(given);
+function isList(addresses: Addresses): addresses is readonly Address[] {
+  return Array.isArray(addresses);
 }
 
 function parse(field: string, text: string): Mailbox[] {
@@ -51,14 +51,14 @@ const OWN = new Set(
   'from to cc bcc reply-to subject date message-id mime-version content-type content-transfer-encoding'.split(' '),
 );
 /** Maximum length of a line without its line break, in characters (RFC 5322, 2.1.1). */
-const LONGEST_LINE = 998;
+const MAX_LINE_LENGTH = 998;
 
 /**
  * Refuses a line break, which would let the value add headers of its own. nodemailer would fold it away silently.
  * @param longest in characters. Default 998, since no mail server must accept a longer line.
  * @throws InvalidMailError for anything but a string, for a line break and for a text that is too long.
  */
-export function checkedLine(field: string, value: unknown, longest: number = LONGEST_LINE): string {
+export function checkedLine(field: string, value: unknown, longest: number = MAX_LINE_LENGTH): string {
   if (typeof value !== 'string') throw new InvalidMailError(`${field}: ${String(value)} is not a text`);
   if (/[\r\n\0]/.test(value)) throw new InvalidMailError(`${field}: ${JSON.stringify(value)} contains a line break`);
   if (value.length > longest) {

@@ -106,7 +106,7 @@ export class Attachments {
    * @throws InvalidMailError under the same conditions as `attach`.
    */
   inline(name: string, content: AttachmentContent, { type }: AttachmentOptions = {}): string {
-    const entry = checked({ name, content, type, cid: cidOf(name, content) });
+    const entry = checked({ name, content, type, cid: contentId(name, content) });
     if (!this.entries.some(({ cid }) => cid === entry.cid)) this.entries = [...this.entries, entry];
     return `cid:${entry.cid}`;
   }
@@ -121,8 +121,8 @@ export class Attachments {
   /** Returns the attachments of both, these first; an inline attachment that both have is kept once. */
   and(others: Attachments): Attachments {
     const both = new Attachments();
-    const known = new Set(this.entries.map(({ cid }) => cid));
-    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !known.has(cid))];
+    const cids = new Set(this.entries.map(({ cid }) => cid));
+    both.entries = [...this.entries, ...others.entries.filter(({ cid }) => cid === undefined || !cids.has(cid))];
     return both;
   }
 
@@ -144,7 +144,7 @@ export class Attachments {
    */
   async read(about: string): Promise<MailAttachment[]> {
     const what = (name: string) => `${about}: the attachment ${JSON.stringify(name)}`;
-    const sizes = await Promise.all(this.entries.map(({ name, content }) => sizeOf(content, what(name))));
+    const sizes = await Promise.all(this.entries.map(({ name, content }) => readSize(content, what(name))));
     const size = sizes.reduce((sum, each) => sum + each, 0);
     if (size > MAX_BYTES) {
       const mb = Math.ceil(size / 1e6);
@@ -155,7 +155,7 @@ export class Attachments {
     return Promise.all(
       this.entries.map(async ({ name, content, type, cid }) => ({
         name,
-        content: await bytesOf(content, what(name)),
+        content: await readBytes(content, what(name)),
         ...(type === undefined ? {} : { type }),
         ...(cid === undefined ? {} : { cid }),
       })),
@@ -189,7 +189,7 @@ function isFile(content: AttachmentContent): content is { readonly path: string 
   return typeof content === 'object' && content !== null && 'path' in content && typeof content.path === 'string';
 }
 
-async function sizeOf(content: AttachmentContent, what: string): Promise<number> {
+async function readSize(content: AttachmentContent, what: string): Promise<number> {
   if (typeof content === 'string') return Buffer.byteLength(content);
   if (!isFile(content)) return content.byteLength;
   const file = path.resolve(content.path);
@@ -197,7 +197,7 @@ async function sizeOf(content: AttachmentContent, what: string): Promise<number>
   return size;
 }
 
-async function bytesOf(content: AttachmentContent, what: string): Promise<Buffer> {
+async function readBytes(content: AttachmentContent, what: string): Promise<Buffer> {
   if (typeof content === 'string') return Buffer.from(content);
   if (!isFile(content)) return Buffer.from(content.buffer, content.byteOffset, content.byteLength);
   const file = path.resolve(content.path);
@@ -211,7 +211,7 @@ function unreadable(file: string, what: string, thrown: unknown): never {
 }
 
 /** The content id is derived from name and content, so that a mail rendered again is byte for byte the same. */
-function cidOf(name: string, content: AttachmentContent): string {
+function contentId(name: string, content: AttachmentContent): string {
   const digest = createHash('sha256').update(name);
   digest.update('\0').update(isFile(content) ? content.path : content);
   return `${name.replace(/[^A-Za-z0-9._-]+/g, '-')}.${digest.digest('hex').slice(0, 16)}@inline`;

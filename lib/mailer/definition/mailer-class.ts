@@ -60,7 +60,7 @@ export function addRescueRule(mailer: { readonly name: string }, errors: ErrorMa
 }
 
 /** Finds the handler of an error: the latest rule that matches, a class's own rules before its parent's. */
-export function rescuerOf(mailer: object, error: Error): ErrorHandler | undefined {
+export function findRescuer(mailer: object, error: Error): ErrorHandler | undefined {
   for (let owner: object | null = mailer; owner; owner = Object.getPrototypeOf(owner) as object | null) {
     const rule = rules.get(owner)?.findLast(({ matches }) => matches(error));
     if (rule) return rule.handler;

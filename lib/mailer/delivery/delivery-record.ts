@@ -1,11 +1,7 @@
-import { createHash, randomUUID } from 'node:crypto';
-import { isAnyArrayBuffer } from 'node:util/types';
+import { randomUUID } from 'node:crypto';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { currentContext } from '../../core/execution-context';
 import { withoutPasswords } from '../../core/redact';
-import { isRecord, recordKey, referenceOf } from '../../model/model-lookup';
-import { domainOf } from '../../support/email-address';
 import type { Draft } from '../compose/draft';
 import type { IdempotencyKey, Receipt } from '../definition/mail-types';
 import { answerIn } from '../transport/smtp';
@@ -230,152 +226,8 @@ export class DeliveryRecord implements DeliveryStore {
   }
 }
 
-interface Run {
+export interface Run {
   readonly attempt: number | undefined;
   /** Number of mails this run has sent, by identity. */
   readonly counts: Map<string, number>;
-}
-
-/**
- * Builds idempotency keys: `<job id>/<digest of action, recipients, arguments and params>/<n>`, where n counts equal
- * mails within a run. Every part is needed: if two mails shared a key, a run would take the second for sent. A value
- * that a run creates anew, such as a token, changes the key, and the mail is sent again: a duplicate is better than a
- * lost mail.
- */
-export class IdempotencyKeys {
-  private readonly runs = new Map<string, Run>();
-
-  /** Outside a job every mail gets a unique key. @param given digest of the arguments and params. */
-  next(draft: Draft, given: string): IdempotencyKey {
-    const { jobId } = currentContext();
-    const id = randomUUID();
-    const key = jobId === undefined ? `once/${id}` : this.within(jobId, draft, given);
-    const local = `${jobId ?? 'once'}.${id}`.replace(/[^A-Za-z0-9._-]/g, escaped);
-    return { key, messageId: `<${local}@${domainOf(draft.from.address)}>` };
-  }
-
-  /** Resets the count of a job's run, when the run begins or has ended. */
-  forget(jobId: string): void {
-    this.runs.delete(jobId);
-  }
-
-  private within(jobId: string, draft: Draft, given: string): string {
-    const { attempt } = currentContext();
-    const known = this.runs.get(jobId);
-    const run: Run = known && known.attempt === attempt ? known : { attempt, counts: new Map() };
-    this.runs.set(jobId, run);
-    const identity = digest([draft.mailer, draft.action, ...recipients(draft).sort(), given]);
-    const n = (run.counts.get(identity) ?? 0) + 1;
-    run.counts.set(identity, n);
-    return `${jobId}/${identity}/${n}`;
-  }
-}
-
-function digest(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('hex').slice(0, 16);
-}
-
-function escaped(character: string): string {
-  return `_${character.codePointAt(0)?.toString(16)}`;
-}
-
-/** Nesting limit: deeper than real arguments, and far below the depth at which the stack overflows. */
-const MAX_DEPTH = 500;
-
-/**
- * Digests arguments and params by value, equal in every run and process. Records count by class and id, since their
- * columns change. Any value is accepted, because `deliverNow` does not require serializable arguments. An instance
- * that exposes no state gets a random digest: two that look alike might differ, and equal digests would skip the
- * second mail.
- */
-export function digestOfArguments(args: readonly unknown[], params: object): string {
-  const known = new Map<object, string>();
-  return argumentDigest([listed(args, known, 0), propertiesOf(params, known, 0)]);
-}
-
-/** Returns text that differs for different values. */
-function textOf(value: unknown, known: Map<object, string>, depth: number): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'object' && value !== null) return objectText(value, known, depth);
-  return `${typeof value}:${String(value)}`;
-}
-
-/** @param known digests of objects already seen: an object may be shared, or contain itself. */
-function objectText(value: object, known: Map<object, string>, depth: number): string {
-  const before = known.get(value);
-  if (before !== undefined) return before;
-  if (depth > MAX_DEPTH) return 'too deep';
-  known.set(value, 'itself');
-  const text = argumentDigest(partsOf(value, known, depth + 1));
-  known.set(value, text);
-  return text;
-}
-
-function partsOf(value: object, known: Map<object, string>, depth: number): readonly string[] {
-  if (Array.isArray(value)) return ['array', listed(value, known, depth)];
-  if (value instanceof Date) return ['date', String(value.getTime())];
-  if (ArrayBuffer.isView(value)) {
-    return ['bytes', Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('base64')];
-  }
-  if (isAnyArrayBuffer(value)) return ['bytes', Buffer.from(value).toString('base64')];
-  if (value instanceof Map) return ['map', listed([...value].flat(), known, depth)];
-  if (value instanceof Set) return ['set', listed([...value], known, depth)];
-  if (value instanceof Error) return ['error', value.name, value.message, propertiesOf(value, known, depth)];
-  if (isRecord(value)) {
-    const reference = referenceOf(value);
-    if (reference) return ['record', reference.model, recordKey(reference.id)];
-  }
-  const name = classNameOf(value);
-  if (name === '') return ['object', propertiesOf(value, known, depth)];
-  const shown = [ownWords(value, known, depth), propertiesOf(value, known, depth)];
-  return ['instance', name, ...(shown.join('') === '{}' ? [randomUUID()] : shown)];
-}
-
-/** The output of an instance's own `toJSON` or `toString`, which may say more than its properties: a URL has none. */
-function ownWords(value: object, known: Map<object, string>, depth: number): string {
-  const { toJSON, toString: words } = value as { readonly toJSON?: unknown; readonly toString?: unknown };
-  try {
-    if (typeof toJSON === 'function' && !isRecord(value)) return textOf(toJSON.call(value), known, depth);
-    if (typeof words === 'function' && words !== Object.prototype.toString) return String(words.call(value));
-    return '';
-  } catch {
-    return 'unreadable';
-  }
-}
-
-function listed(values: readonly unknown[], known: Map<object, string>, depth: number): string {
-  const end = values.findLastIndex((value) => value !== undefined) + 1;
-  return `[${values
-    .slice(0, end)
-    .map((value) => textOf(value, known, depth))
-    .join()}]`;
-}
-
-/** Sorted by name, so that their order does not count. An undefined property counts as absent. */
-function propertiesOf(value: object, known: Map<object, string>, depth: number): string {
-  const parts: string[] = [];
-  for (const name of Object.keys(value).sort()) {
-    const property = read(value, name);
-    if (property !== undefined) parts.push(`${JSON.stringify(name)}:${textOf(property, known, depth)}`);
-  }
-  return `{${parts.join()}}`;
-}
-
-function read(value: object, name: string): unknown {
-  try {
-    return Reflect.get(value, name);
-  } catch {
-    return 'unreadable';
-  }
-}
-
-/** Empty for a plain object, `?` for a class without a name. */
-function classNameOf(value: object): string {
-  const prototype: unknown = Object.getPrototypeOf(value);
-  if (prototype === null || prototype === Object.prototype) return '';
-  return String((prototype as { readonly constructor?: { readonly name?: unknown } }).constructor?.name ?? '') || '?';
-}
-
-function argumentDigest(parts: readonly string[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
 }

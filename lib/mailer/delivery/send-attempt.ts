@@ -17,8 +17,8 @@ import type { AnyMailer } from '../definition/mailer-class';
 import type { MailOrigin, MailSetup } from '../definition/setup';
 import type { DeliveryResult } from '../message';
 import { recipients, type Transport } from '../transport/transport';
-import type { DurableWrites } from './delivery';
 import type { Claim, DeliveryStore } from './delivery-record';
+import type { DurableWrites } from './durable-writes';
 
 export interface SendingOptions {
   readonly run: ActionRun;
@@ -65,7 +65,7 @@ export class SendAttempt {
     const pending = this.pending(receipt);
     if (pending.length > 0) {
       const error = new PartialDeliveryError(pending);
-      const settled = [...claim.settled, ...without(recipientsOf(message), pending)];
+      const settled = [...claim.settled, ...without(attemptRecipients(message), pending)];
       await writes.write('recording a mail that is partly sent', () =>
         record.recordPartial(key.key, claim.token, settled, error),
       );
@@ -137,7 +137,7 @@ export class SendAttempt {
     const { events, transport, setup } = this.options;
     const { origin } = this;
     const { messageId, refused = [] } = receipt;
-    const to = without(recipientsOf(message), refused);
+    const to = without(attemptRecipients(message), refused);
     const durationMs = Math.round(performance.now() - since);
     events.emit('mail.sent', { to, via: transport.name, messageId, durationMs, ...origin });
     const pending = new Set(this.pending(receipt));
@@ -175,7 +175,7 @@ function isAboutTheMail(error: Error): boolean {
 }
 
 /** The recipients of this attempt. */
-function recipientsOf(message: OutgoingMessage): readonly string[] {
+function attemptRecipients(message: OutgoingMessage): readonly string[] {
   return message.envelopeTo ?? recipients(message);
 }
 

@@ -27,18 +27,18 @@ export class Previews {
   /** Lists every preview: mailers sorted by name, methods in source order. */
   names(): PreviewName[] {
     const sorted = [...this.classes].sort(([a], [b]) => (a < b ? -1 : 1));
-    return sorted.flatMap(([mailer, preview]) => actionsOf(preview).map((action) => ({ mailer, action })));
+    return sorted.flatMap(([mailer, preview]) => listActions(preview).map((action) => ({ mailer, action })));
   }
 
   /** @returns undefined when there is no such preview; methods of `MailerPreview` and `Object` are none. */
   find({ mailer, action }: PreviewName): PreviewClass | undefined {
     const preview = this.classes.get(mailer);
-    return preview && actionsOf(preview).includes(action) ? preview : undefined;
+    return preview && listActions(preview).includes(action) ? preview : undefined;
   }
 }
 
 /** Returns the preview methods, inherited ones last. */
-function actionsOf(preview: PreviewClass): string[] {
+function listActions(preview: PreviewClass): string[] {
   const found = new Set<string>();
   for (let at: object = preview.prototype; at !== MailerPreview.prototype; at = Object.getPrototypeOf(at)) {
     const own = Object.getOwnPropertyNames(at).filter((name) => isAction(at, name));

@@ -13,7 +13,7 @@ import type { DeliveryMethod, Mail } from '../compose/mail';
 import { MailCancelled, TemplateError } from '../definition/errors';
 import type { MailOptions, OutgoingMessage } from '../definition/mail-types';
 import type { MailSetup } from '../definition/setup';
-import type { Transports } from '../delivery/delivery';
+import type { Transports } from '../delivery/transports';
 import { MailMessage } from '../message';
 import { Renderer } from '../render/renderer';
 import { mimeOptions } from '../transport/transport';
@@ -67,7 +67,7 @@ export class PreviewRenderer {
         }),
       );
     } catch (thrown) {
-      return faultOf(thrown, this.options.app);
+      return describeFault(thrown, this.options.app);
     }
   }
 
@@ -146,9 +146,9 @@ interface AppFolders {
 }
 
 /** Describes a failure: its place, and the lines around it. */
-export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewError {
+export function describeFault(thrown: unknown, { root, code }: AppFolders): PreviewError {
   const error = toError(thrown);
-  const sources = (folder: string) => [folder, sourceOf(folder)];
+  const sources = (folder: string) => [folder, sourceFolder(folder)];
   const roots = sources(root);
   const place =
     error instanceof TemplateError
@@ -161,7 +161,7 @@ export function faultOf(thrown: unknown, { root, code }: AppFolders): PreviewErr
     message: withoutPlace(shown(error.message), place && shown(place.file)),
     file: place && shown(place.file),
     line: place?.line ?? null,
-    excerpt: place && excerptOf(place.file, place.line),
+    excerpt: place && readExcerpt(place.file, place.line),
     stack: shown(error.stack ?? ''),
   };
 }
@@ -180,29 +180,29 @@ function appFrame(error: Error, roots: readonly string[], code: readonly string[
   const isApps = (file: string) =>
     isBelow(file, code) ||
     (isBelow(file, roots) && !isBelow(file, own) && !file.includes(`${path.sep}node_modules${path.sep}`));
-  return framesOf(error).find(({ file }) => isApps(file)) ?? null;
+  return parseFrames(error).find(({ file }) => isApps(file)) ?? null;
 }
 
 /** Returns the frames that are in files. */
-function framesOf({ stack = '' }: Error): Place[] {
+function parseFrames({ stack = '' }: Error): Place[] {
   const lines = stack.split('\n').map((line) => /^\s+at .*?(?:file:\/\/)?(\/[^():]+):(\d+):\d+\)?$/.exec(line));
   return lines.flatMap((found) => (found?.[1] ? [{ file: found[1], line: Number(found[2]) }] : []));
 }
 
 /** Our folder as stack traces name it: that of the sources, when a source map is in use. */
 function ownSource(): string {
-  const [here] = framesOf(new Error('here'));
+  const [here] = parseFrames(new Error('here'));
   return here ? path.resolve(path.dirname(here.file), '../..') : OWN;
 }
 
 /** Does the same for a folder that is compiled along with us, as our sample app is. */
-function sourceOf(folder: string): string {
+function sourceFolder(folder: string): string {
   const built = path.dirname(OWN);
   const isAlong = folder === built || folder.startsWith(built + path.sep);
   return isAlong ? path.join(path.dirname(ownSource()), path.relative(built, folder)) : folder;
 }
 
-function excerptOf(file: string, line: number | null): PreviewError['excerpt'] {
+function readExcerpt(file: string, line: number | null): PreviewError['excerpt'] {
   try {
     const lines = fs.readFileSync(file, 'utf8').split('\n');
     const at = line ?? 1;

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 
 /** Maximum size of the cache, in characters. */
-const KEPT = 1_000_000;
+const MAX_CACHE_LENGTH = 1_000_000;
 
 interface CachedShape {
   /** undefined: HTML of this shape must be inlined as a whole. */
@@ -17,7 +17,7 @@ interface CachedShape {
  */
 export class CssInliner {
   /** Least recently used first. */
-  private readonly known = new Map<string, CachedShape>();
+  private readonly cache = new Map<string, CachedShape>();
   private size = 0;
 
   /** @param inline inlines the style sheets of whole HTML. */
@@ -25,39 +25,39 @@ export class CssInliner {
 
   /** @returns the inliner's own result, byte for byte. */
   async apply(html: string): Promise<string> {
-    const shape = shapeOf(html);
+    const shape = readShape(html);
     if (!shape) return this.whole(html);
     const { marked, values, css } = shape;
-    const known = this.known.get(marked) ?? this.learn(marked, values.length, css);
-    this.use(marked, known);
-    const refill = await known.refill;
+    const cached = this.cache.get(marked) ?? this.learn(marked, values.length, css);
+    this.use(marked, cached);
+    const refill = await cached.refill;
     return refill ? refill(values) : this.whole(html);
   }
 
   private learn(marked: string, count: number, css: string): CachedShape {
-    const refill = seesValues(css)
+    const refill = dependsOnValues(css)
       ? Promise.resolve(undefined)
-      : this.inline(marked).then((one) => refillOf(one, count));
-    const known: CachedShape = { refill, size: marked.length * 2 };
-    refill.catch(() => this.forget(marked, known));
-    return known;
+      : this.inline(marked).then((one) => createRefill(one, count));
+    const cached: CachedShape = { refill, size: marked.length * 2 };
+    refill.catch(() => this.forget(marked, cached));
+    return cached;
   }
 
-  private use(marked: string, known: CachedShape): void {
-    this.forget(marked, known);
-    this.known.set(marked, known);
-    this.size += known.size;
-    for (const [oldest, { size }] of this.known) {
-      if (this.size <= KEPT) break;
-      this.known.delete(oldest);
+  private use(marked: string, cached: CachedShape): void {
+    this.forget(marked, cached);
+    this.cache.set(marked, cached);
+    this.size += cached.size;
+    for (const [oldest, { size }] of this.cache) {
+      if (this.size <= MAX_CACHE_LENGTH) break;
+      this.cache.delete(oldest);
       this.size -= size;
     }
   }
 
-  private forget(marked: string, known: CachedShape): void {
-    if (this.known.get(marked) !== known) return;
-    this.known.delete(marked);
-    this.size -= known.size;
+  private forget(marked: string, cached: CachedShape): void {
+    if (this.cache.get(marked) !== cached) return;
+    this.cache.delete(marked);
+    this.size -= cached.size;
   }
 
   /**
@@ -73,7 +73,7 @@ export class CssInliner {
 }
 
 /** Returns true when a selector may depend on values that the shape leaves out. */
-function seesValues(css: string): boolean {
+function dependsOnValues(css: string): boolean {
   if (/:i?contains\b|\\|@import/i.test(css)) return true;
   for (const [, name] of css.matchAll(/\[([^\]~|^$*=]*)/g)) {
     if (!/^\s*[\w-]+\s*$/.test(name ?? '') || /^\s*(?:href|src|alt|title)\s*$/i.test(name ?? '')) return true;
@@ -109,7 +109,7 @@ const STRANGE = new Set(['script', 'link', 'svg', 'math', 'plaintext']);
  * @returns undefined for HTML that another parser might read differently: with a bare `<`, an odd comment, scripts or
  * linked style sheets.
  */
-export function shapeOf(html: string): HtmlShape | undefined {
+export function readShape(html: string): HtmlShape | undefined {
   return html.includes(MARK) ? undefined : new ShapeReader(html).read();
 }
 
@@ -117,7 +117,7 @@ export function shapeOf(html: string): HtmlShape | undefined {
 type Refill = (values: readonly string[]) => string;
 
 /** @returns undefined when a mark is missing in `html` or occurs more than once. */
-export function refillOf(html: string, count: number): Refill | undefined {
+export function createRefill(html: string, count: number): Refill | undefined {
   const parts = html.split(MARK);
   const order = parts.filter((_, index) => index % 2 === 1).map(Number);
   if (order.length !== count || new Set(order).size !== count || order.some((n) => !(n >= 0 && n < count))) {
@@ -220,15 +220,15 @@ const LINK = /<link\b(?:[^>"']|"[^"]*"|'[^']*')*>/gi;
  */
 export function withOwnStyleSheets(html: string, root: string): string {
   return html.replace(LINK, (link) => {
-    if (!attributeOf(link, 'rel')?.toLowerCase().split(/\s+/).includes('stylesheet')) return link;
-    const css = ownFile(attributeOf(link, 'href') ?? '', root);
+    if (!readAttribute(link, 'rel')?.toLowerCase().split(/\s+/).includes('stylesheet')) return link;
+    const css = ownFile(readAttribute(link, 'href') ?? '', root);
     if (css === undefined) return link;
-    const media = attributeOf(link, 'media');
+    const media = readAttribute(link, 'media');
     return `<style>\n${media === undefined ? css : `@media ${media} {\n${css}\n}`}\n</style>`;
   });
 }
 
-function attributeOf(tag: string, name: string): string | undefined {
+function readAttribute(tag: string, name: string): string | undefined {
   const found = new RegExp(`\\s${name}\\s*=\\s*(?:"([^"]*)"|'([^']*)'|([^\\s"'>]+))`, 'i').exec(tag);
   return found?.slice(1).find((value) => value !== undefined);
 }

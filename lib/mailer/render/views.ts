@@ -54,11 +54,11 @@ export class Views {
   }
 
   private compile(view: string): TemplateFunction {
-    const known = this.compiled.get(view);
-    if (known && this.options.cache) return known.run;
+    const compiled = this.compiled.get(view);
+    if (compiled && this.options.cache) return compiled.run;
     const file = this.file(view);
     const modifiedMs = fs.statSync(file).mtimeMs;
-    if (known?.modifiedMs === modifiedMs) return known.run;
+    if (compiled?.modifiedMs === modifiedMs) return compiled.run;
 
     const source = fs.readFileSync(file, 'utf8');
     // Only HTML is escaped: in a text part `<%= %>` writes its value unchanged.

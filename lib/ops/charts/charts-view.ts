@@ -5,12 +5,12 @@ import {
   type FigureRange,
   type FigureStep,
   isFigureRange,
-  stepMsOf,
+  readStepMs,
   TimeSeries,
 } from '../../tree/time-series';
 import type { OpsContext } from '../ui/context';
 import type { Formatter } from '../ui/format';
-import { type Chart, chartsOf } from './charts';
+import { type Chart, drawCharts } from './charts';
 
 /** Rows of the table that accompanies the charts. */
 const ROWS = 12;
@@ -48,19 +48,19 @@ export async function chartsView(
   const ofTree = tree && (await read(tree.place));
   const steps = of === 'all' || !ofTree ? await read(ALL_TREES) : ofTree;
   const memory = tree && ofTree ? { steps: ofTree, limitMb: tree.limitMb } : null;
-  const charts = chartsOf({ steps, memory, range, latencyWarningMs, now }, format);
+  const charts = drawCharts({ steps, memory, range, latencyWarningMs, now }, format);
   return {
     range,
     ranges: FIGURE_RANGES.map(({ name }) => name),
     of,
     charts,
     at: steps.map(({ at }) => at.getTime() / 1000),
-    rows: rowsOf(steps, charts, range),
+    rows: chartRows(steps, charts, range),
     empty: steps.every(({ figures }) => figures === undefined),
   };
 }
 
-function rowsOf(steps: readonly FigureStep[], charts: readonly Chart[], range: FigureRange): ChartsView['rows'] {
+function chartRows(steps: readonly FigureStep[], charts: readonly Chart[], range: FigureRange): ChartsView['rows'] {
   const every = steps.length / ROWS;
   const last = steps.findLastIndex(({ figures }) => figures !== undefined);
   if (last === -1) return [];
@@ -70,7 +70,7 @@ function rowsOf(steps: readonly FigureStep[], charts: readonly Chart[], range: F
     (i) => steps[i]?.figures,
   );
   return indexes.map((i) => ({
-    time: stepMsOf(range) < 60_000 ? (steps[i]?.at.toISOString().slice(11, 19) ?? '') : clock(steps[i]?.at),
+    time: readStepMs(range) < 60_000 ? (steps[i]?.at.toISOString().slice(11, 19) ?? '') : clock(steps[i]?.at),
     values: [
       ...series.map(({ values }) => values[i] ?? null),
       ...totals.map((chart) => sum(chart.series.map(({ values }) => values[i] ?? null))),

@@ -1,7 +1,7 @@
 import { RECYCLE_THRESHOLD } from '../../core/memory-plan';
 import { BOUNDS_MS, quantile } from '../../support/histogram';
 import { compareText } from '../../support/text';
-import { type FigureRange, type FigureStep, stepMsOf } from '../../tree/time-series';
+import { type FigureRange, type FigureStep, readStepMs } from '../../tree/time-series';
 import { type Formatter, type WorkerShade, workerShade } from '../ui/format';
 
 /** Rollups cover this many seconds, and are written at most SOON_S seconds after their end. */
@@ -23,9 +23,9 @@ interface ChartSource {
 type Figures = NonNullable<FigureStep['figures']>;
 
 /** All charts of the overview. */
-export function chartsOf(source: ChartSource, format: Formatter): Chart[] {
+export function drawCharts(source: ChartSource, format: Formatter): Chart[] {
   const { steps, range, now, memory } = source;
-  const stepS = stepMsOf(range) / 1000;
+  const stepS = readStepMs(range) / 1000;
   // Seconds without a rollup so far are not idle: the rates of the last steps count only seconds that have one.
   const seconds = (at: Date) => {
     const written = Math.floor(((now.getTime() - at.getTime()) / 1000 - SOON_S) / PART_S) * PART_S;
@@ -40,7 +40,7 @@ export function chartsOf(source: ChartSource, format: Formatter): Chart[] {
     values: (number | null)[],
     unit: (value: number) => string,
   ): Series => {
-    const latest = latestOf(values);
+    const latest = latestValue(values);
     return { label: t(`charts.series.${key}`), look, values, latest: latest === null ? '–' : unit(latest) };
   };
   const ms = (value: number) => t('time.ms', { n: plain(value) });
@@ -166,7 +166,7 @@ function latencyChart({ steps, latencyWarningMs }: ChartSource, format: Formatte
   const looks = ['k1', 'k2', 'k5'] as const;
   const series = shown.map((name, i): Series => {
     const values = steps.map(({ figures }) => (figures ? short((figures.latencies[name] ?? 0) / 1000) : null));
-    const latest = latestOf(values);
+    const latest = latestValue(values);
     return {
       label: name,
       look: looks[i] ?? 'k1',
@@ -176,7 +176,7 @@ function latencyChart({ steps, latencyWarningMs }: ChartSource, format: Formatte
   });
   const limit = latencyWarningMs > 0 ? latencyWarningMs / 1000 : null;
   const drawn = chart('latency', series, format);
-  const late = limit !== null && series.some(({ values }) => (latestOf(values) ?? 0) > limit);
+  const late = limit !== null && series.some(({ values }) => (latestValue(values) ?? 0) > limit);
   return { ...drawn, limit: limit !== null && limit <= drawn.max ? limit : null, late };
 }
 
@@ -191,17 +191,17 @@ function memoryChart(steps: readonly FigureStep[], limitMb: number | null, share
   const series = names.map((name): Series => {
     const values = steps.map(({ figures }) => (figures ? short(figures.memory[name] ?? 0) : null));
     return {
-      label: labelOf(name, format),
-      look: lookOf(name),
+      label: seriesLabel(name, format),
+      look: seriesLook(name),
       values,
-      latest: latestOf(values) ? format.mb(latestOf(values)) : null,
+      latest: latestValue(values) ? format.mb(latestValue(values)) : null,
     };
   });
   const totals = steps.map(({ figures }) => figures && Object.values(figures.memory).reduce((sum, mb) => sum + mb, 0));
   const greatest = Math.max(0, ...totals.map((total) => total ?? 0));
   const max = limitMb === null ? roundUp(greatest) : Math.max(limitMb, roundUp(greatest > limitMb ? greatest : 1));
   const limit = limitMb === null ? null : limitMb * share;
-  const latest = latestOf(totals.map((total) => total ?? null));
+  const latest = latestValue(totals.map((total) => total ?? null));
   return {
     key: 'memory',
     title: t('charts.title.memory'),
@@ -223,22 +223,22 @@ function inOrder(a: string, b: string): number {
 
 function rank(name: string): number {
   if (name === 'primary') return -1;
-  return name === 'jobs' ? Number.MAX_SAFE_INTEGER : slotOf(name);
+  return name === 'jobs' ? Number.MAX_SAFE_INTEGER : slotNumber(name);
 }
 
-function slotOf(name: string): number {
+function slotNumber(name: string): number {
   return Number(name.slice('worker '.length)) || 0;
 }
 
-function lookOf(name: string): Series['look'] {
+function seriesLook(name: string): Series['look'] {
   if (name === 'primary') return 'p';
   if (name === 'jobs') return 'j';
-  return workerShade(slotOf(name));
+  return workerShade(slotNumber(name));
 }
 
-function labelOf(name: string, { t }: Formatter): string {
+function seriesLabel(name: string, { t }: Formatter): string {
   if (name === 'primary' || name === 'jobs') return t(`overview.name.${name}`);
-  return t('overview.name.worker', { slot: slotOf(name) });
+  return t('overview.name.worker', { slot: slotNumber(name) });
 }
 
 /** A line, or a layer of a stack. */
@@ -295,6 +295,6 @@ function short(value: number | null): number | null {
   return value === null ? null : Number(value.toPrecision(3));
 }
 
-function latestOf(values: readonly (number | null)[]): number | null {
+function latestValue(values: readonly (number | null)[]): number | null {
   return values.findLast((value) => value !== null) ?? null;
 }

@@ -1,23 +1,13 @@
 import type { JobSet } from '../../job/sets/job-set';
-import { isRef, type JobAction, type JobRef, type Selection } from '../../job/sets/query';
+import type { JobAction } from '../../job/sets/query';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
+import { reportFailedAction } from '../ui/error-pages';
 import { Formatter } from '../ui/format';
-import { linkWith, localizedProblem, reportFailedAction } from '../ui/shell';
-import {
-  actOnce,
-  backOf,
-  type Filters,
-  filtersOf,
-  isHarmless,
-  type JobPageContext,
-  jobFilter,
-  pathWith,
-  type RouteModule,
-  readFilters,
-  type SetPage,
-  showPage,
-} from './pages';
+import { linkWith, localizedProblem } from '../ui/shell';
+import { actOnce, type JobPageContext, pathWith, type RouteModule, readBack, showPage } from './page-context';
+import { countSelected, type JobSelection, readChosen, type SelectedCounts } from './selection';
+import { isHarmless, type SetPage } from './set-pages';
 
 /** An action that destroys more jobs than this asks the operator to type their number. */
 const TYPED_ABOVE = 25;
@@ -53,11 +43,11 @@ export function actionRoutes(page: SetPage): RouteModule {
       await ask(site, ctx, page, { action, chosen, back: backTo(ctx, path), wrong: undefined, at: '' });
     });
 
-    site.router.post(`${path}/action`, reportFailedAction(site, actionOf(page)), async (ctx) => {
+    site.router.post(`${path}/action`, reportFailedAction(site, describeAction(page)), async (ctx) => {
       const { form } = ctx.state;
       const action = readAction(form, page);
       const chosen = readChosen(form, page);
-      const back = backOf(ctx, path);
+      const back = readBack(ctx, path);
       const question = { action, chosen, back, wrong: undefined, at: form.get('at') ?? '' };
       const plain = isPlain(action, chosen);
       if (!plain && !isConfirmed(form)) return ask(site, ctx, page, question);
@@ -72,7 +62,7 @@ export function actionRoutes(page: SetPage): RouteModule {
 }
 
 /** Reads the action of a form, on the selected jobs or on as many as the question showed. */
-function actionOf(page: SetPage) {
+function describeAction(page: SetPage) {
   return ({ state: { form } }: OpsContext) => {
     const action = readAction(form, page);
     const chosen = readChosen(form, page);
@@ -93,15 +83,15 @@ function isConfirmed(form: URLSearchParams): boolean {
 
 async function move(site: JobPageContext, ctx: OpsContext, page: SetPage, { action, chosen, at }: Question) {
   const { selection } = chosen;
-  const asked = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
+  const expectedCount = 'ids' in selection ? selection.ids.length : Number(ctx.state.form.get('expected'));
   if (!action) throw localizedProblem(400, 'badAct');
   const options = {
-    at: momentOf(at) ?? new Date(),
+    at: parseMoment(at) ?? new Date(),
     signal: AbortSignal.timeout(MAX_ACTION_MS),
-    ...('filter' in selection && { limit: asked }),
+    ...('filter' in selection && { limit: expectedCount }),
   };
   const { moved, complete } = await site.admin(ctx).act(action, page.name, selection, options);
-  return { what: action, moved, asked, complete: complete || moved >= asked };
+  return { what: action, moved, asked: expectedCount, complete: complete || moved >= expectedCount };
 }
 
 /** Compares the confirmed values with the present jobs. @throws ProblemError 422 when the form has no valid number. */
@@ -112,7 +102,7 @@ async function whatIsWrong(
   { action, chosen, at }: Question,
 ): Promise<Wrong> {
   const { form } = ctx.state;
-  if (action === 'reschedule' && !momentOf(at)) return 'at';
+  if (action === 'reschedule' && !parseMoment(at)) return 'at';
   const expected = Number(form.get('expected'));
   if (!Number.isSafeInteger(expected) || expected < 1) throw localizedProblem(422, 'stale');
   if (isTyped(action, expected) && form.get('count')?.trim() !== String(expected)) return 'count';
@@ -157,7 +147,7 @@ function readAction(fields: URLSearchParams, page: SetPage): JobAction {
 }
 
 /** Parses the value of a datetime-local field as UTC; undefined when it is invalid. */
-function momentOf(text: string): Date | undefined {
+function parseMoment(text: string): Date | undefined {
   if (!/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?$/.test(text)) return undefined;
   const moment = new Date(`${text}Z`);
   return Number.isNaN(moment.getTime()) || !moment.toISOString().startsWith(text) ? undefined : moment;
@@ -170,73 +160,4 @@ function inAnHour(): string {
 /** Path of the list that linked to the question, with its filters. */
 function backTo(ctx: OpsContext, path: string): string {
   return linkWith(path, ctx.querystring, { all: null, action: null, id: null, asOf: null, locale: null, theme: null });
-}
-
-/** The jobs that a form or a link refers to: single ones, or all that match a filter. */
-export interface JobSelection {
-  /** Jobs as `queue/id`; undefined selects all that match. */
-  readonly refs: readonly string[] | undefined;
-  readonly filters: Filters;
-  /** Reference of the time filter, ms since 1970. Jobs that died later are not selected. */
-  readonly asOf: number;
-  readonly selection: Selection;
-}
-
-/** Number of jobs by class, the most frequent class first. */
-export interface SelectedCounts {
-  readonly count: number;
-  readonly classes: readonly { readonly name: string; readonly count: number }[];
-  /** The classes that are not listed, and the number of their jobs. */
-  readonly others: { readonly classes: number; readonly jobs: number };
-}
-
-const CLASSES_SHOWN = 3;
-/** A question can be answered within this time, ms. */
-const QUESTION_TTL_MS = 86_400_000;
-
-/** Reads the selection from the fields. @throws ProblemError 400 or 422 that names the invalid field. */
-export function readChosen(fields: URLSearchParams, page: SetPage): JobSelection {
-  const filters = readFilters((name) => fields.get(name), filtersOf(page));
-  const asOf = readTime(fields.get('asOf'));
-  if (fields.get('all') === '1') {
-    return { refs: undefined, filters, asOf, selection: { filter: jobFilter(page, filters, asOf, true) } };
-  }
-  const refs = [...new Set(fields.getAll('id'))];
-  const ids = refs.map(readRef).filter((ref) => ref !== undefined);
-  if (ids.length === 0) throw localizedProblem(422, 'nothingTicked');
-  return { refs, filters, asOf, selection: { ids } };
-}
-
-/** Counts the selected jobs in total and by class. */
-export async function countSelected(set: JobSet, { selection }: JobSelection): Promise<SelectedCounts> {
-  const byClass = new Map<string, number>();
-  const add = (name: string | undefined) => byClass.set(name ?? '', (byClass.get(name ?? '') ?? 0) + 1);
-  let count: number;
-  if ('ids' in selection) {
-    const entries = await set.entries(selection.ids);
-    for (const entry of entries) add(entry.class);
-    count = entries.length;
-  } else {
-    for (const { name, count: each } of await set.classes(selection.filter)) byClass.set(name, each);
-    count = await set.count(selection.filter);
-  }
-  const all = [...byClass].map(([name, each]) => ({ name, count: each })).sort((a, b) => b.count - a.count);
-  const classes = all.length <= CLASSES_SHOWN ? all : all.slice(0, CLASSES_SHOWN - 1);
-  const jobs = count - classes.reduce((sum, each) => sum + each.count, 0);
-  return { count, classes, others: { classes: all.length - classes.length, jobs } };
-}
-
-function readTime(text: string | null): number {
-  const now = Date.now();
-  if (text === null) return now;
-  const time = Number(text);
-  if (!/^\d{13}$/.test(text) || time > now || time < now - QUESTION_TTL_MS) throw localizedProblem(422, 'stale');
-  return time;
-}
-
-/** Parses `queue/id`; undefined when it is invalid. */
-function readRef(text: string): Exclude<JobRef, string> | undefined {
-  const at = text.indexOf('/');
-  const ref = { queue: text.slice(0, Math.max(0, at)), id: text.slice(at + 1) };
-  return isRef(ref) ? ref : undefined;
 }

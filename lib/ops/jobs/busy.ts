@@ -4,7 +4,7 @@ import type { OpsContext } from '../ui/context';
 import { Formatter, jobPath } from '../ui/format';
 import { type JobView, pageJson, showJob, showValues } from './job-view';
 import { type Patch, watch } from './list';
-import { type JobPageContext, type RouteModule, showPage } from './pages';
+import { type JobPageContext, type RouteModule, showPage } from './page-context';
 
 const PATH = '/ops/jobs/busy';
 /** Maximum number of jobs whose records are read. The others are shown from their process's heartbeat alone. */
@@ -28,7 +28,7 @@ export const busyRoutes: RouteModule = (site) => {
   const { router } = site;
 
   router.get(PATH, async (ctx) => {
-    const processes = await processesOf(site, ctx);
+    const processes = await listProcesses(site, ctx);
     const rows = await busyRows(site, ctx, processes);
     const locals = {
       title: ctx.state.t('jobs.busy.title'),
@@ -47,7 +47,7 @@ export const busyRoutes: RouteModule = (site) => {
     const { t } = ctx.state;
     const seen = new Set(String(ctx.query.seen ?? '').split(','));
     watch(site, ctx, async (stream) => {
-      const rows = await busyRows(site, ctx, await processesOf(site, ctx));
+      const rows = await busyRows(site, ctx, await listProcesses(site, ctx));
       const { span } = Formatter.of(ctx);
       const patches: Patch[] = rows.map(({ id, progress, share, startedAt }) => {
         const texts = { progress: progress ?? '–', for: span(Date.now() - startedAt) };
@@ -64,7 +64,7 @@ export const busyRoutes: RouteModule = (site) => {
 };
 
 /** The job processors; none without Redis, which has their list. */
-async function processesOf(site: JobPageContext, ctx: OpsContext): Promise<readonly ListedProcess[]> {
+async function listProcesses(site: JobPageContext, ctx: OpsContext): Promise<readonly ListedProcess[]> {
   return site.redis.isOff ? [] : site.admin(ctx).processes.list();
 }
 

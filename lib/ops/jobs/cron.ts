@@ -1,7 +1,8 @@
 import cronstrue from 'cronstrue';
 import { UserError } from '../../core/errors';
-import { localizedProblem, reportFailedAction } from '../ui/shell';
-import { actOnce, backOf, type JobPageContext, type RouteModule, showPage } from './pages';
+import { reportFailedAction } from '../ui/error-pages';
+import { localizedProblem } from '../ui/shell';
+import { actOnce, type JobPageContext, type RouteModule, readBack, showPage } from './page-context';
 import 'cronstrue/locales/ko';
 import type { JobAdmin } from '../../job/admin/job-admin';
 import { cronJson } from '../../job/admin/job-json';
@@ -22,11 +23,11 @@ export const cronRoutes: RouteModule = (site) => {
   });
 
   for (const what of ['trigger', 'pause', 'resume', 'forget'] as const) {
-    const asked = reportFailedAction(site, ({ params }) => ({
+    const reportsFailure = reportFailedAction(site, ({ params }) => ({
       command: `${what} recurring job`,
       of: params.name ?? '',
     }));
-    router.post(`${LIST}/:name/${what}`, asked, async (ctx) => {
+    router.post(`${LIST}/:name/${what}`, reportsFailure, async (ctx) => {
       const { name = '' } = ctx.params;
       const work = async () => {
         await site
@@ -37,7 +38,7 @@ export const cronRoutes: RouteModule = (site) => {
           });
         return { what: `cron.${what}`, name };
       };
-      await actOnce(site, ctx, backOf(ctx, LIST), work, what !== 'trigger');
+      await actOnce(site, ctx, readBack(ctx, LIST), work, what !== 'trigger');
     });
   }
 };

@@ -32,18 +32,18 @@ export class JobCounts {
       ? statuses.then((all) => sum(all.map((one) => one.active)))
       : new ProcessList(client).list().then((all) => sum(all.map((one) => one.busyCount)));
     const [queues, busy, scheduled, retry, dead, cron] = await Promise.all([
-      known(statuses.then((all) => sum(all.map((one) => one.waiting + one.blocked)))),
-      known(running),
-      known(sizeOf('scheduled')),
-      known(sizeOf('retry')),
-      known(sizeOf('dead')),
-      known(countCrons(knex)),
+      orNull(statuses.then((all) => sum(all.map((one) => one.waiting + one.blocked)))),
+      orNull(running),
+      orNull(sizeOf('scheduled')),
+      orNull(sizeOf('retry')),
+      orNull(sizeOf('dead')),
+      orNull(countCrons(knex)),
     ]);
     return { queues, busy, scheduled, retry, dead, cron };
   }
 }
 
-function known(count: Promise<number>): Promise<number | null> {
+function orNull(count: Promise<number>): Promise<number | null> {
   return valueWithin(count, PATIENCE_MS, null);
 }
 

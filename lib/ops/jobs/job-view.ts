@@ -1,12 +1,12 @@
-import path from 'node:path';
 import type { JsonValue } from '../../core/execution-context';
 import { REDACTED, type ShownLengths } from '../../core/redact';
-import { CAUSE, type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../job/admin/job-json';
+import { type JobJson, type JobJsonRules, jobJson, nameAndMessage } from '../../job/admin/job-json';
 import { dollarKey } from '../../job/record/arguments';
 import { KILLED } from '../../job/row/dead';
 import type { JobEntry, JobError } from '../../job/sets/entry';
 import { escapeControls } from '../../support/text';
 import { jobPath } from '../ui/format';
+import { essence, type StackLine, stackLines } from './stack-lines';
 
 /** A job as pages show it: its JSON form and the values that only pages need. */
 export interface JobView {
@@ -27,7 +27,7 @@ export interface JobView {
   readonly attempts: number;
   /** null when they are hidden, for the reason in `argsHidden`. */
   readonly args: readonly ShownArgument[] | null;
-  /** The first arguments, cut to LINE_LENGTH characters in total. */
+  /** The first arguments, cut to MAX_LINE_LENGTH characters in total. */
   readonly argsLine: readonly ShownArgument[] | null;
   readonly argsHidden: JobJson['args_redacted'];
   /** The latest error; null when there is none. */
@@ -118,7 +118,7 @@ export interface ShownArgument {
 }
 
 /** Maximum number of characters of one job's arguments in a list. */
-const LINE_LENGTH = 400;
+const MAX_LINE_LENGTH = 400;
 
 /** @param args in their serialised form, redacted. */
 export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {
@@ -128,10 +128,10 @@ export function shownArguments(args: readonly JsonValue[]): ShownArgument[] {
   return args.map((value) => shown(null, value));
 }
 
-/** The first arguments, cut to LINE_LENGTH characters in total. */
+/** The first arguments, cut to MAX_LINE_LENGTH characters in total. */
 export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
   const line: ShownArgument[] = [];
-  let room = LINE_LENGTH;
+  let room = MAX_LINE_LENGTH;
   for (const { name, text } of args) {
     if (room <= 0) break;
     line.push({ name, text: text === null || text.length <= room ? text : `${text.slice(0, room)}…` });
@@ -143,18 +143,18 @@ export function argumentLine(args: readonly ShownArgument[]): ShownArgument[] {
 function shown(name: string | null, value: JsonValue): ShownArgument {
   return {
     name: name === null ? null : escapeControls(name),
-    text: value === REDACTED ? null : escapeControls(textOf(value)),
+    text: value === REDACTED ? null : escapeControls(formatValue(value)),
   };
 }
 
 /** JSON with spaces. Values without a form in JSON, such as dates, bigints and models, are shown by name. */
-function textOf(value: JsonValue): string {
-  if (Array.isArray(value)) return `[${value.map(textOf).join(', ')}]`;
+function formatValue(value: JsonValue): string {
+  if (Array.isArray(value)) return `[${value.map(formatValue).join(', ')}]`;
   if (!isObject(value)) return JSON.stringify(value);
   const keys = Object.keys(value);
   const key = dollarKey(keys);
   const special = key === undefined ? undefined : taggedText(key, value[key] as JsonValue);
-  return special ?? `{${keys.map((each) => `${each}: ${textOf(value[each] as JsonValue)}`).join(', ')}}`;
+  return special ?? `{${keys.map((each) => `${each}: ${formatValue(value[each] as JsonValue)}`).join(', ')}}`;
 }
 
 function taggedText(key: string, content: JsonValue): string | undefined {
@@ -167,7 +167,7 @@ function taggedText(key: string, content: JsonValue): string | undefined {
       return `${String(content)}n`;
     case '$model':
     case '$value':
-      return typeof name === 'string' && inner !== undefined ? `${name} ${textOf(inner)}` : undefined;
+      return typeof name === 'string' && inner !== undefined ? `${name} ${formatValue(inner)}` : undefined;
     default:
       return undefined;
   }
@@ -175,57 +175,4 @@ function taggedText(key: string, content: JsonValue): string | undefined {
 
 function isObject(value: JsonValue | undefined): value is { readonly [key: string]: JsonValue } {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-export interface StackLine {
-  readonly text: string;
-  /** `own`: the app's code. `library`: code of a package, Node or Catamount. `cause`: message of a cause. */
-  readonly kind: 'own' | 'library' | 'cause';
-}
-
-/** Consecutive frames of libraries that are shown before the reader asks for more. */
-const LIBRARY_FRAMES = 2;
-
-/** The frames of a stack and the messages of causes between them. @param stack in the record's form. */
-export function stackLines(stack: string): StackLine[] {
-  const lines: StackLine[] = [];
-  let within: 'message' | 'frames' | 'cause' = 'message';
-  for (const line of stack.split('\n')) {
-    if (line.startsWith(CAUSE)) {
-      within = 'cause';
-      lines.push({ text: line.slice(CAUSE.length), kind: 'cause' });
-    } else if (/^ {4}at /.test(line)) {
-      within = 'frames';
-      lines.push({ text: shortened(line), kind: isOwn(line) ? 'own' : 'library' });
-    } else if (within !== 'message') {
-      // A further line of a cause's message, or of the properties that Node prints after the frames.
-      lines.push({ text: line, kind: within === 'cause' ? 'cause' : 'library' });
-    }
-  }
-  return lines;
-}
-
-/** Keeps only the first of consecutive library frames. @returns undefined when none can be left out. */
-export function essence(lines: readonly StackLine[]): StackLine[] | undefined {
-  let inRow = 0;
-  const kept = lines.filter(({ kind }) => {
-    inRow = kind === 'library' ? inRow + 1 : 0;
-    return inRow <= LIBRARY_FRAMES;
-  });
-  return kept.length + 1 < lines.length ? kept : undefined;
-}
-
-/** Folders of Catamount's code, compiled and by source maps. The sample app in them counts as the app's own code. */
-const LIB = path.resolve(__dirname, '../..');
-const OURS = [LIB, LIB.replace(/([\\/])dist[\\/]lib$/, '$1lib')].map((folder) => folder + path.sep);
-const HERE = process.cwd() + path.sep;
-
-function isOwn(frame: string): boolean {
-  if (/\(?node:|[\\/]node_modules[\\/]|<anonymous>\)?$/.test(frame)) return false;
-  return !OURS.some((folder) => frame.includes(folder) && !frame.includes(`${folder}app${path.sep}`));
-}
-
-/** Makes the file of a frame relative to the working directory. */
-function shortened(frame: string): string {
-  return frame.trim().replace('file://', '').replace(HERE, '');
 }

@@ -4,26 +4,24 @@ import { didYouMean } from '../../support/text';
 import type { OpsContext } from '../ui/context';
 import type { EventStream } from '../ui/event-stream';
 import { sendCounts } from '../ui/event-stream';
-import { Formatter, Paging, PER_PAGE } from '../ui/format';
-import { pageJson, showJob } from './job-view';
+import { Formatter } from '../ui/format';
+import { Paging, PER_PAGE } from '../ui/paging';
 import {
+  allowedFilters,
   type Filters,
-  filtersOf,
   isFiltering,
-  type JobPageContext,
   jobFilter,
-  pathWith,
-  type RouteModule,
   readFilters,
   readPage,
   readSort,
-  type SetPage,
   SPANS,
-  showPage,
-} from './pages';
+} from './filters';
+import { pageJson, showJob } from './job-view';
+import { type JobPageContext, pathWith, type RouteModule, showPage } from './page-context';
+import type { SetPage } from './set-pages';
 
 /** Number of jobs from which the filters' names of classes and errors are collected. */
-const SAMPLE = 1000;
+const MAX_SAMPLE = 1000;
 
 export function listRoutes(page: SetPage): RouteModule {
   const path = `/ops/jobs/${page.name}`;
@@ -103,7 +101,7 @@ interface Names {
 }
 
 async function sampleNames(set: JobSet): Promise<Names> {
-  const { classes, errors } = await set.sample(SAMPLE);
+  const { classes, errors } = await set.sample(MAX_SAMPLE);
   return { classes: sorted(classes), errors: sorted(errors) };
 }
 
@@ -113,7 +111,7 @@ function sorted(names: readonly (string | undefined)[]): string[] {
 
 /** The filters of the query. A viewer must not search hidden texts, since the matches would reveal them. */
 function filtersFor(ctx: OpsContext, page: SetPage, names: Names): Filters {
-  const filters = readFilters((name) => ctx.query[name], filtersOf(page));
+  const filters = readFilters((name) => ctx.query[name], allowedFilters(page));
   if (ctx.state.visitor.role !== 'viewer') return filters;
   return { ...filters, q: '', error: names.errors.includes(filters.error) ? filters.error : '' };
 }

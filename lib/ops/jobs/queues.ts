@@ -5,29 +5,17 @@ import { queueJson } from '../../job/admin/job-json';
 import type { ListedQueue } from '../../job/admin/queues';
 import type { ListedProcess } from '../../job/processes/process-list';
 import { InvalidRequestError } from '../../job/sets/query';
-import type { HistorySum } from '../../job/stats/history';
-import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext } from '../ui/context';
-import { Formatter, Paging, PER_PAGE } from '../ui/format';
-import { localizedProblem, reportFailedAction } from '../ui/shell';
+import { reportFailedAction } from '../ui/error-pages';
+import { Formatter } from '../ui/format';
+import { Paging, PER_PAGE } from '../ui/paging';
+import { localizedProblem } from '../ui/shell';
 import { cronRowJson, cronRows } from './cron';
+import { isFiltering, jobFilter, readFilters, readPage } from './filters';
 import { pageJson, showJob } from './job-view';
 import { type Patch, watch } from './list';
-import {
-  actOnce,
-  backOf,
-  badQuery,
-  isFiltering,
-  type JobPageContext,
-  jobFilter,
-  pathWith,
-  placesOf,
-  type RouteModule,
-  readFilters,
-  readPage,
-  showPage,
-} from './pages';
+import { actOnce, type JobPageContext, pathWith, type RouteModule, readBack, showPage } from './page-context';
 
 const LIST = '/ops/jobs/queues';
 const ONE = `${LIST}/:queue`;
@@ -47,27 +35,27 @@ export const queueRoutes: RouteModule = (site) => {
   router.get(ONE, (ctx) => showWaiting(site, ctx));
   router.get(`${ONE}/clear`, async (ctx) => {
     assertOperator(ctx);
-    await askToClear(site, ctx, await queueOf(site, ctx), false);
+    await askToClear(site, ctx, await readQueue(site, ctx), false);
   });
 
   for (const what of ['pause', 'resume'] as const) {
     router.post(`${ONE}/${what}`, actionOf(`${what} queue`), async (ctx) => {
-      const { name } = await queueOf(site, ctx);
+      const { name } = await readQueue(site, ctx);
       const work = async () => {
         await site.admin(ctx).queues[what](name);
         return { what, name };
       };
-      await actOnce(site, ctx, backOf(ctx, LIST), work, true);
+      await actOnce(site, ctx, readBack(ctx, LIST), work, true);
     });
   }
 
   router.post(`${ONE}/clear`, actionOf('clear queue'), async (ctx) => {
     const { form } = ctx.state;
-    const queue = await queueOf(site, ctx);
+    const queue = await readQueue(site, ctx);
     const expected = Number(form.get('expected'));
-    const known = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
+    const isCurrent = Number.isSafeInteger(expected) && expected >= jobsIn(queue);
     const typed = expected <= TYPED_ABOVE || form.get('count')?.trim() === String(expected);
-    if (!known || !typed) return askToClear(site, ctx, queue, true);
+    if (!isCurrent || !typed) return askToClear(site, ctx, queue, true);
     await actOnce(site, ctx, `${LIST}/${queue.name}`, async () => {
       return {
         what: 'clear',
@@ -82,7 +70,7 @@ export const queueRoutes: RouteModule = (site) => {
 async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> {
   const { config } = site;
   const admin = site.admin(ctx);
-  const [queues, processes, cron] = await Promise.all([admin.queues.list(), processesOf(admin), cronRows(site, ctx)]);
+  const [queues, processes, cron] = await Promise.all([admin.queues.list(), listProcesses(admin), cronRows(site, ctx)]);
   const { latencyWarningMs, weighted } = config.jobs;
   const locals = {
     title: ctx.state.t('jobs.queues.title'),
@@ -94,10 +82,10 @@ async function showQueues(site: JobPageContext, ctx: OpsContext): Promise<void> 
     late: queues.filter((queue) => isLate(queue, latencyWarningMs)),
     limitMs: latencyWarningMs,
     isServed: (name: string) => isServed(processes, name),
-    holders: (name: string) => holdersOf(ctx, processes, name),
+    holders: (name: string) => formatHolders(ctx, processes, name),
     cron,
     everything: ctx.state.visitor.role === 'operator',
-    live: `${EVENTS}?seen=${encodeURIComponent(stateOf(queues))}`,
+    live: `${EVENTS}?seen=${encodeURIComponent(queuesFingerprint(queues))}`,
   };
   await showPage(site, ctx, 'queues', locals, {
     queues: queues.map(queueJson),
@@ -119,29 +107,29 @@ function queueEvents(site: JobPageContext, ctx: OpsContext): void {
       return { id: `q-${queue.name}`, texts: { size: count(size), latency, active, delayed, dead } as Patch['texts'] };
     });
     stream.sendWhenNew('patch', patches);
-    if (stateOf(queues) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
+    if (queuesFingerprint(queues) !== seen) stream.sendWhenNew('news', { text: t('jobs.changed') });
   });
 }
 
 /** A fingerprint of the queues and their pauses. */
-function stateOf(queues: readonly ListedQueue[]): string {
+function queuesFingerprint(queues: readonly ListedQueue[]): string {
   return queues.map(({ name, paused }) => (paused ? `${name}!` : name)).join();
 }
 
 async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const queue = await queueOf(site, ctx);
+  const queue = await readQueue(site, ctx);
   const rules = site.classes.rulesFor(ctx);
-  const asked = readPage(ctx);
+  const page = readPage(ctx);
   const allowed = rules.everything ? (['q', 'class', 'tag'] as const) : (['class', 'tag'] as const);
   const filters = readFilters((name) => ctx.query[name], allowed);
   const admin = site.admin(ctx);
   const list = admin.set('waiting');
   const request = { ...jobFilter({ name: 'scheduled' }, filters, Date.now()), limit: PER_PAGE, queue: queue.name };
-  let found = await list.page({ ...request, offset: (asked - 1) * PER_PAGE });
+  let found = await list.page({ ...request, offset: (page - 1) * PER_PAGE });
   const paging = Paging.of(ctx, found.total ?? 0);
   if (found.entries.length === 0 && paging.total > 0) found = await list.page({ ...request, offset: paging.from });
   const rows = found.entries.map((entry) => showJob(entry, rules));
-  const processes = await processesOf(admin);
+  const processes = await listProcesses(admin);
   const locals = {
     title: queue.name,
     queue,
@@ -154,7 +142,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
     late: isLate(queue, site.config.jobs.latencyWarningMs),
     limitMs: site.config.jobs.latencyWarningMs,
     served: isServed(processes, queue.name),
-    holders: holdersOf(ctx, processes, queue.name),
+    holders: formatHolders(ctx, processes, queue.name),
     everything: rules.everything,
     to: (changes: Readonly<Record<string, string | null>>) => pathWith(ctx, changes),
   };
@@ -167,7 +155,7 @@ async function showWaiting(site: JobPageContext, ctx: OpsContext): Promise<void>
 }
 
 /** The queue that the path names. @throws ProblemError 404 for an unknown one. */
-async function queueOf(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
+async function readQueue(site: JobPageContext, ctx: OpsContext): Promise<ListedQueue> {
   const { queue: name = '' } = ctx.params;
   const queues = site.admin(ctx).queues;
   if (!(await queues.names()).includes(name)) throw localizedProblem(404, 'queueGone', { values: { name } });
@@ -193,12 +181,12 @@ function isLate({ latencyMs }: ListedQueue, limitMs: number): boolean {
 }
 
 /** The job processors; null while Redis, which lists them, does not answer. */
-function processesOf(admin: JobAdmin): Promise<readonly ListedProcess[] | null> {
+function listProcesses(admin: JobAdmin): Promise<readonly ListedProcess[] | null> {
   return admin.processes.list().catch(() => null);
 }
 
 /** The jobs that hold the slots the queue waits for, formatted; '' when its jobs only arrive faster than they run. */
-function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[] | null, name: string): string {
+function formatHolders(ctx: OpsContext, processes: readonly ListedProcess[] | null, name: string): string {
   const now = Date.now();
   const serving = (processes ?? []).filter((process) => !process.stopping && process.queues.includes(name));
   const slots = serving.map(({ concurrency, busy }) => {
@@ -210,59 +198,4 @@ function holdersOf(ctx: OpsContext, processes: readonly ListedProcess[] | null, 
 /** False only for a queue that no processor is known to serve. */
 function isServed(processes: readonly ListedProcess[] | null, name: string): boolean {
   return processes === null || processes.some((process) => !process.stopping && process.queues.includes(name));
-}
-
-const PATH = '/ops/jobs/classes';
-const PERIODS = ['hour', 'day', 'all'] as const;
-type Period = (typeof PERIODS)[number];
-
-/** Outcomes of jobs by class. */
-export const classRoutes: RouteModule = (site) => {
-  site.router.get(PATH, async (ctx) => {
-    const { period: asked = 'hour' } = ctx.query;
-    const period = PERIODS.find((each) => each === asked);
-    if (!period) throw badQuery('period', String(asked));
-    const { isOff } = site.redis;
-    if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
-    const history = isOff ? { classes: [] } : await historyOf(site.admin(ctx), period);
-    const title = ctx.state.t('jobs.classes.title');
-    await showPage(
-      site,
-      ctx,
-      'classes',
-      { title, period, periods: PERIODS, isOff, ...history },
-      { period, ...(snakeCase(history) as object) },
-    );
-  });
-
-  site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
-};
-
-/** The lists with jobs of one class, and the outcomes of its past jobs. */
-async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
-  const { name = '' } = ctx.params;
-  const admin = site.admin(ctx);
-  const query = `?class=${encodeURIComponent(name)}`;
-  const { isOff } = site.redis;
-  const [places, busy, ...histories] = await Promise.all([
-    placesOf(admin, { class: name }, query),
-    isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
-    ...PERIODS.map((period) => (isOff ? undefined : historyOf(admin, period))),
-  ]);
-  const running = busy.filter((job) => job.class === name).length;
-  const history = PERIODS.map((period, index) => {
-    return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
-  });
-  const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
-  if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
-  const locals = { title: name, places, running, history, isKnown: !isOff, current: 'classes' };
-  await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
-}
-
-function historyOf({ history }: JobAdmin, period: Period): Promise<HistorySum> {
-  if (period === 'all') return history.totals();
-  const now = Date.now();
-  // The sum includes both its first and its last minute.
-  const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
-  return history.sum(new Date(now - minutes * 60_000), new Date(now));
 }

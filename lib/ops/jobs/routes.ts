@@ -2,12 +2,14 @@ import type { PageModule } from '../ui/context';
 
 import { actionRoutes } from './actions';
 import { busyRoutes } from './busy';
+import { classRoutes } from './class-page';
 import { cronRoutes } from './cron';
 import { jobPageRoutes } from './job-page';
 import { listRoutes } from './list';
-import { jobPageContext, SET_PAGES } from './pages';
-import { classRoutes, queueRoutes } from './queues';
+import { jobPageContext } from './page-context';
+import { queueRoutes } from './queues';
 import { findRoutes } from './search';
+import { SET_PAGES } from './set-pages';
 
 /** All pages of queues and jobs. */
 export const jobRoutes: PageModule = (site) => {

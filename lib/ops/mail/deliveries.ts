@@ -1,17 +1,8 @@
-import path from 'node:path';
 import type { Knex } from 'knex';
 import { TABLES } from '../../core/config';
-import { countMailsToRetry, TODAY } from '../../health/probes';
-import { snakeCase } from '../../support/snake-case';
-import { assertOperator } from '../auth/access';
-import type { OpsContext, PageModule } from '../ui/context';
-import { Paging } from '../ui/format';
-import { localizedProblem } from '../ui/shell';
+import { TODAY } from '../../health/probes';
 
-import { INBOX, type Inbox } from './inbox';
-import { withJobs } from './mail-jobs';
-
-const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
+export const DELIVERY_STATES = ['sent', 'claimed', 'failed'] as const;
 type DeliveryState = (typeof DELIVERY_STATES)[number];
 
 /** The delivery record of one mail. */
@@ -34,7 +25,7 @@ export interface DeliveryRow {
   readonly updated_at: Date;
 }
 
-interface DeliveryFilter {
+export interface DeliveryFilter {
   readonly state: DeliveryState | null;
   /** `UserMailer#welcome`; empty for any. */
   readonly template: string;
@@ -45,7 +36,7 @@ interface DeliveryFilter {
 /** The clock of the enqueuing process may be ahead of that of Postgres by this much, ms. */
 const CLOCKS_DIFFER_MS = 3_600_000;
 /** Maximum number of rows that are counted, so that the count stays cheap. */
-const MAX_COUNTED = 10_000;
+export const MAX_COUNTED = 10_000;
 /** The filter offers the templates of this many newest mails. */
 const TEMPLATES_OF = 5000;
 const TEMPLATE = `mailer || '#' || action`;
@@ -128,79 +119,4 @@ export class Deliveries {
       [pattern],
     );
   }
-}
-
-export const DELIVERIES = '/ops/mail/deliveries';
-const ADDRESS = /[^\s<>"'(),;:]{1,320}@[^\s<>"'(),;:]{1,320}/g;
-
-/** Pages of delivery records. Viewers see no addresses. @param inbox the folder with the mails of `file` delivery. */
-export function deliveryRoutes(inbox: Inbox): PageModule {
-  return (site) => {
-    const deliveries = new Deliveries(site.knex);
-
-    site.router.get(DELIVERIES, async (ctx) => {
-      const veiled = ctx.state.visitor.role === 'viewer';
-      const filter = filterOf(ctx, veiled);
-      const paging = Paging.of(ctx, await deliveries.count(filter));
-      const found = await withJobs(site, await deliveries.list(filter, paging.from, paging.to - paging.from));
-      const rows = veiled ? found.map(withoutAddresses) : found;
-      const [today, retrying] = await Promise.all([deliveries.today(), countMailsToRetry(site.knex)]);
-      const page = {
-        title: ctx.state.t('mail.deliveries.title'),
-        rows: rows.map((row) => ({ ...row, href: deliveryPath(row) })),
-        paging,
-        filter,
-        isFiltering: filter.state !== null || filter.template !== '' || filter.search !== '',
-        states: DELIVERY_STATES,
-        templates: await deliveries.templates(),
-        veiled,
-        today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
-        more: paging.total >= MAX_COUNTED,
-      };
-      await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });
-    });
-
-    site.router.get(`${DELIVERIES}/*key`, async (ctx) => {
-      assertOperator(ctx);
-      const found = await deliveries.find(ctx.params.key ?? '');
-      const [row] = found ? await withJobs(site, [found]) : [];
-      if (!row) throw localizedProblem(404, 'deliveryGone');
-      const file = path.basename(row.response ?? '');
-      const kept = row.response === path.join(site.config.mail.dir, file) && (await inbox.names()).includes(file);
-      const page = { title: row.subject, row, mail: kept ? `${INBOX}/${file}` : null };
-      await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, snakeCase(row));
-    });
-  };
-}
-
-/** Path of a mail's page. */
-export function deliveryPath({ key }: Pick<DeliveryRow, 'key'>): string {
-  return `${DELIVERIES}/${key.split('/').map(encodeURIComponent).join('/')}`;
-}
-
-function filterOf(ctx: OpsContext, veiled: boolean): DeliveryFilter {
-  const given = (name: string) =>
-    String(ctx.query[name] ?? '')
-      .trim()
-      .slice(0, 200);
-  return {
-    state: DELIVERY_STATES.find((name) => name === ctx.query.state) ?? null,
-    template: given('template'),
-    // A viewer's search would reveal hidden addresses by its matches.
-    search: veiled ? '' : given('q'),
-  };
-}
-
-/** Redacts a record: the subject may name a person, the answer repeats addresses, and the key derives from them. */
-export function withoutAddresses<Row extends DeliveryRow>(row: Row): Row {
-  const veil = (text: string | null) => text?.replace(ADDRESS, '…') ?? null;
-  return {
-    ...row,
-    key: row.key.replace(/\/.*$/, ''),
-    recipients: row.recipients.map(() => '…'),
-    subject: '…',
-    message_id: '…',
-    response: veil(row.response),
-    error: veil(row.error),
-  };
 }

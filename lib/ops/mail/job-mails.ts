@@ -2,7 +2,8 @@ import type { JobJsonRules } from '../../job/admin/job-json';
 import type { JobEntry } from '../../job/sets/entry';
 import type { PageContext } from '../ui/context';
 
-import { Deliveries, deliveryPath, withoutAddresses } from './deliveries';
+import { Deliveries } from './deliveries';
+import { deliveryPath, withoutAddresses } from './deliveries-page';
 import { type DeliveryWithJob, withJobs } from './mail-jobs';
 
 type JobMail = DeliveryWithJob & {
@@ -11,17 +12,17 @@ type JobMail = DeliveryWithJob & {
 };
 
 /** Maximum number of mails that are listed. One more is read, to show whether there are others. */
-export const MAILS_SHOWN = 20;
+export const MAX_MAILS = 20;
 
 /** Mails that a job sent or tried to send, in order; undefined when Postgres is down. */
-export async function mailsOf(
+export async function readMails(
   site: Pick<PageContext, 'config' | 'redis' | 'knex'>,
   { id, enqueuedAt }: Pick<JobEntry, 'id' | 'enqueuedAt'>,
   { everything }: Pick<JobJsonRules, 'everything'>,
 ): Promise<readonly JobMail[] | undefined> {
   if (!enqueuedAt) return [];
   try {
-    const rows = await new Deliveries(site.knex).ofJob(id, enqueuedAt, MAILS_SHOWN + 1);
+    const rows = await new Deliveries(site.knex).ofJob(id, enqueuedAt, MAX_MAILS + 1);
     const withTheirJobs = rows.length === 0 ? [] : await withJobs(site, rows);
     return withTheirJobs.map((row) =>
       everything ? { ...row, href: deliveryPath(row) } : { ...withoutAddresses(row), href: null },

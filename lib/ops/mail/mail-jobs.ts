@@ -45,7 +45,7 @@ export async function withJobs({ knex }: Pick<PageContext, 'knex'>, rows: readon
     rows.map(async (row): Promise<DeliveryWithJob> => {
       const [id = NO_JOB] = row.key.split('/');
       const job = id === NO_JOB ? null : await jobOf(id);
-      const outcome = outcomeOf(row, job);
+      const outcome = decideOutcome(row, job);
       return { ...row, outcome, nextAttemptAt: outcome === 'retrying' ? (job?.nextAttemptAt ?? null) : null, job };
     }),
   );
@@ -58,7 +58,7 @@ async function lookUp(knex: PageContext['knex'], id: string): Promise<MailJob> {
   return { id, place, href: entry ? jobPath(entry) : null, nextAttemptAt: (isTimed && entry?.at) || null };
 }
 
-function outcomeOf({ state, error }: DeliveryRow, job: MailJob | null): Outcome {
+function decideOutcome({ state, error }: DeliveryRow, job: MailJob | null): Outcome {
   if (state === 'sent') return error === null ? 'sent' : 'partly';
   if (state === 'claimed') return 'claimed';
   if (job === null || job.place === 'dead' || job.place === 'gone') return 'failed';

@@ -2,7 +2,7 @@ import { canonicalLocale } from '../../core/locales';
 import { snakeCase } from '../../support/snake-case';
 import type { OpsContext, PageContext } from '../ui/context';
 import { linkWith, localizedProblem } from '../ui/shell';
-
+import { remoteImages, renderFrame, SANDBOX } from './mail-frame';
 import { type ParsedMail, previewLine } from './parsed-mail';
 
 const PARTS = ['html', 'text', 'source', 'headers', 'raw'] as const;
@@ -38,7 +38,7 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
   });
   const htmlSize = Buffer.byteLength(mail.html ?? '');
   const parts = PARTS.filter((part) => mail.html !== null || (part !== 'html' && part !== 'source'));
-  const part = oneOf(ctx, 'part', parts);
+  const part = readOption(ctx, 'part', parts);
   const source = part === 'raw' ? mail.source.toString('utf8') : (mail.html ?? '');
   const locals = {
     title: mail.subject || ctx.state.t('mail.noSubject'),
@@ -58,15 +58,15 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
     line: previewLine(mail.html, mail.text),
     parts,
     part,
-    width: oneOf(ctx, 'width', WIDTHS),
+    width: readOption(ctx, 'width', WIDTHS),
     widths: WIDTHS,
-    scheme: oneOf(ctx, 'scheme', SCHEMES),
+    scheme: readOption(ctx, 'scheme', SCHEMES),
     schemes: SCHEMES,
     source: source.slice(0, MAX_SOURCE),
     cutOff: source.length > MAX_SOURCE,
   };
   await site.pages.show(ctx, 'mail/mail', locals, {
-    ...jsonOf(mail),
+    ...mailJson(mail),
     size: { html: htmlSize, source: mail.source.length },
     attachments: files,
   });
@@ -90,7 +90,7 @@ function download(ctx: OpsContext, bytes: Buffer, type: string, name: string): v
   ctx.body = bytes;
 }
 
-function jsonOf({ attachments: _, source: __, ...mail }: ParsedMail): object {
+function mailJson({ attachments: _, source: __, ...mail }: ParsedMail): object {
   return snakeCase(mail);
 }
 
@@ -104,7 +104,7 @@ export function askedLanguage(ctx: OpsContext): string | null {
 export type Language = readonly [tag: string, name: string];
 
 /** The languages of these tags. */
-export function languagesOf(locales: readonly string[]): Language[] {
+export function toLanguages(locales: readonly string[]): Language[] {
   const nameOf = (tag: string) => new Intl.DisplayNames([tag, 'en'], { type: 'language' }).of(tag) ?? tag;
   return locales.map((tag) => [tag, nameOf(tag)]);
 }
@@ -118,77 +118,7 @@ function frameQuery(ctx: OpsContext): string {
   return linkWith('', '', { lang: askedLanguage(ctx), images: ctx.query.images === 'on' ? 'on' : null });
 }
 
-function oneOf<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {
-  const asked = ctx.query[name];
-  return allowed.find((value) => value === asked) ?? (allowed[0] as T);
-}
-
-/** Sandbox flags of the frame, for its element and its response: links open new windows, scripts do not run. */
-const SANDBOX = 'allow-popups allow-popups-to-escape-sandbox';
-
-/**
- * The CSP of the frame with a mail: it allows inline styles and embedded images only. Remote images need the reader's
- * consent, since loading them would tell the sender's server that the mail was opened.
- */
-function policy(remoteImages: boolean): string {
-  return [
-    `sandbox ${SANDBOX}`,
-    "default-src 'none'",
-    "style-src 'unsafe-inline'",
-    `img-src data:${remoteImages ? ' http: https:' : ''}`,
-    'font-src data:',
-    "form-action 'none'",
-    "base-uri 'none'",
-    "frame-ancestors 'self'",
-  ].join('; ');
-}
-
-/** Maximum total size of the embedded images that are inlined into the HTML of a mail, bytes. */
-const MAX_INLINED = 20_000_000;
-
-/** Answers with the HTML of a mail for the frame. */
-function renderFrame(ctx: OpsContext, mail: ParsedMail): void {
-  ctx.set({
-    'Content-Security-Policy': policy(ctx.query.images === 'on'),
-    'X-Frame-Options': 'SAMEORIGIN',
-    'Referrer-Policy': 'no-referrer',
-  });
-  ctx.type = 'html';
-  ctx.body = frameHtml(mail) || '<!doctype html><title>–</title>';
-}
-
-/** The HTML of a mail with its embedded images inlined and links that open outside of the frame; empty for none. */
-export function frameHtml(mail: Pick<ParsedMail, 'html' | 'attachments'>): string {
-  const html = withOwnImages(mail);
-  if (html === '') return '';
-  const at = /<head\b[^<>]*>/i.exec(html) ?? /^\s*<!doctype[^>]*>/i.exec(html);
-  const end = at ? at.index + at[0].length : 0;
-  return `${html.slice(0, end)}<base target="_blank">${html.slice(end)}`;
-}
-
-/** Replaces `cid:` URLs by `data:` URLs, since the sandboxed frame cannot load images from this server. */
-function withOwnImages({ html, attachments }: Pick<ParsedMail, 'html' | 'attachments'>): string {
-  const images = new Map(attachments.filter(({ cid }) => cid !== null).map((one) => [one.cid, one]));
-  let room = MAX_INLINED;
-  return (html ?? '').replace(/cid:([^"'\s)>\\]{1,500})/gi, (whole, id: string) => {
-    const image = images.get(decoded(id)) ?? images.get(id);
-    const type = image && /^image\/[\w.+-]+$/.exec(image.type)?.[0];
-    if (!image || !type || image.content.length > room) return whole;
-    room -= image.content.length;
-    return `data:${type};base64,${image.content.toString('base64')}`;
-  });
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
-/** Number of remote images in the HTML of a mail. */
-export function remoteImages(html: string | null): number {
-  const found = html?.match(/(?:<img\b[^<>]*?\bsrc\s*=\s*["']?|\burl\(\s*["']?|\bbackground\s*=\s*["']?)https?:\/\//gi);
-  return found?.length ?? 0;
+function readOption<T extends string>(ctx: OpsContext, name: string, allowed: readonly T[]): T {
+  const requested = ctx.query[name];
+  return allowed.find((value) => value === requested) ?? (allowed[0] as T);
 }

@@ -49,7 +49,7 @@ export async function openMail(source: Buffer): Promise<ParsedMail> {
     locale: header('content-language').split(/[,\s]/)[0] ?? '',
     html: email.html ?? null,
     text: email.text ?? null,
-    headers: headersOf(source).map(({ name, value }) => ({ name, value: decodeWords(value) })),
+    headers: readHeaders(source).map(({ name, value }) => ({ name, value: decodeWords(value) })),
     attachments: email.attachments.map(opened),
     source,
   };
@@ -73,7 +73,7 @@ function opened({ filename, mimeType, content, contentId }: Attachment): OpenedA
 }
 
 /** The headers of the message in their order, folded lines unfolded. */
-function headersOf(source: Buffer): { name: string; value: string }[] {
+function readHeaders(source: Buffer): { name: string; value: string }[] {
   const end = source.indexOf('\r\n\r\n');
   const head = source.subarray(0, end === -1 ? 64 * 1024 : end).toString('utf8');
   const lines = head.replace(/\r?\n[ \t]+/g, ' ').split(/\r?\n/);
@@ -142,13 +142,13 @@ function decoded(text: string): string {
 /** Maximum length of a preview line, characters. */
 const MAX_PREVIEW = 140;
 /** Characters of the mail that are searched for its first words. */
-const LOOKED_AT = 20_000;
+const MAX_SCANNED = 20_000;
 /** Invisible characters with which templates pad a short preview line. */
 const FILLER = /\u034f|[\u00ad\u200b-\u200f\u2060\ufeff]/g;
 
 /** The preview that mail clients show after the subject: the first words of the mail, hidden or not. */
 export function previewLine(html: string | null, text: string | null): string {
-  const words = html === null ? (text ?? '').slice(0, LOOKED_AT) : beforeFiller(htmlToText(html, LOOKED_AT));
+  const words = html === null ? (text ?? '').slice(0, MAX_SCANNED) : beforeFiller(htmlToText(html, MAX_SCANNED));
   const line = words.replace(FILLER, '').replace(/\s+/g, ' ').trim();
   return line.length <= MAX_PREVIEW ? line : `${line.slice(0, MAX_PREVIEW).replace(/\s+\S*$/, '')}…`;
 }

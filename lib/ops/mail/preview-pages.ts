@@ -1,14 +1,15 @@
-import { localesOf } from '../../core/locales';
+import { readLocales } from '../../core/locales';
 import type { PreviewedMail, PreviewName, PreviewResponse } from '../../mailer/preview/preview-registry';
 import { isAddress } from '../../support/email-address';
 import { snakeCase } from '../../support/snake-case';
 import { assertOperator } from '../auth/access';
 import type { OpsContext, PageContext, PageModule } from '../ui/context';
+import { reportFailedAction } from '../ui/error-pages';
 import { FlashStore } from '../ui/flash';
-import { linkWith, localizedProblem, reportFailedAction } from '../ui/shell';
-import { DELIVERIES } from './deliveries';
+import { linkWith, localizedProblem } from '../ui/shell';
+import { DELIVERIES } from './deliveries-page';
 import type { Inbox } from './inbox';
-import { answerPiece, askedLanguage, langQuery, languagesOf, showMail } from './mail-page';
+import { answerPiece, askedLanguage, langQuery, showMail, toLanguages } from './mail-page';
 import { openMail, type ParsedMail } from './parsed-mail';
 import { PreviewSource } from './preview-process';
 
@@ -18,7 +19,7 @@ const ONE = `${PREVIEWS}/:mailer/:action`;
 const EVENTS = `${PREVIEWS}/events`;
 const KEPT = ['lang', 'part', 'width', 'scheme'];
 /** Number of inbox mails in the list beside a preview. */
-const LATEST = 4;
+const MAX_LATEST = 4;
 
 /** Pages of the previews of the app's mails. @param inbox for the list beside them. */
 export function previewRoutes(inbox: Inbox): PageModule {
@@ -33,8 +34,8 @@ export function previewRoutes(inbox: Inbox): PageModule {
     const indexOf = async (reply: PreviewResponse, ctx: OpsContext) => {
       const names = await inbox.names();
       const kept = config.mail.delivery === 'file';
-      const latest = await inbox.entries(names.slice(0, LATEST));
-      return { previews: linksOf(reply), inbox: latest, total: names.length, kept, keep: keptQuery(ctx) };
+      const latest = await inbox.entries(names.slice(0, MAX_LATEST));
+      return { previews: linkNames(reply), inbox: latest, total: names.length, kept, keep: keptQuery(ctx) };
     };
 
     /** @param first true for the index page, which on a narrow screen begins with the list. */
@@ -44,8 +45,8 @@ export function previewRoutes(inbox: Inbox): PageModule {
       const shownIn = askedLanguage(ctx) ?? config.defaultLocale;
       const shared = {
         index,
-        base: hrefOf(name),
-        locales: languagesOf(localesOf(site.previews.locales)),
+        base: previewPath(name),
+        locales: toLanguages(readLocales(site.previews.locales)),
         shownIn,
         ...lively,
       };
@@ -66,13 +67,13 @@ export function previewRoutes(inbox: Inbox): PageModule {
       if (ctx.state.visitor.role === 'viewer') return ctx.redirect(DELIVERIES);
       const lively = await live();
       const reply = await source.names();
-      const [first] = linksOf(reply);
+      const [first] = linkNames(reply);
       if (first && !ctx.state.json) return show(ctx, first, lively, true);
       const title = ctx.state.t('mail.previews.title');
       const index = await indexOf(reply, ctx);
       if (reply.kind === 'fault') return showFault(site, ctx, title, reply, { index, base: INDEX, ...lively });
       const page = { title, index, base: INDEX, folder: site.previews.folder, ...lively };
-      await site.pages.show(ctx, 'mail/no-previews', page, { previews: linksOf(reply) });
+      await site.pages.show(ctx, 'mail/no-previews', page, { previews: linkNames(reply) });
     });
 
     router.get(PREVIEWS, (ctx) => ctx.redirect(INDEX));
@@ -89,14 +90,14 @@ export function previewRoutes(inbox: Inbox): PageModule {
 
     router.get(ONE, async (ctx) => {
       assertOperator(ctx);
-      await show(ctx, nameOf(ctx), await live(), false);
+      await show(ctx, readName(ctx), await live(), false);
     });
 
     testRoutes(source)(site);
 
     router.get(`${ONE}/*piece`, async (ctx) => {
       assertOperator(ctx);
-      const reply = await source.mail(nameOf(ctx), askedLanguage(ctx));
+      const reply = await source.mail(readName(ctx), askedLanguage(ctx));
       if (reply.kind !== 'mail') throw localizedProblem(404, 'missing');
       answerPiece(ctx, await opened(reply), ctx.params.piece ?? '');
     });
@@ -119,15 +120,15 @@ async function showFault(
   await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: snakeCase(fault) });
 }
 
-function linksOf(reply: PreviewResponse): (PreviewName & { readonly href: string })[] {
-  return reply.kind === 'names' ? reply.names.map((name) => ({ ...name, href: hrefOf(name) })) : [];
+function linkNames(reply: PreviewResponse): (PreviewName & { readonly href: string })[] {
+  return reply.kind === 'names' ? reply.names.map((name) => ({ ...name, href: previewPath(name) })) : [];
 }
 
-function hrefOf({ mailer, action }: PreviewName): string {
+function previewPath({ mailer, action }: PreviewName): string {
   return `${PREVIEWS}/${encodeURIComponent(mailer)}/${encodeURIComponent(action)}`;
 }
 
-function nameOf(ctx: OpsContext): PreviewName {
+function readName(ctx: OpsContext): PreviewName {
   const { mailer = '', action = '' } = ctx.params;
   return { mailer, action };
 }
@@ -155,7 +156,7 @@ function testRoutes(source: PreviewSource): PageModule {
     const form = (ctx: OpsContext, more: Readonly<Record<string, unknown>>) => {
       const { mailer, action } = ctx.params;
       const query = langQuery(ctx);
-      const page = { name: `${mailer}#${action}`, action: `${ctx.path}${query}`, back: `${backOf(ctx)}${query}` };
+      const page = { name: `${mailer}#${action}`, action: `${ctx.path}${query}`, back: `${withoutSend(ctx)}${query}` };
       return site.pages.show(ctx, 'mail/test', { title: ctx.state.t('mail.test.title'), to: '', ...page, ...more });
     };
 
@@ -165,11 +166,11 @@ function testRoutes(source: PreviewSource): PageModule {
       await form(ctx, { sent, wrong: false, to: sent?.to ?? '' });
     });
 
-    const asked = reportFailedAction(site, ({ params }) => ({
+    const reportsFailure = reportFailedAction(site, ({ params }) => ({
       command: 'send a test of',
       of: `${params.mailer}#${params.action}`,
     }));
-    site.router.post(SEND, asked, async (ctx) => {
+    site.router.post(SEND, reportsFailure, async (ctx) => {
       const to = (ctx.state.form.get('to') ?? '').trim();
       if (!isAddress(to)) {
         ctx.status = 422;
@@ -198,6 +199,6 @@ function testRoutes(source: PreviewSource): PageModule {
   };
 }
 
-function backOf(ctx: OpsContext): string {
+function withoutSend(ctx: OpsContext): string {
   return ctx.path.replace(/\/send$/, '');
 }

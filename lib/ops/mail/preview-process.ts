@@ -145,7 +145,7 @@ interface FolderVersion {
 
 /** Fingerprints of the files below some folders. A missing folder counts as empty. */
 export async function folderVersion(folders: readonly string[]): Promise<FolderVersion> {
-  const lines = (await Promise.all(folders.map(linesOf))).flat();
+  const lines = (await Promise.all(folders.map(listFiles))).flat();
   return { all: digest(lines), code: digest(lines.filter(({ name }) => CODE.test(name))) };
 }
 
@@ -154,7 +154,7 @@ interface FileLine {
   readonly line: string;
 }
 
-async function linesOf(folder: string): Promise<FileLine[]> {
+async function listFiles(folder: string): Promise<FileLine[]> {
   const names = await fs.readdir(folder, { recursive: true }).catch(whenGone<string[]>([]));
   const lines = names.sort().map(async (name) => {
     // The file may be removed meanwhile: a build replaces whole folders.

@@ -1,7 +1,8 @@
 import type { PageModule } from '../ui/context';
 
-import { deliveryRoutes } from './deliveries';
-import { Inbox, inboxRoutes } from './inbox';
+import { deliveryRoutes } from './deliveries-page';
+import { Inbox } from './inbox';
+import { inboxRoutes } from './inbox-page';
 import { previewRoutes } from './preview-pages';
 
 /** All pages of mails: previews, inbox and deliveries. */

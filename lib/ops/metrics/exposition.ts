@@ -28,12 +28,12 @@ function render(family: Family, scrape: Scrape): RenderedFamily {
   const whose = shared ? {} : { tree: scrape.treeName };
   const values =
     family.type === 'histogram'
-      ? family.read(scrape).flatMap((one) => linesOf(name, { ...one, labels: { ...whose, ...one.labels } }))
+      ? family.read(scrape).flatMap((one) => histogramSeries(name, { ...one, labels: { ...whose, ...one.labels } }))
       : family.read(scrape).map(({ labels, value }) => ({ labels: { ...whose, ...labels }, value: clean(value) }));
   return { name, help, type, values, aggregator: 'first' };
 }
 
-function linesOf(name: string, { labels = {}, boundsMs, buckets }: HistogramSample): SeriesValue[] {
+function histogramSeries(name: string, { labels = {}, boundsMs, buckets }: HistogramSample): SeriesValue[] {
   let below = 0;
   const lines = [...boundsMs.map((ms) => String(ms / 1000)), '+Inf'].map((le, i) => {
     below += buckets.counts[i] ?? 0;

@@ -1,6 +1,6 @@
 import { processorsOf, reported } from '../../cluster/status';
 import { lastProgress } from '../../health/last-progress';
-import { standstillsOf } from '../../health/standstills';
+import { findStandstills } from '../../health/standstills';
 import type { QueueStatus } from '../../job/row/queue-status';
 import { type ClassStats, JOB_BOUNDS_MS, MAIL_OUTCOMES, OTHER_CLASSES } from '../../job/stats/class-stats';
 import type { Histogram } from '../../support/histogram';
@@ -12,12 +12,12 @@ const JOINED = 3;
 /** Upper bounds of all buckets but the last, ms, to four digits. */
 const BOUNDS_MS = JOB_BOUNDS_MS.filter((_, i) => i % JOINED === JOINED - 1).map((ms) => Number(ms.toPrecision(4)));
 
-function classesOf({ history }: Scrape): [className: string, stats: ClassStats][] {
+function readClasses({ history }: Scrape): [className: string, stats: ClassStats][] {
   return [...(history?.classes ?? [])].map(([name, stats]) => [name === OTHER_CLASSES ? 'other' : name, stats]);
 }
 
 function histograms(scrape: Scrape, of: (stats: ClassStats) => Histogram): HistogramSample[] {
-  return classesOf(scrape).map(([className, stats]) => {
+  return readClasses(scrape).map(([className, stats]) => {
     const { counts, sumMs } = of(stats);
     const joined = Array.from({ length: BOUNDS_MS.length + 1 }, (_, i) =>
       counts.slice(i * JOINED, (i + 1) * JOINED).reduce((all, count) => all + count, 0),
@@ -33,7 +33,7 @@ export const JOBS: readonly Family[] = [
     type: 'counter',
     help: 'Runs of jobs by class and outcome, of all trees on this Redis, since its data began.',
     read: (scrape) =>
-      classesOf(scrape).flatMap(([className, { processed, retried, dead, discarded }]) =>
+      readClasses(scrape).flatMap(([className, { processed, retried, dead, discarded }]) =>
         Object.entries({ succeeded: processed, retried, dead, discarded }).map(([outcome, value]) => ({
           labels: { class: className, outcome },
           value,
@@ -81,7 +81,7 @@ export const JOBS: readonly Family[] = [
     help: "How long a part of this tree's jobs has stood still; of several, the longest time. 0: none stands still.",
     read: ({ tree }) => {
       const statuses = tree ? processorsOf(tree.stats).flatMap(({ lastStatus }) => reported(lastStatus) ?? []) : [];
-      const spans = statuses.flatMap(standstillsOf).map(({ spanMs }) => spanMs / 1000);
+      const spans = statuses.flatMap(findStandstills).map(({ spanMs }) => spanMs / 1000);
       return only(statuses.length > 0 ? Math.max(0, ...spans) : undefined);
     },
   },
@@ -128,9 +128,9 @@ interface NamedQueue {
 
 /** The first queues by name, and all others together as `other`. */
 function named({ queues = [] }: Scrape): NamedQueue[] {
-  const one = queues.slice(0, MAX_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
+  const perQueue = queues.slice(0, MAX_QUEUES).map((queue) => ({ name: queue.name, queues: [queue] }));
   const others = queues.slice(MAX_QUEUES);
-  return others.length === 0 ? one : [...one, { name: 'other', queues: others }];
+  return others.length === 0 ? perQueue : [...perQueue, { name: 'other', queues: others }];
 }
 
 const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);

@@ -69,12 +69,12 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
   const tree = valueIn(status.own);
   const queues = valueIn(status.queues);
   const redisAnswers = status.redis.ok && status.redis.value === null ? undefined : status.redis.ok;
-  const fromRedis = async <T>(reading: () => Promise<T>) => (redisAnswers ? known(reading()) : undefined);
+  const fromRedis = async <T>(reading: () => Promise<T>) => (redisAnswers ? orUndefined(reading()) : undefined);
   const fromPostgres = async () => {
     if (!status.postgres.ok) return { retry: undefined, scheduled: undefined, dead: undefined };
-    const retry = await known(countSet(knex, 'retry'));
-    const scheduled = await known(countSet(knex, 'scheduled'));
-    return { retry, scheduled, dead: await known(countSet(knex, 'dead')) };
+    const retry = await orUndefined(countSet(knex, 'retry'));
+    const scheduled = await orUndefined(countSet(knex, 'scheduled'));
+    return { retry, scheduled, dead: await orUndefined(countSet(knex, 'dead')) };
   };
   const [sets, history, processors] = await Promise.all([
     fromPostgres(),
@@ -98,7 +98,7 @@ export async function read({ config, redis: { client }, knex, statusCollector }:
 }
 
 /** undefined when reading fails or takes longer than the limit. */
-function known<T>(reading: Promise<T>): Promise<T | undefined> {
+function orUndefined<T>(reading: Promise<T>): Promise<T | undefined> {
   return valueWithin(reading, LIMIT_MS, undefined);
 }
 

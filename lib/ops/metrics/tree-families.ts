@@ -112,7 +112,7 @@ interface Place {
   }[];
 }
 
-function placesOf({ stats, processMetrics }: TreeStatus): Place[] {
+function collectPlaces({ stats, processMetrics }: TreeStatus): Place[] {
   const places = new Map<string, Place['processes']>();
   const add = (name: string, one: Place['processes'][number]) => places.set(name, [...(places.get(name) ?? []), one]);
   add('primary', { pssMb: processMetrics.pssMb, processMetrics, pool: stats.single?.pool });
@@ -140,7 +140,7 @@ function byPlace(
   labels: Readonly<Record<string, string>> = {},
 ): Sample[] {
   if (!tree) return [];
-  return placesOf(tree).flatMap(({ name, processes }) => {
+  return collectPlaces(tree).flatMap(({ name, processes }) => {
     const values = processes.map(figure).filter((value) => value !== null && value !== undefined);
     return sample({ process: name, ...labels }, values.length > 0 ? inOne(values) : null);
   });

@@ -7,11 +7,11 @@ import { sendCounts } from '../ui/event-stream';
 import { FlashStore } from '../ui/flash';
 import { Formatter } from '../ui/format';
 import { localizedProblem } from '../ui/shell';
-import { chosenTree, hrefOf } from './health-summary';
+import { chosenTree, linkToTree } from './chosen-tree';
 
 import { layoutFingerprints, liveValues, patch, SentValues } from './live-update';
 import { type OverviewView, overviewView } from './overview-view';
-import type { ProcessFlash } from './process-cards';
+import type { ProcessFlash } from './tree-actions';
 import { missingTree } from './tree-health';
 
 const HOME = '/ops';
@@ -37,7 +37,7 @@ export const overviewRoutes: PageModule = async (site) => {
       'overview/overview',
       {
         title: ctx.state.t('overview.title'),
-        live: hrefOf(`${HOME}/events`, chosenTree(ctx)),
+        live: linkToTree(`${HOME}/events`, chosenTree(ctx)),
         scripts: ['overview.js', 'uPlot.iife.min.js', 'charts.js'],
         view,
         ...(await chartsFor(ctx, view)),
@@ -45,7 +45,7 @@ export const overviewRoutes: PageModule = async (site) => {
         patch,
         fingerprints: layoutFingerprints(view),
         requestId: ctx.requestId,
-        to: (path: string) => hrefOf(path, machine && !machine.own ? machine.id : null),
+        to: (path: string) => linkToTree(path, machine && !machine.own ? machine.id : null),
       },
       snakeCase(view),
     );

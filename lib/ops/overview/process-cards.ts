@@ -1,6 +1,13 @@
-import type { NextRestart, SlotStatus, Termination, TreeStatus, WorkerStats, WorkerStatus } from '../../cluster/status';
-import { hotFactor, inSlot, isRestarting, readyWorkers, silenceOf } from '../../health/issues';
-import type { TreeCommand } from '../../tree/tree-commands';
+import {
+  type NextRestart,
+  reported,
+  type SlotStatus,
+  type Termination,
+  type TreeStatus,
+  type WorkerStats,
+  type WorkerStatus,
+} from '../../cluster/status';
+import { hotFactor, inSlot, isRestarting, readyWorkers, unresponsiveMs } from '../../health/issues';
 import { type Formatter, facts, sentences, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
 
@@ -69,11 +76,6 @@ export function lagFigure(lagMs: number | undefined): Figure {
   return { text: `${Math.round(lagMs)} ms`, tone: lagMs >= SLOW_LAG_MS ? 'warn' : null };
 }
 
-/** Maps `{}`, the status of a process without a heartbeat so far, to undefined. */
-export function known<T extends object>(status: T | Record<string, never>): T | undefined {
-  return Object.keys(status).length > 0 ? (status as T) : undefined;
-}
-
 interface State {
   readonly tone: Tone;
   readonly line?: NodeView['line'];
@@ -87,9 +89,9 @@ export function workerView(treeStatus: TreeStatus, slot: SlotStatus, format: For
   const { t } = format;
   const { current, outgoing } = inSlot(treeStatus, slot);
   const shown = current?.state === 'ready' || !outgoing ? current : outgoing;
-  const status = shown && known(shown.lastStatus);
+  const status = shown && reported(shown.lastStatus);
   const mb = shown ? (shown.pssMb ?? status?.rssMb) : undefined;
-  const state = stateOf({ treeStatus, slot, current, outgoing, status }, format);
+  const state = describeState({ treeStatus, slot, current, outgoing, status }, format);
   const factor = hotFactor(treeStatus, slot.index, mb);
   const hot = factor !== null && state.tone === 'ok' && !outgoing;
   const waiting = status?.backlog;
@@ -120,7 +122,7 @@ interface Slotted {
   readonly status: WorkerStatus | undefined;
 }
 
-function stateOf(slotted: Slotted, format: Formatter): State {
+function describeState(slotted: Slotted, format: Formatter): State {
   const { slot, current, outgoing, status } = slotted;
   const { t } = format;
   const cutOff = slot.drainUntil === null ? '' : t('overview.say.cutOff', { span: format.until(slot.drainUntil) });
@@ -155,7 +157,7 @@ function readyState(
 ): State {
   const { t, now, redacted } = format;
   const phase = t('overview.phase.ready');
-  const heartbeatAgeMs = silenceOf(current, now);
+  const heartbeatAgeMs = unresponsiveMs(current, now);
   if (heartbeatAgeMs !== null) {
     const activity = status?.inFlight[0]?.what;
     const span = format.seconds(heartbeatAgeMs);
@@ -198,7 +200,7 @@ export function primaryView(treeStatus: TreeStatus, format: Formatter): NodeView
     say: facts(
       format.t('overview.say.up', { span: format.up(stats.startedAt) }),
       `pid ${stats.pid}`,
-      whereOf(treeStatus, format),
+      formatAddress(treeStatus, format),
       stats.workers > 0 && format.t('overview.say.sends', { ready: readyWorkers(treeStatus), count: stats.workers }),
     ),
   };
@@ -228,8 +230,8 @@ export function singleView(treeStatus: TreeStatus, format: Formatter): NodeView 
 }
 
 /** Requests in flight, slots, and queued requests of a tree; undefined when it serves no web. */
-export function load({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
-  const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => known(one.lastStatus) ?? []);
+export function webLoad({ stats, limits }: TreeStatus): { inFlight: number; of: number; waiting: number } | undefined {
+  const statuses = stats.single ? [stats.single] : stats.workerStatus.flatMap((one) => reported(one.lastStatus) ?? []);
   const workers = stats.single ? 1 : stats.workers;
   if (workers === 0) return undefined;
   const sum = (pick: (status: (typeof statuses)[number]) => number) =>
@@ -241,7 +243,7 @@ export function load({ stats, limits }: TreeStatus): { inFlight: number; of: num
   };
 }
 
-function whereOf({ address }: TreeStatus, { t }: Formatter): string | null {
+function formatAddress({ address }: TreeStatus, { t }: Formatter): string | null {
   if (address === null) return null;
   if (!URL.canParse(address)) return address;
   const { port } = new URL(address);
@@ -258,23 +260,4 @@ function nextWords({ at, attempt }: NextRestart, format: Formatter): string {
   return Date.parse(at) > now.getTime()
     ? t('overview.next.waits', { span: format.until(at), attempt })
     : t('overview.next.starts', { attempt });
-}
-
-/** The command of a form. The texts are `processes.flash.<what>`. */
-export interface ProcessFlash {
-  readonly what: TreeAction['key'];
-  readonly name: string;
-  readonly slot: number;
-}
-
-/** A command that the pages offer for a tree. Its texts are `processes.actions.<key>`. */
-export interface TreeAction {
-  readonly key: 'restart' | 'recycle' | 'add' | 'remove' | 'quiet' | 'resume';
-  readonly command: TreeCommand;
-  /** True when it is for one slot, which the query names. */
-  readonly slot?: true;
-  /** True when it interrupts work, so that its button warns. */
-  readonly danger?: true;
-  /** True when the command is applicable now. @param slot for a command with one. */
-  isAvailable(treeStatus: TreeStatus, slot: number): boolean;
 }

@@ -1,9 +1,9 @@
-import type { ProcessorStats, ProcessorStatus, TreeStatus } from '../../cluster/status';
-import { silenceOf } from '../../health/issues';
+import { type ProcessorStats, type ProcessorStatus, reported, type TreeStatus } from '../../cluster/status';
+import { unresponsiveMs } from '../../health/issues';
 import { lastProgress, oldestDueMs } from '../../health/last-progress';
 import { type Formatter, facts, type Tone } from '../ui/format';
 import type { IconName } from '../ui/layout';
-import { barPercent, ICONS, known, lagFigure, type NodeView, terminationText } from './process-cards';
+import { barPercent, ICONS, lagFigure, type NodeView, terminationText } from './process-cards';
 
 /** Maximum number of jobs that the card names. */
 const MAX_NAMED = 2;
@@ -22,9 +22,9 @@ interface State {
  */
 export function jobsView(treeStatus: TreeStatus, waiting: number | null, format: Formatter): NodeView {
   const { jobProcessor: processor } = treeStatus.stats;
-  const status = known(processor.lastStatus);
+  const status = reported(processor.lastStatus);
   const mb = processor.pssMb ?? status?.rssMb;
-  const state = stateOf(treeStatus, processor, status, format);
+  const state = describeState(treeStatus, processor, status, format);
   const isKnown = state.tone !== 'unknown' && status !== undefined && processor.pid !== null;
   return {
     id: 'jobs',
@@ -59,7 +59,7 @@ export function progressText(treeStatus: TreeStatus, format: Formatter): string 
   );
 }
 
-function stateOf(
+function describeState(
   { processor: { lastTermination, nextRestart }, stats: { otherJobProcessor: other } }: TreeStatus,
   processor: ProcessorStats,
   status: ProcessorStatus | undefined,
@@ -113,7 +113,7 @@ function readyState(
   format: Formatter,
 ): State {
   const { t, now } = format;
-  const heartbeatAgeMs = silenceOf(processor, now);
+  const heartbeatAgeMs = unresponsiveMs(processor, now);
   const running = (status?.inFlight ?? []).map(({ what, job, ageMs }) => `${job?.class ?? what} ${format.span(ageMs)}`);
   const named =
     running.slice(0, MAX_NAMED).join(', ') + (running.length > MAX_NAMED ? ` +${running.length - MAX_NAMED}` : '');

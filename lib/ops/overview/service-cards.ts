@@ -53,7 +53,7 @@ function postgresView(
     icon: used / allowed > FULL_SHARE ? 'warn' : 'db',
     phase: format.ping(pingMs),
     say: facts(
-      kindOf(version, embedded.includes('postgres'), format),
+      formatVersion(version, embedded.includes('postgres'), format),
       format.t('overview.deps.connections', { used, allowed }),
       planned > 0 && format.t('overview.deps.planned', { planned }),
       format.memory(sizeBytes),
@@ -78,7 +78,7 @@ function redisView({ redis, redisLost }: SystemStatus, embedded: readonly string
     icon: full ? 'warn' : 'key',
     phase: format.ping(pingMs),
     say: facts(
-      kindOf(version, embedded.includes('redis'), format),
+      formatVersion(version, embedded.includes('redis'), format),
       maxBytes > 0
         ? format.t('overview.deps.memoryOf', { used: format.memory(usedBytes), max: format.memory(maxBytes) })
         : format.memory(usedBytes),
@@ -130,7 +130,7 @@ function away(
   };
 }
 
-function kindOf(version: string, embedded: boolean, { t }: Formatter): string {
+function formatVersion(version: string, embedded: boolean, { t }: Formatter): string {
   return embedded ? t('overview.deps.embedded', { version }) : version;
 }
 

@@ -15,7 +15,7 @@ const UNITS = [
 ] as const;
 
 /** Maximum length of a text from elsewhere, such as a process's output, characters. The rest is cut. */
-const LONGEST = 90;
+const MAX_LENGTH = 90;
 
 /**
  * Formats numbers, sizes, times, durations and causes in the language of one reader, from the texts `time.*`, `work.*`,
@@ -181,49 +181,13 @@ export class Formatter {
 }
 
 function cut(text: string): string {
-  return text.length > LONGEST ? `${text.slice(0, LONGEST - 1)}…` : text;
+  return text.length > MAX_LENGTH ? `${text.slice(0, MAX_LENGTH - 1)}…` : text;
 }
 
 /** Rounds a future duration up, to the second below a minute and to the minute above, ms. */
 function rounded(ms: number): number {
   const step = ms < 60_000 ? 1000 : 60_000;
   return Math.ceil(ms / step) * step;
-}
-
-export const PER_PAGE = 50;
-
-/** The part of a list that a page shows, by `?page=`. */
-export class Paging {
-  private constructor(
-    /** Number of the page, from 1. */
-    readonly page: number,
-    readonly total: number,
-  ) {}
-
-  /** @param total length of the list. A page beyond the last one becomes the last. */
-  static of(ctx: OpsContext, total: number): Paging {
-    const asked = Math.floor(Number(ctx.query.page)) || 1;
-    const last = Math.max(1, Math.ceil(total / PER_PAGE));
-    return new Paging(Math.min(Math.max(1, asked), last), total);
-  }
-
-  /** Index of the first element of the page. */
-  get from(): number {
-    return (this.page - 1) * PER_PAGE;
-  }
-
-  /** Index after the last element of the page. */
-  get to(): number {
-    return Math.min(this.total, this.from + PER_PAGE);
-  }
-
-  get before(): number | null {
-    return this.page > 1 ? this.page - 1 : null;
-  }
-
-  get after(): number | null {
-    return this.to < this.total ? this.page + 1 : null;
-  }
 }
 
 export type Tone = 'ok' | 'busy' | 'warn' | 'bad' | 'unknown';

@@ -40,7 +40,7 @@ export function pageTexts(folders: readonly string[]): I18n {
 }
 
 /** @returns the suffix of the key for a count. */
-function formOf(locale: string, count: number): string {
+function pluralForm(locale: string, count: number): string {
   return locale === 'en' && count === 1 ? 'one' : 'other';
 }
 
@@ -63,7 +63,7 @@ class TextFile {
   /** @param count with a count, its plural form is looked up before the key itself. */
   find(key: string, count: number | undefined): string | undefined {
     const { texts } = this;
-    return (count === undefined ? undefined : texts[`${key}_${formOf(this.locale, count)}`]) ?? texts[key];
+    return (count === undefined ? undefined : texts[`${key}_${pluralForm(this.locale, count)}`]) ?? texts[key];
   }
 
   /** The texts by dotted key, such as `a.b.c`. */

@@ -4,7 +4,7 @@ import type { Config } from '../../core/config';
 import { UserError } from '../../core/errors';
 import { doubt, type Finding, fault } from '../../core/finding';
 import { loadI18n } from '../../core/i18n';
-import { exportsOf } from '../../core/load-classes';
+import { listExports } from '../../core/load-classes';
 import { cronEntries } from '../../job/cron/schedule';
 import type { CronOptions, JobClass } from '../../job/definition/job-class';
 import { jobNameOf } from '../../job/definition/options';
@@ -123,7 +123,7 @@ const UNEXPORTED = /^[ \t]*class\s+(\w+)\s+extends\s+(?:\w+\.)?\w*Job\b/m;
 
 /** @throws UserError for a file without exports that declares a job class: nobody would ever find it. */
 function refuseUnexported(file: string, exported: unknown): void {
-  if (exportsOf(exported).length > 0) return;
+  if (listExports(exported).length > 0) return;
   const [, name] = UNEXPORTED.exec(fs.readFileSync(file, 'utf8')) ?? [];
   if (name) throw new UserError(`it declares ${name} and does not export it: export it as the default`);
 }

@@ -2,7 +2,6 @@ import type { Config } from '../../core/config';
 import { doubt, type Finding, fault } from '../../core/finding';
 import type { RedisClient } from '../../core/redis';
 import { answerWithin, readInfo } from '../../core/redis-script';
-import { keyPrefixOf } from '../../core/redis-url';
 import { lazy } from '../../support/async';
 
 /** Time limit of an answer, ms: a start does not wait for a Redis that is unavailable. */
@@ -13,8 +12,6 @@ const LEAST = 6.2;
 export interface RedisContext {
   /** Begins the sentences: `Redis`, or with its place. */
   readonly name: string;
-  /** null: the embedded one. */
-  readonly url: string | null;
   readonly client: RedisClient;
   /** The fields of INFO, since managed servers forbid CONFIG GET. */
   readonly info: () => Promise<ReadonlyMap<string, string>>;
@@ -40,10 +37,10 @@ export function greetingFault({ message }: Error): string | undefined {
     : undefined;
 }
 
-export async function cluster({ name, url, info }: RedisContext): Promise<Finding[]> {
-  if ((await info()).get('cluster_enabled') !== '1' || url === null || keyPrefixOf(url) !== '') return [];
-  const remedy = 'set REDIS_PREFIX to the name of the app.';
-  return [fault(`${name} is in cluster mode, which needs all keys of an app in one slot: ${remedy}`)];
+export async function cluster({ name, info }: RedisContext): Promise<Finding[]> {
+  if ((await info()).get('cluster_enabled') !== '1') return [];
+  const remedy = 'use one without it, with sentinels if it must survive a server.';
+  return [fault(`${name} is in cluster mode, which cannot be used: ${remedy}`)];
 }
 
 /** Reported even without a memory limit, since a later plan may have one. */
@@ -56,7 +53,7 @@ export async function eviction({ name, info }: RedisContext): Promise<Finding[]>
 
 /** Asks the app's trees on this Redis, each of which reports at least every ten seconds. */
 export async function proxies(context: RedisContext): Promise<Finding[]> {
-  // No tree runs on a Redis that is refused, and a cluster rejects keys without a prefix.
+  // No tree runs on a Redis that is refused, and a cluster rejects keys of other nodes.
   if ([await version(context), await cluster(context)].flat().length > 0) return [];
   const { client, appName, config } = context;
   const { TreeDirectory } = await import('../../tree/tree-directory');

@@ -1,6 +1,6 @@
 import path from 'node:path';
 import { readArguments } from '../../core/command-line';
-import { type Finding, note, sentenceOf } from '../../core/finding';
+import { asSentence, type Finding, note } from '../../core/finding';
 import { toError } from '../../support/async';
 import { pluralize } from '../../support/text';
 import { migrationsOf } from '../app/app-definition';
@@ -27,7 +27,7 @@ export const runCheckCommand: Command = async (app, args, readConfig) => {
   }
   const [jobs, mailers] = [[...(await parts.jobs()).value].length, (await parts.mailers()).value.size];
   await report(found, (wrong, notes) => {
-    const messages = wrong.map((each) => sentenceOf(each).replaceAll(`${app.root}${path.sep}`, ''));
+    const messages = wrong.map((each) => asSentence(each).replaceAll(`${app.root}${path.sep}`, ''));
     if (json) return JSON.stringify({ findings: messages, notes }, null, 2);
     const end = wrong.length === 0 ? 'Nothing is wrong' : pluralize(wrong.length, 'mistake');
     const ms = Math.round(performance.now() - startedAt);

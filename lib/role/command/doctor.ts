@@ -1,6 +1,6 @@
 import { readArguments } from '../../core/command-line';
 import type { Config } from '../../core/config';
-import { sentenceOf } from '../../core/finding';
+import { asSentence } from '../../core/finding';
 import { type AppDefinition, migrationsOf } from '../app/app-definition';
 import type { Command } from '../app/command';
 import { type Found, failed, findings } from '../checks/list';
@@ -20,7 +20,7 @@ export const runDoctor: Command = async (app, args, readConfig) => {
   if (config) found.push(...(await aroundApp(app, config)));
   await report(found, (wrong, notes) => {
     const end = wrong.length === 0 ? 'All is as it should be.' : `Things to do: ${wrong.length}`;
-    if (!json) return [...notes, ...wrong.map(sentenceOf), end].join('\n');
+    if (!json) return [...notes, ...wrong.map(asSentence), end].join('\n');
     const each = wrong.map(({ id, severity, text, remedy }) => ({ id, severity, finding: text, what_to_do: remedy }));
     return JSON.stringify({ findings: each }, null, 2);
   });
@@ -35,8 +35,7 @@ async function aroundApp(app: AppDefinition, config: Config): Promise<Found[]> {
   const { isOff, client } = redis;
   const unreadable = (error: Error) => [failed('unreadable', error)];
   const migrations = migrationsOf(app);
-  const url = config.redisUrl;
-  const ofRedis = redisContext({ name: 'Redis', url, client, appName: app.name, config });
+  const ofRedis = redisContext({ name: 'Redis', client, appName: app.name, config });
   try {
     return [
       // Redis may be off only because it is for the tree that runs here.

@@ -1,6 +1,6 @@
 import { type Config, hasInheritedConfig } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
-import { sentenceOf } from '../../core/finding';
+import { asSentence } from '../../core/finding';
 import { CHILD_LOG_FD, openLog } from '../../core/logging';
 import { migrateDown, migrateUp } from '../../model/migrator';
 import { Deadline } from '../../support/async';
@@ -31,7 +31,7 @@ export async function runMigrations(app: AppDefinition, config: Config, directio
     for (const name of names) events.emit('migration.done', { name, did });
     if (direction === 'down') return;
     for (const each of await findings('postgres', 'migrate', { config, migrations, database }))
-      events.emit('process.warning', { message: sentenceOf(each) });
+      events.emit('process.warning', { message: asSentence(each) });
   } finally {
     await database.stop(Deadline.after(5000));
   }

@@ -3,7 +3,7 @@ import { CHECK_ROLE, type Incoming, ignoreOperatorSignals } from '../../cluster/
 import type { Config } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { type Finding, sentenceOf } from '../../core/finding';
+import { asSentence, type Finding } from '../../core/finding';
 import type { AppDefinition } from '../app/app-definition';
 import { findings } from '../checks/list';
 
@@ -43,8 +43,8 @@ export async function checkAtStart(bootTimeoutMs: number, events: Events, isOver
 
 /** @throws UserError with each error. @param warn gets the other findings. */
 export function refuseMistakes(found: readonly Finding[], warn: (message: string) => void): void {
-  for (const each of found) if (each.severity !== 'error') warn(sentenceOf(each));
-  const fatal = found.filter(({ severity }) => severity === 'error').map((each) => `  ${sentenceOf(each)}`);
+  for (const each of found) if (each.severity !== 'error') warn(asSentence(each));
+  const fatal = found.filter(({ severity }) => severity === 'error').map((each) => `  ${asSentence(each)}`);
   if (fatal.length === 0) return;
   const said = `Catamount cannot start the app as it is; catamount check finds the same:\n${fatal.join('\n')}`;
   throw new UserError(said, EXIT.config);

@@ -1,4 +1,4 @@
-import { sentenceOf } from '../../core/finding';
+import { asSentence } from '../../core/finding';
 import type { Redis } from '../../core/redis';
 import { TreeDirectory } from '../../tree/tree-directory';
 import { findings, type PostgresContext } from '../checks/list';
@@ -24,6 +24,6 @@ export async function deployWarnings({ redis, treeId, ...sources }: Sources): Pr
   const pending = found.flatMap(({ subject }) => subject ?? []);
   return [
     ...(pending.length > 0 ? [`${pendingText(pending)} Run: node dist/server.js migrate`] : []),
-    ...found.filter(({ subject }) => subject === undefined).map(sentenceOf),
+    ...found.filter(({ subject }) => subject === undefined).map(asSentence),
   ];
 }

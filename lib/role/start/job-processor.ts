@@ -12,14 +12,15 @@ import type { Operations, PartProgress, ProcessorStatus, Work } from '../../clus
 import { TreeCarrier } from '../../cluster/tree-carrier';
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
-import { type Events, onJobEvents } from '../../core/events';
+import type { Events } from '../../core/events';
 import type { FailureCause, StalledPart } from '../../core/failure-cause';
 import { loadI18n } from '../../core/i18n';
 import { missingTextWords } from '../../core/locales';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
+import { onJobEvents } from '../../core/notable-events';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { NoConnectionError, Redis } from '../../core/redis';
-import { isRouted } from '../../core/redis-url';
+import { isSentinelUrl } from '../../core/redis-url';
 import { owedSinceStart, StandstillReporter } from '../../health/standstills';
 import { collectGarbage, OutOfBandGc } from '../../internals/gc';
 import { leaveWhenSilent } from '../../job/hint/silence';
@@ -169,7 +170,7 @@ export class JobProcessorRole {
     const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
     this.database = database;
     const redis = new Redis(urls.redis, events);
-    if (urls.redis !== null && !isRouted(urls.redis)) leaveWhenSilent(redis);
+    if (urls.redis !== null && !isSentinelUrl(urls.redis)) leaveWhenSilent(redis);
     // A Redis that does not answer costs no time of its own.
     const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
     checked.catch(() => undefined);

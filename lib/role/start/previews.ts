@@ -2,7 +2,7 @@ import { Model } from 'objection';
 import { ignoreOperatorSignals } from '../../cluster/messages';
 import { inheritedConfig, serverUrls } from '../../core/config';
 import { Events } from '../../core/events';
-import { Transports } from '../../mailer/delivery/delivery';
+import { Transports } from '../../mailer/delivery/transports';
 import { loadPreviews, type PreviewRequest, type Previews } from '../../mailer/preview/preview-registry';
 import { PreviewRenderer } from '../../mailer/preview/preview-renderer';
 import type { Database } from '../../model/database';

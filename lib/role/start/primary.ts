@@ -5,11 +5,12 @@ import { awaitStopping } from '../../cluster/control/predecessor';
 import { ControlServer } from '../../cluster/control/server';
 import { onOperatorSignals } from '../../cluster/control/signals';
 import { BroadcastRelay } from '../../cluster/primary/broadcast-relay';
-import { ReporterElection, type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
+import { type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
 import { JobsWatch } from '../../cluster/primary/jobs-watch';
 import { collectAtRest, MemoryWatch } from '../../cluster/primary/memory-watch';
 import { PhasedRestart } from '../../cluster/primary/phased-restart';
 import { ProcessorSupervisor } from '../../cluster/primary/processor';
+import { ReporterElection } from '../../cluster/primary/reporter-election';
 import { TreeMonitor } from '../../cluster/primary/tree-monitor';
 import { TreeOperations } from '../../cluster/primary/tree-operations';
 import { WorkerPool } from '../../cluster/primary/worker-pool';
@@ -18,7 +19,7 @@ import { type Config, connectionsOfTree, environment, passConfigToChildren, sumO
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
 import { currentContext } from '../../core/execution-context';
-import { sentenceOf } from '../../core/finding';
+import { asSentence } from '../../core/finding';
 import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
 import { withRedisPrefix } from '../../core/settings-reader';
@@ -309,7 +310,7 @@ export class Primary {
   private async warn(): Promise<void> {
     const { app, config, events } = this;
     const found = [await findings('machine', 'start', app), await findings('settings', 'start', { config })];
-    for (const each of found.flat()) events.emit('process.warning', { message: sentenceOf(each) });
+    for (const each of found.flat()) events.emit('process.warning', { message: asSentence(each) });
   }
 
   private printBanner(): void {

@@ -1,6 +1,6 @@
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { sentenceOf } from '../../core/finding';
+import { asSentence } from '../../core/finding';
 import type { Redis } from '../../core/redis';
 import { answerWithin } from '../../core/redis-script';
 import { isSentinelUrl, redisPlace } from '../../core/redis-url';
@@ -31,16 +31,17 @@ export async function checkRedis({ redis, url, events, first, ...own }: RedisChe
   const warn = (message: string) => events.emit('process.warning', { message });
   try {
     // The sentinels may not know the name of the master.
-    if (!client.isReady && first && isSentinelUrl(url)) await (await import('../../core/redis-route')).locatorOf(url)();
+    if (!client.isReady && first && isSentinelUrl(url))
+      await new (await import('../../core/sentinels')).Sentinels(url).locate();
     if (!client.isReady) {
       const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
       const fault = error && greetingFault(error);
       if (first && fault !== undefined) throw new UserError(`${name} ${fault}`, EXIT.config);
       return;
     }
-    for (const each of await findings('redis', 'start', redisContext({ name, url, client, ...own }))) {
-      if (first && each.severity === 'error') throw new UserError(sentenceOf(each), EXIT.config);
-      warn(sentenceOf(each));
+    for (const each of await findings('redis', 'start', redisContext({ name, client, ...own }))) {
+      if (first && each.severity === 'error') throw new UserError(asSentence(each), EXIT.config);
+      warn(asSentence(each));
     }
   } catch (error) {
     if (error instanceof UserError) throw error;

@@ -5,13 +5,14 @@ import type Koa from 'koa';
 import { Model } from 'objection';
 import { type Carrier, subscribed } from '../../broadcast/broadcast';
 import { ignoreOperatorSignals } from '../../cluster/messages';
+import { RequestJournal } from '../../cluster/request-journal';
 import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../../cluster/status';
 import { TreeCarrier } from '../../cluster/tree-carrier';
-import { type DrainableServer, type HandOff, RequestJournal, Worker } from '../../cluster/worker';
+import { type DrainableServer, type HandOff, Worker } from '../../cluster/worker';
 import { type Config, inheritedConfig, serverUrls } from '../../core/config';
 import { EXIT, UserError } from '../../core/errors';
 import type { Events } from '../../core/events';
-import { sentenceOf } from '../../core/finding';
+import { asSentence } from '../../core/finding';
 import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
 import { ProcessMetricsSampler } from '../../core/process-metrics';
 import { Redis } from '../../core/redis';
@@ -295,7 +296,7 @@ export class WebRole implements DrainableServer {
     const { knex } = this.postgres.database;
     (await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);
     const found = await findings('postgres', 'serving', this.postgres, () => []);
-    return found.map((each) => ({ name: each.id, advice: sentenceOf(each) }));
+    return found.map((each) => ({ name: each.id, advice: asSentence(each) }));
   }
 
   private inFlight(): WorkInFlight[] {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { frame, snapshot } from '../../../lib/cli/top/frame';
+import { NO_RATES } from '../../../lib/cli/top/rates';
 import { stylerFor, UNSTYLED } from '../../../lib/cli/top/screen';
 import { NO_STORES, type Stores } from '../../../lib/cli/top/stores';
-import { line, NO_RATES, type Size, type Tone, type View } from '../../../lib/cli/top/view';
+import { line, type Size, type Tone, type View } from '../../../lib/cli/top/view';
 import type { ListedQueue } from '../../../lib/job/admin/queues';
 import { width } from '../../../lib/support/text-table';
 import { known, queueOf, systemStatusOf } from '../../health/system-statuses';

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { RateMeter } from '../../../lib/cli/top/view';
+import { RateMeter } from '../../../lib/cli/top/rates';
 import type { WorkerStats } from '../../../lib/cluster/status';
 import { type RequestCounts, sumRequests } from '../../../lib/core/request-counts';
 import { BOUNDS_MS } from '../../../lib/support/histogram';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { ask } from '../../../lib/cluster/control/client';
-import { COMMANDS, commandTable, pathOf, treeOf } from '../../../lib/cluster/control/commands';
+import { COMMANDS, commandPath, commandTable, readTree } from '../../../lib/cluster/control/commands';
 import { assertSnakeCase } from '../../support/json-names';
 import { until } from '../../support/until';
 import { Recorder } from './recorder';
@@ -52,13 +52,13 @@ describe('the commands of the control socket', () => {
     assert.deepEqual([name, app], ['web.1', 'shop']);
     assertSnakeCase([stats.body, tree]);
     // `catamount top` reads the same status from the response as the primary has.
-    const { at, ...told } = treeOf({ tree });
+    const { at, ...told } = readTree({ tree });
     const { at: later, ...own } = await recorder.operations.status();
     assert.ok(Date.parse(at) <= Date.parse(later));
     assert.deepEqual(JSON.stringify(told).replace(/\d{4}-[^"]+/g, ''), JSON.stringify(own).replace(/\d{4}-[^"]+/g, ''));
     const tested = [...Object.keys(EXPECTED), '/stats', '/status', '/stop', '/halt'];
     assert.deepEqual(
-      COMMANDS.filter((command) => !tested.some((path) => path.startsWith(pathOf(command)))),
+      COMMANDS.filter((command) => !tested.some((path) => path.startsWith(commandPath(command)))),
       [],
     );
   });

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import type { BootFailure } from '../../../lib/cluster/messages';
-import { ChildHandle, RestartPolicy, sumOutcomes } from '../../../lib/cluster/primary/child-handle';
+import { ChildHandle, sumOutcomes } from '../../../lib/cluster/primary/child-handle';
+import { RestartPolicy } from '../../../lib/cluster/primary/restart-policy';
 import type { Activity } from '../../../lib/cluster/status';
 import { Events } from '../../../lib/core/events';
 import { Deadline } from '../../../lib/support/async';

@@ -33,7 +33,7 @@ describe('the watch over the job processor', () => {
     const told: string[] = [];
     const events = new Events();
     events.on('processor.stalled', ({ part, cause }) => told.push(`${part} ${cause}`));
-    events.on('processor.moves', ({ part }) => told.push(`${part} moves`));
+    events.on('processor.recovered', ({ part }) => told.push(`${part} moves`));
     let seen = () => reporting(null);
     const changes: (string | null)[] = [];
     const onChange = ({ stalled }: { readonly stalled: string | null }) => changes.push(stalled);

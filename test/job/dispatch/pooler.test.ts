@@ -39,12 +39,12 @@ describe('a pooler in transaction mode', () => {
     );
     const dispatch = { echoMs: 50, lookMs: 20 };
     const processor = await system.processor([NoteJob], { database, tuning: { dispatch } });
-    await until('the pooler is reported', () => system.eventsNamed('listen.deaf').length === 1);
+    await until('the pooler is reported', () => system.eventsNamed('notifications.lost').length === 1);
     assert.equal(processor.listening, false);
     await NoteJob.set({ wait: 20 }).performLater('polled');
     await until('the job has run', () => ran.length === 1);
     pooler.keepSessions();
-    await until('notifications arrive again', () => system.eventsNamed('listen.hears').length === 1);
+    await until('notifications arrive again', () => system.eventsNamed('notifications.restored').length === 1);
     assert.equal(processor.listening, true);
   });
 
@@ -56,6 +56,6 @@ describe('a pooler in transaction mode', () => {
     await until("the listener's own notification has arrived", () => processor.listening === true);
     await NoteJob.set({ wait: 20 }).performLater('told');
     await until('the job has run', () => ran.length === 1);
-    assert.deepEqual(system.eventsNamed('listen.deaf'), []);
+    assert.deepEqual(system.eventsNamed('notifications.lost'), []);
   });
 });

@@ -215,7 +215,7 @@ describe('checkpoints and progress', () => {
     const { id } = await EndlessJob.performLater();
     await until('the job is held', () => gate.held === 1);
     await system.postgres.query(
-      `update job_queue set run = 'another process', deliveries = 2, cursor = '77' where id = $1`,
+      `update job_queue set claimed_by = 'another process', deliveries = 2, cursor = '77' where id = $1`,
       [id],
     );
     await until('the run has ended', () => {

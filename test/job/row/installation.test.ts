@@ -24,7 +24,7 @@ describe('a database that is a copy of another one', () => {
 
   /** As a dump brings it along that was made elsewhere. */
   const copied = () => system.postgres.query(`update job_installation set origin = '1/2'`);
-  const reported = () => system.eventsNamed('installation.foreign');
+  const reported = () => system.eventsNamed('database.copied');
   const operator = () => new Typist(system, [NoteJob], { via: 'cli:ada' });
 
   it('runs none of its jobs, and says so once, until somebody adopts them', async () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { TemplateError } from '../../../lib/mailer/definition/errors';
-import { faultOf } from '../../../lib/mailer/preview/preview-renderer';
+import { describeFault } from '../../../lib/mailer/preview/preview-renderer';
 import { folderOf } from '../stage';
 
 describe('faultOf', () => {
@@ -16,7 +16,7 @@ describe('faultOf', () => {
 
   it("shows the app's innermost line in context, and paths relative to the app's root", () => {
     const file = path.join(root, 'mailers/user-mailer.js');
-    const fault = faultOf(
+    const fault = describeFault(
       thrown(
         'node:internal/process/task_queues:95:5',
         `check (${path.join(root, 'node_modules/x/index.js')}:1:1)`,
@@ -33,19 +33,19 @@ describe('faultOf', () => {
 
   it("shows a template's line", () => {
     const template = path.join(root, 'templates/html.ejs');
-    const fault = faultOf(new TemplateError(template, 2, 'x is not defined', undefined), app);
+    const fault = describeFault(new TemplateError(template, 2, 'x is not defined', undefined), app);
     assert.deepEqual([fault.message, fault.file, fault.line], ['x is not defined', 'templates/html.ejs', 2]);
     assert.deepEqual(fault.excerpt?.lines.slice(0, 2), ['line 1', 'line 2']);
-    const unknown = faultOf(new TemplateError(template, null, 'x is not defined', undefined), app);
+    const unknown = describeFault(new TemplateError(template, null, 'x is not defined', undefined), app);
     assert.deepEqual([unknown.message, unknown.line, unknown.excerpt?.from], ['x is not defined', null, 1]);
   });
 
   it('copes with errors whose location is unknown', () => {
     for (const odd of [thrown('node:internal/timers:1:1'), 'a string', null, undefined, { toString: () => 'odd' }]) {
-      const fault = faultOf(odd, app);
+      const fault = describeFault(odd, app);
       assert.deepEqual([fault.file, fault.line, fault.excerpt], [null, null, null]);
     }
-    const gone = faultOf(thrown(`x (${path.join(root, 'mailers/gone.js')}:3:1)`), app);
+    const gone = describeFault(thrown(`x (${path.join(root, 'mailers/gone.js')}:3:1)`), app);
     assert.deepEqual([gone.file, gone.line, gone.excerpt], ['mailers/gone.js', 3, null]);
   });
 });

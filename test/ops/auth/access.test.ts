@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../../lib/ops/auth/sign-in';
+import { MAX_TRIES, PAUSE_SECONDS, SignInThrottle } from '../../../lib/ops/auth/sign-in-throttle';
 import { Deadline } from '../../../lib/support/async';
 import { request } from '../../support/http';
 import { startTestRedis, type TestRedis } from '../../support/redis';
@@ -214,7 +214,7 @@ describe("the operator's pages, with passwords set", () => {
 
   // This test must be the last: all of them use one address.
   it('lock an address out after wrong passwords, even concurrent ones, and even with the right password', async () => {
-    for (let left = TRIES - 1; left > 0; left--) {
+    for (let left = MAX_TRIES - 1; left > 0; left--) {
       const answer = await tryToSignIn({ name: 'ada', password: `wrong ${left}` });
       assert.equal(answer.status, 401);
       assert.match(answer.body, new RegExp(`${left} (try|tries) left, then a pause of 15 min\\.`));
@@ -271,7 +271,7 @@ describe('a sign-in after the pause for wrong passwords', () => {
         const left = (await redis.client.ttl(KEY)) - seconds;
         if (where === 'in Redis') await redis.client.expire(KEY, left);
       };
-      for (let left = TRIES - 1; left >= 0; left--) {
+      for (let left = MAX_TRIES - 1; left >= 0; left--) {
         const counted = await tries.count('192.0.2.7');
         assert.deepEqual([counted.allowed, counted.left], [true, left]);
       }
@@ -295,9 +295,13 @@ describe("the operator's pages, while Redis does not answer", () => {
       await ops.redis.stop();
       assert.equal((await ops.get('/ops/mail/deliveries', { Cookie })).status, 200);
       const statuses: number[] = [];
-      for (let n = 0; n <= TRIES; n++) {
+      for (let n = 0; n <= MAX_TRIES; n++) {
         const page = await ops.get('/ops/sign-in');
-        const fields = { name: 'ada', password: n < TRIES ? 'wrong' : SIGNED.OPS_PASSWORD, token: tokenIn(page.body) };
+        const fields = {
+          name: 'ada',
+          password: n < MAX_TRIES ? 'wrong' : SIGNED.OPS_PASSWORD,
+          token: tokenIn(page.body),
+        };
         statuses.push((await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) })).status);
       }
       assert.deepEqual(statuses, [401, 401, 401, 401, 429, 429]);

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { Events } from '../../../lib/core/events';
 import { Redis } from '../../../lib/core/redis';
-import { PAUSE_SECONDS, SignInThrottle, TRIES } from '../../../lib/ops/auth/sign-in';
+import { MAX_TRIES, PAUSE_SECONDS, SignInThrottle } from '../../../lib/ops/auth/sign-in-throttle';
 import { Deadline } from '../../../lib/support/async';
 import { startTestRedis, type TestRedis } from '../../support/redis';
 import { until } from '../../support/until';
@@ -19,11 +19,11 @@ describe('guessing the password of the pages', () => {
       return (await ops.post('/ops/sign-in', fields, { Cookie: cookiesOf(page) })).status;
     };
     try {
-      for (let n = 1; n < TRIES; n++) assert.equal(await signIn(`slip ${n}`), 401);
+      for (let n = 1; n < MAX_TRIES; n++) assert.equal(await signIn(`slip ${n}`), 401);
       assert.equal(await signIn(SIGNED.OPS_PASSWORD), 303);
-      for (let n = 1; n < TRIES; n++) assert.equal(await signIn(`guess ${n}`), 401);
+      for (let n = 1; n < MAX_TRIES; n++) assert.equal(await signIn(`guess ${n}`), 401);
       // Signing in as a viewer costs no try either, however often.
-      for (let n = 0; n < TRIES; n++) assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 303);
+      for (let n = 0; n < MAX_TRIES; n++) assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 303);
       assert.equal(await signIn('the fifth guess'), 429);
       assert.equal(await signIn(SIGNED.OPS_VIEWER_PASSWORD), 429);
       assert.equal(await signIn(SIGNED.OPS_PASSWORD), 429);
@@ -68,7 +68,7 @@ describe('guessing the password from many addresses', () => {
       assert.ok(looked < 100, `${looked} of 1,000 guesses were checked`);
       assert.ok(shed > 900 && longest >= 5000 && longest <= 10_000, `${shed}, ${longest} ms`);
       const known = await tries.count('192.0.2.7');
-      assert.deepEqual([known.allowed, known.delayMs, known.left], [true, 0, TRIES - 1]);
+      assert.deepEqual([known.allowed, known.delayMs, known.left], [true, 0, MAX_TRIES - 1]);
       // A minute later a few dozen tries pass again, also from new addresses.
       looked = 0;
       now += 60_000;

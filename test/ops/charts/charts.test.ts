@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import type { Translate } from '../../../lib/core/i18n';
 import { NONE_SLOW } from '../../../lib/core/request-counts';
 import { JOB_BOUNDS_MS } from '../../../lib/job/stats/class-stats';
-import { chartsOf, roundUp } from '../../../lib/ops/charts/charts';
+import { drawCharts, roundUp } from '../../../lib/ops/charts/charts';
 import { Formatter } from '../../../lib/ops/ui/format';
 import { pageTexts, TEXTS } from '../../../lib/ops/ui/texts';
 import { BOUNDS_MS, Histogram, quantile } from '../../../lib/support/histogram';
@@ -63,7 +63,7 @@ describe('charts', () => {
       latencyWarningMs: 60_000,
       now,
     } as const;
-    return new Map(chartsOf(source, words).map((chart) => [chart.key, chart]));
+    return new Map(drawCharts(source, words).map((chart) => [chart.key, chart]));
   };
   const sums = { requests: 600, serverErrors: 9, shed: 6, processed: 30, failed: 3 };
 

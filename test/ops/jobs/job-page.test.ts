@@ -207,7 +207,7 @@ describe("a job's page", () => {
     const line = (n: number, requestId: string) => `${JSON.stringify({ n, requestId, msg: '한글 <b>' })}\n`;
     const noise = Array.from({ length: 20_000 }, (_, n) => line(n, `other-${n}`)).join('');
     fs.writeFileSync(file, line(1, 'req-42') + noise + line(2, 'req-42') + line(3, 'req-7') + line(4, 'req-42'));
-    const { logLines } = await import('../../../lib/ops/jobs/search');
+    const { logLines } = await import('../../../lib/ops/jobs/log-lines');
     const found = (await logLines(file, 'req-42', 50)).map((text) => (JSON.parse(text) as { n: number }).n);
     assert.deepEqual(found, [1, 2, 4]);
     assert.equal((await logLines(file, 'req-42', 2)).length, 2);

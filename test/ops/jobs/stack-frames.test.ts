@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import { nameAndMessage } from '../../../lib/job/admin/job-json';
-import { essence, stackLines } from '../../../lib/ops/jobs/job-view';
+import { essence, stackLines } from '../../../lib/ops/jobs/stack-lines';
 
 const LIB = path.resolve(__dirname, '../../../lib');
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-page';
+import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-frame';
 import { htmlToText, previewLine } from '../../../lib/ops/mail/parsed-mail';
 
 const words = (html: string) => htmlToText(html).replace(/\s+/g, ' ').trim();

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-page';
+import { frameHtml, remoteImages } from '../../../lib/ops/mail/mail-frame';
 import { openMail } from '../../../lib/ops/mail/parsed-mail';
 
 const DOT = { name: 'dot.png', type: 'image/png', content: Buffer.from('dot'), cid: 'dot.png@shop' };

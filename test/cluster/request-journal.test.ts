@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { RequestJournalReader } from '../../lib/cluster/primary/worker-handle';
-import { RequestJournal } from '../../lib/cluster/worker';
+import { RequestJournal, RequestJournalReader } from '../../lib/cluster/request-journal';
 import { tempFolder } from '../support/temp-folder';
 
 describe('the request journal of a worker', () => {

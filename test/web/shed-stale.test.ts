@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { waitedSinceRouter } from '../../lib/web/middleware';
+import { waitedSinceRouter } from '../../lib/web/shed-stale';
 import { Serving } from './serving';
 
 describe('X-Request-Start', () => {

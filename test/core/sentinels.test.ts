@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { UserError } from '../../lib/core/errors';
-import { SentinelRoute } from '../../lib/core/redis-route';
 import { readSentinelUrl } from '../../lib/core/sentinel-url';
+import { Sentinels } from '../../lib/core/sentinels';
 import { startTestRedis, type TestRedis } from '../support/redis';
 import { type Sentinel, startSentinel } from '../support/sentinels';
 
-describe('the route to a master', () => {
+describe('sentinels', () => {
   let servers: TestRedis[];
   let older: Sentinel;
   let newer: Sentinel;
@@ -16,26 +16,26 @@ describe('the route to a master', () => {
   after(() => Promise.all([older, newer, ...servers].map((process) => process.remove())));
 
   const sentinelOf = (index: number, epoch: number) => startSentinel(servers[index]?.port ?? 0, 'guarded', epoch);
-  const routeOf = (sentinels: readonly Sentinel[], master = 'shop') => {
+  const sentinelsAt = (sentinels: readonly Sentinel[], master = 'shop') => {
     const hosts = sentinels.map(({ port }) => `127.0.0.1:${port}`);
-    return new SentinelRoute(
+    return new Sentinels(
       readSentinelUrl(`redis+sentinel://${hosts}/${master}?sentinelPassword=guarded`) ?? assert.fail(),
     );
   };
 
   it('follows the sentinel that knows of the latest failover', async () => {
     const newest = { host: '127.0.0.1', port: servers[1]?.port };
-    assert.deepEqual(await routeOf([older, newer]).locate(), newest);
-    assert.deepEqual(await routeOf([newer, older]).locate(), newest);
+    assert.deepEqual(await sentinelsAt([older, newer]).locate(), newest);
+    assert.deepEqual(await sentinelsAt([newer, older]).locate(), newest);
   });
 
   it('skips a sentinel that does not answer', async () => {
     newer.pause();
     try {
-      const { port } = await routeOf([newer, older]).locate();
+      const { port } = await sentinelsAt([newer, older]).locate();
       assert.equal(port, servers[0]?.port);
       await assert.rejects(
-        routeOf([newer]).locate(),
+        sentinelsAt([newer]).locate(),
         /^Error: no sentinel answers \(127.0.0.1:\d+: no answer within 1000 ms/,
       );
     } finally {
@@ -44,7 +44,7 @@ describe('the route to a master', () => {
   });
 
   it('is rejected with exit code 78 when the sentinels know no such master', async () => {
-    await assert.rejects(routeOf([older, newer], 'shops').locate(), (error: unknown) => {
+    await assert.rejects(sentinelsAt([older, newer], 'shops').locate(), (error: unknown) => {
       assert.ok(error instanceof UserError);
       assert.equal(error.exitCode, 78);
       return /watch no master called shops/.test(error.message);

@@ -1,0 +1,99 @@
+import fs from 'node:fs';
+
+/** Maximum size of the buffer while nobody reads, bytes. */
+const MAX_UNREAD = 1_000_000;
+/** Interval of attempts to write meanwhile, ms. */
+const WRITE_RETRY_MS = 100;
+
+/**
+ * Writes to a pipe or a terminal at once, so that a crash loses nothing, but never blocks: text that cannot be written
+ * is buffered up to a bound and written later; beyond the bound it is dropped and counted.
+ */
+export class NonBlockingWriter {
+  /** Called with the number of dropped texts once writing works again. */
+  onDropped: (count: number) => void = () => undefined;
+  private fd: number;
+  private kept: Buffer[] = [];
+  private size = 0;
+  private dropped = 0;
+  private timer: NodeJS.Timeout | undefined;
+
+  constructor(private readonly inherited: number) {
+    if (readStat(inherited).isFile()) {
+      this.fd = inherited;
+      return;
+    }
+    this.fd = reopenNonBlocking(inherited);
+    // A last attempt writes the lines of the stop.
+    process.once('exit', () => this.flush());
+  }
+
+  /** From now on it writes to this descriptor of a file. */
+  redirect(fd: number): void {
+    const previous = this.fd;
+    this.fd = fd;
+    if (previous !== this.inherited) fs.closeSync(previous);
+  }
+
+  write(text: string): void {
+    if (this.size + text.length > MAX_UNREAD) {
+      this.dropped++;
+      return;
+    }
+    const bytes = Buffer.from(text);
+    this.kept.push(bytes);
+    this.size += bytes.length;
+    if (this.timer === undefined) this.flush();
+  }
+
+  private flush(): void {
+    this.timer = undefined;
+    try {
+      for (;;) {
+        const [first] = this.kept;
+        if (first === undefined) break;
+        const written = fs.writeSync(this.fd, first);
+        this.size -= written;
+        if (written === first.length) this.kept.shift();
+        else this.kept[0] = first.subarray(written);
+      }
+    } catch (thrown) {
+      const { code } = thrown as NodeJS.ErrnoException;
+      if (code !== 'EAGAIN') {
+        // The reader is gone for good, so nothing can be written any more.
+        this.kept = [];
+        this.size = 0;
+        return;
+      }
+      this.timer = setTimeout(() => this.flush(), WRITE_RETRY_MS);
+      this.timer.unref();
+      return;
+    }
+    if (this.dropped === 0) return;
+    const { dropped } = this;
+    this.dropped = 0;
+    this.onDropped(dropped);
+  }
+}
+
+/**
+ * Opens the same pipe or terminal again as non-blocking, since the descriptor itself is shared with other processes,
+ * for which it must stay blocking. If that fails the descriptor is used as it is; mostly Node has made it non-blocking
+ * anyway.
+ */
+function reopenNonBlocking(fd: number): number {
+  const { O_WRONLY, O_NONBLOCK, O_NOCTTY } = fs.constants;
+  try {
+    return fs.openSync(`/proc/self/fd/${fd}`, O_WRONLY | O_NONBLOCK | O_NOCTTY);
+  } catch {
+    return fd;
+  }
+}
+
+/**
+ * With numbers instead of bigints, Node keeps what it last read, and after a pipe its `realpathSync` resolves no symbolic link until it
+ * reads another file's: a package that is linked, as pnpm does, is then not found.
+ */
+export function readStat(fd: number): fs.BigIntStats {
+  return fs.fstatSync(fd, { bigint: true });
+}

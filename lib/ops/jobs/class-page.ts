@@ -1,0 +1,63 @@
+import type { JobAdmin } from '../../job/admin/job-admin';
+import type { HistorySum } from '../../job/stats/history';
+import { snakeCase } from '../../support/snake-case';
+import type { OpsContext } from '../ui/context';
+import { localizedProblem } from '../ui/shell';
+import { badQuery } from './filters';
+import { type JobPageContext, type RouteModule, showPage } from './page-context';
+import { findPlaces } from './search';
+
+const PATH = '/ops/jobs/classes';
+const PERIODS = ['hour', 'day', 'all'] as const;
+type Period = (typeof PERIODS)[number];
+
+/** Outcomes of jobs by class. */
+export const classRoutes: RouteModule = (site) => {
+  site.router.get(PATH, async (ctx) => {
+    const { period: asked = 'hour' } = ctx.query;
+    const period = PERIODS.find((each) => each === asked);
+    if (!period) throw badQuery('period', String(asked));
+    const { isOff } = site.redis;
+    if (isOff && ctx.state.json) throw localizedProblem(404, 'redisOff');
+    const history = isOff ? { classes: [] } : await readHistory(site.admin(ctx), period);
+    const title = ctx.state.t('jobs.classes.title');
+    await showPage(
+      site,
+      ctx,
+      'classes',
+      { title, period, periods: PERIODS, isOff, ...history },
+      { period, ...(snakeCase(history) as object) },
+    );
+  });
+
+  site.router.get(`${PATH}/:name`, (ctx) => showClass(site, ctx));
+};
+
+/** The lists with jobs of one class, and the outcomes of its past jobs. */
+async function showClass(site: JobPageContext, ctx: OpsContext): Promise<void> {
+  const { name = '' } = ctx.params;
+  const admin = site.admin(ctx);
+  const query = `?class=${encodeURIComponent(name)}`;
+  const { isOff } = site.redis;
+  const [places, busy, ...histories] = await Promise.all([
+    findPlaces(admin, { class: name }, query),
+    isOff ? admin.running() : admin.processes.list().then((processes) => processes.flatMap((one) => one.busy)),
+    ...PERIODS.map((period) => (isOff ? undefined : readHistory(admin, period))),
+  ]);
+  const running = busy.filter((job) => job.class === name).length;
+  const history = PERIODS.map((period, index) => {
+    return { period, row: histories[index]?.classes.find((row) => row.class === name) ?? null };
+  });
+  const isKnown = places.length > 0 || running > 0 || history.some(({ row }) => row !== null);
+  if (!isKnown && !site.classes.get(name)) throw localizedProblem(404, 'classGone', { values: { name } });
+  const locals = { title: name, places, running, history, isKnown: !isOff, current: 'classes' };
+  await showPage(site, ctx, 'class', locals, { class: name, running, places, history: snakeCase(history) });
+}
+
+function readHistory({ history }: JobAdmin, period: Period): Promise<HistorySum> {
+  if (period === 'all') return history.totals();
+  const now = Date.now();
+  // The sum includes both its first and its last minute.
+  const minutes = period === 'hour' ? 59 : 24 * 60 - 1;
+  return history.sum(new Date(now - minutes * 60_000), new Date(now));
+}

@@ -1,0 +1,100 @@
+import { checkQueue, type JobFilter, SORT_KEYS, type Sort, type SortKey } from '../../job/sets/query';
+import type { OpsContext } from '../ui/context';
+import { localizedProblem } from '../ui/shell';
+import type { SetPage } from './set-pages';
+
+/** Spans of the time filter into the past or the future, ms. */
+export const SPANS = { hour: 3_600_000, day: 86_400_000, week: 604_800_000 } as const;
+type SpanName = keyof typeof SPANS;
+
+/** Filters of a list, besides its order and page. Their values are texts, '' for any. */
+const FILTERS = ['q', 'class', 'queue', 'error', 'tag', 'when', 'failed'] as const;
+export type Filters = Readonly<Record<(typeof FILTERS)[number], string>>;
+
+/** Maximum length of a filter's value, characters. */
+const MAX_LENGTH = 1000;
+const NO_FILTERS: Filters = { q: '', class: '', queue: '', error: '', tag: '', when: '', failed: '' };
+/** Filters whose value is the name of a span. */
+const TIMES = ['when', 'failed'] as const;
+
+/** Reads the allowed filters. @throws ProblemError 400 that names the invalid one. */
+export function readFilters(read: (name: string) => unknown, allowed: readonly (keyof Filters)[] = FILTERS): Filters {
+  const filters: Record<string, string> = { ...NO_FILTERS };
+  for (const name of allowed) filters[name] = readText(name, read(name));
+  const { queue } = filters as Filters;
+  if (queue !== '') orRefuse('queue', queue, () => checkQueue(queue));
+  for (const name of TIMES) {
+    const { [name]: span = '' } = filters;
+    if (span !== '' && !Object.hasOwn(SPANS, span)) throw badQuery(name, span, 'when');
+  }
+  return filters as Filters;
+}
+
+function readText(name: string, value: unknown): string {
+  if (value === undefined || value === null) return '';
+  if (typeof value !== 'string') throw localizedProblem(400, 'queryTwice', { values: { name } });
+  const text = value.trim();
+  if (text.length > MAX_LENGTH || text.includes('\0')) throw badQuery(name === 'q' ? 'text' : name, text, 'text');
+  return text;
+}
+
+/** The filters of a set's list. Only failed jobs have errors; for the dead, `when` is already the time of failure. */
+export function allowedFilters(page: Pick<SetPage, 'failed' | 'name'>): readonly (keyof Filters)[] {
+  return FILTERS.filter((name) => (name !== 'error' || page.failed) && (name !== 'failed' || page.name === 'retry'));
+}
+
+export function isFiltering(filters: Filters): boolean {
+  return FILTERS.some((name) => filters[name] !== '');
+}
+
+/**
+ * @param now reference of the spans, ms since 1970.
+ * @param frozen true excludes jobs that died after `now`, so that a number shown for confirmation stays valid.
+ */
+export function jobFilter(page: Pick<SetPage, 'name'>, filters: Filters, now: number, frozen = false): JobFilter {
+  const { q, class: className, queue, error, tag, when, failed } = filters;
+  const span = when === '' ? undefined : SPANS[when as SpanName];
+  const failedWithin = failed === '' ? undefined : SPANS[failed as SpanName];
+  const dead = page.name === 'dead';
+  return {
+    text: q,
+    class: className,
+    queue,
+    error,
+    tag,
+    failedSince: failedWithin === undefined ? undefined : new Date(now - failedWithin),
+    since: dead && span !== undefined ? new Date(now - span) : undefined,
+    until: dead ? (frozen ? new Date(now) : undefined) : span === undefined ? undefined : new Date(now + span),
+  };
+}
+
+/** Reads the order: `class`, or `-class` for descending. @throws ProblemError 400 when the set cannot be sorted so. */
+export function readSort({ query }: OpsContext, { sorts }: Pick<SetPage, 'sorts'>): Sort | undefined {
+  const { sort } = query;
+  if (sort === undefined) return undefined;
+  const [, minus, key] = /^(-?)(\w+)$/.exec(String(sort)) ?? [];
+  const by = SORT_KEYS.find((each: SortKey) => each === key);
+  if (typeof sort !== 'string' || by === undefined || !sorts.includes(by)) throw badQuery('sort', String(sort));
+  return { by, descending: minus === '-' };
+}
+
+/** Reads the page's number, from 1. @throws ProblemError 400 when it is invalid. */
+export function readPage({ query }: OpsContext): number {
+  const { page = '1' } = query;
+  if (typeof page !== 'string' || !/^[1-9]\d{0,8}$/.test(page)) throw badQuery('page', String(page));
+  return Number(page);
+}
+
+/** A 400 for a part of the query. @param reason key of the text `errors.badQuery.<reason>`, by default the name. */
+export function badQuery(name: string, value: string, reason = name) {
+  const shown = value.length > 60 ? `${value.slice(0, 60)}…` : value;
+  return localizedProblem(400, `badQuery.${reason}`, { values: { name, value: shown } });
+}
+
+function orRefuse(name: string, value: string, check: () => void): void {
+  try {
+    check();
+  } catch {
+    throw badQuery(name, value);
+  }
+}

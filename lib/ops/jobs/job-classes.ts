@@ -1,0 +1,41 @@
+import { Redactor } from '../../core/redact';
+import type { JobJsonRules } from '../../job/admin/job-json';
+import type { JobClass } from '../../job/definition/job-class';
+import { jobNameOf } from '../../job/definition/options';
+import { DeliverMailJob } from '../../mailer/message';
+import type { OpsContext, PageContext } from '../ui/context';
+
+/** The app's job classes, which decide how arguments are redacted. They are loaded with the first of the job pages. */
+export class JobClasses {
+  private readonly redactor: Redactor;
+  private loading: Promise<void> | undefined;
+  private classes: ReadonlyMap<string, JobClass> = new Map([[jobNameOf(DeliverMailJob), DeliverMailJob]]);
+
+  constructor(private readonly jobs: PageContext['jobs']) {
+    this.redactor = new Redactor(jobs.filterArguments);
+  }
+
+  get(name: string): JobClass | undefined {
+    return this.classes.get(name);
+  }
+
+  rulesFor({ state }: OpsContext): JobJsonRules {
+    return {
+      everything: state.visitor.role === 'operator',
+      jobs: this,
+      redactor: this.redactor,
+    };
+  }
+
+  /** Loads them once. When they do not load, no arguments are shown. The job processor logs the reason. */
+  load(): Promise<void> {
+    this.loading ??= this.jobs.classes().then(
+      (classes) => {
+        const loaded = [...classes].map((each): [string, JobClass] => [jobNameOf(each), each]);
+        this.classes = new Map([...loaded, ...this.classes]);
+      },
+      () => undefined,
+    );
+    return this.loading;
+  }
+}

@@ -1,0 +1,91 @@
+import { JobAdmin } from '../../job/admin/job-admin';
+import type { OpsContext, PageContext } from '../ui/context';
+import { FlashStore } from '../ui/flash';
+import type { PageLocals } from '../ui/layout';
+import { linkWith } from '../ui/shell';
+import { JobClasses } from './job-classes';
+
+/** The outcome of a form on the job pages. The texts are `jobs.flash.<what>`. */
+export interface JobFlash {
+  readonly what: string;
+  /** Name of the queue or recurring job. */
+  readonly name?: string;
+  /** Number of jobs moved, of `asked`. */
+  readonly moved?: number;
+  readonly asked?: number;
+  /** false when the action was stopped because it took too long. */
+  readonly complete?: boolean;
+}
+
+/** The context of the job pages. */
+export interface JobPageContext extends PageContext {
+  readonly admin: (ctx: Pick<OpsContext, 'ip'>) => JobAdmin;
+  readonly flashes: FlashStore<JobFlash>;
+  readonly classes: JobClasses;
+}
+
+/** Creates the context. The job classes are loaded before the first of the pages is served. */
+export function jobPageContext(site: PageContext): JobPageContext {
+  const classes = new JobClasses(site.jobs);
+  site.router.use('/ops/jobs', (_, next) => classes.load().then(next));
+  const flashes = new FlashStore<JobFlash>(site);
+  return { ...site, admin: (ctx) => adminFor(site, ctx), flashes, classes };
+}
+
+export type RouteModule = (site: JobPageContext) => void;
+
+/** Parts of the query that belong to one view of a page, so that links from it leave them out. */
+const PASSING = { flash: null, select: null, locale: null, theme: null } as const;
+
+/** Shows a page with the flash of the form that led to it. */
+export async function showPage(
+  site: JobPageContext,
+  ctx: OpsContext,
+  view: string,
+  locals: PageLocals,
+  json?: unknown,
+): Promise<void> {
+  const flash = ctx.state.json ? undefined : await site.flashes.flash(ctx);
+  const shared = { flash, here: pathWith(ctx, {}) };
+  await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
+}
+
+/** A path with this page's query, changed. @param path default: this page's. */
+export function pathWith(
+  ctx: OpsContext,
+  changes: Readonly<Record<string, string | null>>,
+  path: string = ctx.path,
+): string {
+  return linkWith(path, ctx.querystring, { ...PASSING, ...changes });
+}
+
+/**
+ * Does the work of a form once and redirects to `back` with its flash.
+ * @param repeatable true for work that may run twice; see `FlashStore.once`.
+ */
+export async function actOnce(
+  site: JobPageContext,
+  ctx: OpsContext,
+  back: string,
+  work: () => Promise<JobFlash>,
+  repeatable = false,
+): Promise<void> {
+  const id = await site.flashes.once(ctx, work, repeatable);
+  const { pathname, search } = new URL(back, 'http://here');
+  ctx.status = 303;
+  ctx.redirect(linkWith(pathname, search, { flash: id ?? null }));
+}
+
+/** The form's `back` when it is a path of the job pages, else `usual`: other targets would be an open redirect. */
+export function readBack({ state }: OpsContext, usual: string): string {
+  const back = state.form.get('back') ?? '';
+  if (!/^\/ops\/jobs\/[\x21-\x7e]*$/.test(back) || !URL.canParse(back, 'http://here')) return usual;
+  const { pathname, search } = new URL(back, 'http://here');
+  return pathname.startsWith('/ops/jobs/') ? pathname + search : usual;
+}
+
+/** The job admin of one request, whose actions are logged with the request's origin. */
+export function adminFor({ config, redis, knex, events }: PageContext, { ip }: Pick<OpsContext, 'ip'>): JobAdmin {
+  const queues = config.jobs.queues.map((queue) => queue.name);
+  return new JobAdmin({ redis: redis.client, knex, events, queues, via: `pages:${ip}` });
+}

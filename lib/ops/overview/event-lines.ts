@@ -1,0 +1,169 @@
+import { eventSentence, reasonText } from '../../core/event-catalog';
+import { causeText, partText } from '../../core/failure-cause';
+import type { Translate } from '../../core/i18n';
+import { isNotable, type NotableEvent, type RecentEvent } from '../../core/notable-events';
+import type { Formatter, Tone } from '../ui/format';
+import type { IconName } from '../ui/layout';
+
+/** An event, as a line. */
+export interface EventLine {
+  readonly at: Date;
+  /** `14:02:03` within the last day, else the date. */
+  readonly when: string;
+  readonly tone: Tone;
+  readonly icon: IconName;
+  readonly text: string;
+}
+
+interface Look {
+  readonly tone: Tone;
+  readonly icon: IconName;
+}
+
+const calm: Look = { tone: 'ok', icon: 'ok' };
+const renewal: Look = { tone: 'ok', icon: 'restart' };
+const deploy: Look = { tone: 'ok', icon: 'deploy' };
+const bad: Look = { tone: 'bad', icon: 'bad' };
+const dead: Look = { tone: 'bad', icon: 'restart' };
+const warn: Look = { tone: 'warn', icon: 'warn' };
+const action: Look = { tone: 'ok', icon: 'key' };
+
+/** Tone and icon of each event. */
+const LOOKS: Readonly<Record<NotableEvent, Look>> = {
+  'primary.listening': calm,
+  'worker.ready': calm,
+  'worker.exited': dead,
+  'worker.replaced': renewal,
+  'worker.unresponsive': bad,
+  'processor.ready': calm,
+  'processor.exited': dead,
+  'processor.unresponsive': bad,
+  'processor.stalled': bad,
+  'processor.recovered': calm,
+  'processor.kept': bad,
+  'processor.crash-loop': bad,
+  'processor.stopped': { tone: 'warn', icon: 'drain' },
+  'phase.started': deploy,
+  'phase.completed': deploy,
+  'phase.aborted': warn,
+  'memory.high': warn,
+  'embedded.exited': warn,
+  'service.lost': bad,
+  'service.restored': calm,
+  'operator.command': action,
+  'operator.jobs': action,
+  'operator.queue': action,
+  'operator.cron': action,
+  'operator.processor': action,
+  'operator.mails': action,
+  'operator.adopted': action,
+  'operator.rejected': warn,
+  'operator.failed': warn,
+  'database.copied': bad,
+  'dead.dropped': warn,
+};
+
+const DAY_MS = 86_400_000;
+
+/** Lines of events, the newest first. @param actions operators' actions on jobs, queues and mails, which all trees share. */
+export function eventLines(
+  events: readonly RecentEvent[],
+  format: Formatter,
+  most: number,
+  actions: readonly RecentEvent[] = [],
+): EventLine[] {
+  const all = [...events, ...actions].sort((a, b) => (a.at < b.at ? 1 : a.at > b.at ? -1 : 0));
+  return all.slice(0, most).map((event) => {
+    const at = new Date(event.at);
+    const look = isNotable(event.name) ? LOOKS[event.name] : calm;
+    const recent = format.now.getTime() - at.getTime() < DAY_MS;
+    const when = recent ? event.at.slice(11, 19) : event.at.slice(0, 10);
+    return { at, when, ...look, text: formatSentence(event, format) };
+  });
+}
+
+/** Fields with durations and sizes, which are formatted and rounded. */
+const SPANS = ['durationMs', 'heartbeatAgeMs', 'outageMs'] as const;
+const SIZES = ['totalMb', 'limitMb', 'workerMb'] as const;
+/** Events whose sentence depends on a value: its key ends with the `reason`, else the `action`. */
+const KINDS = ['dead.dropped', 'operator.jobs', 'operator.queue', 'operator.cron', 'operator.mails'];
+const SERVICES: Readonly<Record<string, string>> = { redis: 'Redis', postgres: 'Postgres' };
+
+/** The event's sentence, `overview.sentence.<name>`. For English it is that of the event catalogue. */
+function formatSentence(event: RecentEvent, format: Formatter): string {
+  const { t, redacted } = format;
+  const about = { ...event.about };
+  if ('via' in about) about.via = format.caller(String(about.via));
+  // The reason of an aborted deploy contains output of a process, which viewers must not see.
+  if (redacted && 'reason' in about && !KINDS.includes(event.name) && event.name !== 'worker.replaced')
+    about.reason = '…';
+  if (typeof about.command === 'string' && event.name !== 'operator.failed')
+    about.command = commandWords(about.command, t);
+  const kind = KINDS.includes(event.name) ? `-${about.reason ?? about.action}` : '';
+  const key = `overview.sentence.${event.name.replaceAll('.', '-')}${kind}`;
+  const text = t(key, sentenceValues({ ...event, about }, format));
+  return text === key ? capitalized(eventSentence(event.name, about) ?? event.name) : text;
+}
+
+/** Values for the event's sentence. */
+function sentenceValues({ name, about }: RecentEvent, { t, span }: Formatter): Readonly<Record<string, unknown>> {
+  const values: Record<string, unknown> = Object.assign(Object.create(null), about);
+  for (const length of SPANS) {
+    const ms = about[length];
+    if (typeof ms === 'number') values.span = span(ms);
+  }
+  for (const size of SIZES) {
+    const mb = about[size];
+    if (typeof mb === 'number') values[size] = Math.round(mb);
+  }
+  if ('signal' in about) values.how = about.signal ?? t('overview.sentence.code', { code: about.code });
+  if ('service' in about) values.service = SERVICES[String(about.service)] ?? about.service;
+  if (name === 'operator.failed') values.command = actionWords(about, t);
+  if (name === 'operator.jobs') values.what = t(`overview.sentence.jobsOf.${about.set}`, { count: about.count });
+  if (name === 'operator.queue' && about.action === 'clear') values.count = about.jobs;
+  if (name === 'processor.stalled' || name === 'processor.recovered') {
+    values.part = partWords(String(about.part), t);
+    values.cause = causeWords(String(about.cause), t);
+    values.span = span(Number(about.spanMs));
+  }
+  if (name === 'worker.replaced') values.why = replacementReason(String(about.reason), t);
+  return values;
+}
+
+function capitalized(sentence: string): string {
+  return sentence.slice(0, 1).toUpperCase() + sentence.slice(1);
+}
+
+/** The reason why a worker was replaced, in words. */
+export function replacementReason(reason: string, t: Translate): string {
+  const key = `overview.sentence.why.${reason}`;
+  const text = t(key);
+  return text === key ? reasonText(reason) : text;
+}
+
+/** A part of the tree's jobs, in words. */
+export function partWords(part: string, t: Translate): string {
+  const key = `overview.sentence.part.${part}`;
+  const text = t(key);
+  return text === key ? partText(part) : text;
+}
+
+/** The reason why it stands still, in words. */
+export function causeWords(cause: string, t: Translate): string {
+  const key = `overview.sentence.cause.${cause}`;
+  const text = t(key);
+  return text === key ? causeText(cause) : text;
+}
+
+/** A command such as `recycle 1` in words, or as typed when there is no text for it. */
+function commandWords(typed: string, t: Translate): string {
+  const [, name = typed, n = ''] = /^(.*?)(?: (\d+))?$/.exec(typed) ?? [];
+  const key = `overview.event.command.${name}`;
+  const words = t(key, { n });
+  return words === key ? typed : words;
+}
+
+/** An operator's action in words. */
+function actionWords({ command, of, count }: RecentEvent['about'], t: Translate): string {
+  return t(`overview.sentence.action.${command}`, { name: of, what: t(`overview.sentence.jobsOf.${of}`, { count }) });
+}

@@ -1,0 +1,104 @@
+import type { Issue, IssueCode } from '../../health/issues';
+import type { Judgement } from '../../health/judge';
+import type { Formatter } from '../ui/format';
+import { linkToTree } from './chosen-tree';
+import { causeWords, partWords } from './event-lines';
+
+/** An issue in words: `head` becomes the link to its cause, `rest` follows it. */
+interface IssueWords {
+  readonly head: string;
+  readonly rest: string;
+}
+
+/** Maximum length of an issue's detail, such as a mail server's answer, characters. */
+const MAX_DETAIL = 120;
+const PROCESSES = '/ops/processes';
+
+/** The texts are `overview.issue.<code>.head` and `.rest`. */
+export function issueWords({ code, figures, termination, by, holders, detail }: Issue, format: Formatter): IssueWords {
+  const { t, redacted } = format;
+  const values: Record<string, unknown> = { ...figures };
+  for (const [name, figure] of Object.entries(figures))
+    if (name.endsWith('Ms')) values[name.slice(0, -2)] = format.span(Math.max(0, Number(figure)));
+  if (termination !== undefined) values.cause = termination ? format.cause(termination) : '';
+  values.detail = redacted ? '' : (detail ?? '').slice(0, MAX_DETAIL);
+  values.activity = values.detail === '' ? '' : t('overview.issue.activity', { what: values.detail });
+  if (by !== undefined) values.by = format.caller(by);
+  if (figures.part !== undefined) values.part = partWords(String(figures.part), t);
+  if (code === 'stalled') values.cause = causeWords(String(figures.cause), t);
+  values.holders = format.holders(holders ?? []);
+  if (figures.place !== undefined) values.where = t(`overview.issue.cronPlace.${figures.place}`);
+  const texts = `overview.issue.${code}`;
+  // Without a record of a sent mail the time since the last one is unknown.
+  const isNever = code === 'mailFails' && figures.unsentMs === undefined;
+  const rest = isNever ? 'never' : 'rest';
+  const head = code === 'redisFull' && Number(figures.percent) >= 100 ? 'full' : 'head';
+  return { head: t(`${texts}.${head}`, values).trim(), rest: t(`${texts}.${rest}`, values).trim() };
+}
+
+/** An issue in one line. */
+export function issueLine(issue: Issue, format: Formatter): string {
+  const { head, rest } = issueWords(issue, format);
+  return `${head} ${rest}`.trim();
+}
+
+/** The verdict in a few words. */
+export function judgementTitle({ issues, transit }: Pick<Judgement, 'issues' | 'transit'>, { t }: Formatter): string {
+  const codes = new Set(issues.map(({ code }) => code));
+  if (codes.has('redisAway') && codes.has('postgresAway')) return t('overview.verdict.bothAway');
+  if (codes.has('redisAway')) return t('overview.verdict.redisAway');
+  if (codes.has('postgresAway')) return t('overview.verdict.postgresAway');
+  if (issues.length > 0) return t('overview.verdict.needs', { count: issues.length });
+  return t(`overview.verdict.${transit ?? 'well'}`);
+}
+
+/** Path of the page with the issue's cause. */
+export function issueHref({ code, subject }: Issue, ownId: string | undefined): string {
+  if (code === 'treeUnresponsive' || code === 'otherTree')
+    return linkToTree('/ops', subject === undefined || subject === ownId ? null : subject);
+  const to = HREFS[code];
+  return typeof to === 'string' ? to : to(encodeURIComponent(subject ?? ''));
+}
+
+const ofWorker = (slot: string) => `${PROCESSES}#worker-${slot}`;
+const ofQueue = (queue: string) => `/ops/jobs/queues/${queue}`;
+
+const HREFS: Readonly<
+  Record<Exclude<IssueCode, 'treeUnresponsive' | 'otherTree'>, string | ((subject: string) => string)>
+> = {
+  noPrimary: '/ops',
+  migrationsPending: '#postgres',
+  migrationsUnread: '#postgres',
+  nobodyServes: PROCESSES,
+  restarts: ofWorker,
+  hot: ofWorker,
+  unresponsive: ofWorker,
+  crashLoop: `${PROCESSES}#jobs`,
+  jobsRestart: `${PROCESSES}#jobs`,
+  jobsStopped: `${PROCESSES}#jobs`,
+  jobsQuiet: `${PROCESSES}#jobs`,
+  jobsUnresponsive: `${PROCESSES}#jobs`,
+  listenDeaf: '#postgres',
+  left: '/ops/jobs/scheduled',
+  stalled: `${PROCESSES}#jobs`,
+  shed: '#throughput',
+  serverErrors: '#throughput',
+  memory: '#memory',
+  phase: PROCESSES,
+  redisAway: '/ops',
+  postgresAway: '/ops',
+  postgresReadOnly: '#postgres',
+  foreign: '/ops/jobs/scheduled',
+  paused: ofQueue,
+  late: ofQueue,
+  slotsHeld: '/ops/jobs/busy',
+  unserved: ofQueue,
+  failing: (name) => `/ops/jobs/classes/${name}`,
+  deaths: '/ops/jobs/dead',
+  cronFails: '/ops/jobs/cron',
+  connections: '#postgres',
+  connectionsPlanned: '#postgres',
+  redisFull: '#redis',
+  eviction: '#redis',
+  mailFails: '/ops/mail/deliveries?state=failed',
+};

@@ -1,0 +1,131 @@
+import type { EventMap } from '../../core/events';
+import { recentEvent } from '../../core/notable-events';
+import { isOfConnection, REDIS_OFF } from '../../core/redis';
+import { RedisTimeoutError } from '../../core/redis-script';
+import { toError } from '../../support/async';
+import { ProblemError } from '../../web/context';
+import { isOutage } from '../../web/error-handler';
+import { hasEnded } from '../../web/request-end';
+import type { OpsContext, OpsMiddleware, PageContext } from './context';
+
+interface Trouble {
+  readonly status: number;
+  /** Key of the texts `errors.<reason>`. */
+  readonly reason: string;
+  readonly values: Readonly<Record<string, unknown>>;
+  readonly headers: Readonly<Record<string, string | string[]>>;
+  /** Code to search for in the log. */
+  readonly code: string;
+}
+
+/** Answers errors with a page, or with a problem document when the request asks for JSON. */
+export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMiddleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      if (hasEnded(ctx.res)) return;
+      const trouble = describeTrouble(thrown);
+      const { method, path, requestId } = ctx;
+      if (!(thrown instanceof ProblemError) && trouble.reason !== 'redisOff')
+        site.events.emit('request.error', { error: toError(thrown), method, path, requestId });
+      await answer(site, ctx, trouble);
+    }
+  };
+}
+
+async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
+  const { status, reason, values, headers, code } = trouble;
+  const { t, json } = ctx.state;
+  const title = t(`errors.${reason}.title`);
+  const what = t(`errors.${reason}.what`, values);
+  if (json) throw new ProblemError(status, { title, detail: what, headers, extensions: { reason } });
+  ctx.status = status;
+  ctx.set({ ...headers });
+  const read = ctx.method === 'GET' || ctx.method === 'HEAD';
+  await pages.show(ctx, 'error', {
+    title,
+    what,
+    // An action that failed half-way may have been done in part.
+    after: status >= 500 && !read ? t('errors.maybe') : t('errors.unchanged'),
+    code,
+    requestId: ctx.requestId,
+    again: read && status >= 500 ? ctx.originalUrl : null,
+  });
+}
+
+function describeTrouble(thrown: unknown): Trouble {
+  if (thrown instanceof ProblemError) {
+    const { reason, ...values } = thrown.options.extensions ?? {};
+    const { status } = thrown;
+    const key = typeof reason === 'string' ? reason : reasonFor(status);
+    return { status, reason: key, values, headers: thrown.options.headers ?? {}, code: String(status) };
+  }
+  const code = codeIn(toError(thrown));
+  if (code === REDIS_OFF) return { status: 404, reason: 'redisOff', values: {}, headers: {}, code };
+  const away = unavailableStore(thrown);
+  const retry = { 'Retry-After': '2' };
+  if (away) return { status: 503, reason: 'away', values: { who: away }, headers: retry, code };
+  if (UNMIGRATED.test(code)) return { status: 503, reason: 'unmigrated', values: {}, headers: {}, code };
+  return { status: 500, reason: 'fault', values: {}, headers: {}, code };
+}
+
+/** Postgres knows no such schema, column or table. */
+const UNMIGRATED = /^(3F000|42703|42P01)$/;
+
+function reasonFor(status: number): string {
+  const keys: Readonly<Record<number, string>> = { 404: 'missing', 405: 'method', 413: 'tooLarge', 503: 'busy' };
+  return keys[status] ?? (status >= 500 ? 'fault' : 'wrong');
+}
+
+function codeIn(error: Error): string {
+  const named = error.name === 'Error' ? error.constructor.name : error.name;
+  return 'code' in error && error.code ? String(error.code) : named;
+}
+
+const REDIS_AWAY = /^(NoConnection|SocketTimeout|ConnectionTimeout|CommandTimeout|Timeout)/;
+
+/** The store whose outage caused the error; undefined for other errors. */
+function unavailableStore(thrown: unknown): 'Redis' | 'Postgres' | undefined {
+  if (thrown instanceof ProblemError) return undefined;
+  const error = toError(thrown);
+  const { name } = error.constructor;
+  // By its code alone, a refused connection may be one to either store.
+  if (
+    isOfConnection(error) ||
+    error instanceof RedisTimeoutError ||
+    REDIS_AWAY.test(error.name) ||
+    REDIS_AWAY.test(name)
+  )
+    return 'Redis';
+  return isOutage(error) ? 'Postgres' : undefined;
+}
+
+type AskedAction = Pick<EventMap['operator.failed'], 'command' | 'of'> & { readonly count?: number };
+
+/**
+ * Middleware of a form's route. When an action fails because Redis or Postgres is down, the tree records it with its
+ * origin among its events, over IPC, since the operators' actions are otherwise recorded in Redis.
+ * @param actionOf reads the action from the form; undefined when the form only leads to a question.
+ */
+export function reportFailedAction(
+  { events, tree }: Pick<PageContext, 'events' | 'tree'>,
+  actionOf: (ctx: OpsContext) => AskedAction | undefined,
+): OpsMiddleware {
+  return async (ctx, next) => {
+    try {
+      await next();
+    } catch (thrown) {
+      const away = unavailableStore(thrown);
+      const action = away && actionOf(ctx);
+      if (away && action) {
+        const service = away === 'Redis' ? 'redis' : 'postgres';
+        const failed = { count: 0, ...action, service, via: `pages:${ctx.ip}` } as const;
+        events.emit('operator.failed', failed);
+        // The record is best effort: an unresponsive primary is detected and reported elsewhere.
+        await tree.recordEvent(recentEvent('operator.failed', failed)).catch(() => undefined);
+      }
+      throw thrown;
+    }
+  };
+}

@@ -1,0 +1,37 @@
+import type { OpsContext } from './context';
+
+export const PER_PAGE = 50;
+
+/** The part of a list that a page shows, by `?page=`. */
+export class Paging {
+  private constructor(
+    /** Number of the page, from 1. */
+    readonly page: number,
+    readonly total: number,
+  ) {}
+
+  /** @param total length of the list. A page beyond the last one becomes the last. */
+  static of(ctx: OpsContext, total: number): Paging {
+    const requested = Math.floor(Number(ctx.query.page)) || 1;
+    const last = Math.max(1, Math.ceil(total / PER_PAGE));
+    return new Paging(Math.min(Math.max(1, requested), last), total);
+  }
+
+  /** Index of the first element of the page. */
+  get from(): number {
+    return (this.page - 1) * PER_PAGE;
+  }
+
+  /** Index after the last element of the page. */
+  get to(): number {
+    return Math.min(this.total, this.from + PER_PAGE);
+  }
+
+  get before(): number | null {
+    return this.page > 1 ? this.page - 1 : null;
+  }
+
+  get after(): number | null {
+    return this.to < this.total ? this.page + 1 : null;
+  }
+}

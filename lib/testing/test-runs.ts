@@ -1,0 +1,101 @@
+import { AsyncResource } from 'node:async_hooks';
+import { Events } from '../core/events';
+import { JobRegistry } from '../job/job-registry';
+import { MemoryCheckpointStore } from '../job/perform/checkpoint';
+import { ErrorReporter } from '../job/perform/error-reporter';
+import { Executor } from '../job/perform/executor';
+import { deserializeArguments } from '../job/record/argument-decoder';
+import type { Claims, LoggedJob } from './job-log';
+import type { TestDependencies } from './use-jobs';
+
+export type RunOutcome = 'succeeded' | 'retrying' | 'discarded' | 'dead';
+
+/**
+ * Performs jobs with the executor of the job processor, from their serialized records. Only the passage through Redis
+ * and the wait for a retry are missing.
+ */
+export class TestRuns {
+  /**
+   * The async context in which the mode was connected: as in a job processor, a job must not see the request or the
+   * transaction of the enqueuing code.
+   */
+  private readonly outside = new AsyncResource('CatamountTestRun');
+  private readonly events = new Events();
+  private readonly checkpoints = new MemoryCheckpointStore();
+  private readonly running = new Map<string, LoggedJob>();
+  /** Errors of the app's hooks. Production only logs them, while a test should fail. */
+  private readonly hookErrors: Error[] = [];
+
+  constructor(
+    private readonly dependencies: TestDependencies,
+    private readonly claims: Claims,
+  ) {
+    const { events } = this;
+    const { reportError } = dependencies.setup;
+    if (reportError) void new ErrorReporter(events, reportError).start();
+    for (const name of ['job.retrying', 'job.discarded', 'job.dead', 'job.left'] as const) {
+      events.on(name, ({ id, error }) => {
+        const entry = this.running.get(id);
+        if (entry) entry.error = error;
+      });
+    }
+    for (const name of ['process.error', 'queue.error'] as const) {
+      events.on(name, ({ error, during }) => {
+        this.hookErrors.push(new Error(`${during}: ${error.message}`, { cause: error }));
+      });
+    }
+  }
+
+  /**
+   * Runs the job once and records its outcome in the entry.
+   * @throws an error from outside the job itself: from `afterDiscard`, `retryIn` or the app's `reportError`.
+   */
+  async run(entry: LoggedJob): Promise<RunOutcome> {
+    const { id, queue } = entry.request;
+    entry.state = 'performing';
+    entry.runs += 1;
+    entry.error = undefined;
+    this.running.set(id, entry);
+    const { payload, history, attempts } = entry;
+    const delivery = { id, queue, payload, history, attempts, deliveries: 1, limitKey: null, readyAt: Date.now() };
+    const executor = this.executor(entry);
+    const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
+    recorded(true);
+    this.running.delete(id);
+    const [hookError] = this.hookErrors.splice(0);
+    if (outcome.op !== 'retry') this.claims.release(id);
+    if (outcome.op === 'leave') throw this.giveUp(entry);
+    if (outcome.op === 'retry') {
+      Object.assign(entry, {
+        state: 'enqueued',
+        history: outcome.history,
+        attempts: outcome.attempts,
+        dueAt: Date.now() + outcome.waitMs,
+      });
+    } else if (outcome.op === 'dead') Object.assign(entry, { state: 'dead', history: outcome.job.history });
+    else if (outcome.op === 'delete') entry.state = entry.error ? 'discarded' : 'succeeded';
+    else throw new Error(`${entry.request.name} was released, but nothing is stopping`);
+    if (hookError) throw hookError;
+    return outcome.op === 'retry' ? 'retrying' : (entry.state as RunOutcome);
+  }
+
+  /** Fails the job, since there is no other processor that might have what it needs. */
+  private giveUp(entry: LoggedJob): Error {
+    entry.state = 'enqueued';
+    return entry.error ?? new Error(`${entry.request.name} needs something that this app does not have`);
+  }
+
+  private executor({ request }: LoggedJob): Executor {
+    const { setup, codec, redactor: filter } = this.dependencies;
+    return new Executor({
+      registry: new JobRegistry([request.jobClass]),
+      events: this.events,
+      maxDeliveries: 1,
+      middleware: setup.performMiddleware,
+      decode: (args) => deserializeArguments(args, codec),
+      filter,
+      checkpoints: () => this.checkpoints,
+      releaseUnique: async (id) => this.claims.release(id),
+    });
+  }
+}

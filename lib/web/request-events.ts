@@ -1,0 +1,32 @@
+import type Koa from 'koa';
+import type { Events } from '../core/events';
+import { onRequestEnd } from './request-end';
+
+/** nginx's code for a client that disconnected before the response was complete. */
+const CLIENT_LEFT = 499;
+
+/** Emits `request.finished` once per request, however it ends. */
+export function requestEvents(events: Events): Koa.Middleware {
+  return (ctx, next) => {
+    const startedAt = performance.now();
+    onRequestEnd(ctx.res, () => {
+      events.emit('request.finished', {
+        method: ctx.method,
+        // `path` excludes the query, which may carry secrets.
+        path: ctx.path,
+        status: ctx.res.writableFinished ? ctx.res.statusCode : CLIENT_LEFT,
+        durationMs: hundredths(performance.now() - startedAt),
+        queuedMs: hundredths(ctx.queuedMs),
+        internal: ctx.internal,
+        shedReason: ctx.shedReason,
+        requestId: ctx.requestId,
+        remoteAddress: ctx.ip,
+      });
+    });
+    return next();
+  };
+}
+
+function hundredths(ms: number): number {
+  return Math.round(ms * 100) / 100;
+}
