@@ -7,7 +7,7 @@ import { loadJobs } from '../lib/job/job-registry';
 import type { MailSetup } from '../lib/mailer/definition/setup';
 import type { MailMessage } from '../lib/mailer/message';
 import { FAMILIES } from '../lib/ops/metrics/scrape';
-import { defineApp } from '../lib/role/app-definition';
+import { defineApp } from '../lib/role/app/app-definition';
 import { assertEnqueued, deliveries, useFakeJobs, useTestMail } from '../lib/testing';
 import { removeFolder, tempFolder } from './support/temp-folder';
 

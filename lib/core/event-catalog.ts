@@ -86,10 +86,6 @@ const CATALOG: Catalog = {
   'service.restored': info(
     (e) => `${SERVICES[e.service]} answers again after an outage of ${formatElapsed(e.outageMs)}`,
   ),
-  'database.overplanned': warn(
-    (e) =>
-      `pools of ${pluralize(e.trees, 'tree')} come to ${e.planned} connections in a deploy, Postgres allows ${e.allowed}: lower DATABASE_POOL`,
-  ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),
   'embedded.started': debug((e) =>

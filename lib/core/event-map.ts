@@ -44,7 +44,6 @@ export interface EventMap {
     readonly did: 'applied' | 'rolled back' | 'took over from knex_migrations the';
   };
   /** During a deploy all trees together may open more connections than Postgres allows. */
-  'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
   'database.error': { readonly error: Error };
 
   /** Broadcasts to another process or to Redis are dropped, since it has not taken the earlier ones. Emitted once until it has. */

@@ -1,6 +1,6 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { inspect } from 'node:util';
-import type { AppDefinition } from '../role/app-definition';
+import type { AppDefinition } from '../role/app/app-definition';
 import type { InProcessApp } from './in-process-app';
 
 /** Options of `request`. */

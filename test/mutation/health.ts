@@ -39,9 +39,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'looking for such rows does not exhaust the pool while their table is locked',
-    file: 'lib/role/web.ts',
-    find: 'this.probeKnex = this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS);',
-    replace: 'this.probeKnex = this.database.knex;',
+    file: 'lib/role/start/web.ts',
+    find: 'knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS)',
+    replace: 'knex: this.database.knex',
     killedBy: ['test/health/overdue.deep.ts'],
   },
   {
@@ -60,8 +60,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'rows that plain SQL has inserted are found by a request of /ready',
-    file: 'lib/role/web.ts',
-    find: "(await import('../job/dispatch/overdue')).lookForOverdue(this.probeKnex).catch(() => undefined);",
+    file: 'lib/role/start/web.ts',
+    find: "(await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);",
     replace: '',
     killedBy: ['test/health/overdue.deep.ts'],
   },

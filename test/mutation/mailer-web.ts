@@ -33,9 +33,9 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a text that is only used in code is reported when another locale lacks it',
     file: 'lib/mailer/check/check-texts.ts',
-    find: 'lacking.set(stem, other);',
+    find: 'lacking.set(stem, locale);',
     replace: '',
-    killedBy: ['test/role/check.test.ts'],
+    killedBy: ['test/role/checks/check.test.ts'],
   },
   {
     promise: 'bodyParser: false leaves a body to the route',

@@ -89,7 +89,7 @@ describe('a Redis that is', () => {
     await tell(redis, ['ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-config', '-@admin']);
     const url = redis.url.replace('redis://', 'redis://app:secret@');
     const tree = await around.start({ env: { REDIS_URL: url } });
-    await tree.waitForLine(/its maxmemory-policy, which is allkeys-lru, to noeviction/);
+    await tree.waitForLine(/Redis at \S+ deletes .* \(maxmemory-policy allkeys-lru\): set it to noeviction\./);
     await signUpsThrough(around, tree, (stream) => stream.more(10));
   });
 
