@@ -6,6 +6,8 @@ interface RecurringOptions {
   readonly everyMs: number;
   /** One pass. @returns ms until the next one, when it is wanted before `everyMs` is over. */
   readonly work: () => Promise<number | undefined>;
+  /** While `is` says that nothing happens, a pass is made only this often, or when triggered. Default: it never rests. */
+  readonly idle?: { readonly everyMs: number; readonly is: () => boolean };
   /** Called for the first failure in a row only. */
   readonly onError: (error: Error) => void;
   /** Learns when a pass is due and how it ends. A pass that has reported a failure to it has not moved. */
@@ -21,6 +23,8 @@ export class PeriodicTask {
   private again = false;
   /** true: it was not started, or was stopped since; a pass that is running ends soon. */
   stopped = true;
+  /** Start of the last pass that did not fail, ms on the monotonic clock. */
+  private passedAt = Number.NEGATIVE_INFINITY;
   private readonly backoff = new Backoff({ base: 100, max: 5000 });
 
   constructor(private readonly options: RecurringOptions) {}
@@ -48,6 +52,11 @@ export class PeriodicTask {
     }, ms);
   }
 
+  /** Counts as a pass of an idle task: what it would look for has been learned otherwise. */
+  postpone(): void {
+    this.passedAt = performance.now();
+  }
+
   /** Starts no further pass; resolves when the running one has ended. */
   async stop(): Promise<void> {
     this.stopped = true;
@@ -71,12 +80,23 @@ export class PeriodicTask {
       waitMs = await this.once();
     } while ((this.again || waitMs <= 0) && !this.stopped);
     this.pass = undefined;
-    if (!this.stopped) this.timer = setTimeout(() => this.trigger(), waitMs);
+    this.wait(waitMs);
+  }
+
+  private wait(ms: number): void {
+    if (!this.stopped) this.timer = setTimeout(() => (this.isResting() ? this.wait(ms) : this.trigger()), ms);
+  }
+
+  private isResting(): boolean {
+    const { everyMs, idle } = this.options;
+    // Half an interval is subtracted, since a timer that fires a moment early would otherwise cost one pass.
+    return idle !== undefined && performance.now() - this.passedAt < idle.everyMs - everyMs / 2 && idle.is();
   }
 
   private async once(): Promise<number> {
     const { everyMs, work, onError, progress } = this.options;
     progress?.begin();
+    this.passedAt = performance.now();
     try {
       const wanted = await work();
       progress?.end();
@@ -84,6 +104,7 @@ export class PeriodicTask {
       return Math.min(everyMs, wanted ?? everyMs);
     } catch (thrown) {
       progress?.failed(toError(thrown));
+      this.passedAt = Number.NEGATIVE_INFINITY;
       if (this.backoff.attempts === 0) onError(toError(thrown));
       return Math.min(everyMs, this.backoff.next());
     }

@@ -35,11 +35,9 @@ interface Seen {
   /** Time of the first failure, ms on the monotonic clock; undefined while the service answers. */
   since: number | undefined;
   failures: number;
-  /** Time of the last ping, ms on the monotonic clock. */
-  pingedAt: number;
 }
 
-const unseen = (): Seen => ({ since: undefined, failures: 0, pingedAt: Number.NEGATIVE_INFINITY });
+const unseen = (): Seen => ({ since: undefined, failures: 0 });
 
 /** Pings Redis and Postgres, in one process of a tree, so that an outage is reported with its duration. */
 export class OutageWatch {
@@ -47,42 +45,45 @@ export class OutageWatch {
     redis: unseen(),
     postgres: unseen(),
   };
-  private readonly task: PeriodicTask;
+  private readonly tasks: Readonly<Record<ServiceName, PeriodicTask>>;
 
   constructor(private readonly options: OutageWatchOptions) {
-    const { events, everyMs = CHECK_INTERVAL_MS } = options;
-    this.task = new PeriodicTask({
-      everyMs,
-      work: async () => {
-        await Promise.all([this.options.redis.isOff ? undefined : this.check('redis'), this.check('postgres')]);
-        return undefined;
-      },
-      onError: (error) => events.emit('process.error', { error, during: 'checking whether Redis and Postgres answer' }),
-    });
+    this.tasks = { redis: this.taskFor('redis'), postgres: this.taskFor('postgres') };
   }
 
   start(): void {
-    this.task.start();
+    if (!this.options.redis.isOff) this.tasks.redis.start();
+    this.tasks.postgres.start();
   }
 
   /** Stops, and forgets ongoing outages, which the next process to be appointed reports. */
   async stop(): Promise<void> {
-    await this.task.stop();
+    await Promise.all([this.tasks.redis.stop(), this.tasks.postgres.stop()]);
     for (const seen of Object.values(this.seen)) Object.assign(seen, unseen());
   }
 
   /** To be called when Redis has answered anything, so that an idle tree need not ping it. */
   redisAnswered(): void {
-    this.seen.redis.pingedAt = performance.now();
+    this.tasks.redis.postpone();
   }
 
-  private async check(service: ServiceName): Promise<void> {
+  private taskFor(service: ServiceName): PeriodicTask {
+    const { events, redis, isIdle = () => false, everyMs = CHECK_INTERVAL_MS } = this.options;
+    const isConnected = () => service === 'postgres' || redis.client.isReady;
+    return new PeriodicTask({
+      everyMs,
+      idle: {
+        everyMs: IDLE_INTERVAL_MS[service],
+        is: () => this.seen[service].since === undefined && isConnected() && isIdle(),
+      },
+      work: () => this.check(service),
+      onError: (error) => events.emit('process.error', { error, during: 'checking whether Redis and Postgres answer' }),
+    });
+  }
+
+  private async check(service: ServiceName): Promise<undefined> {
     const seen = this.seen[service];
     const begun = performance.now();
-    const isConnected = service === 'postgres' || this.options.redis.client.isReady;
-    const isDue = begun - seen.pingedAt >= IDLE_INTERVAL_MS[service];
-    if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;
-    seen.pingedAt = begun;
     const error = await this.failureOf(service);
     if (error === 'unknown') return;
     if (error) {

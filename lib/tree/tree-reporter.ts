@@ -77,6 +77,7 @@ export class TreeReporter implements Service {
     }
     this.task = new PeriodicTask({
       everyMs: heartbeatMs,
+      idle: { everyMs: heartbeatMs * IDLE, is: () => this.isResting },
       work: () => this.pass(),
       onError: (error) => {
         // A lost connection to Redis is reported by the connection itself.
@@ -127,6 +128,11 @@ export class TreeReporter implements Service {
     this.task.trigger();
   }
 
+  /** An idle tree rests only while a watcher or a command can wake it. */
+  private get isResting(): boolean {
+    return this.isIdle && !this.watched && this.isListening?.() === true;
+  }
+
   private get isIdle(): boolean {
     return performance.now() - this.activeAt > (this.options.idleAfterMs ?? IDLE_AFTER_MS);
   }
@@ -135,11 +141,10 @@ export class TreeReporter implements Service {
     const { redis, tree } = this.options;
     if (redis.isOff) return this.look();
     if (!redis.client.isReady) return;
-    const idle = this.isIdle && !this.watched && this.isListening?.() === true;
+    const idle = this.isResting;
     // Half an interval is subtracted, since a timer that fires a moment early would otherwise cost one pass.
-    const everyMs = this.heartbeatMs * (this.watched ? WATCHED : (idle ? IDLE : UNWATCHED) - 0.5);
-    const due = performance.now() - this.statusSentAt >= everyMs;
-    if (idle && !due) return;
+    const everyMs = this.heartbeatMs * (this.watched ? WATCHED : UNWATCHED - 0.5);
+    const due = idle || performance.now() - this.statusSentAt >= everyMs;
     if (due || !this.treeStatus) this.treeStatus = await tree.status();
     this.noteActivity(this.treeStatus);
     const { treeStatus } = this;

@@ -45,8 +45,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an idle tree does not keep Postgres awake with health checks',
     file: 'lib/tree/outage-watch.ts',
-    find: 'if (seen.since === undefined && isConnected && !isDue && this.options.isIdle?.()) return;',
-    replace: '',
+    find: 'is: () => this.seen[service].since === undefined && isConnected() && isIdle(),',
+    replace: 'is: () => false,',
     killedBy: ['test/tree/outage-watch.test.ts'],
   },
   {

@@ -72,4 +72,35 @@ describe('a periodic task', () => {
     assert.ok(passes >= 6);
     assert.deepEqual(errors, ['away'], 'only the first failure in a row is reported');
   });
+
+  it('rests while it is idle, unless it is triggered, and goes on as soon as it no longer is', async () => {
+    let isIdle = true;
+    let looks = 0;
+    const task = new PeriodicTask({
+      everyMs: 1,
+      idle: {
+        everyMs: NEVER_MS,
+        is: () => {
+          looks++;
+          return isIdle;
+        },
+      },
+      work: async () => {
+        passes++;
+        return undefined;
+      },
+      onError: assert.fail,
+    });
+    task.start();
+    await until('it has rested', () => looks > 5);
+    assert.equal(passes, 1);
+    task.trigger();
+    assert.equal(passes, 2);
+    const before = looks;
+    await until('it rests again', () => looks > before + 5);
+    assert.equal(passes, 2);
+    isIdle = false;
+    await until('it goes on', () => passes > 5);
+    await task.stop();
+  });
 });
