@@ -178,15 +178,22 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a successor rescues the jobs of its dead predecessor',
     file: 'lib/job/processes/heartbeat.ts',
-    find: 'this.rescued(await rescue(database.knex, { identity }));',
-    replace: '',
+    find: 'const jobs = await rescue(database.knex, { identity, silentMs });',
+    replace: 'const jobs = silentMs === -1 ? await rescue(database.knex, { identity, silentMs }) : [];',
     killedBy: RESCUE_TEST,
   },
   {
     promise: 'no jobs of a living process are rescued by those who miss its heartbeats',
     file: 'lib/job/processes/heartbeat.ts',
-    find: 'const jobs = await rescue(database.knex, { identity, silentMs: silentMs - 2 * heartbeatMs });',
-    replace: 'const jobs = await rescue(database.knex, { identity });',
+    find: 'const silentMs = silent && silent.heartbeatAgeMs - 2 * heartbeatMs;',
+    replace: 'const silentMs = heartbeatMs < 0 ? heartbeatMs : undefined;',
+    killedBy: RESCUE_TEST,
+  },
+  {
+    promise: 'the jobs of a silent processor are rescued later when Postgres refuses it at first',
+    file: 'lib/job/processes/heartbeat.ts',
+    find: 'const { identity, silent } = next;',
+    replace: 'const { identity, silent } = next;\n      this.dead.shift();',
     killedBy: RESCUE_TEST,
   },
   {
@@ -386,6 +393,27 @@ const mutations: readonly Mutation[] = [
     find: 'await this.heartbeat?.deregister(identity).catch(() => undefined);',
     replace: 'await this.heartbeat?.deregister(identity);',
     killedBy: ['test/job/processes/rescue.test.ts'],
+  },
+  {
+    promise: 'a claim that was lost with its reply is returned by the process that has sent it only',
+    file: 'lib/job/row/claim.ts',
+    find: "where state = 'running' and run = ? and id <> all(?::uuid[])",
+    replace: "where state = 'running' and ? <> '' and id <> all(?::uuid[])",
+    killedBy: ['test/job/row/claim.test.ts'],
+  },
+  {
+    promise: 'a job that was claimed while the fetcher became quiet is returned',
+    file: FETCHER,
+    find: 'if (this.isQuiet || this.closed) this.release(delivery);',
+    replace: 'if (this.closed) this.release(delivery);',
+    killedBy: FETCHER_TEST,
+  },
+  {
+    promise: 'the end of a run whose job came to its process again is not taken for the end of the later run',
+    file: FETCHER,
+    find: 'if (this.running.get(delivery.id)?.delivery === delivery) {',
+    replace: 'if (this.running.has(delivery.id)) {',
+    killedBy: FETCHER_TEST,
   },
 ];
 

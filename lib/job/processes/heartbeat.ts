@@ -59,6 +59,12 @@ export interface ProcessReporterOptions {
   readonly knowsClass: (className: string) => boolean;
 }
 
+interface DeadProcessor {
+  readonly identity: string;
+  /** undefined: the primary has seen it die. */
+  readonly silent?: Pick<ProcessInfo, 'host' | 'pid'> & { readonly heartbeatAgeMs: number };
+}
+
 /** Reports a processor while it runs: signs of life, heartbeats and status, the latency of its queues, and statistics. */
 export class ProcessReporter {
   private readonly heartbeat: Heartbeat | undefined;
@@ -75,14 +81,14 @@ export class ProcessReporter {
   private readonly rescuedOnce = deferred();
   private mayShow: Promise<unknown> = this.rescuedOnce.promise;
   private readonly startedAt = Date.now();
-  /** Identities of processors that are known to have died, whose jobs are still to be returned. */
-  private readonly dead: string[];
+  /** Processors whose jobs are still to be returned. */
+  private readonly dead: DeadProcessor[];
   private readonly version = version();
 
   constructor(private readonly options: ProcessReporterOptions) {
     const { config, database, redis, events, identity, tuning, onCommand } = options;
     const everyMs = tuning.infoMs ?? INFO_INTERVAL_MS;
-    this.dead = [...options.dead];
+    this.dead = options.dead.map((identity) => ({ identity }));
     this.heartbeat =
       redis &&
       new Heartbeat({
@@ -146,37 +152,33 @@ export class ProcessReporter {
 
   /** Rescues the jobs of a processor that has ended without returning them. */
   rescueOrphans(identity: string): void {
-    this.dead.push(identity);
+    this.dead.push({ identity });
     this.orphans.trigger();
   }
 
-  /** Returns the jobs of processors that the primary has seen die to the heads of their queues. */
+  /** Returns the jobs of processors that have died to the heads of their queues. */
   private async rescueFromDead(): Promise<undefined> {
-    const { database, redis } = this.options;
-    for (let identity = this.dead[0]; identity !== undefined; identity = this.dead[0]) {
-      this.rescued(await rescue(database.knex, { identity }));
-      if (redis?.client.isReady) await this.heartbeat?.deregister(identity).catch(() => undefined);
+    const { database, redis, tuning, events } = this.options;
+    const { heartbeatMs = HEARTBEAT_MS } = tuning;
+    for (let next = this.dead[0]; next !== undefined; next = this.dead[0]) {
+      const { identity, silent } = next;
+      // Its last sign in Postgres may be a little younger than its last heartbeat.
+      const silentMs = silent && silent.heartbeatAgeMs - 2 * heartbeatMs;
+      const jobs = await rescue(database.knex, { identity, silentMs });
+      if (silent) events.emit('processor.rescued', { identity, ...silent, jobs: jobs.length });
+      this.rescued(jobs);
+      if (!silent && redis?.client.isReady) await this.heartbeat?.deregister(identity).catch(() => undefined);
       this.dead.shift();
     }
   }
 
   /** Does the same for processors whose heartbeats have ceased, unless Postgres knows that they live. */
-  private async rescueSilent(others: readonly ProcessInfo[], silentMs: number): Promise<void> {
-    const { database, tuning } = this.options;
-    const { heartbeatMs = HEARTBEAT_MS } = tuning;
+  private async rescueSilent(others: readonly ProcessInfo[], heartbeatAgeMs: number): Promise<void> {
     for (const { identity, host, pid } of others) {
-      // Of several that have noticed it, one acts. Should that fail, the dispatcher rescues these jobs a little later.
+      // Of several that have noticed it, one acts.
       if (!(await this.heartbeat?.deregister(identity))) continue;
-      // Its last sign in Postgres may be a little younger than its last heartbeat.
-      const jobs = await rescue(database.knex, { identity, silentMs: silentMs - 2 * heartbeatMs });
-      this.options.events.emit('processor.rescued', {
-        identity,
-        host,
-        pid,
-        heartbeatAgeMs: silentMs,
-        jobs: jobs.length,
-      });
-      this.rescued(jobs);
+      this.dead.push({ identity, silent: { host, pid, heartbeatAgeMs } });
+      this.orphans.trigger();
     }
   }
 

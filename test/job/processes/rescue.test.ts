@@ -187,6 +187,23 @@ describe('the jobs of a dead or silent process', () => {
     assert.deepEqual(await holders(), []);
   });
 
+  it('are rescued later when Postgres refuses it at first', async () => {
+    (await system.processor([NamedJob], { tuning: JUDGE })).quiet();
+    await heldBy('silent', ['a']);
+    await system.postgres.query('alter table job_queue add constraint refused check (run is not null)');
+    try {
+      await lastHeardOf('silent', MINUTE);
+      await until('it was refused', () => system.eventsNamed('queue.error').length > 0);
+    } finally {
+      await system.postgres.query('alter table job_queue drop constraint refused');
+    }
+    await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
+    assert.deepEqual(
+      system.eventsNamed('processor.rescued').map(({ identity, jobs }) => [identity, jobs]),
+      [['silent', 1]],
+    );
+  });
+
   it('of all that have died are rescued by a successor at once, although Redis refuses to take them off its list', async () => {
     await heldBy('first', ['a']);
     await heldBy('second', ['b']);
