@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
+import { Client } from 'pg';
 import { Job } from '../../lib/job/job';
 import { until } from '../support/until';
-import { useJobSystem } from './job-system';
+import { TWO_QUEUES, useJobSystem } from './job-system';
 
 const ran: string[] = [];
 let ranAt = 0;
@@ -62,10 +63,12 @@ describe('an idle processor', () => {
     const { client } = system.redis;
     const blocked = async () => Number(/^blocked_clients:(\d+)/m.exec(await client.info('clients'))?.[1]);
     await until('all wait', async () => (await blocked()) === 5);
-    const pops = async () => {
+    const calls = async (command: string) => {
       const info = await client.info('commandstats');
-      return Number(/^cmdstat_brpop:calls=(\d+)/m.exec(info)?.[1] ?? 0);
+      return Number(new RegExp(`^cmdstat_${command}:calls=(\\d+)`, 'm').exec(info)?.[1] ?? 0);
     };
+    const pops = () => calls('brpop');
+    const looks = () => calls('rpop');
     const before = await pops();
     for (let n = 1; n <= 10; n++) {
       await QueueJob.performLater();
@@ -75,5 +78,24 @@ describe('an idle processor', () => {
     const woken = (await pops()) - before;
     // One may be woken once more, by a hint that was sent again since Redis answered late.
     assert.ok(woken >= 10 && woken <= 12, `${woken} were woken by 10 jobs`);
+    // Nor do the others look for hints when the dispatchers are told of them.
+    const listener = new Client(system.postgres.url);
+    await listener.connect();
+    try {
+      let told = 0;
+      listener.on('notification', ({ payload }) => {
+        if (payload === 'hinted') told++;
+      });
+      await listener.query('listen job_queue');
+      const looksBefore = await looks();
+      await QueueJob.performLater();
+      await until('the dispatchers are told', () => told > 0);
+      await QueueJob.performLater();
+      await until('both jobs have run', () => ran.length === 12);
+      const looked = (await looks()) - looksBefore;
+      assert.ok(looked < processors.length * TWO_QUEUES.queues.length, `${looked} looks for hints`);
+    } finally {
+      await listener.end();
+    }
   });
 });

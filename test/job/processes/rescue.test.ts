@@ -114,11 +114,24 @@ describe('the jobs of a dead or silent process', () => {
     await until('both jobs have run', () => ran.length === 2);
   });
 
-  it('are found by a dispatcher that has nothing else to do, soon after the process has fallen silent', async () => {
-    const resting = { lookMs: 1000, silentMs: 50, upkeepMs: 100 };
-    const processor = await system.processor([NamedJob], { tuning: { dispatch: resting } });
-    processor.quiet();
-    await heldBy('silent', ['a'], 0);
+  it('are found soon by a dispatcher that has nothing else to do', async () => {
+    const { knex } = system.database;
+    let looks = 0;
+    const note = ({ sql }: { readonly sql: string }) => {
+      if (/exists \(select from job_queue where state = 'running'\)/.test(sql)) looks++;
+    };
+    const dispatch = { lookMs: HOUR, overdueMs: 50, silentMs: 300, upkeepMs: 100 };
+    (await system.processor([NamedJob], { tuning: { dispatch } })).quiet();
+    await heldBy('silent', ['a']);
+    knex.on('query', note);
+    try {
+      await until('a look has found that it runs', async () => {
+        await showLife(knex, 'silent');
+        return looks > 0;
+      });
+    } finally {
+      knex.off('query', note);
+    }
     await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
   });
 
