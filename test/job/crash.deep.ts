@@ -3,6 +3,7 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { PROCESSES } from '../../lib/job/hint/keys';
 import { Job } from '../../lib/job/job';
+import { ProcessList } from '../../lib/job/processes/process-list';
 import { rescue } from '../../lib/job/row/rescue';
 import { until } from '../support/until';
 import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
@@ -67,8 +68,11 @@ describe('a job processor that is killed', () => {
     // Either this processor or the live child rescues them, but only this one has permits for them.
     await until('the jobs of the dead child have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), dying.held.map((name) => `${name} 1`).sort(), 'no attempt is counted');
-    const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
-    assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
+    await until('the list of processes has the live one, and not the dead one any more', async () => {
+      if (!system.redis.client.isReady) return false;
+      const listed = (await new ProcessList(system.redis.client).list()).map(({ identity }) => identity);
+      return listed.includes('living') && !listed.includes('dying');
+    });
     assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);
     await until("only the live child's jobs are left", async () => (await system.jobCount()) === 2);
   });

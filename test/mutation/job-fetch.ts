@@ -359,6 +359,20 @@ const mutations: readonly Mutation[] = [
     replace: 'await this.heartbeat?.deregister(identity);',
     killedBy: ['test/job/processes/rescue.test.ts'],
   },
+  {
+    promise: 'a claim that was lost with its reply is returned by the process that has sent it only',
+    file: 'lib/job/row/claim.ts',
+    find: "where state = 'running' and claimed_by = ? and id <> all(?::uuid[])",
+    replace: "where state = 'running' and ? <> '' and id <> all(?::uuid[])",
+    killedBy: ['test/job/row/claim.test.ts'],
+  },
+  {
+    promise: 'the end of a run whose job came to its process again is not taken for the end of the later run',
+    file: FETCHER,
+    find: 'if (this.running.get(delivery.id)?.delivery === delivery) {',
+    replace: 'if (this.running.has(delivery.id)) {',
+    killedBy: FETCHER_TEST,
+  },
 ];
 
 export default mutations;

@@ -283,5 +283,12 @@ const mutations: readonly Mutation[] = [
     replace: '',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
+  {
+    promise: 'a run reads its own cursor even before that is stored',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: 'return this.latest ?? (await store.readCursor(owner));',
+    replace: 'return await store.readCursor(owner);',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
 ];
 export default mutations;

@@ -382,7 +382,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'workerStop of a worker may still use Postgres',
-    file: 'lib/role/web.ts',
+    file: 'lib/role/start/web.ts',
     find: '    await this.own?.stop(deadline).catch(',
     replace:
       '    await this.services.stop(deadline).catch(() => undefined);\n    await this.own?.stop(deadline).catch(',
@@ -390,17 +390,17 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'workerStop of the job processor may still use Postgres',
-    file: 'lib/role/job-processor.ts',
+    file: 'lib/role/start/job-processor.ts',
     find: '      database,\n      redis,\n      mail,\n      ...(own ? [own] : []),\n',
     replace: '      ...(own ? [own] : []),\n      database,\n      redis,\n      mail,\n',
     killedBy: ['test/cluster/primary/single-process.deep.ts'],
   },
   {
     promise: 'a process that cannot read its migrations is not ready',
-    file: 'lib/role/first-readiness.ts',
-    find: 'for (const read of [pending, readOnly])',
-    replace: 'for (const read of [readOnly])',
-    killedBy: ['test/role/first-readiness.test.ts'],
+    file: 'lib/role/start/first-readiness.ts',
+    find: "if (!found.ok) return { cause: 'unread', error: codeOf(found.error) };",
+    replace: 'if (!found.ok) return null;',
+    killedBy: ['test/role/start/first-readiness.test.ts'],
   },
   {
     promise: 'work that outlives two savepoints joins the transaction around them',
