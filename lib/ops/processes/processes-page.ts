@@ -57,12 +57,12 @@ export const processRoutes: PageModule = async (site) => {
       const slot = readSlot(ctx, action);
       if (!action.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
       const flash = { what: action.key, name: tree.treeStatus.name, slot };
-      const order = async () => {
+      const send = async () => {
         await sendCommand(site, ctx, action, tree, slot);
         return flash;
       };
       try {
-        const id = await flashes.once(ctx, order, !site.redis.client.isReady);
+        const id = await flashes.once(ctx, send, !site.redis.client.isReady);
         ctx.status = 303;
         ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
       } catch (error) {
