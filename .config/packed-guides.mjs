@@ -46,9 +46,9 @@ function packedText(root, files, guide, text) {
 
 /** Whether a file that is not in dist/ is packed, by what `files` of package.json says. */
 function isPacked(file, files) {
-  return file === 'README.md' || files.includes(file) || (isGuideOfLib(file) && files.includes('lib/**/README.md'));
+  return file === 'README.md' || files.includes(file) || (isGuideOfLib(file) && files.includes('lib/**/*.md'));
 }
 
 function isGuideOfLib(file) {
-  return /^lib\/(.*\/)?README\.md$/.test(file);
+  return /^lib\/(?!.*node_modules).*\.md$/.test(file);
 }

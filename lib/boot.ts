@@ -4,7 +4,8 @@ import { CHECK_ROLE, FOLDERS_ROLE, PREVIEWS_ROLE, PROCESSOR_ROLE } from './clust
 import { BOOTED, type Config, hasInheritedConfig, inheritedConfig } from './core/config';
 import { EXIT, UserError } from './core/errors';
 import { installSourceMaps } from './internals/stack-traces';
-import type { AppDefinition } from './role/app-definition';
+import type { AppDefinition } from './role/app/app-definition';
+import type { Command } from './role/app/command';
 
 /**
  * Runs this process in the role it was started for. By the command line: the primary (no arguments), `migrate`,
@@ -16,7 +17,7 @@ export async function boot(app: AppDefinition): Promise<void> {
   installSourceMaps();
   try {
     requireApp(app);
-    if (cluster.isWorker) await (await import('./role/web')).runWebWorker(app);
+    if (cluster.isWorker) await (await import('./role/start/web')).runWebWorker(app);
     else await runCommand(app, process.argv.slice(2));
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -28,27 +29,27 @@ export async function boot(app: AppDefinition): Promise<void> {
 async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
   const [role, identity, begin, ...dead] = args;
   if (role === PROCESSOR_ROLE && identity !== undefined && hasInheritedConfig()) {
-    return (await import('./role/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
+    return (await import('./role/start/job-processor')).runProcessor(app, { identity, dead, quiet: begin === 'quiet' });
   }
   if (role === CHECK_ROLE && hasInheritedConfig()) {
-    return (await import('./role/check')).runStartCheck(app, inheritedConfig());
+    return (await import('./role/start/app-check')).runStartCheck(app, inheritedConfig());
   }
-  if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/previews')).runPreviews(app);
-  if (role === FOLDERS_ROLE && process.send) return (await import('./role/folders')).sendFolders(app);
+  if (role === PREVIEWS_ROLE && hasInheritedConfig()) return (await import('./role/start/previews')).runPreviews(app);
+  if (role === FOLDERS_ROLE && process.send) return (await import('./role/command/folders')).sendFolders(app);
   const run = role !== undefined && Object.hasOwn(COMMANDS, role) ? COMMANDS[role] : undefined;
   if (run) return (await run())(app, args.slice(1), () => configFromEnvironment(undefined));
   const { only, allowPending, command } = await parse(args);
   switch (command) {
     case 'migrate':
     case 'rollback':
-      return (await import('./role/migrate')).runMigrations(
+      return (await import('./role/command/migrate')).runMigrations(
         app,
         hasInheritedConfig() ? inheritedConfig() : await configFromEnvironment(only),
         command === 'migrate' ? 'up' : 'down',
       );
     case 'start': {
-      const { Primary } = await import('./role/primary');
-      const { settingsOfTree } = await import('./role/own-settings');
+      const { Primary } = await import('./role/start/primary');
+      const { settingsOfTree } = await import('./role/app/own-settings');
       return new Primary(app, { ...(await settingsOfTree(only)), allowPending }).start();
     }
     default:
@@ -61,18 +62,16 @@ async function runCommand(app: AppDefinition, args: string[]): Promise<void> {
 
 /** Commands that read their own arguments, in a process that ends by itself. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  jobs: async () => (await import('./role/jobs-command')).runJobsCommand,
-  check: async () => (await import('./role/check-command')).runCheckCommand,
-  db: async () => (await import('./role/db-command')).runDbCommand,
-  run: async () => (await import('./role/script')).runScript,
-  doctor: async () => (await import('./role/doctor')).runDoctor,
-  console: async () => (await import('./role/console')).runConsole,
+  jobs: async () => (await import('./role/command/jobs')).runJobsCommand,
+  check: async () => (await import('./role/command/check')).runCheckCommand,
+  db: async () => (await import('./role/command/db')).runDbCommand,
+  run: async () => (await import('./role/command/run')).runScript,
+  doctor: async () => (await import('./role/command/doctor')).runDoctor,
+  console: async () => (await import('./role/command/console')).runConsole,
 };
 
-type Command = (app: AppDefinition, args: readonly string[], readConfig: () => Promise<Config>) => Promise<void>;
-
 async function configFromEnvironment(only: string | undefined): Promise<Config> {
-  return (await import('./role/own-settings')).ownSettings(only);
+  return (await import('./role/app/own-settings')).ownSettings(only);
 }
 
 const OPTIONS = { only: { type: 'string' }, 'allow-pending': { type: 'boolean' } } as const;

@@ -7,7 +7,7 @@ import type * as mailErrors from './mailer/definition/errors';
 import type * as mailer from './mailer/mailer';
 import type * as model from './model/model';
 import type * as transactions from './model/transaction';
-import type * as client from './role/client';
+import type * as client from './role/connect/client';
 import type * as context from './web/context';
 import type * as signUp from './web/sign-up';
 
@@ -21,7 +21,7 @@ export { boot } from './boot';
 export { MissingValueError, UserError } from './core/errors';
 export { currentContext, withAttributes } from './core/execution-context';
 export type * from './public-types';
-export { defineApp } from './role/app-definition';
+export { defineApp } from './role/app/app-definition';
 export { clientNetwork } from './support/text';
 
 export declare const CancelEnqueue: typeof enqueue.CancelEnqueue;
@@ -115,7 +115,7 @@ const FILES = {
   './mailer/mailer': 'Mailer MailerPreview',
   './model/model': 'Model',
   './model/transaction': 'currentTransaction transaction',
-  './role/client': 'connect',
+  './role/connect/client': 'connect',
   './web/context': 'ProblemError',
   './web/sign-up': 'DISPLAY_NAME_RULE EMAIL_RULE parseDisplayName parseEmail SignUpLimits',
 } as const;

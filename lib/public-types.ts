@@ -132,7 +132,7 @@ export type {
   Routes,
   SecurityHeaders,
   WorkerEnvironment,
-} from './role/app-options';
+} from './role/app/app-options';
 export type { Duration, DurationUnit, Rate } from './support/duration';
 export type { ProblemOptions, ProblemPart } from './web/context';
 export type { RateLimit } from './web/rate-limit';

@@ -22,15 +22,10 @@ export interface Assignment {
 }
 
 const README = 'README.md';
-const [CLI, JOBS, MAILS, OPERATIONS, OPS, TESTS, WEB] = [
-  'cli',
-  'job',
-  'mailer',
-  'cluster',
-  'ops',
-  'testing',
-  'web',
-].map((name) => `lib/${name}/README.md`) as [string, string, string, string, string, string, string];
+const [CLI, JOBS, MAILS, OPS, TESTS, WEB] = ['cli', 'job', 'mailer', 'ops', 'testing', 'web'].map(
+  (name) => `lib/${name}/README.md`,
+) as [string, string, string, string, string, string];
+const HOSTS = 'lib/cluster/hosts.md';
 const EXAMPLES = 'test/guide-examples.deep.ts';
 const IN_README = 'test/readme.test.ts';
 
@@ -57,10 +52,10 @@ export const ASSIGNED: readonly Assignment[] = [
   { guide: MAILS, begins: '{ "catamount": { "problems"', by: EXAMPLES },
   { guide: MAILS, begins: 'import type { MailSetup }', by: IN_README },
   { guide: MAILS, begins: 'export default class OrderMailerPreview', by: IN_README },
-  { guide: OPERATIONS, begins: 'map $http_upgrade', by: 'test/process/behind-nginx.hand.ts' },
-  { guide: OPERATIONS, begins: '[Unit]', by: 'test/process/any-host.deep.ts' },
-  { guide: OPERATIONS, begins: 'FROM node', by: 'test/process/container.deep.ts' },
-  { guide: OPERATIONS, begins: 'apiVersion: apps/v1', by: 'test/process/kubernetes.test.ts' },
+  { guide: HOSTS, begins: 'map $http_upgrade', by: 'test/process/behind-nginx.hand.ts' },
+  { guide: HOSTS, begins: '[Unit]', by: 'test/process/any-host.deep.ts' },
+  { guide: HOSTS, begins: 'FROM node', by: 'test/process/container.deep.ts' },
+  { guide: HOSTS, begins: 'apiVersion: apps/v1', by: 'test/process/kubernetes.test.ts' },
   { guide: OPS, begins: 'scrape_configs:', by: EXAMPLES },
   { guide: TESTS, begins: '{ "node-option"', by: 'test/package/mocha.deep.ts' },
   { guide: TESTS, begins: 'const { assertEnqueued, captureEmails', by: EXAMPLES },

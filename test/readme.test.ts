@@ -7,13 +7,14 @@ import { loadJobs } from '../lib/job/job-registry';
 import type { MailSetup } from '../lib/mailer/definition/setup';
 import type { MailMessage } from '../lib/mailer/message';
 import { FAMILIES } from '../lib/ops/metrics/scrape';
-import { defineApp } from '../lib/role/app-definition';
+import { defineApp } from '../lib/role/app/app-definition';
 import { assertEnqueued, deliveries, useFakeJobs, useTestMail } from '../lib/testing';
 import { removeFolder, tempFolder } from './support/temp-folder';
 
 const root = path.resolve(__dirname, '..');
 const read = (file: string) => fs.readFileSync(path.join(root, file), 'utf8');
 const readme = read('README.md');
+const settingsGuide = read('lib/core/README.md');
 const jobGuide = read('lib/job/README.md');
 const mailGuide = read('lib/mailer/README.md');
 const opsGuide = read('lib/ops/README.md');
@@ -41,6 +42,12 @@ describe('the README, or a guide,', () => {
     assert.match(section('Test it'), /^npm cit$/m);
   });
 
+  /** The variables that the tables of a text list. */
+  const variablesIn = (text: string) => {
+    const rows = text.split('\n').filter((line) => line.startsWith('| `'));
+    return rows.flatMap((row) => [...(row.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map(([, name = '']) => name));
+  };
+
   it('lists exactly the settings that are read', () => {
     const sources = ['settings.ts', 'settings-reader.ts'].map((name) =>
       fs.readFileSync(path.join(root, 'lib/core', name), 'utf8'),
@@ -48,13 +55,17 @@ describe('the README, or a guide,', () => {
     const read = new Set(
       [...sources.join('\n').matchAll(/'([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+|PORT|HOST|REDIS)'/g)].map((m) => m[1]),
     );
-    const table = section('Settings')
-      .split('\n')
-      .filter((line) => line.startsWith('| `'));
-    const listed = new Set(
-      table.flatMap((line) => [...(line.split('|')[1] ?? '').matchAll(/`([A-Z_]+)`/g)].map((m) => m[1])),
+    assert.deepEqual(variablesIn(settingsGuide).sort(), [...read].sort());
+  });
+
+  it('lists first a dozen settings that one needs first, all of them in the reference', () => {
+    const first = section('Settings');
+    assert.equal(first.split('\n').filter((line) => line.startsWith('| `')).length, 12);
+    const known = variablesIn(settingsGuide);
+    assert.deepEqual(
+      variablesIn(first).filter((name) => !known.includes(name)),
+      [],
     );
-    assert.deepEqual([...listed].sort(), [...read].sort());
   });
 
   it('lists exactly the existing metrics', () => {

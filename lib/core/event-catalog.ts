@@ -86,10 +86,6 @@ const CATALOG: Catalog = {
   'service.restored': info(
     (e) => `${SERVICES[e.service]} answers again after an outage of ${formatElapsed(e.outageMs)}`,
   ),
-  'database.overplanned': warn(
-    (e) =>
-      `pools of ${pluralize(e.trees, 'tree')} come to ${e.planned} connections in a deploy, Postgres allows ${e.allowed}: lower DATABASE_POOL`,
-  ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),
   'embedded.started': debug((e) =>
@@ -240,11 +236,9 @@ const CATALOG: Catalog = {
     fields: jobId,
   },
   'job.fenced': warn((e) => `${e.class} ended too late: another process has it by now`, { fields: jobId }),
-  'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, { fields: jobId }),
-  'processor.rescued': warn(
-    (e) =>
-      `job processor on ${e.host} (pid ${e.pid}) ${noHeartbeat(e)}: ${pluralize(e.jobs, 'job')} of it returned to their queues`,
-  ),
+  'job.rescued': warn((e) => `rescued a job of queue ${e.queue} from a process that died`, {
+    fields: ({ id, identity }) => ({ jobId: id, processor: identity }),
+  }),
   'query.left-transaction': warn(
     (e) =>
       `a query of ${e.model} ran after its transaction had been committed, so it is not part of it: await it inside transaction()`,

@@ -44,7 +44,6 @@ export interface EventMap {
     readonly did: 'applied' | 'rolled back' | 'took over from knex_migrations the';
   };
   /** During a deploy all trees together may open more connections than Postgres allows. */
-  'database.overplanned': { readonly planned: number; readonly allowed: number; readonly trees: number };
   'database.error': { readonly error: Error };
 
   /** Broadcasts to another process or to Redis are dropped, since it has not taken the earlier ones. Emitted once until it has. */
@@ -233,17 +232,8 @@ export interface EventMap {
   };
   /** The job's outcome came too late, since it had been delivered to another process. */
   'job.fenced': { readonly id: string; readonly class: string; readonly queue: string };
-  /** The job was taken back from a process that died or stalled. */
-  'job.rescued': { readonly id: string; readonly queue: string };
-  /** Another processor was unresponsive, so its jobs were returned to their queues. */
-  'processor.rescued': {
-    readonly identity: string;
-    readonly host: string;
-    readonly pid: number;
-    /** A lower bound. */
-    readonly heartbeatAgeMs: number;
-    readonly jobs: number;
-  };
+  /** The job was taken back from a process that died or stalled; `identity` is that of its job processor. */
+  'job.rescued': { readonly id: string; readonly queue: string; readonly identity: string };
   /** A job was enqueued after COMMIT by work that `transaction()` did not await. Once per class and process. */
   'job.left-transaction': { readonly class: string };
   /** A model's query ran after the COMMIT of the transaction in which it was begun. Once per model. */

@@ -3,8 +3,6 @@ import { RedisScript } from './redis-script';
 
 /** A member without a heartbeat for this long is not listed, ms. */
 const LISTED_MS = 30_000;
-/** A member without a heartbeat stays in Redis for this long, so that others can rescue its work, ms. */
-const MAX_AGE_MS = 600_000;
 /** TTL of a command, s. */
 const COMMAND_TTL_S = 60;
 /** Time for which one call of `list` counts as watching, s. */
@@ -14,29 +12,18 @@ const WATCHED_TTL_S = 10;
 //
 // KEYS  1 members, 2 the member's info, 3 its commands, 4 watched
 // ARGV  1 its id  2 its info, or '' to keep the last one  3 TTL of the info, s
-//       4 its last heartbeat, 5 its first one after the last gap (0: none yet)  6 maximum pause that is no gap
-//       7 heartbeat age from which others are unresponsive; negative: it judges nobody
-//       8 time for which it lives without a further heartbeat, if nobody watches  9… commands that were executed
-// reply now, first heartbeat after the last gap, commands, unresponsive members, 1 if "watched" exists, else 0,
-//       time until the next member is unresponsive, 1 if it was no member before
+//       4 time for which it lives without a further heartbeat, if nobody watches  5… commands that were executed
+// reply commands, 1 if "watched" exists, else 0, 1 if it was no member before
 const HEARTBEAT_SCRIPT = new RedisScript(`
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local last, since, limit = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[7])
-if last == 0 or now < last or now - last > tonumber(ARGV[6]) then since = now end
 -- This comes first, since a Redis that is out of memory lets a script go on only if its first write needs none.
 call('expire', KEYS[2], ARGV[3])
 local watched = call('exists', KEYS[4])
-local joined = call('zadd', KEYS[1], watched == 1 and now or now + ARGV[8], ARGV[1])
+local joined = call('zadd', KEYS[1], watched == 1 and now or now + ARGV[4], ARGV[1])
 if ARGV[2] ~= '' then call('set', KEYS[2], ARGV[2], 'EX', ARGV[3]) end
-for a = 9, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
--- A member with a gap in its own heartbeats cannot tell unresponsive members from an outage of Redis.
-local unresponsive = {}
-if limit >= 0 and now - since > limit then
-  unresponsive = call('zrangebyscore', KEYS[1], '-inf', now - limit, 'LIMIT', 0, 10)
-end
-local oldest = call('zrange', KEYS[1], 0, 0, 'WITHSCORES')
-return { now, since, call('lrange', KEYS[3], 0, -1), unresponsive, watched, oldest[2] + limit - now, joined }`);
+for a = 5, #ARGV do call('lrem', KEYS[3], 1, ARGV[a]) end
+return { call('lrange', KEYS[3], 0, -1), watched, joined }`);
 
 /** Lua for `wake(id)`: has one member send a heartbeat at once, or all of them by an empty id. */
 const WAKE_LUA = `
@@ -49,18 +36,18 @@ end
 //
 // KEYS  1 members, 2 prefix of the members' info: a key, since arguments lack the prefix of all keys of the app,
 //       3 watched (missing: nobody watches)
-// ARGV  1 channel, 2 maximum heartbeat age to be listed, 3 to be kept (ms), 4 TTL of "watched" (s)
+// ARGV  1 channel, 2 maximum heartbeat age to be listed (ms), 3 TTL of "watched" (s)
 // reply heartbeat age (ms) and info of each member
 const LIST_SCRIPT = new RedisScript(`${WAKE_LUA}
 local call, time = redis.call, redis.call('time')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 -- First, for the reason above.
-call('zremrangebyscore', KEYS[1], '-inf', now - ARGV[3])
-if KEYS[3] and call('set', KEYS[3], 1, 'EX', ARGV[4], 'NX') then
+call('zremrangebyscore', KEYS[1], '-inf', '('..now - ARGV[2])
+if KEYS[3] and call('set', KEYS[3], 1, 'EX', ARGV[3], 'NX') then
   for _, id in ipairs(call('zrangebyscore', KEYS[1], now, '+inf')) do call('zadd', KEYS[1], now, id) end
   wake('')
-elseif KEYS[3] then call('expire', KEYS[3], ARGV[4]) end
-local out, found = {}, call('zrangebyscore', KEYS[1], now - ARGV[2], '+inf', 'WITHSCORES')
+elseif KEYS[3] then call('expire', KEYS[3], ARGV[3]) end
+local out, found = {}, call('zrange', KEYS[1], 0, -1, 'WITHSCORES')
 for i = 1, #found, 2 do
   local info = call('get', KEYS[2]..found[i])
   if info then out[#out + 1] = math.max(0, now - found[i + 1]); out[#out + 1] = info end
@@ -87,16 +74,6 @@ export interface RegistryKeys {
   readonly wake: string;
 }
 
-/** The state by which a member judges others by the age of their heartbeats. */
-interface Judging {
-  /** The reply to its last heartbeat; undefined before the first. */
-  readonly last: Pick<HeartbeatReply, 'now' | 'since'> | undefined;
-  /** After a longer pause between its own heartbeats it cannot judge others: Redis may have been unavailable. ms. */
-  readonly gapMs: number;
-  /** Heartbeat age from which others are unresponsive, ms. */
-  readonly unresponsiveMs: number;
-}
-
 export interface Heartbeat {
   /** The member's info, as text. Default: the previous one is kept. */
   readonly info?: string | undefined;
@@ -104,26 +81,16 @@ export interface Heartbeat {
   readonly ttlS: number;
   /** Commands that it has executed, which are removed. Default: none. */
   readonly executed?: readonly string[];
-  /** Default: it judges nobody. */
-  readonly judging?: Judging;
   /**
    * While nobody watches, this heartbeat counts as if it came this much later, ms: for members that send fewer. Default 0.
    */
   readonly aheadMs?: number;
 }
 
-export interface HeartbeatReply {
-  /** The time of the heartbeat by Redis's clock, ms since 1970. */
-  readonly now: number;
-  /** The member's first heartbeat after the last gap, likewise. */
-  readonly since: number;
+interface HeartbeatReply {
   readonly commands: readonly string[];
-  /** Ids of unresponsive members. */
-  readonly unresponsive: readonly string[];
   /** true: somebody lists the members, so their info is wanted more often. */
   readonly watched: boolean;
-  /** Time until the next member is unresponsive, ms; negative: one is. Meaningless without `judging`. */
-  readonly expiresMs: number;
   /** true: Redis did not know it as a member before. */
   readonly joined: boolean;
 }
@@ -141,24 +108,13 @@ export class HeartbeatRegistry {
     private readonly keys: RegistryKeys,
   ) {}
 
-  /** Sends a heartbeat. @returns the commands that wait for the member, and the ids of unresponsive others. */
-  async heartbeat(id: string, beat: Heartbeat): Promise<HeartbeatReply> {
-    const { info = '', ttlS, executed = [], judging, aheadMs = 0 } = beat;
-    const { last = { now: 0, since: 0 }, gapMs = 0, unresponsiveMs = -1 } = judging ?? {};
+  /** Sends a heartbeat. @returns the commands that wait for the member. */
+  async heartbeat(id: string, { info = '', ttlS, executed = [], aheadMs = 0 }: Heartbeat): Promise<HeartbeatReply> {
     const { members, infoPrefix, commands: commandsOf, watched: watchedKey } = this.keys;
     const keys = [members, infoPrefix + id, commandsOf(id), watchedKey];
-    const numbers = [ttlS, last.now, last.since, gapMs, unresponsiveMs, aheadMs].map(String);
-    const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, ...numbers, ...executed]);
-    const [now, since, commands, unresponsive, watched, expiresMs, joined] = reply as [
-      number,
-      number,
-      string[],
-      string[],
-      number,
-      number,
-      number,
-    ];
-    return { now, since, commands, unresponsive, watched: watched === 1, expiresMs, joined: joined === 1 };
+    const reply = await HEARTBEAT_SCRIPT.run(this.redis, keys, [id, info, String(ttlS), String(aheadMs), ...executed]);
+    const [commands, watched, joined] = reply as [string[], number, number];
+    return { commands, watched: watched === 1, joined: joined === 1 };
   }
 
   /**
@@ -168,7 +124,7 @@ export class HeartbeatRegistry {
    */
   async list<Info>(parse: (text: string) => Info | undefined, watch = true): Promise<Listed<Info>[]> {
     const { members, infoPrefix, watched, wake } = this.keys;
-    const args = [wake, LISTED_MS, MAX_AGE_MS, WATCHED_TTL_S].map(String);
+    const args = [wake, LISTED_MS, WATCHED_TTL_S].map(String);
     const keys = watch ? [members, infoPrefix, watched] : [members, infoPrefix];
     const reply = (await LIST_SCRIPT.run(this.redis, keys, args)) as (number | string)[];
     const listed: Listed<Info>[] = [];

@@ -58,7 +58,7 @@ const queueList = z
 const DEFAULT_PORT = 3000;
 
 /**
- * Reads and validates every setting (the table in README.md).
+ * Reads and validates every setting (the tables in lib/core/README.md).
  * @throws ConfigError that names each wrong variable, its value and what is allowed, all at once.
  */
 export function readSettings(input: SettingsInput): Config {

@@ -6,7 +6,7 @@ import type { DeadlinePart } from '../support/async';
  * which the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
  */
 export const STOP_PHASES = {
-  // The primary. In single mode role/single-mode applies `lameDuck` and `drain` itself.
+  // The primary. In single mode `role/start/single-mode` applies `lameDuck` and `drain` itself.
   /** The tree still accepts connections, until the router in front has stopped sending them (worker-pool). */
   lameDuck: { maxMs: 1500, share: 1 / 4 },
   /** The listening socket is closed at a moment without new connections (cluster/primary/listener). */
@@ -21,7 +21,7 @@ export const STOP_PHASES = {
   handOff: { reserveMs: 500, reserveShare: 1 / 2 },
   /** The control socket sends its last answers, among them the one to `catamount stop` (cluster/control/server). */
   lastAnswers: { maxMs: 1000, minMs: 1000 },
-  /** Embedded servers hold data, so even a stop that is out of time lets them close their files (role/primary). */
+  /** Embedded servers hold data, so even a stop that is out of time lets them close their files (`role/start/primary`). */
   embeddedServers: { minMs: 2000 },
   /** They shut down in order; the reserve is for killing them and releasing keeper and claim (embedded/server-lifecycle). */
   embeddedOrderly: { reserveMs: 250 },

@@ -95,7 +95,7 @@ export function hydrateLinks(folder: string): void {
   }
 }
 
-/** As `role/redis-faults` demands of any Redis. */
+/** As `role/checks/redis` demands of any Redis. */
 const MIN_VERSION: readonly [number, number] = [6, 2];
 const NAMES = ['redis-server', 'valkey-server'];
 

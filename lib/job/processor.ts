@@ -19,8 +19,9 @@ import { Announcer, Hints } from './hint/hints';
 import { PlainProducers } from './hint/plain-producers';
 import type { JobRegistry } from './job-registry';
 import { createExecutor, type Executor, type UncaughtOutcome } from './perform/executor';
-import { type HeartbeatTuning, ProcessReporter } from './processes/heartbeat';
+import type { HeartbeatTuning } from './processes/heartbeat';
 import type { BusyJob, ProcessorCommand } from './processes/process-list';
+import { ProcessReporter } from './processes/process-reporter';
 import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
 
@@ -151,7 +152,7 @@ export class JobProcessor implements Service {
       hints: this.hintReader,
       hears: () => this.dispatch.listening === true,
       perform: this.executor.perform.bind(this.executor),
-      onRunning: () => this.dispatch.active(),
+      onBegun: () => this.dispatch.begun(),
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],
       onReturned: (jobs) => this.announcer.announce(jobs, false, 'head'),
       onScheduled: () => this.announcer.announce([], true),
@@ -168,7 +169,7 @@ export class JobProcessor implements Service {
       events,
       production: config.environment === 'production',
       identity,
-      onLook: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
+      onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
       onCronNotice: () => this.cron?.trigger(),
       onClockJump: () => {
         this.cron?.trigger();

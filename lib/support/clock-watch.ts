@@ -16,24 +16,30 @@ const JUMP_MS = 1000;
  */
 export class ClockWatch {
   private timer: NodeJS.Timeout | undefined;
+  /** The wall clock minus the monotonic clock at the last check, ms. */
+  private offsetMs: number | undefined;
 
   constructor(private readonly options: ClockWatchOptions) {}
 
   /** Starts, or restarts if it has been started already. */
   start(): void {
     this.stop();
-    const { onJump, wall = () => Date.now(), everyMs = 5000 } = this.options;
-    const offset = () => wall() - performance.now();
-    let known = offset();
-    this.timer = setInterval(() => {
-      const ms = offset() - known;
-      known += ms;
-      if (Math.abs(ms) >= JUMP_MS) onJump(Math.round(ms));
-    }, everyMs);
+    this.check();
+    this.timer = setInterval(() => this.check(), this.options.everyMs ?? 5000);
     this.timer.unref();
+  }
+
+  /** Call before a decision that a jump would make wrong. */
+  check(): void {
+    const { onJump, wall = () => Date.now() } = this.options;
+    const offsetMs = wall() - performance.now();
+    const ms = offsetMs - (this.offsetMs ?? offsetMs);
+    this.offsetMs = offsetMs;
+    if (Math.abs(ms) >= JUMP_MS) onJump(Math.round(ms));
   }
 
   stop(): void {
     clearInterval(this.timer);
+    this.offsetMs = undefined;
   }
 }

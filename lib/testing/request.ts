@@ -1,12 +1,12 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import { inspect } from 'node:util';
-import type { AppDefinition } from '../role/app-definition';
+import type { AppDefinition } from '../role/app/app-definition';
 import type { InProcessApp } from './in-process-app';
 
 /** Options of `request`. */
 export interface TestRequestsOptions {
   /**
-   * Settings that replace those of the environment, by their names in the README's table: `{ TRUST_PROXY: '1' }`.
+   * Settings that replace those of the environment, by their names in lib/core/README.md: `{ TRUST_PROXY: '1' }`.
    * NODE_ENV is `test` unless it is given here. Default: none.
    */
   readonly settings?: Readonly<Record<string, string>> | undefined;

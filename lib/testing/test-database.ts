@@ -8,7 +8,7 @@ import { Database } from '../model/database';
 import { migrateUp } from '../model/migrator';
 import { Model } from '../model/model';
 import { connectTransactions } from '../model/transaction';
-import { type AppDefinition, migrationsOf } from '../role/app-definition';
+import { type AppDefinition, migrationsOf } from '../role/app/app-definition';
 import { Deadline } from '../support/async';
 
 /** Options of `useTestDatabase`. */

@@ -6,8 +6,8 @@ import { MailDelivery } from '../mailer/delivery/delivery';
 import { Mailer } from '../mailer/mailer';
 import { loadMailers } from '../mailer/mailer-registry';
 import { TestTransport } from '../mailer/transport/local-transports';
-import type { AppDefinition } from '../role/app-definition';
-import { loadMailSetup } from '../role/load-setup';
+import type { AppDefinition } from '../role/app/app-definition';
+import { loadMailSetup } from '../role/app/load-setup';
 import { Deadline } from '../support/async';
 import { MemoryDeliveryRecords } from './memory-delivery-records';
 

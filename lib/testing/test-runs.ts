@@ -57,7 +57,17 @@ export class TestRuns {
     entry.error = undefined;
     this.running.set(id, entry);
     const { payload, history, attempts } = entry;
-    const delivery = { id, queue, payload, history, attempts, deliveries: 1, limitKey: null, readyAt: Date.now() };
+    const delivery = {
+      id,
+      queue,
+      payload,
+      history,
+      attempts,
+      deliveries: 1,
+      claimedAt: '',
+      limitKey: null,
+      readyAt: Date.now(),
+    };
     const executor = this.executor(entry);
     const { outcome, recorded } = await this.outside.runInAsyncScope(() => executor.perform(delivery));
     recorded(true);

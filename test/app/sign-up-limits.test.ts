@@ -147,6 +147,23 @@ describe('the limit on sign-ups', () => {
       redis.resume();
     }
   });
+
+  it('is shared again once Redis has replied, late, that somebody has reached it', async () => {
+    await start({});
+    const limit = new RateLimits('shop', app.redis.client).limit('pages', { count: 1, seconds: 60 });
+    assert.equal(await limit.take('ada'), 0);
+    redis.pause();
+    try {
+      assert.equal(await limit.take('ada'), 0, 'it is counted by this process alone');
+    } finally {
+      redis.resume();
+    }
+    const counted = async () => (await app.redis.client.keys('catamount:limit:shop:pages:*')).length;
+    await until('others are counted in Redis', async () => {
+      await limit.take(String(Math.random()));
+      return (await counted()) > 1;
+    });
+  });
 });
 
 describe('the settings for sign-ups', () => {

@@ -5,7 +5,7 @@ import { Events } from '../../lib/core/events';
 import { currentContext, runInContext } from '../../lib/core/execution-context';
 import { Database } from '../../lib/model/database';
 import { connectTransactions, currentTransaction, transaction } from '../../lib/model/transaction';
-import { defineApp } from '../../lib/role/app-definition';
+import { defineApp } from '../../lib/role/app/app-definition';
 import { Deadline } from '../../lib/support/async';
 import { request, useFakeJobs } from '../../lib/testing';
 import { createDatabase, type TestDatabase } from '../support/postgres';

@@ -45,13 +45,13 @@ class Client {
 describe('idle connections during a stop', () => {
   let cluster: ClusterProcess;
   const clients: Client[] = [];
-  after(async () => {
-    for (const client of clients) client.close();
+  afterEach(async () => {
+    for (const client of clients.splice(0)) client.close();
     await cluster.end();
   });
 
-  it('are handed off to the worker that stops last, which answers the requests on them', async () => {
-    cluster = new ClusterProcess('3');
+  /** Two connections to each of three workers. */
+  const connect = async () => {
     const address = await cluster.address();
     const bySlot: Client[][] = [[], [], []];
     await until('each worker has two connections', async () => {
@@ -60,7 +60,12 @@ describe('idle connections during a stop', () => {
       bySlot[(await client.ask()).slot]?.push(client);
       return bySlot.every((some) => some.length >= 2);
     });
-    const [, moved = [], [busy] = []] = bySlot;
+    return bySlot;
+  };
+
+  it('are handed off to the worker that stops last, which answers the requests on them', async () => {
+    cluster = new ClusterProcess('3');
+    const [, moved = [], [busy] = []] = await connect();
     // Until this request is answered, its worker delays the stop, and with it the last worker, in slot 0.
     const held = await busy?.hold();
     cluster.signal('SIGTERM');
@@ -73,5 +78,22 @@ describe('idle connections during a stop', () => {
     held?.finish();
     assert.equal((await held?.answer)?.slot, 2);
     assert.deepEqual(await cluster.ended, { code: 0, signal: null });
+  });
+
+  it('are handed off to a healthy worker, although the first is blocked', async () => {
+    cluster = new ClusterProcess('3', 'shutdown=15000');
+    const [, , moved = []] = await connect();
+    process.kill(cluster.pidOf(0), 'SIGSTOP');
+    const from = performance.now();
+    await until('it has been silent for more than three seconds', () => performance.now() - from > 3500);
+    cluster.signal('SIGTERM');
+    // The blocked one is killed shortly before the deadline, and only then does the last one stop.
+    await until('the worker in slot 2 is gone', () => cluster.of('worker.exited').some(({ slot }) => slot === 2));
+    const answers = await Promise.all(moved.map((client) => client.ask()));
+    assert.deepEqual(
+      answers,
+      moved.map(() => ({ slot: 1, kept: true })),
+    );
+    await cluster.ended;
   });
 });

@@ -116,8 +116,8 @@ describe('the memory of a tree', () => {
     assert.equal(tree.recycled().length, 2);
   });
 
-  it('is left alone for a minute when recycling did not bring it below the limit', async () => {
-    const tree = new FakeTree(900, [100, 100]);
+  it('is left alone for a minute when recycling did not bring it below 85 % of the limit', async () => {
+    const tree = new FakeTree(700, [100, 100]);
     await tree.watch.check();
     tree.now = 59_999;
     await tree.watch.check();

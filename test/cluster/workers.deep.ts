@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
 import http from 'node:http';
+import path from 'node:path';
 import type { TreeStats } from '../../lib/cluster/status';
 import { request } from '../support/http';
 import { startLoad } from '../support/load';
 import { isRunning } from '../support/processes';
+import { removeFolder, tempFolder } from '../support/temp-folder';
 import { until } from '../support/until';
 import { ClusterProcess } from './cluster-process';
 
@@ -147,6 +150,29 @@ describe('workers', () => {
     cluster.signal('SIGKILL');
     assert.match(await slow.text(), /^[01] \d+$/);
     await until('the workers are gone', () => workers.every((pid) => !isRunning(pid)));
+  });
+
+  it('are started again and again once they have served, however often they die at boot', async () => {
+    const file = path.join(tempFolder('spoilt'), 'yes');
+    cluster = new ClusterProcess('1', `spoilt=${file}`);
+    const address = await cluster.address();
+    fs.writeFileSync(file, '');
+    await request(`${address}/crash`).catch(() => undefined);
+    await cluster.nth('worker.restart-scheduled', 6);
+    removeFolder(path.dirname(file));
+    await cluster.nth('worker.ready', 2);
+    assert.match((await request(address)).body, /^0 /);
+  });
+
+  it('that are forked in the moment in which a stop begins are killed', async () => {
+    cluster = new ClusterProcess('1');
+    await cluster.address();
+    cluster.signal('SIGHUP');
+    assert.deepEqual(await cluster.ended, { code: 0, signal: null });
+    assert.deepEqual(
+      cluster.of('child.killed').map(({ reason }) => reason),
+      ['the tree is stopping'],
+    );
   });
 
   it('that cannot boot end the start with their last lines of stderr', async () => {

@@ -63,7 +63,11 @@ describe('a Redis that becomes a read-only replica', () => {
     await reader.start();
     try {
       const found: string[] = [];
-      const wait = () => reader.wait([0], false, (hint) => hint && found.push(hint.id));
+      const wait = () =>
+        reader.wait([0], false, () => {
+          const hint = reader.unused();
+          if (hint) found.push(hint.id);
+        });
       const blocked = async (server: 0 | 1) =>
         Number(/^blocked_clients:(\d+)/m.exec(String(await tell(pair.servers[server], ['INFO', 'clients'])))?.[1]);
       await until('it waits at the first server', async () => {

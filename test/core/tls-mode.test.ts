@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { redisTls } from '../../lib/core/redis-url';
 import { readSettings } from '../../lib/core/settings';
-import { banner } from '../../lib/role/banner';
+import { banner } from '../../lib/role/start/banner';
 
 const PRODUCTION = {
   NODE_ENV: 'production',

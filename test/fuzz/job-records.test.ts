@@ -58,7 +58,8 @@ describe('payloads and histories of jobs', () => {
 
   async function check(payload: string, deliveries: number, history: string | null = null): Promise<void> {
     const delivery: Delivery = {
-      ...{ id: 'id-1', queue: 'default', payload, history, attempts: 0, deliveries, limitKey: null, readyAt: 0 },
+      ...{ id: 'id-1', queue: 'default', payload, history, attempts: 0, deliveries },
+      ...{ claimedAt: '', limitKey: null, readyAt: 0 },
     };
     const { outcome, recorded } = await executor.perform(delivery);
     assert.ok(['delete', 'retry', 'dead', 'leave', 'release'].includes(outcome.op));

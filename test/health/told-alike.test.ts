@@ -219,6 +219,15 @@ const STATES: readonly (readonly [
     /Nobody serves queue odd/,
   ],
   [
+    'a queue whose only processor is in a tree that is unresponsive',
+    systemStatusOf(treeStatusOf({ limits: { jobConcurrency: 0 } }), {
+      queues: late,
+      trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000),
+    }),
+    ['treeUnresponsive', 'unserved'],
+    /Nobody serves queue default/,
+  ],
+  [
     'failures of a class',
     systemStatusOf(treeStatusOf(), { failures: failing(139, 200) }),
     ['failing'],
@@ -407,6 +416,12 @@ describe('the state of everything', () => {
       }
     });
   }
+
+  it('has an issue if the tree that is shown no longer answers', () => {
+    const gone = systemStatusOf(treeStatusOf(), { trees: other(treeStatusOf({ id: 'b', name: 'web.2' }), 12_000) });
+    const { verdict } = overviewView(gone, 'b', { jobs, mail }, wordsIn('en')) ?? assert.fail();
+    assert.match(verdict.issues.map(lineOf).join(), /^Tree web\.2 is unresponsive for 12\ss/);
+  });
 
   it('links each issue to its cause', () => {
     for (const [state, systemStatus] of STATES)

@@ -3,15 +3,16 @@ import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { PROCESSES } from '../../lib/job/hint/keys';
 import { Job } from '../../lib/job/job';
-import { rescue } from '../../lib/job/row/claim';
+import { ProcessList } from '../../lib/job/processes/process-list';
+import { rescue } from '../../lib/job/row/rescue';
 import { until } from '../support/until';
 import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-processor';
 import { JobSystem } from './job-system';
 import { setSources, setsOf } from './sets/set-sources';
 
-/** So long that no live process of this test counts as silent and no judge has gaps. */
-const UNRESPONSIVE_MS = 10_000;
-const TUNING = { heartbeatMs: 1500, infoMs: 1500, unresponsiveMs: UNRESPONSIVE_MS };
+/** A run of ten seconds makes its process show itself, each five: so long may it be silent. */
+const SILENT_MS = 16_000;
+const TUNING = { dispatch: { silentMs: SILENT_MS, upkeepMs: 1000 } };
 const ran: string[] = [];
 
 class RescuedJob extends Job<[name: string]> {
@@ -62,16 +63,16 @@ describe('a job processor that is killed', () => {
     await system.redisServer.kill();
     await kill(dying.child);
     const from = performance.now();
-    await until(
-      'the outage is longer than a process may be silent',
-      () => performance.now() - from > 1.2 * UNRESPONSIVE_MS,
-    );
+    await until('the outage is longer than a process may be silent', () => performance.now() - from > 1.2 * SILENT_MS);
     await system.redisServer.start();
     // Either this processor or the live child rescues them, but only this one has permits for them.
     await until('the jobs of the dead child have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), dying.held.map((name) => `${name} 1`).sort(), 'no attempt is counted');
-    const identities = await system.redis.client.zRange(PROCESSES, 0, -1);
-    assert.deepEqual([identities.includes('living'), identities.includes('dying')], [true, false]);
+    await until('the list of processes has the live one, and not the dead one any more', async () => {
+      if (!system.redis.client.isReady) return false;
+      const listed = (await new ProcessList(system.redis.client).list()).map(({ identity }) => identity);
+      return listed.includes('living') && !listed.includes('dying');
+    });
     assert.deepEqual([living.held.length, living.child.exitCode], [2, null]);
     await until("only the live child's jobs are left", async () => (await system.jobCount()) === 2);
   });

@@ -10,7 +10,7 @@ import { JobAdmin } from '../../lib/job/admin/job-admin';
 import { Database } from '../../lib/model/database';
 import { migrateUp } from '../../lib/model/migrator';
 import { connectTransactions } from '../../lib/model/transaction';
-import { connectJobs } from '../../lib/role/load-setup';
+import { connectJobs } from '../../lib/role/app/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { dice } from '../support/dice';
 import { migrationsIn } from '../support/migrations';

@@ -8,7 +8,7 @@ import { JobRegistry } from '../../lib/job/job-registry';
 import { JobProcessor, type JobProcessorOptions, type Lineage, type ProcessorTuning } from '../../lib/job/processor';
 import { Database } from '../../lib/model/database';
 import { connectTransactions } from '../../lib/model/transaction';
-import { connectJobs } from '../../lib/role/load-setup';
+import { connectJobs } from '../../lib/role/app/load-setup';
 import { Deadline } from '../../lib/support/async';
 import { createDatabase, type DatabaseOptions, type TestDatabase } from '../support/postgres';
 import { startTestRedis, type TestRedis } from '../support/redis';

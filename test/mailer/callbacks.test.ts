@@ -1,11 +1,17 @@
 import assert from 'node:assert/strict';
 import { runInContext } from '../../lib/core/execution-context';
-import { InvalidMailError, PermanentDeliveryError, TemplateError } from '../../lib/mailer/definition/errors';
+import {
+  DeliveryInProgressError,
+  InvalidMailError,
+  PermanentDeliveryError,
+  TemplateError,
+} from '../../lib/mailer/definition/errors';
 import type { OutgoingMessage, Receipt } from '../../lib/mailer/definition/mail-types';
 import type { MailSetup } from '../../lib/mailer/definition/setup';
 import { Mailer } from '../../lib/mailer/mailer';
 import { TestTransport } from '../../lib/mailer/transport/local-transports';
-
+import { deferred } from '../../lib/support/async';
+import { until } from '../support/until';
 import { folderOf, Stage } from './stage';
 
 const heard: string[] = [];
@@ -221,6 +227,30 @@ describe('callbacks', () => {
       await assert.rejects(NoteMailer.note(new Error('other')).deliverNow(), /other/);
       await assert.rejects(NoteMailer.broken().deliverNow(), TemplateError);
       assert.equal(stage.all('mail.failed').length, 3);
+    });
+
+    it('is not asked about a mail that another run is sending: its job has to come again', async () => {
+      class CalmMailer extends NoteMailer {
+        static {
+          this.rescueFrom(Error, () => undefined);
+        }
+      }
+      const { send } = transport;
+      const held = deferred();
+      transport.send = (message) => held.promise.then(() => send.call(transport, message));
+      const deliver = () => job('busy', () => CalmMailer.note().deliverNow());
+      const first = deliver();
+      try {
+        await until('the first run has claimed the mail', async () =>
+          (await stage.records()).some(({ key }) => String(key).startsWith('busy/')),
+        );
+        stage.events.emit('job.started', { id: 'busy', class: 'X', queue: 'mailer', attempt: 1, waitedMs: 0 });
+        await assert.rejects(deliver(), DeliveryInProgressError);
+      } finally {
+        transport.send = send;
+        held.resolve();
+      }
+      assert.equal((await first).status, 'sent');
     });
 
     it('may cancel the mail in its handler', async () => {

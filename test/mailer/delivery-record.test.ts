@@ -165,6 +165,16 @@ describe('DeliveryRecord', () => {
     assert.equal((await record.claim(key('slow'), draft)).verdict, 'sent');
   });
 
+  it('is given back by the run that holds it, and by no other', async () => {
+    const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
+    const [slow, quick] = [await record.claim(key('back'), draft), await record.claim(key('back'), draft)];
+    assert.ok(slow.verdict === 'mine' && quick.verdict === 'mine');
+    await record.release('back', slow.token);
+    assert.equal((await row('back'))?.state, 'claimed');
+    await record.release('back', quick.token);
+    assert.equal(await row('back'), undefined);
+  });
+
   it('remembers settled recipients of two overlapping runs, even after a run that sends nothing', async () => {
     const record = new DeliveryRecord(open().knex, { leaseMs: 0 });
     const claim = async () => {

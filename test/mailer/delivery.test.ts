@@ -37,6 +37,18 @@ describe('MailDelivery', () => {
   let stage: Stage;
   afterEach(() => stage.close());
 
+  /** Locks the records of all mails until it is committed. */
+  const holdRecords = async () => {
+    const holder = await stage.database.knex.transaction();
+    await holder.raw('select from mail_deliveries for update');
+    return holder;
+  };
+  const recordWaits = () =>
+    until('a record waits to be written', async () => {
+      const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
+      return (await stage.testDatabase.query(waiting)).length > 0;
+    });
+
   describe('through SMTP', () => {
     let sink: SmtpSink;
     beforeEach(async () => {
@@ -63,17 +75,20 @@ describe('MailDelivery', () => {
     it('fails on a 4xx and on a connection cut during DATA, and a later run sends with the same Message-ID', async () => {
       sink.failNext(451, 'later', 'data');
       sink.failNext(0, 'cut', 'drop');
+      const messageIds: unknown[] = [];
       for (const attempt of [1, 2]) {
         await assert.rejects(job('job-1', () => UserMailer.welcome(ada).deliverNow(), attempt));
         const [record] = await stage.records();
         assert.equal(record?.state, 'failed');
+        messageIds.push(record.message_id);
       }
       await job('job-1', () => UserMailer.welcome(ada).deliverNow(), 3);
       assert.equal(sink.messages.length, 1);
       const records = await stage.records();
       assert.equal(records.length, 1);
       assert.deepEqual([records[0]?.state, records[0]?.attempts, records[0]?.error], ['sent', 3, null]);
-      assert.equal(records[0]?.message_id, sink.messages[0]?.messageId);
+      messageIds.push(records[0]?.message_id, sink.messages[0]?.messageId);
+      assert.equal(new Set(messageIds).size, 1, messageIds.join());
       assert.equal(stage.all('mail.failed').length, 2);
     });
 
@@ -119,14 +134,42 @@ describe('MailDelivery', () => {
       assert.equal((await stage.records())[0]?.state, 'sent');
     });
 
-    it('aborts the mails in flight at the deadline, and records them as failed', async () => {
+    it('aborts the mails in flight at the deadline, and does not stop before they are recorded as failed', async () => {
       sink.hold();
       const late = assert.rejects(job('job-1', () => UserMailer.welcome(ada).deliverNow()));
       await until('the mail waits for the reply of the server', () => sink.waiting === 1);
-      await stage.delivery.stop(Deadline.after(550));
-      await late;
+      const holder = await holdRecords();
+      // Only the time for mails is up.
+      const deadline = Object.assign(Deadline.after(LONG_MS), { part: () => Deadline.after(0) });
+      let stopped = false;
+      const stopping = stage.delivery.stop(deadline).then(() => {
+        stopped = true;
+      });
+      await recordWaits();
+      assert.equal(stopped, false);
+      await holder.commit();
+      await Promise.all([stopping, late]);
       assert.equal((await stage.records())[0]?.state, 'failed');
     });
+  });
+
+  it('does not let its job go on before the mail is recorded as sent', async () => {
+    const transport = new TestTransport();
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES), patienceMs: LONG_MS });
+    const { send } = transport;
+    let holder: Awaited<ReturnType<typeof holdRecords>> | undefined;
+    transport.send = async (message) => {
+      holder = await holdRecords();
+      return send.call(transport, message);
+    };
+    let isDone = false;
+    const sending = job('j', () => NoteMailer.note('a@example.com').deliverNow()).then(() => {
+      isDone = true;
+    });
+    await recordWaits();
+    assert.equal(isDone, false);
+    await holder?.commit();
+    await sending;
   });
 
   it('does not send in the slower of two runs if its claim expired while the mail was built', async () => {

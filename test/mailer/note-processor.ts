@@ -10,7 +10,7 @@ import { MailDelivery } from '../../lib/mailer/delivery/delivery';
 import { DeliveryRecord } from '../../lib/mailer/delivery/delivery-record';
 import { Mailer } from '../../lib/mailer/mailer';
 import { Database } from '../../lib/model/database';
-import { connectJobs } from '../../lib/role/load-setup';
+import { connectJobs } from '../../lib/role/app/load-setup';
 import { TWO_QUEUES } from '../job/job-system';
 
 const CONCURRENCY = 8;

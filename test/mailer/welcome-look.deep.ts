@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
-import { defineApp } from '../../lib/role/app-definition';
+import { defineApp } from '../../lib/role/app/app-definition';
 import { deliveries, type TestMails, useTestMail } from '../../lib/testing';
 import { type Browser, launchBrowser, type Page, scrollsSideways, violations } from '../support/browser';
 

@@ -177,6 +177,27 @@ describe('transaction', () => {
     assert.deepEqual(await stored(), ['outer', 'second inner']);
   });
 
+  it('takes in work that outlives two savepoints, and rejects it once it is rolled back', async () => {
+    const [released, ended] = [deferred(), deferred()];
+    let [joining, late]: Promise<unknown>[] = [];
+    const outer = transaction(async () => {
+      await transaction(() =>
+        transaction(async () => {
+          await write('inner');
+          joining = released.promise.then(() => write('joins'));
+          late = ended.promise.then(() => write('late'));
+        }),
+      );
+      released.resolve();
+      await joining;
+      throw new Error('taken back');
+    });
+    await assert.rejects(outer, /taken back/);
+    ended.resolve();
+    await assert.rejects(late ?? Promise.resolve(), /in a transaction that has been rolled back/);
+    assert.deepEqual(await stored(), []);
+  });
+
   it('is rolled back with the one around it', async () => {
     await assert.rejects(
       transaction(async () => {

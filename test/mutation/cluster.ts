@@ -179,14 +179,14 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the exit code says that a process was killed in a stop',
-    file: 'lib/role/primary.ts',
+    file: 'lib/role/start/primary.ts',
     find: 'process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);',
     replace: 'process.exit(exitCode);',
     killedBy: ['test/cluster/primary/blocked-worker.deep.ts'],
   },
   {
     promise: 'a phased restart checks whether memory has room for a second worker',
-    file: 'lib/role/primary.ts',
+    file: 'lib/role/start/primary.ts',
     find: 'new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot))',
     replace: "new PhasedRestart(this.workers, events, () => 'start-first')",
     killedBy: ['test/cluster/primary/broken-deploy.deep.ts'],
@@ -207,10 +207,10 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a job processor that is resumed while it boots is not quiet afterwards',
-    file: 'lib/role/job-processor.ts',
+    file: 'lib/role/start/job-processor.ts',
     find: 'lineage: { ...this.lineage, quiet: this.isQuiet },',
     replace: 'lineage: this.lineage,',
-    killedBy: ['test/role/job-processor.deep.ts'],
+    killedBy: ['test/role/start/job-processor.deep.ts'],
   },
   {
     promise: 'a job processor fetches nothing before the app has passed its check',
@@ -221,10 +221,10 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a stopping job processor reports the jobs that have ended since its last heartbeat',
-    file: 'lib/role/job-processor.ts',
+    file: 'lib/role/start/job-processor.ts',
     find: 'jobs.stop(Deadline.after(ms)).finally(report);',
     replace: 'jobs.stop(Deadline.after(ms));',
-    killedBy: ['test/role/job-processor.deep.ts'],
+    killedBy: ['test/role/start/job-processor.deep.ts'],
   },
   {
     promise: 'what children report while the tree stops is stored with its last rollup',
@@ -246,6 +246,41 @@ const mutations: readonly Mutation[] = [
     find: "randomBytes(32).toString('hex')",
     replace: "randomBytes(32).toString('base64url')",
     killedBy: ['test/cli/control.test.ts'],
+  },
+  {
+    promise: 'a blocked worker is not the reporter of its tree',
+    file: 'lib/cluster/primary/child-handle.ts',
+    find: 'healthy: this.isHealthy,',
+    replace: "healthy: this.lifecycle === 'ready',",
+    killedBy: ['test/cluster/primary/child-handle.test.ts'],
+  },
+  {
+    promise: 'recycling pauses after it did not bring the tree below the threshold',
+    file: 'lib/cluster/primary/memory-watch.ts',
+    find: '> limitMb * RECYCLE_THRESHOLD) this.notBefore',
+    replace: '> limitMb) this.notBefore',
+    killedBy: ['test/cluster/memory-watch.test.ts'],
+  },
+  {
+    promise: 'once a tree has served, no slot is given up',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'if (this.everReady.size === 0 && bootFailure) {',
+    replace: 'if (bootFailure) {',
+    killedBy: ['test/cluster/workers.deep.ts'],
+  },
+  {
+    promise: 'a worker that is forked in the moment in which a stop begins is killed',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: "if (this.stopping) handle.kill('the tree is stopping');",
+    replace: '',
+    killedBy: ['test/cluster/workers.deep.ts'],
+  },
+  {
+    promise: 'idle connections are handed off to a healthy worker',
+    file: 'lib/cluster/primary/worker-pool.ts',
+    find: 'handles.find(({ isHealthy }) => isHealthy) ?? handles[0]',
+    replace: 'handles[0]',
+    killedBy: ['test/cluster/idle-connections.deep.ts'],
   },
 ];
 

@@ -39,9 +39,9 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'looking for such rows does not exhaust the pool while their table is locked',
-    file: 'lib/role/web.ts',
-    find: 'this.probeKnex = this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS);',
-    replace: 'this.probeKnex = this.database.knex;',
+    file: 'lib/role/start/web.ts',
+    find: 'knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS)',
+    replace: 'knex: this.database.knex',
     killedBy: ['test/health/overdue.deep.ts'],
   },
   {
@@ -60,8 +60,8 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'rows that plain SQL has inserted are found by a request of /ready',
-    file: 'lib/role/web.ts',
-    find: "(await import('../job/dispatch/overdue')).lookForOverdue(this.probeKnex).catch(() => undefined);",
+    file: 'lib/role/start/web.ts',
+    find: "(await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);",
     replace: '',
     killedBy: ['test/health/overdue.deep.ts'],
   },
@@ -85,6 +85,20 @@ const mutations: readonly Mutation[] = [
     find: 'rows[0]?.overdue === true',
     replace: 'rows[0]?.overdue !== null',
     killedBy: ['test/job/dispatch/listener.test.ts'],
+  },
+  {
+    promise: 'a queue whose only processor is in a dead tree is served by nobody',
+    file: 'lib/health/issues.ts',
+    find: 'return heartbeatAgeMs === null && limits.jobConcurrency',
+    replace: 'return heartbeatAgeMs !== 0 && limits.jobConcurrency',
+    killedBy: ['test/health/told-alike.test.ts'],
+  },
+  {
+    promise: 'it is an issue if the tree that is shown no longer answers',
+    file: 'lib/health/judge.ts',
+    find: 'tree === shown && tree.heartbeatAgeMs === null ? []',
+    replace: 'tree === shown ? []',
+    killedBy: ['test/health/told-alike.test.ts'],
   },
 ];
 

@@ -133,6 +133,13 @@ const mutations: readonly Mutation[] = [
     replace: 'jobs: size ?? jobs',
     killedBy: ['test/core/settings.test.ts'],
   },
+  {
+    promise: 'plain and unique jobs of one call are enqueued together',
+    file: 'lib/job/row/insert.ts',
+    find: 'plain.length + unique.length > 1',
+    replace: 'plain.length > 1',
+    killedBy: ['test/job/enqueue/unique.test.ts', 'test/job/enqueue/enqueuer.test.ts'],
+  },
 ];
 
 export default mutations;

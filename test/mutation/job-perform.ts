@@ -5,8 +5,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job of a class that only another release has is left to that release, and does not fail',
     file: 'lib/job/perform/outcomes.ts',
-    find: `const left = error instanceof NotHereError && this.leave(job, error);`,
-    replace: `const left = error instanceof TypeError && this.leave(job, error as never);`,
+    find: `const outcome = error instanceof NotHereError && this.leave(job, error);`,
+    replace: `const outcome = error instanceof TypeError && this.leave(job, error as never);`,
     killedBy: ['test/job/perform/leave.test.ts'],
   },
   {
@@ -209,8 +209,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a run whose job was given to another overwrites no cursor',
     file: 'lib/job/perform/checkpoint.ts',
-    find: 'where id = ?::uuid and run = ? and deliveries = ?`',
-    replace: 'where id = ?::uuid and (run = ? or deliveries <> ?)`',
+    find: 'where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`',
+    replace: 'where id = ?::uuid and (claimed_by = ? or claimed_at <> ?::timestamptz)`',
     killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
   {
@@ -261,6 +261,34 @@ const mutations: readonly Mutation[] = [
     find: ' and created_at <= ?::timestamptz\n',
     replace: ' and created_at <> ?::timestamptz\n',
     killedBy: ['test/job/admin/queues.test.ts'],
+  },
+  {
+    promise: 'the claim of a job that is unique until it executes is over before it begins',
+    file: 'lib/job/perform/executor.ts',
+    find: 'await this.options.releaseUnique?.(id);',
+    replace: 'this.options.releaseUnique?.(id).catch(() => undefined);',
+    killedBy: ['test/job/perform/unique-release.test.ts'],
+  },
+  {
+    promise: 'a cursor that could not be stored replaces none that is newer',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: 'this.pending = { ...notes, ...this.pending };',
+    replace: 'this.pending = { ...this.pending, ...notes };',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
+  {
+    promise: 'a cursor that could not be stored is stored later',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: '      this.pending = { ...notes, ...this.pending };\n',
+    replace: '',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
+  },
+  {
+    promise: 'a run reads its own cursor even before that is stored',
+    file: 'lib/job/perform/checkpoint.ts',
+    find: 'return this.latest ?? (await store.readCursor(owner));',
+    replace: 'return await store.readCursor(owner);',
+    killedBy: ['test/job/perform/checkpoint.test.ts'],
   },
 ];
 export default mutations;

@@ -1,6 +1,7 @@
 import type { Mutation } from './mutation';
 
 const CLAIM = 'lib/job/row/claim.ts';
+const RESCUE = 'lib/job/row/rescue.ts';
 const END = 'lib/job/row/end.ts';
 const INSERT = 'lib/job/row/insert.ts';
 const DEAD = 'lib/job/row/dead.ts';
@@ -14,7 +15,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job is claimed by one processor only',
     file: CLAIM,
-    find: `where id = \${sql} and state = 'ready' and limit_key is null`,
+    find: `where id = \${sql} and \${IS_READY} and limit_key is null`,
     replace: `where id = \${sql} and limit_key is null`,
     killedBy: CLAIM_TEST,
   },
@@ -58,8 +59,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'each delivery is counted',
     file: CLAIM,
-    find: `run = ?, deliveries = deliveries + 1, claimed_at`,
-    replace: 'run = ?, claimed_at',
+    find: `claimed_by = ?, deliveries = deliveries + 1, claimed_at`,
+    replace: 'claimed_by = ?, claimed_at',
     killedBy: CLAIM_TEST,
   },
   {
@@ -99,30 +100,30 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'no jobs of a living process are rescued: it shows that it lives while it runs something long',
-    file: CLAIM,
+    file: RESCUE,
     find: `interval '1 millisecond' and \${dead}\``,
     replace: `interval '1 millisecond' and (true or \${dead})\``,
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'no jobs are rescued that were claimed just now, before their process had to show that it lives',
-    file: CLAIM,
+    file: RESCUE,
     find: 'and claimed_at < clock_timestamp() - ?',
     replace: 'and claimed_at < clock_timestamp() + ?',
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'no jobs of a living process are rescued: only those of the dead process itself',
-    file: CLAIM,
-    find: `'and run = ?'}`,
-    replace: `'and run is distinct from ?'}`,
+    file: RESCUE,
+    find: `'and claimed_by = ?'}`,
+    replace: `'and claimed_by is distinct from ?'}`,
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'a job that killed three processes is dead: a rescued delivery stays counted',
-    file: CLAIM,
-    find: `set state = 'ready', run = null\n     from`,
-    replace: `set state = 'ready', run = null, deliveries = 0\n     from`,
+    file: RESCUE,
+    find: `set state = 'ready', claimed_by = null\n     from`,
+    replace: `set state = 'ready', claimed_by = null, deliveries = 0\n     from`,
     killedBy: CLAIM_TEST,
   },
   {
@@ -135,14 +136,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'an outcome is void when another process has the job by now',
     file: END,
-    find: `and \${TABLES.jobs}.run = ? and`,
-    replace: `and coalesce(\${TABLES.jobs}.run = ?, true) is not null and`,
+    find: `and \${TABLES.jobs}.claimed_by = ? and`,
+    replace: `and coalesce(\${TABLES.jobs}.claimed_by = ?, true) is not null and`,
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'an outcome is void when the same process has claimed the job anew',
     file: END,
-    find: ` and \${TABLES.jobs}.deliveries = ended.n\``,
+    find: ` and \${TABLES.jobs}.claimed_at = ended.at\``,
     replace: '`',
     killedBy: CLAIM_TEST,
   },

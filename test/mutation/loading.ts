@@ -4,24 +4,24 @@ import type { Mutation } from './mutation';
 const mutations: readonly Mutation[] = [
   {
     promise: 'a migration that is missing from the build is reported',
-    file: 'lib/role/unbuilt.ts',
+    file: 'lib/role/command/unbuilt.ts',
     find: '&& !built.has(',
     replace: '&& built.size > 9 && !built.has(',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
     promise: 'a script in TypeScript of an app that is built is run as the build has it',
-    file: 'lib/role/unbuilt.ts',
+    file: 'lib/role/command/unbuilt.ts',
     find: '  return built;',
     replace: '  return file;',
-    killedBy: ['test/role/unbuilt.test.ts'],
+    killedBy: ['test/role/command/unbuilt.test.ts'],
   },
   {
     promise: 'what a script does not await is waited for',
-    file: 'lib/role/connection.ts',
+    file: 'lib/role/connect/connection.ts',
     find: 'for (let quiet = 0; quiet < 2 &&',
     replace: 'for (let quiet = 0; quiet < 0 &&',
-    killedBy: ['test/role/connection.test.ts'],
+    killedBy: ['test/role/connect/connection.test.ts'],
   },
   {
     promise: 'lines of the log, of console.log and of a failed start in one file overwrite none of each other',
@@ -60,7 +60,7 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a missing script is reported in one sentence',
-    file: 'lib/role/script.ts',
+    file: 'lib/role/command/run.ts',
     find: 'if (!fs.existsSync(absolute)) throw',
     replace: 'if (false) throw',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
@@ -74,15 +74,15 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'a missing script is reported even without servers',
-    file: 'lib/role/script.ts',
+    file: 'lib/role/command/run.ts',
     find: 'builtScript(pathOf(file), ',
     replace: 'builtScript(path.resolve(file), ',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },
   {
     promise: 'a script that cannot be loaded is reported in one sentence',
-    file: 'lib/role/script.ts',
-    find: "throw (await import('../core/load-fault')).namedFileFault(file, thrown);",
+    file: 'lib/role/command/run.ts',
+    find: "throw (await import('../../core/load-fault')).namedFileFault(file, thrown);",
     replace: 'throw thrown;',
     killedBy: ['test/cli/outside-the-tree.deep.ts'],
   },

@@ -351,6 +351,41 @@ const mutations: readonly Mutation[] = [
     replace: '::float8 >= ? or true`, failedSince)',
     killedBy: ['test/job/sets/filter.test.ts', 'test/ops/jobs/lists.test.ts'],
   },
+  {
+    promise: 'the pause of a sign-in counts from the last wrong try, in Redis',
+    file: 'lib/ops/auth/sign-in-throttle.ts',
+    find: 'if count == 1 or count == tonumber(ARGV[1]) then',
+    replace: 'if count == 1 then',
+    killedBy: GUESSES,
+  },
+  {
+    promise: 'the pause of a sign-in counts from the last wrong try, in memory',
+    file: 'lib/ops/auth/sign-in-throttle.ts',
+    find: 'if (entry.count === MAX_TRIES) entry.until',
+    replace: 'if (entry.count === 0) entry.until',
+    killedBy: GUESSES,
+  },
+  {
+    promise: 'the event streams of a viewer end at sign-out',
+    file: 'lib/ops/auth/sessions.ts',
+    find: "return role !== 'guest' && (await",
+    replace: "return role === 'operator' && (await",
+    killedBy: ['test/ops/auth/sessions.test.ts'],
+  },
+  {
+    promise: 'a late queue that nobody serves is shown as such',
+    file: 'lib/ops/jobs/queues.ts',
+    find: 'processes.some((process) => !process.stopping && process.queues.includes(name));',
+    replace: "name !== '';",
+    killedBy: ['test/ops/jobs/queues.test.ts'],
+  },
+  {
+    promise: "a viewer's right password costs no try while Redis is unavailable",
+    file: 'lib/ops/auth/sign-in-throttle.ts',
+    find: 'if (entry && entry.count > 0) entry.count--;',
+    replace: '',
+    killedBy: GUESSES,
+  },
 ];
 
 export default mutations;

@@ -168,17 +168,17 @@ const mutations: readonly Mutation[] = [
   },
   {
     promise: 'the URL in the log can be opened',
-    file: 'lib/role/banner.ts',
+    file: 'lib/role/start/banner.ts',
     find: "if (['0.0.0.0', '[::]'].includes(url.hostname)) url.hostname = 'localhost';",
     replace: '',
-    killedBy: ['test/role/banner.test.ts'],
+    killedBy: ['test/role/start/banner.test.ts'],
   },
   {
     promise: 'the log says where the pages and the mails are',
-    file: 'lib/role/banner.ts',
+    file: 'lib/role/start/banner.ts',
     find: "const ops = ['/ops', ...(mail.delivery === 'file' ? ['/ops/mail/inbox'] : [])];",
     replace: 'const ops = mail.delivery === null ? [opsToken] : [];',
-    killedBy: ['test/role/banner.test.ts'],
+    killedBy: ['test/role/start/banner.test.ts'],
   },
   {
     promise: 'the landing page is in the language of the browser',

@@ -1,8 +1,8 @@
 import app from '../../lib/app';
 import { type EventMap, Events } from '../../lib/core/events';
 import { readSettings } from '../../lib/core/settings';
-import type { AppDefinition } from '../../lib/role/app-definition';
-import { WebRole } from '../../lib/role/web';
+import type { AppDefinition } from '../../lib/role/app/app-definition';
+import { WebRole } from '../../lib/role/start/web';
 import { Deadline } from '../../lib/support/async';
 import { type Answer, type RequestOptions, request } from '../support/http';
 import { assertSnakeCase } from '../support/json-names';

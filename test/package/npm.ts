@@ -99,8 +99,10 @@ export interface Packed {
 export async function pack(into: string, root = ROOT): Promise<Packed> {
   const stage = tempFolder('stage');
   const ofLib = fs.readdirSync(path.join(root, 'lib'), { recursive: true, encoding: 'utf8' });
-  const guides = ofLib.filter((name) => path.basename(name) === 'README.md').map((name) => `lib/${name}`);
-  const documents = [...guides, 'test/README.md', 'test/benchmark/README.md'];
+  const guides = ofLib
+    .filter((name) => path.extname(name) === '.md' && !name.includes('node_modules'))
+    .map((name) => `lib/${name}`);
+  const documents = [...guides, 'test/promises.md', 'test/benchmark/README.md'];
   for (const name of ['package.json', 'README.md', '.github', 'dist', ...documents, ...BUNDLED])
     fs.cpSync(path.join(root, name), path.join(stage, name), { recursive: true, dereference: true });
   const bundle = (...args: string[]) =>

@@ -64,7 +64,8 @@ describe('another app that uses the package', () => {
       'package.json',
       'README.md',
       'lib/README.md',
-      'lib/job/README.md',
+      'lib/job/cli/README.md',
+      'lib/cluster/hosts.md',
       'dist/lib/index.js',
       'dist/lib/index.d.ts',
       'dist/lib/testing/index.js',
@@ -75,7 +76,9 @@ describe('another app that uses the package', () => {
     const foreign = files.filter(
       (file) =>
         !BUNDLED.some((name) => file.startsWith(`${name}/`)) &&
-        !/^(package\.json|(?:(?:lib|test)\/(?:\w+\/)?)?README\.md|\.github\/(?:LICENSE|CHANGELOG\.md))$/.test(file) &&
+        !/^(package\.json|README\.md|lib\/(?:\w+\/)*\w+\.md|test\/(?:promises|benchmark\/README)\.md|\.github\/(?:LICENSE|CHANGELOG\.md))$/.test(
+          file,
+        ) &&
         (!file.startsWith('dist/lib/') ||
           file.startsWith('dist/lib/app/') ||
           /embedded\/binaries\/|(?<!\.d)\.ts$/.test(file)),

@@ -24,7 +24,7 @@ describe('off Heroku', () => {
   });
 
   it('systemd accepts the unit of the guide', async () => {
-    const guide = fs.readFileSync(path.join(ROOT, 'lib/cluster/README.md'), 'utf8');
+    const guide = fs.readFileSync(path.join(ROOT, 'lib/cluster/hosts.md'), 'utf8');
     const [, unit = ''] = /```ini\n(.*?)```/s.exec(guide) ?? [];
     assert.match(unit, /^ExecStart=/m);
     const file = path.join(folder, 'shop.service');

@@ -48,7 +48,7 @@ describe('behind nginx with the configuration of the guide', () => {
     const { chain, key } = await makeCertificate();
     const written = { 'shop.pem': chain, 'shop.key': key };
     for (const [name, content] of Object.entries(written)) fs.writeFileSync(path.join(around.folder, name), content);
-    const guide = fs.readFileSync(path.resolve(__dirname, '../../lib/cluster/README.md'), 'utf8');
+    const guide = fs.readFileSync(path.resolve(__dirname, '../../lib/cluster/hosts.md'), 'utf8');
     const [, site = ''] = /```nginx\n(.*?)```/s.exec(guide) ?? [];
     const own = site
       .replace('listen 443 ssl;', `listen 127.0.0.1:${port} ssl;`)

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 
-const GUIDE = path.resolve(__dirname, '../../lib/cluster/README.md');
+const GUIDE = path.resolve(__dirname, '../../lib/cluster/hosts.md');
 
 /** The image that the guide's Dockerfile describes. */
 export interface Image {

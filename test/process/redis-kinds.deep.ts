@@ -8,7 +8,7 @@ import { until } from '../support/until';
 import { assertOneMailEach, SignUpStream, signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** See the table in lib/cluster/README.md: kinds of Redis other than one plain server. */
+/** See the table in lib/cluster/compatibility.md: kinds of Redis other than one plain server. */
 describe('a Redis that is', () => {
   let around: Surroundings;
   let removals: (() => Promise<unknown>)[] = [];
@@ -89,7 +89,7 @@ describe('a Redis that is', () => {
     await tell(redis, ['ACL', 'SETUSER', 'app', 'on', '>secret', '~*', '&*', '+@all', '-config', '-@admin']);
     const url = redis.url.replace('redis://', 'redis://app:secret@');
     const tree = await around.start({ env: { REDIS_URL: url } });
-    await tree.waitForLine(/its maxmemory-policy, which is allkeys-lru, to noeviction/);
+    await tree.waitForLine(/Redis at \S+ deletes .* \(maxmemory-policy allkeys-lru\): set it to noeviction\./);
     await signUpsThrough(around, tree, (stream) => stream.more(10));
   });
 

@@ -5,7 +5,7 @@ import { until } from '../support/until';
 import { signUpsThrough } from './sign-ups';
 import { Surroundings } from './surroundings';
 
-/** See the table in lib/cluster/README.md: a master that sentinels watch. */
+/** See the table in lib/cluster/compatibility.md: a master that sentinels watch. */
 describe('a Redis that sentinels watch', () => {
   let around: Surroundings;
   let watched: WatchedRedis;

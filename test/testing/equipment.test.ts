@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { JobSetup } from '../../lib/job/definition/setup';
 import { Job } from '../../lib/job/job';
-import { defineApp } from '../../lib/role/app-definition';
+import { defineApp } from '../../lib/role/app/app-definition';
 import { assertEnqueued, assertNoEnqueued, performEnqueuedJobs, type TestJobs, useFakeJobs } from '../../lib/testing';
 
 const log: string[] = [];

@@ -2,7 +2,7 @@ import assert, { AssertionError } from 'node:assert/strict';
 import { UserMailer } from '../../lib/app/mailers/user-mailer';
 import { Job } from '../../lib/job/job';
 import { Mailer } from '../../lib/mailer/mailer';
-import { defineApp } from '../../lib/role/app-definition';
+import { defineApp } from '../../lib/role/app/app-definition';
 import {
   assertEmails,
   assertEnqueuedEmail,

@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import WelcomeEmailJob from '../../jobs/welcome-email';
 import sampleApp from '../../lib/app';
 import { Job } from '../../lib/job/job';
-import { type AppDefinition, type AppOptions, defineApp, type Routes } from '../../lib/role/app-definition';
+import { type AppDefinition, type AppOptions, defineApp, type Routes } from '../../lib/role/app/app-definition';
 import { assertEnqueued, request, useFakeJobs, useTestDatabase } from '../../lib/testing';
 import { ProblemError } from '../../lib/web/context';
 import { createDatabase } from '../support/postgres';

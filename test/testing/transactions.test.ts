@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { Job } from '../../lib/job/job';
 import { Model } from '../../lib/model/model';
 import { transaction } from '../../lib/model/transaction';
-import { defineApp } from '../../lib/role/app-definition';
+import { defineApp } from '../../lib/role/app/app-definition';
 import {
   assertEnqueued,
   assertEnqueuedJobs,

@@ -39,6 +39,24 @@ describe('a web server that drains', () => {
     return client;
   };
 
+  it('closes each connection after its response from the moment it is a lame duck', async () => {
+    const responses: http.ServerResponse[] = [];
+    handler = (_, response) => responses.push(response);
+    url = await server.listen();
+    const agent = new http.Agent({ keepAlive: true });
+    const ask = () => once(http.get(url, { agent }), 'response') as Promise<[http.IncomingMessage]>;
+    const before = ask();
+    await until('a request is in flight', () => responses.length === 1);
+    const quiet = server.enterLameDuck(LONG_MS);
+    const after = ask();
+    await until('another one has come', () => responses.length === 2);
+    for (const response of responses) response.end();
+    for (const [answer] of await Promise.all([before, after]))
+      assert.equal(answer.resume().headers.connection, 'close');
+    await quiet;
+    agent.destroy();
+  });
+
   it('closes a WebSocket that the app leaves open with 1001', async () => {
     const client = await sockets();
     const closed = once(client, 'close');

@@ -5,7 +5,7 @@ import type { TrustedProxies } from '../../lib/core/config';
 import { type EventMap, Events } from '../../lib/core/events';
 import { Redis } from '../../lib/core/redis';
 import { readSettings } from '../../lib/core/settings';
-import type { RouteEnvironment, Routes } from '../../lib/role/app-definition';
+import type { RouteEnvironment, Routes } from '../../lib/role/app/app-definition';
 import { type ApplicationOptions, createApplication } from '../../lib/web/application';
 import { ConcurrencyLimiter } from '../../lib/web/concurrency-limiter';
 import type { HealthOptions, ReadinessCheck } from '../../lib/web/options';

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { FOLDERS_ROLE } from '../../cluster/messages';
 import { UserError } from '../../core/errors';
-import type { AppFolders } from '../../role/folders';
+import type { AppFolders } from '../../role/command/folders';
 import { findEntry, noEntry } from './app-entry';
 import { askNode } from './child-process';
 

@@ -13,7 +13,7 @@ import { issueLine, judgementTitle } from '../../ops/overview/issue-lines';
 import { progressText } from '../../ops/overview/processor-card';
 import { Formatter } from '../../ops/ui/format';
 import { pageTexts, TEXTS } from '../../ops/ui/texts';
-import { resolvedUrls } from '../../role/server-connections';
+import { resolvedUrls } from '../../role/connect/server-connections';
 import { Deadline, toError } from '../../support/async';
 import { type Line, line } from './view';
 

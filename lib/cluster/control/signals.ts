@@ -4,7 +4,7 @@ import { toError } from '../../support/async';
 import type { Operations } from '../status';
 import { COMMANDS, type Command } from './commands';
 
-/** Handled by `role/primary`: they must work before there is anything else to operate. */
+/** Handled by `role/start/primary`: they must work before there is anything else to operate. */
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT'];
 
 /** The table's signals without those that stop the tree. */

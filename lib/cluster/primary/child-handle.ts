@@ -235,7 +235,7 @@ export abstract class ChildHandle<In extends Message = Message, Out extends Mess
   }
 }
 
-/** How a tree's processes ended. The primary exits with 1 if either number is above 0 (`role/primary`). */
+/** How a tree's processes ended. The primary exits with 1 if either number is above 0 (`role/start/primary`). */
 export interface StopOutcome {
   /** Processes that were killed, at the deadline of the stop or of their own phase. */
   readonly killed: number;

@@ -18,7 +18,7 @@ import { PROCESSES } from './processes';
 import { ADOPT, CLEAR, PAUSE, RESUME, STATS } from './queues';
 import { SHOW } from './show';
 
-/** The single table of commands of `jobs`: the parser, the help and lib/job/README.md are made from it. */
+/** The single table of commands of `jobs`: the parser, the help and lib/job/cli/README.md are made from it. */
 export const JOB_COMMANDS: readonly JobCommand[] = [
   STATS,
   LIST,
@@ -33,7 +33,7 @@ export const JOB_COMMANDS: readonly JobCommand[] = [
   ADOPT,
 ];
 
-/** The table as Markdown, for lib/job/README.md. */
+/** The table as Markdown, for lib/job/cli/README.md. */
 export function jobCommandTable(): string {
   const rows = JOB_COMMANDS.map((command) => `| \`catamount ${usageOf(command)}\` | ${command.help} |`);
   return ['| command | what it does |', '|---|---|', ...rows].join('\n');

@@ -37,7 +37,7 @@ interface DispatchServiceOptions {
   /** Unique among all processors; the dispatchers of other trees know this one by it. */
   readonly identity: string;
   /** Called when jobs may be ready. @param unhinted true: no hint announces them, so that only Postgres knows of them. */
-  readonly onLook: (unhinted: boolean) => void;
+  readonly onMayBeReady: (unhinted: boolean) => void;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice: () => void;
   /** Called when timers may be late, since the clock was set or the machine has slept. */
@@ -65,13 +65,14 @@ export class DispatchService {
       limits,
       onUnhinted: () => this.unhinted(),
       onRescued: (jobs) => {
-        for (const { id, queue } of jobs) events.emit('job.rescued', { id, queue });
+        for (const { id, queue, identity } of jobs) events.emit('job.rescued', { id, queue, identity });
       },
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
       onError: this.report('looking for jobs that are due'),
       id: identity,
       hears: () => this.listener.hears === true,
       onNotified: (sentAt) => this.listener.expectEcho(sentAt),
+      beforeLook: () => this.clock.check(),
       tuning,
     });
     this.listener = new JobListener({
@@ -86,7 +87,7 @@ export class DispatchService {
       onNotice: (notice) => this.noticed(notice as Notice | undefined),
       onLeader: (message) => this.dispatcher.heard(message),
       // Without notifications the dispatcher looks often again.
-      onLost: () => this.dispatcher.recover(),
+      onLost: () => this.dispatcher.distrust(),
       onError: this.report('listening for new jobs'),
     });
     this.clock = new ClockWatch({ ...tuning?.clock, onJump: (ms) => this.clockJumped(ms) });
@@ -103,7 +104,7 @@ export class DispatchService {
         events.on('redis.ready', () => {
           this.activeAt = performance.now();
           this.dispatcher.recover();
-          this.options.onLook(false);
+          this.options.onMayBeReady(false);
         }),
         events.on('job.dead', () => this.dispatcher.died()),
       );
@@ -113,7 +114,7 @@ export class DispatchService {
   }
 
   /** Call while jobs begin, at least once a second. */
-  active(): void {
+  begun(): void {
     this.activeAt = performance.now();
     this.dispatcher.begun();
   }
@@ -124,7 +125,7 @@ export class DispatchService {
   }
 
   private noticed(notice: Notice | undefined): void {
-    const { gate, redis, onLook, onCronNotice } = this.options;
+    const { gate, redis, onMayBeReady, onCronNotice } = this.options;
     this.activeAt = performance.now();
     if (notice === undefined || notice === 'pauses') gate.forget();
     if (notice === undefined || notice === 'cron') onCronNotice();
@@ -133,13 +134,13 @@ export class DispatchService {
     // Of jobs that cannot be hinted at the processors are told at once, below.
     else this.dispatcher.trigger(notice === 'hinted' || notice === 'unhinted');
     // Hints of a tree with Redis tell a processor without it nothing.
-    if (notice !== 'hinted' || !redis) onLook(notice === 'unhinted');
+    if (notice !== 'hinted' || !redis) onMayBeReady(notice === 'unhinted');
   }
 
   /** Jobs are ready that cannot be hinted at. This process looks for them even if notifications do not arrive here. */
   private unhinted(): void {
-    const { database, onLook } = this.options;
-    onLook(true);
+    const { database, onMayBeReady } = this.options;
+    onMayBeReady(true);
     notify(database.knex, 'unhinted').catch(() => undefined);
   }
 
@@ -148,7 +149,7 @@ export class DispatchService {
     const { events, onClockJump } = this.options;
     const message = `the clock was set ${ms < 0 ? 'back' : 'forward'} by ${Math.abs(Math.round(ms / 1000))} s, or the machine has slept: whatever is due by now runs`;
     events.emit('process.warning', { message });
-    this.dispatcher.recover();
+    this.dispatcher.distrust();
     onClockJump();
   }
 

@@ -3,9 +3,10 @@ import type { RedisClient } from '../../core/redis';
 import { PeriodicTask } from '../../support/periodic-task';
 import { Progress } from '../../support/progress';
 import { type Hints, MAX_HINTS } from '../hint/hints';
-import { admit, type Limits, type ReadyJob, type RescuedJob, rescue } from '../row/claim';
+import { admit, type Limits, type ReadyJob } from '../row/claim';
 import { type DroppedJobs, pruneDead } from '../row/dead';
 import { makeDueReady, msOfCalm, msUntilScheduled, queuesReadyFor, readyJobs } from '../row/ready';
+import { isAnyRunning, type RescuedJob, rescue } from '../row/rescue';
 import type { Gate } from './gate';
 import { Leadership } from './leadership';
 
@@ -26,9 +27,11 @@ const NOTICE_MS = 1000;
 /** Hints that are added before those of a queue in one look, as their jobs are older. */
 const MAX_OVERDUE = 1000;
 /** Held jobs and dead processors are looked for at most once in this time, ms. */
-const UPKEEP_MS = 10_000;
+const UPKEEP_MS = 5000;
 /** A processor that runs something and has not shown itself for this long is dead, ms. */
 const SILENT_MS = 25_000;
+/** After an answer that took longer than this, ms, Postgres may not have heard of the others either. */
+const SLOW_MS = 5000;
 /** Interval of the looks at a database that is a copy, ms. */
 const CLOSED_MS = 2000;
 const PRUNE_INTERVAL_MS = 3_600_000;
@@ -50,6 +53,8 @@ export interface DispatcherOptions {
   readonly id: string;
   /** @returns true: notifications of Postgres arrive here. */
   readonly hears: () => boolean;
+  /** Called before each look. */
+  readonly beforeLook: () => void;
   /** Called after a message to all dispatchers, this one included. @param sentAt a time before, ms, monotonic. */
   readonly onNotified: (sentAt: number) => void;
   readonly tuning?: DispatcherTuning | undefined;
@@ -62,9 +67,9 @@ export interface DispatcherTuning {
   readonly graceMs?: number;
   /** How long a job may be ready before its hint counts as lost, ms. Default 2,000. */
   readonly overdueMs?: number;
-  /** Interval of the looks for held jobs and for dead processors, ms. Default 10,000. */
+  /** Interval of the looks for held jobs and for dead processors, ms. Default 5,000. */
   readonly upkeepMs?: number;
-  /** How long a processor that runs something may be silent, ms. Default 25,000. */
+  /** How long a processor that runs something may be silent, and how long Postgres must have been there, ms. Default 25,000. */
   readonly silentMs?: number;
 }
 
@@ -85,6 +90,10 @@ export class Dispatcher {
   private upkeptAt = Number.NEGATIVE_INFINITY;
   private prunedAt = Number.NEGATIVE_INFINITY;
   private deaths = 0;
+  /** true: a job was running at the last upkeep. */
+  private wasAnyRunning = false;
+  /** Time since which Postgres has answered each look, ms on the monotonic clock; undefined: the last one failed, or none was made. */
+  private connectedSince: number | undefined;
 
   constructor(private readonly options: DispatcherOptions) {
     const { id, hears, tuning, onError } = options;
@@ -121,6 +130,12 @@ export class Dispatcher {
     this.task.triggerIn(ms);
   }
 
+  /** Call when Postgres may have been away, or the machine asleep, so that no process could show itself: none is judged for a while. */
+  distrust(): void {
+    this.connectedSince = undefined;
+    this.recover();
+  }
+
   /** Call when notifications may have been missed, so that it is not known which dispatcher leads. */
   recover(): void {
     this.upkeptAt = Number.NEGATIVE_INFINITY;
@@ -143,12 +158,26 @@ export class Dispatcher {
     return this.options.tuning?.lookMs ?? LOOK_MS;
   }
 
+  private get upkeepMs(): number {
+    return this.options.tuning?.upkeepMs ?? UPKEEP_MS;
+  }
+
   private get overdueMs(): number {
     return this.options.tuning?.overdueMs ?? OVERDUE_MS;
   }
 
   /** @returns ms until the next pass. */
   private async pass(): Promise<number> {
+    try {
+      return await this.look();
+    } catch (error) {
+      this.connectedSince = undefined;
+      throw error;
+    }
+  }
+
+  private async look(): Promise<number> {
+    this.options.beforeLook();
     const turnMs = this.leadership.waitMs;
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
     const { knex, gate } = this.options;
@@ -156,14 +185,17 @@ export class Dispatcher {
     if (gate.origin === undefined) return CLOSED_MS;
     if (this.noticed) this.lookMs = this.firstLookMs;
     else if (performance.now() - this.prunedAt < PRUNE_INTERVAL_MS) {
-      const calmMs = await this.msOfCalm();
+      const calmMs = await this.calmMs();
       if (calmMs !== undefined) return calmMs;
     }
     this.noticed = false;
     const { mayLackHints } = this;
     this.mayLackHints = false;
     try {
+      const askedAt = performance.now();
       const due = await makeDueReady(knex);
+      if (this.connectedSince === undefined || performance.now() - askedAt > SLOW_MS)
+        this.connectedSince = performance.now();
       await this.hint(due);
       await this.upkeep();
       const isShort = await this.refill(mayLackHints ? 0 : this.overdueMs);
@@ -189,11 +221,15 @@ export class Dispatcher {
 
   private async upkeep(): Promise<void> {
     const { knex, limits, onRescued, onDropped, tuning } = this.options;
+    const { silentMs = SILENT_MS } = tuning ?? {};
     const now = performance.now();
-    if (now - this.upkeptAt >= (tuning?.upkeepMs ?? UPKEEP_MS)) {
-      const rescued = await rescue(knex, { silentMs: tuning?.silentMs ?? SILENT_MS });
+    if (now - this.upkeptAt >= this.upkeepMs) {
+      // Others may have been as far from Postgres as this dispatcher was: each gets the time to show itself.
+      const isJudge = now - (this.connectedSince ?? now) >= silentMs;
+      const rescued = isJudge ? await rescue(knex, { silentMs }) : [];
       // At once: without Redis others may run them already.
       if (rescued.length > 0) onRescued(rescued);
+      this.wasAnyRunning = await isAnyRunning(knex);
       const admitted = await admit(knex, limits);
       await this.hint([...rescued, ...admitted], 'head');
       this.upkeptAt = now;
@@ -242,7 +278,9 @@ export class Dispatcher {
   private async msUntilNext(isShort: boolean): Promise<number> {
     const { knex, onNotified } = this.options;
     const { hears, message: text } = this.leadership;
-    const lookMs = isShort ? REFILL_MS : Math.min(this.maxLookMs, this.lookMs);
+    // The process of a running job may die, and this one with it: then another dispatcher waits for no longer than that.
+    const maxMs = this.wasAnyRunning ? this.upkeepMs : this.maxLookMs;
+    const lookMs = isShort ? REFILL_MS : Math.min(maxMs, this.lookMs);
     this.lookMs = this.longerLookMs;
     const sentAt = performance.now();
     // Nobody waits for a dispatcher that is not notified itself.
@@ -252,7 +290,7 @@ export class Dispatcher {
   }
 
   /** The same by one statement, as most looks find nothing; undefined when there is something to do. */
-  private async msOfCalm(): Promise<number | undefined> {
+  private async calmMs(): Promise<number | undefined> {
     const { knex, onNotified } = this.options;
     const { hears, message } = this.leadership;
     const sentAt = performance.now();

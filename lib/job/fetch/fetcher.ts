@@ -15,31 +15,8 @@ import {
 } from '../row/claim';
 import { type Outcome, recordOutcomes } from '../row/end';
 import type { Delivery } from '../row/job-row';
-
-/** A queue as JOB_QUEUES names it. */
-export interface ServedQueue {
-  readonly name: string;
-  readonly weight: number;
-}
-
-/** @returns the queues to try, by number, for each of `wanted` jobs; a single order stands for all of them. */
-export type QueueOrder = (queues: readonly number[], wanted: number) => readonly (readonly number[])[];
-
-/** A queue is fetched from only when those before it are empty. */
-export const strictOrder: QueueOrder = (queues) => [queues];
-
-/**
- * A queue goes first in proportion to its weight, as with Sidekiq; every queue is tried for each job.
- * Keys `random^(1/weight)`, largest first: Efraimidis and Spirakis, "Weighted random sampling with a reservoir" (2006).
- */
-export function weightedOrder(weights: readonly number[], random: () => number = Math.random): QueueOrder {
-  const shuffled = (queues: readonly number[]) =>
-    queues
-      .map((queue) => ({ queue, key: random() ** (1 / (weights[queue] ?? 1)) }))
-      .sort((a, b) => b.key - a.key)
-      .map(({ queue }) => queue);
-  return (queues, wanted) => Array.from({ length: wanted }, () => shuffled(queues));
-}
+import { ClaimedAhead, MAX_AHEAD_MS } from './claimed-ahead';
+import { type QueueOrder, type ServedQueue, strictOrder, weightedOrder } from './queue-order';
 
 /**
  * Deliveries without an outcome that a job may have: its last one runs alone, and at the next one it is dead, since it may have
@@ -47,7 +24,7 @@ export function weightedOrder(weights: readonly number[], random: () => number =
  */
 export const MAX_DELIVERIES = 3;
 /** Maximum number of outcomes and of jobs in one statement. */
-const MAX_BATCH = 64;
+const MAX_BATCH = 128;
 /** Interval of the looks for jobs while Redis does not answer, or not on each connection, ms. Notifications announce most jobs sooner. */
 const SCAN_MS = 1000;
 /** The same where there is no Redis at all, and notifications arrive: it doubles while nothing is found. */
@@ -56,16 +33,8 @@ const MAX_SCAN_MS = 15_000;
 const LATE_CLAIM_MS = 10_000;
 /** A scan that has filled all slots looks for jobs of limits, too, once in this time, ms. */
 const LIMITED_MS = 100;
-/** `onRunning` is called at most once in this time, ms. */
-const RUNNING_MS = 1000;
-/** Jobs are claimed ahead of free slots as long as they are expected to start within this time, ms. */
-const AHEAD_MS = 5;
-/** A job that has been claimed ahead for this long without a start is returned, ms: a run has turned out to be long. */
-const MAX_AHEAD_MS = 20;
-/** The share of the latest run in the mean duration of runs. */
-const LATEST_SHARE = 0.1;
-/** A hint that has come so soon, ms, may not be the only one. */
-const SOON_MS = 2;
+/** `onBegun` is called at most once in this time, ms. */
+const BEGUN_MS = 1000;
 
 /** The result of one run. */
 export interface ExecutionResult {
@@ -95,7 +64,7 @@ export interface FetcherOptions {
   /** Runs one job. It must never reject. */
   readonly perform: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when jobs begin, at most once a second. */
-  readonly onRunning: () => void;
+  readonly onBegun: () => void;
   /** Gives jobs of plain bee-queue producers a row. @returns the ids of those that are ready. */
   readonly adopt: (hints: readonly Hint[]) => Promise<readonly string[]>;
   /** Called with jobs that others may run at once: they were returned, or hinted at in vain. */
@@ -110,53 +79,52 @@ export interface FetcherOptions {
 
 /**
  * Fetches jobs with one budget over all queues. Hints from Redis say which rows to claim; while Redis does not answer, the rows
- * that are due are claimed by a scan. No job waits here that another process could run, except for moments: while runs take
- * milliseconds, one statement also claims the next jobs, which a round trip each would slow down. All that has ended in one turn of
- * the event loop is recorded by one statement.
+ * that are due are claimed by a scan.
  *
- * The last permitted delivery of a job runs alone, since the job may have killed its processes: when one is met, nothing is
- * fetched until all running jobs have ended; then it is claimed, and nothing else until it has ended.
+ * ```text
+ *  what makes it look                            a turn, as long as there is something to do
+ *   a hint that was waited for (hint-reader) ─┐   ┌ record: what has ended, by one statement
+ *   wake(): jobs may be ready                 ├─▶ ┤                 at the same time
+ *   scan(): hints may be lost                 │   └ fill: pop hints ─▶ claim by ids ┬─▶ begin ─▶ run, or ahead ─▶ run
+ *   a run has ended, so a slot is free       ─┘            or else, claim by a scan ┘
+ *                                                then waitForWork: for a hint, or without Redis for a while
+ * ```
+ *
+ * A job that has lost MAX_DELIVERIES - 1 deliveries may have killed its processes, so it runs alone: when it is met, nothing is
+ * fetched until all running jobs have ended; then it is claimed, and nothing else until it has ended. So does one that is dead by
+ * now, since its `afterDiscard` may kill, too.
  */
 export class Fetcher {
   readonly progress = new Progress();
   /** Time at which it last claimed a job, or began, ms on the monotonic clock. */
   private claimedAt = performance.now();
-  /** Time of the last `onRunning`, ms on the monotonic clock. */
-  private toldAt = Number.NEGATIVE_INFINITY;
+  /** Time of the last `onBegun`, ms on the monotonic clock. */
+  private onBegunAt = Number.NEGATIVE_INFINITY;
   private started = false;
   private isQuiet = false;
   private closed = false;
-  private scheduled = false;
-  /** true while a turn waits for Redis or Postgres. */
-  private busy = false;
-  /** true: something may be ready. */
-  private mayFind = true;
-  /** true: jobs are found by scans until one finds nothing more and Redis answers. */
-  private scans = true;
+  private isTurnQueued = false;
+  /** true during a turn, which waits for Redis and Postgres. */
+  private isInTurn = false;
+  /** true: jobs may be ready, so that the next turn looks for them. */
+  private isLookDue = true;
+  /** true: hints may be missing, so that it looks by scans until one finds nothing more and Redis answers. */
+  private isScanDue = true;
   private readonly running = new Map<string, { readonly delivery: Delivery; readonly begunAt: number }>();
-  /** Jobs that were claimed, in their order, and start as slots become free. */
-  private readonly ahead: { readonly delivery: Delivery; readonly claimedAt: number }[] = [];
-  private aheadTimer: NodeJS.Timeout | undefined;
-  /** Mean duration of the latest runs, ms. */
-  private meanMs = Number.POSITIVE_INFINITY;
+  private readonly ahead: ClaimedAhead;
   private readonly ended: Ending[] = [];
-  /** Of these the outcomes are being recorded. */
+  /** Those of `ended` whose outcomes are on their way to Postgres: until its reply their rows are not unknown. */
   private recording: readonly Ending[] = [];
-  /** Hints that were given to this process and are not used yet. */
-  private readonly given: Hint[] = [];
-  private isWaiting = false;
-  /** true: the last hint that was waited for came at once. */
-  private wasSoon = false;
   /** The job that must run alone and is next. */
   private isolationDue: string | undefined;
   /** The job that runs alone. */
   private isolated: string | undefined;
   /** Times at which claims whose replies were lost are looked for, ms on the monotonic clock. */
-  private lostAt: number[] = [];
+  private releaseUnknownAt: number[] = [];
   /** Time of the last look for jobs of limits, ms on the monotonic clock. */
   private limitedAt = Number.NEGATIVE_INFINITY;
   private retryTimer: NodeJS.Timeout | undefined;
-  private scanTimer: NodeJS.Timeout | undefined;
+  private idleTimer: NodeJS.Timeout | undefined;
   private scanMs = SCAN_MS;
   private readonly waiters = new Set<{ readonly met: () => boolean; readonly resolve: () => void }>();
   private readonly backoff = new Backoff({ base: 50, max: 5000 });
@@ -164,6 +132,7 @@ export class Fetcher {
 
   constructor(private readonly options: FetcherOptions) {
     const { weighted, queues } = options;
+    this.ahead = new ClaimedAhead((deliveries) => this.release(deliveries));
     this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
   }
 
@@ -180,8 +149,8 @@ export class Fetcher {
   /** Stops fetching, also before `start`; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
-    this.releaseAhead();
-    this.giveBack();
+    this.release(this.ahead.clear());
+    this.passOnHint();
   }
 
   /** Undoes `quiet`. */
@@ -192,13 +161,13 @@ export class Fetcher {
 
   /** Call when a job may be ready that no hint has announced. */
   wake(): void {
-    this.mayFind = true;
+    this.isLookDue = true;
     this.schedule();
   }
 
   /** Call when hints may have been lost: the next look is into Postgres. */
   scan(): void {
-    this.scans = true;
+    this.isScanDue = true;
     this.wake();
   }
 
@@ -209,15 +178,15 @@ export class Fetcher {
 
   /** Resolves when no job is running and Postgres has every outcome. */
   idle(): Promise<void> {
-    return this.when(() => this.running.size === 0 && this.ended.length === 0 && !this.busy);
+    return this.when(() => this.running.size === 0 && this.ended.length === 0 && !this.isInTurn);
   }
 
   /** Stops for good. Call it before the connections are closed. */
   close(): void {
     this.closed = true;
     clearTimeout(this.retryTimer);
-    clearTimeout(this.scanTimer);
-    clearTimeout(this.aheadTimer);
+    clearTimeout(this.idleTimer);
+    this.ahead.close();
   }
 
   /**
@@ -232,9 +201,9 @@ export class Fetcher {
     this.schedule();
   }
 
-  private giveBack(): void {
-    const hints = this.given.splice(0);
-    if (hints.length > 0) this.options.onReturned(hints);
+  private passOnHint(): void {
+    const hint = this.options.hints?.unused();
+    if (hint) this.options.onReturned([hint]);
   }
 
   private when(met: () => boolean): Promise<void> {
@@ -243,44 +212,47 @@ export class Fetcher {
   }
 
   private schedule(): void {
-    if (this.scheduled) return;
-    this.scheduled = true;
+    if (this.isTurnQueued) return;
+    this.isTurnQueued = true;
     setImmediate(() => {
-      this.scheduled = false;
+      this.isTurnQueued = false;
       void this.turn();
     });
   }
 
+  /** true: it may begin jobs. */
+  private get isOpen(): boolean {
+    return this.started && !this.isQuiet && !this.closed && this.isolated === undefined;
+  }
+
   /** Slots that may be filled now. */
   private get free(): number {
-    if (!this.started || this.isQuiet || this.closed || this.isolated !== undefined) return 0;
-    if (this.isolationDue !== undefined) return this.running.size + this.ahead.length === 0 ? 1 : 0;
+    if (!this.isOpen) return 0;
+    if (this.isolationDue !== undefined) return this.running.size + this.ahead.size === 0 ? 1 : 0;
     return Math.min(MAX_BATCH, this.options.concurrency - this.running.size);
   }
 
   /** Jobs to claim now: for free slots, and those that are about to start. */
   private get wanted(): number {
     const { free } = this;
-    const isOpen = this.started && !this.isQuiet && !this.closed && this.isolated === undefined;
-    if (!isOpen || this.isolationDue !== undefined) return free;
+    if (!this.isOpen || this.isolationDue !== undefined) return free;
     // A slot whose run has turned out to be long does not count.
     const since = performance.now() - MAX_AHEAD_MS;
     const lively = [...this.running.values()].filter(({ begunAt }) => begunAt > since).length + free;
-    const most = Math.floor((lively * AHEAD_MS) / this.meanMs);
-    return Math.min(MAX_BATCH, free + (this.ahead.length <= most / 2 ? most - this.ahead.length : 0));
+    return Math.min(MAX_BATCH, free + this.ahead.room(lively));
   }
 
   /** Records what has ended and fills free slots, again and again until there is nothing to do. */
   private async turn(): Promise<void> {
-    if (this.busy || this.retryTimer) return;
-    this.busy = true;
+    if (this.isInTurn || this.retryTimer) return;
+    this.isInTurn = true;
     try {
-      while (!this.closed && (this.ended.length > 0 || (this.mayFind && this.wanted > 0))) await this.step();
+      while (!this.closed && (this.ended.length > 0 || (this.isLookDue && this.wanted > 0))) await this.step();
       this.backoff.reset();
     } catch (thrown) {
       this.failed(toError(thrown));
     }
-    this.busy = false;
+    this.isInTurn = false;
     for (const waiter of this.waiters) {
       if (!waiter.met()) continue;
       this.waiters.delete(waiter);
@@ -294,7 +266,7 @@ export class Fetcher {
     this.progress.due();
     const results = await Promise.allSettled([
       endings.length > 0 ? this.record(endings) : undefined,
-      this.mayFind && this.wanted > 0 ? this.fill() : undefined,
+      this.isLookDue && this.wanted > 0 ? this.fill() : undefined,
     ]);
     const failure = results.find((result) => result.status === 'rejected');
     if (failure) throw failure.reason;
@@ -319,7 +291,7 @@ export class Fetcher {
 
   private async fill(): Promise<void> {
     // A wake that comes while this looks counts for the next look.
-    this.mayFind = false;
+    this.isLookDue = false;
     await this.refresh();
     const { origin } = this.options.gate;
     if (origin === undefined) return;
@@ -328,20 +300,20 @@ export class Fetcher {
     if (wanted === 0) return;
     const found = await (this.isolationDue !== undefined
       ? this.fillAlone(claimant, this.isolationDue)
-      : this.scans || !this.options.hints?.ready
+      : this.isScanDue || !this.options.hints?.ready
         ? this.fillByScan(claimant, wanted)
         : this.fillByHints(claimant, wanted));
-    if (found) this.mayFind = true;
+    if (found) this.isLookDue = true;
   }
 
   /** Brings up to date what the claims rely on. */
   private async refresh(): Promise<void> {
     const { knex, identity, gate } = this.options;
     const now = performance.now();
-    if (this.lostAt.some((at) => at <= now)) {
-      const others = [...this.ahead, ...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
-      await releaseUnknown(knex, identity, [...this.running.keys(), ...others]);
-      this.lostAt = this.lostAt.filter((at) => at > now);
+    if (this.releaseUnknownAt.some((at) => at <= now)) {
+      const endings = [...this.ended, ...this.recording].map(({ delivery }) => delivery.id);
+      await releaseUnknown(knex, identity, [...this.running.keys(), ...this.ahead.ids, ...endings]);
+      this.releaseUnknownAt = this.releaseUnknownAt.filter((at) => at > now);
     }
     if (!gate.isFresh || gate.origin === undefined) await gate.refresh();
   }
@@ -361,37 +333,40 @@ export class Fetcher {
     const isFound = names.length > 0 && (await this.claim(claimant, { queues: names, limit }, limit)).size > 0;
     if (isFound || !hints?.ready) return isFound;
     // What comes from now on is hinted at.
-    const isFirst = this.scans;
-    this.scans = false;
-    return isFirst;
+    const wasScanDue = this.isScanDue;
+    this.isScanDue = false;
+    return wasScanDue;
   }
 
   /** @returns true when there may be more. */
   private async fillByHints(claimant: Claimant, wanted: number): Promise<boolean> {
     const { hints, adopt } = this.options;
     const open = this.openQueues;
+    const popped: Hint[] = [];
     // A hint that was waited for is alone, unless it came at once.
-    const isAlone = this.given.length > 0 && !this.wasSoon;
-    const popped = this.given.splice(0, wanted);
+    const isSoleHint = hints?.hasSole === true;
+    const waitedFor = hints?.unused();
+    if (waitedFor) popped.push(waitedFor);
+    const missing = wanted - popped.length;
     try {
-      if (!isAlone && popped.length < wanted && open.length > 0)
-        popped.push(...((await hints?.pop(this.order(open, wanted - popped.length), wanted - popped.length)) ?? []));
+      if (!isSoleHint && missing > 0 && open.length > 0)
+        popped.push(...((await hints?.pop(this.order(open, missing), missing)) ?? []));
     } catch {
       // The dispatcher hints again at what Redis has handed out in vain; meanwhile Postgres is asked.
-      this.scans = true;
+      this.isScanDue = true;
     }
-    if (popped.length === 0) return this.scans;
+    if (popped.length === 0) return this.isScanDue;
     const plain = popped.filter(({ record }) => record !== undefined);
     const ids = popped.flatMap(({ id, record }) => (record === undefined && isUuid(id) ? [id] : []));
     if (plain.length > 0) ids.push(...(await adopt(plain)));
     const claimed = ids.length > 0 ? await this.claim(claimant, { ids }, ids.length) : new Set();
     const rest = popped.filter(({ id, record }) => record === undefined && !claimed.has(id.toLowerCase()));
-    if (rest.length > 0 && hints?.ready) await this.fillByPlainJobs(claimant, await hints.plainJobs(rest));
-    return !isAlone;
+    if (rest.length > 0 && hints?.ready) await this.adoptUnclaimed(claimant, await hints.plainJobs(rest));
+    return !isSoleHint;
   }
 
   /** A hint without a row may be a job of a plain producer that gives its jobs UUIDs, or other ids as long as these. */
-  private async fillByPlainJobs(claimant: Claimant, jobs: readonly Hint[]): Promise<void> {
+  private async adoptUnclaimed(claimant: Claimant, jobs: readonly Hint[]): Promise<void> {
     if (jobs.length === 0) return;
     const ids = await this.options.adopt(jobs);
     await this.claim(claimant, { ids }, ids.length);
@@ -425,8 +400,8 @@ export class Fetcher {
     } catch (thrown) {
       // It may have been carried out all the same, even later.
       const now = performance.now();
-      this.lostAt = [now, now + LATE_CLAIM_MS];
-      this.scans = true;
+      this.releaseUnknownAt = [now, now + LATE_CLAIM_MS];
+      this.isScanDue = true;
       throw thrown;
     }
   }
@@ -434,113 +409,81 @@ export class Fetcher {
   private begin(deliveries: readonly Delivery[]): void {
     if (deliveries.length === 0) return;
     this.claimedAt = performance.now();
-    if (this.claimedAt - this.toldAt >= RUNNING_MS) {
-      this.toldAt = this.claimedAt;
-      this.options.onRunning();
+    if (this.claimedAt - this.onBegunAt >= BEGUN_MS) {
+      this.onBegunAt = this.claimedAt;
+      this.options.onBegun();
     }
     this.scanMs = SCAN_MS;
     for (const delivery of deliveries) {
-      if (this.isQuiet || this.closed) this.release(delivery);
+      if (this.isQuiet || this.closed) this.release([delivery]);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
       else if (this.running.size < this.options.concurrency) this.run(delivery);
-      else this.ahead.push({ delivery, claimedAt: this.claimedAt });
+      else this.ahead.push(delivery);
     }
-    this.watchAhead();
-  }
-
-  private startAhead(): void {
-    while (this.running.size < this.options.concurrency) {
-      const next = this.ahead.shift();
-      if (!next) return;
-      this.run(next.delivery);
-    }
-  }
-
-  /** Returns jobs that have not started in time, so that others may run them. */
-  private watchAhead(): void {
-    if (this.ahead.length === 0) return;
-    this.aheadTimer ??= setTimeout(() => {
-      this.aheadTimer = undefined;
-      this.releaseAhead(performance.now() - MAX_AHEAD_MS);
-      this.watchAhead();
-    }, MAX_AHEAD_MS);
-  }
-
-  /** @param before only those that were claimed before this time, ms on the monotonic clock. Default: all. */
-  private releaseAhead(before = Number.POSITIVE_INFINITY): void {
-    while (this.ahead[0] && this.ahead[0].claimedAt <= before) {
-      const late = this.ahead.shift();
-      if (late) this.release(late.delivery);
-    }
-    if (this.ended.length > 0) this.schedule();
   }
 
   private beginAlone(delivery: Delivery, count: number): void {
-    if (this.running.size + this.ahead.length > 0 || count > 1) {
+    if (this.running.size + this.ahead.size > 0 || count > 1) {
       this.isolationDue ??= delivery.id;
-      this.release(delivery);
+      this.release([delivery]);
       return;
     }
     this.isolated = delivery.id;
     this.run(delivery);
   }
 
-  private release(delivery: Delivery): void {
-    this.ended.push({ delivery, outcome: { op: 'release' }, recorded: () => undefined });
+  /** Returns jobs that do not run here, so that others may run them. */
+  private release(deliveries: readonly Delivery[]): void {
+    for (const delivery of deliveries)
+      this.ended.push({ delivery, outcome: { op: 'release' }, recorded: () => undefined });
+    if (deliveries.length > 0) this.schedule();
   }
 
   private run(delivery: Delivery): void {
     const begunAt = performance.now();
     this.running.set(delivery.id, { delivery, begunAt });
     void this.options.perform(delivery).then((result) => {
-      const tookMs = performance.now() - begunAt;
-      this.meanMs = Number.isFinite(this.meanMs) ? this.meanMs + LATEST_SHARE * (tookMs - this.meanMs) : tookMs;
+      this.ahead.ran(performance.now() - begunAt);
       if (this.isolated === delivery.id) this.isolated = undefined;
       // Otherwise it was returned already.
       if (this.running.get(delivery.id)?.delivery === delivery) {
         this.running.delete(delivery.id);
         this.ended.push({ delivery, ...result });
-        this.startAhead();
+        const next = this.ahead.shift();
+        if (next) this.run(next);
       }
-      if (!this.isTold) this.mayFind = true;
+      if (!this.waitsForHint) this.isLookDue = true;
       this.schedule();
     });
   }
 
   /** true: it waits for a hint, so that the end of a job is no reason to look. */
-  private get isTold(): boolean {
+  private get waitsForHint(): boolean {
     const { hints } = this.options;
-    return this.isWaiting && !this.scans && hints?.ready === true && this.isolationDue === undefined;
+    return hints?.isWaiting === true && !this.isScanDue && hints.ready && this.isolationDue === undefined;
   }
 
   private waitForWork(): void {
     if (this.closed || this.retryTimer) return;
-    if (this.ended.length > 0 || (this.mayFind && this.wanted > 0)) {
+    if (this.ended.length > 0 || (this.isLookDue && this.wanted > 0)) {
       this.schedule();
       return;
     }
     if (this.free === 0 || this.isolationDue !== undefined) return;
     const { hints, gate } = this.options;
-    const since = performance.now();
-    const onEnd = (hint?: Hint) => {
-      this.isWaiting = false;
+    const onEnd = () => {
       this.progress.confirmedIdle();
-      this.wasSoon = performance.now() - since < SOON_MS;
-      if (hint) this.given.push(hint);
       // Its slot may have been filled meanwhile; then another process may have one.
-      if (this.free === 0) this.giveBack();
+      if (this.free === 0) this.passOnHint();
       else this.wake();
     };
     const open = this.openQueues;
-    const isHinted = hints?.ready && !this.scans && gate.origin !== undefined && open.length > 0;
-    if (isHinted && hints.wait(open, gate.paused.size > 0, onEnd)) {
-      this.isWaiting = true;
-      return;
-    }
+    const isHinted = hints?.ready && !this.isScanDue && gate.origin !== undefined && open.length > 0;
+    if (isHinted && hints.wait(open, gate.paused.size > 0, onEnd)) return;
     if (hints || !this.options.hears()) this.scanMs = SCAN_MS;
-    this.scanTimer ??= setTimeout(
+    this.idleTimer ??= setTimeout(
       () => {
-        this.scanTimer = undefined;
+        this.idleTimer = undefined;
         // Otherwise a notification says that a queue is open again.
         if (gate.paused.size > 0 && !this.options.hears()) gate.forget();
         this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);

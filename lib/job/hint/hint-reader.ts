@@ -12,6 +12,8 @@ const ANSWER_MS = 500;
 const AVOID_MS = 1000;
 /** How long one command waits for a hint, s; while a queue is paused less, since a resumed one is not waited for. */
 const WAIT_S = 60;
+/** A hint that has come so soon, ms, may not be the only one. */
+const SOON_MS = 2;
 /** A waiting connection that owes a reply for longer than this counts as dead, ms. */
 const PATIENCE_MS = 75_000;
 
@@ -61,7 +63,12 @@ return out`);
 export class HintReader {
   private avoidUntil = Number.NEGATIVE_INFINITY;
   private readonly waiter: Redis;
-  private isWaiting = false;
+  /** The hint that was waited for, until it is used. */
+  private waitedFor: Hint | undefined;
+  /** true: `waitedFor` came so late that it is the only hint, as far as is known. */
+  private isSole = false;
+  /** true: it waits for a hint. */
+  isWaiting = false;
   /** `waiting`, `jobs` and `active` of each queue. */
   private readonly keys: readonly string[];
 
@@ -128,22 +135,37 @@ export class HintReader {
     return found;
   }
 
+  /** true: there is a hint that was waited for, and it is alone. */
+  get hasSole(): boolean {
+    return this.waitedFor !== undefined && this.isSole;
+  }
+
+  /** @returns the hint that was waited for, which the caller uses or gives to another process; undefined when there is none. */
+  unused(): Hint | undefined {
+    const hint = this.waitedFor;
+    this.waitedFor = undefined;
+    return hint;
+  }
+
   /**
    * Waits for the next hint, in the order of the queues. Redis gives each to one of those that wait, so that a lone job wakes one
    * processor, however many there are.
-   * @param numbers of the queues. @param onEnd called with the hint, or without one after a while or when the connection is lost;
+   * @param numbers of the queues. @param onEnd called when there is one (`unused`), after a while or when the connection is lost;
    * not called when it waits already.
    * @returns false when it cannot wait, since its connection is lost while the shared one is there.
    */
-  wait(numbers: readonly number[], isShort: boolean, onEnd: (hint?: Hint) => void): boolean {
+  wait(numbers: readonly number[], isShort: boolean, onEnd: () => void): boolean {
     const { client } = this.waiter;
     if (this.isWaiting) return true;
     if (!client.isReady) return false;
     this.isWaiting = true;
     const keys = numbers.map((number) => this.keys[3 * number] ?? '');
+    const since = performance.now();
     const ended = (hint?: Hint) => {
       this.isWaiting = false;
-      onEnd(hint);
+      this.waitedFor = hint ?? this.waitedFor;
+      this.isSole = performance.now() - since >= SOON_MS;
+      onEnd();
     };
     client.brPop(keys, isShort ? 1 : WAIT_S).then(
       (found) => {

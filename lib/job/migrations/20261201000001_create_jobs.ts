@@ -31,7 +31,7 @@ export async function up(knex: Knex): Promise<void> {
       created_at timestamptz not null default clock_timestamp(),
       attempts integer not null default 0,
       deliveries integer not null default 0,
-      run text,
+      claimed_by text,
       claimed_at timestamptz,
       limit_key text,
       unique_key text,
@@ -53,7 +53,7 @@ export async function up(knex: Knex): Promise<void> {
   );
   await knex.raw(`create index job_queue_scheduled on job_queue (run_at) where state = 'scheduled' and attempts = 0`);
   await knex.raw(`create index job_queue_retries on job_queue (run_at) where state = 'scheduled' and attempts > 0`);
-  await knex.raw(`create index job_queue_running on job_queue (run) where state = 'running'`);
+  await knex.raw(`create index job_queue_running on job_queue (claimed_by) where state = 'running'`);
   await knex.raw(`create index job_queue_limited on job_queue (limit_key, state, run_at) where limit_key is not null`);
   await knex.raw('create index job_queue_by_class on job_queue (class, state, run_at)');
   await knex.raw(`create index job_queue_by_tag on job_queue using gin (tags) where tags <> '{}'`);

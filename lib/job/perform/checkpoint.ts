@@ -133,7 +133,7 @@ export interface CheckpointData {
 /** Identifies one delivery of a job. */
 export interface CheckpointOwner {
   readonly id: string;
-  readonly deliveries: number;
+  readonly claimedAt: string;
 }
 
 /** taken: another process has the job. */
@@ -160,11 +160,11 @@ export class PostgresCheckpointStore implements CheckpointStore {
   ) {}
 
   /** Only the delivery that has the job may write: one that stalled must not overwrite the data of its successor. */
-  async write({ id, deliveries }: CheckpointOwner, { cursor, progress }: CheckpointData): Promise<Kept> {
+  async write({ id, claimedAt }: CheckpointOwner, { cursor, progress }: CheckpointData): Promise<Kept> {
     const written = this.knex.raw<{ rowCount: number }>(
       `update ${TABLES.jobs} set cursor = coalesce(?::json, cursor), progress = coalesce(?::json, progress)
-       where id = ?::uuid and run = ? and deliveries = ?`,
-      [cursor ?? null, progress ?? null, id, this.identity, deliveries] as Knex.RawBinding[],
+       where id = ?::uuid and claimed_by = ? and claimed_at = ?::timestamptz`,
+      [cursor ?? null, progress ?? null, id, this.identity, claimedAt] as Knex.RawBinding[],
     );
     const late = () => new Error(`Postgres did not answer within ${this.answerMs} ms`);
     const { rowCount } = await withTimeout(Promise.resolve(written), this.answerMs, late);

@@ -139,7 +139,7 @@ export class Executor {
     this.outcomes.started(job, run.startedAt);
     const unwatch = plan.timeoutMs === undefined ? undefined : this.watch(job, run, plan.timeoutMs);
     try {
-      if (job.payload.unique === 'executing') await this.releaseClaim(job);
+      if (job.payload.unique === 'executing') await this.releaseUniqueKey(job);
       const working = runAsDelivered(run, () => this.work(job, run, plan));
       if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();
       await run.settle(working);
@@ -241,7 +241,7 @@ export class Executor {
     return this.failures.dead(job, error, error.message);
   }
 
-  private async releaseClaim({ id }: JobExecution): Promise<void> {
+  private async releaseUniqueKey({ id }: JobExecution): Promise<void> {
     try {
       await this.options.releaseUnique?.(id);
     } catch (thrown) {

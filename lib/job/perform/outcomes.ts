@@ -134,8 +134,8 @@ export class Failures {
   }
 
   async conclude(job: JobExecution, error: Error): Promise<ExecutionResult> {
-    const left = error instanceof NotHereError && this.leave(job, error);
-    if (left) return left;
+    const outcome = error instanceof NotHereError && this.leave(job, error);
+    if (outcome) return outcome;
     if (error instanceof UnreadableJobError && !job.argsAreRead) return this.dead(job, error, error.message);
     const decision = this.decide(job, error);
     if (decision.kind === 'retry') return this.options.outcomes.retrying(job, error, decision.waitMs, decision.key);

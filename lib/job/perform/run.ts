@@ -330,7 +330,7 @@ export async function performNow(
   }: RunHere = {},
 ): Promise<unknown> {
   const plan = compileOptions(jobClass);
-  const owner = { id, deliveries: 1 };
+  const owner = { id, claimedAt: '' };
   const makeCheckpoint = (): Checkpoint => {
     const { Checkpoint, MemoryCheckpointStore } = checkpointModule();
     return new Checkpoint({ run, owner, store: new MemoryCheckpointStore(), onError: () => undefined });

@@ -15,11 +15,18 @@ export type Choice =
   | { readonly ids: readonly string[] }
   | { readonly queues: readonly string[]; readonly limit: number };
 
-const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, limit_key as "limitKey",
+const COLUMNS = `id, queue, payload::text, history::text, attempts, deliveries, claimed_at::text as "claimedAt", limit_key as "limitKey",
   (extract(epoch from coalesce(left_since, run_at)) * 1000)::float8 as "readyAt"`;
 
 /** A claim that a crash of Postgres takes back makes a job run again, which it may anyway: COMMIT need not wait for the disk. */
 export const ASYNCHRONOUS = `set_config('synchronous_commit', 'off', true)`;
+
+/**
+ * SQL: a job chosen by its id is ready, and counts towards a limit. As expressions they match no partial index: with statistics
+ * from before a queue filled, Postgres would rather read all of `job_queue_ready` for each claim than look up a few ids.
+ */
+const IS_READY = `${TABLES.jobs}.state || '' = 'ready'`;
+const IS_LIMITED = `${TABLES.jobs}.limit_key || '' is not null`;
 
 /** SQL: the ids of the first jobs that are due, in the order of the queues. Bindings: queues, and twice how many. */
 const FIRST_DUE = (limitKey: 'is null' | 'is not null', lock: string) =>
@@ -44,8 +51,8 @@ export async function claim(knex: Knex, { identity, origin }: Claimant, choice: 
           [[...choice.queues], choice.limit, choice.limit],
         ];
   const { rows } = await knex.raw<{ rows: Delivery[] }>(
-    `update ${TABLES.jobs} set state = 'running', run = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
-     where id = ${sql} and state = 'ready' and limit_key is null
+    `update ${TABLES.jobs} set state = 'running', claimed_by = ?, deliveries = deliveries + 1, claimed_at = clock_timestamp()
+     where id = ${sql} and ${IS_READY} and limit_key is null
        and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
        and (select origin from ${TABLES.installation}) = ? and ${ASYNCHRONOUS} is not null
      returning ${COLUMNS}`,
@@ -89,7 +96,7 @@ export async function claimLimited(
       ? ['id = any(?::uuid[])', [[...choice.ids]]]
       : [`id = any(array(${FIRST_DUE('is not null', '')}))`, [[...choice.queues], choice.limit, choice.limit]];
   const { rows: found } = await knex.raw<{ rows: { readonly id: string; readonly key: string }[] }>(
-    `select id, limit_key as key from ${TABLES.jobs} where state = 'ready' and limit_key is not null and ${sql}`,
+    `select id, limit_key as key from ${TABLES.jobs} where ${IS_READY} and ${IS_LIMITED} and ${sql}`,
     values as unknown as Knex.RawBinding[],
   );
   if (found.length === 0) return { claimed: [], held: [] };
@@ -107,14 +114,14 @@ export async function claimLimited(
          select id, row_number() over (partition by limit_key order by run_at) + coalesce(running, 0) <= coalesce(most, 'Infinity') as fits
          from ${TABLES.jobs} left join busy on busy.key = limit_key
            left join unnest(?::text[], ?::float8[]) as given (name, most) on given.name = limit_key
-         where id = any(?::uuid[]) and state = 'ready'
+         where id = any(?::uuid[]) and ${IS_READY}
            and not exists (select from ${TABLES.pauses} as pause where pause.queue = ${TABLES.jobs}.queue)
            and (select origin from ${TABLES.installation}) = ?
        )
        update ${TABLES.jobs} set state = case when fits then 'running' else 'held' end,
-         run = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
+         claimed_by = case when fits then ? end, claimed_at = case when fits then clock_timestamp() end,
          deliveries = deliveries + fits::int
-       from next where ${TABLES.jobs}.id = next.id and state = 'ready'
+       from next where ${TABLES.jobs}.id = next.id and ${IS_READY}
        returning state, ${COLUMNS.replace(/^id/, `${TABLES.jobs}.id`)}`,
       [
         keys,
@@ -164,53 +171,11 @@ export async function admit(knex: Knex, limits: Limits, keys?: readonly string[]
   return rows;
 }
 
-/**
- * Returns the jobs of processors that have died to the heads of their queues. Their deliveries stay counted, since each of
- * them may have killed its process.
- * @param identity of one that is known to be dead. Default: all that have been silent for so long.
- * @param silentMs how long a processor must have been silent; one shows itself at least each 5 s while it runs something long.
- */
-export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promise<RescuedJob[]> {
-  const dead = `not exists (
-    select from ${TABLES.processes} as process
-    where process.identity = run and process.seen_at > clock_timestamp() - ? * interval '1 millisecond')`;
-  const { rows } = await knex.raw<{ rows: RescuedJob[] }>(
-    `update ${TABLES.jobs} set state = 'ready', run = null
-     from (select id, run as identity from ${TABLES.jobs} where state = 'running'
-       ${identity === undefined ? '' : 'and run = ?'}
-       ${silentMs === undefined ? '' : `and claimed_at < clock_timestamp() - ? * interval '1 millisecond' and ${dead}`}
-       for update skip locked) as lost
-     where ${TABLES.jobs}.id = lost.id returning ${TABLES.jobs}.id, queue, lost.identity`,
-    [...(identity === undefined ? [] : [identity]), ...(silentMs === undefined ? [] : [silentMs, silentMs])],
-  );
-  return rows;
-}
-
-interface Rescue {
-  readonly identity?: string | undefined;
-  readonly silentMs?: number | undefined;
-}
-
-export interface RescuedJob extends ReadyJob {
-  /** The processor that had it. */
-  readonly identity: string;
-}
-
-/** Shows that a processor lives while it runs something long, and forgets those that have been silent for a day. */
-export async function showLife(knex: Knex, identity: string): Promise<void> {
-  await knex.raw(
-    `with silent as (delete from ${TABLES.processes} where seen_at < clock_timestamp() - interval '1 day')
-     insert into ${TABLES.processes} (identity) values (?)
-     on conflict (identity) do update set seen_at = clock_timestamp()`,
-    [identity],
-  );
-}
-
 /** Returns what a claim of this process has claimed although its reply was lost. @param running ids of what it knows to run. */
 export async function releaseUnknown(knex: Knex, identity: string, running: readonly string[]): Promise<void> {
   await knex.raw(
-    `update ${TABLES.jobs} set state = 'ready', run = null, deliveries = deliveries - 1
-     where state = 'running' and run = ? and id <> all(?::uuid[])`,
+    `update ${TABLES.jobs} set state = 'ready', claimed_by = null, deliveries = deliveries - 1
+     where state = 'running' and claimed_by = ? and id <> all(?::uuid[])`,
     [identity, [...running]],
   );
 }

@@ -26,13 +26,14 @@ export type Outcome =
 
 /** The outcome of one delivery. */
 export interface Ended {
-  readonly delivery: Pick<Delivery, 'id' | 'deliveries'>;
+  readonly delivery: Pick<Delivery, 'id' | 'claimedAt'>;
   readonly outcome: Outcome;
 }
 
-/** `ended` has the ids, `n` their deliveries: the rows that this process still holds. */
-const THESE = 'unnest(?::uuid[], ?::int[]) as ended (id, n)';
-const OWNED = () => `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.run = ? and ${TABLES.jobs}.deliveries = ended.n`;
+/** The rows that this process has claimed at these times and still holds. */
+const THESE = 'unnest(?::uuid[], ?::timestamptz[]) as ended (id, at)';
+const OWNED = () =>
+  `${TABLES.jobs}.id = ended.id and ${TABLES.jobs}.claimed_by = ? and ${TABLES.jobs}.claimed_at = ended.at`;
 
 /**
  * Records outcomes, one statement for each kind. An outcome is void when the job belongs to another delivery by now: its
@@ -57,8 +58,8 @@ export async function recordOutcomes(
   return applied;
 }
 
-function deliveriesOf(endings: readonly Ended[]): [readonly string[], readonly number[]] {
-  return [endings.map(({ delivery }) => delivery.id), endings.map(({ delivery }) => delivery.deliveries)];
+function deliveriesOf(endings: readonly Ended[]): [ids: readonly string[], claimedAt: readonly string[]] {
+  return [endings.map(({ delivery }) => delivery.id), endings.map(({ delivery }) => delivery.claimedAt)];
 }
 
 /** Runs a statement that returns ids. */
@@ -81,15 +82,15 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
   const retries = outcomes.map((outcome) => (outcome.op === 'retry' ? outcome : undefined));
   return idsOf(
     knex,
-    `update ${TABLES.jobs} set run = null,
+    `update ${TABLES.jobs} set claimed_by = null,
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
        run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
        left_since = case op when 'leave' then coalesce(left_since, run_at) end,
        deliveries = case op when 'retry' then 0 when 'release-counted' then deliveries else deliveries - 1 end,
        attempts = coalesce(failed, attempts),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
-     from unnest(?::uuid[], ?::int[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
-       as ended (id, n, op, wait_ms, failed, failure, name, texts)
+     from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])
+       as ended (id, at, op, wait_ms, failed, failure, name, texts)
      where ${OWNED()} and ${ASYNCHRONOUS} is not null returning ${TABLES.jobs}.id`,
     [
       ...deliveriesOf(endings),
@@ -106,9 +107,8 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
 
 async function moveToDead(knex: Knex, identity: string, endings: readonly Ended[]): Promise<string[]> {
   const jobs = endings.flatMap(({ outcome }) => (outcome.op === 'dead' ? [outcome.job] : []));
-  const [ids, deliveries] = deliveriesOf(endings);
   return insertDead(knex, jobs, {
     sql: `delete from ${TABLES.jobs} using ${THESE} where ${OWNED()} returning ${TABLES.jobs}.*`,
-    values: [ids, deliveries, identity],
+    values: [...deliveriesOf(endings), identity],
   });
 }

@@ -45,11 +45,13 @@ export interface Delivery {
   readonly history: string | null;
   /** Runs that have failed. */
   readonly attempts: number;
-  /**
-   * Claims without an outcome, this one included: above 1, a process died or stalled while it ran the job. Together with
-   * the process that has claimed it, it is the fence: a statement that ends another delivery of the job changes nothing.
-   */
+  /** Claims without an outcome, this one included: above 1, a process died or stalled while it ran the job. */
   readonly deliveries: number;
+  /**
+   * The time of this claim, as Postgres writes it. Together with the process that has claimed it, it is the fence: a statement
+   * that ends another delivery of the job changes nothing, even if the same process has the job again.
+   */
+  readonly claimedAt: string;
   /** The name of the limit that it counts towards. */
   readonly limitKey: string | null;
   /** The time since which it could run, ms since 1970. */

@@ -7,12 +7,6 @@ export interface Pause {
   readonly by: string;
 }
 
-/** Reads the names of the queues that are paused. */
-export async function readPauses(knex: Knex): Promise<ReadonlySet<string>> {
-  const { rows } = await knex.raw<{ rows: { readonly queue: string }[] }>(`select queue from ${TABLES.pauses}`);
-  return new Set(rows.map(({ queue }) => queue));
-}
-
 /** Pauses a queue. @returns false when it is paused already. */
 export async function pauseQueue(knex: Knex, queue: string, by: string): Promise<boolean> {
   const { rowCount } = await knex.raw<{ rowCount: number }>(

@@ -1,13 +1,7 @@
 import path from 'node:path';
+import { doubt, type Finding } from '../../core/finding';
 import type { LoadedI18n } from '../../core/i18n';
 import { textFiles, withParents } from '../../core/locales';
-
-interface TextCheck {
-  readonly localesDir: string;
-  readonly i18n: LoadedI18n;
-  readonly defaultLocale: string;
-  readonly onFinding: (message: string, fatal: boolean) => void;
-}
 
 /** Catamount's own texts, which need no file: English is the fallback. */
 const OURS = /^catamount\./;
@@ -20,45 +14,45 @@ const COUNTS = Array.from({ length: 200 }, (_, count) => count);
 /**
  * Finds texts and plural forms that one locale lacks and another has, files that are not named after a locale, and a
  * default locale without a file.
- * @param known texts that have already been reported.
+ * @param known locale and key of each text that has already been reported.
  */
 export function checkTexts(
-  { localesDir, i18n, defaultLocale, onFinding }: TextCheck,
-  known: { has(locale: string, key: string): boolean },
-): void {
-  for (const file of textFiles(localesDir).get(undefined) ?? []) {
+  localesDir: string,
+  i18n: LoadedI18n,
+  defaultLocale: string,
+  known: ReadonlySet<string>,
+): Finding[] {
+  const found = (textFiles(localesDir).get(undefined) ?? []).map((file) => {
     const name = path.basename(file, '.json');
-    onFinding(`${file}: ${name} is not a language tag (BCP 47): name it after a locale, such as pt-BR.json`, false);
+    return `${file}: ${name} is not a language tag (BCP 47): name it after a locale, such as pt-BR.json`;
+  });
+  const fileOf = (locale: string) => path.join(localesDir, `${locale}.json`);
+  const texts = i18n.locales.map((locale) => new LocaleTexts(locale, i18n));
+  if (texts.length > 0 && !withParents(defaultLocale).some((each) => i18n.locales.includes(each))) {
+    const remedy = `write it, or set DEFAULT_LOCALE to ${i18n.locales.join(' or ')}`;
+    found.push(`${fileOf(defaultLocale)}: it is missing, but DEFAULT_LOCALE is ${defaultLocale}: ${remedy}`);
   }
-  const texts = new Map(i18n.locales.map((locale) => [locale, new LocaleTexts(locale, i18n)]));
-  if (texts.size > 0 && !withParents(defaultLocale).some((each) => texts.has(each))) {
-    const file = path.join(localesDir, `${defaultLocale}.json`);
-    const others = [...texts.keys()].join(' or ');
-    onFinding(
-      `${file}: it is missing, but DEFAULT_LOCALE is ${defaultLocale}: write it, or set DEFAULT_LOCALE to ${others}`,
-      false,
-    );
-  }
-  const first = [...texts.values()].sort((one, other) => rank(one.locale) - rank(other.locale));
-  function rank(locale: string): number {
-    return locale === defaultLocale ? 0 : 1;
-  }
-  for (const [locale, own] of texts) {
+  // The default locale is named before any other that has the text.
+  const others = texts.toSorted(
+    (one, other) => Number(other.locale === defaultLocale) - Number(one.locale === defaultLocale),
+  );
+  for (const own of texts) {
     const lacking = new Map<string, string>();
-    for (const { locale: other, stems } of first) {
+    for (const { locale, stems } of others) {
       for (const stem of stems) {
-        if (other === locale || own.has(stem) || lacking.has(stem) || known.has(locale, stem)) continue;
-        lacking.set(stem, other);
+        if (locale === own.locale || own.has(stem) || lacking.has(stem) || known.has(`${own.locale} ${stem}`)) continue;
+        lacking.set(stem, locale);
       }
     }
-    const file = path.join(localesDir, `${locale}.json`);
+    const file = fileOf(own.locale);
     for (const other of new Set(lacking.values())) {
       const names = [...lacking].filter(([, where]) => where === other).map(([stem]) => stem);
-      onFinding(`${file}: lacks ${listed('text', names)}, which ${other}.json has: add ${them(names)}`, false);
+      found.push(`${file}: lacks ${listed('text', names)}, which ${other}.json has: add ${them(names)}`);
     }
     const forms = own.missingForms();
-    if (forms.length > 0) onFinding(`${file}: lacks ${listed('form', forms)}, for counts: add ${them(forms)}`, false);
+    if (forms.length > 0) found.push(`${file}: lacks ${listed('form', forms)}, for counts: add ${them(forms)}`);
   }
+  return found.map((text) => doubt(text));
 }
 
 /** The texts of the files of one locale. */

@@ -15,12 +15,19 @@ const STAYS = `process.on('message', () => undefined);`;
 
 /** A process that runs a few lines of JavaScript. */
 class TestChild extends ChildHandle<FromTestChild> {
+  /** Overrides the age of its last message, ms. */
+  silentMs: number | undefined;
+
   constructor(
     code: string,
     readonly heard = new Events(),
   ) {
     super(spawn(process.execPath, ['-e', code], { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] }), 'child', 'child', heard);
     children.push(this);
+  }
+
+  override get heartbeatAgeMs(): number {
+    return this.silentMs ?? super.heartbeatAgeMs;
   }
 
   setReporter(): void {}
@@ -102,6 +109,15 @@ describe('a child process', () => {
     child.watch({ timeoutMs: NEVER_MS, bootTimeoutMs: 0 });
     await child.exited.promise;
     assert.deepEqual([child.termination?.reason, child.exitMessage], ['timeout', 'it was not ready in time']);
+  });
+
+  it('may report for the tree while it is ready and responsive', async () => {
+    const child = new TestChild(READY + STAYS);
+    assert.equal(child.reporterCandidate.healthy, false);
+    await child.ready.promise;
+    assert.equal(child.reporterCandidate.healthy, true);
+    child.silentMs = 3000;
+    assert.equal(child.reporterCandidate.healthy, false);
   });
 
   it('counts as killed by a stop only if it was killed', async () => {

@@ -33,6 +33,18 @@ describe('a tree that serves the web in its primary', () => {
     mend();
   });
 
+  it("lets the app's workerStop enqueue a job, as workers and the job processor do", async () => {
+    const mend = stage.spoil('last-job');
+    for (const WEB_CONCURRENCY of ['0', '1']) {
+      const tree = await stage.start({ WEB_CONCURRENCY });
+      await tree.waitForLine(/job processor \(pid \d+\) is ready/);
+      assert.equal((await tree.stop()).code, 0);
+      const jobs = await stage.database.query(`delete from job_queue returning payload #>> '{args,0}' as role`);
+      assert.deepEqual(jobs.map(({ role }) => role).sort(), ['jobs', 'web']);
+    }
+    mend();
+  });
+
   it("stops although the app's workerStop hangs, and names it in the log", async () => {
     const mend = stage.spoil('own-stop');
     for (const WEB_CONCURRENCY of ['0', '1']) {

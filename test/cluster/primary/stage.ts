@@ -77,7 +77,8 @@ export class Stage {
       | 'broken-setup'
       | 'odd-cron'
       | 'own-boot'
-      | 'own-stop',
+      | 'own-stop'
+      | 'last-job',
   ): () => void {
     const file = path.join(this.flags, flag);
     fs.writeFileSync(file, '');

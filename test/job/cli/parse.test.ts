@@ -98,8 +98,8 @@ describe('the parser of jobs commands', () => {
 
 describe('the table of jobs commands', () => {
   it('is in the guide', () => {
-    const guide = fs.readFileSync(path.resolve(__dirname, '../../../lib/job/README.md'), 'utf8');
-    assert.ok(guide.includes(jobCommandTable()), `lib/job/README.md should hold\n${jobCommandTable()}`);
+    const guide = fs.readFileSync(path.resolve(__dirname, '../../../lib/job/cli/README.md'), 'utf8');
+    assert.ok(guide.includes(jobCommandTable()), `lib/job/cli/README.md should hold\n${jobCommandTable()}`);
   });
 
   it('is Markdown with one row for each command', () => {

@@ -5,7 +5,7 @@ import { Job } from '../../../lib/job/job';
 import { JobRegistry } from '../../../lib/job/job-registry';
 import { JobProcessor } from '../../../lib/job/processor';
 import { Database } from '../../../lib/model/database';
-import { connectJobs } from '../../../lib/role/load-setup';
+import { connectJobs } from '../../../lib/role/app/load-setup';
 import { TWO_QUEUES } from '../job-system';
 
 /** Due so rarely that only past ticks are enqueued. */

@@ -1,8 +1,12 @@
 import assert from 'node:assert/strict';
-import { Dispatcher } from '../../../lib/job/dispatch/dispatcher';
+import { Dispatcher, type DispatcherTuning } from '../../../lib/job/dispatch/dispatcher';
 import { Gate as DispatchGate } from '../../../lib/job/dispatch/gate';
 import { MAX_HINTS } from '../../../lib/job/hint/hints';
 import { Job } from '../../../lib/job/job';
+import { showLife } from '../../../lib/job/row/rescue';
+import { Database } from '../../../lib/model/database';
+import { Deadline } from '../../../lib/support/async';
+import { SeverableProxy } from '../../support/severable-proxy';
 import { until } from '../../support/until';
 import { Gate } from '../gate';
 import { useJobSystem } from '../job-system';
@@ -41,6 +45,27 @@ describe('the dispatcher', () => {
        select gen_random_uuid(), 'default', 'NoteJob', '{"class":"NoteJob","args":["plain SQL"]}' ${values}
        from generate_series(1, ${count})`,
     );
+
+  /** A dispatcher without Redis, at which no notification arrives. */
+  const deafDispatcher = (onUnhinted: () => void, tuning?: DispatcherTuning) => {
+    const { knex } = system.database;
+    return new Dispatcher({
+      knex,
+      redis: undefined,
+      hints: undefined,
+      gate: new DispatchGate({ knex, onCopy: () => undefined }),
+      limits: new Map(),
+      onUnhinted,
+      onRescued: () => undefined,
+      onDropped: () => undefined,
+      onError: assert.fail,
+      id: 'alone',
+      hears: () => false,
+      onNotified: () => undefined,
+      beforeLook: () => undefined,
+      tuning,
+    });
+  };
 
   it('hints again at jobs whose hints were lost', async () => {
     const quiet = await system.processor([NoteJob], { tuning: OFTEN });
@@ -114,25 +139,11 @@ describe('the dispatcher', () => {
   });
 
   it('tells the processors of a job that has become due where there is no Redis', async () => {
-    const { knex } = system.database;
     await system.postgres.query(
       `insert into job_queue (id, state, queue, class, payload) values (gen_random_uuid(), 'scheduled', 'default', 'NoteJob', '{}')`,
     );
     let told = 0;
-    const dispatcher = new Dispatcher({
-      knex,
-      redis: undefined,
-      hints: undefined,
-      gate: new DispatchGate({ knex, onCopy: () => undefined }),
-      limits: new Map(),
-      onUnhinted: () => told++,
-      onRescued: () => undefined,
-      onDropped: () => undefined,
-      onError: assert.fail,
-      id: 'alone',
-      hears: () => false,
-      onNotified: () => undefined,
-    });
+    const dispatcher = deafDispatcher(() => told++);
     dispatcher.task.start();
     try {
       await until('they are told', () => told === 1);
@@ -141,14 +152,119 @@ describe('the dispatcher', () => {
     }
   });
 
+  it('looks at its first interval, however long nothing comes, while notifications do not arrive', async () => {
+    const { knex } = system.database;
+    let looks = 0;
+    const note = ({ sql }: { readonly sql: string }) => {
+      if (sql.includes("state = 'scheduled' and attempts = 0")) looks++;
+    };
+    knex.on('query', note);
+    const dispatcher = deafDispatcher(() => undefined, { lookMs: 5 });
+    dispatcher.task.start();
+    try {
+      // At intervals that grow, so many looks would take years.
+      await until('it has looked fifty times', () => looks >= 50);
+    } finally {
+      knex.off('query', note);
+      await dispatcher.task.stop();
+    }
+  });
+
   it('returns the jobs of processors that are silent, without Redis too', async () => {
     await insert(1);
     await system.postgres.query(
-      `update job_queue set state = 'running', run = 'dead', deliveries = 1, claimed_at = now() - interval '1 minute'`,
+      `update job_queue set state = 'running', claimed_by = 'dead', deliveries = 1, claimed_at = now() - interval '1 minute'`,
     );
     await system.redisServer.kill();
-    await system.processor([NoteJob], { tuning: OFTEN });
+    await system.processor([NoteJob], { tuning: { dispatch: { ...OFTEN.dispatch, silentMs: 200 } } });
     await until('the job has run', () => ran.length === 1);
     assert.equal(system.eventsNamed('job.rescued').length, 1);
+  });
+
+  describe('of a process beside which another one runs a job', () => {
+    const SILENT_MS = 1000;
+    const runningAs = async (identity: string) => {
+      await insert(1);
+      await system.postgres.query(
+        `update job_queue set state = 'running', claimed_by = $1, claimed_at = now() - interval '1 hour' where state = 'ready'`,
+        [identity],
+      );
+    };
+    const holders = async () => {
+      const rows = await system.postgres.query<{ claimed_by: string }>(
+        'select claimed_by from job_queue where claimed_by is not null',
+      );
+      return rows.map(({ claimed_by }) => claimed_by);
+    };
+
+    /** A judge that reaches Postgres through a proxy, and whose wall clock the test sets. */
+    const startJudge = async () => {
+      const url = new URL(system.postgres.url);
+      const proxy = new SeverableProxy({ host: url.hostname, port: Number(url.port) });
+      url.port = String(await proxy.open());
+      const database = new Database(url.href, { production: false, events: system.events, poolMax: 3 });
+      const clock = { aheadMs: 0 };
+      const dispatch = { lookMs: 50, overdueMs: 50, upkeepMs: 50, silentMs: SILENT_MS };
+      const judge = await system.processor([NoteJob], {
+        tuning: {
+          dispatch: { ...dispatch, clock: { wall: () => performance.now() + clock.aheadMs, everyMs: 3_600_000 } },
+        },
+        database,
+      });
+      judge.quiet();
+      const end = async () => {
+        await system.reset();
+        await database.stop(Deadline.after(1000));
+        await proxy.sever();
+      };
+      return { judge, proxy, clock, end };
+    };
+    const pass = async (ms: number) => {
+      const from = performance.now();
+      await until('some time has passed', () => performance.now() - from > ms);
+    };
+
+    for (const [what, interrupt] of [
+      [
+        'an outage of Postgres',
+        async ({ proxy }: Awaited<ReturnType<typeof startJudge>>) => {
+          await proxy.sever();
+          await pass(1.2 * SILENT_MS);
+          await proxy.open();
+        },
+      ],
+      [
+        'the machine has slept',
+        async ({ clock }: Awaited<ReturnType<typeof startJudge>>) => {
+          clock.aheadMs = 3_600_000;
+          await system.postgres.query(`update job_processes set seen_at = seen_at - interval '1 hour'`);
+        },
+      ],
+    ] as const)
+      it(`does not take it for dead after ${what}, when it could not show itself`, async () => {
+        const started = await startJudge();
+        const { judge } = started;
+        const showsLife = () => showLife(system.database.knex, 'living');
+        try {
+          await showsLife();
+          await runningAs('living');
+          const from = performance.now();
+          await until('it judges', async () => {
+            await showsLife();
+            return judge.listening === true && performance.now() - from > 1.2 * SILENT_MS;
+          });
+          await interrupt(started);
+          await until('it is connected', () => judge.listening === true);
+          await runningAs('dead');
+          await until('the dead one is noticed', async () => {
+            const isSeen = !(await holders()).includes('dead');
+            await showsLife();
+            return isSeen;
+          });
+          assert.deepEqual(await holders(), ['living']);
+        } finally {
+          await started.end();
+        }
+      });
   });
 });

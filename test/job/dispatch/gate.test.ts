@@ -28,9 +28,14 @@ describe('the gate', () => {
         return rows.length > 0;
       });
       assert.equal(isDone, false);
+      gate.forget();
       await holder.query(`insert into job_pauses values ('default', now(), 'test'); commit`);
       await Promise.all([first, second]);
       assert.deepEqual([...gate.paused], ['default']);
+      // The read had begun before this, so that it counts for nothing once somebody has told of it.
+      await system.postgres.query(`insert into job_pauses values ('mailer', now(), 'test')`);
+      await gate.refresh();
+      assert.deepEqual([...gate.paused].sort(), ['default', 'mailer']);
     } finally {
       await holder.end();
     }

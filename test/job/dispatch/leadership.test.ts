@@ -133,7 +133,7 @@ describe('the dispatchers of three trees', () => {
       events,
       production: false,
       identity: `tree-${trees.length}`,
-      onLook: () => undefined,
+      onMayBeReady: () => undefined,
       onCronNotice: () => undefined,
       onClockJump: () => undefined,
       tuning,

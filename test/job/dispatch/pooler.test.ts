@@ -48,6 +48,20 @@ describe('a pooler in transaction mode', () => {
     assert.equal(processor.listening, true);
   });
 
+  it('makes a processor without Redis look again and again, never less often, while nothing comes', async () => {
+    const looks: number[] = [];
+    const dispatch = { echoMs: 50, lookMs: HOUR };
+    await system.processor([NoteJob], { database, redisOff: true, tuning: { dispatch } });
+    await until('the pooler is reported', () => system.eventsNamed('notifications.lost').length === 1);
+    database.knex.on('query', ({ sql }: { readonly sql: string }) => {
+      if (/set state = 'running'/.test(sql)) looks.push(performance.now());
+    });
+    await until('it has looked some times', () => looks.length >= 5);
+    const waits = looks.slice(1).map((at, n) => at - (looks[n] ?? 0));
+    // They vary by half. If they doubled, the last would take eight times as long as the first.
+    assert.ok((waits[3] ?? 0) < 4 * (waits[0] ?? 0), `${waits} ms`);
+  });
+
   it('is bypassed by DATABASE_DIRECT_URL, so that jobs start at once', async () => {
     // The next look is an hour away: only a notification can start the job.
     const dispatch = { echoMs: HOUR, lookMs: HOUR };

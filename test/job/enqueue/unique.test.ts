@@ -78,6 +78,17 @@ describe('unique jobs', () => {
     assert.equal((await IndexJob.performLater('about', 1)).enqueued, true);
   });
 
+  it('are enqueued together with others in one call, or none of them is', async () => {
+    await system.postgres.query('alter table job_queue add constraint none check (unique_key is null)');
+    try {
+      const jobs = [PlainJob.prepare('a'), SyncJob.prepare('b')];
+      await assert.rejects(performAllLater(jobs), /none/);
+      assert.equal(await system.jobCount(), 0);
+    } finally {
+      await system.postgres.query('alter table job_queue drop constraint none');
+    }
+  });
+
   it('until executed, may be enqueued again when they have run, but not while they run', async () => {
     await system.processor(CLASSES);
     const first = await SyncJob.performLater('a');

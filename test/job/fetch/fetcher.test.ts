@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { Client } from 'pg';
 import { Job } from '../../../lib/job/job';
+import { rescue } from '../../../lib/job/row/rescue';
 import { Database } from '../../../lib/model/database';
 import { transaction } from '../../../lib/model/transaction';
 import { Deadline } from '../../../lib/support/async';
@@ -20,6 +21,7 @@ class AnyJob extends Job<[name: string]> {
 }
 
 const HOUR = 3_600_000;
+const WAITING = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
 /** Nobody looks after jobs whose hints are lost. */
 const ALONE = { dispatch: { lookMs: HOUR, overdueMs: HOUR } };
 
@@ -188,7 +190,6 @@ describe('the fetcher', () => {
   });
 
   it('gives back no job that has ended when the reply to a claim is lost', async () => {
-    const ofClaim = `from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`;
     await system.processor([AnyJob], { jobs: { concurrency: 2 }, tuning: ALONE });
     const names = Array.from({ length: 10 }, (_, round) => `ends ${round}`);
     for (const name of names) {
@@ -199,9 +200,9 @@ describe('the fetcher', () => {
       await holder.connect();
       await holder.query('begin; lock table job_queue in access exclusive mode');
       await system.redis.client.lPush('bq:default:waiting', randomUUID());
-      await until('a claim waits', async () => (await system.postgres.query(`select 1 ${ofClaim}`)).length > 0);
+      await until('a claim waits', async () => (await system.postgres.query(WAITING)).length > 0);
       gate.open();
-      await system.postgres.query(`select pg_terminate_backend(pid) ${ofClaim}`);
+      await system.postgres.query(`select pg_terminate_backend(pid) from (${WAITING}) as waiting`);
       await holder.end();
       await until('its row is gone', async () => (await system.jobCount()) === 0);
     }
@@ -209,6 +210,55 @@ describe('the fetcher', () => {
       begun,
       names.map((name) => `default ${name}`),
     );
+  });
+
+  it('returns a job that it had asked for when it became quiet', async () => {
+    const processor = await system.processor([AnyJob], { tuning: ALONE });
+    const { id } = await transaction(async (trx) => {
+      const job = await AnyJob.performLater('a');
+      await trx.raw('lock table job_queue in access exclusive mode');
+      await system.redis.client.lPush('bq:default:waiting', job.id);
+      await until('a claim waits', async () => (await system.postgres.query(WAITING)).length > 0);
+      processor.quiet();
+      return job;
+    });
+    const states = () => system.postgres.query('select state, deliveries from job_queue where claimed_at is not null');
+    await until('it is claimed, and returned', async () => (await states())[0]?.state === 'ready');
+    assert.deepEqual([await states(), begun], [[{ state: 'ready', deliveries: 0 }], []], id);
+  });
+
+  it('records the outcome of the later of two runs when its job was taken for lost and came to it again', async () => {
+    gate.close();
+    await system.processor([AnyJob], { tuning: ALONE, lineage: { identity: 'frozen', dead: [] } });
+    const { id } = await AnyJob.performLater('a');
+    await until('it runs', () => gate.held === 1);
+    await rescue(system.database.knex, { identity: 'frozen' });
+    await system.redis.client.lPush('bq:default:waiting', id);
+    await until('it runs again', () => gate.held === 2);
+    gate.open();
+    await until('its row is gone', async () => (await system.jobCount()) === 0);
+  });
+
+  it('records an outcome, however often Postgres has refused it', async () => {
+    await system.postgres.query(`
+      create sequence refused;
+      create function refuse() returns trigger language plpgsql as $$
+      begin perform nextval('refused'); raise 'refused'; end $$;
+      create trigger refuse before delete on job_queue for each statement execute function refuse()`);
+    try {
+      await system.processor([AnyJob], { tuning: ALONE });
+      await AnyJob.performLater('a');
+      await until('it was refused three times', async () => {
+        const [{ last_value: times } = { last_value: 0 }] = await system.postgres.query(
+          'select last_value from refused',
+        );
+        return Number(times) >= 3;
+      });
+    } finally {
+      await system.postgres.query('drop function refuse cascade; drop sequence refused');
+    }
+    await until('its row is gone', async () => (await system.jobCount()) === 0);
+    assert.deepEqual(begun, ['default a']);
   });
 
   it('is harmed by no hint: stale, doubled, of nobody, or no id at all', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { weightedOrder } from '../../../lib/job/fetch/fetcher';
+import { weightedOrder } from '../../../lib/job/fetch/queue-order';
 
 describe('the order of weighted queues', () => {
   it('has every queue for every job, whatever the weights', () => {

@@ -55,6 +55,20 @@ class EndlessJob extends Job {
   }
 }
 
+/** May reach step 2 while step 1 is still being stored, and then fails, each after the gate has let it go on. */
+class HurryingJob extends Job<[last: number]> {
+  async perform(last: number): Promise<void> {
+    const from = await this.resumeFrom<number>();
+    begun.push(from);
+    if (from !== undefined) return;
+    await gate.pass();
+    void this.checkpoint(1);
+    if (last === 2) await this.checkpoint(2);
+    await gate.pass();
+    throw new Error('once');
+  }
+}
+
 /** Never yields to the event loop by itself. */
 class TightJob extends Job {
   static override timeout = '60ms' as const;
@@ -80,7 +94,7 @@ class OddJob extends Job<[what: string]> {
   }
 }
 
-const CLASSES = [SteppingJob, EndlessJob, TightJob, PlainJob];
+const CLASSES = [SteppingJob, EndlessJob, HurryingJob, TightJob, PlainJob];
 
 describe('checkpoints and progress', () => {
   let system: JobSystem;
@@ -215,7 +229,7 @@ describe('checkpoints and progress', () => {
     const { id } = await EndlessJob.performLater();
     await until('the job is held', () => gate.held === 1);
     await system.postgres.query(
-      `update job_queue set run = 'another process', deliveries = 2, cursor = '77' where id = $1`,
+      `update job_queue set claimed_by = 'another process', deliveries = 2, cursor = '77' where id = $1`,
       [id],
     );
     await until('the run has ended', () => {
@@ -243,6 +257,27 @@ describe('checkpoints and progress', () => {
     assert.deepEqual(begun, [0]);
   });
 
+  for (const last of [1, 2])
+    it(`that could not be stored are stored later${last === 2 ? ', unless there are newer ones' : ''}`, async () => {
+      await system.skipWaits();
+      await system.processor(CLASSES);
+      await HurryingJob.performLater(last);
+      await until('the job is held', () => gate.held === 1);
+      await system.postgres.query('alter table job_queue add constraint none check (cursor is null)');
+      try {
+        gate.close();
+        await until('the first was not stored', () =>
+          system.eventsNamed('queue.error').some(({ during }) => during.includes('cursor')),
+        );
+      } finally {
+        await system.postgres.query('alter table job_queue drop constraint none');
+      }
+      await until('the job is held again', () => gate.held === 1);
+      gate.close();
+      await succeeded();
+      assert.deepEqual(begun, [undefined, last]);
+    });
+
   it('cost nothing in a job that does not use them', async () => {
     await system.processor([PlainJob]);
     const statements = await cursorStatements(async () => {
@@ -267,6 +302,7 @@ describe('checkpoints and progress', () => {
   it('return any cursor unchanged', async () => {
     class EchoJob extends Job<[cursor: string]> {
       async perform(cursor: string): Promise<unknown> {
+        await this.checkpoint('earlier');
         await this.checkpoint(JSON.parse(cursor));
         return this.resumeFrom();
       }

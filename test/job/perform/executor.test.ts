@@ -53,7 +53,9 @@ describe('the executor', () => {
   });
 
   const row = async (id: string) => {
-    const [found] = await system.postgres.query('select state, attempts, run from job_queue where id = $1', [id]);
+    const [found] = await system.postgres.query('select state, attempts, claimed_by from job_queue where id = $1', [
+      id,
+    ]);
     return found;
   };
   const heard = <E extends EventName>(name: E) =>
@@ -234,7 +236,7 @@ describe('the executor', () => {
       class UsurpedJob extends Job {
         async perform(): Promise<void> {
           await system.postgres.query(
-            `update job_queue set run = 'another process', deliveries = deliveries + 1 where id = $1`,
+            `update job_queue set claimed_by = 'another process', deliveries = deliveries + 1 where id = $1`,
             [this.context.id],
           );
           end();
@@ -253,7 +255,7 @@ describe('the executor', () => {
         await system.processor([UsurpedJob]);
         const { id } = await UsurpedJob.performLater();
         await heard('job.fenced');
-        assert.deepEqual(await row(id), { state: 'running', attempts: 0, run: 'another process' });
+        assert.deepEqual(await row(id), { state: 'running', attempts: 0, claimed_by: 'another process' });
         assert.equal(system.eventsNamed('job.retrying').length + system.eventsNamed('job.succeeded').length, 0);
       });
     }
@@ -264,14 +266,14 @@ describe('the executor', () => {
         static override jobName = 'ContextJob';
         async perform(): Promise<void> {
           await system.postgres.query(
-            `update job_queue set state = 'scheduled', attempts = 1, run = null, run_at = now() + interval '1 hour' where id = $1`,
+            `update job_queue set state = 'scheduled', attempts = 1, claimed_by = null, run_at = now() + interval '1 hour' where id = $1`,
             [id],
           );
         }
       }
       await system.processor([ReturnedJob]);
       await heard('job.fenced');
-      assert.deepEqual(await row(id), { state: 'scheduled', attempts: 1, run: null });
+      assert.deepEqual(await row(id), { state: 'scheduled', attempts: 1, claimed_by: null });
     });
   });
 });

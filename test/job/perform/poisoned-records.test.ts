@@ -43,6 +43,7 @@ describe('poisoned records', () => {
       history,
       attempts,
       deliveries,
+      claimedAt: '',
       limitKey: null,
       readyAt: 0,
     };

@@ -58,6 +58,7 @@ describe('a run whose code throws an error that nothing catches', () => {
         history: null,
         attempts: 0,
         deliveries: 1,
+        claimedAt: '',
         limitKey: null,
         readyAt: 0,
       });

@@ -4,10 +4,13 @@ import { Job } from '../../../lib/job/job';
 import { until } from '../../support/until';
 import { JobSystem } from '../job-system';
 
+const begun: string[] = [];
+
 class SyncJob extends Job<[name: string]> {
   static override readonly unique = { until: 'executing' } as const;
 
   perform(name: string): void {
+    begun.push(name);
     if (name === 'dead') throw new KillJob('no use');
   }
 }
@@ -22,6 +25,32 @@ describe('the release of the claim of a unique job', () => {
   });
   beforeEach(async () => {
     await system.reset();
+    begun.length = 0;
+  });
+
+  it('is over before its job begins', async () => {
+    const { id } = await SyncJob.performLater('fine');
+    await system.postgres.query(`
+      create function wait_for_test() returns trigger language plpgsql as $$
+      begin perform pg_advisory_xact_lock(1); return new; end $$`);
+    await system.postgres.query(`
+      create trigger wait_for_test before update on job_queue for each row
+      when (old.unique_key is not null and new.unique_key is null) execute function wait_for_test()`);
+    const holder = await system.database.knex.transaction();
+    try {
+      await holder.raw('select pg_advisory_xact_lock(1)');
+      await system.processor([SyncJob]);
+      await until('the release waits', async () => {
+        const waiting = `select 1 from pg_locks where locktype = 'advisory' and not granted`;
+        return (await system.postgres.query(waiting)).length > 0;
+      });
+      assert.deepEqual(begun, []);
+      await holder.commit();
+      await until('the job has succeeded', () => system.eventsNamed('job.succeeded')[0]?.id === id);
+    } finally {
+      if (!holder.isCompleted()) await holder.rollback();
+      await system.postgres.query('drop function wait_for_test cascade');
+    }
   });
 
   for (const [name, end] of [

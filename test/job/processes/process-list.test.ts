@@ -86,7 +86,7 @@ describe('the list of processes', () => {
     assert.deepEqual(await system.redis.client.keys('catamount:process*'), []);
   });
 
-  it('leaves out a process that was silent for half a minute, and later forgets it', async () => {
+  it('forgets a process that was silent for half a minute', async () => {
     const { client } = system.redis;
     const text = JSON.stringify({ identity: 'gone', queues: [] });
     const silentFor = async (ms: number) => {
@@ -96,8 +96,6 @@ describe('the list of processes', () => {
     };
     assert.deepEqual(await silentFor(15_000), ['gone']);
     assert.deepEqual(await silentFor(31_000), []);
-    assert.equal(await client.zCard(PROCESSES), 1, 'its jobs must still be rescued');
-    assert.deepEqual(await silentFor(3_600_000), []);
     assert.equal(await client.zCard(PROCESSES), 0);
   });
 
@@ -117,7 +115,7 @@ describe('the list of processes', () => {
   });
 
   describe('of an idle processor, whose next heartbeat is hours away', () => {
-    const IDLE = { heartbeatMs: 3_600_000, infoMs: 3_600_000, idleAfterMs: 0, unresponsiveMs: 360_000_000 };
+    const IDLE = { heartbeatMs: 3_600_000, infoMs: 3_600_000, idleAfterMs: 0 };
     const { wake } = PROCESS_KEYS;
     const score = async () => Number(await system.redis.client.zScore(PROCESSES, 'idle-0'));
     const startIdle = async () => {
@@ -130,13 +128,6 @@ describe('the list of processes', () => {
       });
       return processor;
     };
-
-    it('gets a short heartbeat as soon as a job starts, so that the death of its process is noticed in time', async () => {
-      await startIdle();
-      await HeldJob.performLater();
-      await until('the job is running', () => gate.held === 1);
-      await until('the long heartbeat has ended', async () => (await score()) <= Date.now());
-    });
 
     it('delivers a command at once', async () => {
       const processor = await startIdle();

@@ -1,41 +1,24 @@
 import assert from 'node:assert/strict';
-import { HeartbeatRegistry } from '../../../lib/core/heartbeat-registry';
 import type { RedisClient } from '../../../lib/core/redis';
-import { PROCESSES, processKey } from '../../../lib/job/hint/keys';
+import { PROCESSES } from '../../../lib/job/hint/keys';
 import { Job } from '../../../lib/job/job';
-import { PROCESS_KEYS } from '../../../lib/job/processes/process-list';
 import type { ProcessorTuning } from '../../../lib/job/processor';
-import { claim, rescue, showLife } from '../../../lib/job/row/claim';
+import { claim } from '../../../lib/job/row/claim';
 import { readInstallation } from '../../../lib/job/row/installation';
+import { rescue, showLife } from '../../../lib/job/row/rescue';
 import { until } from '../../support/until';
-import { Gate } from '../gate';
 import { JobSystem } from '../job-system';
 
-const QUEUES = ['default', 'mailer'];
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
-const UNRESPONSIVE_MS = 500;
-/** Judges decide soon, and no dispatcher rescues jobs instead. */
-const JUDGE: ProcessorTuning = {
-  heartbeatMs: 100,
-  infoMs: 100,
-  unresponsiveMs: UNRESPONSIVE_MS,
-  dispatch: { silentMs: 2 * HOUR },
-};
+/** Who is silent is found out soon. */
+const SOON: ProcessorTuning = { dispatch: { silentMs: 500, upkeepMs: 50, lookMs: 50 } };
 
 const ran: string[] = [];
-const gate = new Gate();
 
 class NamedJob extends Job<[name: string]> {
   perform(name: string): void {
     ran.push(`${name} ${this.context.attempt}`);
-  }
-}
-
-class HeldJob extends Job {
-  async perform(): Promise<void> {
-    ran.push('held');
-    await gate.pass();
   }
 }
 
@@ -49,11 +32,9 @@ describe('the jobs of a dead or silent process', () => {
     origin = (await readInstallation(system.database.knex)).here;
   });
   after(async () => {
-    gate.open();
     await system.stop();
   });
   beforeEach(async () => {
-    gate.close();
     await system.reset();
     ran.length = 0;
   });
@@ -71,17 +52,11 @@ describe('the jobs of a dead or silent process', () => {
     return ids;
   };
   const holders = async () => {
-    const rows = await system.postgres.query<{ run: string }>(
-      'select run from job_queue where run is not null order by run',
+    const rows = await system.postgres.query<{ claimed_by: string }>(
+      'select claimed_by from job_queue where claimed_by is not null order by claimed_by',
     );
-    return rows.map(({ run }) => run);
+    return rows.map(({ claimed_by }) => claimed_by);
   };
-  /** The time by Redis's clock, ms. */
-  const now = async () => Number((await client.time())[0]) * 1000;
-  const lastHeardOf = async (identity: string, agoMs: number) =>
-    client.zAdd(PROCESSES, { value: identity, score: (await now()) - agoMs });
-  const rescued = () => system.eventsNamed('processor.rescued').map(({ identity }) => identity);
-
   it('are rescued only if the process is silent, and was when it claimed them', async () => {
     await heldBy('silent', ['a', 'b']);
     await heldBy('silent', ['c'], 0);
@@ -93,51 +68,6 @@ describe('the jobs of a dead or silent process', () => {
       ['silent', 'silent'],
     );
     assert.deepEqual(await holders(), ['living', 'silent']);
-  });
-
-  describe('are found by a judge', () => {
-    const heartbeat = async (last: { readonly now: number; readonly since: number } | undefined) => {
-      await client.del(PROCESSES);
-      await lastHeardOf('silent', 61 * MINUTE);
-      await lastHeardOf('slow', 59 * MINUTE);
-      const judging = { last, gapMs: 10 * MINUTE, unresponsiveMs: HOUR };
-      return new HeartbeatRegistry(client, PROCESS_KEYS).heartbeat('judge', { ttlS: 30, judging });
-    };
-    const MOMENT = 1000;
-
-    it('that has been connected for the whole time of silence', async () => {
-      const from = await now();
-      const reply = await heartbeat({ now: from - MOMENT, since: from - 2 * HOUR });
-      assert.deepEqual([reply.unresponsive, reply.since], [['silent'], from - 2 * HOUR]);
-    });
-
-    it('that may rest until the next process would be silent for too long', async () => {
-      const from = await now();
-      await client.zAdd(PROCESSES, { value: 'slow', score: from - 59 * MINUTE });
-      const judging = { last: undefined, gapMs: 10 * MINUTE, unresponsiveMs: HOUR };
-      const registry = new HeartbeatRegistry(client, PROCESS_KEYS);
-      const reply = await registry.heartbeat('judge', { ttlS: 30, judging, aheadMs: 5 * MINUTE });
-      assert.equal(reply.now + reply.expiresMs, from + MINUTE);
-    });
-
-    for (const [who, nowAgo, sinceAgo] of [
-      ['has been connected for less time', MOMENT, 50 * MINUTE],
-      ['was itself disconnected meanwhile', 11 * MINUTE, 2 * HOUR],
-      ['finds that the clock was set back', -MINUTE, 2 * HOUR],
-    ] as const) {
-      it(`but not by one that ${who}`, async () => {
-        const from = await now();
-        const reply = await heartbeat({ now: from - nowAgo, since: from - sinceAgo });
-        assert.deepEqual(reply.unresponsive, []);
-        // A judge that was disconnected starts to count anew.
-        assert.equal(reply.since, nowAgo === MOMENT ? from - sinceAgo : reply.now);
-      });
-    }
-
-    it('but not by one that has just connected', async () => {
-      const reply = await heartbeat(undefined);
-      assert.deepEqual([reply.unresponsive, reply.since], [[], reply.now]);
-    });
   });
 
   it('are run at once by its successor, while those of a neighbour stay with it', async () => {
@@ -152,60 +82,60 @@ describe('the jobs of a dead or silent process', () => {
     assert.equal(system.eventsNamed('job.rescued').length, 2);
   });
 
-  it('are rescued by one of several judges, and end like any other', async () => {
-    const judges = [
-      await system.processor([NamedJob], { tuning: JUDGE }),
-      await system.processor([NamedJob], { tuning: JUDGE }),
+  it('are rescued by one of several dispatchers, and end like any other', async () => {
+    const processors = [
+      await system.processor([NamedJob], { tuning: SOON }),
+      await system.processor([NamedJob], { tuning: SOON }),
     ];
-    for (const judge of judges) judge.quiet();
+    for (const processor of processors) processor.quiet();
     await heldBy('silent', ['a', 'b']);
-    await client.set(processKey('silent'), JSON.stringify({ identity: 'silent', queues: QUEUES, host: 'far', pid: 7 }));
-    await lastHeardOf('silent', HOUR);
     await heldBy('living', ['not to be touched']);
-    await lastHeardOf('living', -HOUR);
-    await until('both jobs are rescued', () => system.eventsNamed('job.rescued').length === 2);
-    for (const judge of judges) judge.resume();
+    await until('both jobs are rescued', async () => {
+      await showLife(system.database.knex, 'living');
+      return system.eventsNamed('job.rescued').length === 2;
+    });
+    assert.deepEqual(
+      system.eventsNamed('job.rescued').map(({ identity }) => identity),
+      ['silent', 'silent'],
+    );
+    for (const processor of processors) processor.resume();
     await until('both jobs have run', () => ran.length === 2);
     assert.deepEqual(ran.sort(), ['a 1', 'b 1']);
-    assert.deepEqual(system.eventsNamed('processor.rescued'), [
-      { identity: 'silent', host: 'far', pid: 7, heartbeatAgeMs: UNRESPONSIVE_MS, jobs: 2 },
-    ]);
     await until("only the live process's job is left", async () => (await system.jobCount()) === 1);
     assert.deepEqual(await holders(), ['living']);
   });
 
-  it('are rescued by a dispatcher when Redis is not there to show who is silent', async () => {
+  it('of all that have died are rescued by a successor at once, although Redis refuses to take them off its list', async () => {
+    await heldBy('first', ['a']);
+    await heldBy('second', ['b']);
+    await client.set(PROCESSES, 'no list');
+    const lineage = { identity: 'third', dead: ['first', 'second'] };
+    await system.processor([NamedJob], { lineage, tuning: { dispatch: { silentMs: 2 * HOUR } } });
+    await until('both jobs have run', () => ran.length === 2);
+  });
+
+  it('are found by a dispatcher that has nothing else to do, soon after the process has fallen silent', async () => {
+    const resting = { lookMs: 1000, silentMs: 50, upkeepMs: 100 };
+    const processor = await system.processor([NamedJob], { tuning: { dispatch: resting } });
+    processor.quiet();
+    await heldBy('silent', ['a'], 0);
+    await until('the job is rescued', () => system.eventsNamed('job.rescued').length === 1);
+  });
+
+  it('are rescued without Redis, too', async () => {
     await heldBy('silent', ['a']);
     await heldBy('living', ['b']);
     await showLife(system.database.knex, 'living');
     await system.redisServer.kill();
     await until('the loss of Redis is known', () => !system.redis.client.isReady);
-    await system.processor([NamedJob], { tuning: { dispatch: { silentMs: MINUTE, upkeepMs: 50, lookMs: 50 } } });
-    await until('the job has run', () => ran.length === 1);
+    await system.processor([NamedJob], { tuning: SOON });
+    await until('the job has run', async () => {
+      await showLife(system.database.knex, 'living');
+      return ran.length === 1;
+    });
     assert.deepEqual(ran, ['a 1']);
     await until("only the live process's job is left", async () => (await system.jobCount()) === 1);
     assert.deepEqual(await holders(), ['living']);
-  });
-
-  it('are not taken from a live process because Redis was frozen', async () => {
-    await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'living', dead: [] } });
-    await HeldJob.performLater();
-    await until('the live process runs its job', () => gate.held === 1);
-    (await system.processor([HeldJob], { tuning: JUDGE, lineage: { identity: 'judge', dead: [] } })).quiet();
-    const judged = async (name: string) => {
-      await lastHeardOf(name, HOUR);
-      await until(`${name} is rescued`, () => rescued().includes(name));
-    };
-    await judged('dead before');
-    const from = performance.now();
-    system.redisServer.pause();
-    await until(
-      'Redis was frozen for longer than a process may be silent',
-      () => performance.now() - from > 1.2 * UNRESPONSIVE_MS,
-    );
-    system.redisServer.resume();
-    await judged('dead after');
-    assert.deepEqual([rescued(), ran], [['dead before', 'dead after'], ['held']]);
   });
 
   it('are not taken from a process whose jobs block its event loop in turns, since it sends heartbeats in between', async () => {
@@ -219,7 +149,7 @@ describe('the jobs of a dead or silent process', () => {
       }
     }
     const options = {
-      tuning: { ...JUDGE, heartbeatMs: 10, unresponsiveMs: HOUR },
+      tuning: { heartbeatMs: 10, infoMs: 100 },
       lineage: { identity: 'blocked', dead: [] },
     };
     const processor = await system.processor([BlockingJob], { ...options, jobs: { concurrency: 1 } });

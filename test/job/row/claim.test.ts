@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { admit, type Choice, claim, claimLimited, releaseUnknown, rescue, showLife } from '../../../lib/job/row/claim';
+import { admit, type Choice, claim, claimLimited, releaseUnknown } from '../../../lib/job/row/claim';
 import { type Outcome, recordOutcomes } from '../../../lib/job/row/end';
 import { insertJobs } from '../../../lib/job/row/insert';
 import { readInstallation } from '../../../lib/job/row/installation';
 import type { Delivery } from '../../../lib/job/row/job-row';
 import { pauseQueue, resumeQueue } from '../../../lib/job/row/pauses';
+import { makeDueReady } from '../../../lib/job/row/ready';
+import { rescue, showLife } from '../../../lib/job/row/rescue';
 import { timeOrderedUuid } from '../../../lib/support/uuid';
 import { until } from '../../support/until';
 import { useJobSystem } from '../job-system';
@@ -48,6 +50,24 @@ describe('the rows of jobs', () => {
     assert.deepEqual(ids(await claimAs('a', { ids: [second, first, second] })), [first, second]);
     assert.deepEqual(ids(await claimAs('b', { ids: all })), all.slice(2));
     assert.deepEqual(await claimAs('c', { queues: ['default'], limit: 9 }), []);
+  });
+
+  it('are looked up by their ids, however many others wait, also before Postgres has statistics of them', async () => {
+    const { knex } = system.database;
+    const few = [...(await enqueue(8)), ...(await enqueue(8, { name: 'OneJob', limited: true }))];
+    for (let n = 0; n < 4; n++) await enqueue(1000);
+    const entriesRead = async () => {
+      await knex.raw('select pg_stat_force_next_flush()');
+      const [row] = await system.postgres.query<{ read: number }>(
+        `select sum(idx_tup_read)::int as read from pg_stat_user_indexes where indexrelname like 'job_queue_%'`,
+      );
+      return row?.read ?? Number.NaN;
+    };
+    const before = await entriesRead();
+    assert.equal((await claimAs('a', { ids: few })).length, 8);
+    assert.equal((await claimLimited(knex, { identity: 'a', origin }, { ids: few }, LIMITS)).claimed.length, 1);
+    const read = (await entriesRead()) - before;
+    assert(read < 1000, `${read} entries of indexes were read`);
   });
 
   it('are found by a scan queue by queue, in the order of the queues', async () => {
@@ -112,6 +132,21 @@ describe('the rows of jobs', () => {
     assert.equal(await system.jobCount(), 0);
   });
 
+  it('that were returned, and that the same process has claimed again, are not ended by an outcome that is sent twice', async () => {
+    const [id = ''] = await enqueue(1);
+    const again: Outcome = { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 0 };
+    for (const outcome of [{ op: 'release' }, again] as const) {
+      const [first] = await claimAs('a', { ids: [id] });
+      assert.ok(first);
+      assert.equal(await end('a', first, outcome), true);
+      await makeDueReady(system.database.knex);
+      const [second] = await claimAs('a', { ids: [id] });
+      assert.ok(second);
+      assert.equal(await end('a', first, outcome), false, `the reply to its ${outcome.op} was lost`);
+      assert.equal(await end('a', second, { op: 'release' }), true);
+    }
+  });
+
   it('go where their outcome says', async () => {
     const outcomes: Outcome[] = [
       { op: 'delete' },
@@ -143,11 +178,12 @@ describe('the rows of jobs', () => {
     assert.deepEqual(ids(await claimAs('b', { queues: ['default'], limit: 1 })), all.slice(0, 1));
   });
 
-  it('whose claim was lost with its reply are returned, and those that run are not', async () => {
-    const [first = '', second = ''] = await enqueue(2);
+  it('whose claim was lost with its reply are returned, and those that run, here or elsewhere, are not', async () => {
+    const [first = '', second = '', third = ''] = await enqueue(3);
     await claimAs('a', { ids: [first, second] });
+    await claimAs('b', { ids: [third] });
     await releaseUnknown(system.database.knex, 'a', [second]);
-    assert.deepEqual(await states(), ['ready 0', 'running 1']);
+    assert.deepEqual(await states(), ['ready 0', 'running 1', 'running 1']);
   });
 
   describe('of a dead processor', () => {

@@ -79,5 +79,25 @@ describe('guessing the password from many addresses', () => {
       for (let n = 0; n < 1000; n++) await guess(100_000 + n);
       assert.ok(looked < 100, `${looked} of 1,000 guesses were checked`);
     });
+
+    it(`costs no try where a viewer gives the right password, however often (counted ${where})`, async () => {
+      const tries = new SignInThrottle(where === 'in Redis' ? redis : new Redis('redis://127.0.0.1:1', new Events()));
+      for (let n = 0; n < MAX_TRIES; n++) {
+        await tries.count('192.0.2.9');
+        await tries.takeBack('192.0.2.9');
+      }
+      assert.equal((await tries.count('192.0.2.9')).left, MAX_TRIES - 1);
+    });
+
+    it(`makes an address pause from its last try on (counted ${where})`, async () => {
+      let now = 1_800_000_000_000;
+      const away = new Redis('redis://127.0.0.1:1', new Events());
+      const tries = new SignInThrottle(where === 'in Redis' ? redis : away, () => now);
+      for (let n = 1; n < MAX_TRIES; n++) await tries.count('192.0.2.8');
+      now += (PAUSE_SECONDS - 60) * 1000;
+      if (where === 'in Redis') await redis.client.expire('catamount:ops:tries:192.0.2.8', 60);
+      const { allowed, left, waitSeconds } = await tries.count('192.0.2.8');
+      assert.deepEqual([allowed, left, waitSeconds > PAUSE_SECONDS - 30], [true, 0, true], `${waitSeconds} s`);
+    });
   }
 });

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { readSettings } from '../../../lib/core/settings';
-import { pagesAt } from '../../../lib/role/banner';
+import { pagesAt } from '../../../lib/role/start/banner';
 import { type Answer, type RequestOptions, request } from '../../support/http';
 import { cookiesOf, OpsWeb, SIGNED, tokenIn } from '../ops-web';
 

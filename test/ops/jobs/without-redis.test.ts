@@ -58,9 +58,10 @@ describe('the pages of a tree without Redis', () => {
 
   it('list the running jobs, as Postgres knows them', async () => {
     const id = await store(database.knex, 'ready', { class: 'SyncInvoiceJob' });
-    await database.knex.raw(`update job_queue set state = 'running', run = 'tree-0', claimed_at = now() where id = ?`, [
-      id,
-    ]);
+    await database.knex.raw(
+      `update job_queue set state = 'running', claimed_by = 'tree-0', claimed_at = now() where id = ?`,
+      [id],
+    );
     const body = await until('the header counts it', async () => {
       const page = await operator.get('/ops/jobs/busy');
       return /data-count="busy">1</.test(page.body) && page.body;

@@ -1,4 +1,4 @@
-import { defineApp } from '../../../../lib/role/app-definition';
+import { defineApp } from '../../../../lib/role/app/app-definition';
 
 /** A shop whose jobs fail on demand. */
 export default defineApp({

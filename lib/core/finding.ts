@@ -1,0 +1,22 @@
+/** Something that a check has found in an app, or around it. */
+export interface Finding {
+  /** error: something fails or is lost. warning: it may, later or under load. note: there is nothing to do. */
+  readonly severity: 'error' | 'warning' | 'note';
+  /** Names the file or the thing. */
+  readonly text: string;
+  /** What to do; empty: the text says it. */
+  readonly remedy: string;
+  /** Default: the name of the check. */
+  readonly id?: string;
+  /** The migration that it is about. */
+  readonly subject?: string;
+}
+
+export const fault = (text: string, remedy = ''): Finding => ({ severity: 'error', text, remedy });
+export const doubt = (text: string, remedy = ''): Finding => ({ severity: 'warning', text, remedy });
+export const note = (text: string, remedy = ''): Finding => ({ severity: 'note', text, remedy });
+
+/** @returns the finding and its remedy as one sentence. */
+export function asSentence({ text, remedy }: Finding): string {
+  return remedy === '' ? text : `${text}: ${remedy}`;
+}

@@ -1,0 +1,221 @@
+import os from 'node:os';
+import { type Config, version } from '../../core/config';
+import type { Events } from '../../core/events';
+import { ProcessMetricsSampler } from '../../core/process-metrics';
+import type { Redis } from '../../core/redis';
+import type { Database } from '../../model/database';
+import { Deadline, deferred, toError } from '../../support/async';
+import { PeriodicTask } from '../../support/periodic-task';
+import { type RescuedJob, rescue, showLife } from '../row/rescue';
+import { MailTally } from '../stats/class-stats';
+import { JobStats, StatsFlusher } from '../stats/collector';
+import { HEARTBEAT_INFO_MS, Heartbeat, type HeartbeatTuning } from './heartbeat';
+import { type DueQueue, LatencyMonitor } from './latency-monitor';
+import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, treeIdOf } from './process-info';
+
+/** Interval of the tries to rescue the jobs of processors that have died, ms, should one fail. */
+const ORPHANS_MS = 10_000;
+/** The first heartbeat waits for the first try for at most this long, ms. */
+const FIRST_RESCUE_MS = 2000;
+/** A job that has run for this long makes its processor show itself, ms; silence is noticed after 25 s. */
+const LONG_MS = 10_000;
+const LIFE_MS = 5000;
+
+export interface ProcessReporterOptions {
+  readonly config: Pick<Config, 'jobs'>;
+  readonly database: Database;
+  /** undefined: there is none, so that no list of processors has this one. */
+  readonly redis: Redis | undefined;
+  readonly events: Events;
+  readonly app: string;
+  readonly identity: string;
+  /** Identities of processors that are known to have ended. */
+  readonly dead: readonly string[];
+  readonly tuning: HeartbeatTuning;
+  /** true: it counts the outcomes of jobs and mails. */
+  readonly history: boolean;
+  /** @returns true while no job is enqueued or run anywhere. */
+  readonly isIdle: () => boolean;
+  readonly snapshot: () => { readonly running: readonly BusyJob[]; readonly quiet: boolean };
+  readonly onCommand: (command: ProcessorCommand) => void;
+  /** @returns the time at which it last had a job, ms on the monotonic clock. */
+  readonly activeAt: () => number;
+  /** Called with jobs that were returned to their queues, since their processor has died. */
+  readonly onRescued: (jobs: readonly RescuedJob[]) => void;
+  /** @returns true when the app has a job class of that name. */
+  readonly knowsClass: (className: string) => boolean;
+}
+
+/** Reports a processor while it runs: signs of life, heartbeats and status, the latency of its queues, and statistics. */
+export class ProcessReporter {
+  private readonly heartbeat: Heartbeat | undefined;
+  private readonly orphans: PeriodicTask;
+  private readonly life: PeriodicTask;
+  private readonly latency: LatencyMonitor;
+  private readonly stats: JobStats;
+  private readonly mails = new MailTally();
+  private readonly flusher: StatsFlusher;
+  private readonly accounts: PeriodicTask;
+  private endTally: (() => void) | undefined;
+  private processMetrics: ProcessMetricsSampler | undefined;
+  private stopping = false;
+  private readonly rescuedOnce = deferred();
+  private mayShow: Promise<unknown> = this.rescuedOnce.promise;
+  private readonly startedAt = Date.now();
+  /** Identities of processors that are known to have died, whose jobs are still to be returned. */
+  private readonly dead: string[];
+  private readonly version = version();
+
+  constructor(private readonly options: ProcessReporterOptions) {
+    const { config, database, redis, events, identity, tuning, onCommand } = options;
+    const everyMs = tuning.infoMs ?? HEARTBEAT_INFO_MS;
+    this.dead = [...options.dead];
+    this.heartbeat =
+      redis &&
+      new Heartbeat({
+        ...tuning,
+        redis,
+        events,
+        identity,
+        describe: (redisMs) => this.describe(redisMs),
+        activeAt: options.activeAt,
+        mayShow: () => this.mayShow,
+        onCommand,
+      });
+    this.orphans = new PeriodicTask({
+      everyMs: ORPHANS_MS,
+      work: () => this.rescueFromDead().finally(this.rescuedOnce.resolve),
+      onError: (error) =>
+        events.emit('queue.error', { error, during: 'returning the jobs of a processor that has died' }),
+    });
+    this.life = new PeriodicTask({
+      everyMs: LIFE_MS,
+      work: () => this.showLife(),
+      onError: (error) => events.emit('queue.error', { error, during: 'showing that the job processor lives' }),
+    });
+    this.latency = new LatencyMonitor({
+      redis: redis?.client,
+      knex: database.knex,
+      events,
+      queues: this.queues,
+      warningMs: config.jobs.latencyWarningMs,
+      everyMs,
+      isIdle: options.isIdle,
+    });
+    this.stats = new JobStats(Date.now, options.knowsClass);
+    this.flusher = new StatsFlusher(this.stats, identity, this.mails);
+    this.accounts = new PeriodicTask({ everyMs, work: () => this.account(), onError: (error) => this.report(error) });
+  }
+
+  start(): void {
+    this.processMetrics = new ProcessMetricsSampler();
+    // If it takes no longer than 2 s, before the first heartbeat, so that nobody sees both processes.
+    this.orphans.start();
+    this.mayShow = Deadline.after(FIRST_RESCUE_MS).wait(this.rescuedOnce.promise);
+    this.heartbeat?.start();
+    this.life.start();
+    this.latency.task.start();
+    this.accounts.start();
+    const { events, history, redis } = this.options;
+    // Without Redis nobody would ever take the counts.
+    if (this.endTally || !history || !redis) return;
+    const ends = [this.stats.listen(events), this.mails.listen(events)];
+    this.endTally = () => {
+      for (const end of ends) end();
+    };
+  }
+
+  /** Call when the status has changed; it is reported at once. */
+  changed(): void {
+    this.heartbeat?.trigger();
+  }
+
+  /** Rescues the jobs of a processor that has ended without returning them. */
+  rescueOrphans(identity: string): void {
+    this.dead.push(identity);
+    this.orphans.trigger();
+  }
+
+  /** Returns the jobs of processors that the primary has seen die to the heads of their queues. */
+  private async rescueFromDead(): Promise<undefined> {
+    const { database, redis } = this.options;
+    for (let identity = this.dead[0]; identity !== undefined; identity = this.dead[0]) {
+      this.rescued(await rescue(database.knex, { identity }));
+      if (redis?.client.isReady) await this.heartbeat?.deregister(identity).catch(() => undefined);
+      this.dead.shift();
+    }
+  }
+
+  private rescued(jobs: readonly RescuedJob[]): void {
+    for (const { id, queue, identity } of jobs) this.options.events.emit('job.rescued', { id, queue, identity });
+    if (jobs.length > 0) this.options.onRescued(jobs);
+  }
+
+  /** A processor that runs something long shows itself, or its jobs would be given to others. Short jobs need no such sign. */
+  private async showLife(): Promise<undefined> {
+    const { database, identity, snapshot } = this.options;
+    const now = Date.now();
+    if (snapshot().running.some(({ startedAt }) => now - startedAt > LONG_MS)) await showLife(database.knex, identity);
+  }
+
+  /** Call when the processor drains; its status shows `stopping` at once. */
+  drains(): void {
+    this.stopping = true;
+    this.heartbeat?.trigger();
+  }
+
+  /** Call it when no job is running any more. */
+  async stop(deadline: Deadline): Promise<void> {
+    this.endTally?.();
+    await deadline.wait(
+      Promise.all([this.latency.task, this.accounts, this.orphans, this.life].map((task) => task.stop())),
+    );
+    await deadline.wait(this.account()).catch((error: unknown) => this.report(toError(error)));
+    await this.heartbeat?.stop(deadline);
+  }
+
+  /** Queues with jobs that are due, as last read. */
+  get waiting(): readonly DueQueue[] {
+    return this.latency.waiting;
+  }
+
+  /** Flushes the statistics; while Redis is unavailable they are kept in memory. */
+  private async account(): Promise<undefined> {
+    const { redis } = this.options;
+    if (redis?.client.isReady) await this.flusher.send(redis.client);
+  }
+
+  private report(error: Error): void {
+    const { redis, events } = this.options;
+    if (redis?.client.isReady) events.emit('queue.error', { error, during: 'sending the history of jobs to Redis' });
+  }
+
+  private get queues(): string[] {
+    return this.options.config.jobs.queues.map((queue) => queue.name);
+  }
+
+  private describe(redisMs: number | null): ProcessInfo {
+    const { app, identity, config, snapshot } = this.options;
+    const { running, quiet } = snapshot();
+    const { rssMb = 0, lagP99Ms = 0, utilization = 0 } = this.processMetrics?.read() ?? {};
+    return {
+      identity,
+      tree: treeIdOf(identity),
+      app,
+      version: this.version,
+      host: os.hostname(),
+      pid: process.pid,
+      startedAt: this.startedAt,
+      queues: this.queues,
+      concurrency: config.jobs.concurrency,
+      quiet,
+      stopping: this.stopping,
+      busyCount: running.length,
+      busy: running.slice(0, BUSY_SHOWN),
+      rssMb,
+      lagP99Ms,
+      utilization,
+      redisMs,
+    };
+  }
+}

@@ -1,0 +1,53 @@
+import type { Knex } from 'knex';
+import { TABLES } from '../../core/config';
+import type { ReadyJob } from './claim';
+
+/**
+ * Makes the jobs of processors that have died ready again. As the oldest they go first; the caller hints at the heads of the queues. Their deliveries stay counted, since each of
+ * them may have killed its process.
+ * @param identity of one that is known to be dead. Default: all that have been silent for so long.
+ * @param silentMs how long a processor must have been silent; one shows itself at least each 5 s while it runs something long.
+ */
+export async function rescue(knex: Knex, { identity, silentMs }: Rescue): Promise<RescuedJob[]> {
+  const dead = `not exists (
+    select from ${TABLES.processes} as process
+    where process.identity = claimed_by and process.seen_at > clock_timestamp() - ? * interval '1 millisecond')`;
+  const { rows } = await knex.raw<{ rows: RescuedJob[] }>(
+    `update ${TABLES.jobs} set state = 'ready', claimed_by = null
+     from (select id, claimed_by as identity from ${TABLES.jobs} where state = 'running'
+       ${identity === undefined ? '' : 'and claimed_by = ?'}
+       ${silentMs === undefined ? '' : `and claimed_at < clock_timestamp() - ? * interval '1 millisecond' and ${dead}`}
+       for update skip locked) as lost
+     where ${TABLES.jobs}.id = lost.id returning ${TABLES.jobs}.id, queue, lost.identity`,
+    [...(identity === undefined ? [] : [identity]), ...(silentMs === undefined ? [] : [silentMs, silentMs])],
+  );
+  return rows;
+}
+
+interface Rescue {
+  readonly identity?: string | undefined;
+  readonly silentMs?: number | undefined;
+}
+
+export interface RescuedJob extends ReadyJob {
+  /** The processor that had it. */
+  readonly identity: string;
+}
+
+/** Shows that a processor lives while it runs something long, and forgets those that have been silent for a day. */
+export async function showLife(knex: Knex, identity: string): Promise<void> {
+  await knex.raw(
+    `with silent as (delete from ${TABLES.processes} where seen_at < clock_timestamp() - interval '1 day')
+     insert into ${TABLES.processes} (identity) values (?)
+     on conflict (identity) do update set seen_at = clock_timestamp()`,
+    [identity],
+  );
+}
+
+/** @returns true when a job is running anywhere. */
+export async function isAnyRunning(knex: Knex): Promise<boolean> {
+  const { rows } = await knex.raw<{ rows: { readonly running: boolean }[] }>(
+    `select exists (select from ${TABLES.jobs} where state = 'running') as running`,
+  );
+  return rows[0]?.running === true;
+}

@@ -1,0 +1,49 @@
+import fs from 'node:fs';
+import { doubt, type Finding, fault } from '../../core/finding';
+import { didYouMean } from '../../support/text';
+import { type AppDefinition, FOLDERS, HEARS, notAFunction } from '../app/app-definition';
+import type { AppOptions } from '../app/app-options';
+
+const FUNCTIONS = ['routes', 'jobSetup', 'mailSetup', 'import', 'koa', 'server', 'workerBoot', 'workerStop'] as const;
+/** Their values are checked by `defineApp`, or with the web. */
+const OTHERS = ['name', 'root', 'hooks', 'bodyParser', 'headers', 'probes'] as const;
+type Unlisted = Exclude<keyof AppOptions, (typeof FUNCTIONS | typeof FOLDERS | typeof OTHERS)[number]>;
+/** Does not compile while an option of `defineApp` is in no list. */
+const OPTIONS: readonly ([Unlisted] extends [never] ? string : never)[] = [...FUNCTIONS, ...FOLDERS, ...OTHERS];
+
+/**
+ * Finds mistakes in an app's manifest: unknown options, values of the wrong kind, missing folders. A missing folder is
+ * not fatal, since Git and compilers create no empty ones.
+ */
+export function manifestMistakes(app: AppDefinition): Finding[] {
+  const wrong = Object.entries(app.given).flatMap(([option, value]) => {
+    if (value === undefined) return [];
+    if (option === 'hooks') return hookMistakes(value);
+    if (!OPTIONS.includes(option)) return unknown(option, 'option', OPTIONS);
+    const isWrong = FUNCTIONS.some((each) => each === option) && typeof value !== 'function';
+    return isWrong ? notAFunction(option, value) : [];
+  });
+  const missing = FOLDERS.flatMap((option) => {
+    const [named, folder] = [app.given[option], app[`${option}Dir`]];
+    if (typeof named !== 'string' || folder === false || fs.existsSync(folder)) return [];
+    return `${option} is ${JSON.stringify(named)}, and there is no folder ${folder}: make it, or name another`;
+  });
+  return [
+    ...wrong.map((message) => fault(`defineApp: ${message}`)),
+    ...missing.map((message) => doubt(`defineApp: ${message}`)),
+  ];
+}
+
+function hookMistakes(hooks: unknown): string[] {
+  if (typeof hooks !== 'object' || hooks === null)
+    return [`hooks is ${JSON.stringify(hooks)}; give an object of functions`];
+  return Object.entries(hooks).flatMap(([name, hook]: [string, unknown]) => {
+    if (!Object.hasOwn(HEARS, name)) return unknown(name, 'hook', Object.keys(HEARS));
+    return hook === undefined || typeof hook === 'function' ? [] : notAFunction(`hooks.${name}`, hook);
+  });
+}
+
+function unknown(name: string, kind: 'option' | 'hook', known: readonly string[]): string {
+  const meant = didYouMean(name, known);
+  return `there is no ${kind} ${name}: ${meant ? `write ${meant}` : `take it out, or write one of ${known.join(', ')}`}`;
+}

@@ -1,0 +1,37 @@
+import path from 'node:path';
+import { readArguments } from '../../core/command-line';
+import { asSentence, type Finding, note } from '../../core/finding';
+import { toError } from '../../support/async';
+import { pluralize } from '../../support/text';
+import { migrationsOf } from '../app/app-definition';
+import type { Command } from '../app/command';
+import { AppParts } from '../checks/app-parts';
+import { failed, findings } from '../checks/list';
+import { withDatabase } from '../connect/server-connections';
+import { report } from './report';
+
+/** `catamount check`: prints every mistake in the app, its settings and its database, and exits with 1 if there is one. */
+export const runCheckCommand: Command = async (app, args, readConfig) => {
+  const startedAt = performance.now();
+  const { json } = readArguments('check', { args, options: { json: { type: 'boolean' } } }).values;
+  const found: Finding[] = [];
+  const config = await readConfig().catch((thrown) => void found.push(failed('wrong_settings', thrown)));
+  const parts = new AppParts(app, config);
+  found.push(...(await findings('app', 'check', parts)));
+  if (config) {
+    const migrations = migrationsOf(app);
+    const ofDatabase = withDatabase(config, 'they need Postgres', (database) =>
+      findings('postgres', 'check', { config, migrations, database }),
+    ).catch((thrown) => [note('Migrations are not checked', toError(thrown).message)]);
+    found.push(...(await findings('settings', 'check', { config })), ...(await ofDatabase));
+  }
+  const [jobs, mailers] = [[...(await parts.jobs()).value].length, (await parts.mailers()).value.size];
+  await report(found, (wrong, notes) => {
+    const messages = wrong.map((each) => asSentence(each).replaceAll(`${app.root}${path.sep}`, ''));
+    if (json) return JSON.stringify({ findings: messages, notes }, null, 2);
+    const end = wrong.length === 0 ? 'Nothing is wrong' : pluralize(wrong.length, 'mistake');
+    const ms = Math.round(performance.now() - startedAt);
+    const lookedAt = `${pluralize(jobs, 'job')} and ${pluralize(mailers, 'mailer')} in ${ms} ms`;
+    return [...messages, ...notes, `${end}: ${lookedAt}`].join('\n');
+  });
+};

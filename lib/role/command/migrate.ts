@@ -1,0 +1,38 @@
+import { type Config, hasInheritedConfig } from '../../core/config';
+import { EXIT, UserError } from '../../core/errors';
+import { asSentence } from '../../core/finding';
+import { CHILD_LOG_FD, openLog } from '../../core/logging';
+import { migrateDown, migrateUp } from '../../model/migrator';
+import { Deadline } from '../../support/async';
+import { type AppDefinition, migrationsOf } from '../app/app-definition';
+import { openDatabase } from '../app/open-database';
+import { findings } from '../checks/list';
+import { connectOrFail } from '../connect/server-connections';
+
+/** `migrate` runs pending migrations; `rollback` undoes the last batch. Both may run repeatedly or concurrently. */
+export async function runMigrations(app: AppDefinition, config: Config, direction: 'up' | 'down'): Promise<void> {
+  if (config.databaseUrl === null) {
+    throw new UserError(
+      'DATABASE_URL is not set, so there is nothing to migrate here: `npm start` migrates the embedded database itself, and `catamount db migrate` does while it runs.',
+      EXIT.config,
+    );
+  }
+  // Once its primary has died, nobody waits for the migrations.
+  process.once('disconnect', () => process.exit(EXIT.failed));
+  // The listener alone must not keep this process alive.
+  process.channel?.unref();
+  const { events } = openLog(config, 'migrate', hasInheritedConfig() ? CHILD_LOG_FD : 1);
+  const database = openDatabase(config, config.databaseDirectUrl ?? config.databaseUrl, events, 2);
+  try {
+    await connectOrFail(database, 'Cannot migrate');
+    const did = direction === 'up' ? 'applied' : 'rolled back';
+    const migrations = migrationsOf(app);
+    const names = await (direction === 'up' ? migrateUp : migrateDown)(database.knex, migrations);
+    for (const name of names) events.emit('migration.done', { name, did });
+    if (direction === 'down') return;
+    for (const each of await findings('postgres', 'migrate', { config, migrations, database }))
+      events.emit('process.warning', { message: asSentence(each) });
+  } finally {
+    await database.stop(Deadline.after(5000));
+  }
+}

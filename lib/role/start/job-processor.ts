@@ -1,0 +1,328 @@
+import { Model } from 'objection';
+import type { Carrier } from '../../broadcast/broadcast';
+import {
+  type FromProcessor,
+  HEARTBEAT_INTERVAL_MS,
+  type Incoming,
+  ignoreOperatorSignals,
+  type ProcessorCommand,
+  type ToProcessor,
+} from '../../cluster/messages';
+import type { Operations, PartProgress, ProcessorStatus, Work } from '../../cluster/status';
+import { TreeCarrier } from '../../cluster/tree-carrier';
+import { type Config, inheritedConfig, serverUrls } from '../../core/config';
+import { EXIT, UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import type { FailureCause, StalledPart } from '../../core/failure-cause';
+import { loadI18n } from '../../core/i18n';
+import { missingTextWords } from '../../core/locales';
+import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
+import { onJobEvents } from '../../core/notable-events';
+import { ProcessMetricsSampler } from '../../core/process-metrics';
+import { NoConnectionError, Redis } from '../../core/redis';
+import { isSentinelUrl } from '../../core/redis-url';
+import { owedSinceStart, StandstillReporter } from '../../health/standstills';
+import { collectGarbage, OutOfBandGc } from '../../internals/gc';
+import { leaveWhenSilent } from '../../job/hint/silence';
+import { loadJobs } from '../../job/job-registry';
+import { JobProcessor, type Lineage } from '../../job/processor';
+import { WorkCounter } from '../../job/stats/collector';
+import { MailDelivery } from '../../mailer/delivery/delivery';
+import { DeliveryRecord } from '../../mailer/delivery/delivery-record';
+import { Mailer } from '../../mailer/mailer';
+import { loadMailers } from '../../mailer/mailer-registry';
+import { DeliverMailJob } from '../../mailer/message';
+import type { Database } from '../../model/database';
+import { loadModels } from '../../model/model-lookup';
+import { connectTransactions } from '../../model/transaction';
+import { Deadline, lazy, toError } from '../../support/async';
+import { PeriodicTask } from '../../support/periodic-task';
+import { ServiceGroup } from '../../support/service';
+import type { AppDefinition } from '../app/app-definition';
+import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadMailSetup } from '../app/load-setup';
+import { openDatabase } from '../app/open-database';
+import { AppointedReporter } from './reporter';
+
+/** Maximum length of an error's message in a status. */
+const MAX_ERROR = 200;
+
+/** Runs the job processor: a child of the primary that runs jobs until it is told to stop or loses the primary. */
+export async function runProcessor(app: AppDefinition, lineage: Lineage): Promise<void> {
+  const config = inheritedConfig();
+  ignoreOperatorSignals();
+  process.title = 'catamount: jobs';
+  const { events, reopen } = openLog(config, 'jobs', CHILD_LOG_FD);
+  const onCommand = (command: ProcessorCommand) => tellPrimary({ catamount: 'command', command });
+  onJobEvents(events, (event) => tellPrimary({ catamount: 'event', event }));
+  // Only the tree's reporter sends requests to the primary, and it may be another process.
+  const tree = lazy(async () => {
+    const { PrimaryClient } = await import('../../cluster/primary-client');
+    return new PrimaryClient(tellPrimary);
+  });
+  const jobs = new JobProcessorRole(app, config, events, lineage, tree, new TreeCarrier(events), onCommand);
+  const report = () => {
+    const [status, work] = [jobs.status(), jobs.work()];
+    tellPrimary({ catamount: 'heartbeat', status, work });
+    return { status, work };
+  };
+  let stopping: Promise<void> | undefined;
+  // Signals and messages may repeat: only the first sets the deadline. The last report counts the jobs that have ended
+  // since the last heartbeat.
+  const stop = async (ms: number): Promise<void> => {
+    stopping ??= jobs.stop(Deadline.after(ms)).finally(report);
+    await stopping;
+  };
+  const stopAndExit = (ms: number): void => {
+    stop(ms).then(
+      () => process.exit(EXIT.ok),
+      (error: unknown) => {
+        events.emit('process.error', { error: toError(error), during: 'stopping the job processor' });
+        process.exit(EXIT.failed);
+      },
+    );
+  };
+  process.on('message', (given: unknown) => {
+    const message = given as Incoming<ToProcessor>;
+    if (!message?.catamount) return;
+    if (message.catamount === 'stop') stopAndExit(message.remainingMs);
+    else if (message.catamount === 'quiet') jobs.quiet();
+    else if (message.catamount === 'resume') jobs.resume();
+    else if (message.catamount === 'rescue') jobs.rescueOrphans(message.identity);
+    else if (message.catamount === 'reopen-log') reopen();
+    else if (message.catamount === 'reporter') jobs.setReporter(message.on);
+    else if (message.catamount === 'reply') void tree().then((client) => client.settle(message));
+    else if (message.catamount === 'collect-garbage') collectGarbage();
+  });
+  process.on('disconnect', () => stopAndExit(config.shutdownTimeoutMs));
+  for (const signal of ['SIGTERM', 'SIGINT'] as const) process.on(signal, () => stopAndExit(config.shutdownTimeoutMs));
+  // If no single job caused the error, all running jobs return to their queue's head: none can be trusted to finish.
+  onUncaught(events, () => stop(0), { contain: (error) => jobs.contain(error) });
+  try {
+    await jobs.start();
+    tellPrimary({ catamount: 'ready' });
+    const collector = new OutOfBandGc();
+    let ended = 0;
+    const beat = async (): Promise<undefined> => {
+      const { status, work } = report();
+      ended += work.processed + work.failed;
+      collector.tick(status.inFlight.length, ended);
+    };
+    const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
+    new PeriodicTask({ everyMs: HEARTBEAT_INTERVAL_MS, work: beat, onError }).start();
+  } catch (thrown) {
+    const error = toError(thrown);
+    events.emit('process.error', { error, during: 'starting the job processor' });
+    const exitCode = error instanceof UserError ? error.exitCode : EXIT.failed;
+    const exit = () => process.exit(exitCode);
+    const failure = {
+      catamount: 'boot-failed',
+      message: error.message,
+      exitCode,
+      final: exitCode === EXIT.config,
+    } as const;
+    if (process.connected) process.send?.(failure satisfies FromProcessor, undefined, undefined, exit);
+    else exit();
+  }
+}
+
+function tellPrimary(message: FromProcessor): void {
+  if (process.connected) process.send?.(message);
+}
+
+/** Everything that runs jobs in one process: connections, the app's jobs and mailers, the job processor. */
+export class JobProcessorRole {
+  private readonly processMetrics = new ProcessMetricsSampler();
+  private readonly workCount = new WorkCounter();
+  private services: ServiceGroup | undefined;
+  private jobs: JobProcessor | undefined;
+  private reporter: AppointedReporter | undefined;
+  private database: Database | undefined;
+  private mail: MailDelivery | undefined;
+  private readonly standstills: StandstillReporter;
+  private isQuiet: boolean;
+  /** Time at which it had begun to work, ms on the monotonic clock. */
+  private worksSince = 0;
+
+  constructor(
+    private readonly app: AppDefinition,
+    private readonly config: Config,
+    private readonly events: Events,
+    private lineage: Lineage,
+    private readonly tree: () => Promise<Operations>,
+    /** The way of broadcasts to the tree's other processes. */
+    private readonly siblings: Carrier,
+    private readonly onCommand: (command: ProcessorCommand) => void,
+  ) {
+    this.standstills = new StandstillReporter(events);
+    this.isQuiet = lineage.quiet ?? false;
+    this.workCount.listen(events);
+  }
+
+  /** Runs finished since the last call. */
+  work(): Work {
+    return this.workCount.take();
+  }
+
+  /** @throws UserError when the app's jobs, mailers, job setup or mail setup are invalid. */
+  async start(): Promise<void> {
+    const { app, config, events } = this;
+    const urls = serverUrls(config);
+    const database = openDatabase(config, urls.database, events, config.databasePool.jobs);
+    this.database = database;
+    const redis = new Redis(urls.redis, events);
+    if (urls.redis !== null && !isSentinelUrl(urls.redis)) leaveWhenSilent(redis);
+    // A Redis that does not answer costs no time of its own.
+    const checked = urls.redis === null ? Promise.resolve() : this.checkRedis(redis, urls.redis);
+    checked.catch(() => undefined);
+    const i18n = await loadI18n([app.localesDir], config.defaultLocale, {
+      strict: true,
+      onMissing: (missing) => events.emit('process.warning', { message: missingTextWords(missing) }),
+    });
+    const mail = new MailDelivery({
+      config,
+      record: new DeliveryRecord(database.knex, {
+        // Imported on demand: only the check of old records needs it, and it loads all job sets.
+        livingJobs: async (ids) => {
+          const { livingJobs } = await import('../../job/sets/find-job');
+          return livingJobs(database.knex, ids);
+        },
+      }),
+      i18n,
+      templatesDir: app.templatesDir,
+      events,
+      setup: await loadMailSetup(app),
+    });
+    this.mail = mail;
+    const mailers = await loadMailers(app.mailersDir, app);
+    const registry = await loadJobs(app.jobsDir, app);
+    if (mailers.size > 0) registry.add(DeliverMailJob);
+    const setup = await loadJobSetup(app);
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
+    const models = await loadModels(app.modelsDir, app);
+    const jobs = new JobProcessor({
+      config,
+      ...(urls.redis !== null && { redis, redisUrl: urls.redis }),
+      databaseDirectUrl: urls.databaseDirect,
+      database,
+      events,
+      registry,
+      setup,
+      models,
+      lineage: { ...this.lineage, quiet: this.isQuiet },
+      app: app.name,
+      onCommand: this.onCommand,
+    });
+    this.jobs = jobs;
+    if (this.isQuiet) jobs.quiet();
+    Model.knex(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
+    connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
+    Mailer.connect(mail, mailers);
+    const reports = setup.reportError && (await import('../../job/perform/error-reporter'));
+    const own = appService(app, { role: 'jobs', config });
+    const services = new ServiceGroup('the job processor', [
+      ...(reports && setup.reportError ? [new reports.ErrorReporter(events, setup.reportError)] : []),
+      database,
+      redis,
+      mail,
+      ...(own ? [own] : []),
+      jobs,
+    ]);
+    this.services = services;
+    this.reporter = new AppointedReporter({ app, config, redis, database, tree: this.tree, events, services });
+    await checked;
+    await services.start();
+    this.worksSince = performance.now();
+  }
+
+  private async checkRedis(redis: Redis, url: string): Promise<void> {
+    // Imported on demand, since only the start needs it.
+    const { checkRedis } = await import('./redis-check');
+    const { app, config, events } = this;
+    await checkRedis({ redis, url, events, appName: app.name, config, first: this.lineage.dead.length === 0 });
+  }
+
+  setReporter(on: boolean): void {
+    void this.reporter?.appoint(on);
+  }
+
+  /** Stops fetching; running jobs continue. */
+  quiet(): void {
+    this.isQuiet = true;
+    this.jobs?.quiet();
+  }
+
+  /** Undoes `quiet`. */
+  resume(): void {
+    this.isQuiet = false;
+    this.jobs?.resume();
+  }
+
+  /** Rescues the jobs of a processor that ended without returning them. */
+  rescueOrphans(identity: string): void {
+    this.lineage = { ...this.lineage, dead: [...this.lineage.dead, identity] };
+    this.jobs?.rescueOrphans(identity);
+  }
+
+  /**
+   * Fails the job that caused the error.
+   * @returns false when no job is known to be the cause: the process has to end.
+   */
+  contain(error: Error): boolean {
+    const outcome = this.jobs?.failRunOf(error) ?? 'unknown';
+    if (outcome === 'ended') this.events.emit('process.error', { error, during: 'the rest of a job that has ended' });
+    return outcome !== 'unknown';
+  }
+
+  status(): ProcessorStatus {
+    const { running, quiet } = this.jobs?.snapshot() ?? { running: [], quiet: this.isQuiet };
+    const inFlight = running.map((job) => ({
+      what: `${job.class} on ${job.queue}`,
+      job: { class: job.class, queue: job.queue },
+      id: job.id,
+      ageMs: Date.now() - job.startedAt,
+    }));
+    process.title = `catamount: jobs ${running.length}/${this.config.jobs.concurrency}${quiet ? ' [quiet]' : ''}`;
+    const pool = this.database?.poolUse() ?? { used: 0, idle: 0, waiting: 0, max: 0 };
+    const [progress, waiting, left] = [this.progress(), this.jobs?.waiting ?? [], this.jobs?.left ?? []];
+    return {
+      inFlight,
+      quiet,
+      listening: this.jobs?.listening ?? null,
+      progress,
+      waiting,
+      ...(left.length > 0 && { left }),
+      stalled: this.standstills.report({ quiet, progress, waiting }),
+      pool,
+      ...this.processMetrics.read(),
+    };
+  }
+
+  private progress(): PartProgress[] {
+    // The age of the process.
+    const now = performance.now();
+    const measured = { ...this.jobs?.progress, mail: this.mail?.progress.read() };
+    return Object.entries(measured).flatMap(([part, progress]) => {
+      if (!progress) return [];
+      const { movedMs, error } = progress;
+      // The mails of an app need not begin with its process.
+      const owedMs = part === 'mail' ? progress.owedMs : owedSinceStart(progress, now, now - this.worksSince);
+      const cause = causeOf(error);
+      return [{ part: part as StalledPart, movedMs, owedMs, cause, error: error?.message.slice(0, MAX_ERROR) ?? '' }];
+    });
+  }
+
+  /** Stops fetching, lets jobs finish until the deadline, returns the others to their queue, closes all connections. */
+  async stop(deadline: Deadline): Promise<void> {
+    await this.services?.stop(deadline);
+  }
+}
+
+function causeOf(error: Error | undefined): FailureCause {
+  if (!error) return 'noAnswer';
+  // Every start begins in this state.
+  if (error instanceof NoConnectionError && error.cause === undefined) return 'unreachable';
+  // Loaded on demand: most processors have no other failure.
+  return (require('../../core/failure-cause') as typeof import('../../core/failure-cause')).causeOf(error);
+}

@@ -1,0 +1,364 @@
+import { randomBytes } from 'node:crypto';
+import { setTimeout as wait } from 'node:timers/promises';
+import { runEntry } from '../../cluster/child-process';
+import { awaitStopping } from '../../cluster/control/predecessor';
+import { ControlServer } from '../../cluster/control/server';
+import { onOperatorSignals } from '../../cluster/control/signals';
+import { BroadcastRelay } from '../../cluster/primary/broadcast-relay';
+import { type StopOutcome, sumOutcomes } from '../../cluster/primary/child-handle';
+import { JobsWatch } from '../../cluster/primary/jobs-watch';
+import { collectAtRest, MemoryWatch } from '../../cluster/primary/memory-watch';
+import { PhasedRestart } from '../../cluster/primary/phased-restart';
+import { ProcessorSupervisor } from '../../cluster/primary/processor';
+import { ReporterElection } from '../../cluster/primary/reporter-election';
+import { TreeMonitor } from '../../cluster/primary/tree-monitor';
+import { TreeOperations } from '../../cluster/primary/tree-operations';
+import { WorkerPool } from '../../cluster/primary/worker-pool';
+import type { JobsHealth } from '../../cluster/status';
+import { type Config, connectionsOfTree, environment, passConfigToChildren, sumOverDeploy } from '../../core/config';
+import { EXIT, UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { currentContext } from '../../core/execution-context';
+import { asSentence } from '../../core/finding';
+import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
+import { onUncaught, openLog } from '../../core/logging';
+import { withRedisPrefix } from '../../core/settings-reader';
+import { STOP_PHASES } from '../../core/shutdown';
+import type { EmbeddedServers } from '../../embedded/embedded-servers';
+import { Deadline, deferred } from '../../support/async';
+import type { PeriodicTask } from '../../support/periodic-task';
+import { type AppDefinition, callHooks } from '../app/app-definition';
+import { findings } from '../checks/list';
+import { checkAtStart } from './app-check';
+import { banner, pagesAt } from './banner';
+import type { WebServerRole } from './single-mode';
+
+/**
+ * Outside production the job processor loads after the web, which a developer waits for; but it waits no longer than this,
+ * ms, for a web that is slow or fails.
+ */
+const PROCESSOR_WAITS_MS = 2000;
+
+/** The root of the tree: starts servers, workers and the job processor, and stops them all. */
+export class Primary {
+  private readonly startedAt = performance.now();
+  private readonly events: Events;
+  private readonly reopenLog: () => void;
+  private embedded: EmbeddedServers | undefined;
+  private readonly workers: WorkerPool;
+  private readonly memory: MemoryWatch;
+  private readonly garbage: PeriodicTask;
+  private readonly phased: PhasedRestart;
+  private readonly processor: ProcessorSupervisor | undefined;
+  private readonly monitor: TreeMonitor;
+  private readonly operations: TreeOperations;
+  private readonly reporterElection: ReporterElection;
+  private readonly control: ControlServer;
+  private web: WebServerRole | undefined;
+  private readonly broadcasts: BroadcastRelay;
+  private jobsWatch: JobsWatch | undefined;
+  private childConfig: Config | undefined;
+  private checked = Promise.resolve();
+  /** Periodic tasks, which a stop ends first. */
+  private readonly tasks: readonly PeriodicTask[];
+  private stopped: Promise<never> | undefined;
+  private readonly config: Config;
+
+  constructor(
+    private readonly app: AppDefinition,
+    settings: Config,
+  ) {
+    const id = randomBytes(6).toString('hex');
+    const config = { ...settings, treeId: id };
+    this.config = config;
+    const { events, reopen } = openLog(config, 'primary');
+    const { web, jobs, memoryLimitMb: limitMb, shutdownTimeoutMs: drainTimeoutMs } = config;
+    this.events = events;
+    this.reopenLog = reopen;
+    this.workers = new WorkerPool(web.enabled ? web.concurrency : 0, config, events);
+    this.memory = new MemoryWatch(this.workers, events, {
+      limitMb,
+      otherPids: () => [process.pid, ...(this.processor?.pids ?? [])],
+      busy: () => this.stopped !== undefined || this.phased.underWay,
+    });
+    this.garbage = collectAtRest(this.workers, events);
+    this.phased = new PhasedRestart(this.workers, events, (slot) => this.memory.orderFor(slot));
+    if (jobs.enabled) {
+      const onRunning = (running: boolean) => this.setJobsHealth({ running });
+      const heapMb = config.heapCaps?.jobsMb ?? null;
+      const { workerTimeoutMs: timeoutMs, bootTimeoutMs } = web;
+      const times = { timeoutMs, bootTimeoutMs, drainTimeoutMs };
+      this.processor = new ProcessorSupervisor(events, {
+        ...times,
+        lineage: id,
+        heapMb,
+        onRunning,
+        onRefused: (error) => void this.refuse(error),
+      });
+    }
+    if (this.processor && config.environment === 'production') this.holdUntilJobsBoot();
+    const { workers, processor, memory, phased } = this;
+    if (processor) {
+      this.jobsWatch = new JobsWatch({
+        processor: () => processor.stats(() => null),
+        silentMs: () => processor.heartbeatAgeMs,
+        bootTimeoutMs: web.bootTimeoutMs,
+        events,
+        onChange: (change) => this.setJobsHealth(change),
+      });
+    }
+    const isStopping = () => this.stopped !== undefined;
+    this.monitor = new TreeMonitor({
+      id,
+      app: app.name,
+      config,
+      events,
+      workers,
+      processor,
+      memory,
+      phased,
+      isStopping,
+    });
+    this.operations = this.buildOperations();
+    this.workers.allow(this.operations);
+    processor?.allow(this.operations);
+    this.broadcasts = new BroadcastRelay(workers, processor);
+    const candidates = () => [...workers.reporterCandidates, ...(processor?.reporterCandidates ?? [])];
+    this.reporterElection = new ReporterElection(candidates, events);
+    const { garbage, monitor, reporterElection, jobsWatch } = this;
+    this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
+    const { control, shutdownTimeoutMs, redisOff } = config;
+    this.control = new ControlServer({ control, shutdownTimeoutMs, redisOff, operations: this.operations, events });
+  }
+
+  /** Stops the tree because a processor refuses to start, unless the check of the app, which is complete, reports why. */
+  private async refuse(error: UserError): Promise<void> {
+    const passed = await this.checked.then(
+      () => true,
+      () => false,
+    );
+    if (passed) await this.stop('it cannot start', this.reportFailure(error));
+  }
+
+  private setJobsHealth(change: Partial<JobsHealth>): void {
+    this.workers.setJobsHealth(change);
+    if (this.web !== this.workers) this.web?.setJobsHealth(change);
+  }
+
+  /** The web is not ready until a processor has booted; workers that are forked later do not wait for that again. */
+  private holdUntilJobsBoot(): void {
+    this.workers.setJobsHealth({ running: false });
+    this.events.on('processor.ready', () => {
+      if (this.childConfig) this.passConfig({ ...this.childConfig, jobsBooted: true });
+    });
+  }
+
+  private passConfig(config: Config): void {
+    this.childConfig = { jobsBooted: this.childConfig?.jobsBooted ?? false, ...config };
+    passConfigToChildren(this.childConfig);
+  }
+
+  private buildOperations(): TreeOperations {
+    const { config, events, workers, processor, memory, phased, monitor, reopenLog } = this;
+    const stop = (reason: string) => this.stop(reason);
+    const halt = () => this.stop('asked to halt', EXIT.ok, 0);
+    return new TreeOperations({ config, events, workers, processor, memory, phased, monitor, reopenLog, stop, halt });
+  }
+
+  /** Resolves when the tree serves. From then on it ends only through `stop`. */
+  async start(): Promise<void> {
+    const { app, config, events } = this;
+    process.title = 'catamount: primary';
+    onStopSignals((reason) => void this.stop(reason), config.log.file === null);
+    onNpmGone(environment().npm_lifecycle_event !== undefined, (reason) => void this.stop(reason));
+    onOperatorSignals(this.operations, events);
+    // In single mode a rejection that a route does not handle would end the whole tree. It affects only that request
+    // instead, as an exception in one of Puma's threads does.
+    const ofRequest = () => config.web.concurrency === 0 && currentContext().requestId !== undefined;
+    onUncaught(events, () => this.stop('an error was not caught', EXIT.failed), { outlives: ofRequest });
+    callHooks(app.hooks, events);
+    this.printBanner();
+    await this.warn();
+    this.reportMemoryPlan();
+    try {
+      await awaitStopping(config.control.stateFile, events);
+      if (this.stopped) return;
+      if (config.web.enabled) await ensureFree(config.listen);
+      await this.control.start();
+      const permission = this.checkApp();
+      const settled = await this.settleServers();
+      if (this.stopped) return;
+      this.passConfig(settled);
+      if (config.environment !== 'production')
+        await permission.then(() => (this.stopped ? undefined : migrate(events)));
+      if (this.stopped) return;
+      for (const task of this.monitor.tasks) task.start();
+      if (!config.web.enabled || config.web.concurrency > 0) this.reporterElection.task.start();
+      const listening = deferred();
+      const onListening = (address: string) => {
+        // Processes that build links are forked after this.
+        this.passConfig({ ...settled, appUrl: appUrlAt(settled.appUrl, address) });
+        listening.resolve();
+      };
+      const web = config.web.enabled ? this.startWeb(app, settled, onListening, permission) : undefined;
+      const needsPort = web !== undefined && lacksPort(settled.appUrl);
+      // In production the tree is ready only once a processor is: it loads beside the web, and fetches once permitted.
+      const early = config.environment === 'production' && !needsPort ? this.processor : undefined;
+      early?.start(permission);
+      const patience = wait(PROCESSOR_WAITS_MS, undefined, { ref: false });
+      await Promise.race([web, needsPort ? Promise.all([patience, listening.promise]) : patience]);
+      await permission;
+      if (this.stopped) return;
+      if (!early) this.processor?.start();
+      this.jobsWatch?.task.start();
+      await web;
+      if (this.web === undefined || this.web === this.workers) this.garbage.start();
+    } catch (error) {
+      if (!this.stopped) await this.stop('it cannot start', this.reportFailure(error));
+    }
+  }
+
+  /**
+   * Stops the tree within one deadline: web and jobs side by side, the control socket, then the embedded servers, which
+   * get their minimum even after the deadline; then exits. Later calls have no effect.
+   */
+  stop(reason: string, exitCode: number = EXIT.ok, timeoutMs = this.config.shutdownTimeoutMs): Promise<never> {
+    this.stopped ??= this.stopAll(reason, exitCode, timeoutMs);
+    return this.stopped;
+  }
+
+  private async stopAll(reason: string, exitCode: number, timeoutMs: number): Promise<never> {
+    const since = performance.now();
+    const deadline = Deadline.after(timeoutMs);
+    // In a tree with forked workers throng force-exits after FORCED_EXIT_MS, without a code: this one is used then.
+    process.exitCode = EXIT.failed;
+    this.events.emit('primary.stopping', { reason, timeoutMs });
+    for (const task of this.tasks) void task.stop();
+    const nothing: StopOutcome = { killed: 0, failed: 0 };
+    const { killed, failed } = sumOutcomes(
+      await Promise.all([this.web?.stop(deadline) ?? nothing, this.processor?.stop(deadline) ?? nothing]),
+    );
+    await this.embedded?.stop(deadline.part(STOP_PHASES.embeddedServers));
+    // The last thing: until then the next start of this folder learns from it that this tree is stopping.
+    await this.control.stop(deadline);
+    this.events.emit('primary.stopped', { durationMs: Math.round(performance.now() - since), killed });
+    process.exit(exitCode !== EXIT.ok ? exitCode : killed + failed > 0 ? EXIT.failed : EXIT.ok);
+  }
+
+  /** Starts embedded servers for the URLs that are not set. @returns the config with their URLs. */
+  private async settleServers(): Promise<Config> {
+    const { config, events } = this;
+    const [needPostgres, needRedis] = [config.databaseUrl === null, config.redisUrl === null && !config.redisOff];
+    if (!needPostgres && !needRedis) return config;
+    // Never loaded in production, where readSettings requires both URLs.
+    const { EmbeddedServers } = await import('../../embedded/embedded-servers');
+    // A phased restart runs old and new processes side by side, as a deploy does.
+    const connections = sumOverDeploy([connectionsOfTree(config)]);
+    this.embedded = new EmbeddedServers({ stateDir: config.stateDir, needPostgres, needRedis, events, connections });
+    const { databaseUrl, redisUrl } = await this.embedded.start();
+    this.monitor.embedded = [needPostgres ? ('postgres' as const) : [], needRedis ? ('redis' as const) : []].flat();
+    return {
+      ...config,
+      databaseUrl: config.databaseUrl ?? databaseUrl ?? null,
+      redisUrl: config.redisUrl ?? (redisUrl ? withRedisPrefix(redisUrl, config.redisPrefix) : null),
+    };
+  }
+
+  /**
+   * Checks the app in a process of its own, while the start waits for everything else.
+   * @throws UserError with all that is wrong.
+   */
+  private checkApp(): Promise<void> {
+    this.passConfig(this.config);
+    this.checked = checkAtStart(this.config.web.bootTimeoutMs, this.events, () => this.stopped !== undefined);
+    // It is awaited later, and a rejection before that is not an unhandled one.
+    this.checked.catch(() => undefined);
+    return this.checked;
+  }
+
+  private async startWeb(
+    app: AppDefinition,
+    config: Config,
+    onListening: (address: string) => void,
+    permission: Promise<void>,
+  ): Promise<void> {
+    if (config.web.concurrency === 0) {
+      const { SingleModeWeb } = await import('./single-mode');
+      this.web = new SingleModeWeb(app, config, this.events, this.operations, this.broadcasts, (status) =>
+        this.monitor.hearSingle(status),
+      );
+    } else {
+      this.web = this.workers;
+      this.memory.start();
+    }
+    const address = await this.web.start(onListening, permission);
+    this.monitor.address = address;
+    const durationMs = Math.round(performance.now() - this.startedAt);
+    this.events.emit('primary.listening', { address, durationMs, pages: pagesAt(address, this.config) });
+    if (config.log.format === 'pretty') process.stdout.write('Ctrl-C stops it\n');
+  }
+
+  private reportMemoryPlan(): void {
+    const { memoryLimitMb: limitMb, heapCaps, web, jobs } = this.config;
+    if (web.enabled && web.sizing !== null) this.events.emit('workers.auto-sized', { calculation: web.sizing });
+    if (limitMb === null || heapCaps === null) return;
+    const workers = web.enabled ? web.concurrency : 0;
+    const jobsMb = jobs.enabled ? heapCaps.jobsMb : null;
+    this.events.emit('memory.planned', { limitMb, workers, workerMb: heapCaps.workerMb, jobsMb });
+  }
+
+  private async warn(): Promise<void> {
+    const { app, config, events } = this;
+    const found = [await findings('machine', 'start', app), await findings('settings', 'start', { config })];
+    for (const each of found.flat()) events.emit('process.warning', { message: asSentence(each) });
+  }
+
+  private printBanner(): void {
+    const lines = banner(this.app.name, this.config);
+    if (this.config.log.format === 'pretty') process.stdout.write(`${lines.join('\n')}\n`);
+    else this.events.emit('primary.starting', { banner: lines });
+  }
+
+  /** Prints the message of a UserError; any other error is rethrown. @returns the exit code. */
+  private reportFailure(error: unknown): number {
+    if (!(error instanceof UserError)) throw error;
+    process.stderr.write(`${error.message}\n`);
+    return error.exitCode;
+  }
+}
+
+/** Migrates in a process of its own, so that the primary never loads the ORM. */
+async function migrate(events: Events): Promise<void> {
+  const code = await runEntry('migrate', events);
+  if (code === EXIT.ok) return;
+  const exitCode = typeof code === 'number' ? code : EXIT.failed;
+  throw new UserError('Catamount cannot start: the migrations failed, see above.', exitCode);
+}
+
+/**
+ * Calls `stop` on every SIGTERM and SIGINT: platforms, npm and terminals repeat them, and without a handler the second
+ * would kill the process.
+ * @param hangup true if SIGHUP stops too, as in Puma without a log file: the terminal was closed.
+ */
+export function onStopSignals(stop: (reason: string) => void, hangup = false): void {
+  for (const signal of ['SIGTERM', 'SIGINT', ...(hangup ? (['SIGHUP'] as const) : [])] as const)
+    process.on(signal, () => stop(`got ${signal}`));
+}
+
+/** Interval at which a tree started by npm checks that npm still runs, ms. */
+const PARENT_CHECK_MS = 1000;
+
+/**
+ * Stops the tree when npm is gone: npm relays signals, but not when it is killed itself, and the tree would run on
+ * unnoticed. Only for a tree that npm started: under a shell or an init a new parent means nothing.
+ */
+export function onNpmGone(startedByNpm: boolean, stop: (reason: string) => void): void {
+  if (!startedByNpm) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop('npm, which started it, is gone');
+  }, PARENT_CHECK_MS);
+  timer.unref();
+}

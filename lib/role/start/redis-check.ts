@@ -1,0 +1,50 @@
+import { EXIT, UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { asSentence } from '../../core/finding';
+import type { Redis } from '../../core/redis';
+import { answerWithin } from '../../core/redis-script';
+import { isSentinelUrl, redisPlace } from '../../core/redis-url';
+import { toError } from '../../support/async';
+import { findings } from '../checks/list';
+import { greetingFault, type RedisContext, redisContext } from '../checks/redis';
+
+/** Time limit of the first connection, and of the greeting, ms: a start does not wait for a Redis that is unavailable. */
+const PATIENCE_MS = 2000;
+
+interface RedisCheckOptions extends Pick<RedisContext, 'appName' | 'config'> {
+  readonly redis: Redis;
+  readonly url: string;
+  readonly events: Events;
+  /** false: a processor has run jobs in this tree before, so a fault is only logged, and jobs continue. */
+  readonly first: boolean;
+}
+
+/**
+ * Looks for settings of Redis under which jobs would never run, or something would be lost.
+ * @throws UserError, exit code 78, with the setting and the remedy, at the first start of a tree.
+ */
+export async function checkRedis({ redis, url, events, first, ...own }: RedisCheckOptions): Promise<void> {
+  await redis.start();
+  await redis.firstAttempt(PATIENCE_MS);
+  const { client } = redis;
+  const name = `Redis at ${redisPlace(url)}`;
+  const warn = (message: string) => events.emit('process.warning', { message });
+  try {
+    // The sentinels may not know the name of the master.
+    if (!client.isReady && first && isSentinelUrl(url))
+      await new (await import('../../core/sentinels')).Sentinels(url).locate();
+    if (!client.isReady) {
+      const error = await answerWithin(PATIENCE_MS, redis.ping()).then(() => undefined, toError);
+      const fault = error && greetingFault(error);
+      if (first && fault !== undefined) throw new UserError(`${name} ${fault}`, EXIT.config);
+      return;
+    }
+    for (const each of await findings('redis', 'start', redisContext({ name, client, ...own }))) {
+      if (first && each.severity === 'error') throw new UserError(asSentence(each), EXIT.config);
+      warn(asSentence(each));
+    }
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    if (client.isReady) warn(`The settings of ${name} cannot be checked: ${toError(error).message}`);
+  }
+}

@@ -1,0 +1,49 @@
+import type { Operations } from '../../cluster/status';
+import type { Config } from '../../core/config';
+import type { Database } from '../../model/database';
+import type { ServiceGroup } from '../../support/service';
+import type { TreeReporter, TreeReporterOptions } from '../../tree/tree-reporter';
+import { type AppDefinition, migrationsOf } from '../app/app-definition';
+
+interface ReporterOptions extends Omit<TreeReporterOptions, 'tree' | 'database'> {
+  readonly app: AppDefinition;
+  readonly config: Config;
+  readonly database: Database;
+  readonly tree: () => Promise<Operations>;
+  /** The reporter is added to these, and stopped with them. */
+  readonly services: ServiceGroup;
+}
+
+/**
+ * The tree's reporter, if this process is appointed: its modules load then, since all but one process never need them.
+ * In production it also warns, once, about pending migrations and too many connections.
+ */
+export class AppointedReporter {
+  private appointed: Promise<TreeReporter | undefined> | undefined;
+
+  constructor(private readonly options: ReporterOptions) {}
+
+  /** @param on false: another process reports from now on. */
+  async appoint(on: boolean): Promise<void> {
+    if (on) this.appointed ??= this.load();
+    (await this.appointed)?.appoint(on);
+  }
+
+  /** @returns undefined when this process stops meanwhile. */
+  private async load(): Promise<TreeReporter | undefined> {
+    const { TreeReporter } = await import('../../tree/tree-reporter');
+    const tree = await this.options.tree();
+    const reporter = new TreeReporter({ ...this.options, tree });
+    if (!(await this.options.services.add(reporter))) return undefined;
+    if (this.options.config.environment === 'production') void this.warn(tree).catch(() => undefined);
+    return reporter;
+  }
+
+  private async warn(tree: Operations): Promise<void> {
+    const { deployWarnings } = await import('./deploy-warnings');
+    const { id: treeId } = await tree.status();
+    const migrations = migrationsOf(this.options.app);
+    for (const message of await deployWarnings({ ...this.options, migrations, treeId }))
+      this.options.events.emit('process.warning', { message });
+  }
+}

@@ -1,0 +1,309 @@
+import fs from 'node:fs';
+import type { Socket } from 'node:net';
+import path from 'node:path';
+import type Koa from 'koa';
+import { Model } from 'objection';
+import { type Carrier, subscribed } from '../../broadcast/broadcast';
+import { ignoreOperatorSignals } from '../../cluster/messages';
+import { RequestJournal } from '../../cluster/request-journal';
+import type { JobsHealth, Operations, WorkerStatus, WorkInFlight } from '../../cluster/status';
+import { TreeCarrier } from '../../cluster/tree-carrier';
+import { type DrainableServer, type HandOff, Worker } from '../../cluster/worker';
+import { type Config, inheritedConfig, serverUrls } from '../../core/config';
+import { EXIT, UserError } from '../../core/errors';
+import type { Events } from '../../core/events';
+import { asSentence } from '../../core/finding';
+import { CHILD_LOG_FD, onUncaught, openLog } from '../../core/logging';
+import { ProcessMetricsSampler } from '../../core/process-metrics';
+import { Redis } from '../../core/redis';
+import type { Connection, RawConnection } from '../../internals/socket-handoff';
+import type { Database } from '../../model/database';
+import { loadModels } from '../../model/model-lookup';
+import { connectTransactions } from '../../model/transaction';
+import { opsPages } from '../../ops/mount';
+import { Deadline, toError } from '../../support/async';
+import { CachedProbe } from '../../support/cached-probe';
+import { type Service, ServiceGroup } from '../../support/service';
+import { createApplication } from '../../web/application';
+import { ConcurrencyLimiter } from '../../web/concurrency-limiter';
+import type { Degradation } from '../../web/options';
+import { RateLimits } from '../../web/rate-limit';
+import { RequestMetrics } from '../../web/request-metrics';
+import { WebServer } from '../../web/server';
+import { type AppDefinition, migrationsOf, type RouteEnvironment } from '../app/app-definition';
+import { appService, connectJobs, connectToSubscribers, loadJobSetup, loadOwnWeb, loadRoutes } from '../app/load-setup';
+import { openDatabase } from '../app/open-database';
+import { findings, type PostgresContext } from '../checks/list';
+import { FirstReadiness } from './first-readiness';
+import { AppointedReporter } from './reporter';
+
+/** Time for a worker with an uncaught error to await its successor and finish its requests, ms. */
+const LAST_MS = 5000;
+/** Statement timeout of the checks of /ready beyond its pings, ms: none of them may hold a connection for long. */
+const PROBE_STATEMENT_TIMEOUT_MS = 1000;
+/** Statement timeout of the operator's pages, which then report that Postgres does not answer. */
+const PAGE_STATEMENT_TIMEOUT_MS = 5000;
+
+/** Runs a forked web worker. */
+export async function runWebWorker(app: AppDefinition): Promise<void> {
+  const config = inheritedConfig();
+  ignoreOperatorSignals();
+  const worker = new Worker(config.shutdownTimeoutMs);
+  const { slot } = await worker.assigned.promise;
+  process.title = `catamount: web ${slot}`;
+  const { events, reopen } = openLog(config, `web.${slot}`, CHILD_LOG_FD);
+  worker.onReopenLog = reopen;
+  onUncaught(events, () => worker.leaveAfterError(Deadline.after(LAST_MS)));
+  try {
+    const note = RequestJournal.open(config.stateDir);
+    const web = new WebRole(app, config, events, worker.tree, new TreeCarrier(events), note);
+    await web.expectConnections();
+    const onError = (error: Error) => events.emit('process.error', { error, during: 'reporting the status' });
+    worker.ready(web, onError, note?.file);
+  } catch (thrown) {
+    const error = toError(thrown);
+    const final = error instanceof UserError;
+    if (!final) events.emit('process.error', { error, during: 'boot' });
+    worker.fail(error.message, final ? error.exitCode : EXIT.failed, final);
+  }
+}
+
+/**
+ * A new process serves only after its first attempt to reach Redis, at most this much later, ms. Until then it would
+ * count sign-in attempts and sign-ups in its own memory, as in an outage, so that each restart would allow more of them.
+ */
+const FIRST_CONTACT_MS = 2000;
+
+/** Maximum age of what the checks of a web that serves have found, and time limit of them together, ms. */
+const DEGRADED = { freshMs: 2000, limitMs: 3000 };
+
+/** Everything that serves HTTP in one process: a forked worker, or the primary itself in single mode. */
+export class WebRole implements DrainableServer {
+  private readonly database: Database;
+  private readonly redis: Redis;
+  private readonly reporter: AppointedReporter;
+  private readonly services: ServiceGroup;
+  private readonly limit: ConcurrencyLimiter;
+  private readonly requestMetrics = new RequestMetrics();
+  private readonly processMetrics = new ProcessMetricsSampler();
+  onSlots: () => void = () => undefined;
+  onServed: () => void = () => undefined;
+  private server: WebServer | undefined;
+  private readonly own: Service | undefined;
+  private jobsHealth: JobsHealth = { running: true, stalled: null, dueSinceS: null };
+  /** For the checks of /ready: a pool with a timeout. */
+  private readonly postgres: PostgresContext;
+  private readonly degraded: CachedProbe<Degradation[]>;
+  /** undefined outside production. */
+  private readonly first: FirstReadiness | undefined;
+  private jobsBooted: boolean;
+  private untrustedProxy: string | null = null;
+
+  constructor(
+    private readonly app: AppDefinition,
+    private readonly config: Config,
+    private readonly events: Events,
+    /** The whole tree, for the operator's pages. */
+    private readonly tree: Operations,
+    /** The way of broadcasts to the tree's other processes. */
+    private readonly siblings?: Carrier,
+    requestJournal?: RequestJournal,
+  ) {
+    const urls = serverUrls(config);
+    this.database = openDatabase(config, urls.database, events, config.databasePool.web);
+    this.postgres = {
+      config,
+      migrations: migrationsOf(app),
+      database: { knex: this.database.withTimeout(PROBE_STATEMENT_TIMEOUT_MS), url: urls.database },
+    };
+    this.redis = new Redis(urls.redis, events);
+    this.own = appService(app, { role: 'web', config });
+    this.services = new ServiceGroup('the web', [this.database, this.redis]);
+    const { database, redis, services } = this;
+    this.reporter = new AppointedReporter({ app, config, redis, database, tree: async () => tree, events, services });
+    this.degraded = new CachedProbe(() => this.degradations(), DEGRADED);
+    this.jobsBooted = config.jobsBooted === true || !config.jobs.enabled || config.web.concurrency === 0;
+    if (config.environment === 'production') {
+      this.first = new FirstReadiness({
+        postgres: this.postgres,
+        jobsBooted: () => this.jobsBooted,
+        onServed: () => this.onServed(),
+      });
+    }
+    this.limit = new ConcurrencyLimiter(
+      { onSlots: () => this.onSlots(), ...config.web },
+      ({ method, path, requestId }) => requestJournal?.write(`${method} ${path}`, requestId),
+    );
+    events.on('request.finished', (finished) => {
+      if (!finished.internal) this.requestMetrics.add(finished);
+    });
+  }
+
+  /** Connects, builds the app, and returns a server that does not listen yet. */
+  private async build(): Promise<WebServer> {
+    const { app, config, events, database, redis } = this;
+    await this.services.start();
+    Model.knex(database.knex);
+    connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
+    const models = await loadModels(app.modelsDir, app);
+    const setup = await loadJobSetup(app);
+    events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
+    connectJobs({ database, redis, events, setup, models, queues: config.jobs.queues });
+    connectToSubscribers({ app: app.name, redis, events, tree: config.treeId, siblings: this.siblings });
+    const routes = await loadRoutes(app);
+    const limits = new RateLimits(app.name, redis.isOff ? undefined : redis.client);
+    await this.own?.start();
+    const environment: RouteEnvironment = { config, limit: (name, rate) => limits.limit(name, rate) };
+    const application = createApplication({
+      ...(await loadOwnWeb(app, environment)),
+      goodbye: (response) => this.server?.goodbyeOf(response) ?? AbortSignal.abort(),
+      config,
+      events,
+      appName: app.name,
+      localesDir: app.localesDir,
+      routes: (router) => routes(router, environment),
+      readiness: [
+        { name: 'postgres', check: () => database.ping() },
+        ...(redis.isOff ? [] : [{ name: 'redis', isOptional: true, check: () => redis.ping() }]),
+      ],
+      isLeaving: () => this.server?.leaving ?? false,
+      degraded: async () => {
+        const found = await this.degraded.get();
+        return found.ok ? found.value : [];
+      },
+      jobs: () => {
+        const { dueSinceS } = this.jobsHealth;
+        return { ...this.jobsHealth, oldestDueS: dueSinceS === null ? null : process.hrtime()[0] - dueSinceS };
+      },
+      unready: this.first && (() => this.first?.reason() ?? Promise.resolve(undefined)),
+      limiter: this.limit,
+      onUntrustedProxy: (peer) => {
+        this.untrustedProxy = peer;
+      },
+      mounts: this.showing(
+        opsPages({
+          config,
+          appName: app.name,
+          events,
+          redis,
+          knex: database.withTimeout(PAGE_STATEMENT_TIMEOUT_MS),
+          tree: this.tree,
+          jobs: {
+            classes: async () => (await import('../../job/job-registry')).loadJobs(app.jobsDir, app),
+            filterArguments: setup.filterArguments ?? [],
+          },
+          isLeaving: () => this.server?.leaving ?? false,
+          previews: {
+            folder: app.previewsDir,
+            madeOf: [app.mailersDir, app.previewsDir, app.templatesDir, app.localesDir, app.modelsDir],
+            locales: app.localesDir,
+          },
+        }),
+      ),
+    });
+    const server = new WebServer(config.listen, application.callback(), config.web);
+    this.server = server;
+    if (app.server) await server.extend((http, goodbye) => app.server?.(http, { config, goodbye }));
+    await redis.firstAttempt(FIRST_CONTACT_MS);
+    if (redis.client.isReady) await Deadline.after(FIRST_CONTACT_MS).wait(subscribed());
+    return this.server;
+  }
+
+  /** In development a browser is shown the error of `catamount dev`, if there is one. */
+  private showing(pages: Koa.Middleware): Koa.Middleware {
+    if (this.config.environment !== 'development') return pages;
+    const note = path.join(this.config.stateDir, 'dev-error.json');
+    return async (ctx, next) => {
+      const isPage = fs.existsSync(note) && !/^\/ops(\/|$)/.test(ctx.path);
+      if (isPage) (await import('../../web/dev-error')).answerWithError(ctx, note);
+      await pages(ctx, next);
+    };
+  }
+
+  /** Listens at the configured address. @returns the address in use. */
+  async start(): Promise<string> {
+    return (await this.build()).listen();
+  }
+
+  /** Alternative to `start` in a worker: serves the connections that `serveConnection` gets. */
+  async expectConnections(): Promise<void> {
+    (await this.build()).expectConnections();
+  }
+
+  async enterLameDuck(atMostMs: number): Promise<void> {
+    await this.server?.enterLameDuck(atMostMs);
+  }
+
+  serveConnection(connection: Connection): void {
+    this.server?.serveConnection(connection as Socket | RawConnection);
+  }
+
+  get full(): boolean {
+    return this.limit.saturated;
+  }
+
+  status(): WorkerStatus {
+    // Nobody may ask /ready, and the pages tell why the tree is not ready, too.
+    void this.first?.look();
+    const { inFlight, waiting, ...limits } = this.limit.snapshot();
+    return {
+      ...limits,
+      backlog: waiting,
+      running: limits.maxThreads,
+      busyThreads: inFlight,
+      queueTimeP99Ms: this.requestMetrics.takeQueueTimeP99(),
+      inFlight: this.inFlight(),
+      requests: this.requestMetrics.read(),
+      slowest: this.requestMetrics.takeSlowest(),
+      pool: this.database.poolUse(),
+      untrustedProxy: this.untrustedProxy,
+      unready: this.first?.latest ?? null,
+      ...this.processMetrics.read(),
+    };
+  }
+
+  setReporter(on: boolean): void {
+    void this.reporter.appoint(on);
+  }
+
+  setJobsHealth(change: Partial<JobsHealth>): void {
+    this.jobsHealth = { ...this.jobsHealth, ...change };
+    if (this.jobsHealth.running) this.jobsBooted = true;
+  }
+
+  treeServed(): void {
+    this.first?.treeServed();
+  }
+
+  /** Finishes requests in flight, then closes the connections to Postgres and Redis. @returns the number of aborted ones. */
+  async drain(deadline: Deadline, handOff?: HandOff): Promise<number> {
+    const aborted = (await this.server?.drain(deadline, handOff)) ?? 0;
+    if (aborted > 0) {
+      for (const { what, id, ageMs } of this.server?.aborted ?? [])
+        this.events.emit('request.aborted', { request: what, requestId: id, ageMs });
+    }
+    await this.own?.stop(deadline).catch((thrown: unknown) => {
+      this.events.emit('process.error', { error: toError(thrown), during: "the app's workerStop" });
+    });
+    await this.services.stop(deadline).catch((thrown: unknown) => {
+      this.events.emit('process.error', { error: toError(thrown), during: 'closing connections in a stop' });
+    });
+    return aborted;
+  }
+
+  /** Only /ready asks, which loads its modules. Jobs that are overdue are looked for beside it. */
+  private async degradations(): Promise<Degradation[]> {
+    const { knex } = this.postgres.database;
+    (await import('../../job/dispatch/overdue')).lookForOverdue(knex).catch(() => undefined);
+    const found = await findings('postgres', 'serving', this.postgres, () => []);
+    return found.map((each) => ({ name: each.id, advice: asSentence(each) }));
+  }
+
+  private inFlight(): WorkInFlight[] {
+    return this.limit.inFlight().map(({ method, path, requestId, startedAt }) => ({
+      what: `${method} ${path}`,
+      id: requestId,
+      ageMs: Date.now() - startedAt,
+    }));
+  }
+}

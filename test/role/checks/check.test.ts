@@ -1,0 +1,82 @@
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { defineApp } from '../../../lib/role/app/app-definition';
+import { loadRoutes } from '../../../lib/role/app/load-setup';
+import { AppParts } from '../../../lib/role/checks/app-parts';
+import { findings } from '../../../lib/role/checks/list';
+import { refuseMistakes } from '../../../lib/role/start/app-check';
+import { LANE_FOLDER, removeFolder, tempFolder } from '../../support/temp-folder';
+import { IN_THE_APP, type Mistake, SOUND } from '../mistakes';
+
+/** The files import from 'catamount', as those of an app do; this replaces it. */
+const DOOR = JSON.stringify(path.resolve(__dirname, '../../../lib'));
+
+describe('the check of an app', () => {
+  const folders: string[] = [];
+  after(() => {
+    for (const folder of folders) removeFolder(folder);
+  });
+
+  async function check({ files = {}, options = {} }: Pick<Mistake, 'files' | 'options'>) {
+    const root = tempFolder('check');
+    folders.push(root);
+    for (const [name, text] of Object.entries({ ...SOUND, ...files })) {
+      if (text === null) continue;
+      fs.mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
+      fs.writeFileSync(path.join(root, name), text.replaceAll("'catamount'", DOOR));
+    }
+    const app = defineApp({ name: 'shop', root, ...options });
+    const queues = ['default', 'mailer'].map((name) => ({ name, weight: 1 }));
+    const parts = new AppParts(app, {
+      jobs: { enabled: true, concurrency: 2, weighted: false, queues, latencyWarningMs: 0 },
+      defaultLocale: 'en',
+    });
+    return { parts, found: await findings('app', 'start', parts) };
+  }
+
+  it('finds nothing in an app without mistakes, and counts its jobs and mailers', async () => {
+    const { parts, found } = await check({});
+    assert.deepEqual(found, []);
+    assert.deepEqual([[...(await parts.jobs()).value].length, (await parts.mailers()).value.size], [1, 1]);
+  });
+
+  for (const [name, { says, warning = false, alone = false, ...mistake }] of Object.entries(IN_THE_APP)) {
+    it(`finds ${name}`, async () => {
+      const { found } = await check(mistake);
+      const [finding = assert.fail(`found only ${JSON.stringify(found)}`), ...more] = found.filter(({ text }) =>
+        says.test(text),
+      );
+      assert.deepEqual(more, []);
+      assert.equal(finding.severity, warning ? 'warning' : 'error');
+      assert.ok(finding.text.includes(LANE_FOLDER) || /cron named|^defineApp/.test(finding.text), finding.text);
+      // A mistake is reported once, unless other files depend on what is missing.
+      if (mistake.options || alone) assert.deepEqual(found, [finding]);
+    });
+  }
+
+  it('reports all mistakes at once, and refuses to start only because of the fatal ones', async () => {
+    const { found } = await check({
+      files: {
+        ...IN_THE_APP['a job without perform']?.files,
+        ...IN_THE_APP['a missing text']?.files,
+        ...IN_THE_APP['a queue that is not served']?.files,
+      },
+    });
+    const warnings: string[] = [];
+    assert.throws(
+      () => refuseMistakes(found, (message) => warnings.push(message)),
+      (error: Error & { readonly exitCode?: number }) =>
+        error.exitCode === 78 && /no perform/.test(error.message) && /lacks the text/.test(error.message),
+    );
+    assert.equal(warnings.filter((message) => /queue reports/.test(message)).length, 1);
+  });
+
+  it('names the file of routes that export no function', async () => {
+    const routes = async () => ({ default: {} });
+    await assert.rejects(
+      loadRoutes({ routes } as unknown as Parameters<typeof loadRoutes>[0]),
+      /^UserError: routes \(of defineApp\): its default export is no function; export one:/,
+    );
+  });
+});

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFile, fork } from 'node:child_process';
+import { once } from 'node:events';
+import { promisify } from 'node:util';
+import type { FromProcessor, ToProcessor } from '../../../lib/cluster/messages';
+import { PROCESSOR_ROLE } from '../../../lib/cluster/messages';
+import { readSettings } from '../../../lib/core/settings';
+import { Stage } from '../../cluster/primary/stage';
+import { removeFolder, tempFolder } from '../../support/temp-folder';
+import { until } from '../../support/until';
+
+/** A job processor whose primary is the test. */
+describe('a job processor', () => {
+  const cwd = tempFolder('processor');
+  const heard: FromProcessor[] = [];
+  let stage: Stage;
+  let child: ChildProcess;
+  before(async () => {
+    stage = await Stage.make();
+  });
+  after(async () => {
+    child?.kill('SIGKILL');
+    await stage?.remove();
+    removeFolder(cwd);
+  });
+
+  const reports = () => heard.filter((message) => message.catamount === 'heartbeat');
+
+  /** Starts a processor that fetches from the start, or is quiet. */
+  const begin = (how: 'open' | 'quiet') => {
+    heard.length = 0;
+    child = fork(stage.entryFile, [PROCESSOR_ROLE, 'tested-0', how], {
+      cwd,
+      env: { ...process.env, ...stage.env, CATAMOUNT_CONFIG: JSON.stringify(readSettings({ env: stage.env, cwd })) },
+      execArgv: [],
+      // It writes its log to the fifth descriptor.
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc', 'ignore'],
+    });
+    child.on('message', (message: FromProcessor) => heard.push(message));
+    return once(child, 'close');
+  };
+  const tell = (message: ToProcessor) => child.send(message);
+  const stop = () => tell({ catamount: 'stop', remainingMs: 600_000, handOff: false });
+  const enqueue = async (name: string, flag: string) => {
+    const typed = [stage.entryFile, 'jobs', 'enqueue', 'PatientJob', JSON.stringify([name, flag])];
+    await promisify(execFile)(process.execPath, typed, { cwd, env: { ...process.env, ...stage.env } });
+  };
+  const processed = () => reports().reduce((sum, { work }) => sum + work.processed, 0);
+
+  it('that is resumed while it boots is not quiet afterwards', async () => {
+    await enqueue('first', 'none');
+    const exited = begin('quiet');
+    tell({ catamount: 'resume' });
+    await until('the job has run', () => processed() === 1);
+    stop();
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(reports()[0]?.status.quiet, false);
+  });
+
+  it('reports the jobs that end while it stops, before it exits', async () => {
+    const release = stage.spoil('hold');
+    await enqueue('last', 'hold');
+    const exited = begin('open');
+    await until('a heartbeat reports the running job', () =>
+      reports().some(({ status }) => status.inFlight.length === 1),
+    );
+    stop();
+    const before = reports().length;
+    await until('it sends a heartbeat while it stops', () => reports().length > before);
+    release();
+    assert.deepEqual(await exited, [0, null]);
+    assert.equal(processed(), 1);
+    assert.deepEqual(reports().at(-1)?.status.inFlight, []);
+  });
+});
