@@ -19,7 +19,7 @@ interface Trouble {
 }
 
 /** Answers errors with a page, or with a problem document when the request asks for JSON. */
-export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMiddleware {
+export function errorPages(site: Pick<PageContext, 'events' | 'layout'>): OpsMiddleware {
   return async (ctx, next) => {
     try {
       await next();
@@ -34,7 +34,11 @@ export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMidd
   };
 }
 
-async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
+async function answer(
+  { layout: pages }: Pick<PageContext, 'layout'>,
+  ctx: OpsContext,
+  trouble: Trouble,
+): Promise<void> {
   const { status, reason, values, headers, code } = trouble;
   const { t, json } = ctx.state;
   const title = t(`errors.${reason}.title`);
