@@ -34,11 +34,7 @@ export function errorPages(site: Pick<PageContext, 'events' | 'layout'>): OpsMid
   };
 }
 
-async function answer(
-  { layout: pages }: Pick<PageContext, 'layout'>,
-  ctx: OpsContext,
-  trouble: Trouble,
-): Promise<void> {
+async function answer({ layout }: Pick<PageContext, 'layout'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
   const { status, reason, values, headers, code } = trouble;
   const { t, json } = ctx.state;
   const title = t(`errors.${reason}.title`);
@@ -47,7 +43,7 @@ async function answer(
   ctx.status = status;
   ctx.set({ ...headers });
   const read = ctx.method === 'GET' || ctx.method === 'HEAD';
-  await pages.show(ctx, 'error', {
+  await layout.show(ctx, 'error', {
     title,
     what,
     // An action that failed half-way may have been done in part.
