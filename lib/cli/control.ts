@@ -66,12 +66,12 @@ const EXIT_BY_LEVEL = { ok: EXIT.ok, busy: EXIT.ok, warn: 2, bad: 3 } as const;
 
 /** Prints one line that says that the tree runs, then the same judgement of its health as the overview page. */
 async function printStatus(tree: RunningTree, summary: StatusJson, json: boolean): Promise<void> {
-  const { StoreReader, judgementLines, readJudgement: judgementOf, progressLine } = await import('./top/stores');
+  const { StoreReader, judgementLines, readJudgement, progressLine } = await import('./top/stores');
   const treeStatus = readTree({ ...summary });
   const reader = new StoreReader(tree.cwd, async () => treeStatus);
   const { systemStatus, trouble } = await reader.read();
   await reader.stop();
-  const judgement = judgementOf(systemStatus, treeStatus);
+  const judgement = readJudgement(systemStatus, treeStatus);
   const { level } = judgement;
   const progress = progressLine(treeStatus, new Date());
   const lines = [

@@ -89,7 +89,7 @@ const CATALOG: Catalog = {
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),
   'embedded.started': debug((e) =>
-    e.adopted
+    e.reused
       ? `found embedded ${e.server} running (pid ${e.pid})`
       : `started embedded ${e.server} (pid ${e.pid}) in ${formatElapsed(e.durationMs)}`,
   ),

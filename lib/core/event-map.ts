@@ -53,7 +53,7 @@ export interface EventMap {
   'embedded.started': {
     readonly server: 'postgres' | 'redis';
     readonly pid: number;
-    readonly adopted: boolean;
+    readonly reused: boolean;
     readonly durationMs: number;
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };

@@ -1,23 +1,10 @@
-import fs from 'node:fs';
 import os from 'node:os';
 import type { HeapCaps } from './config-types';
 
-const CGROUP_LIMITS = ['/sys/fs/cgroup/memory.max', '/sys/fs/cgroup/memory/memory.limit_in_bytes'];
-
 /** @returns the cgroup's memory limit in MB, or null when there is none below the machine's memory. */
-export function detectMemoryLimitMb(
-  files: readonly string[] = CGROUP_LIMITS,
-  totalBytes: number = os.totalmem(),
-): number | null {
-  for (const file of files) {
-    try {
-      const bytes = Number(fs.readFileSync(file, 'utf8').trim());
-      if (bytes > 0 && bytes < totalBytes) return Math.floor(bytes / 1048576);
-    } catch {
-      // The file belongs to the other version of cgroups.
-    }
-  }
-  return null;
+export function detectMemoryLimitMb(): number | null {
+  const bytes = process.constrainedMemory();
+  return bytes > 0 && bytes < os.totalmem() ? Math.floor(bytes / 1048576) : null;
 }
 
 /** Planned memory of the primary and the job processor together, MB of proportional set size. */

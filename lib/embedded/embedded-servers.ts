@@ -2,7 +2,7 @@ import path from 'node:path';
 import type { Events } from '../core/events';
 import { Deadline } from '../support/async';
 import { makeFolder, ownerToActFor, withAdvice } from './data-folder';
-import { FolderClaim, Keeper } from './folder-claim';
+import { FolderLock, Keeper } from './folder-lock';
 import { PostgresServer } from './postgres-server';
 import { RedisServer } from './redis-server';
 import { OwnedServer } from './server-lifecycle';
@@ -14,9 +14,9 @@ export interface EmbeddedOptions {
   readonly needPostgres: boolean;
   readonly needRedis: boolean;
   readonly events: Events;
-  /** How long the servers outlive a killed primary, so that a quick restart can adopt them, ms. Default 10,000. */
+  /** How long the servers outlive a killed primary, so that a quick restart can reuse them, ms. Default 10,000. */
   readonly graceMs?: number;
-  /** Connections that the tree may open. Postgres allows 20 more, and at least 60; an adopted server keeps its limit. */
+  /** Connections that the tree may open. Postgres allows 20 more, and at least 60; a reused server keeps its limit. */
   readonly connections?: number;
 }
 
@@ -31,13 +31,13 @@ export interface EmbeddedUrls {
 
 /**
  * Postgres and Redis for a developer's machine: real servers with their data in the state folder. Starts them, or
- * adopts those of a killed run, and ensures that none keeps running unused. Only one process at a time may do so in a
+ * reuses those of a killed run, and ensures that none keeps running unused. Only one process at a time may do so in a
  * folder.
  */
 export class EmbeddedServers {
   readonly name = 'embedded servers';
   private readonly owned: OwnedServer[] = [];
-  private claim: FolderClaim | undefined;
+  private folderLock: FolderLock | undefined;
   private keeper: Keeper | undefined;
   private starting: Promise<EmbeddedUrls> | undefined;
   private stopping: Promise<void> | undefined;
@@ -65,8 +65,8 @@ export class EmbeddedServers {
     if (!needPostgres && !needRedis) return {};
     const actingFor = ownerToActFor(this.stateDir);
     makeFolder(this.stateDir, actingFor);
-    this.claim = await FolderClaim.take(this.stateDir, actingFor);
-    const keeper = new Keeper(this.claim, this.options.graceMs ?? GRACE_MS);
+    this.folderLock = await FolderLock.take(this.stateDir, actingFor);
+    const keeper = new Keeper(this.folderLock, this.options.graceMs ?? GRACE_MS);
     this.keeper = keeper;
     const own = (server: EmbeddedServer) => {
       const owned = new OwnedServer(server, keeper, this.options.events);
@@ -97,15 +97,15 @@ export class EmbeddedServers {
     await Promise.all(this.owned.map((server) => server.stop(deadline)));
     if (deadline.expired) return;
     if (this.keeper) await deadline.wait(this.keeper.dismiss());
-    this.claim?.release();
+    this.folderLock?.release();
   }
 }
 
-/** A running server, started now or adopted. */
+/** A running server, started now or reused. */
 export interface RunningServer {
   readonly process: ServerProcess;
   readonly port: number;
-  readonly adopted: boolean;
+  readonly reused: boolean;
 }
 
 /** One kind of server with its data in one folder. */
@@ -120,7 +120,7 @@ export interface EmbeddedServer {
   url(port: number): string;
   /**
    * @returns false if an older version started the server without a password, so that anybody on the machine can
-   * connect. Such a server is not adopted but restarted with a password.
+   * connect. Such a server is not reused but restarted with a password.
    */
   hasPassword(): boolean;
   /**

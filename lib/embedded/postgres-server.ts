@@ -80,7 +80,7 @@ export class PostgresServer implements EmbeddedServer {
     const settled = () => process.gone() || readPidFile(this.mark)?.status === 'ready';
     await poll(settled, Deadline.after(SETTLE_MS));
     if (process.gone()) return undefined;
-    if (await postgresAnswers(recorded.port)) return { process, port: recorded.port, adopted: true };
+    if (await postgresAnswers(recorded.port)) return { process, port: recorded.port, reused: true };
     throw new UserError(
       `The embedded Postgres, pid ${pid}, does not answer on port ${recorded.port}. ` +
         `If this persists, stop it (kill -INT ${pid}), then start again.`,
@@ -145,7 +145,7 @@ export class PostgresServer implements EmbeddedServer {
         return recorded?.pid === pid && recorded.status === 'ready';
       },
     });
-    return { process, port, adopted: false };
+    return { process, port, reused: false };
   }
 
   private async isOurs(pid: number): Promise<boolean> {

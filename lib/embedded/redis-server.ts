@@ -57,7 +57,7 @@ export class RedisServer implements EmbeddedServer {
       Deadline.after(SETTLE_MS),
     );
     if (process.gone()) return undefined;
-    if (settled) return { process, port, adopted: true };
+    if (settled) return { process, port, reused: true };
     throw new UserError(
       `The embedded Redis, pid ${pid}, does not answer on port ${port}. ` +
         `If this persists, stop it (kill ${pid}), then start again.`,
@@ -124,7 +124,7 @@ export class RedisServer implements EmbeddedServer {
       },
       ready: () => redisAnswers(port, readPassword(this.folder)),
     });
-    return { process, port, adopted: false };
+    return { process, port, reused: false };
   }
 
   private recorded(): Recorded | undefined {

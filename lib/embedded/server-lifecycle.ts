@@ -5,7 +5,7 @@ import type { Events } from '../core/events';
 import { STOP_PHASES } from '../core/shutdown';
 import { Backoff, Deadline, toError } from '../support/async';
 import type { EmbeddedServer, RunningServer } from './embedded-servers';
-import type { Keeper } from './folder-claim';
+import type { Keeper } from './folder-lock';
 import { type Command, hasArgument, launch, type ServerProcess } from './server-process';
 
 /** Timeout for stopping a server of a killed run that this run does not need, or must restart, ms. */
@@ -23,7 +23,7 @@ export class OwnedServer {
 
   /** Adopts the server of a killed run, or starts one. @returns its URL. */
   async start(): Promise<string> {
-    const running = await this.timed(async () => (await this.adopt()) ?? (await this.server.start(this.watch)));
+    const running = await this.timed(async () => (await this.reuse()) ?? (await this.server.start(this.watch)));
     this.revival = new Revival(this.server, running, this.events, (port) =>
       this.timed(() => this.server.start(this.watch, port)),
     );
@@ -48,7 +48,7 @@ export class OwnedServer {
 
   private readonly watch = (pid: number) => this.keeper.watch(pid, this.server.stopSignal, this.server.mark);
 
-  private async adopt(): Promise<RunningServer | undefined> {
+  private async reuse(): Promise<RunningServer | undefined> {
     const found = await this.find();
     if (!found || this.server.hasPassword()) return found;
     await stopServer(this.server, found, Deadline.after(UNNEEDED_MS));
@@ -67,7 +67,7 @@ export class OwnedServer {
     this.events.emit('embedded.started', {
       server: this.server.name,
       pid: running.process.pid,
-      adopted: running.adopted,
+      reused: running.reused,
       durationMs: Math.round(performance.now() - begun),
     });
     return running;
@@ -75,7 +75,7 @@ export class OwnedServer {
 }
 
 /**
- * Interval of the checks whether the server runs, ms: an adopted server is not our child, so no event reports its end.
+ * Interval of the checks whether the server runs, ms: a reused server is not our child, so no event reports its end.
  */
 const CHECK_INTERVAL_MS = 500;
 const MAX_BACKOFF_MS = 30_000;
@@ -175,7 +175,7 @@ export async function stopServer(
   { process: target }: RunningServer,
   deadline: Deadline,
 ): Promise<void> {
-  // An adopted server is not our child: it may have ended unnoticed, and its pid may be another process's.
+  // A reused server is not our child: it may have ended unnoticed, and its pid may be another process's.
   if (target.gone() || !(await hasArgument(target.pid, server.mark))) return;
   signal(target.pid, `SIG${server.stopSignal}`);
   if (await poll(target.gone, deadline.part(STOP_PHASES.embeddedOrderly))) return;

@@ -15,7 +15,7 @@ export interface Command {
   readonly user?: { readonly uid: number; readonly gid: number } | undefined;
 }
 
-/** A server process, whether this process started it or adopted it. */
+/** A server process, whether this process started it or reused it. */
 export interface ServerProcess {
   readonly pid: number;
   gone(): boolean;

@@ -108,13 +108,13 @@ export function isRestarting(slot: SlotStatus, { current, outgoing }: SlotHolder
   return slot.nextRestart !== null;
 }
 
-type Heartbeat = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
+type Liveness = Pick<WorkerStats, 'lastCheckin' | 'heartbeatAgeMs'>;
 
 /**
  * Age of the child's last heartbeat, ms; null while the child is responsive or has not sent one yet. A clock that is set
  * makes no child look unresponsive: timestamps are compared only for a tree of an older version, which reports no age.
  */
-export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Heartbeat, now: Date): number | null {
+export function unresponsiveMs({ lastCheckin, heartbeatAgeMs }: Liveness, now: Date): number | null {
   if (lastCheckin === null) return null;
   const ageMs = heartbeatAgeMs ?? now.getTime() - Date.parse(lastCheckin);
   return ageMs > UNRESPONSIVE_MS ? ageMs : null;

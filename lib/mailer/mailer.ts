@@ -266,6 +266,3 @@ export abstract class MailerPreview {
 }
 
 export type PreviewClass = new (locale: Locale) => MailerPreview;
-
-/** The return value of a preview method. */
-export type PreviewResult = MailMessage | Promise<MailMessage>;

@@ -105,7 +105,7 @@ export interface Delivery {
 /** Recreates messages from their serialized form. */
 export interface MessageSource {
   /** @throws UnknownMailerError for a mailer or action that the app does not have. */
-  messageOf(order: SerializedMessage): MailMessage;
+  messageOf(serialized: SerializedMessage): MailMessage;
 }
 
 let connected: Delivery | undefined;
@@ -126,10 +126,10 @@ function connectedDelivery(message: string): Delivery {
 }
 
 /** @throws NotConnectedError in a process without a mailer lookup; UnknownMailerError. */
-function messageOf(order: SerializedMessage): MailMessage {
-  if (source) return source.messageOf(order);
+function messageOf(serialized: SerializedMessage): MailMessage {
+  if (source) return source.messageOf(serialized);
   throw new NotConnectedError(
-    `${order.mailer}.${order.action} cannot be delivered, since this process knows no mailers: pass some to Mailer.connect()`,
+    `${serialized.mailer}.${serialized.action} cannot be delivered, since this process knows no mailers: pass some to Mailer.connect()`,
   );
 }
 
@@ -145,13 +145,13 @@ export interface SerializedMessage {
 }
 
 /** The job that `deliverLater` enqueues. Every processor registers it, beside the app's own jobs. */
-export class DeliverMailJob extends Job<[order: SerializedMessage]> {
+export class DeliverMailJob extends Job<[serialized: SerializedMessage]> {
   static override readonly jobName = 'catamount.deliver-mail';
   static override readonly queue = 'mailer';
 
-  async perform(order: SerializedMessage): Promise<void> {
-    const caller = `${order.mailer}.${order.action}`;
-    await connectedDelivery(caller).deliver(messageOf(order));
+  async perform(serialized: SerializedMessage): Promise<void> {
+    const caller = `${serialized.mailer}.${serialized.action}`;
+    await connectedDelivery(caller).deliver(messageOf(serialized));
   }
 }
 
@@ -166,7 +166,7 @@ async function enqueueMail(message: MailMessage, options: JobOptions): Promise<E
   // The job serializes its argument again; this first pass is for an error that names the mail instead of the job.
   serializeArguments(`${mailer.name}.${action}`, args, codec);
   serializeArguments(`${mailer.name}.with`, [params], codec);
-  const order = {
+  const serialized = {
     mailer: mailer.name,
     action,
     args,
@@ -174,7 +174,7 @@ async function enqueueMail(message: MailMessage, options: JobOptions): Promise<E
     ...(locale === undefined ? {} : { locale }),
   } as SerializedMessage;
   const tags = [message.title, ...(options.tags ?? [])];
-  return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(order);
+  return DeliverMailJob.set({ ...options, queue: options.queue ?? mailer.queue, tags }).performLater(serialized);
 }
 
 /** Drops trailing undefined arguments, which equal omitted ones and cannot be serialized. */

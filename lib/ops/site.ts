@@ -24,11 +24,11 @@ export async function createSite(options: OpsOptions): Promise<Koa.Middleware> {
   const assets = new Assets(path.join(__dirname, 'assets'), [require.resolve('uplot/dist/uPlot.iife.min.js')]);
   const jobCounts = lazy(async () => new (await import('./jobs/header-counts')).JobCounts(options));
   const counts = async () => (await jobCounts()).read();
-  const pages = new Layout({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
+  const layout = new Layout({ ...options, folder: path.join(__dirname, 'views'), assets, counts });
   const sessions = new Sessions(options);
   const site: AuthParts = {
     ...options,
-    pages,
+    layout,
     assets,
     sessions,
     throttle: new SignInThrottle(redis),

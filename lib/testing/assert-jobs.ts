@@ -24,10 +24,10 @@ const PERFORMED_PARTS = ['args', 'queue', 'outcome', 'times', 'where'];
  * @returns the jobs that are enqueued and not yet performed, oldest first, except those of uncommitted transactions.
  */
 export function enqueuedJobs(filter: JobFilter = {}): readonly TestJob[] {
-  const { jobLog: ledger, dependencies: equipment } = connectedMode('enqueuedJobs');
+  const { jobLog, dependencies } = connectedMode('enqueuedJobs');
   requireFilter('enqueuedJobs', filter);
-  const found = ledger.in(['enqueued']).filter(matchesFilter(filter));
-  return found.map((entry) => toTestJob(entry, equipment.codec));
+  const found = jobLog.in(['enqueued']).filter(matchesFilter(filter));
+  return found.map((entry) => toTestJob(entry, dependencies.codec));
 }
 
 /**
@@ -148,10 +148,10 @@ export interface PerformedMatch<J extends Performable = Performable> extends Job
 
 /** @returns the finished jobs, in the order in which they were enqueued. */
 export function performedJobs(filter: JobFilter = {}): readonly PerformedTestJob[] {
-  const { jobLog: ledger, dependencies: equipment } = connectedMode('performedJobs');
+  const { jobLog, dependencies } = connectedMode('performedJobs');
   requireFilter('performedJobs', filter);
-  const found = ledger.in(ENDS).filter(matchesFilter(filter));
-  return found.map((entry) => toPerformedJob(entry, equipment.codec));
+  const found = jobLog.in(ENDS).filter(matchesFilter(filter));
+  return found.map((entry) => toPerformedJob(entry, dependencies.codec));
 }
 
 /**

@@ -136,9 +136,9 @@ function assertMail(wanted: Wanted, match: EnqueuedEmailMatch, during: During | 
   const matchesJob = matcher(DeliverMailJob, match, codec);
   return check(mode, during, (since) => {
     const found = mode.jobLog.in(['enqueued'], since).filter((entry) => {
-      const [order] = entry.args;
+      const [mail] = entry.args;
       return (
-        matchesJob(entry) && parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(order), part), value))
+        matchesJob(entry) && parts.every(([part, value]) => isDeepStrictEqual(Reflect.get(Object(mail), part), value))
       );
     });
     assertCount(mode, { subject, verb: 'enqueued', found, times: match.times, since }, caller);
@@ -153,11 +153,11 @@ function serialized(
   const name = `${mailer.name}.${action}`;
   const defined = params && Object.entries(params).filter(([, value]) => value !== undefined);
   const length = args && args.findLastIndex((arg) => arg !== undefined) + 1;
-  const order = {
+  const parts = {
     args: args && serialize(name, args.slice(0, length)),
     params: defined && serialize(name, [Object.fromEntries(defined)])[0],
   };
-  return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...order })) as object;
+  return JSON.parse(JSON.stringify({ mailer: mailer.name, action, ...parts })) as object;
 }
 
 /** The handle that `useTestMail` returns. */

@@ -51,12 +51,12 @@ export function check<T>(mode: JobMode, during: During | undefined, verify: (sin
   })();
 }
 
-function surroundings({ name, jobLog: ledger, dependencies: equipment }: JobMode, since: number): string[] {
+function surroundings({ name, jobLog, dependencies }: JobMode, since: number): string[] {
   const list = (heading: string, ...states: readonly JobState[]) =>
-    listJobs(heading, ledger.in(states, since), equipment);
+    listJobs(heading, jobLog.in(states, since), dependencies);
   return [
     ...(name === 'inline' ? [] : [list('Enqueued', 'enqueued')]),
-    ...(ledger.in(['pending'], since).length === 0 ? [] : [list('In transactions that have not committed', 'pending')]),
+    ...(jobLog.in(['pending'], since).length === 0 ? [] : [list('In transactions that have not committed', 'pending')]),
     list('Performed', 'performing', 'succeeded', 'discarded', 'dead', 'failed'),
     ...(name === 'inline' ? ['(useInlineJobs performs every job at once: none stays enqueued)'] : []),
   ];
@@ -73,10 +73,10 @@ const ENDS: Readonly<Partial<Record<LoggedJob['state'], string>>> = {
 };
 
 /** Example: `WelcomeEmailJob('7') on mailer, at 2030-01-01T00:00:00.000Z, run 2 times: discarded (Error: gone)`. */
-function describeJob(entry: LoggedJob, { codec, redactor: filter }: TestDependencies): string {
+function describeJob(entry: LoggedJob, { codec, redactor }: TestDependencies): string {
   const { at, runs } = toTestJob(entry, codec);
   const { name, queue, jobClass } = entry.request;
-  const shown = filter.show(jobClass, entry.args);
+  const shown = redactor.show(jobClass, entry.args);
   const waits = entry.state === 'enqueued' || entry.state === 'pending';
   const { runAt } = entry.request;
   const what =
@@ -108,9 +108,9 @@ function describeMail({ request }: LoggedJob, shown: readonly unknown[] | undefi
 }
 
 /** Lists jobs below a heading, one per line, or says that there are none. */
-export function listJobs(heading: string, entries: readonly LoggedJob[], equipment: TestDependencies): string {
+export function listJobs(heading: string, entries: readonly LoggedJob[], dependencies: TestDependencies): string {
   if (entries.length === 0) return `${heading}: none`;
-  const lines = entries.slice(0, MAX_LISTED).map((entry) => `  ${describeJob(entry, equipment)}`);
+  const lines = entries.slice(0, MAX_LISTED).map((entry) => `  ${describeJob(entry, dependencies)}`);
   if (entries.length > MAX_LISTED) lines.push(`  and ${entries.length - MAX_LISTED} more`);
   return [`${heading}:`, ...lines].join('\n');
 }

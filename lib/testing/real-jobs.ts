@@ -79,8 +79,8 @@ export class RealJobs implements JobMode {
   }
 
   async perform(options: PerformOptions, since: number): Promise<void> {
-    const { connections, registry, dependencies, jobLog: ledger, limits } = this;
-    await performReal({ connections, registry, dependencies: dependencies, jobLog: ledger, ...limits }, options, since);
+    const { connections, registry, dependencies, jobLog, limits } = this;
+    await performReal({ connections, registry, dependencies, jobLog, ...limits }, options, since);
   }
 
   async clear(): Promise<void> {

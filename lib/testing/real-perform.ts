@@ -59,7 +59,7 @@ class RealWork {
     private readonly queues: readonly string[],
     private readonly left: () => readonly LoggedJob[],
   ) {
-    const { connections, registry, dependencies: equipment, concurrency } = place;
+    const { connections, registry, dependencies, concurrency } = place;
     const { database, redis, redisUrl, events } = connections;
     this.processor = new JobProcessor({
       config: {
@@ -77,15 +77,15 @@ class RealWork {
       redis,
       events,
       registry,
-      setup: equipment.setup,
-      ...(equipment.models && { models: equipment.models }),
+      setup: dependencies.setup,
+      ...(dependencies.models && { models: dependencies.models }),
     });
-    const { reportError } = equipment.setup;
+    const { reportError } = dependencies.setup;
     this.reporter = reportError && new ErrorReporter(events, reportError);
   }
 
   async run(deadline: Deadline): Promise<void> {
-    const { connections, jobLog: ledger, timeoutMs, dependencies: equipment } = this.place;
+    const { connections, jobLog, timeoutMs, dependencies } = this.place;
     const unsubscribe = connections.events.onAny((name, event) => this.onEvent(name, event));
     await this.reporter?.start();
     await this.processor.start();
@@ -98,7 +98,7 @@ class RealWork {
     if (this.failure) throw this.failure;
     if (outcome === 'done' && this.trouble) throw this.trouble;
     if (outcome === 'done') return;
-    const left = listJobs('Left', ledger.in(['enqueued', 'performing']), equipment);
+    const left = listJobs('Left', jobLog.in(['enqueued', 'performing']), dependencies);
     throw new Error(`the jobs did not end within ${timeoutMs} ms\n${left}`, { cause: this.trouble });
   }
 
@@ -116,14 +116,14 @@ class RealWork {
 
   /** Brings forward jobs that are due by the test's clock or need not wait. Ends the run when no job is left. */
   private checkJobs(): void {
-    const { jobLog: ledger, connections } = this.place;
+    const { jobLog, connections } = this.place;
     const here = this.left().filter(({ request }) => this.queues.includes(request.queue));
     const early = here.filter((entry) => isSetAside(entry) && !this.promoted.has(runKey(entry)));
     for (const entry of early) this.promoted.add(runKey(entry));
     connections.bringForward(early).catch((thrown: unknown) => {
       this.trouble = toError(thrown);
     });
-    if (here.length === 0 && ledger.in(['performing']).length === 0) this.ended.resolve();
+    if (here.length === 0 && jobLog.in(['performing']).length === 0) this.ended.resolve();
   }
 }
 

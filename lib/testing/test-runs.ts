@@ -96,14 +96,14 @@ export class TestRuns {
   }
 
   private executor({ request }: LoggedJob): Executor {
-    const { setup, codec, redactor: filter } = this.dependencies;
+    const { setup, codec, redactor } = this.dependencies;
     return new Executor({
       registry: new JobRegistry([request.jobClass]),
       events: this.events,
       maxDeliveries: 1,
       middleware: setup.performMiddleware,
       decode: (args) => deserializeArguments(args, codec),
-      filter,
+      filter: redactor,
       checkpoints: () => this.checkpoints,
       releaseUnique: async (id) => this.claims.release(id),
     });

@@ -16,7 +16,7 @@ const USAGE = `npm run chaos -- [--minutes n] [--seed n] [--only fault,fault]
 npm run chaos -- fuzz [--times n] [--seed n] [--only words]   the fuzzers of test/fuzz with n times as many cases, and all other properties with another seed
 npm run chaos -- long [--seed n] [--only words] [--minutes n] [--from folder] the long forms of tests in test/chaos/long.chaos.ts; --minutes: duration of the deaths, --from: built checkout that the rolling deploy replaces
 npm run chaos -- faults                                       the names that --only accepts`;
-const MOST_MINUTES = 120;
+const MAX_MINUTES = 120;
 /** Time after the faults for jobs in progress and for the shutdown, ms. A longer run hangs and is ended. */
 const EXTRA_MS = 10 * 60_000;
 
@@ -39,7 +39,7 @@ async function main(): Promise<number> {
   const seed = whole('--seed', values.seed, 2 ** 31);
   switch (command) {
     case 'run':
-      return run(number('--minutes', values.minutes, MOST_MINUTES), seed, chosen(values.only));
+      return run(number('--minutes', values.minutes, MAX_MINUTES), seed, chosen(values.only));
     case 'fuzz':
       return mocha(propertyFiles(), values.only, {
         FUZZ_SCALE: String(whole('--times', values.times, 10_000)),
@@ -48,7 +48,7 @@ async function main(): Promise<number> {
     case 'long':
       return mocha(['test/chaos/*.chaos.ts'], values.only, {
         CHAOS_SEED: String(seed),
-        CHAOS_MINUTES: String(number('--minutes', values.minutes, MOST_MINUTES)),
+        CHAOS_MINUTES: String(number('--minutes', values.minutes, MAX_MINUTES)),
         ...(values.from !== undefined && { CHAOS_FROM: path.resolve(values.from) }),
       });
     case 'faults':

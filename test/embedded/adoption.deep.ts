@@ -39,7 +39,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     const next = await startServers(stateDir);
     assert.deepEqual(next.urls, urls);
     for (const server of ['postgres', 'redis'] as const) {
-      assert.equal(next.started.get(server)?.adopted, true);
+      assert.equal(next.started.get(server)?.reused, true);
       assert.equal(next.started.get(server)?.pid, owner.serverPid(server));
     }
     await until('the first keeper exits', () => !keepersOf(stateDir).includes(firstKeeper));
@@ -56,7 +56,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     await until('the keeper has stopped the servers and exited', nothingRuns(stateDir));
 
     const next = await startServers(stateDir);
-    assert.equal(next.started.get('postgres')?.adopted, false);
+    assert.equal(next.started.get('postgres')?.reused, false);
     assert.equal(await countUp(next.urls.databaseUrl), count + 1);
     await next.stop();
   });
@@ -66,7 +66,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     await owner.ready();
     await owner.kill9();
     const next = await startServers(stateDir, 'redis');
-    assert.equal(next.started.get('redis')?.adopted, true);
+    assert.equal(next.started.get('redis')?.reused, true);
     assert.equal(isRunning(owner.serverPid('postgres')), false);
     await next.stop();
     await until('nothing runs', nothingRuns(stateDir));
@@ -98,7 +98,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
     const starting = startServers(stateDir);
     process.kill(frozen, 'SIGCONT');
     const next = await starting;
-    assert.equal(next.started.get('redis')?.adopted, false);
+    assert.equal(next.started.get('redis')?.reused, false);
     await next.stop();
     assertNothingRuns(stateDir);
   });
@@ -127,7 +127,7 @@ describe('after a kill -9 of their owner the embedded servers', () => {
 
       const next = await startServers(stateDir);
       assert.deepEqual(
-        [...next.started.values()].map((event) => event.adopted),
+        [...next.started.values()].map((event) => event.reused),
         [false, false],
       );
       assert.equal(await countUp(next.urls.databaseUrl), count + 1);

@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { Events } from '../../lib/core/events';
 import { EmbeddedServers } from '../../lib/embedded/embedded-servers';
-import { FolderClaim, startKeeper } from '../../lib/embedded/folder-claim';
+import { FolderLock, startKeeper } from '../../lib/embedded/folder-lock';
 import { RedisServer } from '../../lib/embedded/redis-server';
 import { stopServer } from '../../lib/embedded/server-lifecycle';
 import { Deadline } from '../../lib/support/async';
@@ -38,8 +38,8 @@ describe('an embedded Redis', () => {
 
     const next = await startServers(stateDir, 'redis');
     assert.equal(next.urls.redisUrl, redisUrl);
-    const { adopted, pid } = next.started.get('redis') ?? {};
-    assert.deepEqual([adopted, pid], [true, owner.serverPid('redis')]);
+    const { reused, pid } = next.started.get('redis') ?? {};
+    assert.deepEqual([reused, pid], [true, owner.serverPid('redis')]);
     await until('the first keeper has left', () => !keepersOf(stateDir).includes(firstKeeper));
     await assertRedisAnswers(redisUrl);
     await next.stop();
@@ -100,18 +100,18 @@ describe('an embedded Redis', () => {
       const record = JSON.stringify({ pid: stranger.pid, port: 1 });
       fs.writeFileSync(path.join(stateDir, 'redis', 'redis.json'), record);
       const run = await startServers(stateDir, 'redis');
-      assert.equal(run.started.get('redis')?.adopted, false);
+      assert.equal(run.started.get('redis')?.reused, false);
       await run.stop();
       assert.equal(stranger.signalCode, null);
     });
 
     it('does not get that process killed by its owner or by the keeper', async () => {
       const pid = stranger.pid ?? 0;
-      const running = { process: { pid, gone: () => false }, port: 1, adopted: true };
+      const running = { process: { pid, gone: () => false }, port: 1, reused: true };
       await stopServer(new RedisServer(stateDir), running, Deadline.after(1000));
 
-      const claim = await FolderClaim.take(stateDir, undefined);
-      const { input, exited } = startKeeper(claim, 0);
+      const lock = await FolderLock.take(stateDir, undefined);
+      const { input, exited } = startKeeper(lock, 0);
       input.end(`${pid} TERM ${path.join(stateDir, 'redis', 'data')}\n`);
       await exited;
       assert.ok(isRunning(pid));

@@ -30,7 +30,7 @@ describe('the embedded servers', () => {
     assert.deepEqual(second.urls, first.urls);
     assert.equal(await countUp(second.urls.databaseUrl), 2);
     assert.deepEqual(
-      [...second.started.values()].map((event) => event.adopted),
+      [...second.started.values()].map((event) => event.reused),
       [false, false],
     );
     await second.stop();

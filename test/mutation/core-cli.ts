@@ -263,8 +263,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a stop command is answered before the tree stops',
     file: 'lib/cluster/control/server.ts',
-    find: "response.once('close', () => void this.run(order));",
-    replace: 'void this.run(order);',
+    find: "response.once('close', () => void this.run(invocation));",
+    replace: 'void this.run(invocation);',
     killedBy: ['test/cluster/control/lifetime.deep.ts'],
   },
   {

@@ -21,7 +21,7 @@ export class Session {
   private storesRead: Stores = NO_STORES;
   private silence: string | undefined;
   private selected = 0;
-  private pending: Order | undefined;
+  private pending: Action | undefined;
   private message: Line | undefined;
   private messageUntil = 0;
   private help = false;
@@ -121,14 +121,14 @@ export class Session {
     else this.say(line('Nothing was changed.'));
   }
 
-  private prepare(order: Order): void {
-    if (order.question === undefined) this.begin(order);
-    else this.pending = order;
+  private prepare(action: Action): void {
+    if (action.question === undefined) this.begin(action);
+    else this.pending = action;
   }
 
-  private begin(order: Order): void {
-    this.say(line(order.announcement), Number.POSITIVE_INFINITY);
-    void carryOut(order, this.tree).then((outcome) => {
+  private begin(action: Action): void {
+    this.say(line(action.announcement), Number.POSITIVE_INFINITY);
+    void carryOut(action, this.tree).then((outcome) => {
       this.say(outcome);
       this.onChange();
     });
@@ -168,7 +168,7 @@ function command(name: string): (typeof COMMANDS)[number] {
 }
 
 /** A command to the tree, with the texts that are shown before, during and after it. */
-export interface Order {
+export interface Action {
   readonly command: string;
   readonly argument?: number;
   /** A question to be confirmed before the command is sent. Without one it is sent at once. */
@@ -177,7 +177,7 @@ export interface Order {
   readonly done: (answer: Readonly<Record<string, unknown>>) => string;
 }
 
-export function recycle(slot: number): Order {
+export function recycle(slot: number): Action {
   return {
     command: 'recycle',
     argument: slot,
@@ -187,14 +187,14 @@ export function recycle(slot: number): Order {
   };
 }
 
-export const PHASED_RESTART: Order = {
+export const PHASED_RESTART: Action = {
   command: 'phased-restart',
   question: 'Restart all workers one by one, then the job processor?',
   announcement: 'A phased restart has begun …',
   done: () => 'The phased restart is complete.',
 };
 
-export function scale(by: 1 | -1): Order {
+export function scale(by: 1 | -1): Action {
   return {
     command: by === 1 ? 'worker-count-up' : 'worker-count-down',
     announcement: by === 1 ? 'Adding a worker …' : 'Removing a worker …',
@@ -202,20 +202,20 @@ export function scale(by: 1 | -1): Order {
   };
 }
 
-export const QUIET_JOBS: Order = {
+export const QUIET_JOBS: Action = {
   command: 'jobs quiet',
   announcement: 'Pausing jobs …',
   done: () => 'Jobs are paused: running ones finish, no more begin. p resumes them.',
 };
 
-export const RESUME_JOBS: Order = {
+export const RESUME_JOBS: Action = {
   command: 'jobs resume',
   announcement: 'Resuming jobs …',
   done: () => 'Jobs have resumed.',
 };
 
 /** Sends the command. @returns the message to show: the result, or why it failed. Never rejects. */
-export async function carryOut({ command: name, argument, done }: Order, tree: RunningTree): Promise<Line> {
+export async function carryOut({ command: name, argument, done }: Action, tree: RunningTree): Promise<Line> {
   const command = COMMANDS.find((one) => one.name === name);
   if (!command) return line(`${name} is not a command`, 'bad');
   try {

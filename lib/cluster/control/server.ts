@@ -145,23 +145,23 @@ export class ControlServer implements Service {
     // One command per connection: no idle connection is left behind.
     response.shouldKeepAlive = false;
     response.on('error', () => undefined);
-    const order = readRequest(request, this.token);
-    if ('status' in order) return send(response, order);
-    const { name, method, argument } = order.command;
-    const command = argument ? `${name} ${order.argument}` : name;
+    const invocation = readRequest(request, this.token);
+    if ('status' in invocation) return send(response, invocation);
+    const { name, method, argument } = invocation.command;
+    const command = argument ? `${name} ${invocation.argument}` : name;
     if (method === 'POST') this.options.events.emit('operator.command', { command, via: 'socket' });
-    if (order.command.final) this.endWith(order, response);
-    else send(response, await this.run(order));
+    if (invocation.command.final) this.endWith(invocation, response);
+    else send(response, await this.run(invocation));
   }
 
   /** Answers first, since the command ends the process. */
-  private endWith(order: Order, response: ServerResponse): void {
-    response.once('close', () => void this.run(order));
+  private endWith(invocation: Invocation, response: ServerResponse): void {
+    response.once('close', () => void this.run(invocation));
     const { shutdownTimeoutMs } = this.options;
     send(response, { status: 202, body: { status: 'ok', pid: process.pid, shutdown_timeout_ms: shutdownTimeoutMs } });
   }
 
-  private async run({ command, argument }: Order): Promise<Answer> {
+  private async run({ command, argument }: Invocation): Promise<Answer> {
     try {
       return { status: 200, body: await command.run(this.options.operations, argument) };
     } catch (thrown) {
@@ -212,7 +212,7 @@ export interface Answer {
 }
 
 /** A valid command with its argument. */
-export interface Order {
+export interface Invocation {
   readonly command: Command;
   readonly argument: number;
 }
@@ -222,7 +222,7 @@ export function refusal(status: number, error: string, headers?: Readonly<Record
 }
 
 /** Parses a request. @returns the command, or the refusal; a caller without the token learns nothing else. */
-export function readRequest(request: IncomingMessage, token: string): Order | Answer {
+export function readRequest(request: IncomingMessage, token: string): Invocation | Answer {
   if (!isAuthorized(request.headers.authorization, token))
     return refusal(403, 'The token is missing or wrong: send the one in the state file as "Authorization: Bearer …".');
   const [target = '/'] = (request.url ?? '/').split('?');

@@ -88,7 +88,7 @@ export class WorkerPool implements PoolCallbacks {
     const address = await this.listener.listen();
     onListening?.(address);
     cluster.setupPrimary({ execArgv: childFlags(this.config.heapCaps?.workerMb ?? null), stdio: [...CHILD_STDIO] });
-    cluster.on('fork', (worker) => this.adopt(worker));
+    cluster.on('fork', (worker) => this.attach(worker));
     this.expecting.push(...this.slots);
     void forkWorkers({ count: this.slots.length, graceMs: this.config.shutdownTimeoutMs + FORCED_EXIT_MS });
     this.watch.start();
@@ -202,7 +202,7 @@ export class WorkerPool implements PoolCallbacks {
   }
 
   /** Assigns a slot to a worker that throng or we have forked: forks are announced in order. */
-  private adopt(worker: ClusterWorker): void {
+  private attach(worker: ClusterWorker): void {
     const slot = this.expecting.shift();
     if (!slot) throw new Error('a worker was forked without a request for one');
     const handle = new WorkerHandle(worker, slot.index, this.phase, this, this.events);

@@ -33,7 +33,7 @@ interface PreviewRendererOptions {
   readonly inRolledBackTransaction: <T>(work: () => Promise<T>) => Promise<T>;
 }
 
-type OrderOfOne = Exclude<PreviewRequest, { readonly ask: 'names' }>;
+type MailRequest = Exclude<PreviewRequest, { readonly ask: 'names' }>;
 
 /** Renders previews as delivery renders mails, and sends one only on request. Loads email-templates. */
 export class PreviewRenderer {
@@ -47,23 +47,23 @@ export class PreviewRenderer {
   }
 
   /** Never rejects: a failure becomes a `fault` response. */
-  async answer(order: PreviewRequest): Promise<PreviewResponse> {
+  async answer(request: PreviewRequest): Promise<PreviewResponse> {
     try {
       const previews = await this.options.previews();
-      if (order.ask === 'names') return { kind: 'names', names: previews.names() };
-      const Preview = previews.find(order);
+      if (request.ask === 'names') return { kind: 'names', names: previews.names() };
+      const Preview = previews.find(request);
       if (!Preview) return { kind: 'unknown' };
-      const locale = order.locale ?? this.options.config.defaultLocale;
+      const locale = request.locale ?? this.options.config.defaultLocale;
       return await runInContext({ locale }, () =>
         this.options.inRolledBackTransaction(async () => {
           const preview = new Preview(locale) as unknown as Readonly<Record<string, () => unknown>>;
-          const message = await preview[order.action]?.();
+          const message = await preview[request.action]?.();
           if (!(message instanceof MailMessage)) {
             throw new TypeError(
-              `${Preview.name}#${order.action} must return a message, such as UserMailer.welcome(user)`,
+              `${Preview.name}#${request.action} must return a message, such as UserMailer.welcome(user)`,
             );
           }
-          return this.carryOut(order, message);
+          return this.carryOut(request, message);
         }),
       );
     } catch (thrown) {
@@ -71,19 +71,19 @@ export class PreviewRenderer {
     }
   }
 
-  private async carryOut(order: OrderOfOne, message: MailMessage): Promise<PreviewResponse> {
+  private async carryOut(request: MailRequest, message: MailMessage): Promise<PreviewResponse> {
     const { config, localesDir } = this.options;
     const { render } = await this.options.setup();
     // The texts are read anew every time, since they change while a mail is being written.
     const i18n = await loadI18n([localesDir], config.defaultLocale, { strict: true });
     const composer = new MailComposer({ config, i18n, renderer: this.renderer, render });
     try {
-      const draft = await composer.draft(new PreviewRun(message, config.appUrl, order.locale ?? undefined));
+      const draft = await composer.draft(new PreviewRun(message, config.appUrl, request.locale ?? undefined));
       if (!draft) return { kind: 'none' };
-      const name = order.ask === 'send' ? `test.${randomUUID()}` : 'preview';
+      const name = request.ask === 'send' ? `test.${randomUUID()}` : 'preview';
       const mail = await composer.compose(draft, { messageId: `<${name}@${new URL(config.appUrl).hostname}>` });
-      return order.ask === 'send'
-        ? await this.send(mail, order, draft.delivery)
+      return request.ask === 'send'
+        ? await this.send(mail, request, draft.delivery)
         : await this.written(mail, draft.texts.locale);
     } catch (thrown) {
       if (thrown instanceof MailCancelled) return { kind: 'none' };

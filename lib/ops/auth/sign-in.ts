@@ -136,7 +136,7 @@ export async function showSignIn(site: AuthParts, ctx: OpsContext, shown: SignIn
   setCookie(ctx, site.config, site.sessions.formCookie(visitor));
   const here = ctx.path === SIGN_IN ? '/ops' : ctx.originalUrl;
   const byToken = accessMode(site.config) === 'token';
-  await site.pages.show(ctx, byToken ? 'sign-in-by-token' : 'sign-in', {
+  await site.layout.show(ctx, byToken ? 'sign-in-by-token' : 'sign-in', {
     title: t(byToken ? 'signIn.byToken.title' : 'signIn.title'),
     example: `${ctx.protocol}://${ctx.host}/ops?token=…`,
     wrongToken: false,

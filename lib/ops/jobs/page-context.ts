@@ -47,7 +47,7 @@ export async function showPage(
 ): Promise<void> {
   const flash = ctx.state.json ? undefined : await site.flashes.flash(ctx);
   const shared = { flash, here: pathWith(ctx, {}) };
-  await site.pages.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
+  await site.layout.show(ctx, `jobs/${view}`, { ...shared, ...locals }, json);
 }
 
 /** A path with this page's query, changed. @param path default: this page's. */

@@ -37,7 +37,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
         today: { ...today, failed: Math.max(0, today.failed - retrying), retrying },
         more: paging.total >= MAX_COUNTED,
       };
-      await site.pages.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });
+      await site.layout.show(ctx, 'mail/deliveries', page, { deliveries: snakeCase(rows), total: paging.total });
     });
 
     site.router.get(`${DELIVERIES}/*key`, async (ctx) => {
@@ -48,7 +48,7 @@ export function deliveryRoutes(inbox: Inbox): PageModule {
       const file = path.basename(row.response ?? '');
       const kept = row.response === path.join(site.config.mail.dir, file) && (await inbox.names()).includes(file);
       const page = { title: row.subject, row, mail: kept ? `${INBOX}/${file}` : null };
-      await site.pages.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, snakeCase(row));
+      await site.layout.show(ctx, 'mail/delivery', { ...page, back: DELIVERIES }, snakeCase(row));
     });
   };
 }

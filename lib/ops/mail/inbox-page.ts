@@ -32,7 +32,7 @@ export function inboxRoutes(inbox: Inbox): PageModule {
       const isNewest = search === '' && paging.page === 1;
       const live = isNewest ? { live: `${INBOX}/events?newest=${all[0] ?? ''}` } : {};
       const page = { title: t('mail.inbox.title'), search, entries, paging, total: all.length, delivery, dir: shown };
-      await site.pages.show(
+      await site.layout.show(
         ctx,
         'mail/inbox',
         { ...page, searched: MAX_SEARCHED, ...live },
@@ -111,5 +111,5 @@ function confirmClear(site: PageContext, ctx: OpsContext, names: readonly string
   const { length: count } = names;
   const title = ctx.state.t('mail.clear.question', { count });
   const typed = count > TYPED_ABOVE;
-  return site.pages.show(ctx, 'mail/clear', { title, count, typed, wrong, until: names[0] ?? '', back: INBOX });
+  return site.layout.show(ctx, 'mail/clear', { title, count, typed, wrong, until: names[0] ?? '', back: INBOX });
 }

@@ -65,7 +65,7 @@ export async function showMail(site: PageContext, ctx: OpsContext, page: MailPag
     source: source.slice(0, MAX_SOURCE),
     cutOff: source.length > MAX_SOURCE,
   };
-  await site.pages.show(ctx, 'mail/mail', locals, {
+  await site.layout.show(ctx, 'mail/mail', locals, {
     ...mailJson(mail),
     size: { html: htmlSize, source: mail.source.length },
     attachments: files,

@@ -57,7 +57,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
         case 'fault':
           return showFault(site, ctx, title, reply, shared);
         case 'none':
-          return site.pages.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
+          return site.layout.show(ctx, 'mail/no-mail', { title, ...shared }, { mail: null });
         default:
           throw localizedProblem(404, 'missing');
       }
@@ -73,7 +73,7 @@ export function previewRoutes(inbox: Inbox): PageModule {
       const index = await indexOf(reply, ctx);
       if (reply.kind === 'fault') return showFault(site, ctx, title, reply, { index, base: INDEX, ...lively });
       const page = { title, index, base: INDEX, folder: site.previews.folder, ...lively };
-      await site.pages.show(ctx, 'mail/no-previews', page, { previews: linkNames(reply) });
+      await site.layout.show(ctx, 'mail/no-previews', page, { previews: linkNames(reply) });
     });
 
     router.get(PREVIEWS, (ctx) => ctx.redirect(INDEX));
@@ -117,7 +117,7 @@ async function showFault(
   shared: Readonly<Record<string, unknown>>,
 ): Promise<void> {
   ctx.status = 500;
-  await site.pages.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: snakeCase(fault) });
+  await site.layout.show(ctx, 'mail/fault', { title, fault, locales: false, ...shared }, { error: snakeCase(fault) });
 }
 
 function linkNames(reply: PreviewResponse): (PreviewName & { readonly href: string })[] {
@@ -157,7 +157,7 @@ function testRoutes(source: PreviewSource): PageModule {
       const { mailer, action } = ctx.params;
       const query = langQuery(ctx);
       const page = { name: `${mailer}#${action}`, action: `${ctx.path}${query}`, back: `${withoutSend(ctx)}${query}` };
-      return site.pages.show(ctx, 'mail/test', { title: ctx.state.t('mail.test.title'), to: '', ...page, ...more });
+      return site.layout.show(ctx, 'mail/test', { title: ctx.state.t('mail.test.title'), to: '', ...page, ...more });
     };
 
     site.router.get(SEND, async (ctx) => {

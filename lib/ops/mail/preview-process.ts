@@ -10,18 +10,18 @@ import { localizedProblem } from '../ui/shell';
 /** Maximum wait for one preview, ms; its process is then killed as unresponsive. */
 const PATIENCE_MS = 20_000;
 
-type Order = PreviewRequest extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
+type NewRequest = PreviewRequest extends infer O ? (O extends unknown ? Omit<O, 'id'> : never) : never;
 
 /** A process that renders previews. It exits after it has been idle for a while, and with its worker. */
 class PreviewProcess {
   private readonly child: ChildProcess = forkBeside(PREVIEWS_ROLE);
-  private readonly requests: RequestReply<Order, PreviewResponse>;
+  private readonly requests: RequestReply<NewRequest, PreviewResponse>;
   private gone = false;
 
   constructor() {
     const { child } = this;
-    this.requests = new RequestReply((id, order) =>
-      child.send({ ...order, id }, (error) => {
+    this.requests = new RequestReply((id, request) =>
+      child.send({ ...request, id }, (error) => {
         if (error) this.requests.settle(id, new PreviewProcessGone(true, 'code 0'));
       }),
     );
@@ -41,8 +41,8 @@ class PreviewProcess {
   }
 
   /** @throws PreviewProcessGone when the process ends before its answer, or does not answer in time and is killed. */
-  ask(order: Order): Promise<PreviewResponse> {
-    return this.requests.ask(order, { ms: PATIENCE_MS, onLate: () => this.killUnresponsive() });
+  ask(request: NewRequest): Promise<PreviewResponse> {
+    return this.requests.ask(request, { ms: PATIENCE_MS, onLate: () => this.killUnresponsive() });
   }
 
   private killUnresponsive(): PreviewProcessGone {
@@ -103,15 +103,15 @@ export class PreviewSource {
   }
 
   /** @throws ProblemError 502 when the process crashes or does not answer in time. */
-  private async ask(order: Order): Promise<PreviewResponse> {
+  private async ask(request: NewRequest): Promise<PreviewResponse> {
     if (this.options.changing) await this.renewChild();
     // An idle process may exit just when the request is sent, so it is repeated once.
     const again = (error: unknown) => {
-      if (error instanceof PreviewProcessGone && error.idle) return this.running().ask(order);
+      if (error instanceof PreviewProcessGone && error.idle) return this.running().ask(request);
       throw error;
     };
     return this.running()
-      .ask(order)
+      .ask(request)
       .catch(again)
       .catch((error: unknown) => {
         if (error instanceof PreviewProcessGone)

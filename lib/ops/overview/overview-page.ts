@@ -32,7 +32,7 @@ export const overviewRoutes: PageModule = async (site) => {
   site.router.get(HOME, async (ctx) => {
     const view = await look(ctx);
     const { machine } = view;
-    await site.pages.show(
+    await site.layout.show(
       ctx,
       'overview/overview',
       {

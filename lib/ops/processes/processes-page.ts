@@ -57,12 +57,12 @@ export const processRoutes: PageModule = async (site) => {
       const slot = readSlot(ctx, action);
       if (!action.isAvailable(tree.treeStatus, slot)) throw localizedProblem(409, 'actionGone');
       const flash = { what: action.key, name: tree.treeStatus.name, slot };
-      const order = async () => {
+      const send = async () => {
         await sendCommand(site, ctx, action, tree, slot);
         return flash;
       };
       try {
-        const id = await flashes.once(ctx, order, !site.redis.client.isReady);
+        const id = await flashes.once(ctx, send, !site.redis.client.isReady);
         ctx.status = 303;
         ctx.redirect(linkWith('/ops', '', { tree: tree.own ? null : tree.treeStatus.id, flash: id ?? null }));
       } catch (error) {
@@ -104,7 +104,7 @@ async function showProcesses(site: PageContext, ctx: OpsContext, { tree, jobActi
   // Already redacted for viewers, so that the JSON shows no more than the page does.
   const events = eventLines(treeStatus.events, format, MAX_EVENTS, jobActions);
   const id = own ? null : treeStatus.id;
-  await site.pages.show(
+  await site.layout.show(
     ctx,
     'processes/processes',
     {
@@ -152,7 +152,7 @@ async function confirm(
   if (!action.isAvailable(treeStatus, slot) && refused === undefined) throw localizedProblem(409, 'actionGone');
   const values = actionValues(treeStatus, slot);
   const { t } = ctx.state;
-  await site.pages.show(ctx, 'processes/confirm', {
+  await site.layout.show(ctx, 'processes/confirm', {
     title: t(`processes.actions.${action.key}.question`, values),
     action,
     values,

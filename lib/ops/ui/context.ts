@@ -67,7 +67,7 @@ export interface Visitor {
 
 /** Services that all pages share. */
 export interface PageBase extends OpsOptions {
-  readonly pages: Layout;
+  readonly layout: Layout;
   readonly streams: Streams;
   /** Numbers of the header. Never rejects; an unknown number is null. */
   readonly counts: () => Promise<Counts>;

@@ -19,7 +19,7 @@ interface Trouble {
 }
 
 /** Answers errors with a page, or with a problem document when the request asks for JSON. */
-export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMiddleware {
+export function errorPages(site: Pick<PageContext, 'events' | 'layout'>): OpsMiddleware {
   return async (ctx, next) => {
     try {
       await next();
@@ -34,7 +34,7 @@ export function errorPages(site: Pick<PageContext, 'events' | 'pages'>): OpsMidd
   };
 }
 
-async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
+async function answer({ layout }: Pick<PageContext, 'layout'>, ctx: OpsContext, trouble: Trouble): Promise<void> {
   const { status, reason, values, headers, code } = trouble;
   const { t, json } = ctx.state;
   const title = t(`errors.${reason}.title`);
@@ -43,7 +43,7 @@ async function answer({ pages }: Pick<PageContext, 'pages'>, ctx: OpsContext, tr
   ctx.status = status;
   ctx.set({ ...headers });
   const read = ctx.method === 'GET' || ctx.method === 'HEAD';
-  await pages.show(ctx, 'error', {
+  await layout.show(ctx, 'error', {
     title,
     what,
     // An action that failed half-way may have been done in part.

@@ -15,7 +15,7 @@ const TRIES = 5;
 /** Checks shared by all unknown addresses: this many at once, then one per second. */
 const AT_ONCE = 30;
 /** Longest time that an attempt may have waited for its turn, s. */
-const LONGEST_S = 10;
+const MAX_SECONDS = 10;
 const GUESSES = 60;
 const ADDRESSES = 200;
 const GUESSERS = 40;
@@ -136,7 +136,7 @@ const FROM_MANY: Fault = {
     });
     const seconds = (performance.now() - begun) / 1000;
     const looked = guesses.get(401) ?? 0;
-    if (looked > AT_ONCE + seconds + LONGEST_S)
+    if (looked > AT_ONCE + seconds + MAX_SECONDS)
       ledger.broken.push(`${looked} guesses from many addresses were checked within ${Math.round(seconds)} s`);
   },
 };

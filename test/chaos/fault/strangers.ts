@@ -88,7 +88,7 @@ const FORGED_HEADERS: Fault = {
 const PIPELINERS = 12;
 const PIPELINED = 400;
 /** Requests answered on one connection; the server closes it after the last one. */
-const MOST_ANSWERED = 128;
+const MAX_ANSWERED = 128;
 
 const PIPELINES: Fault = {
   name: 'pipelines',
@@ -100,7 +100,7 @@ const PIPELINES: Fault = {
     for (const text of texts) {
       // A response that is cut off in the middle counts as shed.
       const answers = readAnswers(text.slice(0, text.lastIndexOf('\r\n\r\n') + 4));
-      if (answers.length > MOST_ANSWERED) ledger.broken.push(`${answers.length} pipelined requests were answered`);
+      if (answers.length > MAX_ANSWERED) ledger.broken.push(`${answers.length} pipelined requests were answered`);
       for (const { status, headers } of answers)
         if (status >= 500 && !(status === 503 && headers.has('retry-after')))
           ledger.broken.push(`a pipelined request was answered ${status}`);

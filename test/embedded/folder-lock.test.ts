@@ -3,14 +3,14 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
-import { FolderClaim } from '../../lib/embedded/folder-claim';
+import { FolderLock } from '../../lib/embedded/folder-lock';
 import { startedAt } from '../../lib/embedded/server-process';
 import { removeFolder } from '../support/temp-folder';
 import { stateFolder } from './servers-under-test';
 
-describe('the claim on a folder', () => {
+describe('the lock on a folder', () => {
   let stateDir: string;
-  const take = () => FolderClaim.take(stateDir, undefined);
+  const take = () => FolderLock.take(stateDir, undefined);
   const write = (number: number, content: string) => {
     fs.mkdirSync(path.join(stateDir, 'claims'), { recursive: true });
     fs.writeFileSync(path.join(stateDir, 'claims', String(number)), content);
@@ -37,10 +37,10 @@ describe('the claim on a folder', () => {
     const gone = spawn('true');
     await once(gone, 'exit');
     write(7, JSON.stringify({ pid: gone.pid, role: 'primary', startedAt: '1' }));
-    const claim = await take();
-    assert.equal(claim.number, 8);
-    assert.deepEqual(fs.readdirSync(claim.folder), ['8']);
-    claim.release();
+    const lock = await take();
+    assert.equal(lock.number, 8);
+    assert.deepEqual(fs.readdirSync(lock.folder), ['8']);
+    lock.release();
   });
 
   it('takes over when another process has the pid now', async () => {

@@ -16,29 +16,29 @@ interface Holder {
 }
 
 /**
- * The exclusive right to run servers in a folder. Claims are numbered files, `<state folder>/claims/<n>`. The highest
+ * The exclusive right to run servers in a folder. Locks are numbered files, `<state folder>/claims/<n>`. The highest
  * number counts, and is free once its holder is dead or has released it. A process takes over by creating the next
  * number, which the file system allows to one process only. The highest file is never deleted, so numbers are not
  * reused: a process that recreates an old number finds a higher one next to it and has lost.
  */
-export class FolderClaim {
+export class FolderLock {
   private constructor(
     readonly folder: string,
     readonly number: number,
   ) {}
 
   /** @throws UserError if another Catamount runs in the state folder. */
-  static async take(stateDir: string, actingFor: User | undefined): Promise<FolderClaim> {
+  static async take(stateDir: string, actingFor: User | undefined): Promise<FolderLock> {
     const folder = path.join(stateDir, 'claims');
     makeFolder(folder, actingFor);
     const mine: Holder = { pid: process.pid, role: 'primary', startedAt: (await startedAt(process.pid)) ?? '' };
     for (;;) {
       const highest = highestNumber(folder);
       await waitUntilFree(folder, highest, stateDir);
-      const claim = new FolderClaim(folder, highest + 1);
-      if (claim.create(mine) && highestNumber(folder) === claim.number) {
-        claim.sweep();
-        return claim;
+      const lock = new FolderLock(folder, highest + 1);
+      if (lock.create(mine) && highestNumber(folder) === lock.number) {
+        lock.sweep();
+        return lock;
       }
     }
   }
@@ -48,7 +48,7 @@ export class FolderClaim {
       fs.writeFileSync(this.draft, 'released');
       fs.renameSync(this.draft, this.file(this.number));
     } catch {
-      // The folder has been removed, so there is nothing left to claim.
+      // The folder has been removed, so there is nothing left to lock.
     }
   }
 
@@ -102,7 +102,7 @@ async function liveHolder(folder: string, number: number): Promise<Holder | unde
   try {
     holder = JSON.parse(fs.readFileSync(path.join(folder, String(number)), 'utf8')) as Holder;
   } catch (error) {
-    // There is no claim yet, it has just been swept, or it has been released.
+    // There is no lock yet, it has just been swept, or it has been released.
     if (error instanceof SyntaxError || (error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
@@ -125,14 +125,14 @@ function highestNumber(folder: string): number {
   return Math.max(0, ...numbers(folder));
 }
 
-/** Interval at which the keeper checks the claims, in seconds. */
+/** Interval at which the keeper checks the locks, in seconds. */
 const TICK = 0.2;
 
 /**
- * The keeper's script. Arguments: $1 claims folder, $2 number of our claim, $3 ticks of grace. Each input line is
+ * The keeper's script. Arguments: $1 claims folder, $2 number of our lock, $3 ticks of grace. Each input line is
  * `<pid> <signal> <argument>`: a server, its stop signal, and an argument of its command line, which identifies it even
- * if another process gets its pid. The keeper claims the next number before it stops anything, so that a start at this
- * moment cannot adopt a server that is about to be stopped. It ignores signals, because a hosting platform, or a `kill`
+ * if another process gets its pid. The keeper takes the next number before it stops anything, so that a start at this
+ * moment cannot reuse a server that is about to be stopped. It ignores signals, because a hosting platform, or a `kill`
  * of everything, sends them to all processes.
  */
 const SCRIPT = `
@@ -182,20 +182,20 @@ while [ -n "$(each name)" ]; do
 done
 `;
 
-export function startKeeper(claim: FolderClaim, graceMs: number): ScriptProcess {
+export function startKeeper(lock: FolderLock, graceMs: number): ScriptProcess {
   const ticks = Math.ceil(graceMs / (TICK * 1000));
-  return runScript(SCRIPT, 'catamount-keeper', [claim.folder, String(claim.number), String(ticks)]);
+  return runScript(SCRIPT, 'catamount-keeper', [lock.folder, String(lock.number), String(ticks)]);
 }
 
 /**
  * A small process that outlives this one and stops the servers if nothing else does. Its input ends when this process
- * ends in any way, even by `kill -9`. It then waits for the grace period, so that the next start can adopt the servers.
+ * ends in any way, even by `kill -9`. It then waits for the grace period, so that the next start can reuse the servers.
  */
 export class Keeper {
   private readonly script: ScriptProcess;
 
-  constructor(claim: FolderClaim, graceMs: number) {
-    this.script = startKeeper(claim, graceMs);
+  constructor(lock: FolderLock, graceMs: number) {
+    this.script = startKeeper(lock, graceMs);
   }
 
   watch(pid: number, signal: 'INT' | 'TERM', argument: string): void {
