@@ -41,20 +41,6 @@ describe('a LISTEN connection that falls silent', () => {
   const silences = () =>
     system.eventsNamed('queue.error').filter(({ error }) => /stopped arriving/.test(error.message)).length;
 
-  it('is replaced by one connection, however often it breaks', async () => {
-    const processor = await listening({ lookMs: HOUR });
-    const sessions = `select pid from pg_stat_activity where datname = current_database() and query like 'LISTEN%'`;
-    for (let round = 0; round < 3; round++) {
-      const [lost] = await system.postgres.query(sessions);
-      await system.postgres.query(`select pg_terminate_backend(pid) from (${sessions}) as session`);
-      await until('notifications arrive again', async () => {
-        const found = await system.postgres.query(sessions);
-        return processor.listening === true && found.some(({ pid }) => pid !== lost?.pid);
-      });
-    }
-    assert.equal((await system.postgres.query(sessions)).length, 1);
-  });
-
   it('delays no job that is enqueued, since Redis announces it', async () => {
     await listening({ lookMs: HOUR, echoMs: HOUR });
     way.swallow();
