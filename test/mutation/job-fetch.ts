@@ -430,14 +430,14 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/limits.test.ts'],
   },
   {
-    promise: 'a hint for which there is no slot any more is given back',
+    promise: 'a hint that comes to a processor which has become quiet is given back',
     file: FETCHER,
     find: 'if (this.free === 0) this.giveBack();',
     replace: 'if (this.free < 0) this.giveBack();',
     killedBy: FETCHER_TEST,
   },
   {
-    promise: 'nothing ends a stop, a command neither',
+    promise: 'a processor that stops is not resumed',
     file: 'lib/job/processor.ts',
     find: '    if (this.stopping) return;\n    this.isQuiet = false;',
     replace: '    this.isQuiet = false;',

@@ -212,20 +212,16 @@ describe('the fetcher', () => {
     );
   });
 
-  it('gives back a hint that comes when it has no slot any more, so that another process runs the job', async () => {
-    gate.close();
-    const start = () => system.processor([AnyJob], { jobs: { concurrency: 1 }, tuning: ALONE });
-    await start();
+  it('gives back the hint that it had waited for when it became quiet', async () => {
+    const processor = await system.processor([AnyJob], { tuning: ALONE });
     const clients = () => system.redis.client.sendCommand<string>(['CLIENT', 'LIST', 'TYPE', 'normal']);
     await until('it waits for a hint', async () => (await clients()).includes('cmd=brpop'));
-    await system.postgres.query(
-      `insert into job_queue (id, queue, class, payload) values (gen_random_uuid(), 'default', 'AnyJob', '{"class":"AnyJob","args":["a"]}')`,
+    await until('its first looks are over', () => processor.listening && processor.progress.dispatch?.owedMs === 0);
+    processor.quiet();
+    const { id } = await AnyJob.performLater('a');
+    await until('the hint is there for others', async () =>
+      (await system.redis.client.lRange('bq:default:waiting', 0, -1)).includes(id),
     );
-    await system.postgres.query(`notify job_queue, 'unhinted'`);
-    await until('a job runs of which no hint told', () => gate.held === 1);
-    await AnyJob.performLater('b');
-    await start();
-    await until('the other process runs the next one', () => gate.held === 2);
   });
 
   it('returns a job that it had asked for when it became quiet', async () => {
