@@ -146,6 +146,9 @@ describe('the limit on sign-ups', () => {
     } finally {
       redis.resume();
     }
+    // This is answered after all commands of before.
+    const [key = ''] = await app.redis.client.keys('catamount:limit:shop:pages:*');
+    assert.equal(await app.redis.client.get(key), '1');
   });
 
   it('is shared again once Redis has replied, late, that somebody has reached it', async () => {

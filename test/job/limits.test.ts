@@ -107,6 +107,23 @@ describe('classes with a limit', () => {
     await nothingLeft();
   });
 
+  it('run their next job although Postgres refused to admit it at first', async () => {
+    const hour = 3_600_000;
+    await system.processor([OneJob], { tuning: { dispatch: { lookMs: hour, overdueMs: hour, upkeepMs: 1 } } });
+    for (const name of ['first', 'second']) await OneJob.performLater(name);
+    await until('the second job is held', async () => gate.held === 1 && (await held()) === 1);
+    await system.postgres.query(`alter table job_queue add constraint refused check (state <> 'ready')`);
+    try {
+      gate.open();
+      await until('the first job has ended', async () => (await system.jobCount()) === 1);
+      await until('the look for held ones was refused', () => system.eventsNamed('queue.error').length > 0);
+    } finally {
+      await system.postgres.query('alter table job_queue drop constraint refused');
+    }
+    await nothingLeft();
+    assert.deepEqual(ran, ['first', 'second']);
+  });
+
   it('keep their limit when an operator kills jobs and retries them', async () => {
     await system.processor([OneJob], { jobs: { concurrency: 4 } });
     for (let n = 0; n < 4; n++) await OneJob.performLater(`${n}`);

@@ -92,15 +92,17 @@ describe('a job processor that stops', () => {
     assert.deepEqual(processor.snapshot(), { running: [], quiet: true });
   });
 
-  it('lets running jobs finish', async () => {
+  it('lets running jobs finish, and fetches no others, even if it is resumed', async () => {
     const processor = await system.processor(CLASSES);
     await transaction(() => DeafJob.performLater('slow'));
     await until('the job is running', () => gate.held === 1);
     const stopped = processor.stop(Deadline.after(IN_TIME));
+    processor.resume();
+    await DeafJob.performLater('behind');
     gate.open();
     await stopped;
     assert.equal(system.eventsNamed('job.succeeded').length, 1);
-    assert.equal(await system.jobCount(), 0, 'its row is deleted');
+    assert.deepEqual(await lengths(), { waiting: 1, active: 0, delayed: 0 }, 'its row is deleted');
   });
 
   it('releases late jobs to the head of their queue, without counting an attempt or a delivery', async () => {

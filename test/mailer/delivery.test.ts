@@ -249,6 +249,20 @@ describe('MailDelivery', () => {
     assert.equal(stage.all('mail.failed').length, 1);
   });
 
+  it('fails with the error of the mail, although that cannot be recorded', async () => {
+    const transport = new TestTransport();
+    stage = await Stage.open({}, { transport, templatesDir: folderOf(TEMPLATES) });
+    transport.send = async () => {
+      await stage.testDatabase.query('drop table mail_deliveries');
+      throw new Error('the server is away');
+    };
+    await assert.rejects(NoteMailer.note('a@example.com').deliverNow(), /the server is away/);
+    assert.deepEqual(
+      stage.all('process.error').map(({ during }) => during),
+      ['recording a failed mail'],
+    );
+  });
+
   it('claims nothing for an invalid mail', async () => {
     stage = await Stage.open({}, { templatesDir: folderOf(TEMPLATES) });
     await assert.rejects(NoteMailer.note('').deliverNow(), InvalidMailError);

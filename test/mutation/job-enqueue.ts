@@ -140,6 +140,13 @@ const mutations: readonly Mutation[] = [
     replace: 'plain.length > 1',
     killedBy: ['test/job/enqueue/unique.test.ts', 'test/job/enqueue/enqueuer.test.ts'],
   },
+  {
+    promise: 'no tick is enqueued into a database that was restored meanwhile',
+    file: 'lib/job/cron/cron-service.ts',
+    find: '!(await isMadeAt(trx, gate.origin))',
+    replace: "!(await isMadeAt(trx, gate.origin)) && gate.origin === ''",
+    killedBy: ['test/job/cron/cron-gate.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -373,6 +373,34 @@ const mutations: readonly Mutation[] = [
     replace: 'if (this.running.has(delivery.id)) {',
     killedBy: FETCHER_TEST,
   },
+  {
+    promise: 'a look that failed is made up for: jobs without hints are hinted at',
+    file: DISPATCHER,
+    find: '      this.mayLackHints ||= mayLackHints;\n',
+    replace: '',
+    killedBy: DISPATCHER_TEST,
+  },
+  {
+    promise: 'held jobs are looked for when an admission has failed',
+    file: 'lib/job/processor.ts',
+    find: '      this.dispatch.look();\n      return [];',
+    replace: '      return [];',
+    killedBy: ['test/job/limits.test.ts'],
+  },
+  {
+    promise: 'a hint that comes to a processor which has become quiet is given back',
+    file: FETCHER,
+    find: 'if (this.free === 0) this.giveBack();',
+    replace: 'if (this.free < 0) this.giveBack();',
+    killedBy: FETCHER_TEST,
+  },
+  {
+    promise: 'a processor that stops is not resumed',
+    file: 'lib/job/processor.ts',
+    find: '    if (this.stopping) return;\n    this.isQuiet = false;',
+    replace: '    this.isQuiet = false;',
+    killedBy: ['test/job/stop.test.ts'],
+  },
 ];
 
 export default mutations;

@@ -32,4 +32,21 @@ describe('recurring jobs while it is unknown whether the database is a copy', ()
       await service.task.stop();
     }
   });
+
+  it('are not enqueued once another dump was restored, even before the gate knows', async () => {
+    const { knex } = system.database;
+    const gate = new Gate({ knex, onCopy: () => undefined });
+    const entries = cronEntries([recurring(EVERY_SECOND)]);
+    const service = new CronService({ knex, events: system.events, entries, gate });
+    service.start();
+    try {
+      await until('a job is enqueued', () => system.eventsNamed('cron.enqueued').length > 0);
+      await system.postgres.query(`update job_installation set origin = origin || ' before'`);
+      await until('the next tick is refused', () => service.progress.read().error !== undefined);
+      assert.notEqual(gate.origin, undefined);
+    } finally {
+      await service.task.stop();
+      await system.postgres.query(`update job_installation set origin = replace(origin, ' before', '')`);
+    }
+  });
 });

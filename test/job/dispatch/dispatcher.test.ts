@@ -89,6 +89,22 @@ describe('the dispatcher', () => {
     await until('there is one again', async () => (await hints()).includes(id));
   });
 
+  it('hints at jobs that were never hinted at although its first look for them fails', async () => {
+    const resting = { dispatch: { lookMs: 3_600_000, overdueMs: 3_600_000 } };
+    const quiet = await system.processor([NoteJob], { tuning: resting });
+    quiet.quiet();
+    await until('it listens, and has nothing to do', () => quiet.listening && quiet.progress.dispatch?.owedMs === 0);
+    await system.postgres.query('alter table job_pauses rename to away');
+    try {
+      await insert(1);
+      await system.postgres.query(`notify job_queue, 'look'`);
+      await until('the look has failed', () => system.eventsNamed('queue.error').length > 0);
+    } finally {
+      await system.postgres.query('alter table away rename to job_pauses');
+    }
+    await until('there is a hint', async () => (await hints()).length === 1);
+  });
+
   it('hints at an older job before those that have hints', async () => {
     const quiet = await system.processor([NoteJob], { tuning: OFTEN });
     quiet.quiet();

@@ -212,6 +212,18 @@ describe('the fetcher', () => {
     );
   });
 
+  it('gives back the hint that it had waited for when it became quiet', async () => {
+    const processor = await system.processor([AnyJob], { tuning: ALONE });
+    const clients = () => system.redis.client.sendCommand<string>(['CLIENT', 'LIST', 'TYPE', 'normal']);
+    await until('it waits for a hint', async () => (await clients()).includes('cmd=brpop'));
+    await until('its first looks are over', () => processor.listening && processor.progress.dispatch?.owedMs === 0);
+    processor.quiet();
+    const { id } = await AnyJob.performLater('a');
+    await until('the hint is there for others', async () =>
+      (await system.redis.client.lRange('bq:default:waiting', 0, -1)).includes(id),
+    );
+  });
+
   it('returns a job that it had asked for when it became quiet', async () => {
     const processor = await system.processor([AnyJob], { tuning: ALONE });
     const { id } = await transaction(async (trx) => {
