@@ -390,8 +390,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a hint that comes to a processor which has become quiet is given back',
     file: FETCHER,
-    find: 'if (this.free === 0) this.giveBack();',
-    replace: 'if (this.free < 0) this.giveBack();',
+    find: 'if (this.free === 0) this.passOnHint();',
+    replace: 'if (this.free < 0) this.passOnHint();',
     killedBy: FETCHER_TEST,
   },
   {
