@@ -27,9 +27,11 @@ export const runDoctor: Command = async (app, args, readConfig) => {
 };
 
 async function aroundApp(app: AppDefinition, config: Config): Promise<Found[]> {
-  const opened = await AppConnection.open(app, config, { as: 'doctor', doing: 'Cannot look further' }).catch((thrown) =>
-    failed('unreachable', thrown),
-  );
+  const opened = await AppConnection.open(app, config, {
+    as: 'doctor',
+    doing: 'Cannot look further',
+    needs: 'both',
+  }).catch((thrown) => failed('unreachable', thrown));
   if (!(opened instanceof AppConnection)) return [...(await findings('settings', 'doctor', { config })), opened];
   const { database, redis } = opened;
   const { isOff, client } = redis;

@@ -7,6 +7,7 @@ import { Events } from '../../core/events';
 import { LogFilter } from '../../core/log-filter';
 import { createLogger, openLogDestination } from '../../core/logging';
 import { Redis } from '../../core/redis';
+import { redisPlace } from '../../core/redis-url';
 import type { JobSetup } from '../../job/definition/setup';
 import { enqueuesUnderWay } from '../../job/enqueue/enqueue';
 import type { Database } from '../../model/database';
@@ -29,11 +30,8 @@ interface ConnectionOptions {
   readonly as: string;
   /** Beginning of the message when a server does not answer: `Nothing done`. */
   readonly doing: string;
-  /**
-   * The server without which there is nothing to do; the other is used if it answers. Default: both, or Postgres if Redis is
-   * off.
-   */
-  readonly needs?: 'postgres' | 'redis' | undefined;
+  /** The servers without which there is nothing to do; the other is used if it answers. Default: Postgres, with a warning. */
+  readonly needs?: 'postgres' | 'redis' | 'both' | undefined;
 }
 
 /** A process outside the tree that uses the app's models, and enqueues jobs and mails. */
@@ -69,7 +67,7 @@ export class AppConnection {
     const connection = new AppConnection(events, database, redis, setup, models, undo);
     try {
       await Promise.all([
-        needs === 'postgres' || (redis.isOff && needs === undefined)
+        needs === undefined || needs === 'postgres' || (redis.isOff && needs === 'both')
           ? redis.start().then(() => redis.firstAttempt(PATIENCE_MS))
           : reachRedis(redis, urls.redis, events, doing),
         needs !== 'redis' && connectOrFail(database, doing),
@@ -81,6 +79,10 @@ export class AppConnection {
     // Subscribed only now: earlier failures are reported once, by the error that they cause.
     const log = logOf(config);
     logEvents(events, createLogger({ log }, as, openLogDestination(log, 2), new LogFilter(events)));
+    if (needs === undefined && urls.redis !== null && !redis.client.isReady) {
+      const message = `Redis at ${redisPlace(urls.redis)} cannot be reached, so this goes on without it`;
+      events.emit('process.warning', { message });
+    }
     events.emit('setup.loaded', { filterArguments: setup.filterArguments ?? [] });
     Model.knex(database.knex);
     connectTransactions(database.knex, (model) => events.emit('query.left-transaction', { model }));
