@@ -150,7 +150,7 @@ export class JobProcessor implements Service {
       concurrency: config.jobs.concurrency,
       limits: this.limits,
       hints: this.hintReader,
-      hears: () => this.dispatch.listening === true,
+      isNotified: () => this.dispatch.listening === true,
       perform: this.executor.perform.bind(this.executor),
       onBegun: () => this.dispatch.begun(),
       adopt: async (hints) => (await this.plainProducers?.adopt(hints)) ?? [],

@@ -115,7 +115,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'one dispatcher at a time looks: the others wait for the leader',
     file: LEADER,
-    find: 'return this.leader === undefined || this.isLeader || !this.hears;',
+    find: 'return this.leader === undefined || this.isLeader || !this.isNotified;',
     replace: 'return true;',
     killedBy: LEADERSHIP_TEST,
   },
@@ -143,8 +143,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: "a LISTEN connection that no longer delivers the dispatcher's notifications is replaced",
     file: 'lib/job/dispatch/dispatch-service.ts',
-    find: 'onNotified: (sentAt) => this.listener.expectEcho(sentAt),',
-    replace: 'onNotified: () => undefined,',
+    find: 'onMessageSent: (sentAt) => this.listener.expectEcho(sentAt),',
+    replace: 'onMessageSent: () => undefined,',
     killedBy: LISTENER_TEST,
   },
   {
@@ -327,14 +327,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a dispatcher that is not notified looks at its first interval, however long nothing comes',
     file: DISPATCHER,
-    find: 'return this.leadership.hears ? Math',
+    find: 'return this.leadership.isNotified ? Math',
     replace: 'return this.lookMs > 0 ? Math',
     killedBy: ['test/job/dispatch/dispatcher.test.ts'],
   },
   {
     promise: 'without Redis a processor that is not notified looks at one interval, however long nothing comes',
     file: FETCHER,
-    find: '    if (hints || !this.options.hears()) this.scanMs = SCAN_MS;\n',
+    find: '    if (hints || !this.options.isNotified()) this.scanMs = SCAN_MS;\n',
     replace: '',
     killedBy: ['test/job/dispatch/pooler.test.ts'],
   },

@@ -139,7 +139,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'between jobs that block the event loop, the process can send heartbeats',
     file: 'lib/job/perform/executor.ts',
-    find: '      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();\n',
+    find: '      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.pauseBriefly();\n',
     replace: '',
     killedBy: ['test/job/perform/executor.test.ts'],
   },

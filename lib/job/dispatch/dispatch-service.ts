@@ -70,8 +70,8 @@ export class DispatchService {
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
       onError: this.report('looking for jobs that are due'),
       id: identity,
-      hears: () => this.listener.hears === true,
-      onNotified: (sentAt) => this.listener.expectEcho(sentAt),
+      isNotified: () => this.listener.isNotified === true,
+      onMessageSent: (sentAt) => this.listener.expectEcho(sentAt),
       beforeLook: () => this.clock.check(),
       tuning,
     });
@@ -83,7 +83,7 @@ export class DispatchService {
       sendEcho: async (token) => {
         await knex.raw('select pg_notify(?, ?)', [TABLES.echoChannel, token]);
       },
-      onHearing: (hears) => events.emit(hears ? 'notifications.restored' : 'notifications.lost', {}),
+      onNotifications: (isNotified) => events.emit(isNotified ? 'notifications.restored' : 'notifications.lost', {}),
       onNotice: (notice) => this.noticed(notice as Notice | undefined),
       onLeader: (message) => this.dispatcher.heard(message),
       // Without notifications the dispatcher looks often again.
@@ -155,7 +155,7 @@ export class DispatchService {
 
   /** false: notifications of Postgres do not arrive, so the dispatcher looks each second; null: not known yet. */
   get listening(): boolean | null {
-    return this.listener.hears;
+    return this.listener.isNotified;
   }
 
   get progress(): Progress {
@@ -171,7 +171,7 @@ export class DispatchService {
    * that a database which suspends itself when it is not used can do so.
    */
   get isIdle(): boolean {
-    return this.listener.hears === true && performance.now() - this.activeAt > IDLE_AFTER_MS;
+    return this.listener.isNotified === true && performance.now() - this.activeAt > IDLE_AFTER_MS;
   }
 
   /** true: its dispatcher waits for no other tree's. */

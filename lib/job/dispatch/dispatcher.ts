@@ -52,11 +52,11 @@ export interface DispatcherOptions {
   /** Unique among all dispatchers. */
   readonly id: string;
   /** @returns true: notifications of Postgres arrive here. */
-  readonly hears: () => boolean;
+  readonly isNotified: () => boolean;
   /** Called before each look. */
   readonly beforeLook: () => void;
   /** Called after a message to all dispatchers, this one included. @param sentAt a time before, ms, monotonic. */
-  readonly onNotified: (sentAt: number) => void;
+  readonly onMessageSent: (sentAt: number) => void;
   readonly tuning?: DispatcherTuning | undefined;
 }
 
@@ -96,8 +96,8 @@ export class Dispatcher {
   private connectedSince: number | undefined;
 
   constructor(private readonly options: DispatcherOptions) {
-    const { id, hears, tuning, onError } = options;
-    this.leadership = new Leadership({ id, hears, graceMs: tuning?.graceMs });
+    const { id, isNotified, tuning, onError } = options;
+    this.leadership = new Leadership({ id, isNotified, graceMs: tuning?.graceMs });
     this.lookMs = this.firstLookMs;
     this.task = new PeriodicTask({ everyMs: MAX_LOOK_MS, work: () => this.pass(), onError, progress: this.progress });
   }
@@ -276,28 +276,28 @@ export class Dispatcher {
    * rare.
    */
   private async msUntilNext(isShort: boolean): Promise<number> {
-    const { knex, onNotified } = this.options;
-    const { hears, message: text } = this.leadership;
+    const { knex, onMessageSent } = this.options;
+    const { isNotified, message: text } = this.leadership;
     // The process of a running job may die, and this one with it: then another dispatcher waits for no longer than that.
     const maxMs = this.wasAnyRunning ? this.upkeepMs : this.maxLookMs;
     const lookMs = isShort ? REFILL_MS : Math.min(maxMs, this.lookMs);
     this.lookMs = this.longerLookMs;
     const sentAt = performance.now();
     // Nobody waits for a dispatcher that is not notified itself.
-    const dueMs = await msUntilScheduled(knex, hears ? { text, maxMs: lookMs } : undefined);
-    if (hears) onNotified(sentAt);
+    const dueMs = await msUntilScheduled(knex, isNotified ? { text, maxMs: lookMs } : undefined);
+    if (isNotified) onMessageSent(sentAt);
     return Math.min(lookMs, dueMs ?? lookMs);
   }
 
   /** The same by one statement, as most looks find nothing; undefined when there is something to do. */
   private async calmMs(): Promise<number | undefined> {
-    const { knex, onNotified } = this.options;
-    const { hears, message } = this.leadership;
+    const { knex, onMessageSent } = this.options;
+    const { isNotified, message } = this.leadership;
     const sentAt = performance.now();
-    const ms = await msOfCalm(knex, Math.min(this.maxLookMs, this.lookMs), hears ? message : undefined);
+    const ms = await msOfCalm(knex, Math.min(this.maxLookMs, this.lookMs), isNotified ? message : undefined);
     if (ms === undefined) return undefined;
     this.lookMs = this.longerLookMs;
-    if (hears) onNotified(sentAt);
+    if (isNotified) onMessageSent(sentAt);
     return ms;
   }
 
@@ -307,6 +307,6 @@ export class Dispatcher {
 
   /** The interval after the next look. */
   private get longerLookMs(): number {
-    return this.leadership.hears ? Math.min(this.maxLookMs, this.lookMs * LOOK_GROWTH) : this.firstLookMs;
+    return this.leadership.isNotified ? Math.min(this.maxLookMs, this.lookMs * LOOK_GROWTH) : this.firstLookMs;
   }
 }

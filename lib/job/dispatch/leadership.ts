@@ -5,7 +5,7 @@ export interface LeadershipOptions {
   /** Unique among all dispatchers. */
   readonly id: string;
   /** @returns true: notifications of Postgres arrive here. Without them this dispatcher waits for no other. */
-  readonly hears: () => boolean;
+  readonly isNotified: () => boolean;
   readonly graceMs?: number | undefined;
   /** The monotonic clock, ms. */
   readonly now?: () => number;
@@ -35,13 +35,13 @@ export class Leadership {
   }
 
   /** true: notifications of Postgres arrive here. */
-  get hears(): boolean {
-    return this.options.hears();
+  get isNotified(): boolean {
+    return this.options.isNotified();
   }
 
   /** true: this dispatcher does not wait for another. */
   get leads(): boolean {
-    return this.leader === undefined || this.isLeader || !this.hears;
+    return this.leader === undefined || this.isLeader || !this.isNotified;
   }
 
   /** true: the others wait for this dispatcher. */

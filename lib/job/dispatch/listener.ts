@@ -11,7 +11,7 @@ import { Progress } from '../../support/progress';
 /** Interval of the queries that check a connection on which notifications do not arrive (yet), ms. */
 const KEEP_ALIVE_MS = 30_000;
 /** The same if they do. TCP then detects that the other side is gone, without a query to Postgres. */
-const HEARING_KEEP_ALIVE_MS = 900_000;
+const NOTIFIED_KEEP_ALIVE_MS = 900_000;
 const TCP_KEEP_ALIVE_MS = 30_000;
 
 /** How long a notification that this process sends to itself may take, ms. */
@@ -23,7 +23,7 @@ interface ListenerOptions {
   /** Notifies this listener on `TABLES.echoChannel`. */
   readonly sendEcho: (token: string) => Promise<void>;
   /** Called with false when notifications do not arrive, and with true when they do again. */
-  readonly onHearing: (hears: boolean) => void;
+  readonly onNotifications: (isNotified: boolean) => void;
   /**
    * Called with a notification's payload, and without one after each connection: jobs may have been committed before.
    */
@@ -44,9 +44,9 @@ interface ListenerOptions {
  */
 export class JobListener {
   /** false: notifications do not arrive; null: not known yet. */
-  hears: boolean | null = null;
+  isNotified: boolean | null = null;
   readonly progress = new Progress();
-  private wasDeaf = false;
+  private wereLost = false;
   /** The token of the echo that has not arrived. */
   private awaited: string | undefined;
   private client: Client | undefined;
@@ -107,7 +107,7 @@ export class JobListener {
       this.progress.moved();
       this.options.onNotice();
       this.keepAlive(client);
-      void this.testHearing(client);
+      void this.testNotifications(client);
     } catch (thrown) {
       this.lost(client, toError(thrown));
     }
@@ -116,7 +116,7 @@ export class JobListener {
   /** Call after sending a notification that must arrive here, too. @param sentAt a time before, ms, monotonic. */
   expectEcho(sentAt: number): void {
     const { client } = this;
-    if (this.heardAt >= sentAt || this.hears !== true || !client || this.expecting) return;
+    if (this.heardAt >= sentAt || this.isNotified !== true || !client || this.expecting) return;
     this.progress.due();
     const timer = setTimeout(() => {
       // Notifications that arrived while a job blocked the event loop are read first.
@@ -145,19 +145,19 @@ export class JobListener {
 
   private keepAlive(client: Client): void {
     if (this.client !== client) return;
-    const everyMs = this.hears === true ? HEARING_KEEP_ALIVE_MS : KEEP_ALIVE_MS;
+    const everyMs = this.isNotified === true ? NOTIFIED_KEEP_ALIVE_MS : KEEP_ALIVE_MS;
     this.timer = setTimeout(() => {
       client.query('select 1').then(
         () => {
           this.keepAlive(client);
-          if (this.hears !== true) void this.testHearing(client);
+          if (this.isNotified !== true) void this.testNotifications(client);
         },
         (error: unknown) => this.lost(client, toError(error)),
       );
     }, everyMs);
   }
 
-  private async testHearing(client: Client): Promise<void> {
+  private async testNotifications(client: Client): Promise<void> {
     const token = randomBytes(6).toString('hex');
     this.awaited = token;
     try {
@@ -171,20 +171,20 @@ export class JobListener {
     this.echoTimer = setTimeout(() => this.heard(false), this.options.echoMs ?? ECHO_MS);
   }
 
-  private heard(hears: boolean): void {
+  private heard(isNotified: boolean): void {
     clearTimeout(this.echoTimer);
-    if (hears) this.awaited = undefined;
-    this.hears = hears;
-    if (hears === !this.wasDeaf) return;
-    this.wasDeaf = !hears;
-    this.options.onHearing(hears);
+    if (isNotified) this.awaited = undefined;
+    this.isNotified = isNotified;
+    if (isNotified === !this.wereLost) return;
+    this.wereLost = !isNotified;
+    this.options.onNotifications(isNotified);
   }
 
   private lost(client: Client, error: Error): void {
     if (this.client !== client) return;
     this.client = undefined;
     this.awaited = undefined;
-    this.hears = null;
+    this.isNotified = null;
     this.progress.failed(error);
     this.clearTimers();
     // The other side would never end a silent connection.

@@ -60,7 +60,7 @@ export interface FetcherOptions {
   /** undefined: there is no Redis, so all jobs are found in Postgres. */
   readonly hints: HintReader | undefined;
   /** @returns true: notifications of Postgres arrive here. */
-  readonly hears: () => boolean;
+  readonly isNotified: () => boolean;
   /** Runs one job. It must never reject. */
   readonly perform: (delivery: Delivery) => Promise<ExecutionResult>;
   /** Called when jobs begin, at most once a second. */
@@ -480,12 +480,12 @@ export class Fetcher {
     const open = this.openQueues;
     const isHinted = hints?.ready && !this.isScanDue && gate.origin !== undefined && open.length > 0;
     if (isHinted && hints.wait(open, gate.paused.size > 0, onEnd)) return;
-    if (hints || !this.options.hears()) this.scanMs = SCAN_MS;
+    if (hints || !this.options.isNotified()) this.scanMs = SCAN_MS;
     this.idleTimer ??= setTimeout(
       () => {
         this.idleTimer = undefined;
         // Otherwise a notification says that a queue is open again.
-        if (gate.paused.size > 0 && !this.options.hears()) gate.forget();
+        if (gate.paused.size > 0 && !this.options.isNotified()) gate.forget();
         this.scanMs = Math.min(MAX_SCAN_MS, this.scanMs * 2);
         this.wake();
       },

@@ -7,7 +7,7 @@ type Reporter = NonNullable<JobSetup['reportError']>;
 
 const DURING = "the app's reportError";
 /** Maximum number of unanswered reports, so that they do not pile up when the error tracker hangs. */
-const MOST_PENDING = 1000;
+const MAX_PENDING = 1000;
 
 /** The events that are failures, and their reports. */
 const REPORTS: { readonly [E in EventName]?: (event: EventMap[E]) => ErrorReport } = {
@@ -54,7 +54,7 @@ export class ErrorReporter implements Service {
     if (!describe) return;
     // A failure of `reportError` itself would be reported and fail again.
     if ('during' in event && event.during === DURING) return;
-    if (this.pending.size >= MOST_PENDING) {
+    if (this.pending.size >= MAX_PENDING) {
       this.reportOverload();
       return;
     }
@@ -66,7 +66,7 @@ export class ErrorReporter implements Service {
   private reportOverload(): void {
     if (this.overloadReported) return;
     this.overloadReported = true;
-    const error = new Error(`${MOST_PENDING} reports are unanswered; further ones are dropped until some have been`);
+    const error = new Error(`${MAX_PENDING} reports are unanswered; further ones are dropped until some have been`);
     this.events.emit('process.error', { error, during: DURING });
   }
 

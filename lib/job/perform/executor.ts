@@ -54,7 +54,7 @@ const UNCAUGHT_GRACE_MS = 10_000;
  * A job that blocks the event loop for longer, ms, is followed by a pause: several in a row would stop the heartbeats.
  */
 const BLOCKED_MS = 500;
-const BREATHER_MS = 10;
+const PAUSE_MS = 10;
 const NO_MIDDLEWARE: readonly PerformMiddleware[] = [];
 const NO_TAGS: readonly string[] = [];
 
@@ -85,7 +85,7 @@ export class Executor {
         await this.readArguments(job, run);
         return run;
       },
-      argsFor: (job, run) => this.argsAnew(job, run),
+      argsFor: (job, run) => this.decodeAgain(job, run),
     });
   }
 
@@ -141,7 +141,7 @@ export class Executor {
     try {
       if (job.payload.unique === 'executing') await this.releaseUniqueKey(job);
       const working = runAsDelivered(run, () => this.work(job, run, plan));
-      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.breathe();
+      if (run.durationMs > BLOCKED_MS) this.pauseAfterBlocking = this.pauseBriefly();
       await run.settle(working);
       // It may have returned early because of the signal, with its work unfinished.
       if (run.isAborted && run.watchesSignal) throw run.abortReason;
@@ -162,8 +162,8 @@ export class Executor {
   }
 
   /** Lets timers fire and their output be written. */
-  private async breathe(): Promise<void> {
-    await setTimeout(BREATHER_MS);
+  private async pauseBriefly(): Promise<void> {
+    await setTimeout(PAUSE_MS);
     this.pauseAfterBlocking = undefined;
   }
 
@@ -212,7 +212,7 @@ export class Executor {
   /**
    * Decodes the arguments again. If a record is gone, often deleted by this very job, the run's own arguments are used.
    */
-  private async argsAnew(job: JobExecution, run: Run): Promise<readonly unknown[]> {
+  private async decodeAgain(job: JobExecution, run: Run): Promise<readonly unknown[]> {
     const { decode } = this.options;
     const args = job.argsAsDelivered();
     try {

@@ -51,7 +51,7 @@ export class Heartbeat {
   /** Executed commands that Redis has not acknowledged yet. */
   private executed: readonly string[] = [];
   private unsubscribe: (() => void) | undefined;
-  private hears: () => boolean = () => false;
+  private canBeWoken: () => boolean = () => false;
   private readonly everyMs: number;
   private readonly registry: HeartbeatRegistry;
 
@@ -74,7 +74,7 @@ export class Heartbeat {
     const { events, redis, identity } = this.options;
     if (!this.unsubscribe) {
       this.unsubscribe = events.on('redis.ready', () => this.task.trigger());
-      this.hears = redis.listen(PROCESS_KEYS.wake, (id) => {
+      this.canBeWoken = redis.listen(PROCESS_KEYS.wake, (id) => {
         if (id === '' || id === identity) this.trigger();
       });
     }
@@ -90,7 +90,7 @@ export class Heartbeat {
   private isIdle(): boolean {
     const { activeAt, idleAfterMs = IDLE_AFTER_MS } = this.options;
     const isCalled = this.isWatched || this.executed.length > 0;
-    return performance.now() - activeAt() > idleAfterMs && !isCalled && this.hears();
+    return performance.now() - activeAt() > idleAfterMs && !isCalled && this.canBeWoken();
   }
 
   /** Removes a processor from the list. @returns false when somebody else has removed it before. */

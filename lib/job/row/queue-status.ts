@@ -37,7 +37,7 @@ interface Row {
 
 const STATES = { active: 'running', blocked: 'held', delayed: 'scheduled' } as const;
 /** The rows of a state that are looked at, whatever their queue. */
-const LOOKED_AT = 50_000;
+const MAX_LOOKED_AT = 50_000;
 
 /** Reads the status of these queues, in their order. @throws errors of Postgres. */
 export async function readQueues(knex: Knex, names: readonly string[]): Promise<readonly QueueStatus[]> {
@@ -45,7 +45,7 @@ export async function readQueues(knex: Knex, names: readonly string[]): Promise<
   const others = Object.entries(STATES).map(
     ([name, state]) => `${name} as (
       select queue, count(*)::int as count from (
-        select queue from ${TABLES.jobs} where state = '${state}' limit ${LOOKED_AT}
+        select queue from ${TABLES.jobs} where state = '${state}' limit ${MAX_LOOKED_AT}
       ) as looked group by queue
     )`,
   );
@@ -88,7 +88,7 @@ export async function knownQueues(knex: Knex, configured: readonly string[]): Pr
     `with recursive ${step('ready', TABLES.jobs, `state = 'ready'`)}, ${step('dead', TABLES.dead, 'true')}
      select queue from (
        select queue from ready union select queue from dead
-       union select queue from (select queue from ${TABLES.jobs} where state <> 'ready' limit ${LOOKED_AT}) as others
+       union select queue from (select queue from ${TABLES.jobs} where state <> 'ready' limit ${MAX_LOOKED_AT}) as others
        union select queue from ${TABLES.pauses}
      ) as known where queue is not null order by queue`,
   );

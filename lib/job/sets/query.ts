@@ -27,7 +27,7 @@ export interface JobFilter {
   readonly failedSince?: Date | undefined;
 }
 
-const LONGEST = 1000;
+const MAX_LENGTH = 1000;
 const CONDITIONS = ['class', 'tag', 'error', 'text'] as const;
 
 /** A filter whose conditions were validated; empty ones were removed. */
@@ -52,9 +52,9 @@ export function checkFilter(filter: JobFilter): CheckedFilter {
   for (const name of CONDITIONS) {
     const given: unknown = filter[name];
     if (given === undefined || given === '') continue;
-    if (typeof given !== 'string' || given.length > LONGEST || given.includes('\0')) {
+    if (typeof given !== 'string' || given.length > MAX_LENGTH || given.includes('\0')) {
       const shown = JSON.stringify(given)?.slice(0, 100);
-      throw new InvalidRequestError(`${name} is ${shown}; give a text of at most ${LONGEST} characters`);
+      throw new InvalidRequestError(`${name} is ${shown}; give a text of at most ${MAX_LENGTH} characters`);
     }
     checked[name] = given;
   }

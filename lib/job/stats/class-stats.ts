@@ -134,7 +134,7 @@ export const MAIL_OUTCOMES = ['sent', 'failed', 'skipped'] as const;
 export type MailCounts = Record<(typeof MAIL_OUTCOMES)[number], number>;
 
 /** Maximum number of mailers that are counted by name between two sends. */
-const MOST_MAILERS = 200;
+const MAX_MAILERS = 200;
 /** Names in Redis, in the same hashes as the counts of jobs: `ms:UserMailer`. */
 const CODES = { sent: 'ms', failed: 'mf', skipped: 'mk' } as const;
 
@@ -174,7 +174,7 @@ export class MailTally {
   }
 
   private of(mailer: string): MailCounts {
-    const name = this.mailers.has(mailer) || this.mailers.size < MOST_MAILERS ? mailer : OTHER_CLASSES;
+    const name = this.mailers.has(mailer) || this.mailers.size < MAX_MAILERS ? mailer : OTHER_CLASSES;
     const counts = this.mailers.get(name) ?? { sent: 0, failed: 0, skipped: 0 };
     this.mailers.set(name, counts);
     return counts;

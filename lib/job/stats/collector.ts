@@ -17,9 +17,9 @@ import {
 } from './class-stats';
 
 /** Maximum number of classes that are counted by name in one minute. */
-const MOST_CLASSES = 200;
+const MAX_CLASSES = 200;
 /** Maximum number of minutes kept while Redis is unavailable; earlier ones are merged into the oldest. */
-const MOST_MINUTES = 60;
+const MAX_MINUTES = 60;
 
 /** Counts by the beginning of the minute, ms since 1970, then by class. */
 export type Minutes = Map<number, Map<string, ClassStats>>;
@@ -97,7 +97,7 @@ export class JobStats {
     this.minuteEnds = minute + MINUTE_MS;
     this.current = this.minutes.get(minute) ?? new Map();
     this.minutes.set(minute, this.current);
-    if (this.minutes.size > MOST_MINUTES) this.foldOldest();
+    if (this.minutes.size > MAX_MINUTES) this.foldOldest();
   }
 
   private foldOldest(): void {
@@ -109,7 +109,7 @@ export class JobStats {
 }
 
 function statsIn(classes: Map<string, ClassStats>, className: string): ClassStats {
-  const name = classes.has(className) || classes.size < MOST_CLASSES ? className : OTHER_CLASSES;
+  const name = classes.has(className) || classes.size < MAX_CLASSES ? className : OTHER_CLASSES;
   const stats = classes.get(name) ?? new ClassStats();
   classes.set(name, stats);
   return stats;
@@ -141,7 +141,7 @@ export class WorkCounter {
 /** Fields in one script call, so that it blocks Redis for a few milliseconds at most. */
 const CHUNK = 500;
 /** A hash with this many fields accepts no new class, so that endless names do not fill Redis. */
-const MOST_FIELDS = 10_000;
+const MAX_FIELDS = 10_000;
 /** Time for which Redis remembers the last part of a processor, s. */
 const REMEMBERED_S = 86_400;
 
@@ -219,7 +219,7 @@ export class StatsFlusher {
 
   private async sendPart(client: RedisClient, { number, minute, fields }: Part): Promise<void> {
     const keys = [handedOverKey(this.identity), minuteKey(minute), dayKey(minute), TOTALS_KEY];
-    const numbers = [number, REMEMBERED_S, MINUTE_TTL_S, DAYS_KEPT * 86_400, MOST_FIELDS].map(String);
+    const numbers = [number, REMEMBERED_S, MINUTE_TTL_S, DAYS_KEPT * 86_400, MAX_FIELDS].map(String);
     const increments = fields.flatMap(([field, by]) => [field, String(by)]);
     await SCRIPT.run(client, keys, [...numbers, OTHER_CLASSES, ...increments]);
   }

@@ -20,7 +20,7 @@ import {
 const ANSWER_MS = 5000;
 /** Keys per round trip. */
 const PAGE = 100;
-const MOST_MINUTES = MINUTE_TTL_S / 60;
+const MAX_MINUTES = MINUTE_TTL_S / 60;
 
 /** Totals by name, since the beginning of Redis's data. */
 export interface HistoryCounters {
@@ -98,9 +98,9 @@ function periods(times: readonly number[], found: readonly ReadonlyMap<string, C
 function minutesBetween(from: Date, to: Date): number[] {
   const [first = Number.NaN, last = Number.NaN] = [from, to].map((date) => Math.floor(date.getTime() / MINUTE_MS));
   const count = last - first + 1;
-  if (!(count >= 1 && count <= MOST_MINUTES)) {
+  if (!(count >= 1 && count <= MAX_MINUTES)) {
     const given = [from, to].map((date) => (Number.isNaN(date.getTime()) ? 'an invalid date' : date.toISOString()));
-    throw new UserError(`${given.join(' to ')} is not a period of 1 to ${MOST_MINUTES} minutes.`);
+    throw new UserError(`${given.join(' to ')} is not a period of 1 to ${MAX_MINUTES} minutes.`);
   }
   return Array.from({ length: count }, (_, i) => (first + i) * MINUTE_MS);
 }

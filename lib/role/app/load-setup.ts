@@ -39,13 +39,13 @@ async function loadSetup<T>(
   try {
     loaded = await load();
   } catch (thrown) {
-    throw faultOf(`${where} cannot be loaded`, thrown);
+    throw toLoadError(`${where} cannot be loaded`, thrown);
   }
   return check(loaded?.default, where);
 }
 
 /** @returns the error that the app's code has thrown, with its place and the remedy. @param subject of the sentence. */
-function faultOf(subject: string, thrown: unknown): UserError {
+function toLoadError(subject: string, thrown: unknown): UserError {
   const { loadFault } = require('../../core/load-fault') as typeof import('../../core/load-fault');
   return Object.assign(new UserError(`${subject}: ${loadFault('', thrown).message}`, EXIT.config), { cause: thrown });
 }
@@ -111,7 +111,7 @@ function checkedRoutes(routes: Routes, where: string): Routes {
     try {
       return routes(router, environment);
     } catch (thrown) {
-      throw faultOf(where, thrown);
+      throw toLoadError(where, thrown);
     }
   };
 }

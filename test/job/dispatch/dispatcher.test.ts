@@ -60,8 +60,8 @@ describe('the dispatcher', () => {
       onDropped: () => undefined,
       onError: assert.fail,
       id: 'alone',
-      hears: () => false,
-      onNotified: () => undefined,
+      isNotified: () => false,
+      onMessageSent: () => undefined,
       beforeLook: () => undefined,
       tuning,
     });

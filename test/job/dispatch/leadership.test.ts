@@ -19,7 +19,7 @@ describe('the leader of several dispatchers', () => {
   let now = 0;
   let hears = true;
   const dispatcher = (id: string, random = 0) =>
-    new Leadership({ id, hears: () => hears, graceMs: 100, now: () => now, random: () => random });
+    new Leadership({ id, isNotified: () => hears, graceMs: 100, now: () => now, random: () => random });
   beforeEach(() => {
     now = 0;
     hears = true;
