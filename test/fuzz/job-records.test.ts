@@ -62,7 +62,7 @@ describe('payloads and histories of jobs', () => {
       ...{ claimedAt: '', limitKey: null, readyAt: 0 },
     };
     const { outcome, recorded } = await executor.perform(delivery);
-    assert.ok(['delete', 'retry', 'dead', 'leave', 'release'].includes(outcome.op));
+    assert.ok(['delete', 'retry', 'dead', 'leave', 'return'].includes(outcome.op));
     recorded(true);
     recorded(false);
     assert.deepEqual(broken, [], payload);

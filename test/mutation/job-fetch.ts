@@ -87,8 +87,8 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a processor that is quiet begins nothing that it claims',
     file: FETCHER,
-    find: 'if (this.isQuiet || this.closed) this.release([delivery]);',
-    replace: 'if (this.closed) this.release([delivery]);',
+    find: 'if (this.isQuiet || this.closed) this.returnUnstarted([delivery]);',
+    replace: 'if (this.closed) this.returnUnstarted([delivery]);',
     killedBy: FETCHER_TEST,
   },
   {

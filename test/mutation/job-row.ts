@@ -150,14 +150,14 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a job that a stop returns is not counted as delivered',
     file: END,
-    find: `when 'release-counted' then deliveries else deliveries - 1 end`,
+    find: `when 'return-counted' then deliveries else deliveries - 1 end`,
     replace: 'else deliveries end',
     killedBy: CLAIM_TEST,
   },
   {
     promise: 'a job that may have brought its process down stays counted when it is returned',
     file: END,
-    find: `when 'release-counted' then deliveries else`,
+    find: `when 'return-counted' then deliveries else`,
     replace: 'else',
     killedBy: CLAIM_TEST,
   },

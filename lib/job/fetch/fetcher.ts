@@ -132,7 +132,7 @@ export class Fetcher {
 
   constructor(private readonly options: FetcherOptions) {
     const { weighted, queues } = options;
-    this.ahead = new ClaimedAhead((deliveries) => this.release(deliveries));
+    this.ahead = new ClaimedAhead((deliveries) => this.returnUnstarted(deliveries));
     this.order = weighted ? weightedOrder(queues.map((queue) => queue.weight)) : strictOrder;
   }
 
@@ -149,7 +149,7 @@ export class Fetcher {
   /** Stops fetching, also before `start`; running jobs go on. */
   quiet(): void {
     this.isQuiet = true;
-    this.release(this.ahead.clear());
+    this.returnUnstarted(this.ahead.clear());
     this.passOnHint();
   }
 
@@ -194,7 +194,7 @@ export class Fetcher {
    * @param counted true: their deliveries stay counted. Default false.
    */
   returnRunning(recorded: (delivery: Delivery, applied: boolean) => void, counted = false): void {
-    const op = counted ? 'release-counted' : 'release';
+    const op = counted ? 'return-counted' : 'return';
     for (const { delivery } of this.running.values())
       this.ended.push({ delivery, outcome: { op }, recorded: (applied) => recorded(delivery, applied) });
     this.running.clear();
@@ -282,7 +282,7 @@ export class Fetcher {
     });
     this.recording = [];
     for (const ending of endings) ending.recorded(applied.has(ending.delivery.id));
-    const returned = endings.filter(({ outcome }) => outcome.op === 'release' || outcome.op === 'release-counted');
+    const returned = endings.filter(({ outcome }) => outcome.op === 'return' || outcome.op === 'return-counted');
     if (returned.length > 0) onReturned(returned.map(({ delivery }) => delivery));
     if (endings.some(({ outcome }) => 'waitMs' in outcome)) onScheduled();
     const limitKeys = new Set(endings.flatMap(({ delivery }) => delivery.limitKey ?? []));
@@ -415,7 +415,7 @@ export class Fetcher {
     }
     this.scanMs = SCAN_MS;
     for (const delivery of deliveries) {
-      if (this.isQuiet || this.closed) this.release([delivery]);
+      if (this.isQuiet || this.closed) this.returnUnstarted([delivery]);
       else if (delivery.deliveries >= MAX_DELIVERIES) this.beginAlone(delivery, deliveries.length);
       else if (this.running.size < this.options.concurrency) this.run(delivery);
       else this.ahead.push(delivery);
@@ -425,7 +425,7 @@ export class Fetcher {
   private beginAlone(delivery: Delivery, count: number): void {
     if (this.running.size + this.ahead.size > 0 || count > 1) {
       this.isolationDue ??= delivery.id;
-      this.release([delivery]);
+      this.returnUnstarted([delivery]);
       return;
     }
     this.isolated = delivery.id;
@@ -433,9 +433,9 @@ export class Fetcher {
   }
 
   /** Returns jobs that do not run here, so that others may run them. */
-  private release(deliveries: readonly Delivery[]): void {
+  private returnUnstarted(deliveries: readonly Delivery[]): void {
     for (const delivery of deliveries)
-      this.ended.push({ delivery, outcome: { op: 'release' }, recorded: () => undefined });
+      this.ended.push({ delivery, outcome: { op: 'return' }, recorded: () => undefined });
     if (deliveries.length > 0) this.schedule();
   }
 

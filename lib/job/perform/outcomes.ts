@@ -63,7 +63,7 @@ export class Outcomes {
   /** @param counted true if its run may have brought the process down. */
   returned(job: JobExecution, counted: boolean): ExecutionResult {
     const { id, class: name, queue } = job;
-    return this.final({ op: counted ? 'release-counted' : 'release' }, job, () =>
+    return this.final({ op: counted ? 'return-counted' : 'return' }, job, () =>
       this.options.events.emit('job.released', { id, class: name, queue }),
     );
   }

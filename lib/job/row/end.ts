@@ -21,8 +21,8 @@ export type Outcome =
   | { readonly op: 'dead'; readonly job: DeadJob }
   /** Left to another release: it is not a failure, and its delivery is not counted. */
   | { readonly op: 'leave'; readonly waitMs: number }
-  /** Returned to the head of its queue; `release-counted`: it may have brought its process down. */
-  | { readonly op: 'release' | 'release-counted' };
+  /** Returned to the head of its queue; `return-counted`: it may have brought its process down. */
+  | { readonly op: 'return' | 'return-counted' };
 
 /** The outcome of one delivery. */
 export interface Ended {
@@ -50,7 +50,7 @@ export async function recordOutcomes(
   const of = (...ops: readonly Outcome['op'][]) => endings.filter(({ outcome }) => ops.includes(outcome.op));
   for (const [ended, record] of [
     [of('delete'), deleteJobs],
-    [of('retry', 'leave', 'release', 'release-counted'), returnJobs],
+    [of('retry', 'leave', 'return', 'return-counted'), returnJobs],
     [of('dead'), moveToDead],
   ] as const) {
     if (ended.length > 0) for (const id of await record(knex, identity, ended)) applied.add(id);
@@ -86,7 +86,7 @@ function returnJobs(knex: Knex, identity: string, endings: readonly Ended[]): Pr
        state = case when wait_ms is null then 'ready' else 'scheduled' end,
        run_at = coalesce(clock_timestamp() + wait_ms * interval '1 millisecond', run_at),
        left_since = case op when 'leave' then coalesce(left_since, run_at) end,
-       deliveries = case op when 'retry' then 0 when 'release-counted' then deliveries else deliveries - 1 end,
+       deliveries = case op when 'retry' then 0 when 'return-counted' then deliveries else deliveries - 1 end,
        attempts = coalesce(failed, attempts),
        history = coalesce(failure::json, history), error = coalesce(name, error), messages = coalesce(texts, messages)
      from unnest(?::uuid[], ?::timestamptz[], ?::text[], ?::float8[], ?::int[], ?::text[], ?::text[], ?::text[])

@@ -189,10 +189,10 @@ describe('checkpoints and progress', () => {
       gate.close();
       return (await performing).outcome;
     };
-    assert.deepEqual(await stoppedRun(), { op: 'release' });
+    assert.deepEqual(await stoppedRun(), { op: 'return' });
     const done = steps.length;
     assert.equal(await stored('cursor', id), done, 'it is stored although the last one was stored a moment ago');
-    assert.deepEqual(await stoppedRun(), { op: 'release' });
+    assert.deepEqual(await stoppedRun(), { op: 'return' });
     assert.deepEqual(begun, [0, done]);
     assert.deepEqual(steps, each(steps.length), 'no step twice');
   });

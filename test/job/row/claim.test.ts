@@ -135,7 +135,7 @@ describe('the rows of jobs', () => {
   it('that were returned, and that the same process has claimed again, are not ended by an outcome that is sent twice', async () => {
     const [id = ''] = await enqueue(1);
     const again: Outcome = { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 0 };
-    for (const outcome of [{ op: 'release' }, again] as const) {
+    for (const outcome of [{ op: 'return' }, again] as const) {
       const [first] = await claimAs('a', { ids: [id] });
       assert.ok(first);
       assert.equal(await end('a', first, outcome), true);
@@ -143,15 +143,15 @@ describe('the rows of jobs', () => {
       const [second] = await claimAs('a', { ids: [id] });
       assert.ok(second);
       assert.equal(await end('a', first, outcome), false, `the reply to its ${outcome.op} was lost`);
-      assert.equal(await end('a', second, { op: 'release' }), true);
+      assert.equal(await end('a', second, { op: 'return' }), true);
     }
   });
 
   it('go where their outcome says', async () => {
     const outcomes: Outcome[] = [
       { op: 'delete' },
-      { op: 'release' },
-      { op: 'release-counted' },
+      { op: 'return' },
+      { op: 'return-counted' },
       { op: 'retry', history: '{}', error: 'Error', messages: 'no', attempts: 1, waitMs: 60_000 },
       { op: 'leave', waitMs: 60_000 },
       { op: 'dead', job: { id: '', history: '{}', error: 'Error', attempts: 1, messages: 'no' } },
@@ -174,7 +174,7 @@ describe('the rows of jobs', () => {
     const all = await enqueue(3);
     const [first] = await claimAs('a', { ids: all.slice(0, 1) });
     assert.ok(first);
-    await end('a', first, { op: 'release' });
+    await end('a', first, { op: 'return' });
     assert.deepEqual(ids(await claimAs('b', { queues: ['default'], limit: 1 })), all.slice(0, 1));
   });
 
