@@ -72,21 +72,6 @@ export class WalkRecorder {
     return filesOf([...surplus].flatMap(([name, repetitions]) => (repetitions >= ON_THE_WAY ? [name] : [])));
   }
 
-  /** Stops the tree. @returns the functions that ran because of it in all processes, without those of an idle tree. */
-  async stop(tree: Tree, restMs: number): Promise<Set<string>> {
-    const idle = await this.begin(tree);
-    const end = performance.now() + restMs;
-    await until('it has been idle', () => performance.now() >= end);
-    const stopping = await this.begin(tree);
-    await tree.stop();
-    await tree.allGone();
-    const atRest = this.read(idle);
-    const found = new Set<string>();
-    for (const [role, calls] of this.read(stopping))
-      for (const name of Object.keys(calls)) if (!(atRest.get(role)?.[name] ?? 0)) found.add(name);
-    return found;
-  }
-
   /** Begins a phase in every process. @returns its name. */
   private async begin(tree: Tree): Promise<string> {
     const phase = `p${++this.phases}`;
@@ -118,7 +103,7 @@ export class WalkRecorder {
 }
 
 /** The files of these functions, without those that are not counted. */
-export function filesOf(functions: readonly string[]): string[] {
+function filesOf(functions: readonly string[]): string[] {
   const files = new Set(functions.map((name) => name.slice(0, name.indexOf(' '))));
   return [...files].filter((file) => !NOT_COUNTED.some((pattern) => pattern.test(file))).sort();
 }
