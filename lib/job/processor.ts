@@ -24,6 +24,7 @@ import type { BusyJob, ProcessorCommand } from './processes/process-list';
 import { ProcessReporter } from './processes/process-reporter';
 import { admit, type Limits } from './row/claim';
 import type { Delivery } from './row/job-row';
+import type { RescuedJob } from './row/rescue';
 
 /** Overrides of the times in the table of a stop (`core/shutdown`), ms. */
 interface StopTuning {
@@ -159,6 +160,10 @@ export class JobProcessor implements Service {
       onLimitedEnded: (limitKeys) => void this.admit(limitKeys),
       onError: (error) => events.emit('queue.error', { error, during: 'fetching jobs' }),
     });
+    const onRescued = (jobs: readonly RescuedJob[]) => {
+      for (const { id, queue, identity } of jobs) events.emit('job.rescued', { id, queue, identity });
+      this.announcer.announce(jobs, false, 'head');
+    };
     this.dispatch = new DispatchService({
       database,
       listenUrl: options.databaseDirectUrl,
@@ -171,6 +176,7 @@ export class JobProcessor implements Service {
       identity,
       onMayBeReady: (unhinted) => (unhinted ? this.fetcher.scan() : this.fetcher.wake()),
       onCronNotice: () => this.cron?.trigger(),
+      onRescued,
       onClockJump: () => {
         this.cron?.trigger();
         this.fetcher.scan();
@@ -192,7 +198,7 @@ export class JobProcessor implements Service {
       knowsClass: (name) => registry.get(name) !== undefined,
       snapshot: () => this.snapshot(),
       activeAt: () => this.fetcher.activeAt,
-      onRescued: (jobs) => this.announcer.announce(jobs, false, 'head'),
+      onRescued,
       onCommand: options.onCommand ?? ((command) => (command === 'resume' ? this.resume() : this.quiet())),
     });
   }

@@ -10,7 +10,7 @@ import { BriefJob, LongJob, PoisonJob, startDoomedProcessor } from './doomed-pro
 import { JobSystem } from './job-system';
 import { setSources, setsOf } from './sets/set-sources';
 
-/** A run of ten seconds makes its process show itself, each five: so long may it be silent. */
+/** A run of five to ten seconds makes its process show itself, each five: so long may it be silent. */
 const SILENT_MS = 16_000;
 const TUNING = { dispatch: { silentMs: SILENT_MS, upkeepMs: 1000 } };
 const ran: string[] = [];
@@ -124,5 +124,32 @@ describe('a job processor that is killed', () => {
     });
     assert.deepEqual([dead?.class, dead?.reason], ['PoisonJob', reason]);
     await until('no job is left', async () => (await system.jobCount()) === 0);
+  });
+
+  it('keeps its job while it lives, although its clock was set back', async () => {
+    const now = Date.now;
+    let isHeld = true;
+    class HeldJob extends Job {
+      async perform(): Promise<void> {
+        await until('it may end', () => !isHeld);
+      }
+    }
+    await system.processor([HeldJob], { lineage: { identity: 'living', dead: [] } });
+    await HeldJob.performLater();
+    await until(
+      'it runs',
+      async () => (await system.postgres.query(`select from job_queue where state = 'running'`)).length,
+    );
+    Date.now = () => now() - 3_600_000;
+    try {
+      await until(
+        'it shows that it lives',
+        async () => (await system.postgres.query('select from job_processes')).length,
+      );
+    } finally {
+      Date.now = now;
+      isHeld = false;
+    }
+    await until('the job has ended', async () => (await system.jobCount()) === 0);
   });
 });

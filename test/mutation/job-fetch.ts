@@ -192,7 +192,7 @@ const mutations: readonly Mutation[] = [
   {
     promise: 'a successor rescues the jobs of its dead predecessor',
     file: 'lib/job/processes/process-reporter.ts',
-    find: 'this.rescued(await rescue(database.knex, { identity }));',
+    find: 'this.options.onRescued(await rescue(database.knex, { identity }));',
     replace: '',
     killedBy: RESCUE_TEST,
   },

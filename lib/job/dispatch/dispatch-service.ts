@@ -8,6 +8,7 @@ import type { Progress } from '../../support/progress';
 import type { Hints } from '../hint/hints';
 import { type Notice, notify } from '../hint/notifier';
 import type { Limits } from '../row/claim';
+import type { RescuedJob } from '../row/rescue';
 import { Dispatcher, type DispatcherTuning } from './dispatcher';
 import type { Gate } from './gate';
 import { JobListener } from './listener';
@@ -40,6 +41,8 @@ interface DispatchServiceOptions {
   readonly onMayBeReady: (unhinted: boolean) => void;
   /** Called when recurring jobs may have been paused, resumed or triggered. */
   readonly onCronNotice: () => void;
+  /** Called with jobs that were returned to their queues, since their processor is silent. */
+  readonly onRescued: (jobs: readonly RescuedJob[]) => void;
   /** Called when timers may be late, since the clock was set or the machine has slept. */
   readonly onClockJump: () => void;
   readonly tuning?: DispatchTuning | undefined;
@@ -64,9 +67,7 @@ export class DispatchService {
       gate,
       limits,
       onUnhinted: () => this.unhinted(),
-      onRescued: (jobs) => {
-        for (const { id, queue, identity } of jobs) events.emit('job.rescued', { id, queue, identity });
-      },
+      onRescued: options.onRescued,
       onDropped: (dropped) => events.emit('dead.dropped', dropped),
       onError: this.report('looking for jobs that are due'),
       id: identity,

@@ -227,11 +227,10 @@ export class Dispatcher {
       // Others may have been as far from Postgres as this dispatcher was: each gets the time to show itself.
       const isJudge = now - (this.connectedSince ?? now) >= silentMs;
       const rescued = isJudge ? await rescue(knex, { silentMs }) : [];
-      // At once: without Redis others may run them already.
-      if (rescued.length > 0) onRescued(rescued);
+      onRescued(rescued);
       this.wasAnyRunning = await isAnyRunning(knex);
       const admitted = await admit(knex, limits);
-      await this.hint([...rescued, ...admitted], 'head');
+      await this.hint(admitted, 'head');
       this.upkeptAt = now;
     }
     if (this.deaths < PRUNE_AFTER && now - this.prunedAt < PRUNE_INTERVAL_MS) return;

@@ -17,8 +17,7 @@ import { BUSY_SHOWN, type BusyJob, type ProcessInfo, type ProcessorCommand, tree
 const ORPHANS_MS = 10_000;
 /** The first heartbeat waits for the first try for at most this long, ms. */
 const FIRST_RESCUE_MS = 2000;
-/** A job that has run for this long makes its processor show itself, ms; silence is noticed after 25 s. */
-const LONG_MS = 10_000;
+/** A job that runs at two of these looks makes its processor show itself, ms; silence is noticed after 25 s. */
 const LIFE_MS = 5000;
 
 export interface ProcessReporterOptions {
@@ -62,6 +61,8 @@ export class ProcessReporter {
   private readonly rescuedOnce = deferred();
   private mayShow: Promise<unknown> = this.rescuedOnce.promise;
   private readonly startedAt = Date.now();
+  /** Ids of the jobs that were running at the last look for long ones. */
+  private runningBefore: ReadonlySet<string> = new Set();
   /** Identities of processors that are known to have died, whose jobs are still to be returned. */
   private readonly dead: string[];
   private readonly version = version();
@@ -140,22 +141,18 @@ export class ProcessReporter {
   private async rescueFromDead(): Promise<undefined> {
     const { database, redis } = this.options;
     for (let identity = this.dead[0]; identity !== undefined; identity = this.dead[0]) {
-      this.rescued(await rescue(database.knex, { identity }));
+      this.options.onRescued(await rescue(database.knex, { identity }));
       if (redis?.client.isReady) await this.heartbeat?.deregister(identity).catch(() => undefined);
       this.dead.shift();
     }
   }
 
-  private rescued(jobs: readonly RescuedJob[]): void {
-    for (const { id, queue, identity } of jobs) this.options.events.emit('job.rescued', { id, queue, identity });
-    if (jobs.length > 0) this.options.onRescued(jobs);
-  }
-
   /** A processor that runs something long shows itself, or its jobs would be given to others. Short jobs need no such sign. */
   private async showLife(): Promise<undefined> {
     const { database, identity, snapshot } = this.options;
-    const now = Date.now();
-    if (snapshot().running.some(({ startedAt }) => now - startedAt > LONG_MS)) await showLife(database.knex, identity);
+    const before = this.runningBefore;
+    this.runningBefore = new Set(snapshot().running.map(({ id }) => id));
+    if ([...this.runningBefore].some((id) => before.has(id))) await showLife(database.knex, identity);
   }
 
   /** Call when the processor drains; its status shows `stopping` at once. */
