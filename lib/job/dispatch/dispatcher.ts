@@ -181,6 +181,7 @@ export class Dispatcher {
     const turnMs = this.leadership.waitMs;
     if (turnMs === undefined || turnMs > 0) return turnMs ?? MAX_LOOK_MS;
     const { knex, gate } = this.options;
+    const askedAt = performance.now();
     await gate.refresh();
     if (gate.origin === undefined) return CLOSED_MS;
     if (this.noticed) this.lookMs = this.firstLookMs;
@@ -192,7 +193,6 @@ export class Dispatcher {
     const { mayLackHints } = this;
     this.mayLackHints = false;
     try {
-      const askedAt = performance.now();
       const due = await makeDueReady(knex);
       if (this.connectedSince === undefined || performance.now() - askedAt > SLOW_MS)
         this.connectedSince = performance.now();

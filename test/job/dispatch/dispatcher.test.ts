@@ -250,6 +250,16 @@ describe('the dispatcher', () => {
         },
       ],
       [
+        'a lock of its tables that lasted',
+        async () => {
+          const { knex } = system.database;
+          await knex.transaction(async (trx) => {
+            await trx.raw('lock table job_queue, job_processes in access exclusive mode');
+            await pass(5500);
+          });
+        },
+      ],
+      [
         'the machine has slept',
         async ({ clock }: Awaited<ReturnType<typeof startJudge>>) => {
           clock.aheadMs = 3_600_000;
