@@ -78,14 +78,6 @@ const CATALOG: Catalog = {
   'broadcast.dropped': warn((e) => `broadcasts to ${e.to} are dropped: 8 MB of earlier ones wait there`),
   'redis.ready': debug(() => 'connected to Redis'),
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
-  'service.lost': {
-    // Each process itself logs that Redis is unavailable.
-    level: (e) => (e.service === 'redis' ? 'debug' : 'warn'),
-    sentence: (e) => `${SERVICES[e.service]} does not answer: ${e.cause}`,
-  },
-  'service.restored': info(
-    (e) => `${SERVICES[e.service]} answers again after an outage of ${formatElapsed(e.outageMs)}`,
-  ),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),
   'embedded.started': debug((e) =>

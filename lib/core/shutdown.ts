@@ -1,7 +1,7 @@
 import type { DeadlinePart } from '../support/async';
 
 /**
- * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`; at once for `halt`.
+ * How a stop's one deadline is divided: SHUTDOWN_TIMEOUT after the first signal or `catamount stop`.
  * The file in brackets applies the phase, by `Deadline.part`. The primary sends each child the milliseconds of `drain`,
  * which the child divides by the same table; `cluster/primary/child-handle` kills a child that outlasts its time.
  */

@@ -43,13 +43,6 @@ const mutations: readonly Mutation[] = [
     killedBy: [ENQUEUER],
   },
   {
-    promise: 'an idle tree does not keep Postgres awake with health checks',
-    file: 'lib/tree/outage-watch.ts',
-    find: 'is: () => this.seen[service].since === undefined && isConnected() && isIdle(),',
-    replace: 'is: () => false,',
-    killedBy: ['test/tree/outage-watch.test.ts'],
-  },
-  {
     promise: 'a stop records the ends of jobs that were still in a batch',
     file: 'lib/support/periodic-task.ts',
     find: 'if (isDue) await this.once();',
