@@ -80,11 +80,7 @@ const CATALOG: Catalog = {
   'redis.lost': warn((e) => `Redis is not reachable: ${e.error.message || e.error.name}; reconnecting`),
   'database.error': warn((e) => `Postgres: ${e.error.message}`),
   'migration.done': info((e) => `${e.did} migration ${e.name}`),
-  'embedded.started': debug((e) =>
-    e.reused
-      ? `found embedded ${e.server} running (pid ${e.pid})`
-      : `started embedded ${e.server} (pid ${e.pid}) in ${formatElapsed(e.durationMs)}`,
-  ),
+  'embedded.started': debug((e) => `started embedded ${e.server} (pid ${e.pid}) in ${formatElapsed(e.durationMs)}`),
   'embedded.stopped': debug((e) => `stopped embedded ${e.server} (pid ${e.pid})`),
   'embedded.exited': warn((e) => `embedded ${e.server} (pid ${e.pid}) exited by itself and is restarted`),
   'worker.forked': debug((e) => `${worker(e)} forked, phase ${e.phase}`),

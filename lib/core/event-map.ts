@@ -49,7 +49,6 @@ export interface EventMap {
   'embedded.started': {
     readonly server: 'postgres' | 'redis';
     readonly pid: number;
-    readonly reused: boolean;
     readonly durationMs: number;
   };
   'embedded.stopped': { readonly server: 'postgres' | 'redis'; readonly pid: number };

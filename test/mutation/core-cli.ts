@@ -320,7 +320,7 @@ const mutations: readonly Mutation[] = [
     promise: 'the primary keeps exactly the events that the catalogue assigns to it',
     file: 'lib/core/notable-events.ts',
     find: "if (keeper !== 'primary' && keeper !== 'tree') return;",
-    replace: "if (keeper === 'redis') return;",
+    replace: "if (keeper === 'web') return;",
     killedBy: ['test/cluster/recent-events.test.ts'],
   },
   {
