@@ -22,7 +22,7 @@ import { currentContext } from '../../core/execution-context';
 import { asSentence } from '../../core/finding';
 import { appUrlAt, ensureFree, lacksPort } from '../../core/listen-address';
 import { onUncaught, openLog } from '../../core/logging';
-import { withRedisPrefix } from '../../core/settings-reader';
+import { withRedisPrefix } from '../../core/redis-settings';
 import { STOP_PHASES } from '../../core/shutdown';
 import type { EmbeddedServers } from '../../embedded/embedded-servers';
 import { Deadline, deferred } from '../../support/async';
