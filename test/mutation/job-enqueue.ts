@@ -36,27 +36,6 @@ const mutations: readonly Mutation[] = [
     killedBy: ['test/job/row/installation.test.ts', 'test/job/cron/cron-gate.test.ts'],
   },
   {
-    promise: 'enqueuing on a queue that JOB_QUEUES lacks logs a warning',
-    file: 'lib/job/enqueue/enqueuer.ts',
-    find: 'if (this.served?.includes(request.queue) === false)',
-    replace: 'if (this.served?.length === 0)',
-    killedBy: [ENQUEUER],
-  },
-  {
-    promise: 'a stop records the ends of jobs that were still in a batch',
-    file: 'lib/support/periodic-task.ts',
-    find: 'if (isDue) await this.once();',
-    replace: '',
-    killedBy: ['test/support/periodic-task.test.ts'],
-  },
-  {
-    promise: 'a changed schedule takes effect once',
-    file: 'lib/job/cron/cron-service.ts',
-    find: 'if (!row || !isSame(row, entry)) return undefined;',
-    replace: 'if (!row) return undefined;',
-    killedBy: [CRON],
-  },
-  {
     promise: 'ticks that a pause has skipped are not caught up',
     file: 'lib/job/cron/cron-table.ts',
     find: 'settled_until = case when paused then clock_timestamp() else settled_until end, paused = false',
@@ -68,13 +47,6 @@ const mutations: readonly Mutation[] = [
     file: 'lib/job/cron/cron-service.ts',
     find: 'this.claimed = true;',
     replace: '',
-    killedBy: [CRON],
-  },
-  {
-    promise: 'a recurring job that cannot be enqueued does not delay the others',
-    file: 'lib/job/cron/cron-service.ts',
-    find: 'return this.failed(entry, toError(thrown));',
-    replace: 'throw this.failed(entry, toError(thrown));',
     killedBy: [CRON],
   },
   {
@@ -92,13 +64,6 @@ const mutations: readonly Mutation[] = [
     killedBy: [TRANSACTION],
   },
   {
-    promise: 'a transaction that is begun inside one that was rolled back is rejected',
-    file: 'lib/model/transaction.ts',
-    find: "if ((await endedTransaction()) === 'rolled back')",
-    replace: 'if ((await endedTransaction()) && !connected)',
-    killedBy: [TRANSACTION],
-  },
-  {
     promise: 'a COMMIT that Postgres answers with ROLLBACK counts as a rollback',
     file: 'lib/internals/knex.ts',
     find: `command === 'COMMIT' || command`,
@@ -111,27 +76,6 @@ const mutations: readonly Mutation[] = [
     find: 'if (!committed || !outer || outer === root)',
     replace: 'if (!committed || !outer || outer !== root)',
     killedBy: [SETTLEMENT],
-  },
-  {
-    promise: 'pools that are larger in total than Postgres allows are reported, counting both generations of a deploy',
-    file: 'lib/core/config.ts',
-    find: 'const GENERATIONS = 2;',
-    replace: 'const GENERATIONS = 1;',
-    killedBy: ['test/health/told-alike.test.ts'],
-  },
-  {
-    promise: 'no job waits for the connection that another job holds, however small the pool is set',
-    file: 'lib/core/settings-reader.ts',
-    find: 'jobs: Math.max(size ?? jobs, jobConcurrency + 1)',
-    replace: 'jobs: size ?? jobs',
-    killedBy: ['test/core/settings.test.ts'],
-  },
-  {
-    promise: 'plain and unique jobs of one call are enqueued together',
-    file: 'lib/job/row/insert.ts',
-    find: 'plain.length + unique.length > 1',
-    replace: 'plain.length > 1',
-    killedBy: ['test/job/enqueue/unique.test.ts', 'test/job/enqueue/enqueuer.test.ts'],
   },
   {
     promise: 'no tick is enqueued into a database that was restored meanwhile',
