@@ -10,7 +10,6 @@ import { type ChildExit, type StopOutcome, sumOutcomes } from './child-handle';
 import { killUnresponsive } from './child-watch';
 import { MAX_TRIES } from './phased-restart';
 import { ProcessorHandle } from './processor-handle';
-import type { ReporterCandidate } from './reporter-election';
 import { CRASH_LOOP_DEATHS, type RestartOptions, RestartPolicy } from './restart-policy';
 import { answerRequest } from './tree-operations';
 import type { ReplaceOrder } from './worker-pool';
@@ -152,11 +151,6 @@ export class ProcessorSupervisor {
   /** From now on the processor may ask this. */
   allow(tree: Tree): void {
     this.tree = tree;
-  }
-
-  /** The processors as candidates for the tree's reporter. */
-  get reporterCandidates(): ReporterCandidate[] {
-    return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
 
   reopenLog(): void {

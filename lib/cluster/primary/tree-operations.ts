@@ -149,15 +149,17 @@ export class TreeOperations implements Operations {
   }
 
   async quietJobs(): Promise<void> {
-    const { processor } = this.parts;
-    if (!processor) throw new UserError('this tree runs no job processor');
-    processor.quiet();
+    this.requireProcessor().quiet();
   }
 
   async resumeJobs(): Promise<void> {
+    this.requireProcessor().resume();
+  }
+
+  private requireProcessor(): ProcessorSupervisor {
     const { processor } = this.parts;
     if (!processor) throw new UserError('this tree runs no job processor');
-    processor.resume();
+    return processor;
   }
 
   async reopenLog(): Promise<void> {

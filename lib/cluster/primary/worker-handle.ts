@@ -13,8 +13,6 @@ import type { Taker } from './listener';
 /** A healthy worker confirms a connection within milliseconds: after this time, ms, the connection may be lost. */
 const LOST_AFTER_MS = 400;
 
-export type WorkerState = WorkerHandle['state'];
-
 /** Requests of a worker to the pool. */
 export interface PoolCallbacks {
   /** Sends a connection that this worker has handed off, or never received, to another worker. */

@@ -14,7 +14,6 @@ import { type ChildExit, type RelayBroadcast, type StopOutcome, sumOutcomes } fr
 import { killUnresponsive } from './child-watch';
 import { LifetimeCounters } from './lifetime-counters';
 import { Listener } from './listener';
-import type { ReporterCandidate } from './reporter-election';
 import type { RestartOptions } from './restart-policy';
 import { Slot } from './slot';
 import { forkWorkers } from './throng';
@@ -96,11 +95,6 @@ export class WorkerPool implements PoolCallbacks {
     this.permitted = true;
     this.listener.goOn();
     return address;
-  }
-
-  /** The workers as candidates for the tree's reporter. */
-  get reporterCandidates(): ReporterCandidate[] {
-    return this.handles.map(({ reporterCandidate }) => reporterCandidate);
   }
 
   get handles(): WorkerHandle[] {

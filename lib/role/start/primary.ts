@@ -123,7 +123,7 @@ export class Primary {
     this.workers.allow(this.operations);
     processor?.allow(this.operations);
     this.broadcasts = new BroadcastRelay(workers, processor);
-    const candidates = () => [...workers.reporterCandidates, ...(processor?.reporterCandidates ?? [])];
+    const candidates = () => [...workers.handles, ...(processor?.handles ?? [])];
     this.reporterElection = new ReporterElection(candidates, events);
     const { garbage, monitor, reporterElection, jobsWatch } = this;
     this.tasks = [reporterElection.task, memory.task, garbage, ...monitor.tasks, jobsWatch?.task ?? []].flat();
