@@ -87,7 +87,8 @@ function build(project, out) {
  * for ES modules by the getters that tsc writes, so these stay.
  */
 function loadedOnUse(code) {
-  const lazy = 'const onUse = (load) => new Proxy({}, { get: (_, name) => load()[name] });';
+  const lazy =
+    'const onUse = (load) => { let file; return new Proxy({}, { get: (_, name) => (file ??= load())[name] }); };';
   const files = code.replace(/^(?:var|const) (\w+) = (require\("[^"]+"\));$/gm, 'var $1 = onUse(() => $2);');
   return files.replace(/^(exports\..* = void 0;)$/m, `$1 ${lazy}`);
 }
