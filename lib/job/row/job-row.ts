@@ -15,6 +15,17 @@ import type { RunAt, UniqueClaim } from '../definition/job-class';
  *           └── an operator retries ──▶ ready          an operator kills or deletes: from any state but running
  * ```
  *
+ * Each arrow is one statement of a file in this folder, which one class calls:
+ *
+ * | arrow | statement | called by |
+ * |---|---|---|
+ * | INSERT | `insert.ts`, `insertJobs` | `enqueue/enqueuer`; a hint follows the commit |
+ * | due, promoted | `ready.ts`, `makeDueReady` | `dispatch/dispatcher`, in the process that leads |
+ * | claim; its limit is reached; admitted | `claim.ts`: `claim`, `claimLimited`, `admit` | `fetch/fetcher`, which then has `perform/executor` run it |
+ * | done, discarded, a retry, left, returned | `end.ts`, `recordOutcomes` | `fetch/fetcher`, as `perform/outcomes` says |
+ * | gives up; an operator retries or kills | `dead.ts`: `insertDead`, `reviveJobs`, `killJobs` | `end.ts`; `sets/job-set` |
+ * | its process dies | `rescue.ts`, `rescue` | `dispatch/dispatcher`; `processes/process-reporter`, when the primary says so |
+ *
  * What operators see are conditions on the row: *scheduled* and *retries* (attempts > 0) are `scheduled`, *waiting* is `ready`,
  * *blocked* is `held`, *busy* is `running`. Dead jobs are in a table of their own, since they stay for months.
  */
