@@ -13,7 +13,7 @@ import type { Bench, Benchmark } from './harness/bench';
 import { keepOurselvesOn, ownCores } from './harness/cores';
 import { percentile, short, table } from './harness/figures';
 import { type Loader, type LoadTask, withLoader } from './harness/load';
-import { type Env, entryOf, MeasuredServer, memoryOf } from './harness/measured-server';
+import { ENTRY, type Env, MeasuredServer, memoryOf } from './harness/measured-server';
 import { Child, NO_LIMIT } from './harness/processes';
 import { ROOT } from './harness/product';
 import type { Stores } from './harness/stores';
@@ -296,7 +296,7 @@ class Samples {
 
 /** @throws Error when the app's folder has no entry file. */
 function entryOfApp({ options: { app } }: Bench): string {
-  if (!app) return entryOf(ROOT);
+  if (!app) return ENTRY;
   const entry = ENTRIES.map((file) => path.join(app.folder, file)).find((file) => fs.existsSync(file));
   if (entry === undefined) throw new Error(`${app.folder} has none of ${ENTRIES.join(', ')}: build the app first`);
   return entry;

@@ -60,7 +60,7 @@ export const firstMail: Benchmark = {
 };
 
 /** Sends sign-ups, each when the mail of the previous one has arrived. */
-export async function signUpInTurn(url: string, ledger: MailLedger, count: number, prefix: string): Promise<Times> {
+async function signUpInTurn(url: string, ledger: MailLedger, count: number, prefix: string): Promise<Times> {
   const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
   const times: Times = { answered: [], mailed: [] };
   try {

@@ -28,11 +28,8 @@ export interface Producer {
 
 export const CONTENDERS = {
   catamount: (stores) => new CatamountContender(stores),
-  /** The job layer of the checkout given by `--against`. */
-  other: (stores) => new CatamountContender(stores),
   'catamount, no Redis': (stores) => new CatamountContender(stores, { hints: false }),
   'catamount, dying': (stores) => new CatamountContender(stores, { die: true }),
-  'catamount, no history': (stores) => new CatamountContender(stores, { history: false }),
   'bee-queue': (stores) => new BeeQueueContender(stores),
   bullmq: (stores) => new BullMqContender(stores),
   'graphile-worker': (stores) => new GraphileContender(stores),
